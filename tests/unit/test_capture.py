@@ -1,0 +1,143 @@
+"""The capture client against servers that say these very bytes and then close, reset or fall silent."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.fixtures.capture import Connection, call, request_bytes, send
+
+Serve = Callable[..., str]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """A factory: serve these answers, one per request, on one connection, then end it as told."""
+    with ExitStack() as stack:
+
+        def start(*answers: bytes, silent: bool = False) -> str:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            released = threading.Event()
+            thread = threading.Thread(target=_serve, args=(listener, answers, released if silent else None))
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(released.set)
+            return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        yield start
+
+
+def _serve(listener: socket.socket, answers: tuple[bytes, ...], hold: threading.Event | None) -> None:
+    sock, _ = listener.accept()
+    with sock:
+        for answer in answers:
+            sock.recv(65_536)
+            sock.sendall(answer)
+        if hold:
+            hold.wait()
+
+
+SIZED = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n"
+
+
+def test_a_whole_answer(serve: Serve) -> None:
+    """Status, headers, head and body are taken apart; the wire bytes stay."""
+    seen = call(serve(SIZED), "GET", "/x")
+    assert (seen.status, seen.body, seen.ended, seen.error) == (200, b"hi", "complete", None)
+    assert seen.headers == (("content-type", "text/plain"), ("content-length", "2"))
+    assert (seen.raw, seen.raw_head) == (SIZED, SIZED[:-2])
+    assert seen.url.endswith("/x")
+    assert seen.arrived_s(1) is not None
+    assert seen.arrived_s(2) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "ended", "body"),
+    [
+        pytest.param(CHUNKED + b"0\r\n\r\n", "complete", b"abcde", id="chunked"),
+        pytest.param(CHUNKED, "aborted", b"abcde", id="no-last-chunk"),
+        pytest.param(CHUNKED + b"zz\r\n", "invalid", b"abcde", id="bad-chunk-size"),
+        pytest.param(SIZED[:-1], "aborted", b"h", id="short-body"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\nuntil the end", "complete", b"until the end", id="until-close"),
+        pytest.param(b"", "aborted", b"", id="no-answer"),
+        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" + SIZED, "complete", b"hi", id="informational-first"),
+    ],
+)
+def test_how_it_ended(serve: Serve, answer: bytes, ended: str, body: bytes) -> None:
+    """Every way a response can end has its own word, and what came before it is kept."""
+    seen = call(serve(answer), "GET", "/")
+    assert (seen.ended, seen.body) == (ended, body)
+
+
+def test_not_http(serve: Serve) -> None:
+    """A server that does not speak HTTP is recorded with its bytes."""
+    seen = call(serve(b"SSH-2.0-OpenSSH_9.9\r\n"), "GET", "/")
+    assert (seen.ended, seen.status, seen.raw) == ("invalid", None, b"SSH-2.0-OpenSSH_9.9\r\n")
+    assert seen.raw_head == seen.raw
+    assert seen.error
+
+
+def test_deadline_is_total(serve: Serve) -> None:
+    """A server that stays open after its last byte runs into the deadline; the body so far is kept."""
+    seen = call(serve(CHUNKED, silent=True), "GET", "/", timeout_s=0.2)
+    assert (seen.ended, seen.body) == ("timeout", b"abcde")
+    assert seen.elapsed_s >= 0.2
+
+
+def test_nobody_listens() -> None:
+    """A refused connection is a record."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        seen = call(f"http://127.0.0.1:{bound.getsockname()[1]}", "GET", "/")
+    assert (seen.ended, seen.status) == ("refused", None)
+
+
+def test_no_such_name() -> None:
+    """A name that cannot exist (RFC 6761) is a record."""
+    assert call("http://nobody.invalid:1", "GET", "/").ended == "unreachable"
+
+
+def test_hanging_up(serve: Serve) -> None:
+    """The caller may leave in the middle of a body."""
+    seen = call(serve(CHUNKED, silent=True), "GET", "/", on_body=lambda body: b"abc" in body)
+    assert (seen.ended, seen.body[:3]) == ("left", b"abc")
+
+
+def test_connection_is_reused(serve: Serve) -> None:
+    """Two requests on one connection, as with any keep-alive client."""
+    with Connection(serve(SIZED, SIZED)) as connection:
+        assert [connection.call("GET", "/").body for _ in range(2)] == [b"hi", b"hi"]
+
+
+def test_head_has_no_body(serve: Serve) -> None:
+    """HEAD ends with the head, whatever length is announced."""
+    seen = call(serve(SIZED[:-2], silent=True), "HEAD", "/")
+    assert (seen.ended, seen.body) == ("complete", b"")
+
+
+def test_illegal_requests_are_sent_as_they_are(serve: Serve) -> None:
+    """The suite must be able to say what no library would."""
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: +2\r\n\r\nhi"
+    assert send(serve(SIZED), request).request == request
+
+
+def test_defaults_give_way() -> None:
+    """A header given by the caller replaces the default of the same name, in any case."""
+    request = request_bytes("http://h:1/p/", "POST", "/v1", json={"a": "안"}, headers=[("host", "evil")])
+    head, _, body = request.partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /p/v1 HTTP/1.1\r\n")
+    assert head.lower().count(b"host:") == 1
+    assert body == '{"a": "안"}'.encode()
+    assert f"Content-Length: {len(body)}".encode() in head
+
+
+def test_curl_masks_secrets(serve: Serve) -> None:
+    """A failure text shows how to repeat the request, not the key."""
+    seen = call(serve(SIZED), "POST", "/v1", json={"a": "it's"}, headers=[("Authorization", "Bearer hush")])
+    assert "hush" not in seen.curl()
+    assert "Authorization: ***" in seen.curl()
+    assert seen.curl().startswith("curl -sS -i -N -X POST ")
+    assert seen.curl().endswith(f"""--data-binary '{{"a": "it'"'"'s"}}' {seen.url}""")
