@@ -1,0 +1,53 @@
+# Two commands matter: `make recovery` runs the main job, `make test` passes all tests.
+# Each sets up everything by itself (.venv, pinned by constraints.txt) and is instant the second time.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+READY := .venv/.ready
+LINTERS := .venv/.ready-lint
+
+.PHONY: help recovery test smoke contract lint demo stability clean
+.DEFAULT_GOAL := help
+
+help: ## what can be asked for
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+recovery: $(READY) ## the main job: stage the recovery scenarios, write reports/report.html
+	$(PYTEST) -m recovery
+
+test: $(READY) ## all tests
+	$(PYTEST) -n auto --dist loadfile
+
+smoke: $(READY) ## the quick selection that CI runs on every push
+	$(PYTEST) -m smoke
+
+contract: $(READY) ## what the proxy says on the wire
+	$(PYTEST) -m contract
+
+lint: $(LINTERS) ## style, types, layers, workflow
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/actionlint
+	$(BIN)/zizmor --offline --quiet .github/workflows
+
+demo: $(READY) ## a Korean question, a killed worker, the next question; no network
+	$(BIN)/lumen-proxy demo
+
+stability: $(READY) ## 30 green runs in a row, 15 of them on busy cores; figures to benchmarks/
+	$(BIN)/python benchmarks/stability.py
+
+clean: ## remove what was set up and made
+	rm -rf .venv reports build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("make: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; say: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+$(LINTERS): $(READY)
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	@touch $@

@@ -1,0 +1,39 @@
+"""The arrows between the rooms of the house point down, and the suite looks at the proxy from outside."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def lint_imports(config: Path) -> subprocess.CompletedProcess[str]:
+    """Run the linter of arrows with the contracts in `config`."""
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"]
+    arguments = ["--config", str(config), "--no-cache"]
+    utf8 = {**os.environ, "PYTHONUTF8": "1"}  # it draws with characters that not every console has
+    return subprocess.run(
+        [*command, *arguments], cwd=ROOT, env=utf8, capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
+
+
+def test_imports_point_down() -> None:
+    """No room of the library imports from a floor above, and no recovery or contract test imports the library."""
+    done = lint_imports(ROOT / "pyproject.toml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_broken_arrow_is_seen(tmp_path: Path) -> None:
+    """A contract that the tree violates turns the check above red."""
+    config = tmp_path / "pyproject.toml"
+    config.write_text(
+        '[tool.importlinter]\nroot_packages = ["lumen_proxy"]\n'
+        '[[tool.importlinter.contracts]]\nname = "upside down"\ntype = "layers"\n'
+        'layers = ["lumen_proxy.errors", "lumen_proxy.config"]\n'
+    )
+    done = lint_imports(config)
+    assert done.returncode != 0
+    assert "upside down BROKEN" in done.stdout
