@@ -1,0 +1,103 @@
+"""Settings: environment first, options override, a bad value ends the program and says how to mend it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lumen_proxy.config import BY_VARIABLE, SETTINGS, load
+from lumen_proxy.errors import Exit, Fatal
+
+
+def test_defaults_need_no_environment() -> None:
+    """With nothing set, every setting has its default and says so."""
+    settings = load({})
+    assert settings.port == 8080
+    assert set(settings.origins.values()) == {"default"}
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/chat", "/chat/"])
+def test_gateway_address_in_both_forms(suffix: str) -> None:
+    """The gateway address means the same with and without /chat."""
+    assert load({"LUMEN_GATEWAY_URL": "http://127.0.0.1:9" + suffix}).gateway_url == "http://127.0.0.1:9"
+
+
+def test_option_overrides_environment() -> None:
+    """An option wins over a variable, and the origin tells."""
+    settings = load({"PROXY_PORT": "1"}, {"port": "2"})
+    assert (settings.port, settings.origins["port"]) == (2, "option")
+
+
+def test_a_child_gets_the_same_settings() -> None:
+    """Settings written as variables and read again are the same settings."""
+    settings = load({"PROXY_API_KEY": "k", "LUMEN_ALLOWED_HOSTS": "a, B", "LUMEN_STANDBY": "off"})
+    assert load(settings.environ()) == settings
+
+
+BAD = {
+    "PROXY_PORT": ["http", "65536", "-1", "8080.0"],
+    "PROXY_HOST": ["example.org", "127.0.0"],
+    "LUMEN_GATEWAY_URL": [
+        "gateway",
+        "ftp://x",
+        "http://",
+        "http://h:port",
+        "http://h:99999",
+        "http://h/?q=1",
+        "http://a b",
+    ],
+    "LUMEN_TIMEOUT_S": ["0", "nan", "inf", "ten"],
+    "LUMEN_HISTORY": ["all"],
+    "LUMEN_STANDBY": ["maybe"],
+    "PROXY_API_KEY": ["line\nbreak", "한글"],
+}
+
+
+@pytest.mark.parametrize(("variable", "text"), [(name, text) for name, texts in BAD.items() for text in texts])
+def test_bad_variable_is_named(variable: str, text: str) -> None:
+    """A bad variable is refused with 78, in one line that names it and what is wanted."""
+    with pytest.raises(Fatal) as refused:
+        load({variable: text})
+    assert refused.value.exit_status is Exit.CONFIG
+    assert str(refused.value).startswith(f"{variable} is ")
+    assert "\n" not in str(refused.value)
+
+
+def test_bad_option_is_a_usage_error() -> None:
+    """The same mistake in an option is 64."""
+    with pytest.raises(Fatal, match="--port is 'x'") as refused:
+        load({}, {"port": "x"})
+    assert refused.value.exit_status is Exit.USAGE
+
+
+def test_secrets_never_show() -> None:
+    """No secret is in the repr of the settings, nor in the message about a bad one."""
+    secrets = {setting.variable: "https://s3cret" for setting in SETTINGS if setting.secret}
+    assert "s3cret" not in repr(load(secrets))
+    with pytest.raises(Fatal) as refused:
+        load({"PROXY_API_KEY": "s3cret\x00"})
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["LUMEN_TIMEOUT", "LUMEN_GATEWAY_URI", "LUMEN_MAX_BODY_BYTE"])
+def test_almost_a_setting_is_refused(name: str) -> None:
+    """A variable within two letters of a setting is a typing mistake, and is refused by name."""
+    with pytest.raises(Fatal, match="did you mean LUMEN_") as refused:
+        load({name: "1"})
+    assert refused.value.exit_status is Exit.CONFIG
+
+
+def test_other_unknown_names_warn() -> None:
+    """Any other unknown LUMEN_ name is one warning."""
+    (warning,) = load({"LUMEN_SOMETHING_ELSE": "1", "HOME": "/"}).warnings
+    assert "LUMEN_SOMETHING_ELSE" in warning
+
+
+@given(st.sampled_from(sorted(BY_VARIABLE)), st.text(max_size=20))
+def test_no_text_is_more_than_refused(variable: str, text: str) -> None:
+    """Whatever a variable holds, it is taken or refused with 78; nothing else happens."""
+    try:
+        load({variable: text})
+    except Fatal as refused:
+        assert refused.exit_status is Exit.CONFIG  # noqa: PT017 - it may also be taken
