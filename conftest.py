@@ -1,3 +1,10 @@
-"""The fixture plugins of the suite, nothing else."""
+"""The fixture plugins of the suite, nothing else. A plugin stands before those that import it."""
 
-pytest_plugins = ["tests.fixtures.report"]
+pytest_plugins = [
+    "pytester",
+    "tests.fixtures.report",
+    "tests.fixtures.run",
+    "tests.fixtures.guard",
+    "tests.fixtures.targets",
+    "tests.fixtures.processes",
+]
