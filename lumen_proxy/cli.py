@@ -1,0 +1,144 @@
+"""The command line: commands, options and exit statuses; each command's work is done elsewhere.
+
+Imports are made by the command that needs them: `check` must run where nothing is installed, and
+`serve` must not wait for what it does not use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import lumen_proxy
+from lumen_proxy import config
+from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.ops import console
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NEEDED_TO_SERVE = ("flask", "waitress", "psutil")
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are ours: one line, status 64."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Fatal(f"{message}; see: {self.prog} --help", Exit.USAGE)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status."""
+    console.prepare()
+    try:
+        args = _parser().parse_args(argv)
+        status: int = COMMANDS[args.command](args)
+    except Fatal as verdict:
+        console.tell(str(verdict))
+        return verdict.exit_status
+    except ModuleNotFoundError as missing:
+        console.tell(_missing(missing.name or str(missing)))
+        return Exit.UNAVAILABLE
+    except KeyboardInterrupt:
+        console.tell("interrupted")
+        return Exit.SOFTWARE
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="lumen-proxy", description=lumen_proxy.__doc__, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"lumen-proxy {lumen_proxy.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, run in COMMANDS.items():
+        command = commands.add_parser(name, help=run.__doc__, description=run.__doc__, allow_abbrev=False)
+        OPTIONS[name](command)
+    return parser
+
+
+def _settings_options(parser: argparse.ArgumentParser) -> None:
+    """Every setting that is no secret: a command line is visible to every user of the machine."""
+    for setting in config.SETTINGS:
+        if not setting.secret:
+            option = "--" + setting.field.replace("_", "-")
+            meaning = f"{setting.meaning} [{setting.variable}]".replace("%", "%%")
+            parser.add_argument(option, dest=setting.field, metavar="VALUE", help=meaning)
+
+
+def _serve_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sandbox", action="store_true", help="answer from an embedded gateway; needs no network")
+    _settings_options(parser)
+
+
+def _report_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for programs")
+    _settings_options(parser)
+
+
+def _check_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--venv", type=Path, metavar="DIR", help="the environment to check; default: the running one")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def _load(args: argparse.Namespace) -> config.Settings:
+    given = vars(args)
+    overrides = {s.field: given[s.field] for s in config.SETTINGS if given.get(s.field) is not None}
+    settings = config.load(overrides=overrides)
+    for warning in settings.warnings:
+        console.tell(warning)
+    return settings
+
+
+def _missing(name: str) -> str:
+    return f"the module {name} is missing; install it: {sys.executable} -m pip install lumen-proxy"
+
+
+def _serve(args: argparse.Namespace) -> int:
+    """Run in the foreground until told to stop."""
+    import importlib.util  # noqa: PLC0415
+
+    from lumen_proxy.supervisor.serve import serve  # noqa: PLC0415
+
+    settings = _load(args)
+    for name in NEEDED_TO_SERVE:
+        if importlib.util.find_spec(name) is None:
+            raise Fatal(_missing(name), Exit.UNAVAILABLE)
+    return serve(settings, announce=console.announce, tell=console.tell)
+
+
+def _check(args: argparse.Namespace) -> int:
+    """Check a virtual environment: folder, interpreter, Flask, requests."""
+    from lumen_proxy.supervisor import preflight  # noqa: PLC0415
+
+    report = preflight.examine(args.venv or Path(sys.prefix))
+    if args.json:
+        console.show(report.as_json())
+    else:
+        for check in report.checks:
+            console.show(f"{'ok     ' if check.ok else 'PROBLEM'}  {check.id:8}  {check.problem or check.found}")
+            if check.hint:
+                console.show(f"                   {check.hint}")
+    return Exit.OK if report.ok else Exit.UNAVAILABLE
+
+
+def _config(args: argparse.Namespace) -> int:
+    """Print every setting, its value and where it came from."""
+    settings = _load(args)
+    rows = []
+    for setting in config.SETTINGS:
+        value = getattr(settings, setting.field)
+        shown = "(secret)" if setting.secret and value else value
+        rows.append((setting.variable, shown, settings.origins[setting.field]))
+    if args.json:
+        listed = [dict(zip(("variable", "value", "origin"), row, strict=True)) for row in rows]
+        console.show(json.dumps({"settings": listed}, default=str))
+    else:
+        for variable, shown, origin in rows:
+            console.show(f"{variable:26} {shown if shown is not None else '(none)'}  [{origin}]")
+    return Exit.OK
+
+
+COMMANDS = {"serve": _serve, "check": _check, "config": _config}
+OPTIONS = {"serve": _serve_options, "check": _check_options, "config": _report_options}

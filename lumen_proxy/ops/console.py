@@ -1,0 +1,66 @@
+"""Words on a terminal that may be closed, full, or unable to show a letter of ours.
+
+Never raises for the terminal's sake: a proxy that serves must not die of its own chatter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TextIO
+
+PREFIX = "lumen-proxy: "
+STANDARD_DESCRIPTORS = 3  # input, output, error
+
+
+def prepare() -> None:
+    """Call first. Makes the three standard streams harmless: open, and never failing on a letter."""
+    with contextlib.suppress(OSError):
+        # A closed 0, 1 or 2 would be given to our listening socket, and from there to a worker's print.
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) < STANDARD_DESCRIPTORS:
+            os.set_inheritable(descriptor, True)  # noqa: FBT003 - the only parameter
+        os.close(descriptor)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _put(stream: TextIO | None, line: str) -> None:
+    if stream is None:
+        return
+    try:
+        stream.write(line + "\n")
+        stream.flush()
+    except ValueError:  # closed
+        return
+    except OSError:  # its reader has gone: what is left in the buffer must not fail again at exit (status 120)
+        with contextlib.suppress(OSError, ValueError):
+            void = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(void, stream.fileno())
+            os.close(void)
+
+
+def show(text: str) -> None:
+    """Print a line on standard output."""
+    _put(sys.stdout, text)
+
+
+def announce(text: str) -> None:
+    """Print a line for programs that watch us: ASCII, prefixed, flushed."""
+    show(PREFIX + text)
+
+
+def tell(text: str) -> None:
+    """Print a line for people on standard error, prefixed."""
+    _put(sys.stderr, PREFIX + text)
+
+
+def glyph(preferred: str, fallback: str) -> str:
+    """The preferred symbol if standard output can encode it, else the fallback (ASCII)."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    try:
+        preferred.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return fallback
+    return preferred

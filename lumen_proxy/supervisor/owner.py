@@ -1,0 +1,71 @@
+"""Who holds a port: the words of a message, never a decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+
+
+@dataclass(frozen=True)
+class Listening:
+    """One row of the system's table: a listening socket. `pid` is None where the system hides it."""
+
+    pid: int | None
+
+
+def describe(address: str, port: int) -> str:
+    """Say who holds address:port: `python3 (pid 4242)`, or why nobody can be named."""
+    import psutil  # noqa: PLC0415 - only a conflict needs it
+
+    rows = list(_rows(address, port))
+    pids = sorted(row.pid for row in rows if row.pid)
+    if not pids:
+        return "a process that listens, owner not visible to this user" if rows else "a process that does not listen"
+    try:
+        owner = _topmost(psutil.Process(pids[0]), address, port)
+        return f"{_printable(owner.name())} (pid {owner.pid})"
+    except psutil.Error:
+        return f"a process (pid {pids[0]})"
+
+
+def _rows(address: str, port: int) -> Iterator[Listening]:
+    import psutil  # noqa: PLC0415
+
+    try:
+        yield from (Listening(c.pid) for c in psutil.net_connections("tcp") if _matches(c, address, port))
+    except psutil.AccessDenied:  # macOS shows the whole table to root only
+        for process in psutil.process_iter():
+            if _holds(process, address, port):
+                yield Listening(process.pid)
+
+
+def _matches(connection: Any, address: str, port: int) -> bool:  # noqa: ANN401 - a named tuple of psutil
+    if connection.status != "LISTEN" or connection.laddr.port != port:
+        return False
+    return connection.laddr.ip == address or bool({address, connection.laddr.ip} & WILDCARDS)
+
+
+def _holds(process: Any, address: str, port: int) -> bool:  # noqa: ANN401 - psutil.Process, imported late
+    import psutil  # noqa: PLC0415
+
+    try:
+        return any(_matches(c, address, port) for c in process.net_connections("tcp"))
+    except psutil.Error:
+        return False
+
+
+def _topmost(process: Any, address: str, port: int) -> Any:  # noqa: ANN401 - psutil.Process, imported late
+    """Of a family that inherited one socket, the eldest: the one whose end ends the others."""
+    parent = process.parent()
+    while parent is not None and _holds(parent, address, port):
+        process, parent = parent, parent.parent()
+    return process
+
+
+def _printable(name: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in name)

@@ -1,0 +1,180 @@
+"""Everything that differs between systems, and nothing else.
+
+Each function takes the system's name, so that every branch can be tried anywhere with fakes. The
+Windows branches are written from Microsoft's documentation; they have not run on Windows yet.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import importlib
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+SYSTEM = sys.platform
+
+WSAEACCES = 10013  # winsock2.h: also what SO_EXCLUSIVEADDRUSE answers for a port that is in use
+WSAEADDRINUSE = 10048  # winsock2.h
+
+
+def is_windows(system: str = SYSTEM) -> bool:
+    """True on Windows of any width."""
+    return system == "win32"
+
+
+# ---------------------------------------------------------------- sockets
+
+
+def set_exclusive(sock: socket.socket, system: str = SYSTEM) -> None:
+    """Refuse to share the port with a listener, but accept one that is only in TIME_WAIT.
+
+    On Windows SO_REUSEADDR would let two processes listen on one port; elsewhere it never does.
+    """
+    name = "SO_EXCLUSIVEADDRUSE" if is_windows(system) else "SO_REUSEADDR"
+    sock.setsockopt(socket.SOL_SOCKET, vars(socket)[name], 1)
+
+
+def is_port_conflict(error: OSError, system: str = SYSTEM) -> bool:
+    """True if the error of bind or listen says that somebody has the port."""
+    if is_windows(system):
+        return error.errno in {errno.EADDRINUSE, errno.EACCES, WSAEADDRINUSE, WSAEACCES}
+    return error.errno == errno.EADDRINUSE
+
+
+def wildcard_is_hidden(system: str = SYSTEM) -> bool:
+    """True where a listener on 0.0.0.0 does not keep us from binding 127.0.0.1 (BSD sockets)."""
+    return system == "darwin" or "bsd" in system
+
+
+def hand_over(sock: socket.socket, pid: int, system: str = SYSTEM) -> dict[str, Any]:
+    """Describe a listening socket so that process `pid` can open it: {"fd": n} or {"share": base64}."""
+    if is_windows(system):
+        shared: bytes = vars(type(sock))["share"](sock, pid)
+        return {"share": base64.b64encode(shared).decode("ascii")}
+    return {"fd": sock.fileno()}
+
+
+# ---------------------------------------------------------------- processes
+
+
+def spawn_options(sockets: Sequence[socket.socket], system: str = SYSTEM) -> dict[str, Any]:
+    """Keyword arguments for Popen: how a worker gets the sockets and keeps clear of Ctrl-C."""
+    if is_windows(system):
+        create_new_process_group = 0x00000200  # winbase.h: neither Ctrl-C nor our Ctrl-Break reaches it
+        return {"creationflags": create_new_process_group}
+    return {"pass_fds": [sock.fileno() for sock in sockets]}
+
+
+def detached_options(system: str = SYSTEM) -> dict[str, Any]:
+    """Keyword arguments for Popen: a process that outlives its terminal."""
+    if is_windows(system):
+        create_no_window, create_new_process_group = 0x08000000, 0x00000200  # winbase.h
+        return {"creationflags": create_no_window | create_new_process_group}
+    return {"start_new_session": True}
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """Signals that ask us to stop, as far as this system has them. A hang-up that nohup ignores stays ignored."""
+    names = ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP")
+    found = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
+    return tuple(s for s in found if s.name != "SIGHUP" or signal.getsignal(s) != signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def signals_held_back() -> Iterator[None]:
+    """A child started in here is born with the stop signals blocked.
+
+    A signal to the whole group (Ctrl-C) must not end a worker in the moment before it can ignore it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ask_to_stop(pid: int, system: str = SYSTEM) -> None:
+    """Ask a supervisor to drain and end. Raises OSError if it cannot be asked."""
+    if is_windows(system):
+        _break_console_of(pid)
+    else:
+        os.kill(pid, signal.SIGTERM)
+
+
+def _kernel32() -> Any:  # noqa: ANN401 - ctypes has no types for it
+    import ctypes  # noqa: PLC0415 - only Windows pays for it
+
+    return vars(ctypes)["WinDLL"]("kernel32", use_last_error=True)
+
+
+def _break_console_of(pid: int, kernel32: Any = None) -> None:  # noqa: ANN401
+    """Join the hidden console of a detached process and press Ctrl-Break for its group.
+
+    Source: Microsoft's documentation of AttachConsole and GenerateConsoleCtrlEvent.
+    """
+    dll = kernel32 or _kernel32()
+    ctrl_break = 1  # wincon.h
+    dll.FreeConsole()
+    attached = dll.AttachConsole(pid)
+    asked = attached and dll.GenerateConsoleCtrlEvent(ctrl_break, pid)
+    dll.FreeConsole()
+    if not asked:
+        raise OSError(errno.EPERM, f"no console of process {pid} to send Ctrl-Break to")
+
+
+def tie_children_to_this_process(system: str = SYSTEM, kernel32: Any = None) -> None:  # noqa: ANN401
+    """Windows: whatever we start dies with us (a job object that kills when its last handle closes).
+
+    Elsewhere the leash and the parent-death signal do the same. Source: JOBOBJECT_EXTENDED_LIMIT_INFORMATION.
+    """
+    if not is_windows(system):
+        return
+    import ctypes  # noqa: PLC0415 - only Windows pays for it
+
+    pointer_bytes = ctypes.sizeof(ctypes.c_void_p)
+    information = bytearray(144 if pointer_bytes == 8 else 112)  # noqa: PLR2004 - the size of the structure
+    kill_on_job_close, limit_flags_offset, extended_limit_class = 0x2000, 16, 9  # winnt.h
+    information[limit_flags_offset : limit_flags_offset + 4] = kill_on_job_close.to_bytes(4, "little")
+    dll = kernel32 or _kernel32()
+    dll.CreateJobObjectW.restype = dll.GetCurrentProcess.restype = ctypes.c_void_p
+    job = ctypes.c_void_p(dll.CreateJobObjectW(None, None))  # never closed: it lives as long as we do
+    buffer = (ctypes.c_char * len(information)).from_buffer(information)
+    dll.SetInformationJobObject(job, extended_limit_class, buffer, len(information))
+    process: int = dll.GetCurrentProcess()
+    dll.AssignProcessToJobObject(job, ctypes.c_void_p(process))
+
+
+# ---------------------------------------------------------------- files
+
+
+def try_lock(descriptor: int, system: str = SYSTEM) -> bool:
+    """Take an exclusive lock that the operating system drops when this process ends, or say False at once."""
+    try:
+        if is_windows(system):
+            msvcrt = vars(importlib.import_module("msvcrt"))
+            msvcrt["locking"](descriptor, msvcrt["LK_NBLCK"], 1)
+        else:
+            fcntl = vars(importlib.import_module("fcntl"))
+            fcntl["flock"](descriptor, fcntl["LOCK_EX"] | fcntl["LOCK_NB"])
+    except OSError as error:
+        if error.errno in {errno.EAGAIN, errno.EACCES, errno.EDEADLK}:
+            return False
+        raise
+    return True
+
+
+def venv_python(venv: Path, system: str = SYSTEM) -> Path:
+    """Where a virtual environment keeps its interpreter."""
+    return venv / "Scripts" / "python.exe" if is_windows(system) else venv / "bin" / "python"
