@@ -7,4 +7,5 @@ pytest_plugins = [
     "tests.fixtures.guard",
     "tests.fixtures.targets",
     "tests.fixtures.processes",
+    "tests.fixtures.gateway",
 ]
