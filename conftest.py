@@ -2,8 +2,8 @@
 
 pytest_plugins = [
     "pytester",
-    "tests.fixtures.report",
     "tests.fixtures.run",
+    "tests.fixtures.report",
     "tests.fixtures.guard",
     "tests.fixtures.targets",
     "tests.fixtures.processes",
