@@ -7,6 +7,7 @@ Imports are made by the command that needs them: `check` must run where nothing 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import console
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 NEEDED_TO_SERVE = ("flask", "waitress", "psutil")
 
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.prepare()
     try:
         args = _parser().parse_args(argv)
-        status: int = COMMANDS[args.command](args)
+        status: int = COMMANDS[args.command][0](args)
     except Fatal as verdict:
         console.tell(str(verdict))
         return verdict.exit_status
@@ -52,9 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="lumen-proxy", description=lumen_proxy.__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"lumen-proxy {lumen_proxy.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, run in COMMANDS.items():
+    for name, (run, add_options) in COMMANDS.items():
         command = commands.add_parser(name, help=run.__doc__, description=run.__doc__, allow_abbrev=False)
-        OPTIONS[name](command)
+        add_options(command)
     return parser
 
 
@@ -82,6 +83,10 @@ def _check_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
+def _no_options(_: argparse.ArgumentParser) -> None:
+    pass
+
+
 def _load(args: argparse.Namespace) -> config.Settings:
     given = vars(args)
     overrides = {s.field: given[s.field] for s in config.SETTINGS if given.get(s.field) is not None}
@@ -105,7 +110,55 @@ def _serve(args: argparse.Namespace) -> int:
     for name in NEEDED_TO_SERVE:
         if importlib.util.find_spec(name) is None:
             raise Fatal(_missing(name), Exit.UNAVAILABLE)
-    return serve(settings, announce=console.announce, tell=console.tell)
+    if not args.sandbox:
+        return serve(settings, announce=console.announce, tell=console.tell)
+    from lumen_proxy.ops import sandbox  # noqa: PLC0415
+
+    with sandbox.instead_of_the_cloud(settings) as settings:
+        return serve(settings, announce=console.announce, tell=console.tell)
+
+
+def _start(args: argparse.Namespace) -> int:
+    """Start in the background and wait until ready."""
+    from lumen_proxy.ops import control  # noqa: PLC0415
+
+    return control.start(_load(args), ["--sandbox"] if args.sandbox else [])
+
+
+def _stop(args: argparse.Namespace) -> int:
+    """Finish what is in flight, then end."""
+    from lumen_proxy.ops import control  # noqa: PLC0415
+
+    return control.stop(_load(args))
+
+
+def _restart(args: argparse.Namespace) -> int:
+    """Stop, then start."""
+    from lumen_proxy.ops import control  # noqa: PLC0415
+
+    settings = _load(args)
+    control.stop(settings)
+    return control.start(settings, ["--sandbox"] if args.sandbox else [])
+
+
+def _status(args: argparse.Namespace) -> int:
+    """Tell what is on the port. 0 if it is ours and answers, 75 if a stranger has it, else 69."""
+    from lumen_proxy.ops import control  # noqa: PLC0415
+
+    seen = control.look(_load(args))
+    if args.json:
+        console.show(json.dumps(dataclasses.asdict(seen)))
+    else:
+        known = {name: value for name, value in dataclasses.asdict(seen).items() if value is not None}
+        console.show(", ".join(f"{name} {value}" for name, value in known.items()))
+    return {"running": Exit.OK, "stranger": Exit.PORT_IN_USE}.get(seen.condition, Exit.UNAVAILABLE)
+
+
+def _demo(_: argparse.Namespace) -> int:
+    """Show a worker being killed and the next question being answered. Needs no network."""
+    from lumen_proxy.ops import demo  # noqa: PLC0415
+
+    return demo.main()
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -140,5 +193,13 @@ def _config(args: argparse.Namespace) -> int:
     return Exit.OK
 
 
-COMMANDS = {"serve": _serve, "check": _check, "config": _config}
-OPTIONS = {"serve": _serve_options, "check": _check_options, "config": _report_options}
+COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]] = {
+    "serve": (_serve, _serve_options),
+    "start": (_start, _serve_options),
+    "stop": (_stop, _settings_options),
+    "restart": (_restart, _serve_options),
+    "status": (_status, _report_options),
+    "check": (_check, _check_options),
+    "config": (_config, _report_options),
+    "demo": (_demo, _no_options),
+}

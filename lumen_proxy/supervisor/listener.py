@@ -32,13 +32,18 @@ class Listener:
     @property
     def url(self) -> str:
         """An address where this machine reaches us."""
-        here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.hosts[0], self.hosts[0])  # noqa: S104 - replaced
-        return f"http://{_shown(here, self.port)}"
+        return url_of(self.hosts[0], self.port)
 
     def close(self) -> None:
         """Let go of the port as far as this process is concerned."""
         for sock in self.sockets:
             sock.close()
+
+
+def url_of(host: str, port: int) -> str:
+    """The address under which this machine reaches a listener on `host`."""
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - replaced
+    return f"http://{_shown(here, port)}"
 
 
 def refuse_unsafe(host: str, *, has_key: bool) -> None:

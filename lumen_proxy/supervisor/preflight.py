@@ -113,26 +113,25 @@ def _python(venv: Path, python: Path) -> Check:
 def _module(venv: Path, python: Path, name: str) -> Check:
     low, below = (".".join(map(str, bound)) for bound in RANGES[name])
     wanted = f">={low},<{below}"
-    install = f'install it: {python} -m pip install "{name}{wanted}"'
-    found: str | None = None
     try:
         answer = _ask(python, ASK_MODULE, name)
-        versions: list[str] = answer.get("versions", [])
-        found = versions[0] if versions else None
-        problem = _trouble(answer, versions, venv, name)
     except _Silent as why:
-        problem = f"{name} could not be asked for: {why}"
+        hint = "mend the interpreter first"
+        return Check(name, ok=False, found=None, wanted=wanted, problem=f"{name}: not asked, {why}", hint=hint)
+    versions: list[str] = sorted(answer.get("versions", []), key=lambda version: _supported(name, version))
+    found = versions[0] if versions else None  # if one of them is out of range, then that one
+    problem = _trouble(answer, found, venv, name)
+    install = f'install it: {python} -m pip install "{name}{wanted}"'
     return Check(name, problem is None, found, wanted, problem, hint=install if problem else None)
 
 
-def _trouble(answer: dict[str, Any], versions: list[str], venv: Path, name: str) -> str | None:
+def _trouble(answer: dict[str, Any], version: str | None, venv: Path, name: str) -> str | None:
     if "error" in answer:
         return f"{name} cannot be imported: {answer['error']}"
     if not _inside(Path(str(answer.get("file"))), venv):
         return f"{name} was imported from outside the environment: {answer.get('file')}"
-    outside = [version for version in versions if not _supported(name, version)]
-    if outside or not versions:
-        return f"{name} {outside[0] if outside else 'of no known version'} is not supported"
+    if version is None or not _supported(name, version):
+        return f"{name} {version or 'of no known version'} is not supported"
     return None
 
 

@@ -1,0 +1,177 @@
+"""Start, stop and look at the instance on a port, from outside of it.
+
+A process is signalled only if the state file names it *and* its start time matches: a number alone
+may long belong to a stranger. Whatever else holds the port is named and left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.ops import console
+from lumen_proxy.supervisor import listener, owner, platform, state
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lumen_proxy.config import Settings
+
+LOOK_S = 2.0  # a proxy that serves answers /health within milliseconds, whatever else it does
+BOOTING_S = 10.0  # the backlog holds the question until the worker is up
+START_S = 45.0  # the supervisor itself ends a worker that is not ready after 30 s
+STOP_MARGIN_S = 10.0  # on top of the drain: the supervisor's own grace and a slow machine
+KILL_S = 5.0
+ANSWER_BYTES = 65_536  # far above any health answer of ours
+
+Condition = Literal["running", "silent", "stopped", "stranger"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is on the port. `silent`: an instance of ours that does not answer. Unknown values are None."""
+
+    condition: Condition
+    port: int
+    url: str
+    pid: int | None = None
+    instance: str | None = None
+    worker_pid: int | None = None
+    generation: int | None = None
+    restarts: int | None = None
+    uptime_s: float | None = None
+    owner: str | None = None
+
+
+def look(settings: Settings, *, patience_s: float = LOOK_S) -> Seen:
+    """Tell what is on the port of `settings`. The lock decides whether it is ours, the answer whether it lives."""
+    lock_path, state_path = state.paths(settings.state_dir, settings.port)
+    known = _ours(state_path)
+    host = "127.0.0.1" if settings.host == "localhost" else settings.host
+    url = known.url if known else listener.url_of(host, settings.port)
+    if known is None and not state.is_locked(lock_path):
+        if not listener.answers(host, settings.port):
+            return Seen("stopped", settings.port, url)
+        return Seen("stranger", settings.port, url, owner=owner.describe(host, settings.port))
+    health = _health(url, patience_s)
+    pid, instance = (known.pid, known.instance) if known else (health.get("supervisor_pid"), health.get("instance"))
+    if health.get("service") != "lumen-proxy" or health.get("instance", instance) != instance:
+        return Seen("silent", settings.port, url, pid, instance)
+    facts = {name: health.get(name) for name in ("generation", "restarts", "uptime_s")}
+    return Seen("running", settings.port, url, pid, instance, worker_pid=health.get("pid"), **facts)
+
+
+def start(settings: Settings, serve_options: Sequence[str] = ()) -> Exit:
+    """Start an instance that outlives us and wait until it is ready; one that runs already is as good."""
+    seen = look(settings, patience_s=BOOTING_S) if settings.port else None
+    if seen and seen.condition == "running":
+        return _already(seen)
+    status = _launch(settings, serve_options)
+    if status == Exit.PORT_IN_USE and settings.port:
+        seen = look(settings, patience_s=BOOTING_S)  # somebody may have been a moment faster
+        if seen.condition == "running":
+            return _already(seen)
+    return status
+
+
+def stop(settings: Settings) -> Exit:
+    """Stop the instance and wait until it is gone; none is as good."""
+    if not settings.port:
+        raise Fatal("port 0 names no instance; say which with --port", Exit.USAGE)
+    lock_path, state_path = state.paths(settings.state_dir, settings.port)
+    known = _ours(state_path)
+    if known is None and state.is_locked(lock_path):
+        problem = f"port {settings.port} is held by a lumen-proxy whose state file {state_path} cannot be trusted"
+        raise Fatal(f"{problem}; find its pid with: lumen-proxy status, and stop it by hand", Exit.IO)
+    if known is None:
+        with contextlib.suppress(OSError):
+            state_path.unlink()
+        console.show(f"not running on port {settings.port}")
+        return Exit.OK
+    return _end(known)
+
+
+def _ours(state_path: Path) -> state.State | None:
+    known = state.read(state_path)
+    return known if known and state.is_alive(known) else None
+
+
+def _already(seen: Seen) -> Exit:
+    console.announce(f"already running on {seen.url} (pid {seen.pid}, instance {seen.instance})")
+    return Exit.OK
+
+
+def _health(url: str, patience_s: float) -> dict[str, Any]:
+    """What /health says, or nothing. No proxy variables, no redirects."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=patience_s)
+    try:
+        connection.request("GET", "/health")
+        answer = json.loads(connection.getresponse().read(ANSWER_BYTES))
+    except (OSError, http.client.HTTPException, ValueError):
+        return {}
+    finally:
+        connection.close()
+    return answer if isinstance(answer, dict) else {}
+
+
+def _launch(settings: Settings, serve_options: Sequence[str]) -> Exit:
+    words = settings.log_dir / f"console-{settings.port}.log"
+    with state.writable(settings.log_dir, "LUMEN_LOG_DIR"):
+        settings.log_dir.mkdir(parents=True, exist_ok=True)
+        errors = words.open("wb")
+    with errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lumen_proxy", "serve", *serve_options],
+            env={**os.environ, **settings.environ()},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            **platform.detached_options(),
+        )
+    too_late = threading.Timer(START_S, process.kill)
+    too_late.start()
+    try:
+        ready = next((line for line in process.stdout or () if b": ready on " in line), None)
+    finally:
+        too_late.cancel()
+    if ready:
+        console.show(ready.decode("ascii", "replace").rstrip())
+        return Exit.OK
+    status = process.wait()
+    for line in words.read_text("utf-8", "replace").split("\n"):
+        if line.strip():
+            console.tell(line.strip().removeprefix(console.PREFIX))
+    return Exit(status) if status in set(Exit) and status else Exit.SOFTWARE
+
+
+def _end(known: state.State) -> Exit:
+    import psutil  # noqa: PLC0415
+
+    try:
+        supervisor = psutil.Process(known.pid)
+        family = [supervisor, *supervisor.children(recursive=True)]
+        platform.ask_to_stop(known.pid)
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        family = []  # it went by itself
+    except PermissionError:
+        problem = f"not permitted to stop the proxy on port {known.port} (pid {known.pid})"
+        raise Fatal(f"{problem}; ask the user who started it", Exit.NO_PERMISSION) from None
+    _, alive = psutil.wait_procs(family, timeout=known.drain_s + STOP_MARGIN_S)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    _, unkillable = psutil.wait_procs(alive, timeout=KILL_S)
+    if unkillable:
+        raise Fatal(f"the proxy on port {known.port} (pid {known.pid}) does not end", Exit.SOFTWARE)
+    console.show(f"{'killed' if alive else 'stopped'}: port {known.port} (pid {known.pid})")
+    return Exit.SOFTWARE if alive else Exit.OK
