@@ -4,8 +4,11 @@ pytest_plugins = [
     "pytester",
     "tests.fixtures.run",
     "tests.fixtures.report",
+    "tests.fixtures.inner",
     "tests.fixtures.guard",
     "tests.fixtures.targets",
+    "tests.fixtures.audit",
     "tests.fixtures.processes",
+    "tests.fixtures.squatters",
     "tests.fixtures.gateway",
 ]
