@@ -1,0 +1,123 @@
+"""Scenario 3: is the environment that should run the proxy complete?
+
+Cast: a healthy environment made without a network, `lumen-proxy check --venv` run by a healthy interpreter (a
+dangling one cannot run any code of ours), and a second witness: the environment's own interpreter, asked directly.
+Below, the same check is shown environments that are damaged in one way each.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures import venvs
+from tests.fixtures.evidence import stage
+from tests.fixtures.processes import Launches
+from tests.fixtures.report import check, check_each
+from tests.fixtures.targets import Target
+
+scenario = pytest.mark.scenario(3)
+seventeen = pytest.mark.seventeen
+pytestmark = [scenario]
+
+UNAVAILABLE = 69
+PREFIX = "import sys; print(sys.prefix)"
+WHERE = "import {0}, importlib.metadata as m; print({0}.__file__, m.version('{0}'))"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What `check --json` said, and what the environment's own interpreter said: (exit status, output) a question."""
+
+    folder: str
+    exit_status: int
+    report: dict[str, Any]
+    message: str
+    prefix: tuple[int | None, str]
+    flask: tuple[int | None, str]
+    requests: tuple[int | None, str]
+
+    def row(self, name: str) -> dict[str, Any]:
+        """One row of the report."""
+        rows = [row for row in self.report.get("checks", []) if row.get("id") == name]
+        assert len(rows) == 1, f"check --json has {len(rows)} rows for {name}: {self.message}"
+        return dict(rows[0])
+
+
+def look(launch: Launches, folder: Path) -> Environment:
+    """Let `check` look at an environment, and ask its interpreter the same."""
+    done = launch.run("check", "--venv", str(folder), "--json")
+    try:
+        report = json.loads(done.stdout)
+    except ValueError:
+        report = {}
+    ask = venvs.witness
+    modules = [ask(folder, WHERE.format(name)) for name in ("flask", "requests")]
+    return Environment(str(folder), done.exit_status, report, done.stderr, ask(folder, PREFIX), modules[0], modules[1])
+
+
+@stage(scenario=3)
+def environment(launch: Launches, target: Target, folder: Path) -> Environment:
+    """Make a healthy environment (damaged only by the suite's own tests) and look at it."""
+    venv = venvs.healthy(folder / "venv")
+    if damage := venvs.DAMAGES.get(target.sabotage or ""):
+        damage(venv)
+    return look(launch, venv)
+
+
+@check("3.1-venv-exists", title="가상 환경 존재", marks=(seventeen,))
+def test_environment_exists(environment: Environment) -> None:
+    """The virtual environment exists: its pyvenv.cfg is readable and the Python it was made from is there."""
+    row = environment.row("venv")
+    assert row["ok"], row["problem"]
+    assert (Path(environment.folder) / "pyvenv.cfg").is_file()
+
+
+@check("3.2-python-runs", title="Python 실행 가능", marks=(seventeen,))
+def test_interpreter_runs(environment: Environment) -> None:
+    """Its Python runs, and belongs to that very environment."""
+    row = environment.row("python")
+    assert row["ok"], row["problem"]
+    status, prefix = environment.prefix
+    assert status == 0, prefix
+    assert Path(prefix).resolve() == Path(environment.folder).resolve()
+
+
+@check_each("module", {"3.3-flask-installed": "flask", "3.4-requests-installed": "requests"}, marks=(seventeen,))
+def test_module_is_installed(environment: Environment, module: str) -> None:
+    """The module is imported from inside the environment, in the supported range."""
+    row = environment.row(module)
+    assert row["ok"], row["problem"]
+    status, said = getattr(environment, module)
+    assert status == 0, said
+    assert Path(said.split()[0]).resolve().is_relative_to(Path(environment.folder).resolve())
+
+
+RED_ROWS = {
+    "folder-missing": {"venv", "python", "flask", "requests"},
+    "interpreter-dangling": {"python", "flask", "requests"},
+    "interpreter-missing": {"python", "flask", "requests"},
+    "home-gone": {"venv", "python"},
+    "flask-missing": {"flask"},
+    "flask-too-old": {"flask"},
+    "requests-missing": {"requests"},
+    "requests-too-old": {"requests"},
+}
+"""Damage → the rows of `check` that must be red: what depends on a broken thing is not shown to work either."""
+
+
+@check_each("damage", {f"3.5.{name}": name for name in RED_ROWS})
+def test_damage_is_told(launch: Launches, tmp_path: Path, damage: str) -> None:
+    """A damaged environment gives 69, exactly the damaged rows are red, and each says how to mend it."""
+    folder = venvs.healthy(tmp_path / "venv")
+    venvs.DAMAGES[damage](folder)
+    seen = look(launch, folder)
+    red = {row["id"] for row in seen.report["checks"] if not row["ok"]}
+    assert red == RED_ROWS[damage]
+    assert seen.exit_status == UNAVAILABLE
+    assert all(row["problem"] and row["hint"] for row in seen.report["checks"] if not row["ok"])
+    assert "Traceback" not in seen.message

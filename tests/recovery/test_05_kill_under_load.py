@@ -1,0 +1,154 @@
+"""Scenario 5: workers are killed again and again while clients keep connecting.
+
+Cast: sixteen clients, each with a new connection for each question, because only a new connection can be refused; a
+supervisor told never to give up and never to wait, because ten kills in a row are a storm of our own making. A client
+whose request was in flight at a kill may lose it; nobody may be refused, and nobody may wait longer than a restart
+takes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+
+from tests.fixtures.captured import Capture
+from tests.fixtures.evidence import stage
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.observations import Start, observe_start
+from tests.fixtures.processes import Launched, Launches
+from tests.fixtures.report import Measure, check
+
+pytestmark = [pytest.mark.scenario(5)]
+
+CLIENTS = 16
+KILLS = 10
+START_BUDGET_S = 10.0  # recovery.md 1.1
+RESTART_BUDGET_S = 3.0  # scenario 1
+WAIT_BUDGET_S = 2 * RESTART_BUDGET_S  # a request may meet two kills: accepted anew just before the second one
+STORM = {"LUMEN_MAX_RESTARTS": "0", "LUMEN_RESTART_BACKOFF_S": "0", "LUMEN_MAX_CONCURRENCY": str(CLIENTS)}
+
+
+@dataclass(frozen=True)
+class Storm:
+    """What the clients saw, in seconds and in counts of requests by how they ended."""
+
+    start: Start
+    kills: int = 0
+    answered: int = 0
+    refused: int = 0
+    cut: int = 0
+    other: tuple[str, ...] = ()
+    in_flight_at_kills: int = 0
+    next_answer_s: tuple[float, ...] = ()
+    longest_wait_s: float = 0.0
+
+
+class Clients:
+    """Sixteen threads that ask, one new connection a question, until told to stop."""
+
+    def __init__(self, proxy: Launched) -> None:
+        self.proxy = proxy
+        self.seen: list[Capture] = []
+        self.asking = 0
+        self._stop = threading.Event()
+        self._answer = threading.Condition()
+
+    def ask_on(self) -> None:
+        """What each of them does."""
+        while not self._stop.is_set():
+            with self._answer:
+                self.asking += 1
+            capture = self.proxy.chat("또 왔어요", timeout_s=WAIT_BUDGET_S + 4)
+            with self._answer:
+                self.asking -= 1
+                self.seen.append(capture)
+                self._answer.notify_all()
+
+    def next_answer_s(self, since_mono_s: float) -> float:
+        """Seconds from then until an answer arrived whose request was sent after it."""
+
+        def arrived() -> float:
+            late = (c.sent_mono_s + c.elapsed_s for c in self.seen if c.status == 200 and c.sent_mono_s >= since_mono_s)
+            return min(late, default=0.0)
+
+        with self._answer:
+            self._answer.wait_for(arrived, RESTART_BUDGET_S)
+            return (arrived() or time.monotonic()) - since_mono_s
+
+    def stop(self) -> None:
+        """Let each finish its question and leave."""
+        self._stop.set()
+
+
+@stage(scenario=5)
+def storm(launch: Launches, gateway: Gateway) -> Storm:
+    """Kill ten times, each time after the successor of the last has answered."""
+    proxy = launch(ready=False, gateway=gateway, env=STORM)
+    start = observe_start(proxy, START_BUDGET_S)
+    if start.problem:
+        return Storm(start)
+    clients, waits, in_flight = Clients(proxy), [], 0
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        for _ in range(CLIENTS):
+            pool.submit(clients.ask_on)
+        try:
+            for _ in range(KILLS):
+                victim, mark = proxy.worker(), proxy.journal.mark()
+                in_flight += clients.asking
+                killed_at = time.monotonic()
+                victim.kill()
+                waits.append(clients.next_answer_s(killed_at))
+                proxy.journal.seen("ready", since=mark, within_s=RESTART_BUDGET_S)
+        finally:
+            clients.stop()
+    ended = [capture.ended for capture in clients.seen]
+    return Storm(
+        start,
+        kills=len(proxy.journal.events(name="worker_died")),
+        answered=sum(capture.status == 200 and capture.ended == "complete" for capture in clients.seen),
+        refused=ended.count("refused"),
+        cut=ended.count("reset") + ended.count("aborted"),
+        other=tuple(
+            sorted({f"{c.status} {c.ended}" for c in clients.seen if c.ended not in {"complete", "reset", "aborted"}})
+        ),
+        in_flight_at_kills=in_flight,
+        next_answer_s=tuple(waits),
+        longest_wait_s=max(capture.elapsed_s for capture in clients.seen),
+    )
+
+
+@check("5.1-nobody-refused", title="연결 거부 없음")
+def test_nobody_is_refused(storm: Storm, measure: Measure) -> None:
+    """Ten kills under sixteen connecting clients refuse no connection."""
+    assert storm.kills == KILLS, storm.start.problem
+    measure(storm.refused, "refused", 0)
+    measure(storm.answered, "answered", label="answered")
+    assert (storm.refused, storm.other) == (0, ())
+    assert storm.answered > KILLS
+
+
+@check("5.2-only-in-flight-cut")
+def test_only_requests_in_flight_are_cut(storm: Storm, measure: Measure) -> None:
+    """No more requests are lost than were in flight at the kills."""
+    measure(storm.cut, "lost", storm.in_flight_at_kills)
+    assert storm.cut <= storm.in_flight_at_kills
+
+
+@check("5.3-next-answer")
+def test_next_answer_comes_soon(storm: Storm, measure: Measure) -> None:
+    """After each kill the next answer comes within the restart budget."""
+    assert len(storm.next_answer_s) == KILLS
+    measure(max(storm.next_answer_s), "s", RESTART_BUDGET_S, headline=True)
+    measure(sorted(storm.next_answer_s)[KILLS // 2], "s", label="median")
+    assert max(storm.next_answer_s) < RESTART_BUDGET_S
+
+
+@check("5.4-longest-wait")
+def test_nobody_waits_for_ever(storm: Storm, measure: Measure) -> None:
+    """No client waited longer than two restarts take."""
+    measure(storm.longest_wait_s, "s", WAIT_BUDGET_S)
+    assert storm.longest_wait_s < WAIT_BUDGET_S

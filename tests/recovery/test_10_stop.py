@@ -1,0 +1,99 @@
+"""Scenario 10: stopping: work in flight is finished, whoever the signal was sent to.
+
+Cast: one question that is held at the gateway by a gate, so that "in flight" is a fact and not a hope. A signal to
+the whole group is what a terminal (Ctrl-C) or a systemd control group does: it must drain just as one to the
+supervisor alone.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.fixtures.children import WINDOWS
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.observations import can_be_bound
+from tests.fixtures.processes import Launched, Launches
+from tests.fixtures.proctree import tree
+from tests.fixtures.replies import gated
+from tests.fixtures.report import check, check_each
+from tests.fixtures.waiting import until
+
+pytestmark = [pytest.mark.scenario(10)]
+
+STOP_BUDGET_S = 5.0  # nothing is left to do when the gate opens: an exit of two interpreters, 0.1 s here
+CUT = 70
+
+SIGNALS = {
+    "10.1.sigterm-alone": lambda proxy: proxy.stop(),
+    "10.2.sigterm-group": lambda proxy: proxy.send_group(signal.SIGTERM),
+    "10.3.ctrl-c-group": lambda proxy: proxy.send_group(signal.SIGINT),
+}
+if WINDOWS:  # a group there is reached by CTRL_BREAK, which is what stop() sends
+    SIGNALS = {"10.1.ctrl-break": SIGNALS["10.1.sigterm-alone"]}
+
+
+@check_each("ask_to_stop", SIGNALS)
+def test_work_in_flight_is_finished(launch: Launches, gateway: Gateway, ask_to_stop: object) -> None:
+    """The held question is answered, then the proxy ends with 0, no worker has died, and the port is free."""
+    proxy, gate = launch(gateway=gateway), threading.Event()
+    gateway.standing = gated(gate)
+    with ThreadPoolExecutor(1) as client:
+        answer = client.submit(proxy.chat, "아직 듣고 있어요?")
+        gateway.until_called(1)
+        ask_to_stop(proxy)  # type: ignore[operator]
+        proxy.journal.until("draining", within_s=STOP_BUDGET_S)
+        gate.set()
+        assert answer.result().status == 200
+    assert proxy.wait_exit(STOP_BUDGET_S) == 0
+    assert not proxy.journal.events(name="worker_died")
+    assert can_be_bound(proxy.port)
+
+
+@check("10.4-second-signal")
+def test_second_signal_ends_at_once(launch: Launches, gateway: Gateway) -> None:
+    """A second signal does not wait for work in flight, and the exit status says that it was cut."""
+    proxy, gate = launch(gateway=gateway), threading.Event()
+    gateway.standing = gated(gate)
+    with ThreadPoolExecutor(1) as client:
+        answer = client.submit(proxy.chat, "끝까지 들을 수 없어요")
+        gateway.until_called(1)
+        proxy.stop()
+        proxy.journal.until("draining", within_s=STOP_BUDGET_S)
+        proxy.stop()
+        assert proxy.wait_exit(STOP_BUDGET_S) == CUT
+        assert answer.result().status != 200
+    assert_gone(proxy)
+
+
+@check("10.5-drain-deadline")
+def test_drain_has_a_deadline(launch: Launches, gateway: Gateway) -> None:
+    """Work that does not end is cut at the deadline, and the exit status says so."""
+    proxy, gate = launch(gateway=gateway, env={"LUMEN_DRAIN_S": "0.2"}), threading.Event()
+    gateway.standing = gated(gate)
+    with ThreadPoolExecutor(1) as client:
+        answer = client.submit(proxy.chat, "언제 끝나요?")
+        gateway.until_called(1)
+        proxy.stop()
+        assert proxy.wait_exit(STOP_BUDGET_S) == CUT
+        assert answer.result().status != 200
+    assert_gone(proxy)
+
+
+@check("10.6-idle-connections")
+def test_idle_stop_is_clean(launch: Launches, gateway: Gateway) -> None:
+    """Without work in flight a stop ends with 0, and the journal ends with stopped."""
+    proxy = launch(gateway=gateway)
+    proxy.stop()
+    assert proxy.wait_exit(STOP_BUDGET_S) == 0
+    assert proxy.journal.events()[-1].name == "stopped"
+    assert_gone(proxy)
+
+
+def assert_gone(proxy: Launched) -> None:
+    until("process tree is gone", lambda: not proxy.family(), within_s=STOP_BUDGET_S)
+    assert tree(proxy.ref) == ()
+    assert can_be_bound(proxy.port)

@@ -1,0 +1,75 @@
+"""What must not start: bad input ends with the documented status and one clear line, and harms nobody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.fixtures import venvs
+from tests.fixtures.processes import Launches
+from tests.fixtures.report import check, check_each
+from tests.fixtures.squatters import Squatters
+
+REFUSAL_BUDGET_S = 10.0  # a start of the interpreter, 0.1 s here, and a look at who holds the port
+
+
+def through_a_file(tmp_path: Path, name: str) -> str:
+    """A directory that cannot be made, not even by root: its parent is a regular file."""
+    (tmp_path / "file").write_text("not a directory")
+    return str(tmp_path / "file" / name)
+
+
+REFUSALS: dict[str, tuple[dict[str, str], tuple[str, ...], int, tuple[str, ...]]] = {
+    "B1.port-not-a-number": ({"PROXY_PORT": "eighty"}, (), 78, ("PROXY_PORT", "eighty")),
+    "B2.port-option-not-a-number": ({}, ("--port", "eighty"), 64, ("--port", "eighty")),
+    "B3.port-out-of-range": ({"PROXY_PORT": "70000"}, (), 78, ("PROXY_PORT", "65535")),
+    "B4.gateway-malformed": ({"LUMEN_GATEWAY_URL": "gateway"}, (), 78, ("LUMEN_GATEWAY_URL", "https://")),
+    "B5.gateway-port-malformed": ({"LUMEN_GATEWAY_URL": "http://127.0.0.1:x"}, (), 78, ("LUMEN_GATEWAY_URL",)),
+    "B6.misspelt-variable": ({"LUMEN_TIMEOUT": "5"}, (), 78, ("LUMEN_TIMEOUT", "LUMEN_TIMEOUT_S")),
+    "B7.unknown-option": ({}, ("--prot", "1"), 64, ("--prot",)),
+    "B8.open-without-key": ({"PROXY_HOST": "0.0.0.0"}, (), 77, ("0.0.0.0", "PROXY_API_KEY")),  # noqa: S104 - must be refused
+}
+"""Id → environment, arguments, exit status, words that the line must have."""
+
+
+@check_each("case", REFUSALS)
+def test_bad_input_is_refused(
+    launch: Launches, case: tuple[dict[str, str], tuple[str, ...], int, tuple[str, ...]]
+) -> None:
+    """Bad input ends the start with its documented status and one line that names it."""
+    environ, arguments, status, words = case
+    port = {} if {"PROXY_PORT", "--port"} & {*environ, *arguments} else {"PROXY_PORT": "0"}
+    done = launch.run("serve", *arguments, env={**port, **environ}, within_s=REFUSAL_BUDGET_S)
+    assert_refused(done.exit_status, done.stderr, status, words)
+
+
+@check_each("variable", {"B9.state-dir-unwritable": "LUMEN_STATE_DIR", "B10.log-dir-unwritable": "LUMEN_LOG_DIR"})
+def test_unwritable_directory(launch: Launches, tmp_path: Path, variable: str) -> None:
+    """A directory that not even root could write ends the start with 73 and names variable and path."""
+    folder = through_a_file(tmp_path, "state")
+    done = launch.run("serve", env={"PROXY_PORT": "0", variable: folder}, within_s=REFUSAL_BUDGET_S)
+    assert_refused(done.exit_status, done.stderr, 73, (variable, folder))
+
+
+@check("B11-port-taken")
+def test_port_taken(launch: Launches, squat: Squatters) -> None:
+    """A taken port ends the start with 75 and names the owner, who stays."""
+    squatter = squat("banner")
+    done = launch.run("serve", env={"PROXY_PORT": str(squatter.port)}, within_s=REFUSAL_BUDGET_S)
+    assert_refused(done.exit_status, done.stderr, 75, (f":{squatter.port}", f"pid {squatter.pid}"))
+    assert squatter.answer() == squatter.banner
+
+
+@check("B12-environment-broken")
+def test_environment_broken(launch: Launches, tmp_path: Path) -> None:
+    """An environment without Flask cannot serve: 69, naming the module and how to mend it."""
+    folder = venvs.healthy(tmp_path / "venv")
+    venvs.DAMAGES["flask-missing"](folder)
+    done = launch.run("serve", env={"PROXY_PORT": "0"}, python=venvs.interpreter(folder), within_s=REFUSAL_BUDGET_S)
+    assert_refused(done.exit_status, done.stderr, 69, ("flask", "pip install"))
+
+
+def assert_refused(exit_status: int, message: str, status: int, words: tuple[str, ...]) -> None:
+    assert exit_status == status, message
+    (line,) = message.splitlines()
+    assert line.startswith("lumen-proxy: ")
+    assert [word for word in words if word.lower() not in line.lower()] == [], line
