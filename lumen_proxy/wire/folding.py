@@ -1,0 +1,79 @@
+"""Fold a conversation into the one message that the gateway takes.
+
+Sections begin with a mark that carries a tag. The tag is a hash of the whole conversation and occurs in
+none of its texts, so no text can forge the beginning of a turn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from lumen_proxy.wire.problems import problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lumen_proxy.wire.request import Message
+
+INSTRUCTIONS = ("system", "developer")
+TAG_CHARS = 12
+
+
+class Folded(NamedTuple):
+    """The text to send, and how many messages were left out of it."""
+
+    text: str
+    dropped: int
+
+
+def fold(messages: Sequence[Message], *, max_chars: int, history: str = "fold") -> Folded:
+    """A lone user message is sent as it is; else instructions, turns, and the last message, in sections.
+
+    Too long: the oldest turns go first. Raises ApiError context_length_exceeded when instructions and last
+    message alone do not fit in `max_chars` (code points). `history="last"` sends the last user text only.
+    """
+    if history == "last" or len(messages) == 1:
+        text = next(message.text for message in reversed(messages) if message.role == "user" and message.text.strip())
+        return Folded(_fitting(text, max_chars), len(messages) - 1)
+    tag = _tag(messages)
+    instructions = [_section(message, tag) for message in messages[:-1] if message.role in INSTRUCTIONS]
+    turns = [_section(message, tag) for message in messages[:-1] if message.role not in INSTRUCTIONS]
+    head = f"(A conversation. Only lines with the mark {tag} begin a part of it. Reply to the last part.)"
+    fixed = [head, *instructions, _section(messages[-1], tag)]
+    room = max_chars - len(_joined(fixed))
+    kept = _newest(turns, room)
+    text = _joined([head, *instructions, *kept, fixed[-1]])
+    return Folded(_fitting(text, max_chars), len(turns) - len(kept))
+
+
+def _tag(messages: Sequence[Message]) -> str:
+    seed = json.dumps([[message.role, message.text] for message in messages])
+    while True:
+        tag = hashlib.sha256(seed.encode()).hexdigest()[:TAG_CHARS]
+        if not any(tag in message.text for message in messages):
+            return tag
+        seed += tag
+
+
+def _section(message: Message, tag: str) -> str:
+    return f"[{tag} {message.role}]\n{message.text}"
+
+
+def _joined(sections: Sequence[str]) -> str:
+    return "\n\n".join(sections)
+
+
+def _newest(turns: Sequence[str], room: int) -> Sequence[str]:
+    for count, turn in enumerate(reversed(turns)):
+        room -= len(turn) + len("\n\n")
+        if room < 0:
+            return turns[len(turns) - count :]
+    return turns
+
+
+def _fitting(text: str, max_chars: int) -> str:
+    if len(text) > max_chars:
+        raise problem("context_length_exceeded", f"The gateway takes {max_chars} characters at most.", "messages")
+    return text

@@ -1,0 +1,209 @@
+"""The routes, and the one place where an error becomes a response."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from lumen_proxy import __version__
+from lumen_proxy.errors import ApiError
+from lumen_proxy.wire import openai
+from lumen_proxy.wire.address import is_loopback
+from lumen_proxy.wire.problems import problem
+from lumen_proxy.worker.calls import Watch
+from lumen_proxy.worker.chat import MS, Chat, Record
+from lumen_proxy.worker.gateway import Gateway
+from lumen_proxy.worker.guard import Guard
+from lumen_proxy.worker.metrics import Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lumen_proxy.config import Settings
+    from lumen_proxy.worker.log import Log
+
+ROUTING_CODES = {404: "not_found", 405: "method_not_supported"}
+STREAM_HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",  # nginx and its kin would collect the pieces
+}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the supervisor told this worker when it was promoted. `started_at` is in Unix seconds."""
+
+    instance: str = ""
+    generation: int = 0
+    restarts: int = 0
+    supervisor_pid: int | None = None
+    started_at: float = 0.0
+
+
+class Proxy:
+    """The application and its state; `wsgi` is what a server serves."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.identity = Identity()
+        self.draining = False
+        self.log: Log | None = None
+        self.watch = Watch()
+        self.metrics = Metrics(self._gauges())
+        self.gateway = Gateway(settings, self.metrics.count)
+        self._guard = Guard(settings)
+        self._chat = Chat(settings, self.gateway, self.watch, self._bug)
+        self.wsgi = self._flask()
+
+    def _flask(self) -> Flask:
+        app = Flask(__name__, static_folder=None)
+        app.url_map.merge_slashes = False  # a redirect would turn POST into GET
+        routes: dict[str, tuple[str, Callable[..., Any]]] = {
+            "/": ("GET", self.about),
+            "/health": ("GET", self.health),
+            "/ready": ("GET", self.ready),
+            "/metrics": ("GET", self.scrape),
+        }
+        for prefix in ("/v1", ""):
+            routes[f"{prefix}/models"] = ("GET", lambda: _json(openai.models()))
+            routes[f"{prefix}/models/<name>"] = ("GET", lambda name: _json(openai.model(name)))
+            routes[f"{prefix}/chat/completions"] = ("POST", self.chat)
+        for rule, (method, view) in routes.items():
+            app.add_url_rule(rule, rule, view, methods=[method], provide_automatic_options=False)
+        app.before_request(self._begin)
+        app.after_request(self._end)
+        app.register_error_handler(Exception, self._failed)
+        return app
+
+    def about(self) -> Response:
+        """What this is."""
+        facts = {
+            "service": "lumen-proxy",
+            "version": __version__,
+            "what": "OpenAI-compatible proxy in front of the Lumen Gateway",
+            "endpoints": ["/v1/chat/completions", "/v1/models", "/health", "/ready", "/metrics"],
+            "docs": "QUICKSTART.md, or: lumen-proxy --help",
+        }
+        return _json(facts)
+
+    def health(self) -> Response:
+        """Liveness: always 200, no call to the gateway. PIDs and instance only for this machine."""
+        identity = self.identity
+        facts = {
+            "status": "ok",
+            "service": "lumen-proxy",
+            "version": __version__,
+            "generation": identity.generation,
+            "restarts": identity.restarts,
+            "uptime_s": round(max(time.time() - identity.started_at, 0), 3),
+        }
+        if is_loopback(request.remote_addr or ""):
+            facts |= {"instance": identity.instance, "pid": os.getpid(), "supervisor_pid": identity.supervisor_pid}
+        return _json(facts)
+
+    def ready(self) -> Response:
+        """Readiness: whether a chat request would be answered now."""
+        if self.draining:
+            raise problem("shutting_down")
+        if not self.gateway.ready:
+            self.gateway.breaker.check()
+        return _json({"status": "ready"})
+
+    def scrape(self) -> Response:
+        """Metrics for Prometheus."""
+        page, content_type = self.metrics.page()
+        return Response(page, content_type=content_type)
+
+    def chat(self) -> Response:
+        """A chat completion."""
+        if self.draining:
+            raise problem("shutting_down")
+        gone = request.environ.get("waitress.client_disconnected", lambda: False)
+        answer = self._chat.answer(request.get_data(cache=False), g.record, gone)
+        if isinstance(answer, str):
+            return Response(answer, content_type="application/json")
+        return Response(answer, headers=STREAM_HEADERS)
+
+    def _begin(self) -> Response | None:
+        g.record = Record(openai.request_id(request.headers.get("X-Request-Id")))
+        return self._guard.check()
+
+    def _end(self, response: Response) -> Response:
+        record: Record = g.record
+        self._guard.sign(response)
+        response.headers["x-request-id"] = record.request_id
+        response.headers["openai-processing-ms"] = str(round(record.elapsed_s() * MS))
+        rule = request.url_rule.rule.removeprefix("/v1") if request.url_rule else "none"
+        facts = {
+            "request_id": record.request_id,
+            "method": request.method,
+            "route": rule,
+            "status": response.status_code,
+        }
+        response.call_on_close(lambda: self._account(record, facts))
+        return response
+
+    def _account(self, record: Record, facts: dict[str, Any]) -> None:
+        """The response has been sent, or its client has gone."""
+        seconds = record.elapsed_s()
+        self.metrics.count("requests", facts["route"], str(facts["status"]))
+        self.metrics.time("request", seconds, facts["route"])
+        known = record.facts
+        if "gateway_s" in known:
+            gateway_s = float(known["gateway_s"] or 0)
+            self.metrics.time("gateway", gateway_s, str(known["channel"]))
+            self.metrics.count("tokens", "prompt", by=int(known["prompt_tokens"] or 0))
+            self.metrics.count("tokens", "completion", by=int(known["completion_tokens"] or 0))
+        if known.get("code"):
+            self.metrics.count("rejections", str(known["code"]))
+        if self.log:
+            self.log.write("info", "request", **facts, seconds=round(seconds, 6), **known)
+
+    def _failed(self, error: Exception) -> Response:
+        """Every error of every route becomes a response here."""
+        api_error = self._api_error(error)
+        g.record.facts["code"] = api_error.code
+        response = _json(api_error.body(), api_error.status)
+        response.headers.update(api_error.headers)
+        return response
+
+    def _api_error(self, error: Exception) -> ApiError:
+        if isinstance(error, ApiError):
+            return error
+        if isinstance(error, HTTPException) and error.code in ROUTING_CODES:
+            message = f"Invalid URL or method ({request.method} {request.path[:128]})"
+            allowed = ", ".join(getattr(error, "valid_methods", None) or ())
+            return problem(ROUTING_CODES[error.code], message, headers={"Allow": allowed} if allowed else None)
+        return self._bug(error, g.record)
+
+    def _bug(self, error: Exception, record: Record) -> ApiError:
+        """Log type and place, but not the message, which may quote a user."""
+        frame = error.__traceback__
+        while frame and frame.tb_next:
+            frame = frame.tb_next
+        where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else None
+        if self.log:
+            self.log.write(
+                "error", "internal_error", request_id=record.request_id, error=type(error).__name__, where=where
+            )
+        return problem("internal_error")
+
+    def _gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
+        return {
+            "in_flight": ("Chat calls under way.", lambda: len(self.watch.calls())),
+            "queued": ("Chat calls that wait for a place.", lambda: self.gateway.slots.queued),
+            "breaker_open": ("1 = the gateway is left in peace.", lambda: self.gateway.breaker.state == "open"),
+            "breaker_half_open": ("1 = a probe decides.", lambda: self.gateway.breaker.state == "half_open"),
+            "restarts": ("Unplanned restarts of the worker.", lambda: self.identity.restarts),
+            "log_lost": ("Log lines that could not be written.", lambda: self.log.lost if self.log else 0),
+        }
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(json.dumps(value, ensure_ascii=False), status, content_type="application/json")

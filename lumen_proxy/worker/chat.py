@@ -1,0 +1,149 @@
+"""A chat request from its bytes to its answer, whole or streamed."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from lumen_proxy.errors import ApiError
+from lumen_proxy.wire import request as wire_request
+from lumen_proxy.wire import sse
+from lumen_proxy.wire.folding import Folded, fold
+from lumen_proxy.wire.lumen import gateway_request
+from lumen_proxy.wire.openai import Completion, until_stop, usage
+from lumen_proxy.worker.calls import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lumen_proxy.config import Settings
+    from lumen_proxy.wire.request import ChatRequest
+    from lumen_proxy.worker.calls import Watch
+    from lumen_proxy.worker.gateway import Gateway, Result
+
+MS = 1000
+
+
+@dataclass
+class Record:
+    """What the log and the metrics learn of a request: metadata, no words."""
+
+    request_id: str
+    began: float = field(default_factory=monotonic)
+    facts: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+
+    def elapsed_s(self) -> float:
+        """Seconds since the request began."""
+        return monotonic() - self.began
+
+
+class Chat:
+    """Answers chat requests through the gateway."""
+
+    def __init__(
+        self, settings: Settings, gateway: Gateway, watch: Watch, on_bug: Callable[[Exception, Record], ApiError]
+    ) -> None:
+        self._settings = settings
+        self._gateway = gateway
+        self._watch = watch
+        self._on_bug = on_bug
+
+    def answer(self, data: bytes, record: Record, gone: Callable[[], bool]) -> str | Iterator[bytes]:
+        """The JSON of a completion, or the events of a stream. Raises ApiError before the first byte."""
+        request = wire_request.parse(
+            data, strict_model=self._settings.model_strict, allow_tools=self._settings.unsupported == "ignore"
+        )
+        folded = fold(request.messages, max_chars=self._settings.max_message_chars, history=self._settings.history)
+        record.facts |= {"model": request.model, "stream": request.stream, "history_dropped": folded.dropped}
+        pending = _Pending(self, request, folded, record, Call(self._settings.timeout_s, gone))
+        if not request.stream:
+            return json.dumps(pending.ask().whole(), ensure_ascii=False)
+        return self._stream(pending)
+
+    def _stream(self, pending: _Pending) -> Iterator[bytes]:
+        """Wait a while before the headers go out, so that a failure keeps its status."""
+        pending.start()
+        if pending.done.wait(self._settings.stream_commit_s):
+            pending.result()
+        return self._events(pending)
+
+    def _events(self, pending: _Pending) -> Iterator[bytes]:
+        """The headers are out: keep the connection alive, then the chunks, or the error as the last event."""
+        try:
+            wait_s = 0.0
+            while not pending.done.wait(wait_s):
+                yield sse.KEEP_ALIVE
+                wait_s = self._settings.sse_keepalive_s
+            for chunk in pending.result().chunks(include_usage=pending.request.include_usage):
+                yield sse.event(chunk)
+            yield sse.DONE
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client must not take it for an end
+            api_error = error if isinstance(error, ApiError) else self._on_bug(error, pending.record)
+            pending.record.facts["code"] = api_error.code
+            yield sse.event(api_error.body())
+        finally:
+            pending.call.end("client_gone")  # without effect on a call that is over
+
+    def complete(self, request: ChatRequest, folded: Folded, record: Record, call: Call) -> Completion:
+        """Ask the gateway and build the completion."""
+        message = gateway_request(folded.text, request.persona, request.user)
+        with self._watch.over(call):
+            result = self._gateway.ask(call, message)
+        text = until_stop(result.answer.text, request.stops)
+        tokens = usage(folded.text, text)
+        record.facts |= {**tokens, "channel": result.channel, "attempts": result.attempts, "gateway_s": result.seconds}
+        metadata = _metadata(request, folded, result, record)
+        return Completion(int(time.time()), request.model, text, tokens, metadata)
+
+
+class _Pending(threading.Thread):
+    """A completion that is being made, perhaps in a thread of its own so that a stream can be kept alive."""
+
+    def __init__(self, chat: Chat, request: ChatRequest, folded: Folded, record: Record, call: Call) -> None:
+        super().__init__(name="stream", daemon=True)
+        self.done = threading.Event()
+        self.record = record
+        self.call = call
+        self._chat = chat
+        self.request = request
+        self._folded = folded
+        self._completion: Completion | None = None
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self._completion = self.ask()
+        except Exception as error:  # noqa: BLE001 - raised again by result()
+            self._error = error
+        finally:
+            self.done.set()
+
+    def ask(self) -> Completion:
+        return self._chat.complete(self.request, self._folded, self.record, self.call)
+
+    def result(self) -> Completion:
+        if self._error:
+            raise self._error
+        assert self._completion  # noqa: S101 - one or the other, once it is done
+        return self._completion
+
+
+def _metadata(request: ChatRequest, folded: Folded, result: Result, record: Record) -> dict[str, object]:
+    answer = result.answer
+    return {
+        "persona": answer.persona,
+        "sources": answer.sources,
+        "timestamp": answer.timestamp,
+        "channel": result.channel,
+        "requested_model": request.requested_model,
+        "attempts": result.attempts,
+        "response_time_ms": round(result.seconds * MS, 1),
+        "overhead_ms": round((record.elapsed_s() - result.seconds) * MS, 1),
+        "ignored_parameters": list(request.ignored),
+        "history_dropped": folded.dropped,
+        "usage_source": "estimated",
+    }
