@@ -1,0 +1,136 @@
+"""Every way a check can end, once alone and once under parallel workers: the verdicts, the rows, the banner."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixtures.inner import Ended, stage
+
+MODULES = {
+    "contract/test_ends.py": '''
+    """Ends: every way there is."""
+    @pytest.fixture
+    def unstaged():
+        raise OSError("the stage broke")
+    @pytest.fixture
+    def leaking():
+        yield
+        raise OSError("something was left behind")
+
+    @check("C1-passed")
+    def test_passed(measure):
+        """It holds."""
+        assert measure(0.5, "s", budget=2.0) < 2.0
+        measure(7, "calls", label="also")
+    @check("C2-failed")
+    def test_failed():
+        """It does not hold."""
+        assert {"status": 200}["status"] == 400, "<b>refuted</b>"
+    @check("C3-warned", tier="W")
+    def test_warned(warn):
+        """It could be better."""
+        warn("a header is absent")
+    @check("C4-refuted-advice", tier="W")
+    def test_refuted_advice():
+        """It would be nice."""
+        assert False, "it is not nice"
+    @check("C5-skipped", tier="S")
+    def test_skipped():
+        """It needs a tool."""
+        pytest.skip("the target does not declare: tools")
+    @check("C6-error")
+    def test_error(unstaged):
+        """It is never asked."""
+    @check("C7-leak")
+    def test_leak(leaking):
+        """It holds and leaks."""
+    @check("C8-broken-advice", tier="W")
+    def test_broken_advice():
+        """It raises something else, and is never red."""
+        raise OSError("a fault of the harness")
+    @check_each("row", {"F2.null": None, "F2.list": []})
+    @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+    def test_rows(row, stream):
+        """A malformed body is refused."""
+    def test_plain():
+        """A test without a number."""
+    ''',
+}
+KEYS = ["id", "param", "tier", "claim", "outcome", "measurement", "evidence", "reason"]
+
+
+@pytest.fixture(scope="module", params=["-n0", "-n2"])
+def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """One run of all of them."""
+    return stage(tmp_path_factory.mktemp("ends"), MODULES, request.param)
+
+
+def test_there_is_one_verdict_a_check_and_parameter(ended: Ended) -> None:
+    """Verdicts come in the order of the suite, whatever worker ran them, and plain tests have none."""
+    assert [(each["id"], each["param"], each["outcome"]) for each in ended.verdicts] == [
+        ("C1-passed", None, "passed"),
+        ("C2-failed", None, "failed"),
+        ("C3-warned", None, "warned"),
+        ("C4-refuted-advice", None, "warned"),
+        ("C5-skipped", None, "skipped"),
+        ("C6-error", None, "error"),
+        ("C7-leak", None, "error"),
+        ("C8-broken-advice", None, "warned"),
+        ("F2.null", "stream", "passed"),
+        ("F2.null", "whole", "passed"),
+        ("F2.list", "stream", "passed"),
+        ("F2.list", "whole", "passed"),
+    ]
+
+
+def test_a_verdict_has_the_keys_of_the_contract(ended: Ended) -> None:
+    """Each record has exactly the eight keys, its claim and its tier."""
+    assert all(sorted(each) == sorted(KEYS) for each in ended.verdicts)
+    first = ended.verdicts[0]
+    assert (first["claim"], first["tier"], first["reason"]) == ("It holds.", "M", None)
+    assert first["measurement"] == {"value": 0.5, "unit": "s", "budget": 2.0}
+
+
+def test_a_verdict_says_why(ended: Ended) -> None:
+    """Whatever did not simply pass gives its reason in one line."""
+    reasons = {each["id"]: each["reason"] for each in ended.verdicts if each["outcome"] != "passed"}
+    assert reasons == {
+        "C2-failed": "AssertionError: <b>refuted</b>",
+        "C3-warned": "a header is absent",
+        "C4-refuted-advice": "AssertionError: it is not nice",
+        "C5-skipped": "the target does not declare: tools",
+        "C6-error": "OSError: the stage broke",
+        "C7-leak": "OSError: something was left behind",
+        "C8-broken-advice": "OSError: a fault of the harness",
+    }
+
+
+def test_every_end_is_a_row(ended: Ended) -> None:
+    """The page has a row for each test; a leak is an error beside the call that passed."""
+    assert ended.rows == {
+        "C1-passed": "Passed",
+        "C2-failed": "Failed",
+        "C3-warned": "Passed",
+        "C4-refuted-advice": "Passed",
+        "C5-skipped": "Skipped",
+        "C6-error": "Error",
+        "C7-leak": "Error",
+        "C8-broken-advice": "Passed",
+        "F2.null": "Passed",
+        "F2.list": "Passed",
+        "tests/contract/test_ends.py::test_plain": "Passed",
+    }
+
+
+def test_the_banner_counts_them(ended: Ended) -> None:
+    """The verdict of the page is the exit status in words."""
+    assert ended.status == pytest.ExitCode.TESTS_FAILED
+    assert ended.banner == ("bad", "FAILED")
+    assert "1 failed, 2 could not be judged." in ended.html
+    assert ended.html.count(">6</b> passed") == 1
+
+
+def test_markup_of_a_reason_is_shown_not_obeyed(ended: Ended) -> None:
+    """What a test says cannot change the page."""
+    assert "&lt;b&gt;refuted" in ended.html
+    assert "<b>refuted" not in ended.html
