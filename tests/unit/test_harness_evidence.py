@@ -18,7 +18,7 @@ class Seen:
     pids: tuple[int, ...]
 
 @stage(scenario=1)
-def told(home: Path) -> Seen:
+def told(folder: Path) -> Seen:
     with Path(os.environ["TALLY"]).open("a") as tally:
         tally.write("told\\n")
     {act}
@@ -107,7 +107,7 @@ def test_skipped_stage_skips_its_checks(nested: Nested) -> None:
 
 def test_each_variant_is_staged_once(nested: Nested) -> None:
     """A stage with variants gives each its own record, and an id in words."""
-    suite = SUITE.format(act="assert variant > 0").replace("home: Path", "home: Path, variant: int")
+    suite = SUITE.format(act="assert variant > 0").replace("folder: Path", "folder: Path, variant: int")
     result = nested.run(suite.replace("scenario=1", "scenario=1, variants={'one': 1, 'zero': 0}"), "-n2", "-v")
     result.assert_outcomes(passed=6, errors=6)
     assert nested.told() == 2
