@@ -56,6 +56,11 @@ def encoded(value: object) -> bytes:
     return value if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False).encode()
 
 
+def ascii_encoded(value: object) -> bytes:
+    """The same with every other character as an escape."""
+    return value if isinstance(value, bytes) else json.dumps(value).encode()
+
+
 def plain(
     body: object = ANSWER,
     *,

@@ -1,0 +1,140 @@
+"""Every judge against healthy exchanges: what real clients accept must stay green, however it is framed."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fixtures.capture import Capture
+from tests.fixtures.judges import catalogue
+from tests.fixtures.judges.documents import said
+from tests.fixtures.judges.verdict import Judge, Known
+from tests.unit import samples as s
+from tests.unit.samples import ANSWER, ERROR, TEXT, chunk, chunks, edited, framed, with_usage
+
+KNOWN = Known(text=TEXT, finish="stop")
+USAGE_ASKED = {"stream_options": {"include_usage": True}}
+CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": ""}}
+EXTRA = {"lumen_metadata": {"persona": {"name": "비노슈"}}, "service_tier": "default", "system_fingerprint": None}
+
+
+def broken(seen: Capture, judges: tuple[Judge, ...], known: Known = KNOWN) -> list[str]:
+    """The texts of the verdicts that do not hold."""
+    return [str(verdict) for verdict in (judge(seen, known) for judge in judges) if not verdict.ok]
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param(s.plain(), id="plain"),
+        pytest.param(s.plain({**ANSWER, **EXTRA}), id="extra-fields"),
+        pytest.param(s.plain(media_type="application/json; charset=utf-8"), id="charset"),
+        pytest.param(s.plain(s.encoded(ANSWER).replace("안".encode(), rb"\uc548")), id="escaped"),
+        pytest.param(s.plain(b" \r\n\t" + s.encoded(ANSWER) + b"\n"), id="white-space-around"),
+        pytest.param(s.plain(s.encoded(ANSWER).replace("안".encode(), rb"\ud83d\ude00")), id="surrogate-pair"),
+        pytest.param(s.plain(edited(ANSWER, ("choices.0.finish_reason", "length"))), id="length"),
+        pytest.param(s.plain(edited(ANSWER, ("choices.0.message.content", None))), id="content-null"),
+        pytest.param(
+            s.plain(
+                edited(ANSWER, ("choices", [{**ANSWER["choices"][0], "index": i} for i in range(2)])), asked={"n": 2}
+            ),
+            id="n-2",
+        ),
+    ],
+)
+def test_plain_answers(seen: Capture) -> None:
+    """A healthy answer breaks nothing."""
+    assert broken(seen, catalogue.ANSWER) == []
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param(s.stream(), id="lf"),
+        pytest.param(s.stream(framed(chunks(), end=b"\r\n\r\n")), id="crlf"),
+        pytest.param(s.stream(framed(chunks(), end=b"\r\r")), id="cr"),
+        pytest.param(s.stream(framed(chunks(), prefix=b"data:")), id="no-space"),
+        pytest.param(s.stream(framed(chunks(), prefix=b": ping\n\ndata: ")), id="comments"),
+        pytest.param(s.stream(framed(chunks(), prefix=b": ping\ndata: ")), id="comment-before-data"),
+        pytest.param(s.stream(b"\n\n" + framed(chunks())), id="leading-blank-lines"),
+        pytest.param(s.stream([{**each, **EXTRA} for each in chunks()]), id="extra-fields"),
+        pytest.param(s.stream(framed(chunks()).replace(b', "id"', b',\ndata: "id"')), id="several-data-lines"),
+        pytest.param(s.stream([{**each, "usage": None} for each in chunks()]), id="usage-null-unasked"),
+        pytest.param(s.stream(with_usage(), asked=USAGE_ASKED), id="usage"),
+        pytest.param(s.stream(edited(chunks(), ("0.choices.0.delta.content", None))), id="content-null-first"),
+        pytest.param(s.stream(chunks(TEXT)), id="one-character-pieces"),
+    ],
+)
+def test_streams(seen: Capture) -> None:
+    """A healthy stream breaks nothing, in any framing that clients parse."""
+    assert broken(seen, catalogue.STREAM) == []
+
+
+def test_tool_calls() -> None:
+    """Two calls whose arguments come in pieces break nothing."""
+    more = [
+        {"index": 0, "function": {"arguments": "{}"}},
+        {**CALL, "index": 1},
+        {"index": 1, "function": {"arguments": "1"}},
+    ]
+    deltas = [chunk({"tool_calls": [call]}) for call in [CALL, *more]]
+    seen = s.stream([chunk({"role": "assistant", "content": None}), *deltas, chunk({}, "tool_calls")])
+    assert broken(seen, catalogue.STREAM, Known()) == []
+
+
+def test_text_with_markers() -> None:
+    """Words of the protocol inside the text are text."""
+    text = 'a [DONE] b\ndata: {"c": 1}\n\ndata: [DONE]\n\n'
+    assert broken(s.stream(chunks(text)), catalogue.STREAM, Known(text=text, finish="stop")) == []
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param(s.error(), id="plain"),
+        pytest.param(s.error(edited(ERROR, ("error.request_id", "req-1"))), id="extra-field"),
+        pytest.param(s.error(edited(ERROR, ("error.message", "no such route: POST /v1/chat"))), id="names-a-route"),
+        pytest.param(s.error(edited(ERROR, ("error.message", "messages[0].content is None"))), id="none-in-a-sentence"),
+    ],
+)
+def test_refusals(seen: Capture) -> None:
+    """A healthy refusal breaks nothing."""
+    assert broken(seen, (*catalogue.BAD_REQUEST, *catalogue.judges("F4"))) == []
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param(s.stream([*chunks()[:3], ERROR]), id="then-done"),
+        pytest.param(s.stream(framed([*chunks()[:3], ERROR]).removesuffix(b"data: [DONE]\n\n")), id="then-closed"),
+    ],
+)
+def test_streams_that_fail_aloud(seen: Capture) -> None:
+    """A stream that says how it failed breaks nothing."""
+    assert broken(seen, catalogue.BROKEN_STREAM) == []
+
+
+COMMENTS = st.sampled_from([b"", b": ping", b":", b": data: x"])
+ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
+PREFIXES = st.sampled_from([b"data: ", b"data:"])
+ASCII = st.booleans()
+
+
+@st.composite
+def framings(draw: st.DrawFn) -> bytes:
+    """The same events, in any legal framing."""
+    body = b""
+    for event in [*with_usage(), b"[DONE]"]:
+        end = draw(ENDS)
+        if comment := draw(COMMENTS):
+            body += comment + end * draw(st.integers(1, 3))
+        data = s.encoded(event) if draw(ASCII) else s.ascii_encoded(event)
+        body += draw(PREFIXES) + data + end * draw(st.integers(2, 3))
+    return body
+
+
+@given(framings())
+def test_framing_never_matters(body: bytes) -> None:
+    """Any legal framing of the same events gives the same verdicts and the same text."""
+    seen = s.stream(body, asked=USAGE_ASKED)
+    assert broken(seen, catalogue.STREAM) == []
+    assert said(seen) == TEXT

@@ -1,0 +1,131 @@
+"""No judge ever raises, whatever a server sends; and a broken verdict tells a person where to look."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fixtures.capture import Capture
+from tests.fixtures.judges import catalogue
+from tests.fixtures.judges.verdict import Known
+from tests.unit import samples as s
+from tests.unit.samples import ANSWER, ERROR, chunk, chunks, edited, with_usage
+
+KNOWN = Known(text=s.TEXT, finish="stop", secrets=("sk-hush-hush",), upstream=("gateway.example",))
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, -1, 1.5, "", "x", "None", [], [None], {}, {"a": [1]}, 10**30]
+)
+
+
+def ask_all(seen: Capture) -> None:
+    """Every judge must come to a verdict that can be shown."""
+    for judge in catalogue.JUDGES.values():
+        assert str(judge(seen, KNOWN))
+    for comparison in catalogue.COMPARISONS.values():
+        assert str(comparison([seen, s.plain(), seen]))
+
+
+def paths(value: object, path: str = "") -> list[str]:
+    """The dotted paths of everything below a value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = [(f"{path}.{key}".lstrip("."), below) for key, below in items]
+    return [each for name, below in found for each in (name, *paths(below, name))]
+
+
+@given(st.sampled_from(paths(ANSWER)), ODD)
+def test_odd_values_in_answers(path: str, odd: object) -> None:
+    """Any value in any place of an answer is judged."""
+    ask_all(s.plain(edited(ANSWER, (path, odd))))
+
+
+@given(st.sampled_from(paths(with_usage())), ODD)
+def test_odd_values_in_streams(path: str, odd: object) -> None:
+    """Any value in any place of a stream is judged."""
+    ask_all(s.stream(edited(with_usage(), (path, odd)), asked={"stream_options": {"include_usage": True}}))
+
+
+@given(st.sampled_from(paths(ERROR)), ODD)
+def test_odd_values_in_errors(path: str, odd: object) -> None:
+    """Any value in any place of an error is judged."""
+    ask_all(s.error(edited(ERROR, (path, odd))))
+
+
+@given(ODD, ODD)
+def test_odd_tool_calls(calls: object, call: object) -> None:
+    """Any value where tool calls are due is judged."""
+    ask_all(s.stream([chunk({"role": "assistant", "tool_calls": calls}), chunk({"tool_calls": [call]})]))
+
+
+@given(st.binary(max_size=80), st.booleans())
+def test_any_bytes(body: bytes, streamed: bool) -> None:  # noqa: FBT001 -- drawn
+    """Any bytes are judged."""
+    ask_all(s.stream(body) if streamed else s.plain(body))
+
+
+@given(st.integers(0, len(s.framed(chunks()))))
+def test_any_prefix_of_a_stream(length: int) -> None:
+    """A stream that was cut anywhere is judged, and broken unless it is whole."""
+    whole = s.framed(chunks())
+    seen = s.stream(whole[:length])
+    ask_all(seen)
+    held = all(judge(seen).ok for judge in catalogue.STREAM)
+    assert held == (length == len(whole))
+
+
+def test_no_answer_at_all() -> None:
+    """A refused connection is judged, too."""
+    refused = Capture(url=s.BASE, request=s.plain().request, ended="refused", error="refused")
+    ask_all(refused)
+    assert not catalogue.JUDGES["C1.1"](refused).ok
+
+
+def test_deep_nesting() -> None:
+    """A body nested deeper than any parser goes is judged."""
+    ask_all(s.plain(b"[" * 100_000))
+
+
+def test_long_integers() -> None:
+    """An integer longer than Python converts is judged."""
+    ask_all(s.plain(s.encoded(ANSWER).replace(b"1761268140", b"1" * 5_000)))
+
+
+def test_a_broken_verdict_shows_the_way() -> None:
+    """Expectation, finding, path, offset, the bytes around it and a command that repeats the request."""
+    seen = s.plain(edited(ANSWER, ("usage.total_tokens", 17)))
+    verdict = catalogue.JUDGES["C5.2"](seen)
+    assert (verdict.expected, verdict.found, verdict.path) == ("2 + 16", "17", "$.usage.total_tokens")
+    assert verdict.offset == seen.body.index(b"17}}"[:2] + b"}")
+    assert '"total_tokens": 17' in verdict.excerpt
+    assert verdict.curl.startswith("curl ")
+    assert str(verdict).splitlines()[0] == "C5.2 (M) broken: The total of the usage is the sum of its parts"
+
+
+def test_offsets_in_streams_count_bytes_of_the_body() -> None:
+    """A finding inside an event points into the whole body."""
+    seen = s.stream(edited(chunks(), ("2.choices.0.delta.role", "user")))
+    verdict = catalogue.JUDGES["E2.3"](seen)
+    assert verdict.offset == seen.body.index(b'"user"')
+
+
+def test_many_findings_are_summed_up() -> None:
+    """Five findings are shown, the rest are counted."""
+    each = [json.loads(json.dumps(chunk({"content": "a", "role": "user"}))) for _ in range(9)]
+    verdict = catalogue.JUDGES["E2.3"](s.stream([chunk({"role": "assistant"}), *each]))
+    assert verdict.found.endswith("and 4 more")
+
+
+def test_secrets_stay_out_of_verdicts() -> None:
+    """The command that repeats a request shows no key."""
+    seen = s.plain(b"{}")
+    keyed = replace(seen, request=seen.request.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer sk-hush-hush\r\n\r\n"))
+    assert "sk-hush-hush" not in str(catalogue.JUDGES["C2.1"](keyed))
+
+
+def test_claims_are_unlike_one_another() -> None:
+    """Every claim has an id, a tier, a source and words of its own."""
+    texts = [claim.text for claim in catalogue.CLAIMS.values()]
+    assert len(set(texts)) == len(texts)
+    assert all(claim.source for claim in catalogue.CLAIMS.values())
+    assert {claim.tier for claim in catalogue.CLAIMS.values()} == {"M", "S", "W"}
