@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import psutil
+
     from lumen_proxy.config import Settings
 
 LOOK_S = 2.0  # a proxy that serves answers /health within milliseconds, whatever else it does
@@ -32,6 +35,7 @@ BOOTING_S = 10.0  # the backlog holds the question until the worker is up
 START_S = 45.0  # the supervisor itself ends a worker that is not ready after 30 s
 STOP_MARGIN_S = 10.0  # on top of the drain: the supervisor's own grace and a slow machine
 KILL_S = 5.0
+LOOK_AGAIN_S = 0.05  # how soon a zombie is noticed; an orderly end is noticed at once
 ANSWER_BYTES = 65_536  # far above any health answer of ours
 
 Condition = Literal["running", "silent", "stopped", "stranger"]
@@ -166,12 +170,22 @@ def _end(known: state.State) -> Exit:
     except PermissionError:
         problem = f"not permitted to stop the proxy on port {known.port} (pid {known.pid})"
         raise Fatal(f"{problem}; ask the user who started it", Exit.NO_PERMISSION) from None
-    _, alive = psutil.wait_procs(family, timeout=known.drain_s + STOP_MARGIN_S)
+    alive = _outlived(family, known.drain_s + STOP_MARGIN_S)
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    _, unkillable = psutil.wait_procs(alive, timeout=KILL_S)
-    if unkillable:
+    if _outlived(alive, KILL_S):
         raise Fatal(f"the proxy on port {known.port} (pid {known.pid}) does not end", Exit.SOFTWARE)
     console.show(f"{'killed' if alive else 'stopped'}: port {known.port} (pid {known.pid})")
     return Exit.SOFTWARE if alive else Exit.OK
+
+
+def _outlived(processes: list[psutil.Process], within_s: float) -> list[psutil.Process]:
+    """Wait until all are gone; return those that are not. A zombie is gone: its parent may take its time."""
+    import psutil  # noqa: PLC0415
+
+    deadline = time.monotonic() + within_s
+    while processes and time.monotonic() < deadline:
+        _, processes = psutil.wait_procs(processes, timeout=LOOK_AGAIN_S)
+        processes = [process for process in processes if state.start_time(process.pid) is not None]
+    return processes

@@ -225,7 +225,9 @@ class Loop:
             self.child.drain(drain_s)
 
     def _drained(self, child: Child, status: int) -> None:
-        if status not in {Exit.OK, Exit.SOFTWARE}:
+        if status == Exit.OK:
+            self.cut = self.cut or 0  # a clean exit says so too, should its last words be lost
+        elif status != Exit.SOFTWARE:
             self._journal_death(child, status)
         self.around.journal.write("drained", cut=self.cut)
         self._end(Exit.OK if status == Exit.OK and not self.cut else Exit.SOFTWARE)

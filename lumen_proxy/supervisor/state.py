@@ -37,6 +37,19 @@ class State:
     drain_s: float
 
 
+ON_DISK = {
+    "instance": str,
+    "pid": int,
+    "start_time": float,
+    "host": str,
+    "hosts": list,
+    "port": int,
+    "generation": int,
+    "url": str,
+    "drain_s": float,
+}
+
+
 def paths(state_dir: Path, port: int) -> tuple[Path, Path]:
     """The lock file and the state file of a port."""
     return state_dir / f"proxy-{port}.lock", state_dir / f"proxy-{port}.json"
@@ -64,11 +77,12 @@ def read(path: Path) -> State | None:
     """The state file's content, or None if it is missing, torn or not ours."""
     try:
         fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        state = State(**{**fields, "hosts": tuple(fields["hosts"])})
-    except (OSError, ValueError, TypeError, KeyError):
+        if {name: type(value) for name, value in fields.items()} != ON_DISK:
+            return None
+        known = State(**{**fields, "hosts": tuple(fields["hosts"])})
+    except (OSError, ValueError, AttributeError):
         return None
-    well_formed = isinstance(state.pid, int) and state.pid > 0 and isinstance(state.start_time, (int, float))
-    return state if well_formed else None
+    return known if known.pid > 0 else None
 
 
 def is_alive(state: State) -> bool:

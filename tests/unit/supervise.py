@@ -1,0 +1,33 @@
+"""The supervisor without the command line, on a worker of our own: `supervise.py PORT [FAULT [NUMBER]]`.
+
+FAULT is one of `fake_worker`. Settings come from the environment, as always.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from lumen_proxy import config
+from lumen_proxy.errors import Fatal
+from lumen_proxy.ops import console
+from lumen_proxy.supervisor.serve import serve
+
+FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
+
+
+def main(port: str, *fault: str) -> int:
+    """Supervise until the end; return the exit status."""
+    console.prepare()
+    settings = config.load(os.environ, {"port": port})
+    try:
+        command = (sys.executable, str(FAKE_WORKER), *fault)
+        return serve(settings, announce=console.announce, tell=console.tell, command=command)
+    except Fatal as verdict:
+        console.tell(str(verdict))
+        return verdict.exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,217 @@
+"""Binding the port, and telling who has it; real sockets, and fakes for other systems."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+
+from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.supervisor import listener, owner, platform
+
+INHERITED = "import os, subprocess, sys; fd = int(sys.argv[1]); {act}"
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """What a test opened is closed with it."""
+    with ExitStack() as opened:
+        yield opened
+
+
+def squat(stack: ExitStack, host: str, port: int = 0, *, backlog: int | None = 5, share: bool = True) -> int:
+    """Hold a port in this process, listening unless `backlog` is None; return the port."""
+    sock = stack.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
+    if share:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((host, port))
+    if backlog is not None:
+        sock.listen(backlog)
+    bound: int = sock.getsockname()[1]
+    return bound
+
+
+def refusal(host: str, port: int) -> Fatal:
+    """The refusal to bind, which must come."""
+    with pytest.raises(Fatal) as verdict:
+        listener.bind(host, port).close()
+    return verdict.value
+
+
+def test_localhost_is_both_loopbacks_on_one_port() -> None:
+    """Port 0 gives a port that both have, and both accept."""
+    bound = listener.bind("localhost", 0)
+    with closing(bound):
+        assert bound.hosts == ("127.0.0.1", "::1")
+        assert bound.note is None
+        assert bound.url == f"http://127.0.0.1:{bound.port}"
+        for host in bound.hosts:
+            assert listener.answers(host, bound.port)
+
+
+def test_a_literal_address_is_that_one_only() -> None:
+    """127.0.0.1 does not open ::1, and the other way round."""
+    for host, other in (("127.0.0.1", "::1"), ("::1", "127.0.0.1")):
+        with closing(listener.bind(host, 0)) as bound:
+            assert not listener.answers(other, bound.port)
+            assert bound.hosts == (host,)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "::"])  # noqa: S104 - the squatter's
+def test_a_listening_squatter_is_a_conflict(stack: ExitStack, host: str) -> None:
+    """75, naming address, port, this very process and what to do; wherever it listens."""
+    port = squat(stack, host)
+    verdict = refusal("localhost", port)
+    assert verdict.exit_status is Exit.PORT_IN_USE
+    words = str(verdict)
+    assert f":{port}: in use by " in words
+    assert f"(pid {os.getpid()})" in words
+    assert "stop it or choose another --port" in words
+
+
+def test_nothing_stays_bound_after_a_conflict(stack: ExitStack) -> None:
+    """::1 is taken, so 127.0.0.1 is let go of."""
+    port = squat(stack, "::1")
+    refusal("localhost", port)
+    assert not listener.answers("127.0.0.1", port)
+    squat(stack, "127.0.0.1", port, share=False)
+
+
+def test_a_silent_squatter_is_a_conflict(stack: ExitStack) -> None:
+    """It accepts (the kernel does) and never answers; nobody waits for it."""
+    port = squat(stack, "127.0.0.1", backlog=0)
+    assert refusal("localhost", port).exit_status is Exit.PORT_IN_USE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets two sharing sockets bind before one listens")
+def test_a_sharing_socket_that_never_listens_is_no_conflict(stack: ExitStack) -> None:
+    """It is bound beside us and survives."""
+    port = squat(stack, "127.0.0.1", backlog=None)
+    with closing(listener.bind("localhost", port)):
+        assert listener.answers("127.0.0.1", port)
+
+
+def test_a_socket_that_neither_shares_nor_listens_is_a_conflict(stack: ExitStack) -> None:
+    """The table of the system does not show it, and the message does not pretend."""
+    port = squat(stack, "127.0.0.1", backlog=None, share=False)
+    verdict = refusal("localhost", port)
+    assert verdict.exit_status is Exit.PORT_IN_USE
+    assert "in use by a process that does not listen" in str(verdict)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors are inherited on POSIX only")
+def test_the_eldest_holder_is_named(stack: ExitStack) -> None:
+    """Parent, child and grandchild hold one socket: the parent is the one to stop."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        port = sock.getsockname()[1]
+        sleep = "print('up', flush=True); input()"
+        act = f"subprocess.run([sys.executable, '-c', {sleep!r}], pass_fds=[fd])"
+        command = [sys.executable, "-c", INHERITED.format(act=act), str(sock.fileno())]
+        child = subprocess.Popen(
+            command, pass_fds=[sock.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        stack.enter_context(child)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "up\n"
+    assert f"(pid {child.pid})" in str(refusal("127.0.0.1", port))
+
+
+def test_a_hidden_owner_is_called_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listening, but the system shows no PID: said so."""
+    monkeypatch.setattr(owner, "_rows", lambda *_: iter([owner.Listening(None)]))
+    assert "owner not visible to this user" in owner.describe("127.0.0.1", 80)
+
+
+def test_names_of_owners_cannot_break_the_line() -> None:
+    """A process may call itself anything."""
+    assert owner._printable("evil\n\x1b[31m") == "evil??[31m"  # noqa: SLF001
+
+
+def test_no_ipv6_means_ipv4_alone_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without ::1 serves 127.0.0.1."""
+    monkeypatch.setattr(listener, "_has_ipv6", lambda: False)
+    with closing(listener.bind("localhost", 0)) as bound:
+        assert bound.hosts == ("127.0.0.1",)
+        assert bound.note == "::1 is not available on this machine; listening on 127.0.0.1 alone"
+
+
+@pytest.mark.parametrize("number", [errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT])
+def test_a_loopback_that_cannot_be_bound_is_not_there(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Both a missing protocol and a missing address count."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, "not here")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    assert not listener._has_ipv6()  # noqa: SLF001
+
+
+def test_a_pair_is_tried_until_both_are_free(monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> None:
+    """Port 0: what is free on 127.0.0.1 may be taken on ::1, which is nobody's conflict."""
+    taken = squat(stack, "::1")
+    really, asked = listener._listen, iter([taken])  # noqa: SLF001
+
+    def first_the_taken_one(host: str, port: int) -> socket.socket:
+        return really(host, next(asked, 0) if port == 0 else port)
+
+    monkeypatch.setattr(listener, "_listen", first_the_taken_one)
+    with closing(listener.bind("localhost", 0)) as bound:
+        assert bound.port != taken
+
+
+def test_a_hidden_wildcard_is_found_by_asking(monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> None:
+    """Where bind succeeds beside a listener on all addresses, a connect tells."""
+    port = squat(stack, "127.0.0.1")
+    monkeypatch.setattr(platform, "wildcard_is_hidden", lambda: True)
+    monkeypatch.setattr(socket.socket, "bind", lambda *_: None)
+    assert refusal("127.0.0.1", port).exit_status is Exit.PORT_IN_USE
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        (errno.EACCES, Exit.NO_PERMISSION),
+        (errno.EPERM, Exit.NO_PERMISSION),
+        (errno.EADDRNOTAVAIL, Exit.OS),
+        (errno.EMFILE, Exit.OS),
+    ],
+)
+def test_other_errors_have_their_own_status(monkeypatch: pytest.MonkeyPatch, number: int, status: Exit) -> None:
+    """A privileged port is a matter of permission, the rest one of the system."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    verdict = refusal("127.0.0.1", 80)
+    assert verdict.exit_status is status
+    assert "cannot listen on 127.0.0.1:80: " in str(verdict)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.8.8", "::1"])
+def test_loopbacks_need_no_key(host: str) -> None:
+    """Nobody but this machine gets there."""
+    listener.refuse_unsafe(host, has_key=False)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "::ffff:192.0.2.1"])  # noqa: S104 - refused
+def test_the_network_needs_a_key(host: str) -> None:
+    """77 without one, and no objection with one."""
+    with pytest.raises(Fatal, match="PROXY_API_KEY") as verdict:
+        listener.refuse_unsafe(host, has_key=False)
+    assert verdict.value.exit_status is Exit.NO_PERMISSION
+    listener.refuse_unsafe(host, has_key=True)
+
+
+def test_wildcards_are_reached_by_loopback() -> None:
+    """0.0.0.0 is no address to call."""
+    assert listener.url_of("0.0.0.0", 1) == "http://127.0.0.1:1"  # noqa: S104
+    assert listener.url_of("::", 1) == "http://[::1]:1"

@@ -1,0 +1,152 @@
+"""`check` on a healthy environment and on damaged ones; made here, without a network."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lumen_proxy.supervisor import platform, preflight
+from tests.fixtures import venvs
+
+PROJECT = Path(preflight.__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment that nobody damages."""
+    return venvs.healthy(tmp_path_factory.mktemp("healthy") / "venv")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """An environment to be damaged."""
+    return venvs.healthy(tmp_path / "venv")
+
+
+def failed(venv: Path) -> set[str]:
+    """The ids of the checks that fail; each of them must say what is wrong and how to mend it."""
+    report = preflight.examine(venv)
+    bad = [check for check in report.checks if not check.ok]
+    assert report.ok is not bool(bad)
+    assert all(check.problem and check.hint for check in bad)
+    return {check.id for check in bad}
+
+
+def test_a_healthy_environment_has_no_problem(healthy: Path) -> None:
+    """Four checks, four answers, no problem and no hint."""
+    report = preflight.examine(healthy)
+    assert report.ok
+    assert [check.id for check in report.checks] == ["venv", "python", "flask", "requests"]
+    assert all(check.found and check.wanted and not check.problem and not check.hint for check in report.checks)
+
+
+ALL = {"venv", "python", "flask", "requests"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "ids"),
+    [
+        ("folder-missing", ALL),
+        ("interpreter-dangling", ALL - {"venv"}),
+        ("interpreter-missing", ALL - {"venv"}),
+        ("home-gone", {"venv"}),
+        ("flask-missing", {"flask"}),
+        ("flask-too-old", {"flask"}),
+        ("requests-missing", {"requests"}),
+        ("requests-too-old", {"requests"}),
+    ],
+)
+def test_damage_is_found_where_it_is(copy: Path, damage: str, ids: set[str]) -> None:
+    """Each damage fails its own check, and only what cannot be asked because of it."""
+    venvs.DAMAGES[damage](copy)
+    assert failed(copy) >= ids
+    assert failed(copy) - ids <= {"python"}, "an environment without its Python's home may not start"
+
+
+def test_no_pyvenv_cfg_means_another_prefix(copy: Path) -> None:
+    """Python still starts, but with the prefix of its base: not this environment."""
+    (copy / "pyvenv.cfg").unlink()
+    assert {"venv", "python"} <= failed(copy)
+
+
+def test_packages_of_the_system_are_not_ours(copy: Path, tmp_path: Path) -> None:
+    """A module that is imported from outside the environment does not count."""
+    outside = tmp_path / "outside"
+    inside = venvs.site_packages(copy)
+    outside.mkdir()
+    (inside / "flask").rename(outside / "flask")
+    (inside / "elsewhere.pth").write_text(str(outside))
+    assert failed(copy) == {"flask"}
+
+
+def test_an_environment_behind_a_link_is_healthy(healthy: Path, tmp_path: Path) -> None:
+    """The folder may be reached by another name."""
+    link = tmp_path / "link"
+    link.symlink_to(healthy, target_is_directory=True)
+    assert not failed(link)
+
+
+def script(venv: Path, text: str) -> None:
+    """Put a program in the place of the interpreter."""
+    python = platform.venv_python(venv)
+    python.unlink()
+    python.write_text(f"#!/bin/sh\n{text}\n")
+    python.chmod(0o755)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a script as interpreter")
+@pytest.mark.parametrize("text", ["exec sleep 60", "exit 3", "echo not json", "echo '[]'", "kill -9 $$"])
+def test_an_interpreter_that_gives_no_answer_is_no_interpreter(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """It may hang, fail, babble or die; a deadline bounds it."""
+    monkeypatch.setattr(preflight, "ASK_S", 0.5)
+    script(copy, text)
+    assert failed(copy) == ALL - {"venv"}
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "supported"),
+    [
+        ("flask", "3.0.0", True),
+        ("flask", "3.1.3.post1", True),
+        ("flask", "2.99", False),
+        ("flask", "4.0.0", False),
+        ("flask", "unknown", False),
+        ("requests", "2.31", True),
+        ("requests", "2.31.0", True),
+        ("requests", "2.30.9", False),
+        ("requests", "2.100.0", True),
+        ("requests", "3.0.0rc1", False),
+    ],
+)
+def test_versions_are_compared_as_numbers(name: str, version: str, supported: bool) -> None:  # noqa: FBT001
+    """2.100 is after 2.31, and a release candidate of 3 is not 2."""
+    assert preflight._supported(name, version) is supported  # noqa: SLF001
+
+
+def test_ranges_are_those_of_the_package() -> None:
+    """pyproject.toml and `check` want the same."""
+    project = (PROJECT / "pyproject.toml").read_text("utf-8")
+    for name, bounds in preflight.RANGES.items():
+        low, below = (".".join(map(str, bound)) for bound in bounds)
+        assert f'"{name}>={low},<{below}"' in project
+
+
+def test_check_needs_nothing_but_python(copy: Path) -> None:
+    """Run by an interpreter that sees no package at all, it still finds what is wrong, and says 69."""
+    venvs.DAMAGES["flask-missing"](copy)
+    code = (
+        f"import sys; sys.path.insert(0, {str(PROJECT)!r}); from lumen_proxy.cli import main; "
+        f"sys.exit(main(['check', '--json', '--venv', {str(copy)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (69, "")
+    report = json.loads(done.stdout)
+    assert report["venv"] == str(copy)
+    assert [check["id"] for check in report["checks"] if not check["ok"]] == ["flask"]
+    assert set(report["checks"][0]) == {"id", "ok", "found", "wanted", "problem", "hint"}

@@ -1,0 +1,155 @@
+"""The lock is the truth, the state file a hint."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.supervisor import state
+from tests.fixtures.waiting import until
+
+HOLDER = (
+    "import pathlib, sys; from lumen_proxy.supervisor.state import Lock; "
+    "lock = Lock.take(pathlib.Path(sys.argv[1])); print(bool(lock), flush=True); sys.stdin.read()"
+)
+
+
+def sample(pid: int = 1, start_time: float = 0.0) -> state.State:
+    """A state as an instance writes it."""
+    hosts = ("127.0.0.1", "::1")
+    return state.State("abc", pid, start_time, "localhost", hosts, 8080, 3, "http://127.0.0.1:8080", 30.0)
+
+
+def hold(path: Path) -> subprocess.Popen[str]:
+    """A process that tries to take the lock, says whether it has it, and keeps it until its input ends."""
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_state_comes_back_as_written(tmp_path: Path) -> None:
+    """What was written is read, and no draft is left beside it."""
+    path = tmp_path / "proxy-8080.json"
+    state.write(path, sample())
+    assert state.read(path) == sample()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+TORN = json.dumps(dataclasses.asdict(sample()))[:-9]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "null", "[]", "{}", "\x00\x00", TORN, '{"pid": 1}', TORN.replace('"pid": 1', '"pid": "x"')],
+    ids=["empty", "null", "list", "object", "zeros", "torn", "incomplete", "wrong-type"],
+)
+def test_a_bad_state_file_is_no_state(tmp_path: Path, content: str) -> None:
+    """Nothing that can stand in the file raises."""
+    path = tmp_path / "proxy-8080.json"
+    path.write_text(content)
+    assert state.read(path) is None
+
+
+def test_bytes_that_are_no_text_are_no_state(tmp_path: Path) -> None:
+    """Not even bytes that cannot be decoded raise."""
+    path = tmp_path / "proxy-8080.json"
+    path.write_bytes(b"\xff\xfe\x00")
+    assert state.read(path) is None
+
+
+def test_an_unknown_field_or_a_negative_pid_is_no_state(tmp_path: Path) -> None:
+    """A PID of -1 would be every process of the user."""
+    path = tmp_path / "proxy-8080.json"
+    for fields in ({"extra": 1}, {"pid": -1}, {"pid": 0}, {"pid": True}, {"start_time": "now"}):
+        path.write_text(json.dumps({**dataclasses.asdict(sample()), **fields}))
+        assert state.read(path) is None, fields
+
+
+def test_only_the_very_process_is_alive() -> None:
+    """The same number with another start time is a stranger."""
+    mine = state.start_time(os.getpid())
+    assert mine is not None
+    assert state.is_alive(sample(os.getpid(), mine))
+    assert not state.is_alive(sample(os.getpid(), mine - 10))
+
+
+def test_a_zombie_is_not_alive() -> None:
+    """A process that has ended but was not reaped has no start time to match."""
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    started = state.start_time(child.pid)
+    assert started is not None
+    assert child.stdin is not None
+    child.stdin.close()
+    until("the child is a zombie", lambda: state.start_time(child.pid) is None, within_s=10)
+    assert not state.is_alive(sample(child.pid, started))
+    child.wait()
+
+
+def test_two_processes_never_share_a_lock(tmp_path: Path) -> None:
+    """The second is told at once, and gets it when the first has ended, killed or not."""
+    path = tmp_path / "proxy-8080.lock"
+    with hold(path) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "True\n"
+        assert state.is_locked(path)
+        assert state.Lock.take(path) is None
+        first.kill()
+    lock = state.Lock.take(path)
+    assert lock is not None
+    lock.release()
+    assert not path.exists()
+
+
+def test_a_lock_whose_file_was_removed_guards_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opened before its holder removed the file, locked after: the name is taken anew."""
+    path = tmp_path / "proxy-8080.lock"
+    first = state.Lock.take(path)
+    assert first is not None
+    really = state.platform.try_lock
+
+    def slow_lock(descriptor: int) -> bool:
+        monkeypatch.setattr(state.platform, "try_lock", really)
+        first.release()
+        return really(descriptor)
+
+    monkeypatch.setattr(state.platform, "try_lock", slow_lock)
+    second = state.Lock.take(path)
+    assert second is not None
+    assert path.exists()
+    assert state.Lock.take(path) is None
+    second.release()
+
+
+def test_looking_at_a_stale_lock_removes_it(tmp_path: Path) -> None:
+    """A file that nobody holds is litter."""
+    path = tmp_path / "proxy-8080.lock"
+    path.touch()
+    assert not state.is_locked(path)
+    assert not path.exists()
+    assert not state.is_locked(path)
+
+
+def test_a_claim_names_the_holder(tmp_path: Path) -> None:
+    """75, with the port, the PID and the command that ends it."""
+    mine = state.start_time(os.getpid())
+    assert mine is not None
+    lock = state.claim(tmp_path, 8080)
+    state.write(tmp_path / "proxy-8080.json", sample(os.getpid(), mine))
+    with pytest.raises(Fatal, match=rf"port 8080: .* \(pid {os.getpid()}\) .*stop --port 8080") as verdict:
+        state.claim(tmp_path, 8080)
+    assert verdict.value.exit_status is Exit.PORT_IN_USE
+    lock.release()
+
+
+def test_a_claim_without_a_place_says_where(tmp_path: Path) -> None:
+    """73, with the folder and the variable that moves it; not even root can write below a file."""
+    (tmp_path / "file").touch()
+    with pytest.raises(Fatal, match="file/state.*LUMEN_STATE_DIR") as verdict:
+        state.claim(tmp_path / "file" / "state", 8080)
+    assert verdict.value.exit_status is Exit.CANNOT_CREATE
