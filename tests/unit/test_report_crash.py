@@ -1,0 +1,64 @@
+"""A parallel worker that dies takes no result with it: the page, the verdicts and the exit status all tell.
+
+pytest-html alone shows an all-green page then, and pytest-timeout kills a worker in just this way on Windows.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixtures.inner import Ended, stage
+
+MODULES = {
+    "recovery/test_01_kill.py": '''
+    """Scenario 1: a worker of pytest dies."""
+    @pytest.fixture
+    def deadly():
+        os._exit(3)
+
+    @check("1.1-survivor")
+    def test_survivor():
+        """Another test passes."""
+    @check("1.2-dies-in-call")
+    def test_dies_in_call(measure, evidence_path):
+        """The process dies while it judges."""
+        measure(1, "s", budget=2)
+        os._exit(3)
+    @check("1.3-dies-in-setup")
+    def test_dies_in_setup(deadly):
+        """The process dies while it stages."""
+    ''',
+}
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """One worker at a time, replaced when it dies: the order of events is always the same."""
+    return stage(tmp_path_factory.mktemp("crash"), MODULES, "-n1")
+
+
+def test_the_crash_was_real(ended: Ended) -> None:
+    """The workers died; else the other tests here would prove nothing."""
+    assert ended.output.count("node down: Not properly terminated") == 2
+
+
+def test_the_crashed_tests_are_failed_rows(ended: Ended) -> None:
+    """The page shows each crashed test as failed, and the survivor as passed."""
+    assert ended.rows == {"1.1-survivor": "Passed", "1.2-dies-in-call": "Failed", "1.3-dies-in-setup": "Failed"}
+
+
+def test_the_page_is_red(ended: Ended) -> None:
+    """Exit status and banner agree with the rows."""
+    assert ended.status == pytest.ExitCode.TESTS_FAILED
+    assert ended.banner == ("bad", "FAILED")
+    assert "2 failed." in ended.html
+
+
+def test_the_verdicts_keep_the_claim(ended: Ended) -> None:
+    """A crash refutes nothing: it is an error of the harness, with the claim that could not be judged."""
+    assert [(each["id"], each["outcome"], each["claim"]) for each in ended.verdicts] == [
+        ("1.1-survivor", "passed", "Another test passes."),
+        ("1.2-dies-in-call", "error", "The process dies while it judges."),
+        ("1.3-dies-in-setup", "error", "The process dies while it stages."),
+    ]
+    assert all("crashed while running" in each["reason"] for each in ended.verdicts[1:])

@@ -1,0 +1,91 @@
+"""A run that is not complete is never green: not its page, whatever its rows say, nor what an earlier run left."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from tests.fixtures.inner import Inner
+
+GREEN = '''"""Two tests that pass."""
+@check("A1-first")
+def test_first():
+    """It passes."""
+@check("A2-second")
+def test_second():
+    """It passes too."""
+'''
+STALE = '<section class="banner good"><p class="word">PASSED</p></section>'
+
+
+class End(NamedTuple):
+    """What is to be seen when a run ends so; then what brings it about: more tests, arguments."""
+
+    status: int
+    banner: tuple[str, str]
+    sentence: str
+    more: str = ""
+    arguments: tuple[str, ...] = ()
+
+
+def last(body: str) -> str:
+    return f'@check("A9-last")\ndef test_last(request):\n    """It ends the run."""\n    {body}\n'
+
+
+NEVER = 'def test_never():\n    """It is not reached."""\n'
+BREAK_PYTEST = "request.config.pluginmanager.register(Broken())"
+BROKEN = "class Broken:\n    def pytest_runtest_logreport(self, report):\n        raise OSError('a plugin broke')\n"
+UNSERIALISABLE = "request.node.user_properties.append(('thing', object()))"
+SKIP_ALL = "pytestmark = pytest.mark.skip(reason='the target does not declare: tools')\n"
+ENDS = {
+    "passed": End(0, ("good", "PASSED"), "All 2 tests hold."),
+    "failed": End(1, ("bad", "FAILED"), "1 failed.", last("assert False")),
+    "stopped early": End(
+        1, ("bad", "FAILED"), "1 failed, 1 of 4 tests never ran.", last("assert False") + NEVER, ("-x",)
+    ),
+    "interrupted": End(2, ("incomplete", "INTERRUPTED"), "1 of 3 tests never ran", last("raise KeyboardInterrupt")),
+    "internal error": End(3, ("incomplete", "INTERNAL ERROR"), "nothing can be concluded", BROKEN + last(BREAK_PYTEST)),
+    "internal error of a worker": End(
+        3, ("incomplete", "INTERNAL ERROR"), "1 of 3 tests never ran", last(UNSERIALISABLE), ("-n1",)
+    ),
+    "missing path": End(4, ("incomplete", "USAGE ERROR"), "see the terminal", "", ("tests/nowhere.py",)),
+    "bad expression": End(4, ("incomplete", "USAGE ERROR"), "see the terminal", "", ("-m", "smoke and")),
+    "broken module": End(2, ("incomplete", "INTERRUPTED"), "1 could not be collected", "import nowhere_to_be_found\n"),
+    "broken module, in parallel": End(
+        1, ("bad", "FAILED"), "1 could not be collected", "import nowhere_to_be_found\n", ("-n2",)
+    ),
+    "nothing selected": End(5, ("incomplete", "NOTHING RAN"), "No test was selected.", "", ("-m", "smoke")),
+    "only collected": End(0, ("incomplete", "INCOMPLETE"), "2 of 2 tests never ran.", "", ("--collect-only",)),
+    "all skipped": End(0, ("incomplete", "NOTHING PASSED"), "was skipped", SKIP_ALL),
+    "died": End(0, ("incomplete", "NOT FINISHED"), "ended before it could report", last("os._exit(0)")),
+}
+
+
+@pytest.mark.parametrize("how", ENDS, ids=lambda how: how.replace(" ", "-"))
+def test_the_banner_tells_how_a_run_ended(inner: Inner, how: str) -> None:
+    """The banner's colour, word and sentence fit the end, and replace the green page of an earlier run."""
+    end = ENDS[how]
+    inner.write({"contract/test_green.py": GREEN + end.more})
+    (inner.folder / "reports").mkdir()
+    (inner.folder / "reports" / "report.html").write_text(STALE, encoding="utf-8")
+    ended = inner.run(*end.arguments)
+    assert (ended.status, ended.banner) == (end.status, end.banner), ended.output
+    assert end.sentence in ended.html
+
+
+def test_a_check_that_never_ran_is_an_error(inner: Inner) -> None:
+    """A run that is cut short lists what it owes, so that no program takes it for complete."""
+    inner.write({"contract/test_green.py": GREEN.replace('passes."""', 'passes."""\n    raise KeyboardInterrupt')})
+    verdicts = inner.run().verdicts
+    assert [(each["id"], each["outcome"]) for each in verdicts] == [("A1-first", "error"), ("A2-second", "error")]
+    assert {each["reason"] for each in verdicts} == {"never ran: the run ended before it"}
+
+
+def test_a_run_that_died_leaves_no_old_verdicts(inner: Inner) -> None:
+    """The verdicts of an earlier run are gone when this one begins."""
+    inner.write({"contract/test_green.py": GREEN + last("os._exit(0)")})
+    old = inner.folder / "verdicts.jsonl"
+    old.write_text('{"id": "A1-first", "outcome": "passed"}\n', encoding="utf-8")
+    inner.run()
+    assert not old.exists()
