@@ -1,0 +1,54 @@
+"""Squatters hold their port as their kind says, live until stopped, and leave it free."""
+
+import sys
+
+import pytest
+
+from tests.fixtures.capture import call
+from tests.fixtures.observations import can_be_bound
+from tests.fixtures.squatters import Kind, Squatters
+
+
+@pytest.mark.parametrize("kind", ["banner", "wildcard", "ipv6"])
+def test_banner_is_its_own(squat: Squatters, kind: Kind) -> None:
+    """A squatter answers with kind and PID, so nobody else can be taken for it."""
+    squatter = squat(kind)
+    assert squatter.answer() == squatter.banner == f"squatter {kind} {squatter.pid}"
+    assert squatter.alive()
+
+
+def test_silent_squatter_accepts_and_says_nothing(squat: Squatters) -> None:
+    """A connect succeeds; an answer never comes."""
+    squatter = squat("silent")
+    assert call(squatter.url, "GET", "/health", timeout_s=0.2).ended == "timeout"
+
+
+def test_stranger_speaks_our_language(squat: Squatters) -> None:
+    """Somebody else's proxy says that it is healthy, and is not ours."""
+    health = call(squat("lumen_stranger").url, "GET", "/health").json()
+    assert (health["status"], health["service"], health["instance"]) == ("ok", "lumen-proxy", "somebody-elses")
+
+
+def test_squatter_that_never_listens(squat: Squatters) -> None:
+    """It is bound, but a connect is refused."""
+    assert call(squat("not_listening").url, "GET", "/").ended == "refused"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody can bind beside it")
+def test_who_shares_can_be_shared_with(squat: Squatters) -> None:
+    """With SO_REUSEADDR on both sides a bound port is no conflict; with a listener it is one."""
+    assert can_be_bound(squat("not_listening").port)
+    assert not can_be_bound(squat("banner").port)
+
+
+def test_stopping_frees_the_port(squat: Squatters) -> None:
+    """A stopped squatter is gone, and its port can be bound."""
+    squatter = squat("banner", port=squat.reserve_port())
+    squatter.stop()
+    assert not squatter.alive()
+    assert can_be_bound(squatter.port)
+
+
+def test_several_at_once(squat: Squatters) -> None:
+    """Each squatter has a port of its own."""
+    assert len({squat(kind).port for kind in ("banner", "silent")}) == 2
