@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ RUN_BUDGET_S = 120.0  # a healthy run takes 5 s here; the slowest twins wait out
 
 
 @pytest.mark.parametrize("twin", TWINS)
-def test_twin_turns_its_checks_red(twin: str, tmp_path: Path, record_property: pytest.RecordProperty) -> None:
+def test_twin_turns_its_checks_red(twin: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """A run of the seventeen against the twin is red in exactly the declared checks, and none of them is an ERROR."""
     verdicts = tmp_path / "verdicts.jsonl"
     options = ["-m", "seventeen", "-n0", "--sabotage", twin, "--verdicts", verdicts, "--html", tmp_path / "report.html"]

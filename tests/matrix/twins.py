@@ -29,7 +29,7 @@ TWINS: dict[str, frozenset[str]] = {
         "kills-the-squatter": "2.2 2.3",
         "leaves-a-stale-lock": "2.4",
         "folder-missing": "3.1 3.2 3.3 3.4",
-        "home-gone": "3.1 3.2",
+        "home-gone": "3.1",
         "interpreter-missing": "3.2 3.3 3.4",
         "interpreter-dangling": "3.2 3.3 3.4",
         "flask-missing": "3.3",

@@ -10,8 +10,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-import pytest
-
 from tests.fixtures.captured import Capture
 from tests.fixtures.evidence import stage
 from tests.fixtures.gateway import Gateway
@@ -20,8 +18,6 @@ from tests.fixtures.processes import Health, Launches
 from tests.fixtures.proctree import State
 from tests.fixtures.report import Measure, check
 from tests.fixtures.waiting import seen
-
-pytestmark = [pytest.mark.scenario(1), pytest.mark.seventeen]
 
 START_BUDGET_S = 10.0  # recovery.md 1.1: a cold start takes 0.3 s here, and a virus scanner may look at every file
 HEALTH_BUDGET_S = 1.0  # recovery.md 1.2: liveness calls nobody

@@ -10,15 +10,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from tests.fixtures.evidence import stage
 from tests.fixtures.observations import Start, can_be_bound, listening_ports, observe_start
 from tests.fixtures.processes import Launches
 from tests.fixtures.report import Measure, check
 from tests.fixtures.squatters import Squatters
-
-pytestmark = [pytest.mark.scenario(2), pytest.mark.seventeen]
 
 PORT_IN_USE = 75
 CONFLICT_BUDGET_S = 5.0  # recovery.md 2.2: a start of the interpreter and one look at who holds the port
@@ -59,7 +55,7 @@ def conflict(launch: Launches, squat: Squatters, folder: Path) -> Conflict:
     greeting_after = squatter.answer()
     refused.end()
     lived_until_stopped = squatter.alive()
-    squatter.stop()
+    squatter.end()
     port_was_free = can_be_bound(port)
     proxy = launch(port=port, env=same, ready=False)
     again = observe_start(proxy, START_BUDGET_S)

@@ -10,8 +10,6 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
-
 from tests.fixtures.captured import Capture
 from tests.fixtures.evidence import stage
 from tests.fixtures.gateway import Gateway
@@ -19,8 +17,6 @@ from tests.fixtures.observations import Start, observe_start, told
 from tests.fixtures.processes import Launches
 from tests.fixtures.report import Measure, check
 from tests.fixtures.schemas import breaches
-
-pytestmark = [pytest.mark.scenario(4), pytest.mark.seventeen]
 
 START_BUDGET_S = 10.0  # recovery.md 1.1
 HEALTH_BUDGET_S = 1.0  # recovery.md 1.2

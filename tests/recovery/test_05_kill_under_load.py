@@ -13,16 +13,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import pytest
-
 from tests.fixtures.captured import Capture
 from tests.fixtures.evidence import stage
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.observations import Start, observe_start
 from tests.fixtures.processes import Launched, Launches
 from tests.fixtures.report import Measure, check
-
-pytestmark = [pytest.mark.scenario(5)]
 
 CLIENTS = 16
 KILLS = 10

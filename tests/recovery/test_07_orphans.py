@@ -6,14 +6,10 @@ not tidy up (it was killed) lies in the way of the second.
 
 from __future__ import annotations
 
-import pytest
-
 from tests.fixtures.observations import can_be_bound
 from tests.fixtures.processes import Launches
 from tests.fixtures.report import Measure, check_each
 from tests.fixtures.waiting import until
-
-pytestmark = [pytest.mark.scenario(7)]
 
 GONE_BUDGET_S = 5.0  # recovery.md, scenario 7
 

@@ -1,4 +1,4 @@
-"""What must not start: bad input ends with the documented status and one clear line, and harms nobody."""
+"""Scenario 15: what must not start; bad input ends with the documented status and one clear line, and harms nobody."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def through_a_file(tmp_path: Path, name: str) -> str:
 
 
 REFUSALS: dict[str, tuple[dict[str, str], tuple[str, ...], int, tuple[str, ...]]] = {
-    "B1.port-not-a-number": ({"PROXY_PORT": "eighty"}, (), 78, ("PROXY_PORT", "eighty")),
-    "B2.port-option-not-a-number": ({}, ("--port", "eighty"), 64, ("--port", "eighty")),
-    "B3.port-out-of-range": ({"PROXY_PORT": "70000"}, (), 78, ("PROXY_PORT", "65535")),
-    "B4.gateway-malformed": ({"LUMEN_GATEWAY_URL": "gateway"}, (), 78, ("LUMEN_GATEWAY_URL", "https://")),
-    "B5.gateway-port-malformed": ({"LUMEN_GATEWAY_URL": "http://127.0.0.1:x"}, (), 78, ("LUMEN_GATEWAY_URL",)),
-    "B6.misspelt-variable": ({"LUMEN_TIMEOUT": "5"}, (), 78, ("LUMEN_TIMEOUT", "LUMEN_TIMEOUT_S")),
-    "B7.unknown-option": ({}, ("--prot", "1"), 64, ("--prot",)),
-    "B8.open-without-key": ({"PROXY_HOST": "0.0.0.0"}, (), 77, ("0.0.0.0", "PROXY_API_KEY")),  # noqa: S104 - must be refused
+    "15.1.port-not-a-number": ({"PROXY_PORT": "eighty"}, (), 78, ("PROXY_PORT", "eighty")),
+    "15.2.port-option-not-a-number": ({}, ("--port", "eighty"), 64, ("--port", "eighty")),
+    "15.3.port-out-of-range": ({"PROXY_PORT": "70000"}, (), 78, ("PROXY_PORT", "65535")),
+    "15.4.gateway-malformed": ({"LUMEN_GATEWAY_URL": "gateway"}, (), 78, ("LUMEN_GATEWAY_URL", "https://")),
+    "15.5.gateway-port-malformed": ({"LUMEN_GATEWAY_URL": "http://127.0.0.1:x"}, (), 78, ("LUMEN_GATEWAY_URL",)),
+    "15.6.misspelt-variable": ({"LUMEN_TIMEOUT": "5"}, (), 78, ("LUMEN_TIMEOUT", "LUMEN_TIMEOUT_S")),
+    "15.7.unknown-option": ({}, ("--prot", "1"), 64, ("--prot",)),
+    "15.8.open-without-key": ({"PROXY_HOST": "0.0.0.0"}, (), 77, ("0.0.0.0", "PROXY_API_KEY")),  # noqa: S104 - must be refused
 }
 """Id → environment, arguments, exit status, words that the line must have."""
 
@@ -42,7 +42,7 @@ def test_bad_input_is_refused(
     assert_refused(done.exit_status, done.stderr, status, words)
 
 
-@check_each("variable", {"B9.state-dir-unwritable": "LUMEN_STATE_DIR", "B10.log-dir-unwritable": "LUMEN_LOG_DIR"})
+@check_each("variable", {"15.9.state-dir-unwritable": "LUMEN_STATE_DIR", "15.10.log-dir-unwritable": "LUMEN_LOG_DIR"})
 def test_unwritable_directory(launch: Launches, tmp_path: Path, variable: str) -> None:
     """A directory that not even root could write ends the start with 73 and names variable and path."""
     folder = through_a_file(tmp_path, "state")
@@ -50,7 +50,7 @@ def test_unwritable_directory(launch: Launches, tmp_path: Path, variable: str) -
     assert_refused(done.exit_status, done.stderr, 73, (variable, folder))
 
 
-@check("B11-port-taken")
+@check("15.11-port-taken")
 def test_port_taken(launch: Launches, squat: Squatters) -> None:
     """A taken port ends the start with 75 and names the owner, who stays."""
     squatter = squat("banner")
@@ -59,12 +59,13 @@ def test_port_taken(launch: Launches, squat: Squatters) -> None:
     assert squatter.answer() == squatter.banner
 
 
-@check("B12-environment-broken")
+@check("15.12-environment-broken")
 def test_environment_broken(launch: Launches, tmp_path: Path) -> None:
     """An environment without Flask cannot serve: 69, naming the module and how to mend it."""
-    folder = venvs.healthy(tmp_path / "venv")
+    folder = venvs.healthy(tmp_path / "venv", "lumen-proxy")
     venvs.DAMAGES["flask-missing"](folder)
-    done = launch.run("serve", env={"PROXY_PORT": "0"}, python=venvs.interpreter(folder), within_s=REFUSAL_BUDGET_S)
+    tool = (str(venvs.interpreter(folder)), "-m", "lumen_proxy")
+    done = launch.run("serve", env={"PROXY_PORT": "0"}, tool=tool, within_s=REFUSAL_BUDGET_S)
     assert_refused(done.exit_status, done.stderr, 69, ("flask", "pip install"))
 
 
