@@ -1,0 +1,26 @@
+"""B: every body and every chunk is strict JSON, and integers are written as integers."""
+
+import pytest
+
+from tests.contract.talking import Demand
+from tests.fixtures.capture import Capture
+from tests.fixtures.judges.catalogue import judges
+from tests.fixtures.judges.checking import judged
+from tests.fixtures.judges.verdict import Judge
+
+ANSWERS = ["chat", "stream", "usage_stream"]
+BODIES = [*ANSWERS, "refusal", "refused_stream", "lost", "models", "model", "health"]
+
+
+@pytest.mark.parametrize("exchange", BODIES, indirect=True)
+@judged(judges("B1"))
+def test_strict_json(judge: Judge, exchange: Capture, demand: Demand) -> None:
+    """Whatever is sent is JSON without any deviation from RFC 8259."""
+    demand(judge, exchange)
+
+
+@pytest.mark.parametrize("exchange", [*ANSWERS, "models", "model"], indirect=True)
+@judged(judges("B2"))
+def test_integers(judge: Judge, exchange: Capture, demand: Demand) -> None:
+    """Times, indexes and counts are integers to the byte."""
+    demand(judge, exchange)

@@ -1,0 +1,32 @@
+"""D: server-sent events, as bytes."""
+
+import pytest
+
+from tests.contract.talking import Demand, Talk
+from tests.fixtures.capture import Capture
+from tests.fixtures.judges import d_framing
+from tests.fixtures.judges.catalogue import judges
+from tests.fixtures.judges.checking import judged
+from tests.fixtures.judges.verdict import Judge
+
+FRAMING = [judge for judge in d_framing.JUDGES if judge.claim.check != "D7"]
+STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "waited"]
+
+
+@pytest.mark.parametrize("exchange", STREAMS, indirect=True)
+@judged(FRAMING)
+def test_framing(judge: Judge, exchange: Capture, demand: Demand) -> None:
+    """A stream is framed so that every client can read it."""
+    demand(judge, exchange)
+
+
+def test_a_waiting_stream_says_so(hasty: Talk) -> None:
+    """A stream that waits for its gateway sends comments, so that the claims about comments mean something."""
+    assert b"\n: " in b"\n" + hasty.waited.body
+
+
+@pytest.mark.parametrize("exchange", ["chat", "stream", "refusal", "lost", "models", "health"], indirect=True)
+@judged(judges("D7"))
+def test_one_framing(judge: Judge, exchange: Capture, demand: Demand) -> None:
+    """Every response has one length."""
+    demand(judge, exchange)

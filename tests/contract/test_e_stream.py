@@ -1,0 +1,27 @@
+"""E: a stream as a state machine, one per choice."""
+
+import pytest
+
+from tests.contract.talking import Demand, Talk
+from tests.fixtures.capture import Capture
+from tests.fixtures.judges import e_stream, e_usage
+from tests.fixtures.judges.catalogue import judges
+from tests.fixtures.judges.checking import judged
+from tests.fixtures.judges.verdict import Judge
+
+STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "waited"]
+
+
+@pytest.mark.parametrize("exchange", STREAMS, indirect=True)
+@judged((*e_stream.JUDGES, *e_usage.JUDGES))
+def test_stream(judge: Judge, exchange: Capture, demand: Demand) -> None:
+    """A stream begins, goes on and ends as OpenAI's own does."""
+    demand(judge, exchange)
+
+
+@judged(judges("E8"))
+def test_tool_calls(judge: Judge, talk: Talk, demand: Demand) -> None:
+    """Tool calls come in pieces that fit together."""
+    talk.proxy.target.need("tools")
+    tool = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
+    demand(judge, talk.ask("Call the tool.", stream=True, tools=[tool], tool_choice="required"))
