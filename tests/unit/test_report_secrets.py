@@ -1,0 +1,126 @@
+"""Secrets of the environment, wherever a test lets them slip, reach neither the page nor the verdicts."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fixtures.inner import Ended, stage
+from tests.fixtures.report.redaction import MASK, SHORTEST_SECRET_CHARS, Redactor, secrets_of
+
+KEY = 'k3y "of" <the> run/한국어'
+WEBHOOK = "https://hooks.example/T000/B000/xyzzy-plugh"
+MADE_UP = "made-up-4242-while-running"
+HEADER = "unnamed-but-in-a-header"
+PLAIN = "nothing-secret-about-this"
+
+MODULES = {
+    "recovery/test_14_security.py": f'''
+    """Scenario 14: secrets slip."""
+    from pathlib import Path
+    from tests.fixtures.report.redaction import hide
+    KEY = os.environ["LUMEN_API_KEY"]
+    @check("14.1-passes")
+    def test_passes(evidence_path, measure):
+        """It passes and prints."""
+        print("key", KEY, "plain {PLAIN}")
+        log = Path("evidence.log")
+        log.write_text(f"POST /chat\\nAuthorization: Bearer {HEADER}\\nkey {{KEY}}\\nend of log\\n", encoding="utf-8")
+        evidence_path(log)
+        measure(1, "s", label=KEY)
+    @check("14.2-fails")
+    def test_fails():
+        """It fails and shows."""
+        headers = {{"Authorization": "Bearer {HEADER}", "key": KEY}}
+        assert headers == {{}}, os.environ["SLACK_WEBHOOK_URL"]
+    @check("14.3-skips")
+    def test_skips():
+        """It skips and tells."""
+        pytest.skip(KEY)
+    @check("14.4-made-up")
+    def test_made_up():
+        """It makes up a key."""
+        hide("{MADE_UP}")
+        with Path("evidence.log").open("a") as log:
+            log.write("{MADE_UP}\\n")
+        assert not "{MADE_UP}"
+    ''',
+}  # fmt: skip
+ENVIRON = {"LUMEN_API_KEY": KEY, "SLACK_WEBHOOK_URL": WEBHOOK, "BUILD_URL": "https://ci.invalid/of-this-machine"}
+
+
+@pytest.fixture(scope="module", params=["-n0", "-n2"])
+def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """One run that lets everything slip."""
+    return stage(tmp_path_factory.mktemp("secrets"), MODULES, request.param, **ENVIRON)
+
+
+def test_the_page_shows_what_is_not_secret(ended: Ended) -> None:
+    """What tests print and log is on the page; else the other tests here would prove nothing."""
+    assert sorted(ended.rows.values()) == ["Failed", "Failed", "Passed", "Skipped"]
+    assert PLAIN in ended.html
+    assert "end of log" in ended.html
+    assert MASK in ended.html
+
+
+@pytest.mark.parametrize("secret", [KEY, "k3y ", WEBHOOK, "xyzzy", MADE_UP, HEADER], ids=range(6))
+def test_a_secret_is_not_on_the_page(ended: Ended, secret: str) -> None:
+    """Neither as it is nor in part: from a variable, made up while running, or in a header."""
+    verdicts = (ended.folder / "verdicts.jsonl").read_text(encoding="utf-8")
+    assert secret not in ended.html
+    assert secret not in verdicts
+
+
+def test_the_machine_is_not_described(ended: Ended) -> None:
+    """pytest-html's table of the environment keeps two lines, and none of what CI puts into variables."""
+    assert sorted(ended.data["environment"]) == ["Platform", "Python"]
+    assert "of-this-machine" not in ended.html
+
+
+SHAPES = {
+    "Authorization: Bearer abc.def-123456": "Authorization: [hidden]",
+    "authorization: basic dXNlcjpwYXNz": "authorization: [hidden]",
+    "{'Authorization': 'Bearer abcdef', 'Accept': '*/*'}": "{'Authorization': '[hidden]', 'Accept': '*/*'}",
+    '{"X-Api-Key": "abcdef", "n": 1}': '{"X-Api-Key": "[hidden]", "n": 1}',
+    "('Cookie', 'a=b; c=d')": "('Cookie', '[hidden]')",
+    "b'authorization', b'Bearer abcdef'": "b'authorization', b'[hidden]'",
+    "b'Host: x\\r\\nAuthorization: Bearer abcdef\\r\\n'": "b'Host: x\\r\\nAuthorization: [hidden]\\r\\n'",
+    "curl -H 'Authorization: Bearer abcdef' http://127.0.0.1": "curl -H 'Authorization: [hidden]' http://127.0.0.1",
+    "used sk-proj-abcdefgh12345 for it": "used [hidden] for it",
+    "http://user:pass@127.0.0.1:8080/": "http://[hidden]@127.0.0.1:8080/",
+    "posted to https://hooks.slack.com/services/T0/B0/x": "posted to https://hooks.slack.com/[hidden]",
+    "an authorization header is missing": "an authorization header is missing",
+    "bearer of bad news": "bearer of bad news",
+    "http://127.0.0.1:8080/v1/chat/completions": "http://127.0.0.1:8080/v1/chat/completions",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SHAPES)
+def test_secrets_are_known_by_their_shape(text: str) -> None:
+    """A header's value, a key, a password in a URL are masked; words that only sound so stay."""
+    assert Redactor(()).text(text) == SHAPES[text]
+
+
+@given(
+    st.text(min_size=SHORTEST_SECRET_CHARS).filter(lambda text: text not in MASK),
+    st.text(),
+    st.text(),
+)
+def test_a_known_value_never_survives(secret: str, before: str, after: str) -> None:
+    """Whatever stands around a secret, and however it is written, it is masked."""
+    mask = Redactor([secret])
+    assert secret not in mask.text(before + secret + after)
+    assert secret not in str(mask.deep({"a": [secret, (secret,)]}).values())
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        *[(name, True) for name in ("LUMEN_API_KEY", "GITHUB_TOKEN", "SLACK_WEBHOOK_URL", "PGPASSWORD")],
+        *[(name, False) for name in ("PATH", "PWD", "KEYBOARD", "XAUTHORITY")],
+    ],
+)
+def test_a_variable_is_secret_by_its_name(name: str, secret: bool) -> None:  # noqa: FBT001  # a table
+    """Names tell; a value too short to be masked without garbling the page is left alone."""
+    assert secrets_of({name: "abcdef", "TOKEN": "1"}) == ({"abcdef"} if secret else set())
