@@ -68,10 +68,10 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         try:
             super().parse_header(header_plus)
         except ValueError as error:  # int() of 5,000 digits, urlsplit() of "http://["
-            raise ParsingError from error
+            raise ParsingError("unreadable") from error
         lengths = self.headers.keys() & {"CONTENT_LENGTH", "TRANSFER_ENCODING"}
         if self.version not in {"1.0", "1.1"} or "TRANSFER_ENCODING" in lengths or (self.chunked and lengths):
-            raise ParsingError  # two lengths, or one that HTTP/1.0 does not know: request smuggling
+            raise ParsingError("ambiguous")  # two lengths, or one that HTTP/1.0 does not know: request smuggling
 
 
 class _Task(WSGITask):  # type: ignore[misc]
@@ -261,9 +261,14 @@ class Server:
         if cut:
             self._on_cut()
             self._turn_until_quiet(monotonic() + CUT_GRACE_S)
-        self._threads.set_thread_count(0)
-        wasyncore.close_all(self._map, ignore_all=True)
+        for channel in self._channels():
+            channel.handle_close()
         return cut
+
+    def close(self) -> None:
+        """Give back threads and descriptors, after `run`; a process that ends anyway need not."""
+        self._threads.shutdown()
+        wasyncore.close_all(self._map, ignore_all=True)
 
     def _turn_until_quiet(self, deadline: float) -> int:
         while any(channel.busy for channel in self._channels()) and monotonic() < deadline:

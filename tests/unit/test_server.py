@@ -1,0 +1,320 @@
+"""The server adapter against real sockets: what waitress would do otherwise is said in docs/adr/0001-http-server.md."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lumen_proxy.worker.server import CUT_GRACE_S, TICK_S, Limits, Server
+from tests.fixtures import capture
+from tests.fixtures.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+HEADER_TIMEOUT_S = 1.0
+MAX_BODY_BYTES = 10_000
+WITHIN_S = 10.0  # everything here takes milliseconds; ten seconds say that it never comes
+
+
+@dataclass
+class Served:
+    """A server in a thread, and an application that tells what it saw."""
+
+    url: str
+    server: Server
+    thread: threading.Thread
+    release: threading.Event = field(default_factory=threading.Event)
+    started: threading.Event = field(default_factory=threading.Event)
+    gone: threading.Event = field(default_factory=threading.Event)
+    was_cut: threading.Event = field(default_factory=threading.Event)
+    cut: list[int] = field(default_factory=list)
+
+    def app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """`/wait` answers after `release` or a cut, `/crash` raises, anything else answers at once."""
+        if environ["PATH_INFO"] == "/crash":
+            raise RuntimeError("a secret")
+        if environ["PATH_INFO"] == "/wait":
+            self._wait(environ["waitress.client_disconnected"])
+        body = environ["wsgi.input"].read() or b"ok"
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    def _wait(self, disconnected: Callable[[], bool]) -> None:
+        self.started.set()
+        until("released or gone", lambda: self.release.is_set() or disconnected(), within_s=WITHIN_S)
+        if disconnected():
+            self.gone.set()
+
+    def on_cut(self) -> None:
+        """A drain's deadline has come."""
+        self.was_cut.set()
+        self.release.set()
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """A server with small limits on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        it = Served(f"http://127.0.0.1:{sock.getsockname()[1]}", server=None, thread=None)  # type: ignore[arg-type]
+        limits = Limits(4, HEADER_TIMEOUT_S, MAX_BODY_BYTES)
+        it.server = Server(it.app, [sock.dup()], limits, on_cut=it.on_cut)
+        it.thread = threading.Thread(target=lambda: it.cut.append(it.server.run()))
+        it.thread.start()
+        yield it
+        it.release.set()
+        it.server.drain(0)
+        it.thread.join(WITHIN_S)
+        assert not it.thread.is_alive()
+        it.server.close()
+
+
+def connect(served: Served) -> socket.socket:
+    """A raw connection to the server."""
+    host, port = served.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=WITHIN_S)
+
+
+def all_of(sock: socket.socket) -> bytes:
+    """Read to the end; a reset ends it, too, and is marked."""
+    received = b""
+    with sock:
+        try:
+            while data := sock.recv(65536):
+                received += data
+        except ConnectionResetError:
+            received += b"<reset>"
+    return received
+
+
+def rest(sock: socket.socket) -> None:
+    """Use the connection once, then leave it idle."""
+    sock.sendall(head())
+    received = b""
+    while not received.endswith(b"ok"):
+        received += sock.recv(1000)
+
+
+def head(*lines: str, target: str = "/", version: str = "HTTP/1.1") -> bytes:
+    """A request head."""
+    return "\r\n".join([f"POST {target} {version}", "Host: localhost", *lines, "", ""]).encode()
+
+
+MALFORMED = {
+    "plus": head("Content-Length: +10"),
+    "minus": head("Content-Length: -1"),
+    "not-a-number": head("Content-Length: ten"),
+    "hexadecimal": head("Content-Length: 0x10"),
+    "two-lengths": head("Content-Length: 1", "Content-Length: 2"),
+    "five-thousand-digits": head("Content-Length: " + "9" * 5000),
+    "length-and-chunked": head("Content-Length: 3", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
+    "chunked-in-1.0": head("Transfer-Encoding: chunked", version="HTTP/1.0") + b"0\r\n\r\n",
+    "unknown-version": head(version="HTTP/3.0"),
+    "no-version": b"POST /\r\n\r\n",
+    "bad-uri": head(target="http://[oops/"),
+    "space-before-colon": head("Content-Length : 3") + b"abc",
+    "bad-chunk-size": head("Transfer-Encoding: chunked") + b"+5\r\nhello\r\n0\r\n\r\n",
+    "bare-line-feed": b"POST / HTTP/1.1\nHost: localhost\n\n\r\n\r\n",
+    "garbage": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed_request_is_told_so_in_the_envelope(served: Served, name: str) -> None:
+    """Whatever HTTP cannot mean is a 400 in the OpenAI envelope, with a request id, and then the end."""
+    got = capture.send(served.url, MALFORMED[name])
+    assert (got.status, got.ended) == (400, "complete")
+    assert got.header("content-type") == "application/json"
+    assert (got.header("x-request-id") or "").startswith("req_")
+    assert got.header("connection") == "close"
+    error = json.loads(got.body)["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_http")
+    assert error.keys() == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "code"),
+    [
+        (head("X: " + "x" * 40_000), 431, "headers_too_large"),
+        (head("Transfer-Encoding: gzip, chunked"), 501, "unsupported_encoding"),
+        (head("Content-Length: 10001"), 413, "request_too_large"),
+        (head("Content-Length: 10001", "Expect: 100-continue"), 413, "request_too_large"),
+        (head(target="/crash"), 500, "internal_error"),
+    ],
+    ids=["431", "501", "413", "413-expect", "500"],
+)
+def test_the_servers_own_errors(served: Served, request_bytes: bytes, status: int, code: str) -> None:
+    """Errors that waitress makes itself look like all others, and keep the caller's request id where it was read."""
+    got = capture.send(served.url, request_bytes)
+    assert (got.status, json.loads(got.body)["error"]["code"]) == (status, code)
+    assert b"secret" not in got.body
+
+
+def test_the_callers_request_id_is_kept(served: Served) -> None:
+    """An error of the server itself carries the caller's id."""
+    got = capture.send(served.url, head("x-request-id: mine", "Content-Length: 10001"))
+    assert got.header("x-request-id") == "mine"
+
+
+def test_a_head_request_gets_no_error_body(served: Served) -> None:
+    """A refused HEAD is answered without a body."""
+    with connect(served) as sock:
+        sock.sendall(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10001\r\n\r\n")
+        assert all_of(sock).endswith(b"\r\n\r\n")
+
+
+def test_a_body_of_exactly_the_limit_is_served(served: Served) -> None:
+    """The limit itself is allowed."""
+    got = capture.call(served.url, "POST", "/", body=b"x" * MAX_BODY_BYTES)
+    assert (got.status, len(got.body)) == (200, MAX_BODY_BYTES)
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_an_oversize_body_is_refused_without_a_reset(served: Served, framing: str) -> None:
+    """A client that writes all of its 8 MiB before it reads still reads the whole 413."""
+    size = 8 * 1024 * 1024
+    with connect(served) as sock:
+        if framing == "length":
+            sock.sendall(head(f"Content-Length: {size}") + b"x" * size)
+        else:
+            sock.sendall(head("Transfer-Encoding: chunked") + f"{size:x}\r\n".encode() + b"x" * size)
+        answer = all_of(sock)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert answer.endswith(b"}}")
+
+
+def test_trickled_headers_end_at_the_total_deadline(served: Served) -> None:
+    """A byte now and then does not extend the time for the headers."""
+    with connect(served) as sock:
+        began = time.monotonic()
+
+        def trickle() -> bool:
+            with suppress(OSError):
+                sock.sendall(b"a")
+            sock.settimeout(0.05)
+            try:
+                return sock.recv(1) == b""
+            except TimeoutError:
+                return False
+            except OSError:
+                return True
+
+        until("closed", trickle, within_s=WITHIN_S)
+        assert HEADER_TIMEOUT_S - 0.1 <= time.monotonic() - began < HEADER_TIMEOUT_S + 10 * TICK_S
+
+
+def test_slow_clients_starve_nobody(served: Served) -> None:
+    """With 200 clients in the middle of their headers, another is answered at once."""
+    with ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(connect(served)).sendall(b"POST / HTTP/1.1\r\nHost: ")
+        got = capture.call(served.url, "GET", "/")
+        assert got.status == 200
+        assert got.elapsed_s < HEADER_TIMEOUT_S
+
+
+def test_keep_alive_and_pipelining(served: Served) -> None:
+    """Ten requests on one connection; two in one packet are answered in order."""
+    with capture.Connection(served.url) as connection:
+        assert [connection.call("POST", "/", body=b"%d" % n).body for n in range(10)] == [b"%d" % n for n in range(10)]
+    with connect(served) as sock:
+        sock.sendall(head("Content-Length: 1") + b"a" + head("Content-Length: 1", "Connection: close") + b"b")
+        answers = all_of(sock)
+    assert answers.index(b"\r\n\r\na") < answers.index(b"\r\n\r\nb")
+
+
+def test_what_follows_a_refused_request_is_not_a_request(served: Served) -> None:
+    """After an error nothing more on that connection is served: no smuggling."""
+    with connect(served) as sock:
+        sock.sendall(head("Content-Length: +1") + head("Content-Length: 1") + b"a")
+        sock.shutdown(socket.SHUT_WR)
+        assert all_of(sock).count(b"HTTP/1.") <= 1
+
+
+def test_a_gone_client_is_seen(served: Served) -> None:
+    """The application learns that its client has left while it works."""
+    with connect(served) as sock:
+        sock.sendall(head(target="/wait"))
+        assert served.started.wait(WITHIN_S)
+    assert served.gone.wait(WITHIN_S)
+
+
+def test_the_server_does_not_name_itself(served: Served) -> None:
+    """No Server header, neither on answers nor on errors."""
+    assert capture.call(served.url, "GET", "/").header("server") is None
+    assert capture.send(served.url, MALFORMED["plus"]).header("server") is None
+
+
+def test_drain_closes_idle_connections_and_finishes_work(served: Served) -> None:
+    """In a drain a resting connection is closed at once, running work is answered with Connection: close."""
+    with connect(served) as idle, connect(served) as busy:
+        rest(idle)
+        busy.sendall(head(target="/wait"))
+        assert served.started.wait(WITHIN_S)
+        served.server.drain(WITHIN_S)
+        assert all_of(idle) == b""
+        assert not served.cut
+        served.release.set()
+        assert b"\r\nConnection: close\r\n" in all_of(busy)
+    served.thread.join(WITHIN_S)
+    assert served.cut == [0]
+
+
+def test_a_drain_without_work_is_over_at_once(served: Served) -> None:
+    """Nobody waits for an idle connection."""
+    with connect(served) as idle:
+        rest(idle)
+        began = time.monotonic()
+        served.server.drain(WITHIN_S)
+        served.thread.join(WITHIN_S)
+        assert time.monotonic() - began < WITHIN_S / 2
+    assert served.cut == [0]
+
+
+def test_while_work_is_drained_newcomers_are_answered(served: Served) -> None:
+    """Until the work is done the application still speaks, so that it can say 503."""
+    with connect(served) as busy:
+        busy.sendall(head(target="/wait"))
+        assert served.started.wait(WITHIN_S)
+        served.server.drain(WITHIN_S)
+        assert capture.call(served.url, "GET", "/").header("connection") == "close"
+        served.release.set()
+        assert all_of(busy)
+
+
+def test_a_drain_can_leave_newcomers_to_a_successor(served: Served) -> None:
+    """With accept=False new connections stay in the backlog."""
+    with connect(served) as busy, connect(served) as later:
+        busy.sendall(head(target="/wait"))
+        assert served.started.wait(WITHIN_S)
+        served.server.drain(WITHIN_S, accept=False)
+        until("idle one is closed", lambda: later.recv(1) == b"", within_s=WITHIN_S)
+        with connect(served) as newcomer:
+            newcomer.sendall(head())
+            newcomer.settimeout(4 * TICK_S)
+            with pytest.raises(TimeoutError):
+                newcomer.recv(1)
+        served.release.set()
+
+
+def test_a_drains_deadline_cuts_and_counts(served: Served) -> None:
+    """What is not done in time is told so, and counted."""
+    with connect(served) as busy:
+        busy.sendall(head(target="/wait"))
+        assert served.started.wait(WITHIN_S)
+        began = time.monotonic()
+        served.server.drain(0.1)
+        assert all_of(busy).startswith(b"HTTP/1.1 200 ")
+        served.thread.join(WITHIN_S)
+        assert time.monotonic() - began < CUT_GRACE_S + 10 * TICK_S
+    assert served.was_cut.is_set()
+    assert served.cut == [1]
