@@ -1,0 +1,137 @@
+"""F3: wrong addresses, methods, sizes, media types and keys: the right status, in the envelope, without a reset."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.contract.talking import CHAT, Demand, Talk, question
+from tests.fixtures.capture import Capture, call
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.judges.catalogue import JUDGES, REFUSAL
+from tests.fixtures.judges.documents import said
+from tests.fixtures.processes import Launches
+from tests.fixtures.report.checks import check, check_each
+
+JSON = ("Content-Type", "application/json")
+KEY = "sk-lumen-6b1e77"
+OVERSIZE_BYTES = 1_048_576 + 1  # one beyond the limit of behaviour.md
+HUGE_BYTES = 16 * 1_048_576  # far beyond it: still no reset
+Send = Callable[[Talk], Capture]
+
+
+def oversize(talk: Talk, total_bytes: int = OVERSIZE_BYTES) -> Capture:
+    """A healthy request but for its size."""
+    frame = len(b'{"model":"lumen-gateway","messages":[{"role":"user","content":""}]}')
+    text = b"x" * (total_bytes - frame)
+    body = b'{"model":"lumen-gateway","messages":[{"role":"user","content":"' + text + b'"}]}'
+    return call(talk.proxy.url, "POST", CHAT, body=body, headers=[JSON])
+
+
+def of_type(talk: Talk, media_type: str | None) -> Capture:
+    """A healthy request but for its media type."""
+    headers = [("Content-Type", media_type)] if media_type else []
+    return call(talk.proxy.url, "POST", CHAT, body=b'{"messages":[{"role":"user","content":"hi"}]}', headers=headers)
+
+
+ROUTES: dict[str, tuple[Send, set[int]]] = {
+    "F3.unknown-route": (lambda talk: talk.lost, {404}),
+    "F3.unknown-route-post": (lambda talk: talk.post(question(), "/v1/chat/completion"), {404}),
+    "F3.unknown-route-root": (lambda talk: call(talk.proxy.url, "GET", "/nothing-here"), {404}),
+    "F3.unknown-model": (lambda talk: call(talk.proxy.url, "GET", "/v1/models/no-such-model"), {404}),
+    "F3.wrong-method-get": (lambda talk: call(talk.proxy.url, "GET", CHAT), {405}),
+    "F3.wrong-method-put": (lambda talk: call(talk.proxy.url, "PUT", CHAT, json=question()), {405}),
+    "F3.wrong-method-delete": (lambda talk: call(talk.proxy.url, "DELETE", "/v1/models"), {405}),
+    "F3.oversize": (oversize, {400, 413}),
+    "F3.oversize-huge": (lambda talk: oversize(talk, HUGE_BYTES), {400, 413}),
+    "F3.media-type-form": (lambda talk: of_type(talk, "application/x-www-form-urlencoded"), {400, 415}),
+    "F3.media-type-text": (lambda talk: of_type(talk, "text/plain"), {400, 415}),
+    "F3.media-type-none": (lambda talk: of_type(talk, None), {400, 415}),
+}
+EXACT: dict[str, tuple[Send, int]] = {
+    "F3.exact-413": (oversize, 413),
+    "F3.exact-415": (lambda talk: of_type(talk, "text/plain"), 415),
+}
+
+
+@check_each("row", ROUTES)
+def test_http_errors(row: tuple[Send, set[int]], talk: Talk, demand: Demand) -> None:
+    """An HTTP error has its own status, in the envelope, on an orderly connection."""
+    send, statuses = row
+    seen = send(talk)
+    assert seen.ended == "complete", seen.error
+    assert seen.status in statuses
+    for judge in REFUSAL:
+        demand(judge, seen)
+
+
+@check_each("row", EXACT, tier="S")
+def test_exact_status(row: tuple[Send, int], talk: Talk) -> None:
+    """The status is the one that RFC 9110 has for it."""
+    assert row[0](talk).status == row[1]
+
+
+@check("F3.allow")
+def test_allow(talk: Talk) -> None:
+    """A wrong method is answered with the methods that are right."""
+    allowed = call(talk.proxy.url, "GET", CHAT).header("allow") or ""
+    assert "POST" in allowed
+
+
+@check("F3.limit-is-inclusive")
+def test_as_large_as_allowed(talk: Talk) -> None:
+    """A request as large as the limit is not refused for its size."""
+    assert oversize(talk, OVERSIZE_BYTES - 1).status not in {413, None}
+
+
+@pytest.fixture(scope="module")
+def locked(module_launch: Launches, echoing: Gateway) -> Talk:
+    """A proxy with a key."""
+    return Talk(module_launch(gateway=echoing, env={"PROXY_API_KEY": KEY}), echoing)
+
+
+def with_key(talk: Talk, *headers: tuple[str, str]) -> Capture:
+    """A healthy request with these headers."""
+    return call(talk.proxy.url, "POST", CHAT, json=question("안녕"), headers=headers)
+
+
+KEYS: dict[str, tuple[tuple[str, str], ...]] = {
+    "F3.no-key": (),
+    "F3.wrong-key": (("Authorization", "Bearer sk-wrong-6b1e77"),),
+    "F3.key-of-another-scheme": (("Authorization", f"Basic {KEY}"),),
+    "F3.key-cut": (("Authorization", f"Bearer {KEY[:-1]}"),),
+    "F3.key-not-ascii": (("Authorization", "Bearer 열쇠"),),
+}
+
+
+@check_each("headers", KEYS)
+def test_key_refused(headers: tuple[tuple[str, str], ...], locked: Talk, demand: Demand) -> None:
+    """Without the key the answer is 401, in the envelope."""
+    seen = with_key(locked, *headers)
+    assert seen.status == 401
+    assert KEY not in seen.text
+    for judge in REFUSAL:
+        demand(judge, seen)
+
+
+@check("F3.right-key")
+def test_key_accepted(locked: Talk) -> None:
+    """With the key the answer comes."""
+    seen = with_key(locked, ("Authorization", f"Bearer {KEY}"))
+    assert (seen.status, said(seen)) == (200, "안녕")
+
+
+@check("F3.key-guards-models")
+def test_key_guards_models(locked: Talk) -> None:
+    """The models need the key, the health does not."""
+    statuses = [call(locked.proxy.url, "GET", path).status for path in ("/v1/models", "/models", "/metrics", "/health")]
+    assert statuses == [401, 401, 401, 200]
+
+
+@check("F3.key-stays-here")
+def test_key_stays_here(locked: Talk) -> None:
+    """The caller's key never goes to the gateway."""
+    with_key(locked, ("Authorization", f"Bearer {KEY}"))
+    asked = locked.gateway.chats[-1]
+    assert asked.header("authorization") is None
+    assert KEY not in str(asked)
+    assert JUDGES["F6.4"](with_key(locked)).ok
