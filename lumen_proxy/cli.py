@@ -46,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.tell("interrupted")
         return Exit.SOFTWARE
+    finally:
+        console.settle()
     return status
 
 

@@ -26,18 +26,29 @@ def prepare() -> None:
             stream.reconfigure(errors="replace")
 
 
+def settle() -> None:
+    """Call last. What a stream cannot deliver must not fail once more when the interpreter ends (status 120)."""
+    _flush(sys.stdout)
+    _flush(sys.stderr)
+
+
 def _put(stream: TextIO | None, line: str) -> None:
-    if stream is None:
-        return
+    if stream is not None:
+        with contextlib.suppress(OSError, ValueError):
+            stream.write(line + "\n")
+        _flush(stream)
+
+
+def _flush(stream: TextIO | None) -> None:
     try:
-        stream.write(line + "\n")
-        stream.flush()
+        if stream is not None:
+            stream.flush()
     except ValueError:  # closed
         return
-    except OSError:  # its reader has gone: what is left in the buffer must not fail again at exit (status 120)
+    except OSError:  # full, or its reader has gone: point it to where everything can be delivered
         with contextlib.suppress(OSError, ValueError):
             void = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(void, stream.fileno())
+            os.dup2(void, stream.fileno() if stream else void)
             os.close(void)
 
 

@@ -59,14 +59,23 @@ class Seen:
 
 def look(settings: Settings, *, patience_s: float = LOOK_S) -> Seen:
     """Tell what is on the port of `settings`. The lock decides whether it is ours, the answer whether it lives."""
+    ours = _look_at_ours(settings, patience_s)
+    if ours:
+        return ours
+    host = "127.0.0.1" if settings.host == "localhost" else settings.host
+    url = listener.url_of(host, settings.port)
+    if not listener.answers(host, settings.port):
+        return Seen("stopped", settings.port, url)
+    return Seen("stranger", settings.port, url, owner=owner.describe(host, settings.port))
+
+
+def _look_at_ours(settings: Settings, patience_s: float) -> Seen | None:
     lock_path, state_path = state.paths(settings.state_dir, settings.port)
     known = _ours(state_path)
+    if known is None and not state.is_locked(lock_path):
+        return None
     host = "127.0.0.1" if settings.host == "localhost" else settings.host
     url = known.url if known else listener.url_of(host, settings.port)
-    if known is None and not state.is_locked(lock_path):
-        if not listener.answers(host, settings.port):
-            return Seen("stopped", settings.port, url)
-        return Seen("stranger", settings.port, url, owner=owner.describe(host, settings.port))
     health = _health(url, patience_s)
     pid, instance = (known.pid, known.instance) if known else (health.get("supervisor_pid"), health.get("instance"))
     if health.get("service") != "lumen-proxy" or health.get("instance", instance) != instance:
@@ -77,15 +86,22 @@ def look(settings: Settings, *, patience_s: float = LOOK_S) -> Seen:
 
 def start(settings: Settings, serve_options: Sequence[str] = ()) -> Exit:
     """Start an instance that outlives us and wait until it is ready; one that runs already is as good."""
-    seen = look(settings, patience_s=BOOTING_S) if settings.port else None
-    if seen and seen.condition == "running":
-        return _already(seen)
-    status = _launch(settings, serve_options)
-    if status == Exit.PORT_IN_USE and settings.port:
-        seen = look(settings, patience_s=BOOTING_S)  # somebody may have been a moment faster
-        if seen.condition == "running":
-            return _already(seen)
+    if settings.port and _runs(settings):
+        return Exit.OK
+    status, words = _launch(settings, serve_options)
+    if status is Exit.PORT_IN_USE and settings.port and _runs(settings):
+        return Exit.OK  # somebody was a moment faster
+    for line in words:
+        console.tell(line)
     return status
+
+
+def _runs(settings: Settings) -> bool:
+    seen = _look_at_ours(settings, BOOTING_S)
+    if seen is None or seen.condition != "running":
+        return False
+    console.announce(f"already running on {seen.url} (pid {seen.pid}, instance {seen.instance})")
+    return True
 
 
 def stop(settings: Settings) -> Exit:
@@ -110,11 +126,6 @@ def _ours(state_path: Path) -> state.State | None:
     return known if known and state.is_alive(known) else None
 
 
-def _already(seen: Seen) -> Exit:
-    console.announce(f"already running on {seen.url} (pid {seen.pid}, instance {seen.instance})")
-    return Exit.OK
-
-
 def _health(url: str, patience_s: float) -> dict[str, Any]:
     """What /health says, or nothing. No proxy variables, no redirects."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=patience_s)
@@ -128,7 +139,8 @@ def _health(url: str, patience_s: float) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _launch(settings: Settings, serve_options: Sequence[str]) -> Exit:
+def _launch(settings: Settings, serve_options: Sequence[str]) -> tuple[Exit, list[str]]:
+    """Start an instance and wait for its ready line; if it ends instead, return its status and its last words."""
     words = settings.log_dir / f"console-{settings.port}.log"
     with state.writable(settings.log_dir, "LUMEN_LOG_DIR"):
         settings.log_dir.mkdir(parents=True, exist_ok=True)
@@ -150,12 +162,10 @@ def _launch(settings: Settings, serve_options: Sequence[str]) -> Exit:
         too_late.cancel()
     if ready:
         console.show(ready.decode("ascii", "replace").rstrip())
-        return Exit.OK
+        return Exit.OK, []
     status = process.wait()
-    for line in words.read_text("utf-8", "replace").split("\n"):
-        if line.strip():
-            console.tell(line.strip().removeprefix(console.PREFIX))
-    return Exit(status) if status in set(Exit) and status else Exit.SOFTWARE
+    lines = [line.strip().removeprefix(console.PREFIX) for line in words.read_text("utf-8", "replace").split("\n")]
+    return Exit(status) if status and status in set(Exit) else Exit.SOFTWARE, list(filter(None, lines))
 
 
 def _end(known: state.State) -> Exit:

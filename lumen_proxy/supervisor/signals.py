@@ -23,19 +23,23 @@ TOGETHER_S = 0.02  # one Ctrl-C may come twice at once: from the terminal and fr
 
 @contextlib.contextmanager
 def watched(post: Callable[[signal.Signals], None]) -> Iterator[None]:
-    """Call `post` from a thread for each stop signal until the end of the block. Main thread only."""
+    """Call `post` from a thread for each stop signal until the end of the block. Main thread only.
+
+    Afterwards they are ignored: the process is about to end by itself, with a status of its own.
+    """
     ours, theirs = socket.socketpair()
     theirs.settimeout(0)  # a full pipe must not stop the interpreter
     names = platform.stop_signals()
-    before = {name: signal.signal(name, lambda *_: None) for name in names}
+    for name in names:
+        signal.signal(name, lambda *_: None)
     fd_before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=_relay, args=(ours, frozenset(names), post), daemon=True).start()
     try:
         yield
     finally:
         signal.set_wakeup_fd(fd_before)
-        for name, handler in before.items():
-            signal.signal(name, handler)
+        for name in names:
+            signal.signal(name, signal.SIG_IGN)
         theirs.close()
 
 

@@ -75,7 +75,8 @@ class Stage:
         if self.failing:
             raise self.failing
         self.children.append(Pretended(100 + len(self.children)))
-        return self.child
+        child: Child = self.child
+        return child
 
     @property
     def child(self) -> Any:  # noqa: ANN401 - takes the place of a Child

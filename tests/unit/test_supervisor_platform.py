@@ -194,7 +194,7 @@ def test_elsewhere_no_job_is_needed() -> None:
 
 @pytest.mark.parametrize(("number", "taken"), [(None, True), (errno.EACCES, False), (errno.EDEADLK, False)])
 def test_windows_locks_one_byte(monkeypatch: pytest.MonkeyPatch, number: int | None, taken: bool) -> None:  # noqa: FBT001
-    """msvcrt says EACCES or EDEADLK when somebody else has it."""
+    """The library there says EACCES or EDEADLK when somebody else has it."""
     calls = []
 
     def locking(*args: int) -> None:
@@ -202,7 +202,7 @@ def test_windows_locks_one_byte(monkeypatch: pytest.MonkeyPatch, number: int | N
         if number:
             raise OSError(number, "")
 
-    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2))
     assert platform.try_lock(5, "win32") is taken
     assert calls == [(5, 2, 1)]
 

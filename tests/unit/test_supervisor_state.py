@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import state
+from lumen_proxy.supervisor import platform, state
 from tests.fixtures.waiting import until
 
 HOLDER = (
@@ -111,14 +111,14 @@ def test_a_lock_whose_file_was_removed_guards_nothing(tmp_path: Path, monkeypatc
     path = tmp_path / "proxy-8080.lock"
     first = state.Lock.take(path)
     assert first is not None
-    really = state.platform.try_lock
+    really = platform.try_lock
 
     def slow_lock(descriptor: int) -> bool:
-        monkeypatch.setattr(state.platform, "try_lock", really)
+        monkeypatch.setattr(platform, "try_lock", really)
         first.release()
         return really(descriptor)
 
-    monkeypatch.setattr(state.platform, "try_lock", slow_lock)
+    monkeypatch.setattr(platform, "try_lock", slow_lock)
     second = state.Lock.take(path)
     assert second is not None
     assert path.exists()
@@ -150,6 +150,6 @@ def test_a_claim_names_the_holder(tmp_path: Path) -> None:
 def test_a_claim_without_a_place_says_where(tmp_path: Path) -> None:
     """73, with the folder and the variable that moves it; not even root can write below a file."""
     (tmp_path / "file").touch()
-    with pytest.raises(Fatal, match="file/state.*LUMEN_STATE_DIR") as verdict:
+    with pytest.raises(Fatal, match=r"file/state.*LUMEN_STATE_DIR") as verdict:
         state.claim(tmp_path / "file" / "state", 8080)
     assert verdict.value.exit_status is Exit.CANNOT_CREATE

@@ -1,0 +1,157 @@
+"""Commands, options and exit statuses of the command line."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lumen_proxy import __version__, cli, config
+from lumen_proxy.ops import console
+from tests.fixtures.processes import Launches
+
+
+@pytest.fixture(autouse=True)
+def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command of these tests reaches the files of a real instance."""
+    for variable in ("LUMEN_STATE_DIR", "LUMEN_LOG_DIR"):
+        monkeypatch.setenv(variable, str(tmp_path))
+
+
+STATUSES = [
+    ("", {}, 64),
+    ("frobnicate", {}, 64),
+    ("serve --frobnicate", {}, 64),
+    ("serve extra", {}, 64),
+    ("serve --port x", {}, 64),
+    ("serve --port", {}, 64),
+    ("serve --port 65536", {}, 64),
+    ("serve --por 1", {}, 64),
+    ("serve --api-key secret", {}, 64),
+    ("serve", {"PROXY_PORT": "x"}, 78),
+    ("serve", {"LUMEN_TIMEOUT": "5"}, 78),
+    ("config", {"LUMEN_TIMEOUT_S": "soon"}, 78),
+    ("serve --host 0.0.0.0", {}, 77),
+    ("serve", {"PROXY_HOST": "::"}, 77),
+    ("stop --port 0", {}, 64),
+    ("check --venv nowhere", {}, 69),
+    ("config", {}, 0),
+    ("check --json", {}, 0),
+]
+
+
+@pytest.mark.parametrize(("line", "environ", "status"), STATUSES, ids=[f"{s}-{x}" for x, _, s in STATUSES])
+def test_exit_statuses(
+    line: str,
+    environ: dict[str, str],
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each has one meaning; a failure is one line on standard error."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert cli.main(line.split()) == status
+    if status not in {0, 69}:
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert re.fullmatch(r"lumen-proxy: [^\n]+\n", err)
+
+
+@pytest.mark.parametrize("line", ["--help", "--version", *(f"{command} --help" for command in cli.COMMANDS)])
+def test_help_is_no_failure(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """0, on standard output."""
+    with pytest.raises(SystemExit) as end:
+        cli.main(line.split())
+    assert end.value.code == 0
+    assert capsys.readouterr().out
+
+
+def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    """One version, in one place."""
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"lumen-proxy {__version__}\n"
+
+
+def test_config_lists_every_setting_and_no_secret(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Value, masked if secret, and where it came from."""
+    monkeypatch.setenv("PROXY_API_KEY", "canary-key")
+    monkeypatch.setenv("LUMEN_DRAIN_S", "3")
+    assert cli.main(["config", "--json", "--port", "1234"]) == 0
+    out = capsys.readouterr().out
+    listed = {row["variable"]: row for row in json.loads(out)["settings"]}
+    assert set(listed) == set(config.BY_VARIABLE)
+    assert "canary-key" not in out
+    assert (listed["PROXY_API_KEY"]["value"], listed["PROXY_API_KEY"]["origin"]) == ("(secret)", "environment")
+    assert (listed["LUMEN_DRAIN_S"]["value"], listed["LUMEN_DRAIN_S"]["origin"]) == (3.0, "environment")
+    assert (listed["PROXY_PORT"]["value"], listed["PROXY_PORT"]["origin"]) == (1234, "option")
+    assert (listed["LUMEN_QUEUE_TIMEOUT_S"]["value"], listed["LUMEN_QUEUE_TIMEOUT_S"]["origin"]) == (5.0, "default")
+    assert cli.main(["config"]) == 0
+    assert "canary-key" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("module", cli.NEEDED_TO_SERVE)
+def test_serving_without_a_module_is_69(
+    module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Named, with the command that mends it, and without a traceback."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == module else name)
+    assert cli.main(["serve"]) == 69
+    assert f"the module {module} is missing" in capsys.readouterr().err
+
+
+def test_a_module_missed_later_is_69(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wherever it is noticed."""
+    monkeypatch.setitem(sys.modules, "platformdirs", None)
+    monkeypatch.delenv("LUMEN_STATE_DIR")
+    assert cli.main(["config"]) == 69
+    assert "platformdirs" in capsys.readouterr().err
+
+
+def test_starting_serves_without_importing_what_it_does_not_need() -> None:
+    """Flask belongs to the worker; psutil, asyncio and HTTP to nobody before the first worker boots."""
+    code = (
+        "import sys; import lumen_proxy.cli, lumen_proxy.supervisor.serve; "
+        "sys.exit(', '.join({'flask', 'waitress', 'psutil', 'requests', 'asyncio', 'http.client', 'ctypes', "
+        "'platformdirs'} & set(sys.modules)) or 0)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("encoding", ["cp949", "cp1252", "ascii"])
+def test_no_console_is_too_narrow(launch: Launches, encoding: str) -> None:
+    """Korean text and symbols are replaced where they cannot be shown; nothing fails."""
+    done = launch.run("check", "--venv", "환경-🌙", env={"PYTHONIOENCODING": encoding})
+    assert done.exit_status == 69
+    assert "PROBLEM" in done.stdout
+    assert done.stderr == ""
+
+
+def test_glyphs_are_chosen_by_trying(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code page 949 has ● but no 🟢; ASCII has neither."""
+    found = {}
+    for encoding in ("cp949", "ascii", "utf-8"):
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+        found[encoding] = (console.glyph("●", "*"), console.glyph("🟢", "o"))
+    assert found == {"cp949": ("●", "o"), "ascii": ("*", "o"), "utf-8": ("●", "🟢")}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("line", ["config", "check --json", "--version"])
+def test_output_that_nobody_takes_is_no_failure(line: str) -> None:
+    """A full disk and a reader that has gone: the status is still the command's own."""
+    for where in ("> /dev/full", "| true", ">&- 2>&-"):
+        command = f'"{sys.executable}" -m lumen_proxy {line} {where}'
+        pipeline = ["bash", "-c", f"set -o pipefail; {command}"]
+        done = subprocess.run(pipeline, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), where

@@ -1,0 +1,186 @@
+"""start, stop, restart and status, as a person uses them: real processes, the sandbox as gateway."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.fixtures.capture import call
+from tests.fixtures.children import WINDOWS
+from tests.fixtures.processes import Finished, Launches
+from tests.fixtures.proctree import ProcessRef
+from tests.fixtures.waiting import until
+
+SOON_S = 10.0
+
+
+class Port:
+    """One port, one state directory, and commands about them. Whatever runs there is ended afterwards."""
+
+    def __init__(self, launch: Launches, folder: Path) -> None:
+        self._launch = launch
+        self.number = launch.reserve_port()
+        self.state = folder / f"proxy-{self.number}.json"
+        self.lock = folder / f"proxy-{self.number}.lock"
+        self._env = {"LUMEN_STATE_DIR": str(folder), "LUMEN_LOG_DIR": str(folder), "PROXY_PORT": str(self.number)}
+
+    def run(self, *words: str) -> Finished:
+        """Run one command about this port."""
+        return self._launch.run(*words, env=self._env)
+
+    def status(self) -> dict[str, Any]:
+        """What `status --json` says."""
+        found: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
+        return found
+
+
+@pytest.fixture
+def port(launch: Launches, tmp_path: Path) -> Iterator[Port]:
+    """A port where nothing runs yet."""
+    one = Port(launch, tmp_path)
+    yield one
+    one.run("stop")
+
+
+def test_start_status_stop(port: Port) -> None:
+    """Started, it outlives the command that started it; stopped, it is gone with its port and files."""
+    started = port.run("start", "--sandbox")
+    assert started.exit_status == 0
+    assert started.stdout.startswith(f"lumen-proxy: ready on http://127.0.0.1:{port.number} (pid ")
+    seen = port.status()
+    assert (seen["condition"], seen["generation"], seen["restarts"]) == ("running", 1, 0)
+    family = [ProcessRef.of(seen["pid"]), ProcessRef.of(seen["worker_pid"])]
+    assert port.run("stop").exit_status == 0
+    assert [ref.state() for ref in family if ref.state() == "running"] == []
+    assert not port.state.exists()
+    assert not port.lock.exists()
+    assert port.status()["condition"] == "stopped"
+
+
+def test_the_sandbox_answers(port: Port) -> None:
+    """In Korean, repeating the question, without a network."""
+    port.run("start", "--sandbox")
+    question = {"model": "lumen-lua", "messages": [{"role": "user", "content": "누구세요?"}]}
+    answer = call(f"http://127.0.0.1:{port.number}", "POST", "/v1/chat/completions", json=question)
+    assert answer.status == 200
+    content = answer.json()["choices"][0]["message"]["content"]
+    assert "누구세요?" in content
+    assert "루아" in content
+
+
+def test_both_are_idempotent(port: Port) -> None:
+    """A second start finds the first, a second stop nothing; 0 each time."""
+    assert port.run("stop").exit_status == 0
+    port.run("start", "--sandbox")
+    before = port.status()
+    again = port.run("start", "--sandbox")
+    assert again.exit_status == 0
+    assert f"already running on http://127.0.0.1:{port.number} (pid {before['pid']}" in again.stdout
+    assert port.status()["instance"] == before["instance"]
+    assert [port.run("stop").exit_status for _ in range(2)] == [0, 0]
+
+
+def test_restart_is_another_instance_on_the_same_port(port: Port) -> None:
+    """From running or from nothing."""
+    found = []
+    for _ in range(2):
+        assert port.run("restart", "--sandbox").exit_status == 0
+        found.append(port.status())
+    assert [seen["condition"] for seen in found] == ["running", "running"]
+    assert found[0]["instance"] != found[1]["instance"]
+
+
+def test_status_tells_by_its_exit_status(port: Port) -> None:
+    """0 running, 69 not, 75 a stranger."""
+    assert port.run("status").exit_status == 69
+    port.run("start", "--sandbox")
+    assert port.run("status").exit_status == 0
+    port.run("stop")
+    with socket.create_server(("127.0.0.1", port.number), reuse_port=False):
+        done = port.run("status")
+    assert done.exit_status == 75
+    assert f"(pid {os.getpid()})" in done.stdout
+
+
+def test_a_stranger_on_the_port_is_left_alone(port: Port) -> None:
+    """start: 75 and its name; stop: nothing of ours runs, 0; it lives through both."""
+    with socket.create_server(("127.0.0.1", port.number)) as stranger:
+        started = port.run("start", "--sandbox")
+        assert started.exit_status == 75
+        assert f"in use by {psutil.Process().name()} (pid {os.getpid()})" in started.stderr
+        assert "Traceback" not in started.stderr
+        assert port.run("stop").exit_status == 0
+        client = socket.create_connection(("127.0.0.1", port.number), timeout=SOON_S)
+        stranger.accept()[0].close()
+        client.close()
+
+
+@pytest.mark.skipif(WINDOWS, reason="no signal 0 and no sleep command there")
+def test_a_process_with_a_recycled_pid_is_not_signalled(port: Port) -> None:
+    """The state file names a living process, but not the one that wrote it: it survives a stop."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
+        fields = {
+            "instance": "abc", "pid": innocent.pid, "start_time": psutil.Process(innocent.pid).create_time() - 60,
+            "host": "localhost", "hosts": ["127.0.0.1"], "port": port.number, "generation": 1,
+            "url": f"http://127.0.0.1:{port.number}", "drain_s": 1.0,
+        }  # fmt: skip
+        port.state.write_text(json.dumps(fields))
+        assert port.run("stop").exit_status == 0
+        assert innocent.poll() is None
+        assert not port.state.exists()
+        innocent.kill()
+
+
+@pytest.mark.parametrize("content", ["", "{"], ids=["empty", "torn"])
+def test_a_lost_state_file_of_a_running_instance(port: Port, content: str) -> None:
+    """A start still finds it by its lock and its answer; a stop signals no process that it cannot be sure of."""
+    port.run("start", "--sandbox")
+    kept, pid = port.state.read_bytes(), port.status()["pid"]
+    port.state.write_text(content)
+    assert port.run("start", "--sandbox").exit_status == 0
+    assert port.status()["condition"] == "running"
+    refused = port.run("stop")
+    assert refused.exit_status == 74
+    assert str(port.state) in refused.stderr
+    assert psutil.pid_exists(pid)
+    port.state.write_bytes(kept)
+
+
+@pytest.mark.skipif(WINDOWS, reason="stops processes by signal")
+def test_an_instance_that_does_not_answer_is_silent(port: Port) -> None:
+    """Its lock is held, so it is ours; it does not answer, so it does not run: 69."""
+    port.run("start", "--sandbox")
+    seen = port.status()
+    with ExitStack() as stack:
+        for pid in (seen["pid"], seen["worker_pid"]):
+            process = psutil.Process(pid)
+            process.suspend()
+            stack.callback(process.resume)
+        assert port.status()["condition"] == "silent"
+    until("it answers again", lambda: port.status()["condition"] == "running", within_s=SOON_S)
+
+
+def test_a_failed_start_tells_why(port: Port) -> None:
+    """The words and the status of the instance that did not come up are those of the command."""
+    done = port.run("start", "--sandbox", "--host", "192.0.2.1")
+    assert done.exit_status == 77
+    assert done.stderr.count("\n") == 1
+    assert "PROXY_API_KEY" in done.stderr
+
+
+def test_the_demo_goes_as_told(launch: Launches) -> None:
+    """A question, a kill, the next question; plain words beside every symbol, on any console."""
+    done = launch.run("demo", env={"PYTHONIOENCODING": "cp949:replace"})
+    assert done.exit_status == 0, done.stderr
+    words = [line.split()[1] for line in done.stdout.splitlines()]
+    assert words == ["started", "asked", "answered", "killed", "asked", "answered", "waited", "healed"]

@@ -1,0 +1,288 @@
+"""Whole lives of a supervisor: real processes, real signals, and a worker that only speaks the leash protocol."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.fixtures.capture import call
+from tests.fixtures.children import WINDOWS
+from tests.fixtures.processes import Launched, Launches
+from tests.fixtures.targets import Target
+from tests.fixtures.waiting import until
+
+SUPERVISE = Path(__file__).with_name("supervise.py")
+TARGET = Target(command=(sys.executable, str(SUPERVISE), "{port}"))
+SOON_S = 10.0  # everything here takes milliseconds; a busy machine gets a thousand times that
+
+pytestmark = pytest.mark.skipif(WINDOWS, reason="the pretended worker takes descriptors; Windows shares sockets")
+
+Start = Callable[..., Launched]
+
+
+@pytest.fixture
+def start(launch: Launches) -> Start:
+    """Launch a supervisor whose worker has a fault."""
+
+    def start_with(*fault: str, ready: bool = True, port: int = 0, **env: str) -> Launched:
+        return launch(target=TARGET, args=fault, ready=ready, port=port, env=env)
+
+    return start_with
+
+
+def names(proxy: Launched) -> list[str]:
+    """The journal's events, in order."""
+    return [event.name for event in proxy.journal.events()]
+
+
+def gone(pid: int) -> bool:
+    """True if the process has ended, reaped or not."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def is_free(port: int) -> bool:
+    """True if nobody accepts on either loopback."""
+    for host in ("127.0.0.1", "::1"):
+        try:
+            socket.create_connection((host, port), timeout=1).close()
+        except OSError:
+            continue
+        return False
+    return True
+
+
+def test_a_killed_worker_is_replaced_behind_the_same_socket(start: Start) -> None:
+    """Calls made at once after each of three kills are answered, none refused."""
+    proxy = start(LUMEN_MAX_RESTARTS="0", LUMEN_RESTART_BACKOFF_S="0")
+    pids = []
+    for generation in (1, 2, 3):
+        health = proxy.health()
+        assert (health.status, health.generation, health.restarts) == (200, generation, generation - 1)
+        pids.append(health.pid)
+        psutil.Process(health.pid).kill()
+    assert proxy.health().generation == 4
+    assert len(set(pids)) == 3
+
+
+def test_both_loopbacks_reach_one_instance(start: Start) -> None:
+    """`localhost` may mean either."""
+    proxy = start()
+    answers = [call(f"http://{host}:{proxy.port}", "GET", "/health").json() for host in ("127.0.0.1", "[::1]")]
+    assert answers[0] == answers[1]
+
+
+def test_the_state_file_names_the_supervisor(start: Start) -> None:
+    """PID, start time, port and generation; both files go with an orderly end."""
+    proxy = start()
+    state = json.loads((proxy.state_dir / f"proxy-{proxy.port}.json").read_text())
+    expected = {"pid": proxy.pid, "port": proxy.port, "generation": 1, "hosts": ["127.0.0.1", "::1"]}
+    assert expected.items() <= state.items()
+    assert state["start_time"] == psutil.Process(proxy.pid).create_time()
+    proxy.stop()
+    assert proxy.wait_exit(SOON_S) == 0
+    assert list(proxy.state_dir.iterdir()) == []
+
+
+def test_the_ready_line_is_printed_once(start: Start) -> None:
+    """ASCII, one line, with address, PID and instance; a restart prints no other."""
+    proxy = start()
+    psutil.Process(proxy.health().pid).kill()
+    assert proxy.health().generation == 2
+    (line,) = proxy.stdout.read_text("ascii").splitlines()
+    assert proxy.ready is not None
+    who = f"(pid {proxy.pid}, instance {proxy.ready.instance})"
+    assert line == f"lumen-proxy: ready on {proxy.url} {who}"
+
+
+def test_a_crash_loop_ends_with_the_port_free(start: Start) -> None:
+    """Caps double, delays stay below them, the fifth death is the last: 70."""
+    proxy = start("die-at-boot", "3", ready=False, LUMEN_RESTART_BACKOFF_S="0.01")
+    assert proxy.wait_exit(SOON_S) == 70
+    restarts = proxy.journal.events(name="restart_scheduled")
+    assert [event["delay_cap_s"] for event in restarts] == [0, 0.01, 0.02, 0.04]
+    assert all(0 <= event["delay_s"] <= event["delay_cap_s"] for event in restarts)
+    assert names(proxy)[-3:] == ["worker_died", "gave_up", "stopped"]
+    assert is_free(proxy.port)
+    assert list(proxy.state_dir.iterdir()) == []
+
+
+def test_a_permanent_status_is_passed_on(start: Start) -> None:
+    """Boot fails for good: one attempt, the worker's own status, nothing left."""
+    proxy = start("die-at-boot", "69", ready=False)
+    assert proxy.wait_exit(SOON_S) == 69
+    assert names(proxy) == ["started", "worker_spawned", "worker_died", "stopped"]
+
+
+def test_a_stop_during_back_off_ends_at_once(start: Start) -> None:
+    """Nobody waits for a worker that is not there."""
+    proxy = start("die-at-boot", "1", ready=False, LUMEN_RESTART_BACKOFF_S="1000", LUMEN_MAX_RESTARTS="0")
+    until("a long wait", lambda: len(proxy.journal.events(name="restart_scheduled")) >= 2, within_s=SOON_S)
+    proxy.stop()
+    assert proxy.wait_exit(SOON_S) == 0
+
+
+def test_a_stop_during_boot_leaves_nothing(start: Start) -> None:
+    """The worker is killed, it served nobody: 0."""
+    proxy = start("never-imported", ready=False)
+    worker = proxy.journal.until("worker_spawned", within_s=SOON_S)["pid"]
+    proxy.stop()
+    assert proxy.wait_exit(SOON_S) == 0
+    assert gone(worker)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_whole_group_drains(start: Start, number: int) -> None:
+    """Ctrl-C in a terminal reaches the worker, too, and it does not die of it."""
+    proxy = start()
+    proxy.send_group(number)
+    assert proxy.wait_exit(SOON_S) == 0
+    assert names(proxy) == ["started", "worker_spawned", "ready", "draining", "drained", "stopped"]
+
+
+def test_a_signal_to_the_group_in_the_first_moment_drains(start: Start) -> None:
+    """The worker cannot ignore it yet: it is born with it blocked."""
+    proxy = start(ready=False)
+    proxy.journal.until("worker_spawned", within_s=SOON_S)
+    proxy.send_group(signal.SIGINT)
+    assert proxy.wait_exit(SOON_S) == 0
+    assert "worker_died" not in names(proxy)
+
+
+def test_cut_requests_are_told(start: Start) -> None:
+    """The worker cut two requests: journalled, 70."""
+    proxy = start("cut", "2")
+    proxy.stop()
+    assert proxy.wait_exit(SOON_S) == 70
+    assert proxy.journal.until("drained", within_s=0)["cut"] == 2
+
+
+def test_a_second_signal_ends_at_once(start: Start) -> None:
+    """A drain that would last half a minute is over: 70, and the worker is gone."""
+    proxy = start("never-drained")
+    worker = proxy.health().pid
+    proxy.stop()
+    proxy.journal.until("draining", within_s=SOON_S)
+
+    def ends_on_one_more() -> int | None:
+        proxy.stop()
+        return proxy.exit_status()
+
+    assert until("it ends", ends_on_one_more, within_s=SOON_S) == 70
+    assert gone(worker)
+
+
+def test_a_drain_has_a_deadline(start: Start) -> None:
+    """A worker that never says drained is killed: 70."""
+    proxy = start("never-drained", LUMEN_DRAIN_S="0")
+    proxy.stop()
+    assert proxy.wait_exit(SOON_S) == 70
+    assert proxy.journal.events(name="drained") == ()
+
+
+def test_a_worker_killed_while_it_drains(start: Start) -> None:
+    """Its requests are lost: 70, and nothing is restarted."""
+    proxy = start("never-drained")
+    worker = proxy.health().pid
+    proxy.stop()
+    proxy.journal.until("draining", within_s=SOON_S)
+    psutil.Process(worker).kill()
+    assert proxy.wait_exit(SOON_S) == 70
+    assert names(proxy)[-4:] == ["draining", "worker_died", "drained", "stopped"]
+
+
+@pytest.mark.parametrize("fault", ["", "never-imported", "never-drained"], ids=["serving", "booting", "draining"])
+def test_a_killed_supervisor_leaves_no_orphan(start: Start, fault: str) -> None:
+    """The leash ends the worker in whatever state it is; the next start works."""
+    proxy = start(fault, ready=fault != "never-imported")
+    proxy.journal.until("worker_spawned", within_s=SOON_S)
+    (worker,) = (child.pid for child in psutil.Process(proxy.pid).children())
+    if fault == "never-drained":
+        proxy.stop()
+        proxy.journal.until("draining", within_s=SOON_S)
+    psutil.Process(proxy.pid).kill()
+    if (
+        fault != "never-imported"
+    ):  # a pretended worker that boots does not listen; a real one dies by its parent's death
+        until("the worker is gone", lambda: gone(worker), within_s=SOON_S)
+    else:
+        psutil.Process(worker).kill()
+    assert start(port=proxy.port).health().status == 200
+
+
+STATES = {
+    "empty": "",
+    "corrupt": '{"pid": 12',
+    "of a stranger": json.dumps(
+        {
+            "instance": "abc", "pid": 1, "start_time": 1.0, "host": "localhost", "hosts": ["127.0.0.1"],
+            "port": 1, "generation": 1, "url": "http://127.0.0.1:1", "drain_s": 30.0,
+        }
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", STATES.values(), ids=STATES)
+def test_old_files_do_not_hinder(start: Start, launch: Launches, tmp_path: Path, content: str) -> None:
+    """A lock that nobody holds and a state file of any content: it starts, and tidies up after itself."""
+    port = launch.reserve_port()
+    (tmp_path / f"proxy-{port}.json").write_text(content)
+    (tmp_path / f"proxy-{port}.lock").write_text(content)
+    proxy = start(port=port, LUMEN_STATE_DIR=str(tmp_path))
+    assert proxy.health().status == 200
+    proxy.stop()
+    assert proxy.wait_exit(SOON_S) == 0
+    assert not list(tmp_path.glob("proxy-*"))
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["one-state-dir", "two-state-dirs"])
+def test_of_two_starts_at_once_one_serves(start: Start, launch: Launches, tmp_path: Path, shared: bool) -> None:  # noqa: FBT001
+    """The other ends with 75 and names the one, whether they share a lock or only the port."""
+    port = launch.reserve_port()
+    env = {"LUMEN_STATE_DIR": str(tmp_path)} if shared else {}
+    both = [start(port=port, ready=False, **env) for _ in range(2)]
+    until("one has lost", lambda: any(proxy.exit_status() is not None for proxy in both), within_s=SOON_S)
+    (loser,) = (proxy for proxy in both if proxy.exit_status() is not None)
+    (winner,) = (proxy for proxy in both if proxy is not loser)
+    assert loser.exit_status() == 75
+    assert str(port) in loser.stderr.read_text()
+    assert winner.wait_ready().health().status == 200
+
+
+@pytest.mark.parametrize("variable", ["LUMEN_STATE_DIR", "LUMEN_LOG_DIR"])
+def test_a_folder_that_cannot_be_made_is_73(launch: Launches, tmp_path: Path, variable: str) -> None:
+    """One line that names the folder and the variable; nothing was started."""
+    (tmp_path / "file").touch()
+    done = launch.run("serve", "--port", "0", env={variable: str(tmp_path / "file" / "below")})
+    (line,) = done.stderr.splitlines()
+    assert done.exit_status == 73
+    assert line.startswith(f"lumen-proxy: cannot write in {tmp_path / 'file' / 'below'}: ")
+    assert variable in line
+
+
+def test_closed_output_is_no_reason_to_die(launch: Launches) -> None:
+    """Started with standard input, output and error closed, it serves and restarts."""
+    command = ("/bin/sh", "-c", f'exec "{sys.executable}" "{SUPERVISE}" {{port}} <&- >&- 2>&-')
+    proxy = launch(target=Target(command=command))
+    psutil.Process(proxy.health().pid).kill()
+    assert proxy.health().generation == 2
+
+
+def test_idle_means_idle(start: Start) -> None:
+    """While nothing happens the supervisor is not woken at all."""
+    proxy = start()
+    proxy.health()
+    process = psutil.Process(proxy.pid)
+    before = process.num_ctx_switches().voluntary
+    for _ in range(50):
+        proxy.health()
+    assert process.num_ctx_switches().voluntary == before
