@@ -1,0 +1,149 @@
+"""One connection: waitress' parser, tasks and channel, and what they lack.
+
+Errors of the server itself come in the OpenAI envelope, headers have a total deadline, a request with two
+lengths is refused, and an oversize body still gets its 413. See docs/adr/0001-http-server.md.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.task import ErrorTask, WSGITask
+
+from lumen_proxy.wire.openai import request_id
+from lumen_proxy.wire.problems import problem
+
+if TYPE_CHECKING:
+    from waitress.adjustments import Adjustments
+
+BODY_S = 60.0  # total time for a body: 1 MiB at 17 KiB/s
+IDLE_S = 75.0  # keep-alive without a request, and an answer that its client does not take; nginx: 75, 60
+DISCARD_S, DISCARD_BYTES = 10.0, 256 * 1024 * 1024  # what an oversize client may go on sending; nginx: 30 s
+
+CODES = {
+    400: "invalid_http",
+    413: "request_too_large",
+    431: "headers_too_large",
+    501: "unsupported_encoding",
+}
+
+
+class _Parser(HTTPRequestParser):  # type: ignore[misc]
+    """One request as it arrives, stricter than waitress about its length and with a deadline."""
+
+    def __init__(self, adj: Adjustments) -> None:
+        super().__init__(adj)
+        self.deadline = monotonic() + adj.header_timeout_s
+
+    def received(self, data: bytes) -> int:
+        in_head = not self.headers_finished
+        consumed: int = super().received(data)
+        if in_head and self.headers_finished:
+            self.deadline = monotonic() + BODY_S
+        if self.error:
+            self.expect_continue = False  # waitress would invite the body it just refused
+        return consumed
+
+    def parse_header(self, header_plus: bytes) -> None:
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # int() of 5,000 digits, urlsplit() of "http://["
+            raise ParsingError("unreadable") from error
+        lengths = self.headers.keys() & {"CONTENT_LENGTH", "TRANSFER_ENCODING"}
+        if self.version not in {"1.0", "1.1"} or "TRANSFER_ENCODING" in lengths or (self.chunked and lengths):
+            raise ParsingError("ambiguous")  # two lengths, or one that HTTP/1.0 does not know: request smuggling
+
+
+class _Task(WSGITask):  # type: ignore[misc]
+    def build_response_header(self) -> bytes:
+        self.channel.served = True
+        if self.channel.server.draining:
+            self.request.headers["CONNECTION"] = "close"
+        return bytes(super().build_response_header())
+
+
+class _RefusalTask(ErrorTask):  # type: ignore[misc]
+    """An answer of the server itself; no word of the request is repeated in it."""
+
+    def execute(self) -> None:
+        error = problem(CODES.get(self.request.error.code, "internal_error"))
+        body = json.dumps(error.body()).encode()
+        self.status = f"{error.status} {self.request.error.reason}"
+        self.content_length = len(body)
+        caller_id = self.request.headers.get("X_REQUEST_ID")
+        self.response_headers += [("Content-Type", "application/json"), ("X-Request-Id", request_id(caller_id))]
+        self.set_close_on_finish()
+        self.channel.unread = True
+        self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """One connection."""
+
+    parser_class, task_class, error_task_class = _Parser, _Task, _RefusalTask
+    served = False  # at least one answer: between requests it may rest for long
+    unread = False  # an error was answered although the request may still be on its way
+    discarding = 0.0  # until when what still arrives is thrown away, so that close() is no reset
+    discarded_bytes = 0
+    close_when_flushed: bool
+
+    @property
+    def last_activity(self) -> float:
+        """Monotonic seconds, whatever clock waitress reads."""
+        return self._last_activity
+
+    @last_activity.setter
+    def last_activity(self, _wall_clock: float) -> None:
+        self._last_activity = monotonic()
+
+    def received(self, data: bytes) -> bool:
+        """Take bytes, unless they are the rest of a refused request: that is not the next one."""
+        if self.requests and self.requests[-1].error:
+            return False
+        return bool(super().received(data))
+
+    def readable(self) -> bool:
+        """Whether the loop should read."""
+        return bool(self.discarding or super().readable())
+
+    def handle_read(self) -> None:
+        """Read, or discard up to a limit."""
+        if not self.discarding:
+            super().handle_read()
+        else:
+            self.discarded_bytes += len(self.recv(64 * 1024))
+            if self.discarded_bytes > DISCARD_BYTES:
+                self.handle_close()
+
+    def handle_write(self) -> None:
+        """Write; after a refusal end our side only, and discard what still comes."""
+        if self.unread and self.close_when_flushed and not self.will_close:
+            self._flush_exception(self._flush_some)
+            if self.total_outbufs_len == 0 and self.socket:
+                self.unread = self.close_when_flushed = False
+                self.discarding = monotonic() + DISCARD_S
+                with suppress(OSError):
+                    self.socket.shutdown(socket.SHUT_WR)
+        else:
+            super().handle_write()
+
+    def overdue(self, now: float) -> bool:
+        """Whether the client has taken too long with what it is doing."""
+        if self.discarding:
+            return now > self.discarding
+        if self.requests and not self.total_outbufs_len:
+            return False  # at work; the application has a deadline of its own
+        if self.request is not None and not self.total_outbufs_len:
+            return bool(now > self.request.deadline)
+        return now - self._last_activity > (IDLE_S if self.served else self.adj.header_timeout_s)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a drain should wait for it."""
+        return bool(self.requests or self.request or self.total_outbufs_len)
