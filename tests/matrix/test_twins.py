@@ -26,9 +26,8 @@ def test_twin_turns_its_checks_red(twin: str, tmp_path: Path, record_property: C
         [sys.executable, "-m", "pytest", "tests/recovery", "-p", "no:cacheprovider", *map(str, options)],
         cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace", timeout=RUN_BUDGET_S, check=False,
     )  # fmt: skip
-    outcome = {
-        line["id"].partition("-")[0]: line["outcome"] for line in map(json.loads, verdicts.open(encoding="utf-8"))
-    }
+    lines = [json.loads(line) for line in verdicts.read_text("utf-8").splitlines()]
+    outcome = {line["id"].partition("-")[0]: line["outcome"] for line in lines}
     red = frozenset(check for check, verdict in outcome.items() if verdict == "failed")
     record_property("twin", {"name": twin, "red": sorted(red)})
     assert set(outcome) == set(SEVENTEEN), done.stdout

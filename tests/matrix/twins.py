@@ -20,7 +20,7 @@ TWINS: dict[str, frozenset[str]] = {
         "generation-stands-still": "1.4",
         "restarts-on-another-port": "1.4 1.5",
         "restarts-not-counted": "1.5",
-        "dummy-has-no-banner": "2.1 2.2",
+        "dummy-has-no-banner": "2.1",
         "moves-to-another-port": "2.2",
         "calls-a-stranger-running": "2.2",
         "conflict-ends-with-1": "2.2",
