@@ -1,10 +1,9 @@
 """A stage runs once in a run, whatever xdist does, and its fate is the fate of every check of it."""
 
-from pathlib import Path
-
 import pytest
 
-PLUGINS = ("report.measuring", "run", "guard", "targets", "audit")
+from tests.unit.harness import Nested
+
 SUITE = """
 import os, signal, time
 from dataclasses import dataclass
@@ -32,26 +31,6 @@ def test_reads(told: Seen, number: int) -> None:
 """
 
 
-class Nested:
-    """A pytest of its own that counts how often a stage was told."""
-
-    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.tally = pytester.path / "tally"
-        monkeypatch.setenv("TALLY", str(self.tally))
-        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]), prepend=":")
-        self._pytester = pytester
-
-    def run(self, suite: str, *options: str) -> pytest.RunResult:
-        """Run a suite with the plugins of the harness."""
-        self._pytester.makepyfile(suite)
-        plugins = [word for name in PLUGINS for word in ("-p", f"tests.fixtures.{name}")]
-        return self._pytester.runpytest_subprocess(*plugins, "-p", "no:randomly", *options)
-
-    def told(self) -> int:
-        """How often."""
-        return len(self.tally.read_text().splitlines())
-
-
 @pytest.fixture
 def nested(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nested:
     """A pytest of its own."""
@@ -65,14 +44,14 @@ MODES = ["load", "loadfile", "loadscope", "loadgroup", "worksteal"]
 def test_staged_once(nested: Nested, options: tuple[str, ...]) -> None:
     """Six checks on any number of workers read one record."""
     nested.run(SUITE.format(act=""), *options).assert_outcomes(passed=6)
-    assert nested.told() == 1
+    assert len(nested.lines()) == 1
     assert len(set(nested.tally.with_name("nonces").read_text().splitlines())) == 1
 
 
 def test_staged_once_where_each_worker_runs_each_test(nested: Nested) -> None:
     """Even ``--dist each`` stages once, and judges twice."""
     nested.run(SUITE.format(act=""), "-n2", "--dist", "each").assert_outcomes(passed=12)
-    assert nested.told() == 1
+    assert len(nested.lines()) == 1
 
 
 @pytest.mark.parametrize("options", [("-n0",), ("-n2",)], ids=["alone", "two-workers"])
@@ -81,7 +60,7 @@ def test_failed_stage_is_never_tried_again(nested: Nested, options: tuple[str, .
     result = nested.run(SUITE.format(act="raise ValueError('the stage broke')"), *options)
     result.assert_outcomes(errors=6)
     result.stdout.fnmatch_lines(["*raise ValueError('the stage broke')*", "*ValueError: the stage broke*"])
-    assert nested.told() == 1
+    assert len(nested.lines()) == 1
 
 
 def test_crashed_stage_is_never_tried_again(nested: Nested) -> None:
@@ -89,20 +68,41 @@ def test_crashed_stage_is_never_tried_again(nested: Nested) -> None:
     result = nested.run(SUITE.format(act="os.kill(os.getpid(), 9)"), "-n2")
     result.assert_outcomes(failed=1, errors=5)
     result.stdout.fnmatch_lines(["*told crashed on gw?:*", "*ended in the middle of it*"])
-    assert nested.told() == 1
+    assert len(nested.lines()) == 1
+
+
+LEAKY = """subprocess.Popen(
+        [sys.executable, "-c", "import signal; signal.pause()"], env=os.environ | {"E2E_LUMEN": run.open_tag("daemon")}
+    )"""
+
+
+def test_leak_of_a_stage_is_an_error_of_its_checks(nested: Nested) -> None:
+    """What a stage leaves running is ended; its checks are judged, and each is an ERROR at its end."""
+    act = f"import sys, subprocess; {LEAKY}; run.close_tag(run.tag(1))"
+    result = nested.run(SUITE.format(act=act).replace("folder: Path", "folder: Path, run: object"), "-n2")
+    result.assert_outcomes(passed=6, errors=6)
+    result.stdout.fnmatch_lines(["*Leaked: stage *told: * signal.pause*"])
+
+
+def test_going_out_in_a_stage_is_an_error_of_its_checks(nested: Nested) -> None:
+    """A stage during which something left this machine has failed."""
+    act = "import socket; socket.socket().connect_ex(('192.0.2.1', 80))"
+    result = nested.run(SUITE.format(act=f"try: {act}\n    except OSError: pass"), "-n0")
+    result.assert_outcomes(errors=6)
+    result.stdout.fnmatch_lines(["*BeyondLoopback*192.0.2.1:80*"])
 
 
 def test_next_run_stages_anew(nested: Nested) -> None:
     """A record of an earlier run is never read, even in the same place."""
     for _ in range(2):
         nested.run(SUITE.format(act=""), "--evidence-dir", "kept").assert_outcomes(passed=6)
-    assert nested.told() == 2
+    assert len(nested.lines()) == 2
 
 
 def test_skipped_stage_skips_its_checks(nested: Nested) -> None:
     """A stage that cannot be told here says why, once."""
     nested.run(SUITE.format(act="pytest.skip('no such thing here')"), "-n2").assert_outcomes(skipped=6)
-    assert nested.told() == 1
+    assert len(nested.lines()) == 1
 
 
 def test_each_variant_is_staged_once(nested: Nested) -> None:
@@ -110,4 +110,4 @@ def test_each_variant_is_staged_once(nested: Nested) -> None:
     suite = SUITE.format(act="assert variant > 0").replace("folder: Path", "folder: Path, variant: int")
     result = nested.run(suite.replace("scenario=1", "scenario=1, variants={'one': 1, 'zero': 0}"), "-n2", "-v")
     result.assert_outcomes(passed=6, errors=6)
-    assert nested.told() == 2
+    assert len(nested.lines()) == 2

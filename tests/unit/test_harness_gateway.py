@@ -71,7 +71,12 @@ def test_gate_holds_until_it_opens(gateway: Gateway) -> None:
     """A request waits at the barrier; the test opens it when the request has arrived."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))
-    opener = threading.Thread(target=lambda: (gateway.until_called(1), gate.set()))
+
+    def open_when_called() -> None:
+        gateway.until_called(1)
+        gate.set()
+
+    opener = threading.Thread(target=open_when_called)
     opener.start()
     assert call(gateway.url, "POST", "/chat", json={"message": "m"}).status == 200
     opener.join()

@@ -37,9 +37,13 @@ def test_nobody_is_given_a_reserved_port(sharing: int) -> None:
 @linux
 def test_nobody_connects_out_from_a_reserved_port() -> None:
     """Outgoing connections do not get it either."""
-    with reserved_port() as port, narrowed_to(port) as sock, socket.create_server(("127.0.0.1", 0)) as server:
-        with pytest.raises(OSError, match="assign requested address"):
-            sock.connect(server.getsockname())
+    with (
+        reserved_port() as port,
+        narrowed_to(port) as sock,
+        socket.create_server(("127.0.0.1", 0)) as server,
+        pytest.raises(OSError, match="assign requested address"),
+    ):
+        sock.connect(server.getsockname())
 
 
 @linux
