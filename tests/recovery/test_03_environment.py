@@ -15,7 +15,7 @@ from typing import Any
 from tests.fixtures import venvs
 from tests.fixtures.evidence import stage
 from tests.fixtures.processes import Launches
-from tests.fixtures.report import check, check_each
+from tests.fixtures.report import Check, check, check_each
 from tests.fixtures.targets import Target
 
 UNAVAILABLE = 69
@@ -81,7 +81,14 @@ def test_interpreter_runs(environment: Environment) -> None:
     assert Path(prefix).resolve() == Path(environment.folder).resolve()
 
 
-@check_each("module", {"3.3-flask-installed": "flask", "3.4-requests-installed": "requests"})
+INSIDE = "is imported from inside the environment, in the supported range."
+MODULES = {
+    Check("3.3-flask-installed", title="Flask 설치됨", claim=f"Flask {INSIDE}"): "flask",
+    Check("3.4-requests-installed", title="requests 설치됨", claim=f"requests {INSIDE}"): "requests",
+}
+
+
+@check_each("module", MODULES)
 def test_module_is_installed(environment: Environment, module: str) -> None:
     """The module is imported from inside the environment, in the supported range."""
     row = environment.row(module)
@@ -104,7 +111,14 @@ RED_ROWS = {
 """Damage → the rows of `check` that must be red: what depends on a broken thing is not shown to work either."""
 
 
-@check_each("damage", {f"3.5.{name}": name for name in RED_ROWS})
+def told_as_damage(name: str) -> Check:
+    rows = " and ".join(sorted(RED_ROWS[name]))
+    return Check(
+        f"3.5.{name}", claim=f"{name.replace('-', ' ').capitalize()}: 69, exactly {rows} red, each with a hint."
+    )
+
+
+@check_each("damage", {told_as_damage(name): name for name in RED_ROWS})
 def test_damage_is_told(launch: Launches, tmp_path: Path, damage: str) -> None:
     """A damaged environment gives 69, exactly the damaged rows are red, and each says how to mend it."""
     folder = venvs.healthy(tmp_path / "venv")

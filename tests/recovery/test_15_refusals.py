@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.fixtures import venvs
 from tests.fixtures.processes import Launches
-from tests.fixtures.report import check, check_each
+from tests.fixtures.report import Check, check, check_each
 from tests.fixtures.squatters import Squatters
 
 REFUSAL_BUDGET_S = 10.0  # a start of the interpreter, 0.1 s here, and a look at who holds the port
@@ -31,7 +31,12 @@ REFUSALS: dict[str, tuple[dict[str, str], tuple[str, ...], int, tuple[str, ...]]
 """Id → environment, arguments, exit status, words that the line must have."""
 
 
-@check_each("case", REFUSALS)
+def told_as_refusal(check_id: str) -> Check:
+    problem = check_id.rpartition(".")[2].replace("-", " ").capitalize()
+    return Check(check_id, claim=f"{problem}: the start ends with {REFUSALS[check_id][2]} and one line that names it.")
+
+
+@check_each("case", {told_as_refusal(check_id): case for check_id, case in REFUSALS.items()})
 def test_bad_input_is_refused(
     launch: Launches, case: tuple[dict[str, str], tuple[str, ...], int, tuple[str, ...]]
 ) -> None:
