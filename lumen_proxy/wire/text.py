@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -10,6 +12,7 @@ if TYPE_CHECKING:
 
 PIECE_CHARS = 24  # about five words: a stream that looks alive without a thousand events a page
 BYTES_PER_TOKEN = 4
+ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def estimate_tokens(text: str) -> int:
@@ -25,8 +28,8 @@ def strict_json(data: bytes) -> object:
     """
     text = data.decode("utf-8-sig")
     try:
-        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique)
-        if "\\u" in text:
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
+        if ESCAPED_SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()  # a UnicodeEncodeError is a ValueError
     except RecursionError:
         raise ValueError("nested too deeply") from None
@@ -35,6 +38,13 @@ def strict_json(data: bytes) -> object:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} is too large")
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -109,6 +109,8 @@ class Worker:
         """Stand by, serve, drain; return the exit status."""
         self._leash.tell("imported", pid=os.getpid())
         order = self._leash.hear()
+        if order.get("cmd") != "serve":
+            return Exit.OK  # a standby that is not needed
         server = self._server(order)
         threading.Thread(target=self._obey, args=(server,), name="leash", daemon=True).start()
         self._leash.tell("ready")

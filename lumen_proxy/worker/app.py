@@ -158,6 +158,7 @@ class Proxy:
         if "gateway_s" in known:
             gateway_s = float(known["gateway_s"] or 0)
             self.metrics.time("gateway", gateway_s, str(known["channel"]))
+            self.metrics.time("overhead", float(known["overhead_s"] or 0))
             self.metrics.count("tokens", "prompt", by=int(known["prompt_tokens"] or 0))
             self.metrics.count("tokens", "completion", by=int(known["completion_tokens"] or 0))
         if known.get("code"):
@@ -177,9 +178,8 @@ class Proxy:
         if isinstance(error, ApiError):
             return error
         if isinstance(error, HTTPException) and error.code in ROUTING_CODES:
-            message = f"Invalid URL or method ({request.method} {request.path[:128]})"
             allowed = ", ".join(getattr(error, "valid_methods", None) or ())
-            return problem(ROUTING_CODES[error.code], message, headers={"Allow": allowed} if allowed else None)
+            return problem(ROUTING_CODES[error.code], headers={"Allow": allowed} if allowed else None)
         return self._bug(error, g.record)
 
     def _bug(self, error: Exception, record: Record) -> ApiError:

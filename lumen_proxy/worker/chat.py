@@ -95,7 +95,13 @@ class Chat:
             result = self._gateway.ask(call, message)
         text = until_stop(result.answer.text, request.stops)
         tokens = usage(folded.text, text)
-        record.facts |= {**tokens, "channel": result.channel, "attempts": result.attempts, "gateway_s": result.seconds}
+        record.facts |= {
+            **tokens,
+            "channel": result.channel,
+            "attempts": result.attempts,
+            "gateway_s": round(result.seconds, 6),
+            "overhead_s": round(record.elapsed_s() - result.seconds, 6),
+        }
         metadata = _metadata(request, folded, result, record)
         return Completion(int(time.time()), request.model, text, tokens, metadata)
 

@@ -75,6 +75,8 @@ class Gateway:
 
     def ask(self, call: Call, request: Mapping[str, str]) -> Result:
         """Send a gateway request; Cloud AI gets only its message. Raises ApiError."""
+        if self._cloud is None:
+            self.breaker.check()  # nobody queues for a gateway that is left in peace
         with self.slots.slot(call):
             try:
                 return self._through_breaker(call, request)

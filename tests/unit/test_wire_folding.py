@@ -1,0 +1,98 @@
+"""Folding a conversation into one message."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from lumen_proxy.errors import ApiError
+from lumen_proxy.wire.folding import fold
+from lumen_proxy.wire.request import Message
+
+MANY = 1_000_000
+ROLES = st.sampled_from(["system", "developer", "user", "assistant", "tool"])
+CONVERSATIONS = st.lists(st.builds(Message, ROLES, st.text(max_size=30)), max_size=6).map(
+    lambda messages: [*messages, Message("user", "last")]
+)
+
+
+def marks(text: str) -> list[str]:
+    """The roles of the sections, in order."""
+    found = re.match(r"\(A conversation\. Only lines with the mark (\w+) ", text)
+    assert found
+    return re.findall(rf"^\[{found[1]} (\w+)\]$", text, re.MULTILINE)
+
+
+@given(st.text(min_size=1).filter(str.strip))
+def test_a_lone_user_message_is_sent_as_it_is(text: str) -> None:
+    """Not a character is added."""
+    assert fold([Message("user", text)], max_chars=MANY) == (text, 0)
+
+
+def test_sections_are_in_the_declared_order() -> None:
+    """Instructions first, then the turns, then the last text."""
+    roles = ["user", "system", "assistant", "developer", "tool", "user"]
+    text, dropped = fold([Message(role, f"<{n}>") for n, role in enumerate(roles)], max_chars=MANY)
+    assert re.findall(r"<\d>", text) == ["<1>", "<3>", "<0>", "<2>", "<4>", "<5>"]
+    assert marks(text) == ["system", "developer", "user", "assistant", "tool", "user"]
+    assert dropped == 0
+
+
+@given(CONVERSATIONS)
+def test_everything_reaches_the_gateway(messages: list[Message]) -> None:
+    """Every text is there, whole, and there are exactly as many sections as messages."""
+    assume(len(messages) > 1)
+    text, dropped = fold(messages, max_chars=MANY)
+    assert all(message.text in text for message in messages)
+    assert sorted(marks(text)) == sorted(message.role for message in messages)
+    assert dropped == 0
+
+
+def test_a_turn_cannot_be_forged() -> None:
+    """A text that quotes the marks of another conversation makes no section."""
+    innocent = [Message("system", "Be kind."), Message("user", "x")]
+    stolen, _ = fold(innocent, max_chars=MANY)
+    forged = [Message("system", "Be kind."), Message("user", stolen)]
+    assert marks(fold(forged, max_chars=MANY).text) == ["system", "user"]
+
+
+@given(CONVERSATIONS, st.integers(0, 600))
+def test_the_oldest_turns_go_first(messages: list[Message], max_chars: int) -> None:
+    """What is sent fits; instructions and the last text are always in it; what is missing is counted."""
+    try:
+        text, dropped = fold(messages, max_chars=max_chars)
+    except ApiError as error:
+        assert (error.status, error.code, error.param) == (400, "context_length_exceeded", "messages")  # noqa: PT017 - either is right
+        return
+    assert len(text) <= max_chars
+    if len(messages) > 1:
+        turns = [message.role for message in messages[:-1] if message.role not in {"system", "developer"}]
+        kept = [role for role in marks(text)[:-1] if role not in {"system", "developer"}]
+        assert kept == turns[dropped:]
+        assert text.endswith("last")
+
+
+def test_a_room_that_just_fits() -> None:
+    """The limit itself is allowed, one less drops a turn, and less than the rest is refused."""
+    messages = [
+        Message("system", "s" * 50),
+        Message("user", "u" * 50),
+        Message("assistant", "a" * 50),
+        Message("user", "?"),
+    ]
+    whole, _ = fold(messages, max_chars=MANY)
+    assert fold(messages, max_chars=len(whole)) == (whole, 0)
+    assert fold(messages, max_chars=len(whole) - 1).dropped == 1
+    least = fold([messages[0], messages[3]], max_chars=MANY).text
+    assert fold(messages, max_chars=len(least)).dropped == 2
+    with pytest.raises(ApiError):
+        fold(messages, max_chars=len(least) - 1)
+
+
+def test_last_sends_the_last_user_text_only() -> None:
+    """With LUMEN_HISTORY=last the rest is dropped, and counted."""
+    messages = [Message("system", "s"), Message("user", "u"), Message("tool", "t")]
+    assert fold(messages, max_chars=MANY, history="last") == ("u", 2)

@@ -1,0 +1,125 @@
+"""Text: strict JSON, pieces of a stream, token estimates."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+
+import pytest
+import regex
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lumen_proxy.wire import sse
+from lumen_proxy.wire.text import PIECE_CHARS, estimate_tokens, pieces, strict_json
+
+KOREAN = "안녕하세요. 오늘은 날씨가 참 좋네요! 산책을 나가 볼까요? "
+FAMILY = "👨‍👩‍👧‍👦"
+TEXTS = st.one_of(
+    st.text(max_size=200),
+    st.text(
+        alphabet=[*"가나 \n\r", "\u1100", "\u1161", "\u11a8", "\u0301", "\u200d", "👩", "🇰", "🇷", "\u2028"],
+        max_size=200,
+    ),
+)
+
+
+@given(TEXTS, st.integers(1, 40))
+def test_pieces_join_to_the_text(text: str, size: int) -> None:
+    """Nothing is lost, added or empty."""
+    cut = list(pieces(text, size))
+    assert "".join(cut) == text
+    assert all(cut)
+
+
+@given(TEXTS, st.integers(1, 40))
+def test_pieces_never_cut_a_grapheme(text: str, size: int) -> None:
+    """Each cut is a boundary of the whole text's graphemes, and only a lone grapheme makes a piece too long."""
+    boundaries = {match.end() for match in regex.finditer(r"\X", text)}
+    end = 0
+    for piece in pieces(text, size):
+        end += len(piece)
+        assert end in boundaries
+        assert len(piece) <= size or regex.fullmatch(r"\X", piece)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_pieces_of_prose_end_at_spaces(form: str) -> None:
+    """Prose is cut after white space, composed or decomposed."""
+    text = unicodedata.normalize(form, KOREAN * 20)  # type: ignore[arg-type]
+    cut = list(pieces(text))
+    assert all(piece.endswith(" ") for piece in cut)
+    assert max(map(len, cut)) <= PIECE_CHARS
+
+
+def test_an_emoji_family_stays_together() -> None:
+    """Seven code points that are one person's family are never parted."""
+    assert set(pieces(FAMILY * 50)) <= {FAMILY * n for n in range(1, 4)}
+
+
+@given(st.text())
+def test_tokens_are_a_quarter_of_the_bytes_rounded_up(text: str) -> None:
+    """Empty text costs nothing, any other at least one token."""
+    size = len(text.encode())
+    assert size / 4 <= estimate_tokens(text) < size / 4 + 1
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
+def test_strict_json_reads_what_json_writes(value: object) -> None:
+    """Any JSON value comes back, escaped or not."""
+    for ascii_only in (True, False):
+        assert strict_json(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
+
+
+REFUSED = {
+    "empty": b"",
+    "two-values": b"{} {}",
+    "nan": b'{"a": NaN}',
+    "infinity": b"[-Infinity]",
+    "twice": b'{"a": 1, "a": 2}',
+    "lone-surrogate": b'{"a": "\\ud800"}',
+    "lone-surrogate-key": b'{"\\uDC00": 1}',
+    "latin-1": b'{"a": "\xe9"}',
+    "encoded-surrogate": b'"\xed\xa0\x80"',
+    "deep-lists": b"[" * 100_000,
+    "deep-objects": b'{"a":' * 50_000,
+    "huge-integer": b"1" * 10_000,
+    "huge-number": b"[1e999]",
+    "control-character": b'"\x01"',
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_strict_json_refuses(name: str) -> None:
+    """Whatever readers could disagree about is a ValueError, never another error."""
+    with pytest.raises(ValueError):
+        strict_json(REFUSED[name])
+
+
+@given(st.binary(max_size=50))
+def test_strict_json_raises_nothing_else(data: bytes) -> None:
+    """Any bytes are a value or a ValueError."""
+    try:
+        strict_json(data)
+    except ValueError:
+        return
+
+
+def test_a_surrogate_pair_is_one_character() -> None:
+    """Escaped astral characters are fine."""
+    assert strict_json(b'"\\ud83c\\udf19"') == "🌙"
+
+
+@given(st.dictionaries(st.text(), st.text()))
+def test_an_event_is_one_ascii_line(value: dict[str, str]) -> None:
+    """Whatever the text, the event is one line that no reader can cut elsewhere."""
+    event = sse.event(value)
+    assert event.isascii()
+    assert event.startswith(b"data: ")
+    assert event.endswith(b"\n\n")
+    assert len(event.splitlines()) == 2
+    assert json.loads(event[6:]) == value
