@@ -43,8 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as missing:
         console.tell(_missing(missing.name or str(missing)))
         return Exit.UNAVAILABLE
+    except OSError as error:
+        console.tell(f"{error.filename or 'the system says'}: {error.strerror or error}")
+        return Exit.OS
     except KeyboardInterrupt:
         console.tell("interrupted")
+        return Exit.SOFTWARE
+    except Exception as error:  # noqa: BLE001 - a defect of ours is one line too, and its status says so
+        console.tell(f"internal error: {error!a}; please report it")
         return Exit.SOFTWARE
     finally:
         console.settle()
@@ -72,6 +78,7 @@ def _settings_options(parser: argparse.ArgumentParser) -> None:
 
 def _serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sandbox", action="store_true", help="answer from an embedded gateway; needs no network")
+    parser.add_argument("--detached", action="store_true", help=argparse.SUPPRESS)  # standard error is a file of ours
     _settings_options(parser)
 
 
@@ -112,12 +119,13 @@ def _serve(args: argparse.Namespace) -> int:
     for name in NEEDED_TO_SERVE:
         if importlib.util.find_spec(name) is None:
             raise Fatal(_missing(name), Exit.UNAVAILABLE)
+    tell = console.tell_below(settings.log_max_bytes) if args.detached else console.tell
     if not args.sandbox:
-        return serve(settings, announce=console.announce, tell=console.tell)
+        return serve(settings, announce=console.announce, tell=tell)
     from lumen_proxy.ops import sandbox  # noqa: PLC0415
 
     with sandbox.instead_of_the_cloud(settings) as settings:
-        return serve(settings, announce=console.announce, tell=console.tell)
+        return serve(settings, announce=console.announce, tell=tell)
 
 
 def _start(args: argparse.Namespace) -> int:

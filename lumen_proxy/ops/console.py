@@ -8,7 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PREFIX = "lumen-proxy: "
 STANDARD_DESCRIPTORS = 3  # input, output, error
@@ -65,6 +68,22 @@ def announce(text: str) -> None:
 def tell(text: str) -> None:
     """Print a line for people on standard error, prefixed."""
     _put(sys.stderr, PREFIX + text)
+
+
+def tell_below(max_bytes: int) -> Callable[[str], None]:
+    """Like `tell`, for a standard error that is a log file nobody rotates: emptied when it has grown too large.
+
+    The file must be open for appending, or what follows would leave a hole.
+    """
+
+    def tell_and_trim(text: str) -> None:
+        tell(text)
+        with contextlib.suppress(OSError, ValueError):
+            descriptor = sys.stderr.fileno()
+            if os.fstat(descriptor).st_size > max_bytes:
+                os.ftruncate(descriptor, 0)
+
+    return tell_and_trim
 
 
 def glyph(preferred: str, fallback: str) -> str:

@@ -144,10 +144,11 @@ def _launch(settings: Settings, serve_options: Sequence[str]) -> tuple[Exit, lis
     words = settings.log_dir / f"console-{settings.port}.log"
     with state.writable(settings.log_dir, "LUMEN_LOG_DIR"):
         settings.log_dir.mkdir(parents=True, exist_ok=True)
-        errors = words.open("wb")
+        words.write_bytes(b"")
+        errors = words.open("ab")
     with errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "lumen_proxy", "serve", *serve_options],
+            [sys.executable, "-m", "lumen_proxy", "serve", "--detached", *serve_options],
             env={**os.environ, **settings.environ()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

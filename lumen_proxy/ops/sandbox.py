@@ -26,6 +26,7 @@ PERSONAS = {
     "pen": {"name": "세나", "emoji": "✒️", "type": "bridge"},
 }
 DEFAULT_PERSONA = "pen"
+NOTICE_STOP_S = 0.1  # how long the end of a sandboxed proxy waits for its two servers
 IDLE_S = 120.0  # a kept connection that nobody uses frees its thread
 
 
@@ -123,7 +124,7 @@ def instead_of_the_cloud(settings: Settings) -> Iterator[Settings]:
     """Run both for the length of the block; yield the settings with their addresses in place."""
     with _Server(("127.0.0.1", 0), _Gateway) as gateway, _Server(("127.0.0.1", 0), _CloudAI) as cloud_ai:
         for server in (gateway, cloud_ai):
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(NOTICE_STOP_S,), daemon=True).start()
         yield replace(settings, gateway_url=gateway.url, cloud_ai_url=f"{cloud_ai.url}/chat")
         for server in (gateway, cloud_ai):
             server.shutdown()

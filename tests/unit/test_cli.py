@@ -155,3 +155,44 @@ def test_output_that_nobody_takes_is_no_failure(line: str) -> None:
         pipeline = ["bash", "-c", f"set -o pipefail; {command}"]
         done = subprocess.run(pipeline, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, ""), where
+
+
+def test_a_log_of_words_is_kept_below_its_cap(tmp_path: Path) -> None:
+    """A detached instance whose workers die for ever must not fill the disk."""
+    code = (
+        "from lumen_proxy.ops import console; tell = console.tell_below(1000); "
+        "[tell(f'line {number} ' + 'x' * 50) for number in range(100)]; tell('the last one')"
+    )
+    words = tmp_path / "words.log"
+    with words.open("ab") as errors:
+        subprocess.run([sys.executable, "-c", code], stderr=errors, check=True)
+    content = words.read_bytes()
+    assert len(content) < 1100
+    assert content.endswith(b"lumen-proxy: the last one\n")
+    assert b"\x00" not in content
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (ValueError("a\nb"), 70, "internal error: ValueError('a\\nb')"),
+        (PermissionError(13, "Permission denied", "/x"), 71, "/x: Permission denied"),
+        (KeyboardInterrupt(), 70, "interrupted"),
+    ],
+    ids=["defect", "system", "interrupt"],
+)
+def test_no_error_becomes_a_traceback(
+    error: BaseException,
+    status: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Not even a defect of ours."""
+
+    def fail(_: object) -> int:
+        raise error
+
+    monkeypatch.setitem(cli.COMMANDS, "config", (fail, cli.COMMANDS["config"][1]))
+    assert cli.main(["config"]) == status
+    assert capsys.readouterr().err.startswith(f"lumen-proxy: {words}")
