@@ -92,6 +92,14 @@ def test_going_out_in_a_stage_is_an_error_of_its_checks(nested: Nested) -> None:
     result.stdout.fnmatch_lines(["*BeyondLoopback*192.0.2.1:80*"])
 
 
+def test_stage_that_runs_into_the_backstop_is_never_tried_again(nested: Nested) -> None:
+    """pytest-timeout ends a stage that hangs; that is its record."""
+    result = nested.run(SUITE.format(act="threading.Event().wait()").replace("import os,", "import threading, os,"),
+                        "-n0", "--timeout=1", "--timeout-method=signal")  # fmt: skip
+    result.assert_outcomes(errors=6)
+    assert len(nested.lines()) == 1
+
+
 def test_next_run_stages_anew(nested: Nested) -> None:
     """A record of an earlier run is never read, even in the same place."""
     for _ in range(2):

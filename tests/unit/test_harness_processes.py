@@ -12,6 +12,7 @@ from tests.fixtures.children import Leaked
 from tests.fixtures.processes import Launches
 from tests.fixtures.proctree import ProcessRef, tagged
 from tests.fixtures.run import Run
+from tests.fixtures.squatters import Squatters
 from tests.fixtures.targets import Target
 from tests.fixtures.waiting import Died, Overdue
 
@@ -56,6 +57,15 @@ def test_stranger_is_never_taken_for_ours(launches: Launches) -> None:
     with launches:
         proxy = launches(target=standin("stranger"), ready=False)
         proxy.journal.until("ready", within_s=10)
+        with pytest.raises(Overdue, match="is ready"):
+            proxy.wait_ready(within_s=0.2)
+
+
+def test_answer_from_another_process_is_no_proof(launches: Launches, squat: Squatters) -> None:
+    """Without a journal, 200 on the right port is not enough: the listener must be of the tree that was launched."""
+    with launches:
+        proxy = launches(target=standin("deaf", journal=False), port=squat("banner").port, ready=False)
+        assert proxy.health(within_s=5).status == 200
         with pytest.raises(Overdue, match="is ready"):
             proxy.wait_ready(within_s=0.2)
 
