@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.contract.talking import CANARY, Demand, Talk
+from tests.contract.talking import CANARY, DEADLINE_S, Demand, Talk
 from tests.fixtures.capture import Capture, Connection
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.verdict import Comparison, Judge
 from tests.fixtures.processes import Launches
 
 NEVER = "1000000"  # failures in a row that would open the breaker: a shared proxy must not remember failures
-DEADLINE_S = 2.0  # of the hasty proxy: long enough for a call of a few milliseconds on a busy machine
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cached_property
 
-from tests.fixtures.capture import Capture, call
+from tests.fixtures.capture import TIMEOUT_S, Capture, call
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.documents import finish_of, said
 from tests.fixtures.judges.verdict import Judge, Known
@@ -15,6 +15,7 @@ CANARY = "canary-8d51f0c2"  # a configured secret that must never be shown
 # What has broken servers: syllables, a joined emoji, line ends that are none, words of the protocol.
 WORDS = '안녕하세요 👩‍👩‍👧‍👦, "quotes" \\ and\u2028lines\u0085of text: [DONE]\ndata: {"error": null}\n\n: end'
 GAP_S = 0.002  # between two bytes of the gateway: an answer of 400 bytes keeps a stream waiting for 0.8 s
+DEADLINE_S = 2.0  # of the hasty proxy: long enough for a call of a few milliseconds on a busy machine
 Demand = Callable[[Judge, Capture], None]
 
 
@@ -29,9 +30,9 @@ class Talk:
         """POST a JSON body."""
         return call(self.proxy.url, "POST", path, json=body, **how)  # type: ignore[arg-type]  # passed on as they are
 
-    def ask(self, text: str = WORDS, **fields: object) -> Capture:
+    def ask(self, text: str = WORDS, *, timeout_s: float = TIMEOUT_S, **fields: object) -> Capture:
         """One question of one user; ``fields`` adds to the body."""
-        return self.post(question(text, **fields))
+        return self.post(question(text, **fields), timeout_s=timeout_s)
 
     @property
     def known(self) -> Known:

@@ -1,0 +1,78 @@
+"""G6, G7: clients that leave, and clients that come all at once."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.contract.talking import Talk
+from tests.fixtures.capture import Capture
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.judges.documents import answer, chunks, is_stream, said
+from tests.fixtures.processes import Launches
+from tests.fixtures.replies import silent
+from tests.fixtures.report.checks import check
+from tests.fixtures.report.measuring import Measure
+from tests.fixtures.waiting import until
+
+STAYS_S = 0.5  # how long a client waits before it leaves: its question is with the gateway by then
+CLOSED_WITHIN_S = 5.0  # contract G6
+AT_ONCE = 20  # contract G7
+PLACE_WITHIN_S = 60.0  # for a client that was told to come again: twenty answers take far less than a second
+
+
+@pytest.fixture(scope="module")
+def early(module_launch: Launches, echoing: Gateway) -> Talk:
+    """A proxy whose streams begin at once, and whose deadline is far."""
+    env = {"LUMEN_STREAM_COMMIT_S": "0.05", "LUMEN_SSE_KEEPALIVE_S": "0.2", "LUMEN_STANDBY": "0"}
+    return Talk(module_launch(gateway=echoing, env=env), echoing)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@check("G6")
+def test_gone_client(stream: bool, early: Talk, measure: Measure) -> None:  # noqa: FBT001 -- a row
+    """The gateway connection of a client that left is closed within 5 s."""
+    early.gateway.script(silent)
+    left = early.ask("안녕", stream=stream, timeout_s=STAYS_S)
+    assert left.ended == "timeout"
+    closed_s = early.gateway.left_s(early.gateway.chats[-1], within_s=STAYS_S + 2 * CLOSED_WITHIN_S)
+    assert closed_s is not None, "the gateway connection is still open"
+    measure(max(0.0, closed_s - STAYS_S), "s", CLOSED_WITHIN_S)
+    assert closed_s - STAYS_S < CLOSED_WITHIN_S
+
+
+def patient_ask(talk: Talk, number: int) -> tuple[str, Capture]:
+    """Ask with a nonce; come again when told to."""
+    nonce = uuid.uuid4().hex
+
+    def asked() -> Capture | None:
+        seen = talk.ask(f"말해 {nonce}", stream=bool(number % 2))
+        return None if seen.status == 429 and seen.header("retry-after") else seen
+
+    return nonce, until("the proxy has a place", asked, within_s=PLACE_WITHIN_S)
+
+
+@pytest.fixture(scope="module")
+def crowd(talk: Talk) -> list[tuple[str, Capture]]:
+    """Twenty clients at once, every other one with a stream."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(lambda number: patient_ask(talk, number), range(AT_ONCE)))
+
+
+@check("G7.1")
+def test_no_cross_talk(crowd: list[tuple[str, Capture]]) -> None:
+    """Each of twenty clients at once gets the answer to its own question."""
+    assert [said(seen) for _, seen in crowd] == [f"말해 {nonce}" for nonce, _ in crowd]
+
+
+@check("G7.2")
+def test_unique_ids(crowd: list[tuple[str, Capture]]) -> None:
+    """Each of twenty answers at once has an id of its own."""
+    ids = {chunks(seen)[0].value["id"] if is_stream(seen) else answer(seen)["id"] for _, seen in crowd}
+    assert len(ids) == AT_ONCE
+
+
+@check("G7.3")
+def test_unique_request_ids(crowd: list[tuple[str, Capture]]) -> None:
+    """Each of twenty responses at once has a request id of its own."""
+    assert len({seen.header("x-request-id") for _, seen in crowd}) == AT_ONCE

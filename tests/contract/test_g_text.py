@@ -1,0 +1,82 @@
+"""G5: every character arrives as it was sent, in both directions, however the bytes are cut."""
+
+import unicodedata
+
+import pytest
+
+from tests.contract.talking import CHAT, Talk, question
+from tests.fixtures.capture import call
+from tests.fixtures.judges.documents import said
+from tests.fixtures.replies import answers, encoded, lumen, split
+from tests.fixtures.report.checks import check, check_each
+
+LONG_CHARS = 16_000  # of a request, contract G5
+LARGE_BYTES = 1_000_000  # of an answer, contract G5
+SYLLABLES = "각 뷁 힣 안녕하세요"
+TEXTS = {
+    "korean-nfc": unicodedata.normalize("NFC", SYLLABLES),
+    "korean-nfd": unicodedata.normalize("NFD", SYLLABLES),
+    "zwj-emoji": "👩‍👩‍👧‍👦 👨🏽‍🚀 🏳️‍🌈 🇰🇷",
+    "u2028": "a\u2028b\u2029c",
+    "u0085": "a\u0085b",
+    "line-ends": "a\nb\r\nc\rd\n\n",
+    "quotes": "\"double\" 'single' \\back\\ /slash/ “curly” «angle»",
+    "protocol": 'data: [DONE]\n\ndata: {"error": {}}\n: comment\nevent: x\n\n',
+    "escapes": r"\n \u0041 \x41 %41 &amp; {0} ${x}",
+    "controls": "bell\x07 nul\x00 escape\x1b[31m delete\x7f",
+    "direction": "שלום \u202eabc\u202c مرحبا",
+    "white-space": "  two\t\ttabs \u00a0\u3000 end  ",
+    "byte-order-mark": "\ufeffbom",
+    "replacement": "was already \ufffd",
+    "noncharacter": "\uffff\U0010ffff",
+    "combining": "e\u0301 Z\u0351\u036b\u0343",
+    "html": "<script>alert('&')</script>",
+}
+STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+
+
+@STREAMED
+@check_each("text", {f"G5.{name}": text for name, text in TEXTS.items()})
+def test_round_trip(text: str, stream: bool, talk: Talk) -> None:  # noqa: FBT001 -- a row
+    """A text reaches the gateway as it was sent, and comes back as the gateway said it."""
+    seen = talk.ask(text, stream=stream)
+    assert talk.gateway.chats[-1].message == text
+    assert said(seen) == text
+
+
+@check("G5.escaped-request")
+def test_escaped_request(talk: Talk) -> None:
+    """A request whose characters are all escaped means the same."""
+    text = TEXTS["zwj-emoji"] + TEXTS["korean-nfd"]
+    escaped = "".join(f"\\u{unit:04x}" for unit in memoryview(text.encode("utf-16-le")).cast("H"))
+    body = encoded(question("@")).replace(b'"@"', f'"{escaped}"'.encode())
+    seen = call(talk.proxy.url, "POST", CHAT, body=body, headers=[("Content-Type", "application/json")])
+    assert said(seen) == text
+
+
+@STREAMED
+@check("G5.long-request")
+def test_long_request(stream: bool, talk: Talk) -> None:  # noqa: FBT001 -- a row
+    """A question of 16,000 characters round-trips."""
+    text = ("가나다 👩‍👩‍👧‍👦 " * LONG_CHARS)[:LONG_CHARS]
+    assert said(talk.ask(text, stream=stream)) == text
+
+
+@STREAMED
+@check("G5.large-answer")
+def test_large_answer(stream: bool, talk: Talk) -> None:  # noqa: FBT001 -- a row
+    """An answer of a megabyte comes whole."""
+    text = "안녕하세요 👩‍👩‍👧‍👦\u2028" * (LARGE_BYTES // len("안녕하세요 👩‍👩‍👧‍👦\u2028".encode()))
+    talk.gateway.script(answers(text))
+    seen = talk.ask("안녕", stream=stream)
+    assert (seen.status, seen.ended) == (200, "complete")
+    assert said(seen) == text
+
+
+@check("G5.split-anywhere")
+def test_split_anywhere(talk: Talk) -> None:
+    """The gateway's bytes may be cut at any place."""
+    body = lumen("힣\u2028👩‍👧")
+    for offset in range(len(encoded(body)) + 1):
+        talk.gateway.script(split(offset, body=body))
+        assert said(talk.ask("안녕")) == body["response"], f"cut at byte {offset}"

@@ -1,0 +1,168 @@
+"""H1 to H4: methods, connections, models, and what every client library sends."""
+
+import pytest
+
+from tests.contract.talking import CHAT, WORDS, Talk, question
+from tests.fixtures import schemas
+from tests.fixtures.capture import Capture, Connection, call
+from tests.fixtures.judges.documents import answer, media_type, said
+from tests.fixtures.report.checks import check, check_each
+
+TEN = 10  # requests on one connection, contract H2
+IDLE_S = 3.0  # longer than a pause between two questions of a program, far below any server's keep-alive
+TURNS_INTO_GET = {301, 302, 303}  # what clients do with these redirects of a POST (RFC 9110, 15.4)
+
+
+@check_each(
+    "path", {"H1.head-health": "/health", "H1.head-models": "/v1/models", "H1.head-nowhere": "/nothing"}, tier="S"
+)
+def test_head(path: str, talk: Talk) -> None:
+    """HEAD has the status of GET and no body; the connection stays usable."""
+    with Connection(talk.proxy.url) as connection:
+        head, get = connection.call("HEAD", path), connection.call("GET", path)
+    assert (head.status, head.ended, head.body) == (get.status, "complete", b"")
+    assert get.ended == "complete"
+
+
+@check_each("path", {"H1.slash-chat": f"{CHAT}/", "H1.slash-chat-bare": "/chat/completions/"}, tier="S")
+def test_trailing_slash(path: str, talk: Talk) -> None:
+    """A trailing slash never turns POST into GET."""
+    seen = talk.post(question("안녕"), path)
+    assert seen.status not in TURNS_INTO_GET
+    assert said(seen) == "안녕" or answer(seen).get("error"), seen.text
+
+
+@check("H2.ten", tier="S")
+def test_ten_on_one_connection(talk: Talk) -> None:
+    """Ten questions go through one connection."""
+    with Connection(talk.proxy.url) as connection:
+        answers = [connection.call("POST", CHAT, json=question(f"{number}번째")) for number in range(TEN)]
+    assert [said(seen) for seen in answers] == [f"{number}번째" for number in range(TEN)]
+
+
+@check("H2.after-idling", tier="S")
+def test_after_idling(talk: Talk) -> None:
+    """A connection can be used again after a pause."""
+    with Connection(talk.proxy.url) as connection:
+        first = connection.call("GET", "/health")
+        assert connection.stays_open(IDLE_S)
+        second = connection.call("POST", CHAT, json=question("안녕"))
+    assert (first.status, said(second)) == (200, "안녕")
+
+
+@check("H2.after-refusals", tier="S")
+def test_after_refusals(talk: Talk) -> None:
+    """A refusal does not cost the connection."""
+    bodies: list[object] = [[], {}, question("안녕", n=0)]
+    with Connection(talk.proxy.url) as connection:
+        refused = [connection.call("POST", CHAT, json=body) for body in bodies]
+        seen = connection.call("POST", CHAT, json=question("안녕"))
+    assert [each.status for each in refused] == [400, 400, 400]
+    assert said(seen) == "안녕"
+
+
+ASKING = {
+    "H2.id-plain": ("POST", CHAT, question("안녕")),
+    "H2.id-stream": ("POST", CHAT, question("안녕", stream=True)),
+    "H2.id-refusal": ("POST", CHAT, {"messages": []}),
+    "H2.id-nowhere": ("GET", "/nothing", None),
+    "H2.id-models": ("GET", "/v1/models", None),
+}
+
+
+@check_each("asking", ASKING, tier="S")
+def test_request_id_is_kept(asking: tuple[str, str, object], talk: Talk) -> None:
+    """The caller's x-request-id comes back."""
+    method, path, body = asking
+    seen = call(talk.proxy.url, method, path, json=body, headers=[("X-Request-Id", "caller-0815")])
+    assert seen.header_all("x-request-id") == ("caller-0815",)
+
+
+@check_each("path", {"H3.list": "/v1/models", "H3.list-bare": "/models"})
+@pytest.mark.smoke
+def test_list_of_models(path: str, talk: Talk) -> None:
+    """The list of models has its shape."""
+    seen = call(talk.proxy.url, "GET", path)
+    assert (seen.status, media_type(seen)) == (200, "application/json")
+    assert schemas.breaches("openai-model-list", seen.json()) == ()
+    assert seen.json()["data"]
+
+
+@check("H3.each")
+def test_each_model(talk: Talk) -> None:
+    """Each listed model can be looked up, and is the same there."""
+    for listed in talk.models.json()["data"]:
+        seen = call(talk.proxy.url, "GET", f"/v1/models/{listed['id']}")
+        assert (seen.status, seen.json()) == (200, listed)
+        assert schemas.breaches("openai-model", seen.json()) == ()
+
+
+@check("H3.usable")
+def test_each_model_is_usable(talk: Talk) -> None:
+    """Each listed model answers, under its own name."""
+    names = [listed["id"] for listed in talk.models.json()["data"]]
+    answers = [talk.post({**question("안녕"), "model": name}) for name in names]
+    assert [seen.json()["model"] for seen in answers] == names
+
+
+@check("H3.unknown")
+def test_unknown_model(talk: Talk) -> None:
+    """An unknown model is a 404 that says so."""
+    seen = call(talk.proxy.url, "GET", "/v1/models/no-such-model")
+    assert (seen.status, seen.json()["error"]["code"]) == (404, "model_not_found")
+
+
+NULLS = ("temperature", "top_p", "n", "stop", "stream", "stream_options", "max_tokens", "max_completion_tokens",
+         "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "seed", "user",
+         "metadata", "response_format", "tools", "tool_choice", "functions", "store", "service_tier",
+         "reasoning_effort", "parallel_tool_calls", "modalities", "prediction", "audio")  # fmt: skip
+TURNS = [{"role": "developer", "content": "be brief"}, {"role": "user", "content": WORDS}]
+ACCEPTED: dict[str, dict[str, object]] = {
+    **{f"H4.null-{name.replace('_', '-')}": {name: None} for name in NULLS},
+    "H4.developer": {"messages": TURNS},
+    "H4.max-completion-tokens": {"max_completion_tokens": 100},
+    "H4.max-tokens": {"max_tokens": 100},
+    "H4.unknown-field": {"thinking": {"type": "enabled", "budget_tokens": 1}, "top_k": 40},
+    "H4.unknown-message-field": {"messages": [{"role": "user", "content": WORDS, "name": "kim", "cache": {"ttl": 1}}]},
+    "H4.limits-low": {"temperature": 0, "top_p": 0, "presence_penalty": -2, "frequency_penalty": -2, "n": 1},
+    "H4.limits-high": {"temperature": 2, "top_p": 1, "presence_penalty": 2, "frequency_penalty": 2},
+    "H4.stop-string": {"stop": "####"},
+    "H4.stop-four": {"stop": ["####", "----", "====", "++++"]},
+    "H4.response-format-text": {"response_format": {"type": "text"}},
+    "H4.no-tools": {"tools": [], "functions": []},
+    "H4.tools-unused": {"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "none"},
+    "H4.langchain": {"stream": False},
+    "H4.pydantic-ai": {"stream": False, "max_completion_tokens": 10},
+    "H4.assistant-content-null": {
+        "messages": [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": None, "refusal": None, "tool_calls": None, "audio": None},
+            {"role": "user", "content": WORDS},
+        ]
+    },
+    "H4.content-parts": {"messages": [{"role": "user", "content": [{"type": "text", "text": WORDS}]}]},
+    "H4.no-model": {"model": None},
+}
+
+
+@check_each("fields", ACCEPTED, tier="S")
+def test_accepted(fields: dict[str, object], talk: Talk) -> None:
+    """What client libraries send unasked, and what OpenAI allows, is accepted."""
+    seen = talk.post({**question(), **fields})
+    assert seen.status == 200, seen.text
+    assert WORDS in said(seen)
+
+
+@check("H4.stream-with-sdk-headers", tier="S")
+def test_accept_is_not_negotiated(talk: Talk) -> None:
+    """The SDKs accept application/json even when they ask for a stream; they get it all the same."""
+    headers = [("Accept", "application/json"), ("X-Stainless-Retry-Count", "0"), ("Authorization", "Bearer DUMMY_KEY")]
+    seen: Capture = talk.post(question("안녕", stream=True), headers=headers)
+    assert (seen.status, media_type(seen), said(seen)) == (200, "text/event-stream", "안녕")
+
+
+@check("H4.health", marks=(pytest.mark.smoke,))
+def test_health(talk: Talk) -> None:
+    """The health has its shape."""
+    assert talk.health.status == 200
+    assert schemas.breaches("proxy-health", talk.health.json()) == ()

@@ -1,0 +1,167 @@
+"""H5: who may ask: Host and Origin, against pages in a browser that know the port (DNS rebinding, CVE-2024-28224)."""
+
+import pytest
+
+from tests.contract.talking import CHAT, Demand, Talk, question
+from tests.fixtures.capture import Capture, call, request_bytes, send
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.judges.catalogue import REFUSAL
+from tests.fixtures.judges.documents import said
+from tests.fixtures.processes import Launches
+from tests.fixtures.report.checks import check, check_each
+
+OWN_NAME, OWN_PAGE = "lumen.example", "https://app.example"
+PATHS = pytest.mark.parametrize("path", ["/health", "/v1/models", CHAT, "/nothing", "/"])
+
+
+@pytest.fixture(scope="module")
+def declared(module_launch: Launches, echoing: Gateway) -> Talk:
+    """A proxy that was told of a host name and an origin."""
+    env = {"LUMEN_ALLOWED_HOSTS": OWN_NAME, "LUMEN_ALLOWED_ORIGINS": OWN_PAGE, "LUMEN_STANDBY": "0"}
+    return Talk(module_launch(gateway=echoing, env=env), echoing)
+
+
+def asked(talk: Talk, path: str, *headers: tuple[str, str]) -> Capture:
+    """A healthy request but for these headers."""
+    body = question("안녕") if path == CHAT else None
+    return call(talk.proxy.url, "POST" if body else "GET", path, json=body, headers=headers)
+
+
+def refused(seen: Capture, code: str, demand: Demand) -> None:
+    """The refusal of a stranger, in the envelope, with nothing that a page could read."""
+    assert (seen.status, seen.json()["error"]["type"], seen.json()["error"]["code"]) == (403, "permission_error", code)
+    assert seen.header("access-control-allow-origin") is None
+    for judge in REFUSAL:
+        demand(judge, seen)
+
+
+FOREIGN_HOSTS = {
+    "H5.host-foreign": "attacker.example",
+    "H5.host-with-port": "attacker.example:8080",
+    "H5.host-like-localhost": "localhost.attacker.example",
+    "H5.host-like-loopback": "127.0.0.1.attacker.example",
+    "H5.host-any": "0.0.0.0",  # noqa: S104 -- a name, nothing is bound
+    "H5.host-of-the-lan": "192.168.0.10",
+    "H5.host-empty": "",
+    "H5.host-with-user": "localhost@attacker.example",
+}
+
+
+@PATHS
+@check_each("host", FOREIGN_HOSTS)
+def test_foreign_host(host: str, path: str, talk: Talk, demand: Demand) -> None:
+    """A Host that is not ours is refused on every route."""
+    refused(asked(talk, path, ("Host", host)), "host_not_allowed", demand)
+
+
+OWN_HOSTS = ["localhost", "LOCALHOST", "localhost:{port}", "127.0.0.1", "127.0.0.1:{port}", "[::1]", "[::1]:{port}"]
+
+
+@check_each("host", {f"H5.host-own-{number}": host for number, host in enumerate(OWN_HOSTS)})
+def test_own_host(host: str, talk: Talk) -> None:
+    """The loopback names are served, with and without a port."""
+    assert said(asked(talk, CHAT, ("Host", host.format(port=talk.proxy.port)))) == "안녕"
+
+
+def without_host(talk: Talk) -> bytes:
+    """A request without its Host line."""
+    request = request_bytes(talk.proxy.url, "GET", "/health")
+    return b"\r\n".join(line for line in request.split(b"\r\n") if not line.startswith(b"Host:"))
+
+
+@check("H5.host-missing")
+def test_missing_host(talk: Talk) -> None:
+    """A request without a Host is refused (RFC 9112, 3.2)."""
+    seen = send(talk.proxy.url, without_host(talk))
+    assert seen.status is not None
+    assert 400 <= seen.status < 500
+
+
+@check("H5.host-twice")
+def test_two_hosts(talk: Talk) -> None:
+    """A request with two Hosts is refused (RFC 9112, 3.2)."""
+    seen = asked(talk, "/health", ("Host", "localhost"), ("Host", "attacker.example"))
+    assert seen.status is not None
+    assert 400 <= seen.status < 500
+
+
+@check("H5.host-in-target")
+def test_host_in_the_target(talk: Talk) -> None:
+    """A foreign host in the target of the request is refused like one in the header (RFC 9112, 3.2.2)."""
+    request = request_bytes(talk.proxy.url, "GET", "/health").replace(b"GET ", b"GET http://attacker.example", 1)
+    seen = send(talk.proxy.url, request)
+    assert seen.status is not None
+    assert 400 <= seen.status < 500
+
+
+FOREIGN_ORIGINS = {
+    "H5.origin-foreign": "https://attacker.example",
+    "H5.origin-null": "null",
+    "H5.origin-empty": "",
+    "H5.origin-loopback": "http://localhost:3000",
+    "H5.origin-file": "file://",
+    "H5.origin-extension": "chrome-extension://abcdef",
+}
+
+
+@PATHS
+@check_each("origin", FOREIGN_ORIGINS)
+def test_foreign_origin(origin: str, path: str, talk: Talk, demand: Demand) -> None:
+    """An Origin that was not declared is refused on every route."""
+    refused(asked(talk, path, ("Origin", origin)), "origin_not_allowed", demand)
+
+
+@check("H5.preflight")
+def test_preflight_refused(talk: Talk) -> None:
+    """The question whether a foreign page may ask is answered with no."""
+    headers = [("Origin", "https://attacker.example"), ("Access-Control-Request-Method", "POST")]
+    seen = call(talk.proxy.url, "OPTIONS", CHAT, headers=headers)
+    assert seen.status == 403
+    assert not [name for name, _ in seen.headers if name.startswith("access-control-")]
+
+
+@check("H5.no-cors-by-default")
+def test_no_cors(talk: Talk) -> None:
+    """Without declared origins no response says anything about pages."""
+    everything = [talk.chat, talk.stream, talk.refusal, talk.lost, talk.models, talk.health]
+    assert not [name for seen in everything for name, _ in seen.headers if name.startswith("access-control-")]
+
+
+@check("H5.declared-host")
+def test_declared_host(declared: Talk) -> None:
+    """A declared host name is served."""
+    assert said(asked(declared, CHAT, ("Host", f"{OWN_NAME}:{declared.proxy.port}"))) == "안녕"
+
+
+@check("H5.declared-origin")
+def test_declared_origin(declared: Talk) -> None:
+    """A declared origin is served and told so by its own name, never by a star."""
+    seen = asked(declared, CHAT, ("Origin", OWN_PAGE))
+    assert said(seen) == "안녕"
+    assert seen.header_all("access-control-allow-origin") == (OWN_PAGE,)
+    assert "origin" in (seen.header("vary") or "").lower()
+
+
+@check_each("origin", {
+    "H5.origin-like-declared": f"{OWN_PAGE}.attacker.example",
+    "H5.origin-of-another-scheme": "http://app.example",
+    "H5.origin-of-another-port": f"{OWN_PAGE}:8443",
+})  # fmt: skip
+def test_origin_like_a_declared_one(origin: str, declared: Talk, demand: Demand) -> None:
+    """An Origin that only looks like a declared one is refused."""
+    refused(asked(declared, CHAT, ("Origin", origin)), "origin_not_allowed", demand)
+
+
+@check("H5.declared-preflight")
+def test_declared_preflight(declared: Talk) -> None:
+    """A declared page may ask, with the headers that clients send."""
+    headers = [
+        ("Origin", OWN_PAGE),
+        ("Access-Control-Request-Method", "POST"),
+        ("Access-Control-Request-Headers", "authorization, content-type"),
+    ]
+    seen = call(declared.proxy.url, "OPTIONS", CHAT, headers=headers)
+    assert seen.status in {200, 204}  # both are a yes to every browser (Fetch, 4.9: an ok status)
+    assert seen.header("access-control-allow-origin") == OWN_PAGE
+    assert "POST" in (seen.header("access-control-allow-methods") or "")
+    assert "authorization" in (seen.header("access-control-allow-headers") or "").lower()
