@@ -58,6 +58,8 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         lengths = self.headers.keys() & {"CONTENT_LENGTH", "TRANSFER_ENCODING"}
         if self.version not in {"1.0", "1.1"} or "TRANSFER_ENCODING" in lengths or (self.chunked and lengths):
             raise ParsingError("ambiguous")  # two lengths, or one that HTTP/1.0 does not know: request smuggling
+        if self.proxy_netloc:
+            self.headers["HOST"] = self.proxy_netloc  # RFC 9112, 3.2.2: the host of the target replaces the header
 
 
 class _Task(WSGITask):  # type: ignore[misc]
