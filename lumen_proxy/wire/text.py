@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import regex
 
 PIECE_CHARS = 24  # about five words: a stream that looks alive without a thousand events a page
 BYTES_PER_TOKEN = 4
@@ -81,7 +84,13 @@ def _cut(text: str, start: int, size: int) -> int:
 
 
 def _boundaries(text: str, start: int) -> Iterator[int]:
-    """Ends of the graphemes from `start`, by UAX 29."""
+    """Ends of the graphemes from `start`."""
+    return (match.end() for match in _grapheme().finditer(text, start))
+
+
+@cache
+def _grapheme() -> regex.Pattern[str]:
+    r"""`\X`, a grapheme by UAX 29: Hangul in jamo, families and flags of several code points, CR LF."""
     import regex  # noqa: PLC0415 - 15 ms that only a stream needs
 
-    return (match.end() for match in regex.finditer(r"\X", text, pos=start))
+    return regex.compile(r"\X")

@@ -178,7 +178,7 @@ class Proxy:
         if isinstance(error, ApiError):
             return error
         if isinstance(error, HTTPException) and error.code in ROUTING_CODES:
-            allowed = ", ".join(getattr(error, "valid_methods", None) or ())
+            allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
             return problem(ROUTING_CODES[error.code], headers={"Allow": allowed} if allowed else None)
         return self._bug(error, g.record)
 

@@ -85,6 +85,12 @@ class Gateway:
                     raise failure.error from None
                 return self._fall_back(call, request["message"], failure.error)
 
+    def close(self) -> None:
+        """Close idle connections."""
+        for pool in (self._gateway, self._cloud):
+            if pool is not None:
+                pool.close()
+
     def _through_breaker(self, call: Call, request: Mapping[str, str]) -> Result:
         try:
             number = self.breaker.enter(call.deadline)

@@ -139,6 +139,13 @@ class Pool:
         for old, _ in surplus:
             old.close()
 
+    def close(self) -> None:
+        """Close the idle connections."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection, _ in idle:
+            connection.close()
+
     def _connect(self, call: Call) -> HTTPConnection:
         """Name, address, TLS: in a thread, because looking up a name has no time-out and cannot be aborted."""
         attempt = _Connecting(self._connection())

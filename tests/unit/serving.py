@@ -1,0 +1,75 @@
+"""The worker's parts in this process: quick to start, every setting at hand, nothing between test and code."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lumen_proxy.config import load
+from lumen_proxy.worker.app import Proxy
+from lumen_proxy.worker.server import Limits, Server
+from tests.fixtures import capture
+
+if TYPE_CHECKING:
+    from tests.fixtures.captured import Capture
+
+JOIN_S = 10.0  # far above the end of a drain without work
+USER = {"role": "user", "content": "안녕하세요"}
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A proxy that serves."""
+
+    url: str
+    proxy: Proxy
+    server: Server
+
+    def chat(
+        self,
+        text: str = "안녕하세요",
+        *,
+        timeout_s: float = 10.0,
+        on_body: capture.OnBody | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+        **body: Any,  # noqa: ANN401 - any JSON
+    ) -> Capture:
+        """Ask for a completion."""
+        messages = [{"role": "user", "content": text}]
+        return capture.call(
+            self.url,
+            "POST",
+            "/v1/chat/completions",
+            json={"messages": messages, **body},
+            headers=headers,
+            timeout_s=timeout_s,
+            on_body=on_body,
+        )
+
+    def get(self, path: str, *headers: tuple[str, str]) -> Capture:
+        """GET a path."""
+        return capture.call(self.url, "GET", path, headers=headers)
+
+
+@contextmanager
+def serving(gateway_url: str, **environ: str) -> Iterator[Serving]:
+    """A proxy in front of that gateway, with settings as environment variables."""
+    settings = load({"LUMEN_GATEWAY_URL": gateway_url, "LUMEN_DRAIN_S": "1", **environ})
+    proxy = Proxy(settings)
+    threads = settings.max_concurrency + settings.max_queue + 4
+    limits = Limits(threads, settings.header_timeout_s, settings.max_body_bytes)
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as sock:
+        server = Server(proxy.wsgi, [sock.dup()], limits, on_tick=proxy.watch.look, on_cut=proxy.watch.end_all)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            yield Serving(f"http://127.0.0.1:{sock.getsockname()[1]}", proxy, server)
+        finally:
+            server.drain(settings.drain_s)
+            thread.join(JOIN_S)
+            server.close()
+            proxy.gateway.close()
