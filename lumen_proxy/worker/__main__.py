@@ -20,7 +20,7 @@ from lumen_proxy.config import Settings, load
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.worker.app import Identity, Proxy
 from lumen_proxy.worker.log import Bridge, Log
-from lumen_proxy.worker.server import Limits, Server
+from lumen_proxy.worker.server import CONNECTIONS, Limits, Server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,9 +37,11 @@ class Leash:
         self._events_fd = events_fd
 
     def tell(self, event: str, **facts: object) -> None:
-        """Send an event. Ends the process if nobody is there to hear it."""
+        """Send an event. Ends the process if nobody is there; a supervisor that does not read is not waited for."""
         try:
             os.write(self._events_fd, json.dumps({"event": event, **facts}).encode() + b"\n")
+        except BlockingIOError:
+            pass
         except OSError:
             leave(Exit.OK)
 
@@ -62,7 +64,18 @@ def _private_stdout() -> int:
     """Keep standard output for events; what anything prints goes to standard error."""
     events_fd = os.dup(1)
     os.dup2(2, 1)
+    if os.name == "posix":
+        os.set_blocking(events_fd, False)
     return events_fd
+
+
+def _die_with_parent() -> None:
+    """Even when stopped or stuck: on Linux the kernel sees to it. Elsewhere the leash alone must do."""
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 - only there
+
+        pr_set_pdeathsig = 1  # linux/prctl.h
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _ignore_signals() -> None:
@@ -123,8 +136,8 @@ class Worker:
         self._proxy.identity = Identity(**{name: order[name] for name in names})
         sockets = [_listener(handed) for handed in order["listeners"]]
         self._proxy.log = _open_log(self._settings, sockets[0].getsockname()[1])
-        waiting = self._settings.max_concurrency + self._settings.max_queue
-        limits = Limits(waiting + SPARE_THREADS, self._settings.header_timeout_s, self._settings.max_body_bytes)
+        threads = self._settings.max_concurrency + self._settings.max_queue + SPARE_THREADS
+        limits = Limits(min(threads, CONNECTIONS), self._settings.header_timeout_s, self._settings.max_body_bytes)
         return Server(self._proxy.wsgi, sockets, limits, on_tick=self._tick, on_cut=self._proxy.watch.end_all)
 
     def _tick(self) -> None:
@@ -144,6 +157,7 @@ class Worker:
 def main() -> int:
     """Run one worker; return its exit status."""
     _ignore_signals()
+    _die_with_parent()
     leash = Leash(sys.stdin.buffer, _private_stdout())
     try:
         return Worker(load(), leash).run()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lumen_proxy.config import Settings
     from lumen_proxy.worker.log import Log
 
-ROUTING_CODES = {404: "not_found", 405: "method_not_supported"}
+ROUTING_CODES = {404: "not_found", 405: "method_not_supported"}  # any other 4xx of Flask: a malformed request
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
@@ -72,7 +72,7 @@ class Proxy:
         }
         for prefix in ("/v1", ""):
             routes[f"{prefix}/models"] = ("GET", lambda: _json(openai.models()))
-            routes[f"{prefix}/models/<name>"] = ("GET", lambda name: _json(openai.model(name)))
+            routes[f"{prefix}/models/<path:name>"] = ("GET", lambda name: _json(openai.model(name)))
             routes[f"{prefix}/chat/completions"] = ("POST", self.chat)
         for rule, (method, view) in routes.items():
             app.add_url_rule(rule, rule, view, methods=[method], provide_automatic_options=False)
@@ -177,9 +177,10 @@ class Proxy:
     def _api_error(self, error: Exception) -> ApiError:
         if isinstance(error, ApiError):
             return error
-        if isinstance(error, HTTPException) and error.code in ROUTING_CODES:
+        if isinstance(error, HTTPException) and error.code and error.code < 500:  # noqa: PLR2004
+            code = ROUTING_CODES.get(error.code, "invalid_http")
             allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
-            return problem(ROUTING_CODES[error.code], headers={"Allow": allowed} if allowed else None)
+            return problem(code, headers={"Allow": allowed} if allowed else None)
         return self._bug(error, g.record)
 
     def _bug(self, error: Exception, record: Record) -> ApiError:

@@ -141,7 +141,8 @@ def test_models(served: Serving, path: str) -> None:
     """The static list, with and without the prefix."""
     listed = served.get(path).json()["data"]
     assert [served.get(f"{path}/{entry['id']}").json() for entry in listed] == listed
-    assert error(served.get(f"{path}/nope"))["code"] == "model_not_found"
+    for name in ("nope", "vendor/nope"):
+        assert error(served.get(f"{path}/{name}"))["code"] == "model_not_found"
 
 
 def test_health_needs_no_gateway(served: Serving, gateway: Gateway) -> None:
