@@ -1,0 +1,58 @@
+"""The table at the end of a run: short, true, and printable on any console."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixtures.inner import Inner
+
+MODULES = {
+    "recovery/test_01_kill.py": '''
+    """Scenario 1: a worker → 작업자 is killed, and its successor is awaited with patience for a while."""
+    @check("1.1-start")
+    def test_start(measure):
+        """It starts."""
+        measure(0.25, "s", 10.0)
+    @check("1.4-restart")
+    def test_restart(measure):
+        """It restarts."""
+        measure(0.4125, "s", 3.0, headline=True)
+        assert False
+    @check("1.5-again")
+    def test_again():
+        """It is skipped."""
+        pytest.skip("no reason but this test")
+    ''',
+    "recovery/test_02_port.py": '''
+    """Scenario 2: a port."""
+    @check("2.1-squatter")
+    def test_squatter():
+        """It answers."""
+    ''',
+}
+TABLE = """\
+no scenario                                              held  time of budget
+ 1 A worker ? ??? is killed, and its successor i...       1/2  0.412 s of 3 s
+ 2 A port.                                                1/1  -
+"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp949", "ascii"])
+def test_the_table_prints_on_any_console(inner: Inner, encoding: str) -> None:
+    """It is the same plain ASCII everywhere; skipped checks count neither way."""
+    inner.write(MODULES)
+    ended = inner.run(PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert TABLE in ended.output.replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("arguments", [["-q"], ["-k", "nothing"]])
+def test_there_are_runs_without_a_table(inner: Inner, arguments: list[str]) -> None:
+    """A quiet run, and one without a scenario, print none."""
+    inner.write(MODULES)
+    assert "time of budget" not in inner.run(*arguments).output
+
+
+def test_parallel_workers_share_one_table(inner: Inner) -> None:
+    """The controller prints it once, for all workers."""
+    inner.write(MODULES)
+    assert inner.run("-n2").output.count(TABLE) == 1
