@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cached_property
 
-from tests.fixtures.capture import TIMEOUT_S, Capture, call
+from tests.fixtures.capture import TIMEOUT_S, Capture, call, send
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.documents import finish_of, said
 from tests.fixtures.judges.verdict import Judge, Known
@@ -16,6 +16,7 @@ CANARY = "canary-8d51f0c2"  # a configured secret that must never be shown
 WORDS = '안녕하세요 👩‍👩‍👧‍👦, "quotes" \\ and\u2028lines\u0085of text: [DONE]\ndata: {"error": null}\n\n: end'
 GAP_S = 0.002  # between two bytes of the gateway: an answer of 400 bytes keeps a stream waiting for 0.8 s
 DEADLINE_S = 2.0  # of the hasty proxy: long enough for a call of a few milliseconds on a busy machine
+OVERSIZE_BYTES = 1_048_576  # of text: with its frame it is beyond the limit of 1 MiB
 Demand = Callable[[Judge, Capture], None]
 
 
@@ -75,6 +76,16 @@ class Talk:
     def lost(self) -> Capture:
         """An unknown address."""
         return call(self.proxy.url, "GET", "/v1/nothing-here")
+
+    @cached_property
+    def oversize(self) -> Capture:
+        """A request that is far too large: most servers refuse it before the application runs."""
+        return self.ask("x" * OVERSIZE_BYTES)
+
+    @cached_property
+    def malformed(self) -> Capture:
+        """A request that is no HTTP: the server itself must refuse it."""
+        return send(self.proxy.url, b"GET /health HTTP/1.1\r\nHost: localhost\r\nno colon here\r\n\r\n")
 
     @cached_property
     def models(self) -> Capture:

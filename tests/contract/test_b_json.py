@@ -9,7 +9,7 @@ from tests.fixtures.judges.checking import judged
 from tests.fixtures.judges.verdict import Judge
 
 ANSWERS = ["chat", "stream", "usage_stream"]
-BODIES = [*ANSWERS, "refusal", "refused_stream", "lost", "models", "model", "health"]
+BODIES = [*ANSWERS, "refusal", "refused_stream", "lost", "oversize", "malformed", "models", "model", "health"]
 
 
 @pytest.mark.parametrize("exchange", BODIES, indirect=True)

@@ -7,13 +7,14 @@ import pytest
 from tests.contract.bad_requests import LIMITS, ROWS, Bad
 from tests.contract.talking import CHAT, Demand, Talk
 from tests.fixtures.capture import Capture, call
-from tests.fixtures.judges.catalogue import JUDGES, judges
+from tests.fixtures.judges.catalogue import BAD_REQUEST, judges
 from tests.fixtures.judges.checking import judged
 from tests.fixtures.judges.verdict import Judge
 from tests.fixtures.report.checks import check, check_each
 
 JSON = ("Content-Type", "application/json")
-REFUSALS = [pytest.param("refusal", marks=pytest.mark.smoke), "refused_stream", "lost"]
+REFUSALS = [pytest.param("refusal", marks=pytest.mark.smoke), "refused_stream", "lost", "oversize", "malformed"]
+ERRORS = ["refusal", "refused_stream", "lost", "oversize", "malformed"]
 ALL = {**ROWS, **LIMITS}
 WITH_FIELD = {name: bad for name, bad in ALL.items() if bad.field}
 
@@ -34,7 +35,7 @@ def test_envelope(judge: Judge, exchange: Capture, demand: Demand) -> None:
 def test_bad_request(bad: Bad, talk: Talk, demand: Demand) -> None:
     """A bad request gets a 4xx that is not 422, in the envelope."""
     seen = send(talk, bad)
-    for judge in (JUDGES["F2.status"], *judges("F1", "B1", "F6", "D7")):
+    for judge in BAD_REQUEST:
         demand(judge, seen)
 
 
@@ -58,7 +59,7 @@ def test_refused_before_the_stream(judge: Judge, name: str, talk: Talk, demand: 
     demand(judge, send(talk, Bad(asked)))
 
 
-@pytest.mark.parametrize("exchange", ["chat", "stream", "refusal", "lost", "models", "health"], indirect=True)
+@pytest.mark.parametrize("exchange", ["chat", "stream", *ERRORS, "models", "health"], indirect=True)
 @judged(judges("F6"))
 def test_no_leaks(judge: Judge, exchange: Capture, demand: Demand) -> None:
     """Nothing of the server's inside comes out."""
@@ -75,7 +76,7 @@ def test_healthy_after_bad(talk: Talk) -> None:
 
 @pytest.mark.parametrize(
     "exchange",
-    ["chat", "stream", "usage_stream", "waited", "refusal", "refused_stream", "lost", "models", "model", "health"],
+    ["chat", "stream", "usage_stream", "waited", *ERRORS, "models", "model", "health"],
     indirect=True,
 )
 @judged(judges("F8"))

@@ -13,6 +13,7 @@ from tests.fixtures.report.checks import check, check_each
 LONG_CHARS = 16_000  # of a request, contract G5
 LARGE_BYTES = 1_000_000  # of an answer, contract G5
 SYLLABLES = "각 뷁 힣 안녕하세요"
+LARGE_S = 60.0  # such a stream is 20,000 chunks, a second's work for either side
 TEXTS = {
     "korean-nfc": unicodedata.normalize("NFC", SYLLABLES),
     "korean-nfd": unicodedata.normalize("NFD", SYLLABLES),
@@ -68,7 +69,7 @@ def test_large_answer(stream: bool, talk: Talk) -> None:  # noqa: FBT001 -- a ro
     """An answer of a megabyte comes whole."""
     text = "안녕하세요 👩‍👩‍👧‍👦\u2028" * (LARGE_BYTES // len("안녕하세요 👩‍👩‍👧‍👦\u2028".encode()))
     talk.gateway.script(answers(text))
-    seen = talk.ask("안녕", stream=stream)
+    seen = talk.ask("안녕", stream=stream, timeout_s=LARGE_S)
     assert (seen.status, seen.ended) == (200, "complete")
     assert said(seen) == text
 
