@@ -238,7 +238,8 @@ def environment_proxy(url: SplitResult) -> SplitResult | None:
         return None
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - 10 ms that a loopback gateway saves
 
-    found = getproxies().get(url.scheme)
+    proxies = getproxies()
+    found = proxies.get(url.scheme) or proxies.get("all")
     if not found or proxy_bypass(host):
         return None
     return urlsplit(found if "://" in found else f"http://{found}")

@@ -1,0 +1,210 @@
+"""The pool: proxies of the environment, idle connections, what may be aborted."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lumen_proxy.errors import ApiError
+from lumen_proxy.worker import pool as pool_module
+from lumen_proxy.worker.calls import Call
+from lumen_proxy.worker.pool import NotSent, Pool
+from tests.fixtures import replies
+from tests.fixtures.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.fixtures.gateway import Gateway
+
+WITHIN_S = 10.0
+
+
+@pytest.fixture
+def pools() -> Iterator[list[Pool]]:
+    """Pools that are closed after the test."""
+    opened: list[Pool] = []
+    yield opened
+    for pool in opened:
+        pool.close()
+
+
+def new_call(within_s: float = WITHIN_S) -> Call:
+    """A call whose client stays."""
+    return Call(within_s, lambda: False)
+
+
+def new_pool(url: str, pools: list[Pool]) -> Pool:
+    """A pool with room for a megabyte."""
+    pools.append(Pool(url, connect_timeout_s=2.0, max_response_bytes=1_000_000))
+    return pools[-1]
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
+def test_a_proxy_of_the_environment_is_used(
+    gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """HTTP_PROXY gets the absolute address, and its password."""
+    monkeypatch.setenv(variable, gateway.url.replace("http://", "http://user:pa%20ss@"))
+    reply = new_pool("http://gateway.invalid/pre/chat", pools).post(new_call(), {"message": "x"})
+    assert reply.status == 200
+    call = gateway.calls[0]
+    assert call.path == "http://gateway.invalid/pre/chat"
+    assert call.header("host") == "gateway.invalid"
+    assert call.header("proxy-authorization") == "Basic dXNlcjpwYSBzcw=="
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
+def test_loopback_needs_no_proxy(
+    gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """A gateway on this machine is asked directly, whatever the environment says."""
+    monkeypatch.setenv(variable, "http://proxy.invalid:1")
+    assert new_pool(gateway.url + "/chat", pools).post(new_call(), {"message": "x"}).status == 200
+    assert gateway.calls[0].path == "/chat"
+
+
+def test_no_proxy_is_obeyed(pools: list[Pool], monkeypatch: pytest.MonkeyPatch, gateway: Gateway) -> None:
+    """An address named in NO_PROXY is asked directly."""
+    monkeypatch.setenv("http_proxy", gateway.url)
+    monkeypatch.setenv("no_proxy", "gateway.invalid")
+    with pytest.raises(NotSent):
+        new_pool("http://gateway.invalid/chat", pools).post(new_call(), {"message": "x"})
+    assert gateway.calls == ()
+
+
+def test_a_proxy_that_refuses_the_tunnel(gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """CONNECT refused: nothing of the call was written."""
+    monkeypatch.setenv("https_proxy", gateway.url)
+    gateway.standing = replies.says({}, 407)
+    with pytest.raises(NotSent):
+        new_pool("https://gateway.invalid/chat", pools).post(new_call(), {"message": "secret"})
+    assert gateway.calls[0].method == "CONNECT"
+    assert "secret" not in str(gateway.calls)
+
+
+def test_an_idle_connection_is_dropped(gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """After some seconds of rest a new connection is made."""
+    pool = new_pool(gateway.url + "/chat", pools)
+    pool.post(new_call(), {"message": "x"})
+    monkeypatch.setattr(pool_module, "IDLE_S", 0.0)
+    pool.post(new_call(), {"message": "x"})
+    assert gateway.connections == 2
+
+
+def test_surplus_connections_are_closed(gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only so many are kept."""
+    monkeypatch.setattr(pool_module, "KEPT", 1)
+    gate = threading.Event()
+    gateway.standing = replies.gated(gate)
+    pool = new_pool(gateway.url + "/chat", pools)
+    threads = [threading.Thread(target=pool.post, args=(new_call(), {"message": "x"})) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    gateway.until_called(3)
+    gate.set()
+    for thread in threads:
+        thread.join(WITHIN_S)
+    left = [gateway.left_s(call, within_s=1.0) is not None for call in gateway.calls]
+    assert sorted(left) == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [("deadline", "gateway_timeout"), ("client_gone", "client_gone"), ("shutting_down", "shutting_down")],
+)
+def test_a_call_can_be_ended_from_outside(gateway: Gateway, pools: list[Pool], ending: str, code: str) -> None:
+    """Whoever ends it, the gateway's connection is closed at once, and the reason is told."""
+    gateway.standing = replies.silent
+    call, codes = new_call(), []
+
+    def ask() -> None:
+        with pytest.raises(ApiError) as caught:
+            new_pool(gateway.url + "/chat", pools).post(call, {"message": "x"})
+        codes.append(caught.value.code)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asked = gateway.until_called()
+    call.end(ending)  # type: ignore[arg-type]
+    assert gateway.left_s(asked, within_s=WITHIN_S) is not None
+    asking.join(WITHIN_S)
+    assert codes == [code]
+
+
+def test_an_ended_call_is_not_sent(gateway: Gateway, pools: list[Pool]) -> None:
+    """What was ended before it began reaches nobody."""
+    call = new_call()
+    call.end("client_gone")
+    with pytest.raises(ApiError):
+        new_pool(gateway.url + "/chat", pools).post(call, {"message": "x"})
+    assert gateway.calls == ()
+
+
+def test_every_split_of_the_answer_is_read(gateway: Gateway, pools: list[Pool]) -> None:
+    """Bytes of a syllable may come apart."""
+    body = replies.encoded(replies.lumen("가👋"))
+    pool = new_pool(gateway.url + "/chat", pools)
+    gateway.script(*(replies.split(offset, 0.001, body) for offset in range(1, len(body))))
+    for _ in range(1, len(body)):
+        assert pool.post(new_call(), {"message": "x"}).body == body
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (CHUNKED + b"5\r\nab", "gateway_connection_lost"),
+        (CHUNKED + b"zz\r\n", "gateway_connection_lost"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab", "gateway_connection_lost"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, "gateway_invalid_response"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "gateway_invalid_response"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 1_000_001, "gateway_invalid_response"),
+    ],
+)
+def test_answers_that_are_broken(gateway: Gateway, pools: list[Pool], raw: bytes, code: str) -> None:
+    """An early end is a lost connection; what is no HTTP, or too large, is an invalid response."""
+    gateway.standing = replies.raw(raw)
+    with pytest.raises(ApiError) as caught:
+        new_pool(gateway.url + "/chat", pools).post(new_call(), {"message": "x"})
+    assert caught.value.code == code
+
+
+def test_an_answer_until_the_end_of_the_connection(gateway: Gateway, pools: list[Pool]) -> None:
+    """Without a length the body ends with the connection, which is then not used again."""
+    gateway.standing = replies.raw(b"HTTP/1.0 200 OK\r\n\r\nbody")
+    pool = new_pool(gateway.url + "/chat", pools)
+    assert [pool.post(new_call(), {"message": "x"}).body for _ in range(2)] == [b"body", b"body"]
+    assert gateway.connections == 2
+
+
+def test_looking_up_a_name_can_be_left(pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that hangs holds nobody longer than the time for connecting."""
+    hanging, hung = threading.Event(), threading.Event()
+
+    def getaddrinfo(*_: object, **__: object) -> list[object]:
+        hung.set()
+        hanging.wait(WITHIN_S)
+        raise OSError
+
+    monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
+    pool = new_pool("http://localhost:1/chat", pools)
+    call = new_call()
+    outcome: list[bool] = []
+
+    def ask() -> None:
+        with pytest.raises(NotSent) as caught:
+            pool.post(call, {"message": "x"})
+        outcome.append(caught.value.again)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert hung.wait(WITHIN_S)
+    call.end("client_gone")
+    until("left", lambda: outcome, within_s=1.0)
+    hanging.set()
+    asking.join(WITHIN_S)

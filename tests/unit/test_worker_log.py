@@ -1,0 +1,102 @@
+"""The worker's log: rotated, capped, never fatal, and silent about words."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from lumen_proxy.worker.log import Bridge, Log
+
+DAY_S = 86_400
+
+
+def log(path: Path, *, max_bytes: int = 1000, keep: int = 2, days: int = 14, level: str = "info") -> Log:
+    """A log with small limits."""
+    return Log(path, max_bytes=max_bytes, keep=keep, days=days, level=level)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 3])
+def test_the_cap_holds(tmp_path: Path, keep: int) -> None:
+    """However much is written, there are never more than `keep` old files, each within its size."""
+    it = log(tmp_path / "log", keep=keep)
+    for number in range(200):
+        it.write("info", "request", number=number)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["log", *(f"log.{n}" for n in range(1, keep + 1))]
+    assert all(path.stat().st_size <= 1000 for path in tmp_path.iterdir())
+    last = (tmp_path / "log").read_text().splitlines()[-1]
+    assert json.loads(last)["number"] == 199
+    assert it.lost == 0
+
+
+def test_nothing_is_lost_between_files(tmp_path: Path) -> None:
+    """The files together hold the newest lines without a gap."""
+    it = log(tmp_path / "log", keep=3)
+    for number in range(30):
+        it.write("info", "request", number=number)
+    files = sorted(tmp_path.iterdir(), key=lambda path: path.name, reverse=True)
+    kept = [json.loads(line)["number"] for path in [*files[:-1], files[-1]] for line in path.read_text().splitlines()]
+    assert sorted(kept) == list(range(min(kept), 30))
+
+
+def test_old_files_go(tmp_path: Path) -> None:
+    """A rotated file older than the days to keep is removed at the next rotation."""
+    it = log(tmp_path / "log", days=1, max_bytes=200)
+    it.write("info", "request", text="x" * 100)
+    os.utime(tmp_path / "log", (0, 0))
+    it.write("info", "request", text="x" * 100)
+    it.write("info", "request", text="x" * 100)
+    old = [path.name for path in tmp_path.iterdir() if path.stat().st_mtime < DAY_S]
+    assert old == []
+
+
+def test_a_line_longer_than_the_cap_is_written_alone(tmp_path: Path) -> None:
+    """It does not make empty files."""
+    it = log(tmp_path / "log", max_bytes=10)
+    it.write("info", "request")
+    it.write("info", "request")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "log.1"]
+
+
+def test_what_cannot_be_written_is_counted(tmp_path: Path) -> None:
+    """A path through a file is an error for root, too; it is counted, nothing more."""
+    (tmp_path / "file").touch()
+    it = log(tmp_path / "file" / "log")
+    it.write("info", "request")
+    assert it.lost == 1
+
+
+def test_levels(tmp_path: Path) -> None:
+    """What is below the level is not written."""
+    it = log(tmp_path / "log", level="warning")
+    it.write("info", "request")
+    assert not (tmp_path / "log").exists()
+    it.write("error", "internal_error")
+    assert (tmp_path / "log").exists()
+
+
+def test_control_characters_are_escaped(tmp_path: Path) -> None:
+    """One event is one line of ASCII."""
+    log(tmp_path / "log").write("info", "request", request_id="a\nb\x1b\u2028루")
+    data = (tmp_path / "log").read_bytes()
+    assert data.isascii()
+    assert data.count(b"\n") == 1
+    assert b"\x1b" not in data
+
+
+def test_libraries_are_quoted_by_kind_only(tmp_path: Path) -> None:
+    """A warning of a library may quote a user: its words are left out."""
+    logger = logging.getLogger("test.of.bridge")
+    logger.propagate = False
+    logger.addHandler(Bridge(log(tmp_path / "log")))
+    try:
+        int("secret")
+    except ValueError:
+        logger.exception("secret %s", "secret")
+    line = json.loads((tmp_path / "log").read_text())
+    assert (line["logger"], line["error"]) == ("test.of.bridge", "ValueError")
+    assert "secret" not in json.dumps(line)
