@@ -175,7 +175,7 @@ def _end(known: state.State) -> Exit:
     try:
         supervisor = psutil.Process(known.pid)
         family = [supervisor, *supervisor.children(recursive=True)]
-        platform.ask_to_stop(known.pid)
+        platform.ask_to_stop(known.pid, known.instance)
     except (psutil.NoSuchProcess, ProcessLookupError):
         family = []  # it went by itself
     except PermissionError:

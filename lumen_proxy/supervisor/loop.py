@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from lumen_proxy.errors import PERMANENT, Exit
+from lumen_proxy.errors import PERMANENT, Exit, Fatal
 from lumen_proxy.supervisor.backoff import Backoff, GiveUp
 from lumen_proxy.supervisor.spawn import Child, Died, Said
 
@@ -86,7 +86,10 @@ class Surroundings:
 
 
 class Loop:
-    """One life of the supervisor, from the first worker to the exit status."""
+    """One life of the supervisor, from the first worker to the exit status.
+
+    Raises Fatal (71) if not even the first worker can be started.
+    """
 
     def __init__(self, around: Surroundings, events: queue.SimpleQueue[Event]) -> None:
         settings = around.settings
@@ -158,7 +161,7 @@ class Loop:
             self.child = self.around.spawn()
         except OSError as error:
             if self.generation == 0:
-                raise
+                raise Fatal(f"cannot start a worker: {error.strerror}; see the limits of this user", Exit.OS) from error
             self._back_off(f"a worker could not be started ({error.strerror})")
             return
         self._move(State.BOOTING, BOOT_S)

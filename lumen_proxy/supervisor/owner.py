@@ -47,7 +47,8 @@ def _rows(address: str, port: int) -> Iterator[Listening]:
 def _matches(connection: Any, address: str, port: int) -> bool:  # noqa: ANN401 - a named tuple of psutil
     if connection.status != "LISTEN" or connection.laddr.port != port:
         return False
-    return connection.laddr.ip == address or bool({address, connection.laddr.ip} & WILDCARDS)
+    here = connection.laddr.ip.removeprefix("::ffff:")  # an IPv4 listener on an IPv6 socket
+    return here == address or bool({address, here} & WILDCARDS)
 
 
 def _holds(process: Any, address: str, port: int) -> bool:  # noqa: ANN401 - psutil.Process, imported late

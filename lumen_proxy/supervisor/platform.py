@@ -14,10 +14,11 @@ import os
 import signal
 import socket
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 SYSTEM = sys.platform
@@ -105,33 +106,58 @@ def signals_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def ask_to_stop(pid: int, system: str = SYSTEM) -> None:
-    """Ask a supervisor to drain and end. Raises OSError if it cannot be asked."""
-    if is_windows(system):
-        _break_console_of(pid)
-    else:
+def ask_to_stop(pid: int, instance: str, system: str = SYSTEM, kernel32: Any = None) -> None:  # noqa: ANN401
+    """Ask a supervisor to drain and end. Raises OSError if it cannot be asked.
+
+    Windows has no signal that reaches a process in another console and nobody else there, so a supervisor
+    listens to an event that carries its instance's name. Source: Microsoft's documentation of OpenEventW.
+    """
+    if not is_windows(system):
         os.kill(pid, signal.SIGTERM)
+        return
+    dll = kernel32 or _kernel32()
+    event_modify_state = 0x0002  # synchapi.h
+    handle = dll.OpenEventW(event_modify_state, False, _stop_event(instance))  # noqa: FBT003 - not inherited
+    if not (handle and dll.SetEvent(handle)):
+        raise OSError(errno.ESRCH, f"process {pid} does not listen to its stop event")
+    dll.CloseHandle(handle)
+
+
+def on_stop_request(
+    instance: str,
+    post: Callable[[signal.Signals], None],
+    system: str = SYSTEM,
+    kernel32: Any = None,  # noqa: ANN401
+) -> None:
+    """Windows: call `post` from a thread when somebody asks this instance to stop. Elsewhere signals do."""
+    if not is_windows(system):
+        return
+    dll = kernel32 or _kernel32()
+    handle = dll.CreateEventW(None, True, False, _stop_event(instance))  # noqa: FBT003 - stays set; is not set yet
+    infinite_ms = 0xFFFFFFFF  # winbase.h
+
+    def wait() -> None:
+        dll.WaitForSingleObject(handle, infinite_ms)
+        post(signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _stop_event(instance: str) -> str:
+    return f"Local\\lumen-proxy-{instance}-stop"
 
 
 def _kernel32() -> Any:  # noqa: ANN401 - ctypes has no types for it
+    """The library, with every result that is a handle declared as wide as a pointer."""
     import ctypes  # noqa: PLC0415 - only Windows pays for it
 
-    return vars(ctypes)["WinDLL"]("kernel32", use_last_error=True)
-
-
-def _break_console_of(pid: int, kernel32: Any = None) -> None:  # noqa: ANN401
-    """Join the hidden console of a detached process and press Ctrl-Break for its group.
-
-    Source: Microsoft's documentation of AttachConsole and GenerateConsoleCtrlEvent.
-    """
-    dll = kernel32 or _kernel32()
-    ctrl_break = 1  # wincon.h
-    dll.FreeConsole()
-    attached = dll.AttachConsole(pid)
-    asked = attached and dll.GenerateConsoleCtrlEvent(ctrl_break, pid)
-    dll.FreeConsole()
-    if not asked:
-        raise OSError(errno.EPERM, f"no console of process {pid} to send Ctrl-Break to")
+    dll = vars(ctypes)["WinDLL"]("kernel32", use_last_error=True)
+    for name in ("OpenEventW", "CreateEventW", "CreateJobObjectW", "GetCurrentProcess"):
+        getattr(dll, name).restype = ctypes.c_void_p
+    for name in ("SetEvent", "CloseHandle"):
+        getattr(dll, name).argtypes = [ctypes.c_void_p]
+    dll.WaitForSingleObject.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+    return dll
 
 
 def tie_children_to_this_process(system: str = SYSTEM, kernel32: Any = None) -> None:  # noqa: ANN401
@@ -148,7 +174,6 @@ def tie_children_to_this_process(system: str = SYSTEM, kernel32: Any = None) -> 
     kill_on_job_close, limit_flags_offset, extended_limit_class = 0x2000, 16, 9  # winnt.h
     information[limit_flags_offset : limit_flags_offset + 4] = kill_on_job_close.to_bytes(4, "little")
     dll = kernel32 or _kernel32()
-    dll.CreateJobObjectW.restype = dll.GetCurrentProcess.restype = ctypes.c_void_p
     job = ctypes.c_void_p(dll.CreateJobObjectW(None, None))  # never closed: it lives as long as we do
     buffer = (ctypes.c_char * len(information)).from_buffer(information)
     dll.SetInformationJobObject(job, extended_limit_class, buffer, len(information))

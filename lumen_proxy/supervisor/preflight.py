@@ -22,7 +22,8 @@ RANGES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "requests": ((2, 31), (3,)),
 }  # from, below; the same as in pyproject.toml
 
-ASK_PREFIX = "import json, sys; print(json.dumps({'prefix': sys.prefix}))"
+OLDEST = (3, 11)  # the same as in pyproject.toml
+ASK_PREFIX = "import json, sys; print(json.dumps({'prefix': sys.prefix, 'version': sys.version_info[:3]}))"
 ASK_MODULE = """
 import importlib, importlib.metadata, json, sys
 try:
@@ -101,11 +102,15 @@ def _venv(venv: Path) -> Check:
 def _python(venv: Path, python: Path) -> Check:
     anew = f"make the environment anew: python -m venv --clear {venv}"
     try:
-        prefix = str(_ask(python, ASK_PREFIX).get("prefix"))
+        answer = _ask(python, ASK_PREFIX)
     except _Silent as why:
         return Check("python", ok=False, found=None, wanted=str(python), problem=str(why), hint=anew)
+    prefix, version = str(answer.get("prefix")), ".".join(map(str, answer.get("version", ())))
     if not _same(Path(prefix), venv):
         problem = f"{python} runs, but with the prefix {prefix}: it does not see this environment"
+        return Check("python", ok=False, found=prefix, wanted=str(venv), problem=problem, hint=anew)
+    if tuple(answer.get("version", ())) < OLDEST:
+        problem = f"{python} is Python {version}; {'.'.join(map(str, OLDEST))} or newer is needed"
         return Check("python", ok=False, found=prefix, wanted=str(venv), problem=problem, hint=anew)
     return Check("python", ok=True, found=prefix, wanted=str(venv))
 

@@ -45,6 +45,7 @@ def serve(
         if bound.note:
             tell(bound.note)
         platform.tie_children_to_this_process()
+        platform.on_stop_request(journal.instance, events.put)
         instance = _Instance(replace(settings, port=bound.port), bound, journal, announce)
         return instance.live(events, tell, command)
 
@@ -107,9 +108,9 @@ class _Instance:
         status = Exit.SOFTWARE
         try:
             status = Loop(around, events).run()
-        except OSError as error:
-            status = Exit.OS
-            raise Fatal(f"cannot start a worker: {error.strerror}; see the system's limits", status) from error
+        except Fatal as verdict:
+            status = verdict.exit_status
+            raise
         finally:
             self.bound.close()
             self.forget()

@@ -71,8 +71,9 @@ class Child:
     def promote(self, pid: int, **facts: object) -> None:
         """Tell the worker to serve. `pid` is its own: on Windows we may only know a redirector's."""
         self.pid = pid
-        listeners = [platform.hand_over(sock, pid) for sock in self._sockets]
-        self._send({"cmd": "serve", **facts, "listeners": listeners})
+        with contextlib.suppress(OSError):  # Windows: it is gone already, and its death will be an event
+            listeners = [platform.hand_over(sock, pid) for sock in self._sockets]
+            self._send({"cmd": "serve", **facts, "listeners": listeners})
 
     def drain(self, within_s: float) -> None:
         """Tell the worker to finish what is in flight and to leave."""

@@ -67,10 +67,17 @@ def start_time(pid: int) -> float | None:
 
 
 def write(path: Path, state: State) -> None:
-    """Replace the state file in one step: a reader sees the old one or the new one, never half of one."""
+    """Replace the state file in one step: a reader sees the old one or the new one, never half of one.
+
+    Raises OSError.
+    """
     draft = path.with_suffix(f".{state.pid}.tmp")
-    draft.write_text(json.dumps(asdict(state)), encoding="utf-8")
-    draft.replace(path)
+    try:
+        draft.write_text(json.dumps(asdict(state)), encoding="utf-8")
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def read(path: Path) -> State | None:

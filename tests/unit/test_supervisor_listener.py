@@ -124,6 +124,15 @@ def test_the_eldest_holder_is_named(stack: ExitStack) -> None:
     assert f"(pid {child.pid})" in str(refusal("127.0.0.1", port))
 
 
+def test_an_ipv4_listener_on_an_ipv6_socket_is_named(stack: ExitStack) -> None:
+    """Some servers bind ::ffff:127.0.0.1, which is 127.0.0.1."""
+    sock = stack.enter_context(socket.socket(socket.AF_INET6))
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    sock.bind(("::ffff:127.0.0.1", 0))
+    sock.listen()
+    assert f"(pid {os.getpid()})" in str(refusal("127.0.0.1", sock.getsockname()[1]))
+
+
 def test_a_hidden_owner_is_called_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """Listening, but the system shows no PID: said so."""
     monkeypatch.setattr(owner, "_rows", lambda *_: iter([owner.Listening(None)]))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lumen_proxy import config
-from lumen_proxy.errors import Exit
+from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.journal import Journal
 from lumen_proxy.supervisor import loop as under_test
 from lumen_proxy.supervisor.listener import Listener
@@ -211,6 +211,18 @@ def test_a_worker_that_cannot_be_started_later_backs_off(stage: MakeStage) -> No
     on.failing = None
     assert on.feed() is State.BOOTING
     assert "could not be started (Too many open files)" in on.words[-1]
+
+
+def test_not_even_a_first_worker_is_an_error_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """71: nothing was ever served, so there is nothing to keep alive."""
+
+    def refuse(_: Stage) -> Child:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(Stage, "spawn", refuse)
+    with pytest.raises(Fatal, match="cannot start a worker: Resource temporarily unavailable") as verdict:
+        Stage(tmp_path)
+    assert verdict.value.exit_status is Exit.OS
 
 
 def test_words_of_a_former_worker_are_ignored(stage: MakeStage) -> None:

@@ -6,6 +6,7 @@ import ast
 import base64
 import errno
 import os
+import queue
 import re
 import signal
 import socket
@@ -155,18 +156,37 @@ def test_a_hang_up_that_is_ignored_stays_ignored() -> None:
     signal.signal(signal.SIGHUP, before)
 
 
-def test_a_detached_windows_process_is_asked_through_its_console() -> None:
-    """Attach, press Ctrl-Break for its group, detach; failure is an OSError."""
-    dll = Recorder()
-    platform._break_console_of(42, dll)  # noqa: SLF001
+def test_a_windows_supervisor_listens_to_an_event_of_its_own() -> None:
+    """Named after its instance, so that nobody else in any console is disturbed."""
+    dll, asked = Recorder(CreateEventW=7, OpenEventW=8), queue.SimpleQueue[signal.Signals]()
+    platform.on_stop_request("abc", asked.put, "win32", dll)
+    assert asked.get(timeout=10) is signal.SIGTERM
+    platform.ask_to_stop(42, "abc", "win32", dll)
+    name = "Local\\lumen-proxy-abc-stop"
     assert dll.calls == [
-        ("FreeConsole", ()),
-        ("AttachConsole", (42,)),
-        ("GenerateConsoleCtrlEvent", (1, 42)),
-        ("FreeConsole", ()),
+        ("CreateEventW", (None, True, False, name)),
+        ("WaitForSingleObject", (7, 0xFFFFFFFF)),
+        ("OpenEventW", (2, False, name)),
+        ("SetEvent", (8,)),
+        ("CloseHandle", (8,)),
     ]
-    with pytest.raises(OSError, match="no console of process 42"):
-        platform._break_console_of(42, Recorder(AttachConsole=0))  # noqa: SLF001
+
+
+def test_a_windows_supervisor_that_does_not_listen_is_an_error() -> None:
+    """There is nobody to ask."""
+    with pytest.raises(OSError, match="process 42 does not listen"):
+        platform.ask_to_stop(42, "abc", "win32", Recorder(OpenEventW=0))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="asks by signal")
+def test_elsewhere_a_supervisor_is_asked_by_signal() -> None:
+    """SIGTERM, to that process alone; no event is needed."""
+    dll = Recorder()
+    platform.on_stop_request("abc", lambda _: None, "linux", dll)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        platform.ask_to_stop(process.pid, "abc", "linux", dll)
+    assert process.returncode == -signal.SIGTERM
+    assert not dll.calls
 
 
 def test_on_windows_children_die_with_us() -> None:

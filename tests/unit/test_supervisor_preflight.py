@@ -109,6 +109,16 @@ def test_an_interpreter_that_gives_no_answer_is_no_interpreter(
     assert failed(copy) == ALL - {"venv"}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a script as interpreter")
+def test_an_old_python_is_too_old(copy: Path) -> None:
+    """It runs and is of this environment, but our code cannot run on it."""
+    answer = json.dumps({"prefix": str(copy), "version": [3, 10, 4]})
+    script(copy, f"echo '{answer}'")
+    (check,) = (check for check in preflight.examine(copy).checks if check.id == "python")
+    assert not check.ok
+    assert "is Python 3.10.4; 3.11 or newer is needed" in str(check.problem)
+
+
 @pytest.mark.parametrize(
     ("name", "version", "supported"),
     [
@@ -135,6 +145,7 @@ def test_ranges_are_those_of_the_package() -> None:
     for name, bounds in preflight.RANGES.items():
         low, below = (".".join(map(str, bound)) for bound in bounds)
         assert f'"{name}>={low},<{below}"' in project
+    assert f'requires-python = ">={".".join(map(str, preflight.OLDEST))}"' in project
 
 
 def test_check_needs_nothing_but_python(copy: Path) -> None:
