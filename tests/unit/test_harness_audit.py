@@ -16,7 +16,7 @@ SUITE = """
     import os, subprocess, sys
     from pathlib import Path
     import pytest
-    PAUSE = [sys.executable, "-c", "import signal; signal.pause()"]
+    PAUSE = [sys.executable, "-c", "import threading; threading.Event().wait()"]
 
     def start(**how):
         process = subprocess.Popen(PAUSE, **how)
@@ -59,7 +59,7 @@ def test_leak_is_an_error_of_its_test(nested: Nested, act: str) -> None:
     """The leak is named at the teardown of the test that leaked, and ended; its neighbours pass."""
     result = nested.run(SUITE % act, "-W", "ignore")
     result.assert_outcomes(passed=3, errors=1)
-    result.stdout.fnmatch_lines(["*ERROR at teardown of test_acts*", "*Leaked: still running, now ended: pid *pause*"])
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_acts*", "*Leaked: still running, now ended: pid *Event*"])
     assert not running(nested)
 
 
@@ -68,7 +68,7 @@ def test_open_launch_is_no_leak(nested: Nested) -> None:
     act = "start(env=os.environ | {'E2E_LUMEN': run.open_tag('x')})"
     result = nested.run(SUITE % act, "-W", "ignore")
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(["*left behind by this run, now ended*", "pid *pause*"])
+    result.stdout.fnmatch_lines(["*left behind by this run, now ended*", "pid *Event*"])
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert not running(nested)
 
@@ -78,7 +78,7 @@ def test_processes_of_a_killed_worker_are_swept(nested: Nested) -> None:
     act = "start(env=os.environ | {'E2E_LUMEN': run.open_tag('x')}); os.kill(os.getpid(), 9)"
     result = nested.run(SUITE % act, "-n2")
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["*left behind by this run, now ended*", "pid *pause*"])
+    result.stdout.fnmatch_lines(["*left behind by this run, now ended*", "pid *Event*"])
     assert not running(nested)
 
 

@@ -107,6 +107,16 @@ def test_litter_is_named(launches: Launches) -> None:
         launches.close()
 
 
+def test_traceback_in_a_log_is_named(launches: Launches) -> None:
+    """Nobody may stumble in silence; a test that makes it stumble says so."""
+    launches(target=standin("stumble"))
+    with pytest.raises(Leaked, match=r"a traceback in .*stderr\.log"):
+        launches.close()
+    launches.traceback_expected = True
+    with launches:
+        launches(target=standin("stumble"))
+
+
 def test_killed_target_may_leave_files(launches: Launches) -> None:
     """Nobody can tidy up after SIGKILL."""
     with launches:
@@ -146,6 +156,7 @@ def test_other_commands_run_to_their_end(run: Run, tmp_path: Path) -> None:
     assert (done.exit_status, done.stdout.strip()) == (69, "['check', '--venv', 'x']")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups of this kind")
 def test_signal_to_the_whole_group(launches: Launches) -> None:
     """What Ctrl-C in a terminal does."""
     with launches:
