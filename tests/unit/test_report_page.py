@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.fixtures.inner import Ended, stage
-from tests.fixtures.report.rendering import number, seconds
+from tests.fixtures.report.rendering import figure, number, seconds
 
 MODULES = {
     "recovery/test_01_kill.py": '''
@@ -19,7 +19,7 @@ MODULES = {
         folder.mkdir(exist_ok=True)
         (folder / "journal.jsonl").write_text('{"event": "<script>ready</script>"}', encoding="utf-8")
         (folder / "proxy.log").write_text("x" * 40_000 + " the end of a long log", encoding="utf-8")
-        (folder / "core.bin").write_bytes(b"not a text")
+        (folder / "record.json").write_text("not a log", encoding="utf-8")
         evidence_path(folder)
     @check("1.4-automatic-restart", title="자동 재시작 <b>")
     def test_restart(measure):
@@ -113,12 +113,12 @@ def test_the_scenarios_come_first(ended: Ended) -> None:
 
 
 def test_each_log_is_there_once(ended: Ended) -> None:
-    """Every check of a scenario names the same evidence; the page folds it in once, its end only, texts only."""
+    """Every check of a scenario names the same evidence; the page folds it in once, its end only, logs only."""
     logs = ended.html[ended.html.index('class="logs"') :]
     assert logs.count("the end of a long log") == 1
     assert "first 8022 bytes left out" in logs
     assert logs.count("&lt;script&gt;ready") == 1
-    assert "not a text" not in logs
+    assert "not a log" not in logs
 
 
 @pytest.mark.parametrize(
@@ -136,3 +136,12 @@ def test_a_figure_has_three_digits(value: float, shown: str) -> None:
 def test_a_time_is_readable(value_s: float, shown: str) -> None:
     """A time has the unit that a person would use, also at the edges."""
     assert seconds(value_s) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [(0.00534, "s", "5.34 ms"), (0.5, "s", "0.5 s"), (0.0, "s", "0 s"), (0.05, "%", "0.05 %")],
+)
+def test_a_short_time_is_shown_in_milliseconds(value: float, unit: str, shown: str) -> None:
+    """Few zeros: below a tenth of a second a time is told in milliseconds."""
+    assert figure(value, unit) == shown
