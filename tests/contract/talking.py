@@ -38,6 +38,8 @@ class Talk:
     @property
     def known(self) -> Known:
         """What no answer may show, and what every answer to the same question must say."""
+        if "gateway" not in self.proxy.target.can:  # two answers of a model are two texts
+            return Known(secrets=(CANARY,))
         upstream = self.gateway.url.removeprefix("http://")
         return Known(said(self.chat), str(finish_of(self.chat)), (CANARY,), (upstream,))
 

@@ -8,6 +8,7 @@ from tests.fixtures.judges import d_framing
 from tests.fixtures.judges.catalogue import judges
 from tests.fixtures.judges.checking import judged
 from tests.fixtures.judges.verdict import Judge
+from tests.fixtures.report.checks import check
 
 FRAMING = [judge for judge in d_framing.JUDGES if judge.claim.check != "D7"]
 STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "waited"]
@@ -20,6 +21,7 @@ def test_framing(judge: Judge, exchange: Capture, demand: Demand) -> None:
     demand(judge, exchange)
 
 
+@check("D5.waits")
 def test_a_waiting_stream_says_so(hasty: Talk) -> None:
     """A stream that waits for its gateway sends comments, so that the claims about comments mean something."""
     assert b"\n: " in b"\n" + hasty.waited.body

@@ -11,6 +11,7 @@ from tests.fixtures.judges.catalogue import JUDGES, REFUSAL
 from tests.fixtures.judges.documents import said
 from tests.fixtures.processes import Launches
 from tests.fixtures.report.checks import check, check_each
+from tests.fixtures.targets import Target
 
 JSON = ("Content-Type", "application/json")
 KEY = "sk-lumen-6b1e77"
@@ -84,8 +85,9 @@ def test_as_large_as_allowed(talk: Talk) -> None:
 
 
 @pytest.fixture(scope="module")
-def locked(module_launch: Launches, echoing: Gateway) -> Talk:
+def locked(module_launch: Launches, echoing: Gateway, target: Target) -> Talk:
     """A proxy with a key."""
+    target.need("auth")
     return Talk(module_launch(gateway=echoing, env={"PROXY_API_KEY": KEY}), echoing)
 
 

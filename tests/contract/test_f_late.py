@@ -10,9 +10,11 @@ from tests.fixtures.judges.catalogue import BROKEN_STREAM, judges
 from tests.fixtures.judges.checking import judged
 from tests.fixtures.judges.documents import errors
 from tests.fixtures.judges.verdict import Judge
-from tests.fixtures.report.checks import check_each
+from tests.fixtures.report.checks import check, check_each
 
 LATE_S = 0.3  # six times the commit delay of the hasty proxy: its headers are out by then
+
+pytestmark = pytest.mark.usefixtures("needs_gateway")
 
 
 def late(then: Reply) -> Reply:
@@ -52,6 +54,7 @@ def test_late_failure(judge: Judge, broken: Capture, demand: Demand) -> None:
     demand(judge, broken)
 
 
+@check("F5.framed")
 def test_late_failure_is_framed(broken: Capture, demand: Demand) -> None:
     """The stream that breaks is still framed as a stream, and its error is the envelope."""
     for judge in BROKEN_STREAM:

@@ -15,6 +15,8 @@ from tests.fixtures.report.checks import check
 from tests.fixtures.report.measuring import Measure
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.usefixtures("needs_gateway")
+
 STAYS_S = 0.5  # how long a client waits before it leaves: its question is with the gateway by then
 CLOSED_WITHIN_S = 5.0  # contract G6
 AT_ONCE = 20  # contract G7

@@ -10,6 +10,8 @@ from tests.fixtures.judges.documents import said
 from tests.fixtures.replies import answers, encoded, lumen, split
 from tests.fixtures.report.checks import check, check_each
 
+pytestmark = pytest.mark.usefixtures("needs_gateway")
+
 LONG_CHARS = 16_000  # of a request, contract G5
 LARGE_BYTES = 1_000_000  # of an answer, contract G5
 SYLLABLES = "각 뷁 힣 안녕하세요"

@@ -13,6 +13,8 @@ from tests.fixtures.judges.documents import said
 from tests.fixtures.replies import answers
 from tests.fixtures.report.checks import check, check_each
 
+pytestmark = pytest.mark.usefixtures("needs_gateway")
+
 PERSONAS = {"lumen-lua": "moon", "lumen-elo": "square", "lumen-nuri": "earth", "lumen-sena": "pen"}
 
 

@@ -191,6 +191,8 @@ TOOLS: dict[str, Defect] = {
 MARKED = 'a [DONE] b\ndata: {"c": 1}'
 MARKERS: dict[str, Defect] = {"cut-at-a-marker": (s.stream(chunks(("a ",))), {"D3.4", "E6.1"})}
 
+COLLECTED: dict[str, Defect] = {"collected-to-the-end-C57": (s.late(s.stream(), sent_mono_s=100.0), {"E9"})}
+
 REFUSALS: dict[str, Defect] = {
     "html-C65": (s.error(b"<html>Not Found</html>", media_type="text/html"), {"B1.5", "F1.1", "F1.2", "F1.3", "F1.4"}),
     "plain-text-500-C59": (
@@ -239,6 +241,7 @@ TABLES = [
     *_rows(STREAMS, catalogue.STREAM, KNOWN),
     *_rows(TOOLS, catalogue.STREAM, Known()),
     *_rows(MARKERS, catalogue.STREAM, Known(text=MARKED)),
+    *_rows(COLLECTED, catalogue.STREAM, Known(said_mono_s=100.0)),
     *_rows(REFUSALS, [*catalogue.BAD_REQUEST, *catalogue.judges("F4")], KNOWN),
     *_rows(BREAKS, catalogue.BROKEN_STREAM, KNOWN),
 ]
@@ -255,7 +258,6 @@ def test_defect_breaks_its_claims_only(
 
 def test_no_judge_is_idle() -> None:
     """A check that no defect can break is itself a defect."""
-    broken = set().union(
-        *(expected for table in (ANSWERS, STREAMS, TOOLS, MARKERS, REFUSALS, BREAKS) for _, expected in table.values())
-    )
-    assert set(catalogue.JUDGES) == broken
+    tables = (ANSWERS, STREAMS, TOOLS, MARKERS, COLLECTED, REFUSALS, BREAKS)
+    broken = [checks for table in tables for _, checks in table.values()]
+    assert set(catalogue.JUDGES) == set().union(*broken)

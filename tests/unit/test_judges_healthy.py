@@ -81,6 +81,12 @@ def test_tool_calls() -> None:
     assert broken(seen, catalogue.STREAM, Known()) == []
 
 
+def test_stream_that_is_passed_on() -> None:
+    """A stream whose first words came before the last were sent breaks nothing."""
+    seen = s.late(s.stream(), sent_mono_s=100.0)
+    assert broken(seen, catalogue.judges("E9"), Known(said_mono_s=100.2)) == []
+
+
 def test_text_with_markers() -> None:
     """Words of the protocol inside the text are text."""
     text = 'a [DONE] b\ndata: {"c": 1}\n\ndata: [DONE]\n\n'
