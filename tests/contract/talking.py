@@ -1,21 +1,22 @@
 """A conversation with one launch: how contract tests ask, and exchanges that many checks read."""
 
+import threading
 from collections.abc import Callable
 from functools import cached_property
 
 from tests.fixtures.capture import TIMEOUT_S, Capture, call, send
+from tests.fixtures.exchange import Reply
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.documents import finish_of, said
 from tests.fixtures.judges.verdict import Judge, Known
 from tests.fixtures.processes import Launched
-from tests.fixtures.replies import dripping
+from tests.fixtures.replies import echo, gated
 
 CHAT = "/v1/chat/completions"
 CANARY = "canary-8d51f0c2"  # a configured secret that must never be shown
 # What has broken servers: syllables, a joined emoji, line ends that are none, words of the protocol.
 WORDS = '안녕하세요 👩‍👩‍👧‍👦, "quotes" \\ and\u2028lines\u0085of text: [DONE]\ndata: {"error": null}\n\n: end'
-GAP_S = 0.002  # between two bytes of the gateway: an answer of 400 bytes keeps a stream waiting for 0.8 s
-DEADLINE_S = 2.0  # of the hasty proxy: long enough for a call of a few milliseconds on a busy machine
+DEADLINE_S = 3.0  # of the hasty proxy: a call takes a few milliseconds, on a busy machine a few hundred
 OVERSIZE_BYTES = 1_048_576  # of text: with its frame it is beyond the limit of 1 MiB
 Demand = Callable[[Judge, Capture], None]
 
@@ -58,11 +59,16 @@ class Talk:
         """The same as a stream with usage."""
         return self.ask(stream=True, stream_options={"include_usage": True})
 
+    def ask_and_wait(self, reply: Reply, text: str = WORDS) -> Capture:
+        """Ask for a stream whose gateway replies only when the client has seen the first byte."""
+        begun = threading.Event()
+        self.gateway.script(gated(begun, reply))
+        return self.post(question(text, stream=True), on_body=lambda _: begun.set())
+
     @cached_property
     def waited(self) -> Capture:
-        """A stream that has to wait for its gateway, which drips."""
-        self.gateway.script(dripping(GAP_S))
-        return self.ask(stream=True)
+        """A stream that had to wait for its gateway, and said so."""
+        return self.ask_and_wait(echo)
 
     @cached_property
     def refusal(self) -> Capture:

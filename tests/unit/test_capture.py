@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
@@ -104,6 +105,23 @@ def test_hanging_up(serve: Serve) -> None:
     """The caller may leave in the middle of a body."""
     seen = call(serve(CHUNKED, silent=True), "GET", "/", on_body=lambda body: b"abc" in body)
     assert (seen.ended, seen.body[:3]) == ("left", b"abc")
+
+
+def test_hanging_up_from_another_thread(serve: Serve) -> None:
+    """A call that waits for an answer can be left from outside."""
+    with Connection(serve(SIZED, silent=True)) as connection, ThreadPoolExecutor(1) as pool:
+        connection.call("GET", "/")
+        waiting = pool.submit(connection.call, "GET", "/", timeout_s=60)
+        connection.hang_up()
+        assert waiting.result().ended in {"aborted", "reset"}  # before or after its request was written
+
+
+def test_staying_open(serve: Serve) -> None:
+    """A server that keeps its connection is told from one that hangs up."""
+    with Connection(serve(SIZED, silent=True)) as kept, Connection(serve(SIZED)) as closed:
+        kept.call("GET", "/")
+        closed.call("GET", "/")
+        assert (kept.stays_open(0.1), closed.stays_open(5)) == (True, False)
 
 
 def test_connection_is_reused(serve: Serve) -> None:
