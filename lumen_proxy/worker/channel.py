@@ -104,12 +104,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def last_activity(self, _wall_clock: float) -> None:
         self._last_activity = monotonic()
 
-    def received(self, data: bytes) -> bool:
-        """Take bytes, unless they are the rest of a refused request: that is not the next one."""
-        if self.requests and self.requests[-1].error:
-            return False
-        return bool(super().received(data))
-
     def readable(self) -> bool:
         """Whether the loop should read."""
         return bool(self.discarding or super().readable())
@@ -148,4 +142,4 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     @property
     def busy(self) -> bool:
         """Whether a drain should wait for it."""
-        return bool(self.requests or self.request or self.total_outbufs_len)
+        return not self.discarding and bool(self.requests or self.request or self.total_outbufs_len)
