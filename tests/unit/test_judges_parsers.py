@@ -1,0 +1,109 @@
+"""The two parsers under the judges: JSON with places, and events with places."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fixtures.judges import sse
+from tests.fixtures.judges.strict_json import parse, spell
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
+VALUES: st.SearchStrategy[Any] = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner))
+
+
+@given(VALUES, st.booleans(), st.sampled_from([None, 2]))
+def test_reads_what_python_writes(value: object, ascii_only: bool, indent: int | None) -> None:  # noqa: FBT001 -- drawn
+    """Any value comes back, without a problem, and each place holds the bytes of its value."""
+    source = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
+    document = parse(source)
+    assert (document.value, document.problems) == (value, ())
+    for path in document.places:
+        found: Any = value
+        for step in path:
+            found = found[step]
+        assert json.loads(document.lexeme(path) or "") == found
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "offset", "path"),
+    [
+        pytest.param(b'{"a": 1, "a": 2}', "duplicate", 9, "$.a", id="duplicate"),
+        pytest.param(b'{"a": {"b": 1, "b": 2}}', "duplicate", 15, "$.a.b", id="duplicate-inside"),
+        pytest.param(b'{"\\u0061": 1, "a": 2}', "duplicate", 14, "$.a", id="duplicate-escaped"),
+        pytest.param(b"[1, NaN]", "constant", 4, "$[1]", id="nan"),
+        pytest.param(b"[-Infinity]", "constant", 1, "$[0]", id="infinity"),
+        pytest.param(rb'["\ud83d"]', "surrogate", 1, "$[0]", id="lone-high"),
+        pytest.param(rb'["\ude00\ud83d"]', "surrogate", 1, "$[0]", id="pair-reversed"),
+        pytest.param(b'["\xff"]', "utf8", 2, "$", id="latin-1"),
+        pytest.param(b'["\xed\xa0\x80"]', "utf8", 2, "$", id="surrogate-as-utf8"),
+        pytest.param(b'["\xc0\xaf"]', "utf8", 2, "$", id="overlong"),
+        pytest.param(b"{} {}", "extra", 3, "$", id="two-values"),
+        pytest.param(b"", "syntax", 0, "$", id="nothing"),
+        pytest.param(b"\xef\xbb\xbf{}", "syntax", 0, "$", id="byte-order-mark"),
+        pytest.param(b"[1,]", "syntax", 3, "$[1]", id="trailing-comma"),
+        pytest.param(b"{'a': 1}", "syntax", 1, "$", id="single-quotes"),
+        pytest.param(b"[01]", "syntax", 2, "$", id="leading-zero"),
+        pytest.param(b"[.5]", "syntax", 1, "$[0]", id="no-leading-digit"),
+        pytest.param(b"[+1]", "syntax", 1, "$[0]", id="plus"),
+        pytest.param(b'["\t"]', "syntax", 1, "$[0]", id="raw-tab"),
+        pytest.param(rb'["\x41"]', "syntax", 1, "$[0]", id="unknown-escape"),
+        pytest.param(b"[1 2]", "syntax", 3, "$", id="no-comma"),
+        pytest.param(b'{"a" 1}', "syntax", 5, "$.a", id="no-colon"),
+        pytest.param(b"[1", "syntax", 2, "$", id="cut"),
+        pytest.param(b"\xc2\xa0{}", "syntax", 0, "$", id="space-that-is-none"),
+        pytest.param(b"// a\n{}", "syntax", 0, "$", id="comment"),
+    ],
+)
+def test_problems_have_places(source: bytes, kind: str, offset: int, path: str) -> None:
+    """Each deviation is told with its byte and its path."""
+    problem = parse(source).problems[0]
+    assert (problem.kind, problem.offset, spell(problem.path)) == (kind, offset, path)
+
+
+@pytest.mark.parametrize("lexeme", ["1.0", "1e3", "-0", "1E+2", "12345678901234567890", "true", '"1"'])
+def test_lexemes_are_kept(lexeme: str) -> None:
+    """What was written stays known, not only what it means."""
+    assert parse(f'{{"a": {lexeme} }}'.encode()).lexeme(("a",)) == lexeme
+
+
+def test_offset_of_what_is_absent() -> None:
+    """What is not there is looked for where its parent is."""
+    document = parse(b'{"a": {"b": 1}}', start=100)
+    assert document.offset(("a", "c", 3)) == 106
+
+
+LINES = st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\r", b"").replace(b"\n", b"")), max_size=8)
+
+
+@given(LINES, st.sampled_from([b"\n", b"\r\n", b"\r"]))
+def test_every_line_is_found(lines: list[bytes], end: bytes) -> None:
+    """Whatever stands between line ends is one line, and nothing else ends one."""
+    body = b"".join(line + end for line in lines)
+    found = [line for event in sse.parse(body) for line in event.lines]
+    assert [body[line.offset :].split(end)[0] for line in found] == [line for line in lines if line]
+
+
+@given(st.binary(max_size=60))
+def test_places_point_into_the_body(body: bytes) -> None:
+    """A value is where its place says."""
+    for event in sse.parse(body):
+        for line in event.lines:
+            assert body[line.value_offset :].startswith(line.value)
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c"])
+def test_text_separators_do_not_end_lines(separator: str) -> None:
+    """What `str.splitlines` would split at is text."""
+    events = sse.parse(f"data: a{separator}b\n\n".encode())
+    assert [event.data for event in events] == [f"a{separator}b".encode()]
+
+
+def test_events() -> None:
+    """Data lines are joined, one space is taken away, comments are no data, and the last event may be open."""
+    events = sse.parse(b": hello\n\ndata:  a\ndata:b\n\ndata\n\ndata: c")
+    assert [event.data for event in events] == [None, b" a\nb", b"", b"c"]
+    assert [event.closed for event in events] == [True, True, True, False]
