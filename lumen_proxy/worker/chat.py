@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lumen_proxy.errors import ApiError
 from lumen_proxy.wire import request as wire_request
 from lumen_proxy.wire import sse
-from lumen_proxy.wire.folding import Folded, fold
+from lumen_proxy.wire.folding import fold
 from lumen_proxy.wire.lumen import gateway_request
 from lumen_proxy.wire.openai import Completion, until_stop, usage
 from lumen_proxy.worker.calls import Call
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lumen_proxy.config import Settings
+    from lumen_proxy.wire.folding import Folded
     from lumen_proxy.wire.request import ChatRequest
     from lumen_proxy.worker.calls import Watch
     from lumen_proxy.worker.gateway import Gateway, Result
@@ -59,97 +60,98 @@ class Chat:
         )
         folded = fold(request.messages, max_chars=self._settings.max_message_chars, history=self._settings.history)
         record.facts |= {"model": request.model, "stream": request.stream, "history_dropped": folded.dropped}
-        pending = _Pending(self, request, folded, record, Call(self._settings.timeout_s, gone))
-        if not request.stream:
-            return json.dumps(pending.ask().whole(), ensure_ascii=False)
-        return self._stream(pending)
+        job = _Job(request, folded, record, Call(self._settings.timeout_s, gone))
+        if request.stream:
+            return self._stream(job)
+        return json.dumps(self._complete(job).whole(), ensure_ascii=False)
 
-    def _stream(self, pending: _Pending) -> Iterator[bytes]:
+    def _stream(self, job: _Job) -> Iterator[bytes]:
         """Wait a while before the headers go out, so that a failure keeps its status."""
-        pending.start()
+        pending = _Pending(lambda: self._complete(job))
         if pending.done.wait(self._settings.stream_commit_s):
             pending.result()
-        return self._events(pending)
+        return self._events(job, pending)
 
-    def _events(self, pending: _Pending) -> Iterator[bytes]:
+    def _events(self, job: _Job, pending: _Pending) -> Iterator[bytes]:
         """The headers are out: keep the connection alive, then the chunks, or the error as the last event."""
         try:
             wait_s = 0.0
             while not pending.done.wait(wait_s):
                 yield sse.KEEP_ALIVE
                 wait_s = self._settings.sse_keepalive_s
-            for chunk in pending.result().chunks(include_usage=pending.request.include_usage):
+            for chunk in pending.result().chunks(include_usage=job.request.include_usage):
                 yield sse.event(chunk)
             yield sse.DONE
         except Exception as error:  # noqa: BLE001 - whatever it is, the client must not take it for an end
-            api_error = error if isinstance(error, ApiError) else self._on_bug(error, pending.record)
-            pending.record.facts["code"] = api_error.code
+            api_error = error if isinstance(error, ApiError) else self._on_bug(error, job.record)
+            job.record.facts["code"] = api_error.code
             yield sse.event(api_error.body())
         finally:
-            pending.call.end("client_gone")  # without effect on a call that is over
+            job.call.end("client_gone")  # without effect on a call that is over
 
-    def complete(self, request: ChatRequest, folded: Folded, record: Record, call: Call) -> Completion:
+    def _complete(self, job: _Job) -> Completion:
         """Ask the gateway and build the completion."""
-        message = gateway_request(folded.text, request.persona, request.user)
-        with self._watch.over(call):
-            result = self._gateway.ask(call, message)
+        request, prompt = job.request, job.folded.text
+        with self._watch.over(job.call):
+            result = self._gateway.ask(job.call, gateway_request(prompt, request.persona, request.user))
         text = until_stop(result.answer.text, request.stops)
-        tokens = usage(folded.text, text)
-        record.facts |= {
+        tokens = usage(prompt, text)
+        overhead_s = job.record.elapsed_s() - result.seconds
+        job.record.facts |= {
             **tokens,
             "channel": result.channel,
             "attempts": result.attempts,
             "gateway_s": round(result.seconds, 6),
-            "overhead_s": round(record.elapsed_s() - result.seconds, 6),
+            "overhead_s": round(overhead_s, 6),
         }
-        metadata = _metadata(request, folded, result, record)
-        return Completion(int(time.time()), request.model, text, tokens, metadata)
+        return Completion(int(time.time()), request.model, text, tokens, _metadata(job, result, overhead_s))
 
 
-class _Pending(threading.Thread):
-    """A completion that is being made, perhaps in a thread of its own so that a stream can be kept alive."""
+@dataclass(frozen=True)
+class _Job:
+    """A valid request on its way."""
 
-    def __init__(self, chat: Chat, request: ChatRequest, folded: Folded, record: Record, call: Call) -> None:
-        super().__init__(name="stream", daemon=True)
+    request: ChatRequest
+    folded: Folded
+    record: Record
+    call: Call
+
+
+class _Pending:
+    """A completion that is made in a thread of its own, so that its stream can be kept alive."""
+
+    def __init__(self, make: Callable[[], Completion]) -> None:
         self.done = threading.Event()
-        self.record = record
-        self.call = call
-        self._chat = chat
-        self.request = request
-        self._folded = folded
+        self._make = make
         self._completion: Completion | None = None
         self._error: Exception | None = None
+        threading.Thread(target=self._run, name="stream", daemon=True).start()
 
-    def run(self) -> None:
+    def _run(self) -> None:
         try:
-            self._completion = self.ask()
+            self._completion = self._make()
         except Exception as error:  # noqa: BLE001 - raised again by result()
             self._error = error
         finally:
             self.done.set()
 
-    def ask(self) -> Completion:
-        return self._chat.complete(self.request, self._folded, self.record, self.call)
-
     def result(self) -> Completion:
-        if self._error:
-            raise self._error
-        assert self._completion  # noqa: S101 - one or the other, once it is done
+        if self._completion is None:
+            raise self._error or AssertionError("asked too early")
         return self._completion
 
 
-def _metadata(request: ChatRequest, folded: Folded, result: Result, record: Record) -> dict[str, object]:
-    answer = result.answer
+def _metadata(job: _Job, result: Result, overhead_s: float) -> dict[str, object]:
     return {
-        "persona": answer.persona,
-        "sources": answer.sources,
-        "timestamp": answer.timestamp,
+        "persona": result.answer.persona,
+        "sources": result.answer.sources,
+        "timestamp": result.answer.timestamp,
         "channel": result.channel,
-        "requested_model": request.requested_model,
+        "requested_model": job.request.requested_model,
         "attempts": result.attempts,
         "response_time_ms": round(result.seconds * MS, 1),
-        "overhead_ms": round((record.elapsed_s() - result.seconds) * MS, 1),
-        "ignored_parameters": list(request.ignored),
-        "history_dropped": folded.dropped,
+        "overhead_ms": round(overhead_s * MS, 1),
+        "ignored_parameters": list(job.request.ignored),
+        "history_dropped": job.folded.dropped,
         "usage_source": "estimated",
     }
