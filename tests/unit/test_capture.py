@@ -18,10 +18,12 @@ def serve() -> Iterator[Serve]:
     """A factory: serve these answers, one per request, on one connection, then end it as told."""
     with ExitStack() as stack:
 
-        def start(*answers: bytes, silent: bool = False) -> str:
+        def start(*answers: bytes, silent: bool = False, piece_bytes: int = 65_536) -> str:
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             released = threading.Event()
-            thread = threading.Thread(target=_serve, args=(listener, answers, released if silent else None))
+            thread = threading.Thread(
+                target=_serve, args=(listener, answers, piece_bytes, released if silent else None)
+            )
             thread.start()
             stack.callback(thread.join)
             stack.callback(released.set)
@@ -30,12 +32,14 @@ def serve() -> Iterator[Serve]:
         yield start
 
 
-def _serve(listener: socket.socket, answers: tuple[bytes, ...], hold: threading.Event | None) -> None:
+def _serve(listener: socket.socket, answers: tuple[bytes, ...], piece_bytes: int, hold: threading.Event | None) -> None:
     sock, _ = listener.accept()
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with sock:
         for answer in answers:
             sock.recv(65_536)
-            sock.sendall(answer)
+            for start in range(0, len(answer), piece_bytes):
+                sock.sendall(answer[start : start + piece_bytes])
         if hold:
             hold.wait()
 
@@ -71,6 +75,14 @@ def test_how_it_ended(serve: Serve, answer: bytes, ended: str, body: bytes) -> N
     """Every way a response can end has its own word, and what came before it is kept."""
     seen = call(serve(answer), "GET", "/")
     assert (seen.ended, seen.body) == (ended, body)
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 2, 7])
+def test_pieces_do_not_matter(serve: Serve, piece_bytes: int) -> None:
+    """A response in pieces of any size is the same response."""
+    seen = call(serve(CHUNKED + b"0\r\n\r\n", piece_bytes=piece_bytes), "GET", "/")
+    assert (seen.ended, seen.body, seen.raw) == ("complete", b"abcde", CHUNKED + b"0\r\n\r\n")
+    assert [length for _, length in seen.arrivals] == sorted({length for _, length in seen.arrivals})
 
 
 def test_not_http(serve: Serve) -> None:
