@@ -7,6 +7,8 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from lumen_proxy.rotation import RotatedFile
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -23,21 +25,28 @@ Event = Literal[
 ]
 
 
-class Journal:
-    """Appends events to a file; a journal that cannot be written is counted, never fatal."""
+MAX_BYTES = 10 * 1024 * 1024  # these three as in the table of settings
+KEEP = 5
+DAYS = 14
 
-    def __init__(self, path: Path, instance: str) -> None:
+
+class Journal:
+    """Appends events to a rotated file; a journal that cannot be written is counted, never fatal."""
+
+    def __init__(
+        self, path: Path, instance: str, *, max_bytes: int = MAX_BYTES, keep: int = KEEP, days: int = DAYS
+    ) -> None:
         self.path = path
         self.instance = instance
-        self.lost = 0
+        self._file = RotatedFile(path, max_bytes=max_bytes, keep=keep, days=days)
+
+    @property
+    def lost(self) -> int:
+        """Events that could not be written."""
+        return self._file.lost
 
     def write(self, event: Event, **fields: object) -> None:
-        """Append one line in a single write, so that two instances never mix within a line."""
+        """Append one line."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         record = {"ts": now, "mono": time.monotonic(), "event": event, "instance": self.instance, **fields}
-        line = json.dumps(record, ensure_ascii=True) + "\n"
-        try:
-            with self.path.open("ab", buffering=0) as file:
-                file.write(line.encode("ascii"))
-        except OSError:
-            self.lost += 1
+        self._file.append(json.dumps(record, ensure_ascii=True).encode("ascii") + b"\n")

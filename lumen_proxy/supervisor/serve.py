@@ -51,7 +51,8 @@ def serve(
 
 
 def _journal(settings: Settings) -> Journal:
-    journal = Journal(settings.log_dir / "journal.jsonl", os.urandom(INSTANCE_BYTES).hex())
+    limits = {"max_bytes": settings.log_max_bytes, "keep": settings.log_keep, "days": settings.log_days}
+    journal = Journal(settings.log_dir / "journal.jsonl", os.urandom(INSTANCE_BYTES).hex(), **limits)
     with state.writable(settings.log_dir, "LUMEN_LOG_DIR"):
         settings.log_dir.mkdir(parents=True, exist_ok=True)
         journal.path.open("ab").close()
