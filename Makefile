@@ -6,8 +6,10 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 READY := .venv/.ready
 LINTERS := .venv/.ready-lint
+CLIENTS := .venv-clients/.ready
+NODE_CLIENTS := tests/contract/clients/node/node_modules/.ready
 
-.PHONY: help recovery test smoke contract lint demo stability clean
+.PHONY: help recovery test smoke contract lint demo clients stability clean
 .DEFAULT_GOAL := help
 
 help: ## what can be asked for
@@ -36,11 +38,14 @@ lint: $(LINTERS) ## style, types, layers, workflow
 demo: $(READY) ## a Korean question, a killed worker, the next question; no network
 	$(BIN)/lumen-proxy demo
 
+clients: $(CLIENTS) $(NODE_CLIENTS) ## set up real clients, Python and Node; from then on the tests hold them against the proxy
+	@.venv-clients/bin/python tests/contract/clients/versions.py
+
 stability: $(READY) ## 30 green runs in a row, 15 of them on busy cores; figures to benchmarks/
 	$(BIN)/python benchmarks/stability.py
 
 clean: ## remove what was set up and made
-	rm -rf .venv reports build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-clients $(dir $(NODE_CLIENTS)) reports build *.egg-info .mypy_cache .pytest_cache .ruff_cache
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("make: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; say: make PYTHON=python3.12 ...")'
@@ -50,4 +55,14 @@ $(READY): pyproject.toml constraints.txt
 
 $(LINTERS): $(READY)
 	$(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	@touch $@
+
+$(CLIENTS): pyproject.toml constraints-clients.txt
+	$(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-clients.txt --editable '.[clients]'
+	@touch $@
+
+$(NODE_CLIENTS): $(addprefix tests/contract/clients/node/,package.json package-lock.json .npmrc)
+	@command -v npm >/dev/null || { echo 'make: Node with npm is needed for the clients of Node, and there is none on the PATH' >&2; exit 1; }
+	cd tests/contract/clients/node && npm ci --loglevel=error --ignore-scripts
 	@touch $@
