@@ -21,6 +21,9 @@ from lumen_proxy.ops import console
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lumen_proxy.ops import control
+
+SHORTEST_S, LONGEST_S = 0.1, 86_400.0  # of a deadline or a period
 NEEDED_TO_SERVE = ("flask", "waitress", "psutil")
 
 
@@ -82,6 +85,11 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     _settings_options(parser)
 
 
+def _start_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sandbox", action="store_true", help="answer from an embedded gateway; needs no network")
+    _report_options(parser)
+
+
 def _report_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for programs")
     _settings_options(parser)
@@ -90,6 +98,38 @@ def _report_options(parser: argparse.ArgumentParser) -> None:
 def _check_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--venv", type=Path, metavar="DIR", help="the environment to check; default: the running one")
     parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not SHORTEST_S <= value <= LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text!a} is not seconds from {SHORTEST_S:g} to {LONGEST_S:g}")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!a} is not a whole number")
+    return int(text)
+
+
+def _diagnose_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--deep", action="store_true", help="make real chat calls, which may cost money")
+    parser.add_argument(
+        "--start", action=argparse.BooleanOptionalAction, default=True, help="start the proxy if it is not running"
+    )
+    parser.add_argument("--within", type=_seconds, metavar="SECONDS", help="one deadline for everything that is asked")
+    parser.add_argument("--venv", type=Path, metavar="DIR", help="an environment to check; default: the running one")
+    _start_options(parser)
+
+
+def _logs_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
+    parser.add_argument("-n", "--lines", type=_count, default=100, metavar="NUMBER", help="how many; default: 100")
+    _report_options(parser)
 
 
 def _no_options(_: argparse.ArgumentParser) -> None:
@@ -128,18 +168,28 @@ def _serve(args: argparse.Namespace) -> int:
         return serve(settings, announce=console.announce, tell=tell)
 
 
+def _tell(outcome: control.Outcome, *, as_json: bool) -> int:
+    for problem in outcome.problems:
+        console.tell(problem)
+    if as_json:
+        console.show(json.dumps(dataclasses.asdict(outcome)))
+    elif outcome.said:
+        console.show(outcome.said)
+    return outcome.exit_status
+
+
 def _start(args: argparse.Namespace) -> int:
     """Start in the background and wait until ready."""
     from lumen_proxy.ops import control  # noqa: PLC0415
 
-    return control.start(_load(args), ["--sandbox"] if args.sandbox else [])
+    return _tell(control.start(_load(args), _sandbox(args)), as_json=args.json)
 
 
 def _stop(args: argparse.Namespace) -> int:
     """Finish what is in flight, then end."""
     from lumen_proxy.ops import control  # noqa: PLC0415
 
-    return control.stop(_load(args))
+    return _tell(control.stop(_load(args)), as_json=args.json)
 
 
 def _restart(args: argparse.Namespace) -> int:
@@ -147,8 +197,14 @@ def _restart(args: argparse.Namespace) -> int:
     from lumen_proxy.ops import control  # noqa: PLC0415
 
     settings = _load(args)
-    control.stop(settings)
-    return control.start(settings, ["--sandbox"] if args.sandbox else [])
+    stopped = control.stop(settings)
+    if not args.json:
+        _tell(stopped, as_json=False)
+    return _tell(control.start(settings, _sandbox(args)), as_json=args.json)
+
+
+def _sandbox(args: argparse.Namespace) -> list[str]:
+    return ["--sandbox"] if args.sandbox else []
 
 
 def _status(args: argparse.Namespace) -> int:
@@ -162,6 +218,29 @@ def _status(args: argparse.Namespace) -> int:
         known = {name: value for name, value in dataclasses.asdict(seen).items() if value is not None}
         console.show(", ".join(f"{name} {value}" for name, value in known.items()))
     return {"running": Exit.OK, "stranger": Exit.PORT_IN_USE}.get(seen.condition, Exit.UNAVAILABLE)
+
+
+def _diagnose(args: argparse.Namespace) -> int:
+    """Ask all channels at once; tell what is wrong and what to do. 0 if all is green, else 69."""
+    from lumen_proxy.ops import diagnose  # noqa: PLC0415
+
+    settings = _load(args)
+    diagnosis = diagnose.examine(
+        settings,
+        within_s=args.within or (settings.timeout_s if args.deep else diagnose.WITHIN_S),
+        deep=args.deep,
+        serve_options=_sandbox(args) if args.start else None,
+        venv=args.venv,
+    )
+    return diagnose.report(diagnosis, as_json=args.json)
+
+
+def _logs(args: argparse.Namespace) -> int:
+    """Print the newest lines of journal and logs, across rotations, in order of time."""
+    from lumen_proxy.ops import logs  # noqa: PLC0415
+
+    logs.show(_load(args).log_dir, last=args.lines, follow=args.follow, as_json=args.json)
+    return Exit.OK
 
 
 def _demo(_: argparse.Namespace) -> int:
@@ -205,10 +284,12 @@ def _config(args: argparse.Namespace) -> int:
 
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]] = {
     "serve": (_serve, _serve_options),
-    "start": (_start, _serve_options),
-    "stop": (_stop, _settings_options),
-    "restart": (_restart, _serve_options),
+    "start": (_start, _start_options),
+    "stop": (_stop, _report_options),
+    "restart": (_restart, _start_options),
     "status": (_status, _report_options),
+    "diagnose": (_diagnose, _diagnose_options),
+    "logs": (_logs, _logs_options),
     "check": (_check, _check_options),
     "config": (_config, _report_options),
     "demo": (_demo, _no_options),

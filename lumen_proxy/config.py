@@ -18,6 +18,7 @@ from lumen_proxy.errors import Exit, Fatal
 
 GATEWAY_URL = "https://lumen-gateway-x4qvsargwa-uc.a.run.app"
 CLOUD_AI_URL = "https://ion-api-64076350717.us-central1.run.app/chat"
+NONE = "none"  # an address that is switched off
 
 Parse = Callable[[str], Any]
 
@@ -99,6 +100,10 @@ def _url(text: str) -> str:
     return text
 
 
+def _url_or_none(text: str) -> str:
+    return NONE if text.lower() == NONE else _url(text)
+
+
 def _gateway(text: str) -> str:
     """Both forms seen in the field, with and without `/chat`, mean the same origin."""
     url = _url(text)
@@ -157,7 +162,7 @@ SETTINGS = (
     Setting("PROXY_HOST", "host", "localhost", _host, "localhost = both loopbacks; a literal address = that one only"),
     Setting("PROXY_PORT", "port", 8080, _integer(0, 65_535), "0 = any free one"),
     Setting("PROXY_API_KEY", "api_key", None, _secret, "key that clients must send", secret=True),
-    Setting("CLOUD_AI_URL", "cloud_ai_url", CLOUD_AI_URL, _url, "Cloud AI: its chat address"),
+    Setting("CLOUD_AI_URL", "cloud_ai_url", CLOUD_AI_URL, _url_or_none, "its chat address; none = not used"),
     Setting("CLOUD_AI_API_KEY", "cloud_ai_api_key", None, _secret, "key for Cloud AI", secret=True),
     Setting("SLACK_WEBHOOK_URL", "slack_webhook_url", None, _url, "where alerts go (Slack)", secret=True),
     Setting("LUMEN_WEBHOOK_URL", "webhook_url", None, _url, "where alerts go (plain JSON)", secret=True),
@@ -281,6 +286,8 @@ def load(environ: Mapping[str, str] = os.environ, overrides: Mapping[str, str] |
                 default() if callable(default) else default,
                 "default",
             )
+    if values["fallback"] == "cloud_ai" and values["cloud_ai_url"] == NONE:
+        raise Fatal("LUMEN_FALLBACK is cloud_ai, but CLOUD_AI_URL is none; set the address or unset it", Exit.CONFIG)
     return Settings(**values, origins=origins, warnings=warnings)
 
 

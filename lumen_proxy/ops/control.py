@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -36,6 +37,7 @@ START_S = 45.0  # the supervisor itself ends a worker that is not ready after 30
 STOP_MARGIN_S = 10.0  # on top of the drain: the supervisor's own grace and a slow machine
 KILL_S = 5.0
 LOOK_AGAIN_S = 0.05  # how soon a zombie is noticed; an orderly end is noticed at once
+READY = re.compile(r"ready on (\S+) \(pid (\d+), instance (\w+)\)")
 ANSWER_BYTES = 65_536  # far above any health answer of ours
 
 Condition = Literal["running", "silent", "stopped", "stranger"]
@@ -84,27 +86,39 @@ def _look_at_ours(settings: Settings, patience_s: float) -> Seen | None:
     return Seen("running", settings.port, url, pid, instance, worker_pid=health.get("pid"), **facts)
 
 
-def start(settings: Settings, serve_options: Sequence[str] = ()) -> Exit:
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did. `said` is its line for standard output; `problems` are lines for standard error."""
+
+    did: Literal["started", "already_running", "stopped", "not_running", "killed", "failed"]
+    exit_status: Exit
+    port: int
+    said: str | None = None
+    pid: int | None = None
+    instance: str | None = None
+    url: str | None = None
+    problems: tuple[str, ...] = ()
+
+
+def start(settings: Settings, serve_options: Sequence[str] = ()) -> Outcome:
     """Start an instance that outlives us and wait until it is ready; one that runs already is as good."""
-    if settings.port and _runs(settings):
-        return Exit.OK
-    status, words = _launch(settings, serve_options)
-    if status is Exit.PORT_IN_USE and settings.port and _runs(settings):
-        return Exit.OK  # somebody was a moment faster
-    for line in words:
-        console.tell(line)
-    return status
+    if settings.port and (running := _running(settings)):
+        return running
+    outcome = _launch(settings, serve_options)
+    if outcome.exit_status is Exit.PORT_IN_USE and settings.port and (running := _running(settings)):
+        return running  # somebody was a moment faster
+    return outcome
 
 
-def _runs(settings: Settings) -> bool:
+def _running(settings: Settings) -> Outcome | None:
     seen = _look_at_ours(settings, BOOTING_S)
     if seen is None or seen.condition != "running":
-        return False
-    console.announce(f"already running on {seen.url} (pid {seen.pid}, instance {seen.instance})")
-    return True
+        return None
+    said = f"{console.PREFIX}already running on {seen.url} (pid {seen.pid}, instance {seen.instance})"
+    return Outcome("already_running", Exit.OK, seen.port, said, seen.pid, seen.instance, seen.url)
 
 
-def stop(settings: Settings) -> Exit:
+def stop(settings: Settings) -> Outcome:
     """Stop the instance and wait until it is gone; none is as good."""
     if not settings.port:
         raise Fatal("port 0 names no instance; say which with --port", Exit.USAGE)
@@ -116,8 +130,7 @@ def stop(settings: Settings) -> Exit:
     if known is None:
         with contextlib.suppress(OSError):
             state_path.unlink()
-        console.show(f"not running on port {settings.port}")
-        return Exit.OK
+        return Outcome("not_running", Exit.OK, settings.port, f"not running on port {settings.port}")
     return _end(known)
 
 
@@ -139,7 +152,7 @@ def _health(url: str, patience_s: float) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _launch(settings: Settings, serve_options: Sequence[str]) -> tuple[Exit, list[str]]:
+def _launch(settings: Settings, serve_options: Sequence[str]) -> Outcome:
     """Start an instance and wait for its ready line; if it ends instead, return its status and its last words."""
     words = settings.log_dir / f"console-{settings.port}.log"
     with state.writable(settings.log_dir, "LUMEN_LOG_DIR"):
@@ -162,14 +175,22 @@ def _launch(settings: Settings, serve_options: Sequence[str]) -> tuple[Exit, lis
     finally:
         too_late.cancel()
     if ready:
-        console.show(ready.decode("ascii", "replace").rstrip())
-        return Exit.OK, []
+        return _started(ready.decode("ascii", "replace").rstrip(), settings.port)
     status = process.wait()
     lines = [line.strip().removeprefix(console.PREFIX) for line in words.read_text("utf-8", "replace").split("\n")]
-    return Exit(status) if status and status in set(Exit) else Exit.SOFTWARE, list(filter(None, lines))
+    exit_status = Exit(status) if status and status in set(Exit) else Exit.SOFTWARE
+    return Outcome("failed", exit_status, settings.port, problems=tuple(filter(None, lines)))
 
 
-def _end(known: state.State) -> Exit:
+def _started(ready_line: str, port: int) -> Outcome:
+    found = READY.search(ready_line)
+    if not found:
+        return Outcome("started", Exit.OK, port, ready_line)
+    url, pid, instance = found.groups()
+    return Outcome("started", Exit.OK, urlsplit(url).port or port, ready_line, int(pid), instance, url)
+
+
+def _end(known: state.State) -> Outcome:
     import psutil  # noqa: PLC0415
 
     try:
@@ -187,8 +208,10 @@ def _end(known: state.State) -> Exit:
             process.kill()
     if _outlived(alive, KILL_S):
         raise Fatal(f"the proxy on port {known.port} (pid {known.pid}) does not end", Exit.SOFTWARE)
-    console.show(f"{'killed' if alive else 'stopped'}: port {known.port} (pid {known.pid})")
-    return Exit.SOFTWARE if alive else Exit.OK
+    did: Literal["killed", "stopped"] = "killed" if alive else "stopped"
+    status = Exit.SOFTWARE if alive else Exit.OK
+    said = f"{did}: port {known.port} (pid {known.pid})"
+    return Outcome(did, status, known.port, said, known.pid, known.instance, known.url)
 
 
 def _outlived(processes: list[psutil.Process], within_s: float) -> list[psutil.Process]:

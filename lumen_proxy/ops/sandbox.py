@@ -44,6 +44,8 @@ class _Channel(BaseHTTPRequestHandler):
         pages = self.pages()
         if self.path in pages:
             self.answer(200, pages[self.path])
+        elif self.path == "/chat":
+            self.answer(405, {"detail": "Method Not Allowed"})
         else:
             self.answer(404, {"detail": "Not Found"})
 
@@ -125,6 +127,7 @@ def instead_of_the_cloud(settings: Settings) -> Iterator[Settings]:
     with _Server(("127.0.0.1", 0), _Gateway) as gateway, _Server(("127.0.0.1", 0), _CloudAI) as cloud_ai:
         for server in (gateway, cloud_ai):
             threading.Thread(target=server.serve_forever, args=(NOTICE_STOP_S,), daemon=True).start()
-        yield replace(settings, gateway_url=gateway.url, cloud_ai_url=f"{cloud_ai.url}/chat")
+        origins = {**settings.origins, "gateway_url": "sandbox", "cloud_ai_url": "sandbox"}
+        yield replace(settings, gateway_url=gateway.url, cloud_ai_url=f"{cloud_ai.url}/chat", origins=origins)
         for server in (gateway, cloud_ai):
             server.shutdown()

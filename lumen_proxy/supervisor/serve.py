@@ -105,6 +105,9 @@ class _Instance:
             port=self.bound.port,
             hosts=self.bound.hosts,
             version=lumen_proxy.__version__,
+            gateway_url=self.settings.gateway_url,
+            cloud_ai_url=self.settings.cloud_ai_url.partition("?")[0],  # what follows may be a secret
+            sandbox=self.settings.origins.get("gateway_url") == "sandbox",
         )
         status = Exit.SOFTWARE
         try:

@@ -1,0 +1,159 @@
+"""What is wrong, and what to do next: all channels at once, the addresses really called, one verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lumen_proxy import __version__
+from lumen_proxy.errors import Exit
+from lumen_proxy.ops import addresses, console, control, marks, probes
+from lumen_proxy.ops.cases import CASES, on_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from lumen_proxy.config import Settings
+    from lumen_proxy.ops.asking import Call
+    from lumen_proxy.ops.verdicts import Probe
+
+WITHIN_S = 15.0  # a cold start of a channel takes several seconds
+GREEN = "ALL GREEN"
+INDENT = " " * 9
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was seen, and what had to be done for it. `started` is the outcome of a start, if one was needed."""
+
+    settings: Settings
+    probes: tuple[Probe, ...]
+    notes: tuple[str, ...]
+    started: control.Outcome | None = None
+
+    @property
+    def red(self) -> tuple[Probe, ...]:
+        """The channels that are down."""
+        return tuple(probe for probe in self.probes if probe.state == "down")
+
+    @property
+    def verdict(self) -> str:
+        """`ALL GREEN`, or which channels are down."""
+        return f"DOWN: {', '.join(probe.name for probe in self.red)}" if self.red else GREEN
+
+    @property
+    def exit_status(self) -> Exit:
+        """0 or 69."""
+        return Exit.UNAVAILABLE if self.red else Exit.OK
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, as plain values."""
+        return {
+            "ts": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "version": __version__,
+            "verdict": self.verdict,
+            "ok": not self.red,
+            "channels": [probe.as_json() for probe in self.probes],
+            "notes": list(self.notes),
+            "alerts": alerts_to(self.settings),
+            "started": dataclasses.asdict(self.started) if self.started else None,
+        }
+
+
+def examine(
+    settings: Settings,
+    *,
+    within_s: float = WITHIN_S,
+    deep: bool = False,
+    serve_options: Sequence[str] | None = None,
+    venv: Path | None = None,
+) -> Diagnosis:
+    """Look at everything within one deadline. With `serve_options` a proxy that is not running is started first."""
+    started = None
+    if serve_options is not None and control.look(settings).condition == "stopped":
+        started = control.start(settings, serve_options)
+    asked, notes = addresses.in_use(settings)
+    found = probes.probe(asked, within_s=within_s, deep=deep, venv=venv or probes.own_environment())
+    if started and started.problems:
+        found = (_not_started(found[0], started), *found[1:])
+    return Diagnosis(settings, found, notes, started)
+
+
+def _not_started(proxy: Probe, started: control.Outcome) -> Probe:
+    """The start has said more than the probe can see."""
+    words = started.problems[-1]
+    case = {Exit.PORT_IN_USE: "port-conflict"}.get(started.exit_status, proxy.case)
+    if started.exit_status is Exit.UNAVAILABLE and "flask" in words:
+        case = "flask-missing"
+    advice = CASES[case].do if case and case != "proxy-connection" else "see the words above"
+    return replace(proxy, state="down", said=f"does not start: {words}", case=case, advice=advice)
+
+
+def alerts_to(settings: Settings) -> list[str]:
+    """Where alerts go, by kind: the addresses are secrets."""
+    return [kind for kind, url in (("Slack", settings.slack_webhook_url), ("webhook", settings.webhook_url)) if url]
+
+
+def show(diagnosis: Diagnosis) -> None:
+    """Print it for people."""
+    for line in lines(diagnosis):
+        console.show(line)
+
+
+def lines(diagnosis: Diagnosis) -> Iterator[str]:
+    """The whole report."""
+    yield f"Lumen diagnosis, lumen-proxy {__version__}"
+    if diagnosis.started and diagnosis.started.said:
+        yield f"the proxy was not running; {diagnosis.started.said.removeprefix(console.PREFIX)}"
+    for probe in diagnosis.probes:
+        yield ""
+        yield from _section(probe, diagnosis.settings)
+    yield ""
+    yield from (f"note: {note}" for note in diagnosis.notes)
+    yield "Summary"
+    for probe in diagnosis.probes:
+        yield f"  {_head(probe)}"
+    targets = " and ".join(alerts_to(diagnosis.settings)) or "not configured (SLACK_WEBHOOK_URL, LUMEN_WEBHOOK_URL)"
+    yield f"  {marks.symbol(marks.TICKS, 'unset')} {'':5} {'Alerts':14} {targets}"
+    yield "Verdict: " + marks.paint(diagnosis.verdict, "down" if diagnosis.red else "up")
+
+
+def _head(probe: Probe) -> str:
+    state = marks.paint(f"{marks.symbol(marks.TICKS, probe.state)} {marks.WORDS[probe.state]:5}", probe.state)
+    ms = "" if probe.ms is None else f"  {probe.ms:.0f} ms"
+    pace = marks.paint(f" ({probe.pace})", probe.pace) if probe.pace else ""
+    return f"{state} {probe.name:14} {marks.clip(probe.said, 200)}{ms}{pace}"
+
+
+def _section(probe: Probe, settings: Settings) -> Iterator[str]:
+    yield _head(probe)
+    for call in probe.calls:
+        yield f"{INDENT}{_called(call)}"
+    facts = [f"{name} {value}" for name, value in probe.facts.items() if value not in (None, [])]
+    if facts:
+        yield f"{INDENT}{marks.clip(', '.join(facts), 400)}"
+    case = CASES.get(probe.case or "")
+    if case:
+        yield f"{INDENT}case: {case.title} [{case.id}]"
+    if probe.state == "down":
+        yield f"{INDENT}next: {on_port(probe.advice or '', settings)}"
+    if case:
+        yield f"{INDENT}then: {on_port(case.see, settings)}"
+
+
+def _called(call: Call) -> str:
+    answer = f"{call.status}" if call.status is not None else f"no answer ({call.trouble})"
+    return f"{call.method} {call.url} -> {answer}" + ("" if call.ms is None else f", {call.ms:.0f} ms")
+
+
+def report(diagnosis: Diagnosis, *, as_json: bool) -> Exit:
+    """Print it and return its exit status."""
+    if as_json:
+        console.show(json.dumps(diagnosis.as_json()))
+    else:
+        show(diagnosis)
+    return diagnosis.exit_status

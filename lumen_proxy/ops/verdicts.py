@@ -1,0 +1,193 @@
+"""From answers to a verdict on a channel. Pure: no network here, so that every trouble can be shown to it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from lumen_proxy.errors import ApiError
+from lumen_proxy.ops.cases import CASES, on_port
+from lumen_proxy.wire import lumen
+
+if TYPE_CHECKING:
+    from lumen_proxy.config import Settings
+    from lumen_proxy.ops.asking import Call
+    from lumen_proxy.ops.control import Seen
+
+Facts = dict[str, Any]
+
+NAMES = {
+    "proxy": "Local proxy",
+    "cloud_ai": "Cloud AI",
+    "gateway": "Lumen Gateway",
+    "environment": "Environment",
+}
+VARIABLES = {"cloud_ai": "CLOUD_AI_URL", "gateway": "LUMEN_GATEWAY_URL"}
+SLOW_MS = {"proxy": (200.0, 1_000.0), "cloud_ai": (2_000.0, 10_000.0), "gateway": (2_000.0, 10_000.0)}
+"""Warn, alert. The proxy's /health is held to 1 s by its tests; a warm channel takes less than 2 s, users wait 10 s."""
+
+TROUBLES = {
+    "refused": "connection refused: nobody listens there",
+    "timeout": "no answer in time",
+    "unknown_host": "the host name is unknown",
+    "tls": "the TLS certificate is not trusted",
+    "lost": "the connection was lost",
+}
+LATER = "wait, and look again"
+OK, REDIRECT, BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_MANY, SERVER_ERROR = (
+    200, 300, 400, 401, 403, 404, 429, 500,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A verdict on one channel. `unset` = not configured: neither good nor bad. The first call is the one that counts.
+
+    `case` is the id of one of the seven troubles, if it is one; `advice` is what to do next.
+    """
+
+    channel: str
+    state: Literal["up", "down", "unset"]
+    said: str
+    calls: tuple[Call, ...] = ()
+    case: str | None = None
+    advice: str | None = None
+    facts: Facts = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return NAMES[self.channel]
+
+    @property
+    def ms(self) -> float | None:
+        """How long the first answer took."""
+        return self.calls[0].ms if self.calls and self.calls[0].status is not None else None
+
+    @property
+    def pace(self) -> Literal["", "slow", "very slow"]:
+        """Against the two thresholds."""
+        warn, alert = SLOW_MS.get(self.channel, (float("inf"),) * 2)
+        ms = self.ms or 0.0
+        return "very slow" if ms >= alert else "slow" if ms >= warn else ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, as plain values."""
+        plain = {key: value for key, value in asdict(self).items() if key != "calls"}
+        ms = None if self.ms is None else round(self.ms, 1)
+        return {**plain, "name": self.name, "ms": ms, "pace": self.pace, "calls": [c.facts() for c in self.calls]}
+
+
+def down(channel: str, said: str, calls: tuple[Call, ...], *, case: str = "", advice: str = "") -> Probe:
+    """A red line, with the advice of its case unless it has its own."""
+    return Probe(channel, "down", said, calls, case or None, advice or CASES[case].do)
+
+
+def on_cloud(channel: str, chat: Call, health: Call | None, deep: Call | None = None) -> Probe:
+    """Cloud AI or the gateway: `chat` was a GET, which costs nothing; 405 there means that the address is right."""
+    calls = tuple(call for call in (chat, health, deep) if call)
+    variable = VARIABLES[channel]
+    if deep and deep.status == OK:  # whatever a GET says there
+        return _on_deep(channel, calls, deep)
+    if chat.trouble == "timeout" and channel == "gateway":
+        return down(channel, TROUBLES["timeout"], calls, case="gateway-timeout")
+    if chat.status is None:
+        look = f"check {variable}, which is now {chat.url}, and this machine's network"
+        return down(channel, TROUBLES[chat.trouble or "lost"], calls, advice=look)
+    if chat.status == NOT_FOUND:
+        said = "404: wrong path" + (", for the server itself is well" if health and health.status == OK else "")
+        if channel == "cloud_ai":
+            return down(channel, said, calls, case="cloud-ai-404")
+        return down(channel, said, calls, advice=f"set {variable} to the gateway's own address, with or without /chat")
+    if REDIRECT <= chat.status < BAD_REQUEST:
+        return down(channel, f"{chat.status}: sends us elsewhere", calls, advice=f"set {variable} to the final address")
+    if chat.status >= SERVER_ERROR:
+        return down(channel, f"{chat.status}: the service is in trouble", calls, advice=LATER)
+    if health and (health.status is None or health.status >= SERVER_ERROR):
+        why = health.status or TROUBLES[health.trouble or "lost"]
+        return down(channel, f"reachable, but its /health: {why}", calls, advice=LATER)
+    return _on_deep(channel, calls, deep) if deep else Probe(channel, "up", _reachable(chat), calls)
+
+
+def _reachable(chat: Call) -> str:
+    notes = {TOO_MANY: ", but limits our calls now", UNAUTHORIZED: ", wants a key", FORBIDDEN: ", wants a key"}
+    return "reachable" + notes.get(chat.status or 0, "")
+
+
+def _on_deep(channel: str, calls: tuple[Call, ...], deep: Call) -> Probe:
+    """A chat call was really made."""
+    if deep.status is None:
+        case = "gateway-timeout" if (channel, deep.trouble) == ("gateway", "timeout") else ""
+        return down(
+            channel, f"chat: {TROUBLES[deep.trouble or 'lost']}", calls, case=case, advice="" if case else "wait"
+        )
+    if deep.status in {UNAUTHORIZED, FORBIDDEN}:
+        return down(channel, f"chat: {deep.status}, the key is refused", calls, advice="set CLOUD_AI_API_KEY")
+    if deep.status != OK:
+        return down(channel, f"chat: {deep.status}", calls, advice=LATER)
+    try:
+        read = lumen.gateway_answer if channel == "gateway" else lumen.cloud_answer
+        answer = read(deep.body)
+    except ApiError as error:
+        return down(channel, f"chat: {error.code}", calls, advice=LATER)
+    return Probe(channel, "up", "answers", calls, facts=_told((answer.persona or {}).get("name"), answer.sources))
+
+
+def on_proxy(seen: Seen, settings: Settings, calls: tuple[Call, ...], *, deep: Call | None = None) -> Probe:
+    """The local proxy: who is on the port, and what it answers to /health, /ready and /metrics."""
+    answers = {call.url.rpartition("/")[2]: call for call in calls}
+    every = (*calls, deep) if deep else calls
+    verdict = _on_serving(every, answers, deep)
+    if any(_speaks_of_timestamp(call) for call in every):
+        verdict = down("proxy", "500, about a timestamp", every, case="proxy-timestamp")
+    elif seen.condition == "stranger":
+        verdict = down("proxy", f"port {seen.port} belongs to {seen.owner}", every, case="port-conflict")
+    elif seen.condition == "stopped":
+        advice = on_port(CASES["proxy-connection"].do, settings)
+        verdict = down("proxy", "not running: connection refused", every, case="proxy-connection", advice=advice)
+    elif seen.condition == "silent" or answers["health"].status != OK:
+        advice = on_port("lumen-proxy restart", settings)
+        said = f"running (pid {seen.pid}), but does not answer"
+        verdict = down("proxy", said, every, case="proxy-connection", advice=advice)
+    return replace(verdict, facts=_facts(seen, answers.get("metrics")) | verdict.facts)
+
+
+def _facts(seen: Seen, metrics: Call | None) -> Facts:
+    names = ("pid", "worker_pid", "instance", "restarts", "generation", "uptime_s", "owner")
+    facts = {name: getattr(seen, name) for name in names} | {"breaker": _breaker(metrics)}
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _on_serving(every: tuple[Call, ...], answers: dict[str, Call], deep: Call | None) -> Probe:
+    ready = answers.get("ready")
+    if ready and ready.status != OK:
+        code = (ready.json().get("error") or {}).get("code") or ready.status
+        advice = "the breaker closes by itself when the gateway is well again" if code == "circuit_open" else LATER
+        return down("proxy", f"running, but not ready: {code}", every, advice=advice)
+    if deep is None:
+        return Probe("proxy", "up", "running", every)
+    body = deep.json()
+    if deep.status != OK:
+        code = (body.get("error") or {}).get("code") or TROUBLES.get(deep.trouble or "", deep.status)
+        return down("proxy", f"running, but chat gives: {code}", every, advice="mend the channel that is red")
+    told = body.get("lumen_metadata") or {}
+    persona = (told.get("persona") or {}).get("name")
+    return Probe("proxy", "up", "answers", every, facts=_told(persona, told.get("sources")))
+
+
+def _told(persona: object, sources: object) -> Facts:
+    """What an answer says about itself, as far as it does."""
+    return {name: value for name, value in (("persona", persona), ("sources", sources)) if value}
+
+
+def _speaks_of_timestamp(call: Call) -> bool:
+    return call.status == SERVER_ERROR and b"timestamp" in call.body.lower()
+
+
+def _breaker(metrics: Call | None) -> str | None:
+    """From the page for Prometheus; None if it cannot be read."""
+    if metrics is None or metrics.status != OK:
+        return None
+    lines = dict(line.rpartition(b" ")[::2] for line in metrics.body.split(b"\n"))
+    states = {b"lumen_breaker_open": "open", b"lumen_breaker_half_open": "half open"}
+    return next((word for name, word in states.items() if lines.get(name, b"0") != b"0.0"), "closed")
