@@ -9,6 +9,9 @@ LINTERS := .venv/.ready-lint
 CLIENTS := .venv-clients/.ready
 NODE_CLIENTS := tests/contract/clients/node/node_modules/.ready
 
+# Kept bytecode halves the start of everything that is launched here.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help recovery test smoke contract lint demo clients stability clean
 .DEFAULT_GOAL := help
 
