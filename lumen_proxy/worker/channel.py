@@ -37,6 +37,8 @@ CODES = {
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
     """One request as it arrives, stricter than waitress about its length and with a deadline."""
 
+    path = ""  # waitress reads it even of a request that it could not parse
+
     def __init__(self, adj: Adjustments) -> None:
         super().__init__(adj)
         self.deadline = monotonic() + adj.header_timeout_s

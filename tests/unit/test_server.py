@@ -240,6 +240,16 @@ def test_what_follows_a_refused_request_is_not_a_request(served: Served) -> None
         assert all_of(sock).count(b"HTTP/1.") <= 1
 
 
+def test_a_client_that_leaves_before_its_refusal(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody to tell is no error of ours."""
+    for _ in range(20):
+        with connect(served) as sock:
+            sock.sendall(MALFORMED["plus"])
+            sock.shutdown(socket.SHUT_WR)
+    assert capture.call(served.url, "GET", "/").status == 200
+    assert caplog.record_tuples == []
+
+
 def test_a_gone_client_is_seen(served: Served) -> None:
     """The application learns that its client has left while it works."""
     with connect(served) as sock:
