@@ -133,3 +133,24 @@ def test_an_unclear_smoke_mode_is_refused(inner: Inner) -> None:
 def test_a_selection_has_a_name(expression: str, name: str) -> None:
     """The words of the suite stand for the expressions of pytest."""
     assert name_of(expression) == name
+
+
+BROKEN = {**MODULES, "unit/test_broken.py": 'raise RuntimeError("imported")'}
+
+
+@pytest.mark.parametrize(
+    ("expression", "looks_there"), [("recovery", False), ("smoke or contract", False), ("unit", True)]
+)
+def test_a_selection_imports_its_own_folders(inner: Inner, expression: str, *, looks_there: bool) -> None:
+    """A selection that lives in some folders leaves the others alone."""
+    inner.write(BROKEN)
+    assert ("RuntimeError: imported" in inner.run("-m", expression).output) is looks_there
+
+
+def test_smoke_elsewhere_is_refused(inner: Inner) -> None:
+    """A smoke test that -m smoke would never see cannot be collected."""
+    quick = 'import pytest\n@pytest.mark.smoke\ndef test_quick():\n    "It is quick."\n'
+    inner.write({"unit/test_quick.py": quick})
+    ended = inner.run()
+    assert ended.status != pytest.ExitCode.OK
+    assert "-m smoke looks into contract and recovery only" in ended.output
