@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from lumen_proxy.ops import control
 
+PERIOD_S = 5.0  # as in the original system
 SHORTEST_S, LONGEST_S = 0.1, 86_400.0  # of a deadline or a period
 NEEDED_TO_SERVE = ("flask", "waitress", "psutil")
 
@@ -124,6 +125,18 @@ def _diagnose_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--within", type=_seconds, metavar="SECONDS", help="one deadline for everything that is asked")
     parser.add_argument("--venv", type=Path, metavar="DIR", help="an environment to check; default: the running one")
     _start_options(parser)
+
+
+def _dashboard_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--watch", nargs="?", const=PERIOD_S, type=_seconds, metavar="SECONDS", help="look again and again; default: 5"
+    )
+    _start_options(parser)
+
+
+def _watch_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("seconds", nargs="?", default=PERIOD_S, type=_seconds, metavar="SECONDS", help="default: 5")
+    _report_options(parser)
 
 
 def _logs_options(parser: argparse.ArgumentParser) -> None:
@@ -235,6 +248,25 @@ def _diagnose(args: argparse.Namespace) -> int:
     return diagnose.report(diagnosis, as_json=args.json)
 
 
+def _dashboard(args: argparse.Namespace) -> int:
+    """Show all channels on one screen, with --watch again and again."""
+    from lumen_proxy.ops import dashboard  # noqa: PLC0415
+
+    settings = _load(args)
+    if args.watch is None:
+        return dashboard.once(settings, as_json=args.json)
+    dashboard.watch(settings, args.watch, _sandbox(args), as_json=args.json)
+    return Exit.OK
+
+
+def _watch(args: argparse.Namespace) -> int:
+    """Look at all channels again and again; send an alert when one goes down or is back."""
+    from lumen_proxy.ops import watching  # noqa: PLC0415
+
+    watching.run(_load(args), args.seconds, as_json=args.json)
+    return Exit.OK
+
+
 def _logs(args: argparse.Namespace) -> int:
     """Print the newest lines of journal and logs, across rotations, in order of time."""
     from lumen_proxy.ops import logs  # noqa: PLC0415
@@ -289,6 +321,8 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[[argpars
     "restart": (_restart, _start_options),
     "status": (_status, _report_options),
     "diagnose": (_diagnose, _diagnose_options),
+    "dashboard": (_dashboard, _dashboard_options),
+    "watch": (_watch, _watch_options),
     "logs": (_logs, _logs_options),
     "check": (_check, _check_options),
     "config": (_config, _report_options),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lumen_proxy.rotation import RotatedFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 Event = Literal[
@@ -38,6 +39,8 @@ class Journal:
     ) -> None:
         self.path = path
         self.instance = instance
+        self.hear: Callable[[Mapping[str, Any]], object] = lambda _: None
+        """Called with each event after it was written."""
         self._file = RotatedFile(path, max_bytes=max_bytes, keep=keep, days=days)
 
     @property
@@ -50,3 +53,4 @@ class Journal:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         record = {"ts": now, "mono": time.monotonic(), "event": event, "instance": self.instance, **fields}
         self._file.append(json.dumps(record, ensure_ascii=True).encode("ascii") + b"\n")
+        self.hear(record)

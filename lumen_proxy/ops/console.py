@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PREFIX = "lumen-proxy: "
 STANDARD_DESCRIPTORS = 3  # input, output, error
+_unheard: list[TextIO | None] = []
 
 
 def prepare() -> None:
@@ -49,10 +50,16 @@ def _flush(stream: TextIO | None) -> None:
     except ValueError:  # closed
         return
     except OSError:  # full, or its reader has gone: point it to where everything can be delivered
+        _unheard.append(stream)
         with contextlib.suppress(OSError, ValueError):
             void = os.open(os.devnull, os.O_WRONLY)
             os.dup2(void, stream.fileno() if stream else void)
             os.close(void)
+
+
+def is_unheard() -> bool:
+    """True once standard output could not be delivered: who prints for ever should stop."""
+    return sys.stdout is None or sys.stdout in _unheard
 
 
 def show(text: str) -> None:

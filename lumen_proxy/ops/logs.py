@@ -112,7 +112,7 @@ def show(log_dir: Path, *, last: int, follow: bool, as_json: bool, stop: threadi
     ended = stop or threading.Event()
     try:
         put(follower.news(last))
-        while follow and not ended.wait(LOOK_EVERY_S):
+        while follow and not console.is_unheard() and not ended.wait(LOOK_EVERY_S):
             put(follower.news())
     except KeyboardInterrupt:
         return

@@ -83,6 +83,14 @@ def detached_options(system: str = SYSTEM) -> dict[str, Any]:
     return {"start_new_session": True}
 
 
+def outliving_options(system: str = SYSTEM) -> dict[str, Any]:
+    """Keyword arguments for Popen: a process that outlives us although our children die with us."""
+    options = detached_options(system)
+    if is_windows(system):
+        options["creationflags"] |= 0x01000000  # winbase.h: CREATE_BREAKAWAY_FROM_JOB, which our job allows
+    return options
+
+
 def stop_signals() -> tuple[signal.Signals, ...]:
     """Signals that ask us to stop, as far as this system has them. A hang-up that nohup ignores stays ignored."""
     names = ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP")
@@ -171,8 +179,9 @@ def tie_children_to_this_process(system: str = SYSTEM, kernel32: Any = None) -> 
 
     pointer_bytes = ctypes.sizeof(ctypes.c_void_p)
     information = bytearray(144 if pointer_bytes == 8 else 112)  # noqa: PLR2004 - the size of the structure
-    kill_on_job_close, limit_flags_offset, extended_limit_class = 0x2000, 16, 9  # winnt.h
-    information[limit_flags_offset : limit_flags_offset + 4] = kill_on_job_close.to_bytes(4, "little")
+    kill_on_job_close, breakaway_ok, limit_flags_offset, extended_limit_class = 0x2000, 0x0800, 16, 9  # winnt.h
+    limit_flags = kill_on_job_close | breakaway_ok  # children die with us, except those that ask to outlive us
+    information[limit_flags_offset : limit_flags_offset + 4] = limit_flags.to_bytes(4, "little")
     dll = kernel32 or _kernel32()
     job = ctypes.c_void_p(dll.CreateJobObjectW(None, None))  # never closed: it lives as long as we do
     buffer = (ctypes.c_char * len(information)).from_buffer(information)

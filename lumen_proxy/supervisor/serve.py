@@ -13,6 +13,7 @@ import lumen_proxy
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.journal import Journal
 from lumen_proxy.supervisor import listener, platform, signals, state
+from lumen_proxy.supervisor.alarm import Alarm
 from lumen_proxy.supervisor.loop import Event, Loop, Surroundings
 from lumen_proxy.supervisor.spawn import WORKER, Child
 
@@ -44,6 +45,7 @@ def serve(
         bound = _claim(settings, stack)
         if bound.note:
             tell(bound.note)
+        journal.hear = Alarm(replace(settings, port=bound.port)).hear
         platform.tie_children_to_this_process()
         platform.on_stop_request(journal.instance, events.put)
         instance = _Instance(replace(settings, port=bound.port), bound, journal, announce)

@@ -201,7 +201,7 @@ def test_on_windows_children_die_with_us() -> None:
     ]
     job, kind, information, size = dll.calls[1][1]
     assert (job.value, kind, size) == (7, 9, 144)
-    assert information.raw[16:20] == (0x2000).to_bytes(4, "little")
+    assert information.raw[16:20] == (0x2800).to_bytes(4, "little")
     assert [handle.value for handle in dll.calls[3][1]] == [7, 9]
 
 

@@ -1,0 +1,188 @@
+"""Tell people when a channel goes down and when it is back: what to tell, and how to deliver it.
+
+Slack takes `{"text"}` and answers 200 `ok`; 400, 403, 404 and 410 are final; 429 says how long to wait, and about one
+message a second is allowed. The webhooks' addresses are secrets: they appear in no message, log or error.
+
+Run as a module with an event's JSON as its argument, this delivers one event: the supervisor's way.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import queue
+import sys
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from lumen_proxy import config
+from lumen_proxy.errors import Exit
+from lumen_proxy.ops.asking import session_for
+from lumen_proxy.worker.log import Log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from lumen_proxy.config import Settings
+    from lumen_proxy.ops.verdicts import Probe
+
+CONFIRM_LOOKS = 2  # a channel that misses one look is not down yet
+COOL_DOWN_S = 300.0  # between two "down" of one channel: a channel that flaps is told every five minutes
+ATTEMPTS = 4
+POST_S = 10.0
+BACK_OFF_S = 1.0  # doubled at each attempt
+LONGEST_WAIT_S = 60.0  # a longer Retry-After is cut: the news would be old
+SPACING_S = 1.0  # Slack: about one message a second
+CLOSE_S = 5.0  # the end of a watch waits this long for what is under way
+TOO_MANY, SERVER_ERROR, REDIRECT, OK = 429, 500, 300, 200
+
+Event = dict[str, Any]
+"""`event` (down, back, gave_up, crash_loop), `ts`, `host`, `port`, `channel`, `name`, `said`."""
+
+
+class Tracker:
+    """Which changes are worth a message. Pure: time comes in (seconds of one clock)."""
+
+    def __init__(self, *, confirm: int = CONFIRM_LOOKS, cool_down_s: float = COOL_DOWN_S) -> None:
+        self._confirm = confirm
+        self._cool_down_s = cool_down_s
+        self._red: dict[str, int] = {}  # looks in a row
+        self._told: dict[str, bool] = {}
+        self._last: dict[str, float] = {}
+
+    def observe(self, probes: Iterable[Probe], now: float) -> list[tuple[str, Probe]]:
+        """`("down" | "back", probe)` for each channel that has something new to tell."""
+        return [(change, probe) for probe in probes if (change := self._change(probe, now))]
+
+    def _change(self, probe: Probe, now: float) -> str | None:
+        channel = probe.channel
+        if probe.state != "down":
+            self._red[channel] = 0
+            return "back" if self._told.pop(channel, False) else None
+        self._red[channel] = self._red.get(channel, 0) + 1
+        cool = channel not in self._last or now - self._last[channel] >= self._cool_down_s
+        if self._red[channel] < self._confirm or self._told.get(channel) or not cool:
+            return None
+        self._told[channel], self._last[channel] = True, now
+        return "down"
+
+
+def event_of(change: str, probe: Probe, settings: Settings) -> Event:
+    """What is sent about a channel."""
+    return event(change, settings, channel=probe.channel, name=probe.name, said=probe.said)
+
+
+def event(kind: str, settings: Settings, **facts: object) -> Event:
+    """What is sent: where, when, what."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"event": kind, "ts": now, "host": platform.node(), "port": settings.port, **facts}
+
+
+def text_of(it: Event) -> str:
+    """The event as Slack shows it; `&`, `<` and `>` are escaped as Slack demands."""
+    signs = {"back": ":large_green_circle: BACK", "down": ":red_circle: DOWN"}
+    sign = signs.get(it["event"], f":rotating_light: {str(it['event']).upper().replace('_', ' ')}")
+    said = str(it.get("said", "")).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f"{sign} {it.get('name', 'Local proxy')} ({it.get('host')}, port {it.get('port')}): {said}"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How one message fared. `why` never quotes the address."""
+
+    to: str
+    ok: bool
+    attempts: int
+    why: str
+
+
+def deliver(it: Event, settings: Settings, wait: Callable[[float], object] | None = None) -> list[Delivery]:
+    """Send an event to every webhook that is set. `wait` pauses between attempts; true ends them."""
+    pause = wait or threading.Event().wait
+    slack = {"text": text_of(it)}
+    targets = (("Slack", settings.slack_webhook_url, slack), ("webhook", settings.webhook_url, it))
+    return [_deliver(name, url, body, pause) for name, url, body in targets if url]
+
+
+def _deliver(name: str, url: str, body: object, pause: Callable[[float], object]) -> Delivery:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with (
+                session_for(url) as session,
+                session.post(url, json=body, timeout=POST_S, allow_redirects=False) as response,
+            ):
+                status, retry_after = response.status_code, response.headers.get("Retry-After", "")
+        except (requests.RequestException, ValueError, OSError) as error:  # it may have arrived: never twice
+            return Delivery(name, ok=False, attempts=attempt, why=type(error).__name__)
+        if OK <= status < REDIRECT:
+            return Delivery(name, ok=True, attempts=attempt, why=str(status))
+        if status != TOO_MANY and status < SERVER_ERROR:
+            return Delivery(name, ok=False, attempts=attempt, why=str(status))
+        wait_s = float(retry_after) if retry_after.isdecimal() else BACK_OFF_S * 2.0 ** (attempt - 1)
+        if attempt < ATTEMPTS and pause(min(wait_s, LONGEST_WAIT_S)):
+            break
+    return Delivery(name, ok=False, attempts=attempt, why=str(status))
+
+
+class Messenger:
+    """Delivers events one after another in a thread of its own, and logs how they fared."""
+
+    def __init__(self, settings: Settings, role: str, told: Callable[[Delivery], None] = lambda _: None) -> None:
+        self._settings = settings
+        self._log = log_of(settings, role)
+        self._told = told
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def tell(self, it: Event) -> None:
+        """Deliver soon; never waits."""
+        self._events.put(it)
+
+    def close(self) -> None:
+        """Finish what is under way, but not for long."""
+        self._events.put(None)
+        self._thread.join(CLOSE_S)
+        self._ended.set()
+
+    def _run(self) -> None:
+        while (it := self._events.get()) is not None:
+            for delivery in deliver(it, self._settings, self._ended.wait):
+                note(self._log, it, delivery)
+                self._told(delivery)
+            if not self._events.empty():
+                self._ended.wait(SPACING_S)
+
+
+def log_of(settings: Settings, role: str) -> Log:
+    """The log of one process that sends alerts."""
+    path = settings.log_dir / f"alerts-{role}-{settings.port}.jsonl"
+    limits = {"max_bytes": settings.log_max_bytes, "keep": settings.log_keep, "days": settings.log_days}
+    return Log(path, level=settings.log_level, **limits)
+
+
+def note(log: Log, it: Event, delivery: Delivery) -> None:
+    """One line about a delivery."""
+    level = "info" if delivery.ok else "error"
+    about = {"about": it["event"], "channel": it.get("channel"), "to": delivery.to}
+    log.write(level, "alert", **about, attempts=delivery.attempts, ok=delivery.ok, why=delivery.why)
+
+
+def main(argv: list[str]) -> int:
+    """Deliver one event, given as JSON; settings come from the environment."""
+    settings = config.load()
+    facts: dict[str, object] = json.loads(argv[0])
+    it = event(str(facts.pop("event")), settings, **facts)
+    log, deliveries = log_of(settings, "supervisor"), deliver(it, settings)
+    for delivery in deliveries:
+        note(log, it, delivery)
+    return Exit.OK if all(delivery.ok for delivery in deliveries) else Exit.UNAVAILABLE
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

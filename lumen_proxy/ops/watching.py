@@ -1,0 +1,106 @@
+"""Look again and again: what was seen lately, and who is told of a change. Used by `watch` and by the dashboard."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from lumen_proxy.ops import addresses, console, diagnose, marks, probes
+from lumen_proxy.ops.alerts import Delivery, Messenger, Tracker, event_of
+from lumen_proxy.ops.diagnose import Diagnosis
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lumen_proxy.config import Settings
+    from lumen_proxy.ops.verdicts import Probe
+
+PERIOD_S = 5.0  # system.md
+KEPT_LOOKS = 60  # five minutes of them
+
+
+@dataclass
+class Watch:
+    """All looks of one watch. `past` maps a channel to its last times in ms, None for no answer."""
+
+    settings: Settings
+    role: str
+    period_s: float = PERIOD_S
+    past: dict[str, deque[float | None]] = field(default_factory=dict)
+    tracker: Tracker = field(default_factory=Tracker)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.messenger = Messenger(self.settings, self.role, _told)
+
+    def looks(self) -> Iterator[tuple[Diagnosis, list[tuple[str, Probe]]]]:
+        """One look a period, with its changes, until `ended` is set. Alerts are on their way when it is returned."""
+        while not self.ended.is_set():
+            began = time.monotonic()
+            yield self.look()
+            self.ended.wait(max(self.period_s - (time.monotonic() - began), 0))
+
+    def look(self) -> tuple[Diagnosis, list[tuple[str, Probe]]]:
+        """Look once, with one free question for each cloud channel."""
+        asked, notes = addresses.in_use(self.settings)
+        found = probes.probe(asked, within_s=diagnose.WITHIN_S, thorough=False)
+        for probe in found:
+            self.past.setdefault(probe.channel, deque(maxlen=KEPT_LOOKS)).append(
+                probe.ms if probe.state == "up" else None
+            )
+        changes = self.tracker.observe(found, time.monotonic())
+        for change, probe in changes:
+            self.messenger.tell(event_of(change, probe, self.settings))
+        return Diagnosis(self.settings, found, notes), changes
+
+
+def _told(delivery: Delivery) -> None:
+    if not delivery.ok:
+        console.tell(f"alert not delivered to {delivery.to}: {delivery.why}, after {delivery.attempts} attempts")
+
+
+def announcement(settings: Settings, period_s: float) -> str:
+    """The fixed line that a background task waits for."""
+    alerts = " and ".join(diagnose.alerts_to(settings)) or "nobody"
+    return f"watching 3 channels every {period_s:g} s; alerts go to {alerts}"
+
+
+def run(settings: Settings, period_s: float, *, as_json: bool) -> None:
+    """Watch until Ctrl-C; print changes, and the state at the beginning."""
+    watch = Watch(settings, "watch", period_s)
+    if not as_json:
+        console.announce(announcement(settings, period_s))
+    try:
+        for number, (diagnosis, changes) in enumerate(watch.looks()):
+            if as_json:
+                told = [{"change": change, "channel": probe.channel} for change, probe in changes]
+                console.show(json.dumps({**diagnosis.as_json(), "changes": told}))
+            elif number == 0:
+                console.show(summary(diagnosis))
+            for change, probe in () if as_json else changes:
+                state = marks.symbol(marks.TICKS, probe.state)
+                console.show(f"{_clock()} {state} {change.upper()} {probe.name}: {probe.said}")
+            if console.is_unheard():
+                break
+    except KeyboardInterrupt:
+        pass
+    finally:
+        watch.messenger.close()
+
+
+def summary(diagnosis: Diagnosis) -> str:
+    """One look in one line."""
+    parts = [f"{_clock()} {diagnosis.verdict}"]
+    for probe in diagnosis.probes:
+        ms = "" if probe.ms is None else f" {probe.ms:.0f} ms"
+        parts.append(f"{marks.symbol(marks.TICKS, probe.state)} {marks.WORDS[probe.state]} {probe.name}{ms}")
+    return " | ".join(parts)
+
+
+def _clock() -> str:
+    return datetime.now().astimezone().strftime("%H:%M:%S")
