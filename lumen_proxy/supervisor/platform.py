@@ -11,6 +11,7 @@ import contextlib
 import errno
 import importlib
 import os
+import select
 import signal
 import socket
 import sys
@@ -188,6 +189,57 @@ def tie_children_to_this_process(system: str = SYSTEM, kernel32: Any = None) -> 
     dll.SetInformationJobObject(job, extended_limit_class, buffer, len(information))
     process: int = dll.GetCurrentProcess()
     dll.AssignProcessToJobObject(job, ctypes.c_void_p(process))
+
+
+# ---------------------------------------------------------------- terminals
+
+
+def single_keys(descriptor: int, undo: Callable[..., object], system: str = SYSTEM) -> None:
+    """Deliver keys one by one, unechoed; `undo` is told how to put the terminal back. Raises OSError."""
+    if is_windows(system):
+        _speak_escape_sequences()
+        return
+    termios, tty = (vars(importlib.import_module(name)) for name in ("termios", "tty"))
+    before = termios["tcgetattr"](descriptor)
+    undo(termios["tcsetattr"], descriptor, termios["TCSADRAIN"], before)
+    tty["setcbreak"](descriptor)
+    now = termios["tcgetattr"](descriptor)
+    now[6][termios["VSUSP"]] = b"\0"  # Ctrl-Z would leave our screen behind
+    termios["tcsetattr"](descriptor, termios["TCSADRAIN"], now)
+
+
+def next_key(descriptor: int, within_s: float, system: str = SYSTEM) -> str | None:
+    """The next key, or None if none was pressed in time. Raises KeyboardInterrupt when the terminal has gone."""
+    if is_windows(system):
+        return _next_key_of_windows(within_s)
+    if not select.select([descriptor], [], [], within_s)[0]:
+        return None
+    at_most_bytes = 32  # an arrow key is several, and means nothing to us
+    pressed = os.read(descriptor, at_most_bytes)
+    if not pressed:
+        raise KeyboardInterrupt
+    return pressed.decode("utf-8", "replace")[0]
+
+
+def _next_key_of_windows(within_s: float) -> str | None:
+    msvcrt, look_s, pause = vars(importlib.import_module("msvcrt")), 0.05, threading.Event()  # it can only be polled
+    for _ in range(max(int(within_s / look_s), 1)):
+        if msvcrt["kbhit"]():
+            return str(msvcrt["getwch"]())
+        pause.wait(look_s)
+    return None
+
+
+def _speak_escape_sequences() -> None:
+    """Source: Microsoft's documentation of SetConsoleMode."""
+    import ctypes  # noqa: PLC0415 - only Windows pays for it
+
+    dll = vars(ctypes)["WinDLL"]("kernel32")
+    dll.GetStdHandle.restype = ctypes.c_void_p
+    std_output_handle, enable_virtual_terminal_processing = -11, 0x0004
+    handle, mode = ctypes.c_void_p(dll.GetStdHandle(std_output_handle)), ctypes.c_uint32()
+    if dll.GetConsoleMode(handle, ctypes.byref(mode)):
+        dll.SetConsoleMode(handle, mode.value | enable_virtual_terminal_processing)
 
 
 # ---------------------------------------------------------------- files
