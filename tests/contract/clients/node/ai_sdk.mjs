@@ -1,0 +1,41 @@
+// The AI SDK with its provider for OpenAI-compatible servers.
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { generateText, streamText } from "ai";
+
+import { perform, score } from "./telling.mjs";
+
+globalThis.AI_SDK_LOG_WARNINGS = false;
+
+// Everything at its defaults; usage in streams has to be asked for. It retries whatever the server says about it, so
+// `more.retries` is how a program turns that off.
+function connect(baseURL, apiKey, more = {}) {
+  const ours = (includeUsage) => createOpenAICompatible({ name: "lumen", baseURL, apiKey, includeUsage })(score.model);
+
+  async function* plain(text) {
+    const answer = await generateText({ model: ours(false), prompt: text, ...more });
+    yield answer.text;
+    yield { finish: answer.finishReason, usage: counted(answer.usage) };
+  }
+
+  async function* stream(text, includeUsage = false) {
+    const errors = [];
+    const answer = streamText({ model: ours(includeUsage), prompt: text, onError: ({ error }) => void errors.push(error), ...more });
+    for await (const part of answer.fullStream) {
+      if (part.type === "text-delta") yield part.text;
+      if (part.type === "finish") yield { finish: part.finishReason, usage: counted(part.totalUsage) };
+      if (part.type === "error") errors.push(part.error);
+    }
+    if (errors.length) throw errors[0];
+  }
+
+  return { plain, stream, usage: (text) => stream(text, true) };
+}
+
+// The words of the AI SDK for the three counts, put back.
+function counted({ inputTokens, outputTokens, totalTokens }) {
+  return { prompt_tokens: inputTokens, completion_tokens: outputTokens, total_tokens: totalTokens };
+}
+
+const once = connect(score.url, score.key, { maxRetries: 0 });
+
+await perform(connect, { "lost-once": () => once.plain("@lost-once"), "lost-once-stream": () => once.stream("@lost-once-stream") });

@@ -1,0 +1,36 @@
+"""LiteLLM as a client of an OpenAI-compatible server."""
+
+import litellm
+from telling import KEY, MODEL, URL, Seen, Talk, perform, question
+
+
+def connect(url: str, key: str) -> Talk:
+    """Everything at its defaults."""
+    where = {"model": f"openai/{MODEL}", "api_base": url, "api_key": key}
+
+    def plain(text: str) -> Seen:
+        answer = litellm.completion(messages=question(text), **where)
+        yield answer.choices[0].message.content
+        yield {"finish": answer.choices[0].finish_reason, "usage": answer.usage.model_dump()}
+        yield {"metadata": answer.lumen_metadata}
+
+    def stream(text: str, **more: object) -> Seen:
+        for chunk in litellm.completion(messages=question(text), stream=True, **more, **where):
+            for choice in chunk.choices:
+                if choice.delta.content:
+                    yield choice.delta.content
+                if choice.finish_reason:
+                    yield {"finish": choice.finish_reason}
+            if usage := getattr(chunk, "usage", None):
+                yield {"usage": usage.model_dump()}
+
+    return Talk(plain, stream, lambda text: stream(text, stream_options={"include_usage": True}))
+
+
+def no_messages() -> Seen:
+    """The emptiest question."""
+    litellm.completion(messages=[], model=f"openai/{MODEL}", api_base=URL, api_key=KEY)
+    yield "an answer"
+
+
+perform(connect, {"no-messages": no_messages})

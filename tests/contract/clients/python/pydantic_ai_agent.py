@@ -1,0 +1,40 @@
+"""Pydantic AI: an agent on the chat model."""
+
+from collections.abc import AsyncIterator
+
+from pydantic_ai import Agent
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
+from telling import MODEL, Seen, Talk, drained, perform
+
+
+def connect(url: str, key: str) -> Talk:
+    """Everything at its defaults."""
+
+    def agent() -> Agent:
+        return Agent(OpenAIChatModel(MODEL, provider=OpenAIProvider(base_url=url, api_key=key)))
+
+    def plain(text: str) -> Seen:
+        result = agent().run_sync(text)
+        yield result.output
+        yield {"finish": result.response.finish_reason, "usage": counted(result.usage)}
+
+    async def pieces(text: str) -> AsyncIterator[object]:
+        async with agent().run_stream(text) as result:
+            async for piece in result.stream_text(delta=True, debounce_by=None):
+                yield piece
+            yield {"finish": result.response.finish_reason, "usage": counted(result.usage)}
+
+    def stream(text: str) -> Seen:
+        return drained(pieces(text))
+
+    return Talk(plain, stream, stream)
+
+
+def counted(usage: object) -> dict[str, int]:
+    """Pydantic AI's words for the counts, put back; a method in some releases, a value in others."""
+    usage = usage() if callable(usage) else usage
+    return {"prompt_tokens": usage.input_tokens, "completion_tokens": usage.output_tokens}
+
+
+perform(connect)
