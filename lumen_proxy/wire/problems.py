@@ -36,7 +36,8 @@ PROBLEMS = {
     "unsupported_value": Problem(400, BAD, "A value of the request is not supported."),
     "unsupported_parameter": Problem(400, BAD, "A parameter of the request is not supported."),
     "context_length_exceeded": Problem(400, BAD, "The conversation is too long."),
-    "invalid_api_key": Problem(401, BAD, "The API key is missing or wrong. Send it as: Authorization: Bearer KEY"),
+    # OpenAI's own first words: LiteLLM looks for them, and calls any other 401 a BadRequestError.
+    "invalid_api_key": Problem(401, BAD, "Incorrect API key provided, or none. Send it as: Authorization: Bearer KEY"),
     "host_not_allowed": Problem(403, "permission_error", "This Host is not served here; see LUMEN_ALLOWED_HOSTS."),
     "origin_not_allowed": Problem(403, "permission_error", "This Origin is refused; see LUMEN_ALLOWED_ORIGINS."),
     "not_found": Problem(404, BAD, "There is nothing at this address."),
