@@ -8,7 +8,9 @@ Below, the same check is shown environments that are damaged in one way each.
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +45,17 @@ class Environment:
 
 
 def look(launch: Launches, folder: Path) -> Environment:
-    """Let `check` look at an environment, and ask its interpreter the same."""
-    done = launch.run("check", "--venv", str(folder), "--json")
+    """Let `check` look at an environment, and ask its interpreter the same, all at once."""
+    questions = [PREFIX, *(WHERE.format(name) for name in ("flask", "requests"))]
+    with ThreadPoolExecutor(len(questions)) as pool:
+        answers = pool.map(partial(venvs.witness, folder), questions)
+        done = launch.run("check", "--venv", str(folder), "--json")
+        prefix, flask, requests = answers
     try:
         report = json.loads(done.stdout)
     except ValueError:
         report = {}
-    ask = venvs.witness
-    modules = [ask(folder, WHERE.format(name)) for name in ("flask", "requests")]
-    return Environment(str(folder), done.exit_status, report, done.stderr, ask(folder, PREFIX), modules[0], modules[1])
+    return Environment(str(folder), done.exit_status, report, done.stderr, prefix, flask, requests)
 
 
 @stage(scenario=3)
