@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import re
@@ -171,19 +172,19 @@ def watch(settings: Settings, period_s: float, serve_options: Sequence[str], *, 
     looking = Watch(settings, "dashboard", period_s)
     if not as_json:
         console.announce(watching.announcement(settings, period_s))
-    try:
+    with contextlib.suppress(KeyboardInterrupt), terminal.stopped_like_ctrl_c():
         if as_json or not terminal.is_whole():
-            for diagnosis, _ in looking.looks():
-                console.show(json.dumps(diagnosis.as_json()) if as_json else watching.summary(diagnosis))
-                if console.is_unheard():
-                    break
+            _print(looking, as_json=as_json)
         else:
             _interact(Dashboard(settings, serve_options, period_s), looking)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        looking.ended.set()
-        looking.messenger.close()
+    looking.close()
+
+
+def _print(looking: Watch, *, as_json: bool) -> None:
+    for diagnosis, _ in looking.looks():
+        console.show(json.dumps(diagnosis.as_json()) if as_json else watching.summary(diagnosis))
+        if console.is_unheard():
+            break
 
 
 def _interact(board: Dashboard, looking: Watch) -> None:

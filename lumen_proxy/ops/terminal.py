@@ -16,7 +16,7 @@ from lumen_proxy.ops import marks
 from lumen_proxy.supervisor import platform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from types import TracebackType
 
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l\x1b[2J", "\x1b[0m\x1b[?25h\x1b[?1049l"  # xterm: other screen, hidden cursor
@@ -33,7 +33,7 @@ def is_whole() -> bool:
 
 
 class Terminal:
-    """Use with `with`. A stop signal, Ctrl-C and any exception leave the terminal as it was."""
+    """Use with `with`. Ctrl-C and any exception leave the terminal as it was."""
 
     def __init__(self) -> None:
         self._undo = contextlib.ExitStack()
@@ -42,7 +42,6 @@ class Terminal:
         with contextlib.ExitStack() as stack:
             stack.callback(_write, LEAVE)
             platform.single_keys(sys.stdin.fileno(), stack.callback)
-            _interrupt_on_stop(stack.callback)
             _write(ENTER)
             self._undo = stack.pop_all()
         return self
@@ -74,7 +73,12 @@ def _write(text: str) -> None:
         sys.stdout.flush()
 
 
-def _interrupt_on_stop(undo: Callable[..., object]) -> None:
-    """A request to stop takes the way of Ctrl-C."""
-    for number in platform.stop_signals():
-        undo(signal.signal, number, signal.signal(number, signal.default_int_handler))
+@contextlib.contextmanager
+def stopped_like_ctrl_c() -> Iterator[None]:
+    """A request to stop raises KeyboardInterrupt, so that there is one way out. Main thread only."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in platform.stop_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from lumen_proxy.ops import addresses, console, diagnose, marks, probes
+from lumen_proxy.ops import addresses, console, diagnose, marks, probes, terminal
 from lumen_proxy.ops.alerts import Delivery, Messenger, Tracker, event_of
 from lumen_proxy.ops.diagnose import Diagnosis
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from lumen_proxy.config import Settings
     from lumen_proxy.ops.verdicts import Probe
+
+    Changes = list[tuple[str, Probe]]
 
 PERIOD_S = 5.0  # system.md
 KEPT_LOOKS = 60  # five minutes of them
@@ -38,14 +41,14 @@ class Watch:
     def __post_init__(self) -> None:
         self.messenger = Messenger(self.settings, self.role, _told)
 
-    def looks(self) -> Iterator[tuple[Diagnosis, list[tuple[str, Probe]]]]:
+    def looks(self) -> Iterator[tuple[Diagnosis, Changes]]:
         """One look a period, with its changes, until `ended` is set. Alerts are on their way when it is returned."""
         while not self.ended.is_set():
             began = time.monotonic()
             yield self.look()
             self.ended.wait(max(self.period_s - (time.monotonic() - began), 0))
 
-    def look(self) -> tuple[Diagnosis, list[tuple[str, Probe]]]:
+    def look(self) -> tuple[Diagnosis, Changes]:
         """Look once, with one free question for each cloud channel."""
         asked, notes = addresses.in_use(self.settings)
         found = probes.probe(asked, within_s=diagnose.WITHIN_S, thorough=False)
@@ -57,6 +60,11 @@ class Watch:
         for change, probe in changes:
             self.messenger.tell(event_of(change, probe, self.settings))
         return Diagnosis(self.settings, found, notes), changes
+
+    def close(self) -> None:
+        """End the looks; finish the message under way."""
+        self.ended.set()
+        self.messenger.close()
 
 
 def _told(delivery: Delivery) -> None:
@@ -75,22 +83,25 @@ def run(settings: Settings, period_s: float, *, as_json: bool) -> None:
     watch = Watch(settings, "watch", period_s)
     if not as_json:
         console.announce(announcement(settings, period_s))
-    try:
+    with contextlib.suppress(KeyboardInterrupt), terminal.stopped_like_ctrl_c():
         for number, (diagnosis, changes) in enumerate(watch.looks()):
-            if as_json:
-                told = [{"change": change, "channel": probe.channel} for change, probe in changes]
-                console.show(json.dumps({**diagnosis.as_json(), "changes": told}))
-            elif number == 0:
-                console.show(summary(diagnosis))
-            for change, probe in () if as_json else changes:
-                state = marks.symbol(marks.TICKS, probe.state)
-                console.show(f"{_clock()} {state} {change.upper()} {probe.name}: {probe.said}")
+            for line in _as_json(diagnosis, changes) if as_json else _in_words(diagnosis, changes, first=number == 0):
+                console.show(line)
             if console.is_unheard():
                 break
-    except KeyboardInterrupt:
-        pass
-    finally:
-        watch.messenger.close()
+    watch.close()
+
+
+def _as_json(diagnosis: Diagnosis, changes: Changes) -> Iterator[str]:
+    told = [{"change": change, "channel": probe.channel} for change, probe in changes]
+    yield json.dumps({**diagnosis.as_json(), "changes": told})
+
+
+def _in_words(diagnosis: Diagnosis, changes: Changes, *, first: bool) -> Iterator[str]:
+    if first:
+        yield summary(diagnosis)
+    for change, probe in changes:
+        yield f"{_clock()} {marks.symbol(marks.TICKS, probe.state)} {change.upper()} {probe.name}: {probe.said}"
 
 
 def summary(diagnosis: Diagnosis) -> str:

@@ -218,14 +218,19 @@ def next_key(descriptor: int, within_s: float, system: str = SYSTEM) -> str | No
     pressed = os.read(descriptor, at_most_bytes)
     if not pressed:
         raise KeyboardInterrupt
-    return pressed.decode("utf-8", "replace")[0]
+    is_alone = len(pressed) == 1 or pressed[:1] != b"\x1b"
+    return pressed.decode("utf-8", "replace")[0] if is_alone else None
 
 
 def _next_key_of_windows(within_s: float) -> str | None:
     msvcrt, look_s, pause = vars(importlib.import_module("msvcrt")), 0.05, threading.Event()  # it can only be polled
     for _ in range(max(int(within_s / look_s), 1)):
         if msvcrt["kbhit"]():
-            return str(msvcrt["getwch"]())
+            key = str(msvcrt["getwch"]())
+            is_alone = key not in "\x00\xe0"
+            if not is_alone:
+                msvcrt["getwch"]()
+            return key if is_alone else None
         pause.wait(look_s)
     return None
 

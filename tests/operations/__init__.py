@@ -1,0 +1,1 @@
+"""The commands that people use around the proxy, run as people run them."""

@@ -1,0 +1,92 @@
+"""One port, one set of folders, a gateway and a Cloud AI, and any command about them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.children import Child
+from tests.fixtures.exchange import Exchange
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.processes import Finished, Launches
+from tests.fixtures.replies import cloud_echo, echo, says
+from tests.fixtures.targets import merged
+
+
+def wrong_method(exchange: Exchange) -> bool:
+    """A GET where only a POST is answered: 405, as the real channels say it."""
+    found = (exchange.call.method, exchange.call.path) == ("GET", "/chat")
+    if found:
+        says({"detail": "Method Not Allowed"}, 405)(exchange)
+    return found
+
+
+def gateway_lives(exchange: Exchange) -> None:
+    """The gateway as it is on a good day."""
+    if not wrong_method(exchange):
+        echo(exchange)
+
+
+def cloud_ai_lives(exchange: Exchange) -> None:
+    """Cloud AI as it is on a good day."""
+    if exchange.call.path not in {"/chat", "/health"}:
+        says({"detail": "Not Found"}, 404)(exchange)
+    elif exchange.call.method == "GET" and exchange.call.path == "/health":
+        says({"status": "healthy", "version": "1.0.0", "pipeline_ready": True})(exchange)
+    elif not wrong_method(exchange):
+        cloud_echo(exchange)
+
+
+class Desk:
+    """Where a person sits: a port, folders, addresses. Whatever runs on the port is stopped afterwards."""
+
+    def __init__(self, launch: Launches, folder: Path, gateway: Gateway, cloud_ai: Gateway) -> None:
+        self.launch = launch
+        self.folder = folder
+        self.port = launch.reserve_port()
+        self.gateway = gateway
+        self.cloud_ai = cloud_ai
+        self.env: dict[str, str | None] = {
+            "LUMEN_STATE_DIR": str(folder / "state"),
+            "LUMEN_LOG_DIR": str(folder / "log"),
+            "PROXY_PORT": str(self.port),
+            "CLOUD_AI_URL": f"{cloud_ai.url}/chat",
+        }
+
+    def run(self, *words: str, env: Mapping[str, str | None] | None = None) -> Finished:
+        """Run one command to its end."""
+        return self.launch.run(*words, env={**self.env, **(env or {})}, gateway=self.gateway)
+
+    def background(self, *words: str, env: Mapping[str, str | None] | None = None) -> Child:
+        """Start a command that ends with the test."""
+        folder, launch = self.launch.next_folder(), self.launch
+        environ = merged(os.environ, launch.target.environ(folder, self.gateway.url), self.env, env or {})
+        return launch.keep(Child(launch.run_tags, " ".join(words), [*launch.target.tool, *words], environ, folder))
+
+    def diagnose(self, *words: str, env: Mapping[str, str | None] | None = None) -> dict[str, Any]:
+        """What `diagnose --json` says; channels by their names."""
+        done = self.run("diagnose", "--json", *words, env=env)
+        found: dict[str, Any] = json.loads(done.stdout)
+        assert done.exit_status == (0 if found["ok"] else 69), done.stderr
+        return found | {channel["channel"]: channel for channel in found["channels"]}
+
+
+@pytest.fixture
+def cloud_ai() -> Iterator[Gateway]:
+    """A scripted Cloud AI."""
+    with Gateway(cloud_ai_lives) as opened:
+        yield opened
+
+
+@pytest.fixture
+def desk(launch: Launches, tmp_path: Path, gateway: Gateway, cloud_ai: Gateway) -> Iterator[Desk]:
+    """Everything well, except that the proxy is not running yet."""
+    gateway.standing = gateway_lives
+    one = Desk(launch, tmp_path, gateway, cloud_ai)
+    yield one
+    one.run("stop")
