@@ -60,9 +60,10 @@ $(LINTERS): $(READY)
 	$(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --editable '.[test,lint]'
 	@touch $@
 
-$(CLIENTS): pyproject.toml constraints-clients.txt
+$(CLIENTS): pyproject.toml constraints-clients.txt tests/contract/clients/python/openai-3.txt
 	$(PYTHON) -m venv .venv-clients
 	.venv-clients/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-clients.txt --editable '.[clients]'
+	.venv-clients/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --upgrade --target .venv-clients/openai-3 --requirement tests/contract/clients/python/openai-3.txt
 	@touch $@
 
 $(NODE_CLIENTS): $(addprefix tests/contract/clients/node/,package.json package-lock.json .npmrc)

@@ -56,7 +56,7 @@ def row(name: str, client: Client) -> object:
 
 everyone = of(*CLIENTS)
 those_who_obey = of(*(name for name, client in CLIENTS.items() if client.obeys))
-both_openai = of("openai", "openai-node")
+openai_libraries = of("openai", "openai-3", "openai-node")
 
 
 @pytest.mark.parametrize("told", [row(*item) for item in CLIENTS.items()], indirect=True)
@@ -142,7 +142,7 @@ def test_late_failure(told: Told) -> None:
     assert told.asked["@late"] == 1
 
 
-@of("openai", "litellm", "openai-node")
+@of("openai", "openai-3", "litellm", "openai-node")
 @check("K7.no-messages")
 def test_no_messages(told: Told, client: Client) -> None:
     """A question without any message is a bad request."""
@@ -152,14 +152,14 @@ def test_no_messages(told: Told, client: Client) -> None:
     assert error.status == 400
 
 
-@both_openai
+@openai_libraries
 @check("K7.models")
 def test_models(told: Told) -> None:
     """The client finds every model of the list by its name."""
     assert told.acts["models"].facts == {"listed": MODELS, "found": MODELS}
 
 
-@both_openai
+@openai_libraries
 @check("K7.unknown-model")
 def test_unknown_model(told: Told) -> None:
     """A model that is not in the list is not found."""
@@ -169,7 +169,7 @@ def test_unknown_model(told: Told) -> None:
     assert (error.status, error.code) == (404, "model_not_found")
 
 
-@both_openai
+@openai_libraries
 @check("K7.request-id")
 def test_request_id(told: Told) -> None:
     """The client knows the request id that the response carries."""
@@ -179,7 +179,7 @@ def test_request_id(told: Told) -> None:
     assert act.facts["request_id"] == act.facts["own_request_id"]
 
 
-@both_openai
+@openai_libraries
 @check("K7.stream-helper")
 def test_stream_helper(told: Told) -> None:
     """The helper for streams, which checks more than a plain stream does, builds the whole answer."""
@@ -189,7 +189,7 @@ def test_stream_helper(told: Told) -> None:
     assert act.facts["finish"] == "stop"
 
 
-@of("openai", "litellm", "openai-node")
+@of("openai", "openai-3", "litellm", "openai-node")
 @check("K7.metadata")
 def test_metadata(told: Told) -> None:
     """A program can read the fields that the proxy adds to an answer."""

@@ -8,6 +8,7 @@ answered. Every client keeps its defaults: what its users get is what is judged.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import unicodedata
 from collections import Counter
@@ -102,7 +103,7 @@ def ask_everything(client: Client, launch: Launches, gateway: Gateway, folder: P
     score, told = folder / "score.json", folder / "told.json"
     score.write_text(json.dumps({**_score(ours, hasty), "packages": client.packages}), "utf-8")
     done = launch.run(
-        str(score), str(told), tool=client.argv(), env=_environ(folder), gateway=gateway, within_s=ALL_ACTS_S
+        str(score), str(told), tool=client.argv(), env=_environ(client, folder), gateway=gateway, within_s=ALL_ACTS_S
     )
     if done.exit_status:
         raise RuntimeError(f"{' '.join(done.argv)} ended with {done.exit_status}\n{done.stdout}\n{done.stderr}")
@@ -114,11 +115,13 @@ def _score(ours: Launched, hasty: Launched) -> dict[str, object]:
     return {"url": f"{ours.url}/v1", "hasty_url": f"{hasty.url}/v1", "key": KEY, "model": MODEL, "texts": TEXTS}
 
 
-def _environ(folder: Path) -> dict[str, str | None]:
-    """Nothing of the developer's own accounts, and no telemetry."""
+def _environ(client: Client, folder: Path) -> dict[str, str | None]:
+    """Nothing of the developer's own accounts, no telemetry. Node has no guard: loopback is all it is told of."""
     theirs = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "LLM_MODEL", "NODE_OPTIONS")
     return {
         **dict.fromkeys(theirs),
+        # The guard of the suite stays first.
+        "PYTHONPATH": os.pathsep.join([os.environ["PYTHONPATH"], *client.folders]),
         "HOME": str(folder / "home"),
         "LLM_USER_PATH": str(folder / "llm"),
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",

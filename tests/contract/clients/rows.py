@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.contract.clients.versions import HERE, PYTHON, missing, pinned
+from tests.contract.clients.versions import HERE, LANGUAGES, OPENAI_3, PYTHON, missing, pinned
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Raise:
 class Client:
     """A client and its script.
 
+    ``home``      where it is installed, see `versions.PACKAGES`
     ``packages``  what is installed, the one that it is called by first
     ``raises``    act → what comes of it, for each refusal that all clients are led into
     ``also``      acts beyond those of all clients, in words
@@ -33,7 +34,7 @@ class Client:
     ``obeys``     whether it obeys x-should-retry
     """
 
-    language: str
+    home: str
     script: str
     packages: tuple[str, ...]
     raises: Mapping[str, Raise]
@@ -44,19 +45,29 @@ class Client:
 
     def argv(self) -> tuple[str, ...]:
         """The interpreter and the script."""
-        interpreter = str(PYTHON) if self.language == "python" else shutil.which("node") or "node"
-        return (interpreter, str(HERE / self.language / self.script))
+        interpreter = str(PYTHON) if self.language == "Python" else shutil.which("node") or "node"
+        return (interpreter, str(HERE / self.language.lower() / self.script))
+
+    @property
+    def language(self) -> str:
+        """Python or Node."""
+        return LANGUAGES[self.home]
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """What goes before its environment on the path of modules."""
+        return (str(OPENAI_3),) if self.home == "openai-3" else ()
 
     @property
     def releases(self) -> dict[str, str]:
         """Package to version, as pinned."""
-        pins = pinned(self.language)
+        pins = pinned(self.home)
         return {name: pins[name] for name in self.packages}
 
     @property
     def missing(self) -> str | None:
         """Why it cannot be run here, or None."""
-        return missing(self.language)
+        return missing(self.home)
 
 
 LOST = "gateway_connection_lost"
@@ -90,6 +101,7 @@ MODELS = "models, one and all; raw headers; the stream helper; no messages; an u
 
 CLIENTS = {
     "openai": Client("python", "openai_sync.py", ("openai",), OPENAI, also=MODELS),
+    "openai-3": Client("openai-3", "openai_sync.py", ("openai",), OPENAI, also=MODELS),
     "openai-async": Client("python", "openai_async.py", ("openai",), OPENAI, also="nine questions at once"),
     "langchain-openai": Client(
         "python",
