@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lumen_proxy.worker.server import CUT_GRACE_S, TICK_S, Limits, Server
+from lumen_proxy.worker.server import ACCEPT_PAUSE_S, CUT_GRACE_S, TICK_S, Limits, Server, _Listener
 from tests.fixtures import capture
 from tests.fixtures.waiting import until
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 HEADER_TIMEOUT_S = 1.0
 MAX_BODY_BYTES = 10_000
+LARGE_BYTES = 3_000_000  # waitress alone spills from one megabyte
 WITHIN_S = 10.0  # everything here takes milliseconds; ten seconds say that it never comes
 
 
@@ -46,6 +50,8 @@ class Served:
         if environ["PATH_INFO"] == "/wait":
             self._wait(environ["waitress.client_disconnected"])
         body = environ["wsgi.input"].read() or b"ok"
+        if environ["PATH_INFO"] == "/large":
+            body = b"x" * LARGE_BYTES
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 
@@ -247,7 +253,7 @@ def test_a_client_that_leaves_before_its_refusal(served: Served, caplog: pytest.
             sock.sendall(MALFORMED["plus"])
             sock.shutdown(socket.SHUT_WR)
     assert capture.call(served.url, "GET", "/").status == 200
-    assert caplog.record_tuples == []
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_a_gone_client_is_seen(served: Served) -> None:
@@ -328,3 +334,27 @@ def test_a_drains_deadline_cuts_and_counts(served: Served) -> None:
         assert time.monotonic() - began < CUT_GRACE_S + 10 * TICK_S
     assert served.was_cut.is_set()
     assert served.cut == [1]
+
+
+def test_without_descriptors_it_rests(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When accept() fails for want of descriptors it is not tried again at once, and later the client is served."""
+    tries: list[float] = []
+    accept = _Listener.accept
+
+    def failing(listener: _Listener) -> object:
+        tries.append(time.monotonic())
+        if len(tries) <= 2:
+            raise OSError(errno.EMFILE, "too many open files")
+        return accept(listener)
+
+    monkeypatch.setattr(_Listener, "accept", failing)
+    assert capture.call(served.url, "GET", "/").status == 200
+    gaps = [later - earlier for earlier, later in pairwise(tries[:3])]
+    assert min(gaps) >= ACCEPT_PAUSE_S
+
+
+def test_no_word_goes_to_the_disk(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even a large answer is kept in memory until its client has taken it."""
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda *_, **__: pytest.fail("a file was made"))
+    got = capture.call(served.url, "GET", "/large")
+    assert len(got.body) == LARGE_BYTES
