@@ -198,7 +198,7 @@ class _Connecting(threading.Thread):
         if self._abandoned:
             raise NotSent(problem("gateway_unreachable", "The gateway accepted no connection in time."), again=True)
         if isinstance(self._error, ssl.SSLError):
-            raise NotSent(problem("gateway_misconfigured", "The gateway's TLS certificate was refused."), again=False)
+            raise NotSent(problem("gateway_misconfigured", "No trusted TLS connection to the gateway can be made."), again=False)
         if self._error:
             raise NotSent(problem("gateway_unreachable"), again=True)
         return self._connection

@@ -1,0 +1,163 @@
+"""The pool over TLS: who is believed, and that the rest is as without."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lumen_proxy.errors import ApiError
+from lumen_proxy.worker.calls import Call
+from lumen_proxy.worker.pool import NotSent, Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WITHIN_S = 10.0
+OPENSSL = shutil.which("openssl")
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+pytestmark = pytest.mark.skipif(OPENSSL is None, reason="certificates are made by openssl, which is not installed")
+
+
+class TlsGateway:
+    """Answers every request with an empty object, or holds it until its client has left."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.connections = 0
+        self.requests = 0
+        self.silent = False
+        self.left = threading.Event()
+        self.asked = threading.Event()
+        self._context = context
+        self._closing = False
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._closing = True
+        socket.create_connection(("127.0.0.1", self.port)).close()  # wakes accept()
+        self._thread.join(WITHIN_S)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while not self._closing:
+            connection, _ = self._listener.accept()
+            self.connections += 1
+            try:
+                with self._context.wrap_socket(connection, server_side=True) as secure:
+                    self._converse(secure)
+            except OSError:
+                connection.close()
+
+    def _converse(self, secure: ssl.SSLSocket) -> None:
+        while secure.recv(65_536):
+            self.requests += 1
+            self.asked.set()
+            if not self.silent:
+                secure.sendall(ANSWER)
+        self.left.set()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for localhost, with its key in the same file."""
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command = [
+        str(OPENSSL),
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    subprocess.run(
+        [*command, *subject, "-keyout", path, "-out", path.with_suffix(".crt")], check=True, capture_output=True
+    )
+    path.write_bytes(path.read_bytes() + path.with_suffix(".crt").read_bytes())
+    return path
+
+
+@pytest.fixture
+def tls(certificate: Path) -> Iterator[TlsGateway]:
+    """A gateway that shows that certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    gateway = TlsGateway(context)
+    yield gateway
+    gateway.close()
+
+
+@pytest.fixture
+def pool(tls: TlsGateway) -> Iterator[Pool]:
+    """A pool for it."""
+    pool = Pool(f"https://localhost:{tls.port}/chat", connect_timeout_s=5.0, max_response_bytes=1000)
+    yield pool
+    pool.close()
+
+
+def call() -> Call:
+    """A call whose client stays."""
+    return Call(WITHIN_S, lambda: False)
+
+
+def test_a_stranger_is_not_believed(tls: TlsGateway, pool: Pool) -> None:
+    """A certificate that nobody vouches for: nothing is sent, nothing is tried again."""
+    with pytest.raises(NotSent) as caught:
+        pool.post(call(), {"message": "secret"})
+    assert (caught.value.error.code, caught.value.again) == ("gateway_misconfigured", False)
+    assert tls.requests == 0
+
+
+def test_another_name_is_not_believed(tls: TlsGateway, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trusted certificate for another host is refused, too."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    pool = Pool(f"https://127.0.0.1:{tls.port}/chat", connect_timeout_s=5.0, max_response_bytes=1000)
+    with pytest.raises(NotSent) as caught:
+        pool.post(call(), {"message": "secret"})
+    assert caught.value.error.code == "gateway_misconfigured"
+    assert tls.requests == 0
+
+
+def test_a_friend_is_asked_on_one_connection(
+    tls: TlsGateway, pool: Pool, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the system trusts is asked, and its connection is used again."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert [pool.post(call(), {"message": "x"}).body for _ in range(3)] == [b"{}"] * 3
+    assert (tls.connections, tls.requests) == (1, 3)
+
+
+def test_a_call_over_tls_can_be_ended(
+    tls: TlsGateway, pool: Pool, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ending it closes the gateway's connection, whatever is encrypted."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    tls.silent = True
+    one = call()
+
+    def end_when_asked() -> None:
+        tls.asked.wait(WITHIN_S)
+        one.end("client_gone")
+
+    ending = threading.Thread(target=end_when_asked)
+    ending.start()
+    with pytest.raises(ApiError) as caught:
+        pool.post(one, {"message": "x"})
+    assert caught.value.code == "client_gone"
+    assert tls.left.wait(WITHIN_S)
+    ending.join(WITHIN_S)
