@@ -16,7 +16,8 @@ from lumen_proxy.wire import lumen
 from lumen_proxy.wire.problems import gateway_status
 from lumen_proxy.worker.breaker import Breaker, Outcome
 from lumen_proxy.worker.calls import Slots
-from lumen_proxy.worker.pool import NotSent, Pool
+from lumen_proxy.worker.connect import NotSent
+from lumen_proxy.worker.pool import HTTP_OK, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 RETRIES = 2
 BACKOFF_S, BACKOFF_CAP_S = 0.25, 2.0  # doubles, with full jitter
-HTTP_OK = 200
 
 # Failures of a gateway that nobody should go on calling. A limit, a refusal or a gone client are not.
 FAILURES = {
@@ -55,17 +55,16 @@ class Gateway:
     """The Lumen Gateway behind a limit, a breaker, retries and the fallback."""
 
     def __init__(self, settings: Settings, on_event: Callable[[str], None] = lambda _: None) -> None:
-        def pool(url: str) -> Pool:
-            return Pool(
-                url, connect_timeout_s=settings.connect_timeout_s, max_response_bytes=settings.max_response_bytes
-            )
+        def pool(url: str, headers: Mapping[str, str] | None = None) -> Pool:
+            limits = (settings.connect_timeout_s, settings.max_response_bytes)
+            return Pool(url, connect_timeout_s=limits[0], max_response_bytes=limits[1], headers=headers)
 
         self.slots = Slots(settings.max_concurrency, settings.max_queue, settings.queue_timeout_s)
         self.breaker = Breaker(settings.breaker_failures, settings.breaker_open_s)
         self._gateway = pool(settings.gateway_url + "/chat")
-        self._cloud = pool(settings.cloud_ai_url) if settings.fallback == "cloud_ai" else None
         key = settings.cloud_ai_api_key
-        self._cloud_headers = {"X-API-Key": key} if key else {}
+        with_key = {"X-API-Key": key} if key else None
+        self._cloud = pool(settings.cloud_ai_url, with_key) if settings.fallback == "cloud_ai" else None
         self._on_event = on_event
 
     @property
@@ -132,7 +131,7 @@ class Gateway:
         self._on_event("fallbacks")
         began = monotonic()
         try:
-            reply = self._cloud.post(call, lumen.cloud_request(message), self._cloud_headers)
+            reply = self._cloud.post(call, lumen.cloud_request(message))
         except NotSent:
             raise first from None
         return Result(lumen.cloud_answer(_body(reply)), "cloud_ai", 1, monotonic() - began)

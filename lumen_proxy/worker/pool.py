@@ -6,19 +6,16 @@ again; after, never, since an answer may have been paid for. See docs/adr/0002-h
 
 from __future__ import annotations
 
-import base64
 import json
 import socket
-import ssl
 import threading
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from lumen_proxy.wire.address import is_loopback
 from lumen_proxy.wire.problems import problem
+from lumen_proxy.worker.connect import Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,16 +25,13 @@ if TYPE_CHECKING:
 
 IDLE_S = 15.0  # a connection unused for longer is dropped; load balancers keep theirs 60 s and more
 KEPT = 8  # idle connections kept: the default concurrency
-
-
-class NotSent(Exception):  # noqa: N818 - a fact about the call, not an error of its own
-    """The call failed, and no byte of it was written."""
-
-    def __init__(self, error: ApiError, *, again: bool) -> None:
-        super().__init__(error.code)
-        self.error = error
-        self.again = again
-        """Whether another attempt could help."""
+HTTP_OK = 200
+HEADERS = {
+    "User-Agent": "lumen-proxy",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json; charset=utf-8",
+}
 
 
 class Reply(NamedTuple):
@@ -49,32 +43,33 @@ class Reply(NamedTuple):
 
 
 class Pool:
-    """Connections to the origin of `url`, which is `http` or `https`; requests go to its path."""
+    """Connections to the address `url`, where JSON is posted with `headers` beside the usual ones."""
 
-    def __init__(self, url: str, *, connect_timeout_s: float, max_response_bytes: int) -> None:
-        self._url = urlsplit(url)
-        self._connect_timeout_s = connect_timeout_s
+    def __init__(
+        self, url: str, *, connect_timeout_s: float, max_response_bytes: int, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self._route = Route(url, connect_timeout_s)
         self._max_bytes = max_response_bytes
         self._idle: list[tuple[HTTPConnection, float]] = []
         self._lock = threading.Lock()
-        self._proxy = environment_proxy(self._url)
-        self._tls: ssl.SSLContext | None = None
+        self._head = self._route.head({**HEADERS, **(headers or {})})
 
-    def post(self, call: Call, body: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
+    def post(self, call: Call, body: Mapping[str, str]) -> Reply:
         """Send JSON, read the answer, within the call's deadline.
 
-        Raises NotSent, or ApiError once a byte was written.
+        Raises NotSent, or ApiError once a byte was written or when the call has ended.
         """
-        connection = self._idle_connection() or self._connect(call)
+        content = json.dumps(body, ensure_ascii=False).encode()
+        connection = self._idle_connection() or self._route.open(call)
         try:
-            return self._exchange(connection, call, self._request(body, headers or {}))
+            head = self._head + b"\r\nContent-Length: %d\r\n\r\n" % len(content)
+            return self._exchange(connection, call, head + content)  # in one write: one packet for most calls
         except BaseException:
             connection.close()
             raise
 
     def _exchange(self, connection: HTTPConnection, call: Call, request: bytes) -> Reply:
         sock = connection.sock
-        # Not SSLSocket.shutdown: that would forget the encryption under the reading thread.
         with call.aborting(lambda: _shut(sock), "gateway_unreachable"):
             sock.settimeout(call.remaining_s())
             try:
@@ -93,7 +88,7 @@ class Pool:
 
     def _read(self, response: HTTPResponse) -> Reply:
         retry_after = response.headers.get("Retry-After")
-        if response.status != 200:  # noqa: PLR2004
+        if response.status != HTTP_OK:  # its body is not read, so the connection will not be kept
             return Reply(response.status, retry_after, b"")
         body = response.read(self._max_bytes + 1)
         if len(body) > self._max_bytes:
@@ -102,24 +97,6 @@ class Pool:
             raise ConnectionResetError("the body ended early")
         response.read()  # the end of a chunked body, or nothing
         return Reply(response.status, retry_after, body)
-
-    def _request(self, body: Mapping[str, str], headers: Mapping[str, str]) -> bytes:
-        content = json.dumps(body, ensure_ascii=False).encode()
-        fields = {
-            "Host": self._url.netloc.encode("idna").decode(),
-            "User-Agent": "lumen-proxy",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "Content-Type": "application/json; charset=utf-8",
-            "Content-Length": str(len(content)),
-            **headers,
-        }
-        target = quote(self._url._replace(scheme="", netloc="", fragment="").geturl() or "/", safe="/?=&%~:@!$'()*+,;")
-        if self._proxy and self._url.scheme == "http":
-            target = f"http://{fields['Host']}{target}"
-            fields |= proxy_authorization(self._proxy)
-        head = f"POST {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        return head.encode("latin-1") + b"\r\n" + content  # in one write: one packet for most calls
 
     def _idle_connection(self) -> HTTPConnection | None:
         while True:
@@ -146,63 +123,6 @@ class Pool:
         for connection, _ in idle:
             connection.close()
 
-    def _connect(self, call: Call) -> HTTPConnection:
-        """Name, address, TLS: in a thread, because looking up a name has no time-out and cannot be aborted."""
-        attempt = _Connecting(self._connection())
-        with call.aborting(attempt.give_up, "gateway_unreachable"):
-            attempt.start()
-            attempt.done.wait(min(self._connect_timeout_s, call.remaining_s()))
-        return attempt.result()
-
-    def _connection(self) -> HTTPConnection:
-        target = self._proxy or self._url
-        host, secure = target.hostname or "", self._url.scheme == "https"
-        port = target.port or (443 if target.scheme == "https" else 80)
-        if not secure:
-            return HTTPConnection(host, port, timeout=self._connect_timeout_s)
-        self._tls = self._tls or ssl.create_default_context()
-        connection = HTTPSConnection(host, port, timeout=self._connect_timeout_s, context=self._tls)
-        if self._proxy:
-            connection.set_tunnel(self._url.hostname or "", self._url.port or 443, proxy_authorization(self._proxy))
-        return connection
-
-
-class _Connecting(threading.Thread):
-    """Opens a connection; whoever waits may leave before it is done."""
-
-    def __init__(self, connection: HTTPConnection) -> None:
-        super().__init__(name="connect", daemon=True)
-        self.done = threading.Event()
-        self._connection = connection
-        self._error: Exception | None = None
-        self._lock = threading.Lock()
-        self._finished = self._abandoned = False
-
-    def run(self) -> None:
-        try:
-            self._connection.connect()
-        except (OSError, HTTPException, ValueError) as error:  # ValueError: a name that IDNA cannot encode
-            self._error = error
-        with self._lock:
-            self._finished = True
-            if self._abandoned:
-                self._connection.close()
-        self.done.set()
-
-    def give_up(self) -> None:
-        self.done.set()
-
-    def result(self) -> HTTPConnection:
-        with self._lock:
-            self._abandoned = not self._finished
-        if self._abandoned:
-            raise NotSent(problem("gateway_unreachable", "The gateway accepted no connection in time."), again=True)
-        if isinstance(self._error, ssl.SSLError):
-            raise NotSent(problem("gateway_misconfigured", "No trusted TLS connection to the gateway can be made."), again=False)
-        if self._error:
-            raise NotSent(problem("gateway_unreachable"), again=True)
-        return self._connection
-
 
 def _broken(error: OSError | HTTPException) -> ApiError:
     """The error of an exchange that had begun."""
@@ -215,6 +135,7 @@ def _broken(error: OSError | HTTPException) -> ApiError:
 
 
 def _shut(sock: socket.socket) -> None:
+    """Not SSLSocket.shutdown: that would forget the encryption under the reading thread."""
     with suppress(OSError):
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
@@ -229,25 +150,3 @@ def _still_open(sock: socket.socket) -> bool:
     except OSError:
         pass
     return False
-
-
-def environment_proxy(url: SplitResult) -> SplitResult | None:
-    """The proxy that `*_PROXY` names for this address; never one for a loopback address."""
-    host = url.hostname or ""
-    if is_loopback(host):
-        return None
-    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - 10 ms that a loopback gateway saves
-
-    proxies = getproxies()
-    found = proxies.get(url.scheme) or proxies.get("all")
-    if not found or proxy_bypass(host):
-        return None
-    return urlsplit(found if "://" in found else f"http://{found}")
-
-
-def proxy_authorization(proxy: SplitResult) -> dict[str, str]:
-    """The header for a proxy whose address carries a user and a password."""
-    if not proxy.username:
-        return {}
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
-    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair).decode()}"}

@@ -10,7 +10,8 @@ import pytest
 from lumen_proxy.errors import ApiError
 from lumen_proxy.worker import pool as pool_module
 from lumen_proxy.worker.calls import Call
-from lumen_proxy.worker.pool import NotSent, Pool
+from lumen_proxy.worker.connect import NotSent
+from lumen_proxy.worker.pool import Pool
 from tests.fixtures import replies
 from tests.fixtures.waiting import until
 

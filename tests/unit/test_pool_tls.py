@@ -13,7 +13,8 @@ import pytest
 
 from lumen_proxy.errors import ApiError
 from lumen_proxy.worker.calls import Call
-from lumen_proxy.worker.pool import NotSent, Pool
+from lumen_proxy.worker.connect import NotSent
+from lumen_proxy.worker.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
