@@ -13,15 +13,19 @@ from tests.fixtures.capture import Capture, Connection
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.verdict import Comparison, Judge
 from tests.fixtures.processes import Launches
+from tests.fixtures.run import Run
+from tests.fixtures.served import Remote
 from tests.fixtures.targets import Target
+from tests.fixtures.unready import Readiness
 
+# Exchanges that not every target can have, and why.
+NEEDS = {"waited": ("gateway",), "models": ("models",), "model": ("models",), "health": ("health",)}
+LUMEN_ONLY = {
+    "malformed": "what is no HTTP at all is refused by whatever server a target is built on",
+    "oversize": "how large a request may be is its own affair; F3.oversize asks that it is not reset",
+    "health": "there is no contract for health beyond our own",
+}
 NEVER = "1000000"  # failures in a row that would open the breaker: a shared proxy must not remember failures
-
-
-@pytest.fixture(scope="session")
-def needs_gateway(target: Target) -> None:
-    """Skip what only a scripted gateway can show, where the target cannot be given one."""
-    target.need("gateway")
 
 
 @pytest.fixture(scope="session")
@@ -32,15 +36,20 @@ def echoing() -> Iterator[Gateway]:
 
 
 @pytest.fixture(scope="session")
-def talk(session_launch: Launches, echoing: Gateway) -> Talk:
-    """The patient proxy."""
+def talk(target: Target, session_launch: Launches, echoing: Gateway, run: Run) -> Talk:
+    """The patient proxy, or what runs at the given URL."""
+    if target.url:
+        return Talk(Remote(target).wait_ready(Readiness.of(run)), echoing)
     env = {"CLOUD_AI_API_KEY": CANARY, "LUMEN_BREAKER_FAILURES": NEVER}
     return Talk(session_launch(gateway=echoing, env=env), echoing)
 
 
 @pytest.fixture(scope="session")
-def hasty(session_launch: Launches, echoing: Gateway) -> Talk:
-    """The hasty proxy: its streams say 200 before the gateway has answered, and it waits for nobody long."""
+def hasty(target: Target, request: pytest.FixtureRequest, session_launch: Launches, echoing: Gateway) -> Talk:
+    """The hasty proxy; of a foreign target, which cannot be told to hurry, the patient one."""
+    if target.profile != "lumen":
+        patient: Talk = request.getfixturevalue("talk")
+        return patient
     env = {
         "LUMEN_BREAKER_FAILURES": NEVER,
         "LUMEN_STREAM_COMMIT_S": "0.05",
@@ -53,6 +62,10 @@ def hasty(session_launch: Launches, echoing: Gateway) -> Talk:
 @pytest.fixture
 def exchange(request: pytest.FixtureRequest) -> Capture:
     """The shared exchange that a parameter names; ``waited`` is one with the hasty proxy."""
+    target: Target = request.getfixturevalue("target")
+    target.need(*NEEDS.get(request.param, ()))
+    if request.param in LUMEN_ONLY and target.profile != "lumen":
+        pytest.skip(f"for the profile lumen only: {LUMEN_ONLY[request.param]}")
     with_whom: Talk = request.getfixturevalue("hasty" if request.param == "waited" else "talk")
     found: Capture = getattr(with_whom, request.param)
     return found
@@ -61,7 +74,7 @@ def exchange(request: pytest.FixtureRequest) -> Capture:
 @pytest.fixture(scope="session")
 def connection(talk: Talk) -> Iterator[Connection]:
     """One connection to the patient proxy that stays open."""
-    with Connection(talk.proxy.url) as opened:
+    with talk.proxy.connection() as opened:
         yield opened
 
 
@@ -70,6 +83,8 @@ def demand(talk: Talk) -> Demand:
     """Hold a capture to a claim: ``demand(judge, seen)`` fails with the verdict's own words."""
 
     def hold(judge: Judge, seen: Capture) -> None:
+        if judge.claim.profile not in {"any", talk.target.profile}:
+            pytest.skip(f"for the profile {judge.claim.profile}, not {talk.target.profile}")
         if judge.claim.unknown(talk.known):
             pytest.skip("needs a gateway whose words are known")
         verdict = judge(seen, talk.known)
@@ -80,10 +95,12 @@ def demand(talk: Talk) -> Demand:
 
 
 @pytest.fixture
-def compare() -> Callable[[Comparison, list[Capture]], None]:
+def compare(target: Target) -> Callable[[Comparison, list[Capture]], None]:
     """Hold several captures to a claim about all of them."""
 
     def hold(comparison: Comparison, seen: list[Capture]) -> None:
+        if comparison.claim.profile not in {"any", target.profile}:
+            pytest.skip(f"for the profile {comparison.claim.profile}, not {target.profile}")
         verdict = comparison(seen)
         if not verdict.ok:
             pytest.fail(str(verdict), pytrace=False)

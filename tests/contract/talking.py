@@ -1,36 +1,68 @@
 """A conversation with one launch: how contract tests ask, and exchanges that many checks read."""
 
 import threading
+import time
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
-from tests.fixtures.capture import TIMEOUT_S, Capture, call, send
-from tests.fixtures.exchange import Reply
+from tests.fixtures.capture import TIMEOUT_S, Capture, send
+from tests.fixtures.exchange import Exchange, Reply
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.documents import finish_of, said
 from tests.fixtures.judges.verdict import Judge, Known
-from tests.fixtures.processes import Launched
-from tests.fixtures.replies import echo, gated
+from tests.fixtures.replies import echo, gated, streams
+from tests.fixtures.served import CHAT, Served
+from tests.fixtures.targets import MODELS, Target
 
-CHAT = "/v1/chat/completions"
+MODEL = MODELS["lumen"]  # in the rows; a talk puts the model of its target there
 CANARY = "canary-8d51f0c2"  # a configured secret that must never be shown
 # What has broken servers: syllables, a joined emoji, line ends that are none, words of the protocol.
 WORDS = '안녕하세요 👩‍👩‍👧‍👦, "quotes" \\ and\u2028lines\u0085of text: [DONE]\ndata: {"error": null}\n\n: end'
 DEADLINE_S = 3.0  # of the hasty proxy: a call takes a few milliseconds, on a busy machine a few hundred
+BUFFERED_S = 1.5  # whoever has not passed on the first words by then waits for the last; one hop takes milliseconds
 OVERSIZE_BYTES = 1_048_576  # of text: with its frame it is beyond the limit of 1 MiB
 Demand = Callable[[Judge, Capture], None]
+
+
+def after(begun: threading.Event, reply: Reply) -> Callable[[Exchange], bool]:
+    """Midway: wait until the client has seen the first byte (of whoever collects a stream, not for ever), then fail."""
+
+    def midway(exchange: Exchange) -> bool:
+        if exchange.hold(begun, at_most_s=BUFFERED_S):
+            reply(exchange)
+        return False
+
+    return midway
 
 
 class Talk:
     """Exchanges with one launch; each is made when it is first asked for, then shared by all checks."""
 
-    def __init__(self, proxy: Launched, gateway: Gateway) -> None:
+    def __init__(self, proxy: Served, gateway: Gateway) -> None:
         self.proxy = proxy
         self.gateway = gateway
 
-    def post(self, body: object, path: str = CHAT, **how: object) -> Capture:
+    @property
+    def target(self) -> Target:
+        """What is judged."""
+        return self.proxy.target
+
+    def call(self, method: str, path: str, **how: Any) -> Capture:  # noqa: ANN401 -- passed on as they are
+        """One request, as `Served.call`, asking for the model of the target."""
+        return self.proxy.call(method, path, **{name: self.own(value) for name, value in how.items()})
+
+    def own(self, body: Any) -> Any:  # noqa: ANN401 -- any body, any other argument
+        """A body with the target's own model in the place of `MODEL`; anything else as it is."""
+        if isinstance(body, dict) and body.get("model") == MODEL:
+            return body | {"model": self.target.model}
+        if isinstance(body, bytes):
+            return body.replace(f'"{MODEL}"'.encode(), f'"{self.target.model}"'.encode())
+        return body
+
+    def post(self, body: object, path: str = CHAT, **how: Any) -> Capture:  # noqa: ANN401 -- same
         """POST a JSON body."""
-        return call(self.proxy.url, "POST", path, json=body, **how)  # type: ignore[arg-type]  # passed on as they are
+        return self.call("POST", path, json=body, **how)
 
     def ask(self, text: str = WORDS, *, timeout_s: float = TIMEOUT_S, **fields: object) -> Capture:
         """One question of one user; ``fields`` adds to the body."""
@@ -39,10 +71,11 @@ class Talk:
     @property
     def known(self) -> Known:
         """What no answer may show, and what every answer to the same question must say."""
-        if "gateway" not in self.proxy.target.can:  # two answers of a model are two texts
-            return Known(secrets=(CANARY,))
+        secrets = (CANARY, *filter(None, [self.target.api_key]))
+        if "gateway" not in self.target.can:  # two answers of a model are two texts
+            return Known(secrets=secrets)
         upstream = self.gateway.url.removeprefix("http://")
-        return Known(said(self.chat), str(finish_of(self.chat)), (CANARY,), (upstream,))
+        return Known(said(self.chat), str(finish_of(self.chat)), secrets, (upstream,))
 
     @cached_property
     def chat(self) -> Capture:
@@ -60,30 +93,49 @@ class Talk:
         return self.ask(stream=True, stream_options={"include_usage": True})
 
     def ask_and_wait(self, reply: Reply, text: str = WORDS) -> Capture:
-        """Ask for a stream whose gateway replies only when the client has seen the first byte."""
+        """Ask for a stream whose gateway goes on to reply only when the client has seen the first byte.
+
+        Our own proxy begins a stream before its gateway does; others pass on the first words of their gateway's stream.
+        """
         begun = threading.Event()
-        self.gateway.script(gated(begun, reply))
+        whole = gated(begun, reply) if self.target.profile == "lumen" else streams(midway=after(begun, reply))
+        self.gateway.script(whole)
         return self.post(question(text, stream=True), on_body=lambda _: begun.set())
+
+    @cached_property
+    def overheard(self) -> tuple[Capture, float]:
+        """A stream whose gateway says its last words late, and ``time.monotonic()`` when it said them."""
+        begun = threading.Event()
+        said_mono_s: list[float] = []
+
+        def midway(exchange: Exchange) -> bool:
+            goes_on = exchange.hold(begun, at_most_s=BUFFERED_S)
+            said_mono_s.append(time.monotonic())
+            return goes_on
+
+        self.gateway.script(streams(midway=midway))
+        seen = self.post(question(stream=True), on_body=lambda _: begun.set())
+        return seen, said_mono_s[0]
 
     @cached_property
     def waited(self) -> Capture:
         """A stream that had to wait for its gateway, and said so."""
-        return self.ask_and_wait(echo)
+        return self.ask_and_wait(echo) if self.target.profile == "lumen" else self.overheard[0]
 
     @cached_property
     def refusal(self) -> Capture:
         """A bad request."""
-        return self.post({"model": "lumen-gateway", "messages": []})
+        return self.post({"model": MODEL, "messages": []})
 
     @cached_property
     def refused_stream(self) -> Capture:
         """A bad request for a stream."""
-        return self.post({"model": "lumen-gateway", "messages": [], "stream": True})
+        return self.post({"model": MODEL, "messages": [], "stream": True})
 
     @cached_property
     def lost(self) -> Capture:
         """An unknown address."""
-        return call(self.proxy.url, "GET", "/v1/nothing-here")
+        return self.call("GET", "/v1/nothing-here")
 
     @cached_property
     def oversize(self) -> Capture:
@@ -98,19 +150,19 @@ class Talk:
     @cached_property
     def models(self) -> Capture:
         """The list of models."""
-        return call(self.proxy.url, "GET", "/v1/models")
+        return self.call("GET", "/v1/models")
 
     @cached_property
     def model(self) -> Capture:
         """One model."""
-        return call(self.proxy.url, "GET", "/v1/models/lumen-gateway")
+        return self.call("GET", f"/v1/models/{self.target.model}")
 
     @cached_property
     def health(self) -> Capture:
         """The health of the target."""
-        return call(self.proxy.url, "GET", self.proxy.target.health_path)
+        return self.call("GET", self.target.probe_path)
 
 
 def question(text: str = WORDS, **fields: object) -> dict[str, object]:
     """A request with one message of one user."""
-    return {"model": "lumen-gateway", "messages": [{"role": "user", "content": text}], **fields}
+    return {"model": MODEL, "messages": [{"role": "user", "content": text}], **fields}

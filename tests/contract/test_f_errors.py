@@ -5,12 +5,13 @@ import json
 import pytest
 
 from tests.contract.bad_requests import LIMITS, ROWS, Bad
-from tests.contract.talking import CHAT, Demand, Talk
-from tests.fixtures.capture import Capture, call
+from tests.contract.talking import Demand, Talk
+from tests.fixtures.capture import Capture
 from tests.fixtures.judges.catalogue import BAD_REQUEST, judges
 from tests.fixtures.judges.checking import judged
 from tests.fixtures.judges.verdict import Judge
 from tests.fixtures.report.checks import check, check_each
+from tests.fixtures.served import CHAT
 
 JSON = ("Content-Type", "application/json")
 REFUSALS = [pytest.param("refusal", marks=pytest.mark.smoke), "refused_stream", "lost", "oversize", "malformed"]
@@ -21,7 +22,7 @@ WITH_FIELD = {name: bad for name, bad in ALL.items() if bad.field}
 
 def send(talk: Talk, bad: Bad) -> Capture:
     """A bad request as it is."""
-    return call(talk.proxy.url, "POST", CHAT, body=bad.body, headers=[JSON])
+    return talk.call("POST", CHAT, body=bad.body, headers=[JSON])
 
 
 @pytest.mark.parametrize("exchange", REFUSALS, indirect=True)

@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.contract.talking import CHAT, Demand, Talk, question
-from tests.fixtures.capture import Capture, call
+from tests.contract.talking import Demand, Talk, question
+from tests.fixtures.capture import Capture
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.catalogue import JUDGES, REFUSAL
 from tests.fixtures.judges.documents import said
 from tests.fixtures.processes import Launches
 from tests.fixtures.report.checks import check, check_each
+from tests.fixtures.served import CHAT
 from tests.fixtures.targets import Target
 
 JSON = ("Content-Type", "application/json")
@@ -25,23 +26,23 @@ def oversize(talk: Talk, total_bytes: int = OVERSIZE_BYTES) -> Capture:
     frame = len(b'{"model":"lumen-gateway","messages":[{"role":"user","content":""}]}')
     text = b"x" * (total_bytes - frame)
     body = b'{"model":"lumen-gateway","messages":[{"role":"user","content":"' + text + b'"}]}'
-    return call(talk.proxy.url, "POST", CHAT, body=body, headers=[JSON])
+    return talk.call("POST", CHAT, body=body, headers=[JSON])
 
 
 def of_type(talk: Talk, media_type: str | None) -> Capture:
     """A healthy request but for its media type."""
     headers = [("Content-Type", media_type)] if media_type else []
-    return call(talk.proxy.url, "POST", CHAT, body=b'{"messages":[{"role":"user","content":"hi"}]}', headers=headers)
+    return talk.call("POST", CHAT, body=b'{"messages":[{"role":"user","content":"hi"}]}', headers=headers)
 
 
 ROUTES: dict[str, tuple[Send, set[int]]] = {
     "F3.unknown-route": (lambda talk: talk.lost, {404}),
     "F3.unknown-route-post": (lambda talk: talk.post(question(), "/v1/chat/completion"), {404}),
-    "F3.unknown-route-root": (lambda talk: call(talk.proxy.url, "GET", "/nothing-here"), {404}),
-    "F3.unknown-model": (lambda talk: call(talk.proxy.url, "GET", "/v1/models/no-such-model"), {404}),
-    "F3.wrong-method-get": (lambda talk: call(talk.proxy.url, "GET", CHAT), {405}),
-    "F3.wrong-method-put": (lambda talk: call(talk.proxy.url, "PUT", CHAT, json=question()), {405}),
-    "F3.wrong-method-delete": (lambda talk: call(talk.proxy.url, "DELETE", "/v1/models"), {405}),
+    "F3.unknown-route-root": (lambda talk: talk.call("GET", "/nothing-here"), {404}),
+    "F3.unknown-model": (lambda talk: talk.call("GET", "/v1/models/no-such-model"), {404}),
+    "F3.wrong-method-get": (lambda talk: talk.call("GET", CHAT), {405}),
+    "F3.wrong-method-put": (lambda talk: talk.call("PUT", CHAT, json=question()), {405}),
+    "F3.wrong-method-delete": (lambda talk: talk.call("DELETE", "/v1/models"), {405}),
     "F3.oversize": (oversize, {400, 413}),
     "F3.oversize-huge": (lambda talk: oversize(talk, HUGE_BYTES), {400, 413}),
     "F3.media-type-form": (lambda talk: of_type(talk, "application/x-www-form-urlencoded"), {400, 415}),
@@ -74,7 +75,7 @@ def test_exact_status(row: tuple[Send, int], talk: Talk) -> None:
 @check("F3.allow")
 def test_allow(talk: Talk) -> None:
     """A wrong method is answered with the methods that are right."""
-    allowed = call(talk.proxy.url, "GET", CHAT).header("allow") or ""
+    allowed = talk.call("GET", CHAT).header("allow") or ""
     assert "POST" in allowed
 
 
@@ -93,7 +94,7 @@ def locked(module_launch: Launches, echoing: Gateway, target: Target) -> Talk:
 
 def with_key(talk: Talk, *headers: tuple[str, str]) -> Capture:
     """A healthy request with these headers."""
-    return call(talk.proxy.url, "POST", CHAT, json=question("안녕"), headers=headers)
+    return talk.call("POST", CHAT, json=question("안녕"), headers=headers)
 
 
 KEYS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -125,7 +126,7 @@ def test_key_accepted(locked: Talk) -> None:
 @check("F3.key-guards-models")
 def test_key_guards_models(locked: Talk) -> None:
     """The models need the key, the health does not."""
-    statuses = [call(locked.proxy.url, "GET", path).status for path in ("/v1/models", "/models", "/metrics", "/health")]
+    statuses = [locked.call("GET", path).status for path in ("/v1/models", "/models", "/metrics", "/health")]
     assert statuses == [401, 401, 401, 200]
 
 

@@ -6,17 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.contract.talking import CHAT, Talk, question
-from tests.fixtures.capture import Capture, Connection
+from tests.contract.talking import Talk, question
+from tests.fixtures.capture import Capture
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.documents import answer, chunks, is_stream, said
 from tests.fixtures.processes import Launches
 from tests.fixtures.replies import silent
 from tests.fixtures.report.checks import check
 from tests.fixtures.report.measuring import Measure
+from tests.fixtures.served import CHAT
+from tests.fixtures.targets import Target
 from tests.fixtures.waiting import until
 
-pytestmark = pytest.mark.usefixtures("needs_gateway")
+pytestmark = pytest.mark.needs("gateway")
 
 PATIENCE_S = 60.0  # how long the client would have waited, had it not left
 CLOSED_WITHIN_S = 5.0  # contract G6
@@ -25,8 +27,11 @@ PLACE_WITHIN_S = 60.0  # for a client that was told to come again: twenty answer
 
 
 @pytest.fixture(scope="module")
-def early(module_launch: Launches, echoing: Gateway) -> Talk:
-    """A proxy whose streams begin at once, and whose deadline is far."""
+def early(target: Target, request: pytest.FixtureRequest, module_launch: Launches, echoing: Gateway) -> Talk:
+    """A proxy whose streams begin at once, and whose deadline is far; a foreign one as it is."""
+    if target.profile != "lumen":
+        patient: Talk = request.getfixturevalue("talk")
+        return patient
     env = {"LUMEN_STREAM_COMMIT_S": "0.05", "LUMEN_SSE_KEEPALIVE_S": "0.2", "LUMEN_STANDBY": "0"}
     return Talk(module_launch(gateway=echoing, env=env), echoing)
 
@@ -37,9 +42,9 @@ def test_gone_client(stream: bool, early: Talk, measure: Measure) -> None:  # no
     """The gateway connection of a client that left is closed within 5 s."""
     early.gateway.script(silent)
     before = len(early.gateway.chats)
-    with Connection(early.proxy.url) as client, ThreadPoolExecutor(1) as pool:
+    with early.proxy.connection() as client, ThreadPoolExecutor(1) as pool:
         body = question("안녕", stream=stream)
-        asking = pool.submit(client.call, "POST", CHAT, json=body, timeout_s=PATIENCE_S)
+        asking = pool.submit(client.call, "POST", CHAT, json=early.own(body), timeout_s=PATIENCE_S)
         asked = early.gateway.until_called(before + 1)
         left_mono_s = time.monotonic()
         client.hang_up()
@@ -81,7 +86,7 @@ def test_unique_ids(crowd: list[tuple[str, Capture]]) -> None:
     assert len(ids) == AT_ONCE
 
 
-@check("G7.3")
+@check("G7.3", tier="S")
 def test_unique_request_ids(crowd: list[tuple[str, Capture]]) -> None:
     """Each of twenty responses at once has a request id of its own."""
     assert len({seen.header("x-request-id") for _, seen in crowd}) == AT_ONCE

@@ -14,7 +14,7 @@ from tests.fixtures.processes import HasUrl, Launches
 from tests.fixtures.replies import dripping, reset_before_reading, says, silent
 from tests.fixtures.report.checks import check, check_each
 
-pytestmark = pytest.mark.usefixtures("needs_gateway")
+pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("lumen")]
 STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 SLACK_S = 5.0  # between a deadline and its answer, on a machine that is busy with other workers
 

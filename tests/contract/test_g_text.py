@@ -4,13 +4,13 @@ import unicodedata
 
 import pytest
 
-from tests.contract.talking import CHAT, Talk, question
-from tests.fixtures.capture import call
+from tests.contract.talking import Talk, question
 from tests.fixtures.judges.documents import said
-from tests.fixtures.replies import answers, encoded, lumen, split
+from tests.fixtures.replies import answers, body_for, encoded, split
 from tests.fixtures.report.checks import check, check_each
+from tests.fixtures.served import CHAT
 
-pytestmark = pytest.mark.usefixtures("needs_gateway")
+pytestmark = pytest.mark.needs("gateway")
 
 LONG_CHARS = 16_000  # of a request, contract G5
 LARGE_BYTES = 1_000_000  # of an answer, contract G5
@@ -53,7 +53,7 @@ def test_escaped_request(talk: Talk) -> None:
     text = TEXTS["zwj-emoji"] + TEXTS["korean-nfd"]
     escaped = "".join(f"\\u{unit:04x}" for unit in memoryview(text.encode("utf-16-le")).cast("H"))
     body = encoded(question("@")).replace(b'"@"', f'"{escaped}"'.encode())
-    seen = call(talk.proxy.url, "POST", CHAT, body=body, headers=[("Content-Type", "application/json")])
+    seen = talk.call("POST", CHAT, body=body, headers=[("Content-Type", "application/json")])
     assert said(seen) == text
 
 
@@ -79,7 +79,10 @@ def test_large_answer(stream: bool, talk: Talk) -> None:  # noqa: FBT001 -- a ro
 @check("G5.split-anywhere")
 def test_split_anywhere(talk: Talk) -> None:
     """The gateway's bytes may be cut at any place."""
-    body = lumen("힣\u2028👩‍👧")
-    for offset in range(len(encoded(body)) + 1):
-        talk.gateway.script(split(offset, body=body))
-        assert said(talk.ask("안녕")) == body["response"], f"cut at byte {offset}"
+    text = "힣\u2028👩‍👧"
+    whole = talk.ask(text)
+    length = len(body_for(talk.gateway.chats[-1], text))
+    assert said(whole) == text
+    for offset in range(length + 1):
+        talk.gateway.script(split(offset))
+        assert said(talk.ask(text)) == text, f"cut at byte {offset}"

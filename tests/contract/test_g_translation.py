@@ -13,7 +13,7 @@ from tests.fixtures.judges.documents import said
 from tests.fixtures.replies import answers
 from tests.fixtures.report.checks import check, check_each
 
-pytestmark = pytest.mark.usefixtures("needs_gateway")
+pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("lumen")]
 
 PERSONAS = {"lumen-lua": "moon", "lumen-elo": "square", "lumen-nuri": "earth", "lumen-sena": "pen"}
 

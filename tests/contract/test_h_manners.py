@@ -2,11 +2,12 @@
 
 import pytest
 
-from tests.contract.talking import CHAT, WORDS, Talk, question
+from tests.contract.talking import WORDS, Talk, question
 from tests.fixtures import schemas
-from tests.fixtures.capture import Capture, Connection, call
+from tests.fixtures.capture import Capture
 from tests.fixtures.judges.documents import answer, media_type, said
 from tests.fixtures.report.checks import check, check_each
+from tests.fixtures.served import CHAT
 
 TEN = 10  # requests on one connection, contract H2
 IDLE_S = 3.0  # longer than a pause between two questions of a program, far below any server's keep-alive
@@ -18,7 +19,7 @@ TURNS_INTO_GET = {301, 302, 303}  # what clients do with these redirects of a PO
 )
 def test_head(path: str, talk: Talk) -> None:
     """HEAD has the status of GET and no body; the connection stays usable."""
-    with Connection(talk.proxy.url) as connection:
+    with talk.proxy.connection() as connection:
         head, get = connection.call("HEAD", path), connection.call("GET", path)
     assert (head.status, head.ended, head.body) == (get.status, "complete", b"")
     assert get.ended == "complete"
@@ -35,7 +36,7 @@ def test_trailing_slash(path: str, talk: Talk) -> None:
 @check("H2.ten", tier="S")
 def test_ten_on_one_connection(talk: Talk) -> None:
     """Ten questions go through one connection."""
-    with Connection(talk.proxy.url) as connection:
+    with talk.proxy.connection() as connection:
         answers = [connection.call("POST", CHAT, json=question(f"{number}번째")) for number in range(TEN)]
     assert [said(seen) for seen in answers] == [f"{number}번째" for number in range(TEN)]
 
@@ -43,7 +44,7 @@ def test_ten_on_one_connection(talk: Talk) -> None:
 @check("H2.after-idling", tier="S")
 def test_after_idling(talk: Talk) -> None:
     """A connection can be used again after a pause."""
-    with Connection(talk.proxy.url) as connection:
+    with talk.proxy.connection() as connection:
         first = connection.call("GET", "/health")
         assert connection.stays_open(IDLE_S)
         second = connection.call("POST", CHAT, json=question("안녕"))
@@ -54,7 +55,7 @@ def test_after_idling(talk: Talk) -> None:
 def test_after_refusals(talk: Talk) -> None:
     """A refusal does not cost the connection."""
     bodies: list[object] = [[], {}, question("안녕", n=0)]
-    with Connection(talk.proxy.url) as connection:
+    with talk.proxy.connection() as connection:
         refused = [connection.call("POST", CHAT, json=body) for body in bodies]
         seen = connection.call("POST", CHAT, json=question("안녕"))
     assert [each.status for each in refused] == [400, 400, 400]
@@ -74,7 +75,7 @@ ASKING = {
 def test_request_id_is_kept(asking: tuple[str, str, object], talk: Talk) -> None:
     """The caller's x-request-id comes back."""
     method, path, body = asking
-    seen = call(talk.proxy.url, method, path, json=body, headers=[("X-Request-Id", "caller-0815")])
+    seen = talk.call(method, path, json=body, headers=[("X-Request-Id", "caller-0815")])
     assert seen.header_all("x-request-id") == ("caller-0815",)
 
 
@@ -82,7 +83,7 @@ def test_request_id_is_kept(asking: tuple[str, str, object], talk: Talk) -> None
 @pytest.mark.smoke
 def test_list_of_models(path: str, talk: Talk) -> None:
     """The list of models has its shape."""
-    seen = call(talk.proxy.url, "GET", path)
+    seen = talk.call("GET", path)
     assert (seen.status, media_type(seen)) == (200, "application/json")
     assert schemas.breaches("openai-model-list", seen.json()) == ()
     assert seen.json()["data"]
@@ -92,7 +93,7 @@ def test_list_of_models(path: str, talk: Talk) -> None:
 def test_each_model(talk: Talk) -> None:
     """Each listed model can be looked up, and is the same there."""
     for listed in talk.models.json()["data"]:
-        seen = call(talk.proxy.url, "GET", f"/v1/models/{listed['id']}")
+        seen = talk.call("GET", f"/v1/models/{listed['id']}")
         assert (seen.status, seen.json()) == (200, listed)
         assert schemas.breaches("openai-model", seen.json()) == ()
 
@@ -108,7 +109,7 @@ def test_each_model_is_usable(talk: Talk) -> None:
 @check("H3.unknown")
 def test_unknown_model(talk: Talk) -> None:
     """An unknown model is a 404 that says so."""
-    seen = call(talk.proxy.url, "GET", "/v1/models/no-such-model")
+    seen = talk.call("GET", "/v1/models/no-such-model")
     assert (seen.status, seen.json()["error"]["code"]) == (404, "model_not_found")
 
 

@@ -2,13 +2,16 @@
 
 import pytest
 
-from tests.contract.talking import CHAT, Demand, Talk, question
-from tests.fixtures.capture import Capture, call, request_bytes, send
+from tests.contract.talking import Demand, Talk, question
+from tests.fixtures.capture import Capture, request_bytes, send
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.catalogue import REFUSAL
 from tests.fixtures.judges.documents import said
 from tests.fixtures.processes import Launches
 from tests.fixtures.report.checks import check, check_each
+from tests.fixtures.served import CHAT
+
+pytestmark = pytest.mark.profile("lumen")  # the rules of our own proxy
 
 OWN_NAME, OWN_PAGE = "lumen.example", "https://app.example"
 PATHS = pytest.mark.parametrize("path", ["/health", "/v1/models", CHAT, "/nothing", "/"])
@@ -24,7 +27,7 @@ def declared(module_launch: Launches, echoing: Gateway) -> Talk:
 def asked(talk: Talk, path: str, *headers: tuple[str, str]) -> Capture:
     """A healthy request but for these headers."""
     body = question("안녕") if path == CHAT else None
-    return call(talk.proxy.url, "POST" if body else "GET", path, json=body, headers=headers)
+    return talk.call("POST" if body else "GET", path, json=body, headers=headers)
 
 
 def refused(seen: Capture, code: str, demand: Demand) -> None:
@@ -115,7 +118,7 @@ def test_foreign_origin(origin: str, path: str, talk: Talk, demand: Demand) -> N
 def test_preflight_refused(talk: Talk) -> None:
     """The question whether a foreign page may ask is answered with no."""
     headers = [("Origin", "https://attacker.example"), ("Access-Control-Request-Method", "POST")]
-    seen = call(talk.proxy.url, "OPTIONS", CHAT, headers=headers)
+    seen = talk.call("OPTIONS", CHAT, headers=headers)
     assert seen.status == 403
     assert not [name for name, _ in seen.headers if name.startswith("access-control-")]
 
@@ -160,7 +163,7 @@ def test_declared_preflight(declared: Talk) -> None:
         ("Access-Control-Request-Method", "POST"),
         ("Access-Control-Request-Headers", "authorization, content-type"),
     ]
-    seen = call(declared.proxy.url, "OPTIONS", CHAT, headers=headers)
+    seen = declared.call("OPTIONS", CHAT, headers=headers)
     assert seen.status in {200, 204}  # both are a yes to every browser (Fetch, 4.9: an ok status)
     assert seen.header("access-control-allow-origin") == OWN_PAGE
     assert "POST" in (seen.header("access-control-allow-methods") or "")
