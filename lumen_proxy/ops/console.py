@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 PREFIX = "lumen-proxy: "
 STANDARD_DESCRIPTORS = 3  # input, output, error
@@ -37,19 +37,26 @@ def settle() -> None:
 
 
 def _put(stream: TextIO | None, line: str) -> None:
-    if stream is not None:
-        with contextlib.suppress(OSError, ValueError):
+    with _delivering(stream):
+        if stream is not None:
             stream.write(line + "\n")
-        _flush(stream)
+    _flush(stream)
 
 
 def _flush(stream: TextIO | None) -> None:
-    try:
+    with _delivering(stream):
         if stream is not None:
             stream.flush()
+
+
+@contextlib.contextmanager
+def _delivering(stream: TextIO | None) -> Iterator[None]:
+    """Writing fails when unbuffered, else flushing does: either way the stream ends where all can be delivered."""
+    try:
+        yield
     except ValueError:  # closed
         return
-    except OSError:  # full, or its reader has gone: point it to where everything can be delivered
+    except OSError:  # full, or its reader has gone
         _unheard.append(stream)
         with contextlib.suppress(OSError, ValueError):
             void = os.open(os.devnull, os.O_WRONLY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from tests.fixtures.gateway import Gateway
 from tests.fixtures.processes import Finished, Launches
 from tests.fixtures.replies import cloud_echo, echo, says
 from tests.fixtures.targets import merged
+from tests.fixtures.waiting import until
+
+SOON_S = 30.0  # a look takes milliseconds, a start of Python half a second; the rest is for a busy machine
 
 
 def wrong_method(exchange: Exchange) -> bool:
@@ -64,9 +68,32 @@ class Desk:
 
     def background(self, *words: str, env: Mapping[str, str | None] | None = None) -> Child:
         """Start a command that ends with the test."""
-        folder, launch = self.launch.next_folder(), self.launch
-        environ = merged(os.environ, launch.target.environ(folder, self.gateway.url), self.env, env or {})
-        return launch.keep(Child(launch.run_tags, " ".join(words), [*launch.target.tool, *words], environ, folder))
+        launch, command = self.launch, [*self.launch.target.tool, *words]
+        return launch.keep(Child(launch.run_tags, " ".join(words), command, self._environ(env), launch.next_folder()))
+
+    def until_lines(self, child: Child, number: int) -> None:
+        """Wait until a command in the background has printed so many lines."""
+
+        def enough() -> bool:
+            return child.stdout.read_bytes().count(b"\n") >= number
+
+        until(f"{number} lines are printed", enough, within_s=SOON_S, alive=child.dead)
+
+    def pipe_to_nobody(self, *words: str, env: Mapping[str, str | None]) -> int:
+        """Run a command whose reader leaves after the first line; return its exit status."""
+        environ = self._environ(env)
+        with subprocess.Popen([*self.launch.target.tool, *words], env=environ, stdout=subprocess.PIPE) as process:
+            if process.stdout:
+                process.stdout.readline()
+                process.stdout.close()
+            try:
+                return process.wait(SOON_S)
+            finally:
+                process.kill()
+
+    def _environ(self, env: Mapping[str, str | None] | None) -> dict[str, str]:
+        mine = self.launch.target.environ(self.folder / "files", self.gateway.url)
+        return merged(os.environ, mine, self.env, env or {})
 
     def diagnose(self, *words: str, env: Mapping[str, str | None] | None = None) -> dict[str, Any]:
         """What `diagnose --json` says; channels by their names."""

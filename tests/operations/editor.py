@@ -1,0 +1,82 @@
+"""The editor's part: read a task as Visual Studio Code does, run it in a terminal, match its output line by line.
+
+Source of the rules: the tasks appendix of its documentation (version 2.0.0): an entry for the system overrides the
+command and keeps the arguments; a task of type `process` is launched without a shell, in a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from tests.fixtures.children import WINDOWS, Child
+from tests.fixtures.targets import ROOT, merged
+from tests.fixtures.waiting import until
+from tests.operations.conftest import Desk
+
+FOLDER = ROOT / ".vscode"
+SOON_S = 30.0  # a cold start takes 0.3 s here, a hundred times that
+TASK_S = 120.0  # a suite of one check takes 3 s here
+ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[a-zA-Z]|[=>])")
+# A terminal as the editor gives one; on Windows the output goes to a file, as there is no pty.
+IN_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+TERMINAL = () if WINDOWS else (sys.executable, "-c", IN_A_TERMINAL)
+
+
+@cache
+def tasks() -> dict[str, dict[str, Any]]:
+    """The tasks by their labels."""
+    found: list[dict[str, Any]] = json.loads((FOLDER / "tasks.json").read_text("utf-8"))["tasks"]
+    return {task["label"]: task for task in found}
+
+
+def command(task: Mapping[str, Any], *, windows: bool = WINDOWS) -> str:
+    """The program of a task on one of the two families of systems, below the workspace."""
+    program: str = (task["windows"] if windows else task)["command"]
+    return program.removeprefix("${workspaceFolder}").replace("\\", "/").strip("/")
+
+
+class Running:
+    """One task in its terminal."""
+
+    def __init__(self, label: str, child: Child) -> None:
+        self.task = tasks()[label]
+        self.child = child
+
+    def lines(self) -> list[str]:
+        """What the terminal shows, without its escape sequences; both streams of the task are in it."""
+        data = b"\n".join(path.read_bytes() for path in (self.child.stderr, self.child.stdout))
+        return [ESCAPES.sub("", line) for line in re.split(r"[\r\n]+", data.decode("utf-8", "replace"))]
+
+    def matches(self, pattern: str) -> list[int]:
+        """The numbers of the lines that a pattern of the editor finds."""
+        return [number for number, line in enumerate(self.lines()) if re.search(pattern, line)]
+
+    def until_ready(self) -> None:
+        """Wait as the editor does: for the pattern that ends the start of a background task."""
+        pattern = self.task["problemMatcher"]["background"]["endsPattern"]
+        what = f"a line matches {pattern}"
+        until(what, lambda: self.matches(pattern), within_s=SOON_S, alive=self.child.dead)
+
+    def end(self) -> int:
+        """Wait until it has ended; return its exit status."""
+        return self.child.wait_exit(TASK_S)
+
+
+def run(desk: Desk, label: str, env: Mapping[str, str] | None = None) -> Running:
+    """Run a task as the editor does, by this Python instead of the workspace's own, and with the desk's settings."""
+    return Running(label, run_words(desk, label, tasks()[label]["args"], env or {}))
+
+
+def run_words(desk: Desk, label: str, words: Sequence[str], env: Mapping[str, str]) -> Child:
+    """Run Python with these words, in a terminal and in the workspace."""
+    folder, launch = desk.launch.next_folder(), desk.launch
+    files = launch.target.environ(folder, desk.gateway.url)
+    environ = merged(os.environ, files, desk.env, {"TERM": "xterm-256color"}, env)
+    argv = [*TERMINAL, sys.executable, *words]
+    return launch.keep(Child(launch.run_tags, label, argv, environ, folder, cwd=ROOT))

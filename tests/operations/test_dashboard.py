@@ -1,0 +1,145 @@
+"""The dashboard in a real terminal of 80 x 24: what it shows, what its keys do, and how it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.run import TAG, Run
+from tests.fixtures.targets import merged
+from tests.fixtures.waiting import until
+from tests.operations.conftest import Desk
+
+SOON_S = 30.0
+TMUX = shutil.which("tmux")
+needs_tmux = pytest.mark.skipif(TMUX is None, reason="tmux is not installed: no terminal to look at")
+
+
+class Terminal:
+    """A terminal of 80 x 24 in which a shell runs."""
+
+    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+        self._tmux = [str(TMUX), "-f", os.devnull, "-S", str(folder / "tmux")]
+        self._environ = environ | {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PS1": "$ "}
+        self._run("new-session", "-d", "-x", "80", "-y", "24", "bash --norc --noprofile")
+
+    def _run(self, *words: str) -> str:
+        command = [*self._tmux, *words]
+        done = subprocess.run(command, env=self._environ, capture_output=True, encoding="utf-8", timeout=20, check=True)
+        return done.stdout
+
+    def type(self, *keys: str) -> None:
+        """Press keys; tmux knows some by name, such as Enter."""
+        self._run("send-keys", *keys)
+
+    def screen(self) -> str:
+        """What a person sees."""
+        return self._run("capture-pane", "-p")
+
+    def until(self, *words: str) -> str:
+        """Wait until all of these are on the screen, and return it."""
+        until(f"{words} on the screen", lambda: all(word in self.screen() for word in words), within_s=SOON_S)
+        return self.screen()
+
+    def close(self) -> None:
+        """End the terminal, and whatever runs in it."""
+        self._run("kill-server")
+
+
+@pytest.fixture
+def terminal(desk: Desk, run: Run, tmp_path: Path) -> Iterator[Terminal]:
+    """A terminal in which the desk's commands can be typed."""
+    target = desk.launch.target
+    environ = merged(os.environ, target.environ(tmp_path / "files", desk.gateway.url), desk.env)
+    tag = run.open_tag("terminal")
+    one = Terminal(tmp_path, environ | {TAG: tag})
+    yield one
+    one.close()
+    run.close_tag(tag)
+
+
+DASHBOARD = f"{sys.executable} -m lumen_proxy dashboard --watch 1"
+COMMAND = f"{DASHBOARD}; echo status $?"
+
+
+@needs_tmux
+def test_keys_do_what_the_menu_says(desk: Desk, terminal: Terminal) -> None:
+    """Start, help, diagnose, stop after a yes, quit; the shell's own screen comes back."""
+    terminal.type(COMMAND, "Enter")
+    terminal.until("DOWN   Local proxy", "[s] start")
+    terminal.type("s")
+    shown = terminal.until("ALL GREEN", "breaker closed")
+    assert len(shown.splitlines()) == 24
+    assert all(word in shown for word in ("UP     Local proxy", "UP     Cloud AI", "UP     Lumen Gateway", " ms "))
+    terminal.type("h")
+    terminal.until("this help", "any key: back")
+    terminal.type("h")
+    terminal.type("d")
+    terminal.until("Lumen diagnosis", "/ready -> 200")
+    terminal.type("b")
+    terminal.type("x")
+    terminal.until("Stop the proxy")
+    terminal.type("n")
+    assert json.loads(desk.run("status", "--json").stdout)["condition"] == "running"
+    terminal.type("x")
+    terminal.until("Stop the proxy")
+    terminal.type("y")
+    terminal.until("stopped: port", "DOWN   Local proxy")
+    terminal.type("q")
+    assert "[s] start" not in terminal.until("status 0")
+
+
+@needs_tmux
+@pytest.mark.parametrize("console", ["cp949", "ascii"])
+def test_lights_degrade(terminal: Terminal, console: str) -> None:
+    """On a lesser console the words are the same."""
+    terminal.type(f"PYTHONIOENCODING={console} {COMMAND}", "Enter")
+    shown = terminal.until("DOWN   Local proxy", "UP     Cloud AI")
+    assert "🔴" not in shown
+
+
+@needs_tmux
+@pytest.mark.parametrize("how", ["C-c", "SIGTERM", "exception"])
+def test_the_terminal_is_left_as_it_was(desk: Desk, terminal: Terminal, how: str) -> None:
+    """Ctrl-C, a stop signal and a defect of ours: the old screen, the cursor, and keys that are echoed."""
+    fault = "import sys; sys.argv[1:] = ['dashboard', '--watch', '1']; import lumen_proxy.ops.dashboard as d; "
+    fault += "d.Dashboard.press = lambda *_: 1 / 0; from lumen_proxy.cli import main; sys.exit(main())"
+    command = f'{sys.executable} -c "{fault}"' if how == "exception" else DASHBOARD
+    remembered = f"(echo $BASHPID > {desk.folder}/pid; exec {command})"
+    terminal.type(f"{remembered}; echo status $?", "Enter")
+    terminal.until("DOWN   Local proxy", "[q] quit")
+    if how == "SIGTERM":
+        os.kill(int((desk.folder / "pid").read_text()), signal.SIGTERM)
+    else:
+        terminal.type("C-c" if how == "C-c" else "k")
+    status = "status 70" if how == "exception" else "status 0"
+    assert "[q] quit" not in terminal.until(status)
+    terminal.type("stty -a | grep -o ' echo ' && tput cnorm && echo 'echoed'", "Enter")
+    terminal.until("\nechoed")
+
+
+def test_one_look_is_plain(desk: Desk) -> None:
+    """Without --watch: one look, 69 for something that is down, nothing but text."""
+    done = desk.run("dashboard")
+    assert done.exit_status == 69
+    assert "DOWN: Local proxy" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
+
+
+def test_json_is_one_object_a_look(desk: Desk) -> None:
+    """For programs: nothing else on standard output."""
+    watch = desk.background("dashboard", "--watch", "1", "--json")
+    desk.until_lines(watch, 2)
+    watch.stop()
+    assert watch.wait_exit(SOON_S) == 0
+    looks = [json.loads(line) for line in watch.stdout.read_text("utf-8").splitlines()]
+    assert [channel["channel"] for channel in looks[0]["channels"]] == ["proxy", "cloud_ai", "gateway"]

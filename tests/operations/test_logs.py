@@ -1,0 +1,59 @@
+"""`logs`: one story out of many files, and it goes on."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+from tests.fixtures.capture import call
+from tests.fixtures.children import Child
+from tests.fixtures.waiting import until
+from tests.operations.conftest import Desk
+
+SOON_S = 20.0
+SMALL = {"LUMEN_LOG_MAX_BYTES": "2048", "LUMEN_LOG_KEEP": "3"}
+
+
+def test_rotations_are_read_as_one(desk: Desk) -> None:
+    """After many requests the logs have rotated; what is left comes in order of time, journal and log together."""
+    proxy = desk.launch(port=desk.port, gateway=desk.gateway, env={**desk.env, **SMALL})
+    for _ in range(40):
+        proxy.health()
+    files = sorted(path.name for path in (desk.folder / "log").glob("worker-*"))
+    assert len(files) == 4
+    done = desk.run("logs", "--json", "--lines", "1000")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {line["log"] for line in lines} == {"journal", f"worker-{desk.port}"}
+    stamps = [line["ts"] for line in lines]
+    assert stamps == sorted(stamps)
+    written = sum(
+        len(path.read_bytes().splitlines()) for path in (desk.folder / "log").iterdir() if ".jsonl" in path.name
+    )
+    assert len(lines) == written
+    assert len(desk.run("logs", "-n", "3").stdout.splitlines()) == 3
+
+
+def test_following_misses_nothing_across_rotations(desk: Desk) -> None:
+    """Each request is shown once, although the file that it was written to has been renamed since."""
+    proxy = desk.launch(port=desk.port, gateway=desk.gateway, env={**desk.env, **SMALL})
+    follower = desk.background("logs", "-f", "--json")
+    until("it shows the start", lambda: b"started" in follower.stdout.read_bytes(), within_s=SOON_S)
+    asked = [f"canary-{number:02}" for number in range(20)]
+    for name in asked:
+        call(proxy.url, "GET", "/health", headers=(("x-request-id", name),))
+        until(f"{name} is shown", partial(_is_shown, follower, name), within_s=SOON_S)
+    follower.stop()
+    follower.wait_exit(SOON_S)
+    shown = [json.loads(line).get("request_id", "") for line in follower.stdout.read_text("utf-8").splitlines()]
+    assert [name for name in shown if name.startswith("canary")] == asked
+    assert len(list((desk.folder / "log").glob("worker-*"))) > 1, "nothing has rotated"
+
+
+def _is_shown(follower: Child, name: str) -> bool:
+    return name.encode() in follower.stdout.read_bytes()
+
+
+def test_nothing_to_show(desk: Desk) -> None:
+    """No logs yet: nothing is printed, and that is no failure."""
+    done = desk.run("logs")
+    assert (done.exit_status, done.stdout, done.stderr) == (0, "", "")
