@@ -1,0 +1,164 @@
+"""Alerts: which changes are told, how a message fares, and that its address stays a secret."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from lumen_proxy import config
+from lumen_proxy.config import Settings
+from lumen_proxy.ops.alerts import ATTEMPTS, Tracker, deliver, event, text_of
+from lumen_proxy.ops.verdicts import Probe
+from lumen_proxy.supervisor import alarm
+from tests.fixtures.exchange import Reply
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.replies import reset_after_request, says
+
+SECRET = "T000-canary"  # noqa: S105 -- to be looked for
+OK = says(b"ok", media_type="text/plain")
+
+
+@pytest.fixture
+def slack() -> Iterator[Gateway]:
+    """A receiver that answers as Slack does."""
+    with Gateway(OK) as opened:
+        yield opened
+
+
+def settings_for(receiver: Gateway, **variables: str) -> Settings:
+    """Settings whose Slack webhook is the receiver."""
+    hook = {"SLACK_WEBHOOK_URL": f"{receiver.url}/services/{SECRET}"}
+    return config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x", **hook, **variables})
+
+
+HISTORIES = [
+    ("up", ""),
+    ("d", ""),
+    ("dd", "down@1"),
+    ("ddddd", "down@1"),
+    ("du", ""),
+    ("ddu", "down@1 back@2"),
+    ("dduu", "down@1 back@2"),
+    ("dduddu", "down@1 back@2"),  # it flaps: not again within the cool-down
+    ("ddu" + "u" * 10 + "dd", "down@1 back@2 down@14"),
+    ("dd" + "n" * 2, "down@1 back@2"),  # no longer configured
+]
+
+
+@pytest.mark.parametrize(("history", "told"), HISTORIES)
+def test_changes_are_told_once(history: str, told: str) -> None:
+    """Letters: d = down, u = up, n = not configured, one look a second; a cool-down of ten seconds."""
+    tracker, states = Tracker(cool_down_s=10), {"d": "down", "u": "up", "n": "unset", "p": "up"}
+    found = [
+        f"{change}@{second}"
+        for second, letter in enumerate(history)
+        for change, _ in tracker.observe([Probe("gateway", states[letter], "x")], second)  # type: ignore[arg-type]
+    ]
+    assert " ".join(found) == told
+
+
+def test_channels_are_told_apart() -> None:
+    """One that is down says nothing about another."""
+    tracker = Tracker(confirm=1)
+    both = [Probe("gateway", "down", "x"), Probe("cloud_ai", "up", "x")]
+    assert [probe.channel for _, probe in tracker.observe(both, 0)] == ["gateway"]
+
+
+def wait_header(seconds: str) -> Reply:
+    """Too many messages; come again later."""
+    return says(b"rate_limited", 429, media_type="text/plain", headers=(("Retry-After", seconds),))
+
+
+FATES: list[tuple[Sequence[Reply], bool, int, list[float]]] = [
+    ([OK], True, 1, []),
+    ([wait_header("7"), OK], True, 2, [7.0]),
+    ([wait_header("9999"), OK], True, 2, [60.0]),
+    ([wait_header("soon"), OK], True, 2, [1.0]),
+    ([says(b"", 500), says(b"", 503), OK], True, 3, [1.0, 2.0]),
+    ([says(b"", 500)] * ATTEMPTS, False, 4, [1.0, 2.0, 4.0]),
+    *[([says(b"no", status)], False, 1, []) for status in (400, 403, 404, 410, 302)],
+    ([reset_after_request], False, 1, []),
+]
+
+
+@pytest.mark.parametrize(("replies", "ok", "attempts", "waits"), FATES)
+def test_how_a_message_fares(
+    slack: Gateway,
+    replies: Sequence[Reply],
+    ok: bool,  # noqa: FBT001 - a table
+    attempts: int,
+    waits: list[float],
+) -> None:
+    """Again only after 429, when told, and after 5xx; everything else is final, and nothing that may have arrived."""
+    slack.script(*replies)
+    waited: list[float] = []
+    (found,) = deliver({"event": "down", "said": "x"}, settings_for(slack), waited.append)
+    assert (found.ok, found.attempts, waited) == (ok, attempts, waits)
+    assert len(slack.calls) == attempts
+    assert SECRET not in repr(found)
+
+
+def test_slack_reads_the_text(slack: Gateway) -> None:
+    """Its three special characters are escaped; nothing else is sent than a text."""
+    it = event("down", settings_for(slack), channel="gateway", name="Lumen Gateway", said="<!channel> & more")
+    deliver(it, settings_for(slack))
+    (call,) = slack.calls
+    assert (call.method, call.path) == ("POST", f"/services/{SECRET}")
+    body = json.loads(call.body)
+    assert list(body) == ["text"]
+    assert body["text"].endswith("&lt;!channel&gt; &amp; more")
+    assert text_of(it) == body["text"]
+
+
+def test_both_webhooks(slack: Gateway) -> None:
+    """The plain one takes the event as it is; each fares on its own."""
+    settings = settings_for(slack, LUMEN_WEBHOOK_URL=f"{slack.url}/plain")
+    slack.script(says(b"no", 404), OK)
+    found = deliver({"event": "down", "said": "x"}, settings)
+    assert [(one.to, one.ok) for one in found] == [("Slack", False), ("webhook", True)]
+    assert json.loads(slack.calls[1].body) == {"event": "down", "said": "x"}
+
+
+def test_no_webhook_no_message() -> None:
+    """Nothing is set, nothing is sent."""
+    assert deliver({"event": "down"}, config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"})) == []
+
+
+DEATHS = [
+    ({"event": "gave_up", "deaths": 5, "window_s": 60.0}, 1),
+    ({"event": "restart_scheduled", "deaths_in_window": 2}, 0),
+    ({"event": "restart_scheduled", "deaths_in_window": 3}, 1),
+    ({"event": "worker_died"}, 0),
+]
+
+
+@pytest.mark.parametrize(("record", "children"), DEATHS)
+def test_the_supervisor_calls_for_help(
+    slack: Gateway, monkeypatch: pytest.MonkeyPatch, record: dict[str, object], children: int
+) -> None:
+    """At a give-up and in a crash loop, once within the cool-down; its child is given no address."""
+    started: list[list[str]] = []
+
+    class Popen:
+        def __init__(self, command: list[str], **_: object) -> None:
+            started.append(command)
+
+        def wait(self) -> int:
+            return 0
+
+    monkeypatch.setattr("subprocess.Popen", Popen)
+    it = alarm.Alarm(settings_for(slack), clock=lambda: 100.0)
+    it.hear(record)
+    if record["event"] == "restart_scheduled":
+        it.hear(record)
+    assert len(started) == children
+    assert SECRET not in str(started)
+
+
+def test_without_a_webhook_nobody_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No child is started."""
+    monkeypatch.setattr("subprocess.Popen", None)
+    it = alarm.Alarm(config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"}))
+    it.hear({"event": "gave_up", "deaths": 5, "window_s": 60.0})

@@ -1,0 +1,172 @@
+"""From answers to verdicts: each trouble has its word, its case and its next step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lumen_proxy import config
+from lumen_proxy.errors import Fatal
+from lumen_proxy.ops.asking import Call, Trouble, is_loopback, session_for, shown
+from lumen_proxy.ops.cases import CASES, on_port
+from lumen_proxy.ops.control import Seen
+from lumen_proxy.ops.verdicts import Probe, on_cloud, on_proxy
+
+URL = "http://127.0.0.1:8080"
+ANSWER = {"success": True, "persona": {"name": "세나"}, "response": "네", "sources": ["cache"], "timestamp": "x"}
+
+
+def call(status: int | None, body: object = None, *, path: str = "/chat", trouble: Trouble | None = None) -> Call:
+    """An answer, or none."""
+    return Call("GET", URL + path, status, 5.0, trouble, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 405, 415, 422, 429])
+@pytest.mark.parametrize("channel", ["cloud_ai", "gateway"])
+def test_reachable(channel: str, status: int) -> None:
+    """405, or another 4xx but 404, says that the address is right."""
+    assert on_cloud(channel, call(status), call(200)).state == "up"
+
+
+@pytest.mark.parametrize("status", [301, 308, 404, 500, 502, 503])
+@pytest.mark.parametrize("channel", ["cloud_ai", "gateway"])
+def test_not_well(channel: str, status: int) -> None:
+    """Elsewhere, nowhere, or in trouble: red, with the status and a next step."""
+    found = on_cloud(channel, call(status), None)
+    assert found.state == "down"
+    assert found.said.startswith(str(status))
+    assert found.advice
+
+
+@pytest.mark.parametrize("trouble", ["refused", "timeout", "unknown_host", "tls", "lost"])
+@pytest.mark.parametrize("channel", ["cloud_ai", "gateway"])
+def test_no_answer(channel: str, trouble: Trouble) -> None:
+    """Each kind of silence is red; only the gateway's time-out is one of the seven."""
+    found = on_cloud(channel, call(None, trouble=trouble), None)
+    assert found.state == "down"
+    assert found.advice
+    assert (found.case == "gateway-timeout") == ((channel, trouble) == ("gateway", "timeout"))
+
+
+@pytest.mark.parametrize("health", [call(503), call(None, trouble="timeout")])
+def test_health_counts(health: Call) -> None:
+    """A service that answers, but whose health does not, is not well; one without a health address may be."""
+    assert on_cloud("gateway", call(405), health).state == "down"
+    assert on_cloud("gateway", call(405), call(404)).state == "up"
+
+
+DEEP = [
+    (call(200, ANSWER), "up"),
+    (call(200, {"success": False, "error": "no"}), "down"),
+    (call(200, "words"), "down"),
+    (call(401), "down"),
+    (call(503), "down"),
+    (call(None, trouble="timeout"), "down"),
+    (call(None, trouble="lost"), "down"),
+]
+
+
+@pytest.mark.parametrize(("deep", "state"), DEEP)
+def test_a_chat_call_decides(deep: Call, state: str) -> None:
+    """With --deep a channel is as well as its answer, whatever a GET says."""
+    assert on_cloud("gateway", call(405), call(200), deep).state == state
+
+
+def test_an_answer_outweighs_a_404() -> None:
+    """Some servers say 404 to a GET where a POST is answered."""
+    assert on_cloud("gateway", call(404), call(200), call(200, ANSWER)).state == "up"
+
+
+def seen(condition: str, **fields: object) -> Seen:
+    """What is on the port."""
+    return Seen(condition, 8080, URL, **fields)  # type: ignore[arg-type]
+
+
+SETTINGS = config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"})
+HEALTH = call(200, {"status": "ok"}, path="/health")
+READY = call(200, {"status": "ready"}, path="/ready")
+OPEN = call(503, {"error": {"code": "circuit_open"}}, path="/ready")
+
+PROXIES = [
+    (seen("running", pid=1), (HEALTH, READY), "up", None),
+    (seen("running", pid=1), (HEALTH, OPEN), "down", None),
+    (seen("running", pid=1), (call(None, path="/health", trouble="timeout"),), "down", "proxy-connection"),
+    (seen("stopped"), (call(None, path="/health", trouble="refused"),), "down", "proxy-connection"),
+    (seen("silent", pid=1), (call(None, path="/health", trouble="timeout"),), "down", "proxy-connection"),
+    (seen("stranger", owner="nc (pid 7)"), (HEALTH,), "down", "port-conflict"),
+    (seen("stranger"), (call(500, {"error": "Timestamp"}, path="/health"),), "down", "proxy-timestamp"),
+    (seen("stranger"), (call(500, {"error": "other"}, path="/health"),), "down", "port-conflict"),
+]
+
+
+@pytest.mark.parametrize(("who", "calls", "state", "case"), PROXIES)
+def test_the_proxy(who: Seen, calls: tuple[Call, ...], state: str, case: str | None) -> None:
+    """Who is on the port decides, then what it answers."""
+    found = on_proxy(who, SETTINGS, calls)
+    assert (found.state, found.case) == (state, case)
+    assert state == "up" or found.advice
+
+
+METRICS = [
+    (b"lumen_breaker_open 0.0\nlumen_breaker_half_open 0.0\n", "closed"),
+    (b"lumen_breaker_open 1.0\nlumen_breaker_half_open 0.0\n", "open"),
+    (b"lumen_breaker_open 0.0\nlumen_breaker_half_open 1.0\n", "half open"),
+]
+
+
+@pytest.mark.parametrize(("page", "state"), METRICS)
+def test_the_breaker_is_read_from_the_metrics(page: bytes, state: str) -> None:
+    """As Prometheus reads it."""
+    metrics = Call("GET", f"{URL}/metrics", 200, 1.0, None, page)
+    assert on_proxy(seen("running"), SETTINGS, (HEALTH, READY, metrics)).facts["breaker"] == state
+
+
+@pytest.mark.parametrize(("ms", "pace"), [(5.0, ""), (200.0, "slow"), (999.0, "slow"), (1_000.0, "very slow")])
+def test_two_thresholds(ms: float, pace: str) -> None:
+    """Warn and alert."""
+    assert Probe("proxy", "up", "running", (Call("GET", URL, 200, ms),)).pace == pace
+
+
+def test_seven_cases() -> None:
+    """No more, no fewer, and each says what to do and how to see that it is mended."""
+    assert len(CASES) == 7
+    assert all(case.do and case.see and case.title for case in CASES.values())
+
+
+def test_advice_names_an_unusual_port() -> None:
+    """A command that is copied must reach the same proxy."""
+    other = config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"}, {"port": "8081"})
+    assert on_port("lumen-proxy start", SETTINGS) == "lumen-proxy start"
+    assert on_port("lumen-proxy start", other) == "lumen-proxy start --port 8081"
+    assert on_port("wait", other) == "wait"
+
+
+def test_addresses_are_shown_without_their_query() -> None:
+    """It may be a key."""
+    assert shown("https://a.example/chat?key=secret#x") == "https://a.example/chat"
+
+
+LOOPBACKS = [
+    ("http://127.0.0.1:1/x", True),
+    ("http://[::1]/", True),
+    ("http://localhost/", True),
+    ("https://a.example/", False),
+    ("http://localhost.example/", False),
+]
+
+
+@pytest.mark.parametrize(("url", "here"), LOOPBACKS)
+def test_proxy_variables_are_not_for_this_machine(url: str, here: bool) -> None:  # noqa: FBT001 - a table
+    """`*_PROXY` is obeyed for the network and ignored for loopback."""
+    assert is_loopback(url) is here
+    with session_for(url) as session:
+        assert session.trust_env is not here
+
+
+def test_a_fallback_needs_an_address() -> None:
+    """Cloud AI cannot be both switched off and the fallback."""
+    paths = {"LUMEN_STATE_DIR": str(Path("x")), "LUMEN_LOG_DIR": "x"}
+    with pytest.raises(Fatal, match="CLOUD_AI_URL is none"):
+        config.load({**paths, "LUMEN_FALLBACK": "cloud_ai", "CLOUD_AI_URL": "none"})
