@@ -6,33 +6,24 @@ Imports are made by the command that needs them: `check` must run where nothing 
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import lumen_proxy
-from lumen_proxy import config
+from lumen_proxy import config, options
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import console
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
 
     from lumen_proxy.ops import control
 
-PERIOD_S = 5.0  # as in the original system
-SHORTEST_S, LONGEST_S = 0.1, 86_400.0  # of a deadline or a period
 NEEDED_TO_SERVE = ("flask", "waitress", "psutil")
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are ours: one line, status 64."""
-
-    def error(self, message: str) -> NoReturn:
-        raise Fatal(f"{message}; see: {self.prog} --help", Exit.USAGE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,91 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="lumen-proxy", description=lumen_proxy.__doc__, allow_abbrev=False)
+    parser = options.Parser(prog="lumen-proxy", description=lumen_proxy.__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"lumen-proxy {lumen_proxy.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (run, add_options) in COMMANDS.items():
         command = commands.add_parser(name, help=run.__doc__, description=run.__doc__, allow_abbrev=False)
         add_options(command)
     return parser
-
-
-def _settings_options(parser: argparse.ArgumentParser) -> None:
-    """Every setting that is no secret: a command line is visible to every user of the machine."""
-    for setting in config.SETTINGS:
-        if not setting.secret:
-            option = "--" + setting.field.replace("_", "-")
-            meaning = f"{setting.meaning} [{setting.variable}]".replace("%", "%%")
-            parser.add_argument(option, dest=setting.field, metavar="VALUE", help=meaning)
-
-
-def _serve_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sandbox", action="store_true", help="answer from an embedded gateway; needs no network")
-    parser.add_argument("--detached", action="store_true", help=argparse.SUPPRESS)  # standard error is a file of ours
-    _settings_options(parser)
-
-
-def _start_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sandbox", action="store_true", help="answer from an embedded gateway; needs no network")
-    _report_options(parser)
-
-
-def _report_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="for programs")
-    _settings_options(parser)
-
-
-def _check_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--venv", type=Path, metavar="DIR", help="the environment to check; default: the running one")
-    parser.add_argument("--json", action="store_true", help="for programs")
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not SHORTEST_S <= value <= LONGEST_S:
-        raise argparse.ArgumentTypeError(f"{text!a} is not seconds from {SHORTEST_S:g} to {LONGEST_S:g}")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!a} is not a whole number")
-    return int(text)
-
-
-def _diagnose_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--deep", action="store_true", help="make real chat calls, which may cost money")
-    parser.add_argument(
-        "--start", action=argparse.BooleanOptionalAction, default=True, help="start the proxy if it is not running"
-    )
-    parser.add_argument("--within", type=_seconds, metavar="SECONDS", help="one deadline for everything that is asked")
-    parser.add_argument("--venv", type=Path, metavar="DIR", help="an environment to check; default: the running one")
-    _start_options(parser)
-
-
-def _dashboard_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--watch", nargs="?", const=PERIOD_S, type=_seconds, metavar="SECONDS", help="look again and again; default: 5"
-    )
-    _start_options(parser)
-
-
-def _watch_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("seconds", nargs="?", default=PERIOD_S, type=_seconds, metavar="SECONDS", help="default: 5")
-    _report_options(parser)
-
-
-def _logs_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
-    parser.add_argument("-n", "--lines", type=_count, default=100, metavar="NUMBER", help="how many; default: 100")
-    _report_options(parser)
-
-
-def _no_options(_: argparse.ArgumentParser) -> None:
-    pass
 
 
 def _load(args: argparse.Namespace) -> config.Settings:
@@ -315,16 +228,16 @@ def _config(args: argparse.Namespace) -> int:
 
 
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]] = {
-    "serve": (_serve, _serve_options),
-    "start": (_start, _start_options),
-    "stop": (_stop, _report_options),
-    "restart": (_restart, _start_options),
-    "status": (_status, _report_options),
-    "diagnose": (_diagnose, _diagnose_options),
-    "dashboard": (_dashboard, _dashboard_options),
-    "watch": (_watch, _watch_options),
-    "logs": (_logs, _logs_options),
-    "check": (_check, _check_options),
-    "config": (_config, _report_options),
-    "demo": (_demo, _no_options),
+    "serve": (_serve, options.serve),
+    "start": (_start, options.start),
+    "stop": (_stop, options.report),
+    "restart": (_restart, options.start),
+    "status": (_status, options.report),
+    "diagnose": (_diagnose, options.diagnose),
+    "dashboard": (_dashboard, options.dashboard),
+    "watch": (_watch, options.watch),
+    "logs": (_logs, options.logs),
+    "check": (_check, options.check),
+    "config": (_config, options.report),
+    "demo": (_demo, options.nothing),
 }

@@ -21,6 +21,7 @@ from rich.text import Text
 FOLDER = Path(__file__).parent
 USUAL, WIDE = (80, 24), (104, 40)  # columns, lines
 LOOKS_S = 8.0  # until the curves have begun
+PROMPT = re.compile(r"(\x1b\[[\d;]*m)*(\$ |bash-)")
 SHELL = "bash --norc --noprofile"
 
 
@@ -51,7 +52,7 @@ class Terminal:
         self._run("send-keys", f"clear; {line}", "Enter")
         threading.Event().wait(seconds)
         screen = self._run("capture-pane", "-p", "-e")
-        return "\n".join(line for line in screen.split("\n") if not line.startswith(("$ ", "bash-")))
+        return "\n".join(line for line in screen.split("\n") if not PROMPT.match(line))
 
     def close(self) -> None:
         """End it and what runs in it."""
