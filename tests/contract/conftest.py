@@ -5,9 +5,11 @@ everything that ends well or at once; a hasty proxy, whose streams commit early 
 """
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.contract.applying import marks_of
 from tests.contract.talking import CANARY, DEADLINE_S, Demand, Talk
 from tests.fixtures.capture import Capture, Connection
 from tests.fixtures.gateway import Gateway
@@ -18,14 +20,17 @@ from tests.fixtures.served import Remote
 from tests.fixtures.targets import Target
 from tests.fixtures.unready import Readiness
 
-# Exchanges that not every target can have, and why.
-NEEDS = {"waited": ("gateway",), "models": ("models",), "model": ("models",), "health": ("health",)}
-LUMEN_ONLY = {
-    "malformed": "what is no HTTP at all is refused by whatever server a target is built on",
-    "oversize": "how large a request may be is its own affair; F3.oversize asks that it is not reset",
-    "health": "there is no contract for health beyond our own",
-}
+HERE = Path(__file__).parent
 NEVER = "1000000"  # failures in a row that would open the breaker: a shared proxy must not remember failures
+
+
+@pytest.hookimpl(tryfirst=True)  # before the target is asked whether it can
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say of each contract test for whom it holds."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            for mark in marks_of(item):
+                item.add_marker(mark)
 
 
 @pytest.fixture(scope="session")
@@ -62,10 +67,6 @@ def hasty(target: Target, request: pytest.FixtureRequest, session_launch: Launch
 @pytest.fixture
 def exchange(request: pytest.FixtureRequest) -> Capture:
     """The shared exchange that a parameter names; ``waited`` is one with the hasty proxy."""
-    target: Target = request.getfixturevalue("target")
-    target.need(*NEEDS.get(request.param, ()))
-    if request.param in LUMEN_ONLY and target.profile != "lumen":
-        pytest.skip(f"for the profile lumen only: {LUMEN_ONLY[request.param]}")
     with_whom: Talk = request.getfixturevalue("hasty" if request.param == "waited" else "talk")
     found: Capture = getattr(with_whom, request.param)
     return found
@@ -83,8 +84,6 @@ def demand(talk: Talk) -> Demand:
     """Hold a capture to a claim: ``demand(judge, seen)`` fails with the verdict's own words."""
 
     def hold(judge: Judge, seen: Capture) -> None:
-        if judge.claim.profile not in {"any", talk.target.profile}:
-            pytest.skip(f"for the profile {judge.claim.profile}, not {talk.target.profile}")
         if judge.claim.unknown(talk.known):
             pytest.skip("needs a gateway whose words are known")
         verdict = judge(seen, talk.known)
@@ -95,12 +94,10 @@ def demand(talk: Talk) -> Demand:
 
 
 @pytest.fixture
-def compare(target: Target) -> Callable[[Comparison, list[Capture]], None]:
+def compare() -> Callable[[Comparison, list[Capture]], None]:
     """Hold several captures to a claim about all of them."""
 
     def hold(comparison: Comparison, seen: list[Capture]) -> None:
-        if comparison.claim.profile not in {"any", target.profile}:
-            pytest.skip(f"for the profile {comparison.claim.profile}, not {target.profile}")
         verdict = comparison(seen)
         if not verdict.ok:
             pytest.fail(str(verdict), pytrace=False)

@@ -68,6 +68,12 @@ class Talk:
         """One question of one user; ``fields`` adds to the body."""
         return self.post(question(text, **fields), timeout_s=timeout_s)
 
+    def answered(self, seen: Capture, text: str) -> bool:
+        """Whether a question was answered: by its echo, where our gateway gives one, else by any words."""
+        if "gateway" in self.target.can:
+            return (seen.status, said(seen)) == (200, text)
+        return seen.status == 200 and bool(said(seen))
+
     @property
     def known(self) -> Known:
         """What no answer may show, and what every answer to the same question must say."""

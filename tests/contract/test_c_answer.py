@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.contract.talking import WORDS, Demand, Talk, question
+from tests.contract.talking import MODEL, WORDS, Demand, Talk, question
 from tests.fixtures.capture import Capture
 from tests.fixtures.judges import c_answer
 from tests.fixtures.judges.catalogue import COMPARISONS, judges
@@ -36,8 +36,8 @@ def test_stream_off(comparison: Comparison, talk: Talk, compare: Compare) -> Non
 
 @pytest.fixture(scope="module")
 def twenty(talk: Talk) -> list[Capture]:
-    """Twenty answers to the same question, of two models in turn."""
-    models = ["lumen-gateway", "gpt-4o-mini"]
+    """Twenty answers to the same question; of our own proxy, which answers to any name, of two models in turn."""
+    models = [MODEL, "gpt-4o-mini" if talk.target.profile == "lumen" else MODEL]
     return [talk.post({**question(WORDS), "model": models[number % 2]}) for number in range(IDS)]
 
 

@@ -1,5 +1,7 @@
 """E: a stream as a state machine, one per choice."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.contract.talking import Demand, Talk
@@ -19,9 +21,17 @@ def test_stream(judge: Judge, exchange: Capture, demand: Demand) -> None:
     demand(judge, exchange)
 
 
+@judged(judges("E9"))
+def test_passed_on(judge: Judge, talk: Talk) -> None:
+    """A stream of the gateway is passed on as it comes."""
+    seen, said_mono_s = talk.overheard
+    verdict = judge(seen, replace(talk.known, said_mono_s=said_mono_s))
+    assert verdict.ok, str(verdict)
+
+
 @judged(judges("E8"))
 def test_tool_calls(judge: Judge, talk: Talk, demand: Demand) -> None:
     """Tool calls come in pieces that fit together."""
-    talk.proxy.target.need("tools")
+    talk.target.need("tools")
     tool = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
     demand(judge, talk.ask("Call the tool.", stream=True, tools=[tool], tool_choice="required"))

@@ -70,9 +70,9 @@ def test_no_leaks(judge: Judge, exchange: Capture, demand: Demand) -> None:
 @check("F7")
 def test_healthy_after_bad(talk: Talk) -> None:
     """A healthy request succeeds after each bad one."""
-    for name, bad in ALL.items():
-        refused, healthy = send(talk, bad), talk.ask("안녕")
-        assert (refused.status != 200, healthy.status) == (True, 200), name
+    for name, bad in (ALL if talk.target.profile == "lumen" else ROWS).items():
+        send(talk, bad)
+        assert talk.answered(talk.ask("안녕"), "안녕"), name
 
 
 @pytest.mark.parametrize(

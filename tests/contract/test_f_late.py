@@ -5,7 +5,7 @@ import pytest
 from tests.contract.talking import Demand, Talk
 from tests.fixtures import replies
 from tests.fixtures.capture import Capture
-from tests.fixtures.exchange import Reply
+from tests.fixtures.exchange import Exchange, Reply
 from tests.fixtures.judges.catalogue import BROKEN_STREAM, judges
 from tests.fixtures.judges.checking import judged
 from tests.fixtures.judges.documents import errors
@@ -24,10 +24,19 @@ FAILURES: dict[str, tuple[Reply, str]] = {
 }
 
 
-@pytest.fixture(scope="module", params=FAILURES)
+# Of a gateway that streams itself, after its first words; `applying.py` knows them by their prefix.
+FORWARDED: dict[str, Reply] = {
+    "forwarded-reset": Exchange.reset,
+    "forwarded-cut": Exchange.close,
+    "forwarded-error": replies.error_event,
+}
+
+
+@pytest.fixture(scope="module", params=[*FAILURES, *FORWARDED])
 def broken(request: pytest.FixtureRequest, hasty: Talk) -> Capture:
     """A stream that broke after its first byte."""
-    return hasty.ask_and_wait(FAILURES[request.param][0])
+    name = request.param
+    return hasty.ask_and_wait(FAILURES[name][0] if name in FAILURES else FORWARDED[name])
 
 
 @judged(judges("F5"))

@@ -30,36 +30,38 @@ def test_trailing_slash(path: str, talk: Talk) -> None:
     """A trailing slash never turns POST into GET."""
     seen = talk.post(question("안녕"), path)
     assert seen.status not in TURNS_INTO_GET
-    assert said(seen) == "안녕" or answer(seen).get("error"), seen.text
+    assert talk.answered(seen, "안녕") or answer(seen).get("error"), seen.text
 
 
 @check("H2.ten", tier="S")
 def test_ten_on_one_connection(talk: Talk) -> None:
     """Ten questions go through one connection."""
     with talk.proxy.connection() as connection:
-        answers = [connection.call("POST", CHAT, json=question(f"{number}번째")) for number in range(TEN)]
-    assert [said(seen) for seen in answers] == [f"{number}번째" for number in range(TEN)]
+        asked = [talk.own(question(f"{number}번째")) for number in range(TEN)]
+        answers = [connection.call("POST", CHAT, json=body) for body in asked]
+    assert all(talk.answered(seen, f"{number}번째") for number, seen in enumerate(answers))
 
 
 @check("H2.after-idling", tier="S")
 def test_after_idling(talk: Talk) -> None:
     """A connection can be used again after a pause."""
     with talk.proxy.connection() as connection:
-        first = connection.call("GET", "/health")
+        first = connection.call("POST", CHAT, json=talk.own(question("하나")))
         assert connection.stays_open(IDLE_S)
-        second = connection.call("POST", CHAT, json=question("안녕"))
-    assert (first.status, said(second)) == (200, "안녕")
+        second = connection.call("POST", CHAT, json=talk.own(question("안녕")))
+    assert talk.answered(first, "하나")
+    assert talk.answered(second, "안녕")
 
 
 @check("H2.after-refusals", tier="S")
 def test_after_refusals(talk: Talk) -> None:
     """A refusal does not cost the connection."""
-    bodies: list[object] = [[], {}, question("안녕", n=0)]
+    bodies: list[object] = [[], {}, talk.own(question("안녕", n=0))]
     with talk.proxy.connection() as connection:
         refused = [connection.call("POST", CHAT, json=body) for body in bodies]
-        seen = connection.call("POST", CHAT, json=question("안녕"))
+        seen = connection.call("POST", CHAT, json=talk.own(question("안녕")))
     assert [each.status for each in refused] == [400, 400, 400]
-    assert said(seen) == "안녕"
+    assert talk.answered(seen, "안녕")
 
 
 ASKING = {
@@ -101,7 +103,8 @@ def test_each_model(talk: Talk) -> None:
 @check("H3.usable")
 def test_each_model_is_usable(talk: Talk) -> None:
     """Each listed model answers, under its own name."""
-    names = [listed["id"] for listed in talk.models.json()["data"]]
+    listed = [each["id"] for each in talk.models.json()["data"]]
+    names = [talk.target.model] if talk.target.url else listed  # by URL no other model is ever called
     answers = [talk.post({**question("안녕"), "model": name}) for name in names]
     assert [seen.json()["model"] for seen in answers] == names
 
@@ -151,15 +154,16 @@ def test_accepted(fields: dict[str, object], talk: Talk) -> None:
     """What client libraries send unasked, and what OpenAI allows, is accepted."""
     seen = talk.post({**question(), **fields})
     assert seen.status == 200, seen.text
-    assert WORDS in said(seen)
+    assert WORDS in said(seen) or "gateway" not in talk.target.can
 
 
 @check("H4.stream-with-sdk-headers", tier="S")
 def test_accept_is_not_negotiated(talk: Talk) -> None:
     """The SDKs accept application/json even when they ask for a stream; they get it all the same."""
-    headers = [("Accept", "application/json"), ("X-Stainless-Retry-Count", "0"), ("Authorization", "Bearer DUMMY_KEY")]
+    headers = [("Accept", "application/json"), ("X-Stainless-Retry-Count", "0"), ("User-Agent", "OpenAI/Python")]
     seen: Capture = talk.post(question("안녕", stream=True), headers=headers)
-    assert (seen.status, media_type(seen), said(seen)) == (200, "text/event-stream", "안녕")
+    assert media_type(seen) == "text/event-stream"
+    assert talk.answered(seen, "안녕")
 
 
 @check("H4.health", marks=(pytest.mark.smoke,))
