@@ -13,7 +13,7 @@ import platform
 import queue
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ import requests
 from lumen_proxy import config
 from lumen_proxy.errors import Exit
 from lumen_proxy.ops.asking import session_for
-from lumen_proxy.worker.log import Log
+from lumen_proxy.rotation import RotatedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -159,18 +159,18 @@ class Messenger:
                 self._ended.wait(SPACING_S)
 
 
-def log_of(settings: Settings, role: str) -> Log:
+def log_of(settings: Settings, role: str) -> RotatedFile:
     """The log of one process that sends alerts."""
     path = settings.log_dir / f"alerts-{role}-{settings.port}.jsonl"
-    limits = {"max_bytes": settings.log_max_bytes, "keep": settings.log_keep, "days": settings.log_days}
-    return Log(path, level=settings.log_level, **limits)
+    return RotatedFile(path, max_bytes=settings.log_max_bytes, keep=settings.log_keep, days=settings.log_days)
 
 
-def note(log: Log, it: Event, delivery: Delivery) -> None:
+def note(log: RotatedFile, it: Event, delivery: Delivery) -> None:
     """One line about a delivery."""
-    level = "info" if delivery.ok else "error"
-    about = {"about": it["event"], "channel": it.get("channel"), "to": delivery.to}
-    log.write(level, "alert", **about, attempts=delivery.attempts, ok=delivery.ok, why=delivery.why)
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    about = {"ts": now, "level": "info" if delivery.ok else "error", "event": "alert", "about": it["event"]}
+    fared = {"channel": it.get("channel"), **asdict(delivery)}
+    log.append(json.dumps(about | fared).encode("ascii") + b"\n")
 
 
 def main(argv: list[str]) -> int:

@@ -84,7 +84,9 @@ def test_down_and_back_are_told(
     texts = [one["text"] for one in received(slack, "services")]
     assert [text.split()[1] for text in texts] == ["DOWN", "BACK"]
     assert [one["event"] for one in received(slack, "plain")] == ["down", "back"]
-    assert SECRET.encode() not in everything_written(tmp_path)
+    written = everything_written(tmp_path)
+    assert b'"event": "alert", "about": "back"' in written
+    assert SECRET.encode() not in written
 
 
 def test_a_refused_alert_is_told_and_not_repeated(desk: Desk, slack: Gateway, webhooks: dict[str, str | None]) -> None:
