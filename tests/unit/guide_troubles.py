@@ -1,0 +1,102 @@
+"""The words of the program for the seven troubles of the guides, with the values that the guides use as examples."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lumen_proxy import cli
+from lumen_proxy.config import load
+from lumen_proxy.errors import Fatal
+from lumen_proxy.ops import diagnose, probes, verdicts
+from lumen_proxy.ops.asking import Call
+from lumen_proxy.ops.control import Seen
+from lumen_proxy.ops.verdicts import Probe
+from lumen_proxy.supervisor import listener
+from tests.fixtures import venvs
+
+SETTINGS = load({})
+PROXY_URL = "http://127.0.0.1:8080"
+OWNER = "python3 (pid 4242)"  # the example of style.md
+GATEWAY_URL, CLOUD_AI_URL = "https://gateway.example", "https://ion.example"
+
+
+def section(probe: Probe) -> list[str]:
+    """What `diagnose` prints about one channel, without the symbol in front, which depends on the console."""
+    whole = list(diagnose.lines(diagnose.Diagnosis(SETTINGS, (probe,), ())))
+    lines = whole[2 : whole.index("", 2)]  # between title and summary
+    return [lines[0].partition(" ")[2], *lines[1:]]
+
+
+def _get(path: str, **answer: object) -> Call:
+    return Call("GET", path, **answer)  # type: ignore[arg-type]
+
+
+def proxy_connection(_: Path) -> list[str]:
+    """Nothing runs."""
+    call = _get(f"{PROXY_URL}/health", trouble="refused")
+    return section(verdicts.on_proxy(Seen("stopped", 8080, PROXY_URL), SETTINGS, (call,)))
+
+
+def cloud_ai_404(_: Path) -> list[str]:
+    """The old address."""
+    chat = _get(f"{CLOUD_AI_URL}/api/chat", status=404, ms=41.0)
+    return section(verdicts.on_cloud("cloud_ai", chat, _get(f"{CLOUD_AI_URL}/health", status=200, ms=38.0)))
+
+
+def gateway_timeout(_: Path) -> list[str]:
+    """Silence."""
+    chat, health = (_get(f"{GATEWAY_URL}/{page}", trouble="timeout") for page in ("chat", "health"))
+    return section(verdicts.on_cloud("gateway", chat, health))
+
+
+def proxy_timestamp(_: Path) -> list[str]:
+    """The old proxy answers as it did."""
+    body = b'{"error": {"message": "Invalid isoformat string: timestamp", "type": "internal_error", "code": 500}}'
+    call = _get(f"{PROXY_URL}/health", status=500, ms=3.0, body=body)
+    return section(verdicts.on_proxy(Seen("stranger", 8080, PROXY_URL, owner=OWNER), SETTINGS, (call,)))
+
+
+def port_conflict(_: Path) -> list[str]:
+    """A stranger on the port: what the start says, and what the diagnosis says."""
+    with socket.create_server(("127.0.0.1", 0)) as squatter:
+        port = squatter.getsockname()[1]
+        with pytest.raises(Fatal) as refusal:
+            listener.bind("127.0.0.1", port)
+    said = re.sub(r"by .* \(pid \d+\)", f"by {OWNER}", str(refusal.value)).replace(f":{port}:", ":8080:")
+    seen = Seen("stranger", 8080, PROXY_URL, owner=OWNER)
+    call = _get(f"{PROXY_URL}/health", status=404, ms=3.0)
+    return [f"lumen-proxy: {said}", *section(verdicts.on_proxy(seen, SETTINGS, (call,)))]
+
+
+def venv_python_missing(folder: Path) -> list[str]:
+    """An environment whose interpreter is gone."""
+    return _damaged(folder, "interpreter-missing")
+
+
+def flask_missing(folder: Path) -> list[str]:
+    """An environment without Flask: what the start says, and what the diagnosis says."""
+    said = re.sub(r"\S+ -m pip", ".venv/bin/python -m pip", cli._missing("flask"))  # noqa: SLF001 - the very words
+    return [f"lumen-proxy: {said}", *_damaged(folder, "flask-missing")]
+
+
+def _damaged(folder: Path, damage: str) -> list[str]:
+    venv = venvs.healthy(folder / "venv")
+    venvs.DAMAGES[damage](venv)
+    probe = probes._environment(venv)  # noqa: SLF001 - all of it would ask the channels, too
+    return [line.replace(str(venv), ".venv") for line in section(probe)]
+
+
+TROUBLES: dict[str, Callable[[Path], list[str]]] = {
+    "proxy-connection": proxy_connection,
+    "cloud-ai-404": cloud_ai_404,
+    "gateway-timeout": gateway_timeout,
+    "proxy-timestamp": proxy_timestamp,
+    "venv-python-missing": venv_python_missing,
+    "flask-missing": flask_missing,
+    "port-conflict": port_conflict,
+}
