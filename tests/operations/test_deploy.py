@@ -1,0 +1,154 @@
+"""The files under deploy/: read by their own tools where these are installed; two replicas really run behind nginx."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.capture import call
+from tests.fixtures.captured import Capture
+from tests.fixtures.children import Child
+from tests.fixtures.processes import Launched
+from tests.fixtures.replies import gated
+from tests.fixtures.targets import ROOT
+from tests.fixtures.waiting import until
+from tests.operations.conftest import Desk
+
+DEPLOY = ROOT / "deploy"
+NAME, KEY = "lumen.example", "key-of-the-replicas"
+SOON_S = 30.0
+TOOL_S = 60.0
+QUESTIONS = 12  # enough for both replicas to get some, however they are chosen
+NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+AROUND = "pid {0}/pid; error_log stderr; events {{}} http {{ access_log off; {1} include {0}/lumen.conf; }}"
+TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed: nothing to put replicas behind")
+
+
+def linted(*command: str) -> str:
+    """What a linter says; skips when it is not installed, fails when it objects."""
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=TOOL_S, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("unit", ["lumen-proxy.service", "lumen-watch.service"])
+def test_systemd_reads_the_unit(tmp_path: Path, unit: str) -> None:
+    """No objection and no warning; the program stands in for the one that is installed later."""
+    text = (DEPLOY / unit).read_text("utf-8")
+    (tmp_path / unit).write_text(text.replace("/opt/lumen-proxy/.venv/bin/lumen-proxy", sys.executable), "utf-8")
+    assert linted("systemd-analyze", "verify", "--man=no", str(tmp_path / unit)) == ""
+
+
+def test_hadolint_reads_the_dockerfile() -> None:
+    """No objection."""
+    linted("hadolint", str(DEPLOY / "Dockerfile"))
+
+
+def test_kubernetes_schemas_hold() -> None:
+    """Every object is of its schema, without a field that does not exist."""
+    linted("kubernetes-validate", "--strict", str(DEPLOY / "kubernetes.yaml"))
+
+
+def configured(folder: Path, text: str) -> list[str]:
+    """A command line of nginx for the file of deploy/ in a configuration that writes to `folder` only."""
+    folder.mkdir()
+    paths = " ".join(f"{name}_temp_path {folder}/{name};" for name in TEMPORARY)
+    (folder / "lumen.conf").write_text(text, "utf-8")
+    (folder / "nginx.conf").write_text(AROUND.format(folder, paths), "utf-8")
+    return [str(NGINX), "-p", str(folder), "-c", str(folder / "nginx.conf")]
+
+
+@needs_nginx
+def test_nginx_reads_its_file(tmp_path: Path) -> None:
+    """The whole file, with a certificate of its own."""
+    names = {name: tmp_path / f"lumen.{name}" for name in ("key", "crt")}
+    request = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={NAME}")
+    linted(*request, "-keyout", str(names["key"]), "-out", str(names["crt"]))
+    text = (DEPLOY / "nginx.conf").read_text("utf-8").replace("/etc/nginx/", f"{tmp_path}/")
+    said = linted(*configured(tmp_path / "nginx", text), "-t")
+    assert "test is successful" in said
+    assert "[warn]" not in said
+
+
+@dataclass(frozen=True)
+class Front:
+    """nginx, and two replicas behind it."""
+
+    url: str
+    replicas: tuple[Launched, ...]
+
+    def ask(self, method: str, path: str, **more: object) -> Capture:
+        """Ask as a client from outside does: by name, with the key."""
+        headers = (("Host", NAME), ("Authorization", f"Bearer {KEY}"))
+        return call(self.url, method, path, headers=headers, timeout_s=SOON_S, **more)  # type: ignore[arg-type]
+
+    def chat(self, text: str, **more: object) -> Capture:
+        """One question."""
+        body = {"messages": [{"role": "user", "content": text}], **more}
+        return self.ask("POST", "/v1/chat/completions", json=body)
+
+
+@pytest.fixture
+def front(desk: Desk, tmp_path: Path) -> Iterator[Front]:
+    """Two replicas as the file wants them, and nginx with that file; only ports and TLS are replaced."""
+    env = {
+        "PROXY_API_KEY": KEY,
+        "LUMEN_ALLOWED_HOSTS": NAME,
+        "LUMEN_STREAM_COMMIT_S": "0",
+        "LUMEN_SSE_KEEPALIVE_S": "0.1",
+    }
+    replicas = tuple(desk.launch(env=env, gateway=desk.gateway) for _ in range(2))
+    text = (DEPLOY / "nginx.conf").read_text("utf-8")
+    for replica, port in zip(replicas, ("8081", "8082"), strict=True):
+        text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{replica.port}")
+    text = re.sub(r"ssl_\w+ .*;\n", "", text).replace("listen 8443 ssl;", f"listen 127.0.0.1:{desk.port};")
+    argv = [*configured(tmp_path / "nginx", text), "-g", "daemon off; master_process off;"]
+    launch = desk.launch
+    nginx = launch.keep(Child(launch.run_tags, "nginx", argv, dict(os.environ), launch.next_folder()))
+    one = Front(f"http://127.0.0.1:{desk.port}", replicas)
+    until("nginx answers", lambda: one.ask("GET", "/ready").status == 200, within_s=SOON_S, alive=nginx.dead)
+    yield one
+    nginx.end()
+
+
+@needs_nginx
+def test_any_replica_answers_any_question(desk: Desk, front: Front) -> None:
+    """Both take their share; each question is one call of the gateway; metrics and other names stay outside."""
+    found = {front.ask("GET", "/health").json()["instance"] for _ in range(QUESTIONS)}
+    assert found == {replica.health().instance for replica in front.replicas}
+    answers = [front.chat(f"안녕하세요 {number}") for number in range(QUESTIONS)]
+    assert [answer.status for answer in answers] == [200] * QUESTIONS
+    assert len(desk.gateway.chats) == QUESTIONS
+    assert front.ask("GET", "/metrics").status == 403
+
+
+@needs_nginx
+def test_a_replica_that_goes_is_not_noticed(desk: Desk, front: Front) -> None:
+    """One is stopped: every question is still answered, and still asked once."""
+    assert front.replicas[0].end().exit_status == 0
+    assert [front.chat(f"{number}").status for number in range(QUESTIONS)] == [200] * QUESTIONS
+    assert len(desk.gateway.chats) == QUESTIONS
+
+
+@needs_nginx
+def test_streams_are_not_held_back(desk: Desk, front: Front) -> None:
+    """The first bytes are with the client before the gateway has answered: it answers only because they came."""
+    came = threading.Event()
+    desk.gateway.script(gated(came))
+    body = {"messages": [{"role": "user", "content": "안녕하세요"}], "stream": True}
+    streamed = front.ask("POST", "/v1/chat/completions", json=body, on_body=lambda _: came.set())
+    assert (streamed.status, streamed.ended) == (200, "complete")
+    assert streamed.body.startswith(b":")
+    assert b"data: [DONE]" in streamed.body
