@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.applying import marks_of
+from tests.contract.spending import most_calls
 from tests.contract.talking import CANARY, DEADLINE_S, Demand, Talk
 from tests.fixtures.capture import Capture, Connection
 from tests.fixtures.gateway import Gateway
@@ -17,7 +18,7 @@ from tests.fixtures.judges.verdict import Comparison, Judge
 from tests.fixtures.processes import Launches
 from tests.fixtures.run import Run
 from tests.fixtures.served import Remote
-from tests.fixtures.targets import Target
+from tests.fixtures.targets import Target, target_of
 from tests.fixtures.unready import Readiness
 
 HERE = Path(__file__).parent
@@ -31,6 +32,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(HERE):
             for mark in marks_of(item):
                 item.add_marker(mark)
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> str | None:
+    """Say what a run by URL will cost, before it begins."""
+    target = target_of(config)
+    if not target.url:
+        return None
+    calls = most_calls(item for item in items if item.path.is_relative_to(HERE))
+    return f"by URL: at most {calls} chat calls of {target.model} at {target.url}"
 
 
 @pytest.fixture(scope="session")
