@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]@/?#,\s]+)(:[0-9]{0,5})?", re.IGNORECASE | re.ASCII)
 
 
+@lru_cache(maxsize=64)  # a client asks by the same name each time
 def is_loopback(host: str) -> bool:
     """Whether a host name or literal address means this machine."""
     try:

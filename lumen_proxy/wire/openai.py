@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import random
 import re
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ SANE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 def request_id(callers: str | None) -> str:
     """The caller's own id if it is printable ASCII without spaces, else a new one, as OpenAI's look."""
-    return callers if callers and SANE_ID.fullmatch(callers) else f"req_{uuid.uuid4().hex}"
+    return callers if callers and SANE_ID.fullmatch(callers) else f"req_{_hex()}"
 
 
 def model(name: str) -> dict[str, Any]:
@@ -92,4 +92,9 @@ def _delta(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str,
 
 def new_id() -> str:
     """`chatcmpl-` and 32 hexadecimal digits."""
-    return f"chatcmpl-{uuid.uuid4().hex}"
+    return f"chatcmpl-{_hex()}"
+
+
+def _hex() -> str:
+    """128 random bits. No secret, so not from the system, where each would cost a call of it."""
+    return f"{random.getrandbits(128):032x}"

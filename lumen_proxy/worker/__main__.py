@@ -106,6 +106,7 @@ def _open_log(settings: Settings, port: int) -> Log:
 
     logging.getLogger().addHandler(Bridge(log))
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    threading.Thread(target=log.keep_flushing, name="log", daemon=True).start()
     return log
 
 
@@ -128,6 +129,8 @@ class Worker:
         threading.Thread(target=self._obey, args=(server,), name="leash", daemon=True).start()
         self._leash.tell("ready")
         cut = server.run()
+        if self._proxy.log:
+            self._proxy.log.flush()
         self._leash.tell("drained", cut=cut)
         return Exit.SOFTWARE if cut else Exit.OK
 

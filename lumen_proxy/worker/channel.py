@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ from lumen_proxy.wire.openai import request_id
 from lumen_proxy.wire.problems import problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from waitress.adjustments import Adjustments
 
 BODY_S = 60.0  # total time for a body: 1 MiB at 17 KiB/s
@@ -65,6 +67,10 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
 
 
 class _Task(WSGITask):  # type: ignore[misc]
+    def write(self, data: bytes) -> None:
+        with self.channel.in_one_piece() if not self.wrote_header else nullcontext():
+            super().write(data)
+
     def build_response_header(self) -> bytes:
         self.channel.served = True
         if self.channel.server.draining:
@@ -95,6 +101,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     unread = False  # an error was answered although the request may still be on its way
     discarding = 0.0  # until when what still arrives is thrown away, so that close() is no reset
     discarded_bytes = 0
+    held: list[bytes] | None = None  # what is to leave together
     close_when_flushed: bool
 
     @property
@@ -105,6 +112,24 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     @last_activity.setter
     def last_activity(self, _wall_clock: float) -> None:
         self._last_activity = monotonic()
+
+    @contextmanager
+    def in_one_piece(self) -> Iterator[None]:
+        """What is written inside leaves in one packet: a head and the beginning of its body."""
+        held: list[bytes] = []
+        self.held = held
+        try:
+            yield
+        finally:
+            self.held = None
+        self.write_soon(b"".join(held))
+
+    def write_soon(self, data: bytes) -> int:
+        """Send, or hold back."""
+        if self.held is None:
+            return int(super().write_soon(data))
+        self.held.append(data)
+        return len(data)
 
     def readable(self) -> bool:
         """Whether the loop should read."""

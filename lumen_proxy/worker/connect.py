@@ -90,6 +90,8 @@ class _Connecting(threading.Thread):
     def run(self) -> None:
         try:
             self._connection.connect()
+            # From here on the call keeps the time; a time-out of the socket's own would cost a poll() each step.
+            self._connection.sock.settimeout(None)
         except (OSError, HTTPException, ValueError) as error:  # ValueError: a name that IDNA cannot encode
             self._error = error
         with self._lock:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 IDLE_S = 15.0  # a connection unused for longer is dropped; load balancers keep theirs 60 s and more
 KEPT = 8  # idle connections kept: the default concurrency
 HTTP_OK = 200
+DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has none
 HEADERS = {
     "User-Agent": "lumen-proxy",
     "Accept": "application/json",
@@ -71,8 +72,9 @@ class Pool:
     def _exchange(self, connection: HTTPConnection, call: Call, request: bytes) -> Reply:
         sock = connection.sock
         with call.aborting(lambda: _shut(sock), "gateway_unreachable"):
-            sock.settimeout(call.remaining_s())
             try:
+                if not DONT_WAIT:
+                    sock.settimeout(call.remaining_s())  # should `_shut` not wake a reader there
                 sock.sendall(request)
                 with HTTPResponse(sock, method="POST") as response:
                     response.begin()
@@ -143,8 +145,9 @@ def _shut(sock: socket.socket) -> None:
 def _still_open(sock: socket.socket) -> bool:
     """Whether an idle connection has nothing to read: neither its end nor an answer that nobody asked for."""
     try:
-        sock.settimeout(0)
-        socket.socket.recv(sock, 1, socket.MSG_PEEK)
+        if not DONT_WAIT:
+            sock.settimeout(0)
+        socket.socket.recv(sock, 1, socket.MSG_PEEK | DONT_WAIT)
     except (BlockingIOError, InterruptedError):
         return True
     except OSError:

@@ -281,6 +281,7 @@ def test_our_own_bug_is_told_without_details(served: Serving, tmp_path: Path, mo
         got = served.chat("secret", stream=stream)
         assert (got.status, error(got)["code"]) == (500, "internal_error")
         assert b"Zero" not in got.body
+    served.proxy.log.flush()
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     bugs = [line for line in lines if line["event"] == "internal_error"]
     assert {line["error"] for line in bugs} == {"ZeroDivisionError"}
@@ -359,9 +360,9 @@ def test_metrics(served: Serving) -> None:
 
 def test_the_log_has_no_words_of_users(served: Serving, tmp_path: Path) -> None:
     """Metadata only, ASCII, one JSON object a line."""
-    served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
+    log = served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
     served.chat("비밀", user="secret-user", headers=(("Authorization", "Bearer secret-key"),))
-    until("logged", (tmp_path / "log").exists, within_s=WITHIN_S)
+    until("logged", lambda: log.flush() or (tmp_path / "log").exists(), within_s=WITHIN_S)  # type: ignore[func-returns-value]
     text = (tmp_path / "log").read_text("ascii")
     line = json.loads(text)
     assert {"route": "/chat/completions", "status": 200, "channel": "gateway", "stream": False}.items() <= line.items()

@@ -52,7 +52,8 @@ class Served:
         body = environ["wsgi.input"].read() or b"ok"
         if environ["PATH_INFO"] == "/large":
             body = b"x" * LARGE_BYTES
-        start_response("200 OK", [("Content-Length", str(len(body)))])
+        odd = [("X-Odd", "루")] if environ["PATH_INFO"] == "/bad-header" else []
+        start_response("200 OK", [("Content-Length", str(len(body))), *odd])
         return [body]
 
     def _wait(self, disconnected: Callable[[], bool]) -> None:
@@ -358,3 +359,12 @@ def test_no_word_goes_to_the_disk(served: Served, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("tempfile.TemporaryFile", lambda *_, **__: pytest.fail("a file was made"))
     got = capture.call(served.url, "GET", "/large")
     assert len(got.body) == LARGE_BYTES
+
+
+def test_head_and_body_leave_together(served: Served) -> None:
+    """A small answer is one packet; an answer that fails on its way is told whole."""
+    with connect(served) as sock:
+        sock.sendall(head())
+        assert sock.recv(10_000).endswith(b"\r\n\r\nok")
+    got = capture.call(served.url, "GET", "/bad-header")
+    assert (got.status, json.loads(got.body)["error"]["code"]) == (500, "internal_error")

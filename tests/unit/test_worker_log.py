@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from lumen_proxy.worker.log import Bridge, Log
+from tests.fixtures.waiting import until
 
 DAY_S = 86_400
 
@@ -25,6 +27,9 @@ def test_the_cap_holds(tmp_path: Path, keep: int) -> None:
     it = log(tmp_path / "log", keep=keep)
     for number in range(200):
         it.write("info", "request", number=number)
+        if number % 7 == 0:
+            it.flush()
+    it.flush()
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["log", *(f"log.{n}" for n in range(1, keep + 1))]
     assert all(path.stat().st_size <= 1000 for path in tmp_path.iterdir())
@@ -38,6 +43,7 @@ def test_nothing_is_lost_between_files(tmp_path: Path) -> None:
     it = log(tmp_path / "log", keep=3)
     for number in range(30):
         it.write("info", "request", number=number)
+        it.flush()
     files = sorted(tmp_path.iterdir(), key=lambda path: path.name, reverse=True)
     kept = [json.loads(line)["number"] for path in [*files[:-1], files[-1]] for line in path.read_text().splitlines()]
     assert sorted(kept) == list(range(min(kept), 30))
@@ -47,9 +53,11 @@ def test_old_files_go(tmp_path: Path) -> None:
     """A rotated file older than the days to keep is removed at the next rotation."""
     it = log(tmp_path / "log", days=1, max_bytes=200)
     it.write("info", "request", text="x" * 100)
+    it.flush()
     os.utime(tmp_path / "log", (0, 0))
-    it.write("info", "request", text="x" * 100)
-    it.write("info", "request", text="x" * 100)
+    for _ in range(2):
+        it.write("info", "request", text="x" * 100)
+        it.flush()
     old = [path.name for path in tmp_path.iterdir() if path.stat().st_mtime < DAY_S]
     assert old == []
 
@@ -57,8 +65,9 @@ def test_old_files_go(tmp_path: Path) -> None:
 def test_a_line_longer_than_the_cap_is_written_alone(tmp_path: Path) -> None:
     """It does not make empty files."""
     it = log(tmp_path / "log", max_bytes=10)
-    it.write("info", "request")
-    it.write("info", "request")
+    for _ in range(2):
+        it.write("info", "request")
+        it.flush()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "log.1"]
 
 
@@ -67,6 +76,7 @@ def test_what_cannot_be_written_is_counted(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     it = log(tmp_path / "file" / "log")
     it.write("info", "request")
+    it.flush()
     assert it.lost == 1
 
 
@@ -74,6 +84,7 @@ def test_levels(tmp_path: Path) -> None:
     """What is below the level is not written."""
     it = log(tmp_path / "log", level="warning")
     it.write("info", "request")
+    it.flush()
     assert not (tmp_path / "log").exists()
     it.write("error", "internal_error")
     assert (tmp_path / "log").exists()
@@ -81,7 +92,7 @@ def test_levels(tmp_path: Path) -> None:
 
 def test_control_characters_are_escaped(tmp_path: Path) -> None:
     """One event is one line of ASCII."""
-    log(tmp_path / "log").write("info", "request", request_id="a\nb\x1b\u2028루")
+    log(tmp_path / "log").write("warning", "request", request_id="a\nb\x1b\u2028루")
     data = (tmp_path / "log").read_bytes()
     assert data.isascii()
     assert data.count(b"\n") == 1
@@ -100,3 +111,21 @@ def test_libraries_are_quoted_by_kind_only(tmp_path: Path) -> None:
     line = json.loads((tmp_path / "log").read_text())
     assert (line["logger"], line["error"]) == ("test.of.bridge", "ValueError")
     assert "secret" not in json.dumps(line)
+
+
+def test_lines_of_requests_are_written_soon(tmp_path: Path) -> None:
+    """A thread writes what waits, together, a moment later."""
+    it = log(tmp_path / "log")
+    threading.Thread(target=it.keep_flushing, daemon=True).start()
+    for number in range(3):
+        it.write("info", "request", number=number)
+    until("written", lambda: (tmp_path / "log").read_text().count("\n") == 3, within_s=10.0)
+
+
+def test_a_warning_takes_along_what_waits(tmp_path: Path) -> None:
+    """Order is kept, and trouble is on disk at once."""
+    it = log(tmp_path / "log")
+    it.write("info", "request")
+    it.write("error", "internal_error")
+    events = [json.loads(line)["event"] for line in (tmp_path / "log").read_text().splitlines()]
+    assert events == ["request", "internal_error"]
