@@ -108,7 +108,7 @@ def front(desk: Desk, tmp_path: Path) -> Iterator[Front]:
         "PROXY_API_KEY": KEY,
         "LUMEN_ALLOWED_HOSTS": NAME,
         "LUMEN_STREAM_COMMIT_S": "0",
-        "LUMEN_SSE_KEEPALIVE_S": "0.1",
+        "LUMEN_SSE_KEEPALIVE_S": "0.5",
     }
     replicas = tuple(desk.launch(env=env, gateway=desk.gateway) for _ in range(2))
     text = (DEPLOY / "nginx.conf").read_text("utf-8")
