@@ -72,7 +72,10 @@ def _load(args: argparse.Namespace) -> config.Settings:
 
 
 def _missing(name: str) -> str:
-    return f"the module {name} is missing; install it: {sys.executable} -m pip install lumen-proxy"
+    from lumen_proxy.supervisor.preflight import supported  # noqa: PLC0415
+
+    install = f'{sys.executable} -m pip install "{name}{supported(name)}"'
+    return f"the module {name} is missing; install it: {install}"
 
 
 def _serve(args: argparse.Namespace) -> int:

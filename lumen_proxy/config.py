@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -83,7 +84,7 @@ def _secret(text: str) -> str | None:
 
 
 def _url(text: str) -> str:
-    wanted = "an http:// or https:// address such as https://gateway.example"
+    wanted = "an http:// or https:// address without a user name, such as https://gateway.example"
     try:
         parts = urlsplit(text)
         _ = parts.port  # a port that is not a number is noticed only when asked for
@@ -310,7 +311,8 @@ def _variable(setting: Setting, text: str) -> object:
 
 
 def _shown(setting: Setting, text: str) -> str:
-    return "a secret of the wrong form" if setting.secret else ascii(text)
+    """The text as it may be shown: an address keeps its user name and password to itself."""
+    return "a secret of the wrong form" if setting.secret else ascii(re.sub(r"//.*@", "//***@", text))
 
 
 def _unknown_names(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ CASES = {
         Case(
             "flask-missing",
             "the Flask module is missing",
-            "python -m pip install lumen-proxy",
+            'python -m pip install "flask>=3,<4"',
             "lumen-proxy check",
         ),
         Case(

@@ -77,8 +77,25 @@ def examine(venv: Path) -> Report:
     return Report(str(venv), all(check.ok for check in checks), checks)
 
 
+def supported(name: str) -> str:
+    """The range of a module as pip reads it, such as `>=3,<4`; empty for one that is not looked at here."""
+    if name not in RANGES:
+        return ""
+    low, below = (".".join(map(str, bound)) for bound in RANGES[name])
+    return f">={low},<{below}"
+
+
+def _anew(venv: Path) -> str:
+    """How to make it again. `--clear` empties the folder, so it is never advised for one that holds something else."""
+    if (venv / "pyvenv.cfg").is_file():
+        return f"make the environment anew: python -m venv --clear {venv}"
+    if venv.exists():
+        return f"{venv} is not a virtual environment; name one, or make one: python -m venv {venv / '.venv'}"
+    return f"make it: python -m venv {venv}"
+
+
 def _venv(venv: Path) -> Check:
-    anew = f"make it anew: python -m venv --clear {venv}"
+    anew = _anew(venv)
     config = venv / "pyvenv.cfg"
     wanted = "pyvenv.cfg whose home exists"
     if not venv.is_dir():
@@ -100,7 +117,7 @@ def _venv(venv: Path) -> Check:
 
 
 def _python(venv: Path, python: Path) -> Check:
-    anew = f"make the environment anew: python -m venv --clear {venv}"
+    anew = _anew(venv)
     try:
         answer = _ask(python, ASK_PREFIX)
     except _Silent as why:
@@ -116,8 +133,7 @@ def _python(venv: Path, python: Path) -> Check:
 
 
 def _module(venv: Path, python: Path, name: str) -> Check:
-    low, below = (".".join(map(str, bound)) for bound in RANGES[name])
-    wanted = f">={low},<{below}"
+    wanted = supported(name)
     try:
         answer = _ask(python, ASK_MODULE, name)
     except _Silent as why:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lumen_proxy.config import Settings
     from lumen_proxy.worker.log import Log
 
+JSON = "application/json; charset=utf-8"  # said, because PowerShell 5.1 takes Latin-1 for granted
 ROUTING_CODES = {404: "not_found", 405: "method_not_supported"}  # any other 4xx of Flask: a malformed request
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -127,7 +128,7 @@ class Proxy:
         gone = request.environ.get("waitress.client_disconnected", lambda: False)
         answer = self._chat.answer(request.get_data(cache=False), g.record, gone)
         if isinstance(answer, str):
-            return Response(answer, content_type="application/json")
+            return Response(answer, content_type=JSON)
         return Response(answer, headers=STREAM_HEADERS)
 
     def _begin(self) -> Response | None:
@@ -207,4 +208,4 @@ class Proxy:
 
 
 def _json(value: object, status: int = 200) -> Response:
-    return Response(json.dumps(value, ensure_ascii=False), status, content_type="application/json")
+    return Response(json.dumps(value, ensure_ascii=False), status, content_type=JSON)

@@ -87,7 +87,10 @@ class _RefusalTask(ErrorTask):  # type: ignore[misc]
         self.status = f"{error.status} {self.request.error.reason}"
         self.content_length = len(body)
         caller_id = self.request.headers.get("X_REQUEST_ID")
-        self.response_headers += [("Content-Type", "application/json"), ("X-Request-Id", request_id(caller_id))]
+        self.response_headers += [
+            ("Content-Type", "application/json; charset=utf-8"),
+            ("X-Request-Id", request_id(caller_id)),
+        ]
         self.set_close_on_finish()
         self.channel.unread = True
         self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)

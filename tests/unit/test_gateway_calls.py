@@ -28,7 +28,7 @@ BIG = {"success": True, "persona": {"name": "n"}, "response": "x" * 3000}
 def failure(got: Capture) -> tuple[int | None, str]:
     """Status and code of an error in the envelope."""
     assert got.ended == "complete"
-    assert got.header("content-type") == "application/json"
+    assert got.header("content-type") == "application/json; charset=utf-8"
     assert (got.header("x-request-id") or "").startswith("req_")
     return got.status, json.loads(got.body)["error"]["code"]
 

@@ -34,7 +34,7 @@ def served(gateway: Gateway) -> Iterator[Serving]:
 
 def error(got: Capture) -> dict[str, Any]:
     """The error of an envelope."""
-    assert got.header("content-type") == "application/json"
+    assert got.header("content-type") == "application/json; charset=utf-8"
     assert got.header("x-request-id")
     value: dict[str, Any] = json.loads(got.body)["error"]
     assert value.keys() == {"message", "type", "param", "code"}

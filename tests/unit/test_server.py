@@ -140,7 +140,7 @@ def test_malformed_request_is_told_so_in_the_envelope(served: Served, name: str)
     """Whatever HTTP cannot mean is a 400 in the OpenAI envelope, with a request id, and then the end."""
     got = capture.send(served.url, MALFORMED[name])
     assert (got.status, got.ended) == (400, "complete")
-    assert got.header("content-type") == "application/json"
+    assert got.header("content-type") == "application/json; charset=utf-8"
     assert (got.header("x-request-id") or "").startswith("req_")
     assert got.header("connection") == "close"
     error = json.loads(got.body)["error"]
