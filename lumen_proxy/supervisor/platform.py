@@ -60,7 +60,7 @@ def wildcard_is_hidden(system: str = SYSTEM) -> bool:
 def hand_over(sock: socket.socket, pid: int, system: str = SYSTEM) -> dict[str, Any]:
     """Describe a listening socket so that process `pid` can open it: {"fd": n} or {"share": base64}."""
     if is_windows(system):
-        shared: bytes = vars(type(sock))["share"](sock, pid)
+        shared: bytes = sock.share(pid)  # type: ignore[attr-defined,unused-ignore]
         return {"share": base64.b64encode(shared).decode("ascii")}
     return {"fd": sock.fileno()}
 

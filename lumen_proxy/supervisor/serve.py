@@ -82,6 +82,7 @@ class _Instance:
         self.bound = bound
         self.journal = journal
         self.announce = announce
+        self.announced = False
         self.state_path = state.paths(settings.state_dir, bound.port)[1]
         self.facts: dict[str, object] = {
             "instance": journal.instance,
@@ -127,7 +128,8 @@ class _Instance:
         """Write the state file; with the first generation that serves, print the ready line."""
         with contextlib.suppress(OSError):  # a hint only: a full disk must not end a proxy that serves
             state.write(self.state_path, self._state(generation))
-        if generation == 1:
+        if generation and not self.announced:  # 1, unless a worker died between its promotion and its readiness
+            self.announced = True
             who = f"(pid {os.getpid()}, instance {self.journal.instance})"
             self.announce(f"ready on {self.bound.url} {who}")
 

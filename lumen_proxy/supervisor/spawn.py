@@ -81,6 +81,8 @@ class Child:
 
     def kill(self) -> None:
         """End the worker and everything it started, at once. Its death is still an event."""
+        if self._process.returncode is not None:
+            return  # reaped, so its number may be a stranger's by now; the event of its death is on its way
         import psutil  # noqa: PLC0415 - 20 ms; most workers are never killed
 
         with contextlib.suppress(psutil.Error):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+LOOKS, LOOK_S = 5, 0.02  # `status` holds a lock that it only looks at for some 20 µs
 START_TIME_SLACK_S = 1.0  # psutil derives start times from the clock, which may be stepped; a PID is not reused so fast
 
 
@@ -143,9 +145,10 @@ def claim(state_dir: Path, port: int) -> Lock:
     lock_path, state_path = paths(state_dir, port)
     with writable(state_dir, "LUMEN_STATE_DIR"):
         state_dir.mkdir(parents=True, exist_ok=True)
-        lock = Lock.take(lock_path)
-    if lock:
-        return lock
+        for _ in range(LOOKS):
+            if lock := Lock.take(lock_path):
+                return lock
+            threading.Event().wait(LOOK_S)  # somebody may only be looking: see is_locked
     holder = read(state_path)
     who = f" (pid {holder.pid})" if holder and is_alive(holder) else ""
     problem = f"cannot start on port {port}: another lumen-proxy{who} holds it"

@@ -45,7 +45,7 @@ class Conflict:
 @stage(scenario=2)
 def conflict(launch: Launches, squat: Squatters, folder: Path) -> Conflict:
     """Launch at a taken port, stop the dummy, launch again, stop that."""
-    squatter = squat("banner")
+    squatter = squat("banner", port=launch.reserve_port())  # nobody else is given it when the dummy has gone
     port, same = squatter.port, {"LUMEN_STATE_DIR": str(folder / "state")}
     greeting, launched_at = squatter.answer(), time.monotonic()
     refused = launch(port=port, env=same, ready=False)

@@ -41,6 +41,7 @@ class Environment:
         """One row of the report."""
         rows = [row for row in self.report.get("checks", []) if row.get("id") == name]
         assert len(rows) == 1, f"check --json has {len(rows)} rows for {name}: {self.message}"
+        assert self.exit_status == (0 if all(row["ok"] for row in self.report["checks"]) else UNAVAILABLE)
         return dict(rows[0])
 
 

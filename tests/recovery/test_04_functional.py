@@ -50,9 +50,8 @@ def served(launch: Launches, gateway: Gateway) -> Served:
     if start.problem:
         return Served(start)
     nonce = uuid.uuid4().hex
-    before = len(gateway.calls)
     health = proxy.health().capture
-    calls_by_health, chats_before = len(gateway.calls) - before, len(gateway.chats)
+    calls_by_health, chats_before = len(gateway.calls), len(gateway.chats)  # by the probes of the start, too
     chat = proxy.chat(f"질문 {nonce}", timeout_s=CLIENT_PATIENCE_S)
     asked = tuple(call.message for call in gateway.chats[chats_before:])
     warm = [proxy.chat(f"{number}번째 질문", timeout_s=CLIENT_PATIENCE_S) for number in range(WARM_CALLS)]

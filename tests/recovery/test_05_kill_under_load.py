@@ -30,6 +30,12 @@ WORST_BUDGET_S = START_BUDGET_S
 WAIT_BUDGET_S = 2 * WORST_BUDGET_S  # a request may meet two kills: accepted anew just before the second one
 STORM = {"LUMEN_MAX_RESTARTS": "0", "LUMEN_RESTART_BACKOFF_S": "0", "LUMEN_MAX_CONCURRENCY": str(CLIENTS)}
 
+CUT = {"reset", "aborted"}
+
+
+def answered(capture: Capture) -> bool:
+    return (capture.status, capture.ended) == (200, "complete")
+
 
 @dataclass(frozen=True)
 class Storm:
@@ -108,12 +114,10 @@ def storm(launch: Launches, gateway: Gateway) -> Storm:
     return Storm(
         start,
         kills=len(proxy.journal.events(name="worker_died")),
-        answered=sum(capture.status == 200 and capture.ended == "complete" for capture in clients.seen),
+        answered=sum(map(answered, clients.seen)),
         refused=ended.count("refused"),
-        cut=ended.count("reset") + ended.count("aborted"),
-        other=tuple(
-            sorted({f"{c.status} {c.ended}" for c in clients.seen if c.ended not in {"complete", "reset", "aborted"}})
-        ),
+        cut=sum(how in CUT for how in ended),
+        other=tuple(sorted({f"{c.status} {c.ended}" for c in clients.seen if c.ended not in CUT and not answered(c)})),
         in_flight_at_kills=in_flight,
         next_answer_s=tuple(waits),
         longest_wait_s=max(capture.elapsed_s for capture in clients.seen),

@@ -1,7 +1,7 @@
 """A worker that speaks the leash protocol and little else, for trying the supervisor alone.
 
-Arguments say how it misbehaves: `die-at-boot STATUS`, `die-when-ready STATUS`, `never-ready`, `cut N`,
-`never-drained`. It answers every connection with one line of JSON: its pid and generation.
+Arguments say how it misbehaves: `die-at-boot STATUS`, `die-at-promotion TIMES`, `die-when-ready STATUS`,
+`never-ready`, `cut N`, `never-drained`. It answers every connection with one line of JSON: its pid and generation.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ def main(fault: str = "", number: str = "0") -> None:
     say(event="imported", pid=os.getpid())
     for line in sys.stdin:
         order = json.loads(line)
+        if order["cmd"] == "serve" and fault == "die-at-promotion" and order["generation"] <= int(number):
+            os._exit(70)
         if order["cmd"] == "serve":
             threading.Thread(target=serve, args=(order,), daemon=True).start()
             if fault != "never-ready":

@@ -74,6 +74,25 @@ def test_the_banner_tells_how_a_run_ended(inner: Inner, how: str) -> None:
     assert end.sentence in ended.html
 
 
+LEFT = """
+def test_leaves(run):
+    "It leaves a process that a fixture seems to answer for."
+    import subprocess, sys
+    code = "import threading; threading.Event().wait()"
+    child = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"E2E_LUMEN": run.open_tag("x")})
+    child.returncode = 0  # or Popen would warn
+"""
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_the_banner_knows_what_had_to_be_swept(inner: Inner, workers: str) -> None:
+    """A run that is red only because something was left behind at its very end has no green page."""
+    inner.write({"contract/test_green.py": GREEN + LEFT})
+    (inner.folder / "tests" / "conftest.py").write_text('pytest_plugins = ["tests.fixtures.audit"]\n')
+    ended = inner.run(workers)
+    assert (ended.status, ended.banner) == (1, ("bad", "FAILED")), ended.output
+
+
 def test_a_check_that_never_ran_is_an_error(inner: Inner) -> None:
     """A run that is cut short lists what it owes, so that no program takes it for complete."""
     inner.write({"contract/test_green.py": GREEN.replace('passes."""', 'passes."""\n    raise KeyboardInterrupt')})

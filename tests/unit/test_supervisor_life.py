@@ -6,7 +6,7 @@ import json
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -25,6 +25,14 @@ SOON_S = 10.0  # everything here takes milliseconds; a busy machine gets a thous
 pytestmark = pytest.mark.skipif(WINDOWS, reason="the pretended worker takes descriptors; Windows shares sockets")
 
 Start = Callable[..., Launched]
+
+
+@pytest.fixture(autouse=True)
+def _hang_ups_are_heard() -> Iterator[None]:
+    """Under nohup pytest ignores them, and so would its children; a handler of Python is not inherited."""
+    before = signal.signal(signal.SIGHUP, lambda *_: None)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture
@@ -129,6 +137,14 @@ def test_a_stop_during_back_off_ends_at_once(start: Start) -> None:
     until("a long wait", lambda: len(proxy.journal.events(name="restart_scheduled")) >= 2, within_s=SOON_S)
     proxy.stop()
     assert proxy.wait_exit(SOON_S) == 0
+
+
+def test_ready_is_told_whichever_worker_is_the_first_to_serve(start: Start) -> None:
+    """The first was promoted and died: the second says the line that `start` waits for, and says it once."""
+    proxy = start("die-at-promotion", "1")
+    psutil.Process(proxy.health().pid).kill()
+    assert proxy.health().generation == 3
+    assert proxy.stdout.read_text().count(": ready on ") == 1
 
 
 def test_a_stop_during_boot_leaves_nothing(start: Start) -> None:
