@@ -1,4 +1,4 @@
-"""Every one of the seventeen checks has been seen to fail, for its own reason, and for no other."""
+"""Every one of the seventeen checks has been seen to fail, each fault in exactly its declared checks."""
 
 from __future__ import annotations
 
