@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def test_the_seventeen_in_the_readme() -> None:
     rows = [line for line in table.splitlines() if line.startswith("| ") and not line.startswith("| check ")]
     assert len(rows) == 17
     assert rows == seventeen()
+
+
+def test_links_in_the_readme_lead_somewhere() -> None:
+    """Every file that the README links to is there."""
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text("utf-8"))
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 @pytest.mark.parametrize("command", ["recovery", "test", "smoke", "lint", "demo", "help"])
