@@ -12,7 +12,7 @@ NODE_CLIENTS := tests/contract/clients/node/node_modules/.ready
 # Kept bytecode halves the start of everything that is launched here.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help recovery test smoke contract lint demo clients stability clean
+.PHONY: help recovery test smoke contract lint demo clients stability league clean
 .DEFAULT_GOAL := help
 
 help: ## what can be asked for
@@ -47,8 +47,11 @@ clients: $(CLIENTS) $(NODE_CLIENTS) ## set up real clients, Python and Node; fro
 stability: $(READY) ## 30 green runs in a row, 15 of them on busy cores; figures to benchmarks/
 	$(BIN)/python benchmarks/stability.py
 
+league: $(READY) ## judge other servers by the contract, each in an environment of its own; writes docs/league.md
+	PYTHONPATH=benchmarks $(BIN)/python -m league
+
 clean: ## remove what was set up and made
-	rm -rf .venv .venv-clients $(dir $(NODE_CLIENTS)) reports build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-clients .venv-league-* $(dir $(NODE_CLIENTS)) reports build *.egg-info .mypy_cache .pytest_cache .ruff_cache
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("make: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; say: make PYTHON=python3.12 ...")'

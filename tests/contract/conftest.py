@@ -4,7 +4,7 @@ A scripted gateway that echoes, so that the right answer is known byte for byte;
 everything that ends well or at once; a hasty proxy, whose streams commit early and whose deadline is near.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,18 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
         return None
     calls = most_calls(item for item in items if item.path.is_relative_to(HERE))
     return f"by URL: at most {calls} chat calls of {target.model} at {target.url}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to a failure how its last request is repeated, what came back, and the end of the server's log."""
+    report = yield
+    if call.when == "call" and report.failed:
+        talks = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Talk)]
+        report.sections += [section for talk in talks for section in talk.told()]
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ from tests.fixtures.exchange import Exchange, Reply
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.documents import finish_of, said
 from tests.fixtures.judges.verdict import Judge, Known
+from tests.fixtures.processes import Launched
 from tests.fixtures.replies import echo, gated, streams
 from tests.fixtures.served import CHAT, Served
 from tests.fixtures.targets import MODELS, Target
@@ -21,6 +22,8 @@ CANARY = "canary-8d51f0c2"  # a configured secret that must never be shown
 WORDS = '안녕하세요 👩‍👩‍👧‍👦, "quotes" \\ and\u2028lines\u0085of text: [DONE]\ndata: {"error": null}\n\n: end'
 DEADLINE_S = 3.0  # of the hasty proxy: a call takes a few milliseconds, on a busy machine a few hundred
 BUFFERED_S = 1.5  # whoever has not passed on the first words by then waits for the last; one hop takes milliseconds
+SHOWN_BYTES = 2_000  # of an answer in a report
+LAST_EXCHANGE = "last exchange"
 OVERSIZE_BYTES = 1_048_576  # of text: with its frame it is beyond the limit of 1 MiB
 Demand = Callable[[Judge, Capture], None]
 
@@ -73,6 +76,14 @@ class Talk:
         if "gateway" in self.target.can:
             return (seen.status, said(seen)) == (200, text)
         return seen.status == 200 and bool(said(seen))
+
+    def told(self) -> Iterator[tuple[str, str]]:
+        """What a failure is to show of this talk: title and text."""
+        if seen := self.proxy.last:
+            answer = (seen.raw_head + seen.body[:SHOWN_BYTES]).decode("utf-8", errors="backslashreplace")
+            yield LAST_EXCHANGE, f"{seen.curl()}\n\n{answer}\n({seen.ended}, {len(seen.body)} bytes)"
+        if isinstance(self.proxy, Launched):
+            yield "end of the server's log", self.proxy.tails()
 
     @property
     def known(self) -> Known:

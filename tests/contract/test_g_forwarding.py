@@ -90,9 +90,7 @@ FAILURES: dict[str, Reply] = {
     "status-429": status(429, "rate_limit_error", ("Retry-After", "7")),
     **{f"status-{code}": status(code, SERVER) for code in (500, 502, 503, 504)},
     "html-502": says(replies.HTML, 502, media_type="text/html"),
-    "error-with-200": says(openai_wire.error("scripted failure", SERVER)),
     "reset": replies.reset_after_request,
-    "truncated": replies.truncated,
 }
 
 
@@ -105,6 +103,25 @@ def test_failure(stream: bool, reply: Reply, talk: Talk, demand: Demand) -> None
     assert said(seen) == ""
     for judge in (JUDGES["F4"], *REFUSAL):
         demand(judge, seen)
+
+
+@check("G3.forwarded-truncated")
+def test_truncated(talk: Talk, demand: Demand) -> None:
+    """Half an answer of the gateway is an error, and never an answer (half a stream is for F5)."""
+    with failing(talk, replies.truncated):
+        seen = talk.ask("안녕", timeout_s=PATIENCE_S)
+    assert said(seen) == ""
+    for judge in (JUDGES["F4"], *REFUSAL):
+        demand(judge, seen)
+
+
+@STREAMED
+@check("G3.forwarded-error-with-200", tier="S")  # whoever passes bytes on passes on this lie, too
+def test_error_with_200(stream: bool, talk: Talk, demand: Demand) -> None:  # noqa: FBT001 -- a row
+    """An error that the gateway tells with status 200 is told with the status of an error."""
+    with failing(talk, says(openai_wire.error("scripted failure", SERVER))):
+        seen = talk.ask("안녕", stream=stream, timeout_s=PATIENCE_S)
+    demand(JUDGES["F4"], seen)
 
 
 @check("G8.forwarded-retry-after")

@@ -10,6 +10,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from tests.fixtures.captured import Capture
 from tests.fixtures.evidence import stage
 from tests.fixtures.gateway import Gateway
@@ -17,8 +19,8 @@ from tests.fixtures.observations import Start, observe_start, told
 from tests.fixtures.processes import Launches
 from tests.fixtures.report import Measure, check
 from tests.fixtures.schemas import breaches
+from tests.fixtures.targets import Target
 
-START_BUDGET_S = 10.0  # recovery.md 1.1
 HEALTH_BUDGET_S = 1.0  # recovery.md 1.2
 ANSWER_BUDGET_S = 10.0  # system.md 4.4
 CLIENT_PATIENCE_S = 15.0  # longer than the budget, so that a slow answer is measured instead of missed
@@ -28,9 +30,10 @@ CANARY = "canary-4f1c6e0b9d"  # a secret that must never be shown
 
 @dataclass(frozen=True)
 class Served:
-    """What was seen; None where the story ended before."""
+    """What was seen; None where the story ended before. ``ours``: whether health is that of our own proxy."""
 
     start: Start
+    ours: bool
     nonce: str = ""
     health: Capture | None = None
     calls_by_health: int = 0
@@ -42,13 +45,13 @@ class Served:
 
 
 @stage(scenario=4)
-def served(launch: Launches, gateway: Gateway) -> Served:
+def served(launch: Launches, gateway: Gateway, target: Target) -> Served:
     """One cold question, then twenty warm ones."""
     secrets: dict[str, str | None] = {"CLOUD_AI_API_KEY": CANARY}
     proxy = launch(ready=False, gateway=gateway, env=secrets)
-    start = observe_start(proxy, START_BUDGET_S)
+    start = observe_start(proxy, target.start_s)
     if start.problem:
-        return Served(start)
+        return Served(start, target.profile == "lumen")
     nonce = uuid.uuid4().hex
     health = proxy.health().capture
     calls_by_health, chats_before = len(gateway.calls), len(gateway.chats)  # by the probes of the start, too
@@ -57,6 +60,7 @@ def served(launch: Launches, gateway: Gateway) -> Served:
     warm = [proxy.chat(f"{number}번째 질문", timeout_s=CLIENT_PATIENCE_S) for number in range(WARM_CALLS)]
     return Served(
         start,
+        target.profile == "lumen",
         nonce,
         health,
         calls_by_health,
@@ -69,17 +73,20 @@ def served(launch: Launches, gateway: Gateway) -> Served:
 
 
 @check("4.1-get-health", title="GET /health")
+@pytest.mark.needs("health")
 def test_health(served: Served) -> None:
     """GET /health has its schema, shows no secret, and costs no call of the gateway."""
     health = told(served.health, served.start.problem)
     assert health.status == 200
-    assert breaches("proxy-health", health.json()) == ()
-    assert health.json()["status"] == "ok"
+    if served.ours:
+        assert breaches("proxy-health", health.json()) == ()
+        assert health.json()["status"] == "ok"
     assert CANARY not in health.text
     assert served.calls_by_health == 0
 
 
 @check("4.2-post-chat", title="POST /v1/chat/completions")
+@pytest.mark.needs("gateway")
 def test_chat(served: Served) -> None:
     """A chat call is answered with this run's nonce, for exactly one call of the gateway."""
     chat = told(served.chat, served.start.problem)

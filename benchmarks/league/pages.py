@@ -1,0 +1,85 @@
+"""The table of the league, and the appendix with a request and an answer for each failure."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from league.judging import Outcome
+from league.servers import ROOT
+
+HEAD = Path(__file__).parent / "head.md"
+SHOWN_CHARS = 700  # of an answer
+FAILURE_LINES, LINE_CHARS = 8, 300  # of what the suite said
+
+
+def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Yield docs/league.md."""
+    yield HEAD.read_text("utf-8")
+    yield f"Measured with Python {platform.python_version()} and Node {_node_version()} on {platform.system()}.\n"
+    yield "| server | version | passed | failed | reported | skipped | time |"
+    yield "|---|---|---|---|---|---|---|"
+    yield from (_row(each) for each in outcomes)
+    for each in outcomes:
+        yield f"\n## {each.server.title} {each.server.version}\n"
+        yield from _section(each)
+
+
+def _row(outcome: Outcome) -> str:
+    count = outcome.counts
+    cells = [count["passed"], count["failed"] + count["error"], count["warned"], count["skipped"]]
+    shown = [str(cell) for cell in cells] if not outcome.trouble else ["not judged", "", "", ""]
+    return f"| {' | '.join([outcome.server.title, outcome.server.version, *shown, f'{outcome.elapsed_s:.0f} s'])} |"
+
+
+def _section(outcome: Outcome) -> Iterator[str]:
+    if outcome.trouble:
+        yield f"Could not be judged here. What was tried, and what came of it:\n\n```text\n{outcome.trouble}\n```"
+        return
+    yield f"Options: `{' '.join(outcome.server.options)}`\n"
+    yield f"Checks of tier M that failed: {', '.join(outcome.refuted) or 'none'}.\n"
+    yield outcome.server.views
+
+
+def appendix(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Yield docs/league-failures.md."""
+    yield "# Failures of the league, each with its request\n"
+    yield "`PORT` is that of the server, `GATEWAY` that of the scripted gateway; keys are masked."
+    yield "What this is about: [league.md](league.md).\n"
+    for each in outcomes:
+        yield f"## {each.server.title} {each.server.version}"
+        for note in each.notes:
+            yield from _entry(note)
+
+
+def _entry(note: dict[str, Any]) -> Iterator[str]:
+    failure, told = str(note["failure"]), str(note["sections"].get("last exchange", ""))
+    repeat = re.search(r"repeat: +(curl .*)", failure)
+    curl, _, answer = told.partition("\n\n")
+    lines = [line[:LINE_CHARS] for line in failure.splitlines() if "repeat:" not in line]
+    yield f"\n### {note['nodeid'].partition('[')[2].removesuffix(']')}\n"
+    yield _fenced("text", "\n".join(lines[-FAILURE_LINES:]))
+    yield _fenced("sh", repeat[1] if repeat else curl)
+    if answer and not repeat:
+        yield _fenced("text", answer[:SHOWN_CHARS].replace("\r", ""))
+
+
+def _fenced(language: str, text: str) -> str:
+    return f"\n```{language}\n{_neutral(text)}\n```"
+
+
+def _neutral(text: str) -> str:
+    """The text without what differs from machine to machine and from run to run."""
+    text = re.sub(r"custom-host: http://127\.0\.0\.1:\d+", "custom-host: http://127.0.0.1:GATEWAY", text)
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
+    return text.replace(str(ROOT), ".").replace("```", "'''")
+
+
+def _node_version() -> str:
+    node = shutil.which("node")
+    return subprocess.check_output([node, "--version"], encoding="utf-8").strip() if node else "(none)"
