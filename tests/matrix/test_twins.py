@@ -21,11 +21,24 @@ RUN_BUDGET_S = 120.0  # a healthy run takes 5 s here; the slowest twins wait out
 def test_twin_turns_its_checks_red(twin: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """A run of the seventeen against the twin is red in exactly the declared checks, and none of them is an ERROR."""
     verdicts = tmp_path / "verdicts.jsonl"
-    options = ["-m", "seventeen", "-n0", "--sabotage", twin, "--verdicts", verdicts, "--html", tmp_path / "report.html"]
+    own = ["--basetemp", tmp_path / "inner"]  # many runs at once would race for a numbered folder
+    options = [
+        *own,
+        "-m",
+        "seventeen",
+        "-n0",
+        "--sabotage",
+        twin,
+        "--verdicts",
+        verdicts,
+        "--html",
+        tmp_path / "report.html",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "tests/recovery", "-p", "no:cacheprovider", *map(str, options)],
         cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace", timeout=RUN_BUDGET_S, check=False,
     )  # fmt: skip
+    assert verdicts.exists(), done.stdout + done.stderr
     lines = [json.loads(line) for line in verdicts.read_text("utf-8").splitlines()]
     outcome = {line["id"].partition("-")[0]: line["outcome"] for line in lines}
     red = frozenset(check for check, verdict in outcome.items() if verdict == "failed")

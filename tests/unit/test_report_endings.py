@@ -56,7 +56,6 @@ ENDS = {
         1, ("bad", "FAILED"), "1 could not be collected", "import nowhere_to_be_found\n", ("-n2",)
     ),
     "nothing selected": End(5, ("incomplete", "NOTHING RAN"), "No test was selected.", "", ("-m", "smoke")),
-    "only collected": End(0, ("incomplete", "INCOMPLETE"), "2 of 2 tests never ran.", "", ("--collect-only",)),
     "all skipped": End(0, ("incomplete", "NOTHING PASSED"), "was skipped", SKIP_ALL),
     "died": End(0, ("incomplete", "NOT FINISHED"), "ended before it could report", last("os._exit(0)")),
 }
@@ -108,3 +107,11 @@ def test_a_run_that_died_leaves_no_old_verdicts(inner: Inner) -> None:
     old.write_text('{"id": "A1-first", "outcome": "passed"}\n', encoding="utf-8")
     inner.run()
     assert not old.exists()
+
+
+def test_listing_leaves_the_page_alone(inner: Inner) -> None:
+    """Listing tests is no run: it writes no page, and so replaces none."""
+    inner.write({"contract/test_green.py": GREEN})
+    ended = inner.run("--collect-only")
+    assert ended.status == 0
+    assert "Generated html report" not in ended.output
