@@ -46,6 +46,7 @@ CHECKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {
     "H3.list-bare": (LUMEN,),
     "H4.no-model": (LUMEN,),  # OpenAI requires one
     "H4.no-tools": (LUMEN,),  # OpenAI refuses empty lists
+    "H4.assistant-content-null": (LUMEN,),  # with `tool_calls: null`, which the schema of OpenAI does not have
     "H4.health": (LUMEN, pytest.mark.needs("health")),
     # Whoever can look at images, call tools or answer in JSON need not refuse to.
     **{f"F2.{name}": (LUMEN,) for name in LIMITS},

@@ -38,7 +38,7 @@ BODIES = {
     "not-json": Bad(b"{'model': 1}"),
     "json-cut": Bad(GOOD[:-2]),
     "json-twice": Bad(GOOD + GOOD),
-    "json-nan": Bad(GOOD[:-1] + b', "temperature": NaN}'),
+    "json-nan": Bad(GOOD[:-1] + b', "seed": NaN}'),
     "json-deep": Bad(b"[" * DEEP),
     "json-long-number": Bad(GOOD[:-1] + b', "seed": ' + b"1" * LONG_DIGITS + b"}"),
     "not-utf8": Bad(GOOD.replace(rb"\uc548", b"\xbe\xc8")),  # the syllable as code page 949 writes it

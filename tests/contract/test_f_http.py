@@ -68,7 +68,7 @@ def test_http_errors(row: tuple[Send, set[int]], talk: Talk, demand: Demand) -> 
 def test_oversize(total_bytes: int, talk: Talk, demand: Demand) -> None:
     """A request that is too large is refused in the envelope, never reset; a foreign target may have room for it."""
     seen = oversize(talk, total_bytes)
-    assert seen.ended == "complete", seen.error
+    assert (seen.ended, seen.error) == ("complete", None)  # a reset while it is sent, too: most clients read no further
     if talk.target.profile != "lumen" and seen.status == 200:
         return
     assert seen.status in {400, 413}
