@@ -1,12 +1,9 @@
 """Every judge against healthy exchanges: what real clients accept must stay green, however it is framed."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.fixtures.capture import Capture
 from tests.fixtures.judges import catalogue
-from tests.fixtures.judges.documents import said
 from tests.fixtures.judges.verdict import Judge, Known
 from tests.unit import samples as s
 from tests.unit.samples import ANSWER, ERROR, TEXT, chunk, chunks, edited, framed, with_usage
@@ -117,30 +114,3 @@ def test_refusals(seen: Capture) -> None:
 def test_streams_that_fail_aloud(seen: Capture) -> None:
     """A stream that says how it failed breaks nothing."""
     assert broken(seen, catalogue.BROKEN_STREAM) == []
-
-
-COMMENTS = st.sampled_from([b"", b": ping", b":", b": data: x"])
-ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
-PREFIXES = st.sampled_from([b"data: ", b"data:"])
-ASCII = st.booleans()
-
-
-@st.composite
-def framings(draw: st.DrawFn) -> bytes:
-    """The same events, in any legal framing."""
-    body = b""
-    for event in [*with_usage(), b"[DONE]"]:
-        end = draw(ENDS)
-        if comment := draw(COMMENTS):
-            body += comment + end * draw(st.integers(1, 3))
-        data = s.encoded(event) if draw(ASCII) else s.ascii_encoded(event)
-        body += draw(PREFIXES) + data + end * draw(st.integers(2, 3))
-    return body
-
-
-@given(framings())
-def test_framing_never_matters(body: bytes) -> None:
-    """Any legal framing of the same events gives the same verdicts and the same text."""
-    seen = s.stream(body, asked=USAGE_ASKED)
-    assert broken(seen, catalogue.STREAM) == []
-    assert said(seen) == TEXT
