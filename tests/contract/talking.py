@@ -1,5 +1,6 @@
 """A conversation with one launch: how contract tests ask, and exchanges that many checks read."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ CANARY = "canary-8d51f0c2"  # a configured secret that must never be shown
 WORDS = '안녕하세요 👩‍👩‍👧‍👦, "quotes" \\ and\u2028lines\u0085of text: [DONE]\ndata: {"error": null}\n\n: end'
 DEADLINE_S = 3.0  # of the hasty proxy: a call takes a few milliseconds, on a busy machine a few hundred
 BUFFERED_S = 1.5  # whoever has not passed on the first words by then waits for the last; one hop takes milliseconds
+FIRST_WORDS = re.compile(rb'"content"\s*:\s*"[^"]')
 SHOWN_BYTES = 2_000  # of an answer in a report
 LAST_EXCHANGE = "last exchange"
 OVERSIZE_BYTES = 1_048_576  # of text: with its frame it is beyond the limit of 1 MiB
@@ -131,8 +133,12 @@ class Talk:
             return goes_on
 
         self.gateway.script(streams(midway=midway))
-        seen = self.post(question(stream=True), on_body=lambda _: begun.set())
-        return seen, said_mono_s[0]
+
+        def look(body: bytes) -> None:
+            if FIRST_WORDS.search(body):
+                begun.set()
+
+        return self.post(question(stream=True), on_body=look), said_mono_s[0]
 
     @cached_property
     def waited(self) -> Capture:
