@@ -1,6 +1,5 @@
 """G1, G2, G4: one request becomes one question; nothing said is lost; what the gateway adds is passed on."""
 
-import json
 from collections.abc import Mapping
 
 import pytest
@@ -10,7 +9,7 @@ from tests.fixtures import schemas
 from tests.fixtures.capture import Capture
 from tests.fixtures.exchange import Call
 from tests.fixtures.judges.asking import child
-from tests.fixtures.judges.documents import JsonObject, answer, said
+from tests.fixtures.judges.documents import JsonObject, answer, chunks, said
 from tests.fixtures.replies import answers
 from tests.fixtures.report.checks import check, check_each
 
@@ -223,8 +222,6 @@ def test_ignored_is_disclosed(talk: Talk) -> None:
 @check("G4.in-streams")
 def test_metadata_in_streams(talk: Talk) -> None:
     """A stream carries the same metadata, with its finish."""
-    lines = [line for line in talk.stream.body.split(b"\n") if b'"lumen_metadata"' in line]
-    assert len(lines) == 1
-    chunk = json.loads(lines[0].removeprefix(b"data: "))
-    assert chunk["choices"][0]["finish_reason"] == "stop"
-    assert chunk["lumen_metadata"]["persona"] == {"name": "세나"}
+    found = [chunk.value for chunk in chunks(talk.stream) if "lumen_metadata" in chunk.value]
+    assert [chunk["choices"][0]["finish_reason"] for chunk in found] == ["stop"]
+    assert found[0]["lumen_metadata"]["persona"] == {"name": "세나"}
