@@ -1,0 +1,96 @@
+"""One run of the contract against one fault: which tests, and what they found.
+
+A whole run takes seconds, most of them for rows that cannot matter: sixty refused requests against a fault of streams.
+So a table of requests of which a fault declares nothing is asked every ninth row, other rows for each fault (its name
+says which); a table of which it declares any row is asked whole. What takes long by itself (time-outs, idling,
+megabytes, crowds) is asked where it is declared. All other tests, those of every judge among them, are asked always.
+Durations that a test waits out are shortened (`SHORTER`); nothing else of the tests is changed. The healthy references
+are asked everything.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from unittest import mock
+from zlib import crc32
+
+from tests.fixtures.faults.fault import Fault
+from tests.matrix.running import Asked, Outcome, contract, outcomes
+from tests.matrix.staging import Stage, given
+
+EVERY = 9  # rows of a table that does not matter
+TABLES = frozenset((
+    "test_accepted", "test_bad_request", "test_every_role", "test_failure", "test_foreign_host", "test_foreign_origin",
+    "test_hints", "test_http_errors", "test_key_refused", "test_late_code", "test_late_failure",
+    "test_late_failure_is_framed", "test_one_question", "test_own_host", "test_param", "test_persona",
+    "test_request_id_is_kept", "test_retry_after_range", "test_round_trip", "test_tolerated", "test_unreachable",
+    "test_unreachable_hints",
+))  # fmt: skip
+SLOW = frozenset((
+    "test_after_idling", "test_gone_client", "test_healthy_after_bad", "test_large_answer", "test_long_request",
+    "test_no_cross_talk", "test_oversize", "test_split_anywhere", "test_timeout", "test_timeout_hints",
+    "test_unique_ids", "test_unique_request_ids",
+))  # fmt: skip
+SLOW_ROWS = ("silent", "F3.oversize-huge", "G3.oversize", "G8.oversize")
+# Module and name of what is waited out → seconds.
+SHORTER = {
+    "tests.contract.conftest.DEADLINE_S": 1.0,
+    "tests.contract.test_g_failures.DEADLINE_S": 1.0,
+    "tests.contract.test_g_failures.SLACK_S": 1.5,
+    "tests.contract.test_h_manners.IDLE_S": 0.6,
+    "tests.contract.test_g_clients.CLOSED_WITHIN_S": 0.5,
+}
+
+
+def asked(fault: Fault, tests: tuple[Asked, ...]) -> Iterator[Asked]:
+    """The tests that a fault is asked."""
+    declared: dict[str, bool] = defaultdict(bool)
+    for test in tests:
+        declared[function_of(test)] |= fault.declares(test.check)
+    for number, test in enumerate(tests):
+        drawn = (number + crc32(fault.name.encode())) % EVERY == 0
+        matters = drawn or function_of(test) not in TABLES or declared[function_of(test)]
+        if fault.declares(test.check) or (matters and not is_slow(test)):
+            yield test
+
+
+def whole(variant: Fault, tests: tuple[Asked, ...]) -> tuple[Asked, ...]:
+    """What a healthy variant is asked: the references everything, others every text and what a fault is asked."""
+    if variant.name in {"reference", "relay"}:
+        return tests
+    asked_anyway = {test.name for test in asked(variant, tests)}
+    return tuple(test for test in tests if test.name in asked_anyway or function_of(test) == "test_round_trip")
+
+
+def function_of(test: Asked) -> str:
+    """The name of the test function."""
+    return test.name.partition("[")[0]
+
+
+def is_slow(test: Asked) -> bool:
+    """Whether it waits for seconds."""
+    return function_of(test) in SLOW or any(row in test.name for row in SLOW_ROWS)
+
+
+@contextmanager
+def shortened() -> Iterator[None]:
+    """Wait for less."""
+    with ExitStack() as stack:
+        for name, seconds in SHORTER.items():
+            stack.enter_context(mock.patch(name, seconds))
+        yield
+
+
+def judge(fault: Fault, tests: tuple[Asked, ...]) -> dict[Asked, Outcome]:
+    """Launch the fault and run these tests against it."""
+    target = contract(fault.profile).target
+    with shortened(), Stage(fault.steps, target) as stage:
+        found = outcomes(tests, given(stage, target))
+    return {test: found[test.name] for test in tests}
+
+
+def red_of(found: dict[Asked, Outcome]) -> frozenset[str]:
+    """The checks that failed in any of their rows."""
+    return frozenset(test.check for test, outcome in found.items() if outcome.word == "failed")

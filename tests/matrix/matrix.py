@@ -1,0 +1,53 @@
+"""The table fault x check, as it is declared or as it was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.fixtures.faults.catalogue import FAULTS
+from tests.fixtures.faults.fault import Fault
+from tests.fixtures.faults.healthy import VARIANTS
+from tests.fixtures.faults.numbers import ALSO, NUMBERS
+
+
+def declared_table() -> str:
+    """Each fault with the check that names it and the patterns of its companions, in Markdown."""
+    rows = [_row(fault) for fault in FAULTS.values()]
+    head = ["| fault | defect | seen in | named check | fail with it |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *rows])
+
+
+def variants_table() -> str:
+    """Each healthy variant, in Markdown."""
+    rows = [f"| {variant.name} | {_escaped(variant.defect)} |" for variant in VARIANTS.values()]
+    return "\n".join(["| variant | what it does |", "|---|---|", *rows])
+
+
+def seen_table(red_by_fault: Mapping[str, list[str]]) -> str:
+    """What was seen to fail: each fault with its checks, and each check with its faults, in Markdown."""
+    by_check: dict[str, list[str]] = {}
+    for fault, red in red_by_fault.items():
+        for check in red:
+            by_check.setdefault(check, []).append(fault)
+    faults = [f"| {fault} | {len(red)} | {' '.join(red)} |" for fault, red in sorted(red_by_fault.items())]
+    checks = [f"| {check} | {len(found)} | {' '.join(found)} |" for check, found in sorted(by_check.items())]
+    return "\n".join([
+        "# Fault x check, as seen in this run", "",
+        f"{len(faults)} faults, {len(checks)} checks seen red.", "",
+        "| fault | checks | red |", "|---|---|---|", *faults, "",
+        "| check | faults | turned red by |", "|---|---|---|", *checks, "",
+    ])  # fmt: skip
+
+
+def _row(fault: Fault) -> str:
+    with_it = _escaped(" ".join(fault.companions))
+    return f"| {fault.name} | {_escaped(fault.defect)} | {seen_in(fault)} | {fault.check} | {with_it} |"
+
+
+def seen_in(fault: Fault) -> str:
+    """Where a fault was seen in public, or an empty text."""
+    return (NUMBERS | ALSO).get(fault.number, "")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*")

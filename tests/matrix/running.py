@@ -1,0 +1,179 @@
+"""Run the contract suite's own tests against a target of this process, without the cost of a pytest for each.
+
+The tests are what pytest collects from `tests/contract`: the same functions, with the same parameters and the same
+fixtures, resolved here by the rules of pytest (scope, parameters, teardown in reverse). Only the launches are given by
+the caller. `test_agreement.py` holds this against a real run of pytest.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cache, partial
+from types import SimpleNamespace, TracebackType
+from typing import Any, NamedTuple, Self
+
+import pytest
+from _pytest.fixtures import FixtureDef
+from _pytest.outcomes import Failed, Skipped
+
+from tests.contract import conftest
+from tests.fixtures import targets
+from tests.fixtures.report import checks
+from tests.fixtures.report.checks import check_of
+from tests.fixtures.targets import ROOT, Profile, Target, target_of
+
+# What a target of each profile is said to be; the command is never run.
+AS: dict[Profile, tuple[str, ...]] = {
+    "lumen": (),
+    "openai": ("--proxy-command", "reference {gateway_url}", "--proxy-can", "models,n,tools,health"),
+}
+OTHERS = {"clients", "skip"}  # real clients judge by themselves; what is not declared is not asked
+PLUGINS = (checks, targets, conftest)
+QUIET = ("--collect-only", "--noconftest", "-p", "no:terminal", "-p", "no:cacheprovider")
+
+
+class Outcome(NamedTuple):
+    """How one test ended: ``passed``, ``failed``, ``skipped``, or ``error`` when it was not the test that failed."""
+
+    word: str
+    reason: str = ""
+
+
+class Asked(NamedTuple):
+    """One check with its parameters, as pytest collected it."""
+
+    check: str
+    name: str
+    item: pytest.Function
+
+
+class Contract(NamedTuple):
+    """A target, and the tests that are about its wire."""
+
+    target: Target
+    tests: tuple[Asked, ...]
+
+    @property
+    def checks(self) -> frozenset[str]:
+        """The ids of all that it can be held to."""
+        return frozenset(test.check for test in self.tests)
+
+
+class _Collected:
+    def __init__(self) -> None:
+        self.target = Target()
+        self.tests: list[Asked] = []
+        self.trouble: list[str] = []
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.trouble.append(report.longreprtext)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.target = target_of(session.config)
+        for item in session.items:
+            found = check_of(item)
+            if found and isinstance(item, pytest.Function) and not set(item.keywords) & OTHERS:
+                self.tests.append(Asked(found.id, item.name, item))
+
+
+@cache
+def contract(profile: Profile) -> Contract:
+    """Every numbered check for targets of a profile, in the order of pytest; raises RuntimeError when it refuses."""
+    found = _Collected()
+    options = ["-o", "addopts=--import-mode=importlib", *QUIET, *AS[profile]]
+    status = pytest.main([str(ROOT / "tests" / "contract"), "--rootdir", str(ROOT), *options], [found, *PLUGINS])
+    if status != pytest.ExitCode.OK:
+        raise RuntimeError(f"the contract cannot be collected: {status!r} {found.trouble}")
+    return Contract(found.target, tuple(found.tests))
+
+
+class Running:
+    """Fixtures of one target, each made once in its scope. Closed by ``with``: teardown, the last first."""
+
+    def __init__(self, given: Mapping[str, object]) -> None:
+        self._given = given
+        self._kept: dict[object, Any] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def run(self, test: Asked) -> Outcome:
+        """Run one test with its fixtures."""
+        item, own = test.item, ExitStack()
+        kept: dict[object, Any] = {}
+        setup = partial(self._value, item=item, own=(own, kept))
+        info = item._fixtureinfo  # noqa: SLF001 -- what pytest has found out about the test
+        try:
+            values = {name: setup(name) for name in info.initialnames}
+        except BaseException as error:  # noqa: BLE001 -- skips and failures are no Exceptions
+            return _ended(error, "error")
+        try:
+            item.obj(**{name: values[name] for name in info.argnames})
+        except BaseException as error:  # noqa: BLE001
+            return _ended(error, "failed")
+        finally:
+            torn = _closed(own)
+        return torn or Outcome("passed")
+
+    def _value(self, name: str, *, item: pytest.Function, own: tuple[ExitStack, dict[object, Any]]) -> Any:  # noqa: ANN401
+        """What a fixture gives, made at most once in its scope."""
+        if name in self._given:
+            return self._given[name]
+        if name == "request":
+            raise LookupError("only fixtures may ask for the request")
+        fixture = _fixture(name, item)
+        params = item.callspec.params
+        stack, kept = own if fixture.scope == "function" else (self._stack, self._kept)
+        where = item.path if fixture.scope == "module" else None
+        key = (name, where, item.callspec.indices.get(name))
+        if key not in kept:
+            value = partial(self._value, item=item, own=own)
+            request = SimpleNamespace(param=params.get(name), getfixturevalue=value, node=item)
+            arguments = {each: request if each == "request" else value(each) for each in fixture.argnames}
+            kept[key] = _made(fixture, arguments, stack)
+        return kept[key]
+
+
+def _fixture(name: str, item: pytest.Function) -> FixtureDef[Any]:
+    known = item._fixtureinfo.name2fixturedefs.get(name)  # noqa: SLF001
+    found = known or item.session._fixturemanager.getfixturedefs(name, item)  # noqa: SLF001 -- asked for while it runs
+    if not found:
+        raise LookupError(f"{item.name} needs a fixture {name}, which neither the contract nor the caller has")
+    return found[-1]
+
+
+def _made(fixture: FixtureDef[Any], arguments: dict[str, Any], stack: ExitStack) -> Any:  # noqa: ANN401
+    if inspect.isgeneratorfunction(fixture.func):
+        return stack.enter_context(contextmanager(fixture.func)(**arguments))
+    return fixture.func(**arguments)
+
+
+def _closed(own: ExitStack) -> Outcome | None:
+    try:
+        own.close()
+    except BaseException as error:  # noqa: BLE001
+        return _ended(error, "error")
+    return None
+
+
+def _ended(error: BaseException, word: str) -> Outcome:
+    if isinstance(error, Skipped):
+        return Outcome("skipped", str(error))
+    if not isinstance(error, Exception | Failed):
+        raise error
+    return Outcome(word, f"{type(error).__name__}: {error}")
+
+
+def outcomes(tests: Iterable[Asked], given: Mapping[str, object]) -> dict[str, Outcome]:
+    """Run tests against what the given fixtures launch: the outcome of each, by its pytest name."""
+    with Running(given) as running:
+        return {test.name: running.run(test) for test in tests}

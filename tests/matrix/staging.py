@@ -1,0 +1,69 @@
+"""Launches of the reference in this process, under the names of the fixtures that launch targets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from tests.fixtures.faults.reference.app import Reference
+from tests.fixtures.faults.reference.relay import Relay
+from tests.fixtures.faults.reference.settings import Settings
+from tests.fixtures.faults.reference.steps import Steps
+from tests.fixtures.processes import HasUrl
+from tests.fixtures.served import Served
+from tests.fixtures.targets import Target
+
+EARLY_S = 0.01
+
+
+class Staged(Served):
+    """A reference in this process, as tests call a target."""
+
+    def __init__(self, reference: Reference, target: Target) -> None:
+        self.target = target
+        self.port = reference.server.port
+
+    @property
+    def url(self) -> str:
+        """The origin."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+class Stage:
+    """Launches one reference for each call, with the same steps; ends them with the ``with`` block."""
+
+    def __init__(self, steps: Steps, target: Target) -> None:
+        self._steps, self._target = steps, target
+        self._stack = ExitStack()
+
+    def __call__(self, *, gateway: HasUrl | None = None, env: Mapping[str, str] | None = None, **_: Any) -> Staged:  # noqa: ANN401
+        """Like `processes.Launches`."""
+        url = gateway.url if gateway else os.environ["LUMEN_GATEWAY_URL"]
+        made = Relay if self._target.profile == "openai" else Reference
+        reference = made(hurried(Settings.of(url, env or {})), self._steps)
+        self._stack.callback(reference.server.close)
+        return Staged(reference, self._target)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+
+def hurried(settings: Settings) -> Settings:
+    """Streams that commit early do so at once: the tests wait for it at barriers."""
+    early = min(settings.commit_s, EARLY_S) if settings.commit_s < 1 else settings.commit_s
+    return replace(settings, commit_s=early, keepalive_s=min(settings.keepalive_s, early))
+
+
+def given(stage: Stage, target: Target) -> dict[str, object]:
+    """The fixtures that a launch is made of."""
+    launches = dict.fromkeys(("launch", "module_launch", "session_launch"), stage)
+    return {**launches, "target": target, "run": None, "measure": lambda value, *_words, **_named: value}

@@ -1,0 +1,65 @@
+"""The catalogue of faults is whole: no check without a fault, no known defect without a check that names it."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.faults.catalogue import FAULTS
+from tests.fixtures.faults.fault import COMPANIONS, matches
+from tests.fixtures.faults.numbers import ALSO, NUMBERS
+from tests.fixtures.judges.catalogue import CLAIMS
+from tests.matrix.judging import SHORTER, SLOW, TABLES, function_of
+from tests.matrix.matrix import declared_table, variants_table
+from tests.matrix.running import contract
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md"
+# Checks that no fault turns red, each with the reason; the list can only shrink.
+UNPROVEN: dict[str, str] = {}
+
+
+def checks() -> frozenset[str]:
+    """Every check of either profile."""
+    return contract("lumen").checks | contract("openai").checks
+
+
+def test_every_check_has_a_fault() -> None:
+    """No check is without a fault that fails it."""
+    proven = {check for check in checks() if any(fault.declares(check) for fault in FAULTS.values())}
+    assert checks() - proven == set(UNPROVEN)
+
+
+def test_every_claim_of_a_judge_is_a_check() -> None:
+    """No judge is left out of the contract; that of F2 is asked in every row of F2."""
+    assert set(CLAIMS) - checks() == {"F2.status"}
+
+
+def test_every_known_defect_has_a_fault() -> None:
+    """No number of the catalogue is without a fault, and no fault has a number that nobody knows."""
+    assert {fault.number for fault in FAULTS.values()} - {""} == {*NUMBERS, *ALSO}
+
+
+def test_named_checks_exist() -> None:
+    """Each fault is named by a check of its profile, and each pattern of its companions means some."""
+    for fault in FAULTS.values():
+        known = contract(fault.profile).checks
+        assert fault.check in known, fault.name
+        for pattern in fault.companions:
+            assert any(matches(check, (pattern.lstrip("!"),)) for check in known), (fault.name, pattern)
+    assert set(COMPANIONS) <= set(FAULTS)
+
+
+def test_selection_means_something() -> None:
+    """What is asked less often, and what is shortened, exists."""
+    functions = {function_of(test) for profile in ("lumen", "openai") for test in contract(profile).tests}
+    assert functions >= (TABLES | SLOW)
+    for name in SHORTER:
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), name
+
+
+@pytest.mark.parametrize("table", [declared_table, variants_table])
+def test_table_in_the_docs(table: object) -> None:
+    """The tables in the docs are those of the code."""
+    assert callable(table)
+    assert table() in DOCS.read_text("utf-8")

@@ -1,0 +1,14 @@
+"""Faults of HTTP manners, and of who may ask: each turns exactly its declared checks red."""
+
+import pytest
+
+from tests.fixtures.faults import manners, origins
+from tests.matrix.facing import Record, hold
+
+FAULTS = manners.FAULTS | origins.FAULTS
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault(name: str, record_property: Record) -> None:
+    """Exactly the declared checks are red, and none is an ERROR."""
+    hold(FAULTS[name], record_property)

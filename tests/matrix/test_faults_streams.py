@@ -1,0 +1,14 @@
+"""Faults of streams, and of targets that pass them on: each turns exactly its declared checks red."""
+
+import pytest
+
+from tests.fixtures.faults import chunks, forwarding, framing
+from tests.matrix.facing import Record, hold
+
+FAULTS = framing.FAULTS | chunks.FAULTS | forwarding.FAULTS
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault(name: str, record_property: Record) -> None:
+    """Exactly the declared checks are red, and none is an ERROR."""
+    hold(FAULTS[name], record_property)

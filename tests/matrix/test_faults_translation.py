@@ -1,0 +1,14 @@
+"""Faults between the client's words and the gateway: each turns exactly its declared checks red."""
+
+import pytest
+
+from tests.fixtures.faults import texts, translation
+from tests.matrix.facing import Record, hold
+
+FAULTS = translation.FAULTS | texts.FAULTS
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault(name: str, record_property: Record) -> None:
+    """Exactly the declared checks are red, and none is an ERROR."""
+    hold(FAULTS[name], record_property)
