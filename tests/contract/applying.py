@@ -48,6 +48,7 @@ CHECKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {
     "H4.no-tools": (LUMEN,),  # OpenAI refuses empty lists
     "H4.assistant-content-null": (LUMEN,),  # with `tool_calls: null`, which the schema of OpenAI does not have
     "H4.health": (LUMEN, pytest.mark.needs("health")),
+    "K*": (LUMEN,),  # what real clients get, act by act, from our own proxy
     # Whoever can look at images, call tools or answer in JSON need not refuse to.
     **{f"F2.{name}": (LUMEN,) for name in LIMITS},
     **{f"F2.{name}.param": (LUMEN,) for name in LIMITS},

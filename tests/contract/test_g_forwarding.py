@@ -40,7 +40,8 @@ def asked(talk: Talk, messages: list[dict[str, Any]], **fields: object) -> tuple
     """The answer to a conversation, and what the gateway was asked for it."""
     before = len(talk.gateway.chats)
     seen = talk.post({"model": MODEL, "messages": messages, **fields})
-    return seen, list(talk.gateway.chats[before:])
+    own = [call for call in talk.gateway.chats[before:] if call.message == _words(messages[-1]["content"])]
+    return seen, own  # a proxy may still be trying again for a client that has left long ago
 
 
 def turns(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -47,8 +47,10 @@ def numbered(words: str, times: int) -> str:
 @check_each("text", {f"G5.{name}": text for name, text in TEXTS.items()})
 def test_round_trip(text: str, stream: bool, talk: Talk) -> None:  # noqa: FBT001 -- a row
     """A text reaches the gateway as it was sent, and comes back as the gateway said it."""
+    before = len(talk.gateway.chats)
     seen = talk.ask(text, stream=stream)
-    assert talk.gateway.chats[-1].message == text
+    # Among others: a proxy may still be trying again for a client that has left long ago.
+    assert text in {call.message for call in talk.gateway.chats[before:]}
     assert said(seen) == text
 
 

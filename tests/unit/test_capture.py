@@ -170,4 +170,4 @@ def test_curl_masks_secrets(serve: Serve) -> None:
     assert "hush" not in seen.curl()
     assert "Authorization: ***" in seen.curl()
     assert seen.curl().startswith("curl -sS -i -N -X POST ")
-    assert seen.curl().endswith(f"""--data-binary '{{"a": "it'"'"'s"}}' {seen.url}""")
+    assert seen.curl().endswith(f"""{seen.url} --data-binary '{{"a": "it'"'"'s"}}'""")

@@ -1,0 +1,149 @@
+"""Foreign targets: the same suite judges what a command launches, and a fault of theirs is found by its own check."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.outer import FORWARDER, Run, forwarder, run
+
+AREAS = ("tests/contract/test_e_stream.py", "tests/contract/test_f_http.py", "tests/contract/test_f_late.py",
+         "tests/contract/test_g_forwarding.py", "tests/contract/test_h_manners.py")  # fmt: skip
+CAN = "--proxy-can=models,tools,n"
+
+
+def judged(folder: Path, fault: str, *arguments: str) -> Run:
+    """The forwarding proxy with this fault, judged where its faults are."""
+    return run(folder, f"--proxy-command={forwarder(fault)}", CAN, *arguments, tests=AREAS)
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A correct forwarding proxy."""
+    return judged(tmp_path_factory.mktemp("healthy"), "")
+
+
+def test_a_correct_server_is_green(healthy: Run) -> None:
+    """A correct server that is not ours passes, and what it does not declare is skipped by that name."""
+    assert (healthy.status, healthy.ids("failed", "error", "warned")) == (0, set()), healthy.output
+    assert len(healthy.ids("passed")) > 100
+    assert healthy.reasons("skipped") == {"the target does not declare: auth"}
+
+
+def test_what_is_ours_is_left_out(healthy: Run) -> None:
+    """Checks of our own wire are not even selected."""
+    assert not {each for each in healthy.ids("passed", "skipped") if each.startswith(("H5", "G4", "D6", "F3.exact"))}
+    assert FORWARDER.name in healthy.output
+
+
+FAULTS = {
+    "buffers": {"E9"},
+    "drops-retry-after": {"G8.forwarded-retry-after"},
+    "says-stop": {"F5.1", "F5.2", "F5.3", "F5.framed"},
+    "own-404": {"F3.unknown-route", "F3.unknown-route-post"},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_found(fault: str, tmp_path: Path) -> None:
+    """Each fault turns its own checks red, and no others."""
+    ended = judged(tmp_path, fault)
+    assert (ended.status, ended.ids("failed", "error")) == (1, FAULTS[fault]), ended.output
+
+
+def test_strict_is_reported_never_red(tmp_path: Path) -> None:
+    """What OpenAI's own wire does, and no client needs, is reported of a foreign target, and its run stays green."""
+    ended = run(
+        tmp_path, f"--proxy-command={forwarder('no-request-id')}", "-k", "test_request_id", "-m", "contract",
+        tests=("tests/contract/test_f_errors.py",),
+    )  # fmt: skip
+    assert (ended.status, ended.ids("warned"), ended.ids("failed")) == (0, {"F8"}, set()), ended.output
+
+
+def test_strict_is_red_in_our_own_profile(tmp_path: Path) -> None:
+    """The same claims are red where a target is said to speak our own wire."""
+    ended = run(
+        tmp_path, f"--proxy-command={forwarder('no-request-id')}", "--proxy-profile=lumen", "-k", "F8 and refusal",
+        tests=("tests/contract/test_f_errors.py",),
+    )  # fmt: skip
+    assert (ended.status, ended.ids("failed")) == (1, {"F8"}), ended.output
+
+
+NEVER_READY = {
+    "dies": (forwarder("dies"), ["forwarder.py", "exit status 3", "no license found"]),
+    "not-there": ("no-such-server-at-all --port {port}", ["no-such-server-at-all", "cannot be launched"]),
+}
+
+
+@pytest.mark.parametrize("name", NEVER_READY)
+def test_never_ready_is_one_error(name: str, tmp_path: Path) -> None:
+    """A target that never becomes ready is one error with command, end and log; everything else is skipped."""
+    command, words = NEVER_READY[name]
+    ended = run(tmp_path, f"--proxy-command={command}", tests=AREAS)
+    assert (ended.status, len(ended.ids("error")), ended.ids("failed", "passed")) == (1, 1, set()), ended.output
+    assert ended.output.count("the target never became ready:") == 1
+    assert [word for word in words if word not in ended.output] == []
+
+
+def test_never_ready_is_one_error_on_any_number_of_workers(tmp_path: Path) -> None:
+    """Parallel workers tell it once, too."""
+    ended = run(tmp_path, f"--proxy-command={forwarder('dies')}", "-n2", tests=AREAS[:2])
+    assert (ended.status, len(ended.ids("error"))) == (1, 1), ended.output
+
+
+SCENARIOS = ("tests/recovery/test_01_process_kill.py", "tests/recovery/test_02_port_conflict.py",
+             "tests/recovery/test_04_functional.py", "tests/recovery/test_10_stop.py")  # fmt: skip
+
+
+def recovered(folder: Path, fault: str, can: str) -> Run:
+    """The recovery scenarios of a foreign target."""
+    return run(folder, f"--proxy-command={forwarder(fault)}", f"--proxy-can={can}", tests=SCENARIOS)
+
+
+@pytest.mark.skipif("not hasattr(__import__('os'), 'fork')", reason="this supervisor forks, which Windows cannot")
+def test_a_supervised_server_recovers(tmp_path: Path) -> None:
+    """A server that replaces its child passes scenarios 1, 2 and 4; those of our own journal are skipped."""
+    ended = recovered(tmp_path, "forks", "health,restart")
+    assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
+    assert len(ended.ids("passed")) == 13
+    assert ended.reasons("skipped") == {"the target does not declare: journal"}
+
+
+def test_declared_but_absent_is_a_failure(tmp_path: Path) -> None:
+    """Who declares a restart and has none fails in it."""
+    ended = recovered(tmp_path, "", "health,restart")
+    assert (ended.status, ended.ids("failed")) == (1, {"1.3-forced-kill", "1.4-automatic-restart", "1.5-health-after"})
+
+
+def test_undeclared_is_skipped_by_name(tmp_path: Path) -> None:
+    """Who declares no restart is not asked for one."""
+    ended = recovered(tmp_path, "", "")
+    assert (ended.status, ended.ids("failed")) == (0, set()), ended.output
+    assert "the target does not declare: restart" in ended.reasons("skipped")
+
+
+KNOWN = "G8.forwarded-retry-after  upstream issue 17: the header is dropped\n\n# a remark\n"
+
+
+def test_a_known_failure_is_not_red(tmp_path: Path) -> None:
+    """A failure that the baseline lists is counted apart, told with its reason, and the run is green."""
+    (tmp_path / "known.txt").write_text(KNOWN, "utf-8")
+    ended = run(
+        tmp_path, f"--proxy-command={forwarder('drops-retry-after')}", f"--baseline={tmp_path / 'known.txt'}",
+        tests=AREAS[3:4],
+    )  # fmt: skip
+    assert (ended.status, ended.ids("baselined"), ended.ids("failed")) == (0, {"G8.forwarded-retry-after"}, set())
+    assert re.search(r"1 baselined", ended.output)
+    assert "issue 17" in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_a_stale_baseline_is_red(tmp_path: Path) -> None:
+    """A listed check that passes turns the run red, and says which line is to go."""
+    (tmp_path / "known.txt").write_text(KNOWN, "utf-8")
+    ended = run(
+        tmp_path, f"--proxy-command={forwarder()}", f"--baseline={tmp_path / 'known.txt'}", tests=AREAS[3:4]
+    )  # fmt: skip
+    assert (ended.status, ended.ids("failed")) == (1, {"G8.forwarded-retry-after"}), ended.output
+    assert "it passes: remove its line" in ended.output

@@ -1,0 +1,149 @@
+"""What the command line says about a target: read strictly, and refused in one line when it cannot be meant."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures import naming
+from tests.fixtures.inject import lumen_guard
+from tests.fixtures.options import PROXY_OPTIONS
+from tests.fixtures.targets import FOREIGN_START_S, MODELS, OURS, target_of
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = "server --port {port} --behind {gateway_url} --json '{\"a\": {}}'"
+
+
+class Told:
+    """A configuration of pytest with these options."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 -- whatever an option holds
+        self._options = {name.strip("-").replace("-", "_"): None for name in (*PROXY_OPTIONS, "sabotage")} | options
+
+    def getoption(self, name: str) -> Any:  # noqa: ANN401 -- same
+        """As pytest's own."""
+        return self._options[name.strip("-").replace("-", "_")]
+
+
+def target(**options: Any) -> Any:  # noqa: ANN401 -- same
+    """The target that these options describe."""
+    return target_of(Told(**options))  # type: ignore[arg-type]  # only this method is asked
+
+
+def test_without_options_it_is_our_own() -> None:
+    """Without options our own proxy is judged by all that it declares, and its own wire."""
+    ours = target()
+    assert (ours.profile, ours.foreign, ours.can, ours.url) == ("lumen", False, OURS, "")
+
+
+def test_a_command_is_foreign() -> None:
+    """A command launches, is given the gateway where it names it, and speaks OpenAI's words unless told otherwise."""
+    found = target(proxy_command=COMMAND)
+    assert (found.profile, found.foreign, found.can) == ("openai", True, frozenset({"launch", "gateway"}))
+    assert (found.model, found.start_s) == (MODELS["openai"], FOREIGN_START_S)
+    assert target(proxy_command="server {port}").can == frozenset({"launch"})
+    assert target(proxy_command="server {port}", proxy_profile="lumen").profile == "lumen"
+
+
+def test_a_command_is_filled_in(tmp_path: Path) -> None:
+    """The three words are filled in; other braces stay, and the environment says the same."""
+    found = target(proxy_command=COMMAND, proxy_header=["x-behind: {gateway_url}/v1"])
+    assert found.argv(81, "http://g") == ["server", "--port", "81", "--behind", "http://g", "--json", '{"a": {}}']
+    environ = found.environ(tmp_path, "http://g", 81)
+    assert [environ[name] for name in ("PROXY_HOST", "PROXY_PORT", "LUMEN_GATEWAY_URL")] == [
+        "127.0.0.1",
+        "81",
+        "http://g",
+    ]
+    assert found.headers_of(81, "http://g") == (("x-behind", "http://g/v1"),)
+
+
+@pytest.mark.parametrize(
+    ("command", "windows", "words"),
+    [
+        ("a 'b c' \"d e\" f\\ g", False, ("a", "b c", "d e", "f g")),
+        (r'C:\py\python.exe "C:\my server\run.py" --port {port}', True,
+         (r"C:\py\python.exe", r"C:\my server\run.py", "--port", "{port}")),
+        ("a 'b c'", True, ("a", "b c")),
+        ("serve; rm -rf $HOME", False, ("serve;", "rm", "-rf", "$HOME")),
+    ],
+    ids=["posix", "windows", "windows-single", "no-shell"],
+)  # fmt: skip
+def test_words_of_a_command(command: str, windows: bool, words: tuple[str, ...]) -> None:  # noqa: FBT001 -- a row
+    """A command is split as a shell would, backslashes kept on Windows, and nothing in it is obeyed."""
+    assert naming.words_of(command, windows=windows) == words
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "address"),
+    [
+        ("http://127.0.0.1:8080/v1", "http://127.0.0.1:8080", ("127.0.0.1", 8080)),
+        ("http://localhost:8080/v1/", "http://localhost:8080", ("localhost", 8080)),
+        ("https://ai.example/team/v1", "https://ai.example/team", ("ai.example", 443)),
+        ("http://ai.example", "http://ai.example", ("ai.example", 80)),
+    ],
+)
+def test_origin_of_a_url(url: str, origin: str, address: tuple[str, int]) -> None:
+    """A URL is an origin and a prefix, with or without its /v1."""
+    assert (naming.origin_of(url), naming.address_of(origin)) == (origin, address)
+
+
+BY_URL = {"proxy_url": "http://127.0.0.1:1/v1", "proxy_model": "m"}
+NONSENSE: dict[str, dict[str, object]] = {
+    "two targets": {**BY_URL, "proxy_command": "a"},
+    "open quote": {"proxy_command": "a 'b"},
+    "empty command": {"proxy_command": "  "},
+    "url without a host": {"proxy_url": "8080", "proxy_model": "m"},
+    "url of another kind": {"proxy_url": "ftp://a", "proxy_model": "m"},
+    "url with a bad port": {"proxy_url": "http://a:b", "proxy_model": "m"},
+    "url without a model": {"proxy_url": "http://127.0.0.1:1"},
+    "unknown capability": {"proxy_command": "a", "proxy_can": ["models,telepathy"]},
+    "launch by url": {**BY_URL, "proxy_can": ["launch"]},
+    "gateway by url": {**BY_URL, "proxy_can": ["models", "gateway"]},
+    "auth without a key": {"proxy_command": "a", "proxy_can": ["auth"]},
+    "header without a colon": {"proxy_command": "a", "proxy_header": ["nonsense"]},
+    "header of two lines": {"proxy_command": "a", "proxy_header": ["a: b\r\nc: d"]},
+    "health without a slash": {"proxy_command": "a", "proxy_health_path": "health"},
+    "a key for our own": {"proxy_api_key": "k"},
+    "sabotage of a foreign target": {"proxy_command": "a", "sabotage": "s"},
+}
+
+
+@pytest.mark.parametrize("options", NONSENSE.values(), ids=[name.replace(" ", "-") for name in NONSENSE])
+def test_nonsense_is_refused(options: dict[str, object]) -> None:
+    """What cannot be meant is one line, before anything runs."""
+    with pytest.raises(pytest.UsageError) as refused:
+        target(**options)
+    assert "\n" not in str(refused.value)
+
+
+def test_usage_error_is_exit_4() -> None:
+    """Two targets at once end with pytest's exit status for usage, and one line that says so."""
+    command = [sys.executable, "-m", "pytest", "--proxy-command", "a", "--proxy-url", "http://127.0.0.1:1", "--html="]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60, check=False)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert done.stderr.strip() == "ERROR: --proxy-command and --proxy-url are two targets: give one of them"
+
+
+def test_readiness_without_a_health() -> None:
+    """Without a health of its own a target is ready as soon as its models answer below 500."""
+    found = target(proxy_command="a", proxy_health_path="none")
+    assert (found.probe_path, found.says_ready(401), found.says_ready(503)) == ("/v1/models", True, False)
+    assert (target(proxy_command="a").probe_path, target(proxy_command="a").says_ready(401)) == ("/health", False)
+
+
+def test_guard_lets_only_the_named_host_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connect beyond loopback is allowed to the very host and port that were named, and to no other."""
+    monkeypatch.setattr(lumen_guard, "ALLOWED", {("203.0.113.7", 443)})  # of RFC 5737, nobody's; a number asks no DNS
+    assert lumen_guard.is_allowed("203.0.113.7", 443)
+    assert not lumen_guard.is_allowed("203.0.113.7", 80)
+    assert not lumen_guard.is_allowed("203.0.113.8", 443)
+
+
+def test_guard_allows_nobody_by_itself() -> None:
+    """Without a URL nothing beyond loopback is allowed."""
+    assert set() == lumen_guard.ALLOWED
