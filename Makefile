@@ -12,7 +12,7 @@ NODE_CLIENTS := tests/contract/clients/node/node_modules/.ready
 # Kept bytecode halves the start of everything that is launched here.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help recovery test smoke contract lint demo clients stability league clean
+.PHONY: help recovery test smoke contract matrix lint demo clients stability league clean
 .DEFAULT_GOAL := help
 
 help: ## what can be asked for
@@ -29,6 +29,10 @@ smoke: $(READY) ## the quick selection that CI runs on every push
 
 contract: $(READY) ## what the proxy says on the wire
 	$(PYTEST) -m contract
+
+# Four at once on two cores: half of the time is a wait for a target that is slow on purpose.
+matrix: $(READY) ## prove the contract's checks: each fault turns exactly its declared ones red
+	$(PYTEST) -m matrix -n 4
 
 lint: $(LINTERS) ## style, types, layers, workflow
 	$(BIN)/ruff check

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.matrix.twins import SEVENTEEN, TWINS, table
+from tests.twins.twins import SEVENTEEN, TWINS, table
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs" / "twins.md"
