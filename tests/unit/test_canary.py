@@ -1,0 +1,67 @@
+"""A key and a sentence of a user go through a real proxy in every way, and are found nowhere afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.fixtures import capture, replies
+from tests.fixtures.captured import Capture
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.processes import Launches
+
+KEY, WRONG = "sk-canary-5b1f9c", "sk-canary-wrong-77aa"
+SENTENCE = "카나리아 canary sentence 8d31"
+SPELLINGS = [text.encode() for text in (KEY, WRONG, "canary sentence", "카나리아", r"\uce74\ub098\ub9ac\uc544")]
+FAILURES = [
+    replies.html, replies.reset_after_request, replies.says({"error": SENTENCE}, 500),
+    replies.says({"error": SENTENCE}, 400), replies.answers(SENTENCE, success=False, error=SENTENCE),
+    replies.says({}, 429), replies.answers(""),
+]  # fmt: skip
+BODIES: list[dict[str, Any]] = [
+    {"messages": [{"role": "user", "content": SENTENCE}], "user": SENTENCE},
+    {"messages": [{"role": SENTENCE, "content": SENTENCE}]},
+    {"messages": [{"role": "user", "content": SENTENCE}], "n": 2},
+    {"messages": [{"role": "user", "content": SENTENCE}], "tools": [{"type": "function", "function": {"name": "f"}}]},
+]
+
+
+def told(got: Capture) -> bytes:
+    """Everything a client reads: headers and body."""
+    headers = "\n".join(f"{name}: {value}" for name, value in got.headers)
+    return headers.encode() + b"\n\n" + got.body
+
+
+def found(where: bytes) -> list[bytes]:
+    """The spellings that are in there."""
+    return [spelling for spelling in SPELLINGS if spelling in where]
+
+
+def test_the_canary_is_nowhere(launch: Launches, gateway: Gateway, tmp_path: Path) -> None:
+    """In no error, header, metric, health answer, log, journal or state file; answers alone have the sentence."""
+    env = {"PROXY_API_KEY": KEY, "LUMEN_LOG_DIR": str(tmp_path / "log"), "LUMEN_STATE_DIR": str(tmp_path / "state")}
+    proxy = launch(gateway=gateway, env={**env, "LUMEN_LOG_LEVEL": "debug"})
+    bearer = ("Authorization", f"Bearer {KEY}")
+
+    def ask(body: dict[str, Any], *headers: tuple[str, str]) -> Capture:
+        return capture.call(proxy.url, "POST", "/v1/chat/completions", json=body, headers=headers)
+
+    answered, refused = [], []
+    for stream in (False, True):
+        answered.append(ask({**BODIES[0], "stream": stream}, bearer))
+        refused += [ask({**body, "stream": stream}, bearer) for body in BODIES[1:]]
+        refused.append(ask({**BODIES[0], "stream": stream}, ("Authorization", f"Bearer {WRONG}")))
+        for reply in FAILURES:
+            gateway.script(reply)
+            refused.append(ask({**BODIES[0], "stream": stream}, bearer))
+    pages = [capture.call(proxy.url, "GET", path, headers=[bearer]) for path in ("/metrics", "/health", "/ready", "/")]
+    state = [path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()]
+    proxy.stop()
+    logs = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert [got.status for got in answered] == [200, 200]
+    assert all(KEY.encode() not in told(got) for got in answered)
+    assert all((got.status or 0) >= 400 for got in refused)
+    assert state
+    assert any(b"/chat/completions" in log for log in logs)  # it was logged at all
+    everything = [*map(told, refused), *map(told, pages), *state, *logs]
+    assert [found(each) for each in everything if found(each)] == []

@@ -1,0 +1,93 @@
+"""Each setting is read, refuses what it cannot mean, and has its effect."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lumen_proxy.config import BY_VARIABLE, SETTINGS, load
+from lumen_proxy.errors import Exit, Fatal
+from tests.fixtures import capture
+from tests.fixtures.gateway import Gateway
+from tests.unit.serving import USER, serving
+
+# Variable → a value other than its default, and one that is refused (None: any text is a value).
+EXAMPLES: dict[str, tuple[str, str | None]] = {
+    "LUMEN_GATEWAY_URL": ("http://127.0.0.1:1", "gateway"),
+    "PROXY_HOST": ("127.0.0.1", "example.org"),
+    "PROXY_PORT": ("0", "65536"),
+    "PROXY_API_KEY": ("sk-1", "line\nbreak"),
+    "CLOUD_AI_URL": ("none", "cloud"),
+    "CLOUD_AI_API_KEY": ("sk-2", "한글"),
+    "SLACK_WEBHOOK_URL": ("http://127.0.0.1:1/slack", "slack"),
+    "LUMEN_WEBHOOK_URL": ("http://127.0.0.1:1/hook", "hook"),
+    "LUMEN_ALLOWED_HOSTS": ("a.example, b.example", None),
+    "LUMEN_ALLOWED_ORIGINS": ("https://a.example", None),
+    "LUMEN_MODEL_STRICT": ("1", "maybe"),
+    "LUMEN_HISTORY": ("last", "all"),
+    "LUMEN_UNSUPPORTED": ("ignore", "drop"),
+    "LUMEN_FALLBACK": ("cloud_ai", "on"),
+    **dict.fromkeys(("LUMEN_MAX_BODY_BYTES", "LUMEN_MAX_RESPONSE_BYTES", "LUMEN_LOG_MAX_BYTES"), ("4096", "12")),
+    "LUMEN_STANDBY": ("0", "maybe"),
+    "LUMEN_STATE_DIR": ("/a/b", None),
+    "LUMEN_LOG_DIR": ("/a/b", None),
+    "LUMEN_LOG_LEVEL": ("debug", "loud"),
+}
+NUMBER = ("999", "-1")  # of all the others
+
+
+@pytest.mark.parametrize("variable", BY_VARIABLE)
+def test_setting(variable: str) -> None:
+    """A value replaces the default, and says that it came from the environment."""
+    text, _ = EXAMPLES.get(variable, NUMBER)
+    settings, row = load({variable: text}), BY_VARIABLE[variable]
+    assert getattr(settings, row.field) == row.parse(text)
+    assert getattr(settings, row.field) != row.default
+    assert settings.origins[row.field] == "environment"
+
+
+@pytest.mark.parametrize("variable", BY_VARIABLE)
+def test_refused(variable: str) -> None:
+    """What it cannot mean is 78, and the line names it."""
+    _, text = EXAMPLES.get(variable, NUMBER)
+    if text is None:
+        return
+    with pytest.raises(Fatal, match=f"^{variable} is ") as refused:
+        load({variable: text})
+    assert refused.value.exit_status is Exit.CONFIG
+
+
+def test_examples_are_of_settings() -> None:
+    """No example is of a setting that is gone."""
+    assert set(EXAMPLES) <= {setting.variable for setting in SETTINGS}
+
+
+def test_history_last(gateway: Gateway) -> None:
+    """Only the last question is sent."""
+    messages = [USER, {"role": "assistant", "content": "네"}, {"role": "user", "content": "마지막"}]
+    with serving(gateway.url, LUMEN_HISTORY="last") as served:
+        got = capture.call(served.url, "POST", "/v1/chat/completions", json={"messages": messages})
+    assert got.status == 200
+    assert gateway.chats[0].message == "마지막"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+def test_unsupported_ignore(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
+    """Tools are left out, and that is told."""
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+    with serving(gateway.url, LUMEN_UNSUPPORTED="ignore") as served:
+        got = served.chat(tools=[tool], stream=stream)
+    assert got.status == 200
+    assert b'"tools"' in got.body
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+@pytest.mark.parametrize(("limit", "status"), [("1024", 502), ("8388608", 200)])
+def test_max_response_bytes(gateway: Gateway, limit: str, status: int, stream: bool) -> None:  # noqa: FBT001 -- a row
+    """A larger answer of the gateway is refused."""
+    with serving(gateway.url, LUMEN_MAX_RESPONSE_BYTES=limit) as served:
+        got = served.chat("가" * 2000, stream=stream)
+    assert got.status == status
+    if status != 200:
+        assert json.loads(got.body)["error"]["code"] == "gateway_invalid_response"
