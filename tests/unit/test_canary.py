@@ -56,7 +56,7 @@ def test_the_canary_is_nowhere(launch: Launches, gateway: Gateway, tmp_path: Pat
             refused.append(ask({**BODIES[0], "stream": stream}, bearer))
     pages = [capture.call(proxy.url, "GET", path, headers=[bearer]) for path in ("/metrics", "/health", "/ready", "/")]
     state = [path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()]
-    proxy.stop()
+    proxy.end()  # its last lines are written then
     logs = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert [got.status for got in answered] == [200, 200]
     assert all(KEY.encode() not in told(got) for got in answered)
