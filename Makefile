@@ -35,13 +35,15 @@ contract: $(READY) ## what the proxy says on the wire
 matrix: $(READY) ## prove the contract's checks: each fault turns exactly its declared ones red
 	$(PYTEST) -m matrix -n 4
 
-lint: $(LINTERS) ## style, types, layers, workflow
+lint: $(LINTERS) ## style, types, layers, workflow, deployment files
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/actionlint
 	$(BIN)/zizmor --offline --quiet .github/workflows
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes.yaml
 
 demo: $(READY) ## a Korean question, a killed worker, the next question; no network
 	$(BIN)/lumen-proxy demo
