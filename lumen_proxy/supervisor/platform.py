@@ -193,6 +193,8 @@ def tie_children_to_this_process(system: str = SYSTEM, kernel32: Any = None) -> 
 
 # ---------------------------------------------------------------- terminals
 
+ESCAPE = b"\x1b"
+
 
 def single_keys(descriptor: int, undo: Callable[..., object], system: str = SYSTEM) -> None:
     """Deliver keys one by one, unechoed; `undo` is told how to put the terminal back. Raises OSError."""
@@ -212,14 +214,27 @@ def next_key(descriptor: int, within_s: float, system: str = SYSTEM) -> str | No
     """The next key, or None if none was pressed in time. Raises KeyboardInterrupt when the terminal has gone."""
     if is_windows(system):
         return _next_key_of_windows(within_s)
-    if not select.select([descriptor], [], [], within_s)[0]:
+    if not _has_input(descriptor, within_s):
         return None
-    at_most_bytes = 32  # an arrow key is several, and means nothing to us
-    pressed = os.read(descriptor, at_most_bytes)
+    pressed = os.read(descriptor, 1)  # and no more: keys that were typed ahead are the next ones
     if not pressed:
         raise KeyboardInterrupt
-    is_alone = len(pressed) == 1 or pressed[:1] != b"\x1b"
-    return pressed.decode("utf-8", "replace")[0] if is_alone else None
+    if pressed == ESCAPE and _has_input(descriptor):  # an arrow key or its like, which means nothing to us
+        _read_sequence(descriptor)
+        return None
+    return pressed.decode("ascii", "replace")
+
+
+def _has_input(descriptor: int, within_s: float = 0.0) -> bool:
+    return bool(select.select([descriptor], [], [], within_s)[0])
+
+
+def _read_sequence(descriptor: int) -> None:
+    """Read what follows an escape. ECMA-48, 5.4: ``[``, parameters, a final byte from @ to ~; or ``O`` and one byte."""
+    if os.read(descriptor, 1) not in {b"[", b"O"}:
+        return
+    while _has_input(descriptor) and not b"@" <= os.read(descriptor, 1) <= b"~":
+        pass
 
 
 def _next_key_of_windows(within_s: float) -> str | None:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.fixtures.run import TAG, Run
 from tests.fixtures.targets import merged
-from tests.fixtures.waiting import until
+from tests.fixtures.waiting import Overdue, until
 from tests.operations.conftest import Desk
 
 SOON_S = 30.0
@@ -46,7 +46,11 @@ class Terminal:
 
     def until(self, *words: str) -> str:
         """Wait until all of these are on the screen, and return it."""
-        until(f"{words} on the screen", lambda: all(word in self.screen() for word in words), within_s=SOON_S)
+        try:
+            until(f"{words} on the screen", lambda: all(word in self.screen() for word in words), within_s=SOON_S)
+        except Overdue as overdue:
+            overdue.add_note(self.screen())
+            raise
         return self.screen()
 
     def close(self) -> None:

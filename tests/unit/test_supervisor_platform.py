@@ -243,3 +243,25 @@ def test_where_an_environment_keeps_its_interpreter() -> None:
     """bin/python, on Windows Scripts/python.exe."""
     assert platform.venv_python(Path("v"), "linux") == Path("v/bin/python")
     assert platform.venv_python(Path("v"), "win32") == Path("v/Scripts/python.exe")
+
+
+KEYS: dict[str, tuple[bytes, list[str | None]]] = {
+    "typed-ahead": (b"hd", ["h", "d"]),
+    "arrow": (b"\x1b[Aq", [None, "q"]),
+    "arrow-with-shift": (b"\x1b[1;2Aq", [None, "q"]),
+    "function-key": (b"\x1bOPq", [None, "q"]),
+    "escape": (b"\x1b", ["\x1b"]),
+    "hangul": ("ㅂq".encode(), ["\ufffd", "\ufffd", "\ufffd", "q"]),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a terminal there is read by other means")
+@pytest.mark.parametrize("name", KEYS)
+def test_every_key_is_read(name: str) -> None:
+    """Keys that come in one piece, as on a busy machine, are read one by one; an arrow means nothing and hides none."""
+    typed, keys = KEYS[name]
+    reading, writing = os.pipe()
+    with open(reading, "rb", buffering=0), open(writing, "wb", buffering=0) as keyboard:  # noqa: PTH123
+        keyboard.write(typed)
+        assert [platform.next_key(reading, 5.0) for _ in keys] == keys
+        assert platform.next_key(reading, 0.0) is None
