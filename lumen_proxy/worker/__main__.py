@@ -1,72 +1,13 @@
-"""A worker process: stands by, serves on the sockets it is given, drains when it is told.
-
-Commands come down standard input, events go up standard output, JSON lines both. The end of the
-input means that the supervisor is gone: leave at once.
-"""
+"""A worker process, started by the supervisor. What it serves with is imported last, so that it can say what lacks."""
 
 from __future__ import annotations
 
-import base64
-import json
-import os
 import signal
-import socket
 import sys
-import threading
-from time import monotonic
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
-from lumen_proxy.config import Settings, load
+from lumen_proxy.config import load
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.worker.app import Identity, Proxy
-from lumen_proxy.worker.log import Bridge, Log
-from lumen_proxy.worker.server import CONNECTIONS, Limits, Server
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-SPARE_THREADS = 4  # beyond those that can wait for the gateway: /health, errors, metrics
-BEAT_S = 1.0  # a tenth of the watchdog's default
-
-
-class Leash:
-    """The pipes to the supervisor."""
-
-    def __init__(self, commands: BinaryIO, events_fd: int) -> None:
-        self._commands = commands
-        self._events_fd = events_fd
-
-    def tell(self, event: str, **facts: object) -> None:
-        """Send an event. Ends the process if nobody is there; a supervisor that does not read is not waited for."""
-        try:
-            os.write(self._events_fd, json.dumps({"event": event, **facts}).encode() + b"\n")
-        except BlockingIOError:
-            pass
-        except OSError:
-            leave(Exit.OK)
-
-    def hear(self) -> dict[str, Any]:
-        """Wait for a command. Ends the process at end of file."""
-        line = self._commands.readline()
-        if not line:
-            leave(Exit.OK)
-        command: dict[str, Any] = json.loads(line)
-        return command
-
-
-def leave(status: int) -> NoReturn:
-    """End at once, whatever other threads do."""
-    sys.stderr.flush()
-    os._exit(status)
-
-
-def _private_stdout() -> int:
-    """Keep standard output for events; what anything prints goes to standard error."""
-    events_fd = os.dup(1)
-    os.dup2(2, 1)
-    if os.name == "posix":
-        os.set_blocking(events_fd, False)
-    return events_fd
+from lumen_proxy.worker.leash import Leash, leave, private_stdout
 
 
 def _die_with_parent() -> None:
@@ -85,88 +26,26 @@ def _ignore_signals() -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
-def _listener(handed: Mapping[str, Any]) -> socket.socket:
-    if "share" in handed:
-        return socket.fromshare(base64.b64decode(handed["share"]))  # type: ignore[attr-defined,no-any-return,unused-ignore]
-    sock = socket.socket(fileno=handed["fd"])
-    sock.set_inheritable(False)
-    return sock
-
-
-def _open_log(settings: Settings, port: int) -> Log:
-    path = settings.log_dir / f"worker-{port}.jsonl"
-    log = Log(
-        path,
-        max_bytes=settings.log_max_bytes,
-        keep=settings.log_keep,
-        days=settings.log_days,
-        level=settings.log_level,
-    )
-    import logging  # noqa: PLC0415 - loaded by waitress anyway
-
-    logging.getLogger().addHandler(Bridge(log))
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    threading.Thread(target=log.keep_flushing, name="log", daemon=True).start()
-    return log
-
-
-class Worker:
-    """From promotion to the end."""
-
-    def __init__(self, settings: Settings, leash: Leash) -> None:
-        self._settings = settings
-        self._leash = leash
-        self._proxy = Proxy(settings)
-        self._next_beat = 0.0
-
-    def run(self) -> int:
-        """Stand by, serve, drain; return the exit status."""
-        self._leash.tell("imported", pid=os.getpid())
-        order = self._leash.hear()
-        if order.get("cmd") != "serve":
-            return Exit.OK  # a standby that is not needed
-        server = self._server(order)
-        threading.Thread(target=self._obey, args=(server,), name="leash", daemon=True).start()
-        self._leash.tell("ready")
-        cut = server.run()
-        if self._proxy.log:
-            self._proxy.log.flush()
-        self._leash.tell("drained", cut=cut)
-        return Exit.SOFTWARE if cut else Exit.OK
-
-    def _server(self, order: Mapping[str, Any]) -> Server:
-        names = ("instance", "generation", "restarts", "supervisor_pid", "started_at")
-        self._proxy.identity = Identity(**{name: order[name] for name in names})
-        sockets = [_listener(handed) for handed in order["listeners"]]
-        self._proxy.log = _open_log(self._settings, sockets[0].getsockname()[1])
-        threads = self._settings.max_concurrency + self._settings.max_queue + SPARE_THREADS
-        limits = Limits(min(threads, CONNECTIONS), self._settings.header_timeout_s, self._settings.max_body_bytes)
-        return Server(self._proxy.wsgi, sockets, limits, on_tick=self._tick, on_cut=self._proxy.watch.end_all)
-
-    def _tick(self) -> None:
-        self._proxy.watch.look()
-        if monotonic() >= self._next_beat:
-            self._next_beat = monotonic() + BEAT_S
-            self._leash.tell("beat")
-
-    def _obey(self, server: Server) -> None:
-        while True:
-            command = self._leash.hear()
-            if command.get("cmd") == "drain":
-                self._proxy.draining = True
-                server.drain(float(command["within_s"]), accept=command.get("accept", True))
-
-
 def main() -> int:
     """Run one worker; return its exit status."""
     _ignore_signals()
     _die_with_parent()
-    leash = Leash(sys.stdin.buffer, _private_stdout())
+    leash = Leash(sys.stdin.buffer, private_stdout())
+    try:
+        from lumen_proxy.worker.life import Worker  # noqa: PLC0415 - a broken environment is told, not a traceback
+    except ImportError as error:
+        sys.stderr.write(f"lumen-proxy: {_broken(error)}\n")
+        return Exit.UNAVAILABLE
     try:
         return Worker(load(), leash).run()
     except Fatal as fatal:
         sys.stderr.write(f"lumen-proxy: {fatal}\n")
         return fatal.exit_status
+
+
+def _broken(error: ImportError) -> str:
+    mend = f"{sys.executable} -m pip install --force-reinstall lumen-proxy"
+    return f"the environment is broken: {' '.join(str(error).split())}; mend it: {mend}"
 
 
 if __name__ == "__main__":

@@ -64,14 +64,23 @@ def test_port_taken(launch: Launches, squat: Squatters) -> None:
     assert squatter.answer() == squatter.banner
 
 
-@check("15.12-environment-broken")
-def test_environment_broken(launch: Launches, tmp_path: Path) -> None:
-    """An environment without Flask cannot serve: 69, naming the module and how to mend it."""
+BROKEN = {
+    "15.12-environment-broken": ("flask-missing", ("flask", "pip install")),
+    "15.13-dependency-missing": ("werkzeug-missing", ("werkzeug", "pip install")),
+    "15.14-module-torn": ("flask-torn", ("Flask", "pip install")),
+}
+"""Id → damage, words that the line must have."""
+
+
+@check_each("case", BROKEN)
+def test_environment_broken(launch: Launches, tmp_path: Path, case: tuple[str, tuple[str, ...]]) -> None:
+    """A broken environment cannot serve: 69, naming what cannot be imported and how to mend it."""
+    damage, words = case
     folder = venvs.healthy(tmp_path / "venv", "lumen-proxy")
-    venvs.DAMAGES["flask-missing"](folder)
+    venvs.DAMAGES[damage](folder)
     tool = (str(venvs.interpreter(folder)), "-m", "lumen_proxy")
     done = launch.run("serve", env={"PROXY_PORT": "0"}, tool=tool, within_s=REFUSAL_BUDGET_S)
-    assert_refused(done.exit_status, done.stderr, 69, ("flask", "pip install"))
+    assert_refused(done.exit_status, done.stderr, 69, words)
 
 
 def assert_refused(exit_status: int, message: str, status: int, words: tuple[str, ...]) -> None:
