@@ -44,8 +44,10 @@ def main() -> int:
 
 
 def _broken(error: ImportError) -> str:
-    mend = f"{sys.executable} -m pip install --force-reinstall lumen-proxy"
-    return f"the environment is broken: {' '.join(str(error).split())}; mend it: {mend}"
+    said = f"the environment is broken: {' '.join(str(error).split())}"
+    if not error.name:
+        return f"{said}; make it anew"
+    return f"{said}; mend it: {sys.executable} -m pip install --force-reinstall {error.name.partition('.')[0]}"
 
 
 if __name__ == "__main__":
