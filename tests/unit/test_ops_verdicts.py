@@ -97,6 +97,10 @@ PROXIES = [
     (seen("silent", pid=1), (call(None, path="/health", trouble="timeout"),), "down", "proxy-connection"),
     (seen("stranger", owner="nc (pid 7)"), (HEALTH,), "down", "port-conflict"),
     (seen("stranger"), (call(500, {"error": "Timestamp"}, path="/health"),), "down", "proxy-timestamp"),
+    (seen("stranger"), (call(200, {"service": "local-llm-proxy"}, path="/health"),), "down", "proxy-timestamp"),
+    (seen("another", owner="python (pid 7)"), (HEALTH,), "down", None),
+    (seen("running", pid=1), (), "down", "proxy-connection"),
+    (seen("running", pid=1), (HEALTH, call(None, path="/ready", trouble="timeout")), "down", None),
     (seen("stranger"), (call(500, {"error": "other"}, path="/health"),), "down", "port-conflict"),
 ]
 
@@ -140,7 +144,19 @@ def test_advice_names_an_unusual_port() -> None:
     other = config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"}, {"port": "8081"})
     assert on_port("lumen-proxy start", SETTINGS) == "lumen-proxy start"
     assert on_port("lumen-proxy start", other) == "lumen-proxy start --port 8081"
+    assert on_port("lumen-proxy diagnose --no-start", other) == "lumen-proxy diagnose --port 8081 --no-start"
+    assert on_port("lumen-proxy stop --port 8081", other) == "lumen-proxy stop --port 8081"
     assert on_port("wait", other) == "wait"
+
+
+@pytest.mark.parametrize(("taken", "free"), [("8080", 8081), ("8081", 8082), ("65535", 65534)])
+def test_advice_for_a_conflict_leads_away_from_it(taken: str, free: int) -> None:
+    """The next port, for the next step and for the look after it; never the one that is taken."""
+    settings = config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"}, {"port": taken})
+    found = on_proxy(seen("stranger", owner="nc (pid 7)"), settings, (HEALTH,))
+    assert found.advice
+    assert found.advice.endswith(f"lumen-proxy start --port {free}")
+    assert found.see == f"lumen-proxy status --port {free}"
 
 
 def test_addresses_are_shown_without_their_query() -> None:
