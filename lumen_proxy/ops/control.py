@@ -152,7 +152,9 @@ def stop(settings: Settings) -> Outcome:
         raise Fatal(f"{problem}; ask that user, or set LUMEN_STATE_DIR to your own", Exit.NO_PERMISSION)
     if known is None and locked:
         problem = f"port {settings.port} is held by a lumen-proxy whose state file {state_path} cannot be trusted"
-        raise Fatal(f"{problem}; find its pid with: lumen-proxy status, and stop it by hand", Exit.IO)
+        raise Fatal(
+            f"{problem}; find its pid with: lumen-proxy status --port {settings.port}, and stop it by hand", Exit.IO
+        )
     if known is None:
         with contextlib.suppress(OSError):
             state_path.unlink()
