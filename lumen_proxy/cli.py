@@ -68,7 +68,7 @@ def _load(args: argparse.Namespace) -> config.Settings:
     settings = config.load(overrides=overrides)
     for warning in settings.warnings:
         console.tell(warning)
-    return settings
+    return settings.in_sandbox() if given.get("sandbox") else settings
 
 
 def _missing(name: str) -> str:
@@ -89,7 +89,7 @@ def _serve(args: argparse.Namespace) -> int:
         if importlib.util.find_spec(name) is None:
             raise Fatal(_missing(name), Exit.UNAVAILABLE)
     tell = console.tell_below(settings.log_max_bytes) if args.detached else console.tell
-    if not args.sandbox:
+    if not settings.sandboxed:
         return serve(settings, announce=console.announce, tell=tell)
     from lumen_proxy.ops import sandbox  # noqa: PLC0415
 
@@ -111,7 +111,7 @@ def _start(args: argparse.Namespace) -> int:
     """Start in the background and wait until ready."""
     from lumen_proxy.ops import control  # noqa: PLC0415
 
-    return _tell(control.start(_load(args), _sandbox(args)), as_json=args.json)
+    return _tell(control.start(_load(args)), as_json=args.json)
 
 
 def _stop(args: argparse.Namespace) -> int:
@@ -122,18 +122,17 @@ def _stop(args: argparse.Namespace) -> int:
 
 
 def _restart(args: argparse.Namespace) -> int:
-    """Stop, then start."""
-    from lumen_proxy.ops import control  # noqa: PLC0415
+    """Stop, then start; in its sandbox if it was there."""
+    from lumen_proxy.ops import control, running  # noqa: PLC0415
 
     settings = _load(args)
+    if not settings.sandboxed and running.started(settings).get("sandbox"):
+        settings = settings.in_sandbox()
+        console.tell("stays in its sandbox; to leave it: lumen-proxy stop, then: lumen-proxy start")
     stopped = control.stop(settings)
     if not args.json:
         _tell(stopped, as_json=False)
-    return _tell(control.start(settings, _sandbox(args)), as_json=args.json)
-
-
-def _sandbox(args: argparse.Namespace) -> list[str]:
-    return ["--sandbox"] if args.sandbox else []
+    return _tell(control.start(settings), as_json=args.json)
 
 
 def _status(args: argparse.Namespace) -> int:
@@ -146,7 +145,8 @@ def _status(args: argparse.Namespace) -> int:
     else:
         known = {name: value for name, value in dataclasses.asdict(seen).items() if value is not None}
         console.show(", ".join(f"{name} {value}" for name, value in known.items()))
-    return {"running": Exit.OK, "stranger": Exit.PORT_IN_USE}.get(seen.condition, Exit.UNAVAILABLE)
+    statuses = {"running": Exit.OK, "another": Exit.PORT_IN_USE, "stranger": Exit.PORT_IN_USE}
+    return statuses.get(seen.condition, Exit.UNAVAILABLE)
 
 
 def _diagnose(args: argparse.Namespace) -> int:
@@ -158,7 +158,7 @@ def _diagnose(args: argparse.Namespace) -> int:
         settings,
         within_s=args.within or (settings.timeout_s if args.deep else diagnose.WITHIN_S),
         deep=args.deep,
-        serve_options=_sandbox(args) if args.start else None,
+        start=args.start,
         venv=args.venv,
     )
     return diagnose.report(diagnosis, as_json=args.json)
@@ -171,7 +171,7 @@ def _dashboard(args: argparse.Namespace) -> int:
     settings = _load(args)
     if args.watch is None:
         return dashboard.once(settings, as_json=args.json)
-    dashboard.watch(settings, args.watch, _sandbox(args), as_json=args.json)
+    dashboard.watch(settings, args.watch, as_json=args.json)
     return Exit.OK
 
 

@@ -10,7 +10,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from lumen_proxy.errors import Exit, Fatal
 GATEWAY_URL = "https://lumen-gateway-x4qvsargwa-uc.a.run.app"
 CLOUD_AI_URL = "https://ion-api-64076350717.us-central1.run.app/chat"
 NONE = "none"  # an address that is switched off
+SANDBOX = "sandbox"  # where both addresses come from when embedded channels stand in for them
 
 Parse = Callable[[str], Any]
 
@@ -249,8 +250,17 @@ class Settings:
     slack_webhook_url: str | None = field(repr=False)
     webhook_url: str | None = field(repr=False)
     origins: Mapping[str, str] = field(repr=False, compare=False)
-    """Field name → where its value came from: `default`, `environment` or `option`."""
+    """Field name → where its value came from: `default`, `environment`, `option` or `sandbox`."""
     warnings: tuple[str, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def sandboxed(self) -> bool:
+        """True if an embedded gateway and Cloud AI are wanted instead of the real ones."""
+        return self.origins.get("gateway_url") == SANDBOX
+
+    def in_sandbox(self) -> Settings:
+        """The same, to be run or looked at without a network."""
+        return replace(self, origins={**self.origins, "gateway_url": SANDBOX, "cloud_ai_url": SANDBOX})
 
     def environ(self) -> dict[str, str]:
         """The same settings as variables, for a child process; `load` gives them back."""

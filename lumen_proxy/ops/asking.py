@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import queue
+import socket
 import threading
 import time
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 ANSWER_BYTES = 65_536  # far above any health page; a chat answer of 8 MiB is not needed to know that it came
 READ_BYTES = 8_192
 MS = 1_000
+IPV6 = 6
 Trouble = Literal["refused", "timeout", "unknown_host", "tls", "lost"]
 T = TypeVar("T")
 
@@ -61,19 +63,27 @@ def shown(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
 
 
-def is_loopback(url: str) -> bool:
-    """True for an address of this machine."""
+def is_here(url: str) -> bool:
+    """True for an address of this machine: a loopback, or one that a socket can be bound to."""
     host = urlsplit(url).hostname or ""
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
+        return host == "localhost"
+    if address.is_loopback:
+        return True
+    try:
+        with socket.socket(socket.AF_INET6 if address.version == IPV6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((host, 0))
+    except OSError:
         return False
+    return True
 
 
 def session_for(url: str) -> requests.Session:
-    """A session that keeps to the user's `*_PROXY` variables, except for this machine."""
+    """A session that keeps to the user's `*_PROXY` variables, except for this machine: a key of ours stays on it."""
     session = requests.Session()
-    session.trust_env = not is_loopback(url)
+    session.trust_env = not is_here(url)
     return session
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,9 @@ if TYPE_CHECKING:
     from lumen_proxy.config import Settings
 
 USUAL_PORT = 8080
+HIGHEST_PORT = 65_535
+ELSEWHERE = "{elsewhere}"  # stands for the option that leads to the port next to the one that is taken
+ABOUT_A_PORT = re.compile(r"lumen-proxy (?:start|restart|status|diagnose)\b(?!.*--port)")
 
 
 @dataclass(frozen=True)
@@ -58,18 +62,17 @@ CASES = {
         Case(
             "port-conflict",
             "port conflict",
-            "stop the program that owns the port, or choose another: lumen-proxy start --port 8081",
-            "lumen-proxy status",
+            f"stop the program that owns the port, or choose another: lumen-proxy start {ELSEWHERE}",
+            f"lumen-proxy status {ELSEWHERE}",
         ),
     )
 }
 
 
 def on_port(text: str, settings: Settings) -> str:
-    """The same advice for a proxy that is not on the usual port."""
+    """The same advice for the port of `settings`: a command that is copied reaches it, or leaves it if it is taken."""
+    beside = settings.port + (1 if settings.port < HIGHEST_PORT else -1)
+    text = text.replace(ELSEWHERE, f"--port {beside}")
     if settings.port == USUAL_PORT:
         return text
-    for command in ("start", "restart", "status"):
-        if text.endswith(f"lumen-proxy {command}"):
-            return f"{text} --port {settings.port}"
-    return text
+    return ABOUT_A_PORT.sub(rf"\g<0> --port {settings.port}", text)

@@ -1,7 +1,7 @@
 """Start, stop and look at the instance on a port, from outside of it.
 
-A process is signalled only if the state file names it *and* its start time matches: a number alone
-may long belong to a stranger. Whatever else holds the port is named and left alone.
+A process is signalled only if the lock is held, the state file names it *and* its start time matches: a
+number alone may long belong to a stranger. Whatever else holds the port is named and left alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -24,8 +25,7 @@ from lumen_proxy.ops import console
 from lumen_proxy.supervisor import listener, owner, platform, state
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator
 
     import psutil
 
@@ -40,12 +40,18 @@ LOOK_AGAIN_S = 0.05  # how soon a zombie is noticed; an orderly end is noticed a
 READY = re.compile(r"ready on (\S+) \(pid (\d+), instance (\w+)\)")
 ANSWER_BYTES = 65_536  # far above any health answer of ours
 
-Condition = Literal["running", "silent", "stopped", "stranger"]
+SERVICE = "lumen-proxy"  # in our /health; anybody can say so
+
+Condition = Literal["running", "silent", "stopped", "another", "stranger"]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What is on the port. `silent`: an instance of ours that does not answer. Unknown values are None."""
+    """What is on the port. Unknown values are None.
+
+    `silent`: an instance of ours that does not answer. `another`: says that it is a lumen-proxy, but does not hold
+    the lock in this state directory: of another user, or started with another LUMEN_STATE_DIR.
+    """
 
     condition: Condition
     port: int
@@ -61,26 +67,43 @@ class Seen:
 
 def look(settings: Settings, *, patience_s: float = LOOK_S) -> Seen:
     """Tell what is on the port of `settings`. The lock decides whether it is ours, the answer whether it lives."""
+    _refuse_port_0(settings)
     ours = _look_at_ours(settings, patience_s)
     if ours:
         return ours
-    host = "127.0.0.1" if settings.host == "localhost" else settings.host
+    host = _host(settings)
     url = listener.url_of(host, settings.port)
     if not listener.answers(host, settings.port):
         return Seen("stopped", settings.port, url)
-    return Seen("stranger", settings.port, url, owner=owner.describe(host, settings.port))
+    condition: Condition = "another" if _health(url, patience_s).get("service") == SERVICE else "stranger"
+    return Seen(condition, settings.port, url, owner=owner.describe(host, settings.port))
+
+
+def is_stopped(settings: Settings) -> bool:
+    """True if a start makes sense: neither we nor a stranger are there. Asks nobody."""
+    _refuse_port_0(settings)
+    lock_path, _ = state.paths(settings.state_dir, settings.port)
+    return not state.is_locked(lock_path) and not listener.answers(_host(settings), settings.port)
+
+
+def _refuse_port_0(settings: Settings) -> None:
+    if not settings.port:
+        raise Fatal("port 0 names no instance; say which with --port", Exit.USAGE)
+
+
+def _host(settings: Settings) -> str:
+    return "127.0.0.1" if settings.host == "localhost" else settings.host
 
 
 def _look_at_ours(settings: Settings, patience_s: float) -> Seen | None:
-    lock_path, state_path = state.paths(settings.state_dir, settings.port)
-    known = _ours(state_path)
+    lock_path, _ = state.paths(settings.state_dir, settings.port)
+    known = state.holder(settings.state_dir, settings.port)
     if known is None and not state.is_locked(lock_path):
         return None
-    host = "127.0.0.1" if settings.host == "localhost" else settings.host
-    url = known.url if known else listener.url_of(host, settings.port)
+    url = known.url if known else listener.url_of(_host(settings), settings.port)
     health = _health(url, patience_s)
     pid, instance = (known.pid, known.instance) if known else (health.get("supervisor_pid"), health.get("instance"))
-    if health.get("service") != "lumen-proxy" or health.get("instance", instance) != instance:
+    if health.get("service") != SERVICE or health.get("instance", instance) != instance:
         return Seen("silent", settings.port, url, pid, instance)
     facts = {name: health.get(name) for name in ("generation", "restarts", "uptime_s")}
     return Seen("running", settings.port, url, pid, instance, worker_pid=health.get("pid"), **facts)
@@ -100,11 +123,11 @@ class Outcome:
     problems: tuple[str, ...] = ()
 
 
-def start(settings: Settings, serve_options: Sequence[str] = ()) -> Outcome:
+def start(settings: Settings) -> Outcome:
     """Start an instance that outlives us and wait until it is ready; one that runs already is as good."""
     if settings.port and (running := _running(settings)):
         return running
-    outcome = _launch(settings, serve_options)
+    outcome = _launch(settings)
     if outcome.exit_status is Exit.PORT_IN_USE and settings.port and (running := _running(settings)):
         return running  # somebody was a moment faster
     return outcome
@@ -120,13 +143,18 @@ def _running(settings: Settings) -> Outcome | None:
 
 def stop(settings: Settings) -> Outcome:
     """Stop the instance and wait until it is gone; none is as good."""
-    if not settings.port:
-        raise Fatal("port 0 names no instance; say which with --port", Exit.USAGE)
+    _refuse_port_0(settings)
     lock_path, state_path = state.paths(settings.state_dir, settings.port)
-    known = _ours(state_path)
-    if known is None and state.is_locked(lock_path):
+    known = state.holder(settings.state_dir, settings.port)
+    locked = state.is_locked(lock_path)
+    if known is None and locked is None:
+        problem = f"not permitted to look at {lock_path}: it is another user's"
+        raise Fatal(f"{problem}; ask that user, or set LUMEN_STATE_DIR to your own", Exit.NO_PERMISSION)
+    if known is None and locked:
         problem = f"port {settings.port} is held by a lumen-proxy whose state file {state_path} cannot be trusted"
-        raise Fatal(f"{problem}; find its pid with: lumen-proxy status, and stop it by hand", Exit.IO)
+        raise Fatal(
+            f"{problem}; find its pid with: lumen-proxy status --port {settings.port}, and stop it by hand", Exit.IO
+        )
     if known is None:
         with contextlib.suppress(OSError):
             state_path.unlink()
@@ -134,17 +162,14 @@ def stop(settings: Settings) -> Outcome:
     return _end(known)
 
 
-def _ours(state_path: Path) -> state.State | None:
-    known = state.read(state_path)
-    return known if known and state.is_alive(known) else None
-
-
 def _health(url: str, patience_s: float) -> dict[str, Any]:
-    """What /health says, or nothing. No proxy variables, no redirects."""
+    """What /health says in time, or nothing. No proxy variables, no redirects."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=patience_s)
     try:
-        connection.request("GET", "/health")
-        answer = json.loads(connection.getresponse().read(ANSWER_BYTES))
+        connection.connect()
+        with _hung_up_after(patience_s, connection.sock):
+            connection.request("GET", "/health")
+            answer = json.loads(connection.getresponse().read(ANSWER_BYTES))
     except (OSError, http.client.HTTPException, ValueError):
         return {}
     finally:
@@ -152,16 +177,32 @@ def _health(url: str, patience_s: float) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _launch(settings: Settings, serve_options: Sequence[str]) -> Outcome:
+@contextlib.contextmanager
+def _hung_up_after(patience_s: float, sock: socket.socket) -> Iterator[None]:
+    """A connection's own time-out starts anew with every byte."""
+
+    def hang_up() -> None:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+
+    too_late = threading.Timer(patience_s, hang_up)
+    too_late.start()
+    try:
+        yield
+    finally:
+        too_late.cancel()
+
+
+def _launch(settings: Settings) -> Outcome:
     """Start an instance and wait for its ready line; if it ends instead, return its status and its last words."""
     words = settings.log_dir / f"console-{settings.port}.log"
     with state.writable(settings.log_dir, "LUMEN_LOG_DIR"):
         settings.log_dir.mkdir(parents=True, exist_ok=True)
-        words.write_bytes(b"")
         errors = words.open("ab")
     with errors:
+        said_before = errors.tell()  # by an instance that is gone, or that still runs but is silent
         process = subprocess.Popen(
-            [sys.executable, "-m", "lumen_proxy", "serve", "--detached", *serve_options],
+            [sys.executable, "-m", "lumen_proxy", "serve", "--detached", *["--sandbox"] * settings.sandboxed],
             env={**os.environ, **settings.environ()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -174,10 +215,13 @@ def _launch(settings: Settings, serve_options: Sequence[str]) -> Outcome:
         ready = next((line for line in process.stdout or () if b": ready on " in line), None)
     finally:
         too_late.cancel()
+        if process.stdout:
+            process.stdout.close()
     if ready:
         return _started(ready.decode("ascii", "replace").rstrip(), settings.port)
     status = process.wait()
-    lines = [line.strip().removeprefix(console.PREFIX) for line in words.read_text("utf-8", "replace").split("\n")]
+    said = words.read_bytes()[said_before:].decode("utf-8", "replace")
+    lines = [line.strip().removeprefix(console.PREFIX) for line in said.split("\n")]
     exit_status = Exit(status) if status and status in set(Exit) else Exit.SOFTWARE
     return Outcome("failed", exit_status, settings.port, problems=tuple(filter(None, lines)))
 

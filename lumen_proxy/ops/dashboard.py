@@ -50,7 +50,6 @@ class Dashboard:
     """What is shown and what keys do; knows nothing of the terminal."""
 
     settings: Settings
-    serve_options: Sequence[str] = ()
     period_s: float = watching.PERIOD_S
     diagnosis: Diagnosis | None = None
     past: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
@@ -81,7 +80,7 @@ class Dashboard:
         elif key in {"h", "?"}:
             self.page = list(HELP)
         elif key == "s":
-            self._act("starting", lambda: control.start(self.settings, self.serve_options))
+            self._act("starting", lambda: control.start(self.settings))
         elif key == "x":
             self.asking, self.message = True, f"Stop the proxy on port {self.settings.port}? [y] yes, any other key: no"
         elif key == "d":
@@ -167,7 +166,7 @@ def once(settings: Settings, *, as_json: bool) -> Exit:
     return diagnosis.exit_status
 
 
-def watch(settings: Settings, period_s: float, serve_options: Sequence[str], *, as_json: bool) -> None:
+def watch(settings: Settings, period_s: float, *, as_json: bool) -> None:
     """Look again and again until q or Ctrl-C: on a whole terminal if there is one, else in lines."""
     looking = Watch(settings, "dashboard", period_s)
     if not as_json:
@@ -176,7 +175,7 @@ def watch(settings: Settings, period_s: float, serve_options: Sequence[str], *, 
         if as_json or not terminal.is_whole():
             _print(looking, as_json=as_json)
         else:
-            _interact(Dashboard(settings, serve_options, period_s), looking)
+            _interact(Dashboard(settings, period_s), looking)
     looking.close()
 
 

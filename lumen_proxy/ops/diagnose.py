@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lumen_proxy import __version__
-from lumen_proxy.errors import Exit
+from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import addresses, console, control, marks, probes
-from lumen_proxy.ops.cases import CASES, on_port
+from lumen_proxy.ops.cases import CASES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from lumen_proxy.config import Settings
@@ -69,28 +69,36 @@ def examine(
     *,
     within_s: float = WITHIN_S,
     deep: bool = False,
-    serve_options: Sequence[str] | None = None,
+    start: bool = False,
     venv: Path | None = None,
 ) -> Diagnosis:
-    """Look at everything within one deadline. With `serve_options` a proxy that is not running is started first."""
-    started = None
-    if serve_options is not None and control.look(settings).condition == "stopped":
-        started = control.start(settings, serve_options)
+    """Look at everything within one deadline. With `start` a proxy that is not running is started first."""
+    started = _started(settings) if start and control.is_stopped(settings) else None
     asked, notes = addresses.in_use(settings)
     found = probes.probe(asked, within_s=within_s, deep=deep, venv=venv or probes.own_environment())
     if started and started.problems:
-        found = (_not_started(found[0], started), *found[1:])
+        found = (_not_started(found[0], started, settings), *found[1:])
     return Diagnosis(settings, found, notes, started)
 
 
-def _not_started(proxy: Probe, started: control.Outcome) -> Probe:
-    """The start has said more than the probe can see."""
-    words = started.problems[-1]
+def _started(settings: Settings) -> control.Outcome:
+    """The outcome of a start; one that is refused is one, too."""
+    try:
+        return control.start(settings)
+    except Fatal as verdict:
+        return control.Outcome("failed", verdict.exit_status, settings.port, problems=(str(verdict),))
+
+
+def _not_started(proxy: Probe, started: control.Outcome, settings: Settings) -> Probe:
+    """The start has said more than the probe can see: what is wrong; and behind a semicolon, what to do."""
+    problem, _, next_step = started.problems[-1].partition("; ")
     case = {Exit.PORT_IN_USE: "port-conflict"}.get(started.exit_status, proxy.case)
-    if started.exit_status is Exit.UNAVAILABLE and "flask" in words:
+    if started.exit_status is Exit.UNAVAILABLE and "flask" in problem:
         case = "flask-missing"
-    advice = CASES[case].do if case and case != "proxy-connection" else "see the words above"
-    return replace(proxy, state="down", said=f"does not start: {words}", case=case, advice=advice)
+    advice = CASES["port-conflict"].do if case == "port-conflict" else next_step or "see the words above"
+    see = CASES[case].see if case else None
+    said = f"does not start: {problem}"
+    return replace(proxy, state="down", said=said, case=case, advice=advice, see=see).on_port(settings)
 
 
 def alerts_to(settings: Settings) -> list[str]:
@@ -111,7 +119,7 @@ def lines(diagnosis: Diagnosis) -> Iterator[str]:
         yield f"the proxy was not running; {diagnosis.started.said.removeprefix(console.PREFIX)}"
     for probe in diagnosis.probes:
         yield ""
-        yield from _section(probe, diagnosis.settings)
+        yield from _section(probe)
     yield ""
     yield from (f"note: {note}" for note in diagnosis.notes)
     yield "Summary"
@@ -129,7 +137,7 @@ def _head(probe: Probe) -> str:
     return f"{state} {probe.name:14} {marks.clip(probe.said, 200)}{ms}{pace}"
 
 
-def _section(probe: Probe, settings: Settings) -> Iterator[str]:
+def _section(probe: Probe) -> Iterator[str]:
     yield _head(probe)
     for call in probe.calls:
         yield f"{INDENT}{_called(call)}"
@@ -140,9 +148,9 @@ def _section(probe: Probe, settings: Settings) -> Iterator[str]:
     if case:
         yield f"{INDENT}case: {case.title} [{case.id}]"
     if probe.state == "down":
-        yield f"{INDENT}next: {on_port(probe.advice or '', settings)}"
-    if case:
-        yield f"{INDENT}then: {on_port(case.see, settings)}"
+        yield f"{INDENT}next: {probe.advice}"
+    if probe.see:
+        yield f"{INDENT}then: {probe.see}"
 
 
 def _called(call: Call) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +14,13 @@ from lumen_proxy.ops import control, verdicts
 from lumen_proxy.ops.asking import Call, Trouble, ask, at_once, shown
 from lumen_proxy.ops.cases import CASES
 from lumen_proxy.ops.verdicts import Probe
-from lumen_proxy.supervisor import preflight
+from lumen_proxy.supervisor import listener, preflight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lumen_proxy.config import Settings
+    from lumen_proxy.ops.control import Seen
 
     Job = Callable[[], "Call | Probe"]
 
@@ -35,8 +37,11 @@ def probe(
     Not `thorough` asks each cloud channel one question only: they limit clients to some 30 a minute.
     """
     ask_s = within_s * MARGIN
-    jobs: dict[str, Job] = {"proxy": partial(_proxy, settings, ask_s, deep=deep)}
-    chats = {"cloud_ai": settings.cloud_ai_url, "gateway": settings.gateway_url + "/chat"}
+    proxy = _Proxy(settings, ask_s, deep=deep and settings.gateway_url != config.NONE)
+    jobs: dict[str, Job] = {"proxy": proxy.look}
+    chats = {"cloud_ai": settings.cloud_ai_url}
+    if settings.gateway_url != config.NONE:
+        chats["gateway"] = settings.gateway_url + "/chat"
     chats = {channel: url for channel, url in chats.items() if url != config.NONE}
     for channel, url in chats.items():
         headers = {"X-API-Key": settings.cloud_ai_api_key} if channel == "cloud_ai" else {}
@@ -49,21 +54,20 @@ def probe(
     if venv:
         jobs["environment"] = partial(_environment, venv)
     found = at_once(jobs, within_s=within_s)
-    clouds = tuple(_cloud(channel, chats, found) for channel in ("cloud_ai", "gateway"))
-    environment = (_found(found, "environment"),) if venv else ()
-    return (_found(found, "proxy"), *clouds, *environment)
+    clouds = tuple(_cloud(channel, settings, chats, found) for channel in ("cloud_ai", "gateway"))
+    environment = (found.get("environment", _late("environment")),) if venv else ()
+    probes = (found.get("proxy", proxy.so_far()), *clouds, *environment)
+    return tuple(probe.on_port(settings) for probe in probes if isinstance(probe, Probe))
 
 
-def _found(found: dict[str, Call | Probe], channel: str) -> Probe:
-    verdict = found.get(channel)
-    if isinstance(verdict, Probe):
-        return verdict
-    return verdicts.down(channel, verdicts.TROUBLES["timeout"], (), advice="look again with a larger --within")
+def _late(channel: str, *calls: Call) -> Probe:
+    return verdicts.down(channel, verdicts.TROUBLES["timeout"], calls, advice="look again with a larger --within")
 
 
-def _cloud(channel: str, chats: dict[str, str], found: dict[str, Call | Probe]) -> Probe:
+def _cloud(channel: str, settings: Settings, chats: dict[str, str], found: dict[str, Call | Probe]) -> Probe:
     if channel not in chats:
-        return Probe(channel, "unset", f"not configured ({verdicts.VARIABLES[channel]})")
+        unset = f"not configured ({verdicts.VARIABLES[channel]})"
+        return Probe(channel, "unset", "the sandbox is not running" if settings.sandboxed else unset)
     chat, health, deep = (found.get(f"{channel} {what}") for what in ("chat", "health", "deep"))
     calls = [call if isinstance(call, Call) else None for call in (chat, health, deep)]
     return verdicts.on_cloud(
@@ -71,19 +75,49 @@ def _cloud(channel: str, chats: dict[str, str], found: dict[str, Call | Probe]) 
     )
 
 
-def _proxy(settings: Settings, within_s: float, *, deep: bool) -> Probe:
-    seen = control.look(settings, patience_s=within_s / 2)
-    if seen.condition in {"stopped", "silent"}:
-        trouble: Trouble = "refused" if seen.condition == "stopped" else "timeout"
-        return verdicts.on_proxy(seen, settings, (Call("GET", f"{seen.url}/health", trouble=trouble),))
-    headers = {"Authorization": f"Bearer {settings.api_key}" if settings.api_key else None}
-    pages = ("health", "ready", "metrics") if seen.condition == "running" else ("health",)
-    calls = tuple(ask("GET", f"{seen.url}/{page}", within_s=within_s / 4, headers=headers) for page in pages)
-    chat = None
-    if deep and calls[0].json():  # a stranger that does not even speak JSON is not asked
-        body = {"model": "lumen-gateway", "messages": [{"role": "user", "content": QUESTION}]}
-        chat = ask("POST", f"{seen.url}/v1/chat/completions", within_s=within_s, headers=headers, body=body)
-    return verdicts.on_proxy(seen, settings, calls, deep=chat)
+@dataclass
+class _Proxy:
+    """What is asked of the proxy, and what has come of it so far: the deadline may fall at any moment."""
+
+    settings: Settings
+    within_s: float
+    deep: bool
+    seen: Seen | None = None
+    calls: list[Call] = field(default_factory=list)
+
+    def look(self) -> Probe:
+        """Ask everything. The key goes only to the instance that holds our lock, and only where it is needed."""
+        self.seen = control.look(self.settings, patience_s=self.within_s / 2)
+        page_s = self.within_s / 4
+        if self.seen.condition in {"stopped", "silent"}:
+            trouble: Trouble = "refused" if self.seen.condition == "stopped" else "timeout"
+            self.calls.append(Call("GET", f"{self.seen.url}/health", trouble=trouble))
+            return self.so_far()
+        self._ask("GET", "health", page_s)
+        if self.seen.condition == "running":
+            key = {"Authorization": f"Bearer {self.settings.api_key}"} if self.settings.api_key else {}
+            self._ask("GET", "ready", page_s)
+            self._ask("GET", "metrics", page_s, key)
+            if self.deep:
+                body = {"model": "lumen-gateway", "messages": [{"role": "user", "content": QUESTION}]}
+                self._ask("POST", "v1/chat/completions", self.within_s, key, body)
+        return self.so_far()
+
+    def _ask(
+        self, method: str, page: str, within_s: float, headers: dict[str, str] | None = None, body: object = None
+    ) -> None:
+        url = f"{self.seen.url if self.seen else ''}/{page}"
+        self.calls.append(Call(method, url, trouble="timeout"))  # until there is an answer
+        self.calls[-1] = ask(method, url, within_s=within_s, headers=headers, body=body)
+
+    def so_far(self) -> Probe:
+        """The verdict on what has been seen by now."""
+        calls = tuple(self.calls)
+        if self.seen is None or not calls:
+            url = listener.url_of(self.settings.host, self.settings.port)
+            return _late("proxy", Call("GET", f"{url}/health", trouble="timeout"))
+        chat = next((call for call in calls if call.method == "POST"), None)
+        return verdicts.on_proxy(self.seen, self.settings, calls[: len(calls) - bool(chat)], deep=chat)
 
 
 def own_environment() -> Path | None:
@@ -99,4 +133,5 @@ def _environment(venv: Path) -> Probe:
     case = RED_ROWS.get(red.id)
     problem = red.problem or red.id
     said = f"{CASES[case].title}: {problem}" if case else problem
-    return verdicts.down("environment", said, (), case=case or "", advice=red.hint or CASES["flask-missing"].do)
+    verdict = verdicts.down("environment", said, (), case=case or "", advice=red.hint or CASES["flask-missing"].do)
+    return replace(verdict, see=f"lumen-proxy check --venv {venv}")

@@ -127,7 +127,6 @@ def instead_of_the_cloud(settings: Settings) -> Iterator[Settings]:
     with _Server(("127.0.0.1", 0), _Gateway) as gateway, _Server(("127.0.0.1", 0), _CloudAI) as cloud_ai:
         for server in (gateway, cloud_ai):
             threading.Thread(target=server.serve_forever, args=(NOTICE_STOP_S,), daemon=True).start()
-        origins = {**settings.origins, "gateway_url": "sandbox", "cloud_ai_url": "sandbox"}
-        yield replace(settings, gateway_url=gateway.url, cloud_ai_url=f"{cloud_ai.url}/chat", origins=origins)
+        yield replace(settings.in_sandbox(), gateway_url=gateway.url, cloud_ai_url=f"{cloud_ai.url}/chat")
         for server in (gateway, cloud_ai):
             server.shutdown()

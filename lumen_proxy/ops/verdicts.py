@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from lumen_proxy.errors import ApiError
-from lumen_proxy.ops.cases import CASES, on_port
+from lumen_proxy.ops.cases import CASES, ELSEWHERE, on_port
 from lumen_proxy.wire import lumen
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ TROUBLES = {
     "lost": "the connection was lost",
 }
 LATER = "wait, and look again"
+ANOTHER = (
+    "look at it as its user, with its LUMEN_STATE_DIR, or in its container; "
+    f"or choose another port: lumen-proxy start {ELSEWHERE}"
+)
+OLD_SERVICE = "local-llm-proxy"  # what the proxy before this one says in its /health
 OK, REDIRECT, BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_MANY, SERVER_ERROR = (
     200, 300, 400, 401, 403, 404, 429, 500,
 )  # fmt: skip
@@ -43,7 +48,8 @@ OK, REDIRECT, BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_MANY, SERVER_
 class Probe:
     """A verdict on one channel. `unset` = not configured: neither good nor bad. The first call is the one that counts.
 
-    `case` is the id of one of the seven troubles, if it is one; `advice` is what to do next.
+    `case` is the id of one of the seven troubles, if it is one; `advice` is what to do next, `see` how to know that
+    it is mended.
     """
 
     channel: str
@@ -52,6 +58,7 @@ class Probe:
     calls: tuple[Call, ...] = ()
     case: str | None = None
     advice: str | None = None
+    see: str | None = None
     facts: Facts = field(default_factory=dict)
 
     @property
@@ -71,6 +78,11 @@ class Probe:
         ms = self.ms or 0.0
         return "very slow" if ms >= alert else "slow" if ms >= warn else ""
 
+    def on_port(self, settings: Settings) -> Probe:
+        """The same, with commands that reach the proxy of these settings."""
+        advice, see = (text and on_port(text, settings) for text in (self.advice, self.see))
+        return replace(self, advice=advice, see=see)
+
     def as_json(self) -> dict[str, Any]:
         """Everything, as plain values."""
         plain = {key: value for key, value in asdict(self).items() if key != "calls"}
@@ -80,7 +92,8 @@ class Probe:
 
 def down(channel: str, said: str, calls: tuple[Call, ...], *, case: str = "", advice: str = "") -> Probe:
     """A red line, with the advice of its case unless it has its own."""
-    return Probe(channel, "down", said, calls, case or None, advice or CASES[case].do)
+    see = CASES[case].see if case else None
+    return Probe(channel, "down", said, calls, case or None, advice or CASES[case].do, see)
 
 
 def on_cloud(channel: str, chat: Call, health: Call | None, deep: Call | None = None) -> Probe:
@@ -137,19 +150,22 @@ def on_proxy(seen: Seen, settings: Settings, calls: tuple[Call, ...], *, deep: C
     """The local proxy: who is on the port, and what it answers to /health, /ready and /metrics."""
     answers = {call.url.rpartition("/")[2]: call for call in calls}
     every = (*calls, deep) if deep else calls
-    verdict = _on_serving(every, answers, deep)
-    if any(_speaks_of_timestamp(call) for call in every):
-        verdict = down("proxy", "500, about a timestamp", every, case="proxy-timestamp")
+    health = answers.get("health")
+    if any(map(_is_of_the_old_proxy, every)):
+        verdict = down("proxy", _said_by_the_old_proxy(health), every, case="proxy-timestamp")
     elif seen.condition == "stranger":
         verdict = down("proxy", f"port {seen.port} belongs to {seen.owner}", every, case="port-conflict")
+    elif seen.condition == "another":
+        said = f"another lumen-proxy (another user, or another LUMEN_STATE_DIR) has port {seen.port}: {seen.owner}"
+        verdict = down("proxy", said, every, advice=ANOTHER)
     elif seen.condition == "stopped":
-        advice = on_port(CASES["proxy-connection"].do, settings)
-        verdict = down("proxy", "not running: connection refused", every, case="proxy-connection", advice=advice)
-    elif seen.condition == "silent" or answers["health"].status != OK:
-        advice = on_port("lumen-proxy restart", settings)
-        said = f"running (pid {seen.pid}), but does not answer"
-        verdict = down("proxy", said, every, case="proxy-connection", advice=advice)
-    return replace(verdict, facts=_facts(seen, answers.get("metrics")) | verdict.facts)
+        verdict = down("proxy", "not running: connection refused", every, case="proxy-connection")
+    elif seen.condition == "silent" or health is None or health.status != OK:
+        said = f"running (pid {seen.pid or 'not known'}), but does not answer"
+        verdict = down("proxy", said, every, case="proxy-connection", advice="lumen-proxy restart")
+    else:
+        verdict = _on_serving(every, answers, deep)
+    return replace(verdict, facts=_facts(seen, answers.get("metrics")) | verdict.facts).on_port(settings)
 
 
 def _facts(seen: Seen, metrics: Call | None) -> Facts:
@@ -161,16 +177,19 @@ def _facts(seen: Seen, metrics: Call | None) -> Facts:
 def _on_serving(every: tuple[Call, ...], answers: dict[str, Call], deep: Call | None) -> Probe:
     ready = answers.get("ready")
     if ready and ready.status != OK:
-        code = (ready.json().get("error") or {}).get("code") or ready.status
+        code = _code(ready)
         advice = "the breaker closes by itself when the gateway is well again" if code == "circuit_open" else LATER
         return down("proxy", f"running, but not ready: {code}", every, advice=advice)
     if deep is None:
         return Probe("proxy", "up", "running", every)
-    body = deep.json()
     if deep.status != OK:
-        code = (body.get("error") or {}).get("code") or TROUBLES.get(deep.trouble or "", deep.status)
-        return down("proxy", f"running, but chat gives: {code}", every, advice="mend the channel that is red")
-    told = body.get("lumen_metadata") or {}
+        advice = "mend the channel that is red"
+        if deep.status == UNAUTHORIZED:
+            advice = "set PROXY_API_KEY to the key that the proxy was started with"
+        elif deep.trouble == "timeout":
+            advice = "look again with a larger --within, or mend the channel that is red"
+        return down("proxy", f"running, but chat gives: {_code(deep)}", every, advice=advice)
+    told = deep.json().get("lumen_metadata") or {}
     persona = (told.get("persona") or {}).get("name")
     return Probe("proxy", "up", "answers", every, facts=_told(persona, told.get("sources")))
 
@@ -178,6 +197,23 @@ def _on_serving(every: tuple[Call, ...], answers: dict[str, Call], deep: Call | 
 def _told(persona: object, sources: object) -> Facts:
     """What an answer says about itself, as far as it does."""
     return {name: value for name, value in (("persona", persona), ("sources", sources)) if value}
+
+
+def _code(call: Call) -> object:
+    """Why an answer is no good one: its error's code, what the network did, or its status."""
+    error = call.json().get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    return code or TROUBLES.get(call.trouble or "", call.status)
+
+
+def _is_of_the_old_proxy(call: Call) -> bool:
+    """By its error, or by its name: some of its answers are fine, and it is not asked for a chat to see another."""
+    return call.json().get("service") == OLD_SERVICE or _speaks_of_timestamp(call)
+
+
+def _said_by_the_old_proxy(health: Call | None) -> str:
+    named = health is not None and health.json().get("service") == OLD_SERVICE
+    return f"its name is {OLD_SERVICE}" if named else "500, about a timestamp"
 
 
 def _speaks_of_timestamp(call: Call) -> bool:

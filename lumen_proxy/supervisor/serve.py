@@ -110,7 +110,7 @@ class _Instance:
             version=lumen_proxy.__version__,
             gateway_url=self.settings.gateway_url,
             cloud_ai_url=self.settings.cloud_ai_url.partition("?")[0],  # what follows may be a secret
-            sandbox=self.settings.origins.get("gateway_url") == "sandbox",
+            sandbox=self.settings.sandboxed,
         )
         status = Exit.SOFTWARE
         try:

@@ -108,10 +108,10 @@ class Lock:
         self._descriptor = descriptor
 
     @classmethod
-    def take(cls, path: Path) -> Lock | None:
+    def take(cls, path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> Lock | None:
         """Take the lock, or return None at once if somebody holds it. Raises OSError."""
         while True:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(path, flags, 0o644)
             if not platform.try_lock(descriptor):
                 os.close(descriptor)
                 return None
@@ -129,15 +129,28 @@ class Lock:
                 self.path.unlink()
 
 
-def is_locked(path: Path) -> bool:
-    """True if a living process holds the lock."""
-    if not path.exists():
+def is_locked(path: Path) -> bool | None:
+    """True if a living process holds the lock; None if another user's file or folder does not let us look."""
+    try:
+        lock = Lock.take(path, os.O_RDONLY)  # another user's lock can be read, but not written
+    except (FileNotFoundError, NotADirectoryError):
         return False
-    lock = Lock.take(path)
+    except OSError:
+        return None
     if lock is None:
         return True
     lock.release()
     return False
+
+
+def holder(state_dir: Path, port: int) -> State | None:
+    """The instance that holds the lock of a port; None if nobody does, or if the state file does not tell who.
+
+    Where we may not look at the lock, the state file alone is believed: its process is not one that we could harm.
+    """
+    lock_path, state_path = paths(state_dir, port)
+    known = read(state_path)
+    return known if known and is_locked(lock_path) is not False and is_alive(known) else None
 
 
 def claim(state_dir: Path, port: int) -> Lock:
@@ -149,8 +162,8 @@ def claim(state_dir: Path, port: int) -> Lock:
             if lock := Lock.take(lock_path):
                 return lock
             threading.Event().wait(LOOK_S)  # somebody may only be looking: see is_locked
-    holder = read(state_path)
-    who = f" (pid {holder.pid})" if holder and is_alive(holder) else ""
+    known = read(state_path)
+    who = f" (pid {known.pid})" if known and is_alive(known) else ""
     problem = f"cannot start on port {port}: another lumen-proxy{who} holds it"
     raise Fatal(f"{problem}; stop it with: lumen-proxy stop --port {port}", Exit.PORT_IN_USE)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fixtures.children import Child
 from tests.operations.conftest import Desk
 
 COMMANDS = {
@@ -29,16 +30,43 @@ def shown_on(console: str, data: bytes) -> str:
     return data.decode(CONSOLES[console]["PYTHONIOENCODING"])
 
 
+def harmless(console: str, done: Child) -> str:
+    """What it printed; no traceback, no colour."""
+    out, err = done.stdout.read_bytes(), done.stderr.read_bytes()
+    assert b"Traceback" not in out + err
+    assert b"\x1b" not in out + err
+    return shown_on(console, out) + shown_on(console, err)
+
+
 @pytest.mark.parametrize("console", CONSOLES)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_nothing_crashes(desk: Desk, command: str, console: str) -> None:
     """On a pipe, in every encoding: a known status, no traceback, no colour, and text that the console can read."""
     done = desk.background(*COMMANDS[command], env=CONSOLES[console])
     assert done.wait_exit(30) in {0, 69}
-    out, err = done.stdout.read_bytes(), done.stderr.read_bytes()
-    assert b"Traceback" not in err
-    assert b"\x1b" not in out
-    assert shown_on(console, out) or command == "logs"
+    assert harmless(console, done) or command == "logs"
+
+
+@pytest.mark.parametrize("console", ["cp949", "cp1252", "ascii"])
+def test_nothing_crashes_while_it_runs(desk: Desk, console: str) -> None:
+    """The same for what runs until it is stopped, and for what starts and stops it: they share one proxy in turn."""
+    env = CONSOLES[console]
+    serve = desk.background("serve", "--sandbox", env=env)
+    desk.until_lines(serve, 1)
+    demo, watch, logs = (desk.background(*words, env=env) for words in (["demo"], ["watch", "1"], ["logs", "-f"]))
+    for child in (watch, logs):
+        desk.until_lines(child, 2)
+    assert demo.wait_exit(30) == 0
+    assert demo.stdout.read_bytes().count(b"\n") == 8, "a line with Korean words or symbols is lost"
+    for child in (logs, watch, serve):
+        child.stop()
+    assert [child.wait_exit(30) for child in (watch, serve)] == [0, 0]
+    logs.wait_exit(30)  # by the signal itself: nothing has to be put in order
+    ended = [serve, demo, watch, logs]
+    for words in (["start", "--sandbox"], ["restart"], ["stop"]):
+        ended.append(desk.background(*words, env=env))
+        assert ended[-1].wait_exit(30) == 0
+    assert all(harmless(console, child) for child in ended)
 
 
 @pytest.mark.parametrize("console", CONSOLES)

@@ -15,10 +15,16 @@ from typing import Any
 import psutil
 import pytest
 
+from lumen_proxy import config
+from lumen_proxy.errors import Fatal
+from lumen_proxy.ops import control
+from lumen_proxy.supervisor import state
 from tests.fixtures.capture import call
 from tests.fixtures.children import WINDOWS
+from tests.fixtures.gateway import Gateway
 from tests.fixtures.processes import Finished, Launches
 from tests.fixtures.proctree import ProcessRef
+from tests.fixtures.replies import says
 from tests.fixtures.waiting import until
 
 SOON_S = 10.0
@@ -126,11 +132,13 @@ def test_a_stranger_on_the_port_is_left_alone(port: Port) -> None:
 
 
 @pytest.mark.skipif(WINDOWS, reason="no signal 0 and no sleep command there")
-def test_a_process_with_a_recycled_pid_is_not_signalled(port: Port) -> None:
-    """The state file names a living process, but not the one that wrote it: it survives a stop."""
+@pytest.mark.parametrize("too_early_s", [60.0, 0.0], ids=["recycled-pid", "no-lock"])
+def test_a_process_that_is_not_ours_is_not_signalled(port: Port, too_early_s: float) -> None:
+    """The state file names a living process, but not the one that wrote it, or one that holds no lock: it survives."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
         fields = {
-            "instance": "abc", "pid": innocent.pid, "start_time": psutil.Process(innocent.pid).create_time() - 60,
+            "instance": "abc", "pid": innocent.pid,
+            "start_time": psutil.Process(innocent.pid).create_time() - too_early_s,
             "host": "localhost", "hosts": ["127.0.0.1"], "port": port.number, "generation": 1,
             "url": f"http://127.0.0.1:{port.number}", "drain_s": 1.0,
         }  # fmt: skip
@@ -168,6 +176,33 @@ def test_an_instance_that_does_not_answer_is_silent(port: Port) -> None:
             stack.callback(process.resume)
         assert port.status()["condition"] == "silent"
     until("it answers again", lambda: port.status()["condition"] == "running", within_s=SOON_S)
+
+
+def test_a_start_beside_a_silent_instance_keeps_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The console log of an instance that holds the lock is not emptied, nor told as the words of the new one."""
+    monkeypatch.setattr(control, "BOOTING_S", 0.1)
+    settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
+    words = tmp_path / "console-1.log"
+    words.write_text("what it has said\n")
+    lock = state.claim(tmp_path, 1)
+    outcome = control.start(settings)
+    lock.release()
+    assert outcome.exit_status == 75
+    assert words.read_text().startswith("what it has said\n")
+    assert [problem.partition(":")[0] for problem in outcome.problems] == ["cannot start on port 1"]
+
+
+def test_a_lock_that_we_may_not_look_at_proves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user's: what answers on the port is not taken for ours, and a stop says whom to ask."""
+    monkeypatch.setattr(state, "is_locked", lambda _: None)
+    with Gateway(says({"service": "lumen-proxy", "instance": "0123456789abcdef"})) as somebody:
+        port = {"port": str(somebody.port)}
+        settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, port)
+        assert control.look(settings).condition == "another"
+        with pytest.raises(Fatal, match=r"not permitted to look at .*\.lock.*LUMEN_STATE_DIR") as verdict:
+            control.stop(settings)
+    assert verdict.value.exit_status == 77
+    assert control.look(settings).condition == "stopped"
 
 
 def test_a_failed_start_tells_why(port: Port) -> None:

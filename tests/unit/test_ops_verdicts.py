@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lumen_proxy import config
 from lumen_proxy.errors import Fatal
-from lumen_proxy.ops.asking import Call, Trouble, is_loopback, session_for, shown
+from lumen_proxy.ops.asking import Call, Trouble, is_here, session_for, shown
 from lumen_proxy.ops.cases import CASES, on_port
 from lumen_proxy.ops.control import Seen
 from lumen_proxy.ops.verdicts import Probe, on_cloud, on_proxy
@@ -97,6 +99,10 @@ PROXIES = [
     (seen("silent", pid=1), (call(None, path="/health", trouble="timeout"),), "down", "proxy-connection"),
     (seen("stranger", owner="nc (pid 7)"), (HEALTH,), "down", "port-conflict"),
     (seen("stranger"), (call(500, {"error": "Timestamp"}, path="/health"),), "down", "proxy-timestamp"),
+    (seen("stranger"), (call(200, {"service": "local-llm-proxy"}, path="/health"),), "down", "proxy-timestamp"),
+    (seen("another", owner="python (pid 7)"), (HEALTH,), "down", None),
+    (seen("running", pid=1), (), "down", "proxy-connection"),
+    (seen("running", pid=1), (HEALTH, call(None, path="/ready", trouble="timeout")), "down", None),
     (seen("stranger"), (call(500, {"error": "other"}, path="/health"),), "down", "port-conflict"),
 ]
 
@@ -140,7 +146,19 @@ def test_advice_names_an_unusual_port() -> None:
     other = config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"}, {"port": "8081"})
     assert on_port("lumen-proxy start", SETTINGS) == "lumen-proxy start"
     assert on_port("lumen-proxy start", other) == "lumen-proxy start --port 8081"
+    assert on_port("lumen-proxy diagnose --no-start", other) == "lumen-proxy diagnose --port 8081 --no-start"
+    assert on_port("lumen-proxy stop --port 8081", other) == "lumen-proxy stop --port 8081"
     assert on_port("wait", other) == "wait"
+
+
+@pytest.mark.parametrize(("taken", "free"), [("8080", 8081), ("8081", 8082), ("65535", 65534)])
+def test_advice_for_a_conflict_leads_away_from_it(taken: str, free: int) -> None:
+    """The next port, for the next step and for the look after it; never the one that is taken."""
+    settings = config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"}, {"port": taken})
+    found = on_proxy(seen("stranger", owner="nc (pid 7)"), settings, (HEALTH,))
+    assert found.advice
+    assert found.advice.endswith(f"lumen-proxy start --port {free}")
+    assert found.see == f"lumen-proxy status --port {free}"
 
 
 def test_addresses_are_shown_without_their_query() -> None:
@@ -148,7 +166,8 @@ def test_addresses_are_shown_without_their_query() -> None:
     assert shown("https://a.example/chat?key=secret#x") == "https://a.example/chat"
 
 
-LOOPBACKS = [
+PLACES = [
+    ("http://198.51.100.1:8080/", False),
     ("http://127.0.0.1:1/x", True),
     ("http://[::1]/", True),
     ("http://localhost/", True),
@@ -157,12 +176,19 @@ LOOPBACKS = [
 ]
 
 
-@pytest.mark.parametrize(("url", "here"), LOOPBACKS)
+@pytest.mark.parametrize(("url", "here"), PLACES)
 def test_proxy_variables_are_not_for_this_machine(url: str, here: bool) -> None:  # noqa: FBT001 - a table
-    """`*_PROXY` is obeyed for the network and ignored for loopback."""
-    assert is_loopback(url) is here
+    """`*_PROXY` is obeyed for the network and ignored for this machine."""
+    assert is_here(url) is here
     with session_for(url) as session:
         assert session.trust_env is not here
+
+
+def test_a_proxy_on_the_local_network_is_here_too() -> None:
+    """Every address of this machine: who listens on one has a key, and it is not shown to `*_PROXY`."""
+    cards = psutil.net_if_addrs().values()
+    own = [entry.address for card in cards for entry in card if entry.family is socket.AF_INET]
+    assert [address for address in own if not is_here(f"http://{address}:8080/")] == []
 
 
 def test_a_fallback_needs_an_address() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import subprocess
@@ -133,6 +134,40 @@ def test_looking_at_a_stale_lock_removes_it(tmp_path: Path) -> None:
     assert not state.is_locked(path)
     assert not path.exists()
     assert not state.is_locked(path)
+
+
+def test_the_lock_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking needs no right to write; of a lock that may not even be looked at nothing is said."""
+    path = tmp_path / "proxy-8080.lock"
+    path.touch()
+    really = os.open
+    readable = True
+
+    def guarded(file: Path, flags: int, *mode: int) -> int:
+        if not readable or flags & (os.O_WRONLY | os.O_RDWR):
+            raise PermissionError(errno.EACCES, "Permission denied", str(file))
+        return really(file, flags, *mode)
+
+    monkeypatch.setattr(os, "open", guarded)
+    assert state.is_locked(path) is False
+    readable = False
+    assert state.is_locked(path) is None
+
+
+def test_a_state_without_a_lock_is_nobodys(tmp_path: Path) -> None:
+    """A living process with the right start time holds the port only as long as the lock is held."""
+    mine = state.start_time(os.getpid())
+    assert mine is not None
+    lock = state.claim(tmp_path, 8080)
+    state.write(tmp_path / "proxy-8080.json", sample(os.getpid(), mine))
+    with hold(tmp_path / "proxy-8081.lock") as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        (tmp_path / "proxy-8081.json").write_bytes((tmp_path / "proxy-8080.json").read_bytes())
+        assert state.holder(tmp_path, 8081) == sample(os.getpid(), mine)
+        other.kill()
+    assert state.holder(tmp_path, 8081) is None
+    lock.release()
 
 
 def test_a_claim_names_the_holder(tmp_path: Path) -> None:
