@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lumen_proxy import journal
 from lumen_proxy.ops import logs
 from lumen_proxy.ops.asking import shown
 from lumen_proxy.supervisor import state
@@ -34,7 +35,7 @@ def _started(settings: Settings) -> dict[str, Any]:
     known = state.read(state.paths(settings.state_dir, settings.port)[1])
     if known is None or not state.is_alive(known):
         return {}
-    for path in reversed(logs.rotations(settings.log_dir / "journal.jsonl")):
+    for path in reversed(logs.rotations(journal.path_of(settings.log_dir, settings.port))):
         for line in logs.lines_of(path):
             if known.instance.encode() in line and b'"started"' in line:
                 event: dict[str, Any] = json.loads(line)
