@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import lumen_proxy
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.journal import Journal, path_of
-from lumen_proxy.supervisor import listener, platform, signals, state
+from lumen_proxy.supervisor import listener, oldlogs, platform, signals, state
 from lumen_proxy.supervisor.alarm import Alarm
 from lumen_proxy.supervisor.loop import Event, Loop, Surroundings
 from lumen_proxy.supervisor.spawn import WORKER, Child
@@ -44,6 +44,7 @@ def serve(
         bound = _claim(settings, stack)
         settings = replace(settings, port=bound.port)
         journal = _journal(settings)
+        oldlogs.drop(settings)
         if bound.note:
             tell(bound.note)
         journal.hear = Alarm(settings).hear
