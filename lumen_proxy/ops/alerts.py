@@ -134,7 +134,7 @@ class Messenger:
     def __init__(self, settings: Settings, role: str, told: Callable[[Delivery], None] = lambda _: None) -> None:
         self._settings = settings
         self._log = log_of(settings, role)
-        self._told = told
+        self.told = told
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -154,7 +154,7 @@ class Messenger:
         while (it := self._events.get()) is not None:
             for delivery in deliver(it, self._settings, self._ended.wait):
                 note(self._log, it, delivery)
-                self._told(delivery)
+                self.told(delivery)
             if not self._events.empty():
                 self._ended.wait(SPACING_S)
 

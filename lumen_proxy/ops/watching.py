@@ -39,7 +39,7 @@ class Watch:
     ended: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self.messenger = Messenger(self.settings, self.role, _told)
+        self.messenger = Messenger(self.settings, self.role, told)
 
     def looks(self) -> Iterator[tuple[Diagnosis, Changes]]:
         """One look a period, with its changes, until `ended` is set. Alerts are on their way when it is returned."""
@@ -67,9 +67,15 @@ class Watch:
         self.messenger.close()
 
 
-def _told(delivery: Delivery) -> None:
+def told(delivery: Delivery) -> None:
+    """Tell people that an alert did not arrive."""
     if not delivery.ok:
-        console.tell(f"alert not delivered to {delivery.to}: {delivery.why}, after {delivery.attempts} attempts")
+        console.tell(undelivered(delivery))
+
+
+def undelivered(delivery: Delivery) -> str:
+    """In one line."""
+    return f"alert not delivered to {delivery.to}: {delivery.why}, after {delivery.attempts} attempts"
 
 
 def announcement(settings: Settings, period_s: float) -> str:
