@@ -1,7 +1,8 @@
 """Tell people when a channel goes down and when it is back: what to tell, and how to deliver it.
 
 Slack takes `{"text"}` and answers 200 `ok`; 400, 403, 404 and 410 are final; 429 says how long to wait, and about one
-message a second is allowed. We wait as told, up to five minutes; told to wait longer, we drop the message. The webhooks' addresses are secrets: they appear in no message, log or error.
+message a second is allowed. We wait as told, up to five minutes; told to wait longer, we drop the message. The
+webhooks' addresses are secrets: they appear in no message, log or error.
 
 Run as a module with an event's JSON as its argument, this delivers one event: the supervisor's way.
 """

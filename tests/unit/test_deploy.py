@@ -53,8 +53,8 @@ def test_systemd_does_not_restart_in_vain(unit: str) -> None:
 
 def test_there_is_time_to_drain() -> None:
     """Whoever stops the proxy waits longer than it drains."""
-    seconds = [r"TimeoutStopSec=(\d+)", r"terminationGracePeriodSeconds: (\d+)"]
-    text = read("lumen-proxy.service") + read("kubernetes.yaml")
+    seconds = [r"TimeoutStopSec=(\d+)", r"terminationGracePeriodSeconds: (\d+)", r"docker run .*--stop-timeout (\d+)"]
+    text = read("lumen-proxy.service") + read("kubernetes.yaml") + read("Dockerfile")
     assert all(int(re.findall(pattern, text)[0]) > DRAIN_S for pattern in seconds)
 
 
