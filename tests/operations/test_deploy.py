@@ -55,6 +55,18 @@ def test_systemd_reads_the_unit(tmp_path: Path, unit: str) -> None:
     assert linted("systemd-analyze", "verify", "--man=no", str(tmp_path / unit)) == ""
 
 
+def test_installing_again_keeps_the_secrets(tmp_path: Path) -> None:
+    """The command at the top of the unit makes the file once, for root alone, and empties it never."""
+    text = (DEPLOY / "lumen-proxy.service").read_text("utf-8")
+    (command,) = re.findall(r"^#   (.* /etc/lumen-proxy\.env)$", text, re.MULTILINE)
+    secrets = tmp_path / "lumen-proxy.env"
+    for content in ("", "PROXY_API_KEY=canary\n"):
+        linted("sh", "-c", command.replace("/etc/lumen-proxy.env", str(secrets)))
+        assert secrets.read_text() == content or not content
+        secrets.write_text("PROXY_API_KEY=canary\n")
+    assert secrets.stat().st_mode & 0o777 == 0o600
+
+
 def configured(folder: Path, text: str) -> list[str]:
     """A command line of nginx for the file of deploy/ in a configuration that writes to `folder` only."""
     folder.mkdir()
