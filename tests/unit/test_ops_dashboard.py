@@ -15,6 +15,7 @@ from lumen_proxy.ops.asking import Call
 from lumen_proxy.ops.dashboard import Dashboard
 from lumen_proxy.ops.diagnose import Diagnosis
 from lumen_proxy.ops.verdicts import Probe
+from lumen_proxy.supervisor import platform
 
 SETTINGS = config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"})
 LONG = "한국어로 길게 " * 30
@@ -195,6 +196,16 @@ def test_an_alert_that_did_not_arrive_is_told() -> None:
     assert one.message == ""
     one.told(Delivery("Slack", ok=False, attempts=1, why="404"))
     assert one.screen()[-2] == "alert not delivered to Slack: 404, after 1 attempts"
+
+
+@pytest.mark.parametrize("obeys", [True, False])
+def test_colour_is_for_terminals_that_obey(monkeypatch: pytest.MonkeyPatch, obeys: bool) -> None:  # noqa: FBT001
+    """An old console of Windows would print the sequences as they are."""
+    monkeypatch.setattr(marks, "is_terminal", lambda: True)
+    monkeypatch.setattr(platform, "speaks_escape_sequences", lambda: obeys)
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    assert (marks.paint("UP", "up") != "UP") is obeys
 
 
 def test_wrapping() -> None:
