@@ -31,6 +31,11 @@ KEEP = 5
 DAYS = 14
 
 
+def path_of(log_dir: Path, port: int) -> Path:
+    """Where the instance on a port keeps its journal: two that share a folder must not rotate one file."""
+    return log_dir / f"journal-{port}.jsonl"
+
+
 class Journal:
     """Appends events to a rotated file; a journal that cannot be written is counted, never fatal."""
 

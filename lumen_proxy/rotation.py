@@ -20,6 +20,12 @@ LOOK_EVERY_S = 3_600.0  # how often the age is looked at: days need no better
 FIRST_LINE_BYTES = 4_096  # the time stamp stands at the beginning of a line
 
 
+def older(path: Path) -> list[tuple[int, Path]]:
+    """The rotated files of a log with their numbers, the newest (1) first."""
+    found = ((name.name.removeprefix(f"{path.name}."), name) for name in path.parent.glob(f"{path.name}.*"))
+    return sorted((int(number), name) for number, name in found if number.isdecimal())
+
+
 class RotatedFile:
     """`path` and up to `keep` older ones, `path.1` the newest; none above `max_bytes`, no line older than `days`.
 
@@ -72,18 +78,13 @@ class RotatedFile:
             return time.time()
 
     def _rotate(self) -> None:
-        """`x` becomes `x.1`, `x.1` becomes `x.2`, …; the last, and those that are too old, go."""
-        names = [self.path, *self._older()]
-        for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
-            if newer.exists():
-                newer.replace(older)
-        self.path.unlink(missing_ok=True)  # when none is kept
+        """`x` becomes `x.1`, `x.1` becomes `x.2`, …; those above the number, and those that are too old, go."""
+        for number, path in reversed([(0, self.path), *older(self.path)]):
+            path.replace(self.path.with_name(f"{self.path.name}.{number + 1}"))
         self._drop_old()
 
     def _drop_old(self) -> None:
-        for name in self._older():
-            if name.exists() and time.time() - name.stat().st_mtime > self._days_s:
-                name.unlink()
-
-    def _older(self) -> list[Path]:
-        return [self.path.with_name(f"{self.path.name}.{number}") for number in range(1, self._keep + 1)]
+        """By what is there, not by what was kept: the number may have been larger yesterday."""
+        for number, path in older(self.path):
+            if number > self._keep or time.time() - path.stat().st_mtime > self._days_s:
+                path.unlink()

@@ -1,7 +1,8 @@
 """Tell people when a channel goes down and when it is back: what to tell, and how to deliver it.
 
 Slack takes `{"text"}` and answers 200 `ok`; 400, 403, 404 and 410 are final; 429 says how long to wait, and about one
-message a second is allowed. The webhooks' addresses are secrets: they appear in no message, log or error.
+message a second is allowed. We wait as told, up to five minutes; told to wait longer, we drop the message. The
+webhooks' addresses are secrets: they appear in no message, log or error.
 
 Run as a module with an event's JSON as its argument, this delivers one event: the supervisor's way.
 """
@@ -13,6 +14,7 @@ import platform
 import queue
 import sys
 import threading
+import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -35,13 +37,15 @@ COOL_DOWN_S = 300.0  # between two "down" of one channel: a channel that flaps i
 ATTEMPTS = 4
 POST_S = 10.0
 BACK_OFF_S = 1.0  # doubled at each attempt
-LONGEST_WAIT_S = 60.0  # a longer Retry-After is cut: the news would be old
+LONGEST_WAIT_S = COOL_DOWN_S  # a message that must wait longer is dropped: by then there may be news
 SPACING_S = 1.0  # Slack: about one message a second
 CLOSE_S = 5.0  # the end of a watch waits this long for what is under way
+SLACK = "Slack"
 TOO_MANY, SERVER_ERROR, REDIRECT, OK = 429, 500, 300, 200
 
 Event = dict[str, Any]
 """`event` (down, back, gave_up, crash_loop), `ts`, `host`, `port`, `channel`, `name`, `said`."""
+Events = queue.SimpleQueue[Event | None]
 
 
 class Tracker:
@@ -100,15 +104,15 @@ class Delivery:
     why: str
 
 
-def deliver(it: Event, settings: Settings, wait: Callable[[float], object] | None = None) -> list[Delivery]:
-    """Send an event to every webhook that is set. `wait` pauses between attempts; true ends them."""
-    pause = wait or threading.Event().wait
-    slack = {"text": text_of(it)}
-    targets = (("Slack", settings.slack_webhook_url, slack), ("webhook", settings.webhook_url, it))
-    return [_deliver(name, url, body, pause) for name, url, body in targets if url]
+def webhooks(settings: Settings) -> dict[str, str]:
+    """Name and address of each that is set."""
+    both = {SLACK: settings.slack_webhook_url, "webhook": settings.webhook_url}
+    return {name: url for name, url in both.items() if url}
 
 
-def _deliver(name: str, url: str, body: object, pause: Callable[[float], object]) -> Delivery:
+def deliver(name: str, url: str, it: Event, pause: Callable[[float], object]) -> Delivery:
+    """Send an event to one webhook. `pause` waits between attempts; true ends them."""
+    body = {"text": text_of(it)} if name == SLACK else it
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with (
@@ -123,39 +127,48 @@ def _deliver(name: str, url: str, body: object, pause: Callable[[float], object]
         if status != TOO_MANY and status < SERVER_ERROR:
             return Delivery(name, ok=False, attempts=attempt, why=str(status))
         wait_s = float(retry_after) if retry_after.isdecimal() else BACK_OFF_S * 2.0 ** (attempt - 1)
-        if attempt < ATTEMPTS and pause(min(wait_s, LONGEST_WAIT_S)):
+        if wait_s > LONGEST_WAIT_S:
+            why = f"{status}, to be asked again after {wait_s:g} s, when it is old news"
+            return Delivery(name, ok=False, attempts=attempt, why=why)
+        if attempt < ATTEMPTS and pause(wait_s):
             break
     return Delivery(name, ok=False, attempts=attempt, why=str(status))
 
 
 class Messenger:
-    """Delivers events one after another in a thread of its own, and logs how they fared."""
+    """Delivers events and logs how they fared: one after another, in a thread for each webhook, as one may be slow."""
 
     def __init__(self, settings: Settings, role: str, told: Callable[[Delivery], None] = lambda _: None) -> None:
-        self._settings = settings
         self._log = log_of(settings, role)
-        self._told = told
-        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self.told = told
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self._lines: list[tuple[Events, threading.Thread]] = []
+        for webhook in webhooks(settings).items():
+            events: Events = queue.SimpleQueue()
+            thread = threading.Thread(target=self._run, args=(*webhook, events), daemon=True)
+            thread.start()
+            self._lines.append((events, thread))
 
     def tell(self, it: Event) -> None:
         """Deliver soon; never waits."""
-        self._events.put(it)
+        for events, _ in self._lines:
+            events.put(it)
 
-    def close(self) -> None:
-        """Finish what is under way, but not for long."""
-        self._events.put(None)
-        self._thread.join(CLOSE_S)
+    def close(self, within_s: float | None = CLOSE_S) -> None:
+        """Finish what is under way, but not for long; None: however long it takes."""
+        until = None if within_s is None else time.monotonic() + within_s
+        for events, _ in self._lines:
+            events.put(None)
+        for _, thread in self._lines:
+            thread.join(None if until is None else max(until - time.monotonic(), 0))
         self._ended.set()
 
-    def _run(self) -> None:
-        while (it := self._events.get()) is not None:
-            for delivery in deliver(it, self._settings, self._ended.wait):
-                note(self._log, it, delivery)
-                self._told(delivery)
-            if not self._events.empty():
+    def _run(self, name: str, url: str, events: Events) -> None:
+        while (it := events.get()) is not None:
+            delivery = deliver(name, url, it, self._ended.wait)
+            note(self._log, it, delivery)
+            self.told(delivery)
+            if not events.empty():
                 self._ended.wait(SPACING_S)
 
 
@@ -178,10 +191,11 @@ def main(argv: list[str]) -> int:
     settings = config.load()
     facts: dict[str, object] = json.loads(argv[0])
     it = event(str(facts.pop("event")), settings, **facts)
-    log, deliveries = log_of(settings, "supervisor"), deliver(it, settings)
-    for delivery in deliveries:
-        note(log, it, delivery)
-    return Exit.OK if all(delivery.ok for delivery in deliveries) else Exit.UNAVAILABLE
+    fates: list[bool] = []
+    messenger = Messenger(settings, "supervisor", lambda delivery: fates.append(delivery.ok))
+    messenger.tell(it)
+    messenger.close(None)
+    return Exit.OK if all(fates) else Exit.UNAVAILABLE
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
-import re
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,25 +13,29 @@ from typing import TYPE_CHECKING
 from lumen_proxy import __version__
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import addresses, console, control, diagnose, marks, probes, terminal, watching
+from lumen_proxy.ops.alerts import webhooks
 from lumen_proxy.ops.diagnose import Diagnosis
 from lumen_proxy.ops.verdicts import SLOW_MS
 from lumen_proxy.ops.watching import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lumen_proxy.config import Settings
+    from lumen_proxy.ops.alerts import Delivery
     from lumen_proxy.ops.verdicts import Probe
 
 CURVE_COLUMNS = 30
 INDENT = " " * 10
-COLOUR = re.compile(r"\x1b\[\d*m")
+FRAME = 3  # lines: head and rule above, menu below
+MESSAGE_LINES = 3  # at most
+MOST_LINES = (9, 3, 2, 1)  # that one line of the channels may take, the first that fits
 KEY_S = 0.2  # how long a key or a new look may wait to be seen
 MENU = "[s] start  [x] stop  [d] diagnose  [h] help  [q] quit"
 HELP = (
     "s  start the proxy if it is not running",
     "x  stop the proxy; asks first",
-    "d  diagnose: every address really called, and what to do next",
+    "d  diagnose: every address really called, and what to do next; space turns the page",
     "h  this help",
     "q  quit; so does Ctrl-C",
     "",
@@ -50,12 +53,14 @@ class Dashboard:
     """What is shown and what keys do; knows nothing of the terminal."""
 
     settings: Settings
-    period_s: float = watching.PERIOD_S
+    period_s: float | None = None  # None: one look only
     diagnosis: Diagnosis | None = None
     past: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     seen_at: str = "-"
     message: str = ""
     page: list[str] | None = None  # shown instead of the channels
+    turned: int = 0  # so many screens of it were seen
+    size: tuple[int, int] = terminal.USUAL_SIZE  # of the last screen
     asking: bool = False  # for a yes to stop
     quit: bool = False
     in_background: Callable[[Callable[[], None]], None] = lambda work: threading.Thread(
@@ -74,11 +79,11 @@ class Dashboard:
             if key.lower() == "y":
                 self._act("stopping", lambda: control.stop(self.settings))
         elif self.page is not None:
-            self.page = None
+            self._turn(key)
         elif key in {"q", "\x1b", "\x03"}:
             self.quit = True
         elif key in {"h", "?"}:
-            self.page = list(HELP)
+            self._open(HELP)
         elif key == "s":
             self._act("starting", lambda: control.start(self.settings))
         elif key == "x":
@@ -86,6 +91,25 @@ class Dashboard:
         elif key == "d":
             self.message = "diagnosing..."
             self.in_background(self._diagnose)
+
+    def told(self, delivery: Delivery) -> None:
+        """Show that an alert did not arrive."""
+        if not delivery.ok:
+            self.message = watching.undelivered(delivery)
+
+    def _open(self, page: Iterable[str]) -> None:
+        self.turned, self.page = 0, list(page)
+
+    def _turn(self, key: str) -> None:
+        self.turned += 1
+        if key not in {" ", "\r", "\n"} or self.turned >= len(self._pages()):
+            self.page = None
+
+    def _pages(self) -> list[list[str]]:
+        """What is shown instead of the channels, in pieces as large as the last screen."""
+        lines = [piece for line in self.page or () for piece in marks.wrap(line, self.size[0])]
+        room = self._room()
+        return [lines[at : at + room] for at in range(0, len(lines), room)]
 
     def _act(self, doing: str, what: Callable[[], control.Outcome]) -> None:
         def act() -> None:
@@ -100,20 +124,48 @@ class Dashboard:
         self.in_background(act)
 
     def _diagnose(self) -> None:
-        self.page = [COLOUR.sub("", line) for line in diagnose.lines(diagnose.examine(self.settings))]
-        self.message = ""
+        try:
+            found = diagnose.examine(self.settings)
+            self._open(marks.COLOUR.sub("", line) for line in diagnose.lines(found))
+            self.message = ""
+        except Fatal as verdict:
+            self.message = str(verdict)
+        except Exception as error:  # noqa: BLE001 - in the background nobody else would tell
+            self.message = f"internal error: {error!a}; please report it"
 
-    def screen(self, width: int = 80, height: int = 24) -> list[str]:
+    def screen(self, width: int = terminal.USUAL_SIZE[0], height: int = terminal.USUAL_SIZE[1]) -> list[str]:
         """The whole screen; no line is wider, and there are no more of them."""
+        self.size = (width, height)
         rule = console.glyph("─", "-") * width
-        head = f"Lumen dashboard  lumen-proxy {__version__}  every {self.period_s:g} s  last look {self.seen_at}"
-        if self.page is not None:
-            body, foot = self.page[: height - 4], "any key: back"
-        else:
-            body, foot = self._body(), MENU
-        lines = [marks.clip(head, width), rule, *body]
-        lines = lines[: height - 2] + [""] * (height - 2 - len(lines))
-        return [*(_fit(line, width) for line in lines), _fit(self.message, width), _fit(foot, width)]
+        every = f"every {self.period_s:g} s  " if self.period_s else ""
+        head = f"Lumen dashboard  lumen-proxy {__version__}  {every}last look {self.seen_at}"
+        body, foot = (self._channels(), MENU) if self.page is None else self._read()
+        room = self._room()
+        lines = [head, rule, *body[:room], *[""] * (room - len(body)), *self._message(), foot]
+        return [marks.fit(line, width) for line in lines]
+
+    def _message(self) -> list[str]:
+        return _folded(self.message, self.size[0], MESSAGE_LINES)
+
+    def _room(self) -> int:
+        """Lines between head and message."""
+        return max(self.size[1] - FRAME - len(self._message()), 1)
+
+    def _read(self) -> tuple[list[str], str]:
+        """The part of a page that is looked at, and how to go on."""
+        pages = self._pages()
+        number = min(self.turned, len(pages) - 1)
+        more = f"page {number + 1} of {len(pages)}; space: next page, " if number + 1 < len(pages) else ""
+        return pages[number], f"{more}any {'other ' if more else ''}key: back"
+
+    def _channels(self) -> list[str]:
+        """The channels: nothing is cut where there is room, and the verdict at the end is seen in any case."""
+        body, room = self._body(), self._room()
+        for most in MOST_LINES:
+            lines = [piece for line in body for piece in _folded(line, self.size[0], most)]
+            if len(lines) <= room:
+                return lines
+        return [line for line in lines if line]
 
     def _body(self) -> list[str]:
         if self.diagnosis is None:
@@ -124,8 +176,8 @@ class Dashboard:
             lines += [self._channel(probe), f"{INDENT}{_called(probe)}", f"{INDENT}{next_step}".rstrip()]
         facts = self.diagnosis.probes[0].facts
         known = [f"{name} {facts[key]}" for name, key in FACTS if key in facts]
-        alerts = " and ".join(diagnose.alerts_to(self.settings)) or "not configured"
-        lines += [f"Proxy      {', '.join(known) or 'not running'}", f"Alerts     {alerts}", *self.diagnosis.notes, ""]
+        told = " and ".join(webhooks(self.settings)) or "not configured"
+        lines += [f"Proxy      {', '.join(known) or 'not running'}", f"Alerts     {told}", *self.diagnosis.notes, ""]
         return [*lines, "Verdict    " + marks.paint(self.diagnosis.verdict, "down" if self.diagnosis.red else "up")]
 
     def _channel(self, probe: Probe) -> str:
@@ -148,9 +200,12 @@ def _called(probe: Probe) -> str:
     return f"{probe.said} ({call.method} {call.url} -> {call.status or call.trouble})"
 
 
-def _fit(line: str, width: int) -> str:
-    """Lines with colours are made to fit where they are made."""
-    return line if "\x1b" in line else marks.clip(line, width)
+def _folded(line: str, width: int, most: int) -> list[str]:
+    """In at most so many lines. What has colours is a line of ours, and short."""
+    if "\x1b" in line:
+        return [line]
+    lines = marks.wrap(line, width)
+    return [*lines[: most - 1], " ".join([lines[most - 1], *map(str.strip, lines[most:])])] if lines[most:] else lines
 
 
 def once(settings: Settings, *, as_json: bool) -> Exit:
@@ -162,7 +217,8 @@ def once(settings: Settings, *, as_json: bool) -> Exit:
         return diagnosis.exit_status
     board = Dashboard(settings)
     board.saw(diagnosis, {probe.channel: [probe.ms] for probe in diagnosis.probes})
-    console.show("\n".join(board.screen()[:-2]).rstrip())
+    columns, lines = terminal.size()
+    console.show("\n".join(board.screen(columns, max(lines, terminal.USUAL_SIZE[1]))[:-2]).rstrip())
     return diagnosis.exit_status
 
 
@@ -196,6 +252,7 @@ def _interact(board: Dashboard, looking: Watch) -> None:
         except Exception as error:  # noqa: BLE001 - raised again where the terminal is put in order
             seen.put(error)
 
+    looking.messenger.told = board.told  # what standard error says is overwritten
     threading.Thread(target=look, daemon=True).start()
     with terminal.Terminal() as screen:
         while not board.quit:
@@ -204,6 +261,7 @@ def _interact(board: Dashboard, looking: Watch) -> None:
                 if isinstance(found, Exception):
                     raise found
                 board.saw(found, looking.past)
-            screen.draw(board.screen(*screen.size))
+            screen.draw(board.screen(*terminal.size()))
             if key := screen.key(KEY_S):
                 board.press(key)
+    looking.messenger.told = watching.told

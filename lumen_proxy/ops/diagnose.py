@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lumen_proxy import __version__
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import addresses, console, control, marks, probes
+from lumen_proxy.ops.alerts import webhooks
 from lumen_proxy.ops.cases import CASES
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Diagnosis:
             "ok": not self.red,
             "channels": [probe.as_json() for probe in self.probes],
             "notes": list(self.notes),
-            "alerts": alerts_to(self.settings),
+            "alerts": list(webhooks(self.settings)),
             "started": dataclasses.asdict(self.started) if self.started else None,
         }
 
@@ -101,11 +102,6 @@ def _not_started(proxy: Probe, started: control.Outcome, settings: Settings) -> 
     return replace(proxy, state="down", said=said, case=case, advice=advice, see=see).on_port(settings)
 
 
-def alerts_to(settings: Settings) -> list[str]:
-    """Where alerts go, by kind: the addresses are secrets."""
-    return [kind for kind, url in (("Slack", settings.slack_webhook_url), ("webhook", settings.webhook_url)) if url]
-
-
 def show(diagnosis: Diagnosis) -> None:
     """Print it for people."""
     for line in lines(diagnosis):
@@ -125,7 +121,7 @@ def lines(diagnosis: Diagnosis) -> Iterator[str]:
     yield "Summary"
     for probe in diagnosis.probes:
         yield f"  {_head(probe)}"
-    targets = " and ".join(alerts_to(diagnosis.settings)) or "not configured (SLACK_WEBHOOK_URL, LUMEN_WEBHOOK_URL)"
+    targets = " and ".join(webhooks(diagnosis.settings)) or "not configured (SLACK_WEBHOOK_URL, LUMEN_WEBHOOK_URL)"
     yield f"  {marks.symbol(marks.TICKS, 'unset')} {'':5} {'Alerts':14} {targets}"
     yield "Verdict: " + marks.paint(diagnosis.verdict, "down" if diagnosis.red else "up")
 

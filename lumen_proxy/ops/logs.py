@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lumen_proxy import rotation
 from lumen_proxy.ops import console
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ FIRST = ("ts", "event", "level")  # shown in front, without their names
 
 def rotations(path: Path) -> list[Path]:
     """The files of one log, oldest first; the current one, `path` itself, is the last."""
-    older = [p for p in path.parent.glob(f"{path.name}.*") if p.name.removeprefix(f"{path.name}.").isdigit()]
-    return [*sorted(older, key=lambda p: int(p.name.rpartition(".")[2]), reverse=True), path]
+    return [*(name for _, name in reversed(rotation.older(path))), path]
 
 
 def lines_of(path: Path, offset: int = 0) -> list[bytes]:

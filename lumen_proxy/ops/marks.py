@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import unicodedata
 from typing import TYPE_CHECKING
 
 from lumen_proxy.ops import console
+from lumen_proxy.supervisor import platform
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +20,7 @@ TICKS = {"up": ("✓", "●", "+"), "down": ("✗", "■", "x"), "unset": ("·",
 LIGHTS = {"up": ("🟢", "●", "+"), "down": ("🔴", "■", "x"), "unset": ("⚪", "○", "-")}
 """For the dashboard, in the same order."""
 BARS = ("▁▂▃▄▅▆▇█", "_.-=+*%#")
+COLOUR = re.compile(r"(\x1b\[\d*m)")
 COLOURS = {"up": 32, "down": 31, "unset": 90, "slow": 33, "very slow": 31, "dim": 2, "bold": 1}  # ECMA-48, SGR
 
 
@@ -28,8 +31,13 @@ def symbol(kinds: dict[str, tuple[str, str, str]], state: str) -> str:
 
 
 def has_colour() -> bool:
-    """A terminal, and nobody asked for none (https://no-color.org)."""
-    return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    """A terminal that can, and nobody asked for none (https://no-color.org)."""
+    return is_terminal() and not os.environ.get("NO_COLOR") and is_obedient()
+
+
+def is_obedient() -> bool:
+    """Whether the terminal understands escape sequences: those of a colour, and those of a whole screen."""
+    return os.environ.get("TERM") != "dumb" and platform.speaks_escape_sequences()
 
 
 def is_terminal() -> bool:
@@ -63,12 +71,43 @@ def columns(text: str) -> int:
 
 def clip(text: str, width: int) -> str:
     """The text, or as much of it as fits, with control characters made harmless."""
-    text = "".join(c if c.isprintable() else "?" for c in text)
+    text = _harmless(text)
     if columns(text) <= width:
         return text
     while text and columns(text) > width - 1:
         text = text[:-1]
     return text + "~"
+
+
+def fit(line: str, width: int) -> str:
+    """Like `clip`, for a line with colours of ours in it."""
+    shown, room = "", width
+    for number, piece in enumerate(COLOUR.split(line)):
+        if number % 2:  # a colour
+            shown += piece
+        elif room:
+            cut = clip(piece, room)
+            shown += cut
+            room = 0 if cut != piece else room - columns(cut)
+    return shown
+
+
+def wrap(line: str, width: int) -> list[str]:
+    """The line in as many as it takes, broken at spaces where it can be; all are indented like the first."""
+    rest = _harmless(line)
+    indent = " " * min(len(rest) - len(rest.lstrip()), width // 2)
+    lines = []
+    while columns(rest) > width:
+        fits = max(sum(columns(rest[: n + 1]) <= width for n in range(len(rest))), len(indent) + 1)
+        space = rest.rfind(" ", len(indent) + 1, fits + 1)
+        at = space if space > 0 else fits
+        lines.append(rest[:at].rstrip())
+        rest = indent + rest[at:].lstrip()
+    return [*lines, rest]
+
+
+def _harmless(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def pad(text: str, width: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from lumen_proxy import journal
 from lumen_proxy.ops import logs
 from lumen_proxy.supervisor import state
 
@@ -17,7 +18,7 @@ def started(settings: Settings) -> dict[str, Any]:
     known = state.holder(settings.state_dir, settings.port)
     if known is None:
         return {}
-    for path in reversed(logs.rotations(settings.log_dir / "journal.jsonl")):
+    for path in reversed(logs.rotations(journal.path_of(settings.log_dir, settings.port))):
         for line in logs.lines_of(path):
             if known.instance.encode() in line and b'"started"' in line:
                 event: dict[str, Any] = json.loads(line)

@@ -6,7 +6,6 @@ The escape sequences are those of ECMA-48 and xterm, which the console of Window
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import signal
 import sys
@@ -27,9 +26,15 @@ USUAL_SIZE = (80, 24)
 def is_whole() -> bool:
     """Whether there is a terminal for both output and keys."""
     try:
-        return marks.is_terminal() and sys.stdin is not None and sys.stdin.isatty() and os.environ.get("TERM") != "dumb"
+        return marks.is_terminal() and sys.stdin is not None and sys.stdin.isatty() and marks.is_obedient()
     except ValueError:  # closed
         return False
+
+
+def size() -> tuple[int, int]:
+    """Columns and lines."""
+    columns, lines = shutil.get_terminal_size(USUAL_SIZE)
+    return columns, lines
 
 
 class Terminal:
@@ -50,12 +55,6 @@ class Terminal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._undo.close()
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Columns and lines."""
-        columns, lines = shutil.get_terminal_size(USUAL_SIZE)
-        return columns, lines
 
     def draw(self, lines: list[str]) -> None:
         """Show these lines from the top; nothing flickers, for nothing is cleared first."""

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from lumen_proxy.ops import addresses, console, diagnose, marks, probes, terminal
-from lumen_proxy.ops.alerts import Delivery, Messenger, Tracker, event_of
+from lumen_proxy.ops.alerts import Delivery, Messenger, Tracker, event_of, webhooks
 from lumen_proxy.ops.diagnose import Diagnosis
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Watch:
     ended: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self.messenger = Messenger(self.settings, self.role, _told)
+        self.messenger = Messenger(self.settings, self.role, told)
 
     def looks(self) -> Iterator[tuple[Diagnosis, Changes]]:
         """One look a period, with its changes, until `ended` is set. Alerts are on their way when it is returned."""
@@ -67,15 +67,21 @@ class Watch:
         self.messenger.close()
 
 
-def _told(delivery: Delivery) -> None:
+def told(delivery: Delivery) -> None:
+    """Tell people that an alert did not arrive."""
     if not delivery.ok:
-        console.tell(f"alert not delivered to {delivery.to}: {delivery.why}, after {delivery.attempts} attempts")
+        console.tell(undelivered(delivery))
+
+
+def undelivered(delivery: Delivery) -> str:
+    """In one line."""
+    return f"alert not delivered to {delivery.to}: {delivery.why}, after {delivery.attempts} attempts"
 
 
 def announcement(settings: Settings, period_s: float) -> str:
     """The fixed line that a background task waits for."""
-    alerts = " and ".join(diagnose.alerts_to(settings)) or "nobody"
-    return f"watching 3 channels every {period_s:g} s; alerts go to {alerts}"
+    told = " and ".join(webhooks(settings)) or "nobody"
+    return f"watching 3 channels every {period_s:g} s; alerts go to {told}"
 
 
 def run(settings: Settings, period_s: float, *, as_json: bool) -> None:

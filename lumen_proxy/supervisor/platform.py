@@ -161,7 +161,7 @@ def _kernel32() -> Any:  # noqa: ANN401 - ctypes has no types for it
     import ctypes  # noqa: PLC0415 - only Windows pays for it
 
     dll = vars(ctypes)["WinDLL"]("kernel32", use_last_error=True)
-    for name in ("OpenEventW", "CreateEventW", "CreateJobObjectW", "GetCurrentProcess"):
+    for name in ("OpenEventW", "CreateEventW", "CreateJobObjectW", "GetCurrentProcess", "GetStdHandle"):
         getattr(dll, name).restype = ctypes.c_void_p
     for name in ("SetEvent", "CloseHandle"):
         getattr(dll, name).argtypes = [ctypes.c_void_p]
@@ -199,14 +199,14 @@ ESCAPE = b"\x1b"
 def single_keys(descriptor: int, undo: Callable[..., object], system: str = SYSTEM) -> None:
     """Deliver keys one by one, unechoed; `undo` is told how to put the terminal back. Raises OSError."""
     if is_windows(system):
-        _speak_escape_sequences()
         return
     termios, tty = (vars(importlib.import_module(name)) for name in ("termios", "tty"))
     before = termios["tcgetattr"](descriptor)
     undo(termios["tcsetattr"], descriptor, termios["TCSADRAIN"], before)
     tty["setcbreak"](descriptor)
     now = termios["tcgetattr"](descriptor)
-    now[6][termios["VSUSP"]] = b"\0"  # Ctrl-Z would leave our screen behind
+    for key in ("VSUSP", "VQUIT"):  # Ctrl-Z and Ctrl-\ would leave our screen behind
+        now[6][termios[key]] = bytes([os.fpathconf(descriptor, "PC_VDISABLE")])
     termios["tcsetattr"](descriptor, termios["TCSADRAIN"], now)
 
 
@@ -250,16 +250,21 @@ def _next_key_of_windows(within_s: float) -> str | None:
     return None
 
 
-def _speak_escape_sequences() -> None:
-    """Source: Microsoft's documentation of SetConsoleMode."""
+def speaks_escape_sequences(system: str = SYSTEM, kernel32: Any = None) -> bool:  # noqa: ANN401
+    """Whether the terminal of standard output obeys them; a console of Windows is told to first.
+
+    Source: Microsoft's documentation of SetConsoleMode, which fails where a console is too old for it.
+    """
+    if not is_windows(system):
+        return True
     import ctypes  # noqa: PLC0415 - only Windows pays for it
 
-    dll = vars(ctypes)["WinDLL"]("kernel32")
-    dll.GetStdHandle.restype = ctypes.c_void_p
+    dll = kernel32 or _kernel32()
     std_output_handle, enable_virtual_terminal_processing = -11, 0x0004
     handle, mode = ctypes.c_void_p(dll.GetStdHandle(std_output_handle)), ctypes.c_uint32()
-    if dll.GetConsoleMode(handle, ctypes.byref(mode)):
-        dll.SetConsoleMode(handle, mode.value | enable_virtual_terminal_processing)
+    if not dll.GetConsoleMode(handle, ctypes.byref(mode)):
+        return False
+    return bool(dll.SetConsoleMode(handle, mode.value | enable_virtual_terminal_processing))
 
 
 # ---------------------------------------------------------------- files

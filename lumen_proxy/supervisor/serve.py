@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import lumen_proxy
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.journal import Journal
-from lumen_proxy.supervisor import listener, platform, signals, state
+from lumen_proxy.journal import Journal, path_of
+from lumen_proxy.supervisor import listener, oldlogs, platform, signals, state
 from lumen_proxy.supervisor.alarm import Alarm
 from lumen_proxy.supervisor.loop import Event, Loop, Surroundings
 from lumen_proxy.supervisor.spawn import WORKER, Child
@@ -41,20 +41,22 @@ def serve(
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     with contextlib.ExitStack() as stack:
         stack.enter_context(signals.watched(events.put))
-        journal = _journal(settings)
         bound = _claim(settings, stack)
+        settings = replace(settings, port=bound.port)
+        journal = _journal(settings)
+        oldlogs.drop(settings)
         if bound.note:
             tell(bound.note)
-        journal.hear = Alarm(replace(settings, port=bound.port)).hear
+        journal.hear = Alarm(settings).hear
         platform.tie_children_to_this_process()
         platform.on_stop_request(journal.instance, events.put)
-        instance = _Instance(replace(settings, port=bound.port), bound, journal, announce)
+        instance = _Instance(settings, bound, journal, announce)
         return instance.live(events, tell, command)
 
 
 def _journal(settings: Settings) -> Journal:
     limits = {"max_bytes": settings.log_max_bytes, "keep": settings.log_keep, "days": settings.log_days}
-    journal = Journal(settings.log_dir / "journal.jsonl", os.urandom(INSTANCE_BYTES).hex(), **limits)
+    journal = Journal(path_of(settings.log_dir, settings.port), os.urandom(INSTANCE_BYTES).hex(), **limits)
     with state.writable(settings.log_dir, "LUMEN_LOG_DIR"):
         settings.log_dir.mkdir(parents=True, exist_ok=True)
         journal.path.open("ab").close()

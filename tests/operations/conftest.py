@@ -69,7 +69,7 @@ class Desk:
     def background(self, *words: str, env: Mapping[str, str | None] | None = None) -> Child:
         """Start a command that ends with the test."""
         launch, command = self.launch, [*self.launch.target.tool, *words]
-        return launch.keep(Child(launch.run_tags, " ".join(words), command, self._environ(env), launch.next_folder()))
+        return launch.keep(Child(launch.run_tags, " ".join(words), command, self.environ(env), launch.next_folder()))
 
     def until_lines(self, child: Child, number: int) -> None:
         """Wait until a command in the background has printed so many lines."""
@@ -81,7 +81,7 @@ class Desk:
 
     def pipe_to_nobody(self, *words: str, env: Mapping[str, str | None]) -> int:
         """Run a command whose reader leaves after the first line; return its exit status."""
-        environ = self._environ(env)
+        environ = self.environ(env)
         with subprocess.Popen([*self.launch.target.tool, *words], env=environ, stdout=subprocess.PIPE) as process:
             if process.stdout:
                 process.stdout.readline()
@@ -91,7 +91,8 @@ class Desk:
             finally:
                 process.kill()
 
-    def _environ(self, env: Mapping[str, str | None] | None) -> dict[str, str]:
+    def environ(self, env: Mapping[str, str | None] | None) -> dict[str, str]:
+        """What a command is given."""
         mine = self.launch.target.environ(self.folder / "files", self.gateway.url)
         return merged(os.environ, mine, self.env, env or {})
 

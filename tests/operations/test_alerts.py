@@ -103,7 +103,7 @@ def kill_workers(desk: Desk, deaths: int, env: dict[str, str | None]) -> Launche
     """A proxy whose worker is killed again and again."""
     proxy = desk.launch(env={**desk.env, "LUMEN_RESTART_BACKOFF_S": "0", **env}, port=desk.port, gateway=desk.gateway)
     for number in range(1, deaths + 1):
-        proxy.journal.until("ready", since=0, within_s=SOON_S)
+        proxy.journal.until("ready", within_s=SOON_S)
         until(
             f"generation {number} serves",
             lambda number=number: proxy.health().generation >= number,  # type: ignore[misc]

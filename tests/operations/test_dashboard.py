@@ -53,6 +53,11 @@ class Terminal:
             raise
         return self.screen()
 
+    def until_not(self, before: str) -> str:
+        """Wait until the screen is another one, and return it."""
+        until("another screen", lambda: self.screen() != before, within_s=SOON_S)
+        return self.screen()
+
     def close(self) -> None:
         """End the terminal, and whatever runs in it."""
         self._run("kill-server")
@@ -87,8 +92,13 @@ def test_keys_do_what_the_menu_says(desk: Desk, terminal: Terminal) -> None:
     terminal.until("this help", "any key: back")
     terminal.type("h")
     terminal.type("d")
-    terminal.until("Lumen diagnosis", "/ready -> 200")
-    terminal.type("b")
+    shown = terminal.until("Lumen diagnosis", "/ready -> 200")
+    while "next page" in shown:
+        terminal.type("Space")
+        shown = terminal.until_not(shown)
+    assert "Verdict: ALL GREEN" in shown
+    terminal.type("Space")
+    terminal.until("[s] start")
     terminal.type("x")
     terminal.until("Stop the proxy")
     terminal.type("n")
@@ -99,6 +109,26 @@ def test_keys_do_what_the_menu_says(desk: Desk, terminal: Terminal) -> None:
     terminal.until("stopped: port", "DOWN   Local proxy")
     terminal.type("q")
     assert "[s] start" not in terminal.until("status 0")
+
+
+@needs_tmux
+def test_keys_that_end_or_stop_a_program_do_nothing(terminal: Terminal) -> None:
+    """Ctrl-backslash and Ctrl-Z would leave our screen and a hidden cursor behind."""
+    terminal.type(COMMAND, "Enter")
+    terminal.until("DOWN   Local proxy", "[s] start")
+    terminal.type("C-\\", "C-z", "h")
+    terminal.until("this help")
+    terminal.type("b", "q")
+    assert "[s] start" not in terminal.until("status 0")
+
+
+@needs_tmux
+def test_an_alert_that_did_not_arrive_is_told_on_the_screen(desk: Desk, terminal: Terminal) -> None:
+    """Standard error alone would be painted over."""
+    terminal.type(f"SLACK_WEBHOOK_URL={desk.cloud_ai.url}/no-such-hook {COMMAND}", "Enter")
+    terminal.until("alert not delivered to Slack: 404", "[s] start")
+    terminal.type("q")
+    terminal.until("status 0")
 
 
 @needs_tmux

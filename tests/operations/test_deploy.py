@@ -55,6 +55,18 @@ def test_systemd_reads_the_unit(tmp_path: Path, unit: str) -> None:
     assert linted("systemd-analyze", "verify", "--man=no", str(tmp_path / unit)) == ""
 
 
+def test_installing_again_keeps_the_secrets(tmp_path: Path) -> None:
+    """The command at the top of the unit makes the file once, for root alone, and empties it never."""
+    text = (DEPLOY / "lumen-proxy.service").read_text("utf-8")
+    (command,) = re.findall(r"^#   (.* /etc/lumen-proxy\.env)$", text, re.MULTILINE)
+    secrets = tmp_path / "lumen-proxy.env"
+    for content in ("", "PROXY_API_KEY=canary\n"):
+        linted("sh", "-c", command.replace("/etc/lumen-proxy.env", str(secrets)))
+        assert secrets.read_text() == content or not content
+        secrets.write_text("PROXY_API_KEY=canary\n")
+    assert secrets.stat().st_mode & 0o777 == 0o600
+
+
 def configured(folder: Path, text: str) -> list[str]:
     """A command line of nginx for the file of deploy/ in a configuration that writes to `folder` only."""
     folder.mkdir()
@@ -76,6 +88,9 @@ def test_nginx_reads_its_file(tmp_path: Path) -> None:
     assert "[warn]" not in said
 
 
+Headers = tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True)
 class Front:
     """nginx, and two replicas behind it."""
@@ -83,15 +98,15 @@ class Front:
     url: str
     replicas: tuple[Launched, ...]
 
-    def ask(self, method: str, path: str, **more: object) -> Capture:
+    def ask(self, method: str, path: str, *, headers: Headers = (), **more: object) -> Capture:
         """Ask as a client from outside does: by name, with the key."""
-        headers = (("Host", NAME), ("Authorization", f"Bearer {KEY}"))
+        headers = (("Host", NAME), ("Authorization", f"Bearer {KEY}"), *headers)
         return call(self.url, method, path, headers=headers, timeout_s=SOON_S, **more)  # type: ignore[arg-type]
 
-    def chat(self, text: str, **more: object) -> Capture:
+    def chat(self, text: str, *, headers: Headers = ()) -> Capture:
         """One question."""
-        body = {"messages": [{"role": "user", "content": text}], **more}
-        return self.ask("POST", "/v1/chat/completions", json=body)
+        body = {"messages": [{"role": "user", "content": text}]}
+        return self.ask("POST", "/v1/chat/completions", headers=headers, json=body)
 
 
 @pytest.fixture
@@ -112,20 +127,45 @@ def front(desk: Desk, tmp_path: Path) -> Iterator[Front]:
     launch = desk.launch
     nginx = launch.keep(Child(launch.run_tags, "nginx", argv, dict(os.environ), launch.next_folder()))
     one = Front(f"http://127.0.0.1:{desk.port}", replicas)
-    until("nginx answers", lambda: one.ask("GET", "/ready").status == 200, within_s=SOON_S, alive=nginx.dead)
+    until("nginx answers", lambda: one.ask("GET", "/v1/models").status == 200, within_s=SOON_S, alive=nginx.dead)
     yield one
     nginx.end()
 
 
 @needs_nginx
 def test_any_replica_answers_any_question(desk: Desk, front: Front) -> None:
-    """Both take their share; each question is one call of the gateway; metrics and other names stay outside."""
-    found = {front.ask("GET", "/health").json()["instance"] for _ in range(QUESTIONS)}
-    assert found == {replica.health().instance for replica in front.replicas}
-    answers = [front.chat(f"안녕하세요 {number}") for number in range(QUESTIONS)]
+    """Both take their share; each question is one call of the gateway, by the id that its caller gave it."""
+    ids = [f"canary-{number:02}" for number in range(QUESTIONS)]
+    answers = [front.chat(f"안녕하세요 {name}", headers=(("X-Request-Id", name),)) for name in ids]
     assert [answer.status for answer in answers] == [200] * QUESTIONS
     assert len(desk.gateway.chats) == QUESTIONS
-    assert front.ask("GET", "/metrics").status == 403
+    assert [answer.header("x-request-id") for answer in answers] == ids
+    shares = [{name for name in ids if name in logged(replica)} for replica in front.replicas]
+    assert all(shares)
+    assert sorted([*shares[0], *shares[1]]) == ids
+
+
+def logged(replica: Launched) -> str:
+    """The log of its worker, once what was answered is in it."""
+    replica.end()
+    (log,) = replica.journal.folder.glob("worker-*.jsonl")
+    return log.read_text("utf-8")
+
+
+@needs_nginx
+def test_a_question_without_an_id_gets_one(front: Front) -> None:
+    """One for each."""
+    found = {front.ask("GET", "/v1/models").header("x-request-id") for _ in range(2)}
+    assert len(found - {None, ""}) == 2
+
+
+@needs_nginx
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/%68ealth", "//ready", "/v1/../metrics"])
+def test_what_tells_of_processes_stays_inside(front: Front, path: str) -> None:
+    """A replica is asked by nginx from its own machine, so it would tell its PIDs to anybody outside."""
+    refused = front.ask("GET", path)
+    assert refused.status == 403
+    assert b"pid" not in refused.body
 
 
 @needs_nginx

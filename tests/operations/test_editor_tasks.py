@@ -83,8 +83,8 @@ def test_start_is_ready_when_its_pattern_says_so(desk: Desk) -> None:
     assert "안녕하세요" in answer.json()["choices"][0]["message"]["content"]
     ending = started.child.end()  # as the editor does: its terminal is taken away
     assert not ending.orphans
-    journal = Journal(desk.folder / "log" / "journal.jsonl", lambda: None)
-    assert [event["exit_status"] for event in journal.events(0, "stopped")] == [0]
+    journal = Journal(desk.folder / "log", lambda: None)
+    assert [event["exit_status"] for event in journal.events(name="stopped")] == [0]
 
 
 def test_stop_ends_what_start_started(desk: Desk) -> None:

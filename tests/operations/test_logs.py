@@ -23,7 +23,7 @@ def test_rotations_are_read_as_one(desk: Desk) -> None:
     proxy.end()
     done = desk.run("logs", "--json", "--lines", "1000")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {line["log"] for line in lines} == {"journal", f"worker-{desk.port}"}
+    assert {line["log"] for line in lines} == {f"journal-{desk.port}", f"worker-{desk.port}"}
     stamps = [line["ts"] for line in lines]
     assert stamps == sorted(stamps)
     written = sum(
@@ -57,3 +57,13 @@ def test_nothing_to_show(desk: Desk) -> None:
     """No logs yet: nothing is printed, and that is no failure."""
     done = desk.run("logs")
     assert (done.exit_status, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_two_instances_share_a_folder_and_no_file(desk: Desk) -> None:
+    """Each on its port writes a journal of its own, so that neither loses what the other rotates; all are read."""
+    proxies = [desk.launch(env={**desk.env, "PROXY_PORT": "0"}, gateway=desk.gateway) for _ in range(2)]
+    for proxy in proxies:
+        proxy.end()
+    lines = [json.loads(line) for line in desk.run("logs", "--json", "-n", "1000").stdout.splitlines()]
+    stopped = {line["log"]: line["instance"] for line in lines if line["event"] == "stopped"}
+    assert stopped == {f"journal-{proxy.port}": proxy.ready.instance for proxy in proxies if proxy.ready}

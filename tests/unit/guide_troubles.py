@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from lumen_proxy import cli
 from lumen_proxy.config import load
 from lumen_proxy.errors import Fatal
 from lumen_proxy.ops import diagnose, probes, verdicts
-from lumen_proxy.ops.asking import Call
+from lumen_proxy.ops.asking import MS, Call, ask
 from lumen_proxy.ops.control import Seen
 from lumen_proxy.ops.verdicts import Probe
 from lumen_proxy.supervisor import listener
@@ -22,6 +24,8 @@ from tests.fixtures import venvs
 SETTINGS = load({})
 PROXY_URL = "http://127.0.0.1:8080"
 OWNER = "python3 (pid 4242)"  # the example of style.md
+OLD_PYTHON = "/opt/python3.12/bin"
+LOOK_S = 60.0  # it takes 0.2 s here
 GATEWAY_URL, CLOUD_AI_URL = "https://gateway.example", "https://ion.example"
 
 
@@ -49,9 +53,13 @@ def cloud_ai_404(_: Path) -> list[str]:
 
 
 def gateway_timeout(_: Path) -> list[str]:
-    """Silence."""
-    chat, health = (_get(f"{GATEWAY_URL}/{page}", trouble="timeout") for page in ("chat", "health"))
-    return section(verdicts.on_cloud("gateway", chat, health))
+    """Silence, until the usual patience has ended."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        chat, health = (ask("GET", f"{url}/{page}", within_s=0.1) for page in ("chat", "health"))
+    patience = f"{diagnose.WITHIN_S * probes.MARGIN * MS:.0f} ms"
+    lines = section(verdicts.on_cloud("gateway", chat, health))
+    return [re.sub(r"\d+ ms", patience, line.replace(url, GATEWAY_URL)) for line in lines]
 
 
 def proxy_timestamp(_: Path) -> list[str]:
@@ -74,8 +82,11 @@ def port_conflict(_: Path) -> list[str]:
 
 
 def venv_python_missing(folder: Path) -> list[str]:
-    """An environment whose interpreter is gone."""
-    return _damaged(folder, "interpreter-missing")
+    """The Python that it was made from is gone: what another Python says of it, and what the diagnosis says."""
+    diagnosed = _damaged(folder, "interpreter-dangling", "home-gone")
+    look = [sys.executable, "-m", "lumen_proxy", "check", "--venv", ".venv"]
+    done = subprocess.run(look, cwd=folder, capture_output=True, encoding="utf-8", timeout=LOOK_S, check=False)
+    return [re.sub(r"\S+/no-such-python", OLD_PYTHON, line) for line in (*done.stdout.splitlines(), *diagnosed)]
 
 
 def flask_missing(folder: Path) -> list[str]:
@@ -84,9 +95,10 @@ def flask_missing(folder: Path) -> list[str]:
     return [f"lumen-proxy: {said}", *_damaged(folder, "flask-missing")]
 
 
-def _damaged(folder: Path, damage: str) -> list[str]:
-    venv = venvs.healthy(folder / "venv")
-    venvs.DAMAGES[damage](venv)
+def _damaged(folder: Path, *damages: str) -> list[str]:
+    venv = venvs.healthy(folder / ".venv")
+    for damage in damages:
+        venvs.DAMAGES[damage](venv)
     probe = probes._environment(venv)  # noqa: SLF001 - all of it would ask the channels, too
     return [line.replace(str(venv), ".venv") for line in section(probe)]
 

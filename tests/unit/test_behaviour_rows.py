@@ -7,6 +7,7 @@ import pytest
 from lumen_proxy.config import SETTINGS, load
 from lumen_proxy.worker.app import Proxy
 from tests.unit.behaviour import known, rows, streamed, tables
+from tests.unit.guides import GUIDES
 
 NOT_BUILT = {"LUMEN_STANDBY", "LUMEN_WATCHDOG_S"}  # read and passed on, without an effect yet: their rows say so
 
@@ -34,8 +35,11 @@ def test_settings() -> None:
 
 
 def test_what_is_not_built_is_said() -> None:
-    """A setting without an effect is called so."""
+    """A setting without an effect is called so, wherever settings are listed."""
     assert {row["variable"] for row in rows("Settings") if "no effect yet" in row["meaning"]} == NOT_BUILT
+    for language, words in (("en", "no effect yet"), ("ko", "아직 효과 없음")):
+        table = GUIDES[language].table(first="`LUMEN_GATEWAY_URL`")
+        assert {row[0].strip("`") for row in table if words in row[3]} == NOT_BUILT
 
 
 def test_endpoints() -> None:

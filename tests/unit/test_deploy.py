@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -10,7 +11,7 @@ import pytest
 
 from lumen_proxy import __version__, cli, config
 from lumen_proxy.errors import PERMANENT
-from tests.unit.guides import GUIDES, ROOT
+from tests.unit.guides import GUIDES, ROOT, Guide
 
 DEPLOY = ROOT / "deploy"
 FILES = sorted(path for path in DEPLOY.iterdir() if path.is_file())
@@ -51,10 +52,26 @@ def test_systemd_does_not_restart_in_vain(unit: str) -> None:
     cli._parser().parse_args(command[1].split())  # noqa: SLF001 - raises for what it does not understand
 
 
+@pytest.mark.parametrize("guide", GUIDES.values(), ids=GUIDES)
+def test_the_guides_name_the_folders_of_the_service(guide: Guide) -> None:
+    """A command about the service names the folders that its unit sets, its program, and starts nothing as root."""
+    unit = read("lumen-proxy.service")
+    program = re.findall(r"^ExecStart=(\S+)", unit, re.MULTILINE)[0]
+    lines = [line for _, block in guide.blocks for line in block.splitlines() if line.startswith(f"sudo {program} ")]
+    assert len(lines) == 2
+    for line in lines:
+        words = line.removeprefix(f"sudo {program} ").split()
+        cli._parser().parse_args(words)  # noqa: SLF001 - raises for what it does not understand
+        given = dict(pairwise(words))
+        assert given["--log-dir"] == re.findall(r"LUMEN_LOG_DIR=(\S+)", unit)[0]
+        assert given.get("--state-dir", "/var/lib/lumen-proxy") == re.findall(r"LUMEN_STATE_DIR=(\S+)", unit)[0]
+        assert words[0] != "diagnose" or "--no-start" in words
+
+
 def test_there_is_time_to_drain() -> None:
     """Whoever stops the proxy waits longer than it drains."""
-    seconds = [r"TimeoutStopSec=(\d+)", r"terminationGracePeriodSeconds: (\d+)"]
-    text = read("lumen-proxy.service") + read("kubernetes.yaml")
+    seconds = [r"TimeoutStopSec=(\d+)", r"terminationGracePeriodSeconds: (\d+)", r"docker run .*--stop-timeout (\d+)"]
+    text = read("lumen-proxy.service") + read("kubernetes.yaml") + read("Dockerfile")
     assert all(int(re.findall(pattern, text)[0]) > DRAIN_S for pattern in seconds)
 
 

@@ -62,7 +62,8 @@ def test_script_comes_before_the_standing_reply(gateway: Gateway) -> None:
 def test_faults(gateway: Gateway, reply: Reply, ended: str, status: int | None) -> None:
     """Each fault looks on the wire as its name says, and the next request is answered."""
     gateway.script(reply)
-    seen = call(gateway.url, "POST", "/chat", json={"message": "m"}, timeout_s=0.5)
+    patience_s = 0.5 if ended == "timeout" else 10.0  # short only where it is waited out: the machine may be busy
+    seen = call(gateway.url, "POST", "/chat", json={"message": "m"}, timeout_s=patience_s)
     assert (seen.ended, seen.status) == (ended, status)
     assert call(gateway.url, "POST", "/chat", json={"message": "m"}).status == 200
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from lumen_proxy import config
 from lumen_proxy.config import Settings
-from lumen_proxy.ops.alerts import ATTEMPTS, Tracker, deliver, event, text_of
+from lumen_proxy.ops import alerts
+from lumen_proxy.ops.alerts import ATTEMPTS, Delivery, Event, Messenger, Tracker, event, text_of
 from lumen_proxy.ops.verdicts import Probe
 from lumen_proxy.supervisor import alarm
-from tests.fixtures.exchange import Reply
+from tests.fixtures.exchange import Exchange, Reply
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.replies import reset_after_request, says
+from tests.fixtures.waiting import until
 
 SECRET = "T000-canary"  # noqa: S105 -- to be looked for
+SOON_S = 30.0
 OK = says(b"ok", media_type="text/plain")
 
 
@@ -31,6 +35,11 @@ def settings_for(receiver: Gateway, **variables: str) -> Settings:
     """Settings whose Slack webhook is the receiver."""
     hook = {"SLACK_WEBHOOK_URL": f"{receiver.url}/services/{SECRET}"}
     return config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x", **hook, **variables})
+
+
+def deliver(it: Event, settings: Settings, wait: Callable[[float], object] = lambda _: None) -> list[Delivery]:
+    """Send an event to every webhook that is set, one after another."""
+    return [alerts.deliver(name, url, it, wait) for name, url in alerts.webhooks(settings).items()]
 
 
 HISTORIES = [
@@ -74,7 +83,8 @@ def wait_header(seconds: str) -> Reply:
 FATES: list[tuple[Sequence[Reply], bool, int, list[float]]] = [
     ([OK], True, 1, []),
     ([wait_header("7"), OK], True, 2, [7.0]),
-    ([wait_header("9999"), OK], True, 2, [60.0]),
+    ([wait_header("300"), OK], True, 2, [300.0]),
+    ([wait_header("301"), OK], False, 1, []),
     ([wait_header("soon"), OK], True, 2, [1.0]),
     ([says(b"", 500), says(b"", 503), OK], True, 3, [1.0, 2.0]),
     ([says(b"", 500)] * ATTEMPTS, False, 4, [1.0, 2.0, 4.0]),
@@ -91,7 +101,7 @@ def test_how_a_message_fares(
     attempts: int,
     waits: list[float],
 ) -> None:
-    """Again only after 429, when told, and after 5xx; everything else is final, and nothing that may have arrived."""
+    """Again only after 429, when told, and after 5xx; all else is final, too long a wait, and what may have arrived."""
     slack.script(*replies)
     waited: list[float] = []
     (found,) = deliver({"event": "down", "said": "x"}, settings_for(slack), waited.append)
@@ -119,6 +129,37 @@ def test_both_webhooks(slack: Gateway) -> None:
     found = deliver({"event": "down", "said": "x"}, settings)
     assert [(one.to, one.ok) for one in found] == [("Slack", False), ("webhook", True)]
     assert json.loads(slack.calls[1].body) == {"event": "down", "said": "x"}
+
+
+def test_too_long_a_wait_is_told(slack: Gateway) -> None:
+    """Nobody asks earlier than told to: the message is dropped, and the words say why."""
+    slack.script(wait_header("9999"))
+    (found,) = deliver({"event": "down", "said": "x"}, settings_for(slack))
+    assert found.why == "429, to be asked again after 9999 s, when it is old news"
+
+
+def slack_is_busy(exchange: Exchange) -> None:
+    """The other webhook is not."""
+    (OK if exchange.call.path == "/plain" else wait_header("300"))(exchange)
+
+
+def test_webhooks_do_not_wait_for_each_other(slack: Gateway, tmp_path: Path) -> None:
+    """Slack is busy; the plain webhook gets both messages meanwhile; the end waits for neither."""
+    settings = settings_for(slack, LUMEN_WEBHOOK_URL=f"{slack.url}/plain", LUMEN_LOG_DIR=str(tmp_path))
+    slack.standing = slack_is_busy
+    told: list[Delivery] = []
+    messenger = Messenger(settings, "watch", told.append)
+    for said in ("first", "second"):
+        messenger.tell({"event": "down", "said": said})
+    until("both are there", lambda: [one.to for one in told] == ["webhook"] * 2, within_s=SOON_S)
+    plain = [json.loads(call.body)["said"] for call in slack.calls if call.path == "/plain"]
+    assert plain == ["first", "second"]
+    messenger.close(0.0)
+    until(
+        "Slack's fate is told",
+        lambda: told[2:3] == [Delivery("Slack", ok=False, attempts=1, why="429")],
+        within_s=SOON_S,
+    )
 
 
 def test_no_webhook_no_message() -> None:

@@ -8,16 +8,18 @@ from collections.abc import Callable
 import pytest
 
 from lumen_proxy import config
-from lumen_proxy.errors import Exit
-from lumen_proxy.ops import control, marks
+from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.ops import control, diagnose, marks
+from lumen_proxy.ops.alerts import Delivery
 from lumen_proxy.ops.asking import Call
 from lumen_proxy.ops.dashboard import Dashboard
 from lumen_proxy.ops.diagnose import Diagnosis
 from lumen_proxy.ops.verdicts import Probe
+from lumen_proxy.supervisor import platform
 
 SETTINGS = config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"})
 LONG = "한국어로 길게 " * 30
-SIZES = [(80, 24), (120, 40), (60, 16)]
+SIZES = [(80, 24), (120, 40), (60, 16), (40, 24)]
 
 
 def at_once(work: Callable[[], None]) -> None:
@@ -47,6 +49,33 @@ def test_it_fits(width: int, height: int) -> None:
     screen = one.screen(width, height)
     assert len(screen) == height
     assert max(map(marks.columns, screen)) <= width
+    one.message = ""
+    assert any(line.startswith("Verdict") for line in one.screen(width, height))
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_it_fits_with_colours(monkeypatch: pytest.MonkeyPatch, width: int, height: int) -> None:
+    """A colour takes no column and does not keep a line from being cut."""
+    monkeypatch.setattr(marks, "has_colour", lambda: True)
+    plain = [marks.COLOUR.sub("", line) for line in board().screen(width, height)]
+    assert max(map(marks.columns, plain)) <= width
+
+
+def test_what_is_said_next_is_not_cut() -> None:
+    """Three channels that are down, in 80 x 24: every word of every advice is on the screen."""
+    advice = "set CLOUD_AI_URL to the address that ends in /chat (the old one in /api/chat is gone), then look"
+    call = Call("GET", "https://ion-api-64076350717.us-central1.run.app/api/chat", 404, 9.0)
+    one = board(*(Probe(channel, "down", "404: wrong path", (call,), None, advice) for channel in CHANNELS))
+    words = " ".join(" ".join(one.screen()).split())
+    assert words.count(f"next: {advice}") == 3
+    assert "Verdict DOWN: Local proxy, Cloud AI, Lumen Gateway" in words
+    assert "~" not in words
+
+
+def test_one_look_promises_no_other() -> None:
+    """The head tells the period of a watch only."""
+    assert "every" not in board().screen()[0]
+    assert "every 5 s" in Dashboard(SETTINGS, period_s=5.0).screen()[0]
 
 
 def test_every_channel_has_a_word_and_a_curve() -> None:
@@ -97,6 +126,95 @@ def test_an_action_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     one = board()
     one.press("s")
     assert "in use by nc (pid 7)" in one.screen()[-2]
+
+
+def pages_of(one: Dashboard, width: int, height: int) -> list[list[str]]:
+    """All screens of a page, turned by the space bar."""
+    found = [one.screen(width, height)]
+    while "next page" in found[-1][-1]:
+        one.press(" ")
+        found.append(one.screen(width, height))
+    return found
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_a_page_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch, width: int, height: int) -> None:
+    """The space bar turns it; every word is shown once, in order; after the last piece come the channels again."""
+    report = [f"{'  ' * (number % 3)}line {number} {'word ' * number}".rstrip() for number in range(30)]
+    monkeypatch.setattr(diagnose, "examine", lambda _: None)
+    monkeypatch.setattr(diagnose, "lines", lambda _: [*report, "Verdict: ALL GREEN"])
+    one = board()
+    one.press("d")
+    pages = pages_of(one, width, height)
+    assert all(len(page) == height for page in pages)
+    assert all(marks.columns(line) <= width for page in pages for line in page)
+    shown = " ".join(line for page in pages for line in page[2:-2]).split()
+    assert shown == " ".join([*report, "Verdict: ALL GREEN"]).split()
+    one.press(" ")
+    assert one.page is None
+
+
+def test_the_help_is_whole() -> None:
+    """Its last words are on the screen."""
+    one = board()
+    one.press("h")
+    assert "goes down or is back." in " ".join(" ".join(one.screen()).split())
+
+
+def test_any_other_key_leaves_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its beginning, too; it begins at its beginning the next time."""
+    monkeypatch.setattr(diagnose, "examine", lambda _: None)
+    monkeypatch.setattr(diagnose, "lines", lambda _: [f"line {number}" for number in range(50)])
+    one = board()
+    for keys in ("db", "d \x1b", "d \r\n"):
+        for key in keys:
+            one.press(key)
+        assert one.page is None, keys
+    one.press("d")
+    assert "line 0" in one.screen()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"), [(Fatal("cannot look", Exit.OS), "cannot look"), (ValueError("odd"), "internal error")]
+)
+def test_a_diagnosis_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception, words: str) -> None:
+    """It does not say for ever that it is diagnosing."""
+
+    def fails(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(diagnose, "examine", fails)
+    one = board()
+    one.press("d")
+    assert words in one.screen()[-2]
+
+
+def test_an_alert_that_did_not_arrive_is_told() -> None:
+    """On the screen, as standard error would be painted over; one that arrived is no news."""
+    one = board()
+    one.told(Delivery("Slack", ok=True, attempts=1, why="200"))
+    assert one.message == ""
+    one.told(Delivery("Slack", ok=False, attempts=1, why="404"))
+    assert one.screen()[-2] == "alert not delivered to Slack: 404, after 1 attempts"
+
+
+@pytest.mark.parametrize("obeys", [True, False])
+def test_colour_is_for_terminals_that_obey(monkeypatch: pytest.MonkeyPatch, obeys: bool) -> None:  # noqa: FBT001
+    """An old console of Windows would print the sequences as they are."""
+    monkeypatch.setattr(marks, "is_terminal", lambda: True)
+    monkeypatch.setattr(platform, "speaks_escape_sequences", lambda: obeys)
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    assert (marks.paint("UP", "up") != "UP") is obeys
+
+
+def test_wrapping() -> None:
+    """At spaces, with the indent of the first line; Korean letters are two columns wide; a long word is broken."""
+    assert marks.wrap("  one two three", 9) == ["  one two", "  three"]
+    assert marks.wrap("한국어 한국어", 7) == ["한국어", "한국어"]
+    assert marks.wrap("abcdefgh", 3) == ["abc", "def", "gh"]
+    assert marks.wrap("", 3) == [""]
+    assert marks.wrap("\x1b[2J", 9) == ["?[2J"]
 
 
 @pytest.mark.parametrize(("text", "columns"), [("abc", 3), ("한글", 4), ("🟢", 2), ("e\u0301", 1)])

@@ -66,3 +66,20 @@ def test_what_cannot_be_written_is_counted(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "file" / "journal.jsonl", "abc")
     journal.write("ready")
     assert journal.lost == 1
+
+
+def test_fewer_are_kept_from_now_on(tmp_path: Path) -> None:
+    """Who lowers the number gets rid of those above it at the first line, whatever their age."""
+    for number in range(1, 6):
+        (tmp_path / f"log.{number}").touch()
+    (tmp_path / "log.txt").touch()
+    RotatedFile(tmp_path / "log", max_bytes=10_000, keep=1, days=14).append(line())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "log.1", "log.txt"]
+
+
+def test_none_is_kept(tmp_path: Path) -> None:
+    """Zero means the current file alone."""
+    log = RotatedFile(tmp_path / "log", max_bytes=1, keep=0, days=14)
+    for _ in range(3):
+        log.append(line())
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]

@@ -265,3 +265,30 @@ def test_every_key_is_read(name: str) -> None:
         keyboard.write(typed)
         assert [platform.next_key(reading, 5.0) for _ in keys] == keys
         assert platform.next_key(reading, 0.0) is None
+
+
+CONSOLES = {
+    "modern": ({}, True),
+    "too-old": ({"SetConsoleMode": 0}, False),
+    "no-console": ({"GetConsoleMode": 0}, False),
+}
+
+
+@pytest.mark.parametrize("name", CONSOLES)
+def test_a_console_of_windows_is_told_to_obey_first(name: str) -> None:
+    """Its mode gets the bit for escape sequences; where that fails there is no colour and no whole screen."""
+    answers, obeys = CONSOLES[name]
+    dll = Recorder(GetStdHandle=7, **answers)
+    assert platform.speaks_escape_sequences("win32", dll) is obeys
+    calls = dict(dll.calls)
+    assert calls["GetStdHandle"] == (-11,)
+    if name != "no-console":
+        handle, mode = calls["SetConsoleMode"]
+        assert (handle.value, mode) == (7, 4)
+
+
+def test_elsewhere_every_terminal_obeys() -> None:
+    """Nobody is asked."""
+    dll = Recorder()
+    assert platform.speaks_escape_sequences("linux", dll)
+    assert not dll.calls

@@ -1,0 +1,68 @@
+"""Section 2 of both guides, typed as it stands there, in a shell."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+
+import pytest
+
+from tests.fixtures.children import Child
+from tests.operations.conftest import Desk
+from tests.unit.guides import GUIDES, Guide
+
+STEPS_S = 90.0  # six commands, each half a second here
+needs_a_shell = pytest.mark.skipif(
+    not (shutil.which("bash") and shutil.which("curl")), reason="the column of bash, with curl"
+)
+ROW_OR_BLOCK = re.compile(r"(?ms)^```sh\n(?P<block>.*?)^```$|^\|[^|\n]*\| `(?P<cell>[^`]+)` \| `[^`]+` \|$")
+NO_NETWORK = "lumen-proxy start --sandbox"
+
+
+def steps(text: str) -> list[str]:
+    """What is to be typed, in the order in which it stands there."""
+    return [found["block"] or found["cell"] for found in ROW_OR_BLOCK.finditer(text)]
+
+
+def typed(desk: Desk, commands: list[str], env: Mapping[str, str | None]) -> Child:
+    """Run them one after another, to the first that fails; only program and port are those of the desk."""
+    launch, folder = desk.launch, desk.launch.next_folder()
+    script = f'lumen-proxy() {{ "{sys.executable}" -m lumen_proxy "$@"; }}\nset -ex\n' + "\n".join(commands)
+    script = script.replace("localhost:8080", f"localhost:{desk.port}").replace("curl ", "curl --fail --silent ")
+    command = ["bash", "-c", script]
+    child = launch.keep(Child(launch.run_tags, "guide", command, desk.environ(env), folder))
+    assert child.wait_exit(STEPS_S) == 0, child.tails()
+    return child
+
+
+def answer_in(child: Child) -> str:
+    """The words that came back."""
+    shown = child.stdout.read_text("utf-8")
+    answer, _ = json.JSONDecoder().raw_decode(shown[shown.index('{"id"') :])
+    return str(answer["choices"][0]["message"]["content"])
+
+
+@needs_a_shell
+@pytest.mark.parametrize("guide", GUIDES.values(), ids=GUIDES)
+def test_by_hand(desk: Desk, guide: Guide) -> None:
+    """2.3 from its first line to its last: started, looked at, asked, answered, stopped."""
+    commands = steps(guide.section("2.3"))
+    assert [commands[0], commands[-1]] == ["lumen-proxy start", "lumen-proxy stop"]
+    child = typed(desk, commands, {})
+    assert "안녕하세요" in answer_in(child)
+    assert desk.run("status").exit_status == 69
+
+
+@needs_a_shell
+@pytest.mark.parametrize("guide", GUIDES.values(), ids=GUIDES)
+def test_without_a_network(desk: Desk, guide: Guide) -> None:
+    """The advice for those without one, then 2.1 and 2.3 as they stand: the addresses of the cloud are never asked."""
+    assert NO_NETWORK in guide.section("2.")
+    commands = [NO_NETWORK, *(step for number in ("2.1", "2.3") for step in steps(guide.section(number)))]
+    nowhere = {"LUMEN_GATEWAY_URL": "http://127.0.0.1:9", "CLOUD_AI_URL": "http://127.0.0.1:9/chat"}
+    assert answer_in(typed(desk, commands, nowhere))
+    assert not desk.gateway.calls
+    assert not desk.cloud_ai.calls
