@@ -13,6 +13,12 @@ from lumen_proxy.errors import ApiError
 from lumen_proxy.wire.request import ChatRequest, parse
 
 USER = {"role": "user", "content": "hi"}
+DEEP = (
+    b'{"messages": [{"role": "assistant", "tool_calls": '
+    + b"[" * 900
+    + b"]" * 900
+    + b'}, {"role": "user", "content": "hi"}]}'
+)
 
 
 def read(*, allow_tools: bool = False, strict_model: bool = False, **body: Any) -> ChatRequest:  # noqa: ANN401
@@ -28,7 +34,7 @@ def refusal(**body: Any) -> tuple[int, str | None, str | None]:  # noqa: ANN401
     return caught.value.status, caught.value.code, caught.value.param
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b'"x"', b"1", b'{"messages": NaN}', b"\xff"])
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b'"x"', b"1", b'{"messages": NaN}', b"\xff", DEEP])
 def test_not_a_json_object(data: bytes) -> None:
     """Anything but one JSON object is invalid_json."""
     with pytest.raises(ApiError) as caught:
