@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NONE = "none"  # an address that is switched off
-ADDRESS = "an http:// or https:// address"
+ADDRESS = "an http:// or https:// address with a valid host and port"
 NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\[\]:]+|\[[^\]]+\])(?::([0-9]{1,5}))?")
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -135,13 +135,13 @@ def _name(text: str) -> str:
     except ValueError:
         name = ""
     if not NAME.fullmatch(name):
-        raise ValueError("names without scheme, port, path or *, such as lumen.example, separated by commas")
+        raise ValueError("a list of names without scheme, port, path or *, such as lumen.example")
     return name
 
 
 def _origin(text: str) -> str:
     """As browsers send it: no path, and no port that its scheme implies."""
-    wanted = "origins in full and without a path or *, such as https://page.example, separated by commas"
+    wanted = "a list of origins in full, without path or *, such as https://page.example"
     match = ORIGIN.fullmatch(text)
     try:
         scheme, host, port = match.groups() if match else ("", "", "")
