@@ -155,42 +155,27 @@ def load(environ: Mapping[str, str] = os.environ, overrides: Mapping[str, str] |
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for setting in SETTINGS:
-        text = environ.get(setting.variable, "").strip()
         if setting.field in options:
-            values[setting.field], origins[setting.field] = _option(setting, options[setting.field]), "option"
-        elif text:
-            values[setting.field], origins[setting.field] = _variable(setting, text), "environment"
+            value, origin = _parsed(setting, options[setting.field], is_option=True), "option"
+        elif text := environ.get(setting.variable, "").strip():
+            value, origin = _parsed(setting, text, is_option=False), "environment"
         else:
-            default = setting.default
-            values[setting.field], origins[setting.field] = (
-                default() if callable(default) else default,
-                "default",
-            )
+            value, origin = setting.default() if callable(setting.default) else setting.default, "default"
+        values[setting.field], origins[setting.field] = value, origin
     if values["fallback"] == "cloud_ai" and values["cloud_ai_url"] == NONE:
         raise Fatal("LUMEN_FALLBACK is cloud_ai, but CLOUD_AI_URL is none; set the address or unset it", Exit.CONFIG)
     return Settings(**values, origins=origins, warnings=warnings)
 
 
-def _option(setting: Setting, text: str) -> object:
+def _parsed(setting: Setting, text: str, *, is_option: bool) -> object:
     try:
         return setting.parse(text)
     except ValueError as wanted:
-        option = "--" + setting.field.replace("_", "-")
-        raise Fatal(
-            f"{option} is {_shown(setting, text)}, which is not {wanted}; mend the option", Exit.USAGE
-        ) from None
-
-
-def _variable(setting: Setting, text: str) -> object:
-    try:
-        return setting.parse(text)
-    except ValueError as wanted:
-        problem = f"{setting.variable} is {_shown(setting, text)}, which is not {wanted}"
-        raise Fatal(f"{problem}; mend or unset the variable", Exit.CONFIG) from None
-
-
-def _shown(setting: Setting, text: str) -> str:
-    return "a secret of the wrong form" if setting.secret else shown(text)
+        told = "a secret of the wrong form" if setting.secret else shown(text)
+        problem = f"is {told}, which is not {wanted}; mend"
+        if is_option:
+            raise Fatal(f"--{setting.field.replace('_', '-')} {problem} the option", Exit.USAGE) from None
+        raise Fatal(f"{setting.variable} {problem} or unset the variable", Exit.CONFIG) from None
 
 
 def shown(text: str) -> str:
