@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lumen_proxy import config
 from lumen_proxy.ops import running
 from lumen_proxy.ops.asking import shown
 from lumen_proxy.ops.cases import on_port
+from lumen_proxy.values import NONE
 
 if TYPE_CHECKING:
     from lumen_proxy.config import Settings
@@ -27,7 +27,7 @@ def in_use(settings: Settings) -> tuple[Settings, tuple[str, ...]]:
         addresses = {name: begun[name] for name in ("gateway_url", "cloud_ai_url")}
         return replace(settings.in_sandbox(), **addresses), (EMBEDDED,)
     if settings.sandboxed:
-        nobody = replace(settings, gateway_url=config.NONE, cloud_ai_url=config.NONE)
+        nobody = replace(settings, gateway_url=NONE, cloud_ai_url=NONE)
         return nobody, ((on_port(NO_SANDBOX, settings),) if begun else ())
     if begun and begun["gateway_url"] != settings.gateway_url:
         asked = f"the running proxy asks {shown(begun['gateway_url'])}, this command asks {shown(settings.gateway_url)}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-from lumen_proxy import config
+from lumen_proxy import values
 from lumen_proxy.ops import control, verdicts
 from lumen_proxy.ops.asking import Call, Trouble, ask, at_once, shown
 from lumen_proxy.ops.cases import CASES
@@ -37,12 +37,12 @@ def probe(
     Not `thorough` asks each cloud channel one question only: they limit clients to some 30 a minute.
     """
     ask_s = within_s * MARGIN
-    proxy = _Proxy(settings, ask_s, deep=deep and settings.gateway_url != config.NONE)
+    proxy = _Proxy(settings, ask_s, deep=deep and settings.gateway_url != values.NONE)
     jobs: dict[str, Job] = {"proxy": proxy.look}
     chats = {"cloud_ai": settings.cloud_ai_url}
-    if settings.gateway_url != config.NONE:
+    if settings.gateway_url != values.NONE:
         chats["gateway"] = settings.gateway_url + "/chat"
-    chats = {channel: url for channel, url in chats.items() if url != config.NONE}
+    chats = {channel: url for channel, url in chats.items() if url != values.NONE}
     for channel, url in chats.items():
         headers = {"X-API-Key": settings.cloud_ai_api_key} if channel == "cloud_ai" else {}
         jobs[f"{channel} chat"] = partial(ask, "GET", url, within_s=ask_s, headers=headers)

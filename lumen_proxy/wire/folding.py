@@ -49,7 +49,7 @@ def fold(messages: Sequence[Message], *, max_chars: int, history: str = "fold") 
 
 
 def _tag(messages: Sequence[Message]) -> str:
-    seed = json.dumps([[message.role, message.text] for message in messages])
+    seed = json.dumps([[message.role, message.text, message.label] for message in messages])
     while True:
         tag = hashlib.sha256(seed.encode()).hexdigest()[:TAG_CHARS]
         if not any(tag in message.text for message in messages):
@@ -58,7 +58,8 @@ def _tag(messages: Sequence[Message]) -> str:
 
 
 def _section(message: Message, tag: str) -> str:
-    return f"[{tag} {message.role}]\n{message.text}"
+    label = f" {json.dumps(message.label, ensure_ascii=False)}" if message.label else ""
+    return f"[{tag} {message.role}{label}]\n{message.text}"
 
 
 def _joined(sections: Sequence[str]) -> str:

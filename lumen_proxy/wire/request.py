@@ -1,7 +1,7 @@
 """Read an OpenAI chat request: validated once, here, field by field.
 
-Ranges are those of openai-openapi `CreateChatCompletionRequest`; what the gateway has no control for is
-validated, ignored, and named in `ChatRequest.ignored`. null means absent for every optional field.
+What the gateway has no control for is validated, ignored, and named in `ChatRequest.ignored`. null means absent
+for every optional field.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lumen_proxy.wire.fields import FIELDS
 from lumen_proxy.wire.problems import problem
 from lumen_proxy.wire.text import strict_json
 
@@ -26,41 +27,19 @@ MODELS: dict[str, str | None] = {
 DEFAULT_MODEL = "lumen-gateway"
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 LAST_ROLES = ("user", "tool")
-RANGES = {
-    "temperature": (0, 2),
-    "top_p": (0, 1),
-    "presence_penalty": (-2, 2),
-    "frequency_penalty": (-2, 2),
-}
-INTEGER_RANGES = {
-    "max_tokens": (1, None),
-    "max_completion_tokens": (1, None),
-    "n": (1, 128),
-    "top_logprobs": (0, 20),
-    "seed": (-(2**63), 2**63 - 1),
-}
-OTHER_TYPES: dict[str, tuple[type, str]] = {
-    "stream": (bool, "true or false"),
-    "logprobs": (bool, "true or false"),
-    "stream_options": (dict, "an object"),
-    "response_format": (dict, "an object"),
-    "logit_bias": (dict, "an object"),
-    "metadata": (dict, "an object"),
-    "user": (str, "a string"),
-    "safety_identifier": (str, "a string"),
-    "tools": (list, "a list"),
-    "functions": (list, "a list"),
-}
 USED = {"model", "messages", "stream", "stream_options", "n", "stop", "response_format", "user"}
 MAX_STOPS = 4
+LABELS = ("name", "tool_call_id")
+SAID = {"role", "content", "refusal", "tool_calls", "function_call", *LABELS}
 
 
 @dataclass(frozen=True)
 class Message:
-    """One turn: who, and the text of all its parts."""
+    """One turn: who, the text of all its parts, and by which name or to which call."""
 
     role: str
     text: str
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,15 +72,17 @@ def parse(data: bytes, *, strict_model: bool = False, allow_tools: bool = False)
     _check_types(body)
     _check_unsupported(body, allow_tools=allow_tools)
     requested, model = _model(body.get("model"), strict=strict_model)
+    messages = _messages(body.get("messages"))
+    ignored = {name for name, value in body.items() if name not in USED and value is not None}
     return ChatRequest(
         requested_model=requested,
         model=model,
-        messages=_messages(body.get("messages")),
+        messages=messages,
         stream=bool(body.get("stream")),
         include_usage=_include_usage(body.get("stream_options") or {}),
         stops=_stops(body.get("stop")),
         user=body.get("user") or None,
-        ignored=tuple(sorted(name for name, value in body.items() if name not in USED and value is not None)),
+        ignored=tuple(sorted(ignored | _unsaid(body["messages"]))),
     )
 
 
@@ -111,29 +92,15 @@ def _invalid(param: str, wanted: str) -> ApiError:
 
 def _check_types(body: dict[str, Any]) -> None:
     for name, value in body.items():
-        if value is None:
-            continue
-        if name in RANGES:
-            low, high = RANGES[name]
-            if type(value) not in {int, float} or not low <= value <= high:
-                raise _invalid(name, f"a number from {low} to {high}")
-        elif name in INTEGER_RANGES:
-            _check_integer(name, value, *INTEGER_RANGES[name])
-        elif name in OTHER_TYPES:
-            kind, wanted = OTHER_TYPES[name]
-            if not isinstance(value, kind):
-                raise _invalid(name, wanted)
-
-
-def _check_integer(name: str, value: object, low: int, high: int | None) -> None:
-    if type(value) is not int or value < low or (high is not None and value > high):
-        raise _invalid(name, f"a whole number from {low}" + (f" to {high}" if high is not None else ""))
+        if name in FIELDS and value is not None and not FIELDS[name].allows(value):
+            raise _invalid(name, FIELDS[name].wanted)
 
 
 def _check_unsupported(body: dict[str, Any], *, allow_tools: bool) -> None:
-    if body.get("n") not in {None, 1}:
+    choices, form = body.get("n"), body.get("response_format")
+    if choices is not None and (type(choices) is not int or choices != 1):
         raise problem("unsupported_value", "Only one choice can be made; 'n' must be 1.", "n")
-    if (body.get("response_format") or {"type": "text"}).get("type") != "text":
+    if form is not None and form.get("type") != "text":
         raise problem("unsupported_value", "The gateway answers in free text only.", "response_format")
     for name, choice in (("tools", "tool_choice"), ("functions", "function_call")):
         if body.get(name) and "none" not in (body.get(choice), body.get("tool_choice")) and not allow_tools:
@@ -189,10 +156,23 @@ def _message(value: object, where: str) -> Message:
     if not isinstance(role, str) or role not in ROLES:
         raise _invalid(f"{where}.role", "one of: " + ", ".join(ROLES))
     text = _content(value.get("content"), f"{where}.content", may_be_null=role == "assistant")
+    refusal, *labels = (_optional(value, name, where) for name in ("refusal", *LABELS))
     calls = value.get("tool_calls") or value.get("function_call")
-    if calls:  # what an assistant did belongs to the conversation; nothing is dropped in silence
-        text = "\n".join(filter(None, (text, json.dumps(calls, ensure_ascii=False))))
-    return Message(role, text)
+    done = json.dumps(calls, ensure_ascii=False) if calls else ""  # what an assistant did is of the conversation, too
+    return Message(role, "\n".join(filter(None, (text, refusal, done))), " ".join(filter(None, labels)))
+
+
+def _optional(message: dict[str, Any], name: str, where: str) -> str:
+    value = message.get(name)
+    if value is not None and not isinstance(value, str):
+        raise _invalid(f"{where}.{name}", "a string")
+    return value or ""
+
+
+def _unsaid(messages: list[dict[str, Any]]) -> set[str]:
+    """What no text can carry; nothing is dropped in silence. A lone message is sent without a label, too."""
+    said = SAID if len(messages) > 1 else SAID - set(LABELS)
+    return {f"messages[].{name}" for message in messages for name in message if name not in said and message[name]}
 
 
 def _content(value: object, where: str, *, may_be_null: bool) -> str:

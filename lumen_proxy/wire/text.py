@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     import regex
 
+MAX_DEPTH = 100  # of JSON: nothing known nests deeper than a dozen; Python could neither read nor write 1,000
 PIECE_CHARS = 24  # about five words: a stream that looks alive without a thousand events a page
 BYTES_PER_TOKEN = 4
 ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -27,7 +28,7 @@ def strict_json(data: bytes) -> object:
     """Parse one JSON value.
 
     Raises ValueError for anything that another JSON reader could take differently or not at all: not UTF-8,
-    NaN, a key twice, a lone surrogate (it could never be sent on as UTF-8), nesting beyond the parser's depth.
+    NaN, a key twice, a lone surrogate (it could never be sent on as UTF-8), nesting beyond `MAX_DEPTH`.
     """
     text = data.decode("utf-8-sig")
     try:
@@ -36,7 +37,20 @@ def strict_json(data: bytes) -> object:
             json.dumps(value, ensure_ascii=False).encode()  # a UnicodeEncodeError is a ValueError
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(value)
     return value
+
+
+def _check_depth(value: object) -> None:
+    """Level by level: a writer would fail on what this reader could just take, and only later."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        outer = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        if not outer:
+            return
+        level = [inner for each in outer for inner in each]
+    raise ValueError("nested too deeply")
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -73,19 +87,23 @@ def pieces(text: str, size: int = PIECE_CHARS) -> Iterator[str]:
 def _cut(text: str, start: int, size: int) -> int:
     if len(text) - start <= size:
         return len(text)
-    last = after_space = 0
-    for end in _boundaries(text, start):
-        if end - start > size:
-            break
-        last = end
-        if text[end - 1].isspace():
-            after_space = end
-    return after_space or last or next(_boundaries(text, start))
+    wide = size
+    while not (ends := _ends(text, start, wide)):
+        wide *= 2
+    if wide > size:
+        return ends[0]
+    spaces = [end for end in ends if text[end - 1].isspace()]
+    return (spaces or ends)[-1]
 
 
-def _boundaries(text: str, start: int) -> Iterator[int]:
-    """Ends of the graphemes from `start`."""
-    return (match.end() for match in _grapheme().finditer(text, start))
+def _ends(text: str, start: int, chars: int) -> list[int]:
+    r"""Ends of the graphemes within `chars` from `start`, itself such an end.
+
+    Cut off for the look, because `\X` counts flags from the very first one, each time. Whether a grapheme ends
+    depends on itself and on the one character behind it, so what lies further away changes nothing.
+    """
+    look = text[start : start + chars + 1]
+    return [start + match.end() for match in _grapheme().finditer(look) if match.end() <= chars]
 
 
 @cache

@@ -9,6 +9,9 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from lumen_proxy.config import shown
+from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.values import DEFAULT_PORTS, address
 from lumen_proxy.wire.address import is_loopback
 from lumen_proxy.wire.problems import problem
 
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
     from lumen_proxy.worker.calls import Call
 
 TARGET_SAFE = "/?=&%~:@!$'()*+,;"  # RFC 3986: path and query; anything else is percent-encoded
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class NotSent(Exception):  # noqa: N818 - a fact about the call, not an error of its own
@@ -114,7 +116,7 @@ class _Connecting(threading.Thread):
 
 
 def environment_proxy(url: SplitResult) -> SplitResult | None:
-    """The proxy that `*_PROXY` names for this address; never one for a loopback address."""
+    """The proxy that `*_PROXY` names for this address; never one for a loopback address. Raises Fatal (78)."""
     host = url.hostname or ""
     if is_loopback(host):
         return None
@@ -124,7 +126,13 @@ def environment_proxy(url: SplitResult) -> SplitResult | None:
     found = proxies.get(url.scheme) or proxies.get("all")
     if not found or proxy_bypass(host):
         return None
-    proxy = urlsplit(found if "://" in found else f"http://{found}")
+    found = found if "://" in found else f"http://{found}"
+    try:
+        proxy = address(found)
+    except ValueError as wanted:
+        variable = f"{url.scheme if proxies.get(url.scheme) else 'all'}_proxy"
+        problem = f"{variable} is {shown(found)}, which is not {wanted}; mend or unset the variable"
+        raise Fatal(problem, Exit.CONFIG) from None
     return proxy if proxy.scheme in DEFAULT_PORTS else None  # SOCKS is not spoken
 
 

@@ -27,6 +27,13 @@ REFUSALS: dict[str, tuple[dict[str, str], tuple[str, ...], int, tuple[str, ...]]
     "15.6.misspelt-variable": ({"LUMEN_TIMEOUT": "5"}, (), 78, ("LUMEN_TIMEOUT", "LUMEN_TIMEOUT_S")),
     "15.7.unknown-option": ({}, ("--prot", "1"), 64, ("--prot",)),
     "15.8.open-without-key": ({"PROXY_HOST": "0.0.0.0"}, (), 77, ("0.0.0.0", "PROXY_API_KEY")),  # noqa: S104 - must be refused
+    "15.15.gateway-label-empty": ({"LUMEN_GATEWAY_URL": "http://a..b"}, (), 78, ("LUMEN_GATEWAY_URL", "a..b")),
+    "15.16.proxy-port-malformed": (
+        {"LUMEN_GATEWAY_URL": "http://gateway.invalid", "http_proxy": "http://127.0.0.1:x"},
+        (),
+        78,
+        ("http_proxy", "127.0.0.1:x", "unset"),
+    ),
 }
 """Id → environment, arguments, exit status, words that the line must have."""
 

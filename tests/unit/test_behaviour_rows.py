@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
 from lumen_proxy.config import SETTINGS, load
 from lumen_proxy.worker.app import Proxy
-from tests.unit.behaviour import known, rows, streamed, tables
+from tests.unit.behaviour import asks_for_a_stream, known, rows, streamed, tables
 from tests.unit.guides import GUIDES
 
 NOT_BUILT = {"LUMEN_STANDBY", "LUMEN_WATCHDOG_S"}  # read and passed on, without an effect yet: their rows say so
@@ -25,18 +27,37 @@ def test_streams_are_tested_as_streams() -> None:
     """What the column says is asked as a stream is."""
     for heading in tables():
         for row in rows(heading):
-            for name in row.get("streamed", "").split():
-                assert "::" in name or name == "–" or name in streamed(), (row, name)
+            asked = set(row.get("streamed", "").split()) - {"–"}
+            assert asked <= streamed(), (row, asked - streamed())
+
+
+@pytest.mark.parametrize(
+    ("body", "asks"),
+    [
+        ("served.chat(stream=True)", True),
+        ("post({'stream': True})", True),
+        ("[served.chat(stream=stream) for stream in (False, True)]", True),
+        ("served.chat()", False),
+        ("served.chat(stream=False)", False),
+        ("served.chat(stream=stream, other=True)", False),
+        ("'stream=True'", False),
+    ],
+)
+def test_who_asks_for_a_stream(body: str, asks: bool) -> None:  # noqa: FBT001 -- a row
+    """It is read from the code of a test, not from its name."""
+    (test,) = ast.parse(f"def test_stream():\n    {body}").body
+    assert isinstance(test, ast.FunctionDef)
+    assert asks_for_a_stream(test) is asks
 
 
 def test_settings() -> None:
     """One row a setting, in the program's order."""
-    assert [row["variable"] for row in rows("Settings")] == [setting.variable for setting in SETTINGS]
+    assert [row["variable"] for row in rows("Variables")] == [setting.variable for setting in SETTINGS]
 
 
 def test_what_is_not_built_is_said() -> None:
     """A setting without an effect is called so, wherever settings are listed."""
-    assert {row["variable"] for row in rows("Settings") if "no effect yet" in row["meaning"]} == NOT_BUILT
+    assert {row["variable"] for row in rows("Variables") if "no effect yet" in row["meaning"]} == NOT_BUILT
     for language, words in (("en", "no effect yet"), ("ko", "아직 효과 없음")):
         table = GUIDES[language].table(first="`LUMEN_GATEWAY_URL`")
         assert {row[0].strip("`") for row in table if words in row[3]} == NOT_BUILT

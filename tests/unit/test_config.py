@@ -46,6 +46,25 @@ BAD = {
         "http://h:99999",
         "http://h/?q=1",
         "http://a b",
+        "http://a..b",
+        "http://" + "a" * 70,
+        "http://:password@h",
+        "http://h:0",
+    ],
+    "CLOUD_AI_URL": ["http://a..b/chat", "http://[/chat"],
+    "LUMEN_ALLOWED_HOSTS": ["*", "*.x", "http://x/", "h:8080", "a b", "a..b", "[::1", "a/b", "[a]"],
+    "LUMEN_ALLOWED_ORIGINS": [
+        "*",
+        "null",
+        "https://a/",
+        "https://a/page",
+        "not an origin",
+        "a.example",
+        "https://*.a",
+        "https://u@a",
+        "https://a:port",
+        "https://a:99999",
+        "https://::1",
     ],
     "LUMEN_TIMEOUT_S": ["0", "nan", "inf", "ten"],
     "LUMEN_HISTORY": ["all"],
@@ -62,6 +81,34 @@ def test_bad_variable_is_named(variable: str, text: str) -> None:
     assert refused.value.exit_status is Exit.CONFIG
     assert str(refused.value).startswith(f"{variable} is ")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("A.Example., b", ("a.example", "b")),
+        ("10.0.0.7, [fe80::1], ::2", ("10.0.0.7", "fe80::1", "::2")),
+        ("lumen_proxy,한글.kr", ("lumen_proxy", "xn--bj0bj06e.kr")),
+        (",", ()),
+    ],
+)
+def test_hosts_are_kept_as_clients_send_them(text: str, hosts: tuple[str, ...]) -> None:
+    """Lower case, without brackets and the root's dot, a name of another script in its ASCII form."""
+    assert load({"LUMEN_ALLOWED_HOSTS": text}).allowed_hosts == hosts
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("https://A.Example, http://b:3000", ("https://a.example", "http://b:3000")),
+        ("https://a:443,http://b:80,http://c:443", ("https://a", "http://b", "http://c:443")),
+        ("http://[::1]:3000,chrome-extension://abc", ("http://[::1]:3000", "chrome-extension://abc")),
+        ("https://한글.kr", ("https://xn--bj0bj06e.kr",)),
+    ],
+)
+def test_origins_are_kept_as_browsers_send_them(text: str, origins: tuple[str, ...]) -> None:
+    """A browser leaves out the port that its scheme implies."""
+    assert load({"LUMEN_ALLOWED_ORIGINS": text}).allowed_origins == origins
 
 
 def test_bad_option_is_a_usage_error() -> None:

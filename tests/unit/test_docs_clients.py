@@ -19,12 +19,21 @@ def line(name: str, client: Client) -> str:
     return f"| {name} | {client.language} | {releases} | {client.also} | {client.short} |"
 
 
+def table(*place: str) -> list[str]:
+    """The lines of the table of clients in a document."""
+    text = ROOT.joinpath(*place).read_text("utf-8")
+    marked = text.partition("<!-- clients: begin")[2].partition("<!-- clients: end")[0]
+    return [row for row in marked.splitlines() if row.startswith("|")]
+
+
 def test_clients_in_the_documents() -> None:
     """The table has every client with its pinned releases, what else was tried, and where it falls short."""
-    text = (ROOT / "docs" / "clients.md").read_text("utf-8")
-    table = text.partition("<!-- clients: begin")[2].partition("<!-- clients: end")[0]
-    rows = [row for row in table.splitlines() if row.startswith("|")]
-    assert rows == [*HEAD, *(line(*item) for item in CLIENTS.items())]
+    assert table("docs", "clients.md") == [*HEAD, *(line(*item) for item in CLIENTS.items())]
+
+
+def test_clients_in_the_readme() -> None:
+    """The README has the first three columns of that table."""
+    assert table("README.md") == ["|".join(row.split("|")[:4]) + "|" for row in table("docs", "clients.md")]
 
 
 def test_clients_of_the_extra() -> None:

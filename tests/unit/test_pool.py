@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lumen_proxy.errors import ApiError
+from lumen_proxy.errors import ApiError, Exit, Fatal
 from lumen_proxy.worker import pool as pool_module
 from lumen_proxy.worker.calls import Call
-from lumen_proxy.worker.connect import NotSent
+from lumen_proxy.worker.connect import NotSent, Route
 from lumen_proxy.worker.pool import Pool
 from tests.fixtures import replies
 from tests.fixtures.waiting import until
@@ -74,6 +74,23 @@ def test_no_proxy_is_obeyed(pools: list[Pool], monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(NotSent):
         new_pool("http://gateway.invalid/chat", pools).post(new_call(), {"message": "x"})
     assert gateway.calls == ()
+
+
+@pytest.mark.parametrize("address", ["http://[", "http://127.0.0.1:notaport", "http://a..b", "http://", "a b"])
+def test_a_proxy_that_is_no_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told when the proxy starts (78), in a line that names variable and remedy, without its password."""
+    monkeypatch.setenv("http_proxy", address.replace("://", "://me:s3cret@"))
+    with pytest.raises(Fatal, match=r"^http_proxy is .*; mend or unset the variable$") as refused:
+        Route("http://gateway.invalid", connect_timeout_s=1.0)
+    assert refused.value.exit_status is Exit.CONFIG
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "https://gateway.invalid"])
+def test_a_proxy_that_is_not_used_may_be_anything(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody asks for is no reason to refuse."""
+    monkeypatch.setenv("http_proxy", "http://[")
+    Route(url, connect_timeout_s=1.0)
 
 
 def test_a_proxy_that_refuses_the_tunnel(gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,9 @@ def test_a_completion(served: Serving, gateway: Gateway) -> None:
 def test_text_comes_back_as_it_went(served: Serving, text: str) -> None:
     """Plain or streamed, not a character changes."""
     assert served.chat(text).json()["choices"][0]["message"]["content"] == text
-    assert text_of(served.chat(text, stream=True)) == text
+    streamed = served.chat(text, stream=True)
+    assert text_of(streamed) == text
+    assert streamed.body.isascii()  # so that nobody can cut a syllable
 
 
 def test_a_large_answer_streams_whole(served: Serving, gateway: Gateway) -> None:
@@ -162,6 +164,23 @@ def test_health_needs_no_gateway(served: Serving, gateway: Gateway) -> None:
         "uptime_s": 0,
     }
     assert gateway.calls == ()
+
+
+@pytest.mark.parametrize(
+    ("peer", "shown"),
+    [
+        ("127.0.0.1", {"instance", "pid", "supervisor_pid"}),
+        ("::1", {"instance", "pid", "supervisor_pid"}),
+        ("10.0.0.7", set()),
+        ("2001:db8::1", set()),
+        ("", set()),
+    ],
+)
+def test_pids_are_for_this_machine(served: Serving, peer: str, shown: set[str]) -> None:
+    """Who asks from elsewhere learns that the proxy lives, and neither PIDs nor instance."""
+    got = served.proxy.wsgi.test_client().get("/health", environ_base={"REMOTE_ADDR": peer})
+    common = {"status", "service", "version", "generation", "restarts", "uptime_s"}
+    assert (got.status_code, set(got.json or {})) == (200, common | shown)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ def test_an_answer_may_lack_what_is_not_needed(absent: str) -> None:
         ({"sources": [1]}, "gateway_invalid_response"),
         ({"timestamp": 1}, "gateway_invalid_response"),
         ({"response": "\ud800"}, "gateway_invalid_response"),
+        ({"persona": {"name": "x", "type": json.loads("[" * 900 + "]" * 900)}}, "gateway_invalid_response"),
     ],
 )
 def test_answers_that_are_none(changes: dict[str, object], code: str) -> None:

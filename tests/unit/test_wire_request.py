@@ -13,6 +13,12 @@ from lumen_proxy.errors import ApiError
 from lumen_proxy.wire.request import ChatRequest, parse
 
 USER = {"role": "user", "content": "hi"}
+DEEP = (
+    b'{"messages": [{"role": "assistant", "tool_calls": '
+    + b"[" * 900
+    + b"]" * 900
+    + b'}, {"role": "user", "content": "hi"}]}'
+)
 
 
 def read(*, allow_tools: bool = False, strict_model: bool = False, **body: Any) -> ChatRequest:  # noqa: ANN401
@@ -28,7 +34,7 @@ def refusal(**body: Any) -> tuple[int, str | None, str | None]:  # noqa: ANN401
     return caught.value.status, caught.value.code, caught.value.param
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b'"x"', b"1", b'{"messages": NaN}', b"\xff"])
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b'"x"', b"1", b'{"messages": NaN}', b"\xff", DEEP])
 def test_not_a_json_object(data: bytes) -> None:
     """Anything but one JSON object is invalid_json."""
     with pytest.raises(ApiError) as caught:
@@ -75,7 +81,6 @@ BAD_FIELDS: dict[str, list[Any]] = {
     "top_p": [-1, 1.5, "x"],
     "presence_penalty": [-2.1, 3],
     "frequency_penalty": [-3, 2.5],
-    "n": [0, -1, "1", 1.0, True, 129],
     "stop": ["", [], [""], ["a"] * 5, 1, [1], {}],
     "max_tokens": [0, -1, 1.5, "9", True],
     "max_completion_tokens": [0, "9"],
@@ -84,7 +89,12 @@ BAD_FIELDS: dict[str, list[Any]] = {
     "user": [1, []],
     "tools": ["x", {}],
     "stream_options": ["x", []],
-    "logit_bias": [[]],
+    "logit_bias": [[], {"1": 101}, {"1": -101}, {"1": 0.5}, {"1": True}, {"1": None}],
+    "metadata": [[], {"a": 1}, {"a": None}],
+    "safety_identifier": [1, "x" * 65],
+    "functions": [{}, [{"name": "f"}] * 129],
+    "reasoning_effort": ["maximal", 1, ["low"]],
+    "service_tier": ["cheap", True],
     "response_format": ["text"],
 }
 
@@ -101,10 +111,15 @@ def test_include_usage_must_be_a_boolean() -> None:
     assert refusal(stream_options={"include_usage": "yes"}) == (400, "invalid_value", param)
 
 
+N: list[Any] = [2, 0, -1, 129, 1.0, "1", True, [], {}]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "code"),
     [
-        ("n", 2, "unsupported_value"),
+        *[("n", value, "unsupported_value") for value in N],
+        ("response_format", {}, "unsupported_value"),
+        ("response_format", {"type": None}, "unsupported_value"),
         ("response_format", {"type": "json_object"}, "unsupported_value"),
         ("response_format", {"type": "json_schema", "json_schema": {}}, "unsupported_value"),
         ("tools", [{"type": "function"}], "unsupported_parameter"),
@@ -122,19 +137,21 @@ def test_tools_can_be_ignored() -> None:
     assert read(tools=[{}], tool_choice={"type": "x"}, allow_tools=True).ignored == ("tool_choice", "tools")
 
 
-NULLS = [
-    "model",
-    "stream",
-    "stream_options",
-    "n",
-    "stop",
-    "user",
-    "temperature",
-    "tools",
-    "response_format",
-    "seed",
-    "x",
-]
+def test_the_ends_of_the_ranges_are_legal() -> None:
+    """What OpenAI's limits allow is read, and told as ignored."""
+    body: dict[str, Any] = {
+        "logit_bias": {"1": -100, "2": 100},
+        "metadata": {"a": "b"},
+        "safety_identifier": "x" * 64,
+        "reasoning_effort": "max",
+        "service_tier": "fast",
+        "seed": -(2**63),
+    }
+    assert read(**body, tools=[], functions=[]).ignored == tuple(sorted([*body, "functions", "tools"]))
+    assert read(functions=[{"name": "f"}] * 128, tool_choice="none").ignored == ("functions", "tool_choice")
+
+
+NULLS = sorted({*BAD_FIELDS, "n", "max_tokens", "x"})
 
 
 @pytest.mark.parametrize("name", NULLS)
@@ -146,8 +163,14 @@ def test_null_is_absent(name: str) -> None:
 
 def test_ignored_parameters_are_listed() -> None:
     """What is valid but without effect is named; what has an effect is not."""
-    read_request = read(temperature=1, max_tokens=9, seed=1, foo={"a": 1}, stream=True, n=1, stop="x", user="u")
-    assert read_request.ignored == ("foo", "max_tokens", "seed", "temperature")
+    without: dict[str, Any] = {
+        "temperature": 1,
+        "max_tokens": 9,
+        "max_completion_tokens": 9,
+        "seed": 1,
+        "foo": {"a": 1},
+    }
+    assert read(**without, stream=True, n=1, stop="x", user="u").ignored == tuple(sorted(without))
 
 
 @pytest.mark.parametrize(
@@ -189,17 +212,49 @@ def test_texts_of_messages() -> None:
     assert texts == ["a\nb", '[{"id": "날씨"}]', "sunny", "hi"]
 
 
+def test_who_says_it_and_to_which_call() -> None:
+    """Names, the ids of calls, and what an assistant refused are kept."""
+    messages = [
+        {**USER, "name": "kim"},
+        {"role": "assistant", "content": "a", "refusal": "b", "name": None},
+        {"role": "tool", "content": "sunny", "tool_call_id": "c-1"},
+        {"role": "function", "content": "rain", "name": "weather", "tool_call_id": "c-2"},
+        USER,
+    ]
+    read_request = read(messages=messages)
+    assert [message.label for message in read_request.messages] == ["kim", "", "c-1", "weather c-2", ""]
+    assert read_request.messages[1].text == "a\nb"
+    assert read_request.ignored == ()
+
+
+@pytest.mark.parametrize("field", ["name", "tool_call_id", "refusal"])
+def test_labels_are_strings(field: str) -> None:
+    """Anything else is refused by its place."""
+    assert refusal(messages=[{**USER, field: 1}]) == (400, "invalid_value", f"messages[0].{field}")
+
+
+def test_what_no_text_can_carry_is_listed() -> None:
+    """Unknown fields of messages, once each; and the name of a lone message, which is sent word by word."""
+    odd = {"role": "assistant", "content": "a", "audio": {"id": "x"}, "annotations": [], "cache": {"ttl": 1}}
+    assert read(messages=[USER, odd, {**odd, "role": "user"}]).ignored == ("messages[].audio", "messages[].cache")
+    assert read(messages=[{**USER, "name": "kim"}], seed=1).ignored == ("messages[].name", "seed")
+
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
 )
-NAMES = st.sampled_from([*BAD_FIELDS, "messages", "functions", "tool_choice", "function_call", "metadata", "x"])
+NAMES = st.sampled_from([*BAD_FIELDS, "n", "messages", "tool_choice", "function_call", "x"])
+MESSAGES = st.fixed_dictionaries(
+    {"role": st.just("user"), "content": st.just("hi")},
+    optional=dict.fromkeys(("name", "tool_call_id", "refusal", "tool_calls", "x"), JSON_VALUES),
+)
 
 
-@given(st.dictionaries(NAMES, JSON_VALUES))
-def test_any_json_is_a_request_or_a_refusal(body: dict[str, Any]) -> None:
+@given(st.dictionaries(NAMES, JSON_VALUES), st.lists(MESSAGES, min_size=1, max_size=2))
+def test_any_json_is_a_request_or_a_refusal(body: dict[str, Any], messages: list[dict[str, Any]]) -> None:
     """No value of any field is an error of ours."""
     try:
-        read(**body)
+        read(**{"messages": messages, **body})
     except ApiError as error:
         assert error.status == 400  # noqa: PT017 - either outcome is right

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Iterator
 
 import pytest
 import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumen_proxy.wire import sse
-from lumen_proxy.wire.text import PIECE_CHARS, estimate_tokens, pieces, strict_json
+from lumen_proxy.wire import sse, text
+from lumen_proxy.wire.text import MAX_DEPTH, PIECE_CHARS, estimate_tokens, pieces, strict_json
 
 KOREAN = "안녕하세요. 오늘은 날씨가 참 좋네요! 산책을 나가 볼까요? "
 FAMILY = "👨‍👩‍👧‍👦"
@@ -57,6 +58,34 @@ def test_an_emoji_family_stays_together() -> None:
     assert set(pieces(FAMILY * 50)) <= {FAMILY * n for n in range(1, 4)}
 
 
+class Counting:
+    """A pattern that counts the characters it may look at."""
+
+    def __init__(self, pattern: regex.Pattern[str]) -> None:
+        self.pattern = pattern
+        self.chars = 0
+
+    def finditer(self, text: str) -> Iterator[regex.Match[str]]:
+        """As the pattern does it."""
+        self.chars += len(text)
+        return self.pattern.finditer(text)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["🇰🇷", "🇰", FAMILY, "가", "a ", "e" + "\u0301" * 500],
+    ids=["flags", "halves", "families", "prose", "words", "marks"],
+)
+@pytest.mark.parametrize("chars", [4_000, 400_000])
+def test_cutting_looks_at_each_character_a_few_times(unit: str, chars: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work grows with the text, not with its square, even where graphemes have to be counted from afar."""
+    counting = Counting(regex.compile(r"\X"))
+    monkeypatch.setattr(text, "_grapheme", lambda: counting)
+    whole = unit * (chars // len(unit))
+    assert "".join(pieces(whole)) == whole
+    assert counting.chars <= 4 * chars  # each character in its own piece, in the next, and while a long one is sized up
+
+
 @given(st.text())
 def test_tokens_are_a_quarter_of_the_bytes_rounded_up(text: str) -> None:
     """Empty text costs nothing, any other at least one token."""
@@ -87,6 +116,8 @@ REFUSED = {
     "encoded-surrogate": b'"\xed\xa0\x80"',
     "deep-lists": b"[" * 100_000,
     "deep-objects": b'{"a":' * 50_000,
+    "too-deep": b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
+    "too-deep-in-an-object": b'{"a":[0,' + b'{"b":' * MAX_DEPTH + b"1" + b"}" * MAX_DEPTH + b"]}",
     "huge-integer": b"1" * 10_000,
     "huge-number": b"[1e999]",
     "control-character": b'"\x01"',
@@ -98,6 +129,14 @@ def test_strict_json_refuses(name: str) -> None:
     """Whatever readers could disagree about is a ValueError, never another error."""
     with pytest.raises(ValueError):
         strict_json(REFUSED[name])
+
+
+def test_depth_is_not_breadth() -> None:
+    """As deep as allowed and wide at every level, brackets in texts included, is still read."""
+    value: object = "[" * 1_000
+    for _ in range(MAX_DEPTH):
+        value = {"a": value, "b": 1} if isinstance(value, list) else [value, 1]
+    assert strict_json(json.dumps(value).encode()) == value
 
 
 @given(st.binary(max_size=50))
