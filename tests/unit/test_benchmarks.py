@@ -1,0 +1,13 @@
+"""What the benchmarks keep is what they claim."""
+
+import pytest
+
+from benchmarks.stability import is_full
+
+
+@pytest.mark.parametrize(
+    ("green", "asked", "kept"), [(30, 30, True), (40, 40, True), (30, 40, False), (29, 30, False), (10, 10, False)]
+)
+def test_only_a_whole_green_series_is_kept(green: int, asked: int, kept: bool) -> None:  # noqa: FBT001 -- a column
+    """Thirty runs or more, and every run that was asked for was green."""
+    assert is_full({"green": green}, asked) is kept
