@@ -93,16 +93,30 @@ def summary(figures: list[dict[str, object]]) -> dict[str, object]:
     }
 
 
+def commit() -> str:
+    """What was measured: the id of the commit, and whether files differed from it."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"  # an archive without its history
+    return done.stdout.strip()
+
+
+def is_full(result: dict[str, object], asked: int) -> bool:
+    """Whether a series is worth keeping: all that was asked for, long enough, and not one red run."""
+    return result["green"] == asked >= FULL_SERIES
+
+
 def main() -> int:
     """Run the series, keep a full one, say the verdict."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=FULL_SERIES)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="lumen-stability-"))
-    figures = series(options.runs, folder)
-    result = summary(figures)
-    if result["green"] == FULL_SERIES:
+    folder, measured = Path(tempfile.mkdtemp(prefix="lumen-stability-")), commit()  # before anybody goes on working
+    result = {"commit": measured, **summary(series(options.runs, folder))}
+    if is_full(result, options.runs):
         FIGURES.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     print(
         json.dumps(result, indent=2)

@@ -56,9 +56,9 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def echoing() -> Iterator[Gateway]:
+def echoing(run: Run) -> Iterator[Gateway]:
     """A gateway that lives as long as the shared proxy."""
-    with Gateway() as gateway:
+    with Gateway() as gateway, run.answering(gateway.url):
         yield gateway
 
 

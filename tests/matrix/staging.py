@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,6 +15,7 @@ from tests.fixtures.faults.reference.relay import Relay
 from tests.fixtures.faults.reference.settings import Settings
 from tests.fixtures.faults.reference.steps import Steps
 from tests.fixtures.processes import HasUrl
+from tests.fixtures.run import ALONE, Run
 from tests.fixtures.served import Served
 from tests.fixtures.targets import Target
 
@@ -66,4 +68,5 @@ def hurried(settings: Settings) -> Settings:
 def given(stage: Stage, target: Target) -> dict[str, object]:
     """The fixtures that a launch is made of."""
     launches = dict.fromkeys(("launch", "module_launch", "session_launch"), stage)
-    return {**launches, "target": target, "run": None, "measure": lambda value, *_words, **_named: value}
+    run = Run("staged", ALONE, Path())  # nothing of it is ever written
+    return {**launches, "target": target, "run": run, "measure": lambda value, *_words, **_named: value}

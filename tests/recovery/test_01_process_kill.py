@@ -73,6 +73,7 @@ def killed(launch: Launches, gateway: Gateway, target: Target) -> Killed:
         others = seen("others serve", lambda: successors_of(proxy, victims), within_s=within_s)
         after_port = proxy.port if others else 0
     after = proxy.health()
+    recovery_s = time.monotonic() - killed_at  # with at most two pauses of a wait, 0.05 s each
     return Killed(
         start=start,
         journalled=journalled,
@@ -80,7 +81,7 @@ def killed(launch: Launches, gateway: Gateway, target: Target) -> Killed:
         restart_budget_s=restart_budget_s,
         before=before,
         victim=worst_of(tuple(victim.state() for victim in victims)),
-        recovery_s=time.monotonic() - killed_at,
+        recovery_s=recovery_s,
         after=after,
         after_port=after_port,
         supervisor=proxy.ref.state(),

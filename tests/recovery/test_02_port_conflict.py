@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fixtures.evidence import stage
-from tests.fixtures.observations import Start, can_be_bound, listening_ports, observe_start
+from tests.fixtures.observations import Start, can_be_bound, observe_exit, observe_start
 from tests.fixtures.processes import Launches
 from tests.fixtures.report import Measure, check
 from tests.fixtures.squatters import Squatters
@@ -23,7 +23,7 @@ CONFLICT_BUDGET_S = 5.0  # recovery.md 2.2: a start of the interpreter and one l
 
 @dataclass(frozen=True)
 class Conflict:
-    """What was seen. Ports: those on which the refused launch listened when it ended, or was given up on.
+    """What was seen. Ports: those on which the refused launch was seen to listen until it ended, or was given up on.
 
     ``ours``  whether exit status, words and files are those of our own proxy; a foreign one only has to give up
     """
@@ -56,9 +56,8 @@ def conflict(launch: Launches, squat: Squatters, folder: Path, target: Target) -
     greeting, launched_at = squatter.answer(), time.monotonic()
     refused = launch(port=port, env=same, ready=False)
     budget_s = target.start_s if target.foreign else CONFLICT_BUDGET_S
-    exit_status = refused.seen_exit(budget_s)
+    exit_status, listened_on = observe_exit(refused, budget_s)
     elapsed_s = time.monotonic() - launched_at
-    listened_on = listening_ports(refused)
     greeting_after = squatter.answer()
     refused.end()
     lived_until_stopped = squatter.alive()
@@ -100,7 +99,7 @@ def test_squatter_answers(conflict: Conflict) -> None:
 def test_conflict_is_told(conflict: Conflict, measure: Measure) -> None:
     """The launch ends with 75, one line names port, owner and what to do, and the squatter is unharmed."""
     measure(conflict.elapsed_s, "s", conflict.budget_s)
-    assert conflict.listened_on == ()
+    assert conflict.listened_on == (), "it listened elsewhere meanwhile"
     assert conflict.greeting_after == conflict.greeting, "the squatter was harmed"
     if not conflict.ours:
         assert conflict.exit_status not in {0, None}

@@ -23,6 +23,7 @@ TWINS: dict[str, frozenset[str]] = {
         "restarts-not-counted": "1.5",
         "dummy-has-no-banner": "2.1",
         "moves-to-another-port": "2.2",
+        "binds-elsewhere-then-refuses": "2.2",
         "calls-a-stranger-running": "2.2",
         "conflict-ends-with-1": "2.2",
         "conflict-names-no-owner": "2.2",
@@ -46,16 +47,17 @@ TWINS: dict[str, frozenset[str]] = {
         "created-is-a-float": "4.3",
         "usage-is-missing": "4.3",
         "one-answer-is-slow": "4.4",
+        "share-not-told": "4.4",
     }.items()
 }
 
 
 def table(red_by_twin: dict[str, frozenset[str]]) -> str:
     """The table twin × check, in Markdown: x = red, · = green."""
-    head = f"| {'twin':27} | {' | '.join(SEVENTEEN)} |"
-    rule = f"|{'-' * 29}|{'|'.join('-' * 5 for _ in SEVENTEEN)}|"
+    head = f"| {'twin':28} | {' | '.join(SEVENTEEN)} |"
+    rule = f"|{'-' * 30}|{'|'.join('-' * 5 for _ in SEVENTEEN)}|"
     rows = (
-        f"| {name:27} | {' | '.join(' x ' if check in red else ' . ' for check in SEVENTEEN)} |"
+        f"| {name:28} | {' | '.join(' x ' if check in red else ' . ' for check in SEVENTEEN)} |"
         for name, red in red_by_twin.items()
     )
     return "\n".join([head, rule, *rows])

@@ -15,7 +15,7 @@ class Nested:
     """Runs a small suite with the plugins of the harness. ``tally`` is a file for it to write lines to."""
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.tally = pytester.path / "tally"
+        self.tally = pytester.mkdir("own") / "tally"  # not beside the module, where a file is a leak
         monkeypatch.setenv("TALLY", str(self.tally))
         monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
         self._pytester = pytester

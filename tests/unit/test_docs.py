@@ -3,37 +3,63 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import re
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.outer import run
 from tests.fixtures.report.checks import Check, claim_of
 from tests.fixtures.report.selection import SEVENTEEN
 
 ROOT = Path(__file__).resolve().parents[2]
-SCENARIOS = ("test_01_process_kill", "test_02_port_conflict", "test_03_environment", "test_04_functional")
+COLLECTED = re.compile(r"^(?P<file>tests/\w+/(?P<module>\w+)\.py)::(?P<test>\w+)\[(?P<id>[^\]]+)\]$", re.MULTILINE)
+SMOKE = {  # what a quick look must have of the contract, by the beginning of the check ids
+    "chat": ("C1", "C2", "C4"),
+    "stream": ("D1", "D2", "D3", "E1", "E2", "E3"),
+    "error envelope": ("F1",),
+    "health": ("H4.health",),
+}
 
 
-def seventeen() -> list[str]:
-    """The rows of the table: id and claim of each of the seventeen, as pytest collects them."""
-    rows = []
-    for module in SCENARIOS:
-        for _, test in inspect.getmembers(importlib.import_module(f"tests.recovery.{module}"), inspect.isfunction):
-            marks = [mark for mark in getattr(test, "pytestmark", []) if mark.name == "check"]
-            checks = [one for mark in marks for one in mark.args if isinstance(one, Check)]
-            rows += [f"| {c.id} | {c.claim or claim_of(test)} |" for c in checks if c.id.partition("-")[0] in SEVENTEEN]
-    return sorted(rows)
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> list[re.Match[str]]:
+    """The ids of ``-m smoke``, as pytest itself collects them."""
+    collected = run(tmp_path_factory.mktemp("smoke"), "-m", "smoke", "--collect-only", "-q", tests=["tests"])
+    assert collected.status == 0, collected.output
+    return list(COLLECTED.finditer(collected.output))
 
 
-def test_the_seventeen_in_the_readme() -> None:
+def numbered(smoke: list[re.Match[str]]) -> list[re.Match[str]]:
+    """Those of the seventeen."""
+    return [one for one in smoke if one["id"].partition("-")[0] in SEVENTEEN]
+
+
+def row(one: re.Match[str]) -> str:
+    """The row of the table: id and claim of a check."""
+    test = getattr(importlib.import_module(f"tests.recovery.{one['module']}"), one["test"])
+    (found,) = (c for m in test.pytestmark for c in m.args if isinstance(c, Check) and c.id == one["id"])
+    return f"| {found.id} | {found.claim or claim_of(test)} |"
+
+
+def test_smoke_has_all_seventeen(smoke: list[re.Match[str]]) -> None:
+    """The quick selection has every one of the seventeen, once."""
+    assert sorted(one["id"].partition("-")[0] for one in numbered(smoke)) == sorted(SEVENTEEN)
+
+
+@pytest.mark.parametrize("ids", SMOKE.values(), ids=SMOKE)
+def test_smoke_has_something_of_each(smoke: list[re.Match[str]], ids: tuple[str, ...]) -> None:
+    """The quick selection looks at a chat answer, a stream, an error and health, at each from every side named here."""
+    assert [each for each in ids if not any(one["id"].startswith(each) for one in smoke)] == []
+
+
+def test_the_seventeen_in_the_readme(smoke: list[re.Match[str]]) -> None:
     """The table of the README has the ids and the claims of the seventeen checks, and nothing else."""
     text = (ROOT / "README.md").read_text("utf-8")
     table = text.partition("<!-- seventeen: begin")[2].partition("<!-- seventeen: end")[0]
     rows = [line for line in table.splitlines() if line.startswith("| ") and not line.startswith("| check ")]
     assert len(rows) == 17
-    assert rows == seventeen()
+    assert rows == sorted(map(row, numbered(smoke)))
 
 
 def test_links_in_the_readme_lead_somewhere() -> None:

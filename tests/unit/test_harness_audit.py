@@ -13,16 +13,32 @@ from tests.fixtures.run import TAG, Run
 from tests.unit.harness import Nested
 
 SUITE = """
-    import os, subprocess, sys
+    import multiprocessing, os, socket, subprocess, sys, threading
     from pathlib import Path
     import pytest
+    from tests.fixtures.gateway import Gateway
     PAUSE = [sys.executable, "-c", "import threading; threading.Event().wait()"]
+    KEPT = []
+
+    def count(pid):
+        with Path(os.environ["TALLY"]).open("a") as tally:
+            tally.write(f"{pid}\\n")
 
     def start(**how):
         process = subprocess.Popen(PAUSE, **how)
-        with Path(os.environ["TALLY"]).open("a") as tally:
-            tally.write(f"{process.pid}\\n")
+        count(process.pid)
         return process
+
+    def fork():
+        pid = os.fork()
+        if not pid:
+            threading.Event().wait()
+        count(pid)
+
+    def multiprocess():
+        process = multiprocessing.get_context("fork").Process(target=threading.Event().wait, daemon=True)
+        process.start()
+        count(process.pid)
 
     def test_before(): pass
     def test_acts(run):
@@ -46,21 +62,57 @@ def running(nested: Nested) -> list[psutil.Process]:
     return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
 
 
+RUNNING = "still running, now ended: pid *"
+LISTENING = "still listening: port *"
+LEFT = "left in the folder of the suite: *left"
 LEAKS = {
-    "child": "start()",
-    "daemon": "start(start_new_session=True)",
-    "grandchild": "subprocess.run([sys.executable, '-c', f'import subprocess; subprocess.Popen({PAUSE})'])",
-    "closed-launch": "start(env=os.environ | {'E2E_LUMEN': run.open_tag('x')}); run.close_tag(run.tag(1))",
+    "child": ("start()", f"{RUNNING}Event*"),
+    "daemon": ("start(start_new_session=True)", f"{RUNNING}Event*"),
+    "grandchild": (
+        "subprocess.run([sys.executable, '-c', f'import subprocess; subprocess.Popen({PAUSE})'])",
+        f"{RUNNING}Event*",
+    ),
+    "closed-launch": (
+        "start(env=os.environ | {'E2E_LUMEN': run.open_tag('x')}); run.close_tag(run.tag(1))",
+        f"{RUNNING}Event*",
+    ),
+    "no-environment": ("start(env={})", f"{RUNNING}(no tag)*Event*"),
+    "fork": ("fork()", RUNNING),
+    "multiprocessing": ("multiprocess()", RUNNING),
+    "listener": ("KEPT.append(socket.create_server(('127.0.0.1', 0)))", LISTENING),
+    "listener-ipv6": ("KEPT.append(socket.create_server(('::1', 0), family=socket.AF_INET6))", LISTENING),
+    "gateway": ("Gateway().__enter__()", LISTENING),
+    "file": ("Path('left').touch()", LEFT),
+    "folder": ("Path('left').mkdir()", LEFT),
+    "file-of-a-child": ("subprocess.run([sys.executable, '-c', 'open(\"left\", \"w\")'])", LEFT),
 }
 
 
-@pytest.mark.parametrize("act", LEAKS.values(), ids=LEAKS)
-def test_leak_is_an_error_of_its_test(nested: Nested, act: str) -> None:
+@pytest.mark.parametrize(("act", "told"), LEAKS.values(), ids=LEAKS)
+def test_leak_is_an_error_of_its_test(nested: Nested, act: str, told: str) -> None:
     """The leak is named at the teardown of the test that leaked, and ended; its neighbours pass."""
     result = nested.run(SUITE % act, "-W", "ignore")
     result.assert_outcomes(passed=3, errors=1)
-    result.stdout.fnmatch_lines(["*ERROR at teardown of test_acts*", "*Leaked: still running, now ended: pid *Event*"])
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_acts*", f"*Leaked: {told}"])
     assert not running(nested)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "subprocess.run([sys.executable, '-c', ''])",
+        "os.waitpid(os.fork() or os._exit(0), 0)",
+        "socket.create_server(('127.0.0.1', 0)).close()",
+        "KEPT.append(socket.socket()); KEPT[0].bind(('127.0.0.1', 0))",
+        "Gateway().__enter__().__exit__(None, None, None)",
+        "Path('left').touch(); Path('left').unlink()",
+        "KEPT.append(run.answering(Gateway().__enter__().url)); KEPT[0].__enter__()",
+    ],
+    ids=["child", "fork", "listener", "bound-only", "gateway", "file", "answered-for"],
+)
+def test_what_has_ended_is_no_leak(nested: Nested, act: str) -> None:
+    """A test may start, open and write what it likes, as long as it ends it or a fixture answers for it."""
+    nested.run(SUITE % act, "-W", "ignore").assert_outcomes(passed=3)
 
 
 def test_open_launch_is_no_leak(nested: Nested) -> None:
@@ -80,11 +132,6 @@ def test_processes_of_a_killed_worker_are_swept(nested: Nested) -> None:
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(["*left behind by this run, now ended*", "pid *Event*"])
     assert not running(nested)
-
-
-def test_process_that_ended_is_no_leak(nested: Nested) -> None:
-    """A test may start what it likes, as long as it ends it."""
-    nested.run(SUITE % "subprocess.run([sys.executable, '-c', ''])").assert_outcomes(passed=3)
 
 
 def test_strangers_are_never_found(run: Run) -> None:

@@ -37,7 +37,7 @@ def nested(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nested
     return Nested(pytester, monkeypatch)
 
 
-MODES = ["load", "loadfile", "loadscope", "loadgroup", "worksteal"]
+MODES = ["no", "load", "loadfile", "loadscope", "loadgroup", "worksteal"]
 
 
 @pytest.mark.parametrize("options", [("-n0",), *(("-n2", "--dist", mode) for mode in MODES)], ids=["alone", *MODES])

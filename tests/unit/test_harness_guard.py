@@ -60,6 +60,8 @@ def test_child_is_blocked_and_written_down(tmp_path: Path) -> None:
         ("socket.getaddrinfo('nobody.example', 80)", ["nobody.example"]),
         ("socket.gethostbyname('nobody.example')", ["nobody.example"]),
         ("socket.getaddrinfo('192.0.2.1', 80)", []),
+        ("socket.getnameinfo(('192.0.2.1', 80), 0)", ["192.0.2.1:80"]),
+        ("socket.getnameinfo(('127.0.0.1', 80), 0)", []),
         ("socket.socket(type=socket.SOCK_DGRAM).sendto(b'', ('192.0.2.1', 53))", ["192.0.2.1:53"]),
         ("socket.socket(socket.AF_INET6).connect(('2001:db8::1', 80))", ["2001:db8::1:80"]),
         ("socket.create_server(('127.0.0.1', 0)); socket.getaddrinfo('localhost', 1)", []),
@@ -117,3 +119,56 @@ def test_going_out_is_an_error_of_its_test(nested: Nested, code: str) -> None:
     result = nested.run(suite, "-v")
     result.assert_outcomes(passed=3, errors=1)
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_goes_out*", "*BeyondLoopback*192.0.2.1:80*"])
+
+
+PYTHON = "[sys.executable, '-c', '']"
+UNWATCHED = {
+    "empty-environment": f"subprocess.run({PYTHON}, env={{}})",
+    "no-path": f"subprocess.run({PYTHON}, env=without('PYTHONPATH'))",
+    "other-path": f"subprocess.run({PYTHON}, env=os.environ | {{'PYTHONPATH': '/elsewhere'}})",
+    "no-file": f"subprocess.run({PYTHON}, env=without('E2E_LUMEN_GUARD'))",
+    "no-tag": f"subprocess.run({PYTHON}, env=without('E2E_LUMEN'))",
+    "isolated": "subprocess.run([sys.executable, '-I', '-c', ''])",
+    "no-environment": "subprocess.run([sys.executable, '-E', '-c', ''])",
+    "no-site": "subprocess.run([sys.executable, '-S', '-c', ''])",
+    "among-others": "subprocess.run([sys.executable, '-X', 'utf8', '-Wignore', '-uBE', '-c', ''])",
+    "spawned": f"os.waitpid(os.posix_spawn(sys.executable, {PYTHON}, {{}}), 0)",
+    "script": "subprocess.run([script], env={})",
+    "grandchild": "subprocess.run([sys.executable, '-c', 'import subprocess, sys; "
+    'subprocess.run([sys.executable, "-S", "-c", ""])\'])',
+}
+WATCHED = {
+    "as-it-is": f"subprocess.run({PYTHON})",
+    "more": f"subprocess.run({PYTHON}, env=os.environ | {{'MORE': '1'}})",
+    "words-of-its-own": "subprocess.run([sys.executable, '-c', '', '-I'])",
+    "question-of-check": "subprocess.run([sys.executable, '-I', '-X', 'utf8', '-c', ''])",
+    "no-python": "subprocess.run(['true'], env={})",
+}
+STARTING = """
+    import os, subprocess, sys
+    import pytest
+
+    def without(name): return {{key: value for key, value in os.environ.items() if key != name}}
+
+    @pytest.fixture
+    def script(tmp_path):
+        path = tmp_path / "script"
+        path.write_text("#!" + sys.executable)
+        path.chmod(0o700)
+        return path
+
+    @pytest.mark.parametrize("code", {rows}.values(), ids={rows})
+    def test_starts(code, script): exec(code)
+"""
+
+
+def test_python_without_a_guard_is_an_error_of_its_test(nested: Nested) -> None:
+    """A Python child, or its child, that the guard would not see makes its test an ERROR, whatever it does."""
+    result = nested.run(STARTING.format(rows=UNWATCHED), "-v")
+    result.assert_outcomes(passed=len(UNWATCHED), errors=len(UNWATCHED))
+    result.stdout.fnmatch_lines(["*BeyondLoopback: written down by the guard: subprocess.Popen a Python without *"])
+
+
+def test_python_with_a_guard_may_start(nested: Nested) -> None:
+    """A child that inherits the guard is no ERROR, nor is a question of `lumen-proxy check`, nor another program."""
+    nested.run(STARTING.format(rows=WATCHED)).assert_outcomes(passed=len(WATCHED))

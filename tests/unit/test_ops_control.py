@@ -25,6 +25,7 @@ from tests.fixtures.gateway import Gateway
 from tests.fixtures.processes import Finished, Launches
 from tests.fixtures.proctree import ProcessRef
 from tests.fixtures.replies import says
+from tests.fixtures.squatters import Kind, Squatters
 from tests.fixtures.waiting import until
 
 SOON_S = 10.0
@@ -118,17 +119,19 @@ def test_status_tells_by_its_exit_status(port: Port) -> None:
     assert f"(pid {os.getpid()})" in done.stdout
 
 
-def test_a_stranger_on_the_port_is_left_alone(port: Port) -> None:
-    """start: 75 and its name; stop: nothing of ours runs, 0; it lives through both."""
-    with socket.create_server(("127.0.0.1", port.number)) as stranger:
-        started = port.run("start", "--sandbox")
-        assert started.exit_status == 75
-        assert f"in use by {psutil.Process().name()} (pid {os.getpid()})" in started.stderr
-        assert "Traceback" not in started.stderr
-        assert port.run("stop").exit_status == 0
-        client = socket.create_connection(("127.0.0.1", port.number), timeout=SOON_S)
-        stranger.accept()[0].close()
-        client.close()
+@pytest.mark.parametrize("kind", ["banner", "silent", "lumen_stranger"])
+def test_a_stranger_on_the_port_is_left_alone(port: Port, squat: Squatters, kind: Kind) -> None:
+    """start: 75 and its name, even if it speaks like ours; stop: nothing of ours runs, 0; it lives through both."""
+    stranger = squat(kind, port=port.number)
+    said = stranger.answer() if kind != "silent" else None
+    started = port.run("start", "--sandbox")
+    assert started.exit_status == 75
+    assert f"in use by {psutil.Process(stranger.pid).name()} (pid {stranger.pid})" in started.stderr
+    assert "Traceback" not in started.stderr
+    assert "running" not in started.stdout
+    assert port.run("stop").exit_status == 0
+    assert stranger.alive()
+    assert kind == "silent" or stranger.answer() == said
 
 
 @pytest.mark.skipif(WINDOWS, reason="no signal 0 and no sleep command there")

@@ -9,12 +9,14 @@ import pytest
 from lumen_proxy import config
 from lumen_proxy.ops.sandbox import PERSONAS, instead_of_the_cloud
 from tests.fixtures.capture import call
+from tests.fixtures.run import Run
 
 
 @pytest.fixture(scope="module")
-def settings() -> Iterator[config.Settings]:
+def settings(run: Run) -> Iterator[config.Settings]:
     """Settings that lead to a sandbox."""
-    with instead_of_the_cloud(config.load({"LUMEN_STATE_DIR": "state", "LUMEN_LOG_DIR": "log"})) as sandboxed:
+    loaded = config.load({"LUMEN_STATE_DIR": "state", "LUMEN_LOG_DIR": "log"})
+    with instead_of_the_cloud(loaded) as sandboxed, run.answering(sandboxed.gateway_url, sandboxed.cloud_ai_url):
         yield sandboxed
 
 

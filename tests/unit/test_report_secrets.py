@@ -114,11 +114,22 @@ def test_a_known_value_never_survives(secret: str, before: str, after: str) -> N
     assert secret not in str(mask.deep({"a": [secret, (secret,)]}).values())
 
 
+TELLING = """
+    LUMEN_API_KEY GITHUB_TOKEN SLACK_WEBHOOK_URL PGPASSWORD DB_PWD GITHUB_PAT MYSQL_PASS DATABASE_PASS MYSECRET
+    ACCESSKEY accessToken AZURE_CONNECTION_STRING apiKey dbPassword AWS_SECRET_ACCESS_KEY SSH_PRIVATE_KEY DBPASS
+    REDIS_CONNECTIONSTRING MYTOKEN SENTRY_DSN
+"""
+PLAIN_WORDS = """
+    PATH PWD OLDPWD KEYBOARD XAUTHORITY PYTHONPATH MANPATH KEYMAP MONKEY HOTKEYS COMPASS BYPASS_CACHE
+    TOKENIZERS_PARALLELISM PATTERN PATIENCE_S DISPATCH COMPAT AUTHOR INIT_CWD LUMEN_PASSES
+"""
+
+
 @pytest.mark.parametrize(
     ("name", "secret"),
     [
-        *[(name, True) for name in ("LUMEN_API_KEY", "GITHUB_TOKEN", "SLACK_WEBHOOK_URL", "PGPASSWORD")],
-        *[(name, False) for name in ("PATH", "PWD", "KEYBOARD", "XAUTHORITY")],
+        *[(name, True) for name in TELLING.split()],
+        *[(name, False) for name in PLAIN_WORDS.split()],
     ],
 )
 def test_a_variable_is_secret_by_its_name(name: str, secret: bool) -> None:  # noqa: FBT001  # a table

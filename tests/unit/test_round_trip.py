@@ -15,6 +15,7 @@ from lumen_proxy.wire.request import parse
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.documents import said
 from tests.fixtures.replies import answers
+from tests.fixtures.run import Run
 from tests.unit import samples
 from tests.unit.serving import Serving, serving
 
@@ -57,9 +58,9 @@ def test_text_reaches_the_client(text: str, ascii_only: bool) -> None:  # noqa: 
 
 
 @pytest.fixture(scope="module")
-def live() -> Iterator[tuple[Serving, Gateway]]:
+def live(run: Run) -> Iterator[tuple[Serving, Gateway]]:
     """One live proxy before one gateway."""
-    with Gateway() as gateway, serving(gateway.url) as proxy:
+    with Gateway() as gateway, serving(gateway.url) as proxy, run.answering(gateway.url, proxy.url):
         yield proxy, gateway
 
 

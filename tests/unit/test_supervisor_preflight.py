@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from venv import EnvBuilder
 
 import pytest
 
 from lumen_proxy.supervisor import platform, preflight
 from tests.fixtures import venvs
+from tests.fixtures.inject import lumen_guard
 
 PROJECT = Path(preflight.__file__).parents[2]
 
@@ -148,14 +151,17 @@ def test_ranges_are_those_of_the_package() -> None:
     assert f'requires-python = ">={".".join(map(str, preflight.OLDEST))}"' in project
 
 
-def test_check_needs_nothing_but_python(copy: Path) -> None:
+def test_check_needs_nothing_but_python(copy: Path, tmp_path: Path) -> None:
     """Run by an interpreter that sees no package at all, it still finds what is wrong, and says 69."""
     venvs.DAMAGES["flask-missing"](copy)
     code = (
         f"import sys; sys.path.insert(0, {str(PROJECT)!r}); from lumen_proxy.cli import main; "
         f"sys.exit(main(['check', '--json', '--venv', {str(copy)!r}]))"
     )
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
+    EnvBuilder(symlinks=os.name != "nt").create(tmp_path / "bare")
+    guarded = os.environ | {"PYTHONPATH": lumen_guard.HERE}
+    command = [str(venvs.interpreter(tmp_path / "bare")), "-c", code]
+    done = subprocess.run(command, env=guarded, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (69, "")
     report = json.loads(done.stdout)
     assert report["venv"] == str(copy)
