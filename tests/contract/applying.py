@@ -21,8 +21,11 @@ GATEWAY, MODELS, AUTH, LOAD = (
     pytest.mark.needs("auth"),
     pytest.mark.load,
 )
+SEVERAL = pytest.mark.needs("n")
 
 CHECKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {
+    "C3.3": (SEVERAL,),  # whoever does not declare n may refuse it
+    "D4": (GATEWAY,),  # a model may say U+FFFD by itself, an echo does not
     "D5.waits": (LUMEN,),  # only our own proxy promises signs of life while its gateway thinks
     "E9": (GATEWAY,),
     "F2.max-tokens-zero": (LUMEN,),  # openapi.yaml has no minimum
@@ -38,6 +41,7 @@ CHECKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {
     "F3.key-stays-here": (LUMEN,),
     "F5.code-*": (LUMEN,),
     "F7": (LOAD,),  # a healthy request for each bad one
+    "G5.stream-byte-by-byte": (OPENAI,),  # the gateway of our own wire has no streams
     "H1.head-health": (LUMEN,),
     "H1.head-models": (MODELS,),
     "H1.slash-chat-bare": (LUMEN,),  # without /v1

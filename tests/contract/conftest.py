@@ -12,7 +12,7 @@ import pytest
 from tests.contract.applying import marks_of
 from tests.contract.spending import most_calls
 from tests.contract.talking import CANARY, DEADLINE_S, Demand, Talk
-from tests.fixtures.capture import Capture, Connection
+from tests.fixtures.capture import TIMEOUT_S, Capture, Connection
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.verdict import Comparison, Judge
 from tests.fixtures.processes import Launches
@@ -26,11 +26,13 @@ NEVER = "1000000"  # failures in a row that would open the breaker: a shared pro
 
 
 @pytest.hookimpl(tryfirst=True)  # before the target is asked whether it can
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say of each contract test for whom it holds."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Say of each contract test for whom it holds; who is given longer for an answer is given longer for a test."""
+    patience = target_of(config).answer_s / TIMEOUT_S
+    longer = [pytest.mark.timeout(float(config.getini("timeout")) * patience)] if patience > 1 else []
     for item in items:
         if item.path.is_relative_to(HERE):
-            for mark in marks_of(item):
+            for mark in (*marks_of(item), *longer):
                 item.add_marker(mark)
 
 

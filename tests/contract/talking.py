@@ -4,10 +4,12 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
+from urllib.parse import quote
 
-from tests.fixtures.capture import TIMEOUT_S, Capture, send
+from tests.fixtures.capture import Capture, send
 from tests.fixtures.exchange import Exchange, Reply
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.documents import finish_of, said
@@ -69,7 +71,7 @@ class Talk:
         """POST a JSON body."""
         return self.call("POST", path, json=body, **how)
 
-    def ask(self, text: str = WORDS, *, timeout_s: float = TIMEOUT_S, **fields: object) -> Capture:
+    def ask(self, text: str = WORDS, *, timeout_s: float | None = None, **fields: object) -> Capture:
         """One question of one user; ``fields`` adds to the body."""
         return self.post(question(text, **fields), timeout_s=timeout_s)
 
@@ -90,11 +92,11 @@ class Talk:
     @property
     def known(self) -> Known:
         """What no answer may show, and what every answer to the same question must say."""
-        secrets = (CANARY, *filter(None, [self.target.api_key]))
+        shown = Known(secrets=(CANARY, *filter(None, [self.target.api_key])), model=self.target.model)
         if "gateway" not in self.target.can:  # two answers of a model are two texts
-            return Known(secrets=secrets)
+            return shown
         upstream = self.gateway.url.removeprefix("http://")
-        return Known(said(self.chat), str(finish_of(self.chat)), secrets, (upstream,))
+        return replace(shown, text=said(self.chat), finish=str(finish_of(self.chat)), upstream=(upstream,))
 
     @cached_property
     def chat(self) -> Capture:
@@ -118,12 +120,12 @@ class Talk:
         """
         begun = threading.Event()
         whole = gated(begun, reply) if self.target.profile == "lumen" else streams(midway=after(begun, reply))
-        self.gateway.script(whole)
-        return self.post(question(text, stream=True), on_body=lambda _: begun.set())
+        with self.gateway.scripted(whole):
+            return self.post(question(text, stream=True), on_body=lambda _: begun.set())
 
     @cached_property
-    def overheard(self) -> tuple[Capture, float]:
-        """A stream whose gateway says its last words late, and ``time.monotonic()`` when it said them."""
+    def overheard(self) -> tuple[Capture, float | None]:
+        """A stream whose gateway says its last words late, and ``time.monotonic()`` then; None: it was not asked."""
         begun = threading.Event()
         said_mono_s: list[float] = []
 
@@ -132,13 +134,13 @@ class Talk:
             said_mono_s.append(time.monotonic())
             return goes_on
 
-        self.gateway.script(streams(midway=midway))
-
         def look(body: bytes) -> None:
             if FIRST_WORDS.search(body):
                 begun.set()
 
-        return self.post(question(stream=True), on_body=look), said_mono_s[0]
+        with self.gateway.scripted(streams(midway=midway)):
+            seen = self.post(question(stream=True), on_body=look)
+        return seen, next(iter(said_mono_s), None)
 
     @cached_property
     def waited(self) -> Capture:
@@ -178,12 +180,17 @@ class Talk:
     @cached_property
     def model(self) -> Capture:
         """One model."""
-        return self.call("GET", f"/v1/models/{self.target.model}")
+        return self.call("GET", model_path(self.target.model))
 
     @cached_property
     def health(self) -> Capture:
         """The health of the target."""
         return self.call("GET", self.target.probe_path)
+
+
+def model_path(name: str) -> str:
+    """Where a model is looked up; its name may have spaces and slashes."""
+    return f"/v1/models/{quote(name, safe='')}"
 
 
 def question(text: str = WORDS, **fields: object) -> dict[str, object]:

@@ -13,18 +13,19 @@ from tests.fixtures.judges.verdict import Comparison, Judge
 
 Compare = Callable[[Comparison, list[Capture]], None]
 IDS = 20  # contract C8
+SEVERAL = judges("C3.2", "C3.3")
 
 
-@judged([judge for judge in c_answer.JUDGES if judge.claim.check != "C3.2"], pytest.mark.smoke)
+@judged([judge for judge in c_answer.JUDGES if judge not in SEVERAL], pytest.mark.smoke)
 def test_answer(judge: Judge, talk: Talk, demand: Demand) -> None:
     """A plain answer is what OpenAI's own would be."""
     demand(judge, talk.chat)
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "stream"])
-@judged(judges("C3.2"))
+@judged(SEVERAL)
 def test_several_choices(judge: Judge, streamed: bool, talk: Talk, demand: Demand) -> None:  # noqa: FBT001 -- a row
-    """Two choices are given or refused."""
+    """Two choices are given, or refused by whoever does not declare them."""
     demand(judge, talk.ask(n=2, stream=streamed))
 
 

@@ -25,6 +25,7 @@ def test_stream(judge: Judge, exchange: Capture, demand: Demand) -> None:
 def test_passed_on(judge: Judge, talk: Talk) -> None:
     """A stream of the gateway is passed on as it comes."""
     seen, said_mono_s = talk.overheard
+    assert said_mono_s is not None, "the target answered without asking its gateway"
     verdict = judge(seen, replace(talk.known, said_mono_s=said_mono_s))
     assert verdict.ok, str(verdict)
 

@@ -109,7 +109,14 @@ def with_key(talk: Talk, authorization: str) -> Capture:
     key = talk.target.api_key or KEY
     others = [pair for pair in talk.target.headers if pair[0].lower() != "authorization"]
     own = [("Authorization", authorization.format(key=key, cut=key[:-1]))] if authorization else []
-    return call(talk.proxy.url, "POST", CHAT, json=talk.own(question("안녕")), headers=[*own, *others])
+    return call(
+        talk.proxy.url,
+        "POST",
+        CHAT,
+        json=talk.own(question("안녕")),
+        headers=[*own, *others],
+        timeout_s=talk.target.answer_s,
+    )
 
 
 KEYS = {

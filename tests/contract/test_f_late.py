@@ -6,6 +6,7 @@ from tests.contract.talking import Demand, Talk
 from tests.fixtures import replies
 from tests.fixtures.capture import Capture
 from tests.fixtures.exchange import Exchange, Reply
+from tests.fixtures.judges.asking import child
 from tests.fixtures.judges.catalogue import BROKEN_STREAM, judges
 from tests.fixtures.judges.checking import judged
 from tests.fixtures.judges.documents import errors
@@ -55,5 +56,5 @@ def test_late_failure_is_framed(broken: Capture, demand: Demand) -> None:
 @check_each("row", {f"F5.code-{name}": row for name, row in FAILURES.items()})
 def test_late_code(row: tuple[Reply, str], hasty: Talk) -> None:
     """A late failure has the code that it would have had before the first byte."""
-    told = [document.value["error"]["code"] for document in errors(hasty.ask_and_wait(row[0]))]
+    told = [child(document.value, "error").get("code") for document in errors(hasty.ask_and_wait(row[0]))]
     assert told == [row[1]]

@@ -24,6 +24,7 @@ STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "strea
 PATIENCE_S = 60.0  # a proxy may try again, with back-off, before it says what happened
 KNOWN_BY = 9  # characters in which the questions of this file differ from each other and from all others
 PARTS = [{"type": "text", "text": "second question"}, {"type": "text", "text": "its rest"}]
+CALL = {"id": "call_7", "type": "function", "function": {"name": "weather_of", "arguments": '{"city": "Seoul"}'}}
 CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
     "lone": [{"role": "user", "content": "  안녕,\n\nwhat is 1 + 1?\t"}],
     "system": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}],
@@ -34,6 +35,12 @@ CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
         {"role": "user", "content": "second question"},
     ],
     "parts": [{"role": "user", "content": PARTS}],
+    "developer": [{"role": "developer", "content": "be polite"}, {"role": "user", "content": "whom do I obey?"}],
+    "tools": [
+        {"role": "user", "content": "is it raining in Seoul?"},
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": CALL["id"], "content": "23 degrees, dry"},
+    ],
 }
 
 
@@ -41,19 +48,24 @@ def asked(talk: Talk, messages: list[dict[str, Any]], **fields: object) -> tuple
     """The answer to a conversation, and what the gateway was asked for it."""
     before = len(talk.gateway.chats)
     seen = talk.post({"model": MODEL, "messages": messages, **fields})
-    question = _beginning(_words(messages[-1]["content"]))
+    question = _beginning(next(_words(turn["content"]) for turn in reversed(messages) if turn["role"] == "user"))
     # A proxy may still be trying again for a client that has left long ago: that is no call of this question.
     return seen, [call for call in talk.gateway.chats[before:] if _beginning(call.message) == question]
 
 
-def turns(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Who says what; parts of a text may be joined on the way."""
-    return [(turn["role"], _words(turn["content"])) for turn in messages]
+def turns(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, object]]:
+    """Who says or does what; parts may be joined on the way, and a developer be called system as in older models."""
+    return [(_who(turn), _words(turn.get("content")), turn.get("tool_calls") or None) for turn in messages]
+
+
+def _who(turn: Mapping[str, Any]) -> str:
+    role = str(turn.get("role"))
+    return {"developer": "system", "tool": f"tool {turn.get('tool_call_id')}"}.get(role, role)
 
 
 def _words(content: object) -> str:
     parts = content if isinstance(content, list) else [{"text": content}]
-    return "".join(str(part.get("text")) for part in parts)
+    return "".join(str(part.get("text") or "") for part in parts)
 
 
 def _beginning(text: str) -> str:
@@ -74,7 +86,7 @@ def test_one_question(stream: bool, messages: list[dict[str, Any]], talk: Talk) 
 def test_every_word(messages: list[dict[str, Any]], talk: Talk) -> None:
     """Instructions, history and parts of a text reach the gateway in their order, and nothing else does."""
     _, calls = asked(talk, messages)
-    assert [turns(call.json()["messages"]) for call in calls] == [turns(messages)]
+    assert [turns(openai_wire.asked(call).get("messages") or []) for call in calls] == [turns(messages)]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import unicodedata
 import pytest
 
 from tests.contract.talking import Talk, question
+from tests.fixtures import replies
 from tests.fixtures.judges.documents import said
 from tests.fixtures.replies import answers, body_for, encoded, split
 from tests.fixtures.report.checks import check, check_each
@@ -89,8 +90,19 @@ def test_split_anywhere(talk: Talk) -> None:
     """The gateway's bytes may be cut at any place."""
     text = "힣\u2028👩‍👧"
     whole = talk.ask(text)
-    length = len(body_for(talk.gateway.chats[-1], text))
+    asked = [call for call in talk.gateway.chats if call.message == text]
+    assert asked, "the gateway was not asked"
+    length = len(body_for(asked[-1], text))
     assert said(whole) == text
     for offset in range(length + 1):
         talk.gateway.script(split(offset))
         assert said(talk.ask(text)) == text, f"cut at byte {offset}"
+
+
+@check("G5.stream-byte-by-byte")
+def test_stream_byte_by_byte(talk: Talk) -> None:
+    """A stream of the gateway whose bytes come one by one, so that it is cut at every place, arrives whole."""
+    text = "힣\u2028👩‍👧"
+    with talk.gateway.scripted(replies.stream_byte_by_byte):
+        seen = talk.ask(text, stream=True)
+    assert said(seen) == text

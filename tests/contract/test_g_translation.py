@@ -25,6 +25,12 @@ def asked(talk: Talk, body: object) -> tuple[Capture, list[Call]]:
     return seen, list(talk.gateway.calls[before:])
 
 
+def first(calls: list[Call]) -> Call:
+    """The call that the gateway was asked; there must have been one."""
+    assert calls, "the gateway was not asked"
+    return calls[0]
+
+
 def metadata(seen: Capture) -> JsonObject:
     """What an answer says about itself; empty when it says nothing."""
     return child(answer(seen), "lumen_metadata")
@@ -34,7 +40,7 @@ def message_for(talk: Talk, *messages: Mapping[str, object]) -> str:
     """What the gateway was asked for a conversation; the answer must have come."""
     seen, calls = asked(talk, {"model": "lumen-gateway", "messages": messages})
     assert seen.status == 200, seen.text
-    return calls[0].message
+    return first(calls).message
 
 
 CONVERSATION: tuple[dict[str, object], ...] = (
@@ -136,8 +142,8 @@ def test_dropped_is_disclosed(talk: Talk) -> None:
     """Turns that are too old to fit go, the oldest first, and their number is told."""
     turns = [{"role": "user", "content": f"<{number}>" + "가" * 3_000} for number in range(15)]
     seen, calls = asked(talk, {"model": "lumen-gateway", "messages": turns})
-    kept = [number for number in range(15) if f"<{number}>" in calls[0].message]
-    assert len(calls[0].message) <= 32_000
+    kept = [number for number in range(15) if f"<{number}>" in first(calls).message]
+    assert len(first(calls).message) <= 32_000
     assert kept == list(range(15 - len(kept), 15))
     assert metadata(seen).get("history_dropped") == 15 - len(kept) > 0
 
@@ -153,14 +159,14 @@ def test_too_long(talk: Talk) -> None:
 def test_persona(model: str, talk: Talk) -> None:
     """A persona's model asks for that persona, and keeps its name."""
     seen, calls = asked(talk, {**question("안녕"), "model": model})
-    assert (calls[0].json().get("persona"), answer(seen).get("model")) == (PERSONAS[model], model)
+    assert (first(calls).json().get("persona"), answer(seen).get("model")) == (PERSONAS[model], model)
 
 
 @check("G2.no-persona")
 def test_no_persona(talk: Talk) -> None:
     """Without a persona's model the gateway chooses."""
     _, calls = asked(talk, question("안녕"))
-    assert "persona" not in calls[0].json()
+    assert "persona" not in first(calls).json()
 
 
 @check("G2.unknown-model")
@@ -175,7 +181,7 @@ def test_unknown_model(talk: Talk) -> None:
 def test_user(talk: Talk) -> None:
     """The user of a request is the gateway's user_id."""
     _, calls = asked(talk, question("안녕", user="u-1"))
-    assert calls[0].json()["user_id"] == "u-1"
+    assert first(calls).json().get("user_id") == "u-1"
 
 
 @check("G2.stop")

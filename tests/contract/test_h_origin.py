@@ -5,8 +5,9 @@ import pytest
 from tests.contract.talking import Demand, Talk, question
 from tests.fixtures.capture import Capture, request_bytes, send
 from tests.fixtures.gateway import Gateway
+from tests.fixtures.judges.asking import child
 from tests.fixtures.judges.catalogue import REFUSAL
-from tests.fixtures.judges.documents import said
+from tests.fixtures.judges.documents import answer, said
 from tests.fixtures.processes import Launches
 from tests.fixtures.report.checks import check, check_each
 from tests.fixtures.served import CHAT
@@ -32,7 +33,8 @@ def asked(talk: Talk, path: str, *headers: tuple[str, str]) -> Capture:
 
 def refused(seen: Capture, code: str, demand: Demand) -> None:
     """The refusal of a stranger, in the envelope, with nothing that a page could read."""
-    assert (seen.status, seen.json()["error"]["type"], seen.json()["error"]["code"]) == (403, "permission_error", code)
+    told = child(answer(seen), "error")
+    assert (seen.status, told.get("type"), told.get("code")) == (403, "permission_error", code), seen.text
     assert seen.header("access-control-allow-origin") is None
     for judge in REFUSAL:
         demand(judge, seen)

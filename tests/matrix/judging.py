@@ -32,8 +32,8 @@ TABLES = frozenset((
 ))  # fmt: skip
 SLOW = frozenset((
     "test_after_idling", "test_gone_client", "test_healthy_after_bad", "test_identity", "test_large_answer",
-    "test_long_request", "test_no_cross_talk", "test_oversize", "test_split_anywhere", "test_timeout",
-    "test_timeout_hints", "test_unique_ids", "test_unique_request_ids",
+    "test_long_request", "test_no_cross_talk", "test_oversize", "test_split_anywhere",
+    "test_stream_byte_by_byte", "test_timeout", "test_timeout_hints", "test_unique_ids", "test_unique_request_ids",
 ))  # fmt: skip
 SLOW_ROWS = ("silent", "F3.oversize-huge", "G3.oversize", "G8.oversize")
 # Module and name of what is waited out → seconds.

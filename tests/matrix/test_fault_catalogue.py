@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.bad_requests import MUST, ROWS
 from tests.fixtures.faults.catalogue import FAULTS
 from tests.fixtures.faults.fault import COMPANIONS, matches
 from tests.fixtures.faults.numbers import ALSO, NUMBERS
 from tests.fixtures.judges.catalogue import CLAIMS
+from tests.fixtures.report.checks import check_of
 from tests.matrix.judging import SHORTER, SLOW, TABLES, function_of
 from tests.matrix.matrix import declared_table, variants_table
 from tests.matrix.running import contract
@@ -47,6 +49,14 @@ def test_named_checks_exist() -> None:
         for pattern in fault.companions:
             assert any(matches(check, (pattern.lstrip("!"),)) for check in known), (fault.name, pattern)
     assert set(COMPANIONS) <= set(FAULTS)
+
+
+def test_rows_of_the_contract_are_rows() -> None:
+    """Each bad request that every server must refuse is asked, with tier M; whatever is beyond the list has tier S."""
+    tiers = {check.id: check.tier for test in contract("openai").tests if (check := check_of(test.item))}
+    asked = {name: tiers[f"F2.{name}"] for name in ROWS if f"F2.{name}" in tiers}
+    assert {name for name, tier in asked.items() if tier == "M"} == MUST
+    assert set(asked.values()) == {"M", "S"}
 
 
 def test_selection_means_something() -> None:

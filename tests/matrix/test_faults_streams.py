@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.fixtures.faults import chunks, forwarding, framing
+from tests.fixtures.faults import chunks, forwarding, framing, tools
 from tests.matrix.facing import Record, hold
 
-FAULTS = framing.FAULTS | chunks.FAULTS | forwarding.FAULTS
+FAULTS = framing.FAULTS | chunks.FAULTS | forwarding.FAULTS | tools.FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)

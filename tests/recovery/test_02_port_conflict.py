@@ -103,6 +103,7 @@ def test_conflict_is_told(conflict: Conflict, measure: Measure) -> None:
     assert conflict.greeting_after == conflict.greeting, "the squatter was harmed"
     if not conflict.ours:
         assert conflict.exit_status not in {0, None}
+        assert conflict.again_ready, "it does not start on the free port either: that it gave up says nothing"
         return
     assert conflict.exit_status == PORT_IN_USE
     (line,) = conflict.message.splitlines()

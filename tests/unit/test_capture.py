@@ -8,7 +8,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.fixtures.capture import Connection, call, request_bytes, send
+from tests.fixtures.capture import TIMEOUT_S, Connection, call, request_bytes, send
+from tests.fixtures.served import Remote
+from tests.fixtures.targets import Target
 
 Serve = Callable[..., str]
 
@@ -46,6 +48,12 @@ def _serve(listener: socket.socket, answers: tuple[bytes, ...], piece_bytes: int
 
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n"
+
+
+def test_no_coding_is_asked_for() -> None:
+    """A server may compress for whoever does not say that it may not; a test that wants it says so."""
+    assert b"Accept-Encoding: identity\r\n" in request_bytes("http://a", "GET", "/")
+    assert b"identity" not in request_bytes("http://a", "GET", "/", headers=[("accept-encoding", "gzip")])
 
 
 def test_a_whole_answer(serve: Serve) -> None:
@@ -171,3 +179,14 @@ def test_curl_masks_secrets(serve: Serve) -> None:
     assert "Authorization: ***" in seen.curl()
     assert seen.curl().startswith("curl -sS -i -N -X POST ")
     assert seen.curl().endswith(f"""{seen.url} --data-binary '{{"a": "it'"'"'s"}}'""")
+
+
+def test_patience_of_a_target(serve: Serve) -> None:
+    """A call that has no time of its own may take as long as its target is given, on a new connection and on an old."""
+    patience_s = 0.2
+    for reuse in (False, True):
+        served = Remote(Target(url=serve(silent=True), answer_s=patience_s))
+        with served.connection() as connection:
+            seen = (connection if reuse else served).call("GET", "/x")
+        assert seen.ended == "timeout", reuse
+        assert patience_s <= seen.elapsed_s < TIMEOUT_S, reuse

@@ -20,6 +20,11 @@ def of_answer(*edits: tuple[str, object]) -> Capture:
     return s.plain(edited(ANSWER, *edits))
 
 
+def of_two(*indexes: object) -> Capture:
+    """An answer of two choices that were asked for."""
+    return s.plain(edited(ANSWER, ("choices", [{**ANSWER["choices"][0], "index": i} for i in indexes])), asked={"n": 2})
+
+
 def of_chunks(*edits: tuple[str, object]) -> Capture:
     """A stream with changes in its list of chunks."""
     return s.stream(edited(chunks(), *edits))
@@ -65,6 +70,8 @@ ANSWERS: dict[str, Defect] = {
     "index-true": (of_answer(("choices.0.index", True)), {"B2.2", "C2.5", "C3.1"}),
     "index-float": (of_answer(("choices.0.index", 0.0)), {"B2.2", "C2.5"}),
     "tokens-string": (of_answer(("usage.prompt_tokens", "2")), {"B2.3", "C2.5", "C5.1"}),
+    "cut-short": (s.late(s.plain(), ended="aborted"), {"C1.4"}),
+    "never-ends": (s.late(s.plain(), ended="timeout", ended_s=10.0), {"C1.4"}),
     "status-201": (s.plain(status=201), {"C1.1"}),
     "text-plain": (s.plain(media_type="text/plain"), {"C1.2"}),
     "error-with-200-C67": (s.plain(ERROR), {"C1.3", "C2.1", "C2.2", "C2.3", "C2.4", "C2.5", "C3.1", "C5.1"}),
@@ -74,7 +81,8 @@ ANSWERS: dict[str, Defect] = {
     "no-choices": (of_answer(("choices", [])), {"C2.4", "C2.5", "C3.1"}),
     "choices-null": (of_answer(("choices", None)), {"C2.4", "C2.5", "C3.1"}),
     "two-choices-unasked": (of_answer(("choices", ANSWER["choices"] * 2)), {"C3.1"}),
-    "n-ignored-C37": (s.plain(asked={"n": 2}), {"C3.1", "C3.2"}),
+    "n-ignored-C37": (s.plain(asked={"n": 2}), {"C3.1", "C3.2", "C3.3"}),
+    "n-same-index": (of_two(0, 0), {"C3.1", "C3.2", "C3.3"}),
     "role-absent": (of_answer((f"{MESSAGE}.role", ABSENT)), {"C2.5", "C4.1"}),
     "content-absent-C31": (of_answer((f"{MESSAGE}.content", ABSENT)), {"C2.5", "C4.2"}),
     "content-list": (of_answer((f"{MESSAGE}.content", [{"type": "text", "text": "a"}])), {"C2.5", "C4.2"}),
@@ -115,7 +123,7 @@ STREAMS: dict[str, Defect] = {
     ),
     "event-after-done": (
         s.stream(framed(chunks()) + framed([])[:-15] + b"data: {}\n\n"),
-        {"D3.2", "E1.1"} | {"E1.2", "E1.3", "E1.4", "E5.5"},
+        {"D3.2", "E1.1", "E1.2", "E1.3", "E1.4"},
     ),
     "socket-open-C10": (s.late(s.stream(), ended="timeout", ended_s=9.0), {"D3.3"}),
     "closed-too-late": (s.late(s.stream(), ended_s=3.0), {"D3.3"}),
@@ -127,6 +135,12 @@ STREAMS: dict[str, Defect] = {
         s.late(s.stream(), headers=(("content-type", "text/event-stream"), ("x-request-id", "1"))),
         {"D6.1", "D6.2"},
     ),
+    "error-amid-the-words": (s.stream([*chunks()[:2], ERROR, *chunks()[2:]]), {"E1.1"}),
+    "error-after-the-end": (s.stream([*chunks(), ERROR]), {"E1.1"}),
+    "null-event": (s.stream([*chunks()[:2], None, *chunks()[2:]]), {"E1.1"}),
+    "string-event": (s.stream([*chunks()[:2], "hello", *chunks()[2:]]), {"E1.1"}),
+    "list-event": (s.stream([*chunks(), [1, 2]]), {"E1.1"}),
+    "number-event": (s.stream([7, *chunks()]), {"E1.1"}),
     "id-absent-C12": (of_chunks(("2.id", ABSENT)), {"E1.1", "E1.2"}),
     "id-changes": (of_chunks(("2.id", "chatcmpl-2")), {"E1.2"}),
     "created-changes": (of_chunks(("2.created", int(s.NOW_S) + 1)), {"E1.3"}),
@@ -158,6 +172,10 @@ STREAMS: dict[str, Defect] = {
     "text-differs": (s.stream(chunks((*s.PIECES, "!"))), {"E6.1"}),
     "finish-differs": (of_chunks(("4.choices.0.finish_reason", "length")), {"E6.2"}),
     "cumulative": (s.stream(chunks([TEXT[:3], TEXT[:6], TEXT])), {"E6.1", "E7"}),
+    "cumulative-again-with-the-finish": (
+        s.stream([*chunks([TEXT[:3], TEXT[:6], TEXT])[:-1], chunk({"content": TEXT}, "stop")]),
+        {"E4", "E6.1", "E7"},
+    ),
     "plain-answer-to-a-stream": (
         s.stream(s.encoded(ANSWER), media_type="application/json"),
         {
@@ -185,6 +203,7 @@ TOOLS: dict[str, Defect] = {
         tools(CALL, {**CALL, "function": {"name": "f", "arguments": "}"}}),
         {"E8.2"},
     ),
+    "required-call-missing": (s.stream(asked={"tool_choice": "required"}), {"E8.4"}),
     "arguments-cut": (tools(CALL, {"index": 0, "function": {"arguments": '"a":'}}), {"E8.3"}),
 }
 
@@ -201,6 +220,7 @@ REFUSALS: dict[str, Defect] = {
     ),
     "fastapi-detail-C60": (s.error({"detail": "Not Found"}), {"F1.2", "F1.3", "F1.4"}),
     "flat-C61": (s.error(ERROR["error"]), {"F1.2", "F1.3", "F1.4"}),
+    "cut-short": (s.late(s.error(), ended="aborted"), {"F1.6"}),
     "blank-message": (s.error(edited(ERROR, ("error.message", " "))), {"F1.3"}),
     "integer-code": (s.error(edited(ERROR, ("error.code", 400))), {"F1.2", "F1.4"}),
     "no-param": (s.error(edited(ERROR, ("error.param", ABSENT))), {"F1.2", "F1.4"}),

@@ -8,7 +8,8 @@ from tests.fixtures.judges.verdict import Judge, Known
 from tests.unit import samples as s
 from tests.unit.samples import ANSWER, ERROR, TEXT, chunk, chunks, edited, framed, with_usage
 
-KNOWN = Known(text=TEXT, finish="stop")
+SECRET, MODEL, PATHS = "ollama", "/root/models/mistral", 'put it into /usr/local/bin\n"main.py"'
+KNOWN = Known(text=TEXT, finish="stop", secrets=(SECRET,), model=MODEL)
 USAGE_ASKED = {"stream_options": {"include_usage": True}}
 CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": ""}}
 EXTRA = {"lumen_metadata": {"persona": {"name": "비노슈"}}, "service_tier": "default", "system_fingerprint": None}
@@ -36,6 +37,19 @@ def broken(seen: Capture, judges: tuple[Judge, ...], known: Known = KNOWN) -> li
             ),
             id="n-2",
         ),
+        pytest.param(
+            s.plain(edited(ANSWER, ("usage.prompt_tokens_details", {"cached_tokens": None, "audio_tokens": 0}))),
+            id="unknown-details",
+        ),
+        pytest.param(s.plain(edited(ANSWER, ("choices.0.message.content", PATHS))), id="talks-about-files"),
+        pytest.param(s.plain(edited(ANSWER, ("choices.0.message.content", SECRET))), id="says-a-word-like-the-key"),
+        pytest.param(s.plain({**ANSWER, "system_fingerprint": f"fp_{SECRET}"}), id="key-within-a-word"),
+        pytest.param(
+            s.plain({**ANSWER, "model": "/root/models/llama-3"}, asked={"model": "/root/models/llama-3"}),
+            id="model-is-a-path",
+        ),
+        pytest.param(s.plain({**ANSWER, "model": SECRET}, asked={"model": SECRET}), id="model-is-called-like-the-key"),
+        pytest.param(s.plain({**ANSWER, "x_served_by": MODEL}), id="names-the-model-it-was-told-to-serve"),
     ],
 )
 def test_plain_answers(seen: Capture) -> None:
@@ -59,6 +73,7 @@ def test_plain_answers(seen: Capture) -> None:
         pytest.param(s.stream(with_usage(), asked=USAGE_ASKED), id="usage"),
         pytest.param(s.stream(edited(chunks(), ("0.choices.0.delta.content", None))), id="content-null-first"),
         pytest.param(s.stream(chunks(TEXT)), id="one-character-pieces"),
+        pytest.param(s.stream([chunk({}, choices=[]), *chunks()]), id="prologue-without-choices"),
     ],
 )
 def test_streams(seen: Capture) -> None:
@@ -82,6 +97,19 @@ def test_stream_that_is_passed_on() -> None:
     """A stream whose first words came before the last were sent breaks nothing."""
     seen = s.late(s.stream(), sent_mono_s=100.0)
     assert broken(seen, catalogue.judges("E9"), Known(said_mono_s=100.2)) == []
+
+
+def test_same_pieces() -> None:
+    """Who says the same word again and again tells nothing so far."""
+    assert broken(s.stream(chunks("ㅋㅋㅋㅋ")), catalogue.judges("E7"), Known()) == []
+
+
+def test_words_in_pieces_of_a_stream() -> None:
+    """A stream may talk about files, whole or in several data lines."""
+    plain = s.stream(chunks(["see ", "/usr/local/bin"]))
+    assert broken(plain, catalogue.judges("F6"), KNOWN) == []
+    split = s.late(plain, body=plain.body.replace(b', "id"', b',\ndata: "id"'))
+    assert broken(split, catalogue.judges("F6"), KNOWN) == []
 
 
 def test_text_with_markers() -> None:

@@ -71,6 +71,15 @@ def test_strict_is_red_in_our_own_profile(tmp_path: Path) -> None:
     assert (ended.status, ended.ids("failed")) == (1, {"F8"}), ended.output
 
 
+def test_who_asks_nobody_fails_in_words(tmp_path: Path) -> None:
+    """A server that answers without asking its gateway fails checks; none of them is an ERROR of the suite."""
+    ended = run(tmp_path, f"--proxy-command={forwarder('alone')}", CAN, tests=[*AREAS, "tests/contract/test_d_sse.py"])
+    assert (ended.status, ended.ids("error")) == (1, set()), ended.output
+    assert ended.ids("failed") > {"E8.4", "E9", "G1.forwarded-lone", "D2.1"}
+    assert "the target answered without asking its gateway" in ended.output
+    assert [word for word in ("KeyError", "IndexError", "JSONDecodeError") if word in ended.output] == []
+
+
 NEVER_READY = {
     "dies": (forwarder("dies"), ["forwarder.py", "exit status 3", "no license found"]),
     "not-there": ("no-such-server-at-all --port {port}", ["no-such-server-at-all", "cannot be launched"]),
@@ -115,6 +124,12 @@ def test_declared_but_absent_is_a_failure(tmp_path: Path) -> None:
     """Who declares a restart and has none fails in it."""
     ended = recovered(tmp_path, "", "health,restart")
     assert (ended.status, ended.ids("failed")) == (1, {"1.3-forced-kill", "1.4-automatic-restart", "1.5-health-after"})
+
+
+def test_who_never_starts_respects_no_port(tmp_path: Path) -> None:
+    """A server that gives up wherever it is launched has not detected a conflict."""
+    ended = run(tmp_path, f"--proxy-command={forwarder('dies')}", tests=SCENARIOS[1:2])
+    assert (ended.status, ended.ids("failed")) == (1, {"2.2-conflict-detected", "2.4-normal-start"}), ended.output
 
 
 def test_undeclared_is_skipped_by_name(tmp_path: Path) -> None:

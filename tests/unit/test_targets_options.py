@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from tests.fixtures import naming
+from tests.fixtures.capture import TIMEOUT_S
 from tests.fixtures.inject import lumen_guard
 from tests.fixtures.options import PROXY_OPTIONS
-from tests.fixtures.targets import FOREIGN_START_S, MODELS, OURS, target_of
+from tests.fixtures.targets import FOREIGN_START_S, MODEL_S, MODELS, OURS, target_of
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "server --port {port} --behind {gateway_url} --json '{\"a\": {}}'"
@@ -108,6 +109,9 @@ NONSENSE: dict[str, dict[str, object]] = {
     "header without a colon": {"proxy_command": "a", "proxy_header": ["nonsense"]},
     "header of two lines": {"proxy_command": "a", "proxy_header": ["a: b\r\nc: d"]},
     "health without a slash": {"proxy_command": "a", "proxy_health_path": "health"},
+    "time-out of nothing": {"proxy_command": "a", "proxy_timeout": "0"},
+    "time-out in words": {"proxy_command": "a", "proxy_timeout": "soon"},
+    "time-out without end": {"proxy_command": "a", "proxy_timeout": "inf"},
     "a key for our own": {"proxy_api_key": "k"},
     "sabotage of a foreign target": {"proxy_command": "a", "sabotage": "s"},
 }
@@ -134,6 +138,13 @@ def test_readiness_without_a_health() -> None:
     found = target(proxy_command="a", proxy_health_path="none")
     assert (found.probe_path, found.says_ready(401), found.says_ready(503)) == ("/v1/models", True, False)
     assert (target(proxy_command="a").probe_path, target(proxy_command="a").says_ready(401)) == ("/health", False)
+
+
+def test_patience() -> None:
+    """An answer has ten seconds behind the scripted gateway, a minute from a model, and what the option says."""
+    assert (target().answer_s, target(proxy_command=COMMAND).answer_s) == (TIMEOUT_S, TIMEOUT_S)
+    assert (target(**BY_URL).answer_s, target(proxy_command="a").answer_s) == (MODEL_S, MODEL_S)
+    assert target(**BY_URL, proxy_timeout="2.5").answer_s == 2.5
 
 
 def test_guard_lets_only_the_named_host_through(monkeypatch: pytest.MonkeyPatch) -> None:
