@@ -19,6 +19,7 @@ SUITE = """
     from tests.fixtures.gateway import Gateway
     PAUSE = [sys.executable, "-c", "import threading; threading.Event().wait()"]
     KEPT = []
+    PAUSED = threading.Event()
 
     def count(pid):
         with Path(os.environ["TALLY"]).open("a") as tally:
@@ -131,6 +132,17 @@ def test_processes_of_a_killed_worker_are_swept(nested: Nested) -> None:
     result = nested.run(SUITE % act, "-n2")
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(["*left behind by this run, now ended*", "pid *Event*"])
+    assert not running(nested)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a request to stop is no signal there")
+@pytest.mark.parametrize(("who", "options"), [("getpid", ()), ("getppid", ("-n1",))], ids=["alone", "controller"])
+def test_a_request_to_stop_ends_the_run_in_order(nested: Nested, who: str, options: tuple[str, ...]) -> None:
+    """SIGTERM, as a cancelled job of CI gets it, is like Ctrl-C: teardowns, a summary, and nothing left running."""
+    act = f"start(env=os.environ | {{'E2E_LUMEN': run.open_tag('x')}}); os.kill(os.{who}(), 15); PAUSED.wait(3)"
+    result = nested.run(SUITE % act, "-W", "ignore", *options)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*left behind by this run, now ended*", "*KeyboardInterrupt*"])
     assert not running(nested)
 
 
