@@ -112,8 +112,7 @@ class Proxy:
         """Readiness: whether a chat request would be answered now."""
         if self.draining:
             raise problem("shutting_down")
-        if not self.gateway.ready:
-            self.gateway.breaker.check()
+        self.gateway.check()
         return _json({"status": "ready"})
 
     def scrape(self) -> Response:
@@ -157,9 +156,9 @@ class Proxy:
         self.metrics.time("request", seconds, facts["route"])
         known = record.facts
         if "gateway_s" in known:
-            gateway_s = float(known["gateway_s"] or 0)
-            self.metrics.time("gateway", gateway_s, str(known["channel"]))
+            self.metrics.time("gateway", float(known["gateway_s"] or 0), str(known["channel"]))
             self.metrics.time("overhead", float(known["overhead_s"] or 0))
+        if "prompt_tokens" in known:
             self.metrics.count("tokens", "prompt", by=int(known["prompt_tokens"] or 0))
             self.metrics.count("tokens", "completion", by=int(known["completion_tokens"] or 0))
         if known.get("code"):

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     from lumen_proxy.config import Settings
     from lumen_proxy.wire.folding import Folded
+    from lumen_proxy.wire.lumen import Answer
     from lumen_proxy.wire.request import ChatRequest
     from lumen_proxy.worker.calls import Watch
-    from lumen_proxy.worker.gateway import Gateway, Result
+    from lumen_proxy.worker.gateway import Gateway
 
 MS = 1000
 
@@ -90,21 +91,26 @@ class Chat:
             job.call.end("client_gone")  # without effect on a call that is over
 
     def _complete(self, job: _Job) -> Completion:
-        """Ask the gateway and build the completion."""
+        """Ask the gateway and build the completion; whatever comes of it, tell how long it took."""
+        try:
+            return self._completion(job)
+        finally:
+            if job.call.attempts:
+                job.record.facts |= {
+                    "channel": job.call.channel,
+                    "attempts": job.call.attempts,
+                    "gateway_s": round(job.call.exchange_s, 6),
+                    "overhead_s": round(job.overhead_s(), 6),
+                }
+
+    def _completion(self, job: _Job) -> Completion:
         request, prompt = job.request, job.folded.text
         with self._watch.over(job.call):
-            result = self._gateway.ask(job.call, gateway_request(prompt, request.persona, request.user))
-        text = until_stop(result.answer.text, request.stops)
+            answer = self._gateway.ask(job.call, gateway_request(prompt, request.persona, request.user))
+        text = until_stop(answer.text, request.stops)
         tokens = usage(prompt, text)
-        overhead_s = job.record.elapsed_s() - result.seconds
-        job.record.facts |= {
-            **tokens,
-            "channel": result.channel,
-            "attempts": result.attempts,
-            "gateway_s": round(result.seconds, 6),
-            "overhead_s": round(overhead_s, 6),
-        }
-        return Completion(int(time.time()), request.model, text, tokens, _metadata(job, result, overhead_s))
+        job.record.facts |= tokens
+        return Completion(int(time.time()), request.model, text, tokens, _metadata(job, answer))
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,16 @@ class _Job:
     folded: Folded
     record: Record
     call: Call
+
+    def overhead_s(self) -> float:
+        """All the time that was not the last attempt's."""
+        return self.record.elapsed_s() - self.call.exchange_s
+
+    def ignored(self) -> list[str]:
+        """Parameters without effect: Cloud AI knows neither users nor personas."""
+        request = self.request
+        dropped = {"user": request.user, "model": request.persona} if self.call.channel == "cloud_ai" else {}
+        return sorted({*request.ignored, *(name for name, value in dropped.items() if value)})
 
 
 class _Pending:
@@ -141,17 +157,17 @@ class _Pending:
         return self._completion
 
 
-def _metadata(job: _Job, result: Result, overhead_s: float) -> dict[str, object]:
+def _metadata(job: _Job, answer: Answer) -> dict[str, object]:
     return {
-        "persona": result.answer.persona,
-        "sources": result.answer.sources,
-        "timestamp": result.answer.timestamp,
-        "channel": result.channel,
+        "persona": answer.persona,
+        "sources": answer.sources,
+        "timestamp": answer.timestamp,
+        "channel": job.call.channel,
         "requested_model": job.request.requested_model,
-        "attempts": result.attempts,
-        "response_time_ms": round(result.seconds * MS, 1),
-        "overhead_ms": round(overhead_s * MS, 1),
-        "ignored_parameters": list(job.request.ignored),
+        "attempts": job.call.attempts,
+        "response_time_ms": round(job.call.exchange_s * MS, 1),
+        "overhead_ms": round(job.overhead_s() * MS, 1),
+        "ignored_parameters": job.ignored(),
         "history_dropped": job.folded.dropped,
         "usage_source": "estimated",
     }
