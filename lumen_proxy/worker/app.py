@@ -146,11 +146,14 @@ class Proxy:
             "route": rule,
             "status": response.status_code,
         }
+        if not response.is_streamed:
+            self._chat.places.leave(record)  # it is written without waiting for its client
         response.call_on_close(lambda: self._account(record, facts))
         return response
 
     def _account(self, record: Record, facts: dict[str, Any]) -> None:
         """The response has been sent, or its client has gone."""
+        self._chat.places.leave(record)
         seconds = record.elapsed_s()
         self.metrics.count("requests", facts["route"], str(facts["status"]))
         self.metrics.time("request", seconds, facts["route"])

@@ -121,6 +121,30 @@ class Watch:
             return list(self._calls)
 
 
+class Places:
+    """At most `limit` chats between their request and the last bytes of their answer: each may hold a thread.
+
+    A stream holds one until its client has read most of it. Whoever comes beyond is refused by a spare thread.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._taken: set[object] = set()
+        self._lock = threading.Lock()
+
+    def enter(self, who: object) -> None:
+        """Take a place. Raises ApiError concurrency_limit."""
+        with self._lock:
+            if len(self._taken) >= self._limit:
+                raise problem("concurrency_limit")
+            self._taken.add(who)
+
+    def leave(self, who: object) -> None:
+        """Give the place back, if it is still taken."""
+        with self._lock:
+            self._taken.discard(who)
+
+
 class Slots:
     """At most `limit` calls at once; `queue` more wait, first come first served, `queue_timeout_s` at most."""
 

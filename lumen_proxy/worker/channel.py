@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BODY_S = 60.0  # total time for a body: 1 MiB at 17 KiB/s
 IDLE_S = 75.0  # keep-alive without a request, and an answer that its client does not take; nginx: 75, 60
+LAST_WORDS_BYTES = 1024  # [DONE], an error event, the end of a chunked body
 DISCARD_S, DISCARD_BYTES = 10.0, 256 * 1024 * 1024  # what an oversize client may go on sending; nginx: 30 s
 
 CODES = {
@@ -73,7 +74,7 @@ class _Task(WSGITask):  # type: ignore[misc]
 
     def build_response_header(self) -> bytes:
         self.channel.served = True
-        if self.channel.server.draining:
+        if self.channel.server.short:
             self.request.headers["CONNECTION"] = "close"
         return bytes(super().build_response_header())
 
@@ -105,6 +106,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     discarding = 0.0  # until when what still arrives is thrown away, so that close() is no reset
     discarded_bytes = 0
     held: list[bytes] | None = None  # what is to leave together
+    last_words = False  # what is being written is too little to wait for a slow client
     close_when_flushed: bool
 
     @property
@@ -130,9 +132,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def write_soon(self, data: bytes) -> int:
         """Send, or hold back."""
         if self.held is None:
+            self.last_words = len(data) < LAST_WORDS_BYTES
             return int(super().write_soon(data))
         self.held.append(data)
         return len(data)
+
+    def _flush_outbufs_below_high_watermark(self) -> None:
+        """Keep the thread until a slow client has read, but not for the end of a stream: its place is free by then."""
+        if not self.last_words:
+            super()._flush_outbufs_below_high_watermark()
 
     def readable(self) -> bool:
         """Whether the loop should read."""

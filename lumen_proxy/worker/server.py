@@ -31,6 +31,7 @@ HEAD_BYTES = 32 * 1024  # all headers of a request together; nginx: 4 x 8 KiB
 MEMORY_BYTES = 1 << 30  # waitress spills larger buffers to disk; users' words never go there
 POLL = hasattr(select, "poll")
 CONNECTIONS = 1000 if POLL else 400  # select() on Windows takes 512
+SPARE_CONNECTIONS = 100  # beyond those of chats: when no more are left, none rests for want of a request
 
 
 class _Listener(TcpWSGIServer):  # type: ignore[misc]
@@ -45,6 +46,11 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
 
     def readable(self) -> bool:
         return bool(self.accepting and monotonic() >= self.resume_at and len(self._map) < CONNECTIONS)
+
+    @property
+    def short(self) -> bool:
+        """Whether connections should end with their answer, because of a drain or because there are too many."""
+        return self.draining or len(self._map) > CONNECTIONS - SPARE_CONNECTIONS
 
     def handle_accept(self) -> None:
         try:
@@ -162,7 +168,8 @@ class Server:
 
     def _sweep(self, now: float) -> None:
         for channel in self._channels():
-            resting = channel.server.draining and not channel.busy and not channel.discarding
+            ending = channel.server.draining or (channel.served and channel.server.short)
+            resting = ending and not channel.busy and not channel.discarding
             if resting or channel.overdue(now):
                 channel.will_close = True
                 channel.handle_write()
