@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.worker.app import Identity, Proxy
 from lumen_proxy.worker.log import Bridge, Log
-from lumen_proxy.worker.server import CONNECTIONS, SPARE_CONNECTIONS, Limits, Server
+from lumen_proxy.worker.server import CONNECTIONS, SPARE_CONNECTIONS, Hooks, Limits, Server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,7 +89,8 @@ class Worker:
         self._proxy.identity = Identity(**{name: order[name] for name in names})
         sockets = [_listener(handed) for handed in order["listeners"]]
         self._proxy.log = _open_log(self._settings, sockets[0].getsockname()[1])
-        return Server(self._proxy.wsgi, sockets, self._limits, on_tick=self._tick, on_cut=self._proxy.watch.end_all)
+        hooks = Hooks(self._tick, self._proxy.watch.end_all, self._proxy.refused)
+        return Server(self._proxy.wsgi, sockets, self._limits, hooks)
 
     def _tick(self) -> None:
         self._proxy.watch.look()
