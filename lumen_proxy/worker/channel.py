@@ -128,7 +128,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     discarding = 0.0  # until when what still arrives is thrown away, so that close() is no reset
     discarded_bytes = 0
     held: list[bytes] | None = None  # what is to leave together
-    last_words = False  # what is being written is too little to wait for a slow client
+    last_words = False  # what is being written is not worth a thread that waits for a slow client
     close_when_flushed: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - those of waitress
@@ -153,7 +153,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             yield
         finally:
             self.held = None
-        self.write_soon(b"".join(held))
+        self.last_words = True  # a plain answer is all here: its place is free, too
+        super().write_soon(b"".join(held))
 
     def write_soon(self, data: bytes) -> int:
         """Send, or hold back."""
@@ -186,11 +187,21 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def service(self) -> None:
         """Answer one request. Afterwards the connection may rest, or the next head has all its time."""
-        super().service()
+        if self.total_outbufs_len > self.adj.outbuf_high_watermark:
+            self._refuse_more()
+        else:
+            super().service()
         with self.requests_lock:
             self.head_by = None
             if self.request is not None:
                 self._begin_head()
+
+    def _refuse_more(self) -> None:
+        """End with what was answered: who sent requests ahead and does not read would keep a thread for each."""
+        with self.requests_lock:
+            self.requests: list[HTTPRequestParser] = []
+            self.close_when_flushed = True
+        self.server.pull_trigger()
 
     def handle_read(self) -> None:
         """Read, or discard up to a limit."""

@@ -29,15 +29,16 @@ IN_MEMORY_BYTES = 64 * 1024  # waitress keeps 16 MiB of an answer before a threa
 
 
 @contextmanager
-def not_reading(served: Serving) -> Iterator[None]:
-    """A client that asks for a stream and reads nothing of it."""
+def not_reading(served: Serving, *, stream: bool = True, times: int = 1) -> Iterator[None]:
+    """A client that asks, perhaps several times at once, and reads nothing of the answers."""
     host, port = served.url.removeprefix("http://").split(":")
-    body = json.dumps({"messages": [USER], "stream": True}).encode()
+    body = json.dumps({"messages": [USER], "stream": stream}).encode()
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect((host, int(port)))
         headers = [("Content-Type", "application/json")]
-        sock.sendall(capture.request_bytes(served.url, "POST", "/v1/chat/completions", body=body, headers=headers))
+        request = capture.request_bytes(served.url, "POST", "/v1/chat/completions", body=body, headers=headers)
+        sock.sendall(request * times)
         yield
 
 
@@ -57,6 +58,19 @@ def test_who_does_not_read_holds_a_place_of_his_own(gateway: Gateway, monkeypatc
             assert served.get("/health").elapsed_s < 1
         until("places are free", lambda: served.chat().status == 200, within_s=WITHIN_S)
     assert len(gateway.chats) == 4
+
+
+def test_who_asks_ahead_and_does_not_read_holds_no_thread(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many such clients as threads: each gets what fits in memory, and everybody else is served."""
+    monkeypatch.setattr("waitress.adjustments.Adjustments.outbuf_high_watermark", IN_MEMORY_BYTES)
+    gateway.standing = replies.answers(LARGE * 5)
+    with serving(gateway.url, LUMEN_MAX_CONCURRENCY="2", LUMEN_MAX_QUEUE="1") as served, ExitStack() as stack:
+        for asked in range(1, 8):
+            stack.enter_context(not_reading(served, stream=False, times=4))
+            gateway.until_called(asked)
+        assert served.get("/health").elapsed_s < 1
+        gateway.standing = replies.echo
+        assert served.chat().status == 200
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
