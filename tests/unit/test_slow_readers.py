@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,7 @@ def test_who_asks_ahead_and_does_not_read_holds_no_thread(gateway: Gateway, monk
         for asked in range(1, 8):
             stack.enter_context(not_reading(served, stream=False, times=4))
             gateway.until_called(asked)
+            until("answered", lambda: not served.proxy.watch.calls(), within_s=WITHIN_S)
         assert served.get("/health").elapsed_s < 1
         gateway.standing = replies.echo
         assert served.chat().status == 200
@@ -83,6 +85,26 @@ def test_who_has_his_answer_may_ask_again(gateway: Gateway, monkeypatch: pytest.
         got = [served.chat(stream=stream, on_body=done) for _ in range(3)]
         gate.set()
     assert {one.status for one in got} == {200}
+
+
+def test_one_stream_is_made_at_a_time(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four streams one makes its events, others wait: many at work would keep /health from the interpreter."""
+    gateway.standing = replies.answers("word " * 1000)
+    makers: list[int] = []
+    together: list[int] = []
+
+    def event(_: object) -> bytes:
+        makers.append(threading.get_ident())
+        threading.Event().wait(0.0005)  # another would come in here
+        together.append(len(set(makers)))
+        makers.remove(threading.get_ident())
+        return b"data: {}\n\n"
+
+    monkeypatch.setattr("lumen_proxy.wire.sse.event", event)
+    with serving(gateway.url) as served, ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(lambda _: served.chat(stream=True), range(4)))
+    assert all(b"[DONE]" in one.body for one in got)
+    assert max(together) == 1
 
 
 @pytest.mark.parametrize(("concurrency", "queue"), [("8", "4096"), ("1024", "0")])
