@@ -47,7 +47,7 @@ PROBLEMS = {
     "unsupported_media_type": Problem(415, BAD, "The Content-Type must be application/json."),
     "client_gone": Problem(499, BAD, "The client went away."),  # 499 after nginx; nobody reads it
     "concurrency_limit": Problem(429, "rate_limit_error", "Too many requests at once.", {"Retry-After": "1"}),
-    "internal_error": Problem(500, SERVER, "The server had an error of its own."),
+    "internal_error": Problem(500, SERVER, "The server had an error of its own.", NEVER_AGAIN),
     "shutting_down": Problem(503, SERVER, "The proxy is shutting down.", AGAIN_IN_2),
     "circuit_open": Problem(503, SERVER, "The gateway failed repeatedly and is left in peace for a while.", AGAIN_IN_5),
     "gateway_unreachable": Problem(502, SERVER, "The gateway cannot be reached.", AGAIN_IN_2),
@@ -105,10 +105,10 @@ def gateway_status(status: int, retry_after: str | None, now: datetime) -> ApiEr
 def _seconds(retry_after: str | None, now: datetime) -> float | None:
     """RFC 9110, 10.2.3: seconds, or an HTTP date."""
     try:
-        return float(int(retry_after or ""))
+        return int(retry_after or "")
     except ValueError:
         pass
     try:
         return (parsedate_to_datetime(retry_after or "") - now).total_seconds()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

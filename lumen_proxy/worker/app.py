@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lumen_proxy.config import Settings
+    from lumen_proxy.worker.channel import Refusal
     from lumen_proxy.worker.log import Log
 
 JSON = "application/json; charset=utf-8"  # said, because PowerShell 5.1 takes Latin-1 for granted
 ROUTING_CODES = {404: "not_found", 405: "method_not_supported"}  # any other 4xx of Flask: a malformed request
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"}  # RFC 9110, 9.1; RFC 5789
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
@@ -112,8 +114,7 @@ class Proxy:
         """Readiness: whether a chat request would be answered now."""
         if self.draining:
             raise problem("shutting_down")
-        if not self.gateway.ready:
-            self.gateway.breaker.check()
+        self.gateway.check()
         return _json({"status": "ready"})
 
     def scrape(self) -> Response:
@@ -141,25 +142,28 @@ class Proxy:
         response.headers["x-request-id"] = record.request_id
         response.headers["openai-processing-ms"] = str(round(record.elapsed_s() * MS))
         rule = request.url_rule.rule.removeprefix("/v1") if request.url_rule else "none"
-        facts = {
-            "request_id": record.request_id,
-            "method": request.method,
-            "route": rule,
-            "status": response.status_code,
-        }
+        facts = _facts(record, request.method, rule, response.status_code)
+        if not response.is_streamed:
+            self._chat.places.leave(record)  # it is written without waiting for its client
         response.call_on_close(lambda: self._account(record, facts))
         return response
 
+    def refused(self, refusal: Refusal) -> None:
+        """Account for a request that the server answered itself."""
+        record = Record(refusal.request_id, refusal.began, {"code": refusal.error.code})
+        self._account(record, _facts(record, refusal.method, "none", refusal.error.status))
+
     def _account(self, record: Record, facts: dict[str, Any]) -> None:
         """The response has been sent, or its client has gone."""
+        self._chat.places.leave(record)
         seconds = record.elapsed_s()
         self.metrics.count("requests", facts["route"], str(facts["status"]))
         self.metrics.time("request", seconds, facts["route"])
         known = record.facts
         if "gateway_s" in known:
-            gateway_s = float(known["gateway_s"] or 0)
-            self.metrics.time("gateway", gateway_s, str(known["channel"]))
+            self.metrics.time("gateway", float(known["gateway_s"] or 0), str(known["channel"]))
             self.metrics.time("overhead", float(known["overhead_s"] or 0))
+        if "prompt_tokens" in known:
             self.metrics.count("tokens", "prompt", by=int(known["prompt_tokens"] or 0))
             self.metrics.count("tokens", "completion", by=int(known["completion_tokens"] or 0))
         if known.get("code"):
@@ -205,6 +209,12 @@ class Proxy:
             "restarts": ("Unplanned restarts of the worker.", lambda: self.identity.restarts),
             "log_lost": ("Log lines that could not be written.", lambda: self.log.lost if self.log else 0),
         }
+
+
+def _facts(record: Record, method: str, route: str, status: int) -> dict[str, Any]:
+    """What is logged of every request; a method that nobody knows is a word of the client."""
+    known = method if method in METHODS else "other"
+    return {"request_id": record.request_id, "method": known, "route": route, "status": status}
 
 
 def _json(value: object, status: int = 200) -> Response:

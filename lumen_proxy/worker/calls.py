@@ -16,10 +16,18 @@ if TYPE_CHECKING:
     from lumen_proxy.errors import ApiError
 
 Ending = Literal["deadline", "client_gone", "shutting_down"]
+Channel = Literal["gateway", "cloud_ai"]
 
 
 class Call:
-    """Ends by itself, or from outside: at its deadline, when its client has gone, at a drain's deadline."""
+    """Ends by itself, or from outside: at its deadline, when its client has gone, at a drain's deadline.
+
+    `attempts` were made to get an answer; the last was at `channel`, and took `exchange_s`.
+    """
+
+    channel: Channel = "gateway"
+    attempts = 0
+    exchange_s = 0.0
 
     def __init__(self, within_s: float, gone: Callable[[], bool]) -> None:
         self.deadline = monotonic() + within_s
@@ -28,6 +36,17 @@ class Call:
         self.ending: Ending | None = None
         self._lock = threading.Lock()
         self._abort: Callable[[], None] | None = None
+
+    @contextmanager
+    def attempt(self, channel: Channel) -> Iterator[None]:
+        """Count and time what is done inside, whether it brings an answer or not."""
+        self.attempts += 1
+        self.channel = channel
+        began = monotonic()
+        try:
+            yield
+        finally:
+            self.exchange_s = monotonic() - began
 
     def remaining_s(self) -> float:
         """Seconds until the deadline, at least a millisecond, so that it can be a socket's time-out."""
@@ -100,6 +119,30 @@ class Watch:
         """All calls under way."""
         with self._lock:
             return list(self._calls)
+
+
+class Places:
+    """At most `limit` chats between their request and the last bytes of their answer: each may hold a thread.
+
+    A stream holds one until its client has read most of it. Whoever comes beyond is refused by a spare thread.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._taken: set[object] = set()
+        self._lock = threading.Lock()
+
+    def enter(self, who: object) -> None:
+        """Take a place. Raises ApiError concurrency_limit."""
+        with self._lock:
+            if len(self._taken) >= self._limit:
+                raise problem("concurrency_limit")
+            self._taken.add(who)
+
+    def leave(self, who: object) -> None:
+        """Give the place back, if it is still taken."""
+        with self._lock:
+            self._taken.discard(who)
 
 
 class Slots:

@@ -6,8 +6,9 @@ import json
 import threading
 import time
 from dataclasses import dataclass, field
+from itertools import islice
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lumen_proxy.errors import ApiError
 from lumen_proxy.wire import request as wire_request
@@ -15,21 +16,23 @@ from lumen_proxy.wire import sse
 from lumen_proxy.wire.folding import fold
 from lumen_proxy.wire.lumen import gateway_request
 from lumen_proxy.wire.openai import Completion, until_stop, usage
-from lumen_proxy.worker.calls import Call
+from lumen_proxy.worker.calls import Call, Places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lumen_proxy.config import Settings
     from lumen_proxy.wire.folding import Folded
+    from lumen_proxy.wire.lumen import Answer
     from lumen_proxy.wire.request import ChatRequest
     from lumen_proxy.worker.calls import Watch
-    from lumen_proxy.worker.gateway import Gateway, Result
+    from lumen_proxy.worker.gateway import Gateway
 
 MS = 1000
+BATCH_EVENTS = 64  # made and written at once: a millisecond of work, 15 KB
 
 
-@dataclass
+@dataclass(eq=False)
 class Record:
     """What the log and the metrics learn of a request: metadata, no words."""
 
@@ -43,7 +46,7 @@ class Record:
 
 
 class Chat:
-    """Answers chat requests through the gateway."""
+    """Answers chat requests through the gateway. Whoever sends the answer gives back the record's place."""
 
     def __init__(
         self, settings: Settings, gateway: Gateway, watch: Watch, on_bug: Callable[[Exception, Record], ApiError]
@@ -52,9 +55,12 @@ class Chat:
         self._gateway = gateway
         self._watch = watch
         self._on_bug = on_bug
+        self.places = Places(settings.max_concurrency + settings.max_queue)
+        self._batching = threading.Lock()
 
     def answer(self, data: bytes, record: Record, gone: Callable[[], bool]) -> str | Iterator[bytes]:
         """The JSON of a completion, or the events of a stream. Raises ApiError before the first byte."""
+        self.places.enter(record)
         request = wire_request.parse(
             data, strict_model=self._settings.model_strict, allow_tools=self._settings.unsupported == "ignore"
         )
@@ -79,32 +85,47 @@ class Chat:
             while not pending.done.wait(wait_s):
                 yield sse.KEEP_ALIVE
                 wait_s = self._settings.sse_keepalive_s
-            for chunk in pending.result().chunks(include_usage=job.request.include_usage):
-                yield sse.event(chunk)
-            yield sse.DONE
+            yield from self._batches(pending.result().chunks(include_usage=job.request.include_usage))
+            last = sse.DONE
         except Exception as error:  # noqa: BLE001 - whatever it is, the client must not take it for an end
             api_error = error if isinstance(error, ApiError) else self._on_bug(error, job.record)
             job.record.facts["code"] = api_error.code
-            yield sse.event(api_error.body())
+            last = sse.event(api_error.body())
         finally:
             job.call.end("client_gone")  # without effect on a call that is over
+        self.places.leave(job.record)  # before the last word: whoever has it may ask again at once
+        yield last
+
+    def _batches(self, chunks: Iterator[dict[str, Any]]) -> Iterator[bytes]:
+        """Many events at a time, made by one thread at a time: many at work would keep /health from the interpreter."""
+        while True:
+            with self._batching:
+                batch = b"".join(map(sse.event, islice(chunks, BATCH_EVENTS)))
+            if not batch:
+                return
+            yield batch
 
     def _complete(self, job: _Job) -> Completion:
-        """Ask the gateway and build the completion."""
+        """Ask the gateway and build the completion; whatever comes of it, tell how long it took."""
+        try:
+            return self._completion(job)
+        finally:
+            if job.call.attempts:
+                job.record.facts |= {
+                    "channel": job.call.channel,
+                    "attempts": job.call.attempts,
+                    "gateway_s": round(job.call.exchange_s, 6),
+                    "overhead_s": round(job.overhead_s(), 6),
+                }
+
+    def _completion(self, job: _Job) -> Completion:
         request, prompt = job.request, job.folded.text
         with self._watch.over(job.call):
-            result = self._gateway.ask(job.call, gateway_request(prompt, request.persona, request.user))
-        text = until_stop(result.answer.text, request.stops)
+            answer = self._gateway.ask(job.call, gateway_request(prompt, request.persona, request.user))
+        text = until_stop(answer.text, request.stops)
         tokens = usage(prompt, text)
-        overhead_s = job.record.elapsed_s() - result.seconds
-        job.record.facts |= {
-            **tokens,
-            "channel": result.channel,
-            "attempts": result.attempts,
-            "gateway_s": round(result.seconds, 6),
-            "overhead_s": round(overhead_s, 6),
-        }
-        return Completion(int(time.time()), request.model, text, tokens, _metadata(job, result, overhead_s))
+        job.record.facts |= tokens
+        return Completion(int(time.time()), request.model, text, tokens, _metadata(job, answer))
 
 
 @dataclass(frozen=True)
@@ -115,6 +136,16 @@ class _Job:
     folded: Folded
     record: Record
     call: Call
+
+    def overhead_s(self) -> float:
+        """All the time that was not the last attempt's."""
+        return self.record.elapsed_s() - self.call.exchange_s
+
+    def ignored(self) -> list[str]:
+        """Parameters without effect: Cloud AI knows neither users nor personas."""
+        request = self.request
+        dropped = {"user": request.user, "model": request.persona} if self.call.channel == "cloud_ai" else {}
+        return sorted({*request.ignored, *(name for name, value in dropped.items() if value)})
 
 
 class _Pending:
@@ -141,17 +172,17 @@ class _Pending:
         return self._completion
 
 
-def _metadata(job: _Job, result: Result, overhead_s: float) -> dict[str, object]:
+def _metadata(job: _Job, answer: Answer) -> dict[str, object]:
     return {
-        "persona": result.answer.persona,
-        "sources": result.answer.sources,
-        "timestamp": result.answer.timestamp,
-        "channel": result.channel,
+        "persona": answer.persona,
+        "sources": answer.sources,
+        "timestamp": answer.timestamp,
+        "channel": job.call.channel,
         "requested_model": job.request.requested_model,
-        "attempts": result.attempts,
-        "response_time_ms": round(result.seconds * MS, 1),
-        "overhead_ms": round(overhead_s * MS, 1),
-        "ignored_parameters": list(job.request.ignored),
+        "attempts": job.call.attempts,
+        "response_time_ms": round(job.call.exchange_s * MS, 1),
+        "overhead_ms": round(job.overhead_s() * MS, 1),
+        "ignored_parameters": job.ignored(),
         "history_dropped": job.folded.dropped,
         "usage_source": "estimated",
     }

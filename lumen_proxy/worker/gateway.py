@@ -6,10 +6,8 @@ One deadline covers queue, retries and fallback. What is tried again is only wha
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from time import monotonic
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from lumen_proxy.errors import ApiError
 from lumen_proxy.wire import lumen
@@ -29,26 +27,9 @@ if TYPE_CHECKING:
 RETRIES = 2
 BACKOFF_S, BACKOFF_CAP_S = 0.25, 2.0  # doubles, with full jitter
 
-# Failures of a gateway that nobody should go on calling. A limit, a refusal or a gone client are not.
-FAILURES = {
-    "gateway_unreachable",
-    "gateway_timeout",
-    "gateway_connection_lost",
-    "gateway_error",
-    "gateway_unavailable",
-    "gateway_invalid_response",
-}
-SUCCESSES = {"gateway_declined", "gateway_empty_response"}  # it is there, and it answered
-
-
-@dataclass(frozen=True)
-class Result:
-    """An answer and how it came about. `seconds` is the time of the exchange that brought it."""
-
-    answer: lumen.Answer
-    channel: Literal["gateway", "cloud_ai"]
-    attempts: int
-    seconds: float
+ANSWERED = {"gateway_declined", "gateway_empty_response"}  # it is there, and it answered
+ENDED = {"client_gone", "shutting_down"}  # says nothing about the gateway
+REFUSALS = range(400, 500)  # neither does a limit, or a refusal
 
 
 class Gateway:
@@ -67,15 +48,14 @@ class Gateway:
         self._cloud = pool(settings.cloud_ai_url, with_key) if settings.fallback == "cloud_ai" else None
         self._on_event = on_event
 
-    @property
-    def ready(self) -> bool:
-        """Whether a call would be answered by someone."""
-        return self.breaker.state != "open" or self._cloud is not None
-
-    def ask(self, call: Call, request: Mapping[str, str]) -> Result:
-        """Send a gateway request; Cloud AI gets only its message. Raises ApiError."""
+    def check(self) -> None:
+        """Raise ApiError circuit_open if nobody would answer a call now."""
         if self._cloud is None:
-            self.breaker.check()  # nobody queues for a gateway that is left in peace
+            self.breaker.check()
+
+    def ask(self, call: Call, request: Mapping[str, str]) -> lumen.Answer:
+        """Send a gateway request; Cloud AI gets only its message. Raises ApiError. `call` tells how it came about."""
+        self.check()  # nobody queues for a gateway that is left in peace
         with self.slots.slot(call):
             try:
                 return self._through_breaker(call, request)
@@ -90,29 +70,31 @@ class Gateway:
             if pool is not None:
                 pool.close()
 
-    def _through_breaker(self, call: Call, request: Mapping[str, str]) -> Result:
+    def _through_breaker(self, call: Call, request: Mapping[str, str]) -> lumen.Answer:
         try:
             number = self.breaker.enter(call.deadline)
         except ApiError as error:
             raise NotSent(error, again=False) from None
         outcome: Outcome = "neither"
+        status = HTTP_OK
         try:
-            result = self._with_retries(call, request)
+            reply = self._with_retries(call, request)
+            status = reply.status
+            answer = lumen.gateway_answer(_body(reply))
             outcome = "success"
         except (ApiError, NotSent) as failure:
-            code = failure.error.code if isinstance(failure, NotSent) else failure.code
-            outcome = "failure" if code in FAILURES else "success" if code in SUCCESSES else "neither"
+            outcome = _outcome(failure, status)
             raise
         else:
-            return result
+            return answer
         finally:
             self.breaker.report(number, outcome)
 
-    def _with_retries(self, call: Call, request: Mapping[str, str]) -> Result:
+    def _with_retries(self, call: Call, request: Mapping[str, str]) -> Reply:
         for attempt in range(1, RETRIES + 2):
-            began = monotonic()
             try:
-                reply = self._gateway.post(call, request)
+                with call.attempt("gateway"):
+                    return self._gateway.post(call, request)
             except NotSent as failure:
                 call.check("gateway_unreachable")
                 if not failure.again or attempt > RETRIES:
@@ -121,20 +103,27 @@ class Gateway:
                 self._on_event("retries")
                 call.ended.wait(random.uniform(0, cap_s))  # noqa: S311 - jitter
                 call.check("gateway_unreachable")
-            else:
-                return Result(lumen.gateway_answer(_body(reply)), "gateway", attempt, monotonic() - began)
         raise AssertionError("unreachable")  # pragma: no cover
 
-    def _fall_back(self, call: Call, message: str, first: ApiError) -> Result:
+    def _fall_back(self, call: Call, message: str, first: ApiError) -> lumen.Answer:
         if self._cloud is None:
             raise first
         self._on_event("fallbacks")
-        began = monotonic()
         try:
-            reply = self._cloud.post(call, lumen.cloud_request(message))
+            with call.attempt("cloud_ai"):
+                reply = self._cloud.post(call, lumen.cloud_request(message))
         except NotSent:
             raise first from None
-        return Result(lumen.cloud_answer(_body(reply)), "cloud_ai", 1, monotonic() - began)
+        return lumen.cloud_answer(_body(reply))
+
+
+def _outcome(failure: ApiError | NotSent, status: int) -> Outcome:
+    """What a failed call says about the gateway: by what happened, not by what its client is told."""
+    if isinstance(failure, NotSent):
+        return "failure"
+    if failure.code in ANSWERED:
+        return "success"
+    return "neither" if failure.code in ENDED or status in REFUSALS else "failure"
 
 
 def _body(reply: Reply) -> bytes:

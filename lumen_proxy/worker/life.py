@@ -9,10 +9,10 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from lumen_proxy.errors import Exit
+from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.worker.app import Identity, Proxy
 from lumen_proxy.worker.log import Bridge, Log
-from lumen_proxy.worker.server import CONNECTIONS, Limits, Server
+from lumen_proxy.worker.server import CONNECTIONS, SPARE_CONNECTIONS, Hooks, Limits, Server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +20,18 @@ if TYPE_CHECKING:
     from lumen_proxy.config import Settings
     from lumen_proxy.worker.leash import Leash
 
-SPARE_THREADS = 4  # beyond those that can wait for the gateway: /health, errors, metrics
+SPARE_THREADS = 4  # beyond those that chats can hold: /health, errors, metrics
 BEAT_S = 1.0  # a tenth of the watchdog's default
+
+
+def limits(settings: Settings) -> Limits:
+    """What the server is to allow. Raises Fatal (78): more chats than connections, and /health would find none."""
+    calls, queue = settings.max_concurrency, settings.max_queue
+    most = CONNECTIONS - SPARE_CONNECTIONS
+    if 2 * calls + queue > most:  # a call has a connection to its client, and one to the gateway
+        set_to = f"LUMEN_MAX_CONCURRENCY is {calls} and LUMEN_MAX_QUEUE is {queue}"
+        raise Fatal(f"{set_to}, but twice the first and the second may be {most} together; lower one", Exit.CONFIG)
+    return Limits(calls + queue + SPARE_THREADS, settings.header_timeout_s, settings.max_body_bytes)
 
 
 def _listener(handed: Mapping[str, Any]) -> socket.socket:
@@ -55,6 +65,7 @@ class Worker:
     def __init__(self, settings: Settings, leash: Leash) -> None:
         self._settings = settings
         self._leash = leash
+        self._limits = limits(settings)
         self._proxy = Proxy(settings)
         self._next_beat = 0.0
 
@@ -78,9 +89,8 @@ class Worker:
         self._proxy.identity = Identity(**{name: order[name] for name in names})
         sockets = [_listener(handed) for handed in order["listeners"]]
         self._proxy.log = _open_log(self._settings, sockets[0].getsockname()[1])
-        threads = self._settings.max_concurrency + self._settings.max_queue + SPARE_THREADS
-        limits = Limits(min(threads, CONNECTIONS), self._settings.header_timeout_s, self._settings.max_body_bytes)
-        return Server(self._proxy.wsgi, sockets, limits, on_tick=self._tick, on_cut=self._proxy.watch.end_all)
+        hooks = Hooks(self._tick, self._proxy.watch.end_all, self._proxy.refused)
+        return Server(self._proxy.wsgi, sockets, self._limits, hooks)
 
     def _tick(self) -> None:
         self._proxy.watch.look()

@@ -24,8 +24,8 @@ COUNTERS = {
 }
 TIMES = {
     "request": ("Whole requests.", ("route",)),
-    "gateway": ("The share of the gateway or of Cloud AI.", ("channel",)),
-    "overhead": ("The proxy's own share of answered chats, queue included.", ()),
+    "gateway": ("The last attempt at each chat, answered or not, by the gateway or Cloud AI.", ("channel",)),
+    "overhead": ("The proxy's own share of chats that were sent on, queue and earlier attempts included.", ()),
 }
 Labels = tuple[str, ...]
 

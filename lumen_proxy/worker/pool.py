@@ -10,7 +10,7 @@ import json
 import socket
 import threading
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import CONTINUE, HTTPConnection, HTTPException, HTTPResponse
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 IDLE_S = 15.0  # a connection unused for longer is dropped; load balancers keep theirs 60 s and more
 KEPT = 8  # idle connections kept: the default concurrency
 HTTP_OK = 200
+NOT_YET = range(102, 200)  # 103 Early Hints and its kin; 101 would be an end of HTTP that nobody asked for
 DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has none
 HEADERS = {
     "User-Agent": "lumen-proxy",
@@ -41,6 +42,20 @@ class Reply(NamedTuple):
     status: int
     retry_after: str | None
     body: bytes
+
+
+class _Response(HTTPResponse):
+    """http.client's, which skips 100 alone, and reads a chunk of -1 bytes without an end."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        return version, CONTINUE if status in NOT_YET else status, reason
+
+    def _read_next_chunk_size(self) -> int:
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]
+        if size < 0:
+            raise HTTPException("a chunk of a negative size")
+        return size
 
 
 class Pool:
@@ -76,11 +91,11 @@ class Pool:
                 if not DONT_WAIT:
                     sock.settimeout(call.remaining_s())  # should `_shut` not wake a reader there
                 sock.sendall(request)
-                with HTTPResponse(sock, method="POST") as response:
+                with _Response(sock, method="POST") as response:
                     response.begin()
                     reply = self._read(response)
                     reusable = response.isclosed() and not response.will_close
-            except (OSError, HTTPException) as error:
+            except (OSError, HTTPException, ValueError) as error:  # ValueError: a number or a header that is none
                 raise call.error("gateway_timeout") if call.ending else _broken(error) from None
         if reusable:
             self._keep(connection)
@@ -126,7 +141,7 @@ class Pool:
             connection.close()
 
 
-def _broken(error: OSError | HTTPException) -> ApiError:
+def _broken(error: OSError | HTTPException | ValueError) -> ApiError:
     """The error of an exchange that had begun."""
     if isinstance(error, TimeoutError):
         return problem("gateway_timeout")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from wsgiref.types import WSGIApplication
 
+    from lumen_proxy.worker.channel import Refusal
+
 TICK_S = 0.25  # longest wait of the loop, hence the precision of every deadline below
 ACCEPT_PAUSE_S = 0.5  # rest after accept() failed for want of descriptors
 CUT_GRACE_S = 1.0  # for the error answers of requests that a drain cut
@@ -31,6 +33,7 @@ HEAD_BYTES = 32 * 1024  # all headers of a request together; nginx: 4 x 8 KiB
 MEMORY_BYTES = 1 << 30  # waitress spills larger buffers to disk; users' words never go there
 POLL = hasattr(select, "poll")
 CONNECTIONS = 1000 if POLL else 400  # select() on Windows takes 512
+SPARE_CONNECTIONS = 100  # beyond those of chats: when no more are left, none rests for want of a request
 
 
 class _Listener(TcpWSGIServer):  # type: ignore[misc]
@@ -39,12 +42,18 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
     channel_class = Channel
     draining = False
     resume_at = 0.0
+    on_refusal: Callable[[Refusal], None]
 
     def set_reuse_addr(self) -> None:
         """Leave the socket's options alone: on Windows this one lets two programs share a port."""
 
     def readable(self) -> bool:
         return bool(self.accepting and monotonic() >= self.resume_at and len(self._map) < CONNECTIONS)
+
+    @property
+    def short(self) -> bool:
+        """Whether connections should end with their answer, because of a drain or because there are too many."""
+        return self.draining or len(self._map) > CONNECTIONS - SPARE_CONNECTIONS
 
     def handle_accept(self) -> None:
         try:
@@ -68,23 +77,27 @@ class Limits:
     max_body_bytes: int
 
 
-class Server:
-    """Serves `app` on listening sockets until it is told to drain.
+@dataclass(frozen=True)
+class Hooks:
+    """What the server tells its owner.
 
-    `on_tick` is called by the serving loop about four times a second; `on_cut` when a drain's deadline has
-    come, from the same thread: the application then ends what is still running.
+    `on_tick`     by the serving loop, about four times a second
+    `on_cut`      a drain's deadline has come, by the loop, too: the application then ends what is still running
+    `on_refusal`  a request that the application does not get to see was refused, by any thread
     """
 
+    on_tick: Callable[[], None] = lambda: None
+    on_cut: Callable[[], None] = lambda: None
+    on_refusal: Callable[[Refusal], None] = lambda _: None
+
+
+class Server:
+    """Serves `app` on listening sockets until it is told to drain."""
+
     def __init__(
-        self,
-        app: WSGIApplication,
-        sockets: Sequence[socket.socket],
-        limits: Limits,
-        *,
-        on_tick: Callable[[], None] = lambda: None,
-        on_cut: Callable[[], None] = lambda: None,
+        self, app: WSGIApplication, sockets: Sequence[socket.socket], limits: Limits, hooks: Hooks | None = None
     ) -> None:
-        self._on_tick, self._on_cut = on_tick, on_cut
+        self._hooks = hooks or Hooks()
         self._map: dict[int, Any] = {}
         self._next_sweep = 0.0
         self._drain_by: float | None = None
@@ -105,7 +118,7 @@ class Server:
             log_socket_errors=False,
         )
         adjustments.header_timeout_s = limits.header_timeout_s
-        return _Listener(
+        listener = _Listener(
             app,
             map=self._map,
             _sock=sock,
@@ -114,6 +127,8 @@ class Server:
             sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()),
             bind_socket=False,
         )
+        listener.on_refusal = self._hooks.on_refusal
+        return listener
 
     def drain(self, within_s: float, *, accept: bool = True) -> None:
         """Finish what is in flight, within that many seconds; may be called from any thread.
@@ -136,7 +151,7 @@ class Server:
         self._turn(0)  # what has already arrived is in flight, too
         cut = self._turn_until_quiet(self._drain_by)
         if cut:
-            self._on_cut()
+            self._hooks.on_cut()
             self._turn_until_quiet(monotonic() + CUT_GRACE_S)
         for channel in self._channels():
             channel.handle_close()
@@ -158,12 +173,13 @@ class Server:
         if now >= self._next_sweep:
             self._next_sweep = now + TICK_S
             self._sweep(now)
-            self._on_tick()
+            self._hooks.on_tick()
 
     def _sweep(self, now: float) -> None:
         for channel in self._channels():
-            resting = channel.server.draining and not channel.busy and not channel.discarding
-            if resting or channel.overdue(now):
+            ending = channel.server.draining or (channel.served and channel.server.short)
+            resting = ending and not channel.busy and not channel.discarding
+            if resting or channel.overdue(now) or channel.left():
                 channel.will_close = True
                 channel.handle_write()
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from lumen_proxy.config import load
 from lumen_proxy.worker.app import Proxy
-from lumen_proxy.worker.server import Limits, Server
+from lumen_proxy.worker.life import limits
+from lumen_proxy.worker.server import Hooks, Server
 from tests.fixtures import capture
 
 if TYPE_CHECKING:
@@ -60,10 +61,9 @@ def serving(gateway_url: str, **environ: str) -> Iterator[Serving]:
     """A proxy in front of that gateway, with settings as environment variables."""
     settings = load({"LUMEN_GATEWAY_URL": gateway_url, "LUMEN_DRAIN_S": "1", **environ})
     proxy = Proxy(settings)
-    threads = settings.max_concurrency + settings.max_queue + 4
-    limits = Limits(threads, settings.header_timeout_s, settings.max_body_bytes)
     with socket.create_server(("127.0.0.1", 0), backlog=128) as sock:
-        server = Server(proxy.wsgi, [sock.dup()], limits, on_tick=proxy.watch.look, on_cut=proxy.watch.end_all)
+        hooks = Hooks(proxy.watch.look, proxy.watch.end_all, proxy.refused)
+        server = Server(proxy.wsgi, [sock.dup()], limits(settings), hooks)
         thread = threading.Thread(target=server.run)
         thread.start()
         try:

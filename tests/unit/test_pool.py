@@ -178,6 +178,10 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     [
         (CHUNKED + b"5\r\nab", "gateway_connection_lost"),
         (CHUNKED + b"zz\r\n", "gateway_connection_lost"),
+        (CHUNKED + b"-1\r\nbody", "gateway_invalid_response"),
+        (CHUNKED + b"-5\r\nbody", "gateway_invalid_response"),
+        (CHUNKED + b"4\r\nbody\r\n-1\r\nmore", "gateway_invalid_response"),
+        (CHUNKED + b"4\r\nbody\r\n-5\r\nmore", "gateway_invalid_response"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab", "gateway_connection_lost"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, "gateway_invalid_response"),
         (b"SSH-2.0-OpenSSH_9.6\r\n", "gateway_invalid_response"),
@@ -190,6 +194,13 @@ def test_answers_that_are_broken(gateway: Gateway, pools: list[Pool], raw: bytes
     with pytest.raises(ApiError) as caught:
         new_pool(gateway.url + "/chat", pools).post(new_call(), {"message": "x"})
     assert caught.value.code == code
+
+
+def test_what_comes_before_the_answer_is_skipped(gateway: Gateway, pools: list[Pool]) -> None:
+    """100 Continue and 103 Early Hints are not yet the answer."""
+    early = b"HTTP/1.1 100 Continue\r\n\r\n" + b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 2
+    gateway.standing = replies.raw(early + replies.head(4) + b"body")
+    assert new_pool(gateway.url + "/chat", pools).post(new_call(), {"message": "x"}).body == b"body"
 
 
 def test_an_answer_until_the_end_of_the_connection(gateway: Gateway, pools: list[Pool]) -> None:

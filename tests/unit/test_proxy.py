@@ -299,6 +299,7 @@ def test_our_own_bug_is_told_without_details(served: Serving, tmp_path: Path, mo
     for stream in (False, True):
         got = served.chat("secret", stream=stream)
         assert (got.status, error(got)["code"]) == (500, "internal_error")
+        assert got.header("x-should-retry") == "false"
         assert b"Zero" not in got.body
     served.proxy.log.flush()
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lumen_proxy.worker.server import ACCEPT_PAUSE_S, CUT_GRACE_S, TICK_S, Limits, Server, _Listener
+from lumen_proxy.worker.server import ACCEPT_PAUSE_S, CUT_GRACE_S, TICK_S, Hooks, Limits, Server, _Listener
 from tests.fixtures import capture
 from tests.fixtures.waiting import until
 
@@ -74,7 +74,7 @@ def served() -> Iterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         it = Served(f"http://127.0.0.1:{sock.getsockname()[1]}", server=None, thread=None)  # type: ignore[arg-type]
         limits = Limits(4, HEADER_TIMEOUT_S, MAX_BODY_BYTES)
-        it.server = Server(it.app, [sock.dup()], limits, on_cut=it.on_cut)
+        it.server = Server(it.app, [sock.dup()], limits, Hooks(on_cut=it.on_cut))
         it.thread = threading.Thread(target=lambda: it.cut.append(it.server.run()))
         it.thread.start()
         yield it

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
 from lumen_proxy.config import BY_VARIABLE, SETTINGS, load
 from lumen_proxy.errors import Exit, Fatal
-from tests.fixtures import capture
+from tests.fixtures import capture, replies
 from tests.fixtures.gateway import Gateway
 from tests.unit.serving import USER, serving
 
@@ -92,3 +93,13 @@ def test_max_response_bytes(gateway: Gateway, limit: str, status: int, stream: b
     assert got.status == status
     if status != 200:
         assert json.loads(got.body)["error"]["code"] == "gateway_invalid_response"
+
+
+def test_sse_keepalive_s(gateway: Gateway) -> None:
+    """The fourth comment comes after three intervals, neither sooner nor much later."""
+    gate = threading.Event()
+    gateway.script(replies.gated(gate))
+    with serving(gateway.url, LUMEN_STREAM_COMMIT_S="0", LUMEN_SSE_KEEPALIVE_S="0.2") as served:
+        got = served.chat(stream=True, on_body=lambda body: gate.set() if body.count(b": keep-alive") > 3 else None)
+    assert b"[DONE]" in got.body
+    assert 3 * 0.2 <= got.ended_s < 2.0

@@ -178,6 +178,10 @@ def test_every_gateway_status_has_its_row(status: int, expected: int, code: str)
         ((NOW - timedelta(days=1)).strftime("%a, %d %b %Y %H:%M:%S GMT"), "1"),
         ("soon", "5"),
         ("1.5", "5"),
+        ("9" * 400, "120"),
+        ("9" * 5000, "5"),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", "120"),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", "1"),
         (None, "5"),
     ],
 )
