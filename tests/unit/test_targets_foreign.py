@@ -71,6 +71,39 @@ def test_strict_is_red_in_our_own_profile(tmp_path: Path) -> None:
     assert (ended.status, ended.ids("failed")) == (1, {"F8"}), ended.output
 
 
+@pytest.fixture(scope="module")
+def keyless(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A server that is said to ask for a key, and does not."""
+    can = ("--proxy-can=auth", "--proxy-api-key=k", "-k", "F3.no-key or F3.right-key")
+    return run(tmp_path_factory.mktemp("keyless"), f"--proxy-command={forwarder()}", *can, tests=AREAS[1:2])
+
+
+def test_a_failed_assertion_is_told_like_a_broken_claim(keyless: Run) -> None:
+    """What was expected, what was found, where, the first bytes, and the very request that was answered like this."""
+    assert (keyless.status, keyless.ids("failed"), keyless.ids("passed")) == (1, {"F3.no-key"}, {"F3.right-key"})
+    told = re.search(
+        r"F3.no-key \(M\) broken: Without the key the answer is 401, in the envelope\n"
+        r" +expected: 401\n +found: +200\n +at: +tests/contract/test_f_http.py:\d+\n"
+        r" +bytes: +b'\{.*\(status 200, complete\)\n +repeat: +(curl .*)",
+        keyless.output,
+    )
+    assert told, keyless.output
+    assert "-X POST" in told[1]
+    assert "/v1/chat/completions --data-binary" in told[1]
+    assert "uthorization" not in told[1]
+
+
+def test_a_long_body_is_kept(tmp_path: Path) -> None:
+    """A request that is too long for a command line is a file of evidence, which the command line names."""
+    named = ("--proxy-profile=lumen", "-k", "exact-413", f"--evidence-dir={tmp_path}")
+    ended = run(tmp_path, f"--proxy-command={forwarder()}", *named, tests=AREAS[1:2])
+    assert ended.ids("failed") == {"F3.exact-413"}, ended.output
+    (body,) = tmp_path.glob("evidence-*/request-*.bin")
+    assert body.stat().st_size > 1_048_576
+    assert f"--data-binary @{body}" in ended.output
+    assert str(body) in [path for each in ended.verdicts for path in each["evidence"]]
+
+
 NEVER_READY = {
     "dies": (forwarder("dies"), ["forwarder.py", "exit status 3", "no license found"]),
     "not-there": ("no-such-server-at-all --port {port}", ["no-such-server-at-all", "cannot be launched"]),
