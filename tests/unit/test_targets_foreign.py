@@ -126,6 +126,16 @@ def test_never_ready_is_one_error_on_any_number_of_workers(tmp_path: Path) -> No
     assert (ended.status, len(ended.ids("error"))) == (1, 1), ended.output
 
 
+@pytest.mark.parametrize("selection", ["recovery", "smoke"])
+@pytest.mark.parametrize("name", NEVER_READY)
+def test_never_ready_is_one_error_of_every_selection(selection: str, name: str, tmp_path: Path) -> None:
+    """Stories of a target that never becomes ready are not told: one error, the rest skipped, nothing failed."""
+    declared = (f"--proxy-command={NEVER_READY[name][0]}", "--proxy-can=health,restart", "-m", selection)
+    ended = run(tmp_path, *declared, tests=("tests/recovery", "tests/contract"))
+    assert (ended.status, len(ended.ids("error")), ended.ids("failed")) == (1, 1, set()), ended.output
+    assert ended.output.count("the target never became ready:") == 1
+
+
 SCENARIOS = ("tests/recovery/test_01_process_kill.py", "tests/recovery/test_02_port_conflict.py",
              "tests/recovery/test_04_functional.py", "tests/recovery/test_10_stop.py")  # fmt: skip
 
