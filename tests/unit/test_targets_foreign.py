@@ -190,3 +190,30 @@ def test_a_stale_baseline_is_red(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (ended.status, ended.ids("failed")) == (1, {"G8.forwarded-retry-after"}), ended.output
     assert "it passes: remove its line" in ended.output
+
+
+REFUSED = {
+    "our-own": ((), "G8.forwarded-retry-after", "is for a foreign target"),
+    "unknown": ((f"--proxy-command={forwarder()}",), "Z9", "no check has the id Z9"),
+    "unknown-parameter": ((f"--proxy-command={forwarder()}",), "F8-nobody", "no check has the id F8-nobody"),
+    "unknown-in-parallel": ((f"--proxy-command={forwarder()}", "-n2"), "Z9", "no check has the id Z9"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_baseline_that_cannot_be_meant(name: str, tmp_path: Path) -> None:
+    """A baseline for our own proxy, or with an id that no check has, is a usage error in one line."""
+    options, listed, words = REFUSED[name]
+    (tmp_path / "known.txt").write_text(f"{listed} some reason\n1.3-forced-kill another\n", "utf-8")
+    ended = run(
+        tmp_path, "-m", "contract", "-k", "F8", f"--baseline={tmp_path / 'known.txt'}", *options, tests=["tests"]
+    )
+    assert (ended.status, words in ended.output, ended.ids("passed")) == (4, True, set()), ended.output
+
+
+@pytest.mark.parametrize("where", ["", "file/below"], ids=["folder", "below-a-file"])
+def test_verdicts_that_cannot_be_written(where: str, tmp_path: Path) -> None:
+    """A file of verdicts that cannot be written is a usage error before anything runs."""
+    (tmp_path / "file").touch()
+    ended = run(tmp_path, f"--verdicts={tmp_path / where}", "-k", "F8", tests=AREAS[:1])
+    assert (ended.status, "--verdicts=" in ended.output, "Traceback" in ended.output) == (4, True, False), ended.output
