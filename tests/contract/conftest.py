@@ -25,6 +25,7 @@ from tests.fixtures.unready import Readiness
 
 HERE = Path(__file__).parent
 COMPARED: list[Compared] = []  # by the last assertion that failed
+ALONE = {"LUMEN_STANDBY": "0"}  # nobody is killed here, and each parallel worker would pay for a spare process
 NEVER = "1000000"  # failures in a row that would open the breaker: a shared proxy must not remember failures
 
 
@@ -95,7 +96,7 @@ def talk(target: Target, session_launch: Launches, echoing: Gateway, run: Run) -
     """The patient proxy, or what runs at the given URL."""
     if target.url:
         return Talk(Remote(target).wait_ready(Readiness.of(run)), echoing)
-    env = {"CLOUD_AI_API_KEY": CANARY, "LUMEN_BREAKER_FAILURES": NEVER}
+    env = {"CLOUD_AI_API_KEY": CANARY, "LUMEN_BREAKER_FAILURES": NEVER, **ALONE}
     return Talk(session_launch(gateway=echoing, env=env), echoing)
 
 
@@ -110,6 +111,7 @@ def hasty(target: Target, request: pytest.FixtureRequest, session_launch: Launch
         "LUMEN_STREAM_COMMIT_S": "0.05",
         "LUMEN_SSE_KEEPALIVE_S": "0.05",
         "LUMEN_TIMEOUT_S": str(DEADLINE_S),
+        **ALONE,
     }
     return Talk(session_launch(gateway=echoing, env=env), echoing)
 
