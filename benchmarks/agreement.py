@@ -2,7 +2,8 @@
 
     python benchmarks/agreement.py [--matrix]
 
-With ``--matrix`` the matrix is run and timed, too. The figures are kept beside this file in agreement.json.
+With ``--matrix`` the matrix is run and timed instead, and its figures are added. All are kept beside this file in
+agreement.json.
 Exit status: 0 when all runs came to the same verdicts, 1 when they did not (each difference is told).
 """
 
@@ -105,7 +106,7 @@ def differences(first: Ran, other: Ran) -> Iterator[str]:
             yield f"{name.strip()}: {one} {first.way.name}, {two} {other.way.name} (seed {other.way.seed})"
 
 
-def report(runs: list[Ran], differing: list[str], matrix: Ran | None) -> dict[str, Any]:
+def report(runs: list[Ran], differing: list[str]) -> dict[str, Any]:
     """What is kept."""
     return {
         "when": datetime.now(UTC).date().isoformat(),
@@ -115,23 +116,32 @@ def report(runs: list[Ran], differing: list[str], matrix: Ran | None) -> dict[st
         "checks": len(runs[0].verdicts),
         "differing": differing,
         "runs": [each.figures for each in runs],
-        "matrix": matrix.figures if matrix else None,
     }
+
+
+def keep(**figures: Any) -> None:  # noqa: ANN401 -- whatever JSON holds
+    """Add figures to those that are kept."""
+    kept = json.loads(FIGURES.read_text("utf-8")) if FIGURES.exists() else {}
+    FIGURES.write_text(json.dumps(kept | figures, indent=2) + "\n", "utf-8")
 
 
 def main() -> int:
     """Run all, compare, keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--matrix", action="store_true", help="run and time the matrix, too")
+    parser.add_argument("--matrix", action="store_true", help="run and time the matrix instead")
     options = parser.parse_args()
-    runs: list[Ran] = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if options.matrix:
+            matrix = run(Way("as make matrix", ("-n4",), selection="matrix"), folder)
+            keep(matrix=matrix.figures)
+            return matrix.exit_status
+        runs: list[Ran] = []
         for way in ways():
-            runs.append(run(way, Path(folder)))
+            runs.append(run(way, folder))
             print(json.dumps(runs[-1].figures), file=sys.stderr, flush=True)
-        matrix = run(Way("as make matrix", ("-n4",), selection="matrix"), Path(folder)) if options.matrix else None
     differing = [told for other in runs[1:] for told in differences(runs[0], other)]
-    FIGURES.write_text(json.dumps(report(runs, differing, matrix), indent=2) + "\n", "utf-8")
+    keep(**report(runs, differing))
     print("\n".join(differing) or f"{len(runs)} runs, {len(runs[0].verdicts)} checks each: the same verdicts")
     return int(bool(differing) or not runs[0].verdicts)
 
