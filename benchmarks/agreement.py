@@ -28,7 +28,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = Path(__file__).with_suffix(".json")
 ORDERS, REPEATS = 3, 3
-AS_MAKE = ("-n6", "--dist=worksteal")  # as `make contract`
+AS_MAKE = ("-n4", "--dist=worksteal")  # as `make contract`
 Verdicts = Mapping[str, str]
 
 

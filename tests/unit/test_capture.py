@@ -178,3 +178,12 @@ def test_a_look_at_the_body_is_no_copy(serve: Serve) -> None:
     call(serve(CHUNKED, silent=True), "GET", "/", timeout_s=0.2, on_body=shown.append)
     assert shown
     assert all(each is shown[0] and isinstance(each, bytearray) for each in shown)
+
+
+def test_curl_masks_secrets(serve: Serve) -> None:
+    """A failure text shows how to repeat the request, not the key."""
+    seen = call(serve(SIZED), "POST", "/v1", json={"a": "it's"}, headers=[("Authorization", "Bearer hush")])
+    assert "hush" not in seen.curl()
+    assert "Authorization: ***" in seen.curl()
+    assert seen.curl().startswith("curl -sS -i -N -X POST ")
+    assert seen.curl().endswith(f"""{seen.url} --data-binary '{{"a": "it'"'"'s"}}'""")
