@@ -39,7 +39,15 @@ class Outcome:
     @property
     def refuted(self) -> list[str]:
         """The ids of the M checks that failed, each once."""
-        return sorted({each["id"] for each in self.verdicts if each["outcome"] in {"failed", "error"}})
+        return self._ids("failed")
+
+    @property
+    def unjudged(self) -> list[str]:
+        """The ids of the checks that a fault of the harness kept from a verdict: nothing is said about the server."""
+        return self._ids("error")
+
+    def _ids(self, outcome: str) -> list[str]:
+        return sorted({each["id"] for each in self.verdicts if each["outcome"] == outcome})
 
 
 def outcome_of(server: Server) -> Outcome:

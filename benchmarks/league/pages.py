@@ -22,8 +22,8 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """Yield docs/league.md."""
     yield HEAD.read_text("utf-8")
     yield f"Measured with Python {platform.python_version()} and Node {_node_version()} on {platform.system()}.\n"
-    yield "| server | version | passed | failed | reported | skipped | time |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| server | version | passed | failed | reported | skipped | not judged | time |"
+    yield "|---|---|---|---|---|---|---|---|"
     yield from (_row(each) for each in outcomes)
     for each in outcomes:
         yield f"\n## {each.server.title} {each.server.version}\n"
@@ -32,8 +32,8 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 def _row(outcome: Outcome) -> str:
     count = outcome.counts
-    cells = [count["passed"], count["failed"] + count["error"], count["warned"], count["skipped"]]
-    shown = [str(cell) for cell in cells] if not outcome.trouble else ["not judged", "", "", ""]
+    cells = [count["passed"], count["failed"], count["warned"], count["skipped"], count["error"]]
+    shown = [str(cell) for cell in cells] if not outcome.trouble else ["", "", "", "", "all"]
     return f"| {' | '.join([outcome.server.title, outcome.server.version, *shown, f'{outcome.elapsed_s:.0f} s'])} |"
 
 
@@ -43,6 +43,8 @@ def _section(outcome: Outcome) -> Iterator[str]:
         return
     yield f"Options: `{' '.join(outcome.server.options)}`\n"
     yield f"Checks of tier M that failed: {', '.join(outcome.refuted) or 'none'}.\n"
+    if outcome.unjudged:
+        yield f"Not judged, for a fault of the suite and not of the server: {', '.join(outcome.unjudged)}.\n"
     yield outcome.server.views
 
 
@@ -76,6 +78,7 @@ def _fenced(language: str, text: str) -> str:
 def _neutral(text: str) -> str:
     """The text without what differs from machine to machine and from run to run."""
     text = re.sub(r"custom-host: http://127\.0\.0\.1:\d+", "custom-host: http://127.0.0.1:GATEWAY", text)
+    text = re.sub(r"@/\S*/(request-\w+\.bin)", r"@\1", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
     return text.replace(str(ROOT), ".").replace("```", "'''")
 

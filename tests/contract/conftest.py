@@ -12,7 +12,9 @@ import pytest
 from tests.contract.applying import marks_of
 from tests.contract.spending import most_calls
 from tests.contract.talking import CANARY, DEADLINE_S, Demand, Talk
+from tests.contract.telling import LAST_EXCHANGE, REFUTED, Compared, broken, exchange_told, with_body
 from tests.fixtures.capture import TIMEOUT_S, Capture, Connection
+from tests.fixtures.captured import WITNESS
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.verdict import Comparison, Judge
 from tests.fixtures.processes import Launches
@@ -22,6 +24,8 @@ from tests.fixtures.targets import Target, target_of
 from tests.fixtures.unready import Readiness
 
 HERE = Path(__file__).parent
+COMPARED: list[Compared] = []  # by the last assertion that failed
+ALONE = {"LUMEN_STANDBY": "0"}  # nobody is killed here, and each parallel worker would pay for a spare process
 NEVER = "1000000"  # failures in a row that would open the breaker: a shared proxy must not remember failures
 
 
@@ -45,7 +49,31 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     return f"by URL: at most {calls} chat calls of {target.model} at {target.url}"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """What an earlier test has asked is none of the next one's."""
+    WITNESS.forget()
+    COMPARED.clear()
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> None:
+    """Remember what was compared; pytest explains it as ever."""
+    COMPARED[:] = [Compared(op, left, right)]
+
+
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Tell a failed assertion in the form of a judge, and Python's own words below it."""
+    try:
+        yield
+    except REFUTED as error:
+        python = str(item.repr_failure(pytest.ExceptionInfo.from_exception(error)))
+        item.add_report_section("call", "where the test failed", python)
+        told = str(broken(item, error, COMPARED[0] if COMPARED else None))
+        pytest.fail(with_body(item, WITNESS.last, told), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)  # innermost: before a tier that is never red is excused
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -53,7 +81,8 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call" and report.failed:
         talks = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Talk)]
-        report.sections += [section for talk in talks for section in talk.told()]
+        exchange = [(LAST_EXCHANGE, with_body(item, seen, exchange_told(seen)))] if (seen := WITNESS.last) else []
+        report.sections += [*exchange, *(section for talk in talks for section in talk.told())]
     return report
 
 
@@ -69,7 +98,7 @@ def talk(target: Target, session_launch: Launches, echoing: Gateway, run: Run) -
     """The patient proxy, or what runs at the given URL."""
     if target.url:
         return Talk(Remote(target).wait_ready(Readiness.of(run)), echoing)
-    env = {"CLOUD_AI_API_KEY": CANARY, "LUMEN_BREAKER_FAILURES": NEVER}
+    env = {"CLOUD_AI_API_KEY": CANARY, "LUMEN_BREAKER_FAILURES": NEVER, **ALONE}
     return Talk(session_launch(gateway=echoing, env=env), echoing)
 
 
@@ -84,6 +113,7 @@ def hasty(target: Target, request: pytest.FixtureRequest, session_launch: Launch
         "LUMEN_STREAM_COMMIT_S": "0.05",
         "LUMEN_SSE_KEEPALIVE_S": "0.05",
         "LUMEN_TIMEOUT_S": str(DEADLINE_S),
+        **ALONE,
     }
     return Talk(session_launch(gateway=echoing, env=env), echoing)
 
@@ -104,7 +134,7 @@ def connection(talk: Talk) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def demand(talk: Talk) -> Demand:
+def demand(request: pytest.FixtureRequest, talk: Talk) -> Demand:
     """Hold a capture to a claim: ``demand(judge, seen)`` fails with the verdict's own words."""
 
     def hold(judge: Judge, seen: Capture) -> None:
@@ -112,7 +142,7 @@ def demand(talk: Talk) -> Demand:
             pytest.skip("needs a gateway whose words are known")
         verdict = judge(seen, talk.known)
         if not verdict.ok:
-            pytest.fail(str(verdict), pytrace=False)
+            pytest.fail(with_body(request.node, WITNESS.saw(seen), str(verdict)), pytrace=False)
 
     return hold
 

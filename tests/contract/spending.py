@@ -17,6 +17,8 @@ OWN = {
     **dict.fromkeys(("test_strict_json", "test_integers", "test_framing", "test_one_framing", "test_stream"), 0),
     **dict.fromkeys(("test_envelope", "test_no_leaks", "test_request_id", "test_identity", "test_answer"), 0),
     "test_stream_off": 2,
+    "test_refused_before_the_stream": 2,
+    "test_key_stays_here": 2,
     "test_ten_on_one_connection": 10,
     "test_after_idling": 2,
     "test_after_refusals": 4,

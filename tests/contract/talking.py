@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.fixtures.capture import Capture, send
+from tests.fixtures.captured import WITNESS
 from tests.fixtures.exchange import Exchange, Reply
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.documents import finish_of, said
@@ -26,8 +27,6 @@ WORDS = '안녕하세요 👩‍👩‍👧‍👦, "quotes" \\ and\u2028lines\u
 DEADLINE_S = 3.0  # of the hasty proxy: a call takes a few milliseconds, on a busy machine a few hundred
 BUFFERED_S = 1.5  # whoever has not passed on the first words by then waits for the last; one hop takes milliseconds
 FIRST_WORDS = re.compile(rb'"content"\s*:\s*"[^"]')
-SHOWN_BYTES = 2_000  # of an answer in a report
-LAST_EXCHANGE = "last exchange"
 OVERSIZE_BYTES = 1_048_576  # of text: with its frame it is beyond the limit of 1 MiB
 Demand = Callable[[Judge, Capture], None]
 
@@ -43,12 +42,24 @@ def after(begun: threading.Event, reply: Reply) -> Callable[[Exchange], bool]:
     return midway
 
 
+def shared(make: Callable[["Talk"], Capture]) -> property:
+    """An exchange that is made once; whoever reads it again is about it, too, and shows it when it fails."""
+
+    def read(talk: "Talk") -> Capture:
+        if make.__name__ not in talk.made:
+            talk.made[make.__name__] = make(talk)
+        return WITNESS.saw(talk.made[make.__name__])
+
+    return property(read, doc=make.__doc__)
+
+
 class Talk:
     """Exchanges with one launch; each is made when it is first asked for, then shared by all checks."""
 
     def __init__(self, proxy: Served, gateway: Gateway) -> None:
         self.proxy = proxy
         self.gateway = gateway
+        self.made: dict[str, Capture] = {}
 
     @property
     def target(self) -> Target:
@@ -82,10 +93,7 @@ class Talk:
         return seen.status == 200 and bool(said(seen))
 
     def told(self) -> Iterator[tuple[str, str]]:
-        """What a failure is to show of this talk: title and text."""
-        if seen := self.proxy.last:
-            answer = (seen.raw_head + seen.body[:SHOWN_BYTES]).decode("utf-8", errors="backslashreplace")
-            yield LAST_EXCHANGE, f"{seen.curl()}\n\n{answer}\n({seen.ended}, {len(seen.body)} bytes)"
+        """What a failure is to show of this talk beside its exchange: title and text."""
         if isinstance(self.proxy, Launched):
             yield "end of the server's log", self.proxy.tails()
 
@@ -98,17 +106,17 @@ class Talk:
         upstream = self.gateway.url.removeprefix("http://")
         return replace(shown, text=said(self.chat), finish=str(finish_of(self.chat)), upstream=(upstream,))
 
-    @cached_property
+    @shared
     def chat(self) -> Capture:
         """A plain answer."""
         return self.ask()
 
-    @cached_property
+    @shared
     def stream(self) -> Capture:
         """The same answer as a stream."""
         return self.ask(stream=True)
 
-    @cached_property
+    @shared
     def usage_stream(self) -> Capture:
         """The same as a stream with usage."""
         return self.ask(stream=True, stream_options={"include_usage": True})
@@ -142,47 +150,47 @@ class Talk:
             seen = self.post(question(stream=True), on_body=look)
         return seen, next(iter(said_mono_s), None)
 
-    @cached_property
+    @shared
     def waited(self) -> Capture:
         """A stream that had to wait for its gateway, and said so."""
         return self.ask_and_wait(echo) if self.target.profile == "lumen" else self.overheard[0]
 
-    @cached_property
+    @shared
     def refusal(self) -> Capture:
         """A bad request."""
         return self.post({"model": MODEL, "messages": []})
 
-    @cached_property
+    @shared
     def refused_stream(self) -> Capture:
         """A bad request for a stream."""
         return self.post({"model": MODEL, "messages": [], "stream": True})
 
-    @cached_property
+    @shared
     def lost(self) -> Capture:
         """An unknown address."""
         return self.call("GET", "/v1/nothing-here")
 
-    @cached_property
+    @shared
     def oversize(self) -> Capture:
         """A request that is far too large: most servers refuse it before the application runs."""
         return self.ask("x" * OVERSIZE_BYTES)
 
-    @cached_property
+    @shared
     def malformed(self) -> Capture:
         """A request that is no HTTP: the server itself must refuse it."""
         return send(self.proxy.url, b"GET /health HTTP/1.1\r\nHost: localhost\r\nno colon here\r\n\r\n")
 
-    @cached_property
+    @shared
     def models(self) -> Capture:
         """The list of models."""
         return self.call("GET", "/v1/models")
 
-    @cached_property
+    @shared
     def model(self) -> Capture:
         """One model."""
         return self.call("GET", model_path(self.target.model))
 
-    @cached_property
+    @shared
     def health(self) -> Capture:
         """The health of the target."""
         return self.call("GET", self.target.probe_path)

@@ -101,7 +101,7 @@ def locked(target: Target, request: pytest.FixtureRequest, module_launch: Launch
     if target.foreign and target.api_key:
         keyed: Talk = request.getfixturevalue("talk")
         return keyed
-    return Talk(module_launch(gateway=echoing, env={"PROXY_API_KEY": KEY}), echoing)
+    return Talk(module_launch(gateway=echoing, env={"PROXY_API_KEY": KEY, "LUMEN_STANDBY": "0"}), echoing)
 
 
 def with_key(talk: Talk, authorization: str) -> Capture:

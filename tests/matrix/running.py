@@ -29,7 +29,8 @@ AS: dict[Profile, tuple[str, ...]] = {
     "lumen": (),
     "openai": ("--proxy-command", "reference {gateway_url}", "--proxy-can", "models,n,tools,health"),
 }
-OTHERS = {"clients", "skip"}  # real clients judge by themselves; what is not declared is not asked
+# Real clients judge by themselves, a process is more than its wire, and what is not declared is not asked.
+OTHERS = {"clients", "process", "skip"}
 PLUGINS = (checks, targets, conftest)
 QUIET = ("--collect-only", "--noconftest", "-p", "no:terminal", "-p", "no:cacheprovider")
 

@@ -13,9 +13,11 @@ from tests.fixtures.judges.catalogue import CLAIMS
 from tests.fixtures.report.checks import check_of
 from tests.matrix.judging import SHORTER, SLOW, TABLES, function_of
 from tests.matrix.matrix import declared_table, variants_table
+from tests.matrix.rows import rows_table
 from tests.matrix.running import contract
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md"
+CHECKS = DOCS.with_name("contract-checks.md")
 # Checks that no fault turns red, each with the reason; the list can only shrink.
 UNPROVEN: dict[str, str] = {}
 
@@ -73,3 +75,8 @@ def test_table_in_the_docs(table: object) -> None:
     """The tables in the docs are those of the code."""
     assert callable(table)
     assert table() in DOCS.read_text("utf-8")
+
+
+def test_rows_in_the_docs() -> None:
+    """What is no judge is listed beside the judges, as the tests have it."""
+    assert rows_table() in CHECKS.read_text("utf-8")

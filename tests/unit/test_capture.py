@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.fixtures import capture
 from tests.fixtures.capture import TIMEOUT_S, Connection, call, request_bytes, send
 from tests.fixtures.served import Remote
 from tests.fixtures.targets import Target
@@ -170,6 +171,21 @@ def test_defaults_give_way() -> None:
     assert head.lower().count(b"host:") == 1
     assert body == '{"a": "안"}'.encode()
     assert f"Content-Length: {len(body)}".encode() in head
+
+
+def test_a_body_without_end(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that is far too large ends the exchange, with words for it, and is not read any further."""
+    monkeypatch.setattr(capture, "MAX_BODY_BYTES", 100_000)
+    seen = call(serve(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 150_000), "GET", "/")
+    assert (seen.ended, seen.error) == ("invalid", "too large: more than 100000 bytes of body")
+
+
+def test_a_look_at_the_body_is_no_copy(serve: Serve) -> None:
+    """Whoever looks at each arrival is shown the body itself: copies of a long one would take for ever."""
+    shown: list[object] = []
+    call(serve(CHUNKED, silent=True), "GET", "/", timeout_s=0.2, on_body=shown.append)
+    assert shown
+    assert all(each is shown[0] and isinstance(each, bytearray) for each in shown)
 
 
 def test_curl_masks_secrets(serve: Serve) -> None:

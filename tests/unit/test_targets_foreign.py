@@ -71,6 +71,39 @@ def test_strict_is_red_in_our_own_profile(tmp_path: Path) -> None:
     assert (ended.status, ended.ids("failed")) == (1, {"F8"}), ended.output
 
 
+@pytest.fixture(scope="module")
+def keyless(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A server that is said to ask for a key, and does not."""
+    can = ("--proxy-can=auth", "--proxy-api-key=k", "-k", "F3.no-key or F3.right-key")
+    return run(tmp_path_factory.mktemp("keyless"), f"--proxy-command={forwarder()}", *can, tests=AREAS[1:2])
+
+
+def test_a_failed_assertion_is_told_like_a_broken_claim(keyless: Run) -> None:
+    """What was expected, what was found, where, the first bytes, and the very request that was answered like this."""
+    assert (keyless.status, keyless.ids("failed"), keyless.ids("passed")) == (1, {"F3.no-key"}, {"F3.right-key"})
+    told = re.search(
+        r"F3.no-key \(M\) broken: Without the key the answer is 401, in the envelope\n"
+        r" +expected: 401\n +found: +200\n +at: +tests/contract/test_f_http.py:\d+\n"
+        r" +bytes: +b'\{.*\(status 200, complete\)\n +repeat: +(curl .*)",
+        keyless.output,
+    )
+    assert told, keyless.output
+    assert "-X POST" in told[1]
+    assert "/v1/chat/completions --data-binary" in told[1]
+    assert "uthorization" not in told[1]
+
+
+def test_a_long_body_is_kept(tmp_path: Path) -> None:
+    """A request that is too long for a command line is a file of evidence, which the command line names."""
+    named = ("--proxy-profile=lumen", "-k", "exact-413", f"--evidence-dir={tmp_path}")
+    ended = run(tmp_path, f"--proxy-command={forwarder()}", *named, tests=AREAS[1:2])
+    assert ended.ids("failed") == {"F3.exact-413"}, ended.output
+    (body,) = tmp_path.glob("evidence-*/request-*.bin")
+    assert body.stat().st_size > 1_048_576
+    assert f"--data-binary @{body}" in ended.output
+    assert str(body) in [path for each in ended.verdicts for path in each["evidence"]]
+
+
 def test_who_asks_nobody_fails_in_words(tmp_path: Path) -> None:
     """A server that answers without asking its gateway fails checks; none of them is an ERROR of the suite."""
     ended = run(tmp_path, f"--proxy-command={forwarder('alone')}", CAN, tests=[*AREAS, "tests/contract/test_d_sse.py"])
@@ -102,6 +135,16 @@ def test_never_ready_is_one_error_on_any_number_of_workers(tmp_path: Path) -> No
     assert (ended.status, len(ended.ids("error"))) == (1, 1), ended.output
 
 
+@pytest.mark.parametrize("selection", ["recovery", "smoke"])
+@pytest.mark.parametrize("name", NEVER_READY)
+def test_never_ready_is_one_error_of_every_selection(selection: str, name: str, tmp_path: Path) -> None:
+    """Stories of a target that never becomes ready are not told: one error, the rest skipped, nothing failed."""
+    declared = (f"--proxy-command={NEVER_READY[name][0]}", "--proxy-can=health,restart", "-m", selection)
+    ended = run(tmp_path, *declared, tests=("tests/recovery", "tests/contract"))
+    assert (ended.status, len(ended.ids("error")), ended.ids("failed")) == (1, 1, set()), ended.output
+    assert ended.output.count("the target never became ready:") == 1
+
+
 SCENARIOS = ("tests/recovery/test_01_process_kill.py", "tests/recovery/test_02_port_conflict.py",
              "tests/recovery/test_04_functional.py", "tests/recovery/test_10_stop.py")  # fmt: skip
 
@@ -126,9 +169,12 @@ def test_declared_but_absent_is_a_failure(tmp_path: Path) -> None:
     assert (ended.status, ended.ids("failed")) == (1, {"1.3-forced-kill", "1.4-automatic-restart", "1.5-health-after"})
 
 
+@pytest.mark.skipif("__import__('os').name == 'nt'", reason="this launcher is a line of sh")
 def test_who_never_starts_respects_no_port(tmp_path: Path) -> None:
-    """A server that gives up wherever it is launched has not detected a conflict."""
-    ended = run(tmp_path, f"--proxy-command={forwarder('dies')}", tests=SCENARIOS[1:2])
+    """A server that was ready once, and then gives up wherever it is launched, has not detected a conflict."""
+    once = tmp_path / "once"
+    command = f'sh -c "test -e {once} && exit 3; touch {once}; exec {forwarder()}"'
+    ended = run(tmp_path, f"--proxy-command={command}", tests=SCENARIOS[1:2])
     assert (ended.status, ended.ids("failed")) == (1, {"2.2-conflict-detected", "2.4-normal-start"}), ended.output
 
 
@@ -162,3 +208,30 @@ def test_a_stale_baseline_is_red(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (ended.status, ended.ids("failed")) == (1, {"G8.forwarded-retry-after"}), ended.output
     assert "it passes: remove its line" in ended.output
+
+
+REFUSED = {
+    "our-own": ((), "G8.forwarded-retry-after", "is for a foreign target"),
+    "unknown": ((f"--proxy-command={forwarder()}",), "Z9", "no check has the id Z9"),
+    "unknown-parameter": ((f"--proxy-command={forwarder()}",), "F8-nobody", "no check has the id F8-nobody"),
+    "unknown-in-parallel": ((f"--proxy-command={forwarder()}", "-n2"), "Z9", "no check has the id Z9"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_baseline_that_cannot_be_meant(name: str, tmp_path: Path) -> None:
+    """A baseline for our own proxy, or with an id that no check has, is a usage error in one line."""
+    options, listed, words = REFUSED[name]
+    (tmp_path / "known.txt").write_text(f"{listed} some reason\n1.3-forced-kill another\n", "utf-8")
+    ended = run(
+        tmp_path, "-m", "contract", "-k", "F8", f"--baseline={tmp_path / 'known.txt'}", *options, tests=["tests"]
+    )
+    assert (ended.status, words in ended.output, ended.ids("passed")) == (4, True, set()), ended.output
+
+
+@pytest.mark.parametrize("where", ["", "file/below"], ids=["folder", "below-a-file"])
+def test_verdicts_that_cannot_be_written(where: str, tmp_path: Path) -> None:
+    """A file of verdicts that cannot be written is a usage error before anything runs."""
+    (tmp_path / "file").touch()
+    ended = run(tmp_path, f"--verdicts={tmp_path / where}", "-k", "F8", tests=AREAS[:1])
+    assert (ended.status, "--verdicts=" in ended.output, "Traceback" in ended.output) == (4, True, False), ended.output
