@@ -123,10 +123,12 @@ def _stop(args: argparse.Namespace) -> int:
 
 def _restart(args: argparse.Namespace) -> int:
     """Stop, then start; in its sandbox if it was there."""
-    from lumen_proxy.ops import control, running  # noqa: PLC0415
+    from lumen_proxy.ops import control  # noqa: PLC0415
+    from lumen_proxy.supervisor import state  # noqa: PLC0415
 
     settings = _load(args)
-    if not settings.sandboxed and running.started(settings).get("sandbox"):
+    runs = state.holder(settings.state_dir, settings.port)
+    if runs and runs.sandbox and not settings.sandboxed:
         settings = settings.in_sandbox()
         console.tell("stays in its sandbox; to leave it: lumen-proxy stop, then: lumen-proxy start")
     stopped = control.stop(settings)

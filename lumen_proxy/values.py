@@ -84,8 +84,8 @@ def address(text: str) -> SplitResult:
     """The parts of an address that a connection can be made to. Raises ValueError, saying what is wanted."""
     try:
         parts = urlsplit(text)
-        parts.netloc.encode("idna")  # as it is looked up and sent: no label is empty or longer than 63 letters
-        reachable = parts.hostname and parts.port != 0  # a port that is not a number is noticed only when asked for
+        host = (parts.hostname or "").encode("idna")  # as it is looked up: no label is empty or longer than 63 letters
+        reachable = host and parts.port != 0  # a port that is not a number is noticed only when asked for
     except ValueError:
         reachable = False
     if not reachable or not text.isprintable() or " " in text:
@@ -141,11 +141,11 @@ def _name(text: str) -> str:
 
 def _origin(text: str) -> str:
     """As browsers send it: no path, and no port that its scheme implies."""
-    wanted = "a list of origins in full, without path or *, such as https://page.example"
+    wanted = "a list of origins in full, such as https://page.example; null, file:// and * would let in any page"
     match = ORIGIN.fullmatch(text)
     try:
         scheme, host, port = match.groups() if match else ("", "", "")
-        name = _name(host)
+        name = host if host == "-" else _name(host)  # app://- is the page of a desktop program
     except ValueError:
         raise ValueError(wanted) from None
     if port and int(port) > MAX_PORT:

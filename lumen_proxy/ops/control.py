@@ -147,7 +147,7 @@ def stop(settings: Settings) -> Outcome:
     lock_path, state_path = state.paths(settings.state_dir, settings.port)
     known = state.holder(settings.state_dir, settings.port)
     locked = state.is_locked(lock_path)
-    if known is None and locked is None:
+    if locked is None:
         problem = f"not permitted to look at {lock_path}: it is another user's"
         raise Fatal(f"{problem}; ask that user, or set LUMEN_STATE_DIR to your own", Exit.NO_PERMISSION)
     if known is None and locked:

@@ -233,8 +233,10 @@ def _read_sequence(descriptor: int) -> None:
     """Read what follows an escape. ECMA-48, 5.4: ``[``, parameters, a final byte from @ to ~; or ``O`` and one byte."""
     if os.read(descriptor, 1) not in {b"[", b"O"}:
         return
-    while _has_input(descriptor) and not b"@" <= os.read(descriptor, 1) <= b"~":
-        pass
+    while _has_input(descriptor):
+        byte = os.read(descriptor, 1)
+        if not byte or b"@" <= byte <= b"~":
+            return
 
 
 def _next_key_of_windows(within_s: float) -> str | None:

@@ -44,7 +44,7 @@ def serve(
         bound = _claim(settings, stack)
         settings = replace(settings, port=bound.port)
         journal = _journal(settings)
-        oldlogs.drop(settings)
+        oldlogs.drop(settings.log_dir, settings.log_days)
         if bound.note:
             tell(bound.note)
         journal.hear = Alarm(settings).hear
@@ -151,4 +151,7 @@ class _Instance:
             generation=generation,
             url=self.bound.url,
             drain_s=self.settings.drain_s,
+            gateway_url=self.settings.gateway_url,
+            cloud_ai_url=self.settings.cloud_ai_url.partition("?")[0],  # what follows may be a secret
+            sandbox=self.settings.sandboxed,
         )

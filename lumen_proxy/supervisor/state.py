@@ -37,6 +37,9 @@ class State:
     generation: int
     url: str
     drain_s: float
+    gateway_url: str
+    cloud_ai_url: str
+    sandbox: bool
 
 
 ON_DISK = {
@@ -49,6 +52,9 @@ ON_DISK = {
     "generation": int,
     "url": str,
     "drain_s": float,
+    "gateway_url": str,
+    "cloud_ai_url": str,
+    "sandbox": bool,
 }
 
 
@@ -132,7 +138,7 @@ class Lock:
 def is_locked(path: Path) -> bool | None:
     """True if a living process holds the lock; None if another user's file or folder does not let us look."""
     try:
-        lock = Lock.take(path, os.O_RDONLY)  # another user's lock can be read, but not written
+        lock = _looked_at(path)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
@@ -143,10 +149,18 @@ def is_locked(path: Path) -> bool | None:
     return False
 
 
+def _looked_at(path: Path) -> Lock | None:
+    """Writable where that is allowed, for NFS locks nothing else; another user's can be read at most."""
+    try:
+        return Lock.take(path, os.O_RDWR)
+    except PermissionError:
+        return Lock.take(path, os.O_RDONLY)
+
+
 def holder(state_dir: Path, port: int) -> State | None:
     """The instance that holds the lock of a port; None if nobody does, or if the state file does not tell who.
 
-    Where we may not look at the lock, the state file alone is believed: its process is not one that we could harm.
+    Where we may not look at the lock, the state file alone is believed: good enough to look, not to signal.
     """
     lock_path, state_path = paths(state_dir, port)
     known = read(state_path)

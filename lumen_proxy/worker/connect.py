@@ -45,7 +45,7 @@ class Route:
 
     def head(self, headers: Mapping[str, str]) -> bytes:
         """The head of a POST by this route, up to the end of its last header."""
-        host = self._url.netloc.encode("idna").decode()
+        host = self._host()
         target = quote(self._url._replace(scheme="", netloc="", fragment="").geturl() or "/", safe=TARGET_SAFE)
         fields = {"Host": host, **headers}
         if self._proxy and self._url.scheme == "http":
@@ -53,6 +53,11 @@ class Route:
             fields |= proxy_authorization(self._proxy)
         lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
         return "\r\n".join(lines).encode("latin-1")
+
+    def _host(self) -> str:
+        name = (self._url.hostname or "").encode("idna").decode()
+        name = f"[{name}]" if ":" in name else name
+        return f"{name}:{self._url.port}" if self._url.port else name
 
     def open(self, call: Call) -> HTTPConnection:
         """Connect, within the time for connecting and the call's deadline. Raises NotSent, or ApiError if it has ended.
@@ -127,13 +132,14 @@ def environment_proxy(url: SplitResult) -> SplitResult | None:
     if not found or proxy_bypass(host):
         return None
     found = found if "://" in found else f"http://{found}"
+    if found.partition("://")[0].lower() not in DEFAULT_PORTS:
+        return None  # SOCKS is not spoken
     try:
-        proxy = address(found)
+        return address(found)
     except ValueError as wanted:
         variable = f"{url.scheme if proxies.get(url.scheme) else 'all'}_proxy"
         problem = f"{variable} is {shown(found)}, which is not {wanted}; mend or unset the variable"
         raise Fatal(problem, Exit.CONFIG) from None
-    return proxy if proxy.scheme in DEFAULT_PORTS else None  # SOCKS is not spoken
 
 
 def proxy_authorization(proxy: SplitResult) -> dict[str, str]:

@@ -56,6 +56,7 @@ BAD = {
     "LUMEN_ALLOWED_ORIGINS": [
         "*",
         "null",
+        "file://",
         "https://a/",
         "https://a/page",
         "not an origin",
@@ -104,6 +105,7 @@ def test_hosts_are_kept_as_clients_send_them(text: str, hosts: tuple[str, ...]) 
         ("https://a:443,http://b:80,http://c:443", ("https://a", "http://b", "http://c:443")),
         ("http://[::1]:3000,chrome-extension://abc", ("http://[::1]:3000", "chrome-extension://abc")),
         ("https://한글.kr", ("https://xn--bj0bj06e.kr",)),
+        ("app://-", ("app://-",)),
     ],
 )
 def test_origins_are_kept_as_browsers_send_them(text: str, origins: tuple[str, ...]) -> None:

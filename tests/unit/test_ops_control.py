@@ -144,6 +144,7 @@ def test_a_process_that_is_not_ours_is_not_signalled(port: Port, too_early_s: fl
             "start_time": psutil.Process(innocent.pid).create_time() - too_early_s,
             "host": "localhost", "hosts": ["127.0.0.1"], "port": port.number, "generation": 1,
             "url": f"http://127.0.0.1:{port.number}", "drain_s": 1.0,
+            "gateway_url": "http://127.0.0.1:1", "cloud_ai_url": "none", "sandbox": False,
         }  # fmt: skip
         port.state.write_text(json.dumps(fields))
         assert port.run("stop").exit_status == 0
@@ -206,6 +207,21 @@ def test_a_lock_that_we_may_not_look_at_proves_nothing(tmp_path: Path, monkeypat
             control.stop(settings)
     assert verdict.value.exit_status == 77
     assert control.look(settings).condition == "stopped"
+
+
+@pytest.mark.skipif(WINDOWS, reason="no sleep command there")
+def test_who_may_not_look_at_the_lock_signals_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if the state file names a living process with its start time: the lock is the truth."""
+    settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
+        began = state.start_time(innocent.pid) or 0.0
+        it = state.State("abc", innocent.pid, began, "localhost", (), 1, 1, "", 1.0, "", "", sandbox=False)
+        state.write(tmp_path / "proxy-1.json", it)
+        monkeypatch.setattr(state, "is_locked", lambda _: None)
+        with pytest.raises(Fatal, match="not permitted to look at"):
+            control.stop(settings)
+        assert innocent.poll() is None
+        innocent.kill()
 
 
 def test_a_failed_start_tells_why(port: Port) -> None:

@@ -86,11 +86,35 @@ def test_a_proxy_that_is_no_address(address: str, monkeypatch: pytest.MonkeyPatc
     assert "s3cret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "https://gateway.invalid"])
-def test_a_proxy_that_is_not_used_may_be_anything(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nobody asks for is no reason to refuse."""
-    monkeypatch.setenv("http_proxy", "http://[")
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("http://127.0.0.1:1", "http://["),
+        ("https://gateway.invalid", "http://["),
+        ("http://gateway.invalid", "socks5h://["),
+        ("http://gateway.invalid", f"http://me:{'s' * 70}..@127.0.0.1:1"),
+        ("http://gateway.invalid", f"HTTP://{'h' * 60}:8080"),
+    ],
+)
+def test_a_proxy_that_can_be_used_or_is_not_used_is_let_through(
+    url: str, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody asks for is no reason to refuse; nor is a long password, or a long name before a port."""
+    monkeypatch.setenv("http_proxy", proxy)
     Route(url, connect_timeout_s=1.0)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        (f"http://{'h' * 60}:8080/chat", f"{'h' * 60}:8080"),
+        ("http://[::1]:8080/chat", "[::1]:8080"),
+        ("http://한글.kr/chat", "xn--bj0bj06e.kr"),
+    ],
+)
+def test_the_host_is_named_as_it_is_looked_up(url: str, host: str) -> None:
+    """In ASCII, with its port, and a literal address in brackets."""
+    assert f"\r\nHost: {host}\r\n".encode() in Route(url, connect_timeout_s=1.0).head({"X": "y"})
 
 
 def test_a_proxy_that_refuses_the_tunnel(gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -242,6 +242,7 @@ STATES = {
         {
             "instance": "abc", "pid": 1, "start_time": 1.0, "host": "localhost", "hosts": ["127.0.0.1"],
             "port": 1, "generation": 1, "url": "http://127.0.0.1:1", "drain_s": 30.0,
+            "gateway_url": "http://127.0.0.1:1", "cloud_ai_url": "none", "sandbox": False,
         }
     ),
 }  # fmt: skip

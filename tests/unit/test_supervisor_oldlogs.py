@@ -8,36 +8,32 @@ from pathlib import Path
 
 import pytest
 
-from lumen_proxy import config
 from lumen_proxy.rotation import DAY_S
-from lumen_proxy.supervisor import oldlogs, state
+from lumen_proxy.supervisor import oldlogs
 from tests.fixtures.children import WINDOWS
 
-DAYS = config.BY_FIELD["log_days"].default
+DAYS = 14
 OLD = time.time() - (DAYS + 1) * DAY_S
-OURS = ["journal-1.jsonl", "worker-1.jsonl.3", "console-1.log", "alerts-watch-1.jsonl", "alerts-supervisor-1.jsonl.1"]
-NOT_OURS = ["journal.jsonl.bak", "journal-1.json", "worker-x.jsonl", "my-console-1.log", "console-1.log.gz", "notes"]
+LINE = '{"ts": "2025-10-24T10:09:00.000+00:00", "level": "info", "event": "request"}\n'
+OURS = ["worker-1.jsonl", "worker-8080.jsonl.3", "alerts-watch-1.jsonl", "alerts-supervisor-1.jsonl.1"]
+NOT_OURS = ["worker-x.jsonl", "worker-20240101.jsonl", "my-worker-1.jsonl", "worker-1.jsonl.gz", "notes"]
+NEEDED = ["journal-8080.jsonl", "console-8080.log", "console-0.log"]
+OTHERS = ["", "worker 1 says hello\n", "[]\n", '{"ts": 1, "message": "of another program"}\n']
 
 
-def settings_in(folder: Path) -> config.Settings:
-    """Settings whose files are all below this folder."""
-    return config.load({"LUMEN_STATE_DIR": str(folder / "state"), "LUMEN_LOG_DIR": str(folder / "log")})
-
-
-def old_file(folder: Path, name: str) -> Path:
+def old_file(folder: Path, name: str, text: str = LINE) -> Path:
     """A file that nobody has written to for longer than logs are kept."""
-    path = folder / "log" / name
-    path.parent.mkdir(exist_ok=True)
-    path.touch()
+    path = folder / name
+    path.write_text(text, "utf-8")
     os.utime(path, (OLD, OLD))
     return path
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_what_nobody_writes_any_more_goes(tmp_path: Path, name: str) -> None:
-    """Whatever the port, once it is older than the days that logs are kept."""
+    """Whatever the port, once it is older than the days that logs are kept: so is each of its lines."""
     path = old_file(tmp_path, name)
-    oldlogs.drop(settings_in(tmp_path))
+    oldlogs.drop(tmp_path, DAYS)
     assert not path.exists()
 
 
@@ -45,7 +41,23 @@ def test_what_nobody_writes_any_more_goes(tmp_path: Path, name: str) -> None:
 def test_what_is_not_ours_stays(tmp_path: Path, name: str) -> None:
     """A name that we would not give."""
     path = old_file(tmp_path, name)
-    oldlogs.drop(settings_in(tmp_path))
+    oldlogs.drop(tmp_path, DAYS)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_what_one_that_runs_may_need_stays(tmp_path: Path, name: str) -> None:
+    """A journal whose proxy has had nothing to tell for weeks, and a console that is open as long as its proxy runs."""
+    path = old_file(tmp_path, name)
+    oldlogs.drop(tmp_path, DAYS)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("text", OTHERS, ids=["empty", "words", "list", "other-fields"])
+def test_what_only_bears_our_name_stays(tmp_path: Path, text: str) -> None:
+    """The log of another program in the same folder does not begin like ours."""
+    path = old_file(tmp_path, "worker-3.jsonl", text)
+    oldlogs.drop(tmp_path, DAYS)
     assert path.exists()
 
 
@@ -53,16 +65,7 @@ def test_what_is_not_old_stays(tmp_path: Path) -> None:
     """A log of a port that rests for a day."""
     path = old_file(tmp_path, "worker-1.jsonl")
     path.touch()
-    oldlogs.drop(settings_in(tmp_path))
-    assert path.exists()
-
-
-def test_the_log_of_one_that_runs_stays(tmp_path: Path) -> None:
-    """A proxy that has run for a month has written to its journal once, at its start, and that is still needed."""
-    path = old_file(tmp_path, "journal-8081.jsonl")
-    lock = state.claim(tmp_path / "state", 8081)
-    oldlogs.drop(settings_in(tmp_path))
-    lock.release()
+    oldlogs.drop(tmp_path, DAYS)
     assert path.exists()
 
 
@@ -70,15 +73,15 @@ def test_the_log_of_one_that_runs_stays(tmp_path: Path) -> None:
 def test_a_folder_of_that_name_is_no_log(tmp_path: Path) -> None:
     """It is passed over, and so is a link: what it leads to may be anybody's."""
     target = old_file(tmp_path, "notes")
-    folder, link = tmp_path / "log" / "worker-1.jsonl", tmp_path / "log" / "worker-2.jsonl"
+    folder, link = tmp_path / "worker-1.jsonl", tmp_path / "worker-2.jsonl"
     folder.mkdir()
     link.symlink_to(target)
     os.utime(folder, (OLD, OLD))
-    oldlogs.drop(settings_in(tmp_path))
+    oldlogs.drop(tmp_path, DAYS)
     assert folder.is_dir()
     assert link.is_symlink()
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     """Nothing to do, and nothing to complain about."""
-    oldlogs.drop(settings_in(tmp_path))
+    oldlogs.drop(tmp_path / "log", DAYS)

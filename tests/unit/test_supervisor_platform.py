@@ -292,3 +292,15 @@ def test_elsewhere_every_terminal_obeys() -> None:
     dll = Recorder()
     assert platform.speaks_escape_sequences("linux", dll)
     assert not dll.calls
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a terminal there is read by other means")
+def test_a_terminal_that_goes_in_the_middle_of_a_key() -> None:
+    """It has gone, which is as good as Ctrl-C."""
+    reading, writing = os.pipe()
+    with open(reading, "rb", buffering=0):  # noqa: PTH123
+        os.write(writing, b"\x1b[")
+        os.close(writing)
+        assert platform.next_key(reading, 5.0) is None
+        with pytest.raises(KeyboardInterrupt):
+            platform.next_key(reading, 5.0)

@@ -25,7 +25,10 @@ HOLDER = (
 def sample(pid: int = 1, start_time: float = 0.0) -> state.State:
     """A state as an instance writes it."""
     hosts = ("127.0.0.1", "::1")
-    return state.State("abc", pid, start_time, "localhost", hosts, 8080, 3, "http://127.0.0.1:8080", 30.0)
+    own, gateway_url, cloud_ai_url = "http://127.0.0.1:8080", "http://gateway.example", "none"
+    return state.State(
+        "abc", pid, start_time, "localhost", hosts, 8080, 3, own, 30.0, gateway_url, cloud_ai_url, sandbox=False
+    )
 
 
 def hold(path: Path) -> subprocess.Popen[str]:
