@@ -11,6 +11,7 @@ import pytest
 
 from tests.contract.applying import marks_of
 from tests.contract.spending import most_calls
+from tests.contract.spreading import spread
 from tests.contract.talking import CANARY, DEADLINE_S, Demand, Talk
 from tests.contract.telling import LAST_EXCHANGE, REFUTED, Compared, broken, exchange_told, with_body
 from tests.fixtures.capture import TIMEOUT_S, Capture, Connection
@@ -38,6 +39,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.path.is_relative_to(HERE):
             for mark in (*marks_of(item), *longer):
                 item.add_marker(mark)
+
+
+@pytest.hookimpl(trylast=True)  # when it is known which tests are left
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let parallel workers wait at the same time."""
+    if hasattr(session.config, "workerinput"):
+        ours = [item for item in session.items if item.path.is_relative_to(HERE)]
+        others = [item for item in session.items if not item.path.is_relative_to(HERE)]
+        session.items[:] = [*spread([(item.name, item) for item in ours]), *others]
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> str | None:

@@ -1,10 +1,13 @@
 """F5: a stream whose headers are out, and then the gateway fails: the client must be able to tell."""
 
+from collections.abc import Callable
+from functools import cache
+
 import pytest
 
 from tests.contract.talking import Demand, Talk
 from tests.fixtures import replies
-from tests.fixtures.capture import Capture
+from tests.fixtures.captured import WITNESS, Capture
 from tests.fixtures.exchange import Exchange, Reply
 from tests.fixtures.judges.asking import child
 from tests.fixtures.judges.catalogue import BROKEN_STREAM, judges
@@ -33,11 +36,21 @@ FORWARDED: dict[str, Reply] = {
 }
 
 
+@pytest.fixture(scope="module")
+def breaking(hasty: Talk) -> Callable[[str], Capture]:
+    """A stream that broke after its first byte, by each failure; asked for once, as some wait for a deadline."""
+
+    @cache
+    def asked(name: str) -> Capture:
+        return hasty.ask_and_wait(FAILURES[name][0] if name in FAILURES else FORWARDED[name])
+
+    return lambda name: WITNESS.saw(asked(name))
+
+
 @pytest.fixture(scope="module", params=[*FAILURES, *FORWARDED])
-def broken(request: pytest.FixtureRequest, hasty: Talk) -> Capture:
-    """A stream that broke after its first byte."""
-    name = request.param
-    return hasty.ask_and_wait(FAILURES[name][0] if name in FAILURES else FORWARDED[name])
+def broken(request: pytest.FixtureRequest, breaking: Callable[[str], Capture]) -> Capture:
+    """One of them."""
+    return breaking(request.param)
 
 
 @judged(judges("F5"))
@@ -53,8 +66,8 @@ def test_late_failure_is_framed(broken: Capture, demand: Demand) -> None:
         demand(judge, broken)
 
 
-@check_each("row", {f"F5.code-{name}": row for name, row in FAILURES.items()})
-def test_late_code(row: tuple[Reply, str], hasty: Talk) -> None:
+@check_each("name", {f"F5.code-{name}": name for name in FAILURES})
+def test_late_code(name: str, breaking: Callable[[str], Capture]) -> None:
     """A late failure has the code that it would have had before the first byte."""
-    told = [child(document.value, "error").get("code") for document in errors(hasty.ask_and_wait(row[0]))]
-    assert told == [row[1]]
+    told = [child(document.value, "error").get("code") for document in errors(breaking(name))]
+    assert told == [FAILURES[name][1]]

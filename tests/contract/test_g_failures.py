@@ -7,7 +7,7 @@ import pytest
 
 from tests.contract.failures import FAILURES, NO_RETRY, Failure
 from tests.contract.talking import DEADLINE_S, Demand, Talk
-from tests.fixtures.capture import Capture
+from tests.fixtures.captured import WITNESS, Capture
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.asking import child
 from tests.fixtures.judges.catalogue import JUDGES, REFUSAL
@@ -88,15 +88,33 @@ def test_reset_before_reading(stream: bool, talk: Talk) -> None:  # noqa: FBT001
     assert code in {"gateway_unreachable", "gateway_connection_lost"}  # the reset races the first byte of the request
 
 
-@check_each("reply", {"G3.silent": silent, "G3.dripping": dripping(0.05)})
-def test_timeout(reply: Callable[..., None], hasty: Talk, demand: Demand) -> None:
+SLOW = {"silent": silent, "dripping": dripping(0.05)}
+
+
+@pytest.fixture(scope="module")
+def too_late(hasty: Talk) -> Callable[[str], tuple[Capture, int]]:
+    """An answer that did not come in time, and how often the gateway was asked for it; waited for once."""
+
+    @cache
+    def asked(name: str) -> tuple[Capture, int]:
+        before = len(hasty.gateway.chats)
+        hasty.gateway.script(SLOW[name])
+        return hasty.ask("안녕" * 50), len(hasty.gateway.chats) - before
+
+    def seen(name: str) -> tuple[Capture, int]:
+        WITNESS.saw(asked(name)[0])
+        return asked(name)
+
+    return seen
+
+
+@check_each("name", {f"G3.{name}": name for name in SLOW})
+def test_timeout(name: str, too_late: Callable[[str], tuple[Capture, int]], demand: Demand) -> None:
     """A gateway that does not finish in time is a 504, however busy it looks, within the one deadline."""
-    asked = len(hasty.gateway.chats)
-    hasty.gateway.script(reply)
-    seen = hasty.ask("안녕" * 50)
+    seen, calls = too_late(name)
     assert told(seen) == (504, "server_error", "gateway_timeout")
     assert seen.elapsed_s < DEADLINE_S + SLACK_S
-    assert len(hasty.gateway.chats) == asked + 1
+    assert calls == 1
     for judge in REFUSAL:
         demand(judge, seen)
 
@@ -146,7 +164,6 @@ def test_unreachable_hints(name: str, cut_off: Callable[[str], Talk]) -> None:
 
 
 @check("G8.silent")
-def test_timeout_hints(hasty: Talk) -> None:
+def test_timeout_hints(too_late: Callable[[str], tuple[Capture, int]]) -> None:
     """A client is told not to ask again what may have been paid for."""
-    hasty.gateway.script(silent)
-    assert hints_of(hasty.ask("안녕")) == dict(NO_RETRY)
+    assert hints_of(too_late("silent")[0]) == dict(NO_RETRY)

@@ -1,0 +1,33 @@
+"""Where tests stand that wait out seconds: apart, so that parallel workers wait at the same time.
+
+xdist's `worksteal` gives each worker a part of the list in one piece; what waits and stands together would be waited
+for by one worker after the other, at the end, while the others have nothing left to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# One line a wait; the tests of a line share it.
+WAITS: tuple[tuple[str, ...], ...] = (
+    ("test_late_failure[F5.1-silent]", "test_late_failure[F5.2-silent]", "test_late_failure[F5.3-silent]",
+     "test_late_failure_is_framed[F5.framed-silent]", "test_late_code[F5.code-silent]"),
+    ("test_timeout[G3.silent]", "test_timeout_hints[G8.silent]"),
+    ("test_timeout[G3.dripping]",),
+    ("test_after_idling[H2.after-idling]",),
+)  # fmt: skip
+
+
+def spread(tests: Sequence[tuple[str, T]]) -> list[T]:
+    """The same tests, given with their names: the waits at equal distances, each before its share of the others."""
+    waits = [[test for name, test in tests if name in names] for names in WAITS]
+    waits = [wait for wait in waits if wait]
+    others = [test for name, test in tests if not any(name in names for names in WAITS)]
+    if not waits:
+        return others
+    step = -(-len(others) // len(waits))
+    shares = [others[number * step : (number + 1) * step] for number in range(len(waits))]
+    return [test for wait, share in zip(waits, shares, strict=True) for test in (*wait, *share)]
