@@ -66,7 +66,8 @@ def _entry(note: dict[str, Any]) -> Iterator[str]:
     lines = [line[:LINE_CHARS] for line in failure.splitlines() if "repeat:" not in line]
     yield f"\n### {note['nodeid'].partition('[')[2].removesuffix(']')}\n"
     yield _fenced("text", "\n".join(lines[-FAILURE_LINES:]))
-    yield _fenced("sh", repeat[1] if repeat else curl)
+    if repeat or curl:  # a crowd has no single request
+        yield _fenced("sh", repeat[1] if repeat else curl)
     if answer and not repeat:
         yield _fenced("text", answer[:SHOWN_CHARS].replace("\r", ""))
 

@@ -74,12 +74,14 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Tell a failed assertion in the form of a judge, and Python's own words below it."""
+    told = ""
     try:
         yield
     except REFUTED as error:
         python = str(item.repr_failure(pytest.ExceptionInfo.from_exception(error)))
         item.add_report_section("call", "where the test failed", python)
         told = str(broken(item, error, COMPARED[0] if COMPARED else None))
+    if told:  # not above, where it would be told together with the first one
         pytest.fail(with_body(item, WITNESS.last, told), pytrace=False)
 
 

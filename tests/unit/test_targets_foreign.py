@@ -91,6 +91,7 @@ def test_a_failed_assertion_is_told_like_a_broken_claim(keyless: Run) -> None:
     assert "-X POST" in told[1]
     assert "/v1/chat/completions --data-binary" in told[1]
     assert "uthorization" not in told[1]
+    assert "During handling of the above exception" not in keyless.output
 
 
 def test_a_long_body_is_kept(tmp_path: Path) -> None:
