@@ -19,6 +19,7 @@ from tests.fixtures.captured import WITNESS
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.verdict import Comparison, Judge
 from tests.fixtures.processes import Launches
+from tests.fixtures.report.checks import check_of
 from tests.fixtures.run import Run
 from tests.fixtures.served import Remote
 from tests.fixtures.targets import Target, target_of
@@ -154,7 +155,9 @@ def demand(request: pytest.FixtureRequest, talk: Talk) -> Demand:
             pytest.skip("needs a gateway whose words are known")
         verdict = judge(seen, talk.known)
         if not verdict.ok:
-            pytest.fail(with_body(request.node, WITNESS.saw(seen), str(verdict)), pytrace=False)
+            own = check_of(request.node)
+            named = f"{own.id}, by " if own and own.id != verdict.check else ""  # a row asks several judges
+            pytest.fail(with_body(request.node, WITNESS.saw(seen), f"{named}{verdict}"), pytrace=False)
 
     return hold
 

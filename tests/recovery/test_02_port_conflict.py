@@ -98,7 +98,7 @@ def test_squatter_answers(conflict: Conflict) -> None:
 @check("2.2-conflict-detected", title="포트 충돌 감지")
 def test_conflict_is_told(conflict: Conflict, measure: Measure) -> None:
     """The launch ends with 75, one line names port, owner and what to do, and the squatter is unharmed."""
-    measure(conflict.elapsed_s, "s", conflict.budget_s)
+    measure(conflict.elapsed_s, "s", conflict.budget_s, headline=True)
     assert conflict.listened_on == (), "it listened elsewhere meanwhile"
     assert conflict.greeting_after == conflict.greeting, "the squatter was harmed"
     if not conflict.ours:

@@ -1,6 +1,7 @@
 """Launching: what is ready, what is noticed at once, and what is left behind. Seen on a stand-in for the proxy."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -66,8 +67,10 @@ def test_answer_from_another_process_is_no_proof(launches: Launches, squat: Squa
     with launches:
         proxy = launches(target=standin("deaf", journal=False), port=squat("banner").port, ready=False)
         assert proxy.health(within_s=5).status == 200
-        with pytest.raises(Overdue, match="is ready"):
+        with pytest.raises(Overdue, match="is ready") as late:
             proxy.wait_ready(within_s=0.2)
+    said = "\n".join(late.value.__notes__)
+    assert re.search(r"GET /health on port \d+ was answered with status 200 .*--proxy-health-path", said)
 
 
 @pytest.mark.parametrize("status", [0, 3])

@@ -38,6 +38,7 @@ def test_what_is_ours_is_left_out(healthy: Run) -> None:
     assert FORWARDER.name in healthy.output
 
 
+TOLD = r"[\w.-]+(, by \S+)? \(M\) broken: .*; found ."  # in one line: the id that a baseline takes, the claim, the fact
 FAULTS = {
     "buffers": {"E9"},
     "drops-retry-after": {"G8.forwarded-retry-after"},
@@ -51,6 +52,9 @@ def test_a_fault_is_found(fault: str, tmp_path: Path) -> None:
     """Each fault turns its own checks red, and no others."""
     ended = judged(tmp_path, fault)
     assert (ended.status, ended.ids("failed", "error")) == (1, FAULTS[fault]), ended.output
+    assert [
+        why for why in ended.reasons("failed") if not re.match(r"([\w.-]+)(, by \S+)? \(M\) broken: .*; found .", why)
+    ] == []
 
 
 def test_strict_is_reported_never_red(tmp_path: Path) -> None:
@@ -91,6 +95,8 @@ def test_a_failed_assertion_is_told_like_a_broken_claim(keyless: Run) -> None:
     assert "-X POST" in told[1]
     assert "/v1/chat/completions --data-binary" in told[1]
     assert "uthorization" not in told[1]
+    (reason,) = keyless.reasons("failed")
+    assert re.search(r"^F3.no-key \(M\) broken: .*; found 200, at tests/contract/test_f_http.py:\d+$", reason)
     assert "During handling of the above exception" not in keyless.output
 
 
