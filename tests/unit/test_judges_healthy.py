@@ -8,7 +8,7 @@ from tests.fixtures.judges.verdict import Judge, Known
 from tests.unit import samples as s
 from tests.unit.samples import ANSWER, ERROR, TEXT, chunk, chunks, edited, framed, with_usage
 
-SECRET, MODEL, PATHS = "ollama", "/root/models/mistral", 'put it into /usr/local/bin\n"main.py"'
+SECRET, MODEL, PATHS = "ollama", "/srv/models/mistral", 'put it into /usr/local/bin\n"main.py"'
 KNOWN = Known(text=TEXT, finish="stop", secrets=(SECRET,), model=MODEL)
 USAGE_ASKED = {"stream_options": {"include_usage": True}}
 CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": ""}}
@@ -45,7 +45,7 @@ def broken(seen: Capture, judges: tuple[Judge, ...], known: Known = KNOWN) -> li
         pytest.param(s.plain(edited(ANSWER, ("choices.0.message.content", SECRET))), id="says-a-word-like-the-key"),
         pytest.param(s.plain({**ANSWER, "system_fingerprint": f"fp_{SECRET}"}), id="key-within-a-word"),
         pytest.param(
-            s.plain({**ANSWER, "model": "/root/models/llama-3"}, asked={"model": "/root/models/llama-3"}),
+            s.plain({**ANSWER, "model": "/srv/models/llama-3"}, asked={"model": "/srv/models/llama-3"}),
             id="model-is-a-path",
         ),
         pytest.param(s.plain({**ANSWER, "model": SECRET}, asked={"model": SECRET}), id="model-is-called-like-the-key"),
