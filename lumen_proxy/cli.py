@@ -228,7 +228,7 @@ def _config(args: argparse.Namespace) -> int:
         console.show(json.dumps({"settings": listed}, default=str))
     else:
         for variable, shown, origin in rows:
-            console.show(f"{variable:26} {shown if shown is not None else '(none)'}  [{origin}]")
+            console.show(f"{variable:26} {'(none)' if shown in (None, ()) else config.typed(shown)}  [{origin}]")
     return Exit.OK
 
 

@@ -139,7 +139,7 @@ class Settings:
     def environ(self) -> dict[str, str]:
         """The same settings as variables, for a child process; `load` gives them back."""
         values = {setting.variable: getattr(self, setting.field) for setting in SETTINGS}
-        return {variable: _text(value) for variable, value in values.items() if value is not None}
+        return {variable: typed(value) for variable, value in values.items() if value is not None}
 
 
 SETTINGS = tuple(Setting(f.name, **f.metadata) for f in fields(Settings) if f.metadata)
@@ -147,12 +147,13 @@ BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
 BY_FIELD = {setting.field: setting for setting in SETTINGS}
 
 
-def _text(value: object) -> str:
+def typed(value: object) -> str:
+    """A value as it may be typed into its variable."""
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, tuple):
         return ",".join(value)
-    return str(value)
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def load(environ: Mapping[str, str] = os.environ, overrides: Mapping[str, str] | None = None) -> Settings:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 USUAL_PORT = 8080
 HIGHEST_PORT = 65_535
 ELSEWHERE = "{elsewhere}"  # stands for the option that leads to the port next to the one that is taken
+A_START = re.compile(r"lumen-proxy (?:start|restart)\b(?!.*--sandbox)")
 ABOUT_A_PORT = re.compile(r"lumen-proxy (?:start|restart|status|diagnose)\b(?!.*--port)")
 
 
@@ -70,9 +71,11 @@ CASES = {
 
 
 def on_port(text: str, settings: Settings) -> str:
-    """The same advice for the port of `settings`: a command that is copied reaches it, or leaves it if it is taken."""
+    """The same advice for port and sandbox of `settings`: a copied command reaches it, or leaves it if it is taken."""
     beside = settings.port + (1 if settings.port < HIGHEST_PORT else -1)
     text = text.replace(ELSEWHERE, f"--port {beside}")
+    if settings.sandboxed:
+        text = A_START.sub(r"\g<0> --sandbox", text)
     if settings.port == USUAL_PORT:
         return text
     return ABOUT_A_PORT.sub(rf"\g<0> --port {settings.port}", text)

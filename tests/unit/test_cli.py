@@ -95,7 +95,10 @@ def test_config_lists_every_setting_and_no_secret(
     assert (listed["PROXY_PORT"]["value"], listed["PROXY_PORT"]["origin"]) == (1234, "option")
     assert (listed["LUMEN_QUEUE_TIMEOUT_S"]["value"], listed["LUMEN_QUEUE_TIMEOUT_S"]["origin"]) == (5.0, "default")
     assert cli.main(["config"]) == 0
-    assert "canary-key" not in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "canary-key" not in shown
+    assert re.search(r"^LUMEN_DRAIN_S +3  \[environment\]$", shown, re.MULTILINE)  # as it may be typed
+    assert re.search(r"^LUMEN_MODEL_STRICT +0  \[default\]$", shown, re.MULTILINE)
 
 
 @pytest.mark.parametrize("module", cli.NEEDED_TO_SERVE)

@@ -151,6 +151,14 @@ def test_advice_names_an_unusual_port() -> None:
     assert on_port("wait", other) == "wait"
 
 
+def test_advice_stays_in_the_sandbox() -> None:
+    """Who plays is not sent to the real channels by a command that is copied."""
+    playing = SETTINGS.in_sandbox()
+    assert on_port("lumen-proxy start", playing) == "lumen-proxy start --sandbox"
+    assert on_port("lumen-proxy restart --sandbox", playing) == "lumen-proxy restart --sandbox"
+    assert on_port("lumen-proxy status", playing) == "lumen-proxy status"
+
+
 @pytest.mark.parametrize(("taken", "free"), [("8080", 8081), ("8081", 8082), ("65535", 65534)])
 def test_advice_for_a_conflict_leads_away_from_it(taken: str, free: int) -> None:
     """The next port, for the next step and for the look after it; never the one that is taken."""
