@@ -43,7 +43,8 @@ def broken(item: pytest.Item, error: Exception, compared: Compared | None) -> Ve
     """What a test has found, in the form of a judge."""
     found, seen = check_of(item), WITNESS.last
     claim = (found and found.claim) or claim_of(getattr(item, "function", None))
-    words = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+    said = str(error).partition("\nassert ")[0]  # the message of an assertion stands before its comparison
+    words = said if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
     sides = compared.told if compared and isinstance(error, AssertionError) else (claim, _short_words(words))
     return Verdict(
         check=found.id if found else item.name,

@@ -150,7 +150,8 @@ def test_retry_after(talk: Talk) -> None:
     with failing(talk, FAILURES["status-429"]):
         seen = talk.ask("안녕", timeout_s=PATIENCE_S)
     assert seen.status == 429
-    assert (seen.header("retry-after") or "").isdigit()
+    told = seen.header("retry-after")
+    assert (told or "").isdigit(), f"the header Retry-After is {told!r}, not whole seconds"
 
 
 @check("G3.forwarded-refused")
