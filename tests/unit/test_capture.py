@@ -1,15 +1,18 @@
 """The capture client against servers that say these very bytes and then close, reset or fall silent."""
 
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from urllib.parse import SplitResult
 
 import pytest
 
 from tests.fixtures import capture
 from tests.fixtures.capture import TIMEOUT_S, Connection, call, request_bytes, send
+from tests.fixtures.exchange import RESET
 from tests.fixtures.served import Remote
 from tests.fixtures.targets import Target
 
@@ -206,3 +209,21 @@ def test_patience_of_a_target(serve: Serve) -> None:
             seen = (connection if reuse else served).call("GET", "/x")
         assert seen.ended == "timeout", reuse
         assert patience_s <= seen.elapsed_s < TIMEOUT_S, reuse
+
+
+def test_a_reset_before_anything_is_sent_is_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sending is told of it and takes it away from reading, which only sees an end: that is no orderly one."""
+    really = capture._connect  # noqa: SLF001 -- the moment between connecting and sending
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def connect(url: SplitResult, timeout_s: float) -> socket.socket:
+            sock, (accepted, _) = really(url, timeout_s), listener.accept()
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            accepted.close()
+            select.select([sock], [], [], timeout_s)  # it has arrived
+            return sock
+
+        monkeypatch.setattr(capture, "_connect", connect)
+        seen = call(f"http://127.0.0.1:{listener.getsockname()[1]}", "GET", "/health")
+    assert (seen.ended, seen.status) == ("reset", None)
+    assert "while sending" in (seen.error or "")
