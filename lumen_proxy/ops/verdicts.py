@@ -226,4 +226,6 @@ def _breaker(metrics: Call | None) -> str | None:
         return None
     lines = dict(line.rpartition(b" ")[::2] for line in metrics.body.split(b"\n"))
     states = {b"lumen_breaker_open": "open", b"lumen_breaker_half_open": "half open"}
-    return next((word for name, word in states.items() if lines.get(name, b"0.0") != b"0.0"), "closed")
+    if not states.keys() <= lines.keys():
+        return None
+    return next((word for name, word in states.items() if lines[name] != b"0.0"), "closed")

@@ -129,6 +129,13 @@ def test_the_breaker_is_read_from_the_metrics(page: bytes, state: str) -> None:
     assert on_proxy(seen("running"), SETTINGS, (HEALTH, READY, metrics)).facts["breaker"] == state
 
 
+@pytest.mark.parametrize("page", [b"", b"lumen_in_flight 0.0\n", b"lumen_breaker_open 0.0\nlumen_breaker_ha"])
+def test_nothing_is_said_of_a_breaker_that_is_not_told(page: bytes) -> None:
+    """A page that was cut, or that of another version: neither open nor closed."""
+    metrics = Call("GET", f"{URL}/metrics", 200, 1.0, None, page)
+    assert "breaker" not in on_proxy(seen("running"), SETTINGS, (HEALTH, READY, metrics)).facts
+
+
 @pytest.mark.parametrize(("ms", "pace"), [(5.0, ""), (200.0, "slow"), (999.0, "slow"), (1_000.0, "very slow")])
 def test_two_thresholds(ms: float, pace: str) -> None:
     """Warn and alert."""
