@@ -1,6 +1,6 @@
 """Chat requests as widely used clients send them, one row a request, each with the public source of its shape.
 
-The bodies are written by hand from the fields that the source shows; texts, names and keys are made up.
+The bodies are written by hand from the fields that the source shows; texts and names are made up.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "require
 FUNCTION = {"name": "weather", "description": "The weather of a city.", "parameters": SCHEMA}
 TOOL = {"type": "function", "function": FUNCTION}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Seoul"}'}}
+JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "Weather", "schema": SCHEMA}}
 NAMED = {"type": "function", "function": {"name": "weather"}}
 WITH_USAGE = {"stream": True, "stream_options": {"include_usage": True}}
 
@@ -191,11 +192,6 @@ ANSWERED = {
         },
         "max_tokens temperature tool_choice tools top_p",
     ),
-    "dify-functions": ClientRequest(
-        "langgenius/dify-plugin-sdks python/dify_plugin/interfaces/model/openai_compatible/llm.py (0021d0c)",
-        {"model": "lumen-sena", "stream": True, "messages": [QUESTION], "functions": [FUNCTION]},
-        "functions",
-    ),
     "langchain-bind-tools": ClientRequest(
         "langchain-ai/langchain libs/partners/openai/langchain_openai/chat_models/base.py (6c89507)",
         {
@@ -282,12 +278,7 @@ REFUSED = {
     ),
     "langchain-structured-output": ClientRequest(
         LANGCHAIN,
-        {
-            "model": "lumen-sena",
-            "messages": [QUESTION],
-            "stream": False,
-            "response_format": {"type": "json_schema", "json_schema": {"name": "Weather", "schema": SCHEMA}},
-        },
+        {"model": "m", "messages": [QUESTION], "stream": False, "response_format": JSON_SCHEMA},
         "response_format",
     ),
     "openai-agents-required": ClientRequest(
