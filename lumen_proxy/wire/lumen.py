@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lumen_proxy.wire.compression import decompressed
 from lumen_proxy.wire.problems import problem
-from lumen_proxy.wire.text import ESCAPED_SURROGATE, check_depth, paired_surrogates, without_surrogates
+from lumen_proxy.wire.text import check_depth, decoded, without_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,7 +113,7 @@ class _Fields:
 
     def _json(self, data: bytes) -> object:
         """JSON as careless programs write it: a byte order mark, NaN, a key twice, lone surrogates in any form."""
-        text, may_have_surrogates = _decoded(data)
+        text, may_have_surrogates = decoded(data)
         value = json.loads(text, parse_constant=self._null, parse_float=self._float, parse_int=self._int)
         if not may_have_surrogates:
             return value
@@ -161,12 +161,3 @@ def _is_persona(value: object) -> bool:
 
 def _are_strings(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
-
-
-def _decoded(data: bytes) -> tuple[str, bool]:
-    """The text, and whether it may have lone surrogates: escaped, or encoded as if they were characters."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return paired_surrogates(data.decode("utf-8", "surrogatepass").removeprefix("\ufeff")), True
-    return text, bool(ESCAPED_SURROGATE.search(text))

@@ -31,21 +31,30 @@ def strict_json(data: bytes) -> object:
     Raises ValueError for anything that another JSON reader could take differently or not at all: not UTF-8,
     NaN, a key twice, nesting beyond `MAX_DEPTH`.
     """
-    text = data.decode("utf-8-sig")
+    text, may_have_surrogates = decoded(data)
     try:
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
         if text.count("[") + text.count("{") > MAX_DEPTH:
             check_depth(value)
-        if ESCAPED_SURROGATE.search(text):
+        if may_have_surrogates:
             value = json.loads(without_surrogates(json.dumps(value, ensure_ascii=False)), object_pairs_hook=_unique)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     return value
 
 
-def paired_surrogates(text: str) -> str:
-    """The text with the character for each pair of surrogates; lone ones stay."""
-    return text.encode(UTF_16, "surrogatepass").decode(UTF_16, "surrogatepass")
+def decoded(data: bytes) -> tuple[str, bool]:
+    """UTF-8 as text without a byte order mark, and whether the JSON may have lone surrogates; raises ValueError.
+
+    A lone surrogate may be an escape, or be encoded as if it were a character. Two such that make a pair become their
+    character, as in CESU-8.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("utf-8", "surrogatepass").removeprefix("\ufeff")
+        return text.encode(UTF_16, "surrogatepass").decode(UTF_16, "surrogatepass"), True
+    return text, bool(ESCAPED_SURROGATE.search(text))
 
 
 def without_surrogates(text: str) -> str:

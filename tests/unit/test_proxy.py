@@ -284,7 +284,7 @@ def test_the_callers_request_id_is_kept(served: Serving) -> None:
     assert str(served.get("/health", ("x-request-id", "a b")).header("x-request-id")).startswith("req_")
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"[" * 60_000, b'{"a":"\xed\xa0\x80"}', b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"[" * 60_000, b"\xff"])
 def test_no_body_is_an_error_of_ours(served: Serving, body: bytes) -> None:
     """Whatever the bytes, it is a 400, and the next request is served."""
     got = capture.call(

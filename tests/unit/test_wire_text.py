@@ -112,7 +112,7 @@ REFUSED = {
     "twice": b'{"a": 1, "a": 2}',
     "one-key-twice-after-replacing": b'{"\\ud800": 1, "\\ud801": 2}',
     "latin-1": b'{"a": "\xe9"}',
-    "encoded-surrogate": b'"\xed\xa0\x80"',
+    "half-a-surrogate": b'"\xed\xa0"',
     "deep-lists": b"[" * 100_000,
     "deep-objects": b'{"a":' * 50_000,
     "too-deep": b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
@@ -159,6 +159,7 @@ def test_strict_json_raises_nothing_else(data: bytes) -> None:
 def test_lone_surrogates_are_replaced(written: str, value: object) -> None:
     """Each becomes U+FFFD, in keys, too; pairs, numbers and escaped backslashes stay."""
     assert strict_json(written.encode()) == value
+    assert strict_json(json.dumps(json.loads(written), ensure_ascii=False).encode("utf-8", "surrogatepass")) == value
 
 
 def test_a_surrogate_pair_is_one_character() -> None:
