@@ -19,6 +19,7 @@ ASKING = ("user", *INSTRUCTIONS)  # whose text can be the message
 MAY_BE_EMPTY = ("assistant", "tool", "function")  # an empty list: a call without words, a tool without output
 LABELS = ("name", "tool_call_id")
 USED = {"role", "content", "refusal", "tool_calls", "function_call", *LABELS}
+TEXTS = ("text", "input_text", "output_text")  # the last two are those of the Responses API; vLLM takes them, too
 KINDS = {
     "image_url": "image",
     "image": "image",
@@ -118,7 +119,7 @@ def _part(part: object, where: str, *, strict: bool) -> _Part:
         raise invalid(where, "an object with a type")
     if part["type"] == "refusal" and isinstance(part.get("refusal"), str):
         return _Part(part["refusal"])
-    if part["type"] == "text":
+    if part["type"] in TEXTS:
         if not isinstance(part.get("text"), str):
             raise invalid(f"{where}.text", "a string")
         return _Part(part["text"])

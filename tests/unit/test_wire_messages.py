@@ -73,6 +73,13 @@ def test_parts_of_older_turns_that_are_not_text(kind: str, role: str) -> None:
     assert asked.replaced_parts == 2
 
 
+@pytest.mark.parametrize("kind", ["text", "input_text", "output_text"])
+def test_parts_that_are_text(kind: str) -> None:
+    """Clients that were written for the Responses API name text parts otherwise; their text is sent, too."""
+    asked = read(messages=[{"role": "user", "content": [{"type": kind, "text": "a"}]}])
+    assert (asked.messages[0].text, asked.replaced_parts) == ("a", 0)
+
+
 def test_an_image_alone_can_be_replaced() -> None:
     """With the setting, a question that is nothing but an image is sent as its placeholder."""
     assert (
