@@ -26,8 +26,10 @@ KINDS = {
     "input_image": "image",
     "input_audio": "audio",
     "audio": "audio",
+    "audio_url": "audio",
     "file": "file",
     "input_file": "file",
+    "video": "video",
     "video_url": "video",
 }
 REMEDY = "Send text parts only, or set LUMEN_UNSUPPORTED=ignore on the proxy to replace other parts by a placeholder"
