@@ -95,7 +95,7 @@ class Settings:
     allowed_origins: Names = _is("LUMEN_ALLOWED_ORIGINS", (), web_origins, "Origins accepted; none = no browser page")
     model_strict: bool = _is("LUMEN_MODEL_STRICT", default=False, parse=switch, meaning="1 = unknown model: 404")
     history: str = _is("LUMEN_HISTORY", "fold", one_of("fold", "last"), "earlier turns: fold in, or drop")
-    unsupported: str = _is("LUMEN_UNSUPPORTED", "reject", one_of("reject", "ignore"), "tools in a request")
+    unsupported: str = _is("LUMEN_UNSUPPORTED", "reject", one_of("reject", "ignore"), "forced tools, JSON mode, images")
     fallback: str = _is("LUMEN_FALLBACK", "off", one_of("off", "cloud_ai"), "who answers when the gateway cannot")
     max_message_chars: int = _is("LUMEN_MAX_MESSAGE_CHARS", 32_000, integer(1), "characters sent to the gateway")
     max_body_bytes: int = _is("LUMEN_MAX_BODY_BYTES", MIB, integer(1024), "size of a request")

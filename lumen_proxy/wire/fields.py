@@ -2,68 +2,79 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sized
+    from types import UnionType
 
 
 BIAS = 100
+NO_LIMIT = -1  # LM Studio and llama.cpp: as many tokens as there is room for; LM Studio's own curl sample sends it
 
 
 class Field(NamedTuple):
-    """What a field may hold: a test of any JSON value but null, and its words."""
+    """What a field may hold: a test of any JSON value but null, and what it expects in words."""
 
     allows: Callable[[Any], bool]
-    wanted: str
+    expected: str
 
 
-def _number(low: int, high: int) -> Field:
-    return Field(lambda it: type(it) in {int, float} and low <= it <= high, f"a number from {low} to {high}")
+def is_whole(value: object, low: int, high: float = math.inf) -> bool:
+    """A whole number in a range, as JSON Schema has it: 1.0 is one, too; true is none."""
+    return type(value) in {int, float} and low <= value <= high and value == int(value)  # type: ignore[operator, call-overload]
 
 
-def _whole(low: int, high: int | None = None) -> Field:
-    wanted = f"a whole number from {low}" + (f" to {high}" if high is not None else "")
-    return Field(lambda it: type(it) is int and low <= it and (high is None or it <= high), wanted)
+def _number(low: float = -math.inf, high: float = math.inf) -> Field:
+    expected = "a number" if low == -math.inf else f"a number from {low} to {high}"
+    return Field(lambda value: type(value) in {int, float} and low <= value <= high, expected)
 
 
-def _bias(it: object) -> bool:
-    """A whole number as JSON Schema has it: 1.0 is one, too."""
-    return type(it) in {int, float} and it in range(-BIAS, BIAS + 1)
+def _whole(low: int, high: int) -> Field:
+    return Field(lambda value: is_whole(value, low, high), f"a whole number from {low} to {high}")
 
 
-def _kind(kind: type, wanted: str) -> Field:
-    return Field(lambda it: isinstance(it, kind), wanted)
+def _kind(kind: type | UnionType, expected: str) -> Field:
+    return Field(lambda value: isinstance(value, kind), expected)
 
 
-def _object_of(value: Field, wanted: str) -> Field:
-    return Field(lambda it: isinstance(it, dict) and all(map(value.allows, it.values())), wanted)
+def _object(expected: str, value: Field = Field(lambda _: True, "")) -> Field:  # noqa: B008 - a constant
+    """An object with such values. PHP's json_encode writes an empty one as an empty list."""
+    return Field(lambda it: it == [] or (isinstance(it, dict) and all(map(value.allows, it.values()))), expected)
 
 
-def _up_to(most: int, kind: type[Sized], wanted: str) -> Field:
-    return Field(lambda it: isinstance(it, kind) and len(it) <= most, wanted)
+def _up_to(most: int, kind: type[Sized], expected: str) -> Field:
+    return Field(lambda value: isinstance(value, kind) and len(value) <= most, expected)
 
 
 SWITCH, TEXT, LIST = _kind(bool, "true or false"), _kind(str, "a string"), _kind(list, "a list")
+CHOICE = _kind(str | dict, "a string or an object")
+TOKENS = Field(
+    lambda value: value == NO_LIMIT or is_whole(value, 1), f"a whole number from 1, or {NO_LIMIT} for no limit"
+)
 FIELDS = {
+    "model": TEXT,
     "temperature": _number(0, 2),
     "top_p": _number(0, 1),
     "presence_penalty": _number(-2, 2),
     "frequency_penalty": _number(-2, 2),
-    "max_tokens": _whole(1),
-    "max_completion_tokens": _whole(1),
+    "max_tokens": TOKENS,
+    "max_completion_tokens": TOKENS,
     "top_logprobs": _whole(0, 20),
-    "seed": _whole(-(2**63), 2**63 - 1),
+    "seed": _number(),  # OpenAI: 64 bits with a sign. Others send 64 bits without one, or a fraction; it is ignored
     "stream": SWITCH,
     "logprobs": SWITCH,
-    "stream_options": _kind(dict, "an object"),
+    "stream_options": _object("an object"),
     "response_format": _kind(dict, "an object"),
-    "logit_bias": _object_of(Field(_bias, ""), f"an object of whole numbers from -{BIAS} to {BIAS}"),
-    "metadata": _object_of(TEXT, "an object of strings"),
+    "logit_bias": _object(f"an object of whole numbers from -{BIAS} to {BIAS}", _whole(-BIAS, BIAS)),
+    "metadata": _object("an object"),  # OpenAI: of strings. Others nest; it is ignored
     "user": TEXT,
     "safety_identifier": _up_to(64, str, "a string of at most 64 characters"),
     "tools": LIST,
+    "tool_choice": CHOICE,
     "functions": _up_to(128, list, "a list of at most 128"),  # an empty one is what clients without functions send
+    "function_call": CHOICE,
     "reasoning_effort": TEXT,  # both are lists of words that grow; other servers have words of their own
     "service_tier": TEXT,
 }

@@ -10,14 +10,14 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from lumen_proxy.wire.messages import INSTRUCTIONS, ROLES
 from lumen_proxy.wire.problems import problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lumen_proxy.wire.request import Message
+    from lumen_proxy.wire.messages import Message
 
-INSTRUCTIONS = ("system", "developer")
 TAG_CHARS = 12
 
 
@@ -29,14 +29,18 @@ class Folded(NamedTuple):
 
 
 def fold(messages: Sequence[Message], *, max_chars: int, history: str = "fold") -> Folded:
-    """A lone user message is sent as it is; else instructions, turns, and the last message, in sections.
+    """A lone message is sent as it is; else instructions, turns, and the last message, in sections.
 
-    Too long: the oldest turns go first. Raises ApiError context_length_exceeded when instructions and last
-    message alone do not fit in `max_chars` (code points). `history="last"` sends the last user text only.
+    Instructions alone, without any other text, are sent as they are. Too long: the oldest turns go first. Raises
+    ApiError context_length_exceeded when instructions and last message alone do not fit in `max_chars` (code points).
+    `history="last"` sends the last user text only, or the instructions when there is none.
     """
-    if history == "last" or len(messages) == 1:
-        text = next(message.text for message in reversed(messages) if message.role == "user" and message.text.strip())
-        return Folded(_fitting(text, max_chars), len(messages) - 1)
+    instructed = _texts(messages, INSTRUCTIONS)
+    if history == "last":
+        texts = _texts(messages, ("user",))[-1:] or instructed
+        return Folded(_fitting(_joined(texts), max_chars), len(messages) - len(texts))
+    if len(messages) == 1 or instructed == _texts(messages, ROLES):
+        return Folded(_fitting(_joined(_texts(messages, ROLES)), max_chars), 0)
     tag = _tag(messages)
     instructions = [_section(message, tag) for message in messages[:-1] if message.role in INSTRUCTIONS]
     turns = [_section(message, tag) for message in messages[:-1] if message.role not in INSTRUCTIONS]
@@ -46,6 +50,11 @@ def fold(messages: Sequence[Message], *, max_chars: int, history: str = "fold") 
     kept = _newest(turns, room)
     text = _joined([head, *instructions, *kept, fixed[-1]])
     return Folded(_fitting(text, max_chars), len(turns) - len(kept))
+
+
+def _texts(messages: Sequence[Message], roles: Sequence[str]) -> list[str]:
+    """The texts of these roles that are not blank."""
+    return [message.text for message in messages if message.role in roles and message.text.strip()]
 
 
 def _tag(messages: Sequence[Message]) -> str:

@@ -1,12 +1,30 @@
-"""The Lumen language: what the gateway and Cloud AI are asked, and what they answer."""
+"""The Lumen language: what the gateway and Cloud AI are asked, and what they answer.
+
+Only the text of an answer is needed. Anything else may drift from its documented type: it is dropped, and
+`Answer.warnings` names it. A warning never quotes the answer, which may repeat what a user wrote.
+"""
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lumen_proxy.wire.compression import decompressed
 from lumen_proxy.wire.problems import problem
-from lumen_proxy.wire.text import strict_json
+from lumen_proxy.wire.text import check_depth, decoded, without_surrogates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lumen_proxy.errors import ApiError
+
+MAX_BYTES = 8 * 1024 * 1024  # the default of LUMEN_MAX_RESPONSE_BYTES
+KNOWN = ("response", "content", "persona", "persona_used", "sources", "timestamp")
+BAD_NUMBER = "NaN, Infinity or a number that is too large: read as null"
+MAX_DIGITS = 4300  # what Python converts to an integer
+LONE_SURROGATE = "lone surrogate replaced by U+FFFD"
 
 
 @dataclass(frozen=True)
@@ -17,6 +35,7 @@ class Answer:
     persona: dict[str, Any] | None
     sources: list[str]
     timestamp: str | None
+    warnings: tuple[str, ...] = ()
 
 
 def gateway_request(message: str, persona: str | None, user_id: str | None) -> dict[str, str]:
@@ -25,21 +44,20 @@ def gateway_request(message: str, persona: str | None, user_id: str | None) -> d
     return {"message": message} | {name: value for name, value in optional.items() if value}
 
 
-def gateway_answer(data: bytes) -> Answer:
+def gateway_answer(data: bytes, *, max_bytes: int = MAX_BYTES) -> Answer:
     """Read `{"success", "persona", "response", "sources", "timestamp", "error"?}`.
 
     Raises ApiError: gateway_invalid_response, gateway_declined (`success: false`), gateway_empty_response.
     """
-    body = _object(data)
-    if body.get("success") is False:
+    fields = _Fields(data, "the gateway", max_bytes)
+    if fields.body.get("success") is False:
         raise problem("gateway_declined")
-    persona = _typed(body, "persona", dict)
-    if body.get("success") is not True or (persona and not isinstance(persona.get("name"), str)):
-        raise problem("gateway_invalid_response")
-    sources = _typed(body, "sources", list) or []
-    if not all(isinstance(source, str) for source in sources):
-        raise problem("gateway_invalid_response")
-    return Answer(_text(body.get("response")), persona, sources, _typed(body, "timestamp", str))
+    text = fields.text("response")
+    fields.get("success", _is(bool), "true or false")
+    persona = fields.get("persona", _is_persona, "an object with a name")
+    sources = fields.get("sources", _are_strings, "a list of strings") or []
+    timestamp = fields.get("timestamp", _is(str), "a string")
+    return Answer(text, persona, sources, timestamp, tuple(fields.warnings))
 
 
 def cloud_request(message: str) -> dict[str, str]:
@@ -47,37 +65,99 @@ def cloud_request(message: str) -> dict[str, str]:
     return {"message": message}
 
 
-def cloud_answer(data: bytes) -> Answer:
+def cloud_answer(data: bytes, *, max_bytes: int = MAX_BYTES) -> Answer:
     """Read either form seen: `{"response", "model", …}` or `{"content", "persona_used", …}`.
 
     Raises ApiError: gateway_invalid_response, gateway_empty_response.
     """
-    body = _object(data)
-    name = _typed(body, "persona_used", str)
-    text = _text(body["response"] if "response" in body else body.get("content"))
-    return Answer(text, {"name": name} if name else None, [], _typed(body, "timestamp", str))
+    fields = _Fields(data, "Cloud AI", max_bytes)
+    text = fields.text("response", "content")
+    name = fields.get("persona_used", _is(str), "a string")
+    timestamp = fields.get("timestamp", _is(str), "a string")
+    return Answer(text, {"name": name} if name else None, [], timestamp, tuple(fields.warnings))
 
 
-def _object(data: bytes) -> dict[str, Any]:
+class _Fields:
+    """The fields of one answer, read leniently. `warnings` lists what was dropped or replaced."""
+
+    def __init__(self, data: bytes, sender: str, max_bytes: int) -> None:
+        self.warnings: list[str] = []
+        self._sender = sender
+        try:
+            plain = decompressed(data, max_bytes)
+            if len(plain) > max_bytes:
+                raise self._invalid(f"larger than {max_bytes} bytes")
+            body = self._json(plain)
+        except (ValueError, RecursionError):
+            raise self._invalid("not JSON") from None
+        if not isinstance(body, dict):
+            raise self._invalid("not a JSON object")
+        self.body: dict[str, Any] = body
+
+    def text(self, *names: str) -> str:
+        """The first of these fields that is a string; raises ApiError when none is, or when it is blank."""
+        found = next((self.body[name] for name in names if isinstance(self.body.get(name), str)), None)
+        if found is None:
+            raise self._invalid(f"field {' or '.join(f'`{name}`' for name in names)} is missing or not a string")
+        if not found.strip():
+            raise problem("gateway_empty_response")
+        return str(found)
+
+    def get(self, name: str, allows: Callable[[Any], bool], expected: str) -> Any:  # noqa: ANN401 - what `allows` allows
+        """The value of an optional field; None with a warning when it is not what was expected."""
+        value = self.body.get(name)
+        if value is None or allows(value):
+            return value
+        self.warnings.append(f"{name}: expected {expected}")
+        return None
+
+    def _json(self, data: bytes) -> object:
+        """JSON as careless programs write it: a byte order mark, NaN, a key twice, lone surrogates in any form."""
+        text, may_have_surrogates = decoded(data)
+        value = json.loads(text, parse_constant=self._null, parse_float=self._float, parse_int=self._int)
+        if not may_have_surrogates:
+            return value
+        written = json.dumps(value, ensure_ascii=False)
+        clean = without_surrogates(written)
+        return value if written == clean else self._replaced(value, json.loads(clean))
+
+    def _float(self, written: str) -> float | None:
+        value = float(written)
+        return value if math.isfinite(value) else self._null(written)
+
+    def _int(self, written: str) -> int | None:
+        return int(written) if len(written) <= MAX_DIGITS else self._null(written)
+
+    def _null(self, _: str) -> Any:  # noqa: ANN401 - None, as a value
+        if BAD_NUMBER not in self.warnings:
+            self.warnings.append(BAD_NUMBER)
+        return None
+
+    def _replaced(self, before: object, after: object) -> object:
+        """Name the fields in which lone surrogates were replaced; of unknown fields not even the name is repeated."""
+        if isinstance(before, dict) and isinstance(after, dict):
+            named = [name for name in KNOWN if before.get(name) != after.get(name)] or ["an unknown field"]
+            self.warnings.extend(f"{name}: {LONE_SURROGATE}" for name in named)
+        return after
+
+    def _invalid(self, reason: str) -> ApiError:
+        return problem("gateway_invalid_response", f"Invalid response from {self._sender}: {reason}.")
+
+
+def _is(kind: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, kind)
+
+
+def _is_persona(value: object) -> bool:
+    """An object with a name, not nested so deeply that it could not be written again."""
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+        return False
     try:
-        body = strict_json(data)
+        check_depth(value)
     except ValueError:
-        raise problem("gateway_invalid_response") from None
-    if not isinstance(body, dict):
-        raise problem("gateway_invalid_response")
-    return body
+        return False
+    return True
 
 
-def _typed(body: dict[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401 - of that kind, or None
-    value = body.get(name)
-    if value is not None and not isinstance(value, kind):
-        raise problem("gateway_invalid_response")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise problem("gateway_invalid_response")
-    if not value.strip():
-        raise problem("gateway_empty_response")
-    return value
+def _are_strings(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lumen_proxy.wire.request import MODELS, model_not_found
+from lumen_proxy.wire.models import MODELS, model_not_found
 from lumen_proxy.wire.text import estimate_tokens, pieces
 
 if TYPE_CHECKING:

@@ -59,7 +59,7 @@ PROBLEMS = {
     "rate_limit_exceeded": Problem(429, "rate_limit_error", "The gateway's rate limit is exceeded.", AGAIN_IN_2),
     "gateway_error": Problem(502, SERVER, "The gateway failed.", NEVER_AGAIN),
     "gateway_unavailable": Problem(503, SERVER, "The gateway is unavailable.", AGAIN_IN_5),
-    "gateway_invalid_response": Problem(502, SERVER, "The gateway's answer makes no sense.", NEVER_AGAIN),
+    "gateway_invalid_response": Problem(502, SERVER, "Invalid response from the gateway.", NEVER_AGAIN),
     "gateway_declined": Problem(502, SERVER, "The gateway declined to answer.", NEVER_AGAIN),
     "gateway_empty_response": Problem(502, SERVER, "The gateway's answer is empty.", NEVER_AGAIN),
 }

@@ -6,40 +6,22 @@ for every optional field.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lumen_proxy.wire.fields import FIELDS
+from lumen_proxy.wire.fields import FIELDS, is_whole
+from lumen_proxy.wire.messages import invalid, read_messages, unused_fields
+from lumen_proxy.wire.models import MODELS, serving_model
 from lumen_proxy.wire.problems import problem
 from lumen_proxy.wire.text import strict_json
 
 if TYPE_CHECKING:
-    from lumen_proxy.errors import ApiError
+    from lumen_proxy.wire.messages import Message
 
-MODELS: dict[str, str | None] = {
-    "lumen-gateway": None,  # the gateway detects the persona
-    "lumen-lua": "moon",
-    "lumen-elo": "square",
-    "lumen-nuri": "earth",
-    "lumen-sena": "pen",
-}
-DEFAULT_MODEL = "lumen-gateway"
-ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-LAST_ROLES = ("user", "tool")
 USED = {"model", "messages", "stream", "stream_options", "n", "stop", "response_format", "user"}
 MAX_STOPS = 4
-LABELS = ("name", "tool_call_id")
-SAID = {"role", "content", "refusal", "tool_calls", "function_call", *LABELS}
-
-
-@dataclass(frozen=True)
-class Message:
-    """One turn: who, the text of all its parts, and by which name or to which call."""
-
-    role: str
-    text: str
-    label: str = ""
+MAX_CHOICES = 128
+REMEDY = "or set LUMEN_UNSUPPORTED=ignore on the proxy"
 
 
 @dataclass(frozen=True)
@@ -60,8 +42,13 @@ class ChatRequest:
         """The gateway's key of the persona that the model stands for."""
         return MODELS[self.model]
 
+    @property
+    def replaced_parts(self) -> int:
+        """Images and other parts in whose place a placeholder is sent."""
+        return sum(message.replaced for message in self.messages)
 
-def parse(data: bytes, *, strict_model: bool = False, allow_tools: bool = False) -> ChatRequest:
+
+def parse(data: bytes, *, strict_model: bool = False, ignore_unsupported: bool = False) -> ChatRequest:
     """Raises ApiError (400, or 404 for an unknown model when `strict_model`) whose `param` names the field."""
     try:
         body = strict_json(data)
@@ -70,128 +57,68 @@ def parse(data: bytes, *, strict_model: bool = False, allow_tools: bool = False)
     if not isinstance(body, dict):
         raise problem("invalid_json", "The request body must be a JSON object.")
     _check_types(body)
-    _check_unsupported(body, allow_tools=allow_tools)
-    requested, model = _model(body.get("model"), strict=strict_model)
-    messages = _messages(body.get("messages"))
+    unsupported = _unsupported(body)
+    if unsupported and not ignore_unsupported:
+        name, code, message = unsupported[0]
+        raise problem(code, message, name)
+    requested = body.get("model")
+    model = serving_model(requested, strict=strict_model)
+    messages = read_messages(body.get("messages"), replace_all=ignore_unsupported)
     ignored = {name for name, value in body.items() if name not in USED and value is not None}
+    ignored |= {name for name, *_ in unsupported} | unused_fields(body["messages"])
     return ChatRequest(
         requested_model=requested,
         model=model,
         messages=messages,
         stream=bool(body.get("stream")),
-        include_usage=_include_usage(body.get("stream_options") or {}),
+        include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
         stops=_stops(body.get("stop")),
         user=body.get("user") or None,
-        ignored=tuple(sorted(ignored | _unsaid(body["messages"]))),
+        ignored=tuple(sorted(ignored)),
     )
-
-
-def _invalid(param: str, wanted: str) -> ApiError:
-    return problem("invalid_value", f"'{param}' must be {wanted}.", param)
 
 
 def _check_types(body: dict[str, Any]) -> None:
     for name, value in body.items():
         if name in FIELDS and value is not None and not FIELDS[name].allows(value):
-            raise _invalid(name, FIELDS[name].wanted)
+            raise invalid(name, FIELDS[name].expected)
+    usage = (body.get("stream_options") or {}).get("include_usage")
+    if usage is not None and not isinstance(usage, bool):
+        raise invalid("stream_options.include_usage", "true or false")
+    if body.get("n") is not None and not is_whole(body["n"], 1, MAX_CHOICES):
+        raise problem("unsupported_value", "'n' must be 1.", "n")
 
 
-def _check_unsupported(body: dict[str, Any], *, allow_tools: bool) -> None:
-    choices, form = body.get("n"), body.get("response_format")
-    if choices is not None and (type(choices) is not int or choices != 1):
-        raise problem("unsupported_value", "Only one choice can be made; 'n' must be 1.", "n")
+def _unsupported(body: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """What the gateway cannot do: the field, the code of the error, and its message with the remedy."""
+    found = [
+        (name, "unsupported_parameter", f"The gateway cannot call tools. Use {name} 'auto' or 'none', {REMEDY}.")
+        for name in ("tool_choice", "function_call")
+        if _forces_a_call(body.get(name))
+    ]
+    if (body.get("n") or 1) != 1:
+        found.append(("n", "unsupported_value", f"The gateway gives one answer. Use n = 1, {REMEDY}."))
+    form = body.get("response_format")
     if form is not None and form.get("type") != "text":
-        raise problem("unsupported_value", "The gateway answers in free text only.", "response_format")
-    for name, choice in (("tools", "tool_choice"), ("functions", "function_call")):
-        if body.get(name) and "none" not in (body.get(choice), body.get("tool_choice")) and not allow_tools:
-            raise problem("unsupported_parameter", f"The gateway cannot call '{name}'.", name)
+        text = "The gateway answers in free text. Leave out 'response_format' and ask for JSON in the prompt"
+        found.append(("response_format", "unsupported_value", f"{text}, {REMEDY}."))
+    return found
 
 
-def _model(requested: object, *, strict: bool) -> tuple[str | None, str]:
-    if requested is None:
-        return None, DEFAULT_MODEL
-    if not isinstance(requested, str):
-        raise _invalid("model", "a string")
-    if strict and requested not in MODELS:
-        raise model_not_found(requested)
-    return requested, requested if requested in MODELS else DEFAULT_MODEL
-
-
-def model_not_found(requested: str) -> ApiError:
-    """404, for a name that is not in `MODELS`."""
-    return problem("model_not_found", f"The model {json.dumps(requested[:64])} does not exist.", "model")
-
-
-def _include_usage(options: dict[str, Any]) -> bool:
-    value = options.get("include_usage")
-    if value is not None and not isinstance(value, bool):
-        raise _invalid("stream_options.include_usage", "true or false")
-    return bool(value)
+def _forces_a_call(choice: object) -> bool:
+    """Whether a call must come. Otherwise OpenAI's protocol allows an answer in text, although tools were offered."""
+    if isinstance(choice, dict) and isinstance(choice.get("allowed_tools"), dict):
+        choice = choice["allowed_tools"].get("mode")
+    return choice not in (None, "auto", "none")
 
 
 def _stops(value: object) -> tuple[str, ...]:
-    stops = [] if value is None else [value] if isinstance(value, str) else value
-    if not isinstance(stops, list) or len(stops) > MAX_STOPS or (value is not None and not stops):
-        raise _invalid("stop", f"a string or 1 to {MAX_STOPS} strings")
+    """None for null, an empty string and an empty list, which clients send for a setting without a value."""
+    if value in (None, "", []):
+        return ()
+    stops = [value] if isinstance(value, str) else value
+    if not isinstance(stops, list) or len(stops) > MAX_STOPS:
+        raise invalid("stop", f"a string or 1 to {MAX_STOPS} strings")
     if not all(isinstance(stop, str) and stop for stop in stops):
-        raise _invalid("stop", f"a string or 1 to {MAX_STOPS} strings, none of them empty")
+        raise invalid("stop", f"a string or 1 to {MAX_STOPS} strings, none of them empty")
     return tuple(stops)
-
-
-def _messages(value: object) -> tuple[Message, ...]:
-    if not isinstance(value, list) or not value:
-        raise _invalid("messages", "a list of at least one message")
-    messages = tuple(_message(message, f"messages[{index}]") for index, message in enumerate(value))
-    if not any(message.role == "user" and message.text.strip() for message in messages):
-        raise _invalid("messages", "a conversation with at least one user message that is not blank")
-    if messages[-1].role not in LAST_ROLES:
-        raise _invalid(f"messages[{len(messages) - 1}].role", "'user' or 'tool' in the last message")
-    return messages
-
-
-def _message(value: object, where: str) -> Message:
-    if not isinstance(value, dict):
-        raise _invalid(where, "an object with role and content")
-    role = value.get("role")
-    if not isinstance(role, str) or role not in ROLES:
-        raise _invalid(f"{where}.role", "one of: " + ", ".join(ROLES))
-    text = _content(value.get("content"), f"{where}.content", may_be_null=role == "assistant")
-    refusal, *labels = (_optional(value, name, where) for name in ("refusal", *LABELS))
-    calls = value.get("tool_calls") or value.get("function_call")
-    done = json.dumps(calls, ensure_ascii=False) if calls else ""  # what an assistant did is of the conversation, too
-    return Message(role, "\n".join(filter(None, (text, refusal, done))), " ".join(filter(None, labels)))
-
-
-def _optional(message: dict[str, Any], name: str, where: str) -> str:
-    value = message.get(name)
-    if value is not None and not isinstance(value, str):
-        raise _invalid(f"{where}.{name}", "a string")
-    return value or ""
-
-
-def _unsaid(messages: list[dict[str, Any]]) -> set[str]:
-    """What no text can carry; nothing is dropped in silence. A lone message is sent without a label, too."""
-    said = SAID if len(messages) > 1 else SAID - set(LABELS)
-    return {f"messages[].{name}" for message in messages for name in message if name not in said and message[name]}
-
-
-def _content(value: object, where: str, *, may_be_null: bool) -> str:
-    if value is None and may_be_null:
-        return ""
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, list) or not value:
-        raise _invalid(where, "a string or a list of text parts")
-    return "\n".join(_part(part, f"{where}[{index}]") for index, part in enumerate(value))
-
-
-def _part(part: object, where: str) -> str:
-    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
-        raise _invalid(where, "an object with a type")
-    if part["type"] == "refusal" and isinstance(part.get("refusal"), str):
-        return str(part["refusal"])
-    if part["type"] != "text":
-        raise problem("unsupported_value", f"'{where}': only text parts can be sent to the gateway.", where)
-    if not isinstance(part.get("text"), str):
-        raise _invalid(f"{where}.text", "a string")
-    return str(part["text"])

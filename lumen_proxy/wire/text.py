@@ -17,6 +17,7 @@ MAX_DEPTH = 100  # of JSON: nothing known nests deeper than a dozen; Python coul
 PIECE_CHARS = 24  # about five words: a stream that looks alive without a thousand events a page
 BYTES_PER_TOKEN = 4
 ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+UTF_16 = "utf-16-le"  # the coding in which a lone surrogate can be told from a pair
 
 
 def estimate_tokens(text: str) -> int:
@@ -25,25 +26,44 @@ def estimate_tokens(text: str) -> int:
 
 
 def strict_json(data: bytes) -> object:
-    """Parse one JSON value.
+    """Parse one JSON value. Lone surrogates become U+FFFD: they could not be sent on as UTF-8.
 
     Raises ValueError for anything that another JSON reader could take differently or not at all: not UTF-8,
-    NaN, a key twice, a lone surrogate (it could never be sent on as UTF-8), nesting beyond `MAX_DEPTH`.
+    NaN, a key twice, nesting beyond `MAX_DEPTH`.
     """
-    text = data.decode("utf-8-sig")
+    text, may_have_surrogates = decoded(data)
     try:
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
-        if ESCAPED_SURROGATE.search(text):
-            json.dumps(value, ensure_ascii=False).encode()  # a UnicodeEncodeError is a ValueError
+        if text.count("[") + text.count("{") > MAX_DEPTH:
+            check_depth(value)
+        if may_have_surrogates:
+            value = json.loads(without_surrogates(json.dumps(value, ensure_ascii=False)), object_pairs_hook=_unique)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    if text.count("[") + text.count("{") > MAX_DEPTH:
-        _check_depth(value)
     return value
 
 
-def _check_depth(value: object) -> None:
-    """Level by level: a writer would fail on what this reader could just take, and only later."""
+def decoded(data: bytes) -> tuple[str, bool]:
+    """UTF-8 as text without a byte order mark, and whether the JSON may have lone surrogates; raises ValueError.
+
+    A lone surrogate may be an escape, or be encoded as if it were a character. Two such that make a pair become their
+    character, as in CESU-8.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("utf-8", "surrogatepass").removeprefix("\ufeff")
+        return text.encode(UTF_16, "surrogatepass").decode(UTF_16, "surrogatepass"), True
+    return text, bool(ESCAPED_SURROGATE.search(text))
+
+
+def without_surrogates(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate."""
+    return text.encode(UTF_16, "surrogatepass").decode(UTF_16, "replace")
+
+
+def check_depth(value: object) -> None:
+    """Raise ValueError for nesting beyond `MAX_DEPTH`. Level by level: recursion would fail on deep values."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         outer = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]

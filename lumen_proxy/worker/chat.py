@@ -62,7 +62,7 @@ class Chat:
         """The JSON of a completion, or the events of a stream. Raises ApiError before the first byte."""
         self.places.enter(record)
         request = wire_request.parse(
-            data, strict_model=self._settings.model_strict, allow_tools=self._settings.unsupported == "ignore"
+            data, strict_model=self._settings.model_strict, ignore_unsupported=self._settings.unsupported == "ignore"
         )
         folded = fold(request.messages, max_chars=self._settings.max_message_chars, history=self._settings.history)
         record.facts |= {"model": request.model, "stream": request.stream, "history_dropped": folded.dropped}
@@ -125,6 +125,8 @@ class Chat:
         text = until_stop(answer.text, request.stops)
         tokens = usage(prompt, text)
         job.record.facts |= tokens
+        if answer.warnings:
+            job.record.facts["gateway_warnings"] = "; ".join(answer.warnings)
         return Completion(int(time.time()), request.model, text, tokens, _metadata(job, answer))
 
 
@@ -184,5 +186,7 @@ def _metadata(job: _Job, answer: Answer) -> dict[str, object]:
         "overhead_ms": round(job.overhead_s() * MS, 1),
         "ignored_parameters": job.ignored(),
         "history_dropped": job.folded.dropped,
+        "replaced_parts": job.request.replaced_parts,
+        "gateway_warnings": list(answer.warnings),
         "usage_source": "estimated",
     }

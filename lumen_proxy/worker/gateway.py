@@ -46,6 +46,7 @@ class Gateway:
         key = settings.cloud_ai_api_key
         with_key = {"X-API-Key": key} if key else None
         self._cloud = pool(settings.cloud_ai_url, with_key) if settings.fallback == "cloud_ai" else None
+        self._max_bytes = settings.max_response_bytes
         self._on_event = on_event
 
     def check(self) -> None:
@@ -80,7 +81,7 @@ class Gateway:
         try:
             reply = self._with_retries(call, request)
             status = reply.status
-            answer = lumen.gateway_answer(_body(reply))
+            answer = lumen.gateway_answer(_body(reply), max_bytes=self._max_bytes)
             outcome = "success"
         except (ApiError, NotSent) as failure:
             outcome = _outcome(failure, status)
@@ -114,7 +115,7 @@ class Gateway:
                 reply = self._cloud.post(call, lumen.cloud_request(message))
         except NotSent:
             raise first from None
-        return lumen.cloud_answer(_body(reply))
+        return lumen.cloud_answer(_body(reply), max_bytes=self._max_bytes)
 
 
 def _outcome(failure: ApiError | NotSent, status: int) -> Outcome:

@@ -109,7 +109,7 @@ class Pool:
             return Reply(response.status, retry_after, b"")
         body = response.read(self._max_bytes + 1)
         if len(body) > self._max_bytes:
-            raise problem("gateway_invalid_response", "The gateway's answer is too large.")
+            raise problem("gateway_invalid_response", f"Invalid response: larger than {self._max_bytes} bytes.")
         if response.length:
             raise ConnectionResetError("the body ended early")
         response.read()  # the end of a chunked body, or nothing

@@ -99,7 +99,7 @@ OPTIONS = {
     "stop-of-numbers": _sent("stop", stop=[1]),
     "max-tokens-string": _sent("max_tokens", max_tokens="10"),
     "max-tokens-zero": _sent("max_tokens", max_tokens=0),
-    "logit-bias-list": _sent("logit_bias", logit_bias=[]),
+    "logit-bias-list": _sent("logit_bias", logit_bias=["50256"]),
     "response-format-string": _sent("response_format", response_format="json"),
     "user-number": _sent("user", user=1),
 }
@@ -114,6 +114,7 @@ MUST = BODIES.keys() - {"json-long-number"} | {
 }  # fmt: skip
 
 TOOL = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
+NAMED = {"type": "function", "function": {"name": "now"}}
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
 LIMITS = {
     "image": _content([{"type": "text", "text": "what is this?"}, IMAGE], "messages[0].content[1]"),
@@ -121,10 +122,11 @@ LIMITS = {
         [{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}], "messages[0].content[0]"
     ),
     "file": _content([{"type": "file", "file": {"file_id": "f"}}], "messages[0].content[0]"),
-    "tools": _sent("tools", tools=[TOOL]),
-    "functions": _sent("functions", functions=[TOOL["function"]]),
+    "tool-required": _sent("tool_choice", tools=[TOOL], tool_choice="required"),
+    "tool-named": _sent("tool_choice", tools=[TOOL], tool_choice=NAMED),
+    "function-named": _sent("function_call", functions=[TOOL["function"]], function_call={"name": "now"}),
     "json-mode": _sent("response_format", response_format={"type": "json_object"}),
     "blank-question": _content(" \n", "messages"),
-    "only-a-system-message": _turns({"role": "system", "content": "be brief"}),
+    "blank-system-message": _turns({"role": "system", "content": " "}),
     "answer-last": _turns({"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}),
 }

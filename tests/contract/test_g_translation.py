@@ -162,6 +162,19 @@ def test_persona(model: str, talk: Talk) -> None:
     assert (first(calls).json().get("persona"), answer(seen).get("model")) == (PERSONAS[model], model)
 
 
+@check_each(
+    "model",
+    {f"G2.persona-of-{name}": model for name, model in {
+        "a-tag": "lumen-lua:latest", "a-prefix": "openai/lumen-lua", "both": "lumen/lumen-lua:latest",
+    }.items()},
+)  # fmt: skip
+def test_persona_of_a_longer_name(model: str, talk: Talk) -> None:
+    """A provider's prefix and a tag are taken off a model's name before its persona is looked up; both are told."""
+    seen, calls = asked(talk, {**question("안녕"), "model": model})
+    assert (first(calls).json().get("persona"), answer(seen).get("model")) == ("moon", "lumen-lua")
+    assert metadata(seen).get("requested_model") == model
+
+
 @check("G2.no-persona")
 def test_no_persona(talk: Talk) -> None:
     """Without a persona's model the gateway chooses."""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.contract.lenient_requests import LENIENT
 from tests.contract.talking import WORDS, Talk, model_path, question
 from tests.fixtures import schemas
 from tests.fixtures.capture import Capture
@@ -170,6 +171,14 @@ def test_accepted(fields: dict[str, object], talk: Talk) -> None:
     seen = talk.post({**question(), **fields})
     assert seen.status == 200, seen.text
     assert WORDS in said(seen) or "gateway" not in talk.target.can
+
+
+@check_each("fields", {f"H4.lenient-{name}": fields for name, fields in LENIENT.items()})
+def test_leniently_accepted(fields: dict[str, object], talk: Talk) -> None:
+    """What other servers accept, and what would have no effect anyway, is accepted."""
+    seen = talk.post({**question(), **fields})
+    assert seen.status == 200, seen.text
+    assert WORDS in said(seen)
 
 
 @check("H4.stream-with-sdk-headers", tier="S")

@@ -24,11 +24,11 @@ from tests.matrix.staging import Stage, given
 WHOLE = os.environ.get("E2E_LUMEN_WHOLE_MATRIX") == "1"
 FAR, NEAR = 9, 3  # every ninth row of a table that should not matter, every third of one that does
 TABLES = frozenset((
-    "test_accepted", "test_bad_request", "test_every_role", "test_failure", "test_foreign_host", "test_foreign_origin",
-    "test_hints", "test_http_errors", "test_key_refused", "test_late_code", "test_late_failure",
-    "test_late_failure_is_framed", "test_one_question", "test_own_host", "test_param", "test_persona",
-    "test_request_id_is_kept", "test_retry_after_range", "test_round_trip", "test_tolerated", "test_unreachable",
-    "test_unreachable_hints",
+    "test_accepted", "test_bad_request", "test_drift", "test_every_role", "test_failure", "test_foreign_host",
+    "test_foreign_origin", "test_hints", "test_http_errors", "test_key_refused", "test_late_code",
+    "test_late_failure", "test_late_failure_is_framed", "test_leniently_accepted", "test_one_question",
+    "test_own_host", "test_param", "test_persona", "test_persona_of_a_longer_name", "test_request_id_is_kept",
+    "test_retry_after_range", "test_round_trip", "test_tolerated", "test_unreachable", "test_unreachable_hints",
 ))  # fmt: skip
 SLOW = frozenset((
     "test_after_idling", "test_gone_client", "test_healthy_after_bad", "test_identity", "test_large_answer",

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.fixtures.faults import texts, translation
+from tests.fixtures.faults import drifting, texts, translation
 from tests.matrix.facing import Record, hold
 
-FAULTS = translation.FAULTS | texts.FAULTS
+FAULTS = translation.FAULTS | drifting.FAULTS | texts.FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)

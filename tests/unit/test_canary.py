@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,11 @@ BODIES: list[dict[str, Any]] = [
     {"messages": [{"role": "user", "content": SENTENCE}], "user": SENTENCE},
     {"messages": [{"role": SENTENCE, "content": SENTENCE}]},
     {"messages": [{"role": "user", "content": SENTENCE}], "n": 2},
-    {"messages": [{"role": "user", "content": SENTENCE}], "tools": [{"type": "function", "function": {"name": "f"}}]},
+    {"messages": [{"role": "user", "content": SENTENCE}], "tool_choice": {"name": SENTENCE}},
+]
+DRIFT = [  # what is dropped is named in the log, but not quoted
+    replies.answers("hi", persona=SENTENCE, sources=SENTENCE, timestamp=[SENTENCE]),
+    replies.says(json.dumps(replies.lumen("hi", **{SENTENCE: "\ud800", "persona": {"name": "\ud800"}})).encode()),
 ]
 
 
@@ -51,6 +56,9 @@ def test_the_canary_is_nowhere(launch: Launches, gateway: Gateway, tmp_path: Pat
         answered.append(ask({**BODIES[0], "stream": stream}, bearer))
         refused += [ask({**body, "stream": stream}, bearer) for body in BODIES[1:]]
         refused.append(ask({**BODIES[0], "stream": stream}, ("Authorization", f"Bearer {WRONG}")))
+        for reply in DRIFT:
+            gateway.script(reply)
+            answered.append(ask({**BODIES[0], "stream": stream}, bearer))
         for reply in FAILURES:
             gateway.script(reply)
             refused.append(ask({**BODIES[0], "stream": stream}, bearer))
@@ -58,10 +66,11 @@ def test_the_canary_is_nowhere(launch: Launches, gateway: Gateway, tmp_path: Pat
     state = [path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()]
     proxy.end()  # its last lines are written then
     logs = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    assert [got.status for got in answered] == [200, 200]
+    assert [got.status for got in answered] == [200] * 2 * (1 + len(DRIFT))
     assert all(KEY.encode() not in told(got) for got in answered)
     assert all((got.status or 0) >= 400 for got in refused)
     assert state
     assert any(b"/chat/completions" in log for log in logs)  # it was logged at all
+    assert any(b"sources: expected a list of strings" in log for log in logs)
     everything = [*map(told, refused), *map(told, pages), *state, *logs]
     assert [found(each) for each in everything if found(each)] == []

@@ -76,7 +76,7 @@ CASES = {
     "invalid_json": Case(cut=True),
     "invalid_value": Case(asked={"temperature": 3}),
     "unsupported_value": Case(asked={"n": 2}),
-    "unsupported_parameter": Case(asked={"tools": [TOOL]}),
+    "unsupported_parameter": Case(asked={"tools": [TOOL], "tool_choice": "required"}),
     "context_length_exceeded": Case(env={"LUMEN_MAX_MESSAGE_CHARS": "3"}),
     "invalid_api_key": Case(env={"PROXY_API_KEY": "sk-right"}, headers=(("Authorization", "Bearer sk-wrong"),)),
     "host_not_allowed": Case(headers=(("Host", "evil.example"),)),

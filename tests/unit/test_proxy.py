@@ -72,6 +72,8 @@ def test_a_completion(served: Serving, gateway: Gateway) -> None:
         "overhead_ms": 0,
         "ignored_parameters": ["temperature"],
         "history_dropped": 0,
+        "replaced_parts": 0,
+        "gateway_warnings": [],
         "usage_source": "estimated",
     }
     assert metadata["response_time_ms"] > 0
@@ -282,7 +284,7 @@ def test_the_callers_request_id_is_kept(served: Serving) -> None:
     assert str(served.get("/health", ("x-request-id", "a b")).header("x-request-id")).startswith("req_")
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"[" * 60_000, b'{"a":"\\ud800"}', b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"[" * 60_000, b"\xff"])
 def test_no_body_is_an_error_of_ours(served: Serving, body: bytes) -> None:
     """Whatever the bytes, it is a 400, and the next request is served."""
     got = capture.call(

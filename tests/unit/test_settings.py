@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from lumen_proxy.errors import Exit, Fatal
 from tests.fixtures import capture, replies
 from tests.fixtures.gateway import Gateway
 from tests.unit.serving import USER, serving
+from tests.unit.test_proxy_streams import metadata
 
 # Variable → a value other than its default, and one that is refused (None: any text is a value).
 EXAMPLES: dict[str, tuple[str, str | None]] = {
@@ -75,13 +77,32 @@ def test_history_last(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
-def test_unsupported_ignore(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
-    """Tools are left out, and that is told."""
-    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
-    with serving(gateway.url, LUMEN_UNSUPPORTED="ignore") as served:
-        got = served.chat(tools=[tool], stream=stream)
-    assert got.status == 200
-    assert b'"tools"' in got.body
+@pytest.mark.parametrize(("value", "status"), [("reject", 400), ("ignore", 200)])
+def test_unsupported(gateway: Gateway, value: str, status: int, stream: bool) -> None:  # noqa: FBT001 -- a row
+    """What the gateway cannot do is refused, or ignored and listed."""
+    asked: dict[str, Any] = {
+        "tools": [{}],
+        "tool_choice": "required",
+        "n": 2,
+        "response_format": {"type": "json_object"},
+    }
+    with serving(gateway.url, LUMEN_UNSUPPORTED=value) as served:
+        got = served.chat(stream=stream, **asked)
+    assert got.status == status
+    if status == 200:
+        assert metadata(got)["ignored_parameters"] == sorted(asked)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+@pytest.mark.parametrize(("model", "status"), [("openai/lumen-sena:latest", 200), ("openai/gpt-4o", 404)])
+def test_model_strict(gateway: Gateway, model: str, status: int, stream: bool) -> None:  # noqa: FBT001 -- a row
+    """A prefix and a tag are removed first; an unknown model is not found."""
+    with serving(gateway.url, LUMEN_MODEL_STRICT="1") as served:
+        got = served.chat(model=model, stream=stream)
+    assert got.status == status
+    if status == 200:
+        assert metadata(got)["requested_model"] == model
+        assert gateway.chats[0].json()["persona"] == "pen"
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])

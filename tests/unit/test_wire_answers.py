@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,86 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumen_proxy.errors import ApiError
-from lumen_proxy.wire import lumen
 from lumen_proxy.wire.address import host_name, is_loopback
 from lumen_proxy.wire.openai import Completion, model, models, request_id, until_stop, usage
 from lumen_proxy.wire.problems import PROBLEMS, gateway_status, problem
 
-GOOD = {
-    "success": True,
-    "persona": {"name": "세나"},
-    "response": "안녕",
-    "sources": ["cache"],
-    "timestamp": "2025-10-24",
-}
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def answer(**changes: object) -> lumen.Answer:
-    """Read a good gateway answer with changes."""
-    return lumen.gateway_answer(json.dumps(GOOD | changes).encode())
-
-
-def test_a_gateway_answer() -> None:
-    """All that the gateway says is passed on."""
-    assert answer(extra=1) == lumen.Answer("안녕", {"name": "세나"}, ["cache"], "2025-10-24")
-
-
-@pytest.mark.parametrize("absent", ["persona", "sources", "timestamp", "error"])
-def test_an_answer_may_lack_what_is_not_needed(absent: str) -> None:
-    """Success and response are enough."""
-    assert answer(**{absent: None}).text == "안녕"
-
-
-@pytest.mark.parametrize(
-    ("changes", "code"),
-    [
-        ({"success": False, "error": "x"}, "gateway_declined"),
-        ({"success": False, "response": None}, "gateway_declined"),
-        ({"success": "true"}, "gateway_invalid_response"),
-        ({"success": None}, "gateway_invalid_response"),
-        ({"response": None}, "gateway_invalid_response"),
-        ({"response": ["x"]}, "gateway_invalid_response"),
-        ({"response": ""}, "gateway_empty_response"),
-        ({"response": " \n"}, "gateway_empty_response"),
-        ({"persona": "세나"}, "gateway_invalid_response"),
-        ({"persona": {"name": 1}}, "gateway_invalid_response"),
-        ({"sources": "cache"}, "gateway_invalid_response"),
-        ({"sources": [1]}, "gateway_invalid_response"),
-        ({"timestamp": 1}, "gateway_invalid_response"),
-        ({"response": "\ud800"}, "gateway_invalid_response"),
-        ({"persona": {"name": "x", "type": json.loads("[" * 900 + "]" * 900)}}, "gateway_invalid_response"),
-    ],
-)
-def test_answers_that_are_none(changes: dict[str, object], code: str) -> None:
-    """What is no answer never becomes one."""
-    with pytest.raises(ApiError) as caught:
-        answer(**changes)
-    assert caught.value.code == code
-    assert caught.value.headers == {"x-should-retry": "false"}
-
-
-@pytest.mark.parametrize("data", [b"", b"<html>", b"[]", b"null", b'{"success": true'])
-def test_bodies_that_are_no_object(data: bytes) -> None:
-    """HTML with status 200 is an invalid response, for either channel."""
-    for read in (lumen.gateway_answer, lumen.cloud_answer):
-        with pytest.raises(ApiError) as caught:
-            read(data)
-        assert caught.value.code == "gateway_invalid_response"
-
-
-def test_both_forms_of_cloud_ai() -> None:
-    """Either form is read, with the persona where it is told."""
-    first = lumen.cloud_answer(b'{"response": "a", "model": "m", "timestamp": "t"}')
-    second = lumen.cloud_answer(b'{"content": "b", "persona_used": "Elro", "metadata": {}, "confidence": 0.5}')
-    assert first == lumen.Answer("a", None, [], "t")
-    assert second == lumen.Answer("b", {"name": "Elro"}, [], None)
-
-
-def test_gateway_requests_have_only_what_is_known() -> None:
-    """Optional fields are absent, not null."""
-    assert lumen.gateway_request("m", None, None) == {"message": "m"}
-    assert lumen.gateway_request("m", "pen", "u") == {"message": "m", "persona": "pen", "user_id": "u"}
 
 
 @given(st.text(), st.text())

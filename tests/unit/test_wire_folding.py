@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lumen_proxy.errors import ApiError
 from lumen_proxy.wire.folding import fold
-from lumen_proxy.wire.request import Message
+from lumen_proxy.wire.messages import Message
 
 MANY = 1_000_000
 ROLES = st.sampled_from(["system", "developer", "user", "assistant", "tool"])
@@ -105,3 +105,25 @@ def test_last_sends_the_last_user_text_only() -> None:
     """With LUMEN_HISTORY=last the rest is dropped, and counted."""
     messages = [Message("system", "s"), Message("user", "u"), Message("tool", "t")]
     assert fold(messages, max_chars=MANY, history="last") == ("u", 2)
+
+
+def test_instructions_alone_are_the_message() -> None:
+    """Without any other text there is no conversation: no marks, whatever the number of instructions."""
+    system, developer, blank = Message("system", "a"), Message("developer", "b"), Message("user", " ")
+    assert fold([system], max_chars=MANY) == ("a", 0)
+    for history in ("fold", "last"):
+        assert fold([system, developer], max_chars=MANY, history=history) == ("a\n\nb", 0)
+    assert fold([system, developer, blank], max_chars=MANY).text == "a\n\nb"
+
+
+def test_last_without_a_user_sends_the_instructions() -> None:
+    """With LUMEN_HISTORY=last and no user text, the instructions are what is asked."""
+    messages = [Message("system", "s"), Message("assistant", "a"), Message("tool", "t")]
+    assert fold(messages, max_chars=MANY, history="last") == ("s", 2)
+
+
+def test_instructions_may_come_last() -> None:
+    """An instruction after the turns stays the last part, to which the gateway replies."""
+    text, _ = fold([Message("system", "a"), Message("user", "b"), Message("system", "c")], max_chars=MANY)
+    assert marks(text) == ["system", "user", "system"]
+    assert text.endswith("c")

@@ -21,9 +21,10 @@ DEEP = (
 )
 
 
-def read(*, allow_tools: bool = False, strict_model: bool = False, **body: Any) -> ChatRequest:  # noqa: ANN401
+def read(*, ignore_unsupported: Any = False, strict_model: Any = False, **body: Any) -> ChatRequest:  # noqa: ANN401
     """Parse a request that is valid but for `body`."""
-    return parse(json.dumps({"messages": [USER], **body}).encode(), allow_tools=allow_tools, strict_model=strict_model)
+    data = json.dumps({"messages": [USER], **body}).encode()
+    return parse(data, ignore_unsupported=ignore_unsupported, strict_model=strict_model)
 
 
 def refusal(**body: Any) -> tuple[int, str | None, str | None]:  # noqa: ANN401
@@ -42,38 +43,6 @@ def test_not_a_json_object(data: bytes) -> None:
     assert (caught.value.status, caught.value.code, caught.value.param) == (400, "invalid_json", None)
 
 
-INVALID: dict[str, list[Any]] = {
-    "messages": [None, [], "hi", {}, 1],
-    "messages[0]": [[None], ["hi"], [[]]],
-    "messages[0].role": [[{"content": "x"}], [{"role": "boss", "content": "x"}], [{"role": ["user"], "content": "x"}]],
-    "messages[0].content": [[{"role": "user"}], [{"role": "user", "content": 1}], [{"role": "user", "content": []}]],
-    "messages[0].content[0]": [[{"role": "user", "content": [1]}], [{"role": "user", "content": [{"text": "x"}]}]],
-    "messages[0].content[0].text": [[{"role": "user", "content": [{"type": "text", "text": None}]}]],
-    "messages[1].role": [[USER, {"role": "assistant", "content": "x"}], [USER, {"role": "system", "content": "x"}]],
-}
-
-
-@pytest.mark.parametrize(
-    ("param", "messages"), [(param, value) for param, values in INVALID.items() for value in values]
-)
-def test_invalid_messages(param: str, messages: object) -> None:
-    """A refusal names the very place."""
-    assert refusal(messages=messages) == (400, "invalid_value", param)
-
-
-@pytest.mark.parametrize("text", ["", "  ", "\n\t"])
-def test_blank_conversation(text: str) -> None:
-    """There must be something to ask."""
-    assert refusal(messages=[{"role": "user", "content": text}]) == (400, "invalid_value", "messages")
-
-
-@pytest.mark.parametrize("kind", ["image_url", "input_audio", "file"])
-def test_parts_that_are_not_text(kind: str) -> None:
-    """Pictures, sound and files are refused, not dropped."""
-    messages = [{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": kind}]}]
-    assert refusal(messages=messages) == (400, "unsupported_value", "messages[0].content[1]")
-
-
 BAD_FIELDS: dict[str, list[Any]] = {
     "model": [1, [], {}],
     "stream": ["false", 0, 1],
@@ -81,16 +50,18 @@ BAD_FIELDS: dict[str, list[Any]] = {
     "top_p": [-1, 1.5, "x"],
     "presence_penalty": [-2.1, 3],
     "frequency_penalty": [-3, 2.5],
-    "stop": ["", [], [""], ["a"] * 5, 1, [1], {}],
-    "max_tokens": [0, -1, 1.5, "9", True],
-    "max_completion_tokens": [0, "9"],
+    "stop": [[""], ["a", ""], ["a"] * 5, 0, 1, [1], {}, False],
+    "max_tokens": [0, -2, -0.5, 1.5, "9", "-1", True, []],
+    "max_completion_tokens": [0, -2, "9"],
     "top_logprobs": [-1, 21],
-    "seed": [1.5, 2**63],
+    "seed": ["1", True, []],
     "user": [1, []],
     "tools": ["x", {}],
-    "stream_options": ["x", []],
-    "logit_bias": [[], {"1": 101}, {"1": -101}, {"1": 0.5}, {"1": True}, {"1": None}],
-    "metadata": [[], {"a": 1}, {"a": None}],
+    "tool_choice": [1, True, []],
+    "function_call": [1, ["f"]],
+    "stream_options": ["x", ["include_usage"]],
+    "logit_bias": [["1"], "", {"1": 101}, {"1": -101}, {"1": 0.5}, {"1": True}, {"1": None}],
+    "metadata": ["x", ["a"], 1],
     "safety_identifier": [1, "x" * 65],
     "functions": [{}, [{"name": "f"}] * 129],
     "reasoning_effort": [1, ["low"]],
@@ -111,7 +82,18 @@ def test_include_usage_must_be_a_boolean() -> None:
     assert refusal(stream_options={"include_usage": "yes"}) == (400, "invalid_value", param)
 
 
-N: list[Any] = [2, 0, -1, 129, 1.0, "1", True, [], {}]
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
+FORCED: dict[str, list[Any]] = {
+    "tool_choice": [
+        "required",
+        "any",
+        {"type": "function", "function": {"name": "f"}},
+        {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [TOOL]}},
+        {},
+    ],
+    "function_call": ["f", {"name": "f"}],
+}
+N: list[Any] = [2, 0, -1, 129, 1.5, "1", True, [], {}]
 
 
 @pytest.mark.parametrize(
@@ -122,19 +104,49 @@ N: list[Any] = [2, 0, -1, 129, 1.0, "1", True, [], {}]
         ("response_format", {"type": None}, "unsupported_value"),
         ("response_format", {"type": "json_object"}, "unsupported_value"),
         ("response_format", {"type": "json_schema", "json_schema": {}}, "unsupported_value"),
-        ("tools", [{"type": "function"}], "unsupported_parameter"),
-        ("functions", [{"name": "f"}], "unsupported_parameter"),
+        *[(name, value, "unsupported_parameter") for name, values in FORCED.items() for value in values],
     ],
 )
 def test_what_the_gateway_cannot_do(name: str, value: object, code: str) -> None:
     """It is refused rather than ignored in silence."""
-    assert refusal(**{name: value}) == (400, code, name)
+    assert refusal(tools=[TOOL], **{name: value}) == (400, code, name)
 
 
-def test_tools_can_be_ignored() -> None:
-    """With tool_choice none, or by setting, tools are ignored and listed."""
-    assert read(tools=[{}], tool_choice="none").ignored == ("tool_choice", "tools")
-    assert read(tools=[{}], tool_choice={"type": "x"}, allow_tools=True).ignored == ("tool_choice", "tools")
+IGNORABLE = [(name, value) for name, values in FORCED.items() for value in values] + [
+    ("n", 2),
+    ("n", 128),
+    ("response_format", {"type": "json_object"}),
+    ("response_format", {"type": "json_schema", "json_schema": {}}),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), IGNORABLE)
+def test_what_is_ignored_by_setting(name: str, value: object) -> None:
+    """The refusal names the setting as a remedy; with it, the request is answered, and the field is listed."""
+    with pytest.raises(ApiError, match=r"LUMEN_UNSUPPORTED=ignore"):
+        read(**{name: value})
+    assert name in read(ignore_unsupported=True, **{name: value}).ignored
+
+
+@pytest.mark.parametrize("value", [0, 129, 1.5, "2", True])
+def test_no_setting_makes_a_wrong_n_right(value: object) -> None:
+    """OpenAI refuses these, too."""
+    with pytest.raises(ApiError) as caught:
+        read(ignore_unsupported=True, n=value)
+    assert (caught.value.code, caught.value.param) == ("unsupported_value", "n")
+
+
+FREE: list[Any] = [None, "auto", "none", {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}]
+
+
+@pytest.mark.parametrize("choice", FREE)
+@pytest.mark.parametrize(("tools", "name"), [("tools", "tool_choice"), ("functions", "function_call")])
+def test_tools_are_accepted(tools: str, name: str, choice: object) -> None:
+    """Nobody demands a call, so OpenAI's protocol allows an answer in text; the tools are listed as ignored."""
+    assert read(**{tools: [TOOL]}).ignored == (tools,)
+    told = {tools, name} if choice else {tools}
+    assert read(**{tools: [TOOL], name: choice}).ignored == tuple(sorted(told))
+    assert read(**{name: choice}).ignored == ((name,) if choice else ())  # LM Studio ignores a choice without tools
 
 
 def test_the_ends_of_the_ranges_are_legal() -> None:
@@ -146,9 +158,51 @@ def test_the_ends_of_the_ranges_are_legal() -> None:
         "reasoning_effort": "max",
         "service_tier": "on_demand",
         "seed": -(2**63),
+        "max_tokens": 1,
+        "max_completion_tokens": -1,
     }
     assert read(**body, tools=[], functions=[]).ignored == tuple(sorted([*body, "functions", "tools"]))
     assert read(functions=[{"name": "f"}] * 128, tool_choice="none").ignored == ("functions", "tool_choice")
+
+
+# What OpenAI or another server that clients are written for accepts, and what these clients then send everywhere.
+LENIENT: dict[str, list[Any]] = {
+    "max_tokens": [-1, 100.0],  # LM Studio's own curl sample; Lua's JSON writes 100 as 100.0
+    "max_completion_tokens": [-1],
+    "seed": [2**64 - 1, 1.5, -1],  # llama.cpp: 64 bits without a sign, -1 for a random one
+    "logit_bias": [[]],  # PHP writes an empty object as a list
+    "metadata": [[], {"a": {"b": 1}, "c": None}],  # LiteLLM and Langfuse nest; LM Studio does not know it
+    "top_k": [40],  # LM Studio
+    "repeat_penalty": [1.1],  # LM Studio
+    "ttl": [300],  # LM Studio
+    "parallel_tool_calls": [False],  # without tools, too: LM Studio ignores it, OpenAI refuses it
+    "store": [False],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in LENIENT.items() for value in values])
+def test_what_other_servers_accept(name: str, value: object) -> None:
+    """It would be ignored anyway, so it is accepted and listed."""
+    assert read(**{name: value}).ignored == (name,)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"n": 1.0},
+        {"stop": ""},
+        {"stop": []},
+        {"stream": False, "stream_options": {"include_usage": True}},  # LM Studio ignores it without a stream
+        {"stream_options": []},  # PHP's empty object
+        {"stream_options": {}},
+        {"response_format": {"type": "text"}},
+    ],
+    ids=str,
+)
+def test_what_means_the_default(body: dict[str, Any]) -> None:
+    """A setting without a value is sent like this; it changes nothing and is not listed."""
+    asked = read(**body)
+    assert (asked.stops, asked.ignored) == ((), ())
 
 
 NULLS = sorted({*BAD_FIELDS, "n", "max_tokens", "x"})
@@ -182,7 +236,14 @@ def test_ignored_parameters_are_listed() -> None:
         ("lumen-elo", "lumen-elo", "square"),
         ("lumen-nuri", "lumen-nuri", "earth"),
         ("lumen-sena", "lumen-sena", "pen"),
+        ("lumen-sena:latest", "lumen-sena", "pen"),
+        ("openai/lumen-sena", "lumen-sena", "pen"),
+        ("lumen/lumen-sena:latest", "lumen-sena", "pen"),
+        ("openrouter/openai/lumen-lua", "lumen-lua", "moon"),
+        ("openai/lumen-gateway", "lumen-gateway", None),
         ("gpt-4o", "lumen-gateway", None),
+        ("openai/gpt-4o:latest", "lumen-gateway", None),
+        ("lumen-sena/other", "lumen-gateway", None),
         ("", "lumen-gateway", None),
     ],
 )
@@ -192,52 +253,18 @@ def test_models(asked: str | None, served: str, persona: str | None) -> None:
     assert (request.requested_model, request.model, request.persona) == (asked, served, persona)
 
 
-def test_strict_models() -> None:
+@pytest.mark.parametrize("name", ["gpt-4o", "openai/gpt-4o", "gpt-4o:lumen-sena", "lumen-sena/x", "", "lumen-"])
+def test_strict_models(name: str) -> None:
     """With LUMEN_MODEL_STRICT an unknown model is not found."""
     with pytest.raises(ApiError) as caught:
-        read(strict_model=True, model="gpt-4o")
+        read(strict_model=True, model=name)
     assert (caught.value.status, caught.value.code) == (404, "model_not_found")
 
 
-def test_texts_of_messages() -> None:
-    """Parts are joined by newline, null is allowed for an assistant, and what it called is kept."""
-    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
-    messages = [
-        {"role": "developer", "content": parts},
-        {"role": "assistant", "content": None, "tool_calls": [{"id": "날씨"}]},
-        {"role": "tool", "content": "sunny", "tool_call_id": "x"},
-        USER,
-    ]
-    texts = [message.text for message in read(messages=messages).messages]
-    assert texts == ["a\nb", '[{"id": "날씨"}]', "sunny", "hi"]
-
-
-def test_who_says_it_and_to_which_call() -> None:
-    """Names, the ids of calls, and what an assistant refused are kept."""
-    messages = [
-        {**USER, "name": "kim"},
-        {"role": "assistant", "content": "a", "refusal": "b", "name": None},
-        {"role": "tool", "content": "sunny", "tool_call_id": "c-1"},
-        {"role": "function", "content": "rain", "name": "weather", "tool_call_id": "c-2"},
-        USER,
-    ]
-    read_request = read(messages=messages)
-    assert [message.label for message in read_request.messages] == ["kim", "", "c-1", "weather c-2", ""]
-    assert read_request.messages[1].text == "a\nb"
-    assert read_request.ignored == ()
-
-
-@pytest.mark.parametrize("field", ["name", "tool_call_id", "refusal"])
-def test_labels_are_strings(field: str) -> None:
-    """Anything else is refused by its place."""
-    assert refusal(messages=[{**USER, field: 1}]) == (400, "invalid_value", f"messages[0].{field}")
-
-
-def test_what_no_text_can_carry_is_listed() -> None:
-    """Unknown fields of messages, once each; and the name of a lone message, which is sent word by word."""
-    odd = {"role": "assistant", "content": "a", "audio": {"id": "x"}, "annotations": [], "cache": {"ttl": 1}}
-    assert read(messages=[USER, odd, {**odd, "role": "user"}]).ignored == ("messages[].audio", "messages[].cache")
-    assert read(messages=[{**USER, "name": "kim"}], seed=1).ignored == ("messages[].name", "seed")
+@pytest.mark.parametrize("name", [None, "lumen-sena", "lumen-sena:latest", "openai/lumen-sena", "a/b/lumen-sena:x"])
+def test_strict_models_with_prefix_or_tag(name: str | None) -> None:
+    """A prefix and a tag make no model unknown."""
+    assert read(strict_model=True, model=name).requested_model == name
 
 
 JSON_VALUES = st.recursive(

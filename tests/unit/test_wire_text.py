@@ -110,10 +110,9 @@ REFUSED = {
     "nan": b'{"a": NaN}',
     "infinity": b"[-Infinity]",
     "twice": b'{"a": 1, "a": 2}',
-    "lone-surrogate": b'{"a": "\\ud800"}',
-    "lone-surrogate-key": b'{"\\uDC00": 1}',
+    "one-key-twice-after-replacing": b'{"\\ud800": 1, "\\ud801": 2}',
     "latin-1": b'{"a": "\xe9"}',
-    "encoded-surrogate": b'"\xed\xa0\x80"',
+    "half-a-surrogate": b'"\xed\xa0"',
     "deep-lists": b"[" * 100_000,
     "deep-objects": b'{"a":' * 50_000,
     "too-deep": b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
@@ -146,6 +145,21 @@ def test_strict_json_raises_nothing_else(data: bytes) -> None:
         strict_json(data)
     except ValueError:
         return
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ('{"a": "\\ud800"}', {"a": "\ufffd"}),
+        ('{"\\uDC00": [1.5, "\\ud83c\\udf19\\udf19"]}', {"\ufffd": [1.5, "🌙\ufffd"]}),
+        ('["\\ud800", "\\udc00", "\\\\ud800"]', ["\ufffd", "\ufffd", "\\ud800"]),
+        ('"\\ud83c\\ud83c\\udf19"', "\ufffd🌙"),
+    ],
+)
+def test_lone_surrogates_are_replaced(written: str, value: object) -> None:
+    """Each becomes U+FFFD, in keys, too; pairs, numbers and escaped backslashes stay."""
+    assert strict_json(written.encode()) == value
+    assert strict_json(json.dumps(json.loads(written), ensure_ascii=False).encode("utf-8", "surrogatepass")) == value
 
 
 def test_a_surrogate_pair_is_one_character() -> None:

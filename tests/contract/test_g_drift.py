@@ -1,0 +1,59 @@
+"""G4: a gateway's answer drifts from its documented form; the text arrives, and what was dropped is named."""
+
+import gzip
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from tests.contract.talking import Talk
+from tests.fixtures.exchange import Reply
+from tests.fixtures.judges.asking import child
+from tests.fixtures.judges.documents import answer, said
+from tests.fixtures.replies import encoded, lumen, says
+from tests.fixtures.report.checks import check_each
+
+pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("lumen")]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A reply of the gateway, the text that must arrive, and the beginning of the one warning (None: no warning)."""
+
+    reply: Reply
+    warning: str | None = None
+    text: str = "words"
+
+
+def changed(warning: str | None, **fields: object) -> Drift:
+    """An answer with other fields; JSON in ASCII, so that half a pair can be written."""
+    return Drift(says(json.dumps(lumen("words") | fields).encode()), warning)
+
+
+BODY = encoded(lumen("words"))
+WITHOUT_SUCCESS = {name: value for name, value in lumen("words").items() if name != "success"}
+DRIFTS = {
+    "sources-objects": changed("sources", sources=[{"title": "a page"}]),
+    "sources-string": changed("sources", sources="cache"),
+    "timestamp-number": changed("timestamp", timestamp=1761268140),
+    "persona-string": changed("persona", persona="세나"),
+    "persona-without-name": changed("persona", persona={"emoji": "🌀"}),
+    "nan": changed("NaN", score=float("nan")),
+    "nan-in-persona": changed("NaN", persona={"name": "세나", "score": float("nan")}),
+    "success-missing": Drift(says(WITHOUT_SUCCESS)),
+    "byte-order-mark": Drift(says(b"\xef\xbb\xbf" + BODY)),
+    "gzip": Drift(says(gzip.compress(BODY), headers=(("Content-Encoding", "gzip"),))),
+    "half-a-pair": Drift(says(json.dumps(lumen("words \ud83c")).encode()), "response", "words \ufffd"),
+}
+
+
+@check_each("drift", {f"G4.drift-{name}": drift for name, drift in DRIFTS.items()})
+def test_drift(drift: Drift, talk: Talk) -> None:
+    """Drift beside the response never stops its words, and what was dropped or replaced is named."""
+    talk.gateway.script(drift.reply)
+    seen = talk.ask("안녕")
+    assert (seen.status, said(seen)) == (200, drift.text), seen.text
+    told = child(answer(seen), "lumen_metadata")
+    warnings = [str(each) for each in told.get("gateway_warnings") or []]
+    assert [each.startswith(drift.warning or "") for each in warnings] == [True] * (drift.warning is not None)
+    json.dumps(told.get("persona"), allow_nan=False)  # raises ValueError if a NaN came through
