@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
+from waitress.utilities import BadRequest, RequestHeaderFieldsTooLarge
 
 from lumen_proxy.wire.openai import request_id
 from lumen_proxy.wire.problems import problem
@@ -33,6 +34,12 @@ IDLE_S = 75.0  # keep-alive without a request, and an answer that its client doe
 LAST_WORDS_BYTES = 1024  # [DONE], an error event, the end of a chunked body
 DISCARD_S, DISCARD_BYTES = 10.0, 256 * 1024 * 1024  # what an oversize client may go on sending; nginx: 30 s
 
+HEAD_BYTES = 32 * 1024  # all headers of a request together; nginx: 4 x 8 KiB
+TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}"  # of a method (RFC 9110, 5.6.2); the longest registered one has 17
+REQUEST_LINE = re.compile(TOKEN + rb" [^ \r\n]+ HTTP/[0-9]\.[0-9]\r?\n")
+BEGINNING = re.compile(TOKEN + rb"( [^\n]*)?")  # of a request line that has not arrived in full
+TLS_HANDSHAKE = b"\x16"  # the first byte of a TLS connection (RFC 8446, 5.1)
+HTTP_2 = b"PRI * HTTP/2.0"  # the first line of an HTTP/2 connection (RFC 9113, 3.4)
 TRANSFER_ENCODING = re.compile(rb"\r\ntransfer-encoding:([^\r]*)", re.IGNORECASE)
 FOLDED = re.compile(rb"\r\n[ \t]")  # RFC 9112, 5.2: a field of several lines may be refused
 
@@ -54,24 +61,49 @@ class Refusal(NamedTuple):
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
-    """One request as it arrives, stricter than waitress about its length and with a deadline."""
+    """One request as it arrives, stricter than waitress about its length and with a deadline.
+
+    waitress refuses a head at four times `HEAD_BYTES` without having read it. Up to there the head is read to its end,
+    so that a refusal has the CORS headers for its Origin, which browsers send among the last.
+    """
 
     path = ""  # waitress reads it even of a request that it could not parse
     body_by = 0.0  # set when the head is there
+    first_line_is_good = False
+    problem = ""  # the error code, when it is none of those that waitress has
+    message: str | None = None
 
     def __init__(self, adj: Adjustments) -> None:
         super().__init__(adj)
         self.began = monotonic()
 
     def received(self, data: bytes) -> int:
+        if not (self.first_line_is_good or self._begins_a_request(self.header_plus + data)):
+            self.completed = True
+            return len(data)
         consumed: int = super().received(data)
         if self.headers_finished and not self.body_by:
             self.body_by = monotonic() + BODY_S
+            if self.header_bytes_received >= HEAD_BYTES and not self.error:
+                self.error, self.completed = RequestHeaderFieldsTooLarge("too many"), True
         if self.error:
             self.expect_continue = False  # waitress would invite the body it just refused
         return consumed
 
+    def _begins_a_request(self, head: bytes) -> bool:
+        """Whether it may be HTTP/1: anything else is answered at once, and not when the time for a head is over."""
+        line, end, _ = head.lstrip(b"\r\n").partition(b"\n")
+        if not line or (BEGINNING if not end else REQUEST_LINE).fullmatch(line + end):
+            self.first_line_is_good = bool(end)
+            return True
+        self.error = BadRequest("no request line")
+        if head.startswith(TLS_HANDSHAKE):
+            self.problem = "https_not_supported"
+        return False
+
     def parse_header(self, header_plus: bytes) -> None:
+        if header_plus.startswith(HTTP_2):
+            self.message = "This server speaks HTTP/1.1, not HTTP/2."
         try:
             super().parse_header(header_plus)
         except ValueError as error:  # int() of 5,000 digits, urlsplit() of "http://["
@@ -102,8 +134,9 @@ class _RefusalTask(ErrorTask):  # type: ignore[misc]
     """An answer of the server itself; no word of the request is repeated in it."""
 
     def execute(self) -> None:
-        error = problem(CODES.get(self.request.error.code, "internal_error"))
-        body = json.dumps(error.body()).encode()
+        code = self.request.problem or CODES.get(self.request.error.code, "internal_error")
+        error = problem(code, self.request.message)
+        body = json.dumps(error.body()).encode() + b"\n"
         self.status = f"{error.status} {self.request.error.reason}"
         self.content_length = len(body)
         method = getattr(self.request, "command", "")
@@ -112,6 +145,8 @@ class _RefusalTask(ErrorTask):  # type: ignore[misc]
             ("Content-Type", "application/json; charset=utf-8"),
             ("X-Request-Id", refusal.request_id),
             *error.headers.items(),
+            ("Vary", "Origin"),
+            *self.channel.server.cors_headers(self.request.headers.get("ORIGIN")).items(),
         ]
         self.set_close_on_finish()
         self.channel.unread = True

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -24,7 +25,7 @@ from tests.fixtures import replies
 from tests.fixtures.exchange import Exchange
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.processes import Launches
-from tests.unit.error_cases import CASES, Case, staged
+from tests.unit.error_cases import CASES, Case, broken, staged
 from tests.unit.serving import USER, Serving, serving
 
 PAGE_HOST = "127.0.0.1"
@@ -32,8 +33,16 @@ BROWSER_S = 60.0  # one start of Chromium and the longest retries: 8 s here
 MAX_RETRIES = 2  # the default of the library
 TIMER_S = 0.02  # a page's clock is coarser than its timers (High Resolution Time: 0.1 ms without isolation)
 LATE_S = 0.3  # the stream below has begun by then
-SMALL = {"LUMEN_ALLOWED_ORIGINS": "http://127.0.0.1:18999", "LUMEN_MAX_CONCURRENCY": "2", "LUMEN_MAX_QUEUE": "2"}  # threads: each row has a proxy of its own
+SMALL = {"LUMEN_MAX_CONCURRENCY": "2", "LUMEN_MAX_QUEUE": "2"}  # threads: each row has a proxy of its own
 QUESTION = {"model": "lumen-gateway", "messages": [USER]}
+
+
+@contextmanager
+def breaker_open(served: Serving, gateway: Gateway) -> Iterator[None]:
+    """The breaker is open, and its clock stands still: it does not matter how long the browser needs to start."""
+    with mock.patch.object(served.proxy.gateway.breaker, "_clock", return_value=time.monotonic()):
+        broken(served, gateway)
+        yield
 
 
 @contextmanager
@@ -62,6 +71,7 @@ class Question:
 
 QUESTIONS = {
     **{code: Question(case) for code, case in CASES.items()},
+    "circuit_open": Question(replace(CASES["circuit_open"], before=breaker_open)),
     "not_found": Question(path="/nothing-here"),
     "method_not_supported": Question(method="get"),
     "headers_too_large": Question(Case(headers=(("X-Large", "x" * 40_000),))),
@@ -149,7 +159,8 @@ def is_final(code: str) -> bool:
     return row.headers.get("x-should-retry") == "false" or (400 <= row.status < 500 and row.status != 429)
 
 
-FINAL = [code for code in QUESTIONS if code in PROBLEMS and is_final(code) and code != "origin_not_allowed"]
+UNREADABLE = ["host_not_allowed", "origin_not_allowed"]  # their preflight is refused already
+FINAL = [code for code in QUESTIONS if code in PROBLEMS and is_final(code) and code not in UNREADABLE]
 AGAIN = [code for code in QUESTIONS if code in PROBLEMS and not is_final(code)] + ["dns"]
 UNREACHABLE = ["gateway_unreachable", "dns"]
 
@@ -175,9 +186,10 @@ def test_error_with_retry_after(code: str, seen: dict[str, Seen]) -> None:
         assert second["at_s"] - first["at_s"] >= float(first["headers"]["retry-after"]) - TIMER_S
 
 
-def test_refused_page(seen: dict[str, Seen]) -> None:
-    """A page whose origin is not allowed reads nothing, and no call of the gateway is made for it."""
-    found = seen["origin_not_allowed"]
+@pytest.mark.parametrize("code", UNREADABLE)
+def test_refused_page(code: str, seen: dict[str, Seen]) -> None:
+    """A page whose origin, or whose name for the proxy, is not allowed reads nothing and causes no gateway call."""
+    found = seen[code]
     assert found.error is not None
     assert found.error["class"] == "APIConnectionError"
     assert found.calls == 0

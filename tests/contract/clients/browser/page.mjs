@@ -18,12 +18,11 @@ async function ask({ url, key, headers, path, method, body, stream, cut }) {
   const client = new OpenAI({
     baseURL: `${url}/v1`,
     apiKey: key,
-    defaultHeaders: headers,
     fetch: observedFetch,
     dangerouslyAllowBrowser: true,
   });
   try {
-    return { attempts, text: await answer(client[method](path, { body, stream }), stream), error: null };
+    return { attempts, text: await answer(client[method](path, { body, headers, stream }), stream), error: null };
   } catch ({ constructor, status, code, message, requestID }) {
     const error = { class: constructor.name, status, code, message, request_id: requestID };
     return { attempts, text: null, error };

@@ -46,7 +46,7 @@ class Handler(SimpleHTTPRequestHandler):
 @contextmanager
 def page_server():
     """Serve the pages; gives the port."""
-    with ThreadingHTTPServer(("127.0.0.1", 18999), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
