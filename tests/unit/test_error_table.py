@@ -16,7 +16,7 @@ from tests.unit.serving import USER, Serving, serving
 
 # Brought about elsewhere: what has no stream, what needs bytes that are no HTTP, and a bug of ours.
 ELSEWHERE = {"not_found", "method_not_supported", "invalid_http", "headers_too_large", "unsupported_encoding"}
-ELSEWHERE |= {"internal_error", "client_gone"}
+ELSEWHERE |= {"https_not_supported", "internal_error", "client_gone"}
 TABLE = {row["code"]: row for row in rows("Errors")}
 
 
