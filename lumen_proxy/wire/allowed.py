@@ -64,6 +64,11 @@ class AllowedOrigins:
         return ", ".join(["loopback", *self._declared.texts])
 
 
+def summary(bind: str, hosts: Iterable[str], origins: Iterable[str]) -> str:
+    """One line about what is allowed, for the start of the proxy."""
+    return f"allowed hosts: {AllowedHosts(bind, hosts).describe()}; web pages: {AllowedOrigins(origins).describe()}"
+
+
 class _Patterns:
     """Texts, in which ``*`` stands for one or more labels of a name."""
 
