@@ -19,6 +19,7 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest, RequestHeaderFieldsTooLarge
 
+from lumen_proxy.wire.first_line import kind_of
 from lumen_proxy.wire.openai import request_id
 from lumen_proxy.wire.problems import problem
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from waitress.adjustments import Adjustments
 
     from lumen_proxy.errors import ApiError
+    from lumen_proxy.wire.first_line import Kind
 
 BODY_S = 60.0  # total time for a body: 1 MiB at 17 KiB/s
 IDLE_S = 75.0  # keep-alive without a request, and an answer that its client does not take; nginx: 75, 60
@@ -35,11 +37,6 @@ LAST_WORDS_BYTES = 1024  # [DONE], an error event, the end of a chunked body
 DISCARD_S, DISCARD_BYTES = 10.0, 256 * 1024 * 1024  # what an oversize client may go on sending; nginx: 30 s
 
 HEAD_BYTES = 32 * 1024  # all headers of a request together; nginx: 4 x 8 KiB
-TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}"  # of a method (RFC 9110, 5.6.2); the longest registered one has 17
-REQUEST_LINE = re.compile(TOKEN + rb" [^ \r\n]+ HTTP/[0-9]\.[0-9]\r?\n")
-BEGINNING = re.compile(TOKEN + rb"( [^\n]*)?")  # of a request line that has not arrived in full
-TLS_HANDSHAKE = b"\x16"  # the first byte of a TLS connection (RFC 8446, 5.1)
-HTTP_2 = b"PRI * HTTP/2.0"  # the first line of an HTTP/2 connection (RFC 9113, 3.4)
 TRANSFER_ENCODING = re.compile(rb"\r\ntransfer-encoding:([^\r]*)", re.IGNORECASE)
 FOLDED = re.compile(rb"\r\n[ \t]")  # RFC 9112, 5.2: a field of several lines may be refused
 
@@ -69,18 +66,19 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
 
     path = ""  # waitress reads it even of a request that it could not parse
     body_by = 0.0  # set when the head is there
-    first_line_is_good = False
-    problem = ""  # the error code, when it is none of those that waitress has
-    message: str | None = None
+    error: Any = None
+    kind: Kind = "incomplete"
 
     def __init__(self, adj: Adjustments) -> None:
         super().__init__(adj)
         self.began = monotonic()
 
     def received(self, data: bytes) -> int:
-        if not (self.first_line_is_good or self._begins_a_request(self.header_plus + data)):
-            self.completed = True
-            return len(data)
+        if self.kind == "incomplete":
+            self.kind = kind_of(self.header_plus + data)
+            if self.kind not in {"incomplete", "request"}:  # answered now, and not when the time for a head is over
+                self.error, self.completed = BadRequest(self.kind), True
+                return len(data)
         consumed: int = super().received(data)
         if self.headers_finished and not self.body_by:
             self.body_by = monotonic() + BODY_S
@@ -90,20 +88,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
             self.expect_continue = False  # waitress would invite the body it just refused
         return consumed
 
-    def _begins_a_request(self, head: bytes) -> bool:
-        """Whether it may be HTTP/1: anything else is answered at once, and not when the time for a head is over."""
-        line, end, _ = head.lstrip(b"\r\n").partition(b"\n")
-        if not line or (BEGINNING if not end else REQUEST_LINE).fullmatch(line + end):
-            self.first_line_is_good = bool(end)
-            return True
-        self.error = BadRequest("no request line")
-        if head.startswith(TLS_HANDSHAKE):
-            self.problem = "https_not_supported"
-        return False
-
     def parse_header(self, header_plus: bytes) -> None:
-        if header_plus.startswith(HTTP_2):
-            self.message = "This server speaks HTTP/1.1, not HTTP/2."
         try:
             super().parse_header(header_plus)
         except ValueError as error:  # int() of 5,000 digits, urlsplit() of "http://["
@@ -134,8 +119,7 @@ class _RefusalTask(ErrorTask):  # type: ignore[misc]
     """An answer of the server itself; no word of the request is repeated in it."""
 
     def execute(self) -> None:
-        code = self.request.problem or CODES.get(self.request.error.code, "internal_error")
-        error = problem(code, self.request.message)
+        error = self._problem()
         body = json.dumps(error.body()).encode() + b"\n"
         self.status = f"{error.status} {self.request.error.reason}"
         self.content_length = len(body)
@@ -152,6 +136,13 @@ class _RefusalTask(ErrorTask):  # type: ignore[misc]
         self.channel.unread = True
         self.channel.server.on_refusal(refusal)
         self.write(b"" if method == "HEAD" else body)
+
+    def _problem(self) -> ApiError:
+        kind = self.request.kind
+        if kind == "tls":
+            return problem("https_not_supported")
+        message = "This server speaks HTTP/1.1, not HTTP/2." if kind == "http2" else None
+        return problem(CODES.get(self.request.error.code, "internal_error"), message)
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]

@@ -10,6 +10,8 @@ import pytest
 
 from lumen_proxy.values import host_names, web_origins
 from lumen_proxy.wire.allowed import AllowedHosts, AllowedOrigins, machine_names
+from tests.fixtures.gateway import Gateway
+from tests.unit.serving import serving
 
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104 -- nothing is bound
 OWN_ADDRESSES = [
@@ -118,3 +120,12 @@ def test_hosts_on_loopback() -> None:
     """A proxy on loopback is not called by the addresses of the network."""
     others = machine_names() - {"localhost"}
     assert not any(AllowedHosts("localhost", ()).allows(name) for name in others)
+
+
+def test_a_client_on_the_network(gateway: Gateway) -> None:
+    """A proxy on all addresses serves who calls it by one of them and has the key."""
+    name, key = f"{socket.gethostname()}:8080", ("Authorization", "Bearer sk-1")
+    with serving(gateway.url, PROXY_HOST=ANY_ADDRESS, PROXY_API_KEY="sk-1") as served:
+        asked = [(("Host", name), key), (("Host", name),), (("Host", "attacker.example"), key)]
+        statuses = [served.get("/v1/models", *headers).status for headers in asked]
+    assert statuses == [200, 401, 403]

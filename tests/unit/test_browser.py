@@ -21,7 +21,6 @@ import pytest
 
 from lumen_proxy.wire.problems import PROBLEMS
 from tests.contract.clients.versions import HERE, PYTHON, missing
-from tests.fixtures import replies
 from tests.fixtures.exchange import Exchange
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.processes import Launches

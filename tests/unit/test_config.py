@@ -52,7 +52,7 @@ BAD = {
         "http://h:0",
     ],
     "CLOUD_AI_URL": ["http://a..b/chat", "http://[/chat"],
-    "LUMEN_ALLOWED_HOSTS": ["*", "*.x", "*.168.0.1", "a.*.b", "http://x/", "h:8080", "a b", "a..b", "[::1", "a/b", "[a]"],
+    "LUMEN_ALLOWED_HOSTS": ["*", "*.x", "*.168.0.1", "a.*.b", "http://x/", "h:80", "a b", "a..b", "[::1", "a/b", "[a]"],
     "LUMEN_ALLOWED_ORIGINS": [
         "*",
         "http://*",

@@ -109,7 +109,7 @@ def test_full_endpoint_of_models_as_base_url(served: Serving) -> None:
     assert BASE_URL in json.loads(got.body)["error"]["message"]
 
 
-@pytest.mark.parametrize("path", ["//v1//models", "/v1/models/", "/%76%31/models", "/health/../v1/models", "/v1//nothing"])
+@pytest.mark.parametrize("path", ["//v1//models", "/v1/models/", "/%76%31/models", "/health/../v1/models", "/v1//no"])
 def test_no_path_passes_the_key(gateway: Gateway, path: str) -> None:
     """However a path is written, the key is needed; a foreign Host is refused before that."""
     with serving(gateway.url, PROXY_API_KEY=KEY) as served:

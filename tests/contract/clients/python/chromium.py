@@ -9,9 +9,11 @@ import json
 import shutil
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 from playwright.sync_api import sync_playwright
 
@@ -32,19 +34,19 @@ FLAGS = (
 class Handler(SimpleHTTPRequestHandler):
     """Serves the page, and the installed OpenAI library below ``/openai/``."""
 
-    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}
+    extensions_map: ClassVar = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}
 
-    def translate_path(self, path):
+    def translate_path(self, path: str) -> str:
         """The file of a URL path."""
         self.directory = str(CLIENTS / ("node/node_modules" if path.startswith("/openai/") else "browser"))
         return super().translate_path(path)
 
-    def log_message(self, *_):
+    def log_message(self, *_: object) -> None:
         """Print nothing."""
 
 
 @contextmanager
-def page_server():
+def page_server() -> Iterator[int]:
     """Serve the pages; gives the port."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -56,8 +58,8 @@ def page_server():
             thread.join()
 
 
-def main(questions, results):
-    """Ask from each page; all pages at the same time would need one thread each, so one after the other."""
+def main(questions: str, results: str) -> None:
+    """Ask from one page after the other; each sends all its questions at once."""
     with page_server() as port, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         seen = {"version": browser.version, "results": {}}
