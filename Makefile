@@ -48,7 +48,7 @@ lint: $(LINTERS) ## style, types, layers, workflow, deployment files
 demo: $(READY) ## a Korean question, a killed worker, the next question; no network
 	$(BIN)/lumen-proxy demo
 
-clients: $(CLIENTS) $(NODE_CLIENTS) ## set up real clients, Python and Node; from then on the tests hold them against the proxy
+clients: $(CLIENTS) $(NODE_CLIENTS) ## set up real clients, Python, Node and Playwright; from then on the tests hold them against the proxy
 	@.venv-clients/bin/python tests/contract/clients/versions.py
 
 stability: $(READY) ## 30 green runs in a row, 15 of them on busy cores; figures to benchmarks/
