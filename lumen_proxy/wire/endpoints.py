@@ -39,14 +39,15 @@ def cleaned(path: str) -> str:
 
 def not_found(method: str, path: str, host: str) -> str:
     """The message for a path that does not exist; `host` is the caller's name of this server, with its port."""
-    there_is = f"Endpoints: {', '.join(ENDPOINTS)}."
-    return " ".join(filter(None, [f"There is no {_shown(method, path)}.", remedy(path, host), there_is]))
+    wrong, listed = f"This path does not exist: {_shown(method, path)}.", f"Endpoints: {', '.join(ENDPOINTS)}."
+    return " ".join(filter(None, [wrong, remedy(path, host), listed]))
 
 
 def not_allowed(method: str, path: str, host: str, allowed: str) -> str:
     """The message for a method that a path does not have."""
-    hint = remedy(path, host) if path.removeprefix("/v1") not in {"/chat/completions", "/models"} else ""
-    return " ".join(filter(None, [f"There is no {_shown(method, path)}: use {allowed}.", hint]))
+    wrong = f"This method is not supported here: {_shown(method, path)}; use {allowed}."
+    exists = path.removeprefix("/v1") in {"/chat/completions", "/models"}
+    return wrong if exists else f"{wrong} {remedy(path, host)}".rstrip()
 
 
 def remedy(path: str, host: str) -> str:

@@ -39,8 +39,8 @@ PROBLEMS = {
     "context_length_exceeded": Problem(400, BAD, "The conversation is too long."),
     # OpenAI's own first words: LiteLLM looks for them, and calls any other 401 a BadRequestError.
     "invalid_api_key": Problem(401, BAD, "Incorrect API key provided, or none. Send it as: Authorization: Bearer KEY"),
-    "host_not_allowed": Problem(403, "permission_error", "This Host is not allowed; see LUMEN_ALLOWED_HOSTS."),
-    "origin_not_allowed": Problem(403, "permission_error", "This Origin is not allowed; see LUMEN_ALLOWED_ORIGINS."),
+    "host_not_allowed": Problem(403, "permission_error", "This Host is not allowed."),
+    "origin_not_allowed": Problem(403, "permission_error", "This Origin is not allowed."),
     "not_found": Problem(404, BAD, "This path does not exist."),
     "model_not_found": Problem(404, BAD, "The model does not exist."),
     "method_not_supported": Problem(405, BAD, "This method is not supported here."),

@@ -39,7 +39,8 @@ class Guard:
         self._check_key()
         if request.method == "POST" and request.url_rule:
             if request.mimetype != "application/json":
-                raise problem("unsupported_media_type")
+                sent = _shown(request.mimetype) if request.mimetype else "absent"
+                raise problem("unsupported_media_type", f"The Content-Type must be application/json; it is {sent}.")
             check_coding(request.headers.get("Content-Encoding", ""))
         return None
 
@@ -53,13 +54,13 @@ class Guard:
         if not self._hosts.allows(host):
             name = _shown(host.partition(":")[0])
             remedy = "If it is a name of this proxy, add it to LUMEN_ALLOWED_HOSTS and restart the proxy."
-            raise problem("host_not_allowed", f"The Host {name} is not allowed. {remedy}")
+            raise problem("host_not_allowed", f"This Host is not allowed: {name}. {remedy}")
 
     def _check_origin(self) -> None:
         origin = request.headers.get("Origin")
         if origin is not None and not self.origins.allows(origin):
             remedy = "Add it to LUMEN_ALLOWED_ORIGINS and restart the proxy to let its pages send requests."
-            raise problem("origin_not_allowed", f"The Origin {_shown(origin)} is not allowed. {remedy}")
+            raise problem("origin_not_allowed", f"This Origin is not allowed: {_shown(origin)}. {remedy}")
 
     def _check_key(self) -> None:
         if self._key is None or request.path in OPEN_PATHS:

@@ -15,6 +15,7 @@ from tests.unit.serving import Serving
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
 PATIENCE_S = 10.0  # far above what any of these takes
+HELD_S = 120.0  # far above the start of a browser
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def crowded(served: Serving, gateway: Gateway) -> Iterator[None]:
     """Another request holds the only gateway slot, and the queue has no places."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))
-    other = threading.Thread(target=served.chat)
+    other = threading.Thread(target=served.chat, kwargs={"timeout_s": HELD_S})
     other.start()
     gateway.until_called()
     try:
@@ -91,7 +92,7 @@ CASES = {
     "circuit_open": Case(env={"LUMEN_BREAKER_FAILURES": "1", "LUMEN_BREAKER_OPEN_S": "2"}, before=broken),
     "gateway_unreachable": Case(before=down),
     "gateway_misconfigured": says(404),
-    "gateway_timeout": Case(env={"LUMEN_TIMEOUT_S": "0.3"}, reply=replies.silent),
+    "gateway_timeout": Case(env={"LUMEN_TIMEOUT_S": "1"}, reply=replies.silent),
     "gateway_connection_lost": Case(reply=replies.reset_after_request),
     "gateway_rejected": says(422),
     "gateway_auth_failed": says(401),

@@ -70,9 +70,9 @@ BASE_URL = "Set the base URL of the client to http://localhost:8080/v1."
         ("POST", "/v1/embeddings", "Embeddings are not supported."),
         ("POST", "/v1/messages", "Anthropic's API is not supported"),
         ("GET", "/api/tags", "use an OpenAI-compatible connection with the base URL http://localhost:8080/v1."),
-        ("GET", "/v1", "There is no GET /v1."),
-        ("GET", "/v1/../metrics", "There is no GET /v1/../metrics."),
-        ("GET", "/%E0%80%8A%0A", "There is no GET /"),
+        ("GET", "/v1", "This path does not exist: GET /v1."),
+        ("GET", "/v1/../metrics", "This path does not exist: GET /v1/../metrics."),
+        ("GET", "/%E0%80%8A%0A", "This path does not exist: GET /"),
     ],
 )
 def test_not_found(served: Serving, method: str, path: str, remedy: str) -> None:
