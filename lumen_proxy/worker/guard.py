@@ -77,7 +77,7 @@ class Guard:
         response.headers["Access-Control-Max-Age"] = PREFLIGHT_AGE_S
         if HEADER_NAMES.fullmatch(wanted):
             response.headers["Access-Control-Allow-Headers"] = wanted
-        if request.headers.get("Access-Control-Request-Private-Network") == "true":  # Chromium 104 to 141, Edge
+        if request.headers.get("Access-Control-Request-Private-Network") == "true":  # Chromium before 142
             response.headers["Access-Control-Allow-Private-Network"] = "true"
         return response
 

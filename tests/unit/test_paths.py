@@ -63,7 +63,7 @@ BASE_URL = "Set the base URL of the client to http://localhost:8080/v1."
         ("GET", "/v1/chat/completions/models", BASE_URL),
         ("POST", "/v1/chat/completions/v1/chat/completions", BASE_URL),
         ("POST", "/api/v1/chat/completions", BASE_URL),
-        ("POST", "/v1/responses", 'use chat completions (in Codex: wire_api = "chat")'),
+        ("POST", "/v1/responses", 'use chat completions (older Codex: wire_api = "chat"'),
         ("GET", "/v1/responses/resp_1", "use chat completions"),
         ("POST", "/v1/chat/completions/responses", "use chat completions"),
         ("POST", "/v1/completions", "Text completions are not supported: use chat completions."),
