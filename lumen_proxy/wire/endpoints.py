@@ -19,7 +19,7 @@ UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 REMEDIES = (
     (
         re.compile(r".*/responses(/.*)?"),
-        'The Responses API is not supported: use chat completions (older Codex: wire_api = "chat"; newer has no such choice).',
+        'The Responses API is not supported: use chat completions (older Codex: wire_api = "chat").',
     ),
     (re.compile(r".+(/chat/completions|/models)"), "Set the base URL of the client to {base_url}."),
     (re.compile(r".*/completions"), "Text completions are not supported: use chat completions."),
