@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PAGE_OF_A_HOST = re.compile(r"https?://(.+)")
+ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - to bind, not to be called by
 ANY_LABELS = "[a-z0-9_.-]+"  # what * stands for in a declared name: no port, no user name, no path
 # What a page may read of a response beyond the names that the Fetch standard always shows it.
 EXPOSED = "x-request-id, x-should-retry, retry-after, retry-after-ms, openai-processing-ms, allow, www-authenticate"
@@ -23,7 +24,8 @@ class AllowedHosts:
 
     def __init__(self, bind: str, declared: Iterable[str]) -> None:
         self._on_the_network = not is_loopback(bind)
-        self._names = _Patterns((bind, *declared) if self._on_the_network else declared)
+        own = (bind,) if self._on_the_network and bind not in ANY_ADDRESS else ()
+        self._names = _Patterns((*own, *declared))
 
     def allows(self, header: str) -> bool:
         """Whether a Host header names this proxy."""

@@ -112,7 +112,8 @@ def test_hosts_on_a_network(bind: str) -> None:
     own = [address for address in OWN_ADDRESSES if not ipaddress.ip_address(address).is_loopback]
     name = socket.gethostname()
     assert all(hosts.allows(f"{host}:8080") for host in [*own, name, f"{name.partition('.')[0]}.local"])
-    assert not any(hosts.allows(host) for host in ("198.51.100.9:8080", "page.example", f"{name}.page.example"))
+    others = ("198.51.100.9:8080", "page.example", f"{name}.page.example", ANY_ADDRESS, "[::]:8080")
+    assert not any(hosts.allows(host) for host in others)
     assert set(own) <= set(hosts.describe().split(", "))
 
 

@@ -20,7 +20,7 @@ from unittest import mock
 import pytest
 
 from lumen_proxy.wire.problems import PROBLEMS
-from tests.contract.clients.versions import HERE, PYTHON, missing
+from tests.contract.clients.versions import ENVIRONMENT, HERE, PYTHON, missing
 from tests.fixtures.exchange import Exchange
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.processes import Launches
@@ -96,7 +96,10 @@ def no_browser() -> str | None:
     """Why no browser can be run here, or None."""
     if not shutil.which("chromium"):
         return "Chromium is not on the PATH (Debian: apt-get install chromium)"
-    return missing("node") or missing("python")
+    if why := missing("node") or missing("python"):
+        return why
+    installed = any(ENVIRONMENT.glob("[Ll]ib/**/site-packages/playwright"))
+    return None if installed else "Playwright is not set up: make clients"
 
 
 pytestmark = pytest.mark.skipif(no_browser() is not None, reason=str(no_browser()))
