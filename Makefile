@@ -48,7 +48,7 @@ lint: $(LINTERS) ## style, types, layers, workflow, deployment files
 demo: $(READY) ## a Korean question, a killed worker, the next question; no network
 	$(BIN)/lumen-proxy demo
 
-clients: $(CLIENTS) $(NODE_CLIENTS) ## set up real clients, Python and Node; from then on the tests hold them against the proxy
+clients: $(CLIENTS) $(NODE_CLIENTS) ## set up real clients, Python, Node and Playwright; from then on the tests hold them against the proxy
 	@.venv-clients/bin/python tests/contract/clients/versions.py
 
 stability: $(READY) ## 30 green runs in a row, 15 of them on busy cores; figures to benchmarks/
@@ -75,7 +75,7 @@ $(LINTERS): $(READY)
 
 $(CLIENTS): pyproject.toml constraints-clients.txt tests/contract/clients/python/openai-3.txt
 	$(PYTHON) -m venv .venv-clients
-	.venv-clients/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-clients.txt --editable '.[clients]'
+	.venv-clients/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-clients.txt --editable '.[clients,browser]'
 	.venv-clients/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --upgrade --target .venv-clients/openai-3 --requirement tests/contract/clients/python/openai-3.txt
 	@touch $@
 

@@ -104,6 +104,8 @@ def _tell(outcome: control.Outcome, *, as_json: bool) -> int:
         console.show(json.dumps(dataclasses.asdict(outcome)))
     elif outcome.said:
         console.show(outcome.said)
+    if outcome.note and not as_json:
+        console.tell(outcome.note)
     return outcome.exit_status
 
 

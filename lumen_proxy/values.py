@@ -16,6 +16,12 @@ ADDRESS = "an http:// or https:// address with a valid host and port"
 NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\[\]:]+|\[[^\]]+\])(?::([0-9]{1,5}))?")
 DEFAULT_PORTS = {"http": 80, "https": 443}
+ORIGINS_WITHOUT_HOST = ("null", "file://")  # sandboxed frames of any site; files in Electron
+HOSTS = "a list of names without scheme, port or path, such as lumen.example or *.lumen.example"
+ORIGINS = (
+    "a list of origins, such as https://page.example, https://*.page.example, chrome-extension://*, file:// or null "
+    "(pages of loopback addresses are allowed anyway; * alone would allow every page)"
+)
 MAX_PORT = 65_535
 
 Names = tuple[str, ...]
@@ -135,21 +141,34 @@ def _name(text: str) -> str:
     except ValueError:
         name = ""
     if not NAME.fullmatch(name):
-        raise ValueError("a list of names without scheme, port, path or *, such as lumen.example")
+        raise ValueError(HOSTS)
     return name
+
+
+def _name_or_subdomains(text: str) -> str:
+    """A name, or `*.` before one of at least two labels: all names below it."""
+    if not text.startswith("*."):
+        return _name(text)
+    name = _name(text[2:])
+    if "." not in name or name.rpartition(".")[2].isdigit():  # *.com, *.168.0.1
+        raise ValueError(HOSTS)
+    return f"*.{name}"
 
 
 def _origin(text: str) -> str:
     """As browsers send it: no path, and no port that its scheme implies."""
-    wanted = "a list of origins in full, such as https://page.example; null, file:// and * would let in any page"
+    if text in ORIGINS_WITHOUT_HOST:
+        return text
     match = ORIGIN.fullmatch(text)
     try:
         scheme, host, port = match.groups() if match else ("", "", "")
-        name = host if host == "-" else _name(host)  # app://- is the page of a desktop program
+        # Each program has its own names below a scheme of its own: app://- is the page of a desktop program.
+        whole = host == "-" or (host == "*" and scheme not in DEFAULT_PORTS and not port)
+        name = host if whole else _name_or_subdomains(host)
     except ValueError:
-        raise ValueError(wanted) from None
+        raise ValueError(ORIGINS) from None
     if port and int(port) > MAX_PORT:
-        raise ValueError(wanted)
+        raise ValueError(ORIGINS)
     host = f"[{name}]" if ":" in name else name
     return f"{scheme}://{host}" + (f":{port}" if port and DEFAULT_PORTS.get(scheme) != int(port) else "")
 
@@ -158,7 +177,7 @@ def _each(parse: Callable[[str], str]) -> Callable[[str], Names]:
     return lambda text: tuple(parse(name.strip()) for name in text.lower().split(",") if name.strip())
 
 
-host_names, web_origins = _each(_name), _each(_origin)
+host_names, web_origins = _each(_name_or_subdomains), _each(_origin)
 
 
 def path(text: str) -> Path:

@@ -16,13 +16,14 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import console
 from lumen_proxy.supervisor import listener, owner, platform, state
+from lumen_proxy.wire import allowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +112,7 @@ def _look_at_ours(settings: Settings, patience_s: float) -> Seen | None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command did. `said` is its line for standard output; `problems` are lines for standard error."""
+    """What a command did. `said` is its line for standard output; `problems` and `note` are for standard error."""
 
     did: Literal["started", "already_running", "stopped", "not_running", "killed", "failed"]
     exit_status: Exit
@@ -121,6 +122,7 @@ class Outcome:
     instance: str | None = None
     url: str | None = None
     problems: tuple[str, ...] = ()
+    note: str | None = None
 
 
 def start(settings: Settings) -> Outcome:
@@ -218,7 +220,8 @@ def _launch(settings: Settings) -> Outcome:
         if process.stdout:
             process.stdout.close()
     if ready:
-        return _started(ready.decode("ascii", "replace").rstrip(), settings.port)
+        note = allowed.summary(settings.host, settings.allowed_hosts, settings.allowed_origins)
+        return replace(_started(ready.decode("ascii", "replace").rstrip(), settings.port), note=note)
     status = process.wait()
     said = words.read_bytes()[said_before:].decode("utf-8", "replace")
     lines = [line.strip().removeprefix(console.PREFIX) for line in said.split("\n")]

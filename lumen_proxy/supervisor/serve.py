@@ -16,6 +16,7 @@ from lumen_proxy.supervisor import listener, oldlogs, platform, signals, state
 from lumen_proxy.supervisor.alarm import Alarm
 from lumen_proxy.supervisor.loop import Event, Loop, Surroundings
 from lumen_proxy.supervisor.spawn import WORKER, Child
+from lumen_proxy.wire import allowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,7 +51,12 @@ def serve(
         journal.hear = Alarm(settings).hear
         platform.tie_children_to_this_process()
         platform.on_stop_request(journal.instance, events.put)
-        instance = _Instance(settings, bound, journal, announce)
+
+        def announce_ready(line: str) -> None:
+            announce(line)
+            tell(allowed.summary(settings.host, settings.allowed_hosts, settings.allowed_origins))
+
+        instance = _Instance(settings, bound, journal, announce_ready)
         return instance.live(events, tell, command)
 
 

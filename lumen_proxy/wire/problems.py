@@ -29,6 +29,7 @@ class Problem(NamedTuple):
 # fmt: off
 PROBLEMS = {
     "invalid_http": Problem(400, BAD, "The HTTP request is malformed."),
+    "https_not_supported": Problem(400, BAD, "This port speaks http, not https: use an address with http://"),
     "headers_too_large": Problem(431, BAD, "The request headers are larger than this server accepts."),
     "unsupported_encoding": Problem(501, BAD, "This Transfer-Encoding is not supported."),
     "invalid_json": Problem(400, BAD, "The request body is not valid JSON."),
@@ -38,9 +39,9 @@ PROBLEMS = {
     "context_length_exceeded": Problem(400, BAD, "The conversation is too long."),
     # OpenAI's own first words: LiteLLM looks for them, and calls any other 401 a BadRequestError.
     "invalid_api_key": Problem(401, BAD, "Incorrect API key provided, or none. Send it as: Authorization: Bearer KEY"),
-    "host_not_allowed": Problem(403, "permission_error", "This Host is not served here; see LUMEN_ALLOWED_HOSTS."),
-    "origin_not_allowed": Problem(403, "permission_error", "This Origin is refused; see LUMEN_ALLOWED_ORIGINS."),
-    "not_found": Problem(404, BAD, "There is nothing at this address."),
+    "host_not_allowed": Problem(403, "permission_error", "This Host is not allowed."),
+    "origin_not_allowed": Problem(403, "permission_error", "This Origin is not allowed."),
+    "not_found": Problem(404, BAD, "This path does not exist."),
     "model_not_found": Problem(404, BAD, "The model does not exist."),
     "method_not_supported": Problem(405, BAD, "This method is not supported here."),
     "request_too_large": Problem(413, BAD, "The request body is larger than this server accepts."),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lumen_proxy.wire.body import not_utf8
 from lumen_proxy.wire.fields import FIELDS, is_whole
 from lumen_proxy.wire.messages import invalid, read_messages, unused_fields
 from lumen_proxy.wire.models import MODELS, serving_model
@@ -52,6 +53,8 @@ def parse(data: bytes, *, strict_model: bool = False, ignore_unsupported: bool =
     """Raises ApiError (400, or 404 for an unknown model when `strict_model`) whose `param` names the field."""
     try:
         body = strict_json(data)
+    except UnicodeDecodeError as error:
+        raise not_utf8(data, error) from None
     except ValueError:
         raise problem("invalid_json") from None
     if not isinstance(body, dict):

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from lumen_proxy import __version__
 from lumen_proxy.errors import ApiError
-from lumen_proxy.wire import openai
+from lumen_proxy.wire import endpoints, openai
 from lumen_proxy.wire.address import is_loopback
 from lumen_proxy.wire.problems import problem
 from lumen_proxy.worker.calls import Watch
@@ -25,12 +25,13 @@ from lumen_proxy.worker.metrics import Metrics
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from flask.ctx import RequestContext
+
     from lumen_proxy.config import Settings
     from lumen_proxy.worker.channel import Refusal
     from lumen_proxy.worker.log import Log
 
 JSON = "application/json; charset=utf-8"  # said, because PowerShell 5.1 takes Latin-1 for granted
-ROUTING_CODES = {404: "not_found", 405: "method_not_supported"}  # any other 4xx of Flask: a malformed request
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"}  # RFC 9110, 9.1; RFC 5789
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -50,6 +51,12 @@ class Identity:
     started_at: float = 0.0
 
 
+class _Application(Flask):
+    def request_context(self, environ: dict[str, Any]) -> RequestContext:
+        environ["PATH_INFO"] = endpoints.cleaned(environ["PATH_INFO"])  # before routes and key are looked at
+        return super().request_context(environ)
+
+
 class Proxy:
     """The application and its state; `wsgi` is what a server serves."""
 
@@ -57,15 +64,16 @@ class Proxy:
         self.identity = Identity()
         self.draining = False
         self.log: Log | None = None
+        self._told_of_https = False  # once is enough: clients try again and again
         self.watch = Watch()
         self.metrics = Metrics(self._gauges())
         self.gateway = Gateway(settings, self.metrics.count)
-        self._guard = Guard(settings)
+        self.guard = Guard(settings)
         self._chat = Chat(settings, self.gateway, self.watch, self._bug)
         self.wsgi = self._flask()
 
     def _flask(self) -> Flask:
-        app = Flask(__name__, static_folder=None)
+        app = _Application(__name__, static_folder=None)
         app.url_map.merge_slashes = False  # a redirect would turn POST into GET
         routes: dict[str, tuple[str, Callable[..., Any]]] = {
             "/": ("GET", self.about),
@@ -90,7 +98,7 @@ class Proxy:
             "service": "lumen-proxy",
             "version": __version__,
             "what": "OpenAI-compatible proxy in front of the Lumen Gateway",
-            "endpoints": ["/v1/chat/completions", "/v1/models", "/health", "/ready", "/metrics"],
+            "endpoints": endpoints.ENDPOINTS,
             "docs": "QUICKSTART.md, or: lumen-proxy --help",
         }
         return _json(facts)
@@ -129,16 +137,16 @@ class Proxy:
         gone = request.environ.get("waitress.client_disconnected", lambda: False)
         answer = self._chat.answer(request.get_data(cache=False), g.record, gone)
         if isinstance(answer, str):
-            return Response(answer, content_type=JSON)
+            return Response(answer + "\n", content_type=JSON)
         return Response(answer, headers=STREAM_HEADERS)
 
     def _begin(self) -> Response | None:
         g.record = Record(openai.request_id(request.headers.get("X-Request-Id")))
-        return self._guard.check()
+        return self.guard.check()
 
     def _end(self, response: Response) -> Response:
         record: Record = g.record
-        self._guard.sign(response)
+        self.guard.sign(response)
         response.headers["x-request-id"] = record.request_id
         response.headers["openai-processing-ms"] = str(round(record.elapsed_s() * MS))
         rule = request.url_rule.rule.removeprefix("/v1") if request.url_rule else "none"
@@ -152,6 +160,9 @@ class Proxy:
         """Account for a request that the server answered itself."""
         record = Record(refusal.request_id, refusal.began, {"code": refusal.error.code})
         self._account(record, _facts(record, refusal.method, "none", refusal.error.status))
+        if refusal.error.code == "https_not_supported" and self.log and not self._told_of_https:
+            self._told_of_https = True
+            self.log.write("warning", "https_not_supported", hint=refusal.error.message)
 
     def _account(self, record: Record, facts: dict[str, Any]) -> None:
         """The response has been sent, or its client has gone."""
@@ -183,9 +194,7 @@ class Proxy:
         if isinstance(error, ApiError):
             return error
         if isinstance(error, HTTPException) and error.code and error.code < 500:  # noqa: PLR2004
-            code = ROUTING_CODES.get(error.code, "invalid_http")
-            allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
-            return problem(code, headers={"Allow": allowed} if allowed else None)
+            return _routing_error(error)
         return self._bug(error, g.record)
 
     def _bug(self, error: Exception, record: Record) -> ApiError:
@@ -217,5 +226,17 @@ def _facts(record: Record, method: str, route: str, status: int) -> dict[str, An
     return {"request_id": record.request_id, "method": known, "route": route, "status": status}
 
 
+def _routing_error(error: HTTPException) -> ApiError:
+    """404, 405, or what else Werkzeug finds wrong with a request."""
+    asked = request.method, request.path, request.headers.get("Host", "")
+    if isinstance(error, NotFound):
+        return problem("not_found", endpoints.not_found(*asked))
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        return problem("method_not_supported", endpoints.not_allowed(*asked, allowed), headers={"Allow": allowed})
+    return problem("invalid_http")
+
+
 def _json(value: object, status: int = 200) -> Response:
-    return Response(json.dumps(value, ensure_ascii=False), status, content_type=JSON)
+    """One line that ends: a shell's prompt after curl begins a new one."""
+    return Response(json.dumps(value, ensure_ascii=False) + "\n", status, content_type=JSON)

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
+from waitress.utilities import BadRequest, RequestHeaderFieldsTooLarge
 
+from lumen_proxy.wire.first_line import kind_of
 from lumen_proxy.wire.openai import request_id
 from lumen_proxy.wire.problems import problem
 
@@ -27,12 +29,14 @@ if TYPE_CHECKING:
     from waitress.adjustments import Adjustments
 
     from lumen_proxy.errors import ApiError
+    from lumen_proxy.wire.first_line import Kind
 
 BODY_S = 60.0  # total time for a body: 1 MiB at 17 KiB/s
 IDLE_S = 75.0  # keep-alive without a request, and an answer that its client does not take; nginx: 75, 60
 LAST_WORDS_BYTES = 1024  # [DONE], an error event, the end of a chunked body
 DISCARD_S, DISCARD_BYTES = 10.0, 256 * 1024 * 1024  # what an oversize client may go on sending; nginx: 30 s
 
+HEAD_BYTES = 32 * 1024  # all headers of a request together; nginx: 4 x 8 KiB
 TRANSFER_ENCODING = re.compile(rb"\r\ntransfer-encoding:([^\r]*)", re.IGNORECASE)
 FOLDED = re.compile(rb"\r\n[ \t]")  # RFC 9112, 5.2: a field of several lines may be refused
 
@@ -54,19 +58,32 @@ class Refusal(NamedTuple):
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
-    """One request as it arrives, stricter than waitress about its length and with a deadline."""
+    """One request as it arrives, stricter than waitress about its length and with a deadline.
+
+    waitress refuses a head at four times `HEAD_BYTES` without having read it. Up to there the head is read to its end,
+    so that a refusal has the CORS headers for its Origin, which browsers send among the last.
+    """
 
     path = ""  # waitress reads it even of a request that it could not parse
     body_by = 0.0  # set when the head is there
+    error: Any = None
+    kind: Kind = "incomplete"
 
     def __init__(self, adj: Adjustments) -> None:
         super().__init__(adj)
         self.began = monotonic()
 
     def received(self, data: bytes) -> int:
+        if self.kind == "incomplete":
+            self.kind = kind_of(self.header_plus + data)
+            if self.kind not in {"incomplete", "request"}:  # answered now, and not when the time for a head is over
+                self.error, self.completed = BadRequest(self.kind), True
+                return len(data)
         consumed: int = super().received(data)
         if self.headers_finished and not self.body_by:
             self.body_by = monotonic() + BODY_S
+            if self.header_bytes_received >= HEAD_BYTES and not self.error:
+                self.error, self.completed = RequestHeaderFieldsTooLarge("too many"), True
         if self.error:
             self.expect_continue = False  # waitress would invite the body it just refused
         return consumed
@@ -102,8 +119,8 @@ class _RefusalTask(ErrorTask):  # type: ignore[misc]
     """An answer of the server itself; no word of the request is repeated in it."""
 
     def execute(self) -> None:
-        error = problem(CODES.get(self.request.error.code, "internal_error"))
-        body = json.dumps(error.body()).encode()
+        error = self._problem()
+        body = json.dumps(error.body()).encode() + b"\n"
         self.status = f"{error.status} {self.request.error.reason}"
         self.content_length = len(body)
         method = getattr(self.request, "command", "")
@@ -112,11 +129,20 @@ class _RefusalTask(ErrorTask):  # type: ignore[misc]
             ("Content-Type", "application/json; charset=utf-8"),
             ("X-Request-Id", refusal.request_id),
             *error.headers.items(),
+            ("Vary", "Origin"),
+            *self.channel.server.cors_headers(self.request.headers.get("ORIGIN")).items(),
         ]
         self.set_close_on_finish()
         self.channel.unread = True
         self.channel.server.on_refusal(refusal)
         self.write(b"" if method == "HEAD" else body)
+
+    def _problem(self) -> ApiError:
+        kind = self.request.kind
+        if kind == "tls":
+            return problem("https_not_supported")
+        message = "This server speaks HTTP/1.1, not HTTP/2." if kind == "http2" else None
+        return problem(CODES.get(self.request.error.code, "internal_error"), message)
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]

@@ -89,7 +89,7 @@ class Worker:
         self._proxy.identity = Identity(**{name: order[name] for name in names})
         sockets = [_listener(handed) for handed in order["listeners"]]
         self._proxy.log = _open_log(self._settings, sockets[0].getsockname()[1])
-        hooks = Hooks(self._tick, self._proxy.watch.end_all, self._proxy.refused)
+        hooks = Hooks(self._tick, self._proxy.watch.end_all, self._proxy.refused, self._proxy.guard.origins.headers)
         return Server(self._proxy.wsgi, sockets, self._limits, hooks)
 
     def _tick(self) -> None:

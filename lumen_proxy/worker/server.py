@@ -17,11 +17,11 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
-from lumen_proxy.worker.channel import Channel
+from lumen_proxy.worker.channel import HEAD_BYTES, Channel
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from wsgiref.types import WSGIApplication
 
     from lumen_proxy.worker.channel import Refusal
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 TICK_S = 0.25  # longest wait of the loop, hence the precision of every deadline below
 ACCEPT_PAUSE_S = 0.5  # rest after accept() failed for want of descriptors
 CUT_GRACE_S = 1.0  # for the error answers of requests that a drain cut
-HEAD_BYTES = 32 * 1024  # all headers of a request together; nginx: 4 x 8 KiB
 MEMORY_BYTES = 1 << 30  # waitress spills larger buffers to disk; users' words never go there
 POLL = hasattr(select, "poll")
 CONNECTIONS = 1000 if POLL else 400  # select() on Windows takes 512
@@ -43,6 +42,7 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
     draining = False
     resume_at = 0.0
     on_refusal: Callable[[Refusal], None]
+    cors_headers: Callable[[str | None], Mapping[str, str]]
 
     def set_reuse_addr(self) -> None:
         """Leave the socket's options alone: on Windows this one lets two programs share a port."""
@@ -84,11 +84,13 @@ class Hooks:
     `on_tick`     by the serving loop, about four times a second
     `on_cut`      a drain's deadline has come, by the loop, too: the application then ends what is still running
     `on_refusal`  a request that the application does not get to see was refused, by any thread
+    `cors_headers`  Origin of such a request → the headers that let its page read the refusal
     """
 
     on_tick: Callable[[], None] = lambda: None
     on_cut: Callable[[], None] = lambda: None
     on_refusal: Callable[[Refusal], None] = lambda _: None
+    cors_headers: Callable[[str | None], Mapping[str, str]] = lambda _: {}
 
 
 class Server:
@@ -111,7 +113,7 @@ class Server:
             sockets=[sock],
             ident=None,
             channel_request_lookahead=1,  # goes on reading, and so sees a client leave
-            max_request_header_size=HEAD_BYTES,
+            max_request_header_size=4 * HEAD_BYTES,  # beyond it a head is not read to its end
             max_request_body_size=limits.max_body_bytes + 1,  # waitress refuses from here on
             inbuf_overflow=MEMORY_BYTES,
             outbuf_overflow=MEMORY_BYTES,
@@ -128,6 +130,7 @@ class Server:
             bind_socket=False,
         )
         listener.on_refusal = self._hooks.on_refusal
+        listener.cors_headers = self._hooks.cors_headers
         return listener
 
     def drain(self, within_s: float, *, accept: bool = True) -> None:

@@ -103,7 +103,8 @@ FOREIGN_ORIGINS = {
     "H5.origin-foreign": "https://attacker.example",
     "H5.origin-null": "null",
     "H5.origin-empty": "",
-    "H5.origin-loopback": "http://localhost:3000",
+    "H5.origin-like-localhost": "http://localhost.attacker.example:3000",
+    "H5.origin-like-loopback": "http://127.0.0.1.attacker.example",
     "H5.origin-file": "file://",
     "H5.origin-extension": "chrome-extension://abcdef",
 }
@@ -112,7 +113,7 @@ FOREIGN_ORIGINS = {
 @PATHS
 @check_each("origin", FOREIGN_ORIGINS)
 def test_foreign_origin(origin: str, path: str, talk: Talk, demand: Demand) -> None:
-    """An Origin that was not declared is refused on every route."""
+    """An Origin that is neither loopback nor declared is refused on every route."""
     refused(asked(talk, path, ("Origin", origin)), "origin_not_allowed", demand)
 
 
@@ -125,9 +126,35 @@ def test_preflight_refused(talk: Talk) -> None:
     assert not [name for name, _ in seen.headers if name.startswith("access-control-")]
 
 
+OWN_PAGES = ["http://localhost:3000", "https://localhost", "http://127.0.0.1:5173", "http://[::1]:8000"]
+
+
+@check_each("origin", {f"H5.own-page-{number}": origin for number, origin in enumerate(OWN_PAGES)})
+def test_own_page(origin: str, talk: Talk) -> None:
+    """A page of a loopback origin is served, and its origin is echoed."""
+    seen = asked(talk, "/v1/models", ("Origin", origin))
+    assert seen.status == 200
+    assert seen.header_all("access-control-allow-origin") == (origin,)
+
+
+@check("H5.own-page-by-foreign-host")
+def test_own_page_by_foreign_host(talk: Talk) -> None:
+    """A page of a loopback origin is refused when it calls by a foreign name (DNS rebinding)."""
+    seen = asked(talk, CHAT, ("Origin", OWN_PAGES[0]), ("Host", "attacker.example"))
+    assert (seen.status, child(answer(seen), "error").get("code")) == (403, "host_not_allowed")
+
+
+@check("H5.exposed")
+def test_exposed_headers(talk: Talk) -> None:
+    """A page may read the request id and what the OpenAI libraries decide by: whether and when to ask again."""
+    seen = asked(talk, "/v1/models", ("Origin", OWN_PAGES[0]))
+    exposed = {name.strip().lower() for name in (seen.header("access-control-expose-headers") or "").split(",")}
+    assert {"x-request-id", "x-should-retry", "retry-after"} <= exposed
+
+
 @check("H5.no-cors-by-default")
 def test_no_cors(talk: Talk) -> None:
-    """Without declared origins no response says anything about pages."""
+    """An answer to a request without an Origin says nothing about pages."""
     everything = [talk.chat, talk.stream, talk.refusal, talk.lost, talk.models, talk.health]
     assert not [name for seen in everything for name, _ in seen.headers if name.startswith("access-control-")]
 

@@ -62,7 +62,7 @@ def serving(gateway_url: str, **environ: str) -> Iterator[Serving]:
     settings = load({"LUMEN_GATEWAY_URL": gateway_url, "LUMEN_DRAIN_S": "1", **environ})
     proxy = Proxy(settings)
     with socket.create_server(("127.0.0.1", 0), backlog=128) as sock:
-        hooks = Hooks(proxy.watch.look, proxy.watch.end_all, proxy.refused)
+        hooks = Hooks(proxy.watch.look, proxy.watch.end_all, proxy.refused, proxy.guard.origins.headers)
         server = Server(proxy.wsgi, [sock.dup()], limits(settings), hooks)
         thread = threading.Thread(target=server.run)
         thread.start()

@@ -52,11 +52,14 @@ BAD = {
         "http://h:0",
     ],
     "CLOUD_AI_URL": ["http://a..b/chat", "http://[/chat"],
-    "LUMEN_ALLOWED_HOSTS": ["*", "*.x", "http://x/", "h:8080", "a b", "a..b", "[::1", "a/b", "[a]"],
+    "LUMEN_ALLOWED_HOSTS": ["*", "*.x", "*.168.0.1", "a.*.b", "http://x/", "h:80", "a b", "a..b", "[::1", "a/b", "[a]"],
     "LUMEN_ALLOWED_ORIGINS": [
         "*",
-        "null",
-        "file://",
+        "http://*",
+        "https://*:3000",
+        "https://*.168.0.1",
+        "https://a.*.b",
+        "file:///home/page.html",
         "https://a/",
         "https://a/page",
         "not an origin",
@@ -90,6 +93,7 @@ def test_bad_variable_is_named(variable: str, text: str) -> None:
         ("A.Example., b", ("a.example", "b")),
         ("10.0.0.7, [fe80::1], ::2", ("10.0.0.7", "fe80::1", "::2")),
         ("lumen_proxy,한글.kr", ("lumen_proxy", "xn--bj0bj06e.kr")),
+        ("*.Tunnel.example", ("*.tunnel.example",)),
         (",", ()),
     ],
 )
@@ -106,6 +110,9 @@ def test_hosts_are_kept_as_clients_send_them(text: str, hosts: tuple[str, ...]) 
         ("http://[::1]:3000,chrome-extension://abc", ("http://[::1]:3000", "chrome-extension://abc")),
         ("https://한글.kr", ("https://xn--bj0bj06e.kr",)),
         ("app://-", ("app://-",)),
+        ("null, FILE://", ("null", "file://")),
+        ("chrome-extension://*,app://obsidian.md", ("chrome-extension://*", "app://obsidian.md")),
+        ("https://*.Tunnel.example:443", ("https://*.tunnel.example",)),
     ],
 )
 def test_origins_are_kept_as_browsers_send_them(text: str, origins: tuple[str, ...]) -> None:

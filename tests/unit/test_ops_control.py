@@ -64,6 +64,7 @@ def test_start_status_stop(port: Port) -> None:
     started = port.run("start", "--sandbox")
     assert started.exit_status == 0
     assert started.stdout.startswith(f"lumen-proxy: ready on http://127.0.0.1:{port.number} (pid ")
+    assert started.stderr == "lumen-proxy: allowed hosts: loopback; web pages: loopback\n"
     seen = port.status()
     assert (seen["condition"], seen["generation"], seen["restarts"]) == ("running", 1, 0)
     family = [ProcessRef.of(seen["pid"]), ProcessRef.of(seen["worker_pid"])]

@@ -112,6 +112,13 @@ def test_the_ready_line_is_printed_once(start: Start) -> None:
     assert line == f"lumen-proxy: ready on {proxy.url} {who}"
 
 
+def test_the_start_says_what_is_allowed(start: Start) -> None:
+    """One line on standard error names the hosts and the web pages that are allowed."""
+    proxy = start(LUMEN_ALLOWED_HOSTS="lumen.example", LUMEN_ALLOWED_ORIGINS="chrome-extension://*")
+    line = "lumen-proxy: allowed hosts: loopback, lumen.example; web pages: loopback, chrome-extension://*\n"
+    until("it is printed", lambda: line in proxy.stderr.read_text("ascii"), within_s=SOON_S)
+
+
 def test_a_crash_loop_ends_with_the_port_free(start: Start) -> None:
     """Caps double, delays stay below them, the fifth death is the last: 70."""
     proxy = start("die-at-boot", "3", ready=False, LUMEN_RESTART_BACKOFF_S="0.01")

@@ -1,0 +1,26 @@
+"""The first bytes of a connection or request: HTTP/1, or something that should be answered without waiting for more."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}"  # of a method (RFC 9110, 5.6.2); the longest registered one has 17
+REQUEST_LINE = re.compile(TOKEN + rb" [^ \r\n]+ HTTP/[0-9]\.[0-9]\r?\n")
+BEGINNING = re.compile(TOKEN + rb"( [^\n]*)?")
+TLS_HANDSHAKE = b"\x16"  # the first byte of a TLS connection (RFC 8446, 5.1)
+HTTP_2 = b"PRI * HTTP/2.0\r\n"  # the first line of an HTTP/2 connection (RFC 9113, 3.4)
+
+Kind = Literal["incomplete", "request", "tls", "http2", "other"]
+
+
+def kind_of(head: bytes) -> Kind:
+    """What has arrived so far; empty lines before a request line are allowed (RFC 9112, 2.2)."""
+    if head.startswith(TLS_HANDSHAKE):
+        return "tls"
+    line, end, _ = head.lstrip(b"\r\n").partition(b"\n")
+    if not end:
+        return "incomplete" if not line or BEGINNING.fullmatch(line) else "other"
+    if line + end == HTTP_2:
+        return "http2"
+    return "request" if REQUEST_LINE.fullmatch(line + end) else "other"

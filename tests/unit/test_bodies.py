@@ -1,0 +1,78 @@
+"""Request bodies as they leave a Windows shell or a compressing client."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+
+from tests.fixtures import capture
+from tests.fixtures.captured import Capture
+from tests.fixtures.gateway import Gateway
+from tests.unit.serving import USER, serving
+
+QUESTION = json.dumps({"messages": [USER]}, ensure_ascii=False)
+JSON = ("Content-Type", "application/json")
+
+
+def post(gateway: Gateway, body: bytes, *headers: tuple[str, str]) -> Capture:
+    """Send the bytes as a question."""
+    with serving(gateway.url) as served:
+        return capture.call(served.url, "POST", "/v1/chat/completions", body=body, headers=[JSON, *headers])
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (QUESTION.encode("cp949"), "(byte 0xBE at 43)"),
+        (QUESTION.encode("utf-16"), "but UTF-16"),
+        (b"\xff", "(byte 0xFF at 0)"),
+    ],
+    ids=["cp949", "utf-16", "one-byte"],
+)
+def test_not_utf_8(gateway: Gateway, body: bytes, where: str) -> None:
+    """A body in the code page of Windows is a 400 that names the encoding, and the remedy for curl and PowerShell."""
+    got = post(gateway, body)
+    told = json.loads(got.body)["error"]
+    assert (got.status, told["code"]) == (400, "invalid_json")
+    assert told["message"].startswith(f"The request body is not UTF-8 {where}. ")
+    for remedy in ("--data-binary @file.json", "chcp 65001", "[Console]::OutputEncoding"):
+        assert remedy in told["message"]
+    assert gateway.chats == ()
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "br", "deflate", "identity, gzip", "x" * 1000])
+def test_compressed(gateway: Gateway, coding: str) -> None:
+    """A compressed body is a 415 that names the content coding."""
+    got = post(gateway, gzip.compress(QUESTION.encode()), ("Content-Encoding", coding))
+    told = json.loads(got.body)["error"]
+    assert (got.status, told["code"]) == (415, "unsupported_media_type")
+    assert f"content coding '{coding[:32]}'" in told["message"]
+    assert got.header("accept-encoding") == "identity"
+    assert gateway.chats == ()
+
+
+@pytest.mark.parametrize("coding", ["", "identity", "Identity "])
+def test_not_compressed(gateway: Gateway, coding: str) -> None:
+    """A body that is declared as it is, is served."""
+    assert post(gateway, QUESTION.encode(), ("Content-Encoding", coding)).status == 200
+
+
+def test_byte_order_mark(gateway: Gateway) -> None:
+    """A UTF-8 file with a byte order mark, as Windows editors save it, is served."""
+    assert post(gateway, QUESTION.encode("utf-8-sig")).status == 200
+
+
+def test_json_ends_with_a_newline(gateway: Gateway) -> None:
+    """Every JSON body ends with one newline: a shell's prompt after curl begins a line of its own."""
+    with serving(gateway.url) as served:
+        answers = [
+            served.chat(),
+            served.chat(temperature=3),
+            served.get("/health"),
+            served.get("/v1/models"),
+            served.get("/nothing"),
+            capture.send(served.url, b"no HTTP\r\n\r\n"),
+        ]
+    assert all(each.body.endswith(b"}\n") for each in answers)
