@@ -22,9 +22,14 @@ TRANSIENT: frozenset[Kind] = frozenset({"connect_timeout", "lost", "no_route", "
 
 
 class Unreached(OSError):  # noqa: N818 - the outcome of a connection, not an error of this program
-    """The address was not reached. `text` is one clause for people: what failed, and what to check."""
+    """The address was not reached. `text` is one clause for people, `remedy` what to do about it, perhaps empty."""
 
-    def __init__(self, kind: Kind, text: str) -> None:
+    def __init__(self, kind: Kind, text: str, remedy: str = "") -> None:
         super().__init__(text)
         self.kind: Kind = kind
         self.text = text
+        self.remedy = remedy
+
+    def prefixed(self, prefix: str) -> Unreached:
+        """The same failure of a part of the way, such as a proxy."""
+        return Unreached(self.kind, prefix + self.text, self.remedy)

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from lumen_proxy.net.failure import Unreached
+from lumen_proxy.net.patience import LOOKUP_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,8 +75,8 @@ def look_up(host: str, port: int, flags: int = 0) -> list[Address]:
 
 def dns_timeout(host: str, why: str) -> Unreached:
     """No answer to a name look-up."""
-    remedy = "check this machine's nameservers, or allow more time with LUMEN_CONNECT_TIMEOUT_S"
-    return Unreached("dns_timeout", f"the look-up of the host name {host!r} timed out ({why}); {remedy}")
+    remedy = f"check this machine's nameservers; LUMEN_CONNECT_TIMEOUT_S above {LOOKUP_S:g} allows a longer look-up"
+    return Unreached("dns_timeout", f"the look-up of the host name {host!r} timed out ({why})", remedy)
 
 
 class Name:

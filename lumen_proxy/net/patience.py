@@ -67,4 +67,5 @@ class Patience:
 def connect_timeout(what: str, patience: Patience) -> Callable[[], Unreached]:
     """The failure of a step that did not end in time, naming the setting."""
     kind: Kind = "connect_timeout"
-    return lambda: Unreached(kind, f"{what} in time (LUMEN_CONNECT_TIMEOUT_S={patience.connect_s:g})")
+    text = f"{what} in time (LUMEN_CONNECT_TIMEOUT_S={patience.connect_s:g})"
+    return lambda: Unreached(kind, text, "raise LUMEN_CONNECT_TIMEOUT_S if the network is slow")

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 IPV6 = 6
 
 
+class UnsupportedProxy(Fatal):
+    """The environment names a proxy of a kind that is not spoken, such as SOCKS."""
+
+
 def proxy_for(url: SplitResult) -> SplitResult | None:
     """The proxy for this address, or None. Raises Fatal (78) for one that cannot be used."""
     host = (url.hostname or "").removesuffix(".")
@@ -93,12 +97,13 @@ def _split(entry: str) -> tuple[str, str]:
 
 
 def _parsed(variable: str, text: str, host: str) -> SplitResult:
+    variable = variable if variable in os.environ else variable.upper()
     text = text if "://" in text else f"http://{text}"
     scheme = text.partition("://")[0].lower()
     if scheme != "http":
         kind = "SOCKS proxies are" if scheme.startswith("socks") else f"{scheme}:// proxies are"
         remedy = f"name an http:// proxy, unset {variable}, or add {host} to no_proxy"
-        raise Fatal(f"{variable} is {shown(text)}; {kind} not supported: {remedy}", Exit.CONFIG)
+        raise UnsupportedProxy(f"{variable} is {shown(text)}, but {kind} not supported; {remedy}", Exit.CONFIG)
     try:
         return address(text)
     except ValueError as wanted:
@@ -115,7 +120,7 @@ def _system_proxy(url: SplitResult, host: str) -> SplitResult | None:
     found = getproxies().get(url.scheme)
     if not found or proxy_bypass(host):
         return None
-    return _parsed(f"the system's {url.scheme} proxy", found, host)
+    return _parsed(f"{url.scheme}_proxy", found, host)
 
 
 def authorization(proxy: SplitResult) -> dict[str, str]:

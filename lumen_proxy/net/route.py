@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TARGET_SAFE = "/?=&%~:@!$'()*+,;"  # RFC 3986: path and query; anything else is percent-encoded
 OK, AUTH_REQUIRED, SERVER_ERROR = 200, 407, 500
 HEAD_BYTES = 65_536  # the longest head of a proxy's answer that is read
+UNTRUSTED = "if its certificate is right, name the authority that signed it in SSL_CERT_FILE or REQUESTS_CA_BUNDLE"
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
 
@@ -65,7 +66,7 @@ class Route:
             sock, failed = race.connect(addresses, patience, until)
         except Unreached as failure:
             self.name.forget()
-            raise Unreached(failure.kind, f"{self._through()}{failure.text}") from None
+            raise failure.prefixed(self._through()) from None
         self.name.failed(failed)
         try:
             sock = self._prepared(sock, patience, until)
@@ -87,7 +88,8 @@ class Route:
             return self._encrypted(sock, patience, until)
         except ssl.SSLError as error:
             why = getattr(error, "verify_message", None) or error.reason or str(error)
-            raise Unreached("tls", f"no trusted TLS connection: {str(why).replace('_', ' ').lower()}") from None
+            text = f"no trusted TLS connection: {str(why).replace('_', ' ').lower()}"
+            raise Unreached("tls", text, UNTRUSTED) from None
         except OSError as error:
             if isinstance(error, Unreached):
                 raise
@@ -121,7 +123,7 @@ class Route:
             status = _status(sock, patience, until)
         except OSError as error:
             if isinstance(error, Unreached):
-                raise Unreached(error.kind, f"{self._through()}{error.text}") from None
+                raise error.prefixed(self._through()) from None
             raise Unreached("lost", f"{self._through()}it closed the connection") from None
         if not OK <= status < OK + 100:
             raise self.refused(status)
@@ -129,8 +131,8 @@ class Route:
     def refused(self, status: int) -> Unreached:
         """The failure that a status of the proxy itself means."""
         if status == AUTH_REQUIRED:
-            text = "it asks for credentials (407); put them into its variable as http://USER:PASSWORD@HOST:PORT"
-            return Unreached("proxy_auth", f"{self._through()}{text}")
+            text = f"{self._through()}it asks for credentials (407)"
+            return Unreached("proxy_auth", text, "put them into its variable: http://USER:PASSWORD@HOST:PORT")
         if status >= SERVER_ERROR:
             return Unreached("proxy_failed", f"{self._through()}it could not reach the address ({status})")
         return Unreached("proxy_refused", f"{self._through()}it refuses this address ({status})")

@@ -1,7 +1,7 @@
 """Which certificate authorities are trusted: those of the system, and the bundle that the user's other tools trust.
 
-`SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's store, as OpenSSL has it. `REQUESTS_CA_BUNDLE` or, without it,
-`CURL_CA_BUNDLE` is trusted in addition.
+`SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's store, as OpenSSL has it. `REQUESTS_CA_BUNDLE` and
+`CURL_CA_BUNDLE` are trusted in addition.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from lumen_proxy.errors import Exit, Fatal
 
 STORES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # in the order of requests
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 CHECKED = ("SSL_CERT_FILE", *BUNDLES)  # OpenSSL passes over a missing SSL_CERT_FILE without a word
 
 
@@ -32,9 +32,8 @@ def check() -> None:
 @lru_cache(maxsize=1)  # it takes milliseconds to load; all channels share it
 def _context(*_: str) -> ssl.SSLContext:
     made = ssl.create_default_context()
-    bundle = next((name for name in BUNDLES if os.environ.get(name)), None)
-    for name in ("SSL_CERT_FILE", bundle):
-        if name and os.environ.get(name):
+    for name in CHECKED:
+        if os.environ.get(name):
             _load(made, name)
     return made
 

@@ -23,7 +23,7 @@ import requests
 
 from lumen_proxy import config
 from lumen_proxy.errors import Exit
-from lumen_proxy.ops.asking import session_for
+from lumen_proxy.ops.transport import session
 from lumen_proxy.rotation import RotatedFile
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def deliver(name: str, url: str, it: Event, pause: Callable[[float], object]) ->
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with (
-                session_for(url) as session,
-                session.post(url, json=body, timeout=POST_S, allow_redirects=False) as response,
+                session() as opened,
+                opened.post(url, json=body, timeout=POST_S, allow_redirects=False) as response,
             ):
                 status, retry_after = response.status_code, response.headers.get("Retry-After", "")
         except (requests.RequestException, ValueError, OSError) as error:  # it may have arrived: never twice

@@ -42,6 +42,6 @@ def connect(route: Route, call: Call, connect_timeout_s: float) -> socket.socket
 
 def unreached(failure: Unreached) -> ApiError:
     """The error that a client gets for an address that was not reached."""
-    if failure.kind in MISCONFIGURED:
-        return problem("gateway_misconfigured", f"The gateway cannot be used: {failure.text}.")
-    return problem("gateway_unreachable", f"The gateway cannot be reached: {failure.text}.")
+    code = "gateway_misconfigured" if failure.kind in MISCONFIGURED else "gateway_unreachable"
+    sentences = [f"The gateway cannot be reached: {failure.text}.", failure.remedy and f"To fix it: {failure.remedy}."]
+    return problem(code, " ".join(filter(None, sentences)))

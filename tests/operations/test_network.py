@@ -21,6 +21,7 @@ from tests.operations.conftest import Desk, gateway_lives
 
 FAR = "gateway.invalid"  # no address of this machine: proxies apply to it
 PRIVATE = "10.20.30.40"  # stands for 127.0.0.1 in the children of a test
+BUNDLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 STAGED = {"E2E_LUMEN_SABOTAGE": "network", "E2E_LUMEN_SABOTAGES": network.__file__}
 
 
@@ -39,7 +40,7 @@ class Stage:
         certified = certificate(self.folder, "localhost")
         front = self.stack.enter_context(TlsFront(certified, self.desk.gateway.port))
         self.env |= {"LUMEN_GATEWAY_URL": f"https://localhost:{front.port}"}
-        self.env |= dict.fromkeys(variables, str(certified))
+        self.env |= dict.fromkeys(BUNDLES) | dict.fromkeys(variables, str(certified))
 
     def behind_a_proxy_that_wants_a_password(self, scheme: str) -> None:
         """Everything is answered with 407, as Squid does."""

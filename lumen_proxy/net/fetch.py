@@ -1,0 +1,91 @@
+"""One HTTP request on a connection of its own, within one deadline. For probes and alerts; the worker has its pool."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
+
+from lumen_proxy.net.patience import Patience
+from lumen_proxy.net.response import Response
+from lumen_proxy.net.route import AUTH_REQUIRED, Route
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from http.client import HTTPMessage
+
+READ_BYTES = 8_192
+HEADERS = {"User-Agent": "lumen-proxy", "Accept": "application/json", "Accept-Encoding": "identity", "Connection": "close"}
+
+
+class Fetched(NamedTuple):
+    """An answer; its body is at most the number of bytes that were wanted, and one read."""
+
+    status: int
+    headers: HTTPMessage
+    body: bytes
+
+
+class Lost(OSError):  # noqa: N818 - the outcome of a request, not an error of this program
+    """The connection ended, or time was over, after the request was written. `late` tells which."""
+
+    def __init__(self, *, late: bool) -> None:
+        super().__init__("no answer in time" if late else "the connection was lost")
+        self.late = late
+
+
+def fetch(
+    method: str,
+    url: str,
+    *,
+    within_s: float,
+    connect_s: float,
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    max_bytes: int,
+) -> Fetched:
+    """Ask once: no redirects, no repetition. Raises Unreached (nothing was written), Lost, or Fatal (settings)."""
+    until = monotonic() + within_s
+    route = Route(url)
+    length = {"Content-Length": str(len(body))} if body or method == "POST" else {}
+    head = route.head(method, {**HEADERS, **length, **(headers or {})})
+    with route.open(Patience(within_s, connect_s)) as sock, _shut_at(until, sock) as late:
+        try:
+            sock.sendall(head + b"\r\n\r\n" + body)
+            with Response(sock, method=method) as response:
+                response.begin()
+                fetched = Fetched(response.status, response.headers, _read(response, max_bytes))
+        except (OSError, HTTPException, ValueError):  # ValueError: a number or a header that is none
+            raise Lost(late=late.is_set()) from None
+    if fetched.status == AUTH_REQUIRED and route.is_forwarded:
+        raise route.refused(fetched.status)
+    return fetched
+
+
+def _read(response: Response, max_bytes: int) -> bytes:
+    body = bytearray()
+    while len(body) <= max_bytes and (piece := response.read1(READ_BYTES)):
+        body += piece
+    return bytes(body)
+
+
+@contextmanager
+def _shut_at(until: float, sock: socket.socket) -> Iterator[threading.Event]:
+    """End the exchange at the deadline: the time-out of a socket begins anew with every byte."""
+    late = threading.Event()
+
+    def shut() -> None:
+        late.set()
+        with suppress(OSError):
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(until - monotonic(), 0), shut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()

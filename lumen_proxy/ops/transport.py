@@ -1,0 +1,71 @@
+"""A session of requests whose connections are made in the one way of this program (`lumen_proxy.net`)."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import requests
+from requests.adapters import BaseAdapter
+from requests.structures import CaseInsensitiveDict
+
+from lumen_proxy.errors import Fatal
+from lumen_proxy.net.failure import Unreached
+from lumen_proxy.net.fetch import Lost, fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONNECT_S = 3.0  # the default of LUMEN_CONNECT_TIMEOUT_S
+ANSWER_BYTES = 65_536  # an answer to a webhook is a word
+
+
+class Adapter(BaseAdapter):
+    """Sends one prepared request. Raises ConnectionError or Timeout of requests."""
+
+    def send(  # noqa: PLR0913 - the signature of requests
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,  # noqa: ARG002, FBT001, FBT002
+        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
+        verify: bool | str = True,  # noqa: ARG002, FBT001, FBT002
+        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,  # noqa: ARG002
+        proxies: Mapping[str, str] | None = None,  # noqa: ARG002
+    ) -> requests.Response:
+        """Proxies, certificates and resolution are those of every other connection; `timeout` is for the whole call."""
+        body = request.body or b""
+        try:
+            fetched = fetch(
+                request.method or "GET",
+                request.url or "",
+                within_s=float(timeout) if isinstance(timeout, (int, float)) else 10.0,
+                connect_s=CONNECT_S,
+                headers={name: value for name, value in request.headers.items() if name not in OWN},
+                body=body.encode() if isinstance(body, str) else bytes(body),
+                max_bytes=ANSWER_BYTES,
+            )
+        except (Unreached, Fatal) as error:
+            raise requests.ConnectionError(str(error), request=request) from None
+        except Lost as error:
+            kind = requests.Timeout if error.late else requests.ConnectionError
+            raise kind(str(error), request=request) from None
+        response = requests.Response()
+        response.status_code, response.url, response.request = fetched.status, request.url or "", request
+        response.headers = CaseInsensitiveDict(fetched.headers.items())
+        response.raw = io.BytesIO(fetched.body)
+        return response
+
+    def close(self) -> None:
+        """Each request has a connection of its own, which is closed by now."""
+
+
+OWN = {"Connection", "Content-Length", "Accept-Encoding", "User-Agent"}  # headers that `fetch` sets
+
+
+def session() -> requests.Session:
+    """A session that asks neither the environment nor certifi: `lumen_proxy.net` does that."""
+    made = requests.Session()
+    made.trust_env = False
+    for scheme in ("http://", "https://"):
+        made.mount(scheme, Adapter())
+    return made
