@@ -13,7 +13,7 @@ from lumen_proxy import values
 from lumen_proxy.errors import Fatal
 from lumen_proxy.net.failure import Unreached
 from lumen_proxy.net.survey import survey
-from lumen_proxy.ops import control, verdicts
+from lumen_proxy.ops import channels, control, verdicts
 from lumen_proxy.ops.asking import Call, Trouble, ask, at_once, shown
 from lumen_proxy.ops.cases import CASES
 from lumen_proxy.ops.verdicts import Probe
@@ -89,7 +89,7 @@ def _cloud(channel: str, settings: Settings, chats: dict[str, str], found: dict[
     chat, health, deep = (found.get(f"{channel} {what}") for what in ("chat", "health", "deep"))
     calls = [call if isinstance(call, Call) else None for call in (chat, health, deep)]
     asked = calls[0] or Call("GET", shown(chats[channel]), trouble="timeout")
-    verdict = verdicts.on_cloud(channel, asked, calls[1], calls[2])
+    verdict = channels.on_cloud(channel, asked, calls[1], calls[2])
     note = found.get(f"{channel} addresses")
     return replace(verdict, notes=(note,)) if isinstance(note, str) else verdict
 

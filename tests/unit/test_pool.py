@@ -38,9 +38,9 @@ def new_call(within_s: float = WITHIN_S) -> Call:
     return Call(within_s, lambda: False)
 
 
-def new_pool(url: str, pools: list[Pool]) -> Pool:
+def new_pool(url: str, pools: list[Pool], connect_timeout_s: float = 2.0) -> Pool:
     """A pool with room for a megabyte."""
-    pools.append(Pool(url, connect_timeout_s=2.0, max_response_bytes=1_000_000))
+    pools.append(Pool(url, connect_timeout_s=connect_timeout_s, max_response_bytes=1_000_000))
     return pools[-1]
 
 
@@ -92,7 +92,6 @@ def test_a_proxy_that_is_no_address(address: str, monkeypatch: pytest.MonkeyPatc
     [
         ("http://127.0.0.1:1", "http://["),
         ("https://gateway.invalid", "http://["),
-        ("http://gateway.invalid", "socks5h://["),
         ("http://gateway.invalid", f"http://me:{'s' * 70}..@127.0.0.1:1"),
         ("http://gateway.invalid", f"HTTP://{'h' * 60}:8080"),
     ],
