@@ -17,7 +17,9 @@ Kind = Literal[
     "tls",
     "unknown_host",
 ]
-TRANSIENT: frozenset[Kind] = frozenset({"connect_timeout", "lost", "no_route", "proxy_failed", "refused", "unknown_host"})
+TRANSIENT: frozenset[Kind] = frozenset(
+    {"connect_timeout", "lost", "no_route", "proxy_failed", "refused", "unknown_host"}
+)
 """Another attempt within seconds may succeed. A name look-up that timed out has already used its patience."""
 
 

@@ -18,7 +18,29 @@ if TYPE_CHECKING:
     from http.client import HTTPMessage
 
 READ_BYTES = 8_192
-HEADERS = {"User-Agent": "lumen-proxy", "Accept": "application/json", "Accept-Encoding": "identity", "Connection": "close"}
+HEADERS = {
+    "User-Agent": "lumen-proxy",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+}
+
+
+class Request(NamedTuple):
+    """What is sent; `headers` are those beside the usual ones."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Limits(NamedTuple):
+    """Seconds for everything, seconds of it for connecting, and about how many bytes of the body are read."""
+
+    within_s: float
+    connect_s: float
+    max_bytes: int
 
 
 class Fetched(NamedTuple):
@@ -37,27 +59,18 @@ class Lost(OSError):  # noqa: N818 - the outcome of a request, not an error of t
         self.late = late
 
 
-def fetch(
-    method: str,
-    url: str,
-    *,
-    within_s: float,
-    connect_s: float,
-    headers: Mapping[str, str] | None = None,
-    body: bytes = b"",
-    max_bytes: int,
-) -> Fetched:
+def fetch(request: Request, limits: Limits) -> Fetched:
     """Ask once: no redirects, no repetition. Raises Unreached (nothing was written), Lost, or Fatal (settings)."""
-    until = monotonic() + within_s
-    route = Route(url)
-    length = {"Content-Length": str(len(body))} if body or method == "POST" else {}
-    head = route.head(method, {**HEADERS, **length, **(headers or {})})
-    with route.open(Patience(within_s, connect_s)) as sock, _shut_at(until, sock) as late:
+    until = monotonic() + limits.within_s
+    route = Route(request.url)
+    length = {"Content-Length": str(len(request.body))} if request.body or request.method == "POST" else {}
+    head = route.head(request.method, {**HEADERS, **length, **request.headers})
+    with route.open(Patience(limits.within_s, limits.connect_s)) as sock, _shut_at(until, sock) as late:
         try:
-            sock.sendall(head + b"\r\n\r\n" + body)
-            with Response(sock, method=method) as response:
+            sock.sendall(head + b"\r\n\r\n" + request.body)
+            with Response(sock, method=request.method) as response:
                 response.begin()
-                fetched = Fetched(response.status, response.headers, _read(response, max_bytes))
+                fetched = Fetched(response.status, response.headers, _read(response, limits.max_bytes))
         except (OSError, HTTPException, ValueError):  # ValueError: a number or a header that is none
             raise Lost(late=late.is_set()) from None
     if fetched.status == AUTH_REQUIRED and route.is_forwarded:

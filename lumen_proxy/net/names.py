@@ -35,7 +35,7 @@ class Address(NamedTuple):
 
 
 class _Lookup(threading.Thread):
-    """One call of getaddrinfo, which has no time-out and cannot be aborted. Whoever waits for `done` may leave before."""
+    """One call of getaddrinfo, which has no time-out and cannot be aborted: whoever waits may leave before `done`."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(name="getaddrinfo", daemon=True)

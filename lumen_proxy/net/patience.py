@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import selectors
-import threading
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from lumen_proxy.net.failure import Unreached
 
 if TYPE_CHECKING:
     import socket
+    import threading
     from collections.abc import Callable
 
     from lumen_proxy.net.failure import Kind

@@ -1,7 +1,7 @@
 """The rules of `*_PROXY` and `NO_PROXY`, for every connection of this program.
 
-`http_proxy`, `https_proxy` and `all_proxy` name an `http://` proxy; `no_proxy` lists what is reached directly: names with
-their subdomains, addresses, networks such as 10.0.0.0/8, each perhaps with `:port`, or `*`. The lower-case name wins.
+`http_proxy`, `https_proxy` and `all_proxy` name an `http://` proxy; `no_proxy` lists what is reached directly: names
+with subdomains, addresses, networks such as 10.0.0.0/8, each perhaps with `:port`, or `*`. The lower-case name wins.
 An address of this machine is never reached through a proxy.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 import base64
 import ipaddress
 import os
+import platform
 import socket
-import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote
@@ -113,7 +113,7 @@ def _parsed(variable: str, text: str, host: str) -> SplitResult:
 
 def _system_proxy(url: SplitResult, host: str) -> SplitResult | None:
     """The one of the system settings of Windows and macOS, which count if no variable is set."""
-    if sys.platform not in {"win32", "darwin"}:
+    if platform.system() not in {"Windows", "Darwin"}:
         return None
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - only there
 

@@ -11,7 +11,7 @@ import selectors
 import socket
 from collections import deque
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from lumen_proxy.net.failure import Unreached
 from lumen_proxy.net.patience import connect_timeout
@@ -36,7 +36,7 @@ class Race:
         self._next_at = 0.0
         self._selector = selectors.DefaultSelector()
 
-    def __enter__(self) -> Race:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -69,9 +69,10 @@ class Race:
         try:
             sock = socket.socket(address.family, socket.SOCK_STREAM)
         except OSError as error:
-            return self._lost(address, error.errno)
+            self._lost(address, error.errno)
+            return None
         try:
-            sock.setblocking(False)
+            sock.settimeout(0)
             code = sock.connect_ex(address.sockaddr)
         except OSError as error:  # a name in the address, or what an audit hook refuses
             code = error.errno or errno.EIO
@@ -88,7 +89,8 @@ class Race:
     def _outcome(self, sock: socket.socket, address: Address, code: int) -> tuple[socket.socket, Address] | None:
         if code:
             sock.close()
-            return self._lost(address, code)
+            self._lost(address, code)
+            return None
         return sock, address
 
     def _lost(self, address: Address, code: int | None) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from lumen_proxy.errors import Fatal
 from lumen_proxy.net.failure import Kind, Unreached
-from lumen_proxy.net.fetch import Lost, fetch
+from lumen_proxy.net.fetch import Limits, Lost, Request, fetch
 from lumen_proxy.net.proxies import UnsupportedProxy
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ T = TypeVar("T")
 class Call:
     """One question really asked. `status` is None if no answer came, and then `trouble` says why.
 
-    `url` is for people: without its query, which may be a secret. `detail` is what failed, `remedy` what to do about it.
+    `url` is for people: without its query, which may be a secret. `detail` is what failed, `remedy` what to do.
     """
 
     method: str
@@ -65,7 +65,7 @@ def shown(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
 
 
-def ask(
+def ask(  # noqa: PLR0913 - what one question is made of
     method: str,
     url: str,
     *,
@@ -86,9 +86,7 @@ def ask(
         sent["Content-Type"] = "application/json; charset=utf-8"
         content = json.dumps(body, ensure_ascii=False).encode()
     try:
-        answer = fetch(
-            method, url, within_s=within_s, connect_s=connect_s, headers=sent, body=content, max_bytes=ANSWER_BYTES
-        )
+        answer = fetch(Request(method, url, sent, content), Limits(within_s, connect_s, ANSWER_BYTES))
     except Unreached as failure:
         return call(trouble=failure.kind, detail=failure.text, remedy=failure.remedy)
     except Lost as failure:

@@ -85,7 +85,7 @@ NETWORK = {
         ),
         Case(
             "captive-portal",
-            "a web page instead of the channel's answer: the sign-in page or a filter of this network, or a wrong address",
+            "a web page instead of the channel's answer: a sign-in page, a filter, or a wrong address",
             "open a browser and sign in to the network; if it stays, check the address that was called",
             "lumen-proxy diagnose --no-start",
         ),

@@ -7,8 +7,22 @@ from typing import TYPE_CHECKING
 
 from lumen_proxy.errors import ApiError
 from lumen_proxy.ops.verdicts import (
-    BAD_REQUEST, FORBIDDEN, LATER, METHOD_NOT_ALLOWED, NETWORK_SIGN_IN, NOT_FOUND, OK, REDIRECT, SERVER_ERROR, TOO_MANY,
-    TROUBLES, UNAUTHORIZED, VARIABLES, Probe, down, told,
+    BAD_REQUEST,
+    FORBIDDEN,
+    LATER,
+    METHOD_NOT_ALLOWED,
+    NETWORK_SIGN_IN,
+    NOT_FOUND,
+    OK,
+    REDIRECT,
+    SERVER_ERROR,
+    TOO_MANY,
+    TROUBLES,
+    UNAUTHORIZED,
+    VARIABLES,
+    Probe,
+    answer_facts,
+    down,
 )  # fmt: skip
 from lumen_proxy.wire import lumen
 
@@ -22,7 +36,7 @@ TIMEOUTS = {"timeout", "connect_timeout"}
 def on_cloud(channel: str, chat: Call, health: Call | None, deep: Call | None = None) -> Probe:
     """Cloud AI or the gateway: `chat` was a GET, which costs nothing; 405 there means that the address is right.
 
-    UP needs an answer of the channel's own shape: a network that answers everything with a page of its own is no channel.
+    UP needs an answer of the channel's own shape: a network may answer everything with a page of its own.
     """
     calls = tuple(call for call in (chat, health, deep) if call)
     if deep and deep.status == OK:  # whatever a GET says there
@@ -122,4 +136,6 @@ def _on_deep(channel: str, calls: tuple[Call, ...], deep: Call) -> Probe:
         if _is_page(deep):
             return down(channel, "chat: a web page instead of an answer", calls, case="captive-portal")
         return down(channel, f"chat: {error.code}", calls, advice=LATER)
-    return Probe(channel, "up", "answers", calls, facts=told((answer.persona or {}).get("name"), answer.sources))
+    return Probe(
+        channel, "up", "answers", calls, facts=answer_facts((answer.persona or {}).get("name"), answer.sources)
+    )

@@ -47,16 +47,17 @@ def probe(
     if settings.gateway_url != values.NONE:
         chats["gateway"] = settings.gateway_url + "/chat"
     chats = {channel: url for channel, url in chats.items() if url != values.NONE}
-    limits = {"within_s": ask_s, "connect_s": settings.connect_timeout_s}
+    connect_s = settings.connect_timeout_s
+    question = partial(ask, within_s=ask_s, connect_s=connect_s)
     for channel, url in chats.items():
         headers = {"X-API-Key": settings.cloud_ai_api_key} if channel == "cloud_ai" else {}
-        jobs[f"{channel} chat"] = partial(ask, "GET", url, headers=headers, **limits)
+        jobs[f"{channel} chat"] = partial(question, "GET", url, headers=headers)
         if thorough:
-            jobs[f"{channel} health"] = partial(ask, "GET", urljoin(url, "/health"), **limits)
-            jobs[f"{channel} addresses"] = partial(_dead_addresses, url, **limits)
+            jobs[f"{channel} health"] = partial(question, "GET", urljoin(url, "/health"))
+            jobs[f"{channel} addresses"] = partial(_dead_addresses, url, ask_s, connect_s)
         if deep:
             body = {"message": QUESTION}
-            jobs[f"{channel} deep"] = partial(ask, "POST", url, headers=headers, body=body, **limits)
+            jobs[f"{channel} deep"] = partial(question, "POST", url, headers=headers, body=body)
     if venv:
         jobs["environment"] = partial(_environment, venv)
     found = at_once(jobs, within_s=within_s)
@@ -70,7 +71,7 @@ def _late(channel: str, *calls: Call) -> Probe:
     return verdicts.down(channel, verdicts.TROUBLES["timeout"], calls, advice="look again with a larger --within")
 
 
-def _dead_addresses(url: str, *, within_s: float, connect_s: float) -> str | None:
+def _dead_addresses(url: str, within_s: float, connect_s: float) -> str | None:
     """A note about addresses of a channel that accept no connections, if there are some beside good ones."""
     try:
         host, found, dead = survey(url, within_s=within_s, connect_s=connect_s)

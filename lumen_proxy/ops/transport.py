@@ -11,19 +11,21 @@ from requests.structures import CaseInsensitiveDict
 
 from lumen_proxy.errors import Fatal
 from lumen_proxy.net.failure import Unreached
-from lumen_proxy.net.fetch import Lost, fetch
+from lumen_proxy.net.fetch import Limits, Lost, Request, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CONNECT_S = 3.0  # the default of LUMEN_CONNECT_TIMEOUT_S
+WITHIN_S = 10.0  # if the caller names no time-out
+OWN = {"Connection", "Content-Length", "Accept-Encoding", "User-Agent"}  # headers that `fetch` sets
 ANSWER_BYTES = 65_536  # an answer to a webhook is a word
 
 
 class Adapter(BaseAdapter):
     """Sends one prepared request. Raises ConnectionError or Timeout of requests."""
 
-    def send(  # noqa: PLR0913 - the signature of requests
+    def send(  # noqa: PLR0913, PLR0917 - the signature of requests
         self,
         request: requests.PreparedRequest,
         stream: bool = False,  # noqa: ARG002, FBT001, FBT002
@@ -34,15 +36,13 @@ class Adapter(BaseAdapter):
     ) -> requests.Response:
         """Proxies, certificates and resolution are those of every other connection; `timeout` is for the whole call."""
         body = request.body or b""
+        headers = {name: value for name, value in request.headers.items() if name not in OWN}
+        content = body.encode() if isinstance(body, str) else bytes(body)
+        within_s = float(timeout) if isinstance(timeout, (int, float)) else WITHIN_S
         try:
             fetched = fetch(
-                request.method or "GET",
-                request.url or "",
-                within_s=float(timeout) if isinstance(timeout, (int, float)) else 10.0,
-                connect_s=CONNECT_S,
-                headers={name: value for name, value in request.headers.items() if name not in OWN},
-                body=body.encode() if isinstance(body, str) else bytes(body),
-                max_bytes=ANSWER_BYTES,
+                Request(request.method or "GET", request.url or "", headers, content),
+                Limits(within_s, CONNECT_S, ANSWER_BYTES),
             )
         except (Unreached, Fatal) as error:
             raise requests.ConnectionError(str(error), request=request) from None
@@ -57,9 +57,6 @@ class Adapter(BaseAdapter):
 
     def close(self) -> None:
         """Each request has a connection of its own, which is closed by now."""
-
-
-OWN = {"Connection", "Content-Length", "Accept-Encoding", "User-Agent"}  # headers that `fetch` sets
 
 
 def session() -> requests.Session:

@@ -143,10 +143,10 @@ def _on_serving(every: tuple[Call, ...], answers: dict[str, Call], deep: Call | 
         return down("proxy", f"running, but chat gives: {_code(deep)}", every, advice=advice)
     told = deep.json().get("lumen_metadata") or {}
     persona = (told.get("persona") or {}).get("name")
-    return Probe("proxy", "up", "answers", every, facts=told(persona, told.get("sources")))
+    return Probe("proxy", "up", "answers", every, facts=answer_facts(persona, told.get("sources")))
 
 
-def told(persona: object, sources: object) -> Facts:
+def answer_facts(persona: object, sources: object) -> Facts:
     """What an answer says about itself, as far as it does."""
     return {name: value for name, value in (("persona", persona), ("sources", sources)) if value}
 

@@ -1,9 +1,8 @@
-"""The proxy and `diagnose` reach the gateway in one way: on each of these networks a real chat and the verdict agree."""
+"""The proxy and `diagnose` reach the gateway in one way: on each network a real chat and the verdict agree."""
 
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures import capture
+from tests.fixtures.blackholes import black_hole
 from tests.fixtures.faults import network
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.replies import html, says
@@ -42,7 +42,7 @@ class Stage:
         self.env |= {"LUMEN_GATEWAY_URL": f"https://localhost:{front.port}"}
         self.env |= dict.fromkeys(BUNDLES) | dict.fromkeys(variables, str(certified))
 
-    def behind_a_proxy_that_wants_a_password(self, scheme: str) -> None:
+    def behind_a_strict_proxy(self, scheme: str) -> None:
         """Everything is answered with 407, as Squid does."""
         self.proxy.standing = says(b"<html>denied</html>", 407, media_type="text/html")
         self.env |= {"LUMEN_GATEWAY_URL": f"{scheme}://{FAR}", f"{scheme}_proxy": self.proxy.url}
@@ -67,8 +67,7 @@ class Stage:
     def with_a_black_hole_first(self) -> None:
         """The name has two addresses; the first drops every connection request."""
         port = self.desk.gateway.port
-        full = self.stack.enter_context(socket.create_server(("127.0.0.2", port), backlog=0))
-        self.stack.enter_context(socket.create_connection(full.getsockname()))
+        self.stack.enter_context(black_hole("127.0.0.2", port))
         self.env |= STAGED | {network.NAMES: json.dumps({FAR: ["127.0.0.2", "127.0.0.1"]})}
         self.env |= {"LUMEN_GATEWAY_URL": f"http://{FAR}:{port}"}
 
@@ -105,8 +104,8 @@ GOOD: dict[str, Lay] = {
 }
 BAD: dict[str, tuple[Lay, str | None, str]] = {
     "unknown authority": (Stage.over_tls, None, "SSL_CERT_FILE"),
-    "407 to a tunnel": (lambda stage: stage.behind_a_proxy_that_wants_a_password("https"), "proxy-407", "USER:PASSWORD"),
-    "407 to a request": (lambda stage: stage.behind_a_proxy_that_wants_a_password("http"), "proxy-407", "USER:PASSWORD"),
+    "407 to a tunnel": (lambda stage: stage.behind_a_strict_proxy("https"), "proxy-407", "USER:PASSWORD"),
+    "407 to a request": (lambda stage: stage.behind_a_strict_proxy("http"), "proxy-407", "USER:PASSWORD"),
     "a SOCKS proxy": (Stage.behind_socks, "proxy-unsupported", "http://"),
     "a captive portal": (Stage.behind_a_captive_portal, "captive-portal", "sign in"),
 }

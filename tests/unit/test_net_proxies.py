@@ -9,7 +9,6 @@ import psutil
 import pytest
 
 from lumen_proxy.errors import Exit
-from lumen_proxy.net import proxies
 from lumen_proxy.net.proxies import UnsupportedProxy, is_excepted, is_here, proxy_for
 
 PROXY = "http://127.0.0.1:3128"
@@ -91,7 +90,8 @@ def test_no_proxy(host: str, port: int, no_proxy: str, excepted: bool) -> None: 
 def test_a_kind_that_is_not_spoken(kind: str, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is refused (78) in a line that names variable, kind and remedy, and no password."""
     monkeypatch.setenv(variable, f"{kind}://me:s3cret@127.0.0.1:1080")
-    with pytest.raises(UnsupportedProxy, match=rf"^{variable} is .* not supported; .*http://.* unset {variable}") as refused:
+    line = rf"^{variable} is .* not supported; .*http://.* unset {variable}"
+    with pytest.raises(UnsupportedProxy, match=line) as refused:
         proxy_for(urlsplit("https://gateway.invalid"))
     assert refused.value.exit_status is Exit.CONFIG
     assert "s3cret" not in str(refused.value)
@@ -101,7 +101,7 @@ def test_the_settings_of_the_system_count_without_variables(monkeypatch: pytest.
     """On Windows and macOS the proxy of the system's settings is used unless a variable is set."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(proxies.sys, "platform", "win32")
+    monkeypatch.setattr("platform.system", lambda: "Windows")
     monkeypatch.setattr("urllib.request.getproxies", lambda: {"http": PROXY})
     monkeypatch.setattr("urllib.request.proxy_bypass", lambda host: host == "b.example")
     assert proxy_for(urlsplit("http://a.example")) == urlsplit(PROXY)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lumen_proxy.errors import ApiError, Exit, Fatal
+from lumen_proxy.net.route import Route
 from lumen_proxy.worker import pool as pool_module
 from lumen_proxy.worker.calls import Call
-from lumen_proxy.net.route import Route
 from lumen_proxy.worker.connect import NotSent
 from lumen_proxy.worker.pool import Pool
 from tests.fixtures import replies

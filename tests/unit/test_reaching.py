@@ -14,7 +14,7 @@ from lumen_proxy.net import trust
 from lumen_proxy.worker.connect import NotSent
 from tests.fixtures import replies
 from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
-from tests.fixtures.exchange import Exchange
+from tests.fixtures.exchange import Reply
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.ports import reserved_port
 from tests.fixtures.tls import NEEDS_OPENSSL, TlsFront, certificate
@@ -100,11 +100,11 @@ TUNNELS = [
 
 
 @pytest.mark.parametrize(("reply", "code", "again", "text"), TUNNELS)
-def test_a_proxy_that_makes_no_tunnel(
+def test_a_proxy_that_makes_no_tunnel(  # noqa: PLR0917 - a row and two fixtures
     gateway: Gateway,
     pools: list[object],  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
-    reply: Callable[[Exchange], object],
+    reply: Reply,
     code: str,
     again: bool,  # noqa: FBT001 - a row
     text: str,
