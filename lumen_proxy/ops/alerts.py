@@ -121,7 +121,8 @@ def deliver(name: str, url: str, it: Event, pause: Callable[[float], object]) ->
             ):
                 status, retry_after = response.status_code, response.headers.get("Retry-After", "")
         except (requests.RequestException, ValueError, OSError) as error:  # it may have arrived: never twice
-            return Delivery(name, ok=False, attempts=attempt, why=type(error).__name__)
+            why = getattr(error, "kind", type(error).__name__)
+            return Delivery(name, ok=False, attempts=attempt, why=why)
         if OK <= status < REDIRECT:
             return Delivery(name, ok=True, attempts=attempt, why=str(status))
         if status != TOO_MANY and status < SERVER_ERROR:

@@ -22,8 +22,16 @@ OWN = {"Connection", "Content-Length", "Accept-Encoding", "User-Agent"}  # heade
 ANSWER_BYTES = 65_536  # an answer to a webhook is a word
 
 
+class NotReached(requests.ConnectionError):  # noqa: N818 - as requests names it
+    """Nothing was sent. `kind` is that of `lumen_proxy.net`, or `settings`; the text names no path."""
+
+    def __init__(self, kind: str, text: str, request: requests.PreparedRequest) -> None:
+        super().__init__(text, request=request)
+        self.kind = kind
+
+
 class Adapter(BaseAdapter):
-    """Sends one prepared request. Raises ConnectionError or Timeout of requests."""
+    """Sends one prepared request. Raises NotReached, or ConnectionError or Timeout once it was sent."""
 
     def send(  # noqa: PLR0913, PLR0917 - the signature of requests
         self,
@@ -44,8 +52,10 @@ class Adapter(BaseAdapter):
                 Request(request.method or "GET", request.url or "", headers, content),
                 Limits(within_s, CONNECT_S, ANSWER_BYTES),
             )
-        except (Unreached, Fatal) as error:
-            raise requests.ConnectionError(str(error), request=request) from None
+        except Unreached as error:
+            raise NotReached(error.kind, error.text, request) from None
+        except Fatal as error:
+            raise NotReached("settings", str(error), request) from None
         except Lost as error:
             kind = requests.Timeout if error.late else requests.ConnectionError
             raise kind(str(error), request=request) from None

@@ -174,7 +174,10 @@ class Tunnel(TlsFront):
         """Read the head of a request and agree."""
         head = b""
         while not head.endswith(b"\r\n\r\n"):
-            head += connection.recv(1)
+            received = connection.recv(1)
+            if not received:
+                raise ConnectionResetError
+            head += received
         self._asked.append(head)
         connection.sendall(b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\n")
         return connection
