@@ -10,8 +10,8 @@ from __future__ import annotations
 import base64
 import ipaddress
 import os
-import platform
 import socket
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote
@@ -113,7 +113,7 @@ def _parsed(variable: str, text: str, host: str) -> SplitResult:
 
 def _system_proxy(url: SplitResult, host: str) -> SplitResult | None:
     """The one of the system settings of Windows and macOS, which count if no variable is set."""
-    if platform.system() not in {"Windows", "Darwin"}:
+    if not sys.platform.startswith(("win32", "darwin")):
         return None
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - only there
 

@@ -101,7 +101,7 @@ def test_the_settings_of_the_system_count_without_variables(monkeypatch: pytest.
     """On Windows and macOS the proxy of the system's settings is used unless a variable is set."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("platform.system", lambda: "Windows")
+    monkeypatch.setattr("sys.platform", "win32")
     monkeypatch.setattr("urllib.request.getproxies", lambda: {"http": PROXY})
     monkeypatch.setattr("urllib.request.proxy_bypass", lambda host: host == "b.example")
     assert proxy_for(urlsplit("http://a.example")) == urlsplit(PROXY)
