@@ -3,9 +3,9 @@
     python benchmarks/latency_ratio.py OLD NEW [--rounds 100] [--calls 64] [--json]
 
 OLD and NEW are source trees. Each serves before the same local gateway, a process of its own. A round asks the gateway
-itself, then both proxies, in an order that changes with each round. The latency of a round is its median; what a proxy adds
-is the median of its rounds less that of the gateway alone. A third row has a gateway that closes each connection, so that
-each call makes a new one. The figures of the last full run are kept beside this file in latency_ratio.json.
+itself, then both proxies, in an order that changes with each round. The latency of a round is its median; what a proxy
+adds is the median of its rounds less that of the gateway alone. A third row has a gateway that closes each
+connection, so that each call makes a new one. The figures of the last full run are kept beside this file in latency_ratio.json.
 Exit status: 0 when no ratio at 1 and 16 clients is above the budget, else 1.
 """
 
@@ -105,8 +105,8 @@ def check_tree(tree: Path, environ: dict[str, str], folder: str) -> None:
 def request_for(path: str, body: object) -> bytes:
     """One POST as bytes."""
     content = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
-    return head.encode() + b"\r\n\r\n" + content
+    fields = f"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    return f"POST {path} HTTP/1.1\r\n{fields}".encode() + content
 
 
 CHAT = request_for("/v1/chat/completions", {"messages": [{"role": "user", "content": "안녕하세요"}]})

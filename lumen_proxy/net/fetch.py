@@ -73,6 +73,8 @@ def fetch(request: Request, limits: Limits) -> Fetched:
                 fetched = Fetched(response.status, response.headers, _read(response, limits.max_bytes))
         except (OSError, HTTPException, ValueError):  # ValueError: a number or a header that is none
             raise Lost(late=late.is_set()) from None
+    if late.is_set():  # what came by then may be cut
+        raise Lost(late=True)
     if fetched.status == AUTH_REQUIRED and route.is_forwarded:
         raise route.refused(fetched.status)
     return fetched
@@ -82,6 +84,8 @@ def _read(response: Response, max_bytes: int) -> bytes:
     body = bytearray()
     while len(body) <= max_bytes and (piece := response.read1(READ_BYTES)):
         body += piece
+    if response.length and len(body) <= max_bytes:
+        raise ConnectionResetError("the body ended early")
     return bytes(body)
 
 

@@ -22,7 +22,7 @@ OWN = {"Connection", "Content-Length", "Accept-Encoding", "User-Agent"}  # heade
 ANSWER_BYTES = 65_536  # an answer to a webhook is a word
 
 
-class NotReached(requests.ConnectionError):  # noqa: N818 - as requests names it
+class NotReached(requests.ConnectionError):
     """Nothing was sent. `kind` is that of `lumen_proxy.net`, or `settings`; the text names no path."""
 
     def __init__(self, kind: str, text: str, request: requests.PreparedRequest) -> None:

@@ -1,0 +1,53 @@
+"""One question of a diagnosis: what a call says of each kind of answer, and within which time."""
+
+from __future__ import annotations
+
+import pytest
+
+from lumen_proxy.ops.asking import ANSWER_BYTES, ask
+from tests.fixtures import replies
+from tests.fixtures.exchange import Reply
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.ports import reserved_port
+
+ENDINGS: list[tuple[Reply, int | None, str | None]] = [
+    (replies.says({"status": "ok"}), 200, None),
+    (replies.says({}, 302, headers=(("Location", "http://127.0.0.1:1/"),)), 302, None),
+    (replies.says({}, 407), 407, None),
+    (replies.says(b"x" * (4 * ANSWER_BYTES)), 200, None),
+    (replies.silent, None, "timeout"),
+    (replies.dripping(0.05, b"x" * 5000), None, "timeout"),
+    (replies.truncated, None, "lost"),
+    (replies.reset_after_request, None, "lost"),
+    (replies.garbage, None, "lost"),
+]
+
+
+@pytest.mark.parametrize(("reply", "status", "trouble"), ENDINGS)
+def test_how_a_question_ends(gateway: Gateway, reply: Reply, status: int | None, trouble: str | None) -> None:
+    """One request, no redirect, and an end at the deadline however slowly bytes come."""
+    gateway.standing = reply
+    found = ask("GET", f"{gateway.url}/health?key=secret", within_s=0.5)
+    assert (found.status, found.trouble) == (status, trouble)
+    assert found.url == f"{gateway.url}/health"
+    assert len(gateway.calls) == 1
+    assert found.ms is not None
+    assert found.ms < 5_000  # ten times the deadline: a busy machine
+
+
+def test_a_question_that_reaches_nobody() -> None:
+    """What failed, and for an unknown name which one."""
+    with reserved_port() as port:
+        assert ask("GET", f"http://127.0.0.1:{port}/", within_s=5.0).trouble == "refused"
+    found = ask("GET", "http://gateway.invalid/", within_s=5.0)
+    assert found.trouble == "unknown_host"
+    assert "'gateway.invalid'" in found.detail
+
+
+def test_what_is_sent(gateway: Gateway) -> None:
+    """JSON in UTF-8 and the given headers; one of None is left out."""
+    ask("POST", f"{gateway.url}/chat", within_s=5.0, body={"message": "안녕"}, headers={"X-API-Key": None, "X-A": "b"})
+    (call,) = gateway.chats
+    assert call.json() == {"message": "안녕"}
+    assert call.header("content-type") == "application/json; charset=utf-8"
+    assert (call.header("x-a"), call.header("x-api-key")) == ("b", None)
