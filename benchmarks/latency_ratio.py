@@ -4,8 +4,8 @@
 
 OLD and NEW are source trees. Each serves before the same local gateway, a process of its own. A round asks the gateway
 itself, then both proxies, in an order that changes with each round. The latency of a round is its median; what a proxy
-adds is the median of its rounds less that of the gateway alone. A third row has a gateway that closes each
-connection, so that each call makes a new one. The figures of the last full run are kept beside this file in latency_ratio.json.
+adds is the median of its rounds less that of the gateway alone. A third row has a gateway that closes each connection,
+so that each call makes a new one. The figures of the last full run are kept beside this file in latency_ratio.json.
 Exit status: 0 when no ratio at 1 and 16 clients is above the budget, else 1.
 """
 

@@ -7,6 +7,7 @@ from typing import Literal
 Kind = Literal[
     "aborted",
     "connect_timeout",
+    "dns_failure",
     "dns_timeout",
     "lost",
     "no_route",
@@ -18,7 +19,7 @@ Kind = Literal[
     "unknown_host",
 ]
 TRANSIENT: frozenset[Kind] = frozenset(
-    {"connect_timeout", "lost", "no_route", "proxy_failed", "refused", "unknown_host"}
+    {"connect_timeout", "dns_failure", "lost", "no_route", "proxy_failed", "refused", "unknown_host"}
 )
 """Another attempt within seconds may succeed. A name look-up that timed out has already used its patience."""
 

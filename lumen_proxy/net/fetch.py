@@ -9,7 +9,7 @@ from http.client import HTTPException
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from lumen_proxy.net.patience import Patience
+from lumen_proxy.net.patience import CONNECT_S, Patience
 from lumen_proxy.net.response import Response
 from lumen_proxy.net.route import AUTH_REQUIRED, Route
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from http.client import HTTPMessage
 
+ANSWER_BYTES = 65_536  # far above any health page; a chat answer of 8 MiB is not needed to know that it came
 READ_BYTES = 8_192
 HEADERS = {
     "User-Agent": "lumen-proxy",
@@ -39,8 +40,8 @@ class Limits(NamedTuple):
     """Seconds for everything, seconds of it for connecting, and about how many bytes of the body are read."""
 
     within_s: float
-    connect_s: float
-    max_bytes: int
+    connect_s: float = CONNECT_S
+    max_bytes: int = ANSWER_BYTES
 
 
 class Fetched(NamedTuple):

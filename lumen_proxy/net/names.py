@@ -57,7 +57,8 @@ class _Lookup(threading.Thread):
         """The addresses. Raises Unreached."""
         host = self._target[0]
         if isinstance(self._error, socket.gaierror) and self._error.errno in NO_ANSWER:
-            raise dns_timeout(host, "no nameserver answered")
+            text = f"the look-up of the host name {host!r} failed: no nameserver could answer"
+            raise Unreached("dns_failure", text, "check this machine's nameservers")
         if self._error or not self._found:
             raise Unreached("unknown_host", f"the host name {host!r} is unknown")
         return self._found
@@ -73,10 +74,11 @@ def look_up(host: str, port: int, flags: int = 0) -> list[Address]:
     return list(dict.fromkeys(Address(family, sockaddr) for family, _, _, _, sockaddr in entries))
 
 
-def dns_timeout(host: str, why: str) -> Unreached:
-    """No answer to a name look-up."""
+def _too_late(host: str, within_s: float) -> Unreached:
     remedy = f"check this machine's nameservers; LUMEN_CONNECT_TIMEOUT_S above {LOOKUP_S:g} allows a longer look-up"
-    return Unreached("dns_timeout", f"the look-up of the host name {host!r} timed out ({why})", remedy)
+    return Unreached(
+        "dns_timeout", f"the look-up of the host name {host!r} timed out (no answer within {within_s:.3g} s)", remedy
+    )
 
 
 class Name:
@@ -97,7 +99,7 @@ class Name:
         until = patience.lookup_until()
         began = monotonic()
         if not patience.wait_for(lookup.done, until):
-            raise dns_timeout(self.host, f"no answer within {until - began:.3g} s")
+            raise _too_late(self.host, until - began)
         return self._ordered(lookup.result())
 
     def _shared_lookup(self) -> _Lookup:

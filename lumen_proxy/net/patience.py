@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lumen_proxy.net.failure import Kind
 
 LOOKUP_S = 12.0  # two dead nameservers, to each of which glibc gives 5 s (resolv.conf(5)), and a good third one
+CONNECT_S = 3.0  # the default of LUMEN_CONNECT_TIMEOUT_S
 TICK_S = 0.05  # an abort from another thread is noticed within this
 
 

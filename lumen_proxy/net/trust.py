@@ -32,9 +32,9 @@ def check() -> None:
 @lru_cache(maxsize=1)  # it takes milliseconds to load; all channels share it
 def _context(*_: str) -> ssl.SSLContext:
     made = ssl.create_default_context()
-    for name in CHECKED:
-        if os.environ.get(name):
-            _load(made, name)
+    paths = {os.environ[name]: name for name in reversed(CHECKED) if os.environ.get(name)}
+    for name in paths.values():  # the same file is loaded once
+        _load(made, name)
     return made
 
 

@@ -17,14 +17,13 @@ from urllib.parse import urlsplit, urlunsplit
 from lumen_proxy.errors import Fatal
 from lumen_proxy.net.failure import Kind, Unreached
 from lumen_proxy.net.fetch import Limits, Lost, Request, fetch
+from lumen_proxy.net.patience import CONNECT_S
 from lumen_proxy.net.proxies import UnsupportedProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-ANSWER_BYTES = 65_536  # far above any health page; a chat answer of 8 MiB is not needed to know that it came
 MS = 1_000
-CONNECT_S = 3.0  # the default of LUMEN_CONNECT_TIMEOUT_S
 Trouble = Literal["timeout", "proxy_unsupported", "settings"] | Kind
 T = TypeVar("T")
 
@@ -86,7 +85,7 @@ def ask(  # noqa: PLR0913 - what one question is made of
         sent["Content-Type"] = "application/json; charset=utf-8"
         content = json.dumps(body, ensure_ascii=False).encode()
     try:
-        answer = fetch(Request(method, url, sent, content), Limits(within_s, connect_s, ANSWER_BYTES))
+        answer = fetch(Request(method, url, sent, content), Limits(within_s, connect_s))
     except Unreached as failure:
         return call(trouble=failure.kind, detail=failure.text, remedy=failure.remedy)
     except Lost as failure:

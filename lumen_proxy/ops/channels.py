@@ -66,7 +66,7 @@ def _not_a_channel(channel: str, calls: tuple[Call, ...], chat: Call) -> Probe |
         return down(channel, f"{status}: sends us elsewhere", calls, advice=advice)
     if status >= SERVER_ERROR:
         return down(channel, f"{status}: the service is in trouble", calls, advice=LATER)
-    if status != METHOD_NOT_ALLOWED and not _is_json(chat):
+    if (status == OK and not _is_json(chat)) or (status != METHOD_NOT_ALLOWED and _is_page(chat)):
         advice = f"check {variable}, which is now {chat.url}, and what filters this network"
         return down(channel, f"{status}, but not in the form of this channel", calls, advice=advice)
     return None

@@ -16,10 +16,8 @@ from lumen_proxy.net.fetch import Limits, Lost, Request, fetch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CONNECT_S = 3.0  # the default of LUMEN_CONNECT_TIMEOUT_S
 WITHIN_S = 10.0  # if the caller names no time-out
 OWN = {"Connection", "Content-Length", "Accept-Encoding", "User-Agent"}  # headers that `fetch` sets
-ANSWER_BYTES = 65_536  # an answer to a webhook is a word
 
 
 class NotReached(requests.ConnectionError):
@@ -48,10 +46,8 @@ class Adapter(BaseAdapter):
         content = body.encode() if isinstance(body, str) else bytes(body)
         within_s = float(timeout) if isinstance(timeout, (int, float)) else WITHIN_S
         try:
-            fetched = fetch(
-                Request(request.method or "GET", request.url or "", headers, content),
-                Limits(within_s, CONNECT_S, ANSWER_BYTES),
-            )
+            sent = Request(request.method or "GET", request.url or "", headers, content)
+            fetched = fetch(sent, Limits(within_s))
         except Unreached as error:
             raise NotReached(error.kind, error.text, request) from None
         except Fatal as error:

@@ -107,7 +107,7 @@ def test_a_look_up_that_ends_late_serves_the_next_call(monkeypatch: pytest.Monke
     ("error", "kind"),
     [
         (socket.gaierror(socket.EAI_NONAME, "x"), "unknown_host"),
-        (socket.gaierror(socket.EAI_AGAIN, "x"), "dns_timeout"),
+        (socket.gaierror(socket.EAI_AGAIN, "x"), "dns_failure"),
         (UnicodeError("label empty or too long"), "unknown_host"),
     ],
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lumen_proxy.ops.asking import ANSWER_BYTES, ask
+from lumen_proxy.net.fetch import ANSWER_BYTES
+from lumen_proxy.ops.asking import ask
 from tests.fixtures import replies
 from tests.fixtures.exchange import Reply
 from tests.fixtures.gateway import Gateway

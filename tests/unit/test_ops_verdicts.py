@@ -42,9 +42,10 @@ def test_reachable(channel: str, status: int, health: Call | None) -> None:
 
 
 @pytest.mark.parametrize("channel", ["cloud_ai", "gateway"])
-def test_405_needs_no_json(channel: str) -> None:
-    """Web frameworks answer a wrong method with a page of their own."""
+def test_a_refusal_needs_no_json(channel: str) -> None:
+    """Web frameworks answer a wrong method with a page of their own, Cloud Run a limit with words."""
     assert on_cloud(channel, page(405), WELL).state == "up"
+    assert on_cloud(channel, Call("GET", URL, 429, 5.0, None, b"Rate exceeded."), None).state == "up"
 
 
 NO_CHANNELS = [
@@ -56,6 +57,7 @@ NO_CHANNELS = [
     ("proxy-407", call(405), None, call(None, trouble="proxy_auth")),
     ("proxy-unsupported", call(None, trouble="proxy_unsupported"), None, None),
     (None, page(403), WELL, None),
+    (None, Call("GET", URL, 200, 5.0, None, b"hello"), None, None),
     (None, call(405), call(200, {"hello": "world"}), None),
     (None, call(405), call(200, "words"), None),
     (None, call(None, trouble="settings"), None, None),
@@ -86,7 +88,8 @@ def test_not_well(channel: str, status: int) -> None:
 
 
 TROUBLES: tuple[Trouble, ...] = (
-    "refused", "timeout", "connect_timeout", "unknown_host", "dns_timeout", "no_route", "tls", "lost", "proxy_failed",
+    "refused", "timeout", "connect_timeout", "unknown_host", "dns_failure", "dns_timeout", "no_route", "tls", "lost",
+    "proxy_failed",
 )  # fmt: skip
 
 

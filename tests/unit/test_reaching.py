@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
 from lumen_proxy.errors import ApiError
 from lumen_proxy.net import trust
 from lumen_proxy.worker.connect import NotSent
+from lumen_proxy.worker.pool import Pool
 from tests.fixtures import replies
 from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
 from tests.fixtures.exchange import Reply
@@ -20,10 +22,19 @@ from tests.fixtures.ports import reserved_port
 from tests.fixtures.tls import NEEDS_OPENSSL, TlsFront, certificate
 from tests.unit.serving import serving
 from tests.unit.test_gateway_calls import failure
-from tests.unit.test_pool import new_call, new_pool, pools  # noqa: F401 - a fixture
+from tests.unit.test_pool import new_call, new_pool
 
 FAR = "gateway.invalid"
 WITHIN_S = 10.0
+
+
+@pytest.fixture
+def pools() -> Iterator[list[Pool]]:
+    """Pools that are closed after the test."""
+    opened: list[Pool] = []
+    yield opened
+    for pool in opened:
+        pool.close()
 
 
 def resolve(monkeypatch: pytest.MonkeyPatch, *hosts: str, first: Callable[[], object] = lambda: None) -> None:
@@ -89,6 +100,23 @@ def test_each_kind_of_failure_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> 
     assert "no connection was accepted in time (LUMEN_CONNECT_TIMEOUT_S=0.1)" in silent
 
 
+def test_a_handshake_that_does_not_end(pools: list[Pool]) -> None:
+    """A server that accepts and is silent: within the time for connecting, and at once when the client has gone."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/chat"
+        with pytest.raises(NotSent) as caught:
+            new_pool(url, pools, connect_timeout_s=0.2).post(new_call(), {"message": "x"})
+        assert (caught.value.error.code, caught.value.again) == ("gateway_unreachable", True)
+        assert "the TLS handshake did not end in time" in caught.value.error.message
+        call, began = new_call(), monotonic()
+        leaving = threading.Timer(0.2, call.end, ("client_gone",))
+        leaving.start()
+        with pytest.raises(NotSent):
+            new_pool(url, pools, connect_timeout_s=WITHIN_S).post(call, {"message": "x"})
+        leaving.join()
+        assert monotonic() - began < 5.0  # behaviour: a client that goes away frees its call within 5 s
+
+
 TUNNELS = [
     (replies.says({}, 407), "gateway_misconfigured", False, "it asks for credentials (407)"),
     (replies.says({}, 403), "gateway_misconfigured", False, "it refuses this address (403)"),
@@ -102,7 +130,7 @@ TUNNELS = [
 @pytest.mark.parametrize(("reply", "code", "again", "text"), TUNNELS)
 def test_a_proxy_that_makes_no_tunnel(  # noqa: PLR0917 - a row and two fixtures
     gateway: Gateway,
-    pools: list[object],  # noqa: F811
+    pools: list[Pool],
     monkeypatch: pytest.MonkeyPatch,
     reply: Reply,
     code: str,
@@ -112,7 +140,7 @@ def test_a_proxy_that_makes_no_tunnel(  # noqa: PLR0917 - a row and two fixtures
     """P6: nothing of the question is written; the message names the proxy without its password, and what it said."""
     monkeypatch.setenv("https_proxy", gateway.url.replace("//", "//me:s3cret@"))
     gateway.standing = reply
-    pool = new_pool(f"https://{FAR}/chat", pools, connect_timeout_s=0.5)  # type: ignore[arg-type]
+    pool = new_pool(f"https://{FAR}/chat", pools, connect_timeout_s=0.5)
     with pytest.raises(NotSent) as caught:
         pool.post(new_call(), {"message": "question"})
     error = caught.value.error
@@ -125,14 +153,14 @@ def test_a_proxy_that_makes_no_tunnel(  # noqa: PLR0917 - a row and two fixtures
 
 def test_a_proxy_that_answers_a_request_with_407(
     gateway: Gateway,
-    pools: list[object],  # noqa: F811
+    pools: list[Pool],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """P6: it is no answer of the gateway, and it is not asked again."""
     monkeypatch.setenv("http_proxy", gateway.url)
     gateway.standing = replies.says({}, 407)
     with pytest.raises(ApiError) as caught:
-        new_pool(f"http://{FAR}/chat", pools).post(new_call(), {"message": "x"})  # type: ignore[arg-type]
+        new_pool(f"http://{FAR}/chat", pools).post(new_call(), {"message": "x"})
     assert caught.value.code == "gateway_misconfigured"
     assert f"proxy 127.0.0.1:{gateway.port}: it asks for credentials (407)" in caught.value.message
     assert len(gateway.calls) == 1
@@ -141,7 +169,7 @@ def test_a_proxy_that_answers_a_request_with_407(
 @NEEDS_OPENSSL
 def test_a_question_through_a_tunnel(
     gateway: Gateway,
-    pools: list[object],  # noqa: F811
+    pools: list[Pool],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -153,7 +181,7 @@ def test_a_question_through_a_tunnel(
     asked: list[bytes] = []
     with TlsFront(certified, gateway.port) as front, Tunnel(front.port, asked) as tunnel:
         monkeypatch.setenv("https_proxy", f"http://me:pa%20ss@127.0.0.1:{tunnel.port}")
-        pool = new_pool(f"https://{FAR}/chat", pools)  # type: ignore[arg-type]
+        pool = new_pool(f"https://{FAR}/chat", pools)
         assert [pool.post(new_call(), {"message": "x"}).status for _ in range(2)] == [200, 200]
         pool.close()
     (head,) = asked
