@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import zlib
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from time import monotonic
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from http.client import HTTPMessage
 
-ANSWER_BYTES = 65_536  # far above any health page; a chat answer of 8 MiB is not needed to know that it came
+ANSWER_BYTES = 65_536  # far above any health page
 READ_BYTES = 8_192
+CODINGS = {"gzip", "x-gzip", "deflate"}
+ANY_HEADER = zlib.MAX_WBITS | 32  # of gzip or of zlib
 HEADERS = {
     "User-Agent": "lumen-proxy",
     "Accept": "application/json",
@@ -71,7 +74,8 @@ def fetch(request: Request, limits: Limits) -> Fetched:
             sock.sendall(head + b"\r\n\r\n" + request.body)
             with Response(sock, method=request.method) as response:
                 response.begin()
-                fetched = Fetched(response.status, response.headers, _read(response, limits.max_bytes))
+                body = _plain(_read(response, limits.max_bytes), response.headers, limits.max_bytes)
+                fetched = Fetched(response.status, response.headers, body)
         except (OSError, HTTPException, ValueError):  # ValueError: a number or a header that is none
             raise Lost(late=late.is_set()) from None
     if late.is_set():  # what came by then may be cut
@@ -88,6 +92,15 @@ def _read(response: Response, max_bytes: int) -> bytes:
     if response.length and len(body) <= max_bytes:
         raise ConnectionResetError("the body ended early")
     return bytes(body)
+
+
+def _plain(body: bytes, headers: HTTPMessage, max_bytes: int) -> bytes:
+    """What a server has compressed although nobody asked for it."""
+    if headers.get("Content-Encoding", "").lower() not in CODINGS:
+        return body
+    with suppress(zlib.error):
+        return zlib.decompressobj(ANY_HEADER).decompress(body, max_bytes)
+    return body
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from lumen_proxy.errors import Fatal
 from lumen_proxy.net.failure import Kind, Unreached
-from lumen_proxy.net.fetch import Limits, Lost, Request, fetch
+from lumen_proxy.net.fetch import ANSWER_BYTES, Limits, Lost, Request, fetch
 from lumen_proxy.net.patience import CONNECT_S
 from lumen_proxy.net.proxies import UnsupportedProxy
 
@@ -70,6 +70,7 @@ def ask(  # noqa: PLR0913 - what one question is made of
     *,
     within_s: float,
     connect_s: float = CONNECT_S,
+    max_bytes: int = ANSWER_BYTES,
     body: object = None,
     headers: Mapping[str, str | None] | None = None,
 ) -> Call:
@@ -85,7 +86,7 @@ def ask(  # noqa: PLR0913 - what one question is made of
         sent["Content-Type"] = "application/json; charset=utf-8"
         content = json.dumps(body, ensure_ascii=False).encode()
     try:
-        answer = fetch(Request(method, url, sent, content), Limits(within_s, connect_s))
+        answer = fetch(Request(method, url, sent, content), Limits(within_s, connect_s, max_bytes))
     except Unreached as failure:
         return call(trouble=failure.kind, detail=failure.text, remedy=failure.remedy)
     except Lost as failure:

@@ -23,7 +23,7 @@ from lumen_proxy.ops.verdicts import (
     Probe,
     answer_facts,
     down,
-)  # fmt: skip
+)
 from lumen_proxy.wire import lumen
 
 if TYPE_CHECKING:
@@ -56,11 +56,7 @@ def _not_a_channel(channel: str, calls: tuple[Call, ...], chat: Call) -> Probe |
     if status == NETWORK_SIGN_IN or (status == OK and _is_page(chat)):
         return down(channel, f"{status}, with a web page instead of an answer", calls, case="captive-portal")
     if status == NOT_FOUND:
-        well = any(call.status == OK and _is_health(call) for call in calls)
-        said = "404: wrong path" + (", for the server itself is well" if well else "")
-        if channel == "cloud_ai":
-            return down(channel, said, calls, case="cloud-ai-404")
-        return down(channel, said, calls, advice=f"set {variable} to the gateway's own address, with or without /chat")
+        return _wrong_path(channel, calls)
     if REDIRECT <= status < BAD_REQUEST:
         advice = f"sign in to the network if it asks for that in a browser; else set {variable} to the final address"
         return down(channel, f"{status}: sends us elsewhere", calls, advice=advice)
@@ -70,6 +66,15 @@ def _not_a_channel(channel: str, calls: tuple[Call, ...], chat: Call) -> Probe |
         advice = f"check {variable}, which is now {chat.url}, and what filters this network"
         return down(channel, f"{status}, but not in the form of this channel", calls, advice=advice)
     return None
+
+
+def _wrong_path(channel: str, calls: tuple[Call, ...]) -> Probe:
+    well = any(call.status == OK and _is_health(call) for call in calls)
+    said = "404: wrong path" + (", for the server itself is well" if well else "")
+    if channel == "cloud_ai":
+        return down(channel, said, calls, case="cloud-ai-404")
+    advice = f"set {VARIABLES[channel]} to the gateway's own address, with or without /chat"
+    return down(channel, said, calls, advice=advice)
 
 
 def _not_reached(channel: str, calls: tuple[Call, ...], call: Call, about: str = "") -> Probe:
@@ -126,7 +131,9 @@ def _on_deep(channel: str, calls: tuple[Call, ...], deep: Call) -> Probe:
     if deep.status is None:
         return _not_reached(channel, calls, deep, "chat: ")
     if deep.status in {UNAUTHORIZED, FORBIDDEN}:
-        return down(channel, f"chat: {deep.status}, the key is refused", calls, advice="set CLOUD_AI_API_KEY")
+        is_keyed = channel == "cloud_ai"
+        advice = "set CLOUD_AI_API_KEY" if is_keyed else f"check {VARIABLES[channel]}: the gateway needs no key"
+        return down(channel, f"chat: {deep.status}, access is refused", calls, advice=advice)
     if deep.status != OK:
         return down(channel, f"chat: {deep.status}", calls, advice=LATER)
     try:

@@ -57,7 +57,8 @@ def probe(
             jobs[f"{channel} addresses"] = partial(_dead_addresses, url, ask_s, connect_s)
         if deep:
             body = {"message": QUESTION}
-            jobs[f"{channel} deep"] = partial(question, "POST", url, headers=headers, body=body)
+            size = settings.max_response_bytes
+            jobs[f"{channel} deep"] = partial(question, "POST", url, headers=headers, body=body, max_bytes=size)
     if venv:
         jobs["environment"] = partial(_environment, venv)
     found = at_once(jobs, within_s=within_s)

@@ -15,7 +15,7 @@ from tests.fixtures import capture
 from tests.fixtures.blackholes import black_hole
 from tests.fixtures.faults import network
 from tests.fixtures.gateway import Gateway
-from tests.fixtures.replies import html, says
+from tests.fixtures.replies import answers, html, says
 from tests.fixtures.tls import NEEDS_OPENSSL, TlsFront, certificate
 from tests.operations.conftest import Desk, gateway_lives
 
@@ -133,6 +133,15 @@ def test_a_network_on_which_no_chat_is_answered(stage: Stage, name: str, deep: t
     found = stage.diagnose(*deep)["gateway"]
     assert (found["state"], found["case"]) == ("down", case)
     assert remedy in found["advice"]
+
+
+def test_a_long_answer_is_an_answer(desk: Desk) -> None:
+    """`--deep` reads as much as a chat does."""
+    long = answers("가" * 100_000)
+    desk.gateway.standing = lambda exchange: (
+        long(exchange) if exchange.call.method == "POST" else gateway_lives(exchange)
+    )
+    assert desk.diagnose("--no-start", "--deep")["gateway"]["said"] == "answers"
 
 
 def test_a_dead_address_is_noted(stage: Stage) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
+from collections.abc import Callable
+
 import pytest
 
 from lumen_proxy.net.fetch import ANSWER_BYTES
@@ -43,6 +47,16 @@ def test_a_question_that_reaches_nobody() -> None:
     found = ask("GET", "http://gateway.invalid/", within_s=5.0)
     assert found.trouble == "unknown_host"
     assert "'gateway.invalid'" in found.detail
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress], ids=["gzip", "deflate"])
+def test_a_compressed_answer_is_read(gateway: Gateway, compress: Callable[[bytes], bytes]) -> None:
+    """Some servers compress although nobody asks for it; not more is unpacked than is wanted."""
+    headers = (("Content-Encoding", "gzip" if compress is gzip.compress else "deflate"),)
+    gateway.script(replies.says(compress(b'{"status": "ok"}'), headers=headers))
+    gateway.script(replies.says(compress(b" " * (8 * ANSWER_BYTES)), headers=headers))
+    assert ask("GET", gateway.url, within_s=5.0).json() == {"status": "ok"}
+    assert len(ask("GET", gateway.url, within_s=5.0).body) == ANSWER_BYTES
 
 
 def test_what_is_sent(gateway: Gateway) -> None:
