@@ -23,7 +23,7 @@ import requests
 
 from lumen_proxy import config
 from lumen_proxy.errors import Exit
-from lumen_proxy.ops.asking import session_for
+from lumen_proxy.ops.transport import session
 from lumen_proxy.rotation import RotatedFile
 
 if TYPE_CHECKING:
@@ -116,12 +116,13 @@ def deliver(name: str, url: str, it: Event, pause: Callable[[float], object]) ->
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with (
-                session_for(url) as session,
-                session.post(url, json=body, timeout=POST_S, allow_redirects=False) as response,
+                session() as opened,
+                opened.post(url, json=body, timeout=POST_S, allow_redirects=False) as response,
             ):
                 status, retry_after = response.status_code, response.headers.get("Retry-After", "")
         except (requests.RequestException, ValueError, OSError) as error:  # it may have arrived: never twice
-            return Delivery(name, ok=False, attempts=attempt, why=type(error).__name__)
+            why = getattr(error, "kind", type(error).__name__)
+            return Delivery(name, ok=False, attempts=attempt, why=why)
         if OK <= status < REDIRECT:
             return Delivery(name, ok=True, attempts=attempt, why=str(status))
         if status != TOO_MANY and status < SERVER_ERROR:

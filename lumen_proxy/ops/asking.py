@@ -1,31 +1,30 @@
 """One HTTP question of a diagnosis, and several at once under one deadline.
 
-Nothing raised by the network leaves this module: what went wrong is a word in the `Call`. The only
-user of requests in the library, for it knows proxies and certificates as the user's other tools do.
+Nothing raised by the network leaves this module: what went wrong is a word in the `Call`. The address is reached as
+the worker reaches it (`lumen_proxy.net`).
 """
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import queue
-import socket
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-import requests
+from lumen_proxy.errors import Fatal
+from lumen_proxy.net.failure import Kind, Unreached
+from lumen_proxy.net.fetch import ANSWER_BYTES, Limits, Lost, Request, fetch
+from lumen_proxy.net.patience import CONNECT_S
+from lumen_proxy.net.proxies import UnsupportedProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-ANSWER_BYTES = 65_536  # far above any health page; a chat answer of 8 MiB is not needed to know that it came
-READ_BYTES = 8_192
 MS = 1_000
-IPV6 = 6
-Trouble = Literal["refused", "timeout", "unknown_host", "tls", "lost"]
+Trouble = Literal["timeout", "proxy_unsupported", "settings"] | Kind
 T = TypeVar("T")
 
 
@@ -33,7 +32,7 @@ T = TypeVar("T")
 class Call:
     """One question really asked. `status` is None if no answer came, and then `trouble` says why.
 
-    `url` is for people: without its query, which may be a secret.
+    `url` is for people: without its query, which may be a secret. `detail` is what failed, `remedy` what to do.
     """
 
     method: str
@@ -42,6 +41,8 @@ class Call:
     ms: float | None = None
     trouble: Trouble | None = None
     body: bytes = field(default=b"", repr=False)
+    detail: str = ""
+    remedy: str = ""
 
     def json(self) -> dict[str, Any]:
         """The answer's object; empty if it is none."""
@@ -63,32 +64,15 @@ def shown(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
 
 
-def is_here(url: str) -> bool:
-    """True for an address of this machine: a loopback, or one that a socket can be bound to."""
-    host = urlsplit(url).hostname or ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    if address.is_loopback:
-        return True
-    try:
-        with socket.socket(socket.AF_INET6 if address.version == IPV6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind((host, 0))
-    except OSError:
-        return False
-    return True
-
-
-def session_for(url: str) -> requests.Session:
-    """A session that keeps to the user's `*_PROXY` variables, except for this machine: a key of ours stays on it."""
-    session = requests.Session()
-    session.trust_env = not is_here(url)
-    return session
-
-
-def ask(
-    method: str, url: str, *, within_s: float, body: object = None, headers: Mapping[str, str | None] | None = None
+def ask(  # noqa: PLR0913 - what one question is made of
+    method: str,
+    url: str,
+    *,
+    within_s: float,
+    connect_s: float = CONNECT_S,
+    max_bytes: int = ANSWER_BYTES,
+    body: object = None,
+    headers: Mapping[str, str | None] | None = None,
 ) -> Call:
     """Ask once: no redirects, no repetition. A header of None is left out."""
     began = time.monotonic()
@@ -96,38 +80,22 @@ def ask(
     def call(**found: Any) -> Call:  # noqa: ANN401 - the fields of Call
         return Call(method, shown(url), ms=(time.monotonic() - began) * MS, **found)
 
+    sent = {name: value for name, value in (headers or {}).items() if value is not None}
+    content = b""
+    if body is not None:
+        sent["Content-Type"] = "application/json; charset=utf-8"
+        content = json.dumps(body, ensure_ascii=False).encode()
     try:
-        with (
-            session_for(url) as session,
-            session.request(
-                method, url, json=body, headers=headers, timeout=within_s, allow_redirects=False, stream=True
-            ) as response,
-        ):
-            return call(status=response.status_code, body=_read(response, began + within_s))
-    except (requests.RequestException, ValueError, OSError) as error:
-        return call(trouble=_trouble(error))
-
-
-def _read(response: requests.Response, until: float) -> bytes:
-    body = bytearray()
-    for piece in response.iter_content(READ_BYTES):
-        body += piece
-        if len(body) > ANSWER_BYTES or time.monotonic() > until:
-            break
-    return bytes(body)
-
-
-def _trouble(error: Exception) -> Trouble:
-    if isinstance(error, requests.Timeout):
-        return "timeout"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "tls"
-    text = repr(error)  # urllib3 keeps the cause inside its own exceptions
-    if "NameResolution" in text or "getaddrinfo" in text:
-        return "unknown_host"
-    if "Read timed out" in text:
-        return "timeout"
-    return "refused" if "NewConnectionError" in text or "refused" in text else "lost"
+        answer = fetch(Request(method, url, sent, content), Limits(within_s, connect_s, max_bytes))
+    except Unreached as failure:
+        return call(trouble=failure.kind, detail=failure.text, remedy=failure.remedy)
+    except Lost as failure:
+        return call(trouble="timeout" if failure.late else "lost")
+    except Fatal as failure:
+        detail, _, remedy = str(failure).partition("; ")
+        unsupported = isinstance(failure, UnsupportedProxy)
+        return call(trouble="proxy_unsupported" if unsupported else "settings", detail=detail, remedy=remedy)
+    return call(status=answer.status, body=answer.body)
 
 
 def at_once(jobs: Mapping[str, Callable[[], T]], *, within_s: float) -> dict[str, T]:

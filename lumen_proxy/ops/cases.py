@@ -68,6 +68,31 @@ CASES = {
         ),
     )
 }
+NETWORK = {
+    case.id: case
+    for case in (
+        Case(
+            "proxy-407",
+            "a proxy on the way to the channel asks for credentials (407)",
+            "put them into its variable, http://USER:PASSWORD@HOST:PORT, then: lumen-proxy restart",
+            "lumen-proxy diagnose --no-start",
+        ),
+        Case(
+            "proxy-unsupported",
+            "the environment names a proxy of a kind that is not supported, such as SOCKS",
+            "name an http:// proxy, or except the channel's host in no_proxy, then: lumen-proxy restart",
+            "lumen-proxy diagnose --no-start",
+        ),
+        Case(
+            "captive-portal",
+            "a web page instead of the channel's answer: a sign-in page, a filter, or a wrong address",
+            "open a browser and sign in to the network; if it stays, check the address that was called",
+            "lumen-proxy diagnose --no-start",
+        ),
+    )
+}
+KNOWN = CASES | NETWORK
+"""The troubles of users, and those of networks."""
 
 
 def on_port(text: str, settings: Settings) -> str:

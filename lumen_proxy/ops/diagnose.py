@@ -12,7 +12,7 @@ from lumen_proxy import __version__
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import addresses, console, control, marks, probes
 from lumen_proxy.ops.alerts import webhooks
-from lumen_proxy.ops.cases import CASES
+from lumen_proxy.ops.cases import CASES, KNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ def examine(
     found = probes.probe(asked, within_s=within_s, deep=deep, venv=venv or probes.own_environment())
     if started and started.problems:
         found = (_not_started(found[0], started, settings), *found[1:])
-    return Diagnosis(settings, found, notes, started)
+    return Diagnosis(settings, found, (*notes, *(note for probe in found for note in probe.notes)), started)
 
 
 def _started(settings: Settings) -> control.Outcome:
@@ -140,7 +140,7 @@ def _section(probe: Probe) -> Iterator[str]:
     facts = [f"{name} {value}" for name, value in probe.facts.items() if value not in (None, [])]
     if facts:
         yield f"{INDENT}{marks.clip(', '.join(facts), 400)}"
-    case = CASES.get(probe.case or "")
+    case = KNOWN.get(probe.case or "")
     if case:
         yield f"{INDENT}case: {case.title} [{case.id}]"
     if probe.state == "down":

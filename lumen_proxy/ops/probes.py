@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from lumen_proxy import values
-from lumen_proxy.ops import control, verdicts
+from lumen_proxy.errors import Fatal
+from lumen_proxy.net.failure import Unreached
+from lumen_proxy.net.survey import survey
+from lumen_proxy.ops import channels, control, verdicts
 from lumen_proxy.ops.asking import Call, Trouble, ask, at_once, shown
 from lumen_proxy.ops.cases import CASES
 from lumen_proxy.ops.verdicts import Probe
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
     from lumen_proxy.config import Settings
     from lumen_proxy.ops.control import Seen
 
-    Job = Callable[[], "Call | Probe"]
+    Result = Call | Probe | str | None
+    Job = Callable[[], Result]
 
 QUESTION = "안녕하세요"  # the same each time, so that the gateway may answer it from its cache
 MARGIN = 0.9  # of the deadline: what is asked gives up a little earlier than what waits for it
@@ -43,14 +47,18 @@ def probe(
     if settings.gateway_url != values.NONE:
         chats["gateway"] = settings.gateway_url + "/chat"
     chats = {channel: url for channel, url in chats.items() if url != values.NONE}
+    connect_s = settings.connect_timeout_s
+    question = partial(ask, within_s=ask_s, connect_s=connect_s)
     for channel, url in chats.items():
         headers = {"X-API-Key": settings.cloud_ai_api_key} if channel == "cloud_ai" else {}
-        jobs[f"{channel} chat"] = partial(ask, "GET", url, within_s=ask_s, headers=headers)
+        jobs[f"{channel} chat"] = partial(question, "GET", url, headers=headers)
         if thorough:
-            jobs[f"{channel} health"] = partial(ask, "GET", urljoin(url, "/health"), within_s=ask_s)
+            jobs[f"{channel} health"] = partial(question, "GET", urljoin(url, "/health"))
+            jobs[f"{channel} addresses"] = partial(_dead_addresses, url, ask_s, connect_s)
         if deep:
             body = {"message": QUESTION}
-            jobs[f"{channel} deep"] = partial(ask, "POST", url, within_s=ask_s, headers=headers, body=body)
+            size = settings.max_response_bytes
+            jobs[f"{channel} deep"] = partial(question, "POST", url, headers=headers, body=body, max_bytes=size)
     if venv:
         jobs["environment"] = partial(_environment, venv)
     found = at_once(jobs, within_s=within_s)
@@ -64,15 +72,28 @@ def _late(channel: str, *calls: Call) -> Probe:
     return verdicts.down(channel, verdicts.TROUBLES["timeout"], calls, advice="look again with a larger --within")
 
 
-def _cloud(channel: str, settings: Settings, chats: dict[str, str], found: dict[str, Call | Probe]) -> Probe:
+def _dead_addresses(url: str, within_s: float, connect_s: float) -> str | None:
+    """A note about addresses of a channel that accept no connections, if there are some beside good ones."""
+    try:
+        host, found, dead = survey(url, within_s=within_s, connect_s=connect_s)
+    except (Fatal, Unreached):
+        return None  # the other questions say so, too
+    if not dead or len(dead) == len(found):
+        return None
+    remedy = "calls use the others; have the address corrected in DNS, or the route to it"
+    return f"{host} resolves to {' and '.join(found)}; {' and '.join(dead)} accepts no connections; {remedy}"
+
+
+def _cloud(channel: str, settings: Settings, chats: dict[str, str], found: dict[str, Result]) -> Probe:
     if channel not in chats:
         unset = f"not configured ({verdicts.VARIABLES[channel]})"
         return Probe(channel, "unset", "the sandbox is not running" if settings.sandboxed else unset)
     chat, health, deep = (found.get(f"{channel} {what}") for what in ("chat", "health", "deep"))
     calls = [call if isinstance(call, Call) else None for call in (chat, health, deep)]
-    return verdicts.on_cloud(
-        channel, calls[0] or Call("GET", shown(chats[channel]), trouble="timeout"), calls[1], calls[2]
-    )
+    asked = calls[0] or Call("GET", shown(chats[channel]), trouble="timeout")
+    verdict = channels.on_cloud(channel, asked, calls[1], calls[2])
+    note = found.get(f"{channel} addresses")
+    return replace(verdict, notes=(note,)) if isinstance(note, str) else verdict
 
 
 @dataclass

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from lumen_proxy.errors import ApiError
-from lumen_proxy.ops.cases import CASES, ELSEWHERE, on_port
-from lumen_proxy.wire import lumen
+from lumen_proxy.ops.cases import ELSEWHERE, KNOWN, on_port
 
 if TYPE_CHECKING:
     from lumen_proxy.config import Settings
@@ -30,6 +28,8 @@ TROUBLES = {
     "refused": "connection refused: nobody listens there",
     "timeout": "no answer in time",
     "unknown_host": "the host name is unknown",
+    "dns_timeout": "the look-up of the host name timed out",
+    "connect_timeout": "no connection was accepted in time",
     "tls": "the TLS certificate is not trusted",
     "lost": "the connection was lost",
 }
@@ -39,17 +39,18 @@ ANOTHER = (
     f"or choose another port: lumen-proxy start {ELSEWHERE}"
 )
 OLD_SERVICE = "local-llm-proxy"  # what the proxy before this one says in its /health
-OK, REDIRECT, BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_MANY, SERVER_ERROR = (
-    200, 300, 400, 401, 403, 404, 429, 500,
+OK, REDIRECT, BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED, TOO_MANY, SERVER_ERROR = (
+    200, 300, 400, 401, 403, 404, 405, 429, 500,
 )  # fmt: skip
+NETWORK_SIGN_IN = 511  # RFC 6585, 6: a network asks to sign in
 
 
 @dataclass(frozen=True)
 class Probe:
     """A verdict on one channel. `unset` = not configured: neither good nor bad. The first call is the one that counts.
 
-    `case` is the id of one of the seven troubles, if it is one; `advice` is what to do next, `see` how to know that
-    it is mended.
+    `case` is the id of a known issue, if it is one; `advice` is what to do next, `see` how to check that it is fixed.
+    `notes` are facts beside the verdict.
     """
 
     channel: str
@@ -60,6 +61,7 @@ class Probe:
     advice: str | None = None
     see: str | None = None
     facts: Facts = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -92,58 +94,8 @@ class Probe:
 
 def down(channel: str, said: str, calls: tuple[Call, ...], *, case: str = "", advice: str = "") -> Probe:
     """A red line, with the advice of its case unless it has its own."""
-    see = CASES[case].see if case else None
-    return Probe(channel, "down", said, calls, case or None, advice or CASES[case].do, see)
-
-
-def on_cloud(channel: str, chat: Call, health: Call | None, deep: Call | None = None) -> Probe:
-    """Cloud AI or the gateway: `chat` was a GET, which costs nothing; 405 there means that the address is right."""
-    calls = tuple(call for call in (chat, health, deep) if call)
-    variable = VARIABLES[channel]
-    if deep and deep.status == OK:  # whatever a GET says there
-        return _on_deep(channel, calls, deep)
-    if chat.trouble == "timeout" and channel == "gateway":
-        return down(channel, TROUBLES["timeout"], calls, case="gateway-timeout")
-    if chat.status is None:
-        look = f"check {variable}, which is now {chat.url}, and this machine's network"
-        return down(channel, TROUBLES[chat.trouble or "lost"], calls, advice=look)
-    if chat.status == NOT_FOUND:
-        said = "404: wrong path" + (", for the server itself is well" if health and health.status == OK else "")
-        if channel == "cloud_ai":
-            return down(channel, said, calls, case="cloud-ai-404")
-        return down(channel, said, calls, advice=f"set {variable} to the gateway's own address, with or without /chat")
-    if REDIRECT <= chat.status < BAD_REQUEST:
-        return down(channel, f"{chat.status}: sends us elsewhere", calls, advice=f"set {variable} to the final address")
-    if chat.status >= SERVER_ERROR:
-        return down(channel, f"{chat.status}: the service is in trouble", calls, advice=LATER)
-    if health and (health.status is None or health.status >= SERVER_ERROR):
-        why = health.status or TROUBLES[health.trouble or "lost"]
-        return down(channel, f"reachable, but its /health: {why}", calls, advice=LATER)
-    return _on_deep(channel, calls, deep) if deep else Probe(channel, "up", _reachable(chat), calls)
-
-
-def _reachable(chat: Call) -> str:
-    notes = {TOO_MANY: ", but limits our calls now", UNAUTHORIZED: ", wants a key", FORBIDDEN: ", wants a key"}
-    return "reachable" + notes.get(chat.status or 0, "")
-
-
-def _on_deep(channel: str, calls: tuple[Call, ...], deep: Call) -> Probe:
-    """A chat call was really made."""
-    if deep.status is None:
-        case = "gateway-timeout" if (channel, deep.trouble) == ("gateway", "timeout") else ""
-        return down(
-            channel, f"chat: {TROUBLES[deep.trouble or 'lost']}", calls, case=case, advice="" if case else "wait"
-        )
-    if deep.status in {UNAUTHORIZED, FORBIDDEN}:
-        return down(channel, f"chat: {deep.status}, the key is refused", calls, advice="set CLOUD_AI_API_KEY")
-    if deep.status != OK:
-        return down(channel, f"chat: {deep.status}", calls, advice=LATER)
-    try:
-        read = lumen.gateway_answer if channel == "gateway" else lumen.cloud_answer
-        answer = read(deep.body)
-    except ApiError as error:
-        return down(channel, f"chat: {error.code}", calls, advice=LATER)
-    return Probe(channel, "up", "answers", calls, facts=_told((answer.persona or {}).get("name"), answer.sources))
+    see = KNOWN[case].see if case else None
+    return Probe(channel, "down", said, calls, case or None, advice or KNOWN[case].do, see)
 
 
 def on_proxy(seen: Seen, settings: Settings, calls: tuple[Call, ...], *, deep: Call | None = None) -> Probe:
@@ -191,10 +143,10 @@ def _on_serving(every: tuple[Call, ...], answers: dict[str, Call], deep: Call | 
         return down("proxy", f"running, but chat gives: {_code(deep)}", every, advice=advice)
     told = deep.json().get("lumen_metadata") or {}
     persona = (told.get("persona") or {}).get("name")
-    return Probe("proxy", "up", "answers", every, facts=_told(persona, told.get("sources")))
+    return Probe("proxy", "up", "answers", every, facts=answer_facts(persona, told.get("sources")))
 
 
-def _told(persona: object, sources: object) -> Facts:
+def answer_facts(persona: object, sources: object) -> Facts:
     """What an answer says about itself, as far as it does."""
     return {name: value for name, value in (("persona", persona), ("sources", sources)) if value}
 

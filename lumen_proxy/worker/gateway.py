@@ -97,8 +97,9 @@ class Gateway:
                 with call.attempt("gateway"):
                     return self._gateway.post(call, request)
             except NotSent as failure:
-                call.check("gateway_unreachable")
-                if not failure.again or attempt > RETRIES:
+                if call.ending != "deadline":  # else the failure says more than that the time is over
+                    call.check("gateway_unreachable")
+                if call.ending or not failure.again or attempt > RETRIES:
                     raise
                 cap_s = min(BACKOFF_S * 2 ** (attempt - 1), BACKOFF_CAP_S)
                 self._on_event("retries")

@@ -1,4 +1,4 @@
-"""HTTP to one address: a small last-in first-out pool of http.client connections.
+"""HTTP to one address: a small last-in first-out pool of connections, read by http.client.
 
 Its point is to know exactly whether a byte of the request was written: before, a call may be tried
 again; after, never, since an answer may have been paid for. See docs/adr/0002-http-client.md.
@@ -10,12 +10,14 @@ import json
 import socket
 import threading
 from contextlib import suppress
-from http.client import CONTINUE, HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPException
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
+from lumen_proxy.net.response import Response
+from lumen_proxy.net.route import AUTH_REQUIRED, Route
 from lumen_proxy.wire.problems import problem
-from lumen_proxy.worker.connect import Route
+from lumen_proxy.worker.connect import connect, unreached
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 IDLE_S = 15.0  # a connection unused for longer is dropped; load balancers keep theirs 60 s and more
 KEPT = 8  # idle connections kept: the default concurrency
 HTTP_OK = 200
-NOT_YET = range(102, 200)  # 103 Early Hints and its kin; 101 would be an end of HTTP that nobody asked for
 DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has none
 HEADERS = {
     "User-Agent": "lumen-proxy",
@@ -44,31 +45,18 @@ class Reply(NamedTuple):
     body: bytes
 
 
-class _Response(HTTPResponse):
-    """http.client's, which skips 100 alone, and reads a chunk of -1 bytes without an end."""
-
-    def _read_status(self) -> tuple[str, int, str]:
-        version, status, reason = super()._read_status()  # type: ignore[misc]
-        return version, CONTINUE if status in NOT_YET else status, reason
-
-    def _read_next_chunk_size(self) -> int:
-        size: int = super()._read_next_chunk_size()  # type: ignore[misc]
-        if size < 0:
-            raise HTTPException("a chunk of a negative size")
-        return size
-
-
 class Pool:
     """Connections to the address `url`, where JSON is posted with `headers` beside the usual ones."""
 
     def __init__(
         self, url: str, *, connect_timeout_s: float, max_response_bytes: int, headers: Mapping[str, str] | None = None
     ) -> None:
-        self._route = Route(url, connect_timeout_s)
+        self._route = Route(url)
+        self._connect_timeout_s = connect_timeout_s
         self._max_bytes = max_response_bytes
-        self._idle: list[tuple[HTTPConnection, float]] = []
+        self._idle: list[tuple[socket.socket, float]] = []
         self._lock = threading.Lock()
-        self._head = self._route.head({**HEADERS, **(headers or {})})
+        self._head = self._route.head("POST", {**HEADERS, **(headers or {})})
 
     def post(self, call: Call, body: Mapping[str, str]) -> Reply:
         """Send JSON, read the answer, within the call's deadline.
@@ -76,7 +64,7 @@ class Pool:
         Raises NotSent, or ApiError once a byte was written or when the call has ended.
         """
         content = json.dumps(body, ensure_ascii=False).encode()
-        connection = self._idle_connection() or self._route.open(call)
+        connection = self._idle_connection() or connect(self._route, call, self._connect_timeout_s)
         try:
             head = self._head + b"\r\nContent-Length: %d\r\n\r\n" % len(content)
             return self._exchange(connection, call, head + content)  # in one write: one packet for most calls
@@ -84,26 +72,27 @@ class Pool:
             connection.close()
             raise
 
-    def _exchange(self, connection: HTTPConnection, call: Call, request: bytes) -> Reply:
-        sock = connection.sock
+    def _exchange(self, sock: socket.socket, call: Call, request: bytes) -> Reply:
         with call.aborting(lambda: _shut(sock), "gateway_unreachable"):
             try:
                 if not DONT_WAIT:
                     sock.settimeout(call.remaining_s())  # should `_shut` not wake a reader there
                 sock.sendall(request)
-                with _Response(sock, method="POST") as response:
+                with Response(sock, method="POST") as response:
                     response.begin()
                     reply = self._read(response)
                     reusable = response.isclosed() and not response.will_close
             except (OSError, HTTPException, ValueError) as error:  # ValueError: a number or a header that is none
                 raise call.error("gateway_timeout") if call.ending else _broken(error) from None
         if reusable:
-            self._keep(connection)
+            self._keep(sock)
         else:
-            connection.close()
+            sock.close()
+        if reply.status == AUTH_REQUIRED and self._route.is_forwarded:
+            raise unreached(self._route.refused(reply.status))  # the proxy's own answer: it passed nothing on
         return reply
 
-    def _read(self, response: HTTPResponse) -> Reply:
+    def _read(self, response: Response) -> Reply:
         retry_after = response.headers.get("Retry-After")
         if response.status != HTTP_OK:  # its body is not read, so the connection will not be kept
             return Reply(response.status, retry_after, b"")
@@ -115,17 +104,17 @@ class Pool:
         response.read()  # the end of a chunked body, or nothing
         return Reply(response.status, retry_after, body)
 
-    def _idle_connection(self) -> HTTPConnection | None:
+    def _idle_connection(self) -> socket.socket | None:
         while True:
             with self._lock:
                 if not self._idle:
                     return None
                 connection, since = self._idle.pop()
-            if monotonic() - since < IDLE_S and _still_open(connection.sock):
+            if monotonic() - since < IDLE_S and _still_open(connection):
                 return connection
             connection.close()
 
-    def _keep(self, connection: HTTPConnection) -> None:
+    def _keep(self, connection: socket.socket) -> None:
         with self._lock:
             self._idle.append((connection, monotonic()))
             surplus = self._idle[:-KEPT]

@@ -34,6 +34,18 @@ REFUSALS: dict[str, tuple[dict[str, str], tuple[str, ...], int, tuple[str, ...]]
         78,
         ("http_proxy", "127.0.0.1:x", "unset"),
     ),
+    "15.17.socks-proxy": (
+        {"LUMEN_GATEWAY_URL": "http://gateway.invalid", "ALL_PROXY": "socks5://127.0.0.1:1080"},
+        (),
+        78,
+        ("ALL_PROXY", "socks5://127.0.0.1:1080", "http://", "no_proxy"),
+    ),
+    "15.18.bundle-missing": (
+        {"LUMEN_GATEWAY_URL": "https://gateway.invalid", "REQUESTS_CA_BUNDLE": "no-such-file.pem"},
+        (),
+        78,
+        ("REQUESTS_CA_BUNDLE", "no-such-file.pem", "unset"),
+    ),
 }
 """Id → environment, arguments, exit status, words that the line must have."""
 

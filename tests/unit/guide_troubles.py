@@ -14,7 +14,7 @@ import pytest
 from lumen_proxy import cli
 from lumen_proxy.config import load
 from lumen_proxy.errors import Fatal
-from lumen_proxy.ops import diagnose, probes, verdicts
+from lumen_proxy.ops import channels, diagnose, probes, verdicts
 from lumen_proxy.ops.asking import MS, Call, ask
 from lumen_proxy.ops.control import Seen
 from lumen_proxy.ops.verdicts import Probe
@@ -49,7 +49,8 @@ def proxy_connection(_: Path) -> list[str]:
 def cloud_ai_404(_: Path) -> list[str]:
     """The old address."""
     chat = _get(f"{CLOUD_AI_URL}/api/chat", status=404, ms=41.0)
-    return section(verdicts.on_cloud("cloud_ai", chat, _get(f"{CLOUD_AI_URL}/health", status=200, ms=38.0)))
+    health = _get(f"{CLOUD_AI_URL}/health", status=200, ms=38.0, body=b'{"status": "healthy"}')
+    return section(channels.on_cloud("cloud_ai", chat, health))
 
 
 def gateway_timeout(_: Path) -> list[str]:
@@ -58,7 +59,7 @@ def gateway_timeout(_: Path) -> list[str]:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         chat, health = (ask("GET", f"{url}/{page}", within_s=0.1) for page in ("chat", "health"))
     patience = f"{diagnose.WITHIN_S * probes.MARGIN * MS:.0f} ms"
-    lines = section(verdicts.on_cloud("gateway", chat, health))
+    lines = section(channels.on_cloud("gateway", chat, health))
     return [re.sub(r"\d+ ms", patience, line.replace(url, GATEWAY_URL)) for line in lines]
 
 

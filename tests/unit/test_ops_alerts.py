@@ -110,6 +110,22 @@ def test_how_a_message_fares(
     assert SECRET not in repr(found)
 
 
+def test_a_webhook_is_reached_as_the_gateway_is(slack: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the proxy of the environment, which may refuse: nothing is sent again, and the reason is told."""
+    monkeypatch.setenv("http_proxy", slack.url)
+    settings = settings_for(slack, SLACK_WEBHOOK_URL=f"http://hooks.invalid/services/{SECRET}")
+    it = event("down", settings, said="x")
+    assert deliver(it, settings) == [Delivery("Slack", ok=True, attempts=1, why="200")]
+    assert slack.calls[0].path == f"http://hooks.invalid/services/{SECRET}"
+    slack.script(says(b"", 407))
+    assert deliver(it, settings) == [Delivery("Slack", ok=False, attempts=1, why="proxy_auth")]
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
+    assert deliver(it, settings) == [Delivery("Slack", ok=False, attempts=1, why="settings")]
+    monkeypatch.delenv("http_proxy")
+    assert deliver(it, settings) == [Delivery("Slack", ok=False, attempts=1, why="unknown_host")]
+    assert len(slack.calls) == 2
+
+
 def test_slack_reads_the_text(slack: Gateway) -> None:
     """Its three special characters are escaped; nothing else is sent than a text."""
     it = event("down", settings_for(slack), channel="gateway", name="Lumen Gateway", said="<!channel> & more")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 
-import psutil
 import pytest
 
 from lumen_proxy import config
 from lumen_proxy.errors import Fatal
-from lumen_proxy.ops.asking import Call, Trouble, is_here, session_for, shown
-from lumen_proxy.ops.cases import CASES, on_port
+from lumen_proxy.ops.asking import Call, Trouble, shown
+from lumen_proxy.ops.cases import CASES, KNOWN, on_port
+from lumen_proxy.ops.channels import on_cloud
 from lumen_proxy.ops.control import Seen
-from lumen_proxy.ops.verdicts import Probe, on_cloud, on_proxy
+from lumen_proxy.ops.verdicts import Probe, on_proxy
 
 URL = "http://127.0.0.1:8080"
 ANSWER = {"success": True, "persona": {"name": "세나"}, "response": "네", "sources": ["cache"], "timestamp": "x"}
@@ -25,11 +24,57 @@ def call(status: int | None, body: object = None, *, path: str = "/chat", troubl
     return Call("GET", URL + path, status, 5.0, trouble, json.dumps(body).encode())
 
 
+WELL = call(200, {"status": "healthy"}, path="/health")
+PAGE = b"\xef\xbb\xbf \n<!doctype html><title>Sign in</title>"
+
+
+def page(status: int, path: str = "/chat") -> Call:
+    """A web page where a channel would answer in JSON."""
+    return Call("GET", URL + path, status, 5.0, None, PAGE)
+
+
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 405, 415, 422, 429])
 @pytest.mark.parametrize("channel", ["cloud_ai", "gateway"])
-def test_reachable(channel: str, status: int) -> None:
-    """405, or another 4xx but 404, says that the address is right."""
-    assert on_cloud(channel, call(status), call(200)).state == "up"
+@pytest.mark.parametrize("health", [WELL, call(404), None])
+def test_reachable(channel: str, status: int, health: Call | None) -> None:
+    """405, or another 4xx but 404 in JSON, says that the address is right."""
+    assert on_cloud(channel, call(status), health).state == "up"
+
+
+@pytest.mark.parametrize("channel", ["cloud_ai", "gateway"])
+def test_a_refusal_needs_no_json(channel: str) -> None:
+    """Web frameworks answer a wrong method with a page of their own, Cloud Run a limit with words."""
+    assert on_cloud(channel, page(405), WELL).state == "up"
+    assert on_cloud(channel, Call("GET", URL, 429, 5.0, None, b"Rate exceeded."), None).state == "up"
+
+
+NO_CHANNELS = [
+    ("captive-portal", page(200), None, None),
+    ("captive-portal", page(511), None, None),
+    ("captive-portal", page(405), page(200, "/health"), None),
+    ("captive-portal", page(200), page(200, "/health"), page(200)),
+    ("proxy-407", call(None, trouble="proxy_auth"), None, None),
+    ("proxy-407", call(405), None, call(None, trouble="proxy_auth")),
+    ("proxy-unsupported", call(None, trouble="proxy_unsupported"), None, None),
+    (None, page(403), WELL, None),
+    (None, Call("GET", URL, 200, 5.0, None, b"hello"), None, None),
+    (None, call(405), call(200, {"hello": "world"}), None),
+    (None, call(405), call(200, "words"), None),
+    (None, call(None, trouble="settings"), None, None),
+]
+"""The known issue, the answers to GET /chat, to /health and to a chat."""
+
+
+@pytest.mark.parametrize("channel", ["cloud_ai", "gateway"])
+@pytest.mark.parametrize(("case", "chat", "health", "deep"), NO_CHANNELS)
+def test_what_answers_is_no_channel(
+    channel: str, case: str | None, chat: Call, health: Call | None, deep: Call | None
+) -> None:
+    """Portals, filters, proxies and other services are DOWN, with a next step."""
+    found = on_cloud(channel, chat, health, deep)
+    assert (found.state, found.case) == ("down", case)
+    assert found.advice
+    assert bool(found.see) == bool(case)
 
 
 @pytest.mark.parametrize("status", [301, 308, 404, 500, 502, 503])
@@ -42,14 +87,21 @@ def test_not_well(channel: str, status: int) -> None:
     assert found.advice
 
 
-@pytest.mark.parametrize("trouble", ["refused", "timeout", "unknown_host", "tls", "lost"])
+TROUBLES: tuple[Trouble, ...] = (
+    "refused", "timeout", "connect_timeout", "unknown_host", "dns_failure", "dns_timeout", "no_route", "tls", "lost",
+    "proxy_failed",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("channel", ["cloud_ai", "gateway"])
 def test_no_answer(channel: str, trouble: Trouble) -> None:
-    """Each kind of silence is red; only the gateway's time-out is one of the seven."""
+    """Each kind of silence is red; only the gateway's time-outs are one of the seven."""
     found = on_cloud(channel, call(None, trouble=trouble), None)
     assert found.state == "down"
     assert found.advice
-    assert (found.case == "gateway-timeout") == ((channel, trouble) == ("gateway", "timeout"))
+    is_timeout = trouble in {"timeout", "connect_timeout"}
+    assert (found.case == "gateway-timeout") == (channel == "gateway" and is_timeout)
 
 
 @pytest.mark.parametrize("health", [call(503), call(None, trouble="timeout")])
@@ -145,7 +197,7 @@ def test_two_thresholds(ms: float, pace: str) -> None:
 def test_seven_cases() -> None:
     """No more, no fewer, and each says what to do and how to see that it is mended."""
     assert len(CASES) == 7
-    assert all(case.do and case.see and case.title for case in CASES.values())
+    assert all(case.do and case.see and case.title for case in KNOWN.values())
 
 
 def test_advice_names_an_unusual_port() -> None:
@@ -179,31 +231,6 @@ def test_advice_for_a_conflict_leads_away_from_it(taken: str, free: int) -> None
 def test_addresses_are_shown_without_their_query() -> None:
     """It may be a key."""
     assert shown("https://a.example/chat?key=secret#x") == "https://a.example/chat"
-
-
-PLACES = [
-    ("http://198.51.100.1:8080/", False),
-    ("http://127.0.0.1:1/x", True),
-    ("http://[::1]/", True),
-    ("http://localhost/", True),
-    ("https://a.example/", False),
-    ("http://localhost.example/", False),
-]
-
-
-@pytest.mark.parametrize(("url", "here"), PLACES)
-def test_proxy_variables_are_not_for_this_machine(url: str, here: bool) -> None:  # noqa: FBT001 - a table
-    """`*_PROXY` is obeyed for the network and ignored for this machine."""
-    assert is_here(url) is here
-    with session_for(url) as session:
-        assert session.trust_env is not here
-
-
-def test_a_proxy_on_the_local_network_is_here_too() -> None:
-    """Every address of this machine: who listens on one has a key, and it is not shown to `*_PROXY`."""
-    cards = psutil.net_if_addrs().values()
-    own = [entry.address for card in cards for entry in card if entry.family is socket.AF_INET]
-    assert [address for address in own if not is_here(f"http://{address}:8080/")] == []
 
 
 def test_a_fallback_needs_an_address() -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from typing import TYPE_CHECKING
 
@@ -15,16 +13,16 @@ from lumen_proxy.errors import ApiError
 from lumen_proxy.worker.calls import Call
 from lumen_proxy.worker.connect import NotSent
 from lumen_proxy.worker.pool import Pool
+from tests.fixtures.tls import NEEDS_OPENSSL, certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 WITHIN_S = 10.0
-OPENSSL = shutil.which("openssl")
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
-pytestmark = pytest.mark.skipif(OPENSSL is None, reason="certificates are made by openssl, which is not installed")
+pytestmark = NEEDS_OPENSSL
 
 
 class TlsGateway:
@@ -70,34 +68,16 @@ class TlsGateway:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for localhost, with its key in the same file."""
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    command = [
-        str(OPENSSL),
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    subprocess.run(
-        [*command, *subject, "-keyout", path, "-out", path.with_suffix(".crt")], check=True, capture_output=True
-    )
-    path.write_bytes(path.read_bytes() + path.with_suffix(".crt").read_bytes())
-    return path
+    return certificate(tmp_path_factory.mktemp("tls"), "localhost")
 
 
 @pytest.fixture
-def tls(certificate: Path) -> Iterator[TlsGateway]:
+def tls(certified: Path) -> Iterator[TlsGateway]:
     """A gateway that shows that certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+    context.load_cert_chain(certified)
     gateway = TlsGateway(context)
     yield gateway
     gateway.close()
@@ -124,9 +104,9 @@ def test_a_stranger_is_not_believed(tls: TlsGateway, pool: Pool) -> None:
     assert tls.requests == 0
 
 
-def test_another_name_is_not_believed(tls: TlsGateway, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_name_is_not_believed(tls: TlsGateway, certified: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A trusted certificate for another host is refused, too."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certified))
     pool = Pool(f"https://127.0.0.1:{tls.port}/chat", connect_timeout_s=5.0, max_response_bytes=1000)
     with pytest.raises(NotSent) as caught:
         pool.post(call(), {"message": "secret"})
@@ -135,19 +115,19 @@ def test_another_name_is_not_believed(tls: TlsGateway, certificate: Path, monkey
 
 
 def test_a_friend_is_asked_on_one_connection(
-    tls: TlsGateway, pool: Pool, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    tls: TlsGateway, pool: Pool, certified: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the system trusts is asked, and its connection is used again."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certified))
     assert [pool.post(call(), {"message": "x"}).body for _ in range(3)] == [b"{}"] * 3
     assert (tls.connections, tls.requests) == (1, 3)
 
 
 def test_a_call_over_tls_can_be_ended(
-    tls: TlsGateway, pool: Pool, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    tls: TlsGateway, pool: Pool, certified: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ending it closes the gateway's connection, whatever is encrypted."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certified))
     tls.silent = True
     one = call()
 

@@ -13,6 +13,7 @@ from lumen_proxy import cli, config
 from lumen_proxy.config import load
 from lumen_proxy.errors import Exit
 from lumen_proxy.ops import watching
+from lumen_proxy.ops.cases import NETWORK
 from lumen_proxy.wire.openai import models
 from lumen_proxy.wire.problems import PROBLEMS
 from lumen_proxy.worker.app import Proxy
@@ -136,6 +137,12 @@ def test_error_texts(guide: Guide, number: int, case: str, tmp_path: Path) -> No
     said = TROUBLES[case](tmp_path)
     assert [line.removeprefix("✗ ") for line in quoted] == said
     assert any(f"[{case}]" in line for line in said)
+
+
+@each_language
+def test_network_issues(guide: Guide) -> None:
+    """The table has every known issue of networks."""
+    assert [row[0].strip("`") for row in guide.table(first="`proxy-407`")] == list(NETWORK)
 
 
 @each_language

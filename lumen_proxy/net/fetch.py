@@ -1,0 +1,122 @@
+"""One HTTP request on a connection of its own, within one deadline. For probes and alerts; the worker has its pool."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import zlib
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
+
+from lumen_proxy.net.patience import CONNECT_S, Patience
+from lumen_proxy.net.response import Response
+from lumen_proxy.net.route import AUTH_REQUIRED, Route
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from http.client import HTTPMessage
+
+ANSWER_BYTES = 65_536  # far above any health page
+READ_BYTES = 8_192
+CODINGS = {"gzip", "x-gzip", "deflate"}
+ANY_HEADER = zlib.MAX_WBITS | 32  # of gzip or of zlib
+HEADERS = {
+    "User-Agent": "lumen-proxy",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+}
+
+
+class Request(NamedTuple):
+    """What is sent; `headers` are those beside the usual ones."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Limits(NamedTuple):
+    """Seconds for everything, seconds of it for connecting, and about how many bytes of the body are read."""
+
+    within_s: float
+    connect_s: float = CONNECT_S
+    max_bytes: int = ANSWER_BYTES
+
+
+class Fetched(NamedTuple):
+    """An answer; its body is at most the number of bytes that were wanted, and one read."""
+
+    status: int
+    headers: HTTPMessage
+    body: bytes
+
+
+class Lost(OSError):  # noqa: N818 - the outcome of a request, not an error of this program
+    """The connection ended, or time was over, after the request was written. `late` tells which."""
+
+    def __init__(self, *, late: bool) -> None:
+        super().__init__("no answer in time" if late else "the connection was lost")
+        self.late = late
+
+
+def fetch(request: Request, limits: Limits) -> Fetched:
+    """Ask once: no redirects, no repetition. Raises Unreached (nothing was written), Lost, or Fatal (settings)."""
+    until = monotonic() + limits.within_s
+    route = Route(request.url)
+    length = {"Content-Length": str(len(request.body))} if request.body or request.method == "POST" else {}
+    head = route.head(request.method, {**HEADERS, **length, **request.headers})
+    with route.open(Patience(limits.within_s, limits.connect_s)) as sock, _shut_at(until, sock) as late:
+        try:
+            sock.sendall(head + b"\r\n\r\n" + request.body)
+            with Response(sock, method=request.method) as response:
+                response.begin()
+                body = _plain(_read(response, limits.max_bytes), response.headers, limits.max_bytes)
+                fetched = Fetched(response.status, response.headers, body)
+        except (OSError, HTTPException, ValueError):  # ValueError: a number or a header that is none
+            raise Lost(late=late.is_set()) from None
+    if late.is_set():  # what came by then may be cut
+        raise Lost(late=True)
+    if fetched.status == AUTH_REQUIRED and route.is_forwarded:
+        raise route.refused(fetched.status)
+    return fetched
+
+
+def _read(response: Response, max_bytes: int) -> bytes:
+    body = bytearray()
+    while len(body) <= max_bytes and (piece := response.read1(READ_BYTES)):
+        body += piece
+    if response.length and len(body) <= max_bytes:
+        raise ConnectionResetError("the body ended early")
+    return bytes(body)
+
+
+def _plain(body: bytes, headers: HTTPMessage, max_bytes: int) -> bytes:
+    """What a server has compressed although nobody asked for it."""
+    if headers.get("Content-Encoding", "").lower() not in CODINGS:
+        return body
+    with suppress(zlib.error):
+        return zlib.decompressobj(ANY_HEADER).decompress(body, max_bytes)
+    return body
+
+
+@contextmanager
+def _shut_at(until: float, sock: socket.socket) -> Iterator[threading.Event]:
+    """End the exchange at the deadline: the time-out of a socket begins anew with every byte."""
+    late = threading.Event()
+
+    def shut() -> None:
+        late.set()
+        with suppress(OSError):
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(until - monotonic(), 0), shut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()

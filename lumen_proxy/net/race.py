@@ -1,0 +1,120 @@
+"""Happy Eyeballs (RFC 8305, 5): a new attempt every 250 ms, at once after a refusal; the first connection wins.
+
+On non-blocking sockets in the caller's thread. Nothing is written on any of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import selectors
+import socket
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING, Self
+
+from lumen_proxy.net.failure import Unreached
+from lumen_proxy.net.patience import connect_timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lumen_proxy.net.names import Address
+    from lumen_proxy.net.patience import Patience
+
+ATTEMPT_DELAY_S = 0.25  # RFC 8305, 5: the recommended Connection Attempt Delay
+IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN}
+
+
+class Race:
+    """Attempts to connect to some addresses. `failed` are those that lost: refused, or silent until another one won."""
+
+    def __init__(self, addresses: Sequence[Address], delay_s: float = ATTEMPT_DELAY_S) -> None:
+        self.errors: dict[Address, int] = {}
+        self._waiting = deque(addresses)
+        self._delay_s = delay_s
+        self._next_at = 0.0
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for key in tuple(self._selector.get_map().values()):
+            self._drop(key)
+        self._selector.close()
+
+    @property
+    def pending(self) -> list[Address]:
+        """Those that have neither accepted nor refused."""
+        return [key.data for key in self._selector.get_map().values()]
+
+    def winners(self, patience: Patience, until: float) -> Iterator[tuple[socket.socket, Address]]:
+        """Each connection that is made before `until`, in blocking mode; the caller closes it."""
+        while self._waiting or self.pending:
+            now = monotonic()
+            if now >= until:
+                return
+            if self._waiting and (now >= self._next_at or not self.pending):
+                if connected := self._start(self._waiting.popleft()):
+                    yield connected
+                continue
+            wake_at = min(until, self._next_at) if self._waiting else until
+            for key, _ in self._selector.select(patience.pause(wake_at)):
+                if connected := self._finish(key):
+                    yield connected
+
+    def _start(self, address: Address) -> tuple[socket.socket, Address] | None:
+        self._next_at = monotonic() + self._delay_s
+        try:
+            sock = socket.socket(address.family, socket.SOCK_STREAM)
+        except OSError as error:
+            self._lost(address, error.errno)
+            return None
+        try:
+            sock.settimeout(0)
+            code = sock.connect_ex(address.sockaddr)
+        except OSError as error:  # a name in the address, or what an audit hook refuses
+            code = error.errno or errno.EIO
+        if code in IN_PROGRESS:
+            self._selector.register(sock, selectors.EVENT_WRITE, address)
+            return None
+        return self._outcome(sock, address, code)
+
+    def _finish(self, key: selectors.SelectorKey) -> tuple[socket.socket, Address] | None:
+        sock: socket.socket = key.fileobj  # type: ignore[assignment]
+        self._selector.unregister(sock)
+        return self._outcome(sock, key.data, sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+    def _outcome(self, sock: socket.socket, address: Address, code: int) -> tuple[socket.socket, Address] | None:
+        if code:
+            sock.close()
+            self._lost(address, code)
+            return None
+        return sock, address
+
+    def _lost(self, address: Address, code: int | None) -> None:
+        self.errors[address] = code or errno.EIO
+        self._next_at = 0.0
+
+    def _drop(self, key: selectors.SelectorKey) -> None:
+        self._selector.unregister(key.fileobj)
+        key.fileobj.close()  # type: ignore[union-attr]
+
+
+def connect(addresses: Sequence[Address], patience: Patience, until: float) -> tuple[socket.socket, list[Address]]:
+    """The first connection, non-blocking, and the addresses that failed before it. Raises Unreached."""
+    with Race(addresses) as race:
+        for sock, _ in race.winners(patience, until):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # requests go out in one write
+            return sock, [*race.errors, *race.pending]
+        raise _failure(race, patience)
+
+
+def _failure(race: Race, patience: Patience) -> Unreached:
+    codes = set(race.errors.values())
+    if race.pending or errno.ETIMEDOUT in codes or not codes:
+        return connect_timeout("no connection was accepted", patience)()
+    if errno.ECONNREFUSED in codes:
+        return Unreached("refused", "the connection was refused: nothing listens there")
+    return Unreached("no_route", f"no connection could be made: {os.strerror(min(codes))}")

@@ -1,0 +1,157 @@
+"""The way to one http or https address: directly or through a proxy, with or without TLS."""
+
+from __future__ import annotations
+
+import re
+import selectors
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from lumen_proxy.net import proxies, race, trust
+from lumen_proxy.net.failure import Unreached
+from lumen_proxy.net.names import Name
+from lumen_proxy.net.patience import connect_timeout
+from lumen_proxy.values import DEFAULT_PORTS
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping
+
+    from lumen_proxy.net.patience import Patience
+
+TARGET_SAFE = "/?=&%~:@!$'()*+,;"  # RFC 3986: path and query; anything else is percent-encoded
+OK, AUTH_REQUIRED, SERVER_ERROR = 200, 407, 500
+HEAD_BYTES = 65_536  # the longest head of a proxy's answer that is read
+UNTRUSTED = "if its certificate is right, name the authority that signed it in SSL_CERT_FILE or REQUESTS_CA_BUNDLE"
+STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
+
+
+class Route:
+    """How `url` is reached. Raises Fatal (78) for a proxy or a bundle of the environment that cannot be used."""
+
+    def __init__(self, url: str) -> None:
+        self._url = urlsplit(url)
+        self.proxy = proxies.proxy_for(self._url)
+        self._is_tls = self._url.scheme == "https"
+        self.is_forwarded = self.proxy is not None and not self._is_tls
+        """The proxy reads the request and answers it, perhaps by itself; a tunnel passes bytes on."""
+        if self._is_tls:
+            trust.check()
+        target = self.proxy or self._url
+        host = (target.hostname or "").encode("idna").decode()
+        self.name = Name(host, target.port or DEFAULT_PORTS[target.scheme.lower()])
+
+    def head(self, method: str, headers: Mapping[str, str]) -> bytes:
+        """The head of a request by this route, up to the end of its last header."""
+        host = self._host()
+        target = quote(self._url._replace(scheme="", netloc="", fragment="").geturl() or "/", safe=TARGET_SAFE)
+        fields = {"Host": host, **headers}
+        if self.proxy and self.is_forwarded:
+            target = f"http://{host}{target}"
+            fields |= proxies.authorization(self.proxy)
+        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+        return "\r\n".join(lines).encode("latin-1")
+
+    def _host(self) -> str:
+        name = (self._url.hostname or "").encode("idna").decode()
+        name = f"[{name}]" if ":" in name else name
+        return f"{name}:{self._url.port}" if self._url.port else name
+
+    def open(self, patience: Patience) -> socket.socket:
+        """A connection on which the request can be written, in blocking mode. Raises Unreached."""
+        try:
+            addresses = self.name.addresses(patience)
+            until = patience.until(patience.connect_s)
+            sock, failed = race.connect(addresses, patience, until)
+        except Unreached as failure:
+            self.name.forget()
+            raise failure.prefixed(self._through()) from None
+        self.name.failed(failed)
+        try:
+            sock = self._prepared(sock, patience, until)
+            sock.settimeout(None)  # the caller keeps the time: a time-out of the socket costs a poll() each step
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _through(self) -> str:
+        return f"proxy {proxies.where(self.proxy)}: " if self.proxy else ""
+
+    def _prepared(self, sock: socket.socket, patience: Patience, until: float) -> socket.socket:
+        if not self._is_tls:
+            return sock
+        if self.proxy:
+            self._tunnel(sock, patience, until)
+        try:
+            return self._encrypted(sock, patience, until)
+        except ssl.SSLError as error:
+            why = getattr(error, "verify_message", None) or error.reason or str(error)
+            text = f"no trusted TLS connection: {str(why).replace('_', ' ').lower()}"
+            raise Unreached("tls", text, UNTRUSTED) from None
+        except OSError as error:
+            if isinstance(error, Unreached):
+                raise
+            raise Unreached("lost", "the connection was closed during the TLS handshake") from None
+
+    def _encrypted(self, sock: socket.socket, patience: Patience, until: float) -> ssl.SSLSocket:
+        too_late = connect_timeout("the TLS handshake did not end", patience)
+        secure = trust.context().wrap_socket(sock, server_hostname=self._url.hostname, do_handshake_on_connect=False)
+        try:
+            while True:
+                try:
+                    secure.do_handshake()
+                except ssl.SSLWantReadError:
+                    patience.ready(secure, selectors.EVENT_READ, until, too_late)
+                except ssl.SSLWantWriteError:
+                    patience.ready(secure, selectors.EVENT_WRITE, until, too_late)
+                else:
+                    return secure
+        except BaseException:
+            secure.close()
+            raise
+
+    def _tunnel(self, sock: socket.socket, patience: Patience, until: float) -> None:
+        """CONNECT through the proxy (RFC 9110, 9.3.6)."""
+        host = self._host()
+        target = host if self._url.port else f"{host}:{DEFAULT_PORTS['https']}"
+        fields = {"Host": target, **proxies.authorization(self.proxy)} if self.proxy else {}
+        lines = [f"CONNECT {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "\r\n"]
+        try:
+            sock.send("\r\n".join(lines).encode("latin-1"))  # some hundred bytes into an empty buffer: written whole
+            status = _status(sock, patience, until)
+        except OSError as error:
+            if isinstance(error, Unreached):
+                raise error.prefixed(self._through()) from None
+            raise Unreached("lost", f"{self._through()}it closed the connection") from None
+        if not OK <= status < OK + 100:
+            raise self.refused(status)
+
+    def refused(self, status: int) -> Unreached:
+        """The failure that a status of the proxy itself means."""
+        if status == AUTH_REQUIRED:
+            text = f"{self._through()}it asks for credentials (407)"
+            return Unreached("proxy_auth", text, "put them into its variable: http://USER:PASSWORD@HOST:PORT")
+        if status >= SERVER_ERROR:
+            return Unreached("proxy_failed", f"{self._through()}it could not reach the address ({status})")
+        return Unreached("proxy_refused", f"{self._through()}it refuses this address ({status})")
+
+
+def _status(sock: socket.socket, patience: Patience, until: float) -> int:
+    """The status of the proxy's answer, whose head is read to its end and no further."""
+    too_late = connect_timeout("it did not answer", patience)
+    head = bytearray()
+    while not head.endswith(b"\r\n\r\n"):
+        try:
+            received = sock.recv(1)  # byte by byte: what follows belongs to the server behind the proxy
+        except BlockingIOError:
+            patience.ready(sock, selectors.EVENT_READ, until, too_late)
+            continue
+        if not received or len(head) >= HEAD_BYTES:
+            raise ConnectionResetError
+        head += received
+    match = STATUS.match(head)
+    if not match:
+        raise ConnectionResetError
+    return int(match[1])

@@ -1,0 +1,202 @@
+"""Names and connections: how addresses are found, in which order they are tried, and how the attempt ends."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+import pytest
+
+from lumen_proxy.net import names, race
+from lumen_proxy.net.failure import Unreached
+from lumen_proxy.net.names import Address, Name
+from lumen_proxy.net.patience import Patience
+from lumen_proxy.net.survey import survey
+from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
+from tests.fixtures.ports import reserved_port
+
+WITHIN_S = 10.0
+V4, V6 = socket.AF_INET, socket.AF_INET6
+
+
+def at(host: str, port: int = 80) -> Address:
+    """A literal address."""
+    return Address(V6 if ":" in host else V4, (host, port, 0, 0) if ":" in host else (host, port))
+
+
+def resolves(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> list[str]:
+    """Let every name resolve to these; the list has the names that were looked up."""
+    asked: list[str] = []
+
+    def getaddrinfo(host: str, port: int, **_: object) -> list[object]:
+        asked.append(host)
+        return [(at(one).family, socket.SOCK_STREAM, 6, "", at(one, port).sockaddr) for one in hosts]
+
+    monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
+    return asked
+
+
+def patient(within_s: float = WITHIN_S, connect_s: float = WITHIN_S) -> Patience:
+    """Time enough, unless a test says otherwise."""
+    return Patience(within_s, connect_s)
+
+
+@contextmanager
+def listening(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
+    """A server that accepts connections."""
+    with socket.create_server((host, port)) as server:
+        yield server.getsockname()[1]
+
+
+def test_families_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 8305, 4: beginning with the family of the first address; the same address once."""
+    resolves(monkeypatch, "::1", "::2", "::2", "::3", "127.0.0.1")
+    found = Name("a.example", 80).addresses(patient())
+    assert [one.host for one in found] == ["::1", "127.0.0.1", "::2", "::3"]
+
+
+def test_an_address_that_failed_is_tried_last_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until its time is over."""
+    resolves(monkeypatch, "127.0.0.2", "127.0.0.1")
+    name = Name("a.example", 80)
+    name.failed([at("127.0.0.2")])
+    assert [one.host for one in name.addresses(patient())] == ["127.0.0.1", "127.0.0.2"]
+    monkeypatch.setattr(names, "FAILED_S", 0.0)
+    assert [one.host for one in name.addresses(patient())] == ["127.0.0.2", "127.0.0.1"]
+
+
+def test_addresses_are_kept_for_a_short_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One look-up for all calls of half a minute; a new one when none of the addresses has answered."""
+    asked = resolves(monkeypatch, "127.0.0.1")
+    name = Name("a.example", 80)
+    for _ in range(3):
+        name.addresses(patient())
+    assert len(asked) == 1
+    name.forget()
+    name.addresses(patient())
+    assert len(asked) == 2
+    monkeypatch.setattr(names, "FRESH_S", 0.0)
+    name.addresses(patient())
+    assert len(asked) == 3
+
+
+def test_a_look_up_that_ends_late_serves_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for the same name joins it; no second thread is started."""
+    hanging, asked = threading.Event(), []
+
+    def getaddrinfo(host: str, port: int, **_: object) -> list[object]:
+        asked.append(host)
+        hanging.wait(WITHIN_S)
+        return [(V4, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
+    name = Name("a.example", 80)
+    with pytest.raises(Unreached) as caught:
+        name.addresses(patient(within_s=0.05))
+    assert caught.value.kind == "dns_timeout"
+    hanging.set()
+    assert [one.host for one in name.addresses(patient())] == ["127.0.0.1"]
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "x"), "unknown_host"),
+        (socket.gaierror(socket.EAI_AGAIN, "x"), "dns_failure"),
+        (UnicodeError("label empty or too long"), "unknown_host"),
+    ],
+)
+def test_names_that_are_not_found(error: Exception, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that does not exist is told apart from nameservers that do not answer."""
+
+    def getaddrinfo(*_: object, **__: object) -> list[object]:
+        raise error
+
+    monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
+    with pytest.raises(Unreached) as caught:
+        Name("a.example", 80).addresses(patient())
+    assert caught.value.kind == kind
+    assert "'a.example'" in caught.value.text
+
+
+def test_a_literal_address_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not looked up."""
+    monkeypatch.setattr(names._Lookup, "start", lambda _: pytest.fail("looked up"))  # noqa: SLF001 - no other way to see it
+    assert [one.host for one in Name("127.0.0.1", 80).addresses(patient())] == ["127.0.0.1"]
+    assert [one.host for one in Name("::1", 80).addresses(patient())] == ["::1"]
+
+
+@NEEDS_LINUX
+@pytest.mark.parametrize("silent", ["127.0.0.2", "::1"])
+def test_a_silent_address_costs_a_quarter_of_a_second(silent: str) -> None:
+    """The next address is tried after 250 ms; the silent one is reported and its socket closed."""
+    with listening() as port, black_hole(silent, port):
+        began = monotonic()
+        sock, failed = race.connect([at(silent, port), at("127.0.0.1", port)], patient(), began + WITHIN_S)
+        with sock:
+            assert race.ATTEMPT_DELAY_S <= monotonic() - began < WITHIN_S / 2
+            assert sock.getpeername() == ("127.0.0.1", port)
+            assert failed == [at(silent, port)]
+
+
+@NEEDS_LINUX
+def test_a_refusal_starts_the_next_attempt_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without waiting for the delay, here far longer than the test."""
+    monkeypatch.setattr(race, "ATTEMPT_DELAY_S", WITHIN_S)
+    with reserved_port() as dead, listening() as port:
+        found = race.connect([at("127.0.0.1", dead), at("127.0.0.1", port)], patient(), monotonic() + WITHIN_S / 2)
+    found[0].close()
+    assert found[1] == [at("127.0.0.1", dead)]
+
+
+@NEEDS_LINUX
+def test_how_it_ends_without_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All refused, one silent, no route: three kinds."""
+    with reserved_port() as dead, black_hole("127.0.0.2") as full:
+        attempts = {
+            "refused": [at("127.0.0.1", dead)],
+            "connect_timeout": [at("127.0.0.1", dead), at("127.0.0.2", full)],
+        }
+        for kind, addresses in attempts.items():
+            with pytest.raises(Unreached) as caught:
+                race.connect(addresses, patient(), monotonic() + 0.2)
+            assert caught.value.kind == kind
+        monkeypatch.setattr("socket.socket.connect_ex", lambda *_: errno.ENETUNREACH)
+        with pytest.raises(Unreached) as caught:
+            race.connect([at("127.0.0.1", dead)], patient(), monotonic() + 0.2)
+    assert caught.value.kind == "no_route"
+
+
+@NEEDS_LINUX
+def test_an_attempt_can_be_aborted() -> None:
+    """From another thread, while all addresses are silent."""
+    patience, kinds = patient(), []
+
+    def attempt(port: int) -> None:
+        with pytest.raises(Unreached) as caught:
+            race.connect([at("127.0.0.2", port)], patience, monotonic() + WITHIN_S)
+        kinds.append(caught.value.kind)
+
+    with black_hole("127.0.0.2") as port:
+        attempting = threading.Thread(target=attempt, args=(port,))
+        attempting.start()
+        patience.abort()
+        attempting.join(WITHIN_S / 2)
+        assert kinds == ["aborted"]
+
+
+@NEEDS_LINUX
+def test_a_survey_tries_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It tells the silent and the refusing ones; a name with one address is not tried."""
+    with listening() as port, black_hole("127.0.0.2", port):
+        url = f"http://a.example:{port}"
+        resolves(monkeypatch, "127.0.0.2", "127.0.0.1", "127.0.0.3")
+        found = survey(url, within_s=WITHIN_S, connect_s=0.3)
+        assert found == ("a.example", ("127.0.0.2", "127.0.0.1", "127.0.0.3"), ("127.0.0.2", "127.0.0.3"))
+        resolves(monkeypatch, "127.0.0.2")
+        assert survey(url, within_s=WITHIN_S, connect_s=0.3).dead == ()

@@ -1,0 +1,56 @@
+"""Bundles of certificate authorities that the environment names."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.net import trust
+from lumen_proxy.net.route import Route
+from tests.fixtures.tls import NEEDS_OPENSSL, certificate
+
+
+@pytest.fixture(autouse=True)
+def _no_bundles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the developer do not count."""
+    for name in (*trust.STORES, *trust.BUNDLES):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate"], ids=["missing", "empty", "no-pem"])
+@pytest.mark.parametrize("variable", trust.CHECKED)
+def test_a_bundle_that_cannot_be_used(
+    variable: str, content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused (78) when a route with TLS is made, in a line with variable, value and remedy."""
+    bundle = tmp_path / "bundle.pem"
+    if content is not None:
+        bundle.write_bytes(content)
+    monkeypatch.setenv(variable, str(bundle))
+    with pytest.raises(Fatal, match=rf"^{variable}='{bundle}' cannot be used: .*; name a file of PEM") as refused:
+        Route("https://gateway.invalid")
+    assert refused.value.exit_status is Exit.CONFIG
+    Route("http://gateway.invalid")  # without TLS no bundle is read
+
+
+@NEEDS_OPENSSL
+@pytest.mark.parametrize("variable", trust.BUNDLES)
+def test_a_bundle_is_trusted_in_addition(variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store of the system, here one authority, stays trusted."""
+    folders = [tmp_path / name for name in ("system", "bundle")]
+    for folder, name in zip(folders, ("SSL_CERT_FILE", variable), strict=True):
+        folder.mkdir()
+        monkeypatch.setenv(name, str(certificate(folder, f"{folder.name}.invalid")))
+    found = trust.context()
+    subjects = sorted(str(one["subject"]) for one in found.get_ca_certs())
+    assert ["bundle.invalid" in subjects[0], "system.invalid" in subjects[1]] == [True, True]
+    assert (found.verify_mode, found.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+def test_a_folder_of_certificates_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As requests and curl have it."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
+    trust.check()
