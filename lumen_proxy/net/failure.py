@@ -21,10 +21,10 @@ Kind = Literal[
 TRANSIENT: frozenset[Kind] = frozenset(
     {"connect_timeout", "dns_failure", "lost", "no_route", "proxy_failed", "refused", "unknown_host"}
 )
-"""Another attempt within seconds may succeed. A name look-up that timed out has already used its patience."""
+"""Another attempt within seconds may succeed. A name look-up that timed out has already used its limits."""
 
 
-class Unreached(OSError):  # noqa: N818 - the outcome of a connection, not an error of this program
+class ConnectFailed(OSError):  # noqa: N818 - the outcome of a connection, not an error of this program
     """The address was not reached. `text` is one clause for people, `remedy` what to do about it, perhaps empty."""
 
     def __init__(self, kind: Kind, text: str, remedy: str = "") -> None:
@@ -33,6 +33,6 @@ class Unreached(OSError):  # noqa: N818 - the outcome of a connection, not an er
         self.text = text
         self.remedy = remedy
 
-    def prefixed(self, prefix: str) -> Unreached:
+    def prefixed(self, prefix: str) -> ConnectFailed:
         """The same failure of a part of the way, such as a proxy."""
-        return Unreached(self.kind, prefix + self.text, self.remedy)
+        return ConnectFailed(self.kind, prefix + self.text, self.remedy)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import socket
 import threading
-import zlib
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from lumen_proxy.net.patience import CONNECT_S, Patience
 from lumen_proxy.net.response import Response
 from lumen_proxy.net.route import AUTH_REQUIRED, Route
+from lumen_proxy.net.time_limits import CONNECT_S, TimeLimits
+from lumen_proxy.wire.compression import decompressed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 ANSWER_BYTES = 65_536  # far above any health page
 READ_BYTES = 8_192
-CODINGS = {"gzip", "x-gzip", "deflate"}
-ANY_HEADER = zlib.MAX_WBITS | 32  # of gzip or of zlib
 HEADERS = {
     "User-Agent": "lumen-proxy",
     "Accept": "application/json",
@@ -64,17 +62,17 @@ class Lost(OSError):  # noqa: N818 - the outcome of a request, not an error of t
 
 
 def fetch(request: Request, limits: Limits) -> Fetched:
-    """Ask once: no redirects, no repetition. Raises Unreached (nothing was written), Lost, or Fatal (settings)."""
+    """Ask once: no redirects, no repetition. Raises ConnectFailed (nothing was written), Lost, or Fatal (settings)."""
     until = monotonic() + limits.within_s
     route = Route(request.url)
     length = {"Content-Length": str(len(request.body))} if request.body or request.method == "POST" else {}
     head = route.head(request.method, {**HEADERS, **length, **request.headers})
-    with route.open(Patience(limits.within_s, limits.connect_s)) as sock, _shut_at(until, sock) as late:
+    with route.open(TimeLimits(limits.within_s, limits.connect_s)) as sock, _shut_at(until, sock) as late:
         try:
             sock.sendall(head + b"\r\n\r\n" + request.body)
             with Response(sock, method=request.method) as response:
                 response.begin()
-                body = _plain(_read(response, limits.max_bytes), response.headers, limits.max_bytes)
+                body = decompressed(_read(response, limits.max_bytes), limits.max_bytes)
                 fetched = Fetched(response.status, response.headers, body)
         except (OSError, HTTPException, ValueError):  # ValueError: a number or a header that is none
             raise Lost(late=late.is_set()) from None
@@ -92,15 +90,6 @@ def _read(response: Response, max_bytes: int) -> bytes:
     if response.length and len(body) <= max_bytes:
         raise ConnectionResetError("the body ended early")
     return bytes(body)
-
-
-def _plain(body: bytes, headers: HTTPMessage, max_bytes: int) -> bytes:
-    """What a server has compressed although nobody asked for it."""
-    if headers.get("Content-Encoding", "").lower() not in CODINGS:
-        return body
-    with suppress(zlib.error):
-        return zlib.decompressobj(ANY_HEADER).decompress(body, max_bytes)
-    return body
 
 
 @contextmanager

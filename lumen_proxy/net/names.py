@@ -9,13 +9,13 @@ from itertools import chain, zip_longest
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from lumen_proxy.net.failure import Unreached
-from lumen_proxy.net.patience import LOOKUP_S
+from lumen_proxy.net.failure import ConnectFailed
+from lumen_proxy.net.time_limits import LOOKUP_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lumen_proxy.net.patience import Patience
+    from lumen_proxy.net.time_limits import TimeLimits
 
 FRESH_S = 30.0  # getaddrinfo tells no TTL; cloud services use 30 to 300 s
 FAILED_S = 300.0  # an address that failed is tried last for this long
@@ -54,13 +54,13 @@ class _Lookup(threading.Thread):
         self.done.set()
 
     def result(self) -> list[Address]:
-        """The addresses. Raises Unreached."""
+        """The addresses. Raises ConnectFailed."""
         host = self._target[0]
         if isinstance(self._error, socket.gaierror) and self._error.errno in NO_ANSWER:
             text = f"the look-up of the host name {host!r} failed: no nameserver could answer"
-            raise Unreached("dns_failure", text, "check this machine's nameservers")
+            raise ConnectFailed("dns_failure", text, "check this machine's nameservers")
         if self._error or not self._found:
-            raise Unreached("unknown_host", f"the host name {host!r} is unknown")
+            raise ConnectFailed("unknown_host", f"the host name {host!r} is unknown")
         return self._found
 
     def is_usable(self) -> bool:
@@ -74,9 +74,9 @@ def look_up(host: str, port: int, flags: int = 0) -> list[Address]:
     return list(dict.fromkeys(Address(family, sockaddr) for family, _, _, _, sockaddr in entries))
 
 
-def _too_late(host: str, within_s: float) -> Unreached:
+def _too_late(host: str, within_s: float) -> ConnectFailed:
     remedy = f"check this machine's nameservers; LUMEN_CONNECT_TIMEOUT_S above {LOOKUP_S:g} allows a longer look-up"
-    return Unreached(
+    return ConnectFailed(
         "dns_timeout", f"the look-up of the host name {host!r} timed out (no answer within {within_s:.3g} s)", remedy
     )
 
@@ -91,14 +91,14 @@ class Name:
         self._failed: dict[Address, float] = {}
         self._literal = look_up(host, port, socket.AI_NUMERICHOST) if is_literal(host) else []
 
-    def addresses(self, patience: Patience) -> list[Address]:
-        """In the order in which they are tried. Raises Unreached: unknown_host, dns_timeout, aborted."""
+    def addresses(self, limits: TimeLimits) -> list[Address]:
+        """In the order in which they are tried. Raises ConnectFailed: unknown_host, dns_timeout, aborted."""
         if self._literal:
             return self._literal
         lookup = self._shared_lookup()
-        until = patience.lookup_until()
+        until = limits.lookup_until()
         began = monotonic()
-        if not patience.wait_for(lookup.done, until):
+        if not limits.wait_for(lookup.done, until):
             raise _too_late(self.host, until - began)
         return self._ordered(lookup.result())
 

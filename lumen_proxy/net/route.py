@@ -8,17 +8,17 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from lumen_proxy.net import proxies, race, trust
-from lumen_proxy.net.failure import Unreached
+from lumen_proxy.net import happy_eyeballs, proxies, trust
+from lumen_proxy.net.failure import ConnectFailed
 from lumen_proxy.net.names import Name
-from lumen_proxy.net.patience import connect_timeout
+from lumen_proxy.net.time_limits import connect_timeout
 from lumen_proxy.values import DEFAULT_PORTS
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping
 
-    from lumen_proxy.net.patience import Patience
+    from lumen_proxy.net.time_limits import TimeLimits
 
 TARGET_SAFE = "/?=&%~:@!$'()*+,;"  # RFC 3986: path and query; anything else is percent-encoded
 OK, AUTH_REQUIRED, SERVER_ERROR = 200, 407, 500
@@ -58,18 +58,18 @@ class Route:
         name = f"[{name}]" if ":" in name else name
         return f"{name}:{self._url.port}" if self._url.port else name
 
-    def open(self, patience: Patience) -> socket.socket:
-        """A connection on which the request can be written, in blocking mode. Raises Unreached."""
+    def open(self, limits: TimeLimits) -> socket.socket:
+        """A connection on which the request can be written, in blocking mode. Raises ConnectFailed."""
         try:
-            addresses = self.name.addresses(patience)
-            until = patience.until(patience.connect_s)
-            sock, failed = race.connect(addresses, patience, until)
-        except Unreached as failure:
+            addresses = self.name.addresses(limits)
+            until = limits.until(limits.connect_s)
+            sock, failed = happy_eyeballs.connect(addresses, limits, until)
+        except ConnectFailed as failure:
             self.name.forget()
             raise failure.prefixed(self._through()) from None
         self.name.failed(failed)
         try:
-            sock = self._prepared(sock, patience, until)
+            sock = self._prepared(sock, limits, until)
             sock.settimeout(None)  # the caller keeps the time: a time-out of the socket costs a poll() each step
         except BaseException:
             sock.close()
@@ -79,40 +79,40 @@ class Route:
     def _through(self) -> str:
         return f"proxy {proxies.where(self.proxy)}: " if self.proxy else ""
 
-    def _prepared(self, sock: socket.socket, patience: Patience, until: float) -> socket.socket:
+    def _prepared(self, sock: socket.socket, limits: TimeLimits, until: float) -> socket.socket:
         if not self._is_tls:
             return sock
         if self.proxy:
-            self._tunnel(sock, patience, until)
+            self._tunnel(sock, limits, until)
         try:
-            return self._encrypted(sock, patience, until)
+            return self._encrypted(sock, limits, until)
         except ssl.SSLError as error:
             why = getattr(error, "verify_message", None) or error.reason or str(error)
             text = f"no trusted TLS connection: {str(why).replace('_', ' ').lower()}"
-            raise Unreached("tls", text, UNTRUSTED) from None
+            raise ConnectFailed("tls", text, UNTRUSTED) from None
         except OSError as error:
-            if isinstance(error, Unreached):
+            if isinstance(error, ConnectFailed):
                 raise
-            raise Unreached("lost", "the connection was closed during the TLS handshake") from None
+            raise ConnectFailed("lost", "the connection was closed during the TLS handshake") from None
 
-    def _encrypted(self, sock: socket.socket, patience: Patience, until: float) -> ssl.SSLSocket:
-        too_late = connect_timeout("the TLS handshake did not end", patience)
+    def _encrypted(self, sock: socket.socket, limits: TimeLimits, until: float) -> ssl.SSLSocket:
+        too_late = connect_timeout("the TLS handshake did not end", limits)
         secure = trust.context().wrap_socket(sock, server_hostname=self._url.hostname, do_handshake_on_connect=False)
         try:
             while True:
                 try:
                     secure.do_handshake()
                 except ssl.SSLWantReadError:
-                    patience.ready(secure, selectors.EVENT_READ, until, too_late)
+                    limits.ready(secure, selectors.EVENT_READ, until, too_late)
                 except ssl.SSLWantWriteError:
-                    patience.ready(secure, selectors.EVENT_WRITE, until, too_late)
+                    limits.ready(secure, selectors.EVENT_WRITE, until, too_late)
                 else:
                     return secure
         except BaseException:
             secure.close()
             raise
 
-    def _tunnel(self, sock: socket.socket, patience: Patience, until: float) -> None:
+    def _tunnel(self, sock: socket.socket, limits: TimeLimits, until: float) -> None:
         """CONNECT through the proxy (RFC 9110, 9.3.6)."""
         host = self._host()
         target = host if self._url.port else f"{host}:{DEFAULT_PORTS['https']}"
@@ -120,33 +120,33 @@ class Route:
         lines = [f"CONNECT {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "\r\n"]
         try:
             sock.send("\r\n".join(lines).encode("latin-1"))  # some hundred bytes into an empty buffer: written whole
-            status = _status(sock, patience, until)
+            status = _status(sock, limits, until)
         except OSError as error:
-            if isinstance(error, Unreached):
+            if isinstance(error, ConnectFailed):
                 raise error.prefixed(self._through()) from None
-            raise Unreached("lost", f"{self._through()}it closed the connection") from None
+            raise ConnectFailed("lost", f"{self._through()}it closed the connection") from None
         if not OK <= status < OK + 100:
             raise self.refused(status)
 
-    def refused(self, status: int) -> Unreached:
+    def refused(self, status: int) -> ConnectFailed:
         """The failure that a status of the proxy itself means."""
         if status == AUTH_REQUIRED:
             text = f"{self._through()}it asks for credentials (407)"
-            return Unreached("proxy_auth", text, "put them into its variable: http://USER:PASSWORD@HOST:PORT")
+            return ConnectFailed("proxy_auth", text, "put them into its variable: http://USER:PASSWORD@HOST:PORT")
         if status >= SERVER_ERROR:
-            return Unreached("proxy_failed", f"{self._through()}it could not reach the address ({status})")
-        return Unreached("proxy_refused", f"{self._through()}it refuses this address ({status})")
+            return ConnectFailed("proxy_failed", f"{self._through()}it could not reach the address ({status})")
+        return ConnectFailed("proxy_refused", f"{self._through()}it refuses this address ({status})")
 
 
-def _status(sock: socket.socket, patience: Patience, until: float) -> int:
+def _status(sock: socket.socket, limits: TimeLimits, until: float) -> int:
     """The status of the proxy's answer, whose head is read to its end and no further."""
-    too_late = connect_timeout("it did not answer", patience)
+    too_late = connect_timeout("it did not answer", limits)
     head = bytearray()
     while not head.endswith(b"\r\n\r\n"):
         try:
             received = sock.recv(1)  # byte by byte: what follows belongs to the server behind the proxy
         except BlockingIOError:
-            patience.ready(sock, selectors.EVENT_READ, until, too_late)
+            limits.ready(sock, selectors.EVENT_READ, until, too_late)
             continue
         if not received or len(head) >= HEAD_BYTES:
             raise ConnectionResetError

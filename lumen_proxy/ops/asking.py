@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from lumen_proxy.errors import Fatal
-from lumen_proxy.net.failure import Kind, Unreached
+from lumen_proxy.net.failure import ConnectFailed, Kind
 from lumen_proxy.net.fetch import ANSWER_BYTES, Limits, Lost, Request, fetch
-from lumen_proxy.net.patience import CONNECT_S
 from lumen_proxy.net.proxies import UnsupportedProxy
+from lumen_proxy.net.time_limits import CONNECT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,7 +87,7 @@ def ask(  # noqa: PLR0913 - what one question is made of
         content = json.dumps(body, ensure_ascii=False).encode()
     try:
         answer = fetch(Request(method, url, sent, content), Limits(within_s, connect_s, max_bytes))
-    except Unreached as failure:
+    except ConnectFailed as failure:
         return call(trouble=failure.kind, detail=failure.text, remedy=failure.remedy)
     except Lost as failure:
         return call(trouble="timeout" if failure.late else "lost")

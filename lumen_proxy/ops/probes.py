@@ -11,8 +11,8 @@ from urllib.parse import urljoin
 
 from lumen_proxy import values
 from lumen_proxy.errors import Fatal
-from lumen_proxy.net.failure import Unreached
-from lumen_proxy.net.survey import survey
+from lumen_proxy.net.failure import ConnectFailed
+from lumen_proxy.net.reachability import try_addresses
 from lumen_proxy.ops import channels, control, verdicts
 from lumen_proxy.ops.asking import Call, Trouble, ask, at_once, shown
 from lumen_proxy.ops.cases import CASES
@@ -75,8 +75,8 @@ def _late(channel: str, *calls: Call) -> Probe:
 def _dead_addresses(url: str, within_s: float, connect_s: float) -> str | None:
     """A note about addresses of a channel that accept no connections, if there are some beside good ones."""
     try:
-        host, found, dead = survey(url, within_s=within_s, connect_s=connect_s)
-    except (Fatal, Unreached):
+        host, found, dead = try_addresses(url, within_s=within_s, connect_s=connect_s)
+    except (Fatal, ConnectFailed):
         return None  # the other questions say so, too
     if not dead or len(dead) == len(found):
         return None

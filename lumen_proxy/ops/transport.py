@@ -10,7 +10,7 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 from lumen_proxy.errors import Fatal
-from lumen_proxy.net.failure import Unreached
+from lumen_proxy.net.failure import ConnectFailed
 from lumen_proxy.net.fetch import Limits, Lost, Request, fetch
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Adapter(BaseAdapter):
         try:
             sent = Request(request.method or "GET", request.url or "", headers, content)
             fetched = fetch(sent, Limits(within_s))
-        except Unreached as error:
+        except ConnectFailed as error:
             raise NotReached(error.kind, error.text, request) from None
         except Fatal as error:
             raise NotReached("settings", str(error), request) from None

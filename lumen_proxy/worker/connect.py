@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lumen_proxy.net.failure import TRANSIENT, Unreached
-from lumen_proxy.net.patience import Patience
+from lumen_proxy.net.failure import TRANSIENT, ConnectFailed
+from lumen_proxy.net.time_limits import TimeLimits
 from lumen_proxy.wire.problems import problem
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ class NotSent(Exception):  # noqa: N818 - a fact about the call, not an error of
 
 def connect(route: Route, call: Call, connect_timeout_s: float) -> socket.socket:
     """Connect, within the time for connecting and the call's deadline. Raises NotSent, or ApiError if it has ended."""
-    patience = Patience(call.remaining_s(), connect_timeout_s)
+    limits = TimeLimits(call.remaining_s(), connect_timeout_s)
     try:
-        with call.aborting(patience.abort, "gateway_unreachable"):
-            return route.open(patience)
-    except Unreached as failure:
+        with call.aborting(limits.abort, "gateway_unreachable"):
+            return route.open(limits)
+    except ConnectFailed as failure:
         raise NotSent(unreached(failure), again=failure.kind in TRANSIENT) from None
 
 
-def unreached(failure: Unreached) -> ApiError:
+def unreached(failure: ConnectFailed) -> ApiError:
     """The error that a client gets for an address that was not reached."""
     code = "gateway_misconfigured" if failure.kind in MISCONFIGURED else "gateway_unreachable"
     sentences = [f"The gateway cannot be reached: {failure.text}.", failure.remedy and f"To fix it: {failure.remedy}."]

@@ -13,14 +13,14 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
-from lumen_proxy.net.failure import Unreached
-from lumen_proxy.net.patience import connect_timeout
+from lumen_proxy.net.failure import ConnectFailed
+from lumen_proxy.net.time_limits import connect_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lumen_proxy.net.names import Address
-    from lumen_proxy.net.patience import Patience
+    from lumen_proxy.net.time_limits import TimeLimits
 
 ATTEMPT_DELAY_S = 0.25  # RFC 8305, 5: the recommended Connection Attempt Delay
 IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN}
@@ -49,7 +49,7 @@ class Race:
         """Those that have neither accepted nor refused."""
         return [key.data for key in self._selector.get_map().values()]
 
-    def winners(self, patience: Patience, until: float) -> Iterator[tuple[socket.socket, Address]]:
+    def winners(self, limits: TimeLimits, until: float) -> Iterator[tuple[socket.socket, Address]]:
         """Each connection that is made before `until`, in blocking mode; the caller closes it."""
         while self._waiting or self.pending:
             now = monotonic()
@@ -60,7 +60,7 @@ class Race:
                     yield connected
                 continue
             wake_at = min(until, self._next_at) if self._waiting else until
-            for key, _ in self._selector.select(patience.pause(wake_at)):
+            for key, _ in self._selector.select(limits.pause(wake_at)):
                 if connected := self._finish(key):
                     yield connected
 
@@ -102,19 +102,19 @@ class Race:
         key.fileobj.close()  # type: ignore[union-attr]
 
 
-def connect(addresses: Sequence[Address], patience: Patience, until: float) -> tuple[socket.socket, list[Address]]:
-    """The first connection, non-blocking, and the addresses that failed before it. Raises Unreached."""
+def connect(addresses: Sequence[Address], limits: TimeLimits, until: float) -> tuple[socket.socket, list[Address]]:
+    """The first connection, non-blocking, and the addresses that failed before it. Raises ConnectFailed."""
     with Race(addresses) as race:
-        for sock, _ in race.winners(patience, until):
+        for sock, _ in race.winners(limits, until):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # requests go out in one write
             return sock, [*race.errors, *race.pending]
-        raise _failure(race, patience)
+        raise _failure(race, limits)
 
 
-def _failure(race: Race, patience: Patience) -> Unreached:
+def _failure(race: Race, limits: TimeLimits) -> ConnectFailed:
     codes = set(race.errors.values())
     if race.pending or errno.ETIMEDOUT in codes or not codes:
-        return connect_timeout("no connection was accepted", patience)()
+        return connect_timeout("no connection was accepted", limits)()
     if errno.ECONNREFUSED in codes:
-        return Unreached("refused", "the connection was refused: nothing listens there")
-    return Unreached("no_route", f"no connection could be made: {os.strerror(min(codes))}")
+        return ConnectFailed("refused", "the connection was refused: nothing listens there")
+    return ConnectFailed("no_route", f"no connection could be made: {os.strerror(min(codes))}")

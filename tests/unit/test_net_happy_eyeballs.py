@@ -11,11 +11,11 @@ from time import monotonic
 
 import pytest
 
-from lumen_proxy.net import names, race
-from lumen_proxy.net.failure import Unreached
+from lumen_proxy.net import happy_eyeballs, names
+from lumen_proxy.net.failure import ConnectFailed
 from lumen_proxy.net.names import Address, Name
-from lumen_proxy.net.patience import Patience
-from lumen_proxy.net.survey import survey
+from lumen_proxy.net.reachability import try_addresses
+from lumen_proxy.net.time_limits import TimeLimits
 from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
 from tests.fixtures.ports import reserved_port
 
@@ -40,9 +40,9 @@ def resolves(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> list[str]:
     return asked
 
 
-def patient(within_s: float = WITHIN_S, connect_s: float = WITHIN_S) -> Patience:
+def patient(within_s: float = WITHIN_S, connect_s: float = WITHIN_S) -> TimeLimits:
     """Time enough, unless a test says otherwise."""
-    return Patience(within_s, connect_s)
+    return TimeLimits(within_s, connect_s)
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def test_a_look_up_that_ends_late_serves_the_next_call(monkeypatch: pytest.Monke
 
     monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
     name = Name("a.example", 80)
-    with pytest.raises(Unreached) as caught:
+    with pytest.raises(ConnectFailed) as caught:
         name.addresses(patient(within_s=0.05))
     assert caught.value.kind == "dns_timeout"
     hanging.set()
@@ -118,7 +118,7 @@ def test_names_that_are_not_found(error: Exception, kind: str, monkeypatch: pyte
         raise error
 
     monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
-    with pytest.raises(Unreached) as caught:
+    with pytest.raises(ConnectFailed) as caught:
         Name("a.example", 80).addresses(patient())
     assert caught.value.kind == kind
     assert "'a.example'" in caught.value.text
@@ -137,9 +137,9 @@ def test_a_silent_address_costs_a_quarter_of_a_second(silent: str) -> None:
     """The next address is tried after 250 ms; the silent one is reported and its socket closed."""
     with listening() as port, black_hole(silent, port):
         began = monotonic()
-        sock, failed = race.connect([at(silent, port), at("127.0.0.1", port)], patient(), began + WITHIN_S)
+        sock, failed = happy_eyeballs.connect([at(silent, port), at("127.0.0.1", port)], patient(), began + WITHIN_S)
         with sock:
-            assert race.ATTEMPT_DELAY_S <= monotonic() - began < WITHIN_S / 2
+            assert happy_eyeballs.ATTEMPT_DELAY_S <= monotonic() - began < WITHIN_S / 2
             assert sock.getpeername() == ("127.0.0.1", port)
             assert failed == [at(silent, port)]
 
@@ -147,9 +147,11 @@ def test_a_silent_address_costs_a_quarter_of_a_second(silent: str) -> None:
 @NEEDS_LINUX
 def test_a_refusal_starts_the_next_attempt_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without waiting for the delay, here far longer than the test."""
-    monkeypatch.setattr(race, "ATTEMPT_DELAY_S", WITHIN_S)
+    monkeypatch.setattr(happy_eyeballs, "ATTEMPT_DELAY_S", WITHIN_S)
     with reserved_port() as dead, listening() as port:
-        found = race.connect([at("127.0.0.1", dead), at("127.0.0.1", port)], patient(), monotonic() + WITHIN_S / 2)
+        found = happy_eyeballs.connect(
+            [at("127.0.0.1", dead), at("127.0.0.1", port)], patient(), monotonic() + WITHIN_S / 2
+        )
     found[0].close()
     assert found[1] == [at("127.0.0.1", dead)]
 
@@ -163,12 +165,12 @@ def test_how_it_ends_without_a_connection(monkeypatch: pytest.MonkeyPatch) -> No
             "connect_timeout": [at("127.0.0.1", dead), at("127.0.0.2", full)],
         }
         for kind, addresses in attempts.items():
-            with pytest.raises(Unreached) as caught:
-                race.connect(addresses, patient(), monotonic() + 0.2)
+            with pytest.raises(ConnectFailed) as caught:
+                happy_eyeballs.connect(addresses, patient(), monotonic() + 0.2)
             assert caught.value.kind == kind
         monkeypatch.setattr("socket.socket.connect_ex", lambda *_: errno.ENETUNREACH)
-        with pytest.raises(Unreached) as caught:
-            race.connect([at("127.0.0.1", dead)], patient(), monotonic() + 0.2)
+        with pytest.raises(ConnectFailed) as caught:
+            happy_eyeballs.connect([at("127.0.0.1", dead)], patient(), monotonic() + 0.2)
     assert caught.value.kind == "no_route"
 
 
@@ -178,8 +180,8 @@ def test_an_attempt_can_be_aborted() -> None:
     patience, kinds = patient(), []
 
     def attempt(port: int) -> None:
-        with pytest.raises(Unreached) as caught:
-            race.connect([at("127.0.0.2", port)], patience, monotonic() + WITHIN_S)
+        with pytest.raises(ConnectFailed) as caught:
+            happy_eyeballs.connect([at("127.0.0.2", port)], patience, monotonic() + WITHIN_S)
         kinds.append(caught.value.kind)
 
     with black_hole("127.0.0.2") as port:
@@ -191,12 +193,12 @@ def test_an_attempt_can_be_aborted() -> None:
 
 
 @NEEDS_LINUX
-def test_a_survey_tries_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """It tells the silent and the refusing ones; a name with one address is not tried."""
     with listening() as port, black_hole("127.0.0.2", port):
         url = f"http://a.example:{port}"
         resolves(monkeypatch, "127.0.0.2", "127.0.0.1", "127.0.0.3")
-        found = survey(url, within_s=WITHIN_S, connect_s=0.3)
+        found = try_addresses(url, within_s=WITHIN_S, connect_s=0.3)
         assert found == ("a.example", ("127.0.0.2", "127.0.0.1", "127.0.0.3"), ("127.0.0.2", "127.0.0.3"))
         resolves(monkeypatch, "127.0.0.2")
-        assert survey(url, within_s=WITHIN_S, connect_s=0.3).dead == ()
+        assert try_addresses(url, within_s=WITHIN_S, connect_s=0.3).dead == ()

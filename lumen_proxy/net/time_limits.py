@@ -6,7 +6,7 @@ import selectors
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from lumen_proxy.net.failure import Unreached
+from lumen_proxy.net.failure import ConnectFailed
 
 if TYPE_CHECKING:
     import socket
@@ -20,7 +20,7 @@ CONNECT_S = 3.0  # the default of LUMEN_CONNECT_TIMEOUT_S
 TICK_S = 0.05  # an abort from another thread is noticed within this
 
 
-class Patience:
+class TimeLimits:
     """Times of one attempt: `within_s` for everything, `connect_s` of it for what follows the name look-up.
 
     The name look-up has a limit of its own: no setting of this program shortens the time-outs of the system's resolver.
@@ -44,20 +44,20 @@ class Patience:
         return self.until(max(LOOKUP_S, self.connect_s))
 
     def wait_for(self, done: threading.Event, until: float) -> bool:
-        """Wait for an event of another thread. False: too late. Raises Unreached if aborted."""
+        """Wait for an event of another thread. False: too late. Raises ConnectFailed if aborted."""
         while not done.wait(self.pause(until)):
             if monotonic() >= until:
                 return False
         return True
 
     def pause(self, until: float) -> float:
-        """Seconds to wait before looking again. Raises Unreached if aborted."""
+        """Seconds to wait before looking again. Raises ConnectFailed if aborted."""
         if self._aborted:
-            raise Unreached("aborted", "nobody waits for the connection any more")
+            raise ConnectFailed("aborted", "nobody waits for the connection any more")
         return max(min(TICK_S, until - monotonic()), 0.0)
 
-    def ready(self, sock: socket.socket, event: int, until: float, too_late: Callable[[], Unreached]) -> None:
-        """Wait until a non-blocking socket can be read or written. Raises Unreached."""
+    def ready(self, sock: socket.socket, event: int, until: float, too_late: Callable[[], ConnectFailed]) -> None:
+        """Wait until a non-blocking socket can be read or written. Raises ConnectFailed."""
         with selectors.DefaultSelector() as selector:
             selector.register(sock, event)
             while not selector.select(self.pause(until)):
@@ -65,8 +65,8 @@ class Patience:
                     raise too_late()
 
 
-def connect_timeout(what: str, patience: Patience) -> Callable[[], Unreached]:
+def connect_timeout(what: str, limits: TimeLimits) -> Callable[[], ConnectFailed]:
     """The failure of a step that did not end in time, naming the setting."""
     kind: Kind = "connect_timeout"
-    text = f"{what} in time (LUMEN_CONNECT_TIMEOUT_S={patience.connect_s:g})"
-    return lambda: Unreached(kind, text, "raise LUMEN_CONNECT_TIMEOUT_S if the network is slow")
+    text = f"{what} in time (LUMEN_CONNECT_TIMEOUT_S={limits.connect_s:g})"
+    return lambda: ConnectFailed(kind, text, "raise LUMEN_CONNECT_TIMEOUT_S if the network is slow")

@@ -1,0 +1,38 @@
+"""Which addresses of a name accept connections. Nothing is written on them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from lumen_proxy.net.happy_eyeballs import Race
+from lumen_proxy.net.route import Route
+from lumen_proxy.net.time_limits import TimeLimits
+from lumen_proxy.wire.address import is_loopback
+
+
+class Reachability(NamedTuple):
+    """The literal addresses of one name, and those of them that accepted no connection."""
+
+    host: str
+    found: tuple[str, ...]
+    dead: tuple[str, ...]
+
+
+def try_addresses(url: str, *, within_s: float, connect_s: float) -> Reachability:
+    """Try each address that `url`, or the proxy before it, resolves to.
+
+    A name with one address, or of this machine, is not tried: a request to it tells as much. Raises ConnectFailed if
+    the name has no addresses, Fatal for settings that cannot be used.
+    """
+    name = Route(url).name
+    limits = TimeLimits(within_s, connect_s)
+    addresses = name.addresses(limits)
+    found = tuple(address.host for address in addresses)
+    if len(addresses) == 1 or is_loopback(name.host):
+        return Reachability(name.host, found, ())
+    alive = []
+    with Race(addresses, delay_s=0) as race:
+        for sock, address in race.winners(limits, limits.until(connect_s)):
+            sock.close()
+            alive.append(address)
+    return Reachability(name.host, found, tuple(address.host for address in addresses if address not in alive))
