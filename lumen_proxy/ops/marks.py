@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-import unicodedata
 from typing import TYPE_CHECKING
+
+import wcwidth
 
 from lumen_proxy.ops import console
 from lumen_proxy.supervisor import platform
@@ -21,6 +22,8 @@ LIGHTS = {"up": ("🟢", "●", "+"), "down": ("🔴", "■", "x"), "unset": ("�
 """For the dashboard, in the same order."""
 BARS = ("▁▂▃▄▅▆▇█", "_.-=+*%#")
 COLOUR = re.compile(r"(\x1b\[\d*m)")
+JOINER = "\N{ZERO WIDTH JOINER}"
+LONGEST_CHARS = 20_000  # of one text on a screen: 200 columns x 60 lines have 12,000
 COLOURS = {"up": 32, "down": 31, "unset": 90, "slow": 33, "very slow": 31, "dim": 2, "bold": 1}  # ECMA-48, SGR
 
 
@@ -61,26 +64,29 @@ def curve(values_ms: Sequence[float | None], width: int, full_ms: float) -> str:
     def bar(ms: float | None) -> str:
         return "x" if ms is None else bars[min(int(ms / full_ms * highest + 0.5), highest)]
 
-    return "".join(map(bar, values_ms[-width:]))
+    return "".join(map(bar, list(values_ms)[-width:]))
 
 
 def columns(text: str) -> int:
-    """How many columns a terminal gives it: Korean letters and emoji take two."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    """How many columns a terminal gives the text: Korean letters and emoji take two, combining characters none."""
+    return wcwidth.wcswidth(harmless(text))
+
+
+def harmless(text: str) -> str:
+    """The text without characters that control a terminal. A zero width joiner stays: it makes one emoji of several."""
+    return "".join(c if c.isprintable() or c == JOINER else "?" for c in text)
 
 
 def clip(text: str, width: int) -> str:
-    """The text, or as much of it as fits, with control characters made harmless."""
-    text = _harmless(text)
+    """The text, or as much of it as fits, without control characters."""
+    text = _bounded(text)
     if columns(text) <= width:
         return text
-    while text and columns(text) > width - 1:
-        text = text[:-1]
-    return text + "~"
+    return wcwidth.clip(text, 0, width - 1, fillchar="") + "~" if width > 0 else ""
 
 
 def fit(line: str, width: int) -> str:
-    """Like `clip`, for a line with colours of ours in it."""
+    """Like `clip`, for a line that has colours of this module in it."""
     shown, room = "", width
     for number, piece in enumerate(COLOUR.split(line)):
         if number % 2:  # a colour
@@ -93,21 +99,42 @@ def fit(line: str, width: int) -> str:
 
 
 def wrap(line: str, width: int) -> list[str]:
-    """The line in as many as it takes, broken at spaces where it can be; all are indented like the first."""
-    rest = _harmless(line)
-    indent = " " * min(len(rest) - len(rest.lstrip()), width // 2)
-    lines = []
-    while columns(rest) > width:
-        fits = max(sum(columns(rest[: n + 1]) <= width for n in range(len(rest))), len(indent) + 1)
-        space = rest.rfind(" ", len(indent) + 1, fits + 1)
-        at = space if space > 0 else fits
-        lines.append(rest[:at].rstrip())
-        rest = indent + rest[at:].lstrip()
-    return [*lines, rest]
+    """The line in as many lines as it takes, broken at spaces where possible; all have the indent of the first.
+
+    Linear in the length of the line. A character that is wider than `width` gets a line of its own.
+    """
+    text = _bounded(line)
+    rest = text.lstrip(" ")
+    indent = " " * min(len(text) - len(rest), width // 2)
+    room = max(width - len(indent), 1)
+    characters = list(wcwidth.iter_graphemes(rest))
+    lines: list[str] = []
+    begin = 0
+    while not lines or begin < len(characters):
+        end = _end_of_line(characters, begin, room)
+        lines.append(indent + "".join(characters[begin:end]).rstrip(" "))
+        begin = end
+        while begin < len(characters) and characters[begin] == " ":
+            begin += 1
+    return lines
 
 
-def _harmless(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)
+def _end_of_line(characters: list[str], begin: int, room: int) -> int:
+    """Where the line that begins there ends: behind its last character that fits, or before its last space."""
+    used, end = 0, begin
+    while end < len(characters):
+        used += wcwidth.wcswidth(characters[end])
+        if used > room and end > begin:
+            break
+        end += 1
+    if end == len(characters):
+        return end
+    return next((at for at in range(end, begin, -1) if characters[at] == " "), end)
+
+
+def _bounded(text: str) -> str:
+    """Harmless, and no longer than any screen shows."""
+    return harmless(text) if len(text) <= LONGEST_CHARS else harmless(text[:LONGEST_CHARS]) + "~"
 
 
 def pad(text: str, width: int) -> str:

@@ -1,0 +1,103 @@
+"""Text for a terminal: its width in columns, where it is cut, where it is wrapped, and how long that takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lumen_proxy.ops import marks
+
+FAMILY = "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL}"  # one picture of two columns
+TEXTS = {
+    "one word": lambda length: "x" * length,
+    "words": lambda length: "word " * (length // 5),
+    "Korean": lambda length: "한국어 " * (length // 4),
+    "emoji": lambda length: FAMILY * (length // len(FAMILY)),
+    "combining": lambda length: "e\u0301" * (length // 2),
+    "one stack of accents": lambda length: "e" + "\u0301" * length,
+}
+# Per character, a linear function takes as long on ten times the text, a quadratic one ten times, a cubic one a hundred
+# times as long. Half of ten is left for the load of the machine.
+FLAT = 5.0
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("abc", 3),
+        ("한글", 4),
+        ("한", 2),  # the same syllable as three letters
+        ("🟢", 2),
+        ("e\u0301", 1),
+        (FAMILY, 2),
+        ("❤\ufe0f", 2),  # drawn as an emoji
+        ("🇰🇷", 2),
+        ("", 0),
+    ],
+)
+def test_columns(text: str, columns: int) -> None:
+    """Korean letters and emoji take two columns; joined emoji and combining characters count once."""
+    assert marks.columns(text) == columns
+
+
+@pytest.mark.parametrize(
+    ("line", "width", "lines"),
+    [
+        ("  one two three", 9, ["  one two", "  three"]),
+        ("한국어 한국어", 7, ["한국어", "한국어"]),
+        ("abcdefgh", 3, ["abc", "def", "gh"]),
+        ("one  two", 20, ["one  two"]),
+        ("", 3, [""]),
+        ("\x1b[2J", 9, ["?[2J"]),
+        (FAMILY * 3, 4, [FAMILY * 2, FAMILY]),
+        ("e\u0301e\u0301e\u0301", 2, ["e\u0301e\u0301", "e\u0301"]),
+        ("a\u202eb", 9, ["a?b"]),  # would reverse what follows
+    ],
+)
+def test_wrapping(line: str, width: int, lines: list[str]) -> None:
+    """Lines break at spaces, keep the first line's indent, and break a long word between two whole characters."""
+    assert marks.wrap(line, width) == lines
+
+
+@given(st.text(max_size=200), st.integers(2, 40))
+def test_any_text_fits(text: str, width: int) -> None:
+    """No line of any text is wider than asked for, and nothing but spaces is lost."""
+    lines = marks.wrap(text, width)
+    assert max(map(marks.columns, lines)) <= width
+    assert "".join(lines).replace(" ", "") == marks.harmless(text).replace(" ", "")
+    assert marks.columns(marks.clip(text, width)) <= width
+    assert marks.columns(marks.pad(text, width)) == width
+
+
+def test_clipping() -> None:
+    """A wide letter is not cut in half, and control characters do not reach the terminal."""
+    assert marks.clip("한국어", 5) == "한국~"
+    assert marks.clip("\x1b[2Jabc", 20) == "?[2Jabc"
+    assert marks.clip("abc", 0) == ""
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("shorten", [marks.wrap, marks.clip], ids=["wrap", "clip"])
+def test_time_per_character_is_flat(shorten: Callable[[str, int], object], text: Callable[[int], str]) -> None:
+    """Ten times the text takes about ten times as long."""
+    short, long = (_least_s(shorten, text(length)) / length for length in (2_000, 20_000))
+    assert long < FLAT * short
+
+
+def _least_s(shorten: Callable[[str, int], object], text: str) -> float:
+    """The least of three: another process may have the core at any moment."""
+    times_s = []
+    for _ in range(3):
+        began = time.perf_counter()
+        shorten(text, 80)
+        times_s.append(time.perf_counter() - began)
+    return min(times_s)
+
+
+def test_a_huge_message_is_cut_first() -> None:
+    """1 MB costs no more than what is kept of it."""
+    assert len("".join(marks.wrap("x" * 1_000_000, 80))) <= marks.LONGEST_CHARS + 1
