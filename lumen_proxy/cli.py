@@ -88,7 +88,8 @@ def _serve(args: argparse.Namespace) -> int:
     for name in NEEDED_TO_SERVE:
         if importlib.util.find_spec(name) is None:
             raise Fatal(_missing(name), Exit.UNAVAILABLE)
-    tell = console.tell_below(settings.log_max_bytes) if args.detached else console.tell
+    words = console.log_of(settings.log_dir, settings.port)
+    tell = console.tell_below(settings.log_max_bytes, words) if args.detached else console.tell
     if not settings.sandboxed:
         return serve(settings, announce=console.announce, tell=tell)
     from lumen_proxy.ops import sandbox  # noqa: PLC0415
@@ -189,7 +190,10 @@ def _logs(args: argparse.Namespace) -> int:
     """Print the newest lines of journal and logs, across rotations, in order of time."""
     from lumen_proxy.ops import logs  # noqa: PLC0415
 
-    logs.show(_load(args).log_dir, last=args.lines, follow=args.follow, as_json=args.json)
+    settings = _load(args)
+    port = settings.port if settings.origins["port"] == "option" else None
+    follower = logs.Follower(settings.log_dir, port)
+    logs.show(follower, last=args.lines, follow=args.follow, as_json=args.json, local=args.local)
     return Exit.OK
 
 

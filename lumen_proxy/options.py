@@ -100,6 +100,7 @@ def logs(parser: argparse.ArgumentParser) -> None:
     """How much of them."""
     parser.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
     parser.add_argument("-n", "--lines", type=_count, default=100, metavar="NUMBER", help="how many; default: 100")
+    parser.add_argument("--local", action="store_true", help="times of this time zone, with their offset; default: UTC")
     report(parser)
 
 

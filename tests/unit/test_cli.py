@@ -175,6 +175,20 @@ def test_a_log_of_words_is_kept_below_its_cap(tmp_path: Path) -> None:
     assert b"\x00" not in content
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete a file that is open")
+def test_a_log_of_words_that_was_deleted_is_made_again(tmp_path: Path) -> None:
+    """A cleaner deletes the folder of a detached instance: its next words are in a new file."""
+    words = tmp_path / "log" / "console-8080.log"
+    code = (
+        f"import pathlib, shutil; from lumen_proxy.ops import console; path = pathlib.Path({str(words)!r}); "
+        "tell = console.tell_below(1000, path); tell('before'); shutil.rmtree(path.parent); tell('after')"
+    )
+    words.parent.mkdir()
+    with words.open("ab") as errors:
+        subprocess.run([sys.executable, "-c", code], stderr=errors, check=True)
+    assert words.read_text() == "lumen-proxy: after\n"
+
+
 @pytest.mark.parametrize(
     ("error", "status", "words"),
     [
