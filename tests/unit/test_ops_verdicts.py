@@ -210,7 +210,7 @@ def test_a_proxy_on_the_local_network_is_here_too() -> None:
 def test_a_fallback_needs_an_address() -> None:
     """Cloud AI cannot be both switched off and the fallback."""
     paths = {"LUMEN_STATE_DIR": str(Path("x")), "LUMEN_LOG_DIR": "x"}
-    with pytest.raises(Fatal, match="CLOUD_AI_URL is none"):
+    with pytest.raises(Fatal, match="LUMEN_FALLBACK='cloud_ai' needs CLOUD_AI_URL, which is none"):
         config.load({**paths, "LUMEN_FALLBACK": "cloud_ai", "CLOUD_AI_URL": "none"})
 
 
