@@ -1,6 +1,6 @@
-"""Words on a terminal that may be closed, full, or unable to show a letter of ours.
+"""Text for a terminal that may be closed, full, or unable to show a character.
 
-Never raises for the terminal's sake: a proxy that serves must not die of its own chatter.
+A failed write never raises: a proxy that serves must not end because its output cannot be written.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def show(text: str) -> None:
 
 
 def announce(text: str) -> None:
-    """Print a line for programs that watch us: ASCII, prefixed, flushed."""
+    """Print a line for programs that read the output: ASCII, prefixed, flushed."""
     show(PREFIX + text)
 
 

@@ -29,23 +29,23 @@ MESSAGE_LINES = 3  # at most
 KEY_S = 0.2  # how long a key or a new look may wait to be seen
 HELP = (
     "s  start the proxy if it is not running",
-    "x  stop the proxy; asks first",
-    "d  diagnose: every address really called, and what to do next; space turns the page",
+    "x  stop the proxy, after a question",
+    "d  diagnose: every address that is called, and what to do next; space: next page",
     "h  this help",
     "q  quit; so does Ctrl-C",
     "",
-    "UP      answers                     slow, very slow: above its two thresholds",
-    "DOWN    does not, and why           curve: the last looks, x = no answer",
+    "UP      answers                     slow, very slow: above the two thresholds",
+    "DOWN    does not answer             curve: the last response times, x = no answer",
     "OFF     not configured, not asked",
     "",
-    "Each look asks for free: GET on the chat addresses, no chat call is made.",
-    "Alerts go to SLACK_WEBHOOK_URL and LUMEN_WEBHOOK_URL when a channel goes down or is back.",
+    "Each refresh is free: GET on the chat addresses, no chat request is sent.",
+    "Alerts go to SLACK_WEBHOOK_URL and LUMEN_WEBHOOK_URL when a channel goes down or comes back.",
 )
 
 
 @dataclass
 class Dashboard:
-    """What is shown and what keys do; knows nothing of the terminal."""
+    """What is shown and what keys do; it does not use the terminal itself."""
 
     settings: Settings
     period_s: float | None = None  # None: one look only
@@ -54,9 +54,9 @@ class Dashboard:
     seen_at: str = "-"
     message: str = ""
     page: list[str] | None = None  # shown instead of the channels
-    turned: int = 0  # so many screens of it were seen
+    turned: int = 0  # screens of it that were read
     size: tuple[int, int] = terminal.USUAL_SIZE  # of the last screen
-    asking: bool = False  # for a yes to stop
+    asking: bool = False  # whether to stop
     quit: bool = False
     in_background: Callable[[Callable[[], None]], None] = lambda work: threading.Thread(
         target=work, daemon=True
@@ -125,7 +125,7 @@ class Dashboard:
             self.message = ""
         except Fatal as verdict:
             self.message = str(verdict)
-        except Exception as error:  # noqa: BLE001 - in the background nobody else would tell
+        except Exception as error:  # noqa: BLE001 - nothing else reports an error of a thread
             self.message = f"internal error: {error!a}; please report it"
 
     def screen(self, width: int = terminal.USUAL_SIZE[0], height: int = terminal.USUAL_SIZE[1]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is wrong, and what to do next: all channels at once, the addresses really called, one verdict."""
+"""What is wrong and what to do next: all channels at once, the addresses that were called, one verdict."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NO_ALERTS = "no alert destination configured (SLACK_WEBHOOK_URL, LUMEN_WEBHOOK_U
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was seen, and what had to be done for it. `started` is the outcome of a start, if one was needed."""
+    """The result of all probes. `started` is the outcome of a start, if one was needed."""
 
     settings: Settings
     probes: tuple[Probe, ...]
@@ -90,7 +90,7 @@ def examine(
     start: bool = False,
     venv: Path | None = None,
 ) -> Diagnosis:
-    """Look at everything within one deadline. With `start` a proxy that is not running is started first."""
+    """Probe everything within one deadline. With `start` a proxy that is not running is started first."""
     started = _started(settings) if start and control.is_stopped(settings) else None
     asked, notes = addresses.in_use(settings)
     found = probes.probe(asked, within_s=within_s, deep=deep, venv=venv or probes.own_environment())

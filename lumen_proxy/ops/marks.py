@@ -1,4 +1,4 @@
-"""Symbols, colours and little curves that degrade with the console; a word always stands beside them."""
+"""Symbols, colours, curves and widths of text, as the console supports them. Each symbol has a word beside it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def symbol(kinds: dict[str, tuple[str, str, str]], state: str) -> str:
 
 
 def has_colour() -> bool:
-    """A terminal that can, and nobody asked for none (https://no-color.org)."""
+    """Whether the terminal has colours and NO_COLOR is not set (https://no-color.org)."""
     return is_terminal() and not os.environ.get("NO_COLOR") and is_obedient()
 
 
@@ -44,7 +44,7 @@ def is_obedient() -> bool:
 
 
 def is_terminal() -> bool:
-    """Whether a person is looking at standard output."""
+    """Whether standard output is a terminal."""
     try:
         return sys.stdout is not None and sys.stdout.isatty()
     except ValueError:  # closed

@@ -1,4 +1,4 @@
-"""Look again and again: what was seen lately, and who is told of a change. Used by `watch` and by the dashboard."""
+"""Probe periodically, keep the last results, and send an alert on a change. Used by `watch` and by the dashboard."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def record(past: dict[str, deque[float | None]], probes: Iterable[Probe]) -> Non
 
 
 def told(delivery: Delivery) -> None:
-    """Tell people that an alert did not arrive."""
+    """Report on standard error that an alert was not delivered."""
     if not delivery.ok:
         console.tell(undelivered(delivery))
 
 
 def undelivered(delivery: Delivery) -> str:
-    """In one line."""
+    """One line about an alert that was not delivered."""
     return f"alert not delivered to {delivery.to}: {delivery.why}, after {delivery.attempts} attempts"
 
 

@@ -208,7 +208,7 @@ def test_the_help_is_whole() -> None:
     """Its last words are on the screen."""
     one = board()
     one.press("h")
-    assert "goes down or is back." in " ".join(" ".join(one.screen()).split())
+    assert "goes down or comes back." in " ".join(" ".join(one.screen()).split())
 
 
 def test_any_other_key_leaves_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
