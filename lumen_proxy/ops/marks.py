@@ -13,7 +13,7 @@ from lumen_proxy.ops import console
 from lumen_proxy.supervisor import platform
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 WORDS = {"up": "UP", "down": "DOWN", "unset": "OFF"}
 TICKS = {"up": ("✓", "●", "+"), "down": ("✗", "■", "x"), "unset": ("·", "○", "-")}
@@ -23,6 +23,7 @@ LIGHTS = {"up": ("🟢", "●", "+"), "down": ("🔴", "■", "x"), "unset": ("�
 BARS = ("▁▂▃▄▅▆▇█", "_.-=+*%#")
 COLOUR = re.compile(r"(\x1b\[\d*m)")
 JOINER = "\N{ZERO WIDTH JOINER}"
+WIDE = 2  # columns of the widest character
 LONGEST_CHARS = 20_000  # of one text on a screen: 200 columns x 60 lines have 12,000
 COLOURS = {"up": 32, "down": 31, "unset": 90, "slow": 33, "very slow": 31, "dim": 2, "bold": 1}  # ECMA-48, SGR
 
@@ -73,8 +74,17 @@ def columns(text: str) -> int:
 
 
 def harmless(text: str) -> str:
-    """The text without characters that control a terminal. A zero width joiner stays: it makes one emoji of several."""
-    return "".join(c if c.isprintable() or c == JOINER else "?" for c in text)
+    """The text without characters that control a terminal. A zero width joiner stays between two emoji."""
+    shown = "".join(c if c.isprintable() or c == JOINER else "?" for c in text)
+    return _without_lone_joiners(shown) if JOINER in shown else shown
+
+
+def _without_lone_joiners(text: str) -> str:
+    """The text with joiners between pictures only; a picture may have a variation selector or a skin colour."""
+    import regex  # noqa: PLC0415 - 20 ms that hardly any text needs
+
+    before, after = r"(?<!\p{ExtPict}[\ufe0f\U0001f3fb-\U0001f3ff]?)", r"(?!\p{ExtPict})"
+    return regex.sub(f"{before}{JOINER}|{JOINER}{after}", "?", text)
 
 
 def clip(text: str, width: int) -> str:
@@ -101,13 +111,13 @@ def fit(line: str, width: int) -> str:
 def wrap(line: str, width: int) -> list[str]:
     """The line in as many lines as it takes, broken at spaces where possible; all have the indent of the first.
 
-    Linear in the length of the line. A character that is wider than `width` gets a line of its own.
+    Linear in the length of the line. `width` is at least two columns, or a wide character does not fit.
     """
     text = _bounded(line)
     rest = text.lstrip(" ")
-    indent = " " * min(len(text) - len(rest), width // 2)
+    indent = " " * min(len(text) - len(rest), width // 2, max(width - WIDE, 0))
     room = max(width - len(indent), 1)
-    characters = list(wcwidth.iter_graphemes(rest))
+    characters = list(_characters(rest))
     lines: list[str] = []
     begin = 0
     while not lines or begin < len(characters):
@@ -117,6 +127,15 @@ def wrap(line: str, width: int) -> list[str]:
         while begin < len(characters) and characters[begin] == " ":
             begin += 1
     return lines
+
+
+def _characters(text: str) -> Iterator[str]:
+    """What a terminal shows as one character; a cluster that is wider than two columns in its parts."""
+    for cluster in wcwidth.iter_graphemes(text):
+        if wcwidth.wcswidth(cluster) <= WIDE:
+            yield cluster
+        else:
+            yield from cluster
 
 
 def _end_of_line(characters: list[str], begin: int, room: int) -> int:

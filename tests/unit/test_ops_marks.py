@@ -66,7 +66,10 @@ def test_wrapping(line: str, width: int, lines: list[str]) -> None:
     assert marks.wrap(line, width) == lines
 
 
-@given(st.text(max_size=200), st.integers(2, 40))
+PIECES = st.sampled_from(["한", "e\u0301", "\u200d", "\ufe0f", FAMILY, " ", "\x1b[31m", "word"])
+
+
+@given(st.lists(st.one_of(st.characters(), PIECES), max_size=60).map("".join), st.integers(2, 40))
 def test_any_text_fits(text: str, width: int) -> None:
     """No line of any text is wider than asked for, and nothing but spaces is lost."""
     lines = marks.wrap(text, width)
