@@ -171,7 +171,7 @@ def _section(probe: Probe) -> Iterator[str]:
     if case:
         yield f"{INDENT}case: {case.title} [{case.id}]"
     if probe.state == "down":
-        yield f"{INDENT}next: {probe.advice}"
+        yield f"{INDENT}next: {marks.harmless(probe.advice or '')}"
     if probe.see:
         yield f"{INDENT}then: {probe.see}"
 

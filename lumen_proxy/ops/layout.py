@@ -42,7 +42,7 @@ ATTEMPTS = (  # the highest rank that is shown, and how many lines one row may t
 
 
 class Row(NamedTuple):
-    """One line before it is wrapped."""
+    """One line before it is wrapped. Only the text of a CHANNEL has colours; that of others may come from a server."""
 
     rank: int
     text: str
@@ -88,7 +88,10 @@ def fitted(diagnosis: Diagnosis, past: Past, width: int, height: int) -> list[st
     rows = list(_rows(diagnosis, past, width))
     lines: list[str] = []
     for rank, most in ATTEMPTS:
-        lines = [line for row in rows if row.rank <= rank for line in folded(row.text, width, most)]
+        shown = (row for row in rows if row.rank <= rank)
+        lines = [
+            line for row in shown for line in ([row.text] if row.rank == CHANNEL else folded(row.text, width, most))
+        ]
         if len(lines) <= height:
             break
     return lines[:height]
@@ -96,14 +99,12 @@ def fitted(diagnosis: Diagnosis, past: Past, width: int, height: int) -> list[st
 
 def whole(diagnosis: Diagnosis, past: Past) -> list[str]:
     """What is printed: nothing is cut or wrapped, so that a command can be copied."""
-    lines = [marks.harmless(row.text) if "\x1b" not in row.text else row.text for row in _rows(diagnosis, past, None)]
+    lines = [row.text if row.rank == CHANNEL else marks.harmless(row.text) for row in _rows(diagnosis, past, None)]
     return [f"Verdict: {marks.paint(diagnosis.verdict, 'down' if diagnosis.red else 'up')}", "", *lines]
 
 
 def folded(text: str, width: int, most: int) -> list[str]:
-    """The text in at most so many lines. A text with colours is a line of this module, and short."""
-    if "\x1b" in text:
-        return [text]
+    """The text in at most so many lines; the last one says by its end that it was cut."""
     lines = marks.wrap(text, width)
     if len(lines) <= most:
         return lines

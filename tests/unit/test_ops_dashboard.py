@@ -136,6 +136,16 @@ def test_one_look_is_not_cut() -> None:
     assert any(LONG.strip() in line for line in diagnose.lines(Diagnosis(SETTINGS, (down,), ())))
 
 
+@pytest.mark.parametrize("code", ["\x1b[2J", "\x1b[8m", "\r"])
+def test_control_characters_of_others_do_not_reach_the_terminal(code: str) -> None:
+    """A server, or a module that cannot be imported, decides what a message says; colours are the dashboard's own."""
+    one = board(Probe("proxy", "down", f"says {code}!", (), None, f"do {code}!"), *UP[1:])
+    assert one.diagnosis
+    for lines in (one.screen(), layout.whole(one.diagnosis, {}), [*diagnose.lines(one.diagnosis)]):
+        assert code not in "\n".join(lines)
+        assert "do ?" in "\n".join(lines)
+
+
 def test_before_the_first_look() -> None:
     """It says that it is looking."""
     assert Dashboard(SETTINGS).screen()[0].startswith("Verdict: looking...")
