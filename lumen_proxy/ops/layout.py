@@ -22,6 +22,7 @@ CURVE_COLUMNS = 30
 CHANNEL_COLUMNS = 38  # a channel's line up to its curve
 PACE_COLUMNS = 11  # behind the curve: two spaces and `very slow`
 INDENT = " " * 10
+LABEL_COLUMNS = 11  # of Proxy, Alerts and Note
 FACTS = (("pid", "pid"), ("worker", "worker_pid"), ("restarts", "restarts"), ("breaker", "breaker"))
 MENUS = (
     "[s] start  [x] stop  [d] diagnose  [h] help  [q] quit",
@@ -46,6 +47,7 @@ class Row(NamedTuple):
 
     rank: int
     text: str
+    hang: int | None = None  # the indent of further lines, if it is another one
 
 
 def head(diagnosis: Diagnosis | None, seen_at: str, period_s: float | None, width: int) -> str:
@@ -88,13 +90,15 @@ def fitted(diagnosis: Diagnosis, past: Past, width: int, height: int) -> list[st
     rows = list(_rows(diagnosis, past, width))
     lines: list[str] = []
     for rank, most in ATTEMPTS:
-        shown = (row for row in rows if row.rank <= rank)
-        lines = [
-            line for row in shown for line in ([row.text] if row.rank == CHANNEL else folded(row.text, width, most))
-        ]
+        lines = [line for row in rows if row.rank <= rank for line in _lines(row, width, most)]
         if len(lines) <= height:
             break
     return lines[:height]
+
+
+def _lines(row: Row, width: int, most: int) -> list[str]:
+    """One row on a screen. The dashboard cuts a channel's line if need be: it is short, and has colours."""
+    return [row.text] if row.rank == CHANNEL else folded(row.text, width, most, row.hang)
 
 
 def whole(diagnosis: Diagnosis, past: Past) -> list[str]:
@@ -103,9 +107,9 @@ def whole(diagnosis: Diagnosis, past: Past) -> list[str]:
     return [f"Verdict: {marks.paint(diagnosis.verdict, 'down' if diagnosis.red else 'up')}", "", *lines]
 
 
-def folded(text: str, width: int, most: int) -> list[str]:
+def folded(text: str, width: int, most: int, hang: int | None = None) -> list[str]:
     """The text in at most so many lines; the last one says by its end that it was cut."""
-    lines = marks.wrap(text, width)
+    lines = marks.wrap(text, width, hang)
     if len(lines) <= most:
         return lines
     return [*lines[: most - 1], marks.clip(f"{lines[most - 1]} {lines[most].strip()}{' ' * width}", width)]
@@ -122,9 +126,9 @@ def _rows(diagnosis: Diagnosis, past: Past, width: int | None) -> Iterator[Row]:
         f"{name} {probe.facts[key]}" for probe in diagnosis.probes[:1] for name, key in FACTS if key in probe.facts
     ]
     alerts = " and ".join(webhooks(diagnosis.settings)) or "no alert destination configured"
-    yield Row(DETAIL, f"Proxy      {', '.join(known) or 'not running'}")
-    yield Row(DETAIL, f"Alerts     {alerts}")
-    yield from (Row(DETAIL, f"Note       {remark}") for remark in diagnosis.remarks)
+    labelled = [("Proxy", ", ".join(known) or "not running"), ("Alerts", alerts)]
+    for label, text in [*labelled, *(("Note", remark) for remark in diagnosis.remarks)]:
+        yield Row(DETAIL, f"{label:{LABEL_COLUMNS}}{text}", LABEL_COLUMNS)
 
 
 def _channel(probe: Probe, past: Sequence[float | None], width: int | None) -> str:

@@ -108,20 +108,22 @@ def fit(line: str, width: int) -> str:
     return shown
 
 
-def wrap(line: str, width: int) -> list[str]:
-    """The line in as many lines as it takes, broken at spaces where possible; all have the indent of the first.
+def wrap(line: str, width: int, hang: int | None = None) -> list[str]:
+    """The line in as many lines as it takes, broken at spaces where possible.
 
-    Linear in the length of the line. `width` is at least two columns, or a wide character does not fit.
+    The lines after the first are indented by `hang` columns, or like the first. Linear in the length of the line.
+    `width` is at least two columns, or a wide character does not fit.
     """
     text = _bounded(line)
     rest = text.lstrip(" ")
-    indent = " " * min(len(text) - len(rest), width // 2, max(width - WIDE, 0))
-    room = max(width - len(indent), 1)
+    own = len(text) - len(rest)
+    first, later = (" " * min(n, width // 2, max(width - WIDE, 0)) for n in (own, own if hang is None else hang))
     characters = list(_characters(rest))
     lines: list[str] = []
     begin = 0
     while not lines or begin < len(characters):
-        end = _end_of_line(characters, begin, room)
+        indent = later if lines else first
+        end = _end_of_line(characters, begin, max(width - len(indent), 1))
         lines.append(indent + "".join(characters[begin:end]).rstrip(" "))
         begin = end
         while begin < len(characters) and characters[begin] == " ":

@@ -47,6 +47,11 @@ def test_columns(text: str, columns: int) -> None:
     assert marks.columns(text) == columns
 
 
+def test_a_hanging_indent() -> None:
+    """The lines after the first begin below the text behind a label."""
+    assert marks.wrap("Note  one two three", 14, 6) == ["Note  one two", "      three"]
+
+
 @pytest.mark.parametrize(
     ("line", "width", "lines"),
     [
