@@ -12,7 +12,7 @@ NODE_CLIENTS := tests/contract/clients/node/node_modules/.ready
 # Kept bytecode halves the start of everything that is launched here.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help recovery test smoke contract matrix lint demo clients stability agreement league clean
+.PHONY: help recovery test smoke contract matrix lint docs demo clients stability agreement league clean
 .DEFAULT_GOAL := help
 
 help: ## what can be asked for
@@ -44,6 +44,9 @@ lint: $(LINTERS) ## style, types, layers, workflow, deployment files
 	$(BIN)/zizmor --offline --quiet .github/workflows
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes.yaml
+
+docs: $(READY) ## write the tables of settings into the guides
+	$(BIN)/python docs/settings.py
 
 demo: $(READY) ## a Korean question, a killed worker, the next question; no network
 	$(BIN)/lumen-proxy demo

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.prepare()
     try:
         args = _parser().parse_args(argv)
-        status: int = COMMANDS[args.command][0](args)
+        status: int = args.run(args)
     except Fatal as verdict:
         console.tell(str(verdict))
         return verdict.exit_status
@@ -55,11 +55,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = options.Parser(prog="lumen-proxy", description=lumen_proxy.__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"lumen-proxy {lumen_proxy.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser.set_defaults(run=lambda _: _overview(parser))
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     for name, (run, add_options) in COMMANDS.items():
         command = commands.add_parser(name, help=run.__doc__, description=run.__doc__, allow_abbrev=False)
         add_options(command)
+        options.common(command)
+        command.set_defaults(run=run)
     return parser
+
+
+def _overview(parser: argparse.ArgumentParser) -> int:
+    """No command: help for people, on standard output like git and docker; 64 for a script that named none."""
+    console.show(parser.format_help().rstrip())
+    return Exit.USAGE
 
 
 def _load(args: argparse.Namespace) -> config.Settings:
@@ -79,7 +88,7 @@ def _missing(name: str) -> str:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    """Run in the foreground until told to stop."""
+    """Run in the foreground until stopped."""
     import importlib.util  # noqa: PLC0415
 
     from lumen_proxy.supervisor.serve import serve  # noqa: PLC0415
@@ -88,7 +97,8 @@ def _serve(args: argparse.Namespace) -> int:
     for name in NEEDED_TO_SERVE:
         if importlib.util.find_spec(name) is None:
             raise Fatal(_missing(name), Exit.UNAVAILABLE)
-    tell = console.tell_below(settings.log_max_bytes) if args.detached else console.tell
+    words = console.log_of(settings.log_dir, settings.port)
+    tell = console.tell_below(settings.log_max_bytes, words) if args.detached else console.tell
     if not settings.sandboxed:
         return serve(settings, announce=console.announce, tell=tell)
     from lumen_proxy.ops import sandbox  # noqa: PLC0415
@@ -117,7 +127,7 @@ def _start(args: argparse.Namespace) -> int:
 
 
 def _stop(args: argparse.Namespace) -> int:
-    """Finish what is in flight, then end."""
+    """Finish the requests in progress, then end."""
     from lumen_proxy.ops import control  # noqa: PLC0415
 
     return _tell(control.stop(_load(args)), as_json=args.json)
@@ -154,7 +164,7 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _diagnose(args: argparse.Namespace) -> int:
-    """Ask all channels at once; tell what is wrong and what to do. 0 if all is green, else 69."""
+    """Probe all channels at once; show what is wrong and what to do. 0 if all that is used is up, else 69."""
     from lumen_proxy.ops import diagnose  # noqa: PLC0415
 
     settings = _load(args)
@@ -169,7 +179,7 @@ def _diagnose(args: argparse.Namespace) -> int:
 
 
 def _dashboard(args: argparse.Namespace) -> int:
-    """Show all channels on one screen, with --watch again and again."""
+    """Show all channels on one screen; with --watch refresh it."""
     from lumen_proxy.ops import dashboard  # noqa: PLC0415
 
     settings = _load(args)
@@ -180,7 +190,7 @@ def _dashboard(args: argparse.Namespace) -> int:
 
 
 def _watch(args: argparse.Namespace) -> int:
-    """Look at all channels again and again; send an alert when one goes down or is back."""
+    """Probe all channels periodically; send an alert when one goes down or comes back."""
     from lumen_proxy.ops import watching  # noqa: PLC0415
 
     watching.run(_load(args), args.seconds, as_json=args.json)
@@ -188,15 +198,18 @@ def _watch(args: argparse.Namespace) -> int:
 
 
 def _logs(args: argparse.Namespace) -> int:
-    """Print the newest lines of journal and logs, across rotations, in order of time."""
+    """Print the newest lines of journal and logs, of all ports or of --port, in order of time."""
     from lumen_proxy.ops import logs  # noqa: PLC0415
 
-    logs.show(_load(args).log_dir, last=args.lines, follow=args.follow, as_json=args.json)
+    settings = _load(args)
+    port = settings.port if settings.origins["port"] == "option" else None
+    follower = logs.Follower(settings.log_dir, port)
+    logs.show(follower, last=args.lines, follow=args.follow, as_json=args.json, local=args.local)
     return Exit.OK
 
 
 def _demo(_: argparse.Namespace) -> int:
-    """Show a worker being killed and the next question being answered. Needs no network."""
+    """Show that the next request is answered after a worker was killed. Needs no network."""
     from lumen_proxy.ops import demo  # noqa: PLC0415
 
     return demo.main()

@@ -17,6 +17,7 @@ from lumen_proxy.values import (
     MAX_PORT,
     NONE,
     Names,
+    Parser,
     bind,
     gateway,
     host_names,
@@ -55,19 +56,24 @@ def _log_dir() -> Path:
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of the table. `parse` raises ValueError whose text says what is wanted."""
+    """One row of the table. `parse` says what it accepts and raises ValueError for anything else."""
 
     field: str
     variable: str
     default: Any
-    parse: Callable[[str], Any]
+    parse: Parser[Any]
     meaning: str
     secret: bool
 
+    @property
+    def shown_default(self) -> str:
+        """The default as it may be typed, or in words."""
+        if callable(self.default):
+            return "chosen by the system"
+        return "none" if self.default in (None, ()) else typed(self.default)
 
-def _is(
-    variable: str, default: T | Callable[[], T], parse: Callable[[str], T], meaning: str, *, secret: bool = False
-) -> T:
+
+def _is(variable: str, default: T | Callable[[], T], parse: Parser[T], meaning: str, *, secret: bool = False) -> T:
     """A field of `Settings`, and its row: mypy sees to it that default and parser are of the field's type."""
     row = {"variable": variable, "default": default, "parse": parse, "meaning": meaning, "secret": secret}
     made: T = field(repr=not secret, metadata=row)
@@ -84,44 +90,44 @@ class Settings:
     """All values, parsed. Times in seconds, sizes in bytes. Secrets never show in the repr."""
 
     gateway_url: str = _is("LUMEN_GATEWAY_URL", GATEWAY_URL, gateway, "the Lumen Gateway, with or without /chat")
-    host: str = _is("PROXY_HOST", "localhost", bind, "localhost = both loopbacks; a literal address = that one only")
-    port: int = _is("PROXY_PORT", 8080, integer(0, MAX_PORT), "0 = any free one")
+    host: str = _is("PROXY_HOST", "localhost", bind, "address to listen on; localhost is 127.0.0.1 and ::1")
+    port: int = _is("PROXY_PORT", 8080, integer(0, MAX_PORT), "port to listen on; 0 = any free port")
     api_key: str | None = _is("PROXY_API_KEY", None, secret, "key that clients must send", secret=True)
-    cloud_ai_url: str = _is("CLOUD_AI_URL", CLOUD_AI_URL, url_or_none, "its chat address; none = not used")
+    cloud_ai_url: str = _is("CLOUD_AI_URL", CLOUD_AI_URL, url_or_none, "chat address of Cloud AI; none = not used")
     cloud_ai_api_key: str | None = _is("CLOUD_AI_API_KEY", None, secret, "key for Cloud AI", secret=True)
-    slack_webhook_url: str | None = _is("SLACK_WEBHOOK_URL", None, url, "where alerts go (Slack)", secret=True)
-    webhook_url: str | None = _is("LUMEN_WEBHOOK_URL", None, url, "where alerts go (plain JSON)", secret=True)
-    allowed_hosts: Names = _is("LUMEN_ALLOWED_HOSTS", (), host_names, "Host names accepted beside loopback")
-    allowed_origins: Names = _is("LUMEN_ALLOWED_ORIGINS", (), web_origins, "Origins accepted beside loopback pages")
-    model_strict: bool = _is("LUMEN_MODEL_STRICT", default=False, parse=switch, meaning="1 = unknown model: 404")
-    history: str = _is("LUMEN_HISTORY", "fold", one_of("fold", "last"), "earlier turns: fold in, or drop")
+    slack_webhook_url: str | None = _is("SLACK_WEBHOOK_URL", None, url, "Slack webhook for alerts", secret=True)
+    webhook_url: str | None = _is("LUMEN_WEBHOOK_URL", None, url, "webhook for alerts as JSON", secret=True)
+    allowed_hosts: Names = _is("LUMEN_ALLOWED_HOSTS", (), host_names, "Host names accepted besides loopback")
+    allowed_origins: Names = _is("LUMEN_ALLOWED_ORIGINS", (), web_origins, "Origins accepted besides loopback pages")
+    model_strict: bool = _is("LUMEN_MODEL_STRICT", default=False, parse=switch, meaning="1 = 404 for an unknown model")
+    history: str = _is("LUMEN_HISTORY", "fold", one_of("fold", "last"), "fold = with earlier turns, last = without")
     unsupported: str = _is("LUMEN_UNSUPPORTED", "reject", one_of("reject", "ignore"), "forced tools, JSON mode, images")
-    fallback: str = _is("LUMEN_FALLBACK", "off", one_of("off", "cloud_ai"), "who answers when the gateway cannot")
-    max_message_chars: int = _is("LUMEN_MAX_MESSAGE_CHARS", 32_000, integer(1), "characters sent to the gateway")
-    max_body_bytes: int = _is("LUMEN_MAX_BODY_BYTES", MIB, integer(1024), "size of a request")
-    max_response_bytes: int = _is("LUMEN_MAX_RESPONSE_BYTES", 8 * MIB, integer(1024), "size of a gateway answer")
-    timeout_s: float = _is("LUMEN_TIMEOUT_S", 60.0, seconds(0.05), "one deadline: queue, retries and fallback")
-    connect_timeout_s: float = _is("LUMEN_CONNECT_TIMEOUT_S", 3.0, seconds(0.01), "reaching the gateway")
-    header_timeout_s: float = _is("LUMEN_HEADER_TIMEOUT_S", 10.0, seconds(0.05), "total time for a client's headers")
+    fallback: str = _is("LUMEN_FALLBACK", "off", one_of("off", "cloud_ai"), "used when the gateway cannot answer")
+    max_message_chars: int = _is("LUMEN_MAX_MESSAGE_CHARS", 32_000, integer(1), "most characters sent to the gateway")
+    max_body_bytes: int = _is("LUMEN_MAX_BODY_BYTES", MIB, integer(1024), "largest request")
+    max_response_bytes: int = _is("LUMEN_MAX_RESPONSE_BYTES", 8 * MIB, integer(1024), "largest gateway response")
+    timeout_s: float = _is("LUMEN_TIMEOUT_S", 60.0, seconds(0.05), "one deadline for queue, retries and fallback")
+    connect_timeout_s: float = _is("LUMEN_CONNECT_TIMEOUT_S", 3.0, seconds(0.01), "time to connect to the gateway")
+    header_timeout_s: float = _is("LUMEN_HEADER_TIMEOUT_S", 10.0, seconds(0.05), "time to receive a client's headers")
     max_concurrency: int = _is("LUMEN_MAX_CONCURRENCY", 8, integer(1, 1024), "gateway calls at once")
-    max_queue: int = _is("LUMEN_MAX_QUEUE", 16, integer(0, 4096), "requests waiting for a gateway call")
-    queue_timeout_s: float = _is("LUMEN_QUEUE_TIMEOUT_S", 5.0, seconds(), "how long they wait")
+    max_queue: int = _is("LUMEN_MAX_QUEUE", 16, integer(0, 4096), "requests that may wait for a gateway call")
+    queue_timeout_s: float = _is("LUMEN_QUEUE_TIMEOUT_S", 5.0, seconds(), "time to wait for a gateway call")
     breaker_failures: int = _is("LUMEN_BREAKER_FAILURES", 5, integer(1), "failures in a row that open the breaker")
-    breaker_open_s: float = _is("LUMEN_BREAKER_OPEN_S", 15.0, seconds(), "how long it stays open")
-    stream_commit_s: float = _is("LUMEN_STREAM_COMMIT_S", 10.0, seconds(), "a stream waits this long with its headers")
-    sse_keepalive_s: float = _is("LUMEN_SSE_KEEPALIVE_S", 15.0, seconds(0.01), "between keep-alive comments")
-    standby: bool = _is("LUMEN_STANDBY", default=True, parse=switch, meaning="1 = a spare worker (no effect yet)")
+    breaker_open_s: float = _is("LUMEN_BREAKER_OPEN_S", 15.0, seconds(), "time that the breaker stays open")
+    stream_commit_s: float = _is("LUMEN_STREAM_COMMIT_S", 10.0, seconds(), "time to wait before sending stream headers")
+    sse_keepalive_s: float = _is("LUMEN_SSE_KEEPALIVE_S", 15.0, seconds(0.01), "time between keep-alive comments")
+    standby: bool = _is("LUMEN_STANDBY", default=True, parse=switch, meaning="1 = keep a spare worker (no effect yet)")
     max_restarts: int = _is("LUMEN_MAX_RESTARTS", 5, integer(0), "unexpected exits before giving up; 0 = never")
-    restart_window_s: float = _is("LUMEN_RESTART_WINDOW_S", 60.0, seconds(0.1), "the window they are counted in")
+    restart_window_s: float = _is("LUMEN_RESTART_WINDOW_S", 60.0, seconds(0.1), "window in which exits are counted")
     restart_backoff_s: float = _is("LUMEN_RESTART_BACKOFF_S", 0.25, seconds(), "delay of the second restart; 0 = none")
-    watchdog_s: float = _is("LUMEN_WATCHDOG_S", 10.0, seconds(0.1), "a hang is noticed within this (no effect yet)")
-    drain_s: float = _is("LUMEN_DRAIN_S", 30.0, seconds(), "time for work in flight at a stop")
-    state_dir: Path = _is("LUMEN_STATE_DIR", _state_dir, path, "lock and state files")
-    log_dir: Path = _is("LUMEN_LOG_DIR", _log_dir, path, "journal and logs")
-    log_level: str = _is("LUMEN_LOG_LEVEL", "info", one_of("debug", "info", "warning", "error"), "how much is logged")
-    log_max_bytes: int = _is("LUMEN_LOG_MAX_BYTES", 10 * MIB, integer(1024), "size at which a log rotates")
-    log_keep: int = _is("LUMEN_LOG_KEEP", 5, integer(0, 1000), "rotated files kept")
-    log_days: int = _is("LUMEN_LOG_DAYS", 14, integer(1), "days they are kept")
+    watchdog_s: float = _is("LUMEN_WATCHDOG_S", 10.0, seconds(0.1), "time to detect a hang (no effect yet)")
+    drain_s: float = _is("LUMEN_DRAIN_S", 30.0, seconds(), "time for requests in progress when the proxy stops")
+    state_dir: Path = _is("LUMEN_STATE_DIR", _state_dir, path, "folder of lock and state files")
+    log_dir: Path = _is("LUMEN_LOG_DIR", _log_dir, path, "folder of journal and logs")
+    log_level: str = _is("LUMEN_LOG_LEVEL", "info", one_of("debug", "info", "warning", "error"), "lowest level logged")
+    log_max_bytes: int = _is("LUMEN_LOG_MAX_BYTES", 10 * MIB, integer(1024), "size at which a log file is rotated")
+    log_keep: int = _is("LUMEN_LOG_KEEP", 5, integer(0, 1000), "rotated log files that are kept")
+    log_days: int = _is("LUMEN_LOG_DAYS", 14, integer(1), "days that rotated log files are kept")
     # fmt: on
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """Field name → where its value came from: `default`, `environment`, `option` or `sandbox`."""
@@ -174,19 +180,19 @@ def load(environ: Mapping[str, str] = os.environ, overrides: Mapping[str, str] |
             value, origin = setting.default() if callable(setting.default) else setting.default, "default"
         values[setting.field], origins[setting.field] = value, origin
     if values["fallback"] == "cloud_ai" and values["cloud_ai_url"] == NONE:
-        raise Fatal("LUMEN_FALLBACK is cloud_ai, but CLOUD_AI_URL is none; set the address or unset it", Exit.CONFIG)
+        problem = "LUMEN_FALLBACK='cloud_ai' needs CLOUD_AI_URL, which is none"
+        raise Fatal(f"{problem}. Set CLOUD_AI_URL or unset LUMEN_FALLBACK", Exit.CONFIG)
     return Settings(**values, origins=origins, warnings=warnings)
 
 
 def _parsed(setting: Setting, text: str, *, is_option: bool) -> object:
     try:
         return setting.parse(text)
-    except ValueError as wanted:
-        told = "a secret of the wrong form" if setting.secret else shown(text)
-        problem = f"is {told}, which is not {wanted}; mend"
-        if is_option:
-            raise Fatal(f"--{setting.field.replace('_', '-')} {problem} the option", Exit.USAGE) from None
-        raise Fatal(f"{setting.variable} {problem} or unset the variable", Exit.CONFIG) from None
+    except ValueError as expected:
+        name = f"--{setting.field.replace('_', '-')}" if is_option else setting.variable
+        value = "" if setting.secret else f"={shown(text)}"
+        remedy, status = ("Fix the option", Exit.USAGE) if is_option else ("Fix or unset it", Exit.CONFIG)
+        raise Fatal(f"{name}{value} is invalid: expected {expected}. {remedy}", status) from None
 
 
 def shown(text: str) -> str:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from io import FileIO
     from pathlib import Path
 
 DAY_S = 86_400
@@ -51,14 +52,22 @@ class RotatedFile:
 
     def _append(self, line: bytes) -> None:
         aged = self._has_aged()
-        with self.path.open("ab", buffering=0) as file:
+        with self._opened() as file:
             full = file.tell() > 0 and (aged or file.tell() + len(line) > self._max_bytes)
             if not full:
                 file.write(line)
         if full:
             self._rotate()
-            with self.path.open("ab", buffering=0) as file:
+            with self._opened() as file:
                 file.write(line)
+
+    def _opened(self) -> FileIO:
+        """The current file. Its folder is made again if a cleaner has deleted it."""
+        try:
+            return self.path.open("ab", buffering=0)
+        except FileNotFoundError:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            return self.path.open("ab", buffering=0)
 
     def _has_aged(self) -> bool:
         """Whether the current file has covered its share of the days, so that the last one to go is in time."""

@@ -1,11 +1,12 @@
-"""What a setting may hold: parsers from text, each of which raises ValueError whose text says what is wanted."""
+"""What a setting may hold: parsers from text, each with a description of what it accepts."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 if TYPE_CHECKING:
@@ -17,72 +18,99 @@ NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\[\]:]+|\[[^\]]+\])(?::([0-9]{1,5}))?")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 ORIGINS_WITHOUT_HOST = ("null", "file://")  # sandboxed frames of any site; files in Electron
-HOSTS = "a list of names without scheme, port or path, such as lumen.example or *.lumen.example"
-ORIGINS = (
-    "a list of origins, such as https://page.example, https://*.page.example, chrome-extension://*, file:// or null "
-    "(pages of loopback addresses are allowed anyway; * alone would allow every page)"
-)
 MAX_PORT = 65_535
 
+KINDS = {  # what a parser accepts; the bounds of a number follow
+    "integer": "a whole number",
+    "seconds": "seconds",
+    "switch": "1 or 0",
+    "secret": "printable ASCII without line breaks",
+    "url": "an http:// or https:// address without a user name, such as https://gateway.example",
+    "url_or_none": "none, or an http:// or https:// address without a user name, such as https://gateway.example/chat",
+    "gateway": "an http:// or https:// address without a user name or query, such as https://gateway.example",
+    "bind": "localhost or an IP address",
+    "hosts": "host names or IP addresses, separated by commas, such as lumen.example or *.lumen.example",
+    "origins": "origins, separated by commas, such as https://page.example, https://*.page.example, chrome-extension://*",
+    "path": "a path",
+}
+
+T = TypeVar("T")
 Names = tuple[str, ...]
 
 
-def integer(low: int, high: int | None = None) -> Callable[[str], int]:
+@dataclass(frozen=True)
+class Parser(Generic[T]):
+    """Text → value. What it accepts is data: the error, `--help` and the tables of the guides are made of it.
+
+    `read` raises ValueError for any other text. `low` and `high` are the bounds of a number, None for no bound;
+    `words` are the words of a choice.
+    """
+
+    read: Callable[[str], T]
+    kind: str
+    low: float | None = None
+    high: float | None = None
+    words: tuple[str, ...] = ()
+
+    def __call__(self, text: str) -> T:
+        """The value. Raises ValueError, which says what is expected."""
+        try:
+            return self.read(text)
+        except ValueError:
+            raise ValueError(self.expected) from None
+
+    @property
+    def expected(self) -> str:
+        """What it accepts, in words."""
+        if self.words:
+            return " or ".join(filter(None, (", ".join(self.words[:-1]), self.words[-1])))
+        if self.low is None:
+            return KINDS[self.kind]
+        bounds = f"of at least {self.low:g}" if self.high is None else f"between {self.low:g} and {self.high:g}"
+        return f"{KINDS[self.kind]} {bounds}"
+
+
+def _number(read: Callable[[str], T], kind: str, low: float, high: float | None) -> Parser[T]:
+    def bounded(text: str) -> T:
+        value = read(text)
+        if not low <= value or (high is not None and not value <= high):  # type: ignore[operator] # also refuses nan
+            raise ValueError
+        return value
+
+    return Parser(bounded, kind, low, high)
+
+
+def integer(low: int, high: int | None = None) -> Parser[int]:
     """A parser of whole numbers."""
-
-    def parse(text: str) -> int:
-        wanted = f"a whole number from {low}" + (f" to {high}" if high is not None else "")
-        try:
-            value = int(text, 10)
-        except ValueError:
-            raise ValueError(wanted) from None
-        if value < low or (high is not None and value > high):
-            raise ValueError(wanted)
-        return value
-
-    return parse
+    return _number(int, "integer", low, high)
 
 
-def seconds(low: float = 0, high: float = 86_400) -> Callable[[str], float]:
+def seconds(low: float = 0, high: float = 86_400) -> Parser[float]:
     """A parser of durations: a day at most, never nan."""
-
-    def parse(text: str) -> float:
-        wanted = f"seconds from {low:g} to {high:g}"
-        try:
-            value = float(text)
-        except ValueError:
-            raise ValueError(wanted) from None
-        if not low <= value <= high:  # also refuses nan
-            raise ValueError(wanted)
-        return value
-
-    return parse
+    return _number(float, "seconds", low, high)
 
 
-def one_of(*words: str) -> Callable[[str], str]:
+def one_of(*words: str) -> Parser[str]:
     """A parser of words, in any case."""
 
-    def parse(text: str) -> str:
-        if text.lower() not in words:
-            raise ValueError("one of: " + ", ".join(words))
-        return text.lower()
+    def read(text: str) -> str:
+        return words[words.index(text.lower())]
 
-    return parse
+    return Parser(read, "choice", words=words)
 
 
-def switch(text: str) -> bool:
-    """On or off."""
+def _switch(text: str) -> bool:
     if text.lower() in {"1", "true", "yes", "on"}:
         return True
     if text.lower() in {"0", "false", "no", "off"}:
         return False
-    raise ValueError("1 or 0")
+    raise ValueError
 
 
-def secret(text: str) -> str | None:
+def _secret(text: str) -> str | None:
     """A key, as it can stand in a header."""
     if not text.isascii() or not text.isprintable():
-        raise ValueError("printable ASCII without line breaks")
+        raise ValueError
     return text
 
 
@@ -99,35 +127,31 @@ def address(text: str) -> SplitResult:
     return parts
 
 
-def url(text: str) -> str:
-    """An http or https address."""
+def _url(text: str) -> str:
     parts = address(text)
     if parts.scheme not in {"http", "https"} or "@" in parts.netloc:
-        raise ValueError(f"{ADDRESS} without a user name, such as https://gateway.example")
+        raise ValueError
     return text
 
 
-def url_or_none(text: str) -> str:
-    """An address, or `none` for one that is switched off."""
-    return NONE if text.lower() == NONE else url(text)
+def _optional_url(text: str) -> str | None:
+    return _url(text)
 
 
-def gateway(text: str) -> str:
+def _url_or_none(text: str) -> str:
+    return NONE if text.lower() == NONE else _url(text)
+
+
+def _gateway(text: str) -> str:
     """Both forms seen in the field, with and without `/chat`, mean the same origin."""
-    parts = urlsplit(url(text))
+    parts = urlsplit(_url(text))
     if parts.query or parts.fragment:
-        raise ValueError("an address without a query, such as https://gateway.example")
+        raise ValueError
     return text.rstrip("/").removesuffix("/chat").rstrip("/")
 
 
-def bind(text: str) -> str:
-    """Where to listen."""
-    if text.lower() == "localhost":
-        return "localhost"
-    try:
-        return str(ipaddress.ip_address(text.strip("[]")))
-    except ValueError:
-        raise ValueError("localhost or a literal IP address") from None
+def _bind(text: str) -> str:
+    return "localhost" if text.lower() == "localhost" else str(ipaddress.ip_address(text.strip("[]")))
 
 
 def _name(text: str) -> str:
@@ -141,7 +165,7 @@ def _name(text: str) -> str:
     except ValueError:
         name = ""
     if not NAME.fullmatch(name):
-        raise ValueError(HOSTS)
+        raise ValueError
     return name
 
 
@@ -151,7 +175,7 @@ def _name_or_subdomains(text: str) -> str:
         return _name(text)
     name = _name(text[2:])
     if "." not in name or name.rpartition(".")[2].isdigit():  # *.com, *.168.0.1
-        raise ValueError(HOSTS)
+        raise ValueError
     return f"*.{name}"
 
 
@@ -160,15 +184,14 @@ def _origin(text: str) -> str:
     if text in ORIGINS_WITHOUT_HOST:
         return text
     match = ORIGIN.fullmatch(text)
-    try:
-        scheme, host, port = match.groups() if match else ("", "", "")
-        # Each program has its own names below a scheme of its own: app://- is the page of a desktop program.
-        whole = host == "-" or (host == "*" and scheme not in DEFAULT_PORTS and not port)
-        name = host if whole else _name_or_subdomains(host)
-    except ValueError:
-        raise ValueError(ORIGINS) from None
+    if not match:
+        raise ValueError
+    scheme, host, port = match.groups()
+    # Each program has its own names below a scheme of its own: app://- is the page of a desktop program.
+    whole = host == "-" or (host == "*" and scheme not in DEFAULT_PORTS and not port)
+    name = host if whole else _name_or_subdomains(host)
     if port and int(port) > MAX_PORT:
-        raise ValueError(ORIGINS)
+        raise ValueError
     host = f"[{name}]" if ":" in name else name
     return f"{scheme}://{host}" + (f":{port}" if port and DEFAULT_PORTS.get(scheme) != int(port) else "")
 
@@ -177,9 +200,17 @@ def _each(parse: Callable[[str], str]) -> Callable[[str], Names]:
     return lambda text: tuple(parse(name.strip()) for name in text.lower().split(",") if name.strip())
 
 
-host_names, web_origins = _each(_name_or_subdomains), _each(_origin)
-
-
-def path(text: str) -> Path:
-    """An absolute path; `~` is the home of the user."""
+def _path(text: str) -> Path:
+    """Absolute; `~` is the home of the user."""
     return Path(text).expanduser().absolute()
+
+
+switch = Parser(_switch, "switch")
+secret = Parser(_secret, "secret")
+url = Parser(_optional_url, "url")
+url_or_none = Parser(_url_or_none, "url_or_none")
+gateway = Parser(_gateway, "gateway")
+bind = Parser(_bind, "bind")
+host_names = Parser(_each(_name_or_subdomains), "hosts")
+web_origins = Parser(_each(_origin), "origins")
+path = Parser(_path, "path")

@@ -1,6 +1,6 @@
 """Make the pictures of this folder anew: `python docs/screens/remake.py`, from the top of the repository.
 
-Needs tmux, and rich (which comes with import-linter). No network: the proxy plays in its sandbox, on a free port.
+Needs tmux, and rich (which comes with import-linter). No network: the proxy runs in sandbox mode, on a free port.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Tell people when a channel goes down and when it is back: what to tell, and how to deliver it.
+"""Alerts when a channel goes down and when it is back: their content and their delivery.
 
 Slack takes `{"text"}` and answers 200 `ok`; 400, 403, 404 and 410 are final; 429 says how long to wait, and about one
-message a second is allowed. We wait as told, up to five minutes; told to wait longer, we drop the message. The
+message a second is allowed. A wait of up to five minutes is obeyed; a message that must wait longer is dropped. The
 webhooks' addresses are secrets: they appear in no message, log or error.
 
 Run as a module with an event's JSON as its argument, this delivers one event: the supervisor's way.
@@ -96,7 +96,7 @@ def text_of(it: Event) -> str:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How one message fared. `why` never quotes the address."""
+    """The result of one message. `why` never contains the address."""
 
     to: str
     ok: bool
@@ -129,7 +129,7 @@ def deliver(name: str, url: str, it: Event, pause: Callable[[float], object]) ->
             return Delivery(name, ok=False, attempts=attempt, why=str(status))
         wait_s = float(retry_after) if retry_after.isdecimal() else BACK_OFF_S * 2.0 ** (attempt - 1)
         if wait_s > LONGEST_WAIT_S:
-            why = f"{status}, to be asked again after {wait_s:g} s, when it is old news"
+            why = f"{status}: retry after {wait_s:g} s, longer than the limit of {LONGEST_WAIT_S:g} s"
             return Delivery(name, ok=False, attempts=attempt, why=why)
         if attempt < ATTEMPTS and pause(wait_s):
             break
@@ -137,7 +137,7 @@ def deliver(name: str, url: str, it: Event, pause: Callable[[float], object]) ->
 
 
 class Messenger:
-    """Delivers events and logs how they fared: one after another, in a thread for each webhook, as one may be slow."""
+    """Delivers events and logs the results: one after another, in one thread per webhook, because one may be slow."""
 
     def __init__(self, settings: Settings, role: str, told: Callable[[Delivery], None] = lambda _: None) -> None:
         self._log = log_of(settings, role)

@@ -1,4 +1,4 @@
-"""The seven troubles that users of the system have met, each with the one command that mends it."""
+"""The seven known issues that users have met, each with the command that fixes it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 USUAL_PORT = 8080
 HIGHEST_PORT = 65_535
-ELSEWHERE = "{elsewhere}"  # stands for the option that leads to the port next to the one that is taken
+ELSEWHERE = "{elsewhere}"  # replaced by the option that names the port next to the one in use
 A_START = re.compile(r"lumen-proxy (?:start|restart)\b(?!.*--sandbox)")
 ABOUT_A_PORT = re.compile(r"lumen-proxy (?:start|restart|status|diagnose)\b(?!.*--port)")
 
 
 @dataclass(frozen=True)
 class Case:
-    """`do` is the next step, `see` how to know that it is mended."""
+    """`do` is the next step, `see` the command that shows whether it is fixed."""
 
     id: str
     title: str
@@ -39,12 +39,12 @@ CASES = {
         Case(
             "gateway-timeout",
             "Lumen Gateway time-out",
-            "wait a minute and look again (a cold start takes seconds); if it stays, check LUMEN_GATEWAY_URL",
+            "wait a minute and try again (a cold start takes seconds); if it still fails, check LUMEN_GATEWAY_URL",
             "lumen-proxy diagnose --no-start --within 60",
         ),
         Case(
             "proxy-timestamp",
-            "proxy timestamp error: the old proxy, which stumbles over the gateway's timestamp, is still running",
+            "proxy timestamp error: the old proxy, which fails on the gateway's timestamp, is still running",
             "stop the old proxy, then: lumen-proxy start",
             "lumen-proxy diagnose",
         ),
@@ -96,7 +96,7 @@ KNOWN = CASES | NETWORK
 
 
 def on_port(text: str, settings: Settings) -> str:
-    """The same advice for port and sandbox of `settings`: a copied command reaches it, or leaves it if it is taken."""
+    """The same advice with the port and sandbox of `settings`, so that a copied command is about the same proxy."""
     beside = settings.port + (1 if settings.port < HIGHEST_PORT else -1)
     text = text.replace(ELSEWHERE, f"--port {beside}")
     if settings.sandboxed:

@@ -1,6 +1,6 @@
-"""Words on a terminal that may be closed, full, or unable to show a letter of ours.
+"""Text for a terminal that may be closed, full, or unable to show a character.
 
-Never raises for the terminal's sake: a proxy that serves must not die of its own chatter.
+A failed write never raises: a proxy that serves must not end because its output cannot be written.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 PREFIX = "lumen-proxy: "
 STANDARD_DESCRIPTORS = 3  # input, output, error
@@ -75,7 +76,7 @@ def show(text: str) -> None:
 
 
 def announce(text: str) -> None:
-    """Print a line for programs that watch us: ASCII, prefixed, flushed."""
+    """Print a line for programs that read the output: ASCII, prefixed, flushed."""
     show(PREFIX + text)
 
 
@@ -84,13 +85,20 @@ def tell(text: str) -> None:
     _put(sys.stderr, PREFIX + text)
 
 
-def tell_below(max_bytes: int) -> Callable[[str], None]:
+def log_of(log_dir: Path, port: int) -> Path:
+    """The file that takes the standard error of an instance in the background."""
+    return log_dir / f"console-{port}.log"
+
+
+def tell_below(max_bytes: int, path: Path | None = None) -> Callable[[str], None]:
     """Like `tell`, for a standard error that is a log file nobody rotates: emptied when it has grown too large.
 
-    The file must be open for appending, or what follows would leave a hole.
+    The file must be open for appending, or what follows would leave a hole. If it was deleted, `path` is made again.
     """
 
     def tell_and_trim(text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            _open_again(sys.stderr.fileno(), path)
         tell(text)
         with contextlib.suppress(OSError, ValueError):
             descriptor = sys.stderr.fileno()
@@ -98,6 +106,15 @@ def tell_below(max_bytes: int) -> Callable[[str], None]:
                 os.ftruncate(descriptor, 0)
 
     return tell_and_trim
+
+
+def _open_again(descriptor: int, path: Path | None) -> None:
+    """Workers that are launched later inherit the descriptor, so they write to the new file, too."""
+    if path is None or os.fstat(descriptor).st_nlink:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), descriptor)
 
 
 def glyph(preferred: str, fallback: str) -> str:

@@ -197,7 +197,7 @@ def _hung_up_after(patience_s: float, sock: socket.socket) -> Iterator[None]:
 
 def _launch(settings: Settings) -> Outcome:
     """Start an instance and wait for its ready line; if it ends instead, return its status and its last words."""
-    words = settings.log_dir / f"console-{settings.port}.log"
+    words = console.log_of(settings.log_dir, settings.port)
     with state.writable(settings.log_dir, "LUMEN_LOG_DIR"):
         settings.log_dir.mkdir(parents=True, exist_ok=True)
         errors = words.open("ab")

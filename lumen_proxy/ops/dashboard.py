@@ -1,4 +1,4 @@
-"""All channels on one screen of 80 x 24, looked at again every few seconds, with the usual actions a key away."""
+"""All channels on one screen of any size, refreshed every few seconds, with the usual actions a key away."""
 
 from __future__ import annotations
 
@@ -10,47 +10,42 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from lumen_proxy import __version__
-from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.ops import addresses, console, control, diagnose, marks, probes, terminal, watching
-from lumen_proxy.ops.alerts import webhooks
-from lumen_proxy.ops.diagnose import Diagnosis
-from lumen_proxy.ops.verdicts import SLOW_MS
+from lumen_proxy.errors import Fatal
+from lumen_proxy.ops import console, control, diagnose, layout, marks, terminal, watching
 from lumen_proxy.ops.watching import Watch
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lumen_proxy.config import Settings
+    from lumen_proxy.errors import Exit
     from lumen_proxy.ops.alerts import Delivery
-    from lumen_proxy.ops.verdicts import Probe
+    from lumen_proxy.ops.diagnose import Diagnosis
 
-CURVE_COLUMNS = 30
-INDENT = " " * 10
 FRAME = 3  # lines: head and rule above, menu below
+HIGH_LINES = 16  # a lower screen has no rule and no empty line for messages
 MESSAGE_LINES = 3  # at most
-MOST_LINES = (9, 3, 2, 1)  # that one line of the channels may take, the first that fits
 KEY_S = 0.2  # how long a key or a new look may wait to be seen
-MENU = "[s] start  [x] stop  [d] diagnose  [h] help  [q] quit"
 HELP = (
     "s  start the proxy if it is not running",
-    "x  stop the proxy; asks first",
-    "d  diagnose: every address really called, and what to do next; space turns the page",
+    "x  stop the proxy, after a question",
+    "d  diagnose: every address that is called, and what to do next; space: next page",
     "h  this help",
     "q  quit; so does Ctrl-C",
     "",
-    "UP      answers                     slow, very slow: above its two thresholds",
-    "DOWN    does not, and why           curve: the last looks, x = no answer",
-    "OFF     not configured",
+    "UP      answers                     slow, very slow: above the two thresholds",
+    "DOWN    does not answer             curve: the last response times, x = no answer",
+    "OFF     not configured, not asked",
     "",
-    "Each look asks for free: GET on the chat addresses, no chat call is made.",
-    "Alerts go to SLACK_WEBHOOK_URL and LUMEN_WEBHOOK_URL when a channel goes down or is back.",
+    "Each refresh is free: GET on the chat addresses, no chat request is sent.",
+    "Alerts go to SLACK_WEBHOOK_URL and LUMEN_WEBHOOK_URL when a channel goes down or comes back.",
 )
 
 
 @dataclass
 class Dashboard:
-    """What is shown and what keys do; knows nothing of the terminal."""
+    """What is shown and what keys do; it does not use the terminal itself."""
 
     settings: Settings
     period_s: float | None = None  # None: one look only
@@ -59,9 +54,9 @@ class Dashboard:
     seen_at: str = "-"
     message: str = ""
     page: list[str] | None = None  # shown instead of the channels
-    turned: int = 0  # so many screens of it were seen
+    turned: int = 0  # screens of it that were read
     size: tuple[int, int] = terminal.USUAL_SIZE  # of the last screen
-    asking: bool = False  # for a yes to stop
+    asking: bool = False  # whether to stop
     quit: bool = False
     in_background: Callable[[Callable[[], None]], None] = lambda work: threading.Thread(
         target=work, daemon=True
@@ -70,7 +65,7 @@ class Dashboard:
     def saw(self, diagnosis: Diagnosis, past: Mapping[str, Sequence[float | None]]) -> None:
         """Take a new look."""
         self.diagnosis, self.past = diagnosis, {channel: list(values) for channel, values in past.items()}
-        self.seen_at = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        self.seen_at = datetime.now().astimezone().strftime("%H:%M:%S")
 
     def press(self, key: str) -> None:
         """Do what a key means now."""
@@ -130,95 +125,53 @@ class Dashboard:
             self.message = ""
         except Fatal as verdict:
             self.message = str(verdict)
-        except Exception as error:  # noqa: BLE001 - in the background nobody else would tell
+        except Exception as error:  # noqa: BLE001 - nothing else reports an error of a thread
             self.message = f"internal error: {error!a}; please report it"
 
     def screen(self, width: int = terminal.USUAL_SIZE[0], height: int = terminal.USUAL_SIZE[1]) -> list[str]:
-        """The whole screen; no line is wider, and there are no more of them."""
+        """The whole screen, the verdict first; no line is wider, and there are no more of them."""
         self.size = (width, height)
-        rule = console.glyph("─", "-") * width
-        every = f"every {self.period_s:g} s  " if self.period_s else ""
-        head = f"Lumen dashboard  lumen-proxy {__version__}  {every}last look {self.seen_at}"
-        body, foot = (self._channels(), MENU) if self.page is None else self._read()
-        room = self._room()
-        lines = [head, rule, *body[:room], *[""] * (room - len(body)), *self._message(), foot]
-        return [marks.fit(line, width) for line in lines]
+        message, room = self._message(), self._room()
+        body, foot = self._body(room) if self.page is None else self._read()
+        head = layout.head(self.diagnosis, self.seen_at, self.period_s, width)
+        rule = [layout.rule(width)] if self._is_high() else []
+        lines = [head, *rule, *body[:room], *[""] * (room - len(body)), *message, foot]
+        return [marks.fit(line, width) for line in lines[:height]]
 
     def _message(self) -> list[str]:
-        return _folded(self.message, self.size[0], MESSAGE_LINES)
+        most = MESSAGE_LINES if self._is_high() else 1
+        return layout.folded(self.message, self.size[0], most) if self.message or self._is_high() else []
+
+    def _is_high(self) -> bool:
+        return self.size[1] >= HIGH_LINES
 
     def _room(self) -> int:
         """Lines between head and message."""
-        return max(self.size[1] - FRAME - len(self._message()), 1)
+        around = FRAME if self._is_high() else FRAME - 1
+        return max(self.size[1] - around - len(self._message()), 1)
 
     def _read(self) -> tuple[list[str], str]:
-        """The part of a page that is looked at, and how to go on."""
+        """The part of a page that is read now, and how to go on."""
         pages = self._pages()
         number = min(self.turned, len(pages) - 1)
-        more = f"page {number + 1} of {len(pages)}; space: next page, " if number + 1 < len(pages) else ""
-        return pages[number], f"{more}any {'other ' if more else ''}key: back"
+        return pages[number], layout.page_menu(number + 1, len(pages), self.size[0])
 
-    def _channels(self) -> list[str]:
-        """The channels: nothing is cut where there is room, and the verdict at the end is seen in any case."""
-        body, room = self._body(), self._room()
-        for most in MOST_LINES:
-            lines = [piece for line in body for piece in _folded(line, self.size[0], most)]
-            if len(lines) <= room:
-                return lines
-        return [line for line in lines if line]
-
-    def _body(self) -> list[str]:
-        if self.diagnosis is None:
-            return ["looking..."]
-        lines: list[str] = []
-        for probe in self.diagnosis.probes:
-            next_step = f"next: {probe.advice}" if probe.state == "down" else ""
-            lines += [self._channel(probe), f"{INDENT}{_called(probe)}", f"{INDENT}{next_step}".rstrip()]
-        facts = self.diagnosis.probes[0].facts
-        known = [f"{name} {facts[key]}" for name, key in FACTS if key in facts]
-        told = " and ".join(webhooks(self.settings)) or "not configured"
-        lines += [f"Proxy      {', '.join(known) or 'not running'}", f"Alerts     {told}", *self.diagnosis.notes, ""]
-        return [*lines, "Verdict    " + marks.paint(self.diagnosis.verdict, "down" if self.diagnosis.red else "up")]
-
-    def _channel(self, probe: Probe) -> str:
-        light = marks.pad(marks.symbol(marks.LIGHTS, probe.state), 2)
-        state = marks.paint(f"{light} {marks.WORDS[probe.state]:5}", probe.state)
-        ms = "-" if probe.ms is None or probe.state == "down" else f"{probe.ms:.0f} ms"
-        curve = marks.curve(self.past.get(probe.channel, ()), CURVE_COLUMNS, SLOW_MS[probe.channel][1])
-        pace = marks.paint(probe.pace, probe.pace)
-        return f"{state}  {probe.name:14} {ms:>9}  {marks.pad(curve, CURVE_COLUMNS)}  {pace}".rstrip()
-
-
-FACTS = (("pid", "pid"), ("worker", "worker_pid"), ("restarts", "restarts"), ("breaker", "breaker"))
-
-
-def _called(probe: Probe) -> str:
-    """What was found, and at which address."""
-    if not probe.calls:
-        return probe.said
-    call = probe.calls[0]
-    return f"{probe.said} ({call.method} {call.url} -> {call.status or call.trouble})"
-
-
-def _folded(line: str, width: int, most: int) -> list[str]:
-    """In at most so many lines. What has colours is a line of ours, and short."""
-    if "\x1b" in line:
-        return [line]
-    lines = marks.wrap(line, width)
-    return [*lines[: most - 1], " ".join([lines[most - 1], *map(str.strip, lines[most:])])] if lines[most:] else lines
+    def _body(self, room: int) -> tuple[list[str], str]:
+        """The channels and the menu."""
+        width = self.size[0]
+        lines = layout.fitted(self.diagnosis, self.past, width, room) if self.diagnosis else []
+        return lines, layout.menu(width)
 
 
 def once(settings: Settings, *, as_json: bool) -> Exit:
-    """One look, printed."""
-    asked, notes = addresses.in_use(settings)
-    diagnosis = Diagnosis(settings, probes.probe(asked, within_s=diagnose.WITHIN_S), notes)
+    """One look, printed: no line is cut, whatever the size of the terminal."""
+    diagnosis = diagnose.glance(settings)
     if as_json:
         console.show(json.dumps(diagnosis.as_json()))
         return diagnosis.exit_status
-    board = Dashboard(settings)
-    board.saw(diagnosis, {probe.channel: [probe.ms] for probe in diagnosis.probes})
-    columns, lines = terminal.size()
-    console.show("\n".join(board.screen(columns, max(lines, terminal.USUAL_SIZE[1]))[:-2]).rstrip())
+    past: dict[str, deque[float | None]] = {}
+    watching.record(past, diagnosis.probes)
+    console.show("\n".join(layout.whole(diagnosis, past)))
     return diagnosis.exit_status
 
 

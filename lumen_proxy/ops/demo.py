@@ -29,25 +29,25 @@ QUESTIONS = ("안녕하세요, 오늘 어떻게 지내세요?", "방금 무슨 �
 
 
 def main() -> int:
-    """Play the tour; 0 if it went as told."""
+    """Run the demo; 0 if every step succeeded."""
     import psutil  # noqa: PLC0415
 
     console.prepare()
     with tempfile.TemporaryDirectory(prefix="lumen-demo-") as folder, _proxy(Path(folder)) as address:
-        _step("started", f"a proxy on http://{address}, with a gateway of its own: no network is used")
+        _step("started", f"a proxy on http://{address} in sandbox mode: embedded gateway, no network")
         before = _call(address, "GET", "/health")
         _step("asked", QUESTIONS[0])
         _step("answered", _ask(address, QUESTIONS[0]))
         psutil.Process(before["pid"]).kill()
         killed = time.monotonic()
-        _step("killed", f"the worker (pid {before['pid']}), without warning")
+        _step("killed", f"the worker (pid {before['pid']}), by a signal that it cannot handle")
         _step("asked", QUESTIONS[1])
         answer = _ask(address, QUESTIONS[1])
         waited_ms = (time.monotonic() - killed) * 1000
         after = _call(address, "GET", "/health")
         _step("answered", answer)
         _step("waited", f"{waited_ms:.0f} ms from the kill to the answer; no connection was refused")
-        _step("healed", f"worker pid {before['pid']} -> {after['pid']}, same port, restarts: {after['restarts']}")
+        _step("recovered", f"worker pid {before['pid']} -> {after['pid']}, same port, restarts: {after['restarts']}")
     return Exit.OK
 
 
@@ -74,7 +74,7 @@ def _proxy(folder: Path) -> Iterator[str]:
     finally:
         too_late.cancel()
         process.terminate()
-        too_late = threading.Timer(PATIENCE_S, process.kill)  # the worker is on its leash
+        too_late = threading.Timer(PATIENCE_S, process.kill)  # the worker ends with its supervisor
         too_late.start()
         process.communicate()
         too_late.cancel()

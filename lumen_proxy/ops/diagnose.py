@@ -1,4 +1,4 @@
-"""What is wrong, and what to do next: all channels at once, the addresses really called, one verdict."""
+"""What is wrong and what to do next: all channels at once, the addresses that were called, one verdict."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 WITHIN_S = 15.0  # a cold start of a channel takes several seconds
 GREEN = "ALL GREEN"
 INDENT = " " * 9
+NO_ALERTS = "no alert destination configured (SLACK_WEBHOOK_URL, LUMEN_WEBHOOK_URL)"
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was seen, and what had to be done for it. `started` is the outcome of a start, if one was needed."""
+    """The result of all probes. `started` is the outcome of a start, if one was needed."""
 
     settings: Settings
     probes: tuple[Probe, ...]
@@ -38,13 +39,29 @@ class Diagnosis:
 
     @property
     def red(self) -> tuple[Probe, ...]:
-        """The channels that are down."""
-        return tuple(probe for probe in self.probes if probe.state == "down")
+        """The channels that are down and that the proxy uses."""
+        return tuple(probe for probe in self.probes if probe.state == "down" and self._is_used(probe))
+
+    @property
+    def unused(self) -> tuple[Probe, ...]:
+        """The channels that are down and that the proxy does not use."""
+        return tuple(probe for probe in self.probes if probe.state == "down" and not self._is_used(probe))
+
+    def _is_used(self, probe: Probe) -> bool:
+        return probe.channel != "cloud_ai" or self.settings.fallback == probe.channel
 
     @property
     def verdict(self) -> str:
-        """`ALL GREEN`, or which channels are down."""
-        return f"DOWN: {', '.join(probe.name for probe in self.red)}" if self.red else GREEN
+        """`ALL GREEN`, or which channels are down. What the proxy does not use is named, but does not count."""
+        if self.red:
+            return f"DOWN: {_names(self.red)}"
+        return f"GREEN; down but not used: {_names(self.unused)}" if self.unused else GREEN
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The notes, and why a channel that is down does not count."""
+        why = f"{_names(self.unused)} is down, but the proxy does not use it (LUMEN_FALLBACK=off)"
+        return (*self.notes, why) if self.unused else self.notes
 
     @property
     def exit_status(self) -> Exit:
@@ -59,7 +76,7 @@ class Diagnosis:
             "verdict": self.verdict,
             "ok": not self.red,
             "channels": [probe.as_json() for probe in self.probes],
-            "notes": list(self.notes),
+            "notes": list(self.remarks),
             "alerts": list(webhooks(self.settings)),
             "started": dataclasses.asdict(self.started) if self.started else None,
         }
@@ -73,13 +90,28 @@ def examine(
     start: bool = False,
     venv: Path | None = None,
 ) -> Diagnosis:
-    """Look at everything within one deadline. With `start` a proxy that is not running is started first."""
+    """Probe everything within one deadline. With `start` a proxy that is not running is started first."""
     started = _started(settings) if start and control.is_stopped(settings) else None
     asked, notes = addresses.in_use(settings)
     found = probes.probe(asked, within_s=within_s, deep=deep, venv=venv or probes.own_environment())
     if started and started.problems:
         found = (_not_started(found[0], started, settings), *found[1:])
-    return Diagnosis(settings, found, (*notes, *(note for probe in found for note in probe.notes)), started)
+    return Diagnosis(asked, found, (*notes, *_notes(found)), started)
+
+
+def glance(settings: Settings, *, thorough: bool = True) -> Diagnosis:
+    """Look at the three channels once, for free; nothing is started."""
+    asked, notes = addresses.in_use(settings)
+    found = probes.probe(asked, within_s=WITHIN_S, thorough=thorough)
+    return Diagnosis(asked, found, (*notes, *_notes(found)))
+
+
+def _notes(probes: tuple[Probe, ...]) -> tuple[str, ...]:
+    return tuple(note for probe in probes for note in probe.notes)
+
+
+def _names(probes: tuple[Probe, ...]) -> str:
+    return ", ".join(probe.name for probe in probes)
 
 
 def _started(settings: Settings) -> control.Outcome:
@@ -117,11 +149,11 @@ def lines(diagnosis: Diagnosis) -> Iterator[str]:
         yield ""
         yield from _section(probe)
     yield ""
-    yield from (f"note: {note}" for note in diagnosis.notes)
+    yield from (f"note: {remark}" for remark in diagnosis.remarks)
     yield "Summary"
     for probe in diagnosis.probes:
         yield f"  {_head(probe)}"
-    targets = " and ".join(webhooks(diagnosis.settings)) or "not configured (SLACK_WEBHOOK_URL, LUMEN_WEBHOOK_URL)"
+    targets = " and ".join(webhooks(diagnosis.settings)) or NO_ALERTS
     yield f"  {marks.symbol(marks.TICKS, 'unset')} {'':5} {'Alerts':14} {targets}"
     yield "Verdict: " + marks.paint(diagnosis.verdict, "down" if diagnosis.red else "up")
 
@@ -130,7 +162,7 @@ def _head(probe: Probe) -> str:
     state = marks.paint(f"{marks.symbol(marks.TICKS, probe.state)} {marks.WORDS[probe.state]:5}", probe.state)
     ms = "" if probe.ms is None else f"  {probe.ms:.0f} ms"
     pace = marks.paint(f" ({probe.pace})", probe.pace) if probe.pace else ""
-    return f"{state} {probe.name:14} {marks.clip(probe.said, 200)}{ms}{pace}"
+    return f"{state} {probe.name:14} {marks.harmless(probe.said)}{ms}{pace}"
 
 
 def _section(probe: Probe) -> Iterator[str]:
@@ -139,12 +171,12 @@ def _section(probe: Probe) -> Iterator[str]:
         yield f"{INDENT}{_called(call)}"
     facts = [f"{name} {value}" for name, value in probe.facts.items() if value not in (None, [])]
     if facts:
-        yield f"{INDENT}{marks.clip(', '.join(facts), 400)}"
+        yield f"{INDENT}{marks.harmless(', '.join(facts))}"
     case = KNOWN.get(probe.case or "")
     if case:
         yield f"{INDENT}case: {case.title} [{case.id}]"
     if probe.state == "down":
-        yield f"{INDENT}next: {probe.advice}"
+        yield f"{INDENT}next: {marks.harmless(probe.advice or '')}"
     if probe.see:
         yield f"{INDENT}then: {probe.see}"
 

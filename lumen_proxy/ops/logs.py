@@ -1,15 +1,18 @@
-"""Read the journal and the logs as one story: across rotations, in order of time, to its end or as it goes on."""
+"""Read the journal and the logs together: across rotations, in order of time, to the end or continuously."""
 
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lumen_proxy import rotation
 from lumen_proxy.ops import console
+from lumen_proxy.rotation import FIRST_LINE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,17 +27,6 @@ def rotations(path: Path) -> list[Path]:
     return [*(name for _, name in reversed(rotation.older(path))), path]
 
 
-def lines_of(path: Path, offset: int = 0) -> list[bytes]:
-    """The whole lines of a file from `offset`; none if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            data = file.read()
-    except OSError:
-        return []
-    return data[: data.rfind(b"\n") + 1].split(b"\n")[:-1]
-
-
 @dataclass(frozen=True, order=True)
 class Entry:
     """One line of one log. Ordered by time, as ISO 8601 in UTC is by its letters."""
@@ -42,6 +34,14 @@ class Entry:
     ts: str
     log: str = field(compare=False)
     fields: dict[str, Any] = field(compare=False)
+
+    def in_local_time(self) -> Entry:
+        """The same with the time of this machine's time zone, with its offset. A time that cannot be read stays."""
+        try:
+            local = datetime.fromisoformat(self.ts).astimezone().isoformat(timespec="milliseconds")
+        except ValueError:
+            return self
+        return Entry(local, self.log, {**self.fields, "ts": local})
 
     def as_json(self) -> str:
         """The line with the name of its log."""
@@ -63,9 +63,9 @@ def _entry(log: str, line: bytes) -> Entry | None:
     return Entry(str(fields.get("ts", "")), log, fields) if isinstance(fields, dict) else None
 
 
-def logs_in(log_dir: Path) -> list[Path]:
-    """The current file of every log."""
-    return sorted(log_dir.glob("*.jsonl"))
+def logs_in(log_dir: Path, port: int | None = None) -> list[Path]:
+    """The current file of every log, or of those of one port."""
+    return sorted(log_dir.glob("*.jsonl" if port is None else f"*-{port}.jsonl"))
 
 
 def _parsed(log: str, lines: Iterable[bytes]) -> Iterator[Entry]:
@@ -73,46 +73,53 @@ def _parsed(log: str, lines: Iterable[bytes]) -> Iterator[Entry]:
 
 
 class Follower:
-    """Remembers how far each log was read: by file, not by name, for names move on at a rotation."""
+    """Remembers how far each log was read: by file, not by name, since a rotation renames files.
 
-    def __init__(self, log_dir: Path) -> None:
+    A file is known by its inode and its first line: an inode alone is given to a new file when its file is deleted.
+    """
+
+    def __init__(self, log_dir: Path, port: int | None = None) -> None:
         self._log_dir = log_dir
-        self._read: dict[int, int] = {}  # file number → bytes
+        self._port = port  # None: of every instance
+        self._read: dict[tuple[int, bytes], int] = {}  # inode and first line → bytes
 
     def news(self, last: int | None = None) -> list[Entry]:
         """What was written since the last call (the first gives all), or the last lines of that, in order of time."""
         found: list[Entry] = []
-        for path in logs_in(self._log_dir):
+        for path in logs_in(self._log_dir, self._port):
             lines = (line for file in rotations(path) for line in self._more(file))
             found += deque(_parsed(path.stem, lines), maxlen=last)
         found.sort()
         return found if last is None else found[max(len(found) - last, 0) :]
 
-    def _more(self, file: Path) -> list[bytes]:
+    def _more(self, path: Path) -> list[bytes]:
+        """The whole lines that are new. All is read from one open file: its name may belong to another file by then."""
         try:
-            about = file.stat()
+            with path.open("rb") as file:
+                first = file.readline(FIRST_LINE_BYTES)
+                known = os.fstat(file.fileno()).st_ino, first
+                file.seek(self._read.get(known, 0))
+                data = file.read() if first.endswith(b"\n") or len(first) == FIRST_LINE_BYTES else b""
         except OSError:
             return []
-        offset = self._read.get(about.st_ino, 0)
-        if about.st_size < offset:  # another file that got the number of one that is gone
-            offset = 0
-        lines = lines_of(file, offset)
-        self._read[about.st_ino] = offset + sum(len(line) + 1 for line in lines)
-        return lines
+        data = data[: data.rfind(b"\n") + 1]
+        if data:
+            self._read[known] = self._read.get(known, 0) + len(data)
+        return data.split(b"\n")[:-1]
 
 
-def show(log_dir: Path, *, last: int, follow: bool, as_json: bool, stop: threading.Event | None = None) -> None:
-    """Print the last lines, and with `follow` all that come until `stop` or Ctrl-C."""
+def show(follower: Follower, *, last: int, follow: bool, as_json: bool, local: bool = False) -> None:
+    """Print the last lines, and with `follow` all that come until Ctrl-C."""
 
     def put(entries: Iterable[Entry]) -> None:
         for entry in entries:
-            console.show(entry.as_json() if as_json else entry.as_text())
+            timed = entry.in_local_time() if local else entry
+            console.show(timed.as_json() if as_json else timed.as_text())
 
-    follower = Follower(log_dir)
-    ended = stop or threading.Event()
+    pause = threading.Event()
     try:
         put(follower.news(last))
-        while follow and not console.is_unheard() and not ended.wait(LOOK_EVERY_S):
+        while follow and not console.is_unheard() and not pause.wait(LOOK_EVERY_S):
             put(follower.news())
     except KeyboardInterrupt:
         return

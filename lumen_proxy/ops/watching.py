@@ -1,4 +1,4 @@
-"""Look again and again: what was seen lately, and who is told of a change. Used by `watch` and by the dashboard."""
+"""Probe periodically, keep the last results, and send an alert on a change. Used by `watch` and by the dashboard."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from lumen_proxy.ops import addresses, console, diagnose, marks, probes, terminal
+from lumen_proxy.ops import console, diagnose, marks, terminal
 from lumen_proxy.ops.alerts import Delivery, Messenger, Tracker, event_of, webhooks
-from lumen_proxy.ops.diagnose import Diagnosis
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from lumen_proxy.config import Settings
+    from lumen_proxy.ops.diagnose import Diagnosis
     from lumen_proxy.ops.verdicts import Probe
 
     Changes = list[tuple[str, Probe]]
@@ -50,16 +50,12 @@ class Watch:
 
     def look(self) -> tuple[Diagnosis, Changes]:
         """Look once, with one free question for each cloud channel."""
-        asked, notes = addresses.in_use(self.settings)
-        found = probes.probe(asked, within_s=diagnose.WITHIN_S, thorough=False)
-        for probe in found:
-            self.past.setdefault(probe.channel, deque(maxlen=KEPT_LOOKS)).append(
-                probe.ms if probe.state == "up" else None
-            )
-        changes = self.tracker.observe(found, time.monotonic())
+        diagnosis = diagnose.glance(self.settings, thorough=False)
+        record(self.past, diagnosis.probes)
+        changes = self.tracker.observe(diagnosis.probes, time.monotonic())
         for change, probe in changes:
             self.messenger.tell(event_of(change, probe, self.settings))
-        return Diagnosis(self.settings, found, notes), changes
+        return diagnosis, changes
 
     def close(self) -> None:
         """End the looks; finish the message under way."""
@@ -67,21 +63,30 @@ class Watch:
         self.messenger.close()
 
 
+def record(past: dict[str, deque[float | None]], probes: Iterable[Probe]) -> None:
+    """Keep the response times of one look. A channel that is not configured was not asked, so nothing is kept of it."""
+    for probe in probes:
+        if probe.state != "unset":
+            kept = past.setdefault(probe.channel, deque(maxlen=KEPT_LOOKS))
+            kept.append(probe.ms if probe.state == "up" else None)
+
+
 def told(delivery: Delivery) -> None:
-    """Tell people that an alert did not arrive."""
+    """Report on standard error that an alert was not delivered."""
     if not delivery.ok:
         console.tell(undelivered(delivery))
 
 
 def undelivered(delivery: Delivery) -> str:
-    """In one line."""
+    """One line about an alert that was not delivered."""
     return f"alert not delivered to {delivery.to}: {delivery.why}, after {delivery.attempts} attempts"
 
 
 def announcement(settings: Settings, period_s: float) -> str:
     """The fixed line that a background task waits for."""
-    told = " and ".join(webhooks(settings)) or "nobody"
-    return f"watching 3 channels every {period_s:g} s; alerts go to {told}"
+    destinations = " and ".join(webhooks(settings))
+    alerts = f"alerts go to {destinations}" if destinations else "no alert destination configured"
+    return f"watching 3 channels every {period_s:g} s; {alerts}"
 
 
 def run(settings: Settings, period_s: float, *, as_json: bool) -> None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 JSON = "application/json; charset=utf-8"  # said, because PowerShell 5.1 takes Latin-1 for granted
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"}  # RFC 9110, 9.1; RFC 5789
+OK = 200
+PROBE_ROUTES = {"/health", "/ready", "/metrics"}
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
@@ -180,7 +182,7 @@ class Proxy:
         if known.get("code"):
             self.metrics.count("rejections", str(known["code"]))
         if self.log:
-            self.log.write("info", "request", **facts, seconds=round(seconds, 6), **known)
+            self.log.write(_level(facts), "request", **facts, seconds=round(seconds, 6), **known)
 
     def _failed(self, error: Exception) -> Response:
         """Every error of every route becomes a response here."""
@@ -213,11 +215,22 @@ class Proxy:
         return {
             "in_flight": ("Chat calls under way.", lambda: len(self.watch.calls())),
             "queued": ("Chat calls that wait for a place.", lambda: self.gateway.slots.queued),
-            "breaker_open": ("1 = the gateway is left in peace.", lambda: self.gateway.breaker.state == "open"),
-            "breaker_half_open": ("1 = a probe decides.", lambda: self.gateway.breaker.state == "half_open"),
+            "breaker_open": (
+                "1 = circuit breaker open: chat calls are refused for a while.",
+                lambda: self.gateway.breaker.state == "open",
+            ),
+            "breaker_half_open": (
+                "1 = circuit breaker half open: one call decides.",
+                lambda: self.gateway.breaker.state == "half_open",
+            ),
             "restarts": ("Unplanned restarts of the worker.", lambda: self.identity.restarts),
             "log_lost": ("Log lines that could not be written.", lambda: self.log.lost if self.log else 0),
         }
+
+
+def _level(facts: dict[str, Any]) -> str:
+    """A watch asks for the pages of probes some 50,000 times a day: an answer of 200 is for debug only."""
+    return "debug" if facts["route"] in PROBE_ROUTES and facts["status"] == OK else "info"
 
 
 def _facts(record: Record, method: str, route: str, status: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from tests.fixtures.children import WINDOWS, Child
@@ -41,6 +42,21 @@ def command(task: Mapping[str, Any], *, windows: bool = WINDOWS) -> str:
     return program.removeprefix("${workspaceFolder}").replace("\\", "/").strip("/")
 
 
+def lines_of(child: Child) -> list[str]:
+    """What the terminal shows of a process, without escape sequences; both of its streams are in it."""
+    data = b"\n".join(path.read_bytes() for path in (child.stderr, child.stdout))
+    return [ESCAPES.sub("", line) for line in re.split(r"[\r\n]+", data.decode("utf-8", "replace"))]
+
+
+def problems(task: Mapping[str, Any], lines: Sequence[str]) -> list[tuple[str, int, str]]:
+    """What the editor lists as errors: file, line and message of each line that the task's matchers find."""
+    patterns = [matcher["pattern"] for matcher in task["problemMatcher"]]
+    found = [
+        (pattern, match) for line in lines for pattern in patterns if (match := re.search(pattern["regexp"], line))
+    ]
+    return [(match[p["file"]], int(match[p["line"]]), match[p["message"]]) for p, match in found]
+
+
 class Running:
     """One task in its terminal."""
 
@@ -50,8 +66,7 @@ class Running:
 
     def lines(self) -> list[str]:
         """What the terminal shows, without its escape sequences; both streams of the task are in it."""
-        data = b"\n".join(path.read_bytes() for path in (self.child.stderr, self.child.stdout))
-        return [ESCAPES.sub("", line) for line in re.split(r"[\r\n]+", data.decode("utf-8", "replace"))]
+        return lines_of(self.child)
 
     def matches(self, pattern: str) -> list[int]:
         """The numbers of the lines that a pattern of the editor finds."""
@@ -73,10 +88,10 @@ def run(desk: Desk, label: str, env: Mapping[str, str] | None = None) -> Running
     return Running(label, run_words(desk, label, tasks()[label]["args"], env or {}))
 
 
-def run_words(desk: Desk, label: str, words: Sequence[str], env: Mapping[str, str]) -> Child:
-    """Run Python with these words, in a terminal and in the workspace."""
+def run_words(desk: Desk, label: str, words: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT) -> Child:
+    """Run Python with these words, in a terminal and in the workspace or another folder."""
     folder, launch = desk.launch.next_folder(), desk.launch
     files = launch.target.environ(folder, desk.gateway.url)
     environ = merged(os.environ, files, desk.env, {"TERM": "xterm-256color"}, env)
     argv = [*TERMINAL, sys.executable, *words]
-    return launch.keep(Child(launch.run_tags, label, argv, environ, folder, cwd=ROOT))
+    return launch.keep(Child(launch.run_tags, label, argv, environ, folder, cwd=cwd))

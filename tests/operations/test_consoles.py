@@ -85,7 +85,7 @@ def test_nothing_is_read_from_a_missing_terminal(desk: Desk) -> None:
     watch.stop()
     assert watch.wait_exit(30) == 0
     lines = watch.stdout.read_text("ascii").splitlines()
-    assert lines[0] == "lumen-proxy: watching 3 channels every 1 s; alerts go to nobody"
+    assert lines[0] == "lumen-proxy: watching 3 channels every 1 s; no alert destination configured"
     assert all(line.split(maxsplit=1)[1].startswith("DOWN: Local proxy | x DOWN Local proxy") for line in lines[1:])
 
 

@@ -40,6 +40,10 @@ class Terminal:
         """Press keys; tmux knows some by name, such as Enter."""
         self._run("send-keys", *keys)
 
+    def resize(self, width: int, height: int) -> None:
+        """Give the terminal another size."""
+        self._run("resize-window", "-x", str(width), "-y", str(height))
+
     def screen(self) -> str:
         """What a person sees."""
         return self._run("capture-pane", "-p")
@@ -164,9 +168,38 @@ def test_one_look_is_plain(desk: Desk) -> None:
     """Without --watch: one look, 69 for something that is down, nothing but text."""
     done = desk.run("dashboard")
     assert done.exit_status == 69
-    assert "DOWN: Local proxy" in done.stdout
+    assert done.stdout.startswith("Verdict: DOWN: Local proxy\n")
     assert "\x1b" not in done.stdout
-    assert max(len(line) for line in done.stdout.splitlines()) <= 80
+
+
+def test_one_look_is_not_cut_at_the_width_of_a_terminal(desk: Desk) -> None:
+    """The next step of a red line is one whole command, however long it is."""
+    long = {"CLOUD_AI_URL": f"http://127.0.0.1:9/{'long/' * 30}chat", "LUMEN_FALLBACK": "cloud_ai", "COLUMNS": "80"}
+    done = desk.run("dashboard", env=long)
+    assert f"GET {long['CLOUD_AI_URL']} -> refused)" in done.stdout
+    assert f"next: lumen-proxy start --port {desk.port}\n" in done.stdout
+
+
+def test_cloud_ai_does_not_count_where_nothing_uses_it(desk: Desk) -> None:
+    """Without LUMEN_FALLBACK the proxy never asks Cloud AI: its failure is a remark, and the exit status is 0."""
+    desk.run("start")
+    desk.cloud_ai.down()
+    found = {command: desk.run(*command.split()) for command in ("dashboard", "diagnose --no-start")}
+    assert [done.exit_status for done in found.values()] == [0, 0]
+    assert all("GREEN; down but not used: Cloud AI" in done.stdout for done in found.values())
+    counts = {"LUMEN_FALLBACK": "cloud_ai"}
+    assert desk.run("restart", env=counts).exit_status == 0
+    assert desk.run("dashboard", env=counts).exit_status == 69
+
+
+@needs_tmux
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (40, 12), (120, 10), (20, 5), (200, 60)])
+def test_the_verdict_is_in_the_first_line_of_a_terminal(terminal: Terminal, width: int, height: int) -> None:
+    """At any size, and after the size has changed."""
+    terminal.resize(width, height)
+    terminal.type(COMMAND, "Enter")
+    terminal.until("DOWN   Local")
+    assert terminal.screen().splitlines()[0].startswith("Verdict: DOWN: Loca")
 
 
 def test_json_is_one_object_a_look(desk: Desk) -> None:

@@ -86,7 +86,7 @@ def test_three_channels_that_do_not_answer_share_one_deadline(desk: Desk, squat:
     else:
         desk.gateway.standing = desk.cloud_ai.standing = silent
         squat("silent", port=desk.port)
-    done = desk.run("diagnose", "--no-start", "--within", f"{within_s:g}")
+    done = desk.run("diagnose", "--no-start", "--within", f"{within_s:g}", env={"LUMEN_FALLBACK": "cloud_ai"})
     assert done.exit_status == 69
     assert "Verdict: DOWN: Local proxy, Cloud AI, Lumen Gateway" in done.stdout
     # Three silences one after another last 0.9 * within for each cloud channel and 0.68 for the proxy: 2.5 * within.

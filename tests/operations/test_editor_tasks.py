@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sysconfig
 from functools import partial
 from pathlib import Path, PureWindowsPath
@@ -11,12 +12,14 @@ from pathlib import Path, PureWindowsPath
 import pytest
 
 from tests.fixtures.capture import call
+from tests.fixtures.children import WINDOWS
 from tests.fixtures.journals import Journal
 from tests.fixtures.targets import ROOT
 from tests.fixtures.waiting import until
 from tests.operations import editor
 from tests.operations.conftest import Desk
 
+SET_UP = "Lumen: Set Up"
 START = "Lumen: Start Local LLM Proxy"
 DIAGNOSE = "Lumen: Quick Diagnose All Channels"
 STOP = "Lumen: Stop Local LLM Proxy"
@@ -55,7 +58,92 @@ def narrowed(folder: Path, words: str) -> dict[str, str]:
 
 def test_nine_labels_and_groups() -> None:
     """Labels, groups and which of them run in the background, as users know them."""
-    assert {label: (task["group"], task["isBackground"]) for label, task in editor.tasks().items()} == NINE
+    tasks = {label: task for label, task in editor.tasks().items() if label != SET_UP}
+    assert {label: (task["group"], task["isBackground"]) for label, task in tasks.items()} == NINE
+
+
+def test_each_of_the_nine_sets_up_the_environment_first() -> None:
+    """The first click in a new clone works: the set-up runs by a Python of the system, not by the one it makes."""
+    assert {editor.tasks()[label]["dependsOn"] for label in NINE} == {SET_UP}
+    task = editor.tasks()[SET_UP]
+    assert "dependsOn" not in task
+    assert (task["command"], task["windows"]["command"]) == ("python3", "py")
+    assert [(ROOT / word.removeprefix("${workspaceFolder}/")).is_file() for word in task["args"]] == [True]
+
+
+PROJECT = """
+[project]
+name = "tiny"
+dependencies = ["other>=1,<2"]
+[project.optional-dependencies]
+test = ["third [extra]"]
+"""
+PIP = """
+import pathlib, sys, sysconfig
+
+if "install" in sys.argv:
+    if pathlib.Path("no-network").exists():
+        sys.exit(1)
+    print("arguments:", *sys.argv[1:])
+    for name in ("tiny", "other", "third"):
+        folder = pathlib.Path(sysconfig.get_path("purelib"), f"{name}-1.dist-info")
+        folder.mkdir(exist_ok=True)
+        folder.joinpath("METADATA").write_text(f"Name: {name}\\nVersion: 1\\n")
+"""
+"""In the place of pip, which would need a network: Python finds it in the folder in which it is launched."""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A project of another name with this project's set-up, not set up yet."""
+    folder = tmp_path / "project"
+    for name, text in {"pyproject.toml": PROJECT, "pip/__init__.py": "", "pip/__main__.py": PIP}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    (folder / ".vscode").mkdir()
+    shutil.copy(editor.FOLDER / "set_up.py", folder / ".vscode")
+    return folder
+
+
+def set_up(desk: Desk, folder: Path) -> tuple[int, list[str]]:
+    """Run the task in a workspace, to its end: exit status and lines."""
+    words = [word.replace("${workspaceFolder}", str(folder)) for word in editor.tasks()[SET_UP]["args"]]
+    done = editor.run_words(desk, "set-up", words, {}, cwd=folder)
+    return done.wait_exit(editor.TASK_S), [line for line in editor.lines_of(done) if line]
+
+
+READY = "lumen-proxy: the environment .venv is ready"
+
+
+def test_the_set_up_makes_the_environment_once(desk: Desk, workspace: Path) -> None:
+    """Nothing there: it is made and the project installed. All there: nothing is done. Broken: it is made again."""
+    installed = "arguments: --disable-pip-version-check install -c constraints.txt -e .[test]"
+    python = workspace / ".venv" / ("Scripts/python.exe" if WINDOWS else "bin/python")
+    for expected in (installed, None, "broken"):
+        if expected == "broken":
+            python.unlink()
+        status, lines = set_up(desk, workspace)
+        assert (status, lines[-1]) == (0, READY), lines
+        assert (installed in lines) is (expected is not None), lines
+
+
+def test_the_set_up_installs_what_is_missing(desk: Desk, workspace: Path) -> None:
+    """A dependency that is new since the last set-up is installed into the environment that is there."""
+    set_up(desk, workspace)
+    kept = workspace / ".venv" / "kept"
+    kept.touch()
+    shutil.rmtree(next(workspace.glob(".venv/**/third-1.dist-info")))
+    status, lines = set_up(desk, workspace)
+    assert (status, lines[-1], kept.exists()) == (0, READY, True)
+    assert any(line.startswith("arguments: ") for line in lines)
+
+
+def test_a_set_up_that_fails_says_what_to_do(desk: Desk, workspace: Path) -> None:
+    """No network: 69, so that the editor does not run the task that depends on it, and one line with the remedy."""
+    (workspace / "no-network").touch()
+    status, lines = set_up(desk, workspace)
+    assert status == 69
+    assert sum(line.startswith("lumen-proxy: the packages cannot be installed; ") for line in lines) == 1
 
 
 @pytest.mark.parametrize("label", NINE)
@@ -146,12 +234,44 @@ def test_a_refuted_claim_is_a_problem_in_the_editor(desk: Desk, tmp_path: Path) 
     """A task that fails names file and line in the form that the editor makes a link of."""
     judged = editor.run(desk, CONFLICT, narrowed(tmp_path, "-k 2.2 --sabotage conflict-names-no-owner"))
     assert judged.end() == 1, judged.lines()
-    (matcher,) = judged.task["problemMatcher"]
-    pattern = matcher["pattern"]
-    found = [match for line in judged.lines() if (match := re.search(pattern["regexp"], line))]
+    found = editor.problems(judged.task, judged.lines())
     assert found, judged.lines()
-    file, line = found[-1][pattern["file"]], int(found[-1][pattern["line"]])
+    file, line, _ = found[-1]
     assert 0 < line <= len((ROOT / file).read_text("utf-8").splitlines())
+
+
+OUTCOMES = """
+import pytest, warnings
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_skipped(number):
+    pytest.skip("not here")
+
+@pytest.mark.xfail
+def test_expected():
+    assert False
+
+def test_warns():
+    warnings.warn("careful")
+
+def test_fails():
+    assert 1 == 2  # the only problem
+"""
+
+
+@pytest.mark.parametrize("label", SUITES)
+def test_only_failures_are_problems(desk: Desk, tmp_path: Path, label: str) -> None:
+    """Skipped tests, expected failures and warnings name file and line as well; none of them is an error."""
+    (tmp_path / "test_outcomes.py").write_text(OUTCOMES, "utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -ra\n", "utf-8")
+    words = ["-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
+    done = editor.run_words(desk, "outcomes", words, {}, cwd=tmp_path)
+    done.wait_exit(editor.TASK_S)
+    lines = editor.lines_of(done)
+    assert any(re.match(r"SKIPPED \[2\] \S+py:\d+: not here", line) for line in lines), lines
+    problems = editor.problems(editor.tasks()[label], lines)
+    failing = OUTCOMES.splitlines().index("    assert 1 == 2  # the only problem") + 1
+    assert problems == [("test_outcomes.py", failing, "AssertionError")]
 
 
 def test_key_bindings_run_the_nine() -> None:

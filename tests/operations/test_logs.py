@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import partial
 
 from tests.fixtures.capture import call
@@ -11,7 +12,7 @@ from tests.fixtures.waiting import until
 from tests.operations.conftest import Desk
 
 SOON_S = 20.0
-SMALL = {"LUMEN_LOG_MAX_BYTES": "2048", "LUMEN_LOG_KEEP": "3"}
+SMALL = {"LUMEN_LOG_MAX_BYTES": "2048", "LUMEN_LOG_KEEP": "3", "LUMEN_LOG_LEVEL": "debug"}  # debug: /health, too
 
 
 def test_rotations_are_read_as_one(desk: Desk) -> None:
@@ -67,3 +68,44 @@ def test_two_instances_share_a_folder_and_no_file(desk: Desk) -> None:
     lines = [json.loads(line) for line in desk.run("logs", "--json", "-n", "1000").stdout.splitlines()]
     stopped = {line["log"]: line["instance"] for line in lines if line["event"] == "stopped"}
     assert stopped == {f"journal-{proxy.port}": proxy.ready.instance for proxy in proxies if proxy.ready}
+
+
+def test_a_log_folder_that_is_deleted_is_made_again(desk: Desk) -> None:
+    """Worker's log and journal go on in a new folder; the follower shows them."""
+    proxy = desk.launch(port=desk.port, gateway=desk.gateway, env=desk.env)
+    follower = desk.background("logs", "-f", "--json")
+    until("it shows the start", lambda: b"started" in follower.stdout.read_bytes(), within_s=SOON_S)
+    shutil.rmtree(desk.folder / "log")
+    call(proxy.url, "GET", "/v1/models", headers=(("x-request-id", "canary-after"),))
+    until("a request is shown", partial(_is_shown, follower, "canary-after"), within_s=SOON_S)
+    proxy.end()
+    until("the end is shown", partial(_is_shown, follower, '"event": "stopped"'), within_s=SOON_S)
+    assert {path.name for path in (desk.folder / "log").iterdir()} >= {
+        f"{n}-{desk.port}.jsonl" for n in ("worker", "journal")
+    }
+
+
+def test_a_port_that_is_given_is_the_only_one_shown(desk: Desk) -> None:
+    """`--port` selects the files of one instance; PROXY_PORT alone does not."""
+    proxies = [desk.launch(env={**desk.env, "PROXY_PORT": "0"}, gateway=desk.gateway) for _ in range(2)]
+    for proxy in proxies:
+        call(proxy.url, "GET", "/v1/models")
+        proxy.end()
+    port = proxies[0].port
+    lines = [json.loads(line) for line in desk.run("logs", "--json", "--port", str(port)).stdout.splitlines()]
+    assert {line["log"] for line in lines} == {f"journal-{port}", f"worker-{port}"}
+
+
+def test_looks_are_not_logged(desk: Desk) -> None:
+    """A watch asks for /health, /ready and /metrics every few seconds; what is answered with 200 is for debug only."""
+    shown = {}
+    for level in ("info", "debug"):
+        proxy = desk.launch(port=desk.port, gateway=desk.gateway, env={**desk.env, "LUMEN_LOG_LEVEL": level})
+        for path in ("/health", "/ready", "/metrics", "/v1/models"):
+            call(proxy.url, "GET", path)
+        proxy.end()
+        lines = [json.loads(line) for line in desk.run("logs", "--json", "-n", "1000").stdout.splitlines()]
+        shown[level] = {line["route"]: line["level"] for line in lines if line["event"] == "request"}
+        shutil.rmtree(desk.folder / "log")
+    assert shown["info"] == {"/models": "info"}
+    assert shown["debug"] == {"/models": "info", "/health": "debug", "/ready": "debug", "/metrics": "debug"}

@@ -24,7 +24,6 @@ def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 STATUSES = [
-    ("", {}, 64),
     ("frobnicate", {}, 64),
     ("serve --frobnicate", {}, 64),
     ("serve extra", {}, 64),
@@ -70,6 +69,58 @@ def test_help_is_no_failure(line: str, capsys: pytest.CaptureFixture[str]) -> No
         cli.main(line.split())
     assert end.value.code == 0
     assert capsys.readouterr().out
+
+
+def test_no_command_prints_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """A person sees the commands, on standard output; a script sees that it has named none: 64."""
+    assert cli.main([]) == 64
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert all(re.search(rf"^ +{command}\s+\S", out, re.MULTILINE) for command in cli.COMMANDS)
+
+
+def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """What `--help` of a command prints."""
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_usage_is_one_line(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The options are listed once, below, and not in the usage as well."""
+    usage, blank, *_ = help_of(command, capsys).splitlines()
+    assert usage.startswith(f"usage: lumen-proxy {command}")
+    assert blank == ""
+
+
+def test_common_options_come_first(capsys: pytest.CaptureFixture[str]) -> None:
+    """The options of the command and those that most people need, then the settings in groups."""
+    page = help_of("start", capsys)
+    heads = re.findall(r"^(\S.*):$", page, re.MULTILINE)
+    assert heads[0] == "common options"
+    assert len(heads) > 5
+    common = page.partition(f"{heads[1]}:")[0]
+    assert re.findall(r"^  (?:-h, )?(--[a-z-]+)", common, re.MULTILINE) == [
+        "--help", "--sandbox", "--json", "--port", "--host", "--gateway-url",
+    ]  # fmt: skip
+
+
+def test_help_says_values_and_defaults(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each setting that is no secret, once: the words or the range that it accepts, its default, its variable."""
+    monkeypatch.setenv("COLUMNS", "500")
+    page = re.sub(r"\n {10,}", " ", help_of("start", capsys))  # a long name has its text in the next line
+    for setting in config.SETTINGS:
+        option = f"--{setting.field.replace('_', '-')} "
+        lines = [line for line in page.splitlines() if line.strip().startswith(option)]
+        assert len(lines) == (0 if setting.secret else 1), setting.variable
+        if not setting.secret:
+            assert f"[{setting.variable}]" in lines[0]
+            assert "default: " in lines[0]
+            assert setting.parse.expected in lines[0] or "{" in lines[0]
+    assert re.search(r"--history \{fold,last\} .*; default: fold \[LUMEN_HISTORY\]", page)
+    assert re.search(r"--fallback \{off,cloud_ai\} .*; default: off ", page)
+    assert re.search(r"--timeout-s SECONDS .*seconds between 0.05 and 86400; default: 60 ", page)
 
 
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,6 +224,20 @@ def test_a_log_of_words_is_kept_below_its_cap(tmp_path: Path) -> None:
     assert len(content) < 1100
     assert content.endswith(b"lumen-proxy: the last one\n")
     assert b"\x00" not in content
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete a file that is open")
+def test_a_log_of_words_that_was_deleted_is_made_again(tmp_path: Path) -> None:
+    """A cleaner deletes the folder of a detached instance: its next words are in a new file."""
+    words = tmp_path / "log" / "console-8080.log"
+    code = (
+        f"import pathlib, shutil; from lumen_proxy.ops import console; path = pathlib.Path({str(words)!r}); "
+        "tell = console.tell_below(1000, path); tell('before'); shutil.rmtree(path.parent); tell('after')"
+    )
+    words.parent.mkdir()
+    with words.open("ab") as errors:
+        subprocess.run([sys.executable, "-c", code], stderr=errors, check=True)
+    assert words.read_text() == "lumen-proxy: after\n"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumen_proxy.config import BY_VARIABLE, SETTINGS, load
+from lumen_proxy.config import BY_VARIABLE, SETTINGS, load, shown
 from lumen_proxy.errors import Exit, Fatal
 
 
@@ -79,12 +79,30 @@ BAD = {
 
 @pytest.mark.parametrize(("variable", "text"), [(name, text) for name, texts in BAD.items() for text in texts])
 def test_bad_variable_is_named(variable: str, text: str) -> None:
-    """A bad variable is refused with 78, in one line that names it and what is wanted."""
+    """A bad variable is refused with 78, in one line: name, value unless secret, what was expected, what to do."""
     with pytest.raises(Fatal) as refused:
         load({variable: text})
     assert refused.value.exit_status is Exit.CONFIG
-    assert str(refused.value).startswith(f"{variable} is ")
+    value = "" if BY_VARIABLE[variable].secret else f"={shown(text)}"
+    expected = BY_VARIABLE[variable].parse.expected
+    assert str(refused.value) == f"{variable}{value} is invalid: expected {expected}. Fix or unset it"
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        ("LUMEN_TIMEOUT_S", "seconds between 0.05 and 86400"),
+        ("PROXY_PORT", "a whole number between 0 and 65535"),
+        ("LUMEN_LOG_DAYS", "a whole number of at least 1"),
+        ("LUMEN_HISTORY", "fold or last"),
+        ("LUMEN_LOG_LEVEL", "debug, info, warning or error"),
+        ("LUMEN_STANDBY", "1 or 0"),
+    ],
+)
+def test_what_a_setting_accepts_is_said_in_words(variable: str, expected: str) -> None:
+    """The same words in the error, in --help and in the guides: they are made of the parser's own facts."""
+    assert BY_VARIABLE[variable].parse.expected == expected
 
 
 @pytest.mark.parametrize(
@@ -122,8 +140,10 @@ def test_origins_are_kept_as_browsers_send_them(text: str, origins: tuple[str, .
 
 def test_bad_option_is_a_usage_error() -> None:
     """The same mistake in an option is 64."""
-    with pytest.raises(Fatal, match="--port is 'x'") as refused:
+    with pytest.raises(Fatal) as refused:
         load({}, {"port": "x"})
+    expected = "a whole number between 0 and 65535"
+    assert str(refused.value) == f"--port='x' is invalid: expected {expected}. Fix the option"
     assert refused.value.exit_status is Exit.USAGE
 
 

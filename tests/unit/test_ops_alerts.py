@@ -151,7 +151,7 @@ def test_too_long_a_wait_is_told(slack: Gateway) -> None:
     """Nobody asks earlier than told to: the message is dropped, and the words say why."""
     slack.script(wait_header("9999"))
     (found,) = deliver({"event": "down", "said": "x"}, settings_for(slack))
-    assert found.why == "429, to be asked again after 9999 s, when it is old news"
+    assert found.why == "429: retry after 9999 s, longer than the limit of 300 s"
 
 
 def slack_is_busy(exchange: Exchange) -> None:

@@ -51,7 +51,7 @@ def test_a_question_that_reaches_nobody() -> None:
 
 @pytest.mark.parametrize("compress", [gzip.compress, zlib.compress], ids=["gzip", "deflate"])
 def test_a_compressed_answer_is_read(gateway: Gateway, compress: Callable[[bytes], bytes]) -> None:
-    """Some servers compress although nobody asks for it; one byte more than the limit is decompressed, to see the excess."""
+    """Some servers compress although nobody asks for it; one byte beyond the limit is decompressed."""
     headers = (("Content-Encoding", "gzip" if compress is gzip.compress else "deflate"),)
     gateway.script(replies.says(compress(b'{"status": "ok"}'), headers=headers))
     gateway.script(replies.says(compress(b" " * (8 * ANSWER_BYTES)), headers=headers))

@@ -238,4 +238,4 @@ def test_the_demo_goes_as_told(launch: Launches) -> None:
     done = launch.run("demo", env={"PYTHONIOENCODING": "cp949:replace"})
     assert done.exit_status == 0, done.stderr
     words = [line.split()[1] for line in done.stdout.splitlines()]
-    assert words == ["started", "asked", "answered", "killed", "asked", "answered", "waited", "healed"]
+    assert words == ["started", "asked", "answered", "killed", "asked", "answered", "waited", "recovered"]

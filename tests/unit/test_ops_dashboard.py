@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable
 
 import pytest
 
 from lumen_proxy import config
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.ops import control, diagnose, marks
+from lumen_proxy.ops import control, diagnose, layout, marks, watching
 from lumen_proxy.ops.alerts import Delivery
 from lumen_proxy.ops.asking import Call
 from lumen_proxy.ops.dashboard import Dashboard
@@ -17,9 +18,10 @@ from lumen_proxy.ops.diagnose import Diagnosis
 from lumen_proxy.ops.verdicts import Probe
 from lumen_proxy.supervisor import platform
 
-SETTINGS = config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"})
+SETTINGS = config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x", "LUMEN_FALLBACK": "cloud_ai"})
 LONG = "한국어로 길게 " * 30
-SIZES = [(80, 24), (120, 40), (60, 16), (40, 24)]
+CALLED = (Call("GET", "http://127.0.0.1/chat", 404, 5.0),)
+SIZES = [(80, 24), (200, 60), (120, 10), (40, 12), (40, 24), (20, 5)]
 
 
 def at_once(work: Callable[[], None]) -> None:
@@ -30,12 +32,12 @@ def at_once(work: Callable[[], None]) -> None:
 def board(*probes: Probe) -> Dashboard:
     """A dashboard that has looked once."""
     one = Dashboard(SETTINGS, in_background=at_once)
-    default = [Probe(channel, "up", "running", (Call("GET", "http://127.0.0.1", 200, 5.0),)) for channel in CHANNELS]
-    one.saw(Diagnosis(SETTINGS, probes or tuple(default), ()), {channel: [1.0, None, 5_000.0] for channel in CHANNELS})
+    one.saw(Diagnosis(SETTINGS, probes or UP, ()), {channel: [1.0, None, 5_000.0] for channel in CHANNELS})
     return one
 
 
 CHANNELS = ("proxy", "cloud_ai", "gateway")
+UP = tuple(Probe(channel, "up", "running", (Call("GET", "http://127.0.0.1", 200, 5.0),)) for channel in CHANNELS)
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -49,8 +51,32 @@ def test_it_fits(width: int, height: int) -> None:
     screen = one.screen(width, height)
     assert len(screen) == height
     assert max(map(marks.columns, screen)) <= width
-    one.message = ""
-    assert any(line.startswith("Verdict") for line in one.screen(width, height))
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("message", ["", LONG], ids=["quiet", "message"])
+@pytest.mark.parametrize("page", [None, ["help"]], ids=["channels", "page"])
+def test_the_verdict_is_in_the_first_line(width: int, height: int, page: list[str] | None, message: str) -> None:
+    """At any size, with a long message, and while a page is read."""
+    one = board(Probe("proxy", "down", LONG, (), None, LONG), *UP[1:])
+    one.page, one.message = page, message
+    assert one.screen(width, height)[0].startswith("Verdict: DOWN: Loca")
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_every_channel_is_on_the_screen(width: int, height: int) -> None:
+    """At any size the state and the name of the three channels are shown; details give way first."""
+    screen = "\n".join(
+        board(*(Probe(channel, "down", LONG, (), None, LONG) for channel in CHANNELS)).screen(width, height)
+    )
+    for name in ("Local p", "Cloud A", "Lumen G"):
+        assert re.search(rf"DOWN +{name}", screen)
+
+
+@pytest.mark.parametrize(("width", "keys"), [(80, "[q] quit"), (40, "q quit"), (20, "q")])
+def test_the_keys_are_on_the_screen(width: int, keys: str) -> None:
+    """A narrow screen has a shorter menu, not a cut one."""
+    assert board().screen(width, 12)[-1].endswith(keys)
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -68,7 +94,7 @@ def test_what_is_said_next_is_not_cut() -> None:
     one = board(*(Probe(channel, "down", "404: wrong path", (call,), None, advice) for channel in CHANNELS))
     words = " ".join(" ".join(one.screen()).split())
     assert words.count(f"next: {advice}") == 3
-    assert "Verdict DOWN: Local proxy, Cloud AI, Lumen Gateway" in words
+    assert "Verdict: DOWN: Local proxy, Cloud AI, Lumen Gateway" in words
     assert "~" not in words
 
 
@@ -83,12 +109,46 @@ def test_every_channel_has_a_word_and_a_curve() -> None:
     text = "\n".join(board().screen())
     for name in ("Local proxy", "Cloud AI", "Lumen Gateway"):
         assert re.search(rf"UP +{name} +5 ms +\S\S\S", text)
-    assert "Verdict    ALL GREEN" in text
+    assert "Verdict: ALL GREEN" in text
+
+
+def test_a_channel_that_is_not_asked_has_no_curve() -> None:
+    """Not configured is no failed look: no x, and nothing is kept of it."""
+    past: dict[str, deque[float | None]] = {}
+    watching.record(
+        past, [Probe("cloud_ai", "unset", "not configured"), *UP[:1], Probe("gateway", "down", "lost", CALLED)]
+    )
+    assert past == {"proxy": deque([5.0]), "gateway": deque([None])}
+    text = "\n".join(layout.whole(Diagnosis(SETTINGS, (Probe("cloud_ai", "unset", "not configured"),), ()), past))
+    assert re.search(r"OFF +Cloud AI +-$", text, re.MULTILINE)
+
+
+def test_one_look_is_not_cut() -> None:
+    """What is printed has no screen: every command is whole and in one line."""
+    advice = f"lumen-proxy check --venv {'/long' * 100}"
+    note = f"to use the same: lumen-proxy restart --gateway-url http://{'g' * 300}"
+    down = Probe("proxy", "down", f"does not start: {LONG.strip()}", CALLED, None, advice)
+    lines = layout.whole(Diagnosis(SETTINGS, (down, *UP[1:]), (note,)), {})
+    assert lines[0] == "Verdict: DOWN: Local proxy"
+    assert sum(line.endswith(f"next: {advice}") for line in lines) == 1
+    assert sum(note in line for line in lines) == 1
+    assert any(LONG.strip() in line for line in lines)
+    assert any(LONG.strip() in line for line in diagnose.lines(Diagnosis(SETTINGS, (down,), ())))
+
+
+@pytest.mark.parametrize("code", ["\x1b[2J", "\x1b[8m", "\r"])
+def test_control_characters_of_others_do_not_reach_the_terminal(code: str) -> None:
+    """A server, or a module that cannot be imported, decides what a message says; colours are the dashboard's own."""
+    one = board(Probe("proxy", "down", f"says {code}!", (), None, f"do {code}!"), *UP[1:])
+    assert one.diagnosis
+    for lines in (one.screen(), layout.whole(one.diagnosis, {}), [*diagnose.lines(one.diagnosis)]):
+        assert code not in "\n".join(lines)
+        assert "do ?" in "\n".join(lines)
 
 
 def test_before_the_first_look() -> None:
     """It says that it is looking."""
-    assert "looking..." in Dashboard(SETTINGS).screen()
+    assert Dashboard(SETTINGS).screen()[0].startswith("Verdict: looking...")
 
 
 def test_keys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +191,7 @@ def test_an_action_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def pages_of(one: Dashboard, width: int, height: int) -> list[list[str]]:
     """All screens of a page, turned by the space bar."""
     found = [one.screen(width, height)]
-    while "next page" in found[-1][-1]:
+    while "space: next" in found[-1][-1]:
         one.press(" ")
         found.append(one.screen(width, height))
     return found
@@ -148,7 +208,7 @@ def test_a_page_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch, width: int, 
     pages = pages_of(one, width, height)
     assert all(len(page) == height for page in pages)
     assert all(marks.columns(line) <= width for page in pages for line in page)
-    shown = " ".join(line for page in pages for line in page[2:-2]).split()
+    shown = " ".join(line for page in pages for line in page[1:-1] if line.strip("─")).split()
     assert shown == " ".join([*report, "Verdict: ALL GREEN"]).split()
     one.press(" ")
     assert one.page is None
@@ -158,7 +218,7 @@ def test_the_help_is_whole() -> None:
     """Its last words are on the screen."""
     one = board()
     one.press("h")
-    assert "goes down or is back." in " ".join(" ".join(one.screen()).split())
+    assert "goes down or comes back." in " ".join(" ".join(one.screen()).split())
 
 
 def test_any_other_key_leaves_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,28 +268,7 @@ def test_colour_is_for_terminals_that_obey(monkeypatch: pytest.MonkeyPatch, obey
     assert (marks.paint("UP", "up") != "UP") is obeys
 
 
-def test_wrapping() -> None:
-    """At spaces, with the indent of the first line; Korean letters are two columns wide; a long word is broken."""
-    assert marks.wrap("  one two three", 9) == ["  one two", "  three"]
-    assert marks.wrap("한국어 한국어", 7) == ["한국어", "한국어"]
-    assert marks.wrap("abcdefgh", 3) == ["abc", "def", "gh"]
-    assert marks.wrap("", 3) == [""]
-    assert marks.wrap("\x1b[2J", 9) == ["?[2J"]
-
-
-@pytest.mark.parametrize(("text", "columns"), [("abc", 3), ("한글", 4), ("🟢", 2), ("e\u0301", 1)])
-def test_columns(text: str, columns: int) -> None:
-    """As a terminal counts them."""
-    assert marks.columns(text) == columns
-
-
-def test_clipping_keeps_the_width_and_harms_no_terminal() -> None:
-    """Wide letters are not cut in half; control characters do nothing."""
-    assert marks.clip("한국어", 5) == "한국~"
-    assert marks.clip("\x1b[2Jabc", 20) == "?[2Jabc"
-
-
 def test_the_curve() -> None:
     """From none to full; x where nothing came."""
     assert marks.curve([0.0, None, 100.0, 9_999.0], 10, 100.0)[1] == "x"
-    assert len(marks.curve([1.0] * 50, 10, 100.0)) == 10
+    assert len(marks.curve(deque([1.0] * 50), 10, 100.0)) == 10

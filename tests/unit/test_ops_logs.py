@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from lumen_proxy.ops.logs import Follower, rotations
 from lumen_proxy.rotation import RotatedFile
@@ -32,6 +37,83 @@ def test_each_line_once_across_rotations(tmp_path: Path) -> None:
             seen += [entry.fields["n"] for entry in follower.news()]
     seen += [entry.fields["n"] for entry in follower.news()]
     assert seen == list(range(12))
+
+
+def numbers(follower: Follower) -> list[int]:
+    """What is new."""
+    return [entry.fields["n"] for entry in follower.news()]
+
+
+def test_a_new_file_with_a_known_number_is_read_from_its_beginning(tmp_path: Path) -> None:
+    """File systems give the inode of a deleted file to the next one; here it is another content under one inode."""
+    log = tmp_path / "a.jsonl"
+    log.write_bytes(line(1) + line(2))
+    follower = Follower(tmp_path)
+    assert numbers(follower) == [1, 2]
+    inode = log.stat().st_ino
+    with log.open("r+b") as file:  # the same inode, as large as before and larger
+        file.write(line(3) + line(4) + line(5))
+    assert log.stat().st_ino == inode
+    assert numbers(follower) == [3, 4, 5]
+    with log.open("ab") as file:
+        file.write(line(6))
+    assert numbers(follower) == [6]
+
+
+def test_a_paused_follower_shows_every_line_that_is_kept_once(tmp_path: Path) -> None:
+    """Small logs rotate many times between two looks: what is still on the disk is shown, nothing twice."""
+    log = RotatedFile(tmp_path / "a.jsonl", max_bytes=200, keep=2, days=9)
+    follower = Follower(tmp_path)
+    seen: list[int] = []
+    for number in range(60):
+        log.append(line(number))
+        if number % 20 == 19:
+            kept = sum(len(path.read_bytes().splitlines()) for path in rotations(log.path))
+            found = numbers(follower)
+            assert found == list(range(number + 1 - kept, number + 1))
+            seen += found
+    assert len(seen) == len(set(seen))
+
+
+def test_a_first_line_that_is_still_being_written_waits(tmp_path: Path) -> None:
+    """A file is known by its first line, so nothing of it is read before that line is whole."""
+    log = tmp_path / "a.jsonl"
+    follower = Follower(tmp_path)
+    log.write_bytes(line(1)[:10])
+    assert numbers(follower) == []
+    log.write_bytes(line(1) + line(2))
+    assert numbers(follower) == [1, 2]
+
+
+def test_one_port_has_its_own_files(tmp_path: Path) -> None:
+    """The journal, the worker's log and the alerts of that port; 80 is not 8080."""
+    names = ["journal-8080", "worker-8080", "alerts-watch-8080", "journal-80", "worker-18080"]
+    for number, name in enumerate(names):
+        (tmp_path / f"{name}.jsonl").write_bytes(line(number))
+    assert [entry.log for entry in Follower(tmp_path, 8080).news()] == names[:3]
+    assert len(Follower(tmp_path).news()) == len(names)
+
+
+@pytest.fixture
+def in_seoul(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The time zone of Korea, nine hours before UTC."""
+    with monkeypatch.context() as zone:
+        zone.setenv("TZ", "Asia/Seoul")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process of Windows does not change its time zone")
+@pytest.mark.usefixtures("in_seoul")
+def test_local_time_has_its_offset(tmp_path: Path) -> None:
+    """ISO 8601 with the offset of that day, in text and in JSON; a stamp that cannot be read stays."""
+    (tmp_path / "a.jsonl").write_bytes(
+        b'{"ts": "2026-01-01T15:30:00.123+00:00", "event": "x"}\n{"ts": "soon", "event": "x"}\n'
+    )
+    first, second = (entry.in_local_time() for entry in Follower(tmp_path).news())
+    assert (first.ts, second.ts) == ("2026-01-02T00:30:00.123+09:00", "soon")
+    assert json.loads(first.as_json())["ts"] == first.ts
 
 
 def test_logs_are_merged_by_time(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from lumen_proxy.ops.asking import Call, Trouble, shown
 from lumen_proxy.ops.cases import CASES, KNOWN, on_port
 from lumen_proxy.ops.channels import on_cloud
 from lumen_proxy.ops.control import Seen
+from lumen_proxy.ops.diagnose import Diagnosis
 from lumen_proxy.ops.verdicts import Probe, on_proxy
 
 URL = "http://127.0.0.1:8080"
@@ -236,5 +237,26 @@ def test_addresses_are_shown_without_their_query() -> None:
 def test_a_fallback_needs_an_address() -> None:
     """Cloud AI cannot be both switched off and the fallback."""
     paths = {"LUMEN_STATE_DIR": str(Path("x")), "LUMEN_LOG_DIR": "x"}
-    with pytest.raises(Fatal, match="CLOUD_AI_URL is none"):
+    with pytest.raises(Fatal, match="LUMEN_FALLBACK='cloud_ai' needs CLOUD_AI_URL, which is none"):
         config.load({**paths, "LUMEN_FALLBACK": "cloud_ai", "CLOUD_AI_URL": "none"})
+
+
+@pytest.mark.parametrize(
+    ("fallback", "red", "status", "verdict"),
+    [
+        ("off", ["cloud_ai"], 0, "GREEN; down but not used: Cloud AI"),
+        ("cloud_ai", ["cloud_ai"], 69, "DOWN: Cloud AI"),
+        ("off", ["cloud_ai", "gateway"], 69, "DOWN: Lumen Gateway"),
+        ("off", [], 0, "ALL GREEN"),
+    ],
+)
+def test_what_the_proxy_does_not_use_does_not_count(fallback: str, red: list[str], status: int, verdict: str) -> None:
+    """Cloud AI is used as the fallback only: without one, that it is down is a remark and no failure."""
+    settings = config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x", "LUMEN_FALLBACK": fallback})
+    probes = tuple(
+        Probe(name, "down" if name in red else "up", "", (), None, "wait") for name in ("cloud_ai", "gateway")
+    )
+    found = Diagnosis(settings, probes, ())
+    assert (found.exit_status, found.verdict, found.as_json()["ok"]) == (status, verdict, status == 0)
+    assert any("LUMEN_FALLBACK=off" in remark for remark in found.remarks) is (fallback == "off" and bool(red))
+    assert [channel["state"] for channel in found.as_json()["channels"]].count("down") == len(red)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,21 +73,44 @@ def test_every_command_line_is_understood(guide: Guide) -> None:
 
 @each_language
 def test_variables(guide: Guide) -> None:
-    """The table is the program's: every variable, its option unless it is a secret, its default."""
+    """The table is the program's: every variable, its option unless it is a secret, its default, its words."""
     rows = guide.table(first="`LUMEN_GATEWAY_URL`")
     assert [row[0].strip("`") for row in rows] == [setting.variable for setting in config.SETTINGS]
-    for (_, option, default, _), setting in zip(rows, config.SETTINGS, strict=True):
+    for (_, option, default, accepted, meaning), setting in zip(rows, config.SETTINGS, strict=True):
         words = NONE if setting.secret else {f"`--{setting.field.replace('_', '-')}`"}
         assert option in words, setting.variable
         expected = {default_of(setting)} if default_of(setting) else PLACE if callable(setting.default) else NONE
         assert default in expected, setting.variable
+        assert set(setting.parse.words) <= set(re.findall(r"`([^`]+)`", accepted)), setting.variable
+        assert meaning
+
+
+def test_generated_tables_are_up_to_date() -> None:
+    """Values, defaults and meanings in the guides and in docs/behaviour.md are those of the program."""
+    script = str(ROOT / "docs" / "settings.py")
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_table_that_differs_names_the_command(tmp_path: Path) -> None:
+    """A stale copy of the documents is found, and the message says how to make it again."""
+    for name in (*NAMES.values(), "docs/behaviour.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        text = (ROOT / name).read_text("utf-8")
+        (tmp_path / name).write_text(text.replace("`fold`", "`folded`"), "utf-8")
+    script = [sys.executable, str(ROOT / "docs" / "settings.py"), "--root", str(tmp_path)]
+    done = subprocess.run([*script, "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"{name} differs from the program's settings; run: make docs" for name in NAMES.values()
+    ]
+    subprocess.run(script, check=True)
+    assert (tmp_path / NAMES["ko"]).read_bytes() == (ROOT / NAMES["ko"]).read_bytes()
 
 
 def test_meanings_of_variables() -> None:
-    """The English guide says what the program's help says; the Korean one says something of its own for each."""
-    english, korean = (guide.table(first="`LUMEN_GATEWAY_URL`") for guide in (GUIDES["en"], GUIDES["ko"]))
-    assert [row[3] for row in english] == [setting.meaning for setting in config.SETTINGS]
-    assert all(re.search("[가-힣]", row[3]) for row in korean)
+    """The Korean guide has a text of its own for each."""
+    assert all(re.search("[가-힣]", row[-1]) for row in GUIDES["ko"].table(first="`LUMEN_GATEWAY_URL`"))
 
 
 @each_language
@@ -164,7 +189,9 @@ def test_editor_tasks_and_keys(guide: Guide) -> None:
     assert [(row[0].lower(), row[1]) for row in rows] == [(key["key"], key["args"]) for key in keys]
     assert not any("ctrl+alt+l" in key["key"] for key in keys), "that locks the screen on some desktops"
     told = [(row[1], row[2], row[3] in {"yes", "예"}) for row in rows]
-    assert told == [(task["label"], task["group"], task["isBackground"]) for task in tasks]
+    *nine, set_up = tasks
+    assert told == [(task["label"], task["group"], task["isBackground"]) for task in nine]
+    assert set_up["label"] in guide.text
 
 
 @each_language

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -83,3 +84,13 @@ def test_none_is_kept(tmp_path: Path) -> None:
     for _ in range(3):
         log.append(line())
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_a_folder_that_was_deleted_is_made_again(tmp_path: Path) -> None:
+    """A cleaner may delete the log folder of a running proxy: the next line makes it again, and nothing is lost."""
+    journal = Journal(tmp_path / "logs" / "deep" / "journal.jsonl", "abc")
+    for _ in range(2):
+        journal.write("ready")
+        assert len(journal.path.read_bytes().splitlines()) == 1
+        shutil.rmtree(tmp_path / "logs")
+    assert journal.lost == 0

@@ -56,7 +56,7 @@ REFUSED = {variable: text for variable in BY_VARIABLE if (text := EXAMPLES.get(v
 @pytest.mark.parametrize("variable", REFUSED)
 def test_refused(variable: str) -> None:
     """What it cannot mean is 78, and the line names it."""
-    with pytest.raises(Fatal, match=f"^{variable} is ") as refused:
+    with pytest.raises(Fatal, match=rf"^{variable}(=.*)? is invalid: expected ") as refused:
         load({variable: REFUSED[variable]})
     assert refused.value.exit_status is Exit.CONFIG
 

@@ -1,0 +1,113 @@
+"""Text for a terminal: its width in columns, where it is cut, where it is wrapped, and how long that takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lumen_proxy.ops import marks
+from tests.fixtures.children import WINDOWS
+
+FAMILY = "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL}"  # one picture of two columns
+TEXTS = {
+    "one word": lambda length: "x" * length,
+    "words": lambda length: "word " * (length // 5),
+    "Korean": lambda length: "한국어 " * (length // 4),
+    "emoji": lambda length: FAMILY * (length // len(FAMILY)),
+    "combining": lambda length: "e\u0301" * (length // 2),
+    "one stack of accents": lambda length: "e" + "\u0301" * length,
+}
+# A linear function takes as long for one text of so many characters as for ten, a quadratic one ten times as long, a
+# cubic one a hundred times. Half of ten is left for caches and the collector of garbage.
+FLAT = 5.0
+RUNS = 5
+TICK_S = 0.016 if WINDOWS else 0.0  # the CPU time of Windows moves in steps of 15.6 ms
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("abc", 3),
+        ("한글", 4),
+        ("한", 2),  # the same syllable as three letters
+        ("🟢", 2),
+        ("e\u0301", 1),
+        (FAMILY, 2),
+        ("❤\ufe0f", 2),  # drawn as an emoji
+        ("🇰🇷", 2),
+        ("", 0),
+    ],
+)
+def test_columns(text: str, columns: int) -> None:
+    """Korean letters and emoji take two columns; joined emoji and combining characters count once."""
+    assert marks.columns(text) == columns
+
+
+def test_a_hanging_indent() -> None:
+    """The lines after the first begin below the text behind a label."""
+    assert marks.wrap("Note  one two three", 14, 6) == ["Note  one two", "      three"]
+
+
+@pytest.mark.parametrize(
+    ("line", "width", "lines"),
+    [
+        ("  one two three", 9, ["  one two", "  three"]),
+        ("한국어 한국어", 7, ["한국어", "한국어"]),
+        ("abcdefgh", 3, ["abc", "def", "gh"]),
+        ("one  two", 20, ["one  two"]),
+        ("", 3, [""]),
+        ("\x1b[2J", 9, ["?[2J"]),
+        (FAMILY * 3, 4, [FAMILY * 2, FAMILY]),
+        ("e\u0301e\u0301e\u0301", 2, ["e\u0301e\u0301", "e\u0301"]),
+        ("a\u202eb", 9, ["a?b"]),  # would reverse what follows
+    ],
+)
+def test_wrapping(line: str, width: int, lines: list[str]) -> None:
+    """Lines break at spaces, keep the first line's indent, and break a long word between two whole characters."""
+    assert marks.wrap(line, width) == lines
+
+
+PIECES = st.sampled_from(["한", "e\u0301", "\u200d", "\ufe0f", FAMILY, " ", "\x1b[31m", "word"])
+
+
+@given(st.lists(st.one_of(st.characters(), PIECES), max_size=60).map("".join), st.integers(2, 40))
+def test_any_text_fits(text: str, width: int) -> None:
+    """No line of any text is wider than asked for, and nothing but spaces is lost."""
+    lines = marks.wrap(text, width)
+    assert max(map(marks.columns, lines)) <= width
+    assert "".join(lines).replace(" ", "") == marks.harmless(text).replace(" ", "")
+    assert marks.columns(marks.clip(text, width)) <= width
+    assert marks.columns(marks.pad(text, width)) == width
+
+
+def test_clipping() -> None:
+    """A wide letter is not cut in half, and control characters do not reach the terminal."""
+    assert marks.clip("한국어", 5) == "한국~"
+    assert marks.clip("\x1b[2Jabc", 20) == "?[2Jabc"
+    assert marks.clip("abc", 0) == ""
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("shorten", [marks.wrap, marks.clip], ids=["wrap", "clip"])
+def test_time_per_character_is_flat(shorten: Callable[[str, int], object], text: Callable[[int], str]) -> None:
+    """A text of 20,000 characters takes about as long as ten texts of 2,000."""
+    short, long = text(2_000), text(20_000)
+    times_s = [(_seconds(shorten, [short] * 10), _seconds(shorten, [long])) for _ in range(RUNS)]
+    assert min(once for _, once in times_s) < FLAT * min(ten for ten, _ in times_s) + TICK_S
+
+
+def _seconds(shorten: Callable[[str, int], object], texts: list[str]) -> float:
+    """CPU time, which does not depend on what else the machine does."""
+    began = time.thread_time()
+    for text in texts:
+        shorten(text, 80)
+    return time.thread_time() - began
+
+
+def test_a_huge_message_is_cut_first() -> None:
+    """1 MB costs no more than what is kept of it."""
+    assert len("".join(marks.wrap("x" * 1_000_000, 80))) <= marks.LONGEST_CHARS + 1
