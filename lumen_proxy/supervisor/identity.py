@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lumen_proxy.supervisor import platform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 PROC = Path("/proc")
 STATE, START_TICKS = 0, 19  # proc_pid_stat(5): fields 3 and 22, counted from the end of the name in field 2
@@ -69,22 +69,6 @@ def user_name(pid: int) -> str | None:
 def is_own(pid: int) -> bool:
     """True if the process belongs to the user of this process. Administrators have no exception."""
     return user_name(pid) in {user_name(os.getpid())} - {None}
-
-
-def is_serve_command(command: Sequence[str]) -> bool:
-    """True for a command line that starts a supervisor: `… lumen_proxy serve …` or `… lumen-proxy serve …`."""
-    names = [re.split(r"[\\/]", word)[-1].removesuffix(".exe") for word in command]
-    return any(pair in {("lumen_proxy", "serve"), ("lumen-proxy", "serve")} for pair in zip(names, names[1:], strict=False))
-
-
-def command_of(pid: int) -> list[str]:
-    """The command line of a process; empty where the system does not tell."""
-    import psutil  # noqa: PLC0415 - only a command for people needs it
-
-    try:
-        return list(psutil.Process(pid).cmdline())
-    except psutil.Error:
-        return []
 
 
 def lock_owner(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 
@@ -31,6 +32,17 @@ def describe(address: str, port: int) -> str:
         return f"{_printable(owner.name())} (pid {owner.pid})"
     except psutil.Error:
         return f"a process (pid {pids[0]})"
+
+
+def family(addresses: Iterable[str], port: int) -> list[int]:
+    """The processes that listen on the port of one of the addresses, and their ancestors, as far as visible."""
+    import psutil  # noqa: PLC0415 - only a lost lock file needs it
+
+    found: dict[int, None] = {}
+    for pid in sorted({row.pid for address in addresses for row in _rows(address, port) if row.pid}):
+        with contextlib.suppress(psutil.Error):
+            found |= dict.fromkeys(process.pid for process in (psutil.Process(pid), *psutil.Process(pid).parents()))
+    return list(found)
 
 
 def _rows(address: str, port: int) -> Iterator[Listening]:

@@ -23,11 +23,9 @@ if TYPE_CHECKING:
 
     from lumen_proxy.supervisor.state import State
 
-NETWORK = tuple(
-    name
-    for upper in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-    for name in (upper, upper.lower())
-) + ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # fmt: skip
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+NETWORK = (*_PROXIES, *map(str.lower, _PROXIES), *_CERTIFICATES)
 """Read by the libraries that make connections."""
 PLACES = frozenset({"PROXY_PORT", "LUMEN_STATE_DIR"})  # these say which instance is meant
 EMBEDDED = frozenset({"LUMEN_GATEWAY_URL", "CLOUD_AI_URL"})  # a sandbox has its own
@@ -50,7 +48,9 @@ def record(settings: config.Settings, environ: Mapping[str, str] = os.environ) -
     values: dict[str, Entry] = {}
     for setting in config.SETTINGS:
         text = given[setting.variable]
-        values[setting.variable] = _entry(text, settings.origins.get(setting.field, "default"), salt.encode(), setting.secret)
+        values[setting.variable] = _entry(
+            text, settings.origins.get(setting.field, "default"), salt.encode(), setting.secret
+        )
     for name in NETWORK:
         if environ.get(name):
             values[name] = _entry(environ[name], "environment", salt.encode(), is_secret=False)
@@ -60,14 +60,14 @@ def record(settings: config.Settings, environ: Mapping[str, str] = os.environ) -
 def _entry(text: str | None, origin: str, salt: bytes, is_secret: bool) -> Entry:  # noqa: FBT001 - one caller
     if not text:
         return {"value": None, "origin": origin}
-    public = None if is_secret else _public(text)
-    if public == text:
+    shown = None if is_secret else public(text)
+    if shown == text:
         return {"value": text, "origin": origin}
-    return {"value": public, "digest": _digest(text, salt), "origin": origin}
+    return {"value": shown, "digest": _digest(text, salt), "origin": origin}
 
 
-def _public(text: str) -> str:
-    """The text without what may be a secret in an address."""
+def public(text: str) -> str:
+    """The text without what may be a secret in an address: user name, password, query."""
     return USER_INFO.sub("//***@", text).partition("?")[0] if "://" in text else text
 
 
@@ -141,6 +141,17 @@ class Recorded:
             if variable in self and not is_moot and not self.is_same(variable, text):
                 yield Difference(variable, self.shown(variable), _shown(variable, text))
 
+    def rows(self) -> list[dict[str, str | None]]:
+        """Every variable with its value and origin; secrets are masked."""
+        return [
+            {
+                "variable": name,
+                "value": self.shown(name) if self.is_hidden(name) else self.value(name),
+                "origin": self.origin(name),
+            }
+            for name in self._values
+        ]
+
     def explicit(self) -> Iterator[str]:
         """The variables that were set by an option or in the environment."""
         return (name for name in self._values if self.origin(name) in {"option", "environment"} and name not in PLACES)
@@ -150,7 +161,7 @@ def _shown(variable: str, text: str | None) -> str:
     if not text:
         return "(none)"
     setting = config.BY_VARIABLE.get(variable)
-    return "(secret)" if setting and setting.secret else _public(text)
+    return "(secret)" if setting and setting.secret else public(text)
 
 
 def _of_an_older_release(known: State) -> dict[str, Entry]:

@@ -194,8 +194,8 @@ class Lock:
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if again := Lock.take(self.path):
-                os.close(self._descriptor)
-                self._descriptor = again._descriptor
+                os.dup2(again._descriptor, self._descriptor, inheritable=False)  # noqa: SLF001 - of the same class
+                os.close(again._descriptor)  # noqa: SLF001 - same; the copy keeps the lock
                 self.name_holder()
 
     def release(self) -> None:
