@@ -24,7 +24,6 @@ from lumen_proxy.ops import console, health
 from lumen_proxy.ops.cases import on_port
 from lumen_proxy.ops.instances import (
     LOOK_S,
-    Holder,
     Seen,
     find,
     hosts,
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     import psutil
 
     from lumen_proxy.config import Settings
+    from lumen_proxy.supervisor.holder import Holder
 
 __all__ = ["Outcome", "Seen", "is_stopped", "look", "start", "stop"]
 
@@ -87,8 +87,8 @@ def _running(settings: Settings) -> Outcome | None:
     if seen is None or seen.condition != "running":
         return None
     who = f"already running on {seen.url} (pid {seen.pid}, instance {seen.instance})"
-    known = state.holder(settings.state_dir, settings.port)
-    differences = list(Recorded(known).differences(settings)) if known else []
+    found = find(settings)
+    differences = list(Recorded(found.known).differences(settings)) if found and found.known else []
     if not differences:
         said = f"{console.PREFIX}{who}"
         return Outcome("already_running", Exit.OK, seen.port, said, seen.pid, seen.instance, seen.url)

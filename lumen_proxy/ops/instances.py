@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import health
 from lumen_proxy.supervisor import identity, listener, owner, state
+from lumen_proxy.supervisor.holder import Holder, find_holder, matching
 
 if TYPE_CHECKING:
     from lumen_proxy.config import Settings
@@ -57,43 +58,17 @@ class Seen:
     log: str | None = None
 
 
-@dataclass(frozen=True)
-class Holder:
-    """The instance that holds a port.
-
-    `pid` is None if the operating system does not tell which process it is. `is_verified`: the process holds the lock
-    and started when the state file says, or the operating system itself names it. Only then may it be signalled.
-    `known` is its state file; None if that is missing or describes another process.
-    """
-
-    pid: int | None
-    is_verified: bool
-    known: State | None
-
-
 def find(settings: Settings) -> Holder | None:
     """The instance of ours on the port of `settings`, whether it answers or not."""
-    lock_path, state_path = state.paths(settings.state_dir, settings.port)
-    known, is_locked = state.read(state_path), state.is_locked(lock_path)
-    if is_locked is False:
-        return _found_by_socket(settings, lock_path, known)
-    if known and state.is_alive(known):
-        return Holder(known.pid, bool(is_locked), known)
-    if is_locked is None:  # we may not look: nothing is ours by that
-        return None
-    pid = identity.lock_owner(lock_path, [known.pid if known else None, state.named_holder(lock_path)])
-    if pid:
-        return Holder(pid, is_verified=True, known=known if known and known.pid == pid else None)
-    if known and identity.start_stamp(known.pid) is None and identity.user_name(known.pid):
-        return Holder(known.pid, is_verified=False, known=known)  # it lives, but its start is hidden from us
-    return Holder(state.lock_holder(settings.state_dir, settings.port), is_verified=False, known=None)
+    return find_holder(settings.state_dir, settings.port) or _found_by_socket(settings)
 
 
-def _found_by_socket(settings: Settings, lock_path: Path, known: State | None) -> Holder | None:
+def _found_by_socket(settings: Settings) -> Holder | None:
     """An instance whose lock file was deleted: it still holds the deleted file, and its process tree has the port."""
+    lock_path, state_path = state.paths(settings.state_dir, settings.port)
     for pid in owner.family(hosts(settings), settings.port):
         if identity.is_own(pid) and identity.holds_lock(pid, lock_path):
-            return Holder(pid, is_verified=True, known=known if known and known.pid == pid else None)
+            return Holder(pid, is_verified=True, known=matching(state.read(state_path), pid))
     return None
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lumen_proxy import config as settings_table
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import state
+from lumen_proxy.ops.instances import find
 from lumen_proxy.supervisor.recorded import Recorded, public
 
 if TYPE_CHECKING:
@@ -84,11 +84,11 @@ def settings_of(settings: Settings) -> list[Row]:
 
 def settings_of_the_running(settings: Settings) -> list[Row]:
     """Every setting that the running proxy was started with. Raises Fatal (69) if that is not known."""
-    known = state.holder(settings.state_dir, settings.port)
-    if known is None:
+    found = find(settings)
+    if found is None or found.known is None:
         problem = f"no running proxy is known on port {settings.port}"
         raise Fatal(f"{problem}; see: lumen-proxy ps", Exit.UNAVAILABLE)
-    return Recorded(known).rows()
+    return Recorded(found.known).rows()
 
 
 def config(rows: Sequence[Row]) -> str:

@@ -6,7 +6,6 @@ anywhere with fakes. Linux is read through proc(5), the other systems through ps
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from pathlib import Path
@@ -30,7 +29,7 @@ def start_stamp(pid: int, system: str = platform.SYSTEM, proc: Path = PROC) -> f
     Linux: since boot (field 22 of /proc/PID/stat). macOS and Windows: the time that the kernel stored when it made
     the process. None if the process is gone, is a zombie, or is hidden from this user.
     """
-    if system != "linux":
+    if not platform.has_proc(system):
         return _stored_start(pid)
     try:
         fields = (proc / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
@@ -79,18 +78,20 @@ def lock_owner(
     Linux lists the owners of locks. Elsewhere the candidates are examined: who has the file open holds it, for
     a command that only looks at a lock keeps it for microseconds.
     """
-    if system == "linux":
+    if platform.has_proc(system):
         candidates = [*candidates, *_listed_owners(lock_path, proc)]
     return next((pid for pid in candidates if pid and holds_lock(pid, lock_path, system, proc)), None)
 
 
-def holds_lock(pid: int, lock_path: Path, system: str = platform.SYSTEM, proc: Path = PROC) -> bool:
-    """True if a process holds the lock file; also if the file was deleted meanwhile, where the system tells (Linux)."""
-    if system != "linux":
-        return _has_open(pid, lock_path)
-    with contextlib.suppress(OSError):
-        return any(_is_lock(link, lock_path) for link in (proc / str(pid) / "fd").iterdir())
-    return False
+def holds_lock(pid: int, lock_path: Path, system: str = platform.SYSTEM, proc: Path = PROC) -> bool | None:
+    """True if a process holds the lock file, also if the file was deleted meanwhile; None if that cannot be seen."""
+    if not platform.has_proc(system):
+        return _has_open(pid, lock_path) or None
+    try:
+        links = list((proc / str(pid) / "fd").iterdir())
+    except OSError:
+        return None
+    return any(_is_lock(link, lock_path) for link in links)
 
 
 def _is_lock(link: Path, lock_path: Path) -> bool:

@@ -230,19 +230,6 @@ def _looked_at(path: Path) -> Lock | None:
         return Lock.take(path, os.O_RDONLY)
 
 
-def holder(state_dir: Path, port: int) -> State | None:
-    """The instance that holds the lock of a port; None if nobody does, or if the state file does not tell who.
-
-    Where we may not look at the lock, the state file alone is believed: good enough to look, not to signal.
-    """
-    lock_path, state_path = paths(state_dir, port)
-    known = read(state_path)
-    if known is None or is_locked(lock_path) is False:
-        return None
-    is_holder = is_alive(known) or identity.lock_owner(lock_path, [known.pid]) == known.pid
-    return known if is_holder else None
-
-
 def named_holder(lock_path: Path) -> int | None:
     """The process that the lock file names, if it is the one that wrote its name."""
     try:
