@@ -128,7 +128,9 @@ def _restart(args: argparse.Namespace) -> int:
     """Stop, then start with the same settings; options given here override them."""
     from lumen_proxy.ops import restart  # noqa: PLC0415
 
-    return _tell(restart.restart(_given(args), sandbox=args.sandbox, tell=console.tell), as_json=args.json)
+    show = console.tell if args.json else console.show
+    outcome = restart.restart(_given(args), sandbox=args.sandbox, tell=console.tell, show=show)
+    return _tell(outcome, as_json=args.json)
 
 
 def _status(args: argparse.Namespace) -> int:

@@ -87,8 +87,11 @@ def look(settings: Settings, *, patience_s: float = LOOK_S) -> Seen:
     refuse_port_0(settings)
     if ours := look_at_ours(settings, patience_s):
         return ours
-    host = taken_address(settings)
+    host, found = taken_address(settings), find(settings)
     url = listener.url_of(host or hosts(settings)[0], settings.port)
+    if found and found.pid and _is_of_another_user(found):
+        who = f"user {identity.user_name(found.pid)} (pid {found.pid})"
+        return Seen("another", settings.port, url, owner=who, state="lumen-proxy of another user")
     if host is None:
         return _look_at_the_end(settings, url)
     is_lumen = health.ask(url, patience_s).get("service") == health.SERVICE
@@ -121,7 +124,7 @@ def refuse_port_0(settings: Settings) -> None:
 def look_at_ours(settings: Settings, patience_s: float) -> Seen | None:
     """Our instance on the port, or None if there is none."""
     found = find(settings)
-    if found is None:
+    if found is None or _is_of_another_user(found):
         return None
     known = found.known
     url = known.url if known else listener.url_of(hosts(settings)[0], settings.port)
@@ -141,6 +144,10 @@ def look_at_ours(settings: Settings, patience_s: float) -> Seen | None:
         state=words,
         **_described(known),
     )  # fmt: skip
+
+
+def _is_of_another_user(found: Holder) -> bool:
+    return found.pid is not None and identity.is_foreign(found.pid)
 
 
 def _phase(known: State | None) -> tuple[Condition, str]:

@@ -26,11 +26,13 @@ def restart(
     *,
     sandbox: bool | None,
     tell: Callable[[str], None],
+    show: Callable[[str], None],
     environ: Mapping[str, str] = os.environ,
 ) -> control.Outcome:
     """Stop the instance and start it again with the settings that it was started with; `options` override them.
 
-    Nothing is stopped before the new settings are known to be usable. Raises Fatal where they are not.
+    Nothing is stopped before the new settings are known to be usable. Raises Fatal where they are not. `tell` gets
+    what deserves attention, `show` what was done.
     """
     asked = config.load(environ, options)
     known = _last_known(asked)
@@ -40,13 +42,13 @@ def restart(
     if known and known.sandbox and settings.sandboxed and sandbox is None:
         tell(SANDBOX_KEPT)
     _refuse_unusable(settings, known)
-    for difference in Recorded(known).differences(settings) if known else ():
-        tell(f"changed: {difference}")
     stopped = control.stop(settings)
     if stopped.exit_status is Exit.PORT_IN_USE:
         return stopped
+    for difference in Recorded(known).differences(settings) if known else ():
+        tell(f"changed: {difference}")
     if stopped.did != "not_running":
-        tell(stopped.said or stopped.did)
+        show(stopped.said or stopped.did)
     return control.start(settings, environ)
 
 

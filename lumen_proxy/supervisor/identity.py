@@ -70,6 +70,11 @@ def is_own(pid: int) -> bool:
     return user_name(pid) in {user_name(os.getpid())} - {None}
 
 
+def is_foreign(pid: int) -> bool:
+    """True if the process is known to belong to another user."""
+    return user_name(pid) not in {user_name(os.getpid()), None}
+
+
 def lock_owner(
     lock_path: Path, candidates: Iterable[int | None] = (), system: str = platform.SYSTEM, proc: Path = PROC
 ) -> int | None:

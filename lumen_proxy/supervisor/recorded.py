@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lumen_proxy import config
@@ -71,6 +72,7 @@ def public(text: str) -> str:
     return USER_INFO.sub("//***@", text).partition("?")[0] if "://" in text else text
 
 
+@cache  # `watch` compares the same few texts every few seconds
 def _digest(text: str, salt: bytes) -> str:
     import hashlib  # noqa: PLC0415 - 5 ms; most instances have no secret
 

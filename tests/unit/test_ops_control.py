@@ -198,15 +198,20 @@ def test_the_owner_of_the_lock_is_stopped_not_who_is_named(tmp_path: Path) -> No
 
 
 def test_a_proxy_of_another_user_is_not_signalled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even an administrator, who could: 75, with the PID and the user's name."""
+    """Not even by an administrator, who could: 75, with the PID and the user's name; status says the same."""
     settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
     lock = state.claim(tmp_path, 1)
-    monkeypatch.setattr(identity, "user_name", lambda pid: "somebody" if pid == os.getpid() else None)
-    monkeypatch.setattr(identity, "is_own", lambda _: False)
-    outcome = control.stop(settings)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+        users = {os.getpid(): "me", stranger.pid: "somebody"}
+        monkeypatch.setattr(identity, "user_name", users.get)
+        monkeypatch.setattr(identity, "lock_owner", lambda *_: stranger.pid)
+        outcome, seen = control.stop(settings), control.look(settings)
+        assert stranger.poll() is None
+        stranger.kill()
     lock.release()
     assert (outcome.did, outcome.exit_status) == ("refused", 75)
-    assert f"user somebody (pid {os.getpid()})" in outcome.problems[0]
+    assert f"user somebody (pid {stranger.pid})" in outcome.problems[0]
+    assert (seen.condition, seen.owner) == ("another", f"user somebody (pid {stranger.pid})")
 
 
 @pytest.mark.parametrize(("user", "exit_status"), [("somebody", 77), (None, 74)], ids=["other-user", "unknown"])
