@@ -87,11 +87,11 @@ def _serve(args: argparse.Namespace) -> int:
 
     from lumen_proxy.supervisor.serve import serve  # noqa: PLC0415
 
-    settings = _load(args).given_as_options(filter(None, args.from_options.split(",")))
+    settings = _load(args).given_as_options(filter(None, (args.detached or "").split(",")))
     for name in NEEDED_TO_SERVE:
         if importlib.util.find_spec(name) is None:
             raise Fatal(_missing(name), Exit.UNAVAILABLE)
-    tell = console.tell_below(settings.log_max_bytes) if args.detached else console.tell
+    tell = console.tell_below(settings.log_max_bytes) if args.detached is not None else console.tell
     if not settings.sandboxed:
         return serve(settings, announce=console.announce, tell=tell)
     from lumen_proxy.ops import sandbox  # noqa: PLC0415

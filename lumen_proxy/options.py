@@ -33,8 +33,8 @@ def settings(parser: argparse.ArgumentParser) -> None:
 def serve(parser: argparse.ArgumentParser) -> None:
     """For the foreground."""
     parser.add_argument("--sandbox", action="store_true", help="answer from an embedded gateway; needs no network")
-    parser.add_argument("--detached", action="store_true", help=argparse.SUPPRESS)  # standard error is a file of ours
-    parser.add_argument("--from-options", default="", help=argparse.SUPPRESS)  # fields that were options of `start`
+    # Of `start`: standard error is a file of ours, and these fields were options.
+    parser.add_argument("--detached", nargs="?", const="", help=argparse.SUPPRESS)
     settings(parser)
 
 

@@ -199,8 +199,7 @@ def _failed(process: subprocess.Popen[bytes], said: str, port: int) -> Outcome:
 def _options(settings: Settings) -> list[str]:
     """Options of the background process. Its settings are in its environment, which other users cannot read."""
     given = [field for field, origin in settings.origins.items() if origin == "option"]
-    from_options = [f"--from-options={','.join(given)}"] if given else []
-    return ["--detached", *from_options, *["--sandbox"] * settings.sandboxed]
+    return [f"--detached={','.join(given)}", *["--sandbox"] * settings.sandboxed]
 
 
 def _environ(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:

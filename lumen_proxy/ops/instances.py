@@ -87,11 +87,8 @@ def look(settings: Settings, *, patience_s: float = LOOK_S) -> Seen:
     refuse_port_0(settings)
     if ours := look_at_ours(settings, patience_s):
         return ours
-    host, found = taken_address(settings), find(settings)
+    host = taken_address(settings)
     url = listener.url_of(host or hosts(settings)[0], settings.port)
-    if found and found.pid and _is_of_another_user(found):
-        who = f"user {identity.user_name(found.pid)} (pid {found.pid})"
-        return Seen("another", settings.port, url, owner=who, state="lumen-proxy of another user")
     if host is None:
         return _look_at_the_end(settings, url)
     is_lumen = health.ask(url, patience_s).get("service") == health.SERVICE
@@ -124,7 +121,7 @@ def refuse_port_0(settings: Settings) -> None:
 def look_at_ours(settings: Settings, patience_s: float) -> Seen | None:
     """Our instance on the port, or None if there is none."""
     found = find(settings)
-    if found is None or _is_of_another_user(found):
+    if found is None:
         return None
     known = found.known
     url = known.url if known else listener.url_of(hosts(settings)[0], settings.port)
@@ -141,13 +138,17 @@ def look_at_ours(settings: Settings, patience_s: float) -> Seen | None:
         generation=answer.get("generation", known.generation if known else None),
         restarts=answer.get("restarts", known.restarts if known else None),
         uptime_s=uptime_s(pid, answer.get("uptime_s")),
+        owner=_other_user(found),
         state=words,
         **_described(known),
     )  # fmt: skip
 
 
-def _is_of_another_user(found: Holder) -> bool:
-    return found.pid is not None and identity.is_foreign(found.pid)
+def _other_user(found: Holder) -> str | None:
+    """Whose it is, if it is a service of another user that an administrator looks at."""
+    if found.pid is None or not identity.is_foreign(found.pid):
+        return None
+    return f"user {identity.user_name(found.pid)} (pid {found.pid})"
 
 
 def _phase(known: State | None) -> tuple[Condition, str]:
