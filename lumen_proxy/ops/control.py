@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from lumen_proxy.config import BY_VARIABLE, SETTINGS
+from lumen_proxy.config import BY_VARIABLE, SANDBOX, SETTINGS
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import console, health
 from lumen_proxy.ops.cases import on_port
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
     from lumen_proxy.config import Settings
     from lumen_proxy.supervisor.holder import Holder
+    from lumen_proxy.supervisor.recorded import Difference
+    from lumen_proxy.supervisor.state import State
 
 __all__ = ["Outcome", "Seen", "is_stopped", "look", "start", "stop"]
 
@@ -88,9 +90,9 @@ def _running(settings: Settings) -> Outcome | None:
         return None
     who = f"already running on {seen.url} (pid {seen.pid}, instance {seen.instance})"
     found = find(settings)
-    differences = list(Recorded(found.known).differences(settings)) if found and found.known else []
+    differences = _differences(found.known, settings) if found and found.known else []
     if not differences:
-        said = f"{console.PREFIX}{who}"
+        said = f"{console.PREFIX}{who}" + (" in sandbox mode" if seen.sandbox else "")
         return Outcome("already_running", Exit.OK, seen.port, said, seen.pid, seen.instance, seen.url)
     restart = on_port("lumen-proxy restart", settings)
     problem = f"{who} with other settings: {', '.join(map(str, differences))}; nothing was changed"
@@ -105,6 +107,12 @@ def _running(settings: Settings) -> Outcome | None:
         problems=(f"{problem}; to change them, give them to: {restart}",),
         differences=tuple(asdict(difference) for difference in differences),
     )
+
+
+def _differences(known: State, settings: Settings) -> list[Difference]:
+    """What a start asks for and the running proxy does not use. A sandbox that is not asked for may be one."""
+    found = Recorded(known).differences(settings)
+    return [difference for difference in found if settings.sandboxed or difference.variable != SANDBOX]
 
 
 def stop(settings: Settings) -> Outcome:
@@ -217,7 +225,7 @@ def _started(ready_line: str, port: int) -> Outcome:
     return Outcome("started", Exit.OK, urlsplit(url).port or port, ready_line, int(pid), instance, url)
 
 
-def _end(pid: int, known: state.State | None, settings: Settings) -> Outcome:
+def _end(pid: int, known: State | None, settings: Settings) -> Outcome:
     import psutil  # noqa: PLC0415
 
     url, instance, drain_s = listener.url_of(hosts(settings)[0], settings.port), None, settings.drain_s

@@ -136,7 +136,7 @@ class Recorded:
         """The settings of `asked` that the instance was not started with."""
         if self.is_sandbox != asked.sandboxed:
             words = {True: "on", False: "off"}
-            yield Difference("sandbox", words[self.is_sandbox], words[asked.sandboxed])
+            yield Difference(config.SANDBOX, words[self.is_sandbox], words[asked.sandboxed])
         for variable, text in texts(asked).items():
             is_moot = variable in PLACES or (asked.sandboxed and variable in EMBEDDED)
             is_moot = is_moot or (self.is_sandbox and variable in EMBEDDED)
