@@ -99,10 +99,14 @@ def look(settings: Settings, *, patience_s: float = LOOK_S) -> Seen:
 
 
 def look_at_all(settings: Settings) -> list[Seen]:
-    """Look at every port that a file in the state directory names, several at once; in order of ports."""
-    ports = state.known_ports(settings.state_dir)
+    """Look at each port that a file in the state directory names, several at once; in order of ports.
+
+    The port of `settings` is one of them: its instance may have lost its files. Ports without an instance are left out.
+    """
+    ports = sorted({*state.known_ports(settings.state_dir), settings.port} - {0})
     with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
-        return list(pool.map(lambda port: look(replace(settings, port=port)), ports))
+        found = pool.map(lambda port: look(replace(settings, port=port)), ports)
+        return [seen for seen in found if seen.condition not in {"another", "stranger"} and seen.state != "stopped"]
 
 
 def is_stopped(settings: Settings) -> bool:

@@ -239,7 +239,8 @@ def test_the_reason_of_giving_up_is_kept(desk: Desk) -> None:
         told = " ".join(desk.run(*words, env={"COLUMNS": "200"}).stdout.split())
         assert re.search(reason, told), told
     assert f"journal-{desk.port}.jsonl" in desk.diagnose("--no-start")["proxy"]["advice"]
-    desk.run("start")
+    (note,) = desk.diagnose()["notes"]
+    assert re.match(f"the proxy that ran before {reason}", note), "diagnose has started it, and tells what was before"
     assert (status(desk)["state"], status(desk)["last_failure"]) == ("running", None)
 
 

@@ -148,6 +148,23 @@ def test_a_lock_whose_file_was_removed_guards_nothing(tmp_path: Path, monkeypatc
     second.release()
 
 
+def test_the_locked_byte_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows lets nobody else read a locked byte: it is behind the PID that the file holds."""
+    at: list[int] = []
+
+    def take(descriptor: int) -> bool:
+        at.append(os.lseek(descriptor, 0, os.SEEK_CUR))
+        return True
+
+    monkeypatch.setattr(platform, "try_lock", take)
+    lock = state.Lock.take(tmp_path / "proxy-8080.lock")
+    assert lock is not None
+    lock.name_holder()
+    assert at[0] > lock.path.stat().st_size
+    assert state.named_holder(lock.path) == os.getpid()
+    lock.release()
+
+
 def test_looking_at_a_stale_lock_removes_it(tmp_path: Path) -> None:
     """A file that nobody holds is litter."""
     path = tmp_path / "proxy-8080.lock"
