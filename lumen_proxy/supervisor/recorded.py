@@ -197,5 +197,5 @@ def inherit(
 
 
 def _missing(variable: str) -> Fatal:
-    problem = f"cannot restart: the running proxy was started with {variable}, which is not set here and not recorded"
+    problem = f"cannot restart: the proxy was started with {variable}, which is not set here and not recorded"
     return Fatal(f"{problem}; set it, or to do without: lumen-proxy stop, then lumen-proxy start", Exit.CONFIG)
