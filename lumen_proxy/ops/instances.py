@@ -65,6 +65,8 @@ def find(settings: Settings) -> Holder | None:
 
 def _found_by_socket(settings: Settings) -> Holder | None:
     """An instance whose lock file was deleted: it still holds the deleted file, and its process tree has the port."""
+    if settings.host == "localhost" and taken_address(settings) is None:  # cheaper than the table of all sockets
+        return None
     lock_path, state_path = state.paths(settings.state_dir, settings.port)
     for pid in owner.family(hosts(settings), settings.port):
         if identity.is_own(pid) and identity.holds_lock(pid, lock_path):
