@@ -241,6 +241,14 @@ def test_a_claim_names_the_holder(tmp_path: Path) -> None:
     lock.release()
 
 
+def test_a_holder_is_named_before_its_state_file_exists(tmp_path: Path) -> None:
+    """Of two that start at once the winner has only the lock when the other is refused: the lock file names it."""
+    lock = state.claim(tmp_path, 8080)
+    with pytest.raises(Fatal, match=rf"another lumen-proxy \(pid {os.getpid()}\) holds it"):
+        state.claim(tmp_path, 8080)
+    lock.release()
+
+
 def test_a_claim_without_a_place_says_where(tmp_path: Path) -> None:
     """73, with the folder and the variable that moves it; not even root can write below a file."""
     (tmp_path / "file").touch()
