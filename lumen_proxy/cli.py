@@ -71,13 +71,16 @@ def _overview(parser: argparse.ArgumentParser) -> int:
     return Exit.USAGE
 
 
-def _load(args: argparse.Namespace) -> config.Settings:
+def _given(args: argparse.Namespace) -> dict[str, str]:
     given = vars(args)
-    overrides = {s.field: given[s.field] for s in config.SETTINGS if given.get(s.field) is not None}
-    settings = config.load(overrides=overrides)
+    return {s.field: given[s.field] for s in config.SETTINGS if given.get(s.field) is not None}
+
+
+def _load(args: argparse.Namespace) -> config.Settings:
+    settings = config.load(overrides=_given(args))
     for warning in settings.warnings:
         console.tell(warning)
-    return settings.in_sandbox() if given.get("sandbox") else settings
+    return settings.in_sandbox() if vars(args).get("sandbox") else settings
 
 
 def _missing(name: str) -> str:
@@ -93,12 +96,12 @@ def _serve(args: argparse.Namespace) -> int:
 
     from lumen_proxy.supervisor.serve import serve  # noqa: PLC0415
 
-    settings = _load(args)
+    settings = _load(args).given_as_options(filter(None, (args.detached or "").split(",")))
     for name in NEEDED_TO_SERVE:
         if importlib.util.find_spec(name) is None:
             raise Fatal(_missing(name), Exit.UNAVAILABLE)
     words = console.log_of(settings.log_dir, settings.port)
-    tell = console.tell_below(settings.log_max_bytes, words) if args.detached else console.tell
+    tell = console.tell_below(settings.log_max_bytes, words) if args.detached is not None else console.tell
     if not settings.sandboxed:
         return serve(settings, announce=console.announce, tell=tell)
     from lumen_proxy.ops import sandbox  # noqa: PLC0415
@@ -134,33 +137,31 @@ def _stop(args: argparse.Namespace) -> int:
 
 
 def _restart(args: argparse.Namespace) -> int:
-    """Stop, then start; in its sandbox if it was there."""
-    from lumen_proxy.ops import control  # noqa: PLC0415
-    from lumen_proxy.supervisor import state  # noqa: PLC0415
+    """Stop, then start with the same settings; options given here override them."""
+    from lumen_proxy.ops import restart  # noqa: PLC0415
 
-    settings = _load(args)
-    runs = state.holder(settings.state_dir, settings.port)
-    if runs and runs.sandbox and not settings.sandboxed:
-        settings = settings.in_sandbox()
-        console.tell("stays in its sandbox; to leave it: lumen-proxy stop, then: lumen-proxy start")
-    stopped = control.stop(settings)
-    if not args.json:
-        _tell(stopped, as_json=False)
-    return _tell(control.start(settings), as_json=args.json)
+    show = console.tell if args.json else console.show
+    outcome = restart.restart(_given(args), sandbox=args.sandbox, tell=console.tell, show=show)
+    return _tell(outcome, as_json=args.json)
 
 
 def _status(args: argparse.Namespace) -> int:
-    """Tell what is on the port. 0 if it is ours and answers, 75 if a stranger has it, else 69."""
-    from lumen_proxy.ops import control  # noqa: PLC0415
+    """Show what is on the port. 0 if it is ours and answers, 75 if a stranger has it, else 69."""
+    from lumen_proxy.ops import control, tables  # noqa: PLC0415
 
     seen = control.look(_load(args))
-    if args.json:
-        console.show(json.dumps(dataclasses.asdict(seen)))
-    else:
-        known = {name: value for name, value in dataclasses.asdict(seen).items() if value is not None}
-        console.show(", ".join(f"{name} {value}" for name, value in known.items()))
+    console.show(json.dumps(dataclasses.asdict(seen)) if args.json else tables.status(seen))
     statuses = {"running": Exit.OK, "another": Exit.PORT_IN_USE, "stranger": Exit.PORT_IN_USE}
     return statuses.get(seen.condition, Exit.UNAVAILABLE)
+
+
+def _ps(args: argparse.Namespace) -> int:
+    """List all instances of this user: those in its state directory, running or not."""
+    from lumen_proxy.ops import instances, tables  # noqa: PLC0415
+
+    rows = instances.look_at_all(_load(args))
+    console.show(json.dumps([dataclasses.asdict(seen) for seen in rows]) if args.json else tables.instances(rows))
+    return Exit.OK
 
 
 def _diagnose(args: argparse.Namespace) -> int:
@@ -231,19 +232,12 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _config(args: argparse.Namespace) -> int:
-    """Print every setting, its value and where it came from."""
+    """Print every setting, its value and where it came from: of this shell, or with --running of the running proxy."""
+    from lumen_proxy.ops import tables  # noqa: PLC0415
+
     settings = _load(args)
-    rows = []
-    for setting in config.SETTINGS:
-        value = getattr(settings, setting.field)
-        shown = "(secret)" if setting.secret and value else value
-        rows.append((setting.variable, shown, settings.origins[setting.field]))
-    if args.json:
-        listed = [dict(zip(("variable", "value", "origin"), row, strict=True)) for row in rows]
-        console.show(json.dumps({"settings": listed}, default=str))
-    else:
-        for variable, shown, origin in rows:
-            console.show(f"{variable:26} {'(none)' if shown in (None, ()) else config.typed(shown)}  [{origin}]")
+    rows = tables.settings_of_the_running(settings) if args.running else tables.settings_of(settings)
+    console.show(json.dumps({"settings": rows}, default=str) if args.json else tables.config(rows))
     return Exit.OK
 
 
@@ -251,13 +245,14 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[[argpars
     "serve": (_serve, options.serve),
     "start": (_start, options.start),
     "stop": (_stop, options.report),
-    "restart": (_restart, options.start),
+    "restart": (_restart, options.restart),
     "status": (_status, options.report),
+    "ps": (_ps, options.report),
     "diagnose": (_diagnose, options.diagnose),
     "dashboard": (_dashboard, options.dashboard),
     "watch": (_watch, options.watch),
     "logs": (_logs, options.logs),
     "check": (_check, options.check),
-    "config": (_config, options.report),
+    "config": (_config, options.show_config),
     "demo": (_demo, options.nothing),
 }

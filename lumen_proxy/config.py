@@ -33,7 +33,7 @@ from lumen_proxy.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 GATEWAY_URL = "https://lumen-gateway-x4qvsargwa-uc.a.run.app"
 CLOUD_AI_URL = "https://ion-api-64076350717.us-central1.run.app/chat"
@@ -141,6 +141,10 @@ class Settings:
     def in_sandbox(self) -> Settings:
         """The same, to be run or looked at without a network."""
         return replace(self, origins={**self.origins, "gateway_url": SANDBOX, "cloud_ai_url": SANDBOX})
+
+    def given_as_options(self, names: Iterable[str]) -> Settings:
+        """The same, for the fields that were options of the command that started this one."""
+        return replace(self, origins={**self.origins, **dict.fromkeys(names, "option")})
 
     def environ(self) -> dict[str, str]:
         """The same settings as variables, for a child process; `load` gives them back."""

@@ -81,13 +81,30 @@ def _add(group: argparse._ActionsContainer, setting: config.Setting) -> None:
 def serve(parser: argparse.ArgumentParser) -> None:
     """For the foreground."""
     parser.add_argument("--sandbox", action="store_true", help="answer from an embedded gateway; needs no network")
-    parser.add_argument("--detached", action="store_true", help=argparse.SUPPRESS)  # standard error is a file of ours
+    # Of `start`: standard error is a file of ours, and these fields were options.
+    parser.add_argument("--detached", nargs="?", const="", help=argparse.SUPPRESS)
     settings(parser)
 
 
 def start(parser: argparse.ArgumentParser) -> None:
     """For the background, with every setting."""
     parser.add_argument("--sandbox", action="store_true", help="answer from an embedded gateway; needs no network")
+    report(parser)
+
+
+def restart(parser: argparse.ArgumentParser) -> None:
+    """For the background, with the settings of the running proxy unless they are given anew."""
+    parser.add_argument(
+        "--sandbox",
+        action=argparse.BooleanOptionalAction,
+        help="answer from an embedded gateway, or from the configured one; default: as the running proxy does",
+    )
+    report(parser)
+
+
+def show_config(parser: argparse.ArgumentParser) -> None:
+    """Of this shell, or of what runs."""
+    parser.add_argument("--running", action="store_true", help="what the running proxy uses, instead of this shell")
     report(parser)
 
 

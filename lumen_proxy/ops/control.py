@@ -1,120 +1,70 @@
-"""Start, stop and look at the instance on a port, from outside of it.
+"""Start and stop the instance on a port, from outside of it.
 
-A process is signalled only if the lock is held, the state file names it *and* its start time matches: a
-number alone may long belong to a stranger. Whatever else holds the port is named and left alone.
+A process is signalled only if it holds the lock of the port and started when the state file says, or if the operating
+system itself names it as the holder of the lock: a PID alone may belong to a stranger. Whatever else holds the port
+is named and not signalled.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from lumen_proxy.config import BY_VARIABLE, SANDBOX, SETTINGS
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.ops import console
-from lumen_proxy.supervisor import listener, owner, platform, state
+from lumen_proxy.ops import console, health
+from lumen_proxy.ops.cases import on_port
+from lumen_proxy.ops.instances import (
+    LOOK_S,
+    Seen,
+    find,
+    hosts,
+    is_stopped,
+    look,
+    look_at_ours,
+    refuse_port_0,
+)
+from lumen_proxy.supervisor import identity, listener, platform, state
+from lumen_proxy.supervisor.recorded import Recorded
 from lumen_proxy.wire import allowed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
+    from pathlib import Path
 
     import psutil
 
     from lumen_proxy.config import Settings
+    from lumen_proxy.supervisor.holder import Holder
+    from lumen_proxy.supervisor.recorded import Difference
+    from lumen_proxy.supervisor.state import State
 
-LOOK_S = 2.0  # a proxy that serves answers /health within milliseconds, whatever else it does
+__all__ = ["Outcome", "Seen", "is_stopped", "look", "start", "stop"]
+
 BOOTING_S = 10.0  # the backlog holds the question until the worker is up
 START_S = 45.0  # the supervisor itself ends a worker that is not ready after 30 s
 STOP_MARGIN_S = 10.0  # on top of the drain: the supervisor's own grace and a slow machine
 KILL_S = 5.0
 LOOK_AGAIN_S = 0.05  # how soon a zombie is noticed; an orderly end is noticed at once
 READY = re.compile(r"ready on (\S+) \(pid (\d+), instance (\w+)\)")
-ANSWER_BYTES = 65_536  # far above any health answer of ours
-
-SERVICE = "lumen-proxy"  # in our /health; anybody can say so
-
-Condition = Literal["running", "silent", "stopped", "another", "stranger"]
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What is on the port. Unknown values are None.
-
-    `silent`: an instance of ours that does not answer. `another`: says that it is a lumen-proxy, but does not hold
-    the lock in this state directory: of another user, or started with another LUMEN_STATE_DIR.
-    """
-
-    condition: Condition
-    port: int
-    url: str
-    pid: int | None = None
-    instance: str | None = None
-    worker_pid: int | None = None
-    generation: int | None = None
-    restarts: int | None = None
-    uptime_s: float | None = None
-    owner: str | None = None
-
-
-def look(settings: Settings, *, patience_s: float = LOOK_S) -> Seen:
-    """Tell what is on the port of `settings`. The lock decides whether it is ours, the answer whether it lives."""
-    _refuse_port_0(settings)
-    ours = _look_at_ours(settings, patience_s)
-    if ours:
-        return ours
-    host = _host(settings)
-    url = listener.url_of(host, settings.port)
-    if not listener.answers(host, settings.port):
-        return Seen("stopped", settings.port, url)
-    condition: Condition = "another" if _health(url, patience_s).get("service") == SERVICE else "stranger"
-    return Seen(condition, settings.port, url, owner=owner.describe(host, settings.port))
-
-
-def is_stopped(settings: Settings) -> bool:
-    """True if a start makes sense: neither we nor a stranger are there. Asks nobody."""
-    _refuse_port_0(settings)
-    lock_path, _ = state.paths(settings.state_dir, settings.port)
-    return not state.is_locked(lock_path) and not listener.answers(_host(settings), settings.port)
-
-
-def _refuse_port_0(settings: Settings) -> None:
-    if not settings.port:
-        raise Fatal("port 0 names no instance; say which with --port", Exit.USAGE)
-
-
-def _host(settings: Settings) -> str:
-    return "127.0.0.1" if settings.host == "localhost" else settings.host
-
-
-def _look_at_ours(settings: Settings, patience_s: float) -> Seen | None:
-    lock_path, _ = state.paths(settings.state_dir, settings.port)
-    known = state.holder(settings.state_dir, settings.port)
-    if known is None and not state.is_locked(lock_path):
-        return None
-    url = known.url if known else listener.url_of(_host(settings), settings.port)
-    health = _health(url, patience_s)
-    pid, instance = (known.pid, known.instance) if known else (health.get("supervisor_pid"), health.get("instance"))
-    if health.get("service") != SERVICE or health.get("instance", instance) != instance:
-        return Seen("silent", settings.port, url, pid, instance)
-    facts = {name: health.get(name) for name in ("generation", "restarts", "uptime_s")}
-    return Seen("running", settings.port, url, pid, instance, worker_pid=health.get("pid"), **facts)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command did. `said` is its line for standard output; `problems` and `note` are for standard error."""
+    """What a command did. `said` is its line for standard output; `problems` and `note` are for standard error.
 
-    did: Literal["started", "already_running", "stopped", "not_running", "killed", "failed"]
+    `refused`: nothing was changed, because the port is not ours, or because an instance runs with other settings.
+    """
+
+    did: Literal["started", "already_running", "stopped", "not_running", "killed", "failed", "refused"]
     exit_status: Exit
     port: int
     said: str | None = None
@@ -123,79 +73,99 @@ class Outcome:
     url: str | None = None
     problems: tuple[str, ...] = ()
     note: str | None = None
+    differences: tuple[dict[str, str], ...] = ()
 
 
-def start(settings: Settings) -> Outcome:
-    """Start an instance that outlives us and wait until it is ready; one that runs already is as good."""
+def start(settings: Settings, environ: Mapping[str, str] = os.environ) -> Outcome:
+    """Start an instance that outlives us and wait until it is ready; one that runs with these settings is as good."""
     if settings.port and (running := _running(settings)):
         return running
-    outcome = _launch(settings)
+    outcome = _launch(settings, environ)
     if outcome.exit_status is Exit.PORT_IN_USE and settings.port and (running := _running(settings)):
         return running  # somebody was a moment faster
     return outcome
 
 
 def _running(settings: Settings) -> Outcome | None:
-    seen = _look_at_ours(settings, BOOTING_S)
+    seen = look_at_ours(settings, BOOTING_S)
     if seen is None or seen.condition != "running":
         return None
-    said = f"{console.PREFIX}already running on {seen.url} (pid {seen.pid}, instance {seen.instance})"
-    return Outcome("already_running", Exit.OK, seen.port, said, seen.pid, seen.instance, seen.url)
+    who = f"already running on {seen.url} (pid {seen.pid}, instance {seen.instance})"
+    found = find(settings)
+    differences = _differences(found.known, settings) if found and found.known else []
+    if not differences:
+        said = f"{console.PREFIX}{who}" + (" in sandbox mode" if seen.sandbox else "")
+        return Outcome("already_running", Exit.OK, seen.port, said, seen.pid, seen.instance, seen.url)
+    restart = on_port("lumen-proxy restart", settings)
+    problem = f"{who} with other settings: {', '.join(map(str, differences))}; nothing was changed"
+    return Outcome(
+        "refused",
+        Exit.PORT_IN_USE,
+        seen.port,
+        None,
+        seen.pid,
+        seen.instance,
+        seen.url,
+        problems=(f"{problem}; to change them, give them to: {restart}",),
+        differences=tuple(asdict(difference) for difference in differences),
+    )
+
+
+def _differences(known: State, settings: Settings) -> list[Difference]:
+    """What a start asks for and the running proxy does not use. A sandbox that is not asked for may be one."""
+    found = Recorded(known).differences(settings)
+    return [difference for difference in found if settings.sandboxed or difference.variable != SANDBOX]
 
 
 def stop(settings: Settings) -> Outcome:
-    """Stop the instance and wait until it is gone; none is as good."""
-    _refuse_port_0(settings)
-    lock_path, state_path = state.paths(settings.state_dir, settings.port)
-    known = state.holder(settings.state_dir, settings.port)
-    locked = state.is_locked(lock_path)
-    if locked is None:
+    """Stop the instance and wait until it is gone; none is as good, but whatever else holds the port is named (75)."""
+    refuse_port_0(settings)
+    lock_path, _ = state.paths(settings.state_dir, settings.port)
+    if state.is_locked(lock_path) is None:
         problem = f"not permitted to look at {lock_path}: it is another user's"
         raise Fatal(f"{problem}; ask that user, or set LUMEN_STATE_DIR to your own", Exit.NO_PERMISSION)
-    if known is None and locked:
-        problem = f"port {settings.port} is held by a lumen-proxy whose state file {state_path} cannot be trusted"
-        raise Fatal(
-            f"{problem}; find its pid with: lumen-proxy status --port {settings.port}, and stop it by hand", Exit.IO
-        )
-    if known is None:
-        with contextlib.suppress(OSError):
-            state_path.unlink()
-        return Outcome("not_running", Exit.OK, settings.port, f"not running on port {settings.port}")
-    return _end(known)
+    found = find(settings)
+    if found is None:
+        return _nothing_to_stop(settings)
+    if found.pid is None or not found.is_verified:
+        raise _unverified(found, settings, lock_path)
+    if not identity.is_own(found.pid):
+        who = f"user {identity.user_name(found.pid)}"
+        return _refused(settings, f"a lumen-proxy of {who} (pid {found.pid})", f"ask {who} to stop it")
+    return _end(found.pid, found.known, settings)
 
 
-def _health(url: str, patience_s: float) -> dict[str, Any]:
-    """What /health says in time, or nothing. No proxy variables, no redirects."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=patience_s)
-    try:
-        connection.connect()
-        with _hung_up_after(patience_s, connection.sock):
-            connection.request("GET", "/health")
-            answer = json.loads(connection.getresponse().read(ANSWER_BYTES))
-    except (OSError, http.client.HTTPException, ValueError):
-        return {}
-    finally:
-        connection.close()
-    return answer if isinstance(answer, dict) else {}
+def _nothing_to_stop(settings: Settings) -> Outcome:
+    seen = look(settings)
+    if seen.condition == "another":
+        do = "stop it as its user, with its LUMEN_STATE_DIR"
+        return _refused(settings, f"another lumen-proxy: {seen.owner}", do)
+    if seen.condition == "stranger":
+        return _refused(settings, f"{seen.owner}", "stop that program itself, or choose another --port")
+    for path in (*state.paths(settings.state_dir, settings.port), state.end_path(settings.state_dir, settings.port)):
+        if path.suffix != ".lock":
+            with contextlib.suppress(OSError):
+                path.unlink()
+    said = f"not running on port {settings.port}" + (f": {seen.last_failure}" if seen.last_failure else "")
+    return Outcome("not_running", Exit.OK, settings.port, said)
 
 
-@contextlib.contextmanager
-def _hung_up_after(patience_s: float, sock: socket.socket) -> Iterator[None]:
-    """A connection's own time-out starts anew with every byte."""
-
-    def hang_up() -> None:
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
-
-    too_late = threading.Timer(patience_s, hang_up)
-    too_late.start()
-    try:
-        yield
-    finally:
-        too_late.cancel()
+def _refused(settings: Settings, holder: str, do: str) -> Outcome:
+    problem = f"port {settings.port} is held by {holder}; it is not ours, so nothing was stopped; {do}"
+    return Outcome("refused", Exit.PORT_IN_USE, settings.port, problems=(problem,))
 
 
-def _launch(settings: Settings) -> Outcome:
+def _unverified(found: Holder, settings: Settings, lock_path: Path) -> Fatal:
+    """The lock is held, but the operating system does not show by which process: say what is known."""
+    problem = f"cannot stop port {settings.port}: a lumen-proxy holds {lock_path}"
+    if found.pid is None:
+        return Fatal(f"{problem}, but its PID is not known; end that process yourself", Exit.IO)
+    who = f"pid {found.pid}, user {identity.user_name(found.pid) or 'not visible'}"
+    problem = f"{problem}, probably {who}, but this user cannot see when that process started"
+    return Fatal(f"{problem}; stop it as its own user", Exit.NO_PERMISSION)
+
+
+def _launch(settings: Settings, environ: Mapping[str, str]) -> Outcome:
     """Start an instance and wait for its ready line; if it ends instead, return its status and its last words."""
     words = console.log_of(settings.log_dir, settings.port)
     with state.writable(settings.log_dir, "LUMEN_LOG_DIR"):
@@ -204,8 +174,8 @@ def _launch(settings: Settings) -> Outcome:
     with errors:
         said_before = errors.tell()  # by an instance that is gone, or that still runs but is silent
         process = subprocess.Popen(
-            [sys.executable, "-m", "lumen_proxy", "serve", "--detached", *["--sandbox"] * settings.sandboxed],
-            env={**os.environ, **settings.environ()},
+            [sys.executable, "-m", "lumen_proxy", "serve", *_options(settings)],
+            env=_environ(settings, environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -222,11 +192,32 @@ def _launch(settings: Settings) -> Outcome:
     if ready:
         note = allowed.summary(settings.host, settings.allowed_hosts, settings.allowed_origins)
         return replace(_started(ready.decode("ascii", "replace").rstrip(), settings.port), note=note)
+    return _failed(process, words.read_bytes()[said_before:].decode("utf-8", "replace"), settings.port)
+
+
+def _failed(process: subprocess.Popen[bytes], said: str, port: int) -> Outcome:
+    """The instance ended before it was ready. Status 0 is that of a stop."""
     status = process.wait()
-    said = words.read_bytes()[said_before:].decode("utf-8", "replace")
     lines = [line.strip().removeprefix(console.PREFIX) for line in said.split("\n")]
+    if status == Exit.OK:
+        lines.append(f"port {port}: the new proxy (pid {process.pid}) was stopped before it was ready; start it again")
+    elif status < 0:
+        lines.append(f"port {port}: the new proxy (pid {process.pid}) was killed by signal {-status}; start it again")
     exit_status = Exit(status) if status and status in set(Exit) else Exit.SOFTWARE
-    return Outcome("failed", exit_status, settings.port, problems=tuple(filter(None, lines)))
+    return Outcome("failed", exit_status, port, problems=tuple(filter(None, lines)))
+
+
+def _options(settings: Settings) -> list[str]:
+    """Options of the background process. Its settings are in its environment, which other users cannot read."""
+    given = [field for field, origin in settings.origins.items() if origin == "option"]
+    return [f"--detached={','.join(given)}", *["--sandbox"] * settings.sandboxed]
+
+
+def _environ(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of this shell, with the settings that are not defaults as variables."""
+    others = {name: value for name, value in environ.items() if name not in BY_VARIABLE}
+    chosen = {setting.variable for setting in SETTINGS if settings.origins.get(setting.field) != "default"}
+    return others | {variable: text for variable, text in settings.environ().items() if variable in chosen}
 
 
 def _started(ready_line: str, port: int) -> Outcome:
@@ -237,28 +228,30 @@ def _started(ready_line: str, port: int) -> Outcome:
     return Outcome("started", Exit.OK, urlsplit(url).port or port, ready_line, int(pid), instance, url)
 
 
-def _end(known: state.State) -> Outcome:
+def _end(pid: int, known: State | None, settings: Settings) -> Outcome:
     import psutil  # noqa: PLC0415
 
+    url, instance, drain_s = listener.url_of(hosts(settings)[0], settings.port), None, settings.drain_s
+    if known:
+        url, instance, drain_s = known.url, known.instance, known.drain_s
     try:
-        supervisor = psutil.Process(known.pid)
+        supervisor = psutil.Process(pid)
         family = [supervisor, *supervisor.children(recursive=True)]
-        platform.ask_to_stop(known.pid, known.instance)
+        platform.ask_to_stop(pid, instance or str(health.ask(url, LOOK_S).get("instance")))
     except (psutil.NoSuchProcess, ProcessLookupError):
         family = []  # it went by itself
     except PermissionError:
-        problem = f"not permitted to stop the proxy on port {known.port} (pid {known.pid})"
+        problem = f"not permitted to stop the proxy on port {settings.port} (pid {pid})"
         raise Fatal(f"{problem}; ask the user who started it", Exit.NO_PERMISSION) from None
-    alive = _outlived(family, known.drain_s + STOP_MARGIN_S)
+    alive = _outlived(family, drain_s + STOP_MARGIN_S)
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()
     if _outlived(alive, KILL_S):
-        raise Fatal(f"the proxy on port {known.port} (pid {known.pid}) does not end", Exit.SOFTWARE)
+        raise Fatal(f"the proxy on port {settings.port} (pid {pid}) does not end", Exit.SOFTWARE)
     did: Literal["killed", "stopped"] = "killed" if alive else "stopped"
     status = Exit.SOFTWARE if alive else Exit.OK
-    said = f"{did}: port {known.port} (pid {known.pid})"
-    return Outcome(did, status, known.port, said, known.pid, known.instance, known.url)
+    return Outcome(did, status, settings.port, f"{did}: port {settings.port} (pid {pid})", pid, instance, url)
 
 
 def _outlived(processes: list[psutil.Process], within_s: float) -> list[psutil.Process]:
@@ -268,5 +261,5 @@ def _outlived(processes: list[psutil.Process], within_s: float) -> list[psutil.P
     deadline = time.monotonic() + within_s
     while processes and time.monotonic() < deadline:
         _, processes = psutil.wait_procs(processes, timeout=LOOK_AGAIN_S)
-        processes = [process for process in processes if state.start_time(process.pid) is not None]
+        processes = [process for process in processes if identity.start_stamp(process.pid) is not None]
     return processes

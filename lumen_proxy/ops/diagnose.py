@@ -91,12 +91,14 @@ def examine(
     venv: Path | None = None,
 ) -> Diagnosis:
     """Probe everything within one deadline. With `start` a proxy that is not running is started first."""
-    started = _started(settings) if start and control.is_stopped(settings) else None
+    is_wanted = start and control.is_stopped(settings)
+    before = _end_of_the_last(settings) if is_wanted else ()
+    started = _started(settings) if is_wanted else None
     asked, notes = addresses.in_use(settings)
     found = probes.probe(asked, within_s=within_s, deep=deep, venv=venv or probes.own_environment())
     if started and started.problems:
         found = (_not_started(found[0], started, settings), *found[1:])
-    return Diagnosis(asked, found, (*notes, *_notes(found)), started)
+    return Diagnosis(asked, found, (*before, *notes, *_notes(found)), started)
 
 
 def glance(settings: Settings, *, thorough: bool = True) -> Diagnosis:
@@ -112,6 +114,12 @@ def _notes(probes: tuple[Probe, ...]) -> tuple[str, ...]:
 
 def _names(probes: tuple[Probe, ...]) -> str:
     return ", ".join(probe.name for probe in probes)
+
+
+def _end_of_the_last(settings: Settings) -> tuple[str, ...]:
+    """A start forgets why the last proxy ended, so this is a note."""
+    seen = control.look(settings)
+    return (f"the proxy that ran before {seen.last_failure}; see {seen.log}",) if seen.last_failure else ()
 
 
 def _started(settings: Settings) -> control.Outcome:

@@ -110,7 +110,7 @@ class _Proxy:
         """Ask everything. The key goes only to the instance that holds our lock, and only where it is needed."""
         self.seen = control.look(self.settings, patience_s=self.within_s / 2)
         page_s = self.within_s / 4
-        if self.seen.condition in {"stopped", "silent"}:
+        if self.seen.condition not in {"running", "another", "stranger"}:
             trouble: Trouble = "refused" if self.seen.condition == "stopped" else "timeout"
             self.calls.append(Call("GET", f"{self.seen.url}/health", trouble=trouble))
             return self.so_far()

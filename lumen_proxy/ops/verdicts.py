@@ -111,7 +111,12 @@ def on_proxy(seen: Seen, settings: Settings, calls: tuple[Call, ...], *, deep: C
         said = f"another lumen-proxy (another user, or another LUMEN_STATE_DIR) has port {seen.port}: {seen.owner}"
         verdict = down("proxy", said, every, advice=ANOTHER)
     elif seen.condition == "stopped":
-        verdict = down("proxy", "not running: connection refused", every, case="proxy-connection")
+        why = seen.last_failure or "connection refused"
+        verdict = down("proxy", f"not running: {why}", every, case="proxy-connection")
+        if seen.last_failure and seen.log:
+            verdict = replace(verdict, advice=f"read {seen.log}, then: lumen-proxy start")
+    elif seen.condition in {"booting", "draining"}:
+        verdict = down("proxy", f"{seen.state} (pid {seen.pid})", every, advice=LATER)
     elif seen.condition == "silent" or health is None or health.status != OK:
         said = f"running (pid {seen.pid or 'not known'}), but does not answer"
         verdict = down("proxy", said, every, case="proxy-connection", advice="lumen-proxy restart")
@@ -121,7 +126,7 @@ def on_proxy(seen: Seen, settings: Settings, calls: tuple[Call, ...], *, deep: C
 
 
 def _facts(seen: Seen, metrics: Call | None) -> Facts:
-    names = ("pid", "worker_pid", "instance", "restarts", "generation", "uptime_s", "owner")
+    names = ("pid", "worker_pid", "instance", "restarts", "generation", "uptime_s", "owner", "last_failure")
     facts = {name: getattr(seen, name) for name in names} | {"breaker": _breaker(metrics)}
     return {name: value for name, value in facts.items() if value is not None}
 

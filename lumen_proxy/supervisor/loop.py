@@ -13,6 +13,7 @@ worker is gone), a stop signal, or `Due` (nothing came before the deadline of th
               died                         journal, back off                                WAITING
     WAITING   due (back-off)               start a worker                                   BOOTING
     WAITING   stop                         end with 0                                       STOPPED
+    any       checkup                      restore lock and state file if they are missing  the same
     BOOTING   stop                         kill it: it serves nobody yet                    ENDING
     SERVING   stop                         let go of the port, tell it to drain             DRAINING
     DRAINING  said drained                 remember how many requests were cut              DRAINING
@@ -29,7 +30,7 @@ from __future__ import annotations
 import queue
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,28 @@ class Due:
     """The deadline of the present state has passed."""
 
 
-Event = Said | Died | signal.Signals | Due
+@dataclass(frozen=True)
+class Checkup:
+    """It is time to look after the files of this instance."""
+
+
+Event = Said | Died | signal.Signals | Due | Checkup
+
+
+class Reports:
+    """Where the loop reports what the state file tells; this one keeps nothing."""
+
+    def phase(self, phase: str) -> None:
+        """The loop has another state."""
+
+    def failure(self, what: str) -> None:
+        """Something failed; the loop goes on."""
+
+    def end(self, kind: str, what: str) -> None:
+        """The loop ends although nobody asked it to."""
+
+    def restore(self) -> None:
+        """Restore files that somebody deleted."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +105,7 @@ class Surroundings:
     publish: Callable[[int], None]
     tell: Callable[[str], None]
     facts: dict[str, object]
+    reports: Reports = field(default_factory=Reports)
 
 
 class Loop:
@@ -121,6 +144,9 @@ class Loop:
             return Due()
 
     def _handle(self, event: Event) -> None:  # noqa: C901, PLR0912 - the table above, line by line
+        if isinstance(event, Checkup):
+            self.around.reports.restore()
+            return
         if isinstance(event, Said | Died) and event.child is not self.child:
             return
         match self.state, event:
@@ -155,6 +181,7 @@ class Loop:
     def _move(self, state: State, within_s: float | None = None) -> None:
         self.state = state
         self.deadline = None if within_s is None else time.monotonic() + within_s
+        self.around.reports.phase(state.value)
 
     def _boot(self) -> None:
         try:
@@ -162,7 +189,7 @@ class Loop:
         except OSError as error:
             if self.generation == 0:
                 raise Fatal(f"cannot start a worker: {error.strerror}; see the limits of this user", Exit.OS) from error
-            self._back_off(f"a worker could not be started ({error.strerror})")
+            self._back_off(f"a worker could not be started ({error.strerror})", error.strerror or "no worker")
             return
         self._move(State.BOOTING, BOOT_S)
         self.around.journal.write("worker_spawned", pid=self.child.pid)
@@ -196,13 +223,17 @@ class Loop:
         self._journal_death(child, status)
         child.close()
         if status in PERMANENT:
+            self.around.reports.end("failed", f"the worker ended with {_in_words(status)}; a restart does not help")
             self._end(Exit(status))
         else:
-            self._back_off(f"worker {child.pid} ended ({_in_words(status)})")
+            self._back_off(f"worker {child.pid} ended ({_in_words(status)})", _in_words(status))
 
-    def _back_off(self, problem: str) -> None:
+    def _back_off(self, problem: str, last: str) -> None:
+        self.around.reports.failure(problem)
         verdict = self.backoff.died(time.monotonic())
         if isinstance(verdict, GiveUp):
+            deaths = f"{verdict.deaths} deaths in {verdict.window_s:g} s"
+            self.around.reports.end("gave up", f"{deaths} (last: {last})")
             self.around.journal.write("gave_up", deaths=verdict.deaths, window_s=verdict.window_s)
             often = f"{problem}: {verdict.deaths} times within {verdict.window_s:g} s"
             self.around.tell(f"{often}; giving up, see {self.around.journal.path}")

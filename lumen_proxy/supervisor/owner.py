@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 
@@ -22,7 +23,7 @@ def describe(address: str, port: int) -> str:
     """Say who holds address:port: `python3 (pid 4242)`, or why nobody can be named."""
     import psutil  # noqa: PLC0415 - only a conflict needs it
 
-    rows = list(_rows(address, port))
+    rows = list(_rows([address], port))
     pids = sorted(row.pid for row in rows if row.pid)
     if not pids:
         return "a process that listens, owner not visible to this user" if rows else "a process that does not listen"
@@ -33,14 +34,27 @@ def describe(address: str, port: int) -> str:
         return f"a process (pid {pids[0]})"
 
 
-def _rows(address: str, port: int) -> Iterator[Listening]:
+def family(addresses: Iterable[str], port: int) -> list[int]:
+    """The processes that listen on the port of one of the addresses, and their ancestors, as far as visible."""
+    import psutil  # noqa: PLC0415 - only a lost lock file needs it
+
+    found: dict[int, None] = {}
+    for pid in sorted({row.pid for row in _rows(list(addresses), port) if row.pid}):
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            found |= dict.fromkeys(relative.pid for relative in (process, *process.parents()))
+    return list(found)
+
+
+def _rows(addresses: Sequence[str], port: int) -> Iterator[Listening]:
     import psutil  # noqa: PLC0415
 
     try:
-        yield from (Listening(c.pid) for c in psutil.net_connections("tcp") if _matches(c, address, port))
+        table = psutil.net_connections("tcp")
+        yield from (Listening(c.pid) for c in table if any(_matches(c, address, port) for address in addresses))
     except psutil.AccessDenied:  # macOS shows the whole table to root only
         for process in psutil.process_iter():
-            if _holds(process, address, port):
+            if any(_holds(process, address, port) for address in addresses):
                 yield Listening(process.pid)
 
 

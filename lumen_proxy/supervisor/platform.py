@@ -33,6 +33,11 @@ def is_windows(system: str = SYSTEM) -> bool:
     return system == "win32"
 
 
+def has_proc(system: str = SYSTEM) -> bool:
+    """True where /proc tells about processes, their files and their locks: proc(5)."""
+    return system == "linux"
+
+
 # ---------------------------------------------------------------- sockets
 
 

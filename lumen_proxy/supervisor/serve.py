@@ -5,24 +5,28 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import threading
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import lumen_proxy
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.journal import Journal, path_of
-from lumen_proxy.supervisor import listener, oldlogs, platform, signals, state
+from lumen_proxy.supervisor import identity, listener, oldlogs, platform, recorded, signals, state
 from lumen_proxy.supervisor.alarm import Alarm
-from lumen_proxy.supervisor.loop import Event, Loop, Surroundings
+from lumen_proxy.supervisor.loop import Checkup, Event, Loop, Reports, Surroundings
 from lumen_proxy.supervisor.spawn import WORKER, Child
 from lumen_proxy.wire import allowed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lumen_proxy.config import Settings
 
+CHECKUP_S = 60.0  # files that a cleaner deleted are back within this; one wake-up a minute costs nothing
 INSTANCE_BYTES = 8  # 64 random bits: no two instances will ever share an id
 
 
@@ -42,7 +46,7 @@ def serve(
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     with contextlib.ExitStack() as stack:
         stack.enter_context(signals.watched(events.put))
-        bound = _claim(settings, stack)
+        bound, lock = _claim(settings, stack)
         settings = replace(settings, port=bound.port)
         journal = _journal(settings)
         oldlogs.drop(settings.log_dir, settings.log_days)
@@ -56,7 +60,8 @@ def serve(
             announce(line)
             tell(allowed.summary(settings.host, settings.allowed_hosts, settings.allowed_origins))
 
-        instance = _Instance(settings, bound, journal, announce_ready)
+        instance = _Instance(settings, bound, lock, journal, announce_ready)
+        stack.enter_context(_checkups(events.put))
         return instance.live(events, tell, command)
 
 
@@ -69,29 +74,55 @@ def _journal(settings: Settings) -> Journal:
     return journal
 
 
-def _claim(settings: Settings, stack: contextlib.ExitStack) -> listener.Listener:
+def _claim(settings: Settings, stack: contextlib.ExitStack) -> tuple[listener.Listener, state.Lock]:
     """Lock, then bind: our own instances are recognised before the port is touched. Port 0 has no lock until bound."""
-    if settings.port:
-        stack.callback(state.claim(settings.state_dir, settings.port).release)
+    lock = state.claim(settings.state_dir, settings.port) if settings.port else None
+    if lock:
+        stack.callback(lock.release)
     bound = listener.bind(settings.host, settings.port)
     stack.callback(bound.close)
-    if not settings.port:
-        stack.callback(state.claim(settings.state_dir, bound.port).release)
-    return bound
+    if lock is None:
+        lock = state.claim(settings.state_dir, bound.port)
+        stack.callback(lock.release)
+    return bound, lock
 
 
-class _Instance:
+@contextlib.contextmanager
+def _checkups(post: Callable[[Checkup], None]) -> Iterator[None]:
+    """Post one event in a while, from a thread, until the end of the block."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(CHECKUP_S):
+            post(Checkup())
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+class _Instance(Reports):
     """What is known of this instance, and where it is made known: journal, state file, ready line."""
 
     def __init__(
-        self, settings: Settings, bound: listener.Listener, journal: Journal, announce: Callable[[str], None]
+        self,
+        settings: Settings,
+        bound: listener.Listener,
+        lock: state.Lock,
+        journal: Journal,
+        announce: Callable[[str], None],
     ) -> None:
         self.settings = settings
         self.bound = bound
+        self.lock = lock
         self.journal = journal
         self.announce = announce
         self.announced = False
         self.state_path = state.paths(settings.state_dir, bound.port)[1]
+        self.end_path = state.end_path(settings.state_dir, bound.port)
+        self.now = _Now()
         self.facts: dict[str, object] = {
             "instance": journal.instance,
             "supervisor_pid": os.getpid(),
@@ -109,6 +140,7 @@ class _Instance:
             publish=self.publish,
             tell=tell,
             facts=self.facts,
+            reports=self,
         )
         self.journal.write(
             "started",
@@ -125,6 +157,10 @@ class _Instance:
             status = Loop(around, events).run()
         except Fatal as verdict:
             status = verdict.exit_status
+            self.end("failed", str(verdict))
+            raise
+        except Exception as error:
+            self.end("failed", f"internal error: {error!a}")
             raise
         finally:
             self.bound.close()
@@ -134,30 +170,82 @@ class _Instance:
 
     def publish(self, generation: int) -> None:
         """Write the state file; with the first generation that serves, print the ready line."""
-        with contextlib.suppress(OSError):  # a hint only: a full disk must not end a proxy that serves
-            state.write(self.state_path, self._state(generation))
+        self.now.generation = generation
+        self._write()
         if generation and not self.announced:  # 1, unless a worker died between its promotion and its readiness
             self.announced = True
+            with contextlib.suppress(OSError):
+                self.end_path.unlink(missing_ok=True)
             who = f"(pid {os.getpid()}, instance {self.journal.instance})"
             self.announce(f"ready on {self.bound.url} {who}")
+
+    def phase(self, phase: str) -> None:
+        """Write the state file, unless `publish` follows anyway."""
+        self.now.phase = phase
+        if phase != "serving":
+            self._write()
+
+    def failure(self, what: str) -> None:
+        """Keep it for the state file; another phase follows."""
+        self.now.last_failure = _event(what)
+
+    def end(self, kind: str, what: str) -> None:
+        """Keep the reason beyond the end of this process."""
+        ended = {**_event(what), "kind": kind}
+        with contextlib.suppress(OSError):  # the exit status and the journal tell it, too
+            state.write(self.end_path, replace(self._state(), ended=ended))
+
+    def restore(self) -> None:
+        """Restore what was deleted, and let cleaners of old files see that these are in use."""
+        self.lock.restore()
+        self._write()
 
     def forget(self) -> None:
         """Remove the state file."""
         with contextlib.suppress(OSError):
             self.state_path.unlink()
 
-    def _state(self, generation: int) -> state.State:
-        return state.State(
-            instance=self.journal.instance,
-            pid=os.getpid(),
-            start_time=state.start_time(os.getpid()) or 0.0,
-            host=self.settings.host,
-            hosts=self.bound.hosts,
-            port=self.bound.port,
-            generation=generation,
-            url=self.bound.url,
-            drain_s=self.settings.drain_s,
-            gateway_url=self.settings.gateway_url,
-            cloud_ai_url=self.settings.cloud_ai_url.partition("?")[0],  # what follows may be a secret
-            sandbox=self.settings.sandboxed,
-        )
+    def _write(self) -> None:
+        """Write the state file. A full disk must not end a proxy that serves: the lock counts without it."""
+        self.lock.restore()
+        with contextlib.suppress(OSError):
+            state.write(self.state_path, self._state())
+
+    @cached_property
+    def _constant(self) -> dict[str, Any]:
+        """What stays as it is for the life of the instance. The first worker boots meanwhile."""
+        settings = self.settings
+        return {
+            "instance": self.journal.instance,
+            "pid": os.getpid(),
+            "start_time": state.start_time(os.getpid()) or 0.0,
+            "start_stamp": identity.start_stamp(os.getpid()),
+            "host": settings.host,
+            "hosts": self.bound.hosts,
+            "port": self.bound.port,
+            "url": self.bound.url,
+            "drain_s": settings.drain_s,
+            "gateway_url": settings.gateway_url,
+            "cloud_ai_url": settings.cloud_ai_url.partition("?")[0],  # what follows may be a secret
+            "sandbox": settings.sandboxed,
+            "version": lumen_proxy.__version__,
+            "log": str(self.journal.path),
+            "settings": recorded.record(settings),
+        }
+
+    def _state(self) -> state.State:
+        changing = {**vars(self.now), "restarts": max(self.now.generation - 1, 0)}
+        return state.State(**self._constant, **changing)
+
+
+@dataclass
+class _Now:
+    """The part of the state that changes; the names are those of `state.State`."""
+
+    generation: int = 0
+    phase: str = "booting"
+    last_failure: dict[str, str] | None = None
+
+
+def _event(what: str) -> dict[str, str]:
+    return {"at": datetime.now(UTC).isoformat(timespec="seconds"), "what": what}

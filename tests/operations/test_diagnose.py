@@ -68,8 +68,9 @@ def test_another_gateway_than_the_proxys_is_noted(desk: Desk) -> None:
 
 def test_a_channel_that_is_not_configured_is_neutral(desk: Desk) -> None:
     """CLOUD_AI_URL=none: neither good nor bad."""
-    desk.run("start")
-    found = desk.diagnose(env={"CLOUD_AI_URL": "none"})
+    off: dict[str, str | None] = {"CLOUD_AI_URL": "none"}
+    desk.run("start", env=off)
+    found = desk.diagnose(env=off)
     assert found["verdict"] == "ALL GREEN"
     assert found["cloud_ai"]["state"] == "unset"
 

@@ -190,7 +190,9 @@ def test_health_tells_running_from_stopped(desk: Desk) -> None:
     desk.run("start")
     seen = editor.run(desk, HEALTH)
     assert seen.end() == 0
-    assert seen.matches(rf"condition running, port {desk.port}, .* pid \d+")
+    assert seen.matches(rf"^port +{desk.port}$")
+    assert seen.matches(r"^state +running$")
+    assert seen.matches(r"^pid +\d+$")
 
 
 def test_diagnose_is_all_green_from_nothing(desk: Desk) -> None:

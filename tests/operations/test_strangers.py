@@ -59,7 +59,7 @@ def test_a_missing_key_is_the_advice(desk: Desk) -> None:
 
 
 def test_another_lumen_proxy_is_known_as_one(desk: Desk, tmp_path: Path) -> None:
-    """Under another LUMEN_STATE_DIR: 75, recognized, advised to ask it where it runs; a stop leaves it alone."""
+    """Under another LUMEN_STATE_DIR: 75, recognized, advised to ask it where it runs; a stop refuses it (75)."""
     elsewhere: dict[str, str | None] = {"LUMEN_STATE_DIR": str(tmp_path / "elsewhere")}
     desk.run("start", env=elsewhere)
     status = desk.run("status", "--json")
@@ -69,7 +69,9 @@ def test_another_lumen_proxy_is_known_as_one(desk: Desk, tmp_path: Path) -> None
     assert "LUMEN_STATE_DIR" in found["advice"]
     assert f"--port {desk.port + 1}" in found["advice"]
     assert "stop the program" not in found["advice"]
-    assert json.loads(desk.run("stop", "--json").stdout)["did"] == "not_running"
+    stop = desk.run("stop", "--json")
+    assert (stop.exit_status, json.loads(stop.stdout)["did"]) == (75, "refused")
+    assert "another lumen-proxy" in stop.stderr
     assert desk.diagnose(env=elsewhere)["proxy"]["state"] == "up"
     assert desk.run("stop", env=elsewhere).exit_status == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import socket
@@ -18,7 +19,7 @@ import pytest
 from lumen_proxy import config
 from lumen_proxy.errors import Fatal
 from lumen_proxy.ops import control
-from lumen_proxy.supervisor import state
+from lumen_proxy.supervisor import identity, state
 from tests.fixtures.capture import call
 from tests.fixtures.children import WINDOWS
 from tests.fixtures.gateway import Gateway
@@ -122,7 +123,7 @@ def test_status_tells_by_its_exit_status(port: Port) -> None:
 
 @pytest.mark.parametrize("kind", ["banner", "silent", "lumen_stranger"])
 def test_a_stranger_on_the_port_is_left_alone(port: Port, squat: Squatters, kind: Kind) -> None:
-    """start: 75 and its name, even if it speaks like ours; stop: nothing of ours runs, 0; it lives through both."""
+    """start: 75 and its name, even if it speaks like ours; stop: the same; it lives through both."""
     stranger = squat(kind, port=port.number)
     said = stranger.answer() if kind != "silent" else None
     started = port.run("start", "--sandbox")
@@ -130,7 +131,9 @@ def test_a_stranger_on_the_port_is_left_alone(port: Port, squat: Squatters, kind
     assert f"in use by {psutil.Process(stranger.pid).name()} (pid {stranger.pid})" in started.stderr
     assert "Traceback" not in started.stderr
     assert "running" not in started.stdout
-    assert port.run("stop").exit_status == 0
+    stopped = port.run("stop")
+    assert stopped.exit_status == 75
+    assert f"{psutil.Process(stranger.pid).name()} (pid {stranger.pid})" in stopped.stderr
     assert stranger.alive()
     assert kind == "silent" or stranger.answer() == said
 
@@ -154,19 +157,84 @@ def test_a_process_that_is_not_ours_is_not_signalled(port: Port, too_early_s: fl
         innocent.kill()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux names the owner of a lock")
 @pytest.mark.parametrize("content", ["", "{"], ids=["empty", "torn"])
 def test_a_lost_state_file_of_a_running_instance(port: Port, content: str) -> None:
-    """A start still finds it by its lock and its answer; a stop signals no process that it cannot be sure of."""
+    """It is found by its lock: start starts no other, restart guesses no settings (74), stop ends the lock's owner."""
     port.run("start", "--sandbox")
-    kept, pid = port.state.read_bytes(), port.status()["pid"]
+    pid = port.status()["pid"]
     port.state.write_text(content)
     assert port.run("start", "--sandbox").exit_status == 0
-    assert port.status()["condition"] == "running"
-    refused = port.run("stop")
+    assert (port.status()["condition"], port.status()["pid"]) == ("running", pid)
+    refused = port.run("restart")
     assert refused.exit_status == 74
     assert str(port.state) in refused.stderr
-    assert psutil.pid_exists(pid)
-    port.state.write_bytes(kept)
+    assert port.run("stop").exit_status == 0
+    assert ProcessRef.of(pid).state() != "running" if psutil.pid_exists(pid) else True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux names the owner of a lock")
+def test_the_owner_of_the_lock_is_stopped_not_who_is_named(tmp_path: Path) -> None:
+    """The state file names a living process and its very start, but another one has the lock: the first survives."""
+    settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
+    wait = [sys.executable, "-c", "input()"]
+    take = (
+        "import pathlib, sys; from lumen_proxy.supervisor.state import claim; "
+        "lock = claim(pathlib.Path(sys.argv[1]), 1); print(1, flush=True); input()"
+    )
+    with (
+        subprocess.Popen(wait, stdin=subprocess.PIPE) as innocent,
+        subprocess.Popen(
+            [sys.executable, "-c", take, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as owner,
+    ):
+        assert owner.stdout is not None
+        owner.stdout.readline()
+        stamp, began = identity.start_stamp(innocent.pid), state.start_time(innocent.pid) or 0.0
+        it = state.State("abc", innocent.pid, began, "localhost", (), 1, 1, "", 1.0, "", "", sandbox=False)
+        state.write(tmp_path / "proxy-1.json", dataclasses.replace(it, start_stamp=stamp))
+        assert control.stop(settings).pid == owner.pid
+        assert innocent.poll() is None
+        innocent.kill()
+
+
+def test_a_proxy_of_another_user_is_not_signalled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even by an administrator, who could: 75, with the PID and the user's name; status says the same."""
+    settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
+    lock = state.claim(tmp_path, 1)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+        users = {os.getpid(): "me", stranger.pid: "somebody"}
+        monkeypatch.setattr(identity, "user_name", users.get)
+        monkeypatch.setattr(identity, "lock_owner", lambda *_: stranger.pid)
+        outcome, seen = control.stop(settings), control.look(settings)
+        assert stranger.poll() is None
+        stranger.kill()
+    lock.release()
+    assert (outcome.did, outcome.exit_status) == ("refused", 75)
+    assert f"user somebody (pid {stranger.pid})" in outcome.problems[0]
+    assert seen.owner == f"user somebody (pid {stranger.pid})"
+
+
+@pytest.mark.parametrize(("user", "exit_status"), [("somebody", 77), (None, 74)], ids=["other-user", "unknown"])
+def test_a_hidden_start_is_not_signalled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str | None, exit_status: int
+) -> None:
+    """The system hides other users' processes: what is known is said, and nothing is signalled."""
+    settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
+    it = state.State("abc", 4242, 1.0, "localhost", (), 1, 1, "http://127.0.0.1:1", 1.0, "", "", sandbox=False)
+    state.write(tmp_path / "proxy-1.json", it)
+    lock = state.claim(tmp_path, 1)
+    monkeypatch.setattr(identity, "lock_owner", lambda *_: None)
+    monkeypatch.setattr(identity, "holds_lock", lambda *_: None)
+    monkeypatch.setattr(identity, "start_stamp", lambda _: None)
+    monkeypatch.setattr(state, "start_time", lambda _: None)
+    monkeypatch.setattr(identity, "user_name", lambda _: user)
+    with pytest.raises(Fatal) as verdict:
+        control.stop(settings)
+    assert verdict.value.exit_status == exit_status
+    assert control.look(settings, patience_s=0.1).pid == (4242 if user else None)
+    assert str(lock.path) in str(verdict.value)
+    lock.release()
 
 
 @pytest.mark.skipif(WINDOWS, reason="stops processes by signal")

@@ -120,7 +120,7 @@ def test_the_start_says_what_is_allowed(start: Start) -> None:
 
 
 def test_a_crash_loop_ends_with_the_port_free(start: Start) -> None:
-    """Caps double, delays stay below them, the fifth death is the last: 70."""
+    """Caps double, delays stay below them, the fifth death is the last: 70. The record of the end is all that stays."""
     proxy = start("die-at-boot", "3", ready=False, LUMEN_RESTART_BACKOFF_S="0.01")
     assert proxy.wait_exit(SOON_S) == 70
     restarts = proxy.journal.events(name="restart_scheduled")
@@ -128,7 +128,10 @@ def test_a_crash_loop_ends_with_the_port_free(start: Start) -> None:
     assert all(0 <= event["delay_s"] <= event["delay_cap_s"] for event in restarts)
     assert names(proxy)[-3:] == ["worker_died", "gave_up", "stopped"]
     assert is_free(proxy.port)
-    assert list(proxy.state_dir.iterdir()) == []
+    (left,) = proxy.state_dir.iterdir()
+    ended = json.loads(left.read_text())["ended"]
+    assert (left.name.partition("-")[0], ended["kind"]) == ("ended", "gave up")
+    assert ended["what"] == "5 deaths in 60 s (last: exit status 3)"
 
 
 def test_a_permanent_status_is_passed_on(start: Start) -> None:
@@ -136,6 +139,21 @@ def test_a_permanent_status_is_passed_on(start: Start) -> None:
     proxy = start("die-at-boot", "69", ready=False)
     assert proxy.wait_exit(SOON_S) == 69
     assert names(proxy) == ["started", "worker_spawned", "worker_died", "stopped"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "number", "what"),
+    [("die-at-boot", "69", "the worker ended with exit status 69"), ("die-when-ready", "3", "5 deaths in 60 s")],
+)
+def test_the_next_start_clears_the_reason(start: Start, tmp_path: Path, fault: str, number: str, what: str) -> None:
+    """Kept from an end that nobody asked for until an instance on the same port is ready."""
+    env = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_RESTART_BACKOFF_S": "0"}
+    failed = start(fault, number, ready=False, **env)
+    failed.wait_exit(SOON_S)
+    (record,) = tmp_path.glob("ended-*.json")
+    assert json.loads(record.read_text())["ended"]["what"].startswith(what)
+    start(port=int(record.stem.rpartition("-")[2]), **env)
+    assert not record.exists()
 
 
 def test_a_stop_during_back_off_ends_at_once(start: Start) -> None:
@@ -279,6 +297,7 @@ def test_of_two_starts_at_once_one_serves(start: Start, launch: Launches, tmp_pa
     (winner,) = (proxy for proxy in both if proxy is not loser)
     assert loser.exit_status() == 75
     assert str(port) in loser.stderr.read_text()
+    assert not shared or f"(pid {winner.pid})" in loser.stderr.read_text()
     assert winner.wait_ready().health().status == 200
 
 

@@ -331,3 +331,74 @@ def test_the_loop_blocks_until_its_deadline(stage: MakeStage, monkeypatch: pytes
     assert on.loop._next() == under_test.Due()  # noqa: SLF001
     on.events.put(signal.SIGTERM)
     assert on.loop._next() is signal.SIGTERM  # noqa: SLF001
+
+
+class Kept(under_test.Reports):
+    """Keeps what the loop reports, in order."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def phase(self, phase: str) -> None:
+        """Keep it."""
+        self.seen.append(phase)
+
+    def failure(self, what: str) -> None:
+        """Keep it."""
+        self.seen.append(f"failure: {what}")
+
+    def end(self, kind: str, what: str) -> None:
+        """Keep it."""
+        self.seen.append(f"{kind}: {what}")
+
+    def restore(self) -> None:
+        """Keep it."""
+        self.seen.append("restored")
+
+
+def reported(stage: MakeStage, **settings: object) -> tuple[Stage, list[str]]:
+    """A loop that serves, and what it reports from now on."""
+    on = stage(**settings)
+    kept = Kept()
+    on.loop.around = dataclasses.replace(on.loop.around, reports=kept)
+    on.serves()
+    return on, kept.seen
+
+
+def test_a_crash_loop_is_reported(stage: MakeStage) -> None:
+    """Each phase and each failure on the way, then the reason of the end with the last death."""
+    on, seen = reported(stage, max_restarts=2, restart_window_s=7.0)
+    on.dies(-9)
+    on.feed()
+    pid = on.child.pid
+    on.dies(3)
+    assert seen == [
+        "serving",
+        "failure: worker 100 ended (signal 9)",
+        "waiting",
+        "booting",
+        f"failure: worker {pid} ended (exit status 3)",
+        "gave up: 2 deaths in 7 s (last: exit status 3)",
+        "stopped",
+    ]
+
+
+def test_a_permanent_status_is_reported(stage: MakeStage) -> None:
+    """A restart cannot help: the reason of the end says so."""
+    on, seen = reported(stage)
+    on.dies(78)
+    assert seen == ["serving", "failed: the worker ended with exit status 78; a restart does not help", "stopped"]
+
+
+@pytest.mark.parametrize("phase", ["booting", "serving", "draining"])
+def test_a_checkup_restores_the_files(stage: MakeStage, phase: str) -> None:
+    """Whatever the loop is doing, it goes on with it."""
+    on, seen = reported(stage)
+    if phase == "booting":
+        on.dies(-9)
+        on.feed()
+    elif phase == "draining":
+        on.feed(signal.SIGTERM)
+    before, deadline = on.loop.state, on.loop.deadline
+    assert on.feed(under_test.Checkup()) is before
+    assert (seen[-1], on.loop.deadline) == ("restored", deadline)

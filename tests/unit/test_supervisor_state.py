@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import platform, state
+from lumen_proxy.supervisor import identity, platform, state
+from lumen_proxy.supervisor.holder import Holder, find_holder
 from tests.fixtures.waiting import until
 
 HOLDER = (
@@ -67,20 +69,36 @@ def test_bytes_that_are_no_text_are_no_state(tmp_path: Path) -> None:
     assert state.read(path) is None
 
 
-def test_an_unknown_field_or_a_negative_pid_is_no_state(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "fields",
+    [{"pid": -1}, {"pid": 0}, {"pid": True}, {"start_time": "now"}, {"start_stamp": "now"}, {"settings": []}],
+    ids=str,
+)
+def test_a_field_of_the_wrong_kind_is_no_state(tmp_path: Path, fields: dict[str, object]) -> None:
     """A PID of -1 would be every process of the user."""
     path = tmp_path / "proxy-8080.json"
-    for fields in ({"extra": 1}, {"pid": -1}, {"pid": 0}, {"pid": True}, {"start_time": "now"}):
-        path.write_text(json.dumps({**dataclasses.asdict(sample()), **fields}))
-        assert state.read(path) is None, fields
+    path.write_text(json.dumps({**dataclasses.asdict(sample()), **fields}))
+    assert state.read(path) is None
+
+
+def test_other_releases_are_understood(tmp_path: Path) -> None:
+    """A newer one may have more fields; the first one has fewer."""
+    path = tmp_path / "proxy-8080.json"
+    path.write_text(json.dumps({**dataclasses.asdict(sample()), "of-tomorrow": 1}))
+    assert state.read(path) == sample()
+    path.write_text(json.dumps({name: dataclasses.asdict(sample())[name] for name in state.ON_DISK}))
+    assert state.read(path) == sample()
 
 
 def test_only_the_very_process_is_alive() -> None:
-    """The same number with another start time is a stranger."""
-    mine = state.start_time(os.getpid())
+    """The same number with another start is a stranger: by the clock in old files, by the stamp in new ones."""
+    mine, stamp = state.start_time(os.getpid()), identity.start_stamp(os.getpid())
     assert mine is not None
+    assert stamp is not None
     assert state.is_alive(sample(os.getpid(), mine))
     assert not state.is_alive(sample(os.getpid(), mine - 10))
+    assert state.is_alive(dataclasses.replace(sample(os.getpid(), mine - 3600), start_stamp=stamp))
+    assert not state.is_alive(dataclasses.replace(sample(os.getpid(), mine), start_stamp=stamp - 1))
 
 
 def test_a_zombie_is_not_alive() -> None:
@@ -130,6 +148,23 @@ def test_a_lock_whose_file_was_removed_guards_nothing(tmp_path: Path, monkeypatc
     second.release()
 
 
+def test_the_locked_byte_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows lets nobody else read a locked byte: it is behind the PID that the file holds."""
+    at: list[int] = []
+
+    def take(descriptor: int) -> bool:
+        at.append(os.lseek(descriptor, 0, os.SEEK_CUR))
+        return True
+
+    monkeypatch.setattr(platform, "try_lock", take)
+    lock = state.Lock.take(tmp_path / "proxy-8080.lock")
+    assert lock is not None
+    lock.name_holder()
+    assert at[0] > lock.path.stat().st_size
+    assert state.named_holder(lock.path) == os.getpid()
+    lock.release()
+
+
 def test_looking_at_a_stale_lock_removes_it(tmp_path: Path) -> None:
     """A file that nobody holds is litter."""
     path = tmp_path / "proxy-8080.lock"
@@ -158,19 +193,40 @@ def test_the_lock_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_state_without_a_lock_is_nobodys(tmp_path: Path) -> None:
-    """A living process with the right start time holds the port only as long as the lock is held."""
+    """A living process with the right start holds the port only as long as it has the lock."""
     mine = state.start_time(os.getpid())
     assert mine is not None
+    path = tmp_path / "proxy-8080.json"
+    state.write(path, sample(os.getpid(), mine))
+    assert find_holder(tmp_path, 8080) is None
     lock = state.claim(tmp_path, 8080)
-    state.write(tmp_path / "proxy-8080.json", sample(os.getpid(), mine))
-    with hold(tmp_path / "proxy-8081.lock") as other:
+    assert find_holder(tmp_path, 8080) == Holder(os.getpid(), is_verified=True, known=state.read(path))
+    lock.release()
+    assert find_holder(tmp_path, 8080) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux names the owner of a lock")
+def test_the_lock_tells_more_than_the_state_file(tmp_path: Path) -> None:
+    """Another process has the lock than the one that the state file describes: that file is not believed."""
+    state.write(tmp_path / "proxy-8080.json", sample(os.getpid(), state.start_time(os.getpid()) or 0.0))
+    with hold(tmp_path / "proxy-8080.lock") as other:
         assert other.stdout is not None
         other.stdout.readline()
-        (tmp_path / "proxy-8081.json").write_bytes((tmp_path / "proxy-8080.json").read_bytes())
-        assert state.holder(tmp_path, 8081) == sample(os.getpid(), mine)
+        assert find_holder(tmp_path, 8080) == Holder(other.pid, is_verified=True, known=None)
         other.kill()
-    assert state.holder(tmp_path, 8081) is None
+
+
+def test_a_deleted_lock_file_is_restored(tmp_path: Path) -> None:
+    """With its folder; the lock is held as before, and it names its holder."""
+    folder = tmp_path / "state"
+    lock = state.claim(folder, 8080)
+    shutil.rmtree(folder)
+    lock.restore()
+    assert state.is_locked(lock.path)
+    assert state.named_holder(lock.path) == os.getpid()
+    lock.restore()
     lock.release()
+    assert not list(folder.iterdir())
 
 
 def test_a_claim_names_the_holder(tmp_path: Path) -> None:
@@ -182,6 +238,14 @@ def test_a_claim_names_the_holder(tmp_path: Path) -> None:
     with pytest.raises(Fatal, match=rf"port 8080: .* \(pid {os.getpid()}\) .*stop --port 8080") as verdict:
         state.claim(tmp_path, 8080)
     assert verdict.value.exit_status is Exit.PORT_IN_USE
+    lock.release()
+
+
+def test_a_holder_is_named_before_its_state_file_exists(tmp_path: Path) -> None:
+    """Of two that start at once the winner has only the lock when the other is refused: the lock file names it."""
+    lock = state.claim(tmp_path, 8080)
+    with pytest.raises(Fatal, match=rf"another lumen-proxy \(pid {os.getpid()}\) holds it"):
+        state.claim(tmp_path, 8080)
     lock.release()
 
 

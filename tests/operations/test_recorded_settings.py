@@ -1,0 +1,123 @@
+"""Which settings a proxy runs with: what restart keeps, what start compares, what diagnose judges."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.fixtures.capture import call
+from tests.fixtures.children import WINDOWS
+from tests.operations.conftest import Desk
+from tests.operations.observed import running_settings, state_file, status
+
+CLEAN: dict[str, str | None] = {"LUMEN_GATEWAY_URL": None, "CLOUD_AI_URL": None}
+QUESTION = {"model": "lumen-gateway", "messages": [{"role": "user", "content": "hello"}]}
+
+
+def test_a_restart_keeps_options_and_environment(desk: Desk) -> None:
+    """From a shell that has none of them, the same gateway is asked; an option of the restart changes its setting."""
+    desk.run(
+        "start", "--unsupported", "ignore", "--gateway-url", desk.gateway.url, env=CLEAN | {"LUMEN_HISTORY": "last"}
+    )
+    done = desk.run("restart", "--drain-s", "7", env=CLEAN)
+    answer = call(f"http://127.0.0.1:{desk.port}", "POST", "/v1/chat/completions", json=QUESTION)
+    assert (done.exit_status, answer.status, len(desk.gateway.chats)) == (0, 200, 1)
+    assert "changed: LUMEN_DRAIN_S 30 (running), 7 (asked for)" in done.stderr
+    found = running_settings(desk)
+    assert found["LUMEN_UNSUPPORTED"] == ("ignore", "option")
+    assert found["LUMEN_GATEWAY_URL"] == (desk.gateway.url, "option")
+    assert found["LUMEN_HISTORY"] == ("last", "environment")
+    assert found["LUMEN_DRAIN_S"] == ("7", "option")
+    assert json.loads(desk.run("status", "--json").stdout)["gateway"] == desk.gateway.url
+
+
+def test_a_restart_takes_what_this_shell_sets(desk: Desk) -> None:
+    """A variable of this shell replaces one of the other shell, and the command says so; an option stays."""
+    desk.run("start", "--unsupported", "ignore", env={"LUMEN_HISTORY": "last"})
+    done = desk.run("restart", env={"LUMEN_HISTORY": "fold", "LUMEN_UNSUPPORTED": "reject"})
+    assert "changed: LUMEN_HISTORY last (running), fold (asked for)" in done.stderr
+    found = running_settings(desk)
+    assert (found["LUMEN_HISTORY"][0], found["LUMEN_UNSUPPORTED"][0]) == ("fold", "ignore")
+
+
+REFUSED = {
+    "secret-missing": ((), 78, "PROXY_API_KEY"),
+    "bad-value": (("--drain-s", "soon"), 64, "--drain-s"),
+    "no-key-for-the-network": (("--host", "0.0.0.0"), 77, "PROXY_API_KEY"),  # noqa: S104 - to be refused
+    "address-of-another-machine": (("--host", "192.0.2.1"), 71, "192.0.2.1"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_restart_that_cannot_work_stops_nothing(desk: Desk, case: str) -> None:
+    """Each is refused with one line and its status, and the running proxy serves on."""
+    words, exit_status, named = REFUSED[case]
+    key = {"PROXY_API_KEY": "canary-of-the-proxy"}
+    needs_key = case in {"secret-missing", "address-of-another-machine"}
+    desk.run("start", env=key if needs_key else {})
+    before = status(desk)
+    done = desk.run("restart", *words, env=key if case == "address-of-another-machine" else {})
+    assert done.exit_status == exit_status
+    (line,) = done.stderr.splitlines()
+    assert named in line
+    assert (status(desk)["condition"], status(desk)["instance"]) == ("running", before["instance"])
+
+
+def test_a_start_beside_other_settings_names_them(desk: Desk) -> None:
+    """75, each setting with both values, secrets only as different; nothing is changed. The same settings: 0."""
+    desk.run("start", env={"PROXY_API_KEY": "canary-one"})
+    before = status(desk)
+    done = desk.run("start", "--unsupported", "ignore", "--json", env={"PROXY_API_KEY": "canary-two"})
+    assert done.exit_status == 75
+    (line,) = done.stderr.splitlines()
+    assert "LUMEN_UNSUPPORTED reject (running), ignore (asked for)" in line
+    assert "PROXY_API_KEY differs" in line
+    assert "canary" not in done.stderr + done.stdout + state_file(desk).read_text()
+    found = json.loads(done.stdout)
+    assert (found["did"], len(found["differences"])) == ("refused", 2)
+    assert desk.run("start", env={"PROXY_API_KEY": "canary-one"}).exit_status == 0
+    assert status(desk)["instance"] == before["instance"]
+
+
+def test_a_sandbox_is_a_setting(desk: Desk) -> None:
+    """A start that asks for none finds it, `restart --no-sandbox` leaves it, and a start that asks for one is told."""
+    desk.run("start", "--sandbox")
+    assert status(desk)["sandbox"] is True
+    again = desk.run("start")
+    assert (again.exit_status, again.stdout.rstrip().endswith("in sandbox mode")) == (0, True)
+    assert desk.run("restart", "--no-sandbox").exit_status == 0
+    assert (status(desk)["sandbox"], status(desk)["gateway"]) == (False, desk.gateway.url)
+    refused = desk.run("start", "--sandbox")
+    assert (refused.exit_status, "sandbox off (running), on (asked for)" in refused.stderr) == (75, True)
+
+
+@pytest.mark.skipif(WINDOWS, reason="permissions of POSIX")
+def test_the_state_file_is_private(desk: Desk) -> None:
+    """Settings are nobody else's business."""
+    desk.run("start")
+    assert state_file(desk).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_running_proxys_settings_are_judged(desk: Desk) -> None:
+    """Its wrong address is red although this shell has the right one; the note says how to change that, and it does."""
+    wrong = f"{desk.cloud_ai.url}/api/chat"
+    desk.run("start", env={"CLOUD_AI_URL": wrong, "LUMEN_FALLBACK": "cloud_ai"})
+    found = desk.diagnose("--no-start")
+    assert (found["cloud_ai"]["state"], found["cloud_ai"]["case"]) == ("down", "cloud-ai-404")
+    (note,) = found["notes"]
+    assert note.startswith(f"CLOUD_AI_URL: the running proxy uses {wrong}, this shell has {desk.cloud_ai.url}/chat")
+    assert note.endswith(f"lumen-proxy restart --port {desk.port}")
+    assert desk.run("dashboard", "--json").exit_status == 69
+    assert desk.run("restart").exit_status == 0
+    assert desk.diagnose("--no-start")["verdict"] == "ALL GREEN"
+
+
+def test_config_tells_what_runs(desk: Desk) -> None:
+    """With --running the settings of the proxy, not of this shell; 69 where none runs."""
+    assert desk.run("config", "--running").exit_status == 69
+    desk.run("start", "--history", "last", env={"PROXY_API_KEY": "canary-of-the-proxy"})
+    told = desk.run("config", "--running", env={"LUMEN_HISTORY": "fold"}).stdout
+    assert re.search(r"^LUMEN_HISTORY +last  \[option\]$", told, re.MULTILINE)
+    assert re.search(r"^PROXY_API_KEY +\(secret\)  \[environment\]$", told, re.MULTILINE)

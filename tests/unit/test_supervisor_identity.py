@@ -1,0 +1,128 @@
+"""Which process is which: on Linux by proc(5), elsewhere by psutil; every system with fakes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from lumen_proxy.supervisor import identity, platform
+
+TICKS_PER_S = 100
+
+
+@pytest.fixture
+def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty /proc of a Linux with 100 ticks a second."""
+    monkeypatch.setattr(os, "sysconf", lambda _: TICKS_PER_S, raising=False)
+    (tmp_path / "proc").mkdir()
+    return tmp_path / "proc"
+
+
+def stat_of(proc: Path, pid: int, *, name: str = "python", state: str = "S", ticks: int = 123_456) -> None:
+    """The stat file of a process: fields 1 to 22."""
+    (proc / str(pid)).mkdir(exist_ok=True)
+    (proc / str(pid) / "stat").write_text(f"{pid} ({name}) {state} " + "0 " * 18 + f"{ticks} 0 0\n")
+
+
+@pytest.mark.parametrize("name", ["python", "a b", "x) R 1 (y"])
+def test_linux_counts_from_boot(proc: Path, name: str) -> None:
+    """Field 22, in seconds, whatever is in the name of the program."""
+    stat_of(proc, 7, name=name)
+    assert identity.start_stamp(7, "linux", proc) == 1234.56
+
+
+@pytest.mark.parametrize("state", ["Z", "X"])
+def test_a_dead_process_has_no_start(proc: Path, state: str) -> None:
+    """A zombie has ended; a process that is gone, or hidden from this user, has no file."""
+    stat_of(proc, 7, state=state)
+    assert identity.start_stamp(7, "linux", proc) is None
+    assert identity.start_stamp(8, "linux", proc) is None
+
+
+@pytest.mark.parametrize("system", ["darwin", "win32"])
+def test_elsewhere_the_kernel_stored_the_start(monkeypatch: pytest.MonkeyPatch, system: str) -> None:
+    """By psutil: a number that stays, None for a zombie and for a process that is gone."""
+    found: dict[int, SimpleNamespace] = {
+        1: SimpleNamespace(status=lambda: "running", create_time=lambda: 5.25),
+        2: SimpleNamespace(status=lambda: psutil.STATUS_ZOMBIE, create_time=lambda: 5.25),
+    }
+
+    def process(pid: int) -> SimpleNamespace:
+        if pid not in found:
+            raise psutil.NoSuchProcess(pid)
+        return found[pid]
+
+    monkeypatch.setattr(psutil, "Process", process)
+    assert [identity.start_stamp(pid, system) for pid in (1, 2, 3)] == [5.25, None, None]
+
+
+def test_a_start_is_compared_to_the_tick() -> None:
+    """Neither a rounding nor an unreadable start makes two processes one."""
+    assert identity.is_same_start(10.25, 10.25)
+    assert not identity.is_same_start(10.25, 10.26)
+    assert not identity.is_same_start(10.25, None)
+
+
+def descriptor(proc: Path, pid: int, target: str, *, locked: bool = True, inode: int = 1) -> None:
+    """An open file of a process, as /proc shows it."""
+    for folder in ("fd", "fdinfo"):
+        (proc / str(pid) / folder).mkdir(parents=True, exist_ok=True)
+    (proc / str(pid) / "fd" / "5").symlink_to(target)
+    line = f"lock:\t1: FLOCK  ADVISORY  WRITE {pid} fe:00:{inode} 0 EOF\n" if locked else ""
+    (proc / str(pid) / "fdinfo" / "5").write_text(f"pos:\t0\n{line}")
+
+
+def test_linux_names_the_owner_of_a_lock(proc: Path, tmp_path: Path) -> None:
+    """Listed by its inode and confirmed by its open file; an open file without a lock is not enough."""
+    path = tmp_path / "proxy-1.lock"
+    path.touch()
+    inode = path.stat().st_ino
+    descriptor(proc, 7, str(path), inode=inode)
+    descriptor(proc, 8, str(path), locked=False)
+    assert identity.lock_owner(path, [], "linux", proc) is None
+    assert identity.lock_owner(path, [None, 8, 7], "linux", proc) == 7
+    (proc / "locks").write_text(f"1: FLOCK  ADVISORY  WRITE 7 fe:00:{inode} 0 EOF\n")
+    assert identity.lock_owner(path, [], "linux", proc) == 7
+
+
+def test_a_lock_on_a_deleted_file_is_seen(proc: Path, tmp_path: Path) -> None:
+    """Linux keeps its name; a file of the same name elsewhere is another; what is hidden is unknown."""
+    path = tmp_path / "proxy-1.lock"
+    descriptor(proc, 7, f"{path} (deleted)")
+    descriptor(proc, 8, "/elsewhere/proxy-1.lock (deleted)")
+    assert [identity.holds_lock(pid, path, "linux", proc) for pid in (7, 8, 9)] == [True, False, None]
+
+
+@pytest.mark.parametrize("system", ["darwin", "win32"])
+def test_elsewhere_an_open_lock_file_is_a_held_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
+    """By psutil, which lists open files and no locks; what it does not list is unknown."""
+    path = tmp_path / "proxy-1.lock"
+    opened = {7: [SimpleNamespace(path=str(path))], 8: []}
+
+    def process(pid: int) -> SimpleNamespace:
+        if pid not in opened:
+            raise psutil.AccessDenied(pid)
+        return SimpleNamespace(open_files=lambda: opened[pid])
+
+    monkeypatch.setattr(psutil, "Process", process)
+    assert [identity.holds_lock(pid, path, system) for pid in (7, 8, 9)] == [True, None, None]
+    assert identity.lock_owner(path, [9, 8, 7], system) == 7
+
+
+def test_who_owns_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process is of this user; one whose owner is hidden is not."""
+    assert identity.is_own(os.getpid())
+    monkeypatch.setattr(identity, "user_name", lambda _: None)
+    assert not identity.is_own(os.getpid())
+
+
+def test_this_system_is_one_of_them() -> None:
+    """The real one, for the process that runs this test."""
+    assert platform.SYSTEM
+    assert identity.start_stamp(os.getpid()) is not None

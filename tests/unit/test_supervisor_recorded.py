@@ -1,0 +1,124 @@
+"""What a state file keeps of the settings, and what a restart makes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from lumen_proxy import config
+from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.supervisor import recorded
+from lumen_proxy.supervisor.recorded import Recorded, inherit
+from lumen_proxy.supervisor.state import State
+
+FOLDERS = {"LUMEN_STATE_DIR": "/state", "LUMEN_LOG_DIR": "/log"}
+SECRETS = {
+    "PROXY_API_KEY": "canary-key",
+    "CLOUD_AI_URL": "https://cloud.example/chat?canary-query",
+    "SLACK_WEBHOOK_URL": "https://slack.example/canary-hook",
+    "HTTPS_PROXY": "http://canary-user:canary-password@proxy.example:3128",
+}
+
+
+def written(environ: dict[str, str], options: dict[str, str] | None = None) -> Recorded:
+    """The settings of an instance, written to JSON and read again."""
+    settings = config.load(FOLDERS | environ, options)
+    return Recorded(state_of(json.loads(json.dumps(recorded.record(settings, environ)))))
+
+
+def state_of(settings: dict[str, object]) -> State:
+    """A state with these recorded settings."""
+    known = State("abc", 1, 0.0, "127.0.0.1", (), 8080, 1, "", 30.0, "http://old.example", "none", sandbox=False)
+    return dataclasses.replace(known, settings=settings)
+
+
+def test_no_secret_is_written() -> None:
+    """Only that it is set, and a salted digest, by which it is recognised; never twice the same."""
+    settings = config.load(FOLDERS | SECRETS)
+    twice = [json.dumps(recorded.record(settings, SECRETS)) for _ in range(2)]
+    assert "canary" not in twice[0]
+    assert twice[0] != twice[1]
+    known = written(SECRETS)
+    for variable, text in SECRETS.items():
+        assert known.is_same(variable, text), variable
+        assert not known.is_same(variable, f"{text}x"), variable
+        assert not known.is_same(variable, None), variable
+    assert known.shown("CLOUD_AI_URL") == "https://cloud.example/chat"
+    assert known.shown("PROXY_API_KEY") == "(secret)"
+    assert known.value("HTTPS_PROXY") == "http://***@proxy.example:3128"
+
+
+@pytest.mark.parametrize(
+    ("began", "here", "expected"),
+    [
+        ({"environ": "last"}, {}, "last"),
+        ({"option": "last"}, {}, "last"),
+        ({"environ": "last"}, {"environ": "fold"}, "fold"),
+        ({"option": "last"}, {"environ": "fold"}, "last"),
+        ({"option": "last"}, {"option": "fold"}, "fold"),
+        ({}, {"environ": "last"}, "last"),
+        ({}, {}, "fold"),
+    ],
+    ids=["variable", "option", "variable-here", "option-stays", "option-here", "new-variable", "default"],
+)
+def test_what_a_restart_inherits(began: dict[str, str], here: dict[str, str], expected: str) -> None:
+    """An option here, an option of then, a variable here, a variable of then, the default: in this order."""
+    known = written(environ_of(began), options_of(began))
+    environ, options = inherit(known, FOLDERS | environ_of(here), options_of(here))
+    assert config.load(environ, options).history == expected
+
+
+def environ_of(given: dict[str, str]) -> dict[str, str]:
+    """The variable of the setting, if it is given as one."""
+    return {"LUMEN_HISTORY": given["environ"]} if "environ" in given else {}
+
+
+def options_of(given: dict[str, str]) -> dict[str, str]:
+    """The option of the setting, if it is given as one."""
+    return {"history": given["option"]} if "option" in given else {}
+
+
+@pytest.mark.parametrize("variable", SECRETS)
+def test_a_missing_secret_is_named(variable: str) -> None:
+    """78; one that this shell has is used, whether it is the same or not."""
+    with pytest.raises(Fatal, match=rf"{variable}.*not set here") as verdict:
+        inherit(written({variable: SECRETS[variable]}), FOLDERS, {})
+    assert verdict.value.exit_status is Exit.CONFIG
+    environ, _ = inherit(written({variable: SECRETS[variable]}), {variable: "https://other.example"}, {})
+    assert environ[variable] == "https://other.example"
+
+
+def test_where_addresses_are_reached_is_inherited() -> None:
+    """A forward proxy and a certificate file of the shell that started it, unless this shell has its own."""
+    known = written({"HTTPS_PROXY": "http://proxy.example:3128", "SSL_CERT_FILE": "/ca.pem"})
+    environ, _ = inherit(known, {"SSL_CERT_FILE": "/own.pem"}, {})
+    assert (environ["HTTPS_PROXY"], environ["SSL_CERT_FILE"]) == ("http://proxy.example:3128", "/own.pem")
+
+
+def test_differences_name_both_values() -> None:
+    """What runs, what is asked for; of a secret only that it differs; port and state folder do not count."""
+    asked = config.load(
+        FOLDERS | {"LUMEN_HISTORY": "last", "PROXY_API_KEY": "b", "PROXY_PORT": "1", "LUMEN_STATE_DIR": "/other"}
+    )
+    assert [str(difference) for difference in written({"PROXY_API_KEY": "a"}).differences(asked)] == [
+        "PROXY_API_KEY differs",
+        "LUMEN_HISTORY fold (running), last (asked for)",
+    ]
+
+
+def test_the_first_release_recorded_three() -> None:
+    """Host and both addresses: enough for a restart that keeps the gateway."""
+    environ, options = inherit(Recorded(state_of({})), FOLDERS, {})
+    settings = config.load(environ, options)
+    assert (settings.gateway_url, settings.cloud_ai_url, settings.host) == ("http://old.example", "none", "127.0.0.1")
+
+
+def test_a_sandbox_has_its_own_addresses() -> None:
+    """Only the sandbox itself differs."""
+    settings = config.load(FOLDERS)
+    known = Recorded(dataclasses.replace(state_of(recorded.record(settings, {})), sandbox=True))
+    assert [str(found) for found in known.differences(config.load(FOLDERS | {"CLOUD_AI_URL": "none"}))] == [
+        "sandbox on (running), off (asked for)"
+    ]
