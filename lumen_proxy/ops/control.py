@@ -13,13 +13,13 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from lumen_proxy import safe_path
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import console
 from lumen_proxy.supervisor import listener, owner, platform, state
@@ -202,7 +202,7 @@ def _launch(settings: Settings) -> Outcome:
     with errors:
         said_before = errors.tell()  # by an instance that is gone, or that still runs but is silent
         process = subprocess.Popen(
-            [sys.executable, "-m", "lumen_proxy", "serve", "--detached", *["--sandbox"] * settings.sandboxed],
+            [*safe_path.command("lumen_proxy"), "serve", "--detached", *["--sandbox"] * settings.sandboxed],
             env={**os.environ, **settings.environ()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
