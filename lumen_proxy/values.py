@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -162,5 +163,7 @@ host_names, web_origins = _each(_name), _each(_origin)
 
 
 def path(text: str) -> Path:
-    """An absolute path; `~` is the home of the user."""
+    """An absolute path; `~` is the home of the user, `~name` that of another."""
+    if text.startswith("~") and not os.path.isdir(os.path.expanduser(Path(text).parts[0])):  # noqa: PTH111, PTH112 - these two never raise
+        raise ValueError("a path that is absolute or below a home folder that exists")
     return Path(text).expanduser().absolute()

@@ -113,7 +113,7 @@ def test_what_the_library_declares_it_imports() -> None:
 
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_what_an_extra_declares_is_used(extra: str) -> None:
-    """Each distribution of an extra is imported, or run by Makefile or pytest.ini, or holds the types of one that is."""
+    """Each distribution of an extra is imported, run by Makefile or pytest.ini, or holds the types of one that is."""
     settings = (ROOT / "Makefile").read_text("utf-8") + (ROOT / "pytest.ini").read_text("utf-8")
     run = {name for name, words in USED_WITHOUT_IMPORT.items() if words in settings}
     used = {*distributions([*LIBRARY, *SUITE]), *run}
