@@ -201,11 +201,8 @@ def _check(args: argparse.Namespace) -> int:
     if args.json:
         console.show(report.as_json())
     else:
-        last_with = {check.hint: check.id for check in report.checks}
-        for check in report.checks:
-            console.show(f"{'ok     ' if check.ok else 'PROBLEM'}  {check.id:17}  {check.problem or check.found}")
-            if check.hint and last_with[check.hint] == check.id:
-                console.show(f"{'':7}  {check.hint}")
+        for line in report.lines():
+            console.show(line)
     return Exit.OK if report.ok else Exit.UNAVAILABLE
 
 

@@ -11,11 +11,15 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lumen_proxy.dependencies import DEPENDENCIES, Dependency, install_command
 from lumen_proxy.supervisor import platform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ASK_S = 20.0  # importing all modules takes 0.3 s, a cold disk and a busy machine a few seconds
 
@@ -67,6 +71,16 @@ class Report:
         """The report as one JSON object: venv, ok, checks."""
         return json.dumps(asdict(self))
 
+    def lines(self) -> Iterator[str]:
+        """The report for people: checks that fail for the same reason share a line, and each hint is shown once."""
+        last_with = {check.hint: check for check in self.checks}
+        for _, group in groupby(self.checks, key=lambda check: check.problem or check.id):
+            checks = list(group)
+            names = ", ".join(check.id for check in checks)
+            yield f"{'ok     ' if checks[0].ok else 'PROBLEM'}  {names:17}  {checks[0].problem or checks[0].found}"
+            if checks[-1].hint and last_with[checks[-1].hint] is checks[-1]:
+                yield f"{'':7}  {checks[-1].hint}"
+
 
 @dataclass(frozen=True)
 class _Answer:
@@ -89,7 +103,7 @@ def examine(venv: Path) -> Report:
     """Check one environment: its folder, its interpreter and each dependency. Never raises for what it finds."""
     python = platform.venv_python(venv)
     interpreter = _python(venv, python)
-    modules = _dependencies(venv, python) if interpreter.found else _not_checked(str(interpreter.problem))
+    modules = _dependencies(venv, python) if interpreter.found else _not_checked()
     checks = (_venv(venv), interpreter, *modules)
     return Report(str(venv), all(check.ok for check in checks), checks)
 
@@ -141,10 +155,10 @@ def _python(venv: Path, python: Path) -> Check:
     return Check("python", ok=True, found=prefix, wanted=str(venv))
 
 
-def _not_checked(why: str) -> tuple[Check, ...]:
-    hint = "repair the interpreter first"
+def _not_checked() -> tuple[Check, ...]:
+    problem, hint = "not checked: the interpreter gave no answer", "repair the interpreter first"
     return tuple(
-        Check(one.name, ok=False, found=None, wanted=one.supported, problem=f"not checked: {why}", hint=hint)
+        Check(one.name, ok=False, found=None, wanted=one.supported, problem=problem, hint=hint)
         for one in DEPENDENCIES
     )
 
