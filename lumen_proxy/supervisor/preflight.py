@@ -158,8 +158,7 @@ def _python(venv: Path, python: Path) -> Check:
 def _not_checked() -> tuple[Check, ...]:
     problem, hint = "not checked: the interpreter gave no answer", "repair the interpreter first"
     return tuple(
-        Check(one.name, ok=False, found=None, wanted=one.supported, problem=problem, hint=hint)
-        for one in DEPENDENCIES
+        Check(one.name, ok=False, found=None, wanted=one.supported, problem=problem, hint=hint) for one in DEPENDENCIES
     )
 
 

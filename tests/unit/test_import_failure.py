@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import lumen_proxy
+from lumen_proxy import import_failure
 from tests.fixtures.journals import Journal
 from tests.fixtures.processes import Launches
 
@@ -124,6 +126,18 @@ def test_a_defect_of_ours_is_an_internal_error(
     assert "internal error: SyntaxError" in done.stderr
     assert "pip install" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "error", ["MemoryError()", "OSError(24, 'Too many open files')"], ids=["memory", "descriptors"]
+)
+def test_a_lack_of_resources_is_no_broken_package(error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another attempt may succeed, so it is neither permanent nor repaired by an installation."""
+    (tmp_path / "broken_by_lack.py").write_text(f"raise {error}", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises((MemoryError, OSError)) as raised:
+        importlib.import_module("broken_by_lack")
+    assert import_failure.explain(raised.value) is None
 
 
 def assert_one_line(message: str, module: str, error: str, remedy: str) -> None:
