@@ -133,10 +133,11 @@ def test_a_defect_of_ours_is_an_internal_error(
 )
 def test_a_lack_of_resources_is_no_broken_package(error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another attempt may succeed, so it is neither permanent nor repaired by an installation."""
-    (tmp_path / "broken_by_lack.py").write_text(f"raise {error}", "utf-8")
+    module = tmp_path / "broken_by_lack.py"
+    module.write_text(f"raise {error}", "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises((MemoryError, OSError)) as raised:
-        importlib.import_module("broken_by_lack")
+        importlib.import_module(module.stem)
     assert import_failure.explain(raised.value) is None
 
 
