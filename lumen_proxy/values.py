@@ -163,7 +163,13 @@ host_names, web_origins = _each(_name), _each(_origin)
 
 
 def path(text: str) -> Path:
-    """An absolute path; `~` is the home of the user, `~name` that of another."""
-    if text.startswith("~") and not os.path.isdir(os.path.expanduser(Path(text).parts[0])):  # noqa: PTH111, PTH112 - these two never raise
+    """An absolute path; `~` is the home of the user, `~name` that of another user, which must exist."""
+    given = Path(text)
+    if text.startswith("~") and not _is_home(given.parts[0]):
         raise ValueError("a path that is absolute or below a home folder that exists")
-    return Path(text).expanduser().absolute()
+    return given.expanduser().absolute()
+
+
+def _is_home(name: str) -> bool:
+    home = os.path.expanduser(name)  # noqa: PTH111 - returns what it does not know, where pathlib raises
+    return os.path.isabs(home) and (name == "~" or os.path.isdir(home))  # noqa: PTH112, PTH117 - isdir never raises

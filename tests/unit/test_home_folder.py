@@ -38,6 +38,7 @@ CASES: dict[str, Case] = {
         ("LUMEN_LOG_DIR", "~ghost"),
     ),
     "option": ({"LUMEN_LOG_DIR": "/x"}, "config --state-dir ~nobody", 64, ("--state-dir", "~nobody")),
+    "own-home-not-made-yet": ({"HOME": "/missing", "LUMEN_STATE_DIR": "~/x"}, "config", 0, ()),
     "both-set": ({"LUMEN_STATE_DIR": "/x", "LUMEN_LOG_DIR": "/x"}, "config", 0, ()),
 }
 """Environment, command line, exit status, words of the line."""
