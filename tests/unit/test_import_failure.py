@@ -128,6 +128,22 @@ def test_a_defect_of_ours_is_an_internal_error(
     assert "Traceback" not in done.stderr
 
 
+REMEDIES = {
+    "undeclared": (ModuleNotFoundError("No module named 'other'", name="other"), "recreate the environment: "),
+    "of-python": (ImportError("libssl.so.3: cannot open shared object file", name="_ssl"), "is incomplete: install it"),
+    "ours": (ModuleNotFoundError("No module named 'lumen_proxy.x'", name="lumen_proxy.x"), "install it again"),
+}
+
+
+@pytest.mark.parametrize(("error", "remedy"), REMEDIES.values(), ids=REMEDIES)
+def test_only_declared_packages_are_installed_by_name(error: ImportError, remedy: str) -> None:
+    """A module of Python, of ours or of an unknown package is never an argument of pip."""
+    line = import_failure.explain(error)
+    assert line is not None
+    assert remedy in line
+    assert "pip install" not in line
+
+
 @pytest.mark.parametrize(
     "error", ["MemoryError()", "OSError(24, 'Too many open files')"], ids=["memory", "descriptors"]
 )
