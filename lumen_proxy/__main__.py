@@ -1,10 +1,12 @@
-"""`python -m lumen_proxy` is the same as `lumen-proxy`."""
+"""`lumen-proxy` and `python -m lumen_proxy` begin here."""
 
-from __future__ import annotations
+from lumen_proxy import safe_path
 
-import sys
+safe_path.leave_current_folder()  # before the next import, which would look there first
 
-from lumen_proxy.cli import main
+import sys  # noqa: E402
+
+from lumen_proxy.cli import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lumen_proxy
-from lumen_proxy import config, options
+from lumen_proxy import config, dependencies, import_failure, options
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import console
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lumen_proxy.ops import control
-
-NEEDED_TO_SERVE = ("flask", "waitress", "psutil")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,21 +33,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Fatal as verdict:
         console.tell(str(verdict))
         return verdict.exit_status
-    except ModuleNotFoundError as missing:
-        console.tell(_missing(missing.name or str(missing)))
-        return Exit.UNAVAILABLE
-    except OSError as error:
-        console.tell(f"{error.filename or 'the system says'}: {error.strerror or error}")
-        return Exit.OS
     except KeyboardInterrupt:
         console.tell("interrupted")
         return Exit.SOFTWARE
     except Exception as error:  # noqa: BLE001 - a defect of ours is one line too, and its status says so
-        console.tell(f"internal error: {error!a}; please report it")
-        return Exit.SOFTWARE
+        return _failed(error)
     finally:
         console.settle()
     return status
+
+
+def _failed(error: Exception) -> Exit:
+    """Print one line about an error that no command handles; return its exit status."""
+    if line := import_failure.explain(error):
+        console.tell(line)
+        return Exit.UNAVAILABLE
+    if isinstance(error, OSError):
+        console.tell(f"{error.filename or 'the system says'}: {error.strerror or error}")
+        return Exit.OS
+    console.tell(f"internal error: {error!a}; please report it")
+    return Exit.SOFTWARE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,23 +86,13 @@ def _load(args: argparse.Namespace) -> config.Settings:
     return settings.in_sandbox() if vars(args).get("sandbox") else settings
 
 
-def _missing(name: str) -> str:
-    from lumen_proxy.supervisor.preflight import supported  # noqa: PLC0415
-
-    install = f'{sys.executable} -m pip install "{name}{supported(name)}"'
-    return f"the module {name} is missing; install it: {install}"
-
-
 def _serve(args: argparse.Namespace) -> int:
     """Run in the foreground until stopped."""
-    import importlib.util  # noqa: PLC0415
-
     from lumen_proxy.supervisor.serve import serve  # noqa: PLC0415
 
     settings = _load(args).given_as_options(filter(None, (args.detached or "").split(",")))
-    for name in NEEDED_TO_SERVE:
-        if importlib.util.find_spec(name) is None:
-            raise Fatal(_missing(name), Exit.UNAVAILABLE)
+    if missing := dependencies.missing():
+        raise Fatal(dependencies.describe_missing(missing), Exit.UNAVAILABLE)
     words = console.log_of(settings.log_dir, settings.port)
     tell = console.tell_below(settings.log_max_bytes, words) if args.detached is not None else console.tell
     if not settings.sandboxed:
@@ -217,17 +210,15 @@ def _demo(_: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    """Check a virtual environment: folder, interpreter, Flask, requests."""
+    """Check a virtual environment: folder, interpreter and every package that the proxy needs."""
     from lumen_proxy.supervisor import preflight  # noqa: PLC0415
 
     report = preflight.examine(args.venv or Path(sys.prefix))
     if args.json:
         console.show(report.as_json())
     else:
-        for check in report.checks:
-            console.show(f"{'ok     ' if check.ok else 'PROBLEM'}  {check.id:8}  {check.problem or check.found}")
-            if check.hint:
-                console.show(f"                   {check.hint}")
+        for line in report.lines():
+            console.show(line)
     return Exit.OK if report.ok else Exit.UNAVAILABLE
 
 

@@ -43,15 +43,25 @@ T = TypeVar("T")
 
 
 def _state_dir() -> Path:
-    import platformdirs  # noqa: PLC0415 - not needed when the variable is set
-
-    return Path(platformdirs.user_state_dir("lumen-proxy", appauthor=False))
+    return _user_dir("user_state_dir")
 
 
 def _log_dir() -> Path:
-    import platformdirs  # noqa: PLC0415 - not needed when the variable is set
+    return _user_dir("user_log_dir")
 
-    return Path(platformdirs.user_log_dir("lumen-proxy", appauthor=False))
+
+def _user_dir(kind: str) -> Path:
+    """A folder of this user, by the rules of the system. Raises Fatal (78) where no home folder is known."""
+    import platformdirs  # noqa: PLC0415 - not needed when the variables are set
+
+    try:
+        folder = Path(getattr(platformdirs, kind)("lumen-proxy", appauthor=False))
+    except (RuntimeError, KeyError):  # platformdirs, or the password database
+        folder = Path()
+    if not folder.is_absolute():
+        problem = "the home folder of this user is not known: HOME is not an absolute path, or not set"
+        raise Fatal(f"{problem}; set HOME, or LUMEN_STATE_DIR and LUMEN_LOG_DIR, to absolute paths", Exit.CONFIG)
+    return folder
 
 
 @dataclass(frozen=True)

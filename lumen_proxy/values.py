@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ KINDS = {  # what a parser accepts; the bounds of a number follow
     "bind": "localhost or an IP address",
     "hosts": "host names or IP addresses, separated by commas, such as lumen.example or *.lumen.example",
     "origins": "origins, separated by commas, such as https://page.example, https://*.page.example, chrome-extension://*",
-    "path": "a path",
+    "path": "a path; ~ and ~name must be home folders that exist",
 }
 
 T = TypeVar("T")
@@ -201,8 +202,16 @@ def _each(parse: Callable[[str], str]) -> Callable[[str], Names]:
 
 
 def _path(text: str) -> Path:
-    """Absolute; `~` is the home of the user."""
-    return Path(text).expanduser().absolute()
+    """Absolute; `~` is the home of the user, `~name` that of another user, which must exist."""
+    given = Path(text)
+    if text.startswith("~") and not _is_home(given.parts[0]):
+        raise ValueError
+    return given.expanduser().absolute()
+
+
+def _is_home(name: str) -> bool:
+    home = os.path.expanduser(name)  # noqa: PTH111 - returns what it does not know, where pathlib raises
+    return os.path.isabs(home) and (name == "~" or os.path.isdir(home))  # noqa: PTH112, PTH117 - isdir never raises
 
 
 switch = Parser(_switch, "switch")

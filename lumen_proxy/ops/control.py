@@ -11,13 +11,13 @@ import contextlib
 import os
 import re
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from lumen_proxy import safe_path
 from lumen_proxy.config import BY_VARIABLE, SANDBOX, SETTINGS
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import console, health
@@ -174,7 +174,7 @@ def _launch(settings: Settings, environ: Mapping[str, str]) -> Outcome:
     with errors:
         said_before = errors.tell()  # by an instance that is gone, or that still runs but is silent
         process = subprocess.Popen(
-            [sys.executable, "-m", "lumen_proxy", "serve", *_options(settings)],
+            [*safe_path.command("lumen_proxy"), "serve", *_options(settings)],
             env=_environ(settings, environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -10,7 +10,6 @@ import http.client
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from lumen_proxy import safe_path
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import console
 
@@ -60,7 +60,7 @@ def _proxy(folder: Path) -> Iterator[str]:
     """Run a proxy for the length of the block; yield its host and port."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("LUMEN_", "PROXY_"))}
     environ |= {"LUMEN_STATE_DIR": str(folder), "LUMEN_LOG_DIR": str(folder), "PROXY_PORT": "0"}
-    command = [sys.executable, "-m", "lumen_proxy", "serve", "--sandbox"]
+    command = [*safe_path.command("lumen_proxy"), "serve", "--sandbox"]
     with (folder / "words.txt").open("wb") as words:
         process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=words)
     too_late = threading.Timer(PATIENCE_S, process.kill)
@@ -98,7 +98,3 @@ def _call(address: str, method: str, path: str, body: object = None) -> dict[str
     if response.status != http.HTTPStatus.OK:
         raise Fatal(f"{method} {path} gave {response.status}: {answer}", Exit.SOFTWARE)
     return answer
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -148,11 +148,13 @@ def own_environment() -> Path | None:
 
 def _environment(venv: Path) -> Probe:
     report = preflight.examine(venv)
-    red = next((check for check in report.checks if not check.ok), None)
-    if red is None:
+    failed = [check for check in report.checks if not check.ok]
+    if not failed:
         return Probe("environment", "up", str(venv))
+    red = failed[0]
     case = RED_ROWS.get(red.id)
-    problem = red.problem or red.id
+    related = failed if red.id not in {"venv", "python"} else [red]  # the others follow from these two
+    problem = "; ".join(check.problem or check.id for check in related)
     said = f"{CASES[case].title}: {problem}" if case else problem
     verdict = verdicts.down("environment", said, (), case=case or "", advice=red.hint or CASES["flask-missing"].do)
     return replace(verdict, see=f"lumen-proxy check --venv {venv}")

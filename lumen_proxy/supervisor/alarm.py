@@ -10,11 +10,11 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from lumen_proxy import safe_path
 from lumen_proxy.supervisor import platform
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lumen_proxy.config import Settings
 
-ALARM = (sys.executable, "-m", "lumen_proxy.ops.alerts")  # by name: people's tools are a floor above
+ALARM = safe_path.command("lumen_proxy.ops.alerts")  # by name: people's tools are a floor above
 CRASH_LOOP_DEATHS = 3  # within the restart window: one is an accident, two a coincidence
 COOL_DOWN_S = 300.0  # as between two alerts about a channel
 

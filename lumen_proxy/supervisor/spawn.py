@@ -10,18 +10,18 @@ import contextlib
 import io
 import json
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lumen_proxy import safe_path
 from lumen_proxy.supervisor import platform
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping, Sequence
 
-WORKER = (sys.executable, "-m", "lumen_proxy.worker")
+WORKER = safe_path.command("lumen_proxy.worker")
 LAST_WORDS_S = 1.0  # a dead worker's pipe is at its end at once, unless a stray child of it holds the other end
 LINE_BYTES = 65_536  # far above any event; a line without end must not fill our memory
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
+from lumen_proxy import import_failure
 from lumen_proxy.config import load
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.worker.leash import Leash, leave, private_stdout
@@ -32,22 +33,20 @@ def main() -> int:
     _die_with_parent()
     leash = Leash(sys.stdin.buffer, private_stdout())
     try:
-        from lumen_proxy.worker.life import Worker  # noqa: PLC0415 - a broken environment is told, not a traceback
-    except ImportError as error:
-        sys.stderr.write(f"lumen-proxy: {_broken(error)}\n")
-        return Exit.UNAVAILABLE
+        # Metrics and streams import these at their first use: a broken one must be known before (20 ms together).
+        import prometheus_client.core  # noqa: F401, PLC0415
+        import regex  # noqa: F401, PLC0415
+
+        from lumen_proxy.worker.life import Worker  # noqa: PLC0415 - a broken environment is one line, not a traceback
+    except Exception as error:  # noqa: BLE001 - a module that is imported may raise anything
+        line = import_failure.explain(error)
+        sys.stderr.write(f"lumen-proxy: {line or f'internal error: {error!a}; please report it'}\n")
+        return Exit.UNAVAILABLE if line else Exit.SOFTWARE
     try:
         return Worker(load(), leash).run()
     except Fatal as fatal:
         sys.stderr.write(f"lumen-proxy: {fatal}\n")
         return fatal.exit_status
-
-
-def _broken(error: ImportError) -> str:
-    said = f"the environment is broken: {' '.join(str(error).split())}"
-    if not error.name:
-        return f"{said}; make it anew"
-    return f"{said}; mend it: {sys.executable} -m pip install --force-reinstall {error.name.partition('.')[0]}"
 
 
 if __name__ == "__main__":

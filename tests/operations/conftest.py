@@ -68,8 +68,9 @@ class Desk:
 
     def background(self, *words: str, env: Mapping[str, str | None] | None = None) -> Child:
         """Start a command that ends with the test."""
-        launch, command = self.launch, [*self.launch.target.tool, *words]
-        return launch.keep(Child(launch.run_tags, " ".join(words), command, self.environ(env), launch.next_folder()))
+        launch, command, planted = self.launch, [*self.launch.target.tool, *words], self.launch.target.planted
+        environ, folder = self.environ(env), launch.next_folder()
+        return launch.keep(Child(launch.run_tags, " ".join(words), command, environ, folder, planted=planted))
 
     def until_lines(self, child: Child, number: int) -> None:
         """Wait until a command in the background has printed so many lines."""

@@ -85,8 +85,8 @@ def test_port_taken(launch: Launches, squat: Squatters) -> None:
 
 BROKEN = {
     "15.12-environment-broken": ("flask-missing", ("flask", "pip install")),
-    "15.13-dependency-missing": ("werkzeug-missing", ("'werkzeug'", "pip install --force-reinstall werkzeug")),
-    "15.14-module-torn": ("flask-torn", ("'Flask'", "pip install --force-reinstall flask")),
+    "15.13-dependency-missing": ("werkzeug-missing", ("werkzeug", 'pip install "werkzeug>=3,<4"')),
+    "15.14-module-torn": ("flask-torn", ("'Flask'", 'pip install --force-reinstall "flask>=3,<4"')),
 }
 """Id → damage, words that the line must have."""
 

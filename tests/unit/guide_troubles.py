@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lumen_proxy import cli
+from lumen_proxy import dependencies
 from lumen_proxy.config import load
 from lumen_proxy.errors import Fatal
 from lumen_proxy.ops import channels, diagnose, probes, verdicts
@@ -92,7 +92,8 @@ def venv_python_missing(folder: Path) -> list[str]:
 
 def flask_missing(folder: Path) -> list[str]:
     """An environment without Flask: what the start says, and what the diagnosis says."""
-    said = re.sub(r"\S+ -m pip", ".venv/bin/python -m pip", cli._missing("flask"))  # noqa: SLF001 - the very words
+    flask = dependencies.BY_MODULE["flask"]
+    said = re.sub(r"\S+ -m pip", ".venv/bin/python -m pip", dependencies.describe_missing([flask]))
     return [f"lumen-proxy: {said}", *_damaged(folder, "flask-missing")]
 
 

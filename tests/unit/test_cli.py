@@ -152,16 +152,6 @@ def test_config_lists_every_setting_and_no_secret(
     assert re.search(r"^LUMEN_MODEL_STRICT +0  \[default\]$", shown, re.MULTILINE)
 
 
-@pytest.mark.parametrize("module", cli.NEEDED_TO_SERVE)
-def test_serving_without_a_module_is_69(
-    module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Named, with the command that mends it, and without a traceback."""
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == module else name)
-    assert cli.main(["serve"]) == 69
-    assert f"the module {module} is missing" in capsys.readouterr().err
-
-
 def test_a_module_missed_later_is_69(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Wherever it is noticed."""
     monkeypatch.setitem(sys.modules, "platformdirs", None)

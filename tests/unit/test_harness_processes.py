@@ -110,6 +110,13 @@ def test_litter_is_named(launches: Launches) -> None:
         launches.close()
 
 
+def test_an_import_from_the_current_folder_is_told(run: Run, tmp_path: Path) -> None:
+    """A target that imports a file of its current folder instead of a module is named with the file."""
+    target = Target(command=(sys.executable, "-c", "import secrets"), can=frozenset({"health"}))
+    with pytest.raises(Leaked, match=r"an import of .*secrets"), Launches(run, target, tmp_path) as launches:
+        launches(ready=False).wait_exit(30)
+
+
 def test_traceback_in_a_log_is_named(launches: Launches) -> None:
     """Nobody may stumble in silence; a test that makes it stumble says so."""
     launches(target=standin("stumble"))

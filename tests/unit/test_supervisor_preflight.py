@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 from venv import EnvBuilder
 
 import pytest
 
+from lumen_proxy import dependencies
 from lumen_proxy.supervisor import platform, preflight
 from tests.fixtures import venvs
 from tests.fixtures.inject import lumen_guard
@@ -40,14 +42,15 @@ def failed(venv: Path) -> set[str]:
 
 
 def test_a_healthy_environment_has_no_problem(healthy: Path) -> None:
-    """Four checks, four answers, no problem and no hint."""
+    """One check for the folder, the interpreter and each declared dependency; no problem and no hint."""
     report = preflight.examine(healthy)
     assert report.ok
-    assert [check.id for check in report.checks] == ["venv", "python", "flask", "requests"]
-    assert all(check.found and check.wanted and not check.problem and not check.hint for check in report.checks)
+    assert [check.id for check in report.checks] == ["venv", "python", *DECLARED]
+    assert all(check.found and not check.problem and not check.hint for check in report.checks)
 
 
-ALL = {"venv", "python", "flask", "requests"}
+DECLARED = [one.name for one in dependencies.DEPENDENCIES]
+ALL = {"venv", "python", *DECLARED}
 
 
 @pytest.mark.parametrize(
@@ -61,6 +64,8 @@ ALL = {"venv", "python", "flask", "requests"}
         ("flask-too-old", {"flask"}),
         ("requests-missing", {"requests"}),
         ("requests-too-old", {"requests"}),
+        ("waitress-missing", {"waitress"}),
+        ("only-requests", {*DECLARED} - {"requests"}),
     ],
 )
 def test_damage_is_found_where_it_is(copy: Path, damage: str, ids: set[str]) -> None:
@@ -122,33 +127,52 @@ def test_an_old_python_is_too_old(copy: Path) -> None:
     assert "is Python 3.10.4; 3.11 or newer is needed" in str(check.problem)
 
 
-@pytest.mark.parametrize(
-    ("name", "version", "supported"),
-    [
-        ("flask", "3.0.0", True),
-        ("flask", "3.1.3.post1", True),
-        ("flask", "2.99", False),
-        ("flask", "4.0.0", False),
-        ("flask", "unknown", False),
-        ("requests", "2.31", True),
-        ("requests", "2.31.0", True),
-        ("requests", "2.30.9", False),
-        ("requests", "2.100.0", True),
-        ("requests", "3.0.0rc1", False),
-    ],
-)
-def test_versions_are_compared_as_numbers(name: str, version: str, supported: bool) -> None:  # noqa: FBT001
-    """2.100 is after 2.31, and a release candidate of 3 is not 2."""
-    assert preflight._supported(name, version) is supported  # noqa: SLF001
+def module_rows(venv: Path) -> dict[str, preflight.Check]:
+    """The checks of the dependencies, by their names."""
+    return {check.id: check for check in preflight.examine(venv).checks if check.id in DECLARED}
 
 
-def test_ranges_are_those_of_the_package() -> None:
-    """pyproject.toml and `check` want the same."""
-    project = (PROJECT / "pyproject.toml").read_text("utf-8")
-    for name, bounds in preflight.RANGES.items():
-        low, below = (".".join(map(str, bound)) for bound in bounds)
-        assert f'"{name}>={low},<{below}"' in project
-    assert f'requires-python = ">={".".join(map(str, preflight.OLDEST))}"' in project
+def test_one_command_installs_all_that_is_missing(copy: Path) -> None:
+    """Missing and out of range: every red row names the same command, and it names each of them once."""
+    venvs.DAMAGES["waitress-missing"](copy)
+    venvs.DAMAGES["flask-too-old"](copy)
+    (hint,) = {check.hint for check in module_rows(copy).values() if not check.ok}
+    assert hint == f'install: {venvs.interpreter(copy)} -m pip install "flask>=3,<4" "waitress>=3.0.2,<4"'
+
+
+def test_a_package_that_pip_takes_for_installed_is_replaced(copy: Path) -> None:
+    """It has a version but cannot be imported: without --force-reinstall pip would do nothing."""
+    (venvs.site_packages(copy) / "waitress" / "__init__.py").unlink()
+    (venvs.site_packages(copy) / "waitress" / "__init__.py").write_text("def (")
+    assert failed(copy) == {"waitress"}
+    hint = module_rows(copy)["waitress"].hint
+    assert hint == f'install: {venvs.interpreter(copy)} -m pip install --force-reinstall "waitress>=3.0.2,<4"'
+
+
+@pytest.mark.parametrize("code", ["import os; os._exit(3)", "import os; os.abort()", "print('{}'); raise SystemExit"])
+def test_a_module_that_ends_the_interpreter_hides_no_other(copy: Path, code: str) -> None:
+    """The one that ends it is red, and those behind it are still asked about."""
+    module = venvs.site_packages(copy) / "psutil" / "__init__.py"
+    module.unlink()
+    module.write_text(code)
+    venvs.DAMAGES["waitress-missing"](copy)
+    assert failed(copy) == {"psutil", "waitress"}
+
+
+def test_all_modules_are_asked_about_at_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One start of the interpreter for its prefix, one for all modules."""
+    run = Mock(wraps=subprocess.run)
+    monkeypatch.setattr(subprocess, "run", run)
+    assert not failed(copy)
+    assert run.call_count == 2
+
+
+def test_a_path_with_a_space_is_quoted(tmp_path: Path) -> None:
+    """The command can be copied as it is."""
+    folder = venvs.healthy(tmp_path / "my venv", "requests")
+    hint = module_rows(folder)["flask"].hint
+    assert hint is not None
+    assert hint.startswith(f'install: "{venvs.interpreter(folder)}" -m pip install "flask>=3,<4" ')
 
 
 def test_check_needs_nothing_but_python(copy: Path, tmp_path: Path) -> None:

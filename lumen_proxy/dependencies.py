@@ -1,0 +1,80 @@
+"""What the package needs beside the standard library, and the one command that installs what is missing.
+
+Standard library only: `check` runs where nothing is installed. A test compares the table with pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Version = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """One distribution: its name for pip, the module that is imported, and its range: from `low`, before `below`."""
+
+    name: str
+    module: str
+    low: Version = ()
+    below: Version = ()
+
+    @property
+    def supported(self) -> str:
+        """The range as pip reads it, such as `>=3,<4`; empty if any version is supported."""
+        bounds = ((">=", self.low), ("<", self.below))
+        return ",".join(sign + ".".join(map(str, bound)) for sign, bound in bounds if bound)
+
+    @property
+    def requirement(self) -> str:
+        """Name and range as pip reads them."""
+        return self.name + self.supported
+
+    def supports(self, version: str) -> bool:
+        """True if the release is in the range; what follows the numbers of a version does not count."""
+        release = re.match(r"\d+(?:\.\d+)*", version)
+        if release is None:
+            return False
+        numbers = tuple(map(int, release[0].split(".")))
+        return self.low <= numbers and (not self.below or numbers < self.below)
+
+
+DEPENDENCIES = (
+    Dependency("flask", "flask", (3,), (4,)),
+    Dependency("requests", "requests", (2, 31), (3,)),
+    Dependency("platformdirs", "platformdirs", (4,)),
+    Dependency("prometheus-client", "prometheus_client", (0, 22)),
+    Dependency("psutil", "psutil", (7,)),
+    Dependency("regex", "regex"),
+    Dependency("waitress", "waitress", (3, 0, 2), (4,)),
+    Dependency("wcwidth", "wcwidth", (0, 9)),
+    Dependency("werkzeug", "werkzeug", (3,), (4,)),
+)
+BY_MODULE = {dependency.module: dependency for dependency in DEPENDENCIES}
+
+
+def missing() -> tuple[Dependency, ...]:
+    """The dependencies that this interpreter cannot find. Imports none of them."""
+    return tuple(one for one in DEPENDENCIES if importlib.util.find_spec(one.module) is None)
+
+
+def describe_missing(dependencies: Iterable[Dependency]) -> str:
+    """One line: which modules are missing in this interpreter, and the command that installs them."""
+    names = [one.module for one in dependencies]
+    problem, them = ("module {} is", "it") if len(names) == 1 else ("modules {} are", "them")
+    return f"the {problem.format(', '.join(names))} missing; install {them}: {install_command(dependencies)}"
+
+
+def install_command(dependencies: Iterable[Dependency], *, python: str = "", replace: bool = False) -> str:
+    """The command that installs all of them; `replace` also replaces what pip takes for installed."""
+    python = python or sys.executable
+    quoted = f'"{python}"' if " " in python else python
+    requirements = " ".join(f'"{one.requirement}"' for one in dependencies)
+    return f"{quoted} -m pip install {'--force-reinstall ' if replace else ''}{requirements}"
