@@ -103,8 +103,9 @@ def ask_everything(client: Client, launch: Launches, gateway: Gateway, folder: P
     score, told = folder / "score.json", folder / "told.json"
     score.write_text(json.dumps({**_score(ours, hasty), "packages": client.packages}), "utf-8")
     done = launch.run(
-        str(score), str(told), tool=client.argv(), env=_environ(client, folder), gateway=gateway, within_s=ALL_ACTS_S
-    )
+        str(score), str(told), tool=client.argv(), foreign=True,
+        env=_environ(client, folder), gateway=gateway, within_s=ALL_ACTS_S,
+    )  # fmt: skip
     if done.exit_status:
         raise RuntimeError(f"{' '.join(done.argv)} ended with {done.exit_status}\n{done.stdout}\n{done.stderr}")
     asked = Counter(call.message for call in gateway.chats)
