@@ -140,11 +140,11 @@ def _on_serving(every: tuple[Call, ...], answers: dict[str, Call], deep: Call | 
     if deep is None:
         return Probe("proxy", "up", "running", every)
     if deep.status != OK:
-        advice = "mend the channel that is red"
+        advice = "fix the channel that is down"
         if deep.status == UNAUTHORIZED:
             advice = "set PROXY_API_KEY to the key that the proxy was started with"
         elif deep.trouble == "timeout":
-            advice = "look again with a larger --within, or mend the channel that is red"
+            advice = "look again with a larger --within, or fix the channel that is down"
         return down("proxy", f"running, but chat gives: {_code(deep)}", every, advice=advice)
     told = deep.json().get("lumen_metadata") or {}
     persona = (told.get("persona") or {}).get("name")

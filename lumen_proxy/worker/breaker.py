@@ -1,4 +1,4 @@
-"""The breaker: after failures in a row the gateway is left in peace, then one probing call decides."""
+"""The circuit breaker: it opens after failures in a row; after a pause one call decides whether it closes."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Gateway:
 
     def ask(self, call: Call, request: Mapping[str, str]) -> lumen.Answer:
         """Send a gateway request; Cloud AI gets only its message. Raises ApiError. `call` tells how it came about."""
-        self.check()  # nobody queues for a gateway that is left in peace
+        self.check()  # no call waits while the breaker is open
         with self.slots.slot(call):
             try:
                 return self._through_breaker(call, request)

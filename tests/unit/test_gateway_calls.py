@@ -212,7 +212,7 @@ def test_a_gone_client_does_not_open_the_breaker(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("name", ["302", "500", "504", "silent", "reset-after-request", "html"])
 def test_failures_open_the_breaker(gateway: Gateway, name: str) -> None:
-    """A gateway that fails, or is none, is left in peace."""
+    """The breaker opens for a gateway that fails or is none."""
     gateway.standing = FAILURES[name][0]
     with serving(gateway.url, LUMEN_BREAKER_FAILURES="1", LUMEN_TIMEOUT_S="0.6") as served:
         assert [failure(served.chat())[1] for _ in range(2)] == [FAILURES[name][2], "circuit_open"]
