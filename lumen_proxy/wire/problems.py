@@ -50,7 +50,7 @@ PROBLEMS = {
     "concurrency_limit": Problem(429, "rate_limit_error", "Too many requests at once.", {"Retry-After": "1"}),
     "internal_error": Problem(500, SERVER, "Internal error of the proxy; its log has the request id.", NEVER_AGAIN),
     "shutting_down": Problem(503, SERVER, "The proxy is shutting down.", AGAIN_IN_2),
-    "circuit_open": Problem(503, SERVER, "Circuit breaker open: the gateway failed repeatedly; retry later.", AGAIN_IN_5),
+    "circuit_open": Problem(503, SERVER, "Circuit breaker open: repeated gateway failures. Retry later.", AGAIN_IN_5),
     "gateway_unreachable": Problem(502, SERVER, "The gateway cannot be reached.", AGAIN_IN_2),
     "gateway_misconfigured": Problem(502, SERVER, "No gateway answers at the gateway address.", NEVER_AGAIN),
     "gateway_timeout": Problem(504, SERVER, "The gateway did not answer in time.", NEVER_AGAIN),
