@@ -19,6 +19,7 @@ from lumen_proxy.net.failure import ConnectFailed, Kind
 from lumen_proxy.net.fetch import ANSWER_BYTES, Limits, Lost, Request, fetch
 from lumen_proxy.net.proxies import UnsupportedProxy
 from lumen_proxy.net.time_limits import CONNECT_S
+from lumen_proxy.wire.text import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,11 +47,7 @@ class Call:
 
     def json(self) -> dict[str, Any]:
         """The answer's object; empty if it is none."""
-        try:
-            value = json.loads(self.body)
-        except ValueError:
-            return {}
-        return value if isinstance(value, dict) else {}
+        return json_object(self.body)
 
     def facts(self) -> dict[str, object]:
         """What is shown of it; never the body."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from lumen_proxy.errors import ApiError
@@ -25,6 +24,7 @@ from lumen_proxy.ops.verdicts import (
     down,
 )
 from lumen_proxy.wire import lumen
+from lumen_proxy.wire.text import json_value
 
 if TYPE_CHECKING:
     from lumen_proxy.ops.asking import Call
@@ -110,7 +110,7 @@ def _is_page(call: Call) -> bool:
 
 def _is_json(call: Call) -> bool:
     try:
-        json.loads(call.body)
+        json_value(call.body)
     except ValueError:
         return False
     return True

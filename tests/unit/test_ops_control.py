@@ -138,6 +138,17 @@ def test_a_stranger_on_the_port_is_left_alone(port: Port, squat: Squatters, kind
     assert kind == "silent" or stranger.answer() == said
 
 
+@pytest.mark.parametrize("command", ["status", "stop", "diagnose"])
+def test_a_stranger_with_deeply_nested_json(launch: Launches, tmp_path: Path, command: str) -> None:
+    """It is a stranger like any other; its answer is not an internal error."""
+    with Gateway(says(b"[" * 65_000)) as stranger:
+        paths = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}
+        channels = {"LUMEN_GATEWAY_URL": stranger.url, "CLOUD_AI_URL": "none"}
+        done = launch.run(command, env={"PROXY_PORT": str(stranger.port), **paths, **channels})
+    assert done.exit_status == (69 if command == "diagnose" else 75), done.stderr
+    assert f"(pid {os.getpid()})" in done.stdout + done.stderr
+
+
 @pytest.mark.skipif(WINDOWS, reason="no signal 0 and no sleep command there")
 @pytest.mark.parametrize("too_early_s", [60.0, 0.0], ids=["recycled-pid", "no-lock"])
 def test_a_process_that_is_not_ours_is_not_signalled(port: Port, too_early_s: float) -> None:

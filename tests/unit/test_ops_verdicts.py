@@ -61,6 +61,8 @@ NO_CHANNELS = [
     (None, Call("GET", URL, 200, 5.0, None, b"hello"), None, None),
     (None, call(405), call(200, {"hello": "world"}), None),
     (None, call(405), call(200, "words"), None),
+    (None, Call("GET", URL, 200, 5.0, None, b"[" * 65_000), None, None),
+    (None, call(405), Call("GET", f"{URL}/health", 200, 5.0, None, b"[" * 65_000), None),
     (None, call(None, trouble="settings"), None, None),
 ]
 """The known issue, the answers to GET /chat, to /health and to a chat."""
