@@ -91,7 +91,7 @@ def test_each_kind_of_failure_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.undo()
     assert "look-up of the host name 'gateway.invalid' timed out" in slow
     assert "nameservers" in slow
-    assert "LUMEN_CONNECT_TIMEOUT_S" in slow
+    assert "LUMEN_TIMEOUT_S" in slow
     assert "the host name 'gateway.invalid' is unknown" in told(f"http://{FAR}")
     with reserved_port() as port:
         assert "the connection was refused" in told(f"http://127.0.0.1:{port}")
