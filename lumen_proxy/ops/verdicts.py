@@ -30,7 +30,7 @@ TROUBLES = {
     "unknown_host": "the host name is unknown",
     "dns_timeout": "the look-up of the host name timed out",
     "connect_timeout": "no connection was accepted in time",
-    "tls": "the TLS certificate is not trusted",
+    "tls": "no trusted TLS connection",
     "lost": "the connection was lost",
 }
 LATER = "wait, and look again"

@@ -117,6 +117,39 @@ def test_a_handshake_that_does_not_end(pools: list[Pool]) -> None:
         assert monotonic() - began < 5.0  # behaviour: a client that goes away frees its call within 5 s
 
 
+HANDSHAKES = [
+    (b"", "gateway_unreachable", True, "the connection was closed during the TLS handshake"),
+    (b"HTTP/1.1 400 Bad Request\r\n\r\n", "gateway_misconfigured", False, "check that the address speaks https"),
+]
+
+
+@pytest.mark.parametrize(("said", "code", "again", "text"), HANDSHAKES)
+def test_a_handshake_that_fails(
+    pools: list[Pool],
+    said: bytes,
+    code: str,
+    again: bool,  # noqa: FBT001 - a row
+    text: str,
+) -> None:
+    """A server that hangs up may be asked again; one that does not speak TLS needs no bundle of authorities."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with server.accept()[0] as connection:
+                connection.recv(65_536)
+                connection.sendall(said)
+
+        serving_it = threading.Thread(target=serve)
+        serving_it.start()
+        pool = new_pool(f"https://127.0.0.1:{server.getsockname()[1]}/chat", pools, connect_timeout_s=5.0)
+        with pytest.raises(NotSent) as caught:
+            pool.post(new_call(), {"message": "x"})
+        serving_it.join(WITHIN_S)
+    assert (caught.value.error.code, caught.value.again) == (code, again)
+    assert text in caught.value.error.message
+    assert "CA_BUNDLE" not in caught.value.error.message
+
+
 TUNNELS = [
     (replies.says({}, 407), "gateway_misconfigured", False, "it asks for credentials (407)"),
     (replies.says({}, 403), "gateway_misconfigured", False, "it refuses this address (403)"),
