@@ -57,6 +57,16 @@ def test_an_address_with_a_query_and_no_path(gateway: Gateway) -> None:
     assert gateway.calls[0].path == "/?x=1"
 
 
+@pytest.mark.parametrize("proxy", ["http://[", "socks5://127.0.0.1:1"])
+def test_a_proxy_that_cannot_be_used(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong and what to do are told apart."""
+    monkeypatch.setenv("http_proxy", proxy)
+    found = ask("GET", "http://gateway.invalid/", within_s=5.0)
+    assert "http_proxy" in found.detail
+    assert "unset" in found.remedy
+    assert "unset" not in found.detail
+
+
 def test_a_question_that_reaches_nobody() -> None:
     """What failed, and for an unknown name which one."""
     with reserved_port() as port:
