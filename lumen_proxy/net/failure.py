@@ -1,4 +1,7 @@
-"""Why an address was not reached. No byte of a request has been written when one of these is raised."""
+"""Why an address was not reached. No byte of a request has reached it when one of these is raised.
+
+Nothing was written at all, or it was written to a proxy, which answered 407 instead of passing it on.
+"""
 
 from __future__ import annotations
 

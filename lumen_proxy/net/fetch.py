@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import socket
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.client import HTTPException
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from lumen_proxy.net.response import Response
 from lumen_proxy.net.route import AUTH_REQUIRED, Route
+from lumen_proxy.net.shutdown import limit_reads, shut
 from lumen_proxy.net.time_limits import CONNECT_S, TimeLimits
 from lumen_proxy.wire.compression import decompressed
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator, Mapping
     from http.client import HTTPMessage
 
@@ -62,20 +63,21 @@ class Lost(OSError):  # noqa: N818 - the outcome of a request, not an error of t
 
 
 def fetch(request: Request, limits: Limits) -> Fetched:
-    """Ask once: no redirects, no repetition. Raises ConnectFailed (nothing was written), Lost, or Fatal (settings)."""
+    """Ask once: no redirects, no repetition. Raises ConnectFailed (not reached), Lost, or Fatal (settings)."""
     until = monotonic() + limits.within_s
     route = Route(request.url)
     length = {"Content-Length": str(len(request.body))} if request.body or request.method == "POST" else {}
     head = route.head(request.method, {**HEADERS, **length, **request.headers})
     with route.open(TimeLimits(limits.within_s, limits.connect_s)) as sock, _shut_at(until, sock) as late:
         try:
+            limit_reads(sock, until - monotonic())
             sock.sendall(head + b"\r\n\r\n" + request.body)
             with Response(sock, method=request.method) as response:
                 response.begin()
                 body = decompressed(_read(response, limits.max_bytes), limits.max_bytes)
                 fetched = Fetched(response.status, response.headers, body)
-        except (OSError, HTTPException, ValueError):  # ValueError: a number or a header that is none
-            raise Lost(late=late.is_set()) from None
+        except (OSError, HTTPException, ValueError) as error:  # ValueError: a number or a header that is none
+            raise Lost(late=late.is_set() or isinstance(error, TimeoutError)) from None
     if late.is_set():  # what came by then may be cut
         raise Lost(late=True)
     if fetched.status == AUTH_REQUIRED and route.is_forwarded:
@@ -97,12 +99,11 @@ def _shut_at(until: float, sock: socket.socket) -> Iterator[threading.Event]:
     """End the exchange at the deadline: the time-out of a socket begins anew with every byte."""
     late = threading.Event()
 
-    def shut() -> None:
+    def end() -> None:
         late.set()
-        with suppress(OSError):
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        shut(sock)
 
-    timer = threading.Timer(max(until - monotonic(), 0), shut)
+    timer = threading.Timer(max(until - monotonic(), 0), end)
     timer.daemon = True
     timer.start()
     try:

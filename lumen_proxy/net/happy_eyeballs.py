@@ -6,15 +6,15 @@ On non-blocking sockets in the caller's thread. Nothing is written on any of the
 from __future__ import annotations
 
 import errno
-import os
 import selectors
 import socket
 from collections import deque
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from lumen_proxy.net.failure import ConnectFailed
-from lumen_proxy.net.time_limits import connect_timeout
+from lumen_proxy.net.time_limits import connect_timeout, new_selector, no_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ class Race:
         self._waiting = deque(addresses)
         self._delay_s = delay_s
         self._next_at = 0.0
-        self._selector = selectors.DefaultSelector()
+        self._selector = new_selector()
 
     def __enter__(self) -> Self:
         return self
@@ -76,15 +76,22 @@ class Race:
             code = sock.connect_ex(address.sockaddr)
         except OSError as error:  # a name in the address, or what an audit hook refuses
             code = error.errno or errno.EIO
-        if code in IN_PROGRESS:
+        if code not in IN_PROGRESS:
+            return self._outcome(sock, address, code)
+        try:
             self._selector.register(sock, selectors.EVENT_WRITE, address)
-            return None
-        return self._outcome(sock, address, code)
+        except OSError as error:  # the system watches no more sockets
+            return self._outcome(sock, address, error.errno or errno.EIO)
+        return None
 
     def _finish(self, key: selectors.SelectorKey) -> tuple[socket.socket, Address] | None:
         sock: socket.socket = key.fileobj  # type: ignore[assignment]
         self._selector.unregister(sock)
-        return self._outcome(sock, key.data, sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+        try:
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        except OSError as error:
+            code = error.errno or errno.EIO
+        return self._outcome(sock, key.data, code)
 
     def _outcome(self, sock: socket.socket, address: Address, code: int) -> tuple[socket.socket, Address] | None:
         if code:
@@ -106,15 +113,19 @@ def connect(addresses: Sequence[Address], limits: TimeLimits, until: float) -> t
     """The first connection, non-blocking, and the addresses that failed before it. Raises ConnectFailed."""
     with Race(addresses) as race:
         for sock, _ in race.winners(limits, until):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # requests go out in one write
+            with suppress(OSError):  # macOS refuses it after a reset, which the first write will tell
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # requests go out in one write
             return sock, [*race.errors, *race.pending]
         raise _failure(race, limits)
 
 
 def _failure(race: Race, limits: TimeLimits) -> ConnectFailed:
     codes = set(race.errors.values())
-    if race.pending or errno.ETIMEDOUT in codes or not codes:
+    if not codes and not race.pending:
+        text = "no time was left to connect: the look-up of the host name used up the deadline (LUMEN_TIMEOUT_S)"
+        return ConnectFailed("dns_timeout", text, "check this machine's nameservers, or raise LUMEN_TIMEOUT_S")
+    if race.pending or errno.ETIMEDOUT in codes:
         return connect_timeout("no connection was accepted", limits)()
     if errno.ECONNREFUSED in codes:
         return ConnectFailed("refused", "the connection was refused: nothing listens there")
-    return ConnectFailed("no_route", f"no connection could be made: {os.strerror(min(codes))}")
+    return no_connection(min(codes))

@@ -43,15 +43,16 @@ class _Lookup(threading.Thread):
         self.at = 0.0
         self._target = (host, port)
         self._found: list[Address] = []
-        self._error: OSError | UnicodeError | None = None
+        self._error: Exception | None = None
 
     def run(self) -> None:
         try:
             self._found = look_up(*self._target)
-        except (OSError, UnicodeError) as error:
+        except Exception as error:  # noqa: BLE001 - told by `result` in the threads that wait
             self._error = error
-        self.at = monotonic()
-        self.done.set()
+        finally:
+            self.at = monotonic()
+            self.done.set()
 
     def result(self) -> list[Address]:
         """The addresses. Raises ConnectFailed."""
@@ -59,6 +60,8 @@ class _Lookup(threading.Thread):
         if isinstance(self._error, socket.gaierror) and self._error.errno in NO_ANSWER:
             text = f"the look-up of the host name {host!r} failed: no nameserver could answer"
             raise ConnectFailed("dns_failure", text, "check this machine's nameservers")
+        if self._error and not isinstance(self._error, (socket.gaierror, UnicodeError)):
+            raise _not_looked_up(host, self._error)
         if self._error or not self._found:
             raise ConnectFailed("unknown_host", f"the host name {host!r} is unknown")
         return self._found
@@ -74,8 +77,15 @@ def look_up(host: str, port: int, flags: int = 0) -> list[Address]:
     return list(dict.fromkeys(Address(family, sockaddr) for family, _, _, _, sockaddr in entries))
 
 
-def _too_late(host: str, within_s: float) -> ConnectFailed:
-    remedy = f"check this machine's nameservers; LUMEN_CONNECT_TIMEOUT_S above {LOOKUP_S:g} allows a longer look-up"
+def _not_looked_up(host: str, error: Exception) -> ConnectFailed:
+    """This machine could not do it: a lack of threads, descriptors or memory."""
+    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return ConnectFailed("dns_failure", f"the look-up of the host name {host!r} failed: {why}")
+
+
+def _too_late(host: str, within_s: float, *, at_deadline: bool) -> ConnectFailed:
+    longer = "raise LUMEN_TIMEOUT_S" if at_deadline else f"set LUMEN_CONNECT_TIMEOUT_S above {LOOKUP_S:g}"
+    remedy = f"check this machine's nameservers; if they are slow, {longer}"
     return ConnectFailed(
         "dns_timeout", f"the look-up of the host name {host!r} timed out (no answer within {within_s:.3g} s)", remedy
     )
@@ -92,22 +102,29 @@ class Name:
         self._literal = look_up(host, port, socket.AI_NUMERICHOST) if is_literal(host) else []
 
     def addresses(self, limits: TimeLimits) -> list[Address]:
-        """In the order in which they are tried. Raises ConnectFailed: unknown_host, dns_timeout, aborted."""
+        """In the order in which they are tried. Raises ConnectFailed."""
         if self._literal:
             return self._literal
         lookup = self._shared_lookup()
         until = limits.lookup_until()
         began = monotonic()
         if not limits.wait_for(lookup.done, until):
-            raise _too_late(self.host, until - began)
+            raise _too_late(self.host, until - began, at_deadline=limits.is_deadline(until))
         return self._ordered(lookup.result())
 
     def _shared_lookup(self) -> _Lookup:
         with self._lock:
             if self._lookup is None or not self._lookup.is_usable():
-                self._lookup = _Lookup(self.host, self.port)
-                self._lookup.start()
+                self._lookup = self._started()
             return self._lookup
+
+    def _started(self) -> _Lookup:
+        lookup = _Lookup(self.host, self.port)
+        try:
+            lookup.start()
+        except RuntimeError as error:  # no thread can be started
+            raise _not_looked_up(self.host, error) from None
+        return lookup
 
     def forget(self) -> None:
         """Look the name up again next time: none of its addresses accepted a connection."""
@@ -117,8 +134,10 @@ class Name:
 
     def failed(self, addresses: Iterable[Address]) -> None:
         """Try these last for a while."""
+        now = monotonic()
         with self._lock:
-            self._failed.update(dict.fromkeys(addresses, monotonic()))
+            recent = {address: at for address, at in self._failed.items() if now - at < FAILED_S}
+            self._failed = recent | dict.fromkeys(addresses, now)
 
     def _ordered(self, addresses: list[Address]) -> list[Address]:
         """Families in turn, beginning with that of the first address (RFC 8305, 4); failed ones last."""

@@ -42,7 +42,9 @@ def proxy_for(url: SplitResult) -> SplitResult | None:
         return _system_proxy(url, host) if not variables else None
     if is_excepted(host, url.port or DEFAULT_PORTS[url.scheme], variables.get("no_proxy", "")):
         return None
-    return _parsed(variable, variables[variable], host)
+    name = variable if variable in os.environ else variable.upper()
+    remedies = ("Fix or unset it", f"unset {name}, or add {host} to no_proxy")
+    return _parsed(name, variables[variable], remedies)
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -96,18 +98,18 @@ def _split(entry: str) -> tuple[str, str]:
     return (name, port) if port.isdecimal() and name and ":" not in name else (entry, "")
 
 
-def _parsed(variable: str, text: str, host: str) -> SplitResult:
-    variable = variable if variable in os.environ else variable.upper()
+def _parsed(source: str, text: str, remedies: tuple[str, str]) -> SplitResult:
+    """The proxy that `source` names. `remedies`: what to do about one that is invalid, and about another kind."""
     text = text if "://" in text else f"http://{text}"
     scheme = text.partition("://")[0].lower()
     if scheme != "http":
         kind = "SOCKS proxies are" if scheme.startswith("socks") else f"{scheme}:// proxies are"
-        remedy = f"name an http:// proxy, unset {variable}, or add {host} to no_proxy"
-        raise UnsupportedProxy(f"{variable} is {shown(text)}, but {kind} not supported; {remedy}", Exit.CONFIG)
+        remedy = f"name an http:// proxy, {remedies[1]}"
+        raise UnsupportedProxy(f"{source} is {shown(text)}, but {kind} not supported; {remedy}", Exit.CONFIG)
     try:
         return address(text)
     except ValueError as wanted:
-        problem = f"{variable} is {shown(text)}, which is not {wanted}; mend or unset the variable"
+        problem = f"{source}={shown(text)} is invalid: expected {wanted}. {remedies[0]}"
         raise Fatal(problem, Exit.CONFIG) from None
 
 
@@ -120,7 +122,9 @@ def _system_proxy(url: SplitResult, host: str) -> SplitResult | None:
     found = getproxies().get(url.scheme)
     if not found or proxy_bypass(host):
         return None
-    return _parsed(f"{url.scheme}_proxy", found, host)
+    where_set = "in the proxy settings of the system"
+    remedies = (f"Fix or remove it {where_set}", f"remove it {where_set}, or add {host} to their exceptions")
+    return _parsed(f"system proxy for {url.scheme}", found, remedies)
 
 
 def authorization(proxy: SplitResult) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http.client import CONTINUE, HTTPException, HTTPResponse
 
-NOT_YET = range(102, 200)  # 103 Early Hints and its kin; 101 would be an end of HTTP that nobody asked for
+NOT_YET = range(102, 200)  # 103 Early Hints and other interim responses; 101 would end HTTP, unasked
 
 
 class Response(HTTPResponse):

@@ -45,7 +45,8 @@ class Route:
     def head(self, method: str, headers: Mapping[str, str]) -> bytes:
         """The head of a request by this route, up to the end of its last header."""
         host = self._host()
-        target = quote(self._url._replace(scheme="", netloc="", fragment="").geturl() or "/", safe=TARGET_SAFE)
+        parts = self._url._replace(scheme="", netloc="", path=self._url.path or "/", fragment="")
+        target = quote(parts.geturl(), safe=TARGET_SAFE)
         fields = {"Host": host, **headers}
         if self.proxy and self.is_forwarded:
             target = f"http://{host}{target}"
@@ -86,14 +87,10 @@ class Route:
             self._tunnel(sock, limits, until)
         try:
             return self._encrypted(sock, limits, until)
-        except ssl.SSLError as error:
-            why = getattr(error, "verify_message", None) or error.reason or str(error)
-            text = f"no trusted TLS connection: {str(why).replace('_', ' ').lower()}"
-            raise ConnectFailed("tls", text, UNTRUSTED) from None
+        except ConnectFailed:
+            raise
         except OSError as error:
-            if isinstance(error, ConnectFailed):
-                raise
-            raise ConnectFailed("lost", "the connection was closed during the TLS handshake") from None
+            raise _tls_failure(error) from None
 
     def _encrypted(self, sock: socket.socket, limits: TimeLimits, until: float) -> ssl.SSLSocket:
         too_late = connect_timeout("the TLS handshake did not end", limits)
@@ -136,6 +133,16 @@ class Route:
         if status >= SERVER_ERROR:
             return ConnectFailed("proxy_failed", f"{self._through()}it could not reach the address ({status})")
         return ConnectFailed("proxy_refused", f"{self._through()}it refuses this address ({status})")
+
+
+def _tls_failure(error: OSError) -> ConnectFailed:
+    """No trust, no TLS, or an end of the connection."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ConnectFailed("tls", f"no trusted TLS connection: {error.verify_message.lower()}", UNTRUSTED)
+    if not isinstance(error, ssl.SSLError) or isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return ConnectFailed("lost", "the connection was closed during the TLS handshake")
+    why = (error.reason or str(error)).replace("_", " ").lower()
+    return ConnectFailed("tls", f"no TLS connection: {why}", "check that the address speaks https")
 
 
 def _status(sock: socket.socket, limits: TimeLimits, until: float) -> int:

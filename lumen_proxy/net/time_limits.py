@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import selectors
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -39,6 +41,10 @@ class TimeLimits:
         """The monotonic time at which a step of at most `within_s` ends."""
         return min(monotonic() + within_s, self._deadline)
 
+    def is_deadline(self, until: float) -> bool:
+        """Whether a step that ends at `until` ends with everything else."""
+        return until >= self._deadline
+
     def lookup_until(self) -> float:
         """When a name look-up ends."""
         return self.until(max(LOOKUP_S, self.connect_s))
@@ -58,11 +64,24 @@ class TimeLimits:
 
     def ready(self, sock: socket.socket, event: int, until: float, too_late: Callable[[], ConnectFailed]) -> None:
         """Wait until a non-blocking socket can be read or written. Raises ConnectFailed."""
-        with selectors.DefaultSelector() as selector:
+        with new_selector() as selector:
             selector.register(sock, event)
             while not selector.select(self.pause(until)):
                 if monotonic() >= until:
                     raise too_late()
+
+
+def new_selector() -> selectors.BaseSelector:
+    """To wait for sockets. Raises ConnectFailed, for instance without a free descriptor."""
+    try:
+        return selectors.DefaultSelector()
+    except OSError as error:
+        raise no_connection(error.errno) from None
+
+
+def no_connection(code: int | None) -> ConnectFailed:
+    """The failure that an error number of the system means."""
+    return ConnectFailed("no_route", f"no connection could be made: {os.strerror(code or errno.EIO)}")
 
 
 def connect_timeout(what: str, limits: TimeLimits) -> Callable[[], ConnectFailed]:

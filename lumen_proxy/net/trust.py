@@ -15,7 +15,7 @@ from lumen_proxy.errors import Exit, Fatal
 
 STORES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-CHECKED = ("SSL_CERT_FILE", *BUNDLES)  # OpenSSL passes over a missing SSL_CERT_FILE without a word
+CHECKED = ("SSL_CERT_FILE", *BUNDLES)  # OpenSSL ignores a missing SSL_CERT_FILE silently
 
 
 def context() -> ssl.SSLContext:

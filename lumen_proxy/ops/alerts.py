@@ -66,7 +66,8 @@ class Tracker:
         channel = probe.channel
         if probe.state != "down":
             self._red[channel] = 0
-            return "back" if self._told.pop(channel, False) else None
+            was_told = self._told.pop(channel, False)
+            return "back" if was_told and probe.state == "up" else None  # switched off is not back
         self._red[channel] = self._red.get(channel, 0) + 1
         cool = channel not in self._last or now - self._last[channel] >= self._cool_down_s
         if self._red[channel] < self._confirm or self._told.get(channel) or not cool:

@@ -19,6 +19,7 @@ from lumen_proxy.net.failure import ConnectFailed, Kind
 from lumen_proxy.net.fetch import ANSWER_BYTES, Limits, Lost, Request, fetch
 from lumen_proxy.net.proxies import UnsupportedProxy
 from lumen_proxy.net.time_limits import CONNECT_S
+from lumen_proxy.wire.text import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,11 +47,7 @@ class Call:
 
     def json(self) -> dict[str, Any]:
         """The answer's object; empty if it is none."""
-        try:
-            value = json.loads(self.body)
-        except ValueError:
-            return {}
-        return value if isinstance(value, dict) else {}
+        return json_object(self.body)
 
     def facts(self) -> dict[str, object]:
         """What is shown of it; never the body."""
@@ -92,10 +89,19 @@ def ask(  # noqa: PLR0913 - what one question is made of
     except Lost as failure:
         return call(trouble="timeout" if failure.late else "lost")
     except Fatal as failure:
-        detail, _, remedy = str(failure).partition("; ")
+        detail, remedy = _parts(str(failure))
         unsupported = isinstance(failure, UnsupportedProxy)
         return call(trouble="proxy_unsupported" if unsupported else "settings", detail=detail, remedy=remedy)
     return call(status=answer.status, body=answer.body)
+
+
+def _parts(refusal: str) -> tuple[str, str]:
+    """What is wrong with a setting, and what to do: behind a semicolon, or in a sentence of its own."""
+    detail, _, remedy = refusal.partition("; ")
+    if remedy:
+        return detail, remedy
+    detail, _, remedy = refusal.rpartition(". ")
+    return (detail, remedy[:1].lower() + remedy[1:]) if detail else (refusal, "")
 
 
 def at_once(jobs: Mapping[str, Callable[[], T]], *, within_s: float) -> dict[str, T]:

@@ -80,7 +80,7 @@ NETWORK = {
         Case(
             "proxy-unsupported",
             "the environment names a proxy of a kind that is not supported, such as SOCKS",
-            "name an http:// proxy, or except the channel's host in no_proxy, then: lumen-proxy restart",
+            "name an http:// proxy, or add the channel's host to no_proxy, then: lumen-proxy restart",
             "lumen-proxy diagnose --no-start",
         ),
         Case(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from lumen_proxy.errors import ApiError
 from lumen_proxy.ops.verdicts import (
@@ -25,11 +25,15 @@ from lumen_proxy.ops.verdicts import (
     down,
 )
 from lumen_proxy.wire import lumen
+from lumen_proxy.wire.text import json_value
 
 if TYPE_CHECKING:
     from lumen_proxy.ops.asking import Call
 
 CASE_OF = {"proxy_auth": "proxy-407", "proxy_unsupported": "proxy-unsupported"}
+SWITCHED_OFF = (
+    "the address has the right form but answers 404: the service may be switched off; check with its operator"
+)
 TIMEOUTS = {"timeout", "connect_timeout"}
 
 
@@ -59,7 +63,7 @@ def _not_a_channel(channel: str, calls: tuple[Call, ...], chat: Call) -> Probe |
         return _wrong_path(channel, calls)
     if REDIRECT <= status < BAD_REQUEST:
         advice = f"sign in to the network if it asks for that in a browser; else set {variable} to the final address"
-        return down(channel, f"{status}: sends us elsewhere", calls, advice=advice)
+        return down(channel, f"{status}: redirects to another address", calls, advice=advice)
     if status >= SERVER_ERROR:
         return down(channel, f"{status}: the service is in trouble", calls, advice=LATER)
     if (status == OK and not _is_json(chat)) or (status != METHOD_NOT_ALLOWED and _is_page(chat)):
@@ -69,12 +73,20 @@ def _not_a_channel(channel: str, calls: tuple[Call, ...], chat: Call) -> Probe |
 
 
 def _wrong_path(channel: str, calls: tuple[Call, ...]) -> Probe:
-    well = any(call.status == OK and _is_health(call) for call in calls)
-    said = "404: wrong path" + (", for the server itself is well" if well else "")
+    is_right = channel == "cloud_ai" and _is_chat_address(calls[0].url)
+    said = "404: not found" if is_right else "404: wrong path"
+    if any(call.status == OK and _is_health(call) for call in calls):
+        said += "; the server itself answers"
     if channel == "cloud_ai":
-        return down(channel, said, calls, case="cloud-ai-404")
+        return down(channel, said, calls, case="cloud-ai-404", advice=SWITCHED_OFF if is_right else "")
     advice = f"set {VARIABLES[channel]} to the gateway's own address, with or without /chat"
     return down(channel, said, calls, advice=advice)
+
+
+def _is_chat_address(url: str) -> bool:
+    """Whether Cloud AI has its chat at such an address; that in /api/chat is gone."""
+    path = urlsplit(url).path.rstrip("/")
+    return path.endswith("/chat") and not path.endswith("/api/chat")
 
 
 def _not_reached(channel: str, calls: tuple[Call, ...], call: Call, about: str = "") -> Probe:
@@ -110,7 +122,7 @@ def _is_page(call: Call) -> bool:
 
 def _is_json(call: Call) -> bool:
     try:
-        json.loads(call.body)
+        json_value(call.body)
     except ValueError:
         return False
     return True

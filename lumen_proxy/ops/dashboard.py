@@ -36,7 +36,7 @@ HELP = (
     "",
     "UP      answers                     slow, very slow: above the two thresholds",
     "DOWN    does not answer             curve: the last response times, x = no answer",
-    "OFF     not configured, not asked",
+    "OFF     switched off, not asked",
     "",
     "Each refresh is free: GET on the chat addresses, no chat request is sent.",
     "Alerts go to SLACK_WEBHOOK_URL and LUMEN_WEBHOOK_URL when a channel goes down or comes back.",

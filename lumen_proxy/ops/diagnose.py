@@ -157,7 +157,7 @@ def lines(diagnosis: Diagnosis) -> Iterator[str]:
         yield ""
         yield from _section(probe)
     yield ""
-    yield from (f"note: {remark}" for remark in diagnosis.remarks)
+    yield from (f"note: {marks.harmless(remark)}" for remark in diagnosis.remarks)
     yield "Summary"
     for probe in diagnosis.probes:
         yield f"  {_head(probe)}"
@@ -186,7 +186,7 @@ def _section(probe: Probe) -> Iterator[str]:
     if probe.state == "down":
         yield f"{INDENT}next: {marks.harmless(probe.advice or '')}"
     if probe.see:
-        yield f"{INDENT}then: {probe.see}"
+        yield f"{INDENT}then: {marks.harmless(probe.see)}"
 
 
 def _called(call: Call) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from lumen_proxy.wire.text import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,12 +25,11 @@ def ask(url: str, patience_s: float) -> dict[str, Any]:
         connection.connect()
         with _hung_up_after(patience_s, connection.sock):
             connection.request("GET", "/health")
-            answer = json.loads(connection.getresponse().read(ANSWER_BYTES))
-    except (OSError, http.client.HTTPException, ValueError):
+            return json_object(connection.getresponse().read(ANSWER_BYTES))
+    except (OSError, http.client.HTTPException, ValueError):  # ValueError: a header that is none
         return {}
     finally:
         connection.close()
-    return answer if isinstance(answer, dict) else {}
 
 
 @contextlib.contextmanager

@@ -80,8 +80,8 @@ def hosts(settings: Settings) -> tuple[str, ...]:
 
 
 def taken_address(settings: Settings) -> str | None:
-    """The first of our addresses where somebody accepts connections."""
-    return next((host for host in hosts(settings) if listener.answers(host, settings.port)), None)
+    """The first of our addresses where somebody holds the port."""
+    return next((host for host in hosts(settings) if listener.is_taken(host, settings.port)), None)
 
 
 def look(settings: Settings, *, patience_s: float = LOOK_S) -> Seen:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lumen_proxy import rotation
 from lumen_proxy.ops import console
 from lumen_proxy.rotation import FIRST_LINE_BYTES
+from lumen_proxy.wire.text import json_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,7 +58,7 @@ class Entry:
 
 def _entry(log: str, line: bytes) -> Entry | None:
     try:
-        fields = json.loads(line)
+        fields = json_value(line)
     except ValueError:
         return None  # torn by a full disk
     return Entry(str(fields.get("ts", "")), log, fields) if isinstance(fields, dict) else None

@@ -69,7 +69,7 @@ def probe(
 
 
 def _late(channel: str, *calls: Call) -> Probe:
-    return verdicts.down(channel, verdicts.TROUBLES["timeout"], calls, advice="look again with a larger --within")
+    return verdicts.down(channel, verdicts.TROUBLES["timeout"], calls, advice="check again with a larger --within")
 
 
 def _dead_addresses(url: str, within_s: float, connect_s: float) -> str | None:
@@ -86,7 +86,7 @@ def _dead_addresses(url: str, within_s: float, connect_s: float) -> str | None:
 
 def _cloud(channel: str, settings: Settings, chats: dict[str, str], found: dict[str, Result]) -> Probe:
     if channel not in chats:
-        unset = f"not configured ({verdicts.VARIABLES[channel]})"
+        unset = f"switched off ({verdicts.VARIABLES[channel]}=none)"
         return Probe(channel, "unset", "the sandbox is not running" if settings.sandboxed else unset)
     chat, health, deep = (found.get(f"{channel} {what}") for what in ("chat", "health", "deep"))
     calls = [call if isinstance(call, Call) else None for call in (chat, health, deep)]

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+from lumen_proxy.wire.text import json_object
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -50,12 +52,8 @@ class _Channel(BaseHTTPRequestHandler):
             self.answer(404, {"detail": "Not Found"})
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        try:
-            asked = json.loads(body)
-            message = asked["message"]
-        except (ValueError, KeyError, TypeError):
-            message = None
+        asked = json_object(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        message = asked.get("message")
         if self.path != "/chat":
             self.answer(404, {"detail": "Not Found"})
         elif not isinstance(message, str) or not message:

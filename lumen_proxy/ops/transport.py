@@ -21,7 +21,7 @@ OWN = {"Connection", "Content-Length", "Accept-Encoding", "User-Agent"}  # heade
 
 
 class NotReached(requests.ConnectionError):
-    """Nothing was sent. `kind` is that of `lumen_proxy.net`, or `settings`; the text names no path."""
+    """The address was not reached. `kind` is that of `lumen_proxy.net`, or `settings`; the text names no path."""
 
     def __init__(self, kind: str, text: str, request: requests.PreparedRequest) -> None:
         super().__init__(text, request=request)

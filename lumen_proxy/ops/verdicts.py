@@ -30,10 +30,10 @@ TROUBLES = {
     "unknown_host": "the host name is unknown",
     "dns_timeout": "the look-up of the host name timed out",
     "connect_timeout": "no connection was accepted in time",
-    "tls": "the TLS certificate is not trusted",
+    "tls": "no trusted TLS connection",
     "lost": "the connection was lost",
 }
-LATER = "wait, and look again"
+LATER = "wait, and check again"
 ANOTHER = (
     "look at it as its user, with its LUMEN_STATE_DIR, or in its container; "
     f"or choose another port: lumen-proxy start {ELSEWHERE}"
@@ -47,7 +47,7 @@ NETWORK_SIGN_IN = 511  # RFC 6585, 6: a network asks to sign in
 
 @dataclass(frozen=True)
 class Probe:
-    """A verdict on one channel. `unset` = not configured: neither good nor bad. The first call is the one that counts.
+    """A verdict on one channel. `unset` = switched off: neither good nor bad. The first call is the one that counts.
 
     `case` is the id of a known issue, if it is one; `advice` is what to do next, `see` how to check that it is fixed.
     `notes` are facts beside the verdict.
@@ -135,7 +135,7 @@ def _on_serving(every: tuple[Call, ...], answers: dict[str, Call], deep: Call | 
     ready = answers.get("ready")
     if ready and ready.status != OK:
         code = _code(ready)
-        advice = "the breaker closes by itself when the gateway is well again" if code == "circuit_open" else LATER
+        advice = "the breaker closes by itself when the gateway works again" if code == "circuit_open" else LATER
         return down("proxy", f"running, but not ready: {code}", every, advice=advice)
     if deep is None:
         return Probe("proxy", "up", "running", every)
@@ -144,7 +144,7 @@ def _on_serving(every: tuple[Call, ...], answers: dict[str, Call], deep: Call | 
         if deep.status == UNAUTHORIZED:
             advice = "set PROXY_API_KEY to the key that the proxy was started with"
         elif deep.trouble == "timeout":
-            advice = "look again with a larger --within, or fix the channel that is down"
+            advice = "check again with a larger --within, or fix the channel that is down"
         return down("proxy", f"running, but chat gives: {_code(deep)}", every, advice=advice)
     told = deep.json().get("lumen_metadata") or {}
     persona = (told.get("persona") or {}).get("name")

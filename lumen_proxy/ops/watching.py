@@ -64,7 +64,7 @@ class Watch:
 
 
 def record(past: dict[str, deque[float | None]], probes: Iterable[Probe]) -> None:
-    """Keep the response times of one look. A channel that is not configured was not asked, so nothing is kept of it."""
+    """Keep the response times of one look. A channel that is switched off was not asked, so nothing is kept of it."""
     for probe in probes:
         if probe.state != "unset":
             kept = past.setdefault(probe.channel, deque(maxlen=KEPT_LOOKS))
@@ -96,7 +96,7 @@ def run(settings: Settings, period_s: float, *, as_json: bool) -> None:
         console.announce(announcement(settings, period_s))
     with contextlib.suppress(KeyboardInterrupt), terminal.stopped_like_ctrl_c():
         for number, (diagnosis, changes) in enumerate(watch.looks()):
-            for line in _as_json(diagnosis, changes) if as_json else _in_words(diagnosis, changes, first=number == 0):
+            for line in _as_json(diagnosis, changes) if as_json else in_words(diagnosis, changes, first=number == 0):
                 console.show(line)
             if console.is_unheard():
                 break
@@ -108,11 +108,13 @@ def _as_json(diagnosis: Diagnosis, changes: Changes) -> Iterator[str]:
     yield json.dumps({**diagnosis.as_json(), "changes": told})
 
 
-def _in_words(diagnosis: Diagnosis, changes: Changes, *, first: bool) -> Iterator[str]:
+def in_words(diagnosis: Diagnosis, changes: Changes, *, first: bool) -> Iterator[str]:
+    """One look as lines for people: the changes, and before them the state at the beginning."""
     if first:
         yield summary(diagnosis)
     for change, probe in changes:
-        yield f"{_clock()} {marks.symbol(marks.TICKS, probe.state)} {change.upper()} {probe.name}: {probe.said}"
+        symbol, said = marks.symbol(marks.TICKS, probe.state), marks.harmless(probe.said)
+        yield f"{_clock()} {symbol} {change.upper()} {probe.name}: {said}"
 
 
 def summary(diagnosis: Diagnosis) -> str:

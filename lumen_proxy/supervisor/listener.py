@@ -12,6 +12,7 @@ import socket
 from dataclasses import dataclass
 
 from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.net.proxies import is_here
 from lumen_proxy.supervisor import owner, platform
 
 BACKLOG = 4096  # connections that may wait for a worker; Linux caps at net.core.somaxconn, 4096 since 5.4
@@ -95,16 +96,11 @@ def _has_ipv6() -> bool:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        sock = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:  # no IPv6 at all, or no descriptor left
+        sock = _bound(host, port)
+    except OSError as error:
         raise _explained(error, host, port) from error
     try:
-        platform.set_exclusive(sock)
-        if family is socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((host, port))
         if platform.wildcard_is_hidden() and answers(host, port):
             raise OSError(errno.EADDRINUSE, "a listener on all addresses answers there")  # noqa: TRY301
         sock.listen(BACKLOG)
@@ -114,11 +110,44 @@ def _listen(host: str, port: int) -> socket.socket:
     return sock
 
 
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that does not listen yet. Raises OSError; also without IPv6, or without a free descriptor."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        platform.set_exclusive(sock)
+        if sock.family is socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def is_taken(host: str, port: int) -> bool:
+    """True if somebody holds host:port, so that `bind` would fail.
+
+    A socket that is only bound is found on Linux alone: elsewhere the trial could make a start at the same moment fail.
+    """
+    return answers(host, port) or (platform.SYSTEM == "linux" and _is_bound(host, port))
+
+
+def _is_bound(host: str, port: int) -> bool:
+    try:
+        _bound(host, port).close()
+    except OSError as error:
+        return platform.is_port_conflict(error)
+    return False
+
+
 def answers(host: str, port: int) -> bool:
-    """True if somebody accepts connections at host:port. Never true for a socket that is only bound."""
+    """True if somebody listens at host:port, even if its queue is full. Never true for a socket that is only bound."""
     try:
         with socket.create_connection((host, port), timeout=PROBE_S):
             return True
+    except TimeoutError:
+        # This machine refuses at once, so the queue of a listener is full. Windows takes two seconds to refuse.
+        return not platform.is_windows() and is_here(host)
     except OSError:
         return False
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 import socket
+from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from lumen_proxy.wire.address import host_name, is_loopback
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 PAGE_OF_A_HOST = re.compile(r"https?://(.+)")
 ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - to bind, not to be called by
 ANY_LABELS = "[a-z0-9_.-]+"  # what * stands for in a declared name: no port, no user name, no path
+NAMES_KEPT_S = 5.0  # to ask the system takes 0.2 ms and more; a new address is served this much later
 # What a page may read of a response beyond the names that the Fetch standard always shows it.
 EXPOSED = "x-request-id, x-should-retry, retry-after, retry-after-ms, openai-processing-ms, allow, www-authenticate"
 
@@ -26,6 +30,7 @@ class AllowedHosts:
         self._on_the_network = not is_loopback(bind)
         own = (bind,) if self._on_the_network and bind not in ANY_ADDRESS else ()
         self._names = _Patterns((*own, *declared))
+        self._machine: tuple[float, frozenset[str]] = (-math.inf, frozenset())
 
     def allows(self, header: str) -> bool:
         """Whether a Host header names this proxy."""
@@ -34,11 +39,18 @@ class AllowedHosts:
             return False
         if is_loopback(name) or self._names.match(name):
             return True
-        return self._on_the_network and name in machine_names()
+        return self._on_the_network and name in self._names_of_the_machine()
+
+    def _names_of_the_machine(self) -> frozenset[str]:
+        at, names = self._machine
+        if monotonic() - at >= NAMES_KEPT_S:
+            names = machine_names()
+            self._machine = (monotonic(), names)
+        return names
 
     def describe(self) -> str:
         """The names, for people."""
-        own = sorted(machine_names()) if self._on_the_network else []
+        own = sorted(self._names_of_the_machine()) if self._on_the_network else []
         return ", ".join(dict.fromkeys(["loopback", *own, *self._names.texts]))
 
 
@@ -84,12 +96,23 @@ class _Patterns:
 
 
 def machine_names() -> frozenset[str]:
-    """The addresses and names of this machine, as they stand in a Host header."""
+    """The addresses and names of this machine, as they stand in a Host header, as far as the system tells them."""
+    names: set[str] = set()
+    for source in (_own_addresses, _own_names):
+        with suppress(OSError, ValueError):
+            names |= source()
+    return frozenset(names)
+
+
+def _own_addresses() -> set[str]:
     import psutil  # noqa: PLC0415 - only for a proxy that is reached from the network
 
     families = {socket.AF_INET, socket.AF_INET6}
     texts = [one.address for interface in psutil.net_if_addrs().values() for one in interface if one.family in families]
     addresses = (ipaddress.ip_address(text.partition("%")[0]) for text in texts)
+    return {str(address) for address in addresses if not address.is_loopback}
+
+
+def _own_names() -> set[str]:
     name = socket.gethostname().lower()
-    names = {name, name.partition(".")[0] + ".local"} if name else set()
-    return frozenset({str(address) for address in addresses if not address.is_loopback} | names)
+    return {name, name.partition(".")[0] + ".local"} if name else set()

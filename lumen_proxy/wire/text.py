@@ -1,4 +1,4 @@
-"""Text: strict JSON in, graphemes, pieces of a stream, an estimate of tokens."""
+"""Text: JSON in, strict or of anybody, graphemes, pieces of a stream, an estimate of tokens."""
 
 from __future__ import annotations
 
@@ -41,6 +41,25 @@ def strict_json(data: bytes) -> object:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     return value
+
+
+def json_value(data: bytes) -> object:
+    """Parse the JSON of whoever answered. Raises ValueError; also for nesting beyond `MAX_DEPTH`."""
+    try:
+        value: object = json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    check_depth(value)
+    return value
+
+
+def json_object(data: bytes) -> dict[str, Any]:
+    """The JSON object of whoever answered; empty if it is none."""
+    try:
+        value = json_value(data)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def decoded(data: bytes) -> tuple[str, bool]:

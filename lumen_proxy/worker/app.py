@@ -38,7 +38,7 @@ PROBE_ROUTES = {"/health", "/ready", "/metrics"}
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
-    "X-Accel-Buffering": "no",  # nginx and its kin would collect the pieces
+    "X-Accel-Buffering": "no",  # nginx and similar proxies would collect the pieces
 }
 
 

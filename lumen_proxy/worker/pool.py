@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from contextlib import suppress
 from http.client import HTTPException
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from lumen_proxy.net.response import Response
 from lumen_proxy.net.route import AUTH_REQUIRED, Route
+from lumen_proxy.net.shutdown import DONT_WAIT, limit_reads, shut
 from lumen_proxy.wire.problems import problem
 from lumen_proxy.worker.connect import connect, unreached
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 IDLE_S = 15.0  # a connection unused for longer is dropped; load balancers keep theirs 60 s and more
 KEPT = 8  # idle connections kept: the default concurrency
 HTTP_OK = 200
-DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has none
 HEADERS = {
     "User-Agent": "lumen-proxy",
     "Accept": "application/json",
@@ -73,10 +72,9 @@ class Pool:
             raise
 
     def _exchange(self, sock: socket.socket, call: Call, request: bytes) -> Reply:
-        with call.aborting(lambda: _shut(sock), "gateway_unreachable"):
+        with call.aborting(lambda: shut(sock), "gateway_unreachable"):
             try:
-                if not DONT_WAIT:
-                    sock.settimeout(call.remaining_s())  # should `_shut` not wake a reader there
+                limit_reads(sock, call.remaining_s())
                 sock.sendall(request)
                 with Response(sock, method="POST") as response:
                     response.begin()
@@ -138,12 +136,6 @@ def _broken(error: OSError | HTTPException | ValueError) -> ApiError:
         return problem("gateway_connection_lost")
     partial = getattr(error, "partial", None)  # of IncompleteRead
     return problem("gateway_invalid_response" if partial is None else "gateway_connection_lost")
-
-
-def _shut(sock: socket.socket) -> None:
-    """Not SSLSocket.shutdown: that would forget the encryption under the reading thread."""
-    with suppress(OSError):
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _still_open(sock: socket.socket) -> bool:

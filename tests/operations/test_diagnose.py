@@ -135,7 +135,7 @@ def test_cloud_ai_404(desk: Desk) -> None:
     found = desk.diagnose("--no-start", env={"CLOUD_AI_URL": wrong})["cloud_ai"]
     assert (found["state"], found["case"]) == ("down", "cloud-ai-404")
     assert found["calls"][0]["url"] == wrong
-    assert "the server itself is well" in found["said"]
+    assert "the server itself answers" in found["said"]
     assert "CLOUD_AI_URL" in found["advice"]
 
 

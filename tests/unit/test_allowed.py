@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from lumen_proxy.values import host_names, web_origins
+from lumen_proxy.wire import allowed as allowed_module
 from lumen_proxy.wire.allowed import AllowedHosts, AllowedOrigins, machine_names
 from tests.fixtures.gateway import Gateway
 from tests.unit.serving import serving
@@ -115,6 +116,38 @@ def test_hosts_on_a_network(bind: str) -> None:
     others = ("198.51.100.9:8080", "page.example", f"{name}.page.example", ANY_ADDRESS, "[::]:8080")
     assert not any(hosts.allows(host) for host in others)
     assert set(own) <= set(hosts.describe().split(", "))
+
+
+def test_names_of_this_machine_are_kept_for_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request with a foreign Host does not make the proxy ask the system again."""
+    asked: list[str] = []
+
+    def net_if_addrs() -> dict[str, object]:
+        asked.append("the system")
+        return {}
+
+    monkeypatch.setattr("psutil.net_if_addrs", net_if_addrs)
+    hosts = AllowedHosts(ANY_ADDRESS, ())
+    assert not any(hosts.allows("page.example") for _ in range(3))
+    assert len(asked) == 1
+    monkeypatch.setattr(allowed_module, "NAMES_KEPT_S", 0.0)
+    hosts.allows("page.example")
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("error", [OSError("no"), ValueError("no")])
+@pytest.mark.parametrize("source", ["psutil.net_if_addrs", "socket.gethostname"])
+def test_names_that_the_system_does_not_tell(source: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not allowed; nothing fails, neither a request nor the line at the start."""
+
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(source, fail)
+    hosts = AllowedHosts(ANY_ADDRESS, ["lumen.example"])
+    assert not hosts.allows("page.example")
+    assert hosts.describe().startswith("loopback")
+    assert hosts.allows("lumen.example")
 
 
 def test_hosts_on_loopback() -> None:

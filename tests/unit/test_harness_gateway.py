@@ -114,8 +114,8 @@ def test_stop_closes_everything() -> None:
 
 
 def test_malformed_requests_are_named(gateway: Gateway) -> None:
-    """A proxy that speaks no HTTP to its gateway is found out."""
+    """A proxy that speaks no HTTP to its gateway is found out, and answered as real servers do."""
     with socket.create_connection(("127.0.0.1", gateway.port)) as sock:
         sock.sendall(b"POST\r\n\r\n")
-        assert sock.recv(1) == b""
+        assert sock.makefile("rb").read().startswith(b"HTTP/1.1 400 ")
     assert len(gateway.malformed) == 1

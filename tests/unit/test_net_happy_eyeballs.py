@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,10 +13,11 @@ from time import monotonic
 import pytest
 
 from lumen_proxy.net import happy_eyeballs, names
-from lumen_proxy.net.failure import ConnectFailed
+from lumen_proxy.net.failure import TRANSIENT, ConnectFailed
 from lumen_proxy.net.names import Address, Name
 from lumen_proxy.net.reachability import try_addresses
 from lumen_proxy.net.time_limits import TimeLimits
+from lumen_proxy.ops.asking import ask
 from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
 from tests.fixtures.ports import reserved_port
 
@@ -50,6 +52,20 @@ def listening(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
     """A server that accepts connections."""
     with socket.create_server((host, port)) as server:
         yield server.getsockname()[1]
+
+
+@contextmanager
+def few_descriptors(spare: int) -> Iterator[None]:
+    """This process may open so many files more."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + spare, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_families_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,10 +125,12 @@ def test_a_look_up_that_ends_late_serves_the_next_call(monkeypatch: pytest.Monke
         (socket.gaierror(socket.EAI_NONAME, "x"), "unknown_host"),
         (socket.gaierror(socket.EAI_AGAIN, "x"), "dns_failure"),
         (UnicodeError("label empty or too long"), "unknown_host"),
+        (OSError(errno.EMFILE, "Too many open files"), "dns_failure"),
+        (MemoryError(), "dns_failure"),
     ],
 )
 def test_names_that_are_not_found(error: Exception, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that does not exist is told apart from nameservers that do not answer."""
+    """A name that does not exist is told apart from nameservers that do not answer, and from a lack of resources."""
 
     def getaddrinfo(*_: object, **__: object) -> list[object]:
         raise error
@@ -122,6 +140,31 @@ def test_names_that_are_not_found(error: Exception, kind: str, monkeypatch: pyte
         Name("a.example", 80).addresses(patient())
     assert caught.value.kind == kind
     assert "'a.example'" in caught.value.text
+
+
+def test_a_look_up_for_which_there_is_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call fails at once, another one may succeed, and the next one looks the name up."""
+
+    def start(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    resolves(monkeypatch, "127.0.0.1")
+    name = Name("a.example", 80)
+    with monkeypatch.context() as without_threads:
+        without_threads.setattr(threading.Thread, "start", start)
+        with pytest.raises(ConnectFailed, match=r"'a.example'.* can't start new thread") as caught:
+            name.addresses(patient())
+    assert caught.value.kind in TRANSIENT
+    assert [one.host for one in name.addresses(patient(within_s=1.0))] == ["127.0.0.1"]
+
+
+def test_old_failures_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name whose addresses change all the time does not fill the memory."""
+    name = Name("a.example", 80)
+    monkeypatch.setattr(names, "FAILED_S", 0.0)
+    for number in range(3):
+        name.failed([at(f"127.0.0.{number}")])
+    assert list(name._failed) == [at("127.0.0.2")]  # noqa: SLF001 - no other way to see it
 
 
 def test_a_literal_address_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,6 +215,62 @@ def test_how_it_ends_without_a_connection(monkeypatch: pytest.MonkeyPatch) -> No
         with pytest.raises(ConnectFailed) as caught:
             happy_eyeballs.connect([at("127.0.0.1", dead)], patient(), monotonic() + 0.2)
     assert caught.value.kind == "no_route"
+
+
+@pytest.mark.parametrize("spare", [0, 1])
+def test_without_descriptors(spare: int) -> None:
+    """It is a failure of the connection, with the system's reason, for a probe too."""
+    with listening() as port:
+        with few_descriptors(spare), pytest.raises(ConnectFailed, match="Too many open files") as caught:
+            happy_eyeballs.connect([at("127.0.0.1", port)], patient(), monotonic() + WITHIN_S)
+        assert caught.value.kind == "no_route"
+        with few_descriptors(spare):
+            asked = ask("GET", f"http://127.0.0.1:{port}/", within_s=WITHIN_S)
+    assert asked.trouble == "no_route"
+
+
+def test_a_socket_that_cannot_be_watched_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attempt has failed; no descriptor leaks."""
+    given: list[socket.socket] = []
+
+    def register(_: object, sock: socket.socket, *__: object) -> None:
+        given.append(sock)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("selectors.DefaultSelector.register", register)
+    with reserved_port() as dead, pytest.raises(ConnectFailed) as caught:
+        happy_eyeballs.connect([at("127.0.0.1", dead)], patient(), monotonic() + WITHIN_S)
+    assert caught.value.kind == "no_route"
+    assert [sock.fileno() for sock in given] == [-1]
+
+
+def test_a_connection_whose_options_cannot_be_set_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a reset macOS refuses them, which the first write tells."""
+
+    def setsockopt(*_: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    with listening() as port:
+        monkeypatch.setattr("socket.socket.setsockopt", setsockopt)
+        sock, _ = happy_eyeballs.connect([at("127.0.0.1", port)], patient(), monotonic() + WITHIN_S)
+        sock.close()
+
+
+def test_a_look_up_that_used_up_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline is named, not the time for connecting, which was not used."""
+    resolves(monkeypatch, "127.0.0.1")
+    for attempt in (
+        lambda limits: happy_eyeballs.connect([at("127.0.0.1")], limits, monotonic()),
+        lambda limits: Name("a.example", 80).addresses(limits),
+    ):
+        with monkeypatch.context() as slow:
+            slow.setattr(names._Lookup, "run", lambda _: None)  # noqa: SLF001 - a look-up that does not end
+            with pytest.raises(ConnectFailed) as caught:
+                attempt(patient(within_s=0.0))
+        said = f"{caught.value.text} {caught.value.remedy}"
+        assert caught.value.kind == "dns_timeout"
+        assert "LUMEN_TIMEOUT_S" in said
+        assert "LUMEN_CONNECT_TIMEOUT_S" not in said
 
 
 @NEEDS_LINUX

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from lumen_proxy.errors import Exit
+from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.net.proxies import UnsupportedProxy, is_excepted, is_here, proxy_for
 
 PROXY = "http://127.0.0.1:3128"
@@ -108,6 +108,22 @@ def test_the_settings_of_the_system_count_without_variables(monkeypatch: pytest.
     assert proxy_for(urlsplit("http://b.example")) is None
     monkeypatch.setenv("https_proxy", PROXY)
     assert proxy_for(urlsplit("http://a.example")) is None
+
+
+@pytest.mark.parametrize(("proxy", "said"), [("http://[", "is invalid: expected "), ("socks5://a:1", "not supported")])
+def test_a_proxy_of_the_system_that_cannot_be_used(proxy: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line names the settings of the system, and no variable: none is set."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setattr("urllib.request.getproxies", lambda: {"https": proxy})
+    monkeypatch.setattr("urllib.request.proxy_bypass", lambda _: False)
+    with pytest.raises(Fatal, match=said) as refused:
+        proxy_for(urlsplit("https://gateway.invalid"))
+    assert "proxy settings of the system" in str(refused.value)
+    assert "unset" not in str(refused.value)
+    assert "HTTPS_PROXY" not in str(refused.value).upper()
 
 
 def test_every_address_of_this_machine_is_here() -> None:

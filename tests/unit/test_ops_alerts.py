@@ -52,13 +52,13 @@ HISTORIES = [
     ("dduu", "down@1 back@2"),
     ("dduddu", "down@1 back@2"),  # it flaps: not again within the cool-down
     ("ddu" + "u" * 10 + "dd", "down@1 back@2 down@14"),
-    ("dd" + "n" * 2, "down@1 back@2"),  # no longer configured
+    ("dd" + "n" * 2 + "u", "down@1"),  # switched off: neither down nor back
 ]
 
 
 @pytest.mark.parametrize(("history", "told"), HISTORIES)
 def test_changes_are_told_once(history: str, told: str) -> None:
-    """Letters: d = down, u = up, n = not configured, one look a second; a cool-down of ten seconds."""
+    """Letters: d = down, u = up, n = switched off, one look a second; a cool-down of ten seconds."""
     tracker, states = Tracker(cool_down_s=10), {"d": "down", "u": "up", "n": "unset", "p": "up"}
     found = [
         f"{change}@{second}"

@@ -40,6 +40,33 @@ def test_how_a_question_ends(gateway: Gateway, reply: Reply, status: int | None,
     assert found.ms < 5_000  # ten times the deadline: a busy machine
 
 
+def test_a_deadline_where_no_shutdown_wakes_the_reader(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows the time-out of the socket ends the question."""
+    monkeypatch.setattr("lumen_proxy.net.shutdown.DONT_WAIT", 0)
+    monkeypatch.setattr("socket.socket.shutdown", lambda *_: None)
+    gateway.standing = replies.silent
+    found = ask("GET", gateway.url, within_s=0.5)
+    assert found.trouble == "timeout"
+    assert found.ms is not None
+    assert found.ms < 5_000  # ten times the deadline: a busy machine
+
+
+def test_an_address_with_a_query_and_no_path(gateway: Gateway) -> None:
+    """The path of the request is `/`."""
+    assert ask("GET", f"{gateway.url}?x=1", within_s=5.0).status is not None
+    assert gateway.calls[0].path == "/?x=1"
+
+
+@pytest.mark.parametrize("proxy", ["http://[", "socks5://127.0.0.1:1"])
+def test_a_proxy_that_cannot_be_used(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong and what to do are told apart."""
+    monkeypatch.setenv("http_proxy", proxy)
+    found = ask("GET", "http://gateway.invalid/", within_s=5.0)
+    assert "http_proxy" in found.detail
+    assert "unset" in found.remedy
+    assert "unset" not in found.detail
+
+
 def test_a_question_that_reaches_nobody() -> None:
     """What failed, and for an unknown name which one."""
     with reserved_port() as port:

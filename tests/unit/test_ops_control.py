@@ -8,8 +8,9 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from lumen_proxy import config
 from lumen_proxy.errors import Fatal
 from lumen_proxy.ops import control
 from lumen_proxy.supervisor import identity, state
+from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
 from tests.fixtures.capture import call
 from tests.fixtures.children import WINDOWS
 from tests.fixtures.gateway import Gateway
@@ -136,6 +138,50 @@ def test_a_stranger_on_the_port_is_left_alone(port: Port, squat: Squatters, kind
     assert f"{psutil.Process(stranger.pid).name()} (pid {stranger.pid})" in stopped.stderr
     assert stranger.alive()
     assert kind == "silent" or stranger.answer() == said
+
+
+@contextmanager
+def bound_only() -> Iterator[int]:
+    """A socket of this process that is bound and neither listens nor shares its port."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
+
+
+@NEEDS_LINUX
+@pytest.mark.parametrize("command", ["start", "status", "stop", "diagnose", "diagnose --no-start"])
+@pytest.mark.parametrize(
+    ("hold", "who"),
+    [(partial(black_hole, "127.0.0.1"), f"(pid {os.getpid()})"), (bound_only, "a process that does not listen")],
+    ids=["full-queue", "bound-only"],
+)
+def test_a_stranger_that_accepts_nothing(
+    launch: Launches,
+    tmp_path: Path,
+    hold: Callable[[], AbstractContextManager[int]],
+    who: str,
+    command: str,
+) -> None:
+    """Whoever holds the port without accepting connections is named by every command alike."""
+    with hold() as number:
+        paths = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}
+        channels = {"LUMEN_GATEWAY_URL": "http://127.0.0.1:1", "CLOUD_AI_URL": "none"}
+        done = launch.run(*command.split(), env={"PROXY_PORT": str(number), **paths, **channels})
+    said = done.stdout + done.stderr
+    assert done.exit_status == (69 if "diagnose" in command else 75), said
+    assert who in said
+    assert "lumen-proxy start\n" not in said
+
+
+@pytest.mark.parametrize("command", ["status", "stop", "diagnose"])
+def test_a_stranger_with_deeply_nested_json(launch: Launches, tmp_path: Path, command: str) -> None:
+    """It is a stranger like any other; its answer is not an internal error."""
+    with Gateway(says(b"[" * 65_000)) as stranger:
+        paths = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}
+        channels = {"LUMEN_GATEWAY_URL": stranger.url, "CLOUD_AI_URL": "none"}
+        done = launch.run(command, env={"PROXY_PORT": str(stranger.port), **paths, **channels})
+    assert done.exit_status == (69 if command == "diagnose" else 75), done.stderr
+    assert f"(pid {os.getpid()})" in done.stdout + done.stderr
 
 
 @pytest.mark.skipif(WINDOWS, reason="no signal 0 and no sleep command there")

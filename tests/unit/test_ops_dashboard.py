@@ -123,6 +123,16 @@ def test_a_channel_that_is_not_asked_has_no_curve() -> None:
     assert re.search(r"OFF +Cloud AI +-$", text, re.MULTILINE)
 
 
+def test_no_line_of_a_watch_or_a_diagnosis_controls_the_terminal() -> None:
+    """What a channel said and what a note repeats of it is shown without control characters."""
+    evil = "x\x1b[2J\u202e"
+    found = Probe("gateway", "down", evil, CALLED, None, evil, notes=(evil,))
+    diagnosis = Diagnosis(SETTINGS, (found,), (evil,))
+    lines = [*watching.in_words(diagnosis, [("down", found)], first=True), *diagnose.lines(diagnosis)]
+    assert any("x?[2J?" in line for line in lines)
+    assert [line for line in lines if not line.isprintable()] == []
+
+
 def test_one_look_is_not_cut() -> None:
     """What is printed has no screen: every command is whole and in one line."""
     advice = f"lumen-proxy check --venv {'/long' * 100}"

@@ -14,6 +14,7 @@ from lumen_proxy.ops.cases import CASES, KNOWN, on_port
 from lumen_proxy.ops.channels import on_cloud
 from lumen_proxy.ops.control import Seen
 from lumen_proxy.ops.diagnose import Diagnosis
+from lumen_proxy.ops.probes import probe
 from lumen_proxy.ops.verdicts import Probe, on_proxy
 
 URL = "http://127.0.0.1:8080"
@@ -61,6 +62,8 @@ NO_CHANNELS = [
     (None, Call("GET", URL, 200, 5.0, None, b"hello"), None, None),
     (None, call(405), call(200, {"hello": "world"}), None),
     (None, call(405), call(200, "words"), None),
+    (None, Call("GET", URL, 200, 5.0, None, b"[" * 65_000), None, None),
+    (None, call(405), Call("GET", f"{URL}/health", 200, 5.0, None, b"[" * 65_000), None),
     (None, call(None, trouble="settings"), None, None),
 ]
 """The known issue, the answers to GET /chat, to /health and to a chat."""
@@ -110,6 +113,31 @@ def test_health_counts(health: Call) -> None:
     """A service that answers, but whose health does not, is not well; one without a health address may be."""
     assert on_cloud("gateway", call(405), health).state == "down"
     assert on_cloud("gateway", call(405), call(404)).state == "up"
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("/ask", "set CLOUD_AI_URL to the address that ends in /chat"),
+        ("/api/chat", "the old one in /api/chat is gone"),
+        ("/chat", "check with its operator"),
+        ("/chat/", "check with its operator"),
+    ],
+)
+def test_what_to_do_about_a_404_of_cloud_ai(path: str, wanted: str) -> None:
+    """An address of the right form is not said to be wrong."""
+    found = on_cloud("cloud_ai", call(404, path=path), WELL)
+    assert wanted in (found.advice or "")
+    assert found.said.endswith("; the server itself answers")
+    assert ("wrong" in found.said) == (wanted != "check with its operator")
+
+
+def test_a_channel_that_is_switched_off(tmp_path: Path) -> None:
+    """It is OFF on purpose, and the line names the setting."""
+    paths = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}
+    channels = {"CLOUD_AI_URL": "none", "LUMEN_GATEWAY_URL": "http://127.0.0.1:1"}
+    found = probe(config.load({**paths, **channels}, {"port": "1"}), within_s=5.0, thorough=False)
+    assert [one.said for one in found if one.state == "unset"] == ["switched off (CLOUD_AI_URL=none)"]
 
 
 DEEP = [

@@ -81,7 +81,7 @@ def test_no_proxy_is_obeyed(pools: list[Pool], monkeypatch: pytest.MonkeyPatch, 
 def test_a_proxy_that_is_no_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told when the proxy starts (78), in a line that names variable and remedy, without its password."""
     monkeypatch.setenv("http_proxy", address.replace("://", "://me:s3cret@"))
-    with pytest.raises(Fatal, match=r"^http_proxy is .*; mend or unset the variable$") as refused:
+    with pytest.raises(Fatal, match=r"^http_proxy='.*' is invalid: expected .*\. Fix or unset it$") as refused:
         Route("http://gateway.invalid")
     assert refused.value.exit_status is Exit.CONFIG
     assert "s3cret" not in str(refused.value)

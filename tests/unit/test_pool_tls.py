@@ -101,6 +101,7 @@ def test_a_stranger_is_not_believed(tls: TlsGateway, pool: Pool) -> None:
     with pytest.raises(NotSent) as caught:
         pool.post(call(), {"message": "secret"})
     assert (caught.value.error.code, caught.value.again) == ("gateway_misconfigured", False)
+    assert "REQUESTS_CA_BUNDLE" in caught.value.error.message
     assert tls.requests == 0
 
 

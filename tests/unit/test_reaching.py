@@ -91,7 +91,7 @@ def test_each_kind_of_failure_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.undo()
     assert "look-up of the host name 'gateway.invalid' timed out" in slow
     assert "nameservers" in slow
-    assert "LUMEN_CONNECT_TIMEOUT_S" in slow
+    assert "LUMEN_TIMEOUT_S" in slow
     assert "the host name 'gateway.invalid' is unknown" in told(f"http://{FAR}")
     with reserved_port() as port:
         assert "the connection was refused" in told(f"http://127.0.0.1:{port}")
@@ -115,6 +115,39 @@ def test_a_handshake_that_does_not_end(pools: list[Pool]) -> None:
             new_pool(url, pools, connect_timeout_s=WITHIN_S).post(call, {"message": "x"})
         leaving.join()
         assert monotonic() - began < 5.0  # behaviour: a client that goes away frees its call within 5 s
+
+
+HANDSHAKES = [
+    (b"", "gateway_unreachable", True, "the connection was closed during the TLS handshake"),
+    (b"HTTP/1.1 400 Bad Request\r\n\r\n", "gateway_misconfigured", False, "check that the address speaks https"),
+]
+
+
+@pytest.mark.parametrize(("said", "code", "again", "text"), HANDSHAKES)
+def test_a_handshake_that_fails(
+    pools: list[Pool],
+    said: bytes,
+    code: str,
+    again: bool,  # noqa: FBT001 - a row
+    text: str,
+) -> None:
+    """A server that hangs up may be asked again; one that does not speak TLS needs no bundle of authorities."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with server.accept()[0] as connection:
+                connection.recv(65_536)
+                connection.sendall(said)
+
+        serving_it = threading.Thread(target=serve)
+        serving_it.start()
+        pool = new_pool(f"https://127.0.0.1:{server.getsockname()[1]}/chat", pools, connect_timeout_s=5.0)
+        with pytest.raises(NotSent) as caught:
+            pool.post(new_call(), {"message": "x"})
+        serving_it.join(WITHIN_S)
+    assert (caught.value.error.code, caught.value.again) == (code, again)
+    assert text in caught.value.error.message
+    assert "CA_BUNDLE" not in caught.value.error.message
 
 
 TUNNELS = [

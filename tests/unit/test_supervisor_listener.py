@@ -14,6 +14,7 @@ import pytest
 
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.supervisor import listener, owner, platform
+from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
 
 INHERITED = "import os, subprocess, sys; fd = int(sys.argv[1]); {act}"
 
@@ -87,6 +88,15 @@ def test_a_silent_squatter_is_a_conflict(stack: ExitStack) -> None:
     """It accepts (the kernel does) and never answers; nobody waits for it."""
     port = squat(stack, "127.0.0.1", backlog=0)
     assert refusal("localhost", port).exit_status is Exit.PORT_IN_USE
+
+
+@NEEDS_LINUX
+@pytest.mark.parametrize("here", [True, False])
+def test_a_full_queue_is_a_listener_of_this_machine_only(here: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a row
+    """Elsewhere a time-out says only that nothing answers."""
+    monkeypatch.setattr(listener, "is_here", lambda _: here)
+    with black_hole("127.0.0.1") as port:
+        assert listener.answers("127.0.0.1", port) is here
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets two sharing sockets bind before one listens")

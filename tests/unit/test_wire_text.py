@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumen_proxy.wire import sse, text
-from lumen_proxy.wire.text import MAX_DEPTH, PIECE_CHARS, estimate_tokens, pieces, strict_json
+from lumen_proxy.wire.text import MAX_DEPTH, PIECE_CHARS, estimate_tokens, json_object, pieces, strict_json
 
 KOREAN = "안녕하세요. 오늘은 날씨가 참 좋네요! 산책을 나가 볼까요? "
 FAMILY = "👨‍👩‍👧‍👦"
@@ -23,6 +23,15 @@ TEXTS = st.one_of(
         max_size=200,
     ),
 )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"[", b"[" * 65_000, b'{"a": ' * 65_000, b'{"a": ' + b"[" * 900 + b"]" * 900 + b"}", b"\xff", b"1" * 5_000],
+)
+def test_what_is_no_object_of_a_usual_depth_is_an_empty_one(data: bytes) -> None:
+    """Not even nesting that the parser, or a later copy of the value, could not handle raises an error."""
+    assert json_object(data) == {}
 
 
 @given(TEXTS, st.integers(1, 40))
