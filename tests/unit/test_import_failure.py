@@ -7,13 +7,14 @@ import importlib.util
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 import lumen_proxy
-from lumen_proxy import import_failure
+from lumen_proxy import dependencies, import_failure
 from tests.fixtures.journals import Journal
 from tests.fixtures.processes import Launches
 
@@ -142,6 +143,20 @@ def test_only_declared_packages_are_installed_by_name(error: ImportError, remedy
     assert line is not None
     assert remedy in line
     assert "pip install" not in line
+
+
+@pytest.mark.skipif(sys.prefix == sys.base_prefix, reason="not run in a virtual environment")
+@pytest.mark.parametrize(
+    ("prefix", "advice"),
+    [(sys.prefix, f"--clear {sys.prefix}"), (sys.base_prefix, ".venv")],
+    ids=["environment", "installation"],
+)
+def test_an_installation_of_python_is_never_cleared(prefix: str, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--clear` is advised for a virtual environment only; elsewhere the advice is to create one."""
+    monkeypatch.setattr(sys, "prefix", prefix)
+    line = import_failure.explain(ModuleNotFoundError("No module named 'other'", name="other"))
+    assert line is not None
+    assert line.endswith(f"{dependencies.PYTHON} -m venv {advice}")
 
 
 @pytest.mark.parametrize(
