@@ -92,6 +92,15 @@ def test_a_worker_that_cannot_be_imported_is_one_line(launch: Launches, damage: 
     assert len(Journal(tmp_path / "log", lambda: None).events(name="worker_spawned")) == 1
 
 
+def test_a_package_that_warns_while_it_is_imported_is_not_heard(launch: Launches, tmp_path: Path) -> None:
+    """A warning is for developers: standard error stays empty."""
+    module = copied("lumen_proxy", tmp_path) / "options.py"
+    with module.open("a", encoding="utf-8") as file:
+        file.write("import warnings\nwarnings.warn('a new release is out', FutureWarning, stacklevel=1)\n")
+    done = launch.run("config", env=before_the_rest(tmp_path))
+    assert (done.exit_status, done.stderr) == (0, "")
+
+
 Case = tuple[str, str, str, tuple[str, ...], str, Mapping[str, str | None]]
 COMMANDS: dict[str, Case] = {
     "requests": ("requests", "def (", "SyntaxError", ("diagnose", "--no-start"), "requests>=2.31,<3", {}),
