@@ -111,7 +111,8 @@ class Settings:
     allowed_origins: Names = _is("LUMEN_ALLOWED_ORIGINS", (), web_origins, "Origins accepted besides loopback pages")
     model_strict: bool = _is("LUMEN_MODEL_STRICT", default=False, parse=switch, meaning="1 = 404 for an unknown model")
     history: str = _is("LUMEN_HISTORY", "fold", one_of("fold", "last"), "fold = with earlier turns, last = without")
-    unsupported: str = _is("LUMEN_UNSUPPORTED", "reject", one_of("reject", "ignore"), "forced tools, JSON mode, images")
+    unsupported: str = _is("LUMEN_UNSUPPORTED", "reject", one_of("reject", "ignore"),
+                           "forced tools, JSON mode, images: reject or ignore")
     fallback: str = _is("LUMEN_FALLBACK", "off", one_of("off", "cloud_ai"), "used when the gateway cannot answer")
     max_message_chars: int = _is("LUMEN_MAX_MESSAGE_CHARS", 32_000, integer(1), "most characters sent to the gateway")
     max_body_bytes: int = _is("LUMEN_MAX_BODY_BYTES", MIB, integer(1024), "largest request")

@@ -97,7 +97,7 @@ def test_bad_variable_is_named(variable: str, text: str) -> None:
         ("LUMEN_LOG_DAYS", "a whole number of at least 1"),
         ("LUMEN_HISTORY", "fold or last"),
         ("LUMEN_LOG_LEVEL", "debug, info, warning or error"),
-        ("LUMEN_STANDBY", "1 or 0"),
+        ("LUMEN_STANDBY", "1, 0, true, false, yes, no, on or off"),
     ],
 )
 def test_what_a_setting_accepts_is_said_in_words(variable: str, expected: str) -> None:
