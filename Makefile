@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help recovery test smoke contract matrix lint docs demo clients stability agreement league clean
 .DEFAULT_GOAL := help
 
-help: ## what can be asked for
+help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 recovery: $(READY) ## the main job: stage the recovery scenarios, write reports/report.html
@@ -51,7 +51,7 @@ docs: $(READY) ## write the tables of settings into the guides
 demo: $(READY) ## a Korean question, a killed worker, the next question; no network
 	$(BIN)/lumen-proxy demo
 
-clients: $(CLIENTS) $(NODE_CLIENTS) ## set up real clients, Python, Node and Playwright; from then on the tests hold them against the proxy
+clients: $(CLIENTS) $(NODE_CLIENTS) ## set up real clients, Python and Node; later test runs use them against the proxy
 	@.venv-clients/bin/python tests/contract/clients/versions.py
 
 stability: $(READY) ## 30 green runs in a row, 15 of them on busy cores; figures to benchmarks/

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     console.prepare()
     try:
-        args = _parser().parse_args(argv)
+        args = _parsed(argv)
         status: int = args.run(args)
     except Fatal as verdict:
         console.tell(str(verdict))
@@ -53,6 +53,16 @@ def _failed(error: Exception) -> Exit:
         return Exit.OS
     console.tell(f"internal error: {error!a}; please report it")
     return Exit.SOFTWARE
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options. Raises Fatal (64), which names the help of the command and not that of the program."""
+    parser = _parser()
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        program = f"{parser.prog} {args.command}" if args.command else parser.prog
+        raise options.invalid(f"unrecognized arguments: {' '.join(unknown)}", program)
+    return args
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,6 +113,11 @@ def _serve(args: argparse.Namespace) -> int:
         return serve(settings, announce=console.announce, tell=tell)
 
 
+def _named_port(settings: config.Settings) -> int | None:
+    """The port that is given as an option, for commands that are about all instances without it."""
+    return settings.port if settings.origins["port"] == "option" else None
+
+
 def _tell(outcome: control.Outcome, *, as_json: bool) -> int:
     for problem in outcome.problems:
         console.tell(problem)
@@ -123,7 +138,7 @@ def _start(args: argparse.Namespace) -> int:
 
 
 def _stop(args: argparse.Namespace) -> int:
-    """Finish the requests in progress, then end."""
+    """Finish the requests in progress, then stop the proxy."""
     from lumen_proxy.ops import control  # noqa: PLC0415
 
     return _tell(control.stop(_load(args)), as_json=args.json)
@@ -139,7 +154,10 @@ def _restart(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    """Show what is on the port. 0 if it is ours and answers, 75 if a stranger has it, else 69."""
+    """Show what is on the port.
+
+    Exit status: 0 this proxy answers, 75 another program uses the port, 69 nothing answers.
+    """
     from lumen_proxy.ops import control, tables  # noqa: PLC0415
 
     seen = control.look(_load(args))
@@ -149,16 +167,20 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _ps(args: argparse.Namespace) -> int:
-    """List all instances of this user: those in its state directory, running or not."""
+    """List all instances of this user, or that of --port: those in the state directory, running or not."""
     from lumen_proxy.ops import instances, tables  # noqa: PLC0415
 
-    rows = instances.look_at_all(_load(args))
+    settings = _load(args)
+    rows = instances.look_at_all(settings, _named_port(settings))
     console.show(json.dumps([dataclasses.asdict(seen) for seen in rows]) if args.json else tables.instances(rows))
     return Exit.OK
 
 
 def _diagnose(args: argparse.Namespace) -> int:
-    """Probe all channels at once; show what is wrong and what to do. 0 if all that is used is up, else 69."""
+    """Probe all channels at once; show what is wrong and what to do.
+
+    Exit status: 0 if everything that the proxy uses is up, else 69.
+    """
     from lumen_proxy.ops import diagnose  # noqa: PLC0415
 
     settings = _load(args)
@@ -196,8 +218,7 @@ def _logs(args: argparse.Namespace) -> int:
     from lumen_proxy.ops import logs  # noqa: PLC0415
 
     settings = _load(args)
-    port = settings.port if settings.origins["port"] == "option" else None
-    follower = logs.Follower(settings.log_dir, port)
+    follower = logs.Follower(settings.log_dir, _named_port(settings))
     logs.show(follower, last=args.lines, follow=args.follow, as_json=args.json, local=args.local)
     return Exit.OK
 
@@ -223,7 +244,7 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _config(args: argparse.Namespace) -> int:
-    """Print every setting, its value and where it came from: of this shell, or with --running of the running proxy."""
+    """Print every setting, its value and its source, for this shell or (--running) for the running proxy."""
     from lumen_proxy.ops import tables  # noqa: PLC0415
 
     settings = _load(args)

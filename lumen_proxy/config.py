@@ -1,7 +1,7 @@
 """Every setting of the proxy: its variable, default, range and meaning, in one table.
 
 Environment first, command-line options override. A bad value ends the program (78) and names the
-variable and the remedy; so does a variable that is almost, but not quite, one of ours.
+variable and the remedy; so does a misspelt name that begins with LUMEN_. Other misspelt names are warnings.
 """
 
 from __future__ import annotations
@@ -111,7 +111,8 @@ class Settings:
     allowed_origins: Names = _is("LUMEN_ALLOWED_ORIGINS", (), web_origins, "Origins accepted besides loopback pages")
     model_strict: bool = _is("LUMEN_MODEL_STRICT", default=False, parse=switch, meaning="1 = 404 for an unknown model")
     history: str = _is("LUMEN_HISTORY", "fold", one_of("fold", "last"), "fold = with earlier turns, last = without")
-    unsupported: str = _is("LUMEN_UNSUPPORTED", "reject", one_of("reject", "ignore"), "forced tools, JSON mode, images")
+    unsupported: str = _is("LUMEN_UNSUPPORTED", "reject", one_of("reject", "ignore"),
+                           "forced tools, JSON mode, images: reject or ignore")
     fallback: str = _is("LUMEN_FALLBACK", "off", one_of("off", "cloud_ai"), "used when the gateway cannot answer")
     max_message_chars: int = _is("LUMEN_MAX_MESSAGE_CHARS", 32_000, integer(1), "most characters sent to the gateway")
     max_body_bytes: int = _is("LUMEN_MAX_BODY_BYTES", MIB, integer(1024), "largest request")
@@ -214,28 +215,47 @@ def shown(text: str) -> str:
     return ascii(re.sub(r"//.*@", "//***@", text))
 
 
+OWN_PREFIX = "LUMEN_"
+PREFIXES = (OWN_PREFIX, "PROXY_", "CLOUD_AI_", "SLACK_")  # other programs have names that begin like the last three
+
+
 def _unknown_names(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """One warning for each. Raises Fatal (78) for a misspelt name that can only be ours."""
     warnings = []
-    for name in sorted(environ):
-        if not name.startswith("LUMEN_") or name in BY_VARIABLE:
+    for name in sorted(set(environ) - set(BY_VARIABLE)):
+        prefix = next(filter(name.startswith, PREFIXES), None)
+        if prefix is None:
             continue
-        for known in BY_VARIABLE:
-            if _within_two(name, known):
-                raise Fatal(f"{name} is not a setting; did you mean {known}? Rename or unset it", Exit.CONFIG)
-        warnings.append(f"{name} is not a setting of lumen-proxy and has no effect; see: lumen-proxy config")
+        known = [variable for variable in BY_VARIABLE if variable.startswith(prefix)]
+        meant = next((variable for variable in known if _is_misspelt(name, variable, prefix)), None)
+        if meant and prefix == OWN_PREFIX:
+            raise Fatal(f"{name} is not a setting; did you mean {meant}? Rename or unset it", Exit.CONFIG)
+        longer = [variable for variable in known if variable.startswith(f"{name}_")]
+        if meant or len(longer) == 1:
+            warnings.append(f"{name} is not a setting and has no effect; did you mean {meant or longer[0]}?")
+        elif prefix == OWN_PREFIX:
+            warnings.append(f"{name} is not a setting of lumen-proxy and has no effect; see: lumen-proxy config")
     return tuple(warnings)
 
 
-TYPO_DISTANCE = 2  # letters inserted, dropped or changed
+TYPO_DISTANCE = 2  # letters inserted, dropped, changed, or swapped with the next one
+SHORT_WORD = 4  # letters behind the prefix: two of them make another word, PROXY_PASS of PROXY_PORT
 
 
-def _within_two(a: str, b: str) -> bool:
-    """Levenshtein distance of at most two."""
-    if abs(len(a) - len(b)) > TYPO_DISTANCE:
-        return False
-    row = list(range(len(b) + 1))
+def _is_misspelt(name: str, variable: str, prefix: str) -> bool:
+    most = TYPO_DISTANCE if len(variable) > len(prefix) + SHORT_WORD else 1
+    return abs(len(name) - len(variable)) <= most and _distance(name, variable) <= most
+
+
+def _distance(a: str, b: str) -> int:
+    """Levenshtein distance in which a swap of two neighbours is one step."""
+    rows = [list(range(len(b) + 1))]
     for i, letter in enumerate(a, 1):
-        above, row = row, [i]
+        row = [i]
         for j, other in enumerate(b, 1):
-            row.append(min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (letter != other)))
-    return row[-1] <= TYPO_DISTANCE
+            steps = min(rows[-1][j] + 1, row[j - 1] + 1, rows[-1][j - 1] + (letter != other))
+            if i > 1 and j > 1 and (letter, a[i - 2]) == (b[j - 2], other):
+                steps = min(steps, rows[-2][j - 2] + 1)
+            row.append(steps)
+        rows.append(row)
+    return rows[-1][-1]

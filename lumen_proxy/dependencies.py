@@ -1,4 +1,4 @@
-"""What the package needs beside the standard library, and the one command that installs what is missing.
+"""What the package needs beside the standard library, and the commands that install it and make an environment for it.
 
 Standard library only: `check` runs where nothing is installed. A test compares the table with pyproject.toml.
 """
@@ -6,6 +6,7 @@ Standard library only: `check` runs where nothing is installed. A test compares 
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 Version = tuple[int, ...]
 
@@ -57,6 +59,8 @@ DEPENDENCIES = (
     Dependency("wcwidth", "wcwidth", (0, 9)),
     Dependency("werkzeug", "werkzeug", (3,), (4,)),
 )
+PYTHON = "py -3" if os.name == "nt" else "python3"  # in advice, where no interpreter is known
+NEW_VENV = ".venv"  # in advice, below the folder of the reader
 BY_MODULE = {dependency.module: dependency for dependency in DEPENDENCIES}
 
 
@@ -74,7 +78,23 @@ def describe_missing(dependencies: Iterable[Dependency]) -> str:
 
 def install_command(dependencies: Iterable[Dependency], *, python: str = "", replace: bool = False) -> str:
     """The command that installs all of them; `replace` also replaces what pip takes for installed."""
-    python = python or sys.executable
-    quoted = f'"{python}"' if " " in python else python
     requirements = " ".join(f'"{one.requirement}"' for one in dependencies)
-    return f"{quoted} -m pip install {'--force-reinstall ' if replace else ''}{requirements}"
+    return f"{_quoted(python or sys.executable)} -m pip install {'--force-reinstall ' if replace else ''}{requirements}"
+
+
+def is_venv(folder: Path) -> bool:
+    """True for a virtual environment, whether it works or not; False for an installation of Python."""
+    return (folder / "pyvenv.cfg").is_file()
+
+
+def recreate_advice(venv: Path) -> str:
+    """How to make it again. `--clear` empties the folder, so it is never advised for one that holds something else."""
+    if is_venv(venv):
+        return f"recreate the environment: {PYTHON} -m venv --clear {_quoted(str(venv))}"
+    if venv.exists():
+        return f"{venv} is not a virtual environment; create one: {PYTHON} -m venv {NEW_VENV}"
+    return f"create it: {PYTHON} -m venv {_quoted(str(venv))}"
+
+
+def _quoted(path: str) -> str:
+    return f'"{path}"' if " " in path else path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from importlib.util import resolve_name
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ def _remedy(chain: list[str], missing: tuple[dependencies.Dependency, ...]) -> s
     if packages[0] in sys.stdlib_module_names:
         return f"the Python of {sys.base_prefix} is incomplete: install it again, then recreate the environment"
     if declared is None:
-        return f"recreate the environment: python -m venv --clear {sys.prefix}"
+        return dependencies.recreate_advice(Path(sys.prefix))
     needed = [one for one in dependencies.DEPENDENCIES if one is declared or one in missing]
     return f"repair it: {dependencies.install_command(needed, replace=True)}"
 

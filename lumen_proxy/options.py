@@ -46,7 +46,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise Fatal (64)."""
-        raise Fatal(f"{message}; see: {self.prog} --help", Exit.USAGE)
+        raise invalid(message, self.prog)
+
+
+def invalid(message: str, program: str) -> Fatal:
+    """The error (64) about an option of `program`, which is the name of ours and that of the command."""
+    return Fatal(f"{message}; see: {program} --help", Exit.USAGE)
 
 
 def common(parser: argparse.ArgumentParser) -> None:
@@ -173,7 +178,7 @@ def watch(parser: argparse.ArgumentParser) -> None:
         default=PERIOD_S,
         type=_seconds,
         metavar="SECONDS",
-        help="time between two looks; default: 5",
+        help="seconds between checks; default: 5",
     )
     report(parser)
 
@@ -182,9 +187,9 @@ def logs(parser: argparse.ArgumentParser) -> None:
     """How much of them."""
     parser.add_argument("-f", "--follow", action="store_true", help="show new lines until Ctrl-C")
     parser.add_argument(
-        "-n", "--lines", type=_count, default=100, metavar="NUMBER", help="how many of the newest lines; default: 100"
+        "-n", "--lines", type=_count, default=100, metavar="NUMBER", help="number of lines to show; default: 100"
     )
-    parser.add_argument("--local", action="store_true", help="times of this time zone, with their offset; default: UTC")
+    parser.add_argument("--local", action="store_true", help="show local times; default: UTC")
     report(parser)
 
 

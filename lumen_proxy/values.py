@@ -24,7 +24,7 @@ MAX_PORT = 65_535
 KINDS = {  # what a parser accepts; the bounds of a number follow
     "integer": "a whole number",
     "seconds": "seconds",
-    "switch": "1 or 0",
+    "switch": "1, 0, true, false, yes, no, on or off",
     "secret": "printable ASCII without line breaks",
     "url": "an http:// or https:// address without a user name, such as https://gateway.example",
     "url_or_none": "none, or an http:// or https:// address without a user name, such as https://gateway.example/chat",

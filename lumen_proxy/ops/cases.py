@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lumen_proxy.dependencies import NEW_VENV, PYTHON
+
 if TYPE_CHECKING:
     from lumen_proxy.config import Settings
 
@@ -51,13 +53,13 @@ CASES = {
         Case(
             "venv-python-missing",
             "the virtual environment's Python is missing",
-            "python -m venv --clear .venv",
+            f"{PYTHON} -m venv --clear {NEW_VENV}",
             "lumen-proxy check --venv .venv",
         ),
         Case(
             "flask-missing",
             "the Flask module is missing",
-            'python -m pip install "flask>=3,<4"',
+            f'{PYTHON} -m pip install "flask>=3,<4"',
             "lumen-proxy check",
         ),
         Case(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lumen_proxy.errors import Fatal
 from lumen_proxy.ops import console, control, diagnose, layout, marks, terminal, watching
+from lumen_proxy.ops.verdicts import SLOW_MS
 from lumen_proxy.ops.watching import Watch
 
 if TYPE_CHECKING:
@@ -27,19 +28,25 @@ FRAME = 3  # lines: head and rule above, menu below
 HIGH_LINES = 16  # a lower screen has no rule and no empty line for messages
 MESSAGE_LINES = 3  # at most
 KEY_S = 0.2  # how long a key or a new look may wait to be seen
+SLOW = "; ".join(
+    f"{name} {warn / 1000:g} s, {alert / 1000:g} s"
+    for name, (warn, alert) in (("local proxy", SLOW_MS["proxy"]), ("other channels", SLOW_MS["gateway"]))
+)
 HELP = (
     "s  start the proxy if it is not running",
-    "x  stop the proxy, after a question",
-    "d  diagnose: every address that is called, and what to do next; space: next page",
+    "x  stop the proxy (asks first)",
+    "d  diagnose: every address called and what to do next; space: next page",
     "h  this help",
     "q  quit; so does Ctrl-C",
     "",
-    "UP      answers                     slow, very slow: above the two thresholds",
-    "DOWN    does not answer             curve: the last response times, x = no answer",
+    "UP      answers                     curve: the last response times",
+    "DOWN    does not answer             x: no answer",
     "OFF     switched off, not asked",
+    f"slow, very slow from: {SLOW}",
     "",
     "Each refresh is free: GET on the chat addresses, no chat request is sent.",
-    "Alerts go to SLACK_WEBHOOK_URL and LUMEN_WEBHOOK_URL when a channel goes down or comes back.",
+    "Alerts go to SLACK_WEBHOOK_URL and LUMEN_WEBHOOK_URL",
+    "when a channel goes down or comes back.",
 )
 
 
@@ -111,8 +118,8 @@ class Dashboard:
             try:
                 outcome = what()
                 words = outcome.said or " ".join(outcome.problems) or outcome.did
-            except Fatal as verdict:
-                words = str(verdict)
+            except Exception as error:  # noqa: BLE001 - nothing else reports an error of a thread
+                words = _described(error)
             self.message = words.removeprefix(console.PREFIX)
 
         self.message = f"{doing}..."
@@ -123,10 +130,8 @@ class Dashboard:
             found = diagnose.examine(self.settings)
             self._open(marks.COLOUR.sub("", line) for line in diagnose.lines(found))
             self.message = ""
-        except Fatal as verdict:
-            self.message = str(verdict)
         except Exception as error:  # noqa: BLE001 - nothing else reports an error of a thread
-            self.message = f"internal error: {error!a}; please report it"
+            self.message = _described(error)
 
     def screen(self, width: int = terminal.USUAL_SIZE[0], height: int = terminal.USUAL_SIZE[1]) -> list[str]:
         """The whole screen, the verdict first; no line is wider, and there are no more of them."""
@@ -161,6 +166,10 @@ class Dashboard:
         width = self.size[0]
         lines = layout.fitted(self.diagnosis, self.past, width, room) if self.diagnosis else []
         return lines, layout.menu(width)
+
+
+def _described(error: Exception) -> str:
+    return str(error) if isinstance(error, Fatal) else f"internal error: {error!a}; please report it"
 
 
 def once(settings: Settings, *, as_json: bool) -> Exit:

@@ -40,7 +40,7 @@ def main() -> int:
         _step("answered", _ask(address, QUESTIONS[0]))
         psutil.Process(before["pid"]).kill()
         killed = time.monotonic()
-        _step("killed", f"the worker (pid {before['pid']}), by a signal that it cannot handle")
+        _step("killed", f"the worker (pid {before['pid']}) with SIGKILL")
         _step("asked", QUESTIONS[1])
         answer = _ask(address, QUESTIONS[1])
         waited_ms = (time.monotonic() - killed) * 1000

@@ -136,7 +136,7 @@ def _not_started(proxy: Probe, started: control.Outcome, settings: Settings) -> 
     case = {Exit.PORT_IN_USE: "port-conflict"}.get(started.exit_status, proxy.case)
     if started.exit_status is Exit.UNAVAILABLE and "flask" in problem:
         case = "flask-missing"
-    advice = CASES["port-conflict"].do if case == "port-conflict" else next_step or "see the words above"
+    advice = CASES["port-conflict"].do if case == "port-conflict" else next_step or "see the message above"
     see = CASES[case].see if case else None
     said = f"does not start: {problem}"
     return replace(proxy, state="down", said=said, case=case, advice=advice, see=see).on_port(settings)

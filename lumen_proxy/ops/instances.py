@@ -100,12 +100,12 @@ def look(settings: Settings, *, patience_s: float = LOOK_S) -> Seen:
     return Seen("stranger", settings.port, url, owner=who, state="taken by another program")
 
 
-def look_at_all(settings: Settings) -> list[Seen]:
-    """Look at each port that a file in the state directory names, several at once; in order of ports.
+def look_at_all(settings: Settings, port: int | None = None) -> list[Seen]:
+    """Look at each port that a file in the state directory names, or at `port` only; in order of ports.
 
     The port of `settings` is one of them: its instance may have lost its files. Ports without an instance are left out.
     """
-    ports = sorted({*state.known_ports(settings.state_dir), settings.port} - {0})
+    ports = [port] if port is not None else sorted({*state.known_ports(settings.state_dir), settings.port} - {0})
     with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
         found = pool.map(lambda port: look(replace(settings, port=port)), ports)
         return [seen for seen in found if seen.condition not in {"another", "stranger"} and seen.state != "stopped"]

@@ -55,7 +55,7 @@ def head(diagnosis: Diagnosis | None, seen_at: str, period_s: float | None, widt
     verdict = "looking..." if diagnosis is None else diagnosis.verdict
     colour = "dim" if diagnosis is None else "down" if diagnosis.red else "up"
     line, used = f"Verdict: {marks.paint(verdict, colour)}", marks.columns(f"Verdict: {verdict}")
-    for fact in (f"last look {seen_at}", f"every {period_s:g} s" if period_s else "", f"lumen-proxy {__version__}"):
+    for fact in (f"last check {seen_at}", f"every {period_s:g} s" if period_s else "", f"lumen-proxy {__version__}"):
         used += len(f"   {fact}")
         if fact and used <= width:
             line += f"   {fact}"

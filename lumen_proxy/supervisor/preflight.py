@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lumen_proxy.dependencies import DEPENDENCIES, Dependency, install_command
+from lumen_proxy.dependencies import DEPENDENCIES, NEW_VENV, Dependency, install_command, is_venv, recreate_advice
 from lumen_proxy.supervisor import platform
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ for name, module in json.loads(sys.argv[1]):
         found["file"] = getattr(imported, "__file__", None)
     print("\\n" + json.dumps(found), flush=True)
 """
-"""One line for each module, at once: an interpreter that a module ends has answered about those before it."""
+"""One line for each module, at once. If a module ends the interpreter, the answers before it are kept."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One answer. `problem` and `hint` are None when all is well."""
+    """One answer. `problem` and `hint` are None when all is well; `detail` is for people, instead of `found`."""
 
     id: str
     ok: bool
@@ -57,6 +57,12 @@ class Check:
     wanted: str | None
     problem: str | None = None
     hint: str | None = None
+    detail: str | None = None
+
+    @property
+    def text(self) -> str | None:
+        """The problem, or what was found."""
+        return self.problem or self.detail or self.found
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class Report:
         for _, group in groupby(self.checks, key=lambda check: check.problem or check.id):
             checks = list(group)
             names = ", ".join(check.id for check in checks)
-            yield f"{'ok     ' if checks[0].ok else 'PROBLEM'}  {names:17}  {checks[0].problem or checks[0].found}"
+            yield f"{'ok     ' if checks[0].ok else 'PROBLEM'}  {names:17}  {checks[0].text}"
             if checks[-1].hint and last_with[checks[-1].hint] is checks[-1]:
                 yield f"{'':7}  {checks[-1].hint}"
 
@@ -108,17 +114,8 @@ def examine(venv: Path) -> Report:
     return Report(str(venv), all(check.ok for check in checks), checks)
 
 
-def _recreate(venv: Path) -> str:
-    """How to make it again. `--clear` empties the folder, so it is never advised for one that holds something else."""
-    if (venv / "pyvenv.cfg").is_file():
-        return f"recreate the environment: python -m venv --clear {venv}"
-    if venv.exists():
-        return f"{venv} is not a virtual environment; name one, or create one: python -m venv {venv / '.venv'}"
-    return f"create it: python -m venv {venv}"
-
-
 def _venv(venv: Path) -> Check:
-    remedy = _recreate(venv)
+    remedy = recreate_advice(venv)
     config = venv / "pyvenv.cfg"
     wanted = "pyvenv.cfg whose home exists"
     if not venv.is_dir():
@@ -135,12 +132,12 @@ def _venv(venv: Path) -> Check:
     elif not Path(home).is_dir():
         problem = f"the Python it was made from is gone: {home}"
     else:
-        return Check("venv", ok=True, found=home, wanted=wanted)
+        return Check("venv", ok=True, found=home, wanted=wanted, detail=str(venv))
     return Check("venv", ok=False, found=home, wanted=wanted, problem=problem, hint=remedy)
 
 
 def _python(venv: Path, python: Path) -> Check:
-    remedy = _recreate(venv)
+    remedy = recreate_advice(venv)
     try:
         answer = _ask(python, ASK_PREFIX)[-1]
     except _Silent as why:
@@ -152,7 +149,7 @@ def _python(venv: Path, python: Path) -> Check:
     if tuple(answer.get("version", ())) < OLDEST:
         problem = f"{python} is Python {version}; {'.'.join(map(str, OLDEST))} or newer is needed"
         return Check("python", ok=False, found=prefix, wanted=str(venv), problem=problem, hint=remedy)
-    return Check("python", ok=True, found=prefix, wanted=str(venv))
+    return Check("python", ok=True, found=prefix, wanted=str(venv), detail=f"{python} ({version})")
 
 
 def _not_checked() -> tuple[Check, ...]:
@@ -170,6 +167,9 @@ def _dependencies(venv: Path, python: Path) -> tuple[Check, ...]:
     replace = any(answers[one].versions and (answers[one].error or not _inside(answers[one], venv)) for one in problems)
     pip_python = sys.executable if _same(venv, Path(sys.prefix)) else str(python)
     hint = f"install: {install_command(problems, python=pip_python, replace=replace)}"
+    if not is_venv(venv):
+        new_python = str(platform.venv_python(Path(NEW_VENV)))
+        hint = f"then install all of them: {install_command(DEPENDENCIES, python=new_python)}"
     return tuple(
         Check(one.name, one not in problems, _version(one, answers[one]), one.supported, problem, problem and hint)
         for one in DEPENDENCIES
@@ -204,7 +204,8 @@ def _problem(dependency: Dependency, answer: _Answer, venv: Path) -> str | None:
     if not _inside(answer, venv):
         return f"{dependency.module} was imported from outside the environment: {answer.file}"
     if dependency.supported and (version is None or not dependency.supports(version)):
-        return f"{dependency.name} {version or 'of no known version'} is not supported"
+        found = f" {version} is not supported" if version else ": version unknown"
+        return f"{dependency.name}{found}; {dependency.supported} is needed"
     return None
 
 

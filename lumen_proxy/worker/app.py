@@ -214,7 +214,7 @@ class Proxy:
     def _gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
         return {
             "in_flight": ("Chat calls under way.", lambda: len(self.watch.calls())),
-            "queued": ("Chat calls that wait for a place.", lambda: self.gateway.slots.queued),
+            "queued": ("Chat calls that wait for a free slot.", lambda: self.gateway.slots.queued),
             "breaker_open": (
                 "1 = circuit breaker open: chat calls are refused for a while.",
                 lambda: self.gateway.breaker.state == "open",

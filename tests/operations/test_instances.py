@@ -160,7 +160,7 @@ def test_a_death_of_a_worker_is_the_last_failure(desk: Desk) -> None:
 
 
 def test_ps_lists_all_instances(desk: Desk) -> None:
-    """One row for each port of the state folder, the same fields in words and for programs; none: one line."""
+    """One row for each port of the state folder or for --port, the same fields in words and as JSON; or one line."""
     assert desk.run("ps").stdout == "no instances; start one with: lumen-proxy start\n"
     desk.run("start")
     other = desk.launch.reserve_port()
@@ -176,6 +176,8 @@ def test_ps_lists_all_instances(desk: Desk) -> None:
         other: ("running", True),
     }
     assert listed[desk.port].keys() == status(desk).keys()
+    (only,) = json.loads(desk.run("ps", "--json", "--port", str(other)).stdout)
+    assert only["port"] == other
     desk.run("stop", "--port", str(other))
 
 

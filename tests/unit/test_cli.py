@@ -38,6 +38,7 @@ STATUSES = [
     ("serve --host 0.0.0.0", {}, 77),
     ("serve", {"PROXY_HOST": "::"}, 77),
     ("stop --port 0", {}, 64),
+    ("ps --port 0", {}, 64),
     ("check --venv nowhere", {}, 69),
     ("config", {}, 0),
     ("check --json", {}, 0),
@@ -84,6 +85,15 @@ def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit):
         cli.main([command, "--help"])
     return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["", *cli.COMMANDS])
+def test_an_unknown_option_names_the_help_of_its_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the command accepts is not in the help of the program."""
+    assert cli.main([*command.split(), "--frobnicate"]) == 64
+    program = f"lumen-proxy {command}".strip()
+    expected = f"lumen-proxy: unrecognized arguments: --frobnicate; see: {program} --help\n"
+    assert capsys.readouterr().err == expected
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)

@@ -97,7 +97,7 @@ def test_bad_variable_is_named(variable: str, text: str) -> None:
         ("LUMEN_LOG_DAYS", "a whole number of at least 1"),
         ("LUMEN_HISTORY", "fold or last"),
         ("LUMEN_LOG_LEVEL", "debug, info, warning or error"),
-        ("LUMEN_STANDBY", "1 or 0"),
+        ("LUMEN_STANDBY", "1, 0, true, false, yes, no, on or off"),
     ],
 )
 def test_what_a_setting_accepts_is_said_in_words(variable: str, expected: str) -> None:
@@ -156,7 +156,7 @@ def test_secrets_never_show() -> None:
     assert "s3cret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["LUMEN_TIMEOUT", "LUMEN_GATEWAY_URI", "LUMEN_MAX_BODY_BYTE"])
+@pytest.mark.parametrize("name", ["LUMEN_TIMEOUT", "LUMEN_GATEWAY_URI", "LUMEN_MAX_BODY_BYTE", "LUMEN_TIEMOUT_S"])
 def test_almost_a_setting_is_refused(name: str) -> None:
     """A variable within two letters of a setting is a typing mistake, and is refused by name."""
     with pytest.raises(Fatal, match="did you mean LUMEN_") as refused:
@@ -168,6 +168,35 @@ def test_other_unknown_names_warn() -> None:
     """Any other unknown LUMEN_ name is one warning."""
     (warning,) = load({"LUMEN_SOMETHING_ELSE": "1", "HOME": "/"}).warnings
     assert "LUMEN_SOMETHING_ELSE" in warning
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("PROXY_APIKEY", "PROXY_API_KEY"),
+        ("PROXY_PRT", "PROXY_PORT"),
+        ("PROXY_HOSTS", "PROXY_HOST"),
+        ("CLOUD_AI_ULR", "CLOUD_AI_URL"),
+        ("CLOUD_AI_APIKEY", "CLOUD_AI_API_KEY"),
+        ("SLACK_WEBHOOK_URI", "SLACK_WEBHOOK_URL"),
+        ("SLACK_WEBHOOK", "SLACK_WEBHOOK_URL"),
+        ("LUMEN_GATEWAY", "LUMEN_GATEWAY_URL"),
+    ],
+)
+def test_a_name_that_is_meant_to_be_ours_warns(name: str, meant: str) -> None:
+    """A misspelt name that another program may own, or the beginning of one setting: the warning names the setting."""
+    warning = f"{name} is not a setting and has no effect; did you mean {meant}?"
+    assert load({name: "s3cret"}).warnings == (warning,)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["PROXY_PASS", "PROXY_USER", "PROXY_URL", "PROXY_LIST", "PROXY_MODE", "PROXY_DNS", "SLACK_TOKEN", "SLACK_BOT_TOKEN",
+     "SLACK_API_URL", "CLOUD_AI_REGION", "PROXY", "http_proxy", "HOST"],
+)  # fmt: skip
+def test_a_name_of_another_program_is_its_own(name: str) -> None:
+    """No warning about what only begins like a setting."""
+    assert load({name: "x"}).warnings == ()
 
 
 @given(st.sampled_from(sorted(BY_VARIABLE)), st.text(max_size=20))

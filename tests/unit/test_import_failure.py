@@ -7,13 +7,14 @@ import importlib.util
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 import lumen_proxy
-from lumen_proxy import import_failure
+from lumen_proxy import dependencies, import_failure
 from tests.fixtures.journals import Journal
 from tests.fixtures.processes import Launches
 
@@ -91,6 +92,15 @@ def test_a_worker_that_cannot_be_imported_is_one_line(launch: Launches, damage: 
     assert len(Journal(tmp_path / "log", lambda: None).events(name="worker_spawned")) == 1
 
 
+def test_a_package_that_warns_while_it_is_imported_is_not_heard(launch: Launches, tmp_path: Path) -> None:
+    """A warning is for developers: standard error stays empty."""
+    module = copied("lumen_proxy", tmp_path) / "options.py"
+    with module.open("a", encoding="utf-8") as file:
+        file.write("import warnings\nwarnings.warn('a new release is out', FutureWarning, stacklevel=1)\n")
+    done = launch.run("config", env=before_the_rest(tmp_path))
+    assert (done.exit_status, done.stderr) == (0, "")
+
+
 Case = tuple[str, str, str, tuple[str, ...], str, Mapping[str, str | None]]
 COMMANDS: dict[str, Case] = {
     "requests": ("requests", "def (", "SyntaxError", ("diagnose", "--no-start"), "requests>=2.31,<3", {}),
@@ -142,6 +152,20 @@ def test_only_declared_packages_are_installed_by_name(error: ImportError, remedy
     assert line is not None
     assert remedy in line
     assert "pip install" not in line
+
+
+@pytest.mark.skipif(sys.prefix == sys.base_prefix, reason="not run in a virtual environment")
+@pytest.mark.parametrize(
+    ("prefix", "advice"),
+    [(sys.prefix, f"--clear {sys.prefix}"), (sys.base_prefix, ".venv")],
+    ids=["environment", "installation"],
+)
+def test_an_installation_of_python_is_never_cleared(prefix: str, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--clear` is advised for a virtual environment only; elsewhere the advice is to create one."""
+    monkeypatch.setattr(sys, "prefix", prefix)
+    line = import_failure.explain(ModuleNotFoundError("No module named 'other'", name="other"))
+    assert line is not None
+    assert line.endswith(f"{dependencies.PYTHON} -m venv {advice}")
 
 
 @pytest.mark.parametrize(

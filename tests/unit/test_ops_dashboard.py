@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
+from unittest.mock import Mock
 
 import pytest
 
@@ -13,7 +14,7 @@ from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import control, diagnose, layout, marks, watching
 from lumen_proxy.ops.alerts import Delivery
 from lumen_proxy.ops.asking import Call
-from lumen_proxy.ops.dashboard import Dashboard
+from lumen_proxy.ops.dashboard import HELP, Dashboard
 from lumen_proxy.ops.diagnose import Diagnosis
 from lumen_proxy.ops.verdicts import Probe
 from lumen_proxy.supervisor import platform
@@ -186,6 +187,20 @@ def test_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     assert one.quit
 
 
+@pytest.mark.parametrize("key", ["s", "xy"], ids=["start", "stop"])
+@pytest.mark.parametrize(
+    ("error", "words"), [(Fatal("cannot start", Exit.OS), "cannot start"), (ValueError("odd"), "internal error")]
+)
+def test_an_action_that_raises_is_told(monkeypatch: pytest.MonkeyPatch, key: str, error: Exception, words: str) -> None:
+    """Whatever it raises is in the message; the screen does not stay at "starting..."."""
+    monkeypatch.setattr(control, "start", Mock(side_effect=error))
+    monkeypatch.setattr(control, "stop", Mock(side_effect=error))
+    one = board()
+    for pressed in key:
+        one.press(pressed)
+    assert words in one.screen()[-2]
+
+
 def test_an_action_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """In its own words, at the bottom."""
 
@@ -229,6 +244,12 @@ def test_the_help_is_whole() -> None:
     one = board()
     one.press("h")
     assert "goes down or comes back." in " ".join(" ".join(one.screen()).split())
+
+
+def test_no_line_of_the_help_is_wrapped() -> None:
+    """Its two columns stay columns at the usual width, and the times of slow channels are named."""
+    assert max(map(len, HELP)) <= 80
+    assert any("local proxy 0.2 s, 1 s; other channels 2 s, 10 s" in line for line in HELP)
 
 
 def test_any_other_key_leaves_a_page(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -175,6 +177,39 @@ def test_a_path_with_a_space_is_quoted(tmp_path: Path) -> None:
     assert hint.startswith(f'install: "{venvs.interpreter(folder)}" -m pip install "flask>=3,<4" ')
 
 
+def test_people_see_folder_and_interpreter(copy: Path) -> None:
+    """A healthy environment: its folder behind `venv`, its interpreter and version behind `python`."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    first, second, *_ = preflight.examine(copy).lines()
+    assert first.split(maxsplit=2) == ["ok", "venv", str(copy)]
+    assert second.split(maxsplit=2) == ["ok", "python", f"{venvs.interpreter(copy)} ({version})"]
+
+
+def test_an_installation_of_python_is_left_alone(copy: Path) -> None:
+    """Outside an environment: create one in the current folder and install everything there."""
+    venvs.DAMAGES["waitress-missing"](copy)
+    (copy / "pyvenv.cfg").unlink()
+    text = "\n".join(preflight.examine(copy).lines())
+    python, new = dependencies.PYTHON, platform.venv_python(Path(".venv"))
+    assert f"{copy} is not a virtual environment; create one: {python} -m venv .venv\n" in text
+    assert f"install all of them: {new} -m pip install " in text
+    assert set(re.findall(r"\S+ -m pip", text)) == {f"{new} -m pip"}
+
+
+@pytest.mark.parametrize(
+    ("version", "problem"),
+    [("0.0.1", "flask 0.0.1 is not supported; >=3,<4 is needed"), (None, "flask: version unknown; >=3,<4 is needed")],
+)
+def test_the_supported_range_is_named(copy: Path, version: str | None, problem: str) -> None:
+    """A version that is out of range or unknown stands beside the range that is needed."""
+    venvs.DAMAGES["flask-too-old"](copy)
+    if version is None:
+        (record,) = venvs.site_packages(copy).glob("flask-*.dist-info")
+        shutil.rmtree(record)
+    row = module_rows(copy)["flask"]
+    assert (row.found, row.problem) == (version, problem)
+
+
 def test_check_needs_nothing_but_python(copy: Path, tmp_path: Path) -> None:
     """Run by an interpreter that sees no package at all, it still finds what is wrong, and says 69."""
     venvs.DAMAGES["flask-missing"](copy)
@@ -190,4 +225,4 @@ def test_check_needs_nothing_but_python(copy: Path, tmp_path: Path) -> None:
     report = json.loads(done.stdout)
     assert report["venv"] == str(copy)
     assert [check["id"] for check in report["checks"] if not check["ok"]] == ["flask"]
-    assert set(report["checks"][0]) == {"id", "ok", "found", "wanted", "problem", "hint"}
+    assert set(report["checks"][0]) == {"id", "ok", "found", "wanted", "problem", "hint", "detail"}
