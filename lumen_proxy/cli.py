@@ -10,7 +10,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import lumen_proxy
 from lumen_proxy import config, dependencies, import_failure, options
@@ -30,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = _parsed(argv)
         status: int = args.run(args)
+        return status if args.command == "serve" else _unless_lost(status)  # what serves does not depend on its output
+    except SystemExit as end:  # of --help and --version
+        raise SystemExit(_unless_lost(end.code)) from None
     except Fatal as verdict:
         console.tell(str(verdict))
         return verdict.exit_status
@@ -40,6 +43,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(error)
     finally:
         console.settle()
+
+
+T = TypeVar("T")
+
+
+def _unless_lost(status: T) -> T | Exit:
+    """The status, but 74 if standard output could not be written."""
+    console.settle()
+    if why := console.undelivered():
+        console.tell(f"standard output could not be written: {why}; the output is lost, send it to another place")
+        return Exit.IO
     return status
 
 

@@ -19,6 +19,7 @@ class Exit(IntEnum):
     CANNOT_CREATE = 73
     """The state or log directory cannot be created or written."""
     IO = 74
+    """Input or output failed, such as standard output on a full disk."""
     PORT_IN_USE = 75
     """The port has another owner, or another instance of ours holds the lock."""
     NO_PERMISSION = 77

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
-from importlib.util import resolve_name
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -44,6 +45,9 @@ def _problem(name: str, error: BaseException) -> str:
 def _remedy(chain: list[str], missing: tuple[dependencies.Dependency, ...]) -> str:
     """The first module of `chain` that is declared is installed again, and with it what it needs itself."""
     packages = [name.partition(".")[0] for name in chain]
+    for package in packages:
+        if package != OURS and (folder := _folder_of_pythonpath(package)):
+            return f"{package} is found in {folder}, not in {sys.prefix}: remove that folder from PYTHONPATH"
     declared = next(filter(None, map(dependencies.BY_MODULE.get, packages)), None)
     if packages[0] in sys.stdlib_module_names:
         return f"the Python of {sys.base_prefix} is incomplete: install it again, then recreate the environment"
@@ -51,6 +55,21 @@ def _remedy(chain: list[str], missing: tuple[dependencies.Dependency, ...]) -> s
         return dependencies.recreate_advice(Path(sys.prefix))
     needed = [one for one in dependencies.DEPENDENCIES if one is declared or one in missing]
     return f"repair it: {dependencies.install_command(needed, replace=True)}"
+
+
+def _folder_of_pythonpath(package: str) -> str | None:
+    """The entry of PYTHONPATH that the package is in; None for one of the environment, where pip repairs it."""
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    where = [*(spec.submodule_search_locations or [spec.origin or ""])] if spec else []
+    folders = {Path(path).resolve().parent for path in where}
+    for entry in filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)):
+        folder = Path(entry).resolve()
+        if folder in folders and not folder.is_relative_to(Path(sys.prefix).resolve()):
+            return entry
+    return None
 
 
 def _failed(error: BaseException) -> str | None:

@@ -6,6 +6,7 @@ A failed write never raises: a proxy that serves must not end because its output
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING, TextIO
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 PREFIX = "lumen-proxy: "
 STANDARD_DESCRIPTORS = 3  # input, output, error
-_unheard: list[TextIO | None] = []
+GONE = {errno.EPIPE, *([errno.EINVAL] if os.name == "nt" else [])}  # Windows says EINVAL of a pipe that is being closed
+_lost: list[tuple[TextIO | None, OSError]] = []
+_terminals: list[TextIO] = []  # streams that were a terminal at the start
 
 
 def prepare() -> None:
@@ -29,6 +32,8 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+            if stream.isatty():
+                _terminals.append(stream)
 
 
 def settle() -> None:
@@ -57,8 +62,8 @@ def _delivering(stream: TextIO | None) -> Iterator[None]:
         yield
     except ValueError:  # closed
         return
-    except OSError:  # full, or its reader has gone
-        _unheard.append(stream)
+    except OSError as error:  # full, or its reader has gone
+        _lost.append((stream, error))
         with contextlib.suppress(OSError, ValueError):
             void = os.open(os.devnull, os.O_WRONLY)
             os.dup2(void, stream.fileno() if stream else void)
@@ -67,7 +72,19 @@ def _delivering(stream: TextIO | None) -> Iterator[None]:
 
 def is_unheard() -> bool:
     """True once standard output could not be delivered: who prints for ever should stop."""
-    return sys.stdout is None or sys.stdout in _unheard
+    return sys.stdout is None or any(stream is sys.stdout for stream, _ in _lost)
+
+
+def undelivered() -> str | None:
+    """Why standard output could not be written; None if it was, or if nobody wanted it any more.
+
+    Nobody does when the reader of a pipe has ended (`| head -1`) and when the terminal was closed.
+    """
+    for stream, error in _lost:
+        gone = error.errno in GONE or (error.errno == errno.EIO and stream in _terminals)
+        if stream is sys.stdout and not gone:
+            return error.strerror or type(error).__name__
+    return None
 
 
 def show(text: str) -> None:

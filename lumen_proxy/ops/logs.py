@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lumen_proxy import rotation
 from lumen_proxy.ops import console
 from lumen_proxy.rotation import FIRST_LINE_BYTES
-from lumen_proxy.wire.text import json_value
+from lumen_proxy.wire.text import strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,9 +59,9 @@ class Entry:
 
 def _entry(log: str, line: bytes) -> Entry | None:
     try:
-        fields = json_value(line)
+        fields = strict_json(line)
     except ValueError:
-        return None  # torn by a full disk
+        return None  # torn by a full disk, or no JSON: NaN, 1e999
     return Entry(str(fields.get("ts", "")), log, fields) if isinstance(fields, dict) else None
 
 
@@ -87,6 +88,7 @@ class Follower:
     def news(self, last: int | None = None) -> list[Entry]:
         """What was written since the last call (the first gives all), or the last lines of that, in order of time."""
         found: list[Entry] = []
+        last = None if last is None else min(last, sys.maxsize)  # a deque takes no more
         for path in logs_in(self._log_dir, self._port):
             lines = (line for file in rotations(path) for line in self._more(file))
             found += deque(_parsed(path.stem, lines), maxlen=last)

@@ -6,6 +6,7 @@ The escape sequences are those of ECMA-48 and xterm, which the console of Window
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import signal
 import sys
@@ -15,7 +16,7 @@ from lumen_proxy.ops import marks
 from lumen_proxy.supervisor import platform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l\x1b[2J", "\x1b[0m\x1b[?25h\x1b[?1049l"  # xterm: other screen, hidden cursor
@@ -46,7 +47,7 @@ class Terminal:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             stack.callback(_write, LEAVE)
-            platform.single_keys(sys.stdin.fileno(), stack.callback)
+            platform.single_keys(sys.stdin.fileno(), lambda *put_back: stack.callback(_unless_gone, *put_back))
             _write(ENTER)
             self._undo = stack.pop_all()
         return self
@@ -62,8 +63,22 @@ class Terminal:
         _write(HOME + shown + REST_OF_SCREEN)
 
     def key(self, within_s: float) -> str | None:
-        """The next key, or None if none was pressed in time."""
-        return platform.next_key(sys.stdin.fileno(), within_s)
+        """The next key, or None if none was pressed in time. A terminal that was closed is as good as Ctrl-C."""
+        try:
+            return platform.next_key(sys.stdin.fileno(), within_s)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+        raise KeyboardInterrupt
+
+
+def _unless_gone(put_back: Callable[..., object], *arguments: object) -> None:
+    """Put the terminal back, unless it was closed. The error is termios.error, which Windows does not have."""
+    try:
+        put_back(*arguments)
+    except Exception as error:
+        if error.args[:1] != (errno.EIO,):
+            raise
 
 
 def _write(text: str) -> None:

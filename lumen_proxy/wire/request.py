@@ -14,7 +14,7 @@ from lumen_proxy.wire.fields import FIELDS, is_whole
 from lumen_proxy.wire.messages import invalid, read_messages, unused_fields
 from lumen_proxy.wire.models import MODELS, serving_model
 from lumen_proxy.wire.problems import problem
-from lumen_proxy.wire.text import strict_json
+from lumen_proxy.wire.text import strict_json, why_not_json
 
 if TYPE_CHECKING:
     from lumen_proxy.wire.messages import Message
@@ -55,8 +55,8 @@ def parse(data: bytes, *, strict_model: bool = False, ignore_unsupported: bool =
         body = strict_json(data)
     except UnicodeDecodeError as error:
         raise not_utf8(data, error) from None
-    except ValueError:
-        raise problem("invalid_json") from None
+    except ValueError as error:
+        raise problem("invalid_json", f"The request body is not valid JSON: {why_not_json(error)}.") from None
     if not isinstance(body, dict):
         raise problem("invalid_json", "The request body must be a JSON object.")
     _check_types(body)

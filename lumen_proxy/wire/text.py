@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import regex
 
 MAX_DEPTH = 100  # of JSON: nothing known nests deeper than a dozen; Python could neither read nor write 1,000
+TOO_DEEP, TOO_LARGE = f"nested deeper than {MAX_DEPTH}", "a number is too large"
 PIECE_CHARS = 24  # about five words: a stream that looks alive without a thousand events a page
 BYTES_PER_TOKEN = 4
 ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -23,6 +24,10 @@ UTF_16 = "utf-16-le"  # the coding in which a lone surrogate can be told from a 
 def estimate_tokens(text: str) -> int:
     """UTF-8 bytes / 4, rounded up: Lumen tells no counts, and clients need some."""
     return -(-len(text.encode()) // BYTES_PER_TOKEN)
+
+
+class StrictJsonError(ValueError):
+    """JSON for Python, but not for every reader. The message is fit for an error: it repeats nothing of the text."""
 
 
 def strict_json(data: bytes) -> object:
@@ -39,7 +44,7 @@ def strict_json(data: bytes) -> object:
         if may_have_surrogates:
             value = json.loads(without_surrogates(json.dumps(value, ensure_ascii=False)), object_pairs_hook=_unique)
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise StrictJsonError(TOO_DEEP) from None
     return value
 
 
@@ -60,6 +65,13 @@ def json_object(data: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def why_not_json(error: ValueError) -> str:
+    """What is wrong, of an error of `strict_json` about a text in UTF-8; no word of the text is repeated."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"the error is in line {error.lineno}, column {error.colno}"
+    return str(error) if isinstance(error, StrictJsonError) else TOO_LARGE  # int() refuses more than 4,300 digits
 
 
 def decoded(data: bytes) -> tuple[str, bool]:
@@ -89,24 +101,24 @@ def check_depth(value: object) -> None:
         if not outer:
             return
         level = [inner for each in outer for inner in each]
-    raise ValueError("nested too deeply")
+    raise StrictJsonError(TOO_DEEP)
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
+    raise StrictJsonError(f"{constant} is not JSON")
 
 
 def _finite(number: str) -> float:
     value = float(number)
     if not math.isfinite(value):
-        raise ValueError(f"{number} is too large")
+        raise StrictJsonError(TOO_LARGE)
     return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise ValueError("a key twice in one object")
+        raise StrictJsonError("an object has the same key twice")
     return value
 
 

@@ -267,6 +267,16 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return len(self.requests) > self.adj.channel_request_lookahead and _hung_up(self.socket)
 
     @property
+    def waits_for_client(self) -> bool:
+        """Whether it has neither a whole request nor an answer to send."""
+        return not self.requests and not self.total_outbufs_len
+
+    @property
+    def waits_since(self) -> float:
+        """When its request began to arrive, or its last answer was sent; monotonic."""
+        return self.request.began if self.request is not None else self._last_activity
+
+    @property
     def busy(self) -> bool:
         """Whether a drain should wait for it."""
         return not self.discarding and bool(self.requests or self.request or self.total_outbufs_len)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flask import Response, request
 
+from lumen_proxy.wire.address import host_name
 from lumen_proxy.wire.allowed import AllowedHosts, AllowedOrigins
 from lumen_proxy.wire.body import check_coding
 from lumen_proxy.wire.problems import problem
@@ -53,7 +54,7 @@ class Guard:
     def _check_host(self) -> None:
         host = request.headers.get("Host", "")
         if not self._hosts.allows(host):
-            name = _shown(host.partition(":")[0])
+            name = _shown(host_name(host) or host)  # as it stands in the variable: without a port
             remedy = "If it is a name of this proxy, add it to LUMEN_ALLOWED_HOSTS and restart the proxy."
             raise problem("host_not_allowed", f"This Host is not allowed: {name}. {remedy}")
 

@@ -79,7 +79,7 @@ class Pool:
                 with Response(sock, method="POST") as response:
                     response.begin()
                     reply = self._read(response)
-                    reusable = response.isclosed() and not response.will_close
+                    reusable = response.isclosed() and not (response.will_close or _is_unclear(response, sock))
             except (OSError, HTTPException, ValueError) as error:  # ValueError: a number or a header that is none
                 raise call.error("gateway_timeout") if call.ending else _broken(error) from None
         if reusable:
@@ -136,6 +136,12 @@ def _broken(error: OSError | HTTPException | ValueError) -> ApiError:
         return problem("gateway_connection_lost")
     partial = getattr(error, "partial", None)  # of IncompleteRead
     return problem("gateway_invalid_response" if partial is None else "gateway_connection_lost")
+
+
+def _is_unclear(response: Response, sock: socket.socket) -> bool:
+    """Whether more was received than the answer, or another reader could take another end for its end."""
+    pending = getattr(sock, "pending", int)()  # decrypted by TLS, but not read
+    return response.has_surplus or response.has_two_lengths or bool(pending)
 
 
 def _still_open(sock: socket.socket) -> bool:

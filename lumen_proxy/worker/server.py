@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 
 TICK_S = 0.25  # longest wait of the loop, hence the precision of every deadline below
 ACCEPT_PAUSE_S = 0.5  # rest after accept() failed for want of descriptors
+DESCRIPTORS_SHARE = 16  # one in so many connections is closed when there are no more descriptors; nginx: 1/16 stay free
 CUT_GRACE_S = 1.0  # for the error answers of requests that a drain cut
 MEMORY_BYTES = 1 << 30  # waitress spills larger buffers to disk; users' words never go there
 POLL = hasattr(select, "poll")
 CONNECTIONS = 1000 if POLL else 400  # select() on Windows takes 512
 SPARE_CONNECTIONS = 100  # beyond those of chats: when no more are left, none rests for want of a request
+ACCEPTED_AT_ONCE = 64  # a turn of the loop takes some ms with many connections; asyncio takes the whole backlog
 
 
 class _Listener(TcpWSGIServer):  # type: ignore[misc]
@@ -56,16 +58,37 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
         return self.draining or len(self._map) > CONNECTIONS - SPARE_CONNECTIONS
 
     def handle_accept(self) -> None:
+        """Accept those that wait in the backlog; when connections are used up, slow clients give way."""
+        for _ in range(ACCEPTED_AT_ONCE):
+            if not self.readable() or not self._accept_one():
+                return
+            if len(self._map) >= CONNECTIONS:
+                self._make_room(SPARE_CONNECTIONS)
+
+    def _accept_one(self) -> bool:
         try:
             accepted = self.accept()
         except OSError:  # out of descriptors: the client stays in the backlog
-            self.resume_at = monotonic() + ACCEPT_PAUSE_S
-            return
-        if accepted:
-            connection, address = accepted
-            with suppress(OSError):  # macOS, when the client has already left
-                self.set_socket_options(connection)
-            self.channel_class(self, connection, address, self.adj, map=self._map)
+            if not self._make_room(1 + len(self._map) // DESCRIPTORS_SHARE):
+                self.resume_at = monotonic() + ACCEPT_PAUSE_S
+            return False
+        if not accepted:
+            return False
+        connection, address = accepted
+        with suppress(OSError):  # macOS, when the client has already left
+            self.set_socket_options(connection)
+        self.channel_class(self, connection, address, self.adj, map=self._map)
+        return True
+
+    def _make_room(self, connections: int) -> bool:
+        """Close at most so many connections that wait for their client, those that wait longest first.
+
+        nginx does the same: `ngx_drain_connections()` in its src/core/ngx_connection.c. Returns whether any was closed.
+        """
+        slow = [channel for channel in self._map.values() if isinstance(channel, Channel) and channel.waits_for_client]
+        for channel in sorted(slow, key=lambda one: one.waits_since)[:connections]:
+            channel.handle_close()
+        return bool(slow)
 
 
 @dataclass(frozen=True)

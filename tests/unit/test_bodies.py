@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+from lumen_proxy.errors import ApiError
+from lumen_proxy.wire.request import parse
 from tests.fixtures import capture
 from tests.fixtures.captured import Capture
 from tests.fixtures.gateway import Gateway
@@ -40,6 +42,27 @@ def test_not_utf_8(gateway: Gateway, body: bytes, where: str) -> None:
     for remedy in ("--data-binary @file.json", "chcp 65001", "[Console]::OutputEncoding"):
         assert remedy in told["message"]
     assert gateway.chats == ()
+
+
+WHY_NOT = {
+    b'{"secret": 1, "secret": 2}': "an object has the same key twice",
+    b'{"secret": 1e400}': "a number is too large",
+    b'{"secret": ' + b"9" * 5000 + b"}": "a number is too large",
+    b'{"secret": NaN}': "NaN is not JSON",
+    b'{"secret": -Infinity}': "-Infinity is not JSON",
+    b"[" * 101 + b"]" * 101: "nested deeper than 100",
+    b"[" * 60_000: "nested deeper than 100",
+    b"": "the error is in line 1, column 1",
+    b'{"a": 1,\n secret}': "the error is in line 2, column 2",
+}
+
+
+@pytest.mark.parametrize(("data", "why"), WHY_NOT.items(), ids=[*map(str, range(len(WHY_NOT)))])
+def test_why_it_is_no_json(data: bytes, why: str) -> None:
+    """The message names the reason, or the place, and repeats no word of the body."""
+    with pytest.raises(ApiError) as caught:
+        parse(data)
+    assert caught.value.message == f"The request body is not valid JSON: {why}."
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd", "br", "deflate", "identity, gzip", "x" * 1000])

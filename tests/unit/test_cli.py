@@ -200,11 +200,11 @@ def test_glyphs_are_chosen_by_trying(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found == {"cp949": ("●", "o"), "ascii": ("*", "o"), "utf-8": ("●", "🟢")}
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-@pytest.mark.parametrize("line", ["config", "check --json", "--version"])
+@pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
+@pytest.mark.parametrize("line", ["config", "check --json", "--version", "--help"])
 def test_output_that_nobody_takes_is_no_failure(line: str) -> None:
-    """A full disk and a reader that has gone: the status is still the command's own."""
-    for where in ("> /dev/full", "| true", ">&- 2>&-"):
+    """A reader that has gone and a closed stream: the status is still the command's own."""
+    for where in ("| true", ">&- 2>&-"):
         command = f'"{sys.executable}" -m lumen_proxy {line} {where}'
         pipeline = ["bash", "-c", f"set -o pipefail; {command}"]
         done = subprocess.run(pipeline, capture_output=True, text=True, check=False)

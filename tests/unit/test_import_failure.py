@@ -15,6 +15,7 @@ import pytest
 
 import lumen_proxy
 from lumen_proxy import dependencies, import_failure
+from tests.fixtures.inject import lumen_sabotage
 from tests.fixtures.journals import Journal
 from tests.fixtures.processes import Launches
 
@@ -31,7 +32,14 @@ def copied(module: str, folder: Path) -> Path:
 
 
 def before_the_rest(folder: Path) -> dict[str, str]:
-    """The environment of a process that searches `folder` first."""
+    """The environment of a process that searches `folder` first, as if it belonged to the installation."""
+    faults = folder / "faults.py"
+    faults.write_text(f"import sys\nSABOTAGES = {{'path': lambda _: sys.path.insert(0, {str(folder)!r})}}\n", "utf-8")
+    return {lumen_sabotage.NAME: "path", lumen_sabotage.FILE: str(faults)}
+
+
+def on_the_pythonpath(folder: Path) -> dict[str, str]:
+    """The environment of a process that searches `folder` first because PYTHONPATH names it."""
     return {
         "PYTHONPATH": os.pathsep.join([os.environ["PYTHONPATH"], str(folder), str(Path(*lumen_proxy.__path__).parent)])
     }
@@ -99,6 +107,18 @@ def test_a_package_that_warns_while_it_is_imported_is_not_heard(launch: Launches
         file.write("import warnings\nwarnings.warn('a new release is out', FutureWarning, stacklevel=1)\n")
     done = launch.run("config", env=before_the_rest(tmp_path))
     assert (done.exit_status, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("damage", ["syntax-error", "syntax-error-in-what-flask-needs", "library-torn", "empty"])
+def test_a_package_of_pythonpath_is_not_repaired_by_pip(launch: Launches, damage: str, tmp_path: Path) -> None:
+    """The line names the folder that PYTHONPATH names, since no installation changes what is found there first."""
+    package, change, module, error, _ = DAMAGES[damage]
+    change(copied(package, tmp_path))
+    done = launch.run("serve", env=on_the_pythonpath(tmp_path) | {"PROXY_PORT": "0"})
+    remedy = f"is found in {tmp_path}, not in {sys.prefix}: remove that folder from PYTHONPATH"
+    assert_one_line(done.stderr, module, error, remedy)
+    assert "pip" not in done.stderr.replace(str(tmp_path), "")
+    assert done.exit_status == 69
 
 
 Case = tuple[str, str, str, tuple[str, ...], str, Mapping[str, str | None]]

@@ -131,6 +131,19 @@ def test_a_torn_line_is_passed_over(tmp_path: Path) -> None:
     assert [entry.fields["n"] for entry in Follower(tmp_path).news()] == [1, 2]
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+def test_a_line_that_is_no_json_is_passed_over(tmp_path: Path, number: str) -> None:
+    """What Python reads beyond JSON is never printed as if it were JSON."""
+    (tmp_path / "a.jsonl").write_bytes(line(1) + b'{"ts": %s, "n": 9}\n' % number.encode() + line(2))
+    assert numbers(Follower(tmp_path)) == [1, 2]
+
+
+def test_more_lines_than_a_machine_can_count(tmp_path: Path) -> None:
+    """`logs -n` with a number of 30 digits shows all lines."""
+    (tmp_path / "a.jsonl").write_bytes(line(1))
+    assert len(Follower(tmp_path).news(10**30)) == 1
+
+
 def test_control_characters_are_harmless(tmp_path: Path) -> None:
     """What a caller put into a header does nothing to the terminal of who reads the log."""
     (tmp_path / "a.jsonl").write_bytes(b'{"ts": "t", "event": "request", "request_id": "a\\u001b[2J"}\n')

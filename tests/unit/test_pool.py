@@ -235,6 +235,25 @@ def test_an_answer_until_the_end_of_the_connection(gateway: Gateway, pools: list
     assert gateway.connections == 2
 
 
+SURPLUS = {
+    "body-longer-than-its-length": replies.head(4) + b"body" + b"surplus",
+    "another-answer": (replies.head(4) + b"body") * 2,
+    "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\nsurplus",
+    "two-lengths": replies.head(4, headers=(("Content-Length", "4"),)) + b"body",
+    "length-and-chunked": replies.head(4, headers=(("Transfer-Encoding", "chunked"),)) + b"4\r\nbody\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("data", SURPLUS.values(), ids=SURPLUS)
+def test_a_connection_with_surplus_bytes_is_not_used_again(gateway: Gateway, pools: list[Pool], data: bytes) -> None:
+    """The answer counts, but the gateway may close such a connection unread: the next call takes another."""
+    gateway.script(lambda exchange: exchange.send(data))
+    pool = new_pool(gateway.url + "/chat", pools)
+    assert pool.post(new_call(), {"message": "x"}).body == b"body"
+    assert pool.post(new_call(), {"message": "y"}).status == 200
+    assert gateway.connections == 2
+
+
 def test_looking_up_a_name_can_be_left(pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
     """A resolver that hangs holds nobody longer than the time for connecting."""
     hanging, hung = threading.Event(), threading.Event()

@@ -226,6 +226,22 @@ def test_a_foreign_host_is_refused(served: Serving, host: str, path: str) -> Non
     assert (got.status, error(got)["code"]) == (403, "host_not_allowed")
 
 
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("evil.example:8080", "evil.example"),
+        ("[fe80::1]:8080", "fe80::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("evil:x", "evil:x"),
+    ],
+)
+def test_a_refused_host_is_named(served: Serving, host: str, name: str) -> None:
+    """Its whole name or address, as LUMEN_ALLOWED_HOSTS takes it; a malformed Host as it was sent."""
+    told = error(served.get("/health", ("Host", host)))
+    assert told["message"].startswith(f"This Host is not allowed: {name!r}. ")
+
+
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1234", "127.0.0.1:80", "[::1]:8080"])
 def test_loopback_hosts_are_served(served: Serving, host: str) -> None:
     """By any port, since ports are forwarded."""

@@ -1,0 +1,104 @@
+"""Clients that take every connection: those that have waited longest for their client give way to others."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lumen_proxy.worker.server import _Listener
+from tests.fixtures import replies
+from tests.fixtures.waiting import until
+from tests.unit.serving import serving
+
+if TYPE_CHECKING:
+    from tests.fixtures.gateway import Gateway
+    from tests.unit.serving import Serving
+
+CONNECTIONS, SPARE = 60, 10  # instead of 1,000 and 100
+WITHIN_S = 10.0
+HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+SLOW = {
+    "silent": b"",
+    "head": HEAD,
+    "body": HEAD + b"Content-Length: 500000\r\n\r\n{",
+    "body-that-was-invited": HEAD + b"Content-Length: 500000\r\nExpect: 100-continue\r\n\r\n",
+    "chunked-body": HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
+    "refused-body": HEAD + b"Content-Length: 99999999\r\n\r\n{",
+}
+
+
+@pytest.fixture(autouse=True)
+def few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit that a test can reach quickly."""
+    monkeypatch.setattr("lumen_proxy.worker.server.CONNECTIONS", CONNECTIONS)
+    monkeypatch.setattr("lumen_proxy.worker.server.SPARE_CONNECTIONS", SPARE)
+
+
+def flood(served: Serving, stack: ExitStack, sent: bytes, clients: int) -> list[socket.socket]:
+    """Connect that often, send the beginning of a request and no more."""
+    host, port = served.url.removeprefix("http://").split(":")
+    slow = [stack.enter_context(socket.create_connection((host, int(port)), WITHIN_S)) for _ in range(clients)]
+    for sock in slow:
+        with suppress(ConnectionError):  # closed meanwhile
+            sock.sendall(sent)
+    return slow
+
+
+def is_closed(sock: socket.socket) -> bool:
+    """Whether the server has closed the connection: an end, or a reset."""
+    sock.settimeout(0)
+    try:
+        return not sock.recv(1)
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+
+
+@pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW)
+def test_health_answers_although_slow_clients_take_every_connection(gateway: Gateway, sent: bytes) -> None:
+    """Within 1 s, and a chat that is at work meanwhile is not ended."""
+    gate = threading.Event()
+    gateway.script(replies.gated(gate))
+    with serving(gateway.url) as served, ExitStack() as stack:
+        chat = threading.Thread(target=lambda: answers.append(served.chat().status))
+        answers: list[int | None] = []
+        chat.start()
+        gateway.until_called(1)
+        flood(served, stack, sent, 2 * CONNECTIONS)
+        got = served.get("/health")
+        assert (got.status, got.elapsed_s < 1) == (200, True)
+        gate.set()
+        chat.join(WITHIN_S)
+        assert answers == [200]
+
+
+def test_health_answers_although_slow_clients_take_every_descriptor(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system allows fewer connections than the server does, accept() fails, and the same applies."""
+    accept = _Listener.accept
+
+    def limited(listener: _Listener) -> object:
+        if len(listener._map) >= CONNECTIONS // 2:  # noqa: SLF001 - as many as the system allows
+            raise OSError(errno.EMFILE, "too many open files")
+        return accept(listener)
+
+    monkeypatch.setattr(_Listener, "accept", limited)
+    with serving(gateway.url) as served, ExitStack() as stack:
+        flood(served, stack, SLOW["body"], CONNECTIONS // 2)
+        assert served.get("/health").elapsed_s < 1
+
+
+def test_who_has_waited_longest_gives_way(gateway: Gateway) -> None:
+    """Of the slow clients the oldest are closed, and only as many as others need."""
+    with serving(gateway.url) as served, ExitStack() as stack:
+        slow = flood(served, stack, SLOW["body"], CONNECTIONS)
+        until("the first is closed", lambda: is_closed(slow[0]), within_s=WITHIN_S)
+        assert served.get("/health").status == 200
+        assert not any(map(is_closed, slow[SPARE:]))
