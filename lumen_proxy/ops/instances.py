@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import health
-from lumen_proxy.supervisor import identity, listener, owner, state
+from lumen_proxy.supervisor import identity, listener, owner, restarting, state
 from lumen_proxy.supervisor.holder import Holder, find_holder, matching
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ class Seen:
 
     `silent`: an instance of ours that does not answer. `another`: says that it is a lumen-proxy, but does not hold
     the lock in this state directory: of another user, or started with another LUMEN_STATE_DIR. `state` is the same
-    in words, and tells `restarting`, `gave up`, `failed` and `ended unexpectedly` apart. `log` is the journal.
+    in words, and tells `restarting`, `gave up`, `failed`, `ended unexpectedly` and `stopped by a restart` apart. `log`
+    is the journal.
     """
 
     condition: Condition
@@ -186,6 +187,7 @@ def _look_at_the_end(settings: Settings, url: str) -> Seen:
     """Nothing is on the port: was the last end one that nobody asked for?"""
     _, state_path = state.paths(settings.state_dir, settings.port)
     last = state.read(state_path) or state.read(state.end_path(settings.state_dir, settings.port))
+    last = last or restarting.interrupted(settings.state_dir, settings.port)
     if last is None:
         return Seen("stopped", settings.port, url, state="stopped")
     ended = last.ended or {"kind": "ended unexpectedly", "at": _last_sign(last, state_path), "what": ""}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-OUR_FILES = re.compile(r"(?:proxy|ended)-(\d{1,5})\.(?:json|lock)")
+OUR_FILES = re.compile(r"(?:proxy|ended|restarting)-(\d{1,5})\.(?:json|lock)")
 LOOKS, LOOK_S = 5, 0.02  # `status` holds a lock that it only looks at for some 20 µs
 START_TIME_SLACK_S = 1.0  # psutil derives start times from the clock, which drifts; a PID is not reused so fast
 LOCKED_BYTE = 1 << 20  # Windows lets nobody read a locked byte, so it is one far behind the content
