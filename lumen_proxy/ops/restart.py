@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
+import time
 from typing import TYPE_CHECKING
 
 from lumen_proxy import config
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import control
-from lumen_proxy.ops.instances import find, refuse_port_0
+from lumen_proxy.ops.instances import find, refuse_port_0, uptime_s
 from lumen_proxy.supervisor import listener, restarting, state
 from lumen_proxy.supervisor.recorded import Recorded, inherit
+from lumen_proxy.supervisor.serve import CHECKUP_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from lumen_proxy.supervisor.holder import Holder
     from lumen_proxy.supervisor.state import State
 
+WRITTEN_S = 5.0  # from the start of a supervisor to its first state file; 0.3 s where nothing else is busy
 SANDBOX_KEPT = "sandbox mode is kept; to leave it: lumen-proxy restart --no-sandbox"
 
 
@@ -37,7 +42,7 @@ def restart(
     asked = config.load(environ, options)
     refuse_port_0(asked)
     with restarting.turn(asked.state_dir, asked.port, tell):
-        known = _last_known(asked)
+        known = last_known(asked)
         settings, environ = _settings(asked, known, options, sandbox, environ)
         for warning in settings.warnings:
             tell(warning)
@@ -87,20 +92,33 @@ def _start(settings: config.Settings, environ: Mapping[str, str], *, is_continue
     return outcome
 
 
-def _last_known(asked: config.Settings) -> State | None:
+def last_known(asked: config.Settings) -> State | None:
     """The state of the instance that runs, or of the last one if it did not end by a stop.
 
     Raises Fatal (74) if one runs and its state file is missing: a guess could send requests to another address.
     """
     _, state_path = state.paths(asked.state_dir, asked.port)
-    if running := find(asked) if asked.port else None:
+    if running := _settled(asked) if asked.port else None:
         if running.known is None:
             problem = f"cannot restart port {asked.port}: the settings of the running proxy are not known"
-            do = "lumen-proxy stop, then lumen-proxy start with the settings that you want"
+            do = f"the proxy writes it again within {CHECKUP_S:g} s: try again then, or stop it and start it anew"
             raise Fatal(f"{problem}, because {state_path} is missing or damaged; {do}", Exit.IO)
         return running.known
     last = state.read(state_path) or state.read(state.end_path(asked.state_dir, asked.port))
     return last or restarting.cut(asked.state_dir, asked.port)
+
+
+def _settled(asked: config.Settings) -> Holder | None:
+    """Our instance, if there is one. One that has just taken the lock gets the time to write its first state file."""
+    _, state_path = state.paths(asked.state_dir, asked.port)
+    running, until_s = find(asked), None
+    while running and running.known is None and (not state_path.exists() or state.read(state_path)):
+        until_s = until_s or time.monotonic() + WRITTEN_S - (uptime_s(running.pid, None) or 0.0)
+        if time.monotonic() >= until_s:
+            break
+        threading.Event().wait(control.LOOK_AGAIN_S)
+        running = find(asked)
+    return running
 
 
 def _settings(
