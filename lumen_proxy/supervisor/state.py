@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import identity, platform
+from lumen_proxy.supervisor import identity, platform, wellformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,12 +142,12 @@ def read(path: Path) -> State | None:
         if any(type(fields.get(name)) is not wanted for name, wanted in ON_DISK.items()):
             return None
         added = {name: fields[name] for name in ADDED if name in fields}
-        if not all(isinstance(value, ADDED[name]) for name, value in added.items()):
+        if not all(isinstance(value, ADDED[name]) for name, value in added.items()) or not wellformed.is_sound(fields):
             return None
         known = State(**{name: fields[name] for name in ON_DISK} | added | {"hosts": tuple(fields["hosts"])})
     except (OSError, ValueError, AttributeError):
         return None
-    return known if known.pid > 0 else None
+    return known if path.stem.endswith(f"-{known.port}") else None
 
 
 def is_alive(state: State) -> bool:
