@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import health
 from lumen_proxy.supervisor import identity, listener, owner, restarting, state
-from lumen_proxy.supervisor.holder import Holder, find_holder, matching
+from lumen_proxy.supervisor.holder import Holder, find_holder, find_stranger, matching
 
 if TYPE_CHECKING:
     from lumen_proxy.config import Settings
@@ -90,6 +90,9 @@ def look(settings: Settings, *, patience_s: float = LOOK_S) -> Seen:
     refuse_port_0(settings)
     if ours := look_at_ours(settings, patience_s):
         return ours
+    if who := find_stranger(settings.state_dir, settings.port):
+        url = listener.url_of(hosts(settings)[0], settings.port)
+        return Seen("stranger", settings.port, url, owner=who, state="taken by another program")
     host = taken_address(settings)
     url = listener.url_of(host or hosts(settings)[0], settings.port)
     if host is None:

@@ -262,6 +262,9 @@ def claim(state_dir: Path, port: int) -> Lock:
                 return lock
             threading.Event().wait(LOOK_S)  # somebody may only be looking: see is_locked
     pid = lock_holder(state_dir, port)
+    if pid and pid != named_holder(lock_path) and (stranger := identity.stranger(pid)):
+        problem = f"cannot start on port {port}: {stranger}, which is not a lumen-proxy, has locked {lock_path}"
+        raise Fatal(f"{problem}; end that program, or choose another --port", Exit.PORT_IN_USE)
     who = f" (pid {pid})" if pid else ""
     problem = f"cannot start on port {port}: another lumen-proxy{who} holds it"
     raise Fatal(f"{problem}; stop it with: lumen-proxy stop --port {port}", Exit.PORT_IN_USE)

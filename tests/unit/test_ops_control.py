@@ -209,6 +209,7 @@ def test_a_proxy_of_another_user_is_not_signalled(tmp_path: Path, monkeypatch: p
         users = {os.getpid(): "me", stranger.pid: "somebody"}
         monkeypatch.setattr(identity, "user_name", users.get)
         monkeypatch.setattr(identity, "lock_owner", lambda *_: stranger.pid)
+        monkeypatch.setattr(identity, "stranger", lambda _: None)
         outcome, seen = control.stop(settings), control.look(settings)
         assert stranger.poll() is None
         stranger.kill()

@@ -20,7 +20,8 @@ from tests.fixtures.waiting import until
 
 HOLDER = (
     "import pathlib, sys; from lumen_proxy.supervisor.state import Lock; "
-    "lock = Lock.take(pathlib.Path(sys.argv[1])); print(bool(lock), flush=True); sys.stdin.read()"
+    "lock = Lock.take(pathlib.Path(sys.argv[1])); lock and lock.name_holder(); print(bool(lock), flush=True); "
+    "sys.stdin.read()"
 )
 
 
