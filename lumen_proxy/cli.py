@@ -146,16 +146,16 @@ def _tell(outcome: control.Outcome, *, as_json: bool) -> int:
 
 def _start(args: argparse.Namespace) -> int:
     """Start in the background and wait until ready."""
-    from lumen_proxy.ops import control  # noqa: PLC0415
+    from lumen_proxy.ops import turns  # noqa: PLC0415
 
-    return _tell(control.start(_load(args)), as_json=args.json)
+    return _tell(turns.start(_load(args), console.tell), as_json=args.json)
 
 
 def _stop(args: argparse.Namespace) -> int:
     """Finish the requests in progress, then stop the proxy."""
-    from lumen_proxy.ops import control  # noqa: PLC0415
+    from lumen_proxy.ops import turns  # noqa: PLC0415
 
-    return _tell(control.stop(_load(args)), as_json=args.json)
+    return _tell(turns.stop(_load(args), console.tell), as_json=args.json)
 
 
 def _restart(args: argparse.Namespace) -> int:

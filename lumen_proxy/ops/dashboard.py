@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from lumen_proxy.errors import Fatal
-from lumen_proxy.ops import console, control, diagnose, layout, marks, terminal, watching
+from lumen_proxy.ops import console, control, diagnose, layout, marks, terminal, turns, watching
 from lumen_proxy.ops.verdicts import SLOW_MS
 from lumen_proxy.ops.watching import Watch
 
@@ -79,7 +79,7 @@ class Dashboard:
         if self.asking:
             self.asking, self.message = False, ""
             if key.lower() == "y":
-                self._act("stopping", lambda: control.stop(self.settings))
+                self._act("stopping", lambda: turns.stop(self.settings))
         elif self.page is not None:
             self._turn(key)
         elif key in {"q", "\x1b", "\x03"}:
@@ -87,7 +87,7 @@ class Dashboard:
         elif key in {"h", "?"}:
             self._open(HELP)
         elif key == "s":
-            self._act("starting", lambda: control.start(self.settings))
+            self._act("starting", lambda: turns.start(self.settings))
         elif key == "x":
             self.asking, self.message = True, f"Stop the proxy on port {self.settings.port}? [y] yes, any other key: no"
         elif key == "d":

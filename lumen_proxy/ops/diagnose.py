@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lumen_proxy import __version__
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.ops import addresses, console, control, marks, probes
+from lumen_proxy.ops import addresses, console, control, marks, probes, turns
 from lumen_proxy.ops.alerts import webhooks
 from lumen_proxy.ops.cases import CASES, KNOWN
 
@@ -125,7 +125,7 @@ def _end_of_the_last(settings: Settings) -> tuple[str, ...]:
 def _started(settings: Settings) -> control.Outcome:
     """The outcome of a start; one that is refused is one, too."""
     try:
-        return control.start(settings)
+        return turns.start(settings)
     except Fatal as verdict:
         return control.Outcome("failed", verdict.exit_status, settings.port, problems=(str(verdict),))
 

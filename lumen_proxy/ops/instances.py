@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import health
-from lumen_proxy.supervisor import identity, listener, owner, state
-from lumen_proxy.supervisor.holder import Holder, find_holder, matching
+from lumen_proxy.supervisor import identity, listener, owner, restarting, state
+from lumen_proxy.supervisor.holder import Holder, find_holder, find_stranger, matching
 
 if TYPE_CHECKING:
     from lumen_proxy.config import Settings
@@ -38,7 +38,8 @@ class Seen:
 
     `silent`: an instance of ours that does not answer. `another`: says that it is a lumen-proxy, but does not hold
     the lock in this state directory: of another user, or started with another LUMEN_STATE_DIR. `state` is the same
-    in words, and tells `restarting`, `gave up`, `failed` and `ended unexpectedly` apart. `log` is the journal.
+    in words, and tells `restarting`, `gave up`, `failed`, `ended unexpectedly` and `stopped by a restart` apart. `log`
+    is the journal.
     """
 
     condition: Condition
@@ -89,6 +90,9 @@ def look(settings: Settings, *, patience_s: float = LOOK_S) -> Seen:
     refuse_port_0(settings)
     if ours := look_at_ours(settings, patience_s):
         return ours
+    if who := find_stranger(settings.state_dir, settings.port):
+        url = listener.url_of(hosts(settings)[0], settings.port)
+        return Seen("stranger", settings.port, url, owner=who, state="taken by another program")
     host = taken_address(settings)
     url = listener.url_of(host or hosts(settings)[0], settings.port)
     if host is None:
@@ -186,6 +190,7 @@ def _look_at_the_end(settings: Settings, url: str) -> Seen:
     """Nothing is on the port: was the last end one that nobody asked for?"""
     _, state_path = state.paths(settings.state_dir, settings.port)
     last = state.read(state_path) or state.read(state.end_path(settings.state_dir, settings.port))
+    last = last or restarting.interrupted(settings.state_dir, settings.port)
     if last is None:
         return Seen("stopped", settings.port, url, state="stopped")
     ended = last.ended or {"kind": "ended unexpectedly", "at": _last_sign(last, state_path), "what": ""}

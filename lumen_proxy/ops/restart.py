@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
+import time
 from typing import TYPE_CHECKING
 
 from lumen_proxy import config
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import control
-from lumen_proxy.ops.instances import find
-from lumen_proxy.supervisor import listener, state
+from lumen_proxy.ops.instances import find, refuse_port_0, uptime_s
+from lumen_proxy.supervisor import listener, restarting, state
 from lumen_proxy.supervisor.recorded import Recorded, inherit
+from lumen_proxy.supervisor.serve import CHECKUP_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from lumen_proxy.supervisor.holder import Holder
     from lumen_proxy.supervisor.state import State
 
+WRITTEN_S = 5.0  # from the start of a supervisor to its first state file; 0.3 s where nothing else is busy
 SANDBOX_KEPT = "sandbox mode is kept; to leave it: lumen-proxy restart --no-sandbox"
 
 
@@ -35,36 +40,85 @@ def restart(
     what deserves attention, `show` what was done.
     """
     asked = config.load(environ, options)
-    known = _last_known(asked)
-    settings, environ = _settings(asked, known, options, sandbox, environ)
-    for warning in settings.warnings:
-        tell(warning)
-    if known and known.sandbox and settings.sandboxed and sandbox is None:
-        tell(SANDBOX_KEPT)
-    _refuse_unusable(settings, known)
-    stopped = control.stop(settings)
-    if stopped.exit_status is Exit.PORT_IN_USE:
-        return stopped
-    for difference in Recorded(known).differences(settings) if known else ():
-        tell(f"changed: {difference}")
-    if stopped.did != "not_running":
-        show(stopped.said or stopped.did)
-    return control.start(settings, environ)
+    refuse_port_0(asked)
+    with restarting.turn(asked.state_dir, asked.port, tell):
+        known = last_known(asked)
+        settings, environ = _settings(asked, known, options, sandbox, environ)
+        for warning in settings.warnings:
+            tell(warning)
+        if known and known.sandbox and settings.sandboxed and sandbox is None:
+            tell(SANDBOX_KEPT)
+        _refuse_unusable(settings, known)
+        stopped = _stop(settings, known)
+        if stopped.exit_status is Exit.PORT_IN_USE:
+            return stopped
+        for difference in Recorded(known).differences(settings) if known else ():
+            tell(f"changed: {difference}")
+        if stopped.did != "not_running":
+            show(stopped.said or stopped.did)
+        return _start(settings, environ, is_continued=known is not None)
 
 
-def _last_known(asked: config.Settings) -> State | None:
+def _stop(settings: config.Settings, known: State | None) -> control.Outcome:
+    """Stop the old instance; from here on an interrupted restart can be continued."""
+    place = settings.state_dir, settings.port
+    if known is None:
+        return control.stop(settings)
+    was_interrupted = restarting.is_kept(*place)
+    restarting.keep(*place, known)
+    is_refused = True
+    try:
+        stopped = control.stop(settings)
+        is_refused = stopped.exit_status is Exit.PORT_IN_USE
+    except KeyboardInterrupt:
+        is_refused = False
+        raise
+    finally:
+        if is_refused and not was_interrupted:
+            restarting.forget(*place)
+    return stopped
+
+
+def _start(settings: config.Settings, environ: Mapping[str, str], *, is_continued: bool) -> control.Outcome:
+    """Start the new instance, unless a `stop` has come meanwhile."""
+    place = settings.state_dir, settings.port
+    if is_continued and not restarting.is_kept(*place):
+        problem = f"cannot restart port {settings.port}: the proxy was stopped meanwhile by another command"
+        do = "start it with: lumen-proxy start"
+        return control.Outcome("failed", Exit.SOFTWARE, settings.port, problems=(f"{problem}; {do}",))
+    outcome = control.start(settings, environ)
+    if outcome.exit_status is Exit.OK:
+        restarting.forget(*place)
+    return outcome
+
+
+def last_known(asked: config.Settings) -> State | None:
     """The state of the instance that runs, or of the last one if it did not end by a stop.
 
     Raises Fatal (74) if one runs and its state file is missing: a guess could send requests to another address.
     """
     _, state_path = state.paths(asked.state_dir, asked.port)
-    if running := find(asked) if asked.port else None:
+    if running := _settled(asked) if asked.port else None:
         if running.known is None:
             problem = f"cannot restart port {asked.port}: the settings of the running proxy are not known"
-            do = "lumen-proxy stop, then lumen-proxy start with the settings that you want"
+            do = f"the proxy writes it again within {CHECKUP_S:g} s: try again then, or stop it and start it anew"
             raise Fatal(f"{problem}, because {state_path} is missing or damaged; {do}", Exit.IO)
         return running.known
-    return state.read(state_path) or state.read(state.end_path(asked.state_dir, asked.port))
+    last = state.read(state_path) or state.read(state.end_path(asked.state_dir, asked.port))
+    return last or restarting.cut(asked.state_dir, asked.port)
+
+
+def _settled(asked: config.Settings) -> Holder | None:
+    """Our instance, if there is one. One that has just taken the lock gets the time to write its first state file."""
+    _, state_path = state.paths(asked.state_dir, asked.port)
+    running, until_s = find(asked), None
+    while running and running.known is None and (not state_path.exists() or state.read(state_path)):
+        until_s = until_s or time.monotonic() + WRITTEN_S - (uptime_s(running.pid, None) or 0.0)
+        if time.monotonic() >= until_s:
+            break
+        threading.Event().wait(control.LOOK_AGAIN_S)
+        running = find(asked)
+    return running
 
 
 def _settings(

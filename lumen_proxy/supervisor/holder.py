@@ -29,12 +29,14 @@ class Holder:
 
 
 def find_holder(state_dir: Path, port: int) -> Holder | None:
-    """The instance that holds the lock of a port, whether it answers or not; None if nobody holds it."""
+    """The instance that holds the lock of a port, whether it answers or not; None if nobody or a stranger holds it."""
     lock_path, state_path = state.paths(state_dir, port)
     is_locked, known = state.is_locked(lock_path), state.read(state_path)
     if is_locked is False:
         return None
     pid = identity.lock_owner(lock_path, [known.pid if known else None, state.named_holder(lock_path)])
+    if pid and _stranger(pid, lock_path):
+        return None
     if pid:
         return Holder(pid, is_verified=True, known=matching(known, pid))
     if known is None:
@@ -45,6 +47,19 @@ def find_holder(state_dir: Path, port: int) -> Holder | None:
         return None
     is_hidden = identity.start_stamp(known.pid) is None and identity.user_name(known.pid) is not None
     return Holder(known.pid if is_hidden else None, is_verified=False, known=known if is_hidden else None)
+
+
+def find_stranger(state_dir: Path, port: int) -> str | None:
+    """The program that holds the lock of a port and is not a lumen-proxy, in words; None if there is none."""
+    lock_path, _ = state.paths(state_dir, port)
+    pid = identity.lock_owner(lock_path) if state.is_locked(lock_path) else None
+    who = _stranger(pid, lock_path) if pid else None
+    return f"{who}, which is not a lumen-proxy but has locked {lock_path}" if who else None
+
+
+def _stranger(pid: int, lock_path: Path) -> str | None:
+    """Anybody can lock a file; a lumen-proxy also writes its name into it, unless the disk is full."""
+    return None if state.named_holder(lock_path) == pid else identity.stranger(pid)
 
 
 def matching(known: State | None, pid: int) -> State | None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 PROC = Path("/proc")
 STATE, START_TICKS = 0, 19  # proc_pid_stat(5): fields 3 and 22, counted from the end of the name in field 2
 LOCK_LINE = re.compile(r"FLOCK +\S+ +WRITE +(\d+) +\S+:(\d+) ")  # proc_locks(5): owner and inode
+PYTHON = re.compile(r"(?i)python|pypy")
+OWN_PROGRAM = re.compile(r"(?i)lumen[-_]proxy(?:\.exe|-script\.pyw?)?")  # as a program, a script, a module
 DELETED = " (deleted)"  # proc_pid_fd(5)
 SAME_START_S = 0.005  # half a clock tick of Linux; the other systems report one stored number
 
@@ -73,6 +75,23 @@ def is_own(pid: int) -> bool:
 def is_foreign(pid: int) -> bool:
     """True if the process is known to belong to another user."""
     return user_name(pid) not in {user_name(os.getpid()), None}
+
+
+def stranger(pid: int) -> str | None:
+    """Name and PID of a process whose command line is visible and not that of a lumen-proxy, else None."""
+    import psutil  # noqa: PLC0415 - only a command for people needs it
+
+    try:
+        process = psutil.Process(pid)
+        program, *words = (os.path.basename(word) for word in process.cmdline() or [""])  # noqa: PTH119 - words, not paths
+        name = process.name()
+    except psutil.Error:
+        return None
+    if not program or OWN_PROGRAM.fullmatch(program):
+        return None
+    if PYTHON.match(program) and any(OWN_PROGRAM.fullmatch(word) for word in words):
+        return None
+    return f"{''.join(c if c.isprintable() else '?' for c in name)} (pid {pid})"
 
 
 def lock_owner(

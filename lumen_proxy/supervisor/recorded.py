@@ -186,7 +186,9 @@ def inherit(
         text = recorded.value(variable)
         if field in options:
             continue
-        if recorded.is_hidden(variable):
+        if recorded.is_hidden(variable) and recorded.origin(variable) == "option":
+            merged_options[field] = _given_again(recorded, variable, environ)
+        elif recorded.is_hidden(variable):
             if not environ.get(variable, "").strip():
                 raise _missing(variable)
         elif text and recorded.origin(variable) == "option":
@@ -194,6 +196,17 @@ def inherit(
         elif text and not environ.get(variable, "").strip():
             merged_environ[variable] = text
     return merged_environ, merged_options
+
+
+def _given_again(recorded: Recorded, variable: str, environ: Mapping[str, str]) -> str:
+    """The text of an option that was not written down, if a variable of this shell has the same one."""
+    text = environ.get(variable, "").strip()
+    if recorded.is_same(variable, text):
+        return text
+    option = f"--{config.BY_VARIABLE[variable].field.replace('_', '-')}"
+    problem = f"cannot restart: the proxy was started with {option} {recorded.shown(variable)} and more"
+    problem = f"{problem}, which is not recorded, and {variable} of this shell is not the same"
+    raise Fatal(f"{problem}; give {option} again", Exit.CONFIG)
 
 
 def _missing(variable: str) -> Fatal:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import lumen_proxy
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.journal import Journal, path_of
-from lumen_proxy.supervisor import identity, listener, oldlogs, platform, recorded, signals, state
+from lumen_proxy.supervisor import identity, listener, oldlogs, platform, recorded, restarting, signals, state
 from lumen_proxy.supervisor.alarm import Alarm
 from lumen_proxy.supervisor.loop import Checkup, Event, Loop, Reports, Surroundings
 from lumen_proxy.supervisor.spawn import WORKER, Child
@@ -176,6 +176,7 @@ class _Instance(Reports):
             self.announced = True
             with contextlib.suppress(OSError):
                 self.end_path.unlink(missing_ok=True)
+            restarting.forget(self.settings.state_dir, self.bound.port, unless_of=self.journal.instance)
             who = f"(pid {os.getpid()}, instance {self.journal.instance})"
             self.announce(f"ready on {self.bound.url} {who}")
 

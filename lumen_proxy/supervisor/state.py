@@ -16,13 +16,13 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import identity, platform
+from lumen_proxy.supervisor import identity, platform, wellformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-OUR_FILES = re.compile(r"(?:proxy|ended)-(\d{1,5})\.(?:json|lock)")
+OUR_FILES = re.compile(r"(?:proxy|ended|restarting)-(\d{1,5})\.(?:json|lock)")
 LOOKS, LOOK_S = 5, 0.02  # `status` holds a lock that it only looks at for some 20 µs
 START_TIME_SLACK_S = 1.0  # psutil derives start times from the clock, which drifts; a PID is not reused so fast
 LOCKED_BYTE = 1 << 20  # Windows lets nobody read a locked byte, so it is one far behind the content
@@ -142,12 +142,12 @@ def read(path: Path) -> State | None:
         if any(type(fields.get(name)) is not wanted for name, wanted in ON_DISK.items()):
             return None
         added = {name: fields[name] for name in ADDED if name in fields}
-        if not all(isinstance(value, ADDED[name]) for name, value in added.items()):
+        if not all(isinstance(value, ADDED[name]) for name, value in added.items()) or not wellformed.is_sound(fields):
             return None
         known = State(**{name: fields[name] for name in ON_DISK} | added | {"hosts": tuple(fields["hosts"])})
     except (OSError, ValueError, AttributeError):
         return None
-    return known if known.pid > 0 else None
+    return known if path.stem.endswith(f"-{known.port}") else None
 
 
 def is_alive(state: State) -> bool:
@@ -262,6 +262,9 @@ def claim(state_dir: Path, port: int) -> Lock:
                 return lock
             threading.Event().wait(LOOK_S)  # somebody may only be looking: see is_locked
     pid = lock_holder(state_dir, port)
+    if pid and pid != named_holder(lock_path) and (stranger := identity.stranger(pid)):
+        problem = f"cannot start on port {port}: {stranger}, which is not a lumen-proxy, has locked {lock_path}"
+        raise Fatal(f"{problem}; end that program, or choose another --port", Exit.PORT_IN_USE)
     who = f" (pid {pid})" if pid else ""
     problem = f"cannot start on port {port}: another lumen-proxy{who} holds it"
     raise Fatal(f"{problem}; stop it with: lumen-proxy stop --port {port}", Exit.PORT_IN_USE)

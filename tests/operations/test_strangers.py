@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from tests.fixtures.gateway import Gateway
 from tests.fixtures.replies import dripping, says, silent
 from tests.fixtures.squatters import Squatters
 from tests.operations.conftest import Desk
+from tests.operations.observed import state_file
 
 KEY = {"PROXY_API_KEY": "canary-of-the-proxy"}
 STRANGERS = {
@@ -111,3 +114,24 @@ def test_a_chat_beyond_the_deadline_is_told(desk: Desk) -> None:
     assert found["calls"][-1]["trouble"] == "timeout"
     assert found["facts"]["pid"]
     assert "--within" in found["advice"]
+
+
+LOCKS = "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.flock(f, fcntl.LOCK_EX); print(1, flush=True); input()"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux names the owner of a lock")
+def test_who_just_locks_the_file_is_not_signalled(desk: Desk) -> None:
+    """Another program of this user holds the lock: the commands name it (75), and ps has no row of it."""
+    lock = state_file(desk).with_suffix(".lock")
+    lock.parent.mkdir(parents=True)
+    command = [sys.executable, "-c", LOCKS, str(lock)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as stranger:
+        assert stranger.stdout is not None
+        stranger.stdout.readline()
+        for word in ("stop", "restart", "start", "status"):
+            done = desk.run(word)
+            assert done.exit_status == 75, word
+            assert f"(pid {stranger.pid}), which is not a lumen-proxy" in done.stdout + done.stderr
+        assert desk.run("ps", "--json").stdout == "[]\n"
+        assert stranger.poll() is None
+        stranger.kill()

@@ -30,8 +30,9 @@ def run(tmp_path: Path) -> Iterator[Run]:
     def running(environ: dict[str, str] | None = None, **options: str) -> Callable[..., config.Settings]:
         settings, pid = of_shell(environ, **options), os.getpid()
         it = state.State(
-            "abc", pid, 0.0, settings.host, (), settings.port, 1, "", 1.0, settings.gateway_url, settings.cloud_ai_url,
-            sandbox=False, start_stamp=identity.start_stamp(pid), settings=recorded.record(settings, {}),
+            "abc", pid, 0.0, settings.host, (), settings.port, 1, f"http://127.0.0.1:{PORT}", 1.0, settings.gateway_url,
+            settings.cloud_ai_url, sandbox=False, start_stamp=identity.start_stamp(pid),
+            settings=recorded.record(settings, {}),
         )  # fmt: skip
         state.write(tmp_path / f"proxy-{PORT}.json", it)
         return of_shell

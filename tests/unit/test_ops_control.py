@@ -32,6 +32,7 @@ from tests.fixtures.squatters import Kind, Squatters
 from tests.fixtures.waiting import until
 
 SOON_S = 10.0
+OWN = "http://127.0.0.1:1"
 
 
 class Port:
@@ -237,7 +238,9 @@ def test_the_owner_of_the_lock_is_stopped_not_who_is_named(tmp_path: Path) -> No
         assert owner.stdout is not None
         owner.stdout.readline()
         stamp, began = identity.start_stamp(innocent.pid), state.start_time(innocent.pid) or 0.0
-        it = state.State("abc", innocent.pid, began, "localhost", (), 1, 1, "", 1.0, "", "", sandbox=False)
+        it = state.State(
+            "abc", innocent.pid, began, "localhost", (), 1, 1, "http://127.0.0.1:1", 1.0, "", "", sandbox=False
+        )
         state.write(tmp_path / "proxy-1.json", dataclasses.replace(it, start_stamp=stamp))
         assert control.stop(settings).pid == owner.pid
         assert innocent.poll() is None
@@ -252,6 +255,7 @@ def test_a_proxy_of_another_user_is_not_signalled(tmp_path: Path, monkeypatch: p
         users = {os.getpid(): "me", stranger.pid: "somebody"}
         monkeypatch.setattr(identity, "user_name", users.get)
         monkeypatch.setattr(identity, "lock_owner", lambda *_: stranger.pid)
+        monkeypatch.setattr(identity, "stranger", lambda _: None)
         outcome, seen = control.stop(settings), control.look(settings)
         assert stranger.poll() is None
         stranger.kill()
@@ -267,7 +271,7 @@ def test_a_hidden_start_is_not_signalled(
 ) -> None:
     """The system hides other users' processes: what is known is said, and nothing is signalled."""
     settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
-    it = state.State("abc", 4242, 1.0, "localhost", (), 1, 1, "http://127.0.0.1:1", 1.0, "", "", sandbox=False)
+    it = state.State("abc", 4242, 1.0, "localhost", (), 1, 1, OWN, 1.0, "", "", sandbox=False)
     state.write(tmp_path / "proxy-1.json", it)
     lock = state.claim(tmp_path, 1)
     monkeypatch.setattr(identity, "lock_owner", lambda *_: None)
@@ -330,7 +334,9 @@ def test_who_may_not_look_at_the_lock_signals_nobody(tmp_path: Path, monkeypatch
     settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
         began = state.start_time(innocent.pid) or 0.0
-        it = state.State("abc", innocent.pid, began, "localhost", (), 1, 1, "", 1.0, "", "", sandbox=False)
+        it = state.State(
+            "abc", innocent.pid, began, "localhost", (), 1, 1, "http://127.0.0.1:1", 1.0, "", "", sandbox=False
+        )
         state.write(tmp_path / "proxy-1.json", it)
         monkeypatch.setattr(state, "is_locked", lambda _: None)
         with pytest.raises(Fatal, match="not permitted to look at"):

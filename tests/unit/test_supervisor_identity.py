@@ -126,3 +126,23 @@ def test_this_system_is_one_of_them() -> None:
     """The real one, for the process that runs this test."""
     assert platform.SYSTEM
     assert identity.start_stamp(os.getpid()) is not None
+
+
+@pytest.mark.parametrize(
+    ("command", "is_stranger"),
+    [
+        ("/venv/bin/python -P -m lumen_proxy serve", False),
+        ("/venv/bin/python3.12 /venv/bin/lumen-proxy serve", False),
+        ("/opt/lumen-proxy serve", False),
+        ("", False),
+        ("flock -x /state/lumen-proxy/proxy-8080.lock sleep 40", True),
+        ("flock -x /tmp/lock lumen-proxy", True),
+        ("python3 -m http.server", True),
+    ],
+)
+def test_a_lumen_proxy_is_known_by_its_command_line(
+    monkeypatch: pytest.MonkeyPatch, command: str, *, is_stranger: bool
+) -> None:
+    """As module, script or program; a hidden command line says nothing, and a path that names it is none."""
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _: command.split())
+    assert (identity.stranger(os.getpid()) is not None) == is_stranger

@@ -90,6 +90,24 @@ def test_a_missing_secret_is_named(variable: str) -> None:
     assert environ[variable] == "https://other.example"
 
 
+HIDDEN = "https://cloud.example/chat?canary-query"
+
+
+@pytest.mark.parametrize("here", ["none", "https://cloud.example/chat", ""])
+def test_an_option_with_a_hidden_part_is_not_replaced_by_a_variable(here: str) -> None:
+    """It comes before the variable of this shell but is not recorded: 78, and the option is named."""
+    with pytest.raises(Fatal, match=r"--cloud-ai-url") as verdict:
+        inherit(written({}, {"cloud_ai_url": HIDDEN}), FOLDERS | {"CLOUD_AI_URL": here}, {})
+    assert (verdict.value.exit_status, "canary" in str(verdict.value)) == (Exit.CONFIG, False)
+
+
+def test_an_option_with_a_hidden_part_is_known_again() -> None:
+    """The same text in this shell is used as the option that it was; an option of the restart comes first."""
+    known = written({}, {"cloud_ai_url": HIDDEN})
+    assert inherit(known, FOLDERS | {"CLOUD_AI_URL": HIDDEN}, {})[1] == {"cloud_ai_url": HIDDEN}
+    assert inherit(known, FOLDERS | {"CLOUD_AI_URL": "none"}, {"cloud_ai_url": "none"})[1] == {"cloud_ai_url": "none"}
+
+
 def test_where_addresses_are_reached_is_inherited() -> None:
     """A forward proxy and a certificate file of the shell that started it, unless this shell has its own."""
     known = written({"HTTPS_PROXY": "http://proxy.example:3128", "SSL_CERT_FILE": "/ca.pem"})

@@ -20,7 +20,8 @@ from tests.fixtures.waiting import until
 
 HOLDER = (
     "import pathlib, sys; from lumen_proxy.supervisor.state import Lock; "
-    "lock = Lock.take(pathlib.Path(sys.argv[1])); print(bool(lock), flush=True); sys.stdin.read()"
+    "lock = Lock.take(pathlib.Path(sys.argv[1])); lock and lock.name_holder(); print(bool(lock), flush=True); "
+    "sys.stdin.read()"
 )
 
 
@@ -79,6 +80,54 @@ def test_a_field_of_the_wrong_kind_is_no_state(tmp_path: Path, fields: dict[str,
     path = tmp_path / "proxy-8080.json"
     path.write_text(json.dumps({**dataclasses.asdict(sample()), **fields}))
     assert state.read(path) is None
+
+
+def recorded_with(entry: object) -> dict[str, object]:
+    """Recorded settings with one entry."""
+    return {"settings": {"salt": "00", "values": {"PROXY_HOST": entry}}}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"last_failure": {"at": 5, "what": "worker ended"}},
+        {"ended": {"at": "2026-01-01T00:00:00+00:00", "what": [], "kind": "failed"}},
+        {"settings": {"values": [1]}},
+        {"settings": {"salt": 1, "values": {}}},
+        recorded_with(5),
+        recorded_with({"value": 5, "origin": "option"}),
+        recorded_with({"value": "::1", "origin": None}),
+        recorded_with({"value": None, "digest": 5, "origin": "option"}),
+        {"hosts": [1]},
+        {"port": 8081},
+        {"url": "http://gateway.example:8080"},
+        {"url": "http://127.0.0.1:8081"},
+        {"url": "file:///etc/passwd"},
+    ],
+    ids=str,
+)
+def test_a_wrong_part_of_a_field_is_no_state(tmp_path: Path, fields: dict[str, object]) -> None:
+    """Wrong kinds inside, a port that is not that of the file, an address that is not its own."""
+    path = tmp_path / "proxy-8080.json"
+    path.write_text(json.dumps({**dataclasses.asdict(sample()), **fields}))
+    assert state.read(path) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("localhost", "http://127.0.0.1:8080"),
+        ("localhost", "http://[::1]:8080"),
+        ("0.0.0.0", "http://127.0.0.1:8080"),  # noqa: S104 - not bound
+        ("192.0.2.1", "http://192.0.2.1:8080"),
+    ],
+)
+def test_each_address_of_its_own_is_a_state(tmp_path: Path, host: str, url: str) -> None:
+    """One of both loopbacks, or the address that it listens on; with whatever is recorded of settings."""
+    path = tmp_path / "proxy-8080.json"
+    full = recorded_with({"value": None, "digest": "ab", "origin": "environment", "of-tomorrow": 1})
+    path.write_text(json.dumps({**dataclasses.asdict(sample()), **full, "host": host, "url": url}))
+    assert state.read(path) is not None
 
 
 def test_other_releases_are_understood(tmp_path: Path) -> None:
