@@ -16,8 +16,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote
 
-from lumen_proxy.config import shown
 from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.masking import masked
 from lumen_proxy.values import DEFAULT_PORTS, address
 from lumen_proxy.wire.address import is_loopback
 
@@ -31,18 +31,19 @@ class UnsupportedProxy(Fatal):
     """The environment names a proxy of a kind that is not spoken, such as SOCKS."""
 
 
-def proxy_for(url: SplitResult) -> SplitResult | None:
+def proxy_for(url: SplitResult, environ: Mapping[str, str] = os.environ) -> SplitResult | None:
     """The proxy for this address, or None. Raises Fatal (78) for one that cannot be used."""
     host = (url.hostname or "").removesuffix(".")
     if is_here(host):
         return None
-    variables = environment(os.environ)
+    variables = environment(environ)
     variable = next((name for name in (f"{url.scheme}_proxy", "all_proxy") if variables.get(name)), None)
     if variable is None:
         return _system_proxy(url, host) if not variables else None
     if is_excepted(host, url.port or DEFAULT_PORTS[url.scheme], variables.get("no_proxy", "")):
         return None
-    return _parsed(variable, variables[variable], host)
+    written = variable if variable in environ else variable.upper()
+    return _parsed(written, variables[variable], host)
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -97,17 +98,16 @@ def _split(entry: str) -> tuple[str, str]:
 
 
 def _parsed(variable: str, text: str, host: str) -> SplitResult:
-    variable = variable if variable in os.environ else variable.upper()
     text = text if "://" in text else f"http://{text}"
     scheme = text.partition("://")[0].lower()
     if scheme != "http":
         kind = "SOCKS proxies are" if scheme.startswith("socks") else f"{scheme}:// proxies are"
         remedy = f"name an http:// proxy, unset {variable}, or add {host} to no_proxy"
-        raise UnsupportedProxy(f"{variable} is {shown(text)}, but {kind} not supported; {remedy}", Exit.CONFIG)
+        raise UnsupportedProxy(f"{variable} is {masked(text)!a}, but {kind} not supported; {remedy}", Exit.CONFIG)
     try:
         return address(text)
     except ValueError as wanted:
-        problem = f"{variable} is {shown(text)}, which is not {wanted}; mend or unset the variable"
+        problem = f"{variable} is {masked(text)!a}, which is not {wanted}; mend or unset the variable"
         raise Fatal(problem, Exit.CONFIG) from None
 
 
