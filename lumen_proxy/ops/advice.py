@@ -1,0 +1,38 @@
+"""The command that makes a running proxy use what was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lumen_proxy.ops.cases import on_port
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lumen_proxy.config import Settings
+    from lumen_proxy.ops.instances import Seen
+    from lumen_proxy.supervisor.recorded import Difference
+
+WITHOUT = "lumen-proxy stop, then lumen-proxy start"
+UNSET = "(none)"
+
+
+def restart(differences: Sequence[Difference], settings: Settings) -> str:
+    """A restart with the options of all differences. What only a variable can tell is set first."""
+    options = [difference.option for difference in differences if difference.option]
+    variables = [difference for difference in differences if '"$' in (difference.option or '"$')]
+    if any(difference.asked == UNSET for difference in variables):  # a restart would keep it, or refuse
+        return WITHOUT
+    words = " ".join(["lumen-proxy restart", *_port(settings), *options])
+    names = ", ".join(difference.variable for difference in variables)
+    return f"set {names}, then: {words}" if names else words
+
+
+def _port(settings: Settings) -> list[str]:
+    plain = on_port("lumen-proxy status", settings)
+    return plain.removeprefix("lumen-proxy status").split()
+
+
+def again(seen: Seen) -> str:
+    """What helps where an instance of ours does not answer: a restart needs its settings."""
+    return f"lumen-proxy restart --port {seen.port}" if seen.gateway else WITHOUT
