@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lumen_proxy.ops.cases import on_port
+from lumen_proxy.ops.cases import USUAL_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from lumen_proxy.ops.instances import Seen
     from lumen_proxy.supervisor.recorded import Difference
 
-WITHOUT = "lumen-proxy stop, then lumen-proxy start"
 UNSET = "(none)"
 
 
@@ -22,17 +21,21 @@ def restart(differences: Sequence[Difference], settings: Settings) -> str:
     options = [difference.option for difference in differences if difference.option]
     variables = [difference for difference in differences if '"$' in (difference.option or '"$')]
     if any(difference.asked == UNSET for difference in variables):  # a restart would keep it, or refuse
-        return WITHOUT
-    words = " ".join(["lumen-proxy restart", *_port(settings), *options])
+        return anew(settings.port)
+    words = " ".join([f"lumen-proxy restart{_on(settings.port)}", *options])
     names = ", ".join(difference.variable for difference in variables)
     return f"set {names}, then: {words}" if names else words
 
 
-def _port(settings: Settings) -> list[str]:
-    plain = on_port("lumen-proxy status", settings)
-    return plain.removeprefix("lumen-proxy status").split()
+def _on(port: int) -> str:
+    return "" if port == USUAL_PORT else f" --port {port}"
+
+
+def anew(port: int) -> str:
+    """The two commands that use nothing of what ran before."""
+    return f"lumen-proxy stop{_on(port)}, then lumen-proxy start{_on(port)}"
 
 
 def again(seen: Seen) -> str:
     """What helps where an instance of ours does not answer: a restart needs its settings."""
-    return f"lumen-proxy restart --port {seen.port}" if seen.gateway else WITHOUT
+    return f"lumen-proxy restart{_on(seen.port)}" if seen.gateway else anew(seen.port)

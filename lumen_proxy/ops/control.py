@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from lumen_proxy.supervisor.recorded import Difference
     from lumen_proxy.supervisor.state import State
 
-UNKNOWN_DO = "its state file is lost; to use new settings: lumen-proxy stop, then lumen-proxy start"
 BOOTING_S = 10.0  # the backlog holds the question until the worker is up
 START_S = 45.0  # the supervisor itself ends a worker that is not ready after 30 s
 STOP_MARGIN_S = 10.0  # on top of the drain: the supervisor's own grace and a slow machine
@@ -92,7 +91,10 @@ def _running(settings: Settings, environ: Mapping[str, str]) -> Outcome | None:
     who = f"already running on {seen.url} (pid {seen.pid}, instance {seen.instance})"
     found = find(settings)
     if found is None or found.known is None:
-        return _refused_beside(seen, f"{who}, but its settings are not known: {UNKNOWN_DO}")
+        problem = f"{who}, but its settings are not known, because its state file is lost"
+        return _refused_beside(
+            seen, f"{problem}; nothing was changed; to use those of this shell: {advice.anew(seen.port)}"
+        )
     differences = _differences(found.known, settings, environ)
     if not differences:
         said = f"{console.PREFIX}{who}" + (" in sandbox mode" if seen.sandbox else "")
