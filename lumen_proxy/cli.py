@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import lumen_proxy
-from lumen_proxy import config, dependencies, import_failure, options
+from lumen_proxy import config, import_failure, options
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import console
 
@@ -112,11 +112,11 @@ def _load(args: argparse.Namespace) -> config.Settings:
 
 def _serve(args: argparse.Namespace) -> int:
     """Run in the foreground until stopped."""
+    from lumen_proxy.ops.startable import check_startable  # noqa: PLC0415
     from lumen_proxy.supervisor.serve import serve  # noqa: PLC0415
 
     settings = _load(args).given_as_options(filter(None, (args.detached or "").split(",")))
-    if missing := dependencies.missing():
-        raise Fatal(dependencies.describe_missing(missing), Exit.UNAVAILABLE)
+    check_startable(settings)
     words = console.log_of(settings.log_dir, settings.port)
     tell = console.tell_below(settings.log_max_bytes, words) if args.detached is not None else console.tell
     if not settings.sandboxed:
@@ -172,9 +172,9 @@ def _status(args: argparse.Namespace) -> int:
 
     Exit status: 0 this proxy answers, 75 another program uses the port, 69 nothing answers.
     """
-    from lumen_proxy.ops import control, tables  # noqa: PLC0415
+    from lumen_proxy.ops import instances, tables  # noqa: PLC0415
 
-    seen = control.look(_load(args))
+    seen = instances.look(_load(args))
     console.show(json.dumps(dataclasses.asdict(seen)) if args.json else tables.status(seen))
     statuses = {"running": Exit.OK, "another": Exit.PORT_IN_USE, "stranger": Exit.PORT_IN_USE}
     return statuses.get(seen.condition, Exit.UNAVAILABLE)

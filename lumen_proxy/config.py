@@ -7,12 +7,12 @@ variable and the remedy; so does a misspelt name that begins with LUMEN_. Other 
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.masking import masked
 from lumen_proxy.values import (
     MAX_PORT,
     NONE,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 GATEWAY_URL = "https://lumen-gateway-x4qvsargwa-uc.a.run.app"
 CLOUD_AI_URL = "https://ion-api-64076350717.us-central1.run.app/chat"
-SANDBOX = "sandbox"  # where both addresses come from when embedded channels stand in for them
+SANDBOX = "sandbox"  # the origin of both addresses when embedded channels stand in for them; the name of the mode
 
 T = TypeVar("T")
 
@@ -74,6 +74,11 @@ class Setting:
     parse: Parser[Any]
     meaning: str
     secret: bool
+
+    @property
+    def is_address(self) -> bool:
+        """True if the value is an address, which may carry a secret in its query."""
+        return self.parse.kind in {"url", "url_or_none", "gateway"}
 
     @property
     def shown_default(self) -> str:
@@ -141,17 +146,24 @@ class Settings:
     log_days: int = _is("LUMEN_LOG_DAYS", 14, integer(1), "days that rotated log files are kept")
     # fmt: on
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
-    """Field name → where its value came from: `default`, `environment`, `option` or `sandbox`."""
+    """Field name → where its value came from: `default`, `environment` or `option`."""
     warnings: Names = field(default=(), repr=False, compare=False)
-
-    @property
-    def sandboxed(self) -> bool:
-        """True if an embedded gateway and Cloud AI are wanted instead of the real ones."""
-        return self.origins.get("gateway_url") == SANDBOX
+    sandboxed: bool = field(default=False, compare=False)
+    """True if an embedded gateway and Cloud AI are wanted instead of the configured ones."""
+    outside: Settings | None = field(default=None, repr=False, compare=False)
+    """Where the addresses are those of a sandbox: the settings with the configured ones, for a restart without it."""
 
     def in_sandbox(self) -> Settings:
         """The same, to be run or looked at without a network."""
-        return replace(self, origins={**self.origins, "gateway_url": SANDBOX, "cloud_ai_url": SANDBOX})
+        return replace(self, sandboxed=True)
+
+    def with_embedded(self, gateway_url: str, cloud_ai_url: str) -> Settings:
+        """The same with the addresses of the sandbox; the configured ones are kept in `outside`."""
+        return replace(self.in_sandbox(), gateway_url=gateway_url, cloud_ai_url=cloud_ai_url, outside=self)
+
+    def is_given(self, setting: Setting) -> bool:
+        """True if an option or a variable gave the value."""
+        return self.origins.get(setting.field) in {"option", "environment"}
 
     def given_as_options(self, names: Iterable[str]) -> Settings:
         """The same, for the fields that were options of the command that started this one."""
@@ -205,14 +217,9 @@ def _parsed(setting: Setting, text: str, *, is_option: bool) -> object:
         return setting.parse(text)
     except ValueError as expected:
         name = f"--{setting.field.replace('_', '-')}" if is_option else setting.variable
-        value = "" if setting.secret else f"={shown(text)}"
+        value = "" if setting.secret else f"={masked(text)!a}"
         remedy, status = ("Fix the option", Exit.USAGE) if is_option else ("Fix or unset it", Exit.CONFIG)
         raise Fatal(f"{name}{value} is invalid: expected {expected}. {remedy}", status) from None
-
-
-def shown(text: str) -> str:
-    """The text as it may be shown: an address keeps its user name and password to itself."""
-    return ascii(re.sub(r"//.*@", "//***@", text))
 
 
 OWN_PREFIX = "LUMEN_"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -62,10 +63,10 @@ class Lost(OSError):  # noqa: N818 - the outcome of a request, not an error of t
         self.late = late
 
 
-def fetch(request: Request, limits: Limits) -> Fetched:
+def fetch(request: Request, limits: Limits, environ: Mapping[str, str] = os.environ) -> Fetched:
     """Ask once: no redirects, no repetition. Raises ConnectFailed (not reached), Lost, or Fatal (settings)."""
     until = monotonic() + limits.within_s
-    route = Route(request.url)
+    route = Route(request.url, environ)
     length = {"Content-Length": str(len(request.body))} if request.body or request.method == "POST" else {}
     head = route.head(request.method, {**HEADERS, **length, **request.headers})
     with route.open(TimeLimits(limits.within_s, limits.connect_s)) as sock, _shut_at(until, sock) as late:

@@ -16,8 +16,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote
 
-from lumen_proxy.config import shown
 from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.masking import masked
 from lumen_proxy.values import DEFAULT_PORTS, address
 from lumen_proxy.wire.address import is_loopback
 
@@ -31,18 +31,18 @@ class UnsupportedProxy(Fatal):
     """The environment names a proxy of a kind that is not spoken, such as SOCKS."""
 
 
-def proxy_for(url: SplitResult) -> SplitResult | None:
+def proxy_for(url: SplitResult, environ: Mapping[str, str] = os.environ) -> SplitResult | None:
     """The proxy for this address, or None. Raises Fatal (78) for one that cannot be used."""
     host = (url.hostname or "").removesuffix(".")
     if is_here(host):
         return None
-    variables = environment(os.environ)
+    variables = environment(environ)
     variable = next((name for name in (f"{url.scheme}_proxy", "all_proxy") if variables.get(name)), None)
     if variable is None:
         return _system_proxy(url, host) if not variables else None
     if is_excepted(host, url.port or DEFAULT_PORTS[url.scheme], variables.get("no_proxy", "")):
         return None
-    name = variable if variable in os.environ else variable.upper()
+    name = variable if variable in environ else variable.upper()
     remedies = ("Fix or unset it", f"unset {name}, or add {host} to no_proxy")
     return _parsed(name, variables[variable], remedies)
 
@@ -105,11 +105,11 @@ def _parsed(source: str, text: str, remedies: tuple[str, str]) -> SplitResult:
     if scheme != "http":
         kind = "SOCKS proxies are" if scheme.startswith("socks") else f"{scheme}:// proxies are"
         remedy = f"name an http:// proxy, {remedies[1]}"
-        raise UnsupportedProxy(f"{source} is {shown(text)}, but {kind} not supported; {remedy}", Exit.CONFIG)
+        raise UnsupportedProxy(f"{source} is {masked(text)!a}, but {kind} not supported; {remedy}", Exit.CONFIG)
     try:
         return address(text)
     except ValueError as wanted:
-        problem = f"{source}={shown(text)} is invalid: expected {wanted}. {remedies[0]}"
+        problem = f"{source}={masked(text)!a} is invalid: expected {wanted}. {remedies[0]}"
         raise Fatal(problem, Exit.CONFIG) from None
 
 

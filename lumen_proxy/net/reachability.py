@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import os
+from typing import TYPE_CHECKING, NamedTuple
 
 from lumen_proxy.net.happy_eyeballs import Race
 from lumen_proxy.net.route import Route
 from lumen_proxy.net.time_limits import TimeLimits
 from lumen_proxy.wire.address import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Reachability(NamedTuple):
@@ -18,13 +22,15 @@ class Reachability(NamedTuple):
     dead: tuple[str, ...]
 
 
-def try_addresses(url: str, *, within_s: float, connect_s: float) -> Reachability:
+def try_addresses(
+    url: str, *, within_s: float, connect_s: float, environ: Mapping[str, str] = os.environ
+) -> Reachability:
     """Try each address that `url`, or the proxy before it, resolves to.
 
     A name with one address, or of this machine, is not tried: a request to it tells as much. Raises ConnectFailed if
     the name has no addresses, Fatal for settings that cannot be used.
     """
-    name = Route(url).name
+    name = Route(url, environ).name
     limits = TimeLimits(within_s, connect_s)
     addresses = name.addresses(limits)
     found = tuple(address.host for address in addresses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import selectors
 import ssl
@@ -30,14 +31,15 @@ STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 class Route:
     """How `url` is reached. Raises Fatal (78) for a proxy or a bundle of the environment that cannot be used."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, environ: Mapping[str, str] = os.environ) -> None:
         self._url = urlsplit(url)
-        self.proxy = proxies.proxy_for(self._url)
+        self._environ = environ
+        self.proxy = proxies.proxy_for(self._url, environ)
         self._is_tls = self._url.scheme == "https"
         self.is_forwarded = self.proxy is not None and not self._is_tls
         """The proxy reads the request and answers it, perhaps by itself; a tunnel passes bytes on."""
         if self._is_tls:
-            trust.check()
+            trust.check(environ)
         target = self.proxy or self._url
         host = (target.hostname or "").encode("idna").decode()
         self.name = Name(host, target.port or DEFAULT_PORTS[target.scheme.lower()])
@@ -94,7 +96,9 @@ class Route:
 
     def _encrypted(self, sock: socket.socket, limits: TimeLimits, until: float) -> ssl.SSLSocket:
         too_late = connect_timeout("the TLS handshake did not end", limits)
-        secure = trust.context().wrap_socket(sock, server_hostname=self._url.hostname, do_handshake_on_connect=False)
+        secure = trust.context(self._environ).wrap_socket(
+            sock, server_hostname=self._url.hostname, do_handshake_on_connect=False
+        )
         try:
             while True:
                 try:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lumen_proxy import config
+from lumen_proxy.ops import advice
 from lumen_proxy.ops.cases import on_port
 from lumen_proxy.ops.instances import find
 from lumen_proxy.supervisor.recorded import EMBEDDED, PLACES, Difference, Recorded
 from lumen_proxy.values import NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from lumen_proxy.config import Settings
     from lumen_proxy.supervisor.state import State
@@ -25,24 +27,31 @@ OWN = PLACES | {"PROXY_API_KEY", "SLACK_WEBHOOK_URL", "LUMEN_WEBHOOK_URL"}
 """What this command uses for itself: to find the proxy, to be let in, and to send its own alerts."""
 
 
-def in_use(settings: Settings) -> tuple[Settings, tuple[str, ...]]:
-    """The settings to probe with, and notes. Where a proxy runs they are those that it was started with.
+class InUse(NamedTuple):
+    """What to probe with: settings, and the environment that decides how an address is reached; and notes."""
+
+    settings: Settings
+    notes: tuple[str, ...]
+    environ: Mapping[str, str]
+
+
+def in_use(settings: Settings, environ: Mapping[str, str] = os.environ) -> InUse:
+    """Where a proxy runs, what it was started with; else what this shell has.
 
     Each setting that this shell sets and the running proxy does not use is a note. A sandbox that is wanted but does
     not run has no addresses: no other address is asked instead.
     """
     found = find(settings) if settings.port else None
+    nowhere = replace(settings, gateway_url=NONE, cloud_ai_url=NONE)
     if found is None or found.known is None:
-        notes = (UNKNOWN,) if found else ()
-        return (replace(settings, gateway_url=NONE, cloud_ai_url=NONE) if settings.sandboxed else settings), notes
+        return InUse(nowhere if settings.sandboxed else settings, (UNKNOWN,) if found else (), environ)
     known = found.known
     recorded = Recorded(known)
+    if settings.sandboxed and not known.sandbox:
+        return InUse(nowhere, (on_port(NO_SANDBOX, settings),), environ)
+    notes = tuple(_notes(settings, recorded, environ))
     asked = _as_running(settings, known, recorded)
-    if known.sandbox:
-        return asked, (SANDBOX, *_notes(settings, recorded))
-    if settings.sandboxed:
-        return replace(settings, gateway_url=NONE, cloud_ai_url=NONE), (on_port(NO_SANDBOX, settings),)
-    return asked, tuple(_notes(settings, recorded))
+    return InUse(asked, (SANDBOX, *notes) if known.sandbox else notes, recorded.network(environ))
 
 
 def _as_running(settings: Settings, known: State, recorded: Recorded) -> Settings:
@@ -62,15 +71,28 @@ def _as_running(settings: Settings, known: State, recorded: Recorded) -> Setting
     return asked
 
 
-def _notes(settings: Settings, recorded: Recorded) -> Iterator[str]:
-    for difference in recorded.differences(settings):
+def _notes(settings: Settings, recorded: Recorded, environ: Mapping[str, str]) -> Iterator[str]:
+    for difference in recorded.differences(settings, environ):
         setting = config.BY_VARIABLE.get(difference.variable)
-        origin = settings.origins.get(setting.field) if setting else None
-        if setting and origin in {"environment", "option"}:
-            is_option = "option" in {origin, recorded.origin(setting.variable)} and not setting.secret
-            option = f" --{setting.field.replace('_', '-')} {difference.asked}" if is_option else ""
-            restart = on_port(f"lumen-proxy restart{option}", settings)
-            yield f"{_in_words(difference)}; to use that of this shell: {restart}"
+        if difference.variable == config.SANDBOX or (setting and not settings.is_given(setting)):
+            continue
+        words = _in_words(difference)
+        if setting is None and recorded.is_hidden(difference.variable):
+            words += ", which is used here because that of the running proxy is not recorded"
+        yield f"{words}; to use that of this shell: {_command(difference, settings, recorded)}"
+
+
+def _command(difference: Difference, settings: Settings, recorded: Recorded) -> str:
+    """A restart uses a variable of this shell anyway, unless the proxy was started with the option."""
+    setting = config.BY_VARIABLE.get(difference.variable)
+    is_option = setting and "option" in {settings.origins.get(setting.field), recorded.origin(difference.variable)}
+    if recorded.is_sandbox and difference.variable in EMBEDDED:
+        return advice.restart([Difference(config.SANDBOX, "on", "off", "--no-sandbox"), difference], settings)
+    if is_option:
+        return advice.restart([difference], settings)
+    if difference.asked == advice.UNSET:
+        return advice.anew(settings.port)
+    return on_port("lumen-proxy restart", settings)
 
 
 def _in_words(difference: Difference) -> str:

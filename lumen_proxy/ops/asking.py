@@ -7,14 +7,15 @@ the worker reaches it (`lumen_proxy.net`).
 from __future__ import annotations
 
 import json
+import os
 import queue
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 from lumen_proxy.errors import Fatal
+from lumen_proxy.masking import without_query
 from lumen_proxy.net.failure import ConnectFailed, Kind
 from lumen_proxy.net.fetch import ANSWER_BYTES, Limits, Lost, Request, fetch
 from lumen_proxy.net.proxies import UnsupportedProxy
@@ -55,12 +56,6 @@ class Call:
         return {"method": self.method, "url": self.url, "status": self.status, "ms": ms, "trouble": self.trouble}
 
 
-def shown(url: str) -> str:
-    """An address without its query and fragment."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
-
-
 def ask(  # noqa: PLR0913 - what one question is made of
     method: str,
     url: str,
@@ -70,12 +65,13 @@ def ask(  # noqa: PLR0913 - what one question is made of
     max_bytes: int = ANSWER_BYTES,
     body: object = None,
     headers: Mapping[str, str | None] | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> Call:
     """Ask once: no redirects, no repetition. A header of None is left out."""
     began = time.monotonic()
 
     def call(**found: Any) -> Call:  # noqa: ANN401 - the fields of Call
-        return Call(method, shown(url), ms=(time.monotonic() - began) * MS, **found)
+        return Call(method, without_query(url), ms=(time.monotonic() - began) * MS, **found)
 
     sent = {name: value for name, value in (headers or {}).items() if value is not None}
     content = b""
@@ -83,7 +79,7 @@ def ask(  # noqa: PLR0913 - what one question is made of
         sent["Content-Type"] = "application/json; charset=utf-8"
         content = json.dumps(body, ensure_ascii=False).encode()
     try:
-        answer = fetch(Request(method, url, sent, content), Limits(within_s, connect_s, max_bytes))
+        answer = fetch(Request(method, url, sent, content), Limits(within_s, connect_s, max_bytes), environ)
     except ConnectFailed as failure:
         return call(trouble=failure.kind, detail=failure.text, remedy=failure.remedy)
     except Lost as failure:

@@ -20,20 +20,17 @@ from urllib.parse import urlsplit
 from lumen_proxy import safe_path
 from lumen_proxy.config import BY_VARIABLE, SANDBOX, SETTINGS
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.ops import console, health
-from lumen_proxy.ops.cases import on_port
+from lumen_proxy.ops import advice, console, health
 from lumen_proxy.ops.instances import (
     LOOK_S,
-    Seen,
     find,
     hosts,
-    is_stopped,
     look,
     look_at_ours,
     refuse_port_0,
 )
 from lumen_proxy.supervisor import identity, listener, platform, state
-from lumen_proxy.supervisor.recorded import Recorded
+from lumen_proxy.supervisor.recorded import EMBEDDED, Recorded
 from lumen_proxy.wire import allowed
 
 if TYPE_CHECKING:
@@ -43,11 +40,10 @@ if TYPE_CHECKING:
     import psutil
 
     from lumen_proxy.config import Settings
+    from lumen_proxy.ops.instances import Seen
     from lumen_proxy.supervisor.holder import Holder
     from lumen_proxy.supervisor.recorded import Difference
     from lumen_proxy.supervisor.state import State
-
-__all__ = ["Outcome", "Seen", "is_stopped", "look", "start", "stop"]
 
 BOOTING_S = 10.0  # the backlog holds the question until the worker is up
 START_S = 45.0  # the supervisor itself ends a worker that is not ready after 30 s
@@ -78,43 +74,52 @@ class Outcome:
 
 def start(settings: Settings, environ: Mapping[str, str] = os.environ) -> Outcome:
     """Start an instance that outlives us and wait until it is ready; one that runs with these settings is as good."""
-    if settings.port and (running := _running(settings)):
+    if settings.port and (running := _running(settings, environ)):
         return running
     outcome = _launch(settings, environ)
-    if outcome.exit_status is Exit.PORT_IN_USE and settings.port and (running := _running(settings)):
-        return running  # somebody was a moment faster
+    if outcome.exit_status is Exit.PORT_IN_USE and settings.port and (running := _running(settings, environ)):
+        return running  # another start won the race
     return outcome
 
 
-def _running(settings: Settings) -> Outcome | None:
+def _running(settings: Settings, environ: Mapping[str, str]) -> Outcome | None:
     seen = look_at_ours(settings, BOOTING_S)
+    if seen is not None and seen.condition == "silent":
+        return _silent(seen)
     if seen is None or seen.condition != "running":
         return None
     who = f"already running on {seen.url} (pid {seen.pid}, instance {seen.instance})"
     found = find(settings)
-    differences = _differences(found.known, settings) if found and found.known else []
+    if found is None or found.known is None:
+        problem = f"{who}, but its settings are not known, because its state file is lost"
+        return _refused_beside(
+            seen, f"{problem}; nothing was changed; to use those of this shell: {advice.anew(seen.port)}"
+        )
+    differences = _differences(found.known, settings, environ)
     if not differences:
         said = f"{console.PREFIX}{who}" + (" in sandbox mode" if seen.sandbox else "")
         return Outcome("already_running", Exit.OK, seen.port, said, seen.pid, seen.instance, seen.url)
-    restart = on_port("lumen-proxy restart", settings)
     problem = f"{who} with other settings: {', '.join(map(str, differences))}; nothing was changed"
-    return Outcome(
-        "refused",
-        Exit.PORT_IN_USE,
-        seen.port,
-        None,
-        seen.pid,
-        seen.instance,
-        seen.url,
-        problems=(f"{problem}; to change them, give them to: {restart}",),
-        differences=tuple(asdict(difference) for difference in differences),
-    )
+    do = advice.restart(differences, settings)
+    outcome = _refused_beside(seen, f"{problem}; to use the new values: {do}")
+    return replace(outcome, differences=tuple(asdict(difference) for difference in differences))
 
 
-def _differences(known: State, settings: Settings) -> list[Difference]:
+def _silent(seen: Seen) -> Outcome:
+    who = f"the lumen-proxy on this port (pid {seen.pid})" if seen.pid else "the lumen-proxy on this port"
+    return _refused_beside(seen, f"cannot start on port {seen.port}: {who} does not answer; {advice.again(seen)}")
+
+
+def _refused_beside(seen: Seen, problem: str) -> Outcome:
+    """Nothing was changed, for an instance of ours runs."""
+    return Outcome("refused", Exit.PORT_IN_USE, seen.port, None, seen.pid, seen.instance, seen.url, problems=(problem,))
+
+
+def _differences(known: State, settings: Settings, environ: Mapping[str, str]) -> list[Difference]:
     """What a start asks for and the running proxy does not use. A sandbox that is not asked for may be one."""
-    found = Recorded(known).differences(settings)
-    return [difference for difference in found if settings.sandboxed or difference.variable != SANDBOX]
+    found = list(Recorded(known).differences(settings, environ))
+    leaves = any(difference.variable in EMBEDDED for difference in found)  # only without the sandbox they are used
+    return [difference for difference in found if settings.sandboxed or leaves or difference.variable != SANDBOX]
 
 
 def stop(settings: Settings) -> Outcome:
@@ -132,26 +137,22 @@ def stop(settings: Settings) -> Outcome:
     if not identity.is_own(found.pid):
         who = f"user {identity.user_name(found.pid)}"
         return _refused(settings, f"a lumen-proxy of {who} (pid {found.pid})", f"ask {who} to stop it")
-    return _end(found.pid, found.known, settings)
+    return _end(found.pid, identity.start_stamp(found.pid), found.known, settings)
 
 
 def _nothing_to_stop(settings: Settings) -> Outcome:
     seen = look(settings)
     if seen.condition == "another":
-        do = "stop it as its user, with its LUMEN_STATE_DIR"
+        do = "run lumen-proxy stop as the user who started it, with the same LUMEN_STATE_DIR"
         return _refused(settings, f"another lumen-proxy: {seen.owner}", do)
     if seen.condition == "stranger":
         return _refused(settings, f"{seen.owner}", "stop that program itself, or choose another --port")
-    for path in (*state.paths(settings.state_dir, settings.port), state.end_path(settings.state_dir, settings.port)):
-        if path.suffix != ".lock":
-            with contextlib.suppress(OSError):
-                path.unlink()
     said = f"not running on port {settings.port}" + (f": {seen.last_failure}" if seen.last_failure else "")
     return Outcome("not_running", Exit.OK, settings.port, said)
 
 
 def _refused(settings: Settings, holder: str, do: str) -> Outcome:
-    problem = f"port {settings.port} is held by {holder}; it is not ours, so nothing was stopped; {do}"
+    problem = f"port {settings.port} is held by {holder}; it is not this proxy, so nothing was stopped; {do}"
     return Outcome("refused", Exit.PORT_IN_USE, settings.port, problems=(problem,))
 
 
@@ -228,16 +229,19 @@ def _started(ready_line: str, port: int) -> Outcome:
     return Outcome("started", Exit.OK, urlsplit(url).port or port, ready_line, int(pid), instance, url)
 
 
-def _end(pid: int, known: State | None, settings: Settings) -> Outcome:
+def _end(pid: int, stamp: float | None, known: State | None, settings: Settings) -> Outcome:
     import psutil  # noqa: PLC0415
 
     url, instance, drain_s = listener.url_of(hosts(settings)[0], settings.port), None, settings.drain_s
     if known:
         url, instance, drain_s = known.url, known.instance, known.drain_s
+    named = instance or str(health.ask(url, LOOK_S).get("instance"))
     try:
         supervisor = psutil.Process(pid)
         family = [supervisor, *supervisor.children(recursive=True)]
-        platform.ask_to_stop(pid, instance or str(health.ask(url, LOOK_S).get("instance")))
+        if stamp is None or not identity.is_same_start(stamp, identity.start_stamp(pid)):
+            raise ProcessLookupError  # noqa: TRY301 - the PID is another process's by now
+        platform.ask_to_stop(pid, named)
     except (psutil.NoSuchProcess, ProcessLookupError):
         family = []  # it went by itself
     except PermissionError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lumen_proxy import __version__
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.ops import addresses, console, control, marks, probes, turns
+from lumen_proxy.ops import addresses, console, control, instances, marks, probes, turns
 from lumen_proxy.ops.alerts import webhooks
 from lumen_proxy.ops.cases import CASES, KNOWN
 
@@ -91,11 +91,12 @@ def examine(
     venv: Path | None = None,
 ) -> Diagnosis:
     """Probe everything within one deadline. With `start` a proxy that is not running is started first."""
-    is_wanted = start and control.is_stopped(settings)
+    is_wanted = start and instances.is_stopped(settings)
     before = _end_of_the_last(settings) if is_wanted else ()
     started = _started(settings) if is_wanted else None
-    asked, notes = addresses.in_use(settings)
-    found = probes.probe(asked, within_s=within_s, deep=deep, venv=venv or probes.own_environment())
+    asked, notes, environ = addresses.in_use(settings)
+    environment = venv or probes.own_environment()
+    found = probes.probe(asked, within_s=within_s, deep=deep, venv=environment, environ=environ)
     if started and started.problems:
         found = (_not_started(found[0], started, settings), *found[1:])
     return Diagnosis(asked, found, (*before, *notes, *_notes(found)), started)
@@ -103,8 +104,8 @@ def examine(
 
 def glance(settings: Settings, *, thorough: bool = True) -> Diagnosis:
     """Look at the three channels once, for free; nothing is started."""
-    asked, notes = addresses.in_use(settings)
-    found = probes.probe(asked, within_s=WITHIN_S, thorough=thorough)
+    asked, notes, environ = addresses.in_use(settings)
+    found = probes.probe(asked, within_s=WITHIN_S, thorough=thorough, environ=environ)
     return Diagnosis(asked, found, (*notes, *_notes(found)))
 
 
@@ -118,7 +119,7 @@ def _names(probes: tuple[Probe, ...]) -> str:
 
 def _end_of_the_last(settings: Settings) -> tuple[str, ...]:
     """A start forgets why the last proxy ended, so this is a note."""
-    seen = control.look(settings)
+    seen = instances.look(settings)
     return (f"the proxy that ran before {seen.last_failure}; see {seen.log}",) if seen.last_failure else ()
 
 

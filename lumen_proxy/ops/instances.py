@@ -116,7 +116,7 @@ def look_at_all(settings: Settings, port: int | None = None) -> list[Seen]:
 
 
 def is_stopped(settings: Settings) -> bool:
-    """True if a start makes sense: neither we nor a stranger are there. Asks nobody."""
+    """True if a start makes sense: neither we nor a stranger are there. Sends no request."""
     refuse_port_0(settings)
     lock_path, _ = state.paths(settings.state_dir, settings.port)
     return not state.is_locked(lock_path) and taken_address(settings) is None
@@ -187,7 +187,7 @@ def _described(known: State | None) -> dict[str, Any]:
 
 
 def _look_at_the_end(settings: Settings, url: str) -> Seen:
-    """Nothing is on the port: was the last end one that nobody asked for?"""
+    """Nothing is on the port: was the last end unexpected?"""
     _, state_path = state.paths(settings.state_dir, settings.port)
     last = state.read(state_path) or state.read(state.end_path(settings.state_dir, settings.port))
     last = last or restarting.interrupted(settings.state_dir, settings.port)

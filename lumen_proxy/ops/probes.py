@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,19 +12,20 @@ from urllib.parse import urljoin
 
 from lumen_proxy import values
 from lumen_proxy.errors import Fatal
+from lumen_proxy.masking import without_query
 from lumen_proxy.net.failure import ConnectFailed
 from lumen_proxy.net.reachability import try_addresses
-from lumen_proxy.ops import channels, control, verdicts
-from lumen_proxy.ops.asking import Call, Trouble, ask, at_once, shown
+from lumen_proxy.ops import channels, instances, verdicts
+from lumen_proxy.ops.asking import Call, Trouble, ask, at_once
 from lumen_proxy.ops.cases import CASES
 from lumen_proxy.ops.verdicts import Probe
 from lumen_proxy.supervisor import listener, preflight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from lumen_proxy.config import Settings
-    from lumen_proxy.ops.control import Seen
+    from lumen_proxy.ops.instances import Seen
 
     Result = Call | Probe | str | None
     Job = Callable[[], Result]
@@ -33,12 +35,19 @@ MARGIN = 0.9  # of the deadline: what is asked gives up a little earlier than wh
 RED_ROWS = {"venv": "venv-python-missing", "python": "venv-python-missing", "flask": "flask-missing"}
 
 
-def probe(
-    settings: Settings, *, within_s: float, deep: bool = False, thorough: bool = True, venv: Path | None = None
+def probe(  # noqa: PLR0913 - what a look is made of
+    settings: Settings,
+    *,
+    within_s: float,
+    deep: bool = False,
+    thorough: bool = True,
+    venv: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> tuple[Probe, ...]:
     """Ask the proxy, Cloud AI and the gateway, and look at `venv` if given; all of it within `within_s` seconds.
 
-    Not `thorough` asks each cloud channel one question only: they limit clients to some 30 a minute.
+    `environ` decides how the cloud channels are reached. Not `thorough` asks each of them one question only: they
+    limit clients to some 30 a minute.
     """
     ask_s = within_s * MARGIN
     proxy = _Proxy(settings, ask_s, deep=deep and settings.gateway_url != values.NONE)
@@ -48,13 +57,13 @@ def probe(
         chats["gateway"] = settings.gateway_url + "/chat"
     chats = {channel: url for channel, url in chats.items() if url != values.NONE}
     connect_s = settings.connect_timeout_s
-    question = partial(ask, within_s=ask_s, connect_s=connect_s)
+    question = partial(ask, within_s=ask_s, connect_s=connect_s, environ=environ)
     for channel, url in chats.items():
         headers = {"X-API-Key": settings.cloud_ai_api_key} if channel == "cloud_ai" else {}
         jobs[f"{channel} chat"] = partial(question, "GET", url, headers=headers)
         if thorough:
             jobs[f"{channel} health"] = partial(question, "GET", urljoin(url, "/health"))
-            jobs[f"{channel} addresses"] = partial(_dead_addresses, url, ask_s, connect_s)
+            jobs[f"{channel} addresses"] = partial(_dead_addresses, url, ask_s, connect_s, environ)
         if deep:
             body = {"message": QUESTION}
             size = settings.max_response_bytes
@@ -72,10 +81,10 @@ def _late(channel: str, *calls: Call) -> Probe:
     return verdicts.down(channel, verdicts.TROUBLES["timeout"], calls, advice="check again with a larger --within")
 
 
-def _dead_addresses(url: str, within_s: float, connect_s: float) -> str | None:
+def _dead_addresses(url: str, within_s: float, connect_s: float, environ: Mapping[str, str]) -> str | None:
     """A note about addresses of a channel that accept no connections, if there are some beside good ones."""
     try:
-        host, found, dead = try_addresses(url, within_s=within_s, connect_s=connect_s)
+        host, found, dead = try_addresses(url, within_s=within_s, connect_s=connect_s, environ=environ)
     except (Fatal, ConnectFailed):
         return None  # the other questions say so, too
     if not dead or len(dead) == len(found):
@@ -90,7 +99,7 @@ def _cloud(channel: str, settings: Settings, chats: dict[str, str], found: dict[
         return Probe(channel, "unset", "the sandbox is not running" if settings.sandboxed else unset)
     chat, health, deep = (found.get(f"{channel} {what}") for what in ("chat", "health", "deep"))
     calls = [call if isinstance(call, Call) else None for call in (chat, health, deep)]
-    asked = calls[0] or Call("GET", shown(chats[channel]), trouble="timeout")
+    asked = calls[0] or Call("GET", without_query(chats[channel]), trouble="timeout")
     verdict = channels.on_cloud(channel, asked, calls[1], calls[2])
     note = found.get(f"{channel} addresses")
     return replace(verdict, notes=(note,)) if isinstance(note, str) else verdict
@@ -108,7 +117,7 @@ class _Proxy:
 
     def look(self) -> Probe:
         """Ask everything. The key goes only to the instance that holds our lock, and only where it is needed."""
-        self.seen = control.look(self.settings, patience_s=self.within_s / 2)
+        self.seen = instances.look(self.settings, patience_s=self.within_s / 2)
         page_s = self.within_s / 4
         if self.seen.condition not in {"running", "another", "stranger"}:
             trouble: Trouble = "refused" if self.seen.condition == "stopped" else "timeout"

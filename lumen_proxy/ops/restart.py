@@ -12,12 +12,13 @@ from lumen_proxy import config
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import control
 from lumen_proxy.ops.instances import find, refuse_port_0, uptime_s
+from lumen_proxy.ops.startable import check_startable
 from lumen_proxy.supervisor import listener, restarting, state
 from lumen_proxy.supervisor.recorded import Recorded, inherit
 from lumen_proxy.supervisor.serve import CHECKUP_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from lumen_proxy.supervisor.holder import Holder
     from lumen_proxy.supervisor.state import State
@@ -44,19 +45,37 @@ def restart(
     with restarting.turn(asked.state_dir, asked.port, tell):
         known = last_known(asked)
         settings, environ = _settings(asked, known, options, sandbox, environ)
-        for warning in settings.warnings:
+        for warning in (*settings.warnings, *_not_recorded(known)):
             tell(warning)
         if known and known.sandbox and settings.sandboxed and sandbox is None:
             tell(SANDBOX_KEPT)
-        _refuse_unusable(settings, known)
+        _refuse_unusable(settings, known, environ)
         stopped = _stop(settings, known)
         if stopped.exit_status is Exit.PORT_IN_USE:
             return stopped
-        for difference in Recorded(known).differences(settings) if known else ():
-            tell(f"changed: {difference}")
+        for line in _changes(known, settings, environ):
+            tell(line)
         if stopped.did != "not_running":
             show(stopped.said or stopped.did)
-        return _start(settings, environ, is_continued=known is not None)
+        started = _start(settings, environ, is_continued=known is not None)
+        if stopped.did == "not_running" and started.did == "started":
+            whose = "the last proxy on this port" if known else "this shell"
+            show(f"was not running; started with the settings of {whose}")
+        return started
+
+
+def _changes(known: State | None, settings: config.Settings, environ: Mapping[str, str]) -> Iterator[str]:
+    """A line for each setting that the new instance does not share with the old one."""
+    for difference in Recorded(known).differences(settings, environ) if known else ():
+        yield f"changed: {difference}"
+    if known and known.sandbox and not settings.sandboxed:
+        yield f"sandbox mode is left; the gateway is {settings.gateway_url}"
+
+
+def _not_recorded(known: State | None) -> Iterator[str]:
+    """A note for each address that an older release used and did not record."""
+    for name in Recorded(known).not_recorded if known else ():
+        yield f"{name} of the running proxy was not recorded by its release; that of this shell is used"
 
 
 def _stop(settings: config.Settings, known: State | None) -> control.Outcome:
@@ -135,9 +154,9 @@ def _settings(
     return settings.in_sandbox() if (known.sandbox if sandbox is None else sandbox) else settings, environ
 
 
-def _refuse_unusable(settings: config.Settings, known: State | None) -> None:
+def _refuse_unusable(settings: config.Settings, known: State | None, environ: Mapping[str, str]) -> None:
     """Raise Fatal for what the new instance would refuse, while the old one still serves."""
-    listener.refuse_unsafe(settings.host, has_key=settings.api_key is not None)
+    check_startable(settings, environ)
     with state.writable(settings.log_dir, "LUMEN_LOG_DIR"):
         settings.log_dir.mkdir(parents=True, exist_ok=True)
         probe = settings.log_dir / f".writable-{os.getpid()}"

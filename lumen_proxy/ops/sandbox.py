@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -125,6 +124,6 @@ def instead_of_the_cloud(settings: Settings) -> Iterator[Settings]:
     with _Server(("127.0.0.1", 0), _Gateway) as gateway, _Server(("127.0.0.1", 0), _CloudAI) as cloud_ai:
         for server in (gateway, cloud_ai):
             threading.Thread(target=server.serve_forever, args=(NOTICE_STOP_S,), daemon=True).start()
-        yield replace(settings.in_sandbox(), gateway_url=gateway.url, cloud_ai_url=f"{cloud_ai.url}/chat")
+        yield settings.with_embedded(gateway.url, f"{cloud_ai.url}/chat")
         for server in (gateway, cloud_ai):
             server.shutdown()

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from lumen_proxy import config as settings_table
 from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.masking import without_query
 from lumen_proxy.ops.instances import find
-from lumen_proxy.supervisor.recorded import Recorded, public
+from lumen_proxy.supervisor.recorded import Recorded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +45,7 @@ def _cells(seen: Seen) -> dict[str, str]:
         "pid": NOTHING if seen.pid is None else str(seen.pid),
         "uptime": duration(seen.uptime_s),
         "restarts": NOTHING if seen.restarts is None else str(seen.restarts),
-        "gateway": public(seen.gateway) if seen.gateway else NOTHING,
+        "gateway": without_query(seen.gateway) if seen.gateway else NOTHING,
         "sandbox": sandbox,
         "last failure": seen.last_failure or NOTHING,
     }
@@ -77,8 +78,11 @@ def settings_of(settings: Settings) -> list[Row]:
     rows = []
     for setting in settings_table.SETTINGS:
         value = getattr(settings, setting.field)
-        masked = "(secret)" if setting.secret and value else value
-        rows.append({"variable": setting.variable, "value": masked, "origin": settings.origins[setting.field]})
+        if setting.secret and value:
+            value = "(secret)"
+        elif value and setting.is_address:
+            value = without_query(value)
+        rows.append({"variable": setting.variable, "value": value, "origin": settings.origins[setting.field]})
     return rows
 
 

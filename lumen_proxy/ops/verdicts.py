@@ -10,7 +10,7 @@ from lumen_proxy.ops.cases import ELSEWHERE, KNOWN, on_port
 if TYPE_CHECKING:
     from lumen_proxy.config import Settings
     from lumen_proxy.ops.asking import Call
-    from lumen_proxy.ops.control import Seen
+    from lumen_proxy.ops.instances import Seen
 
 Facts = dict[str, Any]
 

@@ -54,7 +54,7 @@ class Backoff:
         self._ready_since = now
 
     def died(self, now: float) -> Restart | GiveUp:
-        """The worker ended although nobody asked it to."""
+        """The worker ended unexpectedly."""
         if self._ready_since is not None and now - self._ready_since >= self.window_s:
             self._streak = 0
         self._ready_since = None

@@ -32,7 +32,7 @@ def start_stamp(pid: int, system: str = platform.SYSTEM, proc: Path = PROC) -> f
     the process. None if the process is gone, is a zombie, or is hidden from this user.
     """
     if not platform.has_proc(system):
-        return _stored_start(pid)
+        return start_time(pid)
     try:
         fields = (proc / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
@@ -42,7 +42,8 @@ def start_stamp(pid: int, system: str = platform.SYSTEM, proc: Path = PROC) -> f
     return int(fields[START_TICKS]) / os.sysconf("SC_CLK_TCK")
 
 
-def _stored_start(pid: int) -> float | None:
+def start_time(pid: int) -> float | None:
+    """When a process started, in seconds since the epoch; None if it is gone or only a zombie."""
     import psutil  # noqa: PLC0415 - 20 ms; the first worker boots meanwhile
 
     try:
@@ -122,7 +123,7 @@ def _is_lock(link: Path, lock_path: Path) -> bool:
     """`link` is an entry of /proc/PID/fd; its neighbour below fdinfo lists the locks on it."""
     try:
         name = os.readlink(link)  # noqa: PTH115 - a Path would lose nothing, but the name may end in " (deleted)"
-        if name == f"{lock_path}{DELETED}":
+        if name in {f"{lock_path}{DELETED}", f"{os.path.realpath(lock_path.parent)}{os.sep}{lock_path.name}{DELETED}"}:
             is_named = True
         else:
             is_named = name.endswith(lock_path.name) and os.path.samestat(link.stat(), lock_path.stat())

@@ -84,7 +84,7 @@ class Reports:
         """Something failed; the loop goes on."""
 
     def end(self, kind: str, what: str) -> None:
-        """The loop ends although nobody asked it to."""
+        """The loop ends unexpectedly."""
 
     def restore(self) -> None:
         """Restore files that somebody deleted."""

@@ -11,28 +11,29 @@ text is the same. Variables that are not settings but decide how an address is r
 from __future__ import annotations
 
 import os
-import re
+import shlex
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lumen_proxy import config
 from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.masking import masked, without_query
+from lumen_proxy.supervisor import surroundings
+from lumen_proxy.supervisor.surroundings import NETWORK
+from lumen_proxy.values import NONE as NOT_USED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lumen_proxy.supervisor.state import State
 
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-NETWORK = (*_PROXIES, *map(str.lower, _PROXIES), *_CERTIFICATES)
-"""Read by the libraries that make connections."""
 PLACES = frozenset({"PROXY_PORT", "LUMEN_STATE_DIR"})  # these say which instance is meant
 EMBEDDED = frozenset({"LUMEN_GATEWAY_URL", "CLOUD_AI_URL"})  # a sandbox has its own
 SALT_BYTES, DIGEST_BYTES = 16, 16
 SCRYPT = {"n": 2**12, "r": 8, "p": 1}  # 4 MiB and some 10 ms for each guess at a secret
-USER_INFO = re.compile(r"//[^/@]*@")
+EMBEDDED_ONE = "the embedded one of the sandbox"
+SECRET, NONE = "(secret)", "(none)"
 
 Entry = dict[str, Any]
 
@@ -44,39 +45,43 @@ def texts(settings: config.Settings) -> dict[str, str | None]:
 
 
 def record(settings: config.Settings, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """What the state file keeps of the settings, and of the variables that decide how an address is reached."""
+    """What the state file keeps of the settings, and of the variables that decide how an address is reached.
+
+    In a sandbox the configured addresses are kept: a restart may leave it.
+    """
+    settings = settings.outside or settings
     salt, given = os.urandom(SALT_BYTES).hex(), texts(settings)
     values: dict[str, Entry] = {}
     for setting in config.SETTINGS:
-        text = given[setting.variable]
-        values[setting.variable] = _entry(
-            text, settings.origins.get(setting.field, "default"), salt.encode(), setting.secret
-        )
-    for name in NETWORK:
-        if environ.get(name):
-            values[name] = _entry(environ[name], "environment", salt.encode(), is_secret=False)
+        origin = settings.origins.get(setting.field, "default")
+        values[setting.variable] = _entry(setting.variable, given[setting.variable], origin, salt.encode())
+    for name, text in surroundings.network(environ).items():
+        values[name] = _entry(name, text, "environment", salt.encode())
     return {"salt": salt, "values": values}
 
 
-def _entry(text: str | None, origin: str, salt: bytes, is_secret: bool) -> Entry:  # noqa: FBT001 - one caller
-    if not text:
-        return {"value": None, "origin": origin}
-    shown = None if is_secret else public(text)
-    if shown == text:
-        return {"value": text, "origin": origin}
-    return {"value": shown, "digest": _digest(text, salt), "origin": origin}
+def _entry(variable: str, text: str | None, origin: str, salt: bytes) -> Entry:
+    shown = _public(variable, text) if text else None
+    if shown == (text or None):
+        return {"value": shown, "origin": origin}
+    return {"value": shown, "digest": _digest(text or "", salt), "origin": origin}
 
 
-def public(text: str) -> str:
-    """The text without what may be a secret in an address: user name, password, query."""
-    return USER_INFO.sub("//***@", text).partition("?")[0] if "://" in text else text
+def _public(variable: str, text: str) -> str | None:
+    """What may be written down and shown of a value; None if all of it is secret."""
+    setting = config.BY_VARIABLE.get(variable)
+    if setting is None:
+        return masked(text) if surroundings.is_proxy(variable) else text
+    if setting.secret:
+        return None
+    return without_query(text) if setting.is_address else text
 
 
 @cache  # `watch` compares the same few texts every few seconds
 def _digest(text: str, salt: bytes) -> str:
     import hashlib  # noqa: PLC0415 - 5 ms; most instances have no secret
 
-    return hashlib.scrypt(text.encode(), salt=salt, dklen=DIGEST_BYTES, **SCRYPT).hex()
+    return hashlib.scrypt(text.encode("utf-8", "surrogateescape"), salt=salt, dklen=DIGEST_BYTES, **SCRYPT).hex()
 
 
 @dataclass(frozen=True)
@@ -86,12 +91,14 @@ class Difference:
     variable: str
     running: str
     asked: str
+    option: str | None = None
+    """The option of `restart` that asks for it; None if only a variable can."""
 
     def __str__(self) -> str:
         """In words."""
         if self.running == self.asked:  # the part that differs may not be shown
             return f"{self.variable} differs"
-        return f"{self.variable} {self.running} (running), {self.asked} (asked for)"
+        return f"{self.variable}: {self.running} is running, {self.asked} was requested"
 
 
 class Recorded:
@@ -99,9 +106,14 @@ class Recorded:
 
     def __init__(self, known: State) -> None:
         self.is_sandbox = known.sandbox
-        values = known.settings.get("values") or _of_an_older_release(known)
+        values = known.settings.get("values")
         self._salt = str(known.settings.get("salt")).encode()
-        self._values: dict[str, Entry] = values
+        self._has_network = bool(values)
+        self._embedded = {"LUMEN_GATEWAY_URL": known.gateway_url, "CLOUD_AI_URL": known.cloud_ai_url}
+        by_one_name = {surroundings.one_name(name): entry for name, entry in (values or {}).items()}
+        self._values: dict[str, Entry] = by_one_name or _of_an_older_release(known)
+        self.not_recorded = () if values else tuple(sorted(EMBEDDED - self._values.keys()))
+        """Addresses that an older release used and did not record."""
 
     def __contains__(self, variable: str) -> bool:
         """True if anything is recorded of the variable."""
@@ -129,45 +141,70 @@ class Recorded:
     def shown(self, variable: str) -> str:
         """For people."""
         if self.is_hidden(variable) and self.value(variable) is None:
-            return "(secret)"
-        return self.value(variable) or "(none)"
+            return SECRET
+        return self.value(variable) or NONE
 
-    def differences(self, asked: config.Settings) -> Iterator[Difference]:
-        """The settings of `asked` that the instance was not started with."""
+    def differences(self, asked: config.Settings, environ: Mapping[str, str] = os.environ) -> Iterator[Difference]:
+        """The settings of `asked` that the instance was not started with, and the ways to addresses of `environ`."""
         if self.is_sandbox != asked.sandboxed:
             words = {True: "on", False: "off"}
-            yield Difference(config.SANDBOX, words[self.is_sandbox], words[asked.sandboxed])
+            option = "--sandbox" if asked.sandboxed else "--no-sandbox"
+            yield Difference(config.SANDBOX, words[self.is_sandbox], words[asked.sandboxed], option)
         for variable, text in texts(asked).items():
-            is_moot = variable in PLACES or (asked.sandboxed and variable in EMBEDDED)
-            is_moot = is_moot or (self.is_sandbox and variable in EMBEDDED)
-            if variable in self and not is_moot and not self.is_same(variable, text):
-                yield Difference(variable, self.shown(variable), _shown(variable, text))
+            if variable in self and not self._is_moot(variable, asked) and not self.is_same(variable, text):
+                yield self._difference(variable, text)
+        if self._has_network and not self.is_sandbox and not asked.sandboxed:
+            here = surroundings.network(environ)
+            yield from (
+                self._difference(name, here.get(name)) for name in NETWORK if not self.is_same(name, here.get(name))
+            )
+
+    def _is_moot(self, variable: str, asked: config.Settings) -> bool:
+        """True for what says which instance is meant, and for an address that a sandbox does without."""
+        if variable in EMBEDDED and (self.is_sandbox or asked.sandboxed):
+            return asked.sandboxed or not asked.is_given(config.BY_VARIABLE[variable])
+        return variable in PLACES
+
+    def _difference(self, variable: str, text: str | None) -> Difference:
+        setting = config.BY_VARIABLE.get(variable)
+        shown = (_public(variable, text) or SECRET) if text else NONE
+        running = EMBEDDED_ONE if self.is_sandbox and variable in EMBEDDED else self.shown(variable)
+        option = None
+        if setting and not setting.secret:
+            value = shlex.quote(text or "") if shown in {text, NONE} else f'"${variable}"'
+            option = f"--{setting.field.replace('_', '-')} {value}"
+        return Difference(variable, running, shown, option)
 
     def rows(self) -> list[dict[str, str | None]]:
         """Every variable with its value and origin; secrets are masked."""
-        return [
-            {
-                "variable": name,
-                "value": self.shown(name) if self.is_hidden(name) else self.value(name),
-                "origin": self.origin(name),
-            }
-            for name in self._values
-        ]
+        return [self._row(name) for name in self._values]
+
+    def _row(self, name: str) -> dict[str, str | None]:
+        if self.is_sandbox and name in EMBEDDED:
+            return {"variable": name, "value": self._embedded[name], "origin": config.SANDBOX}
+        value = self.shown(name) if self.is_hidden(name) else self.value(name)
+        return {"variable": name, "value": value, "origin": self.origin(name)}
+
+    def network(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """`environ` with the ways to addresses of the instance. One that is not written down is that of `environ`."""
+        if not self._has_network:
+            return dict(environ)
+        here = surroundings.network(environ)
+        wanted = {name: here.get(name) if self.is_hidden(name) else self.value(name) for name in NETWORK}
+        return surroundings.with_network(environ, wanted)
 
     def explicit(self) -> Iterator[str]:
         """The variables that were set by an option or in the environment."""
         return (name for name in self._values if self.origin(name) in {"option", "environment"} and name not in PLACES)
 
 
-def _shown(variable: str, text: str | None) -> str:
-    if not text:
-        return "(none)"
-    setting = config.BY_VARIABLE.get(variable)
-    return "(secret)" if setting and setting.secret else public(text)
-
-
 def _of_an_older_release(known: State) -> dict[str, Entry]:
-    values = {"LUMEN_GATEWAY_URL": known.gateway_url, "CLOUD_AI_URL": known.cloud_ai_url, "PROXY_HOST": known.host}
+    """What is certain: of a sandbox only the embedded addresses are known, of Cloud AI not whether it had a query."""
+    values = {"PROXY_HOST": known.host}
+    if not known.sandbox:
+        values["LUMEN_GATEWAY_URL"] = known.gateway_url
+        if known.cloud_ai_url in {config.CLOUD_AI_URL, NOT_USED}:
+            values["CLOUD_AI_URL"] = known.cloud_ai_url
     return {name: {"value": value, "origin": "environment"} for name, value in values.items()}
 
 
@@ -180,6 +217,7 @@ def inherit(
     variable of the instance. Raises Fatal (78) for a secret that the instance had and this shell has not.
     """
     merged_environ, merged_options = dict(environ), dict(options)
+    here = {**environ, **surroundings.network(environ)}
     for variable in recorded.explicit():
         setting = config.BY_VARIABLE.get(variable)
         field = setting.field if setting else ""
@@ -187,13 +225,13 @@ def inherit(
         if field in options:
             continue
         if recorded.is_hidden(variable) and recorded.origin(variable) == "option":
-            merged_options[field] = _given_again(recorded, variable, environ)
+            merged_options[field] = _given_again(recorded, variable, here)
         elif recorded.is_hidden(variable):
-            if not environ.get(variable, "").strip():
+            if not here.get(variable, "").strip():
                 raise _missing(variable)
         elif text and recorded.origin(variable) == "option":
             merged_options[field] = text
-        elif text and not environ.get(variable, "").strip():
+        elif text and not here.get(variable, "").strip():
             merged_environ[variable] = text
     return merged_environ, merged_options
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import lumen_proxy
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.journal import Journal, path_of
+from lumen_proxy.masking import without_query
 from lumen_proxy.supervisor import identity, listener, oldlogs, platform, recorded, restarting, signals, state
 from lumen_proxy.supervisor.alarm import Alarm
 from lumen_proxy.supervisor.loop import Checkup, Event, Loop, Reports, Surroundings
@@ -149,7 +150,7 @@ class _Instance(Reports):
             hosts=self.bound.hosts,
             version=lumen_proxy.__version__,
             gateway_url=self.settings.gateway_url,
-            cloud_ai_url=self.settings.cloud_ai_url.partition("?")[0],  # what follows may be a secret
+            cloud_ai_url=without_query(self.settings.cloud_ai_url),  # what follows may be a secret
             sandbox=self.settings.sandboxed,
         )
         status = Exit.SOFTWARE
@@ -193,7 +194,7 @@ class _Instance(Reports):
     def end(self, kind: str, what: str) -> None:
         """Keep the reason beyond the end of this process."""
         ended = {**_event(what), "kind": kind}
-        with contextlib.suppress(OSError):  # the exit status and the journal tell it, too
+        with contextlib.suppress(OSError, ValueError):  # the exit status and the journal tell it, too
             state.write(self.end_path, replace(self._state(), ended=ended))
 
     def restore(self) -> None:
@@ -207,9 +208,9 @@ class _Instance(Reports):
             self.state_path.unlink()
 
     def _write(self) -> None:
-        """Write the state file. A full disk must not end a proxy that serves: the lock counts without it."""
+        """Write the state file. A failure must not end a proxy that serves: the lock counts without it."""
         self.lock.restore()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # a full disk; a text that cannot be encoded
             state.write(self.state_path, self._state())
 
     @cached_property
@@ -219,7 +220,7 @@ class _Instance(Reports):
         return {
             "instance": self.journal.instance,
             "pid": os.getpid(),
-            "start_time": state.start_time(os.getpid()) or 0.0,
+            "start_time": identity.start_time(os.getpid()) or 0.0,
             "start_stamp": identity.start_stamp(os.getpid()),
             "host": settings.host,
             "hosts": self.bound.hosts,
@@ -227,7 +228,7 @@ class _Instance(Reports):
             "url": self.bound.url,
             "drain_s": settings.drain_s,
             "gateway_url": settings.gateway_url,
-            "cloud_ai_url": settings.cloud_ai_url.partition("?")[0],  # what follows may be a secret
+            "cloud_ai_url": without_query(settings.cloud_ai_url),  # what follows may be a secret
             "sandbox": settings.sandboxed,
             "version": lumen_proxy.__version__,
             "log": str(self.journal.path),

@@ -27,7 +27,7 @@ LOOKS, LOOK_S = 5, 0.02  # `status` holds a lock that it only looks at for some 
 START_TIME_SLACK_S = 1.0  # psutil derives start times from the clock, which drifts; a PID is not reused so fast
 LOCKED_BYTE = 1 << 20  # Windows lets nobody read a locked byte, so it is one far behind the content
 LOCK_BYTES = 200  # of the PID and start stamp in a lock file
-READABLE_BY_OWNER = 0o600  # the settings are nobody else's business, although secrets are not among them
+READABLE_BY_OWNER = 0o600  # the settings are private to the owner, although secrets are not among them
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class State:
 
     `start_time` is in seconds since the epoch and kept for older releases; `start_stamp` is the start on a scale that
     the clock does not move (see `identity`). `phase` is a state of the supervisor's loop. `settings` is described in
-    `recorded`. `last_failure` is the last unexpected event, `ended` the reason of an end that nobody asked for:
+    `recorded`. `last_failure` is the last unexpected event, `ended` the reason of an unexpected end:
     both have `at` (ISO 8601, UTC) and `what`.
     """
 
@@ -95,7 +95,7 @@ def paths(state_dir: Path, port: int) -> tuple[Path, Path]:
 
 
 def end_path(state_dir: Path, port: int) -> Path:
-    """The record of an end that nobody asked for: a state file with `ended`, kept until the next start succeeds."""
+    """The record of an unexpected end: a state file with `ended`, kept until the next start succeeds."""
     return state_dir / f"ended-{port}.json"
 
 
@@ -106,17 +106,6 @@ def known_ports(state_dir: Path) -> list[int]:
     except OSError:
         return []
     return sorted({int(found[1]) for name in names if (found := OUR_FILES.fullmatch(name))})
-
-
-def start_time(pid: int) -> float | None:
-    """When a process started, or None if it is gone or only a zombie."""
-    import psutil  # noqa: PLC0415 - 20 ms; the first worker boots meanwhile
-
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.Error:
-        return None
 
 
 def write(path: Path, state: State) -> None:
@@ -154,7 +143,7 @@ def is_alive(state: State) -> bool:
     """True if the very process that wrote the state file still runs."""
     if state.start_stamp is not None:
         return identity.is_same_start(state.start_stamp, identity.start_stamp(state.pid))
-    started = start_time(state.pid)  # a state file of an older release
+    started = identity.start_time(state.pid)  # a state file of an older release
     return started is not None and abs(started - state.start_time) <= START_TIME_SLACK_S
 
 

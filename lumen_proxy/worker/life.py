@@ -9,10 +9,11 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.errors import Exit
 from lumen_proxy.worker.app import Identity, Proxy
+from lumen_proxy.worker.limits import limits
 from lumen_proxy.worker.log import Bridge, Log
-from lumen_proxy.worker.server import CONNECTIONS, SPARE_CONNECTIONS, Hooks, Limits, Server
+from lumen_proxy.worker.server import Hooks, Server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,18 +21,7 @@ if TYPE_CHECKING:
     from lumen_proxy.config import Settings
     from lumen_proxy.worker.leash import Leash
 
-SPARE_THREADS = 4  # beyond those that chats can hold: /health, errors, metrics
 BEAT_S = 1.0  # a tenth of the watchdog's default
-
-
-def limits(settings: Settings) -> Limits:
-    """What the server is to allow. Raises Fatal (78): more chats than connections, and /health would find none."""
-    calls, queue = settings.max_concurrency, settings.max_queue
-    most = CONNECTIONS - SPARE_CONNECTIONS
-    if 2 * calls + queue > most:  # a call has a connection to its client, and one to the gateway
-        set_to = f"LUMEN_MAX_CONCURRENCY is {calls} and LUMEN_MAX_QUEUE is {queue}"
-        raise Fatal(f"{set_to}, but twice the first and the second may be {most} together; lower one", Exit.CONFIG)
-    return Limits(calls + queue + SPARE_THREADS, settings.header_timeout_s, settings.max_body_bytes)
 
 
 def _listener(handed: Mapping[str, Any]) -> socket.socket:

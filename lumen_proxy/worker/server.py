@@ -6,7 +6,6 @@ run out, deadlines that are looked at often enough, and a drain. See docs/adr/00
 
 from __future__ import annotations
 
-import select
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -18,6 +17,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from lumen_proxy.worker.channel import HEAD_BYTES, Channel
+from lumen_proxy.worker.limits import CONNECTIONS, POLL, SPARE_CONNECTIONS
 
 if TYPE_CHECKING:
     import socket
@@ -25,15 +25,13 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
     from lumen_proxy.worker.channel import Refusal
+    from lumen_proxy.worker.limits import Limits
 
 TICK_S = 0.25  # longest wait of the loop, hence the precision of every deadline below
 ACCEPT_PAUSE_S = 0.5  # rest after accept() failed for want of descriptors
 DESCRIPTORS_SHARE = 16  # one in so many connections is closed when there are no more descriptors; nginx: 1/16 stay free
 CUT_GRACE_S = 1.0  # for the error answers of requests that a drain cut
 MEMORY_BYTES = 1 << 30  # waitress spills larger buffers to disk; users' words never go there
-POLL = hasattr(select, "poll")
-CONNECTIONS = 1000 if POLL else 400  # select() on Windows takes 512
-SPARE_CONNECTIONS = 100  # beyond those of chats: when no more are left, none rests for want of a request
 ACCEPTED_AT_ONCE = 64  # a turn of the loop takes some ms with many connections; asyncio takes the whole backlog
 
 
@@ -89,15 +87,6 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
         for channel in sorted(slow, key=lambda one: one.waits_since)[:connections]:
             channel.handle_close()
         return bool(slow)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the server allows. `threads` is also the number of requests that can be at work at once."""
-
-    threads: int
-    header_timeout_s: float
-    max_body_bytes: int
 
 
 @dataclass(frozen=True)

@@ -54,21 +54,28 @@ def test_a_hung_worker_hinders_no_stop(desk: Desk) -> None:
     state_file(desk).write_text(json.dumps(recorded | {"start_time": recorded["start_time"] + STEP_S}))
     psutil.Process(seen["worker_pid"]).suspend()
     assert (status(desk)["state"], status(desk)["pid"]) == ("not answering", seen["pid"])
+    (line,) = desk.run("start").stderr.splitlines()
+    words = f"the lumen-proxy on this port (pid {seen['pid']}) does not answer; lumen-proxy restart --port {desk.port}"
+    assert line.endswith(words)
     assert json.loads(desk.run("stop", "--json").stdout)["did"] == "stopped"
     assert is_gone(seen["pid"])
     assert is_gone(seen["worker_pid"])
 
 
 @pytest.mark.skipif(WINDOWS, reason="an open file cannot be deleted there")
-def test_a_deleted_state_folder_hides_nothing(desk: Desk) -> None:
-    """A cleaner deleted it: status knows the proxy, start starts no second one, stop ends the very process."""
+@pytest.mark.parametrize("way", ["direct", "link"])
+def test_a_deleted_state_folder_hides_nothing(desk: Desk, way: str) -> None:
+    """A cleaner deleted it, perhaps behind a link: status knows the proxy, start starts no second one, stop ends it."""
+    if way == "link":
+        (desk.folder / "link").symlink_to(desk.folder, target_is_directory=True)
+        desk.env["LUMEN_STATE_DIR"] = str(desk.folder / "link" / "state")
     desk.run("start")
     before = status(desk)
     shutil.rmtree(state_file(desk).parent)
     after = status(desk)
     assert (after["condition"], after["pid"]) == ("running", before["pid"])
     again = json.loads(desk.run("start", "--json").stdout)
-    assert (again["did"], again["instance"]) == ("already_running", before["instance"])
+    assert (again["did"], again["exit_status"], again["instance"]) == ("refused", 75, before["instance"])
     stopped = json.loads(desk.run("stop", "--json").stdout)
     assert (stopped["did"], stopped["pid"]) == ("stopped", before["pid"])
     assert is_gone(before["pid"])
@@ -128,14 +135,17 @@ def test_the_reason_of_giving_up_is_kept(desk: Desk) -> None:
 
 
 def test_a_restart_after_giving_up_keeps_the_settings(desk: Desk) -> None:
-    """The end of the proxy is no reason to ask another gateway."""
+    """The end of the proxy is no reason to ask another gateway, nor is a stop after it; the command says so."""
     crash_until_given_up(desk)
-    assert desk.run("restart", env=CLEAN).exit_status == 0
+    assert "gave up" in desk.run("stop").stdout
+    done = desk.run("restart", env=CLEAN)
+    assert done.exit_status == 0
+    assert "was not running; started with the settings of the last proxy on this port" in done.stdout
     assert status(desk)["gateway"] == desk.gateway.url
 
 
 def test_a_killed_proxy_is_told(desk: Desk) -> None:
-    """Nobody could write a reason: its state file without a lock says enough; a stop clears it."""
+    """Nobody could write a reason: its state file without a lock says enough, until the next start."""
     desk.run("start")
     pid = status(desk)["pid"]
     psutil.Process(pid).kill()
@@ -147,6 +157,9 @@ def test_a_killed_proxy_is_told(desk: Desk) -> None:
     assert re.match(rf"ended unexpectedly after {TIME}", seen["last_failure"])
     done = desk.run("stop")
     assert (done.exit_status, "ended unexpectedly" in done.stdout) == (0, True)
+    assert status(desk)["state"] == "ended unexpectedly"
+    desk.run("start")
+    assert desk.run("stop").exit_status == 0
     assert (status(desk)["state"], status(desk)["last_failure"]) == ("stopped", None)
 
 

@@ -24,7 +24,7 @@ def test_a_restart_keeps_options_and_environment(desk: Desk) -> None:
     done = desk.run("restart", "--drain-s", "7", env=CLEAN)
     answer = call(f"http://127.0.0.1:{desk.port}", "POST", "/v1/chat/completions", json=QUESTION)
     assert (done.exit_status, answer.status, len(desk.gateway.chats)) == (0, 200, 1)
-    assert "changed: LUMEN_DRAIN_S 30 (running), 7 (asked for)" in done.stderr
+    assert "changed: LUMEN_DRAIN_S: 30 is running, 7 was requested" in done.stderr
     found = running_settings(desk)
     assert found["LUMEN_UNSUPPORTED"] == ("ignore", "option")
     assert found["LUMEN_GATEWAY_URL"] == (desk.gateway.url, "option")
@@ -37,7 +37,7 @@ def test_a_restart_takes_what_this_shell_sets(desk: Desk) -> None:
     """A variable of this shell replaces one of the other shell, and the command says so; an option stays."""
     desk.run("start", "--unsupported", "ignore", env={"LUMEN_HISTORY": "last"})
     done = desk.run("restart", env={"LUMEN_HISTORY": "fold", "LUMEN_UNSUPPORTED": "reject"})
-    assert "changed: LUMEN_HISTORY last (running), fold (asked for)" in done.stderr
+    assert "changed: LUMEN_HISTORY: last is running, fold was requested" in done.stderr
     found = running_settings(desk)
     assert (found["LUMEN_HISTORY"][0], found["LUMEN_UNSUPPORTED"][0]) == ("fold", "ignore")
 
@@ -47,6 +47,19 @@ REFUSED = {
     "bad-value": (("--drain-s", "soon"), 64, "--drain-s"),
     "no-key-for-the-network": (("--host", "0.0.0.0"), 77, "PROXY_API_KEY"),  # noqa: S104 - to be refused
     "address-of-another-machine": (("--host", "192.0.2.1"), 71, "192.0.2.1"),
+    "too-many-calls": (("--max-concurrency", "1000"), 78, "LUMEN_MAX_CONCURRENCY"),
+    "proxy-of-another-kind": (("--no-sandbox",), 78, "ALL_PROXY"),
+    "bad-bundle": (("--gateway-url", "https://gateway.invalid"), 78, "REQUESTS_CA_BUNDLE"),
+    "bad-bundle-for-the-fallback": (
+        ("--fallback", "cloud_ai", "--cloud-ai-url", "https://cloud.invalid/chat"), 78, "REQUESTS_CA_BUNDLE",
+    ),
+}  # fmt: skip
+STARTED = {"proxy-of-another-kind": ("--sandbox",)}
+ENVIRON = {
+    "address-of-another-machine": {"PROXY_API_KEY": "canary-of-the-proxy"},
+    "proxy-of-another-kind": {"ALL_PROXY": "socks5://127.0.0.1:1", "LUMEN_GATEWAY_URL": "http://gateway.invalid"},
+    "bad-bundle": {"REQUESTS_CA_BUNDLE": "/missing.pem"},
+    "bad-bundle-for-the-fallback": {"REQUESTS_CA_BUNDLE": "/missing.pem"},
 }
 
 
@@ -56,12 +69,13 @@ def test_a_restart_that_cannot_work_stops_nothing(desk: Desk, case: str) -> None
     words, exit_status, named = REFUSED[case]
     key = {"PROXY_API_KEY": "canary-of-the-proxy"}
     needs_key = case in {"secret-missing", "address-of-another-machine"}
-    desk.run("start", env=key if needs_key else {})
+    desk.run("start", *STARTED.get(case, ()), env=key if needs_key else {})
     before = status(desk)
-    done = desk.run("restart", *words, env=key if case == "address-of-another-machine" else {})
+    done = desk.run("restart", *words, env=ENVIRON.get(case, {}))
     assert done.exit_status == exit_status
     (line,) = done.stderr.splitlines()
     assert named in line
+    assert done.stdout == ""
     assert (status(desk)["condition"], status(desk)["instance"]) == ("running", before["instance"])
 
 
@@ -72,8 +86,9 @@ def test_a_start_beside_other_settings_names_them(desk: Desk) -> None:
     done = desk.run("start", "--unsupported", "ignore", "--json", env={"PROXY_API_KEY": "canary-two"})
     assert done.exit_status == 75
     (line,) = done.stderr.splitlines()
-    assert "LUMEN_UNSUPPORTED reject (running), ignore (asked for)" in line
+    assert "LUMEN_UNSUPPORTED: reject is running, ignore was requested" in line
     assert "PROXY_API_KEY differs" in line
+    assert line.endswith(f"set PROXY_API_KEY, then: lumen-proxy restart --port {desk.port} --unsupported ignore")
     assert "canary" not in done.stderr + done.stdout + state_file(desk).read_text()
     found = json.loads(done.stdout)
     assert (found["did"], len(found["differences"])) == ("refused", 2)
@@ -90,12 +105,12 @@ def test_a_sandbox_is_a_setting(desk: Desk) -> None:
     assert desk.run("restart", "--no-sandbox").exit_status == 0
     assert (status(desk)["sandbox"], status(desk)["gateway"]) == (False, desk.gateway.url)
     refused = desk.run("start", "--sandbox")
-    assert (refused.exit_status, "sandbox off (running), on (asked for)" in refused.stderr) == (75, True)
+    assert (refused.exit_status, "sandbox: off is running, on was requested" in refused.stderr) == (75, True)
 
 
 @pytest.mark.skipif(WINDOWS, reason="permissions of POSIX")
 def test_the_state_file_is_private(desk: Desk) -> None:
-    """Settings are nobody else's business."""
+    """Settings are private to the owner."""
     desk.run("start")
     assert state_file(desk).stat().st_mode & 0o777 == 0o600
 
@@ -121,3 +136,60 @@ def test_config_tells_what_runs(desk: Desk) -> None:
     told = desk.run("config", "--running", env={"LUMEN_HISTORY": "fold"}).stdout
     assert re.search(r"^LUMEN_HISTORY +last  \[option\]$", told, re.MULTILINE)
     assert re.search(r"^PROXY_API_KEY +\(secret\)  \[environment\]$", told, re.MULTILINE)
+
+
+def test_a_sandbox_is_left_for_the_configured_gateway(desk: Desk) -> None:
+    """The one that it was started with, from a shell that has none; the command says which one that is."""
+    desk.run("start", "--sandbox", "--gateway-url", desk.gateway.url)
+    done = desk.run("restart", "--no-sandbox", env=CLEAN)
+    assert f"the gateway is {desk.gateway.url}" in done.stderr
+    assert (status(desk)["gateway"], running_settings(desk)["LUMEN_GATEWAY_URL"][1]) == (desk.gateway.url, "option")
+
+
+def test_a_sandbox_does_not_hide_another_gateway(desk: Desk) -> None:
+    """A start that names one is 75, with both, and with the command that uses it; the sandbox serves on."""
+    desk.run("start", "--sandbox")
+    refused = desk.run("start", "--gateway-url", "http://127.0.0.1:10")
+    assert refused.exit_status == 75
+    assert "LUMEN_GATEWAY_URL: the embedded one of the sandbox is running, http://127.0.0.1:10" in refused.stderr
+    command = f"lumen-proxy restart --port {desk.port} --no-sandbox --gateway-url http://127.0.0.1:10"
+    assert refused.stderr.rstrip().endswith(command)
+    assert status(desk)["sandbox"] is True
+
+
+def test_the_way_to_an_address_is_a_setting(desk: Desk) -> None:
+    """`start` names another forward proxy (75), `diagnose` goes that of the running one, `restart` says the change."""
+    dead, no_way = {"http_proxy": "http://127.0.0.1:9"}, {"http_proxy": None, "HTTP_PROXY": None}
+    desk.run("start", "--gateway-url", "http://gateway.invalid", env=dead)
+    began = "http_proxy: http://127.0.0.1:9 is running, "
+    refused = desk.run("start", "--gateway-url", "http://gateway.invalid", env=no_way)
+    assert (refused.exit_status, f"{began}(none) was requested" in refused.stderr) == (75, True)
+    found = desk.diagnose("--no-start", env=no_way)
+    assert found["gateway"]["said"].startswith("proxy 127.0.0.1:9: ")
+    assert any(note.startswith("http_proxy: the running proxy uses http://127.0.0.1:9") for note in found["notes"])
+    done = desk.run("restart", env={"HTTP_PROXY": "http://127.0.0.1:19"})
+    assert f"changed: {began}http://127.0.0.1:19 was requested" in done.stderr
+
+
+def test_a_password_of_a_forward_proxy_hurts_nobody(desk: Desk) -> None:
+    """Not UTF-8, and without a scheme: the proxy serves, and neither its state file nor a command shows it."""
+    desk.run("start", env={"HTTPS_PROXY": "user:canary\udcff@127.0.0.1:1"})
+    assert status(desk)["condition"] == "running"
+    assert running_settings(desk)["https_proxy"] == ("***@127.0.0.1:1", "environment")
+    assert "canary" not in state_file(desk).read_text()
+
+
+def test_config_masks_the_query_of_an_address(desk: Desk) -> None:
+    """It may be a key: in words and for programs."""
+    for words in ((), ("--json",)):
+        told = desk.run("config", *words, env={"CLOUD_AI_URL": "https://cloud.example/chat?key=canary"}).stdout
+        assert "https://cloud.example/chat" in told
+        assert "canary" not in told
+
+
+def test_a_restart_of_nothing_says_whose_settings(desk: Desk) -> None:
+    """After a stop nothing is recorded: this shell decides."""
+    desk.run("start")
+    desk.run("stop")
+    done = desk.run("restart")
+    assert done.stdout.startswith("was not running; started with the settings of this shell\n")

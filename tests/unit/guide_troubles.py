@@ -16,7 +16,7 @@ from lumen_proxy.config import load
 from lumen_proxy.errors import Fatal
 from lumen_proxy.ops import channels, diagnose, probes, verdicts
 from lumen_proxy.ops.asking import MS, Call, ask
-from lumen_proxy.ops.control import Seen
+from lumen_proxy.ops.instances import Seen
 from lumen_proxy.ops.verdicts import Probe
 from lumen_proxy.supervisor import listener
 from tests.fixtures import venvs

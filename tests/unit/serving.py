@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lumen_proxy.config import load
 from lumen_proxy.worker.app import Proxy
-from lumen_proxy.worker.life import limits
+from lumen_proxy.worker.limits import limits
 from lumen_proxy.worker.server import Hooks, Server
 from tests.fixtures import capture
 

@@ -50,6 +50,18 @@ def test_a_bundle_is_trusted_in_addition(variable: str, tmp_path: Path, monkeypa
     assert (found.verify_mode, found.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
+@NEEDS_OPENSSL
+def test_another_environment_can_be_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its store replaces the system's as in a process that has it; this process' own is not trusted then."""
+    names = ("mine", "its")
+    for name in names:
+        (tmp_path / name).mkdir()
+    mine, its = (str(certificate(tmp_path / name, f"{name}.invalid")) for name in names)
+    monkeypatch.setenv("SSL_CERT_FILE", mine)
+    (subject,) = (str(one["subject"]) for one in trust.context({"SSL_CERT_FILE": its}).get_ca_certs())
+    assert "its.invalid" in subject
+
+
 def test_a_folder_of_certificates_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As requests and curl have it."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))

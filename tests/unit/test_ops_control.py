@@ -19,7 +19,7 @@ import pytest
 
 from lumen_proxy import config
 from lumen_proxy.errors import Fatal
-from lumen_proxy.ops import control
+from lumen_proxy.ops import control, instances
 from lumen_proxy.supervisor import identity, state
 from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
 from tests.fixtures.capture import call
@@ -200,18 +200,18 @@ def test_a_process_that_is_not_ours_is_not_signalled(port: Port, too_early_s: fl
         port.state.write_text(json.dumps(fields))
         assert port.run("stop").exit_status == 0
         assert innocent.poll() is None
-        assert not port.state.exists()
         innocent.kill()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux names the owner of a lock")
 @pytest.mark.parametrize("content", ["", "{"], ids=["empty", "torn"])
 def test_a_lost_state_file_of_a_running_instance(port: Port, content: str) -> None:
-    """It is found by its lock: start starts no other, restart guesses no settings (74), stop ends the lock's owner."""
+    """It is found by its lock: start says so (75), restart guesses nothing (74), stop ends the lock's owner."""
     port.run("start", "--sandbox")
     pid = port.status()["pid"]
     port.state.write_text(content)
-    assert port.run("start", "--sandbox").exit_status == 0
+    again = port.run("start", "--sandbox")
+    assert (again.exit_status, "its settings are not known" in again.stderr) == (75, True)
     assert (port.status()["condition"], port.status()["pid"]) == ("running", pid)
     refused = port.run("restart")
     assert refused.exit_status == 74
@@ -237,7 +237,7 @@ def test_the_owner_of_the_lock_is_stopped_not_who_is_named(tmp_path: Path) -> No
     ):
         assert owner.stdout is not None
         owner.stdout.readline()
-        stamp, began = identity.start_stamp(innocent.pid), state.start_time(innocent.pid) or 0.0
+        stamp, began = identity.start_stamp(innocent.pid), identity.start_time(innocent.pid) or 0.0
         it = state.State(
             "abc", innocent.pid, began, "localhost", (), 1, 1, "http://127.0.0.1:1", 1.0, "", "", sandbox=False
         )
@@ -256,7 +256,7 @@ def test_a_proxy_of_another_user_is_not_signalled(tmp_path: Path, monkeypatch: p
         monkeypatch.setattr(identity, "user_name", users.get)
         monkeypatch.setattr(identity, "lock_owner", lambda *_: stranger.pid)
         monkeypatch.setattr(identity, "stranger", lambda _: None)
-        outcome, seen = control.stop(settings), control.look(settings)
+        outcome, seen = control.stop(settings), instances.look(settings)
         assert stranger.poll() is None
         stranger.kill()
     lock.release()
@@ -277,12 +277,12 @@ def test_a_hidden_start_is_not_signalled(
     monkeypatch.setattr(identity, "lock_owner", lambda *_: None)
     monkeypatch.setattr(identity, "holds_lock", lambda *_: None)
     monkeypatch.setattr(identity, "start_stamp", lambda _: None)
-    monkeypatch.setattr(state, "start_time", lambda _: None)
+    monkeypatch.setattr(identity, "start_time", lambda _: None)
     monkeypatch.setattr(identity, "user_name", lambda _: user)
     with pytest.raises(Fatal) as verdict:
         control.stop(settings)
     assert verdict.value.exit_status == exit_status
-    assert control.look(settings, patience_s=0.1).pid == (4242 if user else None)
+    assert instances.look(settings, patience_s=0.1).pid == (4242 if user else None)
     assert str(lock.path) in str(verdict.value)
     lock.release()
 
@@ -321,11 +321,11 @@ def test_a_lock_that_we_may_not_look_at_proves_nothing(tmp_path: Path, monkeypat
     with Gateway(says({"service": "lumen-proxy", "instance": "0123456789abcdef"})) as somebody:
         port = {"port": str(somebody.port)}
         settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, port)
-        assert control.look(settings).condition == "another"
+        assert instances.look(settings).condition == "another"
         with pytest.raises(Fatal, match=r"not permitted to look at .*\.lock.*LUMEN_STATE_DIR") as verdict:
             control.stop(settings)
     assert verdict.value.exit_status == 77
-    assert control.look(settings).condition == "stopped"
+    assert instances.look(settings).condition == "stopped"
 
 
 @pytest.mark.skipif(WINDOWS, reason="no sleep command there")
@@ -333,7 +333,7 @@ def test_who_may_not_look_at_the_lock_signals_nobody(tmp_path: Path, monkeypatch
     """Even if the state file names a living process with its start time: the lock is the truth."""
     settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
-        began = state.start_time(innocent.pid) or 0.0
+        began = identity.start_time(innocent.pid) or 0.0
         it = state.State(
             "abc", innocent.pid, began, "localhost", (), 1, 1, "http://127.0.0.1:1", 1.0, "", "", sandbox=False
         )

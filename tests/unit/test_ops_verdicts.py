@@ -9,11 +9,11 @@ import pytest
 
 from lumen_proxy import config
 from lumen_proxy.errors import Fatal
-from lumen_proxy.ops.asking import Call, Trouble, shown
+from lumen_proxy.ops.asking import Call, Trouble
 from lumen_proxy.ops.cases import CASES, KNOWN, on_port
 from lumen_proxy.ops.channels import on_cloud
-from lumen_proxy.ops.control import Seen
 from lumen_proxy.ops.diagnose import Diagnosis
+from lumen_proxy.ops.instances import Seen
 from lumen_proxy.ops.probes import probe
 from lumen_proxy.ops.verdicts import Probe, on_proxy
 
@@ -255,11 +255,6 @@ def test_advice_for_a_conflict_leads_away_from_it(taken: str, free: int) -> None
     assert found.advice
     assert found.advice.endswith(f"lumen-proxy start --port {free}")
     assert found.see == f"lumen-proxy status --port {free}"
-
-
-def test_addresses_are_shown_without_their_query() -> None:
-    """It may be a key."""
-    assert shown("https://a.example/chat?key=secret#x") == "https://a.example/chat"
 
 
 def test_a_fallback_needs_an_address() -> None:

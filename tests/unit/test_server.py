@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lumen_proxy.worker.server import ACCEPT_PAUSE_S, CUT_GRACE_S, TICK_S, Hooks, Limits, Server, _Listener
+from lumen_proxy.worker.limits import Limits
+from lumen_proxy.worker.server import ACCEPT_PAUSE_S, CUT_GRACE_S, TICK_S, Hooks, Server, _Listener
 from tests.fixtures import capture
 from tests.fixtures.waiting import until
 

@@ -14,8 +14,7 @@ import pytest
 
 from lumen_proxy.config import load
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.worker.life import limits
-from lumen_proxy.worker.server import CONNECTIONS
+from lumen_proxy.worker.limits import CONNECTIONS, limits
 from tests.fixtures import capture, replies
 from tests.fixtures.waiting import until
 from tests.unit.serving import USER, Serving, serving

@@ -9,7 +9,7 @@ import pytest
 
 from lumen_proxy import config
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import recorded
+from lumen_proxy.supervisor import recorded, surroundings
 from lumen_proxy.supervisor.recorded import Recorded, inherit
 from lumen_proxy.supervisor.state import State
 
@@ -41,13 +41,14 @@ def test_no_secret_is_written() -> None:
     assert "canary" not in twice[0]
     assert twice[0] != twice[1]
     known = written(SECRETS)
-    for variable, text in SECRETS.items():
+    for name, text in SECRETS.items():
+        variable = surroundings.one_name(name)
         assert known.is_same(variable, text), variable
         assert not known.is_same(variable, f"{text}x"), variable
         assert not known.is_same(variable, None), variable
     assert known.shown("CLOUD_AI_URL") == "https://cloud.example/chat"
     assert known.shown("PROXY_API_KEY") == "(secret)"
-    assert known.value("HTTPS_PROXY") == "http://***@proxy.example:3128"
+    assert known.value("https_proxy") == "http://***@proxy.example:3128"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def options_of(given: dict[str, str]) -> dict[str, str]:
 @pytest.mark.parametrize("variable", SECRETS)
 def test_a_missing_secret_is_named(variable: str) -> None:
     """78; one that this shell has is used, whether it is the same or not."""
-    with pytest.raises(Fatal, match=rf"{variable}.*not set here") as verdict:
+    with pytest.raises(Fatal, match=rf"(?i){variable}.*not set here") as verdict:
         inherit(written({variable: SECRETS[variable]}), FOLDERS, {})
     assert verdict.value.exit_status is Exit.CONFIG
     environ, _ = inherit(written({variable: SECRETS[variable]}), {variable: "https://other.example"}, {})
@@ -112,7 +113,7 @@ def test_where_addresses_are_reached_is_inherited() -> None:
     """A forward proxy and a certificate file of the shell that started it, unless this shell has its own."""
     known = written({"HTTPS_PROXY": "http://proxy.example:3128", "SSL_CERT_FILE": "/ca.pem"})
     environ, _ = inherit(known, {"SSL_CERT_FILE": "/own.pem"}, {})
-    assert (environ["HTTPS_PROXY"], environ["SSL_CERT_FILE"]) == ("http://proxy.example:3128", "/own.pem")
+    assert (environ["https_proxy"], environ["SSL_CERT_FILE"]) == ("http://proxy.example:3128", "/own.pem")
 
 
 def test_differences_name_both_values() -> None:
@@ -120,14 +121,14 @@ def test_differences_name_both_values() -> None:
     asked = config.load(
         FOLDERS | {"LUMEN_HISTORY": "last", "PROXY_API_KEY": "b", "PROXY_PORT": "1", "LUMEN_STATE_DIR": "/other"}
     )
-    assert [str(difference) for difference in written({"PROXY_API_KEY": "a"}).differences(asked)] == [
+    assert [str(difference) for difference in written({"PROXY_API_KEY": "a"}).differences(asked, {})] == [
         "PROXY_API_KEY differs",
-        "LUMEN_HISTORY fold (running), last (asked for)",
+        "LUMEN_HISTORY: fold is running, last was requested",
     ]
 
 
 def test_the_first_release_recorded_three() -> None:
-    """Host and both addresses: enough for a restart that keeps the gateway."""
+    """Host and both addresses: enough for a restart that keeps the gateway, where no query can be missing."""
     environ, options = inherit(Recorded(state_of({})), FOLDERS, {})
     settings = config.load(environ, options)
     assert (settings.gateway_url, settings.cloud_ai_url, settings.host) == ("http://old.example", "none", "127.0.0.1")
@@ -137,6 +138,67 @@ def test_a_sandbox_has_its_own_addresses() -> None:
     """Only the sandbox itself differs."""
     settings = config.load(FOLDERS)
     known = Recorded(dataclasses.replace(state_of(recorded.record(settings, {})), sandbox=True))
-    assert [str(found) for found in known.differences(config.load(FOLDERS | {"CLOUD_AI_URL": "none"}))] == [
-        "sandbox on (running), off (asked for)"
+    assert [str(found) for found in known.differences(config.load(FOLDERS), {})] == [
+        "sandbox: on is running, off was requested"
     ]
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "cloud_ai_url", "left_out"),
+    [
+        (True, "http://127.0.0.1:2/chat", ("CLOUD_AI_URL", "LUMEN_GATEWAY_URL")),
+        (False, "https://cloud.example/chat", ("CLOUD_AI_URL",)),
+        (False, config.CLOUD_AI_URL, ()),
+    ],
+    ids=["sandbox", "perhaps-with-a-query", "default"],
+)
+def test_what_the_first_release_left_open_is_not_guessed(
+    *, sandbox: bool, cloud_ai_url: str, left_out: tuple[str, ...]
+) -> None:
+    """Neither the dead address of a sandbox nor one that may lack its key becomes a setting."""
+    known = Recorded(dataclasses.replace(state_of({}), sandbox=sandbox, cloud_ai_url=cloud_ai_url))
+    assert known.not_recorded == left_out
+    assert not {*inherit(known, FOLDERS, {})[0]} & {*left_out}
+
+
+@pytest.mark.parametrize(
+    ("proxy", "shown"),
+    [
+        ("user:canary@127.0.0.1:1", "***@127.0.0.1:1"),
+        ("http://user:can@ary@proxy", "http://***@proxy"),
+        ("http://user:can/ary@proxy", "http://***@proxy"),
+        ("http://user:can?ary@proxy", "http://***"),
+        ("http://user:can\udcffary@proxy", "http://***@proxy"),
+        ("http://proxy.example:3128", "http://proxy.example:3128"),
+    ],
+    ids=["no-scheme", "at", "slash", "question-mark", "not-utf-8", "no-secret"],
+)
+def test_no_password_of_a_forward_proxy_is_written(proxy: str, shown: str) -> None:
+    """Whatever it is made of; it is recognised all the same."""
+    known = written({"HTTPS_PROXY": proxy})
+    assert (known.value("https_proxy"), known.is_same("https_proxy", proxy)) == (shown, True)
+
+
+@pytest.mark.parametrize("here", [{"https_proxy": "http://b"}, {"HTTPS_PROXY": "http://b"}], ids=["lower", "upper"])
+@pytest.mark.parametrize("began", ["https_proxy", "HTTPS_PROXY"])
+def test_both_names_of_a_forward_proxy_are_one(began: str, here: dict[str, str]) -> None:
+    """The one of this shell is used, and it is the only difference."""
+    known = written({began: "http://a"})
+    environ, _ = inherit(known, FOLDERS | here, {})
+    assert surroundings.network(environ) == {"https_proxy": "http://b"}
+    assert [str(found) for found in known.differences(config.load(FOLDERS), here)] == [
+        "https_proxy: http://a is running, http://b was requested"
+    ]
+    assert not list(known.differences(config.load(FOLDERS), {began.swapcase(): "http://a"}))
+
+
+def test_a_sandbox_keeps_the_configured_addresses() -> None:
+    """For a restart without it; what is shown of it is the embedded address."""
+    settings = config.load(FOLDERS, {"gateway_url": "http://kept.example"}).with_embedded("http://127.0.0.1:1", "none")
+    known = Recorded(dataclasses.replace(state_of(recorded.record(settings, {})), sandbox=True))
+    environ, options = inherit(known, FOLDERS, {})
+    assert config.load(environ, options).gateway_url == "http://kept.example"
+    shown = {row["variable"]: (row["value"], row["origin"]) for row in known.rows()}
+    assert shown["LUMEN_GATEWAY_URL"] == ("http://old.example", "sandbox")
+    other = config.load(FOLDERS, {"gateway_url": "http://other.example"})
+    assert [found.variable for found in known.differences(other, {})] == ["sandbox", "LUMEN_GATEWAY_URL"]
