@@ -129,7 +129,7 @@ def is_taken(host: str, port: int) -> bool:
 
     A socket that is only bound is found on Linux alone: elsewhere the trial could make a start at the same moment fail.
     """
-    return answers(host, port) or (platform.SYSTEM == "linux" and _is_bound(host, port))
+    return answers(host, port) or (platform.has_proc() and _is_bound(host, port))
 
 
 def _is_bound(host: str, port: int) -> bool:

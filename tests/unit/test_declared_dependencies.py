@@ -19,6 +19,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 OURS = {"lumen_proxy", "tests", "benchmarks"}
+OF_TYPE_CHECKERS = {"_typeshed"}  # no module: only type checkers know it
 LIBRARY = sorted((ROOT / "lumen_proxy").rglob("*.py"))
 SUITE = [
     ROOT / "conftest.py",
@@ -61,7 +62,7 @@ def named(requirements: Iterable[str]) -> set[str]:
 @cache
 def modules(path: Path) -> frozenset[str]:
     """The top-level modules that a file imports, the standard library's and our own left out."""
-    return frozenset(_modules(path)) - sys.stdlib_module_names - OURS
+    return frozenset(_modules(path)) - sys.stdlib_module_names - OURS - OF_TYPE_CHECKERS
 
 
 def _modules(path: Path) -> Iterator[str]:
