@@ -1,6 +1,6 @@
 """The latency that two versions of the proxy add to a chat, in turns in one run: new ÷ old at 1 and at 16 clients.
 
-    python benchmarks/latency_ratio.py OLD NEW [--rounds 100] [--calls 64] [--json]
+    python benchmarks/latency_ratio.py OLD NEW [--rounds 30] [--calls 640] [--json]
 
 OLD and NEW are source trees. Each serves before the same local gateway, a process of its own. A round asks the gateway
 itself, then both proxies, in an order that changes with each round. The latency of a round is its median; what a proxy
@@ -31,7 +31,8 @@ from pathlib import Path
 
 FIGURES = Path(__file__).with_suffix(".json")
 BUDGET = 1.10
-FULL_ROUNDS = 100  # short ones: what else the machine does then falls on both versions alike
+FULL_ROUNDS = 30  # in turns: what else the machine does falls on both versions alike
+CALLS = 640  # 40 for each of 16 clients: with 4, the order in which connections are accepted decides the median
 ROWS = ((1, "kept"), (16, "kept"), (1, "closed"))  # clients, and what the gateway does with its connections
 READY_LINE = re.compile(r"http://127\.0\.0\.1:(\d+)")
 WARM_CALLS = 200  # for each of the parts, before anything is counted
@@ -207,7 +208,7 @@ def main() -> int:
     parser.add_argument("old", type=Path, nargs="?")
     parser.add_argument("new", type=Path, nargs="?")
     parser.add_argument("--rounds", type=int, default=FULL_ROUNDS)
-    parser.add_argument("--calls", type=int, default=64, help="of each part in each round")
+    parser.add_argument("--calls", type=int, default=CALLS, help="of each part in each round")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--gateway", choices=("kept", "closed"), help=argparse.SUPPRESS)
     options = parser.parse_args()
