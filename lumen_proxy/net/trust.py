@@ -55,7 +55,7 @@ def _with_stores(environ: Mapping[str, str]) -> ssl.SSLContext:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if sys.platform == "win32":
         made.load_default_certs()  # the stores of Windows count in any case
-    with contextlib.suppress(OSError):  # as OpenSSL does; what is named and missing is told by the caller
+    with contextlib.suppress(OSError):  # as OpenSSL does; the caller reports a named file that is missing
         made.load_verify_locations(cafile=file)
     if folder.is_dir():
         made.load_verify_locations(capath=folder)
