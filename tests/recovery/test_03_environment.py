@@ -128,7 +128,7 @@ def told_as_damage(name: str) -> Check:
 
 @check_each("damage", {told_as_damage(name): name for name in RED_ROWS})
 def test_damage_is_told(launch: Launches, tmp_path: Path, damage: str) -> None:
-    """A damaged environment gives 69, exactly the damaged rows are red, and each says how to mend it."""
+    """A damaged environment gives 69, exactly the damaged rows are red, and each says how to repair it."""
     folder = venvs.healthy(tmp_path / "venv")
     venvs.DAMAGES[damage](folder)
     seen = look(launch, folder)

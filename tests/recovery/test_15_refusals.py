@@ -93,7 +93,7 @@ BROKEN = {
 
 @check_each("case", BROKEN)
 def test_environment_broken(launch: Launches, tmp_path: Path, case: tuple[str, tuple[str, ...]]) -> None:
-    """A broken environment cannot serve: 69, naming what cannot be imported and how to mend it."""
+    """A broken environment cannot serve: 69, naming what cannot be imported and how to repair it."""
     damage, words = case
     folder = venvs.healthy(tmp_path / "venv", "lumen-proxy")
     venvs.DAMAGES[damage](folder)

@@ -17,20 +17,9 @@ from tests.fixtures import replies
 from tests.fixtures.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.fixtures.gateway import Gateway
 
 WITHIN_S = 10.0
-
-
-@pytest.fixture
-def pools() -> Iterator[list[Pool]]:
-    """Pools that are closed after the test."""
-    opened: list[Pool] = []
-    yield opened
-    for pool in opened:
-        pool.close()
 
 
 def new_call(within_s: float = WITHIN_S) -> Call:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
@@ -26,15 +26,6 @@ from tests.unit.test_pool import new_call, new_pool
 
 FAR = "gateway.invalid"
 WITHIN_S = 10.0
-
-
-@pytest.fixture
-def pools() -> Iterator[list[Pool]]:
-    """Pools that are closed after the test."""
-    opened: list[Pool] = []
-    yield opened
-    for pool in opened:
-        pool.close()
 
 
 def resolve(monkeypatch: pytest.MonkeyPatch, *hosts: str, first: Callable[[], object] = lambda: None) -> None:

@@ -1,4 +1,4 @@
-"""What the command line says about a target: read strictly, and refused in one line when it cannot be meant."""
+"""What the command line says about a target: read strictly, and refused in one line when it is invalid."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ NONSENSE: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("options", NONSENSE.values(), ids=[name.replace(" ", "-") for name in NONSENSE])
 def test_nonsense_is_refused(options: dict[str, object]) -> None:
-    """What cannot be meant is one line, before anything runs."""
+    """An invalid option is one line, before anything runs."""
     with pytest.raises(pytest.UsageError) as refused:
         target(**options)
     assert "\n" not in str(refused.value)
