@@ -136,6 +136,12 @@ def test_no_http_is_refused_in_words(gateway: Gateway) -> None:
     assert json.loads(body)["error"]["type"] == "invalid_request_error"
 
 
+def test_a_large_head_is_no_reset(gateway: Gateway) -> None:
+    """A head that is too large is refused in the envelope, though its client sends on."""
+    seen = call(gateway.url, "GET", MODELS, headers=[("X", "x" * 16_000_000)])
+    assert (seen.status, seen.ended, seen.error) == (431, "complete", None)
+
+
 def test_a_whole_address_is_a_path(gateway: Gateway) -> None:
     """The target of a request may have its origin."""
     assert b'"object": "list"' in spoken(
