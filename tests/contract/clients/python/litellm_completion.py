@@ -3,6 +3,9 @@
 import litellm
 from telling import KEY, MODEL, URL, Seen, Talk, perform, question
 
+TOOL = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
+FORCED = {"tools": [TOOL], "tool_choice": "required"}
+
 
 def connect(url: str, key: str) -> Talk:
     """Everything at its defaults."""
@@ -12,10 +15,12 @@ def connect(url: str, key: str) -> Talk:
         answer = litellm.completion(messages=question(text), **where)
         yield answer.choices[0].message.content
         yield {"finish": answer.choices[0].finish_reason, "usage": answer.usage.model_dump()}
-        yield {"metadata": answer.lumen_metadata}
+        yield {"metadata": getattr(answer, "lumen_metadata", None)}
 
     def stream(text: str, **more: object) -> Seen:
+        chunks = []
         for chunk in litellm.completion(messages=question(text), stream=True, **more, **where):
+            chunks.append(chunk)
             for choice in chunk.choices:
                 if choice.delta.content:
                     yield choice.delta.content
@@ -23,8 +28,28 @@ def connect(url: str, key: str) -> Talk:
                     yield {"finish": choice.finish_reason}
             if usage := getattr(chunk, "usage", None):
                 yield {"usage": usage.model_dump()}
+        yield built(chunks)
 
-    return Talk(plain, stream, lambda text: stream(text, stream_options={"include_usage": True}))
+    def tools(text: str) -> Seen:
+        answer = litellm.completion(messages=question(text), **FORCED, **where)
+        yield called(answer.choices[0].message)
+
+    def tools_stream(text: str) -> Seen:
+        chunks = list(litellm.completion(messages=question(text), stream=True, **FORCED, **where))
+        yield called(litellm.stream_chunk_builder(chunks).choices[0].message)
+
+    more = {"tools": tools, "tools-stream": tools_stream}
+    return Talk(plain, stream, lambda text: stream(text, stream_options={"include_usage": True}), more)
+
+
+def built(chunks: list[object]) -> dict[str, object]:
+    """The whole answer, as LiteLLM joins it."""
+    return {"built": litellm.stream_chunk_builder(chunks).choices[0].message.content}
+
+
+def called(message: object) -> dict[str, object]:
+    """The tools that a message calls."""
+    return {"calls": [[call.function.name, call.function.arguments] for call in message.tool_calls or ()]}
 
 
 def no_messages() -> Seen:
