@@ -41,7 +41,9 @@ function actsAt(connect, at) {
     usage: () => talk.usage(text),
     refused: () => talk.plain(" "),
     "refused-stream": () => talk.stream(" "),
+    oversize: () => talk.plain("x".repeat(4 * 1024 * 1024)),
     away: () => talk.plain("@away"),
+    lost: () => talk.plain("@lost"),
     late: () => talk.stream("@late"),
     "wrong-key": () => connect(at, "not-" + key).plain(text),
     "wrong-url": () => connect(`${at}/nothing-here`, key).plain(text),
@@ -85,7 +87,7 @@ async function told(act) {
   const facts = {};
   try {
     for await (const seen of act()) {
-      if (typeof seen === "string") pieces.push(seen);
+      if (typeof seen === "string") pieces.push(seen.toWellFormed()); // as programs print it
       else if (Array.isArray(seen)) throw new TypeError("the text is a list");
       else Object.assign(facts, seen);
     }

@@ -1,5 +1,7 @@
 """The OpenAI library of Python, as most programs use it."""
 
+from functools import partial
+
 import openai
 from telling import KEY, MODEL, TEXTS, URL, Seen, Talk, perform, question
 
@@ -10,60 +12,72 @@ FORCED = {"tools": [TOOL], "tool_choice": "required"}
 def connect(url: str, key: str) -> Talk:
     """Everything at its defaults, retries included."""
     client = openai.OpenAI(base_url=url, api_key=key)
-    create = client.chat.completions.create
-
-    def plain(text: str, **more: object) -> Seen:
-        answer = create(model=MODEL, messages=question(text), **more)
-        choice = answer.choices[0]
-        yield choice.message.content
-        yield {"finish": choice.finish_reason, "usage": answer.usage and answer.usage.model_dump()}
-        yield {"metadata": (answer.model_extra or {}).get("lumen_metadata")}
-        if choice.message.tool_calls:
-            yield {"calls": [[call.function.name, call.function.arguments] for call in choice.message.tool_calls]}
-
-    def stream(text: str, **more: object) -> Seen:
-        for chunk in create(model=MODEL, messages=question(text), stream=True, **more):
-            for choice in chunk.choices:
-                if choice.delta.content:
-                    yield choice.delta.content
-                if choice.finish_reason:
-                    yield {"finish": choice.finish_reason}
-            if chunk.usage:
-                yield {"usage": chunk.usage.model_dump()}
-
-    def helper(text: str, **more: object) -> Seen:
-        """The stream helper, which checks more than the plain stream does."""
-        with client.chat.completions.stream(model=MODEL, messages=question(text), **more) as stream:
-            for event in stream:
-                if event.type == "content.delta":
-                    yield event.delta
-            final = stream.get_final_completion().choices[0]
-            yield {"finish": final.finish_reason, "built": final.message.content}
-            if final.message.tool_calls:
-                yield {"calls": [[call.function.name, call.function.arguments] for call in final.message.tool_calls]}
-
-    def models(_: str) -> Seen:
-        """The list, and each of it by its name."""
-        listed = client.models.list().data
-        yield {"listed": [model.id for model in listed], "found": [client.models.retrieve(each.id).id for each in listed]}
-
-    def unknown_model(_: str) -> Seen:
-        """A model that is not in the list."""
-        yield client.models.retrieve("no-such-model").id
-
-    def two(text: str) -> Seen:
-        """Two answers to one question."""
-        yield {"answers": [choice.message.content for choice in create(model=MODEL, messages=question(text), n=2).choices]}
-
     more = {
-        "helper": helper,
-        "models": models,
-        "unknown-model": unknown_model,
-        "two": two,
-        "tools": lambda text: plain(text, **FORCED),
-        "tools-stream": lambda text: helper(text, **FORCED),
+        "helper": partial(helper, client),
+        "models": partial(models, client),
+        "unknown-model": partial(unknown_model, client),
+        "two": partial(two, client),
+        "tools": partial(plain, client, **FORCED),
+        "tools-stream": partial(helper, client, **FORCED),
     }
-    return Talk(plain, stream, lambda text: stream(text, stream_options={"include_usage": True}), more)
+    usage = partial(stream, client, stream_options={"include_usage": True})
+    return Talk(partial(plain, client), partial(stream, client), usage, more)
+
+
+def plain(client: openai.OpenAI, text: str, **more: object) -> Seen:
+    """One answer."""
+    answer = client.chat.completions.create(model=MODEL, messages=question(text), **more)
+    choice = answer.choices[0]
+    yield choice.message.content
+    yield {"finish": choice.finish_reason, "usage": answer.usage and answer.usage.model_dump()}
+    yield {"metadata": (answer.model_extra or {}).get("lumen_metadata")}
+    yield called(choice.message)
+
+
+def stream(client: openai.OpenAI, text: str, **more: object) -> Seen:
+    """One answer, piece by piece."""
+    for chunk in client.chat.completions.create(model=MODEL, messages=question(text), stream=True, **more):
+        for choice in chunk.choices:
+            if choice.delta.content:
+                yield choice.delta.content
+            if choice.finish_reason:
+                yield {"finish": choice.finish_reason}
+        if chunk.usage:
+            yield {"usage": chunk.usage.model_dump()}
+
+
+def helper(client: openai.OpenAI, text: str, **more: object) -> Seen:
+    """The stream helper, which checks more than the plain stream does."""
+    with client.chat.completions.stream(model=MODEL, messages=question(text), **more) as events:
+        for event in events:
+            if event.type == "content.delta":
+                yield event.delta
+        final = events.get_final_completion().choices[0]
+    yield {"finish": final.finish_reason, "built": final.message.content}
+    yield called(final.message)
+
+
+def called(message: object) -> dict[str, object]:
+    """The tools that a message calls; nothing when there are none."""
+    calls = [[call.function.name, call.function.arguments] for call in message.tool_calls or ()]
+    return {"calls": calls} if calls else {}
+
+
+def models(client: openai.OpenAI, _: str) -> Seen:
+    """The list, and each of it by its name."""
+    listed = [model.id for model in client.models.list().data]
+    yield {"listed": listed, "found": [client.models.retrieve(name).id for name in listed]}
+
+
+def unknown_model(client: openai.OpenAI, _: str) -> Seen:
+    """A model that is not in the list."""
+    yield client.models.retrieve("no-such-model").id
+
+
+def two(client: openai.OpenAI, text: str) -> Seen:
+    """Two answers to one question."""
+    answer = client.chat.completions.create(model=MODEL, messages=question(text), n=2)
+    yield {"answers": [choice.message.content for choice in answer.choices]}
 
 
 def no_messages() -> Seen:

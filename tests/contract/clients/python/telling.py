@@ -21,6 +21,7 @@ from pathlib import Path
 SCORE = json.loads(Path(sys.argv[1]).read_text("utf-8"))
 SERVERS = SCORE.get("servers", [])
 URL, HASTY_URL, KEY, MODEL, TEXTS = (SCORE.get(name) for name in ("url", "hasty_url", "key", "model", "texts"))
+OVERSIZE_BYTES = 4 * 1_048_576  # more than the buffers of a connection hold, so that a reset is seen while it is sent
 WRONG_PREFIX = "/nothing-here"  # of a base URL that a user has mistyped
 
 Seen = Iterable["str | dict[str, object]"]
@@ -92,7 +93,9 @@ def acts_at(connect: Callable[[str, str], Talk], url: str) -> dict[str, Act]:
         "usage": partial(talk.usage, text),
         "refused": partial(talk.plain, " "),
         "refused-stream": partial(talk.stream, " "),
+        "oversize": lambda: talk.plain("x" * OVERSIZE_BYTES),
         "away": partial(talk.plain, "@away"),
+        "lost": partial(talk.plain, "@lost"),
         "late": partial(talk.stream, "@late"),
         "wrong-key": lambda: connect(url, "not-" + KEY).plain(text),
         "wrong-url": lambda: connect(url + WRONG_PREFIX, KEY).plain(text),
@@ -121,7 +124,7 @@ def told(act: Act) -> dict[str, object]:
             if isinstance(seen, dict):
                 facts |= seen
             elif seen is not None:  # an answer without text
-                pieces.append("" + seen)  # as programs do: anything but a text is an error
+                pieces.append(("" + seen).encode().decode())  # as programs print it: anything but a text is an error
     except Exception as raised:  # noqa: BLE001 -- what a client raises is what is to be seen
         error = described(raised)
     return {"pieces": pieces, "facts": facts, "error": error}
