@@ -14,6 +14,7 @@ from breaks.record import HERE, Record
 from breaks.run import run
 from breaks.selection import selection
 from breaks.tiers import tiers
+from tests.contract.clients.rows import CLIENTS
 
 DOCS = HERE.parents[1] / "docs" / "breaks.md"
 
@@ -23,8 +24,8 @@ def main(names: list[str]) -> None:
     if names == ["pages"]:
         write(Record.read())
         return
-    selected = selection()
-    record = Record.of([each.name for each in selected], run(selected, names))
+    servers = [each.name for each in selection()]
+    record = Record.of(servers, run(names or list(CLIENTS), servers))
     if names:
         print("\n".join(_lines(record)))
         return

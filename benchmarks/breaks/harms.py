@@ -24,6 +24,9 @@ HARMS = (
     Harm("D7", "smuggled", "with two framings a proxy and a server see two different requests (RFC 9112, 6.3)"),
     Harm("F3.key-stays-here", "leaked", "the caller's key reaches a stranger"),
     Harm("F3.no-key F3.wrong-key F3.key-*", "leaked", "whoever has no key is answered, and the owner of the key pays"),
+    Harm("C1.1", "lost", "a good question is refused; the named fault, status 201, breaks nobody"),
+    Harm("F3.right-key", "lost", "a request with the right key is refused"),
+    Harm("F5.framed", "lost", "half an answer passes for a whole one, or a whole one is thrown away"),
     Harm("F6.1 F6.2", "leaked", "the inside of a server is shown to whoever makes it fail"),
     Harm("F6.3", "leaked", "the address behind the server is shown"),
     Harm("F6.4", "leaked", "a key is shown"),
@@ -68,6 +71,7 @@ HARMS = (
     ),
 )
 
+SILLY_TAVERN = "SillyTavern b588796"
 # What other people have reported of named clients, where none of ours breaks.
 RECORDED: dict[str, str] = {
     "C6.1": "AutoGen 0.2 sends the empty list back, and the next request is refused (microsoft/autogen#3120)",
@@ -75,7 +79,17 @@ RECORDED: dict[str, str] = {
     "E2.1": "@langchain/openai in n8n loses the tool calls of a message without a role (OmniRoute#3911)",
     "E3.2": "OpenAI's library for .NET raises ArgumentOutOfRangeException on an empty one (mudler/LocalAI#5102)",
     "E3.4": "opencode raises `content after the finish reason` (anomalyco/opencode#49167)",
+    "D3.1": "inference-benchmarker 687e477 takes a stream without [DONE] for a failure (ikawrakow/ik_llama.cpp#467)",
     "E5.5": "SpeakGPT raises IndexOutOfBoundsException on a chunk without choices (AndraxDev/speak-gpt#162)",
+    # Sources of these requests: tests/unit/client_requests.py.
+    "H4.lenient-no-bias": f"{SILLY_TAVERN} sends it when it impersonates, and shows an error",
+    "H4.lenient-no-limit": "LM Studio's documented request has it (lmstudio-ai/docs 4694b13)",
+    "H4.lenient-no-stop": f"{SILLY_TAVERN} sends it with every turn",
+    "H4.lenient-old-image": "Open WebUI 0.6.18 sends it again with every turn, so the conversation ends (#16229)",
+    "H4.lenient-only-a-system-message": f"{SILLY_TAVERN} sends it when it impersonates",
+    "H4.lenient-system-last": f"{SILLY_TAVERN} sends it with every turn",
+    "H4.lenient-tools-auto": f"{SILLY_TAVERN} sends it with every turn",
+    "H4.lenient-tools-without-choice": "Continue 0228b89 sends it with every turn of its agent",
 }
 
 # Checks of tier M that no client can see and that are no harm of the kinds above: proposed for tier S, with the reason.
@@ -86,6 +100,7 @@ NOTICED: dict[str, str] = {
     "F3.allow": "no client asks with another method, and none reads Allow",
     "F3.wrong-method-*": "no client asks with another method",
     "F3.media-type-*": "no client sends another media type than application/json",
+    "F3.unknown-*": "another 4xx is another class of error; every client raises",
     "F5.code-*": "the code of an error is another one; every client raises all the same",
     "G2.stop": "words after a stop sequence are shown; nothing is lost",
     "G2.unknown-model": "that another model answers is to be disclosed; the answer is whole",
@@ -94,6 +109,8 @@ NOTICED: dict[str, str] = {
     "G4.metadata": "what is told about an answer; the answer is whole",
     "G7.2": "no client compares the ids of answers; C8.1 is the same claim, of tier S",
     "G8.*": "a client waits too long, or too short, or not at all; each attempt of it may be made",
+    "H4.lenient-functions": "no client is known to send functions without demanding one",
+    "H4.lenient-half-an-emoji": "no client is known to send half of a surrogate pair",
     "H4.health": "no client reads it; monitors do",
     "H5.no-cors-by-default": "an answer to a request without an Origin is read by no page",
 }

@@ -3,9 +3,6 @@
 import litellm
 from telling import KEY, MODEL, URL, Seen, Talk, perform, question
 
-TOOL = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
-FORCED = {"tools": [TOOL], "tool_choice": "required"}
-
 
 def connect(url: str, key: str) -> Talk:
     """Everything at its defaults."""
@@ -30,26 +27,12 @@ def connect(url: str, key: str) -> Talk:
                 yield {"usage": usage.model_dump()}
         yield built(chunks)
 
-    def tools(text: str) -> Seen:
-        answer = litellm.completion(messages=question(text), **FORCED, **where)
-        yield called(answer.choices[0].message)
-
-    def tools_stream(text: str) -> Seen:
-        chunks = list(litellm.completion(messages=question(text), stream=True, **FORCED, **where))
-        yield called(litellm.stream_chunk_builder(chunks).choices[0].message)
-
-    more = {"tools": tools, "tools-stream": tools_stream}
-    return Talk(plain, stream, lambda text: stream(text, stream_options={"include_usage": True}), more)
+    return Talk(plain, stream, lambda text: stream(text, stream_options={"include_usage": True}))
 
 
 def built(chunks: list[object]) -> dict[str, object]:
     """The whole answer, as LiteLLM joins it."""
     return {"built": litellm.stream_chunk_builder(chunks).choices[0].message.content}
-
-
-def called(message: object) -> dict[str, object]:
-    """The tools that a message calls."""
-    return {"calls": [[call.function.name, call.function.arguments] for call in message.tool_calls or ()]}
 
 
 def no_messages() -> Seen:

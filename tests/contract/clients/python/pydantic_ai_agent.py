@@ -1,8 +1,8 @@
 """Pydantic AI: an agent on the chat model."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
-from pydantic import BaseModel
 from pydantic_ai import Agent
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
@@ -39,7 +39,8 @@ def connect(url: str, key: str) -> Talk:
     return Talk(plain, stream, stream, {"tools": tools, "tools-stream": lambda text: drained(called(text))})
 
 
-class Now(BaseModel):
+@dataclass
+class Now:
     """What the model has to fill in; sent as a tool that must be called."""
 
 
