@@ -25,6 +25,8 @@ HARMS = (
     Harm("F3.key-stays-here", "leaked", "the caller's key reaches a stranger"),
     Harm("F3.no-key F3.wrong-key F3.key-*", "leaked", "whoever has no key is answered, and the owner of the key pays"),
     Harm("C1.1", "lost", "a good question is refused; the named fault, status 201, breaks nobody"),
+    # Whether a client reads the refusal before the reset is a matter of time, so no run can decide it.
+    Harm("F3.oversize-huge", "paid twice", "megabytes are sent three times, and the reason never arrives"),
     Harm("F3.right-key", "lost", "a request with the right key is refused"),
     Harm("F5.framed", "lost", "half an answer passes for a whole one, or a whole one is thrown away"),
     Harm("F6.1 F6.2", "leaked", "the inside of a server is shown to whoever makes it fail"),
@@ -74,6 +76,7 @@ HARMS = (
 SILLY_TAVERN = "SillyTavern b588796"
 # What other people have reported of named clients, where none of ours breaks.
 RECORDED: dict[str, str] = {
+    "B2.1": "go-openai in SiYuan raises on a float (siyuan-note/siyuan#14787)",
     "C6.1": "AutoGen 0.2 sends the empty list back, and the next request is refused (microsoft/autogen#3120)",
     "D1.1": "HuggingChat raises on others (huggingface/chat-ui#430); EvalScope loses usage (vllm-ascend#6985)",
     "E2.1": "@langchain/openai in n8n loses the tool calls of a message without a role (OmniRoute#3911)",

@@ -19,7 +19,7 @@ FEW = 3  # more ids than these with the same evidence are told by what they have
 def page(record: Record, selected: Iterable[Served], found: Mapping[str, Tier]) -> Iterator[str]:
     """Yield the page, line by line."""
     faults = [served for served in selected if served.fault.check]
-    shown = [served for served in faults if served.name in record.served]
+    shown = [served for served in faults if record.has(served.name)]
     yield HEAD.read_text("utf-8")
     yield from _counts(found)
     yield "## Clients\n"

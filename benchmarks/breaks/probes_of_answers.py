@@ -35,7 +35,7 @@ ANSWERS = table(
         lambda a: message_of(a).update(content=[{"type": "text", "text": message_of(a)["content"]}]),
     ),
     plain("content-number", "the content is a number", "C4.2", lambda a: message_of(a).update(content=7)),
-    plain("index-missing", "the choice has no index", "C3.1", lambda a: a["choices"][0].pop("index")),
+    plain("index-missing", "the choice has no index", "C2.5", lambda a: a["choices"][0].pop("index")),
     plain("index-string", "the index is a string", "B2.2", lambda a: a["choices"][0].update(index="0")),
     plain("usage-null", "the usage is null", "C5.1", lambda a: a.update(usage=None)),
     plain(

@@ -1,4 +1,4 @@
-"""What a run has found: kept as JSON, from which the page and the tiers are made."""
+"""What a run has found: a JSON file for each client, from which the page and the tiers are made."""
 
 from __future__ import annotations
 
@@ -9,39 +9,35 @@ from typing import NamedTuple, Self
 from breaks.differences import Difference
 from tests.contract.clients.rows import CLIENTS
 
-HERE = Path(__file__).parent
-RECORD = HERE / "record.json"
+FOLDER = Path(__file__).with_name("record")
+Found = dict[str, dict[str, list[Difference]]]
+"""Server → act → differences."""
 
 
 class Record(NamedTuple):
-    """Client → its releases, the names of the servers, and client → server → act → differences."""
+    """Client → its releases, the names of the servers that it was asked of, and what was found."""
 
     clients: dict[str, str]
-    served: list[str]
-    found: dict[str, dict[str, dict[str, list[Difference]]]]
-
-    @classmethod
-    def of(cls, served: list[str], found: dict[str, dict[str, dict[str, list[Difference]]]]) -> Self:
-        """A record of what was found just now."""
-        return cls({name: releases(name) for name in found}, served, found)
+    served: dict[str, list[str]]
+    found: dict[str, Found]
 
     @classmethod
     def read(cls) -> Self:
-        """The record that is kept."""
-        kept = json.loads(RECORD.read_text("utf-8"))
+        """The record that is kept; raises OSError when a client has none."""
+        kept = {name: json.loads(path_of(name).read_text("utf-8")) for name in CLIENTS}
+        clients = {name: one["releases"] for name, one in kept.items()}
         found = {
-            client: {
+            name: {
                 server: {act: [Difference(*each) for each in told] for act, told in acts.items()}
-                for server, acts in servers.items()
+                for server, acts in one["found"].items()
             }
-            for client, servers in kept["found"].items()
+            for name, one in kept.items()
         }
-        return cls(kept["clients"], kept["served"], found)
+        return cls(clients, {name: one["served"] for name, one in kept.items()}, found)
 
-    def keep(self) -> None:
-        """Write it down: the same for the same findings."""
-        text = json.dumps(self._asdict(), ensure_ascii=False, indent=1, sort_keys=False)
-        RECORD.write_text(text + "\n", encoding="utf-8", newline="\n")
+    def has(self, server: str) -> bool:
+        """Whether every client was asked of a server."""
+        return all(server in served for served in self.served.values())
 
     def broken(self, server: str) -> dict[str, str]:
         """Client → the first way in which it breaks at this server."""
@@ -52,6 +48,19 @@ class Record(NamedTuple):
         """How a client breaks, or differs, at this server, in the order of its acts."""
         acts = self.found[client].get(server, {})
         return [each for told in acts.values() for each in told if each.kind == kind]
+
+
+def keep(client: str, served: list[str], found: Found) -> None:
+    """Write down what a client has found: the same for the same findings."""
+    ordered = {server: found[server] for server in served if server in found}
+    text = json.dumps({"releases": releases(client), "served": served, "found": ordered}, ensure_ascii=False, indent=1)
+    FOLDER.mkdir(exist_ok=True)
+    path_of(client).write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def path_of(client: str) -> Path:
+    """Where what a client has found is kept."""
+    return FOLDER / f"{client}.json"
 
 
 def releases(client: str) -> str:

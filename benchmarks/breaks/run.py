@@ -7,19 +7,19 @@ import socket
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
-from breaks.differences import Difference, by_server
-from breaks.selection import selection
+from breaks.differences import by_server
+from breaks.record import keep
+from breaks.selection import AGAIN, selection
 from breaks.visits import visits_of
 from tests.contract.clients.rows import CLIENTS
 from tests.fixtures.guard import clean
 
-AT_ONCE = 2  # clients: half of their time is a pause before a retry
+AT_ONCE = 3  # clients: most of their time is a pause before a retry
 STEP_ACTS = 250  # between two lines of progress
-Found = dict[str, dict[str, list[Difference]]]
 
 
-def run(names: Sequence[str], servers: Sequence[str]) -> dict[str, Found]:
-    """Client → server → act → differences, of these clients and servers; raises RuntimeError when one is not set up."""
+def run(names: Sequence[str]) -> None:
+    """Ask these clients of every server, and keep what they found; raises RuntimeError when one is not set up."""
     for name in names:
         if missing := CLIENTS[name].missing:
             raise RuntimeError(missing)
@@ -28,12 +28,12 @@ def run(names: Sequence[str], servers: Sequence[str]) -> dict[str, Found]:
         clean(os.environ, f"http://127.0.0.1:{dead.getsockname()[1]}")
         # A process each: the references wait by select(2), which knows file descriptors below 1,024 only.
         with ProcessPoolExecutor(AT_ONCE, max_tasks_per_child=1) as pool:
-            jobs = {name: pool.submit(_visited, name, servers) for name in names}
-            return {name: job.result() for name, job in jobs.items()}
+            for job in [pool.submit(_visit, name) for name in names]:
+                job.result()
 
 
-def _visited(name: str, servers: Sequence[str]) -> Found:
-    selected = [each for each in selection() if each.name in servers]
+def _visit(name: str) -> None:
+    selected = selection()
     shown = 0
 
     def progress(done: int) -> None:
@@ -45,4 +45,6 @@ def _visited(name: str, servers: Sequence[str]) -> Found:
     visits = visits_of(CLIENTS[name], selected, progress)
     found = by_server(visits, {each.name: each.baseline for each in selected})
     print(f"breaks: {name}: done, {len(visits)} acts, {len(found)} servers make a difference", flush=True)
-    return found
+    if AGAIN in found:
+        raise RuntimeError(f"{name}: the healthy server differs from itself, the run was disturbed: {found[AGAIN]}")
+    keep(name, [each.name for each in selected], found)

@@ -33,6 +33,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "F2": ("refused", "refused-stream"),
     "F3": ("wrong-url", "wrong-key", "unknown-model"),
     "F3.oversize": ("oversize",),
+    "F3.oversize-huge": (),  # whether a client reads the refusal before the reset is a matter of time
     "F3.exact-413": ("oversize",),
     "F4": ("refused-stream",),
     "F5": ("stream", "late"),
@@ -45,6 +46,7 @@ ACTS: dict[str, tuple[str, ...]] = {
 }
 ALL_ACTS = tuple(dict.fromkeys(act for acts in ACTS.values() for act in acts))
 OF_RELAYS = TOOLS  # the other reference calls no tool
+AGAIN = "reference-again"
 EARLY = ("late",)  # needs a server that begins its streams before the gateway has answered
 
 
@@ -98,5 +100,5 @@ def selection() -> tuple[Served, ...]:
         if name not in {"reference", "relay"}
     )
     faults = (Served(fault, acts) for fault in (FAULTS | PROBES).values() if (acts := acts_of(fault)))
-    again = Served(Fault("reference-again", "the reference once more, at the end", ""), CHAT)
+    again = Served(Fault(AGAIN, "the reference once more, at the end", ""), CHAT)
     return (*baselines(), *variants, *faults, again)

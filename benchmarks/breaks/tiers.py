@@ -34,7 +34,7 @@ def today() -> dict[str, str]:
 def tiers(record: Record, selected: Iterable[Served]) -> dict[str, Tier]:
     """Each check of tier M, today or as it is proposed, and each half of F2."""
     by_check: dict[str, list[str]] = {}
-    for served in (each for each in selected if each.name in record.served):
+    for served in (each for each in selected if record.has(each.name)):
         by_check.setdefault(served.fault.check, []).append(served.name)
     found = {}
     for check, tier in sorted(today().items()):

@@ -105,7 +105,7 @@ function described(error) {
   return {
     class: names[0],
     ancestors: names.slice(1),
-    status: last.status ?? last.statusCode ?? null,
+    status: [last.status, last.statusCode].find((status) => typeof status === "number") ?? null,
     code: code === null ? null : String(code),
     message: String(error.message),
   };

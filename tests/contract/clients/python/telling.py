@@ -151,11 +151,12 @@ def drained(source: AsyncIterator[str | dict[str, object]]) -> Seen:
 def described(error: BaseException) -> dict[str, object]:
     """An exception as its catcher sees it."""
     body = getattr(error, "body", None)
+    status = getattr(error, "status_code", None)
     code = getattr(error, "code", None) or (body.get("code") if isinstance(body, dict) else None)
     return {
         "class": f"{type(error).__module__}.{type(error).__qualname__}",
         "ancestors": [f"{each.__module__}.{each.__qualname__}" for each in type(error).__mro__[1:]],
-        "status": getattr(error, "status_code", None),
+        "status": status if isinstance(status, int) else None,
         "code": None if code is None else str(code),
         "message": str(error),
     }
