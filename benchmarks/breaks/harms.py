@@ -25,6 +25,7 @@ HARMS = (
     Harm("F3.key-stays-here", "leaked", "the caller's key reaches a stranger"),
     Harm("F3.no-key F3.wrong-key F3.key-*", "leaked", "whoever has no key is answered, and the owner of the key pays"),
     Harm("C1.1", "lost", "a good question is refused; the named fault, status 201, breaks nobody"),
+    Harm("C3.3", "lost", "answers that the server has promised are refused"),
     # Whether a client reads the refusal before the reset is a matter of time, so no run can decide it.
     Harm("F3.oversize-huge", "paid twice", "megabytes are sent three times, and the reason never arrives"),
     Harm("F3.right-key", "lost", "a request with the right key is refused"),
@@ -95,6 +96,18 @@ RECORDED: dict[str, str] = {
     "H4.lenient-tools-without-choice": "Continue 0228b89 sends it with every turn of its agent",
 }
 
+# Check → the end of the id of a new check, of tier M, which takes over the part of its claim that has evidence.
+HALVES = {
+    "F1.4": (
+        ".code-is-no-number",
+        (
+            "OpenAI's library for Java raises OpenAIInvalidDataException (sgl-project/sglang#32808), "
+            "and Envoy AI Gateway 0.6.0 makes a 500 of it (envoyproxy/ai-gateway#2151)"
+        ),
+    )
+}
+# A check whose faults are named by another one.
+SAME = {"H3.list-bare": "H3.list"}
 # Checks of tier M that no client can see and that are no harm of the kinds above: proposed for tier S, with the reason.
 NOTICED: dict[str, str] = {
     "D5.waits": "without comments a stream that waits is only silent; time-outs of proxies begin at 30 s and more",

@@ -37,11 +37,13 @@ def page(record: Record, selected: Iterable[Served], found: Mapping[str, Tier]) 
 
 
 def _counts(found: Mapping[str, Tier]) -> Iterator[str]:
+    """How many checks have tier M today, by this evidence, and by parts of checks that are proposed as new ones."""
     before = sum(tier == "M" for tier in today().values())
-    after = sum(tier.tier == "M" for tier in found.values())
-    kinds = Counter(tier.evidence.partition(":")[0] for tier in found.values() if tier.tier == "M")
+    held = [tier for tier in found.values() if tier.tier == "M" and tier.today]
+    new = sum(not tier.today for tier in found.values())
+    kinds = Counter(tier.evidence.partition(":")[0] for tier in held)
     told = ", ".join(f"{kinds[kind]} by {name}" for kind, name in KINDS.items() if kinds[kind])
-    yield f"Checks of tier M: {before} before, {after} with this evidence ({told}).\n"
+    yield f"Checks of tier M: {before} before, {len(held)} with this evidence ({told}), and {new} that are split off.\n"
 
 
 KINDS = {"client": "a client of this run", "recorded": "a recorded client", "harm": "harm"}

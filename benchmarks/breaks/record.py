@@ -65,4 +65,5 @@ def path_of(client: str) -> Path:
 
 def releases(client: str) -> str:
     """A client and its release, as a reader would install it."""
-    return " with ".join(f"{name} {version}" for name, version in CLIENTS[client].releases.items())
+    named = " with ".join(f"{name} {version}" for name, version in CLIENTS[client].releases.items())
+    return f"{named} ({CLIENTS[client].language})"

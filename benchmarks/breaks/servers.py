@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -43,6 +44,10 @@ class Record:
     def watched(self, steps: Steps) -> Steps:
         """The same steps, with a record of them."""
 
+        def request(came: Request, settings: Settings) -> Request:
+            came.body = respaced(came.body)
+            return steps.request(came, settings)
+
         def response(request: Request | None, sent: Response) -> Response:
             if request is None or request.method == "POST":  # None: it was refused before it was read
                 self.posted_s.append(time.monotonic())
@@ -62,7 +67,7 @@ class Record:
                 self.paid_s.append(time.monotonic())
             return steps.forward(connection, request)
 
-        return replace(steps, response=response, call=call, forward=forward)
+        return replace(steps, request=request, response=response, call=call, forward=forward)
 
     def _note_reason(self, data: bytes) -> None:
         self.reasons += [(time.monotonic(), reason) for reason in REASONS if reason.encode() in data]
@@ -75,6 +80,14 @@ class Record:
             last_s = time.monotonic()
         if time.monotonic() - last_s >= SILENT_S:
             self.silent_s.append((last_s, time.monotonic()))
+
+
+def respaced(body: bytes) -> bytes:
+    """The same JSON with the white space of Python, by which some faults know the requests that they are about."""
+    try:
+        return json.dumps(json.loads(body)).encode()
+    except ValueError:
+        return body
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
 
-from breaks.harms import RECORDED, harm_of, noticed
+from breaks.harms import HALVES, RECORDED, SAME, harm_of, noticed
 from breaks.record import Record
 from breaks.selection import Served
 from tests.fixtures.report.checks import check_of
@@ -38,9 +38,11 @@ def tiers(record: Record, selected: Iterable[Served]) -> dict[str, Tier]:
         by_check.setdefault(served.fault.check, []).append(served.name)
     found = {}
     for check, tier in sorted(today().items()):
-        proposed = _tier(check, tier, by_check.get(check, []), record)
+        proposed = _tier(check, tier, by_check.get(SAME.get(check, check), []), record)
         if "M" in (tier, proposed.tier):
             found[check] = proposed
+        if check in HALVES:
+            found[check + HALVES[check][0]] = Tier("M", "", f"recorded: {HALVES[check][1]}")
         if check.startswith("F2.") and tier == "M":
             found[check + CRASH] = of_bad_requests(record)
     return found
@@ -57,7 +59,7 @@ def _tier(check: str, tier: str, faults: list[str], record: Record) -> Tier:
         return Tier("M", tier, f"recorded: {RECORDED[check]}", harmless)
     if (reason := noticed(check)) and not faults_of_harm(check):
         return Tier("S" if tier == "M" else tier, tier, f"noticed: {reason}", harmless)
-    if harm := harm_of(check):
+    if tier == "M" and (harm := harm_of(check)):
         return Tier("M", tier, f"harm: {harm.kind}: {harm.reason}", harmless)
     why = f"none of {len(record.clients)} clients breaks on {', '.join(faults)}" if faults else "no fault of its own"
     return Tier("S" if tier == "M" else tier, tier, f"none: {why}", harmless)
