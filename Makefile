@@ -12,7 +12,7 @@ NODE_CLIENTS := tests/contract/clients/node/node_modules/.ready
 # Kept bytecode halves the start of everything that is launched here.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help recovery test smoke contract matrix lint docs demo clients stability agreement league clean
+.PHONY: help recovery test smoke contract matrix lint docs demo clients breaks stability agreement league clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -53,6 +53,9 @@ demo: $(READY) ## a Korean question, a killed worker, the next question; no netw
 
 clients: $(CLIENTS) $(NODE_CLIENTS) ## set up real clients, Python and Node; later test runs use them against the proxy
 	@.venv-clients/bin/python tests/contract/clients/versions.py
+
+breaks: $(READY) $(CLIENTS) $(NODE_CLIENTS) ## serve every fault to real clients; writes docs/breaks.md, the evidence of tier M
+	PYTHONPATH=benchmarks $(BIN)/python -m breaks
 
 stability: $(READY) ## 30 green runs in a row, 15 of them on busy cores; figures to benchmarks/
 	$(BIN)/python benchmarks/stability.py

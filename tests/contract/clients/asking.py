@@ -104,7 +104,7 @@ def ask_everything(client: Client, launch: Launches, gateway: Gateway, folder: P
     score.write_text(json.dumps({**_score(ours, hasty), "packages": client.packages}), "utf-8")
     done = launch.run(
         str(score), str(told), tool=client.argv(), foreign=True,
-        env=_environ(client, folder), gateway=gateway, within_s=ALL_ACTS_S,
+        env=environ_of(client, folder), gateway=gateway, within_s=ALL_ACTS_S,
     )  # fmt: skip
     if done.exit_status:
         raise RuntimeError(f"{' '.join(done.argv)} ended with {done.exit_status}\n{done.stdout}\n{done.stderr}")
@@ -116,7 +116,7 @@ def _score(ours: Launched, hasty: Launched) -> dict[str, object]:
     return {"url": f"{ours.url}/v1", "hasty_url": f"{hasty.url}/v1", "key": KEY, "model": MODEL, "texts": TEXTS}
 
 
-def _environ(client: Client, folder: Path) -> dict[str, str | None]:
+def environ_of(client: Client, folder: Path) -> dict[str, str | None]:
     """Nothing of the developer's own accounts, no telemetry. Node has no guard: loopback is all it is told of."""
     theirs = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "LLM_MODEL", "NODE_OPTIONS")
     return {

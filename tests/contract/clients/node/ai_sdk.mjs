@@ -1,6 +1,7 @@
 // The AI SDK with its provider for OpenAI-compatible servers.
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { generateText, streamText } from "ai";
+import { generateText, streamText, tool } from "ai";
+import { z } from "zod";
 
 import { perform, score } from "./telling.mjs";
 
@@ -28,8 +29,24 @@ function connect(baseURL, apiKey, more = {}) {
     if (errors.length) throw errors[0];
   }
 
-  return { plain, stream, usage: (text) => stream(text, true) };
+  async function* tools(text) {
+    const answer = await generateText({ model: ours(false), prompt: text, ...forced, ...more });
+    yield called(answer.toolCalls);
+  }
+
+  async function* toolsStream(text) {
+    const errors = [];
+    const onError = ({ error }) => void errors.push(error);
+    const answer = streamText({ model: ours(false), prompt: text, onError, ...forced, ...more });
+    yield called(await answer.toolCalls);
+    if (errors.length) throw errors[0];
+  }
+
+  return { plain, stream, usage: (text) => stream(text, true), more: { tools, "tools-stream": toolsStream } };
 }
+
+const forced = { tools: { now: tool({ description: "The time.", inputSchema: z.object({}) }) }, toolChoice: "required" };
+const called = (calls) => ({ calls: calls.map(({ toolName, input }) => [toolName, JSON.stringify(input)]) });
 
 // The words of the AI SDK for the three counts, put back.
 function counted({ inputTokens, outputTokens, totalTokens }) {

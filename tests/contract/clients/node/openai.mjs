@@ -6,14 +6,20 @@ import { perform, score } from "./telling.mjs";
 const { model, texts } = score;
 const question = (content) => [{ role: "user", content }];
 
+const tool = { type: "function", function: { name: "now", parameters: { type: "object", properties: {} } } };
+const forced = { tools: [tool], tool_choice: "required" };
+
 // Everything at its defaults, retries included.
 function connect(baseURL, apiKey) {
-  const completions = new OpenAI({ baseURL, apiKey }).chat.completions;
+  const client = new OpenAI({ baseURL, apiKey });
+  const { completions } = client.chat;
 
-  async function* plain(text) {
-    const answer = await completions.create({ model, messages: question(text) });
-    yield answer.choices[0].message.content;
-    yield { finish: answer.choices[0].finish_reason, usage: answer.usage, metadata: answer.lumen_metadata };
+  async function* plain(text, more = {}) {
+    const answer = await completions.create({ model, messages: question(text), ...more });
+    const { message, finish_reason: finish } = answer.choices[0];
+    yield message.content;
+    yield { finish, usage: answer.usage, metadata: answer.lumen_metadata };
+    if (message.tool_calls?.length) yield called(message);
   }
 
   async function* stream(text, more = {}) {
@@ -26,37 +32,57 @@ function connect(baseURL, apiKey) {
     }
   }
 
-  return { plain, stream, usage: (text) => stream(text, { stream_options: { include_usage: true } }) };
-}
+  async function* helper(text, more = {}) {
+    const stream = completions.stream({ model, messages: question(text), ...more });
+    for await (const chunk of stream) yield chunk.choices[0]?.delta.content ?? "";
+    const { message, finish_reason: finish } = (await stream.finalChatCompletion()).choices[0];
+    yield { finish, built: message.content };
+    if (message.tool_calls?.length) yield called(message);
+  }
 
-const client = new OpenAI({ baseURL: score.url, apiKey: score.key });
-
-const more = {
-  "no-messages": async function* () {
-    await client.chat.completions.create({ model, messages: [] });
-    yield "an answer";
-  },
-  models: async function* () {
+  async function* models() {
     const listed = [];
     const found = [];
     for await (const { id } of client.models.list()) listed.push(id);
     for (const id of listed) found.push((await client.models.retrieve(id)).id);
     yield { listed, found };
-  },
-  "unknown-model": async function* () {
+  }
+
+  async function* unknownModel() {
     yield (await client.models.retrieve("no-such-model")).id;
+  }
+
+  async function* two(text) {
+    const { choices } = await completions.create({ model, messages: question(text), n: 2 });
+    yield { answers: choices.map(({ message }) => message.content) };
+  }
+
+  const more = {
+    helper,
+    models,
+    two,
+    "unknown-model": unknownModel,
+    tools: (text) => plain(text, forced),
+    "tools-stream": (text) => helper(text, forced),
+  };
+  return { plain, stream, usage: (text) => stream(text, { stream_options: { include_usage: true } }), more };
+}
+
+const called = ({ tool_calls: calls }) => ({ calls: calls.map((call) => [call.function.name, call.function.arguments]) });
+
+const more = {
+  "no-messages": async function* () {
+    const client = new OpenAI({ baseURL: score.url, apiKey: score.key });
+    await client.chat.completions.create({ model, messages: [] });
+    yield "an answer";
   },
   headers: async function* () {
+    const client = new OpenAI({ baseURL: score.url, apiKey: score.key });
     const asked = client.chat.completions.create({ model, messages: question(texts["korean-nfc"]) });
     const { data, response, request_id: own } = await asked.withResponse();
     yield data.choices[0].message.content;
     yield { request_id: response.headers.get("x-request-id"), own_request_id: own };
   },
-  helper: async function* () {
-    const stream = client.chat.completions.stream({ model, messages: question(texts["korean-nfc"]) });
-    for await (const chunk of stream) yield chunk.choices[0]?.delta.content ?? "";
-    yield { finish: (await stream.finalChatCompletion()).choices[0].finish_reason };
-  },
 };
 
-await perform(connect, more);
+await perform(connect, more, ["models", "unknown-model", "helper"]);

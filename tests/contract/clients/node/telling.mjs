@@ -1,20 +1,69 @@
-// How every client of Node is asked, and how it tells what it saw: one JSON file in, one JSON file out.
+// How every client of Node is asked, and how it tells what it saw: one JSON file in, one file out.
 // The same acts as python/telling.py has. An act is an async generator of pieces of text, and of facts as objects.
-import { readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 
 const [scoreFile, toldFile] = process.argv.slice(2);
 export const score = JSON.parse(readFileSync(scoreFile, "utf8"));
 const { url, hasty_url: hastyUrl, key, texts } = score;
+const VISITS_AT_ONCE = 8; // most of a visit is a pause before a retry
 
-/** `connect(url, key)` gives `{plain, stream, usage}`; `more` has acts of this client alone. All acts at once. */
-export async function perform(connect, more = {}) {
-  const acts = Object.entries({ ...standard(connect), ...more });
+/** `connect(url, key)` gives `{plain, stream, usage, more}`; `more` has acts of this client alone. All acts at once. */
+export async function perform(connect, more = {}, also = []) {
+  if (score.servers) return visitAll(connect);
+  const acts = Object.entries({ ...standard(connect, also), ...more });
   const seen = await Promise.all(acts.map(async ([name, act]) => [name, await told(act)]));
   const versions = Object.fromEntries(score.packages.map((name) => [name, versionOf(name)]));
   writeFileSync(toldFile, JSON.stringify({ versions, acts: Object.fromEntries(seen) }));
 }
 
-function standard(connect) {
+// The acts that each server is to be asked, one after another; several servers at once.
+async function visitAll(connect) {
+  const waiting = [...score.servers];
+  async function work() {
+    for (let server = waiting.shift(); server; server = waiting.shift()) {
+      const acts = actsAt(connect, server.url);
+      for (const act of server.acts.filter((name) => name in acts)) {
+        const line = { server: server.name, act, ...(await bounded(acts[act])) };
+        appendFileSync(toldFile, JSON.stringify(line) + "\n");
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: VISITS_AT_ONCE }, work));
+  process.exit(0); // whatever still hangs is written down
+}
+
+function actsAt(connect, at) {
+  const { text } = score;
+  const talk = connect(at, key);
+  return {
+    plain: () => talk.plain(text),
+    stream: () => talk.stream(text),
+    usage: () => talk.usage(text),
+    refused: () => talk.plain(" "),
+    "refused-stream": () => talk.stream(" "),
+    oversize: () => talk.plain("x".repeat(4 * 1024 * 1024)),
+    away: () => talk.plain("@away"),
+    lost: () => talk.plain("@lost"),
+    late: () => talk.stream("@late"),
+    "wrong-key": () => connect(at, "not-" + key).plain(text),
+    "wrong-url": () => connect(`${at}/nothing-here`, key).plain(text),
+    ...Object.fromEntries(Object.entries(talk.more ?? {}).map(([name, act]) => [name, () => act(text)])),
+  };
+}
+
+// Times are seconds of the monotonic clock, which is Python's, too.
+async function bounded(act) {
+  const began_s = now();
+  let timer;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, score.bound_s * 1000)));
+  const seen = (await Promise.race([told(act), late])) ?? { pieces: [], facts: {}, error: null, hangs: true };
+  clearTimeout(timer);
+  return { ...seen, began_s, ended_s: now() };
+}
+
+const now = () => Number(process.hrtime.bigint()) / 1e9;
+
+function standard(connect, also) {
   const ours = connect(url, key);
   const hasty = connect(hastyUrl, key);
   const stranger = connect(url, "not-" + key);
@@ -29,6 +78,7 @@ function standard(connect) {
     lost: () => ours.plain("@lost"),
     "lost-stream": () => ours.stream("@lost-stream"),
     late: () => hasty.stream("@late"),
+    ...Object.fromEntries(also.map((name) => [name, () => ours.more[name](texts["korean-nfc"])])),
   };
 }
 
@@ -36,7 +86,11 @@ async function told(act) {
   const pieces = [];
   const facts = {};
   try {
-    for await (const seen of act()) typeof seen === "string" ? pieces.push(seen) : Object.assign(facts, seen);
+    for await (const seen of act()) {
+      if (typeof seen === "string") pieces.push(seen.toWellFormed()); // as programs print it
+      else if (Array.isArray(seen)) throw new TypeError("the text is a list");
+      else Object.assign(facts, seen);
+    }
   } catch (raised) {
     return { pieces, facts, error: described(raised) };
   }
@@ -51,7 +105,7 @@ function described(error) {
   return {
     class: names[0],
     ancestors: names.slice(1),
-    status: last.status ?? last.statusCode ?? null,
+    status: [last.status, last.statusCode].find((status) => typeof status === "number") ?? null,
     code: code === null ? null : String(code),
     message: String(error.message),
   };

@@ -1,5 +1,7 @@
 """LangChain's ChatOpenAI."""
 
+import json
+
 from langchain_openai import ChatOpenAI
 from telling import MODEL, Seen, Talk, perform
 
@@ -11,22 +13,47 @@ def connect(url: str, key: str) -> Talk:
     def plain(text: str) -> Seen:
         message = chat.invoke(text)
         yield message.content
-        yield {"finish": message.response_metadata["finish_reason"], "usage": counted(message.usage_metadata)}
+        yield {"finish": message.response_metadata.get("finish_reason"), "usage": counted(message.usage_metadata)}
 
     def stream(text: str, **more: object) -> Seen:
+        whole = None
         for chunk in chat.stream(text, **more):
+            whole = chunk if whole is None else whole + chunk
             if chunk.content:
                 yield chunk.content
             if finish := chunk.response_metadata.get("finish_reason"):
                 yield {"finish": finish}
             if chunk.usage_metadata:
                 yield {"usage": counted(chunk.usage_metadata)}
+        yield {"built": whole and whole.content}
 
-    return Talk(plain, stream, lambda text: stream(text, stream_usage=True))
+    def tools(text: str) -> Seen:
+        yield called(chat.bind_tools([now], tool_choice="required").invoke(text))
+
+    def tools_stream(text: str) -> Seen:
+        whole = None
+        for chunk in chat.bind_tools([now], tool_choice="required").stream(text):
+            whole = chunk if whole is None else whole + chunk
+        yield called(whole)
+
+    more = {"tools": tools, "tools-stream": tools_stream}
+    return Talk(plain, stream, lambda text: stream(text, stream_usage=True), more)
 
 
-def counted(usage: dict[str, int]) -> dict[str, int]:
+def now() -> str:
+    """The time."""
+    return "noon"
+
+
+def called(message: object) -> dict[str, object]:
+    """The tools that a message calls."""
+    return {"calls": [[call["name"], json.dumps(call["args"])] for call in message.tool_calls]}
+
+
+def counted(usage: dict[str, int] | None) -> dict[str, int] | None:
     """LangChain's words for the three counts, put back."""
+    if usage is None:
+        return None
     names = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens", "total_tokens": "total_tokens"}
     return {ours: usage[theirs] for ours, theirs in names.items()}
 

@@ -12,10 +12,12 @@ def connect(url: str, key: str) -> Talk:
         answer = litellm.completion(messages=question(text), **where)
         yield answer.choices[0].message.content
         yield {"finish": answer.choices[0].finish_reason, "usage": answer.usage.model_dump()}
-        yield {"metadata": answer.lumen_metadata}
+        yield {"metadata": getattr(answer, "lumen_metadata", None)}
 
     def stream(text: str, **more: object) -> Seen:
+        chunks = []
         for chunk in litellm.completion(messages=question(text), stream=True, **more, **where):
+            chunks.append(chunk)
             for choice in chunk.choices:
                 if choice.delta.content:
                     yield choice.delta.content
@@ -23,8 +25,14 @@ def connect(url: str, key: str) -> Talk:
                     yield {"finish": choice.finish_reason}
             if usage := getattr(chunk, "usage", None):
                 yield {"usage": usage.model_dump()}
+        yield built(chunks)
 
     return Talk(plain, stream, lambda text: stream(text, stream_options={"include_usage": True}))
+
+
+def built(chunks: list[object]) -> dict[str, object]:
+    """The whole answer, as LiteLLM joins it."""
+    return {"built": litellm.stream_chunk_builder(chunks).choices[0].message.content}
 
 
 def no_messages() -> Seen:

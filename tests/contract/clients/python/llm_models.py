@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import llm
-from telling import HASTY_URL, KEY, MODEL, TEXTS, URL, Seen, Talk, perform
+from telling import HASTY_URL, KEY, MODEL, SERVERS, TEXTS, URL, WRONG_PREFIX, Seen, Talk, perform
 
 USER = Path(os.environ["LLM_USER_PATH"])
-NAMES = {URL: "lumen", HASTY_URL: "lumen-hasty"}
+VISITED = [url for server in SERVERS for url in (server["url"], server["url"] + WRONG_PREFIX)]
+NAMES = {url: f"server-{number}" for number, url in enumerate(VISITED)} or {URL: "lumen", HASTY_URL: "lumen-hasty"}
 
 
 def configure() -> None:
@@ -23,7 +24,7 @@ def configure() -> None:
 
 def connect(url: str, key: str) -> Talk:
     """Everything at its defaults."""
-    model = llm.get_model(NAMES[url])
+    model = MODELS[NAMES[url]]
 
     def ask(text: str, *, stream: bool) -> Seen:
         response = model.prompt(text, stream=stream, key=key)
@@ -49,4 +50,5 @@ def command() -> Seen:
 
 
 configure()
+MODELS = {model.model_id: model for model in llm.get_models()}  # reads the file once, `llm.get_model` each time
 perform(connect, {"command": command})

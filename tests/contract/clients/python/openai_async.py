@@ -14,7 +14,7 @@ def connect(url: str, key: str) -> Talk:
         async with openai.AsyncOpenAI(base_url=url, api_key=key) as client:
             answer = await client.chat.completions.create(model=MODEL, messages=question(text))
             yield answer.choices[0].message.content
-            yield {"finish": answer.choices[0].finish_reason, "usage": answer.usage.model_dump()}
+            yield {"finish": answer.choices[0].finish_reason, "usage": answer.usage and answer.usage.model_dump()}
 
     async def stream(text: str, **more: object) -> AsyncIterator[object]:
         async with openai.AsyncOpenAI(base_url=url, api_key=key) as client:

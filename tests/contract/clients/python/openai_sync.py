@@ -1,74 +1,98 @@
 """The OpenAI library of Python, as most programs use it."""
 
+from functools import partial
+
 import openai
 from telling import KEY, MODEL, TEXTS, URL, Seen, Talk, perform, question
+
+TOOL = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
+FORCED = {"tools": [TOOL], "tool_choice": "required"}
 
 
 def connect(url: str, key: str) -> Talk:
     """Everything at its defaults, retries included."""
-    create = openai.OpenAI(base_url=url, api_key=key).chat.completions.create
-
-    def plain(text: str) -> Seen:
-        answer = create(model=MODEL, messages=question(text))
-        yield answer.choices[0].message.content
-        yield {"finish": answer.choices[0].finish_reason, "usage": answer.usage.model_dump()}
-        yield {"metadata": answer.model_extra["lumen_metadata"]}
-
-    def stream(text: str, **more: object) -> Seen:
-        for chunk in create(model=MODEL, messages=question(text), stream=True, **more):
-            for choice in chunk.choices:
-                if choice.delta.content:
-                    yield choice.delta.content
-                if choice.finish_reason:
-                    yield {"finish": choice.finish_reason}
-            if chunk.usage:
-                yield {"usage": chunk.usage.model_dump()}
-
-    return Talk(plain, stream, lambda text: stream(text, stream_options={"include_usage": True}))
+    client = openai.OpenAI(base_url=url, api_key=key)
+    more = {
+        "helper": partial(helper, client),
+        "models": partial(models, client),
+        "unknown-model": partial(unknown_model, client),
+        "two": partial(two, client),
+        "tools": partial(plain, client, **FORCED),
+        "tools-stream": partial(helper, client, **FORCED),
+    }
+    usage = partial(stream, client, stream_options={"include_usage": True})
+    return Talk(partial(plain, client), partial(stream, client), usage, more)
 
 
-client = openai.OpenAI(base_url=URL, api_key=KEY)
+def plain(client: openai.OpenAI, text: str, **more: object) -> Seen:
+    """One answer."""
+    answer = client.chat.completions.create(model=MODEL, messages=question(text), **more)
+    choice = answer.choices[0]
+    yield choice.message.content
+    yield {"finish": choice.finish_reason, "usage": answer.usage and answer.usage.model_dump()}
+    yield {"metadata": (answer.model_extra or {}).get("lumen_metadata")}
+    yield called(choice.message)
 
 
-def no_messages() -> Seen:
-    """The emptiest question."""
-    client.chat.completions.create(model=MODEL, messages=[])
-    yield "an answer"
+def stream(client: openai.OpenAI, text: str, **more: object) -> Seen:
+    """One answer, piece by piece."""
+    for chunk in client.chat.completions.create(model=MODEL, messages=question(text), stream=True, **more):
+        for choice in chunk.choices:
+            if choice.delta.content:
+                yield choice.delta.content
+            if choice.finish_reason:
+                yield {"finish": choice.finish_reason}
+        if chunk.usage:
+            yield {"usage": chunk.usage.model_dump()}
 
 
-def models() -> Seen:
+def helper(client: openai.OpenAI, text: str, **more: object) -> Seen:
+    """The stream helper, which checks more than the plain stream does."""
+    with client.chat.completions.stream(model=MODEL, messages=question(text), **more) as events:
+        for event in events:
+            if event.type == "content.delta":
+                yield event.delta
+        final = events.get_final_completion().choices[0]
+    yield {"finish": final.finish_reason, "built": final.message.content}
+    yield called(final.message)
+
+
+def called(message: object) -> dict[str, object]:
+    """The tools that a message calls; nothing when there are none."""
+    calls = [[call.function.name, call.function.arguments] for call in message.tool_calls or ()]
+    return {"calls": calls} if calls else {}
+
+
+def models(client: openai.OpenAI, _: str) -> Seen:
     """The list, and each of it by its name."""
-    listed = client.models.list().data
-    yield {"listed": [model.id for model in listed], "found": [client.models.retrieve(model.id).id for model in listed]}
+    listed = [model.id for model in client.models.list().data]
+    yield {"listed": listed, "found": [client.models.retrieve(name).id for name in listed]}
 
 
-def unknown_model() -> Seen:
+def unknown_model(client: openai.OpenAI, _: str) -> Seen:
     """A model that is not in the list."""
     yield client.models.retrieve("no-such-model").id
 
 
+def two(client: openai.OpenAI, text: str) -> Seen:
+    """Two answers to one question."""
+    answer = client.chat.completions.create(model=MODEL, messages=question(text), n=2)
+    yield {"answers": [choice.message.content for choice in answer.choices]}
+
+
+def no_messages() -> Seen:
+    """The emptiest question."""
+    openai.OpenAI(base_url=URL, api_key=KEY).chat.completions.create(model=MODEL, messages=[])
+    yield "an answer"
+
+
 def headers() -> Seen:
     """The answer beneath the answer."""
-    raw = client.chat.completions.with_raw_response.create(model=MODEL, messages=question(TEXTS["korean-nfc"]))
+    completions = openai.OpenAI(base_url=URL, api_key=KEY).chat.completions
+    raw = completions.with_raw_response.create(model=MODEL, messages=question(TEXTS["korean-nfc"]))
     answer = raw.parse()
     yield {"request_id": raw.headers.get("x-request-id"), "own_request_id": answer._request_id}  # noqa: SLF001 -- its documented name
     yield answer.choices[0].message.content
 
 
-def helper() -> Seen:
-    """The stream helper, which checks more than the plain stream does."""
-    with client.chat.completions.stream(model=MODEL, messages=question(TEXTS["korean-nfc"])) as stream:
-        for event in stream:
-            if event.type == "content.delta":
-                yield event.delta
-        yield {"finish": stream.get_final_completion().choices[0].finish_reason}
-
-
-more = {
-    "no-messages": no_messages,
-    "models": models,
-    "unknown-model": unknown_model,
-    "headers": headers,
-    "helper": helper,
-}
-perform(connect, more)
+perform(connect, {"no-messages": no_messages, "headers": headers}, ("models", "unknown-model", "helper"))

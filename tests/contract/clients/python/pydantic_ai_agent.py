@@ -1,6 +1,7 @@
 """Pydantic AI: an agent on the chat model."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from pydantic_ai import Agent
 from pydantic_ai.models.openai import OpenAIChatModel
@@ -11,8 +12,8 @@ from telling import MODEL, Seen, Talk, drained, perform
 def connect(url: str, key: str) -> Talk:
     """Everything at its defaults."""
 
-    def agent() -> Agent:
-        return Agent(OpenAIChatModel(MODEL, provider=OpenAIProvider(base_url=url, api_key=key)))
+    def agent(**more: object) -> Agent:
+        return Agent(OpenAIChatModel(MODEL, provider=OpenAIProvider(base_url=url, api_key=key)), **more)
 
     def plain(text: str) -> Seen:
         result = agent().run_sync(text)
@@ -28,7 +29,19 @@ def connect(url: str, key: str) -> Talk:
     def stream(text: str) -> Seen:
         return drained(pieces(text))
 
-    return Talk(plain, stream, stream)
+    def tools(text: str) -> Seen:
+        yield {"calls": [[type(agent(output_type=Now).run_sync(text).output).__name__, "{}"]]}
+
+    async def called(text: str) -> AsyncIterator[object]:
+        async with agent(output_type=Now).run_stream(text) as result:
+            yield {"calls": [[type(await result.get_output()).__name__, "{}"]]}
+
+    return Talk(plain, stream, stream, {"tools": tools, "tools-stream": lambda text: drained(called(text))})
+
+
+@dataclass
+class Now:
+    """What the model has to fill in; sent as a tool that must be called."""
 
 
 def counted(usage: object) -> dict[str, int]:

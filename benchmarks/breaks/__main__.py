@@ -1,0 +1,40 @@
+"""``python -m breaks [CLIENT …]``: ask all clients, or these, then write tiers.json and docs/breaks.md.
+
+``python -m breaks pages`` writes both from what is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from breaks.page import page
+from breaks.record import Record
+from breaks.run import run
+from breaks.selection import selection
+from breaks.tiers import tiers
+from tests.contract.clients.rows import CLIENTS
+
+HERE = Path(__file__).parent
+DOCS = HERE.parents[1] / "docs" / "breaks.md"
+
+
+def main(names: list[str]) -> None:
+    """Run what was asked for."""
+    if names != ["pages"]:
+        run(names or list(CLIENTS))
+    record, selected = Record.read(), selection()
+    found = tiers(record, selected)
+    kept = {
+        check: {"tier": tier.tier, "today": tier.today, "evidence": tier.evidence, "harmless": list(tier.harmless)}
+        for check, tier in found.items()
+    }
+    text = json.dumps(kept, ensure_ascii=False, indent=1)
+    (HERE / "tiers.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+    lines = page(record, selected, found)
+    DOCS.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,142 @@
+"""The second kind of evidence for tier M: harm that no client reports, since it looks like a good answer, or is none.
+
+Each row: patterns of check ids, what is done to whom, and why the check stands for it. Rows are read in their order,
+the first that matches counts.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from tests.contract.failures import FAILURES, NO_RETRY
+
+
+class Harm(NamedTuple):
+    """What happens to somebody where this check fails."""
+
+    checks: str
+    kind: str
+    reason: str
+
+
+HARMS = (
+    Harm("D7", "smuggled", "with two framings a proxy and a server see two different requests (RFC 9112, 6.3)"),
+    Harm("F3.key-stays-here", "leaked", "the caller's key reaches a stranger"),
+    Harm("F3.no-key F3.wrong-key F3.key-*", "leaked", "whoever has no key is answered, and the owner of the key pays"),
+    Harm("C1.1", "lost", "a good question is refused; the named fault, status 201, breaks nobody"),
+    Harm("C3.3", "lost", "answers that the server has promised are refused"),
+    # Whether a client reads the refusal before the reset is a matter of time, so no run can decide it.
+    Harm("F3.oversize-huge", "paid twice", "megabytes are sent three times, and the reason never arrives"),
+    Harm("F3.right-key", "lost", "a request with the right key is refused"),
+    Harm("F5.framed", "lost", "half an answer passes for a whole one, or a whole one is thrown away"),
+    Harm("F6.1 F6.2", "leaked", "the inside of a server is shown to whoever makes it fail"),
+    Harm("F6.3", "leaked", "the address behind the server is shown"),
+    Harm("F6.4", "leaked", "a key is shown"),
+    Harm("F7", "lost", "a good request fails because of somebody else's bad one"),
+    Harm("G1.health-costs-nothing", "paid twice", "each look of a monitor costs an answer"),
+    Harm("G1.*", "paid twice", "one request costs two answers, or is refused behind the server and lost"),
+    Harm("G2.no-forgery", "mixed up", "one text passes for the turn of somebody else"),
+    Harm("G2.persona-*", "mixed up", "another persona answers"),
+    Harm("G2.no-persona", "mixed up", "a persona answers that nobody asked for"),
+    Harm("G2.user", "mixed up", "one user's question is filed under another"),
+    Harm("G2.too-long", "lost", "the end of a question is cut off in silence"),
+    Harm("G2.dropped-is-disclosed", "lost", "turns of a conversation are dropped in silence"),
+    Harm(
+        "G2.forwarded-* G2.lone-message G2.order G2.parts G2.role G2.tool-calls",
+        "lost",
+        "what was said does not reach the model",
+    ),
+    Harm("G3.*", "lost", "the words of an error are taken for an answer, or a request is sent and paid for again"),
+    Harm(
+        "G4.drift-* G4.extra-fields G4.no-sources G4.persona-with-name-only G4.timestamp-*",
+        "lost",
+        "an answer that was paid for is thrown away for a field beside it",
+    ),
+    Harm("G5.*", "lost", "characters of a question or of an answer are lost or changed"),
+    Harm("G6", "paid twice", "an answer is paid for that nobody reads (litellm#37140)"),
+    Harm("G7.1", "mixed up", "somebody reads an answer that was meant for another"),
+    Harm(
+        " ".join(
+            f"G8.{name}"
+            for name in ("silent", "tls", *(name for name, row in FAILURES.items() if row.hints == NO_RETRY))
+        ),
+        "paid twice",
+        "a client asks again, three times in all, for what was paid for",
+    ),
+    Harm("H5.exposed", "paid twice", "a page that cannot read x-should-retry asks again for what was paid for"),
+    Harm(
+        "H5.host-missing H5.host-twice H5.host-in-target", "smuggled", "two servers disagree about whose request it is"
+    ),
+    Harm("H5.host-own-* H5.declared-* H5.own-page-[0-9]", "lost", "a request that the owner allows is refused"),
+    Harm(
+        "H5.host-* H5.origin-* H5.own-page-* H5.preflight", "leaked", "a foreign page reads answers, and the owner pays"
+    ),
+)
+
+SILLY_TAVERN = "SillyTavern b588796"
+# What other people have reported of named clients, where none of ours breaks.
+RECORDED: dict[str, str] = {
+    "B2.1": "go-openai in SiYuan raises on a float (siyuan-note/siyuan#14787)",
+    "C6.1": "AutoGen 0.2 sends the empty list back, and the next request is refused (microsoft/autogen#3120)",
+    "D1.1": "HuggingChat raises on others (huggingface/chat-ui#430); EvalScope loses usage (vllm-ascend#6985)",
+    "E2.1": "@langchain/openai in n8n loses the tool calls of a message without a role (OmniRoute#3911)",
+    "E3.2": "OpenAI's library for .NET raises ArgumentOutOfRangeException on an empty one (mudler/LocalAI#5102)",
+    "E3.4": "opencode raises `content after the finish reason` (anomalyco/opencode#49167)",
+    "D3.1": "inference-benchmarker 687e477 takes a stream without [DONE] for a failure (ikawrakow/ik_llama.cpp#467)",
+    "E5.5": "SpeakGPT raises IndexOutOfBoundsException on a chunk without choices (AndraxDev/speak-gpt#162)",
+    # Sources of these requests: tests/unit/client_requests.py.
+    "H4.lenient-no-bias": f"{SILLY_TAVERN} sends it when it impersonates, and shows an error",
+    "H4.lenient-no-limit": "LM Studio's documented request has it (lmstudio-ai/docs 4694b13)",
+    "H4.lenient-no-stop": f"{SILLY_TAVERN} sends it with every turn",
+    "H4.lenient-old-image": "Open WebUI 0.6.18 sends it again with every turn, so the conversation ends (#16229)",
+    "H4.lenient-only-a-system-message": f"{SILLY_TAVERN} sends it when it impersonates",
+    "H4.lenient-system-last": f"{SILLY_TAVERN} sends it with every turn",
+    "H4.lenient-tools-auto": f"{SILLY_TAVERN} sends it with every turn",
+    "H4.lenient-tools-without-choice": "Continue 0228b89 sends it with every turn of its agent",
+}
+
+# Check → the end of the id of a new check, of tier M, which takes over the part of its claim that has evidence.
+HALVES = {
+    "F1.4": (
+        ".code-is-no-number",
+        (
+            "OpenAI's library for Java raises OpenAIInvalidDataException (sgl-project/sglang#32808), "
+            "and Envoy AI Gateway 0.6.0 makes a 500 of it (envoyproxy/ai-gateway#2151)"
+        ),
+    )
+}
+# A check whose faults are named by another one.
+SAME = {"H3.list-bare": "H3.list"}
+# Checks of tier M that no client can see and that are no harm of the kinds above: proposed for tier S, with the reason.
+NOTICED: dict[str, str] = {
+    "D5.waits": "without comments a stream that waits is only silent; time-outs of proxies begin at 30 s and more",
+    "E9": "a stream that is collected until its end loses nothing; a user waits for the first word",
+    "F3.limit-is-inclusive": "a request of exactly one length is refused with a reason",
+    "F3.allow": "no client asks with another method, and none reads Allow",
+    "F3.wrong-method-*": "no client asks with another method",
+    "F3.media-type-*": "no client sends another media type than application/json",
+    "F3.unknown-*": "another 4xx is another class of error; every client raises",
+    "F5.code-*": "the code of an error is another one; every client raises all the same",
+    "G2.stop": "words after a stop sequence are shown; nothing is lost",
+    "G2.unknown-model": "that another model answers is to be disclosed; the answer is whole",
+    "G4.ignored-is-disclosed": "what is told about an answer; the answer is whole",
+    "G4.in-streams": "what is told about an answer; the answer is whole",
+    "G4.metadata": "what is told about an answer; the answer is whole",
+    "G7.2": "no client compares the ids of answers; C8.1 is the same claim, of tier S",
+    "G8.*": "a client waits too long, or too short, or not at all; each attempt of it may be made",
+    "H4.lenient-functions": "no client is known to send functions without demanding one",
+    "H4.lenient-half-an-emoji": "no client is known to send half of a surrogate pair",
+    "H4.health": "no client reads it; monitors do",
+    "H5.no-cors-by-default": "an answer to a request without an Origin is read by no page",
+}
+
+
+def harm_of(check: str) -> Harm | None:
+    """The harm that a check stands for, or None."""
+    return next((harm for harm in HARMS if any(fnmatchcase(check, each) for each in harm.checks.split())), None)
+
+
+def noticed(check: str) -> str | None:
+    """Why a check is of tier S though a test of ours, not a judge, speaks of it; None when nothing was decided."""
+    return next((reason for pattern, reason in NOTICED.items() if fnmatchcase(check, pattern)), None)

@@ -1,0 +1,69 @@
+"""What a run has found: a JSON file for each client, from which the page and the tiers are made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from breaks.differences import Difference
+from tests.contract.clients.rows import CLIENTS
+
+FOLDER = Path(__file__).with_name("record")
+Found = dict[str, dict[str, list[Difference]]]
+"""Server → act → differences."""
+
+
+class Record(NamedTuple):
+    """Client → its releases, the names of the servers that it was asked of, and what was found."""
+
+    clients: dict[str, str]
+    served: dict[str, list[str]]
+    found: dict[str, Found]
+
+    @classmethod
+    def read(cls) -> Self:
+        """The record that is kept; raises OSError when a client has none."""
+        kept = {name: json.loads(path_of(name).read_text("utf-8")) for name in CLIENTS}
+        clients = {name: one["releases"] for name, one in kept.items()}
+        found = {
+            name: {
+                server: {act: [Difference(*each) for each in told] for act, told in acts.items()}
+                for server, acts in one["found"].items()
+            }
+            for name, one in kept.items()
+        }
+        return cls(clients, {name: one["served"] for name, one in kept.items()}, found)
+
+    def has(self, server: str) -> bool:
+        """Whether every client was asked of a server."""
+        return all(server in served for served in self.served.values())
+
+    def broken(self, server: str) -> dict[str, str]:
+        """Client → the first way in which it breaks at this server."""
+        told = {client: self.words(client, server, "breaks") for client in self.found}
+        return {client: differences[0].text for client, differences in told.items() if differences}
+
+    def words(self, client: str, server: str, kind: str) -> list[Difference]:
+        """How a client breaks, or differs, at this server, in the order of its acts."""
+        acts = self.found[client].get(server, {})
+        return [each for told in acts.values() for each in told if each.kind == kind]
+
+
+def keep(client: str, served: list[str], found: Found) -> None:
+    """Write down what a client has found: the same for the same findings."""
+    ordered = {server: found[server] for server in served if server in found}
+    text = json.dumps({"releases": releases(client), "served": served, "found": ordered}, ensure_ascii=False, indent=1)
+    FOLDER.mkdir(exist_ok=True)
+    path_of(client).write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def path_of(client: str) -> Path:
+    """Where what a client has found is kept."""
+    return FOLDER / f"{client}.json"
+
+
+def releases(client: str) -> str:
+    """A client and its release, as a reader would install it."""
+    named = " with ".join(f"{name} {version}" for name, version in CLIENTS[client].releases.items())
+    return f"{named} ({CLIENTS[client].language})"

@@ -1,0 +1,104 @@
+"""Which faults a client can see on the wire, and what the clients are asked to do at each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from breaks.probes import PROBES
+from tests.fixtures.faults.catalogue import FAULTS
+from tests.fixtures.faults.fault import Fault
+from tests.fixtures.faults.healthy import VARIANTS
+
+CHAT = ("plain", "stream", "usage", "helper")
+STREAMS = ("stream", "usage", "helper")
+REFUSALS = ("refused", "refused-stream", "wrong-url", "wrong-key", "unknown-model")
+TOOLS = ("tools", "tools-stream")
+# The longest prefix of a check's id → acts. Checks of another prefix are about harm that no client can report (G), or
+# about who may ask (H5, F6).
+ACTS: dict[str, tuple[str, ...]] = {
+    "B": ("plain", "stream"),
+    "B2.1": (*CHAT, "models"),
+    "C": ("plain",),
+    "C3": ("plain", "two"),
+    "C5": ("plain", "usage"),
+    "C7": ("plain", "stream"),
+    "C8": ("plain", "stream"),
+    "D": STREAMS,
+    "D4": ("plain", *STREAMS),
+    "D5": (*STREAMS, "late"),
+    "D7": ("models",),
+    "E": STREAMS,
+    "E8": TOOLS,
+    "F1": ("refused", "wrong-url", "unknown-model"),
+    "F2": ("refused", "refused-stream"),
+    "F3": ("wrong-url", "wrong-key", "unknown-model"),
+    "F3.oversize": ("oversize",),
+    "F3.oversize-huge": (),  # whether a client reads the refusal before the reset is a matter of time
+    "F3.exact-413": ("oversize",),
+    "F4": ("refused-stream",),
+    "F5": ("stream", "late"),
+    "F7": ("plain",),
+    "F8": ("plain",),
+    "G8": ("away", "lost"),
+    "H2": ("plain",),
+    "H3": ("models", "unknown-model"),
+    "H4.stream": ("stream",),
+}
+ALL_ACTS = tuple(dict.fromkeys(act for acts in ACTS.values() for act in acts))
+OF_RELAYS = TOOLS  # the other reference calls no tool
+AGAIN = "reference-again"
+EARLY = ("late",)  # needs a server that begins its streams before the gateway has answered
+
+
+@dataclass(frozen=True)
+class Served:
+    """One server: a fault or a healthy variant, and what is asked of it."""
+
+    fault: Fault
+    acts: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the fault."""
+        return self.fault.name
+
+    @property
+    def early(self) -> bool:
+        """Whether its streams begin early."""
+        return bool(set(EARLY) & set(self.acts))
+
+    @property
+    def baseline(self) -> str:
+        """The healthy server that it is compared with."""
+        return "relay" if self.fault.profile == "openai" else "reference-early" if self.early else "reference"
+
+
+def acts_of(fault: Fault) -> tuple[str, ...]:
+    """What is asked of a fault; nothing when no client could see it."""
+    prefixes = [prefix for prefix in ACTS if fault.check.startswith(prefix)]
+    acts = ACTS[max(prefixes, key=len)] if prefixes else ()
+    return tuple(act for act in acts if fault.profile == "openai" or act not in OF_RELAYS)
+
+
+def baselines() -> tuple[Served, ...]:
+    """The healthy servers."""
+    reference, relay = VARIANTS["reference"], VARIANTS["relay"]
+    plainly = tuple(act for act in ALL_ACTS if act not in (*EARLY, *OF_RELAYS))
+    early = Fault("reference-early", "the reference, whose streams begin early", "")
+    return (
+        Served(reference, plainly),
+        Served(relay, tuple(act for act in ALL_ACTS if act not in EARLY)),
+        Served(early, (*CHAT, *EARLY)),
+    )
+
+
+def selection() -> tuple[Served, ...]:
+    """The healthy servers first, then every other healthy variant, every visible fault and every probe."""
+    variants = (
+        Served(variant, (*CHAT, "models", "refused", "wrong-url") if variant.profile == "lumen" else (*CHAT, *TOOLS))
+        for name, variant in VARIANTS.items()
+        if name not in {"reference", "relay"}
+    )
+    faults = (Served(fault, acts) for fault in (FAULTS | PROBES).values() if (acts := acts_of(fault)))
+    again = Served(Fault(AGAIN, "the reference once more, at the end", ""), CHAT)
+    return (*baselines(), *variants, *faults, again)

@@ -1,0 +1,116 @@
+"""All servers that one client is asked about, in this process, and a record of what each was asked."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from breaks.selection import Served
+from tests.contract.clients.asking import DIRECTIONS, KEY
+from tests.fixtures.exchange import Exchange
+from tests.fixtures.faults.reference.app import Reference
+from tests.fixtures.faults.reference.http import Request, Response
+from tests.fixtures.faults.reference.relay import Relay
+from tests.fixtures.faults.reference.settings import Settings
+from tests.fixtures.faults.reference.steps import Steps
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.replies import echo
+
+COMMIT_S = 0.05  # of a server that begins its streams early: ten times less than the gateway waits before it fails
+# The reasons that the references give; a client that does not pass one on has lost it.
+REASONS = ("is not what it should be", "No such address", "A key is needed", "No such model", "could not answer")
+SILENT_S = 2.0  # between the last event and the end of a body; as check D3.3 has it
+
+
+@dataclass
+class Record:
+    """What one server has seen, on the monotonic clock in seconds.
+
+    ``posted_s``  when it was asked for an answer
+    ``paid_s``    when it asked the gateway for one
+    ``silent_s``  begin and end of each silence before the end of a body
+    ``reasons``   when it gave a reason for an error, and which
+    """
+
+    posted_s: list[float] = field(default_factory=list)
+    paid_s: list[float] = field(default_factory=list)
+    silent_s: list[tuple[float, float]] = field(default_factory=list)
+    reasons: list[tuple[float, str]] = field(default_factory=list)
+
+    def watched(self, steps: Steps) -> Steps:
+        """The same steps, with a record of them."""
+
+        def request(came: Request, settings: Settings) -> Request:
+            came.body = respaced(came.body)
+            return steps.request(came, settings)
+
+        def response(request: Request | None, sent: Response) -> Response:
+            if request is None or request.method == "POST":  # None: it was refused before it was read
+                self.posted_s.append(time.monotonic())
+            sent = steps.response(request, sent)
+            if isinstance(sent.body, bytes):
+                self._note_reason(sent.body)
+            else:
+                sent.body = self._timed(sent.body)
+            return sent
+
+        def call(*asked: Any) -> Any:  # noqa: ANN401 -- passed on as they are
+            self.paid_s.append(time.monotonic())
+            return steps.call(*asked)
+
+        def forward(connection: Any, request: Request) -> Any:  # noqa: ANN401 -- same
+            if request.method == "POST":
+                self.paid_s.append(time.monotonic())
+            return steps.forward(connection, request)
+
+        return replace(steps, request=request, response=response, call=call, forward=forward)
+
+    def _note_reason(self, data: bytes) -> None:
+        self.reasons += [(time.monotonic(), reason) for reason in REASONS if reason.encode() in data]
+
+    def _timed(self, body: Iterable[bytes]) -> Iterator[bytes]:
+        last_s = time.monotonic()
+        for piece in body:
+            self._note_reason(piece)
+            yield piece
+            last_s = time.monotonic()
+        if time.monotonic() - last_s >= SILENT_S:
+            self.silent_s.append((last_s, time.monotonic()))
+
+
+def respaced(body: bytes) -> bytes:
+    """The same JSON with the white space of Python, by which some faults know the requests that they are about."""
+    try:
+        return json.dumps(json.loads(body)).encode()
+    except ValueError:
+        return body
+
+
+@contextmanager
+def opened(selected: Sequence[Served]) -> Iterator[dict[str, tuple[str, Record]]]:
+    """Serve all of them: name → base URL and record."""
+    with Gateway(standing=directed) as gateway, ExitStack() as stack:
+        found = {}
+        for served in selected:
+            record = Record()
+            reference = _launched(served, gateway.url, record)
+            stack.callback(reference.server.close)
+            found[served.name] = (f"{reference.url}/v1", record)
+        yield found
+
+
+def directed(exchange: Exchange) -> None:
+    """Do what the question says, or repeat it."""
+    DIRECTIONS.get(exchange.call.message, echo)(exchange)
+
+
+def _launched(served: Served, gateway_url: str, record: Record) -> Reference:
+    environ = {"PROXY_API_KEY": KEY}
+    if served.early:
+        environ |= {"LUMEN_STREAM_COMMIT_S": str(COMMIT_S), "LUMEN_SSE_KEEPALIVE_S": str(COMMIT_S)}
+    made = Relay if served.fault.profile == "openai" else Reference
+    return made(Settings.of(gateway_url, environ), record.watched(served.fault.steps))

@@ -1,0 +1,92 @@
+"""From what clients did to a tier for each check: M needs a client that breaks, a recorded one, or harm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import NamedTuple
+
+from breaks.harms import HALVES, RECORDED, SAME, harm_of, noticed
+from breaks.record import Record
+from breaks.selection import Served
+from tests.fixtures.report.checks import check_of
+from tests.matrix.running import contract
+
+CRASH = ".never-fails"  # the half of a check F2 that is of tier M: see `of_bad_requests`
+
+
+class Tier(NamedTuple):
+    """A tier that is proposed, the tier of today (empty: a new check), the evidence, and faults that break nobody."""
+
+    tier: str
+    today: str
+    evidence: str
+    harmless: tuple[str, ...] = ()
+
+
+@cache
+def today() -> dict[str, str]:
+    """Check → tier, of every check of the contract."""
+    tests = (*contract("lumen").tests, *contract("openai").tests)
+    return {test.check: found.tier for test in tests if (found := check_of(test.item))}
+
+
+def tiers(record: Record, selected: Iterable[Served]) -> dict[str, Tier]:
+    """Each check of tier M, today or as it is proposed, and each half of F2."""
+    by_check: dict[str, list[str]] = {}
+    for served in (each for each in selected if record.has(each.name)):
+        by_check.setdefault(served.fault.check, []).append(served.name)
+    found = {}
+    for check, tier in sorted(today().items()):
+        proposed = _tier(check, tier, by_check.get(SAME.get(check, check), []), record)
+        if "M" in (tier, proposed.tier):
+            found[check] = proposed
+        if check in HALVES:
+            found[check + HALVES[check][0]] = Tier("M", "", f"recorded: {HALVES[check][1]}")
+        if check.startswith("F2.") and tier == "M":
+            found[check + CRASH] = of_bad_requests(record)
+    return found
+
+
+def _tier(check: str, tier: str, faults: list[str], record: Record) -> Tier:
+    breaking = {fault: broken for fault in faults if (broken := record.broken(fault))}
+    harmless = tuple(fault for fault in faults if fault not in breaking)
+    if check.startswith("F2."):
+        return Tier("S" if tier == "M" else tier, tier, "no client breaks on another status, or on an answer", harmless)
+    if breaking:
+        return Tier("M", tier, f"client: {_told(breaking, record)}", harmless)
+    if check in RECORDED:
+        return Tier("M", tier, f"recorded: {RECORDED[check]}", harmless)
+    if (reason := noticed(check)) and not faults_of_harm(check):
+        return Tier("S" if tier == "M" else tier, tier, f"noticed: {reason}", harmless)
+    if tier == "M" and (harm := harm_of(check)):
+        return Tier("M", tier, f"harm: {harm.kind}: {harm.reason}", harmless)
+    why = f"none of {len(record.clients)} clients breaks on {', '.join(faults)}" if faults else "no fault of its own"
+    return Tier("S" if tier == "M" else tier, tier, f"none: {why}", harmless)
+
+
+def faults_of_harm(check: str) -> bool:
+    """Whether a more exact row of harm stands for the check: G8 has some of both."""
+    harm = harm_of(check)
+    return harm is not None and check in harm.checks.split()
+
+
+def of_bad_requests(record: Record) -> Tier:
+    """What is left of tier M of F2: a bad request is no failure of the server, no lost connection and no answer."""
+    faults = ("refusal-500", "refusal-cut", "C67-error-with-200")
+    breaking = {fault: broken for fault in faults if (broken := record.broken(fault))}
+    return Tier("M", "", f"client: {_told(breaking, record)}")
+
+
+def _told(breaking: Mapping[str, dict[str, str]], record: Record) -> str:
+    """One client of the fault that breaks most, and how many others."""
+    fault = max(breaking, key=lambda name: len(breaking[name]))
+    client, how = next(iter(breaking[fault].items()))
+    others = len({name for broken in breaking.values() for name in broken}) - 1
+    more = f"; {others} more of {len(record.clients)} clients" if others else ""
+    return f"{record.clients[client]} {how} ({fault}){more}"
+
+
+def moves(found: Mapping[str, Tier]) -> Iterator[tuple[str, Tier]]:
+    """What changes: a check and its tier."""
+    return ((check, tier) for check, tier in found.items() if tier.today and tier.tier != tier.today)

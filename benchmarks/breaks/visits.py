@@ -1,0 +1,93 @@
+"""One client visits all servers, in one process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from breaks.selection import Served
+from breaks.servers import Record, opened
+from tests.contract.clients.asking import KEY, MODEL, Act, environ_of
+from tests.contract.clients.rows import Client
+from tests.contract.talking import WORDS
+from tests.fixtures.inject import lumen_guard
+from tests.fixtures.targets import merged
+
+# The slowest act that ends by itself is the AI SDK's third attempt, after pauses of 2 s and 4 s; three times as long.
+BOUND_S = 18.0
+# Of a whole client: the slowest needs 2 minutes on two busy cores.
+CLIENT_S = 900.0
+LOOK_S = 0.5  # how often progress is looked for
+TEXT = WORDS
+
+
+class Visit(Act, frozen=True, kw_only=True):
+    """What came of one act at one server; what the server has seen of it comes last, see `servers.Record`."""
+
+    server: str
+    act: str
+    began_s: float
+    ended_s: float
+    hangs: bool = False
+    asked: int = 0
+    paid: int = 0
+    waits: bool = False
+    reason: str = ""
+
+
+def visits_of(client: Client, selected: Sequence[Served], progress: Callable[[int], None]) -> list[Visit]:
+    """Every visit, in the order of the servers and their acts; raises RuntimeError when the client's process fails."""
+    with tempfile.TemporaryDirectory(prefix="breaks-") as name, opened(selected) as servers:
+        folder, output = Path(name), Path(name) / "visits.jsonl"
+        rows = [{"name": each.name, "url": servers[each.name][0], "acts": each.acts} for each in selected]
+        score = {"servers": rows, "key": KEY, "model": MODEL, "text": TEXT, "bound_s": BOUND_S}
+        (folder / "score.json").write_text(json.dumps(score), "utf-8")
+        output.touch()
+        _run([*client.argv(), str(folder / "score.json"), str(output)], client, folder, progress)
+        visits = [msgspec.json.decode(line, type=Visit) for line in output.read_bytes().splitlines()]
+    return [_counted(visit, servers[visit.server][1]) for visit in visits]
+
+
+def _run(argv: list[str], client: Client, folder: Path, progress: Callable[[int], None]) -> None:
+    guard = folder / "guard.jsonl"
+    watched = {lumen_guard.FILE: str(guard), lumen_guard.TAG: "breaks"}
+    environ = merged(os.environ, environ_of(client, folder), watched)
+    end_s = time.monotonic() + CLIENT_S
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(argv, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            while (status := _status(process)) is None and time.monotonic() < end_s:
+                progress((folder / "visits.jsonl").read_bytes().count(b"\n"))
+        finally:
+            process.kill()
+            process.wait()
+    if status or guard.exists():
+        told = (folder / "log").read_text("utf-8", "replace")[-2000:]
+        blocked = guard.read_text("utf-8") if guard.exists() else ""
+        raise RuntimeError(f"{' '.join(argv)} ended with {status} within {CLIENT_S} s\n{blocked}\n{told}")
+
+
+def _status(process: subprocess.Popen[bytes]) -> int | None:
+    try:
+        return process.wait(LOOK_S)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _counted(visit: Visit, record: Record) -> Visit:
+    """The visit with what its server has seen meanwhile."""
+
+    def during(times_s: list[float]) -> int:
+        return sum(visit.began_s <= time_s <= visit.ended_s for time_s in times_s)
+
+    waits = any(visit.began_s <= begin_s and end_s <= visit.ended_s for begin_s, end_s in record.silent_s)
+    reason = next((words for time_s, words in record.reasons if visit.began_s <= time_s <= visit.ended_s), "")
+    asked, paid = during(record.posted_s), during(record.paid_s)
+    return msgspec.structs.replace(visit, asked=asked, paid=paid, waits=waits, reason=reason)

@@ -1,0 +1,118 @@
+"""The evidence of tier M is what the kept record says, and only a difference is one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+AGAIN = "say: PYTHONPATH=benchmarks python -m breaks pages"
+
+
+@pytest.fixture
+def breaks(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The modules of the benchmark, which is a script's own package on its own path."""
+    monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
+    from breaks import differences, page, probes, record, selection, tiers, visits  # noqa: PLC0415 -- as above
+
+    return SimpleNamespace(
+        differences=differences, page=page, probes=probes, record=record,
+        selection=selection, tiers=tiers, visits=visits,
+    )  # fmt: skip
+
+
+def visit(breaks: SimpleNamespace, **more: Any) -> Any:  # noqa: ANN401 -- a class of the package
+    """A visit that went well."""
+    plain: dict[str, Any] = {"pieces": ("hello ", "you"), "facts": {}, "error": None}
+    where = {"server": "s", "act": "plain", "began_s": 0.0, "ended_s": 1.0, "asked": 1, "paid": 1}
+    return breaks.visits.Visit(**plain | where | more)
+
+
+def words(breaks: SimpleNamespace, seen: Any, healthy: Any) -> list[tuple[str, str]]:  # noqa: ANN401 -- same
+    """What differs."""
+    return [(each.kind, each.word) for each in breaks.differences.differences(seen, healthy)]
+
+
+def raised(breaks: SimpleNamespace, message: str) -> Any:  # noqa: ANN401 -- same
+    """An error as a client tells it."""
+    return breaks.differences.Raised("E", (), 400, None, message)
+
+
+def test_alike_is_no_difference(breaks: SimpleNamespace) -> None:
+    """Two visits that went the same way differ in nothing, however long they took."""
+    assert words(breaks, visit(breaks, ended_s=9.0), visit(breaks)) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({"pieces": ("hello ",)}, "loses text"),
+        ({"pieces": ("hello ", "hello ", "you")}, "doubles text"),
+        ({"hangs": True}, "hangs"),
+        ({"waits": True}, "waits"),
+        ({"paid": 3}, "pays again"),
+        ({"asked": 3}, "asks again"),
+    ],
+)
+def test_breaks(breaks: SimpleNamespace, changed: dict[str, Any], word: str) -> None:
+    """Text that is lost or doubled, an end that never comes, and a second payment break a client."""
+    assert words(breaks, visit(breaks, **changed), visit(breaks)) == [("breaks", word)]
+
+
+@pytest.mark.parametrize("changed", [{"facts": {"finish": "length"}}, {"facts": {"usage": {"total_tokens": 1}}}])
+def test_differs(breaks: SimpleNamespace, changed: dict[str, Any]) -> None:
+    """Another reason to finish, or another usage, breaks nothing."""
+    assert [kind for kind, _ in words(breaks, visit(breaks, **changed), visit(breaks))] == ["differs"]
+
+
+def test_reason_that_was_given_is_lost(breaks: SimpleNamespace) -> None:
+    """A client loses a reason that the server gave; of one that the server did not give it cannot."""
+    healthy = visit(breaks, error=raised(breaks, "400: too hot"), reason="too hot")
+    lost = visit(breaks, error=raised(breaks, "400"), reason="too hot")
+    none = visit(breaks, error=raised(breaks, "400"))
+    assert words(breaks, lost, healthy) == [("breaks", "loses the reason")]
+    assert words(breaks, none, healthy) == [("differs", "no reason")]
+
+
+def test_probes_name_checks(breaks: SimpleNamespace) -> None:
+    """Each probe names a check of tier M, or of the strict layer, that exists."""
+    assert {probe.check for probe in breaks.probes.PROBES.values()} <= breaks.tiers.today().keys()
+
+
+def test_healthy_variants_break_nobody(breaks: SimpleNamespace) -> None:
+    """Of a server that only does things otherwise, no client breaks: or the fault is in how clients are asked."""
+    record = breaks.record.Record.read()
+    healthy = [each.name for each in breaks.selection.selection() if not each.fault.check]
+    assert {name: record.broken(name) for name in healthy if record.broken(name)} == {}
+
+
+def test_record_has_every_client(breaks: SimpleNamespace) -> None:
+    """The record was made with the releases that are pinned."""
+    from tests.contract.clients.rows import CLIENTS  # noqa: PLC0415 -- beside its only use
+
+    record = breaks.record.Record.read()
+    assert record.clients == {name: breaks.record.releases(name) for name in CLIENTS}
+
+
+def test_pages_follow_from_the_record(breaks: SimpleNamespace) -> None:
+    """docs/breaks.md and tiers.json are what the record and the present faults give."""
+    record, selected = breaks.record.Record.read(), breaks.selection.selection()
+    found = breaks.tiers.tiers(record, selected)
+    kept = json.loads((BENCHMARKS / "breaks" / "tiers.json").read_text("utf-8"))
+    assert {check: tier.evidence for check, tier in found.items()} == {
+        check: row["evidence"] for check, row in kept.items()
+    }, AGAIN
+    page = "\n".join(breaks.page.page(record, selected, found)) + "\n"
+    assert (BENCHMARKS.parent / "docs" / "breaks.md").read_text("utf-8") == page, AGAIN
+
+
+def test_tier_m_has_evidence(breaks: SimpleNamespace) -> None:
+    """No check is of tier M without a client that breaks, a recorded one, or harm."""
+    found = breaks.tiers.tiers(breaks.record.Record.read(), breaks.selection.selection())
+    kinds = {tier.evidence.partition(":")[0] for tier in found.values() if tier.tier == "M"}
+    assert kinds <= {"client", "recorded", "harm"}
