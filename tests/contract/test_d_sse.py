@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.contract.expectations import describe
 from tests.contract.talking import Demand, Talk
 from tests.fixtures.capture import Capture
 from tests.fixtures.judges import d_framing
@@ -9,6 +10,7 @@ from tests.fixtures.judges.catalogue import judges
 from tests.fixtures.judges.checking import judged
 from tests.fixtures.judges.verdict import Judge
 from tests.fixtures.report.checks import check
+from tests.fixtures.report.refutation import expect
 
 FRAMING = [judge for judge in d_framing.JUDGES if judge.claim.check != "D7"]
 STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "waited"]
@@ -24,10 +26,13 @@ def test_framing(judge: Judge, exchange: Capture, demand: Demand) -> None:
 @check("D5.waits")
 def test_a_waiting_stream_says_so(hasty: Talk) -> None:
     """A stream that waits for its gateway sends comments, so that the claims about comments mean something."""
-    assert b"\n: " in b"\n" + hasty.waited.body
+    seen = hasty.waited
+    expect(b"\n: " in b"\n" + seen.body, "a line that begins with a colon", f"no such line; {describe(seen)}")
 
 
-@pytest.mark.parametrize("exchange", ["chat", "stream", "refusal", "lost", "models", "health"], indirect=True)
+@pytest.mark.parametrize(
+    "exchange", ["chat", "stream", "refusal", "lost", "gateway_error", "models", "health"], indirect=True
+)
 @judged(judges("D7"))
 def test_one_framing(judge: Judge, exchange: Capture, demand: Demand) -> None:
     """Every response has one length."""

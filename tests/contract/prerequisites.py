@@ -1,0 +1,86 @@
+"""When a check cannot be judged: what it asks for did not come, and another check says so.
+
+A target that answers no plain question fails C1.1, and every check below `NEED_CHAT` would only repeat it. A refusal
+that did not come is the failure of the check that asks for it, and none of its envelope.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from tests.contract.talking import Talk
+from tests.fixtures.capture import Capture
+from tests.fixtures.captured import WITNESS
+from tests.fixtures.report.refutation import NotJudged
+from tests.fixtures.targets import Target
+
+CHAT_CHECK = "C1.1"
+NEED_CHAT = ("C8.*", "E10", "F2.*", "F4", "F7", "G*", "H1.slash-*", "H2.*", "H3.usable", "H4.[!h]*", "H5.host-own-*")
+# Not H4.health and H2.id-nowhere, H2.id-models, which ask no question.
+ASK_NOTHING = ("H2.id-nowhere", "H2.id-models")
+# The check that fails where an exchange is not what it is meant to be.
+RESPONSIBLE = {
+    "awkward": "C1.1",
+    "awkward_stream": "C1.1",
+    "chat": "C1.1",
+    "stream": "C1.1",
+    "usage_stream": "C1.1",
+    "refusal": "F2.messages-empty",
+    "refused_stream": "F4",
+    "unparsable": "F2.not-json",
+    "wrong_type": "F2.messages-string",
+    "lost": "F3.unknown-route",
+    "wrong_method": "F3.wrong-method-put",
+    "wrong_media_type": "F3.media-type-text",
+    "no_key": "F3.no-key",
+    "oversize": "F3.oversize",
+    "models": "H3.list",
+    "model": "H3.each",
+    "health": "H4.health",
+}
+RESPONSIBLE_OF_PROFILE = {
+    "lumen": {
+        "waited": "D5.waits",
+        "gateway_error": "G3.gateway-500",
+        "gateway_reset": "G3.reset-after-request",
+    },
+    "openai": {
+        "waited": "E9",
+        "gateway_error": "G3.forwarded-status-500",
+        "gateway_reset": "G3.forwarded-reset",
+    },
+}
+
+
+def responsible(target: Target, exchange: str) -> tuple[str, ...]:
+    """The check that fails where this exchange is not what it is meant to be; none where no check does."""
+    known = RESPONSIBLE | RESPONSIBLE_OF_PROFILE[target.profile]
+    kind = exchange.partition("-")[0]  # what follows is the text that was asked
+    return (known[kind],) if kind in known else ()
+
+
+def needs_chat(check: str) -> bool:
+    """Whether a check means nothing where no plain question is answered."""
+    return check not in ASK_NOTHING and any(fnmatchcase(check, pattern) for pattern in NEED_CHAT)
+
+
+def need_chat(talk: Talk) -> None:
+    """Raise `NotJudged` unless a plain question is answered."""
+    asked = WITNESS.last
+    chat = talk.chat
+    WITNESS.last = asked  # no failure is about this exchange
+    if chat.status != 200:
+        raise NotJudged(f"a plain question has status {chat.status}, {chat.ended}", (CHAT_CHECK,))
+
+
+def need_response(seen: Capture, because_of: tuple[str, ...]) -> None:
+    """Raise `NotJudged` where no response came at all, if a check is known that says so."""
+    if seen.status is None and because_of:
+        raise NotJudged(f"no response: {seen.ended}", because_of)
+
+
+def need_refusal(seen: Capture, because_of: tuple[str, ...]) -> None:
+    """Raise `NotJudged` where a request that must be refused was not, if a check is known that says so."""
+    need_response(seen, because_of)
+    if seen.status is not None and seen.status < 400 and because_of:
+        raise NotJudged(f"the request is not refused: status {seen.status}", because_of)
