@@ -12,7 +12,14 @@ import pytest
 
 from tests.contract.applying import marks_of
 from tests.contract.exchanges import exchange_of
-from tests.contract.prerequisites import need_chat, need_response, needs_chat, responsible
+from tests.contract.prerequisites import (
+    need_chat,
+    need_response,
+    need_stream,
+    needs_chat,
+    needs_stream,
+    responsible,
+)
 from tests.contract.spending import most_calls
 from tests.contract.spreading import spread
 from tests.contract.talking import CANARY, DEADLINE_S, KEY, Demand, Talk
@@ -150,10 +157,17 @@ def exchange(request: pytest.FixtureRequest, target: Target) -> Capture:
 
 @pytest.fixture(autouse=True)
 def _chat_works(request: pytest.FixtureRequest) -> None:
-    """What asks a question is not judged where no plain question is answered."""
+    """What asks a question is not judged where no such question is answered."""
     found = check_of(request.node)
     if found and needs_chat(found.id):
         need_chat(request.getfixturevalue("talk"))
+    if found and needs_stream(found.id, params_of(request.node)):
+        need_stream(request.getfixturevalue("talk"))
+
+
+def params_of(item: pytest.Item) -> dict[str, object]:
+    """The parameters of a test; empty when it has none."""
+    return dict(item.callspec.params) if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
 
 
 @pytest.fixture(scope="session")
@@ -184,8 +198,7 @@ def demand(request: pytest.FixtureRequest, talk: Talk) -> Demand:
 
 def asked_for(item: pytest.Item, talk: Talk) -> tuple[str, ...]:
     """The check that fails where the exchange of a test is not what it is meant to be."""
-    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    return responsible(talk.target, str(params.get("exchange")))
+    return responsible(talk.target, str(params_of(item).get("exchange")))
 
 
 @pytest.fixture

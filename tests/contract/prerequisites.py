@@ -1,11 +1,13 @@
 """When a check cannot be judged: what it asks for did not come, and another check says so.
 
-A target that answers no plain question fails C1.1, and every check below `NEED_CHAT` would only repeat it. A refusal
-that did not come is the failure of the check that asks for it, and none of its envelope.
+A target that answers no plain question, or no question for a stream, fails C1.1, and the checks of `NEED_CHAT` and
+`NEED_STREAM` would only repeat it. A refusal that did not come is the failure of the check that asks for it, and none
+of its envelope.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from tests.contract.talking import Talk
@@ -15,8 +17,11 @@ from tests.fixtures.report.refutation import NotJudged
 from tests.fixtures.targets import Target
 
 CHAT_CHECK = "C1.1"
-NEED_CHAT = ("C8.*", "E10", "F2.*", "F4", "F7", "G*", "H1.slash-*", "H2.*", "H3.usable", "H4.[!h]*", "H5.host-own-*")
-# Not H4.health and H2.id-nowhere, H2.id-models, which ask no question.
+NEED_CHAT = (
+    *("C8.*", "E10", "F2.*", "F3.key-stays-here", "F3.right-key", "F4", "F7", "G*"),
+    *("H1.slash-*", "H2.*", "H3.usable", "H4.[!h]*", "H5.declared-host", "H5.declared-origin", "H5.host-own-*"),
+)
+NEED_STREAM = ("E8.*", "E9", "E10", "H4.stream-*", "G4.in-streams", "G5.stream-*")  # and rows for a stream
 ASK_NOTHING = ("H2.id-nowhere", "H2.id-models")
 # The check that fails where an exchange is not what it is meant to be.
 RESPONSIBLE = {
@@ -71,6 +76,21 @@ def need_chat(talk: Talk) -> None:
     WITNESS.last = asked  # no failure is about this exchange
     if chat.status != 200:
         raise NotJudged(f"a plain question has status {chat.status}, {chat.ended}", (CHAT_CHECK,))
+
+
+def needs_stream(check: str, params: Mapping[str, object]) -> bool:
+    """Whether a check, with these parameters, means nothing where no question for a stream is answered."""
+    row = params.get("stream") is True or params.get("streamed") is True
+    return check != CHAT_CHECK and (row or any(fnmatchcase(check, pattern) for pattern in NEED_STREAM))
+
+
+def need_stream(talk: Talk) -> None:
+    """Raise `NotJudged` unless a question for a stream is answered."""
+    asked = WITNESS.last
+    stream = talk.stream
+    WITNESS.last = asked
+    if stream.status != 200:
+        raise NotJudged(f"a question for a stream has status {stream.status}, {stream.ended}", (CHAT_CHECK,))
 
 
 def need_response(seen: Capture, because_of: tuple[str, ...]) -> None:

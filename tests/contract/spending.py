@@ -12,7 +12,7 @@ import pytest
 
 from tests.contract.bad_requests import ROWS
 from tests.contract.exchanges import AT_ONCE, COUNTED, FEW_AT_ONCE
-from tests.contract.prerequisites import needs_chat
+from tests.contract.prerequisites import needs_chat, needs_stream
 from tests.fixtures.report.checks import check_of
 
 ANSWERS = ("chat", "stream")
@@ -61,5 +61,7 @@ def _reads_answers(item: pytest.Function) -> bool:
     """Whether a test reads a shared answer, by its parameter, in its body, or to know whether it can be judged."""
     params = item.callspec.params if hasattr(item, "callspec") else {}
     found = check_of(item)
-    asked = found is not None and (needs_chat(found.id) or found.id.startswith(("C", "E")))
+    asked = found is not None and (
+        needs_chat(found.id) or needs_stream(found.id, params) or found.id.startswith(("C", "E"))
+    )
     return asked or str(params.get("exchange")) in ANSWERS or bool({"demand", "hasty"} & set(item.fixturenames))

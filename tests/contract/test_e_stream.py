@@ -51,8 +51,6 @@ def test_passed_on(judge: Judge, talk: Talk) -> None:
 def test_stream_has_text(talk: Talk) -> None:
     """A stream has a text where the plain answer to the same question has one."""
     plain, stream = talk.chat, talk.stream
-    if stream.status != 200:
-        raise NotJudged(f"the stream has status {stream.status}, {stream.ended}", ("C1.1",))
     if not said(stream):  # a model may once say nothing: by URL, another question decides
         plain, stream = (plain, stream) if "gateway" in talk.target.can else both(talk, ANOTHER)
     if not said(plain):
