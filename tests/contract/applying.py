@@ -66,6 +66,7 @@ EXCHANGES: dict[str, tuple[pytest.MarkDecorator, ...]] = {
     "malformed": (LUMEN,),  # what is no HTTP at all is answered by whatever server a target is built on
     "oversize": (LOAD,),  # whoever has room for it refuses nothing, and is not judged by it
     "no_key": (AUTH,),
+    "unknown_model": (MODELS,),
     "gateway_error": (GATEWAY,),
     "gateway_reset": (GATEWAY,),
     "health": (LUMEN, pytest.mark.needs("health")),  # there is no contract for health beyond our own

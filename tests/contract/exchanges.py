@@ -55,6 +55,7 @@ BROKEN = says({"error": {"message": "scripted failure", "type": "server_error", 
 KINDS: dict[str, Callable[[Talk], Capture]] = {
     "unparsable": unparsable,
     "wrong_type": wrong_type,
+    "unknown_model": lambda talk: talk.call("GET", "/v1/models/no-such-model"),
     "wrong_method": wrong_method,
     "wrong_media_type": lambda talk: of_type(talk, "text/plain"),
     "no_key": lambda talk: talk.with_key(""),

@@ -35,6 +35,7 @@ RESPONSIBLE = {
     "unparsable": "F2.not-json",
     "wrong_type": "F2.messages-string",
     "lost": "F3.unknown-route",
+    "unknown_model": "F3.unknown-model",
     "wrong_method": "F3.wrong-method-put",
     "wrong_media_type": "F3.media-type-text",
     "no_key": "F3.no-key",

@@ -9,8 +9,8 @@ from tests.fixtures.judges.checking import judged
 from tests.fixtures.judges.verdict import Judge
 
 ANSWERS = ["chat", "stream", "usage_stream"]
-REFUSALS = ["refusal", "refused_stream", "unparsable", "wrong_type", "lost", "wrong_method", "wrong_media_type",
-            "no_key", "oversize", "malformed", "gateway_error", "gateway_reset"]  # fmt: skip
+REFUSALS = ["refusal", "refused_stream", "unparsable", "wrong_type", "lost", "unknown_model", "wrong_method",
+            "wrong_media_type", "no_key", "oversize", "malformed", "gateway_error", "gateway_reset"]  # fmt: skip
 BODIES = [*ANSWERS, *REFUSALS, "models", "model", "health"]
 
 

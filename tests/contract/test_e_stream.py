@@ -11,7 +11,7 @@ from tests.fixtures.capture import Capture
 from tests.fixtures.judges import e_stream, e_usage
 from tests.fixtures.judges.catalogue import judges
 from tests.fixtures.judges.checking import judged
-from tests.fixtures.judges.documents import said
+from tests.fixtures.judges.documents import finish_of, said
 from tests.fixtures.judges.verdict import Judge
 from tests.fixtures.report.checks import check
 from tests.fixtures.report.refutation import NotJudged, Refuted, expect
@@ -51,6 +51,8 @@ def test_passed_on(judge: Judge, talk: Talk) -> None:
 def test_stream_has_text(talk: Talk) -> None:
     """A stream has a text where the plain answer to the same question has one."""
     plain, stream = talk.chat, talk.stream
+    if stream.ended != "complete" or finish_of(stream) is None:
+        raise NotJudged(f"the stream does not end in order: {describe(stream)}", ("E3.3",))
     if not said(stream):  # a model may once say nothing: by URL, another question decides
         plain, stream = (plain, stream) if "gateway" in talk.target.can else both(talk, ANOTHER)
     if not said(plain):

@@ -20,7 +20,7 @@ from tests.fixtures.report.refutation import NotJudged, expect, shorten
 from tests.fixtures.served import CHAT
 
 REFUSALS = [pytest.param("refusal", marks=pytest.mark.smoke), "refused_stream", "unparsable", "wrong_type", "lost",
-            "wrong_method", "wrong_media_type", "no_key", "oversize", "malformed", "gateway_error",
+            "unknown_model", "wrong_method", "wrong_media_type", "no_key", "oversize", "malformed", "gateway_error",
             "gateway_reset"]  # fmt: skip
 ALL = {**ROWS, **LIMITS}
 WITH_FIELD = {name: bad for name, bad in ALL.items() if bad.field}
