@@ -31,6 +31,7 @@ OWN = {
         ("test_answered", "test_counts_add_up", "test_streamed_counts_add_up", "test_not_unprocessable"), 0
     ),
     **dict.fromkeys(("test_unique_ids", "test_unique_request_ids", "test_not_unprocessable"), 0),
+    "test_no_replacement_character": 0,
     "test_stream_off": 2,
     "test_stream_has_text": 2,
     "test_refused_before_the_stream": 2,

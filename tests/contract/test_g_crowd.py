@@ -53,7 +53,7 @@ def answers(crowd: list[Asked]) -> list[Capture]:
     return found
 
 
-@check("C8.4", tier="S")
+@check("C8.4")  # LiteLLM keeps its records of what was paid by this id, and loses those that share one (litellm#28376)
 def test_unique_ids(crowd: list[Asked]) -> None:
     """Answers that are given at the same time have ids of their own."""
     ids = [id_of(seen) for seen in answers(crowd)]
