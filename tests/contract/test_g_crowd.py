@@ -17,6 +17,7 @@ from tests.fixtures.report.checks import check
 from tests.fixtures.report.refutation import NotJudged, expect
 from tests.fixtures.waiting import seen as came
 
+SHORT_TOKENS = 16  # of a model on this machine, which would write for minutes after twenty clients have left
 PLACE_WITHIN_S = 60.0  # for a client that was told to come again: twenty answers take far less than a second
 Asked = tuple[str, Capture]
 
@@ -25,10 +26,12 @@ def patient_ask(talk: Talk, number: int) -> Asked:
     """Ask with a nonce, every other time for a stream where there are streams; come again when told to."""
     text = f"말해 {uuid.uuid4().hex}"
     streamed = bool(number % 2) and bool(said(talk.stream))
+    own_model = not talk.target.url and "gateway" not in talk.target.can
+    short = {"max_tokens": SHORT_TOKENS} if own_model else {}
     last: list[Capture] = []
 
     def answered() -> bool:
-        last[:] = [talk.ask(text, stream=streamed)]
+        last[:] = [talk.ask(text, stream=streamed, **short)]
         full = last[0].status == 429 and last[0].header("retry-after")
         return bool(talk.target.url) or not full  # by URL nothing is asked twice
 
@@ -45,18 +48,19 @@ def crowd(talk: Talk) -> list[Asked]:
         return list(pool.map(lambda number: patient_ask(talk, number), range(many)))
 
 
-def answers(crowd: list[Asked]) -> list[Capture]:
+def answers(crowd: list[Asked], talk: Talk) -> list[Capture]:
     """The responses with status 200, at least two."""
     found = [seen for _, seen in crowd if seen.status == 200]
     if len(found) < 2:
-        raise NotJudged(f"{len(found)} of {len(crowd)} clients at once are answered", ("G7.1",))
+        because_of = ("G7.1",) if "gateway" in talk.target.can else ()
+        raise NotJudged(f"{len(found)} of {len(crowd)} clients at once are answered", because_of)
     return found
 
 
 @check("C8.4")  # LiteLLM keeps its records of what was paid by this id, and loses those that share one (litellm#28376)
-def test_unique_ids(crowd: list[Asked]) -> None:
+def test_unique_ids(crowd: list[Asked], talk: Talk) -> None:
     """Answers that are given at the same time have ids of their own."""
-    ids = [id_of(seen) for seen in answers(crowd)]
+    ids = [id_of(seen) for seen in answers(crowd, talk)]
     if not all(ids):
         raise NotJudged("an answer has no id", ("C2.1", "E1.1"))
     expect_all_different(ids, "ids")
