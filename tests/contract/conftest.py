@@ -17,6 +17,7 @@ from tests.contract.prerequisites import (
     need_response,
     need_stream,
     needs_chat,
+    needs_choices,
     needs_stream,
     responsible,
 )
@@ -160,9 +161,9 @@ def _chat_works(request: pytest.FixtureRequest) -> None:
     """What asks a question is not judged where no such question is answered."""
     found = check_of(request.node)
     if found and needs_chat(found.id):
-        need_chat(request.getfixturevalue("talk"))
+        need_chat(request.getfixturevalue("talk"), choices=needs_choices(found.id))
     if found and needs_stream(found.id, params_of(request.node)):
-        need_stream(request.getfixturevalue("talk"))
+        need_stream(request.getfixturevalue("talk"), choices=needs_choices(found.id))
 
 
 def params_of(item: pytest.Item) -> dict[str, object]:

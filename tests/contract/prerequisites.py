@@ -1,8 +1,9 @@
 """When a check cannot be judged: what it asks for did not come, and another check says so.
 
 A target that answers no plain question, or no question for a stream, fails C1.1, and the checks of `NEED_CHAT` and
-`NEED_STREAM` would only repeat it. A refusal that did not come is the failure of the check that asks for it, and none
-of its envelope.
+`NEED_STREAM` would only repeat it; one whose answers have no choices fails claims about those, and the checks of
+`NEED_CHOICES` would repeat them. A refusal that did not come is the failure of the check that asks for it, and none of
+its envelope.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from fnmatch import fnmatchcase
 from tests.contract.talking import Talk
 from tests.fixtures.capture import Capture
 from tests.fixtures.captured import WITNESS
+from tests.fixtures.judges.preconditions import answered, plain_choices, stream_chunks
 from tests.fixtures.report.refutation import NotJudged
 from tests.fixtures.targets import Target
 
@@ -22,6 +24,10 @@ NEED_CHAT = (
     *("H1.slash-*", "H2.*", "H3.usable", "H4.[!h]*", "H5.declared-host", "H5.declared-origin", "H5.host-own-*"),
 )
 NEED_STREAM = ("E8.*", "E9", "E10", "H4.stream-*", "G4.in-streams", "G5.stream-*")  # and rows for a stream
+NEED_CHOICES = (
+    *("E10", "F3.right-key", "F7", "G2.stop", "G4.drift-*", "G5.*", "G7.1", "H1.slash-*", "H2.ten", "H2.after-*"),
+    *("H3.usable", "H4.[!h]*", "H5.declared-host", "H5.declared-origin", "H5.host-own-*"),
+)
 ASK_NOTHING = ("H2.id-nowhere", "H2.id-models")
 # The check that fails where an exchange is not what it is meant to be.
 RESPONSIBLE = {
@@ -70,13 +76,18 @@ def needs_chat(check: str) -> bool:
     return check not in ASK_NOTHING and any(fnmatchcase(check, pattern) for pattern in NEED_CHAT)
 
 
-def need_chat(talk: Talk) -> None:
-    """Raise `NotJudged` unless a plain question is answered."""
+def needs_choices(check: str) -> bool:
+    """Whether a check reads what an answer says."""
+    return any(fnmatchcase(check, pattern) for pattern in NEED_CHOICES)
+
+
+def need_chat(talk: Talk, *, choices: bool) -> None:
+    """Raise `NotJudged` unless a plain question is answered, with a choice where one is needed."""
     asked = WITNESS.last
-    chat = talk.chat
+    missing = plain_choices(talk.chat) if choices else answered(talk.chat)
     WITNESS.last = asked  # no failure is about this exchange
-    if chat.status != 200:
-        raise NotJudged(f"a plain question has status {chat.status}, {chat.ended}", (CHAT_CHECK,))
+    if missing:
+        raise NotJudged(f"of a plain question, {missing.reason}", missing.because_of)
 
 
 def needs_stream(check: str, params: Mapping[str, object]) -> bool:
@@ -85,13 +96,13 @@ def needs_stream(check: str, params: Mapping[str, object]) -> bool:
     return check != CHAT_CHECK and (row or any(fnmatchcase(check, pattern) for pattern in NEED_STREAM))
 
 
-def need_stream(talk: Talk) -> None:
-    """Raise `NotJudged` unless a question for a stream is answered."""
+def need_stream(talk: Talk, *, choices: bool) -> None:
+    """Raise `NotJudged` unless a question for a stream is answered, with a choice where one is needed."""
     asked = WITNESS.last
-    stream = talk.stream
+    missing = stream_chunks(talk.stream) if choices else answered(talk.stream)
     WITNESS.last = asked
-    if stream.status != 200:
-        raise NotJudged(f"a question for a stream has status {stream.status}, {stream.ended}", (CHAT_CHECK,))
+    if missing:
+        raise NotJudged(f"of a question for a stream, {missing.reason}", missing.because_of)
 
 
 def need_response(seen: Capture, because_of: tuple[str, ...]) -> None:
