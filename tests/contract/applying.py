@@ -69,6 +69,7 @@ EXCHANGES: dict[str, tuple[pytest.MarkDecorator, ...]] = {
     "unknown_model": (MODELS,),
     "gateway_error": (GATEWAY,),
     "gateway_reset": (GATEWAY,),
+    "gateway_away": (GATEWAY,),
     "health": (LUMEN, pytest.mark.needs("health")),  # there is no contract for health beyond our own
 }
 

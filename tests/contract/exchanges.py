@@ -51,6 +51,15 @@ def failed(talk: Talk, reply: Reply) -> Capture:
         return talk.ask("안녕", timeout_s=GATEWAY_S)
 
 
+def away(talk: Talk) -> Capture:
+    """A question whose gateway does not listen."""
+    talk.gateway.down()
+    try:
+        return talk.ask("안녕", timeout_s=GATEWAY_S)
+    finally:
+        talk.gateway.up()
+
+
 BROKEN = says({"error": {"message": "scripted failure", "type": "server_error", "param": None, "code": None}}, 500)
 KINDS: dict[str, Callable[[Talk], Capture]] = {
     "unparsable": unparsable,
@@ -60,6 +69,7 @@ KINDS: dict[str, Callable[[Talk], Capture]] = {
     "wrong_media_type": lambda talk: of_type(talk, "text/plain"),
     "no_key": lambda talk: talk.with_key(""),
     "gateway_error": lambda talk: failed(talk, BROKEN),
+    "gateway_away": away,
     "gateway_reset": lambda talk: failed(talk, reset_after_request),
 }
 

@@ -55,11 +55,13 @@ RESPONSIBLE_OF_PROFILE = {
         "waited": "D5.waits",
         "gateway_error": "G3.gateway-500",
         "gateway_reset": "G3.reset-after-request",
+        "gateway_away": "G3.refused",
     },
     "openai": {
         "waited": "E9",
         "gateway_error": "G3.forwarded-status-500",
         "gateway_reset": "G3.forwarded-reset",
+        "gateway_away": "G3.forwarded-refused",
     },
 }
 

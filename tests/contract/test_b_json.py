@@ -10,7 +10,8 @@ from tests.fixtures.judges.verdict import Judge
 
 ANSWERS = ["chat", "stream", "usage_stream"]
 REFUSALS = ["refusal", "refused_stream", "unparsable", "wrong_type", "lost", "unknown_model", "wrong_method",
-            "wrong_media_type", "no_key", "oversize", "malformed", "gateway_error", "gateway_reset"]  # fmt: skip
+            "wrong_media_type", "no_key", "oversize", "malformed", "gateway_error", "gateway_reset",
+            "gateway_away"]  # fmt: skip
 BODIES = [*ANSWERS, *REFUSALS, "models", "model", "health"]
 
 

@@ -21,7 +21,7 @@ from tests.fixtures.served import CHAT
 
 REFUSALS = [pytest.param("refusal", marks=pytest.mark.smoke), "refused_stream", "unparsable", "wrong_type", "lost",
             "unknown_model", "wrong_method", "wrong_media_type", "no_key", "oversize", "malformed", "gateway_error",
-            "gateway_reset"]  # fmt: skip
+            "gateway_reset", "gateway_away"]  # fmt: skip
 ALL = {**ROWS, **LIMITS}
 WITH_FIELD = {name: bad for name, bad in ALL.items() if bad.field}
 UNPROCESSABLE = 422
