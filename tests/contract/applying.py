@@ -64,7 +64,12 @@ EXCHANGES: dict[str, tuple[pytest.MarkDecorator, ...]] = {
     "models": (MODELS,),
     "model": (MODELS,),
     "malformed": (LUMEN,),  # what is no HTTP at all is answered by whatever server a target is built on
-    "oversize": (LUMEN, LOAD),  # how large a request may be is its own affair; F3.oversize asks that it is not reset
+    "oversize": (LOAD,),  # whoever has room for it refuses nothing, and is not judged by it
+    "no_key": (AUTH,),
+    "unknown_model": (MODELS,),
+    "gateway_error": (GATEWAY,),
+    "gateway_reset": (GATEWAY,),
+    "gateway_away": (GATEWAY,),
     "health": (LUMEN, pytest.mark.needs("health")),  # there is no contract for health beyond our own
 }
 

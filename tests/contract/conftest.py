@@ -11,9 +11,19 @@ from pathlib import Path
 import pytest
 
 from tests.contract.applying import marks_of
+from tests.contract.exchanges import exchange_of
+from tests.contract.prerequisites import (
+    need_chat,
+    need_response,
+    need_stream,
+    needs_chat,
+    needs_choices,
+    needs_stream,
+    responsible,
+)
 from tests.contract.spending import most_calls
 from tests.contract.spreading import spread
-from tests.contract.talking import CANARY, DEADLINE_S, Demand, Talk
+from tests.contract.talking import CANARY, DEADLINE_S, KEY, Demand, Talk
 from tests.contract.telling import LAST_EXCHANGE, exchange_told, with_body
 from tests.fixtures.capture import TIMEOUT_S, Capture, Connection
 from tests.fixtures.captured import WITNESS
@@ -57,7 +67,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     target = target_of(config)
     if not target.url:
         return None
-    calls = most_calls(item for item in items if item.path.is_relative_to(HERE))
+    calls = most_calls((item for item in items if item.path.is_relative_to(HERE)), load=target.load)
     return f"by URL: at most {calls} chat calls of {target.model} at {target.url}"
 
 
@@ -125,12 +135,40 @@ def hasty(target: Target, request: pytest.FixtureRequest, session_launch: Launch
     return Talk(session_launch(gateway=echoing, env=env), echoing)
 
 
+@pytest.fixture(scope="session")
+def locked(target: Target, request: pytest.FixtureRequest, session_launch: Launches, echoing: Gateway) -> Talk:
+    """A proxy with a key; a foreign target has the one that was given for it."""
+    if target.foreign and target.api_key:
+        keyed: Talk = request.getfixturevalue("talk")
+        return keyed
+    return Talk(session_launch(gateway=echoing, env={"PROXY_API_KEY": KEY, **ALONE}), echoing)
+
+
+PARTNERS = {"waited": "hasty", "no_key": "locked"}  # of exchanges that are not made with the patient proxy
+
+
 @pytest.fixture
-def exchange(request: pytest.FixtureRequest) -> Capture:
-    """The shared exchange that a parameter names; ``waited`` is one with the hasty proxy."""
-    with_whom: Talk = request.getfixturevalue("hasty" if request.param == "waited" else "talk")
-    found: Capture = getattr(with_whom, request.param)
+def exchange(request: pytest.FixtureRequest, target: Target) -> Capture:
+    """The shared exchange that a parameter names; nothing can be judged of it where no response came."""
+    with_whom: Talk = request.getfixturevalue(PARTNERS.get(request.param, "talk"))
+    found = exchange_of(with_whom, request.param)
+    need_response(found, responsible(target, request.param))
     return found
+
+
+@pytest.fixture(autouse=True)
+def _chat_works(request: pytest.FixtureRequest) -> None:
+    """What asks a question is not judged where no such question is answered."""
+    found = check_of(request.node)
+    if found and needs_chat(found.id):
+        need_chat(request.getfixturevalue("talk"), choices=needs_choices(found.id))
+    if found and needs_stream(found.id, params_of(request.node)):
+        need_stream(request.getfixturevalue("talk"), choices=needs_choices(found.id))
+
+
+def params_of(item: pytest.Item) -> dict[str, object]:
+    """The parameters of a test; empty when it has none."""
+    return dict(item.callspec.params) if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
 
 
 @pytest.fixture(scope="session")
@@ -144,18 +182,24 @@ def connection(talk: Talk) -> Iterator[Connection]:
 def demand(request: pytest.FixtureRequest, talk: Talk) -> Demand:
     """Hold a capture to a claim: ``demand(judge, seen)`` fails with the verdict's own words."""
 
-    def hold(judge: Judge, seen: Capture) -> None:
+    def hold(judge: Judge, seen: Capture, *, about: str = "") -> None:
         if judge.claim.unknown(talk.known):
             pytest.skip("needs a gateway whose words are known")
         verdict, own = judge(seen, talk.known), check_of(request.node)
         if verdict.unjudged:
-            raise NotJudged(verdict.unjudged.reason, verdict.unjudged.because_of)
+            raise NotJudged(verdict.unjudged.reason, verdict.unjudged.because_of or asked_for(request.node, talk))
         if verdict.failure:
             curl = with_body(request.node, WITNESS.saw(seen), verdict.failure.curl)
             by = verdict.check if own and own.id != verdict.check else ""  # a row asks several judges
-            raise Refuted(replace(verdict.failure, curl=curl, judge=by))
+            found = "; ".join(filter(None, [verdict.failure.found, about]))
+            raise Refuted(replace(verdict.failure, found=found, curl=curl, judge=by))
 
     return hold
+
+
+def asked_for(item: pytest.Item, talk: Talk) -> tuple[str, ...]:
+    """The check that fails where the exchange of a test is not what it is meant to be."""
+    return responsible(talk.target, str(params_of(item).get("exchange")))
 
 
 @pytest.fixture

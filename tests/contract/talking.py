@@ -4,18 +4,19 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import pytest
 
-from tests.fixtures.capture import Capture, send
+from tests.fixtures.capture import Capture, call, send
 from tests.fixtures.captured import WITNESS
 from tests.fixtures.exchange import Exchange, Reply
 from tests.fixtures.gateway import Gateway
-from tests.fixtures.judges.documents import finish_of, said
+from tests.fixtures.judges.documents import choices_in, documents, finish_of, is_stream, said
 from tests.fixtures.judges.verdict import Judge, Known
 from tests.fixtures.processes import Launched
 from tests.fixtures.replies import echo, gated, streams
@@ -26,11 +27,21 @@ MODEL = MODELS["lumen"]  # in the rows; a talk puts the model of its target ther
 CANARY = "canary-8d51f0c2"  # a configured secret that must never be shown
 # What has broken servers: syllables, a joined emoji, line ends that are none, words of the protocol.
 WORDS = '안녕하세요 👩‍👩‍👧‍👦, "quotes" \\ and\u2028lines\u0085of text: [DONE]\ndata: {"error": null}\n\n: end'
+PLAINER = "Say hello."  # for servers that fail on `WORDS`: their other claims can still be judged
+ANOTHER = "What is the capital of France?"  # for models that say nothing to the first question
+KEY = "sk-lumen-6b1e77"  # of our own proxy, where it has one
 DEADLINE_S = 3.0  # of the hasty proxy: a call takes a few milliseconds, on a busy machine a few hundred
 BUFFERED_S = 1.5  # whoever has not passed on the first words by then waits for the last; one hop takes milliseconds
 FIRST_WORDS = re.compile(rb'"content"\s*:\s*"[^"]')
 OVERSIZE_BYTES = 1_048_576  # of text: with its frame it is beyond the limit of 1 MiB
-Demand = Callable[[Judge, Capture], None]
+
+
+class Demand(Protocol):
+    """Hold a capture to a claim; ``about`` is added to what was found."""
+
+    def __call__(self, judge: Judge, seen: Capture, *, about: str = "") -> None:
+        """Raise `Refuted` or `NotJudged` unless the claim holds."""
+        ...
 
 
 def after(begun: threading.Event, reply: Reply) -> Callable[[Exchange], bool]:
@@ -48,9 +59,7 @@ def shared(make: Callable[["Talk"], Capture]) -> property:
     """An exchange that is made once; whoever reads it again is about it, too, and shows it when it fails."""
 
     def read(talk: "Talk") -> Capture:
-        if make.__name__ not in talk.made:
-            talk.made[make.__name__] = make(talk)
-        return WITNESS.saw(talk.made[make.__name__])
+        return talk.once(make.__name__, lambda: make(talk))
 
     return property(read, doc=make.__doc__)
 
@@ -89,10 +98,34 @@ class Talk:
         return self.post(question(text, **fields), timeout_s=timeout_s)
 
     def answered(self, seen: Capture, text: str) -> bool:
-        """Whether a question was answered: by its echo, where our gateway gives one, else by any words."""
+        """Whether a question was answered: by its echo, where our gateway gives one, else by any choice."""
         if "gateway" in self.target.can:
             return (seen.status, said(seen)) == (200, text)
-        return seen.status == 200 and bool(said(seen))
+        chosen = any(True for document in documents(seen) for _ in choices_in(document))
+        return (seen.status, seen.ended) == (200, "complete") and chosen
+
+    def asked_again(self, seen: Capture) -> Capture:
+        """The same; another question's answer where a model has once said nothing."""
+        if "gateway" in self.target.can or seen.status != 200 or said(seen):
+            return seen
+        return self.ask(ANOTHER, stream=is_stream(seen))
+
+    def with_key(self, authorization: str) -> Capture:
+        """A healthy question with this header and no other key; ``{key}`` is the right one, ``{cut}`` nearly so."""
+        key = self.target.api_key or KEY
+        others = [pair for pair in self.target.headers if pair[0].lower() != "authorization"]
+        own = [("Authorization", authorization.format(key=key, cut=key[:-1]))] if authorization else []
+        body, patience_s = self.own(question("안녕")), self.target.answer_s
+        return call(self.proxy.url, "POST", CHAT, json=body, headers=[*own, *others], timeout_s=patience_s)
+
+    @contextmanager
+    def failing(self, reply: Reply) -> Iterator[None]:
+        """A gateway that fails like this, however often it is asked."""
+        standing, self.gateway.standing = self.gateway.standing, reply
+        try:
+            yield
+        finally:
+            self.gateway.standing = standing
 
     def told(self) -> Iterator[tuple[str, str]]:
         """What a failure is to show of this talk beside its exchange: title and text."""
@@ -108,20 +141,57 @@ class Talk:
         upstream = self.gateway.url.removeprefix("http://")
         return replace(shown, text=said(self.chat), finish=str(finish_of(self.chat)), upstream=(upstream,))
 
+    def once(self, name: str, make: Callable[[], Capture]) -> Capture:
+        """An exchange that is made when it is first read."""
+        if name not in self.made:
+            self.made[name] = make()
+        return WITNESS.saw(self.made[name])
+
     @shared
-    def chat(self) -> Capture:
-        """A plain answer."""
+    def awkward(self) -> Capture:
+        """The answer to `WORDS`."""
         return self.ask()
 
     @shared
-    def stream(self) -> Capture:
+    def awkward_stream(self) -> Capture:
         """The same answer as a stream."""
         return self.ask(stream=True)
 
     @shared
+    def plainer(self) -> Capture:
+        """The answer to a plainer question."""
+        return self.ask(PLAINER)
+
+    @shared
+    def plainer_stream(self) -> Capture:
+        """The same answer as a stream."""
+        return self.ask(PLAINER, stream=True)
+
+    @cached_property
+    def words(self) -> str:
+        """The question of the shared exchanges: `WORDS`, or the plainer one where only that is answered."""
+        awkward = [self.awkward.status == 200, self.awkward_stream.status == 200]
+        if all(awkward):
+            return WORDS
+        plainer = [self.plainer.status == 200, self.plainer_stream.status == 200]
+        return PLAINER if sum(plainer) > sum(awkward) else WORDS
+
+    @property
+    def chat(self) -> Capture:
+        """A plain answer."""
+        found: Capture = self.awkward if self.words == WORDS else self.plainer
+        return found
+
+    @property
+    def stream(self) -> Capture:
+        """The same answer as a stream."""
+        found: Capture = self.awkward_stream if self.words == WORDS else self.plainer_stream
+        return found
+
+    @shared
     def usage_stream(self) -> Capture:
         """The same as a stream with usage."""
-        return self.ask(stream=True, stream_options={"include_usage": True})
+        return self.ask(self.words, stream=True, stream_options={"include_usage": True})
 
     def ask_and_wait(self, reply: Reply, text: str = WORDS) -> Capture:
         """Ask for a stream whose gateway goes on to reply only when the client has seen the first byte.
@@ -153,13 +223,13 @@ class Talk:
                 begun.set()
 
         with self.gateway.scripted(streams(midway=midway)):
-            seen = self.post(question(stream=True), on_body=look)
+            seen = self.post(question(self.words, stream=True), on_body=look)
         return seen, next(iter(said_mono_s), None)
 
     @shared
     def waited(self) -> Capture:
         """A stream that had to wait for its gateway, and said so."""
-        return self.ask_and_wait(echo) if self.target.profile == "lumen" else self.overheard[0]
+        return self.ask_and_wait(echo, self.words) if self.target.profile == "lumen" else self.overheard[0]
 
     @shared
     def refusal(self) -> Capture:

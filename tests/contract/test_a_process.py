@@ -1,31 +1,26 @@
-"""A: the process under test: whoever is ready is ours, an early end is told at once, nothing stays behind.
+"""A: the process under test: whoever is ready is ours, and nothing stays behind.
 
 These are about launches, so the matrix, whose targets live in one process, leaves them out; what turns them red is in
 `tests/unit/test_targets_process.py`.
 """
 
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.contract.expectations import describe, expect_equal
 from tests.contract.talking import Talk
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.observations import can_be_bound
 from tests.fixtures.processes import Launched, Launches
 from tests.fixtures.report.checks import check
+from tests.fixtures.report.refutation import expect
 from tests.fixtures.run import Run
 from tests.fixtures.targets import Target
 from tests.fixtures.unready import Readiness
-from tests.fixtures.waiting import Died
 
 pytestmark = [pytest.mark.needs("launch"), pytest.mark.process]
-
-AT_ONCE_S = 10.0  # a start of the interpreter takes a fraction of a second, the wait for readiness would be a minute
-WORDS = "the last words"
 
 
 @check("A1")
@@ -34,23 +29,11 @@ def test_ready_is_ours(talk: Talk) -> None:
     proxy = talk.proxy
     assert isinstance(proxy, Launched)
     health = proxy.health()
-    assert proxy.exit_status() is None
-    assert health.ready
-    assert proxy.listeners()
-    assert proxy.ready is None or health.instance == proxy.ready.instance
-
-
-@pytest.mark.parametrize("status", [0, 3])
-@check("A2")
-def test_early_exit(status: int, run: Run, target: Target, tmp_path: Path) -> None:
-    """An exit before readiness, exit code 0 included, fails at once with the exit code and the end of its log."""
-    dying = replace(target, command=(sys.executable, "-c", f"print({WORDS!r}, flush=True); raise SystemExit({status})"))
-    start_s = time.monotonic()
-    with Launches(run, dying, tmp_path / "launch") as launches, pytest.raises(Died) as died:
-        launches()
-    assert time.monotonic() - start_s < AT_ONCE_S
-    assert f"exit status {status}" in str(died.value)
-    assert WORDS in str(died.value).partition("end of")[2]
+    expect(proxy.exit_status() is None, "a live child", f"a child that ended with status {proxy.exit_status()}")
+    expect(health.ready, f"an answer of {proxy.target.probe_path} that says ready", describe(health.capture))
+    expect(bool(proxy.listeners()), f"a process of the launch that listens on port {proxy.port}", "none")
+    if proxy.ready is not None:
+        expect_equal(health.instance, proxy.ready.instance, "the instance that answers")
 
 
 @pytest.fixture
@@ -66,8 +49,9 @@ def ended(run: Run, target: Target, echoing: Gateway, tmp_path: Path) -> Iterato
 @check("A3")
 def test_nothing_stays_behind(ended: Launched) -> None:
     """After the test no process of the launch is left, its port is free, and its output went to files."""
-    assert ended.ending is not None
-    assert ended.ending.orphans == ()
-    assert ended.ref.state() == "gone"
-    assert can_be_bound(ended.port)
-    assert [path.is_file() for path in (ended.stdout, ended.stderr)] == [True, True]
+    orphans = ended.ending.orphans if ended.ending else ("the launch itself",)
+    expect(orphans == (), "no process of the launch", f"left: {', '.join(map(str, orphans))}")
+    expect(ended.ref.state() == "gone", "the launched process is gone", f"it is {ended.ref.state()}")
+    expect(can_be_bound(ended.port), f"port {ended.port} is free", "it is still in use")
+    missing = [path.name for path in (ended.stdout, ended.stderr) if not path.is_file()]
+    expect(not missing, "output in two files", f"missing: {', '.join(missing)}")

@@ -9,7 +9,10 @@ from tests.fixtures.judges.checking import judged
 from tests.fixtures.judges.verdict import Judge
 
 ANSWERS = ["chat", "stream", "usage_stream"]
-BODIES = [*ANSWERS, "refusal", "refused_stream", "lost", "oversize", "malformed", "models", "model", "health"]
+REFUSALS = ["refusal", "refused_stream", "unparsable", "wrong_type", "lost", "unknown_model", "wrong_method",
+            "wrong_media_type", "no_key", "oversize", "malformed", "gateway_error", "gateway_reset",
+            "gateway_away"]  # fmt: skip
+BODIES = [*ANSWERS, *REFUSALS, "models", "model", "health"]
 
 
 @pytest.mark.parametrize("exchange", BODIES, indirect=True)

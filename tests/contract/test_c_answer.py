@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.contract.talking import MODEL, WORDS, Demand, Talk, question
+from tests.contract.exchanges import COUNTED
+from tests.contract.expectations import describe
+from tests.contract.talking import MODEL, PLAINER, Demand, Talk, question
 from tests.fixtures.capture import Capture
 from tests.fixtures.judges import c_answer
 from tests.fixtures.judges.catalogue import COMPARISONS, judges
@@ -14,25 +16,45 @@ from tests.fixtures.judges.verdict import Comparison, Judge
 Compare = Callable[[Comparison, list[Capture]], None]
 IDS = 20  # contract C8
 SEVERAL = judges("C3.2", "C3.3")
+APART = (*SEVERAL, *judges("C1.1", "C5.2"))
 
 
-@judged([judge for judge in c_answer.JUDGES if judge not in SEVERAL], pytest.mark.smoke)
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "stream"])
+@judged(judges("C1.1"), pytest.mark.smoke)
+def test_answered(judge: Judge, streamed: bool, talk: Talk, demand: Demand) -> None:  # noqa: FBT001 -- a row
+    """A question of awkward characters is answered; when it is not, the other checks ask a plainer one."""
+    seen = talk.awkward_stream if streamed else talk.awkward
+    plainer = ""
+    if seen.status != 200:
+        other = describe(talk.plainer_stream if streamed else talk.plainer)
+        plainer = f"the question has emoji, U+2028, U+0085 and [DONE]; to the plainer question {PLAINER!r}: {other}"
+    demand(judge, seen, about=plainer)
+
+
+@judged([judge for judge in c_answer.JUDGES if judge not in APART], pytest.mark.smoke)
 def test_answer(judge: Judge, talk: Talk, demand: Demand) -> None:
     """A plain answer is what OpenAI's own would be."""
     demand(judge, talk.chat)
+
+
+@pytest.mark.parametrize("exchange", ["chat", *(f"chat-{name}" for name in COUNTED)], indirect=True)
+@judged(judges("C5.2"))
+def test_counts_add_up(judge: Judge, exchange: Capture, demand: Demand) -> None:
+    """The counts of tokens add up, for texts of every length modulo 4."""
+    demand(judge, exchange)
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "stream"])
 @judged(SEVERAL)
 def test_several_choices(judge: Judge, streamed: bool, talk: Talk, demand: Demand) -> None:  # noqa: FBT001 -- a row
     """Two choices are given, or refused by whoever does not declare them."""
-    demand(judge, talk.ask(n=2, stream=streamed))
+    demand(judge, talk.ask(talk.words, n=2, stream=streamed))
 
 
 @compared([COMPARISONS["C7"]])
 def test_stream_off(comparison: Comparison, talk: Talk, compare: Compare) -> None:
     """Absent, null and false are the same."""
-    compare(comparison, [talk.chat, talk.ask(stream=None), talk.ask(stream=False)])
+    compare(comparison, [talk.chat, *(talk.ask(talk.words, stream=off) for off in (None, False))])
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +62,7 @@ def twenty(talk: Talk) -> list[Capture]:
     """Twenty answers to the same question; of our own proxy, which answers to any name, of two models in turn."""
     two = talk.target.profile == "lumen" and not talk.target.url  # by URL only the one that was named is called
     models = [MODEL, "gpt-4o-mini" if two else MODEL]
-    return [talk.post({**question(WORDS), "model": models[number % 2]}) for number in range(IDS)]
+    return [talk.post({**question(talk.words), "model": models[number % 2]}) for number in range(IDS)]
 
 
 @compared([COMPARISONS[name] for name in ("C8.1", "C8.2", "C8.3")])

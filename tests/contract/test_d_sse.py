@@ -2,15 +2,20 @@
 
 import pytest
 
+from tests.contract.expectations import AROUND_CHARS, describe
 from tests.contract.talking import Demand, Talk
 from tests.fixtures.capture import Capture
 from tests.fixtures.judges import d_framing
 from tests.fixtures.judges.catalogue import judges
 from tests.fixtures.judges.checking import judged
+from tests.fixtures.judges.documents import said
 from tests.fixtures.judges.verdict import Judge
 from tests.fixtures.report.checks import check
+from tests.fixtures.report.refutation import NotJudged, expect
 
 FRAMING = [judge for judge in d_framing.JUDGES if judge.claim.check != "D7"]
+# Syllables and emoji, which take several bytes, plain and streamed.
+SPOKEN = ["chat", "stream", "chat-korean", "chat-emoji", "usage_stream-korean", "usage_stream-emoji"]
 STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "waited"]
 
 
@@ -21,13 +26,28 @@ def test_framing(judge: Judge, exchange: Capture, demand: Demand) -> None:
     demand(judge, exchange)
 
 
+@pytest.mark.parametrize("exchange", SPOKEN, indirect=True)
+@check("D4.any-text", tier="S")
+def test_no_replacement_character(exchange: Capture) -> None:
+    """No answer has the replacement character U+FFFD, which stands for bytes that were lost on the way."""
+    text = said(exchange)
+    if not text:
+        raise NotJudged(f"there is no text: {describe(exchange)}", ("C1.1", "E10"))
+    place = text.find("\ufffd")
+    around = text[max(0, place - AROUND_CHARS) : place + AROUND_CHARS]
+    expect(place < 0, "a text without U+FFFD", f"U+FFFD at character {place}: {around!r}")
+
+
 @check("D5.waits")
 def test_a_waiting_stream_says_so(hasty: Talk) -> None:
     """A stream that waits for its gateway sends comments, so that the claims about comments mean something."""
-    assert b"\n: " in b"\n" + hasty.waited.body
+    seen = hasty.waited
+    expect(b"\n: " in b"\n" + seen.body, "a line that begins with a colon", f"no such line; {describe(seen)}")
 
 
-@pytest.mark.parametrize("exchange", ["chat", "stream", "refusal", "lost", "models", "health"], indirect=True)
+@pytest.mark.parametrize(
+    "exchange", ["chat", "stream", "refusal", "lost", "gateway_error", "models", "health"], indirect=True
+)
 @judged(judges("D7"))
 def test_one_framing(judge: Judge, exchange: Capture, demand: Demand) -> None:
     """Every response has one length."""

@@ -4,21 +4,33 @@ from dataclasses import replace
 
 import pytest
 
-from tests.contract.talking import Demand, Talk
+from tests.contract.exchanges import COUNTED
+from tests.contract.expectations import describe
+from tests.contract.talking import ANOTHER, Demand, Talk
 from tests.fixtures.capture import Capture
 from tests.fixtures.judges import e_stream, e_usage
 from tests.fixtures.judges.catalogue import judges
 from tests.fixtures.judges.checking import judged
+from tests.fixtures.judges.documents import finish_of, said
 from tests.fixtures.judges.verdict import Judge
-from tests.fixtures.report.refutation import Refuted
+from tests.fixtures.report.checks import check
+from tests.fixtures.report.refutation import NotJudged, Refuted, expect
 
+APART = judges("E5.3", "E9")
 STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "waited"]
 
 
 @pytest.mark.parametrize("exchange", STREAMS, indirect=True)
-@judged([judge for judge in (*e_stream.JUDGES, *e_usage.JUDGES) if judge.claim.profile != "openai"])
+@judged([judge for judge in (*e_stream.JUDGES, *e_usage.JUDGES) if judge not in APART])
 def test_stream(judge: Judge, exchange: Capture, demand: Demand) -> None:
     """A stream begins, goes on and ends as OpenAI's own does."""
+    demand(judge, exchange)
+
+
+@pytest.mark.parametrize("exchange", [*STREAMS[1:], *(f"usage_stream-{name}" for name in COUNTED)], indirect=True)
+@judged(judges("E5.3"))
+def test_streamed_counts_add_up(judge: Judge, exchange: Capture, demand: Demand) -> None:
+    """The counts of tokens of a stream add up, for texts of every length modulo 4."""
     demand(judge, exchange)
 
 
@@ -26,10 +38,31 @@ def test_stream(judge: Judge, exchange: Capture, demand: Demand) -> None:
 def test_passed_on(judge: Judge, talk: Talk) -> None:
     """A stream of the gateway is passed on as it comes."""
     seen, said_mono_s = talk.overheard
-    assert said_mono_s is not None, "the target answered without asking its gateway"
+    asked = said_mono_s is not None
+    expect(asked, "the gateway is asked", f"the target answered without asking its gateway; {describe(seen)}")
     verdict = judge(seen, replace(talk.known, said_mono_s=said_mono_s))
+    if verdict.unjudged:
+        raise NotJudged(verdict.unjudged.reason, verdict.unjudged.because_of)
     if verdict.failure:
         raise Refuted(verdict.failure)
+
+
+@check("E10")
+def test_stream_has_text(talk: Talk) -> None:
+    """A stream has a text where the plain answer to the same question has one."""
+    plain, stream = talk.chat, talk.stream
+    if stream.ended != "complete" or finish_of(stream) is None:
+        raise NotJudged(f"the stream does not end in order: {describe(stream)}", ("E3.3",))
+    if not said(stream):  # a model may once say nothing: by URL, another question decides
+        plain, stream = (plain, stream) if "gateway" in talk.target.can else both(talk, ANOTHER)
+    if not said(plain):
+        raise NotJudged("the plain answer has no text", ("H3.usable",))
+    expect(bool(said(stream)), f"a text, as the plain answer has: {said(plain)[:60]!r}", f"{describe(stream)}, no text")
+
+
+def both(talk: Talk, text: str) -> tuple[Capture, Capture]:
+    """The answers to a question, plain and as a stream."""
+    return talk.ask(text), talk.ask(text, stream=True)
 
 
 @judged(judges("E8"))

@@ -5,16 +5,20 @@ from functools import cache
 
 import pytest
 
+from tests.contract.expectations import describe, expect_equal
+from tests.contract.prerequisites import responsible
 from tests.contract.talking import Demand, Talk
 from tests.fixtures import replies
 from tests.fixtures.captured import WITNESS, Capture
 from tests.fixtures.exchange import Exchange, Reply
 from tests.fixtures.judges.asking import child
-from tests.fixtures.judges.catalogue import BROKEN_STREAM, judges
+from tests.fixtures.judges.catalogue import judges
 from tests.fixtures.judges.checking import judged
 from tests.fixtures.judges.documents import errors
 from tests.fixtures.judges.verdict import Judge
 from tests.fixtures.report.checks import check, check_each
+from tests.fixtures.report.refutation import NotJudged
+from tests.fixtures.targets import Target
 
 FAILURES: dict[str, tuple[Reply, str]] = {
     "silent": (replies.silent, "gateway_timeout"),
@@ -28,6 +32,7 @@ FAILURES: dict[str, tuple[Reply, str]] = {
 }
 
 
+FRAMING = judges("B1", "D1", "D2.1", "D2.2", "D5", "D7", "F1", "F6")
 # Of a gateway that streams itself, after its first words; `applying.py` knows them by their prefix.
 FORWARDED: dict[str, Reply] = {
     "forwarded-reset": Exchange.reset,
@@ -42,15 +47,23 @@ def breaking(hasty: Talk) -> Callable[[str], Capture]:
 
     @cache
     def asked(name: str) -> Capture:
-        return hasty.ask_and_wait(FAILURES[name][0] if name in FAILURES else FORWARDED[name])
+        reply = FAILURES[name][0] if name in FAILURES else FORWARDED[name]
+        return hasty.ask_and_wait(reply, hasty.words)
 
     return lambda name: WITNESS.saw(asked(name))
 
 
+def begun(seen: Capture, target: Target) -> Capture:
+    """The same; raises `NotJudged` when the failure came before the first byte, so that the status could tell it."""
+    if seen.status != 200:
+        raise NotJudged(f"the failure came before the stream began: {describe(seen)}", responsible(target, "waited"))
+    return seen
+
+
 @pytest.fixture(scope="module", params=[*FAILURES, *FORWARDED])
-def broken(request: pytest.FixtureRequest, breaking: Callable[[str], Capture]) -> Capture:
-    """One of them."""
-    return breaking(request.param)
+def broken(request: pytest.FixtureRequest, breaking: Callable[[str], Capture], target: Target) -> Capture:
+    """One of them; nothing is judged where no stream had begun before the gateway failed."""
+    return begun(breaking(request.param), target)
 
 
 @judged(judges("F5"))
@@ -62,12 +75,12 @@ def test_late_failure(judge: Judge, broken: Capture, demand: Demand) -> None:
 @check("F5.framed")
 def test_late_failure_is_framed(broken: Capture, demand: Demand) -> None:
     """The stream that breaks is still framed as a stream, and its error is the envelope."""
-    for judge in BROKEN_STREAM:
+    for judge in FRAMING:
         demand(judge, broken)
 
 
 @check_each("name", {f"F5.code-{name}": name for name in FAILURES})
-def test_late_code(name: str, breaking: Callable[[str], Capture]) -> None:
+def test_late_code(name: str, breaking: Callable[[str], Capture], target: Target) -> None:
     """A late failure has the code that it would have had before the first byte."""
-    told = [child(document.value, "error").get("code") for document in errors(breaking(name))]
-    assert told == [FAILURES[name][1]]
+    told = [child(document.value, "error").get("code") for document in errors(begun(breaking(name), target))]
+    expect_equal(told, [FAILURES[name][1]], "the codes of the errors in the stream")

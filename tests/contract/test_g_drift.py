@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.contract.expectations import expect_text
 from tests.contract.talking import Talk
 from tests.fixtures.exchange import Reply
 from tests.fixtures.judges.asking import child
-from tests.fixtures.judges.documents import answer, said
+from tests.fixtures.judges.documents import answer
 from tests.fixtures.replies import encoded, lumen, says
 from tests.fixtures.report.checks import check_each
+from tests.fixtures.report.refutation import expect, shorten
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("lumen")]
 
@@ -50,10 +52,14 @@ DRIFTS = {
 @check_each("drift", {f"G4.drift-{name}": drift for name, drift in DRIFTS.items()})
 def test_drift(drift: Drift, talk: Talk) -> None:
     """Drift beside the response never stops its words, and what was dropped or replaced is named."""
-    talk.gateway.script(drift.reply)
-    seen = talk.ask("안녕")
-    assert (seen.status, said(seen)) == (200, drift.text), seen.text
+    with talk.gateway.scripted(drift.reply):
+        seen = talk.ask("안녕")
+    expect_text(seen, drift.text)
     told = child(answer(seen), "lumen_metadata")
-    warnings = [str(each) for each in told.get("gateway_warnings") or []]
-    assert [each.startswith(drift.warning or "") for each in warnings] == [True] * (drift.warning is not None)
-    json.dumps(told.get("persona"), allow_nan=False)  # raises ValueError if a NaN came through
+    found = told.get("gateway_warnings")
+    warnings = [str(each) for each in found] if isinstance(found, list) else []
+    wanted = f"one warning that begins with {drift.warning!r}" if drift.warning is not None else "no warning"
+    named = [each.startswith(drift.warning or "") for each in warnings] == [True] * (drift.warning is not None)
+    expect(named, f"{wanted} in lumen_metadata.gateway_warnings", shorten(found))
+    persona = json.dumps(told.get("persona"))
+    expect("NaN" not in persona, "a persona without NaN", persona)

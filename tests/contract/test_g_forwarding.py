@@ -3,25 +3,32 @@
 The gateway fails in the same way as often as it is asked, because a proxy may try again; that is its own affair.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from tests.contract.talking import MODEL, Demand, Talk
+from tests.contract.exchanges import GATEWAY_S
+from tests.contract.expectations import (
+    describe,
+    expect_answer,
+    expect_failure,
+    expect_one_call,
+    expect_status,
+    told_header,
+)
+from tests.contract.talking import MODEL, Talk
 from tests.fixtures import openai_wire, replies
 from tests.fixtures.capture import Capture
 from tests.fixtures.exchange import Call, Reply
-from tests.fixtures.judges.catalogue import JUDGES, REFUSAL
-from tests.fixtures.judges.documents import said
 from tests.fixtures.replies import says
 from tests.fixtures.report.checks import check, check_each
+from tests.fixtures.report.refutation import NotJudged, expect, shorten
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
 
 STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-PATIENCE_S = 60.0  # a proxy may try again, with back-off, before it says what happened
 KNOWN_BY = 9  # characters in which the questions of this file differ from each other and from all others
 PARTS = [{"type": "text", "text": "second question"}, {"type": "text", "text": "its rest"}]
 CALL = {"id": "call_7", "type": "function", "function": {"name": "weather_of", "arguments": '{"city": "Seoul"}'}}
@@ -48,14 +55,27 @@ def asked(talk: Talk, messages: list[dict[str, Any]], **fields: object) -> tuple
     """The answer to a conversation, and what the gateway was asked for it."""
     before = len(talk.gateway.chats)
     seen = talk.post({"model": MODEL, "messages": messages, **fields})
-    question = _beginning(next(_words(turn["content"]) for turn in reversed(messages) if turn["role"] == "user"))
+    last = next(turn["content"] for turn in reversed(messages) if turn["role"] == "user")
+    question = _beginning("".join(_texts(last)))
     # A proxy may still be trying again for a client that has left long ago: that is no call of this question.
     return seen, [call for call in talk.gateway.chats[before:] if _beginning(call.message) == question]
 
 
-def turns(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, object]]:
-    """Who says or does what; parts may be joined on the way, and a developer be called system as in older models."""
-    return [(_who(turn), _words(turn.get("content")), turn.get("tool_calls") or None) for turn in messages]
+def turns(messages: object) -> list[tuple[str, list[str], object]]:
+    """Who says or does what; a developer may be called system, as for older models."""
+    found = [turn for turn in messages if isinstance(turn, dict)] if isinstance(messages, list) else []
+    return [(_who(turn), _texts(turn.get("content")), turn.get("tool_calls") or None) for turn in found]
+
+
+def same_turns(found: list[tuple[str, list[str], object]], sent: list[tuple[str, list[str], object]]) -> bool:
+    """Whether nothing was lost or added on the way; parts may be joined, with any white space between them."""
+    pairs = zip(found, sent, strict=False)
+    alike = all((a[0], a[2]) == (b[0], b[2]) and _joined(a[1], b[1]) for a, b in pairs)
+    return len(found) == len(sent) and alike
+
+
+def _joined(found: list[str], sent: list[str]) -> bool:
+    return found == sent or re.fullmatch(r"\s*".join(map(re.escape, sent)), "".join(found)) is not None
 
 
 def _who(turn: Mapping[str, Any]) -> str:
@@ -63,9 +83,9 @@ def _who(turn: Mapping[str, Any]) -> str:
     return {"developer": "system", "tool": f"tool {turn.get('tool_call_id')}"}.get(role, role)
 
 
-def _words(content: object) -> str:
+def _texts(content: object) -> list[str]:
     parts = content if isinstance(content, list) else [{"text": content}]
-    return "".join(str(part.get("text") or "") for part in parts)
+    return [str(part.get("text") or "") for part in parts if isinstance(part, dict)]
 
 
 def _beginning(text: str) -> str:
@@ -74,29 +94,30 @@ def _beginning(text: str) -> str:
 
 
 @STREAMED
-@check_each("messages", {f"G1.forwarded-{name}": messages for name, messages in CONVERSATIONS.items()})
-def test_one_question(stream: bool, messages: list[dict[str, Any]], talk: Talk) -> None:  # noqa: FBT001 -- a row
+@check_each("name", {f"G1.forwarded-{name}": name for name in CONVERSATIONS})
+def test_one_question(stream: bool, name: str, talk: Talk) -> None:  # noqa: FBT001 -- a row
     """One request makes exactly one request of the gateway, which OpenAI would accept."""
-    _, calls = asked(talk, messages, stream=stream)
-    assert [call.method for call in calls] == ["POST"]
-    assert openai_wire.refusal(calls[0]) is None
+    seen, calls = asked(talk, CONVERSATIONS[name], stream=stream)
+    if not calls and seen.status is not None and seen.status >= 400:
+        raise NotJudged(f"the conversation is refused: {describe(seen)}", (f"G2.forwarded-{name}",))
+    expect_one_call(calls, seen)
+    refused = openai_wire.refusal(calls[0])
+    expect(refused is None, "a request of the gateway that OpenAI would accept", shorten(refused))
 
 
 @check_each("messages", {f"G2.forwarded-{name}": messages for name, messages in CONVERSATIONS.items()})
 def test_every_word(messages: list[dict[str, Any]], talk: Talk) -> None:
     """Instructions, history and parts of a text reach the gateway in their order, and nothing else does."""
-    _, calls = asked(talk, messages)
-    assert [turns(openai_wire.asked(call).get("messages") or []) for call in calls] == [turns(messages)]
+    seen, calls = asked(talk, messages)
+    expect(bool(calls), "a request of the gateway", f"none; {describe(seen)}")
+    found, sent = turns(openai_wire.asked(calls[0]).get("messages")), turns(messages)
+    expect(same_turns(found, sent), f"the messages {shorten(sent)}", shorten(found))
 
 
-@contextmanager
-def failing(talk: Talk, reply: Reply) -> Iterator[None]:
-    """A gateway that fails like this, however often it is asked."""
-    standing, talk.gateway.standing = talk.gateway.standing, reply
-    try:
-        yield
-    finally:
-        talk.gateway.standing = standing
+def failed(talk: Talk, reply: Reply, *, stream: bool = False) -> Capture:
+    """A question whose gateway fails like this."""
+    with talk.failing(reply):
+        return talk.ask("안녕", stream=stream, timeout_s=GATEWAY_S)
 
 
 def status(code: int, kind: str, *headers: tuple[str, str]) -> Reply:
@@ -116,52 +137,40 @@ FAILURES: dict[str, Reply] = {
 
 @STREAMED
 @check_each("reply", {f"G3.forwarded-{name}": reply for name, reply in FAILURES.items()})
-def test_failure(stream: bool, reply: Reply, talk: Talk, demand: Demand) -> None:  # noqa: FBT001 -- a row
+def test_failure(stream: bool, reply: Reply, talk: Talk) -> None:  # noqa: FBT001 -- a row
     """A failure of the gateway is an error with an error's status, and never an answer."""
-    with failing(talk, reply):
-        seen = talk.ask("안녕", stream=stream, timeout_s=PATIENCE_S)
-    assert said(seen) == ""
-    for judge in (JUDGES["F4"], *REFUSAL):
-        demand(judge, seen)
+    expect_failure(failed(talk, reply, stream=stream))
 
 
 @check("G3.forwarded-truncated")
-def test_truncated(talk: Talk, demand: Demand) -> None:
+def test_truncated(talk: Talk) -> None:
     """Half an answer of the gateway is an error, and never an answer (half a stream is for F5)."""
-    with failing(talk, replies.truncated):
-        seen = talk.ask("안녕", timeout_s=PATIENCE_S)
-    assert said(seen) == ""
-    for judge in (JUDGES["F4"], *REFUSAL):
-        demand(judge, seen)
+    expect_failure(failed(talk, replies.truncated))
 
 
 @STREAMED
 @check("G3.forwarded-error-with-200", tier="S")  # whoever passes bytes on passes on this lie, too
-def test_error_with_200(stream: bool, talk: Talk, demand: Demand) -> None:  # noqa: FBT001 -- a row
+def test_error_with_200(stream: bool, talk: Talk) -> None:  # noqa: FBT001 -- a row
     """An error that the gateway tells with status 200 is told with the status of an error."""
-    with failing(talk, says(openai_wire.error("scripted failure", SERVER))):
-        seen = talk.ask("안녕", stream=stream, timeout_s=PATIENCE_S)
-    demand(JUDGES["F4"], seen)
+    expect_failure(failed(talk, says(openai_wire.error("scripted failure", SERVER)), stream=stream))
 
 
 @check("G8.forwarded-retry-after")
 def test_retry_after(talk: Talk) -> None:
     """A client of a busy gateway is told that it is busy, and when to come again."""
-    with failing(talk, FAILURES["status-429"]):
-        seen = talk.ask("안녕", timeout_s=PATIENCE_S)
-    assert seen.status == 429
-    told = seen.header("retry-after")
-    assert (told or "").isdigit(), f"the header Retry-After is {told!r}, not whole seconds"
+    seen = failed(talk, FAILURES["status-429"])
+    expect_status(seen, 429)
+    told = seen.header("retry-after") or ""
+    expect(told.isdigit(), "the header Retry-After with whole seconds", told_header(seen, "Retry-After"))
 
 
 @check("G3.forwarded-refused")
-def test_healthy_again(talk: Talk, demand: Demand) -> None:
+def test_healthy_again(talk: Talk) -> None:
     """While the gateway is away the client is told so; when it is back it is answered, without a restart."""
     talk.gateway.down()
     try:
-        seen = talk.ask("안녕", timeout_s=PATIENCE_S)
+        seen = talk.ask("안녕", timeout_s=GATEWAY_S)
     finally:
         talk.gateway.up()
-    for judge in (JUDGES["F4"], *REFUSAL):
-        demand(judge, seen)
-    assert talk.answered(talk.ask("다시"), "다시")
+    expect_failure(seen)
+    expect_answer(talk, talk.ask("다시"), "다시", at="after the gateway is back")

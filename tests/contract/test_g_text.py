@@ -6,11 +6,14 @@ import unicodedata
 
 import pytest
 
+from tests.contract.expectations import describe, expect_complete, expect_status, expect_text, first_difference
 from tests.contract.talking import Talk, question
 from tests.fixtures import replies
+from tests.fixtures.judges.asking import child
 from tests.fixtures.judges.documents import said
 from tests.fixtures.replies import answers, body_for, encoded, split
 from tests.fixtures.report.checks import check, check_each
+from tests.fixtures.report.refutation import expect, shorten
 from tests.fixtures.served import CHAT
 
 pytestmark = pytest.mark.needs("gateway")
@@ -53,8 +56,9 @@ def test_round_trip(text: str, stream: bool, talk: Talk) -> None:  # noqa: FBT00
     before = len(talk.gateway.chats)
     seen = talk.ask(text, stream=stream)
     # Among others: a proxy may still be trying again for a client that has left long ago.
-    assert text in {call.message for call in talk.gateway.chats[before:]}
-    assert said(seen) == text
+    asked = [call.message for call in talk.gateway.chats[before:]]
+    expect(text in asked, f"the gateway is asked {text!r}", f"it is asked {shorten(asked)}; {describe(seen)}")
+    expect_text(seen, text)
 
 
 @check("G5.escaped-request")
@@ -64,7 +68,7 @@ def test_escaped_request(talk: Talk) -> None:
     escaped = "".join(f"\\u{unit:04x}" for unit in memoryview(text.encode("utf-16-le")).cast("H"))
     body = encoded(question("@")).replace(b'"@"', f'"{escaped}"'.encode())
     seen = talk.call("POST", CHAT, body=body, headers=[("Content-Type", "application/json")])
-    assert said(seen) == text
+    expect_text(seen, text)
 
 
 @STREAMED
@@ -72,14 +76,24 @@ def test_escaped_request(talk: Talk) -> None:
 def test_long_request(stream: bool, talk: Talk) -> None:  # noqa: FBT001 -- a row
     """A question of 16,000 characters round-trips."""
     text = numbered("가나다 👩‍👩‍👧‍👦 ", LONG_CHARS)[:LONG_CHARS]
-    assert said(talk.ask(text, stream=stream)) == text
+    expect_text(talk.ask(text, stream=stream), text)
 
 
 def _joined(body: bytes) -> str:
     """The words of 20,000 chunks, by a quick parser: the strict one, which knows each value's place, takes seconds."""
     events = [line.removeprefix(b"data:") for line in re.split(rb"\r\n|\r|\n", body) if line.startswith(b"data:")]
-    chunks = [json.loads(event) for event in events if event.strip() != b"[DONE]"]
-    return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+    return "".join(map(_piece, events))
+
+
+def _piece(event: bytes) -> str:
+    """The words of one event; none of what is no chunk."""
+    try:
+        chunk = json.loads(event)
+    except (ValueError, RecursionError):
+        return ""
+    choices = chunk.get("choices") if isinstance(chunk, dict) else None
+    found = child(choices[0], "delta").get("content") if isinstance(choices, list) and choices else None
+    return found if isinstance(found, str) else ""
 
 
 @STREAMED
@@ -88,10 +102,13 @@ def test_large_answer(stream: bool, talk: Talk) -> None:  # noqa: FBT001 -- a ro
     """An answer of a megabyte comes whole."""
     line = "안녕하세요 👩‍👩‍👧‍👦\u2028"
     text = numbered(line, LARGE_BYTES // len(line.encode()))
-    talk.gateway.script(answers(text))
-    seen = talk.ask("안녕", stream=stream, timeout_s=LARGE_S)
-    assert (seen.status, seen.ended) == (200, "complete")
-    assert (_joined(seen.body) if stream else said(seen)) == text
+    with talk.gateway.scripted(answers(text)):
+        seen = talk.ask("안녕", stream=stream, timeout_s=LARGE_S)
+    expect_status(seen, 200)
+    expect_complete(seen)
+    found = _joined(seen.body) if stream else said(seen)
+    place = first_difference(found, text)
+    expect(found == text, f"a text of {len(text)} characters", f"{len(found)} characters, another at {place}")
 
 
 @check("G5.split-anywhere")
@@ -100,12 +117,12 @@ def test_split_anywhere(talk: Talk) -> None:
     text = "힣\u2028👩‍👧"
     whole = talk.ask(text)
     asked = [call for call in talk.gateway.chats if call.message == text]
-    assert asked, "the gateway was not asked"
-    length = len(body_for(asked[-1], text))
-    assert said(whole) == text
-    for offset in range(length + 1):
-        talk.gateway.script(split(offset))
-        assert said(talk.ask(text)) == text, f"cut at byte {offset}"
+    expect(bool(asked), f"the gateway is asked {text!r}", f"it is not; {describe(whole)}")
+    expect_text(whole, text)
+    for offset in range(len(body_for(asked[-1], text)) + 1):
+        with talk.gateway.scripted(split(offset)):
+            seen = talk.ask(text)
+        expect_text(seen, text, at=f"the gateway's body is cut at byte {offset}")
 
 
 @check("G5.stream-byte-by-byte")
@@ -114,4 +131,4 @@ def test_stream_byte_by_byte(talk: Talk) -> None:
     text = "힣\u2028👩‍👧"
     with talk.gateway.scripted(replies.stream_byte_by_byte):
         seen = talk.ask(text, stream=True)
-    assert said(seen) == text
+    expect_text(seen, text)

@@ -1,0 +1,120 @@
+"""When a check cannot be judged: what it asks for did not come, and another check says so.
+
+A target that answers no plain question, or no question for a stream, fails C1.1, and the checks of `NEED_CHAT` and
+`NEED_STREAM` would only repeat it; one whose answers have no choices fails claims about those, and the checks of
+`NEED_CHOICES` would repeat them. A refusal that did not come is the failure of the check that asks for it, and none of
+its envelope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from tests.contract.talking import Talk
+from tests.fixtures.capture import Capture
+from tests.fixtures.captured import WITNESS
+from tests.fixtures.judges.preconditions import answered, plain_choices, stream_chunks
+from tests.fixtures.report.refutation import NotJudged
+from tests.fixtures.targets import Target
+
+CHAT_CHECK = "C1.1"
+NEED_CHAT = (
+    *("C8.*", "E10", "F2.*", "F3.key-stays-here", "F3.right-key", "F4", "F7", "G*"),
+    *("H1.slash-*", "H2.*", "H3.usable", "H4.[!h]*", "H5.declared-host", "H5.declared-origin", "H5.host-own-*"),
+)
+NEED_STREAM = ("E8.*", "E9", "E10", "H4.stream-*", "G4.in-streams", "G5.stream-*")  # and rows for a stream
+NEED_CHOICES = (
+    *("E10", "F3.right-key", "F7", "G2.stop", "G4.drift-*", "G5.*", "G7.1", "H1.slash-*", "H2.ten", "H2.after-*"),
+    *("H3.usable", "H4.[!h]*", "H5.declared-host", "H5.declared-origin", "H5.host-own-*"),
+)
+ASK_NOTHING = ("H2.id-nowhere", "H2.id-models")
+# The check that fails where an exchange is not what it is meant to be.
+RESPONSIBLE = {
+    "awkward": "C1.1",
+    "awkward_stream": "C1.1",
+    "chat": "C1.1",
+    "stream": "C1.1",
+    "usage_stream": "C1.1",
+    "refusal": "F2.messages-empty",
+    "refused_stream": "F4",
+    "unparsable": "F2.not-json",
+    "wrong_type": "F2.messages-string",
+    "lost": "F3.unknown-route",
+    "unknown_model": "F3.unknown-model",
+    "wrong_method": "F3.wrong-method-put",
+    "wrong_media_type": "F3.media-type-text",
+    "no_key": "F3.no-key",
+    "oversize": "F3.oversize",
+    "models": "H3.list",
+    "model": "H3.each",
+    "health": "H4.health",
+}
+RESPONSIBLE_OF_PROFILE = {
+    "lumen": {
+        "waited": "D5.waits",
+        "gateway_error": "G3.gateway-500",
+        "gateway_reset": "G3.reset-after-request",
+        "gateway_away": "G3.refused",
+    },
+    "openai": {
+        "waited": "E9",
+        "gateway_error": "G3.forwarded-status-500",
+        "gateway_reset": "G3.forwarded-reset",
+        "gateway_away": "G3.forwarded-refused",
+    },
+}
+
+
+def responsible(target: Target, exchange: str) -> tuple[str, ...]:
+    """The check that fails where this exchange is not what it is meant to be; none where no check does."""
+    known = RESPONSIBLE | RESPONSIBLE_OF_PROFILE[target.profile]
+    kind = exchange.partition("-")[0]  # what follows is the text that was asked
+    return (known[kind],) if kind in known else ()
+
+
+def needs_chat(check: str) -> bool:
+    """Whether a check means nothing where no plain question is answered."""
+    return check not in ASK_NOTHING and any(fnmatchcase(check, pattern) for pattern in NEED_CHAT)
+
+
+def needs_choices(check: str) -> bool:
+    """Whether a check reads what an answer says."""
+    return any(fnmatchcase(check, pattern) for pattern in NEED_CHOICES)
+
+
+def need_chat(talk: Talk, *, choices: bool) -> None:
+    """Raise `NotJudged` unless a plain question is answered, with a choice where one is needed."""
+    asked = WITNESS.last
+    missing = plain_choices(talk.chat) if choices else answered(talk.chat)
+    WITNESS.last = asked  # no failure is about this exchange
+    if missing:
+        raise NotJudged(f"of a plain question, {missing.reason}", missing.because_of)
+
+
+def needs_stream(check: str, params: Mapping[str, object]) -> bool:
+    """Whether a check, with these parameters, means nothing where no question for a stream is answered."""
+    row = params.get("stream") is True or params.get("streamed") is True
+    return check != CHAT_CHECK and (row or any(fnmatchcase(check, pattern) for pattern in NEED_STREAM))
+
+
+def need_stream(talk: Talk, *, choices: bool) -> None:
+    """Raise `NotJudged` unless a question for a stream is answered, with a choice where one is needed."""
+    asked = WITNESS.last
+    missing = stream_chunks(talk.stream) if choices else answered(talk.stream)
+    WITNESS.last = asked
+    if missing:
+        raise NotJudged(f"of a question for a stream, {missing.reason}", missing.because_of)
+
+
+def need_response(seen: Capture, because_of: tuple[str, ...]) -> None:
+    """Raise `NotJudged` where no response came at all, if a check is known that says so."""
+    if seen.status is None and because_of:
+        raise NotJudged(f"no response: {seen.ended}", because_of)
+
+
+def need_refusal(seen: Capture, because_of: tuple[str, ...]) -> None:
+    """Raise `NotJudged` where a request that must be refused was not, if a check is known that says so."""
+    need_response(seen, because_of)
+    if seen.status is not None and seen.status < 400 and because_of:
+        raise NotJudged(f"the request is not refused: status {seen.status}", because_of)

@@ -1,0 +1,96 @@
+"""C8.4, G7: answers that are given at the same time are those of their own clients, and can be told apart.
+
+By URL four clients come at once, unless --proxy-load allows the twenty of all other targets.
+"""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.contract.exchanges import AT_ONCE, FEW_AT_ONCE
+from tests.contract.expectations import describe
+from tests.contract.talking import Talk
+from tests.fixtures.capture import Capture
+from tests.fixtures.judges.documents import answer, chunks, said
+from tests.fixtures.report.checks import check
+from tests.fixtures.report.refutation import NotJudged, expect
+from tests.fixtures.waiting import seen as came
+
+SHORT_TOKENS = 16  # of a model on this machine, which would write for minutes after twenty clients have left
+PLACE_WITHIN_S = 60.0  # for a client that was told to come again: twenty answers take far less than a second
+Asked = tuple[str, Capture]
+
+
+def patient_ask(talk: Talk, number: int) -> Asked:
+    """Ask with a nonce, every other time for a stream where there are streams; come again when told to."""
+    text = f"말해 {uuid.uuid4().hex}"
+    streamed = bool(number % 2) and bool(said(talk.stream))
+    own_model = not talk.target.url and "gateway" not in talk.target.can
+    short = {"max_tokens": SHORT_TOKENS} if own_model else {}
+    last: list[Capture] = []
+
+    def answered() -> bool:
+        last[:] = [talk.ask(text, stream=streamed, **short)]
+        full = last[0].status == 429 and last[0].header("retry-after")
+        return bool(talk.target.url) or not full  # by URL nothing is asked twice
+
+    came("the target has a place", answered, within_s=PLACE_WITHIN_S)
+    return text, last[0]
+
+
+@pytest.fixture(scope="module")
+def crowd(talk: Talk) -> list[Asked]:
+    """Many clients at once."""
+    many = AT_ONCE if talk.target.load else FEW_AT_ONCE
+    talk.stream  # noqa: B018 -- made before the crowd comes, once
+    with ThreadPoolExecutor(many) as pool:
+        return list(pool.map(lambda number: patient_ask(talk, number), range(many)))
+
+
+def answers(crowd: list[Asked], talk: Talk) -> list[Capture]:
+    """The responses with status 200, at least two."""
+    found = [seen for _, seen in crowd if seen.status == 200]
+    if len(found) < 2:
+        because_of = ("G7.1",) if "gateway" in talk.target.can else ()
+        raise NotJudged(f"{len(found)} of {len(crowd)} clients at once are answered", because_of)
+    return found
+
+
+@check("C8.4")  # LiteLLM keeps its records of what was paid by this id, and loses those that share one (litellm#28376)
+def test_unique_ids(crowd: list[Asked], talk: Talk) -> None:
+    """Answers that are given at the same time have ids of their own."""
+    ids = [id_of(seen) for seen in answers(crowd, talk)]
+    if not all(ids):
+        raise NotJudged("an answer has no id", ("C2.1", "E1.1"))
+    expect_all_different(ids, "ids")
+
+
+@check("G7.1", marks=(pytest.mark.needs("gateway"),))
+def test_no_cross_talk(crowd: list[Asked]) -> None:
+    """Each of twenty clients at once gets the answer to its own question."""
+    for text, seen in crowd:
+        own = seen.status == 200 and said(seen) == text
+        expect(own, f"status 200 and the client's own text {text!r}", describe(seen))
+
+
+@check("G7.3", tier="S")
+def test_unique_request_ids(crowd: list[Asked]) -> None:
+    """Each of twenty responses at once has a request id of its own."""
+    ids = [str(seen.header("x-request-id") or "") for _, seen in crowd]
+    if not all(ids):
+        raise NotJudged("a response has no x-request-id", ("F8",))
+    expect_all_different(ids, "request ids")
+
+
+def id_of(seen: Capture) -> str:
+    """The id of an answer, or that of the first chunk of a stream; empty when there is none."""
+    said_by = [chunk.value for chunk in chunks(seen)] or [answer(seen)]
+    found = said_by[0].get("id")
+    return found if isinstance(found, str) else ""
+
+
+def expect_all_different(ids: list[str], what: str) -> None:
+    """No id is there twice."""
+    twice = sorted({each for each in ids if ids.count(each) > 1})
+    expect(not twice, f"{len(ids)} different {what}", f"{len(set(ids))} different {what}; more than once: {twice[:3]}")

@@ -1,0 +1,68 @@
+"""Whatever a target answers, a check passes, is refuted in words, or is not judged: none raises anything else."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.fixtures.faults.changing import in_responses
+from tests.fixtures.faults.fault import Fault
+from tests.fixtures.faults.reference.http import Request, Response
+from tests.fixtures.targets import Profile
+from tests.matrix.judging import asked, judge
+from tests.matrix.running import contract
+
+SHOWN = 8  # faults of the suite are alike
+
+
+def answers(body: bytes, status: int = 200) -> Callable[[Request, Response], None]:
+    """Answer everything like this."""
+
+    def edit(_: Request, sent: Response) -> None:
+        whole(sent)
+        sent.status, sent.body = status, body
+
+    return edit
+
+
+def whole(sent: Response) -> bytes:
+    """The body; that of a stream is read to its end, which also closes what it comes from."""
+    return sent.body if isinstance(sent.body, bytes) else b"".join(sent.body)
+
+
+def hangs_up(_: Request, sent: Response) -> None:
+    """Close each connection without a word."""
+    whole(sent)
+    raise ConnectionAbortedError
+
+
+def cut(_: Request, sent: Response) -> None:
+    """Promise more than comes."""
+    sent.body = whole(sent)
+    sent.set("Content-Length", str(len(sent.body) + 5))
+    sent.close = True
+
+
+ODD = {
+    "empty": answers(b""),
+    "html": answers(b"<html>hello</html>"),
+    "null": answers(b"null"),
+    "list": answers(b"[1]"),
+    "choices-of-numbers": answers(b'{"choices": [1], "usage": 1, "error": 1, "data": [1], "lumen_metadata": 1}'),
+    "choices-of-nothing": answers(b'{"id": 1, "choices": [{}], "usage": {}, "error": {}, "data": [{"id": {}}]}'),
+    "odd-error": answers(b'{"error": {"message": 1, "param": [], "code": {}, "type": 0}}', 500),
+    "events-of-numbers": answers(b'data: 1\n\ndata: {"choices": [{"delta": 1}]}\n\ndata: [DONE]\n\n'),
+    "hangs-up": hangs_up,
+    "cut": cut,
+}
+
+
+@pytest.mark.parametrize("profile", ["lumen", "openai"])
+@pytest.mark.parametrize("name", ODD)
+def test_no_check_raises(name: str, profile: Profile) -> None:
+    """No check is an ERROR, and each that fails says what it expected and found."""
+    odd = Fault(name, "odd", "", in_responses(ODD[name]), profile)
+    found = judge(odd, tuple(asked(odd, contract(profile).tests)))
+    raised = [f"{test.name}: {outcome.reason}" for test, outcome in found.items()
+              if outcome.word == "error" or (outcome.word == "failed" and outcome.failure is None)]  # fmt: skip
+    assert raised[:SHOWN] == []
+    assert any(outcome.word == "failed" for outcome in found.values())

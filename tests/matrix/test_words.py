@@ -1,0 +1,40 @@
+"""What a failure says that it expected and found, of faults whose sentences a reader could get the wrong way round."""
+
+import pytest
+
+from tests.fixtures.faults.catalogue import FAULTS
+from tests.fixtures.report.refutation import Failure
+from tests.matrix.judging import judge
+from tests.matrix.running import contract
+
+# Fault, the check that is read, and the beginnings of expected and found.
+WORDS = {
+    ("any-host", "H5.host-foreign"): (
+        "status 403 and an error of code 'host_not_allowed', type 'permission_error'", "status 200, complete",
+    ),
+    ("host-case-matters", "H5.host-own-1"): ("status 200 and the text '안녕'", "status 403, complete, the error {"),
+    ("C79-parts-refused", "H4.content-parts"): ("status 200", "status 400, complete, the error {"),
+    ("spaces-folded", "G5.white-space"): ("status 200 and the text '  two", "status 200, complete, the text ' two"),
+    ("allow-missing", "F3.allow"): ("the header Allow with POST", "no header Allow (status 405)"),
+    ("temperature-unchecked", "F2.temperature-high"): ("a status from 400 to 499", "status 200, complete"),
+    ("awkward-words-crash", "C1.1"): ("status 200", "status 500, complete; the question has emoji, U+2028, U+0085 and"),
+    ("forwards-no-system", "G2.forwarded-system"): ("the messages [('system', ['be brief'], None)", "[('user', ['hi']"),
+    ("counts-rounded-apart", "C5.2"): ("1 + 1", "3"),
+    ("stream-without-words", "E10"): ("a text, as the plain answer has: ", "status 200, complete, no text"),
+}  # fmt: skip
+
+
+def failure_of(fault: str, check: str) -> Failure:
+    """How a check fails with a fault."""
+    tests = tuple(test for test in contract(FAULTS[fault].profile).tests if test.check == check)
+    failures = [outcome.failure for outcome in judge(FAULTS[fault], tests).values() if outcome.failure]
+    assert failures, f"{check} does not fail"
+    return failures[0]
+
+
+@pytest.mark.parametrize(("fault", "check"), WORDS)
+def test_expected_and_found(fault: str, check: str) -> None:
+    """Expected is what the claim wants, found is what the target did."""
+    failure = failure_of(fault, check)
+    expected, found = WORDS[fault, check]
+    assert (failure.expected[: len(expected)], failure.found[: len(found)]) == (expected, found)
