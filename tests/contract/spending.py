@@ -27,12 +27,19 @@ OWN = {
 READS_CHAT = {"test_answer", "test_stream_off"}
 
 
-def most_calls(items: Iterable[pytest.Item]) -> int:
-    """The upper bound for these tests; those that are skipped cost nothing."""
-    running = [item for item in items if isinstance(item, pytest.Function) and not item.get_closest_marker("skip")]
-    shared = {name for item in running for name in _shared_by(item)}
-    own = sum(OWN.get(item.originalname, 1) for item in running)
-    return own + sum(SHARED[name] for name in shared)
+def most_calls(items: Iterable[pytest.Item], workers: int = 1) -> int:
+    """The upper bound for these tests; those that are skipped cost nothing, each worker makes the shared exchanges."""
+    running = _running(items)
+    return sum(OWN.get(item.originalname, 1) for item in running) + workers * shared_calls(running)
+
+
+def shared_calls(items: Iterable[pytest.Item]) -> int:
+    """The calls of the exchanges that these tests share, made once in each process."""
+    return sum(SHARED[name] for name in {name for item in _running(items) for name in _shared_by(item)})
+
+
+def _running(items: Iterable[pytest.Item]) -> list[pytest.Function]:
+    return [item for item in items if isinstance(item, pytest.Function) and not item.get_closest_marker("skip")]
 
 
 def _shared_by(item: pytest.Function) -> set[str]:
