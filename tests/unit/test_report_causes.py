@@ -74,7 +74,7 @@ def test_causes_of_the_page(ended: Ended) -> None:
     """The page has them before its table of tests."""
     section = ended.html[ended.html.index('class="causes"') : ended.html.index('id="results-table"')]
     assert "bad requests are answered with 200" in section
-    assert "5: F2.row-0, F2.row-1" in section
+    assert "<summary>5</summary>F2.row-0, F2.row-1" in section
 
 
 def test_layers(ended: Ended) -> None:
