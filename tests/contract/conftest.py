@@ -21,7 +21,7 @@ from tests.contract.prerequisites import (
     needs_stream,
     responsible,
 )
-from tests.contract.spending import most_calls
+from tests.contract.spending import most_calls, shared_calls
 from tests.contract.spreading import spread
 from tests.contract.talking import CANARY, DEADLINE_S, KEY, Demand, Talk
 from tests.contract.telling import LAST_EXCHANGE, exchange_told, with_body
@@ -30,6 +30,7 @@ from tests.fixtures.captured import WITNESS
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.judges.verdict import Comparison, Judge, excerpt
 from tests.fixtures.processes import Launches
+from tests.fixtures.report.announcing import announce
 from tests.fixtures.report.checks import check_of
 from tests.fixtures.report.refutation import NotJudged, Refuted
 from tests.fixtures.run import Run
@@ -60,15 +61,22 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         ours = [item for item in session.items if item.path.is_relative_to(HERE)]
         others = [item for item in session.items if not item.path.is_relative_to(HERE)]
         session.items[:] = [*spread([(item.name, item) for item in ours]), *others]
+        announce(session.config, _cost(session.config, session.items))
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> str | None:
-    """Say what a run by URL will cost, before it begins."""
-    target = target_of(config)
+    """Say what a run by URL will cost, before it begins; parallel workers have their controller say it."""
+    return _cost(config, items) or None
+
+
+def _cost(config: pytest.Config, items: list[pytest.Item]) -> str:
+    target, workers = target_of(config), getattr(config, "workerinput", {}).get("workercount", 1)
     if not target.url:
-        return None
-    calls = most_calls((item for item in items if item.path.is_relative_to(HERE)), load=target.load)
-    return f"by URL: at most {calls} chat calls of {target.model} at {target.url}"
+        return ""
+    ours = [item for item in items if item.path.is_relative_to(HERE)]
+    more = f", {shared_calls(ours, load=target.load)} more for each parallel worker that dies" if workers > 1 else ""
+    calls = most_calls(ours, workers, load=target.load)
+    return f"by URL: at most {calls} chat calls of {target.model} at {target.url}{more}"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -44,13 +44,26 @@ OWN = {
 }
 
 
-def most_calls(items: Iterable[pytest.Item], *, load: bool) -> int:
-    """The upper bound for these tests, with or without --proxy-load; those that are skipped cost nothing."""
-    running = [item for item in items if isinstance(item, pytest.Function) and not item.get_closest_marker("skip")]
-    shared = {name for item in running for name in _shared_by(item)}
+def most_calls(items: Iterable[pytest.Item], workers: int = 1, *, load: bool) -> int:
+    """The upper bound for these tests, with or without --proxy-load.
+
+    Those that are skipped cost nothing; each parallel worker makes the shared exchanges.
+    """
+    running = _running(items)
     own = sum(OWN.get(item.originalname, 1) for item in running)
+    return own + workers * shared_calls(running, load=load)
+
+
+def shared_calls(items: Iterable[pytest.Item], *, load: bool) -> int:
+    """The calls of the exchanges that these tests share, made once in each process."""
+    running = _running(items)
     costs = SHARED | ({} if load else {"crowd": FEW_AT_ONCE})
-    return own + sum(costs[name] for name in shared) + (ANSWERED if any(map(_reads_answers, running)) else 0)
+    shared = {name for item in running for name in _shared_by(item)}
+    return sum(costs[name] for name in shared) + (ANSWERED if any(map(_reads_answers, running)) else 0)
+
+
+def _running(items: Iterable[pytest.Item]) -> list[pytest.Function]:
+    return [item for item in items if isinstance(item, pytest.Function) and not item.get_closest_marker("skip")]
 
 
 def _shared_by(item: pytest.Function) -> set[str]:

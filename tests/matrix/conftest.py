@@ -1,17 +1,23 @@
-"""Writes the table fault × check of the faults that were run."""
+"""Writes what was seen of the faults that were run: the table fault x check, and on demand the files that are held."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.report.recorded import recorded
+from tests.fixtures.report.recorded import records
+from tests.matrix.judging import WRITING
 from tests.matrix.matrix import seen_table
+from tests.matrix.writing import write
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Write what each fault turned red in this run."""
-    if faults := dict(recorded(terminalreporter, "fault")):
-        path = terminalreporter.config.rootpath / "reports" / "fault-matrix.md"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(seen_table(faults), encoding="utf-8", newline="\n")
-        terminalreporter.write_line(f"{len(faults)} faults x checks: {path}")
+    seen = {each["name"]: each for each in records(terminalreporter, "fault")}
+    if not seen:
+        return
+    path = terminalreporter.config.rootpath / "reports" / "fault-matrix.md"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(seen_table({name: each["red"] for name, each in seen.items()}), encoding="utf-8", newline="\n")
+    terminalreporter.write_line(f"{len(seen)} faults x checks: {path}")
+    for written in write(seen.values()) if WRITING else ():
+        terminalreporter.write_line(f"written as seen, to be reviewed: {written}")

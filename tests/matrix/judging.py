@@ -21,7 +21,8 @@ from tests.fixtures.faults.fault import Fault
 from tests.matrix.running import Asked, Outcome, contract, outcomes
 from tests.matrix.staging import Stage, given
 
-WHOLE = os.environ.get("E2E_LUMEN_WHOLE_MATRIX") == "1"
+WRITING = os.environ.get("E2E_LUMEN_WRITE_FAILURES") == "1"  # what is seen is written instead of held
+WHOLE = WRITING or os.environ.get("E2E_LUMEN_WHOLE_MATRIX") == "1"
 FAR, NEAR = 9, 3  # every ninth row of a table that should not matter, every third of one that does
 TABLES = frozenset((
     "test_accepted", "test_bad_request", "test_drift", "test_every_role", "test_failure", "test_foreign_host",

@@ -182,7 +182,8 @@ def _ended(error: BaseException, word: str) -> Outcome:
         return Outcome("not_judged", str(error), because_of=error.because_of)
     if not isinstance(error, Exception | Failed):
         raise error
-    return Outcome(word, f"{type(error).__name__}: {error}")
+    refuting = isinstance(error, AssertionError | Failed)  # any other exception says nothing about the target
+    return Outcome(word if refuting else "error", f"{type(error).__name__}: {error}")
 
 
 def outcomes(tests: Iterable[Asked], given: Mapping[str, object]) -> dict[str, Outcome]:

@@ -1,13 +1,14 @@
 """The catalogue of faults is whole: no check without a fault, no known defect without a check that names it."""
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.contract.bad_requests import MUST, ROWS
 from tests.fixtures.faults.catalogue import FAULTS
-from tests.fixtures.faults.fault import COMPANIONS, matches
+from tests.fixtures.faults.fault import COMPANIONS, FAILURES, matches
 from tests.fixtures.faults.numbers import ALSO, NUMBERS
 from tests.fixtures.judges.catalogue import CLAIMS
 from tests.fixtures.report.checks import check_of
@@ -18,6 +19,11 @@ from tests.matrix.running import contract
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md"
 CHECKS = DOCS.with_name("contract-checks.md")
+# What only somebody who knows the suite, or Python, would understand.
+OF_THE_SUITE = (
+    r"urn:", r"<class", r" object at 0x", r"\bset\(\)", r"Traceback", r"\bassert ", r"\bAssertionError\b",
+    r"\w+\.\w+\(", r" is not None", r"\blambda\b", r"\bself\.", r"frozenset\(", r"PosixPath\(",
+)  # fmt: skip
 # Checks that no fault turns red, each with the reason; the list can only shrink.
 UNPROVEN: dict[str, str] = {}
 
@@ -51,6 +57,15 @@ def test_named_checks_exist() -> None:
         for pattern in fault.companions:
             assert any(matches(check, (pattern.lstrip("!"),)) for check in known), (fault.name, pattern)
     assert set(COMPANIONS) <= set(FAULTS)
+
+
+def test_failures_speak_to_strangers() -> None:
+    """What a check says of a fault has both sides, and no words of Python or of a schema's own names."""
+    assert set(FAILURES) <= set(FAULTS)
+    for name, told in FAILURES.items():
+        assert told.expected, name
+        assert told.found, name
+        assert [words for words in OF_THE_SUITE if re.search(words, str(told))] == [], name
 
 
 def test_rows_of_the_contract_are_rows() -> None:

@@ -42,16 +42,16 @@ def test_the_crash_was_real(ended: Ended) -> None:
     assert ended.output.count("node down: Not properly terminated") == 2
 
 
-def test_the_crashed_tests_are_failed_rows(ended: Ended) -> None:
-    """The page shows each crashed test as failed, and the survivor as passed."""
-    assert ended.rows == {"1.1-survivor": "Passed", "1.2-dies-in-call": "Failed", "1.3-dies-in-setup": "Failed"}
+def test_the_crashed_tests_are_rows(ended: Ended) -> None:
+    """The page shows each crashed test as an error, and the survivor as passed."""
+    assert ended.rows == {"1.1-survivor": "Passed", "1.2-dies-in-call": "Error", "1.3-dies-in-setup": "Error"}
 
 
 def test_the_page_is_red(ended: Ended) -> None:
     """Exit status and banner agree with the rows."""
     assert ended.status == pytest.ExitCode.TESTS_FAILED
     assert ended.banner == ("bad", "FAILED")
-    assert "2 failed." in ended.html
+    assert "2 ended in an error." in ended.html
 
 
 def test_the_verdicts_keep_the_claim(ended: Ended) -> None:

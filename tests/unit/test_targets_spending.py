@@ -21,6 +21,7 @@ SELECTIONS = {
     "with-a-key": ("-m", "contract", "--proxy-api-key=k", "--proxy-can=auth"),
     "refused-before": ("-k", "test_refused_before"),
     "known": ("-k", "C8 or E1 or F3.no-key"),
+    "in-parallel": ("-k", "C8 or E1 or F3.no-key", "-n2"),
 }
 
 
@@ -48,6 +49,7 @@ def test_no_more_than_was_said(name: str, tmp_path: Path) -> None:
     ended, calls = spent(tmp_path, *SELECTIONS[name])
     said = re.search(r"by URL: at most (\d+) chat calls of a-model-that-costs at", ended.output)
     assert said, ended.output
+    assert ended.output.count("by URL: at most") == 1
     assert 0 < len(calls) <= int(said[1])
     named = {json.dumps(body["model"]) for call in calls if "model" in (body := body_of(call))}
     assert named <= {json.dumps(MODEL), "1", "null"}  # of F2.model-number and H4.no-model: no name at all

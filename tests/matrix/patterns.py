@@ -1,0 +1,59 @@
+"""The shortest readable patterns that mean a set of checks: `F2.*` for a whole table, `!F2.*.param` for what is green.
+
+What they mean is what `fault.matches` says: a check is meant by a pattern, and by none that begins with ``!``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+
+LEAST = 3  # checks that one pattern must save: fewer are written out
+WORTH = 4  # checks that each exclusion must save
+
+
+def patterns_for(red: Iterable[str], every: Sequence[str]) -> tuple[str, ...]:
+    """Return patterns that mean exactly the red ones of all these checks, in the order of the checks."""
+    wanted = set(red)
+    green = [check for check in every if check not in wanted]
+    chosen: dict[str, None] = {}
+    excluded: dict[str, None] = {}
+    for check in (each for each in every if each in wanted):
+        if any(fnmatchcase(check, pattern) for pattern in chosen):
+            continue
+        pattern, exceptions = _widest(check, wanted, green)
+        chosen[pattern] = None
+        excluded |= dict.fromkeys(exceptions)
+    return (*chosen, *(f"!{pattern}" for pattern in excluded))
+
+
+def _widest(check: str, red: set[str], green: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """The widest pattern that means this check and is worth its exceptions; else the check itself."""
+    for pattern in _candidates(check):
+        meant = sum(fnmatchcase(each, pattern) for each in red)
+        exceptions = _exceptions(pattern, red, green)
+        if meant >= max(LEAST, WORTH * len(exceptions)):
+            return pattern, exceptions
+    return check, ()
+
+
+def _candidates(check: str) -> Iterator[str]:
+    """Patterns that mean a check, the widest first: cut behind a dot or a hyphen, with and without its last word."""
+    last = re.search(r"\.[a-z]+$", check)
+    for cut in (found.end() for found in re.finditer(r"[.-]", check)):
+        yield f"{check[:cut]}*"
+        if last and last.start() > cut:
+            yield f"{check[:cut]}*{last[0]}"
+
+
+def _exceptions(pattern: str, red: set[str], green: Sequence[str]) -> tuple[str, ...]:
+    """What is to be excluded of a pattern: green checks, those with a common last word by one pattern."""
+    left = [each for each in green if fnmatchcase(each, pattern)]
+    found: list[str] = []
+    for word in dict.fromkeys(each[each.rfind(".") :] for each in left if re.search(r"\.[a-z]+$", each)):
+        wide = f"{pattern}{word}"
+        if sum(fnmatchcase(each, wide) for each in left) > 1 and not any(fnmatchcase(each, wide) for each in red):
+            found.append(wide)
+            left = [each for each in left if not fnmatchcase(each, wide)]
+    return (*found, *left)

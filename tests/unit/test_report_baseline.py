@@ -1,0 +1,91 @@
+"""A baseline is written from a run, read by the next, and brought up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.inner import Ended, stage, stage_foreign
+
+TESTS = '''
+    """Answers: some are wrong."""
+    from tests.fixtures.report import NotJudged, expect
+    @check("B1.5")
+    @pytest.mark.parametrize("row", ["plain", "stream"])
+    def test_json(row):
+        """The body is JSON."""
+        expect({json}, "one JSON value", "an\\n  error page", at="byte 0")
+    @check("C2.5")
+    @pytest.mark.parametrize("row", ["plain", "stream"])
+    def test_answer(row):
+        """The answer fits the schema."""
+        expect(row == "plain", "an answer", "#1 of no kind")
+    @check("C5.2")
+    def test_total():
+        """The total is the sum."""
+        if not {json}:
+            raise NotJudged("the body is no JSON", ("B1.5",))
+    @check("C6.1")
+    def test_alone():
+        """It needs what nobody has."""
+        raise NotJudged("no stream was asked for", ())
+    @check("C7", tier="S")
+    def test_strict():
+        """It is strict."""
+        assert False
+    '''
+WRITTEN = """\
+# Known failures: the id of a check, with its row where only some fail; then the reason.
+B1.5  an error page
+C2.5-stream  #1 of no kind
+C6.1  not judged: no stream was asked for ()
+"""
+
+
+def ran(base: Path, *arguments: str, json: bool = False) -> Ended:
+    """A run against a server whose answers are wrong in part."""
+    return stage_foreign(base, {"contract/test_answers.py": TESTS.replace("{json}", str(json))}, *arguments)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    """A run writes what failed; a run with that baseline passes."""
+    known = tmp_path / "known.txt"
+    red = ran(tmp_path / "red", f"--write-baseline={known}")
+    assert (red.status, known.read_text("utf-8")) == (1, WRITTEN), red.output
+    assert [path.name for path in tmp_path.glob("known*")] == ["known.txt"]
+    green = ran(tmp_path / "green", f"--baseline={known}")
+    assert (green.status, green.summary["layers"]["clients"]) == (0, "PASSED"), green.output
+
+
+def test_an_old_baseline_is_updated(tmp_path: Path) -> None:
+    """The file of the baseline keeps what still fails and its remarks, loses what passes, and gains what is new."""
+    known = tmp_path / "known.txt"
+    known.write_text("# remarks stay\n\nB1.5  issue 17\nC6.1  issue 18\n", "utf-8")
+    ran(tmp_path / "run", f"--baseline={known}", f"--write-baseline={known}", json=True)
+    assert known.read_text("utf-8") == "# remarks stay\n\nC6.1  issue 18\nC2.5-stream  #1 of no kind\n"
+
+
+def test_no_other_file_is_replaced(tmp_path: Path) -> None:
+    """A file that exists is not overwritten: a usage error names it."""
+    known = tmp_path / "known.txt"
+    known.write_text("somebody's\n", "utf-8")
+    ended = ran(tmp_path / "run", f"--write-baseline={known}")
+    assert (ended.status, f"--write-baseline={known} exists" in ended.output) == (4, True), ended.output
+    assert known.read_text("utf-8") == "somebody's\n"
+
+
+def test_our_own_proxy_has_no_baseline(tmp_path: Path) -> None:
+    """A baseline is written of a foreign target only."""
+    modules = {"contract/test_answers.py": TESTS.replace("{json}", "True")}
+    ended = stage(tmp_path, modules, "--write-baseline=known.txt")
+    assert (ended.status, "--write-baseline is for a foreign target" in ended.output) == (4, True), ended.output
+
+
+def test_a_run_that_is_cut_short_writes_none(tmp_path: Path) -> None:
+    """A run that did not come to its end knows too little."""
+    stopped = TESTS.replace('expect(row == "plain"', "raise KeyboardInterrupt\n        (1")
+    modules = {"contract/test_answers.py": stopped}
+    ended = stage_foreign(tmp_path, modules, "--write-baseline=known.txt")
+    assert (ended.status, (tmp_path / "known.txt").exists()) == (pytest.ExitCode.INTERRUPTED, False), ended.output
+    assert "is not written" in ended.output

@@ -1,0 +1,107 @@
+"""Failures are grouped by what they have in common: few causes, the largest first, in words of a person."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixtures.inner import Ended, stage_foreign
+from tests.fixtures.report.causes import without_differences
+
+MODULES = {
+    "contract/test_errors.py": '''
+    """Errors: of one cause and of others."""
+    from tests.fixtures.report import NotJudged, Refuted, expect
+    from tests.fixtures.report.refutation import Failure
+    ROWS = {f"F2.row-{n}": n for n in range(8)}
+    @check_each("n", ROWS)
+    def test_bad_request(n):
+        """A bad request is refused."""
+        expect(n == 7, "a 4xx", f"status {500 if n > 4 else 200}, {n * 100} bytes, '한국어 {n}'")
+    @check_each("size", {"C9.1": 417, "C9.2": 9})
+    def test_size(size):
+        """A body is as long as it says."""
+        expect(False, "another length", f"{size} bytes after {size}.25 s from 127.0.0.1:{size}")
+    @check_each("word", {"C4.8-a": "one", "C4.8-b": "two"})
+    def test_signature(word):
+        """A word is right."""
+        raise Refuted(Failure("right", word, signature="the wrong word"))
+    @check("E1.1", tier="S")
+    def test_strict():
+        """A stream is strict."""
+        expect(False, "strict", "lax")
+    @check("A1", tier="W")
+    def test_advice():
+        """It would be nice."""
+        expect(False, "nice", "not nice")
+    @check("C5.2")
+    def test_not_judged():
+        """The total is the sum."""
+        raise NotJudged("no answer", ("C9.1",))
+    ''',
+}
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """One run, on a console that can show little but ASCII."""
+    console = {"PYTHONIOENCODING": "cp949", "PYTHONUTF8": "0"}
+    return stage_foreign(tmp_path_factory.mktemp("causes"), MODULES, **console)
+
+
+def test_causes_of_the_summary(ended: Ended) -> None:
+    """Each cause has its checks and what was not judged because of it; those of clients come first."""
+    shown = [(each["name"], len(each["checks"]), each["not_judged"]) for each in ended.summary["causes"]]
+    assert shown == [
+        ("bad-requests-answered", 5, []),
+        ("C4.8: the wrong word", 2, []),
+        ("bad-requests-crash", 2, []),
+        ("C9.1: N bytes after N s from HOST", 1, ["C5.2"]),
+        ("C9.2: N bytes after N s from HOST", 1, []),
+        ("E1.1: lax", 1, []),
+    ]
+
+
+def test_causes_of_the_terminal(ended: Ended) -> None:
+    """The terminal shows the same in ASCII, with the first checks and the number of the others."""
+    assert "12 failures, 6 causes:\n" in ended.output
+    assert "   5  bad requests are answered with 200\n      F2.row-0, F2.row-1" in ended.output
+    assert "   1  A body is as long as it says: expected another length, found 417 bytes" in ended.output
+    assert "      C9.1; not judged because of it: 1\n" in ended.output
+    assert "found lax (strict)\n" in ended.output
+
+
+def test_causes_of_the_page(ended: Ended) -> None:
+    """The page has them before its table of tests."""
+    section = ended.html[ended.html.index('class="causes"') : ended.html.index('id="results-table"')]
+    assert "bad requests are answered with 200" in section
+    assert "<summary>5</summary>F2.row-0, F2.row-1" in section
+
+
+def test_layers(ended: Ended) -> None:
+    """A foreign target is told two words, whatever advice says; its exit status is that of clients."""
+    assert ended.summary["layers"] == {"clients": "FAILED", "strict": "FAILED"}
+    assert "clients  (M: what a client breaks without): FAILED\n" in ended.output
+    assert "strict   (M and S: what OpenAI does): FAILED\n" in ended.output
+    assert "<span>clients: <b>FAILED</b></span>" in ended.html
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("status 200, 417 bytes", "status 200, 98 bytes"),
+        ("'abc' at 12", "'x \\' y' at 7"),
+        ('{"id": "a"} after 0.25 s', '{"id": [2]} after 11.5 s'),
+        ("connection to 127.0.0.1:4711", "connection to 127.0.0.1:80"),
+        ("id chatcmpl-1234abcd", "id chatcmpl-xyz"),
+        ("17", "28; $.usage 4"),
+    ],
+)
+def test_what_differs_is_no_signature(one: str, other: str) -> None:
+    """Sizes, times, ports, ids and quotes do not tell two causes apart."""
+    assert without_differences(one) == without_differences(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("status 200", "status 500"), ("no header", "no body")])
+def test_what_tells_two_causes_apart(one: str, other: str) -> None:
+    """A status and words do."""
+    assert without_differences(one) != without_differences(other)

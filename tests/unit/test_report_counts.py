@@ -1,0 +1,119 @@
+"""Terminal, page, filter, verdicts and JUnit count the same tests, each once, whatever became of their processes."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.fixtures.inner import Ended, Inner, stage
+
+MODULES = {
+    "contract/test_ends.py": '''
+    """Ends: a worker dies in several places."""
+    @pytest.fixture
+    def deadly():
+        yield
+        os._exit(3)
+    @pytest.fixture
+    def leaking():
+        yield
+        raise OSError("something was left behind")
+    @check_each("n", {f"C1.{n}": n for n in range(20)})
+    def test_passed(n):
+        """It holds."""
+    @check("C2-dies-in-call")
+    def test_dies_in_call():
+        """The process dies while it judges."""
+        os._exit(3)
+    @check("C3-dies-in-teardown")
+    def test_dies_in_teardown(deadly):
+        """The process dies behind a check that has passed."""
+    @check("C4-dies-behind-a-failure")
+    def test_dies_behind_a_failure(deadly):
+        """The process dies behind a check that has failed."""
+        assert False
+    @check("C5-leaks")
+    def test_leaks(leaking):
+        """It holds and leaks."""
+    @check("C6-fails-and-leaks")
+    def test_fails_and_leaks(leaking):
+        """It fails and leaks."""
+        assert False
+    @check("C7-skipped")
+    def test_skipped():
+        """It is not for this target."""
+        pytest.skip("the target does not declare: tools")
+    @check("C8-at-fault")
+    def test_at_fault():
+        """It raises what says nothing about the target."""
+        raise OSError("a fault of the suite")
+    @check("C9-advice", tier="W")
+    def test_advice():
+        """It would be nice."""
+        assert False
+    ''',
+}
+COUNTS = {"passed": 20, "failed": 1, "error": 5, "warned": 1, "skipped": 1}
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """A run whose workers die three times."""
+    ended = stage(tmp_path_factory.mktemp("counts"), MODULES, "-n2", "--junitxml=junit.xml")
+    assert ended.output.count("node down: Not properly terminated") == 3, ended.output
+    return ended
+
+
+def test_verdicts(ended: Ended) -> None:
+    """Each check has one verdict."""
+    outcomes = [each["outcome"] for each in ended.verdicts]
+    assert {word: outcomes.count(word) for word in outcomes} == COUNTS
+
+
+def test_terminal(ended: Ended) -> None:
+    """The last line counts each check once."""
+    counted = re.findall(r"(\d+) (passed|failed|error|warned|skipped)", ended.output.splitlines()[-1])
+    assert {word: int(number) for number, word in counted} == COUNTS
+
+
+def test_page(ended: Ended) -> None:
+    """The banner, the filter and the rows of the page count each check once."""
+    assert ended.counts == COUNTS
+    assert sum(len(rows) for rows in ended.data["tests"].values()) == sum(COUNTS.values())
+    assert ended.filter == {name.replace("error", "errors"): number for name, number in COUNTS.items()}
+
+
+def test_junit(ended: Ended) -> None:
+    """JUnit has one case a check; errors, failures and skipped ones are the same."""
+    suite = ET.parse(ended.folder / "junit.xml").getroot()[0]  # noqa: S314 -- written by this run
+    told = {name: int(suite.get(name, "")) for name in ("tests", "errors", "failures", "skipped")}
+    assert told == {"tests": 28, "errors": 5, "failures": 1, "skipped": 1}
+    assert len(suite.findall("testcase")) == 28
+
+
+def test_summary(ended: Ended) -> None:
+    """The summary has the same counts."""
+    assert {word: number for word, number in ended.summary["counts"].items() if number} == COUNTS
+
+
+FEW = {
+    "contract/test_few.py": '''
+    """Few: most do not apply."""
+    @check_each("n", {f"C1.{n}": n for n in range(5)})
+    def test_any(n):
+        """It holds where it applies."""
+        if n > 1:
+            pytest.skip("the target does not declare: gateway")
+    ''',
+}
+
+
+def test_mostly_skipped_is_said_in_words(inner: Inner) -> None:
+    """A run of which most was skipped is not shown as a plain pass."""
+    inner.write(FEW)
+    ended = inner.run()
+    assert (ended.status, ended.banner) == (0, ("incomplete", "PASSED IN PART"))
+    assert "2 passed, 3 not applicable." in ended.html
+    assert "2 passed, 3 not applicable." in ended.output

@@ -1,0 +1,30 @@
+"""A server that does hardly anything right is told as a few causes, not as hundreds of failures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from tests.fixtures.outer import run
+from tests.fixtures.targets import ROOT
+
+ORIGINAL = ROOT / "tests" / "fixtures" / "original.py"
+COMMAND = f"'{sys.executable}' '{ORIGINAL}' {{host}} {{port}} {{gateway_url}}"
+# Requests that are refused, streams, failures of the gateway: three quarters of what this server gets wrong.
+AREAS = tuple(f"tests/contract/test_{name}.py" for name in ("e_stream", "f_errors", "f_http", "g_failures", "h_origin"))
+MOST_CAUSES = 20  # what a person reads before fixing the first
+
+
+def test_hundreds_of_failures_have_few_causes(tmp_path: Path) -> None:
+    """Well above a hundred failures have at most twenty causes, which explain each of them once."""
+    told = tmp_path / "summary.json"
+    ended = run(
+        tmp_path, f"--proxy-command={COMMAND}", "--proxy-profile=lumen", "--proxy-can=health", f"--summary={told}",
+        "-k", "not silent and not dripping", tests=AREAS,
+    )  # fmt: skip
+    summary = json.loads(told.read_text("utf-8"))
+    explained = [check for cause in summary["causes"] for check in cause["checks"]]
+    assert summary["counts"]["failed"] + summary["counts"]["error"] == len(explained) > 100, ended.output
+    assert len(summary["causes"]) <= MOST_CAUSES, [cause["name"] for cause in summary["causes"]]
+    assert f"{len(explained)} failures, {len(summary['causes'])} causes:" in ended.output

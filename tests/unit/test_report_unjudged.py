@@ -1,0 +1,94 @@
+"""What could not be judged names the checks that failed, and keeps a run from being called passed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.inner import Ended, stage, stage_foreign
+
+BODY = '''
+    """Answers: one body, and what is claimed of it."""
+    from tests.fixtures.report import NotJudged, expect
+    @check("B1.5")
+    @pytest.mark.parametrize("row", ["plain", "stream"])
+    def test_json(row):
+        """The body is JSON."""
+        expect({json}, "one JSON value", "'<' where a value is due", at="byte 0")
+    @check("C2.5")
+    def test_answer():
+        """The answer fits the schema."""
+        if not {json}:
+            raise NotJudged("the body is no JSON", ("B1.5",))
+    @check("C5.2"{tier})
+    def test_total():
+        """The total is the sum."""
+        if not {total}:
+            raise NotJudged("the body is no JSON object", ("C2.5",))
+    '''
+
+
+def answers(*, json: bool, total: bool, tier: str = "") -> dict[str, str]:
+    """A module in which the body is JSON or not, and the total can be judged or not."""
+    text = BODY.replace("{json}", str(json)).replace("{total}", str(total)).replace("{tier}", tier)
+    return {"contract/test_answers.py": text}
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """A run in which the body is no JSON."""
+    return stage(tmp_path_factory.mktemp("broken"), answers(json=False, total=False))
+
+
+@pytest.fixture(scope="module")
+def unjudged(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """A run in which nothing failed, and one check was not judged."""
+    return stage(tmp_path_factory.mktemp("unjudged"), answers(json=True, total=False))
+
+
+def test_reasons_are_resolved(broken: Ended) -> None:
+    """A check that was not judged because of another one that was not judged either names the one that failed."""
+    shown = {each["id"]: (each["outcome"], each["because_of"]) for each in broken.verdicts}
+    assert shown == {
+        "B1.5": ("failed", []), "C2.5": ("not_judged", ["B1.5"]), "C5.2": ("not_judged", ["B1.5"]),
+    }  # fmt: skip
+
+
+def test_facts_are_fields(broken: Ended) -> None:
+    """A verdict has what was expected and found and where as fields, null where there is none, and the cause."""
+    first, *_, last = broken.verdicts
+    assert (first["expected"], first["found"], first["at"]) == ("one JSON value", "'<' where a value is due", "byte 0")
+    assert (last["expected"], last["found"], last["at"]) == (None, None, None)
+    assert first["cause"] == last["cause"] == "B1.5: '...' where a value is due"
+
+
+def test_not_judged_is_not_passed(unjudged: Ended) -> None:
+    """A run in which something could not be judged has its own word, and is red."""
+    assert (unjudged.status, unjudged.banner) == (1, ("incomplete", "NOT FULLY JUDGED")), unjudged.output
+    assert "NOT FULLY JUDGED: 3 passed, 1 not judged.\nnot judged: C5.2\n" in unjudged.output
+    assert "3 passed, 1 not judged." in unjudged.html
+
+
+def test_strict_checks_do_not_matter_for_clients(tmp_path: Path) -> None:
+    """A check of tier S that was not judged leaves a foreign target passed, its strict layer excepted."""
+    ended = stage_foreign(tmp_path, answers(json=True, total=False, tier=', tier="S"'))
+    assert (ended.status, ended.banner) == (0, ("good", "PASSED")), ended.output
+    assert ended.summary["layers"] == {"clients": "PASSED", "strict": "NOT FULLY JUDGED"}
+
+
+def test_known_causes_excuse(tmp_path: Path) -> None:
+    """What was not judged only because of known failures is no open question."""
+    known = tmp_path / "known.txt"
+    known.write_text("B1.5  a body that is no JSON, known since long\n", "utf-8")
+    ended = stage_foreign(tmp_path / "run", answers(json=False, total=False), f"--baseline={known}")
+    assert ended.status == 0, ended.output
+    assert ended.summary["layers"]["clients"] == "PASSED"
+
+
+def test_half_known_causes_do_not_excuse(tmp_path: Path) -> None:
+    """A row of the cause that is not known keeps the question open."""
+    known = tmp_path / "known.txt"
+    known.write_text("B1.5-plain  known of plain answers only\n", "utf-8")
+    ended = stage_foreign(tmp_path / "run", answers(json=False, total=False), f"--baseline={known}")
+    assert (ended.status, ended.summary["layers"]["clients"]) == (1, "FAILED"), ended.output
