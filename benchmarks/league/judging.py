@@ -24,6 +24,7 @@ from league.servers import Server
 KEPT = ROOT / "reports" / "league"
 RUN_S = 600  # one to two minutes are usual; a server that hangs on each request is stopped here
 STOP_S = 30  # pytest ends what it launched, and writes its report
+NEVER_READY = "the target never became ready"  # how tests/fixtures/unready.py begins
 LAUNCHER = Path(__file__).parent / "launching.py"
 
 
@@ -74,7 +75,7 @@ def _judge(server: Server, folder: Path) -> Outcome:
     ended = _run(_command(server, folder), folder)
     elapsed_s = time.monotonic() - start_s
     found = tuple(_lines(folder / "verdicts.jsonl"))
-    if not {"passed", "failed"} & {each["outcome"] for each in found}:  # it never got ready: no verdict on the server
+    if not found or any(NEVER_READY in (each["reason"] or "") for each in found):  # no verdict on the server
         output = (folder / "output.txt").read_text("utf-8", errors="replace")
         return Outcome(server, elapsed_s=elapsed_s, trouble=f"{ended}:\n{output[-3_000:]}")
     late = ended if "limit" in ended else ""

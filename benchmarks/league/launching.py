@@ -179,6 +179,7 @@ def main() -> None:
     name, host, port, gateway_url = sys.argv[1:]
     folder = Path(os.environ["LUMEN_STATE_DIR"])
     folder.mkdir(parents=True, exist_ok=True)
+    os.environ.pop("PYTHONPATH", None)  # the path of the league, no concern of the server
     command = SERVERS[name](folder, host, port, gateway_url)
     os.execvp(command[0], command)  # noqa: S606 -- no shell is wanted
 

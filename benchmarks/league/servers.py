@@ -88,7 +88,7 @@ GATEWAYS = (
     Server(
         "openai-forward",
         "openai-forward",
-        ("openai-forward==0.8.1",),
+        ("openai-forward==0.8.1", "pyyaml==6.0.4"),  # it imports yaml and does not ask for it
         ("--proxy-health-path=/healthz", f"--proxy-api-key={KEY}", "--proxy-can=models,n,tools"),
     ),
     Server(
@@ -128,7 +128,7 @@ MOCKS = (
     _mock("aimock", "AIMock", AIMOCK, "--proxy-health-path=/health", "--proxy-can=models", npm=True),
     _mock("fakellm", "FakeLLM", "fakellm==0.3.5", "--proxy-health-path=/_fakellm/stats"),
     _mock("llm-katan", "LLM Katan", "llm-katan==0.22.0", f"--proxy-api-key={KEY}", "--proxy-can=models,health,auth"),
-    _mock("llm-mock-api", "llm-mock-api", "llm-mock-api==0.1.2", "--proxy-health-path=/health"),
+    _mock("llm-mock-api", "llm-mock-api", "llm-mock-api==0.1.2", "--proxy-health-path=none"),
     _mock("llmock", "LLMock", "llmock==0.2.2", f"--proxy-api-key={KEY}", "--proxy-can=models,health,tools"),
     _mock("mock-llm", "Mock-LLM", "@dwmkerr/mock-llm@0.1.29", "--proxy-can=models,health", npm=True),
     _mock("mockllm", "MockLLM", "mockllm==0.0.8", "--proxy-health-path=/models"),
