@@ -61,4 +61,7 @@ def _first_words(note: dict[str, Any], name: str) -> str:
     failure = str(note["failure"])
     told = re.search(rf"(?m)^\W*{name}: +(.*)$", failure)
     last = (failure.strip().splitlines() or [""])[-1]
-    return " ".join((told[1] if told else last if name == "found" else "").split()[:WORDS])
+    words = told[1] if told else last if name == "found" else ""
+    if words.startswith(("'", '"')):  # the text of a server: its numbers are no cause of their own
+        words = re.sub(r"\d+", "N", words)
+    return " ".join(words.split()[:WORDS])
