@@ -51,9 +51,9 @@ class Server:
         return written.read_text("utf-8").strip() if written.exists() else ""
 
 
-def _mock(name: str, title: str, pin: str, *options: str, npm: bool = False, environment: str = "") -> Server:
-    """A server that answers by itself."""
-    return Server(name, title, (pin,), options, gateway=False, npm=npm, environment=environment)
+def _mock(name: str, title: str, pin: str, *options: str, npm: bool = False) -> Server:
+    """A server that answers by itself, at once, so that a hanging answer need not be waited for a minute."""
+    return Server(name, title, (pin,), ("--proxy-timeout=10", *options), gateway=False, npm=npm)
 
 
 AIMOCK = "@copilotkit/aimock@1.43.0"
@@ -127,7 +127,7 @@ GATEWAYS = (
 MOCKS = (
     _mock("aimock", "AIMock", AIMOCK, "--proxy-health-path=/health", "--proxy-can=models", npm=True),
     _mock("fakellm", "FakeLLM", "fakellm==0.3.5", "--proxy-health-path=/_fakellm/stats"),
-    _mock("llm-katan", "LLM Katan", "llm-katan==0.22.0", f"--proxy-api-key={KEY}", "--proxy-can=models,health,auth"),
+    _mock("llm-katan", "LLM Katan", "llm-katan==0.22.0", f"--proxy-api-key={KEY}", "--proxy-can=models,health"),
     _mock("llm-mock-api", "llm-mock-api", "llm-mock-api==0.1.2", "--proxy-health-path=none"),
     _mock("llmock", "LLMock", "llmock==0.2.2", f"--proxy-api-key={KEY}", "--proxy-can=models,health,tools"),
     _mock("mock-llm", "Mock-LLM", "@dwmkerr/mock-llm@0.1.29", "--proxy-can=models,health", npm=True),
