@@ -13,6 +13,8 @@ from typing import Any
 
 SLOTS = 4  # answers at the same time; the context is shared by them
 CONTEXT_TOKENS = 8_192
+LONGEST_TOKENS = 48  # of an answer: two seconds on a quiet machine, ten on a busy one
+THREADS = 1  # more wait for each other where other programs run, and are slower than one
 
 
 def model() -> Path:
@@ -31,6 +33,7 @@ def main() -> None:
     params.model.path = str(model())
     params.hostnames, params.port = [host], int(port)
     params.n_parallel, params.n_ctx = SLOTS, CONTEXT_TOKENS
+    params.n_predict, params.cpuparams.n_threads = LONGEST_TOKENS, THREADS
     server = llama.Server(params)
     print(server.listening_address, flush=True)
     threading.Event().wait()
