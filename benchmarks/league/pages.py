@@ -46,7 +46,7 @@ def _section(outcome: Outcome) -> Iterator[str]:
         return
     yield f"Options: `{' '.join(outcome.server.options)}`\n"
     yield f"Checks of tier M that failed: {', '.join(outcome.refuted) or 'none'}.\n"
-    if outcome.unjudged:
+    if outcome.unjudged and not outcome.trouble:
         yield f"Not judged, for a fault of the suite and not of the server: {', '.join(outcome.unjudged)}.\n"
     yield outcome.server.views
 
