@@ -61,11 +61,11 @@ def outcome_of(server: Server) -> Outcome:
     """Set up and judge, or say what was in the way."""
     try:
         set_up(server)
+        return _judge(server, KEPT / server.name)
     except subprocess.CalledProcessError as error:
         return Outcome(server, trouble=f"{' '.join(error.cmd)} ended with {error.returncode}:\n{error.stderr[-2_000:]}")
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:  # ValueError: a line that was cut while written
         return Outcome(server, trouble=f"{type(error).__name__}: {error}")
-    return _judge(server, KEPT / server.name)
 
 
 def _judge(server: Server, folder: Path) -> Outcome:
