@@ -24,7 +24,8 @@ ANSWER = "This is a recorded answer."  # of those mocks that have no answer of t
 
 def aimock(folder: Path, host: str, port: str, _gateway_url: str) -> list[str]:
     """AIMock with one recorded answer to every question."""
-    return [*_aimock(host, port), "--fixtures", _recorded(folder)]
+    recorded = {"match": {}, "response": {"content": ANSWER}}
+    return [*_aimock(host, port), "--fixtures", _written(folder, "fixtures.json", json.dumps({"fixtures": [recorded]}))]
 
 
 def aimock_proxy(folder: Path, host: str, port: str, gateway_url: str) -> list[str]:
@@ -155,10 +156,6 @@ SERVERS: dict[str, Callable[[Path, str, str, str], list[str]]] = {
 
 def _aimock(host: str, port: str) -> list[str]:
     return [*_node("aimock", "@copilotkit/aimock/dist/cli.js"), "--host", host, "--port", port]
-
-
-def _recorded(folder: Path) -> str:
-    return _written(folder, "fixtures.json", json.dumps({"fixtures": [{"match": {}, "response": {"content": ANSWER}}]}))
 
 
 def _written(folder: Path, name: str, text: str) -> str:
