@@ -13,7 +13,7 @@ from typing import Any
 
 SLOTS = 4  # answers at the same time; the context is shared by them
 CONTEXT_TOKENS = 8_192
-LONGEST_TOKENS = 48  # of an answer: two seconds on a quiet machine, ten on a busy one
+LONGEST_TOKENS = 16  # of an answer: half a second; a run asks for some 200 of them
 THREADS = 1  # more wait for each other where other programs run, and are slower than one
 
 
