@@ -75,11 +75,17 @@ def _judge(server: Server, folder: Path) -> Outcome:
     ended = _run(_command(server, folder), folder)
     elapsed_s = time.monotonic() - start_s
     found = tuple(_lines(folder / "verdicts.jsonl"))
-    if not found or any(NEVER_READY in (each["reason"] or "") for each in found):  # no verdict on the server
+    if not found or any(NEVER_READY in (each.get("reason") or "") for each in found):  # no verdict on the server
         output = (folder / "output.txt").read_text("utf-8", errors="replace")
         return Outcome(server, elapsed_s=elapsed_s, trouble=f"{ended}:\n{output[-3_000:]}")
-    late = ended if "limit" in ended else ""
-    return Outcome(server, found, tuple(_lines(folder / "notes.jsonl")), elapsed_s, late)
+    return kept(server, elapsed_s, ended if "limit" in ended else "")
+
+
+def kept(server: Server, elapsed_s: float, trouble: str) -> Outcome:
+    """The outcome of a run whose files are kept."""
+    folder = KEPT / server.name
+    verdicts, notes = (tuple(_lines(folder / f"{name}.jsonl")) for name in ("verdicts", "notes"))
+    return Outcome(server, verdicts, notes, elapsed_s, trouble)
 
 
 def _command(server: Server, folder: Path) -> list[str]:

@@ -33,8 +33,10 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 def _row(outcome: Outcome) -> str:
     count = outcome.counts
-    cells = [count["passed"], count["failed"], count["warned"], count["skipped"], count["error"]]
-    shown = [str(cell) for cell in cells] if outcome.verdicts else ["", "", "", "", "all"]
+    cells = [count["passed"], count["failed"], count["warned"], count["skipped"]]
+    shown = (
+        [str(cell) for cell in (*cells, count.total() - sum(cells))] if outcome.verdicts else ["", "", "", "", "all"]
+    )
     return f"| {' | '.join([outcome.server.title, outcome.server.version, *shown, f'{outcome.elapsed_s:.0f} s'])} |"
 
 
@@ -88,7 +90,9 @@ def _neutral(text: str) -> str:
     text = re.sub(r"custom-host: http://127\.0\.0\.1:\d+", "custom-host: http://127.0.0.1:GATEWAY", text)
     text = re.sub(r"@/\S*/(request-\w+\.bin)", r"@\1", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
-    return text.replace(str(ROOT), ".").replace("```", "'''")
+    text = text.replace(str(ROOT), ".").replace("```", "'''")
+    text = re.sub(r"(?:https|file)://\S+", "(address)", text)  # of a package index, in what an installer says
+    return re.sub(r"/(?:root|home|tmp|opt|usr)/\S*/", "…/", text)
 
 
 def _node_version() -> str:

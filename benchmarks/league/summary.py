@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from league.judging import KEPT, Outcome
+from league.judging import KEPT, Outcome, kept
+from league.servers import SERVERS
 
 WORDS = 6  # of what was expected and what was found: enough to tell two causes apart, few enough to join the same
 SUMMARY = KEPT / "summary.jsonl"
@@ -16,12 +17,28 @@ SUMMARY = KEPT / "summary.jsonl"
 Group = dict[str, Any]
 
 
-def write(outcomes: Iterable[Outcome]) -> None:
-    """Write a line for each of these servers; the lines of other servers stay."""
-    kept = [json.loads(line) for line in SUMMARY.read_text("utf-8").splitlines()] if SUMMARY.exists() else []
-    lines = {each["name"]: each for each in kept} | {each.server.name: line(each) for each in outcomes}
+def write(outcome: Outcome) -> None:
+    """Write the line of this server; those of others stay."""
+    lines = _read() | {outcome.server.name: line(outcome)}
     SUMMARY.parent.mkdir(parents=True, exist_ok=True)
     SUMMARY.write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in lines.values()), "utf-8")
+
+
+def outcomes() -> list[Outcome]:
+    """The last outcome of each server that was judged here."""
+    lines = _read()
+    known = [(server, lines[server.name]) for server in SERVERS if server.name in lines]
+    return [
+        kept(server, told["elapsed_s"], told["trouble"])
+        if told["counts"]
+        else Outcome(server, elapsed_s=told["elapsed_s"], trouble=told["trouble"])
+        for server, told in known
+    ]
+
+
+def _read() -> dict[str, dict[str, Any]]:
+    lines = SUMMARY.read_text("utf-8").splitlines() if SUMMARY.exists() else []
+    return {told["name"]: told for told in map(json.loads, lines)}
 
 
 def line(outcome: Outcome) -> dict[str, Any]:
