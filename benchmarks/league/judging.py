@@ -93,7 +93,7 @@ def _command(server: Server, folder: Path) -> list[str]:
     launcher = f"'{sys.executable}' '{LAUNCHER}' {server.name} {{host}} {{port}} {gateway}"
     return [
         sys.executable, "-m", "pytest", "tests/contract", "-m", "contract", "-q", "-p", "no:cacheprovider",
-        "--durations=15", "-p", "league.notes",
+        "--durations=15", "-p", "league.notes", "-n", "2", "--dist", "worksteal",  # half of the time is a wait
         f"--verdicts={folder / 'verdicts.jsonl'}", f"--html={folder / 'report.html'}",
         f"--proxy-command={launcher}", *server.options,
     ]  # fmt: skip

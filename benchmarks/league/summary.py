@@ -58,7 +58,7 @@ def groups(notes: Iterable[dict[str, Any]]) -> list[Group]:
     """The failures of one server, those together whose expected and found begin with the same words."""
     alike: dict[tuple[str, str], Group] = {}
     checks: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    for note in notes:
+    for note in sorted(notes, key=check_of):  # two processes run them, in an order of their own
         key = (_first_words(note, "expected"), _first_words(note, "found"))
         checks[key].append(check_of(note))
         alike.setdefault(key, {"expected": key[0], "found": key[1], "example": note})

@@ -48,7 +48,7 @@ def test_failures_that_look_alike_stand_together() -> None:
     )
     outcome = judging.Outcome(servers.SERVERS[0], notes=notes)
     assert [each["checks"] for each in summary.line(outcome)["failures"]] == [
-        ["G3.400", "G3.502"], ["F2.stop-five"], ["F2.json-cut"],
+        ["G3.400", "G3.502"], ["F2.json-cut"], ["F2.stop-five"],
     ]  # fmt: skip
     page = "\n".join(pages.appendix([outcome]))
     assert "### G3.400 and 1 more\n\nAlso: G3.502." in page
