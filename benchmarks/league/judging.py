@@ -20,6 +20,7 @@ import psutil
 from league.installing import set_up
 from league.launching import ROOT
 from league.servers import Server
+from tests.fixtures.network_namespace import isolated
 
 KEPT = ROOT / "reports" / "league"
 RUN_S = 600  # one to two minutes are usual; a server that hangs on each request is stopped here
@@ -100,11 +101,11 @@ def _command(server: Server, folder: Path) -> list[str]:
 
 
 def _run(command: list[str], folder: Path) -> str:
-    """Run pytest and keep its output; return how it ended."""
+    """Run pytest off the network, where the system allows it, and keep its output; return how it ended."""
     environ = {**os.environ, "LEAGUE_NOTES": str(folder / "notes.jsonl")}
     with (
         (folder / "output.txt").open("w", encoding="utf-8") as output,
-        subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT) as process,
+        subprocess.Popen(isolated(command), cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT) as process,
     ):
         try:
             return f"pytest ended with {process.wait(RUN_S)}"

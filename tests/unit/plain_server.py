@@ -18,6 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MODE = sys.argv[2] if len(sys.argv) > 2 else ""
 
+OPEN = socket.socket(type=socket.SOCK_DGRAM)
+
 
 class Handler(BaseHTTPRequestHandler):
     """One connection, kept open."""
@@ -38,11 +40,10 @@ class Handler(BaseHTTPRequestHandler):
 
 def go_out() -> None:
     """Ask for the way to an address that nobody has (RFC 5737): a connect of a datagram socket sends nothing."""
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        try:
-            sock.connect(("192.0.2.1", 9))
-        except OSError as error:  # a machine without any route
-            print(error, flush=True)  # noqa: T201 -- its log
+    try:
+        OPEN.connect(("192.0.2.1", 9))
+    except OSError as error:  # a machine without any route
+        print(error, flush=True)  # noqa: T201 -- its log
 
 
 def leave(*, nameless: bool) -> None:
