@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+NAME = "SmolLM2-135M"  # as clients call it; llama.cpp does not look at the name
 SLOTS = 4  # answers at the same time; the context is shared by them
 CONTEXT_TOKENS = 8_192
 LONGEST_TOKENS = 16  # of an answer: half a second; a run asks for some 200 of them
@@ -31,7 +32,7 @@ def main() -> None:
     host, port = sys.argv[1:]
     params = llama.CommonParams()
     params.model.path = str(model())
-    params.hostnames, params.port = [host], int(port)
+    params.hostnames, params.port, params.model_alias = [host], int(port), {NAME}
     params.n_parallel, params.n_ctx = SLOTS, CONTEXT_TOKENS
     params.n_predict, params.cpuparams.n_threads = LONGEST_TOKENS, THREADS
     server = llama.Server(params)
