@@ -1,26 +1,49 @@
-"""``python -m league [NAME …]``: all servers, and the pages are written; or only those of these names, to look."""
+"""``python -m league``: judge all servers and write the pages.
+
+``python -m league NAME …`` judges those of these names; ``python -m league pages`` writes the pages from the last
+outcome of each server that was judged here.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
+from league import summary
 from league.judging import outcome_of
+from league.launching import ROOT
 from league.pages import appendix, table
-from league.servers import ROOT, SERVERS
+from league.servers import SERVERS, Server
+
+PAGES = "pages"
 
 
-def main(names: list[str]) -> int:
-    """Return 1 when a server could not be judged."""
-    outcomes = []
-    for server in SERVERS:
-        if not names or server.name in names:
-            print(f"league: {server.title} {server.version} ...", flush=True)
-            outcomes.append(outcome_of(server))
-            print(f"league: {dict(outcomes[-1].counts) or outcomes[-1].trouble}", flush=True)
-    if not names:
-        for name, lines in (("league.md", table(outcomes)), ("league-failures.md", appendix(outcomes))):
-            (ROOT / "docs" / name).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-    return int(any(each.trouble for each in outcomes))
+def main(words: Sequence[str]) -> int:
+    """Return 1 when a server could not be judged, 2 when there is none of such a name."""
+    known = [server.name for server in SERVERS]
+    if unknown := sorted(set(words) - {*known, PAGES}):
+        print(f"league: unknown server {', '.join(unknown)}; expected: {', '.join(known)}", file=sys.stderr)
+        return 2
+    troubles = [judge(server) for server in SERVERS if not words or server.name in words]
+    if not words or PAGES in words:
+        write_pages()
+    return int(any(troubles))
+
+
+def judge(server: Server) -> str:
+    """Judge one server, and write its line of the summary before the next begins; return what was in the way."""
+    print(f"league: {server.title} {server.version} ...", flush=True)
+    outcome = outcome_of(server)
+    summary.write(outcome)
+    print(f"league: {dict(outcome.counts) or outcome.trouble} in {outcome.elapsed_s:.0f} s", flush=True)
+    return outcome.trouble
+
+
+def write_pages() -> None:
+    """Write docs/league.md and docs/league-failures.md."""
+    outcomes = summary.outcomes()
+    for name, lines in (("league.md", table(outcomes)), ("league-failures.md", appendix(outcomes))):
+        (ROOT / "docs" / name).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -8,15 +8,15 @@ import subprocess
 import venv
 from pathlib import Path
 
-from league.launching import SCRIPTS
-from league.servers import ROOT, Server
+from league.launching import ROOT, SCRIPTS
+from league.servers import Server
 
 SETUP_S = 900  # a slow index, and a machine that does other things, too; a minute or two are usual
 
 
 def set_up(server: Server) -> None:
     """Install a server; raises subprocess.CalledProcessError, subprocess.TimeoutExpired or OSError."""
-    wanted = json.dumps([server.pins, server.overrides])
+    wanted = json.dumps([server.bare, server.pins, server.overrides])
     ready = server.folder / ".ready"
     if ready.exists() and ready.read_text("utf-8") == wanted:
         return
@@ -27,8 +27,12 @@ def set_up(server: Server) -> None:
 
 def _python(server: Server) -> None:
     venv.create(server.folder, with_pip=True)
-    python = server.folder / SCRIPTS / "python"
-    _run([str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *server.pins], ROOT)
+    python = str(server.folder / SCRIPTS / "python")
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    if server.bare:
+        _run([*pip, "--no-deps", "--only-binary=:all:", *server.bare], ROOT)
+    if server.pins:
+        _run([*pip, *server.pins], ROOT)
 
 
 def _node(server: Server) -> None:

@@ -1,12 +1,13 @@
-"""One run of the contract against one server."""
+"""One run of the contract against one server; what it wrote stays in ``reports/league/NAME``."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,17 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from league.installing import set_up
-from league.servers import ROOT, Server
+from league.launching import ROOT
+from league.servers import Server
 from tests.fixtures.network_namespace import isolated
 
-RUN_S = 1_800  # one to three minutes are usual
+KEPT = ROOT / "reports" / "league"
+RUN_S = 600  # one to two minutes are usual; a server that hangs on each request is stopped here
+STOP_S = 30  # pytest ends what it launched, and writes its report
+NEVER_READY = "the target never became ready"  # how tests/fixtures/unready.py begins
 LAUNCHER = Path(__file__).parent / "launching.py"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one server; ``trouble`` says why there are no verdicts."""
+    """What came of one server; ``trouble`` says why there are no verdicts, or not all."""
 
     server: Server
     verdicts: tuple[dict[str, Any], ...] = ()
@@ -55,31 +62,69 @@ def outcome_of(server: Server) -> Outcome:
     """Set up and judge, or say what was in the way."""
     try:
         set_up(server)
-        with tempfile.TemporaryDirectory() as folder:
-            return _judge(server, Path(folder))
+        return _judge(server, KEPT / server.name)
     except subprocess.CalledProcessError as error:
         return Outcome(server, trouble=f"{' '.join(error.cmd)} ended with {error.returncode}:\n{error.stderr[-2_000:]}")
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:  # ValueError: a line that was cut while written
         return Outcome(server, trouble=f"{type(error).__name__}: {error}")
 
 
 def _judge(server: Server, folder: Path) -> Outcome:
-    verdicts, notes = folder / "verdicts.jsonl", folder / "notes.jsonl"
-    launcher = f"'{sys.executable}' '{LAUNCHER}' {server.name} {{host}} {{port}} {{gateway_url}}"
-    command = [
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    start_s = time.monotonic()
+    ended = _run(_command(server, folder), folder)
+    elapsed_s = time.monotonic() - start_s
+    found = tuple(_lines(folder / "verdicts.jsonl"))
+    if not found or any(NEVER_READY in (each.get("reason") or "") for each in found):  # no verdict on the server
+        output = (folder / "output.txt").read_text("utf-8", errors="replace")
+        return Outcome(server, elapsed_s=elapsed_s, trouble=f"{ended}:\n{output[-3_000:]}")
+    return kept(server, elapsed_s, ended if "limit" in ended else "")
+
+
+def kept(server: Server, elapsed_s: float, trouble: str) -> Outcome:
+    """The outcome of a run whose files are kept."""
+    folder = KEPT / server.name
+    verdicts, notes = (tuple(_lines(folder / f"{name}.jsonl")) for name in ("verdicts", "notes"))
+    return Outcome(server, verdicts, notes, elapsed_s, trouble)
+
+
+def _command(server: Server, folder: Path) -> list[str]:
+    gateway = "{gateway_url}" if server.gateway else "none"
+    launcher = f"'{sys.executable}' '{LAUNCHER}' {server.name} {{host}} {{port}} {gateway}"
+    return [
         sys.executable, "-m", "pytest", "tests/contract", "-m", "contract", "-q", "-p", "no:cacheprovider",
-        "-p", "league.notes", f"--verdicts={verdicts}", f"--html={folder / 'report.html'}",
+        "--durations=15", "-p", "league.notes", "-n", "2", "--dist", "worksteal",  # half of the time is a wait
+        f"--verdicts={folder / 'verdicts.jsonl'}", f"--html={folder / 'report.html'}",
         f"--proxy-command={launcher}", *server.options,
     ]  # fmt: skip
-    start_s = time.monotonic()
-    done = subprocess.run(
-        isolated(command), cwd=ROOT, env={**os.environ, "LEAGUE_NOTES": str(notes)}, timeout=RUN_S, check=False,
-        capture_output=True, encoding="utf-8", errors="replace",
-    )  # fmt: skip
-    found = tuple(_lines(verdicts))
-    if not {"passed", "failed"} & {each["outcome"] for each in found}:  # it never got ready: no verdict on the server
-        return Outcome(server, trouble=f"pytest ended with {done.returncode}:\n{done.stdout[-3_000:]}")
-    return Outcome(server, found, tuple(_lines(notes)), time.monotonic() - start_s)
+
+
+def _run(command: list[str], folder: Path) -> str:
+    """Run pytest off the network, where the system allows it, and keep its output; return how it ended."""
+    environ = {**os.environ, "LEAGUE_NOTES": str(folder / "notes.jsonl")}
+    with (
+        (folder / "output.txt").open("w", encoding="utf-8") as output,
+        subprocess.Popen(isolated(command), cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT) as process,
+    ):
+        try:
+            return f"pytest ended with {process.wait(RUN_S)}"
+        except subprocess.TimeoutExpired:
+            _stop(process)
+            return f"stopped at the limit of {RUN_S} s"
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt pytest, so that it ends what it launched; kill what is left."""
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    for child in family:
+        if child.is_running():  # the same process, not another one with its number
+            child.kill()
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Write down a failed call, and what the suite said about it."""
-    if report.when == "call" and report.failed:
-        told = {"nodeid": report.nodeid, "failure": report.longreprtext, "sections": dict(report.sections)}
-        with Path(os.environ["LEAGUE_NOTES"]).open("a", encoding="utf-8") as notes:
-            notes.write(json.dumps(told, ensure_ascii=False) + "\n")
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the league stop this run: a shell lets its background jobs ignore SIGINT, and their children inherit it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not hasattr(config, "workerinput"):  # the controller hears of every test
+        config.pluginmanager.register(Notes(Path(os.environ["LEAGUE_NOTES"])))
+
+
+class Notes:
+    """Each failed call, and what the suite said about it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Write one down."""
+        if report.when == "call" and report.failed:
+            told = {"nodeid": report.nodeid, "failure": report.longreprtext, "sections": dict(report.sections)}
+            with self.path.open("a", encoding="utf-8") as notes:
+                notes.write(json.dumps(told, ensure_ascii=False) + "\n")

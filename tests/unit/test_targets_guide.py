@@ -17,7 +17,9 @@ from tests.fixtures.targets import CAPABILITIES
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "judge-your-own-server.md").read_text("utf-8")
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL) for line in block.splitlines()]
+RECIPES = "\n## Recipes\n"  # these run in tests/operations/test_recipes.py
+BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE.partition(RECIPES)[0], re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 KNOWN = re.search(r"```text\n(.*?)```", GUIDE, re.DOTALL)
 FEW = ("tests/contract/test_e_stream.py", "tests/contract/test_g_forwarding.py", "tests/contract/test_h_manners.py")
 
