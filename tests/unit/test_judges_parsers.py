@@ -72,7 +72,7 @@ def test_lexemes_are_kept(lexeme: str) -> None:
 
 def test_offset_of_what_is_absent() -> None:
     """What is not there is looked for where its parent is."""
-    document = parse(b'{"a": {"b": 1}}', start=100)
+    document = parse(b'{"a": {"b": 1}}', ((0, 100),))
     assert document.offset(("a", "c", 3)) == 106
 
 
