@@ -117,11 +117,11 @@ def test_offsets_in_streams_count_bytes_of_the_body() -> None:
 
 
 def test_many_findings_are_summed_up() -> None:
-    """Five findings are shown, the rest are counted."""
+    """What is alike is shown once, the rest is counted."""
     each = [json.loads(json.dumps(chunk({"content": "a", "role": "user"}))) for _ in range(9)]
     verdict = catalogue.JUDGES["E2.3"](s.stream([chunk({"role": "assistant"}), *each]))
     assert verdict.failure is not None
-    assert verdict.failure.found.endswith("and 4 more")
+    assert verdict.failure.found.endswith("and 8 more")
 
 
 def test_secrets_stay_out_of_verdicts() -> None:

@@ -49,8 +49,13 @@ def test_members(schema: dict[str, Any], value: object, expected: str, found: st
 OBJECTS: list[tuple[dict[str, Any], object, str, str]] = [
     ({"required": ["id"], "properties": {"id": TEXT}}, {}, "id: a non-empty string", "id is missing"),
     ({"required": ["id"]}, {}, "id: any value", "id is missing"),
-    ({"type": "object"}, [1], "the body: an object", "the body is [1]"),
-    ({"properties": {"a": {}}, "additionalProperties": False}, {"b": 2}, "the body: no key but a", "the body has b"),
+    ({"type": "object"}, [1], "the JSON value: an object", "the JSON value is [1]"),
+    (
+        {"properties": {"a": {}}, "additionalProperties": False},
+        {"b": 2},
+        "the JSON value: no key but a",
+        "the JSON value has b",
+    ),
     ({"additionalProperties": {"type": "integer"}}, {"50256": "x"}, "50256: an integer", '50256 is "x"'),
     ({"properties": {"c": {"items": {"type": "object"}}}}, {"c": ["a"]}, "c[0]: an object", 'c[0] is "a"'),
     ({"if": {"required": ["a"]}, "then": {"required": ["b"]}}, {"a": 1}, "b: any value", "b is missing"),
