@@ -180,6 +180,7 @@ NOT_WITHOUT_USAGE = {"B2.3"}
         pytest.param(s.stream(), catalogue.STREAM, NOT_WITHOUT_USAGE, id="stream"),
         pytest.param(s.stream(with_usage(), asked=USAGE_ASKED), catalogue.USAGE_STREAM, set(), id="usage"),
         pytest.param(s.error(), catalogue.BAD_REQUEST, set(), id="refusal"),
+        pytest.param(s.stream([*chunks()[:3], ERROR]), catalogue.BROKEN_STREAM, set(), id="broken-stream"),
     ],
 )
 def test_what_is_asked_can_be_judged(seen: Capture, judges: tuple[Judge, ...], unjudged: set[str]) -> None:
