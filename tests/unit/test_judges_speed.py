@@ -14,8 +14,8 @@ from tests.unit import samples as s
 LONG, SHORT = 8_000, 800  # chunks: the shorter is long enough that what is done once does not count
 FLAT = 3.0  # times the cost of a chunk: quadratic judges take 10, memory that no longer fits in a cache 1.5
 LONGEST = 10_000  # chunks
-# CPU time of all judges. It is 0.9 s where `benchmarks/judges.json` was made; judges that read the stream again for
-# each chunk took 57 s for 520 chunks there, and the square of it for more.
+# CPU time of all judges. It is 0.7 s to 0.9 s where `benchmarks/judges.json` was made; judges that read the stream
+# again for each chunk took 57 s for 520 chunks there, and the square of it for more.
 LONGEST_S = 2.0
 
 
