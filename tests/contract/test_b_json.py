@@ -23,7 +23,21 @@ def test_strict_json(judge: Judge, exchange: Capture, demand: Demand) -> None:
 
 
 @pytest.mark.parametrize("exchange", [*ANSWERS, "models", "model"], indirect=True)
-@judged(judges("B2"))
+@judged(judges("B2.1"))
+def test_times_are_integers(judge: Judge, exchange: Capture, demand: Demand) -> None:
+    """Times are integers to the byte."""
+    demand(judge, exchange)
+
+
+@pytest.mark.parametrize("exchange", ANSWERS, indirect=True)
+@judged(judges("B2.2", "B2.4"))
 def test_integers(judge: Judge, exchange: Capture, demand: Demand) -> None:
-    """Times, indexes and counts are integers to the byte."""
+    """Indexes are integers to the byte, and times are of now."""
+    demand(judge, exchange)
+
+
+@pytest.mark.parametrize("exchange", ["chat", "usage_stream"], indirect=True)
+@judged(judges("B2.3"))
+def test_counts_are_integers(judge: Judge, exchange: Capture, demand: Demand) -> None:
+    """Counts of tokens are integers to the byte."""
     demand(judge, exchange)

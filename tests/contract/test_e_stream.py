@@ -21,13 +21,27 @@ STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "wai
 
 
 @pytest.mark.parametrize("exchange", STREAMS, indirect=True)
-@judged([judge for judge in (*e_stream.JUDGES, *e_usage.JUDGES) if judge not in APART])
+@judged([judge for judge in e_stream.JUDGES if judge not in APART])
 def test_stream(judge: Judge, exchange: Capture, demand: Demand) -> None:
     """A stream begins, goes on and ends as OpenAI's own does."""
     demand(judge, exchange)
 
 
-@pytest.mark.parametrize("exchange", [*STREAMS[1:], *(f"usage_stream-{name}" for name in COUNTED)], indirect=True)
+@pytest.mark.parametrize("exchange", ["usage_stream"], indirect=True)
+@judged([judge for judge in e_usage.ASKED if judge not in APART])
+def test_usage(judge: Judge, exchange: Capture, demand: Demand) -> None:
+    """A stream has usage as OpenAI's own does, where it was asked for."""
+    demand(judge, exchange)
+
+
+@pytest.mark.parametrize("exchange", ["stream", "waited"], indirect=True)
+@judged(e_usage.UNASKED)
+def test_no_usage(judge: Judge, exchange: Capture, demand: Demand) -> None:
+    """A stream has no usage where it was not asked for."""
+    demand(judge, exchange)
+
+
+@pytest.mark.parametrize("exchange", ["usage_stream", *(f"usage_stream-{name}" for name in COUNTED)], indirect=True)
 @judged(judges("E5.3"))
 def test_streamed_counts_add_up(judge: Judge, exchange: Capture, demand: Demand) -> None:
     """The counts of tokens of a stream add up, for texts of every length modulo 4."""

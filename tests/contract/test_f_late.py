@@ -12,7 +12,7 @@ from tests.fixtures import replies
 from tests.fixtures.captured import WITNESS, Capture
 from tests.fixtures.exchange import Exchange, Reply
 from tests.fixtures.judges.asking import child
-from tests.fixtures.judges.catalogue import judges
+from tests.fixtures.judges.catalogue import BROKEN_STREAM, judges
 from tests.fixtures.judges.checking import judged
 from tests.fixtures.judges.documents import errors
 from tests.fixtures.judges.verdict import Judge
@@ -32,7 +32,7 @@ FAILURES: dict[str, tuple[Reply, str]] = {
 }
 
 
-FRAMING = judges("B1", "D1", "D2.1", "D2.2", "D5", "D7", "F1", "F6")
+FRAMING = [judge for judge in BROKEN_STREAM if judge not in judges("F5")]
 # Of a gateway that streams itself, after its first words; `applying.py` knows them by their prefix.
 FORWARDED: dict[str, Reply] = {
     "forwarded-reset": Exchange.reset,

@@ -12,12 +12,13 @@ SECRET, MODEL, PATHS = "ollama", "/srv/models/mistral", 'put it into /usr/local/
 KNOWN = Known(text=TEXT, finish="stop", secrets=(SECRET,), model=MODEL)
 USAGE_ASKED = {"stream_options": {"include_usage": True}}
 CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": ""}}
+WHOLE_ARGUMENTS = {"index": 1, "function": {"arguments": "1"}}
 EXTRA = {"lumen_metadata": {"persona": {"name": "비노슈"}}, "service_tier": "default", "system_fingerprint": None}
 
 
 def broken(seen: Capture, judges: tuple[Judge, ...], known: Known = KNOWN) -> list[str]:
-    """The texts of the verdicts that do not hold."""
-    return [str(verdict) for verdict in (judge(seen, known) for judge in judges) if not verdict.ok]
+    """The texts of the verdicts against a capture."""
+    return [str(verdict) for verdict in (judge(seen, known) for judge in judges) if verdict.failed]
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,11 @@ def broken(seen: Capture, judges: tuple[Judge, ...], known: Known = KNOWN) -> li
             s.plain(edited(ANSWER, ("usage.prompt_tokens_details", {"cached_tokens": None, "audio_tokens": 0}))),
             id="unknown-details",
         ),
+        pytest.param(
+            s.plain(edited(ANSWER, ("choices.0.message.function_call", None), ("choices.0.message.annotations", []))),
+            id="details-null",
+        ),
+        pytest.param(s.plain(edited(ANSWER, ("choices.0.message.content", r"\ufffd"))), id="talks-about-an-escape"),
         pytest.param(s.plain(edited(ANSWER, ("choices.0.message.content", PATHS))), id="talks-about-files"),
         pytest.param(s.plain(edited(ANSWER, ("choices.0.message.content", SECRET))), id="says-a-word-like-the-key"),
         pytest.param(s.plain({**ANSWER, "system_fingerprint": f"fp_{SECRET}"}), id="key-within-a-word"),
@@ -70,7 +76,7 @@ def test_plain_answers(seen: Capture) -> None:
         pytest.param(s.stream([{**each, **EXTRA} for each in chunks()]), id="extra-fields"),
         pytest.param(s.stream(framed(chunks()).replace(b', "id"', b',\ndata: "id"')), id="several-data-lines"),
         pytest.param(s.stream([{**each, "usage": None} for each in chunks()]), id="usage-null-unasked"),
-        pytest.param(s.stream(with_usage(), asked=USAGE_ASKED), id="usage"),
+        pytest.param(s.stream(edited(chunks(), ("4.choices.0.delta", {"content": ""}))), id="content-empty-at-the-end"),
         pytest.param(s.stream(edited(chunks(), ("0.choices.0.delta.content", None))), id="content-null-first"),
         pytest.param(s.stream(chunks(TEXT)), id="one-character-pieces"),
         pytest.param(s.stream([chunk({}, choices=[]), *chunks()]), id="prologue-without-choices"),
@@ -81,16 +87,32 @@ def test_streams(seen: Capture) -> None:
     assert broken(seen, catalogue.STREAM) == []
 
 
-def test_tool_calls() -> None:
-    """Two calls whose arguments come in pieces break nothing."""
-    more = [
-        {"index": 0, "function": {"arguments": "{}"}},
-        {**CALL, "index": 1},
-        {"index": 1, "function": {"arguments": "1"}},
-    ]
-    deltas = [chunk({"tool_calls": [call]}) for call in [CALL, *more]]
+def test_streams_with_usage() -> None:
+    """A stream with usage breaks nothing."""
+    assert broken(s.stream(with_usage(), asked=USAGE_ASKED), catalogue.USAGE_STREAM) == []
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        pytest.param([CALL, {"index": 0, "function": {"arguments": "{}"}}], id="in-pieces"),
+        pytest.param([CALL, {"index": 0, "type": "function", "function": {"arguments": "{}"}}], id="type-again"),
+        pytest.param(
+            [CALL, {"index": 0, "id": None, "function": {"name": None, "arguments": "{}"}}], id="id-and-name-null"
+        ),
+        pytest.param(
+            [{"index": 0, "id": "call_1", "type": "custom", "custom": {"name": "f", "input": "any text"}}], id="custom"
+        ),
+        pytest.param(
+            [CALL, {"index": 0, "function": {"arguments": "{}"}}, {**CALL, "index": 1}, WHOLE_ARGUMENTS], id="two-calls"
+        ),
+    ],
+)
+def test_tool_calls(calls: list[object]) -> None:
+    """Calls whose arguments come in pieces break nothing."""
+    deltas = [chunk({"tool_calls": [call]}) for call in calls]
     seen = s.stream([chunk({"role": "assistant", "content": None}), *deltas, chunk({}, "tool_calls")])
-    assert broken(seen, catalogue.STREAM, Known()) == []
+    assert broken(seen, catalogue.TOOL_STREAM, Known()) == []
 
 
 def test_stream_that_is_passed_on() -> None:
@@ -137,8 +159,47 @@ def test_refusals(seen: Capture) -> None:
     [
         pytest.param(s.stream([*chunks()[:3], ERROR]), id="then-done"),
         pytest.param(s.stream(framed([*chunks()[:3], ERROR]).removesuffix(b"data: [DONE]\n\n")), id="then-closed"),
+        pytest.param(s.late(s.stream(framed(chunks()[:3])[:-14]), ended="aborted"), id="aborted"),
+        pytest.param(s.late(s.stream(framed(chunks()[:3])[:-40]), ended="reset"), id="reset-within-an-event"),
+        pytest.param(s.late(s.stream(b": ping\n\n"), ended="aborted"), id="aborted-before-any-event"),
     ],
 )
 def test_streams_that_fail_aloud(seen: Capture) -> None:
-    """A stream that says how it failed breaks nothing."""
+    """A stream that says how it failed, or that is aborted, breaks nothing."""
     assert broken(seen, catalogue.BROKEN_STREAM) == []
+
+
+NOT_IN_A_PLAIN_ANSWER = {"C3.2", "C3.3"}  # one choice was asked for
+NOT_WITHOUT_USAGE = {"B2.3"}
+
+
+@pytest.mark.parametrize(
+    ("seen", "judges", "unjudged"),
+    [
+        pytest.param(s.plain(), catalogue.ANSWER, NOT_IN_A_PLAIN_ANSWER, id="plain"),
+        pytest.param(s.stream(), catalogue.STREAM, NOT_WITHOUT_USAGE, id="stream"),
+        pytest.param(s.stream(with_usage(), asked=USAGE_ASKED), catalogue.USAGE_STREAM, set(), id="usage"),
+        pytest.param(s.error(), catalogue.BAD_REQUEST, set(), id="refusal"),
+        pytest.param(s.stream([*chunks()[:3], ERROR]), catalogue.BROKEN_STREAM, set(), id="broken-stream"),
+    ],
+)
+def test_what_is_asked_can_be_judged(seen: Capture, judges: tuple[Judge, ...], unjudged: set[str]) -> None:
+    """Nothing that is asked about a healthy exchange is left unjudged but what it was not made for."""
+    known = Known(text=f"{TEXT} [DONE]", finish="stop", secrets=(SECRET,), upstream=("h",), said_mono_s=9.0)
+    assert {judge.claim.check for judge in judges if judge(seen, known).unjudged} == unjudged
+
+
+@pytest.mark.parametrize(
+    ("seen", "judges"),
+    [
+        pytest.param(s.late(s.plain(b""), status=None, ended="refused"), catalogue.ANSWER, id="no-answer"),
+        pytest.param(s.late(s.stream(b""), status=None, ended="refused"), catalogue.TOOL_STREAM, id="no-stream"),
+        pytest.param(s.late(s.stream(b"")), catalogue.TOOL_STREAM, id="empty-stream"),
+        pytest.param(s.plain(b""), catalogue.ANSWER, id="empty-answer"),
+    ],
+)
+def test_nothing_seen_is_no_pass(seen: Capture, judges: tuple[Judge, ...]) -> None:
+    """Where nothing came, claims hold only about the head of the response."""
+    passed = {judge.claim.check for judge in judges if judge(seen, KNOWN).ok}
+    head = {"C1.1", "C1.2", "C1.4", "D1.1", "D6.1", "D6.2", "D7", "F6.1", "F6.2", "F6.3", "F6.4", "F8"}
+    assert passed <= head

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fixtures.judges import sse
-from tests.fixtures.judges.strict_json import parse, spell
+from tests.fixtures.judges.strict_json import parse, scan, spell
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
@@ -72,8 +72,29 @@ def test_lexemes_are_kept(lexeme: str) -> None:
 
 def test_offset_of_what_is_absent() -> None:
     """What is not there is looked for where its parent is."""
-    document = parse(b'{"a": {"b": 1}}', start=100)
+    document = parse(b'{"a": {"b": 1}}', ((0, 100),))
     assert document.offset(("a", "c", 3)) == 106
+
+
+CHARACTERS = [*'{}[],:" ', "\n", "\t", "\ufeff", "\u2028"]
+LEXEMES = ['"a"', '"b":', "1", "-0", "1.0", "1e400", "9" * 5_000, "NaN", "null", "tru", "[" * 250]
+ESCAPES = [r"\ud83d", r"\ude00", r"\\ud83d\ude00", r'"\ud83d\ude00"', r'"\\"']
+TOKENS = st.lists(st.sampled_from([*CHARACTERS, *LEXEMES, *ESCAPES]), max_size=9).map("".join)
+
+
+@given(TOKENS.map(str.encode) | st.binary(max_size=20) | VALUES.map(lambda value: json.dumps(value).encode()))
+def test_quick_reading_changes_nothing(source: bytes) -> None:
+    """A text without deviations is read as the scanner reads it, and one with deviations is never taken for it."""
+    quick, slow = parse(source), scan(source)
+    assert (repr(quick.value), quick.problems, quick.places) == (repr(slow.value), slow.problems, slow.places)
+
+
+def test_places_of_several_lines() -> None:
+    """A value of an event with several data lines is found in the body."""
+    body = b'data: {"a":\ndata: "b",\ndata: "c": "d"}\n\n'
+    event = sse.parse(body)[0]
+    document = parse(event.data or b"", event.data_places)
+    assert [document.offset((key,)) for key in "ac"] == [body.index(b'"b"'), body.index(b'"d"')]
 
 
 LINES = st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\r", b"").replace(b"\n", b"")), max_size=8)

@@ -1,12 +1,21 @@
 """Each schema takes what is healthy and refuses each defect for its own reason and no other."""
 
+import copy
 import json
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from jsonschema.validators import extend
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 
 from tests.fixtures import schemas
+from tests.fixtures.schemas.rules import Compiler
 
 ACCEPTED = sorted(schemas.EXAMPLES.glob("*/accept-*.json"))
 REJECTED = sorted(schemas.EXAMPLES.glob("*/reject-*.json"))
@@ -56,3 +65,92 @@ def test_persona_names_are_data() -> None:
     """No persona is named in a schema but by the four fixed request keys."""
     text = "".join(path.read_text("utf-8") for path in schemas.HERE.glob("*.schema.json"))
     assert not [name for name in ("루아", "엘로", "누리", "세나", "Lua", "Elo", "Nuri", "Sena") if name in text]
+
+
+def _is_integer(_checker: object, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+STRICT = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
+)
+
+
+@cache
+def _reference(name: str) -> Any:  # noqa: ANN401 -- jsonschema has no name for it
+    """The same schema for `jsonschema`; a document with its own `$schema` would be read by the lax class."""
+    loaded = {each: json.loads((schemas.HERE / f"{each}.schema.json").read_text("utf-8")) for each in schemas.names()}
+    plain = {each: {key: schema[key] for key in schema if key != "$schema"} for each, schema in loaded.items()}
+    registry: Registry[Any] = Registry().with_resources(
+        (schemas.URN + each, DRAFT202012.create_resource(schema)) for each, schema in plain.items()
+    )
+    return STRICT(plain[name], registry=registry)
+
+
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        None,
+        True,
+        -1,
+        0,
+        1.0,
+        1.5,
+        10**30,
+        "",
+        "x",
+        "stop",
+        "custom",
+        [],
+        [None],
+        [{}],
+        {},
+        {"a": [1]},
+        {"type": "custom"},
+    ]
+)
+GONE = object()
+
+
+def _places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, below in items for place in _places(below, (*path, key)))]
+
+
+def _instance(path: Path) -> Any:  # noqa: ANN401 -- any JSON
+    found = json.loads(path.read_text("utf-8"))
+    return found["instance"] if path.stem.startswith("reject-") else found
+
+
+def _changed(value: Any, place: tuple[str | int, ...], new: object) -> Any:  # noqa: ANN401 -- any JSON
+    if not place:
+        return value if new is GONE else new
+    changed = at = copy.deepcopy(value)
+    for step in place[:-1]:
+        at = at[step]
+    if new is GONE:
+        del at[place[-1]]
+    else:
+        at[place[-1]] = new
+    return changed
+
+
+@given(st.sampled_from([*ACCEPTED, *REJECTED]), st.data())
+def test_agrees_with_jsonschema(path: Path, data: st.DataObject) -> None:
+    """Examples with any odd value in any place break the rules that `jsonschema` says they break."""
+    name, instance = path.parent.name, _instance(path)
+    value = _changed(instance, data.draw(st.sampled_from(_places(instance))), data.draw(ODD | st.just(GONE)))
+    errors = _reference(name).iter_errors(value)
+    wanted = sorted("/".join(map(str, error.absolute_schema_path)) for error in errors)
+    assert sorted(breach.schema for breach in schemas.breaches(name, value)) == wanted
+
+
+def test_unknown_keywords_are_refused() -> None:
+    """A keyword that no rule is made for is an error, never ignored."""
+    with pytest.raises(ValueError, match="uniqueItems"):
+        Compiler(lambda _reference: {}).rule({"properties": {"a": {"uniqueItems": True}}})
+
+
+@pytest.mark.parametrize("name", schemas.names())
+def test_every_schema_is_compiled(name: str) -> None:
+    """Every schema has known keywords only."""
+    schemas.breaches(name, {})

@@ -1,0 +1,62 @@
+"""A long stream is judged in the time that its length deserves: a real answer has thousands of chunks."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.fixtures.captured import Capture
+from tests.fixtures.judges import catalogue
+from tests.fixtures.judges.verdict import Known
+from tests.unit import samples as s
+
+LONG, SHORT = 8_000, 800  # chunks: the shorter is long enough that what is done once does not count
+FLAT = 3.0  # times the cost of a chunk: quadratic judges take 10, memory that no longer fits in a cache 1.5
+LONGEST = 10_000  # chunks
+# CPU time of all judges. It is 0.7 s to 0.9 s where `benchmarks/judges.json` was made; judges that read the stream
+# again for each chunk took 57 s for 520 chunks there, and the square of it for more.
+LONGEST_S = 2.0
+
+
+def stream(length: int, *, broken: bool = False) -> Capture:
+    """A stream of so many pieces; a broken one has a role, a finish and a time in words in each."""
+    chunks = s.chunks(f"word {number} " for number in range(length))
+    for chunk in chunks if broken else ():
+        chunk.update(created="now")
+        chunk["choices"][0].update(finish_reason="done")
+        chunk["choices"][0]["delta"]["role"] = "bot"
+    return s.stream(chunks)
+
+
+def judge_s(seen: Capture) -> float:
+    """CPU seconds of all judges of streams."""
+    known = Known(text="", finish="stop", secrets=("sk-hush-hush",), upstream=("gateway.example",), said_mono_s=1.0)
+    began_s = time.process_time()
+    for judge in {*catalogue.TOOL_STREAM, *catalogue.USAGE_STREAM, *catalogue.judges("F1", "F5")}:
+        judge(seen, known)
+    return time.process_time() - began_s
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["healthy", "broken"])
+def test_long_streams(broken: bool) -> None:  # noqa: FBT001 -- a row
+    """Ten thousand chunks are judged in two seconds of CPU time, whether they are healthy or not."""
+    assert judge_s(stream(LONGEST, broken=broken)) <= LONGEST_S
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["healthy", "broken"])
+def test_cost_per_chunk(broken: bool) -> None:  # noqa: FBT001 -- a row
+    """A chunk of a long stream costs what one of a short stream costs."""
+    judge_s(stream(SHORT))  # schemas are compiled
+    short_s = min(judge_s(stream(SHORT, broken=broken)) for _ in range(3))
+    long_s = min(judge_s(stream(LONG, broken=broken)) for _ in range(2))
+    assert long_s / LONG <= FLAT * short_s / SHORT
+
+
+def test_long_words() -> None:
+    """A megabyte without a space is searched for names of files in two seconds."""
+    seen = s.error(s.encoded({"error": {**s.ERROR["error"], "message": "x" * 1_000_000}}))
+    began_s = time.process_time()
+    for judge in catalogue.BAD_REQUEST:
+        judge(seen)
+    assert time.process_time() - began_s <= LONGEST_S
