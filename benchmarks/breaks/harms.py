@@ -25,6 +25,7 @@ HARMS = (
     Harm("F3.key-stays-here", "leaked", "the caller's key reaches a stranger"),
     Harm("F3.no-key F3.wrong-key F3.key-*", "leaked", "whoever has no key is answered, and the owner of the key pays"),
     Harm("C1.1", "lost", "a good question is refused; the named fault, status 201, breaks nobody"),
+    Harm("E10", "lost", "the words of a streamed answer never come, and nothing says so"),
     Harm("C3.3", "lost", "answers that the server has promised are refused"),
     # Whether a client reads the refusal before the reset is a matter of time, so no run can decide it.
     Harm("F3.oversize-huge", "paid twice", "megabytes are sent three times, and the reason never arrives"),
@@ -84,6 +85,13 @@ RECORDED: dict[str, str] = {
     "E3.2": "OpenAI's library for .NET raises ArgumentOutOfRangeException on an empty one (mudler/LocalAI#5102)",
     "E3.4": "opencode raises `content after the finish reason` (anomalyco/opencode#49167)",
     "D3.1": "inference-benchmarker 687e477 takes a stream without [DONE] for a failure (ikawrakow/ik_llama.cpp#467)",
+    "C8.1": "LiteLLM's proxy drops records of what was paid when answers share an id (BerriAI/litellm#28376)",
+    "C8.4": "LiteLLM's proxy drops records of what was paid when answers share an id (BerriAI/litellm#28376)",
+    "E8.5": "the stream helper of openai 2.54.0 raises AssertionError on a later type that is null or empty",
+    "F1.7": (
+        "Envoy AI Gateway 0.6.0 sends 500 without a body instead (envoyproxy/ai-gateway#2151); "
+        "OpenAI's library for Java raises OpenAIInvalidDataException (sgl-project/sglang#32808)"
+    ),
     "E5.5": "SpeakGPT raises IndexOutOfBoundsException on a chunk without choices (AndraxDev/speak-gpt#162)",
     # Sources of these requests: tests/unit/client_requests.py.
     "H4.lenient-no-bias": f"{SILLY_TAVERN} sends it when it impersonates, and shows an error",
@@ -96,16 +104,6 @@ RECORDED: dict[str, str] = {
     "H4.lenient-tools-without-choice": "Continue 0228b89 sends it with every turn of its agent",
 }
 
-# Check → the end of the id of a new check, of tier M, which takes over the part of its claim that has evidence.
-HALVES = {
-    "F1.4": (
-        ".code-is-no-number",
-        (
-            "OpenAI's library for Java raises OpenAIInvalidDataException (sgl-project/sglang#32808), "
-            "and Envoy AI Gateway 0.6.0 makes a 500 of it (envoyproxy/ai-gateway#2151)"
-        ),
-    )
-}
 # A check whose faults are named by another one.
 SAME = {"H3.list-bare": "H3.list"}
 # Checks of tier M that no client can see and that are no harm of the kinds above: proposed for tier S, with the reason.
@@ -123,7 +121,6 @@ NOTICED: dict[str, str] = {
     "G4.ignored-is-disclosed": "what is told about an answer; the answer is whole",
     "G4.in-streams": "what is told about an answer; the answer is whole",
     "G4.metadata": "what is told about an answer; the answer is whole",
-    "G7.2": "no client compares the ids of answers; C8.1 is the same claim, of tier S",
     "G8.*": "a client waits too long, or too short, or not at all; each attempt of it may be made",
     "H4.lenient-functions": "no client is known to send functions without demanding one",
     "H4.lenient-half-an-emoji": "no client is known to send half of a surrogate pair",

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
 
-from breaks.harms import HALVES, RECORDED, SAME, harm_of, noticed
+from breaks.harms import RECORDED, SAME, harm_of, noticed
 from breaks.record import Record
 from breaks.selection import Served
 from tests.fixtures.report.checks import check_of
 from tests.matrix.running import contract
 
-CRASH = ".never-fails"  # the half of a check F2 that is of tier M: see `of_bad_requests`
+CRASH = ".never-fails"  # the checks of bad requests that are of tier M: see `of_bad_requests`
 
 
 class Tier(NamedTuple):
@@ -32,7 +32,7 @@ def today() -> dict[str, str]:
 
 
 def tiers(record: Record, selected: Iterable[Served]) -> dict[str, Tier]:
-    """Each check of tier M, today or as it is proposed, and each half of F2."""
+    """Each check of tier M, today or as it is proposed."""
     by_check: dict[str, list[str]] = {}
     for served in (each for each in selected if record.has(each.name)):
         by_check.setdefault(served.fault.check, []).append(served.name)
@@ -41,16 +41,14 @@ def tiers(record: Record, selected: Iterable[Served]) -> dict[str, Tier]:
         proposed = _tier(check, tier, by_check.get(SAME.get(check, check), []), record)
         if "M" in (tier, proposed.tier):
             found[check] = proposed
-        if check in HALVES:
-            found[check + HALVES[check][0]] = Tier("M", "", f"recorded: {HALVES[check][1]}")
-        if check.startswith("F2.") and tier == "M":
-            found[check + CRASH] = of_bad_requests(record)
     return found
 
 
 def _tier(check: str, tier: str, faults: list[str], record: Record) -> Tier:
     breaking = {fault: broken for fault in faults if (broken := record.broken(fault))}
     harmless = tuple(fault for fault in faults if fault not in breaking)
+    if check.endswith(CRASH):
+        return of_bad_requests(record, tier)
     if check.startswith("F2."):
         return Tier("S" if tier == "M" else tier, tier, "no client breaks on another status, or on an answer", harmless)
     if breaking:
@@ -71,11 +69,11 @@ def faults_of_harm(check: str) -> bool:
     return harm is not None and check in harm.checks.split()
 
 
-def of_bad_requests(record: Record) -> Tier:
+def of_bad_requests(record: Record, tier: str) -> Tier:
     """What is left of tier M of F2: a bad request is no failure of the server, no lost connection and no answer."""
     faults = ("refusal-500", "refusal-cut", "C67-error-with-200")
     breaking = {fault: broken for fault in faults if (broken := record.broken(fault))}
-    return Tier("M", "", f"client: {_told(breaking, record)}")
+    return Tier("M", tier, f"client: {_told(breaking, record)}")
 
 
 def _told(breaking: Mapping[str, dict[str, str]], record: Record) -> str:

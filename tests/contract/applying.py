@@ -29,7 +29,7 @@ CHECKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {
     "D5.waits": (LUMEN,),  # only our own proxy promises signs of life while its gateway thinks
     "E9": (GATEWAY,),
     "F2.max-tokens-zero": (LUMEN,),  # openapi.yaml has no minimum
-    "F2.max-tokens-zero.param": (LUMEN,),
+    "F2.max-tokens-zero.*": (LUMEN,),
     "F3.exact-*": (LUMEN, LOAD),
     "F3.oversize*": (LOAD,),
     "F2.n-high*": (LOAD,),  # whoever gives 129 answers is paid for them
@@ -57,7 +57,7 @@ CHECKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {
     "K*": (LUMEN,),  # what real clients get, act by act, from our own proxy
     # Whoever can look at images, call a tool that must be called, or answer in JSON need not refuse to.
     **{f"F2.{name}": (LUMEN,) for name in LIMITS},
-    **{f"F2.{name}.param": (LUMEN,) for name in LIMITS},
+    **{f"F2.{name}.*": (LUMEN,) for name in LIMITS},
 }
 EXCHANGES: dict[str, tuple[pytest.MarkDecorator, ...]] = {
     "waited": (GATEWAY,),

@@ -38,7 +38,7 @@ def test_no_replacement_character(exchange: Capture) -> None:
     expect(place < 0, "a text without U+FFFD", f"U+FFFD at character {place}: {around!r}")
 
 
-@check("D5.waits")
+@check("D5.waits", tier="S")
 def test_a_waiting_stream_says_so(hasty: Talk) -> None:
     """A stream that waits for its gateway sends comments, so that the claims about comments mean something."""
     seen = hasty.waited

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.contract.bad_requests import LIMITS, MUST, ROWS, Bad
+from tests.contract.bad_requests import LIMITS, ROWS, Bad
 from tests.contract.exchanges import JSON
 from tests.contract.expectations import describe, expect_client_error, expect_words
 from tests.contract.prerequisites import need_refusal, responsible
@@ -15,7 +15,7 @@ from tests.fixtures.judges.catalogue import judges
 from tests.fixtures.judges.checking import judged
 from tests.fixtures.judges.documents import answer
 from tests.fixtures.judges.verdict import Judge
-from tests.fixtures.report.checks import Check, check, check_each
+from tests.fixtures.report.checks import check, check_each
 from tests.fixtures.report.refutation import NotJudged, expect, shorten
 from tests.fixtures.served import CHAT
 
@@ -25,11 +25,17 @@ REFUSALS = [pytest.param("refusal", marks=pytest.mark.smoke), "refused_stream", 
 ALL = {**ROWS, **LIMITS}
 WITH_FIELD = {name: bad for name, bad in ALL.items() if bad.field}
 UNPROCESSABLE = 422
+SERVER_ERROR = 500
 
 
 def send(talk: Talk, bad: Bad) -> Capture:
     """A bad request as it is."""
     return talk.call("POST", CHAT, body=bad.body, headers=[JSON])
+
+
+def refused(talk: Talk, name: str) -> Capture:
+    """The response to a bad request, which is sent once for all checks that read it."""
+    return talk.once(f"bad request {name}", lambda: send(talk, ALL[name]))
 
 
 @pytest.fixture
@@ -48,10 +54,19 @@ def test_envelope(judge: Judge, refusal: Capture, demand: Demand) -> None:
     demand(judge, refusal)
 
 
-@check_each("bad", {Check(f"F2.{name}", "M" if name in MUST else "S"): bad for name, bad in ALL.items()})
-def test_bad_request(bad: Bad, talk: Talk) -> None:
+@check_each("name", {f"F2.{name}": name for name in ALL}, tier="S")
+def test_bad_request(name: str, talk: Talk) -> None:
     """A bad request gets a 4xx."""
-    expect_client_error(send(talk, bad))
+    expect_client_error(refused(talk, name))
+
+
+@check_each("name", {f"F2.{name}.never-fails": name for name in ALL})
+def test_bad_request_is_no_failure(name: str, talk: Talk) -> None:
+    """A bad request is no 5xx and no lost connection, after which clients ask again, and no error with status 200."""
+    seen = refused(talk, name)
+    failed = seen.ended != "complete" or (seen.status or 0) >= SERVER_ERROR
+    disguised = seen.status == 200 and answer(seen).get("error") is not None
+    expect(not (failed or disguised), "a status from 400 to 499, or an answer", describe(seen))
 
 
 @pytest.mark.parametrize("exchange", ["refusal", "refused_stream", "unparsable", "wrong_type"], indirect=True)
@@ -64,7 +79,7 @@ def test_not_unprocessable(refusal: Capture) -> None:
 @check_each("name", {f"F2.{name}.param": name for name in WITH_FIELD}, tier="S")
 def test_param(name: str, talk: Talk) -> None:
     """A refusal names the field that is wrong."""
-    field, seen = str(ALL[name].field), send(talk, ALL[name])
+    field, seen = str(ALL[name].field), refused(talk, name)
     need_refusal(seen, (f"F2.{name}",))
     error = child(answer(seen), "error")
     if not error:
@@ -78,7 +93,7 @@ def test_param(name: str, talk: Talk) -> None:
 @judged(judges("F4"))
 def test_refused_before_the_stream(judge: Judge, name: str, talk: Talk, demand: Demand) -> None:
     """A bad request for a stream is refused like any other."""
-    need_refusal(send(talk, ROWS[name]), (f"F2.{name}",))
+    need_refusal(refused(talk, name), (f"F2.{name}",))
     asked = {**json.loads(ROWS[name].body), "stream": True}
     demand(judge, send(talk, Bad(json.dumps(asked).encode())))
 

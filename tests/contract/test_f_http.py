@@ -37,10 +37,10 @@ def oversize(talk: Talk, total_bytes: int = OVERSIZE_BYTES) -> Capture:
 
 # Methods that the OpenAI API does not document: GET on chats lists those that were stored.
 ROUTES: dict[Check, tuple[Send, tuple[int, ...]]] = {
-    Check("F3.unknown-route"): (lambda talk: talk.lost, (404,)),
-    Check("F3.unknown-route-post"): (lambda talk: talk.post(question(), "/v1/chat/completion"), (404,)),
-    Check("F3.unknown-route-root"): (lambda talk: talk.call("GET", "/nothing-here"), (404,)),
-    Check("F3.unknown-model"): (lambda talk: exchange_of(talk, "unknown_model"), (404,)),
+    Check("F3.unknown-route", "S"): (lambda talk: talk.lost, (404,)),
+    Check("F3.unknown-route-post", "S"): (lambda talk: talk.post(question(), "/v1/chat/completion"), (404,)),
+    Check("F3.unknown-route-root", "S"): (lambda talk: talk.call("GET", "/nothing-here"), (404,)),
+    Check("F3.unknown-model", "S"): (lambda talk: exchange_of(talk, "unknown_model"), (404,)),
     Check("F3.wrong-method-put", "S"): (lambda talk: exchange_of(talk, "wrong_method"), (405,)),
     Check("F3.wrong-method-patch", "S"): (lambda talk: talk.call("PATCH", CHAT, json=question()), (405,)),
     Check("F3.wrong-method-delete", "S"): (lambda talk: talk.call("DELETE", "/v1/models"), (405,)),
@@ -86,7 +86,7 @@ def test_allow(talk: Talk) -> None:
     expect_word_in_header(seen, "Allow", "POST")
 
 
-@check("F3.limit-is-inclusive")
+@check("F3.limit-is-inclusive", tier="S")
 def test_as_large_as_allowed(talk: Talk) -> None:
     """A request as large as the limit is not refused for its size."""
     seen = oversize(talk, OVERSIZE_BYTES - 1)

@@ -79,7 +79,7 @@ def test_late_failure_is_framed(broken: Capture, demand: Demand) -> None:
         demand(judge, broken)
 
 
-@check_each("name", {f"F5.code-{name}": name for name in FAILURES})
+@check_each("name", {f"F5.code-{name}": name for name in FAILURES}, tier="S")
 def test_late_code(name: str, breaking: Callable[[str], Capture], target: Target) -> None:
     """A late failure has the code that it would have had before the first byte."""
     told = [child(document.value, "error").get("code") for document in errors(begun(breaking(name), target))]

@@ -15,7 +15,7 @@ from tests.fixtures.judges.asking import child
 from tests.fixtures.judges.documents import answer
 from tests.fixtures.processes import HasUrl, Launches
 from tests.fixtures.replies import dripping, reset_before_reading, says, silent
-from tests.fixtures.report.checks import check, check_each
+from tests.fixtures.report.checks import Check, Tier, check, check_each
 from tests.fixtures.report.refutation import expect
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("lumen")]
@@ -42,7 +42,12 @@ def test_failure(row: GatewayFailure, stream: bool, talk: Talk) -> None:  # noqa
     expect_one_call(talk.gateway.calls[asked:], seen)
 
 
-@check_each("row", {f"G8.{name}": row for name, row in FAILURES.items()})
+def tier_of(hints: tuple[tuple[str, str], ...]) -> Tier:
+    """The tier of a hint: without x-should-retry a client asks, and pays, three times; by others it waits too long."""
+    return "M" if hints == NO_RETRY else "S"
+
+
+@check_each("row", {Check(f"G8.{name}", tier_of(row.hints)): row for name, row in FAILURES.items()})
 def test_hints(row: GatewayFailure, talk: Talk) -> None:
     """A client is told whether, and when, to try again."""
     with talk.gateway.scripted(row.reply):
@@ -50,7 +55,7 @@ def test_hints(row: GatewayFailure, talk: Talk) -> None:
     expect_hints(seen, row.hints)
 
 
-@check_each("given", {f"G8.retry-after-{given}": given for given in ("0", "1", "120", "3600", "-5", "soon")})
+@check_each("given", {f"G8.retry-after-{given}": given for given in ("0", "1", "120", "3600", "-5", "soon")}, tier="S")
 def test_retry_after_range(given: str, talk: Talk) -> None:
     """A Retry-After is passed on as whole seconds from 1 to 120, which the OpenAI SDKs obey."""
     with talk.gateway.scripted(says({}, 429, headers=(("Retry-After", given),))):
@@ -139,7 +144,7 @@ def test_unreachable(name: str, stream: bool, cut_off: Callable[[str], Talk]) ->
     expect_error(seen, 502, kind="server_error", code=ADDRESSES[name][1])
 
 
-@check_each("name", {f"G8.{name}": name for name in ADDRESSES})
+@check_each("name", {Check(f"G8.{name}", tier_of(row[2])): name for name, row in ADDRESSES.items()})
 def test_unreachable_hints(name: str, cut_off: Callable[[str], Talk]) -> None:
     """A client is told whether to try again where no gateway can be reached."""
     expect_hints(cut_off(name).ask("안녕"), ADDRESSES[name][2])

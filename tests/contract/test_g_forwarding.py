@@ -155,7 +155,7 @@ def test_error_with_200(stream: bool, talk: Talk) -> None:  # noqa: FBT001 -- a 
     expect_failure(failed(talk, says(openai_wire.error("scripted failure", SERVER)), stream=stream))
 
 
-@check("G8.forwarded-retry-after")
+@check("G8.forwarded-retry-after", tier="S")
 def test_retry_after(talk: Talk) -> None:
     """A client of a busy gateway is told that it is busy, and when to come again."""
     seen = failed(talk, FAILURES["status-429"])

@@ -220,7 +220,7 @@ def test_no_persona(talk: Talk) -> None:
     expect("persona" not in body, "a request without persona", shorten(body))
 
 
-@check("G2.unknown-model")
+@check("G2.unknown-model", tier="S")
 def test_unknown_model(talk: Talk) -> None:
     """An unknown model is served by the default one, and both names are told."""
     seen, _ = asked(talk, {**question("안녕"), "model": "gpt-4o"})
@@ -236,14 +236,14 @@ def test_user(talk: Talk) -> None:
     expect_equal(sent(calls, seen).get("user_id"), "u-1", "the user_id that the gateway is told")
 
 
-@check("G2.stop")
+@check("G2.stop", tier="S")
 def test_stop(talk: Talk) -> None:
     """A stop sequence ends the text before itself, plain or streamed."""
     for stream in (False, True):
         expect_text(talk.ask("하나 둘 셋 넷", stop=["셋", "넷"], stream=stream), "하나 둘 ", at=f"stream: {stream}")
 
 
-@check("G4.metadata")
+@check("G4.metadata", tier="S")
 def test_metadata(talk: Talk) -> None:
     """Persona, sources and timestamp come as the gateway sent them, whatever they are."""
     persona = {"name": "비노슈", "emoji": "🌀", "type": {"of": ["any"]}}
@@ -270,7 +270,7 @@ def test_tolerated(fields: dict[str, object], talk: Talk) -> None:
     expect_text(seen, "words")
 
 
-@check("G4.ignored-is-disclosed")
+@check("G4.ignored-is-disclosed", tier="S")
 def test_ignored_is_disclosed(talk: Talk) -> None:
     """Parameters that the gateway cannot obey are listed."""
     seen = talk.ask("안녕", temperature=0.5, max_tokens=7, seed=1, thinking={"budget": 1})
@@ -279,7 +279,7 @@ def test_ignored_is_disclosed(talk: Talk) -> None:
     expect_equal(named, ["max_tokens", "seed", "temperature", "thinking"], "lumen_metadata.ignored_parameters")
 
 
-@check("G4.in-streams")
+@check("G4.in-streams", tier="S")
 def test_metadata_in_streams(talk: Talk) -> None:
     """A stream carries the same metadata, with its finish."""
     found = [chunk for chunk in chunks(talk.stream) if "lumen_metadata" in chunk.value]

@@ -158,7 +158,7 @@ def test_exposed_headers(talk: Talk) -> None:
     expect_word_in_header(seen, "Access-Control-Expose-Headers", "x-request-id", "x-should-retry", "retry-after")
 
 
-@check("H5.no-cors-by-default")
+@check("H5.no-cors-by-default", tier="S")
 def test_no_cors(talk: Talk) -> None:
     """An answer to a request without an Origin says nothing about pages."""
     for seen in (talk.chat, talk.stream, talk.refusal, talk.lost, talk.models, talk.health):

@@ -25,7 +25,8 @@ WRITING = os.environ.get("E2E_LUMEN_WRITE_FAILURES") == "1"  # what is seen is w
 WHOLE = WRITING or os.environ.get("E2E_LUMEN_WHOLE_MATRIX") == "1"
 FAR, NEAR = 9, 3  # every ninth row of a table that should not matter, every third of one that does
 TABLES = frozenset((
-    "test_accepted", "test_bad_request", "test_drift", "test_every_role", "test_failure", "test_foreign_host",
+    "test_accepted", "test_bad_request", "test_bad_request_is_no_failure", "test_drift",
+    "test_every_role", "test_failure", "test_foreign_host",
     "test_foreign_origin", "test_hints", "test_http_errors", "test_key_refused", "test_late_code",
     "test_late_failure", "test_late_failure_is_framed", "test_leniently_accepted", "test_one_question",
     "test_own_host", "test_param", "test_persona", "test_persona_of_a_longer_name", "test_request_id_is_kept",
