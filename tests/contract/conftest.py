@@ -5,6 +5,7 @@ everything that ends well or at once; a hasty proxy, whose streams commit early 
 """
 
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,20 +14,20 @@ from tests.contract.applying import marks_of
 from tests.contract.spending import most_calls
 from tests.contract.spreading import spread
 from tests.contract.talking import CANARY, DEADLINE_S, Demand, Talk
-from tests.contract.telling import LAST_EXCHANGE, REFUTED, Compared, broken, exchange_told, with_body
+from tests.contract.telling import LAST_EXCHANGE, exchange_told, with_body
 from tests.fixtures.capture import TIMEOUT_S, Capture, Connection
 from tests.fixtures.captured import WITNESS
 from tests.fixtures.gateway import Gateway
-from tests.fixtures.judges.verdict import Comparison, Judge
+from tests.fixtures.judges.verdict import Comparison, Judge, excerpt
 from tests.fixtures.processes import Launches
 from tests.fixtures.report.checks import check_of
+from tests.fixtures.report.refutation import NotJudged, Refuted
 from tests.fixtures.run import Run
 from tests.fixtures.served import Remote
 from tests.fixtures.targets import Target, target_of
 from tests.fixtures.unready import Readiness
 
 HERE = Path(__file__).parent
-COMPARED: list[Compared] = []  # by the last assertion that failed
 ALONE = {"LUMEN_STANDBY": "0"}  # nobody is killed here, and each parallel worker would pay for a spare process
 NEVER = "1000000"  # failures in a row that would open the breaker: a shared proxy must not remember failures
 
@@ -64,26 +65,19 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 def pytest_runtest_setup() -> None:
     """What an earlier test has asked is none of the next one's."""
     WITNESS.forget()
-    COMPARED.clear()
-
-
-def pytest_assertrepr_compare(op: str, left: object, right: object) -> None:
-    """Remember what was compared; pytest explains it as ever."""
-    COMPARED[:] = [Compared(op, left, right)]
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Tell a failed assertion in the form of a judge, and Python's own words below it."""
-    told = ""
+    """Show with a refuted claim the request that it is about."""
     try:
         yield
-    except REFUTED as error:
-        python = str(item.repr_failure(pytest.ExceptionInfo.from_exception(error)))
-        item.add_report_section("call", "where the test failed", python)
-        told = str(broken(item, error, COMPARED[0] if COMPARED else None))
-    if told:  # not above, where it would be told together with the first one
-        pytest.fail(with_body(item, WITNESS.last, told), pytrace=False)
+    except Refuted as error:
+        if error.failure.curl or not (seen := WITNESS.last):
+            raise
+        curl = with_body(item, seen, seen.curl())
+        shown = f"{excerpt(seen.body, None)} (status {seen.status}, {seen.ended})"
+        raise Refuted(replace(error.failure, excerpt=error.failure.excerpt or shown, curl=curl)) from None
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # innermost: before a tier that is never red is excused
@@ -153,11 +147,13 @@ def demand(request: pytest.FixtureRequest, talk: Talk) -> Demand:
     def hold(judge: Judge, seen: Capture) -> None:
         if judge.claim.unknown(talk.known):
             pytest.skip("needs a gateway whose words are known")
-        verdict = judge(seen, talk.known)
-        if not verdict.ok:
-            own = check_of(request.node)
-            named = f"{own.id}, by " if own and own.id != verdict.check else ""  # a row asks several judges
-            pytest.fail(with_body(request.node, WITNESS.saw(seen), f"{named}{verdict}"), pytrace=False)
+        verdict, own = judge(seen, talk.known), check_of(request.node)
+        if verdict.unjudged:
+            raise NotJudged(verdict.unjudged.reason, verdict.unjudged.because_of)
+        if verdict.failure:
+            curl = with_body(request.node, WITNESS.saw(seen), verdict.failure.curl)
+            by = verdict.check if own and own.id != verdict.check else ""  # a row asks several judges
+            raise Refuted(replace(verdict.failure, curl=curl, judge=by))
 
     return hold
 
@@ -168,7 +164,9 @@ def compare() -> Callable[[Comparison, list[Capture]], None]:
 
     def hold(comparison: Comparison, seen: list[Capture]) -> None:
         verdict = comparison(seen)
-        if not verdict.ok:
-            pytest.fail(str(verdict), pytrace=False)
+        if verdict.unjudged:
+            raise NotJudged(verdict.unjudged.reason, verdict.unjudged.because_of)
+        if verdict.failure:
+            raise Refuted(verdict.failure)
 
     return hold

@@ -10,6 +10,7 @@ from tests.fixtures.judges import e_stream, e_usage
 from tests.fixtures.judges.catalogue import judges
 from tests.fixtures.judges.checking import judged
 from tests.fixtures.judges.verdict import Judge
+from tests.fixtures.report.refutation import Refuted
 
 STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "waited"]
 
@@ -27,7 +28,8 @@ def test_passed_on(judge: Judge, talk: Talk) -> None:
     seen, said_mono_s = talk.overheard
     assert said_mono_s is not None, "the target answered without asking its gateway"
     verdict = judge(seen, replace(talk.known, said_mono_s=said_mono_s))
-    assert verdict.ok, str(verdict)
+    if verdict.failure:
+        raise Refuted(verdict.failure)
 
 
 @judged(judges("E8"))

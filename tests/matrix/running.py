@@ -22,6 +22,7 @@ from tests.contract import conftest
 from tests.fixtures import targets
 from tests.fixtures.report import checks
 from tests.fixtures.report.checks import check_of
+from tests.fixtures.report.refutation import Failure, NotJudged, Refuted
 from tests.fixtures.targets import ROOT, Profile, Target, target_of
 
 # What a target of each profile is said to be; the command is never run.
@@ -36,10 +37,16 @@ QUIET = ("--collect-only", "--noconftest", "-p", "no:terminal", "-p", "no:cachep
 
 
 class Outcome(NamedTuple):
-    """How one test ended: ``passed``, ``failed``, ``skipped``, or ``error`` when it was not the test that failed."""
+    """How one test ended: ``passed``, ``failed``, ``not_judged``, ``skipped``, or ``error``, a fault of the suite.
+
+    ``failure``     what was expected and found, where the check states it
+    ``because_of``  the checks that say why it was not judged
+    """
 
     word: str
     reason: str = ""
+    failure: Failure | None = None
+    because_of: tuple[str, ...] = ()
 
 
 class Asked(NamedTuple):
@@ -169,6 +176,10 @@ def _closed(own: ExitStack) -> Outcome | None:
 def _ended(error: BaseException, word: str) -> Outcome:
     if isinstance(error, Skipped):
         return Outcome("skipped", str(error))
+    if isinstance(error, Refuted):
+        return Outcome(word, str(error), error.failure)
+    if isinstance(error, NotJudged):
+        return Outcome("not_judged", str(error), because_of=error.because_of)
     if not isinstance(error, Exception | Failed):
         raise error
     return Outcome(word, f"{type(error).__name__}: {error}")

@@ -95,10 +95,11 @@ def test_a_broken_verdict_shows_the_way() -> None:
     """Expectation, finding, path, offset, the bytes around it and a command that repeats the request."""
     seen = s.plain(edited(ANSWER, ("usage.total_tokens", 17)))
     verdict = catalogue.JUDGES["C5.2"](seen)
-    assert (verdict.expected, verdict.found, verdict.path) == ("2 + 16", "17", "$.usage.total_tokens")
-    assert verdict.offset == seen.body.index(b"17}}"[:2] + b"}")
-    assert '"total_tokens": 17' in verdict.excerpt
-    assert verdict.curl.startswith("curl ")
+    assert verdict.failure is not None
+    place = f"$.usage.total_tokens, byte {seen.body.index(b'17}')}"
+    assert (verdict.failure.expected, verdict.failure.found, verdict.failure.at) == ("2 + 16", "17", place)
+    assert '"total_tokens": 17' in verdict.failure.excerpt
+    assert verdict.failure.curl.startswith("curl ")
     assert str(verdict).splitlines()[0] == "C5.2 (M) broken: The total of the usage is the sum of its parts"
 
 
@@ -106,14 +107,17 @@ def test_offsets_in_streams_count_bytes_of_the_body() -> None:
     """A finding inside an event points into the whole body."""
     seen = s.stream(edited(chunks(), ("2.choices.0.delta.role", "user")))
     verdict = catalogue.JUDGES["E2.3"](seen)
-    assert verdict.offset == seen.body.index(b'"user"')
+    assert verdict.failure is not None
+    at = seen.body.index(b'"user"')
+    assert verdict.failure.at.endswith(f"byte {at}")
 
 
 def test_many_findings_are_summed_up() -> None:
     """Five findings are shown, the rest are counted."""
     each = [json.loads(json.dumps(chunk({"content": "a", "role": "user"}))) for _ in range(9)]
     verdict = catalogue.JUDGES["E2.3"](s.stream([chunk({"role": "assistant"}), *each]))
-    assert verdict.found.endswith("and 4 more")
+    assert verdict.failure is not None
+    assert verdict.failure.found.endswith("and 4 more")
 
 
 def test_secrets_stay_out_of_verdicts() -> None:

@@ -1,0 +1,57 @@
+"""How a check ends whose claim is refuted, that cannot be judged, or that is at fault itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixtures.inner import Ended, stage
+
+MODULES = {
+    "contract/test_ways.py": '''
+    """Ways: refuted, not judged, at fault."""
+    from tests.fixtures.report import NotJudged, expect
+    @check("C1-refuted")
+    def test_refuted():
+        """The status is 200."""
+        expect(False, "status 200", "status 500", at="the status line")
+    @check("C2-not-judged")
+    def test_not_judged():
+        """The answer has an id."""
+        raise NotJudged("the status is 500", ("C1-refuted",))
+    @check("C3-at-fault")
+    def test_at_fault():
+        """The answer has a model."""
+        {}["model"]
+    @check("C4-passed")
+    def test_passed():
+        """One is one."""
+        expect(True, "one", "two")
+    ''',
+}
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """One run of all of them."""
+    return stage(tmp_path_factory.mktemp("ways"), MODULES)
+
+
+def test_outcomes(ended: Ended) -> None:
+    """Each way has an outcome of its own in the verdicts."""
+    outcomes = {each["id"]: each["outcome"] for each in ended.verdicts}
+    assert outcomes == {
+        "C1-refuted": "failed", "C2-not-judged": "not_judged", "C3-at-fault": "error", "C4-passed": "passed",
+    }  # fmt: skip
+
+
+def test_failure_text(ended: Ended) -> None:
+    """The terminal shows what was expected and found, and no Python."""
+    assert "C1-refuted (M) broken: The status is 200" in ended.output
+    assert "  expected: status 200\n  found:    status 500\n  at:       the status line" in ended.output
+    assert "expect(False" not in ended.output
+
+
+def test_not_judged_is_counted(ended: Ended) -> None:
+    """What was not judged is counted apart from what was skipped."""
+    assert "1 not_judged" in ended.output
+    assert "skipped" not in ended.output.splitlines()[-1]
