@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.fixtures.inner",
     "tests.fixtures.guard",
     "tests.fixtures.targets",
+    "tests.fixtures.environments",
     "tests.fixtures.unready",
     "tests.fixtures.audit",
     "tests.fixtures.processes",

@@ -112,6 +112,14 @@ NONSENSE: dict[str, dict[str, object]] = {
     "time-out of nothing": {"proxy_command": "a", "proxy_timeout": "0"},
     "time-out in words": {"proxy_command": "a", "proxy_timeout": "soon"},
     "time-out without end": {"proxy_command": "a", "proxy_timeout": "inf"},
+    "start in words": {"proxy_command": "a", "proxy_start_timeout": "soon"},
+    "start by url": {**BY_URL, "proxy_start_timeout": "9"},
+    "variable without a value": {"proxy_command": "a", "proxy_env": ["A"]},
+    "variable without a name": {"proxy_command": "a", "proxy_env": ["=secret"]},
+    "variable with a blank": {"proxy_command": "a", "proxy_env": ["A B=secret"]},
+    "variable of the suite": {"proxy_command": "a", "proxy_env": ["E2E_LUMEN=secret"]},
+    "variable by url": {**BY_URL, "proxy_env": ["A=secret"]},
+    "variable for our own": {"proxy_env": ["A=secret"]},
     "a key for our own": {"proxy_api_key": "k"},
     "sabotage of a foreign target": {"proxy_command": "a", "sabotage": "s"},
 }
@@ -123,6 +131,7 @@ def test_nonsense_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(pytest.UsageError) as refused:
         target(**options)
     assert "\n" not in str(refused.value)
+    assert "secret" not in str(refused.value)
 
 
 def test_usage_error_is_exit_4() -> None:
@@ -145,6 +154,24 @@ def test_patience() -> None:
     assert (target().answer_s, target(proxy_command=COMMAND).answer_s) == (TIMEOUT_S, TIMEOUT_S)
     assert (target(**BY_URL).answer_s, target(proxy_command="a").answer_s) == (MODEL_S, MODEL_S)
     assert target(**BY_URL, proxy_timeout="2.5").answer_s == 2.5
+
+
+def test_a_slow_start() -> None:
+    """A launch of a foreign target has a minute to be ready, or what the option says; an answer is no part of it."""
+    found = target(proxy_command=COMMAND, proxy_start_timeout="300")
+    assert (found.start_s, found.answer_s) == (300, TIMEOUT_S)
+    assert target(proxy_command=COMMAND).start_s == FOREIGN_START_S
+
+
+def test_variables(tmp_path: Path) -> None:
+    """Each variable is filled in as the command is, an equals sign is part of a value, and the last of a name wins."""
+    given = ["BASE={gateway_url}/v1", "EMPTY=", "PAIR=a=b", "PROXY_PORT={port}0", "PAIR=c=d"]
+    found = target(proxy_command="server {port}", proxy_env=given)
+    environ = found.environ(tmp_path, "http://g", 81)
+    told = [environ[name] for name in ("BASE", "EMPTY", "PAIR", "PROXY_PORT")]
+    assert told == ["http://g/v1", "", "c=d", "810"]
+    assert found.can == {"launch", "gateway"}
+    assert "c=d" not in repr(found)
 
 
 def test_guard_lets_only_the_named_host_through(monkeypatch: pytest.MonkeyPatch) -> None:
