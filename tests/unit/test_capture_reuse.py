@@ -61,7 +61,7 @@ ENDS = {
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("said", ENDS.values(), ids=ENDS)
 def test_a_new_connection_after_the_last_answer(answer: Answer, said: bytes, method: str) -> None:
-    """After an answer that ends its connection the next request opens another at once, and the record tells its number."""
+    """After an answer that ends its connection the next request opens another at once, with a number of its own."""
     url = answer(said + (b"Content-Length: 2\r\n\r\n" if method == "HEAD" else SIZED))
     with Connection(url) as connection:
         seen = [connection.call(method, "/", timeout_s=5) for _ in range(3)]

@@ -1,0 +1,66 @@
+"""Servers of several processes: who of them listens, who may serve, and who gave an answer."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.processes import Launched, Launches
+from tests.fixtures.run import Run
+from tests.fixtures.targets import Target
+
+SERVER = Path(__file__).with_name("many_processes.py")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="these servers fork, which Windows cannot")
+Start = Callable[[str], Launched]
+
+
+@pytest.fixture
+def start(run: Run, tmp_path: Path) -> Iterator[Start]:
+    """A factory: launch the server in a mode."""
+    with ExitStack() as stack:
+
+        def launch(mode: str) -> Launched:
+            command = (sys.executable, str(SERVER), "{port}", mode)
+            target = Target(command=command, can=frozenset({"health", "launch"}), foreign=True)
+            return stack.enter_context(Launches(run, target, tmp_path / "launch"))()
+
+        yield launch
+
+
+MODES = ("forked", "primary", "closes")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_who_answers_is_a_worker(start: Start, mode: str) -> None:
+    """The process that answers is found by its connection, whoever listens; it is never the parent."""
+    proxy = start(mode)
+    workers = [ref for ref in proxy.family() if ref != proxy.ref]
+    assert len(workers) == 2
+    assert proxy.answering_process() in workers
+    assert proxy.worker() in workers
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_workers_may_serve(start: Start, mode: str) -> None:
+    """Those that may serve are the workers, also where the parent alone listens."""
+    proxy = start(mode)
+    assert set(proxy.serving_processes()) == {ref for ref in proxy.family() if ref != proxy.ref}
+
+
+def test_one_process_does_it_all(start: Start) -> None:
+    """A server of one process listens, serves and answers by itself."""
+    proxy = start("alone")
+    found = {proxy.answering_process(), proxy.worker(), *proxy.serving_processes(), *proxy.listeners()}
+    assert found == {proxy.ref}
+
+
+def test_nobody_answers(start: Start) -> None:
+    """A server that has ended has no process that answers or may serve."""
+    proxy = start("alone")
+    proxy.end()
+    assert (proxy.answering_process(), proxy.serving_processes(), proxy.listeners()) == (None, (), ())
