@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.fixtures.environments",
     "tests.fixtures.unready",
     "tests.fixtures.audit",
+    "tests.fixtures.outside",
     "tests.fixtures.processes",
     "tests.fixtures.squatters",
     "tests.fixtures.gateway",

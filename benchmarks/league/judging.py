@@ -16,6 +16,7 @@ from typing import Any
 
 from league.installing import set_up
 from league.servers import ROOT, Server
+from tests.fixtures.network_namespace import isolated
 
 RUN_S = 1_800  # one to three minutes are usual
 LAUNCHER = Path(__file__).parent / "launching.py"
@@ -72,7 +73,7 @@ def _judge(server: Server, folder: Path) -> Outcome:
     ]  # fmt: skip
     start_s = time.monotonic()
     done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "LEAGUE_NOTES": str(notes)}, timeout=RUN_S, check=False,
+        isolated(command), cwd=ROOT, env={**os.environ, "LEAGUE_NOTES": str(notes)}, timeout=RUN_S, check=False,
         capture_output=True, encoding="utf-8", errors="replace",
     )  # fmt: skip
     found = tuple(_lines(verdicts))

@@ -1,6 +1,8 @@
 """A server that is not ours, in few lines: it answers each request with 200 and the environment that it runs in.
 
-Usage: ``plain_server.py PORT [goes-out | SECONDS]``: it asks for a way beyond loopback, or is ready so much later.
+Usage: ``plain_server.py PORT [MODE]``. ``goes-out``: it asks for a way beyond loopback. ``daemon``: it serves from a
+new session when the launched process has ended. ``nameless``: the same, in the old session without any environment.
+``leaves``: it starts a process that outlives it. ``stubborn``: it does not stop. ``SECONDS``: it is ready that late.
 """
 
 from __future__ import annotations
@@ -9,11 +11,14 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MODE = sys.argv[2] if len(sys.argv) > 2 else ""
+
+OPEN = socket.socket(type=socket.SOCK_DGRAM)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -35,20 +40,34 @@ class Handler(BaseHTTPRequestHandler):
 
 def go_out() -> None:
     """Ask for the way to an address that nobody has (RFC 5737): a connect of a datagram socket sends nothing."""
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        try:
-            sock.connect(("192.0.2.1", 9))
-        except OSError as error:  # a machine without any route
-            print(error, flush=True)  # noqa: T201 -- its log
+    try:
+        OPEN.connect(("192.0.2.1", 9))
+    except OSError as error:  # a machine without any route
+        print(error, flush=True)  # noqa: T201 -- its log
+
+
+def leave(*, nameless: bool) -> None:
+    """Go on in a child while the launched process ends with exit status 0 (POSIX)."""
+    if os.fork():
+        os._exit(0)
+    if nameless:
+        os.execve(sys.executable, [sys.executable, __file__, sys.argv[1]], {})  # noqa: S606 -- no shell is wanted
+    os.setsid()
+    if os.fork():
+        os._exit(0)
 
 
 def main() -> None:
     """Serve until SIGTERM."""
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    if MODE in {"daemon", "nameless"}:
+        leave(nameless=MODE == "nameless")
+    signal.signal(signal.SIGTERM, lambda *_: None if MODE == "stubborn" else os._exit(0))
+    if MODE == "leaves":
+        subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"])
     print("the word is", os.environ.get("UPSTREAM_WORD"), flush=True)  # noqa: T201 -- as a careless server does
     if MODE == "goes-out":
         go_out()
-    elif MODE:
+    elif MODE.isdigit():
         threading.Event().wait(float(MODE))
     ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 

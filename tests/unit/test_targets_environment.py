@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tests.fixtures import environments
 from tests.fixtures.guard import INJECT
+from tests.fixtures.inject.lumen_guard import FOREIGN
 from tests.fixtures.outer import Run as Ended
 from tests.fixtures.outer import run as judged
 from tests.fixtures.processes import Launches
@@ -77,6 +79,18 @@ def test_a_way_beyond_loopback_is_no_error(ended: Ended) -> None:
     """A foreign server may look for others than its gateway: no check is an error for it."""
     assert (ended.status, ended.ids("error"), ended.ids("passed")) == (0, set(), {"A1", "A3"}), ended.output
     assert "BeyondLoopback" not in ended.output
+
+
+def test_an_open_connection_beyond_loopback_is_a_note(ended: Ended) -> None:
+    """What it is connected to when it is ready is told once at the end; where there is no route, nothing is."""
+    probe = [
+        sys.executable,
+        "-S",
+        "-c",
+        "import socket; socket.socket(type=socket.SOCK_DGRAM).connect(('192.0.2.1', 9))",
+    ]
+    routed = subprocess.run(probe, env={TAG: FOREIGN}, capture_output=True, check=False).returncode == 0
+    assert ended.output.count("seen when it was ready or stopped: 192.0.2.1 port 9\n") == routed
 
 
 def test_header_names_what_is_set_and_removed(ended: Ended) -> None:
