@@ -183,11 +183,11 @@ def test_healthy_after(killed: Killed, measure: Measure) -> None:
     if recovery.answered_s is not None:
         measure(recovery.answered_s, "s", killed.restart_budget_s, headline=True)
     new = ", ".join(map(str, recovery.replaced))
-    elsewhere = f"other ports on which it listens: {', '.join(map(str, recovery.elsewhere)) or 'none'}"
+    elsewhere = f"new ports on which it listens: {', '.join(map(str, recovery.elsewhere)) or 'none'}"
     expect(
         recovery.answered_s is not None,
         f"a new process says on port {killed.start.port} that it is ready, within {killed.restart_budget_s:g} s",
-        f"{recovery.kill()}, and {new} took its place; {recovery.wait('its answer')}; {elsewhere}",
+        f"{recovery.kill()}, {new} replaced what was killed; {recovery.wait('an answer')}; {elsewhere}",
     )
     assert killed.chat  # asked whenever it is answered
     expect(killed.chat.status == 200, "a chat is answered with status 200", has_ended_with(killed.chat))
