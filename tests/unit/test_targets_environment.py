@@ -83,13 +83,9 @@ def test_a_way_beyond_loopback_is_no_error(ended: Ended) -> None:
 
 def test_an_open_connection_beyond_loopback_is_a_note(ended: Ended) -> None:
     """What it is connected to when it is ready is told once at the end; where there is no route, nothing is."""
-    probe = [
-        sys.executable,
-        "-S",
-        "-c",
-        "import socket; socket.socket(type=socket.SOCK_DGRAM).connect(('192.0.2.1', 9))",
-    ]
-    routed = subprocess.run(probe, env={TAG: FOREIGN}, capture_output=True, check=False).returncode == 0
+    ask = "import socket; socket.socket(type=socket.SOCK_DGRAM).connect(('192.0.2.1', 9))"
+    asked = subprocess.run([sys.executable, "-S", "-c", ask], env={TAG: FOREIGN}, capture_output=True, check=False)
+    routed = asked.returncode == 0
     assert ended.output.count("seen when it was ready or stopped: 192.0.2.1 port 9\n") == routed
 
 
