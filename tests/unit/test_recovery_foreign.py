@@ -67,7 +67,7 @@ class Sick:
 
 
 KILLED = r"pid \d+ \(.*\), pid \d+ \(.*\) were killed"
-WAITED = r"waited 1\d\.\d s for"
+WAITED = r"waited \d\d\.\d s for"  # 10 s, and more on a busy machine
 SICK = {
     "never-restarts": Sick(
         "1.4-automatic-restart",
@@ -115,7 +115,7 @@ def test_a_restart_that_is_declared_and_absent(wrapped: bool, tmp_path: Path) ->
     assert (ended.status, ended.ids("failed", "error")) == (1, {"1.4-automatic-restart"}), ended.output
     assert ended.ids("not_judged") == {"1.5-health-after"}
     assert re.search(
-        r"^nobody restarts it: pid \d+ \(.*single.*\) was killed; waited \d\.\d s for a new process in its place; "
+        r"^nobody restarts it: pid \d+ \(.*single.*\) was killed; waited \d+\.\d s for a new process in its place; "
         r"no process of it is left$",
         found_by(ended, "1.4-automatic-restart"),
     ), ended.output
@@ -129,7 +129,7 @@ def test_a_server_that_needs_its_gateway(tmp_path: Path) -> None:
 
 HIDDEN = {"4.3-openai-format", "4.4-response-time"}
 OUT_OF_ORDER = "^status 500, complete: .*out of order"
-STILL_RUNS = r"^it still runs after 1\d\.\d s; ports on which it listens: \d+$"
+STILL_RUNS = r"^it still runs after \d\d\.\d s; ports on which it listens: \d+$"
 FAULTY: dict[str, tuple[str, set[str], set[str], str]] = {
     "floors-usage": (WORK, {"4.3-openai-format"}, set(), r"^total_tokens \d+, for \d+ characters of text$"),
     "fails-later": (WORK, {"4.2-post-chat"}, HIDDEN, OUT_OF_ORDER),
