@@ -1,4 +1,4 @@
-"""The negative twin of each of the seventeen checks and their details: a fault, and the checks that it must turn red."""
+"""The negative twin of each of the seventeen checks and of their details: a fault, and what it must turn red."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ TWINS: dict[str, frozenset[str]] = {
 }
 
 UNSEEN = frozenset({"1.3"})
-"""No fault of a server survives SIGKILL; that 1.3 fails is shown on a record, in tests/unit/test_recovery_records.py."""
+"""No fault of a server survives SIGKILL: tests/unit/test_recovery_records.py shows on a record that 1.3 fails."""
 
 
 def table(red_by_twin: dict[str, frozenset[str]]) -> str:
