@@ -98,7 +98,7 @@ def test_ci_selects_smoke(inner: Inner) -> None:
     ended = inner.run(CI_SMOKE_MODE="1")
     assert "selection: smoke (CI_SMOKE_MODE, no -m given)" in ended.output
     assert "selected: 5 tests, 5 of them numbered checks (smoke)" in ended.output
-    assert sorted(ended.rows) == ["1.1-start", "1.5-again", "F1-envelope"]
+    assert sorted(ended.rows) == ["1.1-start", "1.5-again", "1.5.detail", "F1-envelope"]
     assert "smoke (CI_SMOKE_MODE, no -m given)" in ended.html
 
 
