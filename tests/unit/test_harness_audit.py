@@ -10,6 +10,7 @@ import pytest
 
 from tests.fixtures.proctree import ProcessRef, tagged
 from tests.fixtures.run import TAG, Run
+from tests.fixtures.waiting import until
 from tests.unit.harness import Nested
 
 SUITE = """
@@ -150,6 +151,7 @@ def test_strangers_are_never_found(run: Run) -> None:
     """A process of another run, or with a tag that only begins like ours, is not ours."""
     environ = os.environ | {TAG: f"{run.id}0/{run.worker}/1"}
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=environ) as stranger:
-        assert ProcessRef.of(stranger.pid) not in tagged(f"{run.id}/")
-        assert ProcessRef.of(stranger.pid) in tagged(f"{run.id}0/")
+        ref = ProcessRef.of(stranger.pid)  # whose environment can be read a moment later only
+        until("it is found by its own tag", lambda: ref in tagged(f"{run.id}0/"), within_s=5)
+        assert ref not in tagged(f"{run.id}/")
         stranger.communicate(b"\n")

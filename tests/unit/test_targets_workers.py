@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -57,6 +58,27 @@ def test_one_process_does_it_all(start: Start) -> None:
     proxy = start("alone")
     found = {proxy.answering_process(), proxy.worker(), *proxy.serving_processes(), *proxy.listeners()}
     assert found == {proxy.ref}
+
+
+CLUSTER = """
+const cluster = require("cluster"), http = require("http");
+if (cluster.isPrimary) for (let n = 0; n < 2; n++) cluster.fork();
+else http.createServer((_, answer) => answer.end(String(process.pid))).listen(process.env.PROXY_PORT, "127.0.0.1");
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+def test_a_cluster_of_node(run: Run, tmp_path: Path) -> None:
+    """In a cluster of Node.js the primary listens and its workers answer; an answer tells which of them."""
+    (tmp_path / "cluster.js").write_text(CLUSTER, "utf-8")
+    target = Target(command=("node", str(tmp_path / "cluster.js")), can=frozenset({"health", "launch"}), foreign=True)
+    with Launches(run, target, tmp_path / "launch") as launches:
+        proxy = launches()
+        workers = {ref for ref in proxy.family() if ref != proxy.ref}
+        assert proxy.listeners() == (proxy.ref,)
+        assert proxy.answering_process() in workers
+        assert set(proxy.serving_processes()) == workers
+        assert proxy.end().orphans == ()
 
 
 def test_nobody_answers(start: Start) -> None:

@@ -1,0 +1,181 @@
+"""The scripted gateway as a server of OpenAI's: it does what a request asks, and refuses what OpenAI refuses."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.fixtures import replies
+from tests.fixtures.capture import Capture, call
+from tests.fixtures.exchange import Exchange, Reply
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.judges.documents import answer, chunks, finish_of, media_type, said
+from tests.fixtures.served import CHAT
+
+TEXT = "안녕하세요 👩‍👩‍👧‍👦, how are you today? I am fine, thank you."
+JSON = ("Content-Type", "application/json")
+TOOLS = [{"type": "function", "function": {"name": name}} for name in ("now", "then")]
+SCRIPTED: dict[str, Callable[[], Reply]] = {
+    "echo": lambda: replies.echo,
+    "answers": lambda: replies.answers(TEXT),
+    "streams": replies.streams,
+    "byte-by-byte": lambda: replies.stream_byte_by_byte,
+    "dripping": lambda: replies.dripping(0.0),
+    "split": lambda: replies.split(20),
+}
+PLAIN: dict[str, dict[str, object]] = {"absent": {}, "null": {"stream": None}, "false": {"stream": False}}
+
+
+def question(**fields: object) -> dict[str, object]:
+    """A good request."""
+    return {"model": "m", "messages": [{"role": "user", "content": TEXT}], **fields}
+
+
+def ask(gateway: Gateway, **fields: object) -> Capture:
+    """The answer to it."""
+    return call(gateway.url, "POST", CHAT, json=question(**fields))
+
+
+@pytest.mark.parametrize("fields", PLAIN.values(), ids=PLAIN)
+@pytest.mark.parametrize("name", SCRIPTED)
+def test_plain_as_asked(name: str, fields: dict[str, object], gateway: Gateway) -> None:
+    """Whatever is scripted, a request without a stream gets a plain answer."""
+    gateway.script(SCRIPTED[name]())
+    seen = ask(gateway, **fields)
+    assert (seen.status, seen.ended, media_type(seen), said(seen)) == (200, "complete", "application/json", TEXT)
+
+
+@pytest.mark.parametrize("name", SCRIPTED)
+def test_streamed_as_asked(name: str, gateway: Gateway) -> None:
+    """Whatever is scripted, a request for a stream gets one."""
+    gateway.script(SCRIPTED[name]())
+    seen = ask(gateway, stream=True)
+    assert (seen.status, seen.ended, media_type(seen), said(seen)) == (200, "complete", "text/event-stream", TEXT)
+    assert seen.body.endswith(b"data: [DONE]\n\n")
+
+
+LATE: dict[str, tuple[Reply, str]] = {
+    "reset": (Exchange.reset, "reset"),
+    "cut": (Exchange.close, "aborted"),
+    "error": (replies.error_event, "aborted"),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_a_plain_body_fails_in_its_middle(name: str, gateway: Gateway) -> None:
+    """A late failure cuts a plain answer in its middle: it has no place for an error."""
+    fail, ended = LATE[name]
+    gateway.script(replies.streams(midway=lambda exchange: fail(exchange) is not None))
+    seen = ask(gateway)
+    assert (seen.status, media_type(seen), seen.ended) == (200, "application/json", ended)
+    assert b"[DONE]" not in seen.body
+    assert b"server_error" not in seen.body
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_half_an_answer(stream: bool, gateway: Gateway) -> None:  # noqa: FBT001 -- a row
+    """Half an answer is half of what was asked for."""
+    gateway.script(replies.truncated)
+    seen = ask(gateway, stream=stream)
+    assert (seen.status, seen.ended) == (200, "aborted")
+    assert media_type(seen) == ("text/event-stream" if stream else "application/json")
+
+
+TOKEN = TEXT[:24]  # one piece of a stream
+CUT: dict[str, tuple[dict[str, object], str, str]] = {
+    "stop": ({"stop": "how"}, TEXT.partition("how")[0], "stop"),
+    "stop-first": ({"stop": ["fine", "you"]}, TEXT.partition("you")[0], "stop"),
+    "stop-elsewhere": ({"stop": ["####"]}, TEXT, "stop"),
+    "stop-empty": ({"stop": ""}, TEXT, "stop"),
+    "stop-none": ({"stop": []}, TEXT, "stop"),
+    "max-tokens": ({"max_tokens": 1}, TOKEN, "length"),
+    "max-completion-tokens": ({"max_completion_tokens": 1}, TOKEN, "length"),
+    "limit-not-reached": ({"max_tokens": 1000}, TEXT, "stop"),
+    "limit-after-stop": ({"max_tokens": 1, "stop": "how"}, TEXT.partition("how")[0], "stop"),
+    "limit-null": ({"max_tokens": None}, TEXT, "stop"),
+    "no-limit": ({"max_tokens": -1, "max_completion_tokens": -1}, TEXT, "stop"),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize("name", CUT)
+def test_text_ends_where_the_request_says(name: str, stream: bool, gateway: Gateway) -> None:  # noqa: FBT001 -- a row
+    """Stop sequences and limits end the text, with the reason; what healthy servers ignore has no effect."""
+    fields, text, reason = CUT[name]
+    seen = ask(gateway, stream=stream, **fields)
+    assert (said(seen), finish_of(seen)) == (text, reason)
+
+
+def usage_of(seen: Capture) -> dict[str, int]:
+    """What an answer cost."""
+    found: dict[str, int] = (answer(seen) or chunks(seen)[-1].value)["usage"]
+    return found
+
+
+@pytest.mark.parametrize("fields", [{}, {"n": 3}, {"max_tokens": 2}, {"stop": "how"}], ids=str)
+def test_counts_can_be_counted(fields: dict[str, object], gateway: Gateway) -> None:
+    """The tokens of an answer are the pieces of its stream; every count is above zero, and they add up."""
+    plain, stream = ask(gateway, **fields), ask(gateway, stream=True, stream_options={"include_usage": True}, **fields)
+    pieces = [one for chunk in chunks(stream) for one in chunk.value["choices"] if one["delta"].get("content")]
+    usage = usage_of(plain)
+    assert usage == usage_of(stream)
+    assert usage["completion_tokens"] == len(pieces)
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+    assert min(usage.values()) > 0
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_several_choices(stream: bool, gateway: Gateway) -> None:  # noqa: FBT001 -- a row
+    """As many choices come as were asked for."""
+    seen = ask(gateway, stream=stream, n=3)
+    choices = answer(seen)["choices"] if not stream else [one for c in chunks(seen) for one in c.value["choices"]]
+    assert {one["index"] for one in choices} == {0, 1, 2}
+
+
+CHOICES: dict[str, tuple[object, str | None]] = {
+    "required": ("required", "now"),
+    "named": ({"type": "function", "function": {"name": "then"}}, "then"),
+    "auto": ("auto", None),
+    "none": ("none", None),
+    "null": (None, None),
+}
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_tools(name: str, gateway: Gateway) -> None:
+    """A tool is called where the request leaves no choice, and else the text is answered."""
+    choice, called = CHOICES[name]
+    (found,) = answer(ask(gateway, tools=TOOLS, tool_choice=choice))["choices"]
+    calls = [one["function"]["name"] for one in found["message"].get("tool_calls", [])]
+    expected = ([called], None, "tool_calls") if called else ([], TEXT, "stop")
+    assert (calls, found["message"]["content"], found["finish_reason"]) == expected
+
+
+REFUSED: dict[str, tuple[dict[str, object], str]] = {
+    "stream-options-alone": ({"stream_options": {"include_usage": True}}, "stream_options"),
+    "stream-options-of-no-stream": ({"stream": False, "stream_options": {}}, "stream_options"),
+    "no-token-at-all": ({"max_tokens": 0}, "max_tokens"),
+    "tool-without-name": ({"tools": [{"type": "function"}]}, "tools[0]"),
+    "tool-of-no-kind": ({"tools": [{"type": "smell", "smell": {"name": "rose"}}]}, "tools[0]"),
+    "tool-not-there": (
+        {"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "x"}}},
+        "tool_choice",
+    ),
+    "no-tools": ({"tool_choice": "required"}, "tool_choice"),
+    "n-zero": ({"n": 0}, "n"),
+    "role": ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str, gateway: Gateway) -> None:
+    """What cannot be obeyed is refused with 400 and the name of the parameter."""
+    fields, param = REFUSED[name]
+    seen = ask(gateway, **fields)
+    assert (seen.status, seen.json()["error"]["param"]) == (400, param), seen.text
+
+
+def test_half_a_character_is_refused(gateway: Gateway) -> None:
+    """Half a surrogate pair cannot be answered in UTF-8."""
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "\ud83c"}]}).encode()
+    assert call(gateway.url, "POST", CHAT, body=body, headers=[JSON]).status == 400

@@ -1,0 +1,50 @@
+"""The sockets of a process: ports, states and addresses, from the table of the kernel and from psutil alike."""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.fixtures.outside import KINDS, addresses
+from tests.fixtures.ports import LOOPBACKS
+from tests.fixtures.proctree import ProcessRef
+from tests.fixtures.socket_table import Held, held
+
+
+@pytest.fixture
+def listeners() -> Iterator[list[socket.socket]]:
+    """A socket of each family that listens and is connected to by this process."""
+    with ExitStack() as stack:
+        made = []
+        for family, host in LOOPBACKS:
+            listener = stack.enter_context(socket.create_server((host, 0), family=family))
+            stack.enter_context(socket.create_connection(listener.getsockname()[:2]))
+            made.append(listener)
+        yield made
+
+
+@pytest.mark.parametrize("platform", [sys.platform, "another"])
+def test_sockets_of_a_process(listeners: list[socket.socket], monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
+    """A listening socket and a connected one are found with their ports and the address at the other end."""
+    monkeypatch.setattr(sys, "platform", platform)
+    me = ProcessRef.of(os.getpid())
+    found = held([me], KINDS)
+    for listener in listeners:
+        ip, port = listener.getsockname()[:2]
+        assert [each.ref for each in found if each.listens and each.port == port] == [me]
+        assert [each.remote_ip for each in found if each.remote_port == port] == [ip]
+
+
+def test_loopback_is_not_outside(listeners: list[socket.socket]) -> None:
+    """Connections on this machine are none beyond it."""
+    assert listeners
+    assert addresses([ProcessRef.of(os.getpid())]) == frozenset()
+
+
+def test_who_has_ended_has_none() -> None:
+    """A process that has ended, or a PID that belongs to another now, has no sockets."""
+    nobody: list[Held] = held([ProcessRef(os.getpid(), 0.0)])
+    assert nobody == []
