@@ -1,51 +1,69 @@
-"""Scenario 4: the proxy does its work: health, a chat answer, its format, its time.
+"""Scenario 4: the server does its work: health, chat answers, their format, their time.
 
-Cast: a proxy, and a scripted gateway that echoes. The question carries a nonce of this run, so that no canned or
-cached answer passes; the gateway's own count tells how often it was called.
+Cast: a server, and a scripted gateway that repeats what it is asked. The first question carries a nonce of this run, so
+that no canned or cached answer passes where the gateway is behind the server; the gateway's own count tells how often
+it was called. A server without a gateway only has to answer. The warm questions have texts of every length modulo
+four in three scripts, as counts of tokens are often rounded. What only our own proxy promises, it is asked for by
+checks of their own, such as ``4.1.schema``.
 """
 
 from __future__ import annotations
 
+import time
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
 from tests.fixtures.captured import Capture
 from tests.fixtures.evidence import stage
 from tests.fixtures.gateway import Gateway
-from tests.fixtures.observations import Start, observe_start, told
+from tests.fixtures.observations import Start, has_ended_with, observe_start, parsed, text_of
 from tests.fixtures.processes import Launches
-from tests.fixtures.report import Measure, check
+from tests.fixtures.report import Measure, NotJudged, check, expect
 from tests.fixtures.schemas import breaches
 from tests.fixtures.targets import Target
 
-HEALTH_BUDGET_S = 1.0  # recovery.md 1.2
-ANSWER_BUDGET_S = 10.0  # system.md 4.4
-CLIENT_PATIENCE_S = 15.0  # longer than the budget, so that a slow answer is measured instead of missed
+PATIENCE_S = 5.0  # beyond the limit, so that a slow answer is measured instead of missed
 WARM_CALLS = 20
+# A model that writes on a processor takes up to a minute for one answer: the twenty stop after this, at one at least.
+WARM_CALLS_S = 90.0
+SCRIPTS = ("latin letters ", "한글로 된 질문 ", "🙂🎉 ")
+LENGTHS = range(40, 44)  # characters: each remainder of a division by four
 CANARY = "canary-4f1c6e0b9d"  # a secret that must never be shown
+HEALTH, CHAT = ("4.1-get-health", "4.2-post-chat")
+FORWARDS = pytest.mark.needs("gateway")
+OURS = pytest.mark.profile("lumen")
+
+
+def text_of_length(script: str, length: int) -> str:
+    """So many characters of a script, without a blank at the end."""
+    return (script * length)[: length - 1] + script[0]
+
+
+WARM_TEXTS = tuple(text_of_length(script, length) for script in SCRIPTS for length in LENGTHS)
 
 
 @dataclass(frozen=True)
 class Served:
     """What was seen; None where the story ended before.
 
-    ``ours``    whether health and share are those of our own proxy
-    ``own_ms``  the proxy's own share of each answer, the cold one first; None where it is not told
+    ``answer_budget_s``  seconds that an answer of this target may take
+    ``free_calls``       requests to the gateway until the first health was answered, beside chats
+    ``paid_by_health``   chats that the gateway was asked for by one request for health
+    ``paid_by_chat``     the words of the chats that the gateway was asked for by the first question
+    ``chats``            the answers, the cold one first
+    ``own_ms``           the server's own share of each, where it is told
     """
 
     start: Start
-    ours: bool
+    answer_budget_s: float
     nonce: str = ""
     health: Capture | None = None
-    calls_by_health: int = 0
-    chat: Capture | None = None
-    calls_by_chat: int = 0
-    asked: tuple[str, ...] = ()
-    warm_s: tuple[float, ...] = ()
-    warm_statuses: tuple[int | None, ...] = ()
+    free_calls: int = 0
+    paid_by_health: int = 0
+    paid_by_chat: tuple[str, ...] = ()
+    chats: tuple[Capture, ...] = ()
     own_ms: tuple[float | None, ...] = ()
 
 
@@ -56,84 +74,141 @@ def served(launch: Launches, gateway: Gateway, target: Target) -> Served:
     proxy = launch(ready=False, gateway=gateway, env=secrets)
     start = observe_start(proxy, target.start_s)
     if start.problem:
-        return Served(start, target.profile == "lumen")
-    nonce = uuid.uuid4().hex
+        return Served(start, target.answer_s)
+    nonce, timeout_s = uuid.uuid4().hex, target.answer_s + PATIENCE_S
+    paid_before = len(gateway.chats)
     health = proxy.health().capture
-    calls_by_health, chats_before = len(gateway.calls), len(gateway.chats)  # by the probes of the start, too
-    chat = proxy.chat(f"질문 {nonce}", timeout_s=CLIENT_PATIENCE_S)
-    asked = tuple(call.message for call in gateway.chats[chats_before:])
-    warm = [proxy.chat(f"{number}번째 질문", timeout_s=CLIENT_PATIENCE_S) for number in range(WARM_CALLS)]
+    paid_by_health = len(gateway.chats) - paid_before
+    free_calls, paid_before = len(gateway.calls) - len(gateway.chats), len(gateway.chats)
+    chats = [proxy.chat(f"질문 {nonce}", timeout_s=timeout_s)]
+    paid_by_chat = tuple(call.message for call in gateway.chats[paid_before:])
+    warm_until_s = time.monotonic() + WARM_CALLS_S
+    while len(chats) <= WARM_CALLS and (len(chats) == 1 or time.monotonic() < warm_until_s):
+        chats.append(proxy.chat(WARM_TEXTS[len(chats) % len(WARM_TEXTS)], timeout_s=timeout_s))
     return Served(
-        start,
-        target.profile == "lumen",
-        nonce,
-        health,
-        calls_by_health,
-        chat,
-        len(asked),
-        asked,
-        tuple(one.elapsed_s for one in warm),
-        tuple(one.status for one in warm),
-        tuple(own_share(one) for one in (chat, *warm)),
+        start=start,
+        answer_budget_s=target.answer_s,
+        nonce=nonce,
+        health=health,
+        free_calls=free_calls,
+        paid_by_health=paid_by_health,
+        paid_by_chat=paid_by_chat,
+        chats=tuple(chats),
+        own_ms=tuple(map(own_share, chats)),
     )
 
 
-@check("4.1-get-health", title="GET /health")
+@check(HEALTH, title="GET /health")
 @pytest.mark.needs("health")
 def test_health(served: Served) -> None:
-    """GET /health has its schema, shows no secret, and costs no call of the gateway."""
-    health = told(served.health, served.start.problem)
-    assert health.status == 200
-    if served.ours:
-        assert breaches("proxy-health", health.json()) == ()
-        assert health.json()["status"] == "ok"
-    assert CANARY not in health.text
-    assert served.calls_by_health == 0
+    """The request for health is answered with status 200, and shows no secret of the environment."""
+    health = health_of(served)
+    expect(health.status == 200, f"GET {health.url} is answered with status 200", has_ended_with(health))
+    expect(CANARY not in health.text, "no secret in the answer", "the value of CLOUD_AI_API_KEY is in it")
 
 
-@check("4.2-post-chat", title="POST /v1/chat/completions")
-@pytest.mark.needs("gateway")
+@check("4.1.free")
+@pytest.mark.needs("health", "gateway")
+def test_health_is_free(served: Served) -> None:
+    """The request for health costs no chat of the gateway."""
+    health_of(served)
+    expect(served.paid_by_health == 0, "the gateway is asked for no chat", f"asked for {served.paid_by_health}")
+
+
+@check("4.1.schema")
+@OURS
+def test_health_schema(served: Served) -> None:
+    """/health has its schema, says the status ok, and makes no request to the gateway at all."""
+    body = parsed(health_of(served))
+    wrong = [f"{'.'.join(map(str, breach.path))}: {breach.text}" for breach in breaches("proxy-health", body)]
+    expect(not wrong, "the schema proxy-health", "; ".join(wrong))
+    status = body.get("status") if isinstance(body, dict) else None
+    expect(status == "ok", "status 'ok'", f"status {status!r}")
+    expect(served.free_calls == 0, "no request to the gateway before the first chat", f"{served.free_calls} requests")
+
+
+@check(CHAT, title="POST /v1/chat/completions")
 def test_chat(served: Served) -> None:
-    """A chat call is answered with this run's nonce, for exactly one call of the gateway."""
-    chat = told(served.chat, served.start.problem)
-    assert chat.status == 200
-    assert served.nonce in message(chat)["content"]
-    assert served.calls_by_chat == 1
-    assert served.nonce in served.asked[0]
+    """The launched server answers chats with status 200, and with a text."""
+    started = f"ready within {served.start.elapsed_s:.1f} s, then a chat is answered"
+    expect(not served.start.problem, started, served.start.problem)
+    for number, chat in enumerate(served.chats, 1):
+        which = f"chat {number} of {len(served.chats)}"
+        expect(chat.status == 200, f"{which} is answered with status 200", has_ended_with(chat))
+    texts = [text_of(chat) for chat in served.chats]
+    expect(any(texts), "a chat is answered with a text", f"no text in {len(texts)} answers, {texts[0]!r} in the first")
+
+
+@check("4.2.forwarded")
+@FORWARDS
+def test_chat_is_forwarded(served: Served) -> None:
+    """A chat asks the gateway exactly once, and the answer has the words of the gateway, which repeats the question."""
+    text = text_of(chats_of(served)[0])
+    times = len(served.paid_by_chat)
+    expect(times == 1, "one chat asks the gateway once", f"the gateway was asked {times} times")
+    asked = served.paid_by_chat[0]
+    expect(served.nonce in asked, f"the gateway is asked with the word {served.nonce}", repr(asked))
+    expect(served.nonce in text, f"an answer with the word {served.nonce}, which the gateway repeats", repr(text))
 
 
 @check("4.3-openai-format", title="OpenAI 형식 검증")
 def test_format(served: Served) -> None:
-    """The answer is a valid OpenAI chat completion by its JSON Schema, to the last field."""
-    chat = told(served.chat, served.start.problem)
-    assert breaches("openai-chat-answer", chat.json()) == ()
+    """Each answer is a chat completion by its JSON Schema, and the total of its usage is the sum of the parts."""
+    for number, chat in enumerate(chats_of(served), 1):
+        body, which = parsed(chat), f"answer {number}"
+        for breach in breaches("openai-chat-answer", body):
+            where = ".".join(map(str, breach.path)) or "the whole answer"
+            expect(False, f"{which} has the JSON Schema of a chat completion", f"{where}: {breach.text}")  # noqa: FBT003
+        usage = body["usage"]
+        parts = usage["prompt_tokens"], usage["completion_tokens"]
+        total = usage["total_tokens"]
+        sums = f"{which} has a total_tokens of {parts[0]} + {parts[1]} = {sum(parts)}, prompt and completion"
+        expect(total == sum(parts), sums, f"total_tokens {total}, for {len(text_of(chat))} characters of text")
 
 
 @check("4.4-response-time", title="응답 시간 10초 미만")
 def test_response_time(served: Served, measure: Measure) -> None:
-    """The cold answer and the worst of twenty warm ones take less than ten seconds."""
-    chat = told(served.chat, served.start.problem)
-    worst = max(chat.elapsed_s, *served.warm_s)
-    measure(worst, "s", ANSWER_BUDGET_S)
-    measure(chat.elapsed_s, "s", label="cold")
-    measure(max(served.warm_s), "s", label="worst of twenty warm ones")
-    assert set(served.warm_statuses) == {200}
-    assert worst < ANSWER_BUDGET_S
-    if served.ours:
-        shares_ms = [share_ms for share_ms in served.own_ms if share_ms is not None]
-        assert len(shares_ms) == len(served.own_ms), "an answer does not tell the proxy's own share"
-        measure(shares_ms[0] / 1000, "s", label="the proxy's own share of the cold one")
-        measure(max(shares_ms[1:]) / 1000, "s", label="its worst share of a warm one")
+    """The cold answer and the worst of up to twenty warm ones come within the time limit of an answer."""
+    cold_s, *warm_s = [chat.elapsed_s for chat in chats_of(served)]
+    budget_s = served.answer_budget_s
+    worst_s = max(cold_s, *warm_s)
+    measure(worst_s, "s", budget_s)
+    measure(cold_s, "s", label="cold")
+    measure(max(warm_s), "s", label=f"worst of {len(warm_s)} warm ones")
+    which = "the cold one" if cold_s == worst_s else f"warm answer {warm_s.index(worst_s) + 1}"
+    expect(worst_s < budget_s, f"each answer within {budget_s:g} s", f"{which} took {worst_s:.2f} s")
+
+
+@check("4.4.share")
+@OURS
+def test_own_share(served: Served, measure: Measure) -> None:
+    """Each answer tells the proxy's own share of its time."""
+    chats_of(served)
+    shares_ms = [share_ms for share_ms in served.own_ms if share_ms is not None]
+    missing = len(served.own_ms) - len(shares_ms)
+    expect(not missing, "a number in lumen_metadata.overhead_ms of each answer", f"none in {missing} answers")
+    measure(shares_ms[0] / 1000, "s", label="the proxy's own share of the cold one")
+    measure(max(shares_ms[1:]) / 1000, "s", label="its worst share of a warm one")
+
+
+def health_of(served: Served) -> Capture:
+    """The answer to the request for health."""
+    if served.health is None:
+        raise NotJudged("the server was never ready", (CHAT,))
+    return served.health
+
+
+def chats_of(served: Served) -> tuple[Capture, ...]:
+    """The answers to the chats; who answers with errors, or never with a text, has nothing else to judge."""
+    if not served.chats or {chat.status for chat in served.chats} != {200} or not any(map(text_of, served.chats)):
+        raise NotJudged("chats are not answered", (CHAT,))
+    return served.chats
 
 
 def own_share(answer: Capture) -> float | None:
     """What the proxy says that it took for itself, in milliseconds."""
     try:
-        share_ms = answer.json()["lumen_metadata"]["overhead_ms"]
-    except (ValueError, KeyError, TypeError):
+        share_ms = parsed(answer)["lumen_metadata"]["overhead_ms"]
+    except (KeyError, TypeError):
         return None
     return float(share_ms)
-
-
-def message(chat: Capture) -> dict[str, Any]:
-    return dict(chat.json()["choices"][0]["message"])

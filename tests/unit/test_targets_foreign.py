@@ -166,14 +166,16 @@ def test_a_supervised_server_recovers(tmp_path: Path) -> None:
     """A server that replaces its child passes scenarios 1, 2 and 4; those of our own journal are skipped."""
     ended = recovered(tmp_path, "forks", "health,restart")
     assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
-    assert len(ended.ids("passed")) == 13
+    assert {"1.5.forwarded", "4.1.free", "4.2.forwarded"} <= ended.ids("passed")
+    assert len(ended.ids("passed")) == 17  # 13 of the seventeen, without scenario 3, and 1.3.reaped beside these three
     assert ended.reasons("skipped") == {"the target does not declare: journal"}
 
 
 def test_declared_but_absent_is_a_failure(tmp_path: Path) -> None:
-    """Who declares a restart and has none fails in it."""
+    """Who declares a restart and has none fails in it; what would follow the restart is not judged."""
     ended = recovered(tmp_path, "", "health,restart")
-    assert (ended.status, ended.ids("failed")) == (1, {"1.3-forced-kill", "1.4-automatic-restart", "1.5-health-after"})
+    assert (ended.status, ended.ids("failed")) == (1, {"1.4-automatic-restart"}), ended.output
+    assert ended.ids("not_judged") == {"1.5-health-after", "1.5.forwarded"}
 
 
 @pytest.mark.skipif("__import__('os').name == 'nt'", reason="this launcher is a line of sh")
@@ -182,7 +184,8 @@ def test_who_never_starts_respects_no_port(tmp_path: Path) -> None:
     once = tmp_path / "once"
     command = f'sh -c "test -e {once} && exit 3; touch {once}; exec {forwarder()}"'
     ended = run(tmp_path, f"--proxy-command={command}", tests=SCENARIOS[1:2])
-    assert (ended.status, ended.ids("failed")) == (1, {"2.2-conflict-detected", "2.4-normal-start"}), ended.output
+    assert (ended.status, ended.ids("failed")) == (1, {"2.4-normal-start"}), ended.output
+    assert ended.ids("not_judged") == {"2.2-conflict-detected"}
 
 
 def test_undeclared_is_skipped_by_name(tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""What the checks of scenario 1 say of records that no server can be made to give."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.fixtures.observations import Start
+from tests.fixtures.proctree import ProcessRef
+from tests.fixtures.recoveries import Named, Recovery
+from tests.fixtures.report import NotJudged, Refuted
+from tests.recovery import test_01_process_kill as scenario
+
+START = Start("", 0.1, 7, 8080, listener_pids=(7,))
+RECOVERY = Recovery((Named(ProcessRef(7, 0.0), "python server.py"),), ended=False, states=("running",), waited_s=2.0)
+SURVIVED = scenario.Killed(START, 10.0, 1.0, 3.0, recovery=RECOVERY)
+NOBODY = replace(SURVIVED, recovery=replace(RECOVERY, killed=(), states=()))
+NEVER_READY = replace(SURVIVED, start=replace(START, problem="it ended with exit status 3"), recovery=None)
+
+
+def test_a_process_that_survives() -> None:
+    """A process that still runs after the kill refutes 1.3, by its PID and its command line."""
+    with pytest.raises(Refuted, match=r"pid 7 \(python server.py\) still running after the kill"):
+        scenario.test_victims_have_ended(SURVIVED)
+
+
+def test_nobody_to_kill() -> None:
+    """Where no process of the launch answers, 1.3 says so, and does not speak of a kill."""
+    with pytest.raises(Refuted, match="no process of the launch answers or listens there, so none was killed"):
+        scenario.test_victims_have_ended(NOBODY)
+
+
+@pytest.mark.parametrize("record", [SURVIVED, NOBODY], ids=["survived", "nobody"])
+def test_without_a_kill_no_restart_is_judged(record: scenario.Killed) -> None:
+    """Without a kill the restart is not judged, because of 1.3."""
+    with pytest.raises(NotJudged, match=r"1\.3-forced-kill"):
+        scenario.killed_by_us(record)
+
+
+def test_without_a_start_no_kill_is_judged() -> None:
+    """Without a start the kill is not judged, because of 1.1."""
+    with pytest.raises(NotJudged, match=r"1\.1-initial-start"):
+        scenario.test_victims_have_ended(NEVER_READY)
