@@ -27,7 +27,7 @@ SUITE = [
         path
         for folder in ("tests", "benchmarks", "docs/screens")
         for path in (ROOT / folder).rglob("*.py")
-        if "node_modules" not in path.parts
+        if "node_modules" not in path.parts and path.name != "llama_server.py"  # it runs in a league environment
     ),
 ]
 

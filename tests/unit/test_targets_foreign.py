@@ -30,7 +30,9 @@ def test_a_correct_server_is_green(healthy: Run) -> None:
     """A correct server that is not ours passes, and what it does not declare is skipped by that name."""
     assert (healthy.status, healthy.ids("failed", "error", "warned")) == (0, set()), healthy.output
     assert len(healthy.ids("passed")) > 100
-    assert healthy.reasons("skipped") == {"the target does not declare: auth"}
+    assert healthy.reasons("skipped") == {
+        "the target does not declare: auth", "the request is not too large for this target"
+    }  # fmt: skip
 
 
 def test_what_is_ours_is_left_out(healthy: Run) -> None:
@@ -39,22 +41,23 @@ def test_what_is_ours_is_left_out(healthy: Run) -> None:
     assert FORWARDER.name in healthy.output
 
 
-FAULTS = {
-    "buffers": {"E9"},
-    "drops-retry-after": {"G8.forwarded-retry-after"},
-    "says-stop": {"F5.1", "F5.2", "F5.3", "F5.framed"},
-    "own-404": {"F1.2", "F1.3", "F1.4"},
+# Fault → checks that fail, checks of tier S that are reported.
+FAULTS: dict[str, tuple[set[str], set[str]]] = {
+    "buffers": (set(), {"E9"}),
+    "drops-retry-after": (set(), {"G8.forwarded-retry-after"}),
+    "says-stop": ({"F5.3"}, {"F5.2"}),
+    "own-404": ({"F1.2"}, {"H1.slash-chat"}),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found(fault: str, tmp_path: Path) -> None:
-    """Each fault turns its own checks red, and no others."""
-    ended = judged(tmp_path, fault)
-    assert (ended.status, ended.ids("failed", "error")) == (1, FAULTS[fault]), ended.output
-    assert [
-        why for why in ended.reasons("failed") if not re.match(r"[\w.-]+ \(M\) broken(, by \S+)?: .*; found .", why)
-    ] == []
+    """Each fault fails its own checks, and no others; a fault of tier S is reported, and the run stays green."""
+    ended, (failed, reported) = judged(tmp_path, fault), FAULTS[fault]
+    assert (ended.ids("failed", "error"), ended.ids("warned")) == (failed, reported), ended.output
+    assert ended.status == bool(failed), ended.output
+    shape = r"[\w.-]+ \([MS]\) broken(, by \S+)?: .*; found ."
+    assert [why for why in ended.reasons("failed") | ended.reasons("warned") if not re.match(shape, why)] == []
 
 
 def test_strict_is_reported_never_red(tmp_path: Path) -> None:
@@ -115,8 +118,8 @@ def test_who_asks_nobody_fails_in_words(tmp_path: Path) -> None:
     """A server that answers without asking its gateway fails checks; none of them is an ERROR of the suite."""
     ended = run(tmp_path, f"--proxy-command={forwarder('alone')}", CAN, tests=[*AREAS, "tests/contract/test_d_sse.py"])
     assert (ended.status, ended.ids("error")) == (1, set()), ended.output
-    assert ended.ids("failed") > {"E8.4", "E9", "G1.forwarded-lone", "D2.1"}
-    assert "the target answered without asking its gateway" in ended.output
+    assert ended.ids("failed") > {"D1.1", "E1.1", "G1.forwarded-lone"}
+    assert re.search(r"expected: +exactly one request of the gateway, POST.*\n +found: +none; status 200", ended.output)
     assert [word for word in ("KeyError", "IndexError", "JSONDecodeError") if word in ended.output] == []
 
 
@@ -132,7 +135,7 @@ def test_never_ready_is_one_error(name: str, tmp_path: Path) -> None:
     command, words = NEVER_READY[name]
     ended = run(tmp_path, f"--proxy-command={command}", tests=AREAS)
     assert (ended.status, len(ended.ids("error")), ended.ids("failed", "passed")) == (1, 1, set()), ended.output
-    assert ended.output.count("the target never became ready:") == 1
+    assert "the target never became ready:" in ended.output
     assert [word for word in words if word not in ended.output] == []
 
 
@@ -149,7 +152,7 @@ def test_never_ready_is_one_error_of_every_selection(selection: str, name: str, 
     declared = (f"--proxy-command={NEVER_READY[name][0]}", "--proxy-can=health,restart", "-m", selection)
     ended = run(tmp_path, *declared, tests=("tests/recovery", "tests/contract"))
     assert (ended.status, len(ended.ids("error")), ended.ids("failed")) == (1, 1, set()), ended.output
-    assert ended.output.count("the target never became ready:") == 1
+    assert "the target never became ready:" in ended.output
 
 
 SCENARIOS = ("tests/recovery/test_01_process_kill.py", "tests/recovery/test_02_port_conflict.py",
@@ -195,17 +198,17 @@ def test_undeclared_is_skipped_by_name(tmp_path: Path) -> None:
     assert "the target does not declare: restart" in ended.reasons("skipped")
 
 
-KNOWN = "G8.forwarded-retry-after  upstream issue 17: the header is dropped\n\n# a remark\n"
+KNOWN = "F1.2  upstream issue 17: another shape of errors\n\n# a remark\n"
 
 
 def test_a_known_failure_is_not_red(tmp_path: Path) -> None:
     """A failure that the baseline lists is counted apart, told with its reason, and the run is green."""
     (tmp_path / "known.txt").write_text(KNOWN, "utf-8")
     ended = run(
-        tmp_path, f"--proxy-command={forwarder('drops-retry-after')}", f"--baseline={tmp_path / 'known.txt'}",
-        tests=AREAS[3:4],
+        tmp_path, f"--proxy-command={forwarder('own-404')}", f"--baseline={tmp_path / 'known.txt'}",
+        tests=AREAS[5:6],
     )  # fmt: skip
-    assert (ended.status, ended.ids("baselined"), ended.ids("failed")) == (0, {"G8.forwarded-retry-after"}, set())
+    assert (ended.status, ended.ids("baselined"), ended.ids("failed")) == (0, {"F1.2"}, set()), ended.output
     assert re.search(r"1 baselined", ended.output)
     assert "issue 17" in (tmp_path / "report.html").read_text("utf-8")
 
@@ -214,14 +217,14 @@ def test_a_stale_baseline_is_red(tmp_path: Path) -> None:
     """A listed check that passes turns the run red, and says which line is to go."""
     (tmp_path / "known.txt").write_text(KNOWN, "utf-8")
     ended = run(
-        tmp_path, f"--proxy-command={forwarder()}", f"--baseline={tmp_path / 'known.txt'}", tests=AREAS[3:4]
+        tmp_path, f"--proxy-command={forwarder()}", f"--baseline={tmp_path / 'known.txt'}", tests=AREAS[5:6]
     )  # fmt: skip
-    assert (ended.status, ended.ids("failed")) == (1, {"G8.forwarded-retry-after"}), ended.output
+    assert (ended.status, ended.ids("failed")) == (1, {"F1.2"}), ended.output
     assert "it passes: remove its line" in ended.output
 
 
 REFUSED = {
-    "our-own": ((), "G8.forwarded-retry-after", "is for a foreign target"),
+    "our-own": ((), "F1.2", "is for a foreign target"),
     "unknown": ((f"--proxy-command={forwarder()}",), "Z9", "no check has the id Z9"),
     "unknown-parameter": ((f"--proxy-command={forwarder()}",), "F8-nobody", "no check has the id F8-nobody"),
     "unknown-in-parallel": ((f"--proxy-command={forwarder()}", "-n2"), "Z9", "no check has the id Z9"),
