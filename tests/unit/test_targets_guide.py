@@ -80,11 +80,8 @@ def test_by_url_with_nobody_there(tmp_path: Path) -> None:
 
 def test_a_red_run_and_its_baseline(tmp_path: Path) -> None:
     """The faulty server of the guide fails in the one check that it names, and is green with the guide's baseline."""
-    red = ran(
-        tmp_path / "red",
-        [word for word in command("--verdicts") if not word.endswith(".jsonl")],
-        ("tests/contract/test_f_errors.py",),
-    )
+    errors = ("tests/contract/test_f_errors.py",)
+    red = ran(tmp_path / "red", [word for word in command("--verdicts") if not word.endswith(".jsonl")], errors)
     assert (red.status, red.ids("failed")) == (1, {"F1.2"}), red.output
     assert KNOWN
     (tmp_path / "known.txt").write_text(KNOWN[1], "utf-8")
