@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.contract.applying import marks_of
-from tests.contract.exchanges import exchange_of
+from tests.contract.exchanges import REFUSALS, exchange_of
 from tests.contract.prerequisites import (
     need_chat,
+    need_refusal,
     need_response,
     need_stream,
     needs_chat,
@@ -187,6 +188,16 @@ def connection(talk: Talk) -> Iterator[Connection]:
 
 
 @pytest.fixture
+def refusal(request: pytest.FixtureRequest, exchange: Capture, talk: Talk) -> Capture:
+    """The shared exchange that a parameter names; of one that should be a refusal and is none nothing is judged."""
+    name = str(params_of(request.node).get("exchange"))
+    lenient = name == "refused_stream" and talk.refusal.status == 200
+    if name in REFUSALS:
+        need_refusal(exchange, ("F2.messages-empty",) if lenient else responsible(talk.target, name))
+    return exchange
+
+
+@pytest.fixture
 def demand(request: pytest.FixtureRequest, talk: Talk) -> Demand:
     """Hold a capture to a claim: ``demand(judge, seen)`` fails with the verdict's own words."""
 
@@ -195,7 +206,10 @@ def demand(request: pytest.FixtureRequest, talk: Talk) -> Demand:
             pytest.skip("needs a gateway whose words are known")
         verdict, own = judge(seen, talk.known), check_of(request.node)
         if verdict.unjudged:
-            raise NotJudged(verdict.unjudged.reason, verdict.unjudged.because_of or asked_for(request.node, talk))
+            because_of = verdict.unjudged.because_of or asked_for(request.node, talk)
+            if not because_of:  # nothing is wrong with the target, it only does nothing of the kind
+                pytest.skip(f"not applicable: {verdict.unjudged.reason}")
+            raise NotJudged(verdict.unjudged.reason, because_of)
         if verdict.failure:
             curl = with_body(request.node, WITNESS.saw(seen), verdict.failure.curl)
             by = verdict.check if own and own.id != verdict.check else ""  # a row asks several judges

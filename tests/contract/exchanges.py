@@ -21,6 +21,10 @@ JSON = ("Content-Type", "application/json")
 COUNTED = {"latin": "Say hi.", "korean": "안녕이라고 말해", "emoji": "Repeat: 👋🏽", "mixed": "Say 안녕 again."}
 AT_ONCE = 20  # clients at the same time
 FEW_AT_ONCE = 4  # by URL, where answers may cost money; two in one second already show an id that is made of the time
+# Exchanges that are refusals, of any target that refuses what OpenAI refuses.
+REFUSALS = ("refusal", "refused_stream", "unparsable", "wrong_type", "lost", "unknown_model", "wrong_method",
+            "wrong_media_type", "no_key", "oversize", "malformed", "gateway_error", "gateway_reset",
+            "gateway_away")  # fmt: skip
 USAGE: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 
 

@@ -14,6 +14,7 @@ from tests.fixtures.exchange import Call
 from tests.fixtures.judges.asking import child
 from tests.fixtures.judges.documents import answer, said
 from tests.fixtures.report.refutation import expect, shorten
+from tests.fixtures.schemas.words import value_text
 
 AROUND_CHARS = 20  # on either side of the first difference of two texts: one line of a report
 TEXT_CHARS = 60  # of a text in a sentence
@@ -24,7 +25,7 @@ def describe(seen: Capture) -> str:
     if seen.status is None:
         return f"no response: {seen.ended}{f', {seen.error}' if seen.error else ''}"
     error, text = child(answer(seen), "error"), said(seen)
-    carried = f", the error {shorten(error, TEXT_CHARS * 2)}" if error else ""
+    carried = f", the error {value_text(error)}" if error else ""
     carried = f", the text {shorten(text, TEXT_CHARS)}" if text else carried
     return f"status {seen.status}, {seen.ended}{f' ({seen.error})' if seen.error else ''}{carried}"
 

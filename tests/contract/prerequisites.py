@@ -48,6 +48,7 @@ RESPONSIBLE = {
     "wrong_media_type": "F3.media-type-text",
     "no_key": "F3.no-key",
     "oversize": "F3.oversize",
+    "malformed": "F3.malformed",
     "models": "H3.list",
     "model": "H3.each",
     "health": "H4.health",

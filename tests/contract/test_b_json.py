@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.contract.exchanges import REFUSALS
 from tests.contract.talking import Demand
 from tests.fixtures.capture import Capture
 from tests.fixtures.judges.catalogue import judges
@@ -9,17 +10,14 @@ from tests.fixtures.judges.checking import judged
 from tests.fixtures.judges.verdict import Judge
 
 ANSWERS = ["chat", "stream", "usage_stream"]
-REFUSALS = ["refusal", "refused_stream", "unparsable", "wrong_type", "lost", "unknown_model", "wrong_method",
-            "wrong_media_type", "no_key", "oversize", "malformed", "gateway_error", "gateway_reset",
-            "gateway_away"]  # fmt: skip
 BODIES = [*ANSWERS, *REFUSALS, "models", "model", "health"]
 
 
 @pytest.mark.parametrize("exchange", BODIES, indirect=True)
 @judged(judges("B1"))
-def test_strict_json(judge: Judge, exchange: Capture, demand: Demand) -> None:
+def test_strict_json(judge: Judge, refusal: Capture, demand: Demand) -> None:
     """Whatever is sent is JSON without any deviation from RFC 8259."""
-    demand(judge, exchange)
+    demand(judge, refusal)
 
 
 @pytest.mark.parametrize("exchange", [*ANSWERS, "models", "model"], indirect=True)

@@ -70,7 +70,7 @@ def test_stream_has_text(talk: Talk) -> None:
     if not said(stream):  # a model may once say nothing: by URL, another question decides
         plain, stream = (plain, stream) if "gateway" in talk.target.can else both(talk, ANOTHER)
     if not said(plain):
-        raise NotJudged("the plain answer has no text", ("H3.usable",))
+        raise NotJudged("the plain answer has no text", ("C4.2", "H3.usable"))
     expect(bool(said(stream)), f"a text, as the plain answer has: {said(plain)[:60]!r}", f"{describe(stream)}, no text")
 
 

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
+from tests.contract import exchanges
 from tests.contract.bad_requests import LIMITS, ROWS, Bad
 from tests.contract.exchanges import JSON
 from tests.contract.expectations import describe, expect_client_error, expect_words
-from tests.contract.prerequisites import need_refusal, responsible
+from tests.contract.prerequisites import need_refusal
 from tests.contract.talking import Demand, Talk
 from tests.fixtures.capture import Capture
 from tests.fixtures.judges.asking import child
@@ -19,9 +20,7 @@ from tests.fixtures.report.checks import check, check_each
 from tests.fixtures.report.refutation import NotJudged, expect, shorten
 from tests.fixtures.served import CHAT
 
-REFUSALS = [pytest.param("refusal", marks=pytest.mark.smoke), "refused_stream", "unparsable", "wrong_type", "lost",
-            "unknown_model", "wrong_method", "wrong_media_type", "no_key", "oversize", "malformed", "gateway_error",
-            "gateway_reset", "gateway_away"]  # fmt: skip
+REFUSALS = [pytest.param("refusal", marks=pytest.mark.smoke), *exchanges.REFUSALS[1:]]
 ALL = {**ROWS, **LIMITS}
 WITH_FIELD = {name: bad for name, bad in ALL.items() if bad.field}
 UNPROCESSABLE = 422
@@ -36,15 +35,6 @@ def send(talk: Talk, bad: Bad) -> Capture:
 def refused(talk: Talk, name: str) -> Capture:
     """The response to a bad request, which is sent once for all checks that read it."""
     return talk.once(f"bad request {name}", lambda: send(talk, ALL[name]))
-
-
-@pytest.fixture
-def refusal(request: pytest.FixtureRequest, exchange: Capture, talk: Talk) -> Capture:
-    """The shared exchange that a parameter names; of a request that was answered nothing is judged."""
-    name = request.node.callspec.params["exchange"]
-    lenient = name == "refused_stream" and talk.refusal.status == 200
-    need_refusal(exchange, ("F2.messages-empty",) if lenient else responsible(talk.target, name))
-    return exchange
 
 
 @pytest.mark.parametrize("exchange", REFUSALS, indirect=True)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fixtures.faults.fault import FAILURES, Fault, matches
 from tests.fixtures.report.tracing import roots
-from tests.matrix.judging import WRITING, asked, judge, red_of, whole
+from tests.matrix.judging import WHOLE, WRITING, asked, judge, red_of, whole
 from tests.matrix.patterns import patterns_for
 from tests.matrix.running import Asked, Outcome, contract
 from tests.matrix.texts import told_by
@@ -16,6 +16,7 @@ from tests.matrix.texts import told_by
 Found = Mapping[Asked, Outcome]
 Record = Callable[[str, object], None]
 SHOWN = 8  # surprises are alike
+NOT_ASKED = "not asked"
 
 
 def hold(fault: Fault, record: Record) -> None:
@@ -55,7 +56,8 @@ def untraced(found: Found, red: frozenset[str]) -> list[str]:
     told = []
     for test, outcome in found.items():
         named = roots(outcome.because_of, red, reasons)
-        if outcome.word == "not_judged" and not red.intersection(named):
+        decided = WHOLE or all(_words(found, check) != NOT_ASKED for check in named)  # else a part of the rows is asked
+        if outcome.word == "not_judged" and decided and not red.intersection(named):
             green = ", ".join(f"{check} is {_words(found, check)}" for check in named) or "it names no check"
             told.append(f"{test.name} is not judged because of {', '.join(named) or 'nothing'}, but {green}")
     return told
@@ -77,7 +79,7 @@ def _other_words(fault: Fault, found: Found) -> list[str]:
 
 def _words(found: Found, check: str) -> str:
     words = sorted({outcome.word for test, outcome in found.items() if test.check == check})
-    return " and ".join(words).replace("passed", "green") or "not asked"
+    return " and ".join(words).replace("passed", "green") or NOT_ASKED
 
 
 def _seen(fault: Fault, found: Found, red: frozenset[str]) -> dict[str, object]:
