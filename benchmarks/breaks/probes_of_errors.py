@@ -107,7 +107,7 @@ ERRORS = table(
         "F1.3",
         in_lost(lambda error: error.update(message={"en": "No such address"})),
     ),
-    Fault("type-missing", "an error has no type", "F1.2", in_lost(lambda error: error.pop("type"))),
+    Fault("type-missing", "an error has no type", "F1.4", in_lost(lambda error: error.pop("type"))),
     Fault("code-missing", "an error has no code", "F1.4", in_lost(lambda error: error.pop("code"))),
     Fault("param-list", "the param of an error is a list", "F1.4", in_lost(lambda error: error.update(param=["a"]))),
 )

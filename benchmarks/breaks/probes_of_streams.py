@@ -106,8 +106,20 @@ STREAMS = table(
     Fault(
         "usage-counts-missing",
         "a stream's usage has no total",
-        "E5.3",
+        "E5.9",
         counted(lambda c: c["usage"].pop("total_tokens")),
+    ),
+    Fault(
+        "usage-counts-null",
+        "the total of a stream's usage is null",
+        "E5.9",
+        counted(lambda c: c["usage"].update(total_tokens=None)),
+    ),
+    Fault(
+        "usage-counts-negative",
+        "a count of a stream's usage is negative",
+        "E5.9",
+        counted(lambda c: c["usage"].update(prompt_tokens=-1)),
     ),
     Fault(
         "stream-usage-details-string",

@@ -221,7 +221,11 @@ USAGES: dict[str, Defect] = {
     ),
     "usage-floored": (of_usage(("5.usage.total_tokens", 17)), {"E5.9"}),
     "usage-string": (of_usage(("5.usage.total_tokens", "18")), {"B2.3", "E5.3"}),
-    "usage-without-total": (of_usage(("5.usage.total_tokens", ABSENT)), {"E5.3"}),
+    "usage-half": (of_usage(("5.usage.total_tokens", 17.5)), {"B2.3", "E5.3"}),
+    "usage-float": (of_usage(("5.usage.total_tokens", 18.0)), {"B2.3", "E5.9"}),
+    "usage-null": (of_usage(("5.usage.total_tokens", None)), {"B2.3", "E5.9"}),
+    "usage-without-total": (of_usage(("5.usage.total_tokens", ABSENT)), {"E5.9"}),
+    "usage-negative": (of_usage(("5.usage.total_tokens", -1)), {"E5.9"}),
     "usage-not-null-elsewhere-C24": (of_usage(("1.usage", ABSENT)), {"E5.4"}),
     "usage-zero-C27": (of_usage(("5.usage", dict.fromkeys(s.USAGE, 0))), {"E5.6"}),
 }
