@@ -13,7 +13,7 @@ from breaks.page import page
 from breaks.record import Record
 from breaks.run import run
 from breaks.selection import selection
-from breaks.tiers import tiers
+from breaks.tiers import as_json, tiers
 from tests.contract.clients.rows import CLIENTS
 
 HERE = Path(__file__).parent
@@ -26,11 +26,7 @@ def main(names: list[str]) -> None:
         run(names or list(CLIENTS))
     record, selected = Record.read(), selection()
     found = tiers(record, selected)
-    kept = {
-        check: {"tier": tier.tier, "today": tier.today, "evidence": tier.evidence, "harmless": list(tier.harmless)}
-        for check, tier in found.items()
-    }
-    text = json.dumps(kept, ensure_ascii=False, indent=1)
+    text = json.dumps(as_json(found), ensure_ascii=False, indent=1)
     (HERE / "tiers.json").write_text(text + "\n", encoding="utf-8", newline="\n")
     lines = page(record, selected, found)
     DOCS.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")

@@ -105,7 +105,7 @@ RECORDED: dict[str, str] = {
 }
 
 # A check whose faults are named by another one.
-SAME = {"H3.list-bare": "H3.list"}
+SAME = {"H3.list-bare": "H3.list", "H3.list-bare-wire": "H3.list-wire"}
 # Checks of tier M that no client can see and that are no harm of the kinds above: proposed for tier S, with the reason.
 NOTICED: dict[str, str] = {
     "D5.waits": "without comments a stream that waits is only silent; time-outs of proxies begin at 30 s and more",

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby, takewhile
+from itertools import groupby
 from pathlib import Path
 
+from breaks.moves import BEFORE, MOVES, ids_of, moves_table
 from breaks.record import Record
 from breaks.selection import Served
-from breaks.tiers import Tier, moves, today
+from breaks.tiers import Tier, today
+from tests.matrix.running import contract
 
 HEAD = Path(__file__).parent / "head.md"
 NOTICED = "·"  # in a cell: something differs, nothing breaks
-FEW = 3  # more ids than these with the same evidence are told by what they have in common
 
 
 def page(record: Record, selected: Iterable[Served], found: Mapping[str, Tier]) -> Iterator[str]:
@@ -30,20 +31,21 @@ def page(record: Record, selected: Iterable[Served], found: Mapping[str, Tier]) 
         yield f"\nNot served yet: {', '.join(new)}."
     yield "\n## The evidence for each check of tier M\n"
     yield from _evidence((check, tier) for check, tier in found.items() if tier.tier == "M")
-    yield "\n## What changes\n"
-    yield from _evidence(moves(found), moved=True)
+    yield "\n## What has changed\n"
+    yield from moves_table(MOVES)
     yield "\n## Faults of these checks that break nobody\n"
     yield from _harmless(found)
 
 
 def _counts(found: Mapping[str, Tier]) -> Iterator[str]:
-    """How many checks have tier M today, by this evidence, and by parts of checks that are proposed as new ones."""
-    before = sum(tier == "M" for tier in today().values())
-    held = [tier for tier in found.values() if tier.tier == "M" and tier.today]
-    new = sum(not tier.today for tier in found.values())
-    kinds = Counter(tier.evidence.partition(":")[0] for tier in held)
+    """How many checks have tier M, of both profiles and of any OpenAI-compatible server, before and now."""
+    now, openai = today(), contract("openai").checks
+    musts = [check for check, tier in now.items() if tier == "M"]
+    kinds = Counter(tier.evidence.partition(":")[0] for tier in found.values() if tier.tier == "M")
     told = ", ".join(f"{kinds[kind]} by {name}" for kind, name in KINDS.items() if kinds[kind])
-    yield f"Checks of tier M: {before} before, {len(held)} with this evidence ({told}), and {new} that are split off.\n"
+    of_openai = sum(check in openai for check in musts)
+    yield f"Checks of tier M before this page: {BEFORE['all']}, of profile openai {BEFORE['openai']}."
+    yield f"Now: {len(musts)}, of profile openai {of_openai}; {told}.\n"
 
 
 KINDS = {"client": "a client of this run", "recorded": "a recorded client", "harm": "harm"}
@@ -69,21 +71,13 @@ def _cell(record: Record, client: str, server: str) -> str:
     return NOTICED if record.words(client, server, "differs") else ""
 
 
-def _evidence(rows: Iterable[tuple[str, Tier]], *, moved: bool = False) -> Iterator[str]:
+def _evidence(rows: Iterable[tuple[str, Tier]]) -> Iterator[str]:
     """One line for checks in a row whose evidence is the same."""
-    yield "| checks | today | proposed | reason |" if moved else "| checks | evidence |"
-    yield "|---|---|---|---|" if moved else "|---|---|"
-    for (tier, before, evidence), group in groupby(rows, key=lambda row: row[1][:3]):
-        ids = _ids([check for check, _ in group])
+    yield "| checks | evidence |"
+    yield "|---|---|"
+    for evidence, group in groupby(rows, key=lambda row: row[1].evidence):
         told = evidence.replace("|", "\\|")
-        yield f"| {ids} | {before} | {tier} | {told} |" if moved else f"| {ids} | {told} |"
-
-
-def _ids(ids: list[str]) -> str:
-    if len(ids) <= FEW:
-        return ", ".join(ids)
-    alike = "".join(one[0] for one in takewhile(lambda each: len(set(each)) == 1, zip(*ids, strict=False)))
-    return f"{alike[: max(alike.rfind('.'), alike.rfind('-')) + 1]}… ({len(ids)})"
+        yield f"| {ids_of([check for check, _ in group])} | {told} |"
 
 
 def _harmless(found: Mapping[str, Tier]) -> Iterator[str]:

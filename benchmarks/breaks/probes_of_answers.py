@@ -22,8 +22,8 @@ def details(value: object) -> Callable[[Json], object]:
 ANSWERS = table(
     plain("choices-empty", "the choices are an empty list", "C2.4", lambda a: a.update(choices=[])),
     plain("choices-missing", "there are no choices", "C2.4", lambda a: a.pop("choices")),
-    plain("id-null", "the id is null", "C2.1", lambda a: a.update(id=None)),
     plain("id-number", "the id is a number", "C2.1", lambda a: a.update(id=7)),
+    plain("model-empty", "the model is empty", "C2.6", lambda a: a.update(model="")),
     plain("model-missing", "there is no model", "C2.3", lambda a: a.pop("model")),
     plain("object-missing", "there is no object", "C2.2", lambda a: a.pop("object")),
     plain("message-null", "the message is null", "C2.5", lambda a: a["choices"][0].update(message=None)),
@@ -48,7 +48,8 @@ ANSWERS = table(
     plain("tokens-half", "a token count is 1.5", "B2.3", lambda a: a["usage"].update(completion_tokens=1.5)),
     plain("usage-details-string", "details of usage are a string", "C2.5", details("none")),
     plain("usage-details-list", "details of usage are a list", "C2.5", details([])),
-    plain("created-null", "`created` is null", "C2.5", lambda a: a.update(created=None)),
+    plain("created-null", "`created` is null", "C2.6", lambda a: a.update(created=None)),
+    plain("created-missing", "there is no `created`", "C2.6", lambda a: a.pop("created")),
     plain("created-half", "`created` has a fraction", "B2.1", lambda a: a.update(created=a["created"] + 0.5)),
     plain("created-iso", "`created` is a date in words", "B2.1", lambda a: a.update(created="2026-01-01T00:00:00Z")),
     plain(
@@ -72,6 +73,7 @@ ANSWERS = table(
         "B1.4",
         lambda a: message_of(a).update(content=message_of(a)["content"] + "\ud83d"),
     ),
+    plain("finish-reason-missing", "there is no finish_reason", "C4.4", lambda a: a["choices"][0].pop("finish_reason")),
     plain("finish-reason-empty", '`finish_reason: ""`', "C4.3", lambda a: a["choices"][0].update(finish_reason="")),
     plain(
         "error-only",

@@ -6,7 +6,7 @@ from tests.fixtures.faults.changing import in_responses
 from tests.fixtures.faults.errors import in_lost
 from tests.fixtures.faults.fault import Fault, table
 from tests.fixtures.faults.reference.http import Request, Response, as_json
-from tests.fixtures.faults.reference.steps import Steps
+from tests.fixtures.faults.reference.steps import Json, Steps
 
 DETAIL = {
     "detail": [{"type": "missing", "loc": ["body", "messages"], "msg": "It is not what it should be"}]
@@ -43,6 +43,31 @@ def lost_as(body: bytes, media_type: str) -> Steps:
     return in_responses(change)
 
 
+def listed_as_text(request: Request, sent: Response) -> None:
+    """The list of models under another media type."""
+    if request.path == "/v1/models":
+        sent.set("Content-Type", TEXT_PLAIN)
+
+
+def models_without(key: str) -> Steps:
+    """Models that lack one member."""
+
+    def models(whole: list[Json]) -> Json:
+        return {"object": "list", "data": [{k: v for k, v in each.items() if k != key} for each in whole]}
+
+    return Steps(models=models)
+
+
+def unauthorized_as(status: int) -> Steps:
+    """A wrong key has another status."""
+
+    def change(_: Request, sent: Response) -> None:
+        if sent.status == 401:
+            sent.status = status
+
+    return in_responses(change)
+
+
 ERRORS = table(
     Fault(
         "refusal-422-detail",
@@ -54,6 +79,7 @@ ERRORS = table(
     Fault("refusal-500", "a bad request is a 500 in the envelope", "F2.messages-empty", refused_as(500)),
     Fault("refusal-413", "a bad request is a 413", "F2.messages-empty", refused_as(413)),
     Fault("refusal-cut", "a bad request has no answer", "F2.messages-empty", in_responses(refused_by_a_cut)),
+    Fault("wrong-key-is-500", "a wrong key is a 500", "F3.wrong-key", unauthorized_as(500)),
     Fault("refusal-empty", "a bad request is a 400 without a body", "F1.2", refused_as(400, b"")),
     Fault(
         "refusal-as-text",
@@ -81,7 +107,7 @@ ERRORS = table(
         "F1.3",
         in_lost(lambda error: error.update(message={"en": "No such address"})),
     ),
-    Fault("type-missing", "an error has no type", "F1.2", in_lost(lambda error: error.pop("type"))),
+    Fault("type-missing", "an error has no type", "F1.4", in_lost(lambda error: error.pop("type"))),
     Fault("code-missing", "an error has no code", "F1.4", in_lost(lambda error: error.pop("code"))),
     Fault("param-list", "the param of an error is a list", "F1.4", in_lost(lambda error: error.update(param=["a"]))),
 )
@@ -93,23 +119,13 @@ MODELS = table(
         "H3.list",
         Steps(models=lambda ms: {"object": "list", "data": [m["id"] for m in ms]}),
     ),
+    Fault("models-as-text", "the list of models is called text/plain", "H3.list", in_responses(listed_as_text)),
+    Fault("models-without-id", "models have no id", "H3.list", models_without("id")),
     Fault(
-        "models-without-object", "the list of models has no object", "H3.list", Steps(models=lambda ms: {"data": ms})
+        "models-without-object",
+        "the list of models has no object",
+        "H3.list-wire",
+        Steps(models=lambda ms: {"data": ms}),
     ),
-    Fault(
-        "models-without-created",
-        "models have no `created`",
-        "H3.list",
-        Steps(
-            models=lambda ms: {"object": "list", "data": [{k: v for k, v in m.items() if k != "created"} for m in ms]}
-        ),
-    ),
-    Fault(
-        "models-without-owner",
-        "models have no `owned_by`",
-        "H3.list",
-        Steps(
-            models=lambda ms: {"object": "list", "data": [{k: v for k, v in m.items() if k != "owned_by"} for m in ms]}
-        ),
-    ),
+    Fault("models-without-created", "models have no `created`", "H3.list-wire", models_without("created")),
 )

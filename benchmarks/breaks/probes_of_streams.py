@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from tests.fixtures.faults.changing import in_chunks, in_each_chunk, with_text
-from tests.fixtures.faults.chunks import counted, delta_of, finish, finishing, first
+from tests.fixtures.faults.changing import in_chunks, in_each_chunk, in_framing, with_text
+from tests.fixtures.faults.chunks import FAULTS, counted, delta_of, finish, finishing, first
 from tests.fixtures.faults.fault import Fault, table
-from tests.fixtures.faults.framing import done
+from tests.fixtures.faults.framing import done, open_end
 from tests.fixtures.faults.reference.http import Request, Response, as_json
 from tests.fixtures.faults.reference.steps import Events, Json, Steps
 
@@ -43,9 +44,9 @@ def as_page(_: Request | None, sent: Response) -> Response:
 
 STREAMS = table(
     Fault(
-        "chunk-choices-null", "the usage chunk has `choices: null`", "E5.1", counted(lambda c: c.update(choices=None))
+        "chunk-choices-null", "the usage chunk has `choices: null`", "E1.1", counted(lambda c: c.update(choices=None))
     ),
-    Fault("chunk-choices-missing", "the usage chunk has no choices", "E5.1", counted(lambda c: c.pop("choices"))),
+    Fault("chunk-choices-missing", "the usage chunk has no choices", "E1.1", counted(lambda c: c.pop("choices"))),
     Fault(
         "delta-null", "the finish chunk has `delta: null`", "E1.1", finish(lambda c: c["choices"][0].update(delta=None))
     ),
@@ -67,15 +68,21 @@ STREAMS = table(
         "E1.1",
         in_each_chunk(lambda c: c.update(object="chat.completion")),
     ),
-    Fault("chunk-created-missing", "chunks have no `created`", "E1.1", in_each_chunk(lambda c: c.pop("created"))),
+    Fault("chunk-created-missing", "chunks have no `created`", "E1.5", in_each_chunk(lambda c: c.pop("created"))),
+    Fault("chunk-created-null", "chunks have `created: null`", "E1.5", in_each_chunk(lambda c: c.update(created=None))),
     Fault(
         "chunk-created-string",
         "`created` of chunks is a date in words",
-        "E1.1",
+        "B2.1",
         in_each_chunk(lambda c: c.update(created="2026-01-01T00:00:00Z")),
     ),
-    Fault("chunk-id-null", "chunks have `id: null`", "E1.1", in_each_chunk(lambda c: c.update(id=None))),
-    Fault("chunk-model-missing", "chunks have no model", "E1.1", in_each_chunk(lambda c: c.pop("model"))),
+    Fault("chunk-id-null", "chunks have `id: null`", "E1.5", in_each_chunk(lambda c: c.update(id=None))),
+    Fault("chunk-id-empty", "chunks have an empty id", "E1.5", in_each_chunk(lambda c: c.update(id=""))),
+    Fault("chunk-id-number", "the id of chunks is a number", "E1.1", in_each_chunk(lambda c: c.update(id=7))),
+    Fault("chunk-model-missing", "chunks have no model", "E1.5", in_each_chunk(lambda c: c.pop("model"))),
+    Fault("chunk-model-empty", "chunks have an empty model", "E1.5", in_each_chunk(lambda c: c.update(model=""))),
+    Fault("chunk-model-number", "the model of chunks is a number", "E1.1", in_each_chunk(lambda c: c.update(model=7))),
+    Fault("chunk-object-missing", "chunks have no object", "E1.1", in_each_chunk(lambda c: c.pop("object"))),
     Fault(
         "stream-role-of-a-user",
         "the first delta has the role user",
@@ -97,10 +104,22 @@ STREAMS = table(
     Fault("finish-missing", "no chunk has a finish_reason", "E3.3", in_chunks(without_finish)),
     Fault("finish-twice", "the finish chunk comes twice", "E3.3", in_chunks(finished_twice)),
     Fault(
-        "usage-counts-strings",
-        "token counts of a stream are strings",
-        "E5.3",
-        counted(lambda c: c.update(usage={name: str(count) for name, count in c["usage"].items()})),
+        "usage-counts-missing",
+        "a stream's usage has no total",
+        "E5.9",
+        counted(lambda c: c["usage"].pop("total_tokens")),
+    ),
+    Fault(
+        "usage-counts-null",
+        "the total of a stream's usage is null",
+        "E5.9",
+        counted(lambda c: c["usage"].update(total_tokens=None)),
+    ),
+    Fault(
+        "usage-counts-negative",
+        "a count of a stream's usage is negative",
+        "E5.9",
+        counted(lambda c: c["usage"].update(prompt_tokens=-1)),
     ),
     Fault(
         "stream-usage-details-string",
@@ -114,15 +133,21 @@ STREAMS = table(
     Fault(
         "event-named-message",
         "`event: message` beside the data",
-        "D1.2",
+        "D1.4",
         Steps(frame=lambda events: named(events, b"message")),
     ),
     Fault(
         "event-named-chunk",
         "`event: chunk` beside the data",
-        "D1.2",
+        "D1.3",
         Steps(frame=lambda events: named(events, b"chunk")),
     ),
-    Fault("last-event-unended", "no line end after [DONE]", "D2.1", done(b"data: [DONE]")),
+    Fault("last-event-unended", "no line end after [DONE]", "D2.3", done(b"data: [DONE]")),
+    Fault(
+        "last-words-open",
+        "the last words come with the finish_reason, and the stream ends within that event",
+        "D2.1",
+        replace(FAULTS["finish-with-words"].steps, frame=in_framing(open_end).frame),
+    ),
     Fault("html-stream", "a stream is called text/html", "D1.1", Steps(response=as_page)),
 )

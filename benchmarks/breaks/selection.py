@@ -47,6 +47,7 @@ ACTS: dict[str, tuple[str, ...]] = {
 ALL_ACTS = tuple(dict.fromkeys(act for acts in ACTS.values() for act in acts))
 OF_RELAYS = TOOLS  # the other reference calls no tool
 AGAIN = "reference-again"
+OTHER_TOOL = ("tool-custom",)  # calls a custom tool, where the clients offer a function
 EARLY = ("late",)  # needs a server that begins its streams before the gateway has answered
 
 
@@ -80,6 +81,11 @@ def acts_of(fault: Fault) -> tuple[str, ...]:
     return tuple(act for act in acts if fault.profile == "openai" or act not in OF_RELAYS)
 
 
+def acts_of_relay(name: str) -> tuple[str, ...]:
+    """What is asked of a healthy variant of the relay."""
+    return CHAT if name in OTHER_TOOL else (*CHAT, *TOOLS)
+
+
 def baselines() -> tuple[Served, ...]:
     """The healthy servers."""
     reference, relay = VARIANTS["reference"], VARIANTS["relay"]
@@ -95,7 +101,9 @@ def baselines() -> tuple[Served, ...]:
 def selection() -> tuple[Served, ...]:
     """The healthy servers first, then every other healthy variant, every visible fault and every probe."""
     variants = (
-        Served(variant, (*CHAT, "models", "refused", "wrong-url") if variant.profile == "lumen" else (*CHAT, *TOOLS))
+        Served(
+            variant, (*CHAT, "models", "refused", "wrong-url") if variant.profile == "lumen" else acts_of_relay(name)
+        )
         for name, variant in VARIANTS.items()
         if name not in {"reference", "relay"}
     )

@@ -46,6 +46,9 @@ class Record:
 
         def request(came: Request, settings: Settings) -> Request:
             came.body = respaced(came.body)
+            came.headers = [
+                (name, str(len(came.body)) if name == "content-length" else value) for name, value in came.headers
+            ]
             return steps.request(came, settings)
 
         def response(request: Request | None, sent: Response) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -85,6 +85,9 @@ def _told(breaking: Mapping[str, dict[str, str]], record: Record) -> str:
     return f"{record.clients[client]} {how} ({fault}){more}"
 
 
-def moves(found: Mapping[str, Tier]) -> Iterator[tuple[str, Tier]]:
-    """What changes: a check and its tier."""
-    return ((check, tier) for check, tier in found.items() if tier.today and tier.tier != tier.today)
+def as_json(found: Mapping[str, Tier]) -> dict[str, dict[str, object]]:
+    """What tiers.json has."""
+    return {
+        check: {"tier": tier.tier, "today": tier.today, "evidence": tier.evidence, "harmless": list(tier.harmless)}
+        for check, tier in found.items()
+    }

@@ -16,7 +16,7 @@ from tests.fixtures.judges.verdict import Judge
 from tests.fixtures.report.checks import check
 from tests.fixtures.report.refutation import NotJudged, Refuted, expect
 
-APART = judges("E5.3", "E9")
+APART = judges("E5.9", "E9")
 STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "waited"]
 
 
@@ -42,7 +42,7 @@ def test_no_usage(judge: Judge, exchange: Capture, demand: Demand) -> None:
 
 
 @pytest.mark.parametrize("exchange", ["usage_stream", *(f"usage_stream-{name}" for name in COUNTED)], indirect=True)
-@judged(judges("E5.3"))
+@judged(judges("E5.9"))
 def test_streamed_counts_add_up(judge: Judge, exchange: Capture, demand: Demand) -> None:
     """The counts of tokens of a stream add up, for texts of every length modulo 4."""
     demand(judge, exchange)

@@ -17,6 +17,7 @@ from tests.contract.expectations import (
 )
 from tests.contract.lenient_requests import LENIENT
 from tests.contract.talking import WORDS, Talk, model_path, question
+from tests.fixtures import schemas
 from tests.fixtures.capture import Capture
 from tests.fixtures.judges.documents import JsonObject, answer, media_type, said
 from tests.fixtures.report.checks import Check, check, check_each
@@ -100,15 +101,28 @@ def test_request_id_is_kept(asking: tuple[str, str, object], talk: Talk) -> None
     expect_header(seen, "X-Request-Id", "caller-0815")
 
 
-@check_each("path", {"H3.list": "/v1/models", "H3.list-bare": "/models"})
+LISTS = {"H3.list": "/v1/models", "H3.list-bare": "/models"}
+
+
+@check_each("path", LISTS)
 @pytest.mark.smoke
 def test_list_of_models(path: str, talk: Talk) -> None:
-    """The list of models has its shape."""
+    """The models are listed as JSON: an object with data, a list of objects that have an id."""
     seen = talk.call("GET", path)
     expect_status(seen, 200)
     expect(media_type(seen) == "application/json", "media type application/json", told_header(seen, "Content-Type"))
-    expect_schema(seen, "openai-model-list", "a body that fits the schema of a list of models")
+    expect_schema(seen, "openai-model-list", "an object with data, a list of objects that have an id")
     expect(bool(answer(seen).get("data")), "at least one model in data", describe(seen))
+
+
+@check_each("row", {f"{name}-wire": (name, path) for name, path in LISTS.items()}, tier="S")
+def test_list_of_models_as_openai_has_it(row: tuple[str, str], talk: Talk) -> None:
+    """The list of models has all that OpenAI's schema has."""
+    listing, path = row
+    seen = talk.call("GET", path)
+    if schemas.breaches("openai-model-list", answer(seen)):
+        raise NotJudged(f"no list of models came: {describe(seen)}", (listing,))
+    expect_schema(seen, "openai-model-list-wire", "a body that fits the schema of a list of models")
 
 
 def listed(talk: Talk) -> list[JsonObject]:

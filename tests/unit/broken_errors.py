@@ -20,7 +20,7 @@ REFUSALS: dict[str, Defect] = {
     "error-as-text": (s.error({"error": "no"}), {"F1.2"}),
     "no-answer-in-time": (s.late(s.error(b""), status=None, ended="timeout"), {"F2.status", "F4"}),
     "blank-message": (s.error(edited(ERROR, ("error.message", " "))), {"F1.3"}),
-    "integer-code": (s.error(edited(ERROR, ("error.code", 400))), {"F1.4"}),
+    "integer-code": (s.error(edited(ERROR, ("error.code", 400))), {"F1.7"}),
     "no-param": (s.error(edited(ERROR, ("error.param", ABSENT))), {"F1.4"}),
     "the-word-none-C64": (s.error(edited(ERROR, ("error.code", "None"))), {"F1.5"}),
     "status-200-C67": (s.error(status=200), {"F2.status", "F4"}),

@@ -18,10 +18,10 @@ AGAIN = "say: PYTHONPATH=benchmarks python -m breaks pages"
 def breaks(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The modules of the benchmark, which is a script's own package on its own path."""
     monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
-    from breaks import differences, page, probes, record, selection, tiers, visits  # noqa: PLC0415 -- as above
+    from breaks import differences, moves, page, probes, record, selection, tiers, visits  # noqa: PLC0415 -- as above
 
     return SimpleNamespace(
-        differences=differences, page=page, probes=probes, record=record,
+        differences=differences, moves=moves, page=page, probes=probes, record=record,
         selection=selection, tiers=tiers, visits=visits,
     )  # fmt: skip
 
@@ -103,16 +103,40 @@ def test_pages_follow_from_the_record(breaks: SimpleNamespace) -> None:
     """docs/breaks.md and tiers.json are what the record and the present faults give."""
     record, selected = breaks.record.Record.read(), breaks.selection.selection()
     found = breaks.tiers.tiers(record, selected)
-    kept = json.loads((BENCHMARKS / "breaks" / "tiers.json").read_text("utf-8"))
-    assert {check: tier.evidence for check, tier in found.items()} == {
-        check: row["evidence"] for check, row in kept.items()
-    }, AGAIN
+    assert kept() == breaks.tiers.as_json(found), AGAIN
     page = "\n".join(breaks.page.page(record, selected, found)) + "\n"
     assert (BENCHMARKS.parent / "docs" / "breaks.md").read_text("utf-8") == page, AGAIN
 
 
-def test_tier_m_has_evidence(breaks: SimpleNamespace) -> None:
-    """No check is of tier M without a client that breaks, a recorded one, or harm."""
-    found = breaks.tiers.tiers(breaks.record.Record.read(), breaks.selection.selection())
-    kinds = {tier.evidence.partition(":")[0] for tier in found.values() if tier.tier == "M"}
-    assert kinds <= {"client", "recorded", "harm"}
+def test_tiers_of_the_code_are_those_of_the_evidence(breaks: SimpleNamespace) -> None:
+    """Each check has the tier that its evidence gives: tiers.json has every check of tier M, and no other one."""
+    now = {check: tier for check, tier in breaks.tiers.today().items() if tier == "M"}
+    assert now == {check: row["tier"] for check, row in kept().items()}, AGAIN
+
+
+def test_tier_m_has_evidence() -> None:
+    """Each check of tier M has a client that breaks, a recorded one, or harm."""
+    kinds = {check: row["evidence"].partition(": ")[0] for check, row in kept().items()}
+    assert {check: kind for check, kind in kinds.items() if kind not in {"client", "recorded", "harm"}} == {}
+
+
+def test_moves_tell_the_tiers_of_the_code(breaks: SimpleNamespace) -> None:
+    """Each move ends at the tier that the check has, and together they lead from the old number of M to the new."""
+    now, moves = breaks.tiers.today(), breaks.moves.MOVES
+    assert {move.check: move.now for move in moves} == {move.check: now.get(move.check, "") for move in moves}
+    assert [move.check for move in moves if move.before == move.now or not move.reason] == []
+    gained = sum(move.now == "M" for move in moves) - sum(move.before == "M" for move in moves)
+    assert breaks.moves.BEFORE["all"] + gained == list(now.values()).count("M")
+
+
+def test_ids_in_a_line(breaks: SimpleNamespace) -> None:
+    """Few ids are told one by one, many by how they begin and end."""
+    assert breaks.moves.ids_of(["A1", "B2"]) == "A1, B2"
+    assert breaks.moves.ids_of(["F2.a", "F2.b", "F2.c", "F2.d"]) == "F2.… (4)"
+    assert breaks.moves.ids_of([f"F2.{name}.status" for name in "abcd"]) == "F2.….status (4)"
+
+
+def kept() -> dict[str, Any]:
+    """tiers.json."""
+    found: dict[str, Any] = json.loads((BENCHMARKS / "breaks" / "tiers.json").read_text("utf-8"))
+    return found

@@ -1,0 +1,52 @@
+"""Which checks have changed their tier since clients were first asked, and why: moves.json as a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
+from pathlib import Path
+from typing import NamedTuple
+
+FEW = 3  # more ids than these with the same reason are told by what they have in common
+
+
+class Move(NamedTuple):
+    """A check and its tiers: an empty one before is a new check, an empty one now a check that is no more."""
+
+    check: str
+    before: str
+    now: str
+    reason: str
+
+
+_KEPT = json.loads(Path(__file__).with_name("moves.json").read_text("utf-8"))
+# How many checks had tier M: of both profiles ("all"), and of every OpenAI-compatible server ("openai").
+BEFORE: dict[str, int] = _KEPT["before"]
+MOVES = tuple(Move(**each) for each in _KEPT["moves"])
+
+
+def moves_table(moves: Iterable[Move]) -> Iterator[str]:
+    """One line for checks that moved in the same way for the same reason, in Markdown."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for check, *how in moves:
+        alike.setdefault((how[0], how[1], how[2]), []).append(check)
+    yield "| checks | before | now | reason |"
+    yield "|---|---|---|---|"
+    for (before, now, reason), checks in alike.items():
+        told = reason.replace("|", "\\|")
+        yield f"| {ids_of(checks)} | {before or 'new'} | {now or 'none'} | {told} |"
+
+
+def ids_of(checks: list[str]) -> str:
+    """Few ids one by one, many by how they begin and end."""
+    if len(checks) <= FEW:
+        return ", ".join(checks)
+    head, tail = _alike(checks), _alike([check[::-1] for check in checks])[::-1]
+    begin = head[: max(head.rfind("."), head.rfind("-")) + 1]
+    return f"{begin}…{tail[tail.find('.') :] if '.' in tail else ''} ({len(checks)})"
+
+
+def _alike(texts: list[str]) -> str:
+    """The longest common begin."""
+    return "".join(one[0] for one in takewhile(lambda each: len(set(each)) == 1, zip(*texts, strict=False)))
