@@ -34,6 +34,7 @@ CHECKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {
     "F3.oversize*": (LOAD,),
     "F2.n-high*": (LOAD,),  # whoever gives 129 answers is paid for them
     "F3.limit-is-inclusive": (LUMEN, LOAD),  # 1 MiB is a limit of our own
+    "F3.malformed": (LUMEN,),  # what is no HTTP at all is answered by whatever server a target is built on
     "F3.unknown-route-root": (LUMEN,),  # beside /v1 a server may have pages of its own
     "F3.unknown-model": (MODELS,),
     "F3.wrong-method-delete": (MODELS,),
@@ -63,7 +64,7 @@ EXCHANGES: dict[str, tuple[pytest.MarkDecorator, ...]] = {
     "waited": (GATEWAY,),
     "models": (MODELS,),
     "model": (MODELS,),
-    "malformed": (LUMEN,),  # what is no HTTP at all is answered by whatever server a target is built on
+    "malformed": (LUMEN,),
     "oversize": (LOAD,),  # whoever has room for it refuses nothing, and is not judged by it
     "no_key": (AUTH,),
     "unknown_model": (MODELS,),

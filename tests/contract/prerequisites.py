@@ -55,7 +55,7 @@ RESPONSIBLE = {
 RESPONSIBLE_OF_PROFILE = {
     "lumen": {
         "waited": "D5.waits",
-        "malformed": "H5.host-missing",  # no HTTP request, either
+        "malformed": "F3.malformed",
         "gateway_error": "G3.gateway-500",
         "gateway_reset": "G3.reset-after-request",
         "gateway_away": "G3.refused",

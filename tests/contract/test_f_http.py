@@ -41,6 +41,7 @@ ROUTES: dict[Check, tuple[Send, tuple[int, ...]]] = {
     Check("F3.unknown-route", "S"): (lambda talk: talk.lost, (404,)),
     Check("F3.unknown-route-post", "S"): (lambda talk: talk.post(question(), "/v1/chat/completion"), (404,)),
     Check("F3.unknown-route-root", "S"): (lambda talk: talk.call("GET", "/nothing-here"), (404,)),
+    Check("F3.malformed", "S"): (lambda talk: talk.malformed, (400,)),
     Check("F3.unknown-model", "S"): (lambda talk: exchange_of(talk, "unknown_model"), (404,)),
     Check("F3.wrong-method-put", "S"): (lambda talk: exchange_of(talk, "wrong_method"), (405,)),
     Check("F3.wrong-method-patch", "S"): (lambda talk: talk.call("PATCH", CHAT, json=question()), (405,)),
