@@ -82,7 +82,7 @@ def test_long_request(stream: bool, talk: Talk) -> None:  # noqa: FBT001 -- a ro
     expect_text(talk.ask(text, stream=stream), text)
 
 
-def _joined(body: bytes) -> str:
+def joined(body: bytes) -> str:
     """The words of 20,000 chunks, by a quick parser: the strict one, which knows each value's place, takes seconds."""
     events = [line.removeprefix(b"data:") for line in re.split(rb"\r\n|\r|\n", body) if line.startswith(b"data:")]
     return "".join(map(_piece, events))
@@ -116,7 +116,7 @@ def test_large_answer(stream: bool, talk: Talk) -> None:  # noqa: FBT001 -- a ro
         seen = asked_for_progress(talk, stream=stream)
     expect_status(seen, 200)
     expect_complete(seen)
-    found = _joined(seen.body) if stream else said(seen)
+    found = joined(seen.body) if stream else said(seen)
     place = first_difference(found, text)
     expect(found == text, f"a text of {len(text)} characters", f"{len(found)} characters, another at {place}")
 
