@@ -64,7 +64,7 @@ EXCHANGES: dict[str, tuple[pytest.MarkDecorator, ...]] = {
     "waited": (GATEWAY,),
     "models": (MODELS,),
     "model": (MODELS,),
-    "malformed": (LUMEN,),  # what is no HTTP at all is answered by whatever server a target is built on
+    "malformed": (LUMEN,),
     "oversize": (LOAD,),  # whoever has room for it refuses nothing, and is not judged by it
     "no_key": (AUTH,),
     "unknown_model": (MODELS,),

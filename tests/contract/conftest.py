@@ -14,6 +14,7 @@ from tests.contract.applying import marks_of
 from tests.contract.exchanges import REFUSALS, exchange_of
 from tests.contract.prerequisites import (
     need_chat,
+    need_known,
     need_refusal,
     need_response,
     need_stream,
@@ -203,6 +204,7 @@ def demand(request: pytest.FixtureRequest, talk: Talk) -> Demand:
 
     def hold(judge: Judge, seen: Capture, *, about: str = "") -> None:
         if judge.claim.unknown(talk.known):
+            need_known(talk, judge.claim.needs)
             pytest.skip("needs a gateway whose words are known")
         verdict, own = judge(seen, talk.known), check_of(request.node)
         if verdict.unjudged:

@@ -15,7 +15,7 @@ from tests.fixtures.exchange import Reply
 from tests.fixtures.replies import reset_after_request, says
 from tests.fixtures.served import CHAT
 
-GATEWAY_S = 60.0  # a proxy may try again, with back-off, before it tells what happened to its gateway
+ATTEMPTS = 3  # a proxy may try again before it tells what happened to its gateway: twice, as the OpenAI libraries do
 JSON = ("Content-Type", "application/json")
 # What token counts are asked of: of all lengths modulo 4, in characters and in bytes, as counts are often quarters.
 COUNTED = {"latin": "Say hi.", "korean": "안녕이라고 말해", "emoji": "Repeat: 👋🏽", "mixed": "Say 안녕 again."}
@@ -49,17 +49,22 @@ def of_type(talk: Talk, media_type: str | None) -> Capture:
     return talk.call("POST", CHAT, body=json.dumps(question("hi")).encode(), headers=headers)
 
 
-def failed(talk: Talk, reply: Reply) -> Capture:
+def asked_patiently(talk: Talk, *, stream: bool = False) -> Capture:
+    """A question whose every attempt may last as long as an answer."""
+    return talk.ask("안녕", stream=stream, timeout_s=ATTEMPTS * talk.target.answer_s)
+
+
+def failed(talk: Talk, reply: Reply, *, stream: bool = False) -> Capture:
     """A question whose gateway fails like this."""
     with talk.failing(reply):
-        return talk.ask("안녕", timeout_s=GATEWAY_S)
+        return asked_patiently(talk, stream=stream)
 
 
 def away(talk: Talk) -> Capture:
     """A question whose gateway does not listen."""
     talk.gateway.down()
     try:
-        return talk.ask("안녕", timeout_s=GATEWAY_S)
+        return asked_patiently(talk)
     finally:
         talk.gateway.up()
 

@@ -22,14 +22,16 @@ from tests.fixtures.targets import Target
 
 CHAT_CHECK = "C1.1"
 NEED_CHAT = (
-    *("C8.*", "E10", "F2.*", "F3.key-stays-here", "F3.right-key", "F4", "F7", "G*"),
+    *("C8.*", "E10", "F2.*", "F3.key-stays-here", "F3.limit-is-inclusive", "F3.right-key", "F4", "F7", "G*"),
     *("H1.slash-*", "H2.*", "H3.usable", "H4.[!h]*", "H5.declared-host", "H5.declared-origin", "H5.host-own-*"),
 )
-NEED_STREAM = ("E8.*", "E9", "E10", "H4.stream-*", "G4.in-streams", "G5.stream-*")  # and rows for a stream
+NEED_STREAM = ("E8.*", "E9", "E10", "F5.*", "H4.stream-*", "G4.in-streams", "G5.stream-*")  # and rows for a stream
 NEED_CHOICES = (
-    *("E10", "F3.right-key", "F7", "G2.stop", "G4.drift-*", "G5.*", "G7.1", "H1.slash-*", "H2.ten", "H2.after-*"),
+    *("E10", "F3.limit-is-inclusive", "F3.right-key", "F7", "G1.health-*", "G2.stop", "G4.drift-*", "G5.*", "G7.1"),
+    *("H1.slash-*", "H2.ten", "H2.after-*"),
     *("H3.usable", "H4.[!h]*", "H5.declared-host", "H5.declared-origin", "H5.host-own-*"),
 )
+PLAIN_CHECKS = {"text": "C4.2", "finish": "C4.3"}  # which fail where the plain answer lacks what is to be known of it
 ASK_NOTHING = ("H2.id-nowhere", "H2.id-models")
 # The check that fails where an exchange is not what it is meant to be.
 RESPONSIBLE = {
@@ -48,7 +50,6 @@ RESPONSIBLE = {
     "wrong_media_type": "F3.media-type-text",
     "no_key": "F3.no-key",
     "oversize": "F3.oversize",
-    "malformed": "F3.malformed",
     "models": "H3.list",
     "model": "H3.each",
     "health": "H4.health",
@@ -56,6 +57,7 @@ RESPONSIBLE = {
 RESPONSIBLE_OF_PROFILE = {
     "lumen": {
         "waited": "D5.waits",
+        "malformed": "F3.malformed",
         "gateway_error": "G3.gateway-500",
         "gateway_reset": "G3.reset-after-request",
         "gateway_away": "G3.refused",
@@ -93,6 +95,19 @@ def need_chat(talk: Talk, *, choices: bool) -> None:
     WITNESS.last = asked  # no failure is about this exchange
     if missing:
         raise NotJudged(f"of a plain question, {missing.reason}", missing.because_of)
+
+
+def need_known(talk: Talk, what: str) -> None:
+    """Raise `NotJudged` where the plain answer, by which more is known, lacks its text or its finish."""
+    if "gateway" in talk.target.can and what in PLAIN_CHECKS:
+        need_chat(talk, choices=True)
+        raise NotJudged(f"the plain answer has no {what}", (PLAIN_CHECKS[what],))
+
+
+def need_answers(talk: Talk, seen: Capture) -> None:
+    """Raise `NotJudged` where a request seems to be accepted, but not even a plain question gets an answer."""
+    if seen.status == 200:
+        need_chat(talk, choices=True)
 
 
 def needs_stream(check: str, params: Mapping[str, object]) -> bool:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.contract.exchanges import COUNTED
 from tests.contract.expectations import describe
+from tests.contract.prerequisites import CHAT_CHECK, need_chat, need_response
 from tests.contract.talking import MODEL, PLAINER, Demand, Talk, question
 from tests.fixtures.capture import Capture
 from tests.fixtures.judges import c_answer
@@ -34,6 +35,7 @@ def test_answered(judge: Judge, streamed: bool, talk: Talk, demand: Demand) -> N
 @judged([judge for judge in c_answer.JUDGES if judge not in APART], pytest.mark.smoke)
 def test_answer(judge: Judge, talk: Talk, demand: Demand) -> None:
     """A plain answer is what OpenAI's own would be."""
+    need_response(talk.chat, (CHAT_CHECK,))
     demand(judge, talk.chat)
 
 
@@ -48,7 +50,10 @@ def test_counts_add_up(judge: Judge, exchange: Capture, demand: Demand) -> None:
 @judged(SEVERAL)
 def test_several_choices(judge: Judge, streamed: bool, talk: Talk, demand: Demand) -> None:  # noqa: FBT001 -- a row
     """Two choices are given, or refused by whoever does not declare them."""
-    demand(judge, talk.ask(talk.words, n=2, stream=streamed))
+    seen = talk.ask(talk.words, n=2, stream=streamed)
+    if seen.status is None:
+        need_chat(talk, choices=False)
+    demand(judge, seen)
 
 
 @compared([COMPARISONS["C7"]])

@@ -8,7 +8,7 @@ from tests.contract import exchanges
 from tests.contract.bad_requests import LIMITS, ROWS, Bad
 from tests.contract.exchanges import JSON
 from tests.contract.expectations import describe, expect_client_error, expect_words
-from tests.contract.prerequisites import need_refusal
+from tests.contract.prerequisites import need_answers, need_refusal
 from tests.contract.talking import Demand, Talk
 from tests.fixtures.capture import Capture
 from tests.fixtures.judges.asking import child
@@ -54,6 +54,7 @@ def test_bad_request(name: str, talk: Talk) -> None:
 def test_bad_request_is_no_failure(name: str, talk: Talk) -> None:
     """A bad request is no 5xx and no lost connection, after which clients ask again, and no error with status 200."""
     seen = refused(talk, name)
+    need_answers(talk, seen)
     failed = seen.ended != "complete" or (seen.status or 0) >= SERVER_ERROR
     disguised = seen.status == 200 and answer(seen).get("error") is not None
     expect(not (failed or disguised), "a status from 400 to 499, or an answer", describe(seen))

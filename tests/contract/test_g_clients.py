@@ -37,7 +37,7 @@ def early(target: Target, request: pytest.FixtureRequest, module_launch: Launche
 def called(talk: Talk, times: int) -> Call:
     """The request of the gateway with this number; there must be one."""
     try:
-        return talk.gateway.until_called(times)
+        return talk.gateway.until_called(times, within_s=CALLED_S)
     except Overdue:
         raise Refuted(Failure("a request of the gateway", f"none within {CALLED_S} s")) from None
 

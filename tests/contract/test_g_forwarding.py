@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.exchanges import GATEWAY_S
+from tests.contract.exchanges import away, failed
 from tests.contract.expectations import (
     describe,
     expect_answer,
@@ -114,12 +114,6 @@ def test_every_word(messages: list[dict[str, Any]], talk: Talk) -> None:
     expect(same_turns(found, sent), f"the messages {shorten(sent)}", shorten(found))
 
 
-def failed(talk: Talk, reply: Reply, *, stream: bool = False) -> Capture:
-    """A question whose gateway fails like this."""
-    with talk.failing(reply):
-        return talk.ask("안녕", stream=stream, timeout_s=GATEWAY_S)
-
-
 def status(code: int, kind: str, *headers: tuple[str, str]) -> Reply:
     """An error as OpenAI tells it."""
     return says(openai_wire.error(f"scripted failure {code}", kind), code, headers=headers)
@@ -167,10 +161,5 @@ def test_retry_after(talk: Talk) -> None:
 @check("G3.forwarded-refused")
 def test_healthy_again(talk: Talk) -> None:
     """While the gateway is away the client is told so; when it is back it is answered, without a restart."""
-    talk.gateway.down()
-    try:
-        seen = talk.ask("안녕", timeout_s=GATEWAY_S)
-    finally:
-        talk.gateway.up()
-    expect_failure(seen)
+    expect_failure(away(talk))
     expect_answer(talk, talk.ask("다시"), "다시", at="after the gateway is back")

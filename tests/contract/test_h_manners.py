@@ -1,5 +1,6 @@
 """H1 to H4: methods, connections, models, and what every client library sends."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -28,6 +29,8 @@ TEN = 10  # requests on one connection, contract H2
 IDLE_S = 3.0  # longer than a pause between two questions of a program, far below any server's keep-alive
 TURNS_INTO_GET = {301, 302, 303}  # what clients do with these redirects of a POST (RFC 9110, 15.4)
 
+BODY_CHECKS = {"/health": "H4.health", "/v1/models": "H3.list"}  # which fail where the response has no body
+
 
 @check_each(
     "path", {"H1.head-health": "/health", "H1.head-models": "/v1/models", "H1.head-nowhere": "/nothing"}, tier="S"
@@ -36,6 +39,8 @@ def test_head(path: str, talk: Talk) -> None:
     """HEAD has the status of GET and no body; the connection stays usable."""
     with talk.proxy.connection() as connection:
         head, get = connection.call("HEAD", path), connection.call("GET", path)
+    if get.ended == "complete" and not get.body and path in BODY_CHECKS:
+        raise NotJudged(f"GET {path} has no body, either: {describe(get)}", (BODY_CHECKS[path],))
     wanted = f"status {get.status}, as GET has, complete and without a body"
     bare = (head.status, head.ended, head.raw) == (get.status, "complete", head.raw_head)
     expect(bare, wanted, f"{describe(head)}, {len(head.raw) - len(head.raw_head)} bytes behind the head")
@@ -59,6 +64,7 @@ def test_ten_on_one_connection(talk: Talk) -> None:
         answers = [connection.call("POST", CHAT, json=body) for body in asked]
     for number, seen in enumerate(answers):
         expect_answer(talk, seen, f"{number}번째", at=f"request {number + 1} of {TEN} on one connection")
+    expect_one_connection(answers)
 
 
 @check("H2.after-idling", tier="S")
@@ -82,6 +88,15 @@ def test_after_refusals(talk: Talk) -> None:
     if not any(each.status is not None and each.status >= 400 for each in refused):
         raise NotJudged("nothing is refused", ("F2.body-list", "F2.messages-missing"))
     expect_answer(talk, seen, "안녕", at="on a connection with refusals before")
+    expect_one_connection([*refused, seen])
+
+
+def expect_one_connection(answers: Sequence[Capture]) -> None:
+    """No answer ended its connection: none but the first was opened."""
+    opened = len({seen.connection for seen in answers})
+    ended = sum(any(word.lower() == "close" for word in seen.header_all("connection")) for seen in answers)
+    told = f"{opened} connections; {ended} of {len(answers)} responses say Connection: close"
+    expect(opened == 1, f"{len(answers)} requests on 1 connection", told)
 
 
 ASKING = {

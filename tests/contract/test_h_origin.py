@@ -11,6 +11,7 @@ from tests.contract.expectations import (
     expect_text,
     expect_word_in_header,
 )
+from tests.contract.prerequisites import need_response
 from tests.contract.talking import Talk, question
 from tests.fixtures.capture import Capture, request_bytes, send
 from tests.fixtures.gateway import Gateway
@@ -162,6 +163,7 @@ def test_exposed_headers(talk: Talk) -> None:
 def test_no_cors(talk: Talk) -> None:
     """An answer to a request without an Origin says nothing about pages."""
     for seen in (talk.chat, talk.stream, talk.refusal, talk.lost, talk.models, talk.health):
+        need_response(seen, ("C1.1",))
         expect_no_cors(seen)
 
 

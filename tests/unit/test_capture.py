@@ -3,9 +3,11 @@
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from types import SimpleNamespace
 from urllib.parse import SplitResult
 
 import pytest
@@ -87,6 +89,44 @@ def test_how_it_ended(serve: Serve, answer: bytes, ended: str, body: bytes) -> N
     """Every way a response can end has its own word, and what came before it is kept."""
     seen = call(serve(answer), "GET", "/")
     assert (seen.ended, seen.body) == (ended, body)
+
+
+@pytest.mark.parametrize(
+    ("answer", "missing"),
+    [(b"", "a response"), (b"HTTP/1.1 200", "the end of the head"), (SIZED[:-1], "the end of the body")],
+)
+def test_an_early_end_is_told_in_plain_words(serve: Serve, answer: bytes, missing: str) -> None:
+    """Where a connection ends too early, what it ended before is told, and no word of the parser."""
+    assert call(serve(answer), "GET", "/").error == f"the connection ended before {missing}"
+
+
+@pytest.mark.parametrize(("paused", "ended"), [(True, "complete"), (False, "timeout")])
+def test_an_answer_that_goes_on(monkeypatch: pytest.MonkeyPatch, paused: bool, ended: str) -> None:  # noqa: FBT001 -- a row
+    """With `paused` each pause has the time of the connection, however long the whole takes."""
+    later_s, taken = [0.0], threading.Semaphore()
+    clock = SimpleNamespace(time=time.time, monotonic=lambda: time.monotonic() + later_s[0])
+    monkeypatch.setattr(capture, "time", clock)
+
+    def take(_: bytearray) -> None:
+        later_s[0] += 0.75 * TIMEOUT_S  # two such pauses are longer than the time
+        taken.release()
+
+    def serve_slowly() -> None:
+        sock, _ = listener.accept()
+        with sock:
+            sock.recv(65_536)
+            for piece in (CHUNKED, b"1\r\nf\r\n", b"1\r\ng\r\n", b"0\r\n\r\n"):
+                taken.acquire()
+                sock.sendall(piece)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(serve_slowly)
+        with Connection(f"http://127.0.0.1:{listener.getsockname()[1]}", paused=paused) as connection:
+            seen = connection.call("GET", "/", on_body=take)
+        for _ in range(4):
+            taken.release()
+        serving.exception()  # whoever is left early cannot be sent the rest
+    assert seen.ended == ended
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 2, 7])

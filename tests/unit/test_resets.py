@@ -22,6 +22,9 @@ BODY = replies.encoded(replies.lumen("ok"))
 ANSWER = replies.head(len(BODY)) + BODY
 QUESTION_BYTES = 260  # a few more than one has here
 STEP_BYTES = 7  # meets names, values and ends of headers, and takes a second or two
+# A reset at the accept races the end of the proxy's connect. Seen before the question is written, it is tried again,
+# and then told as an address that cannot be reached; seen later, it is a lost connection.
+AT_ACCEPT, UNREACHABLE = {"asked": 0}, "gateway_unreachable"
 SETTINGS = {"LUMEN_BREAKER_FAILURES": "100000", "LUMEN_TIMEOUT_S": "5"}
 
 
@@ -63,7 +66,7 @@ def outcome(got: Capture) -> str:
 
 @pytest.mark.parametrize("reused", [False, True], ids=["fresh", "reused"])
 def test_a_question_is_written_once_wherever_the_gateway_resets(gateway: Gateway, reused: bool) -> None:  # noqa: FBT001 -- a row
-    """Every few bytes of question and answer: answered or lost, and never more questions than calls of clients."""
+    """Wherever it resets: answered, lost or unreached, and never more questions than calls of clients."""
     counting, calls = Resetting(), 0
     places = chain(
         ({"asked": count} for count in range(0, QUESTION_BYTES, STEP_BYTES)),
@@ -74,8 +77,10 @@ def test_a_question_is_written_once_wherever_the_gateway_resets(gateway: Gateway
         for place in places:
             gateway.standing = counting.after(**place, reused=reused)  # of every connection that is made from now on
             for _ in range(1 + reused):
-                outcomes.add(outcome(served.chat()))
+                told = outcome(served.chat())
+                assert told != UNREACHABLE or (place == AT_ACCEPT and not reused), place
+                outcomes.add(told)
                 calls += 1
                 assert counting.questions <= calls, place
-    assert outcomes == {"answered", "gateway_connection_lost"}
+    assert outcomes - {UNREACHABLE} == {"answered", "gateway_connection_lost"}
     assert counting.questions > calls * 0.9

@@ -1,0 +1,53 @@
+"""What the suite knows of an answer that did not come: nothing, so that no stream is accused by it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.prerequisites import need_known
+from tests.contract.talking import WORDS, Talk, question
+from tests.fixtures.capture import Capture, request_bytes
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.report.refutation import NotJudged
+from tests.fixtures.served import CHAT, Remote
+from tests.fixtures.targets import Target
+
+ORIGIN = "http://127.0.0.1:1"
+WHOLE = b'{"choices": [{"index": 0, "message": {"content": "hello"}, "finish_reason": "stop"}]}'
+UNFINISHED = b'{"choices": [{"index": 0, "message": {"content": "hello"}}]}'
+
+
+@pytest.fixture
+def gateway() -> Gateway:
+    """One that is never asked."""
+    return Gateway()
+
+
+def talk_of(gateway: Gateway, status: int, body: bytes) -> Talk:
+    """A talk whose question, plain or as a stream, was answered like this."""
+    talk = Talk(Remote(Target(url=ORIGIN, can=frozenset({"gateway"}))), gateway)
+    request = request_bytes(ORIGIN, "POST", CHAT, json=question(WORDS))
+    seen = Capture(ORIGIN + CHAT, request, status=status, body=body, ended="complete")
+    talk.made.update(dict.fromkeys(("awkward", "awkward_stream", "plainer", "plainer_stream"), seen))
+    return talk
+
+
+def test_a_whole_answer_is_known(gateway: Gateway) -> None:
+    """The text and the finish reason of the plain answer are known."""
+    known = talk_of(gateway, 200, WHOLE).known
+    assert (known.text, known.finish) == ("hello", "stop")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "text", "because_of"),
+    [(500, b"", None, "C1.1"), (200, b'{"choices": []}', None, "C2.4"), (200, UNFINISHED, "hello", "C4.3")],
+)
+def test_what_did_not_come_is_unknown(
+    gateway: Gateway, status: int, body: bytes, text: str | None, because_of: str
+) -> None:
+    """Of an answer that failed nothing is known, and a claim about it is not judged because of the check that fails."""
+    talk = talk_of(gateway, status, body)
+    assert (talk.known.text, talk.known.finish) == (text, None)
+    with pytest.raises(NotJudged) as caught:
+        need_known(talk, "finish")
+    assert caught.value.because_of == (because_of,)
