@@ -13,6 +13,7 @@ import pytest
 from tests.contract.applying import marks_of
 from tests.contract.exchanges import REFUSALS, exchange_of
 from tests.contract.prerequisites import (
+    need_answers,
     need_chat,
     need_known,
     need_refusal,
@@ -22,6 +23,7 @@ from tests.contract.prerequisites import (
     needs_choices,
     needs_stream,
     responsible,
+    without_text,
 )
 from tests.contract.spending import most_calls, shared_calls
 from tests.contract.spreading import spread
@@ -194,6 +196,7 @@ def refusal(request: pytest.FixtureRequest, exchange: Capture, talk: Talk) -> Ca
     name = str(params_of(request.node).get("exchange"))
     lenient = name == "refused_stream" and talk.refusal.status == 200
     if name in REFUSALS:
+        need_answers(talk, exchange)
         need_refusal(exchange, ("F2.messages-empty",) if lenient else responsible(talk.target, name))
     return exchange
 
@@ -208,7 +211,7 @@ def demand(request: pytest.FixtureRequest, talk: Talk) -> Demand:
             pytest.skip("needs a gateway whose words are known")
         verdict, own = judge(seen, talk.known), check_of(request.node)
         if verdict.unjudged:
-            because_of = verdict.unjudged.because_of or asked_for(request.node, talk)
+            because_of = verdict.unjudged.because_of or without_text(seen) or asked_for(request.node, talk)
             if not because_of:  # nothing is wrong with the target, it only does nothing of the kind
                 pytest.skip(f"not applicable: {verdict.unjudged.reason}")
             raise NotJudged(verdict.unjudged.reason, because_of)

@@ -142,7 +142,7 @@ class Talk:
         if plain_choices(self.chat):  # nothing is known of an answer that did not come
             return shown
         finish = finish_of(self.chat)
-        return replace(shown, text=said(self.chat), finish=None if finish is None else str(finish))
+        return replace(shown, text=said(self.chat) or None, finish=None if finish is None else str(finish))
 
     def once(self, name: str, make: Callable[[], Capture]) -> Capture:
         """An exchange that is made when it is first read."""

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.contract.expectations import AROUND_CHARS, describe
-from tests.contract.talking import Demand, Talk
+from tests.contract.talking import WORDS, Demand, Talk
 from tests.fixtures.capture import Capture
 from tests.fixtures.judges import d_framing
 from tests.fixtures.judges.catalogue import judges
@@ -21,8 +21,10 @@ STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "wai
 
 @pytest.mark.parametrize("exchange", STREAMS, indirect=True)
 @judged(FRAMING)
-def test_framing(judge: Judge, exchange: Capture, demand: Demand) -> None:
+def test_framing(judge: Judge, exchange: Capture, talk: Talk, demand: Demand) -> None:
     """A stream is framed so that every client can read it."""
+    if judge.claim.check == "D3.4" and talk.words != WORDS:
+        raise NotJudged("the plainer question, which was asked as this one had failed, has no such words", ("C1.1",))
     demand(judge, exchange)
 
 

@@ -59,7 +59,7 @@ ROWS: dict[str, tuple[Callable[[], None], str, str]] = {
     "error": (
         lambda: told.expect_error(NOT_FOUND, 404, code="model_not_found"),
         "status 404 and an error of code 'model_not_found'",
-        "status 404, complete, the error {'message': 'gone', 'code': None}",
+        'status 404, complete, the error {"message": "gone", "code": null}',
     ),
     "an-answer-for-an-error": (
         lambda: told.expect_failure(answer("hi")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ LONGEST = 10_000  # chunks
 # CPU time of all judges. It is 0.7 s to 0.9 s where `benchmarks/judges.json` was made; judges that read the stream
 # again for each chunk took 57 s for 520 chunks there, and the square of it for more.
 LONGEST_S = 2.0
+LOOKS = 3  # the fastest counts: CPU time, too, doubles where other programs fill the caches and the other core
 
 
 def stream(length: int, *, broken: bool = False) -> Capture:
@@ -41,7 +43,9 @@ def judge_s(seen: Capture) -> float:
 @pytest.mark.parametrize("broken", [False, True], ids=["healthy", "broken"])
 def test_long_streams(broken: bool) -> None:  # noqa: FBT001 -- a row
     """Ten thousand chunks are judged in two seconds of CPU time, whether they are healthy or not."""
-    assert judge_s(stream(LONGEST, broken=broken)) <= LONGEST_S
+    seen = stream(LONGEST, broken=broken)
+    fastest_s = min(judge_s(replace(seen)) for _ in range(LOOKS))
+    assert fastest_s <= LONGEST_S
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["healthy", "broken"])
