@@ -32,7 +32,7 @@ NEED_CHOICES = (
     *("H1.slash-*", "H2.ten", "H2.after-*"),
     *("H3.usable", "H4.[!h]*", "H5.declared-host", "H5.declared-origin", "H5.host-own-*"),
 )
-PLAIN_CHECKS = {"text": "C4.2", "finish": "C4.3"}  # which fail where the plain answer lacks what is to be known of it
+PLAIN_CHECKS = {"text": "C4.2", "finish": "C4.4"}  # which fail where the plain answer lacks what is to be known of it
 ASK_NOTHING = ("H2.id-nowhere", "H2.id-models")
 # The check that fails where an exchange is not what it is meant to be.
 RESPONSIBLE = {

@@ -18,7 +18,7 @@ WORDS = {
     ("allow-missing", "F3.allow"): ("the header Allow with POST", "no header Allow (status 405)"),
     ("temperature-unchecked", "F2.temperature-high"): ("a status from 400 to 499", "status 200, complete"),
     ("awkward-words-crash", "C1.1"): ("status 200", "status 500, complete; the question has emoji, U+2028, U+0085 and"),
-    ("forwards-no-system", "G2.forwarded-system"): ("the messages [('system', ['be brief'], None)", "[('user', ['hi']"),
+    ("forwards-no-system", "G2.forwarded-system"): ("the messages system: be brief; user: hi", "user: hi"),
     ("counts-rounded-apart", "C5.2"): ("total_tokens: ", "total_tokens is "),
     ("stream-without-words", "E10"): ("a text, as the plain answer has: ", "status 200, complete, no text"),
 }  # fmt: skip
