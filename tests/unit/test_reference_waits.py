@@ -67,6 +67,14 @@ def test_client_who_left_is_seen_with_many_files_open(pairs: tuple[Pair, Pair]) 
         gateway.received(sock, client, time.monotonic() + WAIT_S, READ_BYTES, gateway.take)
 
 
+def test_connection_that_is_closed_meanwhile(pairs: tuple[Pair, Pair]) -> None:
+    """A client whose connection the thread of its stream has closed has left; that is no crash."""
+    (sock, _), (client, _) = pairs
+    client.close()
+    with pytest.raises(gateway.Gone):
+        gateway.received(sock, client, time.monotonic() + WAIT_S, READ_BYTES, gateway.take)
+
+
 def test_silent_gateway_is_a_timeout(pairs: tuple[Pair, Pair]) -> None:
     """The reference gives up a gateway that says nothing until its deadline."""
     (sock, _), (client, _) = pairs
