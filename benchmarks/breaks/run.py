@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +17,7 @@ from tests.fixtures.guard import clean
 
 AT_ONCE = 3  # clients: most of their time is a pause before a retry
 STEP_ACTS = 250  # between two lines of progress
+FILES = 4_096  # of a process that serves all: openai-node makes it open 1,050, as each server keeps its connections
 
 
 def run(names: Sequence[str]) -> None:
@@ -26,13 +28,23 @@ def run(names: Sequence[str]) -> None:
     with socket.socket() as dead:  # nothing listens there
         dead.bind(("127.0.0.1", 0))
         clean(os.environ, f"http://127.0.0.1:{dead.getsockname()[1]}")
-        # A process each: the references wait by select(2), which knows file descriptors below 1,024 only.
+        # A process each: threads of one would share its processor.
         with ProcessPoolExecutor(AT_ONCE, max_tasks_per_child=1) as pool:
             for job in [pool.submit(_visit, name) for name in names]:
                 job.result()
 
 
+def allow_files() -> None:
+    """Let this process open as many files as it needs; raises RuntimeError when the system allows fewer."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < FILES:
+        raise RuntimeError(f"a process may open {most} files here, {FILES} are needed: raise `ulimit -Hn`")
+    if now != resource.RLIM_INFINITY and now < FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, most))
+
+
 def _visit(name: str) -> None:
+    allow_files()
     selected = selection()
     shown = 0
 

@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from http.client import HTTPException
 from typing import Any
 
 from breaks.selection import Served
 from tests.contract.clients.asking import DIRECTIONS, KEY
 from tests.fixtures.exchange import Exchange
 from tests.fixtures.faults.reference.app import Reference
-from tests.fixtures.faults.reference.http import Request, Response
+from tests.fixtures.faults.reference.http import Refused, Request, Response
 from tests.fixtures.faults.reference.relay import Relay
 from tests.fixtures.faults.reference.settings import Settings
 from tests.fixtures.faults.reference.steps import Steps
@@ -34,12 +35,14 @@ class Record:
     ``paid_s``    when it asked the gateway for one
     ``silent_s``  begin and end of each silence before the end of a body
     ``reasons``   when it gave a reason for an error, and which
+    ``crashes``   what was raised while it asked the gateway, and is no failure of the gateway: no fault does that
     """
 
     posted_s: list[float] = field(default_factory=list)
     paid_s: list[float] = field(default_factory=list)
     silent_s: list[tuple[float, float]] = field(default_factory=list)
     reasons: list[tuple[float, str]] = field(default_factory=list)
+    crashes: list[str] = field(default_factory=list)
 
     def watched(self, steps: Steps) -> Steps:
         """The same steps, with a record of them."""
@@ -63,14 +66,26 @@ class Record:
 
         def call(*asked: Any) -> Any:  # noqa: ANN401 -- passed on as they are
             self.paid_s.append(time.monotonic())
-            return steps.call(*asked)
+            with self._crashes_noted():
+                return steps.call(*asked)
 
         def forward(connection: Any, request: Request) -> Any:  # noqa: ANN401 -- same
             if request.method == "POST":
                 self.paid_s.append(time.monotonic())
-            return steps.forward(connection, request)
+            with self._crashes_noted():
+                return steps.forward(connection, request)
 
         return replace(steps, request=request, response=response, call=call, forward=forward)
+
+    @contextmanager
+    def _crashes_noted(self) -> Iterator[None]:
+        try:
+            yield
+        except (Refused, HTTPException, OSError):
+            raise  # the gateway has failed, or the client has left
+        except Exception as error:
+            self.crashes.append(repr(error))
+            raise
 
     def _note_reason(self, data: bytes) -> None:
         self.reasons += [(time.monotonic(), reason) for reason in REASONS if reason.encode() in data]

@@ -43,7 +43,7 @@ class Visit(Act, frozen=True, kw_only=True):
 
 
 def visits_of(client: Client, selected: Sequence[Served], progress: Callable[[int], None]) -> list[Visit]:
-    """Every visit, in the order of the servers and their acts; raises RuntimeError when the client's process fails."""
+    """Every visit, by server and act; raises RuntimeError when the client's process fails, or a server."""
     with tempfile.TemporaryDirectory(prefix="breaks-") as name, opened(selected) as servers:
         folder, output = Path(name), Path(name) / "visits.jsonl"
         rows = [{"name": each.name, "url": servers[each.name][0], "acts": each.acts} for each in selected]
@@ -51,6 +51,7 @@ def visits_of(client: Client, selected: Sequence[Served], progress: Callable[[in
         (folder / "score.json").write_text(json.dumps(score), "utf-8")
         output.touch()
         _run([*client.argv(), str(folder / "score.json"), str(output)], client, folder, progress)
+        check_undisturbed({name: record for name, (_, record) in servers.items()})
         visits = [msgspec.json.decode(line, type=Visit) for line in output.read_bytes().splitlines()]
     return [_counted(visit, servers[visit.server][1]) for visit in visits]
 
@@ -72,6 +73,12 @@ def _run(argv: list[str], client: Client, folder: Path, progress: Callable[[int]
         told = (folder / "log").read_text("utf-8", "replace")[-2000:]
         blocked = guard.read_text("utf-8") if guard.exists() else ""
         raise RuntimeError(f"{' '.join(argv)} ended with {status} within {CLIENT_S} s\n{blocked}\n{told}")
+
+
+def check_undisturbed(records: dict[str, Record]) -> None:
+    """Raise RuntimeError when a server crashed for a reason of its own: what a client made of that is no evidence."""
+    if crashes := {name: record.crashes[0] for name, record in records.items() if record.crashes}:
+        raise RuntimeError(f"the servers crashed while they asked the gateway; repair them and run again: {crashes}")
 
 
 def _status(process: subprocess.Popen[bytes]) -> int | None:

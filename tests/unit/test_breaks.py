@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
+from http.client import HTTPException
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+
+from tests.fixtures.faults.reference.http import Refused
+from tests.fixtures.faults.reference.steps import Steps
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 AGAIN = "say: PYTHONPATH=benchmarks python -m breaks pages"
@@ -18,11 +24,11 @@ AGAIN = "say: PYTHONPATH=benchmarks python -m breaks pages"
 def breaks(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The modules of the benchmark, which is a script's own package on its own path."""
     monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
-    from breaks import differences, moves, page, probes, record, selection, tiers, visits  # noqa: PLC0415 -- as above
+    from breaks import differences, moves, page, probes, record, selection, servers, tiers, visits  # noqa: PLC0415 -- as above
 
     return SimpleNamespace(
         differences=differences, moves=moves, page=page, probes=probes, record=record,
-        selection=selection, tiers=tiers, visits=visits,
+        selection=selection, servers=servers, tiers=tiers, visits=visits,
     )  # fmt: skip
 
 
@@ -68,6 +74,27 @@ def test_breaks(breaks: SimpleNamespace, changed: dict[str, Any], word: str) -> 
 def test_differs(breaks: SimpleNamespace, changed: dict[str, Any]) -> None:
     """Another reason to finish, or another usage, breaks nothing."""
     assert [kind for kind, _ in words(breaks, visit(breaks, **changed), visit(breaks))] == ["differs"]
+
+
+@pytest.mark.parametrize("step", ["call", "forward"])
+def test_crash_of_a_server_is_no_evidence(breaks: SimpleNamespace, step: str) -> None:
+    """A run ends when a server crashes while it asks the gateway: the client would ask again, and pay again."""
+    record = breaks.servers.Record()
+    steps = record.watched(replace(Steps(), **{step: Mock(side_effect=ValueError("out of range"))}))
+    with pytest.raises(ValueError, match="out of range"):
+        getattr(steps, step)(None, SimpleNamespace(method="POST"))
+    with pytest.raises(RuntimeError, match=r"model-empty.*out of range"):
+        breaks.visits.check_undisturbed({"reference": breaks.servers.Record(), "model-empty": record})
+
+
+def test_failure_of_the_gateway_is_evidence(breaks: SimpleNamespace) -> None:
+    """A run goes on when the gateway fails, or the client leaves: faults are about both."""
+    record = breaks.servers.Record()
+    for failure in (Refused(502, None, "away"), ConnectionResetError(), HTTPException()):
+        steps = record.watched(Steps(call=Mock(side_effect=failure)))
+        with pytest.raises(type(failure)):
+            steps.call()
+    breaks.visits.check_undisturbed({"reference": record})
 
 
 def test_reason_that_was_given_is_lost(breaks: SimpleNamespace) -> None:
