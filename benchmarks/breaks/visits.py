@@ -69,7 +69,7 @@ def _run(argv: list[str], client: Client, folder: Path, progress: Callable[[int]
         finally:
             process.kill()
             process.wait()
-    if status or guard.exists():
+    if status != 0 or guard.exists():
         told = (folder / "log").read_text("utf-8", "replace")[-2000:]
         blocked = guard.read_text("utf-8") if guard.exists() else ""
         raise RuntimeError(f"{' '.join(argv)} ended with {status} within {CLIENT_S} s\n{blocked}\n{told}")

@@ -40,7 +40,7 @@ def test_a_whole_answer_is_known(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize(
     ("status", "body", "text", "because_of"),
-    [(500, b"", None, "C1.1"), (200, b'{"choices": []}', None, "C2.4"), (200, UNFINISHED, "hello", "C4.3")],
+    [(500, b"", None, "C1.1"), (200, b'{"choices": []}', None, "C2.4"), (200, UNFINISHED, "hello", "C4.4")],
 )
 def test_what_did_not_come_is_unknown(
     gateway: Gateway, status: int, body: bytes, text: str | None, because_of: str

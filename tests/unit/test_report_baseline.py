@@ -39,7 +39,7 @@ WRITTEN = """\
 # Known failures: the id of a check, with its row where only some fail; then the reason.
 B1.5  an error page
 C2.5-stream  #1 of no kind
-C6.1  not judged: no stream was asked for ()
+C6.1  not judged: no stream was asked for
 """
 
 
