@@ -44,8 +44,11 @@ def test_a_traced_reason_is_no_surprise() -> None:
     ],
     ids=["green", "not-asked", "no-name", "itself"],
 )
-def test_an_untraced_reason_is_a_surprise(seen: dict[Asked, Outcome], told: str) -> None:
-    """A check that was not judged although nothing that it names is red is told, with what the named one is."""
+def test_an_untraced_reason_is_a_surprise(
+    seen: dict[Asked, Outcome], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where everything is asked, a check that was not judged although nothing that it names is red is a surprise."""
+    monkeypatch.setattr("tests.matrix.facing.WHOLE", True)
     (line,) = untraced(seen, red_of(seen))
     assert told in line
 
