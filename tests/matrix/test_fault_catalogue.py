@@ -65,7 +65,8 @@ def test_failures_speak_to_strangers() -> None:
     for name, told in FAILURES.items():
         assert told.expected, name
         assert told.found, name
-        assert [words for words in OF_THE_SUITE if re.search(words, str(told))] == [], name
+        quoted = {"Traceback"} if FAULTS[name].check == "F6.1" else set()  # the server's own, which is the fault
+        assert [words for words in OF_THE_SUITE if re.search(words, str(told)) and words not in quoted] == [], name
 
 
 def test_rows_of_the_contract_are_rows() -> None:
