@@ -25,7 +25,7 @@ SLACK_S = 5.0  # between a deadline and its answer, on a machine that is busy wi
 
 
 def expect_hints(seen: Capture, hints: tuple[tuple[str, str], ...]) -> None:
-    """A client is told by these headers, and by no other, whether to try again."""
+    """These headers, and no others, say whether a client may retry."""
     found = {name: value for name, value in seen.headers if name in {"retry-after", "x-should-retry"}}
     wanted = ", ".join(": ".join(hint) for hint in hints) or "none"
     told = ", ".join(": ".join(hint) for hint in found.items()) or "none"
