@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -48,6 +49,12 @@ def plainly(events: list[Any]) -> bytes:
     return b"".join(b"data: " + (each if isinstance(each, bytes) else s.encoded(each)) + b"\n\n" for each in events)
 
 
+@cache
+def plain_verdicts(story: str) -> dict[str, bool]:
+    """Which claims hold for a story in the framing of OpenAI."""
+    return verdicts(plainly(STORIES[story]))
+
+
 @pytest.mark.parametrize("story", STORIES)
 @UNHURRIED
 @given(data=st.data())
@@ -55,7 +62,7 @@ def test_framing_never_matters(story: str, data: st.DataObject) -> None:
     """The same events give the same verdicts and the same text in any legal framing."""
     events = STORIES[story]
     body = data.draw(framings(events))
-    assert verdicts(body) == verdicts(plainly(events))
+    assert verdicts(body) == plain_verdicts(story)
     assert said(s.stream(body)) == said(s.stream(plainly(events)))
 
 

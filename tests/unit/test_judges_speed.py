@@ -18,7 +18,7 @@ LONGEST = 10_000  # chunks
 # CPU time of all judges. It is 0.7 s to 0.9 s where `benchmarks/judges.json` was made; judges that read the stream
 # again for each chunk took 57 s for 520 chunks there, and the square of it for more.
 LONGEST_S = 2.0
-LOOKS = 3  # the fastest counts: CPU time, too, doubles where other programs fill the caches and the other core
+LOOKS = 3  # one of them has to do: CPU time, too, doubles where other programs fill the caches and the other core
 
 
 def stream(length: int, *, broken: bool = False) -> Capture:
@@ -44,8 +44,7 @@ def judge_s(seen: Capture) -> float:
 def test_long_streams(broken: bool) -> None:  # noqa: FBT001 -- a row
     """Ten thousand chunks are judged in two seconds of CPU time, whether they are healthy or not."""
     seen = stream(LONGEST, broken=broken)
-    fastest_s = min(judge_s(replace(seen)) for _ in range(LOOKS))
-    assert fastest_s <= LONGEST_S
+    assert any(judge_s(replace(seen)) <= LONGEST_S for _ in range(LOOKS))
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["healthy", "broken"])
@@ -53,8 +52,8 @@ def test_cost_per_chunk(broken: bool) -> None:  # noqa: FBT001 -- a row
     """A chunk of a long stream costs what one of a short stream costs."""
     judge_s(stream(SHORT))  # schemas are compiled
     short_s = min(judge_s(stream(SHORT, broken=broken)) for _ in range(3))
-    long_s = min(judge_s(stream(LONG, broken=broken)) for _ in range(2))
-    assert long_s / LONG <= FLAT * short_s / SHORT
+    long = stream(LONG, broken=broken)
+    assert any(judge_s(replace(long)) / LONG <= FLAT * short_s / SHORT for _ in range(LOOKS))
 
 
 def test_long_words() -> None:
