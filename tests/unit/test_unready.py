@@ -12,7 +12,9 @@ import pytest
 
 from tests.fixtures.capture import call
 from tests.fixtures.captured import Capture
+from tests.fixtures.observations import text_of
 from tests.fixtures.outer import run as judged
+from tests.fixtures.served import Health
 from tests.fixtures.unready import how_answered
 from tests.unit import plain_server
 
@@ -83,6 +85,19 @@ def test_an_answer_is_told_by_its_status(speaker: Speaker) -> None:
     assert how_answered(call(f"http://127.0.0.1:{speaker.port}", "GET", "/health")) == "status 503 (complete)"
     refused = Capture("", b"", ended="refused", error="nobody listens")
     assert how_answered(refused) == "nothing (refused, nobody listens)"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 100_000, b'{"pid": %b}' % (b"9" * 5_000), b'{"restarts": 1e999}', b"\xff"],
+    ids=["deep", "long-integer", "infinity", "no-utf8"],
+)
+def test_health_that_python_does_not_read(body: bytes) -> None:
+    """A body of the probe that Python does not read is no error: the status says whether the server is ready."""
+    told = Capture("", b"", status=200, body=body)
+    health = Health.of(told, ready=True)
+    assert (health.ready, health.pid, health.restarts) == (True, 0, -1)
+    assert text_of(told) == ""
 
 
 def test_by_command(tmp_path: Path) -> None:
