@@ -77,6 +77,7 @@ def test_what_came(speaker: Speaker, name: str) -> None:
     assert f"received {received}" in told
     assert told.endswith(EXPECTED)
     assert "\n" not in told
+    assert "bytearray" not in told
 
 
 def test_an_answer_is_told_by_its_status(speaker: Speaker) -> None:
