@@ -15,7 +15,7 @@ from tests.fixtures.captured import Capture
 from tests.fixtures.observations import text_of
 from tests.fixtures.outer import run as judged
 from tests.fixtures.served import Health
-from tests.fixtures.unready import how_answered
+from tests.fixtures.unready import describe_answer
 from tests.unit import plain_server
 
 EXPECTED = "expected 'HTTP/1.1 200 OK', header lines 'Name: value' and a blank line"
@@ -72,7 +72,7 @@ ANSWERS = {
 def test_what_came(speaker: Speaker, name: str) -> None:
     """The line that is no HTTP is quoted, escaped and cut; where each line is HTTP by itself, the begin is."""
     speaker.says, received = ANSWERS[name]
-    told = how_answered(call(f"http://127.0.0.1:{speaker.port}", "GET", "/health"))
+    told = describe_answer(call(f"http://127.0.0.1:{speaker.port}", "GET", "/health"))
     assert told.startswith("no HTTP response (invalid, ")
     assert f"received {received}" in told
     assert told.endswith(EXPECTED)
@@ -83,9 +83,9 @@ def test_what_came(speaker: Speaker, name: str) -> None:
 def test_an_answer_is_told_by_its_status(speaker: Speaker) -> None:
     """A response has its status, and no response its reason."""
     speaker.says = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
-    assert how_answered(call(f"http://127.0.0.1:{speaker.port}", "GET", "/health")) == "status 503 (complete)"
+    assert describe_answer(call(f"http://127.0.0.1:{speaker.port}", "GET", "/health")) == "status 503 (complete)"
     refused = Capture("", b"", ended="refused", error="nobody listens")
-    assert how_answered(refused) == "nothing (refused, nobody listens)"
+    assert describe_answer(refused) == "nothing (refused, nobody listens)"
 
 
 @pytest.mark.parametrize(
