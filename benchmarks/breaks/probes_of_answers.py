@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from codecs import BOM_UTF8
 from collections.abc import Callable
 
-from tests.fixtures.faults.changing import in_plain, message_of
+from tests.fixtures.faults.answers import grown, set_usage
+from tests.fixtures.faults.changing import in_plain, in_plain_bytes, message_of
 from tests.fixtures.faults.fault import Fault, table
 from tests.fixtures.faults.reference.steps import Json
 
@@ -19,7 +22,20 @@ def details(value: object) -> Callable[[Json], object]:
     return lambda answer: answer["usage"].update(prompt_tokens_details=value, completion_tokens_details=value)
 
 
+def written(value: bytes) -> Callable[[bytes], bytes]:
+    """A `created` that is written like this."""
+    return lambda body: re.sub(rb'"created": ?\d+', b'"created": ' + value, body)
+
+
 ANSWERS = table(
+    Fault("created-of-5000-digits", "`created` has 5,000 digits", "B1.6", in_plain_bytes(written(b"9" * 5_000))),
+    Fault("created-beyond-double", "`created` is 1e999", "B2.1", in_plain_bytes(written(b"1e999"))),
+    Fault("created-of-400-digits", "`created` has 400 digits", "B2.1", in_plain_bytes(written(b"9" * 400))),
+    plain(
+        "tokens-of-400-digits", "a token count has 400 digits", "B2.3", lambda a: set_usage(a, prompt_tokens=10**399)
+    ),
+    Fault("integer-beyond-double", "an integer of 400 digits", "B1.7", grown(b"9" * 400)),
+    Fault("byte-order-mark-in-answer", "a byte order mark before an answer", "B1.5", in_plain_bytes(BOM_UTF8.__add__)),
     plain("choices-empty", "the choices are an empty list", "C2.4", lambda a: a.update(choices=[])),
     plain("choices-missing", "there are no choices", "C2.4", lambda a: a.pop("choices")),
     plain("id-number", "the id is a number", "C2.1", lambda a: a.update(id=7)),

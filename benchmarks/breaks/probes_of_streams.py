@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -10,7 +12,11 @@ from tests.fixtures.faults.chunks import FAULTS, counted, delta_of, finish, fini
 from tests.fixtures.faults.fault import Fault, table
 from tests.fixtures.faults.framing import done, open_end
 from tests.fixtures.faults.reference.http import Request, Response, as_json
-from tests.fixtures.faults.reference.steps import Events, Json, Steps
+from tests.fixtures.faults.reference.steps import Events, Json, Steps, framed
+
+LOGPROBS = (
+    b'"logprobs": {"content": [{"token": "a", "logprob": -1e999, "bytes": null, "top_logprobs": []}], "refusal": null}'
+)
 
 
 def every_delta(chunks: list[Json], **members: object) -> None:
@@ -42,7 +48,34 @@ def as_page(_: Request | None, sent: Response) -> Response:
     return sent
 
 
+def marked(events: Events) -> bytes:
+    """A byte order mark, and the role together with the first words, as many servers send it."""
+    told = list(events)
+    if spoken := with_text([event for event in told if isinstance(event, dict) and "choices" in event])[:1]:
+        delta_of(spoken[0]).update(role="assistant")
+        told = told[1:]
+    return BOM_UTF8 + b"".join(framed(told))
+
+
 STREAMS = table(
+    Fault(
+        "byte-order-mark-before-words",
+        "a byte order mark before a first event that has words",
+        "D2.4",
+        Steps(frame=lambda events: iter([marked(events)])),
+    ),
+    Fault(
+        "chunks-with-5000-digits",
+        "chunks have an integer of 5,000 digits",
+        "B1.6",
+        in_framing(lambda body: re.sub(rb"(?m)^data: \{", b'data: {"note": %b, ' % (b"9" * 5_000), body)),
+    ),
+    Fault(
+        "logprob-beyond-double",
+        "a log probability of chunks is -1e999",
+        "B1.7",
+        in_framing(lambda body: body.replace(b'"logprobs": null', LOGPROBS)),
+    ),
     Fault(
         "chunk-choices-null", "the usage chunk has `choices: null`", "E1.1", counted(lambda c: c.update(choices=None))
     ),

@@ -8,7 +8,7 @@ from tests.fixtures.capture import Capture
 from tests.fixtures.judges import d_framing
 from tests.fixtures.judges.catalogue import judges
 from tests.fixtures.judges.checking import judged
-from tests.fixtures.judges.documents import is_stream, said
+from tests.fixtures.judges.documents import events, is_stream, said
 from tests.fixtures.judges.verdict import Judge
 from tests.fixtures.report.checks import check
 from tests.fixtures.report.refutation import NotJudged, expect
@@ -45,7 +45,8 @@ def test_no_replacement_character(exchange: Capture) -> None:
 def test_a_waiting_stream_says_so(hasty: Talk) -> None:
     """A stream that waits for its gateway sends comments, so that the claims about comments mean something."""
     seen = hasty.waited
-    expect(b"\n: " in b"\n" + seen.body, "a line that begins with a colon", f"no such line; {describe(seen)}")
+    commented = any(line.comment for event in events(seen) for line in event.lines)
+    expect(commented, "a line that begins with a colon", f"no such line; {describe(seen)}")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def sent(calls: list[Call], seen: Capture) -> JsonObject:
     """The JSON object of that request; empty when it is none."""
     try:
         body = first(calls, seen).json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
 

@@ -12,6 +12,12 @@ from tests.matrix.judging import asked, judge
 from tests.matrix.running import Asked, contract
 
 SHOWN = 8  # faults of the suite are alike
+# Each place where a number is due; the zeros stand for a number that clients do not read.
+TOO_LARGE = (
+    b'{"id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": "m", "pid": 0, "choices": [{"index": 0, '
+    b'"message": {"role": "assistant", "content": "a", "refusal": null}, "finish_reason": "stop"}], "usage": '
+    b'{"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, "data": [{"id": "m", "created": 0}]}'
+)
 
 
 def answers(body: bytes, status: int = 200) -> Callable[[Request, Response], None]:
@@ -50,6 +56,9 @@ ODD = {
     "choices-of-numbers": answers(b'{"choices": [1], "usage": 1, "error": 1, "data": [1], "lumen_metadata": 1}'),
     "choices-of-nothing": answers(b'{"id": 1, "choices": [{}], "usage": {}, "error": {}, "data": [{"id": {}}]}'),
     "odd-error": answers(b'{"error": {"message": 1, "param": [], "code": {}, "type": 0}}', 500),
+    "numbers-too-large": answers(TOO_LARGE.replace(b"0", b"1e999")),
+    "numbers-too-long": answers(TOO_LARGE.replace(b"0", b"9" * 5_000)),
+    "numbers-of-400-digits": answers(TOO_LARGE.replace(b"0", b"9" * 400)),
     "events-of-numbers": answers(b'data: 1\n\ndata: {"choices": [{"delta": 1}]}\n\ndata: [DONE]\n\n'),
     "hangs-up": hangs_up,
     "cut": cut,

@@ -3,6 +3,8 @@
 Usage: ``plain_server.py PORT [MODE]``. ``goes-out``: it asks for a way beyond loopback. ``daemon``: it serves from a
 new session when the launched process has ended. ``nameless``: the same, in the old session without any environment.
 ``leaves``: it starts a process that outlives it. ``stubborn``: it does not stop. ``SECONDS``: it is ready that late.
+``floods``: it prints 200 MB before it serves. ``endless``: it prints as long as it serves. ``no-http``: a header of its
+answers has no colon.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MODE = sys.argv[2] if len(sys.argv) > 2 else ""
+LINE = b"x" * 99 + b"\n"
+FLOOD_LINES = 2_000_000
+LINES_AT_ONCE = 1_000
 
 OPEN = socket.socket(type=socket.SOCK_DGRAM)
 
@@ -29,6 +34,12 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Who answers, and with what environment."""
         data = json.dumps({"pid": os.getpid(), "environ": dict(os.environ)}).encode()
+        if key := self.headers["Authorization"]:
+            print("asked with", key.removeprefix("Bearer "), flush=True)  # noqa: T201 -- as a careless server does
+        if MODE == "no-http":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nServer plain\r\n\r\n")
+            self.close_connection = True
+            return
         self.send_response(200)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -36,6 +47,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name of the base class
         """Say nothing."""
+
+
+def flood(lines: int | None) -> None:
+    """Print so many lines, or lines without end."""
+    while lines is None or lines > 0:
+        sys.stdout.buffer.write(LINE * LINES_AT_ONCE)
+        lines = None if lines is None else lines - LINES_AT_ONCE
+    print("the flood ends here", flush=True)  # noqa: T201 -- its log
 
 
 def go_out() -> None:
@@ -67,6 +86,10 @@ def main() -> None:
     print("the word is", os.environ.get("UPSTREAM_WORD"), flush=True)  # noqa: T201 -- as a careless server does
     if MODE == "goes-out":
         go_out()
+    elif MODE == "floods":
+        flood(FLOOD_LINES)
+    elif MODE == "endless":
+        threading.Thread(target=flood, args=(None,), daemon=True).start()
     elif MODE.isdigit():
         threading.Event().wait(float(MODE))
     ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()

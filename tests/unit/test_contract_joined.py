@@ -16,3 +16,8 @@ def test_a_broken_event_has_no_words(broken: bytes) -> None:
     """An event that is no chunk never raises, and the words around it stay."""
     assert joined(CHUNK % b"one" + broken) == "one"
     assert joined(broken + b"\n\n" + CHUNK % b"two") == "two"
+
+
+def test_a_byte_order_mark_takes_no_words() -> None:
+    """One mark at the start of a stream is no part of its first line, as the strict parser reads it."""
+    assert joined(b"\xef\xbb\xbf" + CHUNK % b"one") == "one"

@@ -41,6 +41,12 @@ def test_reads_what_python_writes(value: object, ascii_only: bool, indent: int |
         pytest.param(b'["\xff"]', "utf8", 2, "$", id="latin-1"),
         pytest.param(b'["\xed\xa0\x80"]', "utf8", 2, "$", id="surrogate-as-utf8"),
         pytest.param(b'["\xc0\xaf"]', "utf8", 2, "$", id="overlong"),
+        pytest.param(b"[" + b"9" * 4_301 + b"]", "digits", 1, "$[0]", id="integer-too-long"),
+        pytest.param(b"[-" + b"9" * 4_301 + b"]", "digits", 1, "$[0]", id="negative-integer-too-long"),
+        pytest.param(b"[-" + b"9" * 4_300 + b"]", "range", 1, "$[0]", id="longest-integer"),
+        pytest.param(b"[1, 1e999]", "range", 4, "$[1]", id="too-large"),
+        pytest.param(b"[-1.5e309]", "range", 1, "$[0]", id="too-far-below-zero"),
+        pytest.param(b"[1" + b"0" * 309 + b"]", "range", 1, "$[0]", id="integer-too-large"),
         pytest.param(b"{} {}", "extra", 3, "$", id="two-values"),
         pytest.param(b"", "syntax", 0, "$", id="nothing"),
         pytest.param(b"\xef\xbb\xbf{}", "syntax", 0, "$", id="byte-order-mark"),
@@ -64,6 +70,12 @@ def test_problems_have_places(source: bytes, kind: str, offset: int, path: str) 
     assert (problem.kind, problem.offset, spell(problem.path)) == (kind, offset, path)
 
 
+@pytest.mark.parametrize("lexeme", ["1" + "0" * 308, "-1" + "0" * 308, "1.7e308", "1e-999", "1" + "0" * 307])
+def test_what_a_double_holds_is_no_problem(lexeme: str) -> None:
+    """The largest numbers that a double holds, and the smallest, are read."""
+    assert parse(lexeme.encode()).problems == ()
+
+
 @pytest.mark.parametrize("lexeme", ["1.0", "1e3", "-0", "1E+2", "12345678901234567890", "true", '"1"'])
 def test_lexemes_are_kept(lexeme: str) -> None:
     """What was written stays known, not only what it means."""
@@ -77,7 +89,7 @@ def test_offset_of_what_is_absent() -> None:
 
 
 CHARACTERS = [*'{}[],:" ', "\n", "\t", "\ufeff", "\u2028"]
-LEXEMES = ['"a"', '"b":', "1", "-0", "1.0", "1e400", "9" * 5_000, "NaN", "null", "tru", "[" * 250]
+LEXEMES = ['"a"', '"b":', "1", "-0", "1.0", "1e400", "9" * 400, "9" * 5_000, "NaN", "null", "tru", "[" * 250]
 ESCAPES = [r"\ud83d", r"\ude00", r"\\ud83d\ude00", r'"\ud83d\ude00"', r'"\\"']
 TOKENS = st.lists(st.sampled_from([*CHARACTERS, *LEXEMES, *ESCAPES]), max_size=9).map("".join)
 
@@ -121,6 +133,14 @@ def test_text_separators_do_not_end_lines(separator: str) -> None:
     """What `str.splitlines` would split at is text."""
     events = sse.parse(f"data: a{separator}b\n\n".encode())
     assert [event.data for event in events] == [f"a{separator}b".encode()]
+
+
+def test_one_byte_order_mark_is_skipped() -> None:
+    """A mark before the first line is no part of it, and places count it; another mark is a part of its line."""
+    mark = b"\xef\xbb\xbf"
+    (event,) = sse.parse(mark + b"data: a\n\n")
+    assert (event.data, event.offset, event.data_offset) == (b"a", 3, 9)
+    assert [event.data for event in sse.parse(mark + mark + b"data: a\n\ndata: b\n\n")] == [None, b"b"]
 
 
 def test_events() -> None:

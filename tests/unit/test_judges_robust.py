@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,8 +16,9 @@ from tests.unit.samples import ANSWER, ERROR, chunk, chunks, edited, with_usage
 
 KNOWN = Known(text=s.TEXT, finish="stop", secrets=("sk-hush-hush",), upstream=("gateway.example",))
 ODD: st.SearchStrategy[Any] = st.sampled_from(
-    [None, True, -1, 1.5, "", "x", "None", [], [None], {}, {"a": [1]}, 10**30]
+    [None, True, -1, 1.5, "", "x", "None", [], [None], {}, {"a": [1]}, 10**30, 10**400, "<1e999>", "<long>"]
 )
+LEXEMES = {b'"<1e999>"': b"1e999", b'"<long>"': b"9" * 5_000}  # what Python does not write
 
 
 def ask_all(seen: Capture) -> None:
@@ -25,6 +27,14 @@ def ask_all(seen: Capture) -> None:
         assert str(judge(seen, KNOWN))
     for comparison in catalogue.COMPARISONS.values():
         assert str(comparison([seen, s.plain(), seen]))
+
+
+def written(value: object) -> bytes:
+    """A value as JSON, with numbers that Python does not write."""
+    text = s.encoded(value)
+    for name, lexeme in LEXEMES.items():
+        text = text.replace(name, lexeme)
+    return text
 
 
 def paths(value: object, path: str = "") -> list[str]:
@@ -37,19 +47,20 @@ def paths(value: object, path: str = "") -> list[str]:
 @given(st.sampled_from(paths(ANSWER)), ODD)
 def test_odd_values_in_answers(path: str, odd: object) -> None:
     """Any value in any place of an answer is judged."""
-    ask_all(s.plain(edited(ANSWER, (path, odd))))
+    ask_all(s.plain(written(edited(ANSWER, (path, odd)))))
 
 
 @given(st.sampled_from(paths(with_usage())), ODD)
 def test_odd_values_in_streams(path: str, odd: object) -> None:
     """Any value in any place of a stream is judged."""
-    ask_all(s.stream(edited(with_usage(), (path, odd)), asked={"stream_options": {"include_usage": True}}))
+    body = s.framed(map(written, edited(with_usage(), (path, odd))))
+    ask_all(s.stream(body, asked={"stream_options": {"include_usage": True}}))
 
 
 @given(st.sampled_from(paths(ERROR)), ODD)
 def test_odd_values_in_errors(path: str, odd: object) -> None:
     """Any value in any place of an error is judged."""
-    ask_all(s.error(edited(ERROR, (path, odd))))
+    ask_all(s.error(written(edited(ERROR, (path, odd)))))
 
 
 @given(ODD, ODD)
@@ -86,9 +97,13 @@ def test_deep_nesting() -> None:
     ask_all(s.plain(b"[" * 100_000))
 
 
-def test_long_integers() -> None:
-    """An integer longer than Python converts is judged."""
-    ask_all(s.plain(s.encoded(ANSWER).replace(b"1761268140", b"1" * 5_000)))
+@pytest.mark.parametrize("number", [b"1" * 5_000, b"1" * 400, b"1e999"], ids=["longest", "long", "exponent"])
+def test_numbers_beyond_a_double(number: bytes) -> None:
+    """A number that Python does not convert, or that no double holds, is judged in each place."""
+    ask_all(s.plain(s.encoded(ANSWER).replace(b"1761268140", number)))
+    ask_all(s.plain(s.encoded(ANSWER).replace(b"18", number)))
+    ask_all(s.stream(s.framed(with_usage()).replace(b"1761268140", number)))
+    ask_all(s.stream(s.framed(with_usage()).replace(b"18", number)))
 
 
 def test_a_broken_verdict_shows_the_way() -> None:
