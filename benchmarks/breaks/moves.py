@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-FEW = 3  # more ids than these with the same reason are told by what they have in common
+from tests.fixtures.check_ids import ids_of
 
 
 class Move(NamedTuple):
@@ -36,17 +35,3 @@ def moves_table(moves: Iterable[Move]) -> Iterator[str]:
     for (before, now, reason), checks in alike.items():
         told = reason.replace("|", "\\|")
         yield f"| {ids_of(checks)} | {before or 'new'} | {now or 'none'} | {told} |"
-
-
-def ids_of(checks: list[str]) -> str:
-    """Few ids one by one, many by how they begin and end."""
-    if len(checks) <= FEW:
-        return ", ".join(checks)
-    head, tail = _alike(checks), _alike([check[::-1] for check in checks])[::-1]
-    begin = head[: max(head.rfind("."), head.rfind("-")) + 1]
-    return f"{begin}…{tail[tail.find('.') :] if '.' in tail else ''} ({len(checks)})"
-
-
-def _alike(texts: list[str]) -> str:
-    """The longest common begin."""
-    return "".join(one[0] for one in takewhile(lambda each: len(set(each)) == 1, zip(*texts, strict=False)))

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 
-from breaks.moves import BEFORE, MOVES, ids_of, moves_table
+from breaks.moves import BEFORE, MOVES, moves_table
 from breaks.record import Record
 from breaks.selection import Served
 from breaks.tiers import Tier, today
+from tests.fixtures.check_ids import ids_of
 from tests.matrix.running import contract
 
 HEAD = Path(__file__).parent / "head.md"

@@ -1,42 +1,38 @@
-"""The checks that are no judges, as a table for the docs: one line a test function, its ids, and what it claims."""
+"""The checks that are no judges, as a table for the docs: one line for the checks of a test function with one tier."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import takewhile
 
 import pytest
 
+from tests.fixtures.check_ids import ids_of
 from tests.fixtures.report.checks import check_of, claim_of
 from tests.fixtures.targets import ROOT
 from tests.matrix.judging import function_of
-from tests.matrix.running import contract
-
-FEW = 3  # more ids than these are told by what they have in common
+from tests.matrix.running import Asked, contract
 
 
 def rows_table() -> str:
     """Each test function of the contract whose checks are not those of judges, in Markdown."""
-    found: dict[tuple[str, str], dict[str, pytest.Function]] = defaultdict(dict)
+    found: dict[tuple[str, str, str], dict[str, pytest.Function]] = defaultdict(dict)
     for test in (*contract("lumen").tests, *contract("openai").tests):
-        if not {"judge", "comparison"} & set(test.item.callspec.params):
-            found[test.item.path.relative_to(ROOT).as_posix(), function_of(test)][test.check] = test.item
+        if not of_judge(test):
+            path, check = test.item.path.relative_to(ROOT).as_posix(), check_of(test.item)
+            assert check
+            found[path, function_of(test), check.tier][test.check] = test.item
     head = ["| checks | tier | profile | claim | where |", "|---|---|---|---|---|"]
-    return "\n".join([*head, *(_row(place[0], found[place]) for place in sorted(found))])
+    return "\n".join([*head, *(_row(path, tier, rows) for (path, _, tier), rows in sorted(found.items()))])
 
 
-def _row(path: str, rows: dict[str, pytest.Function]) -> str:
+def of_judge(test: Asked) -> bool:
+    """Whether its claim is that of a judge, which has a table of its own."""
+    return bool({"judge", "comparison"} & set(test.item.callspec.params))
+
+
+def _row(path: str, tier: str, rows: dict[str, pytest.Function]) -> str:
     item = next(iter(rows.values()))
-    check = check_of(item)
-    assert check
     profiles = {mark.args[0] for each in rows.values() for mark in each.iter_markers("profile")}
     everywhere = any(not list(each.iter_markers("profile")) for each in rows.values())
     profile = "any" if everywhere else ", ".join(sorted(profiles))
-    return f"| {_ids(sorted(rows))} | {check.tier} | {profile} | {claim_of(item.function).rstrip('.')} | {path} |"
-
-
-def _ids(ids: list[str]) -> str:
-    if len(ids) <= FEW:
-        return ", ".join(ids)
-    alike = "".join(one[0] for one in takewhile(lambda each: len(set(each)) == 1, zip(*ids, strict=False)))
-    return f"{alike[: max(alike.rfind('.'), alike.rfind('-')) + 1]}… ({len(ids)})"
+    return f"| {ids_of(sorted(rows))} | {tier} | {profile} | {claim_of(item.function).rstrip('.')} | {path} |"

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.fixtures.judges.catalogue import CLAIMS
 from tests.fixtures.report.checks import check_of
 from tests.matrix.judging import SHORTER, SLOW, TABLES, function_of
 from tests.matrix.matrix import declared_table, variants_table
-from tests.matrix.rows import rows_table
+from tests.matrix.rows import of_judge, rows_table
 from tests.matrix.running import contract
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md"
@@ -90,6 +91,24 @@ def test_table_in_the_docs(table: object) -> None:
     """The tables in the docs are those of the code."""
     assert callable(table)
     assert table() in DOCS.read_text("utf-8")
+
+
+def test_each_row_has_its_own_tier() -> None:
+    """A row of the table stands for checks of one tier, as many as it says."""
+    told: Counter[str] = Counter()
+    for row in rows_table().splitlines()[2:]:
+        ids, tier, *_ = row.removeprefix("| ").split(" | ")
+        many = re.search(r"….* \((\d+)\)$", ids)
+        told[tier] += int(many[1]) if many else len(ids.split(", "))
+    tests = [test for profile in ("lumen", "openai") for test in contract(profile).tests if not of_judge(test)]
+    tiers = {test.check: check.tier for test in tests if (check := check_of(test.item))}
+    assert told == Counter(tiers.values())
+
+
+def test_each_row_has_its_own_ids() -> None:
+    """No two rows of the table read as if they were about the same checks."""
+    ids = [row.split(" | ")[0] for row in rows_table().splitlines()[2:]]
+    assert [each for each, times in Counter(ids).items() if times > 1] == []
 
 
 def test_rows_in_the_docs() -> None:

@@ -6,8 +6,9 @@ reason: the claim is about the bytes that came. Every other check fails, or is n
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from fnmatch import fnmatchcase
 from typing import Any
 from unittest import mock
@@ -70,16 +71,24 @@ class Silent(Served):
 
 @contextmanager
 def launches(answer: Answer, target: Target) -> Iterator[Any]:
-    """Launch such targets; end them with the block."""
-    launched: list[Silent] = []
+    """Launch such targets; end them with the block, however it ends."""
+    with ExitStack() as stack:
 
-    def launch(**_: object) -> Silent:
-        launched.append(Silent(answer, target))
-        return launched[-1]
+        def launch(**_: object) -> Silent:
+            silent = Silent(answer, target)
+            stack.callback(silent.server.close)
+            return silent
 
-    yield launch
-    for each in launched:
-        each.server.close()
+        yield launch
+
+
+def test_no_server_outlives_a_failure() -> None:
+    """A block that raises ends the targets that it has launched."""
+    with suppress(ZeroDivisionError), launches(None, Target()) as launch:
+        silent = launch()
+        raise ZeroDivisionError
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", silent.port), NEVER_ASKED_S)
 
 
 def judged(answer: Answer, profile: Profile) -> dict[Asked, Outcome]:

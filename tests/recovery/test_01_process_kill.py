@@ -41,7 +41,7 @@ QUESTION = "안녕하세요, 다시 왔어요"
 
 @dataclass(frozen=True)
 class Killed:
-    """What was seen; None where the story ended before. Budgets are those of this target."""
+    """What was seen; None if an earlier step failed. Budgets are those of this target."""
 
     start: Start
     start_budget_s: float

@@ -46,12 +46,12 @@ WARM_TEXTS = tuple(text_of_length(script, length) for script in SCRIPTS for leng
 
 @dataclass(frozen=True)
 class Served:
-    """What was seen; None where the story ended before.
+    """What was seen; None if an earlier step failed.
 
     ``answer_budget_s``  seconds that an answer of this target may take
     ``free_calls``       requests to the gateway until the first health was answered, beside chats
     ``paid_by_health``   chats that the gateway was asked for by one request for health
-    ``paid_by_chat``     the words of the chats that the gateway was asked for by the first question
+    ``paid_by_chat``     messages that the gateway received for the first chat
     ``chats``            the answers, the cold one first
     ``own_ms``           the server's own share of each, where it is told
     """
@@ -166,7 +166,7 @@ def test_format(served: Served) -> None:
         expect(total == sum(parts), sums, f"total_tokens {total}, for {len(text_of(chat))} characters of text")
 
 
-@check("4.4-response-time", title="응답 시간 10초 미만")
+@check("4.4-response-time", title="응답 시간 제한 이내")
 def test_response_time(served: Served, measure: Measure) -> None:
     """The cold answer and the worst of up to twenty warm ones come within the time limit of an answer."""
     cold_s, *warm_s = [chat.elapsed_s for chat in chats_of(served)]

@@ -13,6 +13,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from tests.fixtures.check_ids import ids_of
 from tests.fixtures.faults.reference.http import Refused
 from tests.fixtures.faults.reference.steps import Steps
 
@@ -156,11 +157,11 @@ def test_moves_tell_the_tiers_of_the_code(breaks: SimpleNamespace) -> None:
     assert breaks.moves.BEFORE["all"] + gained == list(now.values()).count("M")
 
 
-def test_ids_in_a_line(breaks: SimpleNamespace) -> None:
+def test_ids_in_a_line() -> None:
     """Few ids are told one by one, many by how they begin and end."""
-    assert breaks.moves.ids_of(["A1", "B2"]) == "A1, B2"
-    assert breaks.moves.ids_of(["F2.a", "F2.b", "F2.c", "F2.d"]) == "F2.… (4)"
-    assert breaks.moves.ids_of([f"F2.{name}.status" for name in "abcd"]) == "F2.….status (4)"
+    assert ids_of(["A1", "B2"]) == "A1, B2"
+    assert ids_of(["F2.a", "F2.b", "F2.c", "F2.d"]) == "F2.… (4)"
+    assert ids_of([f"F2.{name}.status" for name in "abcd"]) == "F2.….status (4)"
 
 
 def kept() -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.fixtures.faults.reference import forwarding, gateway
 from tests.fixtures.faults.reference.http import Refused, Request
+from tests.fixtures.faults.reference.readable import readable as wait_for
 
 if sys.platform == "win32":
     pytest.skip("Windows numbers its sockets otherwise", allow_module_level=True)
@@ -50,13 +51,9 @@ def test_answer_arrives_with_many_files_open(pairs: tuple[Pair, Pair]) -> None:
 def test_relay_gets_its_answer_with_many_files_open(pairs: tuple[Pair, Pair]) -> None:
     """The relay reads its gateway's answer when its descriptors are higher than select(2) knows."""
     (sock, gateways), (client, _) = pairs
-    connection = http.client.HTTPConnection("127.0.0.1")
-    connection.sock = sock
-    connection.putrequest("POST", "/v1/chat/completions")
-    connection.endheaders()
+    connection, request = _asking(sock, client, WAIT_S)
     gateways.sendall(ANSWER)
-    response = forwarding.response_of(connection, Request("POST", "/v1/chat/completions", [], b"", client))
-    assert response.read() == b"{}"
+    assert forwarding.response_of(connection, request).read() == b"{}"
 
 
 def test_client_who_left_is_seen_with_many_files_open(pairs: tuple[Pair, Pair]) -> None:
@@ -80,6 +77,66 @@ def test_silent_gateway_is_a_timeout(pairs: tuple[Pair, Pair]) -> None:
     (sock, _), (client, _) = pairs
     with pytest.raises(Refused, match="gateway_timeout"):
         gateway.received(sock, client, time.monotonic() + 0.05, READ_BYTES, gateway.take)
+
+
+LOOKS = 3  # at the client that has sent ahead, at the gateway, and once more at most
+SHORT_S = 0.2  # a loop without a wait looks thousands of times meanwhile
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Each wait of the references, and how long it was allowed to be."""
+    seen: list[float] = []
+
+    def readable(*socks: socket.socket, within_s: float | None = None) -> set[int]:
+        seen.append(within_s or 0.0)
+        return wait_for(*socks, within_s=within_s) if len(seen) <= LOOKS else set()  # or a defect would never end
+
+    monkeypatch.setattr("tests.fixtures.faults.reference.gateway.readable", readable)
+    return seen
+
+
+def test_a_client_that_sends_ahead_costs_no_time(pairs: tuple[Pair, Pair], looks: list[float]) -> None:
+    """A byte that the client has sent ahead does not end each wait for the gateway at once."""
+    (sock, _), (client, clients) = pairs
+    clients.sendall(b"G")
+    with pytest.raises(Refused, match="gateway_timeout"):
+        gateway.received(sock, client, time.monotonic() + SHORT_S, READ_BYTES, gateway.take)
+    assert len(looks) <= LOOKS
+
+
+def test_a_client_that_sends_ahead_costs_a_relay_no_time(pairs: tuple[Pair, Pair], looks: list[float]) -> None:
+    """The same of the relay, which has a deadline, too."""
+    (sock, _), (client, clients) = pairs
+    clients.sendall(b"G")
+    with pytest.raises(Refused, match="gateway_timeout"):
+        forwarding.response_of(*_asking(sock, client, SHORT_S))
+    assert len(looks) <= LOOKS
+
+
+def test_a_client_that_sends_ahead_gets_its_answer(pairs: tuple[Pair, Pair]) -> None:
+    """Its request is answered as any other."""
+    (sock, gateways), (client, clients) = pairs
+    clients.sendall(b"G")
+    gateways.sendall(ANSWER)
+    assert gateway.received(sock, client, time.monotonic() + WAIT_S, READ_BYTES, gateway.take) == ANSWER
+
+
+def test_relay_sees_that_its_client_has_left(pairs: tuple[Pair, Pair]) -> None:
+    """The relay gives its request up when its client has left."""
+    (sock, _), (client, clients) = pairs
+    clients.close()
+    with pytest.raises(gateway.Gone):
+        forwarding.response_of(*_asking(sock, client, WAIT_S))
+
+
+def _asking(sock: socket.socket, client: socket.socket, within_s: float) -> tuple[http.client.HTTPConnection, Request]:
+    """A connection on which the gateway was asked, and the request of the client."""
+    connection = http.client.HTTPConnection("127.0.0.1", timeout=within_s)
+    connection.sock = sock
+    connection.putrequest("POST", "/v1/chat/completions")
+    connection.endheaders()
+    return connection, Request("POST", "/v1/chat/completions", [], b"", client)
 
 
 def _pair(stack: ExitStack) -> Pair:

@@ -5,9 +5,13 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from unittest import mock
 
+import psutil
 import pytest
 
+from tests.fixtures.children import Child
+from tests.fixtures.observations import listening_ports
 from tests.fixtures.outside import KINDS, addresses
 from tests.fixtures.ports import LOOPBACKS
 from tests.fixtures.proctree import ProcessRef
@@ -48,3 +52,14 @@ def test_who_has_ended_has_none() -> None:
     """A process that has ended, or a PID that belongs to another now, has no sockets."""
     nobody: list[Held] = held([ProcessRef(os.getpid(), 0.0)])
     assert nobody == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process is asked")
+def test_a_look_at_the_ports_of_a_child_reads_the_table_once(
+    listeners: list[socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ports on which a child listens come from the table of the kernel, which is not parsed for each process."""
+    asked = mock.Mock(side_effect=AssertionError("a process is asked"))
+    monkeypatch.setattr(psutil.Process, "net_connections", asked)
+    child = mock.Mock(spec=Child, family=lambda: (ProcessRef.of(os.getpid()),))
+    assert {each.getsockname()[1] for each in listeners} <= set(listening_ports(child))

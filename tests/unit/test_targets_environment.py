@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures import environments
+from tests.fixtures.evidence import lock_s
 from tests.fixtures.guard import INJECT
 from tests.fixtures.inject.lumen_guard import FOREIGN
 from tests.fixtures.outer import Run as Ended
@@ -22,6 +23,7 @@ from tests.fixtures.targets import Target
 
 SERVER = Path(__file__).with_name("plain_server.py")
 WORD, BASE = "--proxy-env=UPSTREAM_WORD=xyzzy-plugh", "--proxy-env=BASE={gateway_url}/v1"
+CONFIGURATION = '--proxy-env=UPSTREAM_WORD={"url":"{gateway_url}","pw":"xyzzy-plugh"}'
 ONE = ("tests/contract/test_a_process.py",)
 CALLER = {
     "HOME": "/home/somebody", "PROXY_SETTING": "theirs", "LUMEN_SETTING": "theirs", "SLACK_TOKEN": "xyzzy-plugh",
@@ -51,17 +53,42 @@ def test_environment_of_a_foreign_server(run: Run, tmp_path: Path) -> None:
     assert found == kept | documented | given
 
 
+@pytest.mark.parametrize("shell", [{}, {"CLOUD_AI_API_KEY": "theirs"}], ids=["without-key", "with-key"])
+@pytest.mark.parametrize("named", [(), (("CLOUD_AI_API_KEY", "given"), ("LUMEN_STATE_DIR", "/own"))])
+def test_settings_of_a_check_replace_none_of_the_user(
+    run: Run, tmp_path: Path, shell: dict[str, str], named: tuple[tuple[str, str], ...]
+) -> None:
+    """A foreign server gets a canary only where the user has no such key, and no other setting of a check."""
+    env = {"CLOUD_AI_API_KEY": "canary", "LUMEN_BREAKER_FAILURES": "0", "LUMEN_STATE_DIR": "/shared"}
+    target = replace(foreign("", *named), profile="openai")
+    with Launches(replace(run, caller=shell), target, tmp_path) as launches:
+        found = launches(env=env).health().body["environ"]
+    expected = {"CLOUD_AI_API_KEY": "canary", "LUMEN_STATE_DIR": "/shared"} | shell | dict(named)
+    assert {name: found.get(name) for name in env} == {"LUMEN_BREAKER_FAILURES": None} | expected
+
+
+def test_settings_reach_a_server_that_has_them(run: Run, tmp_path: Path) -> None:
+    """A server that speaks our own wire gets each setting of a check, unless the user has named the variable."""
+    target = replace(foreign("", ("LUMEN_STANDBY", "1")), profile="lumen")
+    with Launches(replace(run, caller={"LUMEN_TIMEOUT_S": "9"}), target, tmp_path) as launches:
+        found = launches(env={"LUMEN_TIMEOUT_S": "3", "LUMEN_STANDBY": "0"}).health().body["environ"]
+    assert (found["LUMEN_TIMEOUT_S"], found["LUMEN_STANDBY"]) == ("3", "1")
+
+
 def test_ours_has_a_clean_environment() -> None:
     """Our own proxy starts from the environment of pytest, where the guard is and the caller's settings are not."""
     assert environments.base_of(Target(), CALLER) is os.environ
 
 
 def test_what_is_secret() -> None:
-    """Values are secret, but for addresses of this launch, short words and what each report has anyway."""
-    values = ("a-long-value", "{gateway_url}/v1", "true", "127.0.0.1", "gpt-4o-mini")
+    """The texts between placeholders are secret, but for short ones and what each report has anyway."""
+    values = (
+        "a-long-value", "{gateway_url}/v1", "true", "127.0.0.1", "gpt-4o-mini", "http://{host}:{port}",
+        "{gateway_url}/v1/chat/completions", '{"url":"{gateway_url}","pw":"hunter2hunter2"}',
+    )  # fmt: skip
     target = replace(foreign("", *((f"V{place}", value) for place, value in enumerate(values))), model="gpt-4o-mini")
     assert environments.secrets(target, {"SLACK_TOKEN": "xyzzy-plugh", "HOME": "/home/somebody"}) == {
-        "a-long-value", "xyzzy-plugh",
+        "a-long-value", "xyzzy-plugh", '{"url":"', '","pw":"hunter2hunter2"}',
     }  # fmt: skip
 
 
@@ -91,15 +118,16 @@ def test_an_open_connection_beyond_loopback_is_a_note(ended: Ended) -> None:
 
 def test_header_names_what_is_set_and_removed(ended: Ended) -> None:
     """The header has the names, and no value."""
-    names = "PROXY_HOST, PROXY_PORT, UPSTREAM_WORD, BASE, E2E_LUMEN; removed: HTTP_PROXY"
+    names = "PROXY_HOST, PROXY_PORT, UPSTREAM_WORD, BASE, E2E_LUMEN, CLOUD_AI_API_KEY; removed: HTTP_PROXY"
     assert names in ended.output
     assert "proxy.example" not in ended.output
 
 
-def test_a_slow_start_is_told_without_secrets(tmp_path: Path) -> None:
+@pytest.mark.parametrize("word", [WORD, CONFIGURATION], ids=["word", "configuration"])
+def test_a_slow_start_is_told_without_secrets(tmp_path: Path, word: str) -> None:
     """A start that takes longer than its option says is the one error, with that bound; its log is masked."""
     command = f"--proxy-command='{sys.executable}' '{SERVER}' {{port}} 3600"
-    late = judged(tmp_path, command, "--proxy-start-timeout=4", WORD, "-k", "A1", tests=ONE)
+    late = judged(tmp_path, command, "--proxy-start-timeout=4", word, "-k", "A1", tests=ONE)
     assert late.ids("error") == {"A1"}
     assert "not within 4 s" in late.output
     assert f"the word is {MASK}" in late.output
@@ -107,12 +135,37 @@ def test_a_slow_start_is_told_without_secrets(tmp_path: Path) -> None:
         assert "xyzzy" not in shown
 
 
-@pytest.mark.parametrize(("start", "backstop_s"), [("30", []), ("600", [3_000.0])])
-def test_a_slow_start_moves_the_backstop(pytester: pytest.Pytester, start: str, backstop_s: list[float]) -> None:
-    """The time-out of a test grows with that of a start, so that it never ends one that is allowed."""
+@pytest.mark.parametrize(
+    ("limit", "backstop_s"),
+    [
+        ("--proxy-start-timeout=30", []),
+        ("--proxy-timeout=60", []),
+        ("--proxy-start-timeout=600", [3_000.0]),
+        ("--proxy-timeout=600", [3_000.0]),
+    ],
+)
+def test_a_long_limit_moves_the_backstop(pytester: pytest.Pytester, limit: str, backstop_s: list[float]) -> None:
+    """The time-out of a test grows with those of starts and answers, so that it never ends one that is allowed."""
     pytester.makeini("[pytest]\ntimeout = 300")
     options = ("-p", "tests.fixtures.run", "-p", "tests.fixtures.targets", "-p", "no:html", "--proxy-command=x")
-    (item,) = pytester.inline_genitems(
-        pytester.makepyfile("def test_one(): pass"), *options, f"--proxy-start-timeout={start}"
-    )[0]
+    (item,) = pytester.inline_genitems(pytester.makepyfile("def test_one(): pass"), *options, limit)[0]
     assert [mark.args[0] for mark in item.iter_markers("timeout")] == backstop_s
+
+
+def test_a_mark_is_not_scaled_twice(pytester: pytest.Pytester) -> None:
+    """A test with a time-out of its own allows for slow answers itself; it grows with the time for a start alone."""
+    pytester.makeini("[pytest]\ntimeout = 300")
+    options = ("-p", "tests.fixtures.run", "-p", "tests.fixtures.targets", "-p", "no:html", "--proxy-command=x")
+    source = "import pytest\n@pytest.mark.timeout(40)\ndef test_one(): pass"
+    limits = ("--proxy-timeout=600", "--proxy-start-timeout=120")
+    (item,) = pytester.inline_genitems(pytester.makepyfile(source), *options, *limits)[0]
+    assert [mark.args[0] for mark in item.iter_markers("timeout")] == [80.0, 40]
+
+
+@pytest.mark.parametrize(
+    ("target", "backstop_s"),
+    [(Target(), 300), (replace(foreign(), start_s=600), 3_000), (replace(foreign(), answer_s=600), 3_000)],
+)
+def test_a_stage_is_waited_for_until_shortly_before_the_backstop(target: Target, backstop_s: int) -> None:
+    """Who waits for the stage of another worker gives up before the time-out of its test, however long that is."""
+    assert 0.9 * backstop_s < lock_s(target) < backstop_s

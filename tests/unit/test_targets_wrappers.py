@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.children import Leaked
+from tests.fixtures.foreign.reuseport import WORKERS
 from tests.fixtures.outer import run as judged
 from tests.fixtures.processes import Launched, Launches
 from tests.fixtures.run import Run
 from tests.fixtures.targets import Target
-from tests.fixtures.waiting import Died
+from tests.fixtures.waiting import Died, until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="shells and sessions of POSIX")
 SERVER = Path(__file__).with_name("plain_server.py")
@@ -76,6 +77,20 @@ def test_a_process_that_its_server_leaves(run: Run, tmp_path: Path) -> None:
     with pytest.raises(Leaked, match=f"left behind: pid {left.pid}:"):
         launches.close()
     assert left.state() != "running"
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["alone", "in-a-shell"])
+def test_workers_that_their_supervisor_leaves(run: Run, tmp_path: Path, wrapped: bool) -> None:  # noqa: FBT001 -- a row
+    """Workers that share the port by SO_REUSEPORT are orphans when their supervisor ends before them."""
+    words = (sys.executable, "-m", "tests.fixtures.foreign.reuseport", "{host}", "{port}", "leaves-workers")
+    command = ("sh", "-c", f"{shlex.join(words)}; true") if wrapped else words
+    launches = Launches(run, replace(FOREIGN, command=command), tmp_path / "launch")
+    proxy = launches()
+    until("both workers listen", lambda: len(proxy.listeners()) == WORKERS, within_s=STOP_S)
+    workers = proxy.listeners()
+    with pytest.raises(Leaked, match="left behind: " + "; ".join(rf"pid {ref.pid}: .*worker.*" for ref in workers)):
+        launches.close()
+    assert proxy.family() == ()
 
 
 def test_a_wrapped_server_that_does_not_stop(start: Start) -> None:
