@@ -83,5 +83,10 @@ def _evidence(rows: Iterable[tuple[str, Tier]]) -> Iterator[str]:
 def _harmless(found: Mapping[str, Tier]) -> Iterator[str]:
     yield "Each check keeps tier M for other faults; a claim of tier S could take these.\n"
     for check, tier in found.items():
-        if tier.tier == "M" and tier.harmless and tier.evidence.startswith("client"):
+        if (
+            tier.tier == "M"
+            and tier.harmless
+            and tier.evidence.startswith("client")
+            and "recorded" not in tier.evidence
+        ):
             yield f"- {check}: {', '.join(tier.harmless)}"

@@ -17,6 +17,7 @@ from tests.fixtures.faults.reference.http import Refused
 from tests.fixtures.faults.reference.steps import Steps
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+EVIDENCE = ("client: ", "recorded: ", "harm: ")
 AGAIN = "say: PYTHONPATH=benchmarks python -m breaks pages"
 
 
@@ -141,10 +142,18 @@ def test_tiers_of_the_code_are_those_of_the_evidence(breaks: SimpleNamespace) ->
     assert now == {check: row["tier"] for check, row in kept().items()}, AGAIN
 
 
+def test_breaks_are_of_tier_m(breaks: SimpleNamespace) -> None:
+    """A fault on which a client breaks is named by a check of tier M: none of tier S has a break in the record."""
+    record, now = breaks.record.Record.read(), breaks.tiers.today()
+    faults = [each.fault for each in breaks.selection.selection() if each.fault.check and record.has(each.name)]
+    broken = {fault.name: fault.check for fault in faults if record.broken(fault.name)}
+    assert {name: check for name, check in broken.items() if now[check] != "M"} == {}
+
+
 def test_tier_m_has_evidence() -> None:
     """Each check of tier M has a client that breaks, a recorded one, or harm."""
-    kinds = {check: row["evidence"].partition(": ")[0] for check, row in kept().items()}
-    assert {check: kind for check, kind in kinds.items() if kind not in {"client", "recorded", "harm"}} == {}
+    without = {check: row["evidence"] for check, row in kept().items() if not row["evidence"].startswith(EVIDENCE)}
+    assert without == {}
 
 
 def test_moves_tell_the_tiers_of_the_code(breaks: SimpleNamespace) -> None:
@@ -154,6 +163,12 @@ def test_moves_tell_the_tiers_of_the_code(breaks: SimpleNamespace) -> None:
     assert [move.check for move in moves if move.before == move.now or not move.reason] == []
     gained = sum(move.now == "M" for move in moves) - sum(move.before == "M" for move in moves)
     assert breaks.moves.BEFORE["all"] + gained == list(now.values()).count("M")
+
+
+def test_moves_give_the_present_evidence(breaks: SimpleNamespace) -> None:
+    """A move that quotes evidence quotes that of tiers.json; no move to tier S quotes a client that breaks."""
+    quoted = {move.check: move.reason for move in breaks.moves.MOVES if move.reason.startswith(EVIDENCE)}
+    assert quoted == {check: kept().get(check, {}).get("evidence", "none: tier S") for check in quoted}
 
 
 def test_ids_in_a_line(breaks: SimpleNamespace) -> None:
