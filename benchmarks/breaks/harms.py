@@ -80,6 +80,7 @@ HARMS = (
 SILLY_TAVERN = "SillyTavern b588796"
 # What other people have reported of named clients.
 RECORDED: dict[str, str] = {
+    "B1.4": "openai 2.54.0 (Python) raises UnicodeEncodeError when such an answer is sent back as a turn",
     "B2.1": "go-openai in SiYuan raises on a float (siyuan-note/siyuan#14787)",
     "C6.1": "AutoGen 0.2 sends the empty list back, and the next request is refused (microsoft/autogen#3120)",
     "D1.1": "HuggingChat raises on others (huggingface/chat-ui#430); EvalScope loses usage (vllm-ascend#6985)",
@@ -103,7 +104,6 @@ RECORDED: dict[str, str] = {
     "H4.developer": "Cline 0162b82 and pi send it where a model reasons (peonist-ai/halogen-flash-server#32)",
     "H4.limits-zero": "Cline 0162b82 sends it with every turn",
     "H4.lenient-no-bias": f"{SILLY_TAVERN} sends it when it impersonates, and shows an error",
-    "H4.lenient-no-limit": "LM Studio's documented request has it (lmstudio-ai/docs 4694b13)",
     "H4.lenient-no-stop": f"{SILLY_TAVERN} sends it with every turn",
     "H4.lenient-old-image": "Open WebUI 0.6.18 sends it again with every turn, so the conversation ends (#16229)",
     "H4.lenient-only-a-system-message": f"{SILLY_TAVERN} sends it when it impersonates",
@@ -136,6 +136,7 @@ NOTICED: dict[str, str] = {
     "G4.metadata": "what is told about an answer; the answer is whole",
     "G8.*": "a client waits too long, or too short, or not at all; each attempt of it may be made",
     "H4.lenient-functions": "no client is known to send functions without demanding one",
+    "H4.lenient-no-limit": "no client is known to send -1; a documented request of LM Studio has it",
     "H4.lenient-half-an-emoji": "no client is known to send half of a surrogate pair",
     "H4.health": "no client reads it; monitors do",
     "H5.no-cors-by-default": "an answer to a request without an Origin is read by no page",

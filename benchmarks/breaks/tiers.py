@@ -49,12 +49,12 @@ def _tier(check: str, tier: str, faults: list[str], record: Record) -> Tier:
     harmless = tuple(fault for fault in faults if fault not in breaking)
     if check.endswith(CRASH):
         return of_bad_requests(record, tier)
-    if check.startswith("F2."):
-        return Tier("S" if tier == "M" else tier, tier, "no client breaks on another status, or on an answer", harmless)
     told = [f"client: {_told(breaking, record)}"] if breaking else []
     told += [f"recorded: {RECORDED[check]}"] if check in RECORDED else []
     if told:
         return Tier("M", tier, "; ".join(told), harmless)
+    if check.startswith("F2."):
+        return Tier("S" if tier == "M" else tier, tier, "no client breaks on another status, or on an answer", harmless)
     if (reason := noticed(check)) and not faults_of_harm(check):
         return Tier("S" if tier == "M" else tier, tier, f"noticed: {reason}", harmless)
     if tier == "M" and (harm := harm_of(check)):

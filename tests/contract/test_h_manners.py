@@ -257,7 +257,7 @@ def with_words(value: Any, words: str) -> Any:  # noqa: ANN401 -- any JSON
     return words if value == WORDS else value
 
 
-UNSENT = {"functions", "half-an-emoji"}  # no client is known to send these
+UNSENT = {"functions", "half-an-emoji", "no-limit"}  # no client is known to send these
 
 
 @check_each(

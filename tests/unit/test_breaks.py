@@ -142,6 +142,13 @@ def test_tiers_of_the_code_are_those_of_the_evidence(breaks: SimpleNamespace) ->
     assert now == {check: row["tier"] for check, row in kept().items()}, AGAIN
 
 
+def test_record_has_every_server(breaks: SimpleNamespace) -> None:
+    """Each client was asked of every fault, probe and healthy variant of today, and of nothing else."""
+    selected = {each.name for each in breaks.selection.selection()}
+    served = breaks.record.Record.read().served
+    assert {client: selected ^ set(names) for client, names in served.items() if selected ^ set(names)} == {}
+
+
 def test_breaks_are_of_tier_m(breaks: SimpleNamespace) -> None:
     """A fault on which a client breaks is named by a check of tier M: none of tier S has a break in the record."""
     record, now = breaks.record.Record.read(), breaks.tiers.today()
