@@ -28,11 +28,13 @@ HARMS = (
     Harm("E10", "lost", "the words of a streamed answer never come, and nothing says so"),
     Harm("C3.3", "lost", "answers that the server has promised are refused"),
     # Whether a client reads the refusal before the reset is a matter of time, so no run can decide it.
-    Harm("F3.oversize-huge", "paid twice", "megabytes are sent three times, and the reason never arrives"),
+    Harm("F3.oversize-huge", "lost", "the reason is lost with the connection, and megabytes are sent three times"),
     Harm("F3.right-key", "lost", "a request with the right key is refused"),
     Harm("F5.framed", "lost", "half an answer passes for a whole one, or a whole one is thrown away"),
-    Harm("F6.1 F6.2", "leaked", "the inside of a server is shown to whoever makes it fail"),
-    Harm("F6.3", "leaked", "the address behind the server is shown"),
+    Harm(
+        "F6.1", "leaked", "whoever makes a server fail is shown its code and what it works on, keys among it (CWE-209)"
+    ),
+    Harm("F6.3", "leaked", "a stranger learns where to ask past the server and its key (CWE-209)"),
     Harm("F6.4", "leaked", "a key is shown"),
     Harm("F7", "lost", "a good request fails because of somebody else's bad one"),
     Harm("G1.health-costs-nothing", "paid twice", "each look of a monitor costs an answer"),
@@ -76,8 +78,9 @@ HARMS = (
 )
 
 SILLY_TAVERN = "SillyTavern b588796"
-# What other people have reported of named clients, where none of ours breaks.
+# What other people have reported of named clients.
 RECORDED: dict[str, str] = {
+    "B1.4": "openai 2.54.0 (Python) raises UnicodeEncodeError when such an answer is sent back as a turn",
     "B2.1": "go-openai in SiYuan raises on a float (siyuan-note/siyuan#14787)",
     "C6.1": "AutoGen 0.2 sends the empty list back, and the next request is refused (microsoft/autogen#3120)",
     "D1.1": "HuggingChat raises on others (huggingface/chat-ui#430); EvalScope loses usage (vllm-ascend#6985)",
@@ -87,15 +90,20 @@ RECORDED: dict[str, str] = {
     "D3.1": "inference-benchmarker 687e477 takes a stream without [DONE] for a failure (ikawrakow/ik_llama.cpp#467)",
     "C8.1": "LiteLLM's proxy drops records of what was paid when answers share an id (BerriAI/litellm#28376)",
     "C8.4": "LiteLLM's proxy drops records of what was paid when answers share an id (BerriAI/litellm#28376)",
-    "E8.5": "the stream helper of openai 2.54.0 raises AssertionError on a later type that is null or empty",
     "F1.7": (
         "Envoy AI Gateway 0.6.0 sends 500 without a body instead (envoyproxy/ai-gateway#2151); "
         "OpenAI's library for Java raises OpenAIInvalidDataException (sgl-project/sglang#32808)"
     ),
+    "E5.3": (
+        "livekit-agents 1.6.5 (until 1.6.9) raises APIConnectionError where a count is null or absent "
+        "(livekit/agents#6595)"
+    ),
     "E5.5": "SpeakGPT raises IndexOutOfBoundsException on a chunk without choices (AndraxDev/speak-gpt#162)",
     # Sources of these requests: tests/unit/client_requests.py.
+    "H4.content-parts": "Cline 0162b82 sends each turn so",
+    "H4.developer": "Cline 0162b82 and pi send it where a model reasons (peonist-ai/halogen-flash-server#32)",
+    "H4.limits-zero": "Cline 0162b82 sends it with every turn",
     "H4.lenient-no-bias": f"{SILLY_TAVERN} sends it when it impersonates, and shows an error",
-    "H4.lenient-no-limit": "LM Studio's documented request has it (lmstudio-ai/docs 4694b13)",
     "H4.lenient-no-stop": f"{SILLY_TAVERN} sends it with every turn",
     "H4.lenient-old-image": "Open WebUI 0.6.18 sends it again with every turn, so the conversation ends (#16229)",
     "H4.lenient-only-a-system-message": f"{SILLY_TAVERN} sends it when it impersonates",
@@ -105,7 +113,11 @@ RECORDED: dict[str, str] = {
 }
 
 # A check whose faults are named by another one.
-SAME = {"H3.list-bare": "H3.list", "H3.list-bare-wire": "H3.list-wire"}
+SAME = {
+    "H3.list-bare": "H3.list",
+    "H3.list-bare-wire": "H3.list-wire",
+    "H4.pydantic-ai": "H4.max-completion-tokens",
+}
 # Checks of tier M that no client can see and that are no harm of the kinds above: proposed for tier S, with the reason.
 NOTICED: dict[str, str] = {
     "D5.waits": "without comments a stream that waits is only silent; time-outs of proxies begin at 30 s and more",
@@ -115,6 +127,7 @@ NOTICED: dict[str, str] = {
     "F3.wrong-method-*": "no client asks with another method",
     "F3.media-type-*": "no client sends another media type than application/json",
     "F3.unknown-*": "another 4xx is another class of error; every client raises",
+    "F6.2": "the name of a file is no secret; F6.1 tells of tracebacks",
     "F5.code-*": "the code of an error is another one; every client raises all the same",
     "G2.stop": "words after a stop sequence are shown; nothing is lost",
     "G2.unknown-model": "that another model answers is to be disclosed; the answer is whole",
@@ -123,6 +136,7 @@ NOTICED: dict[str, str] = {
     "G4.metadata": "what is told about an answer; the answer is whole",
     "G8.*": "a client waits too long, or too short, or not at all; each attempt of it may be made",
     "H4.lenient-functions": "no client is known to send functions without demanding one",
+    "H4.lenient-no-limit": "no client is known to send -1; a documented request of LM Studio has it",
     "H4.lenient-half-an-emoji": "no client is known to send half of a surrogate pair",
     "H4.health": "no client reads it; monitors do",
     "H5.no-cors-by-default": "an answer to a request without an Origin is read by no page",

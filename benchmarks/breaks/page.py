@@ -33,7 +33,7 @@ def page(record: Record, selected: Iterable[Served], found: Mapping[str, Tier]) 
     yield "\n## The evidence for each check of tier M\n"
     yield from _evidence((check, tier) for check, tier in found.items() if tier.tier == "M")
     yield "\n## What has changed\n"
-    yield from moves_table(MOVES)
+    yield from moves_table(MOVES, {check: tier.evidence for check, tier in found.items()})
     yield "\n## Faults of these checks that break nobody\n"
     yield from _harmless(found)
 
@@ -84,5 +84,10 @@ def _evidence(rows: Iterable[tuple[str, Tier]]) -> Iterator[str]:
 def _harmless(found: Mapping[str, Tier]) -> Iterator[str]:
     yield "Each check keeps tier M for other faults; a claim of tier S could take these.\n"
     for check, tier in found.items():
-        if tier.tier == "M" and tier.harmless and tier.evidence.startswith("client"):
+        if (
+            tier.tier == "M"
+            and tier.harmless
+            and tier.evidence.startswith("client")
+            and "recorded" not in tier.evidence
+        ):
             yield f"- {check}: {', '.join(tier.harmless)}"

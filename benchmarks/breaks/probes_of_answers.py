@@ -60,7 +60,7 @@ ANSWERS = table(
         "B2.3",
         lambda a: a.update(usage={name: str(count) for name, count in a["usage"].items()}),
     ),
-    plain("usage-negative", "a token count is negative", "C5.1", lambda a: a["usage"].update(prompt_tokens=-1)),
+    plain("usage-negative", "a token count is negative", "C5.2", lambda a: a["usage"].update(prompt_tokens=-1)),
     plain("tokens-half", "a token count is 1.5", "B2.3", lambda a: a["usage"].update(completion_tokens=1.5)),
     plain("usage-details-string", "details of usage are a string", "C2.5", details("none")),
     plain("usage-details-list", "details of usage are a list", "C2.5", details([])),

@@ -5,13 +5,15 @@ from __future__ import annotations
 from tests.fixtures.faults.changing import in_responses
 from tests.fixtures.faults.errors import in_lost
 from tests.fixtures.faults.fault import Fault, table
+from tests.fixtures.faults.manners import each_model, models_without
 from tests.fixtures.faults.reference.http import Request, Response, as_json
-from tests.fixtures.faults.reference.steps import Json, Steps
+from tests.fixtures.faults.reference.steps import Steps
 
 DETAIL = {
     "detail": [{"type": "missing", "loc": ["body", "messages"], "msg": "It is not what it should be"}]
 }  # as FastAPI says it
 TEXT_PLAIN = "text/plain"
+NEVER_FAILS = "F2.messages-empty.never-fails"
 
 
 def refused_as(status: int, body: bytes | None = None, media_type: str | None = None) -> Steps:
@@ -49,15 +51,6 @@ def listed_as_text(request: Request, sent: Response) -> None:
         sent.set("Content-Type", TEXT_PLAIN)
 
 
-def models_without(key: str) -> Steps:
-    """Models that lack one member."""
-
-    def models(whole: list[Json]) -> Json:
-        return {"object": "list", "data": [{k: v for k, v in each.items() if k != key} for each in whole]}
-
-    return Steps(models=models)
-
-
 def unauthorized_as(status: int) -> Steps:
     """A wrong key has another status."""
 
@@ -69,18 +62,13 @@ def unauthorized_as(status: int) -> Steps:
 
 
 ERRORS = table(
-    Fault(
-        "refusal-422-detail",
-        "a bad request is a 422 with `detail`",
-        "F2.messages-empty",
-        refused_as(422, as_json(DETAIL)),
-    ),
+    Fault("refusal-422-detail", "a bad request is a 422 with `detail`", "F1.2", refused_as(422, as_json(DETAIL))),
     Fault("refusal-400-detail", "a bad request is a 400 with `detail`", "F1.2", refused_as(400, as_json(DETAIL))),
-    Fault("refusal-500", "a bad request is a 500 in the envelope", "F2.messages-empty", refused_as(500)),
+    Fault("refusal-500", "a bad request is a 500 in the envelope", NEVER_FAILS, refused_as(500)),
     Fault("refusal-413", "a bad request is a 413", "F2.messages-empty", refused_as(413)),
-    Fault("refusal-cut", "a bad request has no answer", "F2.messages-empty", in_responses(refused_by_a_cut)),
+    Fault("refusal-cut", "a bad request has no answer", NEVER_FAILS, in_responses(refused_by_a_cut)),
     Fault("wrong-key-is-500", "a wrong key is a 500", "F3.wrong-key", unauthorized_as(500)),
-    Fault("refusal-empty", "a bad request is a 400 without a body", "F1.2", refused_as(400, b"")),
+    Fault("refusal-empty", "a bad request is a 400 without a body", "F1.8", refused_as(400, b"")),
     Fault(
         "refusal-as-text",
         "a bad request is refused in plain text",
@@ -100,12 +88,12 @@ ERRORS = table(
         "F1.2",
         lost_as(as_json({"message": "No such address", "code": None}), "application/json"),
     ),
-    Fault("message-missing", "an error has no message", "F1.3", in_lost(lambda error: error.pop("message"))),
+    Fault("message-missing", "an error has no message", "F1.9", in_lost(lambda error: error.pop("message"))),
     Fault(
-        "message-object",
-        "the message of an error is an object",
-        "F1.3",
-        in_lost(lambda error: error.update(message={"en": "No such address"})),
+        "error-message-null",
+        "the message of an error is null",
+        "F1.9",
+        in_lost(lambda error: error.update(message=None)),
     ),
     Fault("type-missing", "an error has no type", "F1.4", in_lost(lambda error: error.pop("type"))),
     Fault("code-missing", "an error has no code", "F1.4", in_lost(lambda error: error.pop("code"))),
@@ -113,12 +101,7 @@ ERRORS = table(
 )
 MODELS = table(
     Fault("models-null", "the models are null", "H3.list", Steps(models=lambda _: {"object": "list", "data": None})),
-    Fault(
-        "models-of-strings",
-        "the models are strings",
-        "H3.list",
-        Steps(models=lambda ms: {"object": "list", "data": [m["id"] for m in ms]}),
-    ),
+    Fault("models-of-strings", "the models are strings", "H3.list", each_model(lambda model: model["id"])),
     Fault("models-as-text", "the list of models is called text/plain", "H3.list", in_responses(listed_as_text)),
     Fault("models-without-id", "models have no id", "H3.list", models_without("id")),
     Fault(

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterator
 from dataclasses import replace
 
-from tests.fixtures.faults.changing import in_chunks, in_each_chunk, in_framing, with_text
+from tests.fixtures.faults.answers import COUNTS
+from tests.fixtures.faults.changing import Change, in_chunks, in_each_choice, in_each_chunk, in_framing, with_text
 from tests.fixtures.faults.chunks import FAULTS, counted, delta_of, finish, finishing, first
 from tests.fixtures.faults.fault import Fault, table
 from tests.fixtures.faults.framing import done, open_end
-from tests.fixtures.faults.reference.http import Request, Response, as_json
+from tests.fixtures.faults.reference.http import Request, Response
 from tests.fixtures.faults.reference.steps import Events, Json, Steps, framed
 
 LOGPROBS = (
     b'"logprobs": {"content": [{"token": "a", "logprob": -1e999, "bytes": null, "top_logprobs": []}], "refusal": null}'
 )
+
+
+def each(name: str, defect: str, check: str, change: Change) -> Fault:
+    """A probe of every chunk."""
+    return Fault(name, defect, check, in_each_chunk(change))
+
+
+def usage(name: str, defect: str, check: str, change: Change) -> Fault:
+    """A probe of the chunk with usage."""
+    return Fault(name, defect, check, counted(change))
 
 
 def every_delta(chunks: list[Json], **members: object) -> None:
@@ -35,12 +45,6 @@ def finished_twice(chunks: list[Json]) -> None:
     chunks.insert(chunks.index(finishing(chunks)), finishing(chunks))
 
 
-def named(events: Events, name: bytes) -> Iterator[bytes]:
-    """Each event with a name."""
-    for event in events:
-        yield b"event: " + name + b"\n" + (event if isinstance(event, bytes) else b"data: " + as_json(event) + b"\n\n")
-
-
 def as_page(_: Request | None, sent: Response) -> Response:
     """A stream that is called a page of HTML."""
     if not isinstance(sent.body, bytes):
@@ -57,6 +61,7 @@ def marked(events: Events) -> bytes:
     return BOM_UTF8 + b"".join(framed(told))
 
 
+ISO, ANSWER = "2026-01-01T00:00:00Z", "chat.completion"
 STREAMS = table(
     Fault(
         "byte-order-mark-before-words",
@@ -76,46 +81,31 @@ STREAMS = table(
         "B1.7",
         in_framing(lambda body: body.replace(b'"logprobs": null', LOGPROBS)),
     ),
-    Fault(
-        "chunk-choices-null", "the usage chunk has `choices: null`", "E1.1", counted(lambda c: c.update(choices=None))
-    ),
-    Fault("chunk-choices-missing", "the usage chunk has no choices", "E1.1", counted(lambda c: c.pop("choices"))),
+    usage("chunk-choices-null", "the usage chunk has `choices: null`", "E1.1", lambda c: c.update(choices=None)),
+    usage("chunk-choices-missing", "the usage chunk has no choices", "E1.1", lambda c: c.pop("choices")),
     Fault(
         "delta-null", "the finish chunk has `delta: null`", "E1.1", finish(lambda c: c["choices"][0].update(delta=None))
     ),
     Fault(
-        "chunk-index-missing",
-        "choices of chunks have no index",
-        "E1.1",
-        in_each_chunk(lambda c: [choice.pop("index") for choice in c["choices"]]),
+        "chunk-index-missing", "choices of chunks have no index", "E1.1", in_each_choice(lambda one: one.pop("index"))
     ),
     Fault(
         "chunk-index-null",
         "choices of chunks have `index: null`",
         "E1.1",
-        in_each_chunk(lambda c: [choice.update(index=None) for choice in c["choices"]]),
+        in_each_choice(lambda one: one.update(index=None)),
     ),
-    Fault(
-        "chunk-object-wrong",
-        "chunks are called chat.completion",
-        "E1.1",
-        in_each_chunk(lambda c: c.update(object="chat.completion")),
-    ),
-    Fault("chunk-created-missing", "chunks have no `created`", "E1.5", in_each_chunk(lambda c: c.pop("created"))),
-    Fault("chunk-created-null", "chunks have `created: null`", "E1.5", in_each_chunk(lambda c: c.update(created=None))),
-    Fault(
-        "chunk-created-string",
-        "`created` of chunks is a date in words",
-        "B2.1",
-        in_each_chunk(lambda c: c.update(created="2026-01-01T00:00:00Z")),
-    ),
-    Fault("chunk-id-null", "chunks have `id: null`", "E1.5", in_each_chunk(lambda c: c.update(id=None))),
-    Fault("chunk-id-empty", "chunks have an empty id", "E1.5", in_each_chunk(lambda c: c.update(id=""))),
-    Fault("chunk-id-number", "the id of chunks is a number", "E1.1", in_each_chunk(lambda c: c.update(id=7))),
-    Fault("chunk-model-missing", "chunks have no model", "E1.5", in_each_chunk(lambda c: c.pop("model"))),
-    Fault("chunk-model-empty", "chunks have an empty model", "E1.5", in_each_chunk(lambda c: c.update(model=""))),
-    Fault("chunk-model-number", "the model of chunks is a number", "E1.1", in_each_chunk(lambda c: c.update(model=7))),
-    Fault("chunk-object-missing", "chunks have no object", "E1.1", in_each_chunk(lambda c: c.pop("object"))),
+    each("chunk-object-wrong", "chunks are called chat.completion", "E1.1", lambda c: c.update(object=ANSWER)),
+    each("chunk-created-missing", "chunks have no `created`", "E1.5", lambda c: c.pop("created")),
+    each("chunk-created-null", "chunks have `created: null`", "E1.5", lambda c: c.update(created=None)),
+    each("chunk-created-string", "`created` of chunks is a date in words", "B2.1", lambda c: c.update(created=ISO)),
+    each("chunk-id-null", "chunks have `id: null`", "E1.5", lambda c: c.update(id=None)),
+    each("chunk-id-empty", "chunks have an empty id", "E1.5", lambda c: c.update(id="")),
+    each("chunk-id-number", "the id of chunks is a number", "E1.1", lambda c: c.update(id=7)),
+    each("chunk-model-missing", "chunks have no model", "E1.5", lambda c: c.pop("model")),
+    each("chunk-model-empty", "chunks have an empty model", "E1.5", lambda c: c.update(model="")),
+    each("chunk-model-number", "the model of chunks is a number", "E1.1", lambda c: c.update(model=7)),
+    each("chunk-object-missing", "chunks have no object", "E1.1", lambda c: c.pop("object")),
     Fault(
         "stream-role-of-a-user",
         "the first delta has the role user",
@@ -136,46 +126,33 @@ STREAMS = table(
     ),
     Fault("finish-missing", "no chunk has a finish_reason", "E3.3", in_chunks(without_finish)),
     Fault("finish-twice", "the finish chunk comes twice", "E3.3", in_chunks(finished_twice)),
-    Fault(
-        "usage-counts-missing",
-        "a stream's usage has no total",
-        "E5.9",
-        counted(lambda c: c["usage"].pop("total_tokens")),
-    ),
-    Fault(
+    usage("usage-counts-missing", "a stream's usage has no total", "E5.3", lambda c: c["usage"].pop("total_tokens")),
+    usage(
         "usage-counts-null",
-        "the total of a stream's usage is null",
-        "E5.9",
-        counted(lambda c: c["usage"].update(total_tokens=None)),
+        "the counts of a stream's usage are null",
+        "E5.3",
+        lambda c: c["usage"].update(dict.fromkeys(COUNTS)),
     ),
-    Fault(
+    usage(
+        "usage-prompt-null",
+        "the count of a stream's question is null",
+        "E5.3",
+        lambda c: c["usage"].update(prompt_tokens=None),
+    ),
+    usage(
         "usage-counts-negative",
         "a count of a stream's usage is negative",
         "E5.9",
-        counted(lambda c: c["usage"].update(prompt_tokens=-1)),
+        lambda c: c["usage"].update(prompt_tokens=-1),
     ),
-    Fault(
+    usage(
         "stream-usage-details-string",
         "details of a stream's usage are a string",
         "E1.1",
-        counted(lambda c: c["usage"].update(prompt_tokens_details="none")),
+        lambda c: c["usage"].update(prompt_tokens_details="none"),
     ),
     Fault("done-quoted", "the end is a JSON string", "D3.1", done(b'data: "[DONE]"\n\n')),
-    Fault("retry-line-alone", "a bare `retry:`", "D1.2", Steps(done=lambda: [b"retry: 1000\n\n", b"data: [DONE]\n\n"])),
-    Fault("data-empty", "an empty `data:`", "D2.2", Steps(done=lambda: [b"data:\n\n", b"data: [DONE]\n\n"])),
-    Fault(
-        "event-named-message",
-        "`event: message` beside the data",
-        "D1.4",
-        Steps(frame=lambda events: named(events, b"message")),
-    ),
-    Fault(
-        "event-named-chunk",
-        "`event: chunk` beside the data",
-        "D1.3",
-        Steps(frame=lambda events: named(events, b"chunk")),
-    ),
-    Fault("last-event-unended", "no line end after [DONE]", "D2.3", done(b"data: [DONE]")),
+    Fault("data-empty", "an empty `data:`", "D2.2", done(b"data:\n\n", b"data: [DONE]\n\n")),
     Fault(
         "last-words-open",
         "the last words come with the finish_reason, and the stream ends within that event",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import socket
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -36,6 +35,8 @@ def run(names: Sequence[str]) -> None:
 
 def allow_files() -> None:
     """Let this process open as many files as it needs; raises RuntimeError when the system allows fewer."""
+    import resource  # noqa: PLC0415 -- Windows has none, and `breaks pages` needs none
+
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most != resource.RLIM_INFINITY and most < FILES:
         raise RuntimeError(f"a process may open {most} files here, {FILES} are needed: raise `ulimit -Hn`")

@@ -13,6 +13,7 @@ CHAT = ("plain", "stream", "usage", "helper")
 STREAMS = ("stream", "usage", "helper")
 REFUSALS = ("refused", "refused-stream", "wrong-url", "wrong-key", "unknown-model")
 TOOLS = ("tools", "tools-stream")
+SENT = ("plain", "stream", "usage", "limited", "instructed", "parts")  # what a client makes of a plain question
 # The longest prefix of a check's id → acts. Checks of another prefix are about harm that no client can report (G), or
 # about who may ask (H5, F6).
 ACTS: dict[str, tuple[str, ...]] = {
@@ -42,6 +43,9 @@ ACTS: dict[str, tuple[str, ...]] = {
     "G8": ("away", "lost"),
     "H2": ("plain",),
     "H3": ("models", "unknown-model"),
+    "H4": SENT,
+    "H4.health": (),
+    "H4.lenient": (),  # recorded: none of these clients sends it
     "H4.stream": ("stream",),
 }
 ALL_ACTS = tuple(dict.fromkeys(act for acts in ACTS.values() for act in acts))

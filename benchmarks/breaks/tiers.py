@@ -49,12 +49,12 @@ def _tier(check: str, tier: str, faults: list[str], record: Record) -> Tier:
     harmless = tuple(fault for fault in faults if fault not in breaking)
     if check.endswith(CRASH):
         return of_bad_requests(record, tier)
+    told = [f"client: {_told(breaking, record)}"] if breaking else []
+    told += [f"recorded: {RECORDED[check]}"] if check in RECORDED else []
+    if told:
+        return Tier("M", tier, "; ".join(told), harmless)
     if check.startswith("F2."):
         return Tier("S" if tier == "M" else tier, tier, "no client breaks on another status, or on an answer", harmless)
-    if breaking:
-        return Tier("M", tier, f"client: {_told(breaking, record)}", harmless)
-    if check in RECORDED:
-        return Tier("M", tier, f"recorded: {RECORDED[check]}", harmless)
     if (reason := noticed(check)) and not faults_of_harm(check):
         return Tier("S" if tier == "M" else tier, tier, f"noticed: {reason}", harmless)
     if tier == "M" and (harm := harm_of(check)):
@@ -72,8 +72,8 @@ def faults_of_harm(check: str) -> bool:
 def of_bad_requests(record: Record, tier: str) -> Tier:
     """What is left of tier M of F2: a bad request is no failure of the server, no lost connection and no answer."""
     faults = ("refusal-500", "refusal-cut", "C67-error-with-200")
-    breaking = {fault: broken for fault in faults if (broken := record.broken(fault))}
-    return Tier("M", tier, f"client: {_told(breaking, record)}")
+    told = [_told({fault: broken}, record) for fault in faults if (broken := record.broken(fault))]
+    return Tier("M", tier, f"client: {'; '.join(told)}")
 
 
 def _told(breaking: Mapping[str, dict[str, str]], record: Record) -> str:

@@ -30,7 +30,7 @@ TABLES = frozenset((
     "test_foreign_origin", "test_hints", "test_http_errors", "test_key_refused", "test_late_code",
     "test_late_failure", "test_late_failure_is_framed", "test_leniently_accepted", "test_one_question",
     "test_own_host", "test_param", "test_persona", "test_persona_of_a_longer_name", "test_request_id_is_kept",
-    "test_retry_after_range", "test_round_trip", "test_status_of_a_refused_key",
+    "test_retry_after_range", "test_round_trip", "test_sent_by_clients", "test_status_of_a_refused_key",
     "test_tolerated", "test_unreachable", "test_unreachable_hints",
 ))  # fmt: skip
 SLOW = frozenset((

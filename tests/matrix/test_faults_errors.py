@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.fixtures.faults import errors
+from tests.fixtures.faults import errors, late_errors
 from tests.matrix.facing import Record, hold
 
-FAULTS = errors.FAULTS
+FAULTS = errors.FAULTS | late_errors.FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)

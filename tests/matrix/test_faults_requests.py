@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.fixtures.faults import requests
+from tests.fixtures.faults import refusals, requests
 from tests.matrix.facing import Record, hold
 
-FAULTS = requests.FAULTS
+FAULTS = requests.FAULTS | refusals.FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -18,6 +18,7 @@ from tests.fixtures.faults.reference.http import Refused
 from tests.fixtures.faults.reference.steps import Steps
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+EVIDENCE = ("client: ", "recorded: ", "harm: ")
 AGAIN = "say: PYTHONPATH=benchmarks python -m breaks pages"
 
 
@@ -142,19 +143,41 @@ def test_tiers_of_the_code_are_those_of_the_evidence(breaks: SimpleNamespace) ->
     assert now == {check: row["tier"] for check, row in kept().items()}, AGAIN
 
 
+def test_record_has_every_server(breaks: SimpleNamespace) -> None:
+    """Each client was asked of every fault, probe and healthy variant of today, and of nothing else."""
+    selected = {each.name for each in breaks.selection.selection()}
+    served = breaks.record.Record.read().served
+    assert {client: selected ^ set(names) for client, names in served.items() if selected ^ set(names)} == {}
+
+
+def test_breaks_are_of_tier_m(breaks: SimpleNamespace) -> None:
+    """A fault on which a client breaks is named by a check of tier M: none of tier S has a break in the record."""
+    record, now = breaks.record.Record.read(), breaks.tiers.today()
+    faults = [each.fault for each in breaks.selection.selection() if each.fault.check and record.has(each.name)]
+    broken = {fault.name: fault.check for fault in faults if record.broken(fault.name)}
+    assert {name: check for name, check in broken.items() if now[check] != "M"} == {}
+
+
 def test_tier_m_has_evidence() -> None:
     """Each check of tier M has a client that breaks, a recorded one, or harm."""
-    kinds = {check: row["evidence"].partition(": ")[0] for check, row in kept().items()}
-    assert {check: kind for check, kind in kinds.items() if kind not in {"client", "recorded", "harm"}} == {}
+    without = {check: row["evidence"] for check, row in kept().items() if not row["evidence"].startswith(EVIDENCE)}
+    assert without == {}
 
 
 def test_moves_tell_the_tiers_of_the_code(breaks: SimpleNamespace) -> None:
     """Each move ends at the tier that the check has, and together they lead from the old number of M to the new."""
     now, moves = breaks.tiers.today(), breaks.moves.MOVES
     assert {move.check: move.now for move in moves} == {move.check: now.get(move.check, "") for move in moves}
-    assert [move.check for move in moves if move.before == move.now or not move.reason] == []
+    assert [move.check for move in moves if move.before == move.now] == []
     gained = sum(move.now == "M" for move in moves) - sum(move.before == "M" for move in moves)
     assert breaks.moves.BEFORE["all"] + gained == list(now.values()).count("M")
+
+
+def test_moves_copy_no_evidence(breaks: SimpleNamespace) -> None:
+    """A move to tier M may leave its reason to the evidence in tiers.json; a reason of its own is not a copy of it."""
+    moves = breaks.moves.MOVES
+    assert [move.check for move in moves if not move.reason and move.now != "M"] == []
+    assert [move.check for move in moves if move.reason.startswith(EVIDENCE)] == []
 
 
 def test_ids_in_a_line() -> None:

@@ -119,7 +119,10 @@ def test_a_broken_verdict_shows_the_way() -> None:
     )
     assert '"total_tokens": 17' in verdict.failure.excerpt
     assert verdict.failure.curl.startswith("curl ")
-    assert str(verdict).splitlines()[0] == "C5.2 (S) broken: The total of the usage is the sum of its parts"
+    assert (
+        str(verdict).splitlines()[0]
+        == "C5.2 (S) broken: The counts of the usage are at least 0, and the total is the sum of its parts"
+    )
 
 
 def test_offsets_in_streams_count_bytes_of_the_body() -> None:

@@ -6,14 +6,17 @@ import { z } from "zod";
 import { perform, score } from "./telling.mjs";
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
+const LIMIT_TOKENS = 100; // as python/telling.py has it
 
 // Everything at its defaults; usage in streams has to be asked for. It retries whatever the server says about it, so
 // `more.retries` is how a program turns that off.
 function connect(baseURL, apiKey, more = {}) {
   const ours = (includeUsage) => createOpenAICompatible({ name: "lumen", baseURL, apiKey, includeUsage })(score.model);
 
-  async function* plain(text) {
-    const answer = await generateText({ model: ours(false), prompt: text, ...more });
+  const plain = (text) => answered({ prompt: text });
+
+  async function* answered(asked) {
+    const answer = await generateText({ model: ours(false), ...asked, ...more });
     yield answer.text;
     yield { finish: answer.finishReason, usage: counted(answer.usage) };
   }
@@ -42,7 +45,12 @@ function connect(baseURL, apiKey, more = {}) {
     if (errors.length) throw errors[0];
   }
 
-  return { plain, stream, usage: (text) => stream(text, true), more: { tools, "tools-stream": toolsStream } };
+  const asks = {
+    limited: (text) => answered({ prompt: text, maxOutputTokens: LIMIT_TOKENS }),
+    instructed: (text) => answered({ system: "Be brief.", prompt: text }),
+    parts: (text) => answered({ messages: [{ role: "user", content: ["Be brief.", text].map((each) => ({ type: "text", text: each })) }] }),
+  };
+  return { plain, stream, usage: (text) => stream(text, true), more: { tools, "tools-stream": toolsStream, ...asks } };
 }
 
 const forced = { tools: { now: tool({ description: "The time.", inputSchema: z.object({}) }) }, toolChoice: "required" };

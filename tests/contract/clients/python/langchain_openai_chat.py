@@ -3,17 +3,20 @@
 import json
 
 from langchain_openai import ChatOpenAI
-from telling import MODEL, Seen, Talk, perform
+from telling import LIMIT_TOKENS, MODEL, Seen, Talk, perform
+
+REASONING_MODEL = "o4-mini"  # the instructions of a model that is called so are sent as a developer's
+BRIEF = "Be brief."
+INSTRUCTION = ("system", BRIEF)
 
 
 def connect(url: str, key: str) -> Talk:
     """Everything at its defaults; usage in streams has to be asked for where the base URL is not OpenAI's own."""
-    chat = ChatOpenAI(base_url=url, api_key=key, model=MODEL)
+    where = {"base_url": url, "api_key": key}
+    chat = ChatOpenAI(**where, model=MODEL)
 
     def plain(text: str) -> Seen:
-        message = chat.invoke(text)
-        yield message.content
-        yield {"finish": message.response_metadata.get("finish_reason"), "usage": counted(message.usage_metadata)}
+        return invoked(chat, text)
 
     def stream(text: str, **more: object) -> Seen:
         whole = None
@@ -36,8 +39,20 @@ def connect(url: str, key: str) -> Talk:
             whole = chunk if whole is None else whole + chunk
         yield called(whole)
 
-    more = {"tools": tools, "tools-stream": tools_stream}
+    asks = {
+        "limited": lambda text: invoked(ChatOpenAI(**where, model=MODEL, max_tokens=LIMIT_TOKENS), text),
+        "instructed": lambda text: invoked(ChatOpenAI(**where, model=REASONING_MODEL), [INSTRUCTION, ("user", text)]),
+        "parts": lambda text: invoked(chat, [("user", [{"type": "text", "text": each} for each in (BRIEF, text)])]),
+    }
+    more = {"tools": tools, "tools-stream": tools_stream, **asks}
     return Talk(plain, stream, lambda text: stream(text, stream_usage=True), more)
+
+
+def invoked(chat: ChatOpenAI, asked: object) -> Seen:
+    """One answer."""
+    message = chat.invoke(asked)
+    yield message.content
+    yield {"finish": message.response_metadata.get("finish_reason"), "usage": counted(message.usage_metadata)}
 
 
 def now() -> str:

@@ -1,15 +1,15 @@
 """LiteLLM as a client of an OpenAI-compatible server."""
 
 import litellm
-from telling import KEY, MODEL, URL, Seen, Talk, perform, question
+from telling import KEY, LIMIT_TOKENS, MODEL, URL, Seen, Talk, perform, question
 
 
 def connect(url: str, key: str) -> Talk:
     """Everything at its defaults."""
     where = {"model": f"openai/{MODEL}", "api_base": url, "api_key": key}
 
-    def plain(text: str) -> Seen:
-        answer = litellm.completion(messages=question(text), **where)
+    def plain(text: str, **more: object) -> Seen:
+        answer = litellm.completion(messages=question(text), **more, **where)
         yield answer.choices[0].message.content
         yield {"finish": answer.choices[0].finish_reason, "usage": answer.usage.model_dump()}
         yield {"metadata": getattr(answer, "lumen_metadata", None)}
@@ -27,7 +27,8 @@ def connect(url: str, key: str) -> Talk:
                 yield {"usage": usage.model_dump()}
         yield built(chunks)
 
-    return Talk(plain, stream, lambda text: stream(text, stream_options={"include_usage": True}))
+    more = {"limited": lambda text: plain(text, max_tokens=LIMIT_TOKENS)}
+    return Talk(plain, stream, lambda text: stream(text, stream_options={"include_usage": True}), more)
 
 
 def built(chunks: list[object]) -> dict[str, object]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import llm
-from telling import HASTY_URL, KEY, MODEL, SERVERS, TEXTS, URL, WRONG_PREFIX, Seen, Talk, perform
+from telling import HASTY_URL, KEY, LIMIT_TOKENS, MODEL, SERVERS, TEXTS, URL, WRONG_PREFIX, Seen, Talk, perform
 
 USER = Path(os.environ["LLM_USER_PATH"])
 VISITED = [url for server in SERVERS for url in (server["url"], server["url"] + WRONG_PREFIX)]
@@ -26,8 +26,8 @@ def connect(url: str, key: str) -> Talk:
     """Everything at its defaults."""
     model = MODELS[NAMES[url]]
 
-    def ask(text: str, *, stream: bool) -> Seen:
-        response = model.prompt(text, stream=stream, key=key)
+    def ask(text: str, *, stream: bool, **options: object) -> Seen:
+        response = model.prompt(text, stream=stream, key=key, **options)
         yield from filter(None, response)
         usage = response.usage()
         yield {"usage": {"prompt_tokens": usage.input, "completion_tokens": usage.output}}
@@ -35,7 +35,8 @@ def connect(url: str, key: str) -> Talk:
     def stream(text: str) -> Seen:
         return ask(text, stream=True)
 
-    return Talk(lambda text: ask(text, stream=False), stream, stream)
+    more = {"limited": lambda text: ask(text, stream=False, max_tokens=LIMIT_TOKENS)}
+    return Talk(lambda text: ask(text, stream=False), stream, stream, more)
 
 
 def command() -> Seen:

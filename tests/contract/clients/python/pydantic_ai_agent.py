@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic_ai import Agent
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
-from telling import MODEL, Seen, Talk, drained, perform
+from telling import LIMIT_TOKENS, MODEL, Seen, Talk, drained, perform
 
 
 def connect(url: str, key: str) -> Talk:
@@ -15,8 +15,8 @@ def connect(url: str, key: str) -> Talk:
     def agent(**more: object) -> Agent:
         return Agent(OpenAIChatModel(MODEL, provider=OpenAIProvider(base_url=url, api_key=key)), **more)
 
-    def plain(text: str) -> Seen:
-        result = agent().run_sync(text)
+    def plain(text: object, **more: object) -> Seen:
+        result = agent(**more).run_sync(text)
         yield result.output
         yield {"finish": result.response.finish_reason, "usage": counted(result.usage)}
 
@@ -36,7 +36,14 @@ def connect(url: str, key: str) -> Talk:
         async with agent(output_type=Now).run_stream(text) as result:
             yield {"calls": [[type(await result.get_output()).__name__, "{}"]]}
 
-    return Talk(plain, stream, stream, {"tools": tools, "tools-stream": lambda text: drained(called(text))})
+    more = {
+        "tools": tools,
+        "tools-stream": lambda text: drained(called(text)),
+        "limited": lambda text: plain(text, model_settings={"max_tokens": LIMIT_TOKENS}),
+        "instructed": lambda text: plain(text, instructions="Be brief."),
+        "parts": lambda text: plain(["Be brief.", text]),
+    }
+    return Talk(plain, stream, stream, more)
 
 
 @dataclass

@@ -23,6 +23,7 @@ SERVERS = SCORE.get("servers", [])
 URL, HASTY_URL, KEY, MODEL, TEXTS = (SCORE.get(name) for name in ("url", "hasty_url", "key", "model", "texts"))
 OVERSIZE_BYTES = 4 * 1_048_576  # more than the buffers of a connection hold, so that a reset is seen while it is sent
 WRONG_PREFIX = "/nothing-here"  # of a base URL that a user has mistyped
+LIMIT_TOKENS = 100  # a program's own limit; more than the answer to the text of a visit has
 
 Seen = Iterable["str | dict[str, object]"]
 Act = Callable[[], Seen]
