@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lumen_proxy.worker.server import _Listener
+from lumen_proxy.worker.limits import Limits
+from lumen_proxy.worker.server import Server, _Listener
 from tests.fixtures import replies
 from tests.fixtures.waiting import until
 from tests.unit.serving import serving
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.fixtures.gateway import Gateway
     from tests.unit.serving import Serving
 
@@ -102,3 +105,56 @@ def test_who_has_waited_longest_gives_way(gateway: Gateway) -> None:
         until("the first is closed", lambda: is_closed(slow[0]), within_s=WITHIN_S)
         assert served.get("/health").status == 200
         assert not any(map(is_closed, slow[SPARE:]))
+
+
+class Turned:
+    """A server that handles events only when it is told to."""
+
+    def __init__(self, sock: socket.socket, stack: ExitStack) -> None:
+        self.server = Server(lambda _environ, _start: [], [sock.dup()], Limits(1, WITHIN_S, 1))
+        self._address, self._stack = sock.getsockname(), stack
+
+    def connect(self, clients: int) -> list[socket.socket]:
+        """So many clients, of which the server has not heard yet."""
+        return [self._stack.enter_context(socket.create_connection(self._address)) for _ in range(clients)]
+
+    def leave_room_for(self, clients: int) -> list[socket.socket]:
+        """Accept clients until only so many connections are left."""
+        slow = self.connect(CONNECTIONS - len(self.server._map) - clients)  # noqa: SLF001 - what the limit counts
+        self.turn()
+        return slow
+
+    def turn(self) -> None:
+        """Handle what has arrived."""
+        self.server._turn(0)  # noqa: SLF001 - run() turns on until it is drained
+
+
+@pytest.fixture
+def turned() -> Iterator[Turned]:
+    """A server without a thread that runs it."""
+    with socket.create_server(("127.0.0.1", 0), backlog=CONNECTIONS) as sock, ExitStack() as stack:
+        one = Turned(sock, stack)
+        yield one
+        one.server.close()
+
+
+def test_an_event_of_a_closed_connection_does_not_close_another(turned: Turned) -> None:
+    """A newcomer gets the descriptor of a connection that gives way, although something arrived on that one."""
+    for sock in turned.leave_room_for(1):
+        sock.sendall(b"G")
+    newcomers = turned.connect(SPARE)
+    turned.turn()
+    assert not any(map(is_closed, newcomers))
+
+
+def test_a_first_byte_that_comes_late_saves_no_one(turned: Turned) -> None:
+    """A client waits from its connection on: one that came later and has sent nothing yet stays."""
+    slow = turned.leave_room_for(2)
+    for sock in slow:
+        sock.sendall(b"G")
+    newcomers = turned.connect(1)
+    turned.turn()
+    newcomers += turned.connect(1)
+    turned.turn()
+    assert not any(map(is_closed, newcomers))
+    assert all(map(is_closed, slow[:SPARE]))
