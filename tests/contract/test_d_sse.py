@@ -45,7 +45,7 @@ def test_no_replacement_character(exchange: Capture) -> None:
 def test_a_waiting_stream_says_so(hasty: Talk) -> None:
     """A stream that waits for its gateway sends comments, so that the claims about comments mean something."""
     seen = hasty.waited
-    expect(b"\n: " in b"\n" + seen.body, "a line that begins with a colon", f"no such line; {describe(seen)}")
+    expect(b"\n: " in b"\n" + seen.body, "a comment, a line that begins with a colon", f"no comment; {describe(seen)}")
 
 
 @pytest.mark.parametrize(
