@@ -105,6 +105,7 @@ def test_a_row(inner: Inner, tmp_path: Path, what: str, profile: str) -> None:
     assert summary["exit_status_follows"] == deciding
     assert f": {row.clients}\n" in ended.output
     assert f"the exit status follows {deciding}\n" in ended.output
+    assert f"\n{row.word}: " in ended.output
     assert ended.banner[1] == row.word
     if row.status in {0, 1}:
         assert (row.status == 0) == (summary["layers"][deciding] in {"PASSED", "NOTHING PASSED"})
