@@ -24,15 +24,17 @@ STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "strea
 SLACK_S = 5.0  # between a deadline and its answer, on a machine that is busy with other workers
 
 
+HINTS = ("retry-after", "x-should-retry")
+
+
 def expect_hints(seen: Capture, hints: tuple[tuple[str, str], ...]) -> None:
     """These headers, and no others, say whether a client may retry."""
-    found = {name: value for name, value in seen.headers if name in {"retry-after", "x-should-retry"}}
+    found = {name: value for name, value in seen.headers if name in HINTS}
     expect(found == dict(hints), _hints_told(dict(hints)), f"{_hints_told(found)}; {describe(seen)}")
 
 
 def _hints_told(hints: Mapping[str, str]) -> str:
-    named = ", ".join(map(": ".join, hints.items())) or "none"
-    return f"of the headers Retry-After and x-should-retry {named}"
+    return ", ".join(f"{name}: {hints[name]}" if name in hints else f"no {name}" for name in HINTS)
 
 
 @STREAMED
