@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fixtures.proctree import ProcessRef, of_session
+from tests.fixtures.proctree import ProcessRef, kill_all, of_session
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sessions of POSIX")
 WAITS = "import threading; threading.Event().wait()"
@@ -46,4 +46,4 @@ def test_a_session_that_outlives_its_leader() -> None:
         assert of_session(leader, leader.start_time - EARLIER_S) == ()
         assert of_session(leader, leader.start_time - EARLIER_S, {left}) == (left,)
     finally:
-        left.kill()
+        kill_all([left])
