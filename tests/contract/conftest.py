@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.contract.applying import marks_of
+from tests.contract.conclusions import conclude
 from tests.contract.exchanges import REFUSALS, exchange_of
 from tests.contract.prerequisites import (
+    CHAT_CHECK,
     need_answers,
     need_chat,
     need_known,
@@ -23,7 +25,6 @@ from tests.contract.prerequisites import (
     needs_choices,
     needs_stream,
     responsible,
-    without_text,
 )
 from tests.contract.spending import most_calls, shared_calls
 from tests.contract.spreading import spread
@@ -36,7 +37,7 @@ from tests.fixtures.judges.verdict import Comparison, Judge, excerpt
 from tests.fixtures.processes import Launches
 from tests.fixtures.report.announcing import announce
 from tests.fixtures.report.checks import check_of
-from tests.fixtures.report.refutation import NotJudged, Refuted
+from tests.fixtures.report.refutation import Refuted
 from tests.fixtures.run import Run
 from tests.fixtures.served import Remote
 from tests.fixtures.targets import Target, target_of
@@ -205,21 +206,15 @@ def refusal(request: pytest.FixtureRequest, exchange: Capture, talk: Talk) -> Ca
 def demand(request: pytest.FixtureRequest, talk: Talk) -> Demand:
     """Hold a capture to a claim: ``demand(judge, seen)`` fails with the verdict's own words."""
 
-    def hold(judge: Judge, seen: Capture, *, about: str = "") -> None:
-        if judge.claim.unknown(talk.known):
+    def hold(judge: Judge, seen: Capture, *, about: str = "", said_mono_s: float | None = None) -> None:
+        known = replace(talk.known, said_mono_s=said_mono_s)
+        if judge.claim.unknown(known):
             need_known(talk, judge.claim.needs)
-            pytest.skip("needs a gateway whose words are known")
-        verdict, own = judge(seen, talk.known), check_of(request.node)
-        if verdict.unjudged:
-            because_of = verdict.unjudged.because_of or without_text(seen) or asked_for(request.node, talk)
-            if not because_of:  # nothing is wrong with the target, it only does nothing of the kind
-                pytest.skip(f"not applicable: {verdict.unjudged.reason}")
-            raise NotJudged(verdict.unjudged.reason, because_of)
+            pytest.skip("not applicable: it needs a gateway whose words are known")
+        verdict = judge(seen, known)
         if verdict.failure:
-            curl = with_body(request.node, WITNESS.saw(seen), verdict.failure.curl)
-            by = verdict.check if own and own.id != verdict.check else ""  # a row asks several judges
-            found = "; ".join(filter(None, [verdict.failure.found, about]))
-            raise Refuted(replace(verdict.failure, found=found, curl=curl, judge=by))
+            WITNESS.saw(seen)
+        conclude(request.node, verdict, [seen], exchange=asked_for(request.node, talk), about=about)
 
     return hold
 
@@ -230,14 +225,10 @@ def asked_for(item: pytest.Item, talk: Talk) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def compare() -> Callable[[Comparison, list[Capture]], None]:
-    """Hold several captures to a claim about all of them."""
+def compare(request: pytest.FixtureRequest) -> Callable[[Comparison, list[Capture]], None]:
+    """Hold several answers to a claim about all of them."""
 
     def hold(comparison: Comparison, seen: list[Capture]) -> None:
-        verdict = comparison(seen)
-        if verdict.unjudged:
-            raise NotJudged(verdict.unjudged.reason, verdict.unjudged.because_of)
-        if verdict.failure:
-            raise Refuted(verdict.failure)
+        conclude(request.node, comparison(seen), seen, exchange=(CHAT_CHECK,))
 
     return hold

@@ -16,7 +16,6 @@ import pytest
 from tests.contract.talking import Talk
 from tests.fixtures.capture import Capture
 from tests.fixtures.captured import WITNESS
-from tests.fixtures.judges.documents import asks_stream, request_of, said
 from tests.fixtures.judges.preconditions import answered, plain_choices, stream_chunks
 from tests.fixtures.report.refutation import NotJudged
 from tests.fixtures.targets import Target
@@ -103,14 +102,6 @@ def need_known(talk: Talk, what: str) -> None:
     if "gateway" in talk.target.can and what in PLAIN_CHECKS:
         need_chat(talk, choices=True)
         raise NotJudged(f"the plain answer has no {what}", (PLAIN_CHECKS[what],))
-
-
-def without_text(seen: Capture) -> tuple[str, ...]:
-    """The check that fails where an answer, plain or streamed, has choices and no text."""
-    missing = stream_chunks(seen) if asks_stream(seen) else plain_choices(seen)
-    if missing or said(seen) or request_of(seen).get("tools"):  # a call of a tool needs no text
-        return ()
-    return ("E10",) if asks_stream(seen) else ("C4.2",)
 
 
 def need_answers(talk: Talk, seen: Capture) -> None:

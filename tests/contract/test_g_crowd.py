@@ -93,4 +93,8 @@ def id_of(seen: Capture) -> str:
 def expect_all_different(ids: list[str], what: str) -> None:
     """No id is there twice."""
     twice = sorted({each for each in ids if ids.count(each) > 1})
-    expect(not twice, f"{len(ids)} different {what}", f"{len(set(ids))} different {what}; more than once: {twice[:3]}")
+    expect(
+        not twice,
+        f"{len(ids)} different {what}",
+        f"{len(set(ids))} different {what}; more than once: {', '.join(twice[:3])}",
+    )

@@ -26,6 +26,13 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="shells and sessions of 
 SERVER = Path(__file__).with_name("plain_server.py")
 SERVE = shlex.join([sys.executable, str(SERVER)])
 RUNS = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))"  # a wrapper that passes no signal on
+# A wrapper that passes the signal on and does not wait for its server.
+PASSES_ON = """
+import signal, subprocess, sys
+child = subprocess.Popen(sys.argv[1:])
+signal.signal(signal.SIGTERM, lambda *_: (child.terminate(), sys.exit(0)))
+child.wait()
+"""
 STOP_S = 5.0  # of a server that ends at once; so a wait for it to be killed is seen
 FOREIGN = Target(can=frozenset({"health", "launch"}), foreign=True)
 Start = Callable[..., Launched]
@@ -91,6 +98,27 @@ def test_workers_that_their_supervisor_leaves(run: Run, tmp_path: Path, wrapped:
     with pytest.raises(Leaked, match="left behind: " + "; ".join(rf"pid {ref.pid}: .*worker.*" for ref in workers)):
         launches.close()
     assert proxy.family() == ()
+
+
+HASTY = {
+    "alone": (sys.executable, str(SERVER), "{port}", "hasty"),
+    "program": (sys.executable, "-c", RUNS, sys.executable, str(SERVER), "{port}", "hasty"),
+    "passes-on": (sys.executable, "-c", PASSES_ON, sys.executable, str(SERVER), "{port}", "hasty"),
+    "passes-on-below-a-shell": (
+        "sh", "-c", shlex.join([sys.executable, "-c", PASSES_ON, sys.executable, str(SERVER)]) + " {port} hasty; true",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("asked_before", [False, True], ids=["at-the-end", "before"])
+@pytest.mark.parametrize("name", HASTY)
+def test_a_server_is_asked_to_stop_once(start: Start, name: str, asked_before: bool) -> None:  # noqa: FBT001 -- a row
+    """A server that ends at once when it is asked again still ends in order, whoever asks it first."""
+    proxy = start(*HASTY[name])
+    if asked_before:
+        proxy.stop()
+    ending = proxy.end(STOP_S)
+    assert (ending.forced, ending.orphans) == (False, ())
 
 
 def test_a_wrapped_server_that_does_not_stop(start: Start) -> None:
