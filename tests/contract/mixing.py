@@ -39,7 +39,6 @@ def short(talk: Talk) -> dict[str, Any]:
 
 def expect_own(talk: Talk, asked: Collection[Asked]) -> None:
     """No response has the words or the request id of another question, and each is of the kind that was asked for."""
-    both_kinds = (media_type(talk.chat), media_type(talk.stream)) == (PLAIN, STREAM)
     for one in asked:
         WITNESS.saw(one.seen)
         others = [each for each in asked if each is not one]
@@ -47,15 +46,18 @@ def expect_own(talk: Talk, asked: Collection[Asked]) -> None:
         expect(not any(each.text.split()[-1] in said(one.seen) for each in others), "the answer to this request", found)
         id_of_another = one.seen.header("x-request-id") in {each.request_id for each in others} - {""}
         expect(not id_of_another, f"no request id of another request; own: {one.request_id}", _id_told(one.seen))
-        if both_kinds and one.seen.status == 200:
-            _expect_kind(one.seen)
+    if (media_type(talk.chat), media_type(talk.stream)) == (PLAIN, STREAM):
+        _expect_kinds([one.seen for one in asked if one.seen.status == 200])
 
 
-def _expect_kind(seen: Capture) -> None:
-    """A stream came where one was asked for, and nowhere else."""
-    own, other = (STREAM, PLAIN) if asks_stream(seen) else (PLAIN, STREAM)
-    found = f"{told_header(seen, 'Content-Type')}, as another request has asked for"
-    expect(media_type(seen) != other, f"media type {own}, as this request has asked for", found)
+def _expect_kinds(seen: Collection[Capture]) -> None:
+    """Plain answers and streams were not exchanged: one kind alone in the place of the other is another defect."""
+    plain = [each for each in seen if not asks_stream(each) and media_type(each) == STREAM]
+    streams = [each for each in seen if asks_stream(each) and media_type(each) == PLAIN]
+    if plain and streams:
+        WITNESS.saw(streams[0])
+        wanted = f"media type {STREAM}, as this request has asked for"
+        expect(holds=False, expected=wanted, found=f"{PLAIN}, as another has, which got a stream")
 
 
 def _id_told(seen: Capture) -> str:

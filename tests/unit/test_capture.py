@@ -142,7 +142,7 @@ def test_not_http(serve: Serve) -> None:
     seen = call(serve(b"SSH-2.0-OpenSSH_9.9\r\n"), "GET", "/")
     assert (seen.ended, seen.status, seen.raw) == ("invalid", None, b"SSH-2.0-OpenSSH_9.9\r\n")
     assert seen.raw_head == seen.raw
-    assert seen.error
+    assert seen.error == "no HTTP response: b'SSH-2.0-OpenSSH_9.9\\r\\n'"
 
 
 def test_deadline_is_total(serve: Serve) -> None:

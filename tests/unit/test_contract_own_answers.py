@@ -58,16 +58,24 @@ def test_words_of_another() -> None:
     assert refused(echo, swapped).found.startswith("the answer to another: status 200")
 
 
+def exchanged(talk: Talk, *, both: bool) -> None:
+    """A stream in the place of a plain answer, and the other way round where both are said."""
+    one, other = asked(talk, "a 1", "a 2", streamed=True)
+    plain = Capture(url=other.seen.url, request=other.seen.request, status=200, headers=one.seen.headers)
+    stream = Capture(url=one.seen.url, request=one.seen.request, status=200, headers=other.seen.headers)
+    expect_own(talk, [Question(one.text, "", stream if both else one.seen), Question(other.text, "", plain)])
+
+
 def test_kind_of_another() -> None:
-    """A plain answer to who asked for a stream is found, also where all answers are alike."""
-
-    def plain(talk: Talk) -> None:
-        one, other = asked(talk, "a 1", "a 2", streamed=True)
-        mixed = Capture(url=other.seen.url, request=other.seen.request, status=200, headers=one.seen.headers)
-        expect_own(talk, [one, Question(other.text, "", mixed)])
-
-    found = refused(answers("always the same"), plain)
+    """A plain answer and a stream that were exchanged are found, also where all answers are alike."""
+    found = refused(answers("always the same"), lambda talk: exchanged(talk, both=True))
     assert found.expected == "media type text/event-stream, as this request has asked for"
+
+
+def test_no_stream_is_another_defect() -> None:
+    """A plain answer to who asked for a stream alone is no exchange."""
+    with model(answers("always the same")) as talk:
+        exchanged(talk, both=False)
 
 
 def test_request_id_of_another() -> None:
