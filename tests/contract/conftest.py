@@ -6,6 +6,7 @@ everything that ends well or at once; a hasty proxy, whose streams commit early 
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from tests.contract.prerequisites import (
 )
 from tests.contract.spending import most_calls, shared_calls
 from tests.contract.spreading import spread
+from tests.contract.survival import Survival, survival_of, watched
 from tests.contract.talking import CANARY, DEADLINE_S, KEY, Demand, Talk
 from tests.contract.telling import LAST_EXCHANGE, exchange_told, with_body
 from tests.fixtures.capture import TIMEOUT_S, Capture, Connection
@@ -84,17 +86,25 @@ def _cost(config: pytest.Config, items: list[pytest.Item]) -> str:
     return f"by URL: at most {calls} chat calls of {target.model} at {target.url}{more}"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
-    """What an earlier test has asked is none of the next one's."""
+@pytest.hookimpl(wrapper=True, trylast=True)  # innermost: what is raised here must not keep others from being set up
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """What an earlier test has asked is none of the next one's; a target that has ended meanwhile is launched again."""
     WITNESS.forget()
+    survival = survival_of(item.config)
+    survival.again()
+    try:
+        yield
+    except (Exception, pytest.skip.Exception):
+        if not survival.sees_end():  # else the call says what happened
+            raise
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Show with a refuted claim the request that it is about."""
     try:
-        yield
+        with watched(item):
+            yield
     except Refuted as error:
         if error.failure.curl or not (seen := WITNESS.last):
             raise
@@ -117,6 +127,12 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
+def survival(request: pytest.FixtureRequest) -> Survival:
+    """What has become of the targets of this worker."""
+    return survival_of(request.config)
+
+
+@pytest.fixture(scope="session")
 def echoing(run: Run) -> Iterator[Gateway]:
     """A gateway that lives as long as the shared proxy."""
     with Gateway() as gateway, run.answering(gateway.url):
@@ -124,16 +140,18 @@ def echoing(run: Run) -> Iterator[Gateway]:
 
 
 @pytest.fixture(scope="session")
-def talk(target: Target, session_launch: Launches, echoing: Gateway, run: Run) -> Talk:
+def talk(target: Target, session_launch: Launches, echoing: Gateway, run: Run, survival: Survival) -> Talk:
     """The patient proxy, or what runs at the given URL."""
     if target.url:
-        return Talk(Remote(target).wait_ready(Readiness.of(run)), echoing)
+        return survival.keep(Talk(Remote(target).wait_ready(Readiness.of(run)), echoing))
     env = {"CLOUD_AI_API_KEY": CANARY, "LUMEN_BREAKER_FAILURES": NEVER, **ALONE}
-    return Talk(session_launch(gateway=echoing, env=env), echoing)
+    return survival.launched(partial(session_launch, gateway=echoing, env=env), echoing)
 
 
 @pytest.fixture(scope="session")
-def hasty(target: Target, request: pytest.FixtureRequest, session_launch: Launches, echoing: Gateway) -> Talk:
+def hasty(
+    target: Target, request: pytest.FixtureRequest, session_launch: Launches, echoing: Gateway, survival: Survival
+) -> Talk:
     """The hasty proxy; of a foreign target, which cannot be told to hurry, the patient one."""
     if target.profile != "lumen":
         patient: Talk = request.getfixturevalue("talk")
@@ -145,16 +163,19 @@ def hasty(target: Target, request: pytest.FixtureRequest, session_launch: Launch
         "LUMEN_TIMEOUT_S": str(DEADLINE_S),
         **ALONE,
     }
-    return Talk(session_launch(gateway=echoing, env=env), echoing)
+    return survival.launched(partial(session_launch, gateway=echoing, env=env), echoing)
 
 
 @pytest.fixture(scope="session")
-def locked(target: Target, request: pytest.FixtureRequest, session_launch: Launches, echoing: Gateway) -> Talk:
+def locked(
+    target: Target, request: pytest.FixtureRequest, session_launch: Launches, echoing: Gateway, survival: Survival
+) -> Talk:
     """A proxy with a key; a foreign target has the one that was given for it."""
     if target.foreign and target.api_key:
         keyed: Talk = request.getfixturevalue("talk")
         return keyed
-    return Talk(session_launch(gateway=echoing, env={"PROXY_API_KEY": KEY, **ALONE}), echoing)
+    env = {"PROXY_API_KEY": KEY, **ALONE}
+    return survival.launched(partial(session_launch, gateway=echoing, env=env), echoing)
 
 
 PARTNERS = {"waited": "hasty", "no_key": "locked"}  # of exchanges that are not made with the patient proxy

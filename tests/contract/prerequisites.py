@@ -28,7 +28,7 @@ NEED_CHAT = (
 NEED_STREAM = ("E8.*", "E9", "E10", "F5.*", "H4.stream-*", "G4.in-streams", "G5.stream-*")  # and rows for a stream
 NEED_CHOICES = (
     *("E10", "F3.limit-is-inclusive", "F3.right-key", "F7", "G1.health-*", "G2.stop", "G4.drift-*", "G5.*", "G7.1"),
-    *("H1.slash-*", "H2.ten", "H2.after-*"),
+    *("H1.slash-*", "H2.ten", "H2.after-*", "H2.own-answers"),
     *("H3.usable", "H4.[!h]*", "H5.declared-host", "H5.declared-origin", "H5.host-own-*"),
 )
 PLAIN_CHECKS = {"text": "C4.2", "finish": "C4.4"}  # which fail where the plain answer lacks what is to be known of it
