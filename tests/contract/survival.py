@@ -151,7 +151,7 @@ def _told(proxy: Served, how: str) -> Failure:
 
 
 def _last_words(proxy: Launched) -> str:
-    proxy.settle()
+    proxy.await_output()
     return _last_line(proxy.stderr) or _last_line(proxy.stdout)
 
 
