@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,12 @@ LAUNCHER = Path(__file__).parent / "launching.py"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one server; ``trouble`` says why there are no verdicts, or not all."""
+    """What came of one server; ``ending`` sums up the run, ``trouble`` says why there are no verdicts, or not all."""
 
     server: Server
     verdicts: tuple[dict[str, Any], ...] = ()
     notes: tuple[dict[str, Any], ...] = ()
+    ending: dict[str, Any] = field(default_factory=dict)
     elapsed_s: float = 0.0
     trouble: str = ""
 
@@ -45,17 +46,13 @@ class Outcome:
         return Counter(each["outcome"] for each in self.verdicts)
 
     @property
-    def refuted(self) -> list[str]:
-        """The ids of the M checks that failed, each once."""
-        return self._ids("failed")
+    def words(self) -> dict[str, str]:
+        """How each layer ended: clients (M), strict (M and S)."""
+        return dict(self.ending.get("layers", {}))
 
-    @property
-    def unjudged(self) -> list[str]:
-        """The ids of the checks that a fault of the harness kept from a verdict: nothing is said about the server."""
-        return self._ids("error")
-
-    def _ids(self, outcome: str) -> list[str]:
-        return sorted({each["id"] for each in self.verdicts if each["outcome"] == outcome})
+    def ended(self, outcome: str, tier: str = "MSW") -> list[dict[str, Any]]:
+        """The verdicts of these tiers that ended so."""
+        return [each for each in self.verdicts if each["outcome"] == outcome and each["tier"] in tier]
 
 
 def outcome_of(server: Server) -> Outcome:
@@ -86,7 +83,9 @@ def kept(server: Server, elapsed_s: float, trouble: str) -> Outcome:
     """The outcome of a run whose files are kept."""
     folder = KEPT / server.name
     verdicts, notes = (tuple(_lines(folder / f"{name}.jsonl")) for name in ("verdicts", "notes"))
-    return Outcome(server, verdicts, notes, elapsed_s, trouble)
+    ending = folder / "summary.json"
+    told = json.loads(ending.read_text("utf-8")) if ending.exists() else {}  # a run that was stopped has none
+    return Outcome(server, verdicts, notes, told, elapsed_s, trouble)
 
 
 def _command(server: Server, folder: Path) -> list[str]:
@@ -95,7 +94,8 @@ def _command(server: Server, folder: Path) -> list[str]:
     return [
         sys.executable, "-m", "pytest", "tests/contract", "-m", "contract", "-q", "-p", "no:cacheprovider",
         "--durations=15", "-p", "league.notes", "-n", "2", "--dist", "worksteal",  # half of the time is a wait
-        f"--verdicts={folder / 'verdicts.jsonl'}", f"--html={folder / 'report.html'}",
+        f"--verdicts={folder / 'verdicts.jsonl'}", f"--summary={folder / 'summary.json'}",
+        f"--html={folder / 'report.html'}",
         f"--proxy-command={launcher}", *server.options,
     ]  # fmt: skip
 

@@ -6,8 +6,15 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+
+def check_of(note: dict[str, Any]) -> str:
+    """The id of the check, with its parameter."""
+    nodeid = str(note["nodeid"])
+    return nodeid.partition("[")[2].removesuffix("]") or nodeid.rpartition("::")[2]
 
 
 def pytest_configure(config: pytest.Config) -> None:

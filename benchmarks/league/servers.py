@@ -63,7 +63,12 @@ GATEWAYS = (
         "litellm",
         "LiteLLM proxy",
         ("litellm[proxy]==1.106.2",),
-        ("--proxy-health-path=/health/liveliness", f"--proxy-api-key={KEY}", "--proxy-can=models,n,tools"),
+        (
+            "--proxy-health-path=/health/liveliness",
+            f"--proxy-api-key={KEY}",
+            "--proxy-can=models,n,tools",
+            "--proxy-env=LITELLM_LOCAL_MODEL_COST_MAP=True",  # or it asks GitHub for prices at each start
+        ),
     ),
     Server(
         "lm-proxy",
