@@ -48,17 +48,16 @@ def name_of(verdict: Verdict) -> str:
 
 
 def ids_of(verdicts: Iterable[Verdict]) -> str:
-    """The ids of checks, each once; rows of one check stand together: ``F2: n-zero, not-json``."""
-    families: dict[str, list[str]] = {}
+    """The ids of checks, each once; rows of one check stand together: ``F2.….never-fails (n-zero, not-json)``."""
+    families: dict[tuple[str, str], list[str]] = {}
     for check in sorted({str(each["id"]) for each in verdicts}):
         family, _, row = check.partition(".")
-        families.setdefault(family, []).append(row)
-    return "; ".join(_shown(family, rows) for family, rows in families.items())
+        row, dot, end = row.partition(".")
+        families.setdefault((family, f"{dot}{end}"), []).append(row)
+    return ", ".join(_shown(family, end, rows) for (family, end), rows in families.items())
 
 
-def _shown(family: str, rows: list[str]) -> str:
-    if len(rows) == 1:
-        return f"{family}.{rows[0]}" if rows[0] else family
-    if all(row[:1].isdigit() for row in rows):
-        return ", ".join(f"{family}.{row}" for row in rows)
-    return f"{family}: {', '.join(rows)}"
+def _shown(family: str, end: str, rows: list[str]) -> str:
+    if len(rows) == 1 or all(row[:1].isdigit() for row in rows):
+        return ", ".join(f"{family}.{row}{end}" if row else family for row in rows)
+    return f"{family}.…{end} ({', '.join(rows)})"

@@ -26,6 +26,10 @@ KEPT = ROOT / "reports" / "league"
 RUN_S = 600  # one to two minutes are usual; a server that hangs on each request is stopped here
 STOP_S = 30  # pytest ends what it launched, and writes its report
 NEVER_READY = "the target never became ready"  # how tests/fixtures/unready.py begins
+VERDICTS = {0, 1}  # exit statuses of pytest: all passed, some failed
+# Windows can interrupt only a process group of its own, and by another signal.
+OWN_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+INTERRUPT: int = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT)
 LAUNCHER = Path(__file__).parent / "launching.py"
 
 
@@ -70,13 +74,13 @@ def _judge(server: Server, folder: Path) -> Outcome:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     start_s = time.monotonic()
-    ended = _run(_command(server, folder), folder)
+    ended, normally = _run(_command(server, folder), folder)
     elapsed_s = time.monotonic() - start_s
     found = tuple(_lines(folder / "verdicts.jsonl"))
     if not found or any(NEVER_READY in (each.get("reason") or "") for each in found):  # no verdict on the server
         output = (folder / "output.txt").read_text("utf-8", errors="replace")
         return Outcome(server, elapsed_s=elapsed_s, trouble=f"{ended}:\n{output[-3_000:]}")
-    return kept(server, elapsed_s, ended if "limit" in ended else "")
+    return kept(server, elapsed_s, "" if normally else ended)
 
 
 def kept(server: Server, elapsed_s: float, trouble: str) -> Outcome:
@@ -100,27 +104,34 @@ def _command(server: Server, folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def _run(command: list[str], folder: Path) -> str:
-    """Run pytest off the network, where the system allows it, and keep its output; return how it ended."""
+def _run(command: list[str], folder: Path) -> tuple[str, bool]:
+    """Run pytest off the network, where the system allows it; return how it ended, and whether normally.
+
+    Status 0 and 1 are verdicts, green or red; any other is an accident, and what was judged until then is not all.
+    """
     environ = {**os.environ, "LEAGUE_NOTES": str(folder / "notes.jsonl")}
     with (
         (folder / "output.txt").open("w", encoding="utf-8") as output,
-        subprocess.Popen(isolated(command), cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT) as process,
+        subprocess.Popen(
+            isolated(command), cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT, creationflags=OWN_GROUP
+        ) as process,
     ):
         try:
-            return f"pytest ended with {process.wait(RUN_S)}"
+            status = process.wait(RUN_S)
         except subprocess.TimeoutExpired:
             _stop(process)
-            return f"stopped at the limit of {RUN_S} s"
+            return f"stopped at the limit of {RUN_S} s", False
+    return f"pytest ended with {status}", status in VERDICTS
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Interrupt pytest, so that it ends what it launched; kill what is left."""
-    family = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGINT)
+    family = set(psutil.Process(process.pid).children(recursive=True))
+    process.send_signal(INTERRUPT)
     try:
         process.wait(STOP_S)
     except subprocess.TimeoutExpired:
+        family |= set(psutil.Process(process.pid).children(recursive=True))  # those that were started meanwhile
         process.kill()
     for child in family:
         if child.is_running():  # the same process, not another one with its number

@@ -19,7 +19,7 @@ def check_of(note: dict[str, Any]) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let the league stop this run: a shell lets its background jobs ignore SIGINT, and their children inherit it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(getattr(signal, "SIGBREAK", signal.SIGINT), signal.default_int_handler)
     if not hasattr(config, "workerinput"):  # the controller hears of every test
         config.pluginmanager.register(Notes(Path(os.environ["LEAGUE_NOTES"])))
 

@@ -68,8 +68,8 @@ def _causes(outcome: Outcome) -> Iterator[str]:
         return
     yield "What clients break on:\n"
     for cause in causes:
-        behind = f"; {len(cause.unjudged)} more not judged because of it" if cause.unjudged else ""
-        yield f"- {_sentence(cause)}: {ids_of(cause.failed)}{behind}"
+        behind = f" Not judged because of it: {len(cause.unjudged)} more." if cause.unjudged else ""
+        yield f"- {_sentence(cause)}. Checks: {ids_of(cause.failed)}.{behind}"
 
 
 def appendix(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -85,7 +85,7 @@ def appendix(outcomes: Sequence[Outcome]) -> Iterator[str]:
             yield from _entry(each, cause)
         if reported := causes_of(each, "S"):
             yield "\n### Only reported\n"
-            yield from (f"- {_sentence(cause)}: {ids_of(cause.failed)}" for cause in reported)
+            yield from (f"- {_sentence(cause)}. Checks: {ids_of(cause.failed)}." for cause in reported)
 
 
 def _entry(outcome: Outcome, cause: Cause) -> Iterator[str]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.fixtures.report.checks import check_of
 
 if TYPE_CHECKING:
     from league.judging import Outcome
@@ -53,7 +57,7 @@ def test_counts_of_each_tier_and_of_what_was_not_judged() -> None:
     page = "\n".join(pages.table([seen]))
     assert "| M passed | M failed | causes | M not judged | S reported | skipped | errors |" in page
     assert "| FAILED | FAILED | 1 | 1 | 1 | 1 | 1 | 0 | 1 |" in page
-    assert "- A claim: C4.1; 1 more not judged because of it" in page
+    assert "- A claim. Checks: C4.1. Not judged because of it: 1 more." in page
     assert "not of the server: G7.1." in page
 
 
@@ -68,10 +72,10 @@ def test_failures_of_one_cause_stand_together() -> None:
         notes=(note("F2.n-zero.never-fails"), note("F2.json-cut.never-fails")), ending=ending,
     )  # fmt: skip
     page = "\n".join(pages.appendix([seen]))
-    assert "### bad requests are answered with 500\n\nChecks: F2: json-cut.never-fails, n-zero.never-fails." in page
+    assert "### bad requests are answered with 500\n\nChecks: F2.….never-fails (json-cut, n-zero)." in page
     assert "127.0.0.1:PORT/F2.json-cut" in page
     assert "127.0.0.1:PORT/F2.n-zero" not in page
-    assert "### Only reported\n\n- A claim: E3.1" in page
+    assert "### Only reported\n\n- A claim. Checks: E3.1." in page
 
 
 def test_what_became_of_the_failures_of_the_first_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -104,3 +108,20 @@ def test_a_name_that_no_server_has(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert league.main(["litelm"]) == 2
     assert "unknown server litelm; expected: litellm, lm-proxy" in capsys.readouterr().err
+
+
+def test_the_page_accuses_by_checks_of_tier_m_only() -> None:
+    """Each check below "What clients break on" is a check of tier M today."""
+    from tests.matrix.running import contract  # noqa: PLC0415 -- it collects the contract
+
+    tiers = {check.id: check.tier for test in contract("openai").tests if (check := check_of(test.item))}
+    page = (BENCHMARKS.parent / "docs" / "league.md").read_text("utf-8")
+    listed = {check for line in re.findall(r"(?m)^- .*Checks: (\S.*?)\.(?: Not|$)", page) for check in named_in(line)}
+    assert listed
+    assert {check for check in listed if tiers.get(check) != "M"} == set()
+
+
+def named_in(line: str) -> Iterator[str]:
+    """The checks of a line such as ``C2.1, F2.….never-fails (n-zero, not-json)``."""
+    for whole, rows in re.findall(r"([^\s,()]+)(?: \(([^)]*)\))?", line):
+        yield from (whole.replace("…", row) for row in rows.split(", ")) if rows else [whole]
