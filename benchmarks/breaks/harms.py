@@ -30,6 +30,7 @@ HARMS = (
     # Whether a client reads the refusal before the reset is a matter of time, so no run can decide it.
     Harm("F3.oversize-huge", "paid twice", "megabytes are sent three times, and the reason never arrives"),
     Harm("F3.right-key", "lost", "a request with the right key is refused"),
+    Harm("F5.shows-nothing", "leaked", "the inside of a server is shown to whoever makes it fail"),
     Harm("F5.framed", "lost", "half an answer passes for a whole one, or a whole one is thrown away"),
     Harm("F6.1 F6.2", "leaked", "the inside of a server is shown to whoever makes it fail"),
     Harm("F6.3", "leaked", "the address behind the server is shown"),
