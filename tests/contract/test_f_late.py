@@ -85,8 +85,6 @@ def test_late_failure(judge: Judge, broken: Capture, demand: Demand) -> None:
 def test_late_failure_is_framed(broken: Capture, talk: Talk, demand: Demand) -> None:
     """The stream that breaks is still framed as a stream, and its error, if it has one, is the envelope."""
     has_error = bool(errors(broken))
-    if broken.ended == "complete" and not has_error:
-        raise NotJudged("the stream ends in order, without an error event", ("F5.3",))
     demand_more([judge for judge in FRAMING if has_error or judge not in judges("F1")], broken, talk, demand)
 
 
@@ -98,6 +96,8 @@ def test_late_failure_shows_nothing(broken: Capture, talk: Talk, demand: Demand)
 
 def demand_more(asked: Iterable[Judge], broken: Capture, talk: Talk, demand: Demand) -> None:
     """Demand what holds for a stream that does not fail; what does not is told by its own check."""
+    if broken.ended == "complete" and not errors(broken):
+        raise NotJudged("the stream ends in order, without an error event", ("F5.3",))
     told = {judge for judge in asked if judge(talk.stream, talk.known).failure}
     for judge in asked:
         unjudged = judge(broken, talk.known).unjudged
