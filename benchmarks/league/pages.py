@@ -113,7 +113,8 @@ def _example(outcome: Outcome, cause: Cause) -> Iterator[str]:
 
 
 def _sentence(cause: Cause) -> str:
-    words = _neutral(" ".join(cause.sentence.split()))
+    told = cause.sentence if cause.sentence[:1].islower() else f"broken: {cause.sentence}"  # else it is the claim
+    words = _neutral(" ".join(told.split()))
     return words if len(words) <= SENTENCE_CHARS else f"{words[:SENTENCE_CHARS]}…"
 
 

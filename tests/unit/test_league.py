@@ -57,7 +57,7 @@ def test_counts_of_each_tier_and_of_what_was_not_judged() -> None:
     page = "\n".join(pages.table([seen]))
     assert "| M passed | M failed | causes | M not judged | S reported | skipped | errors |" in page
     assert "| FAILED | FAILED | 1 | 1 | 1 | 1 | 1 | 0 | 1 |" in page
-    assert "- A claim. Checks: C4.1. Not judged because of it: 1 more." in page
+    assert "- broken: A claim. Checks: C4.1. Not judged because of it: 1 more." in page
     assert "not of the server: G7.1." in page
 
 
@@ -75,7 +75,7 @@ def test_failures_of_one_cause_stand_together() -> None:
     assert "### bad requests are answered with 500\n\nChecks: F2.….never-fails (json-cut, n-zero)." in page
     assert "127.0.0.1:PORT/F2.json-cut" in page
     assert "127.0.0.1:PORT/F2.n-zero" not in page
-    assert "### Only reported\n\n- A claim. Checks: E3.1." in page
+    assert "### Only reported\n\n- broken: A claim. Checks: E3.1." in page
 
 
 def test_what_became_of_the_failures_of_the_first_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
