@@ -30,6 +30,7 @@ HARMS = (
     # Whether a client reads the refusal before the reset is a matter of time, so no run can decide it.
     Harm("F3.oversize-huge", "lost", "the reason is lost with the connection, and megabytes are sent three times"),
     Harm("F3.right-key", "lost", "a request with the right key is refused"),
+    Harm("F5.shows-nothing", "leaked", "the inside of a server is shown to whoever makes it fail"),
     Harm("F5.framed", "lost", "half an answer passes for a whole one, or a whole one is thrown away"),
     Harm(
         "F6.1", "leaked", "whoever makes a server fail is shown its code and what it works on, keys among it (CWE-209)"

@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,21 @@ KEPT = ROOT / "reports" / "league"
 RUN_S = 600  # one to two minutes are usual; a server that hangs on each request is stopped here
 STOP_S = 30  # pytest ends what it launched, and writes its report
 NEVER_READY = "the target never became ready"  # how tests/fixtures/unready.py begins
+VERDICTS = {0, 1}  # exit statuses of pytest: all passed, some failed
+# Windows can interrupt only a process group of its own, and by another signal.
+OWN_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+INTERRUPT: int = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT)
 LAUNCHER = Path(__file__).parent / "launching.py"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one server; ``trouble`` says why there are no verdicts, or not all."""
+    """What came of one server; ``ending`` sums up the run, ``trouble`` says why there are no verdicts, or not all."""
 
     server: Server
     verdicts: tuple[dict[str, Any], ...] = ()
     notes: tuple[dict[str, Any], ...] = ()
+    ending: dict[str, Any] = field(default_factory=dict)
     elapsed_s: float = 0.0
     trouble: str = ""
 
@@ -45,17 +50,13 @@ class Outcome:
         return Counter(each["outcome"] for each in self.verdicts)
 
     @property
-    def refuted(self) -> list[str]:
-        """The ids of the M checks that failed, each once."""
-        return self._ids("failed")
+    def words(self) -> dict[str, str]:
+        """How each layer ended: clients (M), strict (M and S)."""
+        return dict(self.ending.get("layers", {}))
 
-    @property
-    def unjudged(self) -> list[str]:
-        """The ids of the checks that a fault of the harness kept from a verdict: nothing is said about the server."""
-        return self._ids("error")
-
-    def _ids(self, outcome: str) -> list[str]:
-        return sorted({each["id"] for each in self.verdicts if each["outcome"] == outcome})
+    def ended(self, outcome: str, tier: str = "MSW") -> list[dict[str, Any]]:
+        """The verdicts of these tiers that ended so."""
+        return [each for each in self.verdicts if each["outcome"] == outcome and each["tier"] in tier]
 
 
 def outcome_of(server: Server) -> Outcome:
@@ -73,20 +74,22 @@ def _judge(server: Server, folder: Path) -> Outcome:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     start_s = time.monotonic()
-    ended = _run(_command(server, folder), folder)
+    ended, normally = _run(_command(server, folder), folder)
     elapsed_s = time.monotonic() - start_s
     found = tuple(_lines(folder / "verdicts.jsonl"))
     if not found or any(NEVER_READY in (each.get("reason") or "") for each in found):  # no verdict on the server
         output = (folder / "output.txt").read_text("utf-8", errors="replace")
         return Outcome(server, elapsed_s=elapsed_s, trouble=f"{ended}:\n{output[-3_000:]}")
-    return kept(server, elapsed_s, ended if "limit" in ended else "")
+    return kept(server, elapsed_s, "" if normally else ended)
 
 
 def kept(server: Server, elapsed_s: float, trouble: str) -> Outcome:
     """The outcome of a run whose files are kept."""
     folder = KEPT / server.name
     verdicts, notes = (tuple(_lines(folder / f"{name}.jsonl")) for name in ("verdicts", "notes"))
-    return Outcome(server, verdicts, notes, elapsed_s, trouble)
+    ending = folder / "summary.json"
+    told = json.loads(ending.read_text("utf-8")) if ending.exists() else {}  # a run that was stopped has none
+    return Outcome(server, verdicts, notes, told, elapsed_s, trouble)
 
 
 def _command(server: Server, folder: Path) -> list[str]:
@@ -95,32 +98,40 @@ def _command(server: Server, folder: Path) -> list[str]:
     return [
         sys.executable, "-m", "pytest", "tests/contract", "-m", "contract", "-q", "-p", "no:cacheprovider",
         "--durations=15", "-p", "league.notes", "-n", "2", "--dist", "worksteal",  # half of the time is a wait
-        f"--verdicts={folder / 'verdicts.jsonl'}", f"--html={folder / 'report.html'}",
+        f"--verdicts={folder / 'verdicts.jsonl'}", f"--summary={folder / 'summary.json'}",
+        f"--html={folder / 'report.html'}",
         f"--proxy-command={launcher}", *server.options,
     ]  # fmt: skip
 
 
-def _run(command: list[str], folder: Path) -> str:
-    """Run pytest off the network, where the system allows it, and keep its output; return how it ended."""
+def _run(command: list[str], folder: Path) -> tuple[str, bool]:
+    """Run pytest off the network, where the system allows it; return how it ended, and whether normally.
+
+    Status 0 and 1 are verdicts, green or red; any other is an accident, and what was judged until then is not all.
+    """
     environ = {**os.environ, "LEAGUE_NOTES": str(folder / "notes.jsonl")}
     with (
         (folder / "output.txt").open("w", encoding="utf-8") as output,
-        subprocess.Popen(isolated(command), cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT) as process,
+        subprocess.Popen(
+            isolated(command), cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT, creationflags=OWN_GROUP
+        ) as process,
     ):
         try:
-            return f"pytest ended with {process.wait(RUN_S)}"
+            status = process.wait(RUN_S)
         except subprocess.TimeoutExpired:
             _stop(process)
-            return f"stopped at the limit of {RUN_S} s"
+            return f"stopped at the limit of {RUN_S} s", False
+    return f"pytest ended with {status}", status in VERDICTS
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Interrupt pytest, so that it ends what it launched; kill what is left."""
-    family = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGINT)
+    family = set(psutil.Process(process.pid).children(recursive=True))
+    process.send_signal(INTERRUPT)
     try:
         process.wait(STOP_S)
     except subprocess.TimeoutExpired:
+        family |= set(psutil.Process(process.pid).children(recursive=True))  # those that were started meanwhile
         process.kill()
     for child in family:
         if child.is_running():  # the same process, not another one with its number

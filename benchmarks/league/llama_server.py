@@ -15,7 +15,7 @@ NAME = "SmolLM2-135M"  # as clients call it; llama.cpp does not look at the name
 SLOTS = 4  # answers at the same time; the context is shared by them
 CONTEXT_TOKENS = 8_192
 LONGEST_TOKENS = 16  # of an answer: half a second; a run asks for some 200 of them
-THREADS = 1  # more wait for each other where other programs run, and are slower than one
+THREADS = 1  # more threads are slower on a busy machine
 
 
 def model() -> Path:

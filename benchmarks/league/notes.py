@@ -6,13 +6,20 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 
+def check_of(note: dict[str, Any]) -> str:
+    """The id of the check, with its parameter."""
+    nodeid = str(note["nodeid"])
+    return nodeid.partition("[")[2].removesuffix("]") or nodeid.rpartition("::")[2]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let the league stop this run: a shell lets its background jobs ignore SIGINT, and their children inherit it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(getattr(signal, "SIGBREAK", signal.SIGINT), signal.default_int_handler)
     if not hasattr(config, "workerinput"):  # the controller hears of every test
         config.pluginmanager.register(Notes(Path(os.environ["LEAGUE_NOTES"])))
 

@@ -1,4 +1,4 @@
-"""The table of the league, and the appendix with a request and an answer for each failure."""
+"""The table of the league, and the appendix with a request and an answer for each cause of failures."""
 
 from __future__ import annotations
 
@@ -9,35 +9,43 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from league.causes import Cause, causes_of, ids_of, name_of
+from league.changes import changes
 from league.judging import Outcome
 from league.launching import ROOT
-from league.summary import Group, groups
+from league.notes import check_of
 
 HEAD = Path(__file__).parent / "head.md"
+CHANGED = Path(__file__).parent / "changed.md"
+COLUMNS = ("server", "version", "clients", "strict", "M passed", "M failed", "causes", "M not judged", "S reported")
 SHOWN_CHARS = 700  # of an answer
 REQUEST_CHARS = 2_000  # of a request: some have a body of many thousand bytes
 FAILURE_LINES, LINE_CHARS = 8, 300  # of what the suite said
+SENTENCE_CHARS = 240  # of a cause
 
 
 def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """Yield docs/league.md."""
     yield HEAD.read_text("utf-8")
     yield f"Measured with Python {platform.python_version()} and Node {_node_version()} on {platform.system()}.\n"
-    yield "| server | version | passed | failed | reported | skipped | not judged | time |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield f"| {' | '.join((*COLUMNS, 'skipped', 'errors', 'time'))} |"
+    yield "|---" * (len(COLUMNS) + 3) + "|"
     yield from (_row(each) for each in outcomes)
+    yield "\n" + CHANGED.read_text("utf-8")
+    yield from changes(outcomes)
     for each in outcomes:
         yield f"\n## {each.server.title} {each.server.version}\n"
         yield from _section(each)
 
 
 def _row(outcome: Outcome) -> str:
-    count = outcome.counts
-    cells = [count["passed"], count["failed"], count["warned"], count["skipped"]]
-    shown = (
-        [str(cell) for cell in (*cells, count.total() - sum(cells))] if outcome.verdicts else ["", "", "", "", "all"]
-    )
-    return f"| {' | '.join([outcome.server.title, outcome.server.version, *shown, f'{outcome.elapsed_s:.0f} s'])} |"
+    ended = outcome.ended
+    counts = [len(ended("passed", "M")), len(ended("failed", "M")), len(causes_of(outcome, "M"))]
+    counts += [len(ended("not_judged", "M")), len(ended("warned", "S")), len(ended("skipped")), len(ended("error"))]
+    words = [outcome.words.get(layer, "") for layer in ("clients", "strict")]
+    cells = [str(each) for each in counts] if outcome.verdicts else [""] * len(counts)
+    row = [outcome.server.title, outcome.server.version, *words, *cells, f"{outcome.elapsed_s:.0f} s"]
+    return f"| {' | '.join(row)} |"
 
 
 def _section(outcome: Outcome) -> Iterator[str]:
@@ -47,38 +55,67 @@ def _section(outcome: Outcome) -> Iterator[str]:
     if not outcome.verdicts:
         return
     yield f"Options: `{' '.join(outcome.server.options)}`\n"
-    yield f"Checks of tier M that failed: {', '.join(outcome.refuted) or 'none'}.\n"
-    if outcome.unjudged and not outcome.trouble:
-        yield f"Not judged, for a fault of the suite and not of the server: {', '.join(outcome.unjudged)}.\n"
-    yield outcome.server.views
+    yield from _causes(outcome)
+    if (broken := outcome.ended("error")) and not outcome.trouble:
+        yield f"\nErrors, faults of the suite and not of the server: {ids_of(broken)}."
+    if outcome.server.views:
+        yield f"\n{outcome.server.views}"
+
+
+def _causes(outcome: Outcome) -> Iterator[str]:
+    if not (causes := causes_of(outcome, "M")):
+        yield "No client breaks on it."
+        return
+    yield "What clients break on:\n"
+    for cause in causes:
+        behind = f" Not judged because of it: {len(cause.unjudged)} more." if cause.unjudged else ""
+        yield f"- {_sentence(cause)}. Checks: {ids_of(cause.failed)}.{behind}"
 
 
 def appendix(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """Yield docs/league-failures.md."""
-    yield "# Failures of the league, each with its request\n"
-    yield "Failures of one server whose *expected* and *found* begin with the same words stand together: all their"
-    yield "checks are named, and the first has its request and its answer. `PORT` is that of the server, `GATEWAY` that"
-    yield "of the scripted gateway; keys are masked. What this is about: [league.md](league.md).\n"
+    yield "# Failures of the league, each cause with a request\n"
+    yield "Failures are grouped by their cause, the largest first. Of what clients break on (tier M) each cause has the"
+    yield "checks that failed and, of the first of them, the request and the answer; below stands what is only reported"
+    yield "(tier S), a line for each cause. `PORT` is that of the server, `GATEWAY` that of the scripted gateway; keys"
+    yield "are masked. What this is about: [league.md](league.md).\n"
     for each in outcomes:
-        yield f"## {each.server.title} {each.server.version}"
-        for group in groups(each.notes):
-            yield from _entry(group)
+        yield f"\n## {each.server.title} {each.server.version}"
+        for cause in causes_of(each, "M"):
+            yield from _entry(each, cause)
+        if reported := causes_of(each, "S"):
+            yield "\n### Only reported\n"
+            yield from (f"- {_sentence(cause)}. Checks: {ids_of(cause.failed)}." for cause in reported)
 
 
-def _entry(group: Group) -> Iterator[str]:
-    note, checks = group["example"], group["checks"]
+def _entry(outcome: Outcome, cause: Cause) -> Iterator[str]:
+    yield f"\n### {_sentence(cause)}\n"
+    yield f"Checks: {ids_of(cause.failed)}.\n"
+    if cause.unjudged:
+        yield f"Not judged because of it: {ids_of(cause.unjudged)}.\n"
+    yield from _example(outcome, cause)
+
+
+def _example(outcome: Outcome, cause: Cause) -> Iterator[str]:
+    names = {name_of(each) for each in cause.failed}
+    note = next((each for each in sorted(outcome.notes, key=check_of) if check_of(each) in names), None)
+    if note is None:
+        return
     failure, told = str(note["failure"]), str(note["sections"].get("last exchange", ""))
     repeat = re.search(r"repeat: +(curl .*)", failure)
     curl, _, answer = told.partition("\n\n")
     lines = [line[:LINE_CHARS] for line in failure.splitlines() if "repeat:" not in line]
-    yield f"\n### {checks[0]}{f' and {len(checks) - 1} more' if len(checks) > 1 else ''}\n"
-    if len(checks) > 1:
-        yield f"Also: {', '.join(checks[1:])}.\n"
     yield _fenced("text", "\n".join(lines[-FAILURE_LINES:]))
     if repeat or curl:  # a crowd has no single request
         yield _fenced("sh", (repeat[1] if repeat else curl)[:REQUEST_CHARS])
     if answer and not repeat:
         yield _fenced("text", answer[:SHOWN_CHARS].replace("\r", ""))
+
+
+def _sentence(cause: Cause) -> str:
+    told = cause.sentence if cause.sentence[:1].islower() else f"broken: {cause.sentence}"  # else it is the claim
+    words = _neutral(" ".join(told.split()))
+    return words if len(words) <= SENTENCE_CHARS else f"{words[:SENTENCE_CHARS]}…"
 
 
 def _fenced(language: str, text: str) -> str:

@@ -63,7 +63,13 @@ GATEWAYS = (
         "litellm",
         "LiteLLM proxy",
         ("litellm[proxy]==1.106.2",),
-        ("--proxy-health-path=/health/liveliness", f"--proxy-api-key={KEY}", "--proxy-can=models,n,tools"),
+        (
+            "--proxy-health-path=/health/liveliness",
+            f"--proxy-api-key={KEY}",
+            "--proxy-can=models,n,tools",
+            "--proxy-timeout=30",  # a streamed answer of a megabyte takes it 14 s
+            "--proxy-env=LITELLM_LOCAL_MODEL_COST_MAP=True",  # or it asks GitHub for prices at each start
+        ),
     ),
     Server(
         "lm-proxy",

@@ -13,11 +13,12 @@ import pytest
 
 from tests.contract.applying import marks_of
 from tests.contract.conclusions import conclude
-from tests.contract.exchanges import REFUSALS, exchange_of
+from tests.contract.exchanges import PROVOKED, REFUSALS, exchange_of
 from tests.contract.prerequisites import (
     CHAT_CHECK,
     need_answers,
     need_chat,
+    need_json,
     need_known,
     need_refusal,
     need_response,
@@ -25,6 +26,7 @@ from tests.contract.prerequisites import (
     needs_chat,
     needs_choices,
     needs_stream,
+    params_of,
     responsible,
 )
 from tests.contract.spending import most_calls, shared_calls
@@ -200,11 +202,6 @@ def _chat_works(request: pytest.FixtureRequest) -> None:
         need_stream(request.getfixturevalue("talk"), choices=needs_choices(found.id))
 
 
-def params_of(item: pytest.Item) -> dict[str, object]:
-    """The parameters of a test; empty when it has none."""
-    return dict(item.callspec.params) if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-
-
 @pytest.fixture(scope="session")
 def connection(talk: Talk) -> Iterator[Connection]:
     """One connection to the patient proxy that stays open."""
@@ -216,11 +213,19 @@ def connection(talk: Talk) -> Iterator[Connection]:
 def refusal(request: pytest.FixtureRequest, exchange: Capture, talk: Talk) -> Capture:
     """The shared exchange that a parameter names; of one that should be a refusal and is none nothing is judged."""
     name = str(params_of(request.node).get("exchange"))
-    lenient = name == "refused_stream" and talk.refusal.status == 200
+    alike = name == "refused_stream" and talk.refusal.status == exchange.status
     if name in REFUSALS:
         need_answers(talk, exchange)
-        need_refusal(exchange, ("F2.messages-empty",) if lenient else responsible(talk.target, name))
+        need_refusal(exchange, ("F2.messages-empty",) if alike else responsible(talk.target, name))
     return exchange
+
+
+@pytest.fixture
+def json_body(request: pytest.FixtureRequest, refusal: Capture, talk: Talk) -> Capture:
+    """The same; an error that says that it is no JSON is not judged as JSON."""
+    name = str(params_of(request.node).get("exchange"))
+    need_json(refusal, ("F1.1",) if name in PROVOKED else responsible(talk.target, name))
+    return refusal
 
 
 @pytest.fixture

@@ -25,6 +25,9 @@ FEW_AT_ONCE = 4  # by URL, where answers may cost money; two in one second alrea
 REFUSALS = ("refusal", "refused_stream", "unparsable", "wrong_type", "lost", "unknown_model", "wrong_method",
             "wrong_media_type", "no_key", "oversize", "malformed", "gateway_error", "gateway_reset",
             "gateway_away")  # fmt: skip
+# Refusals that no client library provokes: it has one method and one media type for chats. Their form is OpenAI's (S).
+UNPROVOKED = ("wrong_method", "wrong_media_type")
+PROVOKED = tuple(each for each in REFUSALS if each not in UNPROVOKED)
 USAGE: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 
 

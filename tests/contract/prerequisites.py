@@ -16,11 +16,13 @@ import pytest
 from tests.contract.talking import Talk
 from tests.fixtures.capture import Capture
 from tests.fixtures.captured import WITNESS
-from tests.fixtures.judges.preconditions import answered, plain_choices, stream_chunks
+from tests.fixtures.judges.documents import is_stream, media_type
+from tests.fixtures.judges.preconditions import answered, error_sent, plain_choices, stream_chunks
 from tests.fixtures.report.refutation import NotJudged
 from tests.fixtures.targets import Target
 
 CHAT_CHECK = "C1.1"
+CRASH = 500  # and above: no refusal of a bad request
 NEED_CHAT = (
     *("C8.*", "E10", "F2.*", "F3.key-stays-here", "F3.limit-is-inclusive", "F3.right-key", "F4", "F7", "G*"),
     *("H1.slash-*", "H2.*", "H3.usable", "H4.[!h]*", "H5.declared-host", "H5.declared-origin", "H5.host-own-*"),
@@ -78,6 +80,11 @@ def responsible(target: Target, exchange: str) -> tuple[str, ...]:
     return (known[kind],) if kind in known else ()
 
 
+def params_of(item: pytest.Item) -> dict[str, object]:
+    """The parameters of a test; empty when it has none."""
+    return dict(item.callspec.params) if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+
+
 def needs_chat(check: str) -> bool:
     """Whether a check means nothing where no plain question is answered."""
     return check not in ASK_NOTHING and any(fnmatchcase(check, pattern) for pattern in NEED_CHAT)
@@ -131,6 +138,12 @@ def need_response(seen: Capture, because_of: tuple[str, ...]) -> None:
         raise NotJudged(f"no response: {seen.ended}", because_of)
 
 
+def need_json(seen: Capture, because_of: tuple[str, ...]) -> None:
+    """Raise `NotJudged` where an error says itself that it is no JSON: clients show it as text, and F1.1 tells."""
+    if not is_stream(seen) and not error_sent(seen) and media_type(seen) != "application/json":
+        raise NotJudged(f"the error says that it is no JSON: {media_type(seen)!r}", because_of)
+
+
 def need_refusal(seen: Capture, because_of: tuple[str, ...]) -> None:
     """Raise `NotJudged` where a request that must be refused was not, if a check is known that says so."""
     need_response(seen, because_of)
@@ -138,3 +151,6 @@ def need_refusal(seen: Capture, because_of: tuple[str, ...]) -> None:
         pytest.skip("the request is not too large for this target")  # its own affair; F3.oversize asks for no reset
     if seen.status is not None and seen.status < 400 and because_of:
         raise NotJudged(f"the request is not refused: status {seen.status}", because_of)
+    if seen.status is not None and seen.status >= CRASH and because_of and because_of[0].startswith("F2."):
+        crashed = tuple(f"{check}.never-fails" for check in because_of)  # what a framework says then is no refusal
+        raise NotJudged(f"the request is not refused: status {seen.status}", crashed)

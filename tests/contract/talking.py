@@ -203,11 +203,13 @@ class Talk:
     def ask_and_wait(self, reply: Reply, text: str = WORDS) -> Capture:
         """Ask for a stream whose gateway goes on to reply only when the client has seen the first byte.
 
-        Our own proxy begins a stream before its gateway does; others pass on the first words of their gateway's stream.
+        Our own proxy begins a stream before its gateway does; others pass on the first words of their gateway's stream,
+        and may ask again: the gateway fails them each time, as a second attempt that succeeds is no failure.
         """
         begun = threading.Event()
-        whole = gated(begun, reply) if self.target.profile == "lumen" else streams(midway=after(begun, reply))
-        with self.gateway.scripted(whole):
+        ours = self.target.profile == "lumen"
+        whole = gated(begun, reply) if ours else streams(midway=after(begun, reply))
+        with self.gateway.scripted(whole) if ours else self.failing(whole):
             return self.post(question(text, stream=True), on_body=lambda _: begun.set())
 
     @cached_property

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contract.exchanges import REFUSALS
+from tests.contract.exchanges import PROVOKED
 from tests.contract.talking import Demand
 from tests.fixtures.capture import Capture
 from tests.fixtures.judges.catalogue import judges
@@ -10,14 +10,14 @@ from tests.fixtures.judges.checking import judged
 from tests.fixtures.judges.verdict import Judge
 
 ANSWERS = ["chat", "stream", "usage_stream"]
-BODIES = [*ANSWERS, *REFUSALS, "models", "model", "health"]
+BODIES = [*ANSWERS, *PROVOKED, "models", "model", "health"]
 
 
 @pytest.mark.parametrize("exchange", BODIES, indirect=True)
 @judged(judges("B1"))
-def test_strict_json(judge: Judge, refusal: Capture, demand: Demand) -> None:
+def test_strict_json(judge: Judge, json_body: Capture, demand: Demand) -> None:
     """Whatever is sent is JSON without any deviation from RFC 8259."""
-    demand(judge, refusal)
+    demand(judge, json_body)
 
 
 @pytest.mark.parametrize("exchange", [*ANSWERS, "models", "model"], indirect=True)

@@ -20,7 +20,8 @@ from tests.fixtures.report.checks import check, check_each
 from tests.fixtures.report.refutation import NotJudged, expect, shorten
 from tests.fixtures.served import CHAT
 
-REFUSALS = [pytest.param("refusal", marks=pytest.mark.smoke), *exchanges.REFUSALS[1:]]
+SMOKE = pytest.param("refusal", marks=pytest.mark.smoke)
+REFUSALS = [SMOKE, *exchanges.REFUSALS[1:]]
 ALL = {**ROWS, **LIMITS}
 WITH_FIELD = {name: bad for name, bad in ALL.items() if bad.field}
 UNPROCESSABLE = 422
@@ -37,7 +38,7 @@ def refused(talk: Talk, name: str) -> Capture:
     return talk.once(f"bad request {name}", lambda: send(talk, ALL[name]))
 
 
-@pytest.mark.parametrize("exchange", REFUSALS, indirect=True)
+@pytest.mark.parametrize("exchange", [SMOKE, *exchanges.PROVOKED[1:]], indirect=True)
 @judged(judges("F1"))
 def test_envelope(judge: Judge, refusal: Capture, demand: Demand) -> None:
     """Every refusal is the same envelope."""

@@ -1,11 +1,11 @@
 """F3: wrong addresses, methods, sizes, media types and keys: the right status, without a reset.
 
-The envelope of these refusals is asked for in `test_f_errors.py`, once for each kind.
+The envelope of those that client libraries can provoke is asked for in `test_f_errors.py`, once for each kind.
 """
 
 from collections.abc import Callable
 
-from tests.contract.exchanges import JSON, exchange_of, of_type
+from tests.contract.exchanges import JSON, UNPROVOKED, exchange_of, of_type
 from tests.contract.expectations import (
     describe,
     expect_answer,
@@ -14,11 +14,11 @@ from tests.contract.expectations import (
     expect_status,
     expect_word_in_header,
 )
-from tests.contract.prerequisites import need_answers
+from tests.contract.prerequisites import RESPONSIBLE, need_answers, need_refusal, responsible
 from tests.contract.talking import KEY, Demand, Talk, question
 from tests.fixtures.capture import Capture
 from tests.fixtures.exchange import Call
-from tests.fixtures.judges.catalogue import JUDGES
+from tests.fixtures.judges.catalogue import JUDGES, judges
 from tests.fixtures.report.checks import Check, check, check_each
 from tests.fixtures.report.refutation import NotJudged, expect
 from tests.fixtures.served import CHAT
@@ -26,6 +26,7 @@ from tests.fixtures.served import CHAT
 OVERSIZE_BYTES = 1_048_576 + 1  # one beyond the limit of behaviour.md
 HUGE_BYTES = 16 * 1_048_576  # far beyond it: still no reset
 Send = Callable[[Talk], Capture]
+FORM = (*judges("F1.1"), *judges("B1.5"), *judges("B1", "F1"))  # the first that fails says why others cannot be judged
 
 
 def oversize(talk: Talk, total_bytes: int = OVERSIZE_BYTES) -> Capture:
@@ -63,6 +64,16 @@ def test_http_errors(row: tuple[Send, tuple[int, ...]], talk: Talk) -> None:
     seen = send(talk)
     expect_status(seen, *statuses)
     expect_complete(seen)
+
+
+@check_each("exchange", {f"{RESPONSIBLE[name]}.form": name for name in UNPROVOKED}, tier="S")
+def test_form(exchange: str, talk: Talk, demand: Demand) -> None:
+    """The refusal of what no client library sends has the form of all others."""
+    seen = exchange_of(talk, exchange)
+    need_answers(talk, seen)
+    need_refusal(seen, responsible(talk.target, exchange))
+    for judge in FORM:
+        demand(judge, seen)
 
 
 @check_each("total_bytes", {"F3.oversize": OVERSIZE_BYTES, "F3.oversize-huge": HUGE_BYTES})

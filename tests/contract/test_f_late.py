@@ -1,6 +1,6 @@
 """F5: a stream whose headers are out, and then the gateway fails: the client must be able to tell."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import pytest
@@ -32,7 +32,7 @@ FAILURES: dict[str, tuple[Reply, str]] = {
 }
 
 
-FRAMING = [judge for judge in BROKEN_STREAM if judge not in judges("F5")]
+FRAMING = [judge for judge in BROKEN_STREAM if judge not in judges("F1.1", "F5", "F6")]  # of F1.1, D1.1 asks the same
 # Of a gateway that streams itself, after its first words; `applying.py` knows them by their prefix.
 FORWARDED: dict[str, Reply] = {
     "forwarded-reset": Exchange.reset,
@@ -82,14 +82,29 @@ def test_late_failure(judge: Judge, broken: Capture, demand: Demand) -> None:
 
 
 @check("F5.framed")
-def test_late_failure_is_framed(broken: Capture, demand: Demand) -> None:
+def test_late_failure_is_framed(broken: Capture, talk: Talk, demand: Demand) -> None:
     """The stream that breaks is still framed as a stream, and its error, if it has one, is the envelope."""
     has_error = bool(errors(broken))
-    if broken.ended == "complete" and not has_error:
+    demand_more([judge for judge in FRAMING if has_error or judge not in judges("F1")], broken, talk, demand)
+
+
+@check("F5.shows-nothing")
+def test_late_failure_shows_nothing(broken: Capture, talk: Talk, demand: Demand) -> None:
+    """A stream that breaks shows no more of the server's inside than one that does not break."""
+    demand_more(judges("F6"), broken, talk, demand)
+
+
+def demand_more(asked: Iterable[Judge], broken: Capture, talk: Talk, demand: Demand) -> None:
+    """Demand what holds for a stream that does not fail; what does not is told by its own check."""
+    if broken.ended == "complete" and not errors(broken):
         raise NotJudged("the stream ends in order, without an error event", ("F5.3",))
-    for judge in FRAMING:
-        if has_error or judge not in judges("F1"):
+    told = {judge for judge in asked if judge(talk.stream, talk.known).failure}
+    for judge in asked:
+        unjudged = judge(broken, talk.known).unjudged
+        if judge not in told and not (unjudged and not unjudged.because_of):  # there is nothing of the kind
             demand(judge, broken)
+    if told:
+        raise NotJudged("a stream that does not fail has the same fault", tuple(each.claim.check for each in told))
 
 
 @check_each("name", {f"F5.code-{name}": name for name in FAILURES}, tier="S")

@@ -12,7 +12,7 @@ from tests.contract.expectations import describe
 from tests.contract.mixing import Asked, expect_own, nonce, short
 from tests.contract.talking import Talk
 from tests.fixtures.capture import Capture
-from tests.fixtures.judges.documents import answer, chunks, said
+from tests.fixtures.judges.documents import answer, choices, chunks, said
 from tests.fixtures.report.checks import check
 from tests.fixtures.report.refutation import NotJudged, expect
 from tests.fixtures.waiting import seen as came
@@ -57,6 +57,8 @@ def answers(crowd: list[Asked], talk: Talk) -> list[Capture]:
 def test_unique_ids(crowd: list[Asked], talk: Talk) -> None:
     """Answers that are given at the same time have ids of their own."""
     ids = [id_of(seen) for seen in answers(crowd, talk)]
+    if not all(choices(seen) for seen in answers(crowd, talk)):
+        raise NotJudged(f"one of {len(ids)} answers at once has no choices", ("G7.1",) * ("gateway" in talk.target.can))
     if not all(ids):
         raise NotJudged("an answer has no id", ("C2.1", "C2.6", "E1.5"))
     expect_all_different(ids, "ids")

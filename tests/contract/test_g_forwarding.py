@@ -22,6 +22,7 @@ from tests.contract.talking import MODEL, Talk
 from tests.fixtures import openai_wire, replies
 from tests.fixtures.capture import Capture
 from tests.fixtures.exchange import Call, Reply
+from tests.fixtures.judges.documents import errors, said
 from tests.fixtures.replies import says
 from tests.fixtures.report.checks import check, check_each
 from tests.fixtures.report.refutation import NotJudged, expect
@@ -140,11 +141,28 @@ FAILURES: dict[str, Reply] = {
 }
 
 
+def streamed_failure(talk: Talk, name: str) -> Capture:
+    """A question for a stream whose gateway fails like this, asked once for all checks that read it."""
+    return talk.once(f"forwarded {name}", lambda: failed(talk, FAILURES[name], stream=True))
+
+
 @STREAMED
-@check_each("reply", {f"G3.forwarded-{name}": reply for name, reply in FAILURES.items()})
-def test_failure(stream: bool, reply: Reply, talk: Talk) -> None:  # noqa: FBT001 -- a row
-    """A failure of the gateway is an error with an error's status, and never an answer."""
-    expect_failure(failed(talk, reply, stream=stream))
+@check_each("name", {f"G3.forwarded-{name}": name for name in FAILURES})
+def test_failure(stream: bool, name: str, talk: Talk) -> None:  # noqa: FBT001 -- a row
+    """A failure of the gateway is told as an error, and never an answer."""
+    seen = streamed_failure(talk, name) if stream else failed(talk, FAILURES[name])
+    told = stream and seen.status == 200 and errors(seen) and not said(seen)  # clients raise on the event, too
+    if not told:
+        expect_failure(seen)
+
+
+@check_each("name", {f"G3.forwarded-{name}.status": name for name in FAILURES}, tier="S")
+def test_status_of_a_failure(name: str, talk: Talk) -> None:
+    """A failure of the gateway has the status of an error, though a stream was asked for."""
+    seen = streamed_failure(talk, name)
+    if seen.status == 200 and (said(seen) or not errors(seen)):
+        raise NotJudged(f"the failure is not told as an error: {describe(seen)}", (f"G3.forwarded-{name}",))
+    expect_failure(seen)
 
 
 @check("G3.forwarded-truncated")

@@ -22,7 +22,7 @@ from tests.fixtures.judges.asking import child
 from tests.fixtures.judges.documents import said
 from tests.fixtures.replies import answers, body_for, encoded, split
 from tests.fixtures.report.checks import check, check_each
-from tests.fixtures.report.refutation import expect, shorten
+from tests.fixtures.report.refutation import NotJudged, expect, shorten
 from tests.fixtures.served import CHAT
 
 pytestmark = pytest.mark.needs("gateway")
@@ -124,6 +124,8 @@ def test_large_answer(stream: bool, talk: Talk) -> None:  # noqa: FBT001 -- a ro
     text = numbered(line, LARGE_BYTES // len(line.encode()))
     with talk.gateway.scripted(answers(text)):
         seen = asked_for_progress(talk, stream=stream)
+    if seen.ended == "timeout" and talk.target.profile != "lumen":  # some work on megabytes for longer
+        raise NotJudged(f"for {talk.target.answer_s} s, --proxy-timeout, nothing comes: {describe(seen)}", ())
     expect_status(seen, 200)
     expect_complete(seen)
     found = joined(seen.body) if stream else said(seen)

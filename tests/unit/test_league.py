@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.fixtures.report.checks import check_of
+
+if TYPE_CHECKING:
+    from league.judging import Outcome
+
+Seen = dict[str, Any]
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
@@ -17,41 +26,80 @@ def path_of_the_league(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
 
 
-def note(check: str, expected: str, found: str) -> dict[str, Any]:
+def verdict(check: str, outcome: str, *, tier: str = "M", cause: str = "", because: tuple[str, ...] = ()) -> Seen:
+    """One line of the verdicts, as the league reads it."""
+    told = {"id": check, "param": None, "tier": tier, "outcome": outcome, "claim": "A claim"}
+    return told | {"cause": cause or None, "because_of": list(because)}
+
+
+def note(check: str) -> dict[str, Any]:
     """A failure as the league keeps it."""
-    told = f"{check} (M) broken: A claim\n  expected: {expected}\n  found:    {found}\n  repeat:   curl -sS http://127.0.0.1:1/"
+    told = f"{check} (M) broken: A claim\n  expected: a\n  found:    b\n  repeat:   curl -sS http://127.0.0.1:1/{check}"
     return {"nodeid": f"tests/contract/test_x.py::test_x[{check}]", "failure": told, "sections": {}}
 
 
-def test_a_fault_of_the_suite_is_no_failure() -> None:
-    """An ERROR is told apart from failed checks, in the row and below it."""
-    from league import judging, pages, servers  # noqa: PLC0415 -- see path_of_the_league
+def outcome(*verdicts: Seen, notes: tuple[Seen, ...] = (), ending: Seen | None = None) -> Outcome:
+    """What came of one server."""
+    from league import judging, servers  # noqa: PLC0415 -- see path_of_the_league
 
-    ends = {"F8": "passed", "C4.1": "failed", "G7.1": "error"}
-    verdicts = tuple({"id": check, "outcome": outcome} for check, outcome in ends.items())
-    page = "\n".join(pages.table([judging.Outcome(servers.SERVERS[0], verdicts)]))
-    assert "| passed | failed | reported | skipped | not judged |" in page
-    assert "| 1 | 1 | 0 | 0 | 1 |" in page
-    assert "Checks of tier M that failed: C4.1.\n" in page
-    assert "not of the server: G7.1.\n" in page
+    return judging.Outcome(servers.SERVERS[0], verdicts, notes, ending or {})
 
 
-def test_failures_that_look_alike_stand_together() -> None:
-    """They are one entry with all their checks, whatever numbers the server's text has; another status is another."""
-    from league import judging, pages, servers, summary  # noqa: PLC0415 -- see path_of_the_league
+def test_counts_of_each_tier_and_of_what_was_not_judged() -> None:
+    """The row has the words of both layers, M and S apart, and what was not judged apart from what failed."""
+    from league import pages  # noqa: PLC0415 -- see path_of_the_league
 
-    notes = (
-        note("G3.400", "an envelope", "'Error code: 400 - scripted failure'"),
-        note("F2.stop-five", "a 4xx, not 422", "status 200, complete"),
-        note("G3.502", "an envelope", "'Error code: 502 - scripted failure'"),
-        note("F2.json-cut", "a 4xx, not 422", "status 500, complete"),
-    )
-    outcome = judging.Outcome(servers.SERVERS[0], notes=notes)
-    assert [each["checks"] for each in summary.line(outcome)["failures"]] == [
-        ["G3.400", "G3.502"], ["F2.json-cut"], ["F2.stop-five"],
-    ]  # fmt: skip
-    page = "\n".join(pages.appendix([outcome]))
-    assert "### G3.400 and 1 more\n\nAlso: G3.502." in page
+    seen = outcome(
+        verdict("F8", "passed"), verdict("C4.1", "failed", cause="C4.1"), verdict("G7.1", "error"),
+        verdict("F1.2", "not_judged", because=("C4.1",)), verdict("E3.1", "warned", tier="S", cause="E3.1"),
+        verdict("E5.1", "passed", tier="S"), ending={"layers": {"clients": "FAILED", "strict": "FAILED"}},
+    )  # fmt: skip
+    page = "\n".join(pages.table([seen]))
+    assert "| M passed | M failed | causes | M not judged | S reported | skipped | errors |" in page
+    assert "| FAILED | FAILED | 1 | 1 | 1 | 1 | 1 | 0 | 1 |" in page
+    assert "- broken: A claim. Checks: C4.1. Not judged because of it: 1 more." in page
+    assert "not of the server: G7.1." in page
+
+
+def test_failures_of_one_cause_stand_together() -> None:
+    """A cause is one entry with its sentence, its checks and one request; what is only reported is one line."""
+    from league import pages  # noqa: PLC0415 -- see path_of_the_league
+
+    failed = [verdict(f"F2.{row}.never-fails", "failed", cause="crash") for row in ("n-zero", "json-cut")]
+    ending = {"causes": [{"name": "crash", "sentence": "bad requests are answered with 500"}]}
+    seen = outcome(
+        *failed, verdict("E3.1", "warned", tier="S"),
+        notes=(note("F2.n-zero.never-fails"), note("F2.json-cut.never-fails")), ending=ending,
+    )  # fmt: skip
+    page = "\n".join(pages.appendix([seen]))
+    assert "### bad requests are answered with 500\n\nChecks: F2.….never-fails (json-cut, n-zero)." in page
+    assert "127.0.0.1:PORT/F2.json-cut" in page
+    assert "127.0.0.1:PORT/F2.n-zero" not in page
+    assert "### Only reported\n\n- broken: A claim. Checks: E3.1." in page
+
+
+def test_what_became_of_the_failures_of_the_first_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A check that fails no more is counted by what became of it, a new failure by where it comes from."""
+    from league import changes  # noqa: PLC0415 -- see path_of_the_league
+
+    failed_once = ("C4.1", "E3.1", "F1.2", "F3.allow", "D2.1")
+    known = {"litellm": {"failed": len(failed_once), "checks": failed_once}}
+    moves = {"moves": [{"check": "F2.n-zero.never-fails", "before": "", "reason": "split from F2: …"}]}
+    for name, told in (("BEFORE", known), ("MOVES", moves)):
+        monkeypatch.setattr(changes, name, tmp_path / name)
+        (tmp_path / name).write_text(json.dumps(told), "utf-8")
+    seen = outcome(
+        verdict("C4.1", "failed"), verdict("E3.1", "warned", tier="S"), verdict("F1.2", "not_judged"),
+        verdict("D2.1", "passed"), verdict("F2.n-zero.never-fails", "failed"), verdict("H3.list", "failed"),
+    )  # fmt: skip
+    assert changes.left(seen) == {
+        "E3.1": "tier S",
+        "F1.2": "not judged",
+        "F3.allow": "no longer asked",
+        "D2.1": "passed",
+    }
+    assert changes.came(seen) == {"F2.n-zero.never-fails": "split", "H3.list": "other"}
+    assert list(changes.changes([seen]))[-1] == "| LiteLLM proxy | 5 | 3 | 1 | 1 | 1 | 1 | 1 | 0 | 1 |"
 
 
 def test_a_name_that_no_server_has(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,3 +108,20 @@ def test_a_name_that_no_server_has(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert league.main(["litelm"]) == 2
     assert "unknown server litelm; expected: litellm, lm-proxy" in capsys.readouterr().err
+
+
+def test_the_page_accuses_by_checks_of_tier_m_only() -> None:
+    """Each check below "What clients break on" is a check of tier M today."""
+    from tests.matrix.running import contract  # noqa: PLC0415 -- it collects the contract
+
+    tiers = {check.id: check.tier for test in contract("openai").tests if (check := check_of(test.item))}
+    page = (BENCHMARKS.parent / "docs" / "league.md").read_text("utf-8")
+    listed = {check for line in re.findall(r"(?m)^- .*Checks: (\S.*?)\.(?: Not|$)", page) for check in named_in(line)}
+    assert listed
+    assert {check for check in listed if tiers.get(check) != "M"} == set()
+
+
+def named_in(line: str) -> Iterator[str]:
+    """The checks of a line such as ``C2.1, F2.….never-fails (n-zero, not-json)``."""
+    for whole, rows in re.findall(r"([^\s,()]+)(?: \(([^)]*)\))?", line):
+        yield from (whole.replace("…", row) for row in rows.split(", ")) if rows else [whole]

@@ -1,0 +1,63 @@
+"""The failures of one server by their cause, as the suite names it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from league.judging import Outcome
+
+Verdict = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """``failed`` are the checks of one tier that it explains, ``unjudged`` those that it keeps from a verdict."""
+
+    name: str
+    sentence: str
+    failed: tuple[Verdict, ...]
+    unjudged: tuple[Verdict, ...]
+
+
+def causes_of(outcome: Outcome, tier: str) -> list[Cause]:
+    """The causes of what failed (M) or is reported (S), the largest first."""
+    sentences = {str(each["name"]): str(each["sentence"]) for each in outcome.ending.get("causes", ())}
+    found: dict[str, list[Verdict]] = {}
+    for each in outcome.verdicts:
+        if each["tier"] == tier and each["outcome"] in {"failed", "warned"}:
+            found.setdefault(each["cause"] or each["id"], []).append(each)
+    causes = [
+        Cause(name, sentences.get(name, str(each[0]["claim"])), tuple(each), _unjudged(outcome, each))
+        for name, each in found.items()
+    ]
+    return sorted(causes, key=lambda cause: (-len(cause.failed), cause.name))
+
+
+def _unjudged(outcome: Outcome, failed: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    ids = {each["id"] for each in failed}
+    return tuple(
+        each for each in outcome.verdicts if each["outcome"] == "not_judged" and ids & set(each["because_of"] or ())
+    )
+
+
+def name_of(verdict: Verdict) -> str:
+    """The id of a check with its parameter, as pytest shows it."""
+    return f"{verdict['id']}-{verdict['param']}" if verdict["param"] else str(verdict["id"])
+
+
+def ids_of(verdicts: Iterable[Verdict]) -> str:
+    """The ids of checks, each once; rows of one check stand together: ``F2.….never-fails (n-zero, not-json)``."""
+    families: dict[tuple[str, str], list[str]] = {}
+    for check in sorted({str(each["id"]) for each in verdicts}):
+        family, _, row = check.partition(".")
+        row, dot, end = row.partition(".")
+        families.setdefault((family, f"{dot}{end}"), []).append(row)
+    return ", ".join(_shown(family, end, rows) for (family, end), rows in families.items())
+
+
+def _shown(family: str, end: str, rows: list[str]) -> str:
+    if len(rows) == 1 or all(row[:1].isdigit() for row in rows):
+        return ", ".join(f"{family}.{row}{end}" if row else family for row in rows)
+    return f"{family}.…{end} ({', '.join(rows)})"
