@@ -37,9 +37,9 @@ def before() -> dict[str, Any]:
 
 
 def new_checks() -> dict[str, str]:
-    """The checks that are there since, each with the reason."""
+    """The checks that are there since, each with the reason, which is empty where its evidence is the reason."""
     moves = json.loads(MOVES.read_text("utf-8"))["moves"]
-    return {each["check"]: each["reason"] for each in moves if not each["before"]}
+    return {each["check"]: each.get("reason", "") for each in moves if not each["before"]}
 
 
 def now(outcome: Outcome) -> set[str]:
