@@ -47,8 +47,13 @@ def judged(folder: Path, words: str, can: str, *tests: str) -> Run:
     return run(folder, f"--proxy-command={words}", can, f"--proxy-start-timeout={START_S}", tests=tests)
 
 
-@pytest.mark.parametrize("wrapped", [False, True], ids=["alone", "in-a-shell"])
-@pytest.mark.parametrize("kind", KINDS)
+# Below a shell each kind has all that it has alone, and a process above it; alone, a listener and a supervisor do.
+HEALTHY = [*((kind, True) for kind in KINDS), ("single", False), ("prefork", False)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrapped"), HEALTHY, ids=[f"{kind}-{'in-a-shell' if wrapped else 'alone'}" for kind, wrapped in HEALTHY]
+)
 def test_a_healthy_server(kind: str, wrapped: bool, tmp_path: Path) -> None:  # noqa: FBT001 -- a row
     """A healthy server of this kind passes all that it declares, also below a shell that only waits for it."""
     can, restarted = (WITH_RESTART, RESTARTED) if kind in SUPERVISED else (WITHOUT, set())
