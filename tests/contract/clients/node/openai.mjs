@@ -57,9 +57,17 @@ function connect(baseURL, apiKey) {
     yield { answers: choices.map(({ message }) => message.content) };
   }
 
+  // A conversation: the first answer is sent back as a turn, with another question.
+  async function* turn(text) {
+    const { content } = (await completions.create({ model, messages: question(text) })).choices[0].message;
+    const messages = [...question(text), { role: "assistant", content }, ...question(text)];
+    yield (await completions.create({ model, messages })).choices[0].message.content;
+  }
+
   const more = {
     helper,
     models,
+    turn,
     two,
     "unknown-model": unknownModel,
     tools: (text) => plain(text, forced),
