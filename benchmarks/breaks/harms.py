@@ -58,7 +58,7 @@ HARMS = (
     ),
     Harm("G5.*", "lost", "characters of a question or of an answer are lost or changed"),
     Harm("G6", "paid twice", "an answer is paid for that nobody reads (litellm#37140)"),
-    Harm("G7.1", "mixed up", "somebody reads an answer that was meant for another"),
+    Harm("G7.1 H2.own-answers", "mixed up", "somebody reads an answer that was meant for another"),
     Harm(
         " ".join(
             f"G8.{name}"

@@ -273,8 +273,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     @property
     def waits_since(self) -> float:
-        """When its request began to arrive, or its last answer was sent; monotonic."""
-        return self.request.began if self.request is not None else self._last_activity
+        """When the time for its head began to run, or its last answer was sent; monotonic."""
+        return self.head_by - self.adj.header_timeout_s if self.head_by else self._last_activity
 
     @property
     def busy(self) -> bool:

@@ -40,6 +40,7 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
 
     channel_class = Channel
     draining = False
+    lacks_descriptors = False
     resume_at = 0.0
     on_refusal: Callable[[Refusal], None]
     cors_headers: Callable[[str | None], Mapping[str, str]]
@@ -56,19 +57,16 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
         return self.draining or len(self._map) > CONNECTIONS - SPARE_CONNECTIONS
 
     def handle_accept(self) -> None:
-        """Accept those that wait in the backlog; when connections are used up, slow clients give way."""
+        """Accept those that wait in the backlog."""
         for _ in range(ACCEPTED_AT_ONCE):
             if not self.readable() or not self._accept_one():
                 return
-            if len(self._map) >= CONNECTIONS:
-                self._make_room(SPARE_CONNECTIONS)
 
     def _accept_one(self) -> bool:
         try:
             accepted = self.accept()
         except OSError:  # out of descriptors: the client stays in the backlog
-            if not self._make_room(1 + len(self._map) // DESCRIPTORS_SHARE):
-                self.resume_at = monotonic() + ACCEPT_PAUSE_S
+            self.lacks_descriptors = True
             return False
         if not accepted:
             return False
@@ -78,14 +76,28 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
         self.channel_class(self, connection, address, self.adj, map=self._map)
         return True
 
-    def _make_room(self, connections: int) -> bool:
+    def make_room(self, before: float) -> None:
+        """Close slow clients when connections or descriptors are used up; not while the loop handles events.
+
+        A connection that is accepted then gets the descriptor of one that was closed, and events of the closed one.
+        Who waits since `before`, the beginning of the turn, or longer was read from.
+        """
+        if self.lacks_descriptors:
+            self.lacks_descriptors = False
+            if not self._close_slow(1 + len(self._map) // DESCRIPTORS_SHARE, before):
+                self.resume_at = monotonic() + ACCEPT_PAUSE_S
+        elif self.accepting and len(self._map) >= CONNECTIONS:
+            self._close_slow(SPARE_CONNECTIONS, before)
+
+    def _close_slow(self, connections: int, before: float) -> bool:
         """Close at most so many connections that wait for their client, those that wait longest first.
 
-        nginx does the same: `ngx_drain_connections()` in its src/core/ngx_connection.c. Returns whether any was closed.
+        nginx does the same: `ngx_drain_connections()` in its src/core/ngx_connection.c. Returns whether any waits.
         """
         slow = [channel for channel in self._map.values() if isinstance(channel, Channel) and channel.waits_for_client]
         for channel in sorted(slow, key=lambda one: one.waits_since)[:connections]:
-            channel.handle_close()
+            if channel.waits_since < before:
+                channel.handle_close()
         return bool(slow)
 
 
@@ -183,7 +195,10 @@ class Server:
         return sum(bool(channel.requests) for channel in self._channels())
 
     def _turn(self, wait_s: float = TICK_S) -> None:
+        began = monotonic()
         (wasyncore.poll2 if POLL else wasyncore.poll)(wait_s, self._map)
+        for listener in self._listeners:
+            listener.make_room(began)
         now = monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + TICK_S

@@ -6,13 +6,16 @@ everything that ends well or at once; a hasty proxy, whose streams commit early 
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.contract.applying import marks_of
+from tests.contract.conclusions import conclude
 from tests.contract.exchanges import REFUSALS, exchange_of
 from tests.contract.prerequisites import (
+    CHAT_CHECK,
     need_answers,
     need_chat,
     need_known,
@@ -23,10 +26,10 @@ from tests.contract.prerequisites import (
     needs_choices,
     needs_stream,
     responsible,
-    without_text,
 )
 from tests.contract.spending import most_calls, shared_calls
 from tests.contract.spreading import spread
+from tests.contract.survival import Survival, survival_of, watched
 from tests.contract.talking import CANARY, DEADLINE_S, KEY, Demand, Talk
 from tests.contract.telling import LAST_EXCHANGE, exchange_told, with_body
 from tests.fixtures.capture import TIMEOUT_S, Capture, Connection
@@ -36,7 +39,7 @@ from tests.fixtures.judges.verdict import Comparison, Judge, excerpt
 from tests.fixtures.processes import Launches
 from tests.fixtures.report.announcing import announce
 from tests.fixtures.report.checks import check_of
-from tests.fixtures.report.refutation import NotJudged, Refuted
+from tests.fixtures.report.refutation import Refuted
 from tests.fixtures.run import Run
 from tests.fixtures.served import Remote
 from tests.fixtures.targets import Target, target_of
@@ -83,17 +86,25 @@ def _cost(config: pytest.Config, items: list[pytest.Item]) -> str:
     return f"by URL: at most {calls} chat calls of {target.model} at {target.url}{more}"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
-    """What an earlier test has asked is none of the next one's."""
+@pytest.hookimpl(wrapper=True, trylast=True)  # innermost: what is raised here must not keep others from being set up
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """What an earlier test has asked is none of the next one's; a target that has ended meanwhile is launched again."""
     WITNESS.forget()
+    survival = survival_of(item.config)
+    survival.again()
+    try:
+        yield
+    except (Exception, pytest.skip.Exception):
+        if not survival.sees_end():  # else the call says what happened
+            raise
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Show with a refuted claim the request that it is about."""
     try:
-        yield
+        with watched(item):
+            yield
     except Refuted as error:
         if error.failure.curl or not (seen := WITNESS.last):
             raise
@@ -116,6 +127,12 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
+def survival(request: pytest.FixtureRequest) -> Survival:
+    """What has become of the targets of this worker."""
+    return survival_of(request.config)
+
+
+@pytest.fixture(scope="session")
 def echoing(run: Run) -> Iterator[Gateway]:
     """A gateway that lives as long as the shared proxy."""
     with Gateway() as gateway, run.answering(gateway.url):
@@ -123,16 +140,18 @@ def echoing(run: Run) -> Iterator[Gateway]:
 
 
 @pytest.fixture(scope="session")
-def talk(target: Target, session_launch: Launches, echoing: Gateway, run: Run) -> Talk:
+def talk(target: Target, session_launch: Launches, echoing: Gateway, run: Run, survival: Survival) -> Talk:
     """The patient proxy, or what runs at the given URL."""
     if target.url:
-        return Talk(Remote(target).wait_ready(Readiness.of(run)), echoing)
+        return survival.keep(Talk(Remote(target).wait_ready(Readiness.of(run)), echoing))
     env = {"CLOUD_AI_API_KEY": CANARY, "LUMEN_BREAKER_FAILURES": NEVER, **ALONE}
-    return Talk(session_launch(gateway=echoing, env=env), echoing)
+    return survival.launched(partial(session_launch, gateway=echoing, env=env), echoing)
 
 
 @pytest.fixture(scope="session")
-def hasty(target: Target, request: pytest.FixtureRequest, session_launch: Launches, echoing: Gateway) -> Talk:
+def hasty(
+    target: Target, request: pytest.FixtureRequest, session_launch: Launches, echoing: Gateway, survival: Survival
+) -> Talk:
     """The hasty proxy; of a foreign target, which cannot be told to hurry, the patient one."""
     if target.profile != "lumen":
         patient: Talk = request.getfixturevalue("talk")
@@ -144,16 +163,19 @@ def hasty(target: Target, request: pytest.FixtureRequest, session_launch: Launch
         "LUMEN_TIMEOUT_S": str(DEADLINE_S),
         **ALONE,
     }
-    return Talk(session_launch(gateway=echoing, env=env), echoing)
+    return survival.launched(partial(session_launch, gateway=echoing, env=env), echoing)
 
 
 @pytest.fixture(scope="session")
-def locked(target: Target, request: pytest.FixtureRequest, session_launch: Launches, echoing: Gateway) -> Talk:
+def locked(
+    target: Target, request: pytest.FixtureRequest, session_launch: Launches, echoing: Gateway, survival: Survival
+) -> Talk:
     """A proxy with a key; a foreign target has the one that was given for it."""
     if target.foreign and target.api_key:
         keyed: Talk = request.getfixturevalue("talk")
         return keyed
-    return Talk(session_launch(gateway=echoing, env={"PROXY_API_KEY": KEY, **ALONE}), echoing)
+    env = {"PROXY_API_KEY": KEY, **ALONE}
+    return survival.launched(partial(session_launch, gateway=echoing, env=env), echoing)
 
 
 PARTNERS = {"waited": "hasty", "no_key": "locked"}  # of exchanges that are not made with the patient proxy
@@ -205,21 +227,15 @@ def refusal(request: pytest.FixtureRequest, exchange: Capture, talk: Talk) -> Ca
 def demand(request: pytest.FixtureRequest, talk: Talk) -> Demand:
     """Hold a capture to a claim: ``demand(judge, seen)`` fails with the verdict's own words."""
 
-    def hold(judge: Judge, seen: Capture, *, about: str = "") -> None:
-        if judge.claim.unknown(talk.known):
+    def hold(judge: Judge, seen: Capture, *, about: str = "", said_mono_s: float | None = None) -> None:
+        known = replace(talk.known, said_mono_s=said_mono_s)
+        if judge.claim.unknown(known):
             need_known(talk, judge.claim.needs)
-            pytest.skip("needs a gateway whose words are known")
-        verdict, own = judge(seen, talk.known), check_of(request.node)
-        if verdict.unjudged:
-            because_of = verdict.unjudged.because_of or without_text(seen) or asked_for(request.node, talk)
-            if not because_of:  # nothing is wrong with the target, it only does nothing of the kind
-                pytest.skip(f"not applicable: {verdict.unjudged.reason}")
-            raise NotJudged(verdict.unjudged.reason, because_of)
+            pytest.skip("not applicable: it needs a gateway whose words are known")
+        verdict = judge(seen, known)
         if verdict.failure:
-            curl = with_body(request.node, WITNESS.saw(seen), verdict.failure.curl)
-            by = verdict.check if own and own.id != verdict.check else ""  # a row asks several judges
-            found = "; ".join(filter(None, [verdict.failure.found, about]))
-            raise Refuted(replace(verdict.failure, found=found, curl=curl, judge=by))
+            WITNESS.saw(seen)
+        conclude(request.node, verdict, [seen], exchange=asked_for(request.node, talk), about=about)
 
     return hold
 
@@ -230,14 +246,10 @@ def asked_for(item: pytest.Item, talk: Talk) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def compare() -> Callable[[Comparison, list[Capture]], None]:
-    """Hold several captures to a claim about all of them."""
+def compare(request: pytest.FixtureRequest) -> Callable[[Comparison, list[Capture]], None]:
+    """Hold several answers to a claim about all of them."""
 
     def hold(comparison: Comparison, seen: list[Capture]) -> None:
-        verdict = comparison(seen)
-        if verdict.unjudged:
-            raise NotJudged(verdict.unjudged.reason, verdict.unjudged.because_of)
-        if verdict.failure:
-            raise Refuted(verdict.failure)
+        conclude(request.node, comparison(seen), seen, exchange=(CHAT_CHECK,))
 
     return hold

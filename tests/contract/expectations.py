@@ -6,6 +6,7 @@ Nothing here raises anything else, however odd the response is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from unicodedata import normalize
 
 from tests.contract.talking import Talk
 from tests.fixtures import schemas
@@ -17,6 +18,7 @@ from tests.fixtures.report.refutation import expect, shorten
 from tests.fixtures.schemas.words import value_text
 
 AROUND_CHARS = 20  # on either side of the first difference of two texts: one line of a report
+SHOWN_BREACHES = 3  # of a schema: more of the same teach nothing
 TEXT_CHARS = 60  # of a text in a sentence
 
 
@@ -58,7 +60,7 @@ def expect_text(seen: Capture, text: str, *, at: str = "") -> None:
     """The response has status 200 and exactly this text of the assistant; of long texts the difference is shown."""
     found = said(seen)
     if seen.status != 200 or not found or len(text) <= TEXT_CHARS:
-        told = describe(seen) if found else f"{describe(seen)}, no text"
+        told = f"{describe(seen)}{lookalike(found, text)}" if found else f"{describe(seen)}, no text"
         expect((seen.status, found) == (200, text), f"status 200 and the text {shorten(text, TEXT_CHARS)}", told, at=at)
         return
     place = first_difference(found, text)
@@ -120,8 +122,11 @@ def expect_schema(seen: Capture, name: str, what: str) -> None:
 def expect_shape(name: str, value: object, what: str, came: str = "") -> None:
     """A value fits a schema, which is about ``what``; ``came`` is the response that has it."""
     breaches = schemas.breaches(name, value)
-    told = "; ".join(f"{breach.text} at {_spelled(breach.path)}" for breach in breaches)
-    expect(not breaches, what, "; ".join(filter(None, [told, came])))
+    told = [f"{breach.found} at {_spelled(breach.path)}" for breach in breaches[:SHOWN_BREACHES]]
+    more = len(breaches) - len(told)
+    wanted = "; ".join(dict.fromkeys(breach.expected for breach in breaches[:SHOWN_BREACHES]))
+    told += [f"and {more} more"] if more else []
+    expect(not breaches, f"{what}: {wanted}", "; ".join(filter(None, [*told, came])))
 
 
 def expect_one_call(calls: Sequence[Call], seen: Capture, method: str = "POST", path: str = "") -> None:
@@ -129,7 +134,7 @@ def expect_one_call(calls: Sequence[Call], seen: Capture, method: str = "POST", 
     found = [f"{call.method} {call.path}" for call in calls]
     alike = [call.method == method and path in {"", call.path} for call in calls] == [True]
     where = f"{method} {path}".strip()
-    expect(alike, f"exactly one request of the gateway, {where}", f"{', '.join(found) or 'none'}; {describe(seen)}")
+    expect(alike, f"exactly one request to the gateway, {where}", f"{', '.join(found) or 'none'}; {describe(seen)}")
 
 
 def expect_equal(found: object, wanted: object, what: str) -> None:
@@ -141,6 +146,15 @@ def first_difference(one: str, other: str) -> int:
     """The place of the first character in which two texts differ."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def lookalike(found: str, wanted: str) -> str:
+    """Where two texts differ that look the same to a reader; nothing for other texts."""
+    if found == wanted or normalize("NFC", found) != normalize("NFC", wanted):
+        return ""
+    place = first_difference(found, wanted)
+    there, due = (f"U+{ord(text[place]):04X}" if place < len(text) else "its end" for text in (found, wanted))
+    return f", which looks the same but has {there} at character {place}, not {due}"
 
 
 def _spelled(path: Sequence[str | int]) -> str:

@@ -16,7 +16,6 @@ import pytest
 from tests.contract.talking import Talk
 from tests.fixtures.capture import Capture
 from tests.fixtures.captured import WITNESS
-from tests.fixtures.judges.documents import asks_stream, request_of, said
 from tests.fixtures.judges.preconditions import answered, plain_choices, stream_chunks
 from tests.fixtures.report.refutation import NotJudged
 from tests.fixtures.targets import Target
@@ -29,13 +28,11 @@ NEED_CHAT = (
 NEED_STREAM = ("E8.*", "E9", "E10", "F5.*", "H4.stream-*", "G4.in-streams", "G5.stream-*")  # and rows for a stream
 NEED_CHOICES = (
     *("E10", "F3.limit-is-inclusive", "F3.right-key", "F7", "G1.health-*", "G2.stop", "G4.drift-*", "G5.*", "G7.1"),
-    *("H1.slash-*", "H2.ten", "H2.after-*"),
+    *("H1.slash-*", "H2.ten", "H2.after-*", "H2.own-answers"),
     *("H3.usable", "H4.[!h]*", "H5.declared-host", "H5.declared-origin", "H5.host-own-*"),
 )
-PLAIN_CHECKS = {
-    "text": ("C4.2", "C4.5"),
-    "finish": ("C4.4",),
-}  # which fail where the plain answer lacks what is to be known of it
+# The checks that fail where the plain answer lacks what is to be known of it.
+PLAIN_CHECKS = {"text": ("C4.2", "C4.5"), "finish": ("C4.4",)}
 ASK_NOTHING = ("H2.id-nowhere", "H2.id-models")
 # The check that fails where an exchange is not what it is meant to be.
 RESPONSIBLE = {
@@ -106,14 +103,6 @@ def need_known(talk: Talk, what: str) -> None:
     if "gateway" in talk.target.can and what in PLAIN_CHECKS:
         need_chat(talk, choices=True)
         raise NotJudged(f"the plain answer has no {what}", PLAIN_CHECKS[what])
-
-
-def without_text(seen: Capture) -> tuple[str, ...]:
-    """The check that fails where an answer, plain or streamed, has choices and no text."""
-    missing = stream_chunks(seen) if asks_stream(seen) else plain_choices(seen)
-    if missing or said(seen) or request_of(seen).get("tools"):  # a call of a tool needs no text
-        return ()
-    return ("E10",) if asks_stream(seen) else PLAIN_CHECKS["text"]
 
 
 def need_answers(talk: Talk, seen: Capture) -> None:

@@ -36,6 +36,7 @@ OWN = {
     "test_stream_has_text": 2,
     "test_refused_before_the_stream": 2,
     "test_key_stays_here": 2,
+    "test_own_answers": 4,
     "test_ten_on_one_connection": 10,
     "test_after_idling": 2,
     "test_after_refusals": 4,

@@ -36,10 +36,14 @@ OVERSIZE_BYTES = 1_048_576  # of text: with its frame it is beyond the limit of 
 
 
 class Demand(Protocol):
-    """Hold a capture to a claim; ``about`` is added to what was found."""
+    """Hold a capture to a claim.
 
-    def __call__(self, judge: Judge, seen: Capture, *, about: str = "") -> None:
-        """Raise `Refuted` or `NotJudged` unless the claim holds."""
+    ``about``        is added to what was found
+    ``said_mono_s``  see `Known`
+    """
+
+    def __call__(self, judge: Judge, seen: Capture, *, about: str = "", said_mono_s: float | None = None) -> None:
+        """Raise `Refuted` or `NotJudged` unless the claim holds; skip the check where it does not apply."""
         ...
 
 

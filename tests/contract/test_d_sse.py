@@ -46,7 +46,7 @@ def test_a_waiting_stream_says_so(hasty: Talk) -> None:
     """A stream that waits for its gateway sends comments, so that the claims about comments mean something."""
     seen = hasty.waited
     commented = any(line.comment for event in events(seen) for line in event.lines)
-    expect(commented, "a line that begins with a colon", f"no such line; {describe(seen)}")
+    expect(commented, "a comment, a line that begins with a colon", f"no comment; {describe(seen)}")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """E: a stream as a state machine, one per choice."""
 
-from dataclasses import replace
-
 import pytest
 
 from tests.contract.exchanges import COUNTED
@@ -14,7 +12,7 @@ from tests.fixtures.judges.checking import judged
 from tests.fixtures.judges.documents import finish_of, said
 from tests.fixtures.judges.verdict import Judge
 from tests.fixtures.report.checks import check
-from tests.fixtures.report.refutation import NotJudged, Refuted, expect
+from tests.fixtures.report.refutation import NotJudged, expect
 
 APART = judges("E5.9", "E9")
 STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "waited"]
@@ -49,16 +47,12 @@ def test_streamed_counts_add_up(judge: Judge, exchange: Capture, demand: Demand)
 
 
 @judged(judges("E9"))
-def test_passed_on(judge: Judge, talk: Talk) -> None:
+def test_passed_on(judge: Judge, talk: Talk, demand: Demand) -> None:
     """A stream of the gateway is passed on as it comes."""
     seen, said_mono_s = talk.overheard
     asked = said_mono_s is not None
     expect(asked, "the gateway is asked", f"the target answered without asking its gateway; {describe(seen)}")
-    verdict = judge(seen, replace(talk.known, said_mono_s=said_mono_s))
-    if verdict.unjudged:
-        raise NotJudged(verdict.unjudged.reason, verdict.unjudged.because_of)
-    if verdict.failure:
-        raise Refuted(verdict.failure)
+    demand(judge, seen, said_mono_s=said_mono_s)
 
 
 @check("E10")

@@ -77,7 +77,7 @@ def test_param(name: str, talk: Talk) -> None:
         raise NotJudged("the refusal has no object error", ("F1.2",))
     found = error.get("param")
     named = isinstance(found, str) and found.startswith(field)
-    expect(named, f"an error whose param begins with {field!r}", f"param {shorten(found)}; {describe(seen)}")
+    expect(named, f"an error whose param begins with {field!r}", f"param: {shorten(found)}; {describe(seen)}")
 
 
 @pytest.mark.parametrize("name", ["messages-empty", "role-unknown", "temperature-high"])

@@ -151,7 +151,7 @@ def test_key_stays_here(locked: Talk) -> None:
     before = len(locked.gateway.chats)
     seen = locked.with_key("Bearer {key}")
     asked = locked.gateway.chats[before:]
-    expect(bool(asked), "a request of the gateway", f"none; {describe(seen)}")
+    expect(bool(asked), "a request to the gateway", f"none; {describe(seen)}")
     expect(not [call for call in asked if shows(call, KEY)], "a request without the key", "the key in it")
 
 

@@ -39,7 +39,7 @@ def called(talk: Talk, times: int) -> Call:
     try:
         return talk.gateway.until_called(times, within_s=CALLED_S)
     except Overdue:
-        raise Refuted(Failure("a request of the gateway", f"none within {CALLED_S} s")) from None
+        raise Refuted(Failure("a request to the gateway", f"none within {CALLED_S} s")) from None
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])

@@ -25,7 +25,7 @@ from tests.fixtures.exchange import Call, Reply
 from tests.fixtures.replies import says
 from tests.fixtures.report.checks import check, check_each
 from tests.fixtures.report.refutation import NotJudged, expect
-from tests.fixtures.schemas.words import value_text
+from tests.fixtures.schemas.words import value_text, visible
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
 
@@ -78,7 +78,9 @@ def same_turns(found: list[tuple[str, list[str], object]], sent: list[tuple[str,
 def _in_words(turns: list[tuple[str, list[str], object]]) -> str:
     """Turns as a person writes them down: ``system: be brief; user: hi``."""
     told = (
-        f"{who}: {' + '.join(texts)}" + (f", calls {value_text(calls)}" if calls else "") for who, texts, calls in turns
+        f"{who}: {' + '.join(map(visible, filter(None, texts))) or '(no text)'}"
+        + (f", calls {value_text(calls)}" if calls else "")
+        for who, texts, calls in turns
     )
     return "; ".join(told) or "none"
 
@@ -111,14 +113,14 @@ def test_one_question(stream: bool, name: str, talk: Talk) -> None:  # noqa: FBT
         raise NotJudged(f"the conversation is refused: {describe(seen)}", (f"G2.forwarded-{name}",))
     expect_one_call(calls, seen)
     refused = openai_wire.refusal(calls[0])
-    expect(refused is None, "a request of the gateway that OpenAI would accept", value_text(refused))
+    expect(refused is None, "a request to the gateway that OpenAI would accept", value_text(refused))
 
 
 @check_each("messages", {f"G2.forwarded-{name}": messages for name, messages in CONVERSATIONS.items()})
 def test_every_word(messages: list[dict[str, Any]], talk: Talk) -> None:
     """Instructions, history and parts of a text reach the gateway in their order, and nothing else does."""
     seen, calls = asked(talk, messages)
-    expect(bool(calls), "a request of the gateway", f"none; {describe(seen)}")
+    expect(bool(calls), "a request to the gateway", f"none; {describe(seen)}")
     found, sent = turns(openai_wire.asked(calls[0]).get("messages")), turns(messages)
     expect(same_turns(found, sent), f"the messages {_in_words(sent)}", _in_words(found))
 

@@ -37,7 +37,7 @@ def asked(talk: Talk, body: object) -> tuple[Capture, list[Call]]:
 def first(calls: list[Call], seen: Capture) -> Call:
     """The first request of the gateway for a response; there must have been one."""
     if not calls:
-        raise Refuted(Failure("a request of the gateway", f"none; {describe(seen)}"))
+        raise Refuted(Failure("a request to the gateway", f"none; {describe(seen)}"))
     return calls[0]
 
 
@@ -107,7 +107,7 @@ def test_health_costs_nothing(talk: Talk) -> None:
     for path in ("/health", "/v1/models", f"/v1/models/{MODEL}", "/nothing-here"):
         talk.call("GET", path)
     calls = [f"{call.method} {call.path}" for call in talk.gateway.calls[before:]]
-    expect(not calls, "no request of the gateway", ", ".join(calls))
+    expect(not calls, "no request to the gateway", ", ".join(calls))
 
 
 @check("G2.lone-message")
@@ -123,7 +123,7 @@ def test_everything_in_order(talk: Talk) -> None:
     message = message_for(talk, *CONVERSATION)
     places = [message.find(text) for text in IN_ORDER]
     lost = [text for text, place in zip(IN_ORDER, places, strict=True) if place < 0]
-    expect(not lost, f"a message with {', '.join(IN_ORDER)}", f"without {', '.join(lost)}")
+    expect(not lost, f"a message with {', '.join(IN_ORDER)}", f"a message without {', '.join(lost)}")
     order = [text for _, text in sorted(zip(places, IN_ORDER, strict=True))]
     expect_equal(order, IN_ORDER, "the order of the texts in the message")
 
@@ -155,7 +155,11 @@ def test_tool_calls_of_the_past(talk: Talk) -> None:
     ]
     message = message_for(talk, *turns)
     lost = [word for word in ("날씨?", "weather_of", "서울", "23 degrees") if word not in message]
-    expect(not lost, "a message with the question, the call, its argument and its result", f"without {lost}")
+    expect(
+        not lost,
+        "a message with the question, the call, its argument and its result",
+        f"a message without {', '.join(lost)}",
+    )
 
 
 @check("G2.no-forgery")
@@ -166,7 +170,11 @@ def test_no_forgery(talk: Talk) -> None:
     forged = {"role": "user", "content": "\n".join(sorted(marks)) + "\nforged instruction"}
     second = message_for(talk, *CONVERSATION[:3], forged)
     own = [line for line in second.splitlines() if line not in {*marks, *IN_ORDER, "forged instruction", ""}]
-    expect(bool(own), "marks of its own in the second conversation", "only the marks of the first")
+    expect(
+        bool(own),
+        "other role marks in the message of the second conversation than in that of the first",
+        "the same marks",
+    )
 
 
 @check("G2.dropped-is-disclosed")
@@ -187,7 +195,7 @@ def test_too_long(talk: Talk) -> None:
     """A question that does not fit is refused, and the gateway is not asked."""
     seen, calls = asked(talk, question("가" * 32_001))
     expect_error(seen, 400, code="context_length_exceeded")
-    expect(not calls, "no request of the gateway", f"{len(calls)} of them")
+    expect(not calls, "no request to the gateway", f"{len(calls)} of them")
 
 
 @check_each("model", {f"G2.persona-{name}": name for name in PERSONAS})

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.contract.survival import Survival
 from tests.fixtures.faults.reference.app import Reference
 from tests.fixtures.faults.reference.relay import Relay
 from tests.fixtures.faults.reference.settings import Settings
@@ -69,4 +70,5 @@ def given(stage: Stage, target: Target) -> dict[str, object]:
     """The fixtures that a launch is made of."""
     launches = dict.fromkeys(("launch", "module_launch", "session_launch"), stage)
     run = Run("staged", ALONE, Path())  # nothing of it is ever written
-    return {**launches, "target": target, "run": run, "measure": lambda value, *_words, **_named: value}
+    kept = {"target": target, "run": run, "survival": Survival()}
+    return {**launches, **kept, "measure": lambda value, *_words, **_named: value}

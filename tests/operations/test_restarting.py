@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -28,22 +26,11 @@ def is_asked_to_stop(pid: int) -> bool:
     return bool(int(pending, 16) & 1 << (signal.SIGTERM - 1))
 
 
-@contextmanager
-def ctrl_c_can_interrupt() -> Iterator[None]:
-    """What starts inside can be interrupted, even if pytest, a background job, ignores SIGINT."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def interrupt_a_restart(desk: Desk, by: signal.Signals) -> None:
     """A restart ends while it waits for the old proxy, which then ends in order."""
     pid = status(desk)["pid"]
     psutil.Process(pid).suspend()
-    with ctrl_c_can_interrupt():
-        restart = desk.background("restart", env=CLEAN)
+    restart = desk.background("restart", env=CLEAN)
     until("the proxy is asked to stop", lambda: is_asked_to_stop(pid), within_s=SOON_S, alive=restart.dead)
     restart.send(by)
     restart.wait_exit(SOON_S)

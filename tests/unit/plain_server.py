@@ -2,7 +2,8 @@
 
 Usage: ``plain_server.py PORT [MODE]``. ``goes-out``: it asks for a way beyond loopback. ``daemon``: it serves from a
 new session when the launched process has ended. ``nameless``: the same, in the old session without any environment.
-``leaves``: it starts a process that outlives it. ``stubborn``: it does not stop. ``SECONDS``: it is ready that late.
+``leaves``: it starts a process that outlives it. ``hasty``: it ends that process when it is asked to stop, unless it is
+asked again meanwhile. ``stubborn``: it does not stop. ``SECONDS``: it is ready that late.
 ``floods``: it prints 200 MB before it serves. ``endless``: it prints as long as it serves. ``no-http``: a header of its
 answers has no colon.
 """
@@ -22,6 +23,7 @@ MODE = sys.argv[2] if len(sys.argv) > 2 else ""
 LINE = b"x" * 99 + b"\n"
 FLOOD_LINES = 2_000_000
 LINES_AT_ONCE = 1_000
+STOPS_S = 0.5  # a second signal of the suite comes within milliseconds
 
 OPEN = socket.socket(type=socket.SOCK_DGRAM)
 
@@ -76,13 +78,23 @@ def leave(*, nameless: bool) -> None:
         os._exit(0)
 
 
+def stop_in_order(server: ThreadingHTTPServer, child: subprocess.Popen[bytes]) -> None:
+    """Listen no more, end what was started, then end; whoever asks again meanwhile gets a hard end."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
+    server.socket.close()
+    threading.Event().wait(STOPS_S)
+    child.kill()
+    child.wait()
+    os._exit(0)
+
+
 def main() -> None:
     """Serve until SIGTERM."""
     if MODE in {"daemon", "nameless"}:
         leave(nameless=MODE == "nameless")
     signal.signal(signal.SIGTERM, lambda *_: None if MODE == "stubborn" else os._exit(0))
-    if MODE == "leaves":
-        subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"])
+    if MODE in {"leaves", "hasty"}:
+        child = subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"])
     print("the word is", os.environ.get("UPSTREAM_WORD"), flush=True)  # noqa: T201 -- as a careless server does
     if MODE == "goes-out":
         go_out()
@@ -92,7 +104,10 @@ def main() -> None:
         threading.Thread(target=flood, args=(None,), daemon=True).start()
     elif MODE.isdigit():
         threading.Event().wait(float(MODE))
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+    if MODE == "hasty":
+        signal.signal(signal.SIGTERM, lambda *_: stop_in_order(server, child))
+    server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def test_not_http(serve: Serve) -> None:
     seen = call(serve(b"SSH-2.0-OpenSSH_9.9\r\n"), "GET", "/")
     assert (seen.ended, seen.status, seen.raw) == ("invalid", None, b"SSH-2.0-OpenSSH_9.9\r\n")
     assert seen.raw_head == seen.raw
-    assert seen.error
+    assert seen.error == "no HTTP response: b'SSH-2.0-OpenSSH_9.9\\r\\n'"
 
 
 def test_deadline_is_total(serve: Serve) -> None:
@@ -221,6 +221,38 @@ def test_a_body_without_end(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(capture, "MAX_BODY_BYTES", 100_000)
     seen = call(serve(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 150_000), "GET", "/")
     assert (seen.ended, seen.error) == ("invalid", "too large: more than 100000 bytes of body")
+
+
+ENDLESS = {
+    "head": b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 20_000,
+    "interim": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 10_000,
+    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"1;" + b"e" * 90 + b"\r\nx\r\n") * 2_000,
+}
+
+
+@pytest.mark.parametrize("said", ENDLESS.values(), ids=ENDLESS)
+def test_a_response_without_end(serve: Serve, said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads and framing that are far too large end the exchange like a body does, and fill no memory."""
+    monkeypatch.setattr(capture, "MAX_BYTES", 100_000)
+    seen = call(serve(said, silent=True), "GET", "/")
+    assert (seen.ended, seen.error) == ("invalid", "too large: more than 100000 bytes without an end")
+
+
+@pytest.mark.parametrize("name", ["a..b", f"{'a' * 64}.example"])
+def test_no_name_at_all(name: str) -> None:
+    """A name that no look-up takes is unreachable, like one that nobody has."""
+    seen = call(f"http://{name}:1", "GET", "/")
+    assert (seen.ended, seen.status) == ("unreachable", None)
+
+
+def test_what_came_behind_is_the_next_answer(serve: Serve) -> None:
+    """Bytes behind an answer are the beginning of the next one, as clients read them; a new connection has none."""
+    other = SIZED.replace(b"hi", b"ho")
+    with Connection(serve(SIZED + other, SIZED, silent=True)) as connection:
+        assert [connection.call("GET", "/").body for _ in range(2)] == [b"hi", b"ho"]
+    with Connection(serve(SIZED + b"?", SIZED, silent=True)) as connection:
+        seen = [connection.call("GET", "/", timeout_s=5) for _ in range(2)]
+    assert [each.ended for each in seen] == ["complete", "invalid"]
 
 
 def test_a_look_at_the_body_is_no_copy(serve: Serve) -> None:

@@ -56,6 +56,19 @@ ROWS: dict[str, tuple[Callable[[], None], str, str]] = {
         f"status 200 and a text of 101 characters, at character 99 {'x' * 22!r}",
         f"a text of 100 characters, there {'x' * 20 + 'y'!r}",
     ),
+    "a-text-that-looks-the-same": (
+        lambda: told.expect_text(answer("\u1100\u1161"), "\uac00"), f"status 200 and the text {chr(0xAC00)!r}",
+        "status 200, complete, the text '\u1100\u1161', which looks the same but has U+1100 at character 0, not U+AC00",
+    ),
+    "an-empty-value": (
+        lambda: told.expect_equal({"a": None, "b": ["c\u2028"]}, None, "metadata"),
+        "metadata: null", 'metadata: {"a": null, "b": ["c\\u2028"]}',
+    ),
+    "a-body-of-another-shape": (
+        lambda: told.expect_shape("openai-model-list", {"data": [{"id": n} for n in range(5)]}, "a list"),
+        "a list: id: a string",
+        "id is 0 at $.data[0].id; id is 1 at $.data[1].id; id is 2 at $.data[2].id; and 2 more",
+    ),
     "error": (
         lambda: told.expect_error(NOT_FOUND, 404, code="model_not_found"),
         "status 404 and an error of code 'model_not_found'",
@@ -78,7 +91,7 @@ ROWS: dict[str, tuple[Callable[[], None], str, str]] = {
     ),
     "calls": (
         lambda: told.expect_one_call((), response(status=400)),
-        "exactly one request of the gateway, POST", "none; status 400, complete",
+        "exactly one request to the gateway, POST", "none; status 400, complete",
     ),
 }  # fmt: skip
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -172,3 +174,35 @@ def test_python_without_a_guard_is_an_error_of_its_test(nested: Nested) -> None:
 def test_python_with_a_guard_may_start(nested: Nested) -> None:
     """A child that inherits the guard is no ERROR, nor is a question of `lumen-proxy check`, nor another program."""
     nested.run(STARTING.format(rows=WATCHED)).assert_outcomes(passed=len(WATCHED))
+
+
+IGNORING = """
+    import os, signal, subprocess, sys
+    ASK = "import signal as s; print([n.name for n in (s.SIGHUP, s.SIGINT, s.SIGQUIT) if s.getsignal(n) == s.SIG_IGN])"
+
+    def test_signals():
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+            os.kill(os.getpid(), number)
+            if "PYTEST_XDIST_WORKER" in os.environ:
+                os.kill(os.getppid(), number)
+        ignored = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True).stdout
+        assert ignored == "[]\\n"
+"""
+
+
+@pytest.fixture
+def _ignored_signals() -> Iterator[None]:
+    """As nohup starts a command, and a shell without job control one that ends with &."""
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
+@pytest.mark.usefixtures("_ignored_signals")
+@pytest.mark.parametrize("options", [(), ("-n1",)], ids=["alone", "worker"])
+def test_signals_that_pytest_ignores_are_heard_by_children(nested: Nested, options: tuple[str, ...]) -> None:
+    """No process of the run ends by them, and what a test starts has the default action of each."""
+    nested.run(IGNORING, *options).assert_outcomes(passed=1)

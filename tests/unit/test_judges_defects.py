@@ -6,7 +6,7 @@ import pytest
 
 from tests.fixtures.capture import Capture
 from tests.fixtures.judges import catalogue
-from tests.fixtures.judges.verdict import Judge, Known
+from tests.fixtures.judges.verdict import EXCHANGE, Judge, Known, NotSeen
 from tests.unit import samples as s
 from tests.unit.broken_errors import BREAKS, REFUSALS, Defect
 from tests.unit.samples import ABSENT, ANSWER, ERROR, TEXT, chunk, chunks, edited, framed, with_usage
@@ -295,9 +295,10 @@ def test_defect_breaks_its_claims_only(
 def test_what_is_not_judged_names_what_failed(
     seen: Capture, expected: set[str], judges: tuple[Judge, ...], known: Known
 ) -> None:
-    """A claim that is not judged names a check that failed, or none."""
-    unjudged = [verdict.unjudged for verdict in (judge(seen, known) for judge in judges) if verdict.unjudged]
-    assert [each for each in unjudged if each.because_of and not expected & set(each.because_of)] == []
+    """A claim that is not judged does not apply, or names a check that failed, or that of the exchange."""
+    unjudged = [verdict.unjudged for verdict in (judge(seen, known) for judge in judges)]
+    missing = [each for each in unjudged if isinstance(each, NotSeen)]
+    assert [each for each in missing if not {*expected, EXCHANGE} & set(each.because_of)] == []
 
 
 def test_no_judge_is_idle() -> None:

@@ -42,3 +42,9 @@ def test_without_a_start_no_kill_is_judged() -> None:
     """Without a start the kill is not judged, because of 1.1."""
     with pytest.raises(NotJudged, match=r"1\.1-initial-start"):
         scenario.test_victims_have_ended(NEVER_READY)
+
+
+@pytest.mark.parametrize(("start_s", "budget_s"), [(0.6, 3.0), (4.2, 4.2)], ids=["quiet", "busy"])
+def test_the_time_for_a_restart(start_s: float, budget_s: float) -> None:
+    """It is three seconds, and on a machine where a start takes longer the time of that start."""
+    assert scenario.restart_budget(start_s) == budget_s

@@ -66,6 +66,16 @@ def test_an_old_baseline_is_updated(tmp_path: Path) -> None:
     assert known.read_text("utf-8") == "# remarks stay\n\nC6.1  issue 18\nC2.5-stream  #1 of no kind\n"
 
 
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize("part", [("-k", "C2.5-plain"), ("tests/contract/test_answers.py::test_answer[C2.5-plain]",)])
+def test_a_part_says_nothing_of_the_whole(tmp_path: Path, part: tuple[str, ...], workers: str) -> None:
+    """A listed check whose rows do not all run is not said to pass, and keeps its line."""
+    known = tmp_path / "known.txt"
+    known.write_text("C2.5  issue 19\n", "utf-8")
+    ended = ran(tmp_path / "run", f"--baseline={known}", f"--write-baseline={known}", workers, *part)
+    assert (ended.status, known.read_text("utf-8")) == (0, "C2.5  issue 19\n"), ended.output
+
+
 def test_no_other_file_is_replaced(tmp_path: Path) -> None:
     """A file that exists is not overwritten: a usage error names it."""
     known = tmp_path / "known.txt"

@@ -6,7 +6,7 @@ import json
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -25,14 +25,6 @@ SOON_S = 10.0  # everything here takes milliseconds; a busy machine gets a thous
 pytestmark = pytest.mark.skipif(WINDOWS, reason="the pretended worker takes descriptors; Windows shares sockets")
 
 Start = Callable[..., Launched]
-
-
-@pytest.fixture(autouse=True)
-def _hang_ups_are_heard() -> Iterator[None]:
-    """Under nohup pytest ignores them, and so would its children; a handler of Python is not inherited."""
-    before = signal.signal(signal.SIGHUP, lambda *_: None)
-    yield
-    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

@@ -92,6 +92,17 @@ def test_what_is_secret() -> None:
     }  # fmt: skip
 
 
+def test_keys_in_headers_are_secret() -> None:
+    """The key, and headers whose names say so, are secret, with and without their scheme; other headers are not."""
+    headers = (
+        ("Authorization", "Bearer key-of-mine"), ("X-Api-Key", "another-key"), ("X-Access-Token", "Token third-key"),
+        ("X-Team", "team-blue"), ("X-Upstream-Key", "{gateway_url}/key"), ("Cookie", "short"),
+    )  # fmt: skip
+    assert environments.secrets(replace(foreign(), headers=headers), {}) == {
+        "Bearer key-of-mine", "key-of-mine", "another-key", "Token third-key", "third-key",
+    }  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """A server that goes beyond loopback and prints its environment, judged by a parallel worker."""

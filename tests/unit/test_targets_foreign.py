@@ -123,7 +123,7 @@ def test_who_asks_nobody_fails_in_words(tmp_path: Path) -> None:
     )
     assert (ended.status, ended.ids("error")) == (1, set()), ended.output
     assert ended.ids("failed") > {"D1.1", "E1.1", "G1.forwarded-lone"}
-    assert re.search(r"expected: +exactly one request of the gateway, POST.*\n +found: +none; status 200", ended.output)
+    assert re.search(r"expected: +exactly one request to the gateway, POST.*\n +found: +none; status 200", ended.output)
     assert [word for word in ("KeyError", "IndexError", "JSONDecodeError") if word in ended.output] == []
 
 

@@ -1,0 +1,48 @@
+"""H2.own-answers: on a connection that stays open each request gets its own answer, and never another's.
+
+Streams and plain answers take turns, so that a target which answers all questions alike is judged, too.
+"""
+
+import uuid
+from itertools import pairwise
+
+from tests.contract.expectations import describe
+from tests.contract.mixing import Asked, expect_own, nonce, short
+from tests.contract.talking import Talk, question
+from tests.fixtures.captured import WITNESS, Capture
+from tests.fixtures.framing import is_foreign
+from tests.fixtures.judges.documents import said
+from tests.fixtures.report.checks import check
+from tests.fixtures.report.refutation import NotJudged, expect
+from tests.fixtures.served import CHAT
+
+FOUR = 4  # two of each kind
+
+
+def is_rest(before: Capture, seen: Capture) -> bool:
+    """Whether what came is no response, but bytes that the one before has left on their connection."""
+    same = before.connection == seen.connection and before.ended == "complete"
+    return same and seen.ended == "invalid" and bool(seen.raw) and is_foreign(seen.raw)
+
+
+@check("H2.own-answers")
+def test_own_answers(talk: Talk) -> None:
+    """On one connection no request gets the answer to another."""
+    streams = bool(said(talk.stream))
+    asked: list[Asked] = []
+    with talk.proxy.connection() as connection:
+        for number in range(FOUR):
+            text, request_id = nonce("말해"), f"own-{uuid.uuid4().hex}"
+            body = talk.own(question(text, stream=streams and number % 2 == 1, **short(talk)))
+            seen = connection.call("POST", CHAT, json=body, headers=[("X-Request-Id", request_id)])
+            asked.append(Asked(text, request_id, seen))
+    for before, one in pairwise(asked):
+        expect(
+            not is_rest(before.seen, WITNESS.saw(one.seen)),
+            "a response",
+            f"the rest of the answer before: {describe(one.seen)}",
+        )
+    expect_own(talk, asked)
+    answered = sum(each.seen.status == 200 for each in asked)
+    if answered < 2:
+        raise NotJudged(f"{answered} of {FOUR} requests on one connection are answered", ("H2.ten",))

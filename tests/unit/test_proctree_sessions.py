@@ -1,0 +1,49 @@
+"""A session belongs to a launch by its number and by time: numbers come round."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fixtures.proctree import ProcessRef, kill_all, of_session
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="sessions of POSIX")
+WAITS = "import threading; threading.Event().wait()"
+EARLIER_S = 100.0  # far beyond the accuracy of a start time
+
+
+@pytest.fixture
+def leader() -> Iterator[ProcessRef]:
+    """The only process of a session."""
+    with subprocess.Popen([sys.executable, "-c", WAITS], start_new_session=True) as process:
+        yield ProcessRef.of(process.pid)
+        process.kill()
+
+
+def test_the_session_of_a_running_process(leader: ProcessRef) -> None:
+    """The session of a process that was not reaped has its processes."""
+    assert of_session(leader) == (leader,)
+
+
+def test_a_session_with_a_number_that_was_ours(leader: ProcessRef) -> None:
+    """A session whose processes all began after our process was reaped has only its number."""
+    ours = ProcessRef(leader.pid, leader.start_time - EARLIER_S)
+    assert of_session(ours, reaped_unix_s=leader.start_time - EARLIER_S / 2) == ()
+
+
+def test_a_session_that_outlives_its_leader() -> None:
+    """A process that began before the leader was reaped belongs to the session, and so does a known one."""
+    words = [sys.executable, "-c", f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {WAITS!r}])"]
+    with subprocess.Popen(words, start_new_session=True) as process:
+        leader = ProcessRef.of(process.pid)
+    reaped_unix_s = leader.start_time + EARLIER_S
+    (left,) = of_session(leader, reaped_unix_s)
+    try:
+        assert of_session(leader, leader.start_time - EARLIER_S) == ()
+        assert of_session(leader, leader.start_time - EARLIER_S, {left}) == (left,)
+    finally:
+        kill_all([left])

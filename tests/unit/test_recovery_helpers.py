@@ -1,0 +1,75 @@
+"""A process that comes and goes replaces nobody; a process that stays does, whether it answers or not."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.processes import Launches
+from tests.fixtures.proctree import ProcessRef
+from tests.fixtures.recoveries import Named, Recovery, recover
+from tests.fixtures.run import Run
+from tests.fixtures.targets import Target
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="this server forks, which Windows cannot")
+WITHIN_S = 2.0  # helpers come and go meanwhile; the replacement of a worker is there within milliseconds
+START_S = 30.0  # a start takes 0.2 s here; the rest is for a busy machine
+SINGLE = shlex.join([sys.executable, "-m", "tests.fixtures.foreign.single"])
+Recover = Callable[..., Recovery]
+PREFORK = (sys.executable, "-m", "tests.fixtures.foreign.prefork", "{host}", "{port}")
+
+
+@pytest.fixture
+def recovery_of(run: Run, tmp_path: Path) -> Iterator[Recover]:
+    """A factory: what follows the kill of whoever answers of a server that these words start."""
+    with ExitStack() as stack:
+
+        def recovery(*command: str, within_s: float = WITHIN_S) -> Recovery:
+            can = frozenset({"health", "launch", "restart"})
+            target = Target(command=command, can=can, foreign=True)
+            return recover(stack.enter_context(Launches(run, target, tmp_path / "launch"))(), within_s)
+
+        yield recovery
+
+
+def test_helpers_replace_nobody(recovery_of: Recover) -> None:
+    """Short processes of a supervisor that restarts nothing are no replacement."""
+    recovery = recovery_of(*PREFORK, "only-helpers")
+    assert (recovery.replaced, recovery.replaced_s, recovery.answered_s) == ((), None, None)
+
+
+def test_helpers_are_named() -> None:
+    """The first of the processes that came and went are named, with the number of the others."""
+    passing = tuple(Named(ProcessRef(pid, 0.0), "curl") for pid in range(1, 6))
+    told = Recovery((), ended=True, states=(), waited_s=2.0, passing=passing).wait("a new process")
+    assert told.endswith("; new processes that ended again: pid 1 (curl), pid 2 (curl), pid 3 (curl) and 2 more")
+
+
+def test_another_program_replaces_nobody(recovery_of: Recover) -> None:
+    """A shell that goes on to another program after its server has ended restarts nothing, however long that runs."""
+    recovery = recovery_of("sh", "-c", f"{SINGLE} {{host}} {{port}}; sleep 3600")
+    assert len(recovery.killed) == 1
+    assert (recovery.replaced, recovery.replaced_s, recovery.answered_s) == ((), None, None)
+
+
+@pytest.mark.parametrize("fault", ["never-answers", "leaves-port"])
+def test_a_replacement_that_stays(recovery_of: Recover, fault: str) -> None:
+    """A new process that stays is a replacement, though it never answers on the port."""
+    recovery = recovery_of(*PREFORK, fault)
+    assert recovery.replaced
+    assert recovery.replaced_s is not None
+    assert (recovery.answered_s, recovery.passing) == (None, ())
+
+
+def test_a_replacement_that_answers(recovery_of: Recover) -> None:
+    """A new process that answers ends the watch at once."""
+    recovery = recovery_of(*PREFORK, within_s=START_S)
+    assert recovery.replaced
+    assert recovery.answered_s is not None
+    assert recovery.waited_s < START_S

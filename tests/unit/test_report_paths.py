@@ -1,0 +1,147 @@
+"""The files that options name: refused in one line when two are the same or a name is empty; links and devices stay."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.inner import Ended, stage_foreign
+from tests.fixtures.report import paths
+from tests.fixtures.report.baseline import read, text_of
+from tests.fixtures.report.writing import replace, updated
+
+TESTS = '''
+    """One check fails."""
+    from tests.fixtures.report import expect
+    @check("B1.5")
+    def test_json():
+        """The body is JSON."""
+        expect(False, "one JSON value", "an error page")
+    '''
+
+
+def ran(base: Path, *arguments: str) -> Ended:
+    """A run of one check that fails."""
+    return stage_foreign(base, {"contract/test_answers.py": TESTS}, *arguments)
+
+
+SAME = [("--baseline", "--verdicts"), ("--baseline", "--summary"), ("--write-baseline", "--verdicts"),
+        ("--verdicts", "--summary"), ("--html", "--verdicts"), ("--html", "--write-baseline")]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", SAME, ids="".join)
+def test_one_file_for_two_is_refused(tmp_path: Path, options: tuple[str, str]) -> None:
+    """Two options that name one file, in whatever spelling, are a usage error, and the file is left alone."""
+    known = tmp_path / "known.txt"
+    known.write_text("B1.5  issue 17\n", "utf-8")
+    spellings = (str(known), f"{tmp_path}/./known.txt")
+    ended = ran(tmp_path, *(f"{option}={path}" for option, path in zip(options, spellings, strict=True)))
+    assert (ended.status, known.read_text("utf-8")) == (4, "B1.5  issue 17\n"), ended.output
+    assert f"{options[0]} and {options[1]} name the same file, " in ended.output
+
+
+@pytest.mark.parametrize("option", paths.FILES)
+def test_an_empty_name_is_refused(tmp_path: Path, option: str) -> None:
+    """An empty name, as of a variable that is not set, is a usage error."""
+    ended = ran(tmp_path, f"{option}=")
+    assert (ended.status, f"{option} is empty: give it a file, or leave it out" in ended.output) == (4, True)
+
+
+def test_a_device_stays(tmp_path: Path) -> None:
+    """Of an earlier run only its own file is removed: what a link names is emptied, and the link stays."""
+    kept, link = tmp_path / "kept", tmp_path / "link"
+    kept.write_text("of an earlier run", "utf-8")
+    link.symlink_to(kept)
+    paths.remove(link)
+    assert (link.is_symlink(), kept.read_text("utf-8")) == (True, "")
+    paths.remove(kept)
+    paths.remove(kept)
+    paths.remove(Path(os.devnull))
+    assert (kept.exists(), Path(os.devnull).exists()) == (False, True)
+
+
+INVALID = {
+    "utf-16": ("B1.5  reason\n".encode("utf-16"), "is not UTF-8: byte 0xff at offset 0; save it as UTF-8"),
+    "cp949": ("B1.5  이유\n".encode("cp949"), "is not UTF-8: byte 0xc0 at offset 6; save it as UTF-8"),
+    "utf-16-without-mark": ("B1.5 a".encode("utf-16-le"), r"line 1: 'B\x001\x00.\x005\x00' is no id of a check"),
+    "no-id": (b"- B1.5 reason\n", "line 1: '-' is no id of a check, such as F1.2; begin a remark with #"),
+    "twice": (b"B1.5 a\n\nB1.5 b\n", "line 3: B1.5 is listed twice; remove one of the lines"),
+    "no-reason": (b"B1.5 \t\r\n", "line 1: B1.5 has no reason; write one behind it"),
+}
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_an_invalid_baseline(tmp_path: Path, name: str) -> None:
+    """A file that cannot be read as a baseline is one line: which file, what is wrong, what to do."""
+    known, (content, told) = tmp_path / "known.txt", INVALID[name]
+    known.write_bytes(content)
+    with pytest.raises(pytest.UsageError) as error:
+        read(text_of(known), str(known))
+    assert str(error.value).startswith(f"--baseline={known}")
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["nowhere.txt", "."])
+def test_a_baseline_that_is_none(tmp_path: Path, name: str) -> None:
+    """A file that is not there, and a folder, are told with what to do."""
+    with pytest.raises(pytest.UsageError, match=r"cannot be read: .*; name a file that --write-baseline=FILE has"):
+        text_of(tmp_path / name)
+
+
+def test_encodings_of_a_baseline(tmp_path: Path) -> None:
+    """A byte order mark is no part of an id, and line ends of Windows none of a reason; other white space is text."""
+    known = tmp_path / "known.txt"
+    known.write_bytes(b"\xef\xbb\xbf" + "B1.5  이유\u2028B1.6 is text, too\r\n# remark\x0bB1.7\r\n".encode())
+    assert read(text_of(known), "known.txt") == {"B1.5": "이유\u2028B1.6 is text, too"}
+
+
+UPDATES = {
+    "unchanged": ("A1 a\nA2 b", {}, (), "A1 a\nA2 b"),
+    "last-line-open": ("A1 a\nA2 b", {"A3": "c"}, ("A1",), "A2 b\nA3  c\n"),
+    "windows": ("A1 a\r\nA2 b\r\n", {"A3": "c"}, ("A1",), "A2 b\r\nA3  c\r\n"),
+    "other-white-space": ("A1 a\u2028A2 b\x0bA3\nA2 b\n", {}, ("A2",), "A1 a\u2028A2 b\x0bA3\n"),
+    "empty": ("", {"A3": "c"}, (), "A3  c\n"),
+}
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_an_update_keeps_the_rest(name: str) -> None:
+    """What is neither added nor gone stays byte for byte, line ends included."""
+    text, added, gone, wanted = UPDATES[name]
+    assert updated(text, added, gone) == wanted
+
+
+def test_permissions_stay(tmp_path: Path) -> None:
+    """A file that is updated keeps its permissions, and nothing unfinished is left beside it."""
+    known = tmp_path / "known.txt"
+    known.write_text("old", "utf-8")
+    known.chmod(0o600)
+    replace(known, "new\r\n")
+    assert (known.read_bytes(), known.stat().st_mode & 0o777) == (b"new\r\n", 0o600)
+    assert [path.name for path in tmp_path.iterdir()] == ["known.txt"]
+
+
+def test_a_link_stays(tmp_path: Path) -> None:
+    """A link to a baseline is written through."""
+    real, known = tmp_path / "real.txt", tmp_path / "known.txt"
+    real.write_text("# kept\n", "utf-8")
+    known.symlink_to(real)
+    ended = ran(tmp_path / "run", f"--baseline={known}", f"--write-baseline={known}")
+    assert (ended.status, known.is_symlink()) == (1, True), ended.output
+    assert real.read_text("utf-8") == "# kept\nB1.5  an error page\n"
+
+
+@pytest.mark.skipif("not hasattr(__import__('os'), 'mkfifo')", reason="there are no named pipes here")
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_a_pipe_is_read_once(tmp_path: Path, workers: str) -> None:
+    """A baseline may be a pipe, as that of a shell's ``<(…)``: it is read once, however many workers run."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(pipe.write_text, "B1.5 known\n")
+        ended = ran(tmp_path / "run", f"--baseline={pipe}", workers)
+    assert ended.status == 0, ended.output

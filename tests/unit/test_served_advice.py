@@ -1,0 +1,35 @@
+"""A server by URL that does not say that it is ready: one line says what came, and what to do about that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures import served
+from tests.fixtures.captured import Capture
+from tests.fixtures.served import Remote
+from tests.fixtures.targets import Target
+from tests.fixtures.unready import NeverReady, Readiness
+
+URL = "https://127.0.0.1:1"
+CAME: dict[str, tuple[Capture, str]] = {
+    "redirect": (Capture(f"{URL}/health", b"", 308, (("location", "https://b/"),)), "it redirects to https://b/, and"),
+    "no-health": (Capture(f"{URL}/health", b"", 404), "with none /v1/models is asked instead"),
+    "certificate": (
+        Capture(f"{URL}/health", b"", ended="unreachable", error="SSLError: CERTIFICATE_VERIFY_FAILED"),
+        "SSL_CERT_FILE names a file with the certificates to trust",
+    ),
+    "no-tls": (Capture(f"{URL}/health", b"", ended="unreachable", error="SSLError: WRONG_VERSION"), "say http://"),
+    "no-http": (Capture("http://a/health", b"", ended="invalid", error="no HTTP response"), "is it HTTP/1.1"),
+}
+
+
+@pytest.mark.parametrize("name", CAME)
+def test_advice(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The advice is about what came."""
+    came, advice = CAME[name]
+    monkeypatch.setattr(served, "call", lambda *_, **__: came)
+    with pytest.raises(NeverReady) as error:
+        Remote(Target(url=URL, foreign=True)).wait_ready(Readiness(tmp_path))
+    assert advice in str(error.value).splitlines()[0]
