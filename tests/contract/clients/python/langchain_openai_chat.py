@@ -37,15 +37,13 @@ def connect(url: str, key: str) -> Talk:
             whole = chunk if whole is None else whole + chunk
         yield called(whole)
 
-    def turn(text: str) -> Seen:
-        yield chat.invoke([("user", text), chat.invoke(text), ("user", text)]).content
-
     asks = {
+        "turn": lambda text: ended(chat.invoke([("user", text), chat.invoke(text), ("user", text)])),
         "limited": lambda text: invoked(ChatOpenAI(**where, model=MODEL, max_tokens=LIMIT_TOKENS), text),
         "instructed": lambda text: invoked(ChatOpenAI(**where, model=REASONING_MODEL), [INSTRUCTION, ("user", text)]),
         "parts": lambda text: invoked(chat, [("user", [{"type": "text", "text": each} for each in (BRIEF, text)])]),
     }
-    more = {"tools": tools, "tools-stream": tools_stream, "turn": turn, **asks}
+    more = {"tools": tools, "tools-stream": tools_stream, **asks}
     return Talk(partial(invoked, chat), stream, lambda text: stream(text, stream_usage=True), more)
 
 
@@ -54,6 +52,11 @@ def invoked(chat: ChatOpenAI, asked: object) -> Seen:
     message = chat.invoke(asked)
     yield message.content
     yield {"finish": message.response_metadata.get("finish_reason"), "usage": counted(message.usage_metadata)}
+
+
+def ended(message: object) -> Seen:
+    """Why a turn of a conversation ended; its text tells the past in the server's own words."""
+    yield {"finish": message.response_metadata.get("finish_reason")}
 
 
 def now() -> str:

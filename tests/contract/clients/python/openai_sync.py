@@ -40,7 +40,7 @@ def turn(client: openai.OpenAI, text: str) -> Seen:
     answer = client.chat.completions.create(model=MODEL, messages=question(text)).choices[0].message.content
     past = [*question(text), {"role": "assistant", "content": answer}]
     again = client.chat.completions.create(model=MODEL, messages=[*past, *question(text)])
-    yield again.choices[0].message.content
+    yield {"finish": again.choices[0].finish_reason}
 
 
 def stream(client: openai.OpenAI, text: str, **more: object) -> Seen:
