@@ -107,6 +107,16 @@ def test_evidence_wins(breaks: SimpleNamespace) -> None:
         assert breaks.tiers.tier_of(check, "M", ["fault"], record).tier == "S"
 
 
+def test_errors_of_clients_come_first(breaks: SimpleNamespace) -> None:
+    """What a client does is told before what a program prints, of one client and among several."""
+    difference = breaks.differences.Difference
+    printed = difference("breaks", "cannot be printed", "prints nothing")
+    raises = difference("breaks", "raises", "raises E")
+    found = {"one": {"s": {"plain": [printed]}}, "two": {"s": {"plain": [printed], "turn": [raises]}}}
+    broken = breaks.record.Record({}, {}, found).broken("s")
+    assert list(broken.items()) == [("two", "raises E"), ("one", "prints nothing")]
+
+
 def test_recorded_clients_are_read(breaks: SimpleNamespace) -> None:
     """Each recorded client stands in the evidence of its check."""
     told = {check: row["evidence"] for check, row in kept().items()}

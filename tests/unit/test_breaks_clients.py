@@ -103,6 +103,7 @@ def test_acts_leave_no_garbage(telling: ModuleType, monkeypatch: pytest.MonkeyPa
     try:
         telling.visit_all(lambda *_: telling.Talk(leave, leave, leave))
     finally:
+        gc.unfreeze()
         gc.enable()
     lines = [json.loads(line) for line in Path(sys.argv[2]).read_text("utf-8").splitlines()]
     assert [line["facts"]["kept"] for line in lines] == [[], [False]]

@@ -81,6 +81,7 @@ def visit_all(connect: Callable[[str, str], Talk]) -> None:
     lock of the same client's connections, the stream waits for that lock, and the client hangs. This is a matter of
     chance, and no evidence about a server: what an act leaves is collected before the next act begins.
     """
+    gc.freeze()  # what was imported stays, and is not looked through before each act
     with Path(sys.argv[2]).open("w", encoding="utf-8") as output:
         for server in SERVERS:
             acts = acts_at(connect, server["url"])
