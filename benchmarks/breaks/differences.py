@@ -12,6 +12,7 @@ from tests.contract.clients.asking import Raised
 Kind = Literal["breaks", "differs"]
 REFUSED = ("refused", "refused-stream", "unknown-model")
 SHOWN_CHARS = 100
+PART_CHARS = 2  # of a text that is doubled: one character that also stands elsewhere is no part of it
 # Addresses, ids, times and counts of bytes differ from run to run.
 VARYING = re.compile(r"https?://\S+|0x[0-9a-f]+|[0-9a-f]{12,}|\d{4,}(\.\d+)?")
 
@@ -40,7 +41,7 @@ def differences(seen: Visit, healthy: Visit) -> Iterator[Difference]:
         yield Difference("breaks", "hangs", f"hangs: no end within {BOUND_S:.0f} s")
         return
     if seen.error and not healthy.error:
-        yield Difference("breaks", "raises", f"raises {described(seen.error)}")
+        yield _new_error(seen.error)
     elif healthy.error and not seen.error:
         yield _unnoticed(seen)
     elif seen.error and healthy.error:
@@ -58,6 +59,12 @@ def described(error: Raised) -> str:
     first = " ".join(VARYING.sub("N", error.message).split())
     shown = first if len(first) <= SHOWN_CHARS else f"{first[:SHOWN_CHARS]}…"
     return f"{error.name}: {shown}" if shown else error.name
+
+
+def _new_error(error: Raised) -> Difference:
+    if error.by == "program":
+        return Difference("breaks", "cannot be printed", f"gives a text that cannot be printed: {described(error)}")
+    return Difference("breaks", "raises", f"raises {described(error)}")
 
 
 def _unnoticed(seen: Visit) -> Difference:
@@ -105,11 +112,28 @@ def _other_answer(seen: Visit, healthy: Visit) -> Iterator[Difference]:
 
 def _other_text(seen: str, healthy: str) -> Difference:
     counts = f"{len(seen)} characters instead of {len(healthy)}"
-    if len(seen) > len(healthy):
-        return Difference("breaks", "doubles text", f"doubles text: {counts}")
     if len(seen) < len(healthy):
         return Difference("breaks", "loses text", f"loses text: {counts}")
+    if _repeats(seen, healthy):
+        return Difference("breaks", "doubles text", f"doubles text: {counts}")
+    if _has_all(seen, healthy):
+        return Difference("differs", "changes text", f"changes text: {counts}, nothing is lost")
     return Difference("breaks", "changes text", f"changes text: {counts}")
+
+
+def _has_all(seen: str, healthy: str) -> bool:
+    """Whether all characters of the healthy text came in their order, whatever came between them."""
+    rest = iter(seen)
+    return all(each in rest for each in healthy)
+
+
+def _repeats(seen: str, healthy: str) -> bool:
+    """Whether a longer text consists of parts of the healthy one: then some of it came more than once."""
+    rest = seen if len(seen) > len(healthy) else ""
+    while len(rest) >= PART_CHARS and rest[:PART_CHARS] in healthy:
+        part = next(end for end in range(len(rest), 0, -1) if rest[:end] in healthy)
+        rest = rest[part:]
+    return len(seen) > len(healthy) and not rest
 
 
 def _asked_again(seen: Visit, healthy: Visit) -> Iterator[Difference]:

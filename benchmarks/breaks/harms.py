@@ -81,7 +81,6 @@ HARMS = (
 SILLY_TAVERN = "SillyTavern b588796"
 # What other people have reported of named clients.
 RECORDED: dict[str, str] = {
-    "B1.4": "openai 2.54.0 (Python) raises UnicodeEncodeError when such an answer is sent back as a turn",
     "B2.1": "go-openai in SiYuan raises on a float (siyuan-note/siyuan#14787)",
     "C6.1": "AutoGen 0.2 sends the empty list back, and the next request is refused (microsoft/autogen#3120)",
     "D1.1": "HuggingChat raises on others (huggingface/chat-ui#430); EvalScope loses usage (vllm-ascend#6985)",

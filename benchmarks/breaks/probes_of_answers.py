@@ -44,13 +44,6 @@ ANSWERS = table(
     plain("object-missing", "there is no object", "C2.2", lambda a: a.pop("object")),
     plain("message-null", "the message is null", "C2.5", lambda a: a["choices"][0].update(message=None)),
     plain("role-of-a-user", "the role is user", "C4.1", lambda a: message_of(a).update(role="user")),
-    plain(
-        "content-list",
-        "the content is a list of parts",
-        "C4.2",
-        lambda a: message_of(a).update(content=[{"type": "text", "text": message_of(a)["content"]}]),
-    ),
-    plain("content-number", "the content is a number", "C4.2", lambda a: message_of(a).update(content=7)),
     plain("index-missing", "the choice has no index", "C2.5", lambda a: a["choices"][0].pop("index")),
     plain("index-string", "the index is a string", "B2.2", lambda a: a["choices"][0].update(index="0")),
     plain("usage-null", "the usage is null", "C5.1", lambda a: a.update(usage=None)),

@@ -10,6 +10,7 @@ from breaks.differences import Difference
 from tests.contract.clients.rows import CLIENTS
 
 FOLDER = Path(__file__).with_name("record")
+PRINTED = {"changes text", "cannot be printed"}  # what a program prints, where the client itself raises nothing
 Found = dict[str, dict[str, list[Difference]]]
 """Server → act → differences."""
 
@@ -40,14 +41,19 @@ class Record(NamedTuple):
         return all(server in served for served in self.served.values())
 
     def broken(self, server: str) -> dict[str, str]:
-        """Client → the first way in which it breaks at this server."""
-        told = {client: self.words(client, server, "breaks") for client in self.found}
-        return {client: differences[0].text for client, differences in told.items() if differences}
+        """Client → the first way in which it breaks at this server; what a client does comes before what is printed."""
+        told = {client: sorted(self.words(client, server, "breaks"), key=_is_printed) for client in self.found}
+        first = {client: differences[0] for client, differences in told.items() if differences}
+        return {client: one.text for client, one in sorted(first.items(), key=lambda each: _is_printed(each[1]))}
 
     def words(self, client: str, server: str, kind: str) -> list[Difference]:
         """How a client breaks, or differs, at this server, in the order of its acts."""
         acts = self.found[client].get(server, {})
         return [each for told in acts.values() for each in told if each.kind == kind]
+
+
+def _is_printed(difference: Difference) -> bool:
+    return difference.word in PRINTED
 
 
 def keep(client: str, served: list[str], found: Found) -> None:

@@ -18,9 +18,12 @@ SENT = ("plain", "stream", "usage", "limited", "instructed", "parts")  # what a 
 # about who may ask (H5, F6).
 ACTS: dict[str, tuple[str, ...]] = {
     "B": ("plain", "stream"),
+    "B1.4": ("plain", "stream", "turn"),
     "B2.1": (*CHAT, "models"),
     "C": ("plain",),
     "C3": ("plain", "two"),
+    "C4.2": ("plain", "turn"),
+    "C4.5": ("plain", "tools"),
     "C5": ("plain", "usage"),
     "C7": ("plain", "stream"),
     "C8": ("plain", "stream"),

@@ -1,4 +1,4 @@
-"""All servers that one client is asked about, in this process, and a record of what each was asked."""
+"""All servers that one client is asked about, in this process, and a log of what each was asked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SILENT_S = 2.0  # between the last event and the end of a body; as check D3.3 ha
 
 
 @dataclass
-class Record:
+class ServerLog:
     """What one server has seen, on the monotonic clock in seconds.
 
     ``posted_s``  when it was asked for an answer
@@ -45,7 +45,7 @@ class Record:
     crashes: list[str] = field(default_factory=list)
 
     def watched(self, steps: Steps) -> Steps:
-        """The same steps, with a record of them."""
+        """The same steps, and note when they are done."""
 
         def request(came: Request, settings: Settings) -> Request:
             came.body = respaced(came.body)
@@ -109,15 +109,15 @@ def respaced(body: bytes) -> bytes:
 
 
 @contextmanager
-def opened(selected: Sequence[Served]) -> Iterator[dict[str, tuple[str, Record]]]:
-    """Serve all of them: name → base URL and record."""
+def opened(selected: Sequence[Served]) -> Iterator[dict[str, tuple[str, ServerLog]]]:
+    """Serve all of them: name → base URL and log."""
     with Gateway(standing=directed) as gateway, ExitStack() as stack:
         found = {}
         for served in selected:
-            record = Record()
-            reference = _launched(served, gateway.url, record)
+            log = ServerLog()
+            reference = _launched(served, gateway.url, log)
             stack.callback(reference.server.close)
-            found[served.name] = (f"{reference.url}/v1", record)
+            found[served.name] = (f"{reference.url}/v1", log)
         yield found
 
 
@@ -126,9 +126,9 @@ def directed(exchange: Exchange) -> None:
     DIRECTIONS.get(exchange.call.message, echo)(exchange)
 
 
-def _launched(served: Served, gateway_url: str, record: Record) -> Reference:
+def _launched(served: Served, gateway_url: str, log: ServerLog) -> Reference:
     environ = {"PROXY_API_KEY": KEY}
     if served.early:
         environ |= {"LUMEN_STREAM_COMMIT_S": str(COMMIT_S), "LUMEN_SSE_KEEPALIVE_S": str(COMMIT_S)}
     made = Relay if served.fault.profile == "openai" else Reference
-    return made(Settings.of(gateway_url, environ), record.watched(served.fault.steps))
+    return made(Settings.of(gateway_url, environ), log.watched(served.fault.steps))

@@ -12,7 +12,9 @@ from breaks.selection import Served
 from tests.fixtures.report.checks import check_of
 from tests.matrix.running import contract
 
-CRASH = ".never-fails"  # the checks of bad requests that are of tier M: see `of_bad_requests`
+CRASH = ".never-fails"  # the checks of bad requests that are of tier M: see `OF_BAD_REQUESTS`
+# A bad request is no failure of the server, no lost connection and no answer: the faults of all these checks.
+OF_BAD_REQUESTS = ("refusal-500", "refusal-cut", "C67-error-with-200")
 
 
 class Tier(NamedTuple):
@@ -38,18 +40,20 @@ def tiers(record: Record, selected: Iterable[Served]) -> dict[str, Tier]:
         by_check.setdefault(served.fault.check, []).append(served.name)
     found = {}
     for check, tier in sorted(today().items()):
-        proposed = _tier(check, tier, by_check.get(SAME.get(check, check), []), record)
+        proposed = tier_of(check, tier, by_check.get(SAME.get(check, check), []), record)
         if "M" in (tier, proposed.tier):
             found[check] = proposed
     return found
 
 
-def _tier(check: str, tier: str, faults: list[str], record: Record) -> Tier:
+def tier_of(check: str, tier: str, faults: list[str], record: Record) -> Tier:
+    """The tier that the evidence gives a check of this tier: a client that breaks comes before every other word."""
     breaking = {fault: broken for fault in faults if (broken := record.broken(fault))}
     harmless = tuple(fault for fault in faults if fault not in breaking)
+    told = [_told(breaking, record)] if breaking else []
     if check.endswith(CRASH):
-        return of_bad_requests(record, tier)
-    told = [f"client: {_told(breaking, record)}"] if breaking else []
+        told += [_told({fault: broken}, record) for fault in OF_BAD_REQUESTS if (broken := record.broken(fault))]
+    told = [f"client: {'; '.join(told)}"] if told else []
     told += [f"recorded: {RECORDED[check]}"] if check in RECORDED else []
     if told:
         return Tier("M", tier, "; ".join(told), harmless)
@@ -67,13 +71,6 @@ def faults_of_harm(check: str) -> bool:
     """Whether a more exact row of harm stands for the check: G8 has some of both."""
     harm = harm_of(check)
     return harm is not None and check in harm.checks.split()
-
-
-def of_bad_requests(record: Record, tier: str) -> Tier:
-    """What is left of tier M of F2: a bad request is no failure of the server, no lost connection and no answer."""
-    faults = ("refusal-500", "refusal-cut", "C67-error-with-200")
-    told = [_told({fault: broken}, record) for fault in faults if (broken := record.broken(fault))]
-    return Tier("M", tier, f"client: {'; '.join(told)}")
 
 
 def _told(breaking: Mapping[str, dict[str, str]], record: Record) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from breaks.selection import Served
-from breaks.servers import Record, opened
+from breaks.servers import ServerLog, opened
 from tests.contract.clients.asking import KEY, MODEL, Act, environ_of
 from tests.contract.clients.rows import Client
 from tests.contract.talking import WORDS
@@ -29,7 +29,7 @@ TEXT = WORDS
 
 
 class Visit(Act, frozen=True, kw_only=True):
-    """What came of one act at one server; what the server has seen of it comes last, see `servers.Record`."""
+    """What came of one act at one server; what the server has seen of it comes last, see `servers.ServerLog`."""
 
     server: str
     act: str
@@ -47,11 +47,12 @@ def visits_of(client: Client, selected: Sequence[Served], progress: Callable[[in
     with tempfile.TemporaryDirectory(prefix="breaks-") as name, opened(selected) as servers:
         folder, output = Path(name), Path(name) / "visits.jsonl"
         rows = [{"name": each.name, "url": servers[each.name][0], "acts": each.acts} for each in selected]
-        score = {"servers": rows, "key": KEY, "model": MODEL, "text": TEXT, "bound_s": BOUND_S}
+        score: dict[str, object] = {"servers": rows, "key": KEY, "model": MODEL, "text": TEXT, "bound_s": BOUND_S}
+        score["clocks"] = {"wall_s": time.time(), "monotonic_s": time.monotonic()}  # Node compares them with its own
         (folder / "score.json").write_text(json.dumps(score), "utf-8")
         output.touch()
         _run([*client.argv(), str(folder / "score.json"), str(output)], client, folder, progress)
-        check_undisturbed({name: record for name, (_, record) in servers.items()})
+        check_undisturbed({name: log for name, (_, log) in servers.items()})
         visits = [msgspec.json.decode(line, type=Visit) for line in output.read_bytes().splitlines()]
     return [_counted(visit, servers[visit.server][1]) for visit in visits]
 
@@ -75,9 +76,9 @@ def _run(argv: list[str], client: Client, folder: Path, progress: Callable[[int]
         raise RuntimeError(f"{' '.join(argv)} ended with {status} within {CLIENT_S} s\n{blocked}\n{told}")
 
 
-def check_undisturbed(records: dict[str, Record]) -> None:
+def check_undisturbed(logs: dict[str, ServerLog]) -> None:
     """Raise RuntimeError when a server crashed for a reason of its own: what a client made of that is no evidence."""
-    if crashes := {name: record.crashes[0] for name, record in records.items() if record.crashes}:
+    if crashes := {name: log.crashes[0] for name, log in logs.items() if log.crashes}:
         raise RuntimeError(f"the servers crashed while they asked the gateway; repair them and run again: {crashes}")
 
 
@@ -88,13 +89,13 @@ def _status(process: subprocess.Popen[bytes]) -> int | None:
         return None
 
 
-def _counted(visit: Visit, record: Record) -> Visit:
+def _counted(visit: Visit, log: ServerLog) -> Visit:
     """The visit with what its server has seen meanwhile."""
 
     def during(times_s: list[float]) -> int:
         return sum(visit.began_s <= time_s <= visit.ended_s for time_s in times_s)
 
-    waits = any(visit.began_s <= begin_s and end_s <= visit.ended_s for begin_s, end_s in record.silent_s)
-    reason = next((words for time_s, words in record.reasons if visit.began_s <= time_s <= visit.ended_s), "")
-    asked, paid = during(record.posted_s), during(record.paid_s)
+    waits = any(visit.began_s <= begin_s and end_s <= visit.ended_s for begin_s, end_s in log.silent_s)
+    reason = next((words for time_s, words in log.reasons if visit.began_s <= time_s <= visit.ended_s), "")
+    asked, paid = during(log.posted_s), during(log.paid_s)
     return msgspec.structs.replace(visit, asked=asked, paid=paid, waits=waits, reason=reason)

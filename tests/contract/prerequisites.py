@@ -33,7 +33,8 @@ NEED_CHOICES = (
     *("H1.slash-*", "H2.ten", "H2.after-*", "H2.own-answers"),
     *("H3.usable", "H4.[!h]*", "H5.declared-host", "H5.declared-origin", "H5.host-own-*"),
 )
-PLAIN_CHECKS = {"text": "C4.2", "finish": "C4.4"}  # which fail where the plain answer lacks what is to be known of it
+# The checks that fail where the plain answer lacks what is to be known of it.
+PLAIN_CHECKS = {"text": ("C4.2", "C4.5"), "finish": ("C4.4",)}
 ASK_NOTHING = ("H2.id-nowhere", "H2.id-models")
 # The check that fails where an exchange is not what it is meant to be.
 RESPONSIBLE = {
@@ -108,7 +109,7 @@ def need_known(talk: Talk, what: str) -> None:
     """Raise `NotJudged` where the plain answer, by which more is known, lacks its text or its finish."""
     if "gateway" in talk.target.can and what in PLAIN_CHECKS:
         need_chat(talk, choices=True)
-        raise NotJudged(f"the plain answer has no {what}", (PLAIN_CHECKS[what],))
+        raise NotJudged(f"the plain answer has no {what}", PLAIN_CHECKS[what])
 
 
 def need_answers(talk: Talk, seen: Capture) -> None:

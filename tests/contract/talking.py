@@ -100,6 +100,11 @@ class Talk:
         """One question of one user; ``fields`` adds to the body."""
         return self.post(question(text, **fields), timeout_s=timeout_s)
 
+    def call_tool(self, *, stream: bool) -> Capture:
+        """One question that demands the call of a tool."""
+        tool = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
+        return self.ask("Call the tool.", stream=stream, tools=[tool], tool_choice="required")
+
     def answered(self, seen: Capture, text: str) -> bool:
         """Whether a question was answered: by its echo, where our gateway gives one, else by any choice."""
         if "gateway" in self.target.can:

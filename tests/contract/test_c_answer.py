@@ -17,7 +17,8 @@ from tests.fixtures.judges.verdict import Comparison, Judge
 Compare = Callable[[Comparison, list[Capture]], None]
 IDS = 20  # contract C8
 SEVERAL = judges("C3.2", "C3.3")
-APART = (*SEVERAL, *judges("C1.1", "C5.2"))
+CONTENT = judges("C4.2", "C4.5")
+APART = (*SEVERAL, *CONTENT, *judges("C1.1", "C5.2"))
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "stream"])
@@ -37,6 +38,17 @@ def test_answer(judge: Judge, talk: Talk, demand: Demand) -> None:
     """A plain answer is what OpenAI's own would be."""
     need_response(talk.chat, (CHAT_CHECK,))
     demand(judge, talk.chat)
+
+
+@pytest.mark.parametrize("called", [False, True], ids=["text", "tool"])
+@judged(CONTENT, pytest.mark.smoke)
+def test_content(judge: Judge, called: bool, talk: Talk, demand: Demand) -> None:  # noqa: FBT001 -- a row
+    """A message has its content, with a text as with the call of a tool."""
+    if called:
+        talk.target.need("tools")
+    seen = talk.call_tool(stream=False) if called else talk.chat
+    need_response(seen, (CHAT_CHECK,))
+    demand(judge, seen)
 
 
 @pytest.mark.parametrize("exchange", ["chat", *(f"chat-{name}" for name in COUNTED)], indirect=True)

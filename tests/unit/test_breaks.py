@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
+import msgspec
 import pytest
 
 from tests.fixtures.check_ids import ids_of
@@ -26,10 +27,10 @@ AGAIN = "say: PYTHONPATH=benchmarks python -m breaks pages"
 def breaks(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The modules of the benchmark, which is a script's own package on its own path."""
     monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
-    from breaks import differences, moves, page, probes, record, selection, servers, tiers, visits  # noqa: PLC0415 -- as above
+    from breaks import differences, harms, moves, page, probes, record, selection, servers, tiers, visits  # noqa: PLC0415 -- as above
 
     return SimpleNamespace(
-        differences=differences, moves=moves, page=page, probes=probes, record=record,
+        differences=differences, harms=harms, moves=moves, page=page, probes=probes, record=record,
         selection=selection, servers=servers, tiers=tiers, visits=visits,
     )  # fmt: skip
 
@@ -72,6 +73,56 @@ def test_breaks(breaks: SimpleNamespace, changed: dict[str, Any], word: str) -> 
     assert words(breaks, visit(breaks, **changed), visit(breaks)) == [("breaks", word)]
 
 
+@pytest.mark.parametrize(
+    ("seen", "healthy", "expected"),
+    [
+        ("hello\ufffd", "hello", ("differs", "changes text")),  # all of it came, and one character more
+        ("helloo", "hello", ("differs", "changes text")),
+        ("[{'text': 'hello'}]", "hello", ("differs", "changes text")),
+        ("hel\ufffdo", "hello", ("breaks", "changes text")),  # one character is lost, another is in its place
+        ("[object Object]", "hello", ("breaks", "changes text")),
+        ("hehelhello", "hello", ("breaks", "doubles text")),
+        ("hellohello", "hello", ("breaks", "doubles text")),
+        ("hell", "hello", ("breaks", "loses text")),
+    ],
+)
+def test_other_text(breaks: SimpleNamespace, seen: str, healthy: str, expected: tuple[str, str]) -> None:
+    """Text is doubled only when it repeats; one character beside the whole text breaks nobody."""
+    assert words(breaks, visit(breaks, pieces=(seen,)), visit(breaks, pieces=(healthy,))) == [expected]
+
+
+def test_error_of_a_program(breaks: SimpleNamespace) -> None:
+    """A text that a program cannot print has a word of its own: the client has raised nothing."""
+    error = msgspec.structs.replace(raised(breaks, "no surrogates"), by="program")
+    assert words(breaks, visit(breaks, error=error), visit(breaks)) == [("breaks", "cannot be printed")]
+
+
+def test_evidence_wins(breaks: SimpleNamespace) -> None:
+    """A client that breaks on a fault decides the tier of its check, also where a sentence is kept for the check."""
+    record = Mock(clients={"openai": "openai 1"}, broken=Mock(return_value={"openai": "hangs"}))
+    for check in ("F2.body-null", "H4.health"):
+        assert breaks.tiers.tier_of(check, "S", ["fault"], record).tier == "M"
+    record.broken.return_value = {}
+    for check in ("F2.body-null", "F2.body-null.never-fails"):
+        assert breaks.tiers.tier_of(check, "M", ["fault"], record).tier == "S"
+
+
+def test_errors_of_clients_come_first(breaks: SimpleNamespace) -> None:
+    """What a client does is told before what a program prints, of one client and among several."""
+    difference = breaks.differences.Difference
+    printed = difference("breaks", "cannot be printed", "prints nothing")
+    raises = difference("breaks", "raises", "raises E")
+    found = {"one": {"s": {"plain": [printed]}}, "two": {"s": {"plain": [printed], "turn": [raises]}}}
+    broken = breaks.record.Record({}, {}, found).broken("s")
+    assert list(broken.items()) == [("two", "raises E"), ("one", "prints nothing")]
+
+
+def test_recorded_clients_are_read(breaks: SimpleNamespace) -> None:
+    """Each recorded client stands in the evidence of its check."""
+    told = {check: row["evidence"] for check, row in kept().items()}
+    assert {check for check, text in breaks.harms.RECORDED.items() if text not in told.get(check, "")} == set()
+
+
 @pytest.mark.parametrize("changed", [{"facts": {"finish": "length"}}, {"facts": {"usage": {"total_tokens": 1}}}])
 def test_differs(breaks: SimpleNamespace, changed: dict[str, Any]) -> None:
     """Another reason to finish, or another usage, breaks nothing."""
@@ -81,17 +132,17 @@ def test_differs(breaks: SimpleNamespace, changed: dict[str, Any]) -> None:
 @pytest.mark.parametrize("step", ["call", "forward"])
 def test_crash_of_a_server_is_no_evidence(breaks: SimpleNamespace, step: str) -> None:
     """A run ends when a server crashes while it asks the gateway: the client would ask again, and pay again."""
-    record = breaks.servers.Record()
+    record = breaks.servers.ServerLog()
     steps = record.watched(replace(Steps(), **{step: Mock(side_effect=ValueError("out of range"))}))
     with pytest.raises(ValueError, match="out of range"):
         getattr(steps, step)(None, SimpleNamespace(method="POST"))
     with pytest.raises(RuntimeError, match=r"model-empty.*out of range"):
-        breaks.visits.check_undisturbed({"reference": breaks.servers.Record(), "model-empty": record})
+        breaks.visits.check_undisturbed({"reference": breaks.servers.ServerLog(), "model-empty": record})
 
 
 def test_failure_of_the_gateway_is_evidence(breaks: SimpleNamespace) -> None:
     """A run goes on when the gateway fails, or the client leaves: faults are about both."""
-    record = breaks.servers.Record()
+    record = breaks.servers.ServerLog()
     for failure in (Refused(502, None, "away"), ConnectionResetError(), HTTPException()):
         steps = record.watched(Steps(call=Mock(side_effect=failure)))
         with pytest.raises(type(failure)):

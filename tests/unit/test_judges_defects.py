@@ -93,7 +93,7 @@ ANSWERS: dict[str, Defect] = {
     "n-ignored-C37": (s.plain(asked={"n": 2}), {"C3.1", "C3.2", "C3.3"}),
     "n-same-index": (of_two(0, 0), {"C3.1", "C3.2", "C3.3"}),
     "role-absent": (of_answer((f"{MESSAGE}.role", ABSENT)), {"C4.1"}),
-    "content-absent-C31": (of_answer((f"{MESSAGE}.content", ABSENT)), {"C4.2"}),
+    "content-absent-C31": (of_answer((f"{MESSAGE}.content", ABSENT)), {"C4.5"}),
     "content-list": (of_answer((f"{MESSAGE}.content", [{"type": "text", "text": "a"}])), {"C4.2"}),
     "finish-null": (of_answer(("choices.0.finish_reason", None)), {"C4.4"}),
     "finish-absent": (of_answer(("choices.0.finish_reason", ABSENT)), {"C4.4"}),

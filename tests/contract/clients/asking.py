@@ -37,13 +37,17 @@ TEXTS = {
 
 
 class Raised(msgspec.Struct, frozen=True):
-    """What a client raised: its class and those above it by their full names; empty or None what it has not."""
+    """What a client raised: its class and those above it by their full names; empty or None what it has not.
+
+    ``by`` is "program" where a program raised it that printed what the client gave it.
+    """
 
     name: str = msgspec.field(name="class")
     ancestors: tuple[str, ...]
     status: int | None
     code: str | None
     message: str
+    by: str = "client"
 
 
 class Act(msgspec.Struct, frozen=True):

@@ -57,9 +57,18 @@ function connect(baseURL, apiKey) {
     yield { answers: choices.map(({ message }) => message.content) };
   }
 
+  // A conversation: the first answer is sent back as a turn, with another question. The text of the second answer is not
+  // told: a server may tell the past in words of its own.
+  async function* turn(text) {
+    const { content } = (await completions.create({ model, messages: question(text) })).choices[0].message;
+    const messages = [...question(text), { role: "assistant", content }, ...question(text)];
+    yield { finish: (await completions.create({ model, messages })).choices[0].finish_reason };
+  }
+
   const more = {
     helper,
     models,
+    turn,
     two,
     "unknown-model": unknownModel,
     tools: (text) => plain(text, forced),

@@ -1,11 +1,13 @@
 // How every client of Node is asked, and how it tells what it saw: one JSON file in, one file out.
 // The same acts as python/telling.py has. An act is an async generator of pieces of text, and of facts as objects.
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { format } from "node:util";
 
 const [scoreFile, toldFile] = process.argv.slice(2);
 export const score = JSON.parse(readFileSync(scoreFile, "utf8"));
 const { url, hasty_url: hastyUrl, key, texts } = score;
 const VISITS_AT_ONCE = 8; // most of a visit is a pause before a retry
+const CLOCKS_APART_S = 0.1; // a clock of the day is adjusted by milliseconds; the shortest pause before a retry is 0.4 s
 
 /** `connect(url, key)` gives `{plain, stream, usage, more}`; `more` has acts of this client alone. All acts at once. */
 export async function perform(connect, more = {}, also = []) {
@@ -18,6 +20,7 @@ export async function perform(connect, more = {}, also = []) {
 
 // The acts that each server is to be asked, one after another; several servers at once.
 async function visitAll(connect) {
+  checkClocks();
   const waiting = [...score.servers];
   async function work() {
     for (let server = waiting.shift(); server; server = waiting.shift()) {
@@ -29,6 +32,7 @@ async function visitAll(connect) {
     }
   }
   await Promise.all(Array.from({ length: VISITS_AT_ONCE }, work));
+  checkClocks(); // the machine may have slept meanwhile
   process.exit(0); // whatever still hangs is written down
 }
 
@@ -51,7 +55,17 @@ function actsAt(connect, at) {
   };
 }
 
-// Times are seconds of the monotonic clock, which is Python's, too.
+// What a server saw during a visit is found by time, on Python's monotonic clock. On macOS that clock stands still while
+// the machine sleeps, and Node's does not. The clock of the day, which both read, tells how far they are apart.
+function checkClocks() {
+  const { wall_s, monotonic_s } = score.clocks;
+  const apart_s = Math.abs(Date.now() / 1000 - now() - (wall_s - monotonic_s));
+  if (apart_s <= CLOCKS_APART_S) return;
+  const what = `the monotonic clocks of Node and Python differ by ${apart_s.toFixed(2)} s, at most ${CLOCKS_APART_S} s were expected`;
+  throw new Error(`${what}; restart the machine, keep it awake, and run again`);
+}
+
+// Times are seconds of the monotonic clock, which is Python's, too: see `checkClocks`.
 async function bounded(act) {
   const began_s = now();
   let timer;
@@ -82,14 +96,15 @@ function standard(connect, also) {
   };
 }
 
+const isFacts = (seen) => seen !== null && typeof seen === "object" && !Array.isArray(seen);
+
 async function told(act) {
   const pieces = [];
   const facts = {};
   try {
     for await (const seen of act()) {
-      if (typeof seen === "string") pieces.push(seen.toWellFormed()); // as programs print it
-      else if (Array.isArray(seen)) throw new TypeError("the text is a list");
-      else Object.assign(facts, seen);
+      if (isFacts(seen)) Object.assign(facts, seen);
+      else if (seen !== null && seen !== undefined) pieces.push(format(seen).toWellFormed()); // as console.log prints it
     }
   } catch (raised) {
     return { pieces, facts, error: described(raised) };

@@ -1,6 +1,7 @@
 """LangChain's ChatOpenAI."""
 
 import json
+from functools import partial
 
 from langchain_openai import ChatOpenAI
 from telling import LIMIT_TOKENS, MODEL, Seen, Talk, perform
@@ -14,9 +15,6 @@ def connect(url: str, key: str) -> Talk:
     """Everything at its defaults; usage in streams has to be asked for where the base URL is not OpenAI's own."""
     where = {"base_url": url, "api_key": key}
     chat = ChatOpenAI(**where, model=MODEL)
-
-    def plain(text: str) -> Seen:
-        return invoked(chat, text)
 
     def stream(text: str, **more: object) -> Seen:
         whole = None
@@ -40,12 +38,13 @@ def connect(url: str, key: str) -> Talk:
         yield called(whole)
 
     asks = {
+        "turn": lambda text: ended(chat.invoke([("user", text), chat.invoke(text), ("user", text)])),
         "limited": lambda text: invoked(ChatOpenAI(**where, model=MODEL, max_tokens=LIMIT_TOKENS), text),
         "instructed": lambda text: invoked(ChatOpenAI(**where, model=REASONING_MODEL), [INSTRUCTION, ("user", text)]),
         "parts": lambda text: invoked(chat, [("user", [{"type": "text", "text": each} for each in (BRIEF, text)])]),
     }
     more = {"tools": tools, "tools-stream": tools_stream, **asks}
-    return Talk(plain, stream, lambda text: stream(text, stream_usage=True), more)
+    return Talk(partial(invoked, chat), stream, lambda text: stream(text, stream_usage=True), more)
 
 
 def invoked(chat: ChatOpenAI, asked: object) -> Seen:
@@ -53,6 +52,11 @@ def invoked(chat: ChatOpenAI, asked: object) -> Seen:
     message = chat.invoke(asked)
     yield message.content
     yield {"finish": message.response_metadata.get("finish_reason"), "usage": counted(message.usage_metadata)}
+
+
+def ended(message: object) -> Seen:
+    """Why a turn of a conversation ended; its text tells the past in the server's own words."""
+    yield {"finish": message.response_metadata.get("finish_reason")}
 
 
 def now() -> str:

@@ -17,6 +17,7 @@ def connect(url: str, key: str) -> Talk:
         "models": partial(models, client),
         "unknown-model": partial(unknown_model, client),
         "two": partial(two, client),
+        "turn": partial(turn, client),
         "tools": partial(plain, client, **FORCED),
         "tools-stream": partial(helper, client, **FORCED),
     }
@@ -32,6 +33,14 @@ def plain(client: openai.OpenAI, text: str, **more: object) -> Seen:
     yield {"finish": choice.finish_reason, "usage": answer.usage and answer.usage.model_dump()}
     yield {"metadata": (answer.model_extra or {}).get("lumen_metadata")}
     yield called(choice.message)
+
+
+def turn(client: openai.OpenAI, text: str) -> Seen:
+    """A conversation: the first answer is sent back as a turn, with another question."""
+    answer = client.chat.completions.create(model=MODEL, messages=question(text)).choices[0].message.content
+    past = [*question(text), {"role": "assistant", "content": answer}]
+    again = client.chat.completions.create(model=MODEL, messages=[*past, *question(text)])
+    yield {"finish": again.choices[0].finish_reason}
 
 
 def stream(client: openai.OpenAI, text: str, **more: object) -> Seen:
