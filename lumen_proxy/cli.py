@@ -186,7 +186,8 @@ def _ps(args: argparse.Namespace) -> int:
 
     settings = _load(args)
     rows = instances.look_at_all(settings, _named_port(settings))
-    console.show(json.dumps([dataclasses.asdict(seen) for seen in rows]) if args.json else tables.instances(rows))
+    as_json = args.json and json.dumps([dataclasses.asdict(seen) for seen in rows])
+    console.show(as_json or tables.instances(rows, settings))
     return Exit.OK
 
 

@@ -91,7 +91,7 @@ def _command(difference: Difference, settings: Settings, recorded: Recorded) -> 
     if is_option:
         return advice.restart([difference], settings)
     if difference.asked == advice.UNSET:
-        return advice.anew(settings.port)
+        return advice.anew(settings)
     return on_port("lumen-proxy restart", settings)
 
 

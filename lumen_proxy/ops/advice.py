@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lumen_proxy.ops.cases import USUAL_PORT
+from lumen_proxy.ops.cases import selectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,21 +21,17 @@ def restart(differences: Sequence[Difference], settings: Settings) -> str:
     options = [difference.option for difference in differences if difference.option]
     variables = [difference for difference in differences if '"$' in (difference.option or '"$')]
     if any(difference.asked == UNSET for difference in variables):  # a restart would keep it, or refuse
-        return anew(settings.port)
-    words = " ".join([f"lumen-proxy restart{_on(settings.port)}", *options])
+        return anew(settings)
+    words = " ".join([f"lumen-proxy restart{selectors(settings)}", *options])
     names = ", ".join(difference.variable for difference in variables)
     return f"set {names}, then: {words}" if names else words
 
 
-def _on(port: int) -> str:
-    return "" if port == USUAL_PORT else f" --port {port}"
-
-
-def anew(port: int) -> str:
+def anew(settings: Settings) -> str:
     """The two commands that use nothing of what ran before."""
-    return f"lumen-proxy stop{_on(port)}, then lumen-proxy start{_on(port)}"
+    return f"lumen-proxy stop{selectors(settings)}, then lumen-proxy start{selectors(settings)}"
 
 
-def again(seen: Seen) -> str:
+def again(seen: Seen, settings: Settings) -> str:
     """What helps where an instance of ours does not answer: a restart needs its settings."""
-    return f"lumen-proxy restart{_on(seen.port)}" if seen.gateway else anew(seen.port)
+    return f"lumen-proxy restart{selectors(settings)}" if seen.gateway else anew(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 USUAL_PORT = 8080
 HIGHEST_PORT = 65_535
 ELSEWHERE = "{elsewhere}"  # replaced by the option that names the port next to the one in use
-A_START = re.compile(r"lumen-proxy (?:start|restart)\b(?!.*--sandbox)")
-ABOUT_A_PORT = re.compile(r"lumen-proxy (?:start|restart|status|diagnose)\b(?!.*--port)")
+A_START = re.compile(r"lumen-proxy (?:start|restart)\b(?!.*--(?:no-)?sandbox)")
+ABOUT_A_PORT = re.compile(r"lumen-proxy (?:start|stop|restart|status|diagnose)\b(?!.*--port)")
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,19 @@ KNOWN = CASES | NETWORK
 def on_port(text: str, settings: Settings) -> str:
     """The same advice with the port and sandbox of `settings`, so that a copied command is about the same proxy."""
     beside = settings.port + (1 if settings.port < HIGHEST_PORT else -1)
-    text = text.replace(ELSEWHERE, f"--port {beside}")
+    text = text.replace(ELSEWHERE, f"--port {beside}{_in_folder(settings)}")
     if settings.sandboxed:
         text = A_START.sub(r"\g<0> --sandbox", text)
-    if settings.port == USUAL_PORT:
-        return text
-    return ABOUT_A_PORT.sub(rf"\g<0> --port {settings.port}", text)
+    named = selectors(settings)
+    return ABOUT_A_PORT.sub(lambda found: f"{found[0]}{named}", text)
+
+
+def selectors(settings: Settings) -> str:
+    """The options by which a command finds the same proxy; a port that every command has anyway is left out."""
+    is_usual = settings.port == USUAL_PORT and settings.origins.get("port") == "default"
+    return ("" if is_usual else f" --port {settings.port}") + _in_folder(settings)
+
+
+def _in_folder(settings: Settings) -> str:
+    is_option = settings.origins.get("state_dir") == "option"
+    return f" --state-dir {shlex.quote(str(settings.state_dir))}" if is_option else ""

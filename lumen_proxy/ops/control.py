@@ -21,6 +21,7 @@ from lumen_proxy import safe_path
 from lumen_proxy.config import BY_VARIABLE, SANDBOX, SETTINGS
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ops import advice, console, health
+from lumen_proxy.ops.cases import selectors
 from lumen_proxy.ops.instances import (
     LOOK_S,
     find,
@@ -85,7 +86,7 @@ def start(settings: Settings, environ: Mapping[str, str] = os.environ) -> Outcom
 def _running(settings: Settings, environ: Mapping[str, str]) -> Outcome | None:
     seen = look_at_ours(settings, BOOTING_S)
     if seen is not None and seen.condition == "silent":
-        return _silent(seen)
+        return _silent(seen, settings)
     if seen is None or seen.condition != "running":
         return None
     who = f"already running on {seen.url} (pid {seen.pid}, instance {seen.instance})"
@@ -93,7 +94,7 @@ def _running(settings: Settings, environ: Mapping[str, str]) -> Outcome | None:
     if found is None or found.known is None:
         problem = f"{who}, but its settings are not known, because its state file is lost"
         return _refused_beside(
-            seen, f"{problem}; nothing was changed; to use those of this shell: {advice.anew(seen.port)}"
+            seen, f"{problem}; nothing was changed; to use those of this shell: {advice.anew(settings)}"
         )
     differences = _differences(found.known, settings, environ)
     if not differences:
@@ -105,9 +106,10 @@ def _running(settings: Settings, environ: Mapping[str, str]) -> Outcome | None:
     return replace(outcome, differences=tuple(asdict(difference) for difference in differences))
 
 
-def _silent(seen: Seen) -> Outcome:
+def _silent(seen: Seen, settings: Settings) -> Outcome:
     who = f"the lumen-proxy on this port (pid {seen.pid})" if seen.pid else "the lumen-proxy on this port"
-    return _refused_beside(seen, f"cannot start on port {seen.port}: {who} does not answer; {advice.again(seen)}")
+    do = advice.again(seen, settings)
+    return _refused_beside(seen, f"cannot start on port {seen.port}: {who} does not answer; {do}")
 
 
 def _refused_beside(seen: Seen, problem: str) -> Outcome:
@@ -143,7 +145,7 @@ def stop(settings: Settings) -> Outcome:
 def _nothing_to_stop(settings: Settings) -> Outcome:
     seen = look(settings)
     if seen.condition == "another":
-        do = "run lumen-proxy stop as the user who started it, with the same LUMEN_STATE_DIR"
+        do = f"run lumen-proxy stop{selectors(settings)} as the user who started it, with the same LUMEN_STATE_DIR"
         return _refused(settings, f"another lumen-proxy: {seen.owner}", do)
     if seen.condition == "stranger":
         return _refused(settings, f"{seen.owner}", "stop that program itself, or choose another --port")

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from lumen_proxy import config
 from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.masking import without_query
 from lumen_proxy.ops import control
+from lumen_proxy.ops.cases import on_port
 from lumen_proxy.ops.instances import find, refuse_port_0, uptime_s
 from lumen_proxy.ops.startable import check_startable
 from lumen_proxy.supervisor import listener, restarting, state
@@ -48,7 +50,7 @@ def restart(
         for warning in (*settings.warnings, *_not_recorded(known)):
             tell(warning)
         if known and known.sandbox and settings.sandboxed and sandbox is None:
-            tell(SANDBOX_KEPT)
+            tell(on_port(SANDBOX_KEPT, settings))
         _refuse_unusable(settings, known, environ)
         stopped = _stop(settings, known)
         if stopped.exit_status is Exit.PORT_IN_USE:
@@ -60,7 +62,7 @@ def restart(
         started = _start(settings, environ, is_continued=known is not None)
         if stopped.did == "not_running" and started.did == "started":
             whose = "the last proxy on this port" if known else "this shell"
-            show(f"was not running; started with the settings of {whose}")
+            show(f"was not running; started with the settings of {whose}; {_gateway(settings)}")
         return started
 
 
@@ -69,7 +71,13 @@ def _changes(known: State | None, settings: config.Settings, environ: Mapping[st
     for difference in Recorded(known).differences(settings, environ) if known else ():
         yield f"changed: {difference}"
     if known and known.sandbox and not settings.sandboxed:
-        yield f"sandbox mode is left; the gateway is {settings.gateway_url}"
+        yield f"sandbox mode is left; {_gateway(settings)}"
+
+
+def _gateway(settings: config.Settings) -> str:
+    """Where the questions go, for people."""
+    where = "embedded (sandbox mode)" if settings.sandboxed else without_query(settings.gateway_url)
+    return f"the gateway is {where}"
 
 
 def _not_recorded(known: State | None) -> Iterator[str]:
@@ -103,7 +111,7 @@ def _start(settings: config.Settings, environ: Mapping[str, str], *, is_continue
     place = settings.state_dir, settings.port
     if is_continued and not restarting.is_kept(*place):
         problem = f"cannot restart port {settings.port}: the proxy was stopped meanwhile by another command"
-        do = "start it with: lumen-proxy start"
+        do = on_port("start it with: lumen-proxy start", settings)
         return control.Outcome("failed", Exit.SOFTWARE, settings.port, problems=(f"{problem}; {do}",))
     outcome = control.start(settings, environ)
     if outcome.exit_status is Exit.OK:
@@ -149,7 +157,10 @@ def _settings(
 ) -> tuple[config.Settings, Mapping[str, str]]:
     if known is None:
         return asked.in_sandbox() if sandbox else asked, environ
-    environ, options = inherit(Recorded(known), environ, options)
+    try:
+        environ, options = inherit(Recorded(known), environ, options)
+    except Fatal as refused:
+        raise Fatal(on_port(str(refused), asked), refused.exit_status) from None
     settings = config.load(environ, options)
     return settings.in_sandbox() if (known.sandbox if sandbox is None else sandbox) else settings, environ
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lumen_proxy import config as settings_table
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.masking import without_query
+from lumen_proxy.ops.cases import on_port
 from lumen_proxy.ops.instances import find
 from lumen_proxy.supervisor.recorded import Recorded
 
@@ -61,10 +62,10 @@ def status(seen: Seen) -> str:
     return "\n".join(f"{name:12}  {text}" for name, text in known.items())
 
 
-def instances(rows: Sequence[Seen]) -> str:
+def instances(rows: Sequence[Seen], settings: Settings) -> str:
     """One line for each instance, below a line of names."""
     if not rows:
-        return NO_INSTANCES
+        return on_port(NO_INSTANCES, settings)
     cells = [_cells(seen) for seen in rows]
     table = [[name.upper() for name in cells[0]], *(list(row.values()) for row in cells)]
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]

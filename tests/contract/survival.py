@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +24,6 @@ from tests.fixtures.waiting import WaitError, seen
 MOST_AGAIN = 10  # launches of one target: who ends that often has shown it, and a large server starts for a minute
 CUT = frozenset(("aborted", "refused", "reset"))  # how an exchange ends when its server does
 ENDED_S = 0.3  # within which a process that has cut its connections has ended: a few milliseconds, a hundred times that
-LINE_CHARS = 200  # of the last line of a log
 
 
 @dataclass
@@ -140,7 +138,7 @@ def is_gone(proxy: Served) -> bool:
 
 
 def _told(proxy: Served, how: str) -> Failure:
-    log, last = _last_words(proxy) if isinstance(proxy, Launched) else "", WITNESS.last
+    log, last = proxy.last_line() if isinstance(proxy, Launched) else "", WITNESS.last
     return Failure(
         "a server that runs until it is stopped",
         f"{how}, while it was asked this or since the check before",
@@ -148,13 +146,3 @@ def _told(proxy: Served, how: str) -> Failure:
         curl=last.curl() if last else "",
         tier="M",
     )
-
-
-def _last_words(proxy: Launched) -> str:
-    proxy.await_output()
-    return _last_line(proxy.stderr) or _last_line(proxy.stdout)
-
-
-def _last_line(path: Path) -> str:
-    lines = path.read_text("utf-8", errors="backslashreplace").strip().splitlines() if path.is_file() else []
-    return lines[-1].strip()[:LINE_CHARS] if lines else ""

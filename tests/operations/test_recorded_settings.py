@@ -188,8 +188,17 @@ def test_config_masks_the_query_of_an_address(desk: Desk) -> None:
 
 
 def test_a_restart_of_nothing_says_whose_settings(desk: Desk) -> None:
-    """After a stop nothing is recorded: this shell decides."""
+    """After a stop nothing is recorded: this shell decides, and the line names the gateway."""
     desk.run("start")
     desk.run("stop")
     done = desk.run("restart")
-    assert done.stdout.startswith("was not running; started with the settings of this shell\n")
+    said = f"was not running; started with the settings of this shell; the gateway is {desk.gateway.url}\n"
+    assert done.stdout.startswith(said)
+
+
+def test_a_restart_in_the_sandbox_names_its_port(desk: Desk) -> None:
+    """The command that leaves the sandbox, copied, is about the same proxy."""
+    port = ("--port", str(desk.port))
+    desk.run("start", "--sandbox", *port)
+    done = desk.run("restart", "--unsupported", "ignore", *port)
+    assert f"to leave it: lumen-proxy restart --port {desk.port} --no-sandbox" in done.stderr

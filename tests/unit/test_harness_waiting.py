@@ -72,3 +72,12 @@ def test_pauses_grow_to_a_twentieth_of_a_second() -> None:
         until("never", lambda: None, within_s=0.02, pause=pauses.append)
     assert pauses[0] == 0.002
     assert max(pauses) <= 0.05
+
+
+def test_the_last_sight_is_told_before_the_log() -> None:
+    """What was seen last does not stand at the end of somebody else's log."""
+    with pytest.raises(Died) as death:
+        until("it answers", lambda: None, within_s=60, alive=lambda: "exit status 3\n--- log\nlast line")
+    head, *log = str(death.value).splitlines()
+    assert head.endswith(": None")
+    assert log == ["--- log", "last line"]

@@ -306,3 +306,26 @@ def test_no_judge_is_idle() -> None:
     tables = (ANSWERS, STREAMS, USAGES, TOOLS, MARKERS, COLLECTED, REFUSALS, BREAKS)
     broken = [checks for table in tables for _, checks in table.values()]
     assert set(catalogue.JUDGES) == set().union(*broken)
+
+
+def test_an_unknown_model_is_a_question_about_the_option() -> None:
+    """A 404 that tells of the model asks whether the option is right; any other 404 does not."""
+    asked = {"model": "nomodel", "messages": []}
+    told = {
+        "by its code": {"error": {"message": "unknown", "code": "model_not_found"}},
+        "by its name": {"detail": "no such model: nomodel"},
+    }
+    for body in told.values():
+        failure = catalogue.JUDGES["C1.1"](s.plain(body, status=404, asked=asked)).failure
+        assert failure
+        assert failure.found == "status 404, complete; is --proxy-model right?"
+    failure = catalogue.JUDGES["C1.1"](s.plain({"detail": "Not Found"}, status=404, asked=asked)).failure
+    assert failure
+    assert failure.found == "status 404, complete"
+
+
+def test_a_missing_end_is_told_in_words() -> None:
+    """What a stream lacks is named, and how the stream ended."""
+    failure = catalogue.JUDGES["D3.1"](s.stream(framed(chunks()).removesuffix(b"data: [DONE]\n\n"))).failure
+    assert failure
+    assert failure.found == "no `data: [DONE]`; the stream ended normally"

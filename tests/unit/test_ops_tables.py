@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lumen_proxy import config
 from lumen_proxy.ops import tables
 from lumen_proxy.ops.instances import Seen
 
@@ -40,7 +41,7 @@ def test_a_status_has_a_line_for_each_known_field() -> None:
 
 def test_instances_are_in_columns() -> None:
     """Each column is as wide as its longest cell; unknown cells are dashes."""
-    head, first, second = tables.instances([STRANGER, RUNNING]).splitlines()
+    head, first, second = tables.instances([STRANGER, RUNNING], config.load({})).splitlines()
     for name in ("STATE", "PID", "GATEWAY", "LAST FAILURE"):
         at = head.index(name)
         assert first[at - 1] == second[at - 1] == " "

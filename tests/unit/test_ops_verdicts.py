@@ -9,6 +9,7 @@ import pytest
 
 from lumen_proxy import config
 from lumen_proxy.errors import Fatal
+from lumen_proxy.ops import advice
 from lumen_proxy.ops.asking import Call, Trouble
 from lumen_proxy.ops.cases import CASES, KNOWN, on_port
 from lumen_proxy.ops.channels import on_cloud
@@ -237,6 +238,19 @@ def test_advice_names_an_unusual_port() -> None:
     assert on_port("lumen-proxy diagnose --no-start", other) == "lumen-proxy diagnose --port 8081 --no-start"
     assert on_port("lumen-proxy stop --port 8081", other) == "lumen-proxy stop --port 8081"
     assert on_port("wait", other) == "wait"
+    assert on_port("lumen-proxy stop, then lumen-proxy start", other) == (
+        "lumen-proxy stop --port 8081, then lumen-proxy start --port 8081"
+    )
+    usual = config.load({"PROXY_PORT": "8081"}, {"port": "8080"})
+    assert on_port("lumen-proxy start", usual) == "lumen-proxy start --port 8080"
+
+
+def test_advice_names_a_state_folder() -> None:
+    """Without the folder that was given as an option, a copied command finds another proxy, or none."""
+    elsewhere = config.load({"LUMEN_LOG_DIR": "x"}, {"port": "8081", "state_dir": "of mine"})
+    words = f"--port 8081 --state-dir '{elsewhere.state_dir}'"
+    assert on_port("lumen-proxy restart", elsewhere) == f"lumen-proxy restart {words}"
+    assert advice.anew(elsewhere) == f"lumen-proxy stop {words}, then lumen-proxy start {words}"
 
 
 def test_advice_stays_in_the_sandbox() -> None:
@@ -245,6 +259,7 @@ def test_advice_stays_in_the_sandbox() -> None:
     assert on_port("lumen-proxy start", playing) == "lumen-proxy start --sandbox"
     assert on_port("lumen-proxy restart --sandbox", playing) == "lumen-proxy restart --sandbox"
     assert on_port("lumen-proxy status", playing) == "lumen-proxy status"
+    assert on_port("lumen-proxy restart --no-sandbox", playing) == "lumen-proxy restart --no-sandbox"
 
 
 @pytest.mark.parametrize(("taken", "free"), [("8080", 8081), ("8081", 8082), ("65535", 65534)])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.prerequisites import RESPONSIBLE, RESPONSIBLE_OF_PROFILE
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.options import PROXY_OPTIONS
 from tests.fixtures.outer import Run, run
@@ -38,6 +39,14 @@ def _ours(word: str) -> str:
 def ran(folder: Path, arguments: list[str], tests: tuple[str, ...] = FEW) -> Run:
     """A command of the guide, on a few files: the whole contract would teach nothing more about the guide."""
     return run(folder, *arguments, tests=tests)
+
+
+def test_names_of_rows() -> None:
+    """The guide says of each exchange what it is."""
+    names = {*RESPONSIBLE, *(name for profile in RESPONSIBLE_OF_PROFILE.values() for name in profile)}
+    table = GUIDE.partition("| name | exchange |\n")[2].partition("\n\n")[0]
+    told = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert told == names, sorted(told ^ names)
 
 
 def test_by_command(tmp_path: Path) -> None:

@@ -93,11 +93,18 @@ def test_origin_of_a_url(url: str, origin: str, address: tuple[str, int]) -> Non
     assert (naming.origin_of(url), naming.address_of(origin)) == (origin, address)
 
 
+def test_the_address_of_chats_is_no_origin() -> None:
+    """Whoever copies the address of a request is told what to drop."""
+    with pytest.raises(pytest.UsageError, match=r"drop /chat/completions: give http://127\.0\.0\.1:1/v1$"):
+        naming.origin_of("http://127.0.0.1:1/v1/chat/completions")
+
+
 BY_URL = {"proxy_url": "http://127.0.0.1:1/v1", "proxy_model": "m"}
 NONSENSE: dict[str, dict[str, object]] = {
     "two targets": {**BY_URL, "proxy_command": "a"},
     "open quote": {"proxy_command": "a 'b"},
     "empty command": {"proxy_command": "  "},
+    "url of chats": {"proxy_url": "http://127.0.0.1:1/v1/chat/completions/", "proxy_model": "m"},
     "url without a host": {"proxy_url": "8080", "proxy_model": "m"},
     "url of another kind": {"proxy_url": "ftp://a", "proxy_model": "m"},
     "url with a bad port": {"proxy_url": "http://a:b", "proxy_model": "m"},

@@ -118,3 +118,17 @@ def test_by_url(speaker: Speaker, tmp_path: Path) -> None:
     assert len(ended.ids("error")) == 1, ended.output
     assert f"received as line 2 b'Server plain', {EXPECTED}" in ended.output
     assert "--proxy-health-path" in ended.output
+
+
+NO_FILE = "your server ended with exit status 2 before it was ready: {python}: can't open file "
+
+
+def test_a_server_that_ends_at_once(tmp_path: Path) -> None:
+    """Its end is told once: exit status, last line of its log, and what to check; a command without a port says so."""
+    ended = judged(tmp_path, f"--proxy-command='{sys.executable}' nope.py", "-k", "A1", tests=ONE)
+    assert ended.ids("error") == {"A1"}, ended.output
+    told = f"the target never became ready: {NO_FILE.format(python=sys.executable)}"
+    (line,) = (line for line in ended.output.splitlines() if line.startswith(told))
+    assert line.endswith("; check --proxy-command, which has no {port}: the port is in PROXY_PORT only")
+    for words in ("During handling", "is ready:", "last seen"):
+        assert words not in ended.output
