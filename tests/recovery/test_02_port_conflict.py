@@ -111,7 +111,7 @@ def test_conflict_is_detected(conflict: Conflict, measure: Measure) -> None:
     listened = ", ".join(map(str, conflict.listened_on)) or "none"
     running = f"it still runs after {conflict.elapsed_s:.1f} s; ports on which it listens: {listened}"
     status, late = conflict.exit_status, conflict.elapsed_s >= conflict.budget_s
-    ended = f"exit status {status} after {conflict.elapsed_s:.2f} s"
+    ended = f"exit status {status}{f' after {conflict.elapsed_s:.2f} s' if late else ''}"
     expect(
         status not in {0, None} and not late,
         f"the launch ends within {conflict.budget_s:g} s, with an exit status other than 0",
