@@ -62,12 +62,17 @@ def test_causes_of_the_summary(ended: Ended) -> None:
 
 
 def test_causes_of_the_terminal(ended: Ended) -> None:
-    """The terminal shows the same in ASCII, with the first checks and the number of the others."""
-    assert "12 failures, 6 causes:\n" in ended.output
+    """The terminal shows the same, with the first checks and the number of the others."""
+    assert "11 failed, 1 warned (strict), 1 not judged; 6 causes:\n" in ended.output
     assert "   5  bad requests are answered with 200\n      F2.row-0, F2.row-1" in ended.output
     assert "   1  A body is as long as it says: expected another length, found 417 bytes" in ended.output
     assert "      C9.1; not judged because of it: 1\n" in ended.output
     assert "found lax (strict)\n" in ended.output
+
+
+def test_the_last_sentence_has_the_numbers_of_the_causes(ended: Ended) -> None:
+    """The last sentence tells failed, warned (strict) and not judged apart, as the head of the causes does."""
+    assert "11 failed, 1 warned (strict), 1 not judged.</p>" in ended.html
 
 
 def test_causes_of_the_page(ended: Ended) -> None:

@@ -123,6 +123,12 @@ def test_every_end_is_a_row(ended: Ended) -> None:
     }
 
 
+def test_a_skipped_row_shows_the_reason(ended: Ended) -> None:
+    """The row of a skipped test shows its reason, and nothing of what pytest keeps beside it."""
+    (row,) = (row for rows in ended.data["tests"].values() for row in rows if row["result"] == "skipped")
+    assert row["log"].strip().splitlines()[-1] == "the target does not declare: tools"
+
+
 def test_the_banner_counts_them(ended: Ended) -> None:
     """The verdict of the page is the exit status in words."""
     assert ended.status == pytest.ExitCode.TESTS_FAILED

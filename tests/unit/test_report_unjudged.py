@@ -70,11 +70,18 @@ def test_not_judged_is_not_passed(unjudged: Ended) -> None:
     assert "3 passed, 1 not judged." in unjudged.html
 
 
+def test_an_unjudged_row_shows_the_reason(unjudged: Ended) -> None:
+    """The row of a check that was not judged shows its reason, and nothing of what pytest keeps beside it."""
+    (row,) = (row for rows in unjudged.data["tests"].values() for row in rows if row["result"] == "rerun")
+    assert row["log"].strip().splitlines()[-1] == "not judged: the body is no JSON object (C2.5)"
+
+
 def test_strict_checks_do_not_matter_for_clients(tmp_path: Path) -> None:
     """A check of tier S that was not judged leaves a foreign target passed, its strict layer excepted."""
     ended = stage_foreign(tmp_path, answers(json=True, total=False, tier=', tier="S"'))
     assert (ended.status, ended.banner) == (0, ("good", "PASSED")), ended.output
     assert ended.summary["layers"] == {"clients": "PASSED", "strict": "NOT FULLY JUDGED"}
+    assert "PASSED: 3 passed, 1 not judged.\n" in ended.output
 
 
 def test_known_causes_excuse(tmp_path: Path) -> None:

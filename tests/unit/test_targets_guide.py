@@ -106,6 +106,14 @@ def test_recovery(tmp_path: Path) -> None:
     assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
 
 
+def test_the_help_tells_what_each_word_means() -> None:
+    """The help of --proxy-can has a meaning for each capability, and says which ones only our own proxy has."""
+    told = str(PROXY_OPTIONS["--proxy-can"]["help"])
+    assert set(re.findall(r"\b([a-z]+): \w", told.partition("commas: ")[2])) == set(CAPABILITIES)
+    for word in ("journal", "venv"):
+        assert re.search(rf"\b{word}: [^;]*only our own proxy", told)
+
+
 def test_options_of_the_guide() -> None:
     """The guide names every option about a target and every capability, and no others."""
     assert set(re.findall(r"--proxy-[a-z-]+", GUIDE)) == set(PROXY_OPTIONS)
