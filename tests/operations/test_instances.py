@@ -174,7 +174,7 @@ def test_a_death_of_a_worker_is_the_last_failure(desk: Desk) -> None:
 
 def test_ps_lists_all_instances(desk: Desk) -> None:
     """One row for each port of the state folder or for --port, the same fields in words and as JSON; or one line."""
-    assert desk.run("ps").stdout == "no instances; start one with: lumen-proxy start\n"
+    assert desk.run("ps").stdout == f"no instances; start one with: lumen-proxy start --port {desk.port}\n"
     desk.run("start")
     other = desk.launch.reserve_port()
     desk.run("start", "--sandbox", "--port", str(other))
