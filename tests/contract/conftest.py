@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(mark)
 
 
-@pytest.hookimpl(trylast=True)  # when it is known which tests are left
+@pytest.hookimpl(tryfirst=True)  # before xdist tells the controller which tests there are, and in which order
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Let parallel workers wait at the same time."""
     if hasattr(session.config, "workerinput"):
