@@ -10,6 +10,7 @@ from tests.fixtures.faults.fault import Fault, Told
 from tests.matrix.running import Asked, Outcome
 
 _DIFFERS: Final = (
+    (re.compile(r"\b\d+ different ids; more than once: .*"), "N different ids; more than once: IDS"),
     (re.compile(r"(127\.0\.0\.1|localhost|\[::1\]):\d+"), r"\1:PORT"),
     (re.compile(r"\bport \d+"), "port PORT"),
     (re.compile(r"\bpid \d+"), "pid PID"),
