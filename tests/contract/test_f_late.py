@@ -95,7 +95,7 @@ def test_late_failure_shows_nothing(broken: Capture, talk: Talk, demand: Demand)
 
 
 def demand_more(asked: Iterable[Judge], broken: Capture, talk: Talk, demand: Demand) -> None:
-    """Demand what holds for a stream that does not fail; what does not is told by its own check."""
+    """Demand what holds for a stream that does not fail; what does not hold has a check of its own."""
     if broken.ended == "complete" and not errors(broken):
         raise NotJudged("the stream ends in order, without an error event", ("F5.3",))
     told = {judge for judge in asked if judge(talk.stream, talk.known).failure}

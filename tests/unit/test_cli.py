@@ -171,7 +171,7 @@ def test_a_module_missed_later_is_69(monkeypatch: pytest.MonkeyPatch, capsys: py
 
 
 def test_starting_serves_without_importing_what_it_does_not_need() -> None:
-    """Flask belongs to the worker; psutil, asyncio and HTTP to nobody before the first worker boots."""
+    """Flask belongs to the worker; psutil, asyncio and HTTP are not imported before the first worker boots."""
     code = (
         "import sys; import lumen_proxy.cli, lumen_proxy.supervisor.serve; "
         "sys.exit(', '.join({'flask', 'waitress', 'psutil', 'requests', 'asyncio', 'http.client', 'ctypes', "

@@ -1,4 +1,4 @@
-"""Settings: environment first, options override, a bad value ends the program and says how to mend it."""
+"""Settings: environment first, options override, a bad value ends the program and says how to fix it."""
 
 from __future__ import annotations
 

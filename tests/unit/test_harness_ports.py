@@ -1,4 +1,4 @@
-"""A reserved port is given to nobody else, and a server can still use it."""
+"""A reserved port is never given to another test, and a server can still use it."""
 
 import socket
 import struct

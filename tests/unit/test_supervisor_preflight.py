@@ -35,7 +35,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def failed(venv: Path) -> set[str]:
-    """The ids of the checks that fail; each of them must say what is wrong and how to mend it."""
+    """The ids of the checks that fail; each of them must say what is wrong and how to fix it."""
     report = preflight.examine(venv)
     bad = [check for check in report.checks if not check.ok]
     assert report.ok is not bool(bad)
