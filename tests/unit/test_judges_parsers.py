@@ -1,10 +1,11 @@
 """The two parsers under the judges: JSON with places, and events with places."""
 
 import json
+from codecs import BOM_UTF8
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.fixtures.judges import sse
@@ -112,12 +113,15 @@ def test_places_of_several_lines() -> None:
 LINES = st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\r", b"").replace(b"\n", b"")), max_size=8)
 
 
+@example([BOM_UTF8], b"\n")
+@example([BOM_UTF8 + b"data: a", BOM_UTF8], b"\r\n")
 @given(LINES, st.sampled_from([b"\n", b"\r\n", b"\r"]))
 def test_every_line_is_found(lines: list[bytes], end: bytes) -> None:
-    """Whatever stands between line ends is one line, and nothing else ends one."""
+    """Whatever stands between line ends is one line, and nothing else ends one; a mark at the start is no part of it."""
     body = b"".join(line + end for line in lines)
     found = [line for event in sse.parse(body) for line in event.lines]
-    assert [body[line.offset :].split(end)[0] for line in found] == [line for line in lines if line]
+    due = [line for line in body.removeprefix(BOM_UTF8).split(end) if line]
+    assert [body[line.offset :].split(end)[0] for line in found] == due
 
 
 @given(st.binary(max_size=60))

@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from unittest import mock
 
 import psutil
@@ -15,7 +16,7 @@ from tests.fixtures.observations import listening_ports
 from tests.fixtures.outside import KINDS, addresses
 from tests.fixtures.ports import LOOPBACKS
 from tests.fixtures.proctree import ProcessRef
-from tests.fixtures.socket_table import Held, held
+from tests.fixtures.socket_table import Held, held, read_listening
 
 
 @pytest.fixture
@@ -40,6 +41,7 @@ def test_sockets_of_a_process(listeners: list[socket.socket], monkeypatch: pytes
         ip, port = listener.getsockname()[:2]
         assert [each.ref for each in found if each.listens and each.port == port] == [me]
         assert [each.remote_ip for each in found if each.remote_port == port] == [ip]
+    assert held([me], KINDS, listening=True) == [each for each in found if each.listens]
 
 
 def test_loopback_is_not_outside(listeners: list[socket.socket]) -> None:
@@ -63,3 +65,15 @@ def test_a_look_at_the_ports_of_a_child_reads_the_table_once(
     monkeypatch.setattr(psutil.Process, "net_connections", asked)
     child = mock.Mock(spec=Child, family=lambda: (ProcessRef.of(os.getpid()),))
     assert {each.getsockname()[1] for each in listeners} <= set(listening_ports(child))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process is asked")
+def test_connections_cost_nothing_when_listeners_are_looked_for(listeners: list[socket.socket]) -> None:
+    """Of a table with a hundred connections, the rows after the last listening socket are not read."""
+    with ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(socket.create_connection(listeners[0].getsockname()[:2]))
+        read = read_listening(Path("/proc/net/tcp"))
+    rows = read.splitlines()
+    assert rows
+    assert {row.split()[3] for row in rows} == {b"0A"}
