@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.inner import LEAN
+
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ("run", "report.measuring", "guard", "targets", "audit", "processes", "squatters", "gateway")
 
@@ -24,7 +26,7 @@ class Nested:
         """Run this one module."""
         self._pytester.makepyfile(suite)
         plugins = [word for name in PLUGINS for word in ("-p", f"tests.fixtures.{name}")]
-        return self._pytester.runpytest_subprocess(*plugins, "-p", "no:randomly", "-p", "no:html", *options)
+        return self._pytester.runpytest_subprocess(*LEAN, *plugins, "-p", "no:randomly", "-p", "no:html", *options)
 
     def lines(self) -> list[str]:
         """What the suite has written."""
