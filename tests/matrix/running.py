@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Self
 
 import pytest
 from _pytest.outcomes import Failed, Skipped
+from _pytest.python import get_direct_param_fixture_func as parameter
 
 from tests.contract import conftest
 from tests.fixtures import targets
@@ -104,12 +105,14 @@ class Fixture(NamedTuple):
     ``own``    whether it is made for each test
     ``needs``  the names of its arguments
     ``param``  its parameter in this test
+    ``given``  whether it is nothing but this parameter
     """
 
     key: tuple[object, ...]
     own: bool
     needs: tuple[str, ...]
     param: object
+    given: bool
     make: Callable[..., Any]
     yields: bool
 
@@ -152,6 +155,8 @@ class Running:
         if name in self._given:
             return self._given[name]
         fixture = fixture_of(item, name)
+        if fixture.given:
+            return fixture.param
         stack, kept = own if fixture.own else (self._stack, self._kept)
         if fixture.key not in kept:
             value = partial(self._value, item=item, own=own)
@@ -174,7 +179,8 @@ def fixture_of(item: pytest.Function, name: str) -> Fixture:
     fixture, yields = found[-1], inspect.isgeneratorfunction(found[-1].func)
     key = (name, item.path if fixture.scope == "module" else None, item.callspec.indices.get(name))
     make = contextmanager(fixture.func) if yields else fixture.func
-    return Fixture(key, fixture.scope == "function", fixture.argnames, item.callspec.params.get(name), make, yields)
+    own, param, given = fixture.scope == "function", item.callspec.params.get(name), fixture.func is parameter
+    return Fixture(key, own, fixture.argnames, param, given, make, yields)
 
 
 def _closed(own: ExitStack) -> Outcome | None:
