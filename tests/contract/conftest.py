@@ -233,7 +233,7 @@ def demand(request: pytest.FixtureRequest, talk: Talk) -> Demand:
     """Hold a capture to a claim: ``demand(judge, seen)`` fails with the verdict's own words."""
 
     def hold(judge: Judge, seen: Capture, *, about: str = "", said_mono_s: float | None = None) -> None:
-        known = replace(talk.known, said_mono_s=said_mono_s)
+        known = talk.known if said_mono_s is None else replace(talk.known, said_mono_s=said_mono_s)
         if judge.claim.unknown(known):
             need_known(talk, judge.claim.needs)
             pytest.skip("not applicable: it needs a gateway whose words are known")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from functools import cache
 
 import pytest
 
@@ -87,11 +88,13 @@ def params_of(item: pytest.Item) -> dict[str, object]:
     return dict(item.callspec.params) if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
 
 
+@cache  # this and the next ones: of an id, which many rows share
 def needs_chat(check: str) -> bool:
     """Whether a check means nothing where no plain question is answered."""
     return check not in ASK_NOTHING and any(fnmatchcase(check, pattern) for pattern in NEED_CHAT)
 
 
+@cache
 def needs_choices(check: str) -> bool:
     """Whether a check reads what an answer says."""
     return any(fnmatchcase(check, pattern) for pattern in NEED_CHOICES)
@@ -122,7 +125,13 @@ def need_answers(talk: Talk, seen: Capture) -> None:
 def needs_stream(check: str, params: Mapping[str, object]) -> bool:
     """Whether a check, with these parameters, means nothing where no question for a stream is answered."""
     row = params.get("stream") is True or params.get("streamed") is True
-    return check != CHAT_CHECK and (row or any(fnmatchcase(check, pattern) for pattern in NEED_STREAM))
+    return check != CHAT_CHECK and (row or asks_stream(check))
+
+
+@cache
+def asks_stream(check: str) -> bool:
+    """Whether a check asks for a stream in each of its rows."""
+    return any(fnmatchcase(check, pattern) for pattern in NEED_STREAM)
 
 
 def need_stream(talk: Talk, *, choices: bool) -> None:

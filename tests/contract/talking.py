@@ -5,8 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -143,15 +142,14 @@ class Talk:
     @property
     def known(self) -> Known:
         """What no answer may show, and what every answer to the same question must say."""
-        shown = Known(secrets=(CANARY, *filter(None, [self.target.api_key])), model=self.target.model)
+        shown = partial(Known, secrets=(CANARY, *filter(None, [self.target.api_key])), model=self.target.model)
         if "gateway" not in self.target.can:  # two answers of a model are two texts
-            return shown
-        upstream = self.gateway.url.removeprefix("http://")
-        shown = replace(shown, upstream=(upstream,))
-        if plain_choices(self.chat):  # nothing is known of an answer that did not come
-            return shown
-        finish = finish_of(self.chat)
-        return replace(shown, text=said(self.chat) or None, finish=None if finish is None else str(finish))
+            return shown()
+        upstream, chat = (self.gateway.url.removeprefix("http://"),), self.chat
+        if plain_choices(chat):  # nothing is known of an answer that did not come
+            return shown(upstream=upstream)
+        finish = finish_of(chat)
+        return shown(upstream=upstream, text=said(chat) or None, finish=None if finish is None else str(finish))
 
     def once(self, name: str, make: Callable[[], Capture]) -> Capture:
         """An exchange that is made when it is first read."""

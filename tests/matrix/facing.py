@@ -8,7 +8,7 @@ import pytest
 
 from tests.fixtures.faults.fault import FAILURES, Fault, matches
 from tests.fixtures.report.tracing import roots
-from tests.matrix.judging import WHOLE, WRITING, asked, judge, red_of, whole
+from tests.matrix.judging import WHOLE, WRITING, asked, declared_by, judge, red_of, whole
 from tests.matrix.patterns import patterns_for
 from tests.matrix.running import Asked, Outcome, contract
 from tests.matrix.texts import told_by
@@ -64,7 +64,7 @@ def untraced(found: Found, red: frozenset[str]) -> list[str]:
 
 
 def _undeclared(fault: Fault, found: Found, red: frozenset[str]) -> list[str]:
-    declared = frozenset(test.check for test in found if fault.declares(test.check))
+    declared = declared_by(fault, found)
     return [*_told(found, red - declared), *(f"{check} is {_words(found, check)}" for check in declared - red)]
 
 

@@ -8,15 +8,15 @@ the caller. `test_agreement.py` holds this against a real run of pytest.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from types import SimpleNamespace, TracebackType
 from typing import Any, NamedTuple, Self
 
 import pytest
-from _pytest.fixtures import FixtureDef
 from _pytest.outcomes import Failed, Skipped
+from _pytest.python import get_direct_param_fixture_func as parameter
 
 from tests.contract import conftest
 from tests.fixtures import targets
@@ -98,6 +98,25 @@ def contract(profile: Profile) -> Contract:
     return Contract(found.target, tuple(found.tests))
 
 
+class Fixture(NamedTuple):
+    """A fixture as one test needs it, by the rules of pytest.
+
+    ``key``    the same for all tests that share what it makes
+    ``own``    whether it is made for each test
+    ``needs``  the names of its arguments
+    ``param``  its parameter in this test
+    ``given``  whether it is nothing but this parameter
+    """
+
+    key: tuple[object, ...]
+    own: bool
+    needs: tuple[str, ...]
+    param: object
+    given: bool
+    make: Callable[..., Any]
+    yields: bool
+
+
 class Running:
     """Fixtures of one target, each made once in its scope. Closed by ``with``: teardown, the last first."""
 
@@ -117,8 +136,7 @@ class Running:
     def run(self, test: Asked) -> Outcome:
         """Run one test with its fixtures."""
         item, own = test.item, ExitStack()
-        kept: dict[object, Any] = {}
-        setup = partial(self._value, item=item, own=(own, kept))
+        setup = partial(self._value, item=item, own=(own, {}))
         info = item._fixtureinfo  # noqa: SLF001 -- what pytest has found out about the test
         try:
             values = {name: setup(name) for name in info.initialnames}
@@ -136,33 +154,33 @@ class Running:
         """What a fixture gives, made at most once in its scope."""
         if name in self._given:
             return self._given[name]
-        if name == "request":
-            raise LookupError("only fixtures may ask for the request")
-        fixture = _fixture(name, item)
-        params = item.callspec.params
-        stack, kept = own if fixture.scope == "function" else (self._stack, self._kept)
-        where = item.path if fixture.scope == "module" else None
-        key = (name, where, item.callspec.indices.get(name))
-        if key not in kept:
+        fixture = fixture_of(item, name)
+        if fixture.given:
+            return fixture.param
+        stack, kept = own if fixture.own else (self._stack, self._kept)
+        if fixture.key not in kept:
             value = partial(self._value, item=item, own=own)
-            request = SimpleNamespace(param=params.get(name), getfixturevalue=value, node=item)
-            arguments = {each: request if each == "request" else value(each) for each in fixture.argnames}
-            kept[key] = _made(fixture, arguments, stack)
-        return kept[key]
+            request = SimpleNamespace(param=fixture.param, getfixturevalue=value, node=item)
+            arguments = {each: request if each == "request" else value(each) for each in fixture.needs}
+            made = fixture.make(**arguments)
+            kept[fixture.key] = stack.enter_context(made) if fixture.yields else made
+        return kept[fixture.key]
 
 
-def _fixture(name: str, item: pytest.Function) -> FixtureDef[Any]:
+@cache  # of what pytest has collected, which never changes: each fault runs the same tests again
+def fixture_of(item: pytest.Function, name: str) -> Fixture:
+    """The fixture of this name for a test; raises LookupError when there is none."""
+    if name == "request":
+        raise LookupError("only fixtures may ask for the request")
     known = item._fixtureinfo.name2fixturedefs.get(name)  # noqa: SLF001
     found = known or item.session._fixturemanager.getfixturedefs(name, item)  # noqa: SLF001 -- asked for while it runs
     if not found:
         raise LookupError(f"{item.name} needs a fixture {name}, which neither the contract nor the caller has")
-    return found[-1]
-
-
-def _made(fixture: FixtureDef[Any], arguments: dict[str, Any], stack: ExitStack) -> Any:  # noqa: ANN401
-    if inspect.isgeneratorfunction(fixture.func):
-        return stack.enter_context(contextmanager(fixture.func)(**arguments))
-    return fixture.func(**arguments)
+    fixture, yields = found[-1], inspect.isgeneratorfunction(found[-1].func)
+    key = (name, item.path if fixture.scope == "module" else None, item.callspec.indices.get(name))
+    make = contextmanager(fixture.func) if yields else fixture.func
+    own, param, given = fixture.scope == "function", item.callspec.params.get(name), fixture.func is parameter
+    return Fixture(key, own, fixture.argnames, param, given, make, yields)
 
 
 def _closed(own: ExitStack) -> Outcome | None:

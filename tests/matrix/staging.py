@@ -20,7 +20,7 @@ from tests.fixtures.run import ALONE, Run
 from tests.fixtures.served import Served
 from tests.fixtures.targets import Target
 
-EARLY_S = 0.01
+KEEPALIVE_S = 0.01
 
 
 class Staged(Served):
@@ -62,8 +62,9 @@ class Stage:
 
 def hurried(settings: Settings) -> Settings:
     """Streams that commit early do so at once: the tests wait for it at barriers."""
-    early = min(settings.commit_s, EARLY_S) if settings.commit_s < 1 else settings.commit_s
-    return replace(settings, commit_s=early, keepalive_s=min(settings.keepalive_s, early))
+    if settings.commit_s >= 1:
+        return settings
+    return replace(settings, commit_s=0.0, keepalive_s=KEEPALIVE_S)
 
 
 def given(stage: Stage, target: Target) -> dict[str, object]:
