@@ -1,8 +1,8 @@
 """One run of the contract against one fault: which tests, and what they found.
 
 A whole run takes seconds, most of them for rows that cannot matter: sixty refused requests against a fault of streams.
-So of a table of requests a fault is asked the rows that it declares and a few of the others, other ones for each fault
-(its name says which); of a table of which it declares some, every third. A test of many requests, or of a large one
+So of a table of requests a fault is asked the rows that it declares and every ninth of the others, other ones for each
+fault (its name says which); of a table of which it declares some, every third. A test of many requests, or of a large one
 (`LARGE`), is drawn as a row is. `E2E_LUMEN_WHOLE_MATRIX=1` asks everything of these. What takes long by itself
 (time-outs, idling, megabytes, crowds) is asked where it is declared. All other tests, those of every judge among them,
 are asked always. Durations that a test waits out are shortened (`SHORTER`); nothing else of the tests is changed. The
@@ -23,9 +23,7 @@ from tests.matrix.staging import Stage, given
 
 WRITING = os.environ.get("E2E_LUMEN_WRITE_FAILURES") == "1"  # what is seen is written instead of held
 WHOLE = WRITING or os.environ.get("E2E_LUMEN_WHOLE_MATRIX") == "1"
-# Every 18th row of a table that should not matter, for 347 faults: each row is asked by 13 of them and more. Faults of
-# openai, healthy variants and odd answers are fewer and ask every ninth. Every third row of a table that does matter.
-FAR, FEW, NEAR = 18, 9, 3
+FAR, NEAR = 9, 3  # every ninth row of a table that should not matter, every third of one that does
 TABLES = frozenset((
     "test_accepted", "test_bad_request", "test_bad_request_is_no_failure", "test_drift",
     "test_every_role", "test_failure", "test_foreign_host",
@@ -58,14 +56,13 @@ SHORTER = {
 }
 
 
-def asked(fault: Fault, tests: tuple[Asked, ...], far: int = 0) -> Iterator[Asked]:
-    """The tests that a fault is asked; ``far`` replaces `FAR`."""
-    far = far or (FAR if fault.profile == "lumen" else FEW)
+def asked(fault: Fault, tests: tuple[Asked, ...]) -> Iterator[Asked]:
+    """The tests that a fault is asked."""
     declared, first = declared_by(fault, tests), crc32(fault.name.encode())
     near = {function_of(test) for test in tests if test.check in declared}
     for number, test in enumerate(tests):
         function = function_of(test)
-        every = 1 if WHOLE or function not in DRAWN else NEAR if function in near else far
+        every = 1 if WHOLE or function not in DRAWN else NEAR if function in near else FAR
         drawn = (number + first) % every == 0
         if test.check in declared or (drawn and not is_slow(test)):
             yield test

@@ -8,7 +8,7 @@ from tests.fixtures.faults.changing import in_responses
 from tests.fixtures.faults.fault import Fault
 from tests.fixtures.faults.reference.http import Request, Response
 from tests.fixtures.targets import Profile
-from tests.matrix.judging import FEW, SHORTER, asked, judge
+from tests.matrix.judging import SHORTER, asked, judge
 from tests.matrix.running import Asked, contract
 
 SHOWN = 8  # faults of the suite are alike
@@ -79,7 +79,7 @@ def asked_of(profile: Profile) -> tuple[Asked, ...]:
 def test_no_check_raises(name: str, profile: Profile) -> None:
     """No check is an ERROR, and each that fails says what it expected and found."""
     odd = Fault(name, "odd", "", in_responses(ODD[name]), profile)
-    found = judge(odd, tuple(asked(odd, asked_of(profile), FEW)), SHORTEST)
+    found = judge(odd, tuple(asked(odd, asked_of(profile))), SHORTEST)
     raised = [f"{test.name}: {outcome.reason}" for test, outcome in found.items()
               if outcome.word == "error" or (outcome.word == "failed" and outcome.failure is None)]  # fmt: skip
     assert raised[:SHOWN] == []
