@@ -1,9 +1,9 @@
 """One run of the contract against one fault: which tests, and what they found.
 
 A whole run takes seconds, most of them for rows that cannot matter: sixty refused requests against a fault of streams.
-So of a table of requests a fault is asked the rows that it declares and every ninth of the others, other ones for each
-fault (its name says which); of a table of which it declares some, every third. A test of many requests, or of a large one
-(`LARGE`), is drawn as a row is. `E2E_LUMEN_WHOLE_MATRIX=1` asks everything of these. What takes long by itself
+So of a table of requests a fault is asked the rows that it declares and every ninth of the others, others for each
+fault (its name says which); of a table of which it declares some, every third. A test of many requests, or of a large
+one (`LARGE`), is drawn as a row is. `E2E_LUMEN_WHOLE_MATRIX=1` asks everything of these. What takes long by itself
 (time-outs, idling, megabytes, crowds) is asked where it is declared. All other tests, those of every judge among them,
 are asked always. Durations that a test waits out are shortened (`SHORTER`); nothing else of the tests is changed. The
 healthy references are asked everything.
@@ -77,7 +77,7 @@ def whole(variant: Fault, tests: tuple[Asked, ...]) -> tuple[Asked, ...]:
     """What a healthy variant is asked: the references everything, others every text and what a fault is asked."""
     if variant.name in {"reference", "relay"}:
         return tests
-    asked_anyway = {test.name for test in asked(variant, tests, FEW)}
+    asked_anyway = {test.name for test in asked(variant, tests)}
     return tuple(test for test in tests if test.name in asked_anyway or function_of(test) == "test_round_trip")
 
 
