@@ -22,6 +22,9 @@ from tests.operations.conftest import Desk, gateway_lives
 FAR = "gateway.invalid"  # no address of this machine: proxies apply to it
 PRIVATE = "10.20.30.40"  # stands for 127.0.0.1 in the children of a test
 BUNDLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+# How long a look at each address waits for the black hole. The other one accepts within milliseconds, and is tried by
+# the proxy 0.25 s after the first.
+IN_VAIN_S = "1.5"
 STAGED = {"E2E_LUMEN_SABOTAGE": "network", "E2E_LUMEN_SABOTAGES": network.__file__}
 
 
@@ -69,7 +72,7 @@ class Stage:
         port = self.desk.gateway.port
         self.stack.enter_context(black_hole("127.0.0.2", port))
         self.env |= STAGED | {network.NAMES: json.dumps({FAR: ["127.0.0.2", "127.0.0.1"]})}
-        self.env |= {"LUMEN_GATEWAY_URL": f"http://{FAR}:{port}"}
+        self.env |= {"LUMEN_GATEWAY_URL": f"http://{FAR}:{port}", "LUMEN_CONNECT_TIMEOUT_S": IN_VAIN_S}
 
     def chat(self) -> int:
         """Start the proxy and ask it a question: the status; 0 if it refuses to start."""
