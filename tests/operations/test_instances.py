@@ -52,19 +52,21 @@ def test_a_clock_step_changes_nothing(desk: Desk, command: str, release: str) ->
 def test_a_hung_worker_hinders_no_stop(desk: Desk) -> None:
     """It answers nothing, and its state file has the wrong time: status says so, stop ends it."""
     desk.run("start", "--drain-s", "0.1")
-    seen, recorded = status(desk), json.loads(state_file(desk).read_text())
+    worker, recorded = health(desk)["pid"], json.loads(state_file(desk).read_text())
     state_file(desk).write_text(json.dumps(recorded | {"start_time": recorded["start_time"] + STEP_S}))
-    psutil.Process(seen["worker_pid"]).suspend()
+    psutil.Process(worker).suspend()
     starting = desk.background("start")  # it waits for 10 s, as the worker may still boot; status is asked meanwhile
     after = status(desk)
-    assert (after["state"], after["pid"]) == ("not answering", seen["pid"])
+    assert (after["state"], after["pid"]) == ("not answering", recorded["pid"])
     assert starting.wait_exit(SOON_S) == 75
     (line,) = starting.stderr.read_text().splitlines()
-    words = f"the lumen-proxy on this port (pid {seen['pid']}) does not answer; lumen-proxy restart --port {desk.port}"
+    words = (
+        f"the lumen-proxy on this port (pid {recorded['pid']}) does not answer; lumen-proxy restart --port {desk.port}"
+    )
     assert line.endswith(words)
     assert json.loads(desk.run("stop", "--json").stdout)["did"] == "stopped"
-    assert is_gone(seen["pid"])
-    assert is_gone(seen["worker_pid"])
+    assert is_gone(recorded["pid"])
+    assert is_gone(worker)
 
 
 @pytest.mark.skipif(WINDOWS, reason="an open file cannot be deleted there")
@@ -75,28 +77,28 @@ def test_a_deleted_state_folder_hides_nothing(desk: Desk, way: str) -> None:
         (desk.folder / "link").symlink_to(desk.folder, target_is_directory=True)
         desk.env["LUMEN_STATE_DIR"] = str(desk.folder / "link" / "state")
     desk.run("start")
-    before = status(desk)
+    before = health(desk)
     shutil.rmtree(state_file(desk).parent)
     after = status(desk)
-    assert (after["condition"], after["pid"]) == ("running", before["pid"])
+    assert (after["condition"], after["pid"]) == ("running", before["supervisor_pid"])
     again = json.loads(desk.run("start", "--json").stdout)
     assert (again["did"], again["exit_status"], again["instance"]) == ("refused", 75, before["instance"])
     stopped = json.loads(desk.run("stop", "--json").stdout)
-    assert (stopped["did"], stopped["pid"]) == ("stopped", before["pid"])
-    assert is_gone(before["pid"])
+    assert (stopped["did"], stopped["pid"]) == ("stopped", before["supervisor_pid"])
+    assert is_gone(before["supervisor_pid"])
 
 
 @pytest.mark.skipif(WINDOWS, reason="an open file cannot be deleted there")
 def test_a_deleted_state_folder_is_made_again(desk: Desk) -> None:
     """At the next event, here the death of a worker: lock and state file are back, with the same settings."""
     desk.run("start", "--unsupported", "ignore")
-    before = status(desk)
+    before = health(desk)
     shutil.rmtree(state_file(desk).parent)
-    psutil.Process(before["worker_pid"]).kill()
+    psutil.Process(before["pid"]).kill()
     until_restarted(desk, 1)
     assert running_settings(desk)["LUMEN_UNSUPPORTED"] == ("ignore", "option")
     assert desk.run("start", "--unsupported", "ignore").exit_status == 0
-    assert json.loads(desk.run("stop", "--json").stdout)["pid"] == before["pid"]
+    assert json.loads(desk.run("stop", "--json").stdout)["pid"] == before["supervisor_pid"]
 
 
 @pytest.mark.parametrize("kind", ["banner", "lumen_stranger", "ipv6"])

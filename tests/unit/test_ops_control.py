@@ -221,7 +221,8 @@ def test_a_lost_state_file_of_a_running_instance(port: Port, content: str) -> No
     port.state.write_text(content)
     again = port.run("start", "--sandbox")
     assert (again.exit_status, "its settings are not known" in again.stderr) == (75, True)
-    assert (port.status()["condition"], port.status()["pid"]) == ("running", pid)
+    seen = port.status()
+    assert (seen["condition"], seen["pid"]) == ("running", pid)
     refused = port.run("restart")
     assert refused.exit_status == 74
     assert str(port.state) in refused.stderr
