@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures import daemons, venvs
+from tests.fixtures import venvs
 from tests.fixtures.children import WINDOWS, Child
+from tests.fixtures.daemons import end_daemons
 from tests.fixtures.exchange import Exchange
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.processes import Finished, Launches
@@ -150,4 +151,4 @@ def desk(launch: Launches, tmp_path: Path, gateway: Gateway, cloud_ai: Gateway, 
     gateway.standing = gateway_lives
     one = Desk(launch, tmp_path, gateway, cloud_ai, environment)
     yield one
-    daemons.ask_to_stop(tmp_path)
+    end_daemons(tmp_path)

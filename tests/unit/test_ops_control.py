@@ -21,10 +21,10 @@ from lumen_proxy import config
 from lumen_proxy.errors import Fatal
 from lumen_proxy.ops import control, instances
 from lumen_proxy.supervisor import identity, state
-from tests.fixtures import daemons
 from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
 from tests.fixtures.capture import call
 from tests.fixtures.children import WINDOWS
+from tests.fixtures.daemons import end_daemons
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.processes import Finished, Launches
 from tests.fixtures.proctree import ProcessRef
@@ -62,7 +62,7 @@ def port(launch: Launches, tmp_path: Path) -> Iterator[Port]:
     """A port where nothing runs yet."""
     one = Port(launch, tmp_path)
     yield one
-    daemons.ask_to_stop(tmp_path)
+    end_daemons(tmp_path)
 
 
 def test_start_status_stop(port: Port) -> None:
