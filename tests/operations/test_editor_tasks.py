@@ -82,7 +82,6 @@ test = ["third [extra]"]
 """
 PIP = """
 import pathlib, sys, sysconfig
-
 if "install" in sys.argv:
     if pathlib.Path("no-network").exists():
         sys.exit(1)
@@ -93,16 +92,15 @@ if "install" in sys.argv:
         folder.joinpath("METADATA").write_text(f"Name: {name}\\nVersion: 1\\n")
 """
 """In the place of pip, which would need a network: Python finds it in the folder in which it is launched."""
-ENSUREPIP = 'import sys\n\nprint("ensurepip:", *sys.argv[1:])\n'
-"""In the place of ensurepip, which takes 3 s."""
+ENSUREPIP = 'import sys\n\nprint("ensurepip:", *sys.argv[1:])\n'  # in the place of the real one, which takes 3 s
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
     """A project of another name with this project's set-up, not set up yet."""
     folder = tmp_path / "project"
-    modules = {"pip/__init__.py": "", "pip/__main__.py": PIP, "ensurepip.py": ENSUREPIP}
-    for name, text in {"pyproject.toml": PROJECT, **modules}.items():
+    files = {"pyproject.toml": PROJECT, "pip/__init__.py": "", "pip/__main__.py": PIP, "ensurepip.py": ENSUREPIP}
+    for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, "utf-8")
     (folder / ".vscode").mkdir()
@@ -249,7 +247,6 @@ def test_a_refuted_claim_is_a_problem_in_the_editor(desk: Desk, tmp_path: Path) 
 
 OUTCOMES = """
 import pytest, warnings
-
 @pytest.mark.parametrize("number", [1, 2])
 def test_skipped(number):
     pytest.skip("not here")
@@ -257,7 +254,6 @@ def test_skipped(number):
 @pytest.mark.xfail
 def test_expected():
     assert False
-
 def test_warns():
     warnings.warn("careful")
 
