@@ -19,11 +19,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import requests
-
 from lumen_proxy import config
 from lumen_proxy.errors import Exit
-from lumen_proxy.ops.transport import session
 from lumen_proxy.rotation import RotatedFile
 
 if TYPE_CHECKING:
@@ -113,6 +110,10 @@ def webhooks(settings: Settings) -> dict[str, str]:
 
 def deliver(name: str, url: str, it: Event, pause: Callable[[float], object]) -> Delivery:
     """Send an event to one webhook. `pause` waits between attempts; true ends them."""
+    import requests  # noqa: PLC0415 - 0.1 s, for nothing in a command that sends no alert
+
+    from lumen_proxy.ops.transport import session  # noqa: PLC0415 - the same
+
     body = {"text": text_of(it)} if name == SLACK else it
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -145,6 +146,8 @@ class Messenger:
         self.told = told
         self._ended = threading.Event()
         self._lines: list[tuple[Events, threading.Thread]] = []
+        if webhooks(settings):
+            import lumen_proxy.ops.transport  # noqa: F401, PLC0415 - one that is broken is known before the first alert
         for webhook in webhooks(settings).items():
             events: Events = queue.SimpleQueue()
             thread = threading.Thread(target=self._run, args=(*webhook, events), daemon=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 
@@ -32,6 +33,7 @@ def main() -> int:
     _ignore_signals()
     _die_with_parent()
     leash = Leash(sys.stdin.buffer, private_stdout())
+    gc.disable()  # what an import makes stays: looking through it for garbage would be a tenth of the start
     try:
         # Metrics and streams import these at their first use: a broken one must be known before (20 ms together).
         import prometheus_client.core  # noqa: F401, PLC0415
@@ -42,6 +44,8 @@ def main() -> int:
         line = import_failure.explain(error)
         sys.stderr.write(f"lumen-proxy: {line or f'internal error: {error!a}; please report it'}\n")
         return Exit.UNAVAILABLE if line else Exit.SOFTWARE
+    gc.freeze()
+    gc.enable()
     try:
         return Worker(load(), leash).run()
     except Fatal as fatal:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fixtures.children import WINDOWS, Child
+from tests.fixtures.processes import Launches
 from tests.fixtures.targets import ROOT, merged
 from tests.fixtures.waiting import until
 from tests.operations.conftest import Desk
@@ -89,9 +90,13 @@ def run(desk: Desk, label: str, env: Mapping[str, str] | None = None) -> Running
 
 
 def run_words(desk: Desk, label: str, words: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT) -> Child:
-    """Run Python with these words, in a terminal and in the workspace or another folder."""
-    folder, launch = desk.launch.next_folder(), desk.launch
-    files = launch.target.environ(folder, desk.gateway.url)
+    """Run Python with these words and the desk's settings, in a terminal and in the workspace or another folder."""
+    files = desk.launch.target.environ(desk.folder / "files", desk.gateway.url)
     environ = merged(os.environ, files, desk.env, {"TERM": "xterm-256color"}, env)
+    return in_a_terminal(desk.launch, label, words, environ, cwd)
+
+
+def in_a_terminal(launch: Launches, label: str, words: Sequence[str], environ: Mapping[str, str], cwd: Path) -> Child:
+    """Run Python with these words in a terminal."""
     argv = [*TERMINAL, sys.executable, *words]
-    return launch.keep(Child(launch.run_tags, label, argv, environ, folder, cwd=cwd))
+    return launch.keep(Child(launch.run_tags, label, argv, environ, launch.next_folder(), cwd=cwd))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.fixtures.capture import call
 from tests.operations.conftest import Desk
 
 
@@ -13,6 +14,12 @@ def status(desk: Desk, **env: str | None) -> dict[str, Any]:
     """What `status --json` says."""
     found: dict[str, Any] = json.loads(desk.run("status", "--json", env=env).stdout)
     return found
+
+
+def health(desk: Desk) -> dict[str, Any]:
+    """What /health says, for waits: a command would cost a start of Python at each look. Empty without an answer."""
+    answer = call(f"http://127.0.0.1:{desk.port}", "GET", "/health")
+    return dict(answer.json()) if answer.status == 200 else {}
 
 
 def state_file(desk: Desk) -> Path:

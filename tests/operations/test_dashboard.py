@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.proctree import tagged
 from tests.fixtures.run import TAG, Run
 from tests.fixtures.targets import merged
 from tests.fixtures.waiting import Overdue, until
@@ -76,6 +77,7 @@ def terminal(desk: Desk, run: Run, tmp_path: Path) -> Iterator[Terminal]:
     one = Terminal(tmp_path, environ | {TAG: tag})
     yield one
     one.close()
+    until("its processes are gone", lambda: not tagged(tag), within_s=SOON_S)  # tmux does not wait for them
     run.close_tag(tag)
 
 

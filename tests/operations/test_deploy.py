@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +21,12 @@ import pytest
 from tests.fixtures.capture import call
 from tests.fixtures.captured import Capture
 from tests.fixtures.children import Child
-from tests.fixtures.processes import Launched
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.processes import Launched, Launches
 from tests.fixtures.replies import gated
 from tests.fixtures.targets import ROOT
 from tests.fixtures.waiting import until
-from tests.operations.conftest import Desk
+from tests.operations.conftest import gateway_lives
 
 DEPLOY = ROOT / "deploy"
 NAME, KEY = "lumen.example", "key-of-the-replicas"
@@ -97,6 +99,7 @@ class Front:
 
     url: str
     replicas: tuple[Launched, ...]
+    gateway: Gateway
 
     def ask(self, method: str, path: str, *, headers: Headers = (), **more: object) -> Capture:
         """Ask as a client from outside does: by name, with the key."""
@@ -109,8 +112,8 @@ class Front:
         return self.ask("POST", "/v1/chat/completions", headers=headers, json=body)
 
 
-@pytest.fixture
-def front(desk: Desk, tmp_path: Path) -> Iterator[Front]:
+@contextmanager
+def opened(launch: Launches, folder: Path) -> Iterator[Front]:
     """Two replicas as the file wants them, and nginx with that file; only ports and TLS are replaced."""
     env = {
         "PROXY_API_KEY": KEY,
@@ -118,36 +121,64 @@ def front(desk: Desk, tmp_path: Path) -> Iterator[Front]:
         "LUMEN_STREAM_COMMIT_S": "0",
         "LUMEN_SSE_KEEPALIVE_S": "0.5",
     }
-    replicas = tuple(desk.launch(env=env, gateway=desk.gateway) for _ in range(2))
+    with Gateway(gateway_lives) as gateway, launch.run_tags.answering(gateway.url):
+        replicas = tuple(launch(env=env, gateway=gateway) for _ in range(2))
+        port = launch.reserve_port()
+        argv = balanced(folder, replicas, port)
+        nginx = launch.keep(Child(launch.run_tags, "nginx", argv, dict(os.environ), launch.next_folder()))
+        one = Front(f"http://127.0.0.1:{port}", replicas, gateway)
+        until("nginx answers", lambda: one.ask("GET", "/v1/models").status == 200, within_s=SOON_S, alive=nginx.dead)
+        yield one
+        nginx.end()
+
+
+def balanced(folder: Path, replicas: tuple[Launched, ...], listen: int) -> list[str]:
+    """A command line of nginx with the file, in front of these replicas."""
     text = (DEPLOY / "nginx.conf").read_text("utf-8")
     for replica, port in zip(replicas, ("8081", "8082"), strict=True):
         text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{replica.port}")
-    text = re.sub(r"ssl_\w+ .*;\n", "", text).replace("listen 8443 ssl;", f"listen 127.0.0.1:{desk.port};")
-    argv = [*configured(tmp_path / "nginx", text), "-g", "daemon off; master_process off;"]
-    launch = desk.launch
-    nginx = launch.keep(Child(launch.run_tags, "nginx", argv, dict(os.environ), launch.next_folder()))
-    one = Front(f"http://127.0.0.1:{desk.port}", replicas)
-    until("nginx answers", lambda: one.ask("GET", "/v1/models").status == 200, within_s=SOON_S, alive=nginx.dead)
-    yield one
-    nginx.end()
+    text = re.sub(r"ssl_\w+ .*;\n", "", text).replace("listen 8443 ssl;", f"listen 127.0.0.1:{listen};")
+    return [*configured(folder / "nginx", text), "-g", "daemon off; master_process off;"]
+
+
+@pytest.fixture
+def own_front(launch: Launches, tmp_path: Path) -> Iterator[Front]:
+    """One whose replicas may be stopped."""
+    with opened(launch, tmp_path) as front:
+        yield front
+
+
+@pytest.fixture(scope="module")
+def front(module_launch: Launches, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """One that is only asked."""
+    with opened(module_launch, tmp_path_factory.mktemp("front")) as front:
+        yield front
 
 
 @needs_nginx
-def test_any_replica_answers_any_question(desk: Desk, front: Front) -> None:
-    """Both take their share; each question is one call of the gateway, by the id that its caller gave it."""
+def test_any_replica_answers_any_question(own_front: Front) -> None:
+    """Both take their share; each question is one call of the gateway, by the id that its caller gave it.
+
+    One is stopped then: every question is still answered, and still asked once.
+    """
+    front = own_front
     ids = [f"canary-{number:02}" for number in range(QUESTIONS)]
     answers = [front.chat(f"안녕하세요 {name}", headers=(("X-Request-Id", name),)) for name in ids]
     assert [answer.status for answer in answers] == [200] * QUESTIONS
-    assert len(desk.gateway.chats) == QUESTIONS
+    assert len(front.gateway.chats) == QUESTIONS
     assert [answer.header("x-request-id") for answer in answers] == ids
-    shares = [{name for name in ids if name in logged(replica)} for replica in front.replicas]
-    assert all(shares)
-    assert sorted([*shares[0], *shares[1]]) == ids
+    first = {name for name in ids if name in logged(front.replicas[0])}
+    assert [front.chat(f"{number}").status for number in range(QUESTIONS)] == [200] * QUESTIONS
+    assert len(front.gateway.chats) == 2 * QUESTIONS
+    second = {name for name in ids if name in logged(front.replicas[1])}
+    assert first
+    assert second
+    assert sorted([*first, *second]) == ids
 
 
 def logged(replica: Launched) -> str:
     """The log of its worker, once what was answered is in it."""
-    replica.end()
+    assert replica.end().exit_status == 0
     (log,) = replica.journal.folder.glob("worker-*.jsonl")
     return log.read_text("utf-8")
 
@@ -169,15 +200,7 @@ def test_what_tells_of_processes_stays_inside(front: Front, path: str) -> None:
 
 
 @needs_nginx
-def test_a_replica_that_goes_is_not_noticed(desk: Desk, front: Front) -> None:
-    """One is stopped: every question is still answered, and still asked once."""
-    assert front.replicas[0].end().exit_status == 0
-    assert [front.chat(f"{number}").status for number in range(QUESTIONS)] == [200] * QUESTIONS
-    assert len(desk.gateway.chats) == QUESTIONS
-
-
-@needs_nginx
-def test_streams_are_not_held_back(desk: Desk, front: Front) -> None:
+def test_streams_are_not_held_back(front: Front) -> None:
     """A third comment is with the client before the gateway has answered: it answers only because that came.
 
     (The first piece comes with the head in any case, buffered or not.)
@@ -189,7 +212,7 @@ def test_streams_are_not_held_back(desk: Desk, front: Front) -> None:
         if b"".join(pieces).count(COMMENT) >= 3:
             came.set()
 
-    desk.gateway.script(gated(came))
+    front.gateway.script(gated(came))
     body = {"messages": [{"role": "user", "content": "안녕하세요"}], "stream": True}
     streamed = front.ask("POST", "/v1/chat/completions", json=body, on_body=third)
     assert (streamed.status, streamed.ended) == (200, "complete")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,8 +19,10 @@ OLD_PROXY_ERROR = {"error": {"message": "Invalid isoformat string: timestamp", "
 
 
 def test_all_green(desk: Desk) -> None:
-    """A proxy that is down is started; then all is green, without one chat call."""
+    """A proxy that is down is started; then all is green, this Python's own environment too, without one chat call."""
+    desk.venv = ()
     found = desk.diagnose()
+    assert found["environment"]["said"] == sys.prefix
     assert found["verdict"] == "ALL GREEN"
     assert found["started"]["did"] == "started"
     facts = found["proxy"]["facts"]

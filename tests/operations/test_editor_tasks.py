@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sysconfig
@@ -14,6 +15,7 @@ import pytest
 from tests.fixtures.capture import call
 from tests.fixtures.children import WINDOWS
 from tests.fixtures.journals import Journal
+from tests.fixtures.processes import Launches
 from tests.fixtures.targets import ROOT
 from tests.fixtures.waiting import until
 from tests.operations import editor
@@ -80,7 +82,6 @@ test = ["third [extra]"]
 """
 PIP = """
 import pathlib, sys, sysconfig
-
 if "install" in sys.argv:
     if pathlib.Path("no-network").exists():
         sys.exit(1)
@@ -91,13 +92,15 @@ if "install" in sys.argv:
         folder.joinpath("METADATA").write_text(f"Name: {name}\\nVersion: 1\\n")
 """
 """In the place of pip, which would need a network: Python finds it in the folder in which it is launched."""
+ENSUREPIP = 'import sys\n\nprint("ensurepip:", *sys.argv[1:])\n'  # in the place of the real one, which takes 3 s
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
     """A project of another name with this project's set-up, not set up yet."""
     folder = tmp_path / "project"
-    for name, text in {"pyproject.toml": PROJECT, "pip/__init__.py": "", "pip/__main__.py": PIP}.items():
+    files = {"pyproject.toml": PROJECT, "pip/__init__.py": "", "pip/__main__.py": PIP, "ensurepip.py": ENSUREPIP}
+    for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, "utf-8")
     (folder / ".vscode").mkdir()
@@ -117,14 +120,14 @@ READY = "lumen-proxy: the environment .venv is ready"
 
 def test_the_set_up_makes_the_environment_once(desk: Desk, workspace: Path) -> None:
     """Nothing there: it is made and the project installed. All there: nothing is done. Broken: it is made again."""
-    installed = "arguments: --disable-pip-version-check install -c constraints.txt -e .[test]"
+    made = ["ensurepip: --default-pip", "arguments: --disable-pip-version-check install -c constraints.txt -e .[test]"]
     python = workspace / ".venv" / ("Scripts/python.exe" if WINDOWS else "bin/python")
-    for expected in (installed, None, "broken"):
-        if expected == "broken":
-            python.unlink()
+    for expected in (made, [], made):
         status, lines = set_up(desk, workspace)
         assert (status, lines[-1]) == (0, READY), lines
-        assert (installed in lines) is (expected is not None), lines
+        assert [line for line in lines if line.startswith(("ensurepip: ", "arguments: "))] == expected, lines
+        if not expected:
+            python.unlink()
 
 
 def test_the_set_up_installs_what_is_missing(desk: Desk, workspace: Path) -> None:
@@ -244,7 +247,6 @@ def test_a_refuted_claim_is_a_problem_in_the_editor(desk: Desk, tmp_path: Path) 
 
 OUTCOMES = """
 import pytest, warnings
-
 @pytest.mark.parametrize("number", [1, 2])
 def test_skipped(number):
     pytest.skip("not here")
@@ -252,7 +254,6 @@ def test_skipped(number):
 @pytest.mark.xfail
 def test_expected():
     assert False
-
 def test_warns():
     warnings.warn("careful")
 
@@ -261,17 +262,23 @@ def test_fails():
 """
 
 
-@pytest.mark.parametrize("label", SUITES)
-def test_only_failures_are_problems(desk: Desk, tmp_path: Path, label: str) -> None:
-    """Skipped tests, expected failures and warnings name file and line as well; none of them is an error."""
-    (tmp_path / "test_outcomes.py").write_text(OUTCOMES, "utf-8")
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -ra\n", "utf-8")
-    words = ["-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
-    done = editor.run_words(desk, "outcomes", words, {}, cwd=tmp_path)
+@pytest.fixture(scope="module")
+def outcomes(module_launch: Launches, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What the terminal shows of a run with each outcome."""
+    folder = tmp_path_factory.mktemp("outcomes")
+    (folder / "test_outcomes.py").write_text(OUTCOMES, "utf-8")
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = -ra\n", "utf-8")
+    words = ["-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)]
+    done = editor.in_a_terminal(module_launch, "outcomes", words, dict(os.environ), cwd=folder)
     done.wait_exit(editor.TASK_S)
-    lines = editor.lines_of(done)
-    assert any(re.match(r"SKIPPED \[2\] \S+py:\d+: not here", line) for line in lines), lines
-    problems = editor.problems(editor.tasks()[label], lines)
+    return editor.lines_of(done)
+
+
+@pytest.mark.parametrize("label", SUITES)
+def test_only_failures_are_problems(outcomes: list[str], label: str) -> None:
+    """Skipped tests, expected failures and warnings name file and line as well; none of them is an error."""
+    assert any(re.match(r"SKIPPED \[2\] \S+py:\d+: not here", line) for line in outcomes), outcomes
+    problems = editor.problems(editor.tasks()[label], outcomes)
     failing = OUTCOMES.splitlines().index("    assert 1 == 2  # the only problem") + 1
     assert problems == [("test_outcomes.py", failing, "AssertionError")]
 
@@ -284,12 +291,9 @@ def test_key_bindings_run_the_nine() -> None:
     assert len({one["key"] for one in bound}) == len(NINE)
 
 
-def test_discovery_finds_the_tests(desk: Desk, tmp_path: Path) -> None:
-    """What the settings tell the editor to collect can be collected."""
+def test_discovery_finds_the_tests(request: pytest.FixtureRequest) -> None:
+    """The settings tell the editor to collect what pytest collects without arguments, this test included."""
     settings = json.loads((editor.FOLDER / "settings.json").read_text("utf-8"))
     assert settings["python.testing.pytestEnabled"]
-    words = ["-m", "pytest", *settings["python.testing.pytestArgs"], "--collect-only", "-q"]
-    assert (ROOT / settings["python.testing.pytestArgs"][0]).is_dir()
-    found = editor.run_words(desk, "discovery", words, narrowed(tmp_path, ""))
-    assert found.wait_exit(editor.TASK_S) == 0, found.tails()
-    assert b"test_editor_tasks.py" in found.stdout.read_bytes()
+    assert settings["python.testing.pytestArgs"] == request.config.getini("testpaths")
+    assert any(request.path.is_relative_to(ROOT / name) for name in settings["python.testing.pytestArgs"])

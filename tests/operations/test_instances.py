@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,7 +17,7 @@ from tests.fixtures.squatters import Kind, Squatters
 from tests.fixtures.targets import ROOT
 from tests.fixtures.waiting import until
 from tests.operations.conftest import SOON_S, Desk
-from tests.operations.observed import running_settings, state_file, status
+from tests.operations.observed import health, running_settings, state_file, status
 
 KEYS_OF_THE_FIRST_RELEASE = (
     "instance", "pid", "start_time", "host", "hosts", "port", "generation", "url", "drain_s", "gateway_url",
@@ -40,7 +41,8 @@ def test_a_clock_step_changes_nothing(desk: Desk, command: str, release: str) ->
     recorded = json.loads(state_file(desk).read_text())
     kept = {name: recorded[name] for name in KEYS_OF_THE_FIRST_RELEASE} if release == "first" else recorded
     state_file(desk).write_text(json.dumps(kept | {"start_time": recorded["start_time"] + STEP_S}))
-    assert (status(desk)["condition"], status(desk)["pid"]) == ("running", recorded["pid"])
+    seen = status(desk)
+    assert (seen["condition"], seen["pid"]) == ("running", recorded["pid"])
     done = desk.run(command)
     assert (done.exit_status, done.stderr.count("cannot")) == (0, 0), done.stderr
     assert is_gone(recorded["pid"])
@@ -50,16 +52,21 @@ def test_a_clock_step_changes_nothing(desk: Desk, command: str, release: str) ->
 def test_a_hung_worker_hinders_no_stop(desk: Desk) -> None:
     """It answers nothing, and its state file has the wrong time: status says so, stop ends it."""
     desk.run("start", "--drain-s", "0.1")
-    seen, recorded = status(desk), json.loads(state_file(desk).read_text())
+    worker, recorded = health(desk)["pid"], json.loads(state_file(desk).read_text())
     state_file(desk).write_text(json.dumps(recorded | {"start_time": recorded["start_time"] + STEP_S}))
-    psutil.Process(seen["worker_pid"]).suspend()
-    assert (status(desk)["state"], status(desk)["pid"]) == ("not answering", seen["pid"])
-    (line,) = desk.run("start").stderr.splitlines()
-    words = f"the lumen-proxy on this port (pid {seen['pid']}) does not answer; lumen-proxy restart --port {desk.port}"
+    psutil.Process(worker).suspend()
+    starting = desk.background("start")  # it waits for 10 s, as the worker may still boot; status is asked meanwhile
+    after = status(desk)
+    assert (after["state"], after["pid"]) == ("not answering", recorded["pid"])
+    assert starting.wait_exit(SOON_S) == 75
+    (line,) = starting.stderr.read_text().splitlines()
+    words = (
+        f"the lumen-proxy on this port (pid {recorded['pid']}) does not answer; lumen-proxy restart --port {desk.port}"
+    )
     assert line.endswith(words)
     assert json.loads(desk.run("stop", "--json").stdout)["did"] == "stopped"
-    assert is_gone(seen["pid"])
-    assert is_gone(seen["worker_pid"])
+    assert is_gone(recorded["pid"])
+    assert is_gone(worker)
 
 
 @pytest.mark.skipif(WINDOWS, reason="an open file cannot be deleted there")
@@ -70,28 +77,28 @@ def test_a_deleted_state_folder_hides_nothing(desk: Desk, way: str) -> None:
         (desk.folder / "link").symlink_to(desk.folder, target_is_directory=True)
         desk.env["LUMEN_STATE_DIR"] = str(desk.folder / "link" / "state")
     desk.run("start")
-    before = status(desk)
+    before = health(desk)
     shutil.rmtree(state_file(desk).parent)
     after = status(desk)
-    assert (after["condition"], after["pid"]) == ("running", before["pid"])
+    assert (after["condition"], after["pid"]) == ("running", before["supervisor_pid"])
     again = json.loads(desk.run("start", "--json").stdout)
     assert (again["did"], again["exit_status"], again["instance"]) == ("refused", 75, before["instance"])
     stopped = json.loads(desk.run("stop", "--json").stdout)
-    assert (stopped["did"], stopped["pid"]) == ("stopped", before["pid"])
-    assert is_gone(before["pid"])
+    assert (stopped["did"], stopped["pid"]) == ("stopped", before["supervisor_pid"])
+    assert is_gone(before["supervisor_pid"])
 
 
 @pytest.mark.skipif(WINDOWS, reason="an open file cannot be deleted there")
 def test_a_deleted_state_folder_is_made_again(desk: Desk) -> None:
     """At the next event, here the death of a worker: lock and state file are back, with the same settings."""
     desk.run("start", "--unsupported", "ignore")
-    before = status(desk)
+    before = health(desk)
     shutil.rmtree(state_file(desk).parent)
-    psutil.Process(before["worker_pid"]).kill()
-    until("another worker answers", lambda: status(desk)["restarts"] == 1, within_s=SOON_S)
+    psutil.Process(before["pid"]).kill()
+    until_restarted(desk, 1)
     assert running_settings(desk)["LUMEN_UNSUPPORTED"] == ("ignore", "option")
     assert desk.run("start", "--unsupported", "ignore").exit_status == 0
-    assert json.loads(desk.run("stop", "--json").stdout)["pid"] == before["pid"]
+    assert json.loads(desk.run("stop", "--json").stdout)["pid"] == before["supervisor_pid"]
 
 
 @pytest.mark.parametrize("kind", ["banner", "lumen_stranger", "ipv6"])
@@ -105,15 +112,24 @@ def test_a_stop_names_whoever_else_holds_the_port(desk: Desk, squat: Squatters, 
     assert stranger.alive()
 
 
+def until_restarted(desk: Desk, restarts: int) -> dict[str, Any]:
+    """Wait until a worker answers after so many restarts; its /health."""
+
+    def looked() -> dict[str, Any] | None:
+        found = health(desk)
+        return found if found.get("restarts") == restarts else None
+
+    return until(f"a worker answers after {restarts} restarts", looked, within_s=SOON_S)
+
+
 def crash_until_given_up(desk: Desk) -> int:
     """Start a proxy that gives up at the second death, and kill its workers; return the last one's supervisor."""
     desk.run("start", "--max-restarts", "2", "--restart-backoff-s", "0")
-    seen = status(desk)
+    pid = int(json.loads(state_file(desk).read_text())["pid"])
     for restarts in (0, 1):
-        until("a worker answers", lambda: status(desk)["restarts"] == restarts, within_s=SOON_S)  # noqa: B023
-        psutil.Process(status(desk)["worker_pid"]).kill()
-    until("the supervisor has given up", lambda: is_gone(seen["pid"]), within_s=SOON_S)
-    return int(seen["pid"])
+        psutil.Process(until_restarted(desk, restarts)["pid"]).kill()
+    until("the supervisor has given up", lambda: is_gone(pid), within_s=SOON_S)
+    return pid
 
 
 def test_the_reason_of_giving_up_is_kept(desk: Desk) -> None:
@@ -131,7 +147,8 @@ def test_the_reason_of_giving_up_is_kept(desk: Desk) -> None:
     assert f"journal-{desk.port}.jsonl" in desk.diagnose("--no-start")["proxy"]["advice"]
     (note,) = desk.diagnose()["notes"]
     assert re.match(f"the proxy that ran before {reason}", note), "diagnose has started it, and tells what was before"
-    assert (status(desk)["state"], status(desk)["last_failure"]) == ("running", None)
+    seen = status(desk)
+    assert (seen["state"], seen["last_failure"]) == ("running", None)
 
 
 def test_a_restart_after_giving_up_keeps_the_settings(desk: Desk) -> None:
@@ -147,12 +164,12 @@ def test_a_restart_after_giving_up_keeps_the_settings(desk: Desk) -> None:
 def test_a_killed_proxy_is_told(desk: Desk) -> None:
     """Nobody could write a reason: its state file without a lock says enough, until the next start."""
     desk.run("start")
-    pid = status(desk)["pid"]
+    found = health(desk)
+    pid = found["supervisor_pid"]
     psutil.Process(pid).kill()
-    until("it is gone", lambda: is_gone(pid), within_s=SOON_S)
-    seen = until(
-        "nothing answers", lambda: status(desk) if status(desk)["condition"] == "stopped" else None, within_s=SOON_S
-    )
+    until("both are gone", lambda: is_gone(pid) and is_gone(found["pid"]), within_s=SOON_S)
+    seen = status(desk)
+    assert seen["condition"] == "stopped"
     assert seen["state"] == "ended unexpectedly"
     assert re.match(rf"ended unexpectedly after {TIME}", seen["last_failure"])
     done = desk.run("stop")
@@ -160,15 +177,17 @@ def test_a_killed_proxy_is_told(desk: Desk) -> None:
     assert status(desk)["state"] == "ended unexpectedly"
     desk.run("start")
     assert desk.run("stop").exit_status == 0
-    assert (status(desk)["state"], status(desk)["last_failure"]) == ("stopped", None)
+    seen = status(desk)
+    assert (seen["state"], seen["last_failure"]) == ("stopped", None)
 
 
 def test_a_death_of_a_worker_is_the_last_failure(desk: Desk) -> None:
     """The proxy runs on, and says what happened to it."""
     desk.run("start")
-    worker = status(desk)["worker_pid"]
+    worker = health(desk)["pid"]
     psutil.Process(worker).kill()
-    seen = until("another one answers", lambda: status(desk) if status(desk)["restarts"] else None, within_s=SOON_S)
+    until_restarted(desk, 1)
+    seen = status(desk)
     assert re.fullmatch(rf"worker {worker} ended \(signal 9\) at {TIME}", seen["last_failure"])
 
 

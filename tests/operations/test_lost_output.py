@@ -29,7 +29,7 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /d
 def into(file: Path, desk: Desk, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a command whose standard output is that file."""
     with file.open("w", encoding="utf-8") as out:
-        command, env = [*desk.launch.target.tool, *words], desk.environ({"PYTHONUNBUFFERED": ""})
+        command, env = [*desk.launch.target.tool, *desk.told(words)], desk.environ({"PYTHONUNBUFFERED": ""})
         return subprocess.run(
             command, env=env, stdout=out, stderr=subprocess.PIPE, text=True, timeout=SOON_S, check=False
         )

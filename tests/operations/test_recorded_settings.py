@@ -42,41 +42,49 @@ def test_a_restart_takes_what_this_shell_sets(desk: Desk) -> None:
     assert (found["LUMEN_HISTORY"][0], found["LUMEN_UNSUPPORTED"][0]) == ("fold", "ignore")
 
 
-REFUSED = {
-    "secret-missing": ((), 78, "PROXY_API_KEY"),
-    "bad-value": (("--drain-s", "soon"), 64, "--drain-s"),
-    "no-key-for-the-network": (("--host", "0.0.0.0"), 77, "PROXY_API_KEY"),  # noqa: S104 - to be refused
-    "address-of-another-machine": (("--host", "192.0.2.1"), 71, "192.0.2.1"),
-    "too-many-calls": (("--max-concurrency", "1000"), 78, "LUMEN_MAX_CONCURRENCY"),
-    "proxy-of-another-kind": (("--no-sandbox",), 78, "ALL_PROXY"),
-    "bad-bundle": (("--gateway-url", "https://gateway.invalid"), 78, "REQUESTS_CA_BUNDLE"),
-    "bad-bundle-for-the-fallback": (
-        ("--fallback", "cloud_ai", "--cloud-ai-url", "https://cloud.invalid/chat"), 78, "REQUESTS_CA_BUNDLE",
-    ),
-}  # fmt: skip
-STARTED = {"proxy-of-another-kind": ("--sandbox",)}
-ENVIRON = {
-    "address-of-another-machine": {"PROXY_API_KEY": "canary-of-the-proxy"},
-    "proxy-of-another-kind": {"ALL_PROXY": "socks5://127.0.0.1:1", "LUMEN_GATEWAY_URL": "http://gateway.invalid"},
-    "bad-bundle": {"REQUESTS_CA_BUNDLE": "/missing.pem"},
-    "bad-bundle-for-the-fallback": {"REQUESTS_CA_BUNDLE": "/missing.pem"},
+KEY = {"PROXY_API_KEY": "canary-of-the-proxy"}
+BAD_BUNDLE: dict[str, str | None] = {"REQUESTS_CA_BUNDLE": "/missing.pem"}
+SOCKS: dict[str, str | None] = {"ALL_PROXY": "socks5://127.0.0.1:1", "LUMEN_GATEWAY_URL": "http://gateway.invalid"}
+CLOUD = ("--fallback", "cloud_ai", "--cloud-ai-url", "https://cloud.invalid/chat")
+STARTED: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "plain": ((), {}),
+    "with-a-key": ((), KEY),
+    "in-a-sandbox": (("--sandbox",), {}),
 }
+REFUSED: dict[str, list[tuple[tuple[str, ...], dict[str, str | None], int, str]]] = {
+    "plain": [
+        (("--drain-s", "soon"), {}, 64, "--drain-s"),
+        (("--host", "0.0.0.0"), {}, 77, "PROXY_API_KEY"),  # noqa: S104 - to be refused
+        (("--max-concurrency", "1000"), {}, 78, "LUMEN_MAX_CONCURRENCY"),
+        (("--gateway-url", "https://gateway.invalid"), BAD_BUNDLE, 78, "REQUESTS_CA_BUNDLE"),
+        (CLOUD, BAD_BUNDLE, 78, "REQUESTS_CA_BUNDLE"),
+    ],
+    "with-a-key": [
+        ((), {}, 78, "PROXY_API_KEY"),
+        (("--host", "192.0.2.1"), {**KEY}, 71, "192.0.2.1"),
+    ],
+    "in-a-sandbox": [
+        (("--no-sandbox",), SOCKS, 78, "ALL_PROXY"),
+    ],
+}
+"""How the proxy was started, and restarts of it: options, environment, exit status and a word of the line."""
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_a_restart_that_cannot_work_stops_nothing(desk: Desk, case: str) -> None:
+@pytest.mark.parametrize("started", STARTED)
+def test_a_restart_that_cannot_work_stops_nothing(desk: Desk, started: str) -> None:
     """Each is refused with one line and its status, and the running proxy serves on."""
-    words, exit_status, named = REFUSED[case]
-    key = {"PROXY_API_KEY": "canary-of-the-proxy"}
-    needs_key = case in {"secret-missing", "address-of-another-machine"}
-    desk.run("start", *STARTED.get(case, ()), env=key if needs_key else {})
-    before = status(desk)
-    done = desk.run("restart", *words, env=ENVIRON.get(case, {}))
-    assert done.exit_status == exit_status
-    (line,) = done.stderr.splitlines()
-    assert named in line
-    assert done.stdout == ""
-    assert (status(desk)["condition"], status(desk)["instance"]) == ("running", before["instance"])
+    words, env = STARTED[started]
+    desk.run("start", *words, env=env)
+    before = state_file(desk).read_text()
+    for options, environ, exit_status, named in REFUSED[started]:
+        done = desk.run("restart", *options, env=environ)
+        assert done.exit_status == exit_status, done.stderr
+        (line,) = done.stderr.splitlines()
+        assert named in line
+        assert done.stdout == ""
+        assert state_file(desk).read_text() == before, f"{options} changed something"
+    seen = status(desk)
+    assert (seen["condition"], seen["instance"]) == ("running", json.loads(before)["instance"])
 
 
 def test_a_start_beside_other_settings_names_them(desk: Desk) -> None:
@@ -103,7 +111,8 @@ def test_a_sandbox_is_a_setting(desk: Desk) -> None:
     again = desk.run("start")
     assert (again.exit_status, again.stdout.rstrip().endswith("in sandbox mode")) == (0, True)
     assert desk.run("restart", "--no-sandbox").exit_status == 0
-    assert (status(desk)["sandbox"], status(desk)["gateway"]) == (False, desk.gateway.url)
+    seen = status(desk)
+    assert (seen["sandbox"], seen["gateway"]) == (False, desk.gateway.url)
     refused = desk.run("start", "--sandbox")
     assert (refused.exit_status, "sandbox: off is running, on was requested" in refused.stderr) == (75, True)
 

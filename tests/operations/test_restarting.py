@@ -12,7 +12,7 @@ import pytest
 
 from tests.fixtures.waiting import until
 from tests.operations.conftest import SOON_S, Desk
-from tests.operations.observed import running_settings, state_file, status
+from tests.operations.observed import health, running_settings, state_file, status
 from tests.operations.test_instances import CLEAN, is_gone
 
 DOCUMENTED = {0, 64, 69, 70, 71, 73, 74, 75, 77, 78}
@@ -28,7 +28,7 @@ def is_asked_to_stop(pid: int) -> bool:
 
 def interrupt_a_restart(desk: Desk, by: signal.Signals) -> None:
     """A restart ends while it waits for the old proxy, which then ends in order."""
-    pid = status(desk)["pid"]
+    pid = health(desk)["supervisor_pid"]
     psutil.Process(pid).suspend()
     restart = desk.background("restart", env=CLEAN)
     until("the proxy is asked to stop", lambda: is_asked_to_stop(pid), within_s=SOON_S, alive=restart.dead)
@@ -78,7 +78,7 @@ def test_restarts_at_once_keep_the_settings(desk: Desk) -> None:
 def test_a_stop_ends_a_restart_in_progress(desk: Desk) -> None:
     """Nothing runs afterwards, and the restart says why (70)."""
     desk.run("start", "--sandbox")
-    pid = status(desk)["pid"]
+    pid = health(desk)["supervisor_pid"]
     psutil.Process(pid).suspend()
     restart = desk.background("restart")
     until("the proxy is asked to stop", lambda: is_asked_to_stop(pid), within_s=SOON_S, alive=restart.dead)
@@ -98,7 +98,7 @@ def test_a_stop_ends_a_restart_in_progress(desk: Desk) -> None:
 def test_a_start_waits_for_a_restart_in_progress(desk: Desk) -> None:
     """It finds the proxy with the settings of then, and asks for no others."""
     desk.run("start", "--sandbox")
-    pid = status(desk)["pid"]
+    pid = health(desk)["supervisor_pid"]
     psutil.Process(pid).suspend()
     restart = desk.background("restart")
     until("the proxy is asked to stop", lambda: is_asked_to_stop(pid), within_s=SOON_S, alive=restart.dead)

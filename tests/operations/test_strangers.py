@@ -23,7 +23,7 @@ STRANGERS = {
     "plays-ours": {"status": "ok", "service": "lumen-proxy", "instance": "0123456789abcdef"},
 }
 # The waits for a stranger that drips take 0.9 * (1/2 + 1/4) of the deadline (probes.py). The rest is for looking up the
-# owner: 0.15 s on a quiet machine. With 6 s it may take 1.9 s, as it does at a load of 12 on two cores.
+# owner: 0.04 s on a quiet machine. With 6 s it may take 1.9 s; 1.3 s, as with 4 s, are too few at a load of 17.
 DRIPPED_S = "6"
 ASKING = {
     "diagnose": ("diagnose", "--deep", "--json"),

@@ -121,10 +121,11 @@ def test_a_package_of_pythonpath_is_not_repaired_by_pip(launch: Launches, damage
     assert done.exit_status == 69
 
 
+ALERTS = {"LUMEN_WEBHOOK_URL": "http://127.0.0.1:1/"}  # only who sends alerts needs requests
 Case = tuple[str, str, str, tuple[str, ...], str, Mapping[str, str | None]]
 COMMANDS: dict[str, Case] = {
-    "requests": ("requests", "def (", "SyntaxError", ("diagnose", "--no-start"), "requests>=2.31,<3", {}),
-    "requests-empty": ("requests", "", "AttributeError", ("diagnose", "--no-start"), "requests>=2.31,<3", {}),
+    "requests": ("requests", "def (", "SyntaxError", ("watch",), "requests>=2.31,<3", ALERTS),
+    "requests-empty": ("requests", "", "AttributeError", ("watch",), "requests>=2.31,<3", ALERTS),
     "psutil": ("psutil", "def (", "SyntaxError", ("serve",), "psutil>=7", {"PROXY_PORT": "0"}),
     "platformdirs": ("platformdirs", "def (", "SyntaxError", ("config",), "platformdirs>=4", {"LUMEN_STATE_DIR": None}),
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -40,6 +42,24 @@ def settings_for(receiver: Gateway, **variables: str) -> Settings:
 def deliver(it: Event, settings: Settings, wait: Callable[[float], object] = lambda _: None) -> list[Delivery]:
     """Send an event to every webhook that is set, one after another."""
     return [alerts.deliver(name, url, it, wait) for name, url in alerts.webhooks(settings).items()]
+
+
+COMMANDS = "import sys, lumen_proxy.ops.dashboard, lumen_proxy.ops.diagnose, lumen_proxy.ops.watching"
+
+
+def test_who_sends_no_alert_does_not_import_requests() -> None:
+    """It takes 0.1 s, a third of a look at all channels."""
+    code = f"{COMMANDS}; sys.exit('requests' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_who_sends_alerts_imports_requests_at_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A package that cannot be imported is an error of the command, not of the first alert hours later."""
+    monkeypatch.setitem(sys.modules, "lumen_proxy.ops.transport", None)
+    paths = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}
+    Messenger(config.load(paths), "watch").close()
+    with pytest.raises(ImportError):
+        Messenger(config.load({**paths, "LUMEN_WEBHOOK_URL": "http://127.0.0.1:1/"}), "watch")
 
 
 HISTORIES = [

@@ -24,6 +24,7 @@ from lumen_proxy.supervisor import identity, state
 from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
 from tests.fixtures.capture import call
 from tests.fixtures.children import WINDOWS
+from tests.fixtures.daemons import end_daemons
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.processes import Finished, Launches
 from tests.fixtures.proctree import ProcessRef
@@ -32,6 +33,7 @@ from tests.fixtures.squatters import Kind, Squatters
 from tests.fixtures.waiting import until
 
 SOON_S = 10.0
+DIAGNOSE = "diagnose --within 4"  # a look-up of an owner takes 0.1 s on a quiet machine; the default is 15 s
 OWN = "http://127.0.0.1:1"
 
 
@@ -60,7 +62,7 @@ def port(launch: Launches, tmp_path: Path) -> Iterator[Port]:
     """A port where nothing runs yet."""
     one = Port(launch, tmp_path)
     yield one
-    one.run("stop")
+    end_daemons(tmp_path)
 
 
 def test_start_status_stop(port: Port) -> None:
@@ -141,6 +143,11 @@ def test_a_stranger_on_the_port_is_left_alone(port: Port, squat: Squatters, kind
     assert kind == "silent" or stranger.answer() == said
 
 
+def venv_of(command: str, folder: Path) -> tuple[str, ...]:
+    """An environment that is missing, for `diagnose`: a look at a real one costs 0.3 s of CPU, and is 69 as well."""
+    return ("--venv", str(folder / "missing")) if command.startswith("diagnose") else ()
+
+
 @contextmanager
 def bound_only() -> Iterator[int]:
     """A socket of this process that is bound and neither listens nor shares its port."""
@@ -150,7 +157,7 @@ def bound_only() -> Iterator[int]:
 
 
 @NEEDS_LINUX
-@pytest.mark.parametrize("command", ["start", "status", "stop", "diagnose", "diagnose --no-start"])
+@pytest.mark.parametrize("command", ["start", "status", "stop", DIAGNOSE, f"{DIAGNOSE} --no-start"])
 @pytest.mark.parametrize(
     ("hold", "who"),
     [(partial(black_hole, "127.0.0.1"), f"(pid {os.getpid()})"), (bound_only, "a process that does not listen")],
@@ -167,7 +174,8 @@ def test_a_stranger_that_accepts_nothing(
     with hold() as number:
         paths = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}
         channels = {"LUMEN_GATEWAY_URL": "http://127.0.0.1:1", "CLOUD_AI_URL": "none"}
-        done = launch.run(*command.split(), env={"PROXY_PORT": str(number), **paths, **channels})
+        words = [*command.split(), *venv_of(command, tmp_path)]
+        done = launch.run(*words, env={"PROXY_PORT": str(number), **paths, **channels})
     said = done.stdout + done.stderr
     assert done.exit_status == (69 if "diagnose" in command else 75), said
     assert who in said
@@ -180,7 +188,8 @@ def test_a_stranger_with_deeply_nested_json(launch: Launches, tmp_path: Path, co
     with Gateway(says(b"[" * 65_000)) as stranger:
         paths = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}
         channels = {"LUMEN_GATEWAY_URL": stranger.url, "CLOUD_AI_URL": "none"}
-        done = launch.run(command, env={"PROXY_PORT": str(stranger.port), **paths, **channels})
+        words = [command, *venv_of(command, tmp_path)]
+        done = launch.run(*words, env={"PROXY_PORT": str(stranger.port), **paths, **channels})
     assert done.exit_status == (69 if command == "diagnose" else 75), done.stderr
     assert f"(pid {os.getpid()})" in done.stdout + done.stderr
 
@@ -212,7 +221,8 @@ def test_a_lost_state_file_of_a_running_instance(port: Port, content: str) -> No
     port.state.write_text(content)
     again = port.run("start", "--sandbox")
     assert (again.exit_status, "its settings are not known" in again.stderr) == (75, True)
-    assert (port.status()["condition"], port.status()["pid"]) == ("running", pid)
+    seen = port.status()
+    assert (seen["condition"], seen["pid"]) == ("running", pid)
     refused = port.run("restart")
     assert refused.exit_status == 74
     assert str(port.state) in refused.stderr

@@ -73,8 +73,9 @@ ALL = {"venv", "python", *DECLARED}
 def test_damage_is_found_where_it_is(copy: Path, damage: str, ids: set[str]) -> None:
     """Each damage fails its own check, and only what cannot be asked because of it."""
     venvs.DAMAGES[damage](copy)
-    assert failed(copy) >= ids
-    assert failed(copy) - ids <= {"python"}, "an environment without its Python's home may not start"
+    found = failed(copy)
+    assert found >= ids
+    assert found - ids <= {"python"}, "an environment without its Python's home may not start"
 
 
 def test_no_pyvenv_cfg_means_another_prefix(copy: Path) -> None:
