@@ -31,6 +31,12 @@ class Holder:
 def find_holder(state_dir: Path, port: int) -> Holder | None:
     """The instance that holds the lock of a port, whether it answers or not; None if nobody or a stranger holds it."""
     lock_path, state_path = state.paths(state_dir, port)
+    found = _look(lock_path, state_path)
+    has_ended = found is not None and found.pid is None and state.is_locked(lock_path) is False  # since it was locked
+    return None if has_ended else found
+
+
+def _look(lock_path: Path, state_path: Path) -> Holder | None:
     is_locked, known = state.is_locked(lock_path), state.read(state_path)
     if is_locked is False:
         return None

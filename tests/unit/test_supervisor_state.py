@@ -254,6 +254,20 @@ def test_a_state_without_a_lock_is_nobodys(tmp_path: Path) -> None:
     assert find_holder(tmp_path, 8080) is None
 
 
+@pytest.mark.parametrize("described", [True, False])
+def test_who_ends_during_the_look_holds_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    described: bool,  # noqa: FBT001 -- a row
+) -> None:
+    """A holder that ends between the look at the lock and the look at its owner is gone, and not unknown."""
+    lock = state.claim(tmp_path, 8080)
+    if described:
+        state.write(tmp_path / "proxy-8080.json", sample(os.getpid()))
+    monkeypatch.setattr(identity, "lock_owner", lambda *_: lock.release())
+    assert find_holder(tmp_path, 8080) is None
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux names the owner of a lock")
 def test_the_lock_tells_more_than_the_state_file(tmp_path: Path) -> None:
     """Another process has the lock than the one that the state file describes: that file is not believed."""
