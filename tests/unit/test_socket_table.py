@@ -1,15 +1,17 @@
-"""The sockets of a process: ports, states and addresses, from the table of the kernel and from psutil alike."""
+"""The sockets of a process: ports, states and addresses, from the kernel and from psutil alike."""
 
 import os
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from unittest import mock
 
 import psutil
 import pytest
 
+from tests.fixtures import socket_table
 from tests.fixtures.children import Child
 from tests.fixtures.observations import listening_ports
 from tests.fixtures.outside import KINDS, addresses
@@ -30,10 +32,18 @@ def listeners() -> Iterator[list[socket.socket]]:
         yield made
 
 
-@pytest.mark.parametrize("platform", [sys.platform, "another"])
-def test_sockets_of_a_process(listeners: list[socket.socket], monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
+def not_there(_family: int, _protocol: int) -> Iterator[bytes]:
+    """A kernel without the interface."""
+    raise FileNotFoundError
+
+
+@pytest.mark.parametrize("way", ["of-this-system", "of-another", "of-a-kernel-without-it"])
+def test_sockets_of_a_process(listeners: list[socket.socket], monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     """A listening socket and a connected one are found with their ports and the address at the other end."""
-    monkeypatch.setattr(sys, "platform", platform)
+    if way == "of-another":
+        monkeypatch.setattr(sys, "platform", way)
+    if way == "of-a-kernel-without-it":
+        monkeypatch.setattr(socket_table, "_messages", not_there)
     me = ProcessRef.of(os.getpid())
     found = held([me], KINDS)
     for listener in listeners:
@@ -55,11 +65,23 @@ def test_who_has_ended_has_none() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process is asked")
-def test_a_look_at_the_ports_of_a_child_reads_the_table_once(
+def test_a_look_at_the_ports_of_a_child_asks_the_kernel(
     listeners: list[socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ports on which a child listens come from the table of the kernel, which is not parsed for each process."""
-    asked = mock.Mock(side_effect=AssertionError("a process is asked"))
+    """The ports on which a child listens are told by the kernel; no table of all connections is read or parsed."""
+    asked = mock.Mock(side_effect=AssertionError("a table is read"))
     monkeypatch.setattr(psutil.Process, "net_connections", asked)
+    monkeypatch.setattr(Path, "read_bytes", asked)
     child = mock.Mock(spec=Child, family=lambda: (ProcessRef.of(os.getpid()),))
     assert {each.getsockname()[1] for each in listeners} <= set(listening_ports(child))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process is asked")
+def test_connections_that_have_ended_are_not_told() -> None:
+    """The kernel leaves out connections that wait for their end: a busy machine has thousands, of no process."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
+        client.close()  # who closes first is the one that waits
+        listener.accept()[0].close()
+        port = listener.getsockname()[1].to_bytes(2)
+        told = list(socket_table._messages(socket.AF_INET, socket.IPPROTO_TCP))  # noqa: SLF001 -- what is asked
+    assert [message[1] for message in told if port in {message[4:6], message[6:8]}] == [socket_table.LISTEN]
