@@ -38,18 +38,24 @@ WITH_RESTART, WITHOUT = "health,restart", "health"
 START_S = 10
 
 AT_ONCE = 4  # so many wait at the same time; more would make each other's starts slow
+HAS_NODE = bool(shutil.which("node"))
 SUPERVISED = ("prefork", "spawned", "reuseport", "cluster")
 KINDS = (*SUPERVISED, "single")
 
 JudgedHere = Callable[[str, str, ModuleType], Judged]
-Waiting = dict[tuple[str, str], Judged]
+Fault = tuple[str, str]  # a kind of server, and its fault
+Wrapping = tuple[str, bool]  # a kind of server, and whether a shell is above it
+
+
+def need_node(kind: str) -> None:
+    """Skip the running test where its server cannot run."""
+    if kind == "cluster" and not HAS_NODE:
+        pytest.skip("Node is not installed")
 
 
 def command(kind: str, fault: str = "", *, wrapped: bool = False) -> str:
     """The command of one of the servers, or of a shell that starts it and waits for it."""
     if kind == "cluster":
-        if not shutil.which("node"):
-            pytest.skip("Node is not installed")
         words = f"node '{FOREIGN / 'cluster.mjs'}' {{host}} {{port}} {fault}"
     else:
         words = f"'{sys.executable}' -m tests.fixtures.foreign.{kind} {{host}} {{port}} {fault}"
@@ -89,7 +95,7 @@ def named(rows: list[tuple[str, bool]]) -> list[str]:
 @pytest.mark.parametrize(("kind", "wrapped"), IN_A_RUN, ids=named(IN_A_RUN))
 def test_a_healthy_server_in_a_run(kind: str, wrapped: bool, tmp_path: Path) -> None:  # noqa: FBT001 -- a row
     """A run of the suite is green, and what the server does not declare is skipped by that name."""
-    can, restarted = (WITH_RESTART, RESTARTED) if kind in SUPERVISED else (WITHOUT, set())
+    can, restarted = declared(kind)
     ended = judged(tmp_path, command(kind, wrapped=wrapped), can, *SCENARIOS)
     assert (ended.status, ended.ids("passed")) == (0, ALWAYS | restarted), ended.output
     assert ended.ids("failed", "error", "warned", "not_judged") == set(), ended.output
@@ -99,14 +105,31 @@ def test_a_healthy_server_in_a_run(kind: str, wrapped: bool, tmp_path: Path) -> 
 REST = [row for row in HEALTHY if row not in IN_A_RUN]
 
 
+def declared(kind: str) -> tuple[str, set[str]]:
+    """What a healthy server of this kind can, and the checks of a restart that it passes."""
+    return (WITH_RESTART, RESTARTED) if kind in SUPERVISED else (WITHOUT, set())
+
+
+@pytest.fixture(scope="module")
+def healthy(judged_here: JudgedHere) -> dict[Wrapping, list[Judged]]:
+    """Each of these servers in every scenario; most of the time a server is waited for that a shell does not stop."""
+    rows = [row for row in REST if row[0] != "cluster" or HAS_NODE]
+
+    def judge_row(row: Wrapping) -> list[Judged]:
+        words, (can, _) = command(row[0], wrapped=row[1]), declared(row[0])
+        return [judged_here(words, can, scenario) for scenario in SCENARIOS]
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(rows, pool.map(judge_row, rows), strict=True))
+
+
 @pytest.mark.parametrize(("kind", "wrapped"), REST, ids=named(REST))
-def test_a_healthy_server(kind: str, wrapped: bool, judged_here: JudgedHere) -> None:  # noqa: FBT001 -- a row
+def test_a_healthy_server(kind: str, wrapped: bool, healthy: dict[Wrapping, list[Judged]]) -> None:  # noqa: FBT001 -- a row
     """A healthy server of this kind passes all that it declares, also below a shell that only waits for it."""
-    can, restarted = (WITH_RESTART, RESTARTED) if kind in SUPERVISED else (WITHOUT, set())
-    words = command(kind, wrapped=wrapped)
-    ended = [judged_here(words, can, scenario) for scenario in SCENARIOS]
-    assert [(each.failed, each.not_judged) for each in ended] == [({}, set())] * len(ended)
-    assert set().union(*(each.passed for each in ended)) == ALWAYS | restarted
+    need_node(kind)
+    ended = healthy[kind, wrapped]
+    assert [(each.failed, each.not_judged) for each in ended] == [({}, set())] * len(SCENARIOS)
+    assert set().union(*(each.passed for each in ended)) == ALWAYS | declared(kind)[1]
 
 
 @dataclass(frozen=True)
@@ -150,16 +173,15 @@ def found_by(ended: Run, check: str) -> str:
 
 # Every kind and every fault; each row waits for the whole limit, so not all of the pairs.
 ROWS = [*(("prefork", fault) for fault in SICK), *zip(SUPERVISED[1:], SICK, strict=True)]
-MOVES = ("single", "moves")
-HAS_NODE = bool(shutil.which("node"))
+MOVES: Fault = ("single", "moves")
 
 
 @pytest.fixture(scope="module")
-def waiting(judged_here: JudgedHere) -> Waiting:
+def waiting(judged_here: JudgedHere) -> dict[Fault, Judged]:
     """Each server that is waited for until the limit: they wait at the same time."""
     rows = [row for row in [MOVES, *ROWS] if row[0] != "cluster" or HAS_NODE]
 
-    def judge_row(row: tuple[str, str]) -> Judged:
+    def judge_row(row: Fault) -> Judged:
         can, scenario = (WITHOUT, CONFLICT) if row == MOVES else (WITH_RESTART, KILL)
         return judged_here(command(*row), can, scenario)
 
@@ -168,10 +190,9 @@ def waiting(judged_here: JudgedHere) -> Waiting:
 
 
 @pytest.mark.parametrize(("kind", "fault"), ROWS)
-def test_a_sick_replacement(kind: str, fault: str, waiting: Waiting) -> None:
+def test_a_sick_replacement(kind: str, fault: str, waiting: dict[Fault, Judged]) -> None:
     """A replacement that never comes, never answers or leaves the port is red in one check, in words."""
-    if kind == "cluster" and not HAS_NODE:
-        pytest.skip("Node is not installed")
+    need_node(kind)
     sick, ended = SICK[fault], waiting[kind, fault]
     assert (set(ended.failed), ended.not_judged) == ({sick.red}, set(sick.not_judged))
     assert ended.passed == {"1.1-initial-start", "1.2-health-before"} | RESTARTED - sick.not_judged - {sick.red}
@@ -226,7 +247,7 @@ def test_a_fault_of_an_answer_or_a_start(fault: str, judged_here: JudgedHere) ->
     assert re.search(found, told)
 
 
-def test_a_server_that_moves(waiting: Waiting) -> None:
+def test_a_server_that_moves(waiting: dict[Fault, Judged]) -> None:
     """A server that serves on another port where its own is taken is red in 2.2, which names that port."""
     ended = waiting[MOVES]
     assert (set(ended.failed), ended.not_judged) == ({"2.2-conflict-detected"}, set())
