@@ -32,7 +32,7 @@ def listeners() -> Iterator[list[socket.socket]]:
         yield made
 
 
-def not_there(_family: int, _protocol: int) -> Iterator[bytes]:
+def not_there(_family: int, _protocol: int, _states: int) -> Iterator[bytes]:
     """A kernel without the interface."""
     raise FileNotFoundError
 
@@ -50,6 +50,7 @@ def test_sockets_of_a_process(listeners: list[socket.socket], monkeypatch: pytes
         ip, port = listener.getsockname()[:2]
         assert [each.ref for each in found if each.listens and each.port == port] == [me]
         assert [each.remote_ip for each in found if each.remote_port == port] == [ip]
+        assert [each.ref for each in socket_table.listeners([me]) if port in {each.port, each.remote_port}] == [me]
 
 
 def test_loopback_is_not_outside(listeners: list[socket.socket]) -> None:
@@ -83,5 +84,5 @@ def test_connections_that_have_ended_are_not_told() -> None:
         client.close()  # who closes first is the one that waits
         listener.accept()[0].close()
         port = listener.getsockname()[1].to_bytes(2)
-        told = list(socket_table._messages(socket.AF_INET, socket.IPPROTO_TCP))  # noqa: SLF001 -- what is asked
+        told = list(socket_table._messages(socket.AF_INET, socket.IPPROTO_TCP, socket_table.ANY))  # noqa: SLF001 -- what is asked
     assert [message[1] for message in told if port in {message[4:6], message[6:8]}] == [socket_table.LISTEN]
