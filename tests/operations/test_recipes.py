@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.inner import ROOT, inherited
+from tests.fixtures.inner import LEAN, ROOT, inherited
 from tests.fixtures.outer import RUN_BUDGET_S, Run
 from tests.fixtures.processes import Launches
 
@@ -40,7 +40,9 @@ def judge(tmp_path: Path) -> Judge:
     def run(command: str, checks: str = FEW) -> Run:
         verdicts = tmp_path / "verdicts.jsonl"
         options = [
-            "-k", checks, "-n0", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'inner'}",
+            "-k", checks, "-n0", "-p", "no:cacheprovider", *LEAN,
+            f"--basetemp={tmp_path / 'inner'}",
+            "-o", "testpaths=tests/contract",  # all that `-m contract` leaves; the other folders are not collected
             f"--verdicts={verdicts}", f"--html={tmp_path / 'report.html'}",
         ]  # fmt: skip
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

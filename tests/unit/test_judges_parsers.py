@@ -117,7 +117,7 @@ LINES = st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\r", b""
 @example([BOM_UTF8 + b"data: a", BOM_UTF8], b"\r\n")
 @given(LINES, st.sampled_from([b"\n", b"\r\n", b"\r"]))
 def test_every_line_is_found(lines: list[bytes], end: bytes) -> None:
-    """Whatever stands between line ends is one line, and nothing else ends one; a mark at the start is no part of it."""
+    """Whatever stands between line ends is one line, and nothing else ends one; a BOM at the start is skipped."""
     body = b"".join(line + end for line in lines)
     found = [line for event in sse.parse(body) for line in event.lines]
     due = [line for line in body.removeprefix(BOM_UTF8).split(end) if line]

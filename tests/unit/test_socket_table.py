@@ -1,4 +1,4 @@
-"""The sockets of a process: ports, states and addresses, from the table of the kernel and from psutil alike."""
+"""The sockets of a process: ports, states and addresses, from the kernel and from psutil alike."""
 
 import os
 import socket
@@ -11,12 +11,13 @@ from unittest import mock
 import psutil
 import pytest
 
+from tests.fixtures import socket_table
 from tests.fixtures.children import Child
 from tests.fixtures.observations import listening_ports
 from tests.fixtures.outside import KINDS, addresses
 from tests.fixtures.ports import LOOPBACKS
 from tests.fixtures.proctree import ProcessRef
-from tests.fixtures.socket_table import Held, held, read_listening
+from tests.fixtures.socket_table import Held, held
 
 
 @pytest.fixture
@@ -31,17 +32,25 @@ def listeners() -> Iterator[list[socket.socket]]:
         yield made
 
 
-@pytest.mark.parametrize("platform", [sys.platform, "another"])
-def test_sockets_of_a_process(listeners: list[socket.socket], monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
+def not_there(_family: int, _protocol: int, _states: int) -> Iterator[bytes]:
+    """A kernel without the interface."""
+    raise FileNotFoundError
+
+
+@pytest.mark.parametrize("way", ["of-this-system", "of-another", "of-a-kernel-without-it"])
+def test_sockets_of_a_process(listeners: list[socket.socket], monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     """A listening socket and a connected one are found with their ports and the address at the other end."""
-    monkeypatch.setattr(sys, "platform", platform)
+    if way == "of-another":
+        monkeypatch.setattr(sys, "platform", way)
+    if way == "of-a-kernel-without-it":
+        monkeypatch.setattr(socket_table, "_messages", not_there)
     me = ProcessRef.of(os.getpid())
     found = held([me], KINDS)
     for listener in listeners:
         ip, port = listener.getsockname()[:2]
         assert [each.ref for each in found if each.listens and each.port == port] == [me]
         assert [each.remote_ip for each in found if each.remote_port == port] == [ip]
-    assert held([me], KINDS, listening=True) == [each for each in found if each.listens]
+        assert [each.ref for each in socket_table.listeners([me]) if port in {each.port, each.remote_port}] == [me]
 
 
 def test_loopback_is_not_outside(listeners: list[socket.socket]) -> None:
@@ -57,23 +66,23 @@ def test_who_has_ended_has_none() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process is asked")
-def test_a_look_at_the_ports_of_a_child_reads_the_table_once(
+def test_a_look_at_the_ports_of_a_child_asks_the_kernel(
     listeners: list[socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ports on which a child listens come from the table of the kernel, which is not parsed for each process."""
-    asked = mock.Mock(side_effect=AssertionError("a process is asked"))
+    """The ports on which a child listens are told by the kernel; no table of all connections is read or parsed."""
+    asked = mock.Mock(side_effect=AssertionError("a table is read"))
     monkeypatch.setattr(psutil.Process, "net_connections", asked)
+    monkeypatch.setattr(Path, "read_bytes", asked)
     child = mock.Mock(spec=Child, family=lambda: (ProcessRef.of(os.getpid()),))
     assert {each.getsockname()[1] for each in listeners} <= set(listening_ports(child))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process is asked")
-def test_connections_cost_nothing_when_listeners_are_looked_for(listeners: list[socket.socket]) -> None:
-    """Of a table with a hundred connections, the rows after the last listening socket are not read."""
-    with ExitStack() as stack:
-        for _ in range(100):
-            stack.enter_context(socket.create_connection(listeners[0].getsockname()[:2]))
-        read = read_listening(Path("/proc/net/tcp"))
-    rows = read.splitlines()
-    assert rows
-    assert {row.split()[3] for row in rows} == {b"0A"}
+def test_connections_that_have_ended_are_not_told() -> None:
+    """The kernel leaves out connections that wait for their end: a busy machine has thousands, of no process."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
+        client.close()  # who closes first is the one that waits
+        listener.accept()[0].close()
+        port = listener.getsockname()[1].to_bytes(2)
+        told = list(socket_table._messages(socket.AF_INET, socket.IPPROTO_TCP, socket_table.ANY))  # noqa: SLF001 -- what is asked
+    assert [message[1] for message in told if port in {message[4:6], message[6:8]}] == [socket_table.LISTEN]

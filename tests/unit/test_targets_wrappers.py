@@ -8,15 +8,18 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.children import Ending
 from tests.fixtures.foreign.reuseport import WORKERS
 from tests.fixtures.outer import run as judged
 from tests.fixtures.processes import Launched, Launches
+from tests.fixtures.proctree import ProcessRef, running
 from tests.fixtures.run import Run
 from tests.fixtures.targets import Target
 from tests.fixtures.waiting import Died, until
@@ -33,6 +36,7 @@ signal.signal(signal.SIGTERM, lambda *_: (child.terminate(), sys.exit(0)))
 child.wait()
 """
 STOP_S = 5.0  # of a server that ends at once; so a wait for it to be killed is seen
+AT_ONCE = 4  # so many wait at the same time; more would make each other's starts slow
 FOREIGN = Target(can=frozenset({"health", "launch"}), foreign=True)
 Start = Callable[..., Launched]
 
@@ -62,43 +66,8 @@ WRAPPERS = {
 }
 
 
-@pytest.mark.parametrize("name", WRAPPERS)
-def test_a_launch_is_all_its_processes(start: Start, name: str) -> None:
-    """It is ready when one of its processes serves; asked to stop it leaves nobody, which is no fault of the server."""
-    proxy = start(*WRAPPERS[name])
-    assert proxy.exit_status() is None
-    (server,) = proxy.serving_processes()
-    assert proxy.answering_process() == server
-    family = proxy.family()
-    ending = proxy.end(STOP_S)
-    assert (ending.forced, ending.orphans) == (False, ())
-    assert [ref for ref in (*family, proxy.ref) if ref.state() == "running"] == []
-
-
-def test_a_process_that_its_server_leaves(run: Run, tmp_path: Path) -> None:
-    """What a wrapped server leaves is an orphan of the server, and ended; check A3 judges it, so nothing is raised."""
-    target = replace(FOREIGN, command=("sh", "-c", f"{SERVE} {{port}} leaves; true"))
-    with Launches(run, target, tmp_path / "launch") as launches:
-        proxy = launches()
-        left = proxy.family()[-1]
-    assert [each.partition(":")[0] for each in proxy.end().orphans] == [f"pid {left.pid}"]
-    assert left.state() != "running"
-
-
-@pytest.mark.parametrize("wrapped", [False, True], ids=["alone", "in-a-shell"])
-def test_workers_that_their_supervisor_leaves(run: Run, tmp_path: Path, wrapped: bool) -> None:  # noqa: FBT001 -- a row
-    """Workers that share the port by SO_REUSEPORT are orphans when their supervisor ends before them."""
-    words = (sys.executable, "-m", "tests.fixtures.foreign.reuseport", "{host}", "{port}", "leaves-workers")
-    command = ("sh", "-c", f"{shlex.join(words)}; true") if wrapped else words
-    with Launches(run, replace(FOREIGN, command=command), tmp_path / "launch") as launches:
-        proxy = launches()
-        until("both workers listen", lambda: len(proxy.listeners()) == WORKERS, within_s=STOP_S)
-        workers = proxy.listeners()
-    left = {each.partition(":")[0] for each in proxy.end().orphans}
-    assert left == {f"pid {ref.pid}" for ref in workers}
-    assert proxy.family() == ()
-
-
+LEAVES = ("sh", "-c", f"{SERVE} {{port}} leaves; true")
+SHARING = (sys.executable, "-m", "tests.fixtures.foreign.reuseport", "{host}", "{port}", "leaves-workers")
 HASTY = {
     "alone": (sys.executable, str(SERVER), "{port}", "hasty"),
     "program": (sys.executable, "-c", RUNS, sys.executable, str(SERVER), "{port}", "hasty"),
@@ -109,14 +78,88 @@ HASTY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("asked_before", [False, True], ids=["at-the-end", "before"])
+@dataclass(frozen=True)
+class Row:
+    """A launch that is stopped, perhaps asked to before; so many of its processes listen."""
+
+    command: tuple[str, ...]
+    asked_before: bool = False
+    listeners: int = 1
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a launch until it was stopped, and who runs afterwards."""
+
+    status: int | None
+    family: tuple[ProcessRef, ...]
+    listeners: tuple[ProcessRef, ...]
+    serving: tuple[ProcessRef, ...]
+    answering: ProcessRef | None
+    ending: Ending
+    left: tuple[ProcessRef, ...]
+
+
+ROWS = {
+    **{name: Row(words) for name, words in WRAPPERS.items()},
+    **{f"hasty-{name}-at-the-end": Row(words) for name, words in HASTY.items()},
+    **{f"hasty-{name}-before": Row(words, asked_before=True) for name, words in HASTY.items()},
+    "leaves": Row(LEAVES),
+    "sharing-alone": Row(SHARING, listeners=WORKERS),
+    "sharing-in-a-shell": Row(("sh", "-c", f"{shlex.join(SHARING)}; true"), listeners=WORKERS),
+}
+
+
+def watch(run: Run, folder: Path, row: Row) -> Seen:
+    """Launch and stop."""
+    with Launches(run, replace(FOREIGN, command=row.command), folder / "launch") as launches:
+        proxy = launches()
+        status, family = proxy.exit_status(), proxy.family()
+        until("all listen", lambda: len(proxy.listeners()) == row.listeners, within_s=STOP_S)
+        listeners, serving, answering = proxy.listeners(), proxy.serving_processes(), proxy.answering_process()
+        if row.asked_before:
+            proxy.stop()
+        ending = proxy.end(STOP_S)
+        left = (*running((*family, *listeners, proxy.ref)), *proxy.family())
+    return Seen(status, family, listeners, serving, answering, ending, left)
+
+
+@pytest.fixture(scope="module")
+def seen(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[Seen]]:
+    """Each of these launches. Most of the time is a wait for somebody who does not stop, so they wait at once."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return {name: pool.submit(watch, run, tmp_path_factory.mktemp("wrapper"), row) for name, row in ROWS.items()}
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_a_launch_is_all_its_processes(seen: dict[str, Future[Seen]], name: str) -> None:
+    """It is ready when one of its processes serves; asked to stop it leaves nobody, which is no fault of the server."""
+    found = seen[name].result()
+    assert found.status is None
+    assert found.serving == (found.answering,)
+    assert (found.ending.forced, found.ending.orphans, found.left) == (False, (), ())
+
+
+def test_a_process_that_its_server_leaves(seen: dict[str, Future[Seen]]) -> None:
+    """What a wrapped server leaves is an orphan of the server, and ended; check A3 judges it, so nothing is raised."""
+    found = seen["leaves"].result()
+    assert [each.partition(":")[0] for each in found.ending.orphans] == [f"pid {found.family[-1].pid}"]
+    assert found.left == ()
+
+
+@pytest.mark.parametrize("name", ["alone", "in-a-shell"])
+def test_workers_that_their_supervisor_leaves(seen: dict[str, Future[Seen]], name: str) -> None:
+    """Workers that share the port by SO_REUSEPORT are orphans when their supervisor ends before them."""
+    found = seen[f"sharing-{name}"].result()
+    assert {each.partition(":")[0] for each in found.ending.orphans} == {f"pid {ref.pid}" for ref in found.listeners}
+    assert found.left == ()
+
+
+@pytest.mark.parametrize("when", ["at-the-end", "before"])
 @pytest.mark.parametrize("name", HASTY)
-def test_a_server_is_asked_to_stop_once(start: Start, name: str, asked_before: bool) -> None:  # noqa: FBT001 -- a row
+def test_a_server_is_asked_to_stop_once(seen: dict[str, Future[Seen]], name: str, when: str) -> None:
     """A server that ends at once when it is asked again still ends in order, whoever asks it first."""
-    proxy = start(*HASTY[name])
-    if asked_before:
-        proxy.stop()
-    ending = proxy.end(STOP_S)
+    ending = seen[f"hasty-{name}-{when}"].result().ending
     assert (ending.forced, ending.orphans) == (False, ())
 
 

@@ -1,0 +1,59 @@
+"""A scenario of recovery, staged and judged in the process of the test.
+
+A run of pytest inside the test costs more than the scenario; what only such a run shows is tested by some of them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from tests.fixtures.report import NotJudged
+from tests.fixtures.report.refutation import Refuted
+from tests.fixtures.run import Run
+from tests.fixtures.scene import Scene
+from tests.fixtures.targets import Target
+
+
+@dataclass
+class Judged:
+    """The ids of the checks by what came of them; for each failure what was found."""
+
+    passed: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+    not_judged: set[str] = field(default_factory=set)
+
+
+def judge(run: Run, scenario: ModuleType, target: Target, folder: Path) -> Judged:
+    """Stage the scenario of a module, and ask each of its checks that is about this target."""
+    (story,) = (each.story for each in vars(scenario).values() if hasattr(each, "story"))
+    parameters = inspect.signature(story.function).parameters
+    with ExitStack() as stack:
+        seen = story.function(**Scene(run, target, folder, None).open(parameters, stack))
+    judged = Judged()
+    for function in vars(scenario).values():
+        marks = getattr(function, "pytestmark", ())
+        ids = {each.id for mark in marks if mark.name == "check" for each in mark.args}
+        lacking = target.lacks(*(word for mark in marks if mark.name == "needs" for word in mark.args))
+        spoken = all(mark.args == (target.profile,) for mark in marks if mark.name == "profile")
+        if ids and spoken and not lacking:
+            given = {story.function.__name__: seen, "measure": lambda value, *_, **__: value}
+            arguments = {name: given[name] for name in inspect.signature(function).parameters}
+            _ask(function, arguments, ids, judged)
+    return judged
+
+
+def _ask(function: object, arguments: dict[str, object], ids: set[str], judged: Judged) -> None:
+    """Ask one check."""
+    assert callable(function)
+    try:
+        function(**arguments)
+    except Refuted as error:
+        judged.failed |= dict.fromkeys(ids, error.failure.found)
+    except NotJudged:
+        judged.not_judged |= ids
+    else:
+        judged.passed |= ids
