@@ -78,7 +78,9 @@ def test_a_listening_squatter_is_a_conflict(stack: ExitStack, host: str) -> None
 
 def test_nothing_stays_bound_after_a_conflict(stack: ExitStack) -> None:
     """::1 is taken, so 127.0.0.1 is let go of."""
-    port = squat(stack, "::1")
+    with ExitStack() as first:  # a port that not even a connection of another program has there
+        port = squat(first, "127.0.0.1", share=False)
+        squat(stack, "::1", port)
     refusal("localhost", port)
     assert not listener.answers("127.0.0.1", port)
     squat(stack, "127.0.0.1", port, share=False)
