@@ -33,7 +33,7 @@ contract: $(READY) ## what the proxy says on the wire
 
 # Four at once on two cores: half of the time is a wait for a target that is slow on purpose.
 matrix: $(READY) ## prove the contract's checks: each fault turns exactly its declared ones red
-	$(PYTEST) tests/matrix -n 4
+	E2E_LUMEN_WHOLE_MATRIX=1 $(PYTEST) tests/matrix -n 4
 
 lint: $(LINTERS) ## style, types, layers, workflow, deployment files
 	$(BIN)/ruff check

@@ -23,14 +23,14 @@ WORD_BYTES = 4  # of an address: the kernel writes each of these in the byte ord
 
 
 def listening(port: int, proc: Path = PROC) -> Iterator[tuple[str, str]]:
-    """The IP address and the inode of each socket that listens on a port."""
+    """The IP address and the inode of each socket that listens on a port; raises OSError where none can be read."""
     end = f":{port:04X}".encode()
-    for name in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError), (proc / "net" / name).open("rb") as table:  # a kernel without IPv6 has one
-            rows = [line.split() for line in table if end in line]
-            for row in rows:
-                if row[STATE] == LISTEN and row[LOCAL].endswith(end):
-                    yield _ip(row[LOCAL].removesuffix(end).decode()), row[INODE].decode()
+    lines = (proc / "net" / "tcp").read_bytes().splitlines()
+    with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
+        lines += (proc / "net" / "tcp6").read_bytes().splitlines()
+    for row in [line.split() for line in lines if end in line]:
+        if row[STATE] == LISTEN and row[LOCAL].endswith(end):
+            yield _ip(row[LOCAL].removesuffix(end).decode()), row[INODE].decode()
 
 
 def holders(inode: str, proc: Path = PROC) -> list[int]:

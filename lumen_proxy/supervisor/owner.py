@@ -52,10 +52,10 @@ def _rows(addresses: Sequence[str], port: int, system: str) -> Iterator[Listenin
     import psutil  # noqa: PLC0415
 
     if platform.has_proc(system):
-        for ip, inode in listening.listening(port):
-            if any(_is_at(ip, address) for address in addresses):
-                yield from map(Listening, listening.holders(inode) or (None,))
-        return
+        with contextlib.suppress(OSError):  # hidden tables: psutil says so in its own way
+            inodes = {inode for ip, inode in listening.listening(port) if any(_is_at(ip, one) for one in addresses)}
+            yield from (Listening(pid) for inode in inodes for pid in listening.holders(inode) or (None,))
+            return
     try:
         table = psutil.net_connections("tcp")
         yield from (Listening(c.pid) for c in table if any(_matches(c, address, port) for address in addresses))

@@ -2,11 +2,10 @@
 
 A whole run takes seconds, most of them for rows that cannot matter: sixty refused requests against a fault of streams.
 So of a table of requests a fault is asked the rows that it declares and every ninth of the others, others for each
-fault (its name says which); of a table of which it declares some, every third. A test of many requests, or of a large
-one (`LARGE`), is drawn as a row is. `E2E_LUMEN_WHOLE_MATRIX=1` asks everything of these. What takes long by itself
-(time-outs, idling, megabytes, crowds) is asked where it is declared. All other tests, those of every judge among them,
-are asked always. Durations that a test waits out are shortened (`SHORTER`); nothing else of the tests is changed. The
-healthy references are asked everything.
+fault (its name says which); of a table of which it declares some, every third. `E2E_LUMEN_WHOLE_MATRIX=1`
+(set by `make matrix`) asks every row. What takes long by itself (time-outs, idling, megabytes, crowds) is asked where
+it is declared. All other tests, those of every judge among them, are asked always. Durations that a test waits out are
+shortened (`SHORTER`); nothing else of the tests is changed. The healthy references are asked everything.
 """
 
 from __future__ import annotations
@@ -34,12 +33,6 @@ TABLES = frozenset((
     "test_retry_after_range", "test_round_trip", "test_sent_by_clients", "test_status_of_a_refused_key",
     "test_tolerated", "test_unreachable", "test_unreachable_hints",
 ))  # fmt: skip
-# Ten requests or more, or a megabyte, in one test; each costs as much as a table.
-LARGE = frozenset((
-    "test_as_large_as_allowed", "test_dropped_is_disclosed", "test_each_model_is_usable", "test_own_answers",
-    "test_ten_on_one_connection",
-))  # fmt: skip
-DRAWN = TABLES | LARGE
 SLOW = frozenset((
     "test_after_idling", "test_gone_client", "test_healthy_after_bad", "test_identity", "test_large_answer",
     "test_long_request", "test_no_cross_talk", "test_oversize", "test_split_anywhere",
@@ -62,7 +55,7 @@ def asked(fault: Fault, tests: tuple[Asked, ...]) -> Iterator[Asked]:
     near = {function_of(test) for test in tests if test.check in declared}
     for number, test in enumerate(tests):
         function = function_of(test)
-        every = 1 if WHOLE or function not in DRAWN else NEAR if function in near else FAR
+        every = 1 if WHOLE or function not in TABLES else NEAR if function in near else FAR
         drawn = (number + first) % every == 0
         if test.check in declared or (drawn and not is_slow(test)):
             yield test

@@ -13,7 +13,7 @@ from tests.fixtures.faults.fault import COMPANIONS, FAILURES, matches
 from tests.fixtures.faults.numbers import ALSO, NUMBERS
 from tests.fixtures.judges.catalogue import CLAIMS
 from tests.fixtures.report.checks import check_of
-from tests.matrix.judging import DRAWN, SHORTER, SLOW, function_of
+from tests.matrix.judging import SHORTER, SLOW, TABLES, function_of
 from tests.matrix.matrix import declared_table, variants_table
 from tests.matrix.rows import of_judge, rows_table
 from tests.matrix.running import contract
@@ -80,7 +80,7 @@ def test_rows_of_the_contract_are_rows() -> None:
 def test_selection_means_something() -> None:
     """What is asked less often, and what is shortened, exists."""
     functions = {function_of(test) for profile in ("lumen", "openai") for test in contract(profile).tests}
-    assert functions >= (DRAWN | SLOW)
+    assert functions >= (TABLES | SLOW)
     for name in SHORTER:
         module, _, attribute = name.rpartition(".")
         assert hasattr(importlib.import_module(module), attribute), name

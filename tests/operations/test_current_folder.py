@@ -21,7 +21,7 @@ from tests.operations.conftest import SOON_S, Desk
 INSTALLED = (str(Path(sys.executable).with_name("lumen-proxy")),)
 MODULE = (sys.executable, "-m", "lumen_proxy")
 DEATHS_OF_A_CRASH_LOOP = 3
-LATE = ("random", "queue", "secrets", "flask/", "psutil", "requests/", "socketserver")
+LATE = ("random", "queue", "secrets", "flask/", "psutil", "socketserver")
 """Imported by code of ours only: what Python itself imports before that is found through PYTHONPATH."""
 
 

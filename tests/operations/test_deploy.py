@@ -212,8 +212,8 @@ def test_streams_are_not_held_back(front: Front) -> None:
         if b"".join(pieces).count(COMMENT) >= 3:
             came.set()
 
-    front.gateway.script(gated(came))
     body = {"messages": [{"role": "user", "content": "안녕하세요"}], "stream": True}
-    streamed = front.ask("POST", "/v1/chat/completions", json=body, on_body=third)
+    with front.gateway.scripted(gated(came)):
+        streamed = front.ask("POST", "/v1/chat/completions", json=body, on_body=third)
     assert (streamed.status, streamed.ended) == (200, "complete")
     assert b"data: [DONE]" in streamed.body

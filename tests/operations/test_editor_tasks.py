@@ -131,8 +131,10 @@ def test_the_set_up_makes_the_environment_once(desk: Desk, workspace: Path) -> N
 
 
 def test_the_set_up_installs_what_is_missing(desk: Desk, workspace: Path) -> None:
-    """A dependency that is new since the last set-up is installed into the environment that is there."""
+    """A dependency that is new since the last set-up is installed into the environment that is there, with its pip."""
+    (workspace / "ensurepip.py").unlink()  # the real one, once
     set_up(desk, workspace)
+    assert list(workspace.glob(".venv/**/pip/__main__.py"))
     kept = workspace / ".venv" / "kept"
     kept.touch()
     shutil.rmtree(next(workspace.glob(".venv/**/third-1.dist-info")))

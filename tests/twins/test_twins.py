@@ -9,18 +9,17 @@ import pytest
 
 from tests.fixtures.outer import run
 from tests.fixtures.targets import ROOT
-from tests.twins.twins import DETAILS, SEVENTEEN, TWINS, UNSEEN, table
+from tests.twins.twins import DETAILS, ENVIRONMENT, SEVENTEEN, TWINS, UNSEEN, is_of_environment, table
 
 DOCS = ROOT / "docs" / "twins.md"
 OF_PROXY = tuple(f"tests/recovery/test_{name}.py" for name in ("01_process_kill", "02_port_conflict", "04_functional"))
-# The checks of scenario 3 read an environment and no proxy; all others read a proxy and not that environment.
-OF_ENVIRONMENT, ENVIRONMENT = ("tests/recovery/test_03_environment.py",), "3."
+OF_ENVIRONMENT = ("tests/recovery/test_03_environment.py",)
 
 
 @pytest.mark.parametrize("twin", TWINS)
 def test_twin_turns_its_checks_red(twin: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """A run against the twin is red in exactly the declared checks; the others pass, or are not judged."""
-    of_environment = all(check.startswith(ENVIRONMENT) for check in TWINS[twin])
+    of_environment = is_of_environment(twin)
     ended = run(tmp_path, "-m", "smoke", "--sabotage", twin, tests=OF_ENVIRONMENT if of_environment else OF_PROXY)
     asked = {each for each in (*SEVENTEEN, *DETAILS) if each.startswith(ENVIRONMENT) == of_environment}
     outcome = {number_of(line["id"]): line["outcome"] for line in ended.verdicts}

@@ -61,17 +61,31 @@ TWINS: dict[str, frozenset[str]] = {
     }.items()
 }
 
+ENVIRONMENT = "3."
+"""How the checks of scenario 3 begin."""
+
 UNSEEN = frozenset({"1.3"})
 """No fault of a server survives SIGKILL: tests/unit/test_recovery_records.py shows on a record that 1.3 fails."""
 
 
+def is_of_environment(twin: str) -> bool:
+    """Whether only scenario 3 is staged, which reads an environment and no proxy; the others read no environment."""
+    return all(check.startswith(ENVIRONMENT) for check in TWINS[twin])
+
+
 def table(red_by_twin: dict[str, frozenset[str]]) -> str:
-    """The table twin × check, in Markdown: x = red, · = green."""
+    """The table twin × check, in Markdown: x = red, . = green, empty = not asked."""
     head = f"| {'twin':28} | {' | '.join(SEVENTEEN)} | details |"
     rule = f"|{'-' * 30}|{'|'.join('-' * 5 for _ in SEVENTEEN)}|---|"
     rows = (
-        f"| {name:28} | {' | '.join(' x ' if check in red else ' . ' for check in SEVENTEEN)} "
+        f"| {name:28} | {' | '.join(_cell(name, check, red) for check in SEVENTEEN)} "
         f"| {', '.join(sorted(red - set(SEVENTEEN)))} |"
         for name, red in red_by_twin.items()
     )
     return "\n".join([head, rule, *rows])
+
+
+def _cell(twin: str, check: str, red: frozenset[str]) -> str:
+    if check.startswith(ENVIRONMENT) != is_of_environment(twin):
+        return "   "
+    return " x " if check in red else " . "

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
+from _pytest.outcomes import Skipped
+
 from tests.fixtures.report import NotJudged
 from tests.fixtures.report.refutation import Refuted
 from tests.fixtures.run import Run
@@ -55,5 +57,7 @@ def _ask(function: object, arguments: dict[str, object], ids: set[str], judged: 
         judged.failed |= dict.fromkeys(ids, error.failure.found)
     except NotJudged:
         judged.not_judged |= ids
+    except Skipped as error:
+        raise AssertionError(f"{ids} is skipped, and its row is not judged: {error}") from error
     else:
         judged.passed |= ids
