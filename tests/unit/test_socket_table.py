@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -32,6 +33,8 @@ def listeners() -> Iterator[list[socket.socket]]:
         yield made
 
 
+CHILD = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
+MANY = 600  # the kernel sends 72 bytes and more for each, in messages of at most 32 KiB
 # A protocol that no part of the kernel can tell of: it answers as a kernel does that lacks the part for TCP.
 UNKNOWN = {"tcp": 250, "udp": 250}
 
@@ -58,10 +61,40 @@ def test_loopback_is_not_outside(listeners: list[socket.socket]) -> None:
     assert addresses([ProcessRef.of(os.getpid())]) == frozenset()
 
 
-def test_who_has_ended_has_none() -> None:
+def test_who_has_ended_has_none(listeners: list[socket.socket]) -> None:
     """A process that has ended, or a PID that belongs to another now, has no sockets."""
+    assert listeners
     nobody: list[Held] = held([ProcessRef(os.getpid(), 0.0)])
     assert nobody == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows hands down no descriptors")
+@pytest.mark.parametrize("platform", [sys.platform, "another"])
+def test_sockets_of_a_family(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
+    """A socket that a child has inherited is held by both, parents first; one that only the child has is not ours."""
+    monkeypatch.setattr(sys, "platform", platform)
+    command = [sys.executable, "-c", CHILD]
+    with (
+        socket.create_server(("127.0.0.1", 0)) as shared,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[shared.fileno()]) as child,
+    ):
+        assert child.stdout
+        own = int(child.stdout.readline())
+        me, other = ProcessRef.of(os.getpid()), ProcessRef.of(child.pid)
+        of_both = held([me, other])
+        assert [each.ref for each in of_both if each.port == shared.getsockname()[1]] == [me, other]
+        assert [each.ref for each in of_both if each.port == own] == [other]
+        assert own not in {each.port for each in held([me])}
+        child.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process is asked")
+def test_more_sockets_than_one_message_holds() -> None:
+    """The kernel tells of a thousand sockets in several messages, and all of them are read."""
+    with ExitStack() as stack:
+        made = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(MANY)]
+        ports = {each.getsockname()[1] for each in made}
+        assert ports <= {each.port for each in held([ProcessRef.of(os.getpid())])}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process is asked")

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import psutil
 import pytest
@@ -42,6 +43,22 @@ def test_who_only_has_a_connection_does_not_listen() -> None:
         assert owner.describe("127.0.0.1", bound.getsockname()[1]) == "a process that does not listen"
         with socket.create_connection(server.getsockname()) as client:
             assert owner.describe("127.0.0.1", client.getsockname()[1]) == "a process that does not listen"
+
+
+def test_a_port_of_few_digits_is_found(tmp_path: Path) -> None:
+    """The table of the kernel has ports of four hexadecimal digits: port 80 is 0050."""
+    (tmp_path / "net").mkdir()
+    row = "  0: 0100007F:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4242 1 0 100"
+    (tmp_path / "net" / "tcp").write_text(f"  sl  local_address\n{row}\n", "utf-8")
+    ip = "127.0.0.1" if sys.byteorder == "little" else "1.0.0.127"
+    assert list(listening.listening(80, tmp_path)) == [(ip, "4242")]
+
+
+def test_hidden_tables_are_asked_of_psutil(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the tables of the kernel cannot be read, psutil names the owner."""
+    monkeypatch.setattr(listening, "listening", mock.Mock(side_effect=PermissionError))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert f"(pid {os.getpid()})" in owner.describe("127.0.0.1", server.getsockname()[1])
 
 
 def test_the_eldest_of_a_family_is_named() -> None:
