@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -42,6 +43,20 @@ def test_helpers_replace_nobody(recovery_of: Recover) -> None:
     """Short processes of a supervisor that restarts nothing are no replacement."""
     recovery = recovery_of(*PREFORK, "only-helpers")
     assert (recovery.replaced, recovery.replaced_s, recovery.answered_s) == ((), None, None)
+
+
+COMMANDS = {
+    "/srv/a/long/path/.venv/bin/python /srv/a/long/path/server.py 127.0.0.1 8080": "python server.py 127.0.0.1 8080",
+    r"C:\Python\python.exe C:\a\server.py http://127.0.0.1:1/v1": "python.exe server.py http://127.0.0.1:1/v1",
+    "node ./cluster.mjs": "node ./cluster.mjs",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_process_is_named_without_folders(command: str) -> None:
+    """Files that a command names by their whole paths are told by their names, which a reader looks for."""
+    ref = mock.Mock(spec=ProcessRef, **{"name.return_value": command})
+    assert Named.of(ref).command == COMMANDS[command]
 
 
 def test_helpers_are_named() -> None:
