@@ -23,9 +23,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.fixtures.capture import Capture  # noqa: E402 -- after the path is set
-from tests.fixtures.judges.catalogue import TOOL_STREAM  # noqa: E402
-from tests.fixtures.judges.verdict import Known  # noqa: E402
+from lumen_conformance.checks.catalogue import TOOL_STREAM  # noqa: E402
+from lumen_conformance.checks.verdict import Known  # noqa: E402
+from lumen_conformance.http.client import Capture  # noqa: E402 -- after the path is set
 from tests.unit import samples  # noqa: E402
 
 FIGURES = Path(__file__).with_suffix(".json")

@@ -12,8 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lumen_proxy import values
-from lumen_proxy.config import BY_VARIABLE, SETTINGS, Setting, typed
+from lumen_proxy.config import BY_VARIABLE, SETTINGS, Setting, parsers, typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +26,7 @@ ENGLISH = {
         "between": "{kind} between {low} and {high}",
         "at_least": "{kind} of at least {low}",
     },
-    "kinds": values.KINDS,
+    "kinds": parsers.KINDS,
     "meanings": {setting.variable: setting.meaning for setting in SETTINGS},
 }
 HEADS = {
@@ -52,7 +51,7 @@ def default(setting: Setting, words: Words) -> str:
     return words["words"]["none"] if setting.default in (None, ()) else f"`{typed(setting.default)}`"
 
 
-def accepted(parse: values.Parser[Any], words: Words) -> str:
+def accepted(parse: parsers.Parser[Any], words: Words) -> str:
     """What a setting accepts."""
     if parse.words:
         return ", ".join(f"`{word}`" for word in parse.words)

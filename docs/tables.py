@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.fixtures.judges import catalogue
+from lumen_conformance.checks import catalogue
+from tests.matrix.check_table import rows_table
 from tests.matrix.matrix import declared_table, variants_table
-from tests.matrix.rows import rows_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

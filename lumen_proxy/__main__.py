@@ -10,7 +10,7 @@ import warnings  # noqa: E402
 if not sys.warnoptions:  # a package warns its developers; a user sees one line for each error
     warnings.simplefilter("ignore")
 
-from lumen_proxy.cli import main  # noqa: E402
+from lumen_proxy.cli.main import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

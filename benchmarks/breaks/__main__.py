@@ -14,7 +14,7 @@ from breaks.record import Record
 from breaks.run import run
 from breaks.selection import selection
 from breaks.tiers import as_json, tiers
-from tests.contract.clients.rows import CLIENTS
+from tests.contract.clients.client_list import CLIENTS
 
 HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs" / "breaks.md"

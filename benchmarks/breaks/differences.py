@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from breaks.visits import BOUND_S, Visit
-from tests.contract.clients.asking import Raised
+from tests.contract.clients.client_process import Raised
 
 Kind = Literal["breaks", "differs"]
 REFUSED = ("refused", "refused-stream", "unknown-model")

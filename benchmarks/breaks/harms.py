@@ -9,7 +9,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from tests.contract.failures import FAILURES, NO_RETRY
+from lumen_conformance.contract.gateway_failures import FAILURES, NO_RETRY
 
 
 class Harm(NamedTuple):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from breaks.differences import Difference
-from tests.contract.clients.rows import CLIENTS
+from tests.contract.clients.client_list import CLIENTS
 
 FOLDER = Path(__file__).with_name("record")
 PRINTED = {"changes text", "cannot be printed"}  # what a program prints, where the client itself raises nothing

@@ -11,8 +11,8 @@ from breaks.differences import by_server
 from breaks.record import keep
 from breaks.selection import AGAIN, selection
 from breaks.visits import visits_of
-from tests.contract.clients.rows import CLIENTS
-from tests.fixtures.guard import clean
+from lumen_conformance.isolation import clean
+from tests.contract.clients.client_list import CLIENTS
 
 AT_ONCE = 3  # clients: most of their time is a pause before a retry
 STEP_ACTS = 250  # between two lines of progress

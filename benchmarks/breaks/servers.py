@@ -11,15 +11,15 @@ from http.client import HTTPException
 from typing import Any
 
 from breaks.selection import Served
-from tests.contract.clients.asking import DIRECTIONS, KEY
-from tests.fixtures.exchange import Exchange
+from lumen_conformance.gateway.exchange import Exchange
+from lumen_conformance.gateway.replies import echo
+from lumen_conformance.gateway.server import Gateway
+from tests.contract.clients.client_process import DIRECTIONS, KEY
 from tests.fixtures.faults.reference.app import Reference
 from tests.fixtures.faults.reference.http import Refused, Request, Response
 from tests.fixtures.faults.reference.relay import Relay
 from tests.fixtures.faults.reference.settings import Settings
 from tests.fixtures.faults.reference.steps import Steps
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.replies import echo
 
 COMMIT_S = 0.05  # of a server that begins its streams early: ten times less than the gateway waits before it fails
 # The reasons that the references give; a client that does not pass one on has lost it.

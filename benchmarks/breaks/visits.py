@@ -14,11 +14,11 @@ import msgspec
 
 from breaks.selection import Served
 from breaks.servers import ServerLog, opened
-from tests.contract.clients.asking import KEY, MODEL, Act, environ_of
-from tests.contract.clients.rows import Client
-from tests.contract.talking import WORDS
-from tests.fixtures.inject import lumen_guard
-from tests.fixtures.targets import merged
+from lumen_conformance.contract.session import WORDS
+from lumen_conformance.inject import lumen_guard
+from lumen_conformance.targets.target import merged
+from tests.contract.clients.client_list import Client
+from tests.contract.clients.client_process import KEY, MODEL, Act, environ_of
 
 # The slowest act that ends by itself is the AI SDK's third attempt, after pauses of 2 s and 4 s; three times as long.
 BOUND_S = 18.0

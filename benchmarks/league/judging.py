@@ -25,7 +25,7 @@ from tests.fixtures.network_namespace import isolated
 KEPT = ROOT / "reports" / "league"
 RUN_S = 600  # one to two minutes are usual; a server that hangs on each request is stopped here
 STOP_S = 30  # pytest ends what it launched, and writes its report
-NEVER_READY = "the target never became ready"  # how tests/fixtures/unready.py begins
+NEVER_READY = "the target never became ready"  # how lumen_conformance/targets/readiness.py begins
 VERDICTS = {0, 1}  # exit statuses of pytest: all passed, some failed
 # Windows can interrupt only a process group of its own, and by another signal.
 OWN_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)

@@ -16,10 +16,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote
 
+from lumen_proxy.config.parsers import DEFAULT_PORTS, address
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.masking import masked
-from lumen_proxy.values import DEFAULT_PORTS, address
-from lumen_proxy.wire.address import is_loopback
+from lumen_proxy.wire.host_names import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

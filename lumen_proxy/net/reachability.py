@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lumen_proxy.net.happy_eyeballs import Race
 from lumen_proxy.net.route import Route
 from lumen_proxy.net.time_limits import TimeLimits
-from lumen_proxy.wire.address import is_loopback
+from lumen_proxy.wire.host_names import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

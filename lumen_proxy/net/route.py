@@ -9,11 +9,11 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+from lumen_proxy.config.parsers import DEFAULT_PORTS
 from lumen_proxy.net import happy_eyeballs, proxies, trust
 from lumen_proxy.net.failure import ConnectFailed
 from lumen_proxy.net.names import Name
 from lumen_proxy.net.time_limits import connect_timeout
-from lumen_proxy.values import DEFAULT_PORTS
 
 if TYPE_CHECKING:
     import socket

@@ -14,15 +14,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from lumen_proxy import safe_path
-from lumen_proxy.supervisor import platform
+from lumen_proxy import platform, safe_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lumen_proxy.config import Settings
 
-ALARM = safe_path.command("lumen_proxy.ops.alerts")  # by name: people's tools are a floor above
+ALARM = safe_path.command("lumen_proxy.health.alerts")  # by name: people's tools are a floor above
 CRASH_LOOP_DEATHS = 3  # within the restart window: one is an accident, two a coincidence
 COOL_DOWN_S = 300.0  # as between two alerts about a channel
 

@@ -11,9 +11,10 @@ import ipaddress
 import socket
 from dataclasses import dataclass
 
+from lumen_proxy import platform
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.net.proxies import is_here
-from lumen_proxy.supervisor import owner, platform
+from lumen_proxy.supervisor import port_owner
 
 BACKLOG = 4096  # connections that may wait for a worker; Linux caps at net.core.somaxconn, 4096 since 5.4
 PAIR_ATTEMPTS = 64  # port 0: a free port of 127.0.0.1 is nearly always free on ::1 too
@@ -155,7 +156,7 @@ def answers(host: str, port: int) -> bool:
 def _explained(error: OSError, host: str, port: int) -> Fatal:
     where = f"cannot listen on {_shown(host, port)}"
     if platform.is_port_conflict(error):
-        who = owner.describe(host, port)
+        who = port_owner.describe(host, port)
         return Fatal(f"{where}: in use by {who}; stop it or choose another --port", Exit.PORT_IN_USE)
     if error.errno in {errno.EACCES, errno.EPERM}:
         return Fatal(f"{where}: permission denied; choose a --port above 1023", Exit.NO_PERMISSION)

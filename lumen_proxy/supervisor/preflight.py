@@ -15,8 +15,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lumen_proxy import platform
 from lumen_proxy.dependencies import DEPENDENCIES, NEW_VENV, Dependency, install_command, is_venv, recreate_advice
-from lumen_proxy.supervisor import platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

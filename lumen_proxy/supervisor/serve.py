@@ -13,14 +13,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import lumen_proxy
+from lumen_proxy import platform
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.journal import Journal, path_of
+from lumen_proxy.logs import retention
+from lumen_proxy.logs.journal import Journal, path_of
 from lumen_proxy.masking import without_query
-from lumen_proxy.supervisor import identity, listener, oldlogs, platform, recorded, restarting, signals, state
+from lumen_proxy.supervisor import listener, process_identity, recorded_settings, restart_record, state, stop_signals
 from lumen_proxy.supervisor.alarm import Alarm
 from lumen_proxy.supervisor.loop import Checkup, Event, Loop, Reports, Surroundings
 from lumen_proxy.supervisor.spawn import WORKER, Child
-from lumen_proxy.wire import allowed
+from lumen_proxy.wire import allowed_hosts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,11 +48,11 @@ def serve(
     listener.refuse_unsafe(settings.host, has_key=settings.api_key is not None)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(signals.watched(events.put))
+        stack.enter_context(stop_signals.watched(events.put))
         bound, lock = _claim(settings, stack)
         settings = replace(settings, port=bound.port)
         journal = _journal(settings)
-        oldlogs.drop(settings.log_dir, settings.log_days)
+        retention.drop(settings.log_dir, settings.log_days)
         if bound.note:
             tell(bound.note)
         journal.hear = Alarm(settings).hear
@@ -59,7 +61,7 @@ def serve(
 
         def announce_ready(line: str) -> None:
             announce(line)
-            tell(allowed.summary(settings.host, settings.allowed_hosts, settings.allowed_origins))
+            tell(allowed_hosts.summary(settings.host, settings.allowed_hosts, settings.allowed_origins))
 
         instance = _Instance(settings, bound, lock, journal, announce_ready)
         stack.enter_context(_checkups(events.put))
@@ -177,7 +179,7 @@ class _Instance(Reports):
             self.announced = True
             with contextlib.suppress(OSError):
                 self.end_path.unlink(missing_ok=True)
-            restarting.forget(self.settings.state_dir, self.bound.port, unless_of=self.journal.instance)
+            restart_record.forget(self.settings.state_dir, self.bound.port, unless_of=self.journal.instance)
             who = f"(pid {os.getpid()}, instance {self.journal.instance})"
             self.announce(f"ready on {self.bound.url} {who}")
 
@@ -220,8 +222,8 @@ class _Instance(Reports):
         return {
             "instance": self.journal.instance,
             "pid": os.getpid(),
-            "start_time": identity.start_time(os.getpid()) or 0.0,
-            "start_stamp": identity.start_stamp(os.getpid()),
+            "start_time": process_identity.start_time(os.getpid()) or 0.0,
+            "start_stamp": process_identity.start_stamp(os.getpid()),
             "host": settings.host,
             "hosts": self.bound.hosts,
             "port": self.bound.port,
@@ -232,7 +234,7 @@ class _Instance(Reports):
             "sandbox": settings.sandboxed,
             "version": lumen_proxy.__version__,
             "log": str(self.journal.path),
-            "settings": recorded.record(settings),
+            "settings": recorded_settings.record(settings),
         }
 
     def _state(self) -> state.State:

@@ -14,8 +14,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lumen_proxy import safe_path
-from lumen_proxy.supervisor import platform
+from lumen_proxy import platform, safe_path
 
 if TYPE_CHECKING:
     import socket

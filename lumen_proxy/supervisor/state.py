@@ -15,8 +15,9 @@ import threading
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lumen_proxy import platform
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import identity, platform, wellformed
+from lumen_proxy.supervisor import process_identity, state_validation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +132,9 @@ def read(path: Path) -> State | None:
         if any(type(fields.get(name)) is not wanted for name, wanted in ON_DISK.items()):
             return None
         added = {name: fields[name] for name in ADDED if name in fields}
-        if not all(isinstance(value, ADDED[name]) for name, value in added.items()) or not wellformed.is_sound(fields):
+        if not all(isinstance(value, ADDED[name]) for name, value in added.items()) or not state_validation.is_sound(
+            fields
+        ):
             return None
         known = State(**{name: fields[name] for name in ON_DISK} | added | {"hosts": tuple(fields["hosts"])})
     except (OSError, ValueError, AttributeError):
@@ -142,8 +145,8 @@ def read(path: Path) -> State | None:
 def is_alive(state: State) -> bool:
     """True if the very process that wrote the state file still runs."""
     if state.start_stamp is not None:
-        return identity.is_same_start(state.start_stamp, identity.start_stamp(state.pid))
-    started = identity.start_time(state.pid)  # a state file of an older release
+        return process_identity.is_same_start(state.start_stamp, process_identity.start_stamp(state.pid))
+    started = process_identity.start_time(state.pid)  # a state file of an older release
     return started is not None and abs(started - state.start_time) <= START_TIME_SLACK_S
 
 
@@ -172,7 +175,7 @@ class Lock:
         with contextlib.suppress(OSError):  # a full disk; the lock counts without it
             os.ftruncate(self._descriptor, 0)
             os.lseek(self._descriptor, 0, os.SEEK_SET)
-            named = {"pid": os.getpid(), "start_stamp": identity.start_stamp(os.getpid())}
+            named = {"pid": os.getpid(), "start_stamp": process_identity.start_stamp(os.getpid())}
             os.write(self._descriptor, json.dumps(named).encode())
 
     def restore(self) -> None:
@@ -227,7 +230,7 @@ def named_holder(lock_path: Path) -> int | None:
         pid, stamp = int(named["pid"]), float(named["start_stamp"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return pid if identity.is_same_start(stamp, identity.start_stamp(pid)) else None
+    return pid if process_identity.is_same_start(stamp, process_identity.start_stamp(pid)) else None
 
 
 def lock_holder(state_dir: Path, port: int) -> int | None:
@@ -237,7 +240,7 @@ def lock_holder(state_dir: Path, port: int) -> int | None:
     known = read(state_path)
     if named is None and known and is_alive(known):
         named = known.pid
-    return named or identity.lock_owner(lock_path)
+    return named or process_identity.lock_owner(lock_path)
 
 
 def claim(state_dir: Path, port: int) -> Lock:
@@ -251,7 +254,7 @@ def claim(state_dir: Path, port: int) -> Lock:
                 return lock
             threading.Event().wait(LOOK_S)  # somebody may only be looking: see is_locked
     pid = lock_holder(state_dir, port)
-    if pid and pid != named_holder(lock_path) and (stranger := identity.stranger(pid)):
+    if pid and pid != named_holder(lock_path) and (stranger := process_identity.stranger(pid)):
         problem = f"cannot start on port {port}: {stranger}, which is not a lumen-proxy, has locked {lock_path}"
         raise Fatal(f"{problem}; end that program, or choose another --port", Exit.PORT_IN_USE)
     who = f" (pid {pid})" if pid else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lumen_proxy.wire.problems import problem
+from lumen_proxy.wire.api_errors import problem
 
 if TYPE_CHECKING:
     from lumen_proxy.errors import ApiError

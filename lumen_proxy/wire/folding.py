@@ -10,8 +10,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from lumen_proxy.wire.api_errors import problem
 from lumen_proxy.wire.messages import INSTRUCTIONS, ROLES
-from lumen_proxy.wire.problems import problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lumen_proxy.wire.api_errors import problem
 from lumen_proxy.wire.compression import decompressed
-from lumen_proxy.wire.problems import problem
 from lumen_proxy.wire.text import check_depth, decoded, without_surrogates
 
 if TYPE_CHECKING:

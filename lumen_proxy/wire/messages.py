@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lumen_proxy.wire.problems import problem
+from lumen_proxy.wire.api_errors import problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

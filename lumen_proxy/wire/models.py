@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from lumen_proxy.wire.problems import problem
+from lumen_proxy.wire.api_errors import problem
 
 if TYPE_CHECKING:
     from lumen_proxy.errors import ApiError

@@ -9,7 +9,7 @@ import sys
 from lumen_proxy import import_failure
 from lumen_proxy.config import load
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.worker.leash import Leash, leave, private_stdout
+from lumen_proxy.ipc import Leash, leave, private_stdout
 
 
 def _die_with_parent() -> None:
@@ -39,7 +39,7 @@ def main() -> int:
         import prometheus_client.core  # noqa: F401, PLC0415
         import regex  # noqa: F401, PLC0415
 
-        from lumen_proxy.worker.life import Worker  # noqa: PLC0415 - a broken environment is one line, not a traceback
+        from lumen_proxy.worker.process import Worker  # noqa: PLC0415 - a broken environment is one line, not a traceback
     except Exception as error:  # noqa: BLE001 - a module that is imported may raise anything
         line = import_failure.explain(error)
         sys.stderr.write(f"lumen-proxy: {line or f'internal error: {error!a}; please report it'}\n")

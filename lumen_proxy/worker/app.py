@@ -14,13 +14,13 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from lumen_proxy import __version__
 from lumen_proxy.errors import ApiError
 from lumen_proxy.wire import endpoints, openai
-from lumen_proxy.wire.address import is_loopback
-from lumen_proxy.wire.problems import problem
-from lumen_proxy.worker.calls import Watch
+from lumen_proxy.wire.api_errors import problem
+from lumen_proxy.wire.host_names import is_loopback
+from lumen_proxy.worker.access import Guard
+from lumen_proxy.worker.call import Watch
 from lumen_proxy.worker.chat import MS, Chat, Record
-from lumen_proxy.worker.gateway import Gateway
-from lumen_proxy.worker.guard import Guard
 from lumen_proxy.worker.metrics import Metrics
+from lumen_proxy.worker.upstream.gateway import Gateway
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from flask.ctx import RequestContext
 
     from lumen_proxy.config import Settings
-    from lumen_proxy.worker.channel import Refusal
-    from lumen_proxy.worker.log import Log
+    from lumen_proxy.logs.worker_log import Log
+    from lumen_proxy.worker.http.connection import Refusal
 
 JSON = "application/json; charset=utf-8"  # said, because PowerShell 5.1 takes Latin-1 for granted
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"}  # RFC 9110, 9.1; RFC 5789

@@ -11,22 +11,22 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from lumen_proxy.errors import ApiError
-from lumen_proxy.wire import request as wire_request
+from lumen_proxy.wire import chat_request as wire_request
 from lumen_proxy.wire import sse
 from lumen_proxy.wire.folding import fold
 from lumen_proxy.wire.lumen import gateway_request
 from lumen_proxy.wire.openai import Completion, until_stop, usage
-from lumen_proxy.worker.calls import Call, Places
+from lumen_proxy.worker.call import Call, Places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lumen_proxy.config import Settings
+    from lumen_proxy.wire.chat_request import ChatRequest
     from lumen_proxy.wire.folding import Folded
     from lumen_proxy.wire.lumen import Answer
-    from lumen_proxy.wire.request import ChatRequest
-    from lumen_proxy.worker.calls import Watch
-    from lumen_proxy.worker.gateway import Gateway
+    from lumen_proxy.worker.call import Watch
+    from lumen_proxy.worker.upstream.gateway import Gateway
 
 MS = 1000
 BATCH_EVENTS = 64  # made and written at once: a millisecond of work, 15 KB

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.applying import marks_of
-from tests.contract.conclusions import conclude
-from tests.contract.exchanges import PROVOKED, REFUSALS, exchange_of
-from tests.contract.prerequisites import (
+from lumen_conformance.checks.verdict import Comparison, Judge, excerpt
+from lumen_conformance.contract.applicability import marks_of
+from lumen_conformance.contract.call_budget import most_calls, shared_calls
+from lumen_conformance.contract.conclusions import conclude
+from lumen_conformance.contract.exchanges import PROVOKED, REFUSALS, exchange_of
+from lumen_conformance.contract.failure_report import LAST_EXCHANGE, exchange_told, with_body
+from lumen_conformance.contract.prerequisites import (
     CHAT_CHECK,
     need_answers,
     need_chat,
@@ -29,23 +32,20 @@ from tests.contract.prerequisites import (
     params_of,
     responsible,
 )
-from tests.contract.spending import most_calls, shared_calls
-from tests.contract.spreading import spread
-from tests.contract.survival import Survival, survival_of, watched
-from tests.contract.talking import CANARY, DEADLINE_S, KEY, Demand, Talk
-from tests.contract.telling import LAST_EXCHANGE, exchange_told, with_body
-from tests.fixtures.capture import TIMEOUT_S, Capture, Connection
-from tests.fixtures.captured import WITNESS
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.judges.verdict import Comparison, Judge, excerpt
-from tests.fixtures.processes import Launches
-from tests.fixtures.report.announcing import announce
-from tests.fixtures.report.checks import check_of
-from tests.fixtures.report.refutation import Refuted
-from tests.fixtures.run import Run
-from tests.fixtures.served import Remote
-from tests.fixtures.targets import Target, target_of
-from tests.fixtures.unready import Readiness
+from lumen_conformance.contract.session import CANARY, DEADLINE_S, KEY, Demand, Talk
+from lumen_conformance.contract.survival import Survival, survival_of, watched
+from lumen_conformance.contract.xdist_order import spread
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http.capture import WITNESS
+from lumen_conformance.http.client import TIMEOUT_S, Capture, Connection
+from lumen_conformance.registry.declaration import check_of
+from lumen_conformance.registry.refutation import Refuted
+from lumen_conformance.report.announcement import announce
+from lumen_conformance.run import Run
+from lumen_conformance.targets.endpoint import Remote
+from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.readiness import Readiness
+from lumen_conformance.targets.target import Target, target_of
 
 HERE = Path(__file__).parent
 ALONE = {"LUMEN_STANDBY": "0"}  # nobody is killed here, and each parallel worker would pay for a spare process

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.expectations import describe, expect_equal
-from tests.contract.talking import Talk
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.observations import can_be_bound
-from tests.fixtures.processes import Launched, Launches
-from tests.fixtures.report.checks import check
-from tests.fixtures.report.refutation import expect
-from tests.fixtures.run import Run
-from tests.fixtures.targets import Target
-from tests.fixtures.unready import Readiness
+from lumen_conformance.contract.expectations import describe, expect_equal
+from lumen_conformance.contract.session import Talk
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.registry.declaration import check
+from lumen_conformance.registry.refutation import expect
+from lumen_conformance.run import Run
+from lumen_conformance.stages.observations import can_be_bound
+from lumen_conformance.targets.launch import Launched, Launches
+from lumen_conformance.targets.readiness import Readiness
+from lumen_conformance.targets.target import Target
 
 pytestmark = [pytest.mark.needs("launch"), pytest.mark.process]
 

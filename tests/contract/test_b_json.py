@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.contract.exchanges import PROVOKED
-from tests.contract.talking import Demand
-from tests.fixtures.capture import Capture
-from tests.fixtures.judges.catalogue import judges
-from tests.fixtures.judges.checking import judged
-from tests.fixtures.judges.verdict import Judge
+from lumen_conformance.checks.catalogue import judges
+from lumen_conformance.checks.decorators import judged
+from lumen_conformance.checks.verdict import Judge
+from lumen_conformance.contract.exchanges import PROVOKED
+from lumen_conformance.contract.session import Demand
+from lumen_conformance.http.client import Capture
 
 ANSWERS = ["chat", "stream", "usage_stream"]
 BODIES = [*ANSWERS, *PROVOKED, "models", "model", "health"]

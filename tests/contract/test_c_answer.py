@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.contract.exchanges import COUNTED
-from tests.contract.expectations import describe
-from tests.contract.prerequisites import CHAT_CHECK, need_chat, need_response
-from tests.contract.talking import MODEL, PLAINER, Demand, Talk, question
-from tests.fixtures.capture import Capture
-from tests.fixtures.judges import c_answer
-from tests.fixtures.judges.catalogue import COMPARISONS, judges
-from tests.fixtures.judges.checking import compared, judged
-from tests.fixtures.judges.verdict import Comparison, Judge
+from lumen_conformance.checks import c_answer
+from lumen_conformance.checks.catalogue import COMPARISONS, judges
+from lumen_conformance.checks.decorators import compared, judged
+from lumen_conformance.checks.verdict import Comparison, Judge
+from lumen_conformance.contract.exchanges import COUNTED
+from lumen_conformance.contract.expectations import describe
+from lumen_conformance.contract.prerequisites import CHAT_CHECK, need_chat, need_response
+from lumen_conformance.contract.session import MODEL, PLAINER, Demand, Talk, question
+from lumen_conformance.http.client import Capture
 
 Compare = Callable[[Comparison, list[Capture]], None]
 IDS = 20  # contract C8

@@ -2,16 +2,16 @@
 
 import pytest
 
-from tests.contract.expectations import AROUND_CHARS, describe
-from tests.contract.talking import WORDS, Demand, Talk
-from tests.fixtures.capture import Capture
-from tests.fixtures.judges import d_framing
-from tests.fixtures.judges.catalogue import judges
-from tests.fixtures.judges.checking import judged
-from tests.fixtures.judges.documents import events, is_stream, said
-from tests.fixtures.judges.verdict import Judge
-from tests.fixtures.report.checks import check
-from tests.fixtures.report.refutation import NotJudged, expect
+from lumen_conformance.checks import d_framing
+from lumen_conformance.checks.catalogue import judges
+from lumen_conformance.checks.decorators import judged
+from lumen_conformance.checks.verdict import Judge
+from lumen_conformance.contract.expectations import AROUND_CHARS, describe
+from lumen_conformance.contract.session import WORDS, Demand, Talk
+from lumen_conformance.http.client import Capture
+from lumen_conformance.http.documents import events, is_stream, said
+from lumen_conformance.registry.declaration import check
+from lumen_conformance.registry.refutation import NotJudged, expect
 
 FRAMING = [judge for judge in d_framing.JUDGES if judge.claim.check != "D7"]
 # Syllables and emoji, which take several bytes, plain and streamed.

@@ -2,17 +2,17 @@
 
 import pytest
 
-from tests.contract.exchanges import COUNTED
-from tests.contract.expectations import describe
-from tests.contract.talking import ANOTHER, Demand, Talk
-from tests.fixtures.capture import Capture
-from tests.fixtures.judges import e_stream, e_usage
-from tests.fixtures.judges.catalogue import judges
-from tests.fixtures.judges.checking import judged
-from tests.fixtures.judges.documents import finish_of, said
-from tests.fixtures.judges.verdict import Judge
-from tests.fixtures.report.checks import check
-from tests.fixtures.report.refutation import NotJudged, expect
+from lumen_conformance.checks import e_stream, e_usage
+from lumen_conformance.checks.catalogue import judges
+from lumen_conformance.checks.decorators import judged
+from lumen_conformance.checks.verdict import Judge
+from lumen_conformance.contract.exchanges import COUNTED
+from lumen_conformance.contract.expectations import describe
+from lumen_conformance.contract.session import ANOTHER, Demand, Talk
+from lumen_conformance.http.client import Capture
+from lumen_conformance.http.documents import finish_of, said
+from lumen_conformance.registry.declaration import check
+from lumen_conformance.registry.refutation import NotJudged, expect
 
 APART = judges("E5.9", "E9")
 STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "waited"]

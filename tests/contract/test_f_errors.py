@@ -4,21 +4,21 @@ import json
 
 import pytest
 
-from tests.contract import exchanges
-from tests.contract.bad_requests import LIMITS, ROWS, Bad
-from tests.contract.exchanges import JSON
-from tests.contract.expectations import describe, expect_client_error, expect_words
-from tests.contract.prerequisites import need_answers, need_refusal
-from tests.contract.talking import Demand, Talk
-from tests.fixtures.capture import Capture
-from tests.fixtures.judges.asking import child
-from tests.fixtures.judges.catalogue import judges
-from tests.fixtures.judges.checking import judged
-from tests.fixtures.judges.documents import answer
-from tests.fixtures.judges.verdict import Judge
-from tests.fixtures.report.checks import check, check_each
-from tests.fixtures.report.refutation import NotJudged, expect, shorten
-from tests.fixtures.served import CHAT
+from lumen_conformance.checks.catalogue import judges
+from lumen_conformance.checks.decorators import judged
+from lumen_conformance.checks.findings import child
+from lumen_conformance.checks.verdict import Judge
+from lumen_conformance.contract import exchanges
+from lumen_conformance.contract.bad_requests import LIMITS, ROWS, Bad
+from lumen_conformance.contract.exchanges import JSON
+from lumen_conformance.contract.expectations import describe, expect_client_error, expect_words
+from lumen_conformance.contract.prerequisites import need_answers, need_refusal
+from lumen_conformance.contract.session import Demand, Talk
+from lumen_conformance.http.client import Capture
+from lumen_conformance.http.documents import answer
+from lumen_conformance.registry.declaration import check, check_each
+from lumen_conformance.registry.refutation import NotJudged, expect, shorten
+from lumen_conformance.targets.endpoint import CHAT
 
 SMOKE = pytest.param("refusal", marks=pytest.mark.smoke)
 REFUSALS = [SMOKE, *exchanges.REFUSALS[1:]]

@@ -5,8 +5,9 @@ The envelope of those that client libraries can provoke is asked for in `test_f_
 
 from collections.abc import Callable
 
-from tests.contract.exchanges import JSON, UNPROVOKED, exchange_of, of_type
-from tests.contract.expectations import (
+from lumen_conformance.checks.catalogue import JUDGES, judges
+from lumen_conformance.contract.exchanges import JSON, UNPROVOKED, exchange_of, of_type
+from lumen_conformance.contract.expectations import (
     describe,
     expect_answer,
     expect_client_error,
@@ -14,14 +15,13 @@ from tests.contract.expectations import (
     expect_status,
     expect_word_in_header,
 )
-from tests.contract.prerequisites import RESPONSIBLE, need_answers, need_refusal, responsible
-from tests.contract.talking import KEY, Demand, Talk, question
-from tests.fixtures.capture import Capture
-from tests.fixtures.exchange import Call
-from tests.fixtures.judges.catalogue import JUDGES, judges
-from tests.fixtures.report.checks import Check, check, check_each
-from tests.fixtures.report.refutation import NotJudged, expect
-from tests.fixtures.served import CHAT
+from lumen_conformance.contract.prerequisites import RESPONSIBLE, need_answers, need_refusal, responsible
+from lumen_conformance.contract.session import KEY, Demand, Talk, question
+from lumen_conformance.gateway.exchange import Call
+from lumen_conformance.http.client import Capture
+from lumen_conformance.registry.declaration import Check, check, check_each
+from lumen_conformance.registry.refutation import NotJudged, expect
+from lumen_conformance.targets.endpoint import CHAT
 
 OVERSIZE_BYTES = 1_048_576 + 1  # one beyond the limit of behaviour.md
 HUGE_BYTES = 16 * 1_048_576  # far beyond it: still no reset

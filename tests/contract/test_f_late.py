@@ -5,20 +5,20 @@ from functools import cache
 
 import pytest
 
-from tests.contract.expectations import describe, expect_equal
-from tests.contract.prerequisites import need_stream, responsible
-from tests.contract.talking import Demand, Talk
-from tests.fixtures import replies
-from tests.fixtures.captured import WITNESS, Capture
-from tests.fixtures.exchange import Exchange, Reply
-from tests.fixtures.judges.asking import child
-from tests.fixtures.judges.catalogue import BROKEN_STREAM, judges
-from tests.fixtures.judges.checking import judged
-from tests.fixtures.judges.documents import errors
-from tests.fixtures.judges.preconditions import REFUSED
-from tests.fixtures.judges.verdict import Judge
-from tests.fixtures.report.checks import check, check_each
-from tests.fixtures.report.refutation import NotJudged
+from lumen_conformance.checks.catalogue import BROKEN_STREAM, judges
+from lumen_conformance.checks.decorators import judged
+from lumen_conformance.checks.findings import child
+from lumen_conformance.checks.preconditions import REFUSED
+from lumen_conformance.checks.verdict import Judge
+from lumen_conformance.contract.expectations import describe, expect_equal
+from lumen_conformance.contract.prerequisites import need_stream, responsible
+from lumen_conformance.contract.session import Demand, Talk
+from lumen_conformance.gateway import replies
+from lumen_conformance.gateway.exchange import Exchange, Reply
+from lumen_conformance.http.capture import WITNESS, Capture
+from lumen_conformance.http.documents import errors
+from lumen_conformance.registry.declaration import check, check_each
+from lumen_conformance.registry.refutation import NotJudged
 
 FAILURES: dict[str, tuple[Reply, str]] = {
     "silent": (replies.silent, "gateway_timeout"),

@@ -5,18 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.contract.expectations import describe
-from tests.contract.talking import Talk, question
-from tests.fixtures.exchange import Call
-from tests.fixtures.gateway import CALLED_S, Gateway
-from tests.fixtures.processes import Launches
-from tests.fixtures.replies import silent
-from tests.fixtures.report.checks import check
-from tests.fixtures.report.measuring import Measure
-from tests.fixtures.report.refutation import Failure, Refuted, expect
-from tests.fixtures.served import CHAT
-from tests.fixtures.targets import Target
-from tests.fixtures.waiting import Overdue
+from lumen_conformance.contract.expectations import describe
+from lumen_conformance.contract.session import Talk, question
+from lumen_conformance.gateway.exchange import Call
+from lumen_conformance.gateway.replies import silent
+from lumen_conformance.gateway.server import CALLED_S, Gateway
+from lumen_conformance.registry.declaration import check
+from lumen_conformance.registry.measurement import Measure
+from lumen_conformance.registry.refutation import Failure, Refuted, expect
+from lumen_conformance.targets.endpoint import CHAT
+from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.target import Target
+from lumen_conformance.waiting import Overdue
 
 pytestmark = pytest.mark.needs("gateway")
 

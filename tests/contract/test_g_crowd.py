@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.contract.exchanges import AT_ONCE, FEW_AT_ONCE
-from tests.contract.expectations import describe
-from tests.contract.mixing import Asked, expect_own, nonce, short
-from tests.contract.talking import Talk
-from tests.fixtures.capture import Capture
-from tests.fixtures.judges.documents import answer, choices, chunks, said
-from tests.fixtures.report.checks import check
-from tests.fixtures.report.refutation import NotJudged, expect
-from tests.fixtures.waiting import seen as came
+from lumen_conformance.contract.exchanges import AT_ONCE, FEW_AT_ONCE
+from lumen_conformance.contract.expectations import describe
+from lumen_conformance.contract.mixed_answers import Asked, expect_own, nonce, short
+from lumen_conformance.contract.session import Talk
+from lumen_conformance.http.client import Capture
+from lumen_conformance.http.documents import answer, choices, chunks, said
+from lumen_conformance.registry.declaration import check
+from lumen_conformance.registry.refutation import NotJudged, expect
+from lumen_conformance.waiting import seen as came
 
 PLACE_WITHIN_S = 60.0  # for a client that was told to come again: twenty answers take far less than a second
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.contract.expectations import expect_text
-from tests.contract.talking import Talk
-from tests.fixtures.exchange import Reply
-from tests.fixtures.judges.asking import child
-from tests.fixtures.judges.documents import answer
-from tests.fixtures.replies import encoded, lumen, says
-from tests.fixtures.report.checks import check_each
-from tests.fixtures.report.refutation import expect, shorten
+from lumen_conformance.checks.findings import child
+from lumen_conformance.contract.expectations import expect_text
+from lumen_conformance.contract.session import Talk
+from lumen_conformance.gateway.exchange import Reply
+from lumen_conformance.gateway.replies import encoded, lumen, says
+from lumen_conformance.http.documents import answer
+from lumen_conformance.registry.declaration import check_each
+from lumen_conformance.registry.refutation import expect, shorten
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("lumen")]
 

@@ -5,19 +5,19 @@ from functools import cache
 
 import pytest
 
-from tests.contract.expectations import describe, expect_error, expect_one_call, told_header
-from tests.contract.failures import FAILURES, NO_RETRY
-from tests.contract.failures import Failure as GatewayFailure
-from tests.contract.prerequisites import need_refusal
-from tests.contract.talking import DEADLINE_S, Talk
-from tests.fixtures.captured import WITNESS, Capture
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.judges.asking import child
-from tests.fixtures.judges.documents import answer
-from tests.fixtures.processes import HasUrl, Launches
-from tests.fixtures.replies import dripping, reset_before_reading, says, silent
-from tests.fixtures.report.checks import Check, Tier, check, check_each
-from tests.fixtures.report.refutation import expect
+from lumen_conformance.checks.findings import child
+from lumen_conformance.contract.expectations import describe, expect_error, expect_one_call, told_header
+from lumen_conformance.contract.gateway_failures import FAILURES, NO_RETRY
+from lumen_conformance.contract.gateway_failures import Failure as GatewayFailure
+from lumen_conformance.contract.prerequisites import need_refusal
+from lumen_conformance.contract.session import DEADLINE_S, Talk
+from lumen_conformance.gateway.replies import dripping, reset_before_reading, says, silent
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http.capture import WITNESS, Capture
+from lumen_conformance.http.documents import answer
+from lumen_conformance.registry.declaration import Check, Tier, check, check_each
+from lumen_conformance.registry.refutation import expect
+from lumen_conformance.targets.launch import HasUrl, Launches
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("lumen")]
 STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])

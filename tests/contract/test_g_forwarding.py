@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.exchanges import away, failed
-from tests.contract.expectations import (
+from lumen_conformance.contract.exchanges import away, failed
+from lumen_conformance.contract.expectations import (
     describe,
     expect_answer,
     expect_failure,
@@ -18,15 +18,15 @@ from tests.contract.expectations import (
     expect_status,
     told_header,
 )
-from tests.contract.talking import MODEL, Talk
-from tests.fixtures import openai_wire, replies
-from tests.fixtures.capture import Capture
-from tests.fixtures.exchange import Call, Reply
-from tests.fixtures.judges.documents import errors, said
-from tests.fixtures.replies import says
-from tests.fixtures.report.checks import check, check_each
-from tests.fixtures.report.refutation import NotJudged, expect
-from tests.fixtures.schemas.words import value_text, visible
+from lumen_conformance.contract.session import MODEL, Talk
+from lumen_conformance.gateway import openai_requests, replies
+from lumen_conformance.gateway.exchange import Call, Reply
+from lumen_conformance.gateway.replies import says
+from lumen_conformance.http.client import Capture
+from lumen_conformance.http.documents import errors, said
+from lumen_conformance.registry.declaration import check, check_each
+from lumen_conformance.registry.refutation import NotJudged, expect
+from lumen_conformance.schemas.descriptions import value_text, visible
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
 
@@ -113,7 +113,7 @@ def test_one_question(stream: bool, name: str, talk: Talk) -> None:  # noqa: FBT
     if not calls and seen.status is not None and seen.status >= 400:
         raise NotJudged(f"the conversation is refused: {describe(seen)}", (f"G2.forwarded-{name}",))
     expect_one_call(calls, seen)
-    refused = openai_wire.refusal(calls[0])
+    refused = openai_requests.refusal(calls[0])
     expect(refused is None, "a request to the gateway that OpenAI would accept", value_text(refused))
 
 
@@ -122,13 +122,13 @@ def test_every_word(messages: list[dict[str, Any]], talk: Talk) -> None:
     """Instructions, history and parts of a text reach the gateway in their order, and nothing else does."""
     seen, calls = asked(talk, messages)
     expect(bool(calls), "a request to the gateway", f"none; {describe(seen)}")
-    found, sent = turns(openai_wire.asked(calls[0]).get("messages")), turns(messages)
+    found, sent = turns(openai_requests.asked(calls[0]).get("messages")), turns(messages)
     expect(same_turns(found, sent), f"the messages {_in_words(sent)}", _in_words(found))
 
 
 def status(code: int, kind: str, *headers: tuple[str, str]) -> Reply:
     """An error as OpenAI tells it."""
-    return says(openai_wire.error(f"scripted failure {code}", kind), code, headers=headers)
+    return says(openai_requests.error(f"scripted failure {code}", kind), code, headers=headers)
 
 
 INVALID, SERVER = "invalid_request_error", "server_error"
@@ -175,7 +175,7 @@ def test_truncated(talk: Talk) -> None:
 @check("G3.forwarded-error-with-200", tier="S")  # whoever passes bytes on passes on this lie, too
 def test_error_with_200(stream: bool, talk: Talk) -> None:  # noqa: FBT001 -- a row
     """An error that the gateway tells with status 200 is told with the status of an error."""
-    expect_failure(failed(talk, says(openai_wire.error("scripted failure", SERVER)), stream=stream))
+    expect_failure(failed(talk, says(openai_requests.error("scripted failure", SERVER)), stream=stream))
 
 
 @check("G8.forwarded-retry-after", tier="S")

@@ -7,7 +7,8 @@ from codecs import BOM_UTF8
 
 import pytest
 
-from tests.contract.expectations import (
+from lumen_conformance.checks.findings import child
+from lumen_conformance.contract.expectations import (
     describe,
     expect_complete,
     expect_status,
@@ -15,15 +16,14 @@ from tests.contract.expectations import (
     first_difference,
     lookalike,
 )
-from tests.contract.talking import Talk, question
-from tests.fixtures import replies
-from tests.fixtures.capture import Capture, Connection
-from tests.fixtures.judges.asking import child
-from tests.fixtures.judges.documents import said
-from tests.fixtures.replies import answers, body_for, encoded, split
-from tests.fixtures.report.checks import check, check_each
-from tests.fixtures.report.refutation import NotJudged, expect, shorten
-from tests.fixtures.served import CHAT
+from lumen_conformance.contract.session import Talk, question
+from lumen_conformance.gateway import replies
+from lumen_conformance.gateway.replies import answers, body_for, encoded, split
+from lumen_conformance.http.client import Capture, Connection
+from lumen_conformance.http.documents import said
+from lumen_conformance.registry.declaration import check, check_each
+from lumen_conformance.registry.refutation import NotJudged, expect, shorten
+from lumen_conformance.targets.endpoint import CHAT
 
 pytestmark = pytest.mark.needs("gateway")
 

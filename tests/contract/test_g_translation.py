@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.contract.expectations import (
+from lumen_conformance.checks.findings import child
+from lumen_conformance.contract.expectations import (
     describe,
     expect_equal,
     expect_error,
@@ -13,14 +14,13 @@ from tests.contract.expectations import (
     expect_status,
     expect_text,
 )
-from tests.contract.talking import MODEL, Talk, question
-from tests.fixtures.capture import Capture
-from tests.fixtures.exchange import Call
-from tests.fixtures.judges.asking import child
-from tests.fixtures.judges.documents import JsonObject, answer, choices_in, chunks
-from tests.fixtures.replies import answers
-from tests.fixtures.report.checks import check, check_each
-from tests.fixtures.report.refutation import Failure, Refuted, expect, shorten
+from lumen_conformance.contract.session import MODEL, Talk, question
+from lumen_conformance.gateway.exchange import Call
+from lumen_conformance.gateway.replies import answers
+from lumen_conformance.http.client import Capture
+from lumen_conformance.http.documents import JsonObject, answer, choices_in, chunks
+from lumen_conformance.registry.declaration import check, check_each
+from lumen_conformance.registry.refutation import Failure, Refuted, expect, shorten
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("lumen")]
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.contract.expectations import (
+from lumen_conformance import schemas
+from lumen_conformance.checks.findings import child
+from lumen_conformance.contract.expectations import (
     describe,
     expect_answer,
     expect_equal,
@@ -16,15 +18,13 @@ from tests.contract.expectations import (
     expect_words,
     told_header,
 )
-from tests.contract.lenient_requests import LENIENT
-from tests.contract.talking import WORDS, Talk, model_path, question
-from tests.fixtures import schemas
-from tests.fixtures.capture import Capture
-from tests.fixtures.judges.asking import child
-from tests.fixtures.judges.documents import JsonObject, answer, media_type, said
-from tests.fixtures.report.checks import Check, check, check_each
-from tests.fixtures.report.refutation import NotJudged, expect, shorten
-from tests.fixtures.served import CHAT
+from lumen_conformance.contract.lenient_requests import LENIENT
+from lumen_conformance.contract.session import WORDS, Talk, model_path, question
+from lumen_conformance.http.client import Capture
+from lumen_conformance.http.documents import JsonObject, answer, media_type, said
+from lumen_conformance.registry.declaration import Check, check, check_each
+from lumen_conformance.registry.refutation import NotJudged, expect, shorten
+from lumen_conformance.targets.endpoint import CHAT
 
 TEN = 10  # requests on one connection, contract H2
 IDLE_S = 3.0  # longer than a pause between two questions of a program, far below any server's keep-alive

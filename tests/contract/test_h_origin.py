@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contract.expectations import (
+from lumen_conformance.contract.expectations import (
     describe,
     expect_client_error,
     expect_error,
@@ -11,14 +11,14 @@ from tests.contract.expectations import (
     expect_text,
     expect_word_in_header,
 )
-from tests.contract.prerequisites import need_response
-from tests.contract.talking import Talk, question
-from tests.fixtures.capture import Capture, request_bytes, send
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.processes import Launches
-from tests.fixtures.report.checks import check, check_each
-from tests.fixtures.report.refutation import expect
-from tests.fixtures.served import CHAT
+from lumen_conformance.contract.prerequisites import need_response
+from lumen_conformance.contract.session import Talk, question
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http.client import Capture, request_bytes, send
+from lumen_conformance.registry.declaration import check, check_each
+from lumen_conformance.registry.refutation import expect
+from lumen_conformance.targets.endpoint import CHAT
+from lumen_conformance.targets.launch import Launches
 
 pytestmark = pytest.mark.profile("lumen")  # the rules of our own proxy
 

@@ -6,15 +6,15 @@ Streams and plain answers take turns, so that a target which answers all questio
 import uuid
 from itertools import pairwise
 
-from tests.contract.expectations import describe
-from tests.contract.mixing import Asked, expect_own, nonce, short
-from tests.contract.talking import Talk, question
-from tests.fixtures.captured import WITNESS, Capture
-from tests.fixtures.framing import is_foreign
-from tests.fixtures.judges.documents import said
-from tests.fixtures.report.checks import check
-from tests.fixtures.report.refutation import NotJudged, expect
-from tests.fixtures.served import CHAT
+from lumen_conformance.contract.expectations import describe
+from lumen_conformance.contract.mixed_answers import Asked, expect_own, nonce, short
+from lumen_conformance.contract.session import Talk, question
+from lumen_conformance.http.capture import WITNESS, Capture
+from lumen_conformance.http.documents import said
+from lumen_conformance.http.framing import is_foreign
+from lumen_conformance.registry.declaration import check
+from lumen_conformance.registry.refutation import NotJudged, expect
+from lumen_conformance.targets.endpoint import CHAT
 
 FOUR = 4  # two of each kind
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from tests.contract.clients.asking import TEXTS, Act, Raised, Told, ask_everything
-from tests.contract.clients.rows import CLIENTS, Client
-from tests.contract.expectations import expect_equal
-from tests.fixtures.evidence import stage
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.processes import Launches
-from tests.fixtures.report.checks import TestFunction, check, check_each
-from tests.fixtures.report.refutation import Failure, Refuted, expect, shorten
+from lumen_conformance.contract.expectations import expect_equal
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.registry.declaration import TestFunction, check, check_each
+from lumen_conformance.registry.refutation import Failure, Refuted, expect, shorten
+from lumen_conformance.stages.evidence import stage
+from lumen_conformance.targets.launch import Launches
+from tests.contract.clients.client_list import CLIENTS, Client
+from tests.contract.clients.client_process import TEXTS, Act, Raised, Told, ask_everything
 
 pytestmark = pytest.mark.clients
 

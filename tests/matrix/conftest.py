@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.report.recorded import records
-from tests.matrix.judging import WRITING
+from tests.fixtures.matrix_records import records
+from tests.matrix.fault_run import WRITING
 from tests.matrix.matrix import seen_table
-from tests.matrix.writing import write
+from tests.matrix.snapshot import write
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

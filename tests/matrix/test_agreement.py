@@ -5,11 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lumen_conformance.registry.declaration import parameters_of
 from tests.fixtures.faults.catalogue import FAULTS
-from tests.fixtures.report.checks import parameters_of
-from tests.fixtures.targets import ROOT
-from tests.matrix.judging import function_of, is_slow, judge
-from tests.matrix.running import Asked, contract
+from tests.fixtures.repository import ROOT
+from tests.matrix.fault_run import function_of, is_slow, judge
+from tests.matrix.in_process_runner import Asked, contract
 
 RUN_BUDGET_S = 120.0  # five seconds here: a launch for each proxy that the contract needs, and 250 tests
 # Rows of one test are alike to a runner: one of each test, and every seventh of all. The tables have periods of 2 to 5.

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.bad_requests import ROWS
+from lumen_conformance.checks.catalogue import CLAIMS
+from lumen_conformance.contract.bad_requests import ROWS
+from lumen_conformance.registry.declaration import check_of
 from tests.fixtures.faults.catalogue import FAULTS
 from tests.fixtures.faults.fault import COMPANIONS, FAILURES, matches
 from tests.fixtures.faults.numbers import ALSO, NUMBERS
-from tests.fixtures.judges.catalogue import CLAIMS
-from tests.fixtures.report.checks import check_of
-from tests.matrix.judging import SHORTER, SLOW, TABLES, function_of
+from tests.matrix.check_table import of_judge, rows_table
+from tests.matrix.fault_run import SHORTER, SLOW, TABLES, function_of
+from tests.matrix.in_process_runner import contract
 from tests.matrix.matrix import declared_table, variants_table
-from tests.matrix.rows import of_judge, rows_table
-from tests.matrix.running import contract
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md"
 CHECKS = DOCS.with_name("contract-checks.md")

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fixtures.faults import errors, late_errors
-from tests.matrix.facing import Record, hold
+from tests.matrix.expectation import Record, hold
 
 FAULTS = errors.FAULTS | late_errors.FAULTS
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fixtures.faults import chunks, forwarding, framing, tools
-from tests.matrix.facing import Record, hold
+from tests.matrix.expectation import Record, hold
 
 FAULTS = framing.FAULTS | chunks.FAULTS | forwarding.FAULTS | tools.FAULTS
 

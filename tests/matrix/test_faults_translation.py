@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fixtures.faults import drifting, texts, translation
-from tests.matrix.facing import Record, hold
+from tests.matrix.expectation import Record, hold
 
 FAULTS = translation.FAULTS | drifting.FAULTS | texts.FAULTS
 

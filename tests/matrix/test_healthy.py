@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fixtures.faults.healthy import VARIANTS
-from tests.matrix.facing import Record, hold_healthy
+from tests.matrix.expectation import Record, hold_healthy
 
 
 @pytest.mark.parametrize("name", VARIANTS)

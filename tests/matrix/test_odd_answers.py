@@ -4,17 +4,17 @@ from collections.abc import Callable
 
 import pytest
 
+from lumen_conformance.targets.target import Profile
 from tests.fixtures.faults.changing import in_responses
 from tests.fixtures.faults.fault import Fault
 from tests.fixtures.faults.reference.http import Request, Response
-from tests.fixtures.targets import Profile
-from tests.matrix.judging import SHORTER, asked, judge
-from tests.matrix.running import Asked, contract
+from tests.matrix.fault_run import SHORTER, asked, judge
+from tests.matrix.in_process_runner import Asked, contract
 
 SHOWN = 8  # faults of the suite are alike
 # The odd answer replaces what the gateway said, in time or not: nothing is held to these deadlines here. A target that
 # reads a stream to its end before it answers makes each test wait for one of them.
-SHORTEST = SHORTER | {"tests.contract.conftest.DEADLINE_S": 0.05, "tests.contract.talking.BUFFERED_S": 0.05}
+SHORTEST = SHORTER | {"tests.contract.conftest.DEADLINE_S": 0.05, "lumen_conformance.contract.session.BUFFERED_S": 0.05}
 # Each place where a number is due; the zeros stand for a number that clients do not read.
 TOO_LARGE = (
     b'{"id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": "m", "pid": 0, "choices": [{"index": 0, '

@@ -15,13 +15,13 @@ from unittest import mock
 
 import pytest
 
+from lumen_conformance.targets.endpoint import Served
+from lumen_conformance.targets.target import Profile, Target
 from tests.fixtures.faults.reference.http import Manners, Request, Response, Server
-from tests.fixtures.served import Served
-from tests.fixtures.targets import Profile, Target
-from tests.matrix.facing import errors, untraced
-from tests.matrix.judging import red_of, shortened
-from tests.matrix.running import Asked, Outcome, contract, outcomes
-from tests.matrix.staging import given
+from tests.matrix.expectation import errors, untraced
+from tests.matrix.fault_run import red_of, shortened
+from tests.matrix.in_process_runner import Asked, Outcome, contract, outcomes
+from tests.matrix.reference_launch import given
 
 SHOWN = 8  # surprises are alike
 NEVER_ASKED_S = 0.05  # the gateway of these targets is never asked, however long a test waits for it

@@ -2,10 +2,10 @@
 
 import pytest
 
+from lumen_conformance.registry.refutation import Failure
 from tests.fixtures.faults.catalogue import FAULTS
-from tests.fixtures.report.refutation import Failure
-from tests.matrix.judging import judge
-from tests.matrix.running import contract
+from tests.matrix.fault_run import judge
+from tests.matrix.in_process_runner import contract
 
 # Fault, the check that is read, and the beginnings of expected and found.
 WORDS = {

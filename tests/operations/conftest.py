@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures import venvs
-from tests.fixtures.children import WINDOWS, Child
+from lumen_conformance.gateway.exchange import Exchange
+from lumen_conformance.gateway.replies import cloud_echo, echo, says
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.processes.children import WINDOWS, Child
+from lumen_conformance.stages import virtual_environments
+from lumen_conformance.targets.launch import Finished, Launches
+from lumen_conformance.targets.target import merged
+from lumen_conformance.waiting import until
 from tests.fixtures.daemons import end_daemons
-from tests.fixtures.exchange import Exchange
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.processes import Finished, Launches
-from tests.fixtures.replies import cloud_echo, echo, says
-from tests.fixtures.targets import merged
-from tests.fixtures.waiting import until
 
 SOON_S = 30.0  # a look takes milliseconds, a start of Python half a second; the rest is for a busy machine
 
@@ -132,12 +132,13 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete environment, whose interpreter says so without an import of all packages, which costs 0.3 s of CPU."""
     folder = tmp_path_factory.mktemp("environment") / "venv"
     if WINDOWS:
-        return venvs.healthy(folder)
+        return virtual_environments.healthy(folder)
     rows: list[dict[str, object]] = [
-        {"name": name, "versions": [metadata.version(name)], "file": str(folder / name)} for name in venvs.declared()
+        {"name": name, "versions": [metadata.version(name)], "file": str(folder / name)}
+        for name in virtual_environments.declared()
     ]
     rows.append({"prefix": str(folder), "version": sys.version_info[:3]})
-    python = venvs.interpreter(folder)
+    python = virtual_environments.interpreter(folder)
     python.parent.mkdir(parents=True)
     (folder / "pyvenv.cfg").write_text(f"home = {folder}\n", "utf-8")
     python.write_text("\n".join(["#!/bin/sh", *(f"echo {shlex.quote(json.dumps(row))}" for row in rows), ""]), "utf-8")

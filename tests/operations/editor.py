@@ -15,10 +15,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.fixtures.children import WINDOWS, Child
-from tests.fixtures.processes import Launches
-from tests.fixtures.targets import ROOT, merged
-from tests.fixtures.waiting import until
+from lumen_conformance.processes.children import WINDOWS, Child
+from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.target import merged
+from lumen_conformance.waiting import until
+from tests.fixtures.repository import ROOT
 from tests.operations.conftest import Desk
 
 FOLDER = ROOT / ".vscode"

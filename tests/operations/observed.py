@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.fixtures.capture import call
+from lumen_conformance.http.client import call
 from tests.operations.conftest import Desk
 
 

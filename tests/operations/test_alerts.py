@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.children import Child
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.processes import Launched
-from tests.fixtures.replies import gated, says
-from tests.fixtures.waiting import until
+from lumen_conformance.gateway.replies import gated, says
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.processes.children import Child
+from lumen_conformance.targets.launch import Launched
+from lumen_conformance.waiting import until
 from tests.operations.conftest import Desk
 
 SECRET = "T000-B000-canary"  # noqa: S105 -- a path as Slack gives them, to be looked for everywhere

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.children import Child
+from lumen_conformance.processes.children import Child
 from tests.operations.conftest import Desk
 
 COMMANDS = {

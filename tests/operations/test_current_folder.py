@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.fixtures import shadows
-from tests.fixtures.capture import call
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.replies import says
-from tests.fixtures.waiting import until
+from lumen_conformance.gateway.replies import says
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http.client import call
+from lumen_conformance.processes import shadow_modules
+from lumen_conformance.waiting import until
 from tests.operations.conftest import SOON_S, Desk
 
 INSTALLED = (str(Path(sys.executable).with_name("lumen-proxy")),)
@@ -40,7 +40,7 @@ class Shell:
             [*self.program, *words],
             cwd=self.folder, env=self._environ, capture_output=True, encoding="utf-8", timeout=SOON_S, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}{shadows.imported(self.folder)}"
+        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}{shadow_modules.imported(self.folder)}"
         return done.stdout
 
     def chat(self) -> str:
@@ -69,7 +69,10 @@ def receiver() -> Iterator[Gateway]:
 
 @pytest.mark.parametrize(
     ("program", "names"),
-    [(INSTALLED, shadows.every_name()), (MODULE, shadows.every_name() - shadows.LOOKED_FOR_BY_PYTHON)],
+    [
+        (INSTALLED, shadow_modules.every_name()),
+        (MODULE, shadow_modules.every_name() - shadow_modules.LOOKED_FOR_BY_PYTHON),
+    ],
     ids=["installed", "module"],
 )
 def test_nothing_of_the_current_folder_is_imported(
@@ -80,7 +83,7 @@ def test_nothing_of_the_current_folder_is_imported(
     folder.mkdir()
     shell = Shell(desk, program, folder, LUMEN_WEBHOOK_URL=f"{receiver.url}/hook", LUMEN_RESTART_BACKOFF_S="0")
     shell.run("start")
-    shadows.plant(folder, names)  # while it runs, too: what it imports later must not come from here
+    shadow_modules.plant(folder, names)  # while it runs, too: what it imports later must not come from here
     assert "hello" in shell.chat()
     for generation in range(1, DEATHS_OF_A_CRASH_LOOP + 1):
         shell.kill_worker(generation)
@@ -94,7 +97,7 @@ def test_nothing_of_the_current_folder_is_imported(
     shell.run("start", "--sandbox")
     assert "hello" in shell.chat()
     shell.run("stop")
-    assert shadows.imported(folder) == ()
+    assert shadow_modules.imported(folder) == ()
 
 
 @pytest.mark.parametrize("entry", ["", "."], ids=["empty", "dot"])
@@ -102,11 +105,11 @@ def test_a_relative_entry_of_the_python_path_is_dropped(desk: Desk, entry: str, 
     """An entry of PYTHONPATH that means the current folder reaches neither the commands nor what they start."""
     folder = tmp_path / "shadows"
     folder.mkdir()
-    shadows.plant(folder, LATE)
+    shadow_modules.plant(folder, LATE)
     shell = Shell(desk, INSTALLED, folder, PYTHONPATH=f"{desk.environ({})['PYTHONPATH']}:{entry}")
     shell.run("start", "--sandbox")
     shell.kill_worker(1)
     assert "hello" in shell.chat()
     shell.run("diagnose")
     shell.run("stop")
-    assert shadows.imported(folder) == ()
+    assert shadow_modules.imported(folder) == ()

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.proctree import tagged
-from tests.fixtures.run import TAG, Run
-from tests.fixtures.targets import merged
-from tests.fixtures.waiting import Overdue, until
+from lumen_conformance.processes.process_tree import tagged
+from lumen_conformance.run import TAG, Run
+from lumen_conformance.targets.target import merged
+from lumen_conformance.waiting import Overdue, until
 from tests.operations.conftest import Desk
 
 SOON_S = 30.0
@@ -150,8 +150,8 @@ def test_lights_degrade(terminal: Terminal, console: str) -> None:
 @pytest.mark.parametrize("how", ["C-c", "SIGTERM", "exception"])
 def test_the_terminal_is_left_as_it_was(desk: Desk, terminal: Terminal, how: str) -> None:
     """Ctrl-C, a stop signal and a defect of ours: the old screen, the cursor, and keys that are echoed."""
-    fault = "import sys; sys.argv[1:] = ['dashboard', '--watch', '1']; import lumen_proxy.ops.dashboard as d; "
-    fault += "d.Dashboard.press = lambda *_: 1 / 0; from lumen_proxy.cli import main; sys.exit(main())"
+    fault = "import sys; sys.argv[1:] = ['dashboard', '--watch', '1']; import lumen_proxy.monitor.dashboard as d; "
+    fault += "d.Dashboard.press = lambda *_: 1 / 0; from lumen_proxy.cli.main import main; sys.exit(main())"
     command = f'{sys.executable} -c "{fault}"' if how == "exception" else DASHBOARD
     remembered = f"(echo $BASHPID > {desk.folder}/pid; exec {command})"
     terminal.type(f"{remembered}; echo status $?", "Enter")

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.capture import call
-from tests.fixtures.captured import Capture
-from tests.fixtures.children import Child
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.processes import Launched, Launches
-from tests.fixtures.replies import gated
-from tests.fixtures.targets import ROOT
-from tests.fixtures.waiting import until
+from lumen_conformance.gateway.replies import gated
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http.capture import Capture
+from lumen_conformance.http.client import call
+from lumen_conformance.processes.children import Child
+from lumen_conformance.targets.launch import Launched, Launches
+from lumen_conformance.waiting import until
+from tests.fixtures.repository import ROOT
 from tests.operations.conftest import gateway_lives
 
 DEPLOY = ROOT / "deploy"

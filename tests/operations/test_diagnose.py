@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures import venvs
-from tests.fixtures.exchange import Exchange
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.replies import says, silent
-from tests.fixtures.squatters import Squatters
+from lumen_conformance.gateway.exchange import Exchange
+from lumen_conformance.gateway.replies import says, silent
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.processes.squatters import Squatters
+from lumen_conformance.stages import virtual_environments
 from tests.operations.conftest import Desk
 
 OLD_PROXY_ERROR = {"error": {"message": "Invalid isoformat string: timestamp", "type": "internal_error", "code": 500}}
@@ -181,8 +181,8 @@ DAMAGES = {"interpreter-missing": "venv-python-missing", "flask-missing": "flask
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_broken_environment(desk: Desk, tmp_path: Path, damage: str) -> None:
     """The missing Python and the missing Flask of an environment, with the command that mends it."""
-    folder = venvs.healthy(tmp_path / "venv")
-    venvs.DAMAGES[damage](folder)
+    folder = virtual_environments.healthy(tmp_path / "venv")
+    virtual_environments.DAMAGES[damage](folder)
     found = desk.diagnose("--no-start", "--venv", str(folder))["environment"]
     assert (found["state"], found["case"]) == ("down", DAMAGES[damage])
     assert str(folder) in found["advice"]

@@ -12,12 +12,12 @@ from pathlib import Path, PureWindowsPath
 
 import pytest
 
-from tests.fixtures.capture import call
-from tests.fixtures.children import WINDOWS
-from tests.fixtures.journals import Journal
-from tests.fixtures.processes import Launches
-from tests.fixtures.targets import ROOT
-from tests.fixtures.waiting import until
+from lumen_conformance.http.client import call
+from lumen_conformance.processes.children import WINDOWS
+from lumen_conformance.targets.journal import Journal
+from lumen_conformance.targets.launch import Launches
+from lumen_conformance.waiting import until
+from tests.fixtures.repository import ROOT
 from tests.operations import editor
 from tests.operations.conftest import Desk
 

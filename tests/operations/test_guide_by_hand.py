@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.fixtures.children import Child
+from lumen_conformance.processes.children import Child
 from tests.operations.conftest import Desk
 from tests.unit.guides import GUIDES, Guide
 

@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.fixtures.children import WINDOWS
-from tests.fixtures.squatters import Kind, Squatters
-from tests.fixtures.targets import ROOT
-from tests.fixtures.waiting import until
+from lumen_conformance.processes.children import WINDOWS
+from lumen_conformance.processes.squatters import Kind, Squatters
+from lumen_conformance.waiting import until
+from tests.fixtures.repository import ROOT
 from tests.operations.conftest import SOON_S, Desk
 from tests.operations.observed import health, running_settings, state_file, status
 

@@ -6,9 +6,9 @@ import json
 import shutil
 from functools import partial
 
-from tests.fixtures.capture import call
-from tests.fixtures.children import Child
-from tests.fixtures.waiting import until
+from lumen_conformance.http.client import call
+from lumen_conformance.processes.children import Child
+from lumen_conformance.waiting import until
 from tests.operations.conftest import Desk
 
 SOON_S = 20.0

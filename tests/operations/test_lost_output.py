@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.waiting import until
+from lumen_conformance.waiting import until
 from tests.operations.conftest import SOON_S, Desk
 
 FULL = Path("/dev/full")

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures import capture
+from lumen_conformance.gateway.replies import answers, html, says
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http import client
 from tests.fixtures.blackholes import black_hole
 from tests.fixtures.faults import network
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.replies import answers, html, says
 from tests.fixtures.tls import NEEDS_OPENSSL, TlsFront, certificate
 from tests.operations.conftest import Desk, gateway_lives
 
@@ -81,7 +81,7 @@ class Stage:
             assert started.exit_status == 78, started.stderr
             return 0
         body = {"messages": [{"role": "user", "content": "안녕하세요"}]}
-        got = capture.call(f"http://127.0.0.1:{self.desk.port}", "POST", "/v1/chat/completions", json=body)
+        got = client.call(f"http://127.0.0.1:{self.desk.port}", "POST", "/v1/chat/completions", json=body)
         assert got.status
         return got.status
 

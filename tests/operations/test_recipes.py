@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.inner import LEAN, ROOT, inherited
-from tests.fixtures.outer import RUN_BUDGET_S, Run
-from tests.fixtures.processes import Launches
+from lumen_conformance.targets.launch import Launches
+from tests.fixtures.nested_pytest import LEAN, ROOT, inherited
+from tests.fixtures.suite_subprocess import RUN_BUDGET_S, Run
 
 GUIDE = (ROOT / "docs" / "judge-your-own-server.md").read_text("utf-8").partition("\n## Recipes\n")[2]
 FEW = "C1.1 or E1.2 or C8.1"  # a plain answer, a stream, ids: enough to see that a launch works

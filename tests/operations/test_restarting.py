@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.fixtures.waiting import until
+from lumen_conformance.waiting import until
 from tests.operations.conftest import SOON_S, Desk
 from tests.operations.observed import health, running_settings, state_file, status
 from tests.operations.test_instances import CLEAN, is_gone

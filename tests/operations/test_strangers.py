@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.replies import dripping, says, silent
-from tests.fixtures.squatters import Squatters
+from lumen_conformance.gateway.replies import dripping, says, silent
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.processes.squatters import Squatters
 from tests.operations.conftest import Desk
 from tests.operations.observed import state_file
 

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.fixtures.captured import Capture
-from tests.fixtures.evidence import stage
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.observations import Start, ask, has_ended_with, observe_start, text_of
-from tests.fixtures.processes import Health, Launches
-from tests.fixtures.proctree import State
-from tests.fixtures.recoveries import GONE_S, Recovery, recover
-from tests.fixtures.report import Measure, NotJudged, check, expect
-from tests.fixtures.targets import Target
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http.capture import Capture
+from lumen_conformance.processes.process_tree import State
+from lumen_conformance.registry import Measure, NotJudged, check, expect
+from lumen_conformance.stages.evidence import stage
+from lumen_conformance.stages.observations import Start, ask, has_ended_with, observe_start, text_of
+from lumen_conformance.stages.recovery import GONE_S, Recovery, recover
+from lumen_conformance.targets.launch import Health, Launches
+from lumen_conformance.targets.target import Target
 
 OUR_HEALTH_BUDGET_S = 1.0  # liveness calls nobody; a foreign server may take as long as for an answer
 # A cold import takes 0.3 s, and the first restart waits for nothing: ten times that. A restart is a part of a start, so

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.evidence import stage
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.observations import Start, can_be_bound, observe_exit, observe_start
-from tests.fixtures.processes import Launches
-from tests.fixtures.report import Measure, NotJudged, check, expect
-from tests.fixtures.squatters import Squatters
-from tests.fixtures.targets import Target
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.processes.squatters import Squatters
+from lumen_conformance.registry import Measure, NotJudged, check, expect
+from lumen_conformance.stages.evidence import stage
+from lumen_conformance.stages.observations import Start, can_be_bound, observe_exit, observe_start
+from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.target import Target
 
 PORT_IN_USE = 75
 OUR_CONFLICT_BUDGET_S = 5.0  # a start of the interpreter and one look at who holds the port

@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.fixtures import venvs
-from tests.fixtures.evidence import stage
-from tests.fixtures.processes import Launches
-from tests.fixtures.report import Check, check, check_each
-from tests.fixtures.targets import Target
+from lumen_conformance.registry import Check, check, check_each
+from lumen_conformance.stages import virtual_environments
+from lumen_conformance.stages.evidence import stage
+from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.target import Target
 
 UNAVAILABLE = 69
 PREFIX = "import sys; print(sys.prefix)"
@@ -49,7 +49,7 @@ def look(launch: Launches, folder: Path) -> Environment:
     """Let `check` look at an environment, and ask its interpreter the same, all at once."""
     questions = [PREFIX, *(WHERE.format(name) for name in ("flask", "requests"))]
     with ThreadPoolExecutor(len(questions)) as pool:
-        answers = pool.map(partial(venvs.witness, folder), questions)
+        answers = pool.map(partial(virtual_environments.witness, folder), questions)
         done = launch.run("check", "--venv", str(folder), "--json")
         prefix, flask, requests = answers
     try:
@@ -62,8 +62,8 @@ def look(launch: Launches, folder: Path) -> Environment:
 @stage(scenario=3)
 def environment(launch: Launches, target: Target, folder: Path) -> Environment:
     """Make a healthy environment (damaged only by the suite's own tests) and look at it."""
-    venv = venvs.healthy(folder / "venv")
-    if damage := venvs.DAMAGES.get(target.sabotage or ""):
+    venv = virtual_environments.healthy(folder / "venv")
+    if damage := virtual_environments.DAMAGES.get(target.sabotage or ""):
         damage(venv)
     return look(launch, venv)
 
@@ -103,7 +103,7 @@ def test_module_is_installed(environment: Environment, module: str) -> None:
     assert Path(said.split()[0]).resolve().is_relative_to(Path(environment.folder).resolve())
 
 
-DECLARED = set(venvs.declared())
+DECLARED = set(virtual_environments.declared())
 RED_ROWS = {
     "folder-missing": {"venv", "python", *DECLARED},
     "interpreter-dangling": {"python", *DECLARED},
@@ -129,8 +129,8 @@ def told_as_damage(name: str) -> Check:
 @check_each("damage", {told_as_damage(name): name for name in RED_ROWS})
 def test_damage_is_told(launch: Launches, tmp_path: Path, damage: str) -> None:
     """A damaged environment gives 69, exactly the damaged rows are red, and each says how to repair it."""
-    folder = venvs.healthy(tmp_path / "venv")
-    venvs.DAMAGES[damage](folder)
+    folder = virtual_environments.healthy(tmp_path / "venv")
+    virtual_environments.DAMAGES[damage](folder)
     seen = look(launch, folder)
     red = {row["id"] for row in seen.report["checks"] if not row["ok"]}
     assert red == RED_ROWS[damage]

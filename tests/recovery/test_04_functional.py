@@ -15,14 +15,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.fixtures.captured import Capture
-from tests.fixtures.evidence import stage
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.observations import Start, has_ended_with, observe_start, parsed, text_of
-from tests.fixtures.processes import Launches
-from tests.fixtures.report import Measure, NotJudged, check, expect
-from tests.fixtures.schemas import breaches
-from tests.fixtures.targets import Target
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http.capture import Capture
+from lumen_conformance.registry import Measure, NotJudged, check, expect
+from lumen_conformance.schemas import breaches
+from lumen_conformance.stages.evidence import stage
+from lumen_conformance.stages.observations import Start, has_ended_with, observe_start, parsed, text_of
+from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.target import Target
 
 PATIENCE_S = 5.0  # beyond the limit, so that a slow answer is measured instead of missed
 WARM_CALLS = 20

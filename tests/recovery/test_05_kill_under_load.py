@@ -13,12 +13,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from tests.fixtures.captured import Capture
-from tests.fixtures.evidence import stage
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.observations import Start, observe_start
-from tests.fixtures.processes import Launched, Launches
-from tests.fixtures.report import Measure, check
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http.capture import Capture
+from lumen_conformance.registry import Measure, check
+from lumen_conformance.stages.evidence import stage
+from lumen_conformance.stages.observations import Start, observe_start
+from lumen_conformance.targets.launch import Launched, Launches
 
 CLIENTS = 16
 KILLS = 10

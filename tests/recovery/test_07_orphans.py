@@ -6,10 +6,10 @@ not tidy up (it was killed) lies in the way of the second.
 
 from __future__ import annotations
 
-from tests.fixtures.observations import can_be_bound
-from tests.fixtures.processes import Launches
-from tests.fixtures.report import Measure, check_each
-from tests.fixtures.waiting import until
+from lumen_conformance.registry import Measure, check_each
+from lumen_conformance.stages.observations import can_be_bound
+from lumen_conformance.targets.launch import Launches
+from lumen_conformance.waiting import until
 
 GONE_BUDGET_S = 5.0  # recovery.md, scenario 7
 

@@ -11,15 +11,15 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.fixtures.capture import Connection
-from tests.fixtures.children import WINDOWS
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.observations import can_be_bound
-from tests.fixtures.processes import Launched, Launches
-from tests.fixtures.proctree import tree
-from tests.fixtures.replies import gated
-from tests.fixtures.report import check, check_each
-from tests.fixtures.waiting import seen, until
+from lumen_conformance.gateway.replies import gated
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http.client import Connection
+from lumen_conformance.processes.children import WINDOWS
+from lumen_conformance.processes.process_tree import tree
+from lumen_conformance.registry import check, check_each
+from lumen_conformance.stages.observations import can_be_bound
+from lumen_conformance.targets.launch import Launched, Launches
+from lumen_conformance.waiting import seen, until
 
 STOP_BUDGET_S = 5.0  # nothing is left to do when the gate opens: an exit of two interpreters, 0.1 s here
 ONE_ACT_S = 0.1  # signals within 20 ms are one act (ADR 3); five times that

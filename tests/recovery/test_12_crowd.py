@@ -11,14 +11,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from tests.fixtures.captured import Capture
-from tests.fixtures.evidence import stage
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.observations import Start, observe_start
-from tests.fixtures.processes import Health, Launches
-from tests.fixtures.replies import gated
-from tests.fixtures.report import Measure, check
-from tests.fixtures.waiting import seen
+from lumen_conformance.gateway.replies import gated
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http.capture import Capture
+from lumen_conformance.registry import Measure, check
+from lumen_conformance.stages.evidence import stage
+from lumen_conformance.stages.observations import Start, observe_start
+from lumen_conformance.targets.launch import Health, Launches
+from lumen_conformance.waiting import seen
 
 CROWD = 200
 LIMIT, QUEUE = 8, 16

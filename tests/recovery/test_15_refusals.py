@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.fixtures import venvs
-from tests.fixtures.processes import Launches
-from tests.fixtures.report import Check, check, check_each
-from tests.fixtures.squatters import Squatters
+from lumen_conformance.processes.squatters import Squatters
+from lumen_conformance.registry import Check, check, check_each
+from lumen_conformance.stages import virtual_environments
+from lumen_conformance.targets.launch import Launches
 
 REFUSAL_BUDGET_S = 10.0  # a start of the interpreter, 0.1 s here, and a look at who holds the port
 
@@ -95,9 +95,9 @@ BROKEN = {
 def test_environment_broken(launch: Launches, tmp_path: Path, case: tuple[str, tuple[str, ...]]) -> None:
     """A broken environment cannot serve: 69, naming what cannot be imported and how to repair it."""
     damage, words = case
-    folder = venvs.healthy(tmp_path / "venv", "lumen-proxy")
-    venvs.DAMAGES[damage](folder)
-    tool = (str(venvs.interpreter(folder)), "-m", "lumen_proxy")
+    folder = virtual_environments.healthy(tmp_path / "venv", "lumen-proxy")
+    virtual_environments.DAMAGES[damage](folder)
+    tool = (str(virtual_environments.interpreter(folder)), "-m", "lumen_proxy")
     done = launch.run("serve", env={"PROXY_PORT": "0"}, tool=tool, within_s=REFUSAL_BUDGET_S)
     assert_refused(done.exit_status, done.stderr, 69, words)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fixtures.capture import Capture
+from lumen_conformance.http.client import Capture
 from tests.unit import samples as s
 from tests.unit.samples import ABSENT, ERROR, chunk, chunks, edited, framed
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from lumen_proxy.worker.pool import Pool
+from lumen_proxy.worker.upstream.pool import Pool
 
 # Both limits are of wall time: on a busy machine they fail a test although nothing is wrong with it. The first draw of
 # a text, for example, takes 0.2 s on a quiet machine (it reads the table of Unicode) and 1.7 s at a load of 12.

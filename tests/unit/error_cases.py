@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.fixtures import replies
-from tests.fixtures.exchange import Reply
-from tests.fixtures.gateway import Gateway
+from lumen_conformance.gateway import replies
+from lumen_conformance.gateway.exchange import Reply
+from lumen_conformance.gateway.server import Gateway
 from tests.unit.serving import Serving
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}

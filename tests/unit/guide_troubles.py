@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from lumen_conformance.stages import virtual_environments
 from lumen_proxy import dependencies
 from lumen_proxy.config import load
+from lumen_proxy.control.instances import Seen
 from lumen_proxy.errors import Fatal
-from lumen_proxy.ops import channels, diagnose, probes, verdicts
-from lumen_proxy.ops.asking import MS, Call, ask
-from lumen_proxy.ops.instances import Seen
-from lumen_proxy.ops.verdicts import Probe
+from lumen_proxy.health import cloud_verdicts, diagnosis, probes, verdicts
+from lumen_proxy.health.http_probe import MS, Call, ask
+from lumen_proxy.health.verdicts import Probe
 from lumen_proxy.supervisor import listener
-from tests.fixtures import venvs
 
 SETTINGS = load({})
 PROXY_URL = "http://127.0.0.1:8080"
@@ -31,7 +31,7 @@ GATEWAY_URL, CLOUD_AI_URL = "https://gateway.example", "https://ion.example"
 
 def section(probe: Probe) -> list[str]:
     """What `diagnose` prints about one channel, without the symbol in front, which depends on the console."""
-    whole = list(diagnose.lines(diagnose.Diagnosis(SETTINGS, (probe,), ())))
+    whole = list(diagnosis.lines(diagnosis.Diagnosis(SETTINGS, (probe,), ())))
     lines = whole[2 : whole.index("", 2)]  # between title and summary
     return [lines[0].partition(" ")[2], *lines[1:]]
 
@@ -50,7 +50,7 @@ def cloud_ai_404(_: Path) -> list[str]:
     """The old address."""
     chat = _get(f"{CLOUD_AI_URL}/api/chat", status=404, ms=41.0)
     health = _get(f"{CLOUD_AI_URL}/health", status=200, ms=38.0, body=b'{"status": "healthy"}')
-    return section(channels.on_cloud("cloud_ai", chat, health))
+    return section(cloud_verdicts.on_cloud("cloud_ai", chat, health))
 
 
 def gateway_timeout(_: Path) -> list[str]:
@@ -58,8 +58,8 @@ def gateway_timeout(_: Path) -> list[str]:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         chat, health = (ask("GET", f"{url}/{page}", within_s=0.1) for page in ("chat", "health"))
-    patience = f"{diagnose.WITHIN_S * probes.MARGIN * MS:.0f} ms"
-    lines = section(channels.on_cloud("gateway", chat, health))
+    patience = f"{diagnosis.WITHIN_S * probes.MARGIN * MS:.0f} ms"
+    lines = section(cloud_verdicts.on_cloud("gateway", chat, health))
     return [re.sub(r"\d+ ms", patience, line.replace(url, GATEWAY_URL)) for line in lines]
 
 
@@ -98,9 +98,9 @@ def flask_missing(folder: Path) -> list[str]:
 
 
 def _damaged(folder: Path, *damages: str) -> list[str]:
-    venv = venvs.healthy(folder / ".venv")
+    venv = virtual_environments.healthy(folder / ".venv")
     for damage in damages:
-        venvs.DAMAGES[damage](venv)
+        virtual_environments.DAMAGES[damage](venv)
     probe = probes._environment(venv)  # noqa: SLF001 - all of it would ask the channels, too
     return [line.replace(str(venv), ".venv") for line in section(probe)]
 

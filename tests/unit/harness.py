@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.inner import LEAN
+from tests.fixtures.nested_pytest import LEAN
 
 ROOT = Path(__file__).resolve().parents[2]
-PLUGINS = ("run", "report.measuring", "guard", "targets", "audit", "processes", "squatters", "gateway")
+PLUGINS = (
+    "run", "registry.measurement", "isolation", "targets.target", "processes.leak_audit", "targets.launch",
+    "processes.squatters", "gateway.server",
+)  # fmt: skip
 
 
 class Nested:
@@ -25,7 +28,7 @@ class Nested:
     def run(self, suite: str, *options: str) -> pytest.RunResult:
         """Run this one module."""
         self._pytester.makepyfile(suite)
-        plugins = [word for name in PLUGINS for word in ("-p", f"tests.fixtures.{name}")]
+        plugins = [word for name in PLUGINS for word in ("-p", f"lumen_conformance.{name}")]
         return self._pytester.runpytest_subprocess(*LEAN, *plugins, "-p", "no:randomly", "-p", "no:html", *options)
 
     def lines(self) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tests.fixtures.capture import Capture, request_bytes
+from lumen_conformance.http.client import Capture, request_bytes
 
 BASE = "http://127.0.0.1:8080"
 NOW_S = 1_761_268_140.0

@@ -13,11 +13,11 @@ from types import ModuleType
 
 from _pytest.outcomes import Skipped
 
-from tests.fixtures.report import NotJudged
-from tests.fixtures.report.refutation import Refuted
-from tests.fixtures.run import Run
-from tests.fixtures.scene import Scene
-from tests.fixtures.targets import Target
+from lumen_conformance.registry import NotJudged
+from lumen_conformance.registry.refutation import Refuted
+from lumen_conformance.run import Run
+from lumen_conformance.stages.scene import Scene
+from lumen_conformance.targets.target import Target
 
 
 @dataclass

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lumen_conformance.http import client
 from lumen_proxy.config import load
 from lumen_proxy.worker.app import Proxy
+from lumen_proxy.worker.http.server import Hooks, Server
 from lumen_proxy.worker.limits import limits
-from lumen_proxy.worker.server import Hooks, Server
-from tests.fixtures import capture
 
 if TYPE_CHECKING:
-    from tests.fixtures.captured import Capture
+    from lumen_conformance.http.capture import Capture
 
 JOIN_S = 10.0  # far above the end of a drain without work
 USER = {"role": "user", "content": "안녕하세요"}
@@ -35,13 +35,13 @@ class Serving:
         text: str = "안녕하세요",
         *,
         timeout_s: float = 10.0,
-        on_body: capture.OnBody | None = None,
+        on_body: client.OnBody | None = None,
         headers: tuple[tuple[str, str], ...] = (),
         **body: Any,  # noqa: ANN401 - any JSON
     ) -> Capture:
         """Ask for a completion."""
         messages = [{"role": "user", "content": text}]
-        return capture.call(
+        return client.call(
             self.url,
             "POST",
             "/v1/chat/completions",
@@ -53,7 +53,7 @@ class Serving:
 
     def get(self, path: str, *headers: tuple[str, str]) -> Capture:
         """GET a path."""
-        return capture.call(self.url, "GET", path, headers=headers)
+        return client.call(self.url, "GET", path, headers=headers)
 
 
 @contextmanager

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from lumen_proxy import config
+from lumen_proxy.console import streams
 from lumen_proxy.errors import Fatal
-from lumen_proxy.ops import console
 from lumen_proxy.supervisor.serve import serve
 
 FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
@@ -19,13 +19,13 @@ FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
 
 def main(port: str, *fault: str) -> int:
     """Supervise until the end; return the exit status."""
-    console.prepare()
+    streams.prepare()
     settings = config.load(os.environ, {"port": port})
     try:
         command = (sys.executable, str(FAKE_WORKER), *fault)
-        return serve(settings, announce=console.announce, tell=console.tell, command=command)
+        return serve(settings, announce=streams.announce, tell=streams.tell, command=command)
     except Fatal as verdict:
-        console.tell(str(verdict))
+        streams.tell(str(verdict))
         return verdict.exit_status
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from tests.fixtures.acceptors import Acceptors
+from lumen_conformance.gateway.acceptors import Acceptors
 
 WITHIN_S = 10.0  # for what takes milliseconds, on a busy machine a few hundred
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lumen_proxy.worker.log import Log
-from tests.fixtures import capture, replies
-from tests.fixtures.waiting import until
+from lumen_conformance.gateway import replies
+from lumen_conformance.http import client
+from lumen_conformance.waiting import until
+from lumen_proxy.logs.worker_log import Log
 from tests.unit.serving import serving
 from tests.unit.test_proxy import counted
 from tests.unit.test_server import head
@@ -17,7 +18,7 @@ from tests.unit.test_server import head
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.fixtures.gateway import Gateway
+    from lumen_conformance.gateway.server import Gateway
 
 WITHIN_S = 10.0
 
@@ -50,7 +51,7 @@ def test_what_the_server_refuses_itself_is_counted_and_logged(gateway: Gateway, 
     status, request = REFUSED[code]
     with serving(gateway.url) as served:
         served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
-        got = capture.send(served.url, request)
+        got = client.send(served.url, request)
         assert got.status == status
         page = served.get("/metrics").body.decode().splitlines()
         served.proxy.log.flush()
@@ -66,7 +67,7 @@ def test_a_method_that_nobody_knows_is_not_logged(gateway: Gateway, tmp_path: Pa
     request = head(end) if end else head("Connection: close")
     with serving(gateway.url) as served:
         log = served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
-        capture.send(served.url, request.replace(b"POST", b"SECRET-WORDS"))
+        client.send(served.url, request.replace(b"POST", b"SECRET-WORDS"))
         until("logged", lambda: log.flush() or (tmp_path / "log").exists(), within_s=WITHIN_S)  # type: ignore[func-returns-value]
     text = (tmp_path / "log").read_text()
     assert "SECRET" not in text

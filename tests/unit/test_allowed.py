@@ -8,10 +8,10 @@ import socket
 import psutil
 import pytest
 
-from lumen_proxy.values import host_names, web_origins
-from lumen_proxy.wire import allowed as allowed_module
-from lumen_proxy.wire.allowed import AllowedHosts, AllowedOrigins, machine_names
-from tests.fixtures.gateway import Gateway
+from lumen_conformance.gateway.server import Gateway
+from lumen_proxy.config.parsers import host_names, web_origins
+from lumen_proxy.wire import allowed_hosts as allowed_module
+from lumen_proxy.wire.allowed_hosts import AllowedHosts, AllowedOrigins, machine_names
 from tests.unit.serving import serving
 
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104 -- nothing is bound

@@ -7,11 +7,11 @@ import json
 
 import pytest
 
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http import client
+from lumen_conformance.http.capture import Capture
 from lumen_proxy.errors import ApiError
-from lumen_proxy.wire.request import parse
-from tests.fixtures import capture
-from tests.fixtures.captured import Capture
-from tests.fixtures.gateway import Gateway
+from lumen_proxy.wire.chat_request import parse
 from tests.unit.serving import USER, serving
 
 QUESTION = json.dumps({"messages": [USER]}, ensure_ascii=False)
@@ -21,7 +21,7 @@ JSON = ("Content-Type", "application/json")
 def post(gateway: Gateway, body: bytes, *headers: tuple[str, str]) -> Capture:
     """Send the bytes as a question."""
     with serving(gateway.url) as served:
-        return capture.call(served.url, "POST", "/v1/chat/completions", body=body, headers=[JSON, *headers])
+        return client.call(served.url, "POST", "/v1/chat/completions", body=body, headers=[JSON, *headers])
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,6 @@ def test_json_ends_with_a_newline(gateway: Gateway) -> None:
             served.get("/health"),
             served.get("/v1/models"),
             served.get("/nothing"),
-            capture.send(served.url, b"no HTTP\r\n\r\n"),
+            client.send(served.url, b"no HTTP\r\n\r\n"),
         ]
     assert all(each.body.endswith(b"}\n") for each in answers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lumen_proxy.errors import ApiError
-from lumen_proxy.worker.breaker import Breaker
+from lumen_proxy.worker.upstream.breaker import Breaker
 
 FAR = 1000.0
 

@@ -173,7 +173,7 @@ def test_healthy_variants_break_nobody(breaks: SimpleNamespace) -> None:
 
 def test_record_has_every_client(breaks: SimpleNamespace) -> None:
     """The record was made with the releases that are pinned."""
-    from tests.contract.clients.rows import CLIENTS  # noqa: PLC0415 -- beside its only use
+    from tests.contract.clients.client_list import CLIENTS  # noqa: PLC0415 -- beside its only use
 
     record = breaks.record.Record.read()
     assert record.clients == {name: breaks.record.releases(name) for name in CLIENTS}

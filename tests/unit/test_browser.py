@@ -19,11 +19,11 @@ from unittest import mock
 
 import pytest
 
-from lumen_proxy.wire.problems import PROBLEMS
+from lumen_conformance.gateway.exchange import Exchange
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.targets.launch import Launches
+from lumen_proxy.wire.api_errors import PROBLEMS
 from tests.contract.clients.versions import ENVIRONMENT, HERE, PYTHON, missing
-from tests.fixtures.exchange import Exchange
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.processes import Launches
 from tests.unit.error_cases import CASES, Case, broken, staged
 from tests.unit.serving import USER, Serving, serving
 

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.fixtures import capture, replies
-from tests.fixtures.captured import Capture
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.processes import Launches
+from lumen_conformance.gateway import replies
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http import client
+from lumen_conformance.http.capture import Capture
+from lumen_conformance.targets.launch import Launches
 
 KEY, WRONG = "sk-canary-5b1f9c", "sk-canary-wrong-77aa"
 SENTENCE = "카나리아 canary sentence 8d31"
@@ -49,7 +50,7 @@ def test_the_canary_is_nowhere(launch: Launches, gateway: Gateway, tmp_path: Pat
     bearer = ("Authorization", f"Bearer {KEY}")
 
     def ask(body: dict[str, Any], *headers: tuple[str, str]) -> Capture:
-        return capture.call(proxy.url, "POST", "/v1/chat/completions", json=body, headers=headers)
+        return client.call(proxy.url, "POST", "/v1/chat/completions", json=body, headers=headers)
 
     answered, refused = [], []
     for stream in (False, True):
@@ -62,7 +63,7 @@ def test_the_canary_is_nowhere(launch: Launches, gateway: Gateway, tmp_path: Pat
         for reply in FAILURES:
             gateway.script(reply)
             refused.append(ask({**BODIES[0], "stream": stream}, bearer))
-    pages = [capture.call(proxy.url, "GET", path, headers=[bearer]) for path in ("/metrics", "/health", "/ready", "/")]
+    pages = [client.call(proxy.url, "GET", path, headers=[bearer]) for path in ("/metrics", "/health", "/ready", "/")]
     state = [path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()]
     proxy.end()  # its last lines are written then
     logs = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fixtures import capped_output
-from tests.fixtures.capped_output import KEPT_BYTES, LOG_BYTES, CappedOutput
-from tests.fixtures.processes import Launches
-from tests.fixtures.run import Run
-from tests.fixtures.targets import FOREIGN_START_S, Target
+from lumen_conformance.processes import capped_output
+from lumen_conformance.processes.capped_output import KEPT_BYTES, LOG_BYTES, CappedOutput
+from lumen_conformance.run import Run
+from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.target import FOREIGN_START_S, Target
 from tests.unit import plain_server
 
 FLOOD_BYTES = plain_server.FLOOD_LINES * len(plain_server.LINE)

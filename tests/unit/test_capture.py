@@ -12,11 +12,11 @@ from urllib.parse import SplitResult
 
 import pytest
 
-from tests.fixtures import capture
-from tests.fixtures.capture import TIMEOUT_S, Connection, call, request_bytes, send
-from tests.fixtures.exchange import RESET
-from tests.fixtures.served import Remote
-from tests.fixtures.targets import Target
+from lumen_conformance.gateway.exchange import RESET
+from lumen_conformance.http import client
+from lumen_conformance.http.client import TIMEOUT_S, Connection, call, request_bytes, send
+from lumen_conformance.targets.endpoint import Remote
+from lumen_conformance.targets.target import Target
 
 Serve = Callable[..., str]
 
@@ -105,7 +105,7 @@ def test_an_answer_that_goes_on(monkeypatch: pytest.MonkeyPatch, paused: bool, e
     """With `paused` each pause has the time of the connection, however long the whole takes."""
     later_s, taken = [0.0], threading.Semaphore()
     clock = SimpleNamespace(time=time.time, monotonic=lambda: time.monotonic() + later_s[0])
-    monkeypatch.setattr(capture, "time", clock)
+    monkeypatch.setattr(client, "time", clock)
 
     def take(_: bytearray) -> None:
         later_s[0] += 0.75 * TIMEOUT_S  # two such pauses are longer than the time
@@ -218,7 +218,7 @@ def test_defaults_give_way() -> None:
 
 def test_a_body_without_end(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that is far too large ends the exchange, with words for it, and is not read any further."""
-    monkeypatch.setattr(capture, "MAX_BODY_BYTES", 100_000)
+    monkeypatch.setattr(client, "MAX_BODY_BYTES", 100_000)
     seen = call(serve(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 150_000), "GET", "/")
     assert (seen.ended, seen.error) == ("invalid", "too large: more than 100000 bytes of body")
 
@@ -233,7 +233,7 @@ ENDLESS = {
 @pytest.mark.parametrize("said", ENDLESS.values(), ids=ENDLESS)
 def test_a_response_without_end(serve: Serve, said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Heads and framing that are far too large end the exchange like a body does, and fill no memory."""
-    monkeypatch.setattr(capture, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(client, "MAX_BYTES", 100_000)
     seen = call(serve(said, silent=True), "GET", "/")
     assert (seen.ended, seen.error) == ("invalid", "too large: more than 100000 bytes without an end")
 
@@ -285,7 +285,7 @@ def test_patience_of_a_target(serve: Serve) -> None:
 
 def test_a_reset_before_anything_is_sent_is_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sending is told of it and takes it away from reading, which only sees an end: that is no orderly one."""
-    really = capture._connect  # noqa: SLF001 -- the moment between connecting and sending
+    really = client._connect  # noqa: SLF001 -- the moment between connecting and sending
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def connect(url: SplitResult, timeout_s: float) -> socket.socket:
@@ -295,7 +295,7 @@ def test_a_reset_before_anything_is_sent_is_a_reset(monkeypatch: pytest.MonkeyPa
             select.select([sock], [], [], timeout_s)  # it has arrived
             return sock
 
-        monkeypatch.setattr(capture, "_connect", connect)
+        monkeypatch.setattr(client, "_connect", connect)
         seen = call(f"http://127.0.0.1:{listener.getsockname()[1]}", "GET", "/health")
     assert (seen.ended, seen.status) == ("reset", None)
     assert "while sending" in (seen.error or "")

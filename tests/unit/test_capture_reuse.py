@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pytest
 
-from tests.fixtures.capture import Connection
+from lumen_conformance.http.client import Connection
 
 SIZED = b"Content-Length: 2\r\n\r\nhi"
 

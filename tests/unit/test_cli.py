@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from lumen_proxy import __version__, cli, config
-from lumen_proxy.ops import console
-from tests.fixtures.processes import Launches
+from lumen_conformance.targets.launch import Launches
+from lumen_proxy import __version__, config
+from lumen_proxy.cli import main as cli
+from lumen_proxy.console import streams
 
 
 @pytest.fixture(autouse=True)
@@ -173,7 +174,7 @@ def test_a_module_missed_later_is_69(monkeypatch: pytest.MonkeyPatch, capsys: py
 def test_starting_serves_without_importing_what_it_does_not_need() -> None:
     """Flask belongs to the worker; psutil, asyncio and HTTP are not imported before the first worker boots."""
     code = (
-        "import sys; import lumen_proxy.cli, lumen_proxy.supervisor.serve; "
+        "import sys; import lumen_proxy.cli.main, lumen_proxy.supervisor.serve; "
         "sys.exit(', '.join({'flask', 'waitress', 'psutil', 'requests', 'asyncio', 'http.client', 'ctypes', "
         "'platformdirs'} & set(sys.modules)) or 0)"
     )
@@ -196,7 +197,7 @@ def test_glyphs_are_chosen_by_trying(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {}
     for encoding in ("cp949", "ascii", "utf-8"):
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
-        found[encoding] = (console.glyph("●", "*"), console.glyph("🟢", "o"))
+        found[encoding] = (streams.glyph("●", "*"), streams.glyph("🟢", "o"))
     assert found == {"cp949": ("●", "o"), "ascii": ("*", "o"), "utf-8": ("●", "🟢")}
 
 
@@ -214,7 +215,7 @@ def test_output_that_nobody_takes_is_no_failure(line: str) -> None:
 def test_a_log_of_words_is_kept_below_its_cap(tmp_path: Path) -> None:
     """A detached instance whose workers die for ever must not fill the disk."""
     code = (
-        "from lumen_proxy.ops import console; tell = console.tell_below(1000); "
+        "from lumen_proxy.console import streams; tell = streams.tell_below(1000); "
         "[tell(f'line {number} ' + 'x' * 50) for number in range(100)]; tell('the last one')"
     )
     words = tmp_path / "words.log"
@@ -231,8 +232,8 @@ def test_a_log_of_words_that_was_deleted_is_made_again(tmp_path: Path) -> None:
     """A cleaner deletes the folder of a detached instance: its next words are in a new file."""
     words = tmp_path / "log" / "console-8080.log"
     code = (
-        f"import pathlib, shutil; from lumen_proxy.ops import console; path = pathlib.Path({str(words)!r}); "
-        "tell = console.tell_below(1000, path); tell('before'); shutil.rmtree(path.parent); tell('after')"
+        f"import pathlib, shutil; from lumen_proxy.console import streams; path = pathlib.Path({str(words)!r}); "
+        "tell = streams.tell_below(1000, path); tell('before'); shutil.rmtree(path.parent); tell('after')"
     )
     words.parent.mkdir()
     with words.open("ab") as errors:

@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fixtures import capture, replies
+from lumen_conformance.gateway import replies
+from lumen_conformance.http import client
 from tests.unit.client_requests import ANSWERED, REFUSED, ClientRequest
 from tests.unit.serving import Serving, serving
 from tests.unit.test_drift import said
 from tests.unit.test_proxy_streams import metadata
 
 if TYPE_CHECKING:
-    from tests.fixtures.captured import Capture
-    from tests.fixtures.gateway import Gateway
+    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.http.capture import Capture
 
 TEXT = "네, 안녕하세요."
 
 
 def ask(served: Serving, request: ClientRequest) -> Capture:
     """Send the body of a row."""
-    return capture.call(served.url, "POST", "/v1/chat/completions", json=request.body)
+    return client.call(served.url, "POST", "/v1/chat/completions", json=request.body)
 
 
 def assert_answered(got: Capture, request: ClientRequest) -> None:

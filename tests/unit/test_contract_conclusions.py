@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.conclusions import conclude
-from tests.fixtures.capture import Capture, request_bytes
-from tests.fixtures.judges.catalogue import judges
-from tests.fixtures.judges.verdict import EXCHANGE, NotApplicable, NotSeen, Unjudged, Verdict
-from tests.fixtures.report.refutation import Failure, NotJudged, Refuted
+from lumen_conformance.checks.catalogue import judges
+from lumen_conformance.checks.verdict import EXCHANGE, NotApplicable, NotSeen, Unjudged, Verdict
+from lumen_conformance.contract.conclusions import conclude
+from lumen_conformance.http.client import Capture, request_bytes
+from lumen_conformance.registry.refutation import Failure, NotJudged, Refuted
 from tests.unit import samples
 
 ORIGIN = "http://127.0.0.1:1"

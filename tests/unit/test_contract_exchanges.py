@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.exchanges import COUNTED, KINDS
-from tests.contract.prerequisites import RESPONSIBLE, RESPONSIBLE_OF_PROFILE, needs_chat, needs_stream
-from tests.fixtures.targets import Profile
-from tests.matrix.running import contract
+from lumen_conformance.contract.exchanges import COUNTED, KINDS
+from lumen_conformance.contract.prerequisites import RESPONSIBLE, RESPONSIBLE_OF_PROFILE, needs_chat, needs_stream
+from lumen_conformance.targets.target import Profile
+from tests.matrix.in_process_runner import contract
 
 
 @pytest.mark.parametrize("length", [len, lambda text: len(text.encode())], ids=["characters", "bytes"])

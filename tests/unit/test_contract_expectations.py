@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract import expectations as told
-from tests.fixtures.captured import Capture
-from tests.fixtures.report.refutation import Refuted
+from lumen_conformance.contract import expectations as told
+from lumen_conformance.http.capture import Capture
+from lumen_conformance.registry.refutation import Refuted
 
 CONTRACT = Path(told.__file__).parent
 CHAT = b"POST /v1/chat/completions HTTP/1.1\r\n\r\n"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.prerequisites import need_known
-from tests.contract.talking import WORDS, Talk, question
-from tests.fixtures.capture import Capture, request_bytes
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.report.refutation import NotJudged
-from tests.fixtures.served import CHAT, Remote
-from tests.fixtures.targets import Target
+from lumen_conformance.contract.prerequisites import need_known
+from lumen_conformance.contract.session import WORDS, Talk, question
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http.client import Capture, request_bytes
+from lumen_conformance.registry.refutation import NotJudged
+from lumen_conformance.targets.endpoint import CHAT, Remote
+from lumen_conformance.targets.target import Target
 
 ORIGIN = "http://127.0.0.1:1"
 WHOLE = b'{"choices": [{"index": 0, "message": {"content": "hello"}, "finish_reason": "stop"}]}'

@@ -7,17 +7,17 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.contract.mixing import Asked as Question
-from tests.contract.mixing import expect_own, nonce
-from tests.contract.talking import Talk, question
+from lumen_conformance.contract.mixed_answers import Asked as Question
+from lumen_conformance.contract.mixed_answers import expect_own, nonce
+from lumen_conformance.contract.session import Talk, question
+from lumen_conformance.gateway.exchange import Exchange, Reply
+from lumen_conformance.gateway.replies import answers, echo
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http.capture import Capture
+from lumen_conformance.registry.refutation import Failure, Refuted
+from lumen_conformance.targets.endpoint import Remote
+from lumen_conformance.targets.target import Target
 from tests.contract.test_h_own_answers import test_own_answers as own_answers
-from tests.fixtures.captured import Capture
-from tests.fixtures.exchange import Exchange, Reply
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.replies import answers, echo
-from tests.fixtures.report.refutation import Failure, Refuted
-from tests.fixtures.served import Remote
-from tests.fixtures.targets import Target
 
 
 def refused(reply: Reply, judged: Callable[[Talk], object]) -> Failure:

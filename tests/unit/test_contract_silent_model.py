@@ -7,16 +7,16 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.contract.expectations import expect_words
-from tests.contract.talking import Talk
+from lumen_conformance.contract.expectations import expect_words
+from lumen_conformance.contract.session import Talk
+from lumen_conformance.gateway.exchange import Call, Exchange
+from lumen_conformance.gateway.openai_requests import wants_stream
+from lumen_conformance.gateway.replies import answers
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.registry.refutation import NotJudged, Refuted
+from lumen_conformance.targets.endpoint import Remote
+from lumen_conformance.targets.target import Target
 from tests.contract.test_e_stream import test_stream_has_text as stream_has_text
-from tests.fixtures.exchange import Call, Exchange
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.openai_wire import wants_stream
-from tests.fixtures.replies import answers
-from tests.fixtures.report.refutation import NotJudged, Refuted
-from tests.fixtures.served import Remote
-from tests.fixtures.targets import Target
 
 Silent = Callable[[Call], bool]
 

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from tests.contract.spreading import WAITS, spread
-from tests.matrix.running import contract
+from lumen_conformance.contract.xdist_order import WAITS, spread
+from tests.matrix.in_process_runner import contract
 
 FIRSTS = [names[0] for names in WAITS]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.capture import call
-from tests.fixtures.outer import FORWARDER, Run, forwarder
-from tests.fixtures.outer import run as judged
-from tests.fixtures.ports import reserved_port
-from tests.fixtures.run import Run as OfSuite
-from tests.fixtures.waiting import until
+from lumen_conformance.http.client import call
+from lumen_conformance.ports import reserved_port
+from lumen_conformance.run import Run as OfSuite
+from lumen_conformance.waiting import until
+from tests.fixtures.suite_subprocess import FORWARDER, Run, forwarder
+from tests.fixtures.suite_subprocess import run as judged
 
 MANNERS = ("tests/contract/test_h_manners.py",)
 CHOSEN = ("-k", "H1.head-models or H2.id-models or H2.id-plain or H3.list or H3.each or H3.usable")

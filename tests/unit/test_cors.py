@@ -7,9 +7,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.fixtures import capture
-from tests.fixtures.captured import Capture
-from tests.fixtures.gateway import Gateway
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http import client
+from lumen_conformance.http.capture import Capture
 from tests.unit.error_cases import CASES, Case, staged
 from tests.unit.serving import USER, Serving, serving
 from tests.unit.test_server import head
@@ -23,7 +23,7 @@ SDK_HEADERS = "authorization,content-type,openai-organization,x-stainless-lang,x
 
 def sent(data: bytes) -> Callable[[Serving], Capture]:
     """These very bytes."""
-    return lambda served: capture.send(served.url, data)
+    return lambda served: client.send(served.url, data)
 
 
 ORIGIN = ("Origin", PAGE)
@@ -77,7 +77,7 @@ def test_other_pages_read_nothing(name: str, origin: str, gateway: Gateway) -> N
     """The server's own refusals tell nothing to a page that is not allowed."""
     lines = {"413": "Content-Length: 99999999", "431": "X: " + "x" * 40_000, "501": "Transfer-Encoding: gzip"}
     with serving(gateway.url) as served:
-        got = capture.send(served.url, head(f"Origin: {origin}", lines[name]))
+        got = client.send(served.url, head(f"Origin: {origin}", lines[name]))
     assert got.status == int(name)
     assert not [each for each, _ in got.headers if each.lower().startswith("access-control-")]
 
@@ -85,7 +85,7 @@ def test_other_pages_read_nothing(name: str, origin: str, gateway: Gateway) -> N
 def preflight(served: Serving, *headers: tuple[str, str]) -> Capture:
     """The question of a browser whether a page may send a question."""
     asked = [("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", SDK_HEADERS), *headers]
-    return capture.call(served.url, "OPTIONS", "/v1/chat/completions", headers=asked)
+    return client.call(served.url, "OPTIONS", "/v1/chat/completions", headers=asked)
 
 
 @pytest.mark.parametrize("private", [True, False])

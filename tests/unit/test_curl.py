@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.capture import request_bytes, send
-from tests.fixtures.captured import WITNESS, Capture
-from tests.fixtures.curl import body_file
+from lumen_conformance.http.capture import WITNESS, Capture
+from lumen_conformance.http.client import request_bytes, send
+from lumen_conformance.http.curl import body_file
 
 RUN_S = 30.0  # curl takes milliseconds, its telnet two seconds
 JSON = ("Content-Type", "application/json")

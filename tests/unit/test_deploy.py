@@ -9,7 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from lumen_proxy import __version__, cli, config
+from lumen_proxy import __version__, config
+from lumen_proxy.cli import main as cli
 from lumen_proxy.errors import PERMANENT
 from tests.unit.guides import GUIDES, ROOT, Guide
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.outer import run
-from tests.fixtures.report.checks import Check, claim_of
-from tests.fixtures.report.selection import SEVENTEEN
+from lumen_conformance.registry.declaration import Check, claim_of
+from lumen_conformance.report.selection import SEVENTEEN
+from tests.fixtures.suite_subprocess import run
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTED = re.compile(r"^(?P<file>tests/\w+/(?P<module>\w+)\.py)::(?P<test>\w+)\[(?P<id>[^\]]+)\]$", re.MULTILINE)

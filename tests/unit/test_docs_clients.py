@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.clients.rows import CLIENTS, Client
+from tests.contract.clients.client_list import CLIENTS, Client
 from tests.contract.clients.versions import NODE, PACKAGES, ROOT, pinned
 
 HEAD = ["| client | language | releases | also tried | falls short |", "|---|---|---|---|---|"]

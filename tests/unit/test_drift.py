@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lumen_proxy.worker.log import Log
-from tests.fixtures import replies
-from tests.fixtures.gateway import Gateway
+from lumen_conformance.gateway import replies
+from lumen_conformance.gateway.server import Gateway
+from lumen_proxy.logs.worker_log import Log
 from tests.unit.serving import serving
 from tests.unit.test_proxy_streams import metadata
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.fixtures.captured import Capture
-    from tests.fixtures.exchange import Reply
+    from lumen_conformance.gateway.exchange import Reply
+    from lumen_conformance.http.capture import Capture
 
 TEXT = "안녕하세요"
 NULL = "NaN, Infinity or a number that is too large: read as null"

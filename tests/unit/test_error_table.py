@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from lumen_proxy.wire.problems import PROBLEMS
-from tests.fixtures import capture
-from tests.fixtures.captured import Capture
-from tests.fixtures.gateway import Gateway
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http import client
+from lumen_conformance.http.capture import Capture
+from lumen_proxy.wire.api_errors import PROBLEMS
 from tests.unit.behaviour import rows
 from tests.unit.error_cases import CASES, PATIENCE_S, Case, staged
 from tests.unit.serving import USER, Serving, serving
@@ -26,7 +26,7 @@ def ask(served: Serving, case: Case, *, stream: bool) -> Capture:
     headers = case.headers
     if not any(name == "Content-Type" for name, _ in headers):
         headers = (*headers, ("Content-Type", "application/json"))
-    return capture.call(
+    return client.call(
         served.url, "POST", "/v1/chat/completions", body=body[:-1] if case.cut else body, headers=headers,
         timeout_s=PATIENCE_S,
     )  # fmt: skip

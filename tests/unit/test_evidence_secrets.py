@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures import evidence_files
-from tests.fixtures.capped_output import KEPT_BYTES, LOG_BYTES
-from tests.fixtures.outer import Run as Ended
-from tests.fixtures.outer import run as judged
-from tests.fixtures.report.redaction import MASK, Redactor
+from lumen_conformance.processes import evidence_files
+from lumen_conformance.processes.capped_output import KEPT_BYTES, LOG_BYTES
+from lumen_conformance.registry.redaction import MASK, Redactor
+from tests.fixtures.suite_subprocess import Run as Ended
+from tests.fixtures.suite_subprocess import run as judged
 from tests.unit import plain_server
 
 KEY, WORD = "plugh-of-the-server", "xyzzy-of-upstream"

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.fixtures import replies
-from tests.fixtures.gateway import Gateway
+from lumen_conformance.gateway import replies
+from lumen_conformance.gateway.server import Gateway
 from tests.unit.serving import serving
 from tests.unit.test_gateway_calls import failure
 
 if TYPE_CHECKING:
-    from tests.fixtures.captured import Capture
+    from lumen_conformance.http.capture import Capture
 
 FALLBACK = {"LUMEN_FALLBACK": "cloud_ai"}
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lumen_proxy.worker.log import Log
-from tests.fixtures import capture
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.waiting import until
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http import client
+from lumen_conformance.waiting import until
+from lumen_proxy.logs.worker_log import Log
 from tests.unit.serving import serving
 
 HEAD_S = "30"  # of a silent client
@@ -46,7 +46,7 @@ def test_not_http_1(name: str, gateway: Gateway) -> None:
     """The bytes are answered at once with a 400 that says what is wrong, although no request head has ended."""
     sent, code, hint = NOT_HTTP_1[name]
     with serving(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
-        got = capture.send(served.url, sent)
+        got = client.send(served.url, sent)
     told = json.loads(got.body)["error"]
     assert (got.status, told["code"], got.ended) == (400, code, "complete")
     assert hint in told["message"]

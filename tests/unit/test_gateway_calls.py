@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fixtures import replies
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.ports import reserved_port
-from tests.fixtures.waiting import until
+from lumen_conformance.gateway import replies
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.ports import reserved_port
+from lumen_conformance.waiting import until
 from tests.unit.serving import serving
 
 if TYPE_CHECKING:
-    from tests.fixtures.captured import Capture
-    from tests.fixtures.exchange import Reply
+    from lumen_conformance.gateway.exchange import Reply
+    from lumen_conformance.http.capture import Capture
 
 WITHIN_S = 10.0
 NEVER_AGAIN = {"x-should-retry": "false"}

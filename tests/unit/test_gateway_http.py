@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from tests.fixtures.capture import Connection, call
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.served import CHAT
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http.client import Connection, call
+from lumen_conformance.targets.endpoint import CHAT
 
 MODELS = "/v1/models"
 JSON = ("Content-Type", "application/json")
@@ -80,7 +80,7 @@ def test_media(name: str, gateway: Gateway) -> None:
 
 def test_too_large_is_no_reset(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body beyond the limit is read to its end and refused; what is kept of it is no larger than the limit."""
-    for module in ("tests.fixtures.gateway", "tests.fixtures.openai_routes"):
+    for module in ("lumen_conformance.gateway.server", "lumen_conformance.gateway.openai_routes"):
         monkeypatch.setattr(f"{module}.MAX_BODY_BYTES", 100_000)
     with Connection(gateway.url) as connection:
         seen = connection.call("POST", CHAT, body=b"x" * 1_000_000, headers=[JSON])

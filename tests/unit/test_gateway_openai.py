@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.fixtures import replies
-from tests.fixtures.capture import Capture, call
-from tests.fixtures.exchange import Exchange, Reply
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.judges.documents import answer, chunks, finish_of, media_type, said
-from tests.fixtures.served import CHAT
+from lumen_conformance.gateway import replies
+from lumen_conformance.gateway.exchange import Exchange, Reply
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http.client import Capture, call
+from lumen_conformance.http.documents import answer, chunks, finish_of, media_type, said
+from lumen_conformance.targets.endpoint import CHAT
 
 TEXT = "안녕하세요 👩‍👩‍👧‍👦, how are you today? I am fine, thank you."
 JSON = ("Content-Type", "application/json")

@@ -8,16 +8,16 @@ import sys
 import psutil
 import pytest
 
-from tests.fixtures.proctree import ProcessRef, tagged
-from tests.fixtures.run import TAG, Run
-from tests.fixtures.waiting import until
+from lumen_conformance.processes.process_tree import ProcessRef, tagged
+from lumen_conformance.run import TAG, Run
+from lumen_conformance.waiting import until
 from tests.unit.harness import Nested
 
 SUITE = """
     import multiprocessing, os, socket, subprocess, sys, threading
     from pathlib import Path
     import pytest
-    from tests.fixtures.gateway import Gateway
+    from lumen_conformance.gateway.server import Gateway
     PAUSE = [sys.executable, "-c", "import threading; threading.Event().wait()"]
     KEPT = []
     PAUSED = threading.Event()

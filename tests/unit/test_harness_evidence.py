@@ -9,7 +9,7 @@ import os, signal, time
 from dataclasses import dataclass
 from pathlib import Path
 import pytest
-from tests.fixtures.evidence import stage
+from lumen_conformance.stages.evidence import stage
 
 @dataclass(frozen=True)
 class Seen:

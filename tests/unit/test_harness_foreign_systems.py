@@ -9,7 +9,8 @@ from typing import Self
 
 import pytest
 
-from tests.fixtures import observations, squatter
+from lumen_conformance.processes import squatter_program
+from lumen_conformance.stages import observations
 
 PORT = 4711  # of a network that is not there
 Rule = Callable[["FakeSocket", "FakeSocket"], bool]
@@ -90,7 +91,7 @@ def test_a_dummy_of_bsd_holds_its_port_everywhere(monkeypatch: pytest.MonkeyPatc
     """On BSD a server that sets SO_REUSEADDR is refused at each address beside the dummy, the wildcards among them."""
     fake = network(monkeypatch, of_bsd)
     monkeypatch.setattr(sys, "platform", system)
-    squatter.hold("banner", PORT)
+    squatter_program.hold("banner", PORT)
     server = fake()
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     with pytest.raises(OSError, match="in use"):
@@ -101,5 +102,5 @@ def test_a_wildcard_that_is_refused_is_not_needed(monkeypatch: pytest.MonkeyPatc
     """Where the system refuses a wildcard beside the dummy, it refuses it to a server as well."""
     fake = network(monkeypatch, lambda *_: True)
     monkeypatch.setattr(sys, "platform", "win32")
-    squatter.hold("banner", PORT)
+    squatter_program.hold("banner", PORT)
     assert [each.address for each in fake.listening] == [("127.0.0.1", PORT)]

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from tests.fixtures import replies
-from tests.fixtures.capture import Connection, call
-from tests.fixtures.exchange import Reply
-from tests.fixtures.gateway import Gateway
+from lumen_conformance.gateway import replies
+from lumen_conformance.gateway.exchange import Reply
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http.client import Connection, call
 
 
 def test_request_is_recorded_and_echoed(gateway: Gateway) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.guard import INJECT, clean
-from tests.fixtures.inject import lumen_guard
-from tests.fixtures.run import TAG, Run
+from lumen_conformance.inject import lumen_guard
+from lumen_conformance.isolation import INJECT, clean
+from lumen_conformance.run import TAG, Run
 from tests.unit.harness import Nested
 
 GO_OUT = "import socket; socket.create_connection(('192.0.2.1', 80))"  # TEST-NET-1, RFC 5737: nobody has it

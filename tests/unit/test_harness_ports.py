@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from tests.fixtures.observations import can_be_bound
-from tests.fixtures.ports import FIRST_PORT, PORTS_PER_WORKER, _from_range, reserved_port
+from lumen_conformance.ports import FIRST_PORT, PORTS_PER_WORKER, _from_range, reserved_port
+from lumen_conformance.stages.observations import can_be_bound
 
 IP_LOCAL_PORT_RANGE = 51  # linux/in.h, since Linux 6.3: the ephemeral range of one socket
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the port comes from a range of the worker")

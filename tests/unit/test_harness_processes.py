@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.children import Leaked
-from tests.fixtures.processes import Launches
-from tests.fixtures.proctree import ProcessRef, tagged
-from tests.fixtures.run import Run
-from tests.fixtures.squatters import Squatters
-from tests.fixtures.targets import Target
-from tests.fixtures.waiting import Died, Overdue
+from lumen_conformance.processes.children import Leaked
+from lumen_conformance.processes.process_tree import ProcessRef, tagged
+from lumen_conformance.processes.squatters import Squatters
+from lumen_conformance.run import Run
+from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.target import Target
+from lumen_conformance.waiting import Died, Overdue
 
-STANDIN = Path(__file__).parents[1] / "fixtures" / "standin.py"
+STANDIN = Path(__file__).parents[1] / "fixtures" / "fake_proxy.py"
 
 
 def standin(mode: str = "", *, journal: bool = True) -> Target:

@@ -8,8 +8,8 @@ from textwrap import dedent
 
 import pytest
 
-from tests.fixtures.guard import INJECT
-from tests.fixtures.inject.lumen_sabotage import BROKEN_EXIT, FILE, NAME
+from lumen_conformance.inject.lumen_mutation import BROKEN_EXIT, FILE, NAME
+from lumen_conformance.isolation import INJECT
 
 FAULTS = """
 def louder(after_import):

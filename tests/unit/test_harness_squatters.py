@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from tests.fixtures.capture import call
-from tests.fixtures.observations import can_be_bound
-from tests.fixtures.squatters import Kind, Squatters
+from lumen_conformance.http.client import call
+from lumen_conformance.processes.squatters import Kind, Squatters
+from lumen_conformance.stages.observations import can_be_bound
 
 
 @pytest.mark.parametrize("kind", ["banner", "wildcard", "ipv6"])

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tests.fixtures.waiting import Died, Overdue, seen, until
+from lumen_conformance.waiting import Died, Overdue, seen, until
 
 
 def test_first_true_answer_is_returned() -> None:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lumen_proxy import cli
+from lumen_proxy.cli import main as cli
 
 UNKNOWN_UID = 54_321  # no passwd entry here; the test is skipped where there is one
 LOOK_S = 30.0  # a start of Python takes 0.1 s

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 import lumen_proxy
+from lumen_conformance.inject import lumen_mutation
+from lumen_conformance.targets.journal import Journal
+from lumen_conformance.targets.launch import Launches
 from lumen_proxy import dependencies, import_failure
-from tests.fixtures.inject import lumen_sabotage
-from tests.fixtures.journals import Journal
-from tests.fixtures.processes import Launches
 
 REPAIR = "-m pip install --force-reinstall "
 
@@ -35,7 +35,7 @@ def before_the_rest(folder: Path) -> dict[str, str]:
     """The environment of a process that searches `folder` first, as if it belonged to the installation."""
     faults = folder / "faults.py"
     faults.write_text(f"import sys\nSABOTAGES = {{'path': lambda _: sys.path.insert(0, {str(folder)!r})}}\n", "utf-8")
-    return {lumen_sabotage.NAME: "path", lumen_sabotage.FILE: str(faults)}
+    return {lumen_mutation.NAME: "path", lumen_mutation.FILE: str(faults)}
 
 
 def on_the_pythonpath(folder: Path) -> dict[str, str]:

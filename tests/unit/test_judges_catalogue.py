@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.judges import catalogue
+from lumen_conformance.checks import catalogue
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "contract-checks.md"
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.fixtures.capture import Capture
-from tests.fixtures.judges import catalogue
-from tests.fixtures.judges.verdict import EXCHANGE, Judge, Known, NotSeen
+from lumen_conformance.checks import catalogue
+from lumen_conformance.checks.verdict import EXCHANGE, Judge, Known, NotSeen
+from lumen_conformance.http.client import Capture
 from tests.unit import samples as s
 from tests.unit.broken_errors import BREAKS, REFUSALS, Defect
 from tests.unit.samples import ABSENT, ANSWER, ERROR, TEXT, chunk, chunks, edited, framed, with_usage

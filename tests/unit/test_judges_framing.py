@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fixtures.judges import catalogue
-from tests.fixtures.judges.documents import said
-from tests.fixtures.judges.verdict import Known
+from lumen_conformance.checks import catalogue
+from lumen_conformance.checks.verdict import Known
+from lumen_conformance.http.documents import said
 from tests.unit import samples as s
 from tests.unit.framings import framings
 from tests.unit.samples import ABSENT, ERROR, chunk, chunks, edited, with_usage

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.fixtures.capture import Capture
-from tests.fixtures.judges import catalogue
-from tests.fixtures.judges.verdict import Judge, Known
+from lumen_conformance.checks import catalogue
+from lumen_conformance.checks.verdict import Judge, Known
+from lumen_conformance.http.client import Capture
 from tests.unit import samples as s
 from tests.unit.samples import ANSWER, ERROR, TEXT, chunk, chunks, edited, framed, with_usage
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.fixtures.judges import sse
-from tests.fixtures.judges.strict_json import parse, scan, spell
+from lumen_conformance.http import sse
+from lumen_conformance.http.strict_json import parse, scan, spell
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fixtures.capture import Capture
-from tests.fixtures.judges import catalogue
-from tests.fixtures.judges.verdict import Known
+from lumen_conformance.checks import catalogue
+from lumen_conformance.checks.verdict import Known
+from lumen_conformance.http.client import Capture
 from tests.unit import samples as s
 from tests.unit.samples import ANSWER, ERROR, chunk, chunks, edited, with_usage
 

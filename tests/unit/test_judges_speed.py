@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.fixtures.captured import Capture
-from tests.fixtures.judges import catalogue
-from tests.fixtures.judges.verdict import Known
+from lumen_conformance.checks import catalogue
+from lumen_conformance.checks.verdict import Known
+from lumen_conformance.http.capture import Capture
 from tests.unit import samples as s
 
 LONG, SHORT = 8_000, 800  # chunks: the shorter is long enough that what is done once does not count

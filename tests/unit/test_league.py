@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.fixtures.report.checks import check_of
+from lumen_conformance.registry.declaration import check_of
 
 if TYPE_CHECKING:
     from league.judging import Outcome
@@ -112,7 +112,7 @@ def test_a_name_that_no_server_has(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_page_accuses_by_checks_of_tier_m_only() -> None:
     """Each check below "What clients break on" is a check of tier M today."""
-    from tests.matrix.running import contract  # noqa: PLC0415 -- it collects the contract
+    from tests.matrix.in_process_runner import contract  # noqa: PLC0415 -- it collects the contract
 
     tiers = {check.id: check.tier for test in contract("openai").tests if (check := check_of(test.item))}
     page = (BENCHMARKS.parent / "docs" / "league.md").read_text("utf-8")

@@ -9,10 +9,10 @@ import pytest
 
 from tests.fixtures.faults.catalogue import FAULTS
 from tests.fixtures.faults.fault import companions, failures
-from tests.matrix import writing
-from tests.matrix.facing import untraced
-from tests.matrix.judging import red_of
-from tests.matrix.running import Asked, Outcome
+from tests.matrix import snapshot
+from tests.matrix.expectation import untraced
+from tests.matrix.fault_run import red_of
+from tests.matrix.in_process_runner import Asked, Outcome
 
 NAMES = tuple(FAULTS)[:2]
 
@@ -48,7 +48,7 @@ def test_an_untraced_reason_is_a_surprise(
     seen: dict[Asked, Outcome], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where everything is asked, a check that was not judged although nothing that it names is red is a surprise."""
-    monkeypatch.setattr("tests.matrix.facing.WHOLE", True)
+    monkeypatch.setattr("tests.matrix.expectation.WHOLE", True)
     (line,) = untraced(seen, red_of(seen))
     assert told in line
 
@@ -62,10 +62,10 @@ def test_files_are_written_as_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for name, text in texts.items():
         path = tmp_path / name
         path.write_text(text, "utf-8")
-        monkeypatch.setattr(writing, f"{name}_FILE", path)
-    monkeypatch.setattr(writing, "FAILURES", failures(texts["FAILURES"]))
-    monkeypatch.setattr(writing, "COMPANIONS", companions(texts["COMPANIONS"]) | {NAMES[1]: ("C2.5",)})
-    writing.write([{"name": NAMES[0], "told": ["an id", "none"], "companions": ["F2.*", "!F2.n-zero"]}])
+        monkeypatch.setattr(snapshot, f"{name}_FILE", path)
+    monkeypatch.setattr(snapshot, "FAILURES", failures(texts["FAILURES"]))
+    monkeypatch.setattr(snapshot, "COMPANIONS", companions(texts["COMPANIONS"]) | {NAMES[1]: ("C2.5",)})
+    snapshot.write([{"name": NAMES[0], "told": ["an id", "none"], "companions": ["F2.*", "!F2.n-zero"]}])
     assert (tmp_path / "FAILURES").read_text("utf-8") == f"# head\n\n[{NAMES[0]}]\nexpected: an id\nfound: none\n"
     lines = (tmp_path / "COMPANIONS").read_text("utf-8").splitlines()
     assert lines == ["# head", "# of two lines", f"{NAMES[1]}: C2.5", f"{NAMES[0]}: F2.* !F2.n-zero"]

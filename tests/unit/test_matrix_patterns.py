@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fixtures.faults.fault import failures, matches
+from tests.matrix.failure_texts import stable
 from tests.matrix.patterns import patterns_for
-from tests.matrix.texts import stable
-from tests.matrix.writing import failures_text
+from tests.matrix.snapshot import failures_text
 
 FIELDS = ("temperature-low", "temperature-high", "temperature-string", "n-zero", "n-string", "stop-list", "user-null")
 EVERY = ("C2.5", "C5.2", *(name for each in FIELDS for name in (f"F2.{each}", f"F2.{each}.param")), "G5.quotes")

@@ -12,14 +12,14 @@ from time import monotonic
 
 import pytest
 
+from lumen_conformance.ports import reserved_port
+from lumen_proxy.health.http_probe import ask
 from lumen_proxy.net import happy_eyeballs, names
 from lumen_proxy.net.failure import TRANSIENT, ConnectFailed
 from lumen_proxy.net.names import Address, Name
 from lumen_proxy.net.reachability import try_addresses
 from lumen_proxy.net.time_limits import TimeLimits
-from lumen_proxy.ops.asking import ask
 from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
-from tests.fixtures.ports import reserved_port
 
 WITHIN_S = 10.0
 V4, V6 = socket.AF_INET, socket.AF_INET6

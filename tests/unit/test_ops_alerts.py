@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from lumen_conformance.gateway.exchange import Exchange, Reply
+from lumen_conformance.gateway.replies import reset_after_request, says
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.waiting import until
 from lumen_proxy import config
 from lumen_proxy.config import Settings
-from lumen_proxy.ops import alerts
-from lumen_proxy.ops.alerts import ATTEMPTS, Delivery, Event, Messenger, Tracker, event, text_of
-from lumen_proxy.ops.verdicts import Probe
+from lumen_proxy.health import alerts
+from lumen_proxy.health.alerts import ATTEMPTS, Delivery, Event, Messenger, Tracker, event, text_of
+from lumen_proxy.health.verdicts import Probe
 from lumen_proxy.supervisor import alarm
-from tests.fixtures.exchange import Exchange, Reply
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.replies import reset_after_request, says
-from tests.fixtures.waiting import until
 
 SECRET = "T000-canary"  # noqa: S105 -- to be looked for
 SOON_S = 30.0
@@ -44,7 +44,7 @@ def deliver(it: Event, settings: Settings, wait: Callable[[float], object] = lam
     return [alerts.deliver(name, url, it, wait) for name, url in alerts.webhooks(settings).items()]
 
 
-COMMANDS = "import sys, lumen_proxy.ops.dashboard, lumen_proxy.ops.diagnose, lumen_proxy.ops.watching"
+COMMANDS = "import sys, lumen_proxy.monitor.dashboard, lumen_proxy.health.diagnosis, lumen_proxy.monitor.watch"
 
 
 def test_who_sends_no_alert_does_not_import_requests() -> None:
@@ -55,7 +55,7 @@ def test_who_sends_no_alert_does_not_import_requests() -> None:
 
 def test_who_sends_alerts_imports_requests_at_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A package that cannot be imported is an error of the command, not of the first alert hours later."""
-    monkeypatch.setitem(sys.modules, "lumen_proxy.ops.transport", None)
+    monkeypatch.setitem(sys.modules, "lumen_proxy.net.transport", None)
     paths = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}
     Messenger(config.load(paths), "watch").close()
     with pytest.raises(ImportError):

@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import pytest
 
+from lumen_conformance.gateway import replies
+from lumen_conformance.gateway.exchange import Reply
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.ports import reserved_port
+from lumen_proxy.health.http_probe import ask
 from lumen_proxy.net.fetch import ANSWER_BYTES
-from lumen_proxy.ops.asking import ask
-from tests.fixtures import replies
-from tests.fixtures.exchange import Reply
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.ports import reserved_port
 
 ENDINGS: list[tuple[Reply, int | None, str | None]] = [
     (replies.says({"status": "ok"}), 200, None),

@@ -17,20 +17,20 @@ from typing import Any
 import psutil
 import pytest
 
+from lumen_conformance.gateway.replies import says
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http.client import call
+from lumen_conformance.processes.children import WINDOWS
+from lumen_conformance.processes.process_tree import ProcessRef
+from lumen_conformance.processes.squatters import Kind, Squatters
+from lumen_conformance.targets.launch import Finished, Launches
+from lumen_conformance.waiting import until
 from lumen_proxy import config
+from lumen_proxy.control import instances, start_stop
 from lumen_proxy.errors import Fatal
-from lumen_proxy.ops import control, instances
-from lumen_proxy.supervisor import identity, state
+from lumen_proxy.supervisor import process_identity, state
 from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
-from tests.fixtures.capture import call
-from tests.fixtures.children import WINDOWS
 from tests.fixtures.daemons import end_daemons
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.processes import Finished, Launches
-from tests.fixtures.proctree import ProcessRef
-from tests.fixtures.replies import says
-from tests.fixtures.squatters import Kind, Squatters
-from tests.fixtures.waiting import until
 
 SOON_S = 10.0
 DIAGNOSE = "diagnose --within 6"  # as in test_strangers.py; the default is 15 s
@@ -247,12 +247,12 @@ def test_the_owner_of_the_lock_is_stopped_not_who_is_named(tmp_path: Path) -> No
     ):
         assert owner.stdout is not None
         owner.stdout.readline()
-        stamp, began = identity.start_stamp(innocent.pid), identity.start_time(innocent.pid) or 0.0
+        stamp, began = process_identity.start_stamp(innocent.pid), process_identity.start_time(innocent.pid) or 0.0
         it = state.State(
             "abc", innocent.pid, began, "localhost", (), 1, 1, "http://127.0.0.1:1", 1.0, "", "", sandbox=False
         )
         state.write(tmp_path / "proxy-1.json", dataclasses.replace(it, start_stamp=stamp))
-        assert control.stop(settings).pid == owner.pid
+        assert start_stop.stop(settings).pid == owner.pid
         assert innocent.poll() is None
         innocent.kill()
 
@@ -263,10 +263,10 @@ def test_a_proxy_of_another_user_is_not_signalled(tmp_path: Path, monkeypatch: p
     lock = state.claim(tmp_path, 1)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
         users = {os.getpid(): "me", stranger.pid: "somebody"}
-        monkeypatch.setattr(identity, "user_name", users.get)
-        monkeypatch.setattr(identity, "lock_owner", lambda *_: stranger.pid)
-        monkeypatch.setattr(identity, "stranger", lambda _: None)
-        outcome, seen = control.stop(settings), instances.look(settings)
+        monkeypatch.setattr(process_identity, "user_name", users.get)
+        monkeypatch.setattr(process_identity, "lock_owner", lambda *_: stranger.pid)
+        monkeypatch.setattr(process_identity, "stranger", lambda _: None)
+        outcome, seen = start_stop.stop(settings), instances.look(settings)
         assert stranger.poll() is None
         stranger.kill()
     lock.release()
@@ -284,13 +284,13 @@ def test_a_hidden_start_is_not_signalled(
     it = state.State("abc", 4242, 1.0, "localhost", (), 1, 1, OWN, 1.0, "", "", sandbox=False)
     state.write(tmp_path / "proxy-1.json", it)
     lock = state.claim(tmp_path, 1)
-    monkeypatch.setattr(identity, "lock_owner", lambda *_: None)
-    monkeypatch.setattr(identity, "holds_lock", lambda *_: None)
-    monkeypatch.setattr(identity, "start_stamp", lambda _: None)
-    monkeypatch.setattr(identity, "start_time", lambda _: None)
-    monkeypatch.setattr(identity, "user_name", lambda _: user)
+    monkeypatch.setattr(process_identity, "lock_owner", lambda *_: None)
+    monkeypatch.setattr(process_identity, "holds_lock", lambda *_: None)
+    monkeypatch.setattr(process_identity, "start_stamp", lambda _: None)
+    monkeypatch.setattr(process_identity, "start_time", lambda _: None)
+    monkeypatch.setattr(process_identity, "user_name", lambda _: user)
     with pytest.raises(Fatal) as verdict:
-        control.stop(settings)
+        start_stop.stop(settings)
     assert verdict.value.exit_status == exit_status
     assert instances.look(settings, patience_s=0.1).pid == (4242 if user else None)
     assert str(lock.path) in str(verdict.value)
@@ -313,12 +313,12 @@ def test_an_instance_that_does_not_answer_is_silent(port: Port) -> None:
 
 def test_a_start_beside_a_silent_instance_keeps_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The console log of an instance that holds the lock is not emptied, nor told as the words of the new one."""
-    monkeypatch.setattr(control, "BOOTING_S", 0.1)
+    monkeypatch.setattr(start_stop, "BOOTING_S", 0.1)
     settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
     words = tmp_path / "console-1.log"
     words.write_text("what it has said\n")
     lock = state.claim(tmp_path, 1)
-    outcome = control.start(settings)
+    outcome = start_stop.start(settings)
     lock.release()
     assert outcome.exit_status == 75
     assert words.read_text().startswith("what it has said\n")
@@ -333,7 +333,7 @@ def test_a_lock_that_we_may_not_look_at_proves_nothing(tmp_path: Path, monkeypat
         settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, port)
         assert instances.look(settings).condition == "another"
         with pytest.raises(Fatal, match=r"not permitted to look at .*\.lock.*LUMEN_STATE_DIR") as verdict:
-            control.stop(settings)
+            start_stop.stop(settings)
     assert verdict.value.exit_status == 77
     assert instances.look(settings).condition == "stopped"
 
@@ -343,14 +343,14 @@ def test_who_may_not_look_at_the_lock_signals_nobody(tmp_path: Path, monkeypatch
     """Even if the state file names a living process with its start time: the lock is the truth."""
     settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
-        began = identity.start_time(innocent.pid) or 0.0
+        began = process_identity.start_time(innocent.pid) or 0.0
         it = state.State(
             "abc", innocent.pid, began, "localhost", (), 1, 1, "http://127.0.0.1:1", 1.0, "", "", sandbox=False
         )
         state.write(tmp_path / "proxy-1.json", it)
         monkeypatch.setattr(state, "is_locked", lambda _: None)
         with pytest.raises(Fatal, match="not permitted to look at"):
-            control.stop(settings)
+            start_stop.stop(settings)
         assert innocent.poll() is None
         innocent.kill()
 

@@ -9,15 +9,17 @@ from unittest.mock import Mock
 
 import pytest
 
-from lumen_proxy import config
+from lumen_proxy import config, platform
+from lumen_proxy.console import formatting
+from lumen_proxy.control import start_stop
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.ops import control, diagnose, layout, marks, watching
-from lumen_proxy.ops.alerts import Delivery
-from lumen_proxy.ops.asking import Call
-from lumen_proxy.ops.dashboard import HELP, Dashboard
-from lumen_proxy.ops.diagnose import Diagnosis
-from lumen_proxy.ops.verdicts import Probe
-from lumen_proxy.supervisor import platform
+from lumen_proxy.health import diagnosis as diagnose
+from lumen_proxy.health.alerts import Delivery
+from lumen_proxy.health.diagnosis import Diagnosis
+from lumen_proxy.health.http_probe import Call
+from lumen_proxy.health.verdicts import Probe
+from lumen_proxy.monitor import layout, watch
+from lumen_proxy.monitor.dashboard import HELP, Dashboard
 
 SETTINGS = config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x", "LUMEN_FALLBACK": "cloud_ai"})
 LONG = "한국어로 길게 " * 30
@@ -51,7 +53,7 @@ def test_it_fits(width: int, height: int) -> None:
     one.message = LONG
     screen = one.screen(width, height)
     assert len(screen) == height
-    assert max(map(marks.columns, screen)) <= width
+    assert max(map(formatting.columns, screen)) <= width
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -83,9 +85,9 @@ def test_the_keys_are_on_the_screen(width: int, keys: str) -> None:
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_it_fits_with_colours(monkeypatch: pytest.MonkeyPatch, width: int, height: int) -> None:
     """A colour takes no column and does not keep a line from being cut."""
-    monkeypatch.setattr(marks, "has_colour", lambda: True)
-    plain = [marks.COLOUR.sub("", line) for line in board().screen(width, height)]
-    assert max(map(marks.columns, plain)) <= width
+    monkeypatch.setattr(formatting, "has_colour", lambda: True)
+    plain = [formatting.COLOUR.sub("", line) for line in board().screen(width, height)]
+    assert max(map(formatting.columns, plain)) <= width
 
 
 def test_what_is_said_next_is_not_cut() -> None:
@@ -116,7 +118,7 @@ def test_every_channel_has_a_word_and_a_curve() -> None:
 def test_a_channel_that_is_not_asked_has_no_curve() -> None:
     """Not configured is no failed look: no x, and nothing is kept of it."""
     past: dict[str, deque[float | None]] = {}
-    watching.record(
+    watch.record(
         past, [Probe("cloud_ai", "unset", "not configured"), *UP[:1], Probe("gateway", "down", "lost", CALLED)]
     )
     assert past == {"proxy": deque([5.0]), "gateway": deque([None])}
@@ -129,7 +131,7 @@ def test_no_line_of_a_watch_or_a_diagnosis_controls_the_terminal() -> None:
     evil = "x\x1b[2J\u202e"
     found = Probe("gateway", "down", evil, CALLED, None, evil, notes=(evil,))
     diagnosis = Diagnosis(SETTINGS, (found,), (evil,))
-    lines = [*watching.in_words(diagnosis, [("down", found)], first=True), *diagnose.lines(diagnosis)]
+    lines = [*watch.in_words(diagnosis, [("down", found)], first=True), *diagnose.lines(diagnosis)]
     assert any("x?[2J?" in line for line in lines)
     assert [line for line in lines if not line.isprintable()] == []
 
@@ -166,15 +168,15 @@ def test_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start at once; stop only after a yes; help and back; quit."""
     done: list[str] = []
 
-    def act(name: str) -> Callable[..., control.Outcome]:
-        def called(*_: object) -> control.Outcome:
+    def act(name: str) -> Callable[..., start_stop.Outcome]:
+        def called(*_: object) -> start_stop.Outcome:
             done.append(name)
-            return control.Outcome("started", Exit.OK, 8080, f"lumen-proxy: {name} done")
+            return start_stop.Outcome("started", Exit.OK, 8080, f"lumen-proxy: {name} done")
 
         return called
 
-    monkeypatch.setattr(control, "start", act("start"))
-    monkeypatch.setattr(control, "stop", act("stop"))
+    monkeypatch.setattr(start_stop, "start", act("start"))
+    monkeypatch.setattr(start_stop, "stop", act("stop"))
     one = board()
     for key in "sxnxYxq":
         one.press(key)
@@ -193,8 +195,8 @@ def test_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_an_action_that_raises_is_told(monkeypatch: pytest.MonkeyPatch, key: str, error: Exception, words: str) -> None:
     """Whatever it raises is in the message; the screen does not stay at "starting..."."""
-    monkeypatch.setattr(control, "start", Mock(side_effect=error))
-    monkeypatch.setattr(control, "stop", Mock(side_effect=error))
+    monkeypatch.setattr(start_stop, "start", Mock(side_effect=error))
+    monkeypatch.setattr(start_stop, "stop", Mock(side_effect=error))
     one = board()
     for pressed in key:
         one.press(pressed)
@@ -204,10 +206,10 @@ def test_an_action_that_raises_is_told(monkeypatch: pytest.MonkeyPatch, key: str
 def test_an_action_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """In its own words, at the bottom."""
 
-    def refused(*_: object) -> control.Outcome:
-        return control.Outcome("failed", Exit.PORT_IN_USE, 8080, problems=("in use by nc (pid 7)",))
+    def refused(*_: object) -> start_stop.Outcome:
+        return start_stop.Outcome("failed", Exit.PORT_IN_USE, 8080, problems=("in use by nc (pid 7)",))
 
-    monkeypatch.setattr(control, "start", refused)
+    monkeypatch.setattr(start_stop, "start", refused)
     one = board()
     one.press("s")
     assert "in use by nc (pid 7)" in one.screen()[-2]
@@ -232,7 +234,7 @@ def test_a_page_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch, width: int, 
     one.press("d")
     pages = pages_of(one, width, height)
     assert all(len(page) == height for page in pages)
-    assert all(marks.columns(line) <= width for page in pages for line in page)
+    assert all(formatting.columns(line) <= width for page in pages for line in page)
     shown = " ".join(line for page in pages for line in page[1:-1] if line.strip("─")).split()
     assert shown == " ".join([*report, "Verdict: ALL GREEN"]).split()
     one.press(" ")
@@ -292,14 +294,14 @@ def test_an_alert_that_did_not_arrive_is_told() -> None:
 @pytest.mark.parametrize("obeys", [True, False])
 def test_colour_is_for_terminals_that_obey(monkeypatch: pytest.MonkeyPatch, obeys: bool) -> None:  # noqa: FBT001
     """An old console of Windows would print the sequences as they are."""
-    monkeypatch.setattr(marks, "is_terminal", lambda: True)
+    monkeypatch.setattr(formatting, "is_terminal", lambda: True)
     monkeypatch.setattr(platform, "speaks_escape_sequences", lambda: obeys)
     for name in ("NO_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
-    assert (marks.paint("UP", "up") != "UP") is obeys
+    assert (formatting.paint("UP", "up") != "UP") is obeys
 
 
 def test_the_curve() -> None:
     """From none to full; x where nothing came."""
-    assert marks.curve([0.0, None, 100.0, 9_999.0], 10, 100.0)[1] == "x"
-    assert len(marks.curve(deque([1.0] * 50), 10, 100.0)) == 10
+    assert formatting.curve([0.0, None, 100.0, 9_999.0], 10, 100.0)[1] == "x"
+    assert len(formatting.curve(deque([1.0] * 50), 10, 100.0)) == 10

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lumen_proxy.ops.logs import Follower, rotations
-from lumen_proxy.rotation import RotatedFile
+from lumen_proxy.logs.reader import Follower, rotations
+from lumen_proxy.logs.rotation import RotatedFile
 
 
 def line(number: int) -> bytes:

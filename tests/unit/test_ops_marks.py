@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumen_proxy.ops import marks
-from tests.fixtures.children import WINDOWS
+from lumen_conformance.processes.children import WINDOWS
+from lumen_proxy.console import formatting
 
 FAMILY = "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL}"  # one picture of two columns
 TEXTS = {
@@ -44,12 +44,12 @@ TICK_S = 0.016 if WINDOWS else 0.0  # the CPU time of Windows moves in steps of 
 )
 def test_columns(text: str, columns: int) -> None:
     """Korean letters and emoji take two columns; joined emoji and combining characters count once."""
-    assert marks.columns(text) == columns
+    assert formatting.columns(text) == columns
 
 
 def test_a_hanging_indent() -> None:
     """The lines after the first begin below the text behind a label."""
-    assert marks.wrap("Note  one two three", 14, 6) == ["Note  one two", "      three"]
+    assert formatting.wrap("Note  one two three", 14, 6) == ["Note  one two", "      three"]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_hanging_indent() -> None:
 )
 def test_wrapping(line: str, width: int, lines: list[str]) -> None:
     """Lines break at spaces, keep the first line's indent, and break a long word between two whole characters."""
-    assert marks.wrap(line, width) == lines
+    assert formatting.wrap(line, width) == lines
 
 
 PIECES = st.sampled_from(["한", "e\u0301", "\u200d", "\ufe0f", FAMILY, " ", "\x1b[31m", "word"])
@@ -77,22 +77,22 @@ PIECES = st.sampled_from(["한", "e\u0301", "\u200d", "\ufe0f", FAMILY, " ", "\x
 @given(st.lists(st.one_of(st.characters(), PIECES), max_size=60).map("".join), st.integers(2, 40))
 def test_any_text_fits(text: str, width: int) -> None:
     """No line of any text is wider than asked for, and nothing but spaces is lost."""
-    lines = marks.wrap(text, width)
-    assert max(map(marks.columns, lines)) <= width
-    assert "".join(lines).replace(" ", "") == marks.harmless(text).replace(" ", "")
-    assert marks.columns(marks.clip(text, width)) <= width
-    assert marks.columns(marks.pad(text, width)) == width
+    lines = formatting.wrap(text, width)
+    assert max(map(formatting.columns, lines)) <= width
+    assert "".join(lines).replace(" ", "") == formatting.harmless(text).replace(" ", "")
+    assert formatting.columns(formatting.clip(text, width)) <= width
+    assert formatting.columns(formatting.pad(text, width)) == width
 
 
 def test_clipping() -> None:
     """A wide letter is not cut in half, and control characters do not reach the terminal."""
-    assert marks.clip("한국어", 5) == "한국~"
-    assert marks.clip("\x1b[2Jabc", 20) == "?[2Jabc"
-    assert marks.clip("abc", 0) == ""
+    assert formatting.clip("한국어", 5) == "한국~"
+    assert formatting.clip("\x1b[2Jabc", 20) == "?[2Jabc"
+    assert formatting.clip("abc", 0) == ""
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-@pytest.mark.parametrize("shorten", [marks.wrap, marks.clip], ids=["wrap", "clip"])
+@pytest.mark.parametrize("shorten", [formatting.wrap, formatting.clip], ids=["wrap", "clip"])
 def test_time_per_character_is_flat(shorten: Callable[[str, int], object], text: Callable[[int], str]) -> None:
     """A text of 20,000 characters takes about as long as ten texts of 2,000."""
     short, long = text(2_000), text(20_000)
@@ -110,4 +110,4 @@ def _seconds(shorten: Callable[[str, int], object], texts: list[str]) -> float:
 
 def test_a_huge_message_is_cut_first() -> None:
     """1 MB costs no more than what is kept of it."""
-    assert len("".join(marks.wrap("x" * 1_000_000, 80))) <= marks.LONGEST_CHARS + 1
+    assert len("".join(formatting.wrap("x" * 1_000_000, 80))) <= formatting.LONGEST_CHARS + 1

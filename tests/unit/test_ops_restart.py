@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from lumen_proxy import config
+from lumen_proxy.control import restart
+from lumen_proxy.control.instances import find
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.ops import restart
-from lumen_proxy.ops.instances import find
 from lumen_proxy.supervisor import state
-from lumen_proxy.supervisor.holder import Holder
+from lumen_proxy.supervisor.lock_holder import Holder
 from tests.unit.test_supervisor_state import sample
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from lumen_conformance.http.client import call
+from lumen_conformance.run import Run
 from lumen_proxy import config
-from lumen_proxy.ops.sandbox import PERSONAS, instead_of_the_cloud
-from tests.fixtures.capture import call
-from tests.fixtures.run import Run
+from lumen_proxy.sandbox.gateway import PERSONAS, instead_of_the_cloud
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from lumen_conformance.processes.children import WINDOWS
 from lumen_proxy import config
+from lumen_proxy.control import start_stop
 from lumen_proxy.errors import Fatal
-from lumen_proxy.ops import control
-from lumen_proxy.supervisor import identity, state
-from lumen_proxy.supervisor.holder import Holder
-from tests.fixtures.children import WINDOWS
+from lumen_proxy.supervisor import process_identity, state
+from lumen_proxy.supervisor.lock_holder import Holder
 
 
 def test_a_pid_that_was_reused_meanwhile_is_not_signalled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,9 +23,9 @@ def test_a_pid_that_was_reused_meanwhile_is_not_signalled(tmp_path: Path, monkey
     lock = state.claim(tmp_path, 1)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
         stamps = itertools.chain([1.0], itertools.repeat(2.0))
-        monkeypatch.setattr(control, "find", lambda _: Holder(innocent.pid, is_verified=True, known=None))
-        monkeypatch.setattr(identity, "start_stamp", lambda _: next(stamps))
-        control.stop(settings)
+        monkeypatch.setattr(start_stop, "find", lambda _: Holder(innocent.pid, is_verified=True, known=None))
+        monkeypatch.setattr(process_identity, "start_stamp", lambda _: next(stamps))
+        start_stop.stop(settings)
         assert innocent.poll() is None
         innocent.kill()
     lock.release()
@@ -36,11 +36,11 @@ def test_who_may_not_look_at_the_lock_signals_nobody(tmp_path: Path, monkeypatch
     """Even if the state file names a living process with its start time: the lock is the truth."""
     settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
-        began = identity.start_time(innocent.pid) or 0.0
+        began = process_identity.start_time(innocent.pid) or 0.0
         it = state.State("abc", innocent.pid, began, "localhost", (), 1, 1, "", 1.0, "", "", sandbox=False)
         state.write(tmp_path / "proxy-1.json", it)
         monkeypatch.setattr(state, "is_locked", lambda _: None)
         with pytest.raises(Fatal, match="not permitted to look at"):
-            control.stop(settings)
+            start_stop.stop(settings)
         assert innocent.poll() is None
         innocent.kill()

@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from lumen_proxy import config, dependencies
+from lumen_proxy.control.start_check import check_startable
 from lumen_proxy.errors import Fatal
-from lumen_proxy.ops.startable import check_startable
-from tests.fixtures.targets import ROOT
+from tests.fixtures.repository import ROOT
 
 FOLDERS = {"LUMEN_STATE_DIR": "/state", "LUMEN_LOG_DIR": "/log"}
 FAR = {"LUMEN_GATEWAY_URL": "https://gateway.invalid"}
@@ -67,7 +67,7 @@ def test_a_missing_dependency_is_known_before(monkeypatch: pytest.MonkeyPatch) -
 def test_nothing_that_serves_is_imported() -> None:
     """The supervisor calls it, too, and lives with what it has imported."""
     code = (
-        "import sys; from lumen_proxy import config; from lumen_proxy.ops.startable import check_startable; "
+        "import sys; from lumen_proxy import config; from lumen_proxy.control.start_check import check_startable; "
         "check_startable(config.load({}), {}); print({'flask', 'waitress'} & set(sys.modules) or 'none')"
     )
     path = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT)])

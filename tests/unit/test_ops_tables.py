@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lumen_proxy import config
-from lumen_proxy.ops import tables
-from lumen_proxy.ops.instances import Seen
+from lumen_proxy.cli import tables
+from lumen_proxy.control.instances import Seen
 
 STRANGER = Seen("stranger", 80, "http://127.0.0.1:80", owner="a\x1b[31mb (pid 5)", state="taken by another program")
 RUNNING = Seen(

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from lumen_proxy import config
+from lumen_proxy.control import commands
+from lumen_proxy.control.instances import Seen
 from lumen_proxy.errors import Fatal
-from lumen_proxy.ops import advice
-from lumen_proxy.ops.asking import Call, Trouble
-from lumen_proxy.ops.cases import CASES, KNOWN, on_port
-from lumen_proxy.ops.channels import on_cloud
-from lumen_proxy.ops.diagnose import Diagnosis
-from lumen_proxy.ops.instances import Seen
-from lumen_proxy.ops.probes import probe
-from lumen_proxy.ops.verdicts import Probe, on_proxy
+from lumen_proxy.health.cloud_verdicts import on_cloud
+from lumen_proxy.health.diagnosis import Diagnosis
+from lumen_proxy.health.http_probe import Call, Trouble
+from lumen_proxy.health.probes import probe
+from lumen_proxy.health.verdicts import Probe, on_proxy
+from lumen_proxy.known_issues import CASES, KNOWN, on_port
 
 URL = "http://127.0.0.1:8080"
 ANSWER = {"success": True, "persona": {"name": "세나"}, "response": "네", "sources": ["cache"], "timestamp": "x"}
@@ -250,7 +250,7 @@ def test_advice_names_a_state_folder() -> None:
     elsewhere = config.load({"LUMEN_LOG_DIR": "x"}, {"port": "8081", "state_dir": "of mine"})
     words = f"--port 8081 --state-dir '{elsewhere.state_dir}'"
     assert on_port("lumen-proxy restart", elsewhere) == f"lumen-proxy restart {words}"
-    assert advice.anew(elsewhere) == f"lumen-proxy stop {words}, then lumen-proxy start {words}"
+    assert commands.anew(elsewhere) == f"lumen-proxy stop {words}, then lumen-proxy start {words}"
 
 
 def test_advice_stays_in_the_sandbox() -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http import client
+from lumen_conformance.http.capture import Capture
 from lumen_proxy.wire.endpoints import ENDPOINTS
-from tests.fixtures import capture
-from tests.fixtures.captured import Capture
-from tests.fixtures.gateway import Gateway
 from tests.unit.serving import USER, Serving, serving
 
 KEY = "sk-canary-0123456789"
@@ -27,7 +27,7 @@ def served(gateway: Gateway) -> Iterator[Serving]:
 def ask(served: Serving, method: str, path: str, *headers: tuple[str, str]) -> Capture:
     """A request without a body, or a good question."""
     body = QUESTION if method == "POST" else None
-    return capture.call(served.url, method, path, json=body, headers=headers)
+    return client.call(served.url, method, path, json=body, headers=headers)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_not_found(served: Serving, method: str, path: str, remedy: str) -> None
 
 def test_not_found_without_json(served: Serving) -> None:
     """The path is looked at before the media type: an upload to a path that does not exist is a 404."""
-    got = capture.call(served.url, "POST", "/v1/audio/transcriptions", body=b"--x", headers=[("Content-Type", "a/b")])
+    got = client.call(served.url, "POST", "/v1/audio/transcriptions", body=b"--x", headers=[("Content-Type", "a/b")])
     assert got.status == 404
 
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lumen_conformance.gateway import replies
+from lumen_conformance.waiting import until
 from lumen_proxy.errors import ApiError, Exit, Fatal
 from lumen_proxy.net.route import Route
-from lumen_proxy.worker import pool as pool_module
-from lumen_proxy.worker.calls import Call
-from lumen_proxy.worker.connect import NotSent
-from lumen_proxy.worker.pool import Pool
-from tests.fixtures import replies
-from tests.fixtures.waiting import until
+from lumen_proxy.worker.call import Call
+from lumen_proxy.worker.upstream import pool as pool_module
+from lumen_proxy.worker.upstream.connect import NotSent
+from lumen_proxy.worker.upstream.pool import Pool
 
 if TYPE_CHECKING:
-    from tests.fixtures.gateway import Gateway
+    from lumen_conformance.gateway.server import Gateway
 
 WITHIN_S = 10.0
 

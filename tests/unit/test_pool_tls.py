@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lumen_proxy.errors import ApiError
-from lumen_proxy.worker.calls import Call
-from lumen_proxy.worker.connect import NotSent
-from lumen_proxy.worker.pool import Pool
+from lumen_proxy.worker.call import Call
+from lumen_proxy.worker.upstream.connect import NotSent
+from lumen_proxy.worker.upstream.pool import Pool
 from tests.fixtures.tls import NEEDS_OPENSSL, certificate
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fixtures.proctree import ProcessRef, kill_all, of_session
+from lumen_conformance.processes.process_tree import ProcessRef, kill_all, of_session
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sessions of POSIX")
 WAITS = "import threading; threading.Event().wait()"

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lumen_conformance.gateway import replies
+from lumen_conformance.http import client
+from lumen_conformance.waiting import until
+from lumen_proxy.logs.worker_log import Log
 from lumen_proxy.worker.app import Identity
-from lumen_proxy.worker.log import Log
-from tests.fixtures import capture, replies
-from tests.fixtures.waiting import until
 from tests.unit.serving import USER, Serving, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.fixtures.captured import Capture
-    from tests.fixtures.gateway import Gateway
+    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.http.capture import Capture
 
 WITHIN_S = 10.0
 KEY = "sk-canary-0123456789"
@@ -197,7 +198,7 @@ def test_pids_are_for_this_machine(served: Serving, peer: str, shown: set[str]) 
 )
 def test_wrong_turns(served: Serving, method: str, path: str, allow: str | None) -> None:
     """Unknown routes and methods are told in the envelope."""
-    got = capture.call(served.url, method, path, headers=[("Content-Type", "application/json")])
+    got = client.call(served.url, method, path, headers=[("Content-Type", "application/json")])
     expected = (405, "method_not_supported") if allow else (404, "not_found")
     assert (got.status, error(got)["code"]) == expected
     assert got.header("allow") == allow
@@ -205,14 +206,14 @@ def test_wrong_turns(served: Serving, method: str, path: str, allow: str | None)
 
 def test_head_has_no_body(served: Serving) -> None:
     """HEAD is GET without the body."""
-    got = capture.call(served.url, "HEAD", "/health")
+    got = client.call(served.url, "HEAD", "/health")
     assert (got.status, got.body) == (200, b"")
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonx"])
 def test_a_chat_must_be_json(served: Serving, media_type: str) -> None:
     """A form or plain text, which any web page may send, is refused."""
-    got = capture.call(served.url, "POST", "/v1/chat/completions", body=b"{}", headers=[("Content-Type", media_type)])
+    got = client.call(served.url, "POST", "/v1/chat/completions", body=b"{}", headers=[("Content-Type", media_type)])
     assert (got.status, error(got)["code"]) == (415, "unsupported_media_type")
 
 
@@ -271,7 +272,7 @@ def test_declared_hosts_and_origins(gateway: Gateway) -> None:
             ("Access-Control-Request-Method", "POST"),
             ("Access-Control-Request-Headers", "authorization, x-a"),
         ]
-        got = capture.call(served.url, "OPTIONS", "/v1/chat/completions", headers=ask)
+        got = client.call(served.url, "OPTIONS", "/v1/chat/completions", headers=ask)
         assert (got.status, got.header("access-control-allow-headers")) == (204, "authorization, x-a")
         assert served.get("/v1/models", ("Origin", "https://other.example")).status == 403
 
@@ -303,7 +304,7 @@ def test_the_callers_request_id_is_kept(served: Serving) -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"[" * 60_000, b"\xff"])
 def test_no_body_is_an_error_of_ours(served: Serving, body: bytes) -> None:
     """Whatever the bytes, it is a 400, and the next request is served."""
-    got = capture.call(
+    got = client.call(
         served.url, "POST", "/v1/chat/completions", body=body, headers=[("Content-Type", "application/json")]
     )
     assert (got.status, error(got)["code"]) == (400, "invalid_json")
@@ -411,7 +412,7 @@ def test_the_log_has_no_words_of_users(served: Serving, tmp_path: Path) -> None:
 def test_a_conversation_is_folded(served: Serving, gateway: Gateway) -> None:
     """Instructions and turns reach the gateway in one message."""
     messages = [{"role": "system", "content": "짧게"}, USER, {"role": "assistant", "content": "네"}, USER]
-    got = capture.call(served.url, "POST", "/chat/completions", json={"messages": messages})
+    got = client.call(served.url, "POST", "/chat/completions", json={"messages": messages})
     assert got.status == 200
     sent = gateway.chats[0].message
     assert [sent.index(text) for text in ("짧게", "안녕하세요", "네")] == sorted(

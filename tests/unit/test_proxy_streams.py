@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.fixtures import capture, replies
+from lumen_conformance.gateway import replies
+from lumen_conformance.http import client
 from tests.unit.serving import USER, serving
 
 if TYPE_CHECKING:
-    from tests.fixtures.captured import Capture
-    from tests.fixtures.gateway import Gateway
+    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.http.capture import Capture
 
 DURATIONS = {"response_time_ms", "overhead_ms"}
 CONVERSATION = [
@@ -56,9 +57,7 @@ def test_a_stream_is_as_a_plain_answer(gateway: Gateway, row: str) -> None:
     gateway.standing = replies.answers("안녕")
     with serving(gateway.url, **env) as served:
         plain, streamed = (
-            capture.call(
-                served.url, "POST", "/v1/chat/completions", json={"messages": [USER], **body, "stream": stream}
-            )
+            client.call(served.url, "POST", "/v1/chat/completions", json={"messages": [USER], **body, "stream": stream})
             for stream in (False, True)
         )
     first, second = gateway.chats
@@ -76,7 +75,7 @@ def test_what_is_asked(gateway: Gateway) -> None:
     seen = []
     for env, body in ASKED.values():
         with serving(gateway.url, **env) as served:
-            got = capture.call(served.url, "POST", "/v1/chat/completions", json={"messages": [USER], **body})
+            got = client.call(served.url, "POST", "/v1/chat/completions", json={"messages": [USER], **body})
         told = {name: value for name, value in metadata(got).items() if name not in DURATIONS}
         seen.append((gateway.chats[-1].body, json.dumps(told)))
     assert len(set(seen)) == len(ASKED)

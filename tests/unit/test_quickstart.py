@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from lumen_proxy import cli, config
+from lumen_conformance.processes.children import WINDOWS
+from lumen_proxy import config
+from lumen_proxy.cli import main as cli
 from lumen_proxy.config import load
 from lumen_proxy.errors import Exit
-from lumen_proxy.ops import watching
-from lumen_proxy.ops.cases import NETWORK
+from lumen_proxy.known_issues import NETWORK
+from lumen_proxy.monitor import watch
+from lumen_proxy.wire.api_errors import PROBLEMS
 from lumen_proxy.wire.openai import models
-from lumen_proxy.wire.problems import PROBLEMS
+from lumen_proxy.worker.access import OPEN_PATHS
 from lumen_proxy.worker.app import Proxy
-from lumen_proxy.worker.guard import OPEN_PATHS
-from tests.fixtures.children import WINDOWS
 from tests.unit.guide_troubles import TROUBLES
 from tests.unit.guides import GUIDES, NAMES, ROOT, Guide
 
@@ -177,7 +178,7 @@ def test_ready_lines(guide: Guide) -> None:
     ends = [task["problemMatcher"]["background"]["endsPattern"] for task in tasks if task["isBackground"]]
     (shown,) = (block.splitlines() for _, block in guide.blocks if "ready on" in block)
     assert all(re.search(pattern, line) for pattern, line in zip(ends, shown, strict=True))
-    assert shown[1] == f"lumen-proxy: {watching.announcement(load({}), 5)}"
+    assert shown[1] == f"lumen-proxy: {watch.announcement(load({}), 5)}"
 
 
 @each_language

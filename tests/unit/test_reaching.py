@@ -10,15 +10,15 @@ from time import monotonic
 
 import pytest
 
+from lumen_conformance.gateway import replies
+from lumen_conformance.gateway.exchange import Reply
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.ports import reserved_port
 from lumen_proxy.errors import ApiError
 from lumen_proxy.net import trust
-from lumen_proxy.worker.connect import NotSent
-from lumen_proxy.worker.pool import Pool
-from tests.fixtures import replies
+from lumen_proxy.worker.upstream.connect import NotSent
+from lumen_proxy.worker.upstream.pool import Pool
 from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
-from tests.fixtures.exchange import Reply
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.ports import reserved_port
 from tests.fixtures.tls import NEEDS_OPENSSL, TlsFront, certificate
 from tests.unit.serving import serving
 from tests.unit.test_gateway_calls import failure

@@ -17,10 +17,10 @@ from types import ModuleType
 
 import pytest
 
-from tests.fixtures.naming import words_of
-from tests.fixtures.outer import Run, forwarder, run
-from tests.fixtures.run import Run as OfSuite
-from tests.fixtures.targets import Target
+from lumen_conformance.run import Run as OfSuite
+from lumen_conformance.targets.parsers import words_of
+from lumen_conformance.targets.target import Target
+from tests.fixtures.suite_subprocess import Run, forwarder, run
 from tests.recovery import test_01_process_kill, test_02_port_conflict, test_04_functional
 from tests.unit.scenarios import Judged, judge
 

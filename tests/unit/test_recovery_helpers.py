@@ -12,11 +12,11 @@ from unittest import mock
 
 import pytest
 
-from tests.fixtures.processes import Launches
-from tests.fixtures.proctree import ProcessRef
-from tests.fixtures.recoveries import Named, Recovery, recover
-from tests.fixtures.run import Run
-from tests.fixtures.targets import Target
+from lumen_conformance.processes.process_tree import ProcessRef
+from lumen_conformance.run import Run
+from lumen_conformance.stages.recovery import Named, Recovery, recover
+from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.target import Target
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="this server forks, which Windows cannot")
 WITHIN_S = 2.0  # helpers come and go meanwhile; the replacement of a worker is there within milliseconds

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.fixtures.observations import Start
-from tests.fixtures.report import Measure
-from tests.fixtures.report.refutation import Refuted
+from lumen_conformance.registry import Measure
+from lumen_conformance.registry.refutation import Refuted
+from lumen_conformance.stages.observations import Start
 from tests.recovery import test_02_port_conflict as scenario
 
 LIMIT_S, LATE_S = 5.0, 6.24

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.fixtures.observations import Start
-from tests.fixtures.proctree import ProcessRef
-from tests.fixtures.recoveries import Named, Recovery
-from tests.fixtures.report import NotJudged, Refuted
+from lumen_conformance.processes.process_tree import ProcessRef
+from lumen_conformance.registry import NotJudged, Refuted
+from lumen_conformance.stages.observations import Start
+from lumen_conformance.stages.recovery import Named, Recovery
 from tests.recovery import test_01_process_kill as scenario
 
 START = Start("", 0.1, 7, 8080, listener_pids=(7,))

@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from tests.fixtures import sockets
-from tests.fixtures.processes import Launches
-from tests.fixtures.proctree import ProcessRef
-from tests.fixtures.recoveries import recover
+from lumen_conformance.processes import sockets
+from lumen_conformance.processes.process_tree import ProcessRef
+from lumen_conformance.stages.recovery import recover
+from lumen_conformance.targets.launch import Launches
 
 LOOK_S = 1.0  # of a look at all sockets; 0.04 s on a machine with many connections, of which a busy one makes seconds
 WITHIN_S = 60.0  # twenty times what a restart takes at most on a busy machine

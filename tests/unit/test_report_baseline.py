@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.inner import Ended, stage, stage_foreign
+from tests.fixtures.nested_pytest import Ended, stage, stage_foreign
 
 TESTS = '''
     """Answers: some are wrong."""
-    from tests.fixtures.report import NotJudged, expect
+    from lumen_conformance.registry import NotJudged, expect
     @check("B1.5")
     @pytest.mark.parametrize("row", ["plain", "stream"])
     def test_json(row):

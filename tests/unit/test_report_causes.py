@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.inner import Ended, stage_foreign
-from tests.fixtures.report.causes import without_differences
+from lumen_conformance.report.causes import without_differences
+from tests.fixtures.nested_pytest import Ended, stage_foreign
 
 MODULES = {
     "contract/test_errors.py": '''
     """Errors: of one cause and of others."""
-    from tests.fixtures.report import NotJudged, Refuted, expect
-    from tests.fixtures.report.refutation import Failure
+    from lumen_conformance.registry import NotJudged, Refuted, expect
+    from lumen_conformance.registry.refutation import Failure
     ROWS = {f"F2.row-{n}": n for n in range(8)}
     @check_each("n", ROWS)
     def test_bad_request(n):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.inner import Inner
-from tests.fixtures.report import Check
+from lumen_conformance.registry import Check
+from tests.fixtures.nested_pytest import Inner
 
 WRONG = {
     "no docstring": ("contract/test_a.py", "def test_a():\n    pass\n", "no docstring; its first line is the claim"),

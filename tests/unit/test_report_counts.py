@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.fixtures.inner import Ended, Inner, stage
+from tests.fixtures.nested_pytest import Ended, Inner, stage
 
 MODULES = {
     "contract/test_ends.py": '''

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.inner import Ended, stage
+from tests.fixtures.nested_pytest import Ended, stage
 
 MODULES = {
     "recovery/test_01_kill.py": '''

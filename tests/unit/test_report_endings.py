@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.fixtures.inner import Inner
+from tests.fixtures.nested_pytest import Inner
 
 GREEN = '''"""Two tests that pass."""
 @check("A1-first")
@@ -87,7 +87,7 @@ def test_leaves(run):
 def test_the_banner_knows_what_had_to_be_swept(inner: Inner, workers: str) -> None:
     """A run that is red only because something was left behind at its very end has no green page."""
     inner.write({"contract/test_green.py": GREEN + LEFT})
-    (inner.folder / "tests" / "conftest.py").write_text('pytest_plugins = ["tests.fixtures.audit"]\n')
+    (inner.folder / "tests" / "conftest.py").write_text('pytest_plugins = ["lumen_conformance.processes.leak_audit"]\n')
     ended = inner.run(workers)
     assert (ended.status, ended.banner) == (1, ("bad", "FAILED")), ended.output
 

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.fixtures.inner import FOREIGN, ROOT, Inner
+from tests.fixtures.nested_pytest import FOREIGN, ROOT, Inner
 
 DOC = ROOT / "docs" / "judge-your-own-server.md"
 LUMEN = re.sub(r"config\.stash\[REPORTED_ONLY\], (.*) = frozenset\(\"SW\"\), ", r"\1 = ", FOREIGN)
-HEAD = '"""Checks of a server."""\nfrom tests.fixtures.report import NotJudged\n'
+HEAD = '"""Checks of a server."""\nfrom lumen_conformance.registry import NotJudged\n'
 
 
 def told(check_id: str, body: str, tier: str = "M") -> str:

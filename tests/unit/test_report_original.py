@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from tests.fixtures.outer import run
-from tests.fixtures.targets import ROOT
+from tests.fixtures.repository import ROOT
+from tests.fixtures.suite_subprocess import run
 
 ORIGINAL = ROOT / "tests" / "fixtures" / "original.py"
 COMMAND = f"'{sys.executable}' '{ORIGINAL}' {{host}} {{port}} {{gateway_url}}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.inner import Ended, stage
+from tests.fixtures.nested_pytest import Ended, stage
 
 MODULES = {
     "contract/test_ends.py": '''

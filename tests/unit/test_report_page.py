@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from tests.fixtures.inner import Ended, stage
-from tests.fixtures.report.rendering import figure, number, seconds
+from lumen_conformance.report.html import figure, number, seconds
+from tests.fixtures.nested_pytest import Ended, stage
 
 MODULES = {
     "recovery/test_01_kill.py": '''

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.inner import Ended, stage_foreign
-from tests.fixtures.report import paths
-from tests.fixtures.report.baseline import read, text_of
-from tests.fixtures.report.writing import replace, updated
+from lumen_conformance.report import output_paths
+from lumen_conformance.report.baseline import read, text_of
+from lumen_conformance.report.baseline_writer import replace, updated
+from tests.fixtures.nested_pytest import Ended, stage_foreign
 
 TESTS = '''
     """One check fails."""
-    from tests.fixtures.report import expect
+    from lumen_conformance.registry import expect
     @check("B1.5")
     def test_json():
         """The body is JSON."""
@@ -43,7 +43,7 @@ def test_one_file_for_two_is_refused(tmp_path: Path, options: tuple[str, str]) -
     assert f"{options[0]} and {options[1]} name the same file, " in ended.output
 
 
-@pytest.mark.parametrize("option", paths.FILES)
+@pytest.mark.parametrize("option", output_paths.FILES)
 def test_an_empty_name_is_refused(tmp_path: Path, option: str) -> None:
     """An empty name, as of a variable that is not set, is a usage error."""
     ended = ran(tmp_path, f"{option}=")
@@ -55,11 +55,11 @@ def test_a_device_stays(tmp_path: Path) -> None:
     kept, link = tmp_path / "kept", tmp_path / "link"
     kept.write_text("of an earlier run", "utf-8")
     link.symlink_to(kept)
-    paths.remove(link)
+    output_paths.remove(link)
     assert (link.is_symlink(), kept.read_text("utf-8")) == (True, "")
-    paths.remove(kept)
-    paths.remove(kept)
-    paths.remove(Path(os.devnull))
+    output_paths.remove(kept)
+    output_paths.remove(kept)
+    output_paths.remove(Path(os.devnull))
     assert (kept.exists(), Path(os.devnull).exists()) == (False, True)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.inner import Ended, stage
+from tests.fixtures.nested_pytest import Ended, stage
 
 MODULES = {
     "contract/test_ways.py": '''
     """Ways: refuted, not judged, at fault."""
-    from tests.fixtures.report import NotJudged, expect
+    from lumen_conformance.registry import NotJudged, expect
     @check("C1-refuted")
     def test_refuted():
         """The status is 200."""

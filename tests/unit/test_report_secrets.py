@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fixtures.inner import Ended, stage
-from tests.fixtures.report.redaction import MASK, SHORTEST_SECRET_CHARS, Redactor, secrets_of
+from lumen_conformance.registry.redaction import MASK, SHORTEST_SECRET_CHARS, Redactor, secrets_of
+from tests.fixtures.nested_pytest import Ended, stage
 
 KEY = 'k3y "of" <the> run/한국어'
 WEBHOOK = "https://hooks.example/T000/B000/xyzzy-plugh"
@@ -19,7 +19,7 @@ MODULES = {
     "recovery/test_14_security.py": f'''
     """Scenario 14: secrets slip."""
     from pathlib import Path
-    from tests.fixtures.report.redaction import hide
+    from lumen_conformance.registry.redaction import hide
     KEY = os.environ["LUMEN_API_KEY"]
     @check("14.1-passes")
     def test_passes(evidence_path, measure):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.inner import Inner
-from tests.fixtures.report.selection import SEVENTEEN, name_of, smoke_is_asked_for
+from lumen_conformance.report.selection import SEVENTEEN, name_of, smoke_is_asked_for
+from tests.fixtures.nested_pytest import Inner
 
 MODULES = {
     "recovery/test_01_kill.py": '''

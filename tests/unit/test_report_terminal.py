@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.inner import Inner
+from tests.fixtures.nested_pytest import Inner
 
 MODULES = {
     "recovery/test_01_kill.py": '''

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fixtures import replies
-from tests.fixtures.exchange import at_accept
+from lumen_conformance.gateway import replies
+from lumen_conformance.gateway.exchange import at_accept
 from tests.unit.serving import serving
 
 if TYPE_CHECKING:
-    from tests.fixtures.captured import Capture
-    from tests.fixtures.exchange import Exchange, Reply
-    from tests.fixtures.gateway import Gateway
+    from lumen_conformance.gateway.exchange import Exchange, Reply
+    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.http.capture import Capture
 
 BODY = replies.encoded(replies.lumen("ok"))
 ANSWER = replies.head(len(BODY)) + BODY

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lumen_proxy.journal import Journal
-from lumen_proxy.rotation import DAY_S, RotatedFile
+from lumen_proxy.logs.journal import Journal
+from lumen_proxy.logs.rotation import DAY_S, RotatedFile
 
 
 def line(days_ago: float = 0) -> bytes:

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from lumen_conformance.gateway.replies import answers
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http.documents import said
+from lumen_conformance.run import Run
 from lumen_proxy.wire import lumen, openai, sse
+from lumen_proxy.wire.chat_request import parse
 from lumen_proxy.wire.folding import fold
-from lumen_proxy.wire.request import parse
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.judges.documents import said
-from tests.fixtures.replies import answers
-from tests.fixtures.run import Run
 from tests.unit import samples
 from tests.unit.serving import Serving, serving
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lumen_conformance.gateway import replies
+from lumen_conformance.waiting import until
+from lumen_proxy.worker.http.server import Server, _Listener
 from lumen_proxy.worker.limits import Limits
-from lumen_proxy.worker.server import Server, _Listener
-from tests.fixtures import replies
-from tests.fixtures.waiting import until
 from tests.unit.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from tests.fixtures.gateway import Gateway
+    from lumen_conformance.gateway.server import Gateway
     from tests.unit.serving import Serving
 
 CONNECTIONS, SPARE = 60, 10  # instead of 1,000 and 100
@@ -44,10 +44,10 @@ SLOW = {
 @pytest.fixture(autouse=True)
 def few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit that a test can reach quickly, and a time for slow clients that it does not reach."""
-    monkeypatch.setattr("lumen_proxy.worker.server.CONNECTIONS", CONNECTIONS)
-    monkeypatch.setattr("lumen_proxy.worker.server.SPARE_CONNECTIONS", SPARE)
-    monkeypatch.setattr("lumen_proxy.worker.channel.BODY_S", SLOW_S)
-    monkeypatch.setattr("lumen_proxy.worker.channel.DISCARD_S", SLOW_S)
+    monkeypatch.setattr("lumen_proxy.worker.http.server.CONNECTIONS", CONNECTIONS)
+    monkeypatch.setattr("lumen_proxy.worker.http.server.SPARE_CONNECTIONS", SPARE)
+    monkeypatch.setattr("lumen_proxy.worker.http.connection.BODY_S", SLOW_S)
+    monkeypatch.setattr("lumen_proxy.worker.http.connection.DISCARD_S", SLOW_S)
 
 
 def flood(served: Serving, stack: ExitStack, sent: bytes, clients: int) -> list[socket.socket]:

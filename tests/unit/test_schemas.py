@@ -14,8 +14,8 @@ from jsonschema.validators import extend
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from tests.fixtures import schemas
-from tests.fixtures.schemas.rules import Compiler
+from lumen_conformance import schemas
+from lumen_conformance.schemas.compiler import Compiler
 
 ACCEPTED = sorted(schemas.EXAMPLES.glob("*/accept-*.json"))
 REJECTED = sorted(schemas.EXAMPLES.glob("*/reject-*.json"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.schemas.rules import Breach, Compiler
+from lumen_conformance.schemas.compiler import Breach, Compiler
 
 
 def breach(schema: dict[str, Any], value: object) -> Breach:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures import served
-from tests.fixtures.captured import Capture
-from tests.fixtures.served import Remote
-from tests.fixtures.targets import Target
-from tests.fixtures.unready import NeverReady, Readiness
+from lumen_conformance.http.capture import Capture
+from lumen_conformance.targets import endpoint
+from lumen_conformance.targets.endpoint import Remote
+from lumen_conformance.targets.readiness import NeverReady, Readiness
+from lumen_conformance.targets.target import Target
 
 URL = "https://127.0.0.1:1"
 CAME: dict[str, tuple[Capture, str]] = {
@@ -29,7 +29,7 @@ CAME: dict[str, tuple[Capture, str]] = {
 def test_advice(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The advice is about what came."""
     came, advice = CAME[name]
-    monkeypatch.setattr(served, "call", lambda *_, **__: came)
+    monkeypatch.setattr(endpoint, "call", lambda *_, **__: came)
     with pytest.raises(NeverReady) as error:
         Remote(Target(url=URL, foreign=True)).wait_ready(Readiness(tmp_path))
     assert advice in str(error.value).splitlines()[0]

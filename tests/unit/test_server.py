@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lumen_conformance.http import client
+from lumen_conformance.waiting import until
+from lumen_proxy.worker.http.server import ACCEPT_PAUSE_S, CUT_GRACE_S, TICK_S, Hooks, Server, _Listener
 from lumen_proxy.worker.limits import Limits
-from lumen_proxy.worker.server import ACCEPT_PAUSE_S, CUT_GRACE_S, TICK_S, Hooks, Server, _Listener
-from tests.fixtures import capture
-from tests.fixtures.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -139,7 +139,7 @@ MALFORMED = {
 @pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_request_is_told_so_in_the_envelope(served: Served, name: str) -> None:
     """Whatever HTTP cannot mean is a 400 in the OpenAI envelope, with a request id, and then the end."""
-    got = capture.send(served.url, MALFORMED[name])
+    got = client.send(served.url, MALFORMED[name])
     assert (got.status, got.ended) == (400, "complete")
     assert got.header("content-type") == "application/json; charset=utf-8"
     assert (got.header("x-request-id") or "").startswith("req_")
@@ -162,14 +162,14 @@ def test_malformed_request_is_told_so_in_the_envelope(served: Served, name: str)
 )
 def test_the_servers_own_errors(served: Served, request_bytes: bytes, status: int, code: str) -> None:
     """Errors that waitress makes itself look like all others, and keep the caller's request id where it was read."""
-    got = capture.send(served.url, request_bytes)
+    got = client.send(served.url, request_bytes)
     assert (got.status, json.loads(got.body)["error"]["code"]) == (status, code)
     assert b"secret" not in got.body
 
 
 def test_the_callers_request_id_is_kept(served: Served) -> None:
     """An error of the server itself carries the caller's id."""
-    got = capture.send(served.url, head("x-request-id: mine", "Content-Length: 10001"))
+    got = client.send(served.url, head("x-request-id: mine", "Content-Length: 10001"))
     assert got.header("x-request-id") == "mine"
 
 
@@ -182,7 +182,7 @@ def test_a_head_request_gets_no_error_body(served: Served) -> None:
 
 def test_a_body_of_exactly_the_limit_is_served(served: Served) -> None:
     """The limit itself is allowed."""
-    got = capture.call(served.url, "POST", "/", body=b"x" * MAX_BODY_BYTES)
+    got = client.call(served.url, "POST", "/", body=b"x" * MAX_BODY_BYTES)
     assert (got.status, len(got.body)) == (200, MAX_BODY_BYTES)
 
 
@@ -225,14 +225,14 @@ def test_slow_clients_starve_nobody(served: Served) -> None:
     with ExitStack() as stack:
         for _ in range(200):
             stack.enter_context(connect(served)).sendall(b"POST / HTTP/1.1\r\nHost: ")
-        got = capture.call(served.url, "GET", "/")
+        got = client.call(served.url, "GET", "/")
         assert got.status == 200
         assert got.elapsed_s < HEADER_TIMEOUT_S
 
 
 def test_keep_alive_and_pipelining(served: Served) -> None:
     """Ten requests on one connection; two in one packet are answered in order."""
-    with capture.Connection(served.url) as connection:
+    with client.Connection(served.url) as connection:
         assert [connection.call("POST", "/", body=b"%d" % n).body for n in range(10)] == [b"%d" % n for n in range(10)]
     with connect(served) as sock:
         sock.sendall(head("Content-Length: 1") + b"a" + head("Content-Length: 1", "Connection: close") + b"b")
@@ -254,7 +254,7 @@ def test_a_client_that_leaves_before_its_refusal(served: Served, caplog: pytest.
         with connect(served) as sock:
             sock.sendall(MALFORMED["plus"])
             sock.shutdown(socket.SHUT_WR)
-    assert capture.call(served.url, "GET", "/").status == 200
+    assert client.call(served.url, "GET", "/").status == 200
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
@@ -268,8 +268,8 @@ def test_a_gone_client_is_seen(served: Served) -> None:
 
 def test_the_server_does_not_name_itself(served: Served) -> None:
     """No Server header, neither on answers nor on errors."""
-    assert capture.call(served.url, "GET", "/").header("server") is None
-    assert capture.send(served.url, MALFORMED["plus"]).header("server") is None
+    assert client.call(served.url, "GET", "/").header("server") is None
+    assert client.send(served.url, MALFORMED["plus"]).header("server") is None
 
 
 def test_drain_closes_idle_connections_and_finishes_work(served: Served) -> None:
@@ -304,7 +304,7 @@ def test_while_work_is_drained_newcomers_are_answered(served: Served) -> None:
         busy.sendall(head(target="/wait"))
         assert served.started.wait(WITHIN_S)
         served.server.drain(WITHIN_S)
-        assert capture.call(served.url, "GET", "/").header("connection") == "close"
+        assert client.call(served.url, "GET", "/").header("connection") == "close"
         served.release.set()
         assert all_of(busy)
 
@@ -350,7 +350,7 @@ def test_without_descriptors_it_rests(served: Served, monkeypatch: pytest.Monkey
         return accept(listener)
 
     monkeypatch.setattr(_Listener, "accept", failing)
-    assert capture.call(served.url, "GET", "/").status == 200
+    assert client.call(served.url, "GET", "/").status == 200
     gaps = [later - earlier for earlier, later in pairwise(tries[:3])]
     assert min(gaps) >= ACCEPT_PAUSE_S
 
@@ -358,7 +358,7 @@ def test_without_descriptors_it_rests(served: Served, monkeypatch: pytest.Monkey
 def test_no_word_goes_to_the_disk(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even a large answer is kept in memory until its client has taken it."""
     monkeypatch.setattr("tempfile.TemporaryFile", lambda *_, **__: pytest.fail("a file was made"))
-    got = capture.call(served.url, "GET", "/large")
+    got = client.call(served.url, "GET", "/large")
     assert len(got.body) == LARGE_BYTES
 
 
@@ -367,5 +367,5 @@ def test_head_and_body_leave_together(served: Served) -> None:
     with connect(served) as sock:
         sock.sendall(head())
         assert sock.recv(10_000).endswith(b"\r\n\r\nok")
-    got = capture.call(served.url, "GET", "/bad-header")
+    got = client.call(served.url, "GET", "/bad-header")
     assert (got.status, json.loads(got.body)["error"]["code"]) == (500, "internal_error")

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lumen_proxy.worker.server import TICK_S
-from tests.fixtures import capture, replies
-from tests.fixtures.waiting import until
+from lumen_conformance.gateway import replies
+from lumen_conformance.http import client
+from lumen_conformance.waiting import until
+from lumen_proxy.worker.http.server import TICK_S
 from tests.unit.serving import USER, Serving, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.fixtures.gateway import Gateway
+    from lumen_conformance.gateway.server import Gateway
 
 WITHIN_S = 10.0
 HEADER_TIMEOUT_S = 1.0
@@ -144,7 +145,7 @@ FRAMINGS = {
 def test_one_transfer_coding_is_read(served: Serving, name: str) -> None:
     """Exactly one `chunked`: what another program could read otherwise is refused."""
     request, status = FRAMINGS[name]
-    got = capture.send(served.url, request)
+    got = client.send(served.url, request)
     assert got.status == status
     if status != 200:
         code = "invalid_http" if status == 400 else "unsupported_encoding"

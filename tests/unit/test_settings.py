@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from lumen_conformance.gateway import replies
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http import client
 from lumen_proxy.config import BY_VARIABLE, SETTINGS, load
 from lumen_proxy.errors import Exit, Fatal
-from tests.fixtures import capture, replies
-from tests.fixtures.gateway import Gateway
 from tests.unit.serving import USER, serving
 from tests.unit.test_proxy_streams import metadata
 
@@ -71,7 +72,7 @@ def test_history_last(gateway: Gateway) -> None:
     """Only the last question is sent."""
     messages = [USER, {"role": "assistant", "content": "네"}, {"role": "user", "content": "마지막"}]
     with serving(gateway.url, LUMEN_HISTORY="last") as served:
-        got = capture.call(served.url, "POST", "/v1/chat/completions", json={"messages": messages})
+        got = client.call(served.url, "POST", "/v1/chat/completions", json={"messages": messages})
     assert got.status == 200
     assert gateway.chats[0].message == "마지막"
 

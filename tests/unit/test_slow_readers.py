@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lumen_conformance.gateway import replies
+from lumen_conformance.http import client
+from lumen_conformance.waiting import until
 from lumen_proxy.config import load
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.worker.limits import CONNECTIONS, limits
-from tests.fixtures import capture, replies
-from tests.fixtures.waiting import until
 from tests.unit.serving import USER, Serving, serving
 from tests.unit.test_gateway_calls import failure
 
 if TYPE_CHECKING:
-    from tests.fixtures.gateway import Gateway
+    from lumen_conformance.gateway.server import Gateway
 
 WITHIN_S = 10.0
 LARGE = "x" * 1_000_000  # 10 MB as a stream: more than the buffers of both sockets
@@ -37,7 +38,7 @@ def not_reading(served: Serving, *, stream: bool = True, times: int = 1) -> Iter
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect((host, int(port)))
         headers = [("Content-Type", "application/json")]
-        request = capture.request_bytes(served.url, "POST", "/v1/chat/completions", body=body, headers=headers)
+        request = client.request_bytes(served.url, "POST", "/v1/chat/completions", body=body, headers=headers)
         sock.sendall(request * times)
         yield
 
@@ -119,8 +120,8 @@ def test_more_chats_than_connections_are_refused_at_the_start(concurrency: str, 
 
 def test_when_connections_are_scarce_none_rests(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Near their limit an answer ends its connection, and those that rest are closed, so that others are let in."""
-    with serving(gateway.url) as served, capture.Connection(served.url) as resting:
+    with serving(gateway.url) as served, client.Connection(served.url) as resting:
         assert resting.call("GET", "/health").header("connection") is None
-        monkeypatch.setattr("lumen_proxy.worker.server.SPARE_CONNECTIONS", CONNECTIONS)
+        monkeypatch.setattr("lumen_proxy.worker.http.server.SPARE_CONNECTIONS", CONNECTIONS)
         assert not resting.stays_open(WITHIN_S)
         assert served.get("/health").header("connection") == "close"

@@ -12,13 +12,13 @@ from unittest import mock
 import psutil
 import pytest
 
-from tests.fixtures import socket_table
-from tests.fixtures.children import Child
-from tests.fixtures.observations import listening_ports
-from tests.fixtures.outside import KINDS, addresses
-from tests.fixtures.ports import LOOPBACKS
-from tests.fixtures.proctree import ProcessRef
-from tests.fixtures.socket_table import Held, held
+from lumen_conformance.ports import LOOPBACKS
+from lumen_conformance.processes import socket_table
+from lumen_conformance.processes.children import Child
+from lumen_conformance.processes.outside_connections import KINDS, addresses
+from lumen_conformance.processes.process_tree import ProcessRef
+from lumen_conformance.processes.socket_table import Held, held
+from lumen_conformance.stages.observations import listening_ports
 
 
 @pytest.fixture

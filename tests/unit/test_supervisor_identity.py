@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from lumen_proxy.supervisor import identity, platform
+from lumen_proxy import platform
+from lumen_proxy.supervisor import process_identity
 
 TICKS_PER_S = 100
 
@@ -32,15 +33,15 @@ def stat_of(proc: Path, pid: int, *, name: str = "python", state: str = "S", tic
 def test_linux_counts_from_boot(proc: Path, name: str) -> None:
     """Field 22, in seconds, whatever is in the name of the program."""
     stat_of(proc, 7, name=name)
-    assert identity.start_stamp(7, "linux", proc) == 1234.56
+    assert process_identity.start_stamp(7, "linux", proc) == 1234.56
 
 
 @pytest.mark.parametrize("state", ["Z", "X"])
 def test_a_dead_process_has_no_start(proc: Path, state: str) -> None:
     """A zombie has ended; a process that is gone, or hidden from this user, has no file."""
     stat_of(proc, 7, state=state)
-    assert identity.start_stamp(7, "linux", proc) is None
-    assert identity.start_stamp(8, "linux", proc) is None
+    assert process_identity.start_stamp(7, "linux", proc) is None
+    assert process_identity.start_stamp(8, "linux", proc) is None
 
 
 @pytest.mark.parametrize("system", ["darwin", "win32"])
@@ -57,14 +58,14 @@ def test_elsewhere_the_kernel_stored_the_start(monkeypatch: pytest.MonkeyPatch, 
         return found[pid]
 
     monkeypatch.setattr(psutil, "Process", process)
-    assert [identity.start_stamp(pid, system) for pid in (1, 2, 3)] == [5.25, None, None]
+    assert [process_identity.start_stamp(pid, system) for pid in (1, 2, 3)] == [5.25, None, None]
 
 
 def test_a_start_is_compared_to_the_tick() -> None:
     """Neither a rounding nor an unreadable start makes two processes one."""
-    assert identity.is_same_start(10.25, 10.25)
-    assert not identity.is_same_start(10.25, 10.26)
-    assert not identity.is_same_start(10.25, None)
+    assert process_identity.is_same_start(10.25, 10.25)
+    assert not process_identity.is_same_start(10.25, 10.26)
+    assert not process_identity.is_same_start(10.25, None)
 
 
 def descriptor(proc: Path, pid: int, target: str, *, locked: bool = True, inode: int = 1) -> None:
@@ -83,10 +84,10 @@ def test_linux_names_the_owner_of_a_lock(proc: Path, tmp_path: Path) -> None:
     inode = path.stat().st_ino
     descriptor(proc, 7, str(path), inode=inode)
     descriptor(proc, 8, str(path), locked=False)
-    assert identity.lock_owner(path, [], "linux", proc) is None
-    assert identity.lock_owner(path, [None, 8, 7], "linux", proc) == 7
+    assert process_identity.lock_owner(path, [], "linux", proc) is None
+    assert process_identity.lock_owner(path, [None, 8, 7], "linux", proc) == 7
     (proc / "locks").write_text(f"1: FLOCK  ADVISORY  WRITE 7 fe:00:{inode} 0 EOF\n")
-    assert identity.lock_owner(path, [], "linux", proc) == 7
+    assert process_identity.lock_owner(path, [], "linux", proc) == 7
 
 
 def test_a_lock_on_a_deleted_file_is_seen(proc: Path, tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_a_lock_on_a_deleted_file_is_seen(proc: Path, tmp_path: Path) -> None:
     path = tmp_path / "proxy-1.lock"
     descriptor(proc, 7, f"{path} (deleted)")
     descriptor(proc, 8, "/elsewhere/proxy-1.lock (deleted)")
-    assert [identity.holds_lock(pid, path, "linux", proc) for pid in (7, 8, 9)] == [True, False, None]
+    assert [process_identity.holds_lock(pid, path, "linux", proc) for pid in (7, 8, 9)] == [True, False, None]
 
 
 @pytest.mark.parametrize("system", ["darwin", "win32"])
@@ -111,21 +112,21 @@ def test_elsewhere_an_open_lock_file_is_a_held_one(
         return SimpleNamespace(open_files=lambda: opened[pid])
 
     monkeypatch.setattr(psutil, "Process", process)
-    assert [identity.holds_lock(pid, path, system) for pid in (7, 8, 9)] == [True, None, None]
-    assert identity.lock_owner(path, [9, 8, 7], system) == 7
+    assert [process_identity.holds_lock(pid, path, system) for pid in (7, 8, 9)] == [True, None, None]
+    assert process_identity.lock_owner(path, [9, 8, 7], system) == 7
 
 
 def test_who_owns_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process is of this user; one whose owner is hidden is not."""
-    assert identity.is_own(os.getpid())
-    monkeypatch.setattr(identity, "user_name", lambda _: None)
-    assert not identity.is_own(os.getpid())
+    assert process_identity.is_own(os.getpid())
+    monkeypatch.setattr(process_identity, "user_name", lambda _: None)
+    assert not process_identity.is_own(os.getpid())
 
 
 def test_this_system_is_one_of_them() -> None:
     """The real one, for the process that runs this test."""
     assert platform.SYSTEM
-    assert identity.start_stamp(os.getpid()) is not None
+    assert process_identity.start_stamp(os.getpid()) is not None
 
 
 @pytest.mark.parametrize(
@@ -145,4 +146,4 @@ def test_a_lumen_proxy_is_known_by_its_command_line(
 ) -> None:
     """As module, script or program; a hidden command line says nothing, and a path that names it is none."""
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _: command.split())
-    assert (identity.stranger(os.getpid()) is not None) == is_stranger
+    assert (process_identity.stranger(os.getpid()) is not None) == is_stranger

@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.fixtures.capture import call
-from tests.fixtures.children import WINDOWS
-from tests.fixtures.processes import Launched, Launches
-from tests.fixtures.targets import Target
-from tests.fixtures.waiting import until
+from lumen_conformance.http.client import call
+from lumen_conformance.processes.children import WINDOWS
+from lumen_conformance.targets.launch import Launched, Launches
+from lumen_conformance.targets.target import Target
+from lumen_conformance.waiting import until
 
 SUPERVISE = Path(__file__).with_name("supervise.py")
 TARGET = Target(command=(sys.executable, str(SUPERVISE), "{port}"))

@@ -12,8 +12,9 @@ from contextlib import ExitStack, closing
 
 import pytest
 
+from lumen_proxy import platform
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import listener, owner, platform
+from lumen_proxy.supervisor import listener, port_owner
 from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
 
 INHERITED = "import os, subprocess, sys; fd = int(sys.argv[1]); {act}"
@@ -147,13 +148,13 @@ def test_an_ipv4_listener_on_an_ipv6_socket_is_named(stack: ExitStack) -> None:
 
 def test_a_hidden_owner_is_called_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """Listening, but the system shows no PID: said so."""
-    monkeypatch.setattr(owner, "_rows", lambda *_: iter([owner.Listening(None)]))
-    assert "owner not visible to this user" in owner.describe("127.0.0.1", 80)
+    monkeypatch.setattr(port_owner, "_rows", lambda *_: iter([port_owner.Listening(None)]))
+    assert "owner not visible to this user" in port_owner.describe("127.0.0.1", 80)
 
 
 def test_names_of_owners_cannot_break_the_line() -> None:
     """A process may call itself anything."""
-    assert owner._printable("evil\n\x1b[31m") == "evil??[31m"  # noqa: SLF001
+    assert port_owner._printable("evil\n\x1b[31m") == "evil??[31m"  # noqa: SLF001
 
 
 def test_no_ipv6_means_ipv4_alone_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from lumen_proxy import config
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.journal import Journal
+from lumen_proxy.logs.journal import Journal
 from lumen_proxy.supervisor import loop as under_test
 from lumen_proxy.supervisor.listener import Listener
 from lumen_proxy.supervisor.loop import Event, Loop, State, Surroundings

@@ -12,7 +12,7 @@ from unittest import mock
 import psutil
 import pytest
 
-from lumen_proxy.supervisor import listening, owner
+from lumen_proxy.supervisor import port_owner, socket_table
 
 ASKED = ("127.0.0.1", "::1")
 BOUND = {
@@ -30,19 +30,19 @@ def test_both_ways_name_the_same(bound: str, asked: str) -> None:
     """A listener on one address, on all of a family, or on both families, asked for by either loopback."""
     with socket.create_server((bound, 0), family=BOUND[bound], dualstack_ipv6=bound == "::") as server:
         port = server.getsockname()[1]
-        assert owner.describe(asked, port) == owner.describe(asked, port, system="darwin")
-        assert owner.family([asked], port) == owner.family([asked], port, system="darwin")
+        assert port_owner.describe(asked, port) == port_owner.describe(asked, port, system="darwin")
+        assert port_owner.family([asked], port) == port_owner.family([asked], port, system="darwin")
         is_there = bound in {asked, "::", "0.0.0.0"}  # noqa: S104 - the wildcard is the case
-        assert (f"(pid {os.getpid()})" in owner.describe(asked, port)) is is_there
+        assert (f"(pid {os.getpid()})" in port_owner.describe(asked, port)) is is_there
 
 
 def test_who_only_has_a_connection_does_not_listen() -> None:
     """Neither a bound socket nor the two ends of a connection is a listener."""
     with socket.socket() as bound, socket.create_server(("127.0.0.1", 0)) as server:
         bound.bind(("127.0.0.1", 0))
-        assert owner.describe("127.0.0.1", bound.getsockname()[1]) == "a process that does not listen"
+        assert port_owner.describe("127.0.0.1", bound.getsockname()[1]) == "a process that does not listen"
         with socket.create_connection(server.getsockname()) as client:
-            assert owner.describe("127.0.0.1", client.getsockname()[1]) == "a process that does not listen"
+            assert port_owner.describe("127.0.0.1", client.getsockname()[1]) == "a process that does not listen"
 
 
 def test_a_port_of_few_digits_is_found(tmp_path: Path) -> None:
@@ -51,14 +51,14 @@ def test_a_port_of_few_digits_is_found(tmp_path: Path) -> None:
     row = "  0: 0100007F:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4242 1 0 100"
     (tmp_path / "net" / "tcp").write_text(f"  sl  local_address\n{row}\n", "utf-8")
     ip = "127.0.0.1" if sys.byteorder == "little" else "1.0.0.127"
-    assert list(listening.listening(80, tmp_path)) == [(ip, "4242")]
+    assert list(socket_table.listening(80, tmp_path)) == [(ip, "4242")]
 
 
 def test_hidden_tables_are_asked_of_psutil(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the tables of the kernel cannot be read, psutil names the owner."""
-    monkeypatch.setattr(listening, "listening", mock.Mock(side_effect=PermissionError))
+    monkeypatch.setattr(socket_table, "listening", mock.Mock(side_effect=PermissionError))
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert f"(pid {os.getpid()})" in owner.describe("127.0.0.1", server.getsockname()[1])
+        assert f"(pid {os.getpid()})" in port_owner.describe("127.0.0.1", server.getsockname()[1])
 
 
 def test_the_eldest_of_a_family_is_named() -> None:
@@ -66,16 +66,16 @@ def test_the_eldest_of_a_family_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port, command = server.getsockname()[1], [sys.executable, "-c", "input()"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[server.fileno()]) as child:
-            ((_, inode),) = listening.listening(port)
-            assert sorted(listening.holders(inode)) == sorted([os.getpid(), child.pid])
-            assert owner.describe("127.0.0.1", port) == f"{psutil.Process().name()} (pid {os.getpid()})"
+            ((_, inode),) = socket_table.listening(port)
+            assert sorted(socket_table.holders(inode)) == sorted([os.getpid(), child.pid])
+            assert port_owner.describe("127.0.0.1", port) == f"{psutil.Process().name()} (pid {os.getpid()})"
             child.kill()
 
 
 def test_a_hidden_holder_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Another user's descriptors cannot be read: somebody listens, and nobody can be named."""
-    holders = listening.holders
-    monkeypatch.setattr(listening, "holders", lambda inode: holders(inode, tmp_path))
+    holders = socket_table.holders
+    monkeypatch.setattr(socket_table, "holders", lambda inode: holders(inode, tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as server:
-        said = owner.describe("127.0.0.1", server.getsockname()[1])
+        said = port_owner.describe("127.0.0.1", server.getsockname()[1])
     assert said == "a process that listens, owner not visible to this user"

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from lumen_proxy.supervisor import platform
+from lumen_proxy import platform
 
 LIBRARY = Path(platform.__file__).parents[1]
 HOME = {LIBRARY / "supervisor" / "platform.py"}

@@ -14,10 +14,10 @@ from venv import EnvBuilder
 
 import pytest
 
-from lumen_proxy import dependencies
-from lumen_proxy.supervisor import platform, preflight
-from tests.fixtures import venvs
-from tests.fixtures.inject import lumen_guard
+from lumen_conformance.inject import lumen_guard
+from lumen_conformance.stages import virtual_environments
+from lumen_proxy import dependencies, platform
+from lumen_proxy.supervisor import preflight
 
 PROJECT = Path(preflight.__file__).parents[2]
 
@@ -25,13 +25,13 @@ PROJECT = Path(preflight.__file__).parents[2]
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment that nobody damages."""
-    return venvs.healthy(tmp_path_factory.mktemp("healthy") / "venv")
+    return virtual_environments.healthy(tmp_path_factory.mktemp("healthy") / "venv")
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """An environment to be damaged."""
-    return venvs.healthy(tmp_path / "venv")
+    return virtual_environments.healthy(tmp_path / "venv")
 
 
 def failed(venv: Path) -> set[str]:
@@ -72,7 +72,7 @@ ALL = {"venv", "python", *DECLARED}
 )
 def test_damage_is_found_where_it_is(copy: Path, damage: str, ids: set[str]) -> None:
     """Each damage fails its own check, and only what cannot be asked because of it."""
-    venvs.DAMAGES[damage](copy)
+    virtual_environments.DAMAGES[damage](copy)
     found = failed(copy)
     assert found >= ids
     assert found - ids <= {"python"}, "an environment without its Python's home may not start"
@@ -87,7 +87,7 @@ def test_no_pyvenv_cfg_means_another_prefix(copy: Path) -> None:
 def test_packages_of_the_system_are_not_ours(copy: Path, tmp_path: Path) -> None:
     """A module that is imported from outside the environment does not count."""
     outside = tmp_path / "outside"
-    inside = venvs.site_packages(copy)
+    inside = virtual_environments.site_packages(copy)
     outside.mkdir()
     (inside / "flask").rename(outside / "flask")
     (inside / "elsewhere.pth").write_text(str(outside))
@@ -137,28 +137,33 @@ def module_rows(venv: Path) -> dict[str, preflight.Check]:
 
 def test_one_command_installs_all_that_is_missing(copy: Path) -> None:
     """Missing and out of range: every red row names the same command, and it names each of them once."""
-    venvs.DAMAGES["waitress-missing"](copy)
-    venvs.DAMAGES["flask-too-old"](copy)
+    virtual_environments.DAMAGES["waitress-missing"](copy)
+    virtual_environments.DAMAGES["flask-too-old"](copy)
     (hint,) = {check.hint for check in module_rows(copy).values() if not check.ok}
-    assert hint == f'install: {venvs.interpreter(copy)} -m pip install "flask>=3,<4" "waitress>=3.0.2,<4"'
+    assert (
+        hint == f'install: {virtual_environments.interpreter(copy)} -m pip install "flask>=3,<4" "waitress>=3.0.2,<4"'
+    )
 
 
 def test_a_package_that_pip_takes_for_installed_is_replaced(copy: Path) -> None:
     """It has a version but cannot be imported: without --force-reinstall pip would do nothing."""
-    (venvs.site_packages(copy) / "waitress" / "__init__.py").unlink()
-    (venvs.site_packages(copy) / "waitress" / "__init__.py").write_text("def (")
+    (virtual_environments.site_packages(copy) / "waitress" / "__init__.py").unlink()
+    (virtual_environments.site_packages(copy) / "waitress" / "__init__.py").write_text("def (")
     assert failed(copy) == {"waitress"}
     hint = module_rows(copy)["waitress"].hint
-    assert hint == f'install: {venvs.interpreter(copy)} -m pip install --force-reinstall "waitress>=3.0.2,<4"'
+    assert (
+        hint
+        == f'install: {virtual_environments.interpreter(copy)} -m pip install --force-reinstall "waitress>=3.0.2,<4"'
+    )
 
 
 @pytest.mark.parametrize("code", ["import os; os._exit(3)", "import os; os.abort()", "print('{}'); raise SystemExit"])
 def test_a_module_that_ends_the_interpreter_hides_no_other(copy: Path, code: str) -> None:
     """The one that ends it is red, and those behind it are still asked about."""
-    module = venvs.site_packages(copy) / "psutil" / "__init__.py"
+    module = virtual_environments.site_packages(copy) / "psutil" / "__init__.py"
     module.unlink()
     module.write_text(code)
-    venvs.DAMAGES["waitress-missing"](copy)
+    virtual_environments.DAMAGES["waitress-missing"](copy)
     assert failed(copy) == {"psutil", "waitress"}
 
 
@@ -172,10 +177,10 @@ def test_all_modules_are_asked_about_at_once(copy: Path, monkeypatch: pytest.Mon
 
 def test_a_path_with_a_space_is_quoted(tmp_path: Path) -> None:
     """The command can be copied as it is."""
-    folder = venvs.healthy(tmp_path / "my venv", "requests")
+    folder = virtual_environments.healthy(tmp_path / "my venv", "requests")
     hint = module_rows(folder)["flask"].hint
     assert hint is not None
-    assert hint.startswith(f'install: "{venvs.interpreter(folder)}" -m pip install "flask>=3,<4" ')
+    assert hint.startswith(f'install: "{virtual_environments.interpreter(folder)}" -m pip install "flask>=3,<4" ')
 
 
 def test_people_see_folder_and_interpreter(copy: Path) -> None:
@@ -183,12 +188,12 @@ def test_people_see_folder_and_interpreter(copy: Path) -> None:
     version = ".".join(map(str, sys.version_info[:3]))
     first, second, *_ = preflight.examine(copy).lines()
     assert first.split(maxsplit=2) == ["ok", "venv", str(copy)]
-    assert second.split(maxsplit=2) == ["ok", "python", f"{venvs.interpreter(copy)} ({version})"]
+    assert second.split(maxsplit=2) == ["ok", "python", f"{virtual_environments.interpreter(copy)} ({version})"]
 
 
 def test_an_installation_of_python_is_left_alone(copy: Path) -> None:
     """Outside an environment: create one in the current folder and install everything there."""
-    venvs.DAMAGES["waitress-missing"](copy)
+    virtual_environments.DAMAGES["waitress-missing"](copy)
     (copy / "pyvenv.cfg").unlink()
     text = "\n".join(preflight.examine(copy).lines())
     python, new = dependencies.PYTHON, platform.venv_python(Path(".venv"))
@@ -203,9 +208,9 @@ def test_an_installation_of_python_is_left_alone(copy: Path) -> None:
 )
 def test_the_supported_range_is_named(copy: Path, version: str | None, problem: str) -> None:
     """A version that is out of range or unknown stands beside the range that is needed."""
-    venvs.DAMAGES["flask-too-old"](copy)
+    virtual_environments.DAMAGES["flask-too-old"](copy)
     if version is None:
-        (record,) = venvs.site_packages(copy).glob("flask-*.dist-info")
+        (record,) = virtual_environments.site_packages(copy).glob("flask-*.dist-info")
         shutil.rmtree(record)
     row = module_rows(copy)["flask"]
     assert (row.found, row.problem) == (version, problem)
@@ -213,14 +218,14 @@ def test_the_supported_range_is_named(copy: Path, version: str | None, problem: 
 
 def test_check_needs_nothing_but_python(copy: Path, tmp_path: Path) -> None:
     """Run by an interpreter that sees no package at all, it still finds what is wrong, and says 69."""
-    venvs.DAMAGES["flask-missing"](copy)
+    virtual_environments.DAMAGES["flask-missing"](copy)
     code = (
-        f"import sys; sys.path.insert(0, {str(PROJECT)!r}); from lumen_proxy.cli import main; "
+        f"import sys; sys.path.insert(0, {str(PROJECT)!r}); from lumen_proxy.cli.main import main; "
         f"sys.exit(main(['check', '--json', '--venv', {str(copy)!r}]))"
     )
     EnvBuilder(symlinks=os.name != "nt").create(tmp_path / "bare")
     guarded = os.environ | {"PYTHONPATH": lumen_guard.HERE}
-    command = [str(venvs.interpreter(tmp_path / "bare")), "-c", code]
+    command = [str(virtual_environments.interpreter(tmp_path / "bare")), "-c", code]
     done = subprocess.run(command, env=guarded, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (69, "")
     report = json.loads(done.stdout)

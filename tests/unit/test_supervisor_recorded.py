@@ -9,8 +9,8 @@ import pytest
 
 from lumen_proxy import config
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import recorded, surroundings
-from lumen_proxy.supervisor.recorded import Recorded, inherit
+from lumen_proxy.supervisor import network_variables, recorded_settings
+from lumen_proxy.supervisor.recorded_settings import Recorded, inherit
 from lumen_proxy.supervisor.state import State
 
 FOLDERS = {"LUMEN_STATE_DIR": "/state", "LUMEN_LOG_DIR": "/log"}
@@ -25,7 +25,7 @@ SECRETS = {
 def written(environ: dict[str, str], options: dict[str, str] | None = None) -> Recorded:
     """The settings of an instance, written to JSON and read again."""
     settings = config.load(FOLDERS | environ, options)
-    return Recorded(state_of(json.loads(json.dumps(recorded.record(settings, environ)))))
+    return Recorded(state_of(json.loads(json.dumps(recorded_settings.record(settings, environ)))))
 
 
 def state_of(settings: dict[str, object]) -> State:
@@ -37,12 +37,12 @@ def state_of(settings: dict[str, object]) -> State:
 def test_no_secret_is_written() -> None:
     """Only that it is set, and a salted digest, by which it is recognised; never twice the same."""
     settings = config.load(FOLDERS | SECRETS)
-    twice = [json.dumps(recorded.record(settings, SECRETS)) for _ in range(2)]
+    twice = [json.dumps(recorded_settings.record(settings, SECRETS)) for _ in range(2)]
     assert "canary" not in twice[0]
     assert twice[0] != twice[1]
     known = written(SECRETS)
     for name, text in SECRETS.items():
-        variable = surroundings.one_name(name)
+        variable = network_variables.one_name(name)
         assert known.is_same(variable, text), variable
         assert not known.is_same(variable, f"{text}x"), variable
         assert not known.is_same(variable, None), variable
@@ -137,7 +137,7 @@ def test_the_first_release_recorded_three() -> None:
 def test_a_sandbox_has_its_own_addresses() -> None:
     """Only the sandbox itself differs."""
     settings = config.load(FOLDERS)
-    known = Recorded(dataclasses.replace(state_of(recorded.record(settings, {})), sandbox=True))
+    known = Recorded(dataclasses.replace(state_of(recorded_settings.record(settings, {})), sandbox=True))
     assert [str(found) for found in known.differences(config.load(FOLDERS), {})] == [
         "sandbox: on is running, off was requested"
     ]
@@ -185,7 +185,7 @@ def test_both_names_of_a_forward_proxy_are_one(began: str, here: dict[str, str])
     """The one of this shell is used, and it is the only difference."""
     known = written({began: "http://a"})
     environ, _ = inherit(known, FOLDERS | here, {})
-    assert surroundings.network(environ) == {"https_proxy": "http://b"}
+    assert network_variables.network(environ) == {"https_proxy": "http://b"}
     assert [str(found) for found in known.differences(config.load(FOLDERS), here)] == [
         "https_proxy: http://a is running, http://b was requested"
     ]
@@ -195,7 +195,7 @@ def test_both_names_of_a_forward_proxy_are_one(began: str, here: dict[str, str])
 def test_a_sandbox_keeps_the_configured_addresses() -> None:
     """For a restart without it; what is shown of it is the embedded address."""
     settings = config.load(FOLDERS, {"gateway_url": "http://kept.example"}).with_embedded("http://127.0.0.1:1", "none")
-    known = Recorded(dataclasses.replace(state_of(recorded.record(settings, {})), sandbox=True))
+    known = Recorded(dataclasses.replace(state_of(recorded_settings.record(settings, {})), sandbox=True))
     environ, options = inherit(known, FOLDERS, {})
     assert config.load(environ, options).gateway_url == "http://kept.example"
     shown = {row["variable"]: (row["value"], row["origin"]) for row in known.rows()}

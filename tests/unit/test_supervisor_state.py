@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from lumen_conformance.waiting import until
+from lumen_proxy import platform
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import identity, platform, state
-from lumen_proxy.supervisor.holder import Holder, find_holder
-from tests.fixtures.waiting import until
+from lumen_proxy.supervisor import process_identity, state
+from lumen_proxy.supervisor.lock_holder import Holder, find_holder
 
 HOLDER = (
     "import pathlib, sys; from lumen_proxy.supervisor.state import Lock; "
@@ -141,7 +142,7 @@ def test_other_releases_are_understood(tmp_path: Path) -> None:
 
 def test_only_the_very_process_is_alive() -> None:
     """The same number with another start is a stranger: by the clock in old files, by the stamp in new ones."""
-    mine, stamp = identity.start_time(os.getpid()), identity.start_stamp(os.getpid())
+    mine, stamp = process_identity.start_time(os.getpid()), process_identity.start_stamp(os.getpid())
     assert mine is not None
     assert stamp is not None
     assert state.is_alive(sample(os.getpid(), mine))
@@ -153,11 +154,11 @@ def test_only_the_very_process_is_alive() -> None:
 def test_a_zombie_is_not_alive() -> None:
     """A process that has ended but was not reaped has no start time to match."""
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    started = identity.start_time(child.pid)
+    started = process_identity.start_time(child.pid)
     assert started is not None
     assert child.stdin is not None
     child.stdin.close()
-    until("the child is a zombie", lambda: identity.start_time(child.pid) is None, within_s=10)
+    until("the child is a zombie", lambda: process_identity.start_time(child.pid) is None, within_s=10)
     assert not state.is_alive(sample(child.pid, started))
     child.wait()
 
@@ -243,7 +244,7 @@ def test_the_lock_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_state_without_a_lock_is_nobodys(tmp_path: Path) -> None:
     """A living process with the right start holds the port only as long as it has the lock."""
-    mine = identity.start_time(os.getpid())
+    mine = process_identity.start_time(os.getpid())
     assert mine is not None
     path = tmp_path / "proxy-8080.json"
     state.write(path, sample(os.getpid(), mine))
@@ -264,14 +265,14 @@ def test_who_ends_during_the_look_holds_nothing(
     lock = state.claim(tmp_path, 8080)
     if described:
         state.write(tmp_path / "proxy-8080.json", sample(os.getpid()))
-    monkeypatch.setattr(identity, "lock_owner", lambda *_: lock.release())
+    monkeypatch.setattr(process_identity, "lock_owner", lambda *_: lock.release())
     assert find_holder(tmp_path, 8080) is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux names the owner of a lock")
 def test_the_lock_tells_more_than_the_state_file(tmp_path: Path) -> None:
     """Another process has the lock than the one that the state file describes: that file is not believed."""
-    state.write(tmp_path / "proxy-8080.json", sample(os.getpid(), identity.start_time(os.getpid()) or 0.0))
+    state.write(tmp_path / "proxy-8080.json", sample(os.getpid(), process_identity.start_time(os.getpid()) or 0.0))
     with hold(tmp_path / "proxy-8080.lock") as other:
         assert other.stdout is not None
         other.stdout.readline()
@@ -294,7 +295,7 @@ def test_a_deleted_lock_file_is_restored(tmp_path: Path) -> None:
 
 def test_a_claim_names_the_holder(tmp_path: Path) -> None:
     """75, with the port, the PID and the command that ends it."""
-    mine = identity.start_time(os.getpid())
+    mine = process_identity.start_time(os.getpid())
     assert mine is not None
     lock = state.claim(tmp_path, 8080)
     state.write(tmp_path / "proxy-8080.json", sample(os.getpid(), mine))

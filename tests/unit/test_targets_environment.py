@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures import environments
-from tests.fixtures.evidence import lock_s
-from tests.fixtures.guard import INJECT
-from tests.fixtures.inject.lumen_guard import FOREIGN
-from tests.fixtures.outer import Run as Ended
-from tests.fixtures.outer import run as judged
-from tests.fixtures.processes import Launches
-from tests.fixtures.report.redaction import MASK
-from tests.fixtures.run import TAG, Run
-from tests.fixtures.targets import Target
+from lumen_conformance.inject.lumen_guard import FOREIGN
+from lumen_conformance.isolation import INJECT
+from lumen_conformance.registry.redaction import MASK
+from lumen_conformance.run import TAG, Run
+from lumen_conformance.stages.evidence import lock_s
+from lumen_conformance.targets import environment
+from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.target import Target
+from tests.fixtures.suite_subprocess import Run as Ended
+from tests.fixtures.suite_subprocess import run as judged
 
 SERVER = Path(__file__).with_name("plain_server.py")
 WORD, BASE = "--proxy-env=UPSTREAM_WORD=xyzzy-plugh", "--proxy-env=BASE={gateway_url}/v1"
@@ -77,7 +77,7 @@ def test_settings_reach_a_server_that_has_them(run: Run, tmp_path: Path) -> None
 
 def test_ours_has_a_clean_environment() -> None:
     """Our own proxy starts from the environment of pytest, where the guard is and the caller's settings are not."""
-    assert environments.base_of(Target(), CALLER) is os.environ
+    assert environment.base_of(Target(), CALLER) is os.environ
 
 
 def test_what_is_secret() -> None:
@@ -87,7 +87,7 @@ def test_what_is_secret() -> None:
         "{gateway_url}/v1/chat/completions", '{"url":"{gateway_url}","pw":"hunter2hunter2"}',
     )  # fmt: skip
     target = replace(foreign("", *((f"V{place}", value) for place, value in enumerate(values))), model="gpt-4o-mini")
-    assert environments.secrets(target, {"SLACK_TOKEN": "xyzzy-plugh", "HOME": "/home/somebody"}) == {
+    assert environment.secrets(target, {"SLACK_TOKEN": "xyzzy-plugh", "HOME": "/home/somebody"}) == {
         "a-long-value", "xyzzy-plugh", '{"url":"', '","pw":"hunter2hunter2"}',
     }  # fmt: skip
 
@@ -98,7 +98,7 @@ def test_keys_in_headers_are_secret() -> None:
         ("Authorization", "Bearer key-of-mine"), ("X-Api-Key", "another-key"), ("X-Access-Token", "Token third-key"),
         ("X-Team", "team-blue"), ("X-Upstream-Key", "{gateway_url}/key"), ("Cookie", "short"),
     )  # fmt: skip
-    assert environments.secrets(replace(foreign(), headers=headers), {}) == {
+    assert environment.secrets(replace(foreign(), headers=headers), {}) == {
         "Bearer key-of-mine", "key-of-mine", "another-key", "Token third-key", "third-key",
     }  # fmt: skip
 
@@ -158,7 +158,15 @@ def test_a_slow_start_is_told_without_secrets(tmp_path: Path, word: str) -> None
 def test_a_long_limit_moves_the_backstop(pytester: pytest.Pytester, limit: str, backstop_s: list[float]) -> None:
     """The time-out of a test grows with those of starts and answers, so that it never ends one that is allowed."""
     pytester.makeini("[pytest]\ntimeout = 300")
-    options = ("-p", "tests.fixtures.run", "-p", "tests.fixtures.targets", "-p", "no:html", "--proxy-command=x")
+    options = (
+        "-p",
+        "lumen_conformance.run",
+        "-p",
+        "lumen_conformance.targets.target",
+        "-p",
+        "no:html",
+        "--proxy-command=x",
+    )
     (item,) = pytester.inline_genitems(pytester.makepyfile("def test_one(): pass"), *options, limit)[0]
     assert [mark.args[0] for mark in item.iter_markers("timeout")] == backstop_s
 
@@ -166,7 +174,15 @@ def test_a_long_limit_moves_the_backstop(pytester: pytest.Pytester, limit: str, 
 def test_a_mark_is_not_scaled_twice(pytester: pytest.Pytester) -> None:
     """A test with a time-out of its own allows for slow answers itself; it grows with the time for a start alone."""
     pytester.makeini("[pytest]\ntimeout = 300")
-    options = ("-p", "tests.fixtures.run", "-p", "tests.fixtures.targets", "-p", "no:html", "--proxy-command=x")
+    options = (
+        "-p",
+        "lumen_conformance.run",
+        "-p",
+        "lumen_conformance.targets.target",
+        "-p",
+        "no:html",
+        "--proxy-command=x",
+    )
     source = "import pytest\n@pytest.mark.timeout(40)\ndef test_one(): pass"
     limits = ("--proxy-timeout=600", "--proxy-start-timeout=120")
     (item,) = pytester.inline_genitems(pytester.makepyfile(source), *options, *limits)[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.outer import FORWARDER, Run, forwarder, run
+from tests.fixtures.suite_subprocess import FORWARDER, Run, forwarder, run
 
 AREAS = ("tests/contract/test_e_stream.py", "tests/contract/test_f_http.py", "tests/contract/test_f_late.py",
          "tests/contract/test_g_forwarding.py", "tests/contract/test_h_manners.py",
@@ -220,7 +220,7 @@ REFUSED = {
     "unknown-in-parallel": ((f"--proxy-command={forwarder()}", "-n1"), ("Z9",), "no check has the id Z9"),
 }
 # Ids are looked up where all tests are collected: pytest is given their folder, and leaves out those without a check.
-WITHOUT_CHECKS = tuple(f"--ignore=tests/{name}" for name in ("unit", "operations", "matrix", "twins"))
+WITHOUT_CHECKS = tuple(f"--ignore=tests/{name}" for name in ("unit", "operations", "matrix", "mutants"))
 
 
 @pytest.mark.parametrize("name", REFUSED)

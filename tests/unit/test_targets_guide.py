@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.prerequisites import RESPONSIBLE, RESPONSIBLE_OF_PROFILE
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.options import PROXY_OPTIONS
-from tests.fixtures.outer import Run, run
-from tests.fixtures.processes import Launches
-from tests.fixtures.targets import CAPABILITIES
+from lumen_conformance.contract.prerequisites import RESPONSIBLE, RESPONSIBLE_OF_PROFILE
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.options import PROXY_OPTIONS
+from lumen_conformance.targets.target import CAPABILITIES
+from tests.fixtures.suite_subprocess import Run, run
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "judge-your-own-server.md").read_text("utf-8")

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures import naming
-from tests.fixtures.capture import TIMEOUT_S
-from tests.fixtures.inject import lumen_guard
-from tests.fixtures.options import PROXY_OPTIONS
-from tests.fixtures.targets import FOREIGN_START_S, MODEL_S, MODELS, OURS, target_of
+from lumen_conformance.http.client import TIMEOUT_S
+from lumen_conformance.inject import lumen_guard
+from lumen_conformance.targets import parsers
+from lumen_conformance.targets.options import PROXY_OPTIONS
+from lumen_conformance.targets.target import FOREIGN_START_S, MODEL_S, MODELS, OURS, target_of
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "server --port {port} --behind {gateway_url} --json '{\"a\": {}}'"
@@ -76,7 +76,7 @@ def test_a_command_is_filled_in(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_words_of_a_command(command: str, windows: bool, words: tuple[str, ...]) -> None:  # noqa: FBT001 -- a row
     """A command is split as a shell would, backslashes kept on Windows, and nothing in it is obeyed."""
-    assert naming.words_of(command, windows=windows) == words
+    assert parsers.words_of(command, windows=windows) == words
 
 
 @pytest.mark.parametrize(
@@ -90,13 +90,13 @@ def test_words_of_a_command(command: str, windows: bool, words: tuple[str, ...])
 )
 def test_origin_of_a_url(url: str, origin: str, address: tuple[str, int]) -> None:
     """A URL is an origin and a prefix, with or without its /v1."""
-    assert (naming.origin_of(url), naming.address_of(origin)) == (origin, address)
+    assert (parsers.origin_of(url), parsers.address_of(origin)) == (origin, address)
 
 
 def test_the_address_of_chats_is_no_origin() -> None:
     """Whoever copies the address of a request is told what to drop."""
     with pytest.raises(pytest.UsageError, match=r"drop /chat/completions: give http://127\.0\.0\.1:1/v1$"):
-        naming.origin_of("http://127.0.0.1:1/v1/chat/completions")
+        parsers.origin_of("http://127.0.0.1:1/v1/chat/completions")
 
 
 BY_URL = {"proxy_url": "http://127.0.0.1:1/v1", "proxy_model": "m"}

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from lumen_conformance.contract.session import Talk
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.processes.squatters import Squatters
+from lumen_conformance.registry.refutation import Refuted
+from lumen_conformance.run import Run
+from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.target import Target
 from tests.contract import test_a_process as a_process
-from tests.contract.talking import Talk
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.outer import forwarder
-from tests.fixtures.outer import run as judged
-from tests.fixtures.processes import Launches
-from tests.fixtures.report.refutation import Refuted
-from tests.fixtures.run import Run
-from tests.fixtures.squatters import Squatters
-from tests.fixtures.targets import Target
+from tests.fixtures.suite_subprocess import forwarder
+from tests.fixtures.suite_subprocess import run as judged
 
-STANDIN = Path(__file__).parents[1] / "fixtures" / "standin.py"
+STANDIN = Path(__file__).parents[1] / "fixtures" / "fake_proxy.py"
 TESTS = ("tests/contract/test_a_process.py",)
 
 

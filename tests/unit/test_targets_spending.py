@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.exchange import Call
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.outer import Run, run
-from tests.fixtures.served import CHAT
+from lumen_conformance.gateway.exchange import Call
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.targets.endpoint import CHAT
+from tests.fixtures.suite_subprocess import Run, run
 
 MODEL = "a-model-that-costs"
 CHOICES = 10  # more answers than any check asks for at once without --proxy-load

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.processes import Launched, Launches
-from tests.fixtures.run import Run
-from tests.fixtures.targets import Target
+from lumen_conformance.run import Run
+from lumen_conformance.targets.launch import Launched, Launches
+from lumen_conformance.targets.target import Target
 
 SERVER = Path(__file__).with_name("many_processes.py")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="these servers fork, which Windows cannot")

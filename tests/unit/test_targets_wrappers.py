@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.children import Ending
+from lumen_conformance.processes.children import Ending
+from lumen_conformance.processes.process_tree import ProcessRef, running
+from lumen_conformance.run import Run
+from lumen_conformance.targets.launch import Launched, Launches
+from lumen_conformance.targets.target import Target
+from lumen_conformance.waiting import Died, until
 from tests.fixtures.foreign.reuseport import WORKERS
-from tests.fixtures.outer import run as judged
-from tests.fixtures.processes import Launched, Launches
-from tests.fixtures.proctree import ProcessRef, running
-from tests.fixtures.run import Run
-from tests.fixtures.targets import Target
-from tests.fixtures.waiting import Died, until
+from tests.fixtures.suite_subprocess import run as judged
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="shells and sessions of POSIX")
 SERVER = Path(__file__).with_name("plain_server.py")

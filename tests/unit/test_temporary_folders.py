@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fixtures.inner import Inner
+from tests.fixtures.nested_pytest import Inner
 
 BUSY = '''"""Another process writes into an old folder in the moment in which pytest removes it."""
 from pathlib import Path

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.capture import call
-from tests.fixtures.captured import Capture
-from tests.fixtures.observations import text_of
-from tests.fixtures.outer import run as judged
-from tests.fixtures.served import Health
-from tests.fixtures.unready import describe_answer
+from lumen_conformance.http.capture import Capture
+from lumen_conformance.http.client import call
+from lumen_conformance.stages.observations import text_of
+from lumen_conformance.targets.endpoint import Health
+from lumen_conformance.targets.readiness import describe_answer
+from tests.fixtures.suite_subprocess import run as judged
 from tests.unit import plain_server
 
 EXPECTED = "expected 'HTTP/1.1 200 OK', header lines 'Name: value' and a blank line"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumen_proxy.errors import ApiError
-from lumen_proxy.wire.request import ChatRequest, parse
+from lumen_proxy.wire.chat_request import ChatRequest, parse
 
 USER = {"role": "user", "content": "hi"}
 DEEP = (

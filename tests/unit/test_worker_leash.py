@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fixtures.ports import reserved_port
-from tests.fixtures.proctree import ProcessRef
-from tests.fixtures.waiting import until
+from lumen_conformance.ports import reserved_port
+from lumen_conformance.processes.process_tree import ProcessRef
+from lumen_conformance.waiting import until
 
 GONE_BUDGET_S = 5.0  # recovery.md, scenario 7
 WORKER = [sys.executable, "-m", "lumen_proxy.worker"]

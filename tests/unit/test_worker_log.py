@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lumen_proxy.worker.log import Bridge, Log
-from tests.fixtures.waiting import until
+from lumen_conformance.waiting import until
+from lumen_proxy.logs.worker_log import Bridge, Log
 
 DAY_S = 86_400
 

@@ -1,0 +1,85 @@
+"""By URL the suite may be spending somebody's money: how many chat calls the selected checks make at most.
+
+Counted are calls of the chat endpoint by POST, refused ones too. Shared exchanges are made once; a test makes one call
+of its own unless it is named here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from lumen_conformance.contract.bad_requests import LIMITS, ROWS
+from lumen_conformance.contract.exchanges import AT_ONCE, COUNTED, FEW_AT_ONCE
+from lumen_conformance.contract.prerequisites import needs_chat, needs_stream
+from lumen_conformance.registry.declaration import check_of
+
+ANSWERS = ("chat", "stream")
+ANSWERED = 4  # calls behind all of `ANSWERS`: a question and its stream, and again in plainer words
+SHARED = {
+    **dict.fromkeys(("usage_stream", "refusal", "refused_stream", "unparsable", "wrong_type", "wrong_media_type"), 1),
+    **dict.fromkeys((f"{kind}-{text}" for kind in ("chat", "usage_stream") for text in COUNTED), 1),
+    **dict.fromkeys(("no_key", "oversize"), 1),
+    "twenty": 20,
+    "crowd": AT_ONCE,
+}
+OWN = {
+    **dict.fromkeys(("test_strict_json", "test_integers", "test_framing", "test_one_framing", "test_stream"), 0),
+    **dict.fromkeys(("test_envelope", "test_no_leaks", "test_request_id", "test_identity", "test_answer"), 0),
+    **dict.fromkeys(
+        ("test_answered", "test_counts_add_up", "test_streamed_counts_add_up", "test_not_unprocessable"), 0
+    ),
+    **dict.fromkeys(("test_unique_ids", "test_unique_request_ids"), 0),
+    "test_no_replacement_character": 0,
+    "test_stream_off": 2,
+    "test_stream_has_text": 2,
+    "test_refused_before_the_stream": 2,
+    "test_key_stays_here": 2,
+    "test_own_answers": 4,
+    "test_ten_on_one_connection": 10,
+    "test_after_idling": 2,
+    "test_after_refusals": 4,
+    "test_each_model_is_usable": 2,
+    "test_healthy_after_bad": 3 * (len(ROWS) + len(LIMITS)),
+}
+
+
+def most_calls(items: Iterable[pytest.Item], workers: int = 1, *, load: bool) -> int:
+    """The upper bound for these tests, with or without --proxy-load.
+
+    Those that are skipped cost nothing; each parallel worker makes the shared exchanges.
+    """
+    running = _running(items)
+    own = sum(OWN.get(item.originalname, 1) for item in running)
+    return own + workers * shared_calls(running, load=load)
+
+
+def shared_calls(items: Iterable[pytest.Item], *, load: bool) -> int:
+    """The calls of the exchanges that these tests share, made once in each process."""
+    running = _running(items)
+    costs = SHARED | ({} if load else {"crowd": FEW_AT_ONCE})
+    shared = {name for item in running for name in _shared_by(item)}
+    return sum(costs[name] for name in shared) + (ANSWERED if any(map(_reads_answers, running)) else 0)
+
+
+def _running(items: Iterable[pytest.Item]) -> list[pytest.Function]:
+    return [item for item in items if isinstance(item, pytest.Function) and not item.get_closest_marker("skip")]
+
+
+def _shared_by(item: pytest.Function) -> set[str]:
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return {str(params.get("exchange")), *item.fixturenames} & set(SHARED)
+
+
+def _reads_answers(item: pytest.Function) -> bool:
+    """Whether a test reads a shared answer, by its parameter, in its body, or to know whether it can be judged."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    found = check_of(item)
+    asked = found is not None and (
+        needs_chat(found.id)
+        or needs_stream(found.id, params)
+        or found.id.startswith(("C", "E", "F3.oversize"))
+        or found.id.endswith(".never-fails")
+    )
+    return asked or str(params.get("exchange")) in ANSWERS or bool({"demand", "hasty"} & set(item.fixturenames))

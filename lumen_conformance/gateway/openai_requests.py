@@ -1,0 +1,132 @@
+"""What a request in OpenAI's words asks for, and the error by which OpenAI refuses it.
+
+Facts are those of openai-openapi and of recorded traffic. Bad requests are refused as OpenAI refuses them, so that a
+forwarder is judged by what its clients would see. What OpenAI refuses and other servers accept without effect
+(`max_tokens: -1`, `stop: []`) is accepted.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lumen_conformance import schemas
+from lumen_conformance.gateway.exchange import Call
+
+JsonObject = dict[str, Any]
+
+CHAT_SUFFIX = "/chat/completions"
+BORN_UNIX_S = 1_761_268_140  # of the models: the same wherever they are shown
+NEVER_NULL = {"model", "messages"}  # null is legal for every other parameter (openapi.yaml:33105)
+LIMITS = ("max_completion_tokens", "max_tokens")
+TOOLS = ("function", "custom")
+
+
+def is_openai(call: Call) -> bool:
+    """Whether a request is a chat in OpenAI's words."""
+    return call.route.endswith(CHAT_SUFFIX)
+
+
+def asked(call: Call) -> JsonObject:
+    """The request's JSON object; empty when it is none."""
+    try:
+        body = json.loads(call.body)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def wants_stream(call: Call) -> bool:
+    """Whether the answer is to be streamed."""
+    return asked(call).get("stream") is True
+
+
+def error(message: str, kind: str = "invalid_request_error", param: str | None = None, code: str | None = None) -> JsonObject:  # fmt: skip  # noqa: E501
+    """The envelope of every error."""
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def refusal(call: Call) -> JsonObject | None:
+    """The error by which OpenAI refuses this body with 400, or None for a good one."""
+    try:
+        request = json.loads(call.body.decode(), parse_constant=_refuse_constant)
+        json.dumps(request, ensure_ascii=False).encode()  # half a surrogate pair is no character
+    except (ValueError, RecursionError):
+        return error("We could not parse the JSON body of your request.")
+    if not isinstance(request, dict):
+        return error("The body of your request is not a JSON object.")
+    return _breach(_given(request)) or _contradiction(_given(request))
+
+
+def models(*names: str) -> JsonObject:
+    """The list of models."""
+    return {"object": "list", "data": [model(name) for name in names]}
+
+
+def model(name: str) -> JsonObject:
+    """One model."""
+    return {"id": name, "object": "model", "created": BORN_UNIX_S, "owned_by": "scripted"}
+
+
+def chosen_tool(request: JsonObject) -> JsonObject | None:
+    """The tool that must be called: the named one, or the first; None where the model is free not to call any."""
+    choice, tools = request.get("tool_choice"), request.get("tools") or []
+    if isinstance(choice, dict) and choice.get("type") in TOOLS:
+        return next((tool for tool in tools if _name_of(tool) == _name_of(choice)), None)
+    return tools[0] if choice == "required" and tools else None
+
+
+def _given(request: JsonObject) -> JsonObject:
+    """The members that have an effect."""
+    return {
+        name: value
+        for name, value in request.items()
+        if (value is not None or name in NEVER_NULL) and (name, value) != ("stop", [])
+    }
+
+
+def _breach(given: JsonObject) -> JsonObject | None:
+    """The first breach of the schema."""
+    for breach in schemas.breaches("openai-chat-request", given):
+        field = _spelled(breach.path) or next((name for name in NEVER_NULL if name not in given), None)
+        return error(f"Invalid value for '{field}': {breach.text[:200]}", param=field)
+    return None
+
+
+def _contradiction(given: JsonObject) -> JsonObject | None:
+    """The first contradiction between members, and the first value that the schema does not exclude."""
+    if "stream_options" in given and given.get("stream") is not True:  # openapi.yaml:31765
+        return error("The 'stream_options' parameter is only allowed when 'stream' is enabled.", param="stream_options")
+    for name in LIMITS:
+        if given.get(name) == 0:
+            return error(f"Invalid '{name}': expected a value >= 1, but got 0 instead.", param=name)
+    return _bad_tools(given)
+
+
+def _bad_tools(given: JsonObject) -> JsonObject | None:
+    """The first tool without a name, or a `tool_choice` that names no tool."""
+    for number, tool in enumerate(given.get("tools", [])):
+        if not _name_of(tool):
+            return error(f"Missing required parameter: 'tools[{number}].function.name'.", param=f"tools[{number}]")
+    choice = given.get("tool_choice", "auto")
+    free = choice.get("type") == "allowed_tools" if isinstance(choice, dict) else choice in {"auto", "none"}
+    if not free and chosen_tool(given) is None:
+        return error("The 'tool_choice' names none of the 'tools'.", param="tool_choice")
+    return None
+
+
+def _name_of(tool: JsonObject) -> str | None:
+    """The name of a tool, also where a choice names it."""
+    kind = tool.get("type")
+    member = tool.get(kind) if kind in TOOLS else None
+    name = member.get("name") if isinstance(member, dict) else None
+    return name if isinstance(name, str) and name else None
+
+
+def _spelled(path: tuple[str | int, ...]) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return "".join(steps).removeprefix(".")
+
+
+def _refuse_constant(word: str) -> object:
+    raise ValueError(f"{word} is no JSON")

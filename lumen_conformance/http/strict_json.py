@@ -1,0 +1,293 @@
+"""JSON as bytes, without forgiveness: every deviation from RFC 8259 is listed with its place, and reading goes on.
+
+``json.loads`` accepts NaN, reads 1e999 as infinity, takes the last of two equal keys, lets lone surrogates through and
+tells no places; the difference between 1 and 1.0 is gone after it. Here the bytes of every value stay known.
+
+A text without any deviation, which is nearly every one, is read by Python's own parser in a tenth of the time; the
+places of its values are looked for only when a judge asks for one.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import isinf
+from typing import Any, Literal
+
+from lumen_conformance.schemas.descriptions import VALUE_CHARS
+
+Path = tuple[str | int, ...]
+Kind = Literal["utf8", "constant", "duplicate", "surrogate", "digits", "range", "syntax", "extra"]
+
+MAX_INTEGER_DIGITS = 4_300  # `json.loads` of Python raises ValueError for a longer one, at its default limit
+SAFE_INTEGER_CHARS = 308  # the largest double has 309 digits (1.8e308): an integer this short is never beyond it
+MAX_DEPTH = 200  # no answer nests that deep; Python's own recursion limit is 1,000 frames
+
+_SPACE = re.compile(rb"[ \t\n\r]*")
+_STRING = re.compile(rb'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*"')
+_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_CONSTANT = re.compile(rb"-?Infinity|NaN")
+_WORDS: Mapping[bytes, object] = {b"true": True, b"false": False, b"null": None}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A deviation; ``offset`` counts bytes of the source."""
+
+    kind: Kind
+    offset: int
+    path: Path
+    found: str
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """One JSON text.
+
+    ``value``  what could be read, None when nothing could
+    ``lines``  (place in the source, place in the body) of each line that the source was joined from
+    """
+
+    source: bytes
+    value: Any
+    problems: tuple[Problem, ...] = ()
+    lines: tuple[tuple[int, int], ...] = ((0, 0),)
+
+    @property
+    def readable(self) -> bool:
+        """False after a syntax error: ``value`` means nothing then."""
+        return not any(problem.kind == "syntax" for problem in self.problems)
+
+    @property
+    def start(self) -> int:
+        """Where the source begins in the body."""
+        return self.lines[0][1]
+
+    @cached_property
+    def places(self) -> Mapping[Path, tuple[int, int]]:
+        """The path of each value, with its first byte and the byte after its last."""
+        scanner = _Scanner(self.source)
+        scanner.document()
+        return scanner.places
+
+    def lexeme(self, path: Path) -> str | None:
+        """The bytes of a value as text; None when there is no such value."""
+        place = self.places.get(path)
+        return None if place is None else self.source[place[0] : place[1]].decode("utf-8", errors="replace")
+
+    def in_body(self, at: int) -> int:
+        """The place in the body of a place in the source."""
+        source_at, body_at = next((line for line in reversed(self.lines) if line[0] <= at), self.lines[0])
+        return body_at + at - source_at
+
+    def offset(self, path: Path) -> int:
+        """Where a value begins in the body; for an absent one, where its nearest ancestor does."""
+        while path and path not in self.places:
+            path = path[:-1]
+        return self.in_body(self.places.get(path, (0, 0))[0])
+
+
+def spell(path: Path) -> str:
+    """A JSON path for people, such as ``$.choices[0].message``."""
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+
+
+def parse(source: bytes, lines: tuple[tuple[int, int], ...] = ((0, 0),)) -> Document:
+    """Read one JSON text; never raises."""
+    try:
+        return Document(source, _read(source), (), lines)
+    except (ValueError, RecursionError):
+        return scan(source, lines)
+
+
+def scan(source: bytes, lines: tuple[tuple[int, int], ...] = ((0, 0),)) -> Document:
+    """The same, byte by byte: finds every deviation and its place."""
+    scanner = _Scanner(source)
+    value = scanner.document()
+    return Document(source, value, tuple(scanner.problems), lines)
+
+
+def _read(source: bytes) -> object:
+    """The value of a JSON text without deviations; raises ValueError when there may be one."""
+    if source.count(b"{") + source.count(b"[") > MAX_DEPTH:
+        raise ValueError("it may be nested too deeply")
+    value = _DECODER.decode(source.decode("utf-8"))
+    if _SURROGATE_ESCAPE.search(source):
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses half a pair
+    return value
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key comes twice")
+    return found
+
+
+def _refuse(word: str) -> object:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _integer(lexeme: str) -> int:
+    if len(lexeme) > SAFE_INTEGER_CHARS:
+        raise ValueError("it may be too long, or beyond a double")
+    return int(lexeme)
+
+
+def _finite(lexeme: str) -> float:
+    if isinf(value := float(lexeme)):
+        raise ValueError("it is beyond a double")
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse, parse_int=_integer, parse_float=_finite)
+
+
+class _StopError(Exception):
+    """Nothing after this point can be read."""
+
+
+class _Scanner:
+    def __init__(self, source: bytes) -> None:
+        self.source = source
+        self.at = 0
+        self.problems: list[Problem] = []
+        self.places: dict[Path, tuple[int, int]] = {}
+
+    def document(self) -> object:
+        self._check_utf8()
+        try:
+            value = self._value(())
+        except _StopError:
+            return None
+        self._skip()
+        if self.at < len(self.source):
+            self._note("extra", (), f"{len(self.source) - self.at} bytes after the value")
+        return value
+
+    def _check_utf8(self) -> None:
+        try:
+            self.source.decode("utf-8")
+        except UnicodeDecodeError as error:
+            self.problems.append(Problem("utf8", error.start, (), f"{error.reason}: {error.object[error.start]:#04x}"))
+
+    def _note(self, kind: Kind, path: Path, found: str, offset: int | None = None) -> None:
+        self.problems.append(Problem(kind, self.at if offset is None else offset, path, found))
+
+    def _stop(self, path: Path, expected: str) -> _StopError:
+        rest = self.source[self.at : self.at + 12].decode("utf-8", errors="backslashreplace")
+        there = repr(rest) if rest else "the end"
+        self._note("syntax", path, f"{there} where {expected} is expected")
+        return _StopError()
+
+    def _skip(self) -> None:
+        match = _SPACE.match(self.source, self.at)
+        self.at = match.end() if match else self.at
+
+    def _take(self, token: bytes) -> bool:
+        self._skip()
+        found = self.source.startswith(token, self.at)
+        self.at += len(token) if found else 0
+        return found
+
+    def _value(self, path: Path) -> object:
+        if len(path) > MAX_DEPTH:
+            raise self._stop(path, f"nesting of at most {MAX_DEPTH}")
+        self._skip()
+        start = self.at
+        value = self._scalar_or_container(path)
+        self.places[path] = (start, self.at)
+        return value
+
+    def _scalar_or_container(self, path: Path) -> object:
+        if self._take(b"{"):
+            return self._object(path)
+        if self._take(b"["):
+            return self._array(path)
+        if self.source.startswith(b'"', self.at):
+            return self._string(path)
+        for word, value in _WORDS.items():
+            if self._take(word):
+                return value
+        if match := _CONSTANT.match(self.source, self.at):
+            self._note("constant", path, match.group().decode())
+            self.at = match.end()
+            return float(match.group())
+        if match := _NUMBER.match(self.source, self.at):
+            value = self._number(path, match.group().decode())
+            self.at = match.end()
+            return value
+        raise self._stop(path, "a value")
+
+    def _number(self, path: Path, lexeme: str) -> int | float:
+        """The value of a number; infinity for one that no double holds, as clients in JavaScript read it."""
+        whole, value = INTEGER.fullmatch(lexeme), float(lexeme)
+        digits = len(lexeme.removeprefix("-"))
+        if whole and digits > MAX_INTEGER_DIGITS:
+            self._note("digits", path, f"an integer of {digits} digits")
+        elif isinf(value):
+            self._note("range", path, shorten(lexeme))
+        return int(lexeme) if whole and not isinf(value) else value
+
+    def _string(self, path: Path) -> str:
+        match = _STRING.match(self.source, self.at)
+        if match is None:
+            raise self._stop(path, "a whole string")
+        text: str = json.loads(match.group().decode("utf-8", errors="replace"))
+        if lone := _SURROGATE.search(text):
+            self._note("surrogate", path, f"\\u{ord(lone.group()):04x} without its partner")
+        self.at = match.end()
+        return text
+
+    def _object(self, path: Path) -> dict[str, object]:
+        found: dict[str, object] = {}
+        if self._take(b"}"):
+            return found
+        while True:
+            self._skip()
+            start = self.at
+            key = self._string(path)
+            if key in found:
+                self._note("duplicate", (*path, key), f"the key {json.dumps(key)} again", start)
+            if not self._take(b":"):
+                raise self._stop((*path, key), "a colon")
+            found[key] = self._value((*path, key))
+            if not self._more(path, b"}"):
+                return found
+
+    def _array(self, path: Path) -> list[object]:
+        found: list[object] = []
+        if self._take(b"]"):
+            return found
+        while True:
+            found.append(self._value((*path, len(found))))
+            if not self._more(path, b"]"):
+                return found
+
+    def _more(self, path: Path, close: bytes) -> bool:
+        if self._take(b","):
+            return True
+        if self._take(close):
+            return False
+        raise self._stop(path, f"a comma or {close.decode()}")
+
+
+def shorten(lexeme: str) -> str:
+    """What was written, cut to one line."""
+    return lexeme[:VALUE_CHARS] + "…" * (len(lexeme) > VALUE_CHARS)
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is a number without a fraction; B2.3 judges how it is written."""
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_count(value: object) -> bool:
+    """Whether a value is an integer of at least 0."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -1,0 +1,29 @@
+"""Found by Python itself at the start of every child: guard, then sabotage, then the sitecustomize of the system."""
+
+import os
+import sys
+
+import lumen_guard
+
+lumen_guard.install()
+
+if os.environ.get("E2E_LUMEN_SABOTAGE"):
+    import lumen_mutation
+
+    lumen_mutation.arm()
+
+
+def _chain() -> None:
+    """Run the sitecustomize that we stand in front of."""
+    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 -- pathlib costs 10 ms in each child
+    others = [entry for entry in sys.path if os.path.abspath(entry) != here]  # noqa: PTH100
+    for finder in sys.meta_path:
+        spec = finder.find_spec("sitecustomize", others)
+        if spec is not None and spec.loader is not None:
+            module = type(sys)("sitecustomize")
+            module.__spec__, module.__file__ = spec, spec.origin
+            spec.loader.exec_module(module)
+            return
+
+
+_chain()

@@ -1,0 +1,72 @@
+"""The files that are kept as evidence of a foreign server: no log is larger than it may be, and none has a secret."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from lumen_conformance.processes.capped_output import LOG_BYTES, format_mark, read_begin, read_end
+from lumen_conformance.registry.redaction import Redactor
+
+# Bytes within JSON: four characters stand for three bytes. Of a request the first 30 are a line without a secret.
+_BASE64 = re.compile(rb'(?<=")(?:[A-Za-z0-9+/]{4}){10,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?(?=")')
+
+
+def tidy(folder: Path, mask: Redactor) -> None:
+    """Cut what is too large, and mask secrets, in each file that a launch has left: its server has ended."""
+    for path in _find_own(folder):
+        with contextlib.suppress(OSError):
+            _write(path, _mask(_cut(path), mask))
+
+
+def mask_all(folder: Path, mask: Redactor) -> None:
+    """Mask secrets in each file of a run that has ended, in bytes within records, too; what is larger is no log."""
+    for path in _find_own(folder):
+        with contextlib.suppress(OSError):
+            if path.stat().st_size <= LOG_BYTES:
+                _write(path, _mask(_mask_coded(path.read_bytes(), mask), mask))
+
+
+def _find_own(folder: Path) -> Iterator[Path]:
+    """Regular files that have one name: a link, or another name, may be of a file that is not of this run."""
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names):
+            with contextlib.suppress(OSError):
+                found = path.lstat()
+                if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+                    yield path
+
+
+def _cut(path: Path) -> bytes:
+    """A file, without its middle if it is too large."""
+    with path.open("rb") as file:
+        if (size := path.stat().st_size) <= LOG_BYTES:
+            return file.read()
+        begin, end = read_begin(file), read_end(file)
+    return begin + format_mark(size - len(begin) - len(end), "here") + end
+
+
+def _mask(data: bytes, mask: Redactor) -> bytes:
+    """Bytes that are no UTF-8 stay as they are."""
+    return mask.text(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
+def _mask_coded(data: bytes, mask: Redactor) -> bytes:
+    def replaced(found: re.Match[bytes]) -> bytes:
+        before = base64.b64decode(found[0])
+        after = _mask(before, mask)
+        return found[0] if after == before else base64.b64encode(after)
+
+    return _BASE64.sub(replaced, data)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file that has changed, even if its owner had made it read-only."""
+    if path.read_bytes() != data:
+        path.chmod(path.stat().st_mode | stat.S_IWUSR)
+        path.write_bytes(data)

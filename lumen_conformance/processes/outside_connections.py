@@ -1,0 +1,40 @@
+"""What foreign servers were seen to be connected to beyond this machine: one note at the end of a run, never a failure.
+
+Their processes are looked at when a launch is ready and when it is stopped. A connection that is opened and closed in
+between is not seen, nor is a look-up of a name: an empty note proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from lumen_conformance.inject.lumen_guard import is_local
+from lumen_conformance.processes.process_tree import ProcessRef
+from lumen_conformance.processes.socket_table import held
+from lumen_conformance.run import Run, run_of
+
+KINDS = ("tcp", "tcp6", "udp", "udp6")
+
+
+def addresses(family: Iterable[ProcessRef]) -> frozenset[str]:
+    """Where these processes have connected sockets to, beyond loopback."""
+    connected = (each for each in held(family, KINDS) if each.remote_port and not is_local(each.remote_ip))
+    return frozenset(f"{each.remote_ip} port {each.remote_port}" for each in connected)
+
+
+def note(run: Run, family: Iterable[ProcessRef]) -> None:
+    """Keep what is seen now for the end of the run."""
+    if found := addresses(family):
+        with (run.folder / f"outside-{run.worker}.txt").open("a", encoding="utf-8") as file:
+            file.writelines(f"{address}\n" for address in sorted(found))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name the addresses, each once."""
+    files = run_of(config).folder.glob("outside-*.txt")
+    found = sorted({line for file in files for line in file.read_text("utf-8").splitlines()})
+    if found:
+        terminalreporter.section("the target was connected beyond this machine")
+        terminalreporter.line(f"seen when it was ready or stopped: {'; '.join(found)}")

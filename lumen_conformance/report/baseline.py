@@ -1,0 +1,192 @@
+"""``--baseline FILE``: known failures of a foreign target, each with its reason; a listed check that passes is red.
+
+UTF-8, one line a check: its id, white space, the reason. The id is that of the verdicts; with a parameter behind a
+hyphen, as pytest shows it, it is that one row only. Empty lines and those that begin with ``#`` say nothing. Only a
+refuted claim can be known: a fault of the harness stays an ERROR.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from lumen_conformance.registry.declaration import check_of, parameters_of
+from lumen_conformance.registry.measurement import reason_of
+from lumen_conformance.registry.refutation import is_suite_fault
+from lumen_conformance.report import output_paths, shared_files
+
+BASELINED: Final = "baselined"
+_UNKNOWN: Final = "baseline-unknown"
+_IN_PART: Final = "baseline-in-part"
+_IN_WORKERS: Final = "lumen_baseline"
+_ID: Final = re.compile(r"[A-Z]?[0-9][!-~]*")  # of a check, perhaps with parameters: ASCII without blanks
+Baseline = Mapping[str, str]
+BASELINE: Final = pytest.StashKey[Baseline]()
+TEXT: Final = pytest.StashKey[str]()
+_ROWS: Final = pytest.StashKey[dict[str, set[str]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--baseline``."""
+    parser.getgroup("report").addoption(
+        "--baseline",
+        metavar="FILE",
+        help="known failures, a line each: check id, reason; one that passes is red",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the file, strictly: an invalid line would hide nothing, or too much. It may be a pipe: read it once."""
+    path = output_paths.given(config, "--baseline") if shared_files.reports(config) else None
+    config.stash[TEXT] = text_of(path) if path else ""
+    told: Baseline = getattr(config, "workerinput", {}).get(_IN_WORKERS, {})
+    config.stash[BASELINE] = read(config.stash[TEXT], str(path)) if path else told
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Tell a parallel worker what is known."""
+    node.workerinput[_IN_WORKERS] = dict(node.config.stash[BASELINE])  # type: ignore[attr-defined]
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a file, its line ends kept, without a byte order mark; raises pytest.UsageError."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise pytest.UsageError(
+            f"--baseline={path} cannot be read: {error.strerror}; name a file that --write-baseline=FILE has written"
+        ) from None
+    except UnicodeDecodeError as error:
+        what = f"byte 0x{error.object[error.start]:02x} at offset {error.start}"
+        raise pytest.UsageError(f"--baseline={path} is not UTF-8: {what}; save it as UTF-8") from None
+
+
+def read(text: str, path: str) -> Baseline:
+    """Return the reasons by id; raises pytest.UsageError for an invalid line."""
+    known: dict[str, str] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        check_id, reason = [*line.split(maxsplit=1), "", ""][:2]
+        if not check_id or check_id.startswith("#"):
+            continue
+        if what := _wrong_with(check_id, reason, known):
+            raise pytest.UsageError(f"--baseline={path}, line {number}: {what}")
+        known[check_id] = reason.strip()
+    return known
+
+
+def _wrong_with(check_id: str, reason: str, known: Baseline) -> str:
+    """Return what is wrong with a line, in words; empty when nothing is."""
+    if not _ID.fullmatch(check_id):
+        return f"{check_id!r} is no id of a check, such as F1.2; begin a remark with #"
+    if check_id in known:
+        return f"{check_id} is listed twice; remove one of the lines"
+    return "" if reason.strip() else f"{check_id} has no reason; write one behind it"
+
+
+@pytest.hookimpl(tryfirst=True)  # before -k, -m or a profile takes any away
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse an id that no check has, where all tests are collected: a line with a slip would be kept for ever."""
+    config.stash[_ROWS] = _rows(config.stash[BASELINE], items)
+    whole = {Path(arg).resolve() for arg in config.args} <= {config.rootpath, config.rootpath / "tests"}
+    if not (whole and (unknown := _unknown(config.stash[BASELINE], items))):
+        return
+    told = f"--baseline: no check has the id {', '.join(unknown)}"
+    if shared_files.reports(config):
+        raise pytest.UsageError(told)
+    shared_files.publish(config, _UNKNOWN, told)  # a parallel worker has no say in how the run ends
+    items.clear()
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_node_collection_finished(node: object) -> None:
+    """End a parallel run whose workers have found an id that no check has."""
+    if told := shared_files.published(node.config, _UNKNOWN):  # type: ignore[attr-defined]
+        pytest.exit(told[0], pytest.ExitCode.USAGE_ERROR)
+
+
+def _rows(known: Baseline, items: Iterable[pytest.Item]) -> dict[str, set[str]]:
+    """Return the tests that each listed id is about."""
+    rows: dict[str, set[str]] = {}
+    for item in items if known else ():
+        found = check_of(item)
+        if found and (name := listed_as(known, found.id, parameters_of(item, found))):
+            rows.setdefault(name, set()).add(item.nodeid)
+    return rows
+
+
+def leave_out(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
+    """Leave out rows that no run against this target has: without them, all that is listed is selected."""
+    nodeids = {item.nodeid for item in items}
+    for rows in config.stash.get(_ROWS, {}).values():
+        rows.difference_update(nodeids)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Say of which listed ids only a part is selected: whether they still fail, this run cannot tell."""
+    config, selected = session.config, {item.nodeid for item in session.items}
+    single = any("::" in arg for arg in config.args)
+    part = [name for name, rows in config.stash.get(_ROWS, {}).items() if single or not rows <= selected]
+    if part:
+        shared_files.publish(config, _IN_PART, json.dumps(part))
+
+
+def in_part(config: pytest.Config) -> frozenset[str]:
+    """Return the listed ids of which only a part is selected."""
+    return frozenset(name for text in shared_files.published(config, _IN_PART) for name in json.loads(text))
+
+
+def _unknown(known: Baseline, items: Iterable[pytest.Item]) -> list[str]:
+    """Return the listed ids that none of these tests has; of recovery (1.3) only where recovery is among them."""
+    checks = [(item, found) for item in items if (found := check_of(item))]
+    kinds = {found.id[0].isdigit() for _, found in checks}
+    listed = {name for item, found in checks for name in names(found.id, parameters_of(item, found))}
+    return [name for name in known if name not in listed and name[0].isdigit() in kinds]
+
+
+def names(check_id: str, parameters: str) -> tuple[str, ...]:
+    """Return the ids by which a check may be listed: with its parameters, or for all of them."""
+    return (f"{check_id}-{parameters}", check_id) if parameters else (check_id,)
+
+
+def listed_as(known: Baseline, check_id: str, parameters: str) -> str | None:
+    """Return the id by which a check is listed, or None."""
+    return next((name for name in names(check_id, parameters) if name in known), None)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # after tiers that are never red have been excused
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn the refuted claim of a listed check into a known one."""
+    report = yield
+    found, known = check_of(item), item.config.stash[BASELINE]
+    name = listed_as(known, found.id, parameters_of(item, found)) if found else None
+    if name and call.when == "call" and report.failed and not is_suite_fault(report):
+        why = f"{reason_of(report)} (known: {known[name]})"
+        report.user_properties.append((BASELINED, why))
+        report.sections.append(("what is known to fail", report.longreprtext))
+        report.outcome, report.longrepr = "passed", None
+    return report
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """Count known failures apart from what passed."""
+    if report.when == "call" and any(name == BASELINED for name, _ in report.user_properties):
+        return BASELINED, "b", ("BASELINED", {"yellow": True})
+    return None
+
+
+def stale(known: Baseline, ended: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+    """Yield the listed ids of which something was judged and all of it passed; `ended`: id, parameters, outcome."""
+    outcomes: dict[str, set[str]] = {}
+    for check_id, parameters, outcome in ended:
+        if outcome not in {"skipped", "not_judged"} and (name := listed_as(known, check_id, parameters)):
+            outcomes.setdefault(name, set()).add(outcome)
+    yield from (name for name in known if outcomes.get(name) == {"passed"})

@@ -1,0 +1,103 @@
+"""``--verdicts FILE``: one JSON line for each check and parameter, for programs that read a run.
+
+Written by the controlling process, whatever became of its workers.  A check that was selected and never ran is an
+error: a run that was cut short must not look complete.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from lumen_conformance.registry.measurement import Measurement
+from lumen_conformance.registry.refutation import Failure
+from lumen_conformance.report import output_paths, shared_files
+from lumen_conformance.report.causes import cause_of
+from lumen_conformance.report.entries import Entry
+from lumen_conformance.report.results import RESULTS, Result, Results
+
+NEVER_RAN: Final = "never ran: the run ended before it"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--verdicts``."""
+    parser.getgroup("report").addoption("--verdicts", metavar="FILE", help="write one JSON line a check to FILE")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a file that could not be written: after the run it would be too late."""
+    if path := _path(config):
+        output_paths.refuse_unwritable("--verdicts", path)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Remove the file of an earlier run, which is not to be taken for this one's."""
+    if path := _path(session.config):
+        output_paths.remove(path)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the file, once every report has arrived."""
+    if path := _path(session.config):
+        write(path, session.config.stash[RESULTS])
+
+
+def _path(config: pytest.Config) -> Path | None:
+    return output_paths.given(config, "--verdicts") if shared_files.reports(config) else None
+
+
+def write(path: Path, results: Results) -> None:
+    """Write the verdicts of a run; an empty file when no check was collected."""
+    lines = [json.dumps(each, ensure_ascii=False) for each in verdicts(results)]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+
+
+def verdicts(results: Results) -> Iterator[dict[str, Any]]:
+    """Yield one verdict for each check and parameter."""
+    ended = [each for each in results.results if each.entry.check_id]
+    causes = {each.entry.check_id: cause_of(each) for each in ended if each.refuted or each.outcome == "error"}
+    for each in ended:
+        yield _verdict(each, causes)
+    for entry in (each for each in results.missing if each.check_id):
+        yield _head(entry) | {
+            "outcome": "error",
+            "measurement": None,
+            "evidence": [],
+            "reason": NEVER_RAN,
+            **_facts(None),
+            "because_of": [],
+            "cause": None,
+        }
+
+
+def _verdict(result: Result, causes: Mapping[str, str]) -> dict[str, Any]:
+    named = (causes[check] for check in result.because_of if check in causes)
+    own = cause_of(result) if result.refuted or result.outcome == "error" else next(named, None)
+    return _head(result.entry) | {
+        "outcome": result.outcome,
+        "measurement": _measurement(result.measurements),
+        "evidence": list(result.evidence),
+        "reason": result.reason or None,
+        **_facts(result.failure),
+        "because_of": list(result.because_of),
+        "cause": own,
+    }
+
+
+def _facts(failure: Failure | None) -> dict[str, str | None]:
+    """What was expected and found, and where; null where a check states none."""
+    names = ("expected", "found", "at")
+    return {name: (getattr(failure, name) or None) if failure else None for name in names}
+
+
+def _head(entry: Entry) -> dict[str, Any]:
+    return {"id": entry.check_id, "param": entry.parameters or None, "tier": entry.tier, "claim": entry.claim}
+
+
+def _measurement(recorded: tuple[Measurement, ...]) -> dict[str, Any] | None:
+    if not recorded:
+        return None
+    return {"value": recorded[0].value, "unit": recorded[0].unit, "budget": recorded[0].budget}

@@ -1,0 +1,180 @@
+"""Virtual environments to be looked at: a healthy copy made without a network, and ways to damage it.
+
+A copy holds no pip and no more than what the proxy declares and what that needs, hard-linked from the environment
+that runs the suite (copied where the file system cannot link).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from lumen_conformance.inject import lumen_guard
+
+WINDOWS = os.name == "nt"
+WITNESS_TIMEOUT_S = 20.0  # a cold import of Flask takes 0.4 s here; fifty times that for a machine under load
+
+
+def interpreter(folder: Path) -> Path:
+    """The path of the Python of the environment in `folder`, whether it exists or not."""
+    return folder / "Scripts" / "python.exe" if WINDOWS else folder / "bin" / "python"
+
+
+def site_packages(folder: Path) -> Path:
+    """The place of its packages."""
+    if WINDOWS:
+        return folder / "Lib" / "site-packages"
+    return folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+
+
+def healthy(folder: Path, *names: str) -> Path:
+    """Make a healthy environment in `folder` (which must not exist yet) and return it.
+
+    It holds the named distributions and what they need: all that the proxy declares unless told otherwise.
+    """
+    venv.EnvBuilder(with_pip=False, symlinks=not WINDOWS).create(folder)
+    for name in sorted(set().union(*map(_needed, names or declared()))):
+        _link_distribution(metadata.distribution(name), site_packages(folder))
+    return folder
+
+
+def declared() -> tuple[str, ...]:
+    """The distributions that the proxy needs at run time, by its own metadata."""
+    return tuple(_names(metadata.requires("lumen-proxy") or []))
+
+
+def _names(requirements: list[str]) -> list[str]:
+    return [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requirements if "extra ==" not in line]
+
+
+def _needed(name: str) -> set[str]:
+    """The distribution and all that it requires without extras, as far as installed."""
+    found: set[str] = set()
+    open_names = [name]
+    while open_names:
+        current = re.sub(r"[-_.]+", "-", open_names.pop()).lower()
+        if current in found:
+            continue
+        try:
+            requires = metadata.distribution(current).requires or []
+        except metadata.PackageNotFoundError:
+            continue  # a requirement for another system or version
+        found.add(current)
+        open_names += _names(requires)
+    return found
+
+
+def _link_distribution(distribution: metadata.Distribution, target: Path) -> None:
+    for file in distribution.files or []:
+        if file.is_absolute() or ".." in file.parts:
+            continue  # scripts live elsewhere
+        destination = target / file
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        source = str(file.locate())
+        with contextlib.suppress(FileNotFoundError):  # bytecode that was thrown away since
+            _link(source, destination)
+
+
+def _link(source: str, destination: Path) -> None:
+    """Link, or copy with its time: bytecode stays valid either way, so that imports are fast."""
+    try:
+        os.link(source, destination)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copy2(source, destination)
+
+
+def _remove(module: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        for entry in site_packages(folder).glob(f"{module}*"):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    return damage
+
+
+def _remove_all_but(distribution: str) -> Callable[[Path], None]:
+    """Leave one of the declared distributions, and remove the others."""
+
+    def damage(folder: Path) -> None:
+        for name in set(declared()) - {distribution}:
+            _remove(name.replace("-", "_"))(folder)
+
+    return damage
+
+
+def _age(module: str) -> Callable[[Path], None]:
+    """Make the installed version one that is too old, in metadata only."""
+
+    def damage(folder: Path) -> None:
+        (record,) = site_packages(folder).glob(f"{module}-*.dist-info")
+        text = (record / "METADATA").read_text("utf-8")
+        (record / "METADATA").unlink()  # it may be a hard link into the running environment
+        (record / "METADATA").write_text(re.sub(r"(?m)^Version: .*$", "Version: 0.0.1", text, count=1), "utf-8")
+        record.rename(record.with_name(f"{module}-0.0.1.dist-info"))
+
+    return damage
+
+
+def _tear(module: str) -> Callable[[Path], None]:
+    """Leave it where it is, but nothing in it, as after an installation that was interrupted."""
+
+    def damage(folder: Path) -> None:
+        initial = site_packages(folder) / module / "__init__.py"
+        initial.unlink()  # it may be a hard link into the running environment
+        initial.write_text("", "utf-8")
+
+    return damage
+
+
+def _dangling(folder: Path) -> None:
+    python = interpreter(folder)
+    python.unlink()
+    if WINDOWS:
+        python.write_bytes(b"")  # nothing that can be run
+    else:
+        python.symlink_to(folder / "no-such-interpreter")
+
+
+def _homeless(folder: Path) -> None:
+    """Let it name a Python that is no longer there, as after an upgrade of the system."""
+    (folder / "pyvenv.cfg").write_text(f"home = {folder / 'no-such-python'}\n", "utf-8")
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "folder-missing": shutil.rmtree,
+    "interpreter-dangling": _dangling,
+    "interpreter-missing": lambda folder: interpreter(folder).unlink(),
+    "home-gone": _homeless,
+    "flask-missing": _remove("flask"),
+    "flask-too-old": _age("flask"),
+    "flask-torn": _tear("flask"),
+    "requests-missing": _remove("requests"),
+    "requests-too-old": _age("requests"),
+    "werkzeug-missing": _remove("werkzeug"),
+    "waitress-missing": _remove("waitress"),
+    "only-requests": _remove_all_but("requests"),
+}
+"""Name → what is done to a healthy copy."""
+
+
+def witness(folder: Path, code: str) -> tuple[int | None, str]:
+    """Ask the environment's own interpreter: its exit status (None: it cannot run) and what it printed."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    clean["PYTHONPATH"] = lumen_guard.HERE  # the guard, and nothing else from outside the environment
+    try:
+        done = subprocess.run(
+            [interpreter(folder), "-c", code],
+            capture_output=True, encoding="utf-8", errors="replace", timeout=WITNESS_TIMEOUT_S, check=False, env=clean,
+        )  # fmt: skip
+    except OSError as refused:
+        return None, str(refused)
+    return done.returncode, (done.stdout + done.stderr).strip()

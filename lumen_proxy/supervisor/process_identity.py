@@ -1,0 +1,151 @@
+"""Which process is which: its start time, the lock that it holds, its user, as the operating system reports them.
+
+A step of the clock changes none of this. Each function takes the system's name, so that every branch can be tried
+anywhere with fakes. Linux is read through proc(5), the other systems through psutil.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lumen_proxy import platform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PROC = Path("/proc")
+STATE, START_TICKS = 0, 19  # proc_pid_stat(5): fields 3 and 22, counted from the end of the name in field 2
+LOCK_LINE = re.compile(r"FLOCK +\S+ +WRITE +(\d+) +\S+:(\d+) ")  # proc_locks(5): owner and inode
+PYTHON = re.compile(r"(?i)python|pypy")
+OWN_PROGRAM = re.compile(r"(?i)lumen[-_]proxy(?:\.exe|-script\.pyw?)?")  # as a program, a script, a module
+DELETED = " (deleted)"  # proc_pid_fd(5)
+SAME_START_S = 0.005  # half a clock tick of Linux; the other systems report one stored number
+
+
+def start_stamp(pid: int, system: str = platform.SYSTEM, proc: Path = PROC) -> float | None:
+    """When a process started, in seconds on a scale that a step of the clock does not move.
+
+    Linux: since boot (field 22 of /proc/PID/stat). macOS and Windows: the time that the kernel stored when it made
+    the process. None if the process is gone, is a zombie, or is hidden from this user.
+    """
+    if not platform.has_proc(system):
+        return start_time(pid)
+    try:
+        fields = (proc / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    if fields[STATE] in {b"Z", b"X"}:
+        return None
+    return int(fields[START_TICKS]) / os.sysconf("SC_CLK_TCK")
+
+
+def start_time(pid: int) -> float | None:
+    """When a process started, in seconds since the epoch; None if it is gone or only a zombie."""
+    import psutil  # noqa: PLC0415 - 20 ms; the first worker boots meanwhile
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None
+
+
+def is_same_start(recorded_s: float, seen_s: float | None) -> bool:
+    """True if both are the start of one process."""
+    return seen_s is not None and abs(recorded_s - seen_s) < SAME_START_S
+
+
+def user_name(pid: int) -> str | None:
+    """The owner of a process, or None where the system does not tell."""
+    import psutil  # noqa: PLC0415 - only a command for people needs it
+
+    try:
+        return str(psutil.Process(pid).username())
+    except (psutil.Error, KeyError):
+        return None
+
+
+def is_own(pid: int) -> bool:
+    """True if the process belongs to the user of this process. Administrators have no exception."""
+    return user_name(pid) in {user_name(os.getpid())} - {None}
+
+
+def is_foreign(pid: int) -> bool:
+    """True if the process is known to belong to another user."""
+    return user_name(pid) not in {user_name(os.getpid()), None}
+
+
+def stranger(pid: int) -> str | None:
+    """Name and PID of a process whose command line is visible and not that of a lumen-proxy, else None."""
+    import psutil  # noqa: PLC0415 - only a command for people needs it
+
+    try:
+        process = psutil.Process(pid)
+        program, *words = (os.path.basename(word) for word in process.cmdline() or [""])  # noqa: PTH119 - words, not paths
+        name = process.name()
+    except psutil.Error:
+        return None
+    if not program or OWN_PROGRAM.fullmatch(program):
+        return None
+    if PYTHON.match(program) and any(OWN_PROGRAM.fullmatch(word) for word in words):
+        return None
+    return f"{''.join(c if c.isprintable() else '?' for c in name)} (pid {pid})"
+
+
+def lock_owner(
+    lock_path: Path, candidates: Iterable[int | None] = (), system: str = platform.SYSTEM, proc: Path = PROC
+) -> int | None:
+    """The process that holds the lock file now, as the operating system reports it; None if it does not.
+
+    Linux lists the owners of locks. Elsewhere the candidates are examined: who has the file open holds it, for
+    a command that only looks at a lock keeps it for microseconds.
+    """
+    if platform.has_proc(system):
+        candidates = [*candidates, *_listed_owners(lock_path, proc)]
+    return next((pid for pid in candidates if pid and holds_lock(pid, lock_path, system, proc)), None)
+
+
+def holds_lock(pid: int, lock_path: Path, system: str = platform.SYSTEM, proc: Path = PROC) -> bool | None:
+    """True if a process holds the lock file, also if the file was deleted meanwhile; None if that cannot be seen."""
+    if not platform.has_proc(system):
+        return _has_open(pid, lock_path) or None
+    try:
+        links = list((proc / str(pid) / "fd").iterdir())
+    except OSError:
+        return None
+    return any(_is_lock(link, lock_path) for link in links)
+
+
+def _is_lock(link: Path, lock_path: Path) -> bool:
+    """`link` is an entry of /proc/PID/fd; its neighbour below fdinfo lists the locks on it."""
+    try:
+        name = os.readlink(link)  # noqa: PTH115 - a Path would lose nothing, but the name may end in " (deleted)"
+        if name in {f"{lock_path}{DELETED}", f"{os.path.realpath(lock_path.parent)}{os.sep}{lock_path.name}{DELETED}"}:
+            is_named = True
+        else:
+            is_named = name.endswith(lock_path.name) and os.path.samestat(link.stat(), lock_path.stat())
+        return is_named and bool(LOCK_LINE.search((link.parent.parent / "fdinfo" / link.name).read_text()))
+    except OSError:
+        return False
+
+
+def _listed_owners(lock_path: Path, proc: Path) -> list[int]:
+    try:
+        inode = lock_path.stat().st_ino
+        lines = LOCK_LINE.findall((proc / "locks").read_text())
+    except OSError:
+        return []
+    return [int(pid) for pid, number in lines if int(number) == inode]
+
+
+def _has_open(pid: int, path: Path) -> bool:
+    import psutil  # noqa: PLC0415 - only a command for people needs it
+
+    try:
+        files: list[Any] = psutil.Process(pid).open_files()
+    except psutil.Error:
+        return False
+    return os.path.realpath(path) in {os.path.realpath(file.path) for file in files}

@@ -1,0 +1,38 @@
+"""The checks that are no judges, as a table for the docs: one line for the checks of a test function with one tier."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+
+from lumen_conformance.registry.declaration import check_of, claim_of
+from tests.fixtures.check_ids import ids_of
+from tests.fixtures.repository import ROOT
+from tests.matrix.fault_run import function_of
+from tests.matrix.in_process_runner import Asked, contract
+
+
+def rows_table() -> str:
+    """Each test function of the contract whose checks are not those of judges, in Markdown."""
+    found: dict[tuple[str, str, str], dict[str, pytest.Function]] = defaultdict(dict)
+    for test in (*contract("lumen").tests, *contract("openai").tests):
+        if not of_judge(test):
+            path, check = test.item.path.relative_to(ROOT).as_posix(), check_of(test.item)
+            assert check
+            found[path, function_of(test), check.tier][test.check] = test.item
+    head = ["| checks | tier | profile | claim | where |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *(_row(path, tier, rows) for (path, _, tier), rows in sorted(found.items()))])
+
+
+def of_judge(test: Asked) -> bool:
+    """Whether its claim is that of a judge, which has a table of its own."""
+    return bool({"judge", "comparison"} & set(test.item.callspec.params))
+
+
+def _row(path: str, tier: str, rows: dict[str, pytest.Function]) -> str:
+    item = next(iter(rows.values()))
+    profiles = {mark.args[0] for each in rows.values() for mark in each.iter_markers("profile")}
+    everywhere = any(not list(each.iter_markers("profile")) for each in rows.values())
+    profile = "any" if everywhere else ", ".join(sorted(profiles))
+    return f"| {ids_of(sorted(rows))} | {tier} | {profile} | {claim_of(item.function).rstrip('.')} | {path} |"

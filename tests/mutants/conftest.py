@@ -1,0 +1,15 @@
+"""Prints the table twin × check of the twins that were run."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixtures.matrix_records import recorded
+from tests.mutants.mutants import table
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what each twin turned red in this run."""
+    if seen := {name: frozenset(red) for name, red in recorded(terminalreporter, "twin")}:
+        terminalreporter.section("twin x check (x = turned red)")
+        terminalreporter.write_line(table(seen))
