@@ -33,7 +33,7 @@ AS: dict[Profile, tuple[str, ...]] = {
 }
 # Real clients judge by themselves, a process is more than its wire, and what is not declared is not asked.
 OTHERS = {"clients", "process", "skip"}
-PLUGINS = (checks, targets, conftest)
+PLUGINS = (declaration, targets, conftest)
 QUIET = ("--collect-only", "--noconftest", "-p", "no:terminal", "-p", "no:cacheprovider")
 
 
