@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 from lumen_conformance.checks.catalogue import TOOL_STREAM  # noqa: E402
 from lumen_conformance.checks.verdict import Known  # noqa: E402
 from lumen_conformance.http.client import Capture  # noqa: E402 -- after the path is set
-from tests.unit import samples  # noqa: E402
+from tests.unit.conformance import samples  # noqa: E402
 
 FIGURES = Path(__file__).with_suffix(".json")
 LENGTHS = (10, 100, 1_000, 10_000)

@@ -99,7 +99,7 @@ RECORDED: dict[str, str] = {
         "(livekit/agents#6595)"
     ),
     "E5.5": "SpeakGPT raises IndexOutOfBoundsException on a chunk without choices (AndraxDev/speak-gpt#162)",
-    # Sources of these requests: tests/unit/client_requests.py.
+    # Sources of these requests: tests/unit/proxy/client_requests.py.
     "H4.content-parts": "Cline 0162b82 sends each turn so",
     "H4.developer": "Cline 0162b82 and pi send it where a model reasons (peonist-ai/halogen-flash-server#32)",
     "H4.limits-zero": "Cline 0162b82 sends it with every turn",

@@ -1,7 +1,7 @@
 """Requests that OpenAI, LM Studio or both accept, or whose odd field has no effect: to be answered by our own proxy.
 
 Clients are written for those servers. Refusing such a request ends a conversation for good, since a client sends its
-history again with every turn. `tests/unit/client_requests.py` names clients that send them.
+history again with every turn. `tests/unit/proxy/client_requests.py` names clients that send them.
 """
 
 from lumen_conformance.contract.bad_requests import IMAGE, TOOL

@@ -6,6 +6,8 @@ pytest_plugins = [
         "output_paths",
         "baseline",
         "selection",
+        "id_selection",
+        "shards",
         "entries",
         "report_redaction",
         "crashes",
@@ -18,5 +20,7 @@ pytest_plugins = [
         "announcement",
         "terminal",
         "page",
+        "run_record",
+        "replay",
     )
 ]

@@ -15,6 +15,7 @@ from typing import Final
 
 import pytest
 
+from lumen_conformance import suites
 from lumen_conformance.registry.declaration import check_of, parameters_of
 from lumen_conformance.registry.measurement import reason_of
 from lumen_conformance.registry.refutation import is_suite_fault
@@ -93,7 +94,10 @@ def _wrong_with(check_id: str, reason: str, known: Baseline) -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse an id that no check has, where all tests are collected: a line with a slip would be kept for ever."""
     config.stash[_ROWS] = _rows(config.stash[BASELINE], items)
-    whole = {Path(arg).resolve() for arg in config.args} <= {config.rootpath, config.rootpath / "tests"}
+    given = {Path(arg).resolve() for arg in config.args}
+    whole = given <= {config.rootpath, config.rootpath / "tests"} or given >= {
+        suites.folder() / name for name in suites.NAMES
+    }
     if not (whole and (unknown := _unknown(config.stash[BASELINE], items))):
         return
     told = f"--baseline: no check has the id {', '.join(unknown)}"

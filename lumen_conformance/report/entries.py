@@ -4,7 +4,7 @@ A crashed worker cannot say what its test claimed, so the claims are written dow
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -71,5 +71,9 @@ def read(config: pytest.Config) -> Catalogue:
 @pytest.hookimpl(tryfirst=True)  # before anyone hears that collection is over
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Write the entries down for the process that reports; every parallel worker collects the same."""
-    entries = [asdict(entry_of(item)) for item in session.items]
-    shared_files.publish(session.config, _NAME, json.dumps(entries))
+    publish(session.config, [entry_of(item) for item in session.items])
+
+
+def publish(config: pytest.Config, entries: Iterable[Entry]) -> None:
+    """Write entries down for the process that reports."""
+    shared_files.publish(config, _NAME, json.dumps([asdict(each) for each in entries]))

@@ -70,11 +70,12 @@ class Results:
         self.expected: frozenset[str] = frozenset()
         self.broken: list[pytest.CollectReport] = []
         self._started_s = time.monotonic()
+        self._recorded_s: float | None = None
 
     @property
     def duration_s(self) -> float:
-        """Seconds since the run began."""
-        return time.monotonic() - self._started_s
+        """Seconds since the run began; of recorded runs, those of the longest."""
+        return self._recorded_s if self._recorded_s is not None else time.monotonic() - self._started_s
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -154,6 +155,11 @@ class Results:
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """Learn what is to run, from a parallel worker."""
         self._learn(ids)
+
+    def replayed(self, nodeids: Iterable[str], duration_s: float) -> None:
+        """Learn what recorded runs had to run, and how long the longest of them took."""
+        self._learn(nodeids)
+        self._recorded_s = duration_s
 
     def _learn(self, nodeids: Iterable[str]) -> None:
         self.expected = frozenset(nodeids)

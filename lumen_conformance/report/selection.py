@@ -26,6 +26,15 @@ HOMES: Final = {
     "matrix": {"matrix"},
     "mutants": {"mutants"},
 }
+MARKERS: Final = {
+    "smoke": "the quick selection for every push",
+    "recovery": "real processes are killed and come back",
+    "contract": "what the target says on the wire",
+    "clients": "real clients talk to the target (set up by `make clients`)",
+    "process": "about the launched process itself, not its wire",
+    "seventeen": "the seventeen numbered checks of the four scenarios",
+    "scenario(n)": "belongs to scenario n",
+}
 SMOKE_VARIABLE: Final = "CI_SMOKE_MODE"
 # The four scenarios and how many checks each has.
 SEVENTEEN: Final = frozenset(
@@ -36,12 +45,14 @@ _MODULE: Final = re.compile(r"test_(\d\d)_\w+")
 _NUMBER: Final = re.compile(r"\d+\.\d+")
 _ONE_SCENARIO: Final = re.compile(r"scenario\(n=(\d+)\)")
 _CHOSEN_BY_CI: Final = pytest.StashKey[bool]()
+SELECTION: Final = pytest.StashKey[str]()  # of recorded runs: what they had selected
 
 
 def area_of(path: Path, config: pytest.Config) -> str:
-    """Return the folder below tests/ that a test lives in, or an empty text."""
+    """Return the folder of a test below the root of the run, or below its ``tests``; an empty text for another."""
     parts = path.relative_to(config.rootpath).parts if path.is_relative_to(config.rootpath) else ()
-    return parts[1] if len(parts) > 2 and parts[0] == "tests" else ""  # tests, area, file
+    parts = parts[1:] if parts[:1] == ("tests",) else parts
+    return parts[0] if len(parts) > 1 and parts[0] in AREAS else ""  # area, file
 
 
 def scenario_of(path: Path, config: pytest.Config) -> int | None:
@@ -66,6 +77,8 @@ def name_of(expression: str) -> str:
 
 def describe(config: pytest.Config) -> str:
     """Return the selection in words, with what narrows it further."""
+    if SELECTION in config.stash:
+        return config.stash[SELECTION]
     expression = config.option.markexpr or ""
     why = f"{SMOKE_VARIABLE}, no -m given" if config.stash.get(_CHOSEN_BY_CI, False) else f"-m {expression!r}"
     narrower = [f"-k {config.option.keyword!r}"] if config.option.keyword else []
@@ -76,7 +89,9 @@ def describe(config: pytest.Config) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Select smoke where CI asks for it, unless the command line selects."""
+    """Declare the markers; select smoke where CI asks for it, unless the command line selects."""
+    for name, meaning in MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
     if not config.option.markexpr and smoke_is_asked_for(os.environ):
         config.option.markexpr = "smoke"
         config.stash[_CHOSEN_BY_CI] = True

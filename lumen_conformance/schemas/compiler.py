@@ -1,8 +1,8 @@
 """A JSON Schema (draft 2020-12, the keywords that the schemas of this folder use) compiled to functions.
 
 A stream of 10,000 chunks is 10,000 values: compiled rules take a few microseconds for each, `jsonschema` takes 100.
-`tests/unit/test_schemas.py` holds both against each other. ``1.0`` and ``true`` are no integers here, in whole
-documents that are referred to, too.
+`tests/unit/conformance/test_schemas.py` compares both. ``1.0`` and ``true`` are no integers here, also in
+documents that are referred to.
 """
 
 from __future__ import annotations

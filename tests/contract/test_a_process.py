@@ -1,7 +1,7 @@
 """A: the process under test: whoever is ready is ours, and nothing stays behind.
 
 These are about launches, so the matrix, whose targets live in one process, leaves them out; what turns them red is in
-`tests/unit/test_targets_process.py`.
+`tests/unit/conformance/test_targets_process.py`.
 """
 
 from collections.abc import Iterator

@@ -65,7 +65,7 @@ ENVIRONMENT = "3."
 """How the checks of scenario 3 begin."""
 
 UNSEEN = frozenset({"1.3"})
-"""No fault of a server survives SIGKILL: tests/unit/test_recovery_records.py shows on a record that 1.3 fails."""
+"""No fault of a server survives SIGKILL: tests/unit/conformance/test_recovery_records.py shows 1.3 fail on a record."""
 
 
 def is_of_environment(twin: str) -> bool:

@@ -18,14 +18,16 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-OURS = {"lumen_proxy", "tests", "benchmarks"}
+OURS = {"lumen_proxy", "lumen_conformance", "tests", "benchmarks"}
 OF_TYPE_CHECKERS = {"_typeshed"}  # no module: only type checkers know it
 LIBRARY = sorted((ROOT / "lumen_proxy").rglob("*.py"))
+SUITES = ("lumen_conformance", "tests/contract", "tests/recovery")
+CONFORMANCE = sorted(path for folder in SUITES for path in (ROOT / folder).rglob("*.py") if "clients" not in path.parts)
 SUITE = [
     ROOT / "conftest.py",
     *sorted(
         path
-        for folder in ("tests", "benchmarks", "docs/screens")
+        for folder in ("lumen_conformance", "tests", "benchmarks", "docs/screens")
         for path in (ROOT / folder).rglob("*.py")
         if "node_modules" not in path.parts and path.name != "llama_server.py"  # it runs in a league environment
     ),
@@ -56,7 +58,7 @@ def normal(name: str) -> str:
 
 def named(requirements: Iterable[str]) -> set[str]:
     """The distributions that requirements name."""
-    return {normal(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in requirements}
+    return {normal(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in requirements} - {PROJECT["name"]}
 
 
 @cache
@@ -99,7 +101,9 @@ EXTRAS = {extra: named(lines) for extra, lines in PROJECT["optional-dependencies
 
 
 @pytest.mark.parametrize(
-    ("paths", "declared"), [(LIBRARY, DECLARED), (SUITE, DECLARED.union(*EXTRAS.values()))], ids=["library", "suite"]
+    ("paths", "declared"),
+    [(LIBRARY, DECLARED), (CONFORMANCE, DECLARED | EXTRAS["conformance"]), (SUITE, DECLARED.union(*EXTRAS.values()))],
+    ids=["library", "conformance", "suite"],
 )
 def test_what_is_imported_is_declared(paths: list[Path], declared: set[str]) -> None:
     """A package that only comes with another one may go with it."""
@@ -124,7 +128,7 @@ def test_what_an_extra_declares_is_used(extra: str) -> None:
 def test_every_version_is_pinned() -> None:
     """constraints.txt names each declared distribution of the library, of test and of lint, and what these need."""
     pinned = named((ROOT / "constraints.txt").read_text("utf-8").splitlines())
-    wanted, waiting = set(), DECLARED | EXTRAS["test"] | EXTRAS["lint"]
+    wanted, waiting = set(), DECLARED | EXTRAS["conformance"] | EXTRAS["test"] | EXTRAS["lint"]
     while waiting:
         name = waiting.pop()
         wanted.add(name)

@@ -1,0 +1,103 @@
+"""``lumen-conformance compare``: compare two verdict files, for example those of two releases."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lumen_conformance.cli.errors import CommandError
+from lumen_conformance.cli.exit_status import ExitStatus
+from lumen_conformance.cli.output import OUTPUT_FILES
+
+if TYPE_CHECKING:
+    import argparse
+
+FAILING = {"failed", "error", "baselined"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One check whose outcome differs; ``old`` or ``new`` is None where a file lacks it."""
+
+    id: str
+    tier: str
+    old: str | None
+    new: str | None
+    reason: str | None
+
+    @property
+    def newly_failing(self) -> bool:
+        """Whether it fails now and did not fail before."""
+        return self._fails(self.new) and not self._fails(self.old)
+
+    @property
+    def newly_passing(self) -> bool:
+        """Whether it passes now and did not pass before."""
+        return self.new == "passed" and self.old is not None and self.old != "passed"
+
+    def _fails(self, outcome: str | None) -> bool:
+        return outcome in FAILING or (outcome == "warned" and self.tier != "W")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the two files."""
+    file = OUTPUT_FILES["verdicts"][0]
+    parser.add_argument("old", metavar="OLD", help=f"{file} of the earlier run, or its output folder")
+    parser.add_argument("new", metavar="NEW", help=f"{file} of the later run, or its output folder")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print what differs; exit status 1 when a check newly fails."""
+    changes = differences(read(Path(args.old)), read(Path(args.new)))
+    groups = {
+        "newly failing": [each for each in changes if each.newly_failing],
+        "newly passing": [each for each in changes if each.newly_passing],
+        "other changes": [each for each in changes if not each.newly_failing and not each.newly_passing],
+    }
+    if args.json:
+        json.dump(
+            {name.replace(" ", "_"): [vars(each) for each in found] for name, found in groups.items()},
+            sys.stdout,
+            ensure_ascii=False,
+            indent=1,
+        )
+        print()
+    else:
+        _print(groups)
+    return ExitStatus.FAILED if groups["newly failing"] else ExitStatus.OK
+
+
+def _print(groups: dict[str, list[Change]]) -> None:
+    for name, found in groups.items():
+        print(f"{name}: {len(found)}")
+        for each in found:
+            reason = f": {each.reason}" if each.newly_failing and each.reason else ""
+            print(f"  {each.id} ({each.tier})  {each.old or 'absent'} -> {each.new or 'absent'}{reason}")
+
+
+def read(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the verdicts of a file or an output folder, by id and parameters. Raises CommandError."""
+    file = path / OUTPUT_FILES["verdicts"][0] if path.is_dir() else path
+    try:
+        lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+        return {" ".join(filter(None, [each["id"], each["param"]])): each for each in lines}
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}; give a file of --verdicts") from None
+    except (ValueError, LookupError, TypeError) as error:
+        raise CommandError(f"{file} is no verdict file: {error!r}; give a file of --verdicts") from None
+
+
+def differences(old: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]]) -> list[Change]:
+    """Return the checks whose outcome differs, in the order of the new file, then of the old one."""
+    found = []
+    for name in [*new, *(each for each in old if each not in new)]:
+        before, after = old.get(name), new.get(name)
+        outcomes = [each["outcome"] if each else None for each in (before, after)]
+        if outcomes[0] != outcomes[1]:
+            latest: dict[str, Any] = after or before or {}
+            found.append(Change(name, latest["tier"], outcomes[0], outcomes[1], after["reason"] if after else None))
+    return found

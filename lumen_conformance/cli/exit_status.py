@@ -1,0 +1,25 @@
+"""The exit statuses of ``lumen-conformance``; those of ``run`` are pytest's own."""
+
+from enum import IntEnum
+from typing import Final
+
+
+class ExitStatus(IntEnum):
+    """What a command ends with."""
+
+    OK = 0
+    FAILED = 1
+    INTERRUPTED = 2
+    INTERNAL_ERROR = 3
+    USAGE = 4
+    NOTHING_SELECTED = 5
+
+
+DESCRIPTION: Final = """exit status:
+  0  every check that decides held
+  1  a check failed, or could not be judged; compare: a check newly fails
+  2  the run was interrupted
+  3  an internal error of the suite
+  4  invalid options or an unreadable file
+  5  the selection holds no check
+"""

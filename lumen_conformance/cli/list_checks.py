@@ -1,0 +1,44 @@
+"""``lumen-conformance list``: list every check with its tier, claim and source."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lumen_conformance
+from lumen_conformance.report.id_selection import is_meant
+
+if TYPE_CHECKING:
+    import argparse
+
+CATALOGUE = Path(lumen_conformance.__file__).with_name("catalogue.json")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--json`` and the ids."""
+    parser.add_argument("ids", nargs="*", metavar="ID", help="list these only; F2 means all of F2, * any text")
+    parser.add_argument("--json", action="store_true", help="one JSON array, each check with all that is known of it")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print the checks."""
+    checks = [each for each in read() if not args.ids or any(is_meant((each["id"],), name) for name in args.ids)]
+    if args.json:
+        json.dump(checks, sys.stdout, ensure_ascii=False, indent=1)
+        print()
+        return 0
+    width = max((len(each["id"]) for each in checks), default=0)
+    for each in checks:
+        print(
+            f"{each['id']:{width}}  {each['tier']}  {each['claim']}"
+            + (f"  [{each['source']}]" if each["source"] else "")
+        )
+    return 0
+
+
+def read() -> list[dict[str, Any]]:
+    """Return every check of both suites, in their order."""
+    found: list[dict[str, Any]] = json.loads(CATALOGUE.read_text("utf-8"))
+    return found

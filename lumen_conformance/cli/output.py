@@ -1,0 +1,41 @@
+"""Where a command writes its report and the files beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import argparse
+
+DEFAULT_FOLDER: Final = "conformance-report"
+# Option of this command: its file in the output folder, and pytest's option for it.
+OUTPUT_FILES: Final = {
+    "html": ("report.html", "--html"),
+    "verdicts": ("verdicts.jsonl", "--verdicts"),
+    "summary": ("summary.json", "--summary"),
+    "record": ("record.jsonl", "--record"),
+}
+
+
+def add_output_options(group: argparse._ArgumentGroup) -> None:
+    """Add the output folder, and one option a file."""
+    group.add_argument(
+        "--output", metavar="DIR", default=DEFAULT_FOLDER, help=f"folder of all files below (default: {DEFAULT_FOLDER})"
+    )
+    for name, (file, _) in OUTPUT_FILES.items():
+        group.add_argument(f"--{name}", metavar="FILE", help=f"default: {file} in the output folder")
+    group.add_argument("--junit", metavar="FILE", help="write JUnit XML to FILE")
+    group.add_argument(
+        "--github-summary", metavar="FILE", help="append a Markdown summary to FILE, and print annotations"
+    )
+
+
+def output_arguments(args: argparse.Namespace) -> list[str]:
+    """Return pytest's options for these files. Creates the output folder."""
+    folder = Path(args.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    words = [f"{option}={getattr(args, name) or folder / file}" for name, (file, option) in OUTPUT_FILES.items()]
+    words += [f"--evidence-dir={folder}"]
+    words += [f"--junit-xml={args.junit}"] if args.junit else []
+    return words + ([f"--github-summary={args.github_summary}"] if args.github_summary else [])

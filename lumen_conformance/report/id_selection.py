@@ -1,0 +1,71 @@
+"""``--only ID`` and ``--skip ID``: which checks run, by their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Final
+
+import pytest
+
+from lumen_conformance.registry.declaration import Check, check_of, parameters_of
+from lumen_conformance.report import shared_files
+
+_OPTIONS: Final = ("--only", "--skip")
+_UNKNOWN: Final = "unknown-ids"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add both options."""
+    group = parser.getgroup("lumen")
+    meaning = "F2 means F2 and all of F2.1, F2.2, …; * stands for any text; may be repeated"
+    group.addoption("--only", action="append", metavar="ID", help=f"run these checks only: {meaning}")
+    group.addoption("--skip", action="append", metavar="ID", help=f"leave these checks out: {meaning}")
+
+
+def is_meant(names: Iterable[str], pattern: str) -> bool:
+    """Return whether a pattern means a check that has one of these names."""
+    return any(name == pattern or name.startswith(f"{pattern}.") or fnmatchcase(name, pattern) for name in names)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what is not meant; refuse an id that no collected check has."""
+    only, skip = (config.getoption(option) or [] for option in _OPTIONS)
+    if not only and not skip:
+        return
+    named = [(item, _names(item)) for item in items]
+    unknown = [each for each in (*only, *skip) if not any(is_meant(names, each) for _, names in named)]
+    if unknown:
+        _refuse(config, items, f"--only, --skip: no check has the id {', '.join(unknown)}")
+        return
+    kept = [item for item, names in named if _is_kept(names, only, skip)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
+
+
+def _is_kept(names: Sequence[str], only: list[str], skip: list[str]) -> bool:
+    wanted = not only or any(is_meant(names, each) for each in only)
+    return wanted and not any(is_meant(names, each) for each in skip)
+
+
+def _names(item: pytest.Item) -> tuple[str, ...]:
+    found: Check | None = check_of(item)
+    if found is None:
+        return ()
+    parameters = parameters_of(item, found)
+    return (found.id, f"{found.id}-{parameters}") if parameters else (found.id,)
+
+
+def _refuse(config: pytest.Config, items: list[pytest.Item], message: str) -> None:
+    if shared_files.reports(config):
+        raise pytest.UsageError(message)
+    shared_files.publish(config, _UNKNOWN, message)  # a parallel worker cannot end the run
+    items.clear()
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_node_collection_finished(node: object) -> None:
+    """End a parallel run whose workers have found an id that no check has."""
+    if message := shared_files.published(node.config, _UNKNOWN):  # type: ignore[attr-defined]
+        pytest.exit(message[0], pytest.ExitCode.USAGE_ERROR)

@@ -1,0 +1,92 @@
+"""``--record FILE``: everything that a report is made of, so that `replay` can join the reports of several runs.
+
+The file has one JSON object a line: first the run, then each collected test, then each report of a phase as pytest
+sends it between processes. Paths of evidence below the folder of the file are relative to that folder.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from lumen_conformance.registry.measurement import EVIDENCE, REPORTED_ONLY
+from lumen_conformance.report import output_paths, shared_files
+from lumen_conformance.report.baseline import BASELINE
+from lumen_conformance.report.html import TARGET
+from lumen_conformance.report.results import RESULTS
+from lumen_conformance.report.selection import describe
+
+VERSION: Final = 1  # of the format of the file
+
+
+class Recorder:
+    """Writes the file of one run."""
+
+    def __init__(self, config: pytest.Config, path: Path) -> None:
+        self._config = config
+        self._path = path
+        self._reports: list[dict[str, Any]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep one phase of a test."""
+        self._keep(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep a module that could not be collected."""
+        if report.failed:
+            self._keep(report)
+
+    def _keep(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        data.pop("node", None)  # the object of xdist for the worker that sent it
+        data["user_properties"] = [self._relative(*each) for each in data.get("user_properties", ())]
+        self._reports.append(data)
+
+    def _relative(self, name: str, value: Any) -> tuple[str, Any]:  # noqa: ANN401 -- whatever a check recorded
+        """A path of evidence below the folder of the file, relative to it."""
+        folder = self._path.resolve().parent
+        if name == EVIDENCE and Path(value).is_relative_to(folder):
+            return name, Path(value).relative_to(folder).as_posix()
+        return name, value
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the file."""
+        results, baseline = self._config.stash[RESULTS], self._config.stash[BASELINE]
+        reported_only = self._config.stash.get(REPORTED_ONLY, frozenset("W"))
+        head = {
+            "version": VERSION,
+            "shard": self._config.getoption("--shard"),
+            "selection": describe(self._config),
+            "baseline": dict(baseline),
+            "target": self._config.stash.get(TARGET, None),
+            "reported_only": sorted(reported_only),
+            "exit_status": int(session.exitstatus),
+            "duration_s": round(results.duration_s, 3),
+            "expected": sorted(results.expected),
+        }
+        lines: list[dict[str, Any]] = [{"run": head}]
+        lines += [{"test": asdict(each)} for each in results.catalogue.values()]
+        lines += [{"report": each} for each in self._reports]
+        text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
+        self._path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--record``."""
+    parser.getgroup("report").addoption(
+        "--record", metavar="FILE", help="write everything that the report is made of to FILE"
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Write the record in the process that reports."""
+    if shared_files.reports(config) and (path := output_paths.given(config, "--record")):
+        output_paths.refuse_unwritable("--record", path)
+        output_paths.remove(path)
+        config.pluginmanager.register(Recorder(config, path), "report-record")

@@ -1,0 +1,36 @@
+"""A pytest of its own for tests of the harness: real xdist, real crashes, counted from outside."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.nested_pytest import LEAN
+
+ROOT = Path(__file__).resolve().parents[3]
+PLUGINS = (
+    "run", "registry.measurement", "isolation", "targets.target", "processes.leak_audit", "targets.launch",
+    "processes.squatters", "gateway.server",
+)  # fmt: skip
+
+
+class Nested:
+    """Runs a small suite with the plugins of the harness. ``tally`` is a file for it to write lines to."""
+
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.tally = pytester.mkdir("own") / "tally"  # not beside the module, where a file is a leak
+        monkeypatch.setenv("TALLY", str(self.tally))
+        monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        self._pytester = pytester
+
+    def run(self, suite: str, *options: str) -> pytest.RunResult:
+        """Run this one module."""
+        self._pytester.makepyfile(suite)
+        plugins = [word for name in PLUGINS for word in ("-p", f"lumen_conformance.{name}")]
+        return self._pytester.runpytest_subprocess(*LEAN, *plugins, "-p", "no:randomly", "-p", "no:html", *options)
+
+    def lines(self) -> list[str]:
+        """What the suite has written."""
+        return self.tally.read_text("utf-8").splitlines() if self.tally.exists() else []

@@ -1,0 +1,34 @@
+"""The catalogue of claims, and the page that shows it."""
+
+from pathlib import Path
+
+import pytest
+
+from lumen_conformance.checks import catalogue
+
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "contract-checks.md"
+
+
+def test_table_in_the_docs() -> None:
+    """The table in the docs is the one that the code has."""
+    assert catalogue.table() in DOCS.read_text("utf-8")
+
+
+def test_claims_are_unlike_one_another() -> None:
+    """Every claim has a tier, a source, and words of its own."""
+    texts = [claim.text for claim in catalogue.CLAIMS.values()]
+    assert len(set(texts)) == len(texts)
+    assert all(claim.source for claim in catalogue.CLAIMS.values())
+    assert {claim.tier for claim in catalogue.CLAIMS.values()} == {"M", "S", "W"}
+
+
+def test_selection() -> None:
+    """An id selects itself and what is below it, and nothing that only begins alike."""
+    assert [judge.claim.check for judge in catalogue.judges("F4", "D7", "C6.1")] == ["C6.1", "D7", "F4"]
+    assert {judge.claim.check for judge in catalogue.judges("E1")} == {f"E1.{number}" for number in range(1, 6)}
+
+
+def test_unknown_selection() -> None:
+    """An id that nobody has is a mistake of the caller."""
+    with pytest.raises(KeyError):
+        catalogue.judges("Z9")

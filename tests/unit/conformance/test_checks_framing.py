@@ -1,0 +1,84 @@
+"""Any legal framing of the same events gives the same verdicts, whether the events are healthy or broken."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lumen_conformance.checks import catalogue
+from lumen_conformance.checks.verdict import Known
+from lumen_conformance.http.documents import said
+from tests.unit.conformance import samples as s
+from tests.unit.conformance.framings import framings
+from tests.unit.conformance.samples import ABSENT, ERROR, chunk, chunks, edited, with_usage
+
+KNOWN = Known(text=s.TEXT, finish="stop")
+USAGE_ASKED = {"stream_options": {"include_usage": True}}
+DONE = b"[DONE]"
+UNHURRIED = settings(deadline=None)  # a busy machine is no defect
+# A framing has nothing to do with the story that it frames: all stories together get four times the usual examples.
+A_SHARE = settings(UNHURRIED, max_examples=30)
+# Events, healthy or with one defect of theirs; their bytes are for hypothesis.
+STORIES: dict[str, list[Any]] = {
+    "healthy": [*chunks(), DONE],
+    "no-done": [*chunks()],
+    "done-twice": [*chunks(), DONE, DONE],
+    "id-absent": [*edited(chunks(), ("2.id", ABSENT)), DONE],
+    "created-float": [*edited(chunks(), ("2.created", s.NOW_S)), DONE],
+    "no-role": [*edited(chunks(), ("0.choices.0.delta", {"content": ""})), DONE],
+    "finish-empty": [*edited(chunks(), ("1.choices.0.finish_reason", "")), DONE],
+    "never-finishes": [*chunks()[:-1], DONE],
+    "after-the-finish": [*chunks(), chunk({"content": "b"}), DONE],
+    "cumulative": [*chunks([s.TEXT[:3], s.TEXT[:6], s.TEXT]), DONE],
+    "no-json": [*chunks(), b"{not json", DONE],
+    "failed": [*chunks()[:3], ERROR],
+    "nothing": [DONE],
+}
+
+
+def verdicts(body: bytes, asked: dict[str, Any] | None = None) -> dict[str, bool]:
+    """Which claims hold for a stream of these bytes."""
+    judges = {*catalogue.STREAM, *catalogue.BROKEN_STREAM}
+    return {judge.claim.check: judge(s.stream(body, asked=asked or {}), KNOWN).ok for judge in judges}
+
+
+def plainly(events: list[Any]) -> bytes:
+    """The framing that OpenAI uses."""
+    return b"".join(b"data: " + (each if isinstance(each, bytes) else s.encoded(each)) + b"\n\n" for each in events)
+
+
+@cache
+def plain_verdicts(story: str) -> dict[str, bool]:
+    """Which claims hold for a story in the framing of OpenAI."""
+    return verdicts(plainly(STORIES[story]))
+
+
+@pytest.mark.parametrize("story", STORIES)
+@A_SHARE
+@given(data=st.data())
+def test_framing_never_matters(story: str, data: st.DataObject) -> None:
+    """The same events give the same verdicts and the same text in any legal framing."""
+    events = STORIES[story]
+    body = data.draw(framings(events))
+    assert verdicts(body) == plain_verdicts(story)
+    assert said(s.stream(body)) == said(s.stream(plainly(events)))
+
+
+@UNHURRIED
+@given(data=st.data())
+def test_framing_never_matters_with_usage(data: st.DataObject) -> None:
+    """The same of a stream with usage."""
+    events = [*with_usage(), DONE]
+    assert verdicts(data.draw(framings(events)), USAGE_ASKED) == verdicts(plainly(events), USAGE_ASKED)
+
+
+@UNHURRIED
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40), max_size=6), st.data())
+def test_any_text_in_any_framing(pieces: list[str], data: st.DataObject) -> None:
+    """Whatever is said in whatever pieces is read, in any legal framing."""
+    body = data.draw(framings([*chunks(pieces), DONE]))
+    assert said(s.stream(body)) == "".join(pieces)

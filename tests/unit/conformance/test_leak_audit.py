@@ -1,0 +1,157 @@
+"""A test that leaks is an ERROR, itself; what it leaked is ended, and strangers are never touched."""
+
+import contextlib
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from lumen_conformance.processes.process_tree import ProcessRef, tagged
+from lumen_conformance.run import TAG, Run
+from lumen_conformance.waiting import until
+from tests.unit.conformance.plugin_run import Nested
+
+SUITE = """
+    import multiprocessing, os, socket, subprocess, sys, threading
+    from pathlib import Path
+    import pytest
+    from lumen_conformance.gateway.server import Gateway
+    PAUSE = [sys.executable, "-c", "import threading; threading.Event().wait()"]
+    KEPT = []
+    PAUSED = threading.Event()
+
+    def count(pid):
+        with Path(os.environ["TALLY"]).open("a") as tally:
+            tally.write(f"{pid}\\n")
+
+    def start(**how):
+        process = subprocess.Popen(PAUSE, **how)
+        count(process.pid)
+        return process
+
+    def fork():
+        pid = os.fork()
+        if not pid:
+            threading.Event().wait()
+        count(pid)
+
+    def multiprocess():
+        process = multiprocessing.get_context("fork").Process(target=threading.Event().wait, daemon=True)
+        process.start()
+        count(process.pid)
+
+    def test_before(): pass
+    def test_acts(run):
+        %s
+    def test_after(): pass
+"""
+
+
+@pytest.fixture
+def nested(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nested:
+    """A pytest of its own."""
+    return Nested(pytester, monkeypatch)
+
+
+def running(nested: Nested) -> list[psutil.Process]:
+    """The processes that the suite has written down and that still run; zombies wait for init only."""
+    found = []
+    for pid in nested.lines():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(int(pid)))
+    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+
+
+RUNNING = "still running, now ended: pid *"
+LISTENING = "still listening: port *"
+LEFT = "left in the folder of the suite: *left"
+LEAKS = {
+    "child": ("start()", f"{RUNNING}Event*"),
+    "daemon": ("start(start_new_session=True)", f"{RUNNING}Event*"),
+    "grandchild": (
+        "subprocess.run([sys.executable, '-c', f'import subprocess; subprocess.Popen({PAUSE})'])",
+        f"{RUNNING}Event*",
+    ),
+    "closed-launch": (
+        "start(env=os.environ | {'E2E_LUMEN': run.open_tag('x')}); run.close_tag(run.tag(1))",
+        f"{RUNNING}Event*",
+    ),
+    "no-environment": ("start(env={})", f"{RUNNING}(no tag)*Event*"),
+    "fork": ("fork()", RUNNING),
+    "multiprocessing": ("multiprocess()", RUNNING),
+    "listener": ("KEPT.append(socket.create_server(('127.0.0.1', 0)))", LISTENING),
+    "listener-ipv6": ("KEPT.append(socket.create_server(('::1', 0), family=socket.AF_INET6))", LISTENING),
+    "gateway": ("Gateway().__enter__()", LISTENING),
+    "file": ("Path('left').touch()", LEFT),
+    "folder": ("Path('left').mkdir()", LEFT),
+    "file-of-a-child": ("subprocess.run([sys.executable, '-c', 'open(\"left\", \"w\")'])", LEFT),
+}
+
+
+@pytest.mark.parametrize(("act", "told"), LEAKS.values(), ids=LEAKS)
+def test_leak_is_an_error_of_its_test(nested: Nested, act: str, told: str) -> None:
+    """The leak is named at the teardown of the test that leaked, and ended; its neighbours pass."""
+    result = nested.run(SUITE % act, "-W", "ignore")
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_acts*", f"*Leaked: {told}"])
+    assert not running(nested)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "subprocess.run([sys.executable, '-c', ''])",
+        "os.waitpid(os.fork() or os._exit(0), 0)",
+        "socket.create_server(('127.0.0.1', 0)).close()",
+        "KEPT.append(socket.socket()); KEPT[0].bind(('127.0.0.1', 0))",
+        "Gateway().__enter__().__exit__(None, None, None)",
+        "Path('left').touch(); Path('left').unlink()",
+        "KEPT.append(run.answering(Gateway().__enter__().url)); KEPT[0].__enter__()",
+    ],
+    ids=["child", "fork", "listener", "bound-only", "gateway", "file", "answered-for"],
+)
+def test_what_has_ended_is_no_leak(nested: Nested, act: str) -> None:
+    """A test may start, open and write what it likes, as long as it ends it or a fixture answers for it."""
+    nested.run(SUITE % act, "-W", "ignore").assert_outcomes(passed=3)
+
+
+def test_open_launch_is_no_leak(nested: Nested) -> None:
+    """What a fixture still answers for may run on; what is left at the very end is swept and makes the run red."""
+    act = "start(env=os.environ | {'E2E_LUMEN': run.open_tag('x')})"
+    result = nested.run(SUITE % act, "-W", "ignore")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["*left behind by this run, now ended*", "pid *Event*"])
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert not running(nested)
+
+
+def test_processes_of_a_killed_worker_are_swept(nested: Nested) -> None:
+    """A worker of xdist that is killed leaves its launches; the controller ends them and says so."""
+    act = "start(env=os.environ | {'E2E_LUMEN': run.open_tag('x')}); os.kill(os.getpid(), 9)"
+    result = nested.run(SUITE % act, "-n2")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*left behind by this run, now ended*", "pid *Event*"])
+    assert not running(nested)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a request to stop is no signal there")
+@pytest.mark.parametrize(("who", "options"), [("getpid", ()), ("getppid", ("-n1",))], ids=["alone", "controller"])
+def test_a_request_to_stop_ends_the_run_in_order(nested: Nested, who: str, options: tuple[str, ...]) -> None:
+    """SIGTERM, as a cancelled job of CI gets it, is like Ctrl-C: teardowns, a summary, and nothing left running."""
+    act = f"start(env=os.environ | {{'E2E_LUMEN': run.open_tag('x')}}); os.kill(os.{who}(), 15); PAUSED.wait(3)"
+    result = nested.run(SUITE % act, "-W", "ignore", *options)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*left behind by this run, now ended*", "*KeyboardInterrupt*"])
+    assert not running(nested)
+
+
+def test_strangers_are_never_found(run: Run) -> None:
+    """A process of another run, or with a tag that only begins like ours, is not ours."""
+    environ = os.environ | {TAG: f"{run.id}0/{run.worker}/1"}
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=environ) as stranger:
+        ref = ProcessRef.of(stranger.pid)  # whose environment can be read a moment later only
+        until("it is found by its own tag", lambda: ref in tagged(f"{run.id}0/"), within_s=5)
+        assert ref not in tagged(f"{run.id}/")
+        stranger.communicate(b"\n")

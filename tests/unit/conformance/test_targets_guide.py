@@ -1,0 +1,121 @@
+"""The guide "judge your own server" works as it is written: its very commands are run, its options exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from lumen_conformance.contract.prerequisites import RESPONSIBLE, RESPONSIBLE_OF_PROFILE
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.options import PROXY_OPTIONS
+from lumen_conformance.targets.target import CAPABILITIES
+from tests.fixtures.suite_subprocess import Run, run
+
+ROOT = Path(__file__).resolve().parents[3]
+GUIDE = (ROOT / "docs" / "judge-your-own-server.md").read_text("utf-8")
+RECIPES = "\n## Recipes\n"  # these run in tests/operations/test_recipes.py
+BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE.partition(RECIPES)[0], re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
+KNOWN = re.search(r"```text\n(.*?)```", GUIDE, re.DOTALL)
+FEW = ("tests/contract/test_e_stream.py", "tests/contract/test_g_forwarding.py", "tests/contract/test_h_manners.py")
+
+
+def command(*words: str) -> list[str]:
+    """The arguments of the one pytest command of the guide that has all these words."""
+    (found,) = [line for line in COMMANDS if line.startswith("pytest ") and all(word in line for word in words)]
+    return [_ours(word) for word in shlex.split(found)[1:]]
+
+
+def _ours(word: str) -> str:
+    """The interpreter of this environment in the place of `python`, whatever the path has."""
+    return f"'{sys.executable}' {word.removeprefix('python ')}" if word.startswith("python ") else word
+
+
+def ran(folder: Path, arguments: list[str], tests: tuple[str, ...] = FEW) -> Run:
+    """A command of the guide, on a few files: the whole contract would teach nothing more about the guide."""
+    return run(folder, *arguments, tests=tests)
+
+
+def test_names_of_rows() -> None:
+    """The guide says of each exchange what it is."""
+    names = {*RESPONSIBLE, *(name for profile in RESPONSIBLE_OF_PROFILE.values() for name in profile)}
+    table = GUIDE.partition("| name | exchange |\n")[2].partition("\n\n")[0]
+    told = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert told == names, sorted(told ^ names)
+
+
+def test_by_command(tmp_path: Path) -> None:
+    """The first command of the guide is green."""
+    ended = ran(tmp_path, command("-m contract", "health,models,tools,n"))
+    assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
+
+
+def test_our_own_by_command(tmp_path: Path) -> None:
+    """Our own proxy passes by command as if it were a stranger's, judged by what every client relies on."""
+    ours = f"'{sys.executable}' -m lumen_proxy serve --port {{port}}"
+    ended = run(tmp_path, "-m", "contract", f"--proxy-command={ours}", "--proxy-can=models,health")
+    assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
+    assert len(ended.ids("passed")) > 150
+
+
+def test_by_url(tmp_path: Path, launch: Launches, gateway: Gateway) -> None:
+    """Our own proxy passes by URL, calling the named model only, no more often than was said beforehand."""
+    proxy = launch(gateway=gateway)
+    arguments = [word.replace("127.0.0.1:8081", f"127.0.0.1:{proxy.port}") for word in command("--proxy-url")]
+    before = len(gateway.chats)
+    ended = run(tmp_path, *arguments)
+    spent = len(gateway.chats) - before
+    said = re.search(r"by URL: at most (\d+) chat calls of lumen-gateway at", ended.output)
+    assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
+    assert said
+    assert 0 < spent <= int(said[1])
+    assert {call.json().get("persona") for call in gateway.chats[before:]} == {None}
+    assert "many or very large requests: by URL only with --proxy-load" in ended.reasons("skipped")
+    assert "the target does not declare: gateway" in ended.reasons("skipped")
+
+
+def test_by_url_with_nobody_there(tmp_path: Path) -> None:
+    """A URL where nobody answers is one error."""
+    arguments = [word.replace("127.0.0.1:8081", "127.0.0.1:9") for word in command("--proxy-url")]
+    ended = ran(tmp_path, arguments)
+    assert (ended.status, len(ended.ids("error")), ended.ids("failed", "passed")) == (1, 1, set()), ended.output
+    assert "does not say that it is ready" in ended.output
+
+
+def test_a_red_run_and_its_baseline(tmp_path: Path) -> None:
+    """The faulty server of the guide fails in the one check that it names, and is green with the guide's baseline."""
+    errors = ("tests/contract/test_f_errors.py",)
+    red = ran(tmp_path / "red", [word for word in command("--verdicts") if not word.endswith(".jsonl")], errors)
+    assert (red.status, red.ids("failed")) == (1, {"F1.2"}), red.output
+    assert KNOWN
+    (tmp_path / "known.txt").write_text(KNOWN[1], "utf-8")
+    arguments = [word.replace("known.txt", str(tmp_path / "known.txt")) for word in command("--baseline")]
+    green = ran(tmp_path / "green", [*arguments, "-k", "F1.2"], errors)  # the others have just passed
+    assert (green.status, green.ids("baselined")) == (0, {"F1.2"}), green.output
+
+
+@pytest.mark.skipif("not hasattr(__import__('os'), 'fork')", reason="this supervisor forks, which Windows cannot")
+def test_recovery(tmp_path: Path) -> None:
+    """The recovery command of the guide is green."""
+    ended = ran(tmp_path, command("-m recovery"), ("tests/recovery/test_01_process_kill.py",))
+    assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
+
+
+def test_the_help_tells_what_each_word_means() -> None:
+    """The help of --proxy-can has a meaning for each capability, and says which ones only our own proxy has."""
+    told = str(PROXY_OPTIONS["--proxy-can"]["help"])
+    assert set(re.findall(r"\b([a-z]+): \w", told.partition("commas: ")[2])) == set(CAPABILITIES)
+    for word in ("journal", "venv"):
+        assert re.search(rf"\b{word}: [^;]*only our own proxy", told)
+
+
+def test_options_of_the_guide() -> None:
+    """The guide names every option about a target and every capability, and no others."""
+    assert set(re.findall(r"--proxy-[a-z-]+", GUIDE)) == set(PROXY_OPTIONS)
+    (row,) = [line for line in GUIDE.splitlines() if line.startswith("| `--proxy-can")]
+    assert set(re.findall(r"`([a-z]+)`", row.partition("commas:")[2])) == set(CAPABILITIES)

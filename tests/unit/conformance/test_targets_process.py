@@ -1,0 +1,60 @@
+"""What turns the checks A1 and A3 red: strangers who answer, servers that end, servers that leave something behind.
+
+That an answer by another process is no readiness, and that an exit is noticed at once, is shown on launches
+themselves in `test_harness_processes.py`; here the very checks are run.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from lumen_conformance.contract.session import Talk
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.processes.squatters import Squatters
+from lumen_conformance.registry.refutation import Refuted
+from lumen_conformance.run import Run
+from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.target import Target
+from tests.contract import test_a_process as a_process
+from tests.fixtures.suite_subprocess import forwarder
+from tests.fixtures.suite_subprocess import run as judged
+
+STANDIN = Path(__file__).parents[2] / "fixtures" / "fake_proxy.py"
+TESTS = ("tests/contract/test_a_process.py",)
+
+
+def test_a_healthy_server(tmp_path: Path) -> None:
+    """A correct server passes both, and by URL, where nothing is launched, both are skipped."""
+    ended = judged(tmp_path / "command", f"--proxy-command={forwarder()}", tests=TESTS)
+    assert (ended.status, ended.ids("passed")) == (0, {"A1", "A3"}), ended.output
+    by_url = judged(tmp_path / "url", "--proxy-url=http://127.0.0.1:9", "--proxy-model=m", tests=TESTS)
+    assert by_url.ids("skipped") == {"A1", "A3"}, by_url.output
+
+
+def test_a_server_that_ends(tmp_path: Path) -> None:
+    """A server that ends before it is ready, with exit code 0, is the one ERROR, with that code and its last words."""
+    ended = judged(tmp_path, "--proxy-command=sh -c 'echo no license; exit 0'", "-k", "A1 or A3", tests=TESTS)
+    assert (ended.status, ended.ids("error"), ended.ids("skipped")) == (1, {"A1"}, {"A3"}), ended.output
+    assert re.search(r"ended with exit status 0\b.*no license", ended.output, re.DOTALL)
+
+
+def test_a_stranger_who_answers(run: Run, squat: Squatters, gateway: Gateway, tmp_path: Path) -> None:
+    """A1 is red where a stranger gives the answer of 200 and the child that lives has no part in it."""
+    deaf = Target(command=(sys.executable, str(STANDIN), "{port}", "deaf"), can=frozenset({"health"}))
+    with Launches(run, deaf, tmp_path / "launch") as launches:
+        proxy = launches(port=squat("banner").port, ready=False)
+        assert proxy.health(within_s=5).ready
+        with pytest.raises(Refuted, match="a process of the launch that listens"):
+            a_process.test_ready_is_ours(Talk(proxy, gateway))
+
+
+@pytest.mark.skipif("not hasattr(__import__('os'), 'setsid')", reason="Windows has no sessions")
+def test_a_server_that_leaves_a_daemon(tmp_path: Path) -> None:
+    """A server that leaves a daemon behind fails in A3, and the daemon is ended."""
+    ended = judged(tmp_path, f"--proxy-command={forwarder('daemon')}", "-k", "A3", tests=TESTS)
+    assert (ended.status, ended.ids("failed")) == (1, {"A3"}), ended.output
+    assert "left behind by this run" not in ended.output  # it was ended long before the run was

@@ -1,0 +1,70 @@
+"""The tables of `docs/behaviour.md`, and the tests that their rows name."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+from tests.matrix.in_process_runner import contract
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = ROOT / "docs" / "behaviour.md"
+
+
+@cache
+def tables() -> dict[str, list[dict[str, str]]]:
+    """The rows below each heading, as column → text."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for section in re.split(r"^## ", PAGE.read_text("utf-8"), flags=re.MULTILINE)[1:]:
+        lines = [line for line in section.splitlines() if line.startswith("|")]
+        if lines:
+            head, _, *body = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+            found[section.partition("\n")[0]] = [dict(zip(head, cells, strict=True)) for cells in body]
+    return found
+
+
+def rows(heading: str) -> list[dict[str, str]]:
+    """The rows of one table, without the marks of Markdown."""
+    return [{name: text.replace("`", "") for name, text in row.items()} for row in tables()[heading]]
+
+
+@cache
+def functions() -> dict[str, ast.FunctionDef]:
+    """Every test below tests/, as ``file::test``."""
+    return {
+        f"{path.relative_to(ROOT / 'tests').with_suffix('').as_posix()}::{node.name}": node
+        for path in (ROOT / "tests").glob("*/test_*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
+
+
+@cache
+def known() -> frozenset[str]:
+    """Every name that a row may give: ids of checks, and ``file::test``."""
+    return contract("lumen").checks | functions().keys()
+
+
+@cache
+def streamed() -> frozenset[str]:
+    """Whatever asks for a stream: checks about streams (D, E, F4, F5) or with such a row, and tests that say so."""
+    tests = contract("lumen").tests
+    checks = {test.check for test in tests if re.match(r"[DE]|F4|F5", test.check) or "stream" in test.name}
+    return frozenset(checks | {name for name, test in functions().items() if asks_for_a_stream(test)})
+
+
+def asks_for_a_stream(test: ast.FunctionDef) -> bool:
+    """Whether it says ``stream=True`` or ``"stream": True``, or so by a name that is True in some row."""
+    given = [node.value for node in ast.walk(test) if isinstance(node, ast.keyword) and node.arg == "stream"]
+    for node in ast.walk(test):
+        if isinstance(node, ast.Dict):
+            given += [value for key, value in zip(node.keys, node.values, strict=True) if _constant(key) == "stream"]
+    rows = [node.elts for node in ast.walk(test) if isinstance(node, ast.List | ast.Tuple)]
+    varies = any(_constant(each) is True for row in rows for each in row)
+    return any(_constant(value) is True or (isinstance(value, ast.Name) and varies) for value in given)
+
+
+def _constant(node: ast.expr | None) -> object:
+    return node.value if isinstance(node, ast.Constant) else None

@@ -1,0 +1,74 @@
+"""What is counted and logged of a request, whoever answered it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lumen_conformance.gateway import replies
+from lumen_conformance.http import client
+from lumen_conformance.waiting import until
+from lumen_proxy.logs.worker_log import Log
+from tests.unit.proxy.serving import serving
+from tests.unit.proxy.test_proxy import counted
+from tests.unit.proxy.test_server import head
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lumen_conformance.gateway.server import Gateway
+
+WITHIN_S = 10.0
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+def test_the_time_of_a_failing_gateway_is_counted(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
+    """A gateway that is slow and fails is as visible as one that answers."""
+    gateway.standing = replies.silent
+    with serving(gateway.url, LUMEN_TIMEOUT_S="0.3") as served:
+        assert served.chat(stream=stream).status == 504
+        got = until("counted", lambda: counted(served, 'code="gateway_timeout"'), within_s=WITHIN_S)
+    lines = got.body.decode().splitlines()
+    assert 'lumen_gateway_seconds_count{channel="gateway"} 1.0' in lines
+    assert 'lumen_gateway_seconds_bucket{channel="gateway",le="0.25"} 0.0' in lines
+    assert "lumen_overhead_seconds_count 1.0" in lines
+    assert not any(line.startswith("lumen_tokens_total{") for line in lines)
+
+
+REFUSED = {
+    "invalid_http": (400, head("Content-Length: +1")),
+    "request_too_large": (413, head("Content-Length: 99999999")),
+    "headers_too_large": (431, head("X: " + "x" * 40_000)),
+    "unsupported_encoding": (501, head("Transfer-Encoding: gzip")),
+}
+
+
+@pytest.mark.parametrize("code", REFUSED)
+def test_what_the_server_refuses_itself_is_counted_and_logged(gateway: Gateway, tmp_path: Path, code: str) -> None:
+    """By status and code, with the request id that its client was told."""
+    status, request = REFUSED[code]
+    with serving(gateway.url) as served:
+        served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
+        got = client.send(served.url, request)
+        assert got.status == status
+        page = served.get("/metrics").body.decode().splitlines()
+        served.proxy.log.flush()
+    assert f'lumen_requests_total{{route="none",status="{status}"}} 1.0' in page
+    assert f'lumen_rejections_total{{code="{code}"}} 1.0' in page
+    line = json.loads((tmp_path / "log").read_text().splitlines()[0])
+    assert (line["status"], line["code"], line["request_id"]) == (status, code, got.header("x-request-id"))
+
+
+@pytest.mark.parametrize("end", ["", "Content-Length: +1"], ids=["served", "refused"])
+def test_a_method_that_nobody_knows_is_not_logged(gateway: Gateway, tmp_path: Path, end: str) -> None:
+    """It may be a word of the user's."""
+    request = head(end) if end else head("Connection: close")
+    with serving(gateway.url) as served:
+        log = served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
+        client.send(served.url, request.replace(b"POST", b"SECRET-WORDS"))
+        until("logged", lambda: log.flush() or (tmp_path / "log").exists(), within_s=WITHIN_S)  # type: ignore[func-returns-value]
+    text = (tmp_path / "log").read_text()
+    assert "SECRET" not in text
+    assert json.loads(text.splitlines()[0])["method"] == "other"

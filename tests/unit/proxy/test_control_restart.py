@@ -1,0 +1,57 @@
+"""Where a restart takes the settings from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lumen_proxy import config
+from lumen_proxy.control import restart
+from lumen_proxy.control.instances import find
+from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.supervisor import state
+from lumen_proxy.supervisor.lock_holder import Holder
+from tests.unit.proxy.test_supervisor_state import sample
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> config.Settings:
+    """A port whose lock this process holds, as an instance does that has just started."""
+    return config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "8080"})
+
+
+def test_the_first_state_file_is_awaited(asked: config.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An instance that has just taken the lock has not written it yet."""
+    lock, looks = state.claim(asked.state_dir, 8080), 0
+
+    def look(settings: config.Settings) -> Holder | None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            state.write(state.paths(settings.state_dir, 8080)[1], replace(sample(os.getpid()), gateway_url="kept"))
+        return find(settings)
+
+    monkeypatch.setattr(restart, "find", look)
+    monkeypatch.setattr(restart, "uptime_s", lambda *_: 0.1)
+    known = restart.last_known(asked)
+    lock.release()
+    assert known is not None
+    assert known.gateway_url == "kept"
+
+
+@pytest.mark.parametrize(("content", "age_s"), [(None, 3600.0), ("{", 0.1)], ids=["deleted", "damaged"])
+def test_a_lost_state_file_comes_back(
+    asked: config.Settings, monkeypatch: pytest.MonkeyPatch, content: str | None, age_s: float
+) -> None:
+    """74 at once, and the line says that the proxy writes it again."""
+    lock = state.claim(asked.state_dir, 8080)
+    if content:
+        state.paths(asked.state_dir, 8080)[1].write_text(content)
+    monkeypatch.setattr(restart, "uptime_s", lambda *_: age_s)
+    with pytest.raises(Fatal, match="writes it again within 60 s") as verdict:
+        restart.last_known(asked)
+    lock.release()
+    assert verdict.value.exit_status is Exit.IO

@@ -1,0 +1,118 @@
+"""What a web page may read: every answer to an allowed page is readable, with all its headers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http import client
+from lumen_conformance.http.capture import Capture
+from tests.unit.proxy.error_cases import CASES, Case, staged
+from tests.unit.proxy.serving import USER, Serving, serving
+from tests.unit.proxy.test_server import head
+
+PAGE = "http://localhost:3000"
+# What every page reads (Fetch, 2.2.2), what is about the connection or CORS itself, and the date.
+SAFE = {"cache-control", "content-language", "content-length", "content-type", "expires", "last-modified", "pragma"}
+OF_THE_CONNECTION = {"connection", "date", "transfer-encoding", "vary", "x-accel-buffering", "accept-encoding"}
+SDK_HEADERS = "authorization,content-type,openai-organization,x-stainless-lang,x-stainless-retry-count,x_odd.name"
+
+
+def sent(data: bytes) -> Callable[[Serving], Capture]:
+    """These very bytes."""
+    return lambda served: client.send(served.url, data)
+
+
+ORIGIN = ("Origin", PAGE)
+ANSWERS: dict[str, Callable[[Serving], Capture]] = {
+    "answer": lambda served: served.chat(headers=(ORIGIN,)),
+    "stream": lambda served: served.chat(stream=True, headers=(ORIGIN,)),
+    "models": lambda served: served.get("/v1/models", ORIGIN),
+    "404": lambda served: served.get("/nothing", ORIGIN),
+    "405": lambda served: served.get("/v1/chat/completions", ORIGIN),
+    "400": lambda served: served.chat(temperature=3, headers=(ORIGIN,)),
+    "400-of-the-server": sent(head("Content-Length: +1").replace(b"\r\n", f"\r\nOrigin: {PAGE}\r\n".encode(), 1)),
+    "413": sent(head("Content-Length: 99999999", f"Origin: {PAGE}")),
+    "431": sent(head("X: " + "x" * 40_000, f"Origin: {PAGE}")),
+    "501": sent(head(f"Origin: {PAGE}", "Transfer-Encoding: gzip")),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_answer_is_readable(name: str, gateway: Gateway) -> None:
+    """The answer names the page's own origin, and exposes each of its headers."""
+    with serving(gateway.url) as served:
+        assert_readable(ANSWERS[name](served))
+
+
+OF_A_PAGE = {code: case for code, case in CASES.items() if not {"Host", "Origin"} & dict(case.headers).keys()}
+
+
+@pytest.mark.parametrize("code", OF_A_PAGE)
+def test_error_is_readable(code: str, gateway: Gateway) -> None:
+    """So does every row of the error table."""
+    case: Case = OF_A_PAGE[code]
+    with ExitStack() as stack:
+        served = stack.enter_context(serving(gateway.url, **case.env))
+        stack.enter_context(staged(served, gateway, case))
+        got = served.chat(headers=(*case.headers, ORIGIN), **case.asked)
+    assert_readable(got)
+
+
+def assert_readable(got: Capture) -> None:
+    """Hold an answer to the claim."""
+    assert got.header_all("access-control-allow-origin") == (PAGE,)
+    assert "Origin" in (got.header("vary") or "")
+    exposed = {name.strip() for name in (got.header("access-control-expose-headers") or "").split(",")}
+    names = {name.lower() for name, _ in got.headers}
+    assert {name for name in names if not name.startswith("access-control-")} <= exposed | SAFE | OF_THE_CONNECTION
+
+
+@pytest.mark.parametrize("origin", ["https://attacker.example", "null", ""])
+@pytest.mark.parametrize("name", ["413", "431", "501"])
+def test_other_pages_read_nothing(name: str, origin: str, gateway: Gateway) -> None:
+    """The server's own refusals tell nothing to a page that is not allowed."""
+    lines = {"413": "Content-Length: 99999999", "431": "X: " + "x" * 40_000, "501": "Transfer-Encoding: gzip"}
+    with serving(gateway.url) as served:
+        got = client.send(served.url, head(f"Origin: {origin}", lines[name]))
+    assert got.status == int(name)
+    assert not [each for each, _ in got.headers if each.lower().startswith("access-control-")]
+
+
+def preflight(served: Serving, *headers: tuple[str, str]) -> Capture:
+    """The question of a browser whether a page may send a question."""
+    asked = [("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", SDK_HEADERS), *headers]
+    return client.call(served.url, "OPTIONS", "/v1/chat/completions", headers=asked)
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_preflight(gateway: Gateway, private: bool) -> None:  # noqa: FBT001 -- a row
+    """A page may send what the OpenAI library sends, without the key at first; the key is needed afterwards."""
+    network = [("Access-Control-Request-Private-Network", "true")] if private else []
+    with serving(gateway.url, PROXY_API_KEY="sk-1") as served:
+        got = preflight(served, ORIGIN, *network)
+        refused = served.chat(headers=(ORIGIN,))
+    assert got.status == 204
+    assert got.header("access-control-allow-origin") == PAGE
+    assert got.header("access-control-allow-headers") == SDK_HEADERS
+    assert "POST" in (got.header("access-control-allow-methods") or "")
+    assert got.header("access-control-allow-private-network") == ("true" if private else None)
+    assert (refused.status, refused.header("access-control-allow-origin")) == (401, PAGE)
+
+
+def test_a_loopback_page_by_a_foreign_name(gateway: Gateway) -> None:
+    """A name that leads to this machine by DNS is refused, whatever page asks (DNS rebinding)."""
+    with serving(gateway.url) as served:
+        name = ("Host", "attacker.example")
+        got = [served.get("/v1/models", ORIGIN, name), preflight(served, ORIGIN, name)]
+    assert [each.status for each in got] == [403, 403]
+
+
+def test_answer_without_a_page(gateway: Gateway) -> None:
+    """A request that is not of a page is answered without a word about pages."""
+    with serving(gateway.url) as served:
+        got = served.chat(USER["content"])
+    assert not [name for name, _ in got.headers if name.lower().startswith("access-control-")]

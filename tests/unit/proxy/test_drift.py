@@ -1,0 +1,159 @@
+"""Drift of the answers of both channels, over real sockets: the text arrives, and what was dropped is named."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lumen_conformance.gateway import replies
+from lumen_conformance.gateway.server import Gateway
+from lumen_proxy.logs.worker_log import Log
+from tests.unit.proxy.serving import serving
+from tests.unit.proxy.test_proxy_streams import metadata
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lumen_conformance.gateway.exchange import Reply
+    from lumen_conformance.http.capture import Capture
+
+TEXT = "안녕하세요"
+NULL = "NaN, Infinity or a number that is too large: read as null"
+
+
+def zipped(body: object, coding: str = "gzip") -> Reply:
+    """A compressed answer although `identity` was asked for."""
+    data = replies.encoded(body)
+    return replies.says(
+        gzip.compress(data) if coding == "gzip" else zlib.compress(data), headers=(("Content-Encoding", coding),)
+    )
+
+
+def without(name: str) -> dict[str, object]:
+    """A good answer but for one field."""
+    return {field: value for field, value in replies.lumen(TEXT).items() if field != name}
+
+
+# What the gateway answers, the text that arrives, and the warnings.
+GATEWAY: dict[str, tuple[Reply, str, list[str]]] = {
+    "sources-objects": (replies.answers(TEXT, sources=[{"title": "t"}]), TEXT, ["sources: expected a list of strings"]),
+    "sources-string": (replies.answers(TEXT, sources="cache"), TEXT, ["sources: expected a list of strings"]),
+    "timestamp-number": (replies.answers(TEXT, timestamp=1761268140), TEXT, ["timestamp: expected a string"]),
+    "persona-string": (replies.answers(TEXT, persona="세나"), TEXT, ["persona: expected an object with a name"]),
+    "persona-nameless": (replies.answers(TEXT, persona={}), TEXT, ["persona: expected an object with a name"]),
+    "success-word": (replies.answers(TEXT, success="yes"), TEXT, ["success: expected true or false"]),
+    "success-missing": (replies.says(without("success")), TEXT, []),
+    "nan": (replies.answers(TEXT, score=float("nan")), TEXT, [NULL]),
+    "infinity-in-persona": (replies.answers(TEXT, persona={"name": "x", "score": float("inf")}), TEXT, [NULL]),
+    "surrogate": (
+        replies.says(json.dumps(replies.lumen("a\ud800b")).encode()),
+        "a\ufffdb",
+        ["response: lone surrogate replaced by U+FFFD"],
+    ),
+    "bom": (replies.says(b"\xef\xbb\xbf" + replies.encoded(replies.lumen(TEXT))), TEXT, []),
+    "gzip": (zipped(replies.lumen(TEXT)), TEXT, []),
+    "deflate": (zipped(replies.lumen(TEXT), "deflate"), TEXT, []),
+    "everything": (
+        zipped(replies.lumen(TEXT, persona=1, sources=1, timestamp=1)),
+        TEXT,
+        [
+            "persona: expected an object with a name",
+            "sources: expected a list of strings",
+            "timestamp: expected a string",
+        ],
+    ),
+}
+CLOUD: dict[str, tuple[Reply, str, list[str]]] = {
+    "first-form": (
+        replies.says({"response": TEXT, "model": 1, "timestamp": 1}),
+        TEXT,
+        ["timestamp: expected a string"],
+    ),
+    "second-form": (
+        replies.says({"content": TEXT, "persona_used": {"name": "x"}, "confidence": float("nan")}),
+        TEXT,
+        [NULL, "persona_used: expected a string"],
+    ),
+    "gzip": (zipped({"content": TEXT}), TEXT, []),
+}
+
+
+def said(got: Capture) -> str:
+    """The text of an answer, plain or streamed, whose JSON is strict."""
+    if "event-stream" not in (got.header("content-type") or ""):
+        return str(strict(got.body)["choices"][0]["message"]["content"])
+    events = [strict(event[6:]) for event in got.body.split(b"\n\n") if event.startswith(b"data: {")]
+    return "".join(choice["delta"].get("content", "") for event in events for choice in event["choices"])
+
+
+def strict(data: bytes) -> Any:  # noqa: ANN401 -- any JSON
+    """JSON without NaN and Infinity."""
+
+    def refuse(constant: str) -> object:
+        raise AssertionError(f"{constant} reached the client")
+
+    return json.loads(data, parse_constant=refuse)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+@pytest.mark.parametrize("name", GATEWAY)
+def test_drift_of_the_gateway(gateway: Gateway, name: str, stream: bool, tmp_path: Path) -> None:  # noqa: FBT001 -- a row
+    """The answer arrives, what was dropped is named there and in the log, and the breaker counts no failure."""
+    reply, text, warnings = GATEWAY[name]
+    gateway.standing = reply
+    with serving(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
+        log = served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
+        for _ in range(2):
+            got = served.chat(stream=stream)
+            assert got.status == 200, got.text
+            assert said(got) == text
+            assert metadata(got)["gateway_warnings"] == warnings
+    log.flush()
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text("utf-8").splitlines()]
+    assert [line.get("gateway_warnings") for line in lines] == ["; ".join(warnings) or None] * 2
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+@pytest.mark.parametrize("name", CLOUD)
+def test_drift_of_cloud_ai(gateway: Gateway, name: str, stream: bool) -> None:  # noqa: FBT001 -- a row
+    """The same for the channel that answers when the gateway cannot be reached."""
+    reply, text, warnings = CLOUD[name]
+    gateway.down()
+    with (
+        Gateway(reply) as cloud,
+        serving(
+            gateway.url, CLOUD_AI_URL=cloud.url + "/chat", LUMEN_FALLBACK="cloud_ai", LUMEN_BREAKER_FAILURES="1"
+        ) as served,
+    ):
+        got = served.chat(stream=stream)
+    assert got.status == 200, got.text
+    assert said(got) == text
+    told = metadata(got)
+    assert (told["channel"], told["gateway_warnings"]) == ("cloud_ai", warnings)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+def test_a_response_that_is_missing_is_named(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
+    """The one field that is needed fails the call, and the message names it."""
+    gateway.script(replies.says(without("response")))
+    with serving(gateway.url) as served:
+        error = json.loads(served.chat(stream=stream).body)["error"]
+    assert error["code"] == "gateway_invalid_response"
+    assert error["message"] == "Invalid response from the gateway: field `response` is missing or not a string."
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+def test_a_small_body_that_decompresses_to_a_large_one(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
+    """LUMEN_MAX_RESPONSE_BYTES limits the decompressed size."""
+    body = replies.lumen("x" * 5000)
+    with serving(gateway.url, LUMEN_MAX_RESPONSE_BYTES="4096") as served:
+        gateway.script(zipped(body))
+        error = json.loads(served.chat(stream=stream).body)["error"]
+        assert error["code"] == "gateway_invalid_response"
+        assert "larger than 4096 bytes" in error["message"]
+        gateway.script(zipped(replies.lumen("x" * 3000)))
+        assert served.chat(stream=stream).status == 200

@@ -1,0 +1,118 @@
+"""Paths as clients build them from a base URL: what is served, and what a wrong one is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.http import client
+from lumen_conformance.http.capture import Capture
+from lumen_proxy.wire.endpoints import ENDPOINTS
+from tests.unit.proxy.serving import USER, Serving, serving
+
+KEY = "sk-canary-0123456789"
+QUESTION = {"model": "lumen-gateway", "messages": [USER]}
+
+
+@pytest.fixture
+def served(gateway: Gateway) -> Iterator[Serving]:
+    """A proxy with default settings."""
+    with serving(gateway.url) as it:
+        yield it
+
+
+def ask(served: Serving, method: str, path: str, *headers: tuple[str, str]) -> Capture:
+    """A request without a body, or a good question."""
+    body = QUESTION if method == "POST" else None
+    return client.call(served.url, method, path, json=body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1//chat/completions"),
+        ("POST", "//v1/chat/completions"),
+        ("POST", "/v1/chat//completions"),
+        ("POST", "///v1///chat///completions//"),
+        ("POST", "/v1/chat/completions/"),
+        ("POST", "//chat/completions"),
+        ("GET", "//v1/models"),
+        ("GET", "/v1/models/"),
+        ("GET", "/v1//models/lumen-lua"),
+        ("GET", "//health"),
+        ("GET", "/v1/%6dodels"),
+    ],
+)
+def test_served(served: Serving, method: str, path: str) -> None:
+    """Doubled slashes and one at the end are served without a redirect."""
+    assert ask(served, method, path).status == 200
+
+
+BASE_URL = "Set the base URL of the client to http://localhost:8080/v1."
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "remedy"),
+    [
+        ("POST", "/v1/v1/chat/completions", BASE_URL),
+        ("GET", "/v1/v1/models", BASE_URL),
+        ("POST", "/v1/chat/completions/chat/completions", BASE_URL),
+        ("GET", "/v1/chat/completions/models", BASE_URL),
+        ("POST", "/v1/chat/completions/v1/chat/completions", BASE_URL),
+        ("POST", "/api/v1/chat/completions", BASE_URL),
+        ("POST", "/v1/responses", 'use chat completions (older Codex: wire_api = "chat"'),
+        ("GET", "/v1/responses/resp_1", "use chat completions"),
+        ("POST", "/v1/chat/completions/responses", "use chat completions"),
+        ("POST", "/v1/completions", "Text completions are not supported: use chat completions."),
+        ("POST", "/v1/embeddings", "Embeddings are not supported."),
+        ("POST", "/v1/messages", "Anthropic's API is not supported"),
+        ("GET", "/api/tags", "use an OpenAI-compatible connection with the base URL http://localhost:8080/v1."),
+        ("GET", "/v1", "This path does not exist: GET /v1."),
+        ("GET", "/v1/../metrics", "This path does not exist: GET /v1/../metrics."),
+        ("GET", "/%E0%80%8A%0A", "This path does not exist: GET /"),
+    ],
+)
+def test_not_found(served: Serving, method: str, path: str, remedy: str) -> None:
+    """A wrong path is a 404 in one line that lists the endpoints and, where it is known, what to change."""
+    got = ask(served, method, path, ("Host", "localhost:8080"))
+    told = json.loads(got.body)["error"]
+    assert (got.status, told["code"]) == (404, "not_found")
+    assert remedy in told["message"]
+    assert all(endpoint in told["message"] for endpoint in ENDPOINTS)
+    assert told["message"].isprintable()
+
+
+def test_not_found_without_json(served: Serving) -> None:
+    """The path is looked at before the media type: an upload to a path that does not exist is a 404."""
+    got = client.call(served.url, "POST", "/v1/audio/transcriptions", body=b"--x", headers=[("Content-Type", "a/b")])
+    assert got.status == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [("GET", "//v1/chat/completions", "POST"), ("POST", "/v1/models/", "GET, HEAD"), ("PUT", "/health", "GET, HEAD")],
+)
+def test_wrong_method(served: Serving, method: str, path: str, allow: str) -> None:
+    """A method that a path does not have is a 405, and both header and message say which it has."""
+    got = ask(served, method, path)
+    assert (got.status, got.header("allow")) == (405, allow)
+    assert f"use {allow}." in json.loads(got.body)["error"]["message"]
+
+
+def test_full_endpoint_of_models_as_base_url(served: Serving) -> None:
+    """A question below /v1/models, where any name may stand, is told the base URL, too."""
+    got = ask(served, "POST", "/v1/models/chat/completions", ("Host", "localhost:8080"))
+    assert got.status == 405
+    assert BASE_URL in json.loads(got.body)["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["//v1//models", "/v1/models/", "/%76%31/models", "/health/../v1/models", "/v1//no"])
+def test_no_path_passes_the_key(gateway: Gateway, path: str) -> None:
+    """However a path is written, the key is needed; a foreign Host is refused before that."""
+    with serving(gateway.url, PROXY_API_KEY=KEY) as served:
+        assert ask(served, "GET", path).status == 401
+        assert ask(served, "GET", path, ("Host", "attacker.example")).status == 403
+        assert [ask(served, "GET", open_path).status for open_path in ("//health", "/ready/", "//")] == [200] * 3

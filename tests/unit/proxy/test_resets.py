@@ -1,0 +1,86 @@
+"""A gateway that resets at every point of a call, by its own count: no question is ever written twice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lumen_conformance.gateway import replies
+from lumen_conformance.gateway.exchange import at_accept
+from tests.unit.proxy.serving import serving
+
+if TYPE_CHECKING:
+    from lumen_conformance.gateway.exchange import Exchange, Reply
+    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.http.capture import Capture
+
+BODY = replies.encoded(replies.lumen("ok"))
+ANSWER = replies.head(len(BODY)) + BODY
+QUESTION_BYTES = 260  # a few more than one has here
+STEP_BYTES = 7  # meets names, values and ends of headers, and takes a second or two
+# A reset at the accept races the end of the proxy's connect. Seen before the question is written, it is tried again,
+# and then told as an address that cannot be reached; seen later, it is a lost connection.
+AT_ACCEPT, UNREACHABLE = {"asked": 0}, "gateway_unreachable"
+SETTINGS = {"LUMEN_BREAKER_FAILURES": "100000", "LUMEN_TIMEOUT_S": "5"}
+
+
+@dataclass
+class Resetting:
+    """Counts the questions of which at least a byte arrived."""
+
+    questions: int = 0
+
+    def after(self, *, asked: int | None = None, answered: int = 0, reused: bool) -> Reply:
+        """Reset after so many bytes of a question, or of its answer; on a reused connection it is the second one."""
+
+        def play(exchange: Exchange) -> None:
+            if reused:
+                self._read(exchange)
+                exchange.send(ANSWER)
+            self._read(exchange, asked)
+            exchange.send(ANSWER[:answered])
+            exchange.reset()
+
+        return at_accept(play)
+
+    def _read(self, exchange: Exchange, at_most: int | None = None) -> None:
+        """So many bytes of a question, or all: its body is the only thing with a brace."""
+        data = b""
+        while not data.endswith(b"}") and len(data) != at_most:
+            received = exchange.receive(1 if at_most else 65_536)
+            if not received:
+                return
+            self.questions += not data
+            data += received
+
+
+def outcome(got: Capture) -> str:
+    """`answered`, or the code of the error."""
+    assert got.ended == "complete"
+    return "answered" if got.status == 200 else str(json.loads(got.body)["error"]["code"])
+
+
+@pytest.mark.parametrize("reused", [False, True], ids=["fresh", "reused"])
+def test_a_question_is_written_once_wherever_the_gateway_resets(gateway: Gateway, reused: bool) -> None:  # noqa: FBT001 -- a row
+    """Wherever it resets: answered, lost or unreached, and never more questions than calls of clients."""
+    counting, calls = Resetting(), 0
+    places = chain(
+        ({"asked": count} for count in range(0, QUESTION_BYTES, STEP_BYTES)),
+        ({"answered": count} for count in range(0, len(ANSWER) + STEP_BYTES, STEP_BYTES)),
+    )
+    outcomes = set()
+    with serving(gateway.url, **SETTINGS) as served:
+        for place in places:
+            gateway.standing = counting.after(**place, reused=reused)  # of every connection that is made from now on
+            for _ in range(1 + reused):
+                told = outcome(served.chat())
+                assert told != UNREACHABLE or (place == AT_ACCEPT and not reused), place
+                outcomes.add(told)
+                calls += 1
+                assert counting.questions <= calls, place
+    assert outcomes - {UNREACHABLE} == {"answered", "gateway_connection_lost"}
+    assert counting.questions > calls * 0.9
