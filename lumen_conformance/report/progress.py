@@ -60,6 +60,8 @@ def line(ended: int, expected: int, failed: int, elapsed_s: float) -> str:
 def pytest_configure(config: pytest.Config) -> None:
     """Show progress where somebody looks."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter:
+        reporter.showfspath = False  # no line a module
     if reporter and shared_files.reports(config) and reporter.isatty:
         config.pluginmanager.register(Progress(config, reporter), "report-progress")
 
@@ -67,5 +69,5 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_report_teststatus() -> Generator[None, tuple[str, str, object], tuple[str, str, object]]:
     """Print no letter a test."""
-    category, _, _ = yield
-    return category, "", ""
+    category, _, word = yield
+    return category, "", word
