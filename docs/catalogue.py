@@ -1,8 +1,8 @@
-"""Write lumen_conformance/catalogue.json, which ``lumen-conformance list`` shows: `make docs`, or `python -m docs.catalogue`.
+"""Write lumen_conformance/catalogue.json, which `lumen-conformance list` shows; part of `make docs`.
 
 A check has its id, tier, claim and source where it is declared, below tests/contract, tests/recovery and
-lumen_conformance/checks. Its faults are those that must fail it (tests/fixtures/faults), its mutants those that must fail it
-(tests/mutants), and its evidence, which clients break, is measured by `make breaks`.
+lumen_conformance/checks. The other fields are joined here: the faults and mutants that must fail it
+(tests/fixtures/faults and tests/mutants), and which clients break without it, as `make breaks` has measured.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _entry(item: pytest.Item, check: Check) -> dict[str, Any]:
 
 
 def _is_named(check_id: str, number: str) -> bool:
-    """Return whether a mutant that names this number, or this whole id, means the check: 1.4 means 1.4-automatic-restart."""
+    """Return whether the number, or whole id, that a mutant names means the check: 1.4 means 1.4-automatic-restart."""
     return check_id == number or check_id.startswith(f"{number}-")
 
 
