@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -32,12 +33,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a console may lack a character
     args = _parser().parse_args(argv)
     try:
-        return int(COMMANDS[args.subcommand].main(args))
+        status = int(COMMANDS[args.subcommand].main(args))
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.OK
     except CommandError as error:
         print(f"lumen-conformance {args.subcommand}: {error}", file=sys.stderr)
         return ExitStatus.USAGE
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
+    return status
 
 
 def _parser() -> Parser:

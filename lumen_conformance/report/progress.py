@@ -49,7 +49,7 @@ class Progress:
 
 
 def line(ended: int, expected: int, failed: int, elapsed_s: float) -> str:
-    """Return the tests that ended, all tests, those that failed, and an estimate of the time left in minutes:seconds."""
+    """Return the number of tests that ended, of all, and of those that failed, and the estimated time left."""
     parts = [f"{ended}/{expected}", f"{failed} failed" if failed else ""]
     if ended and elapsed_s >= FIRST_ESTIMATE_S:
         left_s = round(elapsed_s / ended * (expected - ended))
