@@ -77,7 +77,7 @@ def pytest_report_teststatus() -> Generator[None, tuple[str, str, object], tuple
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say why checks were skipped: one line a reason, instead of pytest's one a module and line."""
     if lines := skip_lines(config.stash[RESULTS].results):
-        terminalreporter.section("not applicable")
+        terminalreporter.section("skipped")
         for each in lines:
             terminalreporter.write_line(each)
 
