@@ -25,6 +25,7 @@ SELECTIONS: Final = {
 PREFIX: Final = "--proxy-"
 # What the suite needs of pytest's plugins. Others that are installed beside it are not loaded: they could change a run.
 NEEDED_PLUGINS: Final = frozenset(("metadata", "html", "html_fixtures", "timeout", "xdist", "xdist.looponfail"))
+IGNORED_VARIABLES: Final = frozenset(("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"))
 OWN_PLUGINS: Final = ("lumen_conformance.plugin", "lumen_conformance.report.progress")
 
 
@@ -68,7 +69,7 @@ def run_pytest(arguments: list[str]) -> int:
     plugins = [word for name in (*(f"no:{name}" for name in sorted(others)), *OWN_PLUGINS) for word in ("-p", name)]
     # -P: nothing is imported from the current folder.
     command = [sys.executable, "-P", "-m", "pytest", *configured, *plugins, *arguments]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environ = {name: value for name, value in os.environ.items() if name not in IGNORED_VARIABLES}
     if os.name != "nt":
         os.execve(sys.executable, command, environ)
     return subprocess.run(command, env=environ, check=False).returncode
