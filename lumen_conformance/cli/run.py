@@ -34,7 +34,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("selection", nargs="?", choices=SELECTIONS, default="all", help="which checks (default: all)")
     target = parser.add_argument_group("target", "give --url or --command")
     for name, how in PROXY_OPTIONS.items():
-        target.add_argument(f"--{name.removeprefix(PREFIX)}", dest=_destination(name), **how)
+        # The name that pytest has is accepted too: error messages use it.
+        target.add_argument(f"--{name.removeprefix(PREFIX)}", name, dest=_destination(name), **how)
     chosen = parser.add_argument_group("selection")
     chosen.add_argument(
         "--only", nargs="+", action="extend", metavar="ID", help="run these checks; * stands for any text"
