@@ -31,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; return its exit status."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a console may lack a character
-    args = _parser().parse_args(argv)
+    words, passed_on = _split(sys.argv[1:] if argv is None else argv)
+    args = _parser().parse_args(words)
+    args.pytest_arguments = passed_on
     try:
         status = int(COMMANDS[args.subcommand].main(args))
         sys.stdout.flush()
@@ -44,6 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
     return status
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return what stands before the first ``--``, and what stands behind it; argparse cannot keep the two apart."""
+    at = argv.index("--") if "--" in argv else len(argv)
+    return list(argv[:at]), list(argv[at + 1 :])
 
 
 def _parser() -> Parser:

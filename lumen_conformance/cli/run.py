@@ -31,6 +31,7 @@ OWN_PLUGINS: Final = ("lumen_conformance.plugin", "lumen_conformance.report.prog
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the selection, the options of the target (those of pytest without ``--proxy-``), and those of the output."""
+    parser.usage = "%(prog)s [smoke|contract|recovery|all] (--url URL | --command CMD) [options] [-- PYTEST-ARGUMENTS]"
     parser.add_argument("selection", nargs="?", choices=SELECTIONS, default="all", help="which checks (default: all)")
     target = parser.add_argument_group("target", "give --url or --command")
     for name, how in PROXY_OPTIONS.items():
@@ -49,7 +50,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     output.add_argument("--write-baseline", metavar="FILE", help="write what fails to FILE, as --baseline reads it")
     add_output_options(output)
-    parser.add_argument("pytest_arguments", nargs="*", metavar="-- ARGUMENTS", help="passed on to pytest")
 
 
 def main(args: argparse.Namespace) -> int:
