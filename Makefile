@@ -49,6 +49,7 @@ docs: $(READY) ## write the tables of settings, checks and faults into the docs
 	$(BIN)/python docs/settings.py
 	$(BIN)/python -m docs.tables
 	$(BIN)/python -m docs.catalogue
+	$(BIN)/python -m docs.readme
 
 demo: $(READY) ## a Korean question, a killed worker, the next question; no network
 	$(BIN)/lumen-proxy demo

@@ -145,11 +145,3 @@ def _read(path: Path) -> configparser.ConfigParser:
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(path, "utf-8")
     return parser
-
-
-def test_catalogue_is_up_to_date() -> None:
-    """`lumen-conformance list` shows the checks as they are declared."""
-    done = subprocess.run(
-        [sys.executable, "-m", "docs.catalogue", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
