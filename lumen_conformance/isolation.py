@@ -75,8 +75,7 @@ def clean(environ: MutableMapping[str, str], dead_url: str) -> None:
     environ["PYTHONPATH"] = os.pathsep.join([str(INJECT), *paths])
 
 
-@pytest.hookimpl(trylast=True)  # after pytest has made its temporary folder
-def pytest_configure(config: pytest.Config) -> None:
+def configure(config: pytest.Config) -> None:
     """Clean the environment and start watching, before anything else of the suite runs."""
     global _installed  # noqa: PLW0603 -- audit hooks cannot be removed, so there must be one only
     run, stack = run_of(config), ExitStack()
@@ -110,19 +109,15 @@ def _handle_ignored_signals() -> None:
             signal.signal(number, lambda *_: None)
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
+def restore(config: pytest.Config) -> None:
     """Give the environment back, for a pytest inside this process."""
     if stack := config.stash.get(_STACK, None):
         stack.close()
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+def check(item: pytest.Item) -> None:
     """A test during which something tried to leave this machine is an ERROR."""
-    try:
-        yield
-    finally:
-        item.config.stash[GUARD].check()
+    item.config.stash[GUARD].check()
 
 
 @contextmanager

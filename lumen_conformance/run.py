@@ -130,7 +130,7 @@ def is_controller(config: pytest.Config) -> bool:
     )
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def add_options(parser: pytest.Parser) -> None:
     """Add the option that says where evidence is kept."""
     parser.getgroup("lumen").addoption(
         "--evidence-dir",
@@ -139,8 +139,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
+def freeze_objects() -> None:
     """Exempt the collected tests from garbage collection: they stay until the end, and are most of what it looks at.
 
     Where all are collected, a fault of the matrix costs an eighth less of processor time.
@@ -148,8 +147,7 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
+def number_of_workers() -> int:
     """Two workers for each core, as far as each has ports of its own.
 
     Half of the time of all tests is a wait, for a deadline or for a process. On two cores three workers took 714 s
@@ -158,8 +156,7 @@ def pytest_xdist_auto_num_workers() -> int:
     return min((os.cpu_count() or 2) * 2, WORKERS)
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: object) -> None:
+def configure_worker(node: object) -> None:
     """Tell an xdist worker which run it belongs to."""
     run = run_of(node.config)  # type: ignore[attr-defined]
     caller = [(os.fsencode(name), os.fsencode(value)) for name, value in run.caller.items()]  # any bytes, as they are

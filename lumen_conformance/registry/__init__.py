@@ -16,5 +16,3 @@ __all__ = [
     "expect",
     "record_evidence",
 ]
-
-pytest_plugins = [f"lumen_conformance.registry.{module}" for module in ("declaration", "refutation", "measurement")]

@@ -103,8 +103,7 @@ def _check_id_is_known(check_id: Check | None) -> None:
     """Ask for ``check_id`` in every test's name, so that it can be parametrized without the test naming it."""
 
 
-@pytest.hookimpl
-def pytest_configure(config: pytest.Config) -> None:
+def configure(config: pytest.Config) -> None:
     """Declare the mark that carries a check to its parametrization."""
     config.addinivalue_line(
         "markers", "check(*checks): set by the decorators of lumen_conformance.registry.declaration"
@@ -112,8 +111,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_CLAIMED] = {}
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest's own, so that the check id comes first in the pytest id
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+def parametrize(metafunc: pytest.Metafunc) -> None:
     """Refuse a test without a claim; give a check its id."""
     name = metafunc.definition.nodeid
     if not claim_of(metafunc.function):

@@ -5,7 +5,6 @@ All of it travels in ``user_properties``, as text, numbers, lists and dicts: any
 
 import json
 import re
-from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +12,7 @@ from typing import Final
 import pytest
 
 from lumen_conformance.registry.declaration import check_of
-from lumen_conformance.registry.refutation import is_suite_fault, own_tier
+from lumen_conformance.registry.refutation import Status, is_suite_fault, own_tier
 
 MEASUREMENT: Final = "measurement"
 WARNING: Final = "warning"
@@ -85,12 +84,8 @@ def record_evidence(item: pytest.Item, path: Path) -> None:
         record(item, EVIDENCE, str(path))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def excuse_reported_only(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Turn a failed call of a tier that is never red (W; of a foreign target S, too) into a warning."""
-    report = yield
     found = check_of(item)
     reported_only = item.config.stash.get(REPORTED_ONLY, frozenset("W"))
     refuted = call.when == "call" and report.failed and not is_suite_fault(report)
@@ -98,10 +93,9 @@ def pytest_runtest_makereport(
         report.user_properties.append((WARNING, reason_of(report)))
         report.sections.append((f"what failed, of tier {found.tier}", report.longreprtext))
         report.outcome, report.longrepr = "passed", None
-    return report
 
 
-def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+def status_of(report: pytest.TestReport) -> Status | None:
     """Count what is reported, and never red, apart from what passed."""
     if report.when == "call" and report.passed and any(name == WARNING for name, _ in report.user_properties):
         return "warned", "w", ("WARNED", {"yellow": True})

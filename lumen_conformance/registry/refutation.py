@@ -7,7 +7,6 @@ and names the checks that say why: nothing seen is never a pass.  Any other exce
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -20,6 +19,9 @@ FAILURE: Final = "failure"
 NOT_JUDGED: Final = "not_judged"
 SUITE_FAULT: Final = "suite_fault"
 FOUND_CHARS: Final = 300  # of a found value in a report: a few lines
+
+# What pytest_report_teststatus returns: category, letter, word with its markup.
+Status = tuple[str, str, tuple[str, dict[str, bool]]]
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,8 @@ def told(item: pytest.Item, failure: Failure) -> str:
     return failure.text(found.id if found else item.name, failure.tier or (found.tier if found else "M"), claim)
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)  # innermost: whoever excuses or counts an outcome sees it
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Give a refuted, an unjudged and a faulty check its outcome, and the record of it."""
-    report = yield
     error = call.excinfo.value if call.excinfo else None
     if isinstance(error, Refuted):
         report.user_properties.append((FAILURE, asdict(error.failure)))
@@ -106,7 +104,6 @@ def pytest_runtest_makereport(
         report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: not judged: {error}")
     elif _is_fault_of_the_suite(item, call, report):
         report.user_properties.append((SUITE_FAULT, type(error).__name__))
-    return report
 
 
 def _place(item: pytest.Item, error: Exception) -> str:
@@ -135,8 +132,7 @@ def own_tier(report: pytest.TestReport) -> str:
     return next((str(value["tier"]) for value in told), "")
 
 
-@pytest.hookimpl(tryfirst=True)  # a fault of the suite is never a warning
-def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+def status_of(report: pytest.TestReport) -> Status | None:
     """Count what was not judged apart from what was skipped, and a fault of the suite as an error."""
     if report.skipped and any(name == NOT_JUDGED for name, _ in report.user_properties):
         return NOT_JUDGED, "n", ("NOT JUDGED", {"yellow": True})

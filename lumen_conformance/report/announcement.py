@@ -18,10 +18,8 @@ def announce(config: pytest.Config, line: str) -> None:
         shared_files.publish(config, _NAME, line)
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_node_collection_finished(node: object) -> None:
+def print_published(config: pytest.Config) -> None:
     """Print what the first worker announces; no test runs before every worker has collected."""
-    config: pytest.Config = node.config  # type: ignore[attr-defined]
     lines = shared_files.published(config, _NAME)
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if lines and reporter and not config.stash.get(_PRINTED, False):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,7 @@ import pytest
 from lumen_conformance import suites
 from lumen_conformance.registry.declaration import check_of, parameters_of
 from lumen_conformance.registry.measurement import reason_of
-from lumen_conformance.registry.refutation import is_suite_fault
+from lumen_conformance.registry.refutation import Status, is_suite_fault
 from lumen_conformance.report import output_paths, shared_files
 
 BASELINED: Final = "baselined"
@@ -32,7 +32,7 @@ TEXT: Final = pytest.StashKey[str]()
 _ROWS: Final = pytest.StashKey[dict[str, set[str]]]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def add_options(parser: pytest.Parser) -> None:
     """Add ``--baseline``."""
     parser.getgroup("report").addoption(
         "--baseline",
@@ -41,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def configure(config: pytest.Config) -> None:
     """Read the file, strictly: an invalid line would hide nothing, or too much. It may be a pipe: read it once."""
     path = output_paths.given(config, "--baseline") if shared_files.reports(config) else None
     config.stash[TEXT] = text_of(path) if path else ""
@@ -49,8 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[BASELINE] = read(config.stash[TEXT], str(path)) if path else told
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: object) -> None:
+def configure_worker(node: object) -> None:
     """Tell a parallel worker what is known."""
     node.workerinput[_IN_WORKERS] = dict(node.config.stash[BASELINE])  # type: ignore[attr-defined]
 
@@ -90,8 +89,7 @@ def _wrong_with(check_id: str, reason: str, known: Baseline) -> str:
     return "" if reason.strip() else f"{check_id} has no reason; write one behind it"
 
 
-@pytest.hookimpl(tryfirst=True)  # before -k, -m or a profile takes any away
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def read_rows(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse an id that no check has, where all tests are collected: a line with a slip would be kept for ever."""
     config.stash[_ROWS] = _rows(config.stash[BASELINE], items)
     given = {Path(arg).resolve() for arg in config.args}
@@ -107,10 +105,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.clear()
 
 
-@pytest.hookimpl(optionalhook=True, tryfirst=True)
-def pytest_xdist_node_collection_finished(node: object) -> None:
+def refuse_unknown_ids(config: pytest.Config) -> None:
     """End a parallel run whose workers have found an id that no check has."""
-    if told := shared_files.published(node.config, _UNKNOWN):  # type: ignore[attr-defined]
+    if told := shared_files.published(config, _UNKNOWN):
         pytest.exit(told[0], pytest.ExitCode.USAGE_ERROR)
 
 
@@ -131,8 +128,7 @@ def leave_out(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
         rows.difference_update(nodeids)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish(session: pytest.Session) -> None:
+def publish_partly_selected(session: pytest.Session) -> None:
     """Say of which listed ids only a part is selected: whether they still fail, this run cannot tell."""
     config, selected = session.config, {item.nodeid for item in session.items}
     single = any("::" in arg for arg in config.args)
@@ -164,12 +160,8 @@ def listed_as(known: Baseline, check_id: str, parameters: str) -> str | None:
     return next((name for name in names(check_id, parameters) if name in known), None)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # after tiers that are never red have been excused
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def excuse_known(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Turn the refuted claim of a listed check into a known one."""
-    report = yield
     found, known = check_of(item), item.config.stash[BASELINE]
     name = listed_as(known, found.id, parameters_of(item, found)) if found else None
     if name and call.when == "call" and report.failed and not is_suite_fault(report):
@@ -177,10 +169,9 @@ def pytest_runtest_makereport(
         report.user_properties.append((BASELINED, why))
         report.sections.append(("what is known to fail", report.longreprtext))
         report.outcome, report.longrepr = "passed", None
-    return report
 
 
-def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+def status_of(report: pytest.TestReport) -> Status | None:
     """Count known failures apart from what passed."""
     if report.when == "call" and any(name == BASELINED for name, _ in report.user_properties):
         return BASELINED, "b", ("BASELINED", {"yellow": True})

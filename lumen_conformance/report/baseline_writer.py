@@ -26,7 +26,7 @@ REASON_CHARS: Final = 200  # a line that can be read in a review
 HEAD: Final = "# Known failures: the id of a check, with its row where only some fail; then the reason.\n"
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def add_options(parser: pytest.Parser) -> None:
     """Add ``--write-baseline``."""
     parser.getgroup("report").addoption(
         "--write-baseline",
@@ -35,8 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(trylast=True)  # when the target is known
-def pytest_configure(config: pytest.Config) -> None:
+def configure(config: pytest.Config) -> None:
     """Refuse a file that may not or cannot be written, and a target of our own, before anything runs."""
     path, given = _path(config), output_paths.given(config, "--baseline")
     if not path:
@@ -64,7 +63,7 @@ def _unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.new")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+def write_file(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     """Write the file of a run that came to its end."""
     path = _path(config)
     ended = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}

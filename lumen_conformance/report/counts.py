@@ -25,8 +25,7 @@ _JUNIT: Final[dict[Outcome, str]] = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before JUnit is written, and before the terminal shows its line
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def recount_all(session: pytest.Session) -> None:
     """Count again, each test once."""
     config = session.config
     if not shared_files.reports(config) or config.option.collectonly:

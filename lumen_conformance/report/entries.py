@@ -68,8 +68,7 @@ def read(config: pytest.Config) -> Catalogue:
     return {each["nodeid"]: Entry(**each) for each in entries}
 
 
-@pytest.hookimpl(tryfirst=True)  # before anyone hears that collection is over
-def pytest_collection_finish(session: pytest.Session) -> None:
+def publish_items(session: pytest.Session) -> None:
     """Write the entries down for the process that reports; every parallel worker collects the same."""
     publish(session.config, [entry_of(item) for item in session.items])
 

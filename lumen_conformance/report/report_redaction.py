@@ -2,8 +2,6 @@
 
 import json
 import platform
-from collections.abc import Generator
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import pytest
@@ -17,22 +15,14 @@ _SPOKEN: Final = ("longrepr", "sections", "user_properties", "extras")  # the pa
 _NAME: Final = "hidden"
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost, so that nothing is added after it
-def pytest_runtest_makereport(
-    item: pytest.Item,
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def redact_test(item: pytest.Item, report: pytest.TestReport) -> pytest.TestReport:
     """Mask secrets in a failure's text, captured output and measurements, before any plugin sees them."""
-    report = yield
     _tell_controller(item.config)
     return redacted(report, item.config, redactor())
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_make_collect_report(
-    collector: pytest.Collector,
-) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+def redact_collection(collector: pytest.Collector, report: pytest.CollectReport) -> pytest.CollectReport:
     """Mask secrets in the text of a module that cannot be imported."""
-    report = yield
     return redacted(report, collector.config, redactor()) if report.failed else report
 
 
@@ -46,8 +36,7 @@ def redacted(report: AnyReport, config: pytest.Config, mask: Redactor) -> AnyRep
     return copy
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_metadata(metadata: dict[str, Any]) -> None:
+def replace_metadata(metadata: dict[str, Any]) -> None:
     """Keep two lines of the table that describes the machine; it runs in each process, as the last one's table wins."""
     metadata.clear()
     metadata.update({"Python": platform.python_version(), "Platform": platform.platform()})
@@ -63,10 +52,3 @@ def hear_workers(config: pytest.Config) -> None:
 def _tell_controller(config: pytest.Config) -> None:
     if not shared_files.reports(config) and hidden():
         shared_files.publish(config, _NAME, json.dumps(sorted(hidden())))
-
-
-def mask_file(path: Path) -> None:
-    """Mask what known values are left in a written page: whatever wrote them there."""
-    text = path.read_text(encoding="utf-8")
-    if (masked := redactor().values_only(text)) != text:
-        path.write_text(masked, encoding="utf-8")

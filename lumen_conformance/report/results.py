@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -138,30 +138,22 @@ class Results:
         every = self._reports.items()
         return {each for each, reports in every if any(one.when == "teardown" or one.failed for one in reports)}
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    def add_report(self, report: pytest.TestReport) -> None:
         """Keep the report of one phase."""
         self._reports.setdefault(report.nodeid, []).append(report)
 
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+    def add_broken(self, report: pytest.CollectReport) -> None:
         """Keep what could not be collected."""
-        if report.failed and report.nodeid not in {each.nodeid for each in self.broken}:  # each worker collects
+        if report.nodeid not in {each.nodeid for each in self.broken}:  # each worker collects
             self.broken.append(report)
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Learn what is to run, without parallel workers."""
-        self._learn(item.nodeid for item in session.items)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        """Learn what is to run, from a parallel worker."""
-        self._learn(ids)
 
     def replayed(self, nodeids: Iterable[str], duration_s: float) -> None:
         """Learn what recorded runs had to run, and how long the longest of them took."""
-        self._learn(nodeids)
+        self.expect(nodeids)
         self._recorded_s = duration_s
 
-    def _learn(self, nodeids: Iterable[str]) -> None:
+    def expect(self, nodeids: Iterable[str]) -> None:
+        """Learn what is to run."""
         self.expected = frozenset(nodeids)
         self.catalogue = entries.read(self._config)
 
@@ -169,12 +161,16 @@ class Results:
 RESULTS: Final = pytest.StashKey[Results]()
 
 
-@pytest.hookimpl
-def pytest_configure(config: pytest.Config) -> None:
+def configure(config: pytest.Config) -> None:
     """Gather results in the process that reports."""
     if shared_files.reports(config):
         config.stash[RESULTS] = Results(config)
-        config.pluginmanager.register(config.stash[RESULTS], "report-results")
+
+
+def expect_items(session: pytest.Session) -> None:
+    """Learn what is to run, without parallel workers."""
+    if shared_files.reports(session.config):
+        session.config.stash[RESULTS].expect(item.nodeid for item in session.items)
 
 
 def counts(results: Iterable[Result]) -> Counter[Outcome]:

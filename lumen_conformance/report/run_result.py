@@ -54,8 +54,7 @@ def ending_of(exit_status: int, results: Results) -> Ending:
     return Ending("good", "PASSED", _all_held(results.results))
 
 
-@pytest.hookimpl(tryfirst=True)  # before the page is written
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def set_exit_status(session: pytest.Session) -> None:
     """Refuse success to a run that lost tests (xdist can end with 0 then), or that is red without pytest knowing."""
     config = session.config
     lost = shared_files.reports(config) and not config.option.collectonly and config.stash[RESULTS].missing

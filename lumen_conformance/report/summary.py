@@ -17,7 +17,7 @@ from lumen_conformance.report.results import OUTCOMES, RESULTS, counts
 from lumen_conformance.report.run_result import ending_of
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def add_options(parser: pytest.Parser) -> None:
     """Add ``--summary``."""
     parser.getgroup("report").addoption(
         "--summary",
@@ -27,15 +27,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def configure(config: pytest.Config) -> None:
     """Refuse a file that could not be written, and remove the one of an earlier run."""
     if path := _path(config):
         output_paths.refuse_unwritable("--summary", path)
         output_paths.remove(path)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def write_file(session: pytest.Session) -> None:
     """Write the file, once every report has arrived."""
     if path := _path(session.config):
         path.write_text(f"{json.dumps(summary(session), ensure_ascii=False, indent=2)}\n", "utf-8", newline="\n")

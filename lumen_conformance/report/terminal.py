@@ -22,8 +22,7 @@ _MOST_NAMES: Final = 6  # of the checks of one cause: the verdicts have all of t
 _ROW: Final = "{number:>2} {name:<48} {checks:>9}  {headline}"
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+def print_sections(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     """Print what the baseline knows, the causes and scenarios unless the run is to be quiet, and the last words."""
     if not shared_files.reports(config):
         return

@@ -21,25 +21,24 @@ from lumen_conformance.report.results import RESULTS, Result, Results
 NEVER_RAN: Final = "never ran: the run ended before it"
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def add_options(parser: pytest.Parser) -> None:
     """Add ``--verdicts``."""
     parser.getgroup("report").addoption("--verdicts", metavar="FILE", help="write one JSON line a check to FILE")
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def configure(config: pytest.Config) -> None:
     """Refuse a file that could not be written: after the run it would be too late."""
     if path := _path(config):
         output_paths.refuse_unwritable("--verdicts", path)
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
+def remove_old(session: pytest.Session) -> None:
     """Remove the file of an earlier run, which is not to be taken for this one's."""
     if path := _path(session.config):
         output_paths.remove(path)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def write_file(session: pytest.Session) -> None:
     """Write the file, once every report has arrived."""
     if path := _path(session.config):
         write(path, session.config.stash[RESULTS])

@@ -10,10 +10,6 @@ import pytest
 from tests.fixtures.nested_pytest import LEAN
 
 ROOT = Path(__file__).resolve().parents[3]
-PLUGINS = (
-    "run", "registry.measurement", "isolation", "targets.target", "processes.leak_audit", "targets.launch",
-    "processes.squatters", "gateway.server",
-)  # fmt: skip
 
 
 class Nested:
@@ -28,8 +24,8 @@ class Nested:
     def run(self, suite: str, *options: str) -> pytest.RunResult:
         """Run this one module."""
         self._pytester.makepyfile(suite)
-        plugins = [word for name in PLUGINS for word in ("-p", f"lumen_conformance.{name}")]
-        return self._pytester.runpytest_subprocess(*LEAN, *plugins, "-p", "no:randomly", "-p", "no:html", *options)
+        plugins = ("-p", "lumen_conformance.plugin", "-p", "no:randomly", "-p", "no:html")
+        return self._pytester.runpytest_subprocess(*LEAN, *plugins, *options)
 
     def lines(self) -> list[str]:
         """What the suite has written."""

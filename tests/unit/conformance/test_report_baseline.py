@@ -99,3 +99,12 @@ def test_a_run_that_is_cut_short_writes_none(tmp_path: Path) -> None:
     ended = stage_foreign(tmp_path, modules, "--write-baseline=known.txt")
     assert (ended.status, (tmp_path / "known.txt").exists()) == (pytest.ExitCode.INTERRUPTED, False), ended.output
     assert "is not written" in ended.output
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_a_selection_by_id_needs_no_other_baseline(tmp_path: Path, workers: str) -> None:
+    """A baseline may list checks that --only leaves out."""
+    known = tmp_path / "known.txt"
+    known.write_text("B1.5  issue 17\n", "utf-8")
+    ended = ran(tmp_path / "run", "tests", "--only=C5.2", f"--baseline={known}", workers, json=True)
+    assert (ended.status, ended.summary["counts"]["passed"]) == (0, 1), ended.output

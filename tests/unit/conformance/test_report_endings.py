@@ -84,12 +84,12 @@ def test_leaves(run):
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n1"])
-def test_the_banner_knows_what_had_to_be_swept(inner: Inner, workers: str) -> None:
-    """A run that is red only because something was left behind at its very end has no green page."""
+def test_a_process_left_behind_fails_the_run(inner: Inner, workers: str) -> None:
+    """Page and summary have the exit status of a run that fails only because a process was left behind at its end."""
     inner.write({"contract/test_green.py": GREEN + LEFT})
-    (inner.folder / "tests" / "conftest.py").write_text('pytest_plugins = ["lumen_conformance.processes.leak_audit"]\n')
     ended = inner.run(workers)
     assert (ended.status, ended.banner) == (1, ("bad", "FAILED")), ended.output
+    assert (ended.summary["exit_status"], ended.summary["word"]) == (1, "FAILED")
 
 
 def test_a_check_that_never_ran_is_an_error(inner: Inner) -> None:

@@ -11,7 +11,6 @@ import pytest
 from tests.fixtures.nested_pytest import FOREIGN, ROOT, Inner
 
 DOC = ROOT / "docs" / "judge-your-own-server.md"
-LUMEN = re.sub(r"config\.stash\[REPORTED_ONLY\], (.*) = frozenset\(\"SW\"\), ", r"\1 = ", FOREIGN)
 HEAD = '"""Checks of a server."""\nfrom lumen_conformance.registry import NotJudged\n'
 
 
@@ -96,9 +95,9 @@ def test_a_row(inner: Inner, tmp_path: Path, what: str, profile: str) -> None:
     case, (usual, own) = CASES[what], rows()[what]
     row, deciding = (usual, "clients") if profile == "openai" else (own, "strict")
     inner.write({"contract/test_server.py": HEAD + case.checks})
-    (inner.folder / "tests" / "conftest.py").write_text(FOREIGN if profile == "openai" else LUMEN, "utf-8")
     (tmp_path / "known.txt").write_text(f"{case.baseline}  known\n" if case.baseline else "", "utf-8")
-    ended = inner.run(f"--baseline={tmp_path / 'known.txt'}", *case.arguments)
+    target = (FOREIGN, f"--proxy-profile={profile}")
+    ended = inner.run(*target, f"--baseline={tmp_path / 'known.txt'}", *case.arguments)
     summary = ended.summary
     assert summary["layers"] == {"clients": row.clients, "strict": row.strict}, ended.output
     assert (summary["word"], summary["exit_status"], ended.status) == (row.word, row.status, row.status), ended.output

@@ -15,7 +15,7 @@ MODULES = {
     from pathlib import Path
     @pytest.fixture(autouse=True)
     def evidence(evidence_path):
-        folder = Path("evidence")
+        folder = Path("temporary/evidence")
         folder.mkdir(exist_ok=True)
         (folder / "journal.jsonl").write_text('{"event": "<script>ready</script>"}', encoding="utf-8")
         (folder / "proxy.log").write_text("x" * 40_000 + " the end of a long log", encoding="utf-8")

@@ -20,12 +20,12 @@ MODULES = {
     """Scenario 14: secrets slip."""
     from pathlib import Path
     from lumen_conformance.registry.redaction import hide
-    KEY = os.environ["LUMEN_API_KEY"]
+    KEY = os.environ["SERVER_API_KEY"]
     @check("14.1-passes")
     def test_passes(evidence_path, measure):
         """It passes and prints."""
         print("key", KEY, "plain {PLAIN}")
-        log = Path("evidence.log")
+        log = Path("temporary/evidence.log")
         log.write_text(f"POST /chat\\nAuthorization: Bearer {HEADER}\\nkey {{KEY}}\\nend of log\\n", encoding="utf-8")
         evidence_path(log)
         measure(1, "s", label=KEY)
@@ -33,7 +33,7 @@ MODULES = {
     def test_fails():
         """It fails and shows."""
         headers = {{"Authorization": "Bearer {HEADER}", "key": KEY}}
-        assert headers == {{}}, os.environ["SLACK_WEBHOOK_URL"]
+        assert headers == {{}}, os.environ["CHAT_WEBHOOK_URL"]
     @check("14.3-skips")
     def test_skips():
         """It skips and tells."""
@@ -42,12 +42,12 @@ MODULES = {
     def test_made_up():
         """It makes up a key."""
         hide("{MADE_UP}")
-        with Path("evidence.log").open("a") as log:
+        with Path("temporary/evidence.log").open("a") as log:
             log.write("{MADE_UP}\\n")
         assert not "{MADE_UP}"
     ''',
 }  # fmt: skip
-ENVIRON = {"LUMEN_API_KEY": KEY, "SLACK_WEBHOOK_URL": WEBHOOK, "BUILD_URL": "https://ci.invalid/of-this-machine"}
+ENVIRON = {"SERVER_API_KEY": KEY, "CHAT_WEBHOOK_URL": WEBHOOK, "BUILD_URL": "https://ci.invalid/of-this-machine"}
 
 
 @pytest.fixture(scope="module", params=["-n0", "-n2"])

@@ -1,0 +1,56 @@
+"""Hooks of the start and the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from lumen_conformance.processes import leak_audit, outside_connections
+from lumen_conformance.report import (
+    baseline_writer,
+    counts,
+    crashes,
+    page,
+    run_record,
+    run_result,
+    summary,
+    terminal,
+    verdict_records,
+)
+from lumen_conformance.targets import environment
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Remove the results of an earlier run."""
+    page.write_unfinished(session)
+    verdict_records.remove_old(session)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)  # innermost: before the terminal prints its summary
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """Complete the results; then write them.
+
+    Between the two parts JUnit is written, xdist ends its workers, fixtures of an interrupted run are torn down, and
+    pytest-html writes its page.
+    """
+    crashes.add_teardowns(session)
+    counts.recount_all(session)
+    run_result.set_exit_status(session)
+    page.read_logs(session)  # before temporary folders are removed
+    yield
+    leak_audit.end_leftovers(session)  # may set the exit status
+    environment.mask_evidence(session)
+    verdict_records.write_file(session)
+    summary.write_file(session)
+    run_record.write_file(session)
+    page.complete(session)
+
+
+@pytest.hookimpl(trylast=True)  # below the sections of pytest
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    """Print the sections of the suite."""
+    outside_connections.print_section(terminalreporter, config)
+    leak_audit.print_section(terminalreporter, config)
+    baseline_writer.write_file(terminalreporter, exitstatus, config)
+    terminal.print_sections(terminalreporter, exitstatus, config)
