@@ -66,11 +66,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)  # before a parallel worker sends the list of its tests
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Publish the tests for the process that reports; take stock of processes, ports and files."""
+    """Publish the selected tests; record the processes, ports and files that exist before the first test."""
     entries.publish_items(session)
     results.expect_items(session)
     baseline.publish_partly_selected(session)
-    leak_audit.take_stock(session)
+    leak_audit.record_existing(session)
     run.freeze_objects()
 
 

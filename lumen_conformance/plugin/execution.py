@@ -47,7 +47,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Give a check its outcome."""
     report = yield
-    refutation.record(item, call, report)
+    refutation.apply_outcome(item, call, report)
     measurement.excuse_reported_only(item, call, report)
     baseline.excuse_known(item, call, report)
     return report_redaction.redact_test(item, report)

@@ -68,7 +68,7 @@ def configure(config: pytest.Config) -> None:
     config.add_cleanup(restore)
 
 
-def take_stock(session: pytest.Session) -> None:
+def record_existing(session: pytest.Session) -> None:
     """Look at what is there already."""
     config = session.config
     if is_controller(config):

@@ -1,1 +1,1 @@
-"""The report: how each check ended, and one page that a person reviews."""
+"""The report of a run: an HTML page, verdicts, a summary, sections of the terminal, a baseline."""

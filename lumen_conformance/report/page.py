@@ -1,7 +1,7 @@
-"""One HTML file for a reviewer: the verdict first, then the scenarios, then every check, then the logs.
+"""The page: one HTML file with the result of the run, the scenarios, every check, and the logs.
 
-pytest-html draws the table of tests; what stands around it and in its cells is made by ``rendering``.  Until a run
-has ended, the file says so: a page of an earlier run is never taken for this one.
+pytest-html writes the page with its table of tests. `page_table` corrects the table, and `markup` renders the cells and
+the parts above and below the table. While a run goes on, the page says that it has not finished.
 """
 
 import os
@@ -12,20 +12,20 @@ import pytest
 
 from lumen_conformance.registry.measurement import MEASUREMENT, WARNING, Measurement
 from lumen_conformance.registry.redaction import redactor
-from lumen_conformance.report import html, html_rows, report_redaction, shared_files
+from lumen_conformance.report import markup, page_table, report_redaction, shared_files
 from lumen_conformance.report.baseline import BASELINED
 from lumen_conformance.report.causes import causes_of
-from lumen_conformance.report.layers import words_of
+from lumen_conformance.report.layers import layer_results
 from lumen_conformance.report.results import RESULTS, properties
 
-DEFAULT_PAGE: Final = "reports/report.html"  # as pytest.ini names it
+DEFAULT_PAGE: Final = "reports/report.html"  # of pytest.ini
 TITLE: Final = "Lumen recovery and contract report"
-# Where pytest-html shows the verdict and the logs. They are filled in last: the exit status may still change.
+# Placeholders for the parts above and below the table. They are filled in last, when the exit status is final.
 ABOVE, BELOW = "<!-- above the table of tests -->", "<!-- below the table of tests -->"
 
 
 def choose_path(config: pytest.Config) -> None:
-    """Keep the default page in the project, wherever pytest is called; listing tests leaves it alone."""
+    """Write the default page below the root folder, whatever the current folder is; ``--collect-only`` writes none."""
     if config.option.collectonly:
         config.option.htmlpath = None
     elif config.getoption("htmlpath", None) == DEFAULT_PAGE:
@@ -33,21 +33,21 @@ def choose_path(config: pytest.Config) -> None:
 
 
 def configure(config: pytest.Config) -> None:
-    """Draw the page in the process that reports, if one is asked for."""
-    given = config.getoption("htmlpath", None)
-    if given and shared_files.reports(config):
-        path = Path.cwd() / Path(os.path.expandvars(given)).expanduser()  # as pytest-html reads it
+    """Prepare the page, if this process writes one."""
+    name = config.getoption("htmlpath", None)
+    if name and shared_files.reports(config):
+        path = Path.cwd() / Path(os.path.expandvars(name)).expanduser()  # as pytest-html expands it
         config.stash[PAGE] = Page(config, path)
 
 
 def write_unfinished(session: pytest.Session) -> None:
-    """Replace the page of an earlier run by one that says that this run has not ended."""
+    """Replace the page of an earlier run, if this run writes a page."""
     if page := session.config.stash.get(PAGE, None):
         page.write_unfinished()
 
 
 def read_logs(session: pytest.Session) -> None:
-    """Read the logs of the page while they are there."""
+    """Read the logs for the page before temporary folders are removed."""
     if page := session.config.stash.get(PAGE, None):
         page.read_logs()
 
@@ -59,48 +59,45 @@ def complete(session: pytest.Session) -> None:
 
 
 class Page:
-    """What this suite adds to pytest-html's page at ``path``."""
+    """What the suite adds to the page that pytest-html writes to ``path``."""
 
     def __init__(self, config: pytest.Config, path: Path) -> None:
         self._config = config
         self._path = path
         self._results = config.stash[RESULTS]
-        self._logs: html.Logs = []
-        self._drawn: Any = None  # what pytest-html draws its table from
+        self._logs: markup.Logs = []
+        self._table: Any = None  # the data from which pytest-html makes its table
 
     def write_unfinished(self) -> None:
-        """Replace the page of an earlier run by one that says that this run has not ended."""
+        """Write a page that says that the run has not finished."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(html.unfinished(TITLE), encoding="utf-8")
+        self._path.write_text(markup.render_unfinished(TITLE), encoding="utf-8")
 
     def read_logs(self) -> None:
-        """Read the logs while they are there.
-
-        pytest gives its temporary folders up when a session finishes, and another run may remove them at once.
-        """
-        report_redaction.hear_workers(self._config)
-        self._logs = html.gather_logs(self._results)
+        """Read the logs now: after the session another run may remove its temporary folders."""
+        report_redaction.receive_secrets(self._config)
+        self._logs = markup.gather_logs(self._results)
 
     def complete(self, session: pytest.Session) -> None:
-        """Fill in what the end of the run decides; mask what is still secret."""
+        """Fill in the parts above and below the table; mask secrets that other plugins have written."""
         causes = causes_of(self._results.results)
-        above = html.before(session, words_of(self._config, self._results), causes)
+        above = markup.render_above(session, layer_results(self._config, self._results), causes)
         text = self._path.read_text(encoding="utf-8")
-        text = text.replace(ABOVE, above, 1).replace(BELOW, html.after(self._logs), 1)
+        text = text.replace(ABOVE, above, 1).replace(BELOW, markup.render_below(self._logs), 1)
         self._path.write_text(redactor().values_only(text), encoding="utf-8")
 
     def set_title(self, report: Any) -> None:  # noqa: ANN401  # pytest-html has no types
-        """Name the page."""
+        """Set the title of the page."""
         report.title = TITLE
-        self._drawn = report
+        self._table = report
 
     def set_header(self, cells: list[str]) -> None:
-        """Name the columns."""
-        cells[:] = html.HEADER
+        """Set the columns of the table."""
+        cells[:] = markup.HEADER
 
     def set_row(self, report: pytest.TestReport | pytest.CollectReport, cells: list[str]) -> None:
-        """Fill a row; the first cell stays pytest-html's word for the outcome, which its filters read."""
-        cells[:] = html.row(
+        """Set the cells of a row; the first cell stays, because the filter of pytest-html reads it."""
+        cells[:] = markup.render_row(
             self._results.entry(report.nodeid),
             result_cell=cells[0],
             duration_s=self._duration_s(report.nodeid),
@@ -110,12 +107,12 @@ class Page:
         )
 
     def set_details(self, report: pytest.TestReport, data: list[str]) -> None:
-        """Say which test it is, above what it printed."""
-        data.insert(0, f"{html.escaped(report.nodeid)}\n")
+        """Add the pytest id above the output of a test."""
+        data.insert(0, f"{markup.escaped(report.nodeid)}\n")
 
     def reduce_table(self, prefix: list[str], postfix: list[str]) -> None:
-        """Leave one row of each test; reserve the places above and below the table of tests."""
-        html_rows.reduce(self._drawn, self._results)
+        """Keep one row of each test; add placeholders for the parts above and below the table."""
+        page_table.reduce(self._table, self._results)
         prefix.append(ABOVE)
         postfix.append(BELOW)
 

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from lumen_conformance.report import shared_files
-from lumen_conformance.report.html import seconds
+from lumen_conformance.report.markup import format_seconds
 from lumen_conformance.report.results import RESULTS
 
 FIRST_ESTIMATE_S: Final = 2.0  # before that, too few tests have ended to say anything
@@ -52,7 +52,7 @@ def line(ended: int, expected: int, failed: int, elapsed_s: float) -> str:
     """Return how far a run is: tests that ended, all of them, those that failed, and the time left."""
     told = [f"{ended}/{expected}", f"{failed} failed" if failed else ""]
     if ended and elapsed_s >= FIRST_ESTIMATE_S:
-        told.append(f"about {seconds(elapsed_s / ended * (expected - ended))} left")
+        told.append(f"about {format_seconds(elapsed_s / ended * (expected - ended))} left")
     return ", ".join(filter(None, told))
 
 

@@ -20,7 +20,7 @@ from lumen_conformance.registry.measurement import EVIDENCE, REPORTED_ONLY
 from lumen_conformance.report import shards
 from lumen_conformance.report.baseline import BASELINE
 from lumen_conformance.report.entries import Entry, publish
-from lumen_conformance.report.html import TARGET
+from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import RESULTS
 from lumen_conformance.report.run_record import VERSION
 from lumen_conformance.report.selection import SELECTION

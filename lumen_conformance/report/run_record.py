@@ -16,7 +16,7 @@ import pytest
 from lumen_conformance.registry.measurement import EVIDENCE, REPORTED_ONLY
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.baseline import BASELINE
-from lumen_conformance.report.html import TARGET
+from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import RESULTS
 from lumen_conformance.report.selection import describe
 
@@ -61,7 +61,7 @@ class Recorder:
             "expected": sorted(results.expected),
         }
         lines: list[dict[str, Any]] = [{"run": head}]
-        lines += [{"test": asdict(each)} for each in results.catalogue.values()]
+        lines += [{"test": asdict(each)} for each in results.entries.values()]
         lines += [{"report": each} for each in self._reports]
         text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
         self._path.write_text(text, encoding="utf-8", newline="\n")

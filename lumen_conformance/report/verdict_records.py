@@ -1,7 +1,7 @@
-"""``--verdicts FILE``: one JSON line for each check and parameter, for programs that read a run.
+"""``--verdicts FILE``: write one JSON line for each check and its parameters.
 
-Written by the controlling process, whatever became of its workers.  A check that was selected and never ran is an
-error: a run that was cut short must not look complete.
+The controller writes the file, even if workers crashed. A check that was selected and never ran is an error, so that
+an incomplete run does not look complete.
 """
 
 import json
@@ -23,23 +23,23 @@ NEVER_RAN: Final = "never ran: the run ended before it"
 
 def add_options(parser: pytest.Parser) -> None:
     """Add ``--verdicts``."""
-    parser.getgroup("report").addoption("--verdicts", metavar="FILE", help="write one JSON line a check to FILE")
+    parser.getgroup("report").addoption("--verdicts", metavar="FILE", help="write one JSON line for each check to FILE")
 
 
 def configure(config: pytest.Config) -> None:
-    """Refuse a file that could not be written: after the run it would be too late."""
+    """Refuse a file that cannot be written."""
     if path := _path(config):
         output_paths.refuse_unwritable("--verdicts", path)
 
 
 def remove_old(session: pytest.Session) -> None:
-    """Remove the file of an earlier run, which is not to be taken for this one's."""
+    """Remove the file of an earlier run."""
     if path := _path(session.config):
         output_paths.remove(path)
 
 
 def write_file(session: pytest.Session) -> None:
-    """Write the file, once every report has arrived."""
+    """Write the file, if the option is given."""
     if path := _path(session.config):
         write(path, session.config.stash[RESULTS])
 
@@ -49,13 +49,13 @@ def _path(config: pytest.Config) -> Path | None:
 
 
 def write(path: Path, results: Results) -> None:
-    """Write the verdicts of a run; an empty file when no check was collected."""
+    """Write the verdicts of a run; the file is empty if no check was collected."""
     lines = [json.dumps(each, ensure_ascii=False) for each in verdicts(results)]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
 
 
 def verdicts(results: Results) -> Iterator[dict[str, Any]]:
-    """Yield one verdict for each check and parameter."""
+    """Yield one verdict for each check and its parameters."""
     ended = [each for each in results.results if each.entry.check_id]
     causes = {each.entry.check_id: cause_of(each) for each in ended if each.refuted or each.outcome == "error"}
     for each in ended:
@@ -66,7 +66,7 @@ def verdicts(results: Results) -> Iterator[dict[str, Any]]:
             "measurement": None,
             "evidence": [],
             "reason": NEVER_RAN,
-            **_facts(None),
+            **_failure_fields(None),
             "because_of": [],
             "cause": None,
         }
@@ -80,14 +80,14 @@ def _verdict(result: Result, causes: Mapping[str, str]) -> dict[str, Any]:
         "measurement": _measurement(result.measurements),
         "evidence": list(result.evidence),
         "reason": result.reason or None,
-        **_facts(result.failure),
+        **_failure_fields(result.failure),
         "because_of": list(result.because_of),
         "cause": own,
     }
 
 
-def _facts(failure: Failure | None) -> dict[str, str | None]:
-    """What was expected and found, and where; null where a check states none."""
+def _failure_fields(failure: Failure | None) -> dict[str, str | None]:
+    """Return the expected value, the found value and its place; None if the check states none."""
     names = ("expected", "found", "at")
     return {name: (getattr(failure, name) or None) if failure else None for name in names}
 

@@ -17,7 +17,7 @@ from lumen_conformance.processes import shadow_modules
 from lumen_conformance.registry.measurement import REPORTED_ONLY
 from lumen_conformance.registry.redaction import redactor
 from lumen_conformance.report import baseline
-from lumen_conformance.report.html import TARGET
+from lumen_conformance.report.markup import TARGET
 from lumen_conformance.targets import options, parsers
 from lumen_conformance.targets.options import LAUNCH_OPTIONS, given, refuse_empty
 

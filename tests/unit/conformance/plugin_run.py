@@ -1,4 +1,4 @@
-"""A pytest of its own for tests of the harness: real xdist, real crashes, counted from outside."""
+"""Run pytest with the plugin of the suite in a process of its own, for tests of the suite."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.fixtures.nested_pytest import LEAN
 ROOT = Path(__file__).resolve().parents[3]
 
 
-class Nested:
-    """Runs a small suite with the plugins of the harness. ``tally`` is a file for it to write lines to."""
+class PluginRun:
+    """Runs a small module with the plugin; ``tally`` is a file to which its tests write lines."""
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self.tally = pytester.mkdir("own") / "tally"  # not beside the module, where a file is a leak
