@@ -19,7 +19,7 @@ _NAME: Final = "entries"
 
 
 @dataclass(frozen=True)
-class Entry:
+class ReportEntry:
     """One test.
 
     ``check_id``  empty for a test without a number
@@ -39,14 +39,14 @@ class Entry:
     group: str
 
 
-Entries = Mapping[str, Entry]
+Entries = Mapping[str, ReportEntry]
 
 
-def entry_of(item: pytest.Item) -> Entry:
+def entry_of(item: pytest.Item) -> ReportEntry:
     """Describe one collected test."""
     found = check_of(item)
     module = getattr(item, "module", None)
-    return Entry(
+    return ReportEntry(
         nodeid=item.nodeid,
         check_id=found.id if found else "",
         parameters=parameters_of(item, found) if found else "",
@@ -59,16 +59,16 @@ def entry_of(item: pytest.Item) -> Entry:
     )
 
 
-def unknown(nodeid: str) -> Entry:
+def unknown(nodeid: str) -> ReportEntry:
     """Describe a test of which only the pytest id is known, because the collection failed."""
-    return Entry(nodeid, "", "", "M", "", "", "", 0, Path(nodeid.partition("::")[0]).stem)
+    return ReportEntry(nodeid, "", "", "M", "", "", "", 0, Path(nodeid.partition("::")[0]).stem)
 
 
 def read(config: pytest.Config) -> Entries:
     """Return the published entries by pytest id; empty if nothing was collected."""
     texts = shared_files.published(config, _NAME)
     entries = json.loads(texts[0]) if texts else []
-    return {each["nodeid"]: Entry(**each) for each in entries}
+    return {each["nodeid"]: ReportEntry(**each) for each in entries}
 
 
 def publish_items(session: pytest.Session) -> None:
@@ -76,6 +76,6 @@ def publish_items(session: pytest.Session) -> None:
     publish(session.config, [entry_of(item) for item in session.items])
 
 
-def publish(config: pytest.Config, entries: Iterable[Entry]) -> None:
+def publish(config: pytest.Config, entries: Iterable[ReportEntry]) -> None:
     """Publish entries for the process that writes the report."""
     shared_files.publish(config, _NAME, json.dumps([asdict(each) for each in entries]))

@@ -13,7 +13,7 @@ _LOGS: Final = frozenset({".log", ".jsonl"})
 
 
 @dataclass(frozen=True)
-class Log:
+class LogExcerpt:
     """The end of one text file; ``cut_bytes`` is the number of omitted bytes at its beginning."""
 
     name: str
@@ -21,7 +21,7 @@ class Log:
     cut_bytes: int
 
 
-def read_logs(paths: Iterable[str], mask: Redactor) -> list[Log]:
+def read_logs(paths: Iterable[str], mask: Redactor) -> list[LogExcerpt]:
     """Return the logs at the paths of evidence, each file once; a file that cannot be read is omitted."""
     files = {file: name for path in paths for file, name in _files(Path(path))}
     return [log for file, name in files.items() if (log := _read(file, name, mask)) and log.text]
@@ -36,10 +36,10 @@ def _files(path: Path) -> Iterator[tuple[Path, str]]:
         yield path, f"{path.parent.name}/{path.name}"
 
 
-def _read(path: Path, name: str, mask: Redactor) -> Log | None:
+def _read(path: Path, name: str, mask: Redactor) -> LogExcerpt | None:
     try:
         content = path.read_bytes()
     except OSError:
         return None
     tail = content[-LARGEST_TAIL_BYTES:].decode("utf-8", "replace")
-    return Log(name, mask.text(tail).strip(), max(0, len(content) - LARGEST_TAIL_BYTES))
+    return LogExcerpt(name, mask.text(tail).strip(), max(0, len(content) - LARGEST_TAIL_BYTES))

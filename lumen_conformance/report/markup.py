@@ -14,8 +14,8 @@ from markupsafe import escape
 from lumen_conformance.registry.measurement import Measurement
 from lumen_conformance.registry.redaction import redactor
 from lumen_conformance.report.causes import Cause
-from lumen_conformance.report.entries import Entry
-from lumen_conformance.report.log_excerpts import Log, read_logs
+from lumen_conformance.report.entries import ReportEntry
+from lumen_conformance.report.log_excerpts import LogExcerpt, read_logs
 from lumen_conformance.report.result_groups import ResultGroup, group_results, share_of_budget
 from lumen_conformance.report.results import OUTCOMES, RESULTS, Results, counts
 from lumen_conformance.report.run_result import summarize_run
@@ -25,7 +25,7 @@ from lumen_conformance.report.selection import describe
 TARGET: Final = pytest.StashKey[str]()
 OUR_PROXY: Final = "lumen-proxy of this repository"
 
-Logs = list[tuple[ResultGroup, list[Log]]]
+Logs = list[tuple[ResultGroup, list[LogExcerpt]]]
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _ENVIRONMENT: Final = jinja2.Environment(
@@ -121,7 +121,7 @@ def render_below(logs: Logs) -> str:
 
 
 def render_row(
-    entry: Entry, *, result_cell: str, duration_s: float, figures: Sequence[Measurement], warnings: Sequence[str]
+    entry: ReportEntry, *, result_cell: str, duration_s: float, figures: Sequence[Measurement], warnings: Sequence[str]
 ) -> list[str]:
     """Return the cells of one test, each in one line: pytest-html reads them with a regular expression.
 
@@ -139,7 +139,7 @@ def render_row(
     return [result_cell, *(" ".join(cell.split()) for cell in cells.split("<!-- cell -->"))]
 
 
-def _order(entry: Entry) -> str:
+def _order(entry: ReportEntry) -> str:
     """Return a text that sorts as people count: 1.2 before 1.10, tests without a number last."""
     padded = re.sub(r"\d+", lambda found: found[0].zfill(5), entry.check_id)
     return re.sub(r"[^\w.]", "_", padded or f"~{entry.nodeid}")

@@ -19,7 +19,7 @@ import pytest
 from lumen_conformance.registry.measurement import EVIDENCE, REPORTED_ONLY
 from lumen_conformance.report import shards
 from lumen_conformance.report.baseline import BASELINE
-from lumen_conformance.report.entries import Entry, publish
+from lumen_conformance.report.entries import ReportEntry, publish
 from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import RESULTS
 from lumen_conformance.report.run_record import VERSION
@@ -34,7 +34,7 @@ class Record:
 
     folder: Path
     run: dict[str, Any]
-    entries: tuple[Entry, ...]
+    entries: tuple[ReportEntry, ...]
     reports: tuple[dict[str, Any], ...]
 
     @classmethod
@@ -45,7 +45,7 @@ class Record:
             run = lines[0]["run"]
             if run["version"] != VERSION:
                 raise pytest.UsageError(f"{path} has version {run['version']}: expected {VERSION}; record it again")
-            tests = tuple(Entry(**line["test"]) for line in lines if "test" in line)
+            tests = tuple(ReportEntry(**line["test"]) for line in lines if "test" in line)
             return cls(path.resolve().parent, run, tests, tuple(line["report"] for line in lines if "report" in line))
         except OSError as error:
             raise pytest.UsageError(f"{path} cannot be read: {error.strerror}; name a file of --record") from None

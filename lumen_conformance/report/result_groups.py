@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lumen_conformance.registry.measurement import Measurement
-from lumen_conformance.report.entries import Entry
+from lumen_conformance.report.entries import ReportEntry
 from lumen_conformance.report.results import Result, Results
 
 MOST_DOTS: Final = 40  # two or three lines of the page
@@ -23,7 +23,7 @@ class ResultGroup:
     number: str
     name: str
     results: tuple[Result, ...]
-    missing: tuple[Entry, ...]
+    missing: tuple[ReportEntry, ...]
 
     @property
     def passed(self) -> int:
@@ -71,15 +71,15 @@ def group_results(results: Results) -> list[ResultGroup]:
 _Key = tuple[int, int, str]
 
 
-def _key(entry: Entry) -> _Key:
+def _key(entry: ReportEntry) -> _Key:
     return _ORDER.index(entry.area) if entry.area in _ORDER else len(_ORDER), entry.scenario, _name(entry)
 
 
-def _name(entry: Entry) -> str:
+def _name(entry: ReportEntry) -> str:
     return _ONE_GROUP.get(entry.area) or _SCENARIO_PREFIX.sub("", entry.group)
 
 
-def _group(key: _Key, ended: Iterable[Result], missing: Iterable[Entry]) -> ResultGroup:
+def _group(key: _Key, ended: Iterable[Result], missing: Iterable[ReportEntry]) -> ResultGroup:
     _, scenario, name = key
     return ResultGroup(
         number=str(scenario or ""),

@@ -13,7 +13,7 @@ from lumen_conformance.registry.refutation import FAILURE, NOT_JUDGED, SUITE_FAU
 from lumen_conformance.report import entries, output_paths, shared_files
 from lumen_conformance.report.baseline import BASELINE, BASELINED, in_part, listed_as, stale
 from lumen_conformance.report.crashes import CRASHED
-from lumen_conformance.report.entries import Entry
+from lumen_conformance.report.entries import ReportEntry
 from lumen_conformance.report.root_causes import roots
 
 Outcome = Literal["passed", "failed", "warned", "not_judged", "skipped", "error", "baselined"]
@@ -31,7 +31,7 @@ class Result:
     ``stale``       whether it fails only because the baseline lists it and it passes
     """
 
-    entry: Entry
+    entry: ReportEntry
     outcome: Outcome
     reason: str
     crashed: bool
@@ -120,12 +120,12 @@ class Results:
                 yield each
 
     @property
-    def missing(self) -> tuple[Entry, ...]:
+    def missing(self) -> tuple[ReportEntry, ...]:
         """The tests that were selected and did not run to their end."""
         missing = self.expected - self._ended()
         return tuple(each for nodeid, each in self.entries.items() if nodeid in missing)
 
-    def entry(self, nodeid: str) -> Entry:
+    def entry(self, nodeid: str) -> ReportEntry:
         """Return the entry of a test, or one with only its pytest id."""
         return self.entries.get(nodeid) or entries.unknown(nodeid)
 
@@ -187,7 +187,7 @@ def properties(reports: Iterable[pytest.TestReport], name: str) -> list[Any]:
     return max(phases, key=len, default=[])
 
 
-def _result(entry: Entry, reports: list[pytest.TestReport]) -> Result:
+def _result(entry: ReportEntry, reports: list[pytest.TestReport]) -> Result:
     warnings, known = properties(reports, WARNING), properties(reports, BASELINED)
     crashed = bool(properties(reports, CRASHED))
     failure = next((Failure(**each) for each in properties(reports, FAILURE)), None)

@@ -23,7 +23,7 @@ from lumen_conformance.report.selection import describe
 VERSION: Final = 1  # of the format of the file
 
 
-class Recorder:
+class RunRecorder:
     """Writes the file of one run."""
 
     def __init__(self, config: pytest.Config, path: Path) -> None:
@@ -67,7 +67,7 @@ class Recorder:
         self._path.write_text(text, encoding="utf-8", newline="\n")
 
 
-RECORDER: Final = pytest.StashKey[Recorder]()
+RECORDER: Final = pytest.StashKey[RunRecorder]()
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -82,7 +82,7 @@ def configure(config: pytest.Config) -> None:
     if shared_files.reports(config) and (path := output_paths.given(config, "--record")):
         output_paths.refuse_unwritable("--record", path)
         output_paths.remove(path)
-        config.stash[RECORDER] = Recorder(config, path)
+        config.stash[RECORDER] = RunRecorder(config, path)
 
 
 def write_file(session: pytest.Session) -> None:

@@ -15,7 +15,7 @@ from lumen_conformance.registry.measurement import Measurement
 from lumen_conformance.registry.refutation import Failure
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.causes import cause_of
-from lumen_conformance.report.entries import Entry
+from lumen_conformance.report.entries import ReportEntry
 from lumen_conformance.report.results import RESULTS, Result, Results
 
 NEVER_RAN: Final = "never ran: the run ended before it"
@@ -92,7 +92,7 @@ def _failure_fields(failure: Failure | None) -> dict[str, str | None]:
     return {name: (getattr(failure, name) or None) if failure else None for name in names}
 
 
-def _head(entry: Entry) -> dict[str, Any]:
+def _head(entry: ReportEntry) -> dict[str, Any]:
     return {"id": entry.check_id, "param": entry.parameters or None, "tier": entry.tier, "claim": entry.claim}
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from lumen_conformance.schemas.descriptions import Path, Schema, describe, format_value, name_of
+from lumen_conformance.schemas.descriptions import JsonPath, Schema, describe, format_value, name_of
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Breach:
     ``found``     a description of the found value
     """
 
-    path: Path
+    path: JsonPath
     schema: str
     expected: str
     found: str
@@ -42,12 +42,12 @@ class Breach:
         return f"{self.found}, expected {self.expected}"
 
 
-Rule = Callable[[Any, Path, list[Breach]], None]  # appends violations to the list
-Holds = Callable[[Any], bool]
-Make = Callable[["Compiler", Schema, str], Rule]
+Rule = Callable[[Any, JsonPath, list[Breach]], None]  # appends violations to the list
+Predicate = Callable[[Any], bool]
+RuleFactory = Callable[["Compiler", Schema, str], Rule]
 
 ANNOTATIONS: Final = {"$schema", "$id", "$defs", "title", "description", "then", "else"}
-TYPES: Final[dict[str, Holds]] = {
+TYPES: Final[dict[str, Predicate]] = {
     "string": lambda value: isinstance(value, str),
     "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
@@ -70,30 +70,30 @@ class Compiler:
             raise ValueError(f"unknown keywords {sorted(unknown)} at {at or '/'}: add them to {__name__}.KEYWORDS")
         rules = [make(self, schema, at) for name, make in KEYWORDS.items() if name in schema]
 
-        def apply(value: Any, path: Path, found: list[Breach]) -> None:  # noqa: ANN401 -- any JSON value
+        def apply(value: Any, path: JsonPath, found: list[Breach]) -> None:  # noqa: ANN401 -- any JSON value
             for each in rules:
                 each(value, path, found)
 
         return apply
 
-    def breach(self, schema: Schema, at: str) -> Callable[[Path, object], Breach]:
+    def breach(self, schema: Schema, at: str) -> Callable[[JsonPath, object], Breach]:
         """Return a function that makes a breach; the schema is described at the first breach."""
         description = cache(lambda: describe(schema, self.resolve))
 
-        def make(path: Path, value: object) -> Breach:
+        def make(path: JsonPath, value: object) -> Breach:
             name = name_of(path)
             return Breach(path, at.removeprefix("/"), f"{name}: {description()}", f"{name} is {format_value(value)}")
 
         return make
 
 
-def _of_value(keyword: str, test: Callable[[Any], Holds]) -> Make:
+def _of_value(keyword: str, test: Callable[[Any], Predicate]) -> RuleFactory:
     """Return the rule of a keyword about the value itself; ``test`` makes a predicate of the keyword's value."""
 
     def make(compiler: Compiler, schema: Schema, at: str) -> Rule:
         holds, breach = test(schema[keyword]), compiler.breach(schema, f"{at}/{keyword}")
 
-        def rule(value: Any, path: Path, found: list[Breach]) -> None:  # noqa: ANN401 -- any JSON value
+        def rule(value: Any, path: JsonPath, found: list[Breach]) -> None:  # noqa: ANN401 -- any JSON value
             if not holds(value):
                 found.append(breach(path, value))
 
@@ -102,7 +102,7 @@ def _of_value(keyword: str, test: Callable[[Any], Holds]) -> Make:
     return make
 
 
-def _has_type(types: str | list[str]) -> Holds:
+def _has_type(types: str | list[str]) -> Predicate:
     tests = [TYPES[name] for name in ([types] if isinstance(types, str) else types)]
     return tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)
 
@@ -115,7 +115,7 @@ def _equal(one: object, other: object) -> bool:
 def _required(compiler: Compiler, schema: Schema, at: str) -> Rule:
     members = schema.get("properties", {})
 
-    def rule(value: Any, path: Path, found: list[Breach]) -> None:  # noqa: ANN401
+    def rule(value: Any, path: JsonPath, found: list[Breach]) -> None:  # noqa: ANN401
         for name in schema["required"] if isinstance(value, dict) else ():
             if name not in value:
                 expected = f"{name}: {describe(members.get(name, {}), compiler.resolve)}"
@@ -127,7 +127,7 @@ def _required(compiler: Compiler, schema: Schema, at: str) -> Rule:
 def _properties(compiler: Compiler, schema: Schema, at: str) -> Rule:
     rules = {name: compiler.rule(each, f"{at}/properties/{name}") for name, each in schema["properties"].items()}
 
-    def rule(value: Any, path: Path, found: list[Breach]) -> None:  # noqa: ANN401
+    def rule(value: Any, path: JsonPath, found: list[Breach]) -> None:  # noqa: ANN401
         for name in value if isinstance(value, dict) else ():
             if name in rules:
                 rules[name](value[name], (*path, name), found)
@@ -140,7 +140,7 @@ def _additional_properties(compiler: Compiler, schema: Schema, at: str) -> Rule:
     known, additional = schema.get("properties", {}), schema["additionalProperties"]
     below = compiler.rule(additional, f"{at}/additionalProperties") if additional else None
 
-    def rule(value: Any, path: Path, found: list[Breach]) -> None:  # noqa: ANN401
+    def rule(value: Any, path: JsonPath, found: list[Breach]) -> None:  # noqa: ANN401
         more = [name for name in value if name not in known] if isinstance(value, dict) else []
         for name in more if below else ():
             below(value[name], (*path, name), found)  # type: ignore[misc]  # not None here
@@ -155,7 +155,7 @@ def _additional_properties(compiler: Compiler, schema: Schema, at: str) -> Rule:
 def _items(compiler: Compiler, schema: Schema, at: str) -> Rule:
     below = compiler.rule(schema["items"], f"{at}/items")
 
-    def rule(value: Any, path: Path, found: list[Breach]) -> None:  # noqa: ANN401
+    def rule(value: Any, path: JsonPath, found: list[Breach]) -> None:  # noqa: ANN401
         for position, each in enumerate(value if isinstance(value, list) else ()):
             below(each, (*path, position), found)
 
@@ -166,7 +166,7 @@ def _any_of(compiler: Compiler, schema: Schema, at: str) -> Rule:
     rules = [compiler.rule(each, at) for each in schema["anyOf"]]
     breach = compiler.breach({"anyOf": schema["anyOf"]}, f"{at}/anyOf")
 
-    def rule(value: Any, path: Path, found: list[Breach]) -> None:  # noqa: ANN401
+    def rule(value: Any, path: JsonPath, found: list[Breach]) -> None:  # noqa: ANN401
         if not any(_holds(each, value) for each in rules):
             found.append(breach(path, value))
 
@@ -177,7 +177,7 @@ def _condition(compiler: Compiler, schema: Schema, at: str) -> Rule:
     test = compiler.rule(schema["if"], f"{at}/if")
     branches = {name: compiler.rule(schema.get(name, {}), f"{at}/{name}") for name in ("then", "else")}
 
-    def rule(value: Any, path: Path, found: list[Breach]) -> None:  # noqa: ANN401
+    def rule(value: Any, path: JsonPath, found: list[Breach]) -> None:  # noqa: ANN401
         branches["then" if _holds(test, value) else "else"](value, path, found)
 
     return rule
@@ -194,7 +194,7 @@ def _holds(rule: Rule, value: object) -> bool:
 
 
 # In the order in which breaches are listed.
-KEYWORDS: Final[dict[str, Make]] = {
+KEYWORDS: Final[dict[str, RuleFactory]] = {
     "$ref": _reference,
     "type": _of_value("type", _has_type),
     "const": _of_value("const", lambda expected: lambda value: _equal(value, expected)),
