@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import Final
 
 import pytest
 
@@ -19,6 +20,8 @@ from lumen_conformance.report import (
     verdict_records,
 )
 from lumen_conformance.targets import environment
+
+_EXIT_STATUS: Final = pytest.StashKey[int]()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -40,6 +43,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     page.read_logs(session)  # before temporary folders are removed
     yield
     leak_audit.end_leftovers(session)  # may set the exit status
+    session.config.stash[_EXIT_STATUS] = int(session.exitstatus)
     environment.mask_evidence(session)
     verdict_records.write_file(session)
     summary.write_file(session)
@@ -50,7 +54,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
 @pytest.hookimpl(trylast=True)  # below the sections of pytest
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     """Print the sections of the suite."""
+    exit_status = config.stash.get(_EXIT_STATUS, exitstatus)  # the argument is that from before the session finished
     outside_connections.print_section(terminalreporter, config)
     leak_audit.print_section(terminalreporter, config)
-    baseline_writer.write_file(terminalreporter, exitstatus, config)
-    terminal.print_sections(terminalreporter, exitstatus, config)
+    baseline_writer.write_file(terminalreporter, exit_status, config)
+    terminal.print_sections(terminalreporter, exit_status, config)

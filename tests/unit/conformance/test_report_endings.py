@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.fixtures.nested_pytest import NestedPytest
+from tests.fixtures.nested_pytest import FOREIGN, NestedPytest
 
 GREEN = '''"""Two tests that pass."""
 @check("A1-first")
@@ -85,10 +85,11 @@ def test_leaves(run):
 
 @pytest.mark.parametrize("workers", ["-n0", "-n1"])
 def test_a_process_left_behind_fails_the_run(nested: NestedPytest, workers: str) -> None:
-    """Page and summary have the exit status of a run that fails only because a process was left behind at its end."""
+    """Terminal, page and summary have the exit status of a run that fails only because of a process left behind."""
     nested.write({"contract/test_green.py": GREEN + LEFT})
-    ended = nested.run(workers)
+    ended = nested.run(FOREIGN, workers)
     assert (ended.status, ended.banner) == (1, ("bad", "FAILED")), ended.output
+    assert "\nFAILED: pytest ended with exit status 1.\n" in ended.output
     assert (ended.summary["exit_status"], ended.summary["word"]) == (1, "FAILED")
 
 
