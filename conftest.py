@@ -1,4 +1,4 @@
-"""The plugins of this repository's tests: the suite itself, and what only its own tests need."""
+"""The plugins of the tests of this repository: the plugin of the suite, and fixtures of the suite's own tests."""
 
 pytest_plugins = [
     "pytester",

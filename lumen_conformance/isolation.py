@@ -1,8 +1,8 @@
-"""Nothing of the developer's shell reaches the tests, and nothing of the tests reaches the network.
+"""Isolate the tests from the environment of the caller and from the network.
 
-Cloud addresses point at a port of this machine where nobody ever listens; a connect beyond loopback, by pytest or by
-any Python child, is blocked, and the test during which it happened is an ERROR. So is one that starts a Python
-without the guard.
+Cloud addresses point to a local port on which nobody listens. The guard blocks connections beyond loopback, of pytest
+and of every Python child process. A test that tries such a connection ends with an ERROR, and so does a test that
+starts a Python process without the guard.
 """
 
 from __future__ import annotations
@@ -24,68 +24,67 @@ from lumen_conformance.targets.parsers import address_of, origin_of
 
 INJECT = Path(lumen_guard.__file__).parent
 CLOUD_VARIABLES = ("LUMEN_GATEWAY_URL", "CLOUD_AI_URL")
-FOREIGN_PREFIXES = ("PROXY_", "LUMEN_", "CLOUD_AI_", "SLACK_")  # settings of the developer's own proxy
+FOREIGN_PREFIXES = ("PROXY_", "LUMEN_", "CLOUD_AI_", "SLACK_")  # settings of a proxy of the caller
 
 
-class BeyondLoopback(Exception):  # noqa: N818 -- reads as what happened
-    """Something tried to leave this machine while a test ran, or a Python was started where no guard would see it."""
+class IsolationError(Exception):
+    """A process of the test tried to connect beyond this machine, or started Python without the guard."""
 
 
 @dataclass
-class Guard:
-    """What the guards of this worker have written down, and how far it was read."""
+class GuardLog:
+    """The file of the guards of this worker, and the offset up to which it is read."""
 
     run: Run
     dead_url: str
     _read: int = 0
 
-    def news(self) -> list[dict[str, object]]:
-        """What was blocked since the last call."""
+    def read_new(self) -> list[dict[str, object]]:
+        """Return what the guards have recorded since the last call."""
         try:
             with self.run.guard_file.open("rb") as file:
                 file.seek(self._read)
                 data = file.read()
         except FileNotFoundError:
             return []
-        whole = data[: data.rfind(b"\n") + 1]  # a child may be in the middle of its line
+        whole = data[: data.rfind(b"\n") + 1]  # a child process may not have written the whole last line
         self._read += len(whole)
         return [json.loads(line) for line in whole.splitlines()]
 
     def check(self) -> None:
-        """Raise `BeyondLoopback` for what was blocked since the last call."""
-        if news := self.news():
-            lines = [f"{one['event']} {one['target']} by pid {one['pid']} {one['argv']}" for one in news]
-            raise BeyondLoopback("written down by the guard: " + "; ".join(dict.fromkeys(lines)))
+        """Raise `IsolationError` if the guards have recorded something since the last call."""
+        if events := self.read_new():
+            lines = [f"{each['event']} {each['target']} by pid {each['pid']} {each['argv']}" for each in events]
+            raise IsolationError("recorded by the guard: " + "; ".join(dict.fromkeys(lines)))
 
 
-GUARD = pytest.StashKey[Guard]()
+GUARD = pytest.StashKey[GuardLog]()
 _STACK = pytest.StashKey[ExitStack]()
 _installed = False
 
 
 def clean(environ: MutableMapping[str, str], dead_url: str) -> None:
-    """Take the developer's settings out of an environment and put in what every child must have."""
+    """Remove the settings of the caller from an environment, and add what each child process needs."""
     for name in list(environ):
         if name.upper().startswith(FOREIGN_PREFIXES) or name.upper().endswith("_PROXY"):
             del environ[name]
-    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each launch compiles the target anew, for half a second
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each launch would compile the target, for 0.5 s
     environ.update(dict.fromkeys(CLOUD_VARIABLES, dead_url))
-    environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or it fetches a price list when it is imported
+    environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # without it, LiteLLM downloads a price list when it is imported
     paths = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path and Path(path) != INJECT]
     environ["PYTHONPATH"] = os.pathsep.join([str(INJECT), *paths])
 
 
-@pytest.hookimpl(trylast=True)  # after pytest has made its temporary folder
-def pytest_configure(config: pytest.Config) -> None:
-    """Clean the environment and start watching, before anything else of the suite runs."""
-    global _installed  # noqa: PLW0603 -- audit hooks cannot be removed, so there must be one only
+def configure(config: pytest.Config) -> None:
+    """Clean the environment and install the guard."""
+    global _installed  # noqa: PLW0603 -- audit hooks cannot be removed, so there is one only
     run, stack = run_of(config), ExitStack()
     before = dict(os.environ)
     stack.callback(os.environ.update, before)
     stack.callback(os.environ.clear)
     dead_url = stack.enter_context(_dead_address())
     clean(os.environ, dead_url)
-    if not is_controller(config):  # or the xdist workers themselves would look like something that a test left behind
+    if not is_controller(config):  # with a tag, the xdist workers would count as leaks
         _handle_ignored_signals()
         os.environ |= {TAG: run.tag(), lumen_guard.FILE: str(run.guard_file)}
     if not _installed:
@@ -95,39 +94,35 @@ def pytest_configure(config: pytest.Config) -> None:
         allowed = {address_of(origin_of(url))}
         stack.callback(lumen_guard.ALLOWED.difference_update, allowed - lumen_guard.ALLOWED)
         lumen_guard.ALLOWED |= allowed
-    config.stash[GUARD], config.stash[_STACK] = Guard(run, dead_url), stack
+    config.stash[GUARD], config.stash[_STACK] = GuardLog(run, dead_url), stack
 
 
 def _handle_ignored_signals() -> None:
-    """Handle by nothing what this process ignores: children inherit that a signal is ignored, but not a handler.
+    """Replace ignored signals by a handler that does nothing: children inherit ignored signals, but no handlers.
 
     nohup ignores SIGHUP. A shell without job control ignores SIGINT and SIGQUIT for each command that ends with ``&``
     (POSIX.1-2017, Shell Command Language, 2.11).
     """
     for name in ("SIGHUP", "SIGINT", "SIGQUIT"):
-        number = getattr(signal, name, None)  # Windows has SIGINT alone
+        number = getattr(signal, name, None)  # Windows has only SIGINT
         if number and signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Give the environment back, for a pytest inside this process."""
+def restore(config: pytest.Config) -> None:
+    """Restore the environment, for a program that calls pytest in its own process."""
     if stack := config.stash.get(_STACK, None):
         stack.close()
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
-    """A test during which something tried to leave this machine is an ERROR."""
-    try:
-        yield
-    finally:
-        item.config.stash[GUARD].check()
+def check(item: pytest.Item) -> None:
+    """Raise `IsolationError` if the guards have recorded something during this test."""
+    item.config.stash[GUARD].check()
 
 
 @contextmanager
 def _dead_address() -> Iterator[str]:
-    """An address that refuses at once: its port is ours, and we never listen."""
+    """Yield an address that refuses connections at once: its port is bound, and no socket listens."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"

@@ -1,7 +1,7 @@
-"""Who we are: this run, this xdist worker, and the tags that mark everything we start.
+"""The identity of a run: its id, its xdist worker, its folder, and the tags of the processes that it starts.
 
-A tag ``<run>/<worker>/<number>`` stands in the environment of each child, where it is inherited by its children.
-So even a daemon that has left our process tree can be found, and nothing else is ever taken for ours.
+The environment of each child process has a tag ``<run>/<worker>/<number>``. Its own children inherit the tag, so a
+daemon that has left the process tree is found, and no other process is mistaken for one of this run.
 """
 
 from __future__ import annotations
@@ -21,66 +21,66 @@ import pytest
 from lumen_conformance.inject.lumen_guard import FOREIGN
 from lumen_conformance.ports import WORKERS
 
-TAG = "E2E_LUMEN"  # not LUMEN_…: those are the product's settings, and it warns of names that it does not know
-ALONE = "main"  # the name of the worker when there is no xdist
-UNDECLARED = 0  # the number of what a test starts by itself instead of through a fixture
+TAG = "E2E_LUMEN"  # not LUMEN_…: the product warns about unknown variables with this prefix
+ALONE = "main"  # the name of the worker without xdist
+UNDECLARED = 0  # the number of processes that a test starts without a fixture
 
 
 @dataclass(frozen=True)
 class Run:
-    """One invocation of pytest, seen from one of its processes.
+    """One invocation of pytest, as one of its processes has it.
 
-    ``id``      new for each invocation, the same in all its xdist workers
+    ``id``      unique for each invocation, the same in all xdist workers
     ``worker``  ``gw0``, ``gw1``, …; ``main`` without xdist
-    ``folder``  evidence of this invocation; the same for all workers, empty at the start
-    ``caller``  the environment of whoever called pytest, as it was before the suite cleaned its own
+    ``folder``  the folder of the evidence, the same for all workers; empty at the start
+    ``caller``  the environment in which pytest was called, before `isolation` cleans it
     """
 
     id: str
     worker: str
     folder: Path
-    caller: Mapping[str, str] = field(default_factory=dict, repr=False)  # it has keys
+    caller: Mapping[str, str] = field(default_factory=dict, repr=False)  # may contain keys
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(UNDECLARED + 1))
     _open: dict[str, str] = field(default_factory=dict)
     _pids: set[int] = field(default_factory=set)
     _ports: set[int] = field(default_factory=set)
 
     def tag(self, number: int = UNDECLARED) -> str:
-        """The tag of one launch of this worker."""
+        """Return the tag of one launch of this worker."""
         return f"{self.id}/{self.worker}/{number}"
 
     def open_tag(self, label: str, *, foreign: bool = False) -> str:
-        """A tag that no other launch has; until `close_tag` its processes are no leak."""
+        """Return a new tag. Until `close_tag`, processes with this tag are not leaks."""
         tag = self.tag(next(self._numbers)) + (FOREIGN if foreign else "")
         self._open[tag] = label
         return tag
 
     def close_tag(self, tag: str) -> None:
-        """From now on a process with this tag is a leak."""
+        """Make processes with this tag leaks from now on."""
         self._open.pop(tag, None)
 
     @property
     def open_tags(self) -> frozenset[str]:
-        """The tags that fixtures answer for."""
+        """The tags whose processes are not leaks."""
         return frozenset(self._open)
 
     def is_open(self, tag: str) -> bool:
-        """Whether a fixture still answers for the processes with this tag."""
+        """Return whether processes with this tag are not leaks."""
         return tag in self._open
 
     @property
     def open_pids(self) -> set[int]:
-        """The processes that fixtures have started and answer for: a process may have written over its own tag."""
+        """The processes that fixtures have started, by PID: a process may overwrite its own tag."""
         return self._pids
 
     @property
     def open_ports(self) -> frozenset[int]:
-        """The ports of this process that fixtures answer for."""
+        """The ports on which fixtures of this process listen; they are not leaks."""
         return frozenset(self._ports)
 
     @contextmanager
-    def answering(self, *urls: str) -> Iterator[None]:
-        """For a fixture that serves more than one test from this process: its ports are no leak inside the block."""
+    def allow_ports(self, *urls: str) -> Iterator[None]:
+        """Allow this process to listen on the ports of these URLs in the block, for a fixture of several tests."""
         ports = {urlsplit(url).port or 0 for url in urls}
         self._ports.update(ports)
         try:
@@ -90,7 +90,7 @@ class Run:
 
     @property
     def guard_file(self) -> Path:
-        """Where the guards of this worker and of its children write down what they blocked."""
+        """The file in which the guards of this worker and its children record what they block."""
         return self.folder / f"guard-{self.worker}.jsonl"
 
 
@@ -98,40 +98,40 @@ RUN = pytest.StashKey[Run]()
 
 
 def run_of(config: pytest.Config) -> Run:
-    """The run that a process of pytest belongs to; not before plugins are configured."""
+    """Return the run of this process; call it only after pytest has made its temporary folder."""
     if RUN not in config.stash:
         config.stash[RUN] = _run(config)
     return config.stash[RUN]
 
 
 def _run(config: pytest.Config) -> Run:
-    given = getattr(config, "workerinput", None)
-    if given is not None:
-        return Run(given["lumen_run"], given["workerid"], Path(given["lumen_folder"]), _read(config))
+    received = getattr(config, "workerinput", None)
+    if received is not None:
+        return Run(received["lumen_run"], received["workerid"], Path(received["lumen_folder"]), _caller(config))
     run_id = uuid.uuid4().hex[:12]
     base = config.getoption("evidence_dir")
-    # pytest makes this folder new for each invocation; it has no public name before fixtures exist.
+    # pytest makes this folder for each invocation; it has a public name only in fixtures.
     parent = Path(base).resolve() if base else config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined] # noqa: SLF001
     folder = parent / f"evidence-{run_id}"
     folder.mkdir(parents=True)
     return Run(run_id, ALONE, folder, dict(os.environ))
 
 
-def _read(config: pytest.Config) -> dict[str, str]:
-    """The caller's environment, of which an xdist worker finds a cleaned copy only."""
+def _caller(config: pytest.Config) -> dict[str, str]:
+    """Return the environment of the caller: an xdist worker itself starts with a cleaned environment."""
     sent: list[tuple[bytes, bytes]] = config.workerinput["lumen_caller"]  # type: ignore[attr-defined]
     return {os.fsdecode(name): os.fsdecode(value) for name, value in sent}
 
 
 def is_controller(config: pytest.Config) -> bool:
-    """Whether this process only distributes tests to xdist workers."""
+    """Return whether this process only distributes tests to xdist workers."""
     return not hasattr(config, "workerinput") and bool(
         config.getoption("dist", "no") != "no" and config.getoption("tx", None)
     )
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that says where evidence is kept."""
+def add_options(parser: pytest.Parser) -> None:
+    """Add ``--evidence-dir``."""
     parser.getgroup("lumen").addoption(
         "--evidence-dir",
         metavar="DIR",
@@ -139,35 +139,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
-    """Exempt the collected tests from garbage collection: they stay until the end, and are most of what it looks at.
+def freeze_objects() -> None:
+    """Exempt the collected tests from garbage collection: they are most objects, and exist until the end of the run.
 
-    Where all are collected, a fault of the matrix costs an eighth less of processor time.
+    With all tests collected, this saves an eighth of the processor time of one fault of the matrix.
     """
     gc.freeze()
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Two workers for each core, as far as each has ports of its own.
+def number_of_workers() -> int:
+    """Return two workers for each core, but at most as many as have a range of ports.
 
-    Half of the time of all tests is a wait, for a deadline or for a process. On two cores three workers took 714 s
-    where four took 610 to 640 s; the tests that measure processor time have twice what they need.
+    Half of the time of all tests is a wait for a deadline or for a process. On two cores three workers took 714 s, four
+    took 610 to 640 s. The limits of tests that measure processor time are twice the measured values.
     """
     return min((os.cpu_count() or 2) * 2, WORKERS)
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: object) -> None:
-    """Tell an xdist worker which run it belongs to."""
+def configure_worker(node: object) -> None:
+    """Send the run to an xdist worker."""
     run = run_of(node.config)  # type: ignore[attr-defined]
-    caller = [(os.fsencode(name), os.fsencode(value)) for name, value in run.caller.items()]  # any bytes, as they are
-    told = {"lumen_run": run.id, "lumen_folder": str(run.folder), "lumen_caller": caller}
-    node.workerinput |= told  # type: ignore[attr-defined]
+    caller = [(os.fsencode(name), os.fsencode(value)) for name, value in run.caller.items()]  # bytes: not all are UTF-8
+    sent = {"lumen_run": run.id, "lumen_folder": str(run.folder), "lumen_caller": caller}
+    node.workerinput |= sent  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session")
 def run(request: pytest.FixtureRequest) -> Run:
-    """The run that this test belongs to."""
+    """Return the run of this test."""
     return run_of(request.config)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.fixtures.check_ids import ids_of
+from tests.fixtures.check_ids import summarize_ids
 
 
 class Move(NamedTuple):
@@ -37,4 +37,4 @@ def moves_table(moves: Iterable[Move], evidence: Mapping[str, str]) -> Iterator[
     yield "|---|---|---|---|"
     for (before, now, reason), checks in alike.items():
         told = reason.replace("|", "\\|")
-        yield f"| {ids_of(checks)} | {before or 'new'} | {now or 'none'} | {told} |"
+        yield f"| {summarize_ids(checks)} | {before or 'new'} | {now or 'none'} | {told} |"

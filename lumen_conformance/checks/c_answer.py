@@ -21,7 +21,7 @@ from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.documents import Choice, answer, by_index, choices, is_stream, request_of
 from lumen_conformance.http.strict_json import Path, is_whole
 from lumen_conformance.schemas.compiler import Breach
-from lumen_conformance.schemas.descriptions import value_text
+from lumen_conformance.schemas.descriptions import format_value
 
 FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
 FINISH_WORDS = f"one of {', '.join(sorted(FINISH_REASONS))}"
@@ -286,7 +286,7 @@ def _told_elsewhere(breach: Breach) -> bool:
 
 
 def _kind(value: object) -> str:
-    return "an empty object" if value == {} else f"the body is {value_text(value)}"
+    return "an empty object" if value == {} else f"the body is {format_value(value)}"
 
 
 def _asked_n(seen: Capture) -> int:
@@ -315,7 +315,7 @@ def _indexed(indexes: Sequence[object]) -> str:
 
 
 def _shown(index: object) -> str:
-    return index if isinstance(index, str) else value_text(index)
+    return index if isinstance(index, str) else format_value(index)
 
 
 def _all_given(seen: Capture, wanted: int) -> bool:

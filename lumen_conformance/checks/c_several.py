@@ -9,7 +9,7 @@ from lumen_conformance.checks.preconditions import plain_object
 from lumen_conformance.checks.verdict import Finding, Findings, NotSeen, Unjudged, comparison, comparisons_in
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.documents import answer, choices, media_type, request_of
-from lumen_conformance.schemas.descriptions import value_text
+from lumen_conformance.schemas.descriptions import format_value
 
 LEAST = 2  # answers that can be unlike one another
 
@@ -55,7 +55,7 @@ def model_policy_is_constant(seen: Sequence[Capture]) -> Findings:
     for each, found in _texts(seen, "model"):
         asked = str(request_of(each).get("model"))
         if first.setdefault(asked, found) != found:
-            yield _finding(each, "model", f"{value_text(first[asked])}, as in the first answer", found)
+            yield _finding(each, "model", f"{format_value(first[asked])}, as in the first answer", found)
 
 
 def _texts(seen: Sequence[Capture], name: str) -> Iterator[tuple[Capture, str]]:
@@ -74,14 +74,14 @@ def _too_few(seen: Sequence[Capture], name: str, *checks: str) -> Iterator[Unjud
 
 
 def _finding(each: Capture, name: str, expected: str, found: str) -> Finding:
-    text = f"{name} is {value_text(found)}"
+    text = f"{name} is {format_value(found)}"
     return Finding(f"{name}: {expected}", text, whole(each).offset((name,)), f"$.{name}", each)
 
 
 def _asked(seen: Capture) -> str:
     """What the request says of a stream."""
     asked = request_of(seen)
-    return f"stream: {value_text(asked['stream'])}" if "stream" in asked else "no key stream"
+    return f"stream: {format_value(asked['stream'])}" if "stream" in asked else "no key stream"
 
 
 def _kind(seen: Capture) -> str:
@@ -89,7 +89,7 @@ def _kind(seen: Capture) -> str:
     found = f"status {seen.status}, {media_type(seen) or 'no media type'}"
     name = answer(seen).get("object")
     counted = f", {len(choices(seen))} choices" if answer(seen) else ""
-    return f"{found}{f', object {value_text(name)}' if name is not None else ''}{counted}"
+    return f"{found}{f', object {format_value(name)}' if name is not None else ''}{counted}"
 
 
 COMPARISONS = comparisons_in(globals())

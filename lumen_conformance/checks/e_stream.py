@@ -29,7 +29,7 @@ from lumen_conformance.http.documents import (
     said,
 )
 from lumen_conformance.schemas.compiler import Breach
-from lumen_conformance.schemas.descriptions import value_text
+from lumen_conformance.schemas.descriptions import format_value
 
 CUMULATIVE_PIECES = 3  # three pieces of which each begins with the one before: no increments look like that
 AROUND_CHARS = 20  # on either side of the first difference of two texts: one line of a report
@@ -169,8 +169,8 @@ def same_text(seen: Capture, known: Known) -> Iterator[Finding]:
 def same_finish(seen: Capture, known: Known) -> Iterator[Finding]:
     """The finish_reason is that of the plain answer."""
     if known.finish is not None and finish_of(seen) != known.finish:
-        found = f"finish_reason: {value_text(finish_of(seen))}"
-        yield Finding(f"finish_reason: {value_text(known.finish)}, as in the plain answer", found)
+        found = f"finish_reason: {format_value(finish_of(seen))}"
+        yield Finding(f"finish_reason: {format_value(known.finish)}, as in the plain answer", found)
 
 
 @judge("E7", "M", "cumulative text passes checks of the last chunk only", given=stream_chunks)
@@ -182,7 +182,7 @@ def deltas_are_increments(seen: Capture) -> Findings:
         pieces = [piece for piece, _ in groupby(contents(own))]  # the whole text may come again with the finish
         grown = all(b.startswith(a) for a, b in pairwise(pieces))
         if grown and len(pieces) >= CUMULATIVE_PIECES:
-            found = f"each begins with the one before: {value_text(pieces[:CUMULATIVE_PIECES])}"
+            found = f"each begins with the one before: {format_value(pieces[:CUMULATIVE_PIECES])}"
             yield Finding("deltas that have new text only", found, own[0].offset(), "")
 
 
@@ -209,7 +209,7 @@ def passed_on(seen: Capture, known: Known) -> Findings:
 
 
 def _around(text: str, at: int) -> str:
-    return value_text(text[max(0, at - AROUND_CHARS) : at + AROUND_CHARS])
+    return format_value(text[max(0, at - AROUND_CHARS) : at + AROUND_CHARS])
 
 
 def _later(seen: Capture) -> Iterator[Choice]:
@@ -229,7 +229,7 @@ def _constant(seen: Capture, name: str) -> Findings:
         yield NotSeen(f"no chunk has {name}", ("E1.5",))
     for chunk in having[1:]:
         if chunk.value[name] != having[0].value[name]:
-            yield wrong(chunk, (name,), f"{value_text(having[0].value[name])}, as in the first chunk")
+            yield wrong(chunk, (name,), f"{format_value(having[0].value[name])}, as in the first chunk")
 
 
 def _told_elsewhere(breach: Breach) -> bool:

@@ -9,7 +9,7 @@ from lumen_conformance.checks.verdict import Finding, Findings, NotApplicable, N
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.documents import Choice, JsonObject, by_index, once
 from lumen_conformance.http.strict_json import Path, parse
-from lumen_conformance.schemas.descriptions import value_text
+from lumen_conformance.schemas.descriptions import format_value
 
 Call = tuple[Choice, Path, JsonObject]
 KINDS = ("function", "custom")
@@ -123,7 +123,7 @@ def types_stay(seen: Capture) -> Iterator[Finding]:
             yield wrong(choice.document, (*path, "type"), '"function" or "custom" in the first delta')
         for again, place, more in later:
             if more.get("type", call.get("type")) != call.get("type"):
-                yield wrong(again.document, (*place, "type"), f"{value_text(call.get('type'))}, or no such key")
+                yield wrong(again.document, (*place, "type"), f"{format_value(call.get('type'))}, or no such key")
 
 
 def _kind(call: JsonObject) -> str:

@@ -36,7 +36,7 @@ from lumen_conformance.http.documents import (
     payloads,
 )
 from lumen_conformance.http.strict_json import Document, Path
-from lumen_conformance.schemas.descriptions import value_text
+from lumen_conformance.schemas.descriptions import format_value
 
 TRACEBACK = re.compile(rb"Traceback \(most recent call last\)|File \\?\"[^\"]+\", line [0-9]+|\.py:[0-9]+")
 # Where programs live, on any system; not "/v1/…", which errors may well name.
@@ -84,7 +84,7 @@ def envelope(seen: Capture) -> Iterator[Finding]:
     """An error is an object below the key error."""
     for document in _refusals(seen):
         if not isinstance(document.value, dict):
-            yield Finding('{"error": {…}}', f"the body is {value_text(document.value)}", document.start)
+            yield Finding('{"error": {…}}', f"the body is {format_value(document.value)}", document.start)
         elif not isinstance(document.value.get("error"), dict):
             yield wrong(document, ("error",), "an object with message, type, param and code")
 

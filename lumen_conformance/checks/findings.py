@@ -8,7 +8,7 @@ from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.documents import JsonObject, documents, is_stream, media_type
 from lumen_conformance.http.strict_json import Document, Path, spell
 from lumen_conformance.schemas.compiler import Breach
-from lumen_conformance.schemas.descriptions import VALUE_CHARS, name_of, value_text
+from lumen_conformance.schemas.descriptions import VALUE_CHARS, format_value, name_of
 
 MISSING = object()
 
@@ -22,7 +22,7 @@ def shorten(value: bytes | str) -> str:
 def wrong(document: Document, path: Path, expected: str) -> Finding:
     """A finding about the value at a path, or about its absence."""
     name, value = name_of(path), _value(document.value, path)
-    found = "missing" if value is MISSING else value_text(value)
+    found = "missing" if value is MISSING else format_value(value)
     return Finding(f"{name}: {expected}", f"{name} is {found}", document.offset(path), spell(path))
 
 
@@ -59,7 +59,7 @@ def fits_schema(
     document: Document, name: str, elsewhere: Callable[[Breach], bool] = lambda _breach: False
 ) -> Iterator[Finding]:
     """A finding for each breach of a schema but those that another check tells."""
-    for breach in schemas.breaches(name, document.value):
+    for breach in schemas.find_breaches(name, document.value):
         if not elsewhere(breach):
             yield Finding(breach.expected, breach.found, document.offset(breach.path), spell(breach.path))
 
@@ -68,7 +68,7 @@ def fits_wire(document: Document, name: str) -> Iterator[Finding]:
     """A finding for each detail unlike OpenAI's own that clients can live with: the schema ``name`` tells the rest."""
 
     def told(breach: Breach) -> bool:
-        others = schemas.breaches(name, document.value)
+        others = schemas.find_breaches(name, document.value)
         paths = (other.path[:-1] or other.path if other.missing else other.path for other in others)
         return any(breach.path[: len(path)] == path for path in paths)
 

@@ -15,7 +15,7 @@ from lumen_conformance.gateway.exchange import Call
 from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import answer, said
 from lumen_conformance.registry.refutation import expect, shorten
-from lumen_conformance.schemas.descriptions import value_text
+from lumen_conformance.schemas.descriptions import format_value
 
 AROUND_CHARS = 20  # on either side of the first difference of two texts: one line of a report
 SHOWN_BREACHES = 3  # of a schema: more of the same teach nothing
@@ -27,7 +27,7 @@ def describe(seen: Capture) -> str:
     if seen.status is None:
         return f"no response: {seen.ended}{f', {seen.error}' if seen.error else ''}"
     error, text = child(answer(seen), "error"), said(seen)
-    carried = f", the error {value_text(error)}" if error else ""
+    carried = f", the error {format_value(error)}" if error else ""
     carried = f", the text {shorten(text, TEXT_CHARS)}" if text else carried
     return f"status {seen.status}, {seen.ended}{f' ({seen.error})' if seen.error else ''}{carried}"
 
@@ -128,7 +128,7 @@ def expect_schema(seen: Capture, name: str, what: str) -> None:
 
 def expect_shape(name: str, value: object, what: str, came: str = "") -> None:
     """A value fits a schema, which is about ``what``; ``came`` is the response that has it."""
-    breaches = schemas.breaches(name, value)
+    breaches = schemas.find_breaches(name, value)
     told = [f"{breach.found} at {_spelled(breach.path)}" for breach in breaches[:SHOWN_BREACHES]]
     more = len(breaches) - len(told)
     wanted = "; ".join(dict.fromkeys(breach.expected for breach in breaches[:SHOWN_BREACHES]))

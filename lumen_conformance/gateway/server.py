@@ -92,7 +92,7 @@ class Gateway:
                 self._script.remove(reply)
 
     def until_called(self, times: int = 1, *, within_s: float = CALLED_S) -> Call:
-        """Wait for the n-th chat request, and return it; raises `waiting.Overdue`."""
+        """Wait for the n-th chat request, and return it; raises `waiting.WaitTimeoutError`."""
         return until(f"gateway was asked {times} times", lambda: self.chats[times - 1 : times], within_s=within_s)[0]
 
     def left_s(self, call: Call, *, within_s: float) -> float | None:

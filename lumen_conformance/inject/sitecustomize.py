@@ -1,4 +1,4 @@
-"""Found by Python itself at the start of every child: guard, then sabotage, then the sitecustomize of the system."""
+"""Python imports this module at the start of every child process: it installs the guard, then the mutation."""
 
 import os
 import sys
@@ -10,11 +10,11 @@ lumen_guard.install()
 if os.environ.get("E2E_LUMEN_SABOTAGE"):
     import lumen_mutation
 
-    lumen_mutation.arm()
+    lumen_mutation.install()
 
 
-def _chain() -> None:
-    """Run the sitecustomize that we stand in front of."""
+def _run_next() -> None:
+    """Run the next module sitecustomize on the path, which this one hides."""
     here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 -- pathlib costs 10 ms in each child
     others = [entry for entry in sys.path if os.path.abspath(entry) != here]  # noqa: PTH100
     for finder in sys.meta_path:
@@ -26,4 +26,4 @@ def _chain() -> None:
             return
 
 
-_chain()
+_run_next()

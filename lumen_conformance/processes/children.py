@@ -127,7 +127,7 @@ class Child:
         return _last_line(self.stderr) or _last_line(self.stdout)
 
     def wait_exit(self, within_s: float) -> int:
-        """Its exit status; raises `waiting.Overdue` when it still runs by then."""
+        """Its exit status; raises `waiting.WaitTimeoutError` when it still runs by then."""
 
         def exited() -> tuple[int] | None:
             status = self.exit_status()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,8 +56,7 @@ SWEPT = pytest.StashKey[list[str]]()
 BEFORE = pytest.StashKey[Before]()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_configure(config: pytest.Config) -> None:
+def configure(config: pytest.Config) -> None:
     """Let a request to stop end the run as Ctrl-C does: in order, with a report. xdist's workers are ended by it."""
     if hasattr(config, "workerinput"):
         return
@@ -70,7 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(restore)
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
+def record_existing(session: pytest.Session) -> None:
     """Look at what is there already."""
     config = session.config
     if is_controller(config):
@@ -81,16 +79,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     config.stash[BEFORE] = Before(folders, ignored, *there)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+def check(item: pytest.Item) -> None:
     """Look when all fixtures of the test have ended."""
-    try:
-        yield
-    finally:
-        run, before = run_of(item.config), item.config.stash[BEFORE]
-        lines = (_ended(run, before), _listening(run, before), _files(run, before))
-        if left := "; ".join(filter(None, lines)):
-            raise Leaked(left)
+    run, before = run_of(item.config), item.config.stash[BEFORE]
+    lines = (_ended(run, before), _listening(run, before), _files(run, before))
+    if left := "; ".join(filter(None, lines)):
+        raise Leaked(left)
 
 
 def end_leaks(config: pytest.Config) -> None:
@@ -140,10 +134,7 @@ def _files(run: Run, before: Before) -> str:
     return f"left in the folder of the suite{of_others}: {', '.join(sorted(new))}" if new else ""
 
 
-@pytest.hookimpl(
-    trylast=True
-)  # after xdist has ended its workers, before pytest-html, registered later, writes the page
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def end_leftovers(session: pytest.Session) -> None:
     """End whatever is left of this run, on any worker; the run is red then."""
     config = session.config
     if hasattr(config, "workerinput"):
@@ -155,7 +146,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def print_section(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Name what had to be ended."""
     swept = config.stash.get(SWEPT, [])
     if swept:

@@ -31,7 +31,7 @@ def note(run: Run, family: Iterable[ProcessRef]) -> None:
             file.writelines(f"{address}\n" for address in sorted(found))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def print_section(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Name the addresses, each once."""
     files = run_of(config).folder.glob("outside-*.txt")
     found = sorted({line for file in files for line in file.read_text("utf-8").splitlines()})

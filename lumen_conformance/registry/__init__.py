@@ -1,20 +1,18 @@
-"""How a check is declared, and what it hands to the report."""
+"""Declare checks, and record their measurements and failures."""
 
 from lumen_conformance.registry.declaration import Check, check, check_each
-from lumen_conformance.registry.measurement import Evidence, Measure, Warn, record_evidence
+from lumen_conformance.registry.measurement import EvidenceFixture, MeasureFixture, WarnFixture, record_evidence
 from lumen_conformance.registry.refutation import NotJudged, Refuted, expect
 
 __all__ = [
     "Check",
-    "Evidence",
-    "Measure",
+    "EvidenceFixture",
+    "MeasureFixture",
     "NotJudged",
     "Refuted",
-    "Warn",
+    "WarnFixture",
     "check",
     "check_each",
     "expect",
     "record_evidence",
 ]
-
-pytest_plugins = [f"lumen_conformance.registry.{module}" for module in ("declaration", "refutation", "measurement")]

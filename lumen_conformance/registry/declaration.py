@@ -1,7 +1,7 @@
-"""A check is a test with a number: ``@check("1.4-automatic-restart")``.
+"""Declare a check: a test with a number, ``@check("1.4-automatic-restart")``.
 
-Its pytest id is that string, exactly; further parameters follow after a hyphen.  Its claim is the first line of its
-docstring, so a test without one cannot be collected.
+The pytest id of a check is this string; further parameters follow after a hyphen. The claim of a check is the first
+line of its docstring, so a test without a docstring cannot be collected.
 """
 
 import re
@@ -22,9 +22,9 @@ _CLAIMED: Final = pytest.StashKey[dict[str, str]]()
 
 @dataclass(frozen=True)
 class Check:
-    """What a test says about itself: its id, tier (must, strict, warn) and, if any, its Korean title.
+    """The id of a check, its tier (must, strict, warn), and its Korean title, if any.
 
-    ``claim`` stands for the docstring where one test function is many checks.
+    ``claim`` replaces the docstring where one test function is several checks.
     """
 
     id: str
@@ -34,18 +34,20 @@ class Check:
 
     def __post_init__(self) -> None:
         if not _CHECK_ID.fullmatch(self.id):
-            raise ValueError(f"check id {self.id!r} is not ASCII words after a number, such as 1.4-automatic-restart")
+            raise ValueError(
+                f"check id {self.id!r} is invalid: expected ASCII words after a number, such as 1.4-automatic-restart"
+            )
         if self.tier not in _TIERS:
-            raise ValueError(f"check {self.id}: tier {self.tier!r} is none of {', '.join(_TIERS)}")
+            raise ValueError(f"check {self.id}: tier {self.tier!r} is invalid: expected one of {', '.join(_TIERS)}")
 
 
 def check(
     check_id: str, *, tier: Tier = "M", title: str | None = None, marks: tuple[pytest.MarkDecorator, ...] = ()
 ) -> Callable[[TestFunction], TestFunction]:
-    """Make the test one check.
+    """Declare the test as one check.
 
-    ``title`` is a second column of the report, in Korean; ``marks`` are put on the test.
-    Raises ValueError when the id or the tier is malformed.
+    ``title`` is a Korean title for the report; ``marks`` are added to the test.
+    Raises ValueError when the id or the tier is invalid.
     """
     return _marked((Check(check_id, tier, title),), marks)
 
@@ -53,20 +55,20 @@ def check(
 def check_each(
     argument: str, rows: Mapping[Any, Any], *, tier: Tier = "M", marks: tuple[pytest.MarkDecorator, ...] = ()
 ) -> Callable[[TestFunction], TestFunction]:
-    """Make the test one check a row: each key of ``rows`` is a check id, its value is passed as ``argument``.
+    """Declare one check for each row: a key of ``rows`` is a check id, and its value is passed as ``argument``.
 
-    A key may also be a whole ``Check``, with a tier and a claim of its own.
-    Raises ValueError when an id or the tier is malformed.
+    A key may also be a ``Check``, with its own tier and claim.
+    Raises ValueError when an id or the tier is invalid.
     """
     checks = tuple(row if isinstance(row, Check) else Check(row, tier) for row in rows)
     return _marked(checks, marks, argument=argument, values=tuple(rows.values()))
 
 
 def _marked(
-    checks: tuple[Check, ...], marks: tuple[pytest.MarkDecorator, ...], **how: object
+    checks: tuple[Check, ...], marks: tuple[pytest.MarkDecorator, ...], **arguments: object
 ) -> Callable[[TestFunction], TestFunction]:
     def mark(function: TestFunction) -> TestFunction:
-        for each in (pytest.mark.check(*checks, **how), *marks):
+        for each in (pytest.mark.check(*checks, **arguments), *marks):
             function = each(function)
         return function
 
@@ -80,58 +82,56 @@ def claim_of(function: object) -> str:
 
 
 def check_of(item: pytest.Item) -> Check | None:
-    """Return the check that this item is, or None for a plain test."""
+    """Return the check of a test, or None for a test without a number."""
     callspec = getattr(item, "callspec", None)
     found = callspec.params.get("check_id") if callspec else None
     return found if isinstance(found, Check) else None
 
 
 def parameters_of(item: pytest.Item, found: Check) -> str:
-    """Return the part of the pytest id behind the check id: what else the test is parametrized by, or an empty text."""
-    whole: str = item.callspec.id  # type: ignore[attr-defined]  # a check is always parametrized
-    return whole.removeprefix(found.id).removeprefix("-")
+    """Return the part of the pytest id after the check id: further parameters, or an empty text."""
+    pytest_id: str = item.callspec.id  # type: ignore[attr-defined]  # a check is always parametrized
+    return pytest_id.removeprefix(found.id).removeprefix("-")
 
 
 @pytest.fixture
 def check_id() -> Check | None:
-    """Return nothing: a test without a check; ``check`` parametrizes it away."""
+    """Return None, the value for a test without a number; ``check`` overrides it."""
     return None
 
 
 @pytest.fixture(autouse=True)
-def _check_id_is_known(check_id: Check | None) -> None:
-    """Ask for ``check_id`` in every test's name, so that it can be parametrized without the test naming it."""
+def _request_check_id(check_id: Check | None) -> None:
+    """Request ``check_id`` for every test, so that ``check`` can parametrize tests that do not name it."""
 
 
-@pytest.hookimpl
-def pytest_configure(config: pytest.Config) -> None:
-    """Declare the mark that carries a check to its parametrization."""
+def configure(config: pytest.Config) -> None:
+    """Declare the marker of the decorators."""
     config.addinivalue_line(
         "markers", "check(*checks): set by the decorators of lumen_conformance.registry.declaration"
     )
     config.stash[_CLAIMED] = {}
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest's own, so that the check id comes first in the pytest id
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Refuse a test without a claim; give a check its id."""
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """Give a check its pytest id; fail for a test without a claim."""
     name = metafunc.definition.nodeid
     if not claim_of(metafunc.function):
-        pytest.fail(f"{name}: no docstring; its first line is the claim that the report shows", pytrace=False)
+        pytest.fail(f"{name} has no docstring: write one; its first line is the claim in the report", pytrace=False)
     marks = list(metafunc.definition.iter_markers("check"))
     if len(marks) > 1:
-        pytest.fail(f"{name}: {len(marks)} check decorators; one test is one check (rows: check_each)", pytrace=False)
+        pytest.fail(f"{name} has {len(marks)} check decorators: expected one; use check_each for rows", pytrace=False)
     for mark in marks:
-        _refuse_twins(metafunc, mark.args)
+        _refuse_duplicates(metafunc, mark.args)
         _parametrize(metafunc, mark)
 
 
-def _refuse_twins(metafunc: pytest.Metafunc, checks: tuple[Check, ...]) -> None:
+def _refuse_duplicates(metafunc: pytest.Metafunc, checks: tuple[Check, ...]) -> None:
     claimed = metafunc.config.stash[_CLAIMED]
     name = metafunc.definition.nodeid
     for each in checks:
         if (first := claimed.setdefault(each.id, name)) != name:
-            pytest.fail(f"check {each.id} is claimed twice: {first} and {name}", pytrace=False)
+            pytest.fail(f"check id {each.id} is used twice, in {first} and {name}: change one", pytrace=False)
 
 
 def _parametrize(metafunc: pytest.Metafunc, mark: pytest.Mark) -> None:

@@ -1,11 +1,10 @@
-"""What a check hands to the report while it runs: a measurement, a warning, a path of evidence.
+"""What a check records for the report: measurements, warnings, paths of evidence.
 
-All of it travels in ``user_properties``, as text, numbers, lists and dicts: anything else would break parallel runs.
+They are stored in ``user_properties``, as JSON values: parallel workers cannot send other values.
 """
 
 import json
 import re
-from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -13,19 +12,19 @@ from typing import Final
 import pytest
 
 from lumen_conformance.registry.declaration import check_of
-from lumen_conformance.registry.refutation import is_suite_fault, own_tier
+from lumen_conformance.registry.refutation import Status, failure_tier, is_suite_fault
 
 MEASUREMENT: Final = "measurement"
 WARNING: Final = "warning"
 EVIDENCE: Final = "evidence"
 
-# Tiers that are reported and never red; whoever knows the target may add S to them.
+# Tiers whose failures are reported, and do not fail the run. With the profile openai, S is one of them.
 REPORTED_ONLY: Final = pytest.StashKey[frozenset[str]]()
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One figure; ``budget`` is its upper bound, in the same unit; ``headline`` puts it in the table of scenarios."""
+    """One value; ``budget`` is its upper bound in the same unit; ``headline`` shows it in the table of scenarios."""
 
     value: float
     unit: str
@@ -34,8 +33,8 @@ class Measurement:
     headline: bool
 
 
-class Measure:
-    """Callable that records a figure and hands it back, so that it can be asserted in the same line."""
+class MeasureFixture:
+    """The type of the fixture ``measure``."""
 
     def __init__(self, item: pytest.Item) -> None:
         self._item = item
@@ -43,95 +42,91 @@ class Measure:
     def __call__(
         self, value: float, unit: str, budget: float | None = None, *, label: str = "", headline: bool = False
     ) -> float:
-        """Record ``value``; several figures of one test need different labels.
+        """Record ``value`` and return it; several values of one test need different labels.
 
-        The first one is the measurement of the verdict; ``headline`` marks a scenario's recovery time.
+        The verdict has the first value of a test; ``headline`` marks the recovery time of a scenario.
         """
         record(self._item, MEASUREMENT, asdict(Measurement(value, unit, budget, label, headline)))
         return value
 
 
-class Warn:
-    """Callable that records why a check of tier W is not content; it never turns a run red."""
+class WarnFixture:
+    """The type of the fixture ``warn``."""
 
     def __init__(self, item: pytest.Item) -> None:
         self._item = item
 
     def __call__(self, reason: str) -> None:
-        """Record the reason."""
+        """Record a warning; it does not fail the run."""
         record(self._item, WARNING, reason)
 
 
-class Evidence:
-    """Callable that names a file or folder that shows what happened; the report folds its text in."""
+class EvidenceFixture:
+    """The type of the fixture ``evidence_path``."""
 
     def __init__(self, item: pytest.Item) -> None:
         self._item = item
 
     def __call__(self, path: Path) -> None:
-        """Record the path; the same one may be named by every check of a scenario."""
+        """Record the path of a file or folder, whose text the report shows; several tests may record the same path."""
         record_evidence(self._item, path)
 
 
 def record(item: pytest.Item, name: str, value: object) -> None:
-    """Add one property to what the item reports; raises TypeError when it could not be sent to another process."""
+    """Add one property to the reports of a test; raises TypeError for a value that is not JSON."""
     json.dumps(value)
     item.user_properties.append((name, value))
 
 
 def record_evidence(item: pytest.Item, path: Path) -> None:
-    """Attach the path of a file or folder to the item, once."""
+    """Record the path of a file or folder, once for each test."""
     if (EVIDENCE, str(path)) not in item.user_properties:
         record(item, EVIDENCE, str(path))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn a failed call of a tier that is never red (W; of a foreign target S, too) into a warning."""
-    report = yield
+def excuse_reported_only(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Turn a refuted claim into a warning, if its tier does not fail the run."""
     found = check_of(item)
     reported_only = item.config.stash.get(REPORTED_ONLY, frozenset("W"))
     refuted = call.when == "call" and report.failed and not is_suite_fault(report)
-    if found and refuted and (own_tier(report) or found.tier) in reported_only:
+    if found and refuted and (failure_tier(report) or found.tier) in reported_only:
         report.user_properties.append((WARNING, reason_of(report)))
-        report.sections.append((f"what failed, of tier {found.tier}", report.longreprtext))
+        report.sections.append((f"failure of tier {found.tier}", report.longreprtext))
         report.outcome, report.longrepr = "passed", None
-    return report
 
 
-def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-    """Count what is reported, and never red, apart from what passed."""
+def status_of(report: pytest.TestReport) -> Status | None:
+    """Return the category of a check that only warned."""
     if report.when == "call" and report.passed and any(name == WARNING for name, _ in report.user_properties):
         return "warned", "w", ("WARNED", {"yellow": True})
     return None
 
 
 def reason_of(report: pytest.TestReport) -> str:
-    """Return in one line why a test failed or was skipped: what a judge has found and where, else the first line."""
+    """Return in one line why a test failed or was skipped: the found value and its place, or the first line."""
     if isinstance(report.longrepr, tuple):
         return report.longrepr[2].removeprefix("Skipped: ")
     crash = getattr(report.longrepr, "reprcrash", None)
     text: str = crash.message if crash else str(report.longrepr)
     first, _, others = text.strip().removeprefix("Failed: ").partition("\n")
-    facts = (re.search(rf"^  {name}: +(.*)$", others, re.MULTILINE) for name in ("found", "at"))
-    return f"{first}; found {', at '.join(told)}" if (told := [fact[1] for fact in facts if fact]) else first
+    matches = (re.search(rf"^  {name}: +(.*)$", others, re.MULTILINE) for name in ("found", "at"))
+    details = ", at ".join(match[1] for match in matches if match)
+    return f"{first}; found {details}" if details else first
 
 
 @pytest.fixture
-def measure(request: pytest.FixtureRequest) -> Measure:
-    """Return ``measure(value, unit, budget)``, which records a figure and hands it back."""
-    return Measure(request.node)
+def measure(request: pytest.FixtureRequest) -> MeasureFixture:
+    """Return ``measure(value, unit, budget)``, which records a value and returns it."""
+    return MeasureFixture(request.node)
 
 
 @pytest.fixture
-def warn(request: pytest.FixtureRequest) -> Warn:
-    """Return ``warn(reason)``: the way of tier W to say that something could be better."""
-    return Warn(request.node)
+def warn(request: pytest.FixtureRequest) -> WarnFixture:
+    """Return ``warn(reason)``, which records a warning of a check of tier W."""
+    return WarnFixture(request.node)
 
 
 @pytest.fixture
-def evidence_path(request: pytest.FixtureRequest) -> Evidence:
-    """Return ``evidence_path(path)``, which attaches a file or folder to the report."""
-    return Evidence(request.node)
+def evidence_path(request: pytest.FixtureRequest) -> EvidenceFixture:
+    """Return ``evidence_path(path)``, which adds a file or folder to the report."""
+    return EvidenceFixture(request.node)

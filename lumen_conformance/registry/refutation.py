@@ -1,37 +1,39 @@
-"""The two ways in which a check does not pass: its claim is refuted, or it cannot be judged.
+"""The outcomes of a check that does not pass: refuted, not judged, or a fault of the suite.
 
-A check states what it expected and what it found, by `expect`.  A check whose precondition failed raises `NotJudged`
-and names the checks that say why: nothing seen is never a pass.  Any other exception of a check, but for a failed
-``assert``, is a fault of the suite and ends as an error.
+`expect` states the expected and the found value, and raises `Refuted`. A check whose precondition failed raises
+`NotJudged` with the ids of the checks that have the reason, so it does not count as passed. Any other exception, except
+a failed ``assert``, is a fault of the suite; the check ends with an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from typing import Final
 
 import pytest
 
 from lumen_conformance.registry.declaration import check_of, claim_of
-from lumen_conformance.schemas.descriptions import as_json
+from lumen_conformance.schemas.descriptions import format_json
 
 FAILURE: Final = "failure"
 NOT_JUDGED: Final = "not_judged"
 SUITE_FAULT: Final = "suite_fault"
 FOUND_CHARS: Final = 300  # of a found value in a report: a few lines
 
+# What pytest_report_teststatus returns: category, letter, word with its markup.
+Status = tuple[str, str, tuple[str, dict[str, bool]]]
+
 
 @dataclass(frozen=True)
 class Failure:
-    """What a check expected and what it found, in words that a stranger understands.
+    """The expected and the found value of a check.
 
-    ``at``         where: a JSON path, a byte offset, a line of a log
-    ``excerpt``    the bytes there
-    ``curl``       a command line that repeats the request
-    ``judge``      the id of the judge that found it, where that is not the check itself
-    ``tier``       its own, where it is more than the check is about
-    ``signature``  what failures of one cause have in common, where ``found`` does not tell it
+    ``at``         the place: a JSON path, a byte offset, a line of a log
+    ``excerpt``    the bytes at this place
+    ``curl``       a command that repeats the request
+    ``judge``      the id of the judge, if it differs from the id of the check
+    ``tier``       the tier of the failure, if it differs from the tier of the check
+    ``signature``  what failures with the same cause have in common, if ``found`` is different for each
     """
 
     expected: str
@@ -44,14 +46,14 @@ class Failure:
     signature: str = ""
 
     def text(self, check: str, tier: str, claim: str) -> str:
-        """The failure of a check, as the terminal and the report show it."""
+        """Return the text of the failure for the terminal and the report."""
         rows = {"expected": self.expected, "found": self.found, "at": self.at, "bytes": self.excerpt}
         lines = [f"  {name + ':':<10}{text}" for name, text in (rows | {"repeat": self.curl}).items() if text]
         by = f", by {self.judge}" if self.judge else ""
         return "\n".join([f"{check}{by} ({tier}) broken: {claim.rstrip('.')}", *lines])
 
 
-class Refuted(Exception):  # noqa: N818 -- reads as what happened
+class Refuted(Exception):  # noqa: N818 -- the name of an outcome
     """The claim of a check does not hold."""
 
     def __init__(self, failure: Failure) -> None:
@@ -59,10 +61,10 @@ class Refuted(Exception):  # noqa: N818 -- reads as what happened
         self.failure = failure
 
 
-class NotJudged(Exception):  # noqa: N818 -- reads as what happened
-    """The claim of a check cannot be decided, because what it speaks of was not there.
+class NotJudged(Exception):  # noqa: N818 -- the name of an outcome
+    """The claim of a check cannot be decided, because its subject did not occur.
 
-    ``because_of`` has the ids of the checks that say why it was not.
+    ``because_of`` has the ids of the checks that have the reason.
     """
 
     def __init__(self, reason: str, because_of: tuple[str, ...]) -> None:
@@ -71,46 +73,41 @@ class NotJudged(Exception):  # noqa: N818 -- reads as what happened
         self.because_of = because_of
 
 
-def expect(holds: bool, expected: str, found: object, *, at: str = "") -> None:  # noqa: FBT001 -- reads as an assertion
-    """Raise `Refuted` unless the claim holds; ``found`` is a text, or a value that is shown as JSON."""
+def expect(holds: bool, expected: str, found: object, *, at: str = "") -> None:  # noqa: FBT001 -- used like assert
+    """Raise `Refuted` if ``holds`` is false; ``found`` is a text, or a value that is shown as JSON."""
     if not holds:
         raise Refuted(Failure(expected, found if isinstance(found, str) else shorten(found), at))
 
 
 def shorten(value: object, chars: int = FOUND_CHARS) -> str:
-    """A text in quotes, any other value as JSON, cut to a few lines."""
-    text = repr(value) if isinstance(value, str | bytes) else as_json(value)
+    """Return a text in quotes, or another value as JSON, cut to a few lines."""
+    text = repr(value) if isinstance(value, str | bytes) else format_json(value)
     return text if len(text) <= chars else f"{text[:chars]}… ({len(text)} characters)"
 
 
-def told(item: pytest.Item, failure: Failure) -> str:
-    """A failure with the id, tier and claim of the check that found it."""
+def render_failure(item: pytest.Item, failure: Failure) -> str:
+    """Return the text of a failure with the id, tier and claim of its check."""
     found = check_of(item)
     claim = (found and found.claim) or claim_of(getattr(item, "function", None))
     return failure.text(found.id if found else item.name, failure.tier or (found.tier if found else "M"), claim)
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)  # innermost: whoever excuses or counts an outcome sees it
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Give a refuted, an unjudged and a faulty check its outcome, and the record of it."""
-    report = yield
+def apply_outcome(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Set the outcome of a check that was refuted, was not judged, or ended by a fault of the suite."""
     error = call.excinfo.value if call.excinfo else None
     if isinstance(error, Refuted):
         report.user_properties.append((FAILURE, asdict(error.failure)))
-        report.longrepr = f"{told(item, error.failure)}\n{_place(item, error)}: refuted"
+        report.longrepr = f"{render_failure(item, error.failure)}\n{_place(item, error)}: refuted"
     elif isinstance(error, NotJudged):
         report.user_properties.append((NOT_JUDGED, {"reason": error.reason, "because_of": list(error.because_of)}))
         report.outcome = "skipped"
         report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: not judged: {error}")
     elif _is_fault_of_the_suite(item, call, report):
         report.user_properties.append((SUITE_FAULT, type(error).__name__))
-    return report
 
 
 def _place(item: pytest.Item, error: Exception) -> str:
-    """File and line of the test where the claim was refuted, as editors make a link of it."""
+    """Return file and line of the test where the claim was refuted, in the form that editors link."""
     trace, line = error.__traceback__, (item.location[1] or 0) + 1
     while trace:
         line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == str(item.path) else line
@@ -119,25 +116,24 @@ def _place(item: pytest.Item, error: Exception) -> str:
 
 
 def _is_fault_of_the_suite(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> bool:
-    refuting = (AssertionError, pytest.fail.Exception)
-    unexpected = call.excinfo is not None and not isinstance(call.excinfo.value, refuting)
+    assertions = (AssertionError, pytest.fail.Exception)
+    unexpected = call.excinfo is not None and not isinstance(call.excinfo.value, assertions)
     return report.failed and call.when == "call" and unexpected and check_of(item) is not None
 
 
 def is_suite_fault(report: pytest.TestReport) -> bool:
-    """Whether a check ended by an exception that states nothing about the target."""
+    """Return whether a check ended by an exception that is no statement about the target."""
     return any(name == SUITE_FAULT for name, _ in report.user_properties)
 
 
-def own_tier(report: pytest.TestReport) -> str:
-    """The tier of a failure that is more than its check is about; empty for all others."""
-    told = (value for name, value in report.user_properties if name == FAILURE and isinstance(value, dict))
-    return next((str(value["tier"]) for value in told), "")
+def failure_tier(report: pytest.TestReport) -> str:
+    """Return the tier of a failure, if it differs from the tier of its check; else an empty text."""
+    failures = (value for name, value in report.user_properties if name == FAILURE and isinstance(value, dict))
+    return next((str(value["tier"]) for value in failures), "")
 
 
-@pytest.hookimpl(tryfirst=True)  # a fault of the suite is never a warning
-def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-    """Count what was not judged apart from what was skipped, and a fault of the suite as an error."""
+def status_of(report: pytest.TestReport) -> Status | None:
+    """Return the category of a check that was not judged, or that ended by a fault of the suite."""
     if report.skipped and any(name == NOT_JUDGED for name, _ in report.user_properties):
         return NOT_JUDGED, "n", ("NOT JUDGED", {"yellow": True})
     if report.when == "call" and report.failed and is_suite_fault(report):

@@ -1,4 +1,7 @@
-"""A line before the first test that only a collected run can tell: parallel workers collect, the controller prints."""
+"""Print a line after the collection and before the first test, also in a parallel run.
+
+Parallel workers collect the tests; their controller prints.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,13 @@ _PRINTED: Final = pytest.StashKey[bool]()
 
 
 def announce(config: pytest.Config, line: str) -> None:
-    """Have the controller print a line before the first test; to be called by a parallel worker, after collection."""
+    """Publish a line for the controller; a parallel worker calls this after its collection."""
     if line:
         shared_files.publish(config, _NAME, line)
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_node_collection_finished(node: object) -> None:
-    """Print what the first worker announces; no test runs before every worker has collected."""
-    config: pytest.Config = node.config  # type: ignore[attr-defined]
+def print_published(config: pytest.Config) -> None:
+    """Print the line of the first worker; no test runs before every worker has collected."""
     lines = shared_files.published(config, _NAME)
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if lines and reporter and not config.stash.get(_PRINTED, False):

@@ -1,15 +1,17 @@
-"""``--baseline FILE``: known failures of a foreign target, each with its reason; a listed check that passes is red.
+"""``--baseline FILE``: the known failures of a foreign target, each with a reason.
 
-UTF-8, one line a check: its id, white space, the reason. The id is that of the verdicts; with a parameter behind a
-hyphen, as pytest shows it, it is that one row only. Empty lines and those that begin with ``#`` say nothing. Only a
-refuted claim can be known: a fault of the harness stays an ERROR.
+A listed check that fails does not fail the run. A listed check that passes fails the run.
+
+The file is UTF-8, with one line for each check: its id, white space, the reason. The id is that of the verdicts. An id
+with parameters after a hyphen, as in the pytest id, lists only this row. Empty lines and lines that begin with ``#``
+are ignored. Only a refuted claim can be known: an ERROR stays an ERROR.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -18,40 +20,39 @@ import pytest
 from lumen_conformance import suites
 from lumen_conformance.registry.declaration import check_of, parameters_of
 from lumen_conformance.registry.measurement import reason_of
-from lumen_conformance.registry.refutation import is_suite_fault
+from lumen_conformance.registry.refutation import Status, is_suite_fault
 from lumen_conformance.report import output_paths, shared_files
 
 BASELINED: Final = "baselined"
 _UNKNOWN: Final = "baseline-unknown"
 _IN_PART: Final = "baseline-in-part"
 _IN_WORKERS: Final = "lumen_baseline"
-_ID: Final = re.compile(r"[A-Z]?[0-9][!-~]*")  # of a check, perhaps with parameters: ASCII without blanks
+_ID: Final = re.compile(r"[A-Z]?[0-9][!-~]*")  # an id, perhaps with parameters: ASCII without blanks
 Baseline = Mapping[str, str]
 BASELINE: Final = pytest.StashKey[Baseline]()
 TEXT: Final = pytest.StashKey[str]()
 _ROWS: Final = pytest.StashKey[dict[str, set[str]]]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def add_options(parser: pytest.Parser) -> None:
     """Add ``--baseline``."""
     parser.getgroup("report").addoption(
         "--baseline",
         metavar="FILE",
-        help="known failures, a line each: check id, reason; one that passes is red",
+        help="known failures, one line each: check id, reason; a listed check that passes fails the run",
     )
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Read the file, strictly: an invalid line would hide nothing, or too much. It may be a pipe: read it once."""
+def configure(config: pytest.Config) -> None:
+    """Read the file once, as it may be a pipe. An invalid line is an error: it could list the wrong checks."""
     path = output_paths.given(config, "--baseline") if shared_files.reports(config) else None
     config.stash[TEXT] = text_of(path) if path else ""
-    told: Baseline = getattr(config, "workerinput", {}).get(_IN_WORKERS, {})
-    config.stash[BASELINE] = read(config.stash[TEXT], str(path)) if path else told
+    received: Baseline = getattr(config, "workerinput", {}).get(_IN_WORKERS, {})
+    config.stash[BASELINE] = read(config.stash[TEXT], str(path)) if path else received
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: object) -> None:
-    """Tell a parallel worker what is known."""
+def configure_worker(node: object) -> None:
+    """Send the baseline to a parallel worker."""
     node.workerinput[_IN_WORKERS] = dict(node.config.stash[BASELINE])  # type: ignore[attr-defined]
 
 
@@ -61,11 +62,11 @@ def text_of(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise pytest.UsageError(
-            f"--baseline={path} cannot be read: {error.strerror}; name a file that --write-baseline=FILE has written"
+            f"--baseline={path} cannot be read: {error.strerror}; give a file that --write-baseline=FILE has written"
         ) from None
     except UnicodeDecodeError as error:
         what = f"byte 0x{error.object[error.start]:02x} at offset {error.start}"
-        raise pytest.UsageError(f"--baseline={path} is not UTF-8: {what}; save it as UTF-8") from None
+        raise pytest.UsageError(f"--baseline={path} is not UTF-8 ({what}); save it as UTF-8") from None
 
 
 def read(text: str, path: str) -> Baseline:
@@ -75,24 +76,23 @@ def read(text: str, path: str) -> Baseline:
         check_id, reason = [*line.split(maxsplit=1), "", ""][:2]
         if not check_id or check_id.startswith("#"):
             continue
-        if what := _wrong_with(check_id, reason, known):
-            raise pytest.UsageError(f"--baseline={path}, line {number}: {what}")
+        if error := _find_error(check_id, reason, known):
+            raise pytest.UsageError(f"--baseline={path}, line {number}: {error}")
         known[check_id] = reason.strip()
     return known
 
 
-def _wrong_with(check_id: str, reason: str, known: Baseline) -> str:
-    """Return what is wrong with a line, in words; empty when nothing is."""
+def _find_error(check_id: str, reason: str, known: Baseline) -> str:
+    """Return the error of a line, or an empty text."""
     if not _ID.fullmatch(check_id):
-        return f"{check_id!r} is no id of a check, such as F1.2; begin a remark with #"
+        return f"{check_id!r} is no check id, such as F1.2; begin a comment with #"
     if check_id in known:
-        return f"{check_id} is listed twice; remove one of the lines"
-    return "" if reason.strip() else f"{check_id} has no reason; write one behind it"
+        return f"{check_id} is listed twice; remove one line"
+    return "" if reason.strip() else f"{check_id} has no reason; write one after the id"
 
 
-@pytest.hookimpl(tryfirst=True)  # before -k, -m or a profile takes any away
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse an id that no check has, where all tests are collected: a line with a slip would be kept for ever."""
+def read_rows(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Find the tests of each listed id. Refuse an id that no check has, if all tests are collected."""
     config.stash[_ROWS] = _rows(config.stash[BASELINE], items)
     given = {Path(arg).resolve() for arg in config.args}
     whole = given <= {config.rootpath, config.rootpath / "tests"} or given >= {
@@ -100,22 +100,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     }
     if not (whole and (unknown := _unknown(config.stash[BASELINE], items))):
         return
-    told = f"--baseline: no check has the id {', '.join(unknown)}"
+    message = f"--baseline: no check has the id {', '.join(unknown)}; correct or remove these lines"
     if shared_files.reports(config):
-        raise pytest.UsageError(told)
-    shared_files.publish(config, _UNKNOWN, told)  # a parallel worker has no say in how the run ends
+        raise pytest.UsageError(message)
+    shared_files.publish(config, _UNKNOWN, message)  # a parallel worker cannot end the run
     items.clear()
 
 
-@pytest.hookimpl(optionalhook=True, tryfirst=True)
-def pytest_xdist_node_collection_finished(node: object) -> None:
+def refuse_unknown_ids(config: pytest.Config) -> None:
     """End a parallel run whose workers have found an id that no check has."""
-    if told := shared_files.published(node.config, _UNKNOWN):  # type: ignore[attr-defined]
-        pytest.exit(told[0], pytest.ExitCode.USAGE_ERROR)
+    if messages := shared_files.published(config, _UNKNOWN):
+        pytest.exit(messages[0], pytest.ExitCode.USAGE_ERROR)
 
 
 def _rows(known: Baseline, items: Iterable[pytest.Item]) -> dict[str, set[str]]:
-    """Return the tests that each listed id is about."""
+    """Return the tests of each listed id."""
     rows: dict[str, set[str]] = {}
     for item in items if known else ():
         found = check_of(item)
@@ -125,15 +124,14 @@ def _rows(known: Baseline, items: Iterable[pytest.Item]) -> dict[str, set[str]]:
 
 
 def leave_out(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
-    """Leave out rows that no run against this target has: without them, all that is listed is selected."""
+    """Ignore tests that do not apply to this target, so that they do not count as not selected."""
     nodeids = {item.nodeid for item in items}
     for rows in config.stash.get(_ROWS, {}).values():
         rows.difference_update(nodeids)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Say of which listed ids only a part is selected: whether they still fail, this run cannot tell."""
+def publish_partly_selected(session: pytest.Session) -> None:
+    """Publish the listed ids of which only some tests are selected: this run cannot show that all of them pass."""
     config, selected = session.config, {item.nodeid for item in session.items}
     single = any("::" in arg for arg in config.args)
     part = [name for name, rows in config.stash.get(_ROWS, {}).items() if single or not rows <= selected]
@@ -142,12 +140,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def in_part(config: pytest.Config) -> frozenset[str]:
-    """Return the listed ids of which only a part is selected."""
+    """Return the listed ids of which only some tests are selected."""
     return frozenset(name for text in shared_files.published(config, _IN_PART) for name in json.loads(text))
 
 
 def _unknown(known: Baseline, items: Iterable[pytest.Item]) -> list[str]:
-    """Return the listed ids that none of these tests has; of recovery (1.3) only where recovery is among them."""
+    """Return the listed ids that no test has. Ids of recovery (1.3) count only if recovery tests are collected."""
     checks = [(item, found) for item in items if (found := check_of(item))]
     kinds = {found.id[0].isdigit() for _, found in checks}
     listed = {name for item, found in checks for name in names(found.id, parameters_of(item, found))}
@@ -155,40 +153,35 @@ def _unknown(known: Baseline, items: Iterable[pytest.Item]) -> list[str]:
 
 
 def names(check_id: str, parameters: str) -> tuple[str, ...]:
-    """Return the ids by which a check may be listed: with its parameters, or for all of them."""
+    """Return the ids that list a check: with its parameters, and for all parameters."""
     return (f"{check_id}-{parameters}", check_id) if parameters else (check_id,)
 
 
 def listed_as(known: Baseline, check_id: str, parameters: str) -> str | None:
-    """Return the id by which a check is listed, or None."""
+    """Return the id that lists a check, or None."""
     return next((name for name in names(check_id, parameters) if name in known), None)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # after tiers that are never red have been excused
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn the refuted claim of a listed check into a known one."""
-    report = yield
+def excuse_known(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Turn the refuted claim of a listed check into a known failure."""
     found, known = check_of(item), item.config.stash[BASELINE]
     name = listed_as(known, found.id, parameters_of(item, found)) if found else None
     if name and call.when == "call" and report.failed and not is_suite_fault(report):
         why = f"{reason_of(report)} (known: {known[name]})"
         report.user_properties.append((BASELINED, why))
-        report.sections.append(("what is known to fail", report.longreprtext))
+        report.sections.append(("known failure", report.longreprtext))
         report.outcome, report.longrepr = "passed", None
-    return report
 
 
-def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-    """Count known failures apart from what passed."""
+def status_of(report: pytest.TestReport) -> Status | None:
+    """Return the category of a known failure."""
     if report.when == "call" and any(name == BASELINED for name, _ in report.user_properties):
         return BASELINED, "b", ("BASELINED", {"yellow": True})
     return None
 
 
 def stale(known: Baseline, ended: Iterable[tuple[str, str, str]]) -> Iterator[str]:
-    """Yield the listed ids of which something was judged and all of it passed; `ended`: id, parameters, outcome."""
+    """Yield the listed ids of which at least one test passed and none failed; ``ended``: id, parameters, outcome."""
     outcomes: dict[str, set[str]] = {}
     for check_id, parameters, outcome in ended:
         if outcome not in {"skipped", "not_judged"} and (name := listed_as(known, check_id, parameters)):

@@ -1,7 +1,7 @@
-"""``--write-baseline FILE``: what this run has found wrong with a foreign target, as `--baseline` reads it.
+"""``--write-baseline FILE``: write the failures of a foreign target to a file for ``--baseline``.
 
-The file of ``--baseline`` itself is brought up to date: lines of checks that pass now go, new failures are added, and
-whatever else is in it stays. No other file is replaced.
+If the file is that of ``--baseline``, it is updated: lines of checks that pass now are removed, new failures are added,
+and all other lines stay. No other existing file is replaced.
 """
 
 from __future__ import annotations
@@ -19,83 +19,84 @@ import pytest
 from lumen_conformance.registry.measurement import REPORTED_ONLY
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.baseline import BASELINE, TEXT, listed_as, names, text_of
-from lumen_conformance.report.html import TARGET
+from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import RESULTS, Result
 
-REASON_CHARS: Final = 200  # a line that can be read in a review
-HEAD: Final = "# Known failures: the id of a check, with its row where only some fail; then the reason.\n"
+REASON_CHARS: Final = 200  # one line of a review
+HEAD: Final = "# Known failures: a check id, with parameters if only some rows fail; then the reason.\n"
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def add_options(parser: pytest.Parser) -> None:
     """Add ``--write-baseline``."""
     parser.getgroup("report").addoption(
         "--write-baseline",
         metavar="FILE",
-        help="write what failed, for --baseline; a FILE that exists must be that of --baseline, and is updated",
+        help="write the failures to FILE, for --baseline; an existing FILE must be that of --baseline, and is updated",
     )
 
 
-@pytest.hookimpl(trylast=True)  # when the target is known
-def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a file that may not or cannot be written, and a target of our own, before anything runs."""
+def configure(config: pytest.Config) -> None:
+    """Refuse a file that must not or cannot be written, and the proxy of this repository as the target."""
     path, given = _path(config), output_paths.given(config, "--baseline")
     if not path:
         return
     if TARGET not in config.stash:
-        raise pytest.UsageError("--write-baseline is for a foreign target: failures of our own proxy are mended")
+        raise pytest.UsageError("--write-baseline needs a foreign target: give --proxy-command or --proxy-url")
     try:
         if path.exists() and not (given and path == given.resolve()):
-            raise pytest.UsageError(f"--write-baseline={path} exists: name a new file, or give it as --baseline, too")
+            raise pytest.UsageError(f"--write-baseline={path} exists: name a new file, or give it also as --baseline")
         path.parent.mkdir(parents=True, exist_ok=True)
         _unfinished(path).touch()
         _unfinished(path).unlink()
     except OSError as error:
-        raise pytest.UsageError(f"--write-baseline={path} cannot be written: {error.strerror}; name a file") from None
+        raise pytest.UsageError(
+            f"--write-baseline={path} cannot be written: {error.strerror}; name another file"
+        ) from None
 
 
 def _path(config: pytest.Config) -> Path | None:
-    """The file itself, where the option names a link to it."""
+    """Return the file of the option, with links resolved."""
     given = output_paths.given(config, "--write-baseline") if shared_files.reports(config) else None
     return given.resolve() if given else None
 
 
 def _unfinished(path: Path) -> Path:
-    """Where the file is written before it takes its place: a reader sees all of it or nothing."""
+    """Return the path of the temporary file that replaces the old one, so that no reader gets an incomplete file."""
     return path.with_name(f".{path.name}.{os.getpid()}.new")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
-    """Write the file of a run that came to its end."""
+def write_file(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    """Write the file, if the run is complete."""
     path = _path(config)
     ended = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
     if path and ended and not config.stash[RESULTS].missing:
         terminalreporter.write_line(f"baseline: {_write(path, config)}")
     elif path:
-        terminalreporter.write_line(f"baseline: {path} is not written, as the run did not come to its end")
+        terminalreporter.write_line(f"baseline: {path} is not written, because the run is incomplete")
 
 
 def _write(path: Path, config: pytest.Config) -> str:
-    """Write the file; what has become of it, in words."""
+    """Write the file; return a description for the terminal."""
     reported_only = config.stash.get(REPORTED_ONLY, frozenset("W"))
     results = [each for each in config.stash[RESULTS].results if each.entry.check_id]
     added = dict(lines_for([each for each in results if each.entry.tier not in reported_only]))
     stale = (each for each in results if each.stale)
-    gone = {listed_as(config.stash[BASELINE], each.entry.check_id, each.entry.parameters) for each in stale}
+    removed = {listed_as(config.stash[BASELINE], each.entry.check_id, each.entry.parameters) for each in stale}
     try:
-        replace(path, updated(_text(config), added, gone))
+        replace(path, updated(_text(config), added, removed))
     except (OSError, pytest.UsageError) as error:
         return f"{path} is not written: {error}"
-    return f"{path}, {len(added)} lines added, {len(gone)} removed"
+    return f"{path}, {len(added)} lines added, {len(removed)} removed"
 
 
 def _text(config: pytest.Config) -> str:
-    """What is to be updated: the file of --baseline as it is now, as somebody may have edited it during the run."""
+    """Return the text to update: the current content of the file, which may have been edited during the run."""
     given = output_paths.given(config, "--baseline")
     return HEAD if given is None else text_of(given) if given.is_file() else config.stash[TEXT]
 
 
 def replace(path: Path, text: str) -> None:
-    """Put a text in the place of a file, with the permissions that it has; raises OSError."""
+    """Replace the content of a file, and keep its permissions; raises OSError."""
     _unfinished(path).write_text(text, "utf-8", newline="")
     try:
         if path.exists():
@@ -105,17 +106,17 @@ def replace(path: Path, text: str) -> None:
         _unfinished(path).unlink(missing_ok=True)
 
 
-def updated(text: str, added: Mapping[str, str], gone: Collection[str | None]) -> str:
-    """Return the text of a baseline without the lines of some ids, and with those of others at its end."""
+def updated(text: str, added: Mapping[str, str], removed: Collection[str | None]) -> str:
+    """Return the text of a baseline without the lines of the removed ids, and with new lines at its end."""
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)
-    kept = [line for line in lines if not line.strip() or line.split(maxsplit=1)[0] not in gone]
+    kept = [line for line in lines if not line.strip() or line.split(maxsplit=1)[0] not in removed]
     end = "\r\n" if "\r\n" in text else "\n"
     last = end if added and kept and not kept[-1].endswith("\n") else ""
     return "".join([*kept, last, *(f"{name}  {reason}{end}" for name, reason in added.items())])
 
 
 def lines_for(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
-    """Yield id and reason of what failed, and of what could not be judged for a reason that is no failure."""
+    """Yield id and reason of each failure, and of each check that was not judged for another reason than a failure."""
     rows: dict[str, list[Result]] = defaultdict(list)
     for each in results:
         if each.outcome != "skipped":
@@ -133,18 +134,18 @@ def _is_new(result: Result) -> bool:
 
 
 def _is_open(result: Result, known: Collection[str]) -> bool:
-    """Whether nothing in the baseline will say why it was not judged."""
+    """Return whether the test was not judged, and no line of the new baseline has the reason."""
     covered = bool(result.because_of) and set(result.because_of) <= set(known)
     return result.outcome == "not_judged" and not (covered or result.excused)
 
 
 def _name(result: Result, *, whole: bool) -> str:
-    """The id, with the parameters where only some rows are meant; parameters with blanks cannot stand in a line."""
+    """Return the id, with parameters if only some rows are listed; a line cannot contain parameters with blanks."""
     parameters = result.entry.parameters
     return names(result.entry.check_id, "" if whole or " " in parameters else parameters)[0]
 
 
 def _reason(result: Result) -> str:
-    """What was found, in one line."""
-    words = " ".join((result.failure.found if result.failure else result.reason).split()) or "fails"
-    return words if len(words) <= REASON_CHARS else f"{words[: REASON_CHARS - 3]}..."
+    """Return the found value in one line."""
+    text = " ".join((result.failure.found if result.failure else result.reason).split()) or "fails"
+    return text if len(text) <= REASON_CHARS else f"{text[: REASON_CHARS - 3]}..."

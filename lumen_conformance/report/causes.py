@@ -1,7 +1,7 @@
-"""Failures grouped by their cause, so that hundreds of red lines are read as a few.
+"""Group failures by their cause: hundreds of failures often have a few causes.
 
-The cause of a failure is its family and its signature. The family is the check without its row (`F2`, `C2.5`), unless
-`families` declares another for what was found; the signature is what was found, without what differs from row to row.
+`known_causes` lists causes that many checks share. Any other cause has the number of the check without its row (`F2`,
+`C2.5`) and a signature: the found value, without the parts that differ from row to row.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lumen_conformance.report.cause_families import Family, declared_for
+from lumen_conformance.report.known_causes import KnownCause, find_known_cause
 from lumen_conformance.report.results import Result
 
-SIGNATURE_CHARS: Final = 80  # of what was found: enough to tell two causes apart, and short enough for a line
-_FAMILY: Final = re.compile(r"[A-Z]?\d+(\.\d+)*")
-_DIFFERS: Final = (  # what differs between two failures of one cause, and what is shown in its place
+SIGNATURE_CHARS: Final = 80  # distinguishes two causes, and fits in one line
+_NUMBER: Final = re.compile(r"[A-Z]?\d+(\.\d+)*")
+_VARIABLE_PARTS: Final = (  # what differs between failures with the same cause, and its replacement
     (re.compile(r";.*", re.DOTALL), ""),  # further findings
     (re.compile(r"""\bb?'(?:[^'\\]|\\.)*'|\bb?"(?:[^"\\]|\\.)*"|(?<!\w)'(?:[^'\\]|\\.)*'"""), "'...'"),
     (re.compile(r"\{.*\}|\[.*\]", re.DOTALL), "{...}"),
@@ -29,13 +29,13 @@ _DIFFERS: Final = (  # what differs between two failures of one cause, and what 
 
 @dataclass(frozen=True)
 class Cause:
-    """What several failures have in common.
+    """The cause of several failures.
 
-    ``name``        family and signature: the same in every run
+    ``name``        check and signature, or the name of a known cause: the same in every run
     ``sentence``    what is wrong, in one line
-    ``tier``        M where one of its checks has it
-    ``checks``      the checks that it explains
-    ``not_judged``  the checks that could not be judged because of those
+    ``tier``        the strictest tier of its checks
+    ``checks``      the checks that failed
+    ``not_judged``  the checks that could not be judged because of these failures
     """
 
     name: str
@@ -47,44 +47,44 @@ class Cause:
 
 def cause_of(result: Result) -> str:
     """Return the name of the cause of a failure."""
-    if declared := _declared(result):
-        return declared.name
+    if known := _known_cause(result):
+        return known.name
     signature = signature_of(result)
-    return f"{family_of(result)}: {signature}" if signature else family_of(result)
+    return f"{number_of(result)}: {signature}" if signature else number_of(result)
 
 
-def _declared(result: Result) -> Family | None:
-    """Return the declared cause of a failure; an error says nothing about the target, whatever its check is about."""
-    return None if result.outcome == "error" else declared_for(result.entry.check_id, found_by(result))
+def _known_cause(result: Result) -> KnownCause | None:
+    """Return the known cause of a failure; an error is no statement about the target, so it has none."""
+    return None if result.outcome == "error" else find_known_cause(result.entry.check_id, found_by(result))
 
 
-def family_of(result: Result) -> str:
-    """Return the check id without its row; of a test without a number its module."""
-    found = _FAMILY.match(result.entry.check_id)
+def number_of(result: Result) -> str:
+    """Return the number at the beginning of the check id, or the module of a test without a number."""
+    found = _NUMBER.match(result.entry.check_id)
     return found[0] if found else result.entry.nodeid.partition("::")[0]
 
 
 def found_by(result: Result) -> str:
-    """Return what a check has found; where it does not state it, why it failed."""
+    """Return the found value of a check, or the reason of its failure."""
     return result.failure.found if result.failure else result.reason
 
 
 def signature_of(result: Result) -> str:
-    """Return what the failures of one cause have in common; nothing where a check states nothing."""
+    """Return what failures with the same cause have in common; empty if the check states no found value."""
     if result.failure is None:
         return "" if result.refuted else without_differences(result.reason)
     return result.failure.signature or without_differences(result.failure.found)
 
 
 def without_differences(text: str) -> str:
-    """Return a text without quotes, sizes, times, ports and ids; a status stays."""
-    for pattern, replacement in _DIFFERS:
+    """Return a text with quotations, sizes, times, ports and ids replaced; a status stays."""
+    for pattern, replacement in _VARIABLE_PARTS:
         text = pattern.sub(replacement, text)
     return text.strip()[:SIGNATURE_CHARS].strip()
 
 
 def causes_of(results: Sequence[Result]) -> list[Cause]:
-    """Return the causes of what is red, or is only reported: those of clients first, then the largest first."""
+    """Return the causes of all failures, also of those that do not fail the run: tier M first, then by size."""
     groups: dict[str, list[Result]] = {}
     for each in results:
         if is_shown(each):
@@ -95,7 +95,7 @@ def causes_of(results: Sequence[Result]) -> list[Cause]:
 
 
 def is_shown(result: Result) -> bool:
-    """Whether a result has a cause that somebody has to read: known failures and advice have none."""
+    """Return whether the cause of a result is shown: those of known failures and of tier W are not."""
     return result.outcome in {"failed", "error"} or result.reported
 
 
@@ -111,8 +111,8 @@ def _cause(name: str, group: Sequence[Result], unjudged: Iterable[Result]) -> Ca
 
 
 def _sentence(first: Result) -> str:
-    if declared := _declared(first):
-        return declared.sentence
+    if known := _known_cause(first):
+        return known.sentence
     claim = "" if first.outcome == "error" else first.entry.claim.rstrip(".")
     if first.failure is None:
         return f"{claim}: {first.reason}" if claim else first.reason

@@ -1,7 +1,7 @@
-"""The counts of the terminal and of JUnit, from the same results as those of the page and of the verdicts.
+"""Correct the counts of the terminal and of JUnit, so that they agree with the page and the verdicts.
 
-pytest counts reports: a test that fails while it is torn down is two of them, and so is one whose parallel worker died
-behind its call.
+pytest counts reports, and counts some tests twice: a test whose teardown fails after its call, and a test whose
+parallel worker dies after its call.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from _pytest.junitxml import LogXML, xml_key
 from lumen_conformance.report import shared_files
 from lumen_conformance.report.results import OUTCOMES, RESULTS, Outcome, Result, Results
 
-# What each outcome is in JUnit, whose words are pytest's.
+# The outcome of pytest that each outcome has in JUnit; passed if it is not listed.
 _JUNIT: Final[dict[Outcome, str]] = {
     "failed": "failed",
     "error": "failed",
@@ -25,9 +25,8 @@ _JUNIT: Final[dict[Outcome, str]] = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before JUnit is written, and before the terminal shows its line
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Count again, each test once."""
+def recount_all(session: pytest.Session) -> None:
+    """Count each test once, in the terminal and in JUnit."""
     config = session.config
     if not shared_files.reports(config) or config.option.collectonly:
         return
@@ -39,12 +38,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def recount(reporter: pytest.TerminalReporter, results: Results) -> None:
-    """Put one report of each test into the category of its outcome."""
+    """Keep one report of each test, in the category of its outcome."""
     for outcome in OUTCOMES:
         reporter.stats[outcome] = [each for each in reporter.stats.get(outcome, ()) if not _is_of_a_test(each)]
-    reporter.stats["error"] = list(results.broken)  # each parallel worker has told the same modules
+    reporter.stats["error"] = list(results.broken)  # each parallel worker reports the same modules
     for each in results.results:
-        reporter.stats[each.outcome].append(telling(each, results.reports_of(each.entry.nodeid)))
+        reporter.stats[each.outcome].append(deciding_report(each, results.reports_of(each.entry.nodeid)))
     for outcome in [name for name in OUTCOMES if not reporter.stats[name]]:
         del reporter.stats[outcome]
     reporter._set_main_color()  # noqa: SLF001 -- the colour of the last line follows the counts
@@ -54,24 +53,24 @@ def _is_of_a_test(report: object) -> bool:
     return isinstance(report, pytest.TestReport)
 
 
-def telling(result: Result, reports: Iterable[pytest.TestReport]) -> pytest.TestReport:
-    """Return the report that tells the outcome; of a check that passes though it is known to fail, one that says so."""
+def deciding_report(result: Result, reports: Iterable[pytest.TestReport]) -> pytest.TestReport:
+    """Return the report that decides the outcome; for a listed check that passes, a copy that fails."""
     every = list(reports)
     failed = [each for each in every if each.failed]
-    calm = [each for each in every if each.skipped] or [each for each in every if each.when == "call"] or every
+    others = [each for each in every if each.skipped] or [each for each in every if each.when == "call"] or every
     if result.outcome == "error" and failed:
         return next((each for each in failed if each.when != "call"), failed[-1])
     if result.outcome == "failed" and not failed:
-        stale = copy.copy(calm[0])
+        stale = copy.copy(others[0])
         stale.outcome, stale.longrepr = "failed", result.reason
         return stale
-    return failed[0] if failed else calm[0]
+    return failed[0] if failed else others[0]
 
 
 def rewrite(xml: LogXML, results: Results) -> None:
-    """Replace what JUnit has heard of each test by one case."""
+    """Replace the cases of each test in JUnit by one case."""
     kept = [case for (nodeid, _), case in xml.node_reporters.items() if not results.reports_of(str(nodeid))]
-    xml.node_reporters_ordered[:] = kept  # modules that could not be collected; whatever has ended is gone from there
+    xml.node_reporters_ordered[:] = kept  # only modules that could not be collected
     xml.node_reporters.clear()
     xml.open_reports.clear()
     xml.cnt_double_fail_tests = 0
@@ -82,12 +81,12 @@ def rewrite(xml: LogXML, results: Results) -> None:
 
 
 def _for_junit(result: Result, reports: list[pytest.TestReport]) -> list[pytest.TestReport]:
-    """Two reports of a test: how it ended, and its teardown."""
-    told, last = copy.copy(telling(result, reports)), copy.copy(reports[-1])
-    told.outcome = _JUNIT.get(result.outcome, "passed")  # type: ignore[assignment]  # the words of pytest
-    told.when = "setup" if result.outcome == "error" else "call"
-    told.duration, last.duration = result.duration_s, 0.0
+    """Return two reports of a test: its outcome, and its teardown."""
+    decisive, last = copy.copy(deciding_report(result, reports)), copy.copy(reports[-1])
+    decisive.outcome = _JUNIT.get(result.outcome, "passed")  # type: ignore[assignment]  # an outcome of pytest
+    decisive.when = "setup" if result.outcome == "error" else "call"
+    decisive.duration, last.duration = result.duration_s, 0.0
     last.when, last.outcome, last.longrepr = "teardown", "passed", None
-    for each in (told, last):
-        each.__dict__.pop("node", None)  # of the parallel worker: JUnit would take two of them for two tests
-    return [told, last]
+    for each in (decisive, last):
+        each.__dict__.pop("node", None)  # the parallel worker: JUnit would count two workers as two tests
+    return [decisive, last]

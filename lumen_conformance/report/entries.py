@@ -1,6 +1,6 @@
-"""What this run is made of: one entry a test, known before any of them runs.
+"""Describe each collected test for the report.
 
-A crashed worker cannot say what its test claimed, so the claims are written down when tests are collected.
+The descriptions are written after the collection, because a worker that crashes cannot send the claim of its test.
 """
 
 import json
@@ -15,14 +15,17 @@ from lumen_conformance.registry.declaration import check_of, claim_of, parameter
 from lumen_conformance.report import shared_files
 from lumen_conformance.report.selection import area_of, scenario_of
 
-_NAME: Final = "catalogue"
+_NAME: Final = "entries"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One test; ``check_id`` is empty for a test without a number, ``scenario`` is 0 outside the recovery tests.
+class ReportEntry:
+    """One test.
 
-    ``chapter`` is the first line of the docstring of its module, ``area`` the folder below tests/.
+    ``check_id``  empty for a test without a number
+    ``area``      the folder below tests/
+    ``scenario``  0 outside the recovery tests
+    ``group``     the first line of the docstring of the module
     """
 
     nodeid: str
@@ -33,17 +36,17 @@ class Entry:
     title: str
     area: str
     scenario: int
-    chapter: str
+    group: str
 
 
-Catalogue = Mapping[str, Entry]
+Entries = Mapping[str, ReportEntry]
 
 
-def entry_of(item: pytest.Item) -> Entry:
+def entry_of(item: pytest.Item) -> ReportEntry:
     """Describe one collected test."""
     found = check_of(item)
     module = getattr(item, "module", None)
-    return Entry(
+    return ReportEntry(
         nodeid=item.nodeid,
         check_id=found.id if found else "",
         parameters=parameters_of(item, found) if found else "",
@@ -52,28 +55,27 @@ def entry_of(item: pytest.Item) -> Entry:
         title=(found.title or "") if found else "",
         area=area_of(item.path, item.config),
         scenario=scenario_of(item.path, item.config) or 0,
-        chapter=claim_of(module) or item.path.stem,
+        group=claim_of(module) or item.path.stem,
     )
 
 
-def unknown(nodeid: str) -> Entry:
-    """Describe a test of which only the pytest id is known: collection itself failed."""
-    return Entry(nodeid, "", "", "M", "", "", "", 0, Path(nodeid.partition("::")[0]).stem)
+def unknown(nodeid: str) -> ReportEntry:
+    """Describe a test of which only the pytest id is known, because the collection failed."""
+    return ReportEntry(nodeid, "", "", "M", "", "", "", 0, Path(nodeid.partition("::")[0]).stem)
 
 
-def read(config: pytest.Config) -> Catalogue:
-    """Return the entries by pytest id, as any process collected them; none when nothing was collected."""
+def read(config: pytest.Config) -> Entries:
+    """Return the published entries by pytest id; empty if nothing was collected."""
     texts = shared_files.published(config, _NAME)
     entries = json.loads(texts[0]) if texts else []
-    return {each["nodeid"]: Entry(**each) for each in entries}
+    return {each["nodeid"]: ReportEntry(**each) for each in entries}
 
 
-@pytest.hookimpl(tryfirst=True)  # before anyone hears that collection is over
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Write the entries down for the process that reports; every parallel worker collects the same."""
+def publish_items(session: pytest.Session) -> None:
+    """Publish the collected tests; every parallel worker collects the same tests."""
     publish(session.config, [entry_of(item) for item in session.items])
 
 
-def publish(config: pytest.Config, entries: Iterable[Entry]) -> None:
-    """Write entries down for the process that reports."""
+def publish(config: pytest.Config, entries: Iterable[ReportEntry]) -> None:
+    """Publish entries for the process that writes the report."""
     shared_files.publish(config, _NAME, json.dumps([asdict(each) for each in entries]))

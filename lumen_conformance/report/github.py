@@ -31,7 +31,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
 
 
-def report(session: pytest.Session) -> None:
+def write(session: pytest.Session) -> None:
     """Append the summary, and print the annotations, where a file is given."""
     name = session.config.getoption("--github-summary")
     if not name:

@@ -15,7 +15,7 @@ _OPTIONS: Final = ("--only", "--skip")
 _UNKNOWN: Final = "unknown-ids"
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def add_options(parser: pytest.Parser) -> None:
     """Add both options."""
     group = parser.getgroup("lumen")
     meaning = "F2 means F2 and all of F2.1, F2.2, …; * stands for any text; may be repeated"
@@ -28,8 +28,7 @@ def is_meant(names: Iterable[str], pattern: str) -> bool:
     return any(name == pattern or name.startswith(f"{pattern}.") or fnmatchcase(name, pattern) for name in names)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def select(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect what is not meant; refuse an id that no collected check has."""
     only, skip = (config.getoption(option) or [] for option in _OPTIONS)
     if not only and not skip:
@@ -64,8 +63,7 @@ def _refuse(config: pytest.Config, items: list[pytest.Item], message: str) -> No
     items.clear()
 
 
-@pytest.hookimpl(optionalhook=True, tryfirst=True)
-def pytest_xdist_node_collection_finished(node: object) -> None:
+def refuse_unknown_ids(config: pytest.Config) -> None:
     """End a parallel run whose workers have found an id that no check has."""
-    if message := shared_files.published(node.config, _UNKNOWN):  # type: ignore[attr-defined]
+    if message := shared_files.published(config, _UNKNOWN):
         pytest.exit(message[0], pytest.ExitCode.USAGE_ERROR)

@@ -1,86 +1,103 @@
-"""One HTML file for a reviewer: the verdict first, then the scenarios, then every check, then the logs.
+"""The page: one HTML file with the result of the run, the scenarios, every check, and the logs.
 
-pytest-html draws the table of tests; what stands around it and in its cells is made by ``rendering``.  Until a run
-has ended, the file says so: a page of an earlier run is never taken for this one.
+pytest-html writes the page with its table of tests. `page_table` corrects the table, and `markup` renders the cells and
+the parts above and below the table. While a run goes on, the page says that it has not finished.
 """
 
 import os
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from lumen_conformance.registry.measurement import MEASUREMENT, WARNING, Measurement
-from lumen_conformance.report import html, html_rows, report_redaction, shared_files
+from lumen_conformance.registry.redaction import redactor
+from lumen_conformance.report import markup, page_table, report_redaction, shared_files
 from lumen_conformance.report.baseline import BASELINED
 from lumen_conformance.report.causes import causes_of
-from lumen_conformance.report.layers import words_of
+from lumen_conformance.report.layers import layer_results
 from lumen_conformance.report.results import RESULTS, properties
 
-DEFAULT_PAGE: Final = "reports/report.html"  # as pytest.ini names it
+DEFAULT_PAGE: Final = "reports/report.html"  # of pytest.ini
 TITLE: Final = "Lumen recovery and contract report"
+# Placeholders for the parts above and below the table. They are filled in last, when the exit status is final.
+ABOVE, BELOW = "<!-- above the table of tests -->", "<!-- below the table of tests -->"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Keep the default page in the project, wherever pytest is called; listing tests leaves it alone."""
+def choose_path(config: pytest.Config) -> None:
+    """Write the default page below the root folder, whatever the current folder is; ``--collect-only`` writes none."""
     if config.option.collectonly:
         config.option.htmlpath = None
-    elif config.option.htmlpath == DEFAULT_PAGE:
+    elif config.getoption("htmlpath", None) == DEFAULT_PAGE:
         config.option.htmlpath = str(config.rootpath / DEFAULT_PAGE)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_configure(config: pytest.Config) -> None:
-    """Draw the page in the process that reports, if one is asked for."""
-    given = config.getoption("htmlpath", None)
-    if given and shared_files.reports(config):
-        path = Path.cwd() / Path(os.path.expandvars(given)).expanduser()  # as pytest-html reads it
-        config.pluginmanager.register(Page(config, path), "report-page")
+def configure(config: pytest.Config) -> None:
+    """Prepare the page, if this process writes one."""
+    name = config.getoption("htmlpath", None)
+    if name and shared_files.reports(config):
+        path = Path.cwd() / Path(os.path.expandvars(name)).expanduser()  # as pytest-html expands it
+        config.stash[PAGE] = Page(config, path)
+
+
+def write_unfinished(session: pytest.Session) -> None:
+    """Replace the page of an earlier run, if this run writes a page."""
+    if page := session.config.stash.get(PAGE, None):
+        page.write_unfinished()
+
+
+def read_logs(session: pytest.Session) -> None:
+    """Read the logs for the page before temporary folders are removed."""
+    if page := session.config.stash.get(PAGE, None):
+        page.read_logs()
+
+
+def complete(session: pytest.Session) -> None:
+    """Complete the page that pytest-html has written."""
+    if page := session.config.stash.get(PAGE, None):
+        page.complete(session)
 
 
 class Page:
-    """The hooks around pytest-html's page at ``path``."""
+    """What the suite adds to the page that pytest-html writes to ``path``."""
 
     def __init__(self, config: pytest.Config, path: Path) -> None:
         self._config = config
         self._path = path
         self._results = config.stash[RESULTS]
-        self._logs: html.Logs = []
-        self._drawn: Any = None  # what pytest-html draws its table from
+        self._logs: markup.Logs = []
+        self._table: Any = None  # the data from which pytest-html makes its table
 
-    def pytest_sessionstart(self) -> None:
-        """Replace the page of an earlier run by one that says that this run has not ended."""
+    def write_unfinished(self) -> None:
+        """Write a page that says that the run has not finished."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(html.unfinished(TITLE), encoding="utf-8")
+        self._path.write_text(markup.render_unfinished(TITLE), encoding="utf-8")
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self) -> Generator[None]:
-        """Read the logs while they are there; mask what is still secret after pytest-html has written.
+    def read_logs(self) -> None:
+        """Read the logs now: after the session another run may remove its temporary folders."""
+        report_redaction.receive_secrets(self._config)
+        self._logs = markup.gather_logs(self._results)
 
-        pytest gives its temporary folders up when a session finishes, and another run may remove them at once.
-        """
-        report_redaction.hear_workers(self._config)
-        self._logs = html.gather_logs(self._results)
-        yield
-        report_redaction.mask_file(self._path)
+    def complete(self, session: pytest.Session) -> None:
+        """Fill in the parts above and below the table; mask secrets that other plugins have written."""
+        causes = causes_of(self._results.results)
+        above = markup.render_above(session, layer_results(self._config, self._results), causes)
+        text = self._path.read_text(encoding="utf-8")
+        text = text.replace(ABOVE, above, 1).replace(BELOW, markup.render_below(self._logs), 1)
+        self._path.write_text(redactor().values_only(text), encoding="utf-8")
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_report_title(self, report: Any) -> None:  # noqa: ANN401  # pytest-html has no types
-        """Name the page."""
+    def set_title(self, report: Any) -> None:  # noqa: ANN401  # pytest-html has no types
+        """Set the title of the page."""
         report.title = TITLE
-        self._drawn = report
+        self._table = report
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_table_header(self, cells: list[str]) -> None:
-        """Name the columns."""
-        cells[:] = html.HEADER
+    def set_header(self, cells: list[str]) -> None:
+        """Set the columns of the table."""
+        cells[:] = markup.HEADER
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_table_row(self, report: pytest.TestReport | pytest.CollectReport, cells: list[str]) -> None:
-        """Fill a row; the first cell stays pytest-html's word for the outcome, which its filters read."""
-        cells[:] = html.row(
+    def set_row(self, report: pytest.TestReport | pytest.CollectReport, cells: list[str]) -> None:
+        """Set the cells of a row; the first cell stays, because the filter of pytest-html reads it."""
+        cells[:] = markup.render_row(
             self._results.entry(report.nodeid),
             result_cell=cells[0],
             duration_s=self._duration_s(report.nodeid),
@@ -89,21 +106,21 @@ class Page:
             + [f"Known failure: {each}" for each in self._recorded(report.nodeid, BASELINED)],
         )
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_table_html(self, report: pytest.TestReport, data: list[str]) -> None:
-        """Say which test it is, above what it printed."""
-        data.insert(0, f"{html.escaped(report.nodeid)}\n")
+    def set_details(self, report: pytest.TestReport, data: list[str]) -> None:
+        """Add the pytest id above the output of a test."""
+        data.insert(0, f"{markup.escaped(report.nodeid)}\n")
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_summary(self, prefix: list[str], postfix: list[str], session: pytest.Session) -> None:
-        """Put the verdict before the table of tests, and the logs behind it; leave one row of each test."""
-        html_rows.reduce(self._drawn, self._results)
-        ended = self._results.results
-        prefix.append(html.before(session, words_of(self._config, self._results), causes_of(ended)))
-        postfix.append(html.after(self._logs))
+    def reduce_table(self, prefix: list[str], postfix: list[str]) -> None:
+        """Keep one row of each test; add placeholders for the parts above and below the table."""
+        page_table.reduce(self._table, self._results)
+        prefix.append(ABOVE)
+        postfix.append(BELOW)
 
     def _recorded(self, nodeid: str, name: str) -> list[Any]:
         return properties(self._results.reports_of(nodeid), name)
 
     def _duration_s(self, nodeid: str) -> float:
         return sum(each.duration for each in self._results.reports_of(nodeid))
+
+
+PAGE: Final = pytest.StashKey[Page]()

@@ -19,8 +19,8 @@ import pytest
 from lumen_conformance.registry.measurement import EVIDENCE, REPORTED_ONLY
 from lumen_conformance.report import shards
 from lumen_conformance.report.baseline import BASELINE
-from lumen_conformance.report.entries import Entry, publish
-from lumen_conformance.report.html import TARGET
+from lumen_conformance.report.entries import ReportEntry, publish
+from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import RESULTS
 from lumen_conformance.report.run_record import VERSION
 from lumen_conformance.report.selection import SELECTION
@@ -34,7 +34,7 @@ class Record:
 
     folder: Path
     run: dict[str, Any]
-    entries: tuple[Entry, ...]
+    entries: tuple[ReportEntry, ...]
     reports: tuple[dict[str, Any], ...]
 
     @classmethod
@@ -45,7 +45,7 @@ class Record:
             run = lines[0]["run"]
             if run["version"] != VERSION:
                 raise pytest.UsageError(f"{path} has version {run['version']}: expected {VERSION}; record it again")
-            tests = tuple(Entry(**line["test"]) for line in lines if "test" in line)
+            tests = tuple(ReportEntry(**line["test"]) for line in lines if "test" in line)
             return cls(path.resolve().parent, run, tests, tuple(line["report"] for line in lines if "report" in line))
         except OSError as error:
             raise pytest.UsageError(f"{path} cannot be read: {error.strerror}; name a file of --record") from None
@@ -67,15 +67,14 @@ def _joined(parameters: str, label: str) -> str:
     return f"{parameters}@{label}" if parameters else f"@{label}"
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def add_options(parser: pytest.Parser) -> None:
     """Add ``--replay``."""
     parser.getgroup("report").addoption(
         "--replay", metavar="FILE", action="append", help="run nothing: report what FILE has recorded; may be repeated"
     )
 
 
-@pytest.hookimpl(trylast=True)  # after the target has said which tiers are only reported
-def pytest_configure(config: pytest.Config) -> None:
+def configure(config: pytest.Config) -> None:
     """Read the records, and report about their target."""
     if not (files := config.getoption("--replay")):
         return
@@ -109,8 +108,7 @@ def _nodeids(records: list[Record]) -> Iterator[str]:
     return (each.nodeid for record in records for each in record.entries)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection(session: pytest.Session) -> bool | None:
+def collect(session: pytest.Session) -> bool | None:
     """Take the tests of the records for what is collected."""
     records = session.config.stash.get(RECORDS, None)
     if records is None:
@@ -122,8 +120,7 @@ def pytest_collection(session: pytest.Session) -> bool | None:
     return True
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> bool | None:
+def report_records(session: pytest.Session) -> bool | None:
     """Report each phase as a run would."""
     config, records = session.config, session.config.stash.get(RECORDS, None)
     if records is None:

@@ -1,9 +1,7 @@
-"""Where secrets are masked: in every report as it is made, in the metadata of every process, in the written page."""
+"""Mask secrets in reports of tests and of the collection, and in the metadata of the page."""
 
 import json
 import platform
-from collections.abc import Generator
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import pytest
@@ -13,60 +11,44 @@ from lumen_conformance.report import shared_files
 
 AnyReport = TypeVar("AnyReport", pytest.TestReport, pytest.CollectReport)
 
-_SPOKEN: Final = ("longrepr", "sections", "user_properties", "extras")  # the parts of a report that are free text
+_TEXTS: Final = ("longrepr", "sections", "user_properties", "extras")  # the parts of a report with free text
 _NAME: Final = "hidden"
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost, so that nothing is added after it
-def pytest_runtest_makereport(
-    item: pytest.Item,
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Mask secrets in a failure's text, captured output and measurements, before any plugin sees them."""
-    report = yield
-    _tell_controller(item.config)
+def redact_test(item: pytest.Item, report: pytest.TestReport) -> pytest.TestReport:
+    """Mask secrets in the text of a failure, in captured output and in measurements."""
+    _send_secrets(item.config)
     return redacted(report, item.config, redactor())
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_make_collect_report(
-    collector: pytest.Collector,
-) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+def redact_collection(collector: pytest.Collector, report: pytest.CollectReport) -> pytest.CollectReport:
     """Mask secrets in the text of a module that cannot be imported."""
-    report = yield
     return redacted(report, collector.config, redactor()) if report.failed else report
 
 
 def redacted(report: AnyReport, config: pytest.Config, mask: Redactor) -> AnyReport:
-    """Return the report with its texts masked, by way of the form in which parallel workers send it."""
+    """Return the report with its texts masked; it is masked in the form in which parallel workers send it."""
     data: dict[str, Any] = config.hook.pytest_report_to_serializable(config=config, report=report)
-    masked = {name: mask.deep(data[name]) for name in _SPOKEN if name in data}
+    masked = {name: mask.deep(data[name]) for name in _TEXTS if name in data}
     if all(masked[name] == data[name] for name in masked):
         return report
     copy: AnyReport = config.hook.pytest_report_from_serializable(config=config, data={**data, **masked})
     return copy
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_metadata(metadata: dict[str, Any]) -> None:
-    """Keep two lines of the table that describes the machine; it runs in each process, as the last one's table wins."""
+def replace_metadata(metadata: dict[str, Any]) -> None:
+    """Keep two lines of the table about the machine. Every process does it, as the last table replaces the others."""
     metadata.clear()
     metadata.update({"Python": platform.python_version(), "Platform": platform.platform()})
 
 
-def hear_workers(config: pytest.Config) -> None:
-    """Learn the secrets that parallel workers asked to hide."""
+def receive_secrets(config: pytest.Config) -> None:
+    """Hide the secrets that tests of parallel workers have hidden."""
     for text in shared_files.published(config, _NAME):
         for secret in json.loads(text):
             hide(secret)
 
 
-def _tell_controller(config: pytest.Config) -> None:
+def _send_secrets(config: pytest.Config) -> None:
     if not shared_files.reports(config) and hidden():
         shared_files.publish(config, _NAME, json.dumps(sorted(hidden())))
-
-
-def mask_file(path: Path) -> None:
-    """Mask what known values are left in a written page: whatever wrote them there."""
-    text = path.read_text(encoding="utf-8")
-    if (masked := redactor().values_only(text)) != text:
-        path.write_text(masked, encoding="utf-8")

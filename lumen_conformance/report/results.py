@@ -1,8 +1,8 @@
-"""How each test ended: the reports of its phases, gathered where they arrive, told as one result."""
+"""The result of each test, from the reports of its phases."""
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -13,7 +13,7 @@ from lumen_conformance.registry.refutation import FAILURE, NOT_JUDGED, SUITE_FAU
 from lumen_conformance.report import entries, output_paths, shared_files
 from lumen_conformance.report.baseline import BASELINE, BASELINED, in_part, listed_as, stale
 from lumen_conformance.report.crashes import CRASHED
-from lumen_conformance.report.entries import Entry
+from lumen_conformance.report.entries import ReportEntry
 from lumen_conformance.report.root_causes import roots
 
 Outcome = Literal["passed", "failed", "warned", "not_judged", "skipped", "error", "baselined"]
@@ -22,16 +22,16 @@ OUTCOMES: Final[tuple[Outcome, ...]] = ("passed", "failed", "error", "not_judged
 
 @dataclass(frozen=True)
 class Result:
-    """One test's end; ``reason`` is one line, empty when it passed; ``crashed`` when its process died.
+    """The result of one test; ``reason`` is one line, empty if it passed; ``crashed`` if its process ended.
 
-    ``because_of``  the ids of the checks that say why it was not judged
-    ``failure``     what was expected and found, where the check states it
-    ``excused``     whether it was not judged only because of what turns nothing red: the baseline lists it, or its
-                    tier is only reported
-    ``stale``       whether it is red only because the baseline lists it
+    ``because_of``  the ids of the checks because of which it was not judged
+    ``failure``     the expected and the found value, if the check states them
+    ``excused``     whether it was not judged, but does not fail the run: the baseline lists it, or all of its causes
+                    do not fail the run
+    ``stale``       whether it fails only because the baseline lists it and it passes
     """
 
-    entry: Entry
+    entry: ReportEntry
     outcome: Outcome
     reason: str
     crashed: bool
@@ -45,28 +45,28 @@ class Result:
 
     @property
     def refuted(self) -> bool:
-        """Whether the claim does not hold: red, known, or only reported."""
+        """Whether the claim does not hold, also if this does not fail the run."""
         excused = self.outcome == "warned" and (self.failure is not None or self.entry.tier == "S")
         return self.outcome in {"failed", "baselined"} or excused
 
     @property
     def reported(self) -> bool:
-        """Whether the claim of a strict check does not hold, which turns nothing red here."""
+        """Whether the claim does not hold, and the tier, other than W, does not fail the run."""
         return self.refuted and self.outcome == "warned" and self.entry.tier != "W"
 
     @property
     def name(self) -> str:
-        """What people call it: the id of the check with its parameters, or the pytest id of a plain test."""
+        """The id of the check with its parameters, or the pytest id of a test without a number."""
         return " ".join(filter(None, [self.entry.check_id, self.entry.parameters])) or self.entry.nodeid
 
 
 class Results:
-    """Everything that is reported while a run goes on.  Each test has one result, whatever was reported of it."""
+    """The reports of a run so far, and one result for each test."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._reports: dict[str, list[pytest.TestReport]] = {}
-        self.catalogue: entries.Catalogue = {}
+        self.entries: entries.Entries = {}
         self.expected: frozenset[str] = frozenset()
         self.broken: list[pytest.CollectReport] = []
         self._started_s = time.monotonic()
@@ -74,13 +74,13 @@ class Results:
 
     @property
     def duration_s(self) -> float:
-        """Seconds since the run began; of recorded runs, those of the longest."""
+        """Seconds since the run began; for recorded runs, the duration of the longest."""
         return self._recorded_s if self._recorded_s is not None else time.monotonic() - self._started_s
 
     @property
     def results(self) -> tuple[Result, ...]:
         """The results so far, in the order of their collection."""
-        order = {nodeid: place for place, nodeid in enumerate(self.catalogue)}
+        order = {nodeid: position for position, nodeid in enumerate(self.entries)}
         over = self._reports.keys() - {each.nodeid for each in self.missing}
         nodeids = sorted(over, key=lambda nodeid: (order.get(nodeid, len(order)), nodeid))
         ended = list(self._judged([_result(self.entry(each), self._reports[each]) for each in nodeids]))
@@ -88,13 +88,13 @@ class Results:
 
     @property
     def unjudged(self) -> tuple[Result, ...]:
-        """What was not judged and should have been: of a tier that can turn the run red, and not excused."""
+        """The results that were not judged and fail the run."""
         reported_only = self._config.stash.get(REPORTED_ONLY, frozenset("W"))
-        left = (each for each in self.results if each.outcome == "not_judged" and not each.excused)
-        return tuple(each for each in left if each.entry.tier not in reported_only)
+        unexcused = (each for each in self.results if each.outcome == "not_judged" and not each.excused)
+        return tuple(each for each in unexcused if each.entry.tier not in reported_only)
 
     def _excused(self, results: list[Result]) -> Iterator[Result]:
-        """Yield the results; what was not judged is excused where it, or all of its causes, turn nothing red."""
+        """Yield the results; set ``excused`` of those that were not judged."""
         known = self._config.stash[BASELINE]
         red = {each.entry.check_id for each in results if each.outcome in {"failed", "error"}}
         covered = {each.entry.check_id for each in results if each.refuted and each.outcome != "failed"} - red
@@ -104,99 +104,98 @@ class Results:
             yield replace(each, excused=excused) if each.outcome == "not_judged" else each
 
     def _judged(self, results: list[Result]) -> Iterator[Result]:
-        """Yield the results; a check that is listed in the baseline and passes is a failure."""
+        """Yield the results; a check that the baseline lists and that passes becomes a failure."""
         known = self._config.stash[BASELINE]
-        rotten = set(stale(known, ((one.entry.check_id, one.entry.parameters, one.outcome) for one in results)))
-        if rotten:
-            left = {listed_as(known, each.check_id, each.parameters) for each in self.missing}
-            rotten -= left | in_part(self._config)
+        stale_ids = set(stale(known, ((one.entry.check_id, one.entry.parameters, one.outcome) for one in results)))
+        if stale_ids:
+            missing = {listed_as(known, each.check_id, each.parameters) for each in self.missing}
+            stale_ids -= missing | in_part(self._config)
         for each in results:
             name = listed_as(known, each.entry.check_id, each.entry.parameters)
-            if name in rotten and each.outcome == "passed":
+            if name in stale_ids and each.outcome == "passed":
                 file = output_paths.given(self._config, "--baseline")
-                reason = f"{file} lists {name} ({known[name]}), but it passes: remove its line from that file"
+                reason = f"{file} lists {name} ({known[name]}), but it passes: remove this line"
                 yield replace(each, outcome="failed", reason=reason, stale=True)
             else:
                 yield each
 
     @property
-    def missing(self) -> tuple[Entry, ...]:
-        """The tests that were selected and never ran to an end."""
-        owed = self.expected - self._ended()
-        return tuple(each for nodeid, each in self.catalogue.items() if nodeid in owed)
+    def missing(self) -> tuple[ReportEntry, ...]:
+        """The tests that were selected and did not run to their end."""
+        missing = self.expected - self._ended()
+        return tuple(each for nodeid, each in self.entries.items() if nodeid in missing)
 
-    def entry(self, nodeid: str) -> Entry:
-        """Return what a test is, or what its pytest id alone tells."""
-        return self.catalogue.get(nodeid) or entries.unknown(nodeid)
+    def entry(self, nodeid: str) -> ReportEntry:
+        """Return the entry of a test, or one with only its pytest id."""
+        return self.entries.get(nodeid) or entries.unknown(nodeid)
 
     def reports_of(self, nodeid: str) -> list[pytest.TestReport]:
         """Return the reports of one test so far."""
         return self._reports.get(nodeid, [])
 
     def _ended(self) -> set[str]:
-        """What was torn down, or has failed before: a run that stops at a failure leaves its teardown out."""
+        """Return the tests that were torn down or have failed: a run that stops at a failure runs no teardown."""
         every = self._reports.items()
         return {each for each, reports in every if any(one.when == "teardown" or one.failed for one in reports)}
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    def add_report(self, report: pytest.TestReport) -> None:
         """Keep the report of one phase."""
         self._reports.setdefault(report.nodeid, []).append(report)
 
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Keep what could not be collected."""
-        if report.failed and report.nodeid not in {each.nodeid for each in self.broken}:  # each worker collects
+    def add_broken(self, report: pytest.CollectReport) -> None:
+        """Keep the report of a module that could not be collected."""
+        if report.nodeid not in {each.nodeid for each in self.broken}:  # each worker reports it
             self.broken.append(report)
 
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Learn what is to run, without parallel workers."""
-        self._learn(item.nodeid for item in session.items)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        """Learn what is to run, from a parallel worker."""
-        self._learn(ids)
-
     def replayed(self, nodeids: Iterable[str], duration_s: float) -> None:
-        """Learn what recorded runs had to run, and how long the longest of them took."""
-        self._learn(nodeids)
+        """Set the selected tests of recorded runs, and the duration of the longest run."""
+        self.expect(nodeids)
         self._recorded_s = duration_s
 
-    def _learn(self, nodeids: Iterable[str]) -> None:
+    def expect(self, nodeids: Iterable[str]) -> None:
+        """Set the selected tests."""
         self.expected = frozenset(nodeids)
-        self.catalogue = entries.read(self._config)
+        self.entries = entries.read(self._config)
 
 
 RESULTS: Final = pytest.StashKey[Results]()
 
 
-@pytest.hookimpl
-def pytest_configure(config: pytest.Config) -> None:
-    """Gather results in the process that reports."""
+def configure(config: pytest.Config) -> None:
+    """Keep the results in the process that writes the report."""
     if shared_files.reports(config):
         config.stash[RESULTS] = Results(config)
-        config.pluginmanager.register(config.stash[RESULTS], "report-results")
+
+
+def expect_items(session: pytest.Session) -> None:
+    """Set the selected tests of a run without parallel workers."""
+    if shared_files.reports(session.config):
+        session.config.stash[RESULTS].expect(item.nodeid for item in session.items)
 
 
 def counts(results: Iterable[Result]) -> Counter[Outcome]:
-    """Count every test once, by its outcome."""
+    """Return the number of tests for each outcome."""
     return Counter(each.outcome for each in results)
 
 
 def properties(reports: Iterable[pytest.TestReport], name: str) -> list[Any]:
-    """Return what a test recorded under a name; a later phase repeats what earlier ones recorded, a crash does not."""
+    """Return the values that a test has recorded under a name.
+
+    The report of a later phase repeats the values of earlier phases; the report of a crash does not.
+    """
     phases = ([value for key, value in each.user_properties if key == name] for each in reports)
     return max(phases, key=len, default=[])
 
 
-def _result(entry: Entry, reports: list[pytest.TestReport]) -> Result:
+def _result(entry: ReportEntry, reports: list[pytest.TestReport]) -> Result:
     warnings, known = properties(reports, WARNING), properties(reports, BASELINED)
     crashed = bool(properties(reports, CRASHED))
     failure = next((Failure(**each) for each in properties(reports, FAILURE)), None)
-    outcome, telling = _outcome(reports, crashed=crashed, calm=_calm(warnings, known))
+    outcome, report = _outcome(reports, crashed=crashed, success=_success(warnings, known))
     return Result(
         entry=replace(entry, tier=failure.tier) if failure and failure.tier else entry,
         outcome=outcome,
-        reason=_reason(outcome, telling, warnings, known),
+        reason=_reason(outcome, report, warnings, known),
         crashed=crashed,
         duration_s=sum(each.duration for each in reports),
         measurements=tuple(Measurement(**each) for each in properties(reports, MEASUREMENT)),
@@ -207,7 +206,7 @@ def _result(entry: Entry, reports: list[pytest.TestReport]) -> Result:
 
 
 def _traced(results: list[Result]) -> Iterator[Result]:
-    """Yield the results; what was not judged names the checks that failed, not those that were not judged either."""
+    """Yield the results; ``because_of`` names failures, not other checks that were not judged."""
     refuted = {each.entry.check_id for each in results if each.refuted or each.outcome == "error"}
     reasons: dict[str, tuple[str, ...]] = {}
     for each in results:
@@ -217,23 +216,22 @@ def _traced(results: list[Result]) -> Iterator[Result]:
         yield replace(each, because_of=roots(each.because_of, refuted, reasons)) if each.because_of else each
 
 
-def _calm(warnings: list[str], known: list[str]) -> Outcome:
-    """Return how a test ended that turns nothing red."""
+def _success(warnings: list[str], known: list[str]) -> Outcome:
+    """Return the outcome of a test that does not fail the run."""
     return "baselined" if known else "warned" if warnings else "passed"
 
 
-def _reason(outcome: Outcome, telling: pytest.TestReport | None, warnings: list[str], known: list[str]) -> str:
-    calm = {"warned": warnings, "baselined": known}.get(outcome)
-    return calm[0] if calm else reason_of(telling) if telling else ""
+def _reason(outcome: Outcome, report: pytest.TestReport | None, warnings: list[str], known: list[str]) -> str:
+    recorded = {"warned": warnings, "baselined": known}.get(outcome)
+    return recorded[0] if recorded else reason_of(report) if report else ""
 
 
 def _outcome(
-    reports: list[pytest.TestReport], *, crashed: bool, calm: Outcome
+    reports: list[pytest.TestReport], *, crashed: bool, success: Outcome
 ) -> tuple[Outcome, pytest.TestReport | None]:
-    """Tell the outcome, and the report that tells why.
+    """Return the outcome, and the report that has the reason.
 
-    Only a call can refute a claim.  A stage that could not run, a leak found afterwards and a process that died
-    are faults of the harness.
+    Only the call of a test can refute a claim. A failed set-up, a failed teardown and a crash are errors.
     """
     bad = {each.when: each for each in reports if each.failed}
     skipped = next((each for each in reports if each.skipped), None)
@@ -245,4 +243,4 @@ def _outcome(
         return "error", next(iter(bad.values()))
     if skipped:
         return ("not_judged" if properties(reports, NOT_JUDGED) else "skipped"), skipped
-    return calm, None
+    return success, None

@@ -16,14 +16,14 @@ import pytest
 from lumen_conformance.registry.measurement import EVIDENCE, REPORTED_ONLY
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.baseline import BASELINE
-from lumen_conformance.report.html import TARGET
+from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import RESULTS
 from lumen_conformance.report.selection import describe
 
 VERSION: Final = 1  # of the format of the file
 
 
-class Recorder:
+class RunRecorder:
     """Writes the file of one run."""
 
     def __init__(self, config: pytest.Config, path: Path) -> None:
@@ -31,16 +31,8 @@ class Recorder:
         self._path = path
         self._reports: list[dict[str, Any]] = []
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep one phase of a test."""
-        self._keep(report)
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Keep a module that could not be collected."""
-        if report.failed:
-            self._keep(report)
-
-    def _keep(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+    def add_report(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        """Keep one phase of a test, or a module that could not be collected."""
         data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
         data.pop("node", None)  # the object of xdist for the worker that sent it
         data["user_properties"] = [self._relative(*each) for each in data.get("user_properties", ())]
@@ -53,8 +45,7 @@ class Recorder:
             return name, Path(value).relative_to(folder).as_posix()
         return name, value
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    def write(self, session: pytest.Session) -> None:
         """Write the file."""
         results, baseline = self._config.stash[RESULTS], self._config.stash[BASELINE]
         reported_only = self._config.stash.get(REPORTED_ONLY, frozenset("W"))
@@ -70,23 +61,31 @@ class Recorder:
             "expected": sorted(results.expected),
         }
         lines: list[dict[str, Any]] = [{"run": head}]
-        lines += [{"test": asdict(each)} for each in results.catalogue.values()]
+        lines += [{"test": asdict(each)} for each in results.entries.values()]
         lines += [{"report": each} for each in self._reports]
         text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
         self._path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+RECORDER: Final = pytest.StashKey[RunRecorder]()
+
+
+def add_options(parser: pytest.Parser) -> None:
     """Add ``--record``."""
     parser.getgroup("report").addoption(
         "--record", metavar="FILE", help="write everything that the report is made of to FILE"
     )
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_configure(config: pytest.Config) -> None:
+def configure(config: pytest.Config) -> None:
     """Write the record in the process that reports."""
     if shared_files.reports(config) and (path := output_paths.given(config, "--record")):
         output_paths.refuse_unwritable("--record", path)
         output_paths.remove(path)
-        config.pluginmanager.register(Recorder(config, path), "report-record")
+        config.stash[RECORDER] = RunRecorder(config, path)
+
+
+def write_file(session: pytest.Session) -> None:
+    """Write the record, if one is asked for."""
+    if recorder := session.config.stash.get(RECORDER, None):
+        recorder.write(session)

@@ -87,8 +87,7 @@ def describe(config: pytest.Config) -> str:
     return f"{name_of(expression)} ({', '.join(reasons)})"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_configure(config: pytest.Config) -> None:
+def configure(config: pytest.Config) -> None:
     """Declare the markers; select smoke where CI asks for it, unless the command line selects."""
     for name, meaning in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
@@ -105,25 +104,25 @@ def homes_of(expression: str) -> set[str] | None:
     return set().union(*(HOMES[word] for word in words if word != "or"))
 
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+def is_ignored(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out the folders that have nothing of the selection."""
     homes = homes_of(config.option.markexpr or "")
     area = area_of(collection_path / "any.py", config) if collection_path.is_dir() else ""
     return True if homes is not None and area in set(AREAS) - homes else None
 
 
-def pytest_report_header(config: pytest.Config) -> str:
+def header_line(config: pytest.Config) -> str:
     """Say what is selected; parallel runs do not say what they deselect."""
     return f"selection: {describe(config)}"
 
 
-def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> str:
+def size_line(config: pytest.Config, items: list[pytest.Item]) -> str:
     """Say how many tests the selection holds."""
     checks = sum(check_of(item) is not None for item in items)
     return f"selected: {len(items)} tests, {checks} of them numbered checks ({name_of(config.option.markexpr or '')})"
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+def refuse_misplaced(metafunc: pytest.Metafunc) -> None:
     """Refuse a smoke test that -m smoke would miss, a recovery test outside a scenario, a check of another scenario."""
     item = metafunc.definition
     area = area_of(item.path, item.config)
@@ -143,8 +142,7 @@ def _belongs(found: Check, scenario: int) -> bool:
     return found.id.partition(".")[0] == str(scenario)
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m deselects
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def mark(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark each test by where it lives: its folder, its scenario, the seventeen."""
     for item in items:
         area = area_of(item.path, config)

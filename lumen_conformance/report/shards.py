@@ -21,7 +21,7 @@ UNKNOWN_S: Final = 1.0  # the duration of a module without a record; most module
 _SHARD: Final = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def add_options(parser: pytest.Parser) -> None:
     """Add ``--shard``."""
     parser.getgroup("lumen").addoption("--shard", metavar="K/N", help="run part K of N parts of the selection")
 
@@ -34,7 +34,7 @@ def parse(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def configure(config: pytest.Config) -> None:
     """Refuse an invalid value before anything is collected."""
     if (text := config.getoption("--shard")) is not None:
         parse(text)
@@ -50,8 +50,7 @@ def parts(durations_s: Mapping[str, float], number: int) -> list[list[str]]:
     return dealt
 
 
-@pytest.hookimpl(trylast=True)  # after all other selections
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def select(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the modules of this part."""
     text = config.getoption("--shard")
     if text is None:

@@ -1,4 +1,4 @@
-"""How the processes of one run share words: parallel workers collect the tests, the controller writes the report."""
+"""Share texts between the processes of a run: parallel workers collect, and their controller writes the report."""
 
 from pathlib import Path
 
@@ -13,15 +13,15 @@ def reports(config: pytest.Config) -> bool:
 
 
 def publish(config: pytest.Config, name: str, text: str) -> None:
-    """Say something under a name; what this process said under it before is forgotten."""
+    """Publish a text under a name; it replaces an earlier text of this process."""
     path = _folder(config) / f"{name}-{run_of(config).worker}.json"
-    unfinished = path.with_suffix(".new")  # a reader sees all of it or nothing
+    unfinished = path.with_suffix(".new")  # so that no process reads an incomplete file
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)
 
 
 def published(config: pytest.Config, name: str) -> list[str]:
-    """Return what each process said last under a name."""
+    """Return the texts that processes have published under a name."""
     return [path.read_text(encoding="utf-8") for path in sorted(_folder(config).glob(f"{name}-*.json"))]
 
 

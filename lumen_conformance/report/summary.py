@@ -1,4 +1,4 @@
-"""``--summary FILE``: how the run ended, in one JSON object, for programs that need no single check."""
+"""``--summary FILE``: write the result of a run as one JSON object."""
 
 from __future__ import annotations
 
@@ -11,45 +11,44 @@ import pytest
 
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.causes import causes_of
-from lumen_conformance.report.html import TARGET
-from lumen_conformance.report.layers import deciding_layer, words_of
+from lumen_conformance.report.layers import deciding_layer, layer_results
+from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import OUTCOMES, RESULTS, counts
-from lumen_conformance.report.run_result import ending_of
+from lumen_conformance.report.run_result import summarize_run
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def add_options(parser: pytest.Parser) -> None:
     """Add ``--summary``."""
     parser.getgroup("report").addoption(
         "--summary",
         metavar="FILE",
-        help="write to FILE, in JSON: the last word, the words of the layers, the exit status and which layer it "
+        help="write to FILE, as JSON: the result, the results of the layers, the exit status and the layer that it "
         "follows, counts, causes",
     )
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a file that could not be written, and remove the one of an earlier run."""
+def configure(config: pytest.Config) -> None:
+    """Refuse a file that cannot be written; remove the file of an earlier run."""
     if path := _path(config):
         output_paths.refuse_unwritable("--summary", path)
         output_paths.remove(path)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the file, once every report has arrived."""
+def write_file(session: pytest.Session) -> None:
+    """Write the file, if the option is given."""
     if path := _path(session.config):
         path.write_text(f"{json.dumps(summary(session), ensure_ascii=False, indent=2)}\n", "utf-8", newline="\n")
 
 
 def summary(session: pytest.Session) -> dict[str, Any]:
-    """Return the words, the counts and the causes of a run."""
+    """Return the results, the counts and the causes of a run."""
     results = session.config.stash[RESULTS]
     count = counts(results.results)
     return {
         "target": session.config.stash.get(TARGET, None),
-        "word": ending_of(int(session.exitstatus), results).word,
+        "word": summarize_run(int(session.exitstatus), results).word,
         "exit_status": int(session.exitstatus),
-        "layers": words_of(session.config, results),
+        "layers": layer_results(session.config, results),
         "exit_status_follows": deciding_layer(session.config),
         "counts": {outcome: count[outcome] for outcome in OUTCOMES} | {"never_ran": len(results.missing)},
         "causes": [asdict(each) for each in causes_of(results.results)],

@@ -1,6 +1,6 @@
-r"""What stands at the end of a run: the baseline, the causes, the scenarios, the layers.
+r"""Print sections at the end of a run: baseline, causes, scenarios, layers, result.
 
-A console shows the characters that its encoding has, and an escape such as ``\u2192`` in the place of each other one.
+A character that the encoding of the console lacks is printed as an escape, such as ``\u2192``.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,35 +11,34 @@ import pytest
 from lumen_conformance.report import shared_files
 from lumen_conformance.report.baseline import BASELINE, listed_as
 from lumen_conformance.report.causes import causes_of
-from lumen_conformance.report.chapters import Chapter, chapters
-from lumen_conformance.report.layers import MEANINGS, deciding_layer, words_of
+from lumen_conformance.report.layers import MEANINGS, deciding_layer, layer_results
+from lumen_conformance.report.result_groups import ResultGroup, group_results
 from lumen_conformance.report.results import RESULTS, Result, Results
-from lumen_conformance.report.run_result import SHOWN_LESS, ending_of, told_counts
+from lumen_conformance.report.run_result import PARTIAL_RESULTS, describe_counts, summarize_run
 
 _NAME_COLUMNS: Final = 48
-_SENTENCE_COLUMNS: Final = 160  # two lines of a usual console
-_MOST_NAMES: Final = 6  # of the checks of one cause: the verdicts have all of them
+_SENTENCE_COLUMNS: Final = 160  # two lines of an 80-column console
+_MOST_NAMES: Final = 6  # of one cause; the verdicts have all of them
 _ROW: Final = "{number:>2} {name:<48} {checks:>9}  {headline}"
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
-    """Print what the baseline knows, the causes and scenarios unless the run is to be quiet, and the last words."""
+def print_sections(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    """Print the sections; with ``-q`` without causes and scenarios."""
     if not shared_files.reports(config):
         return
     results = config.stash[RESULTS]
     _section(terminalreporter, "baseline", baseline_lines(config))
     if config.get_verbosity() >= 0:
         _section(terminalreporter, "causes", cause_lines(results.results))
-        _section(terminalreporter, "scenarios", table([each for each in chapters(results) if each.number]))
-    words = words_of(config, results)
-    _section(terminalreporter, "layers", layer_lines(words, deciding_layer(config)))
-    _section(terminalreporter, "result", ending_lines(exitstatus, results, shown=bool(words)))
+        _section(terminalreporter, "scenarios", table([each for each in group_results(results) if each.number]))
+    layers = layer_results(config, results)
+    _section(terminalreporter, "layers", layer_lines(layers, deciding_layer(config)))
+    _section(terminalreporter, "result", result_lines(exitstatus, results, always=bool(layers)))
 
 
 def _section(reporter: pytest.TerminalReporter, title: str, lines: Iterable[str]) -> None:
-    """Write lines below a title; nothing when there are none."""
-    encoding = getattr(reporter._tw._file, "encoding", None) or "ascii"  # noqa: SLF001 -- pytest has no other name for it
+    """Print lines below a title; print nothing without lines."""
+    encoding = getattr(reporter._tw._file, "encoding", None) or "ascii"  # noqa: SLF001 -- there is no public name
     for number, line in enumerate(lines):
         if number == 0:
             reporter.write_sep("-", title)
@@ -52,10 +51,10 @@ def printable(text: str, encoding: str) -> str:
 
 
 def cause_lines(results: Sequence[Result]) -> Iterator[str]:
-    """Yield how many checks have how many causes, and for each cause what is wrong and which checks it explains."""
+    """Yield the number of causes, then each cause with its checks."""
     causes = causes_of(results)
     if causes:
-        yield f"{', '.join(told_counts(results))}; {_number(len(causes), 'cause')}:"
+        yield f"{', '.join(describe_counts(results))}; {_number(len(causes), 'cause')}:"
     for each in causes:
         strict = "" if each.tier == "M" else " (strict)"
         yield f"{len(each.checks):>4}  {_shortened(each.sentence, _SENTENCE_COLUMNS)}{strict}"
@@ -72,24 +71,24 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def layer_lines(words: Mapping[str, str], deciding: str) -> Iterator[str]:
-    """Yield the word of each layer of a foreign target, and which one the exit status follows."""
-    yield from (f"{name:<8} ({MEANINGS[name]}): {word}" for name, word in words.items())
-    if words:
+def layer_lines(layers: Mapping[str, str], deciding: str) -> Iterator[str]:
+    """Yield the result of each layer of a foreign target, and the layer that the exit status follows."""
+    yield from (f"{name:<8} ({MEANINGS[name]}): {result}" for name, result in layers.items())
+    if layers:
         yield f"the exit status follows {deciding}"
 
 
-def ending_lines(exit_status: int, results: Results, *, shown: bool) -> Iterator[str]:
-    """Yield the last word, if it is shown of every run or of one that shows less than it seems to, and why."""
-    ending = ending_of(exit_status, results)
-    if shown or ending.word in SHOWN_LESS:
-        yield f"{ending.word}: {ending.sentence}"
+def result_lines(exit_status: int, results: Results, *, always: bool) -> Iterator[str]:
+    """Yield the result of the run, always or only if it is not a plain success or failure."""
+    result = summarize_run(exit_status, results)
+    if always or result.word in PARTIAL_RESULTS:
+        yield f"{result.word}: {result.sentence}"
     if results.unjudged:
         yield f"not judged: {_few([each.name for each in results.unjudged])}"
 
 
 def baseline_lines(config: pytest.Config) -> Iterator[str]:
-    """Yield a line for each check that the baseline lists: known, or passing and therefore red."""
+    """Yield a line for each listed check: a known failure, or a check that passes and fails the run."""
     known = config.stash[BASELINE]
     for each in config.stash[RESULTS].results if known else ():
         name = listed_as(known, each.entry.check_id, each.entry.parameters)
@@ -99,22 +98,22 @@ def baseline_lines(config: pytest.Config) -> Iterator[str]:
             yield f"{word} {shown}: {each.reason}"
 
 
-def table(scenarios: list[Chapter]) -> Iterator[str]:
-    """Yield the lines of the table; none without a scenario."""
+def table(scenarios: list[ResultGroup]) -> Iterator[str]:
+    """Yield the lines of the table; none without scenarios."""
     if not scenarios:
         return
-    yield _ROW.format(number="no", name="scenario", checks="held", headline="time of budget")
+    yield _ROW.format(number="no", name="scenario", checks="passed", headline="time of budget")
     for each in scenarios:
         yield _ROW.format(
             number=each.number,
             name=_shortened(each.name, _NAME_COLUMNS),
-            checks=f"{each.held}/{each.total}",
+            checks=f"{each.passed}/{each.total}",
             headline=_headline(each),
         )
 
 
-def _headline(chapter: Chapter) -> str:
-    figure = chapter.headline
+def _headline(group: ResultGroup) -> str:
+    figure = group.headline
     if figure is None:
         return "-"
     budget = f" of {figure.budget:g} {figure.unit}" if figure.budget else ""

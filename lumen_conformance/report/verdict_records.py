@@ -1,7 +1,7 @@
-"""``--verdicts FILE``: one JSON line for each check and parameter, for programs that read a run.
+"""``--verdicts FILE``: write one JSON line for each check and its parameters.
 
-Written by the controlling process, whatever became of its workers.  A check that was selected and never ran is an
-error: a run that was cut short must not look complete.
+The controller writes the file, even if workers crashed. A check that was selected and never ran is an error, so that
+an incomplete run does not look complete.
 """
 
 import json
@@ -15,32 +15,31 @@ from lumen_conformance.registry.measurement import Measurement
 from lumen_conformance.registry.refutation import Failure
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.causes import cause_of
-from lumen_conformance.report.entries import Entry
+from lumen_conformance.report.entries import ReportEntry
 from lumen_conformance.report.results import RESULTS, Result, Results
 
 NEVER_RAN: Final = "never ran: the run ended before it"
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def add_options(parser: pytest.Parser) -> None:
     """Add ``--verdicts``."""
-    parser.getgroup("report").addoption("--verdicts", metavar="FILE", help="write one JSON line a check to FILE")
+    parser.getgroup("report").addoption("--verdicts", metavar="FILE", help="write one JSON line for each check to FILE")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a file that could not be written: after the run it would be too late."""
+def configure(config: pytest.Config) -> None:
+    """Refuse a file that cannot be written."""
     if path := _path(config):
         output_paths.refuse_unwritable("--verdicts", path)
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Remove the file of an earlier run, which is not to be taken for this one's."""
+def remove_old(session: pytest.Session) -> None:
+    """Remove the file of an earlier run."""
     if path := _path(session.config):
         output_paths.remove(path)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the file, once every report has arrived."""
+def write_file(session: pytest.Session) -> None:
+    """Write the file, if the option is given."""
     if path := _path(session.config):
         write(path, session.config.stash[RESULTS])
 
@@ -50,13 +49,13 @@ def _path(config: pytest.Config) -> Path | None:
 
 
 def write(path: Path, results: Results) -> None:
-    """Write the verdicts of a run; an empty file when no check was collected."""
+    """Write the verdicts of a run; the file is empty if no check was collected."""
     lines = [json.dumps(each, ensure_ascii=False) for each in verdicts(results)]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
 
 
 def verdicts(results: Results) -> Iterator[dict[str, Any]]:
-    """Yield one verdict for each check and parameter."""
+    """Yield one verdict for each check and its parameters."""
     ended = [each for each in results.results if each.entry.check_id]
     causes = {each.entry.check_id: cause_of(each) for each in ended if each.refuted or each.outcome == "error"}
     for each in ended:
@@ -67,7 +66,7 @@ def verdicts(results: Results) -> Iterator[dict[str, Any]]:
             "measurement": None,
             "evidence": [],
             "reason": NEVER_RAN,
-            **_facts(None),
+            **_failure_fields(None),
             "because_of": [],
             "cause": None,
         }
@@ -81,19 +80,19 @@ def _verdict(result: Result, causes: Mapping[str, str]) -> dict[str, Any]:
         "measurement": _measurement(result.measurements),
         "evidence": list(result.evidence),
         "reason": result.reason or None,
-        **_facts(result.failure),
+        **_failure_fields(result.failure),
         "because_of": list(result.because_of),
         "cause": own,
     }
 
 
-def _facts(failure: Failure | None) -> dict[str, str | None]:
-    """What was expected and found, and where; null where a check states none."""
+def _failure_fields(failure: Failure | None) -> dict[str, str | None]:
+    """Return the expected value, the found value and its place; None if the check states none."""
     names = ("expected", "found", "at")
     return {name: (getattr(failure, name) or None) if failure else None for name in names}
 
 
-def _head(entry: Entry) -> dict[str, Any]:
+def _head(entry: ReportEntry) -> dict[str, Any]:
     return {"id": entry.check_id, "param": entry.parameters or None, "tier": entry.tier, "claim": entry.claim}
 
 

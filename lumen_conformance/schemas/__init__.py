@@ -1,7 +1,7 @@
-"""JSON Schemas (draft 2020-12) of everything that is said on the wire, and one function to ask them.
+"""JSON Schemas (draft 2020-12) of all requests and responses, and a function that validates a value.
 
-Unknown fields are tolerated in every answer. ``1.0`` and ``true`` are no integers here, which JSON Schema alone would
-allow. References are names in this folder; nothing is ever fetched.
+Every schema of a response allows unknown fields. ``1.0`` and ``true`` are not integers here, although JSON Schema
+allows ``1.0``. References name files of this folder; nothing is downloaded.
 """
 
 import json
@@ -12,20 +12,20 @@ from typing import Any
 from lumen_conformance.schemas.compiler import Breach, Compiler, Rule
 from lumen_conformance.schemas.descriptions import Schema
 
-__all__ = ["EXAMPLES", "HERE", "URN", "Breach", "breaches", "names"]
+__all__ = ["EXAMPLES", "HERE", "URN", "Breach", "find_breaches", "list_schemas"]
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE / "examples"
 URN = "urn:lumen:"
 
 
-def names() -> tuple[str, ...]:
-    """Every schema by name, such as ``openai-error``."""
+def list_schemas() -> tuple[str, ...]:
+    """Return the names of the schemas, such as ``openai-error``."""
     return tuple(sorted(path.name.removesuffix(".schema.json") for path in HERE.glob("*.schema.json")))
 
 
-def breaches(name: str, value: Any) -> tuple[Breach, ...]:  # noqa: ANN401 -- any JSON value
-    """Every way in which a value breaks a schema, in the order of their places; raises KeyError for an unknown name."""
+def find_breaches(name: str, value: Any) -> tuple[Breach, ...]:  # noqa: ANN401 -- any JSON value
+    """Return each violation of a schema, ordered by path; raises KeyError for an unknown name."""
     found: list[Breach] = []
     _rule(name)(value, (), found)
     return tuple(sorted(found, key=lambda breach: [str(step) for step in breach.path])) if found else ()
@@ -37,7 +37,7 @@ def _rule(name: str) -> Rule:
 
 
 def _resolve(reference: str) -> Schema:
-    """The schema that a reference names: a whole document, or a part of one."""
+    """Return the schema of a reference: a document, or a part of one."""
     document, _, steps = reference.removeprefix(URN).partition("#")
     found = _schemas()[document]
     for step in filter(None, steps.split("/")):
@@ -47,4 +47,4 @@ def _resolve(reference: str) -> Schema:
 
 @cache
 def _schemas() -> dict[str, Schema]:
-    return {name: json.loads((HERE / f"{name}.schema.json").read_text("utf-8")) for name in names()}
+    return {name: json.loads((HERE / f"{name}.schema.json").read_text("utf-8")) for name in list_schemas()}

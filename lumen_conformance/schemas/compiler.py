@@ -1,8 +1,8 @@
-"""A JSON Schema (draft 2020-12, the keywords that the schemas of this folder use) compiled to functions.
+"""Compile a JSON Schema (draft 2020-12, the keywords that the schemas of this folder use) to functions.
 
-A stream of 10,000 chunks is 10,000 values: compiled rules take a few microseconds for each, `jsonschema` takes 100.
-`tests/unit/conformance/test_schemas.py` compares both. ``1.0`` and ``true`` are no integers here, also in
-documents that are referred to.
+A stream of 10,000 chunks has 10,000 values to validate: compiled rules take a few microseconds for each, `jsonschema`
+takes 100. `tests/unit/conformance/test_schemas.py` compares both. ``1.0`` and ``true`` are not integers here, also in
+referenced documents.
 """
 
 from __future__ import annotations
@@ -13,41 +13,41 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from lumen_conformance.schemas.descriptions import Path, Schema, describe, name_of, value_text
+from lumen_conformance.schemas.descriptions import JsonPath, Schema, describe, format_value, name_of
 
 
 @dataclass(frozen=True)
 class Breach:
-    """One way in which a value breaks a schema.
+    """One violation of a schema.
 
-    ``path``      the steps to the offending value, or to where a missing one is expected
-    ``schema``    the steps in the schema to the rule that it breaks, joined by slashes
-    ``expected``  what is expected there, in words
-    ``found``     what is there, in words
+    ``path``      the path of the value, or of a missing value
+    ``schema``    the path of the violated rule in the schema, joined by slashes
+    ``expected``  a description of the expected value
+    ``found``     a description of the found value
     """
 
-    path: Path
+    path: JsonPath
     schema: str
     expected: str
     found: str
 
     @property
     def missing(self) -> bool:
-        """Whether the value is not there at all."""
+        """Whether the value is missing."""
         return self.schema.rpartition("/")[2] == "required"
 
     @property
     def text(self) -> str:
-        """Both in one sentence."""
+        """Found and expected in one sentence."""
         return f"{self.found}, expected {self.expected}"
 
 
-Rule = Callable[[Any, Path, list[Breach]], None]  # adds what it finds to the list
-Holds = Callable[[Any], bool]
-Make = Callable[["Compiler", Schema, str], Rule]
+Rule = Callable[[Any, JsonPath, list[Breach]], None]  # appends violations to the list
+Predicate = Callable[[Any], bool]
+RuleFactory = Callable[["Compiler", Schema, str], Rule]
 
 ANNOTATIONS: Final = {"$schema", "$id", "$defs", "title", "description", "then", "else"}
-TYPES: Final[dict[str, Holds]] = {
+TYPES: Final[dict[str, Predicate]] = {
     "string": lambda value: isinstance(value, str),
     "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
@@ -59,41 +59,41 @@ TYPES: Final[dict[str, Holds]] = {
 
 
 class Compiler:
-    """Makes rules of schemas; ``resolve`` gives the schema that a ``$ref`` names."""
+    """Compiles schemas to rules; ``resolve`` returns the schema of a ``$ref``."""
 
     def __init__(self, resolve: Callable[[str], Schema]) -> None:
         self.resolve = resolve
 
     def rule(self, schema: Schema, at: str = "") -> Rule:
-        """The rule of a schema; raises ValueError for a keyword that is unknown here."""
+        """Return the rule of a schema; raises ValueError for a keyword that is not in `KEYWORDS`."""
         if unknown := set(schema) - set(KEYWORDS) - ANNOTATIONS:
             raise ValueError(f"unknown keywords {sorted(unknown)} at {at or '/'}: add them to {__name__}.KEYWORDS")
         rules = [make(self, schema, at) for name, make in KEYWORDS.items() if name in schema]
 
-        def ask(value: Any, path: Path, found: list[Breach]) -> None:  # noqa: ANN401 -- any JSON value
+        def apply(value: Any, path: JsonPath, found: list[Breach]) -> None:  # noqa: ANN401 -- any JSON value
             for each in rules:
                 each(value, path, found)
 
-        return ask
+        return apply
 
-    def breach(self, schema: Schema, at: str) -> Callable[[Path, object], Breach]:
-        """What makes a breach of a schema by a value itself; the words for the schema are made when first needed."""
-        words = cache(lambda: describe(schema, self.resolve))
+    def breach(self, schema: Schema, at: str) -> Callable[[JsonPath, object], Breach]:
+        """Return a function that makes a breach; the schema is described at the first breach."""
+        description = cache(lambda: describe(schema, self.resolve))
 
-        def make(path: Path, value: object) -> Breach:
+        def make(path: JsonPath, value: object) -> Breach:
             name = name_of(path)
-            return Breach(path, at.removeprefix("/"), f"{name}: {words()}", f"{name} is {value_text(value)}")
+            return Breach(path, at.removeprefix("/"), f"{name}: {description()}", f"{name} is {format_value(value)}")
 
         return make
 
 
-def _of_value(keyword: str, test: Callable[[Any], Holds]) -> Make:
-    """A keyword that looks at the value alone; ``test`` makes its question of what the schema says."""
+def _of_value(keyword: str, test: Callable[[Any], Predicate]) -> RuleFactory:
+    """Return the rule of a keyword about the value itself; ``test`` makes a predicate of the keyword's value."""
 
     def make(compiler: Compiler, schema: Schema, at: str) -> Rule:
         holds, breach = test(schema[keyword]), compiler.breach(schema, f"{at}/{keyword}")
 
-        def rule(value: Any, path: Path, found: list[Breach]) -> None:  # noqa: ANN401 -- any JSON value
+        def rule(value: Any, path: JsonPath, found: list[Breach]) -> None:  # noqa: ANN401 -- any JSON value
             if not holds(value):
                 found.append(breach(path, value))
 
@@ -102,20 +102,20 @@ def _of_value(keyword: str, test: Callable[[Any], Holds]) -> Make:
     return make
 
 
-def _has_type(wanted: str | list[str]) -> Holds:
-    tests = [TYPES[name] for name in ([wanted] if isinstance(wanted, str) else wanted)]
+def _has_type(types: str | list[str]) -> Predicate:
+    tests = [TYPES[name] for name in ([types] if isinstance(types, str) else types)]
     return tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)
 
 
-def _same(one: object, other: object) -> bool:
-    """Equal as JSON, where true is not 1."""
+def _equal(one: object, other: object) -> bool:
+    """Return whether two values are equal as JSON, where true is not 1."""
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _required(compiler: Compiler, schema: Schema, at: str) -> Rule:
     members = schema.get("properties", {})
 
-    def rule(value: Any, path: Path, found: list[Breach]) -> None:  # noqa: ANN401
+    def rule(value: Any, path: JsonPath, found: list[Breach]) -> None:  # noqa: ANN401
         for name in schema["required"] if isinstance(value, dict) else ():
             if name not in value:
                 expected = f"{name}: {describe(members.get(name, {}), compiler.resolve)}"
@@ -127,7 +127,7 @@ def _required(compiler: Compiler, schema: Schema, at: str) -> Rule:
 def _properties(compiler: Compiler, schema: Schema, at: str) -> Rule:
     rules = {name: compiler.rule(each, f"{at}/properties/{name}") for name, each in schema["properties"].items()}
 
-    def rule(value: Any, path: Path, found: list[Breach]) -> None:  # noqa: ANN401
+    def rule(value: Any, path: JsonPath, found: list[Breach]) -> None:  # noqa: ANN401
         for name in value if isinstance(value, dict) else ():
             if name in rules:
                 rules[name](value[name], (*path, name), found)
@@ -135,19 +135,19 @@ def _properties(compiler: Compiler, schema: Schema, at: str) -> Rule:
     return rule
 
 
-def _others(compiler: Compiler, schema: Schema, at: str) -> Rule:
-    """`additionalProperties`: false, or the schema of all members that have none of their own."""
-    known, wanted = schema.get("properties", {}), schema["additionalProperties"]
-    below = compiler.rule(wanted, f"{at}/additionalProperties") if wanted else None
+def _additional_properties(compiler: Compiler, schema: Schema, at: str) -> Rule:
+    """`additionalProperties` is false, or the schema of all members that are not in `properties`."""
+    known, additional = schema.get("properties", {}), schema["additionalProperties"]
+    below = compiler.rule(additional, f"{at}/additionalProperties") if additional else None
 
-    def rule(value: Any, path: Path, found: list[Breach]) -> None:  # noqa: ANN401
+    def rule(value: Any, path: JsonPath, found: list[Breach]) -> None:  # noqa: ANN401
         more = [name for name in value if name not in known] if isinstance(value, dict) else []
         for name in more if below else ():
-            below(value[name], (*path, name), found)  # type: ignore[misc]  # it is there
+            below(value[name], (*path, name), found)  # type: ignore[misc]  # not None here
         if more and not below:
             expected = f"{name_of(path)}: no key but {', '.join(known)}"
-            there = f"{name_of(path)} has {', '.join(map(str, more))}"
-            found.append(Breach(path, f"{at}/additionalProperties".removeprefix("/"), expected, there))
+            present = f"{name_of(path)} has {', '.join(map(str, more))}"
+            found.append(Breach(path, f"{at}/additionalProperties".removeprefix("/"), expected, present))
 
     return rule
 
@@ -155,7 +155,7 @@ def _others(compiler: Compiler, schema: Schema, at: str) -> Rule:
 def _items(compiler: Compiler, schema: Schema, at: str) -> Rule:
     below = compiler.rule(schema["items"], f"{at}/items")
 
-    def rule(value: Any, path: Path, found: list[Breach]) -> None:  # noqa: ANN401
+    def rule(value: Any, path: JsonPath, found: list[Breach]) -> None:  # noqa: ANN401
         for position, each in enumerate(value if isinstance(value, list) else ()):
             below(each, (*path, position), found)
 
@@ -166,7 +166,7 @@ def _any_of(compiler: Compiler, schema: Schema, at: str) -> Rule:
     rules = [compiler.rule(each, at) for each in schema["anyOf"]]
     breach = compiler.breach({"anyOf": schema["anyOf"]}, f"{at}/anyOf")
 
-    def rule(value: Any, path: Path, found: list[Breach]) -> None:  # noqa: ANN401
+    def rule(value: Any, path: JsonPath, found: list[Breach]) -> None:  # noqa: ANN401
         if not any(_holds(each, value) for each in rules):
             found.append(breach(path, value))
 
@@ -177,7 +177,7 @@ def _condition(compiler: Compiler, schema: Schema, at: str) -> Rule:
     test = compiler.rule(schema["if"], f"{at}/if")
     branches = {name: compiler.rule(schema.get(name, {}), f"{at}/{name}") for name in ("then", "else")}
 
-    def rule(value: Any, path: Path, found: list[Breach]) -> None:  # noqa: ANN401
+    def rule(value: Any, path: JsonPath, found: list[Breach]) -> None:  # noqa: ANN401
         branches["then" if _holds(test, value) else "else"](value, path, found)
 
     return rule
@@ -194,12 +194,14 @@ def _holds(rule: Rule, value: object) -> bool:
 
 
 # In the order in which breaches are listed.
-KEYWORDS: Final[dict[str, Make]] = {
+KEYWORDS: Final[dict[str, RuleFactory]] = {
     "$ref": _reference,
     "type": _of_value("type", _has_type),
-    "const": _of_value("const", lambda wanted: lambda value: _same(value, wanted)),
-    "enum": _of_value("enum", lambda wanted: lambda value: any(_same(value, each) for each in wanted)),
-    "minLength": _of_value("minLength", lambda least: lambda value: not isinstance(value, str) or len(value) >= least),
+    "const": _of_value("const", lambda expected: lambda value: _equal(value, expected)),
+    "enum": _of_value("enum", lambda values: lambda value: any(_equal(value, each) for each in values)),
+    "minLength": _of_value(
+        "minLength", lambda minimum: lambda value: not isinstance(value, str) or len(value) >= minimum
+    ),
     "pattern": _of_value(
         "pattern", lambda text: lambda value: not isinstance(value, str) or bool(re.search(text, value))
     ),
@@ -210,7 +212,7 @@ KEYWORDS: Final[dict[str, Make]] = {
     "anyOf": _any_of,
     "required": _required,
     "properties": _properties,
-    "additionalProperties": _others,
+    "additionalProperties": _additional_properties,
     "items": _items,
     "if": _condition,
 }

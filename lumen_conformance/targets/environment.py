@@ -90,23 +90,21 @@ def _keys(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
         yield from secrets_of({variable: value}) | secrets_of({variable: value.rpartition(" ")[2]})
 
 
-@pytest.hookimpl(trylast=True)  # after pytest has made its temporary folder
-def pytest_configure(config: pytest.Config) -> None:
+def configure(config: pytest.Config) -> None:
     """Mask what a foreign server is given, in everything that is reported."""
     target = target_of(config)
     for secret in secrets(target, run_of(config).caller) if target.foreign else ():
         hide_configured(secret)
 
 
-@pytest.hookimpl(trylast=True)  # after xdist has ended its workers
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def mask_evidence(session: pytest.Session) -> None:
     """Mask the same in all that is kept as evidence of a foreign server."""
     config = session.config
     if target_of(config).foreign and not hasattr(config, "workerinput"):
         evidence_files.mask_all(run_of(config).folder, redactor())
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
+def header_line(config: pytest.Config) -> str | None:
     """Say by names, never by values, how the environment of a foreign server differs from that of the caller."""
     target = target_of(config)
     if not (target.foreign and target.command):

@@ -58,7 +58,7 @@ class Journal:
         return sorted(self.folder.glob("journal*.jsonl"))
 
     def until(self, name: str, *, since: Mark = BEGINNING, within_s: float) -> Event:
-        """The first event of this name after the mark; raises `waiting.Overdue` or `waiting.Died`."""
+        """The first event of this name after the mark; raises `WaitTimeoutError` or `WaitEndedError`."""
         return until(f"journal has {name}", self._first(name, since), within_s=within_s, alive=self.alive)
 
     def seen(self, name: str, *, since: Mark = BEGINNING, within_s: float) -> Event | None:

@@ -29,7 +29,7 @@ from lumen_conformance.targets.foreign import Foreigner
 from lumen_conformance.targets.journal import Event, Journal
 from lumen_conformance.targets.readiness import Readiness, advise_command, describe_answer, describe_end
 from lumen_conformance.targets.target import Target, merged
-from lumen_conformance.waiting import Died, Overdue, WaitError, until
+from lumen_conformance.waiting import WaitEndedError, WaitError, WaitTimeoutError, until
 
 __all__ = ["Finished", "HasUrl", "Health", "Launched", "Launches"]
 
@@ -92,14 +92,14 @@ class Launched(Served, Child):
         return self.target.headers_of(self.port, self._gateway_url)
 
     def wait_ready(self, within_s: float | None = None) -> Self:
-        """Wait until the target is proven ready; raises `waiting.Died` at an early exit, 0 included."""
+        """Wait until the target is proven ready; raises `waiting.WaitEndedError` at an early exit, 0 included."""
         start_s = time.monotonic()
         within_s = within_s or (self.target.start_s if self.target.foreign else READY_S)
         prove = self._prove_by_journal if "journal" in self.target.can else self._prove_by_socket
         claim = f"{self.words()} (pid {self.pid}) is ready"
         try:
             until(claim, prove, within_s=within_s, alive=self.dead, pause=self._pause)
-        except Overdue as error:
+        except WaitTimeoutError as error:
             error.add_note(self._how_it_answers())
             error.add_note(self.tails())
             raise
@@ -182,7 +182,7 @@ class ForeignLaunched(Foreigner, Launched):
         """See `Launched.wait_ready`; the first line of an early exit has all that its author needs."""
         try:
             return super().wait_ready(within_s)
-        except Died as error:
+        except WaitEndedError as error:
             end = describe_end(self.exit_status(), self.last_line()) + advise_command(self.target)
             error.args = (f"{end}\n{self.words()}\n{self.tails()}",)
             raise
@@ -215,8 +215,8 @@ class Launches(Children):
         """Launch the target, and wait until it is proven ready unless told otherwise.
 
         `port` 0 is any free one. `env` adds variables (None takes one away); a foreign target gets few of them, see
-        `environments.added`. Without a `gateway` the target gets an address that refuses. Raises `waiting.Died` or
-        `waiting.Overdue` with exit status, command and logs; whatever was started is ended with the factory.
+        `environments.added`. Without a `gateway` the target gets an address that refuses. Raises `WaitEndedError` or
+        `WaitTimeoutError` with exit status, command and logs; whatever was started is ended with the factory.
         """
         target = target or self.target
         if target.url:
@@ -260,7 +260,7 @@ class Launches(Children):
         self, *args: str, env: Mapping[str, str | None] | None = None, gateway: HasUrl | str | None = None,
         within_s: float = RUN_S, tool: tuple[str, ...] | None = None, foreign: bool = False,
     ) -> Finished:  # fmt: skip
-        """Run another command of the target to its end; raises `waiting.Overdue` when it has none.
+        """Run another command of the target to its end; raises `waiting.WaitTimeoutError` when it has none.
 
         `tool` runs it by another interpreter than the target's own. `foreign`: it is a program of somebody else, which
         may import what is in its folder, so that folder is empty.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,12 +86,8 @@ def advise_command(target: Target) -> str:
     return "; check --proxy-command" + ("" if named else ", which has no {port}: the port is in PROXY_PORT only")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+def outcome_of(item: pytest.Item, error: NeverReady) -> BaseException:
     """The first test that needed the target is the ERROR; the others are skipped."""
-    try:
-        yield
-    except NeverReady as error:
-        if Readiness.of(run_of(item.config)).is_first_to_tell():
-            raise pytest.fail.Exception(f"the target never became ready: {error}", pytrace=False) from None
-        pytest.skip("the target never became ready; the one ERROR of this run says why")
+    if Readiness.of(run_of(item.config)).is_first_to_tell():
+        return pytest.fail.Exception(f"the target never became ready: {error}", pytrace=False)
+    return pytest.skip.Exception("the target never became ready; the one ERROR of this run says why")

@@ -17,9 +17,9 @@ from lumen_conformance.processes import shadow_modules
 from lumen_conformance.registry.measurement import REPORTED_ONLY
 from lumen_conformance.registry.redaction import redactor
 from lumen_conformance.report import baseline
-from lumen_conformance.report.html import TARGET
+from lumen_conformance.report.markup import TARGET
 from lumen_conformance.targets import options, parsers
-from lumen_conformance.targets.options import LAUNCH_OPTIONS, given, pytest_addoption, refuse_empty
+from lumen_conformance.targets.options import LAUNCH_OPTIONS, given, refuse_empty
 
 PACKAGES = Path(__file__).resolve().parents[2]  # the folder that holds this package and our own proxy
 MUTATION_FILES = pytest.StashKey[
@@ -37,7 +37,7 @@ FOREIGN_START_S = 60.0
 # A model behind a target, unlike the scripted gateway, writes: on a processor some 5 tokens a second, 300 of them.
 MODEL_S = 60.0
 
-__all__ = ["CAPABILITIES", "Profile", "Target", "merged", "pytest_addoption", "target_of"]
+__all__ = ["CAPABILITIES", "Profile", "Target", "merged", "target_of"]
 
 Profile = Literal["lumen", "openai"]
 MODELS: Final[dict[Profile, str]] = {"lumen": "lumen-gateway", "openai": "gpt-4o-mini"}
@@ -227,7 +227,7 @@ def _filled(word: str, port: int, gateway_url: str) -> str:
     return word
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def configure(config: pytest.Config) -> None:
     """Refuse invalid options before anything runs; declare the marks that say what a test needs."""
     target = target_of(config)
     if config.getoption("baseline", None) and not target.foreign:
@@ -241,7 +241,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[REPORTED_ONLY] = frozenset(("S", "W"))
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
+def header_line(config: pytest.Config) -> str | None:
     """Say what is judged, unless it is our own proxy."""
     target = target_of(config)
     words = redactor().text(target.words())
@@ -263,13 +263,13 @@ def why_not(target: Target, item: pytest.Item) -> str:
     return ""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def select(config: pytest.Config, items: list[pytest.Item], collected: list[pytest.Item]) -> None:
     """Leave out what is about another wire; skip what the target does not declare, before anything is launched."""
     target = target_of(config)
+    baseline.leave_out(config, [item for item in collected if not speaks(target, item)])
     foreign = [item for item in items if not speaks(target, item)]
     if foreign:
         config.hook.pytest_deselected(items=foreign)
-        baseline.leave_out(config, foreign)
         items[:] = [item for item in items if speaks(target, item)]
     for item in items:
         _wait_longer(target, item)

@@ -137,7 +137,7 @@ def survival(request: pytest.FixtureRequest) -> Survival:
 @pytest.fixture(scope="session")
 def echoing(run: Run) -> Iterator[Gateway]:
     """A gateway that lives as long as the shared proxy."""
-    with Gateway() as gateway, run.answering(gateway.url):
+    with Gateway() as gateway, run.allow_ports(gateway.url):
         yield gateway
 
 

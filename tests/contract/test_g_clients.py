@@ -11,12 +11,12 @@ from lumen_conformance.gateway.exchange import Call
 from lumen_conformance.gateway.replies import silent
 from lumen_conformance.gateway.server import CALLED_S, Gateway
 from lumen_conformance.registry.declaration import check
-from lumen_conformance.registry.measurement import Measure
+from lumen_conformance.registry.measurement import MeasureFixture
 from lumen_conformance.registry.refutation import Failure, Refuted, expect
 from lumen_conformance.targets.endpoint import CHAT
 from lumen_conformance.targets.launch import Launches
 from lumen_conformance.targets.target import Target
-from lumen_conformance.waiting import Overdue
+from lumen_conformance.waiting import WaitTimeoutError
 
 pytestmark = pytest.mark.needs("gateway")
 
@@ -38,13 +38,13 @@ def called(talk: Talk, times: int) -> Call:
     """The request of the gateway with this number; there must be one."""
     try:
         return talk.gateway.until_called(times, within_s=CALLED_S)
-    except Overdue:
+    except WaitTimeoutError:
         raise Refuted(Failure("a request to the gateway", f"none within {CALLED_S} s")) from None
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @check("G6")
-def test_gone_client(stream: bool, early: Talk, measure: Measure) -> None:  # noqa: FBT001 -- a row
+def test_gone_client(stream: bool, early: Talk, measure: MeasureFixture) -> None:  # noqa: FBT001 -- a row
     """The gateway connection of a client that left is closed within 5 s."""
     early.gateway.script(silent)
     before = len(early.gateway.chats)

@@ -26,7 +26,7 @@ from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import errors, said
 from lumen_conformance.registry.declaration import check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect
-from lumen_conformance.schemas.descriptions import value_text, visible
+from lumen_conformance.schemas.descriptions import escape_invisible, format_value
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
 
@@ -79,8 +79,8 @@ def same_turns(found: list[tuple[str, list[str], object]], sent: list[tuple[str,
 def _in_words(turns: list[tuple[str, list[str], object]]) -> str:
     """Turns as a person writes them down: ``system: be brief; user: hi``."""
     told = (
-        f"{who}: {' + '.join(map(visible, filter(None, texts))) or '(no text)'}"
-        + (f", calls {value_text(calls)}" if calls else "")
+        f"{who}: {' + '.join(map(escape_invisible, filter(None, texts))) or '(no text)'}"
+        + (f", calls {format_value(calls)}" if calls else "")
         for who, texts, calls in turns
     )
     return "; ".join(told) or "none"
@@ -114,7 +114,7 @@ def test_one_question(stream: bool, name: str, talk: Talk) -> None:  # noqa: FBT
         raise NotJudged(f"the conversation is refused: {describe(seen)}", (f"G2.forwarded-{name}",))
     expect_one_call(calls, seen)
     refused = openai_requests.refusal(calls[0])
-    expect(refused is None, "a request to the gateway that OpenAI would accept", value_text(refused))
+    expect(refused is None, "a request to the gateway that OpenAI would accept", format_value(refused))
 
 
 @check_each("messages", {f"G2.forwarded-{name}": messages for name, messages in CONVERSATIONS.items()})

@@ -7,7 +7,7 @@ from collections import defaultdict
 import pytest
 
 from lumen_conformance.registry.declaration import check_of, claim_of
-from tests.fixtures.check_ids import ids_of
+from tests.fixtures.check_ids import summarize_ids
 from tests.fixtures.repository import ROOT
 from tests.matrix.fault_run import function_of
 from tests.matrix.in_process_runner import Asked, contract
@@ -35,4 +35,4 @@ def _row(path: str, tier: str, rows: dict[str, pytest.Function]) -> str:
     profiles = {mark.args[0] for each in rows.values() for mark in each.iter_markers("profile")}
     everywhere = any(not list(each.iter_markers("profile")) for each in rows.values())
     profile = "any" if everywhere else ", ".join(sorted(profiles))
-    return f"| {ids_of(sorted(rows))} | {tier} | {profile} | {claim_of(item.function).rstrip('.')} | {path} |"
+    return f"| {summarize_ids(sorted(rows))} | {tier} | {profile} | {claim_of(item.function).rstrip('.')} | {path} |"

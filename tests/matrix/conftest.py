@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.matrix_records import records
+from tests.fixtures.matrix_records import list_records
 from tests.matrix.fault_run import WRITING
 from tests.matrix.matrix import seen_table
 from tests.matrix.snapshot import write
@@ -12,7 +12,7 @@ from tests.matrix.snapshot import write
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Write what each fault turned red in this run."""
-    seen = {each["name"]: each for each in records(terminalreporter, "fault")}
+    seen = {each["name"]: each for each in list_records(terminalreporter, "fault")}
     if not seen:
         return
     path = terminalreporter.config.rootpath / "reports" / "fault-matrix.md"

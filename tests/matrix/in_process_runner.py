@@ -21,6 +21,7 @@ from _pytest.python import get_direct_param_fixture_func as parameter
 from lumen_conformance.registry import declaration
 from lumen_conformance.registry.declaration import check_of
 from lumen_conformance.registry.refutation import Failure, NotJudged, Refuted
+from lumen_conformance.targets import options
 from lumen_conformance.targets import target as targets
 from lumen_conformance.targets.target import Profile, Target, target_of
 from tests.contract import conftest
@@ -76,6 +77,20 @@ class _Collected:
         self.tests: list[Asked] = []
         self.trouble: list[str] = []
 
+    def pytest_addoption(self, parser: pytest.Parser) -> None:
+        options.add_options(parser)
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        targets.configure(config)
+        declaration.configure(config)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        declaration.parametrize(metafunc)
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        targets.select(config, items, items)
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self.trouble.append(report.longreprtext)
@@ -92,8 +107,8 @@ class _Collected:
 def contract(profile: Profile) -> Contract:
     """Every numbered check for targets of a profile, in the order of pytest; raises RuntimeError when it refuses."""
     found = _Collected()
-    options = ["-o", "addopts=--import-mode=importlib", *QUIET, *AS[profile]]
-    status = pytest.main([str(ROOT / "tests" / "contract"), "--rootdir", str(ROOT), *options], [found, *PLUGINS])
+    arguments = ["-o", "addopts=--import-mode=importlib", *QUIET, *AS[profile]]
+    status = pytest.main([str(ROOT / "tests" / "contract"), "--rootdir", str(ROOT), *arguments], [found, *PLUGINS])
     if status != pytest.ExitCode.OK:
         raise RuntimeError(f"the contract cannot be collected: {status!r} {found.trouble}")
     return Contract(found.target, tuple(found.tests))

@@ -16,7 +16,7 @@ import pytest
 from lumen_conformance.processes.process_tree import tagged
 from lumen_conformance.run import TAG, Run
 from lumen_conformance.targets.target import merged
-from lumen_conformance.waiting import Overdue, until
+from lumen_conformance.waiting import WaitTimeoutError, until
 from tests.operations.conftest import Desk
 
 SOON_S = 30.0
@@ -53,7 +53,7 @@ class Terminal:
         """Wait until all of these are on the screen, and return it."""
         try:
             until(f"{words} on the screen", lambda: all(word in self.screen() for word in words), within_s=SOON_S)
-        except Overdue as overdue:
+        except WaitTimeoutError as overdue:
             overdue.add_note(self.screen())
             raise
         return self.screen()

@@ -17,7 +17,7 @@ import pytest
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.processes.process_tree import State
-from lumen_conformance.registry import Measure, NotJudged, check, expect
+from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.observations import Start, ask, has_ended_with, observe_start, text_of
 from lumen_conformance.stages.recovery import GONE_S, Recovery, recover
@@ -82,7 +82,7 @@ def killed(launch: Launches, gateway: Gateway, target: Target) -> Killed:
 
 
 @check(STARTED, title="최초 시작")
-def test_it_starts(killed: Killed, measure: Measure) -> None:
+def test_it_starts(killed: Killed, measure: MeasureFixture) -> None:
     """The launched server is ready within the time for a start, and one of its own processes listens on its port."""
     start = killed.start
     budget = f"ready within {killed.start_budget_s:g} s"
@@ -103,7 +103,7 @@ def test_it_names_its_worker(killed: Killed) -> None:
 
 
 @check("1.2-health-before", title="종료 전 상태 확인")
-def test_healthy_before(killed: Killed, measure: Measure) -> None:
+def test_healthy_before(killed: Killed, measure: MeasureFixture) -> None:
     """Before the kill the server says within its time limit that it is ready."""
     started(killed)
     assert killed.before  # observed whenever the start was
@@ -152,7 +152,7 @@ def test_no_zombie_is_left(killed: Killed) -> None:
 
 @check(RESTARTED, title="자동 재시작")
 @RESTARTS
-def test_a_new_process_is_started(killed: Killed, measure: Measure) -> None:
+def test_a_new_process_is_started(killed: Killed, measure: MeasureFixture) -> None:
     """The server itself starts a new process in the place of the killed one, within the time for a restart."""
     recovery = killed_by_us(killed)
     if recovery.replaced_s is not None:
@@ -182,7 +182,7 @@ def test_next_generation(killed: Killed) -> None:
 
 @check(ANSWERED, title="재시작 후 상태 확인")
 @RESTARTS
-def test_healthy_after(killed: Killed, measure: Measure) -> None:
+def test_healthy_after(killed: Killed, measure: MeasureFixture) -> None:
     """After the restart a new process answers health and a chat on the same port, within the time for a restart."""
     recovery = killed_by_us(killed)
     if recovery.replaced_s is None:

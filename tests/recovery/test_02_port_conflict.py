@@ -15,7 +15,7 @@ import pytest
 
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.processes.squatters import Squatters
-from lumen_conformance.registry import Measure, NotJudged, check, expect
+from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.observations import Start, can_be_bound, observe_exit, observe_start
 from lumen_conformance.targets.launch import Launches
@@ -97,7 +97,7 @@ def test_squatter_answers(conflict: Conflict) -> None:
 
 
 @check("2.2-conflict-detected", title="포트 충돌 감지")
-def test_conflict_is_detected(conflict: Conflict, measure: Measure) -> None:
+def test_conflict_is_detected(conflict: Conflict, measure: MeasureFixture) -> None:
     """At a taken port the launch ends as a failure, within the time for a start, and the program there is unharmed."""
     occupied(conflict)
     if not conflict.again_ready:
@@ -154,7 +154,7 @@ def test_port_is_free_again(conflict: Conflict) -> None:
 
 
 @check(STARTED, title="프록시 정상 시작")
-def test_same_command_works(conflict: Conflict, measure: Measure) -> None:
+def test_same_command_works(conflict: Conflict, measure: MeasureFixture) -> None:
     """When the dummy has gone, the same command starts on that port."""
     budget = f"the same command is ready on port {conflict.port} within {conflict.start_budget_s:g} s"
     expect(not conflict.again.problem, budget, conflict.again.problem)

@@ -17,8 +17,8 @@ import pytest
 
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.http.capture import Capture
-from lumen_conformance.registry import Measure, NotJudged, check, expect
-from lumen_conformance.schemas import breaches
+from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
+from lumen_conformance.schemas import find_breaches
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.observations import Start, has_ended_with, observe_start, parsed, text_of
 from lumen_conformance.targets.launch import Launches
@@ -120,7 +120,7 @@ def test_health_is_free(served: Served) -> None:
 def test_health_schema(served: Served) -> None:
     """/health has its schema, says the status ok, and makes no request to the gateway at all."""
     body = parsed(health_of(served))
-    wrong = [f"{'.'.join(map(str, breach.path))}: {breach.text}" for breach in breaches("proxy-health", body)]
+    wrong = [f"{'.'.join(map(str, breach.path))}: {breach.text}" for breach in find_breaches("proxy-health", body)]
     expect(not wrong, "the schema proxy-health", "; ".join(wrong))
     status = body.get("status") if isinstance(body, dict) else None
     expect(status == "ok", "status 'ok'", f"status {status!r}")
@@ -156,7 +156,7 @@ def test_format(served: Served) -> None:
     """Each answer is a chat completion by its JSON Schema, and the total of its usage is the sum of the parts."""
     for number, chat in enumerate(chats_of(served), 1):
         body, which = parsed(chat), f"answer {number}"
-        for breach in breaches("openai-chat-answer", body):
+        for breach in find_breaches("openai-chat-answer", body):
             where = ".".join(map(str, breach.path)) or "the whole answer"
             expect(False, f"{which} has the JSON Schema of a chat completion", f"{where}: {breach.text}")  # noqa: FBT003
         usage = body["usage"]
@@ -167,7 +167,7 @@ def test_format(served: Served) -> None:
 
 
 @check("4.4-response-time", title="응답 시간 제한 이내")
-def test_response_time(served: Served, measure: Measure) -> None:
+def test_response_time(served: Served, measure: MeasureFixture) -> None:
     """The cold answer and the worst of up to twenty warm ones come within the time limit of an answer."""
     cold_s, *warm_s = [chat.elapsed_s for chat in chats_of(served)]
     budget_s = served.answer_budget_s
@@ -181,7 +181,7 @@ def test_response_time(served: Served, measure: Measure) -> None:
 
 @check("4.4.share")
 @OURS
-def test_own_share(served: Served, measure: Measure) -> None:
+def test_own_share(served: Served, measure: MeasureFixture) -> None:
     """Each answer tells the proxy's own share of its time."""
     chats_of(served)
     shares_ms = [share_ms for share_ms in served.own_ms if share_ms is not None]

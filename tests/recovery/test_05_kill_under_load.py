@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.http.capture import Capture
-from lumen_conformance.registry import Measure, check
+from lumen_conformance.registry import MeasureFixture, check
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.observations import Start, observe_start
 from lumen_conformance.targets.launch import Launched, Launches
@@ -125,7 +125,7 @@ def storm(launch: Launches, gateway: Gateway) -> Storm:
 
 
 @check("5.1-nobody-refused", title="연결 거부 없음")
-def test_nobody_is_refused(storm: Storm, measure: Measure) -> None:
+def test_nobody_is_refused(storm: Storm, measure: MeasureFixture) -> None:
     """Ten kills under sixteen connecting clients refuse no connection."""
     assert storm.kills == KILLS, storm.start.problem
     measure(storm.refused, "refused", 0)
@@ -135,14 +135,14 @@ def test_nobody_is_refused(storm: Storm, measure: Measure) -> None:
 
 
 @check("5.2-only-in-flight-cut")
-def test_only_requests_in_flight_are_cut(storm: Storm, measure: Measure) -> None:
+def test_only_requests_in_flight_are_cut(storm: Storm, measure: MeasureFixture) -> None:
     """No more requests are lost than were in flight at the kills."""
     measure(storm.cut, "lost", storm.in_flight_at_kills)
     assert storm.cut <= storm.in_flight_at_kills
 
 
 @check("5.3-next-answer")
-def test_next_answer_comes_soon(storm: Storm, measure: Measure) -> None:
+def test_next_answer_comes_soon(storm: Storm, measure: MeasureFixture) -> None:
     """After a kill the next answer comes within the restart budget, and the worst of ten within that of a start."""
     assert len(storm.next_answer_s) == KILLS
     median, worst = sorted(storm.next_answer_s)[KILLS // 2], max(storm.next_answer_s)
@@ -153,7 +153,7 @@ def test_next_answer_comes_soon(storm: Storm, measure: Measure) -> None:
 
 
 @check("5.4-longest-wait")
-def test_nobody_waits_for_ever(storm: Storm, measure: Measure) -> None:
+def test_nobody_waits_for_ever(storm: Storm, measure: MeasureFixture) -> None:
     """No client waited longer than two starts take."""
     measure(storm.longest_wait_s, "s", WAIT_BUDGET_S)
     assert storm.longest_wait_s < WAIT_BUDGET_S

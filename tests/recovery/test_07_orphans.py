@@ -6,7 +6,7 @@ not tidy up (it was killed) lies in the way of the second.
 
 from __future__ import annotations
 
-from lumen_conformance.registry import Measure, check_each
+from lumen_conformance.registry import MeasureFixture, check_each
 from lumen_conformance.stages.observations import can_be_bound
 from lumen_conformance.targets.launch import Launches
 from lumen_conformance.waiting import until
@@ -23,7 +23,7 @@ GONE_BUDGET_S = 5.0  # recovery.md, scenario 7
     },
 )
 def test_nothing_outlives_the_supervisor(
-    launch: Launches, measure: Measure, tmp_path: object, order: tuple[str, ...]
+    launch: Launches, measure: MeasureFixture, tmp_path: object, order: tuple[str, ...]
 ) -> None:
     """Worker and port are gone within five seconds, and the same command starts again."""
     same = {"port": launch.reserve_port(), "env": {"LUMEN_STATE_DIR": str(tmp_path)}}

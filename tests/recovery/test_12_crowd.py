@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from lumen_conformance.gateway.replies import gated
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.http.capture import Capture
-from lumen_conformance.registry import Measure, check
+from lumen_conformance.registry import MeasureFixture, check
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.observations import Start, observe_start
 from lumen_conformance.targets.launch import Health, Launches
@@ -68,7 +68,7 @@ def crowd(launch: Launches, gateway: Gateway) -> Crowd:
 
 
 @check("12.1-answered-or-refused", title="응답 또는 429")
-def test_nobody_hangs(crowd: Crowd, measure: Measure) -> None:
+def test_nobody_hangs(crowd: Crowd, measure: MeasureFixture) -> None:
     """Each of two hundred is answered, or is told 429 with Retry-After; none hangs and none is lost."""
     by_status = {status: [c for c in crowd.answers if c.status == status] for status in (200, 429)}
     measure(len(by_status[200]), "answered", label="answered")
@@ -78,7 +78,7 @@ def test_nobody_hangs(crowd: Crowd, measure: Measure) -> None:
 
 
 @check("12.2-limit-holds", title="동시 호출 한도")
-def test_limit_holds(crowd: Crowd, measure: Measure) -> None:
+def test_limit_holds(crowd: Crowd, measure: MeasureFixture) -> None:
     """The gateway is never asked more than eight questions at once, and never for a request that is refused."""
     assert crowd.full
     measure(crowd.asked_at_once, "at once", LIMIT)
@@ -86,7 +86,7 @@ def test_limit_holds(crowd: Crowd, measure: Measure) -> None:
 
 
 @check("12.3-health-when-full", title="포화 상태의 /health")
-def test_health_when_full(crowd: Crowd, measure: Measure) -> None:
+def test_health_when_full(crowd: Crowd, measure: MeasureFixture) -> None:
     """With all places and the queue taken, /health answers in under a second."""
     assert crowd.full
     assert crowd.health

@@ -14,7 +14,7 @@ from unittest.mock import Mock
 import msgspec
 import pytest
 
-from tests.fixtures.check_ids import ids_of
+from tests.fixtures.check_ids import summarize_ids
 from tests.fixtures.faults.reference.http import Refused
 from tests.fixtures.faults.reference.steps import Steps
 
@@ -233,9 +233,9 @@ def test_moves_copy_no_evidence(breaks: SimpleNamespace) -> None:
 
 def test_ids_in_a_line() -> None:
     """Few ids are told one by one, many by how they begin and end."""
-    assert ids_of(["A1", "B2"]) == "A1, B2"
-    assert ids_of(["F2.a", "F2.b", "F2.c", "F2.d"]) == "F2.… (4)"
-    assert ids_of([f"F2.{name}.status" for name in "abcd"]) == "F2.….status (4)"
+    assert summarize_ids(["A1", "B2"]) == "A1, B2"
+    assert summarize_ids(["F2.a", "F2.b", "F2.c", "F2.d"]) == "F2.… (4)"
+    assert summarize_ids([f"F2.{name}.status" for name in "abcd"]) == "F2.….status (4)"
 
 
 def kept() -> dict[str, Any]:

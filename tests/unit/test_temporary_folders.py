@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fixtures.nested_pytest import Inner
+from tests.fixtures.nested_pytest import NestedPytest
 
 BUSY = '''"""Another process writes into an old folder in the moment in which pytest removes it."""
 from pathlib import Path
@@ -22,11 +22,11 @@ def test_passes(tmp_path_factory):
 '''
 
 
-def test_an_old_folder_that_cannot_be_removed_is_no_failure(inner: Inner) -> None:
+def test_an_old_folder_that_cannot_be_removed_is_no_failure(nested: NestedPytest) -> None:
     """All tests passed: the status is 0, and the report and the summary are written."""
-    inner.write({"test_busy.py": BUSY})
-    ended = inner.run()
-    assert list(inner.folder.glob("temporary/*/garbage-*/late")), "the removal did not fail"
+    nested.write({"test_busy.py": BUSY})
+    ended = nested.run()
+    assert list(nested.folder.glob("temporary/*/garbage-*/late")), "the removal did not fail"
     assert (ended.status, ended.banner) == (0, ("good", "PASSED")), ended.output
     assert "1 passed" in ended.output
     assert "Traceback" not in ended.output

@@ -1,4 +1,4 @@
-"""A pytest of its own for tests of the harness: real xdist, real crashes, counted from outside."""
+"""Run pytest with the plugin of the suite in a process of its own, for tests of the suite."""
 
 from __future__ import annotations
 
@@ -10,14 +10,10 @@ import pytest
 from tests.fixtures.nested_pytest import LEAN
 
 ROOT = Path(__file__).resolve().parents[3]
-PLUGINS = (
-    "run", "registry.measurement", "isolation", "targets.target", "processes.leak_audit", "targets.launch",
-    "processes.squatters", "gateway.server",
-)  # fmt: skip
 
 
-class Nested:
-    """Runs a small suite with the plugins of the harness. ``tally`` is a file for it to write lines to."""
+class PluginRun:
+    """Runs a small module with the plugin; ``tally`` is a file to which its tests write lines."""
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self.tally = pytester.mkdir("own") / "tally"  # not beside the module, where a file is a leak
@@ -28,8 +24,8 @@ class Nested:
     def run(self, suite: str, *options: str) -> pytest.RunResult:
         """Run this one module."""
         self._pytester.makepyfile(suite)
-        plugins = [word for name in PLUGINS for word in ("-p", f"lumen_conformance.{name}")]
-        return self._pytester.runpytest_subprocess(*LEAN, *plugins, "-p", "no:randomly", "-p", "no:html", *options)
+        plugins = ("-p", "lumen_conformance.plugin", "-p", "no:randomly", "-p", "no:html")
+        return self._pytester.runpytest_subprocess(*LEAN, *plugins, *options)
 
     def lines(self) -> list[str]:
         """What the suite has written."""

@@ -1,4 +1,4 @@
-"""Nothing leaves this machine unseen, and nothing of the developer's shell comes in."""
+"""The environment of the caller does not reach the tests, and the tests do not reach the network."""
 
 import json
 import os
@@ -13,19 +13,19 @@ import pytest
 from lumen_conformance.inject import lumen_guard
 from lumen_conformance.isolation import INJECT, clean
 from lumen_conformance.run import TAG, Run
-from tests.unit.conformance.plugin_run import Nested
+from tests.unit.conformance.plugin_run import PluginRun
 
-GO_OUT = "import socket; socket.create_connection(('192.0.2.1', 80))"  # TEST-NET-1, RFC 5737: nobody has it
+GO_OUT = "import socket; socket.create_connection(('192.0.2.1', 80))"  # TEST-NET-1, RFC 5737: not assigned
 
 
 @pytest.fixture
-def nested(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nested:
-    """A pytest of its own."""
-    return Nested(pytester, monkeypatch)
+def plugin_run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> PluginRun:
+    """Return a pytest run in a process of its own."""
+    return PluginRun(pytester, monkeypatch)
 
 
 def child(code: str, file: Path, *paths: Path) -> subprocess.CompletedProcess[str]:
-    """A Python child whose guard writes to this file."""
+    """Run Python code in a child process whose guard writes to this file."""
     path = os.pathsep.join(map(str, [INJECT, *paths]))
     environ = os.environ | {lumen_guard.FILE: str(file), "PYTHONPATH": path}
     return subprocess.run(
@@ -42,13 +42,13 @@ def child(code: str, file: Path, *paths: Path) -> subprocess.CompletedProcess[st
         ("::ffff:10.0.0.1", False), ("example.com", False), ("localhost.example.com", False), ("host.invalid", False),
     ],
 )  # fmt: skip
-def test_what_is_local(host: object, local: bool) -> None:  # noqa: FBT001 -- a column of the table
-    """Loopback is this machine; a name that only begins like it is not."""
+def test_local_addresses(host: object, local: bool) -> None:  # noqa: FBT001 -- a column of the table
+    """Loopback addresses and names are local; a name that begins like one is not."""
     assert lumen_guard.is_local(host) is local
 
 
-def test_child_is_blocked_and_written_down(tmp_path: Path) -> None:
-    """A child that goes out sees a network without a route; what, who and which launch is written down."""
+def test_a_child_is_blocked_and_recorded(tmp_path: Path) -> None:
+    """A blocked connection of a child process fails as without a route, and is recorded with program and launch."""
     done = child(GO_OUT, tmp_path / "guard")
     assert "network is unreachable (guard of the suite): 192.0.2.1:80" in done.stderr
     (line,) = map(json.loads, (tmp_path / "guard").read_text().splitlines())
@@ -70,8 +70,8 @@ def test_child_is_blocked_and_written_down(tmp_path: Path) -> None:
         ("socket.socketpair(); socket.getfqdn('127.0.0.1')", []),
     ],
 )
-def test_what_is_written_down(tmp_path: Path, code: str, written: list[str]) -> None:
-    """Look-ups and datagrams count as connects do; ``.invalid`` fails in silence, numbers need no look-up."""
+def test_recorded_events(tmp_path: Path, code: str, written: list[str]) -> None:
+    """Look-ups and datagrams are recorded; names below ``.invalid`` are not, and numeric addresses need no look-up."""
     done = child(f"import socket\n{code}", tmp_path / "guard")
     file = tmp_path / "guard"
     lines = [json.loads(line)["target"] for line in file.read_text().splitlines()] if file.exists() else []
@@ -80,13 +80,13 @@ def test_what_is_written_down(tmp_path: Path, code: str, written: list[str]) -> 
 
 
 def test_sitecustomize_of_the_system_still_runs(tmp_path: Path) -> None:
-    """We stand in front of another sitecustomize, not in its place."""
+    """Another module sitecustomize on the path is executed too."""
     (tmp_path / "sitecustomize.py").write_text("print('the other one', __file__)")
     assert child("", tmp_path / "guard", tmp_path).stdout.startswith("the other one")
 
 
-def test_shell_of_the_developer_stays_outside() -> None:
-    """Settings and proxies go, both cloud addresses refuse, the guard comes first on the path."""
+def test_the_environment_of_the_caller_is_cleaned() -> None:
+    """Settings and proxies are removed, both cloud addresses refuse, and the guard is first on the path."""
     settings = ["PROXY_PORT", "LUMEN_STANDBY", "CLOUD_AI_API_KEY", "SLACK_WEBHOOK_URL"]
     environ = dict.fromkeys([*settings, "HTTP_PROXY", "https_proxy", "no_proxy"], "x") | {
         "HOME": "h",
@@ -102,25 +102,26 @@ def test_shell_of_the_developer_stays_outside() -> None:
 
 
 def test_our_own_environment_is_clean(run: Run) -> None:
-    """This very run is guarded: the cloud is a port of this machine that refuses."""
+    """This run has a clean environment and a guard."""
     assert os.environ["CLOUD_AI_URL"].startswith("http://127.0.0.1:")
     assert os.environ[lumen_guard.FILE] == str(run.guard_file)
 
 
 @pytest.mark.parametrize("code", [GO_OUT, f"subprocess.run([sys.executable, '-c', {GO_OUT!r}])"], ids=["test", "child"])
-def test_going_out_is_an_error_of_its_test(nested: Nested, code: str) -> None:
-    """The test during which it happened is an ERROR, even if nobody noticed the failure; its neighbours are not."""
+def test_a_connection_is_an_error_of_its_test(plugin_run: PluginRun, code: str) -> None:
+    """A test that connects beyond this machine is an ERROR, even if it ignores the exception; other tests are not."""
     suite = f"""
         import contextlib, subprocess, sys
-        def test_before(): pass
+        def test_before(): "It holds."
         def test_goes_out():
+            "It goes out."
             with contextlib.suppress(OSError):
                 {code}
-        def test_after(): pass
+        def test_after(): "It holds."
     """
-    result = nested.run(suite, "-v")
-    result.assert_outcomes(passed=3, errors=1)
-    result.stdout.fnmatch_lines(["*ERROR at teardown of test_goes_out*", "*BeyondLoopback*192.0.2.1:80*"])
+    result = plugin_run.run(suite, "-v")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_goes_out*", "*IsolationError*192.0.2.1:80*"])
 
 
 PYTHON = "[sys.executable, '-c', '']"
@@ -160,20 +161,22 @@ STARTING = """
         return path
 
     @pytest.mark.parametrize("code", {rows}.values(), ids={rows})
-    def test_starts(code, script): exec(code)
+    def test_starts(code, script):
+        "It starts a process."
+        exec(code)
 """
 
 
-def test_python_without_a_guard_is_an_error_of_its_test(nested: Nested) -> None:
-    """A Python child, or its child, that the guard would not see makes its test an ERROR, whatever it does."""
-    result = nested.run(STARTING.format(rows=UNWATCHED), "-v")
-    result.assert_outcomes(passed=len(UNWATCHED), errors=len(UNWATCHED))
-    result.stdout.fnmatch_lines(["*BeyondLoopback: written down by the guard: subprocess.Popen a Python without *"])
+def test_python_without_a_guard_is_an_error_of_its_test(plugin_run: PluginRun) -> None:
+    """A test that starts Python without the guard, directly or in a child process, is an ERROR."""
+    result = plugin_run.run(STARTING.format(rows=UNWATCHED), "-v")
+    result.assert_outcomes(errors=len(UNWATCHED))
+    result.stdout.fnmatch_lines(["*IsolationError: recorded by the guard: subprocess.Popen a Python without *"])
 
 
-def test_python_with_a_guard_may_start(nested: Nested) -> None:
-    """A child that inherits the guard is no ERROR, nor is a question of `lumen-proxy check`, nor another program."""
-    nested.run(STARTING.format(rows=WATCHED)).assert_outcomes(passed=len(WATCHED))
+def test_python_with_a_guard_may_start(plugin_run: PluginRun) -> None:
+    """A child process with the guard, the query of `lumen-proxy check` and other programs are allowed."""
+    plugin_run.run(STARTING.format(rows=WATCHED)).assert_outcomes(passed=len(WATCHED))
 
 
 IGNORING = """
@@ -181,6 +184,7 @@ IGNORING = """
     ASK = "import signal as s; print([n.name for n in (s.SIGHUP, s.SIGINT, s.SIGQUIT) if s.getsignal(n) == s.SIG_IGN])"
 
     def test_signals():
+        "It handles signals."
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
             os.kill(os.getpid(), number)
             if "PYTEST_XDIST_WORKER" in os.environ:
@@ -192,7 +196,7 @@ IGNORING = """
 
 @pytest.fixture
 def _ignored_signals() -> Iterator[None]:
-    """As nohup starts a command, and a shell without job control one that ends with &."""
+    """Ignore signals as nohup does, and a shell without job control for a command that ends with ``&``."""
     numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     yield
@@ -203,6 +207,6 @@ def _ignored_signals() -> Iterator[None]:
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
 @pytest.mark.usefixtures("_ignored_signals")
 @pytest.mark.parametrize("options", [(), ("-n1",)], ids=["alone", "worker"])
-def test_signals_that_pytest_ignores_are_heard_by_children(nested: Nested, options: tuple[str, ...]) -> None:
-    """No process of the run ends by them, and what a test starts has the default action of each."""
-    nested.run(IGNORING, *options).assert_outcomes(passed=1)
+def test_children_do_not_inherit_ignored_signals(plugin_run: PluginRun, options: tuple[str, ...]) -> None:
+    """Ignored signals do not end the run, and child processes have the default action of each signal."""
+    plugin_run.run(IGNORING, *options).assert_outcomes(passed=1)

@@ -15,7 +15,7 @@ from lumen_conformance.processes.squatters import Squatters
 from lumen_conformance.run import Run
 from lumen_conformance.targets.launch import Launches
 from lumen_conformance.targets.target import Target
-from lumen_conformance.waiting import Died, Overdue
+from lumen_conformance.waiting import WaitEndedError, WaitTimeoutError
 
 STANDIN = Path(__file__).parents[2] / "fixtures" / "fake_proxy.py"
 
@@ -58,7 +58,7 @@ def test_stranger_is_never_taken_for_ours(launches: Launches) -> None:
     with launches:
         proxy = launches(target=standin("stranger"), ready=False)
         proxy.journal.until("ready", within_s=10)
-        with pytest.raises(Overdue, match="is ready"):
+        with pytest.raises(WaitTimeoutError, match="is ready"):
             proxy.wait_ready(within_s=0.2)
 
 
@@ -67,7 +67,7 @@ def test_answer_from_another_process_is_no_proof(launches: Launches, squat: Squa
     with launches:
         proxy = launches(target=standin("deaf", journal=False), port=squat("banner").port, ready=False)
         assert proxy.health(within_s=5).status == 200
-        with pytest.raises(Overdue, match="is ready") as late:
+        with pytest.raises(WaitTimeoutError, match="is ready") as late:
             proxy.wait_ready(within_s=0.2)
     said = "\n".join(late.value.__notes__)
     assert re.search(r"GET /health on port \d+ was answered with status 200 .*--proxy-health-path", said)
@@ -77,7 +77,7 @@ def test_answer_from_another_process_is_no_proof(launches: Launches, squat: Squa
 def test_early_exit_is_noticed_at_once(launches: Launches, status: int) -> None:
     """An exit before readiness tells exit status, command and the ends of both logs, 0 included."""
     start_s = time.monotonic()
-    with launches, pytest.raises(Died) as death:
+    with launches, pytest.raises(WaitEndedError) as death:
         launches(target=standin(f"exit{status}"))
     assert time.monotonic() - start_s < 10
     for said in (f"exit status {status}", "fake_proxy.py", "about to start", "one line of trouble"):
@@ -88,7 +88,7 @@ def test_launch_that_fails_leaks_nothing(launches: Launches, run: Run) -> None:
     """A launch that never becomes ready is ended with its factory."""
     with launches:
         proxy = launches(target=standin("mute"), ready=False)
-        with pytest.raises(Overdue):
+        with pytest.raises(WaitTimeoutError):
             proxy.wait_ready(within_s=0.5)
     assert proxy.ref.state() == "gone"
     assert not [tag for tag in tagged(f"{run.id}/{run.worker}/").values() if tag == proxy.tag]

@@ -1,4 +1,4 @@
-"""The door for faults: a module is changed after its import, in the child alone, or the child does not run at all."""
+"""A mutation changes a module after its import; a mutation that cannot be installed ends the process."""
 
 import os
 import subprocess
@@ -18,18 +18,18 @@ def louder(after_import):
         module.changed_by = __name__
     after_import("product.worker.app", change)
 
-SABOTAGES = {"louder": louder}
+MUTATIONS = {"louder": louder}
 """
 
 
 @pytest.fixture
 def product(tmp_path: Path) -> Path:
-    """A product of three modules: its entry imports the app as the app's own packages do."""
+    """Return the folder of a product with three modules."""
     files = {
         "product/__init__.py": "",
-        "product/__main__.py": "from product.worker import app; print(app.say())",
+        "product/__main__.py": "from product.worker import app; print(app.word())",
         "product/worker/__init__.py": "",
-        "product/worker/app.py": "WORD = 'word'\ndef say(): return WORD\n",
+        "product/worker/app.py": "WORD = 'word'\ndef word(): return WORD\n",
         "faults.py": FAULTS,
     }
     for name, text in files.items():
@@ -39,7 +39,7 @@ def product(tmp_path: Path) -> Path:
 
 
 def start(product: Path, name: str | None, *argv: str) -> subprocess.CompletedProcess[str]:
-    """Run it with a fault, or without."""
+    """Run the product with a mutation, or without."""
     environ = os.environ | {"PYTHONPATH": f"{INJECT}{os.pathsep}{product}", FILE: str(product / "faults.py")}
     environ |= {NAME: name} if name else {}
     argv = argv or ("-m", "product")
@@ -54,39 +54,39 @@ def start(product: Path, name: str | None, *argv: str) -> subprocess.CompletedPr
     )
 
 
-@pytest.mark.parametrize(("name", "said"), [(None, "word"), ("louder", "WORD")], ids=["healthy", "sabotaged"])
-def test_module_is_changed_after_its_import(product: Path, name: str | None, said: str) -> None:
-    """The fault works in the child that has its name, and nowhere else."""
-    assert start(product, name).stdout.strip() == said
+@pytest.mark.parametrize(("name", "printed"), [(None, "word"), ("louder", "WORD")], ids=["healthy", "mutated"])
+def test_module_is_changed_after_its_import(product: Path, name: str | None, printed: str) -> None:
+    """A mutation changes its module in the child process that has its name in the environment."""
+    assert start(product, name).stdout.strip() == printed
 
 
-def test_grandchildren_have_the_fault_too(product: Path) -> None:
-    """A supervisor's worker is a process of the target."""
+def test_grandchildren_have_the_mutation(product: Path) -> None:
+    """A child process of the child process has the mutation."""
     code = "import subprocess, sys; subprocess.run([sys.executable, '-m', 'product'])"
     assert start(product, "louder", "-c", code).stdout.strip() == "WORD"
 
 
-def test_module_that_is_there_is_changed_at_once(product: Path) -> None:
-    """A module that Python itself has imported can be changed, too."""
-    (product / "faults.py").write_text("SABOTAGES = {'os': lambda after: after('os', lambda os: setattr(os, 'X', 1))}")
+def test_an_imported_module_is_changed_at_once(product: Path) -> None:
+    """A module that Python has imported already is changed."""
+    (product / "faults.py").write_text("MUTATIONS = {'os': lambda after: after('os', lambda os: setattr(os, 'X', 1))}")
     assert start(product, "os", "-c", "import os; print(os.X)").stdout.strip() == "1"
 
 
 @pytest.mark.parametrize(
     ("name", "faults"),
-    [("luoder", FAULTS), ("louder", "1 / 0"), ("louder", "SABOTAGES = {'louder': lambda after: 1 / 0}")],
+    [("luoder", FAULTS), ("louder", "1 / 0"), ("louder", "MUTATIONS = {'louder': lambda after: 1 / 0}")],
     ids=["unknown-name", "broken-file", "broken-fault"],
 )
-def test_fault_that_cannot_be_armed_is_no_healthy_target(product: Path, name: str, faults: str) -> None:
-    """A typing error must not pass for a target without fault."""
+def test_a_failed_installation_ends_the_process(product: Path, name: str, faults: str) -> None:
+    """An unknown name or an invalid file ends the process with its own exit status."""
     (product / "faults.py").write_text(faults)
     done = start(product, name)
     assert (done.returncode, done.stdout) == (BROKEN_EXIT, "")
-    assert f"sabotage {name!r} cannot be armed" in done.stderr
+    assert f"mutation {name!r} cannot be installed" in done.stderr
 
 
-def test_change_that_fails_is_loud(product: Path) -> None:
-    """A fault that does not fit the product any more ends the import with its own traceback."""
+def test_a_failed_change_fails_the_import(product: Path) -> None:
+    """A change that raises an exception makes the import fail with its traceback."""
     (product / "faults.py").write_text(FAULTS.replace("module.WORD.upper()", "module.GONE"))
     done = start(product, "louder")
     assert done.returncode != 0

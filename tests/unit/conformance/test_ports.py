@@ -1,4 +1,4 @@
-"""A reserved port is never given to another test, and a server can still use it."""
+"""A reserved port is not assigned to another socket, and a server can use it."""
 
 import socket
 import struct
@@ -13,8 +13,8 @@ IP_LOCAL_PORT_RANGE = 51  # linux/in.h, since Linux 6.3: the ephemeral range of 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the port comes from a range of the worker")
 
 
-def narrowed_to(port: int) -> socket.socket:
-    """A socket for which the system may choose this one port only; skips where the kernel is too old."""
+def socket_limited_to(port: int) -> socket.socket:
+    """Return a socket to which the system can assign only this port; skip the test where the kernel is too old."""
     sock = socket.socket()
     try:
         sock.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, struct.pack("I", port << 16 | port))
@@ -26,20 +26,20 @@ def narrowed_to(port: int) -> socket.socket:
 
 @linux
 @pytest.mark.parametrize("sharing", [0, 1], ids=["exclusive", "SO_REUSEADDR"])
-def test_nobody_is_given_a_reserved_port(sharing: int) -> None:
-    """The system has no port to give when the reserved one is the only one it may choose."""
-    with reserved_port() as port, narrowed_to(port) as sock:
+def test_port_0_never_assigns_a_reserved_port(sharing: int) -> None:
+    """A bind to port 0 fails when the reserved port is the only one that the system can assign."""
+    with reserved_port() as port, socket_limited_to(port) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, sharing)
         with pytest.raises(OSError, match="in use"):
             sock.bind(("127.0.0.1", 0))
 
 
 @linux
-def test_nobody_connects_out_from_a_reserved_port() -> None:
-    """Outgoing connections do not get it either."""
+def test_outgoing_connections_never_use_a_reserved_port() -> None:
+    """An outgoing connection fails when the reserved port is the only one that the system can assign."""
     with (
         reserved_port() as port,
-        narrowed_to(port) as sock,
+        socket_limited_to(port) as sock,
         socket.create_server(("127.0.0.1", 0)) as server,
         pytest.raises(OSError, match="assign requested address"),
     ):
@@ -47,24 +47,24 @@ def test_nobody_connects_out_from_a_reserved_port() -> None:
 
 
 @linux
-def test_control_without_reservation() -> None:
-    """The same port is given when nobody holds it: the two tests above prove the reservation."""
+def test_an_unreserved_port_is_assigned() -> None:
+    """The port is assigned when it is not reserved, so the two tests above prove the reservation."""
     with reserved_port() as port:
         pass
-    with narrowed_to(port) as sock:
+    with socket_limited_to(port) as sock:
         sock.bind(("127.0.0.1", 0))
         assert sock.getsockname()[1] == port
 
 
 def test_server_can_use_a_reserved_port() -> None:
-    """A server that shares addresses, as nearly all do, listens beside the reservation, again and again."""
+    """A server that sets SO_REUSEADDR can bind and listen on a reserved port, several times in turn."""
     with reserved_port() as port:
         assert can_be_bound(port)
         assert can_be_bound(port)
 
 
-def test_range_is_its_workers_own() -> None:
-    """Where holding does not work, two workers draw from ranges that do not overlap."""
+def test_ranges_of_workers_do_not_overlap() -> None:
+    """Where a port cannot be reserved, two workers use ranges that do not overlap."""
     first, second = {_from_range("gw0") for _ in range(5)}, {_from_range("gw1") for _ in range(5)}
     assert all(FIRST_PORT <= port < FIRST_PORT + PORTS_PER_WORKER <= other for port in first for other in second)
     assert len(first) == 5

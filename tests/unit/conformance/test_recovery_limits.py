@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lumen_conformance.registry import Measure
+from lumen_conformance.registry import MeasureFixture
 from lumen_conformance.registry.refutation import Refuted
 from lumen_conformance.stages.observations import Start
 from tests.recovery import test_02_port_conflict as scenario
@@ -33,14 +33,14 @@ SEEN = scenario.Conflict(
 )
 
 
-def test_a_late_refusal_is_red(measure: Measure) -> None:
+def test_a_late_refusal_is_red(measure: MeasureFixture) -> None:
     """A launch at a taken port that ends after its limit is red."""
     scenario.test_conflict_is_detected(SEEN, measure)
     with pytest.raises(Refuted, match=r"exit status 75 after 6\.24 s"):
         scenario.test_conflict_is_detected(replace(SEEN, elapsed_s=LATE_S), measure)
 
 
-def test_a_late_second_start_is_red(measure: Measure) -> None:
+def test_a_late_second_start_is_red(measure: MeasureFixture) -> None:
     """A launch at a free port that is ready after its limit is red."""
     scenario.test_same_command_works(SEEN, measure)
     with pytest.raises(Refuted, match=r"ready after 6\.24 s"):

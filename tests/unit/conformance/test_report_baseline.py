@@ -1,4 +1,4 @@
-"""A baseline is written from a run, read by the next, and brought up to date."""
+"""A baseline is written from the failures of a run, used by the next run, and updated."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.nested_pytest import Ended, stage, stage_foreign
+from tests.fixtures.nested_pytest import NestedRun, stage, stage_foreign
 
 TESTS = '''
     """Answers: some are wrong."""
@@ -36,66 +36,75 @@ TESTS = '''
         assert False
     '''
 WRITTEN = """\
-# Known failures: the id of a check, with its row where only some fail; then the reason.
+# Known failures: a check id, with parameters if only some rows fail; then the reason.
 B1.5  an error page
 C2.5-stream  #1 of no kind
 C6.1  not judged: no stream was asked for
 """
 
 
-def ran(base: Path, *arguments: str, json: bool = False) -> Ended:
-    """A run against a server whose answers are wrong in part."""
+def run_server_tests(base: Path, *arguments: str, json: bool = False) -> NestedRun:
+    """Run checks of a server of which some fail."""
     return stage_foreign(base, {"contract/test_answers.py": TESTS.replace("{json}", str(json))}, *arguments)
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
-    """A run writes what failed; a run with that baseline passes."""
+def test_a_written_baseline_can_be_read(tmp_path: Path) -> None:
+    """A run writes its failures to a baseline; a run with this baseline passes."""
     known = tmp_path / "known.txt"
-    red = ran(tmp_path / "red", f"--write-baseline={known}")
+    red = run_server_tests(tmp_path / "red", f"--write-baseline={known}")
     assert (red.status, known.read_text("utf-8")) == (1, WRITTEN), red.output
     assert [path.name for path in tmp_path.glob("known*")] == ["known.txt"]
-    green = ran(tmp_path / "green", f"--baseline={known}")
+    green = run_server_tests(tmp_path / "green", f"--baseline={known}")
     assert (green.status, green.summary["layers"]["clients"]) == (0, "PASSED"), green.output
 
 
 def test_an_old_baseline_is_updated(tmp_path: Path) -> None:
-    """The file of the baseline keeps what still fails and its remarks, loses what passes, and gains what is new."""
+    """An update keeps comments and lines of failing checks, removes those of passing checks, and adds new failures."""
     known = tmp_path / "known.txt"
     known.write_text("# remarks stay\n\nB1.5  issue 17\nC6.1  issue 18\n", "utf-8")
-    ran(tmp_path / "run", f"--baseline={known}", f"--write-baseline={known}", json=True)
+    run_server_tests(tmp_path / "run", f"--baseline={known}", f"--write-baseline={known}", json=True)
     assert known.read_text("utf-8") == "# remarks stay\n\nC6.1  issue 18\nC2.5-stream  #1 of no kind\n"
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
 @pytest.mark.parametrize("part", [("-k", "C2.5-plain"), ("tests/contract/test_answers.py::test_answer[C2.5-plain]",)])
-def test_a_part_says_nothing_of_the_whole(tmp_path: Path, part: tuple[str, ...], workers: str) -> None:
-    """A listed check whose rows do not all run is not said to pass, and keeps its line."""
+def test_a_partly_selected_check_keeps_its_line(tmp_path: Path, part: tuple[str, ...], workers: str) -> None:
+    """A listed check of which not all rows run does not count as passed, and keeps its line."""
     known = tmp_path / "known.txt"
     known.write_text("C2.5  issue 19\n", "utf-8")
-    ended = ran(tmp_path / "run", f"--baseline={known}", f"--write-baseline={known}", workers, *part)
+    ended = run_server_tests(tmp_path / "run", f"--baseline={known}", f"--write-baseline={known}", workers, *part)
     assert (ended.status, known.read_text("utf-8")) == (0, "C2.5  issue 19\n"), ended.output
 
 
 def test_no_other_file_is_replaced(tmp_path: Path) -> None:
-    """A file that exists is not overwritten: a usage error names it."""
+    """An existing file is not overwritten; the usage error names it."""
     known = tmp_path / "known.txt"
     known.write_text("somebody's\n", "utf-8")
-    ended = ran(tmp_path / "run", f"--write-baseline={known}")
+    ended = run_server_tests(tmp_path / "run", f"--write-baseline={known}")
     assert (ended.status, f"--write-baseline={known} exists" in ended.output) == (4, True), ended.output
     assert known.read_text("utf-8") == "somebody's\n"
 
 
 def test_our_own_proxy_has_no_baseline(tmp_path: Path) -> None:
-    """A baseline is written of a foreign target only."""
+    """A baseline can be written only for a foreign target."""
     modules = {"contract/test_answers.py": TESTS.replace("{json}", "True")}
     ended = stage(tmp_path, modules, "--write-baseline=known.txt")
-    assert (ended.status, "--write-baseline is for a foreign target" in ended.output) == (4, True), ended.output
+    assert (ended.status, "--write-baseline needs a foreign target" in ended.output) == (4, True), ended.output
 
 
-def test_a_run_that_is_cut_short_writes_none(tmp_path: Path) -> None:
-    """A run that did not come to its end knows too little."""
+def test_an_interrupted_run_writes_no_baseline(tmp_path: Path) -> None:
+    """A run that was interrupted writes no baseline."""
     stopped = TESTS.replace('expect(row == "plain"', "raise KeyboardInterrupt\n        (1")
     modules = {"contract/test_answers.py": stopped}
     ended = stage_foreign(tmp_path, modules, "--write-baseline=known.txt")
     assert (ended.status, (tmp_path / "known.txt").exists()) == (pytest.ExitCode.INTERRUPTED, False), ended.output
     assert "is not written" in ended.output
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_a_selection_by_id_needs_no_other_baseline(tmp_path: Path, workers: str) -> None:
+    """A baseline may list checks that --only leaves out."""
+    known = tmp_path / "known.txt"
+    known.write_text("B1.5  issue 17\n", "utf-8")
+    ended = run_server_tests(tmp_path / "run", "tests", "--only=C5.2", f"--baseline={known}", workers, json=True)
+    assert (ended.status, ended.summary["counts"]["passed"]) == (0, 1), ended.output

@@ -1,11 +1,11 @@
-"""Failures are grouped by what they have in common: few causes, the largest first, in words of a person."""
+"""Failures are grouped by their cause; the summary, the terminal and the page show the causes, the largest first."""
 
 from __future__ import annotations
 
 import pytest
 
 from lumen_conformance.report.causes import without_differences
-from tests.fixtures.nested_pytest import Ended, stage_foreign
+from tests.fixtures.nested_pytest import NestedRun, stage_foreign
 
 MODULES = {
     "contract/test_errors.py": '''
@@ -42,14 +42,14 @@ MODULES = {
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """One run, on a console that can show little but ASCII."""
+def ended(tmp_path_factory: pytest.TempPathFactory) -> NestedRun:
+    """Run the checks once, on a console with little more than ASCII."""
     console = {"PYTHONIOENCODING": "cp949", "PYTHONUTF8": "0"}
     return stage_foreign(tmp_path_factory.mktemp("causes"), MODULES, **console)
 
 
-def test_causes_of_the_summary(ended: Ended) -> None:
-    """Each cause has its checks and what was not judged because of it; those of clients come first."""
+def test_causes_of_the_summary(ended: NestedRun) -> None:
+    """Each cause has its checks and those not judged because of it; causes of tier M come first."""
     shown = [(each["name"], len(each["checks"]), each["not_judged"]) for each in ended.summary["causes"]]
     assert shown == [
         ("bad-requests-answered", 5, []),
@@ -61,8 +61,8 @@ def test_causes_of_the_summary(ended: Ended) -> None:
     ]
 
 
-def test_causes_of_the_terminal(ended: Ended) -> None:
-    """The terminal shows the same, with the first checks and the number of the others."""
+def test_causes_of_the_terminal(ended: NestedRun) -> None:
+    """The terminal shows the same causes, with the first checks and the number of the others."""
     assert "11 failed, 1 warned (strict), 1 not judged; 6 causes:\n" in ended.output
     assert "   5  bad requests are answered with 200\n      F2.row-0, F2.row-1" in ended.output
     assert "   1  A body is as long as it says: expected another length, found 417 bytes" in ended.output
@@ -70,22 +70,22 @@ def test_causes_of_the_terminal(ended: Ended) -> None:
     assert "found lax (strict)\n" in ended.output
 
 
-def test_the_last_sentence_has_the_numbers_of_the_causes(ended: Ended) -> None:
-    """The last sentence tells failed, warned (strict) and not judged apart, as the head of the causes does."""
+def test_the_last_sentence_has_the_numbers_of_the_causes(ended: NestedRun) -> None:
+    """The last sentence has the same numbers of failed, warned (strict) and not judged checks as the causes."""
     assert "11 failed, 1 warned (strict), 1 not judged.</p>" in ended.html
 
 
-def test_causes_of_the_page(ended: Ended) -> None:
-    """The page has them before its table of tests."""
+def test_causes_of_the_page(ended: NestedRun) -> None:
+    """The page shows the causes above its table of tests."""
     section = ended.html[ended.html.index('class="causes"') : ended.html.index('id="results-table"')]
     assert "bad requests are answered with 200" in section
     assert "<summary>5</summary>F2.row-0, F2.row-1" in section
 
 
-def test_layers(ended: Ended) -> None:
-    """A foreign target is told two words, whatever advice says; its exit status is that of clients."""
+def test_layers(ended: NestedRun) -> None:
+    """A run against a foreign target has two layers, and its exit status is that of clients."""
     assert ended.summary["layers"] == {"clients": "FAILED", "strict": "FAILED"}
-    assert "clients  (M: what a client breaks without): FAILED\n" in ended.output
+    assert "clients  (M: what clients need): FAILED\n" in ended.output
     assert "strict   (M and S: what OpenAI does): FAILED\n" in ended.output
     assert "<span>clients: <b>FAILED</b></span>" in ended.html
 
@@ -101,12 +101,12 @@ def test_layers(ended: Ended) -> None:
         ("17", "28; $.usage 4"),
     ],
 )
-def test_what_differs_is_no_signature(one: str, other: str) -> None:
-    """Sizes, times, ports, ids and quotes do not tell two causes apart."""
+def test_variable_parts_are_not_in_the_signature(one: str, other: str) -> None:
+    """Failures that differ only in sizes, times, ports, ids or quotations have the same cause."""
     assert without_differences(one) == without_differences(other)
 
 
 @pytest.mark.parametrize(("one", "other"), [("status 200", "status 500"), ("no header", "no body")])
-def test_what_tells_two_causes_apart(one: str, other: str) -> None:
-    """A status and words do."""
+def test_other_parts_are_in_the_signature(one: str, other: str) -> None:
+    """Failures that differ in a status or in words have different causes."""
     assert without_differences(one) != without_differences(other)

@@ -1,23 +1,23 @@
-"""Checks: their ids, their claims, and what is refused when tests are collected."""
+"""Checks: their ids, their claims, and the errors of their collection."""
 
 from __future__ import annotations
 
 import pytest
 
 from lumen_conformance.registry import Check
-from tests.fixtures.nested_pytest import Inner
+from tests.fixtures.nested_pytest import NestedPytest
 
 WRONG = {
-    "no docstring": ("contract/test_a.py", "def test_a():\n    pass\n", "no docstring; its first line is the claim"),
+    "no docstring": ("contract/test_a.py", "def test_a():\n    pass\n", "test_a has no docstring: write one"),
     "two decorators": (
         "contract/test_a.py",
         '@check("A1-a")\n@check("A2-b")\ndef test_a():\n    """A."""\n',
-        "2 check decorators; one test is one check",
+        "has 2 check decorators: expected one",
     ),
     "claimed twice": (
         "contract/test_a.py",
         '@check("A1-a")\ndef test_a():\n    """A."""\n@check("A1-a")\ndef test_b():\n    """B."""\n',
-        "check A1-a is claimed twice",
+        "check id A1-a is used twice",
     ),
     "another scenario's number": (
         "recovery/test_01_a.py",
@@ -28,9 +28,9 @@ WRONG = {
 }  # fmt: skip
 
 
-def test_ids_are_the_check_ids(inner: Inner) -> None:
-    """The pytest id of a check is its check id, further parameters follow it, and plain tests keep theirs."""
-    inner.write(
+def test_ids_are_the_check_ids(nested: NestedPytest) -> None:
+    """The pytest id of a check is its check id, followed by further parameters; other tests keep their pytest ids."""
+    nested.write(
         {
             "recovery/test_01_kill.py": '''
             """Scenario 1: a kill."""
@@ -49,7 +49,7 @@ def test_ids_are_the_check_ids(inner: Inner) -> None:
             '''
         }
     )
-    shown = inner.run("--collect-only", "-q").output
+    shown = nested.run("--collect-only", "-q").output
     assert [line.partition("::")[2] for line in shown.splitlines() if "::" in line] == [
         "test_restart[1.4-automatic-restart]",
         "test_kill[1.3-forced-kill-mild]",
@@ -61,24 +61,24 @@ def test_ids_are_the_check_ids(inner: Inner) -> None:
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_a_wrong_module_is_not_collected(inner: Inner, what: str) -> None:
-    """A test that the report could not name or place stops the run with one clear line, and the page is not green."""
+def test_an_invalid_module_is_not_collected(nested: NestedPytest, what: str) -> None:
+    """A test without a valid claim, id or place ends the run with a one-line error, and the page is not green."""
     module, text, message = WRONG[what]
-    inner.write({module: f'"""Words."""\n{text}'})
-    ended = inner.run()
+    nested.write({module: f'"""Words."""\n{text}'})
+    ended = nested.run()
     assert message in ended.output
     assert ended.status == pytest.ExitCode.INTERRUPTED
     assert ended.banner[0] == "incomplete"
 
 
 @pytest.mark.parametrize("check_id", ["", "restart", "1.4 restart", "1.4-다시", "1.4-[x]", "1.4-a/b"])
-def test_a_malformed_id_is_refused(check_id: str) -> None:
-    """An id that pytest would show in another spelling is refused where it is written."""
-    with pytest.raises(ValueError, match="is not ASCII words after a number"):
+def test_an_invalid_id_is_refused(check_id: str) -> None:
+    """An id that pytest would escape raises an error in the decorator."""
+    with pytest.raises(ValueError, match="expected ASCII words after a number"):
         Check(check_id)
 
 
 def test_an_unknown_tier_is_refused() -> None:
-    """A tier is M, S or W."""
-    with pytest.raises(ValueError, match="tier 'X' is none of M, S, W"):
+    """A tier other than M, S or W raises an error."""
+    with pytest.raises(ValueError, match="tier 'X' is invalid: expected one of M, S, W"):
         Check("A1-a", "X")  # type: ignore[arg-type]

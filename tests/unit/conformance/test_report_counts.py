@@ -1,4 +1,4 @@
-"""Terminal, page, filter, verdicts and JUnit count the same tests, each once, whatever became of their processes."""
+"""Terminal, page, filter, verdicts and JUnit count each test once, also when parallel workers crash."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.fixtures.nested_pytest import Ended, Inner, stage
+from tests.fixtures.nested_pytest import NestedPytest, NestedRun, stage
 
 MODULES = {
     "contract/test_ends.py": '''
@@ -59,41 +59,41 @@ COUNTS = {"passed": 20, "failed": 1, "error": 5, "warned": 1, "skipped": 1}
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """A run whose workers die three times."""
+def ended(tmp_path_factory: pytest.TempPathFactory) -> NestedRun:
+    """Run the checks once, with three crashes of workers."""
     ended = stage(tmp_path_factory.mktemp("counts"), MODULES, "-n2", "--junitxml=junit.xml")
     assert ended.output.count("node down: Not properly terminated") == 3, ended.output
     return ended
 
 
-def test_verdicts(ended: Ended) -> None:
+def test_verdicts(ended: NestedRun) -> None:
     """Each check has one verdict."""
     outcomes = [each["outcome"] for each in ended.verdicts]
     assert {word: outcomes.count(word) for word in outcomes} == COUNTS
 
 
-def test_terminal(ended: Ended) -> None:
+def test_terminal(ended: NestedRun) -> None:
     """The last line counts each check once."""
     counted = re.findall(r"(\d+) (passed|failed|error|warned|skipped)", ended.output.splitlines()[-1])
     assert {word: int(number) for number, word in counted} == COUNTS
 
 
-def test_page(ended: Ended) -> None:
+def test_page(ended: NestedRun) -> None:
     """The banner, the filter and the rows of the page count each check once."""
     assert ended.counts == COUNTS
     assert sum(len(rows) for rows in ended.data["tests"].values()) == sum(COUNTS.values())
     assert ended.filter == {name.replace("error", "errors"): number for name, number in COUNTS.items()}
 
 
-def test_junit(ended: Ended) -> None:
-    """JUnit has one case a check; errors, failures and skipped ones are the same."""
+def test_junit(ended: NestedRun) -> None:
+    """JUnit has one case for each check, with the same numbers of errors, failures and skipped tests."""
     suite = ET.parse(ended.folder / "junit.xml").getroot()[0]  # noqa: S314 -- written by this run
-    told = {name: int(suite.get(name, "")) for name in ("tests", "errors", "failures", "skipped")}
-    assert told == {"tests": 28, "errors": 5, "failures": 1, "skipped": 1}
+    counted = {name: int(suite.get(name, "")) for name in ("tests", "errors", "failures", "skipped")}
+    assert counted == {"tests": 28, "errors": 5, "failures": 1, "skipped": 1}
     assert len(suite.findall("testcase")) == 28
 
 
-def test_summary(ended: Ended) -> None:
+def test_summary(ended: NestedRun) -> None:
     """The summary has the same counts."""
     assert {word: number for word, number in ended.summary["counts"].items() if number} == COUNTS
 
@@ -110,10 +110,10 @@ FEW = {
 }
 
 
-def test_mostly_skipped_is_said_in_words(inner: Inner) -> None:
-    """A run of which most was skipped is not shown as a plain pass."""
-    inner.write(FEW)
-    ended = inner.run()
+def test_a_mostly_skipped_run_passed_in_part(nested: NestedPytest) -> None:
+    """A run with more skipped than passed tests ends with PASSED IN PART."""
+    nested.write(FEW)
+    ended = nested.run()
     assert (ended.status, ended.banner) == (0, ("incomplete", "PASSED IN PART"))
     assert "2 passed, 3 not applicable." in ended.html
     assert "2 passed, 3 not applicable." in ended.output

@@ -1,13 +1,13 @@
-"""A parallel worker that dies takes no result with it: the page, the verdicts and the exit status all tell.
+"""The page, the verdicts and the exit status show a test whose parallel worker crashed.
 
-pytest-html alone shows an all-green page then, and pytest-timeout kills a worker in just this way on Windows.
+pytest-html alone writes a page without failures then. On Windows pytest-timeout ends a worker in the same way.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.nested_pytest import Ended, stage
+from tests.fixtures.nested_pytest import NestedRun, stage
 
 MODULES = {
     "recovery/test_01_kill.py": '''
@@ -32,30 +32,30 @@ MODULES = {
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """One worker at a time, replaced when it dies: the order of events is always the same."""
+def ended(tmp_path_factory: pytest.TempPathFactory) -> NestedRun:
+    """Run the checks with one worker, which is replaced when it crashes, so the order of events is fixed."""
     return stage(tmp_path_factory.mktemp("crash"), MODULES, "-n1")
 
 
-def test_the_crash_was_real(ended: Ended) -> None:
-    """The workers died; else the other tests here would prove nothing."""
+def test_the_workers_crashed(ended: NestedRun) -> None:
+    """The workers have crashed, so the other tests here are meaningful."""
     assert ended.output.count("node down: Not properly terminated") == 2
 
 
-def test_the_crashed_tests_are_rows(ended: Ended) -> None:
-    """The page shows each crashed test as an error, and the survivor as passed."""
+def test_the_crashed_tests_are_rows(ended: NestedRun) -> None:
+    """The page shows each crashed test as an error, and the other test as passed."""
     assert ended.rows == {"1.1-survivor": "Passed", "1.2-dies-in-call": "Error", "1.3-dies-in-setup": "Error"}
 
 
-def test_the_page_is_red(ended: Ended) -> None:
+def test_the_page_is_red(ended: NestedRun) -> None:
     """Exit status and banner agree with the rows."""
     assert ended.status == pytest.ExitCode.TESTS_FAILED
     assert ended.banner == ("bad", "FAILED")
     assert "2 ended in an error." in ended.html
 
 
-def test_the_verdicts_keep_the_claim(ended: Ended) -> None:
-    """A crash refutes nothing: it is an error of the harness, with the claim that could not be judged."""
+def test_the_verdicts_keep_the_claim(ended: NestedRun) -> None:
+    """A crash is an error, not a failure, and its verdict has the claim of the check."""
     assert [(each["id"], each["outcome"], each["claim"]) for each in ended.verdicts] == [
         ("1.1-survivor", "passed", "Another test passes."),
         ("1.2-dies-in-call", "error", "The process dies while it judges."),

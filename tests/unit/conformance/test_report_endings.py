@@ -1,4 +1,4 @@
-"""A run that is not complete is never green: not its page, whatever its rows say, nor what an earlier run left."""
+"""An incomplete run never has a green page, neither its own nor that of an earlier run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.fixtures.nested_pytest import Inner
+from tests.fixtures.nested_pytest import FOREIGN, NestedPytest
 
 GREEN = '''"""Two tests that pass."""
 @check("A1-first")
@@ -20,7 +20,7 @@ STALE = '<section class="banner good"><p class="word">PASSED</p></section>'
 
 
 class End(NamedTuple):
-    """What is to be seen when a run ends so; then what brings it about: more tests, arguments."""
+    """The expected exit status and banner, and the tests and arguments that produce them."""
 
     status: int
     banner: tuple[str, str]
@@ -39,13 +39,13 @@ BROKEN = "class Broken:\n    def pytest_runtest_logreport(self, report):\n      
 UNSERIALISABLE = "request.node.user_properties.append(('thing', object()))"
 SKIP_ALL = "pytestmark = pytest.mark.skip(reason='the target does not declare: tools')\n"
 ENDS = {
-    "passed": End(0, ("good", "PASSED"), "All 2 tests hold."),
+    "passed": End(0, ("good", "PASSED"), "All 2 tests passed."),
     "failed": End(1, ("bad", "FAILED"), "1 failed.", last("assert False")),
     "stopped early": End(
         1, ("bad", "FAILED"), "1 failed, 1 of 4 tests never ran.", last("assert False") + NEVER, ("-x",)
     ),
     "interrupted": End(2, ("incomplete", "INTERRUPTED"), "1 of 3 tests never ran", last("raise KeyboardInterrupt")),
-    "internal error": End(3, ("incomplete", "INTERNAL ERROR"), "nothing can be concluded", BROKEN + last(BREAK_PYTEST)),
+    "internal error": End(3, ("incomplete", "INTERNAL ERROR"), "pytest failed", BROKEN + last(BREAK_PYTEST)),
     "internal error of a worker": End(
         3, ("incomplete", "INTERNAL ERROR"), "1 of 3 tests never ran", last(UNSERIALISABLE), ("-n1",)
     ),
@@ -57,18 +57,18 @@ ENDS = {
     ),
     "nothing selected": End(5, ("incomplete", "NOTHING RAN"), "No test was selected.", "", ("-m", "smoke")),
     "all skipped": End(0, ("incomplete", "NOTHING PASSED"), "was skipped", SKIP_ALL),
-    "died": End(0, ("incomplete", "NOT FINISHED"), "ended before it could report", last("os._exit(0)")),
+    "died": End(0, ("incomplete", "NOT FINISHED"), "ended before its report was written", last("os._exit(0)")),
 }
 
 
 @pytest.mark.parametrize("how", ENDS, ids=lambda how: how.replace(" ", "-"))
-def test_the_banner_tells_how_a_run_ended(inner: Inner, how: str) -> None:
-    """The banner's colour, word and sentence fit the end, and replace the green page of an earlier run."""
+def test_the_banner_shows_how_a_run_ended(nested: NestedPytest, how: str) -> None:
+    """Colour, word and sentence of the banner match the end of the run, and replace the page of an earlier run."""
     end = ENDS[how]
-    inner.write({"contract/test_green.py": GREEN + end.more})
-    (inner.folder / "reports").mkdir()
-    (inner.folder / "reports" / "report.html").write_text(STALE, encoding="utf-8")
-    ended = inner.run(*end.arguments)
+    nested.write({"contract/test_green.py": GREEN + end.more})
+    (nested.folder / "reports").mkdir()
+    (nested.folder / "reports" / "report.html").write_text(STALE, encoding="utf-8")
+    ended = nested.run(*end.arguments)
     assert (ended.status, ended.banner) == (end.status, end.banner), ended.output
     assert end.sentence in ended.html
 
@@ -84,34 +84,35 @@ def test_leaves(run):
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n1"])
-def test_the_banner_knows_what_had_to_be_swept(inner: Inner, workers: str) -> None:
-    """A run that is red only because something was left behind at its very end has no green page."""
-    inner.write({"contract/test_green.py": GREEN + LEFT})
-    (inner.folder / "tests" / "conftest.py").write_text('pytest_plugins = ["lumen_conformance.processes.leak_audit"]\n')
-    ended = inner.run(workers)
+def test_a_process_left_behind_fails_the_run(nested: NestedPytest, workers: str) -> None:
+    """Terminal, page and summary have the exit status of a run that fails only because of a process left behind."""
+    nested.write({"contract/test_green.py": GREEN + LEFT})
+    ended = nested.run(FOREIGN, workers)
     assert (ended.status, ended.banner) == (1, ("bad", "FAILED")), ended.output
+    assert "\nFAILED: pytest ended with exit status 1.\n" in ended.output
+    assert (ended.summary["exit_status"], ended.summary["word"]) == (1, "FAILED")
 
 
-def test_a_check_that_never_ran_is_an_error(inner: Inner) -> None:
-    """A run that is cut short lists what it owes, so that no program takes it for complete."""
-    inner.write({"contract/test_green.py": GREEN.replace('passes."""', 'passes."""\n    raise KeyboardInterrupt')})
-    verdicts = inner.run().verdicts
+def test_a_check_that_never_ran_is_an_error(nested: NestedPytest) -> None:
+    """The verdicts of an interrupted run list the checks that did not run as errors."""
+    nested.write({"contract/test_green.py": GREEN.replace('passes."""', 'passes."""\n    raise KeyboardInterrupt')})
+    verdicts = nested.run().verdicts
     assert [(each["id"], each["outcome"]) for each in verdicts] == [("A1-first", "error"), ("A2-second", "error")]
     assert {each["reason"] for each in verdicts} == {"never ran: the run ended before it"}
 
 
-def test_a_run_that_died_leaves_no_old_verdicts(inner: Inner) -> None:
-    """The verdicts of an earlier run are gone when this one begins."""
-    inner.write({"contract/test_green.py": GREEN + last("os._exit(0)")})
-    old = inner.folder / "verdicts.jsonl"
+def test_a_crashed_run_leaves_no_old_verdicts(nested: NestedPytest) -> None:
+    """A run removes the verdicts of an earlier run when it begins."""
+    nested.write({"contract/test_green.py": GREEN + last("os._exit(0)")})
+    old = nested.folder / "verdicts.jsonl"
     old.write_text('{"id": "A1-first", "outcome": "passed"}\n', encoding="utf-8")
-    inner.run()
+    nested.run()
     assert not old.exists()
 
 
-def test_listing_leaves_the_page_alone(inner: Inner) -> None:
-    """Listing tests is no run: it writes no page, and so replaces none."""
-    inner.write({"contract/test_green.py": GREEN})
-    ended = inner.run("--collect-only")
+def test_collect_only_writes_no_page(nested: NestedPytest) -> None:
+    """``--collect-only`` writes no page and replaces none."""
+    nested.write({"contract/test_green.py": GREEN})
+    ended = nested.run("--collect-only")
     assert ended.status == 0
     assert "Generated html report" not in ended.output

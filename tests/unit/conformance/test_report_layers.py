@@ -1,4 +1,4 @@
-"""How a run ends: each row of the table in docs/judge-your-own-server.md is staged and ends with these words."""
+"""The results of runs are those of the table in docs/judge-your-own-server.md."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.fixtures.nested_pytest import FOREIGN, ROOT, Inner
+from tests.fixtures.nested_pytest import FOREIGN, ROOT, NestedPytest
 
 DOC = ROOT / "docs" / "judge-your-own-server.md"
-LUMEN = re.sub(r"config\.stash\[REPORTED_ONLY\], (.*) = frozenset\(\"SW\"\), ", r"\1 = ", FOREIGN)
 HEAD = '"""Checks of a server."""\nfrom lumen_conformance.registry import NotJudged\n'
 
 
-def told(check_id: str, body: str, tier: str = "M") -> str:
-    """One check that ends so."""
+def check_source(check_id: str, body: str, tier: str = "M") -> str:
+    """Return the source of a check with this body."""
     name = check_id.lower().replace(".", "_")
     return f'@check("{check_id}", tier="{tier}")\ndef test_{name}():\n    """It holds."""\n    {body}\n'
 
 
 def unjudged(because_of: str, tier: str = "M") -> str:
-    """A check that is not judged."""
-    return told("C2.1", f'raise NotJudged("nothing came", ("{because_of}",))', tier)
+    """Return the source of a check that is not judged."""
+    return check_source("C2.1", f'raise NotJudged("nothing came", ("{because_of}",))', tier)
 
 
 HOLDS, FAILS, BREAKS, SKIPS = "pass", "assert False", "raise OSError('the suite broke')", "pytest.skip('not declared')"
-FINE = told("C1.1", HOLDS)
+FINE = check_source("C1.1", HOLDS)
 
 
 class Case(NamedTuple):
@@ -40,25 +39,27 @@ class Case(NamedTuple):
 
 CASES = {
     "every check passed": Case(FINE),
-    "an M check failed": Case(FINE + told("B1", FAILS)),
-    "only an S check failed": Case(FINE + told("B1", FAILS, "S")),
-    "only a W check failed": Case(FINE + told("B1", FAILS, "W")),
-    "an M check failed, and the baseline lists it": Case(FINE + told("B1", FAILS), "B1"),
-    "an M check passed, and the baseline lists it": Case(FINE + told("B1", HOLDS), "B1"),
-    "an S check passed, and the baseline lists it": Case(FINE + told("B1", HOLDS, "S"), "B1"),
-    "an M check was not judged because an M check failed": Case(FINE + told("B1", FAILS) + unjudged("B1")),
-    "an M check was not judged because an S check failed": Case(FINE + told("B1", FAILS, "S") + unjudged("B1")),
+    "an M check failed": Case(FINE + check_source("B1", FAILS)),
+    "only an S check failed": Case(FINE + check_source("B1", FAILS, "S")),
+    "only a W check failed": Case(FINE + check_source("B1", FAILS, "W")),
+    "an M check failed, and the baseline lists it": Case(FINE + check_source("B1", FAILS), "B1"),
+    "an M check passed, and the baseline lists it": Case(FINE + check_source("B1", HOLDS), "B1"),
+    "an S check passed, and the baseline lists it": Case(FINE + check_source("B1", HOLDS, "S"), "B1"),
+    "an M check was not judged because an M check failed": Case(FINE + check_source("B1", FAILS) + unjudged("B1")),
+    "an M check was not judged because an S check failed": Case(FINE + check_source("B1", FAILS, "S") + unjudged("B1")),
     "an M check was not judged because of one that the baseline lists": Case(
-        FINE + told("B1", FAILS) + unjudged("B1"), "B1"
+        FINE + check_source("B1", FAILS) + unjudged("B1"), "B1"
     ),
-    "an M check was not judged because of one that ended in an error": Case(FINE + told("B1", BREAKS) + unjudged("B1")),
+    "an M check was not judged because of one that ended in an error": Case(
+        FINE + check_source("B1", BREAKS) + unjudged("B1")
+    ),
     "an M check was not judged, and nothing failed": Case(FINE + unjudged("C1.1")),
     "an S check was not judged, and nothing failed": Case(FINE + unjudged("C1.1", "S")),
-    "a check of any tier ended in an error": Case(FINE + told("B1", BREAKS, "W")),
-    "only S checks passed, no M check could run": Case(told("C1.1", HOLDS, "S") + told("B1", SKIPS)),
-    "nothing passed: every check was skipped": Case(told("C1.1", SKIPS) + told("B1", SKIPS, "S")),
-    "more checks were skipped than passed": Case(FINE + told("B1", SKIPS) + told("B2", SKIPS)),
-    "the run was interrupted": Case(FINE + told("B1", "raise KeyboardInterrupt") + told("B2", HOLDS)),
+    "a check of any tier ended in an error": Case(FINE + check_source("B1", BREAKS, "W")),
+    "only S checks passed, no M check could run": Case(check_source("C1.1", HOLDS, "S") + check_source("B1", SKIPS)),
+    "nothing passed: every check was skipped": Case(check_source("C1.1", SKIPS) + check_source("B1", SKIPS, "S")),
+    "more checks were skipped than passed": Case(FINE + check_source("B1", SKIPS) + check_source("B2", SKIPS)),
+    "the run was interrupted": Case(FINE + check_source("B1", "raise KeyboardInterrupt") + check_source("B2", HOLDS)),
     "no check was selected": Case(FINE, "", ("-m", "smoke")),
 }
 
@@ -73,7 +74,7 @@ class Row(NamedTuple):
 
 
 def rows() -> dict[str, tuple[Row, Row]]:
-    """The rows of the document: of the usual profile, and of `lumen`."""
+    """Return the rows of the document: for the profile openai, and for lumen."""
     text = DOC.read_text("utf-8").partition("| what happened |")[2].partition("\n\n")[0]
     found = {}
     for line in text.splitlines()[2:]:
@@ -84,21 +85,21 @@ def rows() -> dict[str, tuple[Row, Row]]:
     return found
 
 
-def test_the_table_is_whole() -> None:
-    """The document has a row for each case, and no other."""
+def test_the_table_is_complete() -> None:
+    """The document has a row for each case, and no other row."""
     assert list(rows()) == list(CASES)
 
 
 @pytest.mark.parametrize("profile", ["openai", "lumen"])
 @pytest.mark.parametrize("what", CASES, ids=lambda what: re.sub(r"\W+", "-", what))
-def test_a_row(inner: Inner, tmp_path: Path, what: str, profile: str) -> None:
-    """Layers, last word and exit status are those of the table, in the summary, in the terminal and on the page."""
+def test_a_row(nested: NestedPytest, tmp_path: Path, what: str, profile: str) -> None:
+    """Layers, result and exit status in the summary, the terminal and the page are those of the row."""
     case, (usual, own) = CASES[what], rows()[what]
     row, deciding = (usual, "clients") if profile == "openai" else (own, "strict")
-    inner.write({"contract/test_server.py": HEAD + case.checks})
-    (inner.folder / "tests" / "conftest.py").write_text(FOREIGN if profile == "openai" else LUMEN, "utf-8")
+    nested.write({"contract/test_server.py": HEAD + case.checks})
     (tmp_path / "known.txt").write_text(f"{case.baseline}  known\n" if case.baseline else "", "utf-8")
-    ended = inner.run(f"--baseline={tmp_path / 'known.txt'}", *case.arguments)
+    target = (FOREIGN, f"--proxy-profile={profile}")
+    ended = nested.run(*target, f"--baseline={tmp_path / 'known.txt'}", *case.arguments)
     summary = ended.summary
     assert summary["layers"] == {"clients": row.clients, "strict": row.strict}, ended.output
     assert (summary["word"], summary["exit_status"], ended.status) == (row.word, row.status, row.status), ended.output

@@ -1,4 +1,4 @@
-"""A server that does hardly anything right is told as a few causes, not as hundreds of failures."""
+"""The failures of a server that fails most checks are grouped into few causes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ MOST_CAUSES = 20  # what a person reads before fixing the first
 
 
 def test_hundreds_of_failures_have_few_causes(tmp_path: Path) -> None:
-    """Well above a hundred failures have at most twenty causes, which explain each of them once."""
-    told = tmp_path / "summary.json"
+    """More than a hundred failures have at most twenty causes, and each failure has one cause."""
+    file = tmp_path / "summary.json"
     ended = run(
-        tmp_path, f"--proxy-command={COMMAND}", "--proxy-profile=lumen", "--proxy-can=health", f"--summary={told}",
+        tmp_path, f"--proxy-command={COMMAND}", "--proxy-profile=lumen", "--proxy-can=health", f"--summary={file}",
         "-k", "not silent and not dripping", tests=AREAS,
     )  # fmt: skip
-    summary = json.loads(told.read_text("utf-8"))
+    summary = json.loads(file.read_text("utf-8"))
     explained = [check for cause in summary["causes"] for check in cause["checks"]]
     assert summary["counts"]["failed"] + summary["counts"]["error"] == len(explained) > 100, ended.output
     assert len(summary["causes"]) <= MOST_CAUSES, [cause["name"] for cause in summary["causes"]]

@@ -1,10 +1,10 @@
-"""Every way a check can end, once alone and once under parallel workers: the verdicts, the rows, the banner."""
+"""Each outcome of a check, without and with parallel workers: verdicts, rows, banner."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.nested_pytest import Ended, stage
+from tests.fixtures.nested_pytest import NestedRun, stage
 
 MODULES = {
     "contract/test_ends.py": '''
@@ -61,13 +61,13 @@ KEYS = ["id", "param", "tier", "claim", "outcome", "measurement", "evidence", "r
 
 
 @pytest.fixture(scope="module", params=["-n0", "-n2"])
-def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """One run of all of them."""
+def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NestedRun:
+    """Run a test for each outcome once."""
     return stage(tmp_path_factory.mktemp("ends"), MODULES, request.param)
 
 
-def test_there_is_one_verdict_a_check_and_parameter(ended: Ended) -> None:
-    """Verdicts come in the order of the suite, whatever worker ran them, and plain tests have none."""
+def test_each_check_has_one_verdict(ended: NestedRun) -> None:
+    """Verdicts are in the order of collection, also in parallel runs; tests without a number have none."""
     assert [(each["id"], each["param"], each["outcome"]) for each in ended.verdicts] == [
         ("C1-passed", None, "passed"),
         ("C2-failed", None, "failed"),
@@ -84,16 +84,16 @@ def test_there_is_one_verdict_a_check_and_parameter(ended: Ended) -> None:
     ]
 
 
-def test_a_verdict_has_the_keys_of_the_contract(ended: Ended) -> None:
-    """Each record has exactly these keys, its claim and its tier."""
+def test_a_verdict_has_these_keys(ended: NestedRun) -> None:
+    """Each verdict has exactly these keys, with its claim and tier."""
     assert all(sorted(each) == sorted(KEYS) for each in ended.verdicts)
     first = ended.verdicts[0]
     assert (first["claim"], first["tier"], first["reason"]) == ("It holds.", "M", None)
     assert first["measurement"] == {"value": 0.5, "unit": "s", "budget": 2.0}
 
 
-def test_a_verdict_says_why(ended: Ended) -> None:
-    """Whatever did not simply pass gives its reason in one line."""
+def test_a_verdict_has_a_reason(ended: NestedRun) -> None:
+    """The verdict of a test that did not pass has a reason in one line."""
     reasons = {each["id"]: each["reason"] for each in ended.verdicts if each["outcome"] != "passed"}
     assert reasons == {
         "C2-failed": "AssertionError: <b>refuted</b>",
@@ -106,8 +106,8 @@ def test_a_verdict_says_why(ended: Ended) -> None:
     }
 
 
-def test_every_end_is_a_row(ended: Ended) -> None:
-    """The page has a row for each test; a leak is an error, and no second row for the call that passed."""
+def test_each_test_has_one_row(ended: NestedRun) -> None:
+    """The page has one row for each test; a test with a leak is an error."""
     assert ended.rows == {
         "C1-passed": "Passed",
         "C2-failed": "Failed",
@@ -123,21 +123,21 @@ def test_every_end_is_a_row(ended: Ended) -> None:
     }
 
 
-def test_a_skipped_row_shows_the_reason(ended: Ended) -> None:
-    """The row of a skipped test shows its reason, and nothing of what pytest keeps beside it."""
+def test_a_skipped_row_shows_the_reason(ended: NestedRun) -> None:
+    """The row of a skipped test shows the reason, without file and line."""
     (row,) = (row for rows in ended.data["tests"].values() for row in rows if row["result"] == "skipped")
     assert row["log"].strip().splitlines()[-1] == "the target does not declare: tools"
 
 
-def test_the_banner_counts_them(ended: Ended) -> None:
-    """The verdict of the page is the exit status in words."""
+def test_the_banner_agrees_with_the_exit_status(ended: NestedRun) -> None:
+    """The banner agrees with the exit status and the counts."""
     assert ended.status == pytest.ExitCode.TESTS_FAILED
     assert ended.banner == ("bad", "FAILED")
     assert "1 failed, 3 ended in an error." in ended.html
     assert ended.html.count(">6</b> passed") == 1
 
 
-def test_markup_of_a_reason_is_shown_not_obeyed(ended: Ended) -> None:
-    """What a test says cannot change the page."""
+def test_markup_of_a_reason_is_escaped(ended: NestedRun) -> None:
+    """Markup in the reason of a test is escaped."""
     assert "&lt;b&gt;refuted" in ended.html
     assert "<b>refuted" not in ended.html

@@ -1,4 +1,4 @@
-"""The files that options name: refused in one line when two are the same or a name is empty; links and devices stay."""
+"""Output files: two options with one file, empty names, links, devices and pipes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from lumen_conformance.report import output_paths
 from lumen_conformance.report.baseline import read, text_of
 from lumen_conformance.report.baseline_writer import replace, updated
-from tests.fixtures.nested_pytest import Ended, stage_foreign
+from tests.fixtures.nested_pytest import NestedRun, stage_foreign
 
 TESTS = '''
     """One check fails."""
@@ -23,8 +23,8 @@ TESTS = '''
     '''
 
 
-def ran(base: Path, *arguments: str) -> Ended:
-    """A run of one check that fails."""
+def run_failing_check(base: Path, *arguments: str) -> NestedRun:
+    """Run one check that fails."""
     return stage_foreign(base, {"contract/test_answers.py": TESTS}, *arguments)
 
 
@@ -33,25 +33,25 @@ SAME = [("--baseline", "--verdicts"), ("--baseline", "--summary"), ("--write-bas
 
 
 @pytest.mark.parametrize("options", SAME, ids="".join)
-def test_one_file_for_two_is_refused(tmp_path: Path, options: tuple[str, str]) -> None:
-    """Two options that name one file, in whatever spelling, are a usage error, and the file is left alone."""
+def test_one_file_for_two_options_is_refused(tmp_path: Path, options: tuple[str, str]) -> None:
+    """Two options that name the same file, in any spelling, are a usage error, and the file is unchanged."""
     known = tmp_path / "known.txt"
     known.write_text("B1.5  issue 17\n", "utf-8")
     spellings = (str(known), f"{tmp_path}/./known.txt")
-    ended = ran(tmp_path, *(f"{option}={path}" for option, path in zip(options, spellings, strict=True)))
+    ended = run_failing_check(tmp_path, *(f"{option}={path}" for option, path in zip(options, spellings, strict=True)))
     assert (ended.status, known.read_text("utf-8")) == (4, "B1.5  issue 17\n"), ended.output
     assert f"{options[0]} and {options[1]} name the same file, " in ended.output
 
 
 @pytest.mark.parametrize("option", output_paths.FILES)
 def test_an_empty_name_is_refused(tmp_path: Path, option: str) -> None:
-    """An empty name, as of a variable that is not set, is a usage error."""
-    ended = ran(tmp_path, f"{option}=")
-    assert (ended.status, f"{option} is empty: give it a file, or leave it out" in ended.output) == (4, True)
+    """An empty name, such as that of an unset variable, is a usage error."""
+    ended = run_failing_check(tmp_path, f"{option}=")
+    assert (ended.status, f"{option} is empty: give it a file, or omit the option" in ended.output) == (4, True)
 
 
-def test_a_device_stays(tmp_path: Path) -> None:
-    """Of an earlier run only its own file is removed: what a link names is emptied, and the link stays."""
+def test_links_and_devices_are_not_removed(tmp_path: Path) -> None:
+    """The file of an earlier run is removed; the target of a link is emptied, and the link stays."""
     kept, link = tmp_path / "kept", tmp_path / "link"
     kept.write_text("of an earlier run", "utf-8")
     link.symlink_to(kept)
@@ -64,36 +64,36 @@ def test_a_device_stays(tmp_path: Path) -> None:
 
 
 INVALID = {
-    "utf-16": ("B1.5  reason\n".encode("utf-16"), "is not UTF-8: byte 0xff at offset 0; save it as UTF-8"),
-    "cp949": ("B1.5  이유\n".encode("cp949"), "is not UTF-8: byte 0xc0 at offset 6; save it as UTF-8"),
-    "utf-16-without-mark": ("B1.5 a".encode("utf-16-le"), r"line 1: 'B\x001\x00.\x005\x00' is no id of a check"),
-    "no-id": (b"- B1.5 reason\n", "line 1: '-' is no id of a check, such as F1.2; begin a remark with #"),
-    "twice": (b"B1.5 a\n\nB1.5 b\n", "line 3: B1.5 is listed twice; remove one of the lines"),
-    "no-reason": (b"B1.5 \t\r\n", "line 1: B1.5 has no reason; write one behind it"),
+    "utf-16": ("B1.5  reason\n".encode("utf-16"), "is not UTF-8 (byte 0xff at offset 0); save it as UTF-8"),
+    "cp949": ("B1.5  이유\n".encode("cp949"), "is not UTF-8 (byte 0xc0 at offset 6); save it as UTF-8"),
+    "utf-16-without-mark": ("B1.5 a".encode("utf-16-le"), r"line 1: 'B\x001\x00.\x005\x00' is no check id"),
+    "no-id": (b"- B1.5 reason\n", "line 1: '-' is no check id, such as F1.2; begin a comment with #"),
+    "twice": (b"B1.5 a\n\nB1.5 b\n", "line 3: B1.5 is listed twice; remove one line"),
+    "no-reason": (b"B1.5 \t\r\n", "line 1: B1.5 has no reason; write one after the id"),
 }
 
 
 @pytest.mark.parametrize("name", INVALID)
 def test_an_invalid_baseline(tmp_path: Path, name: str) -> None:
-    """A file that cannot be read as a baseline is one line: which file, what is wrong, what to do."""
-    known, (content, told) = tmp_path / "known.txt", INVALID[name]
+    """The error of an invalid baseline is one line with the file, the error and the fix."""
+    known, (content, message) = tmp_path / "known.txt", INVALID[name]
     known.write_bytes(content)
     with pytest.raises(pytest.UsageError) as error:
         read(text_of(known), str(known))
     assert str(error.value).startswith(f"--baseline={known}")
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["nowhere.txt", "."])
-def test_a_baseline_that_is_none(tmp_path: Path, name: str) -> None:
-    """A file that is not there, and a folder, are told with what to do."""
-    with pytest.raises(pytest.UsageError, match=r"cannot be read: .*; name a file that --write-baseline=FILE has"):
+def test_a_baseline_that_cannot_be_read(tmp_path: Path, name: str) -> None:
+    """The error of a missing file or a folder says what to do."""
+    with pytest.raises(pytest.UsageError, match=r"cannot be read: .*; give a file that --write-baseline=FILE has"):
         text_of(tmp_path / name)
 
 
 def test_encodings_of_a_baseline(tmp_path: Path) -> None:
-    """A byte order mark is no part of an id, and line ends of Windows none of a reason; other white space is text."""
+    """A byte order mark and line ends of Windows are ignored; other white space is part of a reason."""
     known = tmp_path / "known.txt"
     known.write_bytes(b"\xef\xbb\xbf" + "B1.5  이유\u2028B1.6 is text, too\r\n# remark\x0bB1.7\r\n".encode())
     assert read(text_of(known), "known.txt") == {"B1.5": "이유\u2028B1.6 is text, too"}
@@ -109,14 +109,14 @@ UPDATES = {
 
 
 @pytest.mark.parametrize("name", UPDATES)
-def test_an_update_keeps_the_rest(name: str) -> None:
-    """What is neither added nor gone stays byte for byte, line ends included."""
-    text, added, gone, wanted = UPDATES[name]
-    assert updated(text, added, gone) == wanted
+def test_an_update_keeps_other_lines(name: str) -> None:
+    """Lines that are neither added nor removed stay unchanged, with their line ends."""
+    text, added, removed, expected = UPDATES[name]
+    assert updated(text, added, removed) == expected
 
 
-def test_permissions_stay(tmp_path: Path) -> None:
-    """A file that is updated keeps its permissions, and nothing unfinished is left beside it."""
+def test_an_update_keeps_permissions(tmp_path: Path) -> None:
+    """An updated file keeps its permissions, and no temporary file is left."""
     known = tmp_path / "known.txt"
     known.write_text("old", "utf-8")
     known.chmod(0o600)
@@ -125,12 +125,12 @@ def test_permissions_stay(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["known.txt"]
 
 
-def test_a_link_stays(tmp_path: Path) -> None:
-    """A link to a baseline is written through."""
+def test_an_update_keeps_a_link(tmp_path: Path) -> None:
+    """A baseline behind a link is updated, and the link stays."""
     real, known = tmp_path / "real.txt", tmp_path / "known.txt"
     real.write_text("# kept\n", "utf-8")
     known.symlink_to(real)
-    ended = ran(tmp_path / "run", f"--baseline={known}", f"--write-baseline={known}")
+    ended = run_failing_check(tmp_path / "run", f"--baseline={known}", f"--write-baseline={known}")
     assert (ended.status, known.is_symlink()) == (1, True), ended.output
     assert real.read_text("utf-8") == "# kept\nB1.5  an error page\n"
 
@@ -138,10 +138,10 @@ def test_a_link_stays(tmp_path: Path) -> None:
 @pytest.mark.skipif("not hasattr(__import__('os'), 'mkfifo')", reason="there are no named pipes here")
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
 def test_a_pipe_is_read_once(tmp_path: Path, workers: str) -> None:
-    """A baseline may be a pipe, as that of a shell's ``<(…)``: it is read once, however many workers run."""
+    """A baseline may be a pipe, such as ``<(…)`` of a shell: it is read once, also with parallel workers."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(pipe.write_text, "B1.5 known\n")
-        ended = ran(tmp_path / "run", f"--baseline={pipe}", workers)
+        ended = run_failing_check(tmp_path / "run", f"--baseline={pipe}", workers)
     assert ended.status == 0, ended.output

@@ -1,4 +1,4 @@
-"""Secrets of the environment, wherever a test lets them slip, reach neither the page nor the verdicts."""
+"""Secrets that tests print are masked in the page and in the verdicts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumen_conformance.registry.redaction import MASK, SHORTEST_SECRET_CHARS, Redactor, secrets_of
-from tests.fixtures.nested_pytest import Ended, stage
+from tests.fixtures.nested_pytest import NestedRun, stage
 
 KEY = 'k3y "of" <the> run/한국어'
 WEBHOOK = "https://hooks.example/T000/B000/xyzzy-plugh"
@@ -20,12 +20,12 @@ MODULES = {
     """Scenario 14: secrets slip."""
     from pathlib import Path
     from lumen_conformance.registry.redaction import hide
-    KEY = os.environ["LUMEN_API_KEY"]
+    KEY = os.environ["SERVER_API_KEY"]
     @check("14.1-passes")
     def test_passes(evidence_path, measure):
         """It passes and prints."""
         print("key", KEY, "plain {PLAIN}")
-        log = Path("evidence.log")
+        log = Path("temporary/evidence.log")
         log.write_text(f"POST /chat\\nAuthorization: Bearer {HEADER}\\nkey {{KEY}}\\nend of log\\n", encoding="utf-8")
         evidence_path(log)
         measure(1, "s", label=KEY)
@@ -33,7 +33,7 @@ MODULES = {
     def test_fails():
         """It fails and shows."""
         headers = {{"Authorization": "Bearer {HEADER}", "key": KEY}}
-        assert headers == {{}}, os.environ["SLACK_WEBHOOK_URL"]
+        assert headers == {{}}, os.environ["CHAT_WEBHOOK_URL"]
     @check("14.3-skips")
     def test_skips():
         """It skips and tells."""
@@ -42,22 +42,22 @@ MODULES = {
     def test_made_up():
         """It makes up a key."""
         hide("{MADE_UP}")
-        with Path("evidence.log").open("a") as log:
+        with Path("temporary/evidence.log").open("a") as log:
             log.write("{MADE_UP}\\n")
         assert not "{MADE_UP}"
     ''',
 }  # fmt: skip
-ENVIRON = {"LUMEN_API_KEY": KEY, "SLACK_WEBHOOK_URL": WEBHOOK, "BUILD_URL": "https://ci.invalid/of-this-machine"}
+ENVIRON = {"SERVER_API_KEY": KEY, "CHAT_WEBHOOK_URL": WEBHOOK, "BUILD_URL": "https://ci.invalid/of-this-machine"}
 
 
 @pytest.fixture(scope="module", params=["-n0", "-n2"])
-def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """One run that lets everything slip."""
+def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NestedRun:
+    """Run tests that print secrets in several ways."""
     return stage(tmp_path_factory.mktemp("secrets"), MODULES, request.param, **ENVIRON)
 
 
-def test_the_page_shows_what_is_not_secret(ended: Ended) -> None:
-    """What tests print and log is on the page; else the other tests here would prove nothing."""
+def test_other_texts_are_shown(ended: NestedRun) -> None:
+    """The page shows the other texts of these tests, so the next tests are meaningful."""
     assert sorted(ended.rows.values()) == ["Failed", "Failed", "Passed", "Skipped"]
     assert PLAIN in ended.html
     assert "end of log" in ended.html
@@ -65,15 +65,15 @@ def test_the_page_shows_what_is_not_secret(ended: Ended) -> None:
 
 
 @pytest.mark.parametrize("secret", [KEY, "k3y ", WEBHOOK, "xyzzy", MADE_UP, HEADER], ids=range(6))
-def test_a_secret_is_not_on_the_page(ended: Ended, secret: str) -> None:
-    """Neither as it is nor in part: from a variable, made up while running, or in a header."""
+def test_a_secret_is_not_on_the_page(ended: NestedRun, secret: str) -> None:
+    """A secret from a variable, a new secret and one in a header appear neither whole nor in part."""
     verdicts = (ended.folder / "verdicts.jsonl").read_text(encoding="utf-8")
     assert secret not in ended.html
     assert secret not in verdicts
 
 
-def test_the_machine_is_not_described(ended: Ended) -> None:
-    """pytest-html's table of the environment keeps two lines, and none of what CI puts into variables."""
+def test_the_machine_is_not_described(ended: NestedRun) -> None:
+    """The table of the environment has two lines, and no variables of CI."""
     assert sorted(ended.data["environment"]) == ["Platform", "Python"]
     assert "of-this-machine" not in ended.html
 
@@ -97,8 +97,8 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("text", SHAPES)
-def test_secrets_are_known_by_their_shape(text: str) -> None:
-    """A header's value, a key, a password in a URL are masked; words that only sound so stay."""
+def test_secrets_are_found_by_their_form(text: str) -> None:
+    """The value of a header, a key and a password in a URL are masked; similar words are not."""
     assert Redactor(()).text(text) == SHAPES[text]
 
 
@@ -107,8 +107,8 @@ def test_secrets_are_known_by_their_shape(text: str) -> None:
     st.text(),
     st.text(),
 )
-def test_a_known_value_never_survives(secret: str, before: str, after: str) -> None:
-    """Whatever stands around a secret, and however it is written, it is masked."""
+def test_a_known_value_is_masked_in_any_text(secret: str, before: str, after: str) -> None:
+    """A known secret is masked in any surrounding text and in any spelling."""
     mask = Redactor([secret])
     assert secret not in mask.text(before + secret + after)
     assert secret not in str(mask.deep({"a": [secret, (secret,)]}).values())
@@ -133,5 +133,5 @@ PLAIN_WORDS = """
     ],
 )
 def test_a_variable_is_secret_by_its_name(name: str, secret: bool) -> None:  # noqa: FBT001  # a table
-    """Names tell; a value too short to be masked without garbling the page is left alone."""
+    """The value of a variable with the name of a secret is masked, unless it is too short."""
     assert secrets_of({name: "abcdef", "TOKEN": "1"}) == ({"abcdef"} if secret else set())

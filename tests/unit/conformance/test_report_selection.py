@@ -1,11 +1,11 @@
-"""Which tests a selection holds, and that a run says what was selected."""
+"""Selections: their tests, and the line that describes them."""
 
 from __future__ import annotations
 
 import pytest
 
 from lumen_conformance.report.selection import SEVENTEEN, name_of, smoke_is_asked_for
-from tests.fixtures.nested_pytest import Inner
+from tests.fixtures.nested_pytest import NestedPytest
 
 MODULES = {
     "recovery/test_01_kill.py": '''
@@ -64,18 +64,18 @@ MARKS = {
 }
 
 
-def test_marks_come_from_where_a_test_lives(inner: Inner) -> None:
-    """Folder, module and check id give a test its marks; only smoke is ever written by hand."""
-    inner.write(MODULES)
-    shown = inner.run("-s", "-q").output
+def test_marks_come_from_folder_module_and_id(nested: NestedPytest) -> None:
+    """Folder, module and check id determine the marks of a test; only smoke is set by hand."""
+    nested.write(MODULES)
+    shown = nested.run("-s", "-q").output
     lines = (line.partition(": ") for line in shown.splitlines() if line.startswith("test_"))
     assert {name: marks for name, _, marks in lines} == MARKS
 
 
-def test_one_scenario_is_selected(inner: Inner) -> None:
+def test_one_scenario_is_selected(nested: NestedPytest) -> None:
     """A scenario is selected by its number."""
-    inner.write(MODULES)
-    ended = inner.run("-m", "scenario(n=12)", "-n2")
+    nested.write(MODULES)
+    ended = nested.run("-m", "scenario(n=12)", "-n2")
     assert list(ended.rows) == ["12.1-refused"]
     assert "selection: scenario 12 (-m 'scenario(n=12)')\n" in ended.output
 
@@ -92,10 +92,10 @@ def test_the_seventeen_are_seventeen() -> None:
     ]
 
 
-def test_ci_selects_smoke(inner: Inner) -> None:
-    """CI_SMOKE_MODE selects smoke, and the header and the page say so."""
-    inner.write(MODULES)
-    ended = inner.run(CI_SMOKE_MODE="1")
+def test_ci_selects_smoke(nested: NestedPytest) -> None:
+    """CI_SMOKE_MODE selects smoke; the header and the page show it."""
+    nested.write(MODULES)
+    ended = nested.run(CI_SMOKE_MODE="1")
     assert "selection: smoke (CI_SMOKE_MODE, no -m given)" in ended.output
     assert "selected: 5 tests, 5 of them numbered checks (smoke)" in ended.output
     assert sorted(ended.rows) == ["1.1-start", "1.5-again", "1.5.detail", "F1-envelope"]
@@ -103,29 +103,29 @@ def test_ci_selects_smoke(inner: Inner) -> None:
 
 
 @pytest.mark.parametrize("value", ["1", "true", " True "])
-def test_ci_may_say_it_in_two_words(value: str) -> None:
-    """Both spellings that CI systems use are understood."""
+def test_both_spellings_of_true_select_smoke(value: str) -> None:
+    """Both spellings that CI systems use select smoke."""
     assert smoke_is_asked_for({"CI_SMOKE_MODE": value})
 
 
 @pytest.mark.parametrize(
-    ("value", "arguments", "said"),
+    ("value", "arguments", "line"),
     [
         ("1", ["-m", "unit"], "selection: unit (-m 'unit')"),
         ("false", ["-k", "part"], "selection: all (no -m given, -k 'part')"),
         ("", ["tests/unit"], "selection: all (no -m given, only the tests named on the command line)"),
     ],
 )
-def test_the_header_says_what_is_selected(inner: Inner, value: str, arguments: list[str], said: str) -> None:
-    """The command line wins over CI_SMOKE_MODE; parallel runs say it too."""
-    inner.write(MODULES)
-    assert f"{said}\n" in inner.run(*arguments, CI_SMOKE_MODE=value).output
+def test_the_header_shows_the_selection(nested: NestedPytest, value: str, arguments: list[str], line: str) -> None:
+    """The command line overrides CI_SMOKE_MODE; parallel runs show the selection too."""
+    nested.write(MODULES)
+    assert f"{line}\n" in nested.run(*arguments, CI_SMOKE_MODE=value).output
 
 
-def test_an_unclear_smoke_mode_is_refused(inner: Inner) -> None:
-    """A value that is neither yes nor no is not guessed at."""
-    inner.write(MODULES)
-    ended = inner.run(CI_SMOKE_MODE="yes")
+def test_an_invalid_smoke_mode_is_refused(nested: NestedPytest) -> None:
+    """A value other than 1, true, 0 and false is an error."""
+    nested.write(MODULES)
+    ended = nested.run(CI_SMOKE_MODE="yes")
     assert ended.status == pytest.ExitCode.USAGE_ERROR
     assert "CI_SMOKE_MODE='yes' is none of 1, true, 0, false" in ended.output
 
@@ -135,7 +135,7 @@ def test_an_unclear_smoke_mode_is_refused(inner: Inner) -> None:
     [("", "all"), ("smoke", "smoke"), (" scenario(n=3) ", "scenario 3"), ("smoke and not unit", "smoke and not unit")],
 )
 def test_a_selection_has_a_name(expression: str, name: str) -> None:
-    """The words of the suite stand for the expressions of pytest."""
+    """A selection is described by a name instead of its expression."""
     assert name_of(expression) == name
 
 
@@ -145,16 +145,16 @@ BROKEN = {**MODULES, "unit/test_broken.py": 'raise RuntimeError("imported")'}
 @pytest.mark.parametrize(
     ("expression", "looks_there"), [("recovery", False), ("smoke or contract", False), ("unit", True)]
 )
-def test_a_selection_imports_its_own_folders(inner: Inner, expression: str, *, looks_there: bool) -> None:
-    """A selection that lives in some folders leaves the others alone."""
-    inner.write(BROKEN)
-    assert ("RuntimeError: imported" in inner.run("-m", expression).output) is looks_there
+def test_a_selection_imports_its_own_folders(nested: NestedPytest, expression: str, *, looks_there: bool) -> None:
+    """A selection imports only the folders that can contain its tests."""
+    nested.write(BROKEN)
+    assert ("RuntimeError: imported" in nested.run("-m", expression).output) is looks_there
 
 
-def test_smoke_elsewhere_is_refused(inner: Inner) -> None:
-    """A smoke test that -m smoke would never see cannot be collected."""
+def test_smoke_elsewhere_is_refused(nested: NestedPytest) -> None:
+    """A smoke test outside the folders of -m smoke cannot be collected."""
     quick = 'import pytest\n@pytest.mark.smoke\ndef test_quick():\n    "It is quick."\n'
-    inner.write({"unit/test_quick.py": quick})
-    ended = inner.run()
+    nested.write({"unit/test_quick.py": quick})
+    ended = nested.run()
     assert ended.status != pytest.ExitCode.OK
     assert "-m smoke looks into contract and recovery only" in ended.output

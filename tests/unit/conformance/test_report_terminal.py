@@ -1,10 +1,10 @@
-"""The table at the end of a run: short, true, and printable on any console."""
+"""The table of scenarios at the end of a run."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.nested_pytest import Inner
+from tests.fixtures.nested_pytest import NestedPytest
 
 MODULES = {
     "recovery/test_01_kill.py": '''
@@ -31,29 +31,29 @@ MODULES = {
     ''',
 }
 TABLE = """\
-no scenario                                              held  time of budget
- 1 A worker {words} is killed, and its successor i...       1/2  0.412 s of 3 s
+no scenario                                            passed  time of budget
+ 1 A worker {name} is killed, and its successor i...       1/2  0.412 s of 3 s
  2 A port.                                                1/1  -
 """
 KOREAN, ESCAPED = "→ 작업자", r"\u2192 \uc791\uc5c5\uc790"
 
 
-@pytest.mark.parametrize(("encoding", "words"), [("utf-8", KOREAN), ("cp949", KOREAN), ("ascii", ESCAPED)])
-def test_the_table_prints_on_any_console(inner: Inner, encoding: str, words: str) -> None:
-    """A console shows what its encoding has, and escapes of the rest; skipped checks count neither way."""
-    inner.write(MODULES)
-    ended = inner.run(encoding=encoding, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
-    assert TABLE.format(words=words) in ended.output
+@pytest.mark.parametrize(("encoding", "name"), [("utf-8", KOREAN), ("cp949", KOREAN), ("ascii", ESCAPED)])
+def test_the_table_prints_on_any_console(nested: NestedPytest, encoding: str, name: str) -> None:
+    """Characters that the encoding of the console lacks are escaped; skipped checks are not counted."""
+    nested.write(MODULES)
+    ended = nested.run(encoding=encoding, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert TABLE.format(name=name) in ended.output
 
 
 @pytest.mark.parametrize("arguments", [["-q"], ["-k", "nothing"]])
-def test_there_are_runs_without_a_table(inner: Inner, arguments: list[str]) -> None:
-    """A quiet run, and one without a scenario, print none."""
-    inner.write(MODULES)
-    assert "time of budget" not in inner.run(*arguments).output
+def test_there_are_runs_without_a_table(nested: NestedPytest, arguments: list[str]) -> None:
+    """A quiet run and a run without scenarios print no table."""
+    nested.write(MODULES)
+    assert "time of budget" not in nested.run(*arguments).output
 
 
-def test_parallel_workers_share_one_table(inner: Inner) -> None:
-    """The controller prints it once, for all workers."""
-    inner.write(MODULES)
-    assert inner.run("-n2").output.count("time of budget") == 1
+def test_parallel_workers_share_one_table(nested: NestedPytest) -> None:
+    """A parallel run prints one table."""
+    nested.write(MODULES)
+    assert nested.run("-n2").output.count("time of budget") == 1

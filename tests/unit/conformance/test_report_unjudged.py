@@ -1,4 +1,4 @@
-"""What could not be judged names the checks that failed, and keeps a run from being called passed."""
+"""A check that was not judged names failed checks, and the run does not pass."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.nested_pytest import Ended, stage, stage_foreign
+from tests.fixtures.nested_pytest import NestedRun, stage, stage_foreign
 
 BODY = '''
     """Answers: one body, and what is claimed of it."""
@@ -30,54 +30,54 @@ BODY = '''
 
 
 def answers(*, json: bool, total: bool, tier: str = "") -> dict[str, str]:
-    """A module in which the body is JSON or not, and the total can be judged or not."""
+    """Return a module in which the body is JSON or not, and the total is judged or not."""
     text = BODY.replace("{json}", str(json)).replace("{total}", str(total)).replace("{tier}", tier)
     return {"contract/test_answers.py": text}
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """A run in which the body is no JSON."""
+def broken(tmp_path_factory: pytest.TempPathFactory) -> NestedRun:
+    """Run the checks with a body that is not JSON."""
     return stage(tmp_path_factory.mktemp("broken"), answers(json=False, total=False))
 
 
 @pytest.fixture(scope="module")
-def unjudged(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """A run in which nothing failed, and one check was not judged."""
+def unjudged(tmp_path_factory: pytest.TempPathFactory) -> NestedRun:
+    """Run the checks so that none fails and one is not judged."""
     return stage(tmp_path_factory.mktemp("unjudged"), answers(json=True, total=False))
 
 
-def test_reasons_are_resolved(broken: Ended) -> None:
-    """A check that was not judged because of another one that was not judged either names the one that failed."""
+def test_reasons_are_resolved(broken: NestedRun) -> None:
+    """A check that was not judged because of another unjudged check names the check that failed."""
     shown = {each["id"]: (each["outcome"], each["because_of"]) for each in broken.verdicts}
     assert shown == {
         "B1.5": ("failed", []), "C2.5": ("not_judged", ["B1.5"]), "C5.2": ("not_judged", ["B1.5"]),
     }  # fmt: skip
 
 
-def test_facts_are_fields(broken: Ended) -> None:
-    """A verdict has what was expected and found and where as fields, null where there is none, and the cause."""
+def test_a_verdict_has_expected_found_and_cause(broken: NestedRun) -> None:
+    """A verdict has the expected value, the found value, its place and the cause, or null."""
     first, *_, last = broken.verdicts
     assert (first["expected"], first["found"], first["at"]) == ("one JSON value", "'<' where a value is due", "byte 0")
     assert (last["expected"], last["found"], last["at"]) == (None, None, None)
     assert first["cause"] == last["cause"] == "B1.5: '...' where a value is due"
 
 
-def test_not_judged_is_not_passed(unjudged: Ended) -> None:
-    """A run in which something could not be judged has its own word, and is red."""
+def test_not_judged_is_not_passed(unjudged: NestedRun) -> None:
+    """A run with a check that was not judged has its own result, and fails."""
     assert (unjudged.status, unjudged.banner) == (1, ("incomplete", "NOT FULLY JUDGED")), unjudged.output
     assert "NOT FULLY JUDGED: 3 passed, 1 not judged.\nnot judged: C5.2\n" in unjudged.output
     assert "3 passed, 1 not judged." in unjudged.html
 
 
-def test_an_unjudged_row_shows_the_reason(unjudged: Ended) -> None:
-    """The row of a check that was not judged shows its reason, and nothing of what pytest keeps beside it."""
+def test_an_unjudged_row_shows_the_reason(unjudged: NestedRun) -> None:
+    """The row of a check that was not judged shows the reason, without file and line."""
     (row,) = (row for rows in unjudged.data["tests"].values() for row in rows if row["result"] == "rerun")
     assert row["log"].strip().splitlines()[-1] == "not judged: the body is no JSON object (C2.5)"
 
 
 def test_strict_checks_do_not_matter_for_clients(tmp_path: Path) -> None:
-    """A check of tier S that was not judged leaves a foreign target passed, its strict layer excepted."""
+    """With an unjudged check of tier S the layer clients passes, but not the layer strict."""
     ended = stage_foreign(tmp_path, answers(json=True, total=False, tier=', tier="S"'))
     assert (ended.status, ended.banner) == (0, ("good", "PASSED")), ended.output
     assert ended.summary["layers"] == {"clients": "PASSED", "strict": "NOT FULLY JUDGED"}
@@ -85,7 +85,7 @@ def test_strict_checks_do_not_matter_for_clients(tmp_path: Path) -> None:
 
 
 def test_known_causes_excuse(tmp_path: Path) -> None:
-    """What was not judged only because of known failures is no open question."""
+    """A check that was not judged only because of known failures does not fail the run."""
     known = tmp_path / "known.txt"
     known.write_text("B1.5  a body that is no JSON, known since long\n", "utf-8")
     ended = stage_foreign(tmp_path / "run", answers(json=False, total=False), f"--baseline={known}")
@@ -94,7 +94,7 @@ def test_known_causes_excuse(tmp_path: Path) -> None:
 
 
 def test_half_known_causes_do_not_excuse(tmp_path: Path) -> None:
-    """A row of the cause that is not known keeps the question open."""
+    """A check that was not judged because of a new failure, beside known ones, fails the run."""
     known = tmp_path / "known.txt"
     known.write_text("B1.5-plain  known of plain answers only\n", "utf-8")
     ended = stage_foreign(tmp_path / "run", answers(json=False, total=False), f"--baseline={known}")

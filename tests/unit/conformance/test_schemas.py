@@ -1,4 +1,4 @@
-"""Each schema takes what is healthy and refuses each defect for its own reason and no other."""
+"""Each schema accepts valid examples, and rejects each invalid example for one reason."""
 
 import copy
 import json
@@ -19,7 +19,7 @@ from lumen_conformance.schemas.compiler import Compiler
 
 ACCEPTED = sorted(schemas.EXAMPLES.glob("*/accept-*.json"))
 REJECTED = sorted(schemas.EXAMPLES.glob("*/reject-*.json"))
-WITH_EXAMPLES = [name for name in schemas.names() if name != "openai-common"]  # only parts of other schemas
+WITH_EXAMPLES = [name for name in schemas.list_schemas() if name != "openai-common"]  # only parts of other schemas
 
 
 def _id(path: Path) -> str:
@@ -28,33 +28,33 @@ def _id(path: Path) -> str:
 
 @pytest.mark.parametrize("path", ACCEPTED, ids=_id)
 def test_accepted(path: Path) -> None:
-    """A healthy example breaks nothing."""
-    assert schemas.breaches(path.parent.name, json.loads(path.read_text("utf-8"))) == ()
+    """A valid example has no breach."""
+    assert schemas.find_breaches(path.parent.name, json.loads(path.read_text("utf-8"))) == ()
 
 
 @pytest.mark.parametrize("path", REJECTED, ids=_id)
 def test_rejected_for_its_reason(path: Path) -> None:
-    """A broken example breaks exactly the rule that it names."""
+    """An invalid example breaks exactly the rule that it names."""
     example = json.loads(path.read_text("utf-8"))
-    found = schemas.breaches(path.parent.name, example["instance"])
+    found = schemas.find_breaches(path.parent.name, example["instance"])
     assert [breach.schema for breach in found] == [example["fails"]]
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_has_both_kinds_of_examples(name: str) -> None:
-    """A schema without a counterexample may accept anything."""
+    """Each schema has valid and invalid examples."""
     assert [path for path in ACCEPTED if path.parent.name == name]
     assert [path for path in REJECTED if path.parent.name == name]
 
 
 def test_examples_belong_to_schemas() -> None:
-    """No folder of examples is left without its schema."""
+    """Each folder of examples has a schema."""
     assert {path.name for path in schemas.EXAMPLES.iterdir()} == set(WITH_EXAMPLES)
 
 
-@pytest.mark.parametrize("name", schemas.names())
+@pytest.mark.parametrize("name", schemas.list_schemas())
 def test_is_a_schema(name: str) -> None:
-    """Each file is a draft 2020-12 schema, named by a URN that no network can be asked for."""
+    """Each file is a draft 2020-12 schema whose id is a URN."""
     schema = json.loads((schemas.HERE / f"{name}.schema.json").read_text("utf-8"))
     Draft202012Validator.check_schema(schema)
     assert schema["$id"] == schemas.URN + name
@@ -62,7 +62,7 @@ def test_is_a_schema(name: str) -> None:
 
 
 def test_persona_names_are_data() -> None:
-    """No persona is named in a schema but by the four fixed request keys."""
+    """Schemas name personas only in the four fixed keys of requests."""
     text = "".join(path.read_text("utf-8") for path in schemas.HERE.glob("*.schema.json"))
     assert not [name for name in ("루아", "엘로", "누리", "세나", "Lua", "Elo", "Nuri", "Sena") if name in text]
 
@@ -77,9 +77,11 @@ STRICT = extend(  # type: ignore[no-untyped-call]
 
 
 @cache
-def _reference(name: str) -> Any:  # noqa: ANN401 -- jsonschema has no name for it
-    """The same schema for `jsonschema`; a document with its own `$schema` would be read by the lax class."""
-    loaded = {each: json.loads((schemas.HERE / f"{each}.schema.json").read_text("utf-8")) for each in schemas.names()}
+def _reference_validator(name: str) -> Any:  # noqa: ANN401 -- jsonschema has no name for it
+    """Return a validator of `jsonschema` with the stricter types; `$schema` would select other types."""
+    loaded = {
+        each: json.loads((schemas.HERE / f"{each}.schema.json").read_text("utf-8")) for each in schemas.list_schemas()
+    }
     plain = {each: {key: schema[key] for key in schema if key != "$schema"} for each, schema in loaded.items()}
     registry: Registry[Any] = Registry().with_resources(
         (schemas.URN + each, DRAFT202012.create_resource(schema)) for each, schema in plain.items()
@@ -136,21 +138,21 @@ def _changed(value: Any, place: tuple[str | int, ...], new: object) -> Any:  # n
 
 @given(st.sampled_from([*ACCEPTED, *REJECTED]), st.data())
 def test_agrees_with_jsonschema(path: Path, data: st.DataObject) -> None:
-    """Examples with any odd value in any place break the rules that `jsonschema` says they break."""
+    """For an example with one changed value, the broken rules are those of `jsonschema`."""
     name, instance = path.parent.name, _instance(path)
     value = _changed(instance, data.draw(st.sampled_from(_places(instance))), data.draw(ODD | st.just(GONE)))
-    errors = _reference(name).iter_errors(value)
+    errors = _reference_validator(name).iter_errors(value)
     wanted = sorted("/".join(map(str, error.absolute_schema_path)) for error in errors)
-    assert sorted(breach.schema for breach in schemas.breaches(name, value)) == wanted
+    assert sorted(breach.schema for breach in schemas.find_breaches(name, value)) == wanted
 
 
 def test_unknown_keywords_are_refused() -> None:
-    """A keyword that no rule is made for is an error, never ignored."""
+    """An unknown keyword raises an error."""
     with pytest.raises(ValueError, match="uniqueItems"):
-        Compiler(lambda _reference: {}).rule({"properties": {"a": {"uniqueItems": True}}})
+        Compiler(lambda _reference_validator: {}).rule({"properties": {"a": {"uniqueItems": True}}})
 
 
-@pytest.mark.parametrize("name", schemas.names())
+@pytest.mark.parametrize("name", schemas.list_schemas())
 def test_every_schema_is_compiled(name: str) -> None:
-    """Every schema has known keywords only."""
-    schemas.breaches(name, {})
+    """Every schema has only known keywords."""
+    schemas.find_breaches(name, {})

@@ -1,4 +1,4 @@
-"""Breaches of schemas in words that a reader understands who has never seen a JSON Schema."""
+"""Breaches of schemas are described in plain English."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lumen_conformance.schemas.compiler import Breach, Compiler
 
 
 def breach(schema: dict[str, Any], value: object) -> Breach:
-    """The only breach of a schema by a value; any reference means a string."""
+    """Return the only breach of a schema by a value; every reference means a string."""
     found: list[Breach] = []
     Compiler(lambda _reference: {"type": "string"}).rule(schema)(value, (), found)
     [only] = found
@@ -41,9 +41,9 @@ MEMBERS: list[tuple[dict[str, Any], object, str, str]] = [
 
 @pytest.mark.parametrize(("schema", "value", "expected", "found"), MEMBERS)
 def test_members(schema: dict[str, Any], value: object, expected: str, found: str) -> None:
-    """Each keyword says what is expected of a member and what is there."""
-    told = breach({"properties": {"x": schema}}, {"x": value})
-    assert (told.expected, told.found) == (f"x: {expected}", f"x is {found}")
+    """Each keyword describes the expected and the found value of a member."""
+    found_breach = breach({"properties": {"x": schema}}, {"x": value})
+    assert (found_breach.expected, found_breach.found) == (f"x: {expected}", f"x is {found}")
 
 
 OBJECTS: list[tuple[dict[str, Any], object, str, str]] = [
@@ -65,13 +65,13 @@ OBJECTS: list[tuple[dict[str, Any], object, str, str]] = [
 
 @pytest.mark.parametrize(("schema", "value", "expected", "found"), OBJECTS)
 def test_objects(schema: dict[str, Any], value: object, expected: str, found: str) -> None:
-    """Keywords about several members name the one that is wrong."""
-    told = breach(schema, value)
-    assert (told.expected, told.found) == (expected, found)
+    """Keywords about several members name the member that breaks the rule."""
+    found_breach = breach(schema, value)
+    assert (found_breach.expected, found_breach.found) == (expected, found)
 
 
 def test_long_values_are_cut() -> None:
-    """What is found fills one line at most, whatever it is."""
+    """A found value is cut to one line."""
     found = breach({"type": "object"}, ["\ud83d" * 100_000]).found
     assert len(found) < 200
     assert "\n" not in found

@@ -20,7 +20,7 @@ from lumen_conformance.processes.process_tree import ProcessRef, running
 from lumen_conformance.run import Run
 from lumen_conformance.targets.launch import Launched, Launches
 from lumen_conformance.targets.target import Target
-from lumen_conformance.waiting import Died, until
+from lumen_conformance.waiting import WaitEndedError, until
 from tests.fixtures.foreign.reuseport import WORKERS
 from tests.fixtures.suite_subprocess import run as judged
 
@@ -180,7 +180,7 @@ def test_a_daemon_that_dies(start: Start) -> None:
 def test_an_end_that_leaves_nobody_who_serves(run: Run, tmp_path: Path) -> None:
     """An exit status other than 0 is told at once, whoever is left; those are ended without a word."""
     target = replace(FOREIGN, command=("sh", "-c", "sleep 3600 & exit 3"))
-    with Launches(run, target, tmp_path / "launch") as launches, pytest.raises(Died, match="exit status 3"):
+    with Launches(run, target, tmp_path / "launch") as launches, pytest.raises(WaitEndedError, match="exit status 3"):
         launches()
 
 

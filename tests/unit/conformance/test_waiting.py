@@ -1,52 +1,52 @@
-"""The only wait: it ends with the claim, the deadline or a death, and says what it saw."""
+"""A wait ends with the value, at its deadline, or when the condition can no longer become true."""
 
 import threading
 
 import pytest
 
-from lumen_conformance.waiting import Died, Overdue, seen, until
+from lumen_conformance.waiting import WaitEndedError, WaitTimeoutError, seen, until
 
 
-def test_first_true_answer_is_returned() -> None:
-    """The probe is asked until it gives something true."""
+def test_first_true_value_is_returned() -> None:
+    """The probe is called until it returns a true value."""
     answers = iter([None, 0, "", "yes"])
     assert until("an answer", lambda: next(answers), within_s=5) == "yes"
 
 
-def test_deadline_names_claim_time_and_last_sight() -> None:
-    """An overdue wait carries its data, and names both hypotheses."""
-    with pytest.raises(Overdue, match="slower here than that or never happens") as overdue:
-        until("the door opens", lambda: None, within_s=0.05)
-    assert (overdue.value.claim, overdue.value.last) == ("the door opens", None)
-    assert 0.05 <= overdue.value.elapsed_s < 5
+def test_deadline_error_has_claim_time_and_last_value() -> None:
+    """The error of a deadline has the claim, the elapsed time and the last value."""
+    with pytest.raises(WaitTimeoutError, match=r"^it listens: not within 0\.05 s; last value after") as error:
+        until("it listens", lambda: None, within_s=0.05)
+    assert (error.value.claim, error.value.last) == ("it listens", None)
+    assert 0.05 <= error.value.elapsed_s < 5
 
 
-def test_death_ends_the_wait_at_once() -> None:
-    """When the thing waited for has died, nobody waits for the deadline."""
-    with pytest.raises(Died, match="by its own fault or ended by another: exit status 3") as death:
+def test_an_ended_process_ends_the_wait() -> None:
+    """A wait for a process that has ended does not last until the deadline."""
+    with pytest.raises(WaitEndedError, match="exit status 3") as error:
         until("it answers", lambda: None, within_s=60, alive=lambda: "exit status 3")
-    assert death.value.elapsed_s < 5
+    assert error.value.elapsed_s < 5
 
 
-def test_what_came_before_the_death_counts() -> None:
-    """An event that was written just before the end is still seen."""
-    assert until("it spoke", lambda: "last words", within_s=60, alive=lambda: "it is dead") == "last words"
+def test_a_value_from_before_the_end_counts() -> None:
+    """A value that became true just before the process ended is returned."""
+    assert until("it printed", lambda: "last line", within_s=60, alive=lambda: "it has ended") == "last line"
 
 
-def test_trouble_of_the_probe_is_a_sight() -> None:
-    """A refused connection is what was seen, not the end of the wait; a bug in the probe is."""
+def test_os_errors_of_the_probe_do_not_end_the_wait() -> None:
+    """A refused connection counts as a false value; any other exception of the probe ends the wait."""
 
     def refused() -> None:
         raise ConnectionRefusedError("nobody listens")
 
-    with pytest.raises(Overdue, match="nobody listens"):
+    with pytest.raises(WaitTimeoutError, match="nobody listens"):
         until("it listens", refused, within_s=0.01)
     with pytest.raises(ZeroDivisionError):
         until("it counts", lambda: 1 // 0, within_s=60)
 
 
 def test_event_ends_the_pause() -> None:
-    """With an event as its pause the next look follows at once."""
+    """With ``event.wait`` as the pause, the next call of the probe follows the event at once."""
     event = threading.Event()
     pauses = []
 
@@ -59,25 +59,25 @@ def test_event_ends_the_pause() -> None:
     assert len(pauses) == 1
 
 
-def test_stages_get_none_instead_of_an_error() -> None:
-    """What never happened is an observation."""
+def test_seen_returns_none_at_the_deadline() -> None:
+    """`seen` returns None instead of raising an error."""
     assert seen("it answers", lambda: None, within_s=0.01) is None
     assert seen("it answers", lambda: "yes", within_s=0.01) == "yes"
 
 
 def test_pauses_grow_to_a_twentieth_of_a_second() -> None:
-    """The first looks are close together, later ones spare the processor, none goes beyond the deadline."""
+    """The first pause is short, later ones are longer, and none goes beyond the deadline."""
     pauses: list[float] = []
-    with pytest.raises(Overdue):
+    with pytest.raises(WaitTimeoutError):
         until("never", lambda: None, within_s=0.02, pause=pauses.append)
     assert pauses[0] == 0.002
     assert max(pauses) <= 0.05
 
 
-def test_the_last_sight_is_told_before_the_log() -> None:
-    """What was seen last does not stand at the end of somebody else's log."""
-    with pytest.raises(Died) as death:
+def test_the_last_value_precedes_the_log() -> None:
+    """The last value is part of the first line of the error, before a log that follows."""
+    with pytest.raises(WaitEndedError) as error:
         until("it answers", lambda: None, within_s=60, alive=lambda: "exit status 3\n--- log\nlast line")
-    head, *log = str(death.value).splitlines()
+    head, *log = str(error.value).splitlines()
     assert head.endswith(": None")
     assert log == ["--- log", "last line"]

@@ -60,7 +60,7 @@ def test_text_reaches_the_client(text: str, ascii_only: bool) -> None:  # noqa: 
 @pytest.fixture(scope="module")
 def live(run: Run) -> Iterator[tuple[Serving, Gateway]]:
     """One live proxy before one gateway."""
-    with Gateway() as gateway, serving(gateway.url) as proxy, run.answering(gateway.url, proxy.url):
+    with Gateway() as gateway, serving(gateway.url) as proxy, run.allow_ports(gateway.url, proxy.url):
         yield proxy, gateway
 
 

@@ -16,7 +16,7 @@ from lumen_proxy.sandbox.gateway import PERSONAS, instead_of_the_cloud
 def settings(run: Run) -> Iterator[config.Settings]:
     """Settings that lead to a sandbox."""
     loaded = config.load({"LUMEN_STATE_DIR": "state", "LUMEN_LOG_DIR": "log"})
-    with instead_of_the_cloud(loaded) as sandboxed, run.answering(sandboxed.gateway_url, sandboxed.cloud_ai_url):
+    with instead_of_the_cloud(loaded) as sandboxed, run.allow_ports(sandboxed.gateway_url, sandboxed.cloud_ai_url):
         yield sandboxed
 
 

@@ -14,18 +14,18 @@ from markupsafe import escape
 from lumen_conformance.registry.measurement import Measurement
 from lumen_conformance.registry.redaction import redactor
 from lumen_conformance.report.causes import Cause
-from lumen_conformance.report.chapters import Chapter, chapters, share_of_budget
-from lumen_conformance.report.entries import Entry
-from lumen_conformance.report.log_excerpts import Log, read_logs
+from lumen_conformance.report.entries import ReportEntry
+from lumen_conformance.report.log_excerpts import LogExcerpt, read_logs
+from lumen_conformance.report.result_groups import ResultGroup, group_results, share_of_budget
 from lumen_conformance.report.results import OUTCOMES, RESULTS, Results, counts
-from lumen_conformance.report.run_result import ending_of
+from lumen_conformance.report.run_result import summarize_run
 from lumen_conformance.report.selection import describe
 
 # What is under test; whoever launches it may set the words.
 TARGET: Final = pytest.StashKey[str]()
 OUR_PROXY: Final = "lumen-proxy of this repository"
 
-Logs = list[tuple[Chapter, list[Log]]]
+Logs = list[tuple[ResultGroup, list[LogExcerpt]]]
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _ENVIRONMENT: Final = jinja2.Environment(
@@ -43,7 +43,7 @@ HEADER: Final = [
 ]
 
 
-def seconds(value_s: float) -> str:
+def format_seconds(value_s: float) -> str:
     """Return a time that a person can read: 12 ms, 3.4 s, 2 min 05 s."""
     if (milliseconds := round(value_s * 1000)) < 1000:
         return f"{milliseconds} ms"
@@ -52,18 +52,18 @@ def seconds(value_s: float) -> str:
     return "{} min {:02} s".format(*divmod(round(value_s), 60))
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Return a figure with three digits that count, whole numbers as they are."""
     return f"{value:,}" if isinstance(value, int) else f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def figure(value: float, unit: str) -> str:
+def format_figure(value: float, unit: str) -> str:
     """Return a figure with its unit; times below a tenth of a second in milliseconds."""
-    return f"{number(value * 1000)} ms" if unit == "s" and 0 < value < 0.1 else f"{number(value)} {unit}"
+    return f"{format_number(value * 1000)} ms" if unit == "s" and 0 < value < 0.1 else f"{format_number(value)} {unit}"
 
 
-_ENVIRONMENT.globals["figure_text"] = figure
-_ENVIRONMENT.filters |= {"seconds": seconds, "share": share_of_budget}
+_ENVIRONMENT.globals["figure_text"] = format_figure
+_ENVIRONMENT.filters |= {"seconds": format_seconds, "share": share_of_budget}
 
 
 def escaped(text: str) -> str:
@@ -71,30 +71,30 @@ def escaped(text: str) -> str:
     return str(escape(text))
 
 
-def unfinished(title: str) -> str:
+def render_unfinished(title: str) -> str:
     """Return the page of a run that has not ended."""
     return _render("unfinished.html", title=title, started=_now())
 
 
-def before(session: pytest.Session, layers: Mapping[str, str], causes: Sequence[Cause]) -> str:
-    """Return the verdict, its facts, the causes of what failed and the table of chapters."""
+def render_above(session: pytest.Session, layers: Mapping[str, str], causes: Sequence[Cause]) -> str:
+    """Return the verdict, its facts, the causes of what failed and the table of groups."""
     results = session.config.stash[RESULTS]
     ended = results.results
     count = counts(ended)
     return _render(
         "before.html",
-        ending=ending_of(int(session.exitstatus), results),
+        ending=summarize_run(int(session.exitstatus), results),
         counts=[(word, count[word]) for word in OUTCOMES if count[word]],
         facts={
             "Selection": describe(session.config),
             "Target": _target(session.config),
-            "Duration": seconds(results.duration_s),
+            "Duration": format_seconds(results.duration_s),
             "Generated": _now(),
             "Runs on": f"Python {platform.python_version()}, {platform.system()} {platform.machine()}",
         },
         layers=layers,
         causes=causes,
-        chapters=chapters(results),
+        groups=group_results(results),
         wrong=[each for each in ended if each.outcome in {"failed", "error"}],
         broken=[each.nodeid for each in results.broken],
     )
@@ -106,22 +106,22 @@ def _target(config: pytest.Config) -> str:
 
 
 def gather_logs(results: Results) -> Logs:
-    """Return the logs of each chapter that has some, each file once, secrets masked."""
+    """Return the logs of each group that has some, each file once, secrets masked."""
     mask = redactor()
     told = [
-        (chapter, read_logs((path for each in chapter.results for path in each.evidence), mask))
-        for chapter in chapters(results)
+        (group, read_logs((path for each in group.results for path in each.evidence), mask))
+        for group in group_results(results)
     ]
-    return [(chapter, logs) for chapter, logs in told if logs]
+    return [(group, logs) for group, logs in told if logs]
 
 
-def after(logs: Logs) -> str:
+def render_below(logs: Logs) -> str:
     """Return the logs, folded."""
-    return _render("after.html", chapters=logs)
+    return _render("after.html", groups=logs)
 
 
-def row(
-    entry: Entry, *, result_cell: str, duration_s: float, figures: Sequence[Measurement], warnings: Sequence[str]
+def render_row(
+    entry: ReportEntry, *, result_cell: str, duration_s: float, figures: Sequence[Measurement], warnings: Sequence[str]
 ) -> list[str]:
     """Return the cells of one test, each in one line: pytest-html reads them with a regular expression.
 
@@ -139,7 +139,7 @@ def row(
     return [result_cell, *(" ".join(cell.split()) for cell in cells.split("<!-- cell -->"))]
 
 
-def _order(entry: Entry) -> str:
+def _order(entry: ReportEntry) -> str:
     """Return a text that sorts as people count: 1.2 before 1.10, tests without a number last."""
     padded = re.sub(r"\d+", lambda found: found[0].zfill(5), entry.check_id)
     return re.sub(r"[^\w.]", "_", padded or f"~{entry.nodeid}")

@@ -1,4 +1,4 @@
-"""Results told as chapters: a scenario of the recovery tests, an area of the contract, all unit tests as one."""
+"""Group results for the table of the page: by scenario, by area of the contract, all unit tests together."""
 
 import re
 from collections.abc import Iterable
@@ -6,49 +6,49 @@ from dataclasses import dataclass
 from typing import Final
 
 from lumen_conformance.registry.measurement import Measurement
-from lumen_conformance.report.entries import Entry
+from lumen_conformance.report.entries import ReportEntry
 from lumen_conformance.report.results import Result, Results
 
 MOST_DOTS: Final = 40  # two or three lines of the page
 
 _ORDER: Final = ("recovery", "contract", "matrix", "unit", "")
-_TOLD_AS_ONE: Final = {"matrix": "The suite, judged by sabotaged targets", "unit": "Pure parts, one by one"}
+_ONE_GROUP: Final = {"matrix": "Tests of the suite with faulty targets", "unit": "Unit tests"}
 _SCENARIO_PREFIX: Final = re.compile(r"scenario \d+:\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Chapter:
-    """What one story came to; ``number`` is the scenario's, empty elsewhere."""
+class ResultGroup:
+    """The results of a scenario or an area; ``number`` is that of the scenario, else empty."""
 
     number: str
     name: str
     results: tuple[Result, ...]
-    missing: tuple[Entry, ...]
+    missing: tuple[ReportEntry, ...]
 
     @property
-    def held(self) -> int:
-        """How many tests passed, with or without a warning."""
+    def passed(self) -> int:
+        """The number of tests that passed, with or without a warning."""
         return sum(each.outcome in {"passed", "warned"} for each in self.results)
 
     @property
     def total(self) -> int:
-        """How many tests were selected, skipped ones left out."""
+        """The number of selected tests, without skipped ones."""
         return len(self.missing) + sum(each.outcome != "skipped" for each in self.results)
 
     @property
     def dots(self) -> tuple[Result, ...]:
-        """The results to draw one by one: of very many only those that did not simply pass."""
+        """The results that are drawn as dots; in a large group, only those that did not pass."""
         few = len(self.results) <= MOST_DOTS
         return tuple(each for each in self.results if few or each.outcome != "passed")
 
     @property
     def duration_s(self) -> float:
-        """Seconds that its tests took, one after the other."""
+        """The sum of the durations of the tests."""
         return sum(each.duration_s for each in self.results)
 
     @property
     def headline(self) -> Measurement | None:
-        """The figure to tell first: the one marked so, else the time that came nearest to its budget."""
+        """The measurement of the table: the one marked as headline, else the time that is nearest to its budget."""
         figures = [figure for each in self.results for figure in each.measurements]
         marked = [figure for figure in figures if figure.headline]
         timed = [figure for figure in figures if figure.unit == "s" and figure.budget]
@@ -56,32 +56,32 @@ class Chapter:
 
 
 def share_of_budget(figure: Measurement) -> float:
-    """Return value ÷ budget; 0 without a budget."""
+    """Return value / budget; 0 without a budget."""
     return figure.value / figure.budget if figure.budget else 0.0
 
 
-def chapters(results: Results) -> list[Chapter]:
-    """Return the chapters of a run, scenarios first."""
+def group_results(results: Results) -> list[ResultGroup]:
+    """Return the groups of a run, scenarios first."""
     missing = results.missing
     ended = results.results
     keys = sorted({_key(entry) for entry in (*missing, *(each.entry for each in ended))})
-    return [_chapter(key, ended, missing) for key in keys]
+    return [_group(key, ended, missing) for key in keys]
 
 
 _Key = tuple[int, int, str]
 
 
-def _key(entry: Entry) -> _Key:
+def _key(entry: ReportEntry) -> _Key:
     return _ORDER.index(entry.area) if entry.area in _ORDER else len(_ORDER), entry.scenario, _name(entry)
 
 
-def _name(entry: Entry) -> str:
-    return _TOLD_AS_ONE.get(entry.area) or _SCENARIO_PREFIX.sub("", entry.chapter)
+def _name(entry: ReportEntry) -> str:
+    return _ONE_GROUP.get(entry.area) or _SCENARIO_PREFIX.sub("", entry.group)
 
 
-def _chapter(key: _Key, ended: Iterable[Result], missing: Iterable[Entry]) -> Chapter:
+def _group(key: _Key, ended: Iterable[Result], missing: Iterable[ReportEntry]) -> ResultGroup:
     _, scenario, name = key
-    return Chapter(
+    return ResultGroup(
         number=str(scenario or ""),
         name=name[:1].upper() + name[1:],
         results=tuple(each for each in ended if _key(each.entry) == key),

@@ -1,0 +1,90 @@
+"""Hooks of the collection: which tests there are, which of them run, and their marks."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import pytest
+
+from lumen_conformance import run
+from lumen_conformance.processes import leak_audit
+from lumen_conformance.registry import declaration
+from lumen_conformance.report import (
+    announcement,
+    baseline,
+    entries,
+    id_selection,
+    replay,
+    report_redaction,
+    results,
+    selection,
+    shards,
+)
+from lumen_conformance.report.results import RESULTS
+from lumen_conformance.targets import target
+
+
+@pytest.hookimpl(tryfirst=True)  # instead of pytest's own collection
+def pytest_collection(session: pytest.Session) -> bool | None:
+    """Collect nothing where records are replayed."""
+    return replay.collect(session)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Ignore the folders that hold nothing of the selection."""
+    return selection.is_ignored(collection_path, config)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest's own, so that the check id is the first part of the pytest id
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a check its id; refuse an invalid test."""
+    declaration.parametrize(metafunc)
+    selection.refuse_misplaced(metafunc)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost: no other plugin adds text after the masking
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Mask secrets in the report of a module that cannot be collected."""
+    report = yield
+    return report_redaction.redact_collection(collector, report)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
+    """Mark and select the tests."""
+    baseline.read_rows(config, items)  # before any selection: a baseline may list every check
+    id_selection.select(config, items)
+    selection.mark(config, items)  # before -m selects by these marks
+    collected = list(items)
+    yield  # the suites mark their tests; pytest selects by -k and -m
+    target.select(config, items, collected)
+    shards.select(config, items)  # last: a shard is a part of the selection
+
+
+@pytest.hookimpl(tryfirst=True)  # before a parallel worker sends the list of its tests
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Publish the selected tests; record the processes, ports and files that exist before the first test."""
+    entries.publish_items(session)
+    results.expect_items(session)
+    baseline.publish_partly_selected(session)
+    leak_audit.record_existing(session)
+    run.freeze_objects()
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> str:
+    """Print the size of the selection."""
+    return selection.size_line(config, items)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True, optionalhook=True)
+def pytest_xdist_node_collection_finished(node: object, ids: Sequence[str]) -> Generator[None]:
+    """Refuse unknown ids that parallel workers have found; then expect their tests."""
+    config: pytest.Config = node.config  # type: ignore[attr-defined]
+    baseline.refuse_unknown_ids(config)
+    id_selection.refuse_unknown_ids(config)
+    config.stash[RESULTS].expect(ids)
+    yield
+    announcement.print_published(config)

@@ -1,0 +1,106 @@
+"""Hooks that configure a run: its options, its files, its environment, its parallel workers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lumen_conformance import isolation, run
+from lumen_conformance.plugin.report_hooks import ReportHooks
+from lumen_conformance.processes import leak_audit
+from lumen_conformance.registry import declaration
+from lumen_conformance.report import (
+    baseline,
+    baseline_writer,
+    crashes,
+    github,
+    id_selection,
+    output_paths,
+    page,
+    replay,
+    report_redaction,
+    results,
+    run_record,
+    selection,
+    shards,
+    shared_files,
+    summary,
+    verdict_records,
+)
+from lumen_conformance.targets import environment, options, target
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the suite."""
+    options.add_options(parser)
+    replay.add_options(parser)
+    run_record.add_options(parser)
+    baseline_writer.add_options(parser)
+    summary.add_options(parser)
+    verdict_records.add_options(parser)
+    github.add_options(parser)
+    shards.add_options(parser)
+    id_selection.add_options(parser)
+    baseline.add_options(parser)
+    run.add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-html reads its option
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Choose the file of the page."""
+    page.choose_path(config)
+
+
+@pytest.hookimpl(trylast=True)  # after pytest has made its temporary folder, and the terminal reporter
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse invalid options before any test runs, and prepare the run."""
+    selection.configure(config)
+    output_paths.refuse_same_file(config)  # before one of the files is written
+    target.configure(config)
+    summary.configure(config)
+    verdict_records.configure(config)
+    results.configure(config)
+    crashes.configure(config)
+    shards.configure(config)
+    baseline.configure(config)
+    declaration.configure(config)
+    baseline_writer.configure(config)  # after the target
+    page.configure(config)  # after the results
+    run_record.configure(config)
+    replay.configure(config)  # last of the report: it replaces target, tiers, selection and baseline
+    isolation.configure(config)  # after the options are read from the environment, which it cleans
+    environment.configure(config)
+    leak_audit.configure(config)
+    if shared_files.reports(config):
+        config.pluginmanager.register(ReportHooks(config), "lumen-report")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Restore the environment."""
+    isolation.restore(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_metadata(metadata: dict[str, Any]) -> None:
+    """Choose what the page says about the machine."""
+    report_redaction.replace_metadata(metadata)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Print the selection and the target."""
+    lines = (selection.header_line(config), target.header_line(config), environment.header_line(config))
+    return [line for line in lines if line]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of parallel workers for ``-n auto``."""
+    return run.number_of_workers()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Send a parallel worker what it needs of this process."""
+    run.configure_worker(node)
+    baseline.configure_worker(node)

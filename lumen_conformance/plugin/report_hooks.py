@@ -1,0 +1,64 @@
+"""Hooks of the report to which pytest passes no configuration: one object for each run holds it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lumen_conformance.report import crashes
+from lumen_conformance.report.page import PAGE
+from lumen_conformance.report.results import RESULTS
+from lumen_conformance.report.run_record import RECORDER
+
+
+class ReportHooks:
+    """Passes reports on to the results, the record and the page of one run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._results = config.stash[RESULTS]
+        self._recorder = config.stash.get(RECORDER, None)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the report of one phase of a test."""
+        self._results.add_report(report)
+        if self._recorder:
+            self._recorder.add_report(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep the report of a module that could not be collected."""
+        if report.failed:
+            self._results.add_broken(report)
+            if self._recorder:
+                self._recorder.add_report(report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, report: pytest.TestReport) -> None:
+        """Keep the report of a test whose parallel worker died."""
+        crashes.record(self._config, report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_report_title(self, report: Any) -> None:  # noqa: ANN401 -- pytest-html has no types
+        """Set the title of the page."""
+        self._config.stash[PAGE].set_title(report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_table_header(self, cells: list[str]) -> None:
+        """Set the columns of the table of tests."""
+        self._config.stash[PAGE].set_header(cells)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_table_row(self, report: pytest.TestReport | pytest.CollectReport, cells: list[str]) -> None:
+        """Set the cells of a row."""
+        self._config.stash[PAGE].set_row(report, cells)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_table_html(self, report: pytest.TestReport, data: list[str]) -> None:
+        """Set the text below a row."""
+        self._config.stash[PAGE].set_details(report, data)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_summary(self, prefix: list[str], postfix: list[str]) -> None:
+        """Reduce the table to one row a test, and reserve the places above and below it."""
+        self._config.stash[PAGE].reduce_table(prefix, postfix)

@@ -1,0 +1,63 @@
+"""Hooks of the start and the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Final
+
+import pytest
+
+from lumen_conformance.processes import leak_audit, outside_connections
+from lumen_conformance.report import (
+    baseline_writer,
+    counts,
+    crashes,
+    github,
+    page,
+    run_record,
+    run_result,
+    summary,
+    terminal,
+    verdict_records,
+)
+from lumen_conformance.targets import environment
+
+_EXIT_STATUS: Final = pytest.StashKey[int]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Remove the results of an earlier run."""
+    page.write_unfinished(session)
+    verdict_records.remove_old(session)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)  # innermost: before the terminal prints its summary
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """Complete the results; then write them.
+
+    Between the two parts JUnit is written, xdist ends its workers, fixtures of an interrupted run are torn down, and
+    pytest-html writes its page.
+    """
+    crashes.add_teardowns(session)
+    counts.recount_all(session)
+    run_result.set_exit_status(session)
+    page.read_logs(session)  # before temporary folders are removed
+    yield
+    leak_audit.end_leftovers(session)  # may set the exit status
+    session.config.stash[_EXIT_STATUS] = int(session.exitstatus)
+    environment.mask_evidence(session)
+    verdict_records.write_file(session)
+    summary.write_file(session)
+    run_record.write_file(session)
+    github.write(session)
+    page.complete(session)
+
+
+@pytest.hookimpl(trylast=True)  # below the sections of pytest
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    """Print the sections of the suite."""
+    exit_status = config.stash.get(_EXIT_STATUS, exitstatus)  # the argument is that from before the session finished
+    outside_connections.print_section(terminalreporter, config)
+    leak_audit.print_section(terminalreporter, config)
+    baseline_writer.write_file(terminalreporter, exit_status, config)
+    terminal.print_sections(terminalreporter, exit_status, config)
