@@ -6,7 +6,7 @@ docstring, so a test without one cannot be collected.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeVar
 
 import pytest
@@ -22,15 +22,17 @@ _CLAIMED: Final = pytest.StashKey[dict[str, str]]()
 
 @dataclass(frozen=True)
 class Check:
-    """What a test says about itself: its id, tier (must, strict, warn) and, if any, its Korean title.
+    """The id of a check, its tier (must, strict, warn) and, if any, its Korean title.
 
-    ``claim`` stands for the docstring where one test function is many checks.
+    ``claim``   replaces the docstring when one test function is many checks
+    ``source``  who requires what the check claims: a specification, the code of a client, an issue, a document
     """
 
     id: str
     tier: Tier = "M"
     title: str | None = None
     claim: str | None = None
+    source: str = ""
 
     def __post_init__(self) -> None:
         if not _CHECK_ID.fullmatch(self.id):
@@ -40,25 +42,36 @@ class Check:
 
 
 def check(
-    check_id: str, *, tier: Tier = "M", title: str | None = None, marks: tuple[pytest.MarkDecorator, ...] = ()
+    check_id: str,
+    *,
+    tier: Tier = "M",
+    title: str | None = None,
+    marks: tuple[pytest.MarkDecorator, ...] = (),
+    source: str = "",
 ) -> Callable[[TestFunction], TestFunction]:
     """Make the test one check.
 
-    ``title`` is a second column of the report, in Korean; ``marks`` are put on the test.
+    ``title`` is a second column of the report, in Korean; ``marks`` are put on the test; see `Check` for ``source``.
     Raises ValueError when the id or the tier is malformed.
     """
-    return _marked((Check(check_id, tier, title),), marks)
+    return _marked((Check(check_id, tier, title, source=source),), marks)
 
 
 def check_each(
-    argument: str, rows: Mapping[Any, Any], *, tier: Tier = "M", marks: tuple[pytest.MarkDecorator, ...] = ()
+    argument: str,
+    rows: Mapping[Any, Any],
+    *,
+    tier: Tier = "M",
+    marks: tuple[pytest.MarkDecorator, ...] = (),
+    source: str = "",
 ) -> Callable[[TestFunction], TestFunction]:
     """Make the test one check a row: each key of ``rows`` is a check id, its value is passed as ``argument``.
 
-    A key may also be a whole ``Check``, with a tier and a claim of its own.
+    A key may also be a whole ``Check``, with a tier, a claim and a source of its own.
     Raises ValueError when an id or the tier is malformed.
     """
-    checks = tuple(row if isinstance(row, Check) else Check(row, tier) for row in rows)
+    named = (row if isinstance(row, Check) else Check(row, tier) for row in rows)
+    checks = tuple(each if each.source else replace(each, source=source) for each in named)
     return _marked(checks, marks, argument=argument, values=tuple(rows.values()))
 
 

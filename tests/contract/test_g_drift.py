@@ -1,4 +1,4 @@
-"""G4: a gateway's answer drifts from its documented form; the text arrives, and what was dropped is named."""
+"""G4: an answer of the gateway deviates from its documented form; the text arrives, and dropped fields are listed."""
 
 import gzip
 import json
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from lumen_conformance.checks.findings import child
+from lumen_conformance.checks.findings import child_object
 from lumen_conformance.contract.expectations import expect_text
-from lumen_conformance.contract.session import Talk
+from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.gateway.exchange import Reply
 from lumen_conformance.gateway.replies import encoded, lumen, says
-from lumen_conformance.http.documents import answer
+from lumen_conformance.http.documents import answer_json
 from lumen_conformance.registry.declaration import check_each
 from lumen_conformance.registry.refutation import expect, shorten
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("lumen")]
 
 @dataclass(frozen=True)
 class Drift:
-    """A reply of the gateway, the text that must arrive, and the beginning of the one warning (None: no warning)."""
+    """A reply of the gateway, the expected text, and the beginning of the one warning (None: no warning)."""
 
     reply: Reply
     warning: str | None = None
@@ -28,7 +28,7 @@ class Drift:
 
 
 def changed(warning: str | None, **fields: object) -> Drift:
-    """An answer with other fields; JSON in ASCII, so that half a pair can be written."""
+    """An answer with other fields; the JSON is ASCII, so that it can contain half of a surrogate pair."""
     return Drift(says(json.dumps(lumen("words") | fields).encode()), warning)
 
 
@@ -49,17 +49,17 @@ DRIFTS = {
 }
 
 
-@check_each("drift", {f"G4.drift-{name}": drift for name, drift in DRIFTS.items()})
-def test_drift(drift: Drift, talk: Talk) -> None:
-    """Drift beside the response never stops its words, and what was dropped or replaced is named."""
-    with talk.gateway.scripted(drift.reply):
-        seen = talk.ask("안녕")
-    expect_text(seen, drift.text)
-    told = child(answer(seen), "lumen_metadata")
-    found = told.get("gateway_warnings")
+@check_each("drift", {f"G4.drift-{name}": drift for name, drift in DRIFTS.items()}, source="docs/behaviour.md")
+def test_drift(drift: Drift, proxy: ContractSession) -> None:
+    """An answer with deviations in other fields keeps its text, and lists what was dropped or replaced."""
+    with proxy.gateway.scripted(drift.reply):
+        capture = proxy.ask("안녕")
+    expect_text(capture, drift.text)
+    metadata = child_object(answer_json(capture), "lumen_metadata")
+    found = metadata.get("gateway_warnings")
     warnings = [str(each) for each in found] if isinstance(found, list) else []
     wanted = f"one warning that begins with {drift.warning!r}" if drift.warning is not None else "no warning"
     named = [each.startswith(drift.warning or "") for each in warnings] == [True] * (drift.warning is not None)
     expect(named, f"{wanted} in lumen_metadata.gateway_warnings", shorten(found))
-    persona = json.dumps(told.get("persona"))
+    persona = json.dumps(metadata.get("persona"))
     expect("NaN" not in persona, "a persona without NaN", persona)

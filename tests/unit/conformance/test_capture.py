@@ -13,7 +13,7 @@ from urllib.parse import SplitResult
 import pytest
 
 from lumen_conformance.gateway.exchange import RESET
-from lumen_conformance.http import client
+from lumen_conformance.http import client, response_reader
 from lumen_conformance.http.client import TIMEOUT_S, Connection, call, request_bytes, send
 from lumen_conformance.targets.endpoint import Remote
 from lumen_conformance.targets.target import Target
@@ -64,13 +64,13 @@ def test_no_coding_is_asked_for() -> None:
 
 def test_a_whole_answer(serve: Serve) -> None:
     """Status, headers, head and body are taken apart; the wire bytes stay."""
-    seen = call(serve(SIZED), "GET", "/x")
-    assert (seen.status, seen.body, seen.ended, seen.error) == (200, b"hi", "complete", None)
-    assert seen.headers == (("content-type", "text/plain"), ("content-length", "2"))
-    assert (seen.raw, seen.raw_head) == (SIZED, SIZED[:-2])
-    assert seen.url.endswith("/x")
-    assert seen.arrived_s(1) is not None
-    assert seen.arrived_s(2) is None
+    capture = call(serve(SIZED), "GET", "/x")
+    assert (capture.status, capture.body, capture.ended, capture.error) == (200, b"hi", "complete", None)
+    assert capture.headers == (("content-type", "text/plain"), ("content-length", "2"))
+    assert (capture.raw, capture.raw_head) == (SIZED, SIZED[:-2])
+    assert capture.url.endswith("/x")
+    assert capture.arrived_s(1) is not None
+    assert capture.arrived_s(2) is None
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_a_whole_answer(serve: Serve) -> None:
 )
 def test_how_it_ended(serve: Serve, answer: bytes, ended: str, body: bytes) -> None:
     """Every way a response can end has its own word, and what came before it is kept."""
-    seen = call(serve(answer), "GET", "/")
-    assert (seen.ended, seen.body) == (ended, body)
+    capture = call(serve(answer), "GET", "/")
+    assert (capture.ended, capture.body) == (ended, body)
 
 
 @pytest.mark.parametrize(
@@ -100,12 +100,12 @@ def test_an_early_end_is_told_in_plain_words(serve: Serve, answer: bytes, missin
     assert call(serve(answer), "GET", "/").error == f"the connection ended before {missing}"
 
 
-@pytest.mark.parametrize(("paused", "ended"), [(True, "complete"), (False, "timeout")])
-def test_an_answer_that_goes_on(monkeypatch: pytest.MonkeyPatch, paused: bool, ended: str) -> None:  # noqa: FBT001 -- a row
+@pytest.mark.parametrize(("per_read", "ended"), [(True, "complete"), (False, "timeout")])
+def test_an_answer_that_goes_on(monkeypatch: pytest.MonkeyPatch, per_read: bool, ended: str) -> None:  # noqa: FBT001 -- a row
     """With `paused` each pause has the time of the connection, however long the whole takes."""
     later_s, taken = [0.0], threading.Semaphore()
     clock = SimpleNamespace(time=time.time, monotonic=lambda: time.monotonic() + later_s[0])
-    monkeypatch.setattr(client, "time", clock)
+    monkeypatch.setattr(response_reader, "time", clock)
 
     def take(_: bytearray) -> None:
         later_s[0] += 0.75 * TIMEOUT_S  # two such pauses are longer than the time
@@ -121,43 +121,43 @@ def test_an_answer_that_goes_on(monkeypatch: pytest.MonkeyPatch, paused: bool, e
 
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         serving = pool.submit(serve_slowly)
-        with Connection(f"http://127.0.0.1:{listener.getsockname()[1]}", paused=paused) as connection:
-            seen = connection.call("GET", "/", on_body=take)
+        with Connection(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout_per_read=per_read) as connection:
+            capture = connection.call("GET", "/", on_body=take)
         for _ in range(4):
             taken.release()
         serving.exception()  # whoever is left early cannot be sent the rest
-    assert seen.ended == ended
+    assert capture.ended == ended
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 2, 7])
 def test_pieces_do_not_matter(serve: Serve, piece_bytes: int) -> None:
     """A response in pieces of any size is the same response."""
-    seen = call(serve(CHUNKED + b"0\r\n\r\n", piece_bytes=piece_bytes), "GET", "/")
-    assert (seen.ended, seen.body, seen.raw) == ("complete", b"abcde", CHUNKED + b"0\r\n\r\n")
-    assert [length for _, length in seen.arrivals] == sorted({length for _, length in seen.arrivals})
+    capture = call(serve(CHUNKED + b"0\r\n\r\n", piece_bytes=piece_bytes), "GET", "/")
+    assert (capture.ended, capture.body, capture.raw) == ("complete", b"abcde", CHUNKED + b"0\r\n\r\n")
+    assert [length for _, length in capture.arrivals] == sorted({length for _, length in capture.arrivals})
 
 
 def test_not_http(serve: Serve) -> None:
     """A server that does not speak HTTP is recorded with its bytes."""
-    seen = call(serve(b"SSH-2.0-OpenSSH_9.9\r\n"), "GET", "/")
-    assert (seen.ended, seen.status, seen.raw) == ("invalid", None, b"SSH-2.0-OpenSSH_9.9\r\n")
-    assert seen.raw_head == seen.raw
-    assert seen.error == "no HTTP response: b'SSH-2.0-OpenSSH_9.9\\r\\n'"
+    capture = call(serve(b"SSH-2.0-OpenSSH_9.9\r\n"), "GET", "/")
+    assert (capture.ended, capture.status, capture.raw) == ("invalid", None, b"SSH-2.0-OpenSSH_9.9\r\n")
+    assert capture.raw_head == capture.raw
+    assert capture.error == "no HTTP response: b'SSH-2.0-OpenSSH_9.9\\r\\n'"
 
 
 def test_deadline_is_total(serve: Serve) -> None:
     """A server that stays open after its last byte runs into the deadline; the body so far is kept."""
-    seen = call(serve(CHUNKED, silent=True), "GET", "/", timeout_s=0.2)
-    assert (seen.ended, seen.body) == ("timeout", b"abcde")
-    assert seen.elapsed_s >= 0.2
+    capture = call(serve(CHUNKED, silent=True), "GET", "/", timeout_s=0.2)
+    assert (capture.ended, capture.body) == ("timeout", b"abcde")
+    assert capture.elapsed_s >= 0.2
 
 
 def test_nobody_listens() -> None:
     """A refused connection is a record."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        seen = call(f"http://127.0.0.1:{bound.getsockname()[1]}", "GET", "/")
-    assert (seen.ended, seen.status) == ("refused", None)
+        capture = call(f"http://127.0.0.1:{bound.getsockname()[1]}", "GET", "/")
+    assert (capture.ended, capture.status) == ("refused", None)
 
 
 def test_no_such_name() -> None:
@@ -167,8 +167,8 @@ def test_no_such_name() -> None:
 
 def test_hanging_up(serve: Serve) -> None:
     """The caller may leave in the middle of a body."""
-    seen = call(serve(CHUNKED, silent=True), "GET", "/", on_body=lambda body: b"abc" in body)
-    assert (seen.ended, seen.body[:3]) == ("left", b"abc")
+    capture = call(serve(CHUNKED, silent=True), "GET", "/", on_body=lambda body: b"abc" in body)
+    assert (capture.ended, capture.body[:3]) == ("left", b"abc")
 
 
 def test_hanging_up_from_another_thread(serve: Serve) -> None:
@@ -196,8 +196,8 @@ def test_connection_is_reused(serve: Serve) -> None:
 
 def test_head_has_no_body(serve: Serve) -> None:
     """HEAD ends with the head, whatever length is announced."""
-    seen = call(serve(SIZED[:-2], silent=True), "HEAD", "/")
-    assert (seen.ended, seen.body) == ("complete", b"")
+    capture = call(serve(SIZED[:-2], silent=True), "HEAD", "/")
+    assert (capture.ended, capture.body) == ("complete", b"")
 
 
 def test_illegal_requests_are_sent_as_they_are(serve: Serve) -> None:
@@ -218,9 +218,9 @@ def test_defaults_give_way() -> None:
 
 def test_a_body_without_end(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that is far too large ends the exchange, with words for it, and is not read any further."""
-    monkeypatch.setattr(client, "MAX_BODY_BYTES", 100_000)
-    seen = call(serve(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 150_000), "GET", "/")
-    assert (seen.ended, seen.error) == ("invalid", "too large: more than 100000 bytes of body")
+    monkeypatch.setattr(response_reader, "MAX_BODY_BYTES", 100_000)
+    capture = call(serve(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 150_000), "GET", "/")
+    assert (capture.ended, capture.error) == ("invalid", "too large: more than 100000 bytes of body")
 
 
 ENDLESS = {
@@ -233,16 +233,16 @@ ENDLESS = {
 @pytest.mark.parametrize("said", ENDLESS.values(), ids=ENDLESS)
 def test_a_response_without_end(serve: Serve, said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Heads and framing that are far too large end the exchange like a body does, and fill no memory."""
-    monkeypatch.setattr(client, "MAX_BYTES", 100_000)
-    seen = call(serve(said, silent=True), "GET", "/")
-    assert (seen.ended, seen.error) == ("invalid", "too large: more than 100000 bytes without an end")
+    monkeypatch.setattr(response_reader, "MAX_BYTES", 100_000)
+    capture = call(serve(said, silent=True), "GET", "/")
+    assert (capture.ended, capture.error) == ("invalid", "too large: more than 100000 bytes without an end")
 
 
 @pytest.mark.parametrize("name", ["a..b", f"{'a' * 64}.example"])
 def test_no_name_at_all(name: str) -> None:
     """A name that no look-up takes is unreachable, like one that nobody has."""
-    seen = call(f"http://{name}:1", "GET", "/")
-    assert (seen.ended, seen.status) == ("unreachable", None)
+    capture = call(f"http://{name}:1", "GET", "/")
+    assert (capture.ended, capture.status) == ("unreachable", None)
 
 
 def test_what_came_behind_is_the_next_answer(serve: Serve) -> None:
@@ -251,8 +251,8 @@ def test_what_came_behind_is_the_next_answer(serve: Serve) -> None:
     with Connection(serve(SIZED + other, SIZED, silent=True)) as connection:
         assert [connection.call("GET", "/").body for _ in range(2)] == [b"hi", b"ho"]
     with Connection(serve(SIZED + b"?", SIZED, silent=True)) as connection:
-        seen = [connection.call("GET", "/", timeout_s=5) for _ in range(2)]
-    assert [each.ended for each in seen] == ["complete", "invalid"]
+        capture = [connection.call("GET", "/", timeout_s=5) for _ in range(2)]
+    assert [each.ended for each in capture] == ["complete", "invalid"]
 
 
 def test_a_look_at_the_body_is_no_copy(serve: Serve) -> None:
@@ -265,11 +265,11 @@ def test_a_look_at_the_body_is_no_copy(serve: Serve) -> None:
 
 def test_curl_masks_secrets(serve: Serve) -> None:
     """A failure text shows how to repeat the request, not the key."""
-    seen = call(serve(SIZED), "POST", "/v1", json={"a": "it's"}, headers=[("Authorization", "Bearer hush")])
-    assert "hush" not in seen.curl()
-    assert "Authorization: ***" in seen.curl()
-    assert seen.curl().startswith("curl -sS -i -N -X POST ")
-    assert seen.curl().endswith(f"""{seen.url} --data-binary '{{"a": "it'"'"'s"}}'""")
+    capture = call(serve(SIZED), "POST", "/v1", json={"a": "it's"}, headers=[("Authorization", "Bearer hush")])
+    assert "hush" not in capture.curl()
+    assert "Authorization: ***" in capture.curl()
+    assert capture.curl().startswith("curl -sS -i -N -X POST ")
+    assert capture.curl().endswith(f"""{capture.url} --data-binary '{{"a": "it'"'"'s"}}'""")
 
 
 def test_patience_of_a_target(serve: Serve) -> None:
@@ -278,9 +278,9 @@ def test_patience_of_a_target(serve: Serve) -> None:
     for reuse in (False, True):
         served = Remote(Target(url=serve(silent=True), answer_s=patience_s))
         with served.connection() as connection:
-            seen = (connection if reuse else served).call("GET", "/x")
-        assert seen.ended == "timeout", reuse
-        assert patience_s <= seen.elapsed_s < TIMEOUT_S, reuse
+            capture = (connection if reuse else served).call("GET", "/x")
+        assert capture.ended == "timeout", reuse
+        assert patience_s <= capture.elapsed_s < TIMEOUT_S, reuse
 
 
 def test_a_reset_before_anything_is_sent_is_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,6 +296,6 @@ def test_a_reset_before_anything_is_sent_is_a_reset(monkeypatch: pytest.MonkeyPa
             return sock
 
         monkeypatch.setattr(client, "_connect", connect)
-        seen = call(f"http://127.0.0.1:{listener.getsockname()[1]}", "GET", "/health")
-    assert (seen.ended, seen.status) == ("reset", None)
-    assert "while sending" in (seen.error or "")
+        capture = call(f"http://127.0.0.1:{listener.getsockname()[1]}", "GET", "/health")
+    assert (capture.ended, capture.status) == ("reset", None)
+    assert "while sending" in (capture.error or "")

@@ -64,15 +64,15 @@ def test_a_new_connection_after_the_last_answer(answer: Answer, said: bytes, met
     """After an answer that ends its connection the next request opens another at once, with a number of its own."""
     url = answer(said + (b"Content-Length: 2\r\n\r\n" if method == "HEAD" else SIZED))
     with Connection(url) as connection:
-        seen = [connection.call(method, "/", timeout_s=5) for _ in range(3)]
-    assert [(each.ended, each.connection) for each in seen] == [("complete", 1), ("complete", 2), ("complete", 3)]
+        capture = [connection.call(method, "/", timeout_s=5) for _ in range(3)]
+    assert [(each.ended, each.connection) for each in capture] == [("complete", 1), ("complete", 2), ("complete", 3)]
 
 
 def test_a_new_connection_after_an_end_without_words(answer: Answer) -> None:
     """A body that ends with its connection leaves none to be used again."""
     with Connection(answer(b"HTTP/1.1 200 OK\r\n\r\nhi", closes=True)) as connection:
-        seen = [connection.call("GET", "/", timeout_s=5) for _ in range(2)]
-    assert [(each.ended, each.body, each.connection) for each in seen] == [
+        capture = [connection.call("GET", "/", timeout_s=5) for _ in range(2)]
+    assert [(each.ended, each.body, each.connection) for each in capture] == [
         ("complete", b"hi", 1),
         ("complete", b"hi", 2),
     ]
@@ -95,8 +95,8 @@ KEPT = {
 def test_the_same_connection(answer: Answer, said: bytes) -> None:
     """An answer that keeps its connection is followed by the next request on it, though nobody answers there."""
     with Connection(answer(said + SIZED)) as connection:
-        seen = [connection.call("GET", "/", timeout_s=each) for each in (5, 0.1)]
-    assert [(each.ended, each.connection) for each in seen] == [("complete", 1), ("timeout", 1)]
+        capture = [connection.call("GET", "/", timeout_s=each) for each in (5, 0.1)]
+    assert [(each.ended, each.connection) for each in capture] == [("complete", 1), ("timeout", 1)]
 
 
 @pytest.mark.parametrize("closes", [True, False])

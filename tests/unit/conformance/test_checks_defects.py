@@ -5,13 +5,13 @@ from collections.abc import Iterable
 import pytest
 
 from lumen_conformance.checks import catalogue
-from lumen_conformance.checks.verdict import EXCHANGE, Judge, Known, NotSeen
+from lumen_conformance.checks.verdict import EXCHANGE, Judge, JudgeContext, NotObserved
 from lumen_conformance.http.client import Capture
 from tests.unit.conformance import samples as s
 from tests.unit.conformance.broken_errors import BREAKS, REFUSALS, Defect
 from tests.unit.conformance.samples import ABSENT, ANSWER, ERROR, TEXT, chunk, chunks, edited, framed, with_usage
 
-KNOWN = Known(text=TEXT, finish="stop", secrets=("sk-hush-hush",), upstream=("gateway.example",))
+KNOWN = JudgeContext(text=TEXT, finish="stop", secrets=("sk-hush-hush",), upstream=("gateway.example",))
 USAGE_ASKED = {"stream_options": {"include_usage": True}}
 
 
@@ -266,38 +266,40 @@ MARKERS: dict[str, Defect] = {"cut-at-a-marker": (s.stream(chunks(("a ",))), {"D
 COLLECTED: dict[str, Defect] = {"collected-to-the-end-C57": (s.late(s.stream(), sent_mono_s=100.0), {"E9"})}
 
 
-def _rows(table: dict[str, Defect], judges: Iterable[Judge], known: Known) -> list[object]:
-    return [pytest.param(seen, expected, tuple(judges), known, id=name) for name, (seen, expected) in table.items()]
+def _rows(table: dict[str, Defect], judges: Iterable[Judge], context: JudgeContext) -> list[object]:
+    return [
+        pytest.param(capture, expected, tuple(judges), context, id=name) for name, (capture, expected) in table.items()
+    ]
 
 
 TABLES = [
     *_rows(ANSWERS, catalogue.ANSWER, KNOWN),
     *_rows(STREAMS, catalogue.STREAM, KNOWN),
     *_rows(USAGES, catalogue.USAGE_STREAM, KNOWN),
-    *_rows(TOOLS, catalogue.TOOL_STREAM, Known()),
-    *_rows(MARKERS, catalogue.STREAM, Known(text=MARKED)),
-    *_rows(COLLECTED, catalogue.STREAM, Known(said_mono_s=100.0)),
+    *_rows(TOOLS, catalogue.TOOL_STREAM, JudgeContext()),
+    *_rows(MARKERS, catalogue.STREAM, JudgeContext(text=MARKED)),
+    *_rows(COLLECTED, catalogue.STREAM, JudgeContext(said_mono_s=100.0)),
     *_rows(REFUSALS, catalogue.judges("B1", "D7", "F1", "F2", "F4", "F6"), KNOWN),
     *_rows(BREAKS, catalogue.judges("B1", "D1", "D2", "D5", "D7", "F1", "F5", "F6"), KNOWN),
 ]
 
 
-@pytest.mark.parametrize(("seen", "expected", "judges", "known"), TABLES)
+@pytest.mark.parametrize(("capture", "expected", "judges", "context"), TABLES)
 def test_defect_breaks_its_claims_only(
-    seen: Capture, expected: set[str], judges: tuple[Judge, ...], known: Known
+    capture: Capture, expected: set[str], judges: tuple[Judge, ...], context: JudgeContext
 ) -> None:
     """A defect breaks exactly the claims that it should."""
-    verdicts = [judge(seen, known) for judge in judges]
+    verdicts = [judge(capture, context) for judge in judges]
     assert {verdict.check for verdict in verdicts if verdict.failed} == expected
 
 
-@pytest.mark.parametrize(("seen", "expected", "judges", "known"), TABLES)
+@pytest.mark.parametrize(("capture", "expected", "judges", "context"), TABLES)
 def test_what_is_not_judged_names_what_failed(
-    seen: Capture, expected: set[str], judges: tuple[Judge, ...], known: Known
+    capture: Capture, expected: set[str], judges: tuple[Judge, ...], context: JudgeContext
 ) -> None:
     """A claim that is not judged does not apply, or names a check that failed, or that of the exchange."""
-    unjudged = [verdict.unjudged for verdict in (judge(seen, known) for judge in judges)]
-    missing = [each for each in unjudged if isinstance(each, NotSeen)]
+    unjudged = [verdict.unjudged for verdict in (judge(capture, context) for judge in judges)]
+    missing = [each for each in unjudged if isinstance(each, NotObserved)]
     assert [each for each in missing if not {*expected, EXCHANGE} & set(each.because_of)] == []
 
 
@@ -318,7 +320,7 @@ def test_an_unknown_model_is_a_question_about_the_option() -> None:
     for body in told.values():
         failure = catalogue.JUDGES["C1.1"](s.plain(body, status=404, asked=asked)).failure
         assert failure
-        assert failure.found == "status 404, complete; is --proxy-model right?"
+        assert failure.found == "status 404, complete; check --proxy-model"
     failure = catalogue.JUDGES["C1.1"](s.plain({"detail": "Not Found"}, status=404, asked=asked)).failure
     assert failure
     assert failure.found == "status 404, complete"

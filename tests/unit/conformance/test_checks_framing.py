@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumen_conformance.checks import catalogue
-from lumen_conformance.checks.verdict import Known
-from lumen_conformance.http.documents import said
+from lumen_conformance.checks.verdict import JudgeContext
+from lumen_conformance.http.documents import assistant_text
 from tests.unit.conformance import samples as s
 from tests.unit.conformance.framings import framings
 from tests.unit.conformance.samples import ABSENT, ERROR, chunk, chunks, edited, with_usage
 
-KNOWN = Known(text=s.TEXT, finish="stop")
+KNOWN = JudgeContext(text=s.TEXT, finish="stop")
 USAGE_ASKED = {"stream_options": {"include_usage": True}}
 DONE = b"[DONE]"
 UNHURRIED = settings(deadline=None)  # a busy machine is no defect
@@ -65,7 +65,7 @@ def test_framing_never_matters(story: str, data: st.DataObject) -> None:
     events = STORIES[story]
     body = data.draw(framings(events))
     assert verdicts(body) == plain_verdicts(story)
-    assert said(s.stream(body)) == said(s.stream(plainly(events)))
+    assert assistant_text(s.stream(body)) == assistant_text(s.stream(plainly(events)))
 
 
 @UNHURRIED
@@ -81,4 +81,4 @@ def test_framing_never_matters_with_usage(data: st.DataObject) -> None:
 def test_any_text_in_any_framing(pieces: list[str], data: st.DataObject) -> None:
     """Whatever is said in whatever pieces is read, in any legal framing."""
     body = data.draw(framings([*chunks(pieces), DONE]))
-    assert said(s.stream(body)) == "".join(pieces)
+    assert assistant_text(s.stream(body)) == "".join(pieces)

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lumen_conformance.http import sse
-from lumen_conformance.http.strict_json import parse, scan, spell
+from lumen_conformance.http.strict_json import format_path, parse, scan
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
@@ -22,7 +22,7 @@ def test_reads_what_python_writes(value: object, ascii_only: bool, indent: int |
     source = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
     document = parse(source)
     assert (document.value, document.problems) == (value, ())
-    for path in document.places:
+    for path in document.spans:
         found: Any = value
         for step in path:
             found = found[step]
@@ -68,7 +68,7 @@ def test_reads_what_python_writes(value: object, ascii_only: bool, indent: int |
 def test_problems_have_places(source: bytes, kind: str, offset: int, path: str) -> None:
     """Each deviation is told with its byte and its path."""
     problem = parse(source).problems[0]
-    assert (problem.kind, problem.offset, spell(problem.path)) == (kind, offset, path)
+    assert (problem.kind, problem.offset, format_path(problem.path)) == (kind, offset, path)
 
 
 @pytest.mark.parametrize("lexeme", ["1" + "0" * 308, "-1" + "0" * 308, "1.7e308", "1e-999", "1" + "0" * 307])
@@ -99,14 +99,14 @@ TOKENS = st.lists(st.sampled_from([*CHARACTERS, *LEXEMES, *ESCAPES]), max_size=9
 def test_quick_reading_changes_nothing(source: bytes) -> None:
     """A text without deviations is read as the scanner reads it, and one with deviations is never taken for it."""
     quick, slow = parse(source), scan(source)
-    assert (repr(quick.value), quick.problems, quick.places) == (repr(slow.value), slow.problems, slow.places)
+    assert (repr(quick.value), quick.problems, quick.spans) == (repr(slow.value), slow.problems, slow.spans)
 
 
 def test_places_of_several_lines() -> None:
     """A value of an event with several data lines is found in the body."""
     body = b'data: {"a":\ndata: "b",\ndata: "c": "d"}\n\n'
     event = sse.parse(body)[0]
-    document = parse(event.data or b"", event.data_places)
+    document = parse(event.data or b"", event.data_offsets)
     assert [document.offset((key,)) for key in "ac"] == [body.index(b'"b"'), body.index(b'"d"')]
 
 

@@ -9,24 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumen_conformance.checks import catalogue
-from lumen_conformance.checks.verdict import Known
+from lumen_conformance.checks.verdict import JudgeContext
 from lumen_conformance.http.client import Capture
 from tests.unit.conformance import samples as s
 from tests.unit.conformance.samples import ANSWER, ERROR, chunk, chunks, edited, with_usage
 
-KNOWN = Known(text=s.TEXT, finish="stop", secrets=("sk-hush-hush",), upstream=("gateway.example",))
+KNOWN = JudgeContext(text=s.TEXT, finish="stop", secrets=("sk-hush-hush",), upstream=("gateway.example",))
 ODD: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, -1, 1.5, "", "x", "None", [], [None], {}, {"a": [1]}, 10**30, 10**400, "<1e999>", "<long>"]
 )
 LEXEMES = {b'"<1e999>"': b"1e999", b'"<long>"': b"9" * 5_000}  # what Python does not write
 
 
-def ask_all(seen: Capture) -> None:
+def ask_all(capture: Capture) -> None:
     """Every judge must come to a verdict that can be shown."""
     for judge in catalogue.JUDGES.values():
-        assert str(judge(seen, KNOWN))
+        assert str(judge(capture, KNOWN))
     for comparison in catalogue.COMPARISONS.values():
-        assert str(comparison([seen, s.plain(), seen]))
+        assert str(comparison([capture, s.plain(), capture]))
 
 
 def written(value: object) -> bytes:
@@ -79,9 +79,9 @@ def test_any_bytes(body: bytes, streamed: bool) -> None:  # noqa: FBT001 -- draw
 def test_any_prefix_of_a_stream(length: int) -> None:
     """A stream that was cut anywhere is judged, and broken unless it is whole."""
     whole = s.framed(chunks())
-    seen = s.stream(whole[:length])
-    ask_all(seen)
-    held = not any(judge(seen).failed for judge in catalogue.STREAM)
+    capture = s.stream(whole[:length])
+    ask_all(capture)
+    held = not any(judge(capture).failed for judge in catalogue.STREAM)
     assert held == (length == len(whole))
 
 
@@ -108,10 +108,10 @@ def test_numbers_beyond_a_double(number: bytes) -> None:
 
 def test_a_broken_verdict_shows_the_way() -> None:
     """Expectation, finding, path, offset, the bytes around it and a command that repeats the request."""
-    seen = s.plain(edited(ANSWER, ("usage.total_tokens", 17)))
-    verdict = catalogue.JUDGES["C5.2"](seen)
+    capture = s.plain(edited(ANSWER, ("usage.total_tokens", 17)))
+    verdict = catalogue.JUDGES["C5.2"](capture)
     assert verdict.failure is not None
-    place = f"$.usage.total_tokens, byte {seen.body.index(b'17}')}"
+    place = f"$.usage.total_tokens, byte {capture.body.index(b'17}')}"
     assert (verdict.failure.expected, verdict.failure.found, verdict.failure.at) == (
         "total_tokens: 18 (2 + 16)",
         "total_tokens is 17",
@@ -121,16 +121,16 @@ def test_a_broken_verdict_shows_the_way() -> None:
     assert verdict.failure.curl.startswith("curl ")
     assert (
         str(verdict).splitlines()[0]
-        == "C5.2 (S) broken: The counts of the usage are at least 0, and the total is the sum of its parts"
+        == "C5.2 (S) broken: The counts of the usage are at least 0, and the total is the sum of the other two"
     )
 
 
 def test_offsets_in_streams_count_bytes_of_the_body() -> None:
     """A finding inside an event points into the whole body."""
-    seen = s.stream(edited(chunks(), ("2.choices.0.delta.role", "user")))
-    verdict = catalogue.JUDGES["E2.3"](seen)
+    capture = s.stream(edited(chunks(), ("2.choices.0.delta.role", "user")))
+    verdict = catalogue.JUDGES["E2.3"](capture)
     assert verdict.failure is not None
-    at = seen.body.index(b'"user"')
+    at = capture.body.index(b'"user"')
     assert verdict.failure.at.endswith(f"byte {at}")
 
 
@@ -144,6 +144,8 @@ def test_many_findings_are_summed_up() -> None:
 
 def test_secrets_stay_out_of_verdicts() -> None:
     """The command that repeats a request shows no key."""
-    seen = s.plain(b"{}")
-    keyed = replace(seen, request=seen.request.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer sk-hush-hush\r\n\r\n"))
+    capture = s.plain(b"{}")
+    keyed = replace(
+        capture, request=capture.request.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer sk-hush-hush\r\n\r\n")
+    )
     assert "sk-hush-hush" not in str(catalogue.JUDGES["C2.1"](keyed))

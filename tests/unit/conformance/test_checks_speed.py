@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from lumen_conformance.checks import catalogue
-from lumen_conformance.checks.verdict import Known
+from lumen_conformance.checks.verdict import JudgeContext
 from lumen_conformance.http.capture import Capture
 from tests.unit.conformance import samples as s
 
@@ -31,28 +31,30 @@ def stream(length: int, *, broken: bool = False) -> Capture:
     return s.stream(chunks)
 
 
-def judge_s(seen: Capture) -> float:
+def judge_s(capture: Capture) -> float:
     """CPU seconds of all judges of streams."""
-    known = Known(text="", finish="stop", secrets=("sk-hush-hush",), upstream=("gateway.example",), said_mono_s=1.0)
+    known = JudgeContext(
+        text="", finish="stop", secrets=("sk-hush-hush",), upstream=("gateway.example",), said_mono_s=1.0
+    )
     began_s = time.process_time()
     for judge in {*catalogue.TOOL_STREAM, *catalogue.USAGE_STREAM, *catalogue.judges("F1", "F5")}:
-        judge(seen, known)
+        judge(capture, known)
     return time.process_time() - began_s
 
 
-def refusal_s(seen: Capture) -> float:
+def refusal_s(capture: Capture) -> float:
     """CPU seconds of all judges of refusals."""
     began_s = time.process_time()
     for judge in catalogue.BAD_REQUEST:
-        judge(seen)
+        judge(capture)
     return time.process_time() - began_s
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["healthy", "broken"])
 def test_long_streams(broken: bool) -> None:  # noqa: FBT001 -- a row
     """Ten thousand chunks are judged in two seconds of CPU time, whether they are healthy or not."""
-    seen = stream(LONGEST, broken=broken)
-    assert any(judge_s(replace(seen)) <= LONGEST_S for _ in range(LOOKS))
+    capture = stream(LONGEST, broken=broken)
+    assert any(judge_s(replace(capture)) <= LONGEST_S for _ in range(LOOKS))
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["healthy", "broken"])
@@ -66,5 +68,5 @@ def test_cost_per_chunk(broken: bool) -> None:  # noqa: FBT001 -- a row
 
 def test_long_words() -> None:
     """A megabyte without a space is searched for names of files in two seconds."""
-    seen = s.error(s.encoded({"error": {**s.ERROR["error"], "message": "x" * 1_000_000}}))
-    assert any(refusal_s(replace(seen)) <= LONGEST_S for _ in range(LOOKS))
+    capture = s.error(s.encoded({"error": {**s.ERROR["error"], "message": "x" * 1_000_000}}))
+    assert any(refusal_s(replace(capture)) <= LONGEST_S for _ in range(LOOKS))

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from lumen_conformance.contract.exchanges import COUNTED, KINDS
-from lumen_conformance.contract.prerequisites import RESPONSIBLE, RESPONSIBLE_OF_PROFILE, needs_chat, needs_stream
+from lumen_conformance.contract.exchanges import EXCHANGES, TOKEN_COUNT_TEXTS
+from lumen_conformance.contract.prerequisites import (
+    PROFILE_RESPONSIBLE_CHECKS,
+    RESPONSIBLE_CHECKS,
+    needs_chat,
+    needs_stream,
+)
 from lumen_conformance.targets.target import Profile
 from tests.matrix.in_process_runner import contract
 
@@ -14,21 +19,21 @@ from tests.matrix.in_process_runner import contract
 def test_texts_of_every_length(length: object) -> None:
     """The texts that counts are asked of have all lengths modulo 4, however a server counts."""
     assert callable(length)
-    assert {length(text) % 4 for text in COUNTED.values()} == {0, 1, 2, 3}
+    assert {length(text) % 4 for text in TOKEN_COUNT_TEXTS.values()} == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("profile", ["lumen", "openai"])
 def test_responsible_checks_exist(profile: Profile) -> None:
     """What is not judged names a check of the same profile, or one that needs what the target does not declare."""
     known = contract(profile).checks
-    named = {*RESPONSIBLE.values(), *RESPONSIBLE_OF_PROFILE[profile].values()}
+    named = {*RESPONSIBLE_CHECKS.values(), *PROFILE_RESPONSIBLE_CHECKS[profile].values()}
     elsewhere = {"F3.no-key", "H4.health"}  # of targets with a key, of our own health
     assert named - known <= elsewhere
 
 
 def test_every_kind_of_refusal_has_its_check() -> None:
     """Each kind of refusal has a check that fails where nothing is refused."""
-    assert {*KINDS} - {*RESPONSIBLE, *RESPONSIBLE_OF_PROFILE["lumen"]} == set()
+    assert {*EXCHANGES} - {*RESPONSIBLE_CHECKS, *PROFILE_RESPONSIBLE_CHECKS["lumen"]} == set()
 
 
 def test_the_root_itself_is_judged() -> None:

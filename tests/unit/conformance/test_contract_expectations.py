@@ -54,8 +54,8 @@ ROWS: dict[str, tuple[Callable[[], None], str, str]] = {
     ),
     "another-long-text": (
         lambda: told.expect_text(answer("x" * 99 + "y"), "x" * 101),
-        f"status 200 and a text of 101 characters, at character 99 {'x' * 22!r}",
-        f"a text of 100 characters, there {'x' * 20 + 'y'!r}",
+        f"status 200 and a text of 101 characters, with {'x' * 22!r} around character 99",
+        f"a text of 100 characters, with {'x' * 20 + 'y'!r}",
     ),
     "a-text-that-looks-the-same": (
         lambda: told.expect_text(answer("\u1100\u1161"), "\uac00"), f"status 200 and the text {chr(0xAC00)!r}",
@@ -66,13 +66,13 @@ ROWS: dict[str, tuple[Callable[[], None], str, str]] = {
         "metadata: null", 'metadata: {"a": null, "b": ["c\\u2028"]}',
     ),
     "a-body-of-another-shape": (
-        lambda: told.expect_shape("openai-model-list", {"data": [{"id": n} for n in range(5)]}, "a list"),
+        lambda: told.expect_value_schema("openai-model-list", {"data": [{"id": n} for n in range(5)]}, "a list"),
         "a list: id: a string",
         "id is 0 at $.data[0].id; id is 1 at $.data[1].id; id is 2 at $.data[2].id; and 2 more",
     ),
     "error": (
         lambda: told.expect_error(NOT_FOUND, 404, code="model_not_found"),
-        "status 404 and an error of code 'model_not_found'",
+        "status 404 and an error with code 'model_not_found'",
         'status 404, complete, the error {"message": "gone", "code": null}',
     ),
     "an-answer-for-an-error": (
@@ -80,11 +80,11 @@ ROWS: dict[str, tuple[Callable[[], None], str, str]] = {
         "a status from 400 to 599 and no text of the assistant", "status 200, complete, the text 'hi'",
     ),
     "no-header": (
-        lambda: told.expect_word_in_header(response(status=405), "Allow", "POST"),
+        lambda: told.expect_header_tokens(response(status=405), "Allow", "POST"),
         "the header Allow with POST", "no header Allow (status 405)",
     ),
     "other-words-in-a-header": (
-        lambda: told.expect_word_in_header(response(status=405, allow="GET, HEAD"), "Allow", "POST"),
+        lambda: told.expect_header_tokens(response(status=405, allow="GET, HEAD"), "Allow", "POST"),
         "the header Allow with POST", "Allow: GET, HEAD (status 405)",
     ),
     "a-header-that-must-not-be-there": (
@@ -108,10 +108,10 @@ ODD = [b"", b"null", b"[]", b"[1]", b"1", b'"text"', b"{", b"\xff", b'{"error": 
        b'{"choices": [1]}', b'{"choices": [{"message": 1, "delta": 1}]}', b"data: {", b"data: [1]\n\n",
        b'data: {"choices": [{"delta": {"content": 1}}]}\n\n', b"[" * 10_000]  # fmt: skip
 CLAIMS: list[Callable[[Capture], None]] = [
-    lambda seen: told.expect_status(seen, 201),
-    lambda seen: told.expect_text(seen, "hi"),
-    lambda seen: told.expect_error(seen, 404, kind="a", code="b"),
-    lambda seen: told.expect_schema(seen, "openai-model-list", "a list of models"),
+    lambda capture: told.expect_status(capture, 201),
+    lambda capture: told.expect_text(capture, "hi"),
+    lambda capture: told.expect_error(capture, 404, kind="a", code="b"),
+    lambda capture: told.expect_schema(capture, "openai-model-list", "a list of models"),
 ]
 
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from lumen_conformance.contract.xdist_order import WAITS, spread
+from lumen_conformance.contract.xdist_order import WAITS, spread_waits
 from tests.matrix.in_process_runner import contract
 
 FIRSTS = [names[0] for names in WAITS]
@@ -19,7 +19,7 @@ def test_the_waits_are_tests() -> None:
 def test_the_waits_stand_apart() -> None:
     """In the order of the contract they stand together; spread, each has its quarter of the others behind it."""
     names = [test.name for test in contract("lumen").tests]
-    after = spread([(name, name) for name in names])
+    after = spread_waits([(name, name) for name in names])
     places = [after.index(first) for first in FIRSTS]
     assert places[0] == 0
     quarter = len(names) / len(WAITS)
@@ -30,4 +30,4 @@ def test_the_waits_stand_apart() -> None:
 def test_none_is_lost(names: list[str]) -> None:
     """Not even one that has the name of another."""
     numbered = list(enumerate(names))
-    assert sorted(spread([(name, number) for number, name in numbered])) == [number for number, _ in numbered]
+    assert sorted(spread_waits([(name, number) for number, name in numbered])) == [number for number, _ in numbered]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.http.capture import WITNESS, Capture
+from lumen_conformance.http.capture import LAST_CAPTURE, Capture
 from lumen_conformance.http.client import request_bytes, send
 from lumen_conformance.http.curl import body_file
 
@@ -115,8 +115,8 @@ def test_secrets_are_masked() -> None:
 
 def test_every_way_of_asking_is_witnessed() -> None:
     """A failure shows the request that was made last, by whichever function it was made."""
-    WITNESS.forget()
+    LAST_CAPTURE.clear()
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        seen = send(f"http://127.0.0.1:{bound.getsockname()[1]}", b"GET /here HTTP/1.1\r\n\r\n")
-    assert WITNESS.last is seen
+        capture = send(f"http://127.0.0.1:{bound.getsockname()[1]}", b"GET /here HTTP/1.1\r\n\r\n")
+    assert LAST_CAPTURE.capture is capture

@@ -50,8 +50,10 @@ def test_by_url_the_others_are_not_judged(run: OfSuite, tmp_path: Path) -> None:
             url = f"http://127.0.0.1:{port}"
             until("it is ready", lambda: call(url, "GET", "/health").status == 200, within_s=30)
             chosen = (f"--proxy-url={url}", "--proxy-model=m", "--proxy-can=models", *CHOSEN)
-            seen = judged(tmp_path, *chosen, tests=MANNERS)
+            capture = judged(tmp_path, *chosen, tests=MANNERS)
             assert server.wait() == 3
-    assert (seen.status, seen.ids("failed", "error")) == (1, {"H1.head-models"}), seen.output
-    assert seen.ids("not_judged") >= {"H3.list", "H3.each", "H3.usable"}
-    assert {tuple(each["because_of"]) for each in seen.verdicts if each["id"].startswith("H3")} == {("H1.head-models",)}
+    assert (capture.status, capture.ids("failed", "error")) == (1, {"H1.head-models"}), capture.output
+    assert capture.ids("not_judged") >= {"H3.list", "H3.each", "H3.usable"}
+    assert {tuple(each["because_of"]) for each in capture.verdicts if each["id"].startswith("H3")} == {
+        ("H1.head-models",)
+    }
