@@ -41,7 +41,7 @@ def usage_last(capture: Capture) -> Iterator[Finding]:
     """With include_usage, the chunk with usage is the last chunk."""
     last = chunks(capture)[-1]
     if usage_chunks(capture)[-1] is not last:
-        yield Finding("usage in the last chunk", f"after it {_shown(last)}", last.start)
+        yield Finding("usage in the last chunk", f"after the usage: {_shown(last)}", last.start)
 
 
 @judge(

@@ -188,7 +188,7 @@ def require_stream_usage(capture: Capture) -> Unjudged | None:
     return (
         NotObserved("no chunk has usage", ("E5.1",))
         if requests_usage(capture)
-        else NotApplicable("no usage was asked for")
+        else NotApplicable("the request does not ask for usage")
     )
 
 
@@ -263,7 +263,7 @@ def require_stream_start(capture: Capture) -> Unjudged | None:
     if missing := require_response(capture):
         return missing
     if not requests_stream(capture):
-        return NotApplicable("no stream was asked for")
+        return NotApplicable("the request does not ask for a stream")
     return (
         None
         if capture.status == 200

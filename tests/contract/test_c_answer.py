@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lumen_conformance.checks import c_answer
-from lumen_conformance.checks.catalogue import COMPARISONS, judges
+from lumen_conformance.checks.catalogue import ANSWER_JUDGES, COMPARISONS, judges
 from lumen_conformance.checks.decorators import check_each_comparison, check_each_judge
 from lumen_conformance.checks.verdict import Comparison, Judge
 from lumen_conformance.contract.exchanges import TOKEN_COUNT_TEXTS
@@ -33,7 +32,7 @@ def test_answered(judge: Judge, streamed: bool, proxy: ContractSession, assert_h
     assert_holds(judge, capture, about=plainer)
 
 
-@check_each_judge([judge for judge in c_answer.JUDGES if judge not in APART], pytest.mark.smoke)
+@check_each_judge([judge for judge in ANSWER_JUDGES if judge not in APART], pytest.mark.smoke)
 def test_answer(judge: Judge, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
     """A plain answer has the form of OpenAI's answers."""
     need_response(proxy.chat, (CHAT_CHECK,))
