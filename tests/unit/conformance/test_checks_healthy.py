@@ -1,4 +1,4 @@
-"""Every judge against healthy exchanges: what real clients accept must stay green, however it is framed."""
+"""No judge fails for a valid exchange, in any form that clients accept."""
 
 import pytest
 
@@ -17,7 +17,7 @@ EXTRA = {"lumen_metadata": {"persona": {"name": "비노슈"}}, "service_tier": "
 
 
 def broken(capture: Capture, judges: tuple[Judge, ...], context: JudgeContext = KNOWN) -> list[str]:
-    """The texts of the verdicts against a capture."""
+    """The texts of the failed verdicts for a capture."""
     return [str(verdict) for verdict in (judge(capture, context) for judge in judges) if verdict.failed]
 
 
@@ -59,7 +59,7 @@ def broken(capture: Capture, judges: tuple[Judge, ...], context: JudgeContext = 
     ],
 )
 def test_plain_answers(capture: Capture) -> None:
-    """A healthy answer breaks nothing."""
+    """A valid answer breaks no claim."""
     assert broken(capture, catalogue.ANSWER) == []
 
 
@@ -83,12 +83,12 @@ def test_plain_answers(capture: Capture) -> None:
     ],
 )
 def test_streams(capture: Capture) -> None:
-    """A healthy stream breaks nothing, in any framing that clients parse."""
+    """A valid stream breaks no claim, in any framing that clients parse."""
     assert broken(capture, catalogue.STREAM) == []
 
 
 def test_streams_with_usage() -> None:
-    """A stream with usage breaks nothing."""
+    """A stream with usage breaks no claim."""
     assert broken(s.stream(with_usage(), asked=USAGE_ASKED), catalogue.USAGE_STREAM) == []
 
 
@@ -109,25 +109,25 @@ def test_streams_with_usage() -> None:
     ],
 )
 def test_tool_calls(calls: list[object]) -> None:
-    """Calls whose arguments come in pieces break nothing."""
+    """Valid tool calls break no claim."""
     deltas = [chunk({"tool_calls": [call]}) for call in calls]
     capture = s.stream([chunk({"role": "assistant", "content": None}), *deltas, chunk({}, "tool_calls")])
     assert broken(capture, catalogue.TOOL_STREAM, JudgeContext()) == []
 
 
 def test_stream_that_is_passed_on() -> None:
-    """A stream whose first words came before the last were sent breaks nothing."""
+    """Check E9 passes when the first content arrives before the gateway has sent its last."""
     capture = s.late(s.stream(), sent_mono_s=100.0)
     assert broken(capture, catalogue.judges("E9"), JudgeContext(said_mono_s=100.2)) == []
 
 
 def test_same_pieces() -> None:
-    """Who says the same word again and again tells nothing so far."""
+    """Equal pieces are not cumulative text."""
     assert broken(s.stream(chunks("ㅋㅋㅋㅋ")), catalogue.judges("E7"), JudgeContext()) == []
 
 
-def test_words_in_pieces_of_a_stream() -> None:
-    """A stream may talk about files, whole or in several data lines."""
+def test_file_paths_in_pieces_of_a_stream() -> None:
+    """The text of a stream may contain file paths, also in several data lines."""
     plain = s.stream(chunks(["see ", "/usr/local/bin"]))
     assert broken(plain, catalogue.judges("F6"), KNOWN) == []
     split = s.late(plain, body=plain.body.replace(b', "id"', b',\ndata: "id"'))
@@ -135,7 +135,7 @@ def test_words_in_pieces_of_a_stream() -> None:
 
 
 def test_text_with_markers() -> None:
-    """Words of the protocol inside the text are text."""
+    """Markers of the protocol in the text break no claim."""
     text = 'a [DONE] b\ndata: {"c": 1}\n\ndata: [DONE]\n\n'
     assert broken(s.stream(chunks(text)), catalogue.STREAM, JudgeContext(text=text, finish="stop")) == []
 
@@ -150,7 +150,7 @@ def test_text_with_markers() -> None:
     ],
 )
 def test_refusals(capture: Capture) -> None:
-    """A healthy refusal breaks nothing."""
+    """A valid error breaks no claim."""
     assert broken(capture, (*catalogue.BAD_REQUEST, *catalogue.judges("F4"))) == []
 
 
@@ -165,7 +165,7 @@ def test_refusals(capture: Capture) -> None:
     ],
 )
 def test_streams_that_fail_aloud(capture: Capture) -> None:
-    """A stream that says how it failed, or that is aborted, breaks nothing."""
+    """A stream that ends with an error event, or that is aborted, breaks no claim."""
     assert broken(capture, catalogue.BROKEN_STREAM) == []
 
 
@@ -184,7 +184,7 @@ NOT_WITHOUT_USAGE = {"B2.3"}
     ],
 )
 def test_what_is_asked_can_be_judged(capture: Capture, judges: tuple[Judge, ...], unjudged: set[str]) -> None:
-    """Nothing that is asked about a healthy exchange is left unjudged but what it was not made for."""
+    """All claims about a valid exchange are decided, except those that do not apply to it."""
     context = JudgeContext(text=f"{TEXT} [DONE]", finish="stop", secrets=(SECRET,), upstream=("h",), said_mono_s=9.0)
     assert {judge.claim.check for judge in judges if judge(capture, context).unjudged} == unjudged
 
@@ -198,8 +198,8 @@ def test_what_is_asked_can_be_judged(capture: Capture, judges: tuple[Judge, ...]
         pytest.param(s.plain(b""), catalogue.ANSWER, id="empty-answer"),
     ],
 )
-def test_nothing_seen_is_no_pass(capture: Capture, judges: tuple[Judge, ...]) -> None:
-    """Where nothing came, claims hold only about the head of the response."""
+def test_claims_without_a_body(capture: Capture, judges: tuple[Judge, ...]) -> None:
+    """Without a body, only claims about the head of the response hold."""
     passed = {judge.claim.check for judge in judges if judge(capture, KNOWN).ok}
     head = {"C1.1", "C1.2", "C1.4", "D1.1", "D6.1", "D6.2", "D7", "F6.1", "F6.2", "F6.3", "F6.4", "F8"}
     assert passed <= head

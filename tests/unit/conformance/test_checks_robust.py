@@ -1,4 +1,4 @@
-"""No judge ever raises, whatever a server sends; and a broken verdict tells a person where to look."""
+"""No judge raises, whatever a server sends; a failed verdict has all that is needed to find the defect."""
 
 import json
 from dataclasses import replace
@@ -22,7 +22,7 @@ LEXEMES = {b'"<1e999>"': b"1e999", b'"<long>"': b"9" * 5_000}  # what Python doe
 
 
 def ask_all(capture: Capture) -> None:
-    """Every judge must come to a verdict that can be shown."""
+    """Every judge returns a verdict that can be shown."""
     for judge in catalogue.JUDGES.values():
         assert str(judge(capture, KNOWN))
     for comparison in catalogue.COMPARISONS.values():
@@ -30,7 +30,7 @@ def ask_all(capture: Capture) -> None:
 
 
 def written(value: object) -> bytes:
-    """A value as JSON, with numbers that Python does not write."""
+    """JSON of a value, with numbers that Python does not write."""
     text = s.encoded(value)
     for name, lexeme in LEXEMES.items():
         text = text.replace(name, lexeme)
@@ -38,7 +38,7 @@ def written(value: object) -> bytes:
 
 
 def paths(value: object, path: str = "") -> list[str]:
-    """The dotted paths of everything below a value."""
+    """The dotted paths of all values in a value."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     found = [(f"{path}.{key}".lstrip("."), below) for key, below in items]
     return [each for name, below in found for each in (name, *paths(below, name))]
@@ -77,7 +77,7 @@ def test_any_bytes(body: bytes, streamed: bool) -> None:  # noqa: FBT001 -- draw
 
 @given(st.integers(0, len(s.framed(chunks()))))
 def test_any_prefix_of_a_stream(length: int) -> None:
-    """A stream that was cut anywhere is judged, and broken unless it is whole."""
+    """A stream that was cut anywhere is judged, and breaks a claim unless it is complete."""
     whole = s.framed(chunks())
     capture = s.stream(whole[:length])
     ask_all(capture)
@@ -86,20 +86,20 @@ def test_any_prefix_of_a_stream(length: int) -> None:
 
 
 def test_no_answer_at_all() -> None:
-    """A refused connection is judged, too."""
+    """A refused connection is judged."""
     refused = Capture(url=s.BASE, request=s.plain().request, ended="refused", error="refused")
     ask_all(refused)
     assert not catalogue.JUDGES["C1.1"](refused).ok
 
 
 def test_deep_nesting() -> None:
-    """A body nested deeper than any parser goes is judged."""
+    """A very deeply nested body is judged."""
     ask_all(s.plain(b"[" * 100_000))
 
 
 @pytest.mark.parametrize("number", [b"1" * 5_000, b"1" * 400, b"1e999"], ids=["longest", "long", "exponent"])
 def test_numbers_beyond_a_double(number: bytes) -> None:
-    """A number that Python does not convert, or that no double holds, is judged in each place."""
+    """A number that Python does not convert, or that is outside the range of a double, is judged in each place."""
     ask_all(s.plain(s.encoded(ANSWER).replace(b"1761268140", number)))
     ask_all(s.plain(s.encoded(ANSWER).replace(b"18", number)))
     ask_all(s.stream(s.framed(with_usage()).replace(b"1761268140", number)))
@@ -107,7 +107,7 @@ def test_numbers_beyond_a_double(number: bytes) -> None:
 
 
 def test_a_broken_verdict_shows_the_way() -> None:
-    """Expectation, finding, path, offset, the bytes around it and a command that repeats the request."""
+    """A failed verdict has expected, found, the path, the offset, the bytes and a command that repeats the request."""
     capture = s.plain(edited(ANSWER, ("usage.total_tokens", 17)))
     verdict = catalogue.JUDGES["C5.2"](capture)
     assert verdict.failure is not None
@@ -126,7 +126,7 @@ def test_a_broken_verdict_shows_the_way() -> None:
 
 
 def test_offsets_in_streams_count_bytes_of_the_body() -> None:
-    """A finding inside an event points into the whole body."""
+    """The offset of a finding in an event is that in the body."""
     capture = s.stream(edited(chunks(), ("2.choices.0.delta.role", "user")))
     verdict = catalogue.JUDGES["E2.3"](capture)
     assert verdict.failure is not None
@@ -135,7 +135,7 @@ def test_offsets_in_streams_count_bytes_of_the_body() -> None:
 
 
 def test_many_findings_are_summed_up() -> None:
-    """What is alike is shown once, the rest is counted."""
+    """Equal findings are shown once and counted."""
     each = [json.loads(json.dumps(chunk({"content": "a", "role": "user"}))) for _ in range(9)]
     verdict = catalogue.JUDGES["E2.3"](s.stream([chunk({"role": "assistant"}), *each]))
     assert verdict.failure is not None
@@ -143,7 +143,7 @@ def test_many_findings_are_summed_up() -> None:
 
 
 def test_secrets_stay_out_of_verdicts() -> None:
-    """The command that repeats a request shows no key."""
+    """The command that repeats a request contains no key."""
     capture = s.plain(b"{}")
     keyed = replace(
         capture, request=capture.request.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer sk-hush-hush\r\n\r\n")

@@ -1,4 +1,4 @@
-"""The words of a long stream, read by the quick parser of the contract."""
+"""The quick parser of the contract suite for the text of a long stream."""
 
 import pytest
 
@@ -12,12 +12,12 @@ CHUNK = b'data: {"choices": [{"delta": {"content": "%s"}}]}\n\n'
     [b"data: {\n\n", b"data: [1]\n\n", b'data: {"choices": [1]}\n\n', b'data: {"choices": [{"delta": 1}]}\n\n',
      b"data: \xff\n\n", b"data: " + b"[" * 100_000 + b"\n\n", b'data: {"choices": [{"delta": {"content'],
 )  # fmt: skip
-def test_a_broken_event_has_no_words(broken: bytes) -> None:
-    """An event that is no chunk never raises, and the words around it stay."""
+def test_a_broken_event_has_no_text(broken: bytes) -> None:
+    """An event that is not a chunk does not raise, and the text of the other events is kept."""
     assert joined(CHUNK % b"one" + broken) == "one"
     assert joined(broken + b"\n\n" + CHUNK % b"two") == "two"
 
 
-def test_a_byte_order_mark_takes_no_words() -> None:
-    """One mark at the start of a stream is no part of its first line, as the strict parser reads it."""
+def test_a_byte_order_mark_is_skipped() -> None:
+    """A byte order mark at the start of a stream is not part of its first line, as in the strict parser."""
     assert joined(b"\xef\xbb\xbf" + CHUNK % b"one") == "one"

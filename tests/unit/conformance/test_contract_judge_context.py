@@ -1,4 +1,4 @@
-"""What the suite knows of an answer that did not come: nothing, so that no stream is accused by it."""
+"""Without a plain answer its text is unknown, so that no stream fails because of it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ UNFINISHED = b'{"choices": [{"index": 0, "message": {"content": "hello"}}]}'
 
 @pytest.fixture
 def gateway() -> Gateway:
-    """One that is never asked."""
+    """A gateway that receives no request."""
     return Gateway()
 
 
 def session_of(gateway: Gateway, status: int, body: bytes) -> ContractSession:
-    """A talk whose question, plain or as a stream, was answered like this."""
+    """A session whose shared questions got this response."""
     session = ContractSession(Remote(Target(url=ORIGIN, can=frozenset({"gateway"}))), gateway)
     request = request_bytes(ORIGIN, "POST", CHAT, json=question(AWKWARD_TEXT))
     capture = Capture(ORIGIN + CHAT, request, status=status, body=body, ended="complete")
@@ -45,7 +45,7 @@ def test_a_whole_answer_is_known(gateway: Gateway) -> None:
 def test_what_did_not_come_is_unknown(
     gateway: Gateway, status: int, body: bytes, text: str | None, because_of: str
 ) -> None:
-    """Of an answer that failed nothing is known, and a claim about it is not judged because of the check that fails."""
+    """The text of a failed answer is unknown, and a claim about it is not judged because of the check that fails."""
     session = session_of(gateway, status, body)
     assert (session.judge_context.text, session.judge_context.finish) == (text, None)
     with pytest.raises(NotJudged) as caught:
