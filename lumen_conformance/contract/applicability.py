@@ -86,6 +86,6 @@ def applicability_marks(item: pytest.Item) -> Iterator[pytest.MarkDecorator]:
     if claim and claim.profile != "any":
         yield pytest.mark.profile(claim.profile)
     yield from EXCHANGES.get(str(params.get("exchange")), ())
-    if "broken" in params:
+    if "late_failure" in params:
         yield GATEWAY
-        yield OPENAI if str(params["broken"]).startswith("forwarded-") else LUMEN
+        yield OPENAI if str(params["late_failure"]).startswith("forwarded-") else LUMEN

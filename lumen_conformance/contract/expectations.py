@@ -13,7 +13,7 @@ from lumen_conformance.checks.findings import child_object
 from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.gateway.exchange import Call
 from lumen_conformance.http.client import Capture
-from lumen_conformance.http.documents import answer_json, assistant_text
+from lumen_conformance.http.documents import JsonObject, answer_json, assistant_text
 from lumen_conformance.http.strict_json import format_path
 from lumen_conformance.registry.refutation import expect, shorten
 from lumen_conformance.schemas.descriptions import value_text
@@ -31,6 +31,11 @@ def describe(capture: Capture) -> str:
     content = f", the error {value_text(error)}" if error else ""
     content = f", the text {shorten(text, TEXT_CHARS)}" if text else content
     return f"status {capture.status}, {capture.ended}{f' ({capture.error})' if capture.error else ''}{content}"
+
+
+def lumen_metadata(capture: Capture) -> JsonObject:
+    """The lumen_metadata of an answer; empty when there is none."""
+    return child_object(answer_json(capture), "lumen_metadata")
 
 
 def expect_response(capture: Capture, holds: bool, expected: str) -> None:  # noqa: FBT001 -- reads as an assertion

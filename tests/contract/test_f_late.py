@@ -42,7 +42,7 @@ FORWARDED: dict[str, Reply] = {
 
 
 @pytest.fixture(scope="module")
-def breaking(fast_deadline_proxy: ContractSession) -> Callable[[str], Capture]:
+def fail_stream(fast_deadline_proxy: ContractSession) -> Callable[[str], Capture]:
     """A function that returns the stream for a failure; each is made once, because some wait for a deadline."""
 
     @cache
@@ -53,7 +53,7 @@ def breaking(fast_deadline_proxy: ContractSession) -> Callable[[str], Capture]:
     return lambda name: LAST_CAPTURE.record(asked(name))
 
 
-def begun(capture: Capture, proxy: ContractSession) -> Capture:
+def require_late_failure(capture: Capture, proxy: ContractSession) -> Capture:
     """Raise `NotJudged` when the failure came before the first byte; skip when the target may report it by its status.
 
     Another target may ask its gateway for a plain answer, or buffer the stream: it notices the failure before its own
@@ -71,50 +71,56 @@ def begun(capture: Capture, proxy: ContractSession) -> Capture:
 
 
 @pytest.fixture(scope="module", params=[*FAILURES, *FORWARDED])
-def broken(
-    request: pytest.FixtureRequest, breaking: Callable[[str], Capture], fast_deadline_proxy: ContractSession
+def late_failure(
+    request: pytest.FixtureRequest, fail_stream: Callable[[str], Capture], fast_deadline_proxy: ContractSession
 ) -> Capture:
     """A stream that fails after its start."""
-    return begun(breaking(request.param), fast_deadline_proxy)
+    return require_late_failure(fail_stream(request.param), fast_deadline_proxy)
 
 
 @check_each_judge(judges("F5"))
-def test_late_failure(judge: Judge, broken: Capture, assert_holds: ClaimAssertion) -> None:
+def test_late_failure(judge: Judge, late_failure: Capture, assert_holds: ClaimAssertion) -> None:
     """A late failure is reported, and does not look like a complete answer."""
-    assert_holds(judge, broken)
+    assert_holds(judge, late_failure)
 
 
 @check("F5.framed", source="WHATWG HTML, 9.2.6; RFC 8259")
-def test_late_failure_is_framed(broken: Capture, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
+def test_late_failure_is_framed(late_failure: Capture, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
     """A stream that fails has valid framing, and its error event, if any, has the form of all errors."""
-    has_error = bool(error_documents(broken))
-    demand_more([judge for judge in FRAMING if has_error or judge not in judges("F1")], broken, proxy, assert_holds)
+    has_error = bool(error_documents(late_failure))
+    assert_more(
+        [judge for judge in FRAMING if has_error or judge not in judges("F1")], late_failure, proxy, assert_holds
+    )
 
 
 @check("F5.shows-nothing", source="CWE-209; ray#64832, litellm#39757")
-def test_late_failure_shows_nothing(broken: Capture, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
+def test_late_failure_shows_nothing(
+    late_failure: Capture, proxy: ContractSession, assert_holds: ClaimAssertion
+) -> None:
     """A stream that fails contains no internals of the server that a successful stream does not contain."""
-    demand_more(judges("F6"), broken, proxy, assert_holds)
+    assert_more(judges("F6"), late_failure, proxy, assert_holds)
 
 
-def demand_more(asked: Iterable[Judge], broken: Capture, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
+def assert_more(
+    claims: Iterable[Judge], late_failure: Capture, proxy: ContractSession, assert_holds: ClaimAssertion
+) -> None:
     """Assert the claims that hold for a stream that does not fail; other checks report the others."""
-    if broken.ended == "complete" and not error_documents(broken):
+    if late_failure.ended == "complete" and not error_documents(late_failure):
         raise NotJudged("the stream ends normally without an error event", ("F5.3",))
-    told = {judge for judge in asked if judge(proxy.stream, proxy.judge_context).failure}
-    for judge in asked:
-        unjudged = judge(broken, proxy.judge_context).unjudged
-        if judge not in told and not (unjudged and not unjudged.because_of):  # the claim does not apply
-            assert_holds(judge, broken)
-    if told:
-        raise NotJudged("a stream that does not fail has the same defect", tuple(each.claim.check for each in told))
+    found = {judge for judge in claims if judge(proxy.stream, proxy.judge_context).failure}
+    for judge in claims:
+        unjudged = judge(late_failure, proxy.judge_context).unjudged
+        if judge not in found and not (unjudged and not unjudged.because_of):  # the claim does not apply
+            assert_holds(judge, late_failure)
+    if found:
+        raise NotJudged("a stream that does not fail has the same defect", tuple(each.claim.check for each in found))
 
 
 @check_each("name", {f"F5.code-{name}": name for name in FAILURES}, tier="S", source="docs/behaviour.md")
-def test_late_code(name: str, breaking: Callable[[str], Capture], fast_deadline_proxy: ContractSession) -> None:
+def test_late_code(name: str, fail_stream: Callable[[str], Capture], fast_deadline_proxy: ContractSession) -> None:
     """A late failure has the same code as the same failure before the first byte."""
-    told = [
+    found = [
         child_object(document.value, "error").get("code")
-        for document in error_documents(begun(breaking(name), fast_deadline_proxy))
+        for document in error_documents(require_late_failure(fail_stream(name), fast_deadline_proxy))
     ]
-    expect_equal(told, [FAILURES[name][1]], "the codes of the errors in the stream")
+    expect_equal(found, [FAILURES[name][1]], "the codes of the errors in the stream")

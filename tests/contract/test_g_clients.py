@@ -52,15 +52,17 @@ def test_gone_client(stream: bool, early_stream_proxy: ContractSession, measure:
     before = len(early_stream_proxy.gateway.chats)
     with early_stream_proxy.server.connection() as client, ThreadPoolExecutor(1) as pool:
         body = question("안녕", stream=stream)
-        asking = pool.submit(
+        future = pool.submit(
             client.call, "POST", CHAT, json=early_stream_proxy.with_target_model(body), timeout_s=PATIENCE_S
         )
         asked = called(early_stream_proxy, before + 1)
         left_mono_s = time.monotonic()
         client.hang_up()
         open_s = early_stream_proxy.gateway.left_s(asked, within_s=2 * CLOSED_WITHIN_S)
-    capture, wanted = asking.result(), f"the gateway connection closed within {CLOSED_WITHIN_S} s"
-    expect(capture.ended == "aborted", "no response before the client disconnected", describe(capture))
+    capture, wanted = future.result(), f"the gateway connection closed within {CLOSED_WITHIN_S} s"
+    # Aborted, or reset: when data arrives after the shutdown of the socket, Linux resets the connection.
+    disconnected = capture.ended in {"aborted", "reset"}
+    expect(disconnected, "no response before the client disconnected", describe(capture))
     if open_s is None:
         expect(holds=False, expected=wanted, found=f"still open after {2 * CLOSED_WITHIN_S} s")
         return

@@ -20,7 +20,7 @@ from lumen_conformance.waiting import seen
 PLACE_WITHIN_S = 60.0  # for a client that must retry after a 429: twenty answers take far less than a second
 
 
-def patient_ask(proxy: ContractSession, number: int) -> SentQuestion:
+def ask_until_accepted(proxy: ContractSession, number: int) -> SentQuestion:
     """Ask with a unique text, every second time for a stream if the target streams; retry after a 429."""
     text = make_unique("말해")
     streamed = bool(number % 2) and bool(assistant_text(proxy.stream))
@@ -41,7 +41,7 @@ def crowd(proxy: ContractSession) -> list[SentQuestion]:
     many = MANY_CLIENTS if proxy.target.load else FEW_CLIENTS
     proxy.stream  # noqa: B018 -- made once, before the concurrent clients start
     with ThreadPoolExecutor(many) as pool:
-        return list(pool.map(lambda number: patient_ask(proxy, number), range(many)))
+        return list(pool.map(lambda number: ask_until_accepted(proxy, number), range(many)))
 
 
 def answers(crowd: list[SentQuestion], proxy: ContractSession) -> list[Capture]:
@@ -56,7 +56,7 @@ def answers(crowd: list[SentQuestion], proxy: ContractSession) -> list[Capture]:
 @check("C8.4", source="openapi.yaml: a unique identifier; litellm#28376: LiteLLM stores costs under this id")
 def test_unique_ids(crowd: list[SentQuestion], proxy: ContractSession) -> None:
     """The answers to concurrent clients have different ids."""
-    ids = [id_of(capture) for capture in answers(crowd, proxy)]
+    ids = [answer_id(capture) for capture in answers(crowd, proxy)]
     if not all(choices(capture) for capture in answers(crowd, proxy)):
         raise NotJudged(
             f"one of {len(ids)} concurrent answers has no choices", ("G7.1",) * ("gateway" in proxy.target.can)
@@ -87,7 +87,7 @@ def test_unique_request_ids(crowd: list[SentQuestion]) -> None:
     expect_all_different(ids, "request ids")
 
 
-def id_of(capture: Capture) -> str:
+def answer_id(capture: Capture) -> str:
     """The id of an answer, or of the first chunk of a stream; empty when there is none."""
     said_by = [chunk.value for chunk in chunks(capture)] or [answer_json(capture)]
     found = said_by[0].get("id")

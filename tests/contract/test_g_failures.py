@@ -30,10 +30,10 @@ RETRY_HEADERS = "openai-python _base_client.py, _should_retry and _parse_retry_a
 def expect_hints(capture: Capture, hints: tuple[tuple[str, str], ...]) -> None:
     """The response has exactly these retry headers."""
     found = {name: value for name, value in capture.headers if name in HINTS}
-    expect(found == dict(hints), _hints_told(dict(hints)), f"{_hints_told(found)}; {describe(capture)}")
+    expect(found == dict(hints), _describe_hints(dict(hints)), f"{_describe_hints(found)}; {describe(capture)}")
 
 
-def _hints_told(hints: Mapping[str, str]) -> str:
+def _describe_hints(hints: Mapping[str, str]) -> str:
     return ", ".join(f"{name}: {hints[name]}" if name in hints else f"no {name}" for name in HINTS)
 
 
@@ -99,7 +99,7 @@ SLOW = {"silent": silent, "dripping": dripping(0.05)}
 
 
 @pytest.fixture(scope="module")
-def too_late(fast_deadline_proxy: ContractSession) -> Callable[[str], tuple[Capture, int]]:
+def answer_late(fast_deadline_proxy: ContractSession) -> Callable[[str], tuple[Capture, int]]:
     """A function that returns the response to a late gateway and the number of its requests; each is made once."""
 
     @cache
@@ -117,9 +117,9 @@ def too_late(fast_deadline_proxy: ContractSession) -> Callable[[str], tuple[Capt
 
 
 @check_each("name", {f"G3.{name}": name for name in SLOW}, source="docs/behaviour.md: LUMEN_TIMEOUT_S")
-def test_timeout(name: str, too_late: Callable[[str], tuple[Capture, int]]) -> None:
+def test_timeout(name: str, answer_late: Callable[[str], tuple[Capture, int]]) -> None:
     """A gateway that does not finish in time gives a 504 within the deadline, also when it sends bytes slowly."""
-    capture, calls = too_late(name)
+    capture, calls = answer_late(name)
     expect_error(capture, 504, kind="server_error", code="gateway_timeout")
     within_s = DEADLINE_S + SLACK_S
     expect(
@@ -128,7 +128,7 @@ def test_timeout(name: str, too_late: Callable[[str], tuple[Capture, int]]) -> N
     expect(calls == 1, "exactly one request to the gateway", f"{calls} requests")
 
 
-class Nowhere:
+class UnreachableGateway:
     """A gateway with a URL at which no server of the suite listens."""
 
     def __init__(self, url: str) -> None:
@@ -144,13 +144,15 @@ ADDRESSES: dict[str, tuple[str | None, str, tuple[tuple[str, str], ...]]] = {
 
 
 @pytest.fixture(scope="module")
-def cut_off(module_launch: Launches, echo_gateway: Gateway) -> Callable[[str], ContractSession]:
+def unreachable_proxy(module_launch: Launches, echo_gateway: Gateway) -> Callable[[str], ContractSession]:
     """A function that launches a proxy whose gateway is at one of these addresses, once for each."""
 
     @cache
     def launched(name: str) -> ContractSession:
         address = ADDRESSES[name][0]
-        where: HasUrl | None = Nowhere(address.format(gateway=f"127.0.0.1:{echo_gateway.port}")) if address else None
+        where: HasUrl | None = (
+            UnreachableGateway(address.format(gateway=f"127.0.0.1:{echo_gateway.port}")) if address else None
+        )
         return ContractSession(module_launch(gateway=where, env={"LUMEN_STANDBY": "0"}), echo_gateway)
 
     return launched
@@ -158,21 +160,21 @@ def cut_off(module_launch: Launches, echo_gateway: Gateway) -> Callable[[str], C
 
 @STREAMED
 @check_each("name", {f"G3.{name}": name for name in ADDRESSES}, source="docs/behaviour.md")
-def test_unreachable(name: str, stream: bool, cut_off: Callable[[str], ContractSession]) -> None:  # noqa: FBT001 -- a row
+def test_unreachable(name: str, stream: bool, unreachable_proxy: Callable[[str], ContractSession]) -> None:  # noqa: FBT001 -- a row
     """A gateway that cannot be reached gives a 502."""
-    capture = cut_off(name).ask("안녕", stream=stream)
+    capture = unreachable_proxy(name).ask("안녕", stream=stream)
     expect_error(capture, 502, kind="server_error", code=ADDRESSES[name][1])
 
 
 @check_each(
     "name", {Check(f"G8.{name}", tier_of(row[2])): name for name, row in ADDRESSES.items()}, source=RETRY_HEADERS
 )
-def test_unreachable_hints(name: str, cut_off: Callable[[str], ContractSession]) -> None:
+def test_unreachable_hints(name: str, unreachable_proxy: Callable[[str], ContractSession]) -> None:
     """The error for an unreachable gateway has headers that say whether a client may retry."""
-    expect_hints(cut_off(name).ask("안녕"), ADDRESSES[name][2])
+    expect_hints(unreachable_proxy(name).ask("안녕"), ADDRESSES[name][2])
 
 
 @check("G8.silent", source=RETRY_HEADERS)
-def test_timeout_hints(too_late: Callable[[str], tuple[Capture, int]]) -> None:
+def test_timeout_hints(answer_late: Callable[[str], tuple[Capture, int]]) -> None:
     """The error for a timeout of the gateway tells the client not to retry, because the answer may be paid for."""
-    expect_hints(too_late("silent")[0], NO_RETRY)
+    expect_hints(answer_late("silent")[0], NO_RETRY)

@@ -1,10 +1,9 @@
-"""G1, G2, G4: the proxy makes one request to the Lumen Gateway, with the whole conversation, and adds its metadata."""
+"""G1, G2: the proxy makes one request to the Lumen Gateway, with the whole conversation."""
 
 from collections.abc import Mapping
 
 import pytest
 
-from lumen_conformance.checks.findings import child_object
 from lumen_conformance.contract.expectations import (
     describe,
     expect_equal,
@@ -13,55 +12,49 @@ from lumen_conformance.contract.expectations import (
     expect_status,
     expect_text,
     expect_value_schema,
+    lumen_metadata,
 )
 from lumen_conformance.contract.session import MODEL, ContractSession, question
 from lumen_conformance.gateway.exchange import Call
-from lumen_conformance.gateway.replies import answers
 from lumen_conformance.http.client import Capture
-from lumen_conformance.http.documents import JsonObject, answer_json, choices_in, chunks
+from lumen_conformance.http.documents import JsonObject, answer_json
 from lumen_conformance.registry.declaration import check, check_each
 from lumen_conformance.registry.refutation import Failure, Refuted, expect, shorten
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("lumen")]
-
 LUMEN = "docs/protocol/lumen.md"
 FOLDING = "docs/protocol/lumen.md; docs/behaviour.md"
 PERSONAS = {"lumen-lua": "moon", "lumen-elo": "square", "lumen-nuri": "earth", "lumen-sena": "pen"}
 
 
-def asked(proxy: ContractSession, body: object) -> tuple[Capture, list[Call]]:
+def ask_gateway(proxy: ContractSession, body: object) -> tuple[Capture, list[Call]]:
     """Send a request; return the response and the requests to the gateway for it."""
     before = len(proxy.gateway.calls)
     capture = proxy.post(body)
     return capture, list(proxy.gateway.calls[before:])
 
 
-def first(calls: list[Call], capture: Capture) -> Call:
+def first_call(calls: list[Call], capture: Capture) -> Call:
     """The first request to the gateway; raises `Refuted` when there is none."""
     if not calls:
         raise Refuted(Failure("a request to the gateway", f"none; {describe(capture)}"))
     return calls[0]
 
 
-def sent(calls: list[Call], capture: Capture) -> JsonObject:
+def sent_object(calls: list[Call], capture: Capture) -> JsonObject:
     """The JSON object of the first request to the gateway; empty when its body is not a JSON object."""
     try:
-        body = first(calls, capture).json()
+        body = first_call(calls, capture).json()
     except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
 
 
-def metadata(capture: Capture) -> JsonObject:
-    """The lumen_metadata of an answer; empty when there is none."""
-    return child_object(answer_json(capture), "lumen_metadata")
-
-
 def message_for(proxy: ContractSession, *messages: Mapping[str, object]) -> str:
     """Send a conversation; return the message that the gateway received."""
-    capture, calls = asked(proxy, {"model": "lumen-gateway", "messages": messages})
+    capture, calls = ask_gateway(proxy, {"model": "lumen-gateway", "messages": messages})
     expect_status(capture, 200)
-    return first(calls, capture).message
+    return first_call(calls, capture).message
 
 
 CONVERSATION: tuple[dict[str, object], ...] = (
@@ -87,16 +80,16 @@ BODIES: dict[str, dict[str, object]] = {
 @check_each("body", {f"G1.{name}": body for name, body in BODIES.items()}, source=LUMEN)
 def test_one_question(body: dict[str, object], proxy: ContractSession) -> None:
     """One request makes exactly one POST /chat, whose body fits the gateway's schema."""
-    capture, calls = asked(proxy, body)
+    capture, calls = ask_gateway(proxy, body)
     expect_one_call(calls, capture, "POST", "/chat")
-    expect_value_schema("lumen-request", sent(calls, capture), "a request that fits the schema of the gateway")
+    expect_value_schema("lumen-request", sent_object(calls, capture), "a request that fits the schema of the gateway")
 
 
 @check("G1.media-type", source=LUMEN)
 def test_media_type_of_the_question(proxy: ContractSession) -> None:
     """The request to the gateway has the media type application/json, without a charset or with UTF-8."""
-    capture, calls = asked(proxy, question("안녕하세요"))
-    found = first(calls, capture).header("content-type") or ""
+    capture, calls = ask_gateway(proxy, question("안녕하세요"))
+    found = first_call(calls, capture).header("content-type") or ""
     media_type, _, charset = found.lower().replace(" ", "").replace('"', "").partition(";")
     alike = media_type == "application/json" and charset in {"", "charset=utf-8"}
     expect(alike, "the header Content-Type: application/json, without a charset or with UTF-8", found or "none")
@@ -149,10 +142,10 @@ def test_every_role(role: str, proxy: ContractSession) -> None:
 @check("G2.tool-calls", source=FOLDING)
 def test_tool_calls_of_the_past(proxy: ContractSession) -> None:
     """Earlier tool calls and their results reach the gateway."""
-    did = {"id": "c", "type": "function", "function": {"name": "weather_of", "arguments": '{"city": "서울"}'}}
+    tool_call = {"id": "c", "type": "function", "function": {"name": "weather_of", "arguments": '{"city": "서울"}'}}
     turns: list[dict[str, object]] = [
         {"role": "user", "content": "날씨?"},
-        {"role": "assistant", "content": None, "tool_calls": [did]},
+        {"role": "assistant", "content": None, "tool_calls": [tool_call]},
         {"role": "tool", "content": "23 degrees", "tool_call_id": "c"},
     ]
     message = message_for(proxy, *turns)
@@ -183,19 +176,19 @@ def test_no_forgery(proxy: ContractSession) -> None:
 def test_dropped_is_disclosed(proxy: ContractSession) -> None:
     """Messages that do not fit are dropped, the oldest first, and the answer states their number."""
     turns = [{"role": "user", "content": f"<{number}>" + "가" * 3_000} for number in range(15)]
-    capture, calls = asked(proxy, {"model": "lumen-gateway", "messages": turns})
-    message = first(calls, capture).message
+    capture, calls = ask_gateway(proxy, {"model": "lumen-gateway", "messages": turns})
+    message = first_call(calls, capture).message
     kept = [number for number in range(15) if f"<{number}>" in message]
     expect(len(message) <= 32_000, "a message of at most 32,000 characters", f"{len(message)} characters")
     expect_equal(kept, list(range(15 - len(kept), 15)), "the turns that are kept")
     expect(len(kept) < 15, "fewer than 15 turns", "all of them")
-    expect_equal(metadata(capture).get("history_dropped"), 15 - len(kept), "lumen_metadata.history_dropped")
+    expect_equal(lumen_metadata(capture).get("history_dropped"), 15 - len(kept), "lumen_metadata.history_dropped")
 
 
 @check("G2.too-long", source="docs/behaviour.md: context_length_exceeded")
 def test_too_long(proxy: ContractSession) -> None:
     """A question that does not fit is refused without a request to the gateway."""
-    capture, calls = asked(proxy, question("가" * 32_001))
+    capture, calls = ask_gateway(proxy, question("가" * 32_001))
     expect_error(capture, 400, code="context_length_exceeded")
     expect(not calls, "no request to the gateway", f"{len(calls)} requests")
 
@@ -203,8 +196,8 @@ def test_too_long(proxy: ContractSession) -> None:
 @check_each("model", {f"G2.persona-{name}": name for name in PERSONAS}, source=LUMEN)
 def test_persona(model: str, proxy: ContractSession) -> None:
     """The model of a persona selects that persona, and is the model of the answer."""
-    capture, calls = asked(proxy, {**question("안녕"), "model": model})
-    expect_equal(sent(calls, capture).get("persona"), PERSONAS[model], "the requested persona")
+    capture, calls = ask_gateway(proxy, {**question("안녕"), "model": model})
+    expect_equal(sent_object(calls, capture).get("persona"), PERSONAS[model], "the requested persona")
     expect_equal(answer_json(capture).get("model"), model, "the model of the answer")
 
 
@@ -217,34 +210,34 @@ def test_persona(model: str, proxy: ContractSession) -> None:
 )  # fmt: skip
 def test_persona_of_a_longer_name(model: str, proxy: ContractSession) -> None:
     """A provider prefix and a tag of a model are ignored, and the answer states the requested model."""
-    capture, calls = asked(proxy, {**question("안녕"), "model": model})
-    expect_equal(sent(calls, capture).get("persona"), "moon", "the requested persona")
+    capture, calls = ask_gateway(proxy, {**question("안녕"), "model": model})
+    expect_equal(sent_object(calls, capture).get("persona"), "moon", "the requested persona")
     expect_equal(answer_json(capture).get("model"), "lumen-lua", "the model of the answer")
-    expect_equal(metadata(capture).get("requested_model"), model, "lumen_metadata.requested_model")
+    expect_equal(lumen_metadata(capture).get("requested_model"), model, "lumen_metadata.requested_model")
 
 
 @check("G2.no-persona", source=LUMEN)
 def test_no_persona(proxy: ContractSession) -> None:
     """For a model without a persona, the request to the gateway has no persona."""
-    capture, calls = asked(proxy, question("안녕"))
-    body = sent(calls, capture)
+    capture, calls = ask_gateway(proxy, question("안녕"))
+    body = sent_object(calls, capture)
     expect("persona" not in body, "a request without persona", shorten(body))
 
 
 @check("G2.unknown-model", tier="S", source="docs/behaviour.md")
 def test_unknown_model(proxy: ContractSession) -> None:
     """An unknown model is replaced by the default model, and the answer states both names."""
-    capture, _ = asked(proxy, {**question("안녕"), "model": "gpt-4o"})
+    capture, _ = ask_gateway(proxy, {**question("안녕"), "model": "gpt-4o"})
     expect_status(capture, 200)
     expect_equal(answer_json(capture).get("model"), MODEL, "the model of the answer")
-    expect_equal(metadata(capture).get("requested_model"), "gpt-4o", "lumen_metadata.requested_model")
+    expect_equal(lumen_metadata(capture).get("requested_model"), "gpt-4o", "lumen_metadata.requested_model")
 
 
 @check("G2.user", source=LUMEN)
 def test_user(proxy: ContractSession) -> None:
     """The user of a request is the user_id in the request to the gateway."""
-    capture, calls = asked(proxy, question("안녕", user="u-1"))
-    expect_equal(sent(calls, capture).get("user_id"), "u-1", "the user_id in the request to the gateway")
+    capture, calls = ask_gateway(proxy, question("안녕", user="u-1"))
+    expect_equal(sent_object(calls, capture).get("user_id"), "u-1", "the user_id in the request to the gateway")
 
 
 @check("G2.stop", tier="S", source="openapi.yaml: stop; docs/behaviour.md")
@@ -252,51 +245,3 @@ def test_stop(proxy: ContractSession) -> None:
     """The text ends before the first stop sequence, plain and streamed."""
     for stream in (False, True):
         expect_text(proxy.ask("하나 둘 셋 넷", stop=["셋", "넷"], stream=stream), "하나 둘 ", at=f"stream: {stream}")
-
-
-@check("G4.metadata", tier="S", source="docs/behaviour.md: lumen_metadata")
-def test_metadata(proxy: ContractSession) -> None:
-    """The answer has the persona, the sources and the timestamp as the gateway sent them."""
-    persona = {"name": "비노슈", "emoji": "🌀", "type": {"of": ["any"]}}
-    given = {"persona": persona, "sources": ["google_ai", "새 출처"], "timestamp": "2025-10-24 10:09"}
-    with proxy.gateway.scripted(answers("hi", **given)):
-        found = metadata(proxy.ask("안녕"))
-    expect_equal({key: found.get(key) for key in given}, given, "lumen_metadata")
-
-
-@check_each(
-    "fields",
-    {
-        "G4.extra-fields": {"resonance": 0.9, "debug": {"a": [None]}, "error": None},
-        "G4.no-sources": {"sources": []},
-        "G4.timestamp-with-zone": {"timestamp": "2025-10-24T10:09:00.123456+09:00"},
-        "G4.timestamp-odd": {"timestamp": "어제"},
-        "G4.persona-with-name-only": {"persona": {"name": "x"}},
-    },
-    source="docs/behaviour.md: only response is required",
-)
-def test_tolerated(fields: dict[str, object], proxy: ContractSession) -> None:
-    """An answer of the gateway with unknown or unusual fields keeps its text."""
-    with proxy.gateway.scripted(answers("words", **fields)):
-        capture = proxy.ask("안녕")
-    expect_text(capture, "words")
-
-
-@check("G4.ignored-is-disclosed", tier="S", source="docs/behaviour.md: lumen_metadata")
-def test_ignored_is_disclosed(proxy: ContractSession) -> None:
-    """The answer lists the parameters that the gateway does not support."""
-    capture = proxy.ask("안녕", temperature=0.5, max_tokens=7, seed=1, thinking={"budget": 1})
-    found = metadata(capture).get("ignored_parameters")
-    named = sorted(map(str, found)) if isinstance(found, list) else found
-    expect_equal(named, ["max_tokens", "seed", "temperature", "thinking"], "lumen_metadata.ignored_parameters")
-
-
-@check("G4.in-streams", tier="S", source="docs/behaviour.md: lumen_metadata")
-def test_metadata_in_streams(proxy: ContractSession) -> None:
-    """A stream has the same metadata in the chunk with the finish_reason."""
-    found = [chunk for chunk in chunks(proxy.stream) if "lumen_metadata" in chunk.value]
-    finishes = [choice.value.get("finish_reason") for chunk in found for choice in choices_in(chunk)]
-    expect_equal(finishes, ["stop"], "finish_reason of the chunks with lumen_metadata")
-    expect_equal(
-        child_object(found[0].value, "lumen_metadata").get("persona"), {"name": "세나"}, "lumen_metadata.persona"
-    )

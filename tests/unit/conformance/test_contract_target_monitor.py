@@ -15,7 +15,7 @@ from lumen_conformance.waiting import until
 from tests.fixtures.suite_subprocess import FORWARDER, Run, forwarder
 from tests.fixtures.suite_subprocess import run as judged
 
-MANNERS = ("tests/contract/test_h_manners.py",)
+TESTS = ("tests/contract/test_h_connections.py", "tests/contract/test_h_models.py")
 CHOSEN = ("-k", "H1.head-models or H2.id-models or H2.id-plain or H3.list or H3.each or H3.usable")
 
 
@@ -23,7 +23,7 @@ CHOSEN = ("-k", "H1.head-models or H2.id-models or H2.id-plain or H3.list or H3.
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run against a server that exits after a HEAD request, which a check of tier S sends."""
     folder = tmp_path_factory.mktemp("ended")
-    return judged(folder, f"--proxy-command={forwarder('dies-of-head')}", "--proxy-can=models", *CHOSEN, tests=MANNERS)
+    return judged(folder, f"--proxy-command={forwarder('dies-of-head')}", "--proxy-can=models", *CHOSEN, tests=TESTS)
 
 
 def test_the_end_is_one_failure_of_clients(ended: Run) -> None:
@@ -50,7 +50,7 @@ def test_by_url_the_others_are_not_judged(run: OfSuite, tmp_path: Path) -> None:
             url = f"http://127.0.0.1:{port}"
             until("it is ready", lambda: call(url, "GET", "/health").status == 200, within_s=30)
             chosen = (f"--proxy-url={url}", "--proxy-model=m", "--proxy-can=models", *CHOSEN)
-            capture = judged(tmp_path, *chosen, tests=MANNERS)
+            capture = judged(tmp_path, *chosen, tests=TESTS)
             assert server.wait() == 3
     assert (capture.status, capture.ids("failed", "error")) == (1, {"H1.head-models"}), capture.output
     assert capture.ids("not_judged") >= {"H3.list", "H3.each", "H3.usable"}

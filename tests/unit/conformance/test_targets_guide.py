@@ -22,7 +22,13 @@ RECIPES = "\n## Recipes\n"  # these run in tests/operations/test_recipes.py
 BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE.partition(RECIPES)[0], re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 KNOWN = re.search(r"```text\n(.*?)```", GUIDE, re.DOTALL)
-FEW = ("tests/contract/test_e_stream.py", "tests/contract/test_g_forwarding.py", "tests/contract/test_h_manners.py")
+FEW = (
+    "tests/contract/test_e_stream.py",
+    "tests/contract/test_g_forwarding.py",
+    "tests/contract/test_h_connections.py",
+    "tests/contract/test_h_models.py",
+    "tests/contract/test_h_requests.py",
+)
 
 
 def command(*words: str) -> list[str]:
