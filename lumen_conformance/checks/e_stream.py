@@ -177,7 +177,7 @@ def same_text(capture: Capture, context: JudgeContext) -> Iterator[Finding]:
         pairs = enumerate(zip(found, wanted, strict=False))
         at = next((place for place, (a, b) in pairs if a != b), min(len(found), len(wanted)))
         expected, there = (
-            f"a text of {len(text)} characters, at character {at} {_around(text, at)}" for text in (wanted, found)
+            f"a text of {len(text)} characters, at character {at} {_excerpt(text, at)}" for text in (wanted, found)
         )
         yield Finding(expected, there, 0)
 
@@ -240,7 +240,7 @@ def passed_on(capture: Capture, context: JudgeContext) -> Findings:
             yield Finding("the first content before the gateway sends its last", found, first.offset())
 
 
-def _around(text: str, at: int) -> str:
+def _excerpt(text: str, at: int) -> str:
     return value_text(text[max(0, at - AROUND_CHARS) : at + AROUND_CHARS])
 
 

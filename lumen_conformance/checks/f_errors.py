@@ -93,7 +93,7 @@ def all_four_keys(capture: Capture) -> Iterator[Finding]:
 
 
 @judge("F1.5", "S", "litellm#39521", given=require_error_object)
-def no_none_words(capture: Capture) -> Iterator[Finding]:
+def no_null_texts(capture: Capture) -> Iterator[Finding]:
     """No field of an error is the text None, null or undefined."""
     for document in _refusals(capture):
         for name, value in child_object(document.value, "error").items():

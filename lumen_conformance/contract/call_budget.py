@@ -23,8 +23,8 @@ SHARED = {
     **dict.fromkeys(("usage_stream", "refusal", "refused_stream", "unparsable", "wrong_type", "wrong_media_type"), 1),
     **dict.fromkeys((f"{kind}-{text}" for kind in ("chat", "usage_stream") for text in TOKEN_COUNT_TEXTS), 1),
     **dict.fromkeys(("no_key", "oversize"), 1),
-    "twenty": 20,
-    "crowd": MANY_CLIENTS,
+    "twenty_answers": 20,
+    "concurrent_answers": MANY_CLIENTS,
 }
 OWN = {
     **dict.fromkeys(("test_strict_json", "test_integers", "test_framing", "test_one_framing", "test_stream"), 0),
@@ -60,7 +60,7 @@ def max_chat_calls(items: Iterable[pytest.Item], workers: int = 1, *, load: bool
 def max_shared_chat_calls(items: Iterable[pytest.Item], *, load: bool) -> int:
     """The calls of the exchanges that these tests share; each process makes them once."""
     running = _running(items)
-    costs = SHARED | ({} if load else {"crowd": FEW_CLIENTS})
+    costs = SHARED | ({} if load else {"concurrent_answers": FEW_CLIENTS})
     shared = {name for item in running for name in _shared_by(item)}
     return sum(costs[name] for name in shared) + (ANSWERED if any(map(_reads_answers, running)) else 0)
 

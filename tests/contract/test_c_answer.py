@@ -74,7 +74,7 @@ def test_stream_off(comparison: Comparison, proxy: ContractSession, assert_compa
 
 
 @pytest.fixture(scope="module")
-def twenty(proxy: ContractSession) -> list[Capture]:
+def twenty_answers(proxy: ContractSession) -> list[Capture]:
     """Twenty answers to the same question; our own proxy, which accepts any model, is asked for two models in turn."""
     two = proxy.target.profile == "lumen" and not proxy.target.url  # by URL only the named model is called
     models = [MODEL, "gpt-4o-mini" if two else MODEL]
@@ -82,6 +82,8 @@ def twenty(proxy: ContractSession) -> list[Capture]:
 
 
 @check_each_comparison([COMPARISONS[name] for name in ("C8.1", "C8.2", "C8.3")])
-def test_identity(comparison: Comparison, twenty: list[Capture], assert_comparison: ComparisonAssertion) -> None:
+def test_identity(
+    comparison: Comparison, twenty_answers: list[Capture], assert_comparison: ComparisonAssertion
+) -> None:
     """Answers have different ids, and the model of an answer is constant."""
-    assert_comparison(comparison, twenty)
+    assert_comparison(comparison, twenty_answers)

@@ -35,7 +35,7 @@ def send(proxy: ContractSession, bad: BadRequest) -> Capture:
     return proxy.call("POST", CHAT, body=bad.body, headers=[JSON])
 
 
-def refused(proxy: ContractSession, name: str) -> Capture:
+def bad_request_response(proxy: ContractSession, name: str) -> Capture:
     """The response to a bad request, which is sent once for all checks."""
     return proxy.once(f"bad request {name}", lambda: send(proxy, ALL[name]))
 
@@ -50,13 +50,13 @@ def test_envelope(judge: Judge, refusal: Capture, assert_holds: ClaimAssertion) 
 @check_each("name", {f"F2.{name}": name for name in ALL}, tier="S", source=SCHEMA)
 def test_bad_request(name: str, proxy: ContractSession) -> None:
     """A bad request gets a status from 400 to 499."""
-    expect_client_error(refused(proxy, name))
+    expect_client_error(bad_request_response(proxy, name))
 
 
 @check_each("name", {f"F2.{name}.never-fails": name for name in ALL}, source=RETRIES)
 def test_bad_request_is_no_failure(name: str, proxy: ContractSession) -> None:
     """A bad request gets no 5xx and no lost connection, which clients retry, and no error with status 200."""
-    capture = refused(proxy, name)
+    capture = bad_request_response(proxy, name)
     need_answers(proxy, capture)
     failed = capture.ended != "complete" or not (capture.status == 200 or 400 <= (capture.status or 0) < SERVER_ERROR)
     disguised = capture.status == 200 and answer_json(capture).get("error") is not None
@@ -73,7 +73,7 @@ def test_not_unprocessable(refusal: Capture) -> None:
 @check_each("name", {f"F2.{name}.param": name for name in WITH_FIELD}, tier="S", source="openapi.yaml:38249: param")
 def test_param(name: str, proxy: ContractSession) -> None:
     """The error for a bad request names the wrong field."""
-    field, capture = str(ALL[name].field), refused(proxy, name)
+    field, capture = str(ALL[name].field), bad_request_response(proxy, name)
     need_refusal(capture, (f"F2.{name}",))
     error = child_object(answer_json(capture), "error")
     if not error:
@@ -89,7 +89,7 @@ def test_refused_before_the_stream(
     judge: Judge, name: str, proxy: ContractSession, assert_holds: ClaimAssertion
 ) -> None:
     """A bad request for a stream gets the same error as one for a plain answer."""
-    need_refusal(refused(proxy, name), (f"F2.{name}",))
+    need_refusal(bad_request_response(proxy, name), (f"F2.{name}",))
     asked = {**json.loads(BAD_REQUESTS[name].body), "stream": True}
     assert_holds(judge, send(proxy, BadRequest(json.dumps(asked).encode())))
 

@@ -36,7 +36,7 @@ def ask_until_accepted(proxy: ContractSession, number: int) -> SentQuestion:
 
 
 @pytest.fixture(scope="module")
-def crowd(proxy: ContractSession) -> list[SentQuestion]:
+def concurrent_answers(proxy: ContractSession) -> list[SentQuestion]:
     """The questions and answers of concurrent clients."""
     many = MANY_CLIENTS if proxy.target.load else FEW_CLIENTS
     proxy.stream  # noqa: B018 -- made once, before the concurrent clients start
@@ -44,20 +44,20 @@ def crowd(proxy: ContractSession) -> list[SentQuestion]:
         return list(pool.map(lambda number: ask_until_accepted(proxy, number), range(many)))
 
 
-def answers(crowd: list[SentQuestion], proxy: ContractSession) -> list[Capture]:
+def answers(concurrent_answers: list[SentQuestion], proxy: ContractSession) -> list[Capture]:
     """The responses with status 200; raises `NotJudged` when there are fewer than two."""
-    found = [each.capture for each in crowd if each.capture.status == 200]
+    found = [each.capture for each in concurrent_answers if each.capture.status == 200]
     if len(found) < 2:
         because_of = ("G7.1",) if "gateway" in proxy.target.can else ()
-        raise NotJudged(f"{len(found)} of {len(crowd)} concurrent clients get an answer", because_of)
+        raise NotJudged(f"{len(found)} of {len(concurrent_answers)} concurrent clients get an answer", because_of)
     return found
 
 
 @check("C8.4", source="openapi.yaml: a unique identifier; litellm#28376: LiteLLM stores costs under this id")
-def test_unique_ids(crowd: list[SentQuestion], proxy: ContractSession) -> None:
+def test_unique_ids(concurrent_answers: list[SentQuestion], proxy: ContractSession) -> None:
     """The answers to concurrent clients have different ids."""
-    ids = [answer_id(capture) for capture in answers(crowd, proxy)]
-    if not all(choices(capture) for capture in answers(crowd, proxy)):
+    ids = [answer_id(capture) for capture in answers(concurrent_answers, proxy)]
+    if not all(choices(capture) for capture in answers(concurrent_answers, proxy)):
         raise NotJudged(
             f"one of {len(ids)} concurrent answers has no choices", ("G7.1",) * ("gateway" in proxy.target.can)
         )
@@ -67,21 +67,23 @@ def test_unique_ids(crowd: list[SentQuestion], proxy: ContractSession) -> None:
 
 
 @check("G7.1", source="RFC 9112, 9.2: a response belongs to its request")
-def test_no_cross_talk(crowd: list[SentQuestion], proxy: ContractSession) -> None:
+def test_no_cross_talk(concurrent_answers: list[SentQuestion], proxy: ContractSession) -> None:
     """Each concurrent client gets the answer to its own question."""
-    for one in crowd if "gateway" in proxy.target.can else ():
+    for one in concurrent_answers if "gateway" in proxy.target.can else ():
         own = one.capture.status == 200 and assistant_text(one.capture) == one.text
         expect(own, f"status 200 and the client's own text {one.text!r}", describe(one.capture))
-    answers(crowd, proxy)  # the answers of a model are unknown; they only must not be those to other questions
-    expect_own_answers(proxy, crowd)
+    answers(
+        concurrent_answers, proxy
+    )  # the answers of a model are unknown; they only must not be those to other questions
+    expect_own_answers(proxy, concurrent_answers)
 
 
 @check(
     "G7.3", tier="S", source="docs/protocol/errors.md: x-request-id; an id that two responses share identifies neither"
 )
-def test_unique_request_ids(crowd: list[SentQuestion]) -> None:
+def test_unique_request_ids(concurrent_answers: list[SentQuestion]) -> None:
     """The responses to concurrent clients have different request ids."""
-    ids = [str(each.capture.header("x-request-id") or "") for each in crowd]
+    ids = [str(each.capture.header("x-request-id") or "") for each in concurrent_answers]
     if not all(ids):
         raise NotJudged("a response has no x-request-id", ("F8",))
     expect_all_different(ids, "request ids")

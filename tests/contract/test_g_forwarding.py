@@ -55,7 +55,7 @@ CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def asked(proxy: ContractSession, messages: list[dict[str, Any]], **fields: object) -> tuple[Capture, list[Call]]:
+def ask_gateway(proxy: ContractSession, messages: list[dict[str, Any]], **fields: object) -> tuple[Capture, list[Call]]:
     """Send a conversation; return the response and the requests to the gateway for it."""
     before = len(proxy.gateway.chats)
     capture = proxy.post({"model": MODEL, "messages": messages, **fields})
@@ -111,7 +111,7 @@ def _beginning(text: str) -> str:
 @check_each("name", {f"G1.forwarded-{name}": name for name in CONVERSATIONS}, source=SCHEMA)
 def test_one_question(stream: bool, name: str, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """One request makes exactly one request to the gateway, and it fits OpenAI's schema."""
-    capture, calls = asked(proxy, CONVERSATIONS[name], stream=stream)
+    capture, calls = ask_gateway(proxy, CONVERSATIONS[name], stream=stream)
     if not calls and capture.status is not None and capture.status >= 400:
         raise NotJudged(f"the conversation is refused: {describe(capture)}", (f"G2.forwarded-{name}",))
     expect_one_call(calls, capture)
@@ -122,7 +122,7 @@ def test_one_question(stream: bool, name: str, proxy: ContractSession) -> None: 
 @check_each("messages", {f"G2.forwarded-{name}": turns for name, turns in CONVERSATIONS.items()}, source=SCHEMA)
 def test_every_word(messages: list[dict[str, Any]], proxy: ContractSession) -> None:
     """The gateway receives all messages of a conversation in their order, and no others."""
-    capture, calls = asked(proxy, messages)
+    capture, calls = ask_gateway(proxy, messages)
     expect(bool(calls), "a request to the gateway", f"none; {describe(capture)}")
     found, sent = turns(openai_requests.asked(calls[0]).get("messages")), turns(messages)
     expect(same_turns(found, sent), f"the messages {_describe(sent)}", _describe(found))

@@ -27,7 +27,7 @@ class Drift:
     text: str = "words"
 
 
-def changed(warning: str | None, **fields: object) -> Drift:
+def reply_with(warning: str | None, **fields: object) -> Drift:
     """An answer with other fields; the JSON is ASCII, so that it can contain half of a surrogate pair."""
     return Drift(says(json.dumps(lumen("words") | fields).encode()), warning)
 
@@ -35,13 +35,13 @@ def changed(warning: str | None, **fields: object) -> Drift:
 BODY = encoded(lumen("words"))
 WITHOUT_SUCCESS = {name: value for name, value in lumen("words").items() if name != "success"}
 DRIFTS = {
-    "sources-objects": changed("sources", sources=[{"title": "a page"}]),
-    "sources-string": changed("sources", sources="cache"),
-    "timestamp-number": changed("timestamp", timestamp=1761268140),
-    "persona-string": changed("persona", persona="세나"),
-    "persona-without-name": changed("persona", persona={"emoji": "🌀"}),
-    "nan": changed("NaN", score=float("nan")),
-    "nan-in-persona": changed("NaN", persona={"name": "세나", "score": float("nan")}),
+    "sources-objects": reply_with("sources", sources=[{"title": "a page"}]),
+    "sources-string": reply_with("sources", sources="cache"),
+    "timestamp-number": reply_with("timestamp", timestamp=1761268140),
+    "persona-string": reply_with("persona", persona="세나"),
+    "persona-without-name": reply_with("persona", persona={"emoji": "🌀"}),
+    "nan": reply_with("NaN", score=float("nan")),
+    "nan-in-persona": reply_with("NaN", persona={"name": "세나", "score": float("nan")}),
     "success-missing": Drift(says(WITHOUT_SUCCESS)),
     "byte-order-mark": Drift(says(b"\xef\xbb\xbf" + BODY)),
     "gzip": Drift(says(gzip.compress(BODY), headers=(("Content-Encoding", "gzip"),))),

@@ -56,9 +56,9 @@ TEXTS = {
 STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 
 
-def numbered(words: str, times: int) -> str:
+def numbered(text: str, times: int) -> str:
     """Repeat a text with a number before each copy: some proxies stop an answer that repeats itself."""
-    return "".join(f"{number}{words}" for number in range(times))
+    return "".join(f"{number}{text}" for number in range(times))
 
 
 @STREAMED
@@ -96,14 +96,14 @@ def test_long_request(stream: bool, proxy: ContractSession) -> None:  # noqa: FB
     expect_text(proxy.ask(text, stream=stream), text)
 
 
-def joined(body: bytes) -> str:
+def join_deltas(body: bytes) -> str:
     """The text of 20,000 chunks, by a quick parser: the strict parser takes seconds."""
     lines = re.split(rb"\r\n|\r|\n", body.removeprefix(BOM_UTF8))  # check D2.4 reports the mark
     events = [line.removeprefix(b"data:") for line in lines if line.startswith(b"data:")]
-    return "".join(map(_piece, events))
+    return "".join(map(_delta_text, events))
 
 
-def _piece(event: bytes) -> str:
+def _delta_text(event: bytes) -> str:
     """The text of one event; empty when the event is not a chunk."""
     try:
         chunk = json.loads(event)
@@ -114,7 +114,7 @@ def _piece(event: bytes) -> str:
     return found if isinstance(found, str) else ""
 
 
-def asked_for_progress(proxy: ContractSession, *, stream: bool) -> Capture:
+def ask_with_read_timeout(proxy: ContractSession, *, stream: bool) -> Capture:
     """Ask a question with a timeout for each read, not for the whole answer."""
     with Connection(proxy.server.url, proxy.server.headers, proxy.target.answer_s, timeout_per_read=True) as connection:
         return connection.call("POST", CHAT, json=proxy.with_target_model(question("안녕", stream=stream)))
@@ -128,18 +128,18 @@ def test_large_answer(stream: bool, proxy: ContractSession) -> None:  # noqa: FB
     line = "안녕하세요 👩‍👩‍👧‍👦\u2028"
     text = numbered(line, LARGE_BYTES // len(line.encode()))
     with proxy.gateway.scripted(answers(text)):
-        capture = asked_for_progress(proxy, stream=stream)
+        capture = ask_with_read_timeout(proxy, stream=stream)
     if capture.ended == "timeout" and proxy.target.profile != "lumen":  # some targets need longer for megabytes
         raise NotJudged(f"no byte for {proxy.target.answer_s} s (--proxy-timeout): {describe(capture)}", ())
     expect_status(capture, 200)
     expect_complete(capture)
-    found = joined(capture.body) if stream else assistant_text(capture)
-    place = first_difference(found, text)
-    expect(
-        found == text,
-        f"a text of {len(text)} characters",
-        f"a text of {len(found)} characters; the first difference is at character {place}",
-    )
+    expect_long_text(join_deltas(capture.body) if stream else assistant_text(capture), text)
+
+
+def expect_long_text(found: str, text: str) -> None:
+    """A long text is the expected one; the failure has the first difference."""
+    difference = f"the first difference is at character {first_difference(found, text)}"
+    expect(found == text, f"a text of {len(text)} characters", f"a text of {len(found)} characters; {difference}")
 
 
 @check("G5.split-anywhere", source="RFC 9293, 3.7: TCP may split bytes anywhere; claude-code-router#1672")

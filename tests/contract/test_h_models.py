@@ -46,7 +46,7 @@ def test_list_of_models_as_openai_has_it(row: tuple[str, str], proxy: ContractSe
     expect_schema(capture, "openai-model-list-wire", "a body that matches the schema of a list of models")
 
 
-def listed(proxy: ContractSession) -> list[JsonObject]:
+def listed_models(proxy: ContractSession) -> list[JsonObject]:
     """The models in the list; raises `NotJudged` when there are none."""
     found = answer_json(proxy.models).get("data")
     models = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
@@ -58,7 +58,7 @@ def listed(proxy: ContractSession) -> list[JsonObject]:
 @check("H3.each", tier="S", source="openapi.yaml: retrieveModel")
 def test_each_model(proxy: ContractSession) -> None:
     """Each model of the list can be retrieved, and is the same as in the list."""
-    for one in listed(proxy):
+    for one in listed_models(proxy):
         capture = proxy.call("GET", model_path(str(one.get("id"))))
         expect_status(capture, 200)
         expect_equal(answer_json(capture).get("id"), one.get("id"), "the id of the model")
@@ -77,7 +77,7 @@ def test_each_model_is_usable(proxy: ContractSession) -> None:
     ):  # a listed model may be for embeddings, and the answer of a snapshot has another name
         expect_answer_with_text(proxy, proxy.ask("안녕"), "안녕")
         return
-    names = [proxy.target.model] if proxy.target.url else [str(one.get("id")) for one in listed(proxy)]
+    names = [proxy.target.model] if proxy.target.url else [str(one.get("id")) for one in listed_models(proxy)]
     answers = [proxy.post({**question("안녕"), "model": name}) for name in names]
     expect_equal([answer_json(capture).get("model") for capture in answers], names, "the models of the answers")
 

@@ -36,7 +36,7 @@ def allowlist_proxy(module_launch: Launches, echo_gateway: Gateway) -> ContractS
     return ContractSession(module_launch(gateway=echo_gateway, env=env), echo_gateway)
 
 
-def asked(proxy: ContractSession, path: str, *headers: tuple[str, str]) -> Capture:
+def send_request(proxy: ContractSession, path: str, *headers: tuple[str, str]) -> Capture:
     """Send a valid request with these headers."""
     body = question("안녕") if path == CHAT else None
     return proxy.call("POST" if body else "GET", path, json=body, headers=headers)
@@ -64,7 +64,7 @@ FOREIGN_HOSTS = {
 @check_each("host", FOREIGN_HOSTS, source=REBINDING)
 def test_foreign_host(host: str, path: str, proxy: ContractSession) -> None:
     """A request with another Host than that of the proxy is refused on every path."""
-    expect_refused(asked(proxy, path, ("Host", host)), "host_not_allowed")
+    expect_refused(send_request(proxy, path, ("Host", host)), "host_not_allowed")
 
 
 OWN_HOSTS = ["localhost", "LOCALHOST", "localhost:{port}", "127.0.0.1", "127.0.0.1:{port}", "[::1]", "[::1]:{port}"]
@@ -73,10 +73,10 @@ OWN_HOSTS = ["localhost", "LOCALHOST", "localhost:{port}", "127.0.0.1", "127.0.0
 @check_each("host", {f"H5.host-own-{number}": host for number, host in enumerate(OWN_HOSTS)}, source=ALLOWED_HOSTS)
 def test_own_host(host: str, proxy: ContractSession) -> None:
     """Requests with a loopback name as Host are accepted, with and without a port."""
-    expect_text(asked(proxy, CHAT, ("Host", host.format(port=proxy.server.port))), "안녕")
+    expect_text(send_request(proxy, CHAT, ("Host", host.format(port=proxy.server.port))), "안녕")
 
 
-def without_host(proxy: ContractSession) -> bytes:
+def request_without_host(proxy: ContractSession) -> bytes:
     """The bytes of a request without the header Host."""
     request = request_bytes(proxy.server.url, "GET", "/health")
     return b"\r\n".join(line for line in request.split(b"\r\n") if not line.startswith(b"Host:"))
@@ -85,14 +85,14 @@ def without_host(proxy: ContractSession) -> bytes:
 @check("H5.host-missing", source="RFC 9112, 3.2")
 def test_missing_host(proxy: ContractSession) -> None:
     """A request without Host is refused."""
-    capture = send(proxy.server.url, without_host(proxy))
+    capture = send(proxy.server.url, request_without_host(proxy))
     expect_client_error(capture)
 
 
 @check("H5.host-twice", source="RFC 9112, 3.2")
 def test_two_hosts(proxy: ContractSession) -> None:
     """A request with two Host headers is refused."""
-    capture = asked(proxy, "/health", ("Host", "localhost"), ("Host", "attacker.example"))
+    capture = send_request(proxy, "/health", ("Host", "localhost"), ("Host", "attacker.example"))
     expect_client_error(capture)
 
 
@@ -119,7 +119,7 @@ FOREIGN_ORIGINS = {
 @check_each("origin", FOREIGN_ORIGINS, source=REBINDING)
 def test_foreign_origin(origin: str, path: str, proxy: ContractSession) -> None:
     """A request with an Origin that is neither loopback nor allowed is refused on every path."""
-    expect_refused(asked(proxy, path, ("Origin", origin)), "origin_not_allowed")
+    expect_refused(send_request(proxy, path, ("Origin", origin)), "origin_not_allowed")
 
 
 @check("H5.preflight", source="Fetch Standard, CORS-preflight fetch; docs/behaviour.md: LUMEN_ALLOWED_ORIGINS")
@@ -143,7 +143,7 @@ OWN_PAGES = ["http://localhost:3000", "https://localhost", "http://127.0.0.1:517
 @check_each("origin", {f"H5.own-page-{number}": origin for number, origin in enumerate(OWN_PAGES)}, source=ALLOWED)
 def test_own_page(origin: str, proxy: ContractSession) -> None:
     """A request of a page with a loopback origin is accepted, and the response names that origin."""
-    capture = asked(proxy, "/v1/models", ("Origin", origin))
+    capture = send_request(proxy, "/v1/models", ("Origin", origin))
     expect_status(capture, 200)
     expect_header(capture, "Access-Control-Allow-Origin", origin)
 
@@ -151,14 +151,14 @@ def test_own_page(origin: str, proxy: ContractSession) -> None:
 @check("H5.own-page-by-foreign-host", source=REBINDING)
 def test_own_page_by_foreign_host(proxy: ContractSession) -> None:
     """A request of a page with a loopback origin is refused when its Host is foreign (DNS rebinding)."""
-    capture = asked(proxy, CHAT, ("Origin", OWN_PAGES[0]), ("Host", "attacker.example"))
+    capture = send_request(proxy, CHAT, ("Origin", OWN_PAGES[0]), ("Host", "attacker.example"))
     expect_error(capture, 403, code="host_not_allowed")
 
 
 @check("H5.exposed", source="Fetch Standard, CORS protocol; docs/behaviour.md")
 def test_exposed_headers(proxy: ContractSession) -> None:
     """A page may read the request id and the headers by which the OpenAI libraries decide whether to retry."""
-    capture = asked(proxy, "/v1/models", ("Origin", OWN_PAGES[0]))
+    capture = send_request(proxy, "/v1/models", ("Origin", OWN_PAGES[0]))
     expect_header_tokens(capture, "Access-Control-Expose-Headers", "x-request-id", "x-should-retry", "retry-after")
 
 
@@ -173,13 +173,13 @@ def test_no_cors(proxy: ContractSession) -> None:
 @check("H5.declared-host", source=ALLOWED_HOSTS)
 def test_declared_host(allowlist_proxy: ContractSession) -> None:
     """A request with an allowed host name is accepted."""
-    expect_text(asked(allowlist_proxy, CHAT, ("Host", f"{OWN_NAME}:{allowlist_proxy.server.port}")), "안녕")
+    expect_text(send_request(allowlist_proxy, CHAT, ("Host", f"{OWN_NAME}:{allowlist_proxy.server.port}")), "안녕")
 
 
 @check("H5.declared-origin", source="Fetch Standard, CORS protocol; docs/behaviour.md: LUMEN_ALLOWED_ORIGINS")
 def test_declared_origin(allowlist_proxy: ContractSession) -> None:
     """A request with an allowed origin is accepted, and the response names that origin, not *."""
-    capture = asked(allowlist_proxy, CHAT, ("Origin", OWN_PAGE))
+    capture = send_request(allowlist_proxy, CHAT, ("Origin", OWN_PAGE))
     expect_text(capture, "안녕")
     expect_header(capture, "Access-Control-Allow-Origin", OWN_PAGE)
     expect_header_tokens(capture, "Vary", "Origin")
@@ -192,7 +192,7 @@ def test_declared_origin(allowlist_proxy: ContractSession) -> None:
 }, source=REBINDING)  # fmt: skip
 def test_origin_like_a_declared_one(origin: str, allowlist_proxy: ContractSession) -> None:
     """A request with an Origin similar to an allowed one is refused."""
-    expect_refused(asked(allowlist_proxy, CHAT, ("Origin", origin)), "origin_not_allowed")
+    expect_refused(send_request(allowlist_proxy, CHAT, ("Origin", origin)), "origin_not_allowed")
 
 
 @check("H5.declared-preflight", source="Fetch Standard, CORS-preflight fetch; docs/behaviour.md: LUMEN_ALLOWED_ORIGINS")

@@ -25,24 +25,28 @@ def is_rest(before: Capture, capture: Capture) -> bool:
     return same and capture.ended == "invalid" and bool(capture.raw) and is_not_http(capture.raw)
 
 
+def ask_on_one_connection(session: ContractSession) -> list[SentQuestion]:
+    """Ask for a plain answer and a stream in turn, if the target streams, each with its own text and request id."""
+    streams = bool(assistant_text(session.stream))
+    sent: list[SentQuestion] = []
+    with session.server.connection() as connection:
+        for number in range(REQUESTS):
+            text, request_id = make_unique("말해"), f"own-{uuid.uuid4().hex}"
+            fields = {"stream": streams and number % 2 == 1, **limit_tokens(session)}
+            body = session.with_target_model(question(text, **fields))
+            capture = connection.call("POST", CHAT, json=body, headers=[("X-Request-Id", request_id)])
+            sent.append(SentQuestion(text, request_id, capture))
+    return sent
+
+
 @check("H2.own-answers", source="RFC 9112, 9.3.2: responses have the order of their requests")
 def test_own_answers(proxy: ContractSession) -> None:
     """On one connection, no request gets the answer to another request."""
-    streams = bool(assistant_text(proxy.stream))
-    asked: list[SentQuestion] = []
-    with proxy.server.connection() as connection:
-        for number in range(REQUESTS):
-            text, request_id = make_unique("말해"), f"own-{uuid.uuid4().hex}"
-            body = proxy.with_target_model(question(text, stream=streams and number % 2 == 1, **limit_tokens(proxy)))
-            capture = connection.call("POST", CHAT, json=body, headers=[("X-Request-Id", request_id)])
-            asked.append(SentQuestion(text, request_id, capture))
-    for before, one in pairwise(asked):
-        expect(
-            not is_rest(before.capture, LAST_CAPTURE.record(one.capture)),
-            "a response",
-            f"the rest of the previous answer: {describe(one.capture)}",
-        )
-    expect_own_answers(proxy, asked)
-    answered = sum(each.capture.status == 200 for each in asked)
+    sent = ask_on_one_connection(proxy)
+    for before, one in pairwise(sent):
+        found = f"the rest of the previous answer: {describe(one.capture)}"
+        expect(not is_rest(before.capture, LAST_CAPTURE.record(one.capture)), "a response", found)
+    expect_own_answers(proxy, sent)
+    answered = sum(each.capture.status == 200 for each in sent)
     if answered < 2:
         raise NotJudged(f"{answered} of {REQUESTS} requests on one connection get an answer", ("H2.ten",))

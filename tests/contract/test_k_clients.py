@@ -78,7 +78,7 @@ def field_of(record: ClientRecord, act: str, name: str) -> Any:  # noqa: ANN401 
     return fields[name]
 
 
-def answered(record: ClientRecord, name: str, text: str) -> Act:
+def successful_act(record: ClientRecord, name: str, text: str) -> Act:
     """The record of an act that must succeed with this text."""
     act = act_of(record, name)
     expect(act.error is None, f"the text {text!r}", f"the error {shorten(act.error)}")
@@ -86,7 +86,7 @@ def answered(record: ClientRecord, name: str, text: str) -> Act:
     return act
 
 
-def raised(record: ClientRecord, name: str) -> Raised:
+def error_of(record: ClientRecord, name: str) -> Raised:
     """The error of an act that must fail."""
     act = act_of(record, name)
     if act.error is None:
@@ -123,7 +123,7 @@ def test_pinned(record: ClientRecord, client: Client) -> None:
 @check_each("text", {f"K1.{name}": name for name in TEXTS}, source=DEFAULTS)
 def test_plain(text: str, record: ClientRecord, client: Client) -> None:
     """A text reaches the gateway unchanged, and the client returns the complete answer."""
-    act = answered(record, f"plain.{text}", TEXTS[text])
+    act = successful_act(record, f"plain.{text}", TEXTS[text])
     expect(record.asked.get(TEXTS[text], 0) > 0, f"a request to the gateway with {TEXTS[text]!r}", "none")
     expect_finish(act, client)
 
@@ -132,7 +132,7 @@ def test_plain(text: str, record: ClientRecord, client: Client) -> None:
 @check_each("text", {f"K2.{name}": name for name in TEXTS}, source=DEFAULTS)
 def test_streamed(text: str, record: ClientRecord, client: Client) -> None:
     """A streamed answer has several pieces, which join to the same text."""
-    act = answered(record, f"stream.{text}", TEXTS[text])
+    act = successful_act(record, f"stream.{text}", TEXTS[text])
     expect(len(act.pieces) > 1, "more than one piece", f"{len(act.pieces)} pieces")
     expect_finish(act, client)
 
@@ -156,7 +156,7 @@ def test_usage(name: str, record: ClientRecord, client: Client) -> None:
 def test_refusal(name: str, record: ClientRecord, client: Client) -> None:
     """The client raises its own error class for an error, with the status and the code of the proxy."""
     expected = client.raises[name]
-    expect_raised(raised(record, name), expected.name, expected.status, expected.code)
+    expect_raised(error_of(record, name), expected.name, expected.status, expected.code)
 
 
 @with_all_clients
@@ -185,7 +185,7 @@ def test_asked_once(question: str, record: ClientRecord) -> None:
 )
 def test_asked_once_without_retries(name: str, record: ClientRecord) -> None:
     """A client that ignores x-should-retry sends one request when its retries are turned off."""
-    expect_raised(raised(record, name), "APICallError", 502, "gateway_connection_lost")
+    expect_raised(error_of(record, name), "APICallError", 502, "gateway_connection_lost")
     expect_asked(record, f"@{name}", 1)
 
 
@@ -193,7 +193,7 @@ def test_asked_once_without_retries(name: str, record: ClientRecord) -> None:
 @check("K6", source="docs/breaks.md; the client raises on an error event or an aborted body")
 def test_late_failure(record: ClientRecord) -> None:
     """The client does not treat a stream that fails after its start as a complete answer."""
-    raised(record, "late")
+    error_of(record, "late")
     finish = record.acts["late"].fields.get("finish")
     expect(finish != "stop", "a finish_reason other than stop", shorten(finish))
     expect_asked(record, "@late", 1)
@@ -203,7 +203,7 @@ def test_late_failure(record: ClientRecord) -> None:
 @check("K7.no-messages", source="openapi.yaml: messages has at least one item")
 def test_no_messages(record: ClientRecord, client: Client) -> None:
     """The client raises its error class of a bad request for a request without messages."""
-    error = raised(record, "no-messages")
+    error = error_of(record, "no-messages")
     expect_raised(error, client.raises["blank"].name, 400, error.code)
 
 
@@ -218,7 +218,7 @@ def test_models(record: ClientRecord) -> None:
 @check("K7.unknown-model", source="openai-python _client.py: 404 raises NotFoundError")
 def test_unknown_model(record: ClientRecord) -> None:
     """The client raises its error class of status 404 for a model that is not in the list."""
-    error = raised(record, "unknown-model")
+    error = error_of(record, "unknown-model")
     name = "openai.NotFoundError" if error.name.startswith("openai.") else "NotFoundError"
     expect_raised(error, name, 404, "model_not_found")
 
@@ -227,7 +227,7 @@ def test_unknown_model(record: ClientRecord) -> None:
 @check("K7.request-id", source="openai-python _models.py and openai-node: _request_id of x-request-id")
 def test_request_id(record: ClientRecord) -> None:
     """The client returns the request id of the response."""
-    answered(record, "headers", TEXTS["korean-nfc"])
+    successful_act(record, "headers", TEXTS["korean-nfc"])
     found = field_of(record, "headers", "request_id")
     expect(bool(found), "a request id", shorten(found))
     expect_equal(found, field_of(record, "headers", "own_request_id"), "the request id")
@@ -237,7 +237,7 @@ def test_request_id(record: ClientRecord) -> None:
 @check("K7.stream-helper", source="openai-python lib/streaming; openai-node lib/ChatCompletionStream")
 def test_stream_helper(record: ClientRecord) -> None:
     """The stream helper, which validates more than a stream, builds the complete answer."""
-    answered(record, "helper", TEXTS["korean-nfc"])
+    successful_act(record, "helper", TEXTS["korean-nfc"])
     expect_equal(field_of(record, "helper", "finish"), "stop", "finish")
 
 
@@ -267,4 +267,4 @@ def test_command(record: ClientRecord) -> None:
     expect_equal(
         act_of(record, "command").fields, {"exit_status": 0, "stderr": ""}, "the exit status and the error output"
     )
-    answered(record, "command", TEXTS["korean-nfc"])
+    successful_act(record, "command", TEXTS["korean-nfc"])

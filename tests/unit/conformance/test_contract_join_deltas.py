@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contract.test_g_text import joined
+from tests.contract.test_g_text import join_deltas
 
 CHUNK = b'data: {"choices": [{"delta": {"content": "%s"}}]}\n\n'
 
@@ -14,10 +14,10 @@ CHUNK = b'data: {"choices": [{"delta": {"content": "%s"}}]}\n\n'
 )  # fmt: skip
 def test_a_broken_event_has_no_text(broken: bytes) -> None:
     """An event that is not a chunk does not raise, and the text of the other events is kept."""
-    assert joined(CHUNK % b"one" + broken) == "one"
-    assert joined(broken + b"\n\n" + CHUNK % b"two") == "two"
+    assert join_deltas(CHUNK % b"one" + broken) == "one"
+    assert join_deltas(broken + b"\n\n" + CHUNK % b"two") == "two"
 
 
 def test_a_byte_order_mark_is_skipped() -> None:
     """A byte order mark at the start of a stream is not part of its first line, as in the strict parser."""
-    assert joined(b"\xef\xbb\xbf" + CHUNK % b"one") == "one"
+    assert join_deltas(b"\xef\xbb\xbf" + CHUNK % b"one") == "one"
