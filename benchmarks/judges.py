@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from lumen_conformance.checks.catalogue import TOOL_STREAM  # noqa: E402
-from lumen_conformance.checks.verdict import Known  # noqa: E402
+from lumen_conformance.checks.verdict import JudgeContext  # noqa: E402
 from lumen_conformance.http.client import Capture  # noqa: E402 -- after the path is set
 from tests.unit.conformance import samples  # noqa: E402
 
@@ -66,7 +66,9 @@ KINDS: dict[str, Callable[[int], Capture]] = {"healthy": healthy, "escaped": esc
 
 def judge_s(seen: Capture) -> float:
     """CPU seconds of all judges of a stream."""
-    known = Known(text="", finish="stop", secrets=("sk-hush-hush",), upstream=("gateway.example",), said_mono_s=1.0)
+    known = JudgeContext(
+        text="", finish="stop", secrets=("sk-hush-hush",), upstream=("gateway.example",), said_mono_s=1.0
+    )
     began_s = time.process_time()
     for judge in TOOL_STREAM:
         judge(seen, known)

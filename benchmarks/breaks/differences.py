@@ -70,7 +70,7 @@ def _new_error(error: Raised) -> Difference:
 def _unnoticed(seen: Visit) -> Difference:
     if seen.act in REFUSED and seen.text:
         return Difference("differs", "answered", "gets an answer to what should be refused")
-    if answers := seen.facts.get("answers"):
+    if answers := seen.fields.get("answers"):
         return Difference(
             "breaks", "loses answers", f"gets {len(answers)} of the answers that it asked for, in silence"
         )
@@ -99,15 +99,15 @@ def _other_error(seen: Raised, healthy: Raised) -> Iterator[Difference]:
 
 
 def _other_answer(seen: Visit, healthy: Visit) -> Iterator[Difference]:
-    if seen.text != healthy.text and "calls" not in healthy.facts:
+    if seen.text != healthy.text and "calls" not in healthy.fields:
         yield _other_text(seen.text, healthy.text)
     for name, word in OTHER.items():
-        if seen.facts.get(name) != healthy.facts.get(name):
-            yield Difference("breaks", word, _shown(name, seen.facts, healthy.facts))
+        if seen.fields.get(name) != healthy.fields.get(name):
+            yield Difference("breaks", word, _shown(name, seen.fields, healthy.fields))
     for name in ("finish", "usage"):
-        if _known(seen.facts.get(name)) != _known(healthy.facts.get(name)):
+        if _known(seen.fields.get(name)) != _known(healthy.fields.get(name)):
             yield Difference("differs", f"other {name}", _shown(name, *(
-                {name: _known(visit.facts.get(name))} for visit in (seen, healthy))))  # fmt: skip
+                {name: _known(visit.fields.get(name))} for visit in (seen, healthy))))  # fmt: skip
 
 
 def _other_text(seen: str, healthy: str) -> Difference:
@@ -153,7 +153,7 @@ def _known(fact: Any) -> Any:  # noqa: ANN401 -- whatever a client tells
 
 
 def _shown(name: str, seen: dict[str, Any], healthy: dict[str, Any]) -> str:
-    texts = [str(facts.get(name)) for facts in (seen, healthy)]
+    texts = [str(fields.get(name)) for fields in (seen, healthy)]
     told = [text if len(text) <= SHOWN_CHARS and text.isprintable() else f"{len(text)} characters" for text in texts]
     return f"{name}: {told[0]} instead of {told[1]}"
 

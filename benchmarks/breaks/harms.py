@@ -9,7 +9,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from lumen_conformance.contract.gateway_failures import FAILURES, NO_RETRY
+from lumen_conformance.contract.gateway_failures import GATEWAY_FAILURES, NO_RETRY
 
 
 class Harm(NamedTuple):
@@ -63,7 +63,7 @@ HARMS = (
     Harm(
         " ".join(
             f"G8.{name}"
-            for name in ("silent", "tls", *(name for name, row in FAILURES.items() if row.hints == NO_RETRY))
+            for name in ("silent", "tls", *(name for name, row in GATEWAY_FAILURES.items() if row.hints == NO_RETRY))
         ),
         "paid twice",
         "a client asks again, three times in all, for what was paid for",

@@ -14,7 +14,7 @@ from breaks.selection import Served
 from lumen_conformance.gateway.exchange import Exchange
 from lumen_conformance.gateway.replies import echo
 from lumen_conformance.gateway.server import Gateway
-from tests.contract.clients.client_process import DIRECTIONS, KEY
+from tests.contract.clients.client_process import DIRECTED_REPLIES, KEY
 from tests.fixtures.faults.reference.app import Reference
 from tests.fixtures.faults.reference.http import Refused, Request, Response
 from tests.fixtures.faults.reference.relay import Relay
@@ -123,7 +123,7 @@ def opened(selected: Sequence[Served]) -> Iterator[dict[str, tuple[str, ServerLo
 
 def directed(exchange: Exchange) -> None:
     """Do what the question says, or repeat it."""
-    DIRECTIONS.get(exchange.call.message, echo)(exchange)
+    DIRECTED_REPLIES.get(exchange.call.message, echo)(exchange)
 
 
 def _launched(served: Served, gateway_url: str, log: ServerLog) -> Reference:

@@ -14,18 +14,18 @@ import msgspec
 
 from breaks.selection import Served
 from breaks.servers import ServerLog, opened
-from lumen_conformance.contract.session import WORDS
+from lumen_conformance.contract.session import AWKWARD_TEXT
 from lumen_conformance.inject import lumen_guard
 from lumen_conformance.targets.target import merged
 from tests.contract.clients.client_list import Client
-from tests.contract.clients.client_process import KEY, MODEL, Act, environ_of
+from tests.contract.clients.client_process import KEY, MODEL, Act, client_environ
 
 # The slowest act that ends by itself is the AI SDK's third attempt, after pauses of 2 s and 4 s; three times as long.
 BOUND_S = 18.0
 # Of a whole client: the slowest needs 2 minutes on two busy cores.
 CLIENT_S = 900.0
 LOOK_S = 0.5  # how often progress is looked for
-TEXT = WORDS
+TEXT = AWKWARD_TEXT
 
 
 class Visit(Act, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ def visits_of(client: Client, selected: Sequence[Served], progress: Callable[[in
 def _run(argv: list[str], client: Client, folder: Path, progress: Callable[[int], None]) -> None:
     guard = folder / "guard.jsonl"
     watched = {lumen_guard.FILE: str(guard), lumen_guard.TAG: "breaks"}
-    environ = merged(os.environ, environ_of(client, folder), watched)
+    environ = merged(os.environ, client_environ(client, folder), watched)
     end_s = time.monotonic() + CLIENT_S
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(argv, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

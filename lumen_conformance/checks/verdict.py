@@ -1,9 +1,9 @@
-"""What a judge is: a pure function from captured bytes to one verdict about one claim.
+"""The types of judges: a judge is a pure function from a capture to a verdict about one claim.
 
-A judge function yields findings, each a way in which the capture breaks the claim; none means that it holds. The claim
-is the first line of its docstring. A claim about something that is not there is not judged: the precondition of a
-judge, or the function itself, says whether the claim does not apply (`NotApplicable`) or lacks what it speaks of
-(`NotSeen`).
+A judge function yields a finding for each way in which the capture breaks the claim. The claim holds when there are no
+findings. The claim is the first line of the function's docstring. When the claim cannot be decided, the precondition of
+the judge, or the function itself, yields `NotApplicable` (the claim does not apply to this exchange) or `NotObserved`
+(the claim applies, but the response lacks the part that it is about).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,21 +17,21 @@ from lumen_conformance.registry.refutation import Failure
 Tier = Literal["M", "S", "W"]
 Profile = Literal["any", "lumen", "openai"]
 
-EXCERPT_BYTES = 60  # on either side of the offending byte: one line of a report
-SHOWN_FINDINGS = 5  # more of the same teach nothing
-MOST_FINDINGS = 100  # are looked for: each costs time, and every chunk of a long stream may have one
+EXCERPT_BYTES = 60  # before and after the offset of a finding: one line of a report
+SHOWN_FINDINGS = 5  # further findings add no information
+MOST_FINDINGS = 100  # a limit on the time of a judge: every chunk of a long stream can have a finding
 
 
 @dataclass(frozen=True)
-class Known:
-    """What the suite knows beside the bytes; an empty field means unknown, and claims about it hold.
+class JudgeContext:
+    """What the suite knows in addition to the capture; claims about an unknown (empty) field hold.
 
-    ``text``         the assistant's words as the gateway sent them, or as the plain answer had them
-    ``finish``       the finish reason of the plain answer
-    ``secrets``      keys and tokens that were submitted or configured
-    ``model``        the name that the caller asks for, which may look like a path or like a key
-    ``upstream``     addresses behind the target that no client may learn
-    ``said_mono_s``  ``time.monotonic()`` when a streaming upstream sent the last of its words
+    ``text``         the assistant's text as the gateway sent it, or as the plain answer has it
+    ``finish``       the finish_reason of the plain answer
+    ``secrets``      keys and tokens that were sent or configured
+    ``model``        the model that the client requests; its name can look like a path or a key
+    ``upstream``     addresses of the gateway, which no response may contain
+    ``said_mono_s``  ``time.monotonic()`` when a streaming gateway sent its last content
     """
 
     text: str | None = None
@@ -42,39 +42,39 @@ class Known:
     said_mono_s: float | None = None
 
 
-NOTHING_KNOWN = Known()
+EMPTY_CONTEXT = JudgeContext()
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One way in which a capture breaks a claim; ``offset`` counts bytes of the body, ``path`` is a JSON path."""
+    """One way in which a capture breaks a claim; ``offset`` is a byte offset in the body, ``path`` a JSON path."""
 
     expected: str
     found: str
     offset: int | None = None
     path: str = ""
-    seen: Capture | None = None
+    capture: Capture | None = None
 
 
 @dataclass(frozen=True)
 class NotApplicable:
-    """A claim is about something else than what was asked for or sent, and nothing is wrong: its check is skipped."""
+    """The claim does not apply to this exchange: its check is skipped."""
 
     reason: str
 
     @property
     def because_of(self) -> tuple[str, ...]:
-        """No check: none has to fail."""
+        """No check: no other check has to fail."""
         return ()
 
 
 @dataclass(frozen=True)
-class NotSeen:
-    """A claim applies, and what it speaks of did not come: its check is not judged.
+class NotObserved:
+    """The claim applies, but the response lacks the part that it is about: its check is not judged.
 
-    ``because_of``  the ids of the checks that say why, at least one; any of several may be the one. `EXCHANGE` stands
-                    for the check that fails where the exchange is not what it is meant to be: that depends on what was
-                    asked for, and whoever chose the capture knows it.
+    ``because_of``  the ids of the checks that fail for this reason, at least one; one of several is enough. `EXCHANGE`
+                    stands for the check that fails when the exchange is not of the expected kind. That check depends on
+                    the request; the test that chose the capture knows it.
     """
 
     reason: str
@@ -82,19 +82,19 @@ class NotSeen:
 
     def __post_init__(self) -> None:
         if not self.because_of:
-            raise ValueError(f"{self.reason}: not seen because of no check; name one, or use NotApplicable")
+            raise ValueError(f"{self.reason}: because_of is empty; name a check, or use NotApplicable")
 
 
-Unjudged = NotApplicable | NotSeen
+Unjudged = NotApplicable | NotObserved
 EXCHANGE: Final = "the exchange"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One claim about one capture, with what a person needs to believe it or to fix the server.
+    """The result of a judge for one capture.
 
-    ``failure``   what was expected and found, where the claim is broken
-    ``unjudged``  why the claim could not be decided; both are None where it holds
+    ``failure``   what was expected and found, when the claim is broken
+    ``unjudged``  why the claim could not be decided; both are None when the claim holds
     """
 
     check: str
@@ -105,12 +105,12 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Whether the claim was judged and holds."""
+        """Whether the claim was decided and holds."""
         return self.failure is None and self.unjudged is None
 
     @property
     def failed(self) -> bool:
-        """Whether the claim was judged and is broken."""
+        """Whether the claim was decided and is broken."""
         return self.failure is not None
 
     def __str__(self) -> str:
@@ -126,7 +126,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Claim:
-    """What is claimed, how much it matters, who says so, for whom it holds, and which knowledge it needs."""
+    """A claim: its check id, tier, text, source, the profile it applies to, and the context field that it needs."""
 
     check: str
     tier: Tier
@@ -135,35 +135,35 @@ class Claim:
     profile: Profile = "any"
     needs: str = ""
 
-    def unknown(self, known: Known) -> bool:
-        """Whether the claim would hold only because nothing is known."""
-        return bool(self.needs) and getattr(known, self.needs) in (None, ())
+    def lacks_context(self, context: JudgeContext) -> bool:
+        """Whether the context lacks the field that the claim needs."""
+        return bool(self.needs) and getattr(context, self.needs) in (None, ())
 
-    def verdict(self, findings: Iterable[Finding | Unjudged], seen: Capture) -> Verdict:
-        """Sum up: the first finding is shown in full, the next few by their texts."""
+    def verdict(self, findings: Iterable[Finding | Unjudged], capture: Capture) -> Verdict:
+        """Make a verdict of the findings: the first is shown completely, the next ones by their texts."""
         every = list(islice(findings, MOST_FINDINGS))
         broken = [each for each in every if isinstance(each, Finding)]
         unjudged = next((each for each in every if isinstance(each, Unjudged)), None)
         if not broken:
             return Verdict(self.check, self.tier, self.text, unjudged=unjudged)
-        return Verdict(self.check, self.tier, self.text, failure=failure_of(broken, seen))
+        return Verdict(self.check, self.tier, self.text, failure=summarize_findings(broken, capture))
 
 
-def failure_of(findings: Sequence[Finding], seen: Capture) -> Failure:
-    """What these findings, at least one, come to."""
+def summarize_findings(findings: Sequence[Finding], capture: Capture) -> Failure:
+    """Make one failure of at least one finding."""
     first = findings[0]
     unlike = {each.found: each for each in reversed(findings[1:SHOWN_FINDINGS]) if each.found != first.found}
     others = [f"{text}{f' at {each.path}' * bool(each.path)}" for text, each in reversed(unlike.items())]
     found = "; ".join([first.found, *others])
     if more := len(findings) - 1 - len(others):
         found += f"; and {'at least ' if len(findings) == MOST_FINDINGS else ''}{more} more"
-    blamed = first.seen or seen
+    blamed = first.capture or capture
     where = ", ".join(filter(None, [first.path, "" if first.offset is None else f"byte {first.offset}"]))
     return Failure(first.expected, found, where, excerpt(blamed.body, first.offset), blamed.curl())
 
 
 def excerpt(body: bytes, offset: int | None) -> str:
-    """The bytes around an offset as Python would write them, cut marks included; of the start when there is none."""
+    """The bytes around an offset (default: the start) in Python notation, with … where they are cut."""
     at = offset or 0
     start, end = max(0, at - EXCERPT_BYTES), at + EXCERPT_BYTES
     cut = "…" if start else "", "…" if end < len(body) else ""
@@ -174,66 +174,66 @@ Findings = Iterable[Finding | Unjudged]
 Precondition = Callable[[Capture], Unjudged | None]
 
 
-def no_precondition(_seen: Capture) -> Unjudged | None:
-    """The precondition of a claim about every capture."""
+def no_precondition(_capture: Capture) -> Unjudged | None:
+    """The precondition of a claim that applies to every capture."""
     return None
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A claim, what it needs to see, and the function that decides it for one capture."""
+    """A claim, its precondition, and the function that decides it for one capture."""
 
     claim: Claim
-    decide: Callable[[Capture, Known], Findings]
+    decide: Callable[[Capture, JudgeContext], Findings]
     precondition: Precondition = no_precondition
 
-    def __call__(self, seen: Capture, known: Known = NOTHING_KNOWN) -> Verdict:
+    def __call__(self, capture: Capture, context: JudgeContext = EMPTY_CONTEXT) -> Verdict:
         """Judge one capture."""
-        if missing := self.precondition(seen):
-            return self.claim.verdict([missing], seen)
-        return self.claim.verdict(self.decide(seen, known), seen)
+        if missing := self.precondition(capture):
+            return self.claim.verdict([missing], capture)
+        return self.claim.verdict(self.decide(capture, context), capture)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A claim about several captures together, what it needs to see of each, and the function that decides it."""
+    """A claim about several captures, its precondition for each, and the function that decides it."""
 
     claim: Claim
     decide: Callable[[Sequence[Capture]], Findings]
     precondition: Precondition = no_precondition
 
-    def __call__(self, seen: Sequence[Capture]) -> Verdict:
-        """Judge several captures together."""
-        for each in seen:
+    def __call__(self, captures: Sequence[Capture]) -> Verdict:
+        """Judge several captures."""
+        for each in captures:
             if missing := self.precondition(each):
-                return self.claim.verdict([missing], seen[0])
-        return self.claim.verdict(self.decide(seen), seen[0])
+                return self.claim.verdict([missing], captures[0])
+        return self.claim.verdict(self.decide(captures), captures[0])
 
 
 Decide = Callable[[Capture], Findings]
-DecideKnowing = Callable[[Capture, Known], Findings]
+DecideWithContext = Callable[[Capture, JudgeContext], Findings]
 DecideTogether = Callable[[Sequence[Capture]], Findings]
 
 
 def judge(
     check: str, tier: Tier, source: str, *, profile: Profile = "any", given: Precondition = no_precondition
 ) -> Callable[[Decide], Judge]:
-    """Make a judge of a function that needs nothing but the capture; ``given`` is its precondition."""
+    """Make a judge of a function of a capture; ``given`` is its precondition."""
 
     def make(decide: Decide) -> Judge:
         claim = Claim(check, tier, _claim_of(decide), source, profile)
-        return Judge(claim, lambda seen, _known: decide(seen), given)
+        return Judge(claim, lambda capture, _context: decide(capture), given)
 
     return make
 
 
-def informed(
+def judge_with_context(
     check: str, tier: Tier, source: str, *, profile: Profile = "any", needs: str = "",
     given: Precondition = no_precondition,
-) -> Callable[[DecideKnowing], Judge]:  # fmt: skip
-    """Make a judge of a function that also takes what the suite knows; ``needs`` is the field it cannot do without."""
+) -> Callable[[DecideWithContext], Judge]:  # fmt: skip
+    """Make a judge of a function of a capture and a context; ``needs`` names the context field that it requires."""
 
-    def make(decide: DecideKnowing) -> Judge:
+    def make(decide: DecideWithContext) -> Judge:
         return Judge(Claim(check, tier, _claim_of(decide), source, profile, needs), decide, given)
 
     return make
@@ -242,7 +242,7 @@ def informed(
 def comparison(
     check: str, tier: Tier, source: str, *, profile: Profile = "any", given: Precondition = no_precondition
 ) -> Callable[[DecideTogether], Comparison]:
-    """Make a comparison of a function over several captures; ``given`` is asked about each."""
+    """Make a comparison of a function of several captures; ``given`` is the precondition for each."""
 
     def make(decide: DecideTogether) -> Comparison:
         return Comparison(Claim(check, tier, _claim_of(decide), source, profile), decide, given)
@@ -251,16 +251,18 @@ def comparison(
 
 
 def judges_in(module: Mapping[str, object]) -> tuple[Judge, ...]:
-    """The judges that a module defines, in their order there."""
+    """The judges of a module, in the order of their definitions."""
     return tuple(each for each in module.values() if isinstance(each, Judge))
 
 
 def comparisons_in(module: Mapping[str, object]) -> tuple[Comparison, ...]:
-    """The comparisons that a module defines, in their order there."""
+    """The comparisons of a module, in the order of their definitions."""
     return tuple(each for each in module.values() if isinstance(each, Comparison))
 
 
 def _claim_of(decide: Callable[..., object]) -> str:
     if not decide.__doc__:
-        raise ValueError(f"{getattr(decide, '__name__', decide)}: a judge without a docstring claims nothing")
+        raise ValueError(
+            f"{getattr(decide, '__name__', decide)}: a judge needs a docstring; its first line is the claim"
+        )
     return decide.__doc__.strip().splitlines()[0].rstrip(".")

@@ -1,7 +1,7 @@
-"""Requests that every server must refuse: one row, one defect, and the field that the refusal should name.
+"""Invalid requests. Each has one defect, and the field that the error should name.
 
-Ranges are those of openai-openapi `CreateChatCompletionRequest`. What a server need not know (images, tools) is left
-out here: those rows are in `LIMITS`, for targets that declare they cannot.
+Ranges are those of ``CreateChatCompletionRequest`` in OpenAI's openapi.yaml. Requests for optional features (images,
+tools) are in `UNSUPPORTED_REQUESTS`, for targets without these features.
 """
 
 import json
@@ -9,51 +9,51 @@ from dataclasses import dataclass
 
 from lumen_conformance.contract.session import question
 
-DEEP = 100_000  # levels of nesting: beyond every parser's stack
-LONG_DIGITS = 10_000  # beyond the 4,300 digits that Python converts
+DEEP = 100_000  # levels of nesting: more than the stack of any parser
+LONG_DIGITS = 10_000  # more than the 4,300 digits that Python converts
 
 
 @dataclass(frozen=True)
-class Bad:
-    """A body, and the beginning of the ``param`` that names what is wrong with it."""
+class BadRequest:
+    """A request body, and the beginning of the expected ``param`` of the error."""
 
     body: bytes
     field: str | None = None
 
 
-def _sent(field: str | None = None, **fields: object) -> Bad:
-    return Bad(json.dumps(question("안녕", **fields)).encode(), field)
+def _sent(field: str | None = None, **fields: object) -> BadRequest:
+    return BadRequest(json.dumps(question("안녕", **fields)).encode(), field)
 
 
-def _turns(*messages: object, field: str = "messages") -> Bad:
-    return Bad(json.dumps({"model": "lumen-gateway", "messages": messages}).encode(), field)
+def _turns(*messages: object, field: str = "messages") -> BadRequest:
+    return BadRequest(json.dumps({"model": "lumen-gateway", "messages": messages}).encode(), field)
 
 
-def _content(content: object, field: str = "messages[0].content") -> Bad:
+def _content(content: object, field: str = "messages[0].content") -> BadRequest:
     return _turns({"role": "user", "content": content}, field=field)
 
 
 GOOD = json.dumps(question("안녕")).encode()
 BODIES = {
-    "not-json": Bad(b"{'model': 1}"),
-    "json-cut": Bad(GOOD[:-2]),
-    "json-twice": Bad(GOOD + GOOD),
-    "json-nan": Bad(GOOD[:-1] + b', "seed": NaN}'),
-    "json-deep": Bad(b"[" * DEEP),
-    "json-long-number": Bad(GOOD[:-1] + b', "seed": ' + b"1" * LONG_DIGITS + b"}"),
-    "not-utf8": Bad(GOOD.replace(rb"\uc548", b"\xbe\xc8")),  # the syllable as code page 949 writes it
-    "empty-body": Bad(b""),
-    "body-null": Bad(b"null"),
-    "body-number": Bad(b"1"),
-    "body-string": Bad(b'"hello"'),
-    "body-list": Bad(b"[" + GOOD + b"]"),
+    "not-json": BadRequest(b"{'model': 1}"),
+    "json-cut": BadRequest(GOOD[:-2]),
+    "json-twice": BadRequest(GOOD + GOOD),
+    "json-nan": BadRequest(GOOD[:-1] + b', "seed": NaN}'),
+    "json-deep": BadRequest(b"[" * DEEP),
+    "json-long-number": BadRequest(GOOD[:-1] + b', "seed": ' + b"1" * LONG_DIGITS + b"}"),
+    "not-utf8": BadRequest(GOOD.replace(rb"\uc548", b"\xbe\xc8")),  # a syllable in code page 949
+    "empty-body": BadRequest(b""),
+    "body-null": BadRequest(b"null"),
+    "body-number": BadRequest(b"1"),
+    "body-string": BadRequest(b'"hello"'),
+    "body-list": BadRequest(b"[" + GOOD + b"]"),
 }
 MESSAGES = {
-    "messages-missing": Bad(b'{"model": "lumen-gateway"}', "messages"),
-    "messages-null": Bad(b'{"model": "lumen-gateway", "messages": null}', "messages"),
+    "messages-missing": BadRequest(b'{"model": "lumen-gateway"}', "messages"),
+    "messages-null": BadRequest(b'{"model": "lumen-gateway", "messages": null}', "messages"),
     "messages-empty": _turns(),
-    "messages-string": Bad(b'{"model": "lumen-gateway", "messages": "hello"}', "messages"),
-    "messages-object": Bad(b'{"model": "lumen-gateway", "messages": {"role": "user"}}', "messages"),
+    "messages-string": BadRequest(b'{"model": "lumen-gateway", "messages": "hello"}', "messages"),
+    "messages-object": BadRequest(b'{"model": "lumen-gateway", "messages": {"role": "user"}}', "messages"),
     "message-null": _turns(None, field="messages[0]"),
     "message-string": _turns("hello", field="messages[0]"),
     "message-empty": _turns({}, field="messages[0]"),
@@ -103,12 +103,11 @@ OPTIONS = {
     "response-format-string": _sent("response_format", response_format="json"),
     "user-number": _sent("user", user=1),
 }
-ROWS = BODIES | MESSAGES | OPTIONS
-# What every server must refuse. Ranges of numbers and counts of stop sequences and choices are not among it: no client
+BAD_REQUESTS = BODIES | MESSAGES | OPTIONS
 TOOL = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
 NAMED = {"type": "function", "function": {"name": "now"}}
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
-LIMITS = {
+UNSUPPORTED_REQUESTS = {
     "image": _content([{"type": "text", "text": "what is this?"}, IMAGE], "messages[0].content[1]"),
     "audio": _content(
         [{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}], "messages[0].content[0]"

@@ -1,7 +1,7 @@
-"""By URL the suite may be spending somebody's money: how many chat calls the selected checks make at most.
+"""The upper bound of the chat calls of the selected checks: by URL, each call may cost money.
 
-Counted are calls of the chat endpoint by POST, refused ones too. Shared exchanges are made once; a test makes one call
-of its own unless it is named here.
+A chat call is a POST request to the chat endpoint, whatever its response. A shared exchange is made once. A test makes
+one call of its own unless it is listed here.
 """
 
 from __future__ import annotations
@@ -10,19 +10,21 @@ from collections.abc import Iterable
 
 import pytest
 
-from lumen_conformance.contract.bad_requests import LIMITS, ROWS
-from lumen_conformance.contract.exchanges import AT_ONCE, COUNTED, FEW_AT_ONCE
+from lumen_conformance.contract.bad_requests import BAD_REQUESTS, UNSUPPORTED_REQUESTS
+from lumen_conformance.contract.exchanges import FEW_CLIENTS, MANY_CLIENTS, TOKEN_COUNT_TEXTS
 from lumen_conformance.contract.prerequisites import needs_chat, needs_stream
 from lumen_conformance.registry.declaration import check_of
 
 ANSWERS = ("chat", "stream")
-ANSWERED = 4  # calls behind all of `ANSWERS`: a question and its stream, and again in plainer words
+ANSWERED = (
+    4  # calls for all of `ANSWERS`: a question, plain and as a stream, and a simpler question, plain and as a stream
+)
 SHARED = {
     **dict.fromkeys(("usage_stream", "refusal", "refused_stream", "unparsable", "wrong_type", "wrong_media_type"), 1),
-    **dict.fromkeys((f"{kind}-{text}" for kind in ("chat", "usage_stream") for text in COUNTED), 1),
+    **dict.fromkeys((f"{kind}-{text}" for kind in ("chat", "usage_stream") for text in TOKEN_COUNT_TEXTS), 1),
     **dict.fromkeys(("no_key", "oversize"), 1),
-    "twenty": 20,
-    "crowd": AT_ONCE,
+    "twenty_answers": 20,
+    "concurrent_answers": MANY_CLIENTS,
 }
 OWN = {
     **dict.fromkeys(("test_strict_json", "test_integers", "test_framing", "test_one_framing", "test_stream"), 0),
@@ -41,24 +43,24 @@ OWN = {
     "test_after_idling": 2,
     "test_after_refusals": 4,
     "test_each_model_is_usable": 2,
-    "test_healthy_after_bad": 3 * (len(ROWS) + len(LIMITS)),
+    "test_healthy_after_bad": 3 * (len(BAD_REQUESTS) + len(UNSUPPORTED_REQUESTS)),
 }
 
 
-def most_calls(items: Iterable[pytest.Item], workers: int = 1, *, load: bool) -> int:
+def max_chat_calls(items: Iterable[pytest.Item], workers: int = 1, *, load: bool) -> int:
     """The upper bound for these tests, with or without --proxy-load.
 
-    Those that are skipped cost nothing; each parallel worker makes the shared exchanges.
+    Skipped tests make no calls; each parallel worker makes the shared exchanges.
     """
     running = _running(items)
     own = sum(OWN.get(item.originalname, 1) for item in running)
-    return own + workers * shared_calls(running, load=load)
+    return own + workers * max_shared_chat_calls(running, load=load)
 
 
-def shared_calls(items: Iterable[pytest.Item], *, load: bool) -> int:
-    """The calls of the exchanges that these tests share, made once in each process."""
+def max_shared_chat_calls(items: Iterable[pytest.Item], *, load: bool) -> int:
+    """The calls of the exchanges that these tests share; each process makes them once."""
     running = _running(items)
-    costs = SHARED | ({} if load else {"crowd": FEW_AT_ONCE})
+    costs = SHARED | ({} if load else {"concurrent_answers": FEW_CLIENTS})
     shared = {name for item in running for name in _shared_by(item)}
     return sum(costs[name] for name in shared) + (ANSWERED if any(map(_reads_answers, running)) else 0)
 
@@ -73,13 +75,17 @@ def _shared_by(item: pytest.Function) -> set[str]:
 
 
 def _reads_answers(item: pytest.Function) -> bool:
-    """Whether a test reads a shared answer, by its parameter, in its body, or to know whether it can be judged."""
+    """Whether a test reads a shared answer: by its parameter, in its body, or as its precondition."""
     params = item.callspec.params if hasattr(item, "callspec") else {}
     found = check_of(item)
-    asked = found is not None and (
+    reads = found is not None and (
         needs_chat(found.id)
         or needs_stream(found.id, params)
         or found.id.startswith(("C", "E", "F3.oversize"))
         or found.id.endswith(".never-fails")
     )
-    return asked or str(params.get("exchange")) in ANSWERS or bool({"demand", "hasty"} & set(item.fixturenames))
+    return (
+        reads
+        or str(params.get("exchange")) in ANSWERS
+        or bool({"assert_holds", "fast_deadline_proxy"} & set(item.fixturenames))
+    )

@@ -1,6 +1,6 @@
-"""Exchanges that many checks read, by name: one of each kind of refusal, and answers to texts of several lengths.
+"""The shared exchanges by name: one for each kind of error, and answers to texts of several lengths.
 
-Each is made once for a talk. Those that tests read by attribute are in `talking.py`; so are plain answers and streams.
+Each is made once for a session. Other shared exchanges are attributes of `ContractSession`.
 """
 
 from __future__ import annotations
@@ -9,89 +9,99 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from lumen_conformance.contract.session import MODEL, Talk, question
+from lumen_conformance.contract.session import MODEL, ContractSession, question
 from lumen_conformance.gateway.exchange import Reply
 from lumen_conformance.gateway.replies import reset_after_request, says
 from lumen_conformance.http.client import Capture
 from lumen_conformance.targets.endpoint import CHAT
 
-ATTEMPTS = 3  # a proxy may try again before it tells what happened to its gateway: twice, as the OpenAI libraries do
+ATTEMPTS = 3  # a proxy may retry before it reports a failure of its gateway: twice, like the OpenAI libraries
 JSON = ("Content-Type", "application/json")
-# What token counts are asked of: of all lengths modulo 4, in characters and in bytes, as counts are often quarters.
-COUNTED = {"latin": "Say hi.", "korean": "안녕이라고 말해", "emoji": "Repeat: 👋🏽", "mixed": "Say 안녕 again."}
-AT_ONCE = 20  # clients at the same time
-FEW_AT_ONCE = 4  # by URL, where answers may cost money; two in one second already show an id that is made of the time
-# Exchanges that are refusals, of any target that refuses what OpenAI refuses.
+# Texts for checks of token counts. Their lengths cover all values modulo 4, in characters and in bytes: many servers
+# estimate a quarter of the length.
+TOKEN_COUNT_TEXTS = {
+    "latin": "Say hi.",
+    "korean": "안녕이라고 말해",
+    "emoji": "Repeat: 👋🏽",
+    "mixed": "Say 안녕 again.",
+}
+MANY_CLIENTS = 20  # concurrent clients
+FEW_CLIENTS = 4  # by URL, where answers may cost money; two in one second show an id that is made of the time
+# Exchanges that end with an error if the target refuses what OpenAI refuses.
 REFUSALS = ("refusal", "refused_stream", "unparsable", "wrong_type", "lost", "unknown_model", "wrong_method",
             "wrong_media_type", "no_key", "oversize", "malformed", "gateway_error", "gateway_reset",
             "gateway_away")  # fmt: skip
-# Refusals that no client library provokes: it has one method and one media type for chats. Their form is OpenAI's (S).
-UNPROVOKED = ("wrong_method", "wrong_media_type")
-PROVOKED = tuple(each for each in REFUSALS if each not in UNPROVOKED)
-USAGE: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+# Errors that no client library causes, because it uses one method and one media type for chats.
+NOT_SENT_BY_CLIENTS = ("wrong_method", "wrong_media_type")
+CLIENT_REFUSALS = tuple(each for each in REFUSALS if each not in NOT_SENT_BY_CLIENTS)
+USAGE_REQUESTED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 
 
-def unparsable(talk: Talk) -> Capture:
-    """A body that is no JSON."""
-    return talk.call("POST", CHAT, body=b"{'model': 1}", headers=[JSON])
+def post_unparsable_body(session: ContractSession) -> Capture:
+    """Send a body that is not JSON."""
+    return session.call("POST", CHAT, body=b"{'model': 1}", headers=[JSON])
 
 
-def wrong_type(talk: Talk) -> Capture:
-    """A field of a wrong type: frameworks refuse it before the application sees it."""
-    return talk.post({"model": MODEL, "messages": "hello"})
+def post_wrong_type(session: ContractSession) -> Capture:
+    """Send a field of a wrong type; frameworks refuse it before they call the application."""
+    return session.post({"model": MODEL, "messages": "hello"})
 
 
-def wrong_method(talk: Talk) -> Capture:
-    """A method that nobody documents for chats."""
-    return talk.call("PUT", CHAT, json=question())
+def put_chat(session: ContractSession) -> Capture:
+    """Send a method that the API does not document for chats."""
+    return session.call("PUT", CHAT, json=question())
 
 
-def of_type(talk: Talk, media_type: str | None) -> Capture:
-    """A healthy question but for its media type."""
+def post_with_media_type(session: ContractSession, media_type: str | None) -> Capture:
+    """Send a valid question with this media type."""
     headers = [("Content-Type", media_type)] if media_type else []
-    return talk.call("POST", CHAT, body=json.dumps(question("hi")).encode(), headers=headers)
+    return session.call("POST", CHAT, body=json.dumps(question("hi")).encode(), headers=headers)
 
 
-def asked_patiently(talk: Talk, *, stream: bool = False) -> Capture:
-    """A question whose every attempt may last as long as an answer."""
-    return talk.ask("안녕", stream=stream, timeout_s=ATTEMPTS * talk.target.answer_s)
+def ask_patiently(session: ContractSession, *, stream: bool = False) -> Capture:
+    """Ask a question with time for `ATTEMPTS` answers."""
+    return session.ask("안녕", stream=stream, timeout_s=ATTEMPTS * session.target.answer_s)
 
 
-def failed(talk: Talk, reply: Reply, *, stream: bool = False) -> Capture:
-    """A question whose gateway fails like this."""
-    with talk.failing(reply):
-        return asked_patiently(talk, stream=stream)
+def ask_failing_gateway(session: ContractSession, reply: Reply, *, stream: bool = False) -> Capture:
+    """Ask a question while the gateway fails with this reply."""
+    with session.failing(reply):
+        return ask_patiently(session, stream=stream)
 
 
-def away(talk: Talk) -> Capture:
-    """A question whose gateway does not listen."""
-    talk.gateway.down()
+def ask_stopped_gateway(session: ContractSession) -> Capture:
+    """Ask a question while the gateway does not listen."""
+    session.gateway.down()
     try:
-        return asked_patiently(talk)
+        return ask_patiently(session)
     finally:
-        talk.gateway.up()
+        session.gateway.up()
 
 
-BROKEN = says({"error": {"message": "scripted failure", "type": "server_error", "param": None, "code": None}}, 500)
-KINDS: dict[str, Callable[[Talk], Capture]] = {
-    "unparsable": unparsable,
-    "wrong_type": wrong_type,
-    "unknown_model": lambda talk: talk.call("GET", "/v1/models/no-such-model"),
-    "wrong_method": wrong_method,
-    "wrong_media_type": lambda talk: of_type(talk, "text/plain"),
-    "no_key": lambda talk: talk.with_key(""),
-    "gateway_error": lambda talk: failed(talk, BROKEN),
-    "gateway_away": away,
-    "gateway_reset": lambda talk: failed(talk, reset_after_request),
+SERVER_ERROR = says(
+    {"error": {"message": "scripted failure", "type": "server_error", "param": None, "code": None}}, 500
+)
+EXCHANGES: dict[str, Callable[[ContractSession], Capture]] = {
+    "unparsable": post_unparsable_body,
+    "wrong_type": post_wrong_type,
+    "unknown_model": lambda session: session.call("GET", "/v1/models/no-such-model"),
+    "wrong_method": put_chat,
+    "wrong_media_type": lambda session: post_with_media_type(session, "text/plain"),
+    "no_key": lambda session: session.with_key(""),
+    "gateway_error": lambda session: ask_failing_gateway(session, SERVER_ERROR),
+    "gateway_away": ask_stopped_gateway,
+    "gateway_reset": lambda session: ask_failing_gateway(session, reset_after_request),
 }
 
 
-def exchange_of(talk: Talk, name: str) -> Capture:
-    """The exchange of this name; behind a hyphen stands one of the texts of `COUNTED`."""
+def get_exchange(session: ContractSession, name: str) -> Capture:
+    """The exchange with this name; a text of `TOKEN_COUNT_TEXTS` may follow after a hyphen."""
     kind, _, text = name.partition("-")
     if text:
-        return talk.once(name, lambda: talk.ask(COUNTED[text], **(USAGE if kind == "usage_stream" else {})))
-    if make := KINDS.get(kind):
-        return talk.once(name, lambda: make(talk))
-    found: Capture = getattr(talk, name)
+        return session.once(
+            name, lambda: session.ask(TOKEN_COUNT_TEXTS[text], **(USAGE_REQUESTED if kind == "usage_stream" else {}))
+        )
+    if make := EXCHANGES.get(kind):
+        return session.once(name, lambda: make(session))
+    found: Capture = getattr(session, name)
     return found

@@ -1,6 +1,6 @@
-"""What contract tests expect of an exchange, in words: each function raises `Refuted` with expected and found.
+"""Assertions about exchanges. Each raises `Refuted` with the texts "expected" and "found" when it fails.
 
-Nothing here raises anything else, however odd the response is.
+They raise nothing else, whatever the response contains.
 """
 
 from __future__ import annotations
@@ -9,161 +9,163 @@ from collections.abc import Sequence
 from unicodedata import normalize
 
 from lumen_conformance import schemas
-from lumen_conformance.checks.findings import child
-from lumen_conformance.contract.session import Talk
+from lumen_conformance.checks.findings import child_object
+from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.gateway.exchange import Call
 from lumen_conformance.http.client import Capture
-from lumen_conformance.http.documents import answer, said
+from lumen_conformance.http.documents import JsonObject, answer_json, assistant_text
+from lumen_conformance.http.strict_json import format_path
 from lumen_conformance.registry.refutation import expect, shorten
 from lumen_conformance.schemas.descriptions import format_value
 
-AROUND_CHARS = 20  # on either side of the first difference of two texts: one line of a report
-SHOWN_BREACHES = 3  # of a schema: more of the same teach nothing
+AROUND_CHARS = 20  # before and after the first difference of two texts: one line of a report
+SHOWN_BREACHES = 3  # of a schema: further breaches add no information
 TEXT_CHARS = 60  # of a text in a sentence
 
 
-def describe(seen: Capture) -> str:
-    """A response in words: its status, how it ended, and the error or the text that it carries."""
-    if seen.status is None:
-        return f"no response: {seen.ended}{f', {seen.error}' if seen.error else ''}"
-    error, text = child(answer(seen), "error"), said(seen)
-    carried = f", the error {format_value(error)}" if error else ""
-    carried = f", the text {shorten(text, TEXT_CHARS)}" if text else carried
-    return f"status {seen.status}, {seen.ended}{f' ({seen.error})' if seen.error else ''}{carried}"
+def describe(capture: Capture) -> str:
+    """Describe a response: its status, how it ended, and its error or its text."""
+    if capture.status is None:
+        return f"no response: {capture.ended}{f', {capture.error}' if capture.error else ''}"
+    error, text = child_object(answer_json(capture), "error"), assistant_text(capture)
+    content = f", the error {value_text(error)}" if error else ""
+    content = f", the text {shorten(text, TEXT_CHARS)}" if text else content
+    return f"status {capture.status}, {capture.ended}{f' ({capture.error})' if capture.error else ''}{content}"
 
 
-def expect_of(seen: Capture, holds: bool, wanted: str) -> None:  # noqa: FBT001 -- reads as an assertion
-    """The claim holds; what was found is the response, in words that are made only where it does not hold."""
+def lumen_metadata(capture: Capture) -> JsonObject:
+    """The lumen_metadata of an answer; empty when there is none."""
+    return child_object(answer_json(capture), "lumen_metadata")
+
+
+def expect_response(capture: Capture, holds: bool, expected: str) -> None:  # noqa: FBT001 -- reads as an assertion
+    """The claim holds; otherwise the failure describes the response."""
     if not holds:
-        expect(holds, wanted, describe(seen))
+        expect(holds, expected, describe(capture))
 
 
-def expect_status(seen: Capture, *statuses: int) -> None:
+def expect_status(capture: Capture, *statuses: int) -> None:
     """The response has one of these statuses."""
-    expect_of(seen, seen.status in statuses, f"status {' or '.join(str(status) for status in statuses)}")
+    expect_response(capture, capture.status in statuses, f"status {' or '.join(str(status) for status in statuses)}")
 
 
-def expect_client_error(seen: Capture) -> None:
+def expect_client_error(capture: Capture) -> None:
     """The response has a status from 400 to 499."""
-    refused = seen.status is not None and 400 <= seen.status < 500
-    expect_of(seen, refused, "a status from 400 to 499")
+    refused = capture.status is not None and 400 <= capture.status < 500
+    expect_response(capture, refused, "a status from 400 to 499")
 
 
-def expect_failure(seen: Capture) -> None:
+def expect_failure(capture: Capture) -> None:
     """The response has a status from 400 to 599, and no text of the assistant."""
-    failed = seen.status is not None and 400 <= seen.status < 600
-    expect_of(seen, failed and not said(seen), "a status from 400 to 599 and no text of the assistant")
+    holds = capture.status is not None and 400 <= capture.status < 600 and not assistant_text(capture)
+    expect_response(capture, holds, "a status from 400 to 599 and no text of the assistant")
 
 
-def expect_complete(seen: Capture) -> None:
-    """The response ends as its framing says, and the whole request was taken."""
-    wanted = "a complete response, on a connection that is not reset"
-    expect_of(seen, seen.ended == "complete" and seen.error is None, wanted)
+def expect_complete(capture: Capture) -> None:
+    """The response is complete, and the server has read the whole request."""
+    holds = capture.ended == "complete" and capture.error is None
+    expect_response(capture, holds, "a complete response, and no connection reset")
 
 
-def expect_text(seen: Capture, text: str, *, at: str = "") -> None:
-    """The response has status 200 and exactly this text of the assistant; of long texts the difference is shown."""
-    found = said(seen)
-    if holds := (seen.status, found) == (200, text):
+def expect_text(capture: Capture, text: str, *, at: str = "") -> None:
+    """The response has status 200 and exactly this text of the assistant; for long texts the difference is shown."""
+    found = assistant_text(capture)
+    if (capture.status, found) == (200, text):
         return
-    if seen.status != 200 or not found or len(text) <= TEXT_CHARS:
-        told = f"{describe(seen)}{lookalike(found, text)}" if found else f"{describe(seen)}, no text"
-        expect(holds, f"status 200 and the text {shorten(text, TEXT_CHARS)}", told, at=at)
-        return
+    if capture.status != 200 or not found or len(text) <= TEXT_CHARS:
+        detail = describe_lookalike(found, text) if found else ", no text"
+        expected = f"status 200 and the text {shorten(text, TEXT_CHARS)}"
+        expect(holds=False, expected=expected, found=f"{describe(capture)}{detail}", at=at)
     place = first_difference(found, text)
-    there = slice(max(0, place - AROUND_CHARS), place + AROUND_CHARS)
-    wanted = f"status 200 and a text of {len(text)} characters, at character {place} {text[there]!r}"
-    expect(holds, wanted, f"a text of {len(found)} characters, there {found[there]!r}", at=at)
+    around = slice(max(0, place - AROUND_CHARS), place + AROUND_CHARS)
+    expected = f"status 200 and a text of {len(text)} characters, with {text[around]!r} around character {place}"
+    expect(holds=False, expected=expected, found=f"a text of {len(found)} characters, with {found[around]!r}", at=at)
 
 
-def expect_answer(talk: Talk, seen: Capture, text: str, *, at: str = "") -> None:
-    """A question was answered: with its own text where our gateway repeats it, else with any answer."""
-    if "gateway" in talk.target.can:
-        expect_text(seen, text, at=at)
-    else:
-        expect(talk.answered(seen, text), "status 200 and a complete answer with a choice", describe(seen), at=at)
+def expect_answer(session: ContractSession, capture: Capture, text: str, *, at: str = "") -> None:
+    """The response answers the question: with the same text if the gateway of the suite echoes it, else with any."""
+    if "gateway" in session.target.can:
+        expect_text(capture, text, at=at)
+        return
+    expected = "status 200 and a complete answer with a choice"
+    expect(session.is_answered(capture, text), expected, describe(capture), at=at)
 
 
-def expect_words(talk: Talk, seen: Capture, text: str, *, at: str = "") -> None:
-    """The same, and the answer has a text; a model gets a second question when it says nothing to the first."""
-    expect_answer(talk, seen, text, at=at)
-    last = talk.asked_again(seen)
-    told = "" if last is seen else ", the second time, too"
-    expect(bool(said(last)), "an answer with a text", f"{describe(last)}, no text{told}", at=at)
+def expect_answer_with_text(session: ContractSession, capture: Capture, text: str, *, at: str = "") -> None:
+    """The response answers the question with a text; a model that gives no text is asked a second question."""
+    expect_answer(session, capture, text, at=at)
+    last = session.retry_empty_answer(capture)
+    again = "" if last is capture else ", also for a second question"
+    expect(bool(assistant_text(last)), "an answer with a text", f"{describe(last)}, no text{again}", at=at)
 
 
-def expect_error(seen: Capture, status: int, *, kind: str | None = None, code: str) -> None:
+def expect_error(capture: Capture, status: int, *, kind: str | None = None, code: str) -> None:
     """The response is an error with this status, type and code."""
-    error = child(answer(seen), "error")
-    wanted = {"code": code} | ({"type": kind} if kind else {})
-    named = ", ".join(f"{name} {value!r}" for name, value in sorted(wanted.items()))
-    alike = seen.status == status and all(error.get(name) == value for name, value in wanted.items())
-    expect_of(seen, alike, f"status {status} and an error of {named}")
+    error = child_object(answer_json(capture), "error")
+    fields = {"code": code} | ({"type": kind} if kind else {})
+    named = ", ".join(f"{name} {value!r}" for name, value in sorted(fields.items()))
+    holds = capture.status == status and all(error.get(name) == value for name, value in fields.items())
+    expect_response(capture, holds, f"status {status} and an error with {named}")
 
 
-def expect_header(seen: Capture, name: str, *values: str) -> None:
-    """The response has this header exactly once, with this value; without a value: not at all."""
-    found = seen.header_all(name.lower())
-    wanted = f"the header {name}: {', '.join(values)}" if values else f"no header {name}"
-    expect(found == values, wanted, told_header(seen, name))
+def expect_header(capture: Capture, name: str, *values: str) -> None:
+    """The response has this header once with this value; without a value, it does not have the header."""
+    expected = f"the header {name}: {', '.join(values)}" if values else f"no header {name}"
+    expect(capture.header_all(name.lower()) == values, expected, describe_header(capture, name))
 
 
-def expect_word_in_header(seen: Capture, name: str, *words: str) -> None:
-    """The comma-separated header has these words, in any case."""
-    listed = {word.strip().lower() for word in ",".join(seen.header_all(name.lower())).split(",")}
-    wanted = f"the header {name} with {', '.join(words)}"
-    expect({word.lower() for word in words} <= listed, wanted, told_header(seen, name))
+def expect_header_tokens(capture: Capture, name: str, *tokens: str) -> None:
+    """The comma-separated header contains these tokens, in any case."""
+    found = {token.strip().lower() for token in ",".join(capture.header_all(name.lower())).split(",")}
+    expected = f"the header {name} with {', '.join(tokens)}"
+    expect({token.lower() for token in tokens} <= found, expected, describe_header(capture, name))
 
 
-def told_header(seen: Capture, name: str) -> str:
-    """A header as it was found."""
-    found = seen.header_all(name.lower())
-    return f"{name}: {', '.join(found)} (status {seen.status})" if found else f"no header {name} (status {seen.status})"
+def describe_header(capture: Capture, name: str) -> str:
+    """Describe a header of a response, or its absence."""
+    values = capture.header_all(name.lower())
+    found = f"{name}: {', '.join(values)}" if values else f"no header {name}"
+    return f"{found} (status {capture.status})"
 
 
-def expect_schema(seen: Capture, name: str, what: str) -> None:
-    """The body fits a schema, which is about ``what``."""
-    expect_shape(name, answer(seen), what, describe(seen))
+def expect_schema(capture: Capture, name: str, what: str) -> None:
+    """The body matches a schema; ``what`` describes the schema."""
+    expect_value_schema(name, answer_json(capture), what, describe(capture))
 
 
-def expect_shape(name: str, value: object, what: str, came: str = "") -> None:
-    """A value fits a schema, which is about ``what``; ``came`` is the response that has it."""
-    breaches = schemas.find_breaches(name, value)
-    told = [f"{breach.found} at {_spelled(breach.path)}" for breach in breaches[:SHOWN_BREACHES]]
-    more = len(breaches) - len(told)
-    wanted = "; ".join(dict.fromkeys(breach.expected for breach in breaches[:SHOWN_BREACHES]))
-    told += [f"and {more} more"] if more else []
-    expect(not breaches, f"{what}: {wanted}", "; ".join(filter(None, [*told, came])))
+def expect_value_schema(name: str, value: object, what: str, response: str = "") -> None:
+    """A value matches a schema; ``what`` describes the schema, ``response`` the response that has the value."""
+    breaches = schemas.breaches(name, value)
+    found = [f"{breach.found} at {format_path(breach.path)}" for breach in breaches[:SHOWN_BREACHES]]
+    if more := len(breaches) - len(found):
+        found.append(f"and {more} more")
+    expected = "; ".join(dict.fromkeys(breach.expected for breach in breaches[:SHOWN_BREACHES]))
+    expect(not breaches, f"{what}: {expected}", "; ".join(filter(None, [*found, response])))
 
 
-def expect_one_call(calls: Sequence[Call], seen: Capture, method: str = "POST", path: str = "") -> None:
-    """The gateway was asked exactly once for a response, by this method and, if one is given, at this path."""
+def expect_one_call(calls: Sequence[Call], capture: Capture, method: str = "POST", path: str = "") -> None:
+    """The gateway received exactly one request for a response, with this method and, if given, this path."""
     found = [f"{call.method} {call.path}" for call in calls]
-    alike = [call.method == method and path in {"", call.path} for call in calls] == [True]
-    where = f"{method} {path}".strip()
-    expect(alike, f"exactly one request to the gateway, {where}", f"{', '.join(found) or 'none'}; {describe(seen)}")
+    holds = [call.method == method and path in {"", call.path} for call in calls] == [True]
+    expected = f"exactly one request to the gateway, {method} {path}".rstrip()
+    expect(holds, expected, f"{', '.join(found) or 'none'}; {describe(capture)}")
 
 
-def expect_equal(found: object, wanted: object, what: str) -> None:
-    """A value is the one that is wanted; ``what`` names it."""
-    expect(found == wanted, f"{what}: {shorten(wanted)}", f"{what}: {shorten(found)}")
+def expect_equal(found: object, expected: object, what: str) -> None:
+    """A value is equal to the expected one; ``what`` names the value."""
+    expect(found == expected, f"{what}: {shorten(expected)}", f"{what}: {shorten(found)}")
 
 
 def first_difference(one: str, other: str) -> int:
-    """The place of the first character in which two texts differ."""
+    """The index of the first character in which two texts differ."""
     pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+    return next((index for index, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def lookalike(found: str, wanted: str) -> str:
-    """Where two texts differ that look the same to a reader; nothing for other texts."""
-    if found == wanted or normalize("NFC", found) != normalize("NFC", wanted):
+def describe_lookalike(found: str, expected: str) -> str:
+    """Describe the first difference of two texts that look the same; empty for other texts."""
+    if found == expected or normalize("NFC", found) != normalize("NFC", expected):
         return ""
-    place = first_difference(found, wanted)
-    there, due = (f"U+{ord(text[place]):04X}" if place < len(text) else "its end" for text in (found, wanted))
+    place = first_difference(found, expected)
+    there, due = (f"U+{ord(text[place]):04X}" if place < len(text) else "its end" for text in (found, expected))
     return f", which looks the same but has {there} at character {place}, not {due}"
-
-
-def _spelled(path: Sequence[str | int]) -> str:
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return "$" + "".join(steps)

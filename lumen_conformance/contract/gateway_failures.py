@@ -1,6 +1,6 @@
-"""Every way in which a gateway fails, and what its client is told: the table of the proxy's behaviour, as rows.
+"""The failures of a gateway, and the error that the proxy returns for each (docs/behaviour.md).
 
-In every row the gateway was asked; it may have been paid for its work, so it is asked exactly once.
+In each row the gateway receives the request. It may have been paid for, so the proxy must send it exactly once.
 """
 
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ OVERSIZE_BYTES = 8 * 1024 * 1024 + 1  # one beyond the limit of an answer
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A reply of the gateway, and the refusal that it becomes."""
+class GatewayFailure:
+    """A reply of the gateway, and the error that the proxy makes of it."""
 
     reply: Reply
     status: int
@@ -24,25 +24,25 @@ class Failure:
     hints: tuple[tuple[str, str], ...] = field(default=NO_RETRY)
 
 
-def status(gateway: int, status: int, code: str, **more: object) -> Failure:
-    """The gateway answers with an error status and a page of HTML, as its hoster does."""
+def error_status(gateway: int, status: int, code: str, **more: object) -> GatewayFailure:
+    """The gateway answers with an error status and an HTML page, as its hosting provider does."""
     reply = says(replies.HTML, gateway, media_type="text/html")
-    return Failure(reply, status, code, **more)  # type: ignore[arg-type]  # fields of a failure
+    return GatewayFailure(reply, status, code, **more)  # type: ignore[arg-type]  # fields of a failure
 
 
-def redirect(gateway: int) -> Failure:
-    """The gateway sends its caller elsewhere: to itself, where a follower would be seen."""
+def redirect(gateway: int) -> GatewayFailure:
+    """The gateway redirects to itself, so that a followed redirect is recorded."""
 
     def reply(exchange: Exchange) -> None:
         host = exchange.call.header("host") or ""
         says(b"", gateway, headers=(("Location", f"http://{host}/elsewhere"),))(exchange)
 
-    return Failure(reply, 502, "gateway_misconfigured")
+    return GatewayFailure(reply, 502, "gateway_misconfigured")
 
 
-def nonsense(body: object, media_type: str = JSON) -> Failure:
-    """The gateway says 200 to something that is no answer."""
-    return Failure(says(body, media_type=media_type), 502, "gateway_invalid_response")
+def invalid_answer(body: object, media_type: str = JSON) -> GatewayFailure:
+    """The gateway sends status 200 and a body that is not an answer."""
+    return GatewayFailure(says(body, media_type=media_type), 502, "gateway_invalid_response")
 
 
 BAD = "invalid_request_error"
@@ -53,38 +53,38 @@ AWAY = says({"error": "away"}, 503, headers=AGAIN)
 
 STATUSES = {
     **{f"gateway-{code}": redirect(code) for code in (301, 302, 303, 307, 308)},
-    **{f"gateway-{code}": status(code, 400, "gateway_rejected", type=BAD, hints=()) for code in (400, 422)},
-    **{f"gateway-{code}": status(code, 502, "gateway_auth_failed") for code in (401, 403)},
-    **{f"gateway-{code}": status(code, 502, "gateway_misconfigured") for code in (404, 405)},
-    **{f"gateway-{code}": status(code, 504, "gateway_timeout") for code in (408, 504)},
-    "gateway-413": status(413, 400, "context_length_exceeded", type=BAD, hints=()),
-    "gateway-429": Failure(BUSY, 429, "rate_limit_exceeded", "rate_limit_error", AGAIN),
-    **{f"gateway-{code}": status(code, 502, "gateway_error") for code in (500, 502)},
-    "gateway-503": Failure(AWAY, 503, "gateway_unavailable", hints=AGAIN),
+    **{f"gateway-{code}": error_status(code, 400, "gateway_rejected", type=BAD, hints=()) for code in (400, 422)},
+    **{f"gateway-{code}": error_status(code, 502, "gateway_auth_failed") for code in (401, 403)},
+    **{f"gateway-{code}": error_status(code, 502, "gateway_misconfigured") for code in (404, 405)},
+    **{f"gateway-{code}": error_status(code, 504, "gateway_timeout") for code in (408, 504)},
+    "gateway-413": error_status(413, 400, "context_length_exceeded", type=BAD, hints=()),
+    "gateway-429": GatewayFailure(BUSY, 429, "rate_limit_exceeded", "rate_limit_error", AGAIN),
+    **{f"gateway-{code}": error_status(code, 502, "gateway_error") for code in (500, 502)},
+    "gateway-503": GatewayFailure(AWAY, 503, "gateway_unavailable", hints=AGAIN),
 }
 CONNECTIONS = {
-    "reset-after-request": Failure(replies.reset_after_request, 502, "gateway_connection_lost"),
-    "reset-after-headers": Failure(replies.reset_after_headers, 502, "gateway_connection_lost"),
-    "reset-mid-body": Failure(replies.reset_mid_body, 502, "gateway_connection_lost"),
-    "closed-without-a-word": Failure(raw(b""), 502, "gateway_connection_lost"),
-    "truncated": Failure(replies.truncated, 502, "gateway_connection_lost"),
-    "not-http": Failure(replies.garbage, 502, "gateway_invalid_response"),
+    "reset-after-request": GatewayFailure(replies.reset_after_request, 502, "gateway_connection_lost"),
+    "reset-after-headers": GatewayFailure(replies.reset_after_headers, 502, "gateway_connection_lost"),
+    "reset-mid-body": GatewayFailure(replies.reset_mid_body, 502, "gateway_connection_lost"),
+    "closed-without-a-word": GatewayFailure(raw(b""), 502, "gateway_connection_lost"),
+    "truncated": GatewayFailure(replies.truncated, 502, "gateway_connection_lost"),
+    "not-http": GatewayFailure(replies.garbage, 502, "gateway_invalid_response"),
 }
 ANSWERS = {
-    "html": nonsense(replies.HTML, "text/html; charset=utf-8"),
-    "not-json": nonsense(b"the quota is used up"),
-    "empty-body": nonsense(b""),
-    "not-utf8": nonsense(b'{"success": true, "response": "\xbe\xc8"}'),
-    "json-null": nonsense(None),
-    "json-list": nonsense([lumen("hello")]),
-    "json-string": nonsense("hello"),
-    "no-response": nonsense(CUT),
-    "response-null": nonsense({**CUT, "response": None}),
-    "response-number": nonsense({**CUT, "response": 1}),
-    "response-object": nonsense({**CUT, "response": {"text": "hello"}}),
-    "oversize": nonsense(lumen("x" * OVERSIZE_BYTES)),
-    "declined": Failure(says({"success": False, "error": "quota"}), 502, "gateway_declined"),
-    "declined-with-words": Failure(answers("quota is used up", success=False), 502, "gateway_declined"),
-    "empty-response": Failure(answers(""), 502, "gateway_empty_response"),
+    "html": invalid_answer(replies.HTML, "text/html; charset=utf-8"),
+    "not-json": invalid_answer(b"the quota is used up"),
+    "empty-body": invalid_answer(b""),
+    "not-utf8": invalid_answer(b'{"success": true, "response": "\xbe\xc8"}'),
+    "json-null": invalid_answer(None),
+    "json-list": invalid_answer([lumen("hello")]),
+    "json-string": invalid_answer("hello"),
+    "no-response": invalid_answer(CUT),
+    "response-null": invalid_answer({**CUT, "response": None}),
+    "response-number": invalid_answer({**CUT, "response": 1}),
+    "response-object": invalid_answer({**CUT, "response": {"text": "hello"}}),
+    "oversize": invalid_answer(lumen("x" * OVERSIZE_BYTES)),
+    "declined": GatewayFailure(says({"success": False, "error": "quota"}), 502, "gateway_declined"),
+    "declined-with-words": GatewayFailure(answers("quota is used up", success=False), 502, "gateway_declined"),
+    "empty-response": GatewayFailure(answers(""), 502, "gateway_empty_response"),
 }
-FAILURES = STATUSES | CONNECTIONS | ANSWERS
+GATEWAY_FAILURES = STATUSES | CONNECTIONS | ANSWERS

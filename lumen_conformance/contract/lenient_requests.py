@@ -1,23 +1,23 @@
-"""Requests that OpenAI, LM Studio or both accept, or whose odd field has no effect: to be answered by our own proxy.
+"""Requests that our own proxy must accept because OpenAI or LM Studio accept them, or because the field has no effect.
 
-Clients are written for those servers. Refusing such a request ends a conversation for good, since a client sends its
-history again with every turn. `tests/unit/proxy/client_requests.py` names clients that send them.
+Clients are written for those servers. A client sends its history again with every turn, so an error for such a request
+ends the conversation. `tests/unit/proxy/client_requests.py` names clients that send these requests.
 """
 
 from lumen_conformance.contract.bad_requests import IMAGE, TOOL
-from lumen_conformance.contract.session import WORDS
+from lumen_conformance.contract.session import AWKWARD_TEXT
 
-QUESTION = {"role": "user", "content": WORDS}
+QUESTION = {"role": "user", "content": AWKWARD_TEXT}
 ANSWER = {"role": "assistant", "content": "ok"}
 
-LENIENT: dict[str, dict[str, object]] = {
+LENIENT_REQUESTS: dict[str, dict[str, object]] = {
     "tools-without-choice": {"tools": [TOOL]},
     "tools-auto": {"tools": [TOOL], "tool_choice": "auto", "parallel_tool_calls": False},
     "functions": {"functions": [TOOL["function"]], "function_call": "auto"},
     "no-limit": {"max_tokens": -1},
     "no-stop": {"stop": []},
     "no-bias": {"logit_bias": []},
-    "only-a-system-message": {"messages": [{"role": "system", "content": WORDS}]},
+    "only-a-system-message": {"messages": [{"role": "system", "content": AWKWARD_TEXT}]},
     "system-last": {"messages": [QUESTION, {"role": "system", "content": "be brief"}]},
     "old-image": {
         "messages": [{"role": "user", "content": [{"type": "text", "text": "look"}, IMAGE]}, ANSWER, QUESTION]

@@ -1,4 +1,4 @@
-"""When a response is the answer to another request: it has the other's words, its request id, or another kind."""
+"""Detect a response to another request: it has the other request's text or request id, or the wrong kind."""
 
 from __future__ import annotations
 
@@ -7,58 +7,62 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from lumen_conformance.contract.expectations import describe, told_header
-from lumen_conformance.contract.session import Talk
-from lumen_conformance.http.capture import WITNESS, Capture
-from lumen_conformance.http.documents import asks_stream, media_type, said
+from lumen_conformance.contract.expectations import describe, describe_header
+from lumen_conformance.contract.session import ContractSession
+from lumen_conformance.http.capture import LAST_CAPTURE, Capture
+from lumen_conformance.http.documents import assistant_text, media_type, requests_stream
 from lumen_conformance.registry.refutation import expect
 
 STREAM, PLAIN = "text/event-stream", "application/json"
-SHORT_TOKENS = 16  # of a model on this machine, which would write for minutes after twenty clients have left
+MAX_TOKENS = 16  # a model on this machine would generate for minutes after twenty clients have disconnected
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question whose words nobody else has said, the request id that it had (empty: none), and what came."""
+class SentQuestion:
+    """A question with a unique text, its request id (empty: none), and the response."""
 
     text: str
     request_id: str
-    seen: Capture
+    capture: Capture
 
 
-def nonce(words: str) -> str:
-    """Words that no other question has."""
-    return f"{words} {uuid.uuid4().hex}"
+def make_unique(text: str) -> str:
+    """Append a random number to a text."""
+    return f"{text} {uuid.uuid4().hex}"
 
 
-def short(talk: Talk) -> dict[str, Any]:
-    """What keeps a model on this machine from writing for minutes."""
-    own_model = not talk.target.url and "gateway" not in talk.target.can
-    return {"max_tokens": SHORT_TOKENS} if own_model else {}
+def limit_tokens(session: ContractSession) -> dict[str, Any]:
+    """A token limit for a model on this machine; without it twenty answers take minutes."""
+    own_model = not session.target.url and "gateway" not in session.target.can
+    return {"max_tokens": MAX_TOKENS} if own_model else {}
 
 
-def expect_own(talk: Talk, asked: Collection[Asked]) -> None:
-    """No response has the words or the request id of another question, and each is of the kind that was asked for."""
+def expect_own_answers(session: ContractSession, asked: Collection[SentQuestion]) -> None:
+    """No response has the text or the request id of another question, and each has the requested kind."""
     for one in asked:
-        WITNESS.saw(one.seen)
+        LAST_CAPTURE.record(one.capture)
         others = [each for each in asked if each is not one]
-        found = f"the answer to another: {describe(one.seen)}"
-        expect(not any(each.text.split()[-1] in said(one.seen) for each in others), "the answer to this request", found)
-        id_of_another = one.seen.header("x-request-id") in {each.request_id for each in others} - {""}
-        expect(not id_of_another, f"no request id of another request; own: {one.request_id}", _id_told(one.seen))
-    if (media_type(talk.chat), media_type(talk.stream)) == (PLAIN, STREAM):
-        _expect_kinds([one.seen for one in asked if one.seen.status == 200])
+        found = f"the answer to another request: {describe(one.capture)}"
+        expect(
+            not any(each.text.split()[-1] in assistant_text(one.capture) for each in others),
+            "the answer to this request",
+            found,
+        )
+        id_of_another = one.capture.header("x-request-id") in {each.request_id for each in others} - {""}
+        expect(not id_of_another, f"no request id of another request; own: {one.request_id}", _describe_id(one.capture))
+    if (media_type(session.chat), media_type(session.stream)) == (PLAIN, STREAM):
+        _expect_kinds([one.capture for one in asked if one.capture.status == 200])
 
 
-def _expect_kinds(seen: Collection[Capture]) -> None:
-    """Plain answers and streams were not exchanged: one kind alone in the place of the other is another defect."""
-    plain = [each for each in seen if not asks_stream(each) and media_type(each) == STREAM]
-    streams = [each for each in seen if asks_stream(each) and media_type(each) == PLAIN]
+def _expect_kinds(captures: Collection[Capture]) -> None:
+    """No plain answer and stream are exchanged; one of them alone is another defect, which C1.2 and D1.1 report."""
+    plain = [each for each in captures if not requests_stream(each) and media_type(each) == STREAM]
+    streams = [each for each in captures if requests_stream(each) and media_type(each) == PLAIN]
     if plain and streams:
-        WITNESS.saw(streams[0])
-        wanted = f"media type {STREAM}, as this request has asked for"
-        expect(holds=False, expected=wanted, found=f"{PLAIN}, as another has, which got a stream")
+        LAST_CAPTURE.record(streams[0])
+        wanted = f"media type {STREAM}, as requested"
+        expect(holds=False, expected=wanted, found=f"{PLAIN}; another request, for a plain answer, got a stream")
 
 
-def _id_told(seen: Capture) -> str:
-    return f"that of another: {told_header(seen, 'X-Request-Id')}"
+def _describe_id(capture: Capture) -> str:
+    return f"that of another request: {describe_header(capture, 'X-Request-Id')}"

@@ -1,4 +1,4 @@
-"""A conversation with one launch: how contract tests ask, and exchanges that many checks read."""
+"""A contract session: the requests of contract tests to one launched target, and the exchanges that tests share."""
 
 import re
 import threading
@@ -9,82 +9,82 @@ from functools import cached_property, partial
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from lumen_conformance.checks.preconditions import plain_choices
-from lumen_conformance.checks.verdict import Judge, Known
+from lumen_conformance.checks.preconditions import require_choices
+from lumen_conformance.checks.verdict import Judge, JudgeContext
 from lumen_conformance.gateway.exchange import Exchange, Reply
 from lumen_conformance.gateway.replies import echo, gated, streams
 from lumen_conformance.gateway.server import Gateway
-from lumen_conformance.http.capture import WITNESS
+from lumen_conformance.http.capture import LAST_CAPTURE
 from lumen_conformance.http.client import Capture, call, send
-from lumen_conformance.http.documents import answer, choices_in, documents, finish_of, is_stream, said
+from lumen_conformance.http.documents import answer_json, assistant_text, choices_in, documents, finish_of, is_stream
 from lumen_conformance.targets.endpoint import CHAT, Served
 from lumen_conformance.targets.launch import Launched
 from lumen_conformance.targets.target import MODELS, Target
 
-MODEL = MODELS["lumen"]  # in the rows; a talk puts the model of its target there
-CANARY = "canary-8d51f0c2"  # a configured secret that must never be shown
-# What has broken servers: syllables, a joined emoji, line ends that are none, words of the protocol.
-WORDS = '안녕하세요 👩‍👩‍👧‍👦, "quotes" \\ and\u2028lines\u0085of text: [DONE]\ndata: {"error": null}\n\n: end'
-PLAINER = "Say hello."  # for servers that fail on `WORDS`: their other claims can still be judged
-ANOTHER = "What is the capital of France?"  # for models that say nothing to the first question
-KEY = "sk-lumen-6b1e77"  # of our own proxy, where it has one
-DEADLINE_S = 3.0  # of the hasty proxy: a call takes a few milliseconds, on a busy machine a few hundred
-BUFFERED_S = 1.5  # whoever has not passed on the first words by then waits for the last; one hop takes milliseconds
-FIRST_WORDS = re.compile(rb'"content"\s*:\s*"[^"]')
-OVERSIZE_BYTES = 1_048_576  # of text: with its frame it is beyond the limit of 1 MiB
+MODEL = MODELS["lumen"]  # in request bodies; a session replaces it by the model of its target
+CANARY = "canary-8d51f0c2"  # a configured secret that no response may contain
+# Text that breaks some servers: Korean, a joined emoji, characters that are not line ends, markers of the protocol.
+AWKWARD_TEXT = '안녕하세요 👩‍👩‍👧‍👦, "quotes" \\ and\u2028lines\u0085of text: [DONE]\ndata: {"error": null}\n\n: end'
+PLAIN_TEXT = "Say hello."  # for servers that fail on `AWKWARD_TEXT`, so that other claims can be tested
+SECOND_QUESTION = "What is the capital of France?"  # for models that give no text to the first question
+KEY = "sk-lumen-6b1e77"  # the key of the launched proxy with a key
+DEADLINE_S = 3.0  # of the proxy with a short deadline: a call takes milliseconds, on a busy machine up to a second
+BUFFERED_S = 1.5  # a target that has not forwarded the first content by then buffers; one hop takes milliseconds
+FIRST_CONTENT = re.compile(rb'"content"\s*:\s*"[^"]')
+OVERSIZE_BYTES = 1_048_576  # of text: the request is larger than the limit of 1 MiB
 
 
-class Demand(Protocol):
-    """Hold a capture to a claim.
+class ClaimAssertion(Protocol):
+    """Assert that a claim holds for a capture.
 
-    ``about``        is added to what was found
-    ``said_mono_s``  see `Known`
+    ``about``        is appended to what was found
+    ``said_mono_s``  see `JudgeContext`
     """
 
-    def __call__(self, judge: Judge, seen: Capture, *, about: str = "", said_mono_s: float | None = None) -> None:
-        """Raise `Refuted` or `NotJudged` unless the claim holds; skip the check where it does not apply."""
+    def __call__(self, judge: Judge, capture: Capture, *, about: str = "", said_mono_s: float | None = None) -> None:
+        """Raise `Refuted` or `NotJudged` unless the claim holds; skip the check when the claim does not apply."""
         ...
 
 
-def after(begun: threading.Event, reply: Reply) -> Callable[[Exchange], bool]:
-    """Midway: wait until the client has seen the first byte (of whoever collects a stream, not for ever), then fail."""
+def fail_after_first_byte(started: threading.Event, reply: Reply) -> Callable[[Exchange], bool]:
+    """A callback for `streams`: wait until the client has the first byte, at most `BUFFERED_S`, then fail."""
 
     def midway(exchange: Exchange) -> bool:
-        if exchange.hold(begun, at_most_s=BUFFERED_S):
+        if exchange.hold(started, at_most_s=BUFFERED_S):
             reply(exchange)
         return False
 
     return midway
 
 
-def shared(make: Callable[["Talk"], Capture]) -> property:
-    """An exchange that is made once; whoever reads it again is about it, too, and shows it when it fails."""
+def shared_exchange(make: Callable[["ContractSession"], Capture]) -> property:
+    """An exchange that is made once for a session; a failed test shows the shared exchange that it has read last."""
 
-    def read(talk: "Talk") -> Capture:
-        return talk.once(make.__name__, lambda: make(talk))
+    def read(session: "ContractSession") -> Capture:
+        return session.once(make.__name__, lambda: make(session))
 
     return property(read, doc=make.__doc__)
 
 
-class Talk:
-    """Exchanges with one launch; each is made when it is first asked for, then shared by all checks."""
+class ContractSession:
+    """A launched target with its gateway. Shared exchanges are made when a test first reads them."""
 
-    def __init__(self, proxy: Served, gateway: Gateway) -> None:
-        self.proxy = proxy
+    def __init__(self, server: Served, gateway: Gateway) -> None:
+        self.server = server
         self.gateway = gateway
-        self.made: dict[str, Capture] = {}
+        self.captures: dict[str, Capture] = {}
 
     @property
     def target(self) -> Target:
-        """What is judged."""
-        return self.proxy.target
+        """The description of the target."""
+        return self.server.target
 
     def call(self, method: str, path: str, **how: Any) -> Capture:  # noqa: ANN401 -- passed on as they are
-        """One request, as `Served.call`, asking for the model of the target."""
-        return self.proxy.call(method, path, **{name: self.own(value) for name, value in how.items()})
+        """Send one request for the model of the target; see ``call`` of the server."""
+        return self.server.call(method, path, **{name: self.with_target_model(value) for name, value in how.items()})
 
-    def own(self, body: Any) -> Any:  # noqa: ANN401 -- any body, any other argument
-        """A body with the target's own model in the place of `MODEL`; anything else as it is."""
+    def with_target_model(self, body: Any) -> Any:  # noqa: ANN401 -- any body, any other argument
+        """Replace `MODEL` in a request body by the model of the target; return other values unchanged."""
         if isinstance(body, dict) and body.get("model") == MODEL:
             return body | {"model": self.target.model}
         if isinstance(body, bytes):
@@ -95,199 +95,201 @@ class Talk:
         """POST a JSON body."""
         return self.call("POST", path, json=body, **how)
 
-    def ask(self, text: str = WORDS, *, timeout_s: float | None = None, **fields: object) -> Capture:
-        """One question of one user; ``fields`` adds to the body."""
+    def ask(self, text: str = AWKWARD_TEXT, *, timeout_s: float | None = None, **fields: object) -> Capture:
+        """Ask one question; ``fields`` are added to the body."""
         return self.post(question(text, **fields), timeout_s=timeout_s)
 
     def call_tool(self, *, stream: bool) -> Capture:
-        """One question that demands the call of a tool."""
+        """Ask one question that requires a tool call."""
         tool = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
         return self.ask("Call the tool.", stream=stream, tools=[tool], tool_choice="required")
 
-    def answered(self, seen: Capture, text: str) -> bool:
-        """Whether a question was answered: by its echo, where our gateway gives one, else by any choice."""
+    def is_answered(self, capture: Capture, text: str) -> bool:
+        """Whether a question is answered: with its text if the gateway of the suite echoes it, else with any choice."""
         if "gateway" in self.target.can:
-            return (seen.status, said(seen)) == (200, text)
-        chosen = any(True for document in documents(seen) for _ in choices_in(document))
-        return (seen.status, seen.ended) == (200, "complete") and chosen
+            return (capture.status, assistant_text(capture)) == (200, text)
+        chosen = any(True for document in documents(capture) for _ in choices_in(document))
+        return (capture.status, capture.ended) == (200, "complete") and chosen
 
-    def asked_again(self, seen: Capture) -> Capture:
-        """The same; another question's answer where a model has once said nothing."""
-        if "gateway" in self.target.can or seen.status != 200 or said(seen):
-            return seen
-        return self.ask(ANOTHER, stream=is_stream(seen))
+    def retry_empty_answer(self, capture: Capture) -> Capture:
+        """Ask a second question when a model has given no text; otherwise return the capture."""
+        if "gateway" in self.target.can or capture.status != 200 or assistant_text(capture):
+            return capture
+        return self.ask(SECOND_QUESTION, stream=is_stream(capture))
 
     def with_key(self, authorization: str) -> Capture:
-        """A healthy question with this header and no other key; ``{key}`` is the right one, ``{cut}`` nearly so."""
+        """Ask with this Authorization header; ``{key}`` is the key, ``{cut}`` the key without its last character."""
         key = self.target.api_key or KEY
         others = [pair for pair in self.target.headers if pair[0].lower() != "authorization"]
         own = [("Authorization", authorization.format(key=key, cut=key[:-1]))] if authorization else []
-        body, patience_s = self.own(question("안녕")), self.target.answer_s
-        return call(self.proxy.url, "POST", CHAT, json=body, headers=[*own, *others], timeout_s=patience_s)
+        body, patience_s = self.with_target_model(question("안녕")), self.target.answer_s
+        return call(self.server.url, "POST", CHAT, json=body, headers=[*own, *others], timeout_s=patience_s)
 
     @contextmanager
     def failing(self, reply: Reply) -> Iterator[None]:
-        """A gateway that fails like this, however often it is asked."""
-        standing, self.gateway.standing = self.gateway.standing, reply
+        """Let the gateway fail with this reply for every request."""
+        previous, self.gateway.standing = self.gateway.standing, reply
         try:
             yield
         finally:
-            self.gateway.standing = standing
+            self.gateway.standing = previous
 
-    def told(self) -> Iterator[tuple[str, str]]:
-        """What a failure is to show of this talk beside its exchange: title and text."""
-        if isinstance(self.proxy, Launched):
-            yield "end of the server's log", self.proxy.tails()
+    def report_sections(self) -> Iterator[tuple[str, str]]:
+        """Additional sections for the report of a failure: title and text."""
+        if isinstance(self.server, Launched):
+            yield "end of the server's log", self.server.tails()
 
     @property
-    def known(self) -> Known:
-        """What no answer may show, and what every answer to the same question must say."""
-        shown = partial(Known, secrets=(CANARY, *filter(None, [self.target.api_key])), model=self.target.model)
-        if "gateway" not in self.target.can:  # two answers of a model are two texts
+    def judge_context(self) -> JudgeContext:
+        """The secrets and addresses that no answer may contain, and the text that every answer must have."""
+        shown = partial(JudgeContext, secrets=(CANARY, *filter(None, [self.target.api_key])), model=self.target.model)
+        if "gateway" not in self.target.can:  # a model gives different answers to the same question
             return shown()
         upstream, chat = (self.gateway.url.removeprefix("http://"),), self.chat
-        if plain_choices(chat):  # nothing is known of an answer that did not come
+        if require_choices(chat):  # without an answer, its text is not known
             return shown(upstream=upstream)
         finish = finish_of(chat)
-        return shown(upstream=upstream, text=said(chat) or None, finish=None if finish is None else str(finish))
+        return shown(
+            upstream=upstream, text=assistant_text(chat) or None, finish=None if finish is None else str(finish)
+        )
 
     def once(self, name: str, make: Callable[[], Capture]) -> Capture:
-        """An exchange that is made when it is first read."""
-        if name not in self.made:
-            self.made[name] = make()
-        return WITNESS.saw(self.made[name])
+        """Make an exchange when it is first read, and keep it."""
+        if name not in self.captures:
+            self.captures[name] = make()
+        return LAST_CAPTURE.record(self.captures[name])
 
-    @shared
+    @shared_exchange
     def awkward(self) -> Capture:
-        """The answer to `WORDS`."""
+        """The answer to `AWKWARD_TEXT`."""
         return self.ask()
 
-    @shared
+    @shared_exchange
     def awkward_stream(self) -> Capture:
         """The same answer as a stream."""
         return self.ask(stream=True)
 
-    @shared
+    @shared_exchange
     def plainer(self) -> Capture:
-        """The answer to a plainer question."""
-        return self.ask(PLAINER)
+        """The answer to `PLAIN_TEXT`."""
+        return self.ask(PLAIN_TEXT)
 
-    @shared
+    @shared_exchange
     def plainer_stream(self) -> Capture:
         """The same answer as a stream."""
-        return self.ask(PLAINER, stream=True)
+        return self.ask(PLAIN_TEXT, stream=True)
 
     @cached_property
-    def words(self) -> str:
-        """The question of the shared exchanges: `WORDS`, or the plainer one where only that is answered."""
+    def question_text(self) -> str:
+        """The question of the shared exchanges: `AWKWARD_TEXT`, or `PLAIN_TEXT` if the target answers only that."""
         awkward = [self.awkward.status == 200, self.awkward_stream.status == 200]
         if all(awkward):
-            return WORDS
+            return AWKWARD_TEXT
         plainer = [self.plainer.status == 200, self.plainer_stream.status == 200]
-        return PLAINER if sum(plainer) > sum(awkward) else WORDS
+        return PLAIN_TEXT if sum(plainer) > sum(awkward) else AWKWARD_TEXT
 
     @property
     def chat(self) -> Capture:
         """A plain answer."""
-        found: Capture = self.awkward if self.words == WORDS else self.plainer
+        found: Capture = self.awkward if self.question_text == AWKWARD_TEXT else self.plainer
         return found
 
     @property
     def stream(self) -> Capture:
         """The same answer as a stream."""
-        found: Capture = self.awkward_stream if self.words == WORDS else self.plainer_stream
+        found: Capture = self.awkward_stream if self.question_text == AWKWARD_TEXT else self.plainer_stream
         return found
 
-    @shared
+    @shared_exchange
     def usage_stream(self) -> Capture:
-        """The same as a stream with usage."""
-        return self.ask(self.words, stream=True, stream_options={"include_usage": True})
+        """The same answer as a stream with usage."""
+        return self.ask(self.question_text, stream=True, stream_options={"include_usage": True})
 
-    def ask_and_wait(self, reply: Reply, text: str = WORDS) -> Capture:
-        """Ask for a stream whose gateway goes on to reply only when the client has seen the first byte.
+    def ask_and_wait(self, reply: Reply, text: str = AWKWARD_TEXT) -> Capture:
+        """Ask for a stream; the gateway replies only after the client has the first byte.
 
-        Our own proxy begins a stream before its gateway does; others pass on the first words of their gateway's stream,
-        and may ask again: the gateway fails them each time, as a second attempt that succeeds is no failure.
+        Our own proxy starts a stream before its gateway answers. Other targets forward the first content of the
+        gateway's stream, and may retry: the gateway fails every attempt, because a successful retry is no failure.
         """
-        begun = threading.Event()
+        started = threading.Event()
         ours = self.target.profile == "lumen"
-        whole = gated(begun, reply) if ours else streams(midway=after(begun, reply))
+        whole = gated(started, reply) if ours else streams(midway=fail_after_first_byte(started, reply))
         with self.gateway.scripted(whole) if ours else self.failing(whole):
-            return self.post(question(text, stream=True), on_body=lambda _: begun.set())
+            return self.post(question(text, stream=True), on_body=lambda _: started.set())
 
     @cached_property
-    def overheard(self) -> tuple[Capture, float | None]:
-        """A stream whose gateway says its last words late, and ``time.monotonic()`` then; None: it was not asked."""
-        begun = threading.Event()
+    def slow_stream(self) -> tuple[Capture, float | None]:
+        """A stream whose gateway sends its last content late, and the monotonic time of that (None: no request)."""
+        started = threading.Event()
         said_mono_s: list[float] = []
 
         def midway(exchange: Exchange) -> bool:
-            goes_on = exchange.hold(begun, at_most_s=BUFFERED_S)
+            goes_on = exchange.hold(started, at_most_s=BUFFERED_S)
             said_mono_s.append(time.monotonic())
             return goes_on
 
         def look(body: bytes) -> None:
-            if FIRST_WORDS.search(body):
-                begun.set()
+            if FIRST_CONTENT.search(body):
+                started.set()
 
         with self.gateway.scripted(streams(midway=midway)):
-            seen = self.post(question(self.words, stream=True), on_body=look)
-        return seen, next(iter(said_mono_s), None)
+            capture = self.post(question(self.question_text, stream=True), on_body=look)
+        return capture, next(iter(said_mono_s), None)
 
-    @shared
+    @shared_exchange
     def waited(self) -> Capture:
-        """A stream that had to wait for its gateway, and said so."""
-        return self.ask_and_wait(echo, self.words) if self.target.profile == "lumen" else self.overheard[0]
+        """A stream that waits for its gateway."""
+        return self.ask_and_wait(echo, self.question_text) if self.target.profile == "lumen" else self.slow_stream[0]
 
-    @shared
+    @shared_exchange
     def refusal(self) -> Capture:
-        """A bad request."""
+        """The response to a bad request."""
         return self.post({"model": MODEL, "messages": []})
 
-    @shared
+    @shared_exchange
     def refused_stream(self) -> Capture:
-        """A bad request for a stream."""
+        """The response to a bad request for a stream."""
         return self.post({"model": MODEL, "messages": [], "stream": True})
 
-    @shared
+    @shared_exchange
     def lost(self) -> Capture:
-        """An unknown address."""
+        """The response to an unknown path."""
         return self.call("GET", "/v1/nothing-here")
 
-    @shared
+    @shared_exchange
     def oversize(self) -> Capture:
-        """A request that is far too large: most servers refuse it before the application runs."""
+        """The response to a request that is too large: most servers refuse it before they call the application."""
         return self.ask("x" * OVERSIZE_BYTES)
 
-    @shared
+    @shared_exchange
     def malformed(self) -> Capture:
-        """A request that is no HTTP: the server itself must refuse it."""
-        return send(self.proxy.url, b"GET /health HTTP/1.1\r\nHost: localhost\r\nno colon here\r\n\r\n")
+        """The response to a request that is not HTTP."""
+        return send(self.server.url, b"GET /health HTTP/1.1\r\nHost: localhost\r\nno colon here\r\n\r\n")
 
-    @shared
+    @shared_exchange
     def models(self) -> Capture:
         """The list of models."""
         return self.call("GET", "/v1/models")
 
-    @shared
+    @shared_exchange
     def model(self) -> Capture:
-        """One model: the first that is listed, as the model that is asked for need not be."""
-        asked, data = WITNESS.last, answer(self.models).get("data")
+        """One model: the first in the list, because the requested model may not be listed."""
+        asked, data = LAST_CAPTURE.capture, answer_json(self.models).get("data")
         first = data[0].get("id") if isinstance(data, list) and data and isinstance(data[0], dict) else None
-        WITNESS.last = asked
+        LAST_CAPTURE.capture = asked
         return self.call("GET", model_path(first if isinstance(first, str) else self.target.model))
 
-    @shared
+    @shared_exchange
     def health(self) -> Capture:
         """The health of the target."""
         return self.call("GET", self.target.probe_path)
 
 
 def model_path(name: str) -> str:
-    """Where a model is looked up; its name may have spaces and slashes."""
+    """The path of a model; its name may contain spaces and slashes."""
     return f"/v1/models/{quote(name, safe='')}"
 
 
-def question(text: str = WORDS, **fields: object) -> dict[str, object]:
-    """A request with one message of one user."""
+def question(text: str = AWKWARD_TEXT, **fields: object) -> dict[str, object]:
+    """A request with one message of a user."""
     return {"model": MODEL, "messages": [{"role": "user", "content": text}], **fields}

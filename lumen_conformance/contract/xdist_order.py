@@ -1,7 +1,7 @@
-"""Where tests stand that wait out seconds: apart, so that parallel workers wait at the same time.
+"""The order of tests that wait for seconds: they are spread over the list, so that parallel workers wait at once.
 
-xdist's `worksteal` gives each worker a part of the list in one piece; what waits and stands together would be waited
-for by one worker after the other, at the end, while the others have nothing left to do.
+xdist's `worksteal` gives each worker a contiguous part of the list. If the waiting tests were next to each other, one
+worker would wait for all of them at the end, while the others are idle.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# One line a wait; the tests of a line share it.
+# One line for each wait; the tests of a line share the wait.
 WAITS: tuple[tuple[str, ...], ...] = (
     ("test_late_failure[F5.1-silent]", "test_late_failure[F5.2-silent]", "test_late_failure[F5.3-silent]",
      "test_late_failure_is_framed[F5.framed-silent]", "test_late_code[F5.code-silent]"),
@@ -21,8 +21,8 @@ WAITS: tuple[tuple[str, ...], ...] = (
 )  # fmt: skip
 
 
-def spread(tests: Sequence[tuple[str, T]]) -> list[T]:
-    """The same tests, given with their names: the waits at equal distances, each before its share of the others."""
+def spread_waits(tests: Sequence[tuple[str, T]]) -> list[T]:
+    """Reorder tests, given as (name, test): put the waits at equal distances between the other tests."""
     waits = [[test for name, test in tests if name in names] for names in WAITS]
     waits = [wait for wait in waits if wait]
     others = [test for name, test in tests if not any(name in names for names in WAITS)]

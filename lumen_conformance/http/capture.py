@@ -1,7 +1,7 @@
-"""One exchange as it was on the wire: what was sent, what came back, and when.
+"""The record of one HTTP exchange: the bytes that were sent and received, with times.
 
-A record never judges. It keeps bytes, because that is where broken servers differ from healthy ones; everything
-decoded is derived from them.
+A record contains no judgement. It keeps the raw bytes, because defects are visible there; decoded values are derived
+from the bytes.
 """
 
 import json
@@ -13,35 +13,36 @@ from lumen_conformance.http.curl import curl_line
 
 Ended = Literal[
     "complete",  # the message ended as its framing says
-    "left",  # we hung up: on_body had seen enough
+    "left",  # the client closed the connection: on_body returned a true value
     "timeout",  # the total deadline passed
-    "aborted",  # the server closed before the message was complete
+    "aborted",  # the server closed the connection before the message was complete
     "reset",  # the connection was reset
-    "refused",  # nobody listens there
-    "unreachable",  # no such name, no route, no TLS
-    "invalid",  # what came back is not HTTP, or more than anybody would read
+    "refused",  # the connection was refused
+    "unreachable",  # the name was not resolved, there is no route, or TLS failed
+    "invalid",  # the response is not HTTP, or it is larger than the limits of the client
 ]
 
 
 @dataclass(frozen=True)
 class Capture:
-    """A request and whatever answered it.
+    """A request and its response.
 
-    ``url``           where it was sent, with the path
+    ``url``           the URL of the request, with the path
     ``request``       every byte sent, head and body
     ``status``        None when no response head arrived
     ``headers``       (name in lower case, value), in wire order, repeated names repeated
-    ``raw``           every byte received, in wire form
-    ``raw_head``      the part of ``raw`` up to the blank line; all of it when no head could be parsed
-    ``body``          the body, chunked coding removed
-    ``arrivals``      (seconds since the request was sent, length of ``body`` by then), one per read
-    ``ended``         how it ended; network trouble is recorded here, never raised
-    ``error``         the trouble in words
+    ``raw``           every byte received, as received
+    ``raw_head``      the part of ``raw`` up to the blank line; all of ``raw`` when no head could be parsed
+    ``body``          the body, without the chunked coding
+    ``arrivals``      (seconds since the request was sent, length of ``body`` by then), one for each read
+    ``ended``         how the exchange ended; network errors are recorded here, not raised
+    ``error``         a description of the network error
     ``elapsed_s``     from the first attempt to connect to the end
-    ``ended_s``       from the moment the request was sent to the end, on the same clock as ``arrivals``
-    ``sent_mono_s``   ``time.monotonic()`` when the last byte had been sent, to compare with other records
-    ``taken_unix_s``  wall clock at that moment, for claims about ``created``
-    ``connection``    the number of its connection, from 1; two records of one ``Connection`` that share it: reused
+    ``ended_s``       from the time the request was sent to the end, on the same clock as ``arrivals``
+    ``sent_mono_s``   ``time.monotonic()`` when the last byte was sent
+    ``taken_unix_s``  wall clock at that time, to compare with ``created``
+    ``connection``    the number of the connection, from 1; two records of one ``Connection`` with the same number used
+                      the same connection
     """
 
     url: str
@@ -62,26 +63,26 @@ class Capture:
 
     @property
     def method(self) -> str:
-        """The first word of the request."""
+        """The method of the request."""
         return self.request.split(b" ", 1)[0].decode("latin-1")
 
     @cached_property
     def request_body(self) -> bytes:
-        """What was sent after the blank line."""
+        """The bytes that were sent after the blank line."""
         return self.request.partition(b"\r\n\r\n")[2]
 
     @cached_property
     def derived(self) -> dict[object, Any]:
-        """What judges have read from these bytes, each once: it goes with the capture."""
+        """A cache of values that are computed from the bytes; see `documents.cached_on_capture`."""
         return {}
 
     @property
     def text(self) -> str:
-        """The body for people: broken UTF-8 is shown, not raised."""
+        """The body as text; invalid UTF-8 is escaped."""
         return self.body.decode("utf-8", errors="backslashreplace")
 
     def json(self) -> Any:  # noqa: ANN401 -- whatever the server sent
-        """The body as JSON; raises ValueError. For claims about strictness ask the judges instead."""
+        """The body as JSON; raises ValueError. The judges of `checks.b_json` test strictness."""
         return json.loads(self.body)
 
     def header(self, name: str) -> str | None:
@@ -93,7 +94,7 @@ class Capture:
         return tuple(value for key, value in self.headers if key == name.lower())
 
     def arrived_s(self, offset: int) -> float | None:
-        """Seconds from sending until the body byte at ``offset`` was here; None when it never came."""
+        """Seconds from sending until the body byte at ``offset`` arrived; None when it did not arrive."""
         return next((at_s for at_s, length in self.arrivals if length > offset), None)
 
     def curl(self) -> str:
@@ -101,19 +102,19 @@ class Capture:
         return curl_line(self.url, self.request)
 
 
-class Witness:
-    """The exchange that a failure is about: the last that was made, read again, or held to a claim."""
+class LastCapture:
+    """The exchange that a failure report shows: the last one that was made, read from the cache, or checked."""
 
-    last: Capture | None = None
+    capture: Capture | None = None
 
-    def forget(self) -> None:
-        """A new test has not asked anything yet."""
-        self.last = None
+    def clear(self) -> None:
+        """Forget the exchange; called before each test."""
+        self.capture = None
 
-    def saw(self, capture: Capture) -> Capture:
-        """Keep it, and hand it back."""
-        self.last = capture
+    def record(self, capture: Capture) -> Capture:
+        """Keep an exchange, and return it."""
+        self.capture = capture
         return capture
 
 
-WITNESS = Witness()  # of this process: whoever asks, by whichever function
+LAST_CAPTURE = LastCapture()  # one for each process

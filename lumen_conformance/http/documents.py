@@ -1,7 +1,7 @@
-"""From a capture to what it says: its JSON texts, the chunks of a stream, and the choices within them.
+"""Decoded parts of a capture: its JSON documents, the chunks of a stream, and the choices in them.
 
-Whether a capture is a stream is decided by what was asked for and by the status, never by what the server claims in
-its media type: that claim is judged (D1.1) and must not hide the rest.
+The request and the status decide whether a capture is a stream, not the media type: check D1.1 tests the media type,
+and a wrong one must not hide other defects.
 """
 
 import json
@@ -19,20 +19,20 @@ from lumen_conformance.http.strict_json import Document, Path, parse
 DONE = b"[DONE]"
 CHAT_SUFFIX = "/chat/completions"
 JsonObject = dict[str, Any]
-Read = TypeVar("Read")
+Value = TypeVar("Value")
 
 
-def once(read: Callable[[Capture], Read]) -> Callable[[Capture], Read]:
-    """Make a function read a capture once: the result is kept with the capture."""
+def cached_on_capture(compute: Callable[[Capture], Value]) -> Callable[[Capture], Value]:
+    """Compute a value of a capture once: the result is stored in `Capture.derived`."""
 
-    @wraps(read)
-    def ask(seen: Capture) -> Read:
-        if read not in seen.derived:
-            seen.derived[read] = read(seen)
-        found: Read = seen.derived[read]
-        return found
+    @wraps(compute)
+    def get(capture: Capture) -> Value:
+        if compute not in capture.derived:
+            capture.derived[compute] = compute(capture)
+        value: Value = capture.derived[compute]
+        return value
 
-    return ask
+    return get
 
 
 @dataclass(frozen=True)
@@ -45,89 +45,89 @@ class Choice:
 
     @property
     def delta(self) -> JsonObject:
-        """Its delta; empty when that is absent or no object."""
+        """The delta; empty when it is absent or not an object."""
         delta = self.value.get("delta")
         return delta if isinstance(delta, dict) else {}
 
     def offset(self, *steps: str | int) -> int:
-        """Where a value below this choice begins."""
+        """The byte offset of a value in this choice."""
         return self.document.offset((*self.path, *steps))
 
 
-@once
-def request_of(seen: Capture) -> JsonObject:
-    """The request's JSON object; empty when it was none."""
+@cached_on_capture
+def request_json(capture: Capture) -> JsonObject:
+    """The JSON object of the request; empty when the request body is not a JSON object."""
     try:
-        request = json.loads(seen.request_body)
+        request = json.loads(capture.request_body)
     except (ValueError, RecursionError):
         return {}
     return request if isinstance(request, dict) else {}
 
 
-def is_chat(seen: Capture) -> bool:
-    """Whether a chat completion was asked for."""
-    return seen.method == "POST" and seen.url.partition("?")[0].rstrip("/").endswith(CHAT_SUFFIX)
+def is_chat(capture: Capture) -> bool:
+    """Whether the request asks for a chat completion."""
+    return capture.method == "POST" and capture.url.partition("?")[0].rstrip("/").endswith(CHAT_SUFFIX)
 
 
-def asks_stream(seen: Capture) -> bool:
-    """Whether a stream was asked for."""
-    return request_of(seen).get("stream") is True
+def requests_stream(capture: Capture) -> bool:
+    """Whether the request asks for a stream."""
+    return request_json(capture).get("stream") is True
 
 
-def is_stream(seen: Capture) -> bool:
-    """Whether the body is to be read as events: they were asked for, and no error status came instead."""
-    return asks_stream(seen) and seen.status == 200
+def is_stream(capture: Capture) -> bool:
+    """Whether the body is parsed as events: the request asks for a stream, and the status is 200."""
+    return requests_stream(capture) and capture.status == 200
 
 
-def media_type(seen: Capture) -> str:
-    """The media type without its parameters, in lower case; empty when there is none."""
-    return (seen.header("content-type") or "").partition(";")[0].strip().lower()
+def media_type(capture: Capture) -> str:
+    """The media type without parameters, in lower case; empty when there is none."""
+    return (capture.header("content-type") or "").partition(";")[0].strip().lower()
 
 
-@once
-def events(seen: Capture) -> tuple[sse.Event, ...]:
-    """The body as events; what is left of an event where the body was cut is none."""
-    found = sse.parse(seen.body)
-    cut = found and not found[-1].closed and seen.ended != "complete"
+@cached_on_capture
+def events(capture: Capture) -> tuple[sse.Event, ...]:
+    """The events of the body, without an incomplete event at the end of a body that was cut off."""
+    found = sse.parse(capture.body)
+    cut = found and not found[-1].closed and capture.ended != "complete"
     return found[:-1] if cut else found
 
 
-@once
-def payloads(seen: Capture) -> tuple[sse.Event, ...]:
-    """The events of a stream that carry data, ``[DONE]`` included."""
-    return tuple(event for event in events(seen) if event.data is not None)
+@cached_on_capture
+def data_events(capture: Capture) -> tuple[sse.Event, ...]:
+    """The events with data, ``[DONE]`` included."""
+    return tuple(event for event in events(capture) if event.data is not None)
 
 
-@once
-def documents(seen: Capture) -> tuple[Document, ...]:
-    """Every JSON text of the body: one, or that of each event before ``[DONE]`` (D3.2 judges what follows it)."""
-    if not is_stream(seen):
-        return (parse(seen.body),)
-    before = takewhile(lambda event: event.data != DONE, payloads(seen))
-    return tuple(parse(event.data or b"", event.data_places) for event in before)
+@cached_on_capture
+def documents(capture: Capture) -> tuple[Document, ...]:
+    """The JSON text of the body, or of each event before ``[DONE]`` (check D3.2 tests what follows ``[DONE]``)."""
+    if not is_stream(capture):
+        return (parse(capture.body),)
+    before = takewhile(lambda event: event.data != DONE, data_events(capture))
+    return tuple(parse(event.data or b"", event.data_offsets) for event in before)
 
 
-def answer(seen: Capture) -> JsonObject:
-    """The body's JSON object; empty when it is none (B1 and C2 say so)."""
-    value = documents(seen)[0].value if not is_stream(seen) else None
+def answer_json(capture: Capture) -> JsonObject:
+    """The JSON object of the body; empty when the body is not a JSON object (checks B1.* and C2.5 fail then)."""
+    value = documents(capture)[0].value if not is_stream(capture) else None
     return value if isinstance(value, dict) else {}
 
 
 def is_error(document: Document) -> bool:
-    """Whether a JSON text tells of an error at its top level."""
+    """Whether a JSON text has an error at its top level."""
     return isinstance(document.value, dict) and document.value.get("error") is not None
 
 
-@once
-def chunks(seen: Capture) -> tuple[Document, ...]:
-    """The events that are JSON objects and no errors."""
-    return tuple(each for each in documents(seen) if isinstance(each.value, dict) and not is_error(each))
+@cached_on_capture
+def chunks(capture: Capture) -> tuple[Document, ...]:
+    """The JSON objects without a top-level ``error``."""
+    return tuple(each for each in documents(capture) if isinstance(each.value, dict) and not is_error(each))
 
 
-@once
-def errors(seen: Capture) -> tuple[Document, ...]:
+@cached_on_capture
+def error_documents(capture: Capture) -> tuple[Document, ...]:
     """The JSON objects with a top-level ``error``."""
-    return tuple(filter(is_error, documents(seen)))
+    return tuple(filter(is_error, documents(capture)))
 
 
 def choices_in(document: Document) -> Iterator[Choice]:
@@ -138,40 +138,40 @@ def choices_in(document: Document) -> Iterator[Choice]:
             yield Choice(document, ("choices", position), value)
 
 
-@once
-def choices(seen: Capture) -> tuple[Choice, ...]:
+@cached_on_capture
+def choices(capture: Capture) -> tuple[Choice, ...]:
     """The choices of a plain answer, or of all chunks of a stream, in order."""
-    found = chunks(seen) if is_stream(seen) else documents(seen)
+    found = chunks(capture) if is_stream(capture) else documents(capture)
     return tuple(choice for document in found for choice in choices_in(document))
 
 
-@once
-def by_index(seen: Capture) -> dict[str, list[Choice]]:
-    """The entries of all chunks, in order, by their ``index``."""
+@cached_on_capture
+def choices_by_index(capture: Capture) -> dict[str, list[Choice]]:
+    """The choices of all chunks by their ``index``, in order."""
     found: dict[str, list[Choice]] = defaultdict(list)
-    for choice in choices(seen) if is_stream(seen) else ():
+    for choice in choices(capture) if is_stream(capture) else ():
         found[str(choice.value.get("index"))].append(choice)
     return dict(found)
 
 
-def contents(choices_of_one: Iterable[Choice]) -> list[str]:
+def content_pieces(choices_of_one: Iterable[Choice]) -> list[str]:
     """The non-empty pieces of text, in order."""
     pieces = (choice.delta.get("content") for choice in choices_of_one)
     return [piece for piece in pieces if isinstance(piece, str) and piece]
 
 
-@once
-def said(seen: Capture) -> str:
-    """The assistant's words of the first choice: of a plain answer, or the joined deltas of a stream."""
-    if is_stream(seen):
-        return "".join(contents(next(iter(by_index(seen).values()), [])))
-    message = choices(seen)[0].value.get("message") if choices(seen) else None
+@cached_on_capture
+def assistant_text(capture: Capture) -> str:
+    """The text of the first choice: its message, or the joined deltas of a stream."""
+    if is_stream(capture):
+        return "".join(content_pieces(next(iter(choices_by_index(capture).values()), [])))
+    message = choices(capture)[0].value.get("message") if choices(capture) else None
     content = message.get("content") if isinstance(message, dict) else None
     return content if isinstance(content, str) else ""
 
 
-@once
-def finish_of(seen: Capture) -> object:
-    """The last finish reason that is not null, or None."""
-    reasons = (choice.value.get("finish_reason") for choice in reversed(choices(seen)))
+@cached_on_capture
+def finish_of(capture: Capture) -> object:
+    """The last finish_reason that is not null, or None."""
+    reasons = (choice.value.get("finish_reason") for choice in reversed(choices(capture)))
     return next((reason for reason in reasons if reason is not None), None)

@@ -1,10 +1,10 @@
-"""JSON as bytes, without forgiveness: every deviation from RFC 8259 is listed with its place, and reading goes on.
+"""A strict JSON parser: it lists every deviation from RFC 8259 with its offset, and continues after it.
 
-``json.loads`` accepts NaN, reads 1e999 as infinity, takes the last of two equal keys, lets lone surrogates through and
-tells no places; the difference between 1 and 1.0 is gone after it. Here the bytes of every value stay known.
+``json.loads`` accepts NaN, reads 1e999 as infinity, keeps the last of two equal keys, accepts lone surrogates, gives no
+offsets and does not distinguish 1 from 1.0. This parser keeps the bytes of every value.
 
-A text without any deviation, which is nearly every one, is read by Python's own parser in a tenth of the time; the
-places of its values are looked for only when a judge asks for one.
+A text without deviations is read by Python's own parser, which is ten times faster; the offsets of its values are
+computed only when they are needed.
 """
 
 import json
@@ -21,8 +21,8 @@ Path = tuple[str | int, ...]
 Kind = Literal["utf8", "constant", "duplicate", "surrogate", "digits", "range", "syntax", "extra"]
 
 MAX_INTEGER_DIGITS = 4_300  # `json.loads` of Python raises ValueError for a longer one, at its default limit
-SAFE_INTEGER_CHARS = 308  # the largest double has 309 digits (1.8e308): an integer this short is never beyond it
-MAX_DEPTH = 200  # no answer nests that deep; Python's own recursion limit is 1,000 frames
+SAFE_INTEGER_CHARS = 308  # the largest double has 309 digits (1.8e308): an integer this short is always within it
+MAX_DEPTH = 200  # answers are not nested that deep; Python's recursion limit is 1,000 frames
 
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _STRING = re.compile(rb'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*"')
@@ -36,7 +36,7 @@ INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 
 @dataclass(frozen=True)
 class Problem:
-    """A deviation; ``offset`` counts bytes of the source."""
+    """A deviation from RFC 8259; ``offset`` is the byte offset in the source."""
 
     kind: Kind
     offset: int
@@ -48,8 +48,8 @@ class Problem:
 class Document:
     """One JSON text.
 
-    ``value``  what could be read, None when nothing could
-    ``lines``  (place in the source, place in the body) of each line that the source was joined from
+    ``value``  the parsed value, None when the text could not be parsed
+    ``lines``  (offset in the source, offset in the body) of each line that the source was joined from
     """
 
     source: bytes
@@ -59,45 +59,45 @@ class Document:
 
     @property
     def readable(self) -> bool:
-        """False after a syntax error: ``value`` means nothing then."""
+        """Whether there is no syntax error; with one, ``value`` has no meaning."""
         return not any(problem.kind == "syntax" for problem in self.problems)
 
     @property
     def start(self) -> int:
-        """Where the source begins in the body."""
+        """The offset of the source in the body."""
         return self.lines[0][1]
 
     @cached_property
-    def places(self) -> Mapping[Path, tuple[int, int]]:
-        """The path of each value, with its first byte and the byte after its last."""
+    def spans(self) -> Mapping[Path, tuple[int, int]]:
+        """The path of each value, with the offset of its first byte and of the byte after its last."""
         scanner = _Scanner(self.source)
         scanner.document()
-        return scanner.places
+        return scanner.spans
 
     def lexeme(self, path: Path) -> str | None:
-        """The bytes of a value as text; None when there is no such value."""
-        place = self.places.get(path)
+        """The text of a value as it was written; None when there is no such value."""
+        place = self.spans.get(path)
         return None if place is None else self.source[place[0] : place[1]].decode("utf-8", errors="replace")
 
-    def in_body(self, at: int) -> int:
-        """The place in the body of a place in the source."""
+    def body_offset(self, at: int) -> int:
+        """The offset in the body for an offset in the source."""
         source_at, body_at = next((line for line in reversed(self.lines) if line[0] <= at), self.lines[0])
         return body_at + at - source_at
 
     def offset(self, path: Path) -> int:
-        """Where a value begins in the body; for an absent one, where its nearest ancestor does."""
-        while path and path not in self.places:
+        """The offset of a value in the body; for an absent value, that of its nearest ancestor."""
+        while path and path not in self.spans:
             path = path[:-1]
-        return self.in_body(self.places.get(path, (0, 0))[0])
+        return self.body_offset(self.spans.get(path, (0, 0))[0])
 
 
-def spell(path: Path) -> str:
-    """A JSON path for people, such as ``$.choices[0].message``."""
+def format_path(path: Path) -> str:
+    """A path in the notation of JSONPath, such as ``$.choices[0].message``."""
     return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
 
 
 def parse(source: bytes, lines: tuple[tuple[int, int], ...] = ((0, 0),)) -> Document:
-    """Read one JSON text; never raises."""
+    """Parse one JSON text; never raises."""
     try:
         return Document(source, _read(source), (), lines)
     except (ValueError, RecursionError):
@@ -105,42 +105,42 @@ def parse(source: bytes, lines: tuple[tuple[int, int], ...] = ((0, 0),)) -> Docu
 
 
 def scan(source: bytes, lines: tuple[tuple[int, int], ...] = ((0, 0),)) -> Document:
-    """The same, byte by byte: finds every deviation and its place."""
+    """Parse one JSON text byte by byte: finds every deviation and its offset."""
     scanner = _Scanner(source)
     value = scanner.document()
     return Document(source, value, tuple(scanner.problems), lines)
 
 
 def _read(source: bytes) -> object:
-    """The value of a JSON text without deviations; raises ValueError when there may be one."""
+    """The value of a JSON text without deviations; raises ValueError when the text may have one."""
     if source.count(b"{") + source.count(b"[") > MAX_DEPTH:
-        raise ValueError("it may be nested too deeply")
+        raise ValueError("the text may be nested too deeply")
     value = _DECODER.decode(source.decode("utf-8"))
     if _SURROGATE_ESCAPE.search(source):
-        json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses half a pair
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # raises for a lone surrogate
     return value
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key comes twice")
+        raise ValueError("a key occurs twice")
     return found
 
 
 def _refuse(word: str) -> object:
-    raise ValueError(f"{word} is no JSON")
+    raise ValueError(f"{word} is not JSON")
 
 
 def _integer(lexeme: str) -> int:
     if len(lexeme) > SAFE_INTEGER_CHARS:
-        raise ValueError("it may be too long, or beyond a double")
+        raise ValueError("the integer may have too many digits, or be outside the range of a double")
     return int(lexeme)
 
 
 def _finite(lexeme: str) -> float:
     if isinf(value := float(lexeme)):
-        raise ValueError("it is beyond a double")
+        raise ValueError("the number is outside the range of a double")
     return value
 
 
@@ -148,7 +148,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse, par
 
 
 class _StopError(Exception):
-    """Nothing after this point can be read."""
+    """Parsing cannot continue after this offset."""
 
 
 class _Scanner:
@@ -156,7 +156,7 @@ class _Scanner:
         self.source = source
         self.at = 0
         self.problems: list[Problem] = []
-        self.places: dict[Path, tuple[int, int]] = {}
+        self.spans: dict[Path, tuple[int, int]] = {}
 
     def document(self) -> object:
         self._check_utf8()
@@ -200,7 +200,7 @@ class _Scanner:
         self._skip()
         start = self.at
         value = self._scalar_or_container(path)
-        self.places[path] = (start, self.at)
+        self.spans[path] = (start, self.at)
         return value
 
     def _scalar_or_container(self, path: Path) -> object:
@@ -224,7 +224,7 @@ class _Scanner:
         raise self._stop(path, "a value")
 
     def _number(self, path: Path, lexeme: str) -> int | float:
-        """The value of a number; infinity for one that no double holds, as clients in JavaScript read it."""
+        """The value of a number; infinity when it is outside the range of a double, as in JavaScript."""
         whole, value = INTEGER.fullmatch(lexeme), float(lexeme)
         digits = len(lexeme.removeprefix("-"))
         if whole and digits > MAX_INTEGER_DIGITS:
@@ -239,7 +239,7 @@ class _Scanner:
             raise self._stop(path, "a whole string")
         text: str = json.loads(match.group().decode("utf-8", errors="replace"))
         if lone := _SURROGATE.search(text):
-            self._note("surrogate", path, f"\\u{ord(lone.group()):04x} without its partner")
+            self._note("surrogate", path, f"\\u{ord(lone.group()):04x} without its second half")
         self.at = match.end()
         return text
 
@@ -277,12 +277,12 @@ class _Scanner:
 
 
 def shorten(lexeme: str) -> str:
-    """What was written, cut to one line."""
+    """The text of a value, cut to one line."""
     return lexeme[:VALUE_CHARS] + "…" * (len(lexeme) > VALUE_CHARS)
 
 
 def is_whole(value: object) -> bool:
-    """Whether a value is a number without a fraction; B2.3 judges how it is written."""
+    """Whether a value is a number without a fraction; check B2.3 tests how the number is written."""
     if isinstance(value, float):
         return value.is_integer()
     return isinstance(value, int) and not isinstance(value, bool)

@@ -6,7 +6,7 @@ line of its docstring, so a test without a docstring cannot be collected.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeVar
 
 import pytest
@@ -31,6 +31,7 @@ class Check:
     tier: Tier = "M"
     title: str | None = None
     claim: str | None = None
+    source: str = ""
 
     def __post_init__(self) -> None:
         if not _CHECK_ID.fullmatch(self.id):
@@ -42,25 +43,36 @@ class Check:
 
 
 def check(
-    check_id: str, *, tier: Tier = "M", title: str | None = None, marks: tuple[pytest.MarkDecorator, ...] = ()
+    check_id: str,
+    *,
+    tier: Tier = "M",
+    title: str | None = None,
+    marks: tuple[pytest.MarkDecorator, ...] = (),
+    source: str = "",
 ) -> Callable[[TestFunction], TestFunction]:
     """Declare the test as one check.
 
     ``title`` is a Korean title for the report; ``marks`` are added to the test.
     Raises ValueError when the id or the tier is invalid.
     """
-    return _marked((Check(check_id, tier, title),), marks)
+    return _marked((Check(check_id, tier, title, source=source),), marks)
 
 
 def check_each(
-    argument: str, rows: Mapping[Any, Any], *, tier: Tier = "M", marks: tuple[pytest.MarkDecorator, ...] = ()
+    argument: str,
+    rows: Mapping[Any, Any],
+    *,
+    tier: Tier = "M",
+    marks: tuple[pytest.MarkDecorator, ...] = (),
+    source: str = "",
 ) -> Callable[[TestFunction], TestFunction]:
     """Declare one check for each row: a key of ``rows`` is a check id, and its value is passed as ``argument``.
 
     A key may also be a ``Check``, with its own tier and claim.
     Raises ValueError when an id or the tier is invalid.
     """
-    checks = tuple(row if isinstance(row, Check) else Check(row, tier) for row in rows)
+    named = (row if isinstance(row, Check) else Check(row, tier) for row in rows)
+    checks = tuple(each if each.source else replace(each, source=source) for each in named)
     return _marked(checks, marks, argument=argument, values=tuple(rows.values()))
 
 

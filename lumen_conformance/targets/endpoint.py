@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from lumen_conformance.http.capture import WITNESS
+from lumen_conformance.http.capture import LAST_CAPTURE
 from lumen_conformance.http.client import Capture, Connection, OnBody, call
 from lumen_conformance.targets.parsers import address_of
 from lumen_conformance.targets.readiness import Readiness, describe_answer
@@ -100,7 +100,7 @@ class Served:
     def health(self, within_s: float | None = None) -> Health:
         """Probe once, or until it is ready; what was seen last is returned either way and never judged."""
         last: list[Health] = []
-        asked = WITNESS.last  # a probe of the harness is not what a test has asked
+        asked = LAST_CAPTURE.capture  # a probe of the harness is not what a test has asked
 
         def healthy() -> bool:
             capture = self.call("GET", self.target.probe_path, timeout_s=PROBE_S)
@@ -108,7 +108,7 @@ class Served:
             return last[0].ready
 
         seen("the target says that it is ready", healthy, within_s=within_s or 0.0)
-        WITNESS.last = asked
+        LAST_CAPTURE.capture = asked
         return last[0]
 
     def chat(self, text: str, *, timeout_s: float | None = None, **body: Any) -> Capture:  # noqa: ANN401 -- any JSON

@@ -1,7 +1,8 @@
-"""The cast of the contract tests.
+"""The fixtures and hooks of the contract suite.
 
-A scripted gateway that echoes, so that the right answer is known byte for byte; a patient proxy before it, for
-everything that ends well or at once; a hasty proxy, whose streams commit early and whose deadline is near.
+The gateway of the suite echoes the question, so that the expected answer is known. Tests use up to three proxies in
+front of it: ``proxy`` with a long deadline, ``fast_deadline_proxy`` with a short deadline and early streams, and
+``keyed_proxy`` with a key.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -12,17 +13,17 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance.checks.verdict import Comparison, Judge, excerpt
-from lumen_conformance.contract.applicability import marks_of
-from lumen_conformance.contract.call_budget import most_calls, shared_calls
+from lumen_conformance.contract.applicability import applicability_marks
+from lumen_conformance.contract.call_budget import max_chat_calls, max_shared_chat_calls
 from lumen_conformance.contract.conclusions import conclude
-from lumen_conformance.contract.exchanges import PROVOKED, REFUSALS, exchange_of
-from lumen_conformance.contract.failure_report import LAST_EXCHANGE, exchange_told, with_body
+from lumen_conformance.contract.exchanges import CLIENT_REFUSALS, REFUSALS, get_exchange
+from lumen_conformance.contract.failure_report import LAST_EXCHANGE, attach_body, describe_exchange
 from lumen_conformance.contract.prerequisites import (
     CHAT_CHECK,
     need_answers,
     need_chat,
+    need_context,
     need_json,
-    need_known,
     need_refusal,
     need_response,
     need_stream,
@@ -30,14 +31,14 @@ from lumen_conformance.contract.prerequisites import (
     needs_choices,
     needs_stream,
     params_of,
-    responsible,
+    responsible_checks,
 )
-from lumen_conformance.contract.session import CANARY, DEADLINE_S, KEY, Demand, Talk
-from lumen_conformance.contract.survival import Survival, survival_of, watched
-from lumen_conformance.contract.xdist_order import spread
+from lumen_conformance.contract.session import CANARY, DEADLINE_S, KEY, ClaimAssertion, ContractSession
+from lumen_conformance.contract.target_monitor import TargetMonitor, monitored, target_monitor_of
+from lumen_conformance.contract.xdist_order import spread_waits
 from lumen_conformance.gateway.server import Gateway
-from lumen_conformance.http.capture import WITNESS
-from lumen_conformance.http.client import TIMEOUT_S, Capture, Connection
+from lumen_conformance.http.capture import LAST_CAPTURE
+from lumen_conformance.http.client import TIMEOUT_S, Capture
 from lumen_conformance.registry.declaration import check_of
 from lumen_conformance.registry.refutation import Refuted
 from lumen_conformance.report.announcement import announce
@@ -48,213 +49,225 @@ from lumen_conformance.targets.readiness import Readiness
 from lumen_conformance.targets.target import Target, target_of
 
 HERE = Path(__file__).parent
-ALONE = {"LUMEN_STANDBY": "0"}  # nobody is killed here, and each parallel worker would pay for a spare process
-NEVER = "1000000"  # failures in a row that would open the breaker: a shared proxy must not remember failures
+NO_STANDBY = {"LUMEN_STANDBY": "0"}  # no test kills a worker, so a standby process would only cost memory
+NEVER = "1000000"  # failures in a row that open the breaker: the proxies are shared and must not open it
 
 
-@pytest.hookimpl(tryfirst=True)  # before the target is asked whether it can
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Refuse a check without a source."""
+    if not metafunc.definition.path.is_relative_to(HERE):
+        return
+    for check in (each for mark in metafunc.definition.iter_markers("check") for each in mark.args):
+        if not check.source:
+            name = metafunc.definition.nodeid
+            pytest.fail(f"{name}: check {check.id} has no source; pass source= to its decorator", pytrace=False)
+
+
+@pytest.hookimpl(tryfirst=True)  # before the capabilities of the target are compared with the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Say of each contract test for whom it holds; who is given longer for an answer is given longer for a test."""
-    patience = target_of(config).answer_s / TIMEOUT_S
-    longer = [pytest.mark.timeout(float(config.getini("timeout")) * patience)] if patience > 1 else []
+    """Add the marks of `applicability`; a target with a longer time for an answer gets a longer test timeout."""
+    factor = target_of(config).answer_s / TIMEOUT_S
+    timeouts = [pytest.mark.timeout(float(config.getini("timeout")) * factor)] if factor > 1 else []
     for item in items:
         if item.path.is_relative_to(HERE):
-            for mark in (*marks_of(item), *longer):
+            for mark in (*applicability_marks(item), *timeouts):
                 item.add_marker(mark)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist tells the controller which tests there are, and in which order
+@pytest.hookimpl(tryfirst=True)  # before xdist reports the order of the tests to its controller
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Let parallel workers wait at the same time."""
+    """Spread the tests that wait for seconds, so that parallel workers wait at the same time."""
     if hasattr(session.config, "workerinput"):
         ours = [item for item in session.items if item.path.is_relative_to(HERE)]
         others = [item for item in session.items if not item.path.is_relative_to(HERE)]
-        session.items[:] = [*spread([(item.name, item) for item in ours]), *others]
-        announce(session.config, _cost(session.config, session.items))
+        session.items[:] = [*spread_waits([(item.name, item) for item in ours]), *others]
+        announce(session.config, _describe_cost(session.config, session.items))
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> str | None:
-    """Say what a run by URL will cost, before it begins; parallel workers have their controller say it."""
-    return _cost(config, items) or None
+    """Print the upper bound of the chat calls of a run by URL; with parallel workers, the controller prints it."""
+    return _describe_cost(config, items) or None
 
 
-def _cost(config: pytest.Config, items: list[pytest.Item]) -> str:
+def _describe_cost(config: pytest.Config, items: list[pytest.Item]) -> str:
     target, workers = target_of(config), getattr(config, "workerinput", {}).get("workercount", 1)
     if not target.url:
         return ""
     ours = [item for item in items if item.path.is_relative_to(HERE)]
-    more = f", {shared_calls(ours, load=target.load)} more for each parallel worker that dies" if workers > 1 else ""
-    calls = most_calls(ours, workers, load=target.load)
+    calls, shared = max_chat_calls(ours, workers, load=target.load), max_shared_chat_calls(ours, load=target.load)
+    more = f", {shared} more for each parallel worker that dies" if workers > 1 else ""
     return f"by URL: at most {calls} chat calls of {target.model} at {target.url}{more}"
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)  # innermost: what is raised here must not keep others from being set up
+@pytest.hookimpl(wrapper=True, trylast=True)  # innermost: an exception here must not prevent the setup of other plugins
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
-    """What an earlier test has asked is none of the next one's; a target that has ended meanwhile is launched again."""
-    WITNESS.forget()
-    survival = survival_of(item.config)
-    survival.again()
+    """Forget the last exchange, and launch a target that has exited again."""
+    LAST_CAPTURE.clear()
+    monitor = target_monitor_of(item.config)
+    monitor.relaunch()
     try:
         yield
     except (Exception, pytest.skip.Exception):
-        if not survival.sees_end():  # else the call says what happened
+        if not monitor.has_new_exit():  # else the call phase reports the exit
             raise
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Show with a refuted claim the request that it is about."""
+    """Add the last request and response to a failure that has none."""
     try:
-        with watched(item):
+        with monitored(item):
             yield
     except Refuted as error:
-        if error.failure.curl or not (seen := WITNESS.last):
+        if error.failure.curl or not (capture := LAST_CAPTURE.capture):
             raise
-        curl = with_body(item, seen, seen.curl())
-        shown = f"{excerpt(seen.body, None)} (status {seen.status}, {seen.ended})"
+        curl = attach_body(item, capture, capture.curl())
+        shown = f"{excerpt(capture.body, None)} (status {capture.status}, {capture.ended})"
         raise Refuted(replace(error.failure, excerpt=error.failure.excerpt or shown, curl=curl)) from None
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)  # innermost: before a tier that is never red is excused
+@pytest.hookimpl(wrapper=True, trylast=True)  # innermost: before a failure of tier W becomes a warning
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add to a failure how its last request is repeated, what came back, and the end of the server's log."""
+    """Add the last exchange and the end of the server's log to the report of a failure."""
     report = yield
     if call.when == "call" and report.failed:
-        talks = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Talk)]
-        exchange = [(LAST_EXCHANGE, with_body(item, seen, exchange_told(seen)))] if (seen := WITNESS.last) else []
-        report.sections += [*exchange, *(section for talk in talks for section in talk.told())]
+        if capture := LAST_CAPTURE.capture:
+            report.sections.append((LAST_EXCHANGE, attach_body(item, capture, describe_exchange(capture))))
+        for value in getattr(item, "funcargs", {}).values():
+            report.sections += value.report_sections() if isinstance(value, ContractSession) else ()
     return report
 
 
 @pytest.fixture(scope="session")
-def survival(request: pytest.FixtureRequest) -> Survival:
-    """What has become of the targets of this worker."""
-    return survival_of(request.config)
+def target_monitor(request: pytest.FixtureRequest) -> TargetMonitor:
+    """The monitor of the launched targets."""
+    return target_monitor_of(request.config)
 
 
 @pytest.fixture(scope="session")
-def echoing(run: Run) -> Iterator[Gateway]:
-    """A gateway that lives as long as the shared proxy."""
-    with Gateway() as gateway, run.allow_ports(gateway.url):
+def echo_gateway(run: Run) -> Iterator[Gateway]:
+    """The gateway of the shared proxies; it echoes the question."""
+    with Gateway() as gateway, run.answering(gateway.url):
         yield gateway
 
 
 @pytest.fixture(scope="session")
-def talk(target: Target, session_launch: Launches, echoing: Gateway, run: Run, survival: Survival) -> Talk:
-    """The patient proxy, or what runs at the given URL."""
+def proxy(
+    target: Target, session_launch: Launches, echo_gateway: Gateway, run: Run, target_monitor: TargetMonitor
+) -> ContractSession:
+    """The target: a proxy with a long deadline, or the server at the given URL."""
     if target.url:
-        return survival.keep(Talk(Remote(target).wait_ready(Readiness.of(run)), echoing))
-    env = {"CLOUD_AI_API_KEY": CANARY, "LUMEN_BREAKER_FAILURES": NEVER, **ALONE}
-    return survival.launched(partial(session_launch, gateway=echoing, env=env), echoing)
+        return target_monitor.add(ContractSession(Remote(target).wait_ready(Readiness.of(run)), echo_gateway))
+    env = {"CLOUD_AI_API_KEY": CANARY, "LUMEN_BREAKER_FAILURES": NEVER, **NO_STANDBY}
+    return target_monitor.launch(partial(session_launch, gateway=echo_gateway, env=env), echo_gateway)
 
 
 @pytest.fixture(scope="session")
-def hasty(
-    target: Target, request: pytest.FixtureRequest, session_launch: Launches, echoing: Gateway, survival: Survival
-) -> Talk:
-    """The hasty proxy; of a foreign target, which cannot be told to hurry, the patient one."""
+def fast_deadline_proxy(
+    target: Target,
+    request: pytest.FixtureRequest,
+    session_launch: Launches,
+    echo_gateway: Gateway,
+    target_monitor: TargetMonitor,
+) -> ContractSession:
+    """A proxy with a short deadline and early streams; for other targets, which have no such settings, ``proxy``."""
     if target.profile != "lumen":
-        patient: Talk = request.getfixturevalue("talk")
-        return patient
+        shared: ContractSession = request.getfixturevalue("proxy")
+        return shared
     env = {
         "LUMEN_BREAKER_FAILURES": NEVER,
         "LUMEN_STREAM_COMMIT_S": "0.05",
         "LUMEN_SSE_KEEPALIVE_S": "0.05",
         "LUMEN_TIMEOUT_S": str(DEADLINE_S),
-        **ALONE,
+        **NO_STANDBY,
     }
-    return survival.launched(partial(session_launch, gateway=echoing, env=env), echoing)
+    return target_monitor.launch(partial(session_launch, gateway=echo_gateway, env=env), echo_gateway)
 
 
 @pytest.fixture(scope="session")
-def locked(
-    target: Target, request: pytest.FixtureRequest, session_launch: Launches, echoing: Gateway, survival: Survival
-) -> Talk:
-    """A proxy with a key; a foreign target has the one that was given for it."""
+def keyed_proxy(
+    target: Target,
+    request: pytest.FixtureRequest,
+    session_launch: Launches,
+    echo_gateway: Gateway,
+    target_monitor: TargetMonitor,
+) -> ContractSession:
+    """A proxy with a key; for other targets with a key, ``proxy``."""
     if target.foreign and target.api_key:
-        keyed: Talk = request.getfixturevalue("talk")
-        return keyed
-    env = {"PROXY_API_KEY": KEY, **ALONE}
-    return survival.launched(partial(session_launch, gateway=echoing, env=env), echoing)
+        shared: ContractSession = request.getfixturevalue("proxy")
+        return shared
+    env = {"PROXY_API_KEY": KEY, **NO_STANDBY}
+    return target_monitor.launch(partial(session_launch, gateway=echo_gateway, env=env), echo_gateway)
 
 
-PARTNERS = {"waited": "hasty", "no_key": "locked"}  # of exchanges that are not made with the patient proxy
+# The fixtures of exchanges that need another proxy than ``proxy``.
+PROXY_OF_EXCHANGE = {"waited": "fast_deadline_proxy", "no_key": "keyed_proxy"}
 
 
 @pytest.fixture
 def exchange(request: pytest.FixtureRequest, target: Target) -> Capture:
-    """The shared exchange that a parameter names; nothing can be judged of it where no response came."""
-    with_whom: Talk = request.getfixturevalue(PARTNERS.get(request.param, "talk"))
-    found = exchange_of(with_whom, request.param)
-    need_response(found, responsible(target, request.param))
-    return found
+    """The shared exchange with the name of the parameter; not judged when there is no response."""
+    session: ContractSession = request.getfixturevalue(PROXY_OF_EXCHANGE.get(request.param, "proxy"))
+    capture = get_exchange(session, request.param)
+    need_response(capture, responsible_checks(target, request.param))
+    return capture
 
 
 @pytest.fixture(autouse=True)
 def _chat_works(request: pytest.FixtureRequest) -> None:
-    """What asks a question is not judged where no such question is answered."""
+    """Checks that need an answer are not judged when the target does not answer."""
     found = check_of(request.node)
     if found and needs_chat(found.id):
-        need_chat(request.getfixturevalue("talk"), choices=needs_choices(found.id))
+        need_chat(request.getfixturevalue("proxy"), choices=needs_choices(found.id))
     if found and needs_stream(found.id, params_of(request.node)):
-        need_stream(request.getfixturevalue("talk"), choices=needs_choices(found.id))
-
-
-@pytest.fixture(scope="session")
-def connection(talk: Talk) -> Iterator[Connection]:
-    """One connection to the patient proxy that stays open."""
-    with talk.proxy.connection() as opened:
-        yield opened
+        need_stream(request.getfixturevalue("proxy"), choices=needs_choices(found.id))
 
 
 @pytest.fixture
-def refusal(request: pytest.FixtureRequest, exchange: Capture, talk: Talk) -> Capture:
-    """The shared exchange that a parameter names; of one that should be a refusal and is none nothing is judged."""
+def refusal(request: pytest.FixtureRequest, exchange: Capture, proxy: ContractSession) -> Capture:
+    """The shared exchange of the parameter; not judged when it should be an error and is not."""
     name = str(params_of(request.node).get("exchange"))
-    alike = name == "refused_stream" and talk.refusal.status == exchange.status
+    same_status = name == "refused_stream" and proxy.refusal.status == exchange.status
     if name in REFUSALS:
-        need_answers(talk, exchange)
-        need_refusal(exchange, ("F2.messages-empty",) if alike else responsible(talk.target, name))
+        need_answers(proxy, exchange)
+        need_refusal(exchange, ("F2.messages-empty",) if same_status else responsible_checks(proxy.target, name))
     return exchange
 
 
 @pytest.fixture
-def json_body(request: pytest.FixtureRequest, refusal: Capture, talk: Talk) -> Capture:
-    """The same; an error that says that it is no JSON is not judged as JSON."""
+def json_body(request: pytest.FixtureRequest, refusal: Capture, proxy: ContractSession) -> Capture:
+    """The shared exchange of the parameter; not judged when it is an error whose media type is not JSON."""
     name = str(params_of(request.node).get("exchange"))
-    need_json(refusal, ("F1.1",) if name in PROVOKED else responsible(talk.target, name))
+    need_json(refusal, ("F1.1",) if name in CLIENT_REFUSALS else responsible_checks(proxy.target, name))
     return refusal
 
 
 @pytest.fixture
-def demand(request: pytest.FixtureRequest, talk: Talk) -> Demand:
-    """Hold a capture to a claim: ``demand(judge, seen)`` fails with the verdict's own words."""
+def assert_holds(request: pytest.FixtureRequest, proxy: ContractSession) -> ClaimAssertion:
+    """``assert_holds(judge, capture)`` raises unless the claim of the judge holds for the capture."""
 
-    def hold(judge: Judge, seen: Capture, *, about: str = "", said_mono_s: float | None = None) -> None:
-        known = talk.known if said_mono_s is None else replace(talk.known, said_mono_s=said_mono_s)
-        if judge.claim.unknown(known):
-            need_known(talk, judge.claim.needs)
-            pytest.skip("not applicable: it needs a gateway whose words are known")
-        verdict = judge(seen, known)
+    def assert_claim(judge: Judge, capture: Capture, *, about: str = "", said_mono_s: float | None = None) -> None:
+        context = proxy.judge_context
+        context = context if said_mono_s is None else replace(context, said_mono_s=said_mono_s)
+        if judge.claim.lacks_context(context):
+            need_context(proxy, judge.claim.needs)
+            pytest.skip("not applicable: it needs a gateway whose answers are known")
+        verdict = judge(capture, context)
         if verdict.failure:
-            WITNESS.saw(seen)
-        conclude(request.node, verdict, [seen], exchange=asked_for(request.node, talk), about=about)
+            LAST_CAPTURE.record(capture)
+        exchange = responsible_checks(proxy.target, str(params_of(request.node).get("exchange")))
+        conclude(request.node, verdict, [capture], exchange=exchange, about=about)
 
-    return hold
-
-
-def asked_for(item: pytest.Item, talk: Talk) -> tuple[str, ...]:
-    """The check that fails where the exchange of a test is not what it is meant to be."""
-    return responsible(talk.target, str(params_of(item).get("exchange")))
+    return assert_claim
 
 
 @pytest.fixture
-def compare(request: pytest.FixtureRequest) -> Callable[[Comparison, list[Capture]], None]:
-    """Hold several answers to a claim about all of them."""
+def assert_comparison(request: pytest.FixtureRequest) -> Callable[[Comparison, list[Capture]], None]:
+    """``assert_comparison(comparison, captures)`` raises unless the claim holds for the captures."""
 
-    def hold(comparison: Comparison, seen: list[Capture]) -> None:
-        conclude(request.node, comparison(seen), seen, exchange=(CHAT_CHECK,))
+    def assert_claim(comparison: Comparison, captures: list[Capture]) -> None:
+        conclude(request.node, comparison(captures), captures, exchange=(CHAT_CHECK,))
 
-    return hold
+    return assert_claim

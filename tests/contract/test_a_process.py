@@ -1,7 +1,6 @@
-"""A: the process under test: whoever is ready is ours, and nothing stays behind.
+"""A: the process under test: the ready server is the launched process, and nothing is left after the test.
 
-These are about launches, so the matrix, whose targets live in one process, leaves them out; what turns them red is in
-`tests/unit/conformance/test_targets_process.py`.
+The matrix leaves these checks out because its targets run in one process. `test_targets_process.py` has their faults.
 """
 
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance.contract.expectations import describe, expect_equal
-from lumen_conformance.contract.session import Talk
+from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.registry.declaration import check
 from lumen_conformance.registry.refutation import expect
@@ -23,32 +22,33 @@ from lumen_conformance.targets.target import Target
 pytestmark = [pytest.mark.needs("launch"), pytest.mark.process]
 
 
-@check("A1")
-def test_ready_is_ours(talk: Talk) -> None:
-    """Whoever is ready is a live child that answers 200, and the process that answers is ours."""
-    proxy = talk.proxy
-    assert isinstance(proxy, Launched)
-    health = proxy.health()
-    expect(proxy.exit_status() is None, "a live child", f"a child that ended with status {proxy.exit_status()}")
-    expect(health.ready, f"an answer of {proxy.target.probe_path} that says ready", describe(health.capture))
-    expect(bool(proxy.listeners()), f"a process of the launch that listens on port {proxy.port}", "none")
-    if proxy.ready is not None:
-        expect_equal(health.instance, proxy.ready.instance, "the instance that answers")
+@check("A1", source="this suite: its results must be about the launched server")
+def test_ready_is_ours(proxy: ContractSession) -> None:
+    """The ready server is a process of the launch, and it answers with status 200."""
+    server = proxy.server
+    assert isinstance(server, Launched)
+    health = server.health()
+    found = f"a child that ended with status {server.exit_status()}"
+    expect(server.exit_status() is None, "a live child", found)
+    expect(health.ready, f"a ready answer of {server.target.probe_path}", describe(health.capture))
+    expect(bool(server.listeners()), f"a process of the launch that listens on port {server.port}", "none")
+    if server.ready is not None:
+        expect_equal(health.instance, server.ready.instance, "the instance that answers")
 
 
 @pytest.fixture
-def ended(run: Run, target: Target, echoing: Gateway, tmp_path: Path) -> Iterator[Launched]:
-    """A launch that has answered once and was asked to stop."""
+def ended(run: Run, target: Target, echo_gateway: Gateway, tmp_path: Path) -> Iterator[Launched]:
+    """A launch that has answered once and was stopped."""
     with Launches(run, target, tmp_path / "launch", readiness=Readiness.of(run)) as launches:
-        launched = launches(gateway=echoing)
+        launched = launches(gateway=echo_gateway)
         launched.chat("안녕")
         launched.end()
         yield launched
 
 
-@check("A3")
+@check("A3", source="this suite: a process or port that is left changes later tests")
 def test_nothing_stays_behind(ended: Launched) -> None:
-    """After the test no process of the launch is left, its port is free, and its output went to files."""
+    """After the stop no process of the launch is left, its port is free, and its output is in files."""
     orphans = ended.ending.orphans if ended.ending else ("the launch itself",)
     expect(orphans == (), "no process of the launch", f"left: {', '.join(map(str, orphans))}")
     expect(ended.ref.state() == "gone", "the launched process is gone", f"it is {ended.ref.state()}")

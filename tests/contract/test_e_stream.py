@@ -1,16 +1,16 @@
-"""E: a stream as a state machine, one per choice."""
+"""E: the chunks of a stream."""
 
 import pytest
 
 from lumen_conformance.checks import e_stream, e_usage
 from lumen_conformance.checks.catalogue import judges
-from lumen_conformance.checks.decorators import judged
+from lumen_conformance.checks.decorators import check_each_judge
 from lumen_conformance.checks.verdict import Judge
-from lumen_conformance.contract.exchanges import COUNTED
+from lumen_conformance.contract.exchanges import TOKEN_COUNT_TEXTS
 from lumen_conformance.contract.expectations import describe
-from lumen_conformance.contract.session import ANOTHER, Demand, Talk
+from lumen_conformance.contract.session import SECOND_QUESTION, ClaimAssertion, ContractSession
 from lumen_conformance.http.client import Capture
-from lumen_conformance.http.documents import finish_of, said
+from lumen_conformance.http.documents import assistant_text, finish_of
 from lumen_conformance.registry.declaration import check
 from lumen_conformance.registry.refutation import NotJudged, expect
 
@@ -19,62 +19,68 @@ STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "wai
 
 
 @pytest.mark.parametrize("exchange", STREAMS, indirect=True)
-@judged([judge for judge in e_stream.JUDGES if judge not in APART])
-def test_stream(judge: Judge, exchange: Capture, demand: Demand) -> None:
-    """A stream begins, goes on and ends as OpenAI's own does."""
-    demand(judge, exchange)
+@check_each_judge([judge for judge in e_stream.JUDGES if judge not in APART])
+def test_stream(judge: Judge, exchange: Capture, assert_holds: ClaimAssertion) -> None:
+    """The chunks of a stream have the form of OpenAI's chunks."""
+    assert_holds(judge, exchange)
 
 
 @pytest.mark.parametrize("exchange", ["usage_stream"], indirect=True)
-@judged([judge for judge in e_usage.ASKED if judge not in APART])
-def test_usage(judge: Judge, exchange: Capture, demand: Demand) -> None:
-    """A stream has usage as OpenAI's own does, where it was asked for."""
-    demand(judge, exchange)
+@check_each_judge([judge for judge in e_usage.REQUESTED if judge not in APART])
+def test_usage(judge: Judge, exchange: Capture, assert_holds: ClaimAssertion) -> None:
+    """A stream has usage in the form of OpenAI's usage when the request asks for it."""
+    assert_holds(judge, exchange)
 
 
 @pytest.mark.parametrize("exchange", ["stream", "waited"], indirect=True)
-@judged(e_usage.UNASKED)
-def test_no_usage(judge: Judge, exchange: Capture, demand: Demand) -> None:
-    """A stream has no usage where it was not asked for."""
-    demand(judge, exchange)
+@check_each_judge(e_usage.NOT_REQUESTED)
+def test_no_usage(judge: Judge, exchange: Capture, assert_holds: ClaimAssertion) -> None:
+    """A stream has no usage when the request does not ask for it."""
+    assert_holds(judge, exchange)
 
 
-@pytest.mark.parametrize("exchange", ["usage_stream", *(f"usage_stream-{name}" for name in COUNTED)], indirect=True)
-@judged(judges("E5.9"))
-def test_streamed_counts_add_up(judge: Judge, exchange: Capture, demand: Demand) -> None:
-    """The counts of tokens of a stream add up, for texts of every length modulo 4."""
-    demand(judge, exchange)
+@pytest.mark.parametrize(
+    "exchange", ["usage_stream", *(f"usage_stream-{name}" for name in TOKEN_COUNT_TEXTS)], indirect=True
+)
+@check_each_judge(judges("E5.9"))
+def test_streamed_counts_add_up(judge: Judge, exchange: Capture, assert_holds: ClaimAssertion) -> None:
+    """The token counts of a stream add up, for texts of every length modulo 4."""
+    assert_holds(judge, exchange)
 
 
-@judged(judges("E9"))
-def test_passed_on(judge: Judge, talk: Talk, demand: Demand) -> None:
-    """A stream of the gateway is passed on as it comes."""
-    seen, said_mono_s = talk.overheard
+@check_each_judge(judges("E9"))
+def test_passed_on(judge: Judge, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
+    """A stream of the gateway is forwarded without buffering."""
+    capture, said_mono_s = proxy.slow_stream
     asked = said_mono_s is not None
-    expect(asked, "the gateway is asked", f"the target answered without asking its gateway; {describe(seen)}")
-    demand(judge, seen, said_mono_s=said_mono_s)
+    expect(asked, "a request to the gateway", f"none; {describe(capture)}")
+    assert_holds(judge, capture, said_mono_s=said_mono_s)
 
 
-@check("E10")
-def test_stream_has_text(talk: Talk) -> None:
-    """A stream has a text where the plain answer to the same question has one."""
-    plain, stream = talk.chat, talk.stream
+@check("E10", source="openapi.yaml:33665: choices[].delta.content; clients show an empty answer")
+def test_stream_has_text(proxy: ContractSession) -> None:
+    """A stream has a text if the plain answer to the same question has one."""
+    plain, stream = proxy.chat, proxy.stream
     if stream.ended != "complete" or finish_of(stream) is None:
-        raise NotJudged(f"the stream does not end in order: {describe(stream)}", ("E3.3",))
-    if not said(stream):  # a model may once say nothing: by URL, another question decides
-        plain, stream = (plain, stream) if "gateway" in talk.target.can else both(talk, ANOTHER)
-    if not said(plain):
+        raise NotJudged(f"the stream is not complete: {describe(stream)}", ("E3.3",))
+    if not assistant_text(stream):  # a model may give no text once: by URL, a second question decides
+        plain, stream = (plain, stream) if "gateway" in proxy.target.can else ask_both(proxy, SECOND_QUESTION)
+    if not assistant_text(plain):
         raise NotJudged("the plain answer has no text", ("C4.2", "C4.5", "H3.usable"))
-    expect(bool(said(stream)), f"a text, as the plain answer has: {said(plain)[:60]!r}", f"{describe(stream)}, no text")
+    expect(
+        bool(assistant_text(stream)),
+        f"a text, as the plain answer has: {assistant_text(plain)[:60]!r}",
+        f"{describe(stream)}, no text",
+    )
 
 
-def both(talk: Talk, text: str) -> tuple[Capture, Capture]:
-    """The answers to a question, plain and as a stream."""
-    return talk.ask(text), talk.ask(text, stream=True)
+def ask_both(proxy: ContractSession, text: str) -> tuple[Capture, Capture]:
+    """Ask a question, plain and as a stream."""
+    return proxy.ask(text), proxy.ask(text, stream=True)
 
 
-@judged(judges("E8"))
-def test_tool_calls(judge: Judge, talk: Talk, demand: Demand) -> None:
-    """Tool calls come in pieces that fit together."""
-    talk.target.need("tools")
-    demand(judge, talk.call_tool(stream=True))
+@check_each_judge(judges("E8"))
+def test_tool_calls(judge: Judge, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
+    """The parts of tool calls in a stream can be joined."""
+    proxy.target.need("tools")
+    assert_holds(judge, proxy.call_tool(stream=True))

@@ -1,108 +1,112 @@
-"""F1, F2, F4, F6, F7, F8: bad requests, one row each, and what every refusal has in common."""
+"""F1, F2, F4, F6, F7, F8: bad requests, and the form of all errors."""
 
 import json
 
 import pytest
 
 from lumen_conformance.checks.catalogue import judges
-from lumen_conformance.checks.decorators import judged
-from lumen_conformance.checks.findings import child
+from lumen_conformance.checks.decorators import check_each_judge
+from lumen_conformance.checks.findings import child_object
 from lumen_conformance.checks.verdict import Judge
 from lumen_conformance.contract import exchanges
-from lumen_conformance.contract.bad_requests import LIMITS, ROWS, Bad
+from lumen_conformance.contract.bad_requests import BAD_REQUESTS, UNSUPPORTED_REQUESTS, BadRequest
 from lumen_conformance.contract.exchanges import JSON
-from lumen_conformance.contract.expectations import describe, expect_client_error, expect_words
+from lumen_conformance.contract.expectations import describe, expect_answer_with_text, expect_client_error
 from lumen_conformance.contract.prerequisites import need_answers, need_refusal
-from lumen_conformance.contract.session import Demand, Talk
+from lumen_conformance.contract.session import ClaimAssertion, ContractSession
 from lumen_conformance.http.client import Capture
-from lumen_conformance.http.documents import answer
+from lumen_conformance.http.documents import answer_json
 from lumen_conformance.registry.declaration import check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect, shorten
 from lumen_conformance.targets.endpoint import CHAT
 
 SMOKE = pytest.param("refusal", marks=pytest.mark.smoke)
 REFUSALS = [SMOKE, *exchanges.REFUSALS[1:]]
-ALL = {**ROWS, **LIMITS}
+ALL = {**BAD_REQUESTS, **UNSUPPORTED_REQUESTS}
 WITH_FIELD = {name: bad for name, bad in ALL.items() if bad.field}
+SCHEMA = "openapi.yaml: CreateChatCompletionRequest; RFC 9110, 15.5"
+RETRIES = "openai-python _base_client.py: 5xx and lost connections are retried; docs/breaks.md"
 UNPROCESSABLE = 422
 SERVER_ERROR = 500
 
 
-def send(talk: Talk, bad: Bad) -> Capture:
-    """A bad request as it is."""
-    return talk.call("POST", CHAT, body=bad.body, headers=[JSON])
+def send(proxy: ContractSession, bad: BadRequest) -> Capture:
+    """Send a bad request."""
+    return proxy.call("POST", CHAT, body=bad.body, headers=[JSON])
 
 
-def refused(talk: Talk, name: str) -> Capture:
-    """The response to a bad request, which is sent once for all checks that read it."""
-    return talk.once(f"bad request {name}", lambda: send(talk, ALL[name]))
+def bad_request_response(proxy: ContractSession, name: str) -> Capture:
+    """The response to a bad request, which is sent once for all checks."""
+    return proxy.once(f"bad request {name}", lambda: send(proxy, ALL[name]))
 
 
-@pytest.mark.parametrize("exchange", [SMOKE, *exchanges.PROVOKED[1:]], indirect=True)
-@judged(judges("F1"))
-def test_envelope(judge: Judge, refusal: Capture, demand: Demand) -> None:
-    """Every refusal is the same envelope."""
-    demand(judge, refusal)
+@pytest.mark.parametrize("exchange", [SMOKE, *exchanges.CLIENT_REFUSALS[1:]], indirect=True)
+@check_each_judge(judges("F1"))
+def test_envelope(judge: Judge, refusal: Capture, assert_holds: ClaimAssertion) -> None:
+    """Every error has the same form."""
+    assert_holds(judge, refusal)
 
 
-@check_each("name", {f"F2.{name}": name for name in ALL}, tier="S")
-def test_bad_request(name: str, talk: Talk) -> None:
-    """A bad request gets a 4xx."""
-    expect_client_error(refused(talk, name))
+@check_each("name", {f"F2.{name}": name for name in ALL}, tier="S", source=SCHEMA)
+def test_bad_request(name: str, proxy: ContractSession) -> None:
+    """A bad request gets a status from 400 to 499."""
+    expect_client_error(bad_request_response(proxy, name))
 
 
-@check_each("name", {f"F2.{name}.never-fails": name for name in ALL})
-def test_bad_request_is_no_failure(name: str, talk: Talk) -> None:
-    """A bad request is no 5xx and no lost connection, after which clients ask again, and no error with status 200."""
-    seen = refused(talk, name)
-    need_answers(talk, seen)
-    failed = seen.ended != "complete" or not (seen.status == 200 or 400 <= (seen.status or 0) < SERVER_ERROR)
-    disguised = seen.status == 200 and answer(seen).get("error") is not None
-    expect(not (failed or disguised), "a status from 400 to 499, or an answer", describe(seen))
+@check_each("name", {f"F2.{name}.never-fails": name for name in ALL}, source=RETRIES)
+def test_bad_request_is_no_failure(name: str, proxy: ContractSession) -> None:
+    """A bad request gets no 5xx and no lost connection, which clients retry, and no error with status 200."""
+    capture = bad_request_response(proxy, name)
+    need_answers(proxy, capture)
+    failed = capture.ended != "complete" or not (capture.status == 200 or 400 <= (capture.status or 0) < SERVER_ERROR)
+    disguised = capture.status == 200 and answer_json(capture).get("error") is not None
+    expect(not (failed or disguised), "a status from 400 to 499, or an answer", describe(capture))
 
 
 @pytest.mark.parametrize("exchange", ["refusal", "refused_stream", "unparsable", "wrong_type"], indirect=True)
-@check("F2.not-422", tier="S")  # openai-python and openai-node have an error of another class for it
+@check("F2.not-422", tier="S", source="openai-python _client.py: 422 raises UnprocessableEntityError")
 def test_not_unprocessable(refusal: Capture) -> None:
-    """A bad request gets another status than 422, which the OpenAI libraries raise as another error."""
+    """A bad request gets a status other than 422, for which the OpenAI libraries raise another error."""
     expect(refusal.status != UNPROCESSABLE, "a status from 400 to 499, but not 422", describe(refusal))
 
 
-@check_each("name", {f"F2.{name}.param": name for name in WITH_FIELD}, tier="S")
-def test_param(name: str, talk: Talk) -> None:
-    """A refusal names the field that is wrong."""
-    field, seen = str(ALL[name].field), refused(talk, name)
-    need_refusal(seen, (f"F2.{name}",))
-    error = child(answer(seen), "error")
+@check_each("name", {f"F2.{name}.param": name for name in WITH_FIELD}, tier="S", source="openapi.yaml:38249: param")
+def test_param(name: str, proxy: ContractSession) -> None:
+    """The error for a bad request names the wrong field."""
+    field, capture = str(ALL[name].field), bad_request_response(proxy, name)
+    need_refusal(capture, (f"F2.{name}",))
+    error = child_object(answer_json(capture), "error")
     if not error:
-        raise NotJudged("the refusal has no object error", ("F1.2",))
+        raise NotJudged("the error is not an object under the key error", ("F1.2",))
     found = error.get("param")
     named = isinstance(found, str) and found.startswith(field)
-    expect(named, f"an error whose param begins with {field!r}", f"param: {shorten(found)}; {describe(seen)}")
+    expect(named, f"an error whose param begins with {field!r}", f"param: {shorten(found)}; {describe(capture)}")
 
 
 @pytest.mark.parametrize("name", ["messages-empty", "role-unknown", "temperature-high"])
-@judged(judges("F4"))
-def test_refused_before_the_stream(judge: Judge, name: str, talk: Talk, demand: Demand) -> None:
-    """A bad request for a stream is refused like any other."""
-    need_refusal(refused(talk, name), (f"F2.{name}",))
-    asked = {**json.loads(ROWS[name].body), "stream": True}
-    demand(judge, send(talk, Bad(json.dumps(asked).encode())))
+@check_each_judge(judges("F4"))
+def test_refused_before_the_stream(
+    judge: Judge, name: str, proxy: ContractSession, assert_holds: ClaimAssertion
+) -> None:
+    """A bad request for a stream gets the same error as one for a plain answer."""
+    need_refusal(bad_request_response(proxy, name), (f"F2.{name}",))
+    asked = {**json.loads(BAD_REQUESTS[name].body), "stream": True}
+    assert_holds(judge, send(proxy, BadRequest(json.dumps(asked).encode())))
 
 
 @pytest.mark.parametrize("exchange", ["chat", "stream", *REFUSALS, "models", "health"], indirect=True)
-@judged(judges("F6"))
-def test_no_leaks(judge: Judge, exchange: Capture, demand: Demand) -> None:
-    """Nothing of the server's inside comes out."""
-    demand(judge, exchange)
+@check_each_judge(judges("F6"))
+def test_no_leaks(judge: Judge, exchange: Capture, assert_holds: ClaimAssertion) -> None:
+    """No response contains internals of the server."""
+    assert_holds(judge, exchange)
 
 
-@check("F7")
-def test_healthy_after_bad(talk: Talk) -> None:
-    """A healthy request succeeds after each bad one."""
-    for name, bad in (ALL if talk.target.profile == "lumen" else ROWS).items():
-        send(talk, bad)
-        expect_words(talk, talk.ask("안녕"), "안녕", at=f"after the bad request {name}")
+@check("F7", source="RFC 9110, 3.3: each request is independent of earlier requests")
+def test_healthy_after_bad(proxy: ContractSession) -> None:
+    """A valid request succeeds after each bad request."""
+    for name, bad in (ALL if proxy.target.profile == "lumen" else BAD_REQUESTS).items():
+        send(proxy, bad)
+        expect_answer_with_text(proxy, proxy.ask("안녕"), "안녕", at=f"after the bad request {name}")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +114,7 @@ def test_healthy_after_bad(talk: Talk) -> None:
     ["chat", "stream", "usage_stream", "waited", *REFUSALS, "models", "model", "health"],
     indirect=True,
 )
-@judged(judges("F8"))
-def test_request_id(judge: Judge, exchange: Capture, demand: Demand) -> None:
-    """Every response can be named in a report."""
-    demand(judge, exchange)
+@check_each_judge(judges("F8"))
+def test_request_id(judge: Judge, exchange: Capture, assert_holds: ClaimAssertion) -> None:
+    """Every response has a request id."""
+    assert_holds(judge, exchange)

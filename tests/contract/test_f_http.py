@@ -1,112 +1,124 @@
-"""F3: wrong addresses, methods, sizes, media types and keys: the right status, without a reset.
+"""F3: wrong paths, methods, sizes, media types and keys get the right status, without a connection reset.
 
-The envelope of those that client libraries can provoke is asked for in `test_f_errors.py`, once for each kind.
+`test_f_errors.py` tests the form of the errors that client libraries can cause, once for each kind.
 """
 
 from collections.abc import Callable
 
 from lumen_conformance.checks.catalogue import JUDGES, judges
-from lumen_conformance.contract.exchanges import JSON, UNPROVOKED, exchange_of, of_type
+from lumen_conformance.contract.exchanges import JSON, NOT_SENT_BY_CLIENTS, get_exchange, post_with_media_type
 from lumen_conformance.contract.expectations import (
     describe,
     expect_answer,
     expect_client_error,
     expect_complete,
+    expect_header_tokens,
     expect_status,
-    expect_word_in_header,
 )
-from lumen_conformance.contract.prerequisites import RESPONSIBLE, need_answers, need_refusal, responsible
-from lumen_conformance.contract.session import KEY, Demand, Talk, question
+from lumen_conformance.contract.prerequisites import RESPONSIBLE_CHECKS, need_answers, need_refusal, responsible_checks
+from lumen_conformance.contract.session import KEY, ClaimAssertion, ContractSession, question
 from lumen_conformance.gateway.exchange import Call
 from lumen_conformance.http.client import Capture
 from lumen_conformance.registry.declaration import Check, check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect
 from lumen_conformance.targets.endpoint import CHAT
 
-OVERSIZE_BYTES = 1_048_576 + 1  # one beyond the limit of behaviour.md
-HUGE_BYTES = 16 * 1_048_576  # far beyond it: still no reset
-Send = Callable[[Talk], Capture]
-FORM = (*judges("F1.1"), *judges("B1.5"), *judges("B1", "F1"))  # the first that fails says why others cannot be judged
+OVERSIZE_BYTES = 1_048_576 + 1  # one more than the limit in docs/behaviour.md
+HUGE_BYTES = 16 * 1_048_576  # far above the limit: still no reset
+OVERSIZE = {"F3.oversize": OVERSIZE_BYTES, "F3.oversize-huge": HUGE_BYTES}
+UNAUTHORIZED = "RFC 9110, 15.5.2; openai-python raises AuthenticationError for 401 only"
+Send = Callable[[ContractSession], Capture]
+FORM = (*judges("F1.1"), *judges("B1.5"), *judges("B1", "F1"))  # the first failure explains why others are not judged
 
 
-def oversize(talk: Talk, total_bytes: int = OVERSIZE_BYTES) -> Capture:
-    """A healthy request but for its size."""
+def oversize(proxy: ContractSession, total_bytes: int = OVERSIZE_BYTES) -> Capture:
+    """Send a valid request of this size."""
     frame = len(b'{"model":"lumen-gateway","messages":[{"role":"user","content":""}]}')
     text = b"x" * (total_bytes - frame)
     body = b'{"model":"lumen-gateway","messages":[{"role":"user","content":"' + text + b'"}]}'
-    return talk.call("POST", CHAT, body=body, headers=[JSON])
+    return proxy.call("POST", CHAT, body=body, headers=[JSON])
 
 
-# Methods that the OpenAI API does not document: GET on chats lists those that were stored.
+# Methods that the OpenAI API does not document; GET on chats lists stored chats.
 ROUTES: dict[Check, tuple[Send, tuple[int, ...]]] = {
-    Check("F3.unknown-route", "S"): (lambda talk: talk.lost, (404,)),
-    Check("F3.unknown-route-post", "S"): (lambda talk: talk.post(question(), "/v1/chat/completion"), (404,)),
-    Check("F3.unknown-route-root", "S"): (lambda talk: talk.call("GET", "/nothing-here"), (404,)),
-    Check("F3.unknown-model", "S"): (lambda talk: exchange_of(talk, "unknown_model"), (404,)),
-    Check("F3.malformed", "S"): (lambda talk: talk.malformed, (400,)),
-    Check("F3.wrong-method-put", "S"): (lambda talk: exchange_of(talk, "wrong_method"), (405,)),
-    Check("F3.wrong-method-patch", "S"): (lambda talk: talk.call("PATCH", CHAT, json=question()), (405,)),
-    Check("F3.wrong-method-delete", "S"): (lambda talk: talk.call("DELETE", "/v1/models"), (405,)),
-    Check("F3.media-type-form", "S"): (lambda talk: of_type(talk, "application/x-www-form-urlencoded"), (400, 415)),
-    Check("F3.media-type-text", "S"): (lambda talk: exchange_of(talk, "wrong_media_type"), (400, 415)),
-    Check("F3.media-type-none", "S"): (lambda talk: of_type(talk, None), (400, 415)),
+    Check("F3.unknown-route", "S"): (lambda proxy: proxy.lost, (404,)),
+    Check("F3.unknown-route-post", "S"): (lambda proxy: proxy.post(question(), "/v1/chat/completion"), (404,)),
+    Check("F3.unknown-route-root", "S"): (lambda proxy: proxy.call("GET", "/nothing-here"), (404,)),
+    Check("F3.unknown-model", "S"): (lambda proxy: get_exchange(proxy, "unknown_model"), (404,)),
+    Check("F3.malformed", "S"): (lambda proxy: proxy.malformed, (400,)),
+    Check("F3.wrong-method-put", "S"): (lambda proxy: get_exchange(proxy, "wrong_method"), (405,)),
+    Check("F3.wrong-method-patch", "S"): (lambda proxy: proxy.call("PATCH", CHAT, json=question()), (405,)),
+    Check("F3.wrong-method-delete", "S"): (lambda proxy: proxy.call("DELETE", "/v1/models"), (405,)),
+    Check("F3.media-type-form", "S"): (
+        lambda proxy: post_with_media_type(proxy, "application/x-www-form-urlencoded"),
+        (400, 415),
+    ),
+    Check("F3.media-type-text", "S"): (lambda proxy: get_exchange(proxy, "wrong_media_type"), (400, 415)),
+    Check("F3.media-type-none", "S"): (lambda proxy: post_with_media_type(proxy, None), (400, 415)),
 }
 EXACT: dict[str, tuple[Send, int]] = {
     "F3.exact-413": (oversize, 413),
-    "F3.exact-415": (lambda talk: of_type(talk, "text/plain"), 415),
+    "F3.exact-415": (lambda proxy: post_with_media_type(proxy, "text/plain"), 415),
 }
 
 
-@check_each("row", ROUTES)
-def test_http_errors(row: tuple[Send, tuple[int, ...]], talk: Talk) -> None:
-    """An HTTP error has its own status, on an orderly connection."""
+@check_each("row", ROUTES, source="RFC 9110, 15.5.1, 15.5.5, 15.5.6, 15.5.16")
+def test_http_errors(row: tuple[Send, tuple[int, ...]], proxy: ContractSession) -> None:
+    """An HTTP error has the status of RFC 9110, and the connection is not reset."""
     send, statuses = row
-    seen = send(talk)
-    expect_status(seen, *statuses)
-    expect_complete(seen)
+    capture = send(proxy)
+    expect_status(capture, *statuses)
+    expect_complete(capture)
 
 
-@check_each("exchange", {f"{RESPONSIBLE[name]}.form": name for name in UNPROVOKED}, tier="S")
-def test_form(exchange: str, talk: Talk, demand: Demand) -> None:
-    """The refusal of what no client library sends has the form of all others."""
-    seen = exchange_of(talk, exchange)
-    need_answers(talk, seen)
-    need_refusal(seen, responsible(talk.target, exchange))
+@check_each(
+    "exchange",
+    {f"{RESPONSIBLE_CHECKS[name]}.form": name for name in NOT_SENT_BY_CLIENTS},
+    tier="S",
+    source="openapi.yaml: ErrorResponse",
+)
+def test_form(exchange: str, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
+    """The error for a request that no client library sends has the form of all errors."""
+    capture = get_exchange(proxy, exchange)
+    need_answers(proxy, capture)
+    need_refusal(capture, responsible_checks(proxy.target, exchange))
     for judge in FORM:
-        demand(judge, seen)
+        assert_holds(judge, capture)
 
 
-@check_each("total_bytes", {"F3.oversize": OVERSIZE_BYTES, "F3.oversize-huge": HUGE_BYTES})
-def test_oversize(total_bytes: int, talk: Talk) -> None:
-    """A request that is too large is refused, never reset; a foreign target may have room for it."""
-    seen = oversize(talk, total_bytes)
-    need_answers(talk, seen)
-    if seen.ended == "timeout" and talk.target.profile != "lumen":  # a model may read megabytes for minutes
-        raise NotJudged(f"after {talk.target.answer_s} s, --proxy-timeout, there is no end: {describe(seen)}", ())
-    expect_complete(seen)  # not reset while it is sent, either: most clients read no further
-    expect_status(seen, *([200] if talk.target.profile != "lumen" else []), 400, 413)
+@check_each(
+    "total_bytes", OVERSIZE, source="RFC 9112, 9.6: a reset can destroy a response that the client has not read"
+)
+def test_oversize(total_bytes: int, proxy: ContractSession) -> None:
+    """A request that is too large is refused without a connection reset; other targets may accept it."""
+    capture = oversize(proxy, total_bytes)
+    need_answers(proxy, capture)
+    if capture.ended == "timeout" and proxy.target.profile != "lumen":  # a model may need minutes for megabytes
+        raise NotJudged(f"no end after {proxy.target.answer_s} s (--proxy-timeout): {describe(capture)}", ())
+    expect_complete(capture)  # not reset while it is sent: most clients stop reading then
+    expect_status(capture, *([200] if proxy.target.profile != "lumen" else []), 400, 413)
 
 
-@check_each("row", EXACT, tier="S")
-def test_exact_status(row: tuple[Send, int], talk: Talk) -> None:
-    """The status is the one that RFC 9110 has for it."""
-    expect_status(row[0](talk), row[1])
+@check_each("row", EXACT, tier="S", source="RFC 9110, 15.5.14 and 15.5.16")
+def test_exact_status(row: tuple[Send, int], proxy: ContractSession) -> None:
+    """The status is the one that RFC 9110 defines for the error."""
+    expect_status(row[0](proxy), row[1])
 
 
-@check("F3.allow", tier="S")
-def test_allow(talk: Talk) -> None:
-    """A wrong method is answered with the methods that are right."""
-    seen = exchange_of(talk, "wrong_method")
-    if seen.status != 405:
-        raise NotJudged(f"the status is {seen.status}, not 405", ("F3.wrong-method-put",))
-    expect_word_in_header(seen, "Allow", "POST")
+@check("F3.allow", tier="S", source="RFC 9110, 15.5.6")
+def test_allow(proxy: ContractSession) -> None:
+    """The error for a wrong method has the header Allow with the right methods."""
+    capture = get_exchange(proxy, "wrong_method")
+    if capture.status != 405:
+        raise NotJudged(f"the status is {capture.status}, not 405", ("F3.wrong-method-put",))
+    expect_header_tokens(capture, "Allow", "POST")
 
 
-@check("F3.limit-is-inclusive", tier="S")
-def test_as_large_as_allowed(talk: Talk) -> None:
-    """A request as large as the limit is not refused for its size."""
-    seen = oversize(talk, OVERSIZE_BYTES - 1)
-    expect(seen.status not in {413, None}, "a status other than 413", describe(seen))
+@check("F3.limit-is-inclusive", tier="S", source="docs/behaviour.md: LUMEN_MAX_BODY_BYTES")
+def test_as_large_as_allowed(proxy: ContractSession) -> None:
+    """A request of exactly the size limit is not refused for its size."""
+    capture = oversize(proxy, OVERSIZE_BYTES - 1)
+    expect(capture.status not in {413, None}, "a status other than 413", describe(capture))
 
 
 KEYS = {
@@ -119,53 +131,53 @@ KEYS = {
 GUARDED = ("/v1/models", "/models", "/metrics")
 
 
-@check_each("authorization", KEYS)
-def test_key_refused(authorization: str, locked: Talk, demand: Demand) -> None:
-    """Without the key a request is refused, and the refusal shows neither the right key nor the one that was sent."""
-    seen = locked.with_key(authorization)
-    expect_client_error(seen)
-    shown = (locked.target.api_key or KEY).encode() in seen.raw_head + seen.body
-    expect(not shown, "a refusal without the right key", "the right key in its headers or its body")
-    demand(JUDGES["F6.4"], seen)
+@check_each("authorization", KEYS, source="RFC 9110, 15.5.2; CWE-209")
+def test_key_refused(authorization: str, keyed_proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
+    """A request without the right key is refused, and the error contains neither the right nor the sent key."""
+    capture = keyed_proxy.with_key(authorization)
+    expect_client_error(capture)
+    shown = (keyed_proxy.target.api_key or KEY).encode() in capture.raw_head + capture.body
+    expect(not shown, "an error without the right key", "the right key in its headers or its body")
+    assert_holds(JUDGES["F6.4"], capture)
 
 
-@check_each("authorization", {f"{name}.status": sent for name, sent in KEYS.items()}, tier="S")
-def test_status_of_a_refused_key(authorization: str, locked: Talk) -> None:
-    """Without the key the status is 401."""
-    expect_status(locked.with_key(authorization), 401)
+@check_each("authorization", {f"{name}.status": sent for name, sent in KEYS.items()}, tier="S", source=UNAUTHORIZED)
+def test_status_of_a_refused_key(authorization: str, keyed_proxy: ContractSession) -> None:
+    """A request without the right key gets status 401."""
+    expect_status(keyed_proxy.with_key(authorization), 401)
 
 
-@check("F3.right-key")
-def test_key_accepted(locked: Talk) -> None:
-    """With the key the answer comes."""
-    expect_answer(locked, locked.with_key("Bearer {key}"), "안녕")
+@check("F3.right-key", source="openapi.yaml: security, ApiKeyAuth")
+def test_key_accepted(keyed_proxy: ContractSession) -> None:
+    """A request with the right key gets an answer."""
+    expect_answer(keyed_proxy, keyed_proxy.with_key("Bearer {key}"), "안녕")
 
 
-@check("F3.key-guards-models")
-def test_key_guards_models(locked: Talk) -> None:
-    """The models need the key, the health does not."""
+@check("F3.key-guards-models", source="docs/behaviour.md: PROXY_API_KEY")
+def test_key_guards_models(keyed_proxy: ContractSession) -> None:
+    """The models and the metrics require the key, the health does not."""
     for path in GUARDED:
-        expect_client_error(locked.call("GET", path))
-    expect_status(locked.call("GET", "/health"), 200)
+        expect_client_error(keyed_proxy.call("GET", path))
+    expect_status(keyed_proxy.call("GET", "/health"), 200)
 
 
-@check("F3.key-guards-models.status", tier="S")
-def test_status_of_guarded_models(locked: Talk) -> None:
-    """Without the key the models have status 401."""
+@check("F3.key-guards-models.status", tier="S", source=UNAUTHORIZED)
+def test_status_of_guarded_models(keyed_proxy: ContractSession) -> None:
+    """Requests without the key for the models and the metrics get status 401."""
     for path in GUARDED:
-        expect_status(locked.call("GET", path), 401)
+        expect_status(keyed_proxy.call("GET", path), 401)
 
 
-@check("F3.key-stays-here")
-def test_key_stays_here(locked: Talk) -> None:
-    """The caller's key never goes to the gateway."""
-    before = len(locked.gateway.chats)
-    seen = locked.with_key("Bearer {key}")
-    asked = locked.gateway.chats[before:]
-    expect(bool(asked), "a request to the gateway", f"none; {describe(seen)}")
+@check("F3.key-stays-here", source="docs/behaviour.md: PROXY_API_KEY")
+def test_key_stays_here(keyed_proxy: ContractSession) -> None:
+    """The client's key is not sent to the gateway."""
+    before = len(keyed_proxy.gateway.chats)
+    capture = keyed_proxy.with_key("Bearer {key}")
+    asked = keyed_proxy.gateway.chats[before:]
+    expect(bool(asked), "a request to the gateway", f"none; {describe(capture)}")
     expect(not [call for call in asked if shows(call, KEY)], "a request without the key", "the key in it")
 
 
 def shows(call: Call, key: str) -> bool:
-    """Whether a request of the gateway has this key, or any."""
+    """Whether a request to the gateway has this key, or any Authorization header."""
     return call.header("authorization") is not None or key in str(call)

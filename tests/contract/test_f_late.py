@@ -1,4 +1,4 @@
-"""F5: a stream whose headers are out, and then the gateway fails: the client must be able to tell."""
+"""F5: the gateway fails after the headers of a stream were sent; the client must notice the failure."""
 
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -6,17 +6,17 @@ from functools import cache
 import pytest
 
 from lumen_conformance.checks.catalogue import BROKEN_STREAM, judges
-from lumen_conformance.checks.decorators import judged
-from lumen_conformance.checks.findings import child
-from lumen_conformance.checks.preconditions import REFUSED
+from lumen_conformance.checks.decorators import check_each_judge
+from lumen_conformance.checks.findings import child_object
+from lumen_conformance.checks.preconditions import FIRST_ERROR_STATUS
 from lumen_conformance.checks.verdict import Judge
 from lumen_conformance.contract.expectations import describe, expect_equal
-from lumen_conformance.contract.prerequisites import need_stream, responsible
-from lumen_conformance.contract.session import Demand, Talk
+from lumen_conformance.contract.prerequisites import need_stream, responsible_checks
+from lumen_conformance.contract.session import ClaimAssertion, ContractSession
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Exchange, Reply
-from lumen_conformance.http.capture import WITNESS, Capture
-from lumen_conformance.http.documents import errors
+from lumen_conformance.http.capture import LAST_CAPTURE, Capture
+from lumen_conformance.http.documents import error_documents
 from lumen_conformance.registry.declaration import check, check_each
 from lumen_conformance.registry.refutation import NotJudged
 
@@ -32,8 +32,8 @@ FAILURES: dict[str, tuple[Reply, str]] = {
 }
 
 
-FRAMING = [judge for judge in BROKEN_STREAM if judge not in judges("F1.1", "F5", "F6")]  # of F1.1, D1.1 asks the same
-# Of a gateway that streams itself, after its first words; `applying.py` knows them by their prefix.
+FRAMING = [judge for judge in BROKEN_STREAM if judge not in judges("F1.1", "F5", "F6")]  # D1.1 tests the same as F1.1
+# Failures of a gateway that streams, after its first content; `applicability` uses the prefix of the names.
 FORWARDED: dict[str, Reply] = {
     "forwarded-reset": Exchange.reset,
     "forwarded-cut": Exchange.close,
@@ -42,73 +42,85 @@ FORWARDED: dict[str, Reply] = {
 
 
 @pytest.fixture(scope="module")
-def breaking(hasty: Talk) -> Callable[[str], Capture]:
-    """A stream that broke after its first byte, by each failure; asked for once, as some wait for a deadline."""
+def fail_stream(fast_deadline_proxy: ContractSession) -> Callable[[str], Capture]:
+    """A function that returns the stream for a failure; each is made once, because some wait for a deadline."""
 
     @cache
     def asked(name: str) -> Capture:
         reply = FAILURES[name][0] if name in FAILURES else FORWARDED[name]
-        return hasty.ask_and_wait(reply, hasty.words)
+        return fast_deadline_proxy.ask_and_wait(reply, fast_deadline_proxy.question_text)
 
-    return lambda name: WITNESS.saw(asked(name))
+    return lambda name: LAST_CAPTURE.record(asked(name))
 
 
-def begun(seen: Capture, talk: Talk) -> Capture:
-    """The same; raises `NotJudged` when the failure came before the first byte, so that the status could tell it.
+def require_late_failure(capture: Capture, proxy: ContractSession) -> Capture:
+    """Raise `NotJudged` when the failure came before the first byte; skip when the target may report it by its status.
 
-    A foreign target that asks its gateway plainly, or waits for its end, learns of the failure before its own stream
-    begins: its checks are skipped.
+    Another target may ask its gateway for a plain answer, or buffer the stream: it notices the failure before its own
+    stream starts.
     """
-    need_stream(talk, choices=False)  # here, too: a fixture of a module comes before those of a test
-    if talk.target.profile != "lumen" and (seen.status or 0) >= REFUSED:
-        pytest.skip(f"status {seen.status} before the stream: no late failure; checks G3.forwarded-* judge it")
-    if seen.status != 200:
+    need_stream(proxy, choices=False)  # repeated here: fixtures of a module are set up before those of a test
+    if proxy.target.profile != "lumen" and (capture.status or 0) >= FIRST_ERROR_STATUS:
+        pytest.skip(f"status {capture.status} before the stream: no late failure; checks G3.forwarded-* test it")
+    if capture.status != 200:
         raise NotJudged(
-            f"the failure came before the stream began: {describe(seen)}", responsible(talk.target, "waited")
+            f"the failure came before the stream started: {describe(capture)}",
+            responsible_checks(proxy.target, "waited"),
         )
-    return seen
+    return capture
 
 
 @pytest.fixture(scope="module", params=[*FAILURES, *FORWARDED])
-def broken(request: pytest.FixtureRequest, breaking: Callable[[str], Capture], hasty: Talk) -> Capture:
-    """One of them; nothing is judged where no stream had begun before the gateway failed."""
-    return begun(breaking(request.param), hasty)
+def late_failure(
+    request: pytest.FixtureRequest, fail_stream: Callable[[str], Capture], fast_deadline_proxy: ContractSession
+) -> Capture:
+    """A stream that fails after its start."""
+    return require_late_failure(fail_stream(request.param), fast_deadline_proxy)
 
 
-@judged(judges("F5"))
-def test_late_failure(judge: Judge, broken: Capture, demand: Demand) -> None:
-    """A late failure is told, and never looks like success."""
-    demand(judge, broken)
+@check_each_judge(judges("F5"))
+def test_late_failure(judge: Judge, late_failure: Capture, assert_holds: ClaimAssertion) -> None:
+    """A late failure is reported, and does not look like a complete answer."""
+    assert_holds(judge, late_failure)
 
 
-@check("F5.framed")
-def test_late_failure_is_framed(broken: Capture, talk: Talk, demand: Demand) -> None:
-    """The stream that breaks is still framed as a stream, and its error, if it has one, is the envelope."""
-    has_error = bool(errors(broken))
-    demand_more([judge for judge in FRAMING if has_error or judge not in judges("F1")], broken, talk, demand)
+@check("F5.framed", source="WHATWG HTML, 9.2.6; RFC 8259")
+def test_late_failure_is_framed(late_failure: Capture, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
+    """A stream that fails has valid framing, and its error event, if any, has the form of all errors."""
+    has_error = bool(error_documents(late_failure))
+    assert_more(
+        [judge for judge in FRAMING if has_error or judge not in judges("F1")], late_failure, proxy, assert_holds
+    )
 
 
-@check("F5.shows-nothing")
-def test_late_failure_shows_nothing(broken: Capture, talk: Talk, demand: Demand) -> None:
-    """A stream that breaks shows no more of the server's inside than one that does not break."""
-    demand_more(judges("F6"), broken, talk, demand)
+@check("F5.shows-nothing", source="CWE-209; ray#64832, litellm#39757")
+def test_late_failure_shows_nothing(
+    late_failure: Capture, proxy: ContractSession, assert_holds: ClaimAssertion
+) -> None:
+    """A stream that fails contains no internals of the server that a successful stream does not contain."""
+    assert_more(judges("F6"), late_failure, proxy, assert_holds)
 
 
-def demand_more(asked: Iterable[Judge], broken: Capture, talk: Talk, demand: Demand) -> None:
-    """Demand what holds for a stream that does not fail; what does not hold has a check of its own."""
-    if broken.ended == "complete" and not errors(broken):
-        raise NotJudged("the stream ends in order, without an error event", ("F5.3",))
-    told = {judge for judge in asked if judge(talk.stream, talk.known).failure}
-    for judge in asked:
-        unjudged = judge(broken, talk.known).unjudged
-        if judge not in told and not (unjudged and not unjudged.because_of):  # there is nothing of the kind
-            demand(judge, broken)
-    if told:
-        raise NotJudged("a stream that does not fail has the same fault", tuple(each.claim.check for each in told))
+def assert_more(
+    claims: Iterable[Judge], late_failure: Capture, proxy: ContractSession, assert_holds: ClaimAssertion
+) -> None:
+    """Assert the claims that hold for a stream that does not fail; other checks report the others."""
+    if late_failure.ended == "complete" and not error_documents(late_failure):
+        raise NotJudged("the stream ends normally without an error event", ("F5.3",))
+    found = {judge for judge in claims if judge(proxy.stream, proxy.judge_context).failure}
+    for judge in claims:
+        unjudged = judge(late_failure, proxy.judge_context).unjudged
+        if judge not in found and not (unjudged and not unjudged.because_of):  # the claim does not apply
+            assert_holds(judge, late_failure)
+    if found:
+        raise NotJudged("a stream that does not fail has the same defect", tuple(each.claim.check for each in found))
 
 
-@check_each("name", {f"F5.code-{name}": name for name in FAILURES}, tier="S")
-def test_late_code(name: str, breaking: Callable[[str], Capture], hasty: Talk) -> None:
-    """A late failure has the code that it would have had before the first byte."""
-    told = [child(document.value, "error").get("code") for document in errors(begun(breaking(name), hasty))]
-    expect_equal(told, [FAILURES[name][1]], "the codes of the errors in the stream")
+@check_each("name", {f"F5.code-{name}": name for name in FAILURES}, tier="S", source="docs/behaviour.md")
+def test_late_code(name: str, fail_stream: Callable[[str], Capture], fast_deadline_proxy: ContractSession) -> None:
+    """A late failure has the same code as the same failure before the first byte."""
+    found = [
+        child_object(document.value, "error").get("code")
+        for document in error_documents(require_late_failure(fail_stream(name), fast_deadline_proxy))
+    ]
+    expect_equal(found, [FAILURES[name][1]], "the codes of the errors in the stream")

@@ -1,97 +1,103 @@
-"""C8.4, G7: answers that are given at the same time are those of their own clients, and can be told apart.
+"""C8.4, G7: concurrent clients get their own answers, with different ids.
 
-By URL four clients come at once, unless --proxy-load allows the twenty of all other targets.
+By URL there are four clients, with --proxy-load and for all other targets twenty.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lumen_conformance.contract.exchanges import AT_ONCE, FEW_AT_ONCE
+from lumen_conformance.contract.exchanges import FEW_CLIENTS, MANY_CLIENTS
 from lumen_conformance.contract.expectations import describe
-from lumen_conformance.contract.mixed_answers import Asked, expect_own, nonce, short
-from lumen_conformance.contract.session import Talk
+from lumen_conformance.contract.mixed_answers import SentQuestion, expect_own_answers, limit_tokens, make_unique
+from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.http.client import Capture
-from lumen_conformance.http.documents import answer, choices, chunks, said
+from lumen_conformance.http.documents import answer_json, assistant_text, choices, chunks
 from lumen_conformance.registry.declaration import check
 from lumen_conformance.registry.refutation import NotJudged, expect
-from lumen_conformance.waiting import seen as came
+from lumen_conformance.waiting import seen
 
-PLACE_WITHIN_S = 60.0  # for a client that was told to come again: twenty answers take far less than a second
+PLACE_WITHIN_S = 60.0  # for a client that must retry after a 429: twenty answers take far less than a second
 
 
-def patient_ask(talk: Talk, number: int) -> Asked:
-    """Ask with a nonce, every other time for a stream where there are streams; come again when told to."""
-    text = nonce("말해")
-    streamed = bool(number % 2) and bool(said(talk.stream))
+def ask_until_accepted(proxy: ContractSession, number: int) -> SentQuestion:
+    """Ask with a unique text, every second time for a stream if the target streams; retry after a 429."""
+    text = make_unique("말해")
+    streamed = bool(number % 2) and bool(assistant_text(proxy.stream))
     last: list[Capture] = []
 
     def answered() -> bool:
-        last[:] = [talk.ask(text, stream=streamed, **short(talk))]
+        last[:] = [proxy.ask(text, stream=streamed, **limit_tokens(proxy))]
         full = last[0].status == 429 and last[0].header("retry-after")
-        return bool(talk.target.url) or not full  # by URL nothing is asked twice
+        return bool(proxy.target.url) or not full  # by URL no request is repeated
 
-    came("the target has a place", answered, within_s=PLACE_WITHIN_S)
-    return Asked(text, "", last[0])
+    seen("the target accepts the request", answered, within_s=PLACE_WITHIN_S)
+    return SentQuestion(text, "", last[0])
 
 
 @pytest.fixture(scope="module")
-def crowd(talk: Talk) -> list[Asked]:
-    """Many clients at once."""
-    many = AT_ONCE if talk.target.load else FEW_AT_ONCE
-    talk.stream  # noqa: B018 -- made before the crowd comes, once
+def concurrent_answers(proxy: ContractSession) -> list[SentQuestion]:
+    """The questions and answers of concurrent clients."""
+    many = MANY_CLIENTS if proxy.target.load else FEW_CLIENTS
+    proxy.stream  # noqa: B018 -- made once, before the concurrent clients start
     with ThreadPoolExecutor(many) as pool:
-        return list(pool.map(lambda number: patient_ask(talk, number), range(many)))
+        return list(pool.map(lambda number: ask_until_accepted(proxy, number), range(many)))
 
 
-def answers(crowd: list[Asked], talk: Talk) -> list[Capture]:
-    """The responses with status 200, at least two."""
-    found = [each.seen for each in crowd if each.seen.status == 200]
+def answers(concurrent_answers: list[SentQuestion], proxy: ContractSession) -> list[Capture]:
+    """The responses with status 200; raises `NotJudged` when there are fewer than two."""
+    found = [each.capture for each in concurrent_answers if each.capture.status == 200]
     if len(found) < 2:
-        because_of = ("G7.1",) if "gateway" in talk.target.can else ()
-        raise NotJudged(f"{len(found)} of {len(crowd)} clients at once are answered", because_of)
+        because_of = ("G7.1",) if "gateway" in proxy.target.can else ()
+        raise NotJudged(f"{len(found)} of {len(concurrent_answers)} concurrent clients get an answer", because_of)
     return found
 
 
-@check("C8.4")  # LiteLLM keeps its records of what was paid by this id, and loses those that share one (litellm#28376)
-def test_unique_ids(crowd: list[Asked], talk: Talk) -> None:
-    """Answers that are given at the same time have ids of their own."""
-    ids = [id_of(seen) for seen in answers(crowd, talk)]
-    if not all(choices(seen) for seen in answers(crowd, talk)):
-        raise NotJudged(f"one of {len(ids)} answers at once has no choices", ("G7.1",) * ("gateway" in talk.target.can))
+@check("C8.4", source="openapi.yaml: a unique identifier; litellm#28376: LiteLLM stores costs under this id")
+def test_unique_ids(concurrent_answers: list[SentQuestion], proxy: ContractSession) -> None:
+    """The answers to concurrent clients have different ids."""
+    ids = [answer_id(capture) for capture in answers(concurrent_answers, proxy)]
+    if not all(choices(capture) for capture in answers(concurrent_answers, proxy)):
+        raise NotJudged(
+            f"one of {len(ids)} concurrent answers has no choices", ("G7.1",) * ("gateway" in proxy.target.can)
+        )
     if not all(ids):
         raise NotJudged("an answer has no id", ("C2.1", "C2.6", "E1.5"))
     expect_all_different(ids, "ids")
 
 
-@check("G7.1")
-def test_no_cross_talk(crowd: list[Asked], talk: Talk) -> None:
-    """Each of twenty clients at once gets the answer to its own question."""
-    for one in crowd if "gateway" in talk.target.can else ():
-        own = one.seen.status == 200 and said(one.seen) == one.text
-        expect(own, f"status 200 and the client's own text {one.text!r}", describe(one.seen))
-    answers(crowd, talk)  # of a model nothing more is known than that it gives no answer to another
-    expect_own(talk, crowd)
+@check("G7.1", source="RFC 9112, 9.2: a response belongs to its request")
+def test_no_cross_talk(concurrent_answers: list[SentQuestion], proxy: ContractSession) -> None:
+    """Each concurrent client gets the answer to its own question."""
+    for one in concurrent_answers if "gateway" in proxy.target.can else ():
+        own = one.capture.status == 200 and assistant_text(one.capture) == one.text
+        expect(own, f"status 200 and the client's own text {one.text!r}", describe(one.capture))
+    answers(
+        concurrent_answers, proxy
+    )  # the answers of a model are unknown; they only must not be those to other questions
+    expect_own_answers(proxy, concurrent_answers)
 
 
-@check("G7.3", tier="S")
-def test_unique_request_ids(crowd: list[Asked]) -> None:
-    """Each of twenty responses at once has a request id of its own."""
-    ids = [str(each.seen.header("x-request-id") or "") for each in crowd]
+@check(
+    "G7.3", tier="S", source="docs/protocol/errors.md: x-request-id; an id that two responses share identifies neither"
+)
+def test_unique_request_ids(concurrent_answers: list[SentQuestion]) -> None:
+    """The responses to concurrent clients have different request ids."""
+    ids = [str(each.capture.header("x-request-id") or "") for each in concurrent_answers]
     if not all(ids):
         raise NotJudged("a response has no x-request-id", ("F8",))
     expect_all_different(ids, "request ids")
 
 
-def id_of(seen: Capture) -> str:
-    """The id of an answer, or that of the first chunk of a stream; empty when there is none."""
-    said_by = [chunk.value for chunk in chunks(seen)] or [answer(seen)]
+def answer_id(capture: Capture) -> str:
+    """The id of an answer, or of the first chunk of a stream; empty when there is none."""
+    said_by = [chunk.value for chunk in chunks(capture)] or [answer_json(capture)]
     found = said_by[0].get("id")
     return found if isinstance(found, str) else ""
 
 
 def expect_all_different(ids: list[str], what: str) -> None:
-    """No id is there twice."""
+    """No id occurs twice."""
     twice = sorted({each for each in ids if ids.count(each) > 1})
     expect(
         not twice,

@@ -1,6 +1,6 @@
-"""G1, G2, G3, G8 of a target whose gateway speaks OpenAI's own words: nothing is lost, nothing is made up.
+"""G1, G2, G3, G8 for a target whose gateway has the OpenAI API: requests, answers and errors are forwarded.
 
-The gateway fails in the same way as often as it is asked, because a proxy may try again; that is its own affair.
+The gateway fails for every request in the same way, because a proxy may retry.
 """
 
 import re
@@ -9,29 +9,31 @@ from typing import Any
 
 import pytest
 
-from lumen_conformance.contract.exchanges import away, failed
+from lumen_conformance.contract.exchanges import ask_failing_gateway, ask_stopped_gateway
 from lumen_conformance.contract.expectations import (
     describe,
+    describe_header,
     expect_answer,
     expect_failure,
     expect_one_call,
     expect_status,
-    told_header,
 )
-from lumen_conformance.contract.session import MODEL, Talk
+from lumen_conformance.contract.session import MODEL, ContractSession
 from lumen_conformance.gateway import openai_requests, replies
 from lumen_conformance.gateway.exchange import Call, Reply
 from lumen_conformance.gateway.replies import says
 from lumen_conformance.http.client import Capture
-from lumen_conformance.http.documents import errors, said
+from lumen_conformance.http.documents import assistant_text, error_documents
 from lumen_conformance.registry.declaration import check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect
 from lumen_conformance.schemas.descriptions import escape_invisible, format_value
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
 
+SCHEMA = "openapi.yaml: CreateChatCompletionRequest"
+ERRORS = "RFC 9110, 15.6: a gateway reports failures of its upstream; openapi.yaml: ErrorResponse"
 STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-KNOWN_BY = 9  # characters in which the questions of this file differ from each other and from all others
+PREFIX_CHARS = 9  # the first characters of the questions of this file are different from each other and from all others
 PARTS = [{"type": "text", "text": "second question"}, {"type": "text", "text": "its rest"}]
 CALL = {"id": "call_7", "type": "function", "function": {"name": "weather_of", "arguments": '{"city": "Seoul"}'}}
 CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
@@ -53,37 +55,37 @@ CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def asked(talk: Talk, messages: list[dict[str, Any]], **fields: object) -> tuple[Capture, list[Call]]:
-    """The answer to a conversation, and what the gateway was asked for it."""
-    before = len(talk.gateway.chats)
-    seen = talk.post({"model": MODEL, "messages": messages, **fields})
+def ask_gateway(proxy: ContractSession, messages: list[dict[str, Any]], **fields: object) -> tuple[Capture, list[Call]]:
+    """Send a conversation; return the response and the requests to the gateway for it."""
+    before = len(proxy.gateway.chats)
+    capture = proxy.post({"model": MODEL, "messages": messages, **fields})
     last = next(turn["content"] for turn in reversed(messages) if turn["role"] == "user")
     question = _beginning("".join(_texts(last)))
-    # A proxy may still be trying again for a client that has left long ago: that is no call of this question.
-    return seen, [call for call in talk.gateway.chats[before:] if _beginning(call.message) == question]
+    # A proxy may still retry for a client that has disconnected; those calls have another question.
+    return capture, [call for call in proxy.gateway.chats[before:] if _beginning(call.message) == question]
 
 
 def turns(messages: object) -> list[tuple[str, list[str], object]]:
-    """Who says or does what; a developer may be called system, as for older models."""
+    """The role, the texts and the tool calls of each message; developer counts as system, as for older models."""
     found = [turn for turn in messages if isinstance(turn, dict)] if isinstance(messages, list) else []
     return [(_who(turn), _texts(turn.get("content")), turn.get("tool_calls") or None) for turn in found]
 
 
 def same_turns(found: list[tuple[str, list[str], object]], sent: list[tuple[str, list[str], object]]) -> bool:
-    """Whether nothing was lost or added on the way; parts may be joined, with any white space between them."""
+    """Whether two lists of messages are equal; parts may be joined with any white space between them."""
     pairs = zip(found, sent, strict=False)
     alike = all((a[0], a[2]) == (b[0], b[2]) and _joined(a[1], b[1]) for a, b in pairs)
     return len(found) == len(sent) and alike
 
 
-def _in_words(turns: list[tuple[str, list[str], object]]) -> str:
-    """Turns as a person writes them down: ``system: be brief; user: hi``."""
-    told = (
-        f"{who}: {' + '.join(map(escape_invisible, filter(None, texts))) or '(no text)'}"
-        + (f", calls {format_value(calls)}" if calls else "")
+def _describe(turns: list[tuple[str, list[str], object]]) -> str:
+    """Describe messages, for example: ``system: be brief; user: hi``."""
+    described = (
+        f"{who}: {' + '.join(map(visible, filter(None, texts))) or '(no text)'}"
+        + (f", calls {value_text(calls)}" if calls else "")
         for who, texts, calls in turns
     )
-    return "; ".join(told) or "none"
+    return "; ".join(described) or "none"
 
 
 def _joined(found: list[str], sent: list[str]) -> bool:
@@ -101,33 +103,33 @@ def _texts(content: object) -> list[str]:
 
 
 def _beginning(text: str) -> str:
-    """What a question is known by, whatever happens to its white space and its later parts."""
-    return "".join(text.split())[:KNOWN_BY]
+    """The first characters of a question without white space, which identify it."""
+    return "".join(text.split())[:PREFIX_CHARS]
 
 
 @STREAMED
-@check_each("name", {f"G1.forwarded-{name}": name for name in CONVERSATIONS})
-def test_one_question(stream: bool, name: str, talk: Talk) -> None:  # noqa: FBT001 -- a row
-    """One request makes exactly one request of the gateway, which OpenAI would accept."""
-    seen, calls = asked(talk, CONVERSATIONS[name], stream=stream)
-    if not calls and seen.status is not None and seen.status >= 400:
-        raise NotJudged(f"the conversation is refused: {describe(seen)}", (f"G2.forwarded-{name}",))
-    expect_one_call(calls, seen)
+@check_each("name", {f"G1.forwarded-{name}": name for name in CONVERSATIONS}, source=SCHEMA)
+def test_one_question(stream: bool, name: str, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
+    """One request makes exactly one request to the gateway, and it fits OpenAI's schema."""
+    capture, calls = ask_gateway(proxy, CONVERSATIONS[name], stream=stream)
+    if not calls and capture.status is not None and capture.status >= 400:
+        raise NotJudged(f"the conversation is refused: {describe(capture)}", (f"G2.forwarded-{name}",))
+    expect_one_call(calls, capture)
     refused = openai_requests.refusal(calls[0])
-    expect(refused is None, "a request to the gateway that OpenAI would accept", format_value(refused))
+    expect(refused is None, "a request to the gateway that fits OpenAI's schema", value_text(refused))
 
 
-@check_each("messages", {f"G2.forwarded-{name}": messages for name, messages in CONVERSATIONS.items()})
-def test_every_word(messages: list[dict[str, Any]], talk: Talk) -> None:
-    """Instructions, history and parts of a text reach the gateway in their order, and nothing else does."""
-    seen, calls = asked(talk, messages)
-    expect(bool(calls), "a request to the gateway", f"none; {describe(seen)}")
+@check_each("messages", {f"G2.forwarded-{name}": turns for name, turns in CONVERSATIONS.items()}, source=SCHEMA)
+def test_every_word(messages: list[dict[str, Any]], proxy: ContractSession) -> None:
+    """The gateway receives all messages of a conversation in their order, and no others."""
+    capture, calls = ask_gateway(proxy, messages)
+    expect(bool(calls), "a request to the gateway", f"none; {describe(capture)}")
     found, sent = turns(openai_requests.asked(calls[0]).get("messages")), turns(messages)
-    expect(same_turns(found, sent), f"the messages {_in_words(sent)}", _in_words(found))
+    expect(same_turns(found, sent), f"the messages {_describe(sent)}", _describe(found))
 
 
 def status(code: int, kind: str, *headers: tuple[str, str]) -> Reply:
-    """An error as OpenAI tells it."""
+    """An error in the form of OpenAI's errors."""
     return says(openai_requests.error(f"scripted failure {code}", kind), code, headers=headers)
 
 
@@ -141,54 +143,56 @@ FAILURES: dict[str, Reply] = {
 }
 
 
-def streamed_failure(talk: Talk, name: str) -> Capture:
-    """A question for a stream whose gateway fails like this, asked once for all checks that read it."""
-    return talk.once(f"forwarded {name}", lambda: failed(talk, FAILURES[name], stream=True))
+def streamed_failure(proxy: ContractSession, name: str) -> Capture:
+    """The stream while the gateway fails; it is made once for all checks."""
+    return proxy.once(f"forwarded {name}", lambda: ask_failing_gateway(proxy, FAILURES[name], stream=True))
 
 
 @STREAMED
-@check_each("name", {f"G3.forwarded-{name}": name for name in FAILURES})
-def test_failure(stream: bool, name: str, talk: Talk) -> None:  # noqa: FBT001 -- a row
-    """A failure of the gateway is told as an error, and never an answer."""
-    seen = streamed_failure(talk, name) if stream else failed(talk, FAILURES[name])
-    told = stream and seen.status == 200 and errors(seen) and not said(seen)  # clients raise on the event, too
+@check_each("name", {f"G3.forwarded-{name}": name for name in FAILURES}, source=ERRORS)
+def test_failure(stream: bool, name: str, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
+    """A failure of the gateway gives an error, not an answer."""
+    capture = streamed_failure(proxy, name) if stream else ask_failing_gateway(proxy, FAILURES[name])
+    told = (
+        stream and capture.status == 200 and error_documents(capture) and not assistant_text(capture)
+    )  # clients also raise for an error event
     if not told:
-        expect_failure(seen)
+        expect_failure(capture)
 
 
-@check_each("name", {f"G3.forwarded-{name}.status": name for name in FAILURES}, tier="S")
-def test_status_of_a_failure(name: str, talk: Talk) -> None:
-    """A failure of the gateway has the status of an error, though a stream was asked for."""
-    seen = streamed_failure(talk, name)
-    if seen.status == 200 and (said(seen) or not errors(seen)):
-        raise NotJudged(f"the failure is not told as an error: {describe(seen)}", (f"G3.forwarded-{name}",))
-    expect_failure(seen)
+@check_each("name", {f"G3.forwarded-{name}.status": name for name in FAILURES}, tier="S", source=ERRORS)
+def test_status_of_a_failure(name: str, proxy: ContractSession) -> None:
+    """A failure of the gateway before a stream gives an error status."""
+    capture = streamed_failure(proxy, name)
+    if capture.status == 200 and (assistant_text(capture) or not error_documents(capture)):
+        raise NotJudged(f"the failure does not give an error: {describe(capture)}", (f"G3.forwarded-{name}",))
+    expect_failure(capture)
 
 
-@check("G3.forwarded-truncated")
-def test_truncated(talk: Talk) -> None:
-    """Half an answer of the gateway is an error, and never an answer (half a stream is for F5)."""
-    expect_failure(failed(talk, replies.truncated))
+@check("G3.forwarded-truncated", source="RFC 9112, 8: an incomplete response is an error")
+def test_truncated(proxy: ContractSession) -> None:
+    """An incomplete answer of the gateway gives an error; F5 tests incomplete streams."""
+    expect_failure(ask_failing_gateway(proxy, replies.truncated))
 
 
 @STREAMED
-@check("G3.forwarded-error-with-200", tier="S")  # whoever passes bytes on passes on this lie, too
-def test_error_with_200(stream: bool, talk: Talk) -> None:  # noqa: FBT001 -- a row
-    """An error that the gateway tells with status 200 is told with the status of an error."""
-    expect_failure(failed(talk, says(openai_requests.error("scripted failure", SERVER)), stream=stream))
+@check("G3.forwarded-error-with-200", tier="S", source=ERRORS)  # S: a proxy that forwards bytes forwards this, too
+def test_error_with_200(stream: bool, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
+    """An error of the gateway with status 200 gives an error status."""
+    expect_failure(ask_failing_gateway(proxy, says(openai_requests.error("scripted failure", SERVER)), stream=stream))
 
 
-@check("G8.forwarded-retry-after", tier="S")
-def test_retry_after(talk: Talk) -> None:
-    """A client of a busy gateway is told that it is busy, and when to come again."""
-    seen = failed(talk, FAILURES["status-429"])
-    expect_status(seen, 429)
-    told = seen.header("retry-after") or ""
-    expect(told.isdigit(), "the header Retry-After with whole seconds", told_header(seen, "Retry-After"))
+@check("G8.forwarded-retry-after", tier="S", source="RFC 9110, 10.2.3; RFC 6585, 4")
+def test_retry_after(proxy: ContractSession) -> None:
+    """A 429 of the gateway gives a 429 with the header Retry-After."""
+    capture = ask_failing_gateway(proxy, FAILURES["status-429"])
+    expect_status(capture, 429)
+    retry_after = capture.header("retry-after") or ""
+    expect(retry_after.isdigit(), "the header Retry-After with whole seconds", describe_header(capture, "Retry-After"))
 
 
-@check("G3.forwarded-refused")
-def test_healthy_again(talk: Talk) -> None:
-    """While the gateway is away the client is told so; when it is back it is answered, without a restart."""
-    expect_failure(away(talk))
-    expect_answer(talk, talk.ask("다시"), "다시", at="after the gateway is back")
+@check("G3.forwarded-refused", source="RFC 9110, 15.6.3")
+def test_healthy_again(proxy: ContractSession) -> None:
+    """A gateway that does not listen gives an error; when it listens again, requests succeed without a restart."""
+    expect_failure(ask_stopped_gateway(proxy))
+    expect_answer(proxy, proxy.ask("다시"), "다시", at="after the gateway listens again")

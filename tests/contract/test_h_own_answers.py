@@ -1,48 +1,52 @@
-"""H2.own-answers: on a connection that stays open each request gets its own answer, and never another's.
+"""H2.own-answers: on a connection that stays open, each request gets its own answer.
 
-Streams and plain answers take turns, so that a target which answers all questions alike is judged, too.
+Streams and plain answers alternate, so that mixed-up answers are detected also when all texts are equal.
 """
 
 import uuid
 from itertools import pairwise
 
 from lumen_conformance.contract.expectations import describe
-from lumen_conformance.contract.mixed_answers import Asked, expect_own, nonce, short
-from lumen_conformance.contract.session import Talk, question
-from lumen_conformance.http.capture import WITNESS, Capture
-from lumen_conformance.http.documents import said
-from lumen_conformance.http.framing import is_foreign
+from lumen_conformance.contract.mixed_answers import SentQuestion, expect_own_answers, limit_tokens, make_unique
+from lumen_conformance.contract.session import ContractSession, question
+from lumen_conformance.http.capture import LAST_CAPTURE, Capture
+from lumen_conformance.http.documents import assistant_text
+from lumen_conformance.http.framing import is_not_http
 from lumen_conformance.registry.declaration import check
 from lumen_conformance.registry.refutation import NotJudged, expect
 from lumen_conformance.targets.endpoint import CHAT
 
-FOUR = 4  # two of each kind
+REQUESTS = 4  # two of each kind
 
 
-def is_rest(before: Capture, seen: Capture) -> bool:
-    """Whether what came is no response, but bytes that the one before has left on their connection."""
-    same = before.connection == seen.connection and before.ended == "complete"
-    return same and seen.ended == "invalid" and bool(seen.raw) and is_foreign(seen.raw)
+def is_rest(before: Capture, capture: Capture) -> bool:
+    """Whether the bytes are not a response, but the rest of the previous response on the same connection."""
+    same = before.connection == capture.connection and before.ended == "complete"
+    return same and capture.ended == "invalid" and bool(capture.raw) and is_not_http(capture.raw)
 
 
-@check("H2.own-answers")
-def test_own_answers(talk: Talk) -> None:
-    """On one connection no request gets the answer to another."""
-    streams = bool(said(talk.stream))
-    asked: list[Asked] = []
-    with talk.proxy.connection() as connection:
-        for number in range(FOUR):
-            text, request_id = nonce("말해"), f"own-{uuid.uuid4().hex}"
-            body = talk.own(question(text, stream=streams and number % 2 == 1, **short(talk)))
-            seen = connection.call("POST", CHAT, json=body, headers=[("X-Request-Id", request_id)])
-            asked.append(Asked(text, request_id, seen))
-    for before, one in pairwise(asked):
-        expect(
-            not is_rest(before.seen, WITNESS.saw(one.seen)),
-            "a response",
-            f"the rest of the answer before: {describe(one.seen)}",
-        )
-    expect_own(talk, asked)
-    answered = sum(each.seen.status == 200 for each in asked)
+def ask_on_one_connection(session: ContractSession) -> list[SentQuestion]:
+    """Ask for a plain answer and a stream in turn, if the target streams, each with its own text and request id."""
+    streams = bool(assistant_text(session.stream))
+    sent: list[SentQuestion] = []
+    with session.server.connection() as connection:
+        for number in range(REQUESTS):
+            text, request_id = make_unique("말해"), f"own-{uuid.uuid4().hex}"
+            fields = {"stream": streams and number % 2 == 1, **limit_tokens(session)}
+            body = session.with_target_model(question(text, **fields))
+            capture = connection.call("POST", CHAT, json=body, headers=[("X-Request-Id", request_id)])
+            sent.append(SentQuestion(text, request_id, capture))
+    return sent
+
+
+@check("H2.own-answers", source="RFC 9112, 9.3.2: responses have the order of their requests")
+def test_own_answers(proxy: ContractSession) -> None:
+    """On one connection, no request gets the answer to another request."""
+    sent = ask_on_one_connection(proxy)
+    for before, one in pairwise(sent):
+        found = f"the rest of the previous answer: {describe(one.capture)}"
+        expect(not is_rest(before.capture, LAST_CAPTURE.record(one.capture)), "a response", found)
+    expect_own_answers(proxy, sent)
+    answered = sum(each.capture.status == 200 for each in sent)
     if answered < 2:
-        raise NotJudged(f"{answered} of {FOUR} requests on one connection are answered", ("H2.ten",))
+        raise NotJudged(f"{answered} of {REQUESTS} requests on one connection get an answer", ("H2.ten",))

@@ -1,7 +1,7 @@
-"""K: real clients at their defaults: all words get through, refusals are their own errors, nothing is asked twice.
+"""K: client libraries with default settings: texts arrive, errors are the client's own, no request is paid twice.
 
-Each client is a process of its own in an environment of its own, asked once for everything; the checks read what it
-told. Where clients are not set up, K0 says so once for each, and nothing else of them is collected.
+Each client runs all its acts once, in its own process and environment; the checks read its record. When a client is not
+set up, K0 is skipped with the reason, and the other checks of that client are not collected.
 """
 
 from collections.abc import Callable
@@ -18,129 +18,130 @@ from lumen_conformance.stages.evidence import stage
 from lumen_conformance.targets.launch import Launches
 
 from .clients.client_list import CLIENTS, Client
-from .clients.client_process import TEXTS, Act, Raised, Told, ask_everything
+from .clients.client_process import TEXTS, Act, ClientRecord, Raised, run_client
 
 pytestmark = pytest.mark.clients
 
-HERE = {name: client for name, client in CLIENTS.items() if client.missing is None}
+SET_UP = {name: client for name, client in CLIENTS.items() if client.missing is None}
 MODELS = ["lumen-gateway", "lumen-lua", "lumen-elo", "lumen-nuri", "lumen-sena"]
 REFUSALS = tuple(next(iter(CLIENTS.values())).raises)
-ATTEMPTS = 3  # of every client at its defaults: the first one and two retries
+DEFAULTS = "docs/clients.md: each client with its default settings"
+ATTEMPTS = 3  # of every client with default settings: the first and two retries
 
 
-@stage(scenario=0, needs=("gateway", "models", "auth"), variants=HERE)
-def told(variant: Client, launch: Launches, gateway: Gateway, folder: Path) -> Told:
-    """One client, asked everything."""
-    return ask_everything(variant, launch, gateway, folder)
+@stage(scenario=0, needs=("gateway", "models", "auth"), variants=SET_UP)
+def record(variant: Client, launch: Launches, gateway: Gateway, folder: Path) -> ClientRecord:
+    """The record of a client."""
+    return run_client(variant, launch, gateway, folder)
 
 
 @pytest.fixture
 def client(request: pytest.FixtureRequest) -> Client:
-    """The row of the client that has told."""
-    return CLIENTS[request.node.callspec.params["told"]]
+    """The client of the record."""
+    return CLIENTS[request.node.callspec.params["record"]]
 
 
-def of(*names: str) -> Callable[[TestFunction], TestFunction]:
-    """Ask these clients, as far as they are set up; without any of them the test is not collected."""
-    here = [name for name in names if name in HERE]
+def with_clients(*names: str) -> Callable[[TestFunction], TestFunction]:
+    """Run a test for those of these clients that are set up; without any, the test is not collected."""
+    here = [name for name in names if name in SET_UP]
 
     def mark(function: TestFunction) -> TestFunction:
-        function.__test__ = bool(here)  # type: ignore[attr-defined]  # pytest's own word for it
-        marked: TestFunction = pytest.mark.parametrize("told", here, indirect=True)(function)
+        function.__test__ = bool(here)  # type: ignore[attr-defined]  # pytest reads this attribute
+        marked: TestFunction = pytest.mark.parametrize("record", here, indirect=True)(function)
         return marked
 
     return mark
 
 
-def row(name: str, client: Client) -> object:
-    """A client for K0: skipped, with the reason, where it is not set up."""
+def parameter_of(name: str, client: Client) -> object:
+    """The parameter of K0 for a client; skipped with the reason when the client is not set up."""
     missing = [pytest.mark.skip(reason=f"{name}: {client.missing}")] if client.missing else []
     return pytest.param(name, marks=missing)
 
 
-everyone = of(*CLIENTS)
-those_who_obey = of(*(name for name, client in CLIENTS.items() if client.obeys))
-openai_libraries = of("openai", "openai-3", "openai-node")
+with_all_clients = with_clients(*CLIENTS)
+with_obeying_clients = with_clients(*(name for name, client in CLIENTS.items() if client.obeys))
+with_openai_libraries = with_clients("openai", "openai-3", "openai-node")
 
 
-def act_of(told: Told, name: str) -> Act:
-    """What came of an act; it must have been played."""
-    if name not in told.acts:
-        raise Refuted(Failure(f"the act {name}", f"only {', '.join(told.acts)}"))
-    return told.acts[name]
+def act_of(record: ClientRecord, name: str) -> Act:
+    """The record of an act; raises `Refuted` when there is none."""
+    if name not in record.acts:
+        raise Refuted(Failure(f"the act {name}", f"only {', '.join(record.acts)}"))
+    return record.acts[name]
 
 
-def fact(told: Told, act: str, name: str) -> Any:  # noqa: ANN401 -- any JSON
-    """What an act has told under a name; it must have told something."""
-    facts = act_of(told, act).facts
-    expect(name in facts, f"{name} of the act {act}", f"only {', '.join(facts) or 'an error'}")
-    return facts[name]
+def field_of(record: ClientRecord, act: str, name: str) -> Any:  # noqa: ANN401 -- any JSON
+    """A field of an act; raises `Refuted` when there is none."""
+    fields = act_of(record, act).fields
+    expect(name in fields, f"{name} of the act {act}", f"only {', '.join(fields) or 'an error'}")
+    return fields[name]
 
 
-def answered(told: Told, name: str, text: str) -> Act:
-    """What came of an act that must end without an error, and with this text."""
-    act = act_of(told, name)
+def successful_act(record: ClientRecord, name: str, text: str) -> Act:
+    """The record of an act that must succeed with this text."""
+    act = act_of(record, name)
     expect(act.error is None, f"the text {text!r}", f"the error {shorten(act.error)}")
     expect_equal(act.text, text, "the text")
     return act
 
 
-def raised(told: Told, name: str) -> Raised:
-    """The error of an act that must end with one."""
-    act = act_of(told, name)
+def error_of(record: ClientRecord, name: str) -> Raised:
+    """The error of an act that must fail."""
+    act = act_of(record, name)
     if act.error is None:
         raise Refuted(Failure("an error", f"none, but the text {act.text!r}"))
     return act.error
 
 
 def expect_raised(error: Raised, name: str, status: int | None, code: str | None) -> None:
-    """An error is of this class or below it, with the status and the code that the proxy gave."""
+    """The error has this class or a subclass, and the status and the code of the proxy."""
     alike = name in (error.name, *error.ancestors) and (error.status, error.code) == (status, code)
     found = f"{error.name} with status {error.status} and code {error.code}: {error.message}"
     expect(alike, f"{name} with status {status} and code {code}", found)
 
 
 def expect_finish(act: Act, client: Client) -> None:
-    """The client tells that the answer is whole, where it tells of finishes at all."""
-    expect_equal(act.facts.get("finish"), None if "finish" in client.hides else "stop", "finish")
+    """The client returns the finish_reason stop, if it returns finish_reasons."""
+    expect_equal(act.fields.get("finish"), None if "finish" in client.hides else "stop", "finish")
 
 
-def expect_asked(told: Told, question: str, times: int) -> None:
-    """The gateway was asked a question this often."""
-    found = told.asked.get(question, 0)
-    expect(found == times, f"{times} requests of the gateway for {question}", f"{found} of them")
+def expect_asked(record: ClientRecord, question: str, times: int) -> None:
+    """The gateway received this number of requests for a question."""
+    found = record.asked.get(question, 0)
+    expect(found == times, f"{times} requests to the gateway for {question}", f"{found} requests")
 
 
-@pytest.mark.parametrize("told", [row(*item) for item in CLIENTS.items()], indirect=True)
-@check("K0")
-def test_pinned(told: Told, client: Client) -> None:
-    """The client that is tried is the release that is pinned."""
-    expect_equal(told.versions, client.releases, "releases")
+@pytest.mark.parametrize("record", [parameter_of(*item) for item in CLIENTS.items()], indirect=True)
+@check("K0", source="docs/clients.md: the pinned releases")
+def test_pinned(record: ClientRecord, client: Client) -> None:
+    """The release of the client is the pinned one."""
+    expect_equal(record.versions, client.releases, "releases")
 
 
-@everyone
-@check_each("text", {f"K1.{name}": name for name in TEXTS})
-def test_plain(text: str, told: Told, client: Client) -> None:
-    """A text reaches the gateway as the client was given it, and the answer comes back whole."""
-    act = answered(told, f"plain.{text}", TEXTS[text])
-    expect(told.asked.get(TEXTS[text], 0) > 0, f"the gateway is asked {TEXTS[text]!r}", "it is not")
+@with_all_clients
+@check_each("text", {f"K1.{name}": name for name in TEXTS}, source=DEFAULTS)
+def test_plain(text: str, record: ClientRecord, client: Client) -> None:
+    """A text reaches the gateway unchanged, and the client returns the complete answer."""
+    act = successful_act(record, f"plain.{text}", TEXTS[text])
+    expect(record.asked.get(TEXTS[text], 0) > 0, f"a request to the gateway with {TEXTS[text]!r}", "none")
     expect_finish(act, client)
 
 
-@everyone
-@check_each("text", {f"K2.{name}": name for name in TEXTS})
-def test_streamed(text: str, told: Told, client: Client) -> None:
-    """A streamed answer comes in pieces that join to the same text."""
-    act = answered(told, f"stream.{text}", TEXTS[text])
+@with_all_clients
+@check_each("text", {f"K2.{name}": name for name in TEXTS}, source=DEFAULTS)
+def test_streamed(text: str, record: ClientRecord, client: Client) -> None:
+    """A streamed answer has several pieces, which join to the same text."""
+    act = successful_act(record, f"stream.{text}", TEXTS[text])
     expect(len(act.pieces) > 1, "more than one piece", f"{len(act.pieces)} pieces")
     expect_finish(act, client)
 
 
-@everyone
-@check_each("name", {"K3.plain": "plain.korean-nfc", "K3.stream": "usage"})
-def test_usage(name: str, told: Told, client: Client) -> None:
-    """The client is told what an answer has cost, plain or streamed."""
-    usage = fact(told, name, "usage")
+@with_all_clients
+@check_each("name", {"K3.plain": "plain.korean-nfc", "K3.stream": "usage"}, source="openapi.yaml: CompletionUsage")
+def test_usage(name: str, record: ClientRecord, client: Client) -> None:
+    """The client returns the usage of an answer, plain and streamed."""
+    usage = field_of(record, name, "usage")
     parts = [usage.get(count) for count in ("prompt_tokens", "completion_tokens")] if isinstance(usage, dict) else []
     counts = [part for part in parts if isinstance(part, int) and part > 0]
     expect(len(counts) == 2, "prompt_tokens and completion_tokens above 0", shorten(usage))
@@ -148,110 +149,122 @@ def test_usage(name: str, told: Told, client: Client) -> None:
     expect_equal(usage.get("total_tokens"), total, "total_tokens")
 
 
-@everyone
-@check_each("name", {f"K4.{name}": name for name in REFUSALS})
-def test_refusal(name: str, told: Told, client: Client) -> None:
-    """A refusal is raised as the client's own error for it, with the status and the code that the proxy gave."""
+@with_all_clients
+@check_each(
+    "name", {f"K4.{name}": name for name in REFUSALS}, source="tests/contract/clients/client_list.py: the error classes"
+)
+def test_refusal(name: str, record: ClientRecord, client: Client) -> None:
+    """The client raises its own error class for an error, with the status and the code of the proxy."""
     expected = client.raises[name]
-    expect_raised(raised(told, name), expected.name, expected.status, expected.code)
+    expect_raised(error_of(record, name), expected.name, expected.status, expected.code)
 
 
-@everyone
-@check("K5.away")
-def test_asked_again(told: Told) -> None:
-    """A question that the gateway was too busy to take is asked again, as the proxy invites to."""
-    expect_asked(told, "@away", ATTEMPTS)
+@with_all_clients
+@check("K5.away", source="the client's retries at its defaults; docs/behaviour.md")
+def test_asked_again(record: ClientRecord) -> None:
+    """The client retries a request that the gateway was too busy to accept."""
+    expect_asked(record, "@away", ATTEMPTS)
 
 
-@those_who_obey
-@check_each("question", {"K5.lost": "@lost", "K5.lost-stream": "@lost-stream"})
-def test_asked_once(question: str, told: Told) -> None:
-    """A question that the gateway may have answered is asked once, because the proxy says so."""
-    expect_asked(told, question, 1)
+@with_obeying_clients
+@check_each(
+    "question",
+    {"K5.lost": "@lost", "K5.lost-stream": "@lost-stream"},
+    source="openai-python _base_client.py: x-should-retry",
+)
+def test_asked_once(question: str, record: ClientRecord) -> None:
+    """The client does not retry a request that the gateway may have processed, because of x-should-retry."""
+    expect_asked(record, question, 1)
 
 
-@of("ai-sdk")
-@check_each("name", {"K5.no-retries": "lost-once", "K5.no-retries-stream": "lost-once-stream"})
-def test_asked_once_without_retries(name: str, told: Told) -> None:
-    """A client that asks again whatever it is told asks once when its own retries are off."""
-    expect_raised(raised(told, name), "APICallError", 502, "gateway_connection_lost")
-    expect_asked(told, f"@{name}", 1)
+@with_clients("ai-sdk")
+@check_each(
+    "name",
+    {"K5.no-retries": "lost-once", "K5.no-retries-stream": "lost-once-stream"},
+    source="docs/clients.md: maxRetries of the AI SDK",
+)
+def test_asked_once_without_retries(name: str, record: ClientRecord) -> None:
+    """A client that ignores x-should-retry sends one request when its retries are turned off."""
+    expect_raised(error_of(record, name), "APICallError", 502, "gateway_connection_lost")
+    expect_asked(record, f"@{name}", 1)
 
 
-@everyone
-@check("K6")
-def test_late_failure(told: Told) -> None:
-    """A stream that breaks after it has begun is never taken for a whole answer."""
-    raised(told, "late")
-    finish = told.acts["late"].facts.get("finish")
-    expect(finish != "stop", "another finish than stop", shorten(finish))
-    expect_asked(told, "@late", 1)
+@with_all_clients
+@check("K6", source="docs/breaks.md; the client raises on an error event or an aborted body")
+def test_late_failure(record: ClientRecord) -> None:
+    """The client does not treat a stream that fails after its start as a complete answer."""
+    error_of(record, "late")
+    finish = record.acts["late"].fields.get("finish")
+    expect(finish != "stop", "a finish_reason other than stop", shorten(finish))
+    expect_asked(record, "@late", 1)
 
 
-@of("openai", "openai-3", "litellm", "openai-node")
-@check("K7.no-messages")
-def test_no_messages(told: Told, client: Client) -> None:
-    """A question without any message is a bad request."""
-    error = raised(told, "no-messages")
+@with_clients("openai", "openai-3", "litellm", "openai-node")
+@check("K7.no-messages", source="openapi.yaml: messages has at least one item")
+def test_no_messages(record: ClientRecord, client: Client) -> None:
+    """The client raises its error class of a bad request for a request without messages."""
+    error = error_of(record, "no-messages")
     expect_raised(error, client.raises["blank"].name, 400, error.code)
 
 
-@openai_libraries
-@check("K7.models")
-def test_models(told: Told) -> None:
-    """The client finds every model of the list by its name."""
-    expect_equal(act_of(told, "models").facts, {"listed": MODELS, "found": MODELS}, "models")
+@with_openai_libraries
+@check("K7.models", source="openapi.yaml: listModels, retrieveModel")
+def test_models(record: ClientRecord) -> None:
+    """The client lists the models and retrieves each by its name."""
+    expect_equal(act_of(record, "models").fields, {"listed": MODELS, "found": MODELS}, "models")
 
 
-@openai_libraries
-@check("K7.unknown-model")
-def test_unknown_model(told: Told) -> None:
-    """A model that is not in the list is not found."""
-    error = raised(told, "unknown-model")
+@with_openai_libraries
+@check("K7.unknown-model", source="openai-python _client.py: 404 raises NotFoundError")
+def test_unknown_model(record: ClientRecord) -> None:
+    """The client raises its error class of status 404 for a model that is not in the list."""
+    error = error_of(record, "unknown-model")
     name = "openai.NotFoundError" if error.name.startswith("openai.") else "NotFoundError"
     expect_raised(error, name, 404, "model_not_found")
 
 
-@openai_libraries
-@check("K7.request-id")
-def test_request_id(told: Told) -> None:
-    """The client knows the request id that the response carries."""
-    answered(told, "headers", TEXTS["korean-nfc"])
-    found = fact(told, "headers", "request_id")
+@with_openai_libraries
+@check("K7.request-id", source="openai-python _models.py and openai-node: _request_id of x-request-id")
+def test_request_id(record: ClientRecord) -> None:
+    """The client returns the request id of the response."""
+    successful_act(record, "headers", TEXTS["korean-nfc"])
+    found = field_of(record, "headers", "request_id")
     expect(bool(found), "a request id", shorten(found))
-    expect_equal(found, fact(told, "headers", "own_request_id"), "the request id")
+    expect_equal(found, field_of(record, "headers", "own_request_id"), "the request id")
 
 
-@openai_libraries
-@check("K7.stream-helper")
-def test_stream_helper(told: Told) -> None:
-    """The helper for streams, which checks more than a plain stream does, builds the whole answer."""
-    answered(told, "helper", TEXTS["korean-nfc"])
-    expect_equal(fact(told, "helper", "finish"), "stop", "finish")
+@with_openai_libraries
+@check("K7.stream-helper", source="openai-python lib/streaming; openai-node lib/ChatCompletionStream")
+def test_stream_helper(record: ClientRecord) -> None:
+    """The stream helper, which validates more than a stream, builds the complete answer."""
+    successful_act(record, "helper", TEXTS["korean-nfc"])
+    expect_equal(field_of(record, "helper", "finish"), "stop", "finish")
 
 
-@of("openai", "openai-3", "litellm", "openai-node")
-@check("K7.metadata")
-def test_metadata(told: Told) -> None:
-    """A program can read the fields that the proxy adds to an answer."""
-    found = fact(told, "plain.korean-nfc", "metadata")
+@with_clients("openai", "openai-3", "litellm", "openai-node")
+@check("K7.metadata", source="docs/behaviour.md: lumen_metadata")
+def test_metadata(record: ClientRecord) -> None:
+    """The client returns the fields that the proxy adds to an answer."""
+    found = field_of(record, "plain.korean-nfc", "metadata")
     metadata = found if isinstance(found, dict) else {}
     wanted = {"persona": {"name": "세나"}, "sources": ["cache"]}
     expect_equal({name: metadata.get(name) for name in wanted}, wanted, "lumen_metadata")
 
 
-@of("openai-async")
-@check("K7.at-once")
-def test_at_once(told: Told) -> None:
-    """Nine questions at once on one client get their own answers, streamed or not."""
-    asked = fact(told, "at-once", "asked")
+@with_clients("openai-async")
+@check("K7.at-once", source="RFC 9112, 9.3.2")
+def test_at_once(record: ClientRecord) -> None:
+    """Nine concurrent questions on one client get their own answers, plain and streamed."""
+    asked = field_of(record, "at-once", "asked")
     expect(len(asked) == 9, "nine questions", shorten(asked))
-    expect_equal(fact(told, "at-once", "answered"), asked, "answers")
+    expect_equal(field_of(record, "at-once", "answered"), asked, "answers")
 
 
-@of("llm")
-@check("K7.command")
-def test_command(told: Told) -> None:
+@with_clients("llm")
+@check("K7.command", source="docs/clients.md: the command llm")
+def test_command(record: ClientRecord) -> None:
     """The command line tool prints the answer."""
-    expect_equal(act_of(told, "command").facts, {"exit_status": 0, "stderr": ""}, "how the command ended")
-    answered(told, "command", TEXTS["korean-nfc"])
+    expect_equal(
+        act_of(record, "command").fields, {"exit_status": 0, "stderr": ""}, "the exit status and the error output"
+    )
+    successful_act(record, "command", TEXTS["korean-nfc"])

@@ -15,14 +15,16 @@ from tests.matrix.in_process_runner import Asked, contract
 
 def rows_table() -> str:
     """Each test function of the contract whose checks are not those of judges, in Markdown."""
-    found: dict[tuple[str, str, str], dict[str, pytest.Function]] = defaultdict(dict)
+    found: dict[tuple[str, str, str, str], dict[str, pytest.Function]] = defaultdict(dict)
     for test in (*contract("lumen").tests, *contract("openai").tests):
         if not of_judge(test):
             path, check = test.item.path.relative_to(ROOT).as_posix(), check_of(test.item)
             assert check
-            found[path, function_of(test), check.tier][test.check] = test.item
-    head = ["| checks | tier | profile | claim | where |", "|---|---|---|---|---|"]
-    return "\n".join([*head, *(_row(path, tier, rows) for (path, _, tier), rows in sorted(found.items()))])
+            found[path, function_of(test), check.tier, check.source][test.check] = test.item
+    head = ["| checks | tier | profile | claim | source | where |", "|---|---|---|---|---|---|"]
+    return "\n".join(
+        [*head, *(_row(path, tier, source, rows) for (path, _, tier, source), rows in sorted(found.items()))]
+    )
 
 
 def of_judge(test: Asked) -> bool:
@@ -30,7 +32,7 @@ def of_judge(test: Asked) -> bool:
     return bool({"judge", "comparison"} & set(test.item.callspec.params))
 
 
-def _row(path: str, tier: str, rows: dict[str, pytest.Function]) -> str:
+def _row(path: str, tier: str, source: str, rows: dict[str, pytest.Function]) -> str:
     item = next(iter(rows.values()))
     profiles = {mark.args[0] for each in rows.values() for mark in each.iter_markers("profile")}
     everywhere = any(not list(each.iter_markers("profile")) for each in rows.values())

@@ -35,7 +35,16 @@ AS: dict[Profile, tuple[str, ...]] = {
 # Real clients judge by themselves, a process is more than its wire, and what is not declared is not asked.
 OTHERS = {"clients", "process", "skip"}
 PLUGINS = (declaration, targets, conftest)
-QUIET = ("--collect-only", "--noconftest", "-p", "no:terminal", "-p", "no:cacheprovider")
+QUIET = (
+    "-W",
+    "ignore::pytest.PytestUnknownMarkWarning",
+    "--collect-only",
+    "--noconftest",
+    "-p",
+    "no:terminal",
+    "-p",
+    "no:cacheprovider",
+)
 
 
 class Outcome(NamedTuple):

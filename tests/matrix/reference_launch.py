@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lumen_conformance.contract.survival import Survival
+from lumen_conformance.contract.target_monitor import TargetMonitor
 from lumen_conformance.run import ALONE, Run
 from lumen_conformance.targets.endpoint import Served
 from lumen_conformance.targets.launch import HasUrl
@@ -71,5 +71,5 @@ def given(stage: Stage, target: Target) -> dict[str, object]:
     """The fixtures that a launch is made of."""
     launches = dict.fromkeys(("launch", "module_launch", "session_launch"), stage)
     run = Run("staged", ALONE, Path())  # nothing of it is ever written
-    kept = {"target": target, "run": run, "survival": Survival()}
+    kept = {"target": target, "run": run, "target_monitor": TargetMonitor()}
     return {**launches, **kept, "measure": lambda value, *_words, **_named: value}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance.checks.catalogue import CLAIMS
-from lumen_conformance.contract.bad_requests import ROWS
+from lumen_conformance.contract.bad_requests import BAD_REQUESTS
 from lumen_conformance.registry.declaration import check_of
 from tests.fixtures.faults.catalogue import FAULTS
 from tests.fixtures.faults.fault import COMPANIONS, FAILURES, matches
@@ -73,8 +73,8 @@ def test_failures_speak_to_strangers() -> None:
 def test_rows_of_the_contract_are_rows() -> None:
     """Each bad request is asked: that it is no failure of the server is tier M, that it is refused is tier S."""
     tiers = {check.id: check.tier for test in contract("lumen").tests if (check := check_of(test.item))}
-    assert {tiers[f"F2.{name}"] for name in ROWS} == {"S"}
-    assert {tiers[f"F2.{name}.never-fails"] for name in ROWS} == {"M"}
+    assert {tiers[f"F2.{name}"] for name in BAD_REQUESTS} == {"S"}
+    assert {tiers[f"F2.{name}.never-fails"] for name in BAD_REQUESTS} == {"M"}
 
 
 def test_selection_means_something() -> None:

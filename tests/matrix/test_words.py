@@ -10,7 +10,7 @@ from tests.matrix.in_process_runner import contract
 # Fault, the check that is read, and the beginnings of expected and found.
 WORDS = {
     ("any-host", "H5.host-foreign"): (
-        "status 403 and an error of code 'host_not_allowed', type 'permission_error'", "status 200, complete",
+        "status 403 and an error with code 'host_not_allowed', type 'permission_error'", "status 200, complete",
     ),
     ("host-case-matters", "H5.host-own-1"): ("status 200 and the text '안녕'", "status 403, complete, the error {"),
     ("C79-parts-refused", "H4.content-parts"): ("status 200", "status 400, complete, the error {"),

@@ -37,7 +37,7 @@ def breaks(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 def visit(breaks: SimpleNamespace, **more: Any) -> Any:  # noqa: ANN401 -- a class of the package
     """A visit that went well."""
-    plain: dict[str, Any] = {"pieces": ("hello ", "you"), "facts": {}, "error": None}
+    plain: dict[str, Any] = {"pieces": ("hello ", "you"), "fields": {}, "error": None}
     where = {"server": "s", "act": "plain", "began_s": 0.0, "ended_s": 1.0, "asked": 1, "paid": 1}
     return breaks.visits.Visit(**plain | where | more)
 
@@ -123,7 +123,7 @@ def test_recorded_clients_are_read(breaks: SimpleNamespace) -> None:
     assert {check for check, text in breaks.harms.RECORDED.items() if text not in told.get(check, "")} == set()
 
 
-@pytest.mark.parametrize("changed", [{"facts": {"finish": "length"}}, {"facts": {"usage": {"total_tokens": 1}}}])
+@pytest.mark.parametrize("changed", [{"fields": {"finish": "length"}}, {"fields": {"usage": {"total_tokens": 1}}}])
 def test_differs(breaks: SimpleNamespace, changed: dict[str, Any]) -> None:
     """Another reason to finish, or another usage, breaks nothing."""
     assert [kind for kind, _ in words(breaks, visit(breaks, **changed), visit(breaks))] == ["differs"]

@@ -1,1 +1,1 @@
-"""Real clients, each a process of its own, and what they are asked to do."""
+"""Client libraries of the OpenAI API, each in its own process, and the acts that they run."""

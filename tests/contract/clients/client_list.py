@@ -1,6 +1,6 @@
-"""The clients, one row each: how to run one, which releases are pinned, and what it raises.
+"""The clients: how to run each, which releases are pinned, and which errors it raises.
 
-Classes have the full names that a program would catch; a code of None is one that the client loses on the way.
+Error classes have the full names that a program would catch. A code of None is one that the client loses.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from .versions import HERE, LANGUAGES, OPENAI_3, PYTHON, missing, pinned
 
 
 @dataclass(frozen=True)
-class Raise:
-    """What a client raises for one refusal; None is what it does not tell."""
+class ExpectedError:
+    """The error that a client raises; None for a status or a code that it does not have."""
 
     name: str
     status: int | None
@@ -26,18 +26,18 @@ class Client:
     """A client and its script.
 
     ``home``      where it is installed, see `versions.PACKAGES`
-    ``packages``  what is installed, the one that it is called by first
-    ``raises``    act → what comes of it, for each refusal that all clients are led into
-    ``also``      acts beyond those of all clients, in words
-    ``short``     where it falls short of what it is told, in words
-    ``hides``     what it does not tell its user: ``finish`` (why an answer ended), ``total_tokens``
+    ``packages``  the packages of the client, first the one with its name
+    ``raises``    act → the error that it raises, for the acts of all clients that end with an error
+    ``also``      a description of the acts beyond those of all clients
+    ``short``     a description of its limitations
+    ``hides``     the fields that it does not return: ``finish`` (the finish_reason), ``total_tokens``
     ``obeys``     whether it obeys x-should-retry
     """
 
     home: str
     script: str
     packages: tuple[str, ...]
-    raises: Mapping[str, Raise]
+    raises: Mapping[str, ExpectedError]
     also: str = "-"
     short: str = "-"
     hides: tuple[str, ...] = ()
@@ -55,46 +55,46 @@ class Client:
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """What goes before its environment on the path of modules."""
+        """The folders before its environment on the module path."""
         return (str(OPENAI_3),) if self.home == "openai-3" else ()
 
     @property
     def releases(self) -> dict[str, str]:
-        """Package to version, as pinned."""
+        """The pinned version of each package."""
         pins = pinned(self.home)
         return {name: pins[name] for name in self.packages}
 
     @property
     def missing(self) -> str | None:
-        """Why it cannot be run here, or None."""
+        """Why the client cannot run, or None."""
         return missing(self.home)
 
 
 LOST = "gateway_connection_lost"
 
 
-def raising(
-    *, bad: str, key: str, away: str, lost: str, late: Raise, loses_code_of: tuple[str, ...] = ()
-) -> dict[str, Raise]:
-    """The refusals, by the classes of one client."""
+def expected_errors(
+    *, bad: str, key: str, away: str, lost: str, late: ExpectedError, loses_code_of: tuple[str, ...] = ()
+) -> dict[str, ExpectedError]:
+    """The errors of a client for the acts of all clients that end with an error, by its error classes."""
     rows = {
-        "blank": Raise(bad, 400, "invalid_value"),
-        "blank-stream": Raise(bad, 400, "invalid_value"),
-        "wrong-key": Raise(key, 401, "invalid_api_key"),
-        "away": Raise(away, 503, "gateway_unavailable"),
-        "lost": Raise(lost, 502, LOST),
-        "lost-stream": Raise(lost, 502, LOST),
+        "blank": ExpectedError(bad, 400, "invalid_value"),
+        "blank-stream": ExpectedError(bad, 400, "invalid_value"),
+        "wrong-key": ExpectedError(key, 401, "invalid_api_key"),
+        "away": ExpectedError(away, 503, "gateway_unavailable"),
+        "lost": ExpectedError(lost, 502, LOST),
+        "lost-stream": ExpectedError(lost, 502, LOST),
         "late": late,
     }
-    return rows | {act: Raise(rows[act].name, rows[act].status, None) for act in loses_code_of}
+    return rows | {act: ExpectedError(rows[act].name, rows[act].status, None) for act in loses_code_of}
 
 
-OPENAI = raising(
+OPENAI = expected_errors(
     bad="openai.BadRequestError",
     key="openai.AuthenticationError",
     away="openai.InternalServerError",
     lost="openai.InternalServerError",
-    late=Raise("openai.APIError", None, LOST),
+    late=ExpectedError("openai.APIError", None, LOST),
 )
 LANGCHAIN = "langchain_openai.chat_models.base"
 MODELS = "models, one and all; raw headers; the stream helper; no messages; an unknown model; the proxy's own fields"
@@ -107,24 +107,24 @@ CLIENTS = {
         "python",
         "langchain_openai_chat.py",
         ("langchain-openai", "openai"),
-        raising(
+        expected_errors(
             bad=f"{LANGCHAIN}.OpenAIInvalidRequestError",
             key=f"{LANGCHAIN}.OpenAIAuthenticationError",
             away=f"{LANGCHAIN}.OpenAIAPIError",
             lost=f"{LANGCHAIN}.OpenAIAPIError",
-            late=Raise("openai.APIError", None, LOST),
+            late=ExpectedError("openai.APIError", None, LOST),
         ),
     ),
     "litellm": Client(
         "python",
         "litellm_completion.py",
         ("litellm", "openai"),
-        raising(
+        expected_errors(
             bad="litellm.exceptions.BadRequestError",
             key="litellm.exceptions.AuthenticationError",
             away="litellm.exceptions.ServiceUnavailableError",
             lost="litellm.exceptions.BadGatewayError",
-            late=Raise("litellm.exceptions.MidStreamFallbackError", 500, None),
+            late=ExpectedError("litellm.exceptions.MidStreamFallbackError", 500, None),
             loses_code_of=("wrong-key", "away", "lost", "lost-stream"),
         ),
         also="no messages; the proxy's own fields",
@@ -143,12 +143,12 @@ CLIENTS = {
         "python",
         "pydantic_ai_agent.py",
         ("pydantic-ai-slim", "openai"),
-        raising(
+        expected_errors(
             bad="pydantic_ai.exceptions.ModelHTTPError",
             key="pydantic_ai.exceptions.ModelHTTPError",
             away="pydantic_ai.exceptions.ModelHTTPError",
             lost="pydantic_ai.exceptions.ModelHTTPError",
-            late=Raise("openai.APIError", None, LOST),
+            late=ExpectedError("openai.APIError", None, LOST),
         ),
         hides=("total_tokens",),
     ),
@@ -156,12 +156,12 @@ CLIENTS = {
         "node",
         "openai.mjs",
         ("openai",),
-        raising(
+        expected_errors(
             bad="BadRequestError",
             key="AuthenticationError",
             away="InternalServerError",
             lost="InternalServerError",
-            late=Raise("APIError", None, LOST),
+            late=ExpectedError("APIError", None, LOST),
         ),
         also=MODELS,
     ),
@@ -169,12 +169,12 @@ CLIENTS = {
         "node",
         "ai_sdk.mjs",
         ("ai", "@ai-sdk/openai-compatible"),
-        raising(
+        expected_errors(
             bad="APICallError",
             key="APICallError",
             away="RetryError",
             lost="RetryError",
-            late=Raise("StreamProviderError", None, LOST),
+            late=ExpectedError("StreamProviderError", None, LOST),
         ),
         also="maxRetries: 0",
         short="asks again although x-should-retry is false, unless maxRetries is 0",

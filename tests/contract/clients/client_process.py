@@ -1,8 +1,8 @@
-"""One client is asked everything, in a process of its own, and tells what it saw; a stage, staged once in a run.
+"""Runs all acts of a client in its own process and returns the record; a stage, which runs once in a test run.
 
-The cast: a scripted gateway that echoes, and takes directions from the question itself, because a client that retries
-asks again whenever it likes; a patient proxy with a key; a hasty proxy, whose streams begin before the gateway has
-answered. Every client keeps its defaults: what its users get is what is judged.
+A scripted gateway echoes the question, or fails if the question says so: a client decides itself when it retries, so
+replies cannot be scripted in advance. One proxy has a key, the other also starts streams before the gateway answers.
+Every client has its default settings.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from .client_list import Client
 
 KEY = "sk-clients-3f1c"
 MODEL = "lumen-gateway"
-ALL_ACTS_S = 240.0  # ten seconds of imports and retries here; the backstop of the suite is 300 s
-LATE_S = 0.5  # ten times the commit delay of the hasty proxy: its headers are out by then
-# Longer than one piece of a stream (24 characters), so that pieces have to be joined.
+ALL_ACTS_S = 240.0  # imports and retries take ten seconds; the test timeout is 300 s
+LATE_S = 0.5  # ten times the commit delay of the proxy with early streams: it has sent the headers by then
+# Longer than one piece of a stream (24 characters), so that the client must join pieces.
 SYLLABLES = "안녕하세요, 각 뷁 힣 그리고 여러 조각으로 나뉘는 한국어 문장입니다"
 TEXTS = {
     "korean-nfc": unicodedata.normalize("NFC", SYLLABLES),
@@ -38,9 +38,9 @@ TEXTS = {
 
 
 class Raised(msgspec.Struct, frozen=True):
-    """What a client raised: its class and those above it by their full names; empty or None what it has not.
+    """An exception: its class and base classes by their full names, and its status and code, if any.
 
-    ``by`` is "program" where a program raised it that printed what the client gave it.
+    ``by`` is "program" when printing the text of the client raised it.
     """
 
     name: str = msgspec.field(name="class")
@@ -52,10 +52,10 @@ class Raised(msgspec.Struct, frozen=True):
 
 
 class Act(msgspec.Struct, frozen=True):
-    """What came of one act: pieces of text in their order, facts by name, and what was raised after them."""
+    """The record of one act: pieces of text in order, other fields by name, and the exception after them."""
 
     pieces: tuple[str, ...]
-    facts: dict[str, Any]
+    fields: dict[str, Any]
     error: Raised | None
 
     @property
@@ -64,10 +64,10 @@ class Act(msgspec.Struct, frozen=True):
         return "".join(self.pieces)
 
 
-class Told(msgspec.Struct, frozen=True):
-    """All that one client has told; ``asked`` is how often the gateway was asked each question.
+class ClientRecord(msgspec.Struct, frozen=True):
+    """The record of a client: the loaded releases by package, the acts by name.
 
-    ``versions`` has the releases that were really loaded, by package.
+    ``asked`` is the number of requests to the gateway for each question.
     """
 
     versions: dict[str, str]
@@ -75,58 +75,58 @@ class Told(msgspec.Struct, frozen=True):
     asked: dict[str, int] = msgspec.field(default_factory=dict)
 
 
-def late(exchange: Exchange) -> None:
-    """Break off after the stream has begun."""
+def fail_late(exchange: Exchange) -> None:
+    """Reset the connection after the stream has started."""
     if exchange.hold(at_most_s=LATE_S):
         exchange.reset()
 
 
-DIRECTIONS: dict[str, Reply] = {
+DIRECTED_REPLIES: dict[str, Reply] = {
     "@away": says({"error": "away"}, 503, headers=(("Retry-After", "1"),)),
     "@lost": reset_after_request,
     "@lost-stream": reset_after_request,
     "@lost-once": reset_after_request,
     "@lost-once-stream": reset_after_request,
-    "@late": late,
+    "@late": fail_late,
 }
 
 
-def directed(exchange: Exchange) -> None:
-    """Do what the question says, or repeat it."""
-    DIRECTIONS.get(exchange.call.message, echo)(exchange)
+def follow_direction(exchange: Exchange) -> None:
+    """Reply as the question says, or echo it."""
+    DIRECTED_REPLIES.get(exchange.call.message, echo)(exchange)
 
 
-def ask_everything(client: Client, launch: Launches, gateway: Gateway, folder: Path) -> Told:
-    """Launch both proxies, run the client to its end, and read what it has written down.
+def run_client(client: Client, launch: Launches, gateway: Gateway, folder: Path) -> ClientRecord:
+    """Launch both proxies, run the client, and read its record.
 
-    Raises RuntimeError when the client's own process fails: a script of ours is broken, or an installation is.
+    Raises RuntimeError when the process of the client fails: its script or its installation is broken.
     """
-    gateway.standing = directed
-    never = {"PROXY_API_KEY": KEY, "LUMEN_BREAKER_FAILURES": "1000000"}
-    ours = launch(gateway=gateway, env=never)
-    hasty = launch(gateway=gateway, env={**never, "LUMEN_STREAM_COMMIT_S": "0.05", "LUMEN_SSE_KEEPALIVE_S": "0.1"})
-    score, told = folder / "score.json", folder / "told.json"
-    score.write_text(json.dumps({**_score(ours, hasty), "packages": client.packages}), "utf-8")
+    gateway.standing = follow_direction
+    env = {"PROXY_API_KEY": KEY, "LUMEN_BREAKER_FAILURES": "1000000"}  # the breaker stays closed
+    proxy = launch(gateway=gateway, env=env)
+    early = launch(gateway=gateway, env={**env, "LUMEN_STREAM_COMMIT_S": "0.05", "LUMEN_SSE_KEEPALIVE_S": "0.1"})
+    instructions, record = folder / "instructions.json", folder / "record.json"
+    instructions.write_text(json.dumps({**_instructions(proxy, early), "packages": client.packages}), "utf-8")
     done = launch.run(
-        str(score), str(told), tool=client.argv(), foreign=True,
-        env=environ_of(client, folder), gateway=gateway, within_s=ALL_ACTS_S,
+        str(instructions), str(record), tool=client.argv(), foreign=True,
+        env=client_environ(client, folder), gateway=gateway, within_s=ALL_ACTS_S,
     )  # fmt: skip
     if done.exit_status:
         raise RuntimeError(f"{' '.join(done.argv)} ended with {done.exit_status}\n{done.stdout}\n{done.stderr}")
     asked = Counter(call.message for call in gateway.chats)
-    return msgspec.structs.replace(msgspec.json.decode(told.read_bytes(), type=Told), asked=dict(asked))
+    return msgspec.structs.replace(msgspec.json.decode(record.read_bytes(), type=ClientRecord), asked=dict(asked))
 
 
-def _score(ours: Launched, hasty: Launched) -> dict[str, object]:
-    return {"url": f"{ours.url}/v1", "hasty_url": f"{hasty.url}/v1", "key": KEY, "model": MODEL, "texts": TEXTS}
+def _instructions(proxy: Launched, early: Launched) -> dict[str, object]:
+    return {"url": f"{proxy.url}/v1", "early_stream_url": f"{early.url}/v1", "key": KEY, "model": MODEL, "texts": TEXTS}
 
 
-def environ_of(client: Client, folder: Path) -> dict[str, str | None]:
-    """Nothing of the developer's own accounts, no telemetry. Node has no guard: loopback is all it is told of."""
-    theirs = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "LLM_MODEL", "NODE_OPTIONS")
+def client_environ(client: Client, folder: Path) -> dict[str, str | None]:
+    """The environment of a client: no accounts of the developer, no telemetry. Node gets only loopback addresses."""
+    accounts = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "LLM_MODEL", "NODE_OPTIONS")
     return {
-        **dict.fromkeys(theirs),
-        # The guard of the suite stays first.
+        **dict.fromkeys(accounts),
+        # The network guard of the suite comes first.
         "PYTHONPATH": os.pathsep.join([os.environ["PYTHONPATH"], *client.folders]),
         "HOME": str(folder / "home"),
         "LLM_USER_PATH": str(folder / "llm"),

@@ -1,4 +1,4 @@
-"""Refusals and failing streams with one defect each, and the checks that it breaks."""
+"""Errors and failing streams with one defect each, and the checks that must fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every legal framing of the same events (WHATWG HTML, 9.2.6), for hypothesis to draw from."""
+"""A hypothesis strategy for valid framings of the same events (WHATWG HTML, 9.2.6)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INDENTS = st.sampled_from([None, None, 0, 1])  # an indented JSON text needs sev
 
 @st.composite
 def framings(draw: st.DrawFn, events: Sequence[Any]) -> bytes:
-    """The events, each an object or the bytes of a payload, in one legal framing."""
+    """The events, each an object or the bytes of its data, in one valid framing."""
     body = draw(st.sampled_from([b"", b"\n", b"\r\n\r\n"]))
     for event in events:
         end = draw(ENDS)

@@ -1,4 +1,4 @@
-"""Captures made by hand: healthy exchanges, and tools to break them in one place."""
+"""Captures for unit tests: valid exchanges, and functions that make one defect in them."""
 
 import copy
 import json
@@ -37,7 +37,7 @@ Headers = Mapping[str, str]
 
 
 def edited(value: Any, *edits: tuple[str, object]) -> Any:  # noqa: ANN401 -- any JSON
-    """A copy with changes at dotted paths; ``ABSENT`` takes a key away."""
+    """A copy with changes at dotted paths; ``ABSENT`` removes a key."""
     value = copy.deepcopy(value)
     for path, new in edits:
         *steps, last = (int(step) if step.isdigit() else step for step in path.split("."))
@@ -52,12 +52,12 @@ def edited(value: Any, *edits: tuple[str, object]) -> Any:  # noqa: ANN401 -- an
 
 
 def encoded(value: object) -> bytes:
-    """Bytes stay; anything else becomes JSON."""
+    """JSON of a value; bytes are returned unchanged."""
     return value if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False).encode()
 
 
 def ascii_encoded(value: object) -> bytes:
-    """The same with every other character as an escape."""
+    """JSON of a value with escapes for all characters outside ASCII; bytes are returned unchanged."""
     return value if isinstance(value, bytes) else json.dumps(value).encode()
 
 
@@ -68,36 +68,36 @@ def plain(
     media_type: str = "application/json",
     asked: Mapping[str, object] | None = None,
 ) -> Capture:
-    """An answer that was not streamed; ``asked`` adds to the question."""
+    """A plain answer; ``asked`` adds fields to the request."""
     headers = (("content-type", media_type), ("x-request-id", "req-1"))
     return _capture(encoded(body), status, headers, {**QUESTION, **(asked or {})})
 
 
 def error(body: object = ERROR, status: int = 400, media_type: str = "application/json") -> Capture:
-    """A refusal."""
+    """An error."""
     return plain(body, status=status, media_type=media_type)
 
 
 def chunk(delta: object, finish: object = None, **fields: object) -> dict[str, Any]:
-    """A chunk with one choice; ``fields`` adds or replaces."""
+    """A chunk with one choice; ``fields`` adds or replaces fields."""
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
     head = {key: ANSWER[key] for key in ("id", "created", "model")}
     return {**head, "object": "chat.completion.chunk", "choices": [choice], **fields}
 
 
 def chunks(pieces: Iterable[str] = PIECES) -> list[dict[str, Any]]:
-    """A whole stream: role, pieces, finish."""
+    """The chunks of a stream: role, content, finish_reason."""
     role, finish = chunk({"role": "assistant", "content": ""}), chunk({}, "stop")
     return [role, *(chunk({"content": piece}) for piece in pieces), finish]
 
 
 def with_usage() -> list[dict[str, Any]]:
-    """A whole stream with usage."""
+    """The chunks of a stream with usage."""
     return [{**each, "usage": None} for each in chunks()] + [chunk({}, choices=[], usage=USAGE)]
 
 
 def framed(events: Iterable[object], end: bytes = b"\n\n", prefix: bytes = b"data: ") -> bytes:
-    """Events as bytes, ``[DONE]`` at the end."""
+    """Events as bytes, with ``[DONE]`` at the end."""
     return b"".join(prefix + encoded(event) + end for event in [*events, b"[DONE]"])
 
 
@@ -108,7 +108,7 @@ def stream(
     headers: Iterable[tuple[str, str]] = (),
     asked: Mapping[str, object] | None = None,
 ) -> Capture:
-    """A stream; a list is framed, bytes are taken as they are; ``asked`` adds to the question."""
+    """A stream; a list is framed, bytes are used unchanged; ``asked`` adds fields to the request."""
     if not isinstance(body, bytes):
         body = framed(chunks() if body is None else body)
     fixed = [("content-type", media_type), ("cache-control", "no-cache"), ("x-accel-buffering", "no")]

@@ -1,4 +1,4 @@
-"""The capture client against servers that say these very bytes and then close, reset or fall silent."""
+"""The capture client against servers that send given bytes and then close, reset or do nothing."""
 
 import select
 import socket
@@ -13,7 +13,7 @@ from urllib.parse import SplitResult
 import pytest
 
 from lumen_conformance.gateway.exchange import RESET
-from lumen_conformance.http import client
+from lumen_conformance.http import client, response_reader
 from lumen_conformance.http.client import TIMEOUT_S, Connection, call, request_bytes, send
 from lumen_conformance.targets.endpoint import Remote
 from lumen_conformance.targets.target import Target
@@ -23,7 +23,7 @@ Serve = Callable[..., str]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """A factory: serve these answers, one per request, on one connection, then end it as told."""
+    """A function that serves these answers, one per request, on one connection, and returns the URL."""
     with ExitStack() as stack:
 
         def start(*answers: bytes, silent: bool = False, piece_bytes: int = 65_536) -> str:
@@ -57,20 +57,20 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r
 
 
 def test_no_coding_is_asked_for() -> None:
-    """A server may compress for whoever does not say that it may not; a test that wants it says so."""
+    """Requests refuse content codings by default, because a server may compress otherwise."""
     assert b"Accept-Encoding: identity\r\n" in request_bytes("http://a", "GET", "/")
     assert b"identity" not in request_bytes("http://a", "GET", "/", headers=[("accept-encoding", "gzip")])
 
 
 def test_a_whole_answer(serve: Serve) -> None:
-    """Status, headers, head and body are taken apart; the wire bytes stay."""
-    seen = call(serve(SIZED), "GET", "/x")
-    assert (seen.status, seen.body, seen.ended, seen.error) == (200, b"hi", "complete", None)
-    assert seen.headers == (("content-type", "text/plain"), ("content-length", "2"))
-    assert (seen.raw, seen.raw_head) == (SIZED, SIZED[:-2])
-    assert seen.url.endswith("/x")
-    assert seen.arrived_s(1) is not None
-    assert seen.arrived_s(2) is None
+    """A capture has the status, the headers, the head, the body and the raw bytes."""
+    capture = call(serve(SIZED), "GET", "/x")
+    assert (capture.status, capture.body, capture.ended, capture.error) == (200, b"hi", "complete", None)
+    assert capture.headers == (("content-type", "text/plain"), ("content-length", "2"))
+    assert (capture.raw, capture.raw_head) == (SIZED, SIZED[:-2])
+    assert capture.url.endswith("/x")
+    assert capture.arrived_s(1) is not None
+    assert capture.arrived_s(2) is None
 
 
 @pytest.mark.parametrize(
@@ -86,29 +86,29 @@ def test_a_whole_answer(serve: Serve) -> None:
     ],
 )
 def test_how_it_ended(serve: Serve, answer: bytes, ended: str, body: bytes) -> None:
-    """Every way a response can end has its own word, and what came before it is kept."""
-    seen = call(serve(answer), "GET", "/")
-    assert (seen.ended, seen.body) == (ended, body)
+    """The end of a response has a name, and the bytes before the end are kept."""
+    capture = call(serve(answer), "GET", "/")
+    assert (capture.ended, capture.body) == (ended, body)
 
 
 @pytest.mark.parametrize(
     ("answer", "missing"),
     [(b"", "a response"), (b"HTTP/1.1 200", "the end of the head"), (SIZED[:-1], "the end of the body")],
 )
-def test_an_early_end_is_told_in_plain_words(serve: Serve, answer: bytes, missing: str) -> None:
-    """Where a connection ends too early, what it ended before is told, and no word of the parser."""
+def test_the_error_names_the_missing_part(serve: Serve, answer: bytes, missing: str) -> None:
+    """The error of an early end names the missing part of the response."""
     assert call(serve(answer), "GET", "/").error == f"the connection ended before {missing}"
 
 
-@pytest.mark.parametrize(("paused", "ended"), [(True, "complete"), (False, "timeout")])
-def test_an_answer_that_goes_on(monkeypatch: pytest.MonkeyPatch, paused: bool, ended: str) -> None:  # noqa: FBT001 -- a row
-    """With `paused` each pause has the time of the connection, however long the whole takes."""
+@pytest.mark.parametrize(("per_read", "ended"), [(True, "complete"), (False, "timeout")])
+def test_an_answer_that_goes_on(monkeypatch: pytest.MonkeyPatch, per_read: bool, ended: str) -> None:  # noqa: FBT001 -- a row
+    """With ``timeout_per_read`` the timeout applies to each read, not to the whole exchange."""
     later_s, taken = [0.0], threading.Semaphore()
     clock = SimpleNamespace(time=time.time, monotonic=lambda: time.monotonic() + later_s[0])
-    monkeypatch.setattr(client, "time", clock)
+    monkeypatch.setattr(response_reader, "time", clock)
 
     def take(_: bytearray) -> None:
-        later_s[0] += 0.75 * TIMEOUT_S  # two such pauses are longer than the time
+        later_s[0] += 0.75 * TIMEOUT_S  # two such pauses are longer than the timeout
         taken.release()
 
     def serve_slowly() -> None:
@@ -121,58 +121,58 @@ def test_an_answer_that_goes_on(monkeypatch: pytest.MonkeyPatch, paused: bool, e
 
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         serving = pool.submit(serve_slowly)
-        with Connection(f"http://127.0.0.1:{listener.getsockname()[1]}", paused=paused) as connection:
-            seen = connection.call("GET", "/", on_body=take)
+        with Connection(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout_per_read=per_read) as connection:
+            capture = connection.call("GET", "/", on_body=take)
         for _ in range(4):
             taken.release()
-        serving.exception()  # whoever is left early cannot be sent the rest
-    assert seen.ended == ended
+        serving.exception()  # the rest cannot be sent after a timeout
+    assert capture.ended == ended
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 2, 7])
 def test_pieces_do_not_matter(serve: Serve, piece_bytes: int) -> None:
-    """A response in pieces of any size is the same response."""
-    seen = call(serve(CHUNKED + b"0\r\n\r\n", piece_bytes=piece_bytes), "GET", "/")
-    assert (seen.ended, seen.body, seen.raw) == ("complete", b"abcde", CHUNKED + b"0\r\n\r\n")
-    assert [length for _, length in seen.arrivals] == sorted({length for _, length in seen.arrivals})
+    """A response in pieces of any size gives the same capture."""
+    capture = call(serve(CHUNKED + b"0\r\n\r\n", piece_bytes=piece_bytes), "GET", "/")
+    assert (capture.ended, capture.body, capture.raw) == ("complete", b"abcde", CHUNKED + b"0\r\n\r\n")
+    assert [length for _, length in capture.arrivals] == sorted({length for _, length in capture.arrivals})
 
 
 def test_not_http(serve: Serve) -> None:
-    """A server that does not speak HTTP is recorded with its bytes."""
-    seen = call(serve(b"SSH-2.0-OpenSSH_9.9\r\n"), "GET", "/")
-    assert (seen.ended, seen.status, seen.raw) == ("invalid", None, b"SSH-2.0-OpenSSH_9.9\r\n")
-    assert seen.raw_head == seen.raw
-    assert seen.error == "no HTTP response: b'SSH-2.0-OpenSSH_9.9\\r\\n'"
+    """A response that is not HTTP is recorded with its bytes."""
+    capture = call(serve(b"SSH-2.0-OpenSSH_9.9\r\n"), "GET", "/")
+    assert (capture.ended, capture.status, capture.raw) == ("invalid", None, b"SSH-2.0-OpenSSH_9.9\r\n")
+    assert capture.raw_head == capture.raw
+    assert capture.error == "no HTTP response: b'SSH-2.0-OpenSSH_9.9\\r\\n'"
 
 
 def test_deadline_is_total(serve: Serve) -> None:
-    """A server that stays open after its last byte runs into the deadline; the body so far is kept."""
-    seen = call(serve(CHUNKED, silent=True), "GET", "/", timeout_s=0.2)
-    assert (seen.ended, seen.body) == ("timeout", b"abcde")
-    assert seen.elapsed_s >= 0.2
+    """The exchange ends at the deadline when the server does not close the connection; the body so far is kept."""
+    capture = call(serve(CHUNKED, silent=True), "GET", "/", timeout_s=0.2)
+    assert (capture.ended, capture.body) == ("timeout", b"abcde")
+    assert capture.elapsed_s >= 0.2
 
 
 def test_nobody_listens() -> None:
-    """A refused connection is a record."""
+    """A refused connection is recorded."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        seen = call(f"http://127.0.0.1:{bound.getsockname()[1]}", "GET", "/")
-    assert (seen.ended, seen.status) == ("refused", None)
+        capture = call(f"http://127.0.0.1:{bound.getsockname()[1]}", "GET", "/")
+    assert (capture.ended, capture.status) == ("refused", None)
 
 
 def test_no_such_name() -> None:
-    """A name that cannot exist (RFC 6761) is a record."""
+    """A name that cannot exist (RFC 6761) is recorded as unreachable."""
     assert call("http://nobody.invalid:1", "GET", "/").ended == "unreachable"
 
 
 def test_hanging_up(serve: Serve) -> None:
-    """The caller may leave in the middle of a body."""
-    seen = call(serve(CHUNKED, silent=True), "GET", "/", on_body=lambda body: b"abc" in body)
-    assert (seen.ended, seen.body[:3]) == ("left", b"abc")
+    """``on_body`` can end an exchange in the middle of a body."""
+    capture = call(serve(CHUNKED, silent=True), "GET", "/", on_body=lambda body: b"abc" in body)
+    assert (capture.ended, capture.body[:3]) == ("left", b"abc")
 
 
 def test_hanging_up_from_another_thread(serve: Serve) -> None:
-    """A call that waits for an answer can be left from outside."""
+    """``hang_up`` ends a waiting call from another thread."""
     with Connection(serve(SIZED, silent=True)) as connection, ThreadPoolExecutor(1) as pool:
         connection.call("GET", "/")
         waiting = pool.submit(connection.call, "GET", "/", timeout_s=60)
@@ -181,7 +181,7 @@ def test_hanging_up_from_another_thread(serve: Serve) -> None:
 
 
 def test_staying_open(serve: Serve) -> None:
-    """A server that keeps its connection is told from one that hangs up."""
+    """``stays_open`` detects whether the server closes the connection."""
     with Connection(serve(SIZED, silent=True)) as kept, Connection(serve(SIZED)) as closed:
         kept.call("GET", "/")
         closed.call("GET", "/")
@@ -189,19 +189,19 @@ def test_staying_open(serve: Serve) -> None:
 
 
 def test_connection_is_reused(serve: Serve) -> None:
-    """Two requests on one connection, as with any keep-alive client."""
+    """Two requests use one connection."""
     with Connection(serve(SIZED, SIZED)) as connection:
         assert [connection.call("GET", "/").body for _ in range(2)] == [b"hi", b"hi"]
 
 
 def test_head_has_no_body(serve: Serve) -> None:
-    """HEAD ends with the head, whatever length is announced."""
-    seen = call(serve(SIZED[:-2], silent=True), "HEAD", "/")
-    assert (seen.ended, seen.body) == ("complete", b"")
+    """The response to HEAD ends with the head, whatever its Content-Length."""
+    capture = call(serve(SIZED[:-2], silent=True), "HEAD", "/")
+    assert (capture.ended, capture.body) == ("complete", b"")
 
 
 def test_illegal_requests_are_sent_as_they_are(serve: Serve) -> None:
-    """The suite must be able to say what no library would."""
+    """Invalid requests are sent unchanged."""
     request = b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: +2\r\n\r\nhi"
     assert send(serve(SIZED), request).request == request
 
@@ -217,10 +217,10 @@ def test_defaults_give_way() -> None:
 
 
 def test_a_body_without_end(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body that is far too large ends the exchange, with words for it, and is not read any further."""
-    monkeypatch.setattr(client, "MAX_BODY_BYTES", 100_000)
-    seen = call(serve(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 150_000), "GET", "/")
-    assert (seen.ended, seen.error) == ("invalid", "too large: more than 100000 bytes of body")
+    """A body above the limit ends the exchange with an error, and is not read further."""
+    monkeypatch.setattr(response_reader, "MAX_BODY_BYTES", 100_000)
+    capture = call(serve(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 150_000), "GET", "/")
+    assert (capture.ended, capture.error) == ("invalid", "too large: more than 100000 bytes of body")
 
 
 ENDLESS = {
@@ -232,59 +232,50 @@ ENDLESS = {
 
 @pytest.mark.parametrize("said", ENDLESS.values(), ids=ENDLESS)
 def test_a_response_without_end(serve: Serve, said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Heads and framing that are far too large end the exchange like a body does, and fill no memory."""
-    monkeypatch.setattr(client, "MAX_BYTES", 100_000)
-    seen = call(serve(said, silent=True), "GET", "/")
-    assert (seen.ended, seen.error) == ("invalid", "too large: more than 100000 bytes without an end")
+    """Heads and framing above the limit end the exchange with an error."""
+    monkeypatch.setattr(response_reader, "MAX_BYTES", 100_000)
+    capture = call(serve(said, silent=True), "GET", "/")
+    assert (capture.ended, capture.error) == ("invalid", "too large: more than 100000 bytes without an end")
 
 
 @pytest.mark.parametrize("name", ["a..b", f"{'a' * 64}.example"])
 def test_no_name_at_all(name: str) -> None:
-    """A name that no look-up takes is unreachable, like one that nobody has."""
-    seen = call(f"http://{name}:1", "GET", "/")
-    assert (seen.ended, seen.status) == ("unreachable", None)
+    """An invalid host name is unreachable, like one that does not exist."""
+    capture = call(f"http://{name}:1", "GET", "/")
+    assert (capture.ended, capture.status) == ("unreachable", None)
 
 
 def test_what_came_behind_is_the_next_answer(serve: Serve) -> None:
-    """Bytes behind an answer are the beginning of the next one, as clients read them; a new connection has none."""
+    """Bytes after a response are the beginning of the next one, as clients read them; a new connection has none."""
     other = SIZED.replace(b"hi", b"ho")
     with Connection(serve(SIZED + other, SIZED, silent=True)) as connection:
         assert [connection.call("GET", "/").body for _ in range(2)] == [b"hi", b"ho"]
     with Connection(serve(SIZED + b"?", SIZED, silent=True)) as connection:
-        seen = [connection.call("GET", "/", timeout_s=5) for _ in range(2)]
-    assert [each.ended for each in seen] == ["complete", "invalid"]
+        capture = [connection.call("GET", "/", timeout_s=5) for _ in range(2)]
+    assert [each.ended for each in capture] == ["complete", "invalid"]
 
 
 def test_a_look_at_the_body_is_no_copy(serve: Serve) -> None:
-    """Whoever looks at each arrival is shown the body itself: copies of a long one would take for ever."""
+    """``on_body`` gets the body itself, because copies of a long body take too long."""
     shown: list[object] = []
     call(serve(CHUNKED, silent=True), "GET", "/", timeout_s=0.2, on_body=shown.append)
     assert shown
     assert all(each is shown[0] and isinstance(each, bytearray) for each in shown)
 
 
-def test_curl_masks_secrets(serve: Serve) -> None:
-    """A failure text shows how to repeat the request, not the key."""
-    seen = call(serve(SIZED), "POST", "/v1", json={"a": "it's"}, headers=[("Authorization", "Bearer hush")])
-    assert "hush" not in seen.curl()
-    assert "Authorization: ***" in seen.curl()
-    assert seen.curl().startswith("curl -sS -i -N -X POST ")
-    assert seen.curl().endswith(f"""{seen.url} --data-binary '{{"a": "it'"'"'s"}}'""")
-
-
 def test_patience_of_a_target(serve: Serve) -> None:
-    """A call that has no time of its own may take as long as its target is given, on a new connection and on an old."""
+    """A call without a timeout has the timeout of its target, on a new and on an open connection."""
     patience_s = 0.2
     for reuse in (False, True):
         served = Remote(Target(url=serve(silent=True), answer_s=patience_s))
         with served.connection() as connection:
-            seen = (connection if reuse else served).call("GET", "/x")
-        assert seen.ended == "timeout", reuse
-        assert patience_s <= seen.elapsed_s < TIMEOUT_S, reuse
+            capture = (connection if reuse else served).call("GET", "/x")
+        assert capture.ended == "timeout", reuse
+        assert patience_s <= capture.elapsed_s < TIMEOUT_S, reuse
 
 
 def test_a_reset_before_anything_is_sent_is_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sending is told of it and takes it away from reading, which only sees an end: that is no orderly one."""
+    """A reset that sending reports is a reset of the exchange, although reading reports only an end."""
     really = client._connect  # noqa: SLF001 -- the moment between connecting and sending
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -296,6 +287,6 @@ def test_a_reset_before_anything_is_sent_is_a_reset(monkeypatch: pytest.MonkeyPa
             return sock
 
         monkeypatch.setattr(client, "_connect", connect)
-        seen = call(f"http://127.0.0.1:{listener.getsockname()[1]}", "GET", "/health")
-    assert (seen.ended, seen.status) == ("reset", None)
-    assert "while sending" in (seen.error or "")
+        capture = call(f"http://127.0.0.1:{listener.getsockname()[1]}", "GET", "/health")
+    assert (capture.ended, capture.status) == ("reset", None)
+    assert "while sending" in (capture.error or "")

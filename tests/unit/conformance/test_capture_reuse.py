@@ -1,4 +1,4 @@
-"""Which connection a request is sent on: the old one while it persists, then a new one (RFC 9112, 9.3 and 9.6)."""
+"""A connection is reused while it persists, then a new one is opened (RFC 9112, 9.3 and 9.6)."""
 
 import socket
 import threading
@@ -14,16 +14,16 @@ SIZED = b"Content-Length: 2\r\n\r\nhi"
 
 
 class Answer(Protocol):
-    """Starts a server and gives its origin."""
+    """Starts a server and returns its origin."""
 
     def __call__(self, said: bytes, *, closes: bool = False) -> str:
-        """`closes`: it ends each connection after its answer."""
+        """Start a server; with ``closes`` it closes each connection after its answer."""
         ...
 
 
 @pytest.fixture
 def answer() -> Iterator[Answer]:
-    """A factory: a server that gives one answer to the first request of each connection and is silent after that."""
+    """A function that starts a server, which answers only the first request of each connection."""
     with ExitStack() as stack:
 
         def start(said: bytes, *, closes: bool = False) -> str:
@@ -61,25 +61,25 @@ ENDS = {
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("said", ENDS.values(), ids=ENDS)
 def test_a_new_connection_after_the_last_answer(answer: Answer, said: bytes, method: str) -> None:
-    """After an answer that ends its connection the next request opens another at once, with a number of its own."""
+    """After a response that ends its connection, the next request opens another with the next number."""
     url = answer(said + (b"Content-Length: 2\r\n\r\n" if method == "HEAD" else SIZED))
     with Connection(url) as connection:
-        seen = [connection.call(method, "/", timeout_s=5) for _ in range(3)]
-    assert [(each.ended, each.connection) for each in seen] == [("complete", 1), ("complete", 2), ("complete", 3)]
+        capture = [connection.call(method, "/", timeout_s=5) for _ in range(3)]
+    assert [(each.ended, each.connection) for each in capture] == [("complete", 1), ("complete", 2), ("complete", 3)]
 
 
-def test_a_new_connection_after_an_end_without_words(answer: Answer) -> None:
-    """A body that ends with its connection leaves none to be used again."""
+def test_a_new_connection_after_a_body_without_length(answer: Answer) -> None:
+    """A body that ends with its connection allows no reuse."""
     with Connection(answer(b"HTTP/1.1 200 OK\r\n\r\nhi", closes=True)) as connection:
-        seen = [connection.call("GET", "/", timeout_s=5) for _ in range(2)]
-    assert [(each.ended, each.body, each.connection) for each in seen] == [
+        capture = [connection.call("GET", "/", timeout_s=5) for _ in range(2)]
+    assert [(each.ended, each.body, each.connection) for each in capture] == [
         ("complete", b"hi", 1),
         ("complete", b"hi", 2),
     ]
 
 
 def test_a_client_that_leaves_asks_on_a_new_connection(answer: Answer) -> None:
-    """After a request that says that it is the last of its connection the next one opens another."""
+    """After a request with Connection: close, the next one opens another connection."""
     with Connection(answer(b"HTTP/1.1 200 OK\r\n" + SIZED)) as connection:
         connection.call("GET", "/", headers=[("Connection", "close")])
         assert connection.call("GET", "/", timeout_s=5).connection == 2
@@ -93,15 +93,15 @@ KEPT = {
 
 @pytest.mark.parametrize("said", KEPT.values(), ids=KEPT)
 def test_the_same_connection(answer: Answer, said: bytes) -> None:
-    """An answer that keeps its connection is followed by the next request on it, though nobody answers there."""
+    """After a response that keeps its connection, the next request uses it, also when it gets no answer."""
     with Connection(answer(said + SIZED)) as connection:
-        seen = [connection.call("GET", "/", timeout_s=each) for each in (5, 0.1)]
-    assert [(each.ended, each.connection) for each in seen] == [("complete", 1), ("timeout", 1)]
+        capture = [connection.call("GET", "/", timeout_s=each) for each in (5, 0.1)]
+    assert [(each.ended, each.connection) for each in capture] == [("complete", 1), ("timeout", 1)]
 
 
 @pytest.mark.parametrize("closes", [True, False])
-def test_who_says_close_is_still_watched(answer: Answer, closes: bool) -> None:  # noqa: FBT001 -- a row
-    """Whether the server ends a connection that it has given up is seen until the next request."""
+def test_stays_open_after_connection_close(answer: Answer, closes: bool) -> None:  # noqa: FBT001 -- a row
+    """``stays_open`` works after a response with Connection: close, until the next request."""
     with Connection(answer(ENDS["close"] + SIZED, closes=closes)) as connection:
         connection.call("GET", "/")
         assert connection.stays_open(5 if closes else 0.1) is not closes

@@ -1,4 +1,4 @@
-"""The catalogue of claims, and the page that shows it."""
+"""The catalogue of judges, and its table in the documentation."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ DOCS = Path(__file__).resolve().parents[3] / "docs" / "contract-checks.md"
 
 
 def test_table_in_the_docs() -> None:
-    """The table in the docs is the one that the code has."""
+    """The table in docs/contract-checks.md is up to date."""
     assert catalogue.table() in DOCS.read_text("utf-8")
 
 
 def test_claims_are_unlike_one_another() -> None:
-    """Every claim has a tier, a source, and words of its own."""
+    """Every claim has a tier, a source and a unique text."""
     texts = [claim.text for claim in catalogue.CLAIMS.values()]
     assert len(set(texts)) == len(texts)
     assert all(claim.source for claim in catalogue.CLAIMS.values())
@@ -23,12 +23,12 @@ def test_claims_are_unlike_one_another() -> None:
 
 
 def test_selection() -> None:
-    """An id selects itself and what is below it, and nothing that only begins alike."""
+    """An id selects the judge with this id and those under it, and no ids that only begin with the same characters."""
     assert [judge.claim.check for judge in catalogue.judges("F4", "D7", "C6.1")] == ["C6.1", "D7", "F4"]
     assert {judge.claim.check for judge in catalogue.judges("E1")} == {f"E1.{number}" for number in range(1, 6)}
 
 
 def test_unknown_selection() -> None:
-    """An id that nobody has is a mistake of the caller."""
+    """An unknown id raises KeyError."""
     with pytest.raises(KeyError):
         catalogue.judges("Z9")

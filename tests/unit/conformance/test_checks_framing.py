@@ -1,4 +1,4 @@
-"""Any legal framing of the same events gives the same verdicts, whether the events are healthy or broken."""
+"""Valid framings of the same events give the same verdicts, for valid and defective events."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumen_conformance.checks import catalogue
-from lumen_conformance.checks.verdict import Known
-from lumen_conformance.http.documents import said
+from lumen_conformance.checks.verdict import JudgeContext
+from lumen_conformance.http.documents import assistant_text
 from tests.unit.conformance import samples as s
 from tests.unit.conformance.framings import framings
 from tests.unit.conformance.samples import ABSENT, ERROR, chunk, chunks, edited, with_usage
 
-KNOWN = Known(text=s.TEXT, finish="stop")
+KNOWN = JudgeContext(text=s.TEXT, finish="stop")
 USAGE_ASKED = {"stream_options": {"include_usage": True}}
 DONE = b"[DONE]"
-UNHURRIED = settings(deadline=None)  # a busy machine is no defect
-# A framing has nothing to do with the story that it frames: all stories together get four times the usual examples.
-A_SHARE = settings(UNHURRIED, max_examples=30)
-# Events, healthy or with one defect of theirs; their bytes are for hypothesis.
-STORIES: dict[str, list[Any]] = {
+NO_DEADLINE = settings(deadline=None)  # the time depends on the load of the machine
+# A framing does not depend on the events: all lists of events together get four times the default number of examples.
+FEW_EXAMPLES = settings(NO_DEADLINE, max_examples=30)
+# Events, valid or with one defect; hypothesis draws their framing.
+EVENTS: dict[str, list[Any]] = {
     "healthy": [*chunks(), DONE],
     "no-done": [*chunks()],
     "done-twice": [*chunks(), DONE, DONE],
@@ -41,44 +41,44 @@ STORIES: dict[str, list[Any]] = {
 
 
 def verdicts(body: bytes, asked: dict[str, Any] | None = None) -> dict[str, bool]:
-    """Which claims hold for a stream of these bytes."""
+    """Whether each claim holds for a stream of these bytes."""
     judges = {*catalogue.STREAM, *catalogue.BROKEN_STREAM}
     return {judge.claim.check: judge(s.stream(body, asked=asked or {}), KNOWN).ok for judge in judges}
 
 
-def plainly(events: list[Any]) -> bytes:
-    """The framing that OpenAI uses."""
+def plain_framing(events: list[Any]) -> bytes:
+    """The events in the framing of OpenAI."""
     return b"".join(b"data: " + (each if isinstance(each, bytes) else s.encoded(each)) + b"\n\n" for each in events)
 
 
 @cache
-def plain_verdicts(story: str) -> dict[str, bool]:
-    """Which claims hold for a story in the framing of OpenAI."""
-    return verdicts(plainly(STORIES[story]))
+def plain_verdicts(name: str) -> dict[str, bool]:
+    """Whether each claim holds for a list of events in the framing of OpenAI."""
+    return verdicts(plain_framing(EVENTS[name]))
 
 
-@pytest.mark.parametrize("story", STORIES)
-@A_SHARE
+@pytest.mark.parametrize("name", EVENTS)
+@FEW_EXAMPLES
 @given(data=st.data())
-def test_framing_never_matters(story: str, data: st.DataObject) -> None:
-    """The same events give the same verdicts and the same text in any legal framing."""
-    events = STORIES[story]
+def test_framing_never_matters(name: str, data: st.DataObject) -> None:
+    """The same events give the same verdicts and the same text in any valid framing."""
+    events = EVENTS[name]
     body = data.draw(framings(events))
-    assert verdicts(body) == plain_verdicts(story)
-    assert said(s.stream(body)) == said(s.stream(plainly(events)))
+    assert verdicts(body) == plain_verdicts(name)
+    assert assistant_text(s.stream(body)) == assistant_text(s.stream(plain_framing(events)))
 
 
-@UNHURRIED
+@NO_DEADLINE
 @given(data=st.data())
 def test_framing_never_matters_with_usage(data: st.DataObject) -> None:
-    """The same of a stream with usage."""
+    """The same events with usage give the same verdicts in any valid framing."""
     events = [*with_usage(), DONE]
-    assert verdicts(data.draw(framings(events)), USAGE_ASKED) == verdicts(plainly(events), USAGE_ASKED)
+    assert verdicts(data.draw(framings(events)), USAGE_ASKED) == verdicts(plain_framing(events), USAGE_ASKED)
 
 
-@UNHURRIED
+@NO_DEADLINE
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40), max_size=6), st.data())
 def test_any_text_in_any_framing(pieces: list[str], data: st.DataObject) -> None:
-    """Whatever is said in whatever pieces is read, in any legal framing."""
+    """Any text in any pieces is parsed in any valid framing."""
     body = data.draw(framings([*chunks(pieces), DONE]))
-    assert said(s.stream(body)) == "".join(pieces)
+    assert assistant_text(s.stream(body)) == "".join(pieces)

@@ -1,28 +1,28 @@
-"""Every judge against healthy exchanges: what real clients accept must stay green, however it is framed."""
+"""No judge fails for a valid exchange, in any form that clients accept."""
 
 import pytest
 
 from lumen_conformance.checks import catalogue
-from lumen_conformance.checks.verdict import Judge, Known
+from lumen_conformance.checks.verdict import Judge, JudgeContext
 from lumen_conformance.http.client import Capture
 from tests.unit.conformance import samples as s
 from tests.unit.conformance.samples import ANSWER, ERROR, TEXT, chunk, chunks, edited, framed, with_usage
 
 SECRET, MODEL, PATHS = "ollama", "/srv/models/mistral", 'put it into /usr/local/bin\n"main.py"'
-KNOWN = Known(text=TEXT, finish="stop", secrets=(SECRET,), model=MODEL)
+KNOWN = JudgeContext(text=TEXT, finish="stop", secrets=(SECRET,), model=MODEL)
 USAGE_ASKED = {"stream_options": {"include_usage": True}}
 CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": ""}}
 WHOLE_ARGUMENTS = {"index": 1, "function": {"arguments": "1"}}
 EXTRA = {"lumen_metadata": {"persona": {"name": "비노슈"}}, "service_tier": "default", "system_fingerprint": None}
 
 
-def broken(seen: Capture, judges: tuple[Judge, ...], known: Known = KNOWN) -> list[str]:
-    """The texts of the verdicts against a capture."""
-    return [str(verdict) for verdict in (judge(seen, known) for judge in judges) if verdict.failed]
+def broken(capture: Capture, judges: tuple[Judge, ...], context: JudgeContext = KNOWN) -> list[str]:
+    """The texts of the failed verdicts for a capture."""
+    return [str(verdict) for verdict in (judge(capture, context) for judge in judges) if verdict.failed]
 
 
 @pytest.mark.parametrize(
-    "seen",
+    "capture",
     [
         pytest.param(s.plain(), id="plain"),
         pytest.param(s.plain({**ANSWER, **EXTRA}), id="extra-fields"),
@@ -58,13 +58,13 @@ def broken(seen: Capture, judges: tuple[Judge, ...], known: Known = KNOWN) -> li
         pytest.param(s.plain({**ANSWER, "x_served_by": MODEL}), id="names-the-model-it-was-told-to-serve"),
     ],
 )
-def test_plain_answers(seen: Capture) -> None:
-    """A healthy answer breaks nothing."""
-    assert broken(seen, catalogue.ANSWER) == []
+def test_plain_answers(capture: Capture) -> None:
+    """A valid answer breaks no claim."""
+    assert broken(capture, catalogue.ANSWER) == []
 
 
 @pytest.mark.parametrize(
-    "seen",
+    "capture",
     [
         pytest.param(s.stream(), id="lf"),
         pytest.param(s.stream(framed(chunks(), end=b"\r\n\r\n")), id="crlf"),
@@ -82,13 +82,13 @@ def test_plain_answers(seen: Capture) -> None:
         pytest.param(s.stream([chunk({}, choices=[]), *chunks()]), id="prologue-without-choices"),
     ],
 )
-def test_streams(seen: Capture) -> None:
-    """A healthy stream breaks nothing, in any framing that clients parse."""
-    assert broken(seen, catalogue.STREAM) == []
+def test_streams(capture: Capture) -> None:
+    """A valid stream breaks no claim, in any framing that clients parse."""
+    assert broken(capture, catalogue.STREAM) == []
 
 
 def test_streams_with_usage() -> None:
-    """A stream with usage breaks nothing."""
+    """A stream with usage breaks no claim."""
     assert broken(s.stream(with_usage(), asked=USAGE_ASKED), catalogue.USAGE_STREAM) == []
 
 
@@ -109,25 +109,25 @@ def test_streams_with_usage() -> None:
     ],
 )
 def test_tool_calls(calls: list[object]) -> None:
-    """Calls whose arguments come in pieces break nothing."""
+    """Valid tool calls break no claim."""
     deltas = [chunk({"tool_calls": [call]}) for call in calls]
-    seen = s.stream([chunk({"role": "assistant", "content": None}), *deltas, chunk({}, "tool_calls")])
-    assert broken(seen, catalogue.TOOL_STREAM, Known()) == []
+    capture = s.stream([chunk({"role": "assistant", "content": None}), *deltas, chunk({}, "tool_calls")])
+    assert broken(capture, catalogue.TOOL_STREAM, JudgeContext()) == []
 
 
 def test_stream_that_is_passed_on() -> None:
-    """A stream whose first words came before the last were sent breaks nothing."""
-    seen = s.late(s.stream(), sent_mono_s=100.0)
-    assert broken(seen, catalogue.judges("E9"), Known(said_mono_s=100.2)) == []
+    """Check E9 passes when the first content arrives before the gateway has sent its last."""
+    capture = s.late(s.stream(), sent_mono_s=100.0)
+    assert broken(capture, catalogue.judges("E9"), JudgeContext(said_mono_s=100.2)) == []
 
 
 def test_same_pieces() -> None:
-    """Who says the same word again and again tells nothing so far."""
-    assert broken(s.stream(chunks("ㅋㅋㅋㅋ")), catalogue.judges("E7"), Known()) == []
+    """Equal pieces are not cumulative text."""
+    assert broken(s.stream(chunks("ㅋㅋㅋㅋ")), catalogue.judges("E7"), JudgeContext()) == []
 
 
-def test_words_in_pieces_of_a_stream() -> None:
-    """A stream may talk about files, whole or in several data lines."""
+def test_file_paths_in_pieces_of_a_stream() -> None:
+    """The text of a stream may contain file paths, also in several data lines."""
     plain = s.stream(chunks(["see ", "/usr/local/bin"]))
     assert broken(plain, catalogue.judges("F6"), KNOWN) == []
     split = s.late(plain, body=plain.body.replace(b', "id"', b',\ndata: "id"'))
@@ -135,13 +135,13 @@ def test_words_in_pieces_of_a_stream() -> None:
 
 
 def test_text_with_markers() -> None:
-    """Words of the protocol inside the text are text."""
+    """Markers of the protocol in the text break no claim."""
     text = 'a [DONE] b\ndata: {"c": 1}\n\ndata: [DONE]\n\n'
-    assert broken(s.stream(chunks(text)), catalogue.STREAM, Known(text=text, finish="stop")) == []
+    assert broken(s.stream(chunks(text)), catalogue.STREAM, JudgeContext(text=text, finish="stop")) == []
 
 
 @pytest.mark.parametrize(
-    "seen",
+    "capture",
     [
         pytest.param(s.error(), id="plain"),
         pytest.param(s.error(edited(ERROR, ("error.request_id", "req-1"))), id="extra-field"),
@@ -149,13 +149,13 @@ def test_text_with_markers() -> None:
         pytest.param(s.error(edited(ERROR, ("error.message", "messages[0].content is None"))), id="none-in-a-sentence"),
     ],
 )
-def test_refusals(seen: Capture) -> None:
-    """A healthy refusal breaks nothing."""
-    assert broken(seen, (*catalogue.BAD_REQUEST, *catalogue.judges("F4"))) == []
+def test_refusals(capture: Capture) -> None:
+    """A valid error breaks no claim."""
+    assert broken(capture, (*catalogue.BAD_REQUEST, *catalogue.judges("F4"))) == []
 
 
 @pytest.mark.parametrize(
-    "seen",
+    "capture",
     [
         pytest.param(s.stream([*chunks()[:3], ERROR]), id="then-done"),
         pytest.param(s.stream(framed([*chunks()[:3], ERROR]).removesuffix(b"data: [DONE]\n\n")), id="then-closed"),
@@ -164,9 +164,9 @@ def test_refusals(seen: Capture) -> None:
         pytest.param(s.late(s.stream(b": ping\n\n"), ended="aborted"), id="aborted-before-any-event"),
     ],
 )
-def test_streams_that_fail_aloud(seen: Capture) -> None:
-    """A stream that says how it failed, or that is aborted, breaks nothing."""
-    assert broken(seen, catalogue.BROKEN_STREAM) == []
+def test_streams_that_fail_aloud(capture: Capture) -> None:
+    """A stream that ends with an error event, or that is aborted, breaks no claim."""
+    assert broken(capture, catalogue.BROKEN_STREAM) == []
 
 
 NOT_IN_A_PLAIN_ANSWER = {"C3.2", "C3.3"}  # one choice was asked for
@@ -174,7 +174,7 @@ NOT_WITHOUT_USAGE = {"B2.3"}
 
 
 @pytest.mark.parametrize(
-    ("seen", "judges", "unjudged"),
+    ("capture", "judges", "unjudged"),
     [
         pytest.param(s.plain(), catalogue.ANSWER, NOT_IN_A_PLAIN_ANSWER, id="plain"),
         pytest.param(s.stream(), catalogue.STREAM, NOT_WITHOUT_USAGE, id="stream"),
@@ -183,14 +183,14 @@ NOT_WITHOUT_USAGE = {"B2.3"}
         pytest.param(s.stream([*chunks()[:3], ERROR]), catalogue.BROKEN_STREAM, set(), id="broken-stream"),
     ],
 )
-def test_what_is_asked_can_be_judged(seen: Capture, judges: tuple[Judge, ...], unjudged: set[str]) -> None:
-    """Nothing that is asked about a healthy exchange is left unjudged but what it was not made for."""
-    known = Known(text=f"{TEXT} [DONE]", finish="stop", secrets=(SECRET,), upstream=("h",), said_mono_s=9.0)
-    assert {judge.claim.check for judge in judges if judge(seen, known).unjudged} == unjudged
+def test_what_is_asked_can_be_judged(capture: Capture, judges: tuple[Judge, ...], unjudged: set[str]) -> None:
+    """All claims about a valid exchange are decided, except those that do not apply to it."""
+    context = JudgeContext(text=f"{TEXT} [DONE]", finish="stop", secrets=(SECRET,), upstream=("h",), said_mono_s=9.0)
+    assert {judge.claim.check for judge in judges if judge(capture, context).unjudged} == unjudged
 
 
 @pytest.mark.parametrize(
-    ("seen", "judges"),
+    ("capture", "judges"),
     [
         pytest.param(s.late(s.plain(b""), status=None, ended="refused"), catalogue.ANSWER, id="no-answer"),
         pytest.param(s.late(s.stream(b""), status=None, ended="refused"), catalogue.TOOL_STREAM, id="no-stream"),
@@ -198,8 +198,8 @@ def test_what_is_asked_can_be_judged(seen: Capture, judges: tuple[Judge, ...], u
         pytest.param(s.plain(b""), catalogue.ANSWER, id="empty-answer"),
     ],
 )
-def test_nothing_seen_is_no_pass(seen: Capture, judges: tuple[Judge, ...]) -> None:
-    """Where nothing came, claims hold only about the head of the response."""
-    passed = {judge.claim.check for judge in judges if judge(seen, KNOWN).ok}
+def test_claims_without_a_body(capture: Capture, judges: tuple[Judge, ...]) -> None:
+    """Without a body, only claims about the head of the response hold."""
+    passed = {judge.claim.check for judge in judges if judge(capture, KNOWN).ok}
     head = {"C1.1", "C1.2", "C1.4", "D1.1", "D6.1", "D6.2", "D7", "F6.1", "F6.2", "F6.3", "F6.4", "F8"}
     assert passed <= head

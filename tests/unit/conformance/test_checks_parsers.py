@@ -1,4 +1,4 @@
-"""The two parsers under the judges: JSON with places, and events with places."""
+"""The parsers of JSON and of server-sent events, which keep offsets."""
 
 import json
 from codecs import BOM_UTF8
@@ -9,20 +9,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lumen_conformance.http import sse
-from lumen_conformance.http.strict_json import parse, scan, spell
+from lumen_conformance.http.strict_json import format_path, parse, scan
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
-VALUES: st.SearchStrategy[Any] = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner))
+VALUES: st.SearchStrategy[Any] = st.recursive(SCALARS, lambda values: st.lists(values) | st.dictionaries(TEXT, values))
 
 
 @given(VALUES, st.booleans(), st.sampled_from([None, 2]))
 def test_reads_what_python_writes(value: object, ascii_only: bool, indent: int | None) -> None:  # noqa: FBT001 -- drawn
-    """Any value comes back, without a problem, and each place holds the bytes of its value."""
+    """Any value is parsed without a problem, and each offset is that of its value."""
     source = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
     document = parse(source)
     assert (document.value, document.problems) == (value, ())
-    for path in document.places:
+    for path in document.spans:
         found: Any = value
         for step in path:
             found = found[step]
@@ -65,26 +65,26 @@ def test_reads_what_python_writes(value: object, ascii_only: bool, indent: int |
         pytest.param(b"// a\n{}", "syntax", 0, "$", id="comment"),
     ],
 )
-def test_problems_have_places(source: bytes, kind: str, offset: int, path: str) -> None:
-    """Each deviation is told with its byte and its path."""
+def test_problems_have_offsets(source: bytes, kind: str, offset: int, path: str) -> None:
+    """Each deviation has its offset and its path."""
     problem = parse(source).problems[0]
-    assert (problem.kind, problem.offset, spell(problem.path)) == (kind, offset, path)
+    assert (problem.kind, problem.offset, format_path(problem.path)) == (kind, offset, path)
 
 
 @pytest.mark.parametrize("lexeme", ["1" + "0" * 308, "-1" + "0" * 308, "1.7e308", "1e-999", "1" + "0" * 307])
 def test_what_a_double_holds_is_no_problem(lexeme: str) -> None:
-    """The largest numbers that a double holds, and the smallest, are read."""
+    """The largest and the smallest numbers of a double have no problem."""
     assert parse(lexeme.encode()).problems == ()
 
 
 @pytest.mark.parametrize("lexeme", ["1.0", "1e3", "-0", "1E+2", "12345678901234567890", "true", '"1"'])
 def test_lexemes_are_kept(lexeme: str) -> None:
-    """What was written stays known, not only what it means."""
+    """The text of a value is kept as it was written."""
     assert parse(f'{{"a": {lexeme} }}'.encode()).lexeme(("a",)) == lexeme
 
 
 def test_offset_of_what_is_absent() -> None:
-    """What is not there is looked for where its parent is."""
+    """The offset of an absent value is that of its parent."""
     document = parse(b'{"a": {"b": 1}}', ((0, 100),))
     assert document.offset(("a", "c", 3)) == 106
 
@@ -97,16 +97,16 @@ TOKENS = st.lists(st.sampled_from([*CHARACTERS, *LEXEMES, *ESCAPES]), max_size=9
 
 @given(TOKENS.map(str.encode) | st.binary(max_size=20) | VALUES.map(lambda value: json.dumps(value).encode()))
 def test_quick_reading_changes_nothing(source: bytes) -> None:
-    """A text without deviations is read as the scanner reads it, and one with deviations is never taken for it."""
+    """The quick parser and the scanner give the same result."""
     quick, slow = parse(source), scan(source)
-    assert (repr(quick.value), quick.problems, quick.places) == (repr(slow.value), slow.problems, slow.places)
+    assert (repr(quick.value), quick.problems, quick.spans) == (repr(slow.value), slow.problems, slow.spans)
 
 
-def test_places_of_several_lines() -> None:
-    """A value of an event with several data lines is found in the body."""
+def test_offsets_of_several_lines() -> None:
+    """The offset of a value of an event with several data lines is that in the body."""
     body = b'data: {"a":\ndata: "b",\ndata: "c": "d"}\n\n'
     event = sse.parse(body)[0]
-    document = parse(event.data or b"", event.data_places)
+    document = parse(event.data or b"", event.data_offsets)
     assert [document.offset((key,)) for key in "ac"] == [body.index(b'"b"'), body.index(b'"d"')]
 
 
@@ -117,7 +117,7 @@ LINES = st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\r", b""
 @example([BOM_UTF8 + b"data: a", BOM_UTF8], b"\r\n")
 @given(LINES, st.sampled_from([b"\n", b"\r\n", b"\r"]))
 def test_every_line_is_found(lines: list[bytes], end: bytes) -> None:
-    """Whatever stands between line ends is one line, and nothing else ends one; a BOM at the start is skipped."""
+    """The text between two line ends is one line, and a byte order mark at the start is skipped."""
     body = b"".join(line + end for line in lines)
     found = [line for event in sse.parse(body) for line in event.lines]
     due = [line for line in body.removeprefix(BOM_UTF8).split(end) if line]
@@ -125,8 +125,8 @@ def test_every_line_is_found(lines: list[bytes], end: bytes) -> None:
 
 
 @given(st.binary(max_size=60))
-def test_places_point_into_the_body(body: bytes) -> None:
-    """A value is where its place says."""
+def test_offsets_of_values(body: bytes) -> None:
+    """The offset of a value is that of its bytes."""
     for event in sse.parse(body):
         for line in event.lines:
             assert body[line.value_offset :].startswith(line.value)
@@ -134,13 +134,13 @@ def test_places_point_into_the_body(body: bytes) -> None:
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c"])
 def test_text_separators_do_not_end_lines(separator: str) -> None:
-    """What `str.splitlines` would split at is text."""
+    """The separators of `str.splitlines` are text."""
     events = sse.parse(f"data: a{separator}b\n\n".encode())
     assert [event.data for event in events] == [f"a{separator}b".encode()]
 
 
 def test_one_byte_order_mark_is_skipped() -> None:
-    """A mark before the first line is no part of it, and places count it; another mark is a part of its line."""
+    """A byte order mark before the first line is skipped, and offsets count it; a second one is part of its line."""
     mark = b"\xef\xbb\xbf"
     (event,) = sse.parse(mark + b"data: a\n\n")
     assert (event.data, event.offset, event.data_offset) == (b"a", 3, 9)
@@ -148,7 +148,7 @@ def test_one_byte_order_mark_is_skipped() -> None:
 
 
 def test_events() -> None:
-    """Data lines are joined, one space is taken away, comments are no data, and the last event may be open."""
+    """Data lines are joined, one leading space is removed, comments are no data, and the last event may be open."""
     events = sse.parse(b": hello\n\ndata:  a\ndata:b\n\ndata\n\ndata: c")
     assert [event.data for event in events] == [None, b" a\nb", b"", b"c"]
     assert [event.closed for event in events] == [True, True, True, False]

@@ -1,4 +1,4 @@
-"""No judge ever raises, whatever a server sends; and a broken verdict tells a person where to look."""
+"""No judge raises, whatever a server sends; a failed verdict has all that is needed to find the defect."""
 
 import json
 from dataclasses import replace
@@ -9,28 +9,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumen_conformance.checks import catalogue
-from lumen_conformance.checks.verdict import Known
+from lumen_conformance.checks.verdict import JudgeContext
 from lumen_conformance.http.client import Capture
 from tests.unit.conformance import samples as s
 from tests.unit.conformance.samples import ANSWER, ERROR, chunk, chunks, edited, with_usage
 
-KNOWN = Known(text=s.TEXT, finish="stop", secrets=("sk-hush-hush",), upstream=("gateway.example",))
+KNOWN = JudgeContext(text=s.TEXT, finish="stop", secrets=("sk-hush-hush",), upstream=("gateway.example",))
 ODD: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, -1, 1.5, "", "x", "None", [], [None], {}, {"a": [1]}, 10**30, 10**400, "<1e999>", "<long>"]
 )
 LEXEMES = {b'"<1e999>"': b"1e999", b'"<long>"': b"9" * 5_000}  # what Python does not write
 
 
-def ask_all(seen: Capture) -> None:
-    """Every judge must come to a verdict that can be shown."""
+def ask_all(capture: Capture) -> None:
+    """Every judge returns a verdict that can be shown."""
     for judge in catalogue.JUDGES.values():
-        assert str(judge(seen, KNOWN))
+        assert str(judge(capture, KNOWN))
     for comparison in catalogue.COMPARISONS.values():
-        assert str(comparison([seen, s.plain(), seen]))
+        assert str(comparison([capture, s.plain(), capture]))
 
 
 def written(value: object) -> bytes:
-    """A value as JSON, with numbers that Python does not write."""
+    """JSON of a value, with numbers that Python does not write."""
     text = s.encoded(value)
     for name, lexeme in LEXEMES.items():
         text = text.replace(name, lexeme)
@@ -38,7 +38,7 @@ def written(value: object) -> bytes:
 
 
 def paths(value: object, path: str = "") -> list[str]:
-    """The dotted paths of everything below a value."""
+    """The dotted paths of all values in a value."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     found = [(f"{path}.{key}".lstrip("."), below) for key, below in items]
     return [each for name, below in found for each in (name, *paths(below, name))]
@@ -77,29 +77,29 @@ def test_any_bytes(body: bytes, streamed: bool) -> None:  # noqa: FBT001 -- draw
 
 @given(st.integers(0, len(s.framed(chunks()))))
 def test_any_prefix_of_a_stream(length: int) -> None:
-    """A stream that was cut anywhere is judged, and broken unless it is whole."""
+    """A stream that was cut anywhere is judged, and breaks a claim unless it is complete."""
     whole = s.framed(chunks())
-    seen = s.stream(whole[:length])
-    ask_all(seen)
-    held = not any(judge(seen).failed for judge in catalogue.STREAM)
+    capture = s.stream(whole[:length])
+    ask_all(capture)
+    held = not any(judge(capture).failed for judge in catalogue.STREAM)
     assert held == (length == len(whole))
 
 
 def test_no_answer_at_all() -> None:
-    """A refused connection is judged, too."""
+    """A refused connection is judged."""
     refused = Capture(url=s.BASE, request=s.plain().request, ended="refused", error="refused")
     ask_all(refused)
     assert not catalogue.JUDGES["C1.1"](refused).ok
 
 
 def test_deep_nesting() -> None:
-    """A body nested deeper than any parser goes is judged."""
+    """A very deeply nested body is judged."""
     ask_all(s.plain(b"[" * 100_000))
 
 
 @pytest.mark.parametrize("number", [b"1" * 5_000, b"1" * 400, b"1e999"], ids=["longest", "long", "exponent"])
 def test_numbers_beyond_a_double(number: bytes) -> None:
-    """A number that Python does not convert, or that no double holds, is judged in each place."""
+    """A number that Python does not convert, or that is outside the range of a double, is judged in each place."""
     ask_all(s.plain(s.encoded(ANSWER).replace(b"1761268140", number)))
     ask_all(s.plain(s.encoded(ANSWER).replace(b"18", number)))
     ask_all(s.stream(s.framed(with_usage()).replace(b"1761268140", number)))
@@ -107,11 +107,11 @@ def test_numbers_beyond_a_double(number: bytes) -> None:
 
 
 def test_a_broken_verdict_shows_the_way() -> None:
-    """Expectation, finding, path, offset, the bytes around it and a command that repeats the request."""
-    seen = s.plain(edited(ANSWER, ("usage.total_tokens", 17)))
-    verdict = catalogue.JUDGES["C5.2"](seen)
+    """A failed verdict has expected, found, the path, the offset, the bytes and a command that repeats the request."""
+    capture = s.plain(edited(ANSWER, ("usage.total_tokens", 17)))
+    verdict = catalogue.JUDGES["C5.2"](capture)
     assert verdict.failure is not None
-    place = f"$.usage.total_tokens, byte {seen.body.index(b'17}')}"
+    place = f"$.usage.total_tokens, byte {capture.body.index(b'17}')}"
     assert (verdict.failure.expected, verdict.failure.found, verdict.failure.at) == (
         "total_tokens: 18 (2 + 16)",
         "total_tokens is 17",
@@ -121,21 +121,21 @@ def test_a_broken_verdict_shows_the_way() -> None:
     assert verdict.failure.curl.startswith("curl ")
     assert (
         str(verdict).splitlines()[0]
-        == "C5.2 (S) broken: The counts of the usage are at least 0, and the total is the sum of its parts"
+        == "C5.2 (S) broken: The counts of the usage are at least 0, and the total is the sum of the other two"
     )
 
 
 def test_offsets_in_streams_count_bytes_of_the_body() -> None:
-    """A finding inside an event points into the whole body."""
-    seen = s.stream(edited(chunks(), ("2.choices.0.delta.role", "user")))
-    verdict = catalogue.JUDGES["E2.3"](seen)
+    """The offset of a finding in an event is that in the body."""
+    capture = s.stream(edited(chunks(), ("2.choices.0.delta.role", "user")))
+    verdict = catalogue.JUDGES["E2.3"](capture)
     assert verdict.failure is not None
-    at = seen.body.index(b'"user"')
+    at = capture.body.index(b'"user"')
     assert verdict.failure.at.endswith(f"byte {at}")
 
 
 def test_many_findings_are_summed_up() -> None:
-    """What is alike is shown once, the rest is counted."""
+    """Equal findings are shown once and counted."""
     each = [json.loads(json.dumps(chunk({"content": "a", "role": "user"}))) for _ in range(9)]
     verdict = catalogue.JUDGES["E2.3"](s.stream([chunk({"role": "assistant"}), *each]))
     assert verdict.failure is not None
@@ -143,7 +143,9 @@ def test_many_findings_are_summed_up() -> None:
 
 
 def test_secrets_stay_out_of_verdicts() -> None:
-    """The command that repeats a request shows no key."""
-    seen = s.plain(b"{}")
-    keyed = replace(seen, request=seen.request.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer sk-hush-hush\r\n\r\n"))
+    """The command that repeats a request contains no key."""
+    capture = s.plain(b"{}")
+    keyed = replace(
+        capture, request=capture.request.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer sk-hush-hush\r\n\r\n")
+    )
     assert "sk-hush-hush" not in str(catalogue.JUDGES["C2.1"](keyed))

@@ -1,6 +1,6 @@
-"""By URL the suite may be spending somebody's money: what it says it will cost is an upper bound, of one model only.
+"""By URL, the printed number of chat calls is an upper bound, and all calls are for the named model.
 
-Here the target is the scripted gateway itself, which passes the contract.
+The target is the scripted gateway itself, which passes the contract.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from lumen_conformance.targets.endpoint import CHAT
 from tests.fixtures.suite_subprocess import Run, run
 
 MODEL = "a-model-that-costs"
-CHOICES = 10  # more answers than any check asks for at once without --proxy-load
+CHOICES = 10  # more choices than any check requests without --proxy-load
 BROKEN = {"failed", "error", "warned"}
 PASSED = 200  # 260 pass today; the bound leaves room for checks that are removed
-ALL = ("--proxy-can=models,n,tools,health", "--proxy-health-path=/health")  # that the gateway can
+ALL = ("--proxy-can=models,n,tools,health", "--proxy-health-path=/health")  # the capabilities of the gateway
 SELECTIONS = {
     "lumen": ("-m", "contract", "--proxy-profile=lumen", "--proxy-can=health,n"),
     "with-a-key": ("-m", "contract", "--proxy-api-key=k", "--proxy-can=auth"),
@@ -31,7 +31,7 @@ SELECTIONS = {
 
 
 def spent(folder: Path, *options: str) -> tuple[Run, list[Call]]:
-    """A run against a server that records, and the chat calls that it was asked for."""
+    """A run against a recording server, and the chat calls that the server received."""
     with Gateway() as server:
         named = (f"--proxy-url={server.url}/v1", f"--proxy-model={MODEL}", "--proxy-health-path=none", "-q")
         can = () if any("--proxy-can" in word for word in options) else ("--proxy-can=models,n,tools",)
@@ -40,7 +40,7 @@ def spent(folder: Path, *options: str) -> tuple[Run, list[Call]]:
 
 
 def body_of(call: Call) -> dict[str, object]:
-    """The fields of a call; none of what is no object."""
+    """The JSON object of a call; empty when its body is not an object."""
     try:
         body = call.json()
     except (ValueError, RecursionError):
@@ -49,42 +49,42 @@ def body_of(call: Call) -> dict[str, object]:
 
 
 def assert_is_bounded(ended: Run, calls: list[Call]) -> None:
-    """The calls were no more than was said before, for few choices and of the named model."""
+    """The calls are at most as many as printed, for few choices and for the named model."""
     said = re.search(r"by URL: at most (\d+) chat calls of a-model-that-costs at", ended.output)
     assert said, ended.output
     assert ended.output.count("by URL: at most") == 1
     assert 0 < len(calls) <= int(said[1])
     named = {json.dumps(body["model"]) for call in calls if "model" in (body := body_of(call))}
-    assert named <= {json.dumps(MODEL), "1", "null"}  # of F2.model-number and H4.no-model: no name at all
+    assert named <= {json.dumps(MODEL), "1", "null"}  # F2.model-number and H4.no-model send no name
     numbers = [body.get("n") for call in calls if (body := body_of(call))]
     assert all(number < CHOICES for number in numbers if type(number) is int)
 
 
 @pytest.mark.parametrize("name", SELECTIONS)
 def test_no_more_than_was_said(name: str, tmp_path: Path) -> None:
-    """No selection makes more chat calls than were printed before the first, nor many choices, nor of another model."""
+    """No selection makes more chat calls than printed, requests many choices, or calls another model."""
     assert_is_bounded(*spent(tmp_path, *SELECTIONS[name]))
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[Call]]:
-    """The whole contract, as far as it may be asked without --proxy-load."""
+    """A run of the contract without --proxy-load."""
     return spent(tmp_path_factory.mktemp("whole"), "-m", "contract", *ALL)
 
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The rest of the contract: many or very large requests."""
+    """A run of the checks with many or very large requests."""
     return spent(tmp_path_factory.mktemp("loaded"), "-m", "contract and load", "--proxy-load", *ALL)[0]
 
 
 def test_the_whole_contract_makes_no_more(whole: tuple[Run, list[Call]]) -> None:
-    """The whole contract makes no more chat calls than were printed, nor many choices, nor of another model."""
+    """A run of the contract makes no more chat calls than printed, requests few choices, and calls no other model."""
     assert_is_bounded(*whole)
 
 
 def test_no_check_fails(whole: tuple[Run, list[Call]], loaded: Run) -> None:
-    """The scripted gateway passes the contract: a forwarder must not be accused of faults of its gateway."""
+    """The scripted gateway passes the contract, so a forwarding target does not fail for defects of its gateway."""
     for ended in (whole[0], loaded):
         broken = [one for one in ended.verdicts if one["outcome"] in BROKEN and one["tier"] != "W"]
         assert (ended.status, broken) == (0, []), ended.output

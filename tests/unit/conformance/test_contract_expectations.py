@@ -1,4 +1,4 @@
-"""Contract tests tell what they expect and find in words, and no odd response makes them raise anything else."""
+"""The assertions of contract tests fail with expected and found, and raise nothing else for unusual responses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.contract import expectations as told
+from lumen_conformance.contract import expectations
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.registry.refutation import Refuted
 from tests.fixtures.repository import ROOT
@@ -19,18 +19,18 @@ STREAM = CHAT + b'{"stream": true}'
 
 
 def response(body: bytes = b"", status: int | None = 200, request: bytes = CHAT, **headers: str) -> Capture:
-    """A response as it was captured."""
+    """A captured response."""
     named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
     return Capture("http://127.0.0.1:1/x", request, status, named, body=body, ended="complete" if status else "reset")
 
 
 def answer(text: str) -> Capture:
-    """A plain answer with this text."""
+    """The capture of a plain answer with this text."""
     return response(b'{"choices": [{"message": {"content": "%s"}}]}' % text.encode())
 
 
 def refuted(expect: Callable[[], None]) -> tuple[str, str]:
-    """What was expected and found."""
+    """The texts of expected and found of a failure."""
     with pytest.raises(Refuted) as error:
         expect()
     return error.value.failure.expected, error.value.failure.found
@@ -39,67 +39,83 @@ def refuted(expect: Callable[[], None]) -> tuple[str, str]:
 NOT_FOUND = response(b'{"error": {"message": "gone", "code": null}}', 404)
 ROWS: dict[str, tuple[Callable[[], None], str, str]] = {
     "status": (
-        lambda: told.expect_status(response(status=500), 404, 405), "status 404 or 405", "status 500, complete",
+        lambda: expectations.expect_status(response(status=500), 404, 405),
+        "status 404 or 405",
+        "status 500, complete",
     ),
     "no-response": (
-        lambda: told.expect_client_error(response(status=None)), "a status from 400 to 499", "no response: reset",
+        lambda: expectations.expect_client_error(response(status=None)),
+        "a status from 400 to 499",
+        "no response: reset",
     ),
     "a-host-that-is-refused": (
-        lambda: told.expect_text(response(status=400), "hi"),
-        "status 200 and the text 'hi'", "status 400, complete, no text",
+        lambda: expectations.expect_text(response(status=400), "hi"),
+        "status 200 and the text 'hi'",
+        "status 400, complete, no text",
     ),
     "another-text": (
-        lambda: told.expect_text(answer("abd"), "abc"),
-        "status 200 and the text 'abc'", "status 200, complete, the text 'abd'",
+        lambda: expectations.expect_text(answer("abd"), "abc"),
+        "status 200 and the text 'abc'",
+        "status 200, complete, the text 'abd'",
     ),
     "another-long-text": (
-        lambda: told.expect_text(answer("x" * 99 + "y"), "x" * 101),
-        f"status 200 and a text of 101 characters, at character 99 {'x' * 22!r}",
-        f"a text of 100 characters, there {'x' * 20 + 'y'!r}",
+        lambda: expectations.expect_text(answer("x" * 99 + "y"), "x" * 101),
+        f"status 200 and a text of 101 characters, with {'x' * 22!r} around character 99",
+        f"a text of 100 characters, with {'x' * 20 + 'y'!r}",
     ),
     "a-text-that-looks-the-same": (
-        lambda: told.expect_text(answer("\u1100\u1161"), "\uac00"), f"status 200 and the text {chr(0xAC00)!r}",
+        lambda: expectations.expect_text(answer("\u1100\u1161"), "\uac00"),
+        f"status 200 and the text {chr(0xAC00)!r}",
         "status 200, complete, the text '\u1100\u1161', which looks the same but has U+1100 at character 0, not U+AC00",
     ),
     "an-empty-value": (
-        lambda: told.expect_equal({"a": None, "b": ["c\u2028"]}, None, "metadata"),
-        "metadata: null", 'metadata: {"a": null, "b": ["c\\u2028"]}',
+        lambda: expectations.expect_equal({"a": None, "b": ["c\u2028"]}, None, "metadata"),
+        "metadata: null",
+        'metadata: {"a": null, "b": ["c\\u2028"]}',
     ),
     "a-body-of-another-shape": (
-        lambda: told.expect_shape("openai-model-list", {"data": [{"id": n} for n in range(5)]}, "a list"),
+        lambda: expectations.expect_value_schema(
+            "openai-model-list", {"data": [{"id": n} for n in range(5)]}, "a list"
+        ),
         "a list: id: a string",
         "id is 0 at $.data[0].id; id is 1 at $.data[1].id; id is 2 at $.data[2].id; and 2 more",
     ),
     "error": (
-        lambda: told.expect_error(NOT_FOUND, 404, code="model_not_found"),
-        "status 404 and an error of code 'model_not_found'",
+        lambda: expectations.expect_error(NOT_FOUND, 404, code="model_not_found"),
+        "status 404 and an error with code 'model_not_found'",
         'status 404, complete, the error {"message": "gone", "code": null}',
     ),
     "an-answer-for-an-error": (
-        lambda: told.expect_failure(answer("hi")),
-        "a status from 400 to 599 and no text of the assistant", "status 200, complete, the text 'hi'",
+        lambda: expectations.expect_failure(answer("hi")),
+        "a status from 400 to 599 and no text of the assistant",
+        "status 200, complete, the text 'hi'",
     ),
     "no-header": (
-        lambda: told.expect_word_in_header(response(status=405), "Allow", "POST"),
-        "the header Allow with POST", "no header Allow (status 405)",
+        lambda: expectations.expect_header_tokens(response(status=405), "Allow", "POST"),
+        "the header Allow with POST",
+        "no header Allow (status 405)",
     ),
     "other-words-in-a-header": (
-        lambda: told.expect_word_in_header(response(status=405, allow="GET, HEAD"), "Allow", "POST"),
-        "the header Allow with POST", "Allow: GET, HEAD (status 405)",
+        lambda: expectations.expect_header_tokens(response(status=405, allow="GET, HEAD"), "Allow", "POST"),
+        "the header Allow with POST",
+        "Allow: GET, HEAD (status 405)",
     ),
     "a-header-that-must-not-be-there": (
-        lambda: told.expect_header(response(vary="Origin"), "Vary"), "no header Vary", "Vary: Origin (status 200)",
+        lambda: expectations.expect_header(response(vary="Origin"), "Vary"),
+        "no header Vary",
+        "Vary: Origin (status 200)",
     ),
     "calls": (
-        lambda: told.expect_one_call((), response(status=400)),
-        "exactly one request to the gateway, POST", "none; status 400, complete",
+        lambda: expectations.expect_one_call((), response(status=400)),
+        "exactly one request to the gateway, POST",
+        "none; status 400, complete",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_words(name: str) -> None:
-    """Expected and found are sentences about the response."""
+def test_expected_and_found(name: str) -> None:
+    """Expected has the claim, found describes the response."""
     expect, expected, found = ROWS[name]
     assert refuted(expect) == (expected, found)
 
@@ -108,17 +124,17 @@ ODD = [b"", b"null", b"[]", b"[1]", b"1", b'"text"', b"{", b"\xff", b'{"error": 
        b'{"choices": [1]}', b'{"choices": [{"message": 1, "delta": 1}]}', b"data: {", b"data: [1]\n\n",
        b'data: {"choices": [{"delta": {"content": 1}}]}\n\n', b"[" * 10_000]  # fmt: skip
 CLAIMS: list[Callable[[Capture], None]] = [
-    lambda seen: told.expect_status(seen, 201),
-    lambda seen: told.expect_text(seen, "hi"),
-    lambda seen: told.expect_error(seen, 404, kind="a", code="b"),
-    lambda seen: told.expect_schema(seen, "openai-model-list", "a list of models"),
+    lambda capture: expectations.expect_status(capture, 201),
+    lambda capture: expectations.expect_text(capture, "hi"),
+    lambda capture: expectations.expect_error(capture, 404, kind="a", code="b"),
+    lambda capture: expectations.expect_schema(capture, "openai-model-list", "a list of models"),
 ]
 
 
 @pytest.mark.parametrize("request_bytes", [CHAT, STREAM], ids=["plain", "stream"])
 @pytest.mark.parametrize("body", ODD, ids=lambda body: repr(body[:20]))
 def test_odd_responses(body: bytes, request_bytes: bytes) -> None:
-    """Whatever came, a claim that does not hold is refuted, and nothing else is raised."""
+    """For any response a failed assertion raises `Refuted`, and nothing else."""
     for status in (None, 200, 404):
         for claim in CLAIMS:
             expected, found = refuted(lambda c=claim, s=status: c(response(body, s, request_bytes)))  # type: ignore[misc]
@@ -128,6 +144,6 @@ def test_odd_responses(body: bytes, request_bytes: bytes) -> None:
 
 @pytest.mark.parametrize("path", sorted(CONTRACT.glob("test_*.py")), ids=lambda path: path.stem)
 def test_no_bare_assertion(path: Path) -> None:
-    """A contract test has no assert statement, but for types: its failure would be Python, and no claim."""
+    """A contract test has no assert statement except for types: its failure would have no expected and found."""
     found = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Assert)]
     assert [ast.unparse(node) for node in found if "isinstance(" not in ast.unparse(node.test)] == []

@@ -1,25 +1,25 @@
-"""What waits for seconds stands apart, and no test is lost by it."""
+"""Tests that wait for seconds are spread over the list, and no test is lost."""
 
 from itertools import pairwise
 
 import pytest
 
-from lumen_conformance.contract.xdist_order import WAITS, spread
+from lumen_conformance.contract.xdist_order import WAITS, spread_waits
 from tests.matrix.in_process_runner import contract
 
 FIRSTS = [names[0] for names in WAITS]
 
 
 def test_the_waits_are_tests() -> None:
-    """Each name is that of one test of the contract."""
+    """Each name in `WAITS` is the name of one test of the contract."""
     names = [test.name for test in contract("lumen").tests]
     assert [name for line in WAITS for name in line if names.count(name) != 1] == []
 
 
 def test_the_waits_stand_apart() -> None:
-    """In the order of the contract they stand together; spread, each has its quarter of the others behind it."""
+    """After spreading, each wait is followed by its share of the other tests."""
     names = [test.name for test in contract("lumen").tests]
-    after = spread([(name, name) for name in names])
+    after = spread_waits([(name, name) for name in names])
     places = [after.index(first) for first in FIRSTS]
     assert places[0] == 0
     quarter = len(names) / len(WAITS)
@@ -28,6 +28,6 @@ def test_the_waits_stand_apart() -> None:
 
 @pytest.mark.parametrize("names", [[], ["a"], FIRSTS, ["a", *FIRSTS, "a", "b"], [FIRSTS[0], "a", "b"], ["a"] * 9])
 def test_none_is_lost(names: list[str]) -> None:
-    """Not even one that has the name of another."""
+    """Spreading keeps all tests, also those with equal names."""
     numbered = list(enumerate(names))
-    assert sorted(spread([(name, number) for number, name in numbered])) == [number for number, _ in numbered]
+    assert sorted(spread_waits([(name, number) for number, name in numbered])) == [number for number, _ in numbered]

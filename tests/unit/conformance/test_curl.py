@@ -1,4 +1,4 @@
-"""The command line of a failure repeats its request: bash and curl are run, and a server that records is asked."""
+"""The command line of a failure repeats its request: the tests run bash and curl against a recording server."""
 
 import shutil
 import socket
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.http.capture import WITNESS, Capture
+from lumen_conformance.http.capture import LAST_CAPTURE, Capture
 from lumen_conformance.http.client import request_bytes, send
 from lumen_conformance.http.curl import body_file
 
-RUN_S = 30.0  # curl takes milliseconds, its telnet two seconds
+RUN_S = 30.0  # curl takes milliseconds, with telnet two seconds
 JSON = ("Content-Type", "application/json")
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 CHAT = "/v1/chat/completions"
@@ -45,38 +45,38 @@ RAW = {
 needs_curl = pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="no curl, or no bash")
 
 
-def _heard(listener: socket.socket, length: int) -> bytes:
-    """What one client says: this many bytes of a body behind its head."""
+def _receive(listener: socket.socket, length: int) -> bytes:
+    """The bytes of one client: a head, and a body of this length."""
     sock, _ = listener.accept()
-    heard = b""
+    received = b""
     with sock:
-        while not (b"\r\n\r\n" in heard and len(heard.partition(b"\r\n\r\n")[2]) >= length):
+        while not (b"\r\n\r\n" in received and len(received.partition(b"\r\n\r\n")[2]) >= length):
             if not (data := sock.recv(65_536)):
                 break
-            heard += data
+            received += data
         sock.sendall(ANSWER)
-    return heard
+    return received
 
 
 def repeated(request: bytes, folder: Path) -> bytes:
-    """What is heard when the command line of this request is run in a folder that has its body."""
+    """The bytes that a server receives from the command line of a request; the folder has the file of its body."""
     body = request.partition(b"\r\n\r\n")[2]
     if name := body_file(body):
         (folder / name).write_bytes(body)
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         listener.settimeout(RUN_S)
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-        heard = pool.submit(_heard, listener, len(body))
+        received = pool.submit(_receive, listener, len(body))
         target = request.split(b" ", 2)[1].decode()
         sent = request.replace(b"Host: h\r\n", f"Host: {address}\r\n".encode())
         line = Capture(f"http://{address}{target}", sent).curl()
         done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, timeout=RUN_S, check=False)
         assert done.returncode == 0, (line, done.stderr)
-        return heard.result().replace(f"Host: {address}\r\n".encode(), b"Host: h\r\n")
+        return received.result().replace(f"Host: {address}\r\n".encode(), b"Host: h\r\n")
 
 
 def meaning(request: bytes) -> tuple[bytes, list[tuple[bytes, bytes]], bytes]:
-    """Request line, headers in any order, body."""
+    """The request line, the sorted headers, and the body."""
     head, _, body = request.partition(b"\r\n\r\n")
     start, *lines = head.split(b"\r\n")
     headers = sorted((name.lower(), value.strip()) for name, _, value in (line.partition(b":") for line in lines))
@@ -86,37 +86,37 @@ def meaning(request: bytes) -> tuple[bytes, list[tuple[bytes, bytes]], bytes]:
 @needs_curl
 @pytest.mark.parametrize("name", REQUESTS)
 def test_repeats(name: str, tmp_path: Path) -> None:
-    """What curl sends means what was sent: the same method, address, headers and body."""
+    """The command line sends the same method, address, headers and body."""
     assert meaning(repeated(REQUESTS[name], tmp_path)) == meaning(REQUESTS[name])
 
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What is heard of those that are no orderly requests; all at once, as the telnet of curl waits for two seconds."""
+    """The bytes received for invalid requests; all at once, because telnet waits for two seconds."""
     with ThreadPoolExecutor(len(RAW)) as pool:
-        heard = {name: pool.submit(repeated, sent, tmp_path_factory.mktemp("raw")) for name, sent in RAW.items()}
-        return {name: one.result() for name, one in heard.items()}
+        received = {name: pool.submit(repeated, sent, tmp_path_factory.mktemp("raw")) for name, sent in RAW.items()}
+        return {name: one.result() for name, one in received.items()}
 
 
 @needs_curl
 @pytest.mark.parametrize("name", RAW)
-def test_repeats_what_curl_would_not_say(name: str, raw: dict[str, bytes]) -> None:
-    """What is no orderly request is repeated byte for byte."""
+def test_repeats_invalid_requests(name: str, raw: dict[str, bytes]) -> None:
+    """An invalid request is repeated byte for byte."""
     assert raw[name] == RAW[name]
 
 
 def test_secrets_are_masked() -> None:
-    """Neither way of repeating a request shows a key."""
+    """Neither form of the command line contains a key."""
     orderly = request_bytes("http://h", "GET", "/", headers=[("Authorization", "Bearer hush")])
     disorderly = orderly.replace(b"\r\n\r\n", b"\r\nno colon\r\n\r\n")
     lines = [Capture("http://h/", request).curl() for request in (orderly, disorderly)]
     assert [("hush" in line, "***" in line) for line in lines] == [(False, True)] * 2
 
 
-def test_every_way_of_asking_is_witnessed() -> None:
-    """A failure shows the request that was made last, by whichever function it was made."""
-    WITNESS.forget()
+def test_every_request_is_recorded() -> None:
+    """`LAST_CAPTURE` has the last exchange, whichever function made it."""
+    LAST_CAPTURE.clear()
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        seen = send(f"http://127.0.0.1:{bound.getsockname()[1]}", b"GET /here HTTP/1.1\r\n\r\n")
-    assert WITNESS.last is seen
+        capture = send(f"http://127.0.0.1:{bound.getsockname()[1]}", b"GET /here HTTP/1.1\r\n\r\n")
+    assert LAST_CAPTURE.capture is capture

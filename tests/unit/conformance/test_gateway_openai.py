@@ -9,7 +9,7 @@ from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Exchange, Reply
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.http.client import Capture, call
-from lumen_conformance.http.documents import answer, chunks, finish_of, media_type, said
+from lumen_conformance.http.documents import answer_json, assistant_text, chunks, finish_of, media_type
 from lumen_conformance.targets.endpoint import CHAT
 
 TEXT = "안녕하세요 👩‍👩‍👧‍👦, how are you today? I am fine, thank you."
@@ -42,7 +42,12 @@ def test_plain_as_asked(name: str, fields: dict[str, object], gateway: Gateway) 
     """Whatever is scripted, a request without a stream gets a plain answer."""
     gateway.script(SCRIPTED[name]())
     seen = ask(gateway, **fields)
-    assert (seen.status, seen.ended, media_type(seen), said(seen)) == (200, "complete", "application/json", TEXT)
+    assert (seen.status, seen.ended, media_type(seen), assistant_text(seen)) == (
+        200,
+        "complete",
+        "application/json",
+        TEXT,
+    )
 
 
 @pytest.mark.parametrize("name", SCRIPTED)
@@ -50,7 +55,12 @@ def test_streamed_as_asked(name: str, gateway: Gateway) -> None:
     """Whatever is scripted, a request for a stream gets one."""
     gateway.script(SCRIPTED[name]())
     seen = ask(gateway, stream=True)
-    assert (seen.status, seen.ended, media_type(seen), said(seen)) == (200, "complete", "text/event-stream", TEXT)
+    assert (seen.status, seen.ended, media_type(seen), assistant_text(seen)) == (
+        200,
+        "complete",
+        "text/event-stream",
+        TEXT,
+    )
     assert seen.body.endswith(b"data: [DONE]\n\n")
 
 
@@ -103,12 +113,12 @@ def test_text_ends_where_the_request_says(name: str, stream: bool, gateway: Gate
     """Stop sequences and limits end the text, with the reason; what healthy servers ignore has no effect."""
     fields, text, reason = CUT[name]
     seen = ask(gateway, stream=stream, **fields)
-    assert (said(seen), finish_of(seen)) == (text, reason)
+    assert (assistant_text(seen), finish_of(seen)) == (text, reason)
 
 
 def usage_of(seen: Capture) -> dict[str, int]:
     """What an answer cost."""
-    found: dict[str, int] = (answer(seen) or chunks(seen)[-1].value)["usage"]
+    found: dict[str, int] = (answer_json(seen) or chunks(seen)[-1].value)["usage"]
     return found
 
 
@@ -128,7 +138,7 @@ def test_counts_can_be_counted(fields: dict[str, object], gateway: Gateway) -> N
 def test_several_choices(stream: bool, gateway: Gateway) -> None:  # noqa: FBT001 -- a row
     """As many choices come as were asked for."""
     seen = ask(gateway, stream=stream, n=3)
-    choices = answer(seen)["choices"] if not stream else [one for c in chunks(seen) for one in c.value["choices"]]
+    choices = answer_json(seen)["choices"] if not stream else [one for c in chunks(seen) for one in c.value["choices"]]
     assert {one["index"] for one in choices} == {0, 1, 2}
 
 
@@ -145,7 +155,7 @@ CHOICES: dict[str, tuple[object, str | None]] = {
 def test_tools(name: str, gateway: Gateway) -> None:
     """A tool is called where the request leaves no choice, and else the text is answered."""
     choice, called = CHOICES[name]
-    (found,) = answer(ask(gateway, tools=TOOLS, tool_choice=choice))["choices"]
+    (found,) = answer_json(ask(gateway, tools=TOOLS, tool_choice=choice))["choices"]
     calls = [one["function"]["name"] for one in found["message"].get("tool_calls", [])]
     expected = ([called], None, "tool_calls") if called else ([], TEXT, "stop")
     assert (calls, found["message"]["content"], found["finish_reason"]) == expected

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.contract.prerequisites import RESPONSIBLE, RESPONSIBLE_OF_PROFILE
+from lumen_conformance.contract.prerequisites import PROFILE_RESPONSIBLE_CHECKS, RESPONSIBLE_CHECKS
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.targets.launch import Launches
 from lumen_conformance.targets.options import PROXY_OPTIONS
@@ -24,7 +24,13 @@ COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 RUN = "lumen-conformance run "
 AS_PYTEST = {f"--{name.removeprefix('--proxy-')}": name for name in PROXY_OPTIONS}
 KNOWN = re.search(r"```text\n(.*?)```", GUIDE, re.DOTALL)
-FEW = ("tests/contract/test_e_stream.py", "tests/contract/test_g_forwarding.py", "tests/contract/test_h_manners.py")
+FEW = (
+    "tests/contract/test_e_stream.py",
+    "tests/contract/test_g_forwarding.py",
+    "tests/contract/test_h_connections.py",
+    "tests/contract/test_h_models.py",
+    "tests/contract/test_h_requests.py",
+)
 
 
 def command(*words: str) -> list[str]:
@@ -46,7 +52,7 @@ def ran(folder: Path, arguments: list[str], tests: tuple[str, ...] = FEW) -> Run
 
 def test_names_of_rows() -> None:
     """The guide says of each exchange what it is."""
-    names = {*RESPONSIBLE, *(name for profile in RESPONSIBLE_OF_PROFILE.values() for name in profile)}
+    names = {*RESPONSIBLE_CHECKS, *(name for profile in PROFILE_RESPONSIBLE_CHECKS.values() for name in profile)}
     table = GUIDE.partition("| name | exchange |\n")[2].partition("\n\n")[0]
     told = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
     assert told == names, sorted(told ^ names)

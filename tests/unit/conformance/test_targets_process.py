@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.contract.session import Talk
+from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.processes.squatters import Squatters
 from lumen_conformance.registry.refutation import Refuted
@@ -49,7 +49,7 @@ def test_a_stranger_who_answers(run: Run, squat: Squatters, gateway: Gateway, tm
         proxy = launches(port=squat("banner").port, ready=False)
         assert proxy.health(within_s=5).ready
         with pytest.raises(Refuted, match="a process of the launch that listens"):
-            a_process.test_ready_is_ours(Talk(proxy, gateway))
+            a_process.test_ready_is_ours(ContractSession(proxy, gateway))
 
 
 @pytest.mark.skipif("not hasattr(__import__('os'), 'setsid')", reason="Windows has no sessions")

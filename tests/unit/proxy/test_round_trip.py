@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lumen_conformance.gateway.replies import answers
 from lumen_conformance.gateway.server import Gateway
-from lumen_conformance.http.documents import said
+from lumen_conformance.http.documents import assistant_text
 from lumen_conformance.run import Run
 from lumen_proxy.wire import lumen, openai, sse
 from lumen_proxy.wire.chat_request import parse
@@ -53,8 +53,8 @@ def test_text_reaches_the_client(text: str, ascii_only: bool) -> None:  # noqa: 
     answer = lumen.gateway_answer(body.encode())
     whole = openai.Completion(int(samples.NOW_S), "lumen-gateway", answer.text, openai.usage("a", text), {})
     events = b"".join(sse.event(chunk) for chunk in whole.chunks(include_usage=False)) + sse.DONE
-    assert said(samples.plain(whole.whole())) == text
-    assert said(samples.stream(events)) == text
+    assert assistant_text(samples.plain(whole.whole())) == text
+    assert assistant_text(samples.stream(events)) == text
 
 
 @pytest.fixture(scope="module")
@@ -74,4 +74,4 @@ def test_text_through_a_live_proxy(
     gateway.script(answers(words))
     seen = proxy.chat(question, stream=streamed)
     assert gateway.chats[-1].message == question
-    assert (seen.status, said(seen)) == (200, words)
+    assert (seen.status, assistant_text(seen)) == (200, words)

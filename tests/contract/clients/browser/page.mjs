@@ -1,7 +1,7 @@
-// The OpenAI library in a web page. The library keeps its defaults: what a page's users get is what is judged.
+// The OpenAI library in a web page, with its default settings.
 import OpenAI from "openai";
 
-/** Send one question. Returns the answer or the error, and every HTTP attempt of the library as the page saw it. */
+/** Send one question. Returns the answer or the error, and every HTTP attempt of the library. */
 async function ask({ url, key, headers, path, method, body, stream, cut }) {
   const attempts = [];
 
@@ -36,7 +36,7 @@ async function answer(request, stream) {
   return text;
 }
 
-/** All questions at once: name → question in, name → result out. */
+/** Send all questions at once. Takes name → question, returns name → result. */
 globalThis.askAll = async (questions) => {
   const results = await Promise.all(Object.values(questions).map(ask));
   return Object.fromEntries(Object.keys(questions).map((name, index) => [name, results[index]]));

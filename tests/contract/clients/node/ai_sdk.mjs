@@ -3,15 +3,15 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateText, streamText, tool } from "ai";
 import { z } from "zod";
 
-import { perform, score } from "./telling.mjs";
+import { instructions, runActs } from "./client_runner.mjs";
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
-const LIMIT_TOKENS = 100; // as python/telling.py has it
+const LIMIT_TOKENS = 100; // as python/client_runner.py has it
 
-// Everything at its defaults; usage in streams has to be asked for. It retries whatever the server says about it, so
-// `more.retries` is how a program turns that off.
+// Default settings; usage in streams is an option. The AI SDK retries whatever x-should-retry says; a program turns
+// that off by `maxRetries: 0`, which `more` can have.
 function connect(baseURL, apiKey, more = {}) {
-  const ours = (includeUsage) => createOpenAICompatible({ name: "lumen", baseURL, apiKey, includeUsage })(score.model);
+  const ours = (includeUsage) => createOpenAICompatible({ name: "lumen", baseURL, apiKey, includeUsage })(instructions.model);
 
   const plain = (text) => answered({ prompt: text });
 
@@ -56,11 +56,11 @@ function connect(baseURL, apiKey, more = {}) {
 const forced = { tools: { now: tool({ description: "The time.", inputSchema: z.object({}) }) }, toolChoice: "required" };
 const called = (calls) => ({ calls: calls.map(({ toolName, input }) => [toolName, JSON.stringify(input)]) });
 
-// The words of the AI SDK for the three counts, put back.
+// Rename the counts of the AI SDK to those of the API.
 function counted({ inputTokens, outputTokens, totalTokens }) {
   return { prompt_tokens: inputTokens, completion_tokens: outputTokens, total_tokens: totalTokens };
 }
 
-const once = connect(score.url, score.key, { maxRetries: 0 });
+const once = connect(instructions.url, instructions.key, { maxRetries: 0 });
 
-await perform(connect, { "lost-once": () => once.plain("@lost-once"), "lost-once-stream": () => once.stream("@lost-once-stream") });
+await runActs(connect, { "lost-once": () => once.plain("@lost-once"), "lost-once-stream": () => once.stream("@lost-once-stream") });

@@ -1,15 +1,15 @@
 // The OpenAI library of Node.
 import OpenAI from "openai";
 
-import { perform, score } from "./telling.mjs";
+import { instructions, runActs } from "./client_runner.mjs";
 
-const { model, texts } = score;
+const { model, texts } = instructions;
 const question = (content) => [{ role: "user", content }];
 
 const tool = { type: "function", function: { name: "now", parameters: { type: "object", properties: {} } } };
 const forced = { tools: [tool], tool_choice: "required" };
 
-// Everything at its defaults, retries included.
+// Default settings, including retries.
 function connect(baseURL, apiKey) {
   const client = new OpenAI({ baseURL, apiKey });
   const { completions } = client.chat;
@@ -57,8 +57,8 @@ function connect(baseURL, apiKey) {
     yield { answers: choices.map(({ message }) => message.content) };
   }
 
-  // A conversation: the first answer is sent back as a turn, with another question. The text of the second answer is not
-  // told: a server may tell the past in words of its own.
+  // A conversation: the first answer is sent back with another question. The text of the second answer is not recorded:
+  // it may contain the history.
   async function* turn(text) {
     const { content } = (await completions.create({ model, messages: question(text) })).choices[0].message;
     const messages = [...question(text), { role: "assistant", content }, ...question(text)];
@@ -81,12 +81,12 @@ const called = ({ tool_calls: calls }) => ({ calls: calls.map((call) => [call.fu
 
 const more = {
   "no-messages": async function* () {
-    const client = new OpenAI({ baseURL: score.url, apiKey: score.key });
+    const client = new OpenAI({ baseURL: instructions.url, apiKey: instructions.key });
     await client.chat.completions.create({ model, messages: [] });
     yield "an answer";
   },
   headers: async function* () {
-    const client = new OpenAI({ baseURL: score.url, apiKey: score.key });
+    const client = new OpenAI({ baseURL: instructions.url, apiKey: instructions.key });
     const asked = client.chat.completions.create({ model, messages: question(texts["korean-nfc"]) });
     const { data, response, request_id: own } = await asked.withResponse();
     yield data.choices[0].message.content;
@@ -94,4 +94,4 @@ const more = {
   },
 };
 
-await perform(connect, more, ["models", "unknown-model", "helper"]);
+await runActs(connect, more, ["models", "unknown-model", "helper"]);

@@ -1,8 +1,8 @@
 """Run the pages of ``clients/browser`` in headless Chromium.
 
-``chromium.py QUESTIONS RESULTS``: the first file maps a page's host to its questions, the second gets the results under
-the same names. The pages are served on a loopback port of this process; `FOREIGN` names lead to loopback, too, and
-nothing else can be resolved.
+``chromium.py QUESTIONS RESULTS``: the first file maps the host of a page to its questions, the results are written to
+the second file under the same names. This process serves the pages on a loopback port. `FOREIGN` names resolve to
+loopback, other names do not resolve.
 """
 
 import json
@@ -32,7 +32,7 @@ FLAGS = (
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves the page, and the installed OpenAI library below ``/openai/``."""
+    """Serves the page, and the installed OpenAI library under ``/openai/``."""
 
     extensions_map: ClassVar = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}
 
@@ -47,7 +47,7 @@ class Handler(SimpleHTTPRequestHandler):
 
 @contextmanager
 def page_server() -> Iterator[int]:
-    """Serve the pages; gives the port."""
+    """Serve the pages; yields the port."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -59,17 +59,17 @@ def page_server() -> Iterator[int]:
 
 
 def main(questions: str, results: str) -> None:
-    """Ask from one page after the other; each sends all its questions at once."""
+    """Open one page after another; each sends all its questions at once."""
     with page_server() as port, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        seen = {"version": browser.version, "results": {}}
+        output = {"version": browser.version, "results": {}}
         for host, asked in json.loads(Path(questions).read_text("utf-8")).items():
             page = browser.new_page()
             page.goto(f"http://{host}:{port}/")
             page.wait_for_function("() => Boolean(globalThis.askAll)")
-            seen["results"] |= page.evaluate("(questions) => askAll(questions)", asked)
+            output["results"] |= page.evaluate("(questions) => askAll(questions)", asked)
         browser.close()
-    Path(results).write_text(json.dumps(seen), "utf-8")
+    Path(results).write_text(json.dumps(output), "utf-8")
 
 
 if __name__ == "__main__":

@@ -3,20 +3,20 @@
 import json
 from functools import partial
 
+from client_runner import LIMIT_TOKENS, MODEL, ClientCalls, Output, run_acts
 from langchain_openai import ChatOpenAI
-from telling import LIMIT_TOKENS, MODEL, Seen, Talk, perform
 
-REASONING_MODEL = "o4-mini"  # the instructions of a model that is called so are sent as a developer's
+REASONING_MODEL = "o4-mini"  # LangChain sends instructions for this model with the role developer
 BRIEF = "Be brief."
 INSTRUCTION = ("system", BRIEF)
 
 
-def connect(url: str, key: str) -> Talk:
-    """Everything at its defaults; usage in streams has to be asked for where the base URL is not OpenAI's own."""
+def connect(url: str, key: str) -> ClientCalls:
+    """Default settings; usage in streams is an option when the base URL is not OpenAI's."""
     where = {"base_url": url, "api_key": key}
     chat = ChatOpenAI(**where, model=MODEL)
 
-    def stream(text: str, **more: object) -> Seen:
+    def stream(text: str, **more: object) -> Output:
         whole = None
         for chunk in chat.stream(text, **more):
             whole = chunk if whole is None else whole + chunk
@@ -28,10 +28,10 @@ def connect(url: str, key: str) -> Talk:
                 yield {"usage": counted(chunk.usage_metadata)}
         yield {"built": whole and whole.content}
 
-    def tools(text: str) -> Seen:
+    def tools(text: str) -> Output:
         yield called(chat.bind_tools([now], tool_choice="required").invoke(text))
 
-    def tools_stream(text: str) -> Seen:
+    def tools_stream(text: str) -> Output:
         whole = None
         for chunk in chat.bind_tools([now], tool_choice="required").stream(text):
             whole = chunk if whole is None else whole + chunk
@@ -44,18 +44,18 @@ def connect(url: str, key: str) -> Talk:
         "parts": lambda text: invoked(chat, [("user", [{"type": "text", "text": each} for each in (BRIEF, text)])]),
     }
     more = {"tools": tools, "tools-stream": tools_stream, **asks}
-    return Talk(partial(invoked, chat), stream, lambda text: stream(text, stream_usage=True), more)
+    return ClientCalls(partial(invoked, chat), stream, lambda text: stream(text, stream_usage=True), more)
 
 
-def invoked(chat: ChatOpenAI, asked: object) -> Seen:
+def invoked(chat: ChatOpenAI, asked: object) -> Output:
     """One answer."""
     message = chat.invoke(asked)
     yield message.content
     yield {"finish": message.response_metadata.get("finish_reason"), "usage": counted(message.usage_metadata)}
 
 
-def ended(message: object) -> Seen:
-    """Why a turn of a conversation ended; its text tells the past in the server's own words."""
+def ended(message: object) -> Output:
+    """The finish_reason of a turn; its text is not recorded, because it may contain the history."""
     yield {"finish": message.response_metadata.get("finish_reason")}
 
 
@@ -70,11 +70,11 @@ def called(message: object) -> dict[str, object]:
 
 
 def counted(usage: dict[str, int] | None) -> dict[str, int] | None:
-    """LangChain's words for the three counts, put back."""
+    """Rename the counts of LangChain to those of the API."""
     if usage is None:
         return None
     names = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens", "total_tokens": "total_tokens"}
     return {ours: usage[theirs] for ours, theirs in names.items()}
 
 
-perform(connect)
+run_acts(connect)

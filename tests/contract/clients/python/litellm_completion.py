@@ -1,20 +1,20 @@
 """LiteLLM as a client of an OpenAI-compatible server."""
 
 import litellm
-from telling import KEY, LIMIT_TOKENS, MODEL, URL, Seen, Talk, perform, question
+from client_runner import KEY, LIMIT_TOKENS, MODEL, URL, ClientCalls, Output, question, run_acts
 
 
-def connect(url: str, key: str) -> Talk:
-    """Everything at its defaults."""
+def connect(url: str, key: str) -> ClientCalls:
+    """Default settings."""
     where = {"model": f"openai/{MODEL}", "api_base": url, "api_key": key}
 
-    def plain(text: str, **more: object) -> Seen:
+    def plain(text: str, **more: object) -> Output:
         answer = litellm.completion(messages=question(text), **more, **where)
         yield answer.choices[0].message.content
         yield {"finish": answer.choices[0].finish_reason, "usage": answer.usage.model_dump()}
         yield {"metadata": getattr(answer, "lumen_metadata", None)}
 
-    def stream(text: str, **more: object) -> Seen:
+    def stream(text: str, **more: object) -> Output:
         chunks = []
         for chunk in litellm.completion(messages=question(text), stream=True, **more, **where):
             chunks.append(chunk)
@@ -28,18 +28,18 @@ def connect(url: str, key: str) -> Talk:
         yield built(chunks)
 
     more = {"limited": lambda text: plain(text, max_tokens=LIMIT_TOKENS)}
-    return Talk(plain, stream, lambda text: stream(text, stream_options={"include_usage": True}), more)
+    return ClientCalls(plain, stream, lambda text: stream(text, stream_options={"include_usage": True}), more)
 
 
 def built(chunks: list[object]) -> dict[str, object]:
-    """The whole answer, as LiteLLM joins it."""
+    """The answer that LiteLLM joins from the chunks."""
     return {"built": litellm.stream_chunk_builder(chunks).choices[0].message.content}
 
 
-def no_messages() -> Seen:
-    """The emptiest question."""
+def no_messages() -> Output:
+    """A request without messages."""
     litellm.completion(messages=[], model=f"openai/{MODEL}", api_base=URL, api_key=KEY)
     yield "an answer"
 
 
-perform(connect, {"no-messages": no_messages})
+run_acts(connect, {"no-messages": no_messages})

@@ -1,4 +1,4 @@
-"""The command line tool ``llm`` and its library, told of the proxy in extra-openai-models.yaml."""
+"""The command line tool ``llm`` and its library, configured by extra-openai-models.yaml."""
 
 import json
 import os
@@ -7,40 +7,55 @@ import sys
 from pathlib import Path
 
 import llm
-from telling import HASTY_URL, KEY, LIMIT_TOKENS, MODEL, SERVERS, TEXTS, URL, WRONG_PREFIX, Seen, Talk, perform
+from client_runner import (
+    EARLY_STREAM_URL,
+    KEY,
+    LIMIT_TOKENS,
+    MODEL,
+    SERVERS,
+    TEXTS,
+    URL,
+    WRONG_PREFIX,
+    ClientCalls,
+    Output,
+    run_acts,
+)
 
 USER = Path(os.environ["LLM_USER_PATH"])
 VISITED = [url for server in SERVERS for url in (server["url"], server["url"] + WRONG_PREFIX)]
-NAMES = {url: f"server-{number}" for number, url in enumerate(VISITED)} or {URL: "lumen", HASTY_URL: "lumen-hasty"}
+NAMES = {url: f"server-{number}" for number, url in enumerate(VISITED)} or {
+    URL: "lumen",
+    EARLY_STREAM_URL: "lumen-early-stream",
+}
 
 
 def configure() -> None:
-    """The file as a user writes it; JSON is YAML. Without a name for its key, the tool would send a dummy."""
+    """Write the file; JSON is YAML. Without ``api_key_name`` the tool sends a dummy key."""
     USER.mkdir(parents=True)
     common = {"model_name": MODEL, "api_key_name": "lumen"}
     models = [{"model_id": name, "api_base": url, **common} for url, name in NAMES.items()]
     (USER / "extra-openai-models.yaml").write_text(json.dumps(models), "utf-8")
 
 
-def connect(url: str, key: str) -> Talk:
-    """Everything at its defaults."""
+def connect(url: str, key: str) -> ClientCalls:
+    """Default settings."""
     model = MODELS[NAMES[url]]
 
-    def ask(text: str, *, stream: bool, **options: object) -> Seen:
+    def ask(text: str, *, stream: bool, **options: object) -> Output:
         response = model.prompt(text, stream=stream, key=key, **options)
         yield from filter(None, response)
         usage = response.usage()
         yield {"usage": {"prompt_tokens": usage.input, "completion_tokens": usage.output}}
 
-    def stream(text: str) -> Seen:
+    def stream(text: str) -> Output:
         return ask(text, stream=True)
 
     more = {"limited": lambda text: ask(text, stream=False, max_tokens=LIMIT_TOKENS)}
-    return Talk(lambda text: ask(text, stream=False), stream, stream, more)
+    return ClientCalls(lambda text: ask(text, stream=False), stream, stream, more)
 
 
-def command() -> Seen:
-    """The tool itself, with a question on its command line."""
+def command() -> Output:
+    """Run the tool with a question on its command line."""
     arguments = ["-m", "lumen", "--key", KEY, "--no-log", TEXTS["korean-nfc"]]
     environ = {**os.environ, "PYTHONUTF8": "1"}
     done = subprocess.run(
@@ -52,4 +67,4 @@ def command() -> Seen:
 
 configure()
 MODELS = {model.model_id: model for model in llm.get_models()}  # reads the file once, `llm.get_model` each time
-perform(connect, {"command": command})
+run_acts(connect, {"command": command})

@@ -1,14 +1,14 @@
-"""The OpenAI library of Python, asynchronous: several questions at once on one client."""
+"""The asynchronous OpenAI library of Python, with concurrent questions on one client."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
 import openai
-from telling import KEY, MODEL, TEXTS, URL, Talk, drained, perform, question
+from client_runner import KEY, MODEL, TEXTS, URL, ClientCalls, drain, question, run_acts
 
 
-def connect(url: str, key: str) -> Talk:
-    """Each act has an event loop of its own, and so a client of its own."""
+def connect(url: str, key: str) -> ClientCalls:
+    """Default settings; each act has its own event loop and its own client."""
 
     async def plain(text: str) -> AsyncIterator[object]:
         async with openai.AsyncOpenAI(base_url=url, api_key=key) as client:
@@ -28,15 +28,15 @@ def connect(url: str, key: str) -> Talk:
                 if chunk.usage:
                     yield {"usage": chunk.usage.model_dump()}
 
-    return Talk(
-        lambda text: drained(plain(text)),
-        lambda text: drained(stream(text)),
-        lambda text: drained(stream(text, stream_options={"include_usage": True})),
+    return ClientCalls(
+        lambda text: drain(plain(text)),
+        lambda text: drain(stream(text)),
+        lambda text: drain(stream(text, stream_options={"include_usage": True})),
     )
 
 
 async def at_once() -> AsyncIterator[object]:
-    """Every text three times on one client, all at once, every other one as a stream."""
+    """Ask every text three times at once on one client, every second time as a stream."""
     texts = [f"{text} {number}" for text in TEXTS.values() for number in range(3)]
     async with openai.AsyncOpenAI(base_url=URL, api_key=KEY) as client:
         answers = await asyncio.gather(*(one_of_many(client, number, text) for number, text in enumerate(texts)))
@@ -44,11 +44,11 @@ async def at_once() -> AsyncIterator[object]:
 
 
 async def one_of_many(client: openai.AsyncOpenAI, number: int, text: str) -> str:
-    """Ask plainly or with a stream."""
+    """Ask for a plain answer or a stream."""
     answer = await client.chat.completions.create(model=MODEL, messages=question(text), stream=bool(number % 2))
     if number % 2:
         return "".join([choice.delta.content or "" async for chunk in answer for choice in chunk.choices])
     return answer.choices[0].message.content
 
 
-perform(connect, {"at-once": lambda: drained(at_once())})
+run_acts(connect, {"at-once": lambda: drain(at_once())})

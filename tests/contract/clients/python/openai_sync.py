@@ -3,14 +3,14 @@
 from functools import partial
 
 import openai
-from telling import KEY, MODEL, TEXTS, URL, Seen, Talk, perform, question
+from client_runner import KEY, MODEL, TEXTS, URL, ClientCalls, Output, question, run_acts
 
 TOOL = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
 FORCED = {"tools": [TOOL], "tool_choice": "required"}
 
 
-def connect(url: str, key: str) -> Talk:
-    """Everything at its defaults, retries included."""
+def connect(url: str, key: str) -> ClientCalls:
+    """Default settings, including retries."""
     client = openai.OpenAI(base_url=url, api_key=key)
     more = {
         "helper": partial(helper, client),
@@ -22,10 +22,10 @@ def connect(url: str, key: str) -> Talk:
         "tools-stream": partial(helper, client, **FORCED),
     }
     usage = partial(stream, client, stream_options={"include_usage": True})
-    return Talk(partial(plain, client), partial(stream, client), usage, more)
+    return ClientCalls(partial(plain, client), partial(stream, client), usage, more)
 
 
-def plain(client: openai.OpenAI, text: str, **more: object) -> Seen:
+def plain(client: openai.OpenAI, text: str, **more: object) -> Output:
     """One answer."""
     answer = client.chat.completions.create(model=MODEL, messages=question(text), **more)
     choice = answer.choices[0]
@@ -35,16 +35,16 @@ def plain(client: openai.OpenAI, text: str, **more: object) -> Seen:
     yield called(choice.message)
 
 
-def turn(client: openai.OpenAI, text: str) -> Seen:
-    """A conversation: the first answer is sent back as a turn, with another question."""
+def turn(client: openai.OpenAI, text: str) -> Output:
+    """A conversation: the first answer is sent back with another question."""
     answer = client.chat.completions.create(model=MODEL, messages=question(text)).choices[0].message.content
     past = [*question(text), {"role": "assistant", "content": answer}]
     again = client.chat.completions.create(model=MODEL, messages=[*past, *question(text)])
     yield {"finish": again.choices[0].finish_reason}
 
 
-def stream(client: openai.OpenAI, text: str, **more: object) -> Seen:
-    """One answer, piece by piece."""
+def stream(client: openai.OpenAI, text: str, **more: object) -> Output:
+    """One streamed answer."""
     for chunk in client.chat.completions.create(model=MODEL, messages=question(text), stream=True, **more):
         for choice in chunk.choices:
             if choice.delta.content:
@@ -55,8 +55,8 @@ def stream(client: openai.OpenAI, text: str, **more: object) -> Seen:
             yield {"usage": chunk.usage.model_dump()}
 
 
-def helper(client: openai.OpenAI, text: str, **more: object) -> Seen:
-    """The stream helper, which checks more than the plain stream does."""
+def helper(client: openai.OpenAI, text: str, **more: object) -> Output:
+    """The stream helper, which validates more than a stream."""
     with client.chat.completions.stream(model=MODEL, messages=question(text), **more) as events:
         for event in events:
             if event.type == "content.delta":
@@ -72,31 +72,31 @@ def called(message: object) -> dict[str, object]:
     return {"calls": calls} if calls else {}
 
 
-def models(client: openai.OpenAI, _: str) -> Seen:
-    """The list, and each of it by its name."""
+def models(client: openai.OpenAI, _: str) -> Output:
+    """List the models, and retrieve each by its name."""
     listed = [model.id for model in client.models.list().data]
     yield {"listed": listed, "found": [client.models.retrieve(name).id for name in listed]}
 
 
-def unknown_model(client: openai.OpenAI, _: str) -> Seen:
-    """A model that is not in the list."""
+def unknown_model(client: openai.OpenAI, _: str) -> Output:
+    """Retrieve a model that is not in the list."""
     yield client.models.retrieve("no-such-model").id
 
 
-def two(client: openai.OpenAI, text: str) -> Seen:
+def two(client: openai.OpenAI, text: str) -> Output:
     """Two answers to one question."""
     answer = client.chat.completions.create(model=MODEL, messages=question(text), n=2)
     yield {"answers": [choice.message.content for choice in answer.choices]}
 
 
-def no_messages() -> Seen:
-    """The emptiest question."""
+def no_messages() -> Output:
+    """A request without messages."""
     openai.OpenAI(base_url=URL, api_key=KEY).chat.completions.create(model=MODEL, messages=[])
     yield "an answer"
 
 
-def headers() -> Seen:
-    """The answer beneath the answer."""
+def headers() -> Output:
+    """The raw response of an answer."""
     completions = openai.OpenAI(base_url=URL, api_key=KEY).chat.completions
     raw = completions.with_raw_response.create(model=MODEL, messages=question(TEXTS["korean-nfc"]))
     answer = raw.parse()
@@ -104,4 +104,4 @@ def headers() -> Seen:
     yield answer.choices[0].message.content
 
 
-perform(connect, {"no-messages": no_messages, "headers": headers}, ("models", "unknown-model", "helper"))
+run_acts(connect, {"no-messages": no_messages, "headers": headers}, ("models", "unknown-model", "helper"))

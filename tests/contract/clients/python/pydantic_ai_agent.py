@@ -3,19 +3,19 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from client_runner import LIMIT_TOKENS, MODEL, ClientCalls, Output, drain, run_acts
 from pydantic_ai import Agent
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
-from telling import LIMIT_TOKENS, MODEL, Seen, Talk, drained, perform
 
 
-def connect(url: str, key: str) -> Talk:
-    """Everything at its defaults."""
+def connect(url: str, key: str) -> ClientCalls:
+    """Default settings."""
 
     def agent(**more: object) -> Agent:
         return Agent(OpenAIChatModel(MODEL, provider=OpenAIProvider(base_url=url, api_key=key)), **more)
 
-    def plain(text: object, **more: object) -> Seen:
+    def plain(text: object, **more: object) -> Output:
         result = agent(**more).run_sync(text)
         yield result.output
         yield {"finish": result.response.finish_reason, "usage": counted(result.usage)}
@@ -26,10 +26,10 @@ def connect(url: str, key: str) -> Talk:
                 yield piece
             yield {"finish": result.response.finish_reason, "usage": counted(result.usage)}
 
-    def stream(text: str) -> Seen:
-        return drained(pieces(text))
+    def stream(text: str) -> Output:
+        return drain(pieces(text))
 
-    def tools(text: str) -> Seen:
+    def tools(text: str) -> Output:
         yield {"calls": [[type(agent(output_type=Now).run_sync(text).output).__name__, "{}"]]}
 
     async def called(text: str) -> AsyncIterator[object]:
@@ -38,23 +38,23 @@ def connect(url: str, key: str) -> Talk:
 
     more = {
         "tools": tools,
-        "tools-stream": lambda text: drained(called(text)),
+        "tools-stream": lambda text: drain(called(text)),
         "limited": lambda text: plain(text, model_settings={"max_tokens": LIMIT_TOKENS}),
         "instructed": lambda text: plain(text, instructions="Be brief."),
         "parts": lambda text: plain(["Be brief.", text]),
     }
-    return Talk(plain, stream, stream, more)
+    return ClientCalls(plain, stream, stream, more)
 
 
 @dataclass
 class Now:
-    """What the model has to fill in; sent as a tool that must be called."""
+    """The output type of the agent; it is sent as a tool that must be called."""
 
 
 def counted(usage: object) -> dict[str, int]:
-    """Pydantic AI's words for the counts, put back; a method in some releases, a value in others."""
+    """Rename the counts of Pydantic AI to those of the API; ``usage`` is a method in some releases."""
     usage = usage() if callable(usage) else usage
     return {"prompt_tokens": usage.input_tokens, "completion_tokens": usage.output_tokens}
 
 
-perform(connect)
+run_acts(connect)

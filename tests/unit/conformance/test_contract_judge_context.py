@@ -1,11 +1,11 @@
-"""What the suite knows of an answer that did not come: nothing, so that no stream is accused by it."""
+"""Without a plain answer its text is unknown, so that no stream fails because of it."""
 
 from __future__ import annotations
 
 import pytest
 
-from lumen_conformance.contract.prerequisites import need_known
-from lumen_conformance.contract.session import WORDS, Talk, question
+from lumen_conformance.contract.prerequisites import need_context
+from lumen_conformance.contract.session import AWKWARD_TEXT, ContractSession, question
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.http.client import Capture, request_bytes
 from lumen_conformance.registry.refutation import NotJudged
@@ -19,22 +19,22 @@ UNFINISHED = b'{"choices": [{"index": 0, "message": {"content": "hello"}}]}'
 
 @pytest.fixture
 def gateway() -> Gateway:
-    """One that is never asked."""
+    """A gateway that receives no request."""
     return Gateway()
 
 
-def talk_of(gateway: Gateway, status: int, body: bytes) -> Talk:
-    """A talk whose question, plain or as a stream, was answered like this."""
-    talk = Talk(Remote(Target(url=ORIGIN, can=frozenset({"gateway"}))), gateway)
-    request = request_bytes(ORIGIN, "POST", CHAT, json=question(WORDS))
-    seen = Capture(ORIGIN + CHAT, request, status=status, body=body, ended="complete")
-    talk.made.update(dict.fromkeys(("awkward", "awkward_stream", "plainer", "plainer_stream"), seen))
-    return talk
+def session_of(gateway: Gateway, status: int, body: bytes) -> ContractSession:
+    """A session whose shared questions got this response."""
+    session = ContractSession(Remote(Target(url=ORIGIN, can=frozenset({"gateway"}))), gateway)
+    request = request_bytes(ORIGIN, "POST", CHAT, json=question(AWKWARD_TEXT))
+    capture = Capture(ORIGIN + CHAT, request, status=status, body=body, ended="complete")
+    session.captures.update(dict.fromkeys(("awkward", "awkward_stream", "plainer", "plainer_stream"), capture))
+    return session
 
 
 def test_a_whole_answer_is_known(gateway: Gateway) -> None:
     """The text and the finish reason of the plain answer are known."""
-    known = talk_of(gateway, 200, WHOLE).known
+    known = session_of(gateway, 200, WHOLE).judge_context
     assert (known.text, known.finish) == ("hello", "stop")
 
 
@@ -45,9 +45,9 @@ def test_a_whole_answer_is_known(gateway: Gateway) -> None:
 def test_what_did_not_come_is_unknown(
     gateway: Gateway, status: int, body: bytes, text: str | None, because_of: str
 ) -> None:
-    """Of an answer that failed nothing is known, and a claim about it is not judged because of the check that fails."""
-    talk = talk_of(gateway, status, body)
-    assert (talk.known.text, talk.known.finish) == (text, None)
+    """The text of a failed answer is unknown, and a claim about it is not judged because of the check that fails."""
+    session = session_of(gateway, status, body)
+    assert (session.judge_context.text, session.judge_context.finish) == (text, None)
     with pytest.raises(NotJudged) as caught:
-        need_known(talk, "finish")
+        need_context(session, "finish")
     assert caught.value.because_of == (because_of,)

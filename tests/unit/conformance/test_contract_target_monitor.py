@@ -1,4 +1,4 @@
-"""A server that ends in the middle of a run: one failure of tier M names the check, and the others are judged."""
+"""A server that exits during a run gives one failure of tier M, and the other checks are judged."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from lumen_conformance.waiting import until
 from tests.fixtures.suite_subprocess import FORWARDER, Run, forwarder
 from tests.fixtures.suite_subprocess import run as judged
 
-MANNERS = ("tests/contract/test_h_manners.py",)
+TESTS = ("tests/contract/test_h_connections.py", "tests/contract/test_h_models.py")
 CHOSEN = ("-k", "H1.head-models or H2.id-models or H2.id-plain or H3.list or H3.each or H3.usable")
 
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A server that HEAD ends, which a check of tier S asks."""
+    """A run against a server that exits after a HEAD request, which a check of tier S sends."""
     folder = tmp_path_factory.mktemp("ended")
-    return judged(folder, f"--proxy-command={forwarder('dies-of-head')}", "--proxy-can=models", *CHOSEN, tests=MANNERS)
+    return judged(folder, f"--proxy-command={forwarder('dies-of-head')}", "--proxy-can=models", *CHOSEN, tests=TESTS)
 
 
 def test_the_end_is_one_failure_of_clients(ended: Run) -> None:
-    """The check that ended the server fails as tier M, though it is about something that is only reported."""
+    """The check during which the server exits fails as tier M, although its own tier is S."""
     assert (ended.status, ended.ids("failed", "error")) == (1, {"H1.head-models"}), ended.output
     (verdict,) = (each for each in ended.verdicts if each["outcome"] == "failed")
     assert (verdict["tier"], verdict["expected"]) == ("M", "a server that runs until it is stopped")
@@ -37,21 +37,23 @@ def test_the_end_is_one_failure_of_clients(ended: Run) -> None:
 
 
 def test_the_others_are_judged(ended: Run) -> None:
-    """The checks behind it are asked of a new launch."""
+    """The following checks run against a new launch."""
     assert ended.ids("passed") >= {"H2.id-models", "H2.id-plain", "H3.list", "H3.each", "H3.usable"}
     assert ended.ids("not_judged", "warned") == set()
 
 
 def test_by_url_the_others_are_not_judged(run: OfSuite, tmp_path: Path) -> None:
-    """A server that runs elsewhere is launched by nobody: the others are not judged, and name the check."""
+    """A server that runs elsewhere is not launched again: the other checks are not judged and name the check."""
     with reserved_port(run.worker) as port:
         command = [sys.executable, str(FORWARDER), "127.0.0.1", str(port), "http://127.0.0.1:1", "dies-of-head"]
         with subprocess.Popen(command) as server:
             url = f"http://127.0.0.1:{port}"
             until("it is ready", lambda: call(url, "GET", "/health").status == 200, within_s=30)
             chosen = (f"--proxy-url={url}", "--proxy-model=m", "--proxy-can=models", *CHOSEN)
-            seen = judged(tmp_path, *chosen, tests=MANNERS)
+            capture = judged(tmp_path, *chosen, tests=TESTS)
             assert server.wait() == 3
-    assert (seen.status, seen.ids("failed", "error")) == (1, {"H1.head-models"}), seen.output
-    assert seen.ids("not_judged") >= {"H3.list", "H3.each", "H3.usable"}
-    assert {tuple(each["because_of"]) for each in seen.verdicts if each["id"].startswith("H3")} == {("H1.head-models",)}
+    assert (capture.status, capture.ids("failed", "error")) == (1, {"H1.head-models"}), capture.output
+    assert capture.ids("not_judged") >= {"H3.list", "H3.each", "H3.usable"}
+    assert {tuple(each["because_of"]) for each in capture.verdicts if each["id"].startswith("H3")} == {
+        ("H1.head-models",)
+    }

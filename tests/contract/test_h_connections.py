@@ -1,0 +1,118 @@
+"""H1, H2: methods, paths, connections and request ids."""
+
+from collections.abc import Sequence
+
+from lumen_conformance.contract.expectations import (
+    describe,
+    describe_header,
+    expect_answer,
+    expect_header,
+)
+from lumen_conformance.contract.session import ContractSession, question
+from lumen_conformance.http.client import Capture
+from lumen_conformance.http.documents import answer_json
+from lumen_conformance.registry.declaration import check, check_each
+from lumen_conformance.registry.refutation import NotJudged, expect
+from lumen_conformance.targets.endpoint import CHAT
+
+REDIRECTS = "RFC 9110, 15.4.2 and 15.4.3: clients may change POST to GET"
+PERSISTENCE = "RFC 9112, 9.3"
+CLIENT_REQUEST_ID = "docs/behaviour.md; clients find a request in the server's log by this id"
+TEN = 10  # requests on one connection
+IDLE_S = 3.0  # longer than a pause between two requests of a program, far below the keep-alive time of servers
+BECOMES_GET = {301, 302, 303}  # clients follow these redirects of a POST with GET (RFC 9110, 15.4)
+BODY_CHECKS = {"/health": "H4.health", "/v1/models": "H3.list"}  # they fail when the response has no body
+
+
+@check_each(
+    "path",
+    {"H1.head-health": "/health", "H1.head-models": "/v1/models", "H1.head-nowhere": "/nothing"},
+    tier="S",
+    source="RFC 9110, 9.3.2",
+)
+def test_head(path: str, proxy: ContractSession) -> None:
+    """HEAD gets the status of GET and no body, and the connection can be used again."""
+    alone = proxy.call("GET", path)  # on a new connection: bytes after a head would be read as the next response
+    with proxy.server.connection() as connection:
+        head, get = connection.call("HEAD", path), connection.call("GET", path)
+    if get.ended == "complete" and not get.body and path in BODY_CHECKS:
+        raise NotJudged(f"GET {path} has no body: {describe(get)}", (BODY_CHECKS[path],))
+    wanted = f"status {alone.status} as with GET, complete and without a body"
+    bare = (head.status, head.ended, head.raw) == (alone.status, "complete", head.raw_head)
+    expect(bare, wanted, f"{describe(head)}, {len(head.raw) - len(head.raw_head)} bytes after the head")
+    expect(get.ended == "complete", "a complete response to the GET that follows", describe(get))
+
+
+@check_each(
+    "path", {"H1.slash-chat": f"{CHAT}/", "H1.slash-chat-bare": "/chat/completions/"}, tier="S", source=REDIRECTS
+)
+def test_trailing_slash(path: str, proxy: ContractSession) -> None:
+    """A path with a trailing slash gets no redirect that changes POST to GET."""
+    capture = proxy.post(question("안녕"), path)
+    expect(
+        capture.status not in BECOMES_GET,
+        "no redirect that changes POST to GET",
+        describe_header(capture, "Location"),
+    )
+    if not answer_json(capture).get("error"):
+        expect_answer(proxy, capture, "안녕")
+
+
+@check("H2.ten", tier="S", source=PERSISTENCE)
+def test_ten_on_one_connection(proxy: ContractSession) -> None:
+    """Ten requests succeed on one connection."""
+    with proxy.server.connection() as connection:
+        asked = [proxy.with_target_model(question(f"{number}번째")) for number in range(TEN)]
+        answers = [connection.call("POST", CHAT, json=body) for body in asked]
+    for number, capture in enumerate(answers):
+        expect_answer(proxy, capture, f"{number}번째", at=f"request {number + 1} of {TEN} on one connection")
+    expect_one_connection(answers)
+
+
+@check("H2.after-idling", tier="S", source=PERSISTENCE)
+def test_after_idling(proxy: ContractSession) -> None:
+    """A connection can be used again after a pause."""
+    with proxy.server.connection() as connection:
+        first = connection.call("POST", CHAT, json=proxy.with_target_model(question("하나")))
+        expect_answer(proxy, first, "하나", at="before the pause")
+        expect(connection.stays_open(IDLE_S), f"a connection that stays open for {IDLE_S} s", "closed by the server")
+        second = connection.call("POST", CHAT, json=proxy.with_target_model(question("안녕")))
+    expect_answer(proxy, second, "안녕", at="after the pause")
+
+
+@check("H2.after-refusals", tier="S", source=PERSISTENCE)
+def test_after_refusals(proxy: ContractSession) -> None:
+    """An error does not end the connection."""
+    bodies: list[object] = [[], {}, proxy.with_target_model(question("안녕", n=0))]
+    with proxy.server.connection() as connection:
+        refused = [connection.call("POST", CHAT, json=body) for body in bodies]
+        capture = connection.call("POST", CHAT, json=proxy.with_target_model(question("안녕")))
+    if not any(each.status is not None and each.status >= 400 for each in refused):
+        raise NotJudged("no request is refused", ("F2.body-list", "F2.messages-missing"))
+    expect_answer(proxy, capture, "안녕", at="on a connection after errors")
+    expect_one_connection([*refused, capture])
+
+
+def expect_one_connection(answers: Sequence[Capture]) -> None:
+    """All responses came on one connection."""
+    opened = len({capture.connection for capture in answers})
+    ended = sum(any(word.lower() == "close" for word in capture.header_all("connection")) for capture in answers)
+    found = f"{opened} connections; {ended} of {len(answers)} responses have Connection: close"
+    expect(opened == 1, f"{len(answers)} requests on 1 connection", found)
+
+
+REQUEST_IDS = {
+    "H2.id-plain": ("POST", CHAT, question("안녕")),
+    "H2.id-stream": ("POST", CHAT, question("안녕", stream=True)),
+    "H2.id-refusal": ("POST", CHAT, {"messages": []}),
+    "H2.id-nowhere": ("GET", "/nothing", None),
+    "H2.id-models": ("GET", "/v1/models", None),
+}
+
+
+@check_each("request_parts", REQUEST_IDS, tier="S", source=CLIENT_REQUEST_ID)
+def test_request_id_is_kept(request_parts: tuple[str, str, object], proxy: ContractSession) -> None:
+    """The response has the x-request-id of the request."""
+    method, path, body = request_parts
+    capture = proxy.call(method, path, json=body, headers=[("X-Request-Id", "caller-0815")])
+    expect_header(capture, "X-Request-Id", "caller-0815")

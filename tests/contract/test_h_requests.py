@@ -1,0 +1,133 @@
+"""H4: the requests of client libraries, unusual requests that OpenAI accepts, and the health."""
+
+from typing import Any
+
+import pytest
+
+from lumen_conformance.checks.findings import child_object
+from lumen_conformance.contract.expectations import (
+    describe,
+    describe_header,
+    expect_answer,
+    expect_schema,
+    expect_status,
+)
+from lumen_conformance.contract.lenient_requests import LENIENT_REQUESTS
+from lumen_conformance.contract.session import AWKWARD_TEXT, ContractSession, question
+from lumen_conformance.http.client import Capture
+from lumen_conformance.http.documents import answer_json, assistant_text, media_type
+from lumen_conformance.registry.declaration import Check, check, check_each
+from lumen_conformance.registry.refutation import expect, shorten
+
+NULLS = ("temperature", "top_p", "n", "stop", "stream", "stream_options", "max_tokens", "max_completion_tokens",
+         "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "seed", "user",
+         "metadata", "response_format", "tools", "tool_choice", "functions", "store", "service_tier",
+         "reasoning_effort", "parallel_tool_calls", "modalities", "prediction", "audio")  # fmt: skip
+# In these requests `AWKWARD_TEXT` is a placeholder for the question of the shared exchanges.
+TURNS = [{"role": "developer", "content": "be brief"}, {"role": "user", "content": AWKWARD_TEXT}]
+# How clients send a plain question, instructions and a limit; docs/breaks.md names the clients.
+SENT_BY_CLIENTS: dict[str, dict[str, object]] = {
+    "H4.content-parts": {"messages": [{"role": "user", "content": [{"type": "text", "text": AWKWARD_TEXT}]}]},
+    "H4.developer": {"messages": TURNS},
+    "H4.langchain": {"stream": False},
+    "H4.limits-zero": {"temperature": 0},
+    "H4.max-completion-tokens": {"max_completion_tokens": 100},
+    "H4.max-tokens": {"max_tokens": 100},
+    "H4.pydantic-ai": {"stream": False, "max_completion_tokens": 10},
+}
+# Requests that no client sends by default: a program has to set these fields. OpenAI refuses unknown fields.
+ACCEPTED: dict[str, dict[str, object]] = {
+    **{f"H4.null-{name.replace('_', '-')}": {name: None} for name in NULLS},
+    "H4.unknown-field": {"thinking": {"type": "enabled", "budget_tokens": 1}, "top_k": 40},
+    "H4.unknown-message-field": {
+        "messages": [{"role": "user", "content": AWKWARD_TEXT, "name": "kim", "cache": {"ttl": 1}}]
+    },
+    "H4.limits-low": {"temperature": 0, "top_p": 0, "presence_penalty": -2, "frequency_penalty": -2, "n": 1},
+    "H4.limits-high": {"temperature": 2, "top_p": 1, "presence_penalty": 2, "frequency_penalty": 2},
+    "H4.stop-string": {"stop": "####"},
+    "H4.stop-four": {"stop": ["####", "----", "====", "++++"]},
+    "H4.response-format-text": {"response_format": {"type": "text"}},
+    "H4.no-tools": {"tools": [], "functions": []},
+    "H4.tools-unused": {"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "none"},
+    "H4.assistant-content-null": {
+        "messages": [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": None, "refusal": None, "tool_calls": None, "audio": None},
+            {"role": "user", "content": AWKWARD_TEXT},
+        ]
+    },
+    "H4.no-model": {"model": None},
+}
+
+
+@check_each("fields", SENT_BY_CLIENTS, source="docs/breaks.md: the clients that send it; openapi.yaml")
+def test_sent_by_clients(fields: dict[str, object], proxy: ContractSession) -> None:
+    """Requests that client libraries send are accepted, unless the error says that the model lacks a feature."""
+    expect_accepted(proxy, fields)
+
+
+@check_each("fields", ACCEPTED, tier="S", source="openapi.yaml: CreateChatCompletionRequest")
+def test_accepted(fields: dict[str, object], proxy: ContractSession) -> None:
+    """Requests that OpenAI accepts are accepted, unless the error says that the model lacks a feature."""
+    expect_accepted(proxy, fields)
+
+
+# OpenAI's reasoning models refuse `max_tokens`, and temperatures other than 1, with these codes (ComfyUI-Griptape#312,
+# forgecode#1177).
+UNSUPPORTED_CODES = {"unsupported_parameter", "unsupported_value"}
+
+
+def expect_accepted(proxy: ContractSession, fields: dict[str, object]) -> None:
+    """A question with these fields is answered, with its text if the gateway of the suite echoes it."""
+    capture = proxy.post(replace_text({**question(), **fields}, proxy.question_text))
+    if (
+        proxy.target.profile == "openai"
+        and child_object(answer_json(capture), "error").get("code") in UNSUPPORTED_CODES
+    ):
+        return
+    expect_status(capture, 200)
+    if "gateway" in proxy.target.can:
+        repeated = proxy.question_text in assistant_text(capture)
+        expect(repeated, f"a text that contains the question {shorten(proxy.question_text)}", describe(capture))
+
+
+def replace_text(value: Any, text: str) -> Any:  # noqa: ANN401 -- any JSON
+    """Replace `AWKWARD_TEXT` in a JSON value."""
+    if isinstance(value, dict):
+        return {key: replace_text(each, text) for key, each in value.items()}
+    if isinstance(value, list):
+        return [replace_text(each, text) for each in value]
+    return text if value == AWKWARD_TEXT else value
+
+
+NOT_SENT = {"functions", "half-an-emoji", "no-limit"}  # no client is known to send these
+
+
+@check_each(
+    "fields",
+    {
+        Check(f"H4.lenient-{name}", "S" if name in NOT_SENT else "M"): fields
+        for name, fields in LENIENT_REQUESTS.items()
+    },
+    source="docs/behaviour.md; OpenAI or LM Studio accept it",
+)
+def test_leniently_accepted(fields: dict[str, object], proxy: ContractSession) -> None:
+    """Requests that other servers accept, or whose unusual fields have no effect, are accepted."""
+    expect_accepted(proxy, fields)
+
+
+@check("H4.stream-with-sdk-headers", source="openai-python _base_client.py: Accept: application/json for streams, too")
+def test_accept_is_not_negotiated(proxy: ContractSession) -> None:
+    """A request for a stream with Accept: application/json, as the OpenAI libraries send it, gets a stream."""
+    headers = [("Accept", "application/json"), ("X-Stainless-Retry-Count", "0"), ("User-Agent", "OpenAI/Python")]
+    capture: Capture = proxy.post(question("안녕", stream=True), headers=headers)
+    is_stream = media_type(capture) == "text/event-stream"
+    expect(is_stream, "media type text/event-stream", describe_header(capture, "Content-Type"))
+    expect_answer(proxy, capture, "안녕")
+
+
+@check("H4.health", tier="S", marks=(pytest.mark.smoke,), source="docs/behaviour.md: /health")
+def test_health(proxy: ContractSession) -> None:
+    """The health matches its schema."""
+    expect_status(proxy.health, 200)
+    expect_schema(proxy.health, "proxy-health", "a body that matches the schema of the health")
