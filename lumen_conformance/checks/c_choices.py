@@ -8,7 +8,7 @@ from lumen_conformance.checks.verdict import Finding, judge, judges_in
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.documents import Choice, choices, choices_by_index, is_stream, request_json
 from lumen_conformance.http.strict_json import Path
-from lumen_conformance.schemas.descriptions import value_text
+from lumen_conformance.schemas.descriptions import format_value
 
 FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
 FINISH_REASON_TEXT = f"one of {', '.join(sorted(FINISH_REASONS))}"
@@ -161,7 +161,7 @@ def _indexed(indexes: Sequence[object]) -> str:
 
 
 def _shown(index: object) -> str:
-    return index if isinstance(index, str) else value_text(index)
+    return index if isinstance(index, str) else format_value(index)
 
 
 def _all_given(capture: Capture, wanted: int) -> bool:

@@ -9,7 +9,7 @@ from lumen_conformance.checks.preconditions import require_answer_object
 from lumen_conformance.checks.verdict import Finding, Findings, NotObserved, Unjudged, comparison, comparisons_in
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.documents import answer_json, choices, media_type, request_json
-from lumen_conformance.schemas.descriptions import value_text
+from lumen_conformance.schemas.descriptions import format_value
 
 LEAST = 2  # answers that can be compared
 
@@ -58,7 +58,7 @@ def model_policy_is_constant(captures: Sequence[Capture]) -> Findings:
     for each, found in _texts(captures, "model"):
         requested = str(request_json(each).get("model"))
         if first.setdefault(requested, found) != found:
-            yield _finding(each, "model", f"{value_text(first[requested])}, as in the first answer", found)
+            yield _finding(each, "model", f"{format_value(first[requested])}, as in the first answer", found)
 
 
 def _texts(captures: Sequence[Capture], name: str) -> Iterator[tuple[Capture, str]]:
@@ -77,14 +77,14 @@ def _too_few(captures: Sequence[Capture], name: str, *checks: str) -> Iterator[U
 
 
 def _finding(each: Capture, name: str, expected: str, found: str) -> Finding:
-    text = f"{name} is {value_text(found)}"
+    text = f"{name} is {format_value(found)}"
     return Finding(f"{name}: {expected}", text, plain_document(each).offset((name,)), f"$.{name}", each)
 
 
 def _stream_option(capture: Capture) -> str:
     """The stream option of the request."""
     request = request_json(capture)
-    return f"stream: {value_text(request['stream'])}" if "stream" in request else "no key stream"
+    return f"stream: {format_value(request['stream'])}" if "stream" in request else "no key stream"
 
 
 def _kind(capture: Capture) -> str:
@@ -92,7 +92,7 @@ def _kind(capture: Capture) -> str:
     found = f"status {capture.status}, {media_type(capture) or 'no media type'}"
     name = answer_json(capture).get("object")
     count = f", {len(choices(capture))} choices" if answer_json(capture) else ""
-    return f"{found}{f', object {value_text(name)}' if name is not None else ''}{count}"
+    return f"{found}{f', object {format_value(name)}' if name is not None else ''}{count}"
 
 
 COMPARISONS = comparisons_in(globals())

@@ -192,8 +192,8 @@ def same_text(capture: Capture, context: JudgeContext) -> Iterator[Finding]:
 def same_finish(capture: Capture, context: JudgeContext) -> Iterator[Finding]:
     """The finish_reason of a stream is that of the plain answer."""
     if context.finish is not None and finish_of(capture) != context.finish:
-        found = f"finish_reason: {value_text(finish_of(capture))}"
-        yield Finding(f"finish_reason: {value_text(context.finish)}, as in the plain answer", found)
+        found = f"finish_reason: {format_value(finish_of(capture))}"
+        yield Finding(f"finish_reason: {format_value(context.finish)}, as in the plain answer", found)
 
 
 @judge(
@@ -212,7 +212,7 @@ def deltas_are_increments(capture: Capture) -> Findings:
         ]  # the delta with the finish_reason may repeat the whole text
         grown = all(b.startswith(a) for a, b in pairwise(pieces))
         if grown and len(pieces) >= CUMULATIVE_PIECES:
-            found = f"each delta begins with the previous one: {value_text(pieces[:CUMULATIVE_PIECES])}"
+            found = f"each delta begins with the previous one: {format_value(pieces[:CUMULATIVE_PIECES])}"
             yield Finding("deltas with new text only", found, own[0].offset(), "")
 
 
@@ -241,7 +241,7 @@ def passed_on(capture: Capture, context: JudgeContext) -> Findings:
 
 
 def _excerpt(text: str, at: int) -> str:
-    return value_text(text[max(0, at - AROUND_CHARS) : at + AROUND_CHARS])
+    return format_value(text[max(0, at - AROUND_CHARS) : at + AROUND_CHARS])
 
 
 def _later(capture: Capture) -> Iterator[Choice]:
@@ -261,7 +261,7 @@ def _constant(capture: Capture, name: str) -> Findings:
         yield NotObserved(f"no chunk has {name}", ("E1.5",))
     for chunk in having[1:]:
         if chunk.value[name] != having[0].value[name]:
-            yield wrong_value(chunk, (name,), f"{value_text(having[0].value[name])}, as in the first chunk")
+            yield wrong_value(chunk, (name,), f"{format_value(having[0].value[name])}, as in the first chunk")
 
 
 def _has_own_check(breach: Breach) -> bool:

@@ -129,7 +129,7 @@ def types_stay(capture: Capture) -> Iterator[Finding]:
             yield wrong_value(choice.document, (*path, "type"), '"function" or "custom" in the first delta')
         for again, place, more in later:
             if more.get("type", call.get("type")) != call.get("type"):
-                yield wrong_value(again.document, (*place, "type"), f"{value_text(call.get('type'))}, or no such key")
+                yield wrong_value(again.document, (*place, "type"), f"{format_value(call.get('type'))}, or no such key")
 
 
 def _kind(call: JsonObject) -> str:

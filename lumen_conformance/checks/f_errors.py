@@ -21,7 +21,7 @@ from lumen_conformance.checks.verdict import Finding, Findings, NotObserved, Unj
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.documents import error_documents, is_stream, media_type
 from lumen_conformance.http.strict_json import Document
-from lumen_conformance.schemas.descriptions import value_text
+from lumen_conformance.schemas.descriptions import format_value
 
 NULL_TEXTS = {"None", "null", "undefined"}
 

@@ -22,7 +22,7 @@ def shorten(value: bytes | str) -> str:
 def wrong_value(document: Document, path: Path, expected: str) -> Finding:
     """The finding that the value at a path is not as expected, or is missing."""
     name, value = name_of(path), _value(document.value, path)
-    found = "missing" if value is MISSING else value_text(value)
+    found = "missing" if value is MISSING else format_value(value)
     return Finding(f"{name}: {expected}", f"{name} is {found}", document.offset(path), format_path(path))
 
 
@@ -61,7 +61,7 @@ def find_schema_breaches(
     document: Document, name: str, elsewhere: Callable[[Breach], bool] = lambda _breach: False
 ) -> Iterator[Finding]:
     """A finding for each breach of a schema, without those that another check reports."""
-    for breach in schemas.breaches(name, document.value):
+    for breach in schemas.find_breaches(name, document.value):
         if not elsewhere(breach):
             yield Finding(breach.expected, breach.found, document.offset(breach.path), format_path(breach.path))
 
@@ -70,7 +70,7 @@ def find_wire_breaches(document: Document, name: str) -> Iterator[Finding]:
     """A finding for each breach of the stricter schema ``{name}-wire`` that is not a breach of the schema ``name``."""
 
     def is_reported(breach: Breach) -> bool:
-        others = schemas.breaches(name, document.value)
+        others = schemas.find_breaches(name, document.value)
         paths = (other.path[:-1] or other.path if other.missing else other.path for other in others)
         return any(breach.path[: len(path)] == path for path in paths)
 

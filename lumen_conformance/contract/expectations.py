@@ -28,7 +28,7 @@ def describe(capture: Capture) -> str:
     if capture.status is None:
         return f"no response: {capture.ended}{f', {capture.error}' if capture.error else ''}"
     error, text = child_object(answer_json(capture), "error"), assistant_text(capture)
-    content = f", the error {value_text(error)}" if error else ""
+    content = f", the error {format_value(error)}" if error else ""
     content = f", the text {shorten(text, TEXT_CHARS)}" if text else content
     return f"status {capture.status}, {capture.ended}{f' ({capture.error})' if capture.error else ''}{content}"
 
@@ -135,7 +135,7 @@ def expect_schema(capture: Capture, name: str, what: str) -> None:
 
 def expect_value_schema(name: str, value: object, what: str, response: str = "") -> None:
     """A value matches a schema; ``what`` describes the schema, ``response`` the response that has the value."""
-    breaches = schemas.breaches(name, value)
+    breaches = schemas.find_breaches(name, value)
     found = [f"{breach.found} at {format_path(breach.path)}" for breach in breaches[:SHOWN_BREACHES]]
     if more := len(breaches) - len(found):
         found.append(f"and {more} more")

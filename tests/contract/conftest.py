@@ -149,7 +149,7 @@ def target_monitor(request: pytest.FixtureRequest) -> TargetMonitor:
 @pytest.fixture(scope="session")
 def echo_gateway(run: Run) -> Iterator[Gateway]:
     """The gateway of the shared proxies; it echoes the question."""
-    with Gateway() as gateway, run.answering(gateway.url):
+    with Gateway() as gateway, run.allow_ports(gateway.url):
         yield gateway
 
 

@@ -81,8 +81,8 @@ def same_turns(found: list[tuple[str, list[str], object]], sent: list[tuple[str,
 def _describe(turns: list[tuple[str, list[str], object]]) -> str:
     """Describe messages, for example: ``system: be brief; user: hi``."""
     described = (
-        f"{who}: {' + '.join(map(visible, filter(None, texts))) or '(no text)'}"
-        + (f", calls {value_text(calls)}" if calls else "")
+        f"{who}: {' + '.join(map(escape_invisible, filter(None, texts))) or '(no text)'}"
+        + (f", calls {format_value(calls)}" if calls else "")
         for who, texts, calls in turns
     )
     return "; ".join(described) or "none"
@@ -116,7 +116,7 @@ def test_one_question(stream: bool, name: str, proxy: ContractSession) -> None: 
         raise NotJudged(f"the conversation is refused: {describe(capture)}", (f"G2.forwarded-{name}",))
     expect_one_call(calls, capture)
     refused = openai_requests.refusal(calls[0])
-    expect(refused is None, "a request to the gateway that fits OpenAI's schema", value_text(refused))
+    expect(refused is None, "a request to the gateway that fits OpenAI's schema", format_value(refused))
 
 
 @check_each("messages", {f"G2.forwarded-{name}": turns for name, turns in CONVERSATIONS.items()}, source=SCHEMA)

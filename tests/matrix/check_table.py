@@ -37,4 +37,4 @@ def _row(path: str, tier: str, source: str, rows: dict[str, pytest.Function]) ->
     profiles = {mark.args[0] for each in rows.values() for mark in each.iter_markers("profile")}
     everywhere = any(not list(each.iter_markers("profile")) for each in rows.values())
     profile = "any" if everywhere else ", ".join(sorted(profiles))
-    return f"| {summarize_ids(sorted(rows))} | {tier} | {profile} | {claim_of(item.function).rstrip('.')} | {path} |"
+    return f"| {summarize_ids(sorted(rows))} | {tier} | {profile} | {claim_of(item.function).rstrip('.')} | {source} | {path} |"
