@@ -8,6 +8,7 @@ pytest_plugins = [
     "lumen_conformance.targets.target",
     "lumen_conformance.targets.environment",
     "lumen_conformance.targets.readiness",
+    "lumen_conformance.processes.reaper",
     "lumen_conformance.processes.leak_audit",
     "lumen_conformance.processes.outside_connections",
     "lumen_conformance.targets.launch",

@@ -14,7 +14,7 @@ from typing import Literal
 
 import psutil
 
-from lumen_conformance.run import TAG
+from lumen_conformance.inject.lumen_guard import TAG
 from lumen_conformance.waiting import seen
 
 State = Literal["running", "zombie", "gone"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,8 @@ from tests.fixtures.nested_pytest import LEAN
 
 ROOT = Path(__file__).resolve().parents[3]
 PLUGINS = (
-    "run", "registry.measurement", "isolation", "targets.target", "processes.leak_audit", "targets.launch",
-    "processes.squatters", "gateway.server",
+    "run", "registry.measurement", "isolation", "targets.target", "processes.reaper", "processes.leak_audit",
+    "targets.launch", "processes.squatters", "gateway.server",
 )  # fmt: skip
 
 
@@ -28,8 +31,24 @@ class Nested:
     def run(self, suite: str, *options: str) -> pytest.RunResult:
         """Run this one module."""
         self._pytester.makepyfile(suite)
+        return self._pytester.runpytest_subprocess(*self._options(), *options)
+
+    def write_conftest(self, text: str) -> None:
+        """Write the conftest.py of the suite."""
+        self._pytester.makeconftest(text)
+
+    def start(self, suite: str, *options: str, **environ: str) -> subprocess.Popen[bytes]:
+        """Start a run of this one module, without its output; NESTED_COMMAND is its command without these options."""
+        folder = self._pytester.makepyfile(suite).parent
+        command = [sys.executable, "-m", "pytest", *self._options()]
+        environ = {**os.environ, "NESTED_COMMAND": json.dumps(command), **environ}
+        options = (*options, f"--basetemp={folder / 'temporary'}")
+        return subprocess.Popen([*command, *options], cwd=folder, env=environ, stdout=subprocess.DEVNULL)
+
+    @staticmethod
+    def _options() -> list[str]:
         plugins = [word for name in PLUGINS for word in ("-p", f"lumen_conformance.{name}")]
-        return self._pytester.runpytest_subprocess(*LEAN, *plugins, "-p", "no:randomly", "-p", "no:html", *options)
+        return [*LEAN, *plugins, "-p", "no:randomly", "-p", "no:html"]
 
     def lines(self) -> list[str]:
         """What the suite has written."""
