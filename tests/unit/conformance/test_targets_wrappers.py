@@ -56,10 +56,10 @@ def start(run: Run, tmp_path: Path) -> Iterator[Start]:
 WRAPPERS = {
     "exec": ("sh", "-c", f"exec {SERVE} {{port}}"),
     "no-exec": ("sh", "-c", f"{SERVE} {{port}}; true"),
-    "nested": ("sh", "-c", f"sh -c '{SERVE} {{port}}; true'; true"),
+    "nested": ("sh", "-c", f"{shlex.join(['sh', '-c', f'{SERVE} {{port}}; true'])}; true"),
     "deaf": ("sh", "-c", f"trap '' TERM; {SERVE} {{port}}; true"),
     "program": (sys.executable, "-c", RUNS, sys.executable, str(SERVER), "{port}"),
-    "restarts": ("sh", "-c", f"sh -c 'while true; do {SERVE} {{port}}; done'; true"),
+    "restarts": ("sh", "-c", f"{shlex.join(['sh', '-c', f'while true; do {SERVE} {{port}}; done'])}; true"),
     "daemon": (sys.executable, str(SERVER), "{port}", "daemon"),
     "nameless": (sys.executable, str(SERVER), "{port}", "nameless"),
     "wrapped-daemon": ("sh", "-c", f"{SERVE} {{port}} daemon; true"),
