@@ -10,7 +10,7 @@ pytest_plugins = [
     "lumen_conformance.targets.readiness",
     "lumen_conformance.processes.reaper",
     "lumen_conformance.processes.leak_audit",
-    "lumen_conformance.processes.outside_connections",
+    "lumen_conformance.processes.external_connections",
     "lumen_conformance.targets.launch",
     "lumen_conformance.processes.squatters",
     "lumen_conformance.gateway.server",

@@ -13,7 +13,7 @@ from typing import Any
 from breaks.selection import Served
 from lumen_conformance.gateway.exchange import Exchange
 from lumen_conformance.gateway.replies import echo
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from tests.contract.clients.client_process import DIRECTIONS, KEY
 from tests.fixtures.faults.reference.app import Reference
 from tests.fixtures.faults.reference.http import Refused, Request, Response
@@ -111,7 +111,7 @@ def respaced(body: bytes) -> bytes:
 @contextmanager
 def opened(selected: Sequence[Served]) -> Iterator[dict[str, tuple[str, ServerLog]]]:
     """Serve all of them: name → base URL and log."""
-    with Gateway(standing=directed) as gateway, ExitStack() as stack:
+    with ScriptedGateway(standing=directed) as gateway, ExitStack() as stack:
         found = {}
         for served in selected:
             log = ServerLog()

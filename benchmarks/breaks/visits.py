@@ -16,7 +16,7 @@ from breaks.selection import Served
 from breaks.servers import ServerLog, opened
 from lumen_conformance.contract.session import WORDS
 from lumen_conformance.inject import lumen_guard
-from lumen_conformance.targets.target import merged
+from lumen_conformance.targets.target import merge
 from tests.contract.clients.client_list import Client
 from tests.contract.clients.client_process import KEY, MODEL, Act, environ_of
 
@@ -60,7 +60,7 @@ def visits_of(client: Client, selected: Sequence[Served], progress: Callable[[in
 def _run(argv: list[str], client: Client, folder: Path, progress: Callable[[int], None]) -> None:
     guard = folder / "guard.jsonl"
     watched = {lumen_guard.FILE: str(guard), lumen_guard.TAG: "breaks"}
-    environ = merged(os.environ, environ_of(client, folder), watched)
+    environ = merge(os.environ, environ_of(client, folder), watched)
     end_s = time.monotonic() + CLIENT_S
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(argv, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

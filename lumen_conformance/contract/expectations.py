@@ -11,7 +11,7 @@ from unicodedata import normalize
 from lumen_conformance import schemas
 from lumen_conformance.checks.findings import child
 from lumen_conformance.contract.session import Talk
-from lumen_conformance.gateway.exchange import Call
+from lumen_conformance.gateway.exchange import ReceivedRequest
 from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import answer, said
 from lumen_conformance.registry.refutation import expect, shorten
@@ -136,7 +136,7 @@ def expect_shape(name: str, value: object, what: str, came: str = "") -> None:
     expect(not breaches, f"{what}: {wanted}", "; ".join(filter(None, [*told, came])))
 
 
-def expect_one_call(calls: Sequence[Call], seen: Capture, method: str = "POST", path: str = "") -> None:
+def expect_one_call(calls: Sequence[ReceivedRequest], seen: Capture, method: str = "POST", path: str = "") -> None:
     """The gateway was asked exactly once for a response, by this method and, if one is given, at this path."""
     found = [f"{call.method} {call.path}" for call in calls]
     alike = [call.method == method and path in {"", call.path} for call in calls] == [True]

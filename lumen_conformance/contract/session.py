@@ -13,12 +13,12 @@ from lumen_conformance.checks.preconditions import plain_choices
 from lumen_conformance.checks.verdict import Judge, Known
 from lumen_conformance.gateway.exchange import Exchange, Reply
 from lumen_conformance.gateway.replies import echo, gated, streams
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import WITNESS
 from lumen_conformance.http.client import Capture, call, send
 from lumen_conformance.http.documents import answer, choices_in, documents, finish_of, is_stream, said
-from lumen_conformance.targets.endpoint import CHAT, Served
-from lumen_conformance.targets.launch import Launched
+from lumen_conformance.targets.endpoint import CHAT, Endpoint
+from lumen_conformance.targets.launch import LaunchedTarget
 from lumen_conformance.targets.target import MODELS, Target
 
 MODEL = MODELS["lumen"]  # in the rows; a talk puts the model of its target there
@@ -69,7 +69,7 @@ def shared(make: Callable[["Talk"], Capture]) -> property:
 class Talk:
     """Exchanges with one launch; each is made when it is first asked for, then shared by all checks."""
 
-    def __init__(self, proxy: Served, gateway: Gateway) -> None:
+    def __init__(self, proxy: Endpoint, gateway: ScriptedGateway) -> None:
         self.proxy = proxy
         self.gateway = gateway
         self.made: dict[str, Capture] = {}
@@ -136,7 +136,7 @@ class Talk:
 
     def told(self) -> Iterator[tuple[str, str]]:
         """What a failure is to show of this talk beside its exchange: title and text."""
-        if isinstance(self.proxy, Launched):
+        if isinstance(self.proxy, LaunchedTarget):
             yield "end of the server's log", self.proxy.tails()
 
     @property

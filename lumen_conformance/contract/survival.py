@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 import pytest
 
 from lumen_conformance.contract.session import Talk
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import WITNESS
 from lumen_conformance.registry.declaration import check_of
 from lumen_conformance.registry.refutation import Failure, NotJudged, Refuted
-from lumen_conformance.targets.endpoint import PROBE_S, Served
-from lumen_conformance.targets.launch import Launched
+from lumen_conformance.targets.endpoint import PROBE_S, Endpoint
+from lumen_conformance.targets.launch import LaunchedTarget
 from lumen_conformance.targets.readiness import NeverReady
-from lumen_conformance.waiting import WaitError, seen
+from lumen_conformance.waiting import WaitError, observe
 
 MOST_AGAIN = 10  # launches of one target: who ends that often has shown it, and a large server starts for a minute
 CUT = frozenset(("aborted", "refused", "reset"))  # how an exchange ends when its server does
@@ -31,7 +31,7 @@ class _Kept:
     """A talk, how its target is launched again (None: it runs elsewhere), and how often it was."""
 
     talk: Talk
-    launch: Callable[[], Served] | None
+    launch: Callable[[], Endpoint] | None
     times: int = 0
 
 
@@ -46,12 +46,12 @@ class Survival:
     ended: str = ""
     because_of: tuple[str, ...] = ()
 
-    def keep(self, talk: Talk, launch: Callable[[], Served] | None = None) -> Talk:
+    def keep(self, talk: Talk, launch: Callable[[], Endpoint] | None = None) -> Talk:
         """Watch this talk from now on."""
         self.kept.append(_Kept(talk, launch))
         return talk
 
-    def launched(self, launch: Callable[[], Launched], gateway: Gateway) -> Talk:
+    def launched(self, launch: Callable[[], LaunchedTarget], gateway: ScriptedGateway) -> Talk:
         """A talk with a new launch, which is watched."""
         return self.keep(Talk(launch(), gateway), launch)
 
@@ -112,19 +112,19 @@ def watched(item: pytest.Item) -> Iterator[None]:
         survival.look(item)
 
 
-def how_ended(proxy: Served) -> str:
+def how_ended(proxy: Endpoint) -> str:
     """How a target has ended by itself, after an exchange that was cut; empty while it runs."""
     last = WITNESS.last
     cut = last is not None and last.ended in CUT
-    if isinstance(proxy, Launched):
-        status = proxy.seen_exit(ENDED_S) if cut else proxy.exit_status()
+    if isinstance(proxy, LaunchedTarget):
+        status = proxy.observe_exit(ENDED_S) if cut else proxy.exit_status()
         return "" if status is None else f"the server ended by itself, with exit status {status}"
     return f"the server is gone: nobody listens at {proxy.url}" if cut and is_gone(proxy) else ""
 
 
-def is_gone(proxy: Served) -> bool:
+def is_gone(proxy: Endpoint) -> bool:
     """Whether nobody is there any more."""
-    if isinstance(proxy, Launched):
+    if isinstance(proxy, LaunchedTarget):
         return proxy.exit_status() is not None
     last, ends = WITNESS.last, [""]
 
@@ -132,13 +132,13 @@ def is_gone(proxy: Served) -> bool:
         ends[:] = [proxy.call("GET", proxy.target.probe_path, timeout_s=PROBE_S).ended]
         return ends[0] in {"complete", "refused"}
 
-    seen("it answers or refuses", is_decided, within_s=ENDED_S)
+    observe("it answers or refuses", is_decided, within_s=ENDED_S)
     WITNESS.last = last  # no test has asked this
     return ends == ["refused"]
 
 
-def _told(proxy: Served, how: str) -> Failure:
-    log, last = proxy.last_line() if isinstance(proxy, Launched) else "", WITNESS.last
+def _told(proxy: Endpoint, how: str) -> Failure:
+    log, last = proxy.last_line() if isinstance(proxy, LaunchedTarget) else "", WITNESS.last
     return Failure(
         "a server that runs until it is stopped",
         f"{how}, while it was asked this or since the check before",

@@ -11,16 +11,16 @@ import time
 import uuid
 from collections.abc import Iterator
 
-from lumen_conformance.gateway.exchange import Call
-from lumen_conformance.gateway.openai_requests import LIMITS, JsonObject, asked, chosen_tool
+from lumen_conformance.gateway.exchange import ReceivedRequest
+from lumen_conformance.gateway.openai_requests import LIMITS, JsonObject, chosen_tool, read_object
 
 TOKEN_CHARS = 24
 DONE = b"data: [DONE]\n\n"
 
 
-def completion(call: Call, text: str) -> JsonObject:
+def completion(call: ReceivedRequest, text: str) -> JsonObject:
     """The body of a plain answer."""
-    request = asked(call)
+    request = read_object(call)
     wanted = request.get("n") or 1
     message, finish, tokens = _tool_call(request) or _text(request, text)
     message = {"role": "assistant", **message, "refusal": None, "annotations": []}
@@ -35,9 +35,9 @@ def completion(call: Call, text: str) -> JsonObject:
     }
 
 
-def events(call: Call, text: str) -> tuple[bytes, ...]:
+def events(call: ReceivedRequest, text: str) -> tuple[bytes, ...]:
     """The events of a streamed answer, each with its blank line."""
-    counted = (asked(call).get("stream_options") or {}).get("include_usage") is True
+    counted = (read_object(call).get("stream_options") or {}).get("include_usage") is True
     return (*map(event, chunks(completion(call, text), counted=counted)), DONE)
 
 

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from lumen_conformance import schemas
-from lumen_conformance.gateway.exchange import Call
+from lumen_conformance.gateway.exchange import ReceivedRequest
 
 JsonObject = dict[str, Any]
 
@@ -22,12 +22,12 @@ LIMITS = ("max_completion_tokens", "max_tokens")
 TOOLS = ("function", "custom")
 
 
-def is_openai(call: Call) -> bool:
+def is_openai(call: ReceivedRequest) -> bool:
     """Whether a request is a chat in OpenAI's words."""
     return call.route.endswith(CHAT_SUFFIX)
 
 
-def asked(call: Call) -> JsonObject:
+def read_object(call: ReceivedRequest) -> JsonObject:
     """The request's JSON object; empty when it is none."""
     try:
         body = json.loads(call.body)
@@ -36,9 +36,9 @@ def asked(call: Call) -> JsonObject:
     return body if isinstance(body, dict) else {}
 
 
-def wants_stream(call: Call) -> bool:
+def wants_stream(call: ReceivedRequest) -> bool:
     """Whether the answer is to be streamed."""
-    return asked(call).get("stream") is True
+    return read_object(call).get("stream") is True
 
 
 def error(message: str, kind: str = "invalid_request_error", param: str | None = None, code: str | None = None) -> JsonObject:  # fmt: skip  # noqa: E501
@@ -46,7 +46,7 @@ def error(message: str, kind: str = "invalid_request_error", param: str | None =
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def refusal(call: Call) -> JsonObject | None:
+def refusal(call: ReceivedRequest) -> JsonObject | None:
     """The error by which OpenAI refuses this body with 400, or None for a good one."""
     try:
         request = json.loads(call.body.decode(), parse_constant=_refuse_constant)

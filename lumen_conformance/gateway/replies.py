@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 from lumen_conformance.gateway import openai_requests, openai_routes
-from lumen_conformance.gateway.exchange import Call, Exchange, Reply, at_accept
+from lumen_conformance.gateway.exchange import Exchange, ReceivedRequest, Reply, at_accept
 from lumen_conformance.gateway.openai_answers import DONE, event
 from lumen_conformance.gateway.response import JSON, Headers, Response, encoded, head, plain, streamed
 
@@ -40,13 +40,13 @@ def says(body: object, status: int = 200, *, media_type: str = JSON, headers: He
     return lambda exchange: plain(exchange.call, data, status, media_type, headers).send(exchange)
 
 
-def good(call: Call, text: str | None = None, **fields: object) -> Response:
+def good(call: ReceivedRequest, text: str | None = None, **fields: object) -> Response:
     """A good answer with this text, or the echo; `fields` add to that of Lumen, or replace."""
     text = call.message if text is None else text
     return openai_routes.respond(call, text) if openai_routes.handles(call) else plain(call, lumen(text, **fields))
 
 
-def body_for(call: Call, text: str) -> bytes:
+def body_for(call: ReceivedRequest, text: str) -> bytes:
     """The bytes of a good answer, as they are sent."""
     return good(call, text).framed
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from lumen_conformance.gateway.exchange import Call, Exchange
+from lumen_conformance.gateway.exchange import Exchange, ReceivedRequest
 
 JSON = "application/json; charset=utf-8"
 STREAM = "text/event-stream; charset=utf-8"
@@ -59,7 +59,9 @@ def head(length: int | None, status: int = 200, media_type: str = JSON, headers:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def plain(call: Call, body: object, status: int = 200, media_type: str = JSON, headers: Headers = ()) -> Response:
+def plain(
+    call: ReceivedRequest, body: object, status: int = 200, media_type: str = JSON, headers: Headers = ()
+) -> Response:
     """A body with its length; HEAD gets the head alone (RFC 9110, 9.3.2)."""
     data = encoded(body)
     half = len(data) // 2
@@ -67,7 +69,7 @@ def plain(call: Call, body: object, status: int = 200, media_type: str = JSON, h
     return Response(head(len(data), status, media_type, with_common(call, headers)), parts)
 
 
-def streamed(call: Call, events: Iterable[bytes]) -> Response:
+def streamed(call: ReceivedRequest, events: Iterable[bytes]) -> Response:
     """A stream of events: in chunked coding, which HTTP/1.0 does not have (RFC 9112, 6.1)."""
     chunked = call.version != "1.0"
     framing = (("Transfer-Encoding", "chunked"),) if chunked else ()
@@ -76,7 +78,7 @@ def streamed(call: Call, events: Iterable[bytes]) -> Response:
     return Response("\r\n".join([*lines, "", ""]).encode("latin-1"), tuple(events), chunked)
 
 
-def with_common(call: Call, headers: Headers) -> Headers:
+def with_common(call: ReceivedRequest, headers: Headers) -> Headers:
     """These headers, and those that every response has: date, request id (the caller's, if given), the end."""
     common = {"Date": formatdate(usegmt=True), "x-request-id": call.header("x-request-id") or f"req_{uuid.uuid4().hex}"}
     if call.closes:

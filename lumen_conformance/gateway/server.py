@@ -23,13 +23,13 @@ import h11
 import pytest
 
 from lumen_conformance.gateway.acceptors import Acceptors, Serve
-from lumen_conformance.gateway.exchange import AT_ACCEPT, Call, Exchange, Reply
+from lumen_conformance.gateway.exchange import AT_ACCEPT, Exchange, ReceivedRequest, Reply
 from lumen_conformance.gateway.openai_requests import error, is_openai
 from lumen_conformance.gateway.openai_routes import MAX_BODY_BYTES
 from lumen_conformance.gateway.replies import echo
 from lumen_conformance.gateway.response import plain
 from lumen_conformance.ports import CAN_HOLD, reserved_port
-from lumen_conformance.waiting import seen, until
+from lumen_conformance.waiting import observe, until
 
 BACKLOG = 256  # more than the clients of any scenario, so that a refusal is always a decision
 READ_BYTES = 65_536
@@ -39,14 +39,14 @@ LINGER_S = 1.0  # for a client that is refused and never closes; on loopback the
 JOIN_S = 5.0  # threads end as soon as their socket is shut down
 
 
-class Gateway:
+class ScriptedGateway:
     """A gateway on 127.0.0.1. Opened by ``with``; its port stays the same through outages."""
 
     def __init__(self, standing: Reply = echo) -> None:
         self.standing = standing
         self.port = 0
         self.connections = 0
-        self._calls: list[Call] = []
+        self._calls: list[ReceivedRequest] = []
         self._left_mono_s: dict[int, float] = {}
         self._script: deque[Reply] = deque()
         self._lock = threading.Lock()
@@ -61,13 +61,13 @@ class Gateway:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def calls(self) -> tuple[Call, ...]:
+    def calls(self) -> tuple[ReceivedRequest, ...]:
         """Every request so far, in the order of arrival."""
         with self._lock:
             return tuple(self._calls)
 
     @property
-    def chats(self) -> tuple[Call, ...]:
+    def chats(self) -> tuple[ReceivedRequest, ...]:
         """The requests that cost money: ``POST /chat``, or OpenAI's chat completions."""
         return tuple(call for call in self.calls if call.method == "POST" and (call.path == "/chat" or is_openai(call)))
 
@@ -91,13 +91,13 @@ class Gateway:
             with self._lock, contextlib.suppress(ValueError):
                 self._script.remove(reply)
 
-    def until_called(self, times: int = 1, *, within_s: float = CALLED_S) -> Call:
+    def until_called(self, times: int = 1, *, within_s: float = CALLED_S) -> ReceivedRequest:
         """Wait for the n-th chat request, and return it; raises `waiting.Overdue`."""
         return until(f"gateway was asked {times} times", lambda: self.chats[times - 1 : times], within_s=within_s)[0]
 
-    def left_s(self, call: Call, *, within_s: float) -> float | None:
+    def wait_disconnect_s(self, call: ReceivedRequest, *, within_s: float) -> float | None:
         """Seconds from a request until its client closed the connection; None when it is still open."""
-        seen("client left", lambda: call.connection in self._left_mono_s, within_s=within_s)
+        observe("client left", lambda: call.connection in self._left_mono_s, within_s=within_s)
         left_mono_s = self._left_mono_s.get(call.connection)
         return None if left_mono_s is None else left_mono_s - call.at_mono_s
 
@@ -187,7 +187,7 @@ class Gateway:
                 exchange.close()
                 break
 
-    def _read(self, sock: socket.socket, data: bytes, connection: int) -> tuple[Call, bytes] | None:
+    def _read(self, sock: socket.socket, data: bytes, connection: int) -> tuple[ReceivedRequest, bytes] | None:
         """The next request and what was sent beyond it; None when the client has left. Raises OSError."""
         parser, request, body = h11.Connection(h11.SERVER), None, bytearray()
         if data:
@@ -207,13 +207,13 @@ class Gateway:
             else:
                 return None
 
-    def _record(self, request: h11.Request, body: bytes, connection: int) -> Call:
+    def _record(self, request: h11.Request, body: bytes, connection: int) -> ReceivedRequest:
         at_mono_s = time.monotonic()
         method, path = request.method.decode("latin-1"), request.target.decode("latin-1")
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers)
         with self._lock:
             number, version = len(self._calls) + 1, request.http_version.decode()
-            self._calls.append(Call(number, connection, method, path, headers, body, at_mono_s, version))
+            self._calls.append(ReceivedRequest(number, connection, method, path, headers, body, at_mono_s, version))
             return self._calls[-1]
 
     def _next_reply(self) -> Reply:
@@ -227,9 +227,9 @@ class Gateway:
             return self.standing if self.standing in AT_ACCEPT else None
 
 
-def _empty_call(connection: int) -> Call:
+def _empty_call(connection: int) -> ReceivedRequest:
     """The record of a connection on which no request was read."""
-    return Call(0, connection, "", "", (), b"", time.monotonic(), version="1.0")
+    return ReceivedRequest(0, connection, "", "", (), b"", time.monotonic(), version="1.0")
 
 
 def _refuse(exchange: Exchange, failure: h11.RemoteProtocolError) -> None:
@@ -252,7 +252,7 @@ def _shut_all(live: set[socket.socket]) -> None:
 
 
 @pytest.fixture
-def gateway() -> Iterator[Gateway]:
+def gateway() -> Iterator[ScriptedGateway]:
     """A scripted gateway that ends with the test."""
-    with Gateway() as opened:
+    with ScriptedGateway() as opened:
         yield opened

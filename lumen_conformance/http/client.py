@@ -168,7 +168,7 @@ class Connection:
             self.close()
         if self._socket is None:
             self._number += 1
-            self._socket = _connect(self._url, exchange.left_s())
+            self._socket = _connect(self._url, exchange.wait_disconnect_s())
         return self._socket
 
 
@@ -207,7 +207,7 @@ class _Exchange:
         self._parser = parser_of(request)
         self._at_end = False  # of the connection
 
-    def left_s(self) -> float:
+    def wait_disconnect_s(self) -> float:
         """Seconds until the deadline; raises TimeoutError when there are none."""
         left_s = self._timed_s + self._timeout_s - time.monotonic()
         if left_s <= 0:
@@ -217,7 +217,7 @@ class _Exchange:
     def write(self, sock: socket.socket) -> None:
         """A server may answer and close before it has read everything: noted, then its answer is read."""
         try:
-            sock.settimeout(self.left_s())
+            sock.settimeout(self.wait_disconnect_s())
             sock.sendall(self._request)
         except ConnectionError as error:
             self._error, self._cut = f"while sending: {error.strerror or error}", True
@@ -228,7 +228,7 @@ class _Exchange:
         if early:
             self._received(early)
         while self.ended is None:
-            sock.settimeout(self.left_s())
+            sock.settimeout(self.wait_disconnect_s())
             self._received(sock.recv(READ_BYTES))
 
     def fail(self, error: OSError | UnicodeError, *, connected: bool) -> None:

@@ -17,7 +17,7 @@ from lumen_conformance.registry.redaction import Redactor
 _BASE64 = re.compile(rb'(?<=")(?:[A-Za-z0-9+/]{4}){10,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?(?=")')
 
 
-def tidy(folder: Path, mask: Redactor) -> None:
+def cut_and_mask(folder: Path, mask: Redactor) -> None:
     """Cut what is too large, and mask secrets, in each file that a launch has left: its server has ended."""
     for path in _find_own(folder):
         with contextlib.suppress(OSError):

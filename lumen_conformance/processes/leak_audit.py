@@ -19,14 +19,14 @@ import psutil
 import pytest
 
 from lumen_conformance.processes import own_resources
-from lumen_conformance.processes.children import Leaked
-from lumen_conformance.processes.process_tree import ProcessRef, kill_all, tag_of, tagged, tree
+from lumen_conformance.processes.child_process import Leaked
+from lumen_conformance.processes.process_tree import ProcessRef, find_tagged, kill_all, list_tree, read_tag
 from lumen_conformance.run import ALONE, Run, is_controller, run_of
 
-STARTS = frozenset({"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.spawn", "os.startfile"})
+START_EVENTS = frozenset({"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.spawn", "os.startfile"})
 
 
-class Starts:
+class StartMonitor:
     """Whether this process has started another, or bound a socket, since the last look: most tests cost no scan."""
 
     def __init__(self) -> None:
@@ -35,14 +35,14 @@ class Starts:
         sys.addaudithook(self._hook)
 
     def _hook(self, event: str, _args: tuple[object, ...]) -> None:
-        if event in STARTS:
+        if event in START_EVENTS:
             self.some = True
         elif event == "socket.bind":
             self.bound = True
 
 
 @dataclass
-class Before:
+class InitialResources:
     """What was there before the first test, and what has been told since."""
 
     folders: frozenset[Path]
@@ -52,9 +52,9 @@ class Before:
     entries: frozenset[str]
 
 
-STARTED = Starts()
+MONITOR = StartMonitor()
 SWEPT = pytest.StashKey[list[str]]()
-BEFORE = pytest.StashKey[Before]()
+BEFORE = pytest.StashKey[InitialResources]()
 
 
 @pytest.hookimpl(trylast=True)
@@ -76,9 +76,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if is_controller(config):
         return
     folders = frozenset({config.rootpath, config.invocation_params.dir})
-    ignored = own_resources.ignored_by_git(config.rootpath)
-    there = (own_resources.children(), own_resources.listening(), own_resources.entries(folders))
-    config.stash[BEFORE] = Before(folders, ignored, *there)
+    ignored = own_resources.read_gitignore(config.rootpath)
+    there = (own_resources.list_child_pids(), own_resources.list_listening_ports(), own_resources.list_entries(folders))
+    config.stash[BEFORE] = InitialResources(folders, ignored, *there)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -93,47 +93,47 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
             raise Leaked(left)
 
 
-def end_leaks(config: pytest.Config) -> None:
+def end_leaked_processes(config: pytest.Config) -> None:
     """Raise `Leaked` if any process was left behind, after ending it."""
     if left := _ended(run_of(config), config.stash[BEFORE]):
         raise Leaked(left)
 
 
-def _ended(run: Run, before: Before) -> str:
+def _ended(run: Run, before: InitialResources) -> str:
     left = _strays(run, before)
-    if STARTED.some:
-        STARTED.some = bool(run.open_tags)  # a launch that goes on may start a daemon at any time
-        left |= {ref: tag for ref, tag in tagged(f"{run.id}/{run.worker}/").items() if not run.is_open(tag)}
+    if MONITOR.some:
+        MONITOR.some = bool(run.open_tags)  # a launch that goes on may start a daemon at any time
+        left |= {ref: tag for ref, tag in find_tagged(f"{run.id}/{run.worker}/").items() if not run.is_open(tag)}
     lines = [f"pid {ref.pid} ({tag}): {ref.name()}" for ref, tag in left.items()]
     kill_all(left)
     return f"still running, now ended: {'; '.join(lines)}" if lines else ""
 
 
-def _strays(run: Run, before: Before) -> dict[ProcessRef, str]:
+def _strays(run: Run, before: InitialResources) -> dict[ProcessRef, str]:
     """Children of this process, and theirs, for whom no fixture answers."""
     found: dict[ProcessRef, str] = {}
-    for pid in own_resources.children() - before.children - run.open_pids:
+    for pid in own_resources.list_child_pids() - before.children - run.open_pids:
         with contextlib.suppress(psutil.Error, OSError):
-            tag = tag_of(psutil.Process(pid))
+            tag = read_tag(psutil.Process(pid))
             if not run.is_open(tag):
-                family = tree(ProcessRef.of(pid))
+                family = list_tree(ProcessRef.of(pid))
                 found |= {ref: tag or "no tag" for ref in family if ref.state() == "running"}
     return found
 
 
-def _listening(run: Run, before: Before) -> str:
+def _listening(run: Run, before: InitialResources) -> str:
     """Named and left alone: a thread may be waiting on it. It is told once."""
-    if not STARTED.bound:
+    if not MONITOR.bound:
         return ""
-    ports, STARTED.bound = own_resources.listening(), False
+    ports, MONITOR.bound = own_resources.list_listening_ports(), False
     new, before.ports = ports - before.ports - run.open_ports, before.ports & ports
     before.ports |= new
     return f"still listening: port {', '.join(map(str, sorted(new)))}" if new else ""
 
 
-def _files(run: Run, before: Before) -> str:
+def _files(run: Run, before: InitialResources) -> str:
     """Named and left alone: they may be somebody's. They are told once."""
-    entries = own_resources.entries(before.folders)
+    entries = own_resources.list_entries(before.folders)
     appeared, before.entries = entries - before.entries, entries
     new = [path for path in appeared if not own_resources.is_ignored(path, before.ignored)]
     of_others = "" if run.worker == ALONE else " (by this test, or one of another worker)"
@@ -148,7 +148,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     if hasattr(config, "workerinput"):
         return
-    left = {ref: f"pid {ref.pid} ({tag}): {ref.name()}" for ref, tag in tagged(f"{run_of(config).id}/").items()}
+    left = {ref: f"pid {ref.pid} ({tag}): {ref.name()}" for ref, tag in find_tagged(f"{run_of(config).id}/").items()}
     kill_all(left)
     config.stash[SWEPT] = list(left.values())
     if left and session.exitstatus == pytest.ExitCode.OK:

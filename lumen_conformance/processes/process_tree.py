@@ -15,9 +15,9 @@ from typing import Literal
 import psutil
 
 from lumen_conformance.inject.lumen_guard import TAG
-from lumen_conformance.waiting import seen
+from lumen_conformance.waiting import observe
 
-State = Literal["running", "zombie", "gone"]
+ProcessState = Literal["running", "zombie", "gone"]
 
 SAME_START_S = 1.0  # psutil adds the boot time, which a clock adjustment may move; no PID comes round within a second
 PROC = Path("/proc")
@@ -46,7 +46,7 @@ class ProcessRef:
             return None
         return process if same else None
 
-    def state(self) -> State:
+    def state(self) -> ProcessState:
         """A zombie has ended but was not reaped by its parent; gone is gone, even if the PID is in use again."""
         process = self.process()
         try:
@@ -88,7 +88,7 @@ class ProcessRef:
             return "unreadable"
 
 
-def tree(root: ProcessRef) -> tuple[ProcessRef, ...]:
+def list_tree(root: ProcessRef) -> tuple[ProcessRef, ...]:
     """A process and all its descendants, the root first; empty when it is gone."""
     process = root.process()
     if process is None:
@@ -98,7 +98,7 @@ def tree(root: ProcessRef) -> tuple[ProcessRef, ...]:
     return (root,)
 
 
-def of_session(
+def list_session(
     leader: ProcessRef, reaped_unix_s: float | None = None, known: Collection[ProcessRef] = ()
 ) -> tuple[ProcessRef, ...]:
     """The processes of the session of a process that we started; of a later session with the same number none (POSIX).
@@ -127,12 +127,12 @@ def _of(pid: int) -> ProcessRef | None:
     return None
 
 
-def tagged(prefix: str) -> dict[ProcessRef, str]:
+def find_tagged(prefix: str) -> dict[ProcessRef, str]:
     """Every running process whose tag begins with `prefix`, and that tag. Never this process itself."""
     found = {}
     for process in _candidates(prefix):
         with contextlib.suppress(psutil.Error, OSError):
-            tag = tag_of(process)
+            tag = read_tag(process)
             ref = ProcessRef(process.pid, process.create_time())
             if tag.startswith(prefix) and process.pid != os.getpid() and ref.state() == "running":
                 found[ref] = tag
@@ -163,7 +163,7 @@ def _environ_of(pid: str) -> bytes:
         os.close(opened)
 
 
-def tag_of(process: psutil.Process) -> str:
+def read_tag(process: psutil.Process) -> str:
     """The tag that it was started with, or an empty text; raises psutil.Error for one that cannot be asked."""
     return process.environ().get(TAG, "")
 
@@ -173,18 +173,18 @@ def kill_all(refs: Iterable[ProcessRef]) -> tuple[ProcessRef, ...]:
     waiting = tuple(refs)
     for ref in waiting:
         ref.kill()
-    seen("the killed are gone", lambda: not running(waiting), within_s=KILL_S)
-    return running(waiting)
+    observe("the killed are gone", lambda: not list_running(waiting), within_s=KILL_S)
+    return list_running(waiting)
 
 
-def running(refs: Iterable[ProcessRef]) -> tuple[ProcessRef, ...]:
+def list_running(refs: Iterable[ProcessRef]) -> tuple[ProcessRef, ...]:
     """Those that have not ended."""
     return tuple(ref for ref in refs if ref.state() == "running")
 
 
-def end_left(left: Callable[[], tuple[ProcessRef, ...]], within_s: float) -> tuple[str, ...]:
+def end_remaining(left: Callable[[], tuple[ProcessRef, ...]], within_s: float) -> tuple[str, ...]:
     """Wait until nothing is left, kill what is left all the same; its PIDs and command lines."""
-    if seen("nothing is left", lambda: not left(), within_s=within_s):
+    if observe("nothing is left", lambda: not left(), within_s=within_s):
         return ()
     late = left()
     names = tuple(f"pid {ref.pid}: {ref.name()}" for ref in late)

@@ -22,10 +22,10 @@ def main(tag_prefix: str, file: Path) -> None:
 def kill_tagged(tag_prefix: str, file: Path) -> None:
     """Kill every process whose tag begins with `tag_prefix`."""
     # A run that ends in order does not need these modules: they take 0.1 s.
-    from lumen_conformance.processes.process_tree import kill_all, tagged  # noqa: PLC0415
+    from lumen_conformance.processes.process_tree import find_tagged, kill_all  # noqa: PLC0415
 
     for _ in range(KILL_ROUNDS):
-        if not (left := tagged(tag_prefix)):
+        if not (left := find_tagged(tag_prefix)):
             return
         with file.open("a", encoding="utf-8") as lines:  # before the kill: whoever looks later finds one or the other
             lines.writelines(f"pid {ref.pid} ({tag}): {ref.name()}\n" for ref, tag in left.items())

@@ -36,7 +36,7 @@ PROTOCOLS: Final = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 
 
 @dataclass(frozen=True)
-class Held:
+class OwnedSocket:
     """A socket that a process has; ``remote_port`` 0: it is not connected."""
 
     ref: ProcessRef
@@ -46,12 +46,14 @@ class Held:
     remote_port: int = 0
 
 
-def listeners(refs: Iterable[ProcessRef]) -> list[Held]:
+def list_listening_sockets(refs: Iterable[ProcessRef]) -> list[OwnedSocket]:
     """The TCP sockets of these processes that listen, in their order."""
-    return [each for each in held(refs, states=LISTENING) if each.listens]
+    return [each for each in list_sockets(refs, states=LISTENING) if each.listens]
 
 
-def held(refs: Iterable[ProcessRef], kinds: tuple[str, ...] = ("tcp", "tcp6"), states: int = ANY) -> list[Held]:
+def list_sockets(
+    refs: Iterable[ProcessRef], kinds: tuple[str, ...] = ("tcp", "tcp6"), states: int = ANY
+) -> list[OwnedSocket]:
     """The sockets of these processes, in their order; of one that has ended or cannot be asked there are none.
 
     With `states` the kernel tells no others; psutil tells them all.
@@ -63,7 +65,7 @@ def held(refs: Iterable[ProcessRef], kinds: tuple[str, ...] = ("tcp", "tcp6"), s
     return [each for ref in known for each in _by_psutil(ref, kinds)]
 
 
-def _by_kernel(refs: tuple[ProcessRef, ...], kinds: tuple[str, ...], states: int) -> Iterator[Held]:
+def _by_kernel(refs: tuple[ProcessRef, ...], kinds: tuple[str, ...], states: int) -> Iterator[OwnedSocket]:
     owners: dict[int, list[ProcessRef]] = {}
     for ref in refs:
         for inode in _inodes(ref.pid):
@@ -74,7 +76,7 @@ def _by_kernel(refs: tuple[ProcessRef, ...], kinds: tuple[str, ...], states: int
             _, state, port, remote_port, remote, inode = SOCKET.unpack_from(message)
             for ref in owners.get(inode, ()):
                 ip = socket.inet_ntop(family, remote[: 4 if family == socket.AF_INET else 16])
-                yield Held(ref, int.from_bytes(port), state == LISTEN, ip, int.from_bytes(remote_port))
+                yield OwnedSocket(ref, int.from_bytes(port), state == LISTEN, ip, int.from_bytes(remote_port))
 
 
 def _messages(family: int, protocol: int, states: int) -> Iterator[bytes]:
@@ -104,9 +106,9 @@ def _inodes(pid: int) -> Iterator[int]:
                     yield int(inode.rstrip("]"))
 
 
-def _by_psutil(ref: ProcessRef, kinds: tuple[str, ...]) -> Iterator[Held]:
+def _by_psutil(ref: ProcessRef, kinds: tuple[str, ...]) -> Iterator[OwnedSocket]:
     process = ref.process()
     with contextlib.suppress(psutil.Error):
         for one in process.net_connections("inet" if "udp" in kinds else "tcp") if process else ():
             remote = (one.raddr.ip, one.raddr.port) if one.raddr else ("", 0)
-            yield Held(ref, one.laddr.port if one.laddr else 0, one.status == psutil.CONN_LISTEN, *remote)
+            yield OwnedSocket(ref, one.laddr.port if one.laddr else 0, one.status == psutil.CONN_LISTEN, *remote)

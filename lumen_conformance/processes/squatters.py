@@ -13,12 +13,12 @@ from typing import Literal
 import pytest
 
 from lumen_conformance.http.client import call
-from lumen_conformance.processes.children import Child, Children
+from lumen_conformance.processes.child_process import ChildProcess, ProcessFactory
 from lumen_conformance.registry.measurement import record_evidence
 from lumen_conformance.run import Run
 from lumen_conformance.waiting import until
 
-Kind = Literal[
+SquatterKind = Literal[
     "banner",  # an HTTP server that answers everything with its banner
     "silent",  # accepts and never answers
     "wildcard",  # a banner on 0.0.0.0
@@ -28,14 +28,14 @@ Kind = Literal[
 ]
 
 SCRIPT = Path(__file__).with_name("squatter_program.py")
-HOSTS: dict[Kind, str] = {"ipv6": "[::1]"}
+HOSTS: dict[SquatterKind, str] = {"ipv6": "[::1]"}
 READY_S = 20.0  # Python starts in 0.05 s here; the rest is for a machine under load
 
 
-class Squatter(Child):
+class Squatter(ChildProcess):
     """One squatter: ``kind``, ``port``, ``pid`` and, where it answers, its own ``banner``."""
 
-    def __init__(self, run: Run, kind: Kind, port: int, folder: Path, fault: Mapping[str, str]) -> None:
+    def __init__(self, run: Run, kind: SquatterKind, port: int, folder: Path, fault: Mapping[str, str]) -> None:
         self.kind = kind
         ready = folder / "port"
         argv = [sys.executable, str(SCRIPT), kind, str(port), str(ready)]
@@ -80,7 +80,7 @@ class Squatter(Child):
         self.end()
 
 
-class Squatters(Children):
+class Squatters(ProcessFactory):
     """The factory of squatters: call it to have a port taken.
 
     ``fault``  the variables that sabotage them, for tests of the suite itself
@@ -88,7 +88,7 @@ class Squatters(Children):
 
     fault: Mapping[str, str] = MappingProxyType({})
 
-    def __call__(self, kind: Kind = "banner", *, port: int = 0) -> Squatter:
+    def __call__(self, kind: SquatterKind = "banner", *, port: int = 0) -> Squatter:
         """A squatter that holds `port` (0: any free one) when this returns."""
         return self.keep(Squatter(self.run_tags, kind, port, self.next_folder(), self.fault)).settle()
 

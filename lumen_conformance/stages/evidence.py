@@ -23,13 +23,13 @@ import msgspec
 import pytest
 
 from lumen_conformance.isolation import GUARD
-from lumen_conformance.processes.children import Leaked
-from lumen_conformance.processes.leak_audit import end_leaks
-from lumen_conformance.processes.process_tree import ProcessRef, kill_all, tagged
+from lumen_conformance.processes.child_process import Leaked
+from lumen_conformance.processes.leak_audit import end_leaked_processes
+from lumen_conformance.processes.process_tree import ProcessRef, find_tagged, kill_all
 from lumen_conformance.registry.measurement import record_evidence
 from lumen_conformance.run import Run, run_of
-from lumen_conformance.stages.preflight import assure_ready
-from lumen_conformance.stages.scene import OFFERS, Scene
+from lumen_conformance.stages.preflight import ensure_ready
+from lumen_conformance.stages.stage_resources import PARAMETERS, StageResources
 from lumen_conformance.targets.target import Target, target_of
 
 LOCK_S = 280.0  # below the 300 s of pytest.ini, so that a stage that hangs elsewhere is named as such
@@ -37,7 +37,7 @@ LOCK_S = 280.0  # below the 300 s of pytest.ini, so that a stage that hangs else
 Outcome = Literal["staged", "failed", "skipped", "crashed"]
 
 
-class Staged(msgspec.Struct, frozen=True):
+class StageRecord(msgspec.Struct, frozen=True):
     """The record of one stage: what was observed (``evidence``), or why there is nothing (``trouble``).
 
     ``leaks``  what outlived the stage: its checks stand, and each is an ERROR at its end
@@ -56,7 +56,7 @@ class Staged(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Started:
+class StageStart:
     """The marker of a stage that has begun."""
 
     worker: str
@@ -64,7 +64,7 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageDefinition:
     """A staged story: the function that tells it, and what it is called."""
 
     function: Callable[..., Any]
@@ -77,15 +77,15 @@ class Stage:
         words = f"{self.function.__module__}.{self.function.__qualname__}" + (f"-{variant}" if variant else "")
         return re.sub(r"[^\w.-]+", "_", words.removeprefix("tests."))
 
-    def record(self, config: pytest.Config, variant: str | None) -> Staged:
+    def record(self, config: pytest.Config, variant: str | None) -> StageRecord:
         """Read the record, after staging if nobody has yet. Raises filelock.Timeout."""
         run, name = run_of(config), self.name(variant)
         folder = run.folder / name
         folder.mkdir(exist_ok=True)
         if not (folder / "record.json").exists():
-            with filelock.FileLock(folder / "lock", timeout=lock_s(target_of(config))):
+            with filelock.FileLock(folder / "lock", timeout=lock_timeout_s(target_of(config))):
                 self._settle(config, folder, variant)
-        staged = msgspec.json.decode((folder / "record.json").read_bytes(), type=Staged)
+        staged = msgspec.json.decode((folder / "record.json").read_bytes(), type=StageRecord)
         if (staged.run, staged.stage) != (run.id, name):
             raise RuntimeError(f"{folder} has the record of stage {staged.stage} of run {staged.run}")
         return staged
@@ -100,16 +100,18 @@ class Stage:
         if (folder / "record.json").exists():
             return
         if started.exists():
-            died = msgspec.json.decode(started.read_bytes(), type=Started)
-            staged = Staged(self.name(variant), self.scenario, run.id, died.worker, "crashed", _end_crashed(run, died))
+            died = msgspec.json.decode(started.read_bytes(), type=StageStart)
+            staged = StageRecord(
+                self.name(variant), self.scenario, run.id, died.worker, "crashed", _end_crashed(run, died)
+            )
         else:
-            _write(started, Started(run.worker, ProcessRef.of(os.getpid())))
+            _write(started, StageStart(run.worker, ProcessRef.of(os.getpid())))
             staged = self._stage(config, folder, variant)
         _write(folder / "record.json", staged)
 
-    def _stage(self, config: pytest.Config, folder: Path, variant: str | None) -> Staged:
+    def _stage(self, config: pytest.Config, folder: Path, variant: str | None) -> StageRecord:
         run = run_of(config)
-        scene = Scene(run, target_of(config), folder, self.variants[variant] if variant else None)
+        scene = StageResources(run, target_of(config), folder, self.variants[variant] if variant else None)
         outcome: Outcome = "failed"
         leaks: tuple[str, ...] = ()
         trouble, evidence = "", msgspec.Raw(b"null")
@@ -120,7 +122,7 @@ class Stage:
                 self.decode(evidence)  # or a worker that only reads it would be the first to find out
                 outcome = "staged"
             config.stash[GUARD].check()
-            end_leaks(config)
+            end_leaked_processes(config)
         except pytest.skip.Exception as skip:
             outcome, trouble = "skipped", str(skip)
         except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 -- whatever it is, it is never tried again
@@ -129,7 +131,7 @@ class Stage:
             else:
                 outcome, trouble = "failed", traceback.format_exc()
         name = self.name(variant)
-        return Staged(name, self.scenario, run.id, run.worker, outcome, trouble, leaks, scene.logs(), evidence)
+        return StageRecord(name, self.scenario, run.id, run.worker, outcome, trouble, leaks, scene.logs(), evidence)
 
 
 def stage(
@@ -137,15 +139,15 @@ def stage(
 ) -> Callable[[Callable[..., Any]], Any]:
     """Make a function a fixture that gives the evidence which it returned when it was staged, once in a run.
 
-    It may ask for what `scene.OFFERS` names, and returns a frozen dataclass that JSON can hold (its return annotation
+    It may ask for what `scene.PARAMETERS` names, and returns a frozen dataclass that JSON can hold (its return annotation
     says which). With `variants` it is staged once for each, and asks for ``variant``. `needs` names capabilities of the
     target without which its checks are skipped. Raises TypeError for a function that asks for anything else.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:  # noqa: ANN401 -- pytest has no public name for a fixture
-        if unknown := set(inspect.signature(function).parameters) - OFFERS:
-            raise TypeError(f"stage {function.__name__} asks for {sorted(unknown)}; there is {sorted(OFFERS)}")
-        story = Stage(function, scenario, needs, variants or {})
+        if unknown := set(inspect.signature(function).parameters) - PARAMETERS:
+            raise TypeError(f"stage {function.__name__} asks for {sorted(unknown)}; there is {sorted(PARAMETERS)}")
+        story = StageDefinition(function, scenario, needs, variants or {})
 
         def evidence(request: pytest.FixtureRequest) -> Iterator[Any]:
             yield from _checked(story, request)
@@ -156,16 +158,16 @@ def stage(
     return decorate
 
 
-def lock_s(target: Target) -> float:
+def lock_timeout_s(target: Target) -> float:
     """How long a stage of another worker is waited for: as much longer as the time-out of a test is."""
     return LOCK_S * target.patience
 
 
-def _checked(story: Stage, request: pytest.FixtureRequest) -> Iterator[Any]:
+def _checked(story: StageDefinition, request: pytest.FixtureRequest) -> Iterator[Any]:
     """Give the evidence to one check, or the reason why there is none."""
     target_of(request.config).need(*story.needs)
     if "launch" in inspect.signature(story.function).parameters:
-        assure_ready(request.config)
+        ensure_ready(request.config)
     variant: str | None = getattr(request, "param", None)
     staged = story.record(request.config, variant)
     record_evidence(request.node, run_of(request.config).folder / staged.stage)
@@ -178,9 +180,9 @@ def _checked(story: Stage, request: pytest.FixtureRequest) -> Iterator[Any]:
         raise Leaked(f"stage {staged.stage}: " + "; ".join(staged.leaks))
 
 
-def _end_crashed(run: Run, died: Started) -> str:
+def _end_crashed(run: Run, died: StageStart) -> str:
     """End what a dead stager has left running; what to say about it."""
-    left = tagged(f"{run.id}/{died.worker}/") if died.stager.state() != "running" else {}
+    left = find_tagged(f"{run.id}/{died.worker}/") if died.stager.state() != "running" else {}
     kill_all(left)
     return (
         f"its process (pid {died.stager.pid}) ended in the middle of it; {len(left)} processes that it left were ended"

@@ -8,16 +8,16 @@ from __future__ import annotations
 import filelock
 import pytest
 
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.run import run_of
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.readiness import Readiness
 from lumen_conformance.targets.target import target_of
 
 LOCK_STARTS = 2  # another worker's launch, and as long again for a busy machine
 
 
-def assure_ready(config: pytest.Config) -> None:
+def ensure_ready(config: pytest.Config) -> None:
     """Launch a foreign target, unless this run has seen it ready; raises `NeverReady`. Nothing for our own."""
     target, run = target_of(config), run_of(config)
     if not (target.foreign and target.command):
@@ -26,5 +26,8 @@ def assure_ready(config: pytest.Config) -> None:
     with filelock.FileLock(run.folder / "readiness.lock", timeout=LOCK_STARTS * target.start_s):
         readiness.look()
         if not readiness.is_proven:
-            with Gateway() as gateway, Launches(run, target, run.folder / "readiness", readiness=readiness) as launches:
+            with (
+                ScriptedGateway() as gateway,
+                Launcher(run, target, run.folder / "readiness", readiness=readiness) as launches,
+            ):
                 launches(gateway=gateway)

@@ -23,13 +23,13 @@ from dataclasses import dataclass
 import psutil
 
 from lumen_conformance.http.client import request_bytes
-from lumen_conformance.processes import sockets
-from lumen_conformance.processes.process_tree import SAME_START_S, ProcessRef, State, tree
+from lumen_conformance.processes import serving_processes
+from lumen_conformance.processes.process_tree import SAME_START_S, ProcessRef, ProcessState, list_tree
 from lumen_conformance.stages.observations import listening_ports
-from lumen_conformance.targets.launch import Launched
-from lumen_conformance.waiting import seen
+from lumen_conformance.targets.launch import LaunchedTarget
+from lumen_conformance.waiting import observe
 
-GONE_S = 2.0  # the kernel ends a killed process within milliseconds; the rest is for a busy machine
+END_S = 2.0  # the kernel ends a killed process within milliseconds; the rest is for a busy machine
 # A process that is alive accepts within a millisecond; the rest is for a busy machine. Who has not accepted by then is
 # asked again, on a new connection.
 ACCEPT_S = 1.0
@@ -44,14 +44,14 @@ SCAN_S = 1.0  # between two looks at all processes of the machine, of which each
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedProcess:
     """A process and its command line, for people."""
 
     ref: ProcessRef
     command: str
 
     @classmethod
-    def of(cls, ref: ProcessRef) -> Named:
+    def of(cls, ref: ProcessRef) -> NamedProcess:
         """As it is called now, files without their folders."""
         name = FOLDER.sub("", ref.name())
         return cls(ref, name if len(name) <= COMMAND_CHARS else f"{name[:COMMAND_CHARS]}…")
@@ -65,8 +65,8 @@ class Recovery:
     """What was seen after the kill; seconds count from the kill, None means: not within `waited_s`.
 
     ``killed``      who answered and was killed
-    ``ended``       whether all of them had ended within `GONE_S`
-    ``states``      of each of them, `GONE_S` after the watch at the latest
+    ``ended``       whether all of them had ended within `END_S`
+    ``states``      of each of them, `END_S` after the watch at the latest
     ``replaced``    new processes that stay, and listen or answer in their place or run their program below their
                     supervisors
     ``replaced_s``  when the first of them was there
@@ -76,13 +76,13 @@ class Recovery:
     ``left``        how many processes of the launch there were at the end
     """
 
-    killed: tuple[Named, ...]
+    killed: tuple[NamedProcess, ...]
     ended: bool
-    states: tuple[State, ...]
+    states: tuple[ProcessState, ...]
     waited_s: float
-    replaced: tuple[Named, ...] = ()
+    replaced: tuple[NamedProcess, ...] = ()
     replaced_s: float | None = None
-    passing: tuple[Named, ...] = ()
+    passing: tuple[NamedProcess, ...] = ()
     answered_s: float | None = None
     elsewhere: tuple[int, ...] = ()
     left: int = 0
@@ -105,7 +105,7 @@ class Recovery:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ProbeAnswer:
     """An answer to a probe: whose it is (None: not known), its status, and when it arrived, on the monotonic clock."""
 
     holder: ProcessRef | None
@@ -113,21 +113,21 @@ class Answer:
     at_s: float
 
 
-class _Watch:
+class RecoveryMonitor:
     """One kill and what follows it."""
 
-    def __init__(self, proxy: Launched, within_s: float) -> None:
+    def __init__(self, proxy: LaunchedTarget, within_s: float) -> None:
         self._proxy = proxy
         self._within_s = within_s
-        self._before = proxy.family()
+        self._before = proxy.processes()
         self._ports_before = listening_ports(proxy)
         self._workers = list(proxy.serving_processes())
         self._supervisors = tuple(filter(None, map(_parent, self._workers)))
-        self.killed = [Named.of(ref) for ref in self._workers]
+        self.killed = [NamedProcess.of(ref) for ref in self._workers]
         self._programs = {_program(ref) for ref in self._workers} | {ref.name() for ref in self._workers}
         self._killed_s = self._scanned_s = time.monotonic()
         self._outside = _outside(proxy, self._before)
-        self._new: dict[ProcessRef, tuple[Named, float]] = {}
+        self._new: dict[ProcessRef, tuple[NamedProcess, float]] = {}
         self._listened: set[ProcessRef] = set()
         self._answered: ProcessRef | None = None
         self.answered_s: float | None = None
@@ -141,11 +141,11 @@ class _Watch:
         self._killed_s = time.monotonic()
         for ref in self._workers:
             ref.kill()
-        return bool(seen("they have ended", self._have_ended, within_s=GONE_S))
+        return bool(observe("they have ended", self._have_ended, within_s=END_S))
 
-    def states(self) -> tuple[State, ...]:
+    def states(self) -> tuple[ProcessState, ...]:
         """Of each of them, when all are gone or time is up."""
-        seen("they are reaped", lambda: {ref.state() for ref in self._workers} <= {"gone"}, within_s=GONE_S)
+        observe("they are reaped", lambda: {ref.state() for ref in self._workers} <= {"gone"}, within_s=END_S)
         return tuple(ref.state() for ref in self._workers)
 
     def is_recovered(self) -> bool:
@@ -161,24 +161,24 @@ class _Watch:
         at_s = answer.at_s - self._killed_s
         self._note(answer.holder, at_s)
         self._answered = answer.holder
-        if not self._proxy.target.says_ready(answer.status):
+        if not self._proxy.target.is_ready_status(answer.status):
             return False
         self.answered_s = at_s
         return True
 
-    def replacements(self) -> tuple[tuple[Named, float], ...]:
+    def replacements(self) -> tuple[tuple[NamedProcess, float], ...]:
         """The new processes that answer or stay, and when each was first there."""
-        seen("each stays or has ended", lambda: not any(map(self._may_pass, self._new)), within_s=STAYS_S)
+        observe("each stays or has ended", lambda: not any(map(self._may_pass, self._new)), within_s=STAYS_S)
         return tuple(self._new[ref] for ref in self._new if self._is_there(ref) and self._is_alike(ref))
 
-    def passing(self) -> tuple[Named, ...]:
+    def passing(self) -> tuple[NamedProcess, ...]:
         """The new processes that ended again."""
         return tuple(self._new[ref][0] for ref in self._new if not self._is_there(ref))
 
     def hopeless(self) -> str | None:
         """Why nothing is to be expected any more."""
         ended = self._proxy.exit_status() is not None
-        return "no process of the launch is left" if ended and not self._proxy.family() else None
+        return "no process of the launch is left" if ended and not self._proxy.processes() else None
 
     def new_ports(self) -> tuple[int, ...]:
         """Those on which it listens now and did not before."""
@@ -203,13 +203,13 @@ class _Watch:
     def _family(self) -> tuple[ProcessRef, ...]:
         """What is below the launch, and below the daemons that have left it, as far as they are known."""
         if time.monotonic() > self._scanned_s + SCAN_S:
-            self._outside = _outside(self._proxy, self._proxy.family())
+            self._outside = _outside(self._proxy, self._proxy.processes())
             self._scanned_s = time.monotonic()
-        return tuple(ref for root in (self._proxy.ref, *self._outside) for ref in tree(root))
+        return tuple(ref for root in (self._proxy.ref, *self._outside) for ref in list_tree(root))
 
     def _note_replacements(self) -> None:
         family = self._family()
-        listening = sockets.listening(family, self._proxy.port)
+        listening = serving_processes.find_listening(family, self._proxy.port)
         for ref in family:
             if is_among(ref, self._before):
                 continue
@@ -220,23 +220,23 @@ class _Watch:
 
     def _note(self, ref: ProcessRef, at_s: float) -> None:
         if ref not in self._new:
-            self._new[ref] = Named.of(ref), at_s
+            self._new[ref] = NamedProcess.of(ref), at_s
 
     def _kill_late(self, ref: ProcessRef) -> None:
         spared = (self._proxy.ref, *self._supervisors)
         if not is_among(ref, spared) and not is_among(ref, self._workers):
-            self.killed.append(Named.of(ref))
+            self.killed.append(NamedProcess.of(ref))
             self._workers.append(ref)
             ref.kill()
 
 
-def recover(proxy: Launched, within_s: float) -> Recovery:
+def recover(proxy: LaunchedTarget, within_s: float) -> Recovery:
     """Kill whoever answers, then watch until a new process answers, until none is left, or for so many seconds."""
-    watch = _Watch(proxy, within_s)
+    watch = RecoveryMonitor(proxy, within_s)
     if not watch.killed:
         return Recovery((), ended=False, states=(), waited_s=0.0)
     ended = watch.kill()
-    seen("a new process answers", watch.is_recovered, within_s=within_s, alive=watch.hopeless)
+    observe("a new process answers", watch.is_recovered, within_s=within_s, alive=watch.hopeless)
     waited_s = watch.elapsed_s()
     new = watch.replacements()
 
@@ -254,7 +254,7 @@ def recover(proxy: Launched, within_s: float) -> Recovery:
         passing=watch.passing(),
         answered_s=in_time(watch.answered_s),
         elsewhere=watch.new_ports(),
-        left=len(proxy.family()),
+        left=len(proxy.processes()),
     )
 
 
@@ -278,13 +278,13 @@ def is_among(ref: ProcessRef, others: Collection[ProcessRef]) -> bool:
     return any(ref.pid == one.pid and abs(ref.start_time - one.start_time) < SAME_START_S for one in others)
 
 
-def _outside(proxy: Launched, family: tuple[ProcessRef, ...]) -> tuple[ProcessRef, ...]:
+def _outside(proxy: LaunchedTarget, family: tuple[ProcessRef, ...]) -> tuple[ProcessRef, ...]:
     """The processes of a family that are not below the launched one."""
-    below = tree(proxy.ref)
+    below = list_tree(proxy.ref)
     return tuple(ref for ref in family if not is_among(ref, below))
 
 
-def probe(proxy: Launched, accept_s: float, family: Callable[[], tuple[ProcessRef, ...]]) -> Answer | None:
+def probe(proxy: LaunchedTarget, accept_s: float, family: Callable[[], tuple[ProcessRef, ...]]) -> ProbeAnswer | None:
     """Ask whether a launch is ready. None: nobody answers.
 
     The process is looked for after the answer, so that its time is that of the server alone: a look reads all sockets
@@ -297,29 +297,31 @@ def probe(proxy: Launched, accept_s: float, family: Callable[[], tuple[ProcessRe
 
 def _after_answer(
     port: int, request: bytes, accept_s: float, family: Callable[[], tuple[ProcessRef, ...]]
-) -> Answer | None:
-    with contextlib.suppress(OSError), socket.create_connection((sockets.LOOPBACK, port), accept_s) as sock:
+) -> ProbeAnswer | None:
+    with contextlib.suppress(OSError), socket.create_connection((serving_processes.LOOPBACK, port), accept_s) as sock:
         sock.sendall(request)
         is_answered = bool(select.select([sock], [], [], accept_s)[0])
-        if not is_answered and sockets.holder(family(), port, sock) is None:
+        if not is_answered and serving_processes.find_connection_owner(family(), port, sock) is None:
             return None
         status, at_s = _status_of(sock), time.monotonic()
-        return Answer(sockets.holder(family(), port, sock), status, at_s)
+        return ProbeAnswer(serving_processes.find_connection_owner(family(), port, sock), status, at_s)
     return None
 
 
 def _before_answer(
     port: int, request: bytes, accept_s: float, family: Callable[[], tuple[ProcessRef, ...]]
-) -> Answer | None:
+) -> ProbeAnswer | None:
     """For servers that close the connection with the answer: the request lacks its end until it is accepted."""
-    with contextlib.suppress(OSError), socket.create_connection((sockets.LOOPBACK, port), accept_s) as sock:
+    with contextlib.suppress(OSError), socket.create_connection((serving_processes.LOOPBACK, port), accept_s) as sock:
         sock.sendall(request[:-1])
-        accepted = seen("accepted", lambda: sockets.holder(family(), port, sock), within_s=accept_s)
+        accepted = observe(
+            "accepted", lambda: serving_processes.find_connection_owner(family(), port, sock), within_s=accept_s
+        )
         if accepted is None:
             return None
         sock.sendall(request[-1:])
         status, at_s = _status_of(sock), time.monotonic()
-        return Answer(sockets.holder(family(), port, sock) or accepted, status, at_s)
+        return ProbeAnswer(serving_processes.find_connection_owner(family(), port, sock) or accepted, status, at_s)
     return None
 
 

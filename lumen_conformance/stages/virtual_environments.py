@@ -20,7 +20,7 @@ from pathlib import Path
 from lumen_conformance.inject import lumen_guard
 
 WINDOWS = os.name == "nt"
-WITNESS_TIMEOUT_S = 20.0  # a cold import of Flask takes 0.4 s here; fifty times that for a machine under load
+INTERPRETER_TIMEOUT_S = 20.0  # a cold import of Flask takes 0.4 s here; fifty times that for a machine under load
 
 
 def interpreter(folder: Path) -> Path:
@@ -35,7 +35,7 @@ def site_packages(folder: Path) -> Path:
     return folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
 
 
-def healthy(folder: Path, *names: str) -> Path:
+def create_healthy(folder: Path, *names: str) -> Path:
     """Make a healthy environment in `folder` (which must not exist yet) and return it.
 
     It holds the named distributions and what they need: all that the proxy declares unless told otherwise.
@@ -166,14 +166,14 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 """Name → what is done to a healthy copy."""
 
 
-def witness(folder: Path, code: str) -> tuple[int | None, str]:
+def run_interpreter(folder: Path, code: str) -> tuple[int | None, str]:
     """Ask the environment's own interpreter: its exit status (None: it cannot run) and what it printed."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     clean["PYTHONPATH"] = lumen_guard.HERE  # the guard, and nothing else from outside the environment
     try:
         done = subprocess.run(
             [interpreter(folder), "-c", code],
-            capture_output=True, encoding="utf-8", errors="replace", timeout=WITNESS_TIMEOUT_S, check=False, env=clean,
+            capture_output=True, encoding="utf-8", errors="replace", timeout=INTERPRETER_TIMEOUT_S, check=False, env=clean,
         )  # fmt: skip
     except OSError as refused:
         return None, str(refused)

@@ -8,13 +8,13 @@ from typing import Any
 
 from lumen_conformance.http.capture import WITNESS
 from lumen_conformance.http.client import Capture, Connection, OnBody, call
-from lumen_conformance.targets.parsers import address_of
+from lumen_conformance.targets.parsers import parse_address
 from lumen_conformance.targets.readiness import Readiness, describe_answer
 from lumen_conformance.targets.target import Target
-from lumen_conformance.waiting import seen
+from lumen_conformance.waiting import observe
 
 PROBE_S = 5.0  # one probe; /health is held to 1 s by the checks, so a longer look only says by how much it failed
-LOOK_CHARS = 500  # of an answer that says why it is not ready
+SHOWN_CHARS = 500  # of an answer that says why it is not ready
 CHAT = "/v1/chat/completions"
 
 
@@ -50,7 +50,7 @@ class Health:
         return cls(capture, capture.status, ready, **words, **numbers, body=body)
 
 
-class Served:
+class Endpoint:
     """Somebody who answers for a target; who that is, and at which origin, is for those below to say."""
 
     target: Target
@@ -104,10 +104,10 @@ class Served:
 
         def healthy() -> bool:
             capture = self.call("GET", self.target.probe_path, timeout_s=PROBE_S)
-            last[:] = [Health.of(capture, ready=self.target.says_ready(capture.status))]
+            last[:] = [Health.of(capture, ready=self.target.is_ready_status(capture.status))]
             return last[0].ready
 
-        seen("the target says that it is ready", healthy, within_s=within_s or 0.0)
+        observe("the target says that it is ready", healthy, within_s=within_s or 0.0)
         WITNESS.last = asked
         return last[0]
 
@@ -130,19 +130,19 @@ def _advice(told: Capture) -> str:
     return "is it running, is it HTTP/1.1 (http or https), and are --proxy-url and --proxy-health-path right?"
 
 
-class Remote(Served):
+class RemoteServer(Endpoint):
     """A server that runs somewhere already: nothing of it is ours to start, stop or look into."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.port = address_of(target.url)[1]
+        self.port = parse_address(target.url)[1]
 
     @property
     def url(self) -> str:
         """As it was given."""
         return self.target.url
 
-    def wait_ready(self, readiness: Readiness) -> Remote:
+    def wait_ready(self, readiness: Readiness) -> RemoteServer:
         """Look once in a run; raises `NeverReady` when it does not say that it is ready."""
         readiness.look()
         health = self.health()
@@ -150,7 +150,7 @@ class Remote(Served):
             told = health.capture
             words = (
                 f"{told.url} does not say that it is ready: answered with {describe_answer(told)}; {_advice(told)}\n"
-                f"{told.text[:LOOK_CHARS]}\nrepeat: {told.curl()}"
+                f"{told.text[:SHOWN_CHARS]}\nrepeat: {told.curl()}"
             )
             raise readiness.refuted(ConnectionError(words), words)
         readiness.proven()

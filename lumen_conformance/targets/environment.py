@@ -32,26 +32,26 @@ CANARY: Final = "CLOUD_AI_API_KEY"  # holds a made-up secret, which no answer ma
 STATE: Final = "LUMEN_STATE_DIR"  # two launches of a check may share it
 
 
-def base_of(target: Target, caller: Mapping[str, str]) -> Mapping[str, str]:
+def base_environment(target: Target, caller: Mapping[str, str]) -> Mapping[str, str]:
     """The environment of a launch before anything is set in it; `caller`: see `Run.caller`."""
-    return left_alone(caller) if target.foreign else os.environ
+    return clean_caller(caller) if target.foreign else os.environ
 
 
-def left_alone(caller: Mapping[str, str]) -> dict[str, str]:
+def clean_caller(caller: Mapping[str, str]) -> dict[str, str]:
     """The caller's environment without proxy servers, and without what a suite around this one has put there."""
     ours = {name for name in caller if name.startswith(SUITE_PREFIX) or name in OF_PYTEST}
-    kept = {name: value for name, value in caller.items() if name not in {*ours, *proxies_of(caller)}}
+    kept = {name: value for name, value in caller.items() if name not in {*ours, *list_proxy_variables(caller)}}
     paths = kept.pop("PYTHONPATH", "").split(os.pathsep)
     theirs = [path for path in paths if not path or Path(path) != Path(lumen_guard.HERE)]
     return kept | ({"PYTHONPATH": os.pathsep.join(theirs)} if any(theirs) else {})
 
 
-def proxies_of(caller: Mapping[str, str]) -> list[str]:
+def list_proxy_variables(caller: Mapping[str, str]) -> list[str]:
     """The variables that name proxy servers, in any case."""
     return sorted(name for name in caller if name.upper() in PROXIES)
 
 
-def added(target: Target, caller: Mapping[str, str], env: Mapping[str, str | None]) -> dict[str, str | None]:
+def select_settings(target: Target, caller: Mapping[str, str], env: Mapping[str, str | None]) -> dict[str, str | None]:
     """What a check may set for one launch: nothing that ``--proxy-env`` names, and no key where the caller has one.
 
     Of a server with another wire than ours this is the canary and the folder for state, as documented.
@@ -63,13 +63,13 @@ def added(target: Target, caller: Mapping[str, str], env: Mapping[str, str | Non
     return {name: value for name, value in env.items() if name in ours and name not in theirs}
 
 
-def secrets(target: Target, caller: Mapping[str, str]) -> frozenset[str]:
+def find_secrets(target: Target, caller: Mapping[str, str]) -> frozenset[str]:
     """What a foreign server prints and no report shows: its variables, keys in its headers, keys of the caller."""
     told = (*(value for _, value in target.variables), *_keys(target.headers))
     return frozenset().union(*(_secret(target, value) for value in told)) | secrets_of(caller)
 
 
-def hide_filled(target: Target, environ: Mapping[str, str]) -> None:
+def hide_filled_variables(target: Target, environ: Mapping[str, str]) -> None:
     """Mask the values of ``--proxy-env`` that have a secret, as they are in this environment: as a whole."""
     for name, value in target.variables:
         if _secret(target, value):
@@ -94,7 +94,7 @@ def _keys(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
 def pytest_configure(config: pytest.Config) -> None:
     """Mask what a foreign server is given, in everything that is reported."""
     target = target_of(config)
-    for secret in secrets(target, run_of(config).caller) if target.foreign else ():
+    for secret in find_secrets(target, run_of(config).caller) if target.foreign else ():
         hide_configured(secret)
 
 
@@ -112,7 +112,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     if not (target.foreign and target.command):
         return None
     caller = run_of(config).caller
-    given = [*target.environ(Path(), ""), TAG, *added(target, caller, {CANARY: ""})]
-    removed = [name for name in proxies_of(caller) if name not in given]
+    given = [*target.environ(Path(), ""), TAG, *select_settings(target, caller, {CANARY: ""})]
+    removed = [name for name in list_proxy_variables(caller) if name not in given]
     told = f"; removed: {', '.join(removed)}" if removed else ""
     return f"environment of the target: that of this shell; set: {', '.join(given)}{told}"

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lumen_conformance.waiting import seen, until
+from lumen_conformance.waiting import observe, until
 
 
 @dataclass(frozen=True)
-class Event:
+class JournalEvent:
     """One line. ``mono_s`` compares with ``time.monotonic()`` of the tests; ``fields`` has the rest."""
 
     name: str
@@ -25,13 +25,13 @@ class Event:
         return self.fields[field]
 
 
-Mark = Mapping[Path, int]
+JournalMark = Mapping[Path, int]
 """How many bytes each file of a journal had."""
-BEGINNING: Mark = {}
+BEGINNING: JournalMark = {}
 
 
 @dataclass(frozen=True)
-class Journal:
+class JournalReader:
     """The journal in a folder: `journal-PORT.jsonl`, as the port may not be known yet (or `journal.jsonl`).
 
     `alive` tells why no more events will come, or None.
@@ -40,13 +40,13 @@ class Journal:
     folder: Path
     alive: Callable[[], str | None]
 
-    def mark(self) -> Mark:
+    def mark(self) -> JournalMark:
         """The end of the journal now; taken before an act, it tells what came after."""
         return {path: path.stat().st_size for path in self._files()}
 
-    def events(self, since: Mark = BEGINNING, name: str | None = None) -> tuple[Event, ...]:
+    def events(self, since: JournalMark = BEGINNING, name: str | None = None) -> tuple[JournalEvent, ...]:
         """All events after a mark, or those of one name. A line that is still being written is left for later."""
-        found: list[Event] = []
+        found: list[JournalEvent] = []
         for path in self._files():
             data = path.read_bytes()[since.get(path, 0) :]
             lines = data[: data.rfind(b"\n") + 1].splitlines()
@@ -57,18 +57,18 @@ class Journal:
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("journal*.jsonl"))
 
-    def until(self, name: str, *, since: Mark = BEGINNING, within_s: float) -> Event:
+    def until(self, name: str, *, since: JournalMark = BEGINNING, within_s: float) -> JournalEvent:
         """The first event of this name after the mark; raises `waiting.Overdue` or `waiting.Died`."""
         return until(f"journal has {name}", self._first(name, since), within_s=within_s, alive=self.alive)
 
-    def seen(self, name: str, *, since: Mark = BEGINNING, within_s: float) -> Event | None:
+    def observe(self, name: str, *, since: JournalMark = BEGINNING, within_s: float) -> JournalEvent | None:
         """Like `until`, but None when it did not come: for stages, which never judge."""
-        return seen(f"journal has {name}", self._first(name, since), within_s=within_s, alive=self.alive)
+        return observe(f"journal has {name}", self._first(name, since), within_s=within_s, alive=self.alive)
 
-    def _first(self, name: str, since: Mark) -> Callable[[], Event | None]:
+    def _first(self, name: str, since: JournalMark) -> Callable[[], JournalEvent | None]:
         return lambda: next(iter(self.events(since, name)), None)
 
 
-def _event(line: dict[str, Any]) -> Event:
+def _event(line: dict[str, Any]) -> JournalEvent:
     rest = {key: value for key, value in line.items() if key not in {"event", "mono", "instance", "ts"}}
-    return Event(line["event"], line["mono"], line["instance"], rest)
+    return JournalEvent(line["event"], line["mono"], line["instance"], rest)

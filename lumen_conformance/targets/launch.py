@@ -18,20 +18,20 @@ from typing import Protocol, Self
 import pytest
 
 from lumen_conformance.http.client import request_bytes
-from lumen_conformance.processes import outside_connections, sockets
-from lumen_conformance.processes.children import Child, Children, Ending
+from lumen_conformance.processes import external_connections, serving_processes
+from lumen_conformance.processes.child_process import ChildProcess, ProcessEnd, ProcessFactory
 from lumen_conformance.processes.process_tree import ProcessRef
 from lumen_conformance.registry.measurement import record_evidence
 from lumen_conformance.run import Run
-from lumen_conformance.targets.endpoint import Health, Served
-from lumen_conformance.targets.environment import added, base_of, hide_filled
-from lumen_conformance.targets.foreign import Foreigner
-from lumen_conformance.targets.journal import Event, Journal
+from lumen_conformance.targets.endpoint import Endpoint, Health
+from lumen_conformance.targets.environment import base_environment, hide_filled_variables, select_settings
+from lumen_conformance.targets.foreign_process import ForeignProcess
+from lumen_conformance.targets.journal import JournalEvent, JournalReader
 from lumen_conformance.targets.readiness import Readiness, advise_command, describe_answer, describe_end
-from lumen_conformance.targets.target import Target, merged
+from lumen_conformance.targets.target import Target, merge
 from lumen_conformance.waiting import Died, Overdue, WaitError, until
 
-__all__ = ["Finished", "HasUrl", "Health", "Launched", "Launches"]
+__all__ = ["CommandResult", "HasUrl", "Health", "LaunchedTarget", "Launcher"]
 
 # Of ours: check 1.1 allows 10 s and measures; a launch gives up only when a machine under load would not help.
 READY_S = 30.0
@@ -48,7 +48,7 @@ class HasUrl(Protocol):
 
 
 @dataclass(frozen=True)
-class Finished:
+class CommandResult:
     """A command that ended by itself."""
 
     argv: tuple[str, ...]
@@ -58,7 +58,7 @@ class Finished:
     elapsed_s: float
 
 
-class Launched(Served, Child):
+class LaunchedTarget(Endpoint, ChildProcess):
     """One launch of the target.
 
     ``port``     0 until it is known
@@ -69,14 +69,14 @@ class Launched(Served, Child):
     def __init__(self, run: Run, target: Target, argv: list[str], environ: Mapping[str, str], folder: Path) -> None:
         self.target = target
         self.state_dir = Path(environ["LUMEN_STATE_DIR"])
-        self.journal = Journal(Path(environ["LUMEN_LOG_DIR"]), self.dead)
+        self.journal = JournalReader(Path(environ["LUMEN_LOG_DIR"]), self.dead)
         self._gateway_url = environ["LUMEN_GATEWAY_URL"]
         self.port = 0
-        self.ready: Event | None = None
+        self.ready: JournalEvent | None = None
         self.ready_s = 0.0
         self._mark = self.journal.mark()
         self._files_before = frozenset(self.state_dir.glob("*"))
-        Child.__init__(
+        ChildProcess.__init__(
             self, run, " ".join(argv), argv, environ, folder, cwd=target.cwd, planted=target.planted,
             foreign=target.foreign,
         )  # fmt: skip
@@ -124,7 +124,7 @@ class Launched(Served, Child):
 
         Who listens need not serve: a parent may keep the socket for its workers, or hand each connection to them.
         """
-        return sockets.listening(self.family(), self.port)
+        return serving_processes.find_listening(self.processes(), self.port)
 
     def answering_process(self) -> ProcessRef | None:
         """The process of this launch that answers now: it is asked by its probe and found by that very connection.
@@ -133,7 +133,7 @@ class Launched(Served, Child):
         nobody answers, or when the other end is held by no process of the launch (a container, another server).
         """
         request = request_bytes(self.url, "GET", self.target.probe_path, headers=self.headers)
-        return sockets.answering(self.family(), self.port, request)
+        return serving_processes.find_answering(self.processes(), self.port, request)
 
     def serving_processes(self) -> tuple[ProcessRef, ...]:
         """The processes of this launch that may serve, so that nobody serves when all of them are killed.
@@ -141,14 +141,14 @@ class Launched(Served, Child):
         Those are whoever listens and its descendants; not a wrapper above it, nor helpers of Python's multiprocessing,
         nor a parent that has workers, unless it has just answered by itself. Only ``(self.ref,)`` means one process.
         """
-        return sockets.serving(self.family(), self.port, self.answering_process())
+        return serving_processes.find_serving(self.processes(), self.port, self.answering_process())
 
-    def _ended(self, within_s: float) -> Ending:
+    def _ended(self, within_s: float) -> ProcessEnd:
         """The files that an orderly stop must have removed count as left behind, too."""
         ending = super()._ended(within_s)
-        return Ending(ending.exit_status, ending.forced, (*ending.orphans, *self._files_left(ending)))
+        return ProcessEnd(ending.exit_status, ending.forced, (*ending.orphans, *self._files_left(ending)))
 
-    def _files_left(self, ending: Ending) -> tuple[str, ...]:
+    def _files_left(self, ending: ProcessEnd) -> tuple[str, ...]:
         """State and lock of this port. A kill leaves them rightly, and so does a launch that never owned them."""
         stopped_itself = not ending.forced and (ending.exit_status or 0) >= 0 and ending.exit_status != 1
         if not (stopped_itself and self.ready):
@@ -171,11 +171,11 @@ class Launched(Served, Child):
     def _prove_by_socket(self) -> bool:
         return self.health().ready and bool(self.listeners())
 
-    def _is_mine(self, ready: Event) -> bool:
-        return ready["supervisor_pid"] in {ref.pid for ref in self.family()}
+    def _is_mine(self, ready: JournalEvent) -> bool:
+        return ready["supervisor_pid"] in {ref.pid for ref in self.processes()}
 
 
-class ForeignLaunched(Foreigner, Launched):
+class LaunchedForeignTarget(ForeignProcess, LaunchedTarget):
     """One launch of a foreign target; ``forced`` and ``orphans`` of its ending are about the server, not a wrapper."""
 
     def wait_ready(self, within_s: float | None = None) -> Self:
@@ -188,7 +188,7 @@ class ForeignLaunched(Foreigner, Launched):
             raise
 
 
-class Launches(Children):
+class Launcher(ProcessFactory):
     """The factory of launches: call it to launch the target."""
 
     def __init__(
@@ -199,8 +199,8 @@ class Launches(Children):
         self.target = target
         self._readiness = readiness
         # Whether a sabotage is told well is for a check to say; a foreign log is no interface of ours.
-        self.traceback_expected = target.sabotage is not None or target.foreign
-        self.orphans_expected = target.foreign  # check A3 judges them, and a baseline may list it
+        self.is_traceback_expected = target.sabotage is not None or target.foreign
+        self.are_orphans_expected = target.foreign  # check A3 judges them, and a baseline may list it
 
     def __call__(
         self,
@@ -211,11 +211,11 @@ class Launches(Children):
         gateway: HasUrl | str | None = None,
         ready: bool = True,
         target: Target | None = None,
-    ) -> Launched:
+    ) -> LaunchedTarget:
         """Launch the target, and wait until it is proven ready unless told otherwise.
 
         `port` 0 is any free one. `env` adds variables (None takes one away); a foreign target gets few of them, see
-        `environments.added`. Without a `gateway` the target gets an address that refuses. Raises `waiting.Died` or
+        `environments.select_settings`. Without a `gateway` the target gets an address that refuses. Raises `waiting.Died` or
         `waiting.Overdue` with exit status, command and logs; whatever was started is ended with the factory.
         """
         target = target or self.target
@@ -227,11 +227,15 @@ class Launches(Children):
             self._readiness.look()
         folder, url = self.next_folder(), _url(gateway)
         caller = self.run_tags.caller
-        environ = merged(base_of(target, caller), target.environ(folder, url, port), added(target, caller, env or {}))
-        hide_filled(target, environ)
+        environ = merge(
+            base_environment(target, caller),
+            target.environ(folder, url, port),
+            select_settings(target, caller, env or {}),
+        )
+        hide_filled_variables(target, environ)
         argv = target.argv(port, url, args)
         try:
-            made = ForeignLaunched if target.foreign else Launched
+            made = LaunchedForeignTarget if target.foreign else LaunchedTarget
             launched = self.keep(made(self.run_tags, target, argv, environ, folder))
             launched.port = port
             if ready:
@@ -243,9 +247,9 @@ class Launches(Children):
             self._readiness.proven()
         return launched
 
-    def _note_outside(self, launched: Launched) -> None:
+    def _note_outside(self, launched: LaunchedTarget) -> None:
         if launched.target.foreign:
-            outside_connections.note(self.run_tags, launched.family())
+            external_connections.record_external_connections(self.run_tags, launched.processes())
 
     def _told(self, error: WaitError | OSError, argv: list[str]) -> Exception:
         """The same error, or the one that is told once in a run."""
@@ -259,21 +263,21 @@ class Launches(Children):
     def run(
         self, *args: str, env: Mapping[str, str | None] | None = None, gateway: HasUrl | str | None = None,
         within_s: float = RUN_S, tool: tuple[str, ...] | None = None, foreign: bool = False,
-    ) -> Finished:  # fmt: skip
+    ) -> CommandResult:  # fmt: skip
         """Run another command of the target to its end; raises `waiting.Overdue` when it has none.
 
         `tool` runs it by another interpreter than the target's own. `foreign`: it is a program of somebody else, which
         may import what is in its folder, so that folder is empty.
         """
         folder, start_s = self.next_folder(), time.monotonic()
-        environ = merged(os.environ, self.target.environ(folder, _url(gateway)), env or {})
+        environ = merge(os.environ, self.target.environ(folder, _url(gateway)), env or {})
         argv = [*(tool or self.target.tool), *args]
         planted = () if foreign else self.target.planted
-        child = self.keep(Child(self.run_tags, " ".join(args), argv, environ, folder, planted=planted))
+        child = self.keep(ChildProcess(self.run_tags, " ".join(args), argv, environ, folder, planted=planted))
         status = child.wait_exit(within_s)
         elapsed_s = time.monotonic() - start_s
         out, err = (path.read_text("utf-8", errors="backslashreplace") for path in (child.stdout, child.stderr))
-        return Finished(child.argv, status, out, err, elapsed_s)
+        return CommandResult(child.argv, status, out, err, elapsed_s)
 
 
 def _url(gateway: HasUrl | str | None) -> str:
@@ -283,21 +287,21 @@ def _url(gateway: HasUrl | str | None) -> str:
 
 
 @pytest.fixture
-def launch(request: pytest.FixtureRequest, run: Run, target: Target, tmp_path: Path) -> Iterator[Launches]:
+def launch(request: pytest.FixtureRequest, run: Run, target: Target, tmp_path: Path) -> Iterator[Launcher]:
     """Launch targets that end with the test; their logs belong to its report."""
-    with Launches(run, target, tmp_path / "launch", partial(record_evidence, request.node)) as launches:
+    with Launcher(run, target, tmp_path / "launch", partial(record_evidence, request.node)) as launches:
         yield launches
 
 
 @pytest.fixture(scope="module")
-def module_launch(run: Run, target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launches]:
+def module_launch(run: Run, target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     """Launch targets that all tests of a module share."""
-    with Launches(run, target, tmp_path_factory.mktemp("launch"), readiness=Readiness.of(run)) as launches:
+    with Launcher(run, target, tmp_path_factory.mktemp("launch"), readiness=Readiness.of(run)) as launches:
         yield launches
 
 
 @pytest.fixture(scope="session")
-def session_launch(run: Run, target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launches]:
+def session_launch(run: Run, target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     """Launch targets that all tests of this worker share."""
-    with Launches(run, target, tmp_path_factory.mktemp("launch"), readiness=Readiness.of(run)) as launches:
+    with Launcher(run, target, tmp_path_factory.mktemp("launch"), readiness=Readiness.of(run)) as launches:
         yield launches

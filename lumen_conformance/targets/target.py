@@ -19,7 +19,7 @@ from lumen_conformance.registry.redaction import redactor
 from lumen_conformance.report import baseline
 from lumen_conformance.report.html import TARGET
 from lumen_conformance.targets import options, parsers
-from lumen_conformance.targets.options import LAUNCH_OPTIONS, given, pytest_addoption, refuse_empty
+from lumen_conformance.targets.options import LAUNCH_OPTIONS, list_given, pytest_addoption, refuse_empty
 
 PACKAGES = Path(__file__).resolve().parents[2]  # the folder that holds this package and our own proxy
 MUTATION_FILES = pytest.StashKey[
@@ -28,7 +28,9 @@ MUTATION_FILES = pytest.StashKey[
 HOST = "127.0.0.1"
 
 CAPABILITIES = frozenset(options.CAPABILITIES)
-HANDS_ON = frozenset(("launch", "gateway", "restart", "drain", "journal", "venv"))  # of what we launch ourselves
+LAUNCH_CAPABILITIES = frozenset(
+    ("launch", "gateway", "restart", "drain", "journal", "venv")
+)  # of what we launch ourselves
 OURS = CAPABILITIES - {"tools", "n", "responses"}
 PROBE_WITHOUT_HEALTH = "/v1/models"  # of a server without a health of its own: below 500 it is ready
 OUR_START_S = 10.0  # recovery.md 1.1: a cold start takes 0.3 s here, and a virus scanner may look at every file
@@ -37,7 +39,7 @@ FOREIGN_START_S = 60.0
 # A model behind a target, unlike the scripted gateway, writes: on a processor some 5 tokens a second, 300 of them.
 MODEL_S = 60.0
 
-__all__ = ["CAPABILITIES", "Profile", "Target", "merged", "pytest_addoption", "target_of"]
+__all__ = ["CAPABILITIES", "Profile", "Target", "merge", "pytest_addoption", "target_of"]
 
 Profile = Literal["lumen", "openai"]
 MODELS: Final[dict[Profile, str]] = {"lumen": "lumen-gateway", "openai": "gpt-4o-mini"}
@@ -95,8 +97,8 @@ class Target:
             "LUMEN_LOG_DIR": str(folder / "log"),
         }
         if self.foreign:
-            given = {name: _filled(value, port, gateway_url) for name, value in self.variables}
-            return environ | {"PROXY_HOST": HOST, "PROXY_PORT": str(port)} | given
+            list_given = {name: _filled(value, port, gateway_url) for name, value in self.variables}
+            return environ | {"PROXY_HOST": HOST, "PROXY_PORT": str(port)} | list_given
         paths = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(PACKAGES)]))
         return environ | {"PYTHONPATH": paths} | self.fault()
 
@@ -115,7 +117,7 @@ class Target:
     @property
     def planted(self) -> tuple[str, ...]:
         """The modules that its new folder holds and that it must not import; see `shadows.plant`."""
-        return () if self.foreign else shadow_modules.USUAL
+        return () if self.foreign else shadow_modules.USUAL_NAMES
 
     @property
     def patience(self) -> float:
@@ -127,7 +129,7 @@ class Target:
         """What tells whether it is ready."""
         return self.health_path or PROBE_WITHOUT_HEALTH
 
-    def says_ready(self, status: int | None) -> bool:
+    def is_ready_status(self, status: int | None) -> bool:
         """Whether this answer to the probe means that it is ready."""
         return status == 200 or (self.health_path is None and status is not None and status < 500)
 
@@ -159,7 +161,7 @@ def target_of(config: pytest.Config) -> Target:
 
 
 def _ours(config: pytest.Config) -> Target:
-    if idle := given(config):
+    if idle := list_given(config):
         raise pytest.UsageError(f"{', '.join(idle)}: only with --proxy-command or --proxy-url")
     return Target(sabotage=config.getoption("sabotage"), sabotages=config.stash.get(MUTATION_FILES, ()))
 
@@ -167,7 +169,7 @@ def _ours(config: pytest.Config) -> Target:
 def _foreign(config: pytest.Config, command: str | None, url: str | None) -> Target:
     if config.getoption("sabotage"):
         raise pytest.UsageError("--sabotage is for our own proxy: a foreign target has faults of its own")
-    words = parsers.words_of(command) if command is not None else ()
+    words = parsers.split_command(command) if command is not None else ()
     profile: Profile = config.getoption("proxy_profile") or "openai"
     model = config.getoption("proxy_model")
     if command is None and (idle := [name for name in LAUNCH_OPTIONS if config.getoption(name)]):
@@ -181,11 +183,11 @@ def _foreign(config: pytest.Config, command: str | None, url: str | None) -> Tar
         command=words,
         tool=(),
         can=can,
-        health_path=parsers.path_of(config.getoption("proxy_health_path") or "/health"),
+        health_path=parsers.parse_path(config.getoption("proxy_health_path") or "/health"),
         profile=profile,
-        url=parsers.origin_of(url) if url is not None else "",
+        url=parsers.parse_origin(url) if url is not None else "",
         model=model or MODELS[profile],
-        api_key=parsers.key_of(config.getoption("proxy_api_key")),
+        api_key=parsers.parse_key(config.getoption("proxy_api_key")),
         headers=_headers(config),
         load=url is None or config.getoption("proxy_load"),
         foreign=True,
@@ -197,8 +199,8 @@ def _foreign(config: pytest.Config, command: str | None, url: str | None) -> Tar
 
 def _declared(config: pytest.Config, words: tuple[str, ...]) -> frozenset[str]:
     """What is declared by words, and what the command itself declares: it launches, and it names the gateway."""
-    can = parsers.capabilities_of(config.getoption("proxy_can") or [], CAPABILITIES)
-    if not words and (hands_on := can & HANDS_ON):
+    can = parsers.parse_capabilities(config.getoption("proxy_can") or [], CAPABILITIES)
+    if not words and (hands_on := can & LAUNCH_CAPABILITIES):
         raise pytest.UsageError(f"--proxy-can {', '.join(sorted(hands_on))}: only with --proxy-command")
     if not words:
         return can
@@ -208,17 +210,17 @@ def _declared(config: pytest.Config, words: tuple[str, ...]) -> frozenset[str]:
 
 
 def _headers(config: pytest.Config) -> tuple[tuple[str, str], ...]:
-    lines = tuple(parsers.header_of(line) for line in config.getoption("proxy_header") or [])
+    lines = tuple(parsers.parse_header(line) for line in config.getoption("proxy_header") or [])
     key = config.getoption("proxy_api_key")
     return (("Authorization", f"Bearer {key}"), *lines) if key else lines
 
 
 def _variables(config: pytest.Config) -> tuple[tuple[str, str], ...]:
-    return tuple(parsers.variable_of(line) for line in config.getoption("proxy_env") or [])
+    return tuple(parsers.parse_variable(line) for line in config.getoption("proxy_env") or [])
 
 
 def _seconds(config: pytest.Config, option: str) -> float | None:
-    return parsers.seconds_of(config.getoption(option), option)
+    return parsers.parse_seconds(config.getoption(option), option)
 
 
 def _filled(word: str, port: int, gateway_url: str) -> str:
@@ -248,12 +250,12 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return f"target: {words} (profile {target.profile})" if target.foreign else None
 
 
-def speaks(target: Target, item: pytest.Item) -> bool:
+def has_profile_of(target: Target, item: pytest.Item) -> bool:
     """Whether a test is about the wire of this target at all."""
     return all(mark.args[0] == target.profile for mark in item.iter_markers("profile"))
 
 
-def why_not(target: Target, item: pytest.Item) -> str:
+def skip_reason(target: Target, item: pytest.Item) -> str:
     """Why a test about its wire cannot run against this target; empty when it can."""
     needed = {word for mark in item.iter_markers("needs") for word in mark.args}
     if reason := target.lacks(*needed):
@@ -266,14 +268,14 @@ def why_not(target: Target, item: pytest.Item) -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is about another wire; skip what the target does not declare, before anything is launched."""
     target = target_of(config)
-    foreign = [item for item in items if not speaks(target, item)]
+    foreign = [item for item in items if not has_profile_of(target, item)]
     if foreign:
         config.hook.pytest_deselected(items=foreign)
         baseline.leave_out(config, foreign)
-        items[:] = [item for item in items if speaks(target, item)]
+        items[:] = [item for item in items if has_profile_of(target, item)]
     for item in items:
         _wait_longer(target, item)
-        if reason := why_not(target, item):
+        if reason := skip_reason(target, item):
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
@@ -292,7 +294,7 @@ def target(request: pytest.FixtureRequest) -> Target:
     return target_of(request.config)
 
 
-def merged(*layers: Mapping[str, str | None]) -> dict[str, str]:
+def merge(*layers: Mapping[str, str | None]) -> dict[str, str]:
     """One environment out of several, the last wins; None takes a variable away."""
     found: dict[str, str | None] = {}
     for layer in layers:

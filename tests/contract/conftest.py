@@ -35,15 +35,15 @@ from lumen_conformance.contract.prerequisites import (
 from lumen_conformance.contract.session import CANARY, DEADLINE_S, KEY, Demand, Talk
 from lumen_conformance.contract.survival import Survival, survival_of, watched
 from lumen_conformance.contract.xdist_order import spread
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import WITNESS
 from lumen_conformance.http.client import TIMEOUT_S, Capture, Connection
 from lumen_conformance.registry.declaration import check_of
 from lumen_conformance.registry.refutation import Refuted
 from lumen_conformance.report.announcement import announce
 from lumen_conformance.run import Run
-from lumen_conformance.targets.endpoint import Remote
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.endpoint import RemoteServer
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.readiness import Readiness
 from lumen_conformance.targets.target import Target, target_of
 
@@ -135,24 +135,28 @@ def survival(request: pytest.FixtureRequest) -> Survival:
 
 
 @pytest.fixture(scope="session")
-def echoing(run: Run) -> Iterator[Gateway]:
+def echoing(run: Run) -> Iterator[ScriptedGateway]:
     """A gateway that lives as long as the shared proxy."""
-    with Gateway() as gateway, run.answering(gateway.url):
+    with ScriptedGateway() as gateway, run.answering(gateway.url):
         yield gateway
 
 
 @pytest.fixture(scope="session")
-def talk(target: Target, session_launch: Launches, echoing: Gateway, run: Run, survival: Survival) -> Talk:
+def talk(target: Target, session_launch: Launcher, echoing: ScriptedGateway, run: Run, survival: Survival) -> Talk:
     """The patient proxy, or what runs at the given URL."""
     if target.url:
-        return survival.keep(Talk(Remote(target).wait_ready(Readiness.of(run)), echoing))
+        return survival.keep(Talk(RemoteServer(target).wait_ready(Readiness.of(run)), echoing))
     env = {"CLOUD_AI_API_KEY": CANARY, "LUMEN_BREAKER_FAILURES": NEVER, **ALONE}
     return survival.launched(partial(session_launch, gateway=echoing, env=env), echoing)
 
 
 @pytest.fixture(scope="session")
 def hasty(
-    target: Target, request: pytest.FixtureRequest, session_launch: Launches, echoing: Gateway, survival: Survival
+    target: Target,
+    request: pytest.FixtureRequest,
+    session_launch: Launcher,
+    echoing: ScriptedGateway,
+    survival: Survival,
 ) -> Talk:
     """The hasty proxy; of a foreign target, which cannot be told to hurry, the patient one."""
     if target.profile != "lumen":
@@ -170,7 +174,11 @@ def hasty(
 
 @pytest.fixture(scope="session")
 def locked(
-    target: Target, request: pytest.FixtureRequest, session_launch: Launches, echoing: Gateway, survival: Survival
+    target: Target,
+    request: pytest.FixtureRequest,
+    session_launch: Launcher,
+    echoing: ScriptedGateway,
+    survival: Survival,
 ) -> Talk:
     """A proxy with a key; a foreign target has the one that was given for it."""
     if target.foreign and target.api_key:

@@ -17,7 +17,7 @@ from lumen_conformance.contract.expectations import (
 )
 from lumen_conformance.contract.prerequisites import RESPONSIBLE, need_answers, need_refusal, responsible
 from lumen_conformance.contract.session import KEY, Demand, Talk, question
-from lumen_conformance.gateway.exchange import Call
+from lumen_conformance.gateway.exchange import ReceivedRequest
 from lumen_conformance.http.client import Capture
 from lumen_conformance.registry.declaration import Check, check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect
@@ -166,6 +166,6 @@ def test_key_stays_here(locked: Talk) -> None:
     expect(not [call for call in asked if shows(call, KEY)], "a request without the key", "the key in it")
 
 
-def shows(call: Call, key: str) -> bool:
+def shows(call: ReceivedRequest, key: str) -> bool:
     """Whether a request of the gateway has this key, or any."""
     return call.header("authorization") is not None or key in str(call)

@@ -7,14 +7,14 @@ import pytest
 
 from lumen_conformance.contract.expectations import describe
 from lumen_conformance.contract.session import Talk, question
-from lumen_conformance.gateway.exchange import Call
+from lumen_conformance.gateway.exchange import ReceivedRequest
 from lumen_conformance.gateway.replies import silent
-from lumen_conformance.gateway.server import CALLED_S, Gateway
+from lumen_conformance.gateway.server import CALLED_S, ScriptedGateway
 from lumen_conformance.registry.declaration import check
 from lumen_conformance.registry.measurement import Measure
 from lumen_conformance.registry.refutation import Failure, Refuted, expect
 from lumen_conformance.targets.endpoint import CHAT
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 from lumen_conformance.waiting import Overdue
 
@@ -25,7 +25,7 @@ CLOSED_WITHIN_S = 5.0  # contract G6
 
 
 @pytest.fixture(scope="module")
-def early(target: Target, request: pytest.FixtureRequest, module_launch: Launches, echoing: Gateway) -> Talk:
+def early(target: Target, request: pytest.FixtureRequest, module_launch: Launcher, echoing: ScriptedGateway) -> Talk:
     """A proxy whose streams begin at once, and whose deadline is far; a foreign one as it is."""
     if target.profile != "lumen":
         patient: Talk = request.getfixturevalue("talk")
@@ -34,7 +34,7 @@ def early(target: Target, request: pytest.FixtureRequest, module_launch: Launche
     return Talk(module_launch(gateway=echoing, env=env), echoing)
 
 
-def called(talk: Talk, times: int) -> Call:
+def called(talk: Talk, times: int) -> ReceivedRequest:
     """The request of the gateway with this number; there must be one."""
     try:
         return talk.gateway.until_called(times, within_s=CALLED_S)
@@ -54,7 +54,7 @@ def test_gone_client(stream: bool, early: Talk, measure: Measure) -> None:  # no
         asked = called(early, before + 1)
         left_mono_s = time.monotonic()
         client.hang_up()
-        open_s = early.gateway.left_s(asked, within_s=2 * CLOSED_WITHIN_S)
+        open_s = early.gateway.wait_disconnect_s(asked, within_s=2 * CLOSED_WITHIN_S)
     seen, wanted = asking.result(), f"the gateway connection closed within {CLOSED_WITHIN_S} s"
     expect(seen.ended == "aborted", "no response before the client left", describe(seen))
     if open_s is None:

@@ -15,7 +15,7 @@ from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import answer, choices, chunks, said
 from lumen_conformance.registry.declaration import check
 from lumen_conformance.registry.refutation import NotJudged, expect
-from lumen_conformance.waiting import seen as came
+from lumen_conformance.waiting import observe as came
 
 PLACE_WITHIN_S = 60.0  # for a client that was told to come again: twenty answers take far less than a second
 

@@ -12,12 +12,12 @@ from lumen_conformance.contract.gateway_failures import Failure as GatewayFailur
 from lumen_conformance.contract.prerequisites import need_refusal
 from lumen_conformance.contract.session import DEADLINE_S, Talk
 from lumen_conformance.gateway.replies import dripping, reset_before_reading, says, silent
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import WITNESS, Capture
 from lumen_conformance.http.documents import answer
 from lumen_conformance.registry.declaration import Check, Tier, check, check_each
 from lumen_conformance.registry.refutation import expect
-from lumen_conformance.targets.launch import HasUrl, Launches
+from lumen_conformance.targets.launch import HasUrl, Launcher
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("lumen")]
 STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
@@ -133,7 +133,7 @@ ADDRESSES: dict[str, tuple[str | None, str, tuple[tuple[str, str], ...]]] = {
 
 
 @pytest.fixture(scope="module")
-def cut_off(module_launch: Launches, echoing: Gateway) -> Callable[[str], Talk]:
+def cut_off(module_launch: Launcher, echoing: ScriptedGateway) -> Callable[[str], Talk]:
     """A proxy whose gateway is at one of these addresses, launched once for each."""
 
     @cache

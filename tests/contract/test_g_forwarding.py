@@ -20,7 +20,7 @@ from lumen_conformance.contract.expectations import (
 )
 from lumen_conformance.contract.session import MODEL, Talk
 from lumen_conformance.gateway import openai_requests, replies
-from lumen_conformance.gateway.exchange import Call, Reply
+from lumen_conformance.gateway.exchange import ReceivedRequest, Reply
 from lumen_conformance.gateway.replies import says
 from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import errors, said
@@ -53,7 +53,7 @@ CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def asked(talk: Talk, messages: list[dict[str, Any]], **fields: object) -> tuple[Capture, list[Call]]:
+def asked(talk: Talk, messages: list[dict[str, Any]], **fields: object) -> tuple[Capture, list[ReceivedRequest]]:
     """The answer to a conversation, and what the gateway was asked for it."""
     before = len(talk.gateway.chats)
     seen = talk.post({"model": MODEL, "messages": messages, **fields})
@@ -122,7 +122,7 @@ def test_every_word(messages: list[dict[str, Any]], talk: Talk) -> None:
     """Instructions, history and parts of a text reach the gateway in their order, and nothing else does."""
     seen, calls = asked(talk, messages)
     expect(bool(calls), "a request to the gateway", f"none; {describe(seen)}")
-    found, sent = turns(openai_requests.asked(calls[0]).get("messages")), turns(messages)
+    found, sent = turns(openai_requests.read_object(calls[0]).get("messages")), turns(messages)
     expect(same_turns(found, sent), f"the messages {_in_words(sent)}", _in_words(found))
 
 

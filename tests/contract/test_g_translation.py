@@ -15,7 +15,7 @@ from lumen_conformance.contract.expectations import (
     expect_text,
 )
 from lumen_conformance.contract.session import MODEL, Talk, question
-from lumen_conformance.gateway.exchange import Call
+from lumen_conformance.gateway.exchange import ReceivedRequest
 from lumen_conformance.gateway.replies import answers
 from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import JsonObject, answer, choices_in, chunks
@@ -27,21 +27,21 @@ pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("lumen")]
 PERSONAS = {"lumen-lua": "moon", "lumen-elo": "square", "lumen-nuri": "earth", "lumen-sena": "pen"}
 
 
-def asked(talk: Talk, body: object) -> tuple[Capture, list[Call]]:
+def asked(talk: Talk, body: object) -> tuple[Capture, list[ReceivedRequest]]:
     """The answer to a request, and what the gateway was asked for it."""
     before = len(talk.gateway.calls)
     seen = talk.post(body)
     return seen, list(talk.gateway.calls[before:])
 
 
-def first(calls: list[Call], seen: Capture) -> Call:
+def first(calls: list[ReceivedRequest], seen: Capture) -> ReceivedRequest:
     """The first request of the gateway for a response; there must have been one."""
     if not calls:
         raise Refuted(Failure("a request to the gateway", f"none; {describe(seen)}"))
     return calls[0]
 
 
-def sent(calls: list[Call], seen: Capture) -> JsonObject:
+def sent(calls: list[ReceivedRequest], seen: Capture) -> JsonObject:
     """The JSON object of that request; empty when it is none."""
     try:
         body = first(calls, seen).json()

@@ -13,12 +13,12 @@ from lumen_conformance.contract.expectations import (
 )
 from lumen_conformance.contract.prerequisites import need_response
 from lumen_conformance.contract.session import Talk, question
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.client import Capture, request_bytes, send
 from lumen_conformance.registry.declaration import check, check_each
 from lumen_conformance.registry.refutation import expect
 from lumen_conformance.targets.endpoint import CHAT
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 
 pytestmark = pytest.mark.profile("lumen")  # the rules of our own proxy
 
@@ -27,7 +27,7 @@ PATHS = pytest.mark.parametrize("path", ["/health", "/v1/models", CHAT, "/nothin
 
 
 @pytest.fixture(scope="module")
-def declared(module_launch: Launches, echoing: Gateway) -> Talk:
+def declared(module_launch: Launcher, echoing: ScriptedGateway) -> Talk:
     """A proxy that was told of a host name and an origin."""
     env = {"LUMEN_ALLOWED_HOSTS": OWN_NAME, "LUMEN_ALLOWED_ORIGINS": OWN_PAGE, "LUMEN_STANDBY": "0"}
     return Talk(module_launch(gateway=echoing, env=env), echoing)

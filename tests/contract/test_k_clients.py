@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from lumen_conformance.contract.expectations import expect_equal
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.registry.declaration import TestFunction, check, check_each
 from lumen_conformance.registry.refutation import Failure, Refuted, expect, shorten
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 from tests.contract.clients.client_list import CLIENTS, Client
 from tests.contract.clients.client_process import TEXTS, Act, Raised, Told, ask_everything
 
@@ -28,7 +28,7 @@ ATTEMPTS = 3  # of every client at its defaults: the first one and two retries
 
 
 @stage(scenario=0, needs=("gateway", "models", "auth"), variants=HERE)
-def told(variant: Client, launch: Launches, gateway: Gateway, folder: Path) -> Told:
+def told(variant: Client, launch: Launcher, gateway: ScriptedGateway, folder: Path) -> Told:
     """One client, asked everything."""
     return ask_everything(variant, launch, gateway, folder)
 

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from lumen_conformance.processes.children import WINDOWS
-from lumen_conformance.processes.squatters import Kind, Squatters
+from lumen_conformance.processes.child_process import WINDOWS
+from lumen_conformance.processes.squatters import SquatterKind, Squatters
 from lumen_conformance.waiting import until
 from tests.fixtures.repository import ROOT
 from tests.operations.conftest import SOON_S, Desk
@@ -102,7 +102,7 @@ def test_a_deleted_state_folder_is_made_again(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("kind", ["banner", "lumen_stranger", "ipv6"])
-def test_a_stop_names_whoever_else_holds_the_port(desk: Desk, squat: Squatters, kind: Kind) -> None:
+def test_a_stop_names_whoever_else_holds_the_port(desk: Desk, squat: Squatters, kind: SquatterKind) -> None:
     """75 and one line with its PID, on either loopback; it lives."""
     stranger = squat(kind, port=desk.port)
     done = desk.run("stop")

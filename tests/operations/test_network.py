@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lumen_conformance.gateway.replies import answers, html, says
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http import client
 from tests.fixtures.blackholes import black_hole
 from tests.fixtures.faults import network
@@ -35,7 +35,7 @@ class Stage:
     desk: Desk
     folder: Path
     stack: ExitStack
-    proxy: Gateway
+    proxy: ScriptedGateway
     env: dict[str, str | None] = field(default_factory=dict)
 
     def over_tls(self, *variables: str) -> None:
@@ -93,7 +93,7 @@ class Stage:
 @pytest.fixture
 def stage(desk: Desk, tmp_path: Path) -> Iterator[Stage]:
     """A desk whose network can be changed."""
-    with ExitStack() as stack, Gateway(gateway_lives) as proxy:
+    with ExitStack() as stack, ScriptedGateway(gateway_lives) as proxy:
         yield Stage(desk, tmp_path, stack, proxy)
 
 

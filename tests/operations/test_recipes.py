@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 from tests.fixtures.nested_pytest import LEAN, ROOT, inherited
 from tests.fixtures.suite_subprocess import RUN_BUDGET_S, Run
 
@@ -100,7 +100,7 @@ def test_a_slow_starter(judge: Judge) -> None:
     assert (ended.status, len(ended.ids("error")), ended.ids("passed", "failed")) == (1, 1, set()), ended.output
 
 
-def test_a_model_by_url(judge: Judge, launch: Launches, tmp_path: Path) -> None:
+def test_a_model_by_url(judge: Judge, launch: Launcher, tmp_path: Path) -> None:
     """A server that runs already is judged; here a mock in the place of the model."""
     port = launch.reserve_port()
     mock = ROOT / "tests" / "fixtures" / "recipes" / "mock.py"

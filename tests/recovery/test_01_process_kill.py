@@ -14,14 +14,20 @@ from dataclasses import dataclass
 
 import pytest
 
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import Capture
-from lumen_conformance.processes.process_tree import State
+from lumen_conformance.processes.process_tree import ProcessState
 from lumen_conformance.registry import Measure, NotJudged, check, expect
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.stages.observations import Start, ask, has_ended_with, observe_start, text_of
-from lumen_conformance.stages.recovery import GONE_S, Recovery, recover
-from lumen_conformance.targets.launch import Health, Launches
+from lumen_conformance.stages.observations import (
+    StartObservation,
+    ask_chat,
+    describe_response,
+    observe_start,
+    read_text,
+)
+from lumen_conformance.stages.recovery import END_S, Recovery, recover
+from lumen_conformance.targets.launch import Health, Launcher
 from lumen_conformance.targets.target import Target
 
 OUR_HEALTH_BUDGET_S = 1.0  # liveness calls nobody; a foreign server may take as long as for an answer
@@ -45,7 +51,7 @@ QUESTION = "안녕하세요, 다시 왔어요"
 class Killed:
     """What was seen; None if an earlier step failed. Budgets are those of this target."""
 
-    start: Start
+    start: StartObservation
     start_budget_s: float
     health_budget_s: float
     restart_budget_s: float
@@ -53,7 +59,7 @@ class Killed:
     recovery: Recovery | None = None
     after: Health | None = None
     chat: Capture | None = None
-    launched: State = "gone"
+    launched: ProcessState = "gone"
 
 
 def restart_budget(start_s: float) -> float:
@@ -62,7 +68,7 @@ def restart_budget(start_s: float) -> float:
 
 
 @stage(scenario=1)
-def killed(launch: Launches, gateway: Gateway, target: Target) -> Killed:
+def killed(launch: Launcher, gateway: ScriptedGateway, target: Target) -> Killed:
     """Kill whoever answers of a healthy server, then ask as a client would."""
     health_budget_s = target.answer_s if target.foreign else OUR_HEALTH_BUDGET_S
     proxy = launch(ready=False, gateway=gateway)
@@ -78,7 +84,7 @@ def killed(launch: Launches, gateway: Gateway, target: Target) -> Killed:
     if recovery.answered_s is None:
         return Killed(start, *budgets, before, recovery)
     after = proxy.health()
-    return Killed(start, *budgets, before, recovery, after, ask(proxy, QUESTION), proxy.ref.state())
+    return Killed(start, *budgets, before, recovery, after, ask_chat(proxy, QUESTION), proxy.ref.state())
 
 
 @check(STARTED, title="최초 시작")
@@ -109,7 +115,7 @@ def test_healthy_before(killed: Killed, measure: Measure) -> None:
     assert killed.before  # observed whenever the start was
     answer = killed.before.capture
     measure(answer.elapsed_s, "s", killed.health_budget_s)
-    expect(killed.before.ready, f"GET {answer.url} is answered with status 200", has_ended_with(answer))
+    expect(killed.before.ready, f"GET {answer.url} is answered with status 200", describe_response(answer))
     expect(
         answer.elapsed_s < killed.health_budget_s,
         f"an answer within {killed.health_budget_s:g} s",
@@ -138,7 +144,7 @@ def test_victims_have_ended(killed: Killed) -> None:
         "no process of the launch answers or listens there, so none was killed",
     )
     assert recovery  # or the claim above is refuted
-    expect(recovery.ended, f"ended within {GONE_S:g} s", f"{recovery.who()} still running after the kill")
+    expect(recovery.ended, f"ended within {END_S:g} s", f"{recovery.who()} still running after the kill")
 
 
 @check("1.3.reaped", tier="S")
@@ -197,15 +203,17 @@ def test_healthy_after(killed: Killed, measure: Measure) -> None:
         f"{recovery.kill()}, {new} replaced what was killed; {recovery.wait('an answer')}; {elsewhere}",
     )
     assert killed.chat  # asked whenever it is answered
-    expect(killed.chat.status == 200, "a chat is answered with status 200", has_ended_with(killed.chat))
-    expect(bool(text_of(killed.chat)), "a chat is answered with a text", f"no text in {has_ended_with(killed.chat)}")
+    expect(killed.chat.status == 200, "a chat is answered with status 200", describe_response(killed.chat))
+    expect(
+        bool(read_text(killed.chat)), "a chat is answered with a text", f"no text in {describe_response(killed.chat)}"
+    )
 
 
 @check("1.5.forwarded")
 @FORWARDS
 def test_forwards_after(killed: Killed) -> None:
     """After the restart a chat is answered with the words of the gateway, which repeats the question."""
-    text = text_of(chat_after(killed))
+    text = read_text(chat_after(killed))
     expect(QUESTION in text, f"an answer that has the question {QUESTION!r}", f"the answer {text!r}")
 
 
@@ -219,7 +227,7 @@ def test_restart_is_counted(killed: Killed) -> None:
     expect(found == ("ok", 1), "/health says status 'ok' and restarts 1", f"status {found[0]!r}, restarts {found[1]}")
 
 
-def started(killed: Killed) -> Start:
+def started(killed: Killed) -> StartObservation:
     """How it started; without a start nothing that follows can be judged."""
     if killed.start.problem:
         raise NotJudged("the server was never ready", (STARTED,))
@@ -247,6 +255,6 @@ def answered(killed: Killed) -> None:
 def chat_after(killed: Killed) -> Capture:
     """The chat after the restart, where it has a text."""
     answered(killed)
-    if killed.chat is None or killed.chat.status != 200 or not text_of(killed.chat):
+    if killed.chat is None or killed.chat.status != 200 or not read_text(killed.chat):
         raise NotJudged("the chat has no answer with a text", (ANSWERED,))
     return killed.chat

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.squatters import Squatters
 from lumen_conformance.registry import Measure, NotJudged, check, expect
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.stages.observations import Start, can_be_bound, observe_exit, observe_start
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.stages.observations import StartObservation, is_port_free, observe_exit, observe_start
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 
 PORT_IN_USE = 75
@@ -45,13 +45,13 @@ class Conflict:
     greeting_after: str | None
     squatter_stopped_by_us: bool
     port_was_free: bool
-    again: Start
+    again: StartObservation
     again_ready: bool
     files_left: tuple[str, ...]
 
 
 @stage(scenario=2)
-def conflict(launch: Launches, squat: Squatters, gateway: Gateway, folder: Path, target: Target) -> Conflict:
+def conflict(launch: Launcher, squat: Squatters, gateway: ScriptedGateway, folder: Path, target: Target) -> Conflict:
     """Launch at a taken port, stop the dummy, launch again, stop that."""
     squatter = squat("banner", port=launch.reserve_port())  # nobody else is given it when the dummy has gone
     port, same = squatter.port, {"LUMEN_STATE_DIR": str(folder / "state")}
@@ -63,7 +63,7 @@ def conflict(launch: Launches, squat: Squatters, gateway: Gateway, folder: Path,
     refused.end()
     lived_until_stopped = squatter.alive()
     squatter.end()
-    port_was_free = can_be_bound(port)
+    port_was_free = is_port_free(port)
     proxy = launch(port=port, env=same, gateway=gateway, ready=False)
     again = observe_start(proxy, target.start_s)
     again_ready = proxy.health().ready

@@ -17,7 +17,7 @@ from typing import Any
 from lumen_conformance.registry import Check, check, check_each
 from lumen_conformance.stages import virtual_environments
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 
 UNAVAILABLE = 69
@@ -45,11 +45,11 @@ class Environment:
         return dict(rows[0])
 
 
-def look(launch: Launches, folder: Path) -> Environment:
+def look(launch: Launcher, folder: Path) -> Environment:
     """Let `check` look at an environment, and ask its interpreter the same, all at once."""
     questions = [PREFIX, *(WHERE.format(name) for name in ("flask", "requests"))]
     with ThreadPoolExecutor(len(questions)) as pool:
-        answers = pool.map(partial(virtual_environments.witness, folder), questions)
+        answers = pool.map(partial(virtual_environments.run_interpreter, folder), questions)
         done = launch.run("check", "--venv", str(folder), "--json")
         prefix, flask, requests = answers
     try:
@@ -60,9 +60,9 @@ def look(launch: Launches, folder: Path) -> Environment:
 
 
 @stage(scenario=3)
-def environment(launch: Launches, target: Target, folder: Path) -> Environment:
+def environment(launch: Launcher, target: Target, folder: Path) -> Environment:
     """Make a healthy environment (damaged only by the suite's own tests) and look at it."""
-    venv = virtual_environments.healthy(folder / "venv")
+    venv = virtual_environments.create_healthy(folder / "venv")
     if damage := virtual_environments.DAMAGES.get(target.sabotage or ""):
         damage(venv)
     return look(launch, venv)
@@ -127,9 +127,9 @@ def told_as_damage(name: str) -> Check:
 
 
 @check_each("damage", {told_as_damage(name): name for name in RED_ROWS})
-def test_damage_is_told(launch: Launches, tmp_path: Path, damage: str) -> None:
+def test_damage_is_told(launch: Launcher, tmp_path: Path, damage: str) -> None:
     """A damaged environment gives 69, exactly the damaged rows are red, and each says how to repair it."""
-    folder = virtual_environments.healthy(tmp_path / "venv")
+    folder = virtual_environments.create_healthy(tmp_path / "venv")
     virtual_environments.DAMAGES[damage](folder)
     seen = look(launch, folder)
     red = {row["id"] for row in seen.report["checks"] if not row["ok"]}

@@ -15,13 +15,19 @@ from dataclasses import dataclass
 
 import pytest
 
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.registry import Measure, NotJudged, check, expect
 from lumen_conformance.schemas import breaches
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.stages.observations import Start, has_ended_with, observe_start, parsed, text_of
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.stages.observations import (
+    StartObservation,
+    describe_response,
+    observe_start,
+    parse_json,
+    read_text,
+)
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 
 PATIENCE_S = 5.0  # beyond the limit, so that a slow answer is measured instead of missed
@@ -56,7 +62,7 @@ class Served:
     ``own_ms``           the server's own share of each, where it is told
     """
 
-    start: Start
+    start: StartObservation
     answer_budget_s: float
     nonce: str = ""
     health: Capture | None = None
@@ -68,7 +74,7 @@ class Served:
 
 
 @stage(scenario=4)
-def served(launch: Launches, gateway: Gateway, target: Target) -> Served:
+def served(launch: Launcher, gateway: ScriptedGateway, target: Target) -> Served:
     """One cold question, then twenty warm ones."""
     secrets: dict[str, str | None] = {"CLOUD_AI_API_KEY": CANARY}
     proxy = launch(ready=False, gateway=gateway, env=secrets)
@@ -103,7 +109,7 @@ def served(launch: Launches, gateway: Gateway, target: Target) -> Served:
 def test_health(served: Served) -> None:
     """The request for health is answered with status 200, and shows no secret of the environment."""
     health = health_of(served)
-    expect(health.status == 200, f"GET {health.url} is answered with status 200", has_ended_with(health))
+    expect(health.status == 200, f"GET {health.url} is answered with status 200", describe_response(health))
     expect(CANARY not in health.text, "no secret in the answer", "the value of CLOUD_AI_API_KEY is in it")
 
 
@@ -119,7 +125,7 @@ def test_health_is_free(served: Served) -> None:
 @OURS
 def test_health_schema(served: Served) -> None:
     """/health has its schema, says the status ok, and makes no request to the gateway at all."""
-    body = parsed(health_of(served))
+    body = parse_json(health_of(served))
     wrong = [f"{'.'.join(map(str, breach.path))}: {breach.text}" for breach in breaches("proxy-health", body)]
     expect(not wrong, "the schema proxy-health", "; ".join(wrong))
     status = body.get("status") if isinstance(body, dict) else None
@@ -134,8 +140,8 @@ def test_chat(served: Served) -> None:
     expect(not served.start.problem, started, served.start.problem)
     for number, chat in enumerate(served.chats, 1):
         which = f"chat {number} of {len(served.chats)}"
-        expect(chat.status == 200, f"{which} is answered with status 200", has_ended_with(chat))
-    texts = [text_of(chat) for chat in served.chats]
+        expect(chat.status == 200, f"{which} is answered with status 200", describe_response(chat))
+    texts = [read_text(chat) for chat in served.chats]
     expect(any(texts), "a chat is answered with a text", f"no text in {len(texts)} answers, {texts[0]!r} in the first")
 
 
@@ -143,7 +149,7 @@ def test_chat(served: Served) -> None:
 @FORWARDS
 def test_chat_is_forwarded(served: Served) -> None:
     """A chat asks the gateway exactly once, and the answer has the words of the gateway, which repeats the question."""
-    text = text_of(chats_of(served)[0])
+    text = read_text(chats_of(served)[0])
     times = len(served.paid_by_chat)
     expect(times == 1, "one chat asks the gateway once", f"the gateway was asked {times} times")
     asked = served.paid_by_chat[0]
@@ -155,7 +161,7 @@ def test_chat_is_forwarded(served: Served) -> None:
 def test_format(served: Served) -> None:
     """Each answer is a chat completion by its JSON Schema, and the total of its usage is the sum of the parts."""
     for number, chat in enumerate(chats_of(served), 1):
-        body, which = parsed(chat), f"answer {number}"
+        body, which = parse_json(chat), f"answer {number}"
         for breach in breaches("openai-chat-answer", body):
             where = ".".join(map(str, breach.path)) or "the whole answer"
             expect(False, f"{which} has the JSON Schema of a chat completion", f"{where}: {breach.text}")  # noqa: FBT003
@@ -163,7 +169,7 @@ def test_format(served: Served) -> None:
         parts = usage["prompt_tokens"], usage["completion_tokens"]
         total = usage["total_tokens"]
         sums = f"{which} has a total_tokens of {parts[0]} + {parts[1]} = {sum(parts)}, prompt and completion"
-        expect(total == sum(parts), sums, f"total_tokens {total}, for {len(text_of(chat))} characters of text")
+        expect(total == sum(parts), sums, f"total_tokens {total}, for {len(read_text(chat))} characters of text")
 
 
 @check("4.4-response-time", title="응답 시간 제한 이내")
@@ -200,7 +206,7 @@ def health_of(served: Served) -> Capture:
 
 def chats_of(served: Served) -> tuple[Capture, ...]:
     """The answers to the chats; who answers with errors, or never with a text, has nothing else to judge."""
-    if not served.chats or {chat.status for chat in served.chats} != {200} or not any(map(text_of, served.chats)):
+    if not served.chats or {chat.status for chat in served.chats} != {200} or not any(map(read_text, served.chats)):
         raise NotJudged("chats are not answered", (CHAT,))
     return served.chats
 
@@ -208,7 +214,7 @@ def chats_of(served: Served) -> tuple[Capture, ...]:
 def own_share(answer: Capture) -> float | None:
     """What the proxy says that it took for itself, in milliseconds."""
     try:
-        share_ms = parsed(answer)["lumen_metadata"]["overhead_ms"]
+        share_ms = parse_json(answer)["lumen_metadata"]["overhead_ms"]
     except (KeyError, TypeError):
         return None
     return float(share_ms)

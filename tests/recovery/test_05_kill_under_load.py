@@ -13,12 +13,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.registry import Measure, check
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.stages.observations import Start, observe_start
-from lumen_conformance.targets.launch import Launched, Launches
+from lumen_conformance.stages.observations import StartObservation, observe_start
+from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 
 CLIENTS = 16
 KILLS = 10
@@ -41,7 +41,7 @@ def answered(capture: Capture) -> bool:
 class Storm:
     """What the clients saw, in seconds and in counts of requests by how they ended."""
 
-    start: Start
+    start: StartObservation
     kills: int = 0
     answered: int = 0
     refused: int = 0
@@ -55,7 +55,7 @@ class Storm:
 class Clients:
     """Sixteen threads that ask, one new connection a question, until told to stop."""
 
-    def __init__(self, proxy: Launched) -> None:
+    def __init__(self, proxy: LaunchedTarget) -> None:
         self.proxy = proxy
         self.seen: list[Capture] = []
         self.asking = 0
@@ -90,7 +90,7 @@ class Clients:
 
 
 @stage(scenario=5)
-def storm(launch: Launches, gateway: Gateway) -> Storm:
+def storm(launch: Launcher, gateway: ScriptedGateway) -> Storm:
     """Kill ten times, each time after the successor of the last has answered."""
     proxy = launch(ready=False, gateway=gateway, env=STORM)
     start = observe_start(proxy, START_BUDGET_S)
@@ -107,7 +107,7 @@ def storm(launch: Launches, gateway: Gateway) -> Storm:
                 killed_at = time.monotonic()
                 victim.kill()
                 waits.append(clients.next_answer_s(killed_at))
-                proxy.journal.seen("ready", since=mark, within_s=WORST_BUDGET_S)
+                proxy.journal.observe("ready", since=mark, within_s=WORST_BUDGET_S)
         finally:
             clients.stop()
     ended = [capture.ended for capture in clients.seen]

@@ -12,14 +12,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from lumen_conformance.gateway.replies import gated
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.client import Connection
-from lumen_conformance.processes.children import WINDOWS
-from lumen_conformance.processes.process_tree import tree
+from lumen_conformance.processes.child_process import WINDOWS
+from lumen_conformance.processes.process_tree import list_tree
 from lumen_conformance.registry import check, check_each
-from lumen_conformance.stages.observations import can_be_bound
-from lumen_conformance.targets.launch import Launched, Launches
-from lumen_conformance.waiting import seen, until
+from lumen_conformance.stages.observations import is_port_free
+from lumen_conformance.targets.launch import LaunchedTarget, Launcher
+from lumen_conformance.waiting import observe, until
 
 STOP_BUDGET_S = 5.0  # nothing is left to do when the gate opens: an exit of two interpreters, 0.1 s here
 ONE_ACT_S = 0.1  # signals within 20 ms are one act (ADR 3); five times that
@@ -35,7 +35,7 @@ if WINDOWS:  # a group there is reached by CTRL_BREAK, which is what stop() send
 
 
 @check_each("ask_to_stop", SIGNALS)
-def test_work_in_flight_is_finished(launch: Launches, gateway: Gateway, ask_to_stop: object) -> None:
+def test_work_in_flight_is_finished(launch: Launcher, gateway: ScriptedGateway, ask_to_stop: object) -> None:
     """The held question is answered, then the proxy ends with 0, no worker has died, and the port is free."""
     proxy, gate = launch(gateway=gateway), threading.Event()
     gateway.standing = gated(gate)
@@ -48,11 +48,11 @@ def test_work_in_flight_is_finished(launch: Launches, gateway: Gateway, ask_to_s
         assert answer.result().status == 200
     assert proxy.wait_exit(STOP_BUDGET_S) == 0
     assert not proxy.journal.events(name="worker_died")
-    assert can_be_bound(proxy.port)
+    assert is_port_free(proxy.port)
 
 
 @check("10.4-second-signal")
-def test_second_signal_ends_at_once(launch: Launches, gateway: Gateway) -> None:
+def test_second_signal_ends_at_once(launch: Launcher, gateway: ScriptedGateway) -> None:
     """A second signal does not wait for work in flight, and the exit status says that it was cut."""
     proxy, gate = launch(gateway=gateway), threading.Event()
     gateway.standing = gated(gate)
@@ -62,7 +62,7 @@ def test_second_signal_ends_at_once(launch: Launches, gateway: Gateway) -> None:
         proxy.stop()
         proxy.journal.until("draining", within_s=STOP_BUDGET_S)
         # One Ctrl-C may arrive twice within milliseconds (terminal and wrapper), so the second comes a moment later.
-        seen("it ends by itself", proxy.dead, within_s=ONE_ACT_S)
+        observe("it ends by itself", proxy.dead, within_s=ONE_ACT_S)
         proxy.stop()
         assert proxy.wait_exit(STOP_BUDGET_S) == CUT
         assert answer.result().status != 200
@@ -70,7 +70,7 @@ def test_second_signal_ends_at_once(launch: Launches, gateway: Gateway) -> None:
 
 
 @check("10.5-drain-deadline")
-def test_drain_has_a_deadline(launch: Launches, gateway: Gateway) -> None:
+def test_drain_has_a_deadline(launch: Launcher, gateway: ScriptedGateway) -> None:
     """Work that does not end is cut at the deadline, and the exit status says so."""
     proxy, gate = launch(gateway=gateway, env={"LUMEN_DRAIN_S": "0.2"}), threading.Event()
     gateway.standing = gated(gate)
@@ -84,7 +84,7 @@ def test_drain_has_a_deadline(launch: Launches, gateway: Gateway) -> None:
 
 
 @check("10.6-idle-connections")
-def test_idle_stop_is_clean(launch: Launches, gateway: Gateway) -> None:
+def test_idle_stop_is_clean(launch: Launcher, gateway: ScriptedGateway) -> None:
     """A connection that rests does not delay a stop: it ends with 0, and the journal ends with stopped."""
     proxy = launch(gateway=gateway)
     with Connection(proxy.url) as resting:
@@ -96,7 +96,7 @@ def test_idle_stop_is_clean(launch: Launches, gateway: Gateway) -> None:
     assert_gone(proxy)
 
 
-def assert_gone(proxy: Launched) -> None:
-    until("process tree is gone", lambda: not proxy.family(), within_s=STOP_BUDGET_S)
-    assert tree(proxy.ref) == ()
-    assert can_be_bound(proxy.port)
+def assert_gone(proxy: LaunchedTarget) -> None:
+    until("process tree is gone", lambda: not proxy.processes(), within_s=STOP_BUDGET_S)
+    assert list_tree(proxy.ref) == ()
+    assert is_port_free(proxy.port)

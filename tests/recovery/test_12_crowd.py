@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from lumen_conformance.gateway.replies import gated
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.registry import Measure, check
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.stages.observations import Start, observe_start
-from lumen_conformance.targets.launch import Health, Launches
-from lumen_conformance.waiting import seen
+from lumen_conformance.stages.observations import StartObservation, observe_start
+from lumen_conformance.targets.launch import Health, Launcher
+from lumen_conformance.waiting import observe
 
 CROWD = 200
 LIMIT, QUEUE = 8, 16
@@ -32,7 +32,7 @@ LIMITS = {"LUMEN_MAX_CONCURRENCY": str(LIMIT), "LUMEN_MAX_QUEUE": str(QUEUE), "L
 class Crowd:
     """What the clients got; `health` was asked while every place and the whole queue were taken."""
 
-    start: Start
+    start: StartObservation
     answers: tuple[Capture, ...] = ()
     health: Health | None = None
     full: bool = False
@@ -41,7 +41,7 @@ class Crowd:
 
 
 @stage(scenario=12)
-def crowd(launch: Launches, gateway: Gateway) -> Crowd:
+def crowd(launch: Launcher, gateway: ScriptedGateway) -> Crowd:
     """Two hundred ask; once the places are taken and the rest is refused, look at /health, then open the gate."""
     proxy = launch(ready=False, gateway=gateway, env=LIMITS)
     start = observe_start(proxy, START_BUDGET_S)
@@ -58,7 +58,7 @@ def crowd(launch: Launches, gateway: Gateway) -> Crowd:
         for number in range(CROWD):
             pool.submit(ask, number)
         try:
-            full = seen(
+            full = observe(
                 "all but the places are refused", lambda: len(answers) >= CROWD - LIMIT - QUEUE, within_s=PATIENCE_S
             )
             health, asked_at_once = proxy.health(), len(gateway.chats)

@@ -7,7 +7,7 @@ from pathlib import Path
 from lumen_conformance.processes.squatters import Squatters
 from lumen_conformance.registry import Check, check, check_each
 from lumen_conformance.stages import virtual_environments
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 
 REFUSAL_BUDGET_S = 10.0  # a start of the interpreter, 0.1 s here, and a look at who holds the port
 
@@ -57,7 +57,7 @@ def told_as_refusal(check_id: str) -> Check:
 
 @check_each("case", {told_as_refusal(check_id): case for check_id, case in REFUSALS.items()})
 def test_bad_input_is_refused(
-    launch: Launches, case: tuple[dict[str, str], tuple[str, ...], int, tuple[str, ...]]
+    launch: Launcher, case: tuple[dict[str, str], tuple[str, ...], int, tuple[str, ...]]
 ) -> None:
     """Bad input ends the start with its documented status and one line that names it."""
     environ, arguments, status, words = case
@@ -67,7 +67,7 @@ def test_bad_input_is_refused(
 
 
 @check_each("variable", {"15.9.state-dir-unwritable": "LUMEN_STATE_DIR", "15.10.log-dir-unwritable": "LUMEN_LOG_DIR"})
-def test_unwritable_directory(launch: Launches, tmp_path: Path, variable: str) -> None:
+def test_unwritable_directory(launch: Launcher, tmp_path: Path, variable: str) -> None:
     """A directory that not even root could write ends the start with 73 and names variable and path."""
     folder = through_a_file(tmp_path, "state")
     done = launch.run("serve", env={"PROXY_PORT": "0", variable: folder}, within_s=REFUSAL_BUDGET_S)
@@ -75,7 +75,7 @@ def test_unwritable_directory(launch: Launches, tmp_path: Path, variable: str) -
 
 
 @check("15.11-port-taken")
-def test_port_taken(launch: Launches, squat: Squatters) -> None:
+def test_port_taken(launch: Launcher, squat: Squatters) -> None:
     """A taken port ends the start with 75 and names the owner, who stays."""
     squatter = squat("banner")
     done = launch.run("serve", env={"PROXY_PORT": str(squatter.port)}, within_s=REFUSAL_BUDGET_S)
@@ -92,10 +92,10 @@ BROKEN = {
 
 
 @check_each("case", BROKEN)
-def test_environment_broken(launch: Launches, tmp_path: Path, case: tuple[str, tuple[str, ...]]) -> None:
+def test_environment_broken(launch: Launcher, tmp_path: Path, case: tuple[str, tuple[str, ...]]) -> None:
     """A broken environment cannot serve: 69, naming what cannot be imported and how to repair it."""
     damage, words = case
-    folder = virtual_environments.healthy(tmp_path / "venv", "lumen-proxy")
+    folder = virtual_environments.create_healthy(tmp_path / "venv", "lumen-proxy")
     virtual_environments.DAMAGES[damage](folder)
     tool = (str(virtual_environments.interpreter(folder)), "-m", "lumen_proxy")
     done = launch.run("serve", env={"PROXY_PORT": "0"}, tool=tool, within_s=REFUSAL_BUDGET_S)

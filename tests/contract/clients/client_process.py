@@ -19,8 +19,8 @@ import msgspec
 
 from lumen_conformance.gateway.exchange import Exchange, Reply
 from lumen_conformance.gateway.replies import echo, reset_after_request, says
-from lumen_conformance.gateway.server import Gateway
-from lumen_conformance.targets.launch import Launched, Launches
+from lumen_conformance.gateway.server import ScriptedGateway
+from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from tests.contract.clients.client_list import Client
 
 KEY = "sk-clients-3f1c"
@@ -95,7 +95,7 @@ def directed(exchange: Exchange) -> None:
     DIRECTIONS.get(exchange.call.message, echo)(exchange)
 
 
-def ask_everything(client: Client, launch: Launches, gateway: Gateway, folder: Path) -> Told:
+def ask_everything(client: Client, launch: Launcher, gateway: ScriptedGateway, folder: Path) -> Told:
     """Launch both proxies, run the client to its end, and read what it has written down.
 
     Raises RuntimeError when the client's own process fails: a script of ours is broken, or an installation is.
@@ -116,7 +116,7 @@ def ask_everything(client: Client, launch: Launches, gateway: Gateway, folder: P
     return msgspec.structs.replace(msgspec.json.decode(told.read_bytes(), type=Told), asked=dict(asked))
 
 
-def _score(ours: Launched, hasty: Launched) -> dict[str, object]:
+def _score(ours: LaunchedTarget, hasty: LaunchedTarget) -> dict[str, object]:
     return {"url": f"{ours.url}/v1", "hasty_url": f"{hasty.url}/v1", "key": KEY, "model": MODEL, "texts": TEXTS}
 
 

@@ -16,7 +16,7 @@ from _pytest.outcomes import Skipped
 from lumen_conformance.registry import NotJudged
 from lumen_conformance.registry.refutation import Refuted
 from lumen_conformance.run import Run
-from lumen_conformance.stages.scene import Scene
+from lumen_conformance.stages.stage_resources import StageResources
 from lumen_conformance.targets.target import Target
 
 
@@ -34,7 +34,7 @@ def judge(run: Run, scenario: ModuleType, target: Target, folder: Path) -> Judge
     (story,) = (each.story for each in vars(scenario).values() if hasattr(each, "story"))
     parameters = inspect.signature(story.function).parameters
     with ExitStack() as stack:
-        seen = story.function(**Scene(run, target, folder, None).open(parameters, stack))
+        seen = story.function(**StageResources(run, target, folder, None).open(parameters, stack))
     judged = Judged()
     for function in vars(scenario).values():
         marks = getattr(function, "pytestmark", ())

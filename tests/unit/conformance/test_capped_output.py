@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lumen_conformance.processes import capped_output
 from lumen_conformance.processes.capped_output import KEPT_BYTES, LOG_BYTES, CappedOutput
 from lumen_conformance.run import Run
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import FOREIGN_START_S, Target
 from tests.unit.conformance import plain_server
 
@@ -36,7 +36,7 @@ def foreign(mode: str) -> Target:
 
 def test_a_flood_is_cut(run: Run, tmp_path: Path) -> None:
     """Of 200 MB that a server prints before it is ready, the first and the last lines are kept."""
-    with Launches(run, foreign("floods"), tmp_path) as launches:
+    with Launcher(run, foreign("floods"), tmp_path) as launches:
         server = launches()
         assert server.health().ready
         assert server.stdout.stat().st_size <= LOG_BYTES
@@ -53,7 +53,7 @@ def test_a_flood_is_cut(run: Run, tmp_path: Path) -> None:
 
 def test_an_endless_log_stops_nobody(run: Run, tmp_path: Path) -> None:
     """A server that prints without end is ready, answers, and is ended; its log stays below the bound."""
-    with Launches(run, foreign("endless"), tmp_path) as launches:
+    with Launcher(run, foreign("endless"), tmp_path) as launches:
         server = launches()
         for _ in range(LOOKS):
             assert server.health().ready
@@ -65,7 +65,7 @@ def test_an_endless_log_stops_nobody(run: Run, tmp_path: Path) -> None:
 def test_last_words_are_told(run: Run, tmp_path: Path) -> None:
     """The log of a server that has ended has all that it printed when its end is told."""
     target = Target(command=(sys.executable, "-c", "print('no license')"), can=frozenset({"launch"}), foreign=True)
-    with Launches(run, target, tmp_path) as launches:
+    with Launcher(run, target, tmp_path) as launches:
         server = launches(ready=False)
         server.wait_exit(SETTLED_S)
         assert "no license" in (server.dead() or "")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.gateway.exchange import Call
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.exchange import ReceivedRequest
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.targets.endpoint import CHAT
 from tests.fixtures.suite_subprocess import Run, run
 
@@ -30,16 +30,16 @@ SELECTIONS = {
 }
 
 
-def spent(folder: Path, *options: str) -> tuple[Run, list[Call]]:
+def spent(folder: Path, *options: str) -> tuple[Run, list[ReceivedRequest]]:
     """A run against a server that records, and the chat calls that it was asked for."""
-    with Gateway() as server:
+    with ScriptedGateway() as server:
         named = (f"--proxy-url={server.url}/v1", f"--proxy-model={MODEL}", "--proxy-health-path=none", "-q")
         can = () if any("--proxy-can" in word for word in options) else ("--proxy-can=models,n,tools",)
         ended = run(folder, *named, *can, *options)
         return ended, [call for call in server.calls if call.path.startswith(CHAT) and call.method == "POST"]
 
 
-def body_of(call: Call) -> dict[str, object]:
+def body_of(call: ReceivedRequest) -> dict[str, object]:
     """The fields of a call; none of what is no object."""
     try:
         body = call.json()
@@ -48,7 +48,7 @@ def body_of(call: Call) -> dict[str, object]:
     return body if isinstance(body, dict) else {}
 
 
-def assert_is_bounded(ended: Run, calls: list[Call]) -> None:
+def assert_is_bounded(ended: Run, calls: list[ReceivedRequest]) -> None:
     """The calls were no more than was said before, for few choices and of the named model."""
     said = re.search(r"by URL: at most (\d+) chat calls of a-model-that-costs at", ended.output)
     assert said, ended.output
@@ -67,7 +67,7 @@ def test_no_more_than_was_said(name: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[Call]]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[ReceivedRequest]]:
     """The whole contract, as far as it may be asked without --proxy-load."""
     return spent(tmp_path_factory.mktemp("whole"), "-m", "contract", *ALL)
 
@@ -78,19 +78,19 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return spent(tmp_path_factory.mktemp("loaded"), "-m", "contract and load", "--proxy-load", *ALL)[0]
 
 
-def test_the_whole_contract_makes_no_more(whole: tuple[Run, list[Call]]) -> None:
+def test_the_whole_contract_makes_no_more(whole: tuple[Run, list[ReceivedRequest]]) -> None:
     """The whole contract makes no more chat calls than were printed, nor many choices, nor of another model."""
     assert_is_bounded(*whole)
 
 
-def test_no_check_fails(whole: tuple[Run, list[Call]], loaded: Run) -> None:
+def test_no_check_fails(whole: tuple[Run, list[ReceivedRequest]], loaded: Run) -> None:
     """The scripted gateway passes the contract: a forwarder must not be accused of faults of its gateway."""
     for ended in (whole[0], loaded):
         broken = [one for one in ended.verdicts if one["outcome"] in BROKEN and one["tier"] != "W"]
         assert (ended.status, broken) == (0, []), ended.output
 
 
-def test_the_contract_was_asked(whole: tuple[Run, list[Call]], loaded: Run) -> None:
+def test_the_contract_was_asked(whole: tuple[Run, list[ReceivedRequest]], loaded: Run) -> None:
     """Hundreds of checks pass, some of each chapter that needs no gateway behind the target."""
     passed = whole[0].ids("passed") | loaded.ids("passed")
     assert len(passed) > PASSED

@@ -12,10 +12,10 @@ from lumen_conformance.contract.mixed_answers import expect_own, nonce
 from lumen_conformance.contract.session import Talk, question
 from lumen_conformance.gateway.exchange import Exchange, Reply
 from lumen_conformance.gateway.replies import answers, echo
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.registry.refutation import Failure, Refuted
-from lumen_conformance.targets.endpoint import Remote
+from lumen_conformance.targets.endpoint import RemoteServer
 from lumen_conformance.targets.target import Target
 from tests.contract.test_h_own_answers import test_own_answers as own_answers
 
@@ -30,9 +30,9 @@ def refused(reply: Reply, judged: Callable[[Talk], object]) -> Failure:
 @contextmanager
 def model(reply: Reply) -> Iterator[Talk]:
     """A model that is reached by URL."""
-    with Gateway(reply) as served:
+    with ScriptedGateway(reply) as served:
         target = Target(url=served.url, profile="openai", model="m", can=frozenset(), foreign=True)
-        yield Talk(Remote(target), served)
+        yield Talk(RemoteServer(target), served)
 
 
 def asked(talk: Talk, *texts: str, streamed: bool = False) -> list[Question]:

@@ -9,16 +9,16 @@ import pytest
 
 from lumen_conformance.contract.expectations import expect_words
 from lumen_conformance.contract.session import Talk
-from lumen_conformance.gateway.exchange import Call, Exchange
+from lumen_conformance.gateway.exchange import Exchange, ReceivedRequest
 from lumen_conformance.gateway.openai_requests import wants_stream
 from lumen_conformance.gateway.replies import answers
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.registry.refutation import NotJudged, Refuted
-from lumen_conformance.targets.endpoint import Remote
+from lumen_conformance.targets.endpoint import RemoteServer
 from lumen_conformance.targets.target import Target
 from tests.contract.test_e_stream import test_stream_has_text as stream_has_text
 
-Silent = Callable[[Call], bool]
+Silent = Callable[[ReceivedRequest], bool]
 
 
 @contextmanager
@@ -28,9 +28,9 @@ def model(silent: Silent) -> Iterator[Talk]:
     def reply(exchange: Exchange) -> None:
         answers("" if silent(exchange.call) else "hello")(exchange)
 
-    with Gateway(reply) as served:
+    with ScriptedGateway(reply) as served:
         target = Target(url=served.url, profile="openai", model="m", can=frozenset(), foreign=True)
-        yield Talk(Remote(target), served)
+        yield Talk(RemoteServer(target), served)
 
 
 def asked(talk: Talk) -> list[tuple[str, bool]]:

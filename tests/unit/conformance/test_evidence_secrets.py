@@ -77,7 +77,7 @@ def test_files_that_the_server_has_written(tmp_path: Path) -> None:
     (own / "config").write_bytes(b"\xff key " + KEY.encode())
     (own / "config").chmod(0o400)
     (own / "log" / "own.log").write_bytes(b"begin\n" + b"x" * LOG_BYTES + b"\n" + KEY.encode() + b" end\n")
-    evidence_files.tidy(own, Redactor([KEY]))
+    evidence_files.cut_and_mask(own, Redactor([KEY]))
     assert other.read_text() == f"key {KEY}\n"
     assert (own / "config").read_bytes() == b"\xff key " + MASK.encode()
     log = (own / "log" / "own.log").read_bytes()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from lumen_conformance.examples.forwarder import ForwardingServer
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.client import call
 from lumen_conformance.targets.endpoint import CHAT
 
@@ -19,7 +19,7 @@ BODY = {"model": "m", "messages": [{"role": "user", "content": "안녕"}]}
 
 
 @pytest.fixture
-def url(gateway: Gateway) -> Iterator[str]:
+def url(gateway: ScriptedGateway) -> Iterator[str]:
     """Where the example serves."""
     server = ForwardingServer("127.0.0.1", 0, gateway.url)
     thread = threading.Thread(target=server.serve_forever)
@@ -35,7 +35,7 @@ def test_it_is_imported_without_pytest() -> None:
     subprocess.run([sys.executable, "-c", WITHOUT_PYTEST], check=True)
 
 
-def test_a_chat_is_forwarded(url: str, gateway: Gateway) -> None:
+def test_a_chat_is_forwarded(url: str, gateway: ScriptedGateway) -> None:
     """The text of the gateway is the text of the answer."""
     assert call(url, "POST", CHAT, json=BODY).json()["choices"][0]["message"]["content"] == "안녕"
     assert len(gateway.chats) == 1
@@ -44,7 +44,7 @@ def test_a_chat_is_forwarded(url: str, gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     "header", [("Content-Length", "x"), ("Content-Length", "-1"), ("Transfer-Encoding", "chunked")], ids=str
 )
-def test_an_unreadable_length_is_refused(url: str, gateway: Gateway, header: tuple[str, str]) -> None:
+def test_an_unreadable_length_is_refused(url: str, gateway: ScriptedGateway, header: tuple[str, str]) -> None:
     """A request with a length that is no number, or without one, is refused with 411, and the connection ends."""
     answer = call(url, "POST", CHAT, body=b"", headers=[header, ("Content-Type", "application/json")])
     assert (answer.status, answer.header("connection")) == (411, "close")

@@ -78,11 +78,11 @@ def test_a_taken_port_of_windows_is_seen(monkeypatch: pytest.MonkeyPatch, taken:
     """A port with a live listener cannot be bound on Windows, although SO_REUSEADDR would share it."""
     monkeypatch.setattr(observations, "SHARES_LIVE_PORTS", True)
     fake = network(monkeypatch, of_windows)
-    assert observations.can_be_bound(PORT)
+    assert observations.is_port_free(PORT)
     holder = fake()
     holder.bind((taken, PORT))
     holder.listen()
-    assert not observations.can_be_bound(PORT)
+    assert not observations.is_port_free(PORT)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::"])  # noqa: S104 -- where a server would listen

@@ -7,7 +7,7 @@ import pytest
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Exchange, Reply
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.client import Capture, call
 from lumen_conformance.http.documents import answer, chunks, finish_of, media_type, said
 from lumen_conformance.targets.endpoint import CHAT
@@ -31,14 +31,14 @@ def question(**fields: object) -> dict[str, object]:
     return {"model": "m", "messages": [{"role": "user", "content": TEXT}], **fields}
 
 
-def ask(gateway: Gateway, **fields: object) -> Capture:
+def ask(gateway: ScriptedGateway, **fields: object) -> Capture:
     """The answer to it."""
     return call(gateway.url, "POST", CHAT, json=question(**fields))
 
 
 @pytest.mark.parametrize("fields", PLAIN.values(), ids=PLAIN)
 @pytest.mark.parametrize("name", SCRIPTED)
-def test_plain_as_asked(name: str, fields: dict[str, object], gateway: Gateway) -> None:
+def test_plain_as_asked(name: str, fields: dict[str, object], gateway: ScriptedGateway) -> None:
     """Whatever is scripted, a request without a stream gets a plain answer."""
     gateway.script(SCRIPTED[name]())
     seen = ask(gateway, **fields)
@@ -46,7 +46,7 @@ def test_plain_as_asked(name: str, fields: dict[str, object], gateway: Gateway) 
 
 
 @pytest.mark.parametrize("name", SCRIPTED)
-def test_streamed_as_asked(name: str, gateway: Gateway) -> None:
+def test_streamed_as_asked(name: str, gateway: ScriptedGateway) -> None:
     """Whatever is scripted, a request for a stream gets one."""
     gateway.script(SCRIPTED[name]())
     seen = ask(gateway, stream=True)
@@ -62,7 +62,7 @@ LATE: dict[str, tuple[Reply, str]] = {
 
 
 @pytest.mark.parametrize("name", LATE)
-def test_a_plain_body_fails_in_its_middle(name: str, gateway: Gateway) -> None:
+def test_a_plain_body_fails_in_its_middle(name: str, gateway: ScriptedGateway) -> None:
     """A late failure cuts a plain answer in its middle: it has no place for an error."""
     fail, ended = LATE[name]
     gateway.script(replies.streams(midway=lambda exchange: fail(exchange) is not None))
@@ -73,7 +73,7 @@ def test_a_plain_body_fails_in_its_middle(name: str, gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-def test_half_an_answer(stream: bool, gateway: Gateway) -> None:  # noqa: FBT001 -- a row
+def test_half_an_answer(stream: bool, gateway: ScriptedGateway) -> None:  # noqa: FBT001 -- a row
     """Half an answer is half of what was asked for."""
     gateway.script(replies.truncated)
     seen = ask(gateway, stream=stream)
@@ -99,7 +99,7 @@ CUT: dict[str, tuple[dict[str, object], str, str]] = {
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("name", CUT)
-def test_text_ends_where_the_request_says(name: str, stream: bool, gateway: Gateway) -> None:  # noqa: FBT001 -- a row
+def test_text_ends_where_the_request_says(name: str, stream: bool, gateway: ScriptedGateway) -> None:  # noqa: FBT001 -- a row
     """Stop sequences and limits end the text, with the reason; what healthy servers ignore has no effect."""
     fields, text, reason = CUT[name]
     seen = ask(gateway, stream=stream, **fields)
@@ -113,7 +113,7 @@ def usage_of(seen: Capture) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("fields", [{}, {"n": 3}, {"max_tokens": 2}, {"stop": "how"}], ids=str)
-def test_counts_can_be_counted(fields: dict[str, object], gateway: Gateway) -> None:
+def test_counts_can_be_counted(fields: dict[str, object], gateway: ScriptedGateway) -> None:
     """The tokens of an answer are the pieces of its stream; every count is above zero, and they add up."""
     plain, stream = ask(gateway, **fields), ask(gateway, stream=True, stream_options={"include_usage": True}, **fields)
     pieces = [one for chunk in chunks(stream) for one in chunk.value["choices"] if one["delta"].get("content")]
@@ -125,7 +125,7 @@ def test_counts_can_be_counted(fields: dict[str, object], gateway: Gateway) -> N
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-def test_several_choices(stream: bool, gateway: Gateway) -> None:  # noqa: FBT001 -- a row
+def test_several_choices(stream: bool, gateway: ScriptedGateway) -> None:  # noqa: FBT001 -- a row
     """As many choices come as were asked for."""
     seen = ask(gateway, stream=stream, n=3)
     choices = answer(seen)["choices"] if not stream else [one for c in chunks(seen) for one in c.value["choices"]]
@@ -142,7 +142,7 @@ CHOICES: dict[str, tuple[object, str | None]] = {
 
 
 @pytest.mark.parametrize("name", CHOICES)
-def test_tools(name: str, gateway: Gateway) -> None:
+def test_tools(name: str, gateway: ScriptedGateway) -> None:
     """A tool is called where the request leaves no choice, and else the text is answered."""
     choice, called = CHOICES[name]
     (found,) = answer(ask(gateway, tools=TOOLS, tool_choice=choice))["choices"]
@@ -168,14 +168,14 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused(name: str, gateway: Gateway) -> None:
+def test_refused(name: str, gateway: ScriptedGateway) -> None:
     """What cannot be obeyed is refused with 400 and the name of the parameter."""
     fields, param = REFUSED[name]
     seen = ask(gateway, **fields)
     assert (seen.status, seen.json()["error"]["param"]) == (400, param), seen.text
 
 
-def test_half_a_character_is_refused(gateway: Gateway) -> None:
+def test_half_a_character_is_refused(gateway: ScriptedGateway) -> None:
     """Half a surrogate pair cannot be answered in UTF-8."""
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "\ud83c"}]}).encode()
     assert call(gateway.url, "POST", CHAT, body=body, headers=[JSON]).status == 400

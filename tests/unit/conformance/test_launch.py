@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.processes.children import Leaked
-from lumen_conformance.processes.process_tree import ProcessRef, tagged
+from lumen_conformance.processes.child_process import Leaked
+from lumen_conformance.processes.process_tree import ProcessRef, find_tagged
 from lumen_conformance.processes.squatters import Squatters
 from lumen_conformance.run import Run
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 from lumen_conformance.waiting import Died, Overdue
 
@@ -27,12 +27,12 @@ def standin(mode: str = "", *, journal: bool = True) -> Target:
 
 
 @pytest.fixture
-def launches(run: Run, tmp_path: Path) -> Launches:
+def launches(run: Run, tmp_path: Path) -> Launcher:
     """A factory that the test closes by itself."""
-    return Launches(run, standin(), tmp_path)
+    return Launcher(run, standin(), tmp_path)
 
 
-def test_ready_is_proven_by_the_journal(launches: Launches) -> None:
+def test_ready_is_proven_by_the_journal(launches: Launcher) -> None:
     """The port comes from the journal, and the one who answers there is the one who was launched."""
     with launches:
         proxy = launches()
@@ -46,14 +46,14 @@ def test_ready_is_proven_by_the_journal(launches: Launches) -> None:
         assert "안녕".encode() in proxy.chat("안녕").request_body
 
 
-def test_ready_is_proven_by_the_socket(launches: Launches) -> None:
+def test_ready_is_proven_by_the_socket(launches: Launcher) -> None:
     """Without a journal the listening socket must belong to the process tree."""
     with launches:
         proxy = launches(target=standin(journal=False))
         assert proxy.listeners() == (proxy.ref,)
 
 
-def test_stranger_is_never_taken_for_ours(launches: Launches) -> None:
+def test_stranger_is_never_taken_for_ours(launches: Launcher) -> None:
     """An answer of 200 by another instance is no readiness."""
     with launches:
         proxy = launches(target=standin("stranger"), ready=False)
@@ -62,7 +62,7 @@ def test_stranger_is_never_taken_for_ours(launches: Launches) -> None:
             proxy.wait_ready(within_s=0.2)
 
 
-def test_answer_from_another_process_is_no_proof(launches: Launches, squat: Squatters) -> None:
+def test_answer_from_another_process_is_no_proof(launches: Launcher, squat: Squatters) -> None:
     """Without a journal, 200 on the right port is not enough: the listener must be of the tree that was launched."""
     with launches:
         proxy = launches(target=standin("deaf", journal=False), port=squat("banner").port, ready=False)
@@ -74,7 +74,7 @@ def test_answer_from_another_process_is_no_proof(launches: Launches, squat: Squa
 
 
 @pytest.mark.parametrize("status", [0, 3])
-def test_early_exit_is_noticed_at_once(launches: Launches, status: int) -> None:
+def test_early_exit_is_noticed_at_once(launches: Launcher, status: int) -> None:
     """An exit before readiness tells exit status, command and the ends of both logs, 0 included."""
     start_s = time.monotonic()
     with launches, pytest.raises(Died) as death:
@@ -84,26 +84,26 @@ def test_early_exit_is_noticed_at_once(launches: Launches, status: int) -> None:
         assert said in str(death.value)
 
 
-def test_launch_that_fails_leaks_nothing(launches: Launches, run: Run) -> None:
+def test_launch_that_fails_leaks_nothing(launches: Launcher, run: Run) -> None:
     """A launch that never becomes ready is ended with its factory."""
     with launches:
         proxy = launches(target=standin("mute"), ready=False)
         with pytest.raises(Overdue):
             proxy.wait_ready(within_s=0.5)
     assert proxy.ref.state() == "gone"
-    assert not [tag for tag in tagged(f"{run.id}/{run.worker}/").values() if tag == proxy.tag]
+    assert not [tag for tag in find_tagged(f"{run.id}/{run.worker}/").values() if tag == proxy.tag]
 
 
-def test_orphan_is_named_and_ended(launches: Launches) -> None:
+def test_orphan_is_named_and_ended(launches: Launcher) -> None:
     """A daemon that outlives its launch fails the closing and is gone afterwards."""
     proxy = launches(target=standin("orphan"))
-    daemon = next(ref for ref in proxy.family() if ref != proxy.ref)
+    daemon = next(ref for ref in proxy.processes() if ref != proxy.ref)
     with pytest.raises(Leaked, match=f"pid {daemon.pid}"):
         launches.close()
     assert daemon.state() != "running"
 
 
-def test_litter_is_named(launches: Launches) -> None:
+def test_litter_is_named(launches: Launcher) -> None:
     """A state file that an orderly stop leaves behind is a leak."""
     proxy = launches(target=standin("litter"))
     with pytest.raises(Leaked, match=rf"proxy-{proxy.port}\.json"):
@@ -113,21 +113,21 @@ def test_litter_is_named(launches: Launches) -> None:
 def test_an_import_from_the_current_folder_is_told(run: Run, tmp_path: Path) -> None:
     """A target that imports a file of its current folder instead of a module is named with the file."""
     target = Target(command=(sys.executable, "-c", "import secrets"), can=frozenset({"health"}))
-    with pytest.raises(Leaked, match=r"an import of .*secrets"), Launches(run, target, tmp_path) as launches:
+    with pytest.raises(Leaked, match=r"an import of .*secrets"), Launcher(run, target, tmp_path) as launches:
         launches(ready=False).wait_exit(30)
 
 
-def test_traceback_in_a_log_is_named(launches: Launches) -> None:
+def test_traceback_in_a_log_is_named(launches: Launcher) -> None:
     """Nobody may stumble in silence; a test that makes it stumble says so."""
     launches(target=standin("stumble"))
     with pytest.raises(Leaked, match=r"a traceback in .*stderr\.log"):
         launches.close()
-    launches.traceback_expected = True
+    launches.is_traceback_expected = True
     with launches:
         launches(target=standin("stumble"))
 
 
-def test_killed_target_may_leave_files(launches: Launches) -> None:
+def test_killed_target_may_leave_files(launches: Launcher) -> None:
     """Nobody can tidy up after SIGKILL."""
     with launches:
         proxy = launches()
@@ -135,7 +135,7 @@ def test_killed_target_may_leave_files(launches: Launches) -> None:
         assert proxy.wait_exit(within_s=5) != 0
 
 
-def test_stubborn_target_is_killed(launches: Launches) -> None:
+def test_stubborn_target_is_killed(launches: Launcher) -> None:
     """A target that ignores the request to stop is killed after the time it was given."""
     with launches:
         proxy = launches(target=standin("stubborn"))
@@ -161,13 +161,13 @@ def test_zombie_is_told_apart() -> None:
 def test_other_commands_run_to_their_end(run: Run, tmp_path: Path) -> None:
     """Exit status and output of a command that ends by itself."""
     echo = Target(tool=(sys.executable, "-c", "import sys; print(sys.argv[1:]); sys.exit(69)"))
-    with Launches(run, echo, tmp_path) as launches:
+    with Launcher(run, echo, tmp_path) as launches:
         done = launches.run("check", "--venv", "x")
     assert (done.exit_status, done.stdout.strip()) == (69, "['check', '--venv', 'x']")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups of this kind")
-def test_signal_to_the_whole_group(launches: Launches) -> None:
+def test_signal_to_the_whole_group(launches: Launcher) -> None:
     """What Ctrl-C in a terminal does."""
     with launches:
         proxy = launches()

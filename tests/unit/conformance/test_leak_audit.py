@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from lumen_conformance.processes.process_tree import ProcessRef, tagged
+from lumen_conformance.processes.process_tree import ProcessRef, find_tagged
 from lumen_conformance.run import TAG, Run
 from lumen_conformance.waiting import until
 from tests.unit.conformance.plugin_run import Nested
@@ -152,6 +152,6 @@ def test_strangers_are_never_found(run: Run) -> None:
     environ = os.environ | {TAG: f"{run.id}0/{run.worker}/1"}
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=environ) as stranger:
         ref = ProcessRef.of(stranger.pid)  # whose environment can be read a moment later only
-        until("it is found by its own tag", lambda: ref in tagged(f"{run.id}0/"), within_s=5)
-        assert ref not in tagged(f"{run.id}/")
+        until("it is found by its own tag", lambda: ref in find_tagged(f"{run.id}0/"), within_s=5)
+        assert ref not in find_tagged(f"{run.id}/")
         stranger.communicate(b"\n")

@@ -12,7 +12,7 @@ from textwrap import dedent
 import psutil
 import pytest
 
-from lumen_conformance.processes.process_tree import ProcessRef, kill_all, running, tree
+from lumen_conformance.processes.process_tree import ProcessRef, kill_all, list_running, list_tree
 from lumen_conformance.waiting import until
 from tests.unit.conformance.plugin_run import Nested
 
@@ -116,11 +116,11 @@ def test_no_launched_server_outlives_pytest(nested: Nested, act: Act, suite: str
     nested.write_conftest(dedent(INTERRUPT_NOTE))
     with nested.start(suite, "-n2", NESTED_MODULE=dedent(LAUNCH)) as controller:
         servers = until("both servers are ready", lambda: launched(nested), within_s=START_S, alive=ended(controller))
-        family = (*servers, *tree(ProcessRef.of(controller.pid)))
+        family = (*servers, *list_tree(ProcessRef.of(controller.pid)))
         act(controller, nested.tally.parent)
         controller.wait(END_S)
     try:
-        until("the launched servers have ended", lambda: not running(servers), within_s=END_S)
-        until("the workers of pytest have ended", lambda: not running(family), within_s=END_S)
+        until("the launched servers have ended", lambda: not list_running(servers), within_s=END_S)
+        until("the workers of pytest have ended", lambda: not list_running(family), within_s=END_S)
     finally:
         kill_all(family)

@@ -18,7 +18,7 @@ from types import ModuleType
 import pytest
 
 from lumen_conformance.run import Run as OfSuite
-from lumen_conformance.targets.parsers import words_of
+from lumen_conformance.targets.parsers import split_command
 from lumen_conformance.targets.target import Target
 from tests.fixtures.suite_subprocess import Run, forwarder, run
 from tests.recovery import test_01_process_kill, test_02_port_conflict, test_04_functional
@@ -75,7 +75,7 @@ def judged_here(run: OfSuite, tmp_path_factory: pytest.TempPathFactory) -> Judge
     def judge_here(words: str, can: str, scenario: ModuleType) -> Judged:
         declared = frozenset({"launch", *can.split(",")})
         target = Target(
-            command=words_of(words), tool=(), can=declared, profile="openai", foreign=True, start_s=START_S
+            command=split_command(words), tool=(), can=declared, profile="openai", foreign=True, start_s=START_S
         )  # fmt: skip
         return judge(run, scenario, target, tmp_path_factory.mktemp("judged"))
 

@@ -14,8 +14,8 @@ import pytest
 
 from lumen_conformance.processes.process_tree import ProcessRef
 from lumen_conformance.run import Run
-from lumen_conformance.stages.recovery import Named, Recovery, recover
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.stages.recovery import NamedProcess, Recovery, recover
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="this server forks, which Windows cannot")
@@ -34,7 +34,7 @@ def recovery_of(run: Run, tmp_path: Path) -> Iterator[Recover]:
         def recovery(*command: str, within_s: float = WITHIN_S) -> Recovery:
             can = frozenset({"health", "launch", "restart"})
             target = Target(command=command, can=can, foreign=True)
-            return recover(stack.enter_context(Launches(run, target, tmp_path / "launch"))(), within_s)
+            return recover(stack.enter_context(Launcher(run, target, tmp_path / "launch"))(), within_s)
 
         yield recovery
 
@@ -56,12 +56,12 @@ COMMANDS = {
 def test_a_process_is_named_without_folders(command: str) -> None:
     """Files that a command names by their whole paths are told by their names, which a reader looks for."""
     ref = mock.Mock(spec=ProcessRef, **{"name.return_value": command})
-    assert Named.of(ref).command == COMMANDS[command]
+    assert NamedProcess.of(ref).command == COMMANDS[command]
 
 
 def test_helpers_are_named() -> None:
     """The first of the processes that came and went are named, with the number of the others."""
-    passing = tuple(Named(ProcessRef(pid, 0.0), "curl") for pid in range(1, 6))
+    passing = tuple(NamedProcess(ProcessRef(pid, 0.0), "curl") for pid in range(1, 6))
     told = Recovery((), ended=True, states=(), waited_s=2.0, passing=passing).wait("a new process")
     assert told.endswith("; new processes that ended again: pid 1 (curl), pid 2 (curl), pid 3 (curl) and 2 more")
 

@@ -8,12 +8,14 @@ import pytest
 
 from lumen_conformance.processes.process_tree import ProcessRef
 from lumen_conformance.registry import NotJudged, Refuted
-from lumen_conformance.stages.observations import Start
-from lumen_conformance.stages.recovery import Named, Recovery
+from lumen_conformance.stages.observations import StartObservation
+from lumen_conformance.stages.recovery import NamedProcess, Recovery
 from tests.recovery import test_01_process_kill as scenario
 
-START = Start("", 0.1, 7, 8080, listener_pids=(7,))
-RECOVERY = Recovery((Named(ProcessRef(7, 0.0), "python server.py"),), ended=False, states=("running",), waited_s=2.0)
+START = StartObservation("", 0.1, 7, 8080, listener_pids=(7,))
+RECOVERY = Recovery(
+    (NamedProcess(ProcessRef(7, 0.0), "python server.py"),), ended=False, states=("running",), waited_s=2.0
+)
 SURVIVED = scenario.Killed(START, 10.0, 1.0, 3.0, recovery=RECOVERY)
 NOBODY = replace(SURVIVED, recovery=replace(RECOVERY, killed=(), states=()))
 NEVER_READY = replace(SURVIVED, start=replace(START, problem="it ended with exit status 3"), recovery=None)

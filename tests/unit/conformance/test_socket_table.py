@@ -14,10 +14,10 @@ import pytest
 
 from lumen_conformance.ports import LOOPBACKS
 from lumen_conformance.processes import socket_table
-from lumen_conformance.processes.children import Child
-from lumen_conformance.processes.outside_connections import KINDS, addresses
+from lumen_conformance.processes.child_process import ChildProcess
+from lumen_conformance.processes.external_connections import KINDS, list_external_addresses
 from lumen_conformance.processes.process_tree import ProcessRef
-from lumen_conformance.processes.socket_table import Held, held
+from lumen_conformance.processes.socket_table import OwnedSocket, list_sockets
 from lumen_conformance.stages.observations import listening_ports
 
 
@@ -47,24 +47,26 @@ def test_sockets_of_a_process(listeners: list[socket.socket], monkeypatch: pytes
     if way == "of-a-kernel-without-it":
         monkeypatch.setattr(socket_table, "PROTOCOLS", UNKNOWN)
     me = ProcessRef.of(os.getpid())
-    found = held([me], KINDS)
+    found = list_sockets([me], KINDS)
     for listener in listeners:
         ip, port = listener.getsockname()[:2]
         assert [each.ref for each in found if each.listens and each.port == port] == [me]
         assert [each.remote_ip for each in found if each.remote_port == port] == [ip]
-        assert [each.ref for each in socket_table.listeners([me]) if port in {each.port, each.remote_port}] == [me]
+        assert [
+            each.ref for each in socket_table.list_listening_sockets([me]) if port in {each.port, each.remote_port}
+        ] == [me]
 
 
 def test_loopback_is_not_outside(listeners: list[socket.socket]) -> None:
     """Connections on this machine are none beyond it."""
     assert listeners
-    assert addresses([ProcessRef.of(os.getpid())]) == frozenset()
+    assert list_external_addresses([ProcessRef.of(os.getpid())]) == frozenset()
 
 
 def test_who_has_ended_has_none(listeners: list[socket.socket]) -> None:
     """A process that has ended, or a PID that belongs to another now, has no sockets."""
     assert listeners
-    nobody: list[Held] = held([ProcessRef(os.getpid(), 0.0)])
+    nobody: list[OwnedSocket] = list_sockets([ProcessRef(os.getpid(), 0.0)])
     assert nobody == []
 
 
@@ -81,10 +83,10 @@ def test_sockets_of_a_family(monkeypatch: pytest.MonkeyPatch, platform: str) -> 
         assert child.stdout
         own = int(child.stdout.readline())
         me, other = ProcessRef.of(os.getpid()), ProcessRef.of(child.pid)
-        of_both = held([me, other])
+        of_both = list_sockets([me, other])
         assert [each.ref for each in of_both if each.port == shared.getsockname()[1]] == [me, other]
         assert [each.ref for each in of_both if each.port == own] == [other]
-        assert own not in {each.port for each in held([me])}
+        assert own not in {each.port for each in list_sockets([me])}
         child.kill()
 
 
@@ -94,7 +96,7 @@ def test_more_sockets_than_one_message_holds() -> None:
     with ExitStack() as stack:
         made = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(MANY)]
         ports = {each.getsockname()[1] for each in made}
-        assert ports <= {each.port for each in held([ProcessRef.of(os.getpid())])}
+        assert ports <= {each.port for each in list_sockets([ProcessRef.of(os.getpid())])}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process is asked")
@@ -105,7 +107,7 @@ def test_a_look_at_the_ports_of_a_child_asks_the_kernel(
     asked = mock.Mock(side_effect=AssertionError("a table is read"))
     monkeypatch.setattr(psutil.Process, "net_connections", asked)
     monkeypatch.setattr(Path, "read_bytes", asked)
-    child = mock.Mock(spec=Child, family=lambda: (ProcessRef.of(os.getpid()),))
+    child = mock.Mock(spec=ChildProcess, family=lambda: (ProcessRef.of(os.getpid()),))
     assert {each.getsockname()[1] for each in listeners} <= set(listening_ports(child))
 
 

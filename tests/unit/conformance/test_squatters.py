@@ -5,12 +5,12 @@ import sys
 import pytest
 
 from lumen_conformance.http.client import call
-from lumen_conformance.processes.squatters import Kind, Squatters
-from lumen_conformance.stages.observations import can_be_bound
+from lumen_conformance.processes.squatters import SquatterKind, Squatters
+from lumen_conformance.stages.observations import is_port_free
 
 
 @pytest.mark.parametrize("kind", ["banner", "wildcard", "ipv6"])
-def test_banner_is_its_own(squat: Squatters, kind: Kind) -> None:
+def test_banner_is_its_own(squat: Squatters, kind: SquatterKind) -> None:
     """A squatter answers with kind and PID, so nobody else can be taken for it."""
     squatter = squat(kind)
     assert squatter.answer() == squatter.banner == f"squatter {kind} {squatter.pid}"
@@ -37,8 +37,8 @@ def test_squatter_that_never_listens(squat: Squatters) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody can bind beside it")
 def test_who_shares_can_be_shared_with(squat: Squatters) -> None:
     """With SO_REUSEADDR on both sides a bound port is no conflict; with a listener it is one."""
-    assert can_be_bound(squat("not_listening").port)
-    assert not can_be_bound(squat("banner").port)
+    assert is_port_free(squat("not_listening").port)
+    assert not is_port_free(squat("banner").port)
 
 
 def test_stopping_frees_the_port(squat: Squatters) -> None:
@@ -46,7 +46,7 @@ def test_stopping_frees_the_port(squat: Squatters) -> None:
     squatter = squat("banner", port=squat.reserve_port())
     squatter.stop()
     assert not squatter.alive()
-    assert can_be_bound(squatter.port)
+    assert is_port_free(squatter.port)
 
 
 def test_several_at_once(squat: Squatters) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.targets import endpoint
-from lumen_conformance.targets.endpoint import Remote
+from lumen_conformance.targets.endpoint import RemoteServer
 from lumen_conformance.targets.readiness import NeverReady, Readiness
 from lumen_conformance.targets.target import Target
 
@@ -31,5 +31,5 @@ def test_advice(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     came, advice = CAME[name]
     monkeypatch.setattr(endpoint, "call", lambda *_, **__: came)
     with pytest.raises(NeverReady) as error:
-        Remote(Target(url=URL, foreign=True)).wait_ready(Readiness(tmp_path))
+        RemoteServer(Target(url=URL, foreign=True)).wait_ready(Readiness(tmp_path))
     assert advice in str(error.value).splitlines()[0]

@@ -14,9 +14,9 @@ from lumen_conformance.inject.lumen_guard import FOREIGN
 from lumen_conformance.isolation import INJECT
 from lumen_conformance.registry.redaction import MASK
 from lumen_conformance.run import TAG, Run
-from lumen_conformance.stages.evidence import lock_s
+from lumen_conformance.stages.evidence import lock_timeout_s
 from lumen_conformance.targets import environment
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 from tests.fixtures.suite_subprocess import Run as Ended
 from tests.fixtures.suite_subprocess import run as judged
@@ -41,7 +41,7 @@ def foreign(mode: str = "", *variables: tuple[str, str]) -> Target:
 def test_environment_of_a_foreign_server(run: Run, tmp_path: Path) -> None:
     """It finds what the caller has, without proxy servers; documented variables and its own are set, nothing else."""
     target = foreign("", ("BASE", "{gateway_url}/v1"), ("https_proxy", "again"))
-    with Launches(replace(run, caller=CALLER), target, tmp_path) as launches:
+    with Launcher(replace(run, caller=CALLER), target, tmp_path) as launches:
         proxy = launches(gateway="http://127.0.0.1:9")
         found = {name: str(value) for name, value in proxy.health().body["environ"].items() if name != "LC_CTYPE"}
     kept = {name: CALLER[name] for name in ("HOME", "PROXY_SETTING", "LUMEN_SETTING", "SLACK_TOKEN", "NO_PROXY")}
@@ -61,7 +61,7 @@ def test_settings_of_a_check_replace_none_of_the_user(
     """A foreign server gets a canary only where the user has no such key, and no other setting of a check."""
     env = {"CLOUD_AI_API_KEY": "canary", "LUMEN_BREAKER_FAILURES": "0", "LUMEN_STATE_DIR": "/shared"}
     target = replace(foreign("", *named), profile="openai")
-    with Launches(replace(run, caller=shell), target, tmp_path) as launches:
+    with Launcher(replace(run, caller=shell), target, tmp_path) as launches:
         found = launches(env=env).health().body["environ"]
     expected = {"CLOUD_AI_API_KEY": "canary", "LUMEN_STATE_DIR": "/shared"} | shell | dict(named)
     assert {name: found.get(name) for name in env} == {"LUMEN_BREAKER_FAILURES": None} | expected
@@ -70,14 +70,14 @@ def test_settings_of_a_check_replace_none_of_the_user(
 def test_settings_reach_a_server_that_has_them(run: Run, tmp_path: Path) -> None:
     """A server that speaks our own wire gets each setting of a check, unless the user has named the variable."""
     target = replace(foreign("", ("LUMEN_STANDBY", "1")), profile="lumen")
-    with Launches(replace(run, caller={"LUMEN_TIMEOUT_S": "9"}), target, tmp_path) as launches:
+    with Launcher(replace(run, caller={"LUMEN_TIMEOUT_S": "9"}), target, tmp_path) as launches:
         found = launches(env={"LUMEN_TIMEOUT_S": "3", "LUMEN_STANDBY": "0"}).health().body["environ"]
     assert (found["LUMEN_TIMEOUT_S"], found["LUMEN_STANDBY"]) == ("3", "1")
 
 
 def test_ours_has_a_clean_environment() -> None:
     """Our own proxy starts from the environment of pytest, where the guard is and the caller's settings are not."""
-    assert environment.base_of(Target(), CALLER) is os.environ
+    assert environment.base_environment(Target(), CALLER) is os.environ
 
 
 def test_what_is_secret() -> None:
@@ -87,7 +87,7 @@ def test_what_is_secret() -> None:
         "{gateway_url}/v1/chat/completions", '{"url":"{gateway_url}","pw":"hunter2hunter2"}',
     )  # fmt: skip
     target = replace(foreign("", *((f"V{place}", value) for place, value in enumerate(values))), model="gpt-4o-mini")
-    assert environment.secrets(target, {"SLACK_TOKEN": "xyzzy-plugh", "HOME": "/home/somebody"}) == {
+    assert environment.find_secrets(target, {"SLACK_TOKEN": "xyzzy-plugh", "HOME": "/home/somebody"}) == {
         "a-long-value", "xyzzy-plugh", '{"url":"', '","pw":"hunter2hunter2"}',
     }  # fmt: skip
 
@@ -98,7 +98,7 @@ def test_keys_in_headers_are_secret() -> None:
         ("Authorization", "Bearer key-of-mine"), ("X-Api-Key", "another-key"), ("X-Access-Token", "Token third-key"),
         ("X-Team", "team-blue"), ("X-Upstream-Key", "{gateway_url}/key"), ("Cookie", "short"),
     )  # fmt: skip
-    assert environment.secrets(replace(foreign(), headers=headers), {}) == {
+    assert environment.find_secrets(replace(foreign(), headers=headers), {}) == {
         "Bearer key-of-mine", "key-of-mine", "another-key", "Token third-key", "third-key",
     }  # fmt: skip
 
@@ -195,4 +195,4 @@ def test_a_mark_is_not_scaled_twice(pytester: pytest.Pytester) -> None:
 )
 def test_a_stage_is_waited_for_until_shortly_before_the_backstop(target: Target, backstop_s: int) -> None:
     """Who waits for the stage of another worker gives up before the time-out of its test, however long that is."""
-    assert 0.9 * backstop_s < lock_s(target) < backstop_s
+    assert 0.9 * backstop_s < lock_timeout_s(target) < backstop_s

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance.contract.prerequisites import RESPONSIBLE, RESPONSIBLE_OF_PROFILE
-from lumen_conformance.gateway.server import Gateway
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.gateway.server import ScriptedGateway
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.options import PROXY_OPTIONS
 from lumen_conformance.targets.target import CAPABILITIES
 from tests.fixtures.suite_subprocess import Run, run
@@ -63,7 +63,7 @@ def test_our_own_by_command(tmp_path: Path) -> None:
     assert len(ended.ids("passed")) > 150
 
 
-def test_by_url(tmp_path: Path, launch: Launches, gateway: Gateway) -> None:
+def test_by_url(tmp_path: Path, launch: Launcher, gateway: ScriptedGateway) -> None:
     """Our own proxy passes by URL, calling the named model only, no more often than was said beforehand."""
     proxy = launch(gateway=gateway)
     arguments = [word.replace("127.0.0.1:8081", f"127.0.0.1:{proxy.port}") for word in command("--proxy-url")]

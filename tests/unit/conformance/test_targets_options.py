@@ -77,7 +77,7 @@ def test_a_command_is_filled_in(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_words_of_a_command(command: str, windows: bool, words: tuple[str, ...]) -> None:  # noqa: FBT001 -- a row
     """A command is split as a shell would, backslashes kept on Windows, and nothing in it is obeyed."""
-    assert parsers.words_of(command, windows=windows) == words
+    assert parsers.split_command(command, windows=windows) == words
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,13 @@ def test_words_of_a_command(command: str, windows: bool, words: tuple[str, ...])
 )
 def test_origin_of_a_url(url: str, origin: str, address: tuple[str, int]) -> None:
     """A URL is an origin and a prefix, with or without its /v1."""
-    assert (parsers.origin_of(url), parsers.address_of(origin)) == (origin, address)
+    assert (parsers.parse_origin(url), parsers.parse_address(origin)) == (origin, address)
 
 
 def test_the_address_of_chats_is_no_origin() -> None:
     """Whoever copies the address of a request is told what to drop."""
     with pytest.raises(pytest.UsageError, match=r"drop /chat/completions: give http://127\.0\.0\.1:1/v1$"):
-        parsers.origin_of("http://127.0.0.1:1/v1/chat/completions")
+        parsers.parse_origin("http://127.0.0.1:1/v1/chat/completions")
 
 
 BY_URL = {"proxy_url": "http://127.0.0.1:1/v1", "proxy_model": "m"}
@@ -177,8 +177,8 @@ def test_usage_error_is_exit_4() -> None:
 def test_readiness_without_a_health() -> None:
     """Without a health of its own a target is ready as soon as its models answer below 500."""
     found = target(proxy_command="a", proxy_health_path="none")
-    assert (found.probe_path, found.says_ready(401), found.says_ready(503)) == ("/v1/models", True, False)
-    assert (target(proxy_command="a").probe_path, target(proxy_command="a").says_ready(401)) == ("/health", False)
+    assert (found.probe_path, found.is_ready_status(401), found.is_ready_status(503)) == ("/v1/models", True, False)
+    assert (target(proxy_command="a").probe_path, target(proxy_command="a").is_ready_status(401)) == ("/health", False)
 
 
 def test_patience() -> None:

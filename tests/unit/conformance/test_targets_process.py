@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance.contract.session import Talk
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.squatters import Squatters
 from lumen_conformance.registry.refutation import Refuted
 from lumen_conformance.run import Run
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 from tests.contract import test_a_process as a_process
 from tests.fixtures.suite_subprocess import forwarder
@@ -42,10 +42,10 @@ def test_a_server_that_ends(tmp_path: Path) -> None:
     assert re.search(r"ended with exit status 0\b.*no license", ended.output, re.DOTALL)
 
 
-def test_a_stranger_who_answers(run: Run, squat: Squatters, gateway: Gateway, tmp_path: Path) -> None:
+def test_a_stranger_who_answers(run: Run, squat: Squatters, gateway: ScriptedGateway, tmp_path: Path) -> None:
     """A1 is red where a stranger gives the answer of 200 and the child that lives has no part in it."""
     deaf = Target(command=(sys.executable, str(STANDIN), "{port}", "deaf"), can=frozenset({"health"}))
-    with Launches(run, deaf, tmp_path / "launch") as launches:
+    with Launcher(run, deaf, tmp_path / "launch") as launches:
         proxy = launches(port=squat("banner").port, ready=False)
         assert proxy.health(within_s=5).ready
         with pytest.raises(Refuted, match="a process of the launch that listens"):

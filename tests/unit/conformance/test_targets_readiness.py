@@ -12,7 +12,7 @@ import pytest
 
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.client import call
-from lumen_conformance.stages.observations import text_of
+from lumen_conformance.stages.observations import read_text
 from lumen_conformance.targets.endpoint import Health
 from lumen_conformance.targets.readiness import describe_answer
 from tests.fixtures.suite_subprocess import run as judged
@@ -98,7 +98,7 @@ def test_health_that_python_does_not_read(body: bytes) -> None:
     told = Capture("", b"", status=200, body=body)
     health = Health.of(told, ready=True)
     assert (health.ready, health.pid, health.restarts) == (True, 0, -1)
-    assert text_of(told) == ""
+    assert read_text(told) == ""
 
 
 def test_by_command(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.processes.children import Ending
-from lumen_conformance.processes.process_tree import ProcessRef, running
+from lumen_conformance.processes.child_process import ProcessEnd
+from lumen_conformance.processes.process_tree import ProcessRef, list_running
 from lumen_conformance.run import Run
-from lumen_conformance.targets.launch import Launched, Launches
+from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.targets.target import Target
 from lumen_conformance.waiting import Died, until
 from tests.fixtures.foreign.reuseport import WORKERS
@@ -38,7 +38,7 @@ child.wait()
 STOP_S = 5.0  # of a server that ends at once; so a wait for it to be killed is seen
 AT_ONCE = 4  # so many wait at the same time; more would make each other's starts slow
 FOREIGN = Target(can=frozenset({"health", "launch"}), foreign=True)
-Start = Callable[..., Launched]
+Start = Callable[..., LaunchedTarget]
 
 
 @pytest.fixture
@@ -46,9 +46,9 @@ def start(run: Run, tmp_path: Path) -> Iterator[Start]:
     """A factory: launch these words."""
     with ExitStack() as stack:
 
-        def launch(*command: str, **variables: str) -> Launched:
+        def launch(*command: str, **variables: str) -> LaunchedTarget:
             target = replace(FOREIGN, command=command, variables=tuple(variables.items()))
-            return stack.enter_context(Launches(run, target, tmp_path / "launch"))()
+            return stack.enter_context(Launcher(run, target, tmp_path / "launch"))()
 
         yield launch
 
@@ -96,7 +96,7 @@ class Seen:
     listeners: tuple[ProcessRef, ...]
     serving: tuple[ProcessRef, ...]
     answering: ProcessRef | None
-    ending: Ending
+    ending: ProcessEnd
     left: tuple[ProcessRef, ...]
 
 
@@ -112,15 +112,15 @@ ROWS = {
 
 def watch(run: Run, folder: Path, row: Row) -> Seen:
     """Launch and stop."""
-    with Launches(run, replace(FOREIGN, command=row.command), folder / "launch") as launches:
+    with Launcher(run, replace(FOREIGN, command=row.command), folder / "launch") as launches:
         proxy = launches()
-        status, family = proxy.exit_status(), proxy.family()
+        status, family = proxy.exit_status(), proxy.processes()
         until("all listen", lambda: len(proxy.listeners()) == row.listeners, within_s=STOP_S)
         listeners, serving, answering = proxy.listeners(), proxy.serving_processes(), proxy.answering_process()
         if row.asked_before:
             proxy.stop()
         ending = proxy.end(STOP_S)
-        left = (*running((*family, *listeners, proxy.ref)), *proxy.family())
+        left = (*list_running((*family, *listeners, proxy.ref)), *proxy.processes())
     return Seen(status, family, listeners, serving, answering, ending, left)
 
 
@@ -167,7 +167,7 @@ def test_a_wrapped_server_that_does_not_stop(start: Start) -> None:
     """A wrapped server that ignores the request is killed, and told apart from one that stops."""
     proxy = start("sh", "-c", f"{SERVE} {{port}} stubborn; true")
     assert proxy.end(within_s=0.5).forced
-    assert proxy.family() == ()
+    assert proxy.processes() == ()
 
 
 def test_a_daemon_that_dies(start: Start) -> None:
@@ -180,7 +180,7 @@ def test_a_daemon_that_dies(start: Start) -> None:
 def test_an_end_that_leaves_nobody_who_serves(run: Run, tmp_path: Path) -> None:
     """An exit status other than 0 is told at once, whoever is left; those are ended without a word."""
     target = replace(FOREIGN, command=("sh", "-c", "sleep 3600 & exit 3"))
-    with Launches(run, target, tmp_path / "launch") as launches, pytest.raises(Died, match="exit status 3"):
+    with Launcher(run, target, tmp_path / "launch") as launches, pytest.raises(Died, match="exit status 3"):
         launches()
 
 
@@ -204,7 +204,7 @@ def test_wrappers_of_node(start: Start, tmp_path: Path, words: tuple[str, ...]) 
     program.chmod(0o755)
     command = [word.replace("{folder}", str(tmp_path)) for word in words]
     proxy = start(*command, npm_config_offline="true", npm_config_update_notifier="false")
-    family = proxy.family()
+    family = proxy.processes()
     assert len(family) > 1
     ending = proxy.end(STOP_S)
     assert (ending.forced, ending.orphans) == (False, ())

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from lumen_conformance.waiting import Died, Overdue, seen, until
+from lumen_conformance.waiting import Died, Overdue, observe, until
 
 
 def test_first_true_answer_is_returned() -> None:
@@ -61,8 +61,8 @@ def test_event_ends_the_pause() -> None:
 
 def test_stages_get_none_instead_of_an_error() -> None:
     """What never happened is an observation."""
-    assert seen("it answers", lambda: None, within_s=0.01) is None
-    assert seen("it answers", lambda: "yes", within_s=0.01) == "yes"
+    assert observe("it answers", lambda: None, within_s=0.01) is None
+    assert observe("it answers", lambda: "yes", within_s=0.01) == "yes"
 
 
 def test_pauses_grow_to_a_twentieth_of_a_second() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Reply
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.ports import reserved_port
 from lumen_proxy.errors import ApiError
 from lumen_proxy.net import trust
@@ -44,7 +44,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch, *hosts: str, first: Callable[[], ob
 
 @NEEDS_LINUX
 @pytest.mark.parametrize("silent", ["127.0.0.2", "::1"])
-def test_a_silent_first_address(gateway: Gateway, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_first_address(gateway: ScriptedGateway, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """P4: the second address answers well within the time-out for connecting, and the question is written once."""
     resolve(monkeypatch, silent, "127.0.0.1")
     with black_hole(silent, gateway.port), serving(f"http://{FAR}:{gateway.port}") as served:
@@ -55,7 +55,7 @@ def test_a_silent_first_address(gateway: Gateway, silent: str, monkeypatch: pyte
 
 
 def test_a_slow_nameserver_does_not_use_up_the_time_for_connecting(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P5: a look-up that takes longer than LUMEN_CONNECT_TIMEOUT_S counts against the deadline of the call alone."""
     resolve(monkeypatch, "127.0.0.1", first=lambda: threading.Event().wait(0.5))
@@ -153,7 +153,7 @@ TUNNELS = [
 
 @pytest.mark.parametrize(("reply", "code", "again", "text"), TUNNELS)
 def test_a_proxy_that_makes_no_tunnel(  # noqa: PLR0917 - a row and two fixtures
-    gateway: Gateway,
+    gateway: ScriptedGateway,
     pools: list[Pool],
     monkeypatch: pytest.MonkeyPatch,
     reply: Reply,
@@ -176,7 +176,7 @@ def test_a_proxy_that_makes_no_tunnel(  # noqa: PLR0917 - a row and two fixtures
 
 
 def test_a_proxy_that_answers_a_request_with_407(
-    gateway: Gateway,
+    gateway: ScriptedGateway,
     pools: list[Pool],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -192,7 +192,7 @@ def test_a_proxy_that_answers_a_request_with_407(
 
 @NEEDS_OPENSSL
 def test_a_question_through_a_tunnel(
-    gateway: Gateway,
+    gateway: ScriptedGateway,
     pools: list[Pool],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

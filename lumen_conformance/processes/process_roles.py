@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import psutil
 
-from lumen_conformance.processes.process_tree import ProcessRef, kill_all, running, tree
-from lumen_conformance.waiting import seen
+from lumen_conformance.processes.process_tree import ProcessRef, kill_all, list_running, list_tree
+from lumen_conformance.waiting import observe
 
 
 @dataclass(frozen=True)
-class Roles:
+class ProcessRoles:
     """Who is who in a launch, before it is asked to stop.
 
     ``servers``   the topmost processes that listen, or the one above them where they share the port
@@ -31,29 +31,29 @@ class Roles:
     below: tuple[ProcessRef, ...]
 
     @classmethod
-    def of(cls, family: tuple[ProcessRef, ...], listeners: Iterable[ProcessRef]) -> Roles:
+    def of(cls, family: tuple[ProcessRef, ...], listeners: Iterable[ProcessRef]) -> ProcessRoles:
         """By the process tree, now."""
         above = {ref: _parents(ref, family) for ref in listeners}
         topmost = {ref: parents for ref, parents in above.items() if not set(parents) & set(above)}
         servers = _supervisor(topmost) or tuple(topmost)
         chain = {parent for ref in servers for parent in _parents(ref, family)}
-        below = dict.fromkeys(each for ref in servers for each in tree(ref) if each != ref)
+        below = dict.fromkeys(each for ref in servers for each in list_tree(ref) if each != ref)
         return cls(servers, tuple(ref for ref in family if ref in chain), tuple(below))
 
 
-def stop_all(refs: Iterable[ProcessRef], within_s: float) -> None:
+def stop_processes(refs: Iterable[ProcessRef], within_s: float) -> None:
     """Ask them to stop, kill whoever does not."""
-    asked = running(refs)
+    asked = list_running(refs)
     for ref in asked:
         ref.terminate()
-    await_end(asked, within_s)
+    wait_stopped(asked, within_s)
 
 
-def await_end(refs: Iterable[ProcessRef], within_s: float) -> bool:
+def wait_stopped(refs: Iterable[ProcessRef], within_s: float) -> bool:
     """Wait for those that were asked to stop, kill whoever does not; whether one had to be killed."""
     asked = tuple(refs)
-    seen("those asked to stop have ended", lambda: not running(asked), within_s=within_s)
-    late = running(asked)
+    observe("those asked to stop have ended", lambda: not list_running(asked), within_s=within_s)
+    late = list_running(asked)
     kill_all(late)
     return bool(late)
 

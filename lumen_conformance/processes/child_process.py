@@ -22,14 +22,21 @@ import psutil
 
 from lumen_conformance.ports import reserved_port
 from lumen_conformance.processes import shadow_modules
-from lumen_conformance.processes.process_tree import ProcessRef, end_left, kill_all, running, tagged, tree
+from lumen_conformance.processes.process_tree import (
+    ProcessRef,
+    end_remaining,
+    find_tagged,
+    kill_all,
+    list_running,
+    list_tree,
+)
 from lumen_conformance.run import TAG, Run
-from lumen_conformance.waiting import seen, until
+from lumen_conformance.waiting import observe, until
 
 WINDOWS = os.name == "nt"
 STOP_SIGNAL = signal.CTRL_BREAK_EVENT if WINDOWS else signal.SIGTERM  # type: ignore[attr-defined,unused-ignore]
 STOP_S = 8.0  # a stop without work in flight takes 0.3 s here; a drain with work is staged with a deadline of its own
-ORPHANS_GONE_S = 5.0  # recovery.md, scenario 7: worker and port are gone within 5 s after their supervisor
+ORPHAN_END_S = 5.0  # recovery.md, scenario 7: worker and port are gone within 5 s after their supervisor
 LOGS = {".log", ".jsonl"}
 TRACEBACKS = (b"Traceback (most recent call last)", b'"event": "internal_error"')  # ours logs type and place only
 KILL_ROUNDS = 20  # each ends all that was there when it began; a process that forks on is ended with its parent
@@ -42,7 +49,7 @@ class Leaked(Exception):  # noqa: N818 -- reads as what happened
 
 
 @dataclass(frozen=True)
-class Ending:
+class ProcessEnd:
     """How a child ended: its exit status (negative: a signal), whether it had to be killed, and who outlived it."""
 
     exit_status: int | None
@@ -50,7 +57,7 @@ class Ending:
     orphans: tuple[str, ...]
 
 
-class Child:
+class ChildProcess:
     """A process with our tag, its files in `folder` (where it runs, unless `cwd` is given), and all its descendants.
 
     `planted` names modules that stand in `folder` and must not be imported, see `shadows.plant`. `foreign`: it is not
@@ -62,12 +69,12 @@ class Child:
         *, cwd: Path | None = None, planted: Iterable[str] = (), foreign: bool = False,
     ) -> None:  # fmt: skip
         folder.mkdir(parents=True)
-        shadow_modules.plant(folder, planted)
+        shadow_modules.write_modules(folder, planted)
         self.folder = folder
         self.argv = tuple(argv)
         self.stdout = folder / "stdout.log"
         self.stderr = folder / "stderr.log"
-        self.ending: Ending | None = None
+        self.ending: ProcessEnd | None = None
         self._run = run
         self._foreign = foreign
         self.tag = run.open_tag(label, foreign=foreign)
@@ -114,7 +121,7 @@ class Child:
         """The command line, for people."""
         return subprocess.list2cmdline(self.argv)
 
-    def await_output(self) -> None:
+    def wait_output(self) -> None:
         """Wait until all that a process that has ended has printed is in its logs; it prints straight into them."""
 
     def tails(self) -> str:
@@ -123,7 +130,7 @@ class Child:
 
     def last_line(self) -> str:
         """The last line that it has printed, cut; empty when it has printed nothing."""
-        self.await_output()
+        self.wait_output()
         return _last_line(self.stderr) or _last_line(self.stdout)
 
     def wait_exit(self, within_s: float) -> int:
@@ -135,9 +142,9 @@ class Child:
 
         return until(f"{self.words()} has ended", exited, within_s=within_s, pause=self._pause)[0]
 
-    def seen_exit(self, within_s: float) -> int | None:
+    def observe_exit(self, within_s: float) -> int | None:
         """Like `wait_exit`, but None when it still runs: for stages, which never judge."""
-        if seen("it has ended", lambda: self.exit_status() is not None, within_s=within_s, pause=self._pause):
+        if observe("it has ended", lambda: self.exit_status() is not None, within_s=within_s, pause=self._pause):
             return self.exit_status()
         return None
 
@@ -158,14 +165,14 @@ class Child:
         """Ask it to stop: SIGTERM, or CTRL_BREAK on Windows."""
         self.send(STOP_SIGNAL)
 
-    def family(self) -> tuple[ProcessRef, ...]:
+    def processes(self) -> tuple[ProcessRef, ...]:
         """Every running process of this launch: descendants, and daemons that left the tree."""
-        return tuple(dict.fromkeys([*running(tree(self.ref)), *self._tagged()]))
+        return tuple(dict.fromkeys([*list_running(list_tree(self.ref)), *self._tagged()]))
 
-    def end(self, within_s: float = STOP_S) -> Ending:
+    def end(self, within_s: float = STOP_S) -> ProcessEnd:
         """Ask it to stop, kill it when it does not, wait until its whole family is gone. Harmless when repeated.
 
-        Whoever outlives an orderly stop for more than `ORPHANS_GONE_S` is an orphan: named, and ended.
+        Whoever outlives an orderly stop for more than `ORPHAN_END_S` is an orphan: named, and ended.
         """
         if self.ending is None:
             self.ending = self._ended(within_s)
@@ -176,14 +183,14 @@ class Child:
             self._run.close_tag(self.tag)
         return self.ending
 
-    def _ended(self, within_s: float) -> Ending:
-        family = tree(self.ref)
+    def _ended(self, within_s: float) -> ProcessEnd:
+        family = list_tree(self.ref)
         self.send(STOP_SIGNAL)
-        forced = self.seen_exit(within_s) is None
+        forced = self.observe_exit(within_s) is None
         if forced:
             kill_all([*family, *self._tagged()])
             self._process.wait()
-        return Ending(self.exit_status(), forced, self._end_orphans(family))
+        return ProcessEnd(self.exit_status(), forced, self._end_orphans(family))
 
     def _end_rest(self) -> None:
         """Kill what was started meanwhile: a shell whose child is killed forks another before its own end."""
@@ -200,37 +207,37 @@ class Child:
 
     def _end_orphans(self, family: tuple[ProcessRef, ...]) -> tuple[str, ...]:
         def left() -> tuple[ProcessRef, ...]:
-            return tuple(dict.fromkeys([*running(family), *self._tagged()]))
+            return tuple(dict.fromkeys([*list_running(family), *self._tagged()]))
 
-        return end_left(left, ORPHANS_GONE_S)
+        return end_remaining(left, ORPHAN_END_S)
 
     def _tagged(self) -> tuple[ProcessRef, ...]:
-        return tuple(ref for ref, tag in tagged(self.tag).items() if tag == self.tag)
+        return tuple(ref for ref, tag in find_tagged(self.tag).items() if tag == self.tag)
 
     def _pause(self, pause_s: float) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(pause_s)
 
 
-C = TypeVar("C", bound=Child)
+C = TypeVar("C", bound=ChildProcess)
 
 
-class Children:
+class ProcessFactory:
     """A factory's part that ends whatever it started, the last first.
 
     Closing raises `Leaked` when something outlived its launch, or when there is a traceback in a log or an import of a
     planted file, unless it is expected. `note` is told the folder of each child at its start.
     """
 
-    traceback_expected = False
-    orphans_expected = False  # of a server that a check holds to what it leaves
+    is_traceback_expected = False
+    are_orphans_expected = False  # of a server that a check holds to what it leaves
 
     def __init__(self, run: Run, folder: Path, note: Callable[[Path], object] = lambda _folder: None) -> None:
         self.folder = folder
         self.run_tags = run
         self._note = note
         self._stack = ExitStack()
-        self._children: list[Child] = []
+        self._children: list[ChildProcess] = []
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> Self:
@@ -258,12 +265,12 @@ class Children:
         if left:
             raise Leaked("left behind: " + "; ".join(left))
 
-    def _left_by(self, child: Child) -> tuple[str, ...]:
-        orphans = () if self.orphans_expected else child.end().orphans
+    def _left_by(self, child: ChildProcess) -> tuple[str, ...]:
+        orphans = () if self.are_orphans_expected else child.end().orphans
         return (
             orphans
-            if self.traceback_expected
-            else (*orphans, *child.tracebacks(), *shadow_modules.imported(child.folder))
+            if self.is_traceback_expected
+            else (*orphans, *child.tracebacks(), *shadow_modules.find_imported(child.folder))
         )
 
     def keep(self, child: C) -> C:

@@ -10,23 +10,23 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-from lumen_conformance.processes.process_tree import ProcessRef, tree
-from lumen_conformance.processes.socket_table import held, listeners
-from lumen_conformance.waiting import seen
+from lumen_conformance.processes.process_tree import ProcessRef, list_tree
+from lumen_conformance.processes.socket_table import list_listening_sockets, list_sockets
+from lumen_conformance.waiting import observe
 
 LOOPBACK: Final = "127.0.0.1"
 READ_BYTES: Final = 65_536
 OWNED_S: Final = 5.0  # a server accepts within milliseconds; longer means that it does not answer at all
 # Processes of Python that look after those of `multiprocessing`, and never serve.
-HELPERS: Final = ("multiprocessing.resource_tracker", "multiprocessing.semaphore_tracker")
+HELPER_MODULES: Final = ("multiprocessing.resource_tracker", "multiprocessing.semaphore_tracker")
 
 
-def listening(family: Iterable[ProcessRef], port: int) -> tuple[ProcessRef, ...]:
+def find_listening(family: Iterable[ProcessRef], port: int) -> tuple[ProcessRef, ...]:
     """Those that hold a socket which listens on this port: a parent that only hands it on is one of them."""
-    return tuple(dict.fromkeys(each.ref for each in listeners(family) if each.port == port))
+    return tuple(dict.fromkeys(each.ref for each in list_listening_sockets(family) if each.port == port))
 
 
-def answering(family: Iterable[ProcessRef], port: int, request: bytes) -> ProcessRef | None:
+def find_answering(family: Iterable[ProcessRef], port: int, request: bytes) -> ProcessRef | None:
     """The process that holds the other end of a connection of ours, on which it was sent this request; None: nobody.
 
     Of several that share it, the last of the family: a parent that accepts keeps it no longer than its child does.
@@ -35,10 +35,10 @@ def answering(family: Iterable[ProcessRef], port: int, request: bytes) -> Proces
     return _after_answer(known, port, request) or _before_answer(known, port, request)
 
 
-def serving(family: Iterable[ProcessRef], port: int, answered: ProcessRef | None) -> tuple[ProcessRef, ...]:
+def find_serving(family: Iterable[ProcessRef], port: int, answered: ProcessRef | None) -> tuple[ProcessRef, ...]:
     """Those that may serve: who listens and its descendants. A listener with such descendants only if it `answered`."""
-    who_listen = listening(family, port)
-    below = {ref: tuple(each for each in tree(ref) if each != ref and not _helps(each)) for ref in who_listen}
+    who_listen = find_listening(family, port)
+    below = {ref: tuple(each for each in list_tree(ref) if each != ref and not _helps(each)) for ref in who_listen}
     alone = (ref for ref in who_listen if not below[ref] or ref == answered)
     found = [*alone, *(each for refs in below.values() for each in refs), *filter(None, [answered])]
     idle = {ref for ref in who_listen if below[ref] and ref != answered}
@@ -50,7 +50,7 @@ def _after_answer(family: tuple[ProcessRef, ...], port: int, request: bytes) -> 
     with contextlib.suppress(OSError), _connected(port) as sock:
         sock.sendall(request)
         if sock.recv(READ_BYTES):
-            return holder(family, port, sock)
+            return find_connection_owner(family, port, sock)
     return None
 
 
@@ -58,7 +58,7 @@ def _before_answer(family: tuple[ProcessRef, ...], port: int, request: bytes) ->
     """By a request without its end: for servers that close each connection with their answer."""
     with contextlib.suppress(OSError), _connected(port) as sock:
         sock.sendall(request[:-1])
-        found = seen("somebody accepts", lambda: holder(family, port, sock), within_s=OWNED_S)
+        found = observe("somebody accepts", lambda: find_connection_owner(family, port, sock), within_s=OWNED_S)
         sock.sendall(request[-1:])
         sock.recv(READ_BYTES)
         return found
@@ -69,12 +69,12 @@ def _connected(port: int) -> socket.socket:
     return socket.create_connection((LOOPBACK, port), timeout=OWNED_S)
 
 
-def holder(family: tuple[ProcessRef, ...], port: int, sock: socket.socket) -> ProcessRef | None:
+def find_connection_owner(family: tuple[ProcessRef, ...], port: int, sock: socket.socket) -> ProcessRef | None:
     """The process that holds the other end of this connection of ours to that port; None: nobody has accepted it."""
     ours = sock.getsockname()[1]
-    holders = [each.ref for each in held(family) if (each.port, each.remote_port) == (port, ours)]
+    holders = [each.ref for each in list_sockets(family) if (each.port, each.remote_port) == (port, ours)]
     return holders[-1] if holders else None
 
 
 def _helps(ref: ProcessRef) -> bool:
-    return any(word in ref.name() for word in HELPERS)
+    return any(word in ref.name() for word in HELPER_MODULES)

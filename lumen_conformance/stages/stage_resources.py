@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.squatters import Squatters
 from lumen_conformance.run import Run
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 
 
 @dataclass(frozen=True)
-class Scene:
+class StageResources:
     """One story: what it is about, and where its files are."""
 
     run: Run
@@ -41,19 +41,19 @@ class Scene:
         return {path.relative_to(self.folder).as_posix(): str(path) for path in files}
 
 
-def _squatters(scene: Scene) -> Squatters:
+def _squatters(scene: StageResources) -> Squatters:
     squatters = Squatters(scene.run, scene.folder / "squat")
     squatters.fault = scene.target.fault()
     return squatters
 
 
-_OFFERS: dict[str, Callable[[Scene, ExitStack], Any]] = {
+_OFFERS: dict[str, Callable[[StageResources, ExitStack], Any]] = {
     "run": lambda scene, _: scene.run,
     "target": lambda scene, _: scene.target,
     "variant": lambda scene, _: scene.variant,
     "folder": lambda scene, _: scene.own_folder(),
-    "gateway": lambda _, stack: stack.enter_context(Gateway()),
+    "gateway": lambda _, stack: stack.enter_context(ScriptedGateway()),
     "squat": lambda scene, stack: stack.enter_context(_squatters(scene)),
-    "launch": lambda scene, stack: stack.enter_context(Launches(scene.run, scene.target, scene.folder / "launch")),
+    "launch": lambda scene, stack: stack.enter_context(Launcher(scene.run, scene.target, scene.folder / "launch")),
 }
-OFFERS = frozenset(_OFFERS)
+PARAMETERS = frozenset(_OFFERS)
