@@ -137,7 +137,7 @@ class Talk:
     def told(self) -> Iterator[tuple[str, str]]:
         """What a failure is to show of this talk beside its exchange: title and text."""
         if isinstance(self.proxy, LaunchedTarget):
-            yield "end of the server's log", self.proxy.tails()
+            yield "end of the server's log", self.proxy.log_tails()
 
     @property
     def known(self) -> Known:

@@ -137,7 +137,7 @@ class ScriptedGateway:
         acceptors = Acceptors(partial(self._accept, listener, selector, live, self._closing))
         stack.callback(acceptors.join, JOIN_S)
         stack.callback(_shut_all, live)
-        stack.callback(acceptors.settle, JOIN_S)
+        stack.callback(acceptors.wait_idle, JOIN_S)
         stack.callback(wake.send, b"x")
         stack.callback(self._closing.set)
 

@@ -1,7 +1,7 @@
-"""What foreign servers were seen to be connected to beyond this machine: one note at the end of a run, never a failure.
+"""Connections of foreign servers to other machines: a note at the end of a run, never a failure.
 
-Their processes are looked at when a launch is ready and when it is stopped. A connection that is opened and closed in
-between is not seen, nor is a look-up of a name: an empty note proves nothing.
+The sockets of a launch are listed when it is ready and when it is stopped. A connection between these two times is not
+listed, nor is a look-up of a name: no note is no proof that there was none.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ KINDS = ("tcp", "tcp6", "udp", "udp6")
 
 
 def list_external_addresses(family: Iterable[ProcessRef]) -> frozenset[str]:
-    """Where these processes have connected sockets to, beyond loopback."""
+    """Return the addresses beyond loopback to which these processes have connected sockets."""
     connected = (each for each in list_sockets(family, KINDS) if each.remote_port and not is_local(each.remote_ip))
     return frozenset(f"{each.remote_ip} port {each.remote_port}" for each in connected)
 
 
 def record_external_connections(run: Run, family: Iterable[ProcessRef]) -> None:
-    """Keep what is seen now for the end of the run."""
+    """Record the external addresses of these processes for the end of the run."""
     if found := list_external_addresses(family):
         with (run.folder / f"outside-{run.worker}.txt").open("a", encoding="utf-8") as file:
             file.writelines(f"{address}\n" for address in sorted(found))

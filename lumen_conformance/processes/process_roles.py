@@ -1,9 +1,9 @@
-"""How a foreign launch ends: what was launched may be a wrapper (`npx`, `npm start`, a shell), or have left a daemon.
+"""Which process of a foreign launch is the server, and which is a wrapper (`npx`, `npm start`, a shell) or a worker.
 
 The server is the process that listens on the port of the launch. Where several share the port (SO_REUSEPORT), they are
 workers, and the server is the nearest process above all of them, which need not listen. A supervisor that does not
-listen and has one worker looks like a wrapper, and is taken for one. Only the server is responsible for what is left:
-its descendants must end with it. What a wrapper leaves is asked to stop, then killed, and fails no check.
+listen and has one worker looks like a wrapper, and is treated as one. Only the descendants of the server must end with
+it. What a wrapper leaves is stopped, then killed, and fails no check.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from lumen_conformance.waiting import observe
 
 @dataclass(frozen=True)
 class ProcessRoles:
-    """Who is who in a launch, before it is asked to stop.
+    """The roles of the processes of a launch before it is stopped.
 
     ``servers``   the topmost processes that listen, or the one above them where they share the port
-    ``chain``     what stands between the launched process and the servers, from above
+    ``chain``     the processes between the launched process and the servers, from above
     ``below``     the descendants of the servers
     """
 
@@ -31,44 +31,44 @@ class ProcessRoles:
     below: tuple[ProcessRef, ...]
 
     @classmethod
-    def of(cls, family: tuple[ProcessRef, ...], listeners: Iterable[ProcessRef]) -> ProcessRoles:
-        """By the process tree, now."""
-        above = {ref: _parents(ref, family) for ref in listeners}
+    def of(cls, processes: tuple[ProcessRef, ...], listeners: Iterable[ProcessRef]) -> ProcessRoles:
+        """Find the roles in the process tree of now."""
+        above = {ref: _parents(ref, processes) for ref in listeners}
         topmost = {ref: parents for ref, parents in above.items() if not set(parents) & set(above)}
         servers = _supervisor(topmost) or tuple(topmost)
-        chain = {parent for ref in servers for parent in _parents(ref, family)}
+        chain = {parent for ref in servers for parent in _parents(ref, processes)}
         below = dict.fromkeys(each for ref in servers for each in list_tree(ref) if each != ref)
-        return cls(servers, tuple(ref for ref in family if ref in chain), tuple(below))
+        return cls(servers, tuple(ref for ref in processes if ref in chain), tuple(below))
 
 
 def stop_processes(refs: Iterable[ProcessRef], within_s: float) -> None:
-    """Ask them to stop, kill whoever does not."""
-    asked = list_running(refs)
-    for ref in asked:
+    """Send SIGTERM to processes, and kill those that do not stop."""
+    stopping = list_running(refs)
+    for ref in stopping:
         ref.terminate()
-    wait_stopped(asked, within_s)
+    wait_stopped(stopping, within_s)
 
 
 def wait_stopped(refs: Iterable[ProcessRef], within_s: float) -> bool:
-    """Wait for those that were asked to stop, kill whoever does not; whether one had to be killed."""
-    asked = tuple(refs)
-    observe("those asked to stop have ended", lambda: not list_running(asked), within_s=within_s)
-    late = list_running(asked)
+    """Wait for processes that were told to stop, and kill the late ones; return whether there was one."""
+    stopping = tuple(refs)
+    observe("the stopping processes have ended", lambda: not list_running(stopping), within_s=within_s)
+    late = list_running(stopping)
     kill_all(late)
     return bool(late)
 
 
 def _supervisor(listeners: Mapping[ProcessRef, tuple[ProcessRef, ...]]) -> tuple[ProcessRef, ...]:
-    """The nearest process above several listeners; none for a single one, nor for daemons without a common parent."""
+    """Return the nearest process above several listeners; none for one, nor for daemons without a common parent."""
     if len(listeners) == 1:
         return ()
     first, *others = listeners.values() or ((),)
     return tuple(parent for parent in first if all(parent in each for each in others))[:1]
 
 
-def _parents(ref: ProcessRef, family: tuple[ProcessRef, ...]) -> tuple[ProcessRef, ...]:
-    """Those of the family above a process, the nearest first."""
-    process, known = ref.process(), {each.pid: each for each in family}
+def _parents(ref: ProcessRef, processes: tuple[ProcessRef, ...]) -> tuple[ProcessRef, ...]:
+    """Return the processes of the launch above a process, the nearest first."""
+    process, known = ref.process(), {each.pid: each for each in processes}
     try:
         return tuple(known[parent.pid] for parent in process.parents() if parent.pid in known) if process else ()
     except psutil.Error:

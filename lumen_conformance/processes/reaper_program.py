@@ -28,7 +28,7 @@ def kill_tagged(tag_prefix: str, file: Path) -> None:
         if not (left := find_tagged(tag_prefix)):
             return
         with file.open("a", encoding="utf-8") as lines:  # before the kill: whoever looks later finds one or the other
-            lines.writelines(f"pid {ref.pid} ({tag}): {ref.name()}\n" for ref, tag in left.items())
+            lines.writelines(f"pid {ref.pid} ({tag}): {ref.command_line()}\n" for ref, tag in left.items())
         kill_all(left)
 
 

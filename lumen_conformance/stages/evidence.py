@@ -65,7 +65,7 @@ class StageStart:
 
 @dataclass(frozen=True)
 class StageDefinition:
-    """A staged story: the function that tells it, and what it is called."""
+    """A staged definition: the function that tells it, and what it is called."""
 
     function: Callable[..., Any]
     scenario: int
@@ -139,43 +139,44 @@ def stage(
 ) -> Callable[[Callable[..., Any]], Any]:
     """Make a function a fixture that gives the evidence which it returned when it was staged, once in a run.
 
-    It may ask for what `scene.PARAMETERS` names, and returns a frozen dataclass that JSON can hold (its return annotation
-    says which). With `variants` it is staged once for each, and asks for ``variant``. `needs` names capabilities of the
-    target without which its checks are skipped. Raises TypeError for a function that asks for anything else.
+    It may ask for what `scene.PARAMETERS` names, and returns a frozen dataclass that JSON can hold (its return
+    annotation says which). With `variants` it is staged once for each, and asks for ``variant``. `needs` names
+    capabilities of the target without which its checks are skipped. Raises TypeError for a function that asks for
+    anything else.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:  # noqa: ANN401 -- pytest has no public name for a fixture
         if unknown := set(inspect.signature(function).parameters) - PARAMETERS:
             raise TypeError(f"stage {function.__name__} asks for {sorted(unknown)}; there is {sorted(PARAMETERS)}")
-        story = StageDefinition(function, scenario, needs, variants or {})
+        definition = StageDefinition(function, scenario, needs, variants or {})
 
         def evidence(request: pytest.FixtureRequest) -> Iterator[Any]:
-            yield from _checked(story, request)
+            yield from _checked(definition, request)
 
-        vars(evidence)["story"] = story  # for who stages it without a run; a fixture takes it over
-        return pytest.fixture(evidence, name=function.__name__, params=list(story.variants) or None)
+        vars(evidence)["definition"] = definition  # for who stages it without a run; a fixture takes it over
+        return pytest.fixture(evidence, name=function.__name__, params=list(definition.variants) or None)
 
     return decorate
 
 
 def lock_timeout_s(target: Target) -> float:
     """How long a stage of another worker is waited for: as much longer as the time-out of a test is."""
-    return LOCK_S * target.patience
+    return LOCK_S * target.timeout_factor
 
 
-def _checked(story: StageDefinition, request: pytest.FixtureRequest) -> Iterator[Any]:
+def _checked(definition: StageDefinition, request: pytest.FixtureRequest) -> Iterator[Any]:
     """Give the evidence to one check, or the reason why there is none."""
-    target_of(request.config).need(*story.needs)
-    if "launch" in inspect.signature(story.function).parameters:
+    target_of(request.config).require(*definition.needs)
+    if "launch" in inspect.signature(definition.function).parameters:
         ensure_ready(request.config)
     variant: str | None = getattr(request, "param", None)
-    staged = story.record(request.config, variant)
+    staged = definition.record(request.config, variant)
     record_evidence(request.node, run_of(request.config).folder / staged.stage)
     if staged.outcome == "skipped":
         pytest.skip(staged.trouble)
     if staged.outcome != "staged":
         pytest.fail(f"stage {staged.stage} {staged.outcome} on {staged.worker}:\n{staged.trouble}", pytrace=False)
-    yield story.decode(staged.evidence)
+    yield definition.decode(staged.evidence)
     if staged.leaks:
         raise Leaked(f"stage {staged.stage}: " + "; ".join(staged.leaks))
 

@@ -24,8 +24,8 @@ def ensure_ready(config: pytest.Config) -> None:
         return
     readiness = Readiness.of(run)
     with filelock.FileLock(run.folder / "readiness.lock", timeout=LOCK_STARTS * target.start_s):
-        readiness.look()
-        if not readiness.is_proven:
+        readiness.raise_failure()
+        if not readiness.is_ready:
             with (
                 ScriptedGateway() as gateway,
                 Launcher(run, target, run.folder / "readiness", readiness=readiness) as launches,

@@ -43,7 +43,7 @@ class StageResources:
 
 def _squatters(scene: StageResources) -> Squatters:
     squatters = Squatters(scene.run, scene.folder / "squat")
-    squatters.fault = scene.target.fault()
+    squatters.fault = scene.target.mutation_environ()
     return squatters
 
 

@@ -173,7 +173,8 @@ def run_interpreter(folder: Path, code: str) -> tuple[int | None, str]:
     try:
         done = subprocess.run(
             [interpreter(folder), "-c", code],
-            capture_output=True, encoding="utf-8", errors="replace", timeout=INTERPRETER_TIMEOUT_S, check=False, env=clean,
+            capture_output=True, encoding="utf-8", errors="replace", check=False, env=clean,
+            timeout=INTERPRETER_TIMEOUT_S,
         )  # fmt: skip
     except OSError as refused:
         return None, str(refused)

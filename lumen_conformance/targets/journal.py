@@ -1,4 +1,7 @@
-"""The journal of a target, read as its users read it: one JSON event a line, marked before the act."""
+"""The journal of a target, read as its users read it: one JSON event a line.
+
+A test marks the end of the journal before an act, and reads what came after the mark.
+"""
 
 from __future__ import annotations
 
@@ -13,39 +16,39 @@ from lumen_conformance.waiting import observe, until
 
 @dataclass(frozen=True)
 class JournalEvent:
-    """One line. ``mono_s`` compares with ``time.monotonic()`` of the tests; ``fields`` has the rest."""
+    """One line. ``mono_s`` is on the clock of ``time.monotonic()``; ``fields`` has the other fields."""
 
     name: str
     mono_s: float
     instance: str
     fields: dict[str, Any]
 
-    def __getitem__(self, field: str) -> Any:  # noqa: ANN401 -- whatever the journal has
-        """One field; raises KeyError."""
+    def __getitem__(self, field: str) -> Any:  # noqa: ANN401 -- any JSON
+        """Return one field; raises KeyError."""
         return self.fields[field]
 
 
 JournalMark = Mapping[Path, int]
-"""How many bytes each file of a journal had."""
+"""The size of each file of a journal, in bytes."""
 BEGINNING: JournalMark = {}
 
 
 @dataclass(frozen=True)
 class JournalReader:
-    """The journal in a folder: `journal-PORT.jsonl`, as the port may not be known yet (or `journal.jsonl`).
+    """The journal in a folder: `journal-PORT.jsonl` for any port, as the port may not be known yet, or `journal.jsonl`.
 
-    `alive` tells why no more events will come, or None.
+    `give_up` returns the reason why no more events will come, or None.
     """
 
     folder: Path
-    alive: Callable[[], str | None]
+    give_up: Callable[[], str | None]
 
     def mark(self) -> JournalMark:
-        """The end of the journal now; taken before an act, it tells what came after."""
+        """Return the end of the journal now."""
         return {path: path.stat().st_size for path in self._files()}
 
     def events(self, since: JournalMark = BEGINNING, name: str | None = None) -> tuple[JournalEvent, ...]:
-        """All events after a mark, or those of one name. A line that is still being written is left for later."""
+        """Return all events after a mark, or those of one name; an incomplete line is left out."""
         found: list[JournalEvent] = []
         for path in self._files():
             data = path.read_bytes()[since.get(path, 0) :]
@@ -58,12 +61,12 @@ class JournalReader:
         return sorted(self.folder.glob("journal*.jsonl"))
 
     def until(self, name: str, *, since: JournalMark = BEGINNING, within_s: float) -> JournalEvent:
-        """The first event of this name after the mark; raises `waiting.Overdue` or `waiting.Died`."""
-        return until(f"journal has {name}", self._first(name, since), within_s=within_s, alive=self.alive)
+        """Wait for the first event of this name after the mark; raises `waiting.Overdue` or `waiting.Died`."""
+        return until(f"journal has {name}", self._first(name, since), within_s=within_s, give_up=self.give_up)
 
     def observe(self, name: str, *, since: JournalMark = BEGINNING, within_s: float) -> JournalEvent | None:
-        """Like `until`, but None when it did not come: for stages, which never judge."""
-        return observe(f"journal has {name}", self._first(name, since), within_s=within_s, alive=self.alive)
+        """Like `until`, but return None when the event does not come: for stages, which do not judge."""
+        return observe(f"journal has {name}", self._first(name, since), within_s=within_s, give_up=self.give_up)
 
     def _first(self, name: str, since: JournalMark) -> Callable[[], JournalEvent | None]:
         return lambda: next(iter(self.events(since, name)), None)

@@ -45,7 +45,7 @@ def test_answer(judge: Judge, talk: Talk, demand: Demand) -> None:
 def test_content(judge: Judge, called: bool, talk: Talk, demand: Demand) -> None:  # noqa: FBT001 -- a row
     """A message has its content, with a text as with the call of a tool."""
     if called:
-        talk.target.need("tools")
+        talk.target.require("tools")
     seen = talk.call_tool(stream=False) if called else talk.chat
     need_response(seen, (CHAT_CHECK,))
     demand(judge, seen)

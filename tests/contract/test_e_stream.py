@@ -76,5 +76,5 @@ def both(talk: Talk, text: str) -> tuple[Capture, Capture]:
 @judged(judges("E8"))
 def test_tool_calls(judge: Judge, talk: Talk, demand: Demand) -> None:
     """Tool calls come in pieces that fit together."""
-    talk.target.need("tools")
+    talk.target.require("tools")
     demand(judge, talk.call_tool(stream=True))

@@ -80,8 +80,10 @@ class Desk:
     def background(self, *words: str, env: Mapping[str, str | None] | None = None) -> ChildProcess:
         """Start a command that ends with the test."""
         launch, command = self.launch, [*self.launch.target.tool, *self.told(words)]
-        environ, folder, planted = self.environ(env), launch.next_folder(), launch.target.planted
-        return launch.keep(ChildProcess(launch.run_tags, " ".join(words), command, environ, folder, planted=planted))
+        environ, folder, planted = self.environ(env), launch.next_folder(), launch.target.shadow_names
+        return launch.keep(
+            ChildProcess(launch.run_tags, " ".join(words), command, environ, folder, shadow_names=planted)
+        )
 
     def told(self, words: tuple[str, ...]) -> tuple[str, ...]:
         """The words of a command, with the environment that it looks at."""
@@ -93,7 +95,7 @@ class Desk:
         def enough() -> bool:
             return child.stdout.read_bytes().count(b"\n") >= number
 
-        until(f"{number} lines are printed", enough, within_s=SOON_S, alive=child.dead)
+        until(f"{number} lines are printed", enough, within_s=SOON_S, give_up=child.end_reason)
 
     def pipe_to_nobody(self, *words: str, env: Mapping[str, str | None]) -> int:
         """Run a command whose reader leaves after the first line; return its exit status."""

@@ -78,7 +78,7 @@ class Running:
         """Wait as the editor does: for the pattern that ends the start of a background task."""
         pattern = self.task["problemMatcher"]["background"]["endsPattern"]
         what = f"a line matches {pattern}"
-        until(what, lambda: self.matches(pattern), within_s=SOON_S, alive=self.child.dead)
+        until(what, lambda: self.matches(pattern), within_s=SOON_S, give_up=self.child.end_reason)
 
     def end(self) -> int:
         """Wait until it has ended; return its exit status."""

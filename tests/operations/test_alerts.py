@@ -46,7 +46,9 @@ def received(receiver: ScriptedGateway, kind: str) -> list[dict[str, Any]]:
 def watching(desk: Desk, env: dict[str, str | None], *words: str) -> ChildProcess:
     """A watch in the background, looking every second."""
     child = desk.background(*words, env=env)
-    until("it watches", lambda: "watching" in child.stdout.read_text("utf-8"), within_s=SOON_S, alive=child.dead)
+    until(
+        "it watches", lambda: "watching" in child.stdout.read_text("utf-8"), within_s=SOON_S, give_up=child.end_reason
+    )
     return child
 
 
@@ -71,7 +73,7 @@ def test_down_and_back_are_told(
     """One "down" and one "back" to each webhook; the address is in no file and on no console."""
     desk.run("start")
     watch = watching(desk, webhooks, *command)
-    until("a look was taken", lambda: desk.gateway.calls, within_s=SOON_S, alive=watch.dead)
+    until("a look was taken", lambda: desk.gateway.calls, within_s=SOON_S, give_up=watch.end_reason)
     desk.gateway.down()
     down = told(slack, "down")
     desk.gateway.up()
@@ -95,10 +97,10 @@ def test_a_refused_alert_is_told_and_not_repeated(
     """404 is final: one attempt, one line of what went wrong, without the address; the watch goes on."""
     slack.standing = says(b"no_service", 404, media_type="text/plain")
     watch = watching(desk, webhooks | {"LUMEN_WEBHOOK_URL": None}, "watch", "1")
-    line = until("it is told", lambda: watch.stderr.read_text("utf-8"), within_s=SOON_S, alive=watch.dead)
+    line = until("it is told", lambda: watch.stderr.read_text("utf-8"), within_s=SOON_S, give_up=watch.end_reason)
     assert line == "lumen-proxy: alert not delivered to Slack: 404, after 1 attempts\n"
     assert len(slack.calls) == 1, "only the proxy is down"
-    assert watch.dead() is None
+    assert watch.end_reason() is None
 
 
 def kill_workers(desk: Desk, deaths: int, env: dict[str, str | None]) -> LaunchedTarget:

@@ -127,7 +127,12 @@ def opened(launch: Launcher, folder: Path) -> Iterator[Front]:
         argv = balanced(folder, replicas, port)
         nginx = launch.keep(ChildProcess(launch.run_tags, "nginx", argv, dict(os.environ), launch.next_folder()))
         one = Front(f"http://127.0.0.1:{port}", replicas, gateway)
-        until("nginx answers", lambda: one.ask("GET", "/v1/models").status == 200, within_s=SOON_S, alive=nginx.dead)
+        until(
+            "nginx answers",
+            lambda: one.ask("GET", "/v1/models").status == 200,
+            within_s=SOON_S,
+            give_up=nginx.end_reason,
+        )
         yield one
         nginx.end()
 

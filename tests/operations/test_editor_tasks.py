@@ -221,7 +221,7 @@ def test_watch_is_ready_when_its_pattern_says_so(desk: Desk) -> None:
     watching = editor.run(desk, WATCH)
     watching.until_ready()
     shown = partial(watching.matches, "Lumen Gateway")
-    until("a look is shown", shown, within_s=editor.SOON_S, alive=watching.child.dead)
+    until("a look is shown", shown, within_s=editor.SOON_S, give_up=watching.child.end_reason)
     ending = watching.child.end()
     assert not ending.orphans
 

@@ -34,7 +34,7 @@ def typed(desk: Desk, commands: list[str], env: Mapping[str, str | None]) -> Chi
     script = script.replace("localhost:8080", f"localhost:{desk.port}").replace("curl ", "curl --fail --silent ")
     command = ["bash", "-c", script]
     child = launch.keep(ChildProcess(launch.run_tags, "guide", command, desk.environ(env), folder))
-    assert child.wait_exit(STEPS_S) == 0, child.tails()
+    assert child.wait_exit(STEPS_S) == 0, child.log_tails()
     return child
 
 

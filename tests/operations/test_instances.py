@@ -109,7 +109,7 @@ def test_a_stop_names_whoever_else_holds_the_port(desk: Desk, squat: Squatters, 
     assert done.exit_status == 75
     (line,) = done.stderr.splitlines()
     assert f"(pid {stranger.pid})" in line
-    assert stranger.alive()
+    assert stranger.is_running()
 
 
 def until_restarted(desk: Desk, restarts: int) -> dict[str, Any]:
@@ -225,7 +225,7 @@ def hanging(tmp_path: Path) -> dict[str, str | None]:
 def test_a_booting_proxy_is_ours(desk: Desk, hanging: dict[str, str | None]) -> None:
     """It is called booting (69), in words and for programs; a stop meanwhile ends it, and `start` says so (70)."""
     starting = desk.background("start", env=hanging)
-    until("it boots", lambda: status(desk)["state"] == "booting", within_s=SOON_S, alive=starting.dead)
+    until("it boots", lambda: status(desk)["state"] == "booting", within_s=SOON_S, give_up=starting.end_reason)
     done = desk.run("status")
     assert (done.exit_status, re.search(r"^state +booting$", done.stdout, re.MULTILINE) is not None) == (69, True)
     assert status(desk)["condition"] == "booting"

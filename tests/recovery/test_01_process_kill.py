@@ -26,7 +26,8 @@ from lumen_conformance.stages.observations import (
     observe_start,
     read_text,
 )
-from lumen_conformance.stages.recovery import END_S, Recovery, recover
+from lumen_conformance.stages.recovery import END_S, recover
+from lumen_conformance.stages.recovery_evidence import Recovery
 from lumen_conformance.targets.launch import Health, Launcher
 from lumen_conformance.targets.target import Target
 
@@ -144,7 +145,7 @@ def test_victims_have_ended(killed: Killed) -> None:
         "no process of the launch answers or listens there, so none was killed",
     )
     assert recovery  # or the claim above is refuted
-    expect(recovery.ended, f"ended within {END_S:g} s", f"{recovery.who()} still running after the kill")
+    expect(recovery.ended, f"ended within {END_S:g} s", f"{recovery.name_killed()} still running after the kill")
 
 
 @check("1.3.reaped", tier="S")
@@ -166,7 +167,7 @@ def test_a_new_process_is_started(killed: Killed, measure: Measure) -> None:
     expect(
         recovery.replaced_s is not None,
         f"a new process of the launch within {killed.restart_budget_s:g} s, with no help",
-        f"nobody restarts it: {recovery.kill()}; {recovery.wait('a new process in its place')}",
+        f"nobody restarts it: {recovery.describe_kill()}; {recovery.describe_wait('a new process in its place')}",
     )
 
 
@@ -200,7 +201,8 @@ def test_healthy_after(killed: Killed, measure: Measure) -> None:
     expect(
         recovery.answered_s is not None,
         f"a new process says on port {killed.start.port} that it is ready, within {killed.restart_budget_s:g} s",
-        f"{recovery.kill()}, {new} replaced what was killed; {recovery.wait('an answer')}; {elsewhere}",
+        f"{recovery.describe_kill()}, {new} replaced what was killed; "
+        f"{recovery.describe_wait('an answer')}; {elsewhere}",
     )
     assert killed.chat  # asked whenever it is answered
     expect(killed.chat.status == 200, "a chat is answered with status 200", describe_response(killed.chat))

@@ -61,7 +61,7 @@ def conflict(launch: Launcher, squat: Squatters, gateway: ScriptedGateway, folde
     ended = observe_exit(refused, budget_s)
     greeting_after = squatter.answer()
     refused.end()
-    lived_until_stopped = squatter.alive()
+    lived_until_stopped = squatter.is_running()
     squatter.end()
     port_was_free = is_port_free(port)
     proxy = launch(port=port, env=same, gateway=gateway, ready=False)

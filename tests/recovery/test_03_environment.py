@@ -63,7 +63,7 @@ def look(launch: Launcher, folder: Path) -> Environment:
 def environment(launch: Launcher, target: Target, folder: Path) -> Environment:
     """Make a healthy environment (damaged only by the suite's own tests) and look at it."""
     venv = virtual_environments.create_healthy(folder / "venv")
-    if damage := virtual_environments.DAMAGES.get(target.sabotage or ""):
+    if damage := virtual_environments.DAMAGES.get(target.mutation or ""):
         damage(venv)
     return look(launch, venv)
 

@@ -62,7 +62,7 @@ def test_second_signal_ends_at_once(launch: Launcher, gateway: ScriptedGateway) 
         proxy.stop()
         proxy.journal.until("draining", within_s=STOP_BUDGET_S)
         # One Ctrl-C may arrive twice within milliseconds (terminal and wrapper), so the second comes a moment later.
-        observe("it ends by itself", proxy.dead, within_s=ONE_ACT_S)
+        observe("it ends by itself", proxy.end_reason, within_s=ONE_ACT_S)
         proxy.stop()
         assert proxy.wait_exit(STOP_BUDGET_S) == CUT
         assert answer.result().status != 200

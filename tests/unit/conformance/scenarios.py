@@ -31,18 +31,18 @@ class Judged:
 
 def judge(run: Run, scenario: ModuleType, target: Target, folder: Path) -> Judged:
     """Stage the scenario of a module, and ask each of its checks that is about this target."""
-    (story,) = (each.story for each in vars(scenario).values() if hasattr(each, "story"))
-    parameters = inspect.signature(story.function).parameters
+    (definition,) = (each.definition for each in vars(scenario).values() if hasattr(each, "definition"))
+    parameters = inspect.signature(definition.function).parameters
     with ExitStack() as stack:
-        seen = story.function(**StageResources(run, target, folder, None).open(parameters, stack))
+        seen = definition.function(**StageResources(run, target, folder, None).open(parameters, stack))
     judged = Judged()
     for function in vars(scenario).values():
         marks = getattr(function, "pytestmark", ())
         ids = {each.id for mark in marks if mark.name == "check" for each in mark.args}
-        lacking = target.lacks(*(word for mark in marks if mark.name == "needs" for word in mark.args))
+        lacking = target.explain_missing(*(word for mark in marks if mark.name == "needs" for word in mark.args))
         spoken = all(mark.args == (target.profile,) for mark in marks if mark.name == "profile")
         if ids and spoken and not lacking:
-            given = {story.function.__name__: seen, "measure": lambda value, *_, **__: value}
+            given = {definition.function.__name__: seen, "measure": lambda value, *_, **__: value}
             arguments = {name: given[name] for name in inspect.signature(function).parameters}
             _ask(function, arguments, ids, judged)
     return judged

@@ -34,7 +34,7 @@ class Stage:
     def end(self, within_s: float = WITHIN_S) -> None:
         """No more connections."""
         self.waiting.put(None)
-        self.acceptors.settle(within_s)
+        self.acceptors.wait_idle(within_s)
         self.acceptors.join(within_s)
 
 

@@ -68,17 +68,17 @@ def test_last_words_are_told(run: Run, tmp_path: Path) -> None:
     with Launcher(run, target, tmp_path) as launches:
         server = launches(ready=False)
         server.wait_exit(SETTLED_S)
-        assert "no license" in (server.dead() or "")
+        assert "no license" in (server.end_reason() or "")
 
 
 def test_a_process_that_holds_the_pipe_delays_nobody(tmp_path: Path) -> None:
     """Whoever waits for the end of an output that somebody holds open goes on in time."""
     output = CappedOutput(tmp_path / "log")
     began_s = time.monotonic()
-    output.settle(0.1)
+    output.wait_end(0.1)
     assert time.monotonic() - began_s < 2
     output.writer.close()
-    output.settle(SETTLED_S)
+    output.wait_end(SETTLED_S)
 
 
 PIECES = st.lists(st.binary(max_size=60) | st.sampled_from([b"\n", b"a\n" * 30, b"b" * 100]), max_size=30)
@@ -101,7 +101,7 @@ def test_the_begin_and_the_end_are_kept(tmp_path: Path, pieces: list[bytes]) -> 
     for piece in pieces:
         output.writer.write(piece)
     output.writer.close()
-    output.settle(SETTLED_S)
+    output.wait_end(SETTLED_S)
     log, printed = (tmp_path / "log").read_bytes(), b"".join(pieces)
     assert len(log) <= capped_output.LOG_BYTES
     if len(printed) <= capped_output.LOG_BYTES - capped_output.MARK_BYTES:

@@ -17,7 +17,7 @@ SUITE = """
     import multiprocessing, os, socket, subprocess, sys, threading
     from pathlib import Path
     import pytest
-    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.gateway.server import ScriptedGateway
     PAUSE = [sys.executable, "-c", "import threading; threading.Event().wait()"]
     KEPT = []
     PAUSED = threading.Event()
@@ -83,7 +83,7 @@ LEAKS = {
     "multiprocessing": ("multiprocess()", RUNNING),
     "listener": ("KEPT.append(socket.create_server(('127.0.0.1', 0)))", LISTENING),
     "listener-ipv6": ("KEPT.append(socket.create_server(('::1', 0), family=socket.AF_INET6))", LISTENING),
-    "gateway": ("Gateway().__enter__()", LISTENING),
+    "gateway": ("ScriptedGateway().__enter__()", LISTENING),
     "file": ("Path('left').touch()", LEFT),
     "folder": ("Path('left').mkdir()", LEFT),
     "file-of-a-child": ("subprocess.run([sys.executable, '-c', 'open(\"left\", \"w\")'])", LEFT),
@@ -106,9 +106,9 @@ def test_leak_is_an_error_of_its_test(nested: Nested, act: str, told: str) -> No
         "os.waitpid(os.fork() or os._exit(0), 0)",
         "socket.create_server(('127.0.0.1', 0)).close()",
         "KEPT.append(socket.socket()); KEPT[0].bind(('127.0.0.1', 0))",
-        "Gateway().__enter__().__exit__(None, None, None)",
+        "ScriptedGateway().__enter__().__exit__(None, None, None)",
         "Path('left').touch(); Path('left').unlink()",
-        "KEPT.append(run.answering(Gateway().__enter__().url)); KEPT[0].__enter__()",
+        "KEPT.append(run.answering(ScriptedGateway().__enter__().url)); KEPT[0].__enter__()",
     ],
     ids=["child", "fork", "listener", "bound-only", "gateway", "file", "answered-for"],
 )

@@ -115,7 +115,7 @@ def test_no_launched_server_outlives_pytest(nested: Nested, act: Act, suite: str
     """A parallel run that is interrupted or killed leaves no launched server, not even one of a nested run."""
     nested.write_conftest(dedent(INTERRUPT_NOTE))
     with nested.start(suite, "-n2", NESTED_MODULE=dedent(LAUNCH)) as controller:
-        servers = until("both servers are ready", lambda: launched(nested), within_s=START_S, alive=ended(controller))
+        servers = until("both servers are ready", lambda: launched(nested), within_s=START_S, give_up=ended(controller))
         family = (*servers, *list_tree(ProcessRef.of(controller.pid)))
         act(controller, nested.tally.parent)
         controller.wait(END_S)

@@ -14,7 +14,8 @@ import pytest
 
 from lumen_conformance.processes.process_tree import ProcessRef
 from lumen_conformance.run import Run
-from lumen_conformance.stages.recovery import NamedProcess, Recovery, recover
+from lumen_conformance.stages.recovery import recover
+from lumen_conformance.stages.recovery_evidence import NamedProcess, Recovery
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 
@@ -55,14 +56,14 @@ COMMANDS = {
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_process_is_named_without_folders(command: str) -> None:
     """Files that a command names by their whole paths are told by their names, which a reader looks for."""
-    ref = mock.Mock(spec=ProcessRef, **{"name.return_value": command})
+    ref = mock.Mock(spec=ProcessRef, **{"command_line.return_value": command})
     assert NamedProcess.of(ref).command == COMMANDS[command]
 
 
 def test_helpers_are_named() -> None:
     """The first of the processes that came and went are named, with the number of the others."""
     passing = tuple(NamedProcess(ProcessRef(pid, 0.0), "curl") for pid in range(1, 6))
-    told = Recovery((), ended=True, states=(), waited_s=2.0, passing=passing).wait("a new process")
+    told = Recovery((), ended=True, states=(), waited_s=2.0, passing=passing).describe_wait("a new process")
     assert told.endswith("; new processes that ended again: pid 1 (curl), pid 2 (curl), pid 3 (curl) and 2 more")
 
 

@@ -9,7 +9,7 @@ import pytest
 from lumen_conformance.processes.process_tree import ProcessRef
 from lumen_conformance.registry import NotJudged, Refuted
 from lumen_conformance.stages.observations import StartObservation
-from lumen_conformance.stages.recovery import NamedProcess, Recovery
+from lumen_conformance.stages.recovery_evidence import NamedProcess, Recovery
 from tests.recovery import test_01_process_kill as scenario
 
 START = StartObservation("", 0.1, 7, 8080, listener_pids=(7,))

@@ -24,7 +24,7 @@ def test_a_look_at_the_sockets_is_not_in_the_time(launch: Launcher, monkeypatch:
         threading.Event().wait(LOOK_S)
         return holder(family, port, sock)
 
-    monkeypatch.setattr(serving_processes, "holder", slow_holder)
+    monkeypatch.setattr(serving_processes, "find_connection_owner", slow_holder)
     recovery = recover(proxy, WITHIN_S)
     assert recovery.answered_s is not None
     assert recovery.answered_s < recovery.waited_s - LOOK_S

@@ -107,7 +107,7 @@ def test_a_look_at_the_ports_of_a_child_asks_the_kernel(
     asked = mock.Mock(side_effect=AssertionError("a table is read"))
     monkeypatch.setattr(psutil.Process, "net_connections", asked)
     monkeypatch.setattr(Path, "read_bytes", asked)
-    child = mock.Mock(spec=ChildProcess, family=lambda: (ProcessRef.of(os.getpid()),))
+    child = mock.Mock(spec=ChildProcess, processes=lambda: (ProcessRef.of(os.getpid()),))
     assert {each.getsockname()[1] for each in listeners} <= set(listening_ports(child))
 
 
@@ -118,5 +118,5 @@ def test_connections_that_have_ended_are_not_told() -> None:
         client.close()  # who closes first is the one that waits
         listener.accept()[0].close()
         port = listener.getsockname()[1].to_bytes(2)
-        told = list(socket_table._messages(socket.AF_INET, socket.IPPROTO_TCP, socket_table.ANY))  # noqa: SLF001 -- what is asked
+        told = list(socket_table._read_messages(socket.AF_INET, socket.IPPROTO_TCP, socket_table.ANY))  # noqa: SLF001 -- what is asked
     assert [message[1] for message in told if port in {message[4:6], message[6:8]}] == [socket_table.LISTEN]

@@ -14,7 +14,7 @@ def test_banner_is_its_own(squat: Squatters, kind: SquatterKind) -> None:
     """A squatter answers with kind and PID, so nobody else can be taken for it."""
     squatter = squat(kind)
     assert squatter.answer() == squatter.banner == f"squatter {kind} {squatter.pid}"
-    assert squatter.alive()
+    assert squatter.is_running()
 
 
 def test_silent_squatter_accepts_and_says_nothing(squat: Squatters) -> None:
@@ -45,7 +45,7 @@ def test_stopping_frees_the_port(squat: Squatters) -> None:
     """A stopped squatter is gone, and its port can be bound."""
     squatter = squat("banner", port=squat.reserve_port())
     squatter.stop()
-    assert not squatter.alive()
+    assert not squatter.is_running()
     assert is_port_free(squatter.port)
 
 

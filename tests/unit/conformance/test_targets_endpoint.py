@@ -1,4 +1,4 @@
-"""A server by URL that does not say that it is ready: one line says what came, and what to do about that."""
+"""A running server that is not ready: one line has the answer and what to do about it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CAME: dict[str, tuple[Capture, str]] = {
         Capture(f"{URL}/health", b"", ended="unreachable", error="SSLError: CERTIFICATE_VERIFY_FAILED"),
         "SSL_CERT_FILE names a file with the certificates to trust",
     ),
-    "no-tls": (Capture(f"{URL}/health", b"", ended="unreachable", error="SSLError: WRONG_VERSION"), "say http://"),
+    "no-tls": (Capture(f"{URL}/health", b"", ended="unreachable", error="SSLError: WRONG_VERSION"), "give an http:// URL"),
     "no-http": (Capture("http://a/health", b"", ended="invalid", error="no HTTP response"), "is it HTTP/1.1"),
 }
 

@@ -24,13 +24,13 @@ def test_deadline_names_claim_time_and_last_sight() -> None:
 def test_death_ends_the_wait_at_once() -> None:
     """When the thing waited for has died, nobody waits for the deadline."""
     with pytest.raises(Died, match="by its own fault or ended by another: exit status 3") as death:
-        until("it answers", lambda: None, within_s=60, alive=lambda: "exit status 3")
+        until("it answers", lambda: None, within_s=60, give_up=lambda: "exit status 3")
     assert death.value.elapsed_s < 5
 
 
 def test_what_came_before_the_death_counts() -> None:
     """An event that was written just before the end is still seen."""
-    assert until("it spoke", lambda: "last words", within_s=60, alive=lambda: "it is dead") == "last words"
+    assert until("it spoke", lambda: "last words", within_s=60, give_up=lambda: "it is dead") == "last words"
 
 
 def test_trouble_of_the_probe_is_a_sight() -> None:
@@ -77,7 +77,7 @@ def test_pauses_grow_to_a_twentieth_of_a_second() -> None:
 def test_the_last_sight_is_told_before_the_log() -> None:
     """What was seen last does not stand at the end of somebody else's log."""
     with pytest.raises(Died) as death:
-        until("it answers", lambda: None, within_s=60, alive=lambda: "exit status 3\n--- log\nlast line")
+        until("it answers", lambda: None, within_s=60, give_up=lambda: "exit status 3\n--- log\nlast line")
     head, *log = str(death.value).splitlines()
     assert head.endswith(": None")
     assert log == ["--- log", "last line"]

@@ -139,7 +139,7 @@ def test_a_stranger_on_the_port_is_left_alone(port: Port, squat: Squatters, kind
     stopped = port.run("stop")
     assert stopped.exit_status == 75
     assert f"{psutil.Process(stranger.pid).name()} (pid {stranger.pid})" in stopped.stderr
-    assert stranger.alive()
+    assert stranger.is_running()
     assert kind == "silent" or stranger.answer() == said
 
 
