@@ -23,19 +23,19 @@ from lumen_conformance.gateway.openai_requests import (
 )
 from lumen_conformance.gateway.response import Headers, Response, plain, streamed
 
-MODEL = "gpt-4o-mini"  # the one that the list has; a chat may ask for any name
+MODEL = "gpt-4o-mini"  # the one in the list; a chat may name any model
 LISTED = "/v1/models"
 MAX_BODY_BYTES = 50_000_000  # "up to 50 MB total payload size per request": OpenAI's guide to images and vision
 UNCODED: Headers = (("Accept-Encoding", "identity"),)  # the accepted codings, as RFC 9110, 15.5.16 asks
 
 
 def handles(call: ReceivedRequest) -> bool:
-    """Whether a request is for an address of OpenAI; all others are Lumen's."""
+    """Return whether a request is for a path of OpenAI; all other paths are those of Lumen."""
     return call.route == "/v1" or call.route.startswith("/v1/") or is_openai(call)
 
 
 def respond(call: ReceivedRequest, text: str) -> Response:
-    """The response to any request; a valid chat request is answered with this text."""
+    """Return the response to any request; a valid chat request is answered with this text."""
     path, name = call.route, call.route.removeprefix(LISTED).removeprefix("/")
     method = "GET" if call.method == "HEAD" else call.method  # both have the same length (RFC 9110, 9.3.2)
     if path.endswith(CHAT_SUFFIX):
@@ -68,7 +68,7 @@ def _chat(call: ReceivedRequest, text: str) -> Response:
 
 
 def _unreadable(call: ReceivedRequest) -> Response | None:
-    """The error for a body that is too large, compressed, or of another media type than JSON; None for any other."""
+    """Return the error for a body that is too large, compressed, or not of the media type JSON; None for others."""
     coding = (call.header("content-encoding") or "identity").strip().lower()
     media_type = (call.header("content-type") or "").partition(";")[0].strip().lower()
     if len(call.body) > MAX_BODY_BYTES:

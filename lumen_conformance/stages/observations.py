@@ -1,4 +1,4 @@
-"""What stages of several scenarios observe in the same way; none of it judges."""
+"""Observations that stages of several scenarios share; none of them judges."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from lumen_conformance.processes.socket_table import list_listening_sockets
 from lumen_conformance.targets.launch import LaunchedTarget
 from lumen_conformance.waiting import WaitError, observe
 
-SHARES_LIVE_PORTS = os.name == "nt"  # by SO_REUSEADDR; elsewhere that only ignores connections that have ended
+SHARES_LIVE_PORTS = (
+    os.name == "nt"
+)  # by SO_REUSEADDR; on other systems that option only ignores connections that have ended
 SHOWN_CHARS = 120  # of an answer: enough for the message of an error
 
 
 @dataclass(frozen=True)
 class StartObservation:
-    """How a launch went: `problem` is empty when it was proven ready."""
+    """The start of a launch: `problem` is empty when it became ready."""
 
     problem: str
     elapsed_s: float
@@ -35,11 +37,11 @@ class StartObservation:
 
 @dataclass(frozen=True)
 class ExitObservation:
-    """How a launch ended.
+    """The end of a launch.
 
-    ``status``       its exit status; None when it had not ended by then
-    ``elapsed_s``    from the begin of the wait until it was seen to have ended, or was last seen to run
-    ``listened_on``  every port on which its tree was seen to listen meanwhile
+    ``status``       its exit status; None when it did not end in time
+    ``elapsed_s``    from the start of the wait until its end, or until the last time at which it ran
+    ``listened_on``  every port on which its processes listened meanwhile
     """
 
     status: int | None
@@ -48,7 +50,7 @@ class ExitObservation:
 
 
 def observe_start(proxy: LaunchedTarget, within_s: float) -> StartObservation:
-    """Wait for a launch to be proven ready, or note why it was not."""
+    """Wait until a launch is ready; return why it was not."""
     try:
         proxy.wait_ready(within_s)
     except WaitError as error:
@@ -60,28 +62,31 @@ def observe_start(proxy: LaunchedTarget, within_s: float) -> StartObservation:
 
 
 def observe_exit(child: ChildProcess, within_s: float) -> ExitObservation:
-    """Wait until a launch has ended, or for so many seconds; the last look may come later than that."""
+    """Wait for the end of a launch, or for so many seconds; the last probe may come later."""
     ports: set[int] = set()
     status, start_s = None, time.monotonic()
-    looked_s = start_s
+    probed_s = start_s
 
     def exited() -> bool:
-        nonlocal status, looked_s
-        status, looked_s = child.exit_status(), time.monotonic()  # before the ports: that look reads all sockets
+        nonlocal status, probed_s
+        status, probed_s = (
+            child.exit_status(),
+            time.monotonic(),
+        )  # before the ports: they take longer, as all sockets are read
         ports.update(listening_ports(child))
         return status is not None
 
     observe("it has ended", exited, within_s=within_s)
-    return ExitObservation(status, looked_s - start_s, tuple(sorted(ports)))
+    return ExitObservation(status, probed_s - start_s, tuple(sorted(ports)))
 
 
 def listening_ports(child: ChildProcess) -> tuple[int, ...]:
-    """The ports on which a child and its descendants listen now."""
+    """Return the ports on which a child and its descendants listen now."""
     return tuple(sorted({each.port for each in list_listening_sockets(child.processes())}))
 
 
 def is_port_free(port: int) -> bool:
-    """Whether a server could listen on this port of each loopback now."""
+    """Return whether a server could listen on this port of each loopback address now."""
     for family, host in loopbacks():
         with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as sock:
             if not SHARES_LIVE_PORTS:
@@ -95,14 +100,14 @@ def is_port_free(port: int) -> bool:
 
 
 def ask_chat(proxy: LaunchedTarget, question: str) -> Capture:
-    """The answer to a chat; a model that once answers without a text is asked again, in other words."""
+    """Return the answer to a chat; a model that answers without a text is asked once more, with a hint."""
     chat = proxy.chat(question)
-    again = chat.status == 200 and not read_text(chat) and "gateway" not in proxy.target.can
-    return proxy.chat(f"{question}. Answer with one word.") if again else chat
+    is_empty = chat.status == 200 and not read_text(chat) and "gateway" not in proxy.target.can
+    return proxy.chat(f"{question}. Answer with one word.") if is_empty else chat
 
 
 def parse_json(capture: Capture) -> Any:  # noqa: ANN401 -- whatever the server sent
-    """The JSON of an answer; None for anything else."""
+    """Return the JSON of an answer; None for anything else."""
     try:
         return capture.json()
     except (ValueError, RecursionError):
@@ -110,7 +115,7 @@ def parse_json(capture: Capture) -> Any:  # noqa: ANN401 -- whatever the server 
 
 
 def read_text(chat: Capture) -> str:
-    """The text of the first choice; empty where there is none."""
+    """Return the text of the first choice; empty where there is none."""
     try:
         text = parse_json(chat)["choices"][0]["message"]["content"]
     except (KeyError, IndexError, TypeError):
@@ -119,7 +124,7 @@ def read_text(chat: Capture) -> str:
 
 
 def describe_response(answer: Capture) -> str:
-    """How a request was answered, for people."""
+    """Return a text about the answer to a request."""
     if answer.status is None:
         return f"no answer after {answer.elapsed_s:.1f} s: {answer.error or answer.ended}"
     return f"status {answer.status}, {answer.ended}: {answer.text[:SHOWN_CHARS]!r}"

@@ -1,6 +1,6 @@
-"""Before a story is told of a foreign target it must have been ready once: one that never is, is one clear error.
+"""A launch of a foreign target before its first stage: a target that never becomes ready is one error of the run.
 
-Our own proxy is launched by its stories alone: that it starts is what they claim.
+Our own proxy is launched by the stages alone: that it starts is a claim of their checks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LOCK_STARTS = 2  # another worker's launch, and as long again for a busy machine
 
 
 def ensure_ready(config: pytest.Config) -> None:
-    """Launch a foreign target, unless this run has seen it ready; raises `NeverReady`. Nothing for our own."""
+    """Launch a foreign target, unless it was ready in this run; raises `NeverReady`."""
     target, run = target_of(config), run_of(config)
     if not (target.foreign and target.command):
         return

@@ -1,4 +1,4 @@
-"""What a stage may ask for by the names of its parameters; made for it alone and ended with it."""
+"""The resources that a stage gets by the names of its parameters; they end with the stage."""
 
 from __future__ import annotations
 
@@ -17,43 +17,45 @@ from lumen_conformance.targets.target import Target
 
 @dataclass(frozen=True)
 class StageResources:
-    """One story: what it is about, and where its files are."""
+    """The target, the variant and the folder of one stage."""
 
     run: Run
     target: Target
     folder: Path
     variant: Any
 
-    def open(self, words: Iterable[str], stack: ExitStack) -> dict[str, Any]:
-        """What parameters of these names stand for, opened on the stack: the gateway outlives those who call it."""
-        return {word: open_one(self, stack) for word, open_one in _OFFERS.items() if word in words}
+    def open(self, names: Iterable[str], stack: ExitStack) -> dict[str, Any]:
+        """Open the resources of these names on the stack: the gateway is closed after the servers that call it."""
+        return {name: open_one(self, stack) for name, open_one in _RESOURCES.items() if name in names}
 
     def own_folder(self) -> Path:
-        """A folder for whatever the stage wants to write."""
+        """Return a new folder for files of the stage."""
         own = self.folder / "own"
         own.mkdir()
         return own
 
     def logs(self) -> dict[str, str]:
-        """Every file that the children of the story have written, by name."""
-        places = (self.folder / word for word in ("launch", "squat"))
-        files = (path for place in places for path in sorted(place.rglob("*")) if path.is_file())
+        """Return every file that the children of the stage have written, by name."""
+        folders = (self.folder / name for name in ("launch", "squat"))
+        files = (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file())
         return {path.relative_to(self.folder).as_posix(): str(path) for path in files}
 
 
-def _squatters(scene: StageResources) -> Squatters:
-    squatters = Squatters(scene.run, scene.folder / "squat")
-    squatters.fault = scene.target.mutation_environ()
+def _squatters(resources: StageResources) -> Squatters:
+    squatters = Squatters(resources.run, resources.folder / "squat")
+    squatters.fault = resources.target.mutation_environ()
     return squatters
 
 
-_OFFERS: dict[str, Callable[[StageResources, ExitStack], Any]] = {
-    "run": lambda scene, _: scene.run,
-    "target": lambda scene, _: scene.target,
-    "variant": lambda scene, _: scene.variant,
-    "folder": lambda scene, _: scene.own_folder(),
+_RESOURCES: dict[str, Callable[[StageResources, ExitStack], Any]] = {
+    "run": lambda resources, _: resources.run,
+    "target": lambda resources, _: resources.target,
+    "variant": lambda resources, _: resources.variant,
+    "folder": lambda resources, _: resources.own_folder(),
     "gateway": lambda _, stack: stack.enter_context(ScriptedGateway()),
-    "squat": lambda scene, stack: stack.enter_context(_squatters(scene)),
-    "launch": lambda scene, stack: stack.enter_context(Launcher(scene.run, scene.target, scene.folder / "launch")),
+    "squat": lambda resources, stack: stack.enter_context(_squatters(resources)),
+    "launch": lambda resources, stack: stack.enter_context(
+        Launcher(resources.run, resources.target, resources.folder / "launch")
+    ),
 }
-PARAMETERS = frozenset(_OFFERS)
+PARAMETERS = frozenset(_RESOURCES)

@@ -1,8 +1,7 @@
-"""Scenario 10: stopping: work in flight is finished, whoever the signal was sent to.
+"""Scenario 10: a stop finishes the work in flight, whichever processes get the signal.
 
-Cast: one question that is held at the gateway by a gate, so that "in flight" is a fact and not a hope. A signal to
-the whole group is what a terminal (Ctrl-C) or a systemd control group does: it must drain just as one to the
-supervisor alone.
+Setup: a gate holds one question at the gateway, so that it is certainly in flight. A terminal (Ctrl-C) and a control
+group of systemd send the signal to all processes: the proxy must drain as after a signal to the supervisor alone.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from lumen_conformance.stages.observations import is_port_free
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.waiting import observe, until
 
-STOP_BUDGET_S = 5.0  # nothing is left to do when the gate opens: an exit of two interpreters, 0.1 s here
-ONE_ACT_S = 0.1  # signals within 20 ms are one act (ADR 3); five times that
+STOP_BUDGET_S = 5.0  # no work is left when the gate is open: the exit of two interpreters takes 0.1 s here
+ONE_SIGNAL_S = 0.1  # signals within 20 ms count as one (ADR 3); five times that
 CUT = 70
 
 SIGNALS = {
@@ -30,19 +29,19 @@ SIGNALS = {
     "10.2.sigterm-group": lambda proxy: proxy.send_group(signal.SIGTERM),
     "10.3.ctrl-c-group": lambda proxy: proxy.send_group(signal.SIGINT),
 }
-if WINDOWS:  # a group there is reached by CTRL_BREAK, which is what stop() sends
+if WINDOWS:  # a group gets CTRL_BREAK there, which is what stop() sends
     SIGNALS = {"10.1.ctrl-break": SIGNALS["10.1.sigterm-alone"]}
 
 
-@check_each("ask_to_stop", SIGNALS)
-def test_work_in_flight_is_finished(launch: Launcher, gateway: ScriptedGateway, ask_to_stop: object) -> None:
-    """The held question is answered, then the proxy ends with 0, no worker has died, and the port is free."""
+@check_each("send_signal", SIGNALS)
+def test_work_in_flight_is_finished(launch: Launcher, gateway: ScriptedGateway, send_signal: object) -> None:
+    """The held question is answered, then the proxy ends with status 0, no worker has died, and the port is free."""
     proxy, gate = launch(gateway=gateway), threading.Event()
     gateway.standing = gated(gate)
     with ThreadPoolExecutor(1) as client:
         answer = client.submit(proxy.chat, "아직 듣고 있어요?")
         gateway.until_called(1)
-        ask_to_stop(proxy)  # type: ignore[operator]
+        send_signal(proxy)  # type: ignore[operator]
         proxy.journal.until("draining", within_s=STOP_BUDGET_S)
         gate.set()
         assert answer.result().status == 200
@@ -53,7 +52,7 @@ def test_work_in_flight_is_finished(launch: Launcher, gateway: ScriptedGateway, 
 
 @check("10.4-second-signal")
 def test_second_signal_ends_at_once(launch: Launcher, gateway: ScriptedGateway) -> None:
-    """A second signal does not wait for work in flight, and the exit status says that it was cut."""
+    """A second signal ends the proxy without the work in flight, and the exit status says that it was cut."""
     proxy, gate = launch(gateway=gateway), threading.Event()
     gateway.standing = gated(gate)
     with ThreadPoolExecutor(1) as client:
@@ -61,17 +60,17 @@ def test_second_signal_ends_at_once(launch: Launcher, gateway: ScriptedGateway) 
         gateway.until_called(1)
         proxy.stop()
         proxy.journal.until("draining", within_s=STOP_BUDGET_S)
-        # One Ctrl-C may arrive twice within milliseconds (terminal and wrapper), so the second comes a moment later.
-        observe("it ends by itself", proxy.end_reason, within_s=ONE_ACT_S)
+        # One Ctrl-C may arrive twice within milliseconds (terminal and wrapper), so the second signal is sent later.
+        observe("it ends by itself", proxy.end_reason, within_s=ONE_SIGNAL_S)
         proxy.stop()
         assert proxy.wait_exit(STOP_BUDGET_S) == CUT
         assert answer.result().status != 200
-    assert_gone(proxy)
+    assert_ended(proxy)
 
 
 @check("10.5-drain-deadline")
 def test_drain_has_a_deadline(launch: Launcher, gateway: ScriptedGateway) -> None:
-    """Work that does not end is cut at the deadline, and the exit status says so."""
+    """Work that does not end is cut at the deadline, and the exit status says that it was cut."""
     proxy, gate = launch(gateway=gateway, env={"LUMEN_DRAIN_S": "0.2"}), threading.Event()
     gateway.standing = gated(gate)
     with ThreadPoolExecutor(1) as client:
@@ -80,23 +79,23 @@ def test_drain_has_a_deadline(launch: Launcher, gateway: ScriptedGateway) -> Non
         proxy.stop()
         assert proxy.wait_exit(STOP_BUDGET_S) == CUT
         assert answer.result().status != 200
-    assert_gone(proxy)
+    assert_ended(proxy)
 
 
 @check("10.6-idle-connections")
 def test_idle_stop_is_clean(launch: Launcher, gateway: ScriptedGateway) -> None:
-    """A connection that rests does not delay a stop: it ends with 0, and the journal ends with stopped."""
+    """An idle connection does not delay a stop: the proxy ends with status 0, and its journal with ``stopped``."""
     proxy = launch(gateway=gateway)
-    with Connection(proxy.url) as resting:
-        assert resting.call("GET", "/health").status == 200
-        assert resting.stays_open(0)
+    with Connection(proxy.url) as idle:
+        assert idle.call("GET", "/health").status == 200
+        assert idle.stays_open(0)
         proxy.stop()
         assert proxy.wait_exit(STOP_BUDGET_S) == 0
     assert proxy.journal.events()[-1].name == "stopped"
-    assert_gone(proxy)
+    assert_ended(proxy)
 
 
-def assert_gone(proxy: LaunchedTarget) -> None:
-    until("process tree is gone", lambda: not proxy.processes(), within_s=STOP_BUDGET_S)
+def assert_ended(proxy: LaunchedTarget) -> None:
+    until("all processes have ended", lambda: not proxy.processes(), within_s=STOP_BUDGET_S)
     assert list_tree(proxy.ref) == ()
     assert is_port_free(proxy.port)

@@ -149,7 +149,7 @@ SICK = {
     "never-restarts": Sick(
         "1.4-automatic-restart",
         frozenset({"1.5-health-after"}),
-        rf"nobody restarts it: {KILLED}; {WAITED} a new process in its place; processes of it that are left: \d$",
+        rf"no restart: {KILLED}; {WAITED} a new process in its place; processes of it that are left: \d$",
     ),
     "never-answers": Sick(
         "1.5-health-after",
@@ -202,7 +202,7 @@ def test_a_sick_replacement(kind: str, fault: str, waiting: dict[Fault, Judged])
 
 
 ABSENT = (
-    r"^nobody restarts it: pid \d+ \(.*%s.*\) was killed; waited \d+\.\d s for a new process in its place; "
+    r"^no restart: pid \d+ \(.*%s.*\) was killed; waited \d+\.\d s for a new process in its place; "
     r"no process of it is left$"
 )
 

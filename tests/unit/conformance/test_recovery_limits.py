@@ -12,7 +12,7 @@ from lumen_conformance.stages.observations import StartObservation
 from tests.recovery import test_02_port_conflict as scenario
 
 LIMIT_S, LATE_S = 5.0, 6.24
-SEEN = scenario.Conflict(
+SEEN = scenario.ConflictEvidence(
     budget_s=LIMIT_S,
     start_budget_s=LIMIT_S,
     port=8080,

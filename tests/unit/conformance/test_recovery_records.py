@@ -16,7 +16,7 @@ START = StartObservation("", 0.1, 7, 8080, listener_pids=(7,))
 RECOVERY = Recovery(
     (NamedProcess(ProcessRef(7, 0.0), "python server.py"),), ended=False, states=("running",), waited_s=2.0
 )
-SURVIVED = scenario.Killed(START, 10.0, 1.0, 3.0, recovery=RECOVERY)
+SURVIVED = scenario.KillEvidence(START, 10.0, 1.0, 3.0, recovery=RECOVERY)
 NOBODY = replace(SURVIVED, recovery=replace(RECOVERY, killed=(), states=()))
 NEVER_READY = replace(SURVIVED, start=replace(START, problem="it ended with exit status 3"), recovery=None)
 
@@ -24,26 +24,26 @@ NEVER_READY = replace(SURVIVED, start=replace(START, problem="it ended with exit
 def test_a_process_that_survives() -> None:
     """A process that still runs after the kill refutes 1.3, by its PID and its command line."""
     with pytest.raises(Refuted, match=r"pid 7 \(python server.py\) still running after the kill"):
-        scenario.test_victims_have_ended(SURVIVED)
+        scenario.test_killed_processes_have_ended(SURVIVED)
 
 
 def test_nobody_to_kill() -> None:
     """Where no process of the launch answers, 1.3 says so, and does not speak of a kill."""
     with pytest.raises(Refuted, match="no process of the launch answers or listens there, so none was killed"):
-        scenario.test_victims_have_ended(NOBODY)
+        scenario.test_killed_processes_have_ended(NOBODY)
 
 
 @pytest.mark.parametrize("record", [SURVIVED, NOBODY], ids=["survived", "nobody"])
-def test_without_a_kill_no_restart_is_judged(record: scenario.Killed) -> None:
+def test_without_a_kill_no_restart_is_judged(record: scenario.KillEvidence) -> None:
     """Without a kill the restart is not judged, because of 1.3."""
     with pytest.raises(NotJudged, match=r"1\.3-forced-kill"):
-        scenario.killed_by_us(record)
+        scenario.after_kill(record)
 
 
 def test_without_a_start_no_kill_is_judged() -> None:
     """Without a start the kill is not judged, because of 1.1."""
     with pytest.raises(NotJudged, match=r"1\.1-initial-start"):
-        scenario.test_victims_have_ended(NEVER_READY)
+        scenario.test_killed_processes_have_ended(NEVER_READY)
 
 
 @pytest.mark.parametrize(("start_s", "budget_s"), [(0.6, 3.0), (4.2, 4.2)], ids=["quiet", "busy"])

@@ -20,7 +20,10 @@ CAME: dict[str, tuple[Capture, str]] = {
         Capture(f"{URL}/health", b"", ended="unreachable", error="SSLError: CERTIFICATE_VERIFY_FAILED"),
         "SSL_CERT_FILE names a file with the certificates to trust",
     ),
-    "no-tls": (Capture(f"{URL}/health", b"", ended="unreachable", error="SSLError: WRONG_VERSION"), "give an http:// URL"),
+    "no-tls": (
+        Capture(f"{URL}/health", b"", ended="unreachable", error="SSLError: WRONG_VERSION"),
+        "give an http:// URL",
+    ),
     "no-http": (Capture("http://a/health", b"", ended="invalid", error="no HTTP response"), "is it HTTP/1.1"),
 }
 
