@@ -14,9 +14,9 @@ import pytest
 from lumen_conformance.gateway.replies import answers, html, says
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http import client
-from tests.fixtures.blackholes import black_hole
+from tests.fixtures.blackholes import open_black_hole
 from tests.fixtures.faults import network
-from tests.fixtures.tls import NEEDS_OPENSSL, TlsFront, certificate
+from tests.fixtures.tls import NEEDS_OPENSSL, TlsFront, create_certificate
 from tests.operations.conftest import Desk, gateway_lives
 
 FAR = "gateway.invalid"  # no address of this machine: proxies apply to it
@@ -40,7 +40,7 @@ class Stage:
 
     def over_tls(self, *variables: str) -> None:
         """The gateway speaks TLS; its authority is in a bundle that these variables name."""
-        certified = certificate(self.folder, "localhost")
+        certified = create_certificate(self.folder, "localhost")
         front = self.stack.enter_context(TlsFront(certified, self.desk.gateway.port))
         self.env |= {"LUMEN_GATEWAY_URL": f"https://localhost:{front.port}"}
         self.env |= dict.fromkeys(BUNDLES) | dict.fromkeys(variables, str(certified))
@@ -70,7 +70,7 @@ class Stage:
     def with_a_black_hole_first(self) -> None:
         """The name has two addresses; the first drops every connection request."""
         port = self.desk.gateway.port
-        self.stack.enter_context(black_hole("127.0.0.2", port))
+        self.stack.enter_context(open_black_hole("127.0.0.2", port))
         self.env |= STAGED | {network.NAMES: json.dumps({FAR: ["127.0.0.2", "127.0.0.1"]})}
         self.env |= {"LUMEN_GATEWAY_URL": f"http://{FAR}:{port}", "LUMEN_CONNECT_TIMEOUT_S": IN_VAIN_S}
 

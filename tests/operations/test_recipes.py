@@ -16,12 +16,12 @@ import pytest
 
 from lumen_conformance.targets.launch import Launcher
 from tests.fixtures.nested_pytest import LEAN, ROOT, inherited
-from tests.fixtures.suite_subprocess import RUN_BUDGET_S, Run
+from tests.fixtures.suite_subprocess import RUN_BUDGET_S, SuiteRun
 
 GUIDE = (ROOT / "docs" / "judge-your-own-server.md").read_text("utf-8").partition("\n## Recipes\n")[2]
 FEW = "C1.1 or E1.2 or C8.1"  # a plain answer, a stream, ids: enough to see that a launch works
 ECHOED = "G2.forwarded-parts"  # judged only where there is a gateway
-Judge = Callable[..., Run]
+Judge = Callable[..., SuiteRun]
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the recipes are for a POSIX shell")
 
@@ -37,7 +37,7 @@ def recipe(title: str, language: str = "sh") -> str:
 def judge(tmp_path: Path) -> Judge:
     """Run the command of a recipe, narrowed to some checks by the environment."""
 
-    def run(command: str, checks: str = FEW) -> Run:
+    def run(command: str, checks: str = FEW) -> SuiteRun:
         verdicts = tmp_path / "verdicts.jsonl"
         options = [
             "-k", checks, "-n0", "-p", "no:cacheprovider", *LEAN,
@@ -52,12 +52,12 @@ def judge(tmp_path: Path) -> Judge:
             timeout=RUN_BUDGET_S, check=False,
         )  # fmt: skip
         lines = verdicts.read_text("utf-8").splitlines() if verdicts.exists() else []
-        return Run(done.returncode, done.stdout + done.stderr, tuple(json.loads(line) for line in lines))
+        return SuiteRun(done.returncode, done.stdout + done.stderr, tuple(json.loads(line) for line in lines))
 
     return run
 
 
-def is_green(ended: Run, *ids: str) -> None:
+def is_green(ended: SuiteRun, *ids: str) -> None:
     """Each of these checks passed, and nothing failed."""
     assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
     assert set(ids) <= ended.ids("passed"), ended.output

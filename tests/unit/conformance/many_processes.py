@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 WORKERS = 2
 
 
-class Handler(BaseHTTPRequestHandler):
+class PidHandler(BaseHTTPRequestHandler):
     """One connection, kept open."""
 
     protocol_version = "HTTP/1.1"
@@ -37,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def hand_on(listener: socket.socket, channels: list[socket.socket]) -> None:
+def pass_connections(listener: socket.socket, channels: list[socket.socket]) -> None:
     """Give each connection to the next child."""
     while True:
         sock = listener.accept()[0]
@@ -46,13 +46,13 @@ def hand_on(listener: socket.socket, channels: list[socket.socket]) -> None:
         channels.append(channels.pop(0))
 
 
-def serve_handed(channel: socket.socket) -> None:
+def serve_passed(channel: socket.socket) -> None:
     """Answer on each connection that the parent gives."""
-    server = HTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
+    server = HTTPServer(("127.0.0.1", 0), PidHandler, bind_and_activate=False)
     while True:
         (descriptor,) = socket.recv_fds(channel, 1, 1)[1]
         given = socket.socket(fileno=descriptor)
-        threading.Thread(target=Handler, args=(given, given.getpeername(), server), daemon=True).start()
+        threading.Thread(target=PidHandler, args=(given, given.getpeername(), server), daemon=True).start()
 
 
 def stop(children: list[int]) -> None:
@@ -66,8 +66,8 @@ def main() -> None:
     """Serve until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     port, mode = int(sys.argv[1]), sys.argv[2]
-    Handler.close_after = mode == "closes"
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    PidHandler.close_after = mode == "closes"
+    server = ThreadingHTTPServer(("127.0.0.1", port), PidHandler)
     children: list[int] = []
     channels: list[socket.socket] = []
     for _ in range(0 if mode == "alone" else WORKERS):
@@ -77,14 +77,14 @@ def main() -> None:
             channels.append(ours)
         elif mode == "primary":
             server.socket.close()
-            serve_handed(theirs)
+            serve_passed(theirs)
         else:
             server.serve_forever()
     signal.signal(signal.SIGTERM, lambda *_: stop(children))
     if mode == "alone":
         server.serve_forever()
     elif mode == "primary":
-        hand_on(server.socket, channels)
+        pass_connections(server.socket, channels)
     threading.Event().wait()
 
 

@@ -28,7 +28,7 @@ STOPS_S = 0.5  # a second signal of the suite comes within milliseconds
 OPEN = socket.socket(type=socket.SOCK_DGRAM)
 
 
-class Handler(BaseHTTPRequestHandler):
+class PlainHandler(BaseHTTPRequestHandler):
     """One connection, kept open."""
 
     protocol_version = "HTTP/1.1"
@@ -59,7 +59,7 @@ def flood(lines: int | None) -> None:
     print("the flood ends here", flush=True)  # noqa: T201 -- its log
 
 
-def go_out() -> None:
+def connect_beyond_loopback() -> None:
     """Ask for the way to an address that nobody has (RFC 5737): a connect of a datagram socket sends nothing."""
     try:
         OPEN.connect(("192.0.2.1", 9))
@@ -67,7 +67,7 @@ def go_out() -> None:
         print(error, flush=True)  # noqa: T201 -- its log
 
 
-def leave(*, nameless: bool) -> None:
+def detach(*, nameless: bool) -> None:
     """Go on in a child while the launched process ends with exit status 0 (POSIX)."""
     if os.fork():
         os._exit(0)
@@ -91,20 +91,20 @@ def stop_in_order(server: ThreadingHTTPServer, child: subprocess.Popen[bytes]) -
 def main() -> None:
     """Serve until SIGTERM."""
     if MODE in {"daemon", "nameless"}:
-        leave(nameless=MODE == "nameless")
+        detach(nameless=MODE == "nameless")
     signal.signal(signal.SIGTERM, lambda *_: None if MODE == "stubborn" else os._exit(0))
     if MODE in {"leaves", "hasty"}:
         child = subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"])
     print("the word is", os.environ.get("UPSTREAM_WORD"), flush=True)  # noqa: T201 -- as a careless server does
     if MODE == "goes-out":
-        go_out()
+        connect_beyond_loopback()
     elif MODE == "floods":
         flood(FLOOD_LINES)
     elif MODE == "endless":
         threading.Thread(target=flood, args=(None,), daemon=True).start()
     elif MODE.isdigit():
         threading.Event().wait(float(MODE))
-    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), PlainHandler)
     if MODE == "hasty":
         signal.signal(signal.SIGTERM, lambda *_: stop_in_order(server, child))
     server.serve_forever()

@@ -21,7 +21,7 @@ from lumen_conformance.targets.target import Target
 
 
 @dataclass
-class Judged:
+class JudgedScenario:
     """The ids of the checks by what came of them; for each failure what was found."""
 
     passed: set[str] = field(default_factory=set)
@@ -29,13 +29,13 @@ class Judged:
     not_judged: set[str] = field(default_factory=set)
 
 
-def judge(run: Run, scenario: ModuleType, target: Target, folder: Path) -> Judged:
+def judge(run: Run, scenario: ModuleType, target: Target, folder: Path) -> JudgedScenario:
     """Stage the scenario of a module, and ask each of its checks that is about this target."""
     (definition,) = (each.definition for each in vars(scenario).values() if hasattr(each, "definition"))
     parameters = inspect.signature(definition.function).parameters
     with ExitStack() as stack:
         seen = definition.function(**StageResources(run, target, folder, None).open(parameters, stack))
-    judged = Judged()
+    judged = JudgedScenario()
     for function in vars(scenario).values():
         marks = getattr(function, "pytestmark", ())
         ids = {each.id for mark in marks if mark.name == "check" for each in mark.args}
@@ -44,11 +44,11 @@ def judge(run: Run, scenario: ModuleType, target: Target, folder: Path) -> Judge
         if ids and spoken and not lacking:
             given = {definition.function.__name__: seen, "measure": lambda value, *_, **__: value}
             arguments = {name: given[name] for name in inspect.signature(function).parameters}
-            _ask(function, arguments, ids, judged)
+            _run_check(function, arguments, ids, judged)
     return judged
 
 
-def _ask(function: object, arguments: dict[str, object], ids: set[str], judged: Judged) -> None:
+def _run_check(function: object, arguments: dict[str, object], ids: set[str], judged: JudgedScenario) -> None:
     """Ask one check."""
     assert callable(function)
     try:

@@ -12,7 +12,7 @@ from lumen_conformance.gateway.acceptors import Acceptors
 WITHIN_S = 10.0  # for what takes milliseconds, on a busy machine a few hundred
 
 
-class Stage:
+class ServedConnections:
     """Acceptors that are given a function for each connection; `served` has the thread of each that was served."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Stage:
 
 def test_one_after_another_shares_threads() -> None:
     """Connections that do not overlap are served by a few threads."""
-    stage = Stage()
+    stage = ServedConnections()
     threads = set()
     for _ in range(30):
         stage.waiting.put(lambda: None)
@@ -51,7 +51,7 @@ def test_one_after_another_shares_threads() -> None:
 
 def test_each_at_the_same_time_has_a_thread() -> None:
     """A connection that lasts keeps no other from being served."""
-    stage, barrier = Stage(), threading.Barrier(5)
+    stage, barrier = ServedConnections(), threading.Barrier(5)
     for _ in range(5):
         stage.waiting.put(lambda: barrier.wait(WITHIN_S))
     threads = {stage.served.get(timeout=WITHIN_S) for _ in range(5)}
@@ -59,9 +59,9 @@ def test_each_at_the_same_time_has_a_thread() -> None:
     assert len(threads) == 5
 
 
-def test_one_that_does_not_end_is_told() -> None:
+def test_a_connection_that_does_not_end_is_reported() -> None:
     """Who waits for the end of a connection that does not end is told so, and not kept."""
-    stage, gate = Stage(), threading.Event()
+    stage, gate = ServedConnections(), threading.Event()
     stage.waiting.put(lambda: gate.wait(WITHIN_S))
     with pytest.raises(RuntimeError, match=r"a connection did not end within 0\.05 s"):
         stage.end(0.05)

@@ -62,7 +62,7 @@ def test_an_endless_log_stops_nobody(run: Run, tmp_path: Path) -> None:
     assert server.stdout.stat().st_size <= LOG_BYTES
 
 
-def test_last_words_are_told(run: Run, tmp_path: Path) -> None:
+def test_the_last_output_is_reported(run: Run, tmp_path: Path) -> None:
     """The log of a server that has ended has all that it printed when its end is told."""
     target = Target(command=(sys.executable, "-c", "print('no license')"), can=frozenset({"launch"}), foreign=True)
     with Launcher(run, target, tmp_path) as launches:

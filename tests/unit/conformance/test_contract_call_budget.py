@@ -14,7 +14,7 @@ import pytest
 from lumen_conformance.gateway.exchange import ReceivedRequest
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.targets.endpoint import CHAT
-from tests.fixtures.suite_subprocess import Run, run
+from tests.fixtures.suite_subprocess import SuiteRun, run
 
 MODEL = "a-model-that-costs"
 CHOICES = 10  # more answers than any check asks for at once without --proxy-load
@@ -30,7 +30,7 @@ SELECTIONS = {
 }
 
 
-def spent(folder: Path, *options: str) -> tuple[Run, list[ReceivedRequest]]:
+def spent(folder: Path, *options: str) -> tuple[SuiteRun, list[ReceivedRequest]]:
     """A run against a server that records, and the chat calls that it was asked for."""
     with ScriptedGateway() as server:
         named = (f"--proxy-url={server.url}/v1", f"--proxy-model={MODEL}", "--proxy-health-path=none", "-q")
@@ -48,7 +48,7 @@ def body_of(call: ReceivedRequest) -> dict[str, object]:
     return body if isinstance(body, dict) else {}
 
 
-def assert_is_bounded(ended: Run, calls: list[ReceivedRequest]) -> None:
+def assert_is_bounded(ended: SuiteRun, calls: list[ReceivedRequest]) -> None:
     """The calls were no more than was said before, for few choices and of the named model."""
     said = re.search(r"by URL: at most (\d+) chat calls of a-model-that-costs at", ended.output)
     assert said, ended.output
@@ -67,30 +67,30 @@ def test_no_more_than_was_said(name: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[ReceivedRequest]]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[SuiteRun, list[ReceivedRequest]]:
     """The whole contract, as far as it may be asked without --proxy-load."""
     return spent(tmp_path_factory.mktemp("whole"), "-m", "contract", *ALL)
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
     """The rest of the contract: many or very large requests."""
     return spent(tmp_path_factory.mktemp("loaded"), "-m", "contract and load", "--proxy-load", *ALL)[0]
 
 
-def test_the_whole_contract_makes_no_more(whole: tuple[Run, list[ReceivedRequest]]) -> None:
+def test_the_whole_contract_makes_no_more(whole: tuple[SuiteRun, list[ReceivedRequest]]) -> None:
     """The whole contract makes no more chat calls than were printed, nor many choices, nor of another model."""
     assert_is_bounded(*whole)
 
 
-def test_no_check_fails(whole: tuple[Run, list[ReceivedRequest]], loaded: Run) -> None:
+def test_no_check_fails(whole: tuple[SuiteRun, list[ReceivedRequest]], loaded: SuiteRun) -> None:
     """The scripted gateway passes the contract: a forwarder must not be accused of faults of its gateway."""
     for ended in (whole[0], loaded):
         broken = [one for one in ended.verdicts if one["outcome"] in BROKEN and one["tier"] != "W"]
         assert (ended.status, broken) == (0, []), ended.output
 
 
-def test_the_contract_was_asked(whole: tuple[Run, list[ReceivedRequest]], loaded: Run) -> None:
+def test_the_contract_was_asked(whole: tuple[SuiteRun, list[ReceivedRequest]], loaded: SuiteRun) -> None:
     """Hundreds of checks pass, some of each chapter that needs no gateway behind the target."""
     passed = whole[0].ids("passed") | loaded.ids("passed")
     assert len(passed) > PASSED

@@ -12,7 +12,7 @@ from lumen_conformance.http.client import call
 from lumen_conformance.ports import reserved_port
 from lumen_conformance.run import Run as OfSuite
 from lumen_conformance.waiting import until
-from tests.fixtures.suite_subprocess import FORWARDER, Run, forwarder
+from tests.fixtures.suite_subprocess import FORWARDER, SuiteRun, forwarder
 from tests.fixtures.suite_subprocess import run as judged
 
 MANNERS = ("tests/contract/test_h_manners.py",)
@@ -20,13 +20,13 @@ CHOSEN = ("-k", "H1.head-models or H2.id-models or H2.id-plain or H3.list or H3.
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def ended(tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
     """A server that HEAD ends, which a check of tier S asks."""
     folder = tmp_path_factory.mktemp("ended")
     return judged(folder, f"--proxy-command={forwarder('dies-of-head')}", "--proxy-can=models", *CHOSEN, tests=MANNERS)
 
 
-def test_the_end_is_one_failure_of_clients(ended: Run) -> None:
+def test_the_end_is_one_failure_of_clients(ended: SuiteRun) -> None:
     """The check that ended the server fails as tier M, though it is about something that is only reported."""
     assert (ended.status, ended.ids("failed", "error")) == (1, {"H1.head-models"}), ended.output
     (verdict,) = (each for each in ended.verdicts if each["outcome"] == "failed")
@@ -36,7 +36,7 @@ def test_the_end_is_one_failure_of_clients(ended: Run) -> None:
     assert verdict["cause"] == "server-ends"
 
 
-def test_the_others_are_judged(ended: Run) -> None:
+def test_the_others_are_judged(ended: SuiteRun) -> None:
     """The checks behind it are asked of a new launch."""
     assert ended.ids("passed") >= {"H2.id-models", "H2.id-plain", "H3.list", "H3.each", "H3.usable"}
     assert ended.ids("not_judged", "warned") == set()

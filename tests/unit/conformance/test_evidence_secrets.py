@@ -13,7 +13,7 @@ import pytest
 from lumen_conformance.processes import evidence_files
 from lumen_conformance.processes.capped_output import KEPT_BYTES, LOG_BYTES
 from lumen_conformance.registry.redaction import MASK, Redactor
-from tests.fixtures.suite_subprocess import Run as Ended
+from tests.fixtures.suite_subprocess import SuiteRun as Ended
 from tests.fixtures.suite_subprocess import run as judged
 from tests.unit.conformance import plain_server
 

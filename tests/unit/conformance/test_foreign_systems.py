@@ -74,7 +74,7 @@ def network(monkeypatch: pytest.MonkeyPatch, rule: Rule) -> type[FakeSocket]:
 
 
 @pytest.mark.parametrize("taken", ["127.0.0.1", "::1"])
-def test_a_taken_port_of_windows_is_seen(monkeypatch: pytest.MonkeyPatch, taken: str) -> None:
+def test_a_taken_port_of_windows_is_found(monkeypatch: pytest.MonkeyPatch, taken: str) -> None:
     """A port with a live listener cannot be bound on Windows, although SO_REUSEADDR would share it."""
     monkeypatch.setattr(observations, "SHARES_LIVE_PORTS", True)
     fake = network(monkeypatch, of_windows)

@@ -129,7 +129,7 @@ def test_expectation_is_met(gateway: ScriptedGateway) -> None:
         assert sock.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
 
 
-def test_no_http_is_refused_in_words(gateway: ScriptedGateway) -> None:
+def test_invalid_http_is_refused(gateway: ScriptedGateway) -> None:
     """What is no HTTP is refused in the envelope, with a request id."""
     head, _, body = spoken(gateway, b"GET / HTTP/1.1\r\nno colon here\r\n\r\n").partition(b"\r\n\r\n")
     assert b"x-request-id: req_" in head

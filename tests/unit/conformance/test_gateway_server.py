@@ -83,7 +83,7 @@ def test_gate_holds_until_it_opens(gateway: ScriptedGateway) -> None:
     opener.join()
 
 
-def test_leaving_is_seen(gateway: ScriptedGateway) -> None:
+def test_a_disconnect_is_noticed(gateway: ScriptedGateway) -> None:
     """The gateway knows when its client has closed the connection, even while it holds the answer."""
     gateway.standing = replies.silent
     assert call(gateway.url, "POST", "/chat", json={"message": "m"}, timeout_s=0.1).ended == "timeout"

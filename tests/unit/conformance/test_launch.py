@@ -17,19 +17,19 @@ from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 from lumen_conformance.waiting import Died, Overdue
 
-STANDIN = Path(__file__).parents[2] / "fixtures" / "fake_proxy.py"
+FAKE_PROXY = Path(__file__).parents[2] / "fixtures" / "fake_proxy.py"
 
 
-def standin(mode: str = "", *, journal: bool = True) -> Target:
+def fake_proxy(mode: str = "", *, journal: bool = True) -> Target:
     """A target that behaves like the proxy, but for one fault."""
     can = {"health", "journal"} if journal else {"health"}
-    return Target(command=(sys.executable, str(STANDIN), "{port}", mode), can=frozenset(can))
+    return Target(command=(sys.executable, str(FAKE_PROXY), "{port}", mode), can=frozenset(can))
 
 
 @pytest.fixture
 def launches(run: Run, tmp_path: Path) -> Launcher:
     """A factory that the test closes by itself."""
-    return Launcher(run, standin(), tmp_path)
+    return Launcher(run, fake_proxy(), tmp_path)
 
 
 def test_ready_is_proven_by_the_journal(launches: Launcher) -> None:
@@ -49,14 +49,14 @@ def test_ready_is_proven_by_the_journal(launches: Launcher) -> None:
 def test_ready_is_proven_by_the_socket(launches: Launcher) -> None:
     """Without a journal the listening socket must belong to the process tree."""
     with launches:
-        proxy = launches(target=standin(journal=False))
+        proxy = launches(target=fake_proxy(journal=False))
         assert proxy.listeners() == (proxy.ref,)
 
 
-def test_stranger_is_never_taken_for_ours(launches: Launcher) -> None:
+def test_an_answer_of_another_instance_is_no_proof(launches: Launcher) -> None:
     """An answer of 200 by another instance is no readiness."""
     with launches:
-        proxy = launches(target=standin("stranger"), ready=False)
+        proxy = launches(target=fake_proxy("stranger"), ready=False)
         proxy.journal.until("ready", within_s=10)
         with pytest.raises(Overdue, match="is ready"):
             proxy.wait_ready(within_s=0.2)
@@ -65,7 +65,7 @@ def test_stranger_is_never_taken_for_ours(launches: Launcher) -> None:
 def test_answer_from_another_process_is_no_proof(launches: Launcher, squat: Squatters) -> None:
     """Without a journal, 200 on the right port is not enough: the listener must be of the tree that was launched."""
     with launches:
-        proxy = launches(target=standin("deaf", journal=False), port=squat("banner").port, ready=False)
+        proxy = launches(target=fake_proxy("deaf", journal=False), port=squat("banner").port, ready=False)
         assert proxy.health(within_s=5).status == 200
         with pytest.raises(Overdue, match="is ready") as late:
             proxy.wait_ready(within_s=0.2)
@@ -78,7 +78,7 @@ def test_early_exit_is_noticed_at_once(launches: Launcher, status: int) -> None:
     """An exit before readiness tells exit status, command and the ends of both logs, 0 included."""
     start_s = time.monotonic()
     with launches, pytest.raises(Died) as death:
-        launches(target=standin(f"exit{status}"))
+        launches(target=fake_proxy(f"exit{status}"))
     assert time.monotonic() - start_s < 10
     for said in (f"exit status {status}", "fake_proxy.py", "about to start", "one line of trouble"):
         assert said in str(death.value)
@@ -87,7 +87,7 @@ def test_early_exit_is_noticed_at_once(launches: Launcher, status: int) -> None:
 def test_launch_that_fails_leaks_nothing(launches: Launcher, run: Run) -> None:
     """A launch that never becomes ready is ended with its factory."""
     with launches:
-        proxy = launches(target=standin("mute"), ready=False)
+        proxy = launches(target=fake_proxy("mute"), ready=False)
         with pytest.raises(Overdue):
             proxy.wait_ready(within_s=0.5)
     assert proxy.ref.state() == "gone"
@@ -96,7 +96,7 @@ def test_launch_that_fails_leaks_nothing(launches: Launcher, run: Run) -> None:
 
 def test_orphan_is_named_and_ended(launches: Launcher) -> None:
     """A daemon that outlives its launch fails the closing and is gone afterwards."""
-    proxy = launches(target=standin("orphan"))
+    proxy = launches(target=fake_proxy("orphan"))
     daemon = next(ref for ref in proxy.processes() if ref != proxy.ref)
     with pytest.raises(Leaked, match=f"pid {daemon.pid}"):
         launches.close()
@@ -105,12 +105,12 @@ def test_orphan_is_named_and_ended(launches: Launcher) -> None:
 
 def test_litter_is_named(launches: Launcher) -> None:
     """A state file that an orderly stop leaves behind is a leak."""
-    proxy = launches(target=standin("litter"))
+    proxy = launches(target=fake_proxy("litter"))
     with pytest.raises(Leaked, match=rf"proxy-{proxy.port}\.json"):
         launches.close()
 
 
-def test_an_import_from_the_current_folder_is_told(run: Run, tmp_path: Path) -> None:
+def test_an_import_from_the_current_folder_is_reported(run: Run, tmp_path: Path) -> None:
     """A target that imports a file of its current folder instead of a module is named with the file."""
     target = Target(command=(sys.executable, "-c", "import secrets"), can=frozenset({"health"}))
     with pytest.raises(Leaked, match=r"an import of .*secrets"), Launcher(run, target, tmp_path) as launches:
@@ -119,12 +119,12 @@ def test_an_import_from_the_current_folder_is_told(run: Run, tmp_path: Path) -> 
 
 def test_traceback_in_a_log_is_named(launches: Launcher) -> None:
     """Nobody may stumble in silence; a test that makes it stumble says so."""
-    launches(target=standin("stumble"))
+    launches(target=fake_proxy("stumble"))
     with pytest.raises(Leaked, match=r"a traceback in .*stderr\.log"):
         launches.close()
     launches.is_traceback_expected = True
     with launches:
-        launches(target=standin("stumble"))
+        launches(target=fake_proxy("stumble"))
 
 
 def test_killed_target_may_leave_files(launches: Launcher) -> None:
@@ -138,13 +138,13 @@ def test_killed_target_may_leave_files(launches: Launcher) -> None:
 def test_stubborn_target_is_killed(launches: Launcher) -> None:
     """A target that ignores the request to stop is killed after the time it was given."""
     with launches:
-        proxy = launches(target=standin("stubborn"))
+        proxy = launches(target=fake_proxy("stubborn"))
         assert proxy.end(within_s=0.3).forced
         assert proxy.ref.state() == "gone"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no zombies")
-def test_zombie_is_told_apart() -> None:
+def test_a_zombie_has_its_own_state() -> None:
     """A process that has ended but was not reaped is neither running nor gone."""
     pid = os.posix_spawn("/bin/sh", ["sh", "-c", "kill -STOP $$"], os.environ)
     os.waitpid(pid, os.WUNTRACED)

@@ -147,7 +147,7 @@ def test_a_request_to_stop_ends_the_run_in_order(nested: Nested, who: str, optio
     assert not running(nested)
 
 
-def test_strangers_are_never_found(run: Run) -> None:
+def test_processes_of_other_runs_are_never_found(run: Run) -> None:
     """A process of another run, or with a tag that only begins like ours, is not ours."""
     environ = os.environ | {TAG: f"{run.id}0/{run.worker}/1"}
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=environ) as stranger:

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tests.fixtures import network_namespace
-from tests.fixtures.network_namespace import isolated
+from tests.fixtures.network_namespace import isolate_command
 
 FACTS = """
 import json, os, socket
@@ -30,15 +30,15 @@ def ran(command: list[str]) -> tuple[subprocess.Popen[str], str, str]:
 
 def test_a_command_has_loopback_only() -> None:
     """It has the one interface, which works, and the user and PID that it would have had."""
-    if reason := network_namespace.why_not():
+    if reason := network_namespace.refusal_of_command():
         pytest.skip(reason)
-    process, out, _ = ran(isolated([sys.executable, "-c", FACTS]))
+    process, out, _ = ran(isolate_command([sys.executable, "-c", FACTS]))
     assert json.loads(out) == [["lo"], os.getuid(), process.pid]
 
 
 def test_exit_status_is_that_of_the_command() -> None:
     """Whoever waits for it sees the end of the command itself."""
-    assert ran(isolated([sys.executable, "-c", "raise SystemExit(7)"]))[0].returncode == 7
+    assert ran(isolate_command([sys.executable, "-c", "raise SystemExit(7)"]))[0].returncode == 7
 
 
 REFUSED = "from tests.fixtures import network_namespace as n; n.refusal = lambda: 'no right to'; n.main({command!r})"
@@ -60,5 +60,5 @@ def test_other_systems_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_command_is_an_error() -> None:
     """Without a command it says what is missing."""
-    process, _, err = ran(isolated([]))
+    process, _, err = ran(isolate_command([]))
     assert (process.returncode, "give the command" in err) == (1, True)

@@ -20,9 +20,9 @@ import pytest
 from lumen_conformance.run import Run as OfSuite
 from lumen_conformance.targets.parsers import split_command
 from lumen_conformance.targets.target import Target
-from tests.fixtures.suite_subprocess import Run, forwarder, run
+from tests.fixtures.suite_subprocess import SuiteRun, forwarder, run
 from tests.recovery import test_01_process_kill, test_02_port_conflict, test_04_functional
-from tests.unit.conformance.scenarios import Judged, judge
+from tests.unit.conformance.scenarios import JudgedScenario, judge
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="these servers fork or share a socket, which Windows cannot")
 
@@ -42,7 +42,7 @@ HAS_NODE = bool(shutil.which("node"))
 SUPERVISED = ("prefork", "spawned", "reuseport", "cluster")
 KINDS = (*SUPERVISED, "single")
 
-JudgedHere = Callable[[str, str, ModuleType], Judged]
+JudgedHere = Callable[[str, str, ModuleType], JudgedScenario]
 Fault = tuple[str, str]  # a kind of server, and its fault
 Wrapping = tuple[str, bool]  # a kind of server, and whether a shell is above it
 
@@ -62,7 +62,7 @@ def command(kind: str, fault: str = "", *, wrapped: bool = False) -> str:
     return f'sh -c "{words}; exit $?"' if wrapped else words
 
 
-def judged(folder: Path, words: str, can: str, *scenarios: ModuleType) -> Run:
+def judged(folder: Path, words: str, can: str, *scenarios: ModuleType) -> SuiteRun:
     """What these scenarios come to in a run of the suite."""
     options = (f"--proxy-command={words}", f"--proxy-can={can}", f"--proxy-start-timeout={START_S}")
     return run(folder, *options, tests=[FILES[scenario] for scenario in scenarios])
@@ -72,7 +72,7 @@ def judged(folder: Path, words: str, can: str, *scenarios: ModuleType) -> Run:
 def judged_here(run: OfSuite, tmp_path_factory: pytest.TempPathFactory) -> JudgedHere:
     """Judge a server in this process."""
 
-    def judge_here(words: str, can: str, scenario: ModuleType) -> Judged:
+    def judge_here(words: str, can: str, scenario: ModuleType) -> JudgedScenario:
         declared = frozenset({"launch", *can.split(",")})
         target = Target(
             command=split_command(words), tool=(), can=declared, profile="openai", foreign=True, start_s=START_S
@@ -113,11 +113,11 @@ def declared(kind: str) -> tuple[str, set[str]]:
 
 
 @pytest.fixture(scope="module")
-def healthy(judged_here: JudgedHere) -> dict[Wrapping, list[Judged]]:
+def healthy(judged_here: JudgedHere) -> dict[Wrapping, list[JudgedScenario]]:
     """Each of these servers in every scenario; most of the time a server is waited for that a shell does not stop."""
     rows = [row for row in REST if row[0] != "cluster" or HAS_NODE]
 
-    def judge_row(row: Wrapping) -> list[Judged]:
+    def judge_row(row: Wrapping) -> list[JudgedScenario]:
         words, (can, _) = command(row[0], wrapped=row[1]), declared(row[0])
         return [judged_here(words, can, scenario) for scenario in SCENARIOS]
 
@@ -126,7 +126,7 @@ def healthy(judged_here: JudgedHere) -> dict[Wrapping, list[Judged]]:
 
 
 @pytest.mark.parametrize(("kind", "wrapped"), REST, ids=named(REST))
-def test_a_healthy_server(kind: str, wrapped: bool, healthy: dict[Wrapping, list[Judged]]) -> None:  # noqa: FBT001 -- a row
+def test_a_healthy_server(kind: str, wrapped: bool, healthy: dict[Wrapping, list[JudgedScenario]]) -> None:  # noqa: FBT001 -- a row
     """A healthy server of this kind passes all that it declares, also below a shell that only waits for it."""
     need_node(kind)
     ended = healthy[kind, wrapped]
@@ -164,7 +164,7 @@ SICK = {
 }
 
 
-def found_by(ended: Run, check: str) -> str:
+def found_by(ended: SuiteRun, check: str) -> str:
     """What a red check has found, as the terminal shows it."""
     told = re.search(
         rf"^{re.escape(check)} \(M\) broken: .*\n +expected: .*\n +found: +(.*)$", ended.output, re.MULTILINE
@@ -179,11 +179,11 @@ MOVES: Fault = ("single", "moves")
 
 
 @pytest.fixture(scope="module")
-def waiting(judged_here: JudgedHere) -> dict[Fault, Judged]:
+def waiting(judged_here: JudgedHere) -> dict[Fault, JudgedScenario]:
     """Each server that is waited for until the limit: they wait at the same time."""
     rows = [row for row in [MOVES, *ROWS] if row[0] != "cluster" or HAS_NODE]
 
-    def judge_row(row: Fault) -> Judged:
+    def judge_row(row: Fault) -> JudgedScenario:
         can, scenario = (WITHOUT, CONFLICT) if row == MOVES else (WITH_RESTART, KILL)
         return judged_here(command(*row), can, scenario)
 
@@ -192,7 +192,7 @@ def waiting(judged_here: JudgedHere) -> dict[Fault, Judged]:
 
 
 @pytest.mark.parametrize(("kind", "fault"), ROWS)
-def test_a_sick_replacement(kind: str, fault: str, waiting: dict[Fault, Judged]) -> None:
+def test_a_sick_replacement(kind: str, fault: str, waiting: dict[Fault, JudgedScenario]) -> None:
     """A replacement that never comes, never answers or leaves the port is red in one check, in words."""
     need_node(kind)
     sick, ended = SICK[fault], waiting[kind, fault]
@@ -249,7 +249,7 @@ def test_a_fault_of_an_answer_or_a_start(fault: str, judged_here: JudgedHere) ->
     assert re.search(found, told)
 
 
-def test_a_server_that_moves(waiting: dict[Fault, Judged]) -> None:
+def test_a_server_that_moves(waiting: dict[Fault, JudgedScenario]) -> None:
     """A server that serves on another port where its own is taken is red in 2.2, which names that port."""
     ended = waiting[MOVES]
     assert (set(ended.failed), ended.not_judged) == ({"2.2-conflict-detected"}, set())

@@ -40,7 +40,7 @@ def recovery_of(run: Run, tmp_path: Path) -> Iterator[Recover]:
         yield recovery
 
 
-def test_helpers_replace_nobody(recovery_of: Recover) -> None:
+def test_helpers_are_no_replacement(recovery_of: Recover) -> None:
     """Short processes of a supervisor that restarts nothing are no replacement."""
     recovery = recovery_of(*PREFORK, "only-helpers")
     assert (recovery.replaced, recovery.replaced_s, recovery.answered_s) == ((), None, None)
@@ -67,7 +67,7 @@ def test_helpers_are_named() -> None:
     assert told.endswith("; new processes that ended again: pid 1 (curl), pid 2 (curl), pid 3 (curl) and 2 more")
 
 
-def test_another_program_replaces_nobody(recovery_of: Recover) -> None:
+def test_another_program_is_no_replacement(recovery_of: Recover) -> None:
     """A shell that goes on to another program after its server has ended restarts nothing, however long that runs."""
     recovery = recovery_of("sh", "-c", f"{SINGLE} {{host}} {{port}}; sleep 3600")
     assert len(recovery.killed) == 1

@@ -27,7 +27,7 @@ def test_a_process_that_survives() -> None:
         scenario.test_killed_processes_have_ended(SURVIVED)
 
 
-def test_nobody_to_kill() -> None:
+def test_no_process_to_kill() -> None:
     """Where no process of the launch answers, 1.3 says so, and does not speak of a kill."""
     with pytest.raises(Refuted, match="no process of the launch answers or listens there, so none was killed"):
         scenario.test_killed_processes_have_ended(NOBODY)

@@ -56,7 +56,7 @@ def test_relay_gets_its_answer_with_many_files_open(pairs: tuple[Pair, Pair]) ->
     assert forwarding.response_of(connection, request).read() == b"{}"
 
 
-def test_client_who_left_is_seen_with_many_files_open(pairs: tuple[Pair, Pair]) -> None:
+def test_a_disconnect_is_noticed_with_many_files_open(pairs: tuple[Pair, Pair]) -> None:
     """The reference sees that its client has left when its descriptors are higher than select(2) knows."""
     (sock, _), (client, clients) = pairs
     clients.close()

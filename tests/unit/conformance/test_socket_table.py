@@ -57,13 +57,13 @@ def test_sockets_of_a_process(listeners: list[socket.socket], monkeypatch: pytes
         ] == [me]
 
 
-def test_loopback_is_not_outside(listeners: list[socket.socket]) -> None:
+def test_loopback_is_not_external(listeners: list[socket.socket]) -> None:
     """Connections on this machine are none beyond it."""
     assert listeners
     assert list_external_addresses([ProcessRef.of(os.getpid())]) == frozenset()
 
 
-def test_who_has_ended_has_none(listeners: list[socket.socket]) -> None:
+def test_a_process_that_has_ended_has_no_sockets(listeners: list[socket.socket]) -> None:
     """A process that has ended, or a PID that belongs to another now, has no sockets."""
     assert listeners
     nobody: list[OwnedSocket] = list_sockets([ProcessRef(os.getpid(), 0.0)])
@@ -112,7 +112,7 @@ def test_a_look_at_the_ports_of_a_child_asks_the_kernel(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process is asked")
-def test_connections_that_have_ended_are_not_told() -> None:
+def test_ended_connections_are_left_out() -> None:
     """The kernel leaves out connections that wait for their end: a busy machine has thousands, of no process."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
         client.close()  # who closes first is the one that waits

@@ -17,13 +17,13 @@ def test_banner_is_its_own(squat: Squatters, kind: SquatterKind) -> None:
     assert squatter.is_running()
 
 
-def test_silent_squatter_accepts_and_says_nothing(squat: Squatters) -> None:
+def test_silent_squatter_accepts_and_does_not_answer(squat: Squatters) -> None:
     """A connect succeeds; an answer never comes."""
     squatter = squat("silent")
     assert call(squatter.url, "GET", "/health", timeout_s=0.2).ended == "timeout"
 
 
-def test_stranger_speaks_our_language(squat: Squatters) -> None:
+def test_the_health_of_another_proxy(squat: Squatters) -> None:
     """Somebody else's proxy says that it is healthy, and is not ours."""
     health = call(squat("lumen_stranger").url, "GET", "/health").json()
     assert (health["status"], health["service"], health["instance"]) == ("ok", "lumen-proxy", "somebody-elses")

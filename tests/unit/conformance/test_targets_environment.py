@@ -18,7 +18,7 @@ from lumen_conformance.stages.evidence import lock_timeout_s
 from lumen_conformance.targets import environment
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
-from tests.fixtures.suite_subprocess import Run as Ended
+from tests.fixtures.suite_subprocess import SuiteRun as Ended
 from tests.fixtures.suite_subprocess import run as judged
 
 SERVER = Path(__file__).with_name("plain_server.py")

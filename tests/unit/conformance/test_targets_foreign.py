@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.suite_subprocess import FORWARDER, Run, forwarder, run
+from tests.fixtures.suite_subprocess import FORWARDER, SuiteRun, forwarder, run
 
 AREAS = ("tests/contract/test_e_stream.py", "tests/contract/test_f_http.py", "tests/contract/test_f_late.py",
          "tests/contract/test_g_forwarding.py", "tests/contract/test_h_manners.py",
@@ -17,18 +17,18 @@ SOME = AREAS[1:4]  # a hundred checks: nothing is asked where the target is neve
 CAN = "--proxy-can=models,tools,n"
 
 
-def judged(folder: Path, fault: str, *chosen: str, tests: Iterable[str] = AREAS) -> Run:
+def judged(folder: Path, fault: str, *chosen: str, tests: Iterable[str] = AREAS) -> SuiteRun:
     """The forwarding proxy with this fault, judged where its faults are."""
     return run(folder, f"--proxy-command={forwarder(fault)}", CAN, *chosen, tests=tests)
 
 
 @pytest.fixture(scope="module")
-def healthy(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
     """A correct forwarding proxy."""
     return judged(tmp_path_factory.mktemp("healthy"), "")
 
 
-def test_a_correct_server_is_green(healthy: Run) -> None:
+def test_a_correct_server_is_green(healthy: SuiteRun) -> None:
     """A correct server that is not ours passes, and what it does not declare is skipped by that name."""
     assert (healthy.status, healthy.ids("failed", "error", "warned")) == (0, set()), healthy.output
     assert len(healthy.ids("passed")) > 100
@@ -38,7 +38,7 @@ def test_a_correct_server_is_green(healthy: Run) -> None:
     }
 
 
-def test_what_is_ours_is_left_out(healthy: Run) -> None:
+def test_what_is_ours_is_left_out(healthy: SuiteRun) -> None:
     """Checks of our own wire are not even selected."""
     assert not {each for each in healthy.ids("passed", "skipped") if each.startswith(("H5", "G4", "D6", "F3.exact"))}
     assert FORWARDER.name in healthy.output
@@ -84,13 +84,13 @@ def test_strict_is_red_in_our_own_profile(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def keyless(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def keyless(tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
     """A server that is said to ask for a key, and does not."""
     can = ("--proxy-can=auth", "--proxy-api-key=k", "-k", "F3.no-key or F3.right-key")
     return run(tmp_path_factory.mktemp("keyless"), f"--proxy-command={forwarder()}", *can, tests=AREAS[1:2])
 
 
-def test_a_refuted_claim_is_told_in_words(keyless: Run) -> None:
+def test_a_refuted_claim_is_told_in_words(keyless: SuiteRun) -> None:
     """What was expected, what was found, the first bytes, and the very request that was answered like this."""
     assert (keyless.status, keyless.ids("failed"), keyless.ids("passed")) == (1, {"F3.no-key"}, {"F3.right-key"})
     told = re.search(

@@ -14,7 +14,7 @@ from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.options import PROXY_OPTIONS
 from lumen_conformance.targets.target import CAPABILITIES
-from tests.fixtures.suite_subprocess import Run, run
+from tests.fixtures.suite_subprocess import SuiteRun, run
 
 ROOT = Path(__file__).resolve().parents[3]
 GUIDE = (ROOT / "docs" / "judge-your-own-server.md").read_text("utf-8")
@@ -36,7 +36,7 @@ def _ours(word: str) -> str:
     return f"'{sys.executable}' {word.removeprefix('python ')}" if word.startswith("python ") else word
 
 
-def ran(folder: Path, arguments: list[str], tests: tuple[str, ...] = FEW) -> Run:
+def ran(folder: Path, arguments: list[str], tests: tuple[str, ...] = FEW) -> SuiteRun:
     """A command of the guide, on a few files: the whole contract would teach nothing more about the guide."""
     return run(folder, *arguments, tests=tests)
 

@@ -75,7 +75,7 @@ def test_a_command_is_filled_in(tmp_path: Path) -> None:
     ],
     ids=["posix", "windows", "windows-single", "no-shell"],
 )  # fmt: skip
-def test_words_of_a_command(command: str, windows: bool, words: tuple[str, ...]) -> None:  # noqa: FBT001 -- a row
+def test_a_command_is_split(command: str, windows: bool, words: tuple[str, ...]) -> None:  # noqa: FBT001 -- a row
     """A command is split as a shell would, backslashes kept on Windows, and nothing in it is obeyed."""
     assert parsers.split_command(command, windows=windows) == words
 

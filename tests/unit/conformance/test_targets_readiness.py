@@ -80,7 +80,7 @@ def test_what_came(speaker: Speaker, name: str) -> None:
     assert "bytearray" not in told
 
 
-def test_an_answer_is_told_by_its_status(speaker: Speaker) -> None:
+def test_an_answer_is_described_by_its_status(speaker: Speaker) -> None:
     """A response has its status, and no response its reason."""
     speaker.says = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
     assert describe_answer(call(f"http://127.0.0.1:{speaker.port}", "GET", "/health")) == "status 503 (complete)"

@@ -81,7 +81,7 @@ def test_a_cluster_of_node(run: Run, tmp_path: Path) -> None:
         assert proxy.end().orphans == ()
 
 
-def test_nobody_answers(start: Start) -> None:
+def test_a_server_that_has_ended_has_no_serving_process(start: Start) -> None:
     """A server that has ended has no process that answers or may serve."""
     proxy = start("alone")
     proxy.end()

@@ -88,7 +88,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Seen:
+class LaunchEvidence:
     """What was seen of a launch until it was stopped, and who runs afterwards."""
 
     status: int | None
@@ -110,7 +110,7 @@ ROWS = {
 }
 
 
-def watch(run: Run, folder: Path, row: Row) -> Seen:
+def observe_launch(run: Run, folder: Path, row: Row) -> LaunchEvidence:
     """Launch and stop."""
     with Launcher(run, replace(FOREIGN, command=row.command), folder / "launch") as launches:
         proxy = launches()
@@ -121,18 +121,21 @@ def watch(run: Run, folder: Path, row: Row) -> Seen:
             proxy.stop()
         ending = proxy.end(STOP_S)
         left = (*list_running((*family, *listeners, proxy.ref)), *proxy.processes())
-    return Seen(status, family, listeners, serving, answering, ending, left)
+    return LaunchEvidence(status, family, listeners, serving, answering, ending, left)
 
 
 @pytest.fixture(scope="module")
-def seen(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[Seen]]:
+def seen(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[LaunchEvidence]]:
     """Each of these launches. Most of the time is a wait for somebody who does not stop, so they wait at once."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return {name: pool.submit(watch, run, tmp_path_factory.mktemp("wrapper"), row) for name, row in ROWS.items()}
+        return {
+            name: pool.submit(observe_launch, run, tmp_path_factory.mktemp("wrapper"), row)
+            for name, row in ROWS.items()
+        }
 
 
 @pytest.mark.parametrize("name", WRAPPERS)
-def test_a_launch_is_all_its_processes(seen: dict[str, Future[Seen]], name: str) -> None:
+def test_a_launch_is_all_its_processes(seen: dict[str, Future[LaunchEvidence]], name: str) -> None:
     """It is ready when one of its processes serves; asked to stop it leaves nobody, which is no fault of the server."""
     found = seen[name].result()
     assert found.status is None
@@ -140,7 +143,7 @@ def test_a_launch_is_all_its_processes(seen: dict[str, Future[Seen]], name: str)
     assert (found.ending.forced, found.ending.orphans, found.left) == (False, (), ())
 
 
-def test_a_process_that_its_server_leaves(seen: dict[str, Future[Seen]]) -> None:
+def test_a_process_that_its_server_leaves(seen: dict[str, Future[LaunchEvidence]]) -> None:
     """What a wrapped server leaves is an orphan of the server, and ended; check A3 judges it, so nothing is raised."""
     found = seen["leaves"].result()
     assert [each.partition(":")[0] for each in found.ending.orphans] == [f"pid {found.family[-1].pid}"]
@@ -148,7 +151,7 @@ def test_a_process_that_its_server_leaves(seen: dict[str, Future[Seen]]) -> None
 
 
 @pytest.mark.parametrize("name", ["alone", "in-a-shell"])
-def test_workers_that_their_supervisor_leaves(seen: dict[str, Future[Seen]], name: str) -> None:
+def test_workers_that_their_supervisor_leaves(seen: dict[str, Future[LaunchEvidence]], name: str) -> None:
     """Workers that share the port by SO_REUSEPORT are orphans when their supervisor ends before them."""
     found = seen[f"sharing-{name}"].result()
     assert {each.partition(":")[0] for each in found.ending.orphans} == {f"pid {ref.pid}" for ref in found.listeners}
@@ -157,7 +160,7 @@ def test_workers_that_their_supervisor_leaves(seen: dict[str, Future[Seen]], nam
 
 @pytest.mark.parametrize("when", ["at-the-end", "before"])
 @pytest.mark.parametrize("name", HASTY)
-def test_a_server_is_asked_to_stop_once(seen: dict[str, Future[Seen]], name: str, when: str) -> None:
+def test_a_server_is_asked_to_stop_once(seen: dict[str, Future[LaunchEvidence]], name: str, when: str) -> None:
     """A server that ends at once when it is asked again still ends in order, whoever asks it first."""
     ending = seen[f"hasty-{name}-{when}"].result().ending
     assert (ending.forced, ending.orphans) == (False, ())

@@ -29,7 +29,7 @@ from lumen_proxy import config
 from lumen_proxy.control import instances, start_stop
 from lumen_proxy.errors import Fatal
 from lumen_proxy.supervisor import process_identity, state
-from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
+from tests.fixtures.blackholes import NEEDS_LINUX, open_black_hole
 from tests.fixtures.daemons import end_daemons
 
 SOON_S = 10.0
@@ -160,7 +160,7 @@ def bound_only() -> Iterator[int]:
 @pytest.mark.parametrize("command", ["start", "status", "stop", DIAGNOSE, f"{DIAGNOSE} --no-start"])
 @pytest.mark.parametrize(
     ("hold", "who"),
-    [(partial(black_hole, "127.0.0.1"), f"(pid {os.getpid()})"), (bound_only, "a process that does not listen")],
+    [(partial(open_black_hole, "127.0.0.1"), f"(pid {os.getpid()})"), (bound_only, "a process that does not listen")],
     ids=["full-queue", "bound-only"],
 )
 def test_a_stranger_that_accepts_nothing(

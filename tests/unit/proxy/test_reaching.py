@@ -18,8 +18,8 @@ from lumen_proxy.errors import ApiError
 from lumen_proxy.net import trust
 from lumen_proxy.worker.upstream.connect import NotSent
 from lumen_proxy.worker.upstream.pool import Pool
-from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
-from tests.fixtures.tls import NEEDS_OPENSSL, TlsFront, certificate
+from tests.fixtures.blackholes import NEEDS_LINUX, open_black_hole
+from tests.fixtures.tls import NEEDS_OPENSSL, TlsFront, create_certificate
 from tests.unit.proxy.serving import serving
 from tests.unit.proxy.test_gateway_calls import failure
 from tests.unit.proxy.test_pool import new_call, new_pool
@@ -47,7 +47,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch, *hosts: str, first: Callable[[], ob
 def test_a_silent_first_address(gateway: ScriptedGateway, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """P4: the second address answers well within the time-out for connecting, and the question is written once."""
     resolve(monkeypatch, silent, "127.0.0.1")
-    with black_hole(silent, gateway.port), serving(f"http://{FAR}:{gateway.port}") as served:
+    with open_black_hole(silent, gateway.port), serving(f"http://{FAR}:{gateway.port}") as served:
         got = served.chat()
         assert got.status == 200
         assert got.elapsed_s < 3.0  # the default of LUMEN_CONNECT_TIMEOUT_S, which one attempt at the silent one takes
@@ -86,7 +86,7 @@ def test_each_kind_of_failure_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> 
     assert "the host name 'gateway.invalid' is unknown" in told(f"http://{FAR}")
     with reserved_port() as port:
         assert "the connection was refused" in told(f"http://127.0.0.1:{port}")
-    with black_hole("127.0.0.2") as port:
+    with open_black_hole("127.0.0.2") as port:
         silent = told(f"http://127.0.0.2:{port}", LUMEN_CONNECT_TIMEOUT_S="0.1")
     assert "no connection was accepted in time (LUMEN_CONNECT_TIMEOUT_S=0.1)" in silent
 
@@ -198,7 +198,7 @@ def test_a_question_through_a_tunnel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The proxy is asked for the gateway's name, the certificate is the gateway's; the connection is used again."""
-    certified = certificate(tmp_path, FAR)
+    certified = create_certificate(tmp_path, FAR)
     for name in trust.BUNDLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", str(certified))
