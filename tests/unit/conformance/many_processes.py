@@ -1,8 +1,12 @@
-"""A server that is not ours, of several processes: ways in which they share the work.
+"""A foreign server of several processes, which share the work in several ways.
 
-Usage: ``many_processes.py PORT MODE``. ``alone``: one process. ``forked``: children that have the listening socket.
-``primary``: the parent accepts and hands each connection to its child, as a cluster of Node.js does. ``closes``: as
-``forked``, each connection ends with its answer. Each answer has the PID of the process that wrote it.
+Usage: ``many_processes.py PORT MODE``. Each answer has the PID of the process that wrote it.
+
+The modes:
+``alone``    one process
+``forked``   children with the listening socket
+``primary``  the parent accepts and passes each connection to a child, like a cluster of Node.js
+``closes``   like ``forked``, and each connection ends with its answer
 """
 
 from __future__ import annotations
@@ -18,13 +22,13 @@ WORKERS = 2
 
 
 class PidHandler(BaseHTTPRequestHandler):
-    """One connection, kept open."""
+    """One connection that stays open."""
 
     protocol_version = "HTTP/1.1"
     close_after = False
 
     def do_GET(self) -> None:
-        """Who answers."""
+        """Answer with the PID."""
         data = b'{"pid": %d}' % os.getpid()
         self.send_response(200)
         self.send_header("Content-Length", str(len(data)))
@@ -34,11 +38,11 @@ class PidHandler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name of the base class
-        """Say nothing."""
+        """Log nothing."""
 
 
 def pass_connections(listener: socket.socket, channels: list[socket.socket]) -> None:
-    """Give each connection to the next child."""
+    """Pass each connection to the next child."""
     while True:
         sock = listener.accept()[0]
         socket.send_fds(channels[0], [b"x"], [sock.fileno()])
@@ -47,7 +51,7 @@ def pass_connections(listener: socket.socket, channels: list[socket.socket]) -> 
 
 
 def serve_passed(channel: socket.socket) -> None:
-    """Answer on each connection that the parent gives."""
+    """Answer on each connection that the parent passes."""
     server = HTTPServer(("127.0.0.1", 0), PidHandler, bind_and_activate=False)
     while True:
         (descriptor,) = socket.recv_fds(channel, 1, 1)[1]

@@ -1,4 +1,4 @@
-"""What a foreign server prints never fills the disk nor stops it: the begin and the end of a log are kept."""
+"""The output of a foreign server neither fills the disk nor blocks it: a log keeps its beginning and its end."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_flood_is_cut(run: Run, tmp_path: Path) -> None:
 
 
 def test_an_endless_log_stops_nobody(run: Run, tmp_path: Path) -> None:
-    """A server that prints without end is ready, answers, and is ended; its log stays below the bound."""
+    """A server that prints without end becomes ready, answers, and is ended; its log stays below its limit."""
     with Launcher(run, foreign("endless"), tmp_path) as launches:
         server = launches()
         for _ in range(LOOKS):
@@ -63,7 +63,7 @@ def test_an_endless_log_stops_nobody(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_last_output_is_reported(run: Run, tmp_path: Path) -> None:
-    """The log of a server that has ended has all that it printed when its end is told."""
+    """The log of a server that has ended is complete when its end is reported."""
     target = Target(command=(sys.executable, "-c", "print('no license')"), can=frozenset({"launch"}), foreign=True)
     with Launcher(run, target, tmp_path) as launches:
         server = launches(ready=False)
@@ -72,7 +72,7 @@ def test_the_last_output_is_reported(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_process_that_holds_the_pipe_delays_nobody(tmp_path: Path) -> None:
-    """Whoever waits for the end of an output that somebody holds open goes on in time."""
+    """A process that holds a pipe does not delay a wait for the end of the output beyond its limit."""
     output = CappedOutput(tmp_path / "log")
     began_s = time.monotonic()
     output.wait_end(0.1)
@@ -96,7 +96,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(PIECES)
 def test_the_begin_and_the_end_are_kept(tmp_path: Path, pieces: list[bytes]) -> None:
-    """Whatever is printed in whatever pieces: all of it is kept, or its begin, its end and the size of the rest."""
+    """A log has the whole output, or its beginning, its end and the size of the rest."""
     output = CappedOutput(tmp_path / "log")
     for piece in pieces:
         output.writer.write(piece)

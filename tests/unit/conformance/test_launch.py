@@ -1,4 +1,4 @@
-"""Launching: what is ready, what is noticed at once, and what is left behind. Seen on a stand-in for the proxy."""
+"""Launches of a fake proxy: when they are ready, when an exit is noticed, and what is left behind."""
 
 import os
 import re
@@ -21,7 +21,7 @@ FAKE_PROXY = Path(__file__).parents[2] / "fixtures" / "fake_proxy.py"
 
 
 def fake_proxy(mode: str = "", *, journal: bool = True) -> Target:
-    """A target that behaves like the proxy, but for one fault."""
+    """Return a target that behaves like the proxy, but for one fault."""
     can = {"health", "journal"} if journal else {"health"}
     return Target(command=(sys.executable, str(FAKE_PROXY), "{port}", mode), can=frozenset(can))
 
@@ -33,7 +33,7 @@ def launches(run: Run, tmp_path: Path) -> Launcher:
 
 
 def test_ready_is_proven_by_the_journal(launches: Launcher) -> None:
-    """The port comes from the journal, and the one who answers there is the one who was launched."""
+    """The port comes from the journal, and the process that answers there is the launched one."""
     with launches:
         proxy = launches()
         health = proxy.health()
@@ -54,7 +54,7 @@ def test_ready_is_proven_by_the_socket(launches: Launcher) -> None:
 
 
 def test_an_answer_of_another_instance_is_no_proof(launches: Launcher) -> None:
-    """An answer of 200 by another instance is no readiness."""
+    """An answer of 200 by another instance does not make a launch ready."""
     with launches:
         proxy = launches(target=fake_proxy("stranger"), ready=False)
         proxy.journal.until("ready", within_s=10)
@@ -63,7 +63,7 @@ def test_an_answer_of_another_instance_is_no_proof(launches: Launcher) -> None:
 
 
 def test_answer_from_another_process_is_no_proof(launches: Launcher, squat: Squatters) -> None:
-    """Without a journal, 200 on the right port is not enough: the listener must be of the tree that was launched."""
+    """Without a journal, a process of the launch must hold the listening socket; an answer of 200 is not enough."""
     with launches:
         proxy = launches(target=fake_proxy("deaf", journal=False), port=squat("banner").port, ready=False)
         assert proxy.health(within_s=5).status == 200
@@ -75,7 +75,7 @@ def test_answer_from_another_process_is_no_proof(launches: Launcher, squat: Squa
 
 @pytest.mark.parametrize("status", [0, 3])
 def test_early_exit_is_noticed_at_once(launches: Launcher, status: int) -> None:
-    """An exit before readiness tells exit status, command and the ends of both logs, 0 included."""
+    """The error of an exit before readiness has exit status, command and the ends of both logs, also for status 0."""
     start_s = time.monotonic()
     with launches, pytest.raises(Died) as death:
         launches(target=fake_proxy(f"exit{status}"))
@@ -95,7 +95,7 @@ def test_launch_that_fails_leaks_nothing(launches: Launcher, run: Run) -> None:
 
 
 def test_orphan_is_named_and_ended(launches: Launcher) -> None:
-    """A daemon that outlives its launch fails the closing and is gone afterwards."""
+    """A daemon that outlives its launch fails the end of the factory, and is killed."""
     proxy = launches(target=fake_proxy("orphan"))
     daemon = next(ref for ref in proxy.processes() if ref != proxy.ref)
     with pytest.raises(Leaked, match=f"pid {daemon.pid}"):
@@ -111,14 +111,14 @@ def test_litter_is_named(launches: Launcher) -> None:
 
 
 def test_an_import_from_the_current_folder_is_reported(run: Run, tmp_path: Path) -> None:
-    """A target that imports a file of its current folder instead of a module is named with the file."""
+    """The error about a target that imports a file of its current folder names the file."""
     target = Target(command=(sys.executable, "-c", "import secrets"), can=frozenset({"health"}))
     with pytest.raises(Leaked, match=r"an import of .*secrets"), Launcher(run, target, tmp_path) as launches:
         launches(ready=False).wait_exit(30)
 
 
 def test_traceback_in_a_log_is_named(launches: Launcher) -> None:
-    """Nobody may stumble in silence; a test that makes it stumble says so."""
+    """A traceback in a log is an error, unless the test expects it."""
     launches(target=fake_proxy("stumble"))
     with pytest.raises(Leaked, match=r"a traceback in .*stderr\.log"):
         launches.close()
@@ -128,7 +128,7 @@ def test_traceback_in_a_log_is_named(launches: Launcher) -> None:
 
 
 def test_killed_target_may_leave_files(launches: Launcher) -> None:
-    """Nobody can tidy up after SIGKILL."""
+    """A killed target may leave its files behind."""
     with launches:
         proxy = launches()
         proxy.ref.kill()
@@ -168,7 +168,7 @@ def test_other_commands_run_to_their_end(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups of this kind")
 def test_signal_to_the_whole_group(launches: Launcher) -> None:
-    """What Ctrl-C in a terminal does."""
+    """A signal to the process group stops the target, as Ctrl-C does."""
     with launches:
         proxy = launches()
         proxy.send_group(signal.SIGTERM)

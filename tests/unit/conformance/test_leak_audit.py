@@ -1,4 +1,4 @@
-"""A test that leaks is an ERROR, itself; what it leaked is ended, and strangers are never touched."""
+"""A test that leaks is an ERROR; what it leaked is ended, and processes of other runs are not."""
 
 import contextlib
 import os
@@ -51,12 +51,12 @@ SUITE = """
 
 @pytest.fixture
 def nested(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nested:
-    """A pytest of its own."""
+    """A nested pytest."""
     return Nested(pytester, monkeypatch)
 
 
 def running(nested: Nested) -> list[psutil.Process]:
-    """The processes that the suite has written down and that still run; zombies wait for init only."""
+    """Return the processes that the suite has recorded and that still run; a zombie only waits for init."""
     found = []
     for pid in nested.lines():
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -92,7 +92,7 @@ LEAKS = {
 
 @pytest.mark.parametrize(("act", "told"), LEAKS.values(), ids=LEAKS)
 def test_leak_is_an_error_of_its_test(nested: Nested, act: str, told: str) -> None:
-    """The leak is named at the teardown of the test that leaked, and ended; its neighbours pass."""
+    """The leak is named at the teardown of its test, and ended; the tests beside it pass."""
     result = nested.run(SUITE % act, "-W", "ignore")
     result.assert_outcomes(passed=3, errors=1)
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_acts*", f"*Leaked: {told}"])
@@ -113,12 +113,12 @@ def test_leak_is_an_error_of_its_test(nested: Nested, act: str, told: str) -> No
     ids=["child", "fork", "listener", "bound-only", "gateway", "file", "answered-for"],
 )
 def test_what_has_ended_is_no_leak(nested: Nested, act: str) -> None:
-    """A test may start, open and write what it likes, as long as it ends it or a fixture answers for it."""
+    """A test may start processes, open ports and write files, if it ends them or a fixture does."""
     nested.run(SUITE % act, "-W", "ignore").assert_outcomes(passed=3)
 
 
 def test_open_launch_is_no_leak(nested: Nested) -> None:
-    """What a fixture still answers for may run on; what is left at the very end is swept and makes the run red."""
+    """An open launch may run on; what is left at the end of the run is ended, and fails the run."""
     act = "start(env=os.environ | {'E2E_LUMEN': run.open_tag('x')})"
     result = nested.run(SUITE % act, "-W", "ignore")
     result.assert_outcomes(passed=3)
@@ -128,7 +128,7 @@ def test_open_launch_is_no_leak(nested: Nested) -> None:
 
 
 def test_processes_of_a_killed_worker_are_swept(nested: Nested) -> None:
-    """A worker of xdist that is killed leaves its launches; the controller ends them and says so."""
+    """The processes of a killed xdist worker are ended, and named at the end of the run."""
     act = "start(env=os.environ | {'E2E_LUMEN': run.open_tag('x')}); os.kill(os.getpid(), 9)"
     result = nested.run(SUITE % act, "-n2")
     result.assert_outcomes(passed=2, failed=1)
@@ -139,7 +139,7 @@ def test_processes_of_a_killed_worker_are_swept(nested: Nested) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="a request to stop is no signal there")
 @pytest.mark.parametrize(("who", "options"), [("getpid", ()), ("getppid", ("-n1",))], ids=["alone", "controller"])
 def test_a_request_to_stop_ends_the_run_in_order(nested: Nested, who: str, options: tuple[str, ...]) -> None:
-    """SIGTERM, as a cancelled job of CI gets it, is like Ctrl-C: teardowns, a summary, and nothing left running."""
+    """SIGTERM, which a cancelled job of CI gets, acts like Ctrl-C: teardowns, a summary, and no process left."""
     act = f"start(env=os.environ | {{'E2E_LUMEN': run.open_tag('x')}}); os.kill(os.{who}(), 15); PAUSED.wait(3)"
     result = nested.run(SUITE % act, "-W", "ignore", *options)
     assert result.ret == pytest.ExitCode.INTERRUPTED
@@ -148,7 +148,7 @@ def test_a_request_to_stop_ends_the_run_in_order(nested: Nested, who: str, optio
 
 
 def test_processes_of_other_runs_are_never_found(run: Run) -> None:
-    """A process of another run, or with a tag that only begins like ours, is not ours."""
+    """A process of another run, or with a longer tag of the same beginning, is not found."""
     environ = os.environ | {TAG: f"{run.id}0/{run.worker}/1"}
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=environ) as stranger:
         ref = ProcessRef.of(stranger.pid)  # whose environment can be read a moment later only

@@ -1,4 +1,4 @@
-"""A session belongs to a launch by its number and by time: numbers come round."""
+"""A session belongs to a launch by its number and by time: the system uses numbers again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EARLIER_S = 100.0  # far beyond the accuracy of a start time
 
 @pytest.fixture
 def leader() -> Iterator[ProcessRef]:
-    """The only process of a session."""
+    """The processes of a session of one process."""
     with subprocess.Popen([sys.executable, "-c", WAITS], start_new_session=True) as process:
         yield ProcessRef.of(process.pid)
         process.kill()
@@ -30,7 +30,7 @@ def test_the_session_of_a_running_process(leader: ProcessRef) -> None:
 
 
 def test_a_session_with_a_number_that_was_ours(leader: ProcessRef) -> None:
-    """A session whose processes all began after our process was reaped has only its number."""
+    """A session whose processes all began after the launched process was reaped is another session."""
     ours = ProcessRef(leader.pid, leader.start_time - EARLIER_S)
     assert list_session(ours, reaped_unix_s=leader.start_time - EARLIER_S / 2) == ()
 

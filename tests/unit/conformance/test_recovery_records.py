@@ -1,4 +1,4 @@
-"""What the checks of scenario 1 say of records that no server can be made to give."""
+"""The checks of scenario 1 on evidence that no real server produces."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ NEVER_READY = replace(SURVIVED, start=replace(START, problem="it ended with exit
 
 
 def test_a_process_that_survives() -> None:
-    """A process that still runs after the kill refutes 1.3, by its PID and its command line."""
+    """A process that still runs after the kill fails 1.3, with its PID and its command line."""
     with pytest.raises(Refuted, match=r"pid 7 \(python server.py\) still running after the kill"):
         scenario.test_killed_processes_have_ended(SURVIVED)
 
 
 def test_no_process_to_kill() -> None:
-    """Where no process of the launch answers, 1.3 says so, and does not speak of a kill."""
+    """Where no process of the launch answers, the failure of 1.3 says so, and does not mention a kill."""
     with pytest.raises(Refuted, match="no process of the launch answers or listens there, so none was killed"):
         scenario.test_killed_processes_have_ended(NOBODY)
 
@@ -48,5 +48,5 @@ def test_without_a_start_no_kill_is_judged() -> None:
 
 @pytest.mark.parametrize(("start_s", "budget_s"), [(0.6, 3.0), (4.2, 4.2)], ids=["quiet", "busy"])
 def test_the_time_for_a_restart(start_s: float, budget_s: float) -> None:
-    """It is three seconds, and on a machine where a start takes longer the time of that start."""
+    """The limit is three seconds, or the time of the start on a machine where a start takes longer."""
     assert scenario.restart_budget(start_s) == budget_s

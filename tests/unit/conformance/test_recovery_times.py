@@ -1,4 +1,4 @@
-"""The times of a recovery are those of the server: what the suite itself takes is not in them."""
+"""The times of a recovery are those of the server, without the time that the suite itself takes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WITHIN_S = 60.0  # twenty times what a restart takes at most on a busy machine
 
 
 def test_a_look_at_the_sockets_is_not_in_the_time(launch: Launcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time of an answer is that of its arrival; the process that gave it is looked for afterwards."""
+    """The time of an answer is that of its arrival; the process that gave it is found afterwards."""
     proxy, holder = launch(), serving_processes.find_connection_owner
 
     def slow_holder(family: tuple[ProcessRef, ...], port: int, sock: socket.socket) -> ProcessRef | None:

@@ -1,4 +1,4 @@
-"""The sockets of a process: ports, states and addresses, from the kernel and from psutil alike."""
+"""The sockets of a process: ports, states and addresses, the same from the kernel and from psutil."""
 
 import os
 import socket
@@ -23,7 +23,7 @@ from lumen_conformance.stages.observations import listening_ports
 
 @pytest.fixture
 def listeners() -> Iterator[list[socket.socket]]:
-    """A socket of each family that listens and is connected to by this process."""
+    """Listening sockets, one of each family, with a connection of this process."""
     with ExitStack() as stack:
         made = []
         for family, host in LOOPBACKS:
@@ -58,7 +58,7 @@ def test_sockets_of_a_process(listeners: list[socket.socket], monkeypatch: pytes
 
 
 def test_loopback_is_not_external(listeners: list[socket.socket]) -> None:
-    """Connections on this machine are none beyond it."""
+    """Connections on this machine are not external."""
     assert listeners
     assert list_external_addresses([ProcessRef.of(os.getpid())]) == frozenset()
 
@@ -73,7 +73,7 @@ def test_a_process_that_has_ended_has_no_sockets(listeners: list[socket.socket])
 @pytest.mark.skipif(os.name == "nt", reason="Windows hands down no descriptors")
 @pytest.mark.parametrize("platform", [sys.platform, "another"])
 def test_sockets_of_a_family(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
-    """A socket that a child has inherited is held by both, parents first; one that only the child has is not ours."""
+    """A socket that a child has inherited belongs to both, parents first; one of the child alone does not."""
     monkeypatch.setattr(sys, "platform", platform)
     command = [sys.executable, "-c", CHILD]
     with (
@@ -92,7 +92,7 @@ def test_sockets_of_a_family(monkeypatch: pytest.MonkeyPatch, platform: str) -> 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process is asked")
 def test_more_sockets_than_one_message_holds() -> None:
-    """The kernel tells of a thousand sockets in several messages, and all of them are read."""
+    """A thousand sockets arrive from the kernel in several messages, and all of them are read."""
     with ExitStack() as stack:
         made = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(MANY)]
         ports = {each.getsockname()[1] for each in made}
@@ -103,7 +103,7 @@ def test_more_sockets_than_one_message_holds() -> None:
 def test_a_look_at_the_ports_of_a_child_asks_the_kernel(
     listeners: list[socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ports on which a child listens are told by the kernel; no table of all connections is read or parsed."""
+    """The ports on which a child listens come from the kernel; no table of all connections is read."""
     asked = mock.Mock(side_effect=AssertionError("a table is read"))
     monkeypatch.setattr(psutil.Process, "net_connections", asked)
     monkeypatch.setattr(Path, "read_bytes", asked)
@@ -113,7 +113,7 @@ def test_a_look_at_the_ports_of_a_child_asks_the_kernel(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process is asked")
 def test_ended_connections_are_left_out() -> None:
-    """The kernel leaves out connections that wait for their end: a busy machine has thousands, of no process."""
+    """The kernel leaves out connections in TIME_WAIT: a busy machine has thousands, which belong to no process."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
         client.close()  # who closes first is the one that waits
         listener.accept()[0].close()

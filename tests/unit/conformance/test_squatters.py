@@ -1,4 +1,4 @@
-"""Squatters hold their port as their kind says, live until stopped, and leave it free."""
+"""Squatters hold their port as their kind says, run until they are stopped, and release it."""
 
 import sys
 
@@ -11,7 +11,7 @@ from lumen_conformance.stages.observations import is_port_free
 
 @pytest.mark.parametrize("kind", ["banner", "wildcard", "ipv6"])
 def test_banner_is_its_own(squat: Squatters, kind: SquatterKind) -> None:
-    """A squatter answers with kind and PID, so nobody else can be taken for it."""
+    """A squatter answers with kind and PID, which no other process has."""
     squatter = squat(kind)
     assert squatter.answer() == squatter.banner == f"squatter {kind} {squatter.pid}"
     assert squatter.is_running()
@@ -24,7 +24,7 @@ def test_silent_squatter_accepts_and_does_not_answer(squat: Squatters) -> None:
 
 
 def test_the_health_of_another_proxy(squat: Squatters) -> None:
-    """Somebody else's proxy says that it is healthy, and is not ours."""
+    """The health of another proxy is like ours, with another instance."""
     health = call(squat("lumen_stranger").url, "GET", "/health").json()
     assert (health["status"], health["service"], health["instance"]) == ("ok", "lumen-proxy", "somebody-elses")
 
@@ -36,7 +36,7 @@ def test_squatter_that_never_listens(squat: Squatters) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody can bind beside it")
 def test_who_shares_can_be_shared_with(squat: Squatters) -> None:
-    """With SO_REUSEADDR on both sides a bound port is no conflict; with a listener it is one."""
+    """With SO_REUSEADDR on both sides a bound port can be bound again; beside a listener it cannot."""
     assert is_port_free(squat("not_listening").port)
     assert not is_port_free(squat("banner").port)
 

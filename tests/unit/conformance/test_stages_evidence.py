@@ -1,4 +1,4 @@
-"""A stage runs once in a run, whatever xdist does, and its fate is the fate of every check of it."""
+"""A stage runs once in a run, also with several xdist workers, and its failure is the failure of its checks."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_reads(told: Seen, number: int) -> None:
 
 @pytest.fixture
 def nested(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nested:
-    """A pytest of its own."""
+    """A nested pytest."""
     return Nested(pytester, monkeypatch)
 
 
@@ -49,14 +49,14 @@ def test_staged_once(nested: Nested, options: tuple[str, ...]) -> None:
 
 
 def test_staged_once_where_each_worker_runs_each_test(nested: Nested) -> None:
-    """Even ``--dist each`` stages once, and judges twice."""
+    """``--dist each`` runs the stage once, and each check twice."""
     nested.run(SUITE.format(act=""), "-n2", "--dist", "each").assert_outcomes(passed=12)
     assert len(nested.lines()) == 1
 
 
 @pytest.mark.parametrize("options", [("-n0",), ("-n2",)], ids=["alone", "two-workers"])
 def test_failed_stage_is_never_tried_again(nested: Nested, options: tuple[str, ...]) -> None:
-    """Every check is an ERROR that shows where the stage failed."""
+    """Every check of a failed stage is an ERROR with the traceback of the stage."""
     result = nested.run(SUITE.format(act="raise ValueError('the stage broke')"), *options)
     result.assert_outcomes(errors=6)
     result.stdout.fnmatch_lines(["*raise ValueError('the stage broke')*", "*ValueError: the stage broke*"])
@@ -78,7 +78,7 @@ LEAKY = """subprocess.Popen(
 
 
 def test_leak_of_a_stage_is_an_error_of_its_checks(nested: Nested) -> None:
-    """What a stage leaves running is ended; its checks are judged, and each is an ERROR at its end."""
+    """A process that a stage leaves is ended; the checks are judged, and each is an ERROR at its end."""
     act = f"import sys, subprocess; {LEAKY}; run.close_tag(run.tag(1))"
     result = nested.run(SUITE.format(act=act).replace("folder: Path", "folder: Path, run: object"), "-n2")
     result.assert_outcomes(passed=6, errors=6)
@@ -86,7 +86,7 @@ def test_leak_of_a_stage_is_an_error_of_its_checks(nested: Nested) -> None:
 
 
 def test_going_out_in_a_stage_is_an_error_of_its_checks(nested: Nested) -> None:
-    """A stage during which something left this machine has failed."""
+    """A stage fails when a process tries to connect to another machine meanwhile."""
     act = "import socket; socket.socket().connect_ex(('192.0.2.1', 80))"
     result = nested.run(SUITE.format(act=f"try: {act}\n    except OSError: pass"), "-n0")
     result.assert_outcomes(errors=6)
@@ -94,7 +94,7 @@ def test_going_out_in_a_stage_is_an_error_of_its_checks(nested: Nested) -> None:
 
 
 def test_stage_that_runs_into_the_backstop_is_never_tried_again(nested: Nested) -> None:
-    """pytest-timeout ends a stage that hangs; that is its record."""
+    """A stage that pytest-timeout ends is recorded as failed."""
     result = nested.run(SUITE.format(act="threading.Event().wait()").replace("import os,", "import threading, os,"),
                         "-n0", "--timeout=1", "--timeout-method=signal")  # fmt: skip
     result.assert_outcomes(errors=6)
@@ -109,13 +109,13 @@ def test_next_run_stages_anew(nested: Nested) -> None:
 
 
 def test_skipped_stage_skips_its_checks(nested: Nested) -> None:
-    """A stage that cannot be told here says why, once."""
+    """A skipped stage skips its checks, with its reason."""
     nested.run(SUITE.format(act="pytest.skip('no such thing here')"), "-n2").assert_outcomes(skipped=6)
     assert len(nested.lines()) == 1
 
 
 def test_each_variant_is_staged_once(nested: Nested) -> None:
-    """A stage with variants gives each its own record, and an id in words."""
+    """A stage with variants has one record for each, with the name of the variant in the test id."""
     suite = SUITE.format(act="assert variant > 0").replace("folder: Path", "folder: Path, variant: int")
     result = nested.run(suite.replace("scenario=1", "scenario=1, variants={'one': 1, 'zero': 0}"), "-n2", "-v")
     result.assert_outcomes(passed=6, errors=6)

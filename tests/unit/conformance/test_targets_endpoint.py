@@ -30,7 +30,7 @@ CAME: dict[str, tuple[Capture, str]] = {
 
 @pytest.mark.parametrize("name", CAME)
 def test_advice(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The advice is about what came."""
+    """The advice fits what came."""
     came, advice = CAME[name]
     monkeypatch.setattr(endpoint, "call", lambda *_, **__: came)
     with pytest.raises(NeverReady) as error:

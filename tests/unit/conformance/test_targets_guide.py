@@ -1,4 +1,4 @@
-"""The guide "judge your own server" works as it is written: its very commands are run, its options exist."""
+"""The guide "judge your own server": its commands work, and its options exist."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ FEW = ("tests/contract/test_e_stream.py", "tests/contract/test_g_forwarding.py",
 
 
 def command(*words: str) -> list[str]:
-    """The arguments of the one pytest command of the guide that has all these words."""
+    """Return the arguments of the one pytest command of the guide that has all these texts."""
     (found,) = [line for line in COMMANDS if line.startswith("pytest ") and all(word in line for word in words)]
     return [_ours(word) for word in shlex.split(found)[1:]]
 
 
 def _ours(word: str) -> str:
-    """The interpreter of this environment in the place of `python`, whatever the path has."""
+    """Return a folder with the interpreter of this environment as `python`."""
     return f"'{sys.executable}' {word.removeprefix('python ')}" if word.startswith("python ") else word
 
 
 def ran(folder: Path, arguments: list[str], tests: tuple[str, ...] = FEW) -> SuiteRun:
-    """A command of the guide, on a few files: the whole contract would teach nothing more about the guide."""
+    """Run a command of the guide on a few files: the whole contract would prove nothing more about the guide."""
     return run(folder, *arguments, tests=tests)
 
 
 def test_names_of_rows() -> None:
-    """The guide says of each exchange what it is."""
+    """The guide names the kind of each exchange."""
     names = {*RESPONSIBLE, *(name for profile in RESPONSIBLE_OF_PROFILE.values() for name in profile)}
     table = GUIDE.partition("| name | exchange |\n")[2].partition("\n\n")[0]
     told = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
@@ -50,13 +50,13 @@ def test_names_of_rows() -> None:
 
 
 def test_by_command(tmp_path: Path) -> None:
-    """The first command of the guide is green."""
+    """The first command of the guide passes."""
     ended = ran(tmp_path, command("-m contract", "health,models,tools,n"))
     assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
 
 
 def test_our_own_by_command(tmp_path: Path) -> None:
-    """Our own proxy passes by command as if it were a stranger's, judged by what every client relies on."""
+    """Our own proxy passes by command as a foreign server, judged by the profile openai."""
     ours = f"'{sys.executable}' -m lumen_proxy serve --port {{port}}"
     ended = run(tmp_path, "-m", "contract", f"--proxy-command={ours}", "--proxy-can=models,health")
     assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
@@ -64,7 +64,7 @@ def test_our_own_by_command(tmp_path: Path) -> None:
 
 
 def test_by_url(tmp_path: Path, launch: Launcher, gateway: ScriptedGateway) -> None:
-    """Our own proxy passes by URL, calling the named model only, no more often than was said beforehand."""
+    """Our own proxy passes by URL with the named model only, within the announced number of calls."""
     proxy = launch(gateway=gateway)
     arguments = [word.replace("127.0.0.1:8081", f"127.0.0.1:{proxy.port}") for word in command("--proxy-url")]
     before = len(gateway.chats)
@@ -80,7 +80,7 @@ def test_by_url(tmp_path: Path, launch: Launcher, gateway: ScriptedGateway) -> N
 
 
 def test_by_url_with_nobody_there(tmp_path: Path) -> None:
-    """A URL where nobody answers is one error."""
+    """A URL without a server is one error."""
     arguments = [word.replace("127.0.0.1:8081", "127.0.0.1:9") for word in command("--proxy-url")]
     ended = ran(tmp_path, arguments)
     assert (ended.status, len(ended.ids("error")), ended.ids("failed", "passed")) == (1, 1, set()), ended.output
@@ -88,7 +88,7 @@ def test_by_url_with_nobody_there(tmp_path: Path) -> None:
 
 
 def test_a_red_run_and_its_baseline(tmp_path: Path) -> None:
-    """The faulty server of the guide fails in the one check that it names, and is green with the guide's baseline."""
+    """The faulty server of the guide fails in the one check that the guide names, and passes with its baseline."""
     errors = ("tests/contract/test_f_errors.py",)
     red = ran(tmp_path / "red", [word for word in command("--verdicts") if not word.endswith(".jsonl")], errors)
     assert (red.status, red.ids("failed")) == (1, {"F1.2"}), red.output
@@ -101,7 +101,7 @@ def test_a_red_run_and_its_baseline(tmp_path: Path) -> None:
 
 @pytest.mark.skipif("not hasattr(__import__('os'), 'fork')", reason="this supervisor forks, which Windows cannot")
 def test_recovery(tmp_path: Path) -> None:
-    """The recovery command of the guide is green."""
+    """The recovery command of the guide passes."""
     ended = ran(tmp_path, command("-m recovery"), ("tests/recovery/test_01_process_kill.py",))
     assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
 

@@ -1,4 +1,4 @@
-"""Servers of several processes: who of them listens, who may serve, and who gave an answer."""
+"""Servers of several processes: which of them listens, which may serve, and which gave an answer."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MODES = ("forked", "primary", "closes")
 
 @pytest.mark.parametrize("mode", MODES)
 def test_who_answers_is_a_worker(start: Start, mode: str) -> None:
-    """The process that answers is found by its connection, whoever listens; it is never the parent."""
+    """The process that answers is found by its connection, whichever process listens; it is never the parent."""
     proxy = start(mode)
     workers = [ref for ref in proxy.processes() if ref != proxy.ref]
     assert len(workers) == 2
@@ -48,13 +48,13 @@ def test_who_answers_is_a_worker(start: Start, mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_workers_may_serve(start: Start, mode: str) -> None:
-    """Those that may serve are the workers, also where the parent alone listens."""
+    """The workers may serve, also where the parent alone listens."""
     proxy = start(mode)
     assert set(proxy.serving_processes()) == {ref for ref in proxy.processes() if ref != proxy.ref}
 
 
 def test_one_process_does_it_all(start: Start) -> None:
-    """A server of one process listens, serves and answers by itself."""
+    """A server of one process listens, may serve and answers with that process."""
     proxy = start("alone")
     found = {proxy.answering_process(), proxy.worker(), *proxy.serving_processes(), *proxy.listeners()}
     assert found == {proxy.ref}
@@ -69,7 +69,7 @@ else http.createServer((_, answer) => answer.end(String(process.pid))).listen(pr
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
 def test_a_cluster_of_node(run: Run, tmp_path: Path) -> None:
-    """In a cluster of Node.js the primary listens and its workers answer; an answer tells which of them."""
+    """In a cluster of Node.js the primary listens and its workers answer; the answering worker is found."""
     (tmp_path / "cluster.js").write_text(CLUSTER, "utf-8")
     target = Target(command=("node", str(tmp_path / "cluster.js")), can=frozenset({"health", "launch"}), foreign=True)
     with Launcher(run, target, tmp_path / "launch") as launches:

@@ -1,4 +1,4 @@
-"""Wrappers and daemons: the launched process is not the server, and still the launch is ready, stops and is gone."""
+"""Wrappers and daemons: the launched process is not the server, and the launch becomes ready, stops and ends."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Start = Callable[..., LaunchedTarget]
 
 @pytest.fixture
 def start(run: Run, tmp_path: Path) -> Iterator[Start]:
-    """A factory: launch these words."""
+    """A factory: launch this command."""
     with ExitStack() as stack:
 
         def launch(*command: str, **variables: str) -> LaunchedTarget:
@@ -80,7 +80,7 @@ HASTY = {
 
 @dataclass(frozen=True)
 class Row:
-    """A launch that is stopped, perhaps asked to before; so many of its processes listen."""
+    """A launch that is stopped; so many of its processes listen."""
 
     command: tuple[str, ...]
     asked_before: bool = False
@@ -89,7 +89,7 @@ class Row:
 
 @dataclass(frozen=True)
 class LaunchEvidence:
-    """What was seen of a launch until it was stopped, and who runs afterwards."""
+    """The evidence of a launch until it was stopped, and the processes that run afterwards."""
 
     status: int | None
     family: tuple[ProcessRef, ...]
@@ -126,7 +126,7 @@ def observe_launch(run: Run, folder: Path, row: Row) -> LaunchEvidence:
 
 @pytest.fixture(scope="module")
 def seen(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[LaunchEvidence]]:
-    """Each of these launches. Most of the time is a wait for somebody who does not stop, so they wait at once."""
+    """Each of these launches, at the same time: most of the time is a wait for a process that does not stop."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return {
             name: pool.submit(observe_launch, run, tmp_path_factory.mktemp("wrapper"), row)
@@ -136,7 +136,7 @@ def seen(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future
 
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_a_launch_is_all_its_processes(seen: dict[str, Future[LaunchEvidence]], name: str) -> None:
-    """It is ready when one of its processes serves; asked to stop it leaves nobody, which is no fault of the server."""
+    """A launch is ready when one of its processes serves; after a stop none is left, and the server has no fault."""
     found = seen[name].result()
     assert found.status is None
     assert found.serving == (found.answering,)
@@ -144,7 +144,7 @@ def test_a_launch_is_all_its_processes(seen: dict[str, Future[LaunchEvidence]], 
 
 
 def test_a_process_that_its_server_leaves(seen: dict[str, Future[LaunchEvidence]]) -> None:
-    """What a wrapped server leaves is an orphan of the server, and ended; check A3 judges it, so nothing is raised."""
+    """What a wrapped server leaves is an orphan, and is killed; check A3 judges it, so nothing is raised."""
     found = seen["leaves"].result()
     assert [each.partition(":")[0] for each in found.ending.orphans] == [f"pid {found.family[-1].pid}"]
     assert found.left == ()
@@ -161,13 +161,13 @@ def test_workers_that_their_supervisor_leaves(seen: dict[str, Future[LaunchEvide
 @pytest.mark.parametrize("when", ["at-the-end", "before"])
 @pytest.mark.parametrize("name", HASTY)
 def test_a_server_is_asked_to_stop_once(seen: dict[str, Future[LaunchEvidence]], name: str, when: str) -> None:
-    """A server that ends at once when it is asked again still ends in order, whoever asks it first."""
+    """A server that ends at once at a second signal still ends in order, as it gets one signal."""
     ending = seen[f"hasty-{name}-{when}"].result().ending
     assert (ending.forced, ending.orphans) == (False, ())
 
 
 def test_a_wrapped_server_that_does_not_stop(start: Start) -> None:
-    """A wrapped server that ignores the request is killed, and told apart from one that stops."""
+    """A wrapped server that ignores the signal is killed, and its end says so."""
     proxy = start("sh", "-c", f"{SERVE} {{port}} stubborn; true")
     assert proxy.end(within_s=0.5).forced
     assert proxy.processes() == ()
@@ -181,7 +181,7 @@ def test_a_daemon_that_dies(start: Start) -> None:
 
 
 def test_an_end_that_leaves_nobody_who_serves(run: Run, tmp_path: Path) -> None:
-    """An exit status other than 0 is told at once, whoever is left; those are ended without a word."""
+    """An exit status other than 0 is reported at once, whatever is left; that is ended without an error."""
     target = replace(FOREIGN, command=("sh", "-c", "sleep 3600 & exit 3"))
     with Launcher(run, target, tmp_path / "launch") as launches, pytest.raises(Died, match="exit status 3"):
         launches()
