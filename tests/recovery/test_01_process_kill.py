@@ -116,8 +116,7 @@ def test_healthy_before(killed: KillEvidence, measure: Measure) -> None:
     answer = killed.before.capture
     measure(answer.elapsed_s, "s", killed.health_budget_s)
     expect(killed.before.ready, f"GET {answer.url} is answered with status 200", describe_response(answer))
-    is_in_time, budget = answer.elapsed_s < killed.health_budget_s, f"an answer within {killed.health_budget_s:g} s"
-    expect(is_in_time, budget, f"an answer after {answer.elapsed_s:.2f} s")
+    expect_in_time(answer, killed.health_budget_s)
 
 
 @check("1.2.status")
@@ -187,10 +186,7 @@ def test_healthy_after(killed: KillEvidence, measure: Measure) -> None:
     budget = f"a new process is ready on port {killed.start.port} within {killed.restart_budget_s:g} s"
     expect(recovery.answered_s is not None, budget, describe_silence(recovery))
     assert killed.chat  # observed when the probe is answered
-    expect(killed.chat.status == 200, "a chat is answered with status 200", describe_response(killed.chat))
-    expect(
-        bool(read_text(killed.chat)), "a chat is answered with a text", f"no text in {describe_response(killed.chat)}"
-    )
+    expect_text(killed.chat)
 
 
 @check("1.5.forwarded")
@@ -215,6 +211,18 @@ def expect_ready(start: StartObservation, budget_s: float) -> None:
     expected = f"ready within {budget_s:g} s"
     expect(not start.problem, expected, start.problem)
     expect(start.elapsed_s < budget_s, expected, f"ready after {start.elapsed_s:.2f} s")
+
+
+def expect_in_time(answer: Capture, budget_s: float) -> None:
+    """Expect an answer within its budget."""
+    found = f"an answer after {answer.elapsed_s:.2f} s"
+    expect(answer.elapsed_s < budget_s, f"an answer within {budget_s:g} s", found)
+
+
+def expect_text(chat: Capture) -> None:
+    """Expect a chat with an answer that has a text."""
+    expect(chat.status == 200, "a chat is answered with status 200", describe_response(chat))
+    expect(bool(read_text(chat)), "a chat is answered with a text", f"no text in {describe_response(chat)}")
 
 
 def started(killed: KillEvidence) -> StartObservation:
