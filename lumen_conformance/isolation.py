@@ -20,7 +20,7 @@ import pytest
 
 from lumen_conformance.inject import lumen_guard
 from lumen_conformance.run import TAG, Run, is_controller, run_of
-from lumen_conformance.targets.parsers import address_of, origin_of
+from lumen_conformance.targets.parsers import parse_address, parse_origin
 
 INJECT = Path(lumen_guard.__file__).parent
 CLOUD_VARIABLES = ("LUMEN_GATEWAY_URL", "CLOUD_AI_URL")
@@ -91,7 +91,7 @@ def configure(config: pytest.Config) -> None:
         lumen_guard.install()
         _installed = True
     if url := config.getoption("proxy_url", None):
-        allowed = {address_of(origin_of(url))}
+        allowed = {parse_address(parse_origin(url))}
         stack.callback(lumen_guard.ALLOWED.difference_update, allowed - lumen_guard.ALLOWED)
         lumen_guard.ALLOWED |= allowed
     config.stash[GUARD], config.stash[_STACK] = GuardLog(run, dead_url), stack

@@ -111,7 +111,7 @@ def respaced(body: bytes) -> bytes:
 @contextmanager
 def opened(selected: Sequence[Served]) -> Iterator[dict[str, tuple[str, ServerLog]]]:
     """Serve all of them: name → base URL and log."""
-    with Gateway(standing=directed) as gateway, ExitStack() as stack:
+    with ScriptedGateway(standing=directed) as gateway, ExitStack() as stack:
         found = {}
         for served in selected:
             log = ServerLog()

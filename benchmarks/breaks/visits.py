@@ -16,7 +16,7 @@ from breaks.selection import Served
 from breaks.servers import ServerLog, opened
 from lumen_conformance.contract.session import AWKWARD_TEXT
 from lumen_conformance.inject import lumen_guard
-from lumen_conformance.targets.target import merged
+from lumen_conformance.targets.target import merge
 from tests.contract.clients.client_list import Client
 from tests.contract.clients.client_process import KEY, MODEL, Act, client_environ
 

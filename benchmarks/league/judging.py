@@ -20,7 +20,7 @@ import psutil
 from league.installing import set_up
 from league.launching import ROOT
 from league.servers import Server
-from tests.fixtures.network_namespace import isolated
+from tests.fixtures.network_namespace import isolate_command
 
 KEPT = ROOT / "reports" / "league"
 RUN_S = 600  # one to two minutes are usual; a server that hangs on each request is stopped here
@@ -113,7 +113,12 @@ def _run(command: list[str], folder: Path) -> tuple[str, bool]:
     with (
         (folder / "output.txt").open("w", encoding="utf-8") as output,
         subprocess.Popen(
-            isolated(command), cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT, creationflags=OWN_GROUP
+            isolate_command(command),
+            cwd=ROOT,
+            env=environ,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            creationflags=OWN_GROUP,
         ) as process,
     ):
         try:

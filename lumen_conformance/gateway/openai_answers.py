@@ -1,7 +1,7 @@
-"""The answer to a valid chat request: plain, or the same as a stream.
+"""The answer to a valid chat request, plain or as a stream.
 
-Recorded streams have the role first, a last delta that is empty, usage in a chunk of its own when it was asked for,
-and ``[DONE]``. A token of this gateway is one piece of a stream, so the token counts can be verified.
+A stream is like those recorded from OpenAI: first the role, at the end an empty delta, then a chunk with the usage if
+it was requested, and ``[DONE]``. A token of this gateway is one piece of a stream, so a test can count the tokens.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import time
 import uuid
 from collections.abc import Iterator
 
-from lumen_conformance.gateway.exchange import Call
-from lumen_conformance.gateway.openai_requests import LIMITS, JsonObject, asked, chosen_tool
+from lumen_conformance.gateway.exchange import ReceivedRequest
+from lumen_conformance.gateway.openai_requests import LIMITS, JsonObject, chosen_tool, read_object
 
 TOKEN_CHARS = 24
 DONE = b"data: [DONE]\n\n"
 
 
-def completion(call: Call, text: str) -> JsonObject:
-    """The body of a plain answer."""
-    request = asked(call)
-    wanted = request.get("n") or 1
+def completion(call: ReceivedRequest, text: str) -> JsonObject:
+    """Return the body of a plain answer."""
+    request = read_object(call)
+    count = request.get("n") or 1
     message, finish, tokens = _tool_call(request) or _text(request, text)
     message = {"role": "assistant", **message, "refusal": None, "annotations": []}
     choice = {"message": message, "logprobs": None, "finish_reason": finish}
@@ -30,19 +30,19 @@ def completion(call: Call, text: str) -> JsonObject:
         "object": "chat.completion",
         "created": int(time.time()),
         "model": request.get("model", ""),
-        "choices": [{"index": index, **choice} for index in range(wanted)],
-        "usage": _usage(request, wanted * tokens),
+        "choices": [{"index": index, **choice} for index in range(count)],
+        "usage": _usage(request, count * tokens),
     }
 
 
-def events(call: Call, text: str) -> tuple[bytes, ...]:
-    """The events of a streamed answer, each with its blank line."""
-    counted = (asked(call).get("stream_options") or {}).get("include_usage") is True
+def events(call: ReceivedRequest, text: str) -> tuple[bytes, ...]:
+    """Return the events of a streamed answer, each with its blank line."""
+    counted = (read_object(call).get("stream_options") or {}).get("include_usage") is True
     return (*map(event, chunks(completion(call, text), counted=counted)), DONE)
 
 
 def chunks(answer: JsonObject, *, counted: bool) -> Iterator[JsonObject]:
-    """A plain answer as the chunks of a stream; with its usage if that was asked for."""
+    """Yield a plain answer as the chunks of a stream; `counted` adds the usage."""
     frame = {name: answer[name] for name in ("id", "created", "model")}
     frame |= {"object": "chat.completion.chunk"} | ({"usage": None} if counted else {})
     for choice in answer["choices"]:
@@ -54,7 +54,7 @@ def chunks(answer: JsonObject, *, counted: bool) -> Iterator[JsonObject]:
 
 
 def event(value: object) -> bytes:
-    """One event."""
+    """Return one event."""
     return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
 
 
@@ -70,10 +70,10 @@ def _deltas(choice: JsonObject) -> Iterator[tuple[JsonObject, str | None]]:
 
 
 def _text(request: JsonObject, text: str) -> tuple[JsonObject, str, int]:
-    """The text up to the first stop sequence or the limit of tokens, its finish reason, and its number of tokens."""
+    """Return the text up to the first stop sequence or token limit, its finish reason, and its number of tokens."""
     stop = request.get("stop") or []
-    places = [text.find(word) for word in ([stop] if isinstance(stop, str) else stop) if word]
-    text = text[: min((place for place in places if place >= 0), default=len(text))]
+    offsets = [text.find(word) for word in ([stop] if isinstance(stop, str) else stop) if word]
+    text = text[: min((offset for offset in offsets if offset >= 0), default=len(text))]
     limit = min((limit for name in LIMITS if (limit := request.get(name) or 0) > 0), default=len(text))
     tokens = _tokens(text)
     given, finish = "".join(tokens[:limit]), "length" if len(tokens) > limit else "stop"
@@ -81,7 +81,7 @@ def _text(request: JsonObject, text: str) -> tuple[JsonObject, str, int]:
 
 
 def _tool_call(request: JsonObject) -> tuple[JsonObject, str, int] | None:
-    """A call of the tool that the request demands; None when it demands none."""
+    """Return a call of the tool that the request requires; None when it requires none."""
     if (tool := chosen_tool(request)) is None:
         return None
     kind = tool["type"]

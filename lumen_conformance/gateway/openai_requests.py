@@ -1,8 +1,8 @@
-"""What a request in OpenAI's words asks for, and the error by which OpenAI refuses it.
+"""Requests in the format of OpenAI: their fields, and the error for a bad one.
 
-Facts are those of openai-openapi and of recorded traffic. Bad requests are refused as OpenAI refuses them, so that a
-forwarder is judged by what its clients would see. What OpenAI refuses and other servers accept without effect
-(`max_tokens: -1`, `stop: []`) is accepted.
+The rules are those of openai-openapi and of recorded traffic. Bad requests are refused as OpenAI refuses them, so that
+the clients of a forwarder get what they would get from OpenAI. What OpenAI refuses and other servers accept without
+effect (`max_tokens: -1`, `stop: []`) is accepted.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ import json
 from typing import Any
 
 from lumen_conformance import schemas
-from lumen_conformance.gateway.exchange import Call
+from lumen_conformance.gateway.exchange import ReceivedRequest
 
 JsonObject = dict[str, Any]
 
 CHAT_SUFFIX = "/chat/completions"
-BORN_UNIX_S = 1_761_268_140  # of the models: the same wherever they are shown
+CREATED_UNIX_S = 1_761_268_140  # of the models: the same in each answer
 NEVER_NULL = {"model", "messages"}  # null is legal for every other parameter (openapi.yaml:33105)
 LIMITS = ("max_completion_tokens", "max_tokens")
 TOOLS = ("function", "custom")
 
 
-def is_openai(call: Call) -> bool:
-    """Whether a request is a chat in OpenAI's words."""
+def is_openai(call: ReceivedRequest) -> bool:
+    """Return whether a request is a chat in the format of OpenAI."""
     return call.route.endswith(CHAT_SUFFIX)
 
 
-def asked(call: Call) -> JsonObject:
-    """The request's JSON object; empty when it is none."""
+def read_object(call: ReceivedRequest) -> JsonObject:
+    """Return the JSON object of a request; empty for any other body."""
     try:
         body = json.loads(call.body)
     except (ValueError, RecursionError):
@@ -36,18 +36,18 @@ def asked(call: Call) -> JsonObject:
     return body if isinstance(body, dict) else {}
 
 
-def wants_stream(call: Call) -> bool:
-    """Whether the answer is to be streamed."""
-    return asked(call).get("stream") is True
+def wants_stream(call: ReceivedRequest) -> bool:
+    """Return whether the request asks for a stream."""
+    return read_object(call).get("stream") is True
 
 
 def error(message: str, kind: str = "invalid_request_error", param: str | None = None, code: str | None = None) -> JsonObject:  # fmt: skip  # noqa: E501
-    """The envelope of every error."""
+    """Return the body of an error."""
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def refusal(call: Call) -> JsonObject | None:
-    """The error by which OpenAI refuses this body with 400, or None for a good one."""
+def refusal(call: ReceivedRequest) -> JsonObject | None:
+    """Return the error for a body that OpenAI refuses with 400, or None for a good one."""
     try:
         request = json.loads(call.body.decode(), parse_constant=_refuse_constant)
         json.dumps(request, ensure_ascii=False).encode()  # half a surrogate pair is no character
@@ -59,17 +59,17 @@ def refusal(call: Call) -> JsonObject | None:
 
 
 def models(*names: str) -> JsonObject:
-    """The list of models."""
+    """Return a list of models."""
     return {"object": "list", "data": [model(name) for name in names]}
 
 
 def model(name: str) -> JsonObject:
-    """One model."""
-    return {"id": name, "object": "model", "created": BORN_UNIX_S, "owned_by": "scripted"}
+    """Return one model."""
+    return {"id": name, "object": "model", "created": CREATED_UNIX_S, "owned_by": "scripted"}
 
 
 def chosen_tool(request: JsonObject) -> JsonObject | None:
-    """The tool that must be called: the named one, or the first; None where the model is free not to call any."""
+    """Return the tool that must be called: the named one, or the first; None where no call is required."""
     choice, tools = request.get("tool_choice"), request.get("tools") or []
     if isinstance(choice, dict) and choice.get("type") in TOOLS:
         return next((tool for tool in tools if _name_of(tool) == _name_of(choice)), None)
@@ -77,7 +77,7 @@ def chosen_tool(request: JsonObject) -> JsonObject | None:
 
 
 def _given(request: JsonObject) -> JsonObject:
-    """The members that have an effect."""
+    """Return the members that have an effect."""
     return {
         name: value
         for name, value in request.items()
@@ -86,15 +86,15 @@ def _given(request: JsonObject) -> JsonObject:
 
 
 def _breach(given: JsonObject) -> JsonObject | None:
-    """The first breach of the schema."""
-    for breach in schemas.find_breaches("openai-chat-request", given):
-        field = _spelled(breach.path) or next((name for name in NEVER_NULL if name not in given), None)
+    """Return an error for the first breach of the schema."""
+    for breach in schemas.breaches("openai-chat-request", given):
+        field = _spell(breach.path) or next((name for name in NEVER_NULL if name not in given), None)
         return error(f"Invalid value for '{field}': {breach.text[:200]}", param=field)
     return None
 
 
 def _contradiction(given: JsonObject) -> JsonObject | None:
-    """The first contradiction between members, and the first value that the schema does not exclude."""
+    """Return an error for the first contradiction between members, or for a bad value that the schema allows."""
     if "stream_options" in given and given.get("stream") is not True:  # openapi.yaml:31765
         return error("The 'stream_options' parameter is only allowed when 'stream' is enabled.", param="stream_options")
     for name in LIMITS:
@@ -104,7 +104,7 @@ def _contradiction(given: JsonObject) -> JsonObject | None:
 
 
 def _bad_tools(given: JsonObject) -> JsonObject | None:
-    """The first tool without a name, or a `tool_choice` that names no tool."""
+    """Return an error for the first tool without a name, or for a `tool_choice` that names no tool."""
     for number, tool in enumerate(given.get("tools", [])):
         if not _name_of(tool):
             return error(f"Missing required parameter: 'tools[{number}].function.name'.", param=f"tools[{number}]")
@@ -116,17 +116,17 @@ def _bad_tools(given: JsonObject) -> JsonObject | None:
 
 
 def _name_of(tool: JsonObject) -> str | None:
-    """The name of a tool, also where a choice names it."""
+    """Return the name in a tool, or in a choice of a tool."""
     kind = tool.get("type")
     member = tool.get(kind) if kind in TOOLS else None
     name = member.get("name") if isinstance(member, dict) else None
     return name if isinstance(name, str) and name else None
 
 
-def _spelled(path: tuple[str | int, ...]) -> str:
+def _spell(path: tuple[str | int, ...]) -> str:
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return "".join(steps).removeprefix(".")
 
 
-def _refuse_constant(word: str) -> object:
-    raise ValueError(f"{word} is no JSON")
+def _refuse_constant(constant: str) -> object:
+    raise ValueError(f"{constant} is no JSON")

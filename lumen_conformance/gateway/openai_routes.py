@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from lumen_conformance.gateway.exchange import Call
+from lumen_conformance.gateway.exchange import ReceivedRequest
 from lumen_conformance.gateway.openai_answers import completion, events
 from lumen_conformance.gateway.openai_requests import (
     CHAT_SUFFIX,
@@ -23,19 +23,19 @@ from lumen_conformance.gateway.openai_requests import (
 )
 from lumen_conformance.gateway.response import Headers, Response, plain, streamed
 
-MODEL = "gpt-4o-mini"  # the one that the list has; a chat may ask for any name
+MODEL = "gpt-4o-mini"  # the one in the list; a chat may name any model
 LISTED = "/v1/models"
 MAX_BODY_BYTES = 50_000_000  # "up to 50 MB total payload size per request": OpenAI's guide to images and vision
 UNCODED: Headers = (("Accept-Encoding", "identity"),)  # the accepted codings, as RFC 9110, 15.5.16 asks
 
 
-def handles(call: Call) -> bool:
-    """Whether a request is for an address of OpenAI; all others are Lumen's."""
+def handles(call: ReceivedRequest) -> bool:
+    """Return whether a request is for a path of OpenAI; all other paths are those of Lumen."""
     return call.route == "/v1" or call.route.startswith("/v1/") or is_openai(call)
 
 
-def respond(call: Call, text: str) -> Response:
-    """The response to any request; a valid chat request is answered with this text."""
+def respond(call: ReceivedRequest, text: str) -> Response:
+    """Return the response to any request; a valid chat request is answered with this text."""
     path, name = call.route, call.route.removeprefix(LISTED).removeprefix("/")
     method = "GET" if call.method == "HEAD" else call.method  # both have the same length (RFC 9110, 9.3.2)
     if path.endswith(CHAT_SUFFIX):
@@ -50,14 +50,14 @@ def respond(call: Call, text: str) -> Response:
     return _chat(call, text) if path.endswith(CHAT_SUFFIX) else _models(call, unquote(name))
 
 
-def _models(call: Call, name: str) -> Response:
+def _models(call: ReceivedRequest, name: str) -> Response:
     if name in {"", MODEL}:
         return plain(call, model(MODEL) if name else models(MODEL))
     unknown = error(f"The model '{name}' does not exist", param="model", code="model_not_found")
     return plain(call, unknown, 404)
 
 
-def _chat(call: Call, text: str) -> Response:
+def _chat(call: ReceivedRequest, text: str) -> Response:
     if refused := _unreadable(call):
         return refused
     if wrong := refusal(call):
@@ -67,8 +67,8 @@ def _chat(call: Call, text: str) -> Response:
     return plain(call, completion(call, text))
 
 
-def _unreadable(call: Call) -> Response | None:
-    """The error for a body that is too large, compressed, or of another media type than JSON; None for any other."""
+def _unreadable(call: ReceivedRequest) -> Response | None:
+    """Return the error for a body that is too large, compressed, or not of the media type JSON; None for others."""
     coding = (call.header("content-encoding") or "identity").strip().lower()
     media_type = (call.header("content-type") or "").partition(";")[0].strip().lower()
     if len(call.body) > MAX_BODY_BYTES:

@@ -1,7 +1,7 @@
-"""What a gateway can answer, and every way of failing that has been seen in the field.
+"""The replies of the scripted gateway: good answers, and the failures of real gateways.
 
-It answers in the format in which it is asked: OpenAI's below ``/v1``, Lumen's elsewhere. In OpenAI's format every valid
-answer is a stream or plain as the request asks, whatever is scripted: a proxy may ask in either way.
+A reply has the format of its request: that of OpenAI below ``/v1``, that of Lumen elsewhere. In the format of OpenAI a
+good answer is a stream if the request asks for one: a proxy may ask in either way.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 from lumen_conformance.gateway import openai_requests, openai_routes
-from lumen_conformance.gateway.exchange import Call, Exchange, Reply, at_accept
+from lumen_conformance.gateway.exchange import Exchange, ReceivedRequest, Reply, at_accept
 from lumen_conformance.gateway.openai_answers import DONE, event
 from lumen_conformance.gateway.response import JSON, Headers, Response, encoded, head, plain, streamed
 
@@ -18,12 +18,12 @@ __all__ = ["HTML", "JSON", "TIMESTAMP", "answers", "encoded", "head", "lumen", "
 
 TIMESTAMP = "2025-10-24T10:09:00"  # the form of the original system: no zone
 GARBAGE = b"\x00\x01\x02 this is no HTTP at all \xff\xfe\r\n\r\n"
-HTML = b"<!doctype html><title>Service Unavailable</title><h1>Error: Server Error</h1>"  # as Cloud Run says it
+HTML = b"<!doctype html><title>Service Unavailable</title><h1>Error: Server Error</h1>"  # as Cloud Run sends it
 BYTE_S = 0.001  # with it most bytes arrive apart on loopback; a thousand of them take 2 s
 
 
 def lumen(text: str, **fields: object) -> dict[str, object]:
-    """The body of a Lumen answer; `fields` adds to it or replaces."""
+    """Return the body of a Lumen answer; `fields` adds fields or replaces them."""
     answer = {
         "success": True,
         "persona": {"name": "세나"},
@@ -35,42 +35,42 @@ def lumen(text: str, **fields: object) -> dict[str, object]:
 
 
 def says(body: object, status: int = 200, *, media_type: str = JSON, headers: Headers = ()) -> Reply:
-    """Any body (JSON, or bytes as they are) with any status and more headers."""
+    """Return a reply with any body (JSON, or bytes as they are), any status and more headers."""
     data = encoded(body)
     return lambda exchange: plain(exchange.call, data, status, media_type, headers).send(exchange)
 
 
-def good(call: Call, text: str | None = None, **fields: object) -> Response:
-    """A good answer with this text, or the echo; `fields` add to that of Lumen, or replace."""
+def good(call: ReceivedRequest, text: str | None = None, **fields: object) -> Response:
+    """Return a good answer with this text, or the echo; `fields` adds to that of Lumen, or replaces."""
     text = call.message if text is None else text
     return openai_routes.respond(call, text) if openai_routes.handles(call) else plain(call, lumen(text, **fields))
 
 
-def body_for(call: Call, text: str) -> bytes:
-    """The bytes of a good answer, as they are sent."""
+def body_for(call: ReceivedRequest, text: str) -> bytes:
+    """Return the bytes of a good answer, as they are sent."""
     return good(call, text).framed
 
 
 def answers(text: str, **fields: object) -> Reply:
-    """A good answer with this text; `fields` add to that of Lumen, or replace."""
+    """Return a reply with a good answer; `fields` adds to that of Lumen, or replaces."""
     return lambda exchange: good(exchange.call, text, **fields).send(exchange)
 
 
 def streams(text: str | None = None, *, midway: Callable[[Exchange], bool] = lambda _: True) -> Reply:
-    """A good answer in two halves; the echo unless a text is given. Between them `midway` says whether it goes on."""
+    """Return a reply in two halves, an echo unless a text is given; it goes on if `midway` returns True."""
 
-    def play(exchange: Exchange) -> None:
+    def send(exchange: Exchange) -> None:
         response = good(exchange.call, text)
         half = len(response.parts) // 2
         exchange.send(response.head + response.frame(response.parts[:half]))
         if midway(exchange):
             exchange.send(response.frame(response.parts[half:]) + response.end)
 
-    return play
+    return send
 
 
 def stream_byte_by_byte(exchange: Exchange) -> None:
-    """The echo, whose bytes arrive one by one; those of a stream are chunks of their own."""
+    """Send the echo byte by byte; each byte of a stream is one chunk."""
     response = good(exchange.call)
     exchange.send(response.head)
     for value in response.body:
@@ -81,7 +81,7 @@ def stream_byte_by_byte(exchange: Exchange) -> None:
 
 
 def error_event(exchange: Exchange) -> None:
-    """In mid-stream: OpenAI's error event, then an orderly end. A plain body has no place for it and is cut."""
+    """Send the error event of OpenAI in a stream, then its end. Without a stream, close the connection."""
     if not openai_requests.wants_stream(exchange.call):
         exchange.close()
         return
@@ -91,7 +91,7 @@ def error_event(exchange: Exchange) -> None:
 
 
 def echo(exchange: Exchange) -> None:
-    """Repeat the message, so that a nonce can be seen all the way. Other endpoints say that all is well."""
+    """Answer with the message of the request, so that a test can find its nonce. Other paths answer healthy."""
     call = exchange.call
     if call.method in {"GET", "HEAD"} and not openai_routes.handles(call):
         says({"status": "healthy", "service": "lumen-gateway", "version": "0"})(exchange)
@@ -100,18 +100,18 @@ def echo(exchange: Exchange) -> None:
 
 
 def cloud_echo(exchange: Exchange) -> None:
-    """The same as Cloud AI says it."""
+    """Answer the same in the format of Cloud AI."""
     says({"response": exchange.call.message, "model": "cloud-ai", "timestamp": TIMESTAMP})(exchange)
 
 
 def raw(data: bytes) -> Reply:
-    """These very bytes, then the end of the connection."""
+    """Return a reply that sends these bytes and closes the connection."""
 
-    def play(exchange: Exchange) -> None:
+    def send(exchange: Exchange) -> None:
         exchange.send(data)
         exchange.close()
 
-    return play
+    return send
 
 
 garbage = raw(GARBAGE)
@@ -120,24 +120,24 @@ html = says(HTML, media_type="text/html; charset=utf-8")
 
 @at_accept
 def reset_before_reading(exchange: Exchange) -> None:
-    """Accept, then reset although nothing was read."""
+    """Accept, then reset the connection before a read."""
     exchange.reset()
 
 
 def reset_after_request(exchange: Exchange) -> None:
-    """Read the whole request, then reset without a word: the work may have been done."""
+    """Read the whole request, then reset the connection without an answer."""
     exchange.reset()
 
 
 def reset_after_headers(exchange: Exchange) -> None:
-    """A head that promises a body, then a reset."""
+    """Send a head that announces a body, then reset the connection."""
     exchange.send(good(exchange.call).head)
     exchange.hold(at_most_s=0.05)  # so that the head is read before the reset discards it
     exchange.reset()
 
 
 def reset_mid_body(exchange: Exchange) -> None:
-    """Half of the body, then a reset."""
+    """Send half of the body, then reset the connection."""
     response = good(exchange.call)
     exchange.send(response.head + response.framed[: len(response.framed) // 2])
     exchange.hold(at_most_s=0.05)  # as above
@@ -145,30 +145,30 @@ def reset_mid_body(exchange: Exchange) -> None:
 
 
 def truncated(exchange: Exchange) -> None:
-    """Half of the body, then an orderly end: shorter than the head has promised."""
+    """Send half of the body, then close the connection in order: the body is shorter than the head announces."""
     response = good(exchange.call)
     raw(response.head + response.framed[: len(response.framed) // 2])(exchange)
 
 
 def silent(exchange: Exchange) -> None:
-    """Read the request and never answer, until the client leaves."""
+    """Read the request and do not answer, until the client disconnects."""
     exchange.hold()
 
 
 def gated(gate: threading.Event, then: Reply = echo) -> Reply:
-    """Answer when the gate opens; a client that has left by then gets nothing."""
+    """Return a reply that answers when the gate opens, unless the client has disconnected."""
 
-    def play(exchange: Exchange) -> None:
+    def send(exchange: Exchange) -> None:
         if exchange.hold(gate):
             then(exchange)
 
-    return play
+    return send
 
 
 def dripping(gap_s: float, body: object = None) -> Reply:
-    """The body byte by byte, with a gap after each; the echo unless another body is given."""
+    """Return a reply that sends the body byte by byte, with a gap after each; the echo unless a body is given."""
 
-    def play(exchange: Exchange) -> None:
+    def send(exchange: Exchange) -> None:
         response = good(exchange.call) if body is None else plain(exchange.call, body)
         exchange.send(response.head)
         for value in response.framed:
@@ -176,16 +176,16 @@ def dripping(gap_s: float, body: object = None) -> Reply:
                 return
             exchange.send(bytes([value]))
 
-    return play
+    return send
 
 
 def split(offset: int, gap_s: float = 0.005, body: object = None) -> Reply:
-    """The body in two pieces, cut at this byte: with the gap they arrive apart on loopback."""
+    """Return a reply that sends the body in two pieces, cut at this byte; the gap makes them arrive apart."""
 
-    def play(exchange: Exchange) -> None:
+    def send(exchange: Exchange) -> None:
         response = good(exchange.call) if body is None else plain(exchange.call, body)
         exchange.send(response.head + response.framed[:offset])
         if exchange.hold(at_most_s=gap_s):
             exchange.send(response.framed[offset:])
 
-    return play
+    return send

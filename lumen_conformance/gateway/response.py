@@ -1,4 +1,4 @@
-"""A response of the scripted gateway: its head and its body, framed for the version of HTTP in which it was asked."""
+"""A response of the scripted gateway: head and body, framed for the HTTP version of the request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from lumen_conformance.gateway.exchange import Call, Exchange
+from lumen_conformance.gateway.exchange import Exchange, ReceivedRequest
 
 JSON = "application/json; charset=utf-8"
 STREAM = "text/event-stream; charset=utf-8"
@@ -18,10 +18,10 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Response:
-    """What is sent for one request.
+    """The response to one request.
 
-    ``parts``    the body in the parts in which it is made; a plain body has two halves
-    ``chunked``  whether each part is a chunk of its own
+    ``parts``    the parts of the body; a plain body has two halves
+    ``chunked``  whether each part is one chunk
     """
 
     head: bytes
@@ -44,31 +44,33 @@ class Response:
         return self.frame(self.parts) + self.end
 
     def frame(self, parts: Iterable[bytes]) -> bytes:
-        """Parts of the body as they are sent."""
+        """Return parts of the body as they are sent."""
         return b"".join(chunk(part) if self.chunked else part for part in parts)
 
     def send(self, exchange: Exchange) -> None:
-        """All of it at once."""
+        """Send all of it at once."""
         exchange.send(self.head + self.framed)
 
 
 def head(length: int | None, status: int = 200, media_type: str = JSON, headers: Headers = ()) -> bytes:
-    """A response head; without a length the body ends with the connection."""
+    """Return a response head; without a length the body ends with the connection."""
     framing = ("Connection", "close") if length is None else ("Content-Length", str(length))
     lines = [f"HTTP/1.1 {status} Scripted", f"Content-Type: {media_type}", ": ".join(framing), *map(": ".join, headers)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def plain(call: Call, body: object, status: int = 200, media_type: str = JSON, headers: Headers = ()) -> Response:
-    """A body with its length; HEAD gets the head alone (RFC 9110, 9.3.2)."""
+def plain(
+    call: ReceivedRequest, body: object, status: int = 200, media_type: str = JSON, headers: Headers = ()
+) -> Response:
+    """Return a response with a Content-Length; HEAD gets the head alone (RFC 9110, 9.3.2)."""
     data = encoded(body)
     half = len(data) // 2
     parts = () if call.method == "HEAD" else (data[:half], data[half:])
     return Response(head(len(data), status, media_type, with_common(call, headers)), parts)
 
 
-def streamed(call: Call, events: Iterable[bytes]) -> Response:
-    """A stream of events: in chunked coding, which HTTP/1.0 does not have (RFC 9112, 6.1)."""
+def streamed(call: ReceivedRequest, events: Iterable[bytes]) -> Response:
+    """Return a stream of events: in chunked coding, but for HTTP/1.0 (RFC 9112, 6.1)."""
     chunked = call.version != "1.0"
     framing = (("Transfer-Encoding", "chunked"),) if chunked else ()
     lines = ["HTTP/1.1 200 OK", f"Content-Type: {STREAM}", "Cache-Control: no-cache"]
@@ -76,8 +78,8 @@ def streamed(call: Call, events: Iterable[bytes]) -> Response:
     return Response("\r\n".join([*lines, "", ""]).encode("latin-1"), tuple(events), chunked)
 
 
-def with_common(call: Call, headers: Headers) -> Headers:
-    """These headers, and those that every response has: date, request id (the caller's, if given), the end."""
+def with_common(call: ReceivedRequest, headers: Headers) -> Headers:
+    """Add the headers of every response: date, request id (that of the request, if it has one), and the close."""
     common = {"Date": formatdate(usegmt=True), "x-request-id": call.header("x-request-id") or f"req_{uuid.uuid4().hex}"}
     if call.closes:
         common["Connection"] = "close"
@@ -86,10 +88,10 @@ def with_common(call: Call, headers: Headers) -> Headers:
 
 
 def encoded(body: object) -> bytes:
-    """Bytes stay as they are; anything else becomes JSON."""
+    """Return bytes as they are, and anything else as JSON."""
     return body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
 
 
 def chunk(data: bytes) -> bytes:
-    """One chunk of the chunked coding."""
+    """Return one chunk of the chunked coding."""
     return b"%x\r\n%b\r\n" % (len(data), data)

@@ -1,8 +1,8 @@
-"""The scripted gateway: lives in the test process, records every request, and plays any part it is told to.
+"""The scripted gateway: it runs in the test process, records every request, and sends the replies of a script.
 
-It answers in the words in which it is asked, Lumen's or OpenAI's. Each request takes the next scripted reply, or else
-the standing one (an echo, so that nonces are visible). Replies are in `replies.py`; gates are events, so tests meet
-the gateway at barriers instead of sleeping.
+It answers in the format of the request, that of Lumen or that of OpenAI. Each request gets the next scripted reply, or
+else the standing one (an echo, so that a test can find its nonce). `replies` has the replies. A gate is an event: a
+test opens it when it has what it waited for, instead of a sleep.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ import h11
 import pytest
 
 from lumen_conformance.gateway.acceptors import Acceptors, Serve
-from lumen_conformance.gateway.exchange import AT_ACCEPT, Call, Exchange, Reply
+from lumen_conformance.gateway.exchange import AT_ACCEPT, Exchange, ReceivedRequest, Reply
 from lumen_conformance.gateway.openai_requests import error, is_openai
 from lumen_conformance.gateway.openai_routes import MAX_BODY_BYTES
 from lumen_conformance.gateway.replies import echo
 from lumen_conformance.gateway.response import plain
 from lumen_conformance.ports import CAN_HOLD, reserved_port
-from lumen_conformance.waiting import seen, until
+from lumen_conformance.waiting import observe, until
 
-BACKLOG = 256  # more than the clients of any scenario, so that a refusal is always a decision
+BACKLOG = 256  # more than the clients of any scenario, so that the system refuses none
 READ_BYTES = 65_536
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-CALLED_S = 10.0  # from a client's request to the gateway's: milliseconds; ten seconds say that it never comes
-LINGER_S = 1.0  # for a client that is refused and never closes; on loopback the end comes in milliseconds
+CALLED_S = 10.0  # a request reaches the gateway within milliseconds; after ten seconds it does not come
+LINGER_S = 1.0  # for a refused client that does not close; on loopback the end comes within milliseconds
 JOIN_S = 5.0  # threads end as soon as their socket is shut down
 
 
-class Gateway:
-    """A gateway on 127.0.0.1. Opened by ``with``; its port stays the same through outages."""
+class ScriptedGateway:
+    """A gateway on 127.0.0.1, opened by ``with``; its port stays the same after an outage."""
 
     def __init__(self, standing: Reply = echo) -> None:
         self.standing = standing
         self.port = 0
         self.connections = 0
-        self._calls: list[Call] = []
-        self._left_mono_s: dict[int, float] = {}
+        self._calls: list[ReceivedRequest] = []
+        self._disconnected_mono_s: dict[int, float] = {}
         self._script: deque[Reply] = deque()
         self._lock = threading.Lock()
         self._kept = ExitStack()
@@ -61,29 +61,29 @@ class Gateway:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def calls(self) -> tuple[Call, ...]:
+    def calls(self) -> tuple[ReceivedRequest, ...]:
         """Every request so far, in the order of arrival."""
         with self._lock:
             return tuple(self._calls)
 
     @property
-    def chats(self) -> tuple[Call, ...]:
-        """The requests that cost money: ``POST /chat``, or OpenAI's chat completions."""
+    def chats(self) -> tuple[ReceivedRequest, ...]:
+        """The chat requests: ``POST /chat``, or OpenAI's chat completions."""
         return tuple(call for call in self.calls if call.method == "POST" and (call.path == "/chat" or is_openai(call)))
 
     @property
     def malformed(self) -> tuple[str, ...]:
-        """What was wrong with requests that are not HTTP/1.1."""
+        """The errors of requests that are not HTTP/1.1."""
         return tuple(self._malformed)
 
     def script(self, *replies: Reply) -> None:
-        """Play these next, one for each request; afterwards the standing reply again."""
+        """Send these replies next, one for each request; then the standing reply again."""
         with self._lock:
             self._script.extend(replies)
 
     @contextlib.contextmanager
     def scripted(self, reply: Reply) -> Iterator[None]:
-        """Play this reply to whoever asks first; forget it when nobody has come: it is not meant for others."""
+        """Send this reply to the next request; drop it at the end of the block if no request came."""
         self.script(reply)
         try:
             yield
@@ -91,24 +91,26 @@ class Gateway:
             with self._lock, contextlib.suppress(ValueError):
                 self._script.remove(reply)
 
-    def until_called(self, times: int = 1, *, within_s: float = CALLED_S) -> Call:
-        """Wait for the n-th chat request, and return it; raises `waiting.WaitTimeoutError`."""
-        return until(f"gateway was asked {times} times", lambda: self.chats[times - 1 : times], within_s=within_s)[0]
+    def until_called(self, times: int = 1, *, within_s: float = CALLED_S) -> ReceivedRequest:
+        """Wait for the n-th chat request, and return it; raises `waiting.Overdue`."""
+        return until(
+            f"the gateway has received {times} chat requests", lambda: self.chats[times - 1 : times], within_s=within_s
+        )[0]
 
-    def left_s(self, call: Call, *, within_s: float) -> float | None:
-        """Seconds from a request until its client closed the connection; None when it is still open."""
-        seen("client left", lambda: call.connection in self._left_mono_s, within_s=within_s)
-        left_mono_s = self._left_mono_s.get(call.connection)
-        return None if left_mono_s is None else left_mono_s - call.at_mono_s
+    def wait_disconnect_s(self, call: ReceivedRequest, *, within_s: float) -> float | None:
+        """Return the seconds from a request until its client closed the connection; None when it is still open."""
+        observe("the client has disconnected", lambda: call.connection in self._disconnected_mono_s, within_s=within_s)
+        disconnected_mono_s = self._disconnected_mono_s.get(call.connection)
+        return None if disconnected_mono_s is None else disconnected_mono_s - call.at_mono_s
 
     def down(self) -> None:
-        """An outage: connections are cut, and new ones refused."""
+        """Start an outage: connections are cut, and new ones are refused."""
         if self._up is not None:
             self._up.close()
             self._up = None
 
     def up(self) -> None:
-        """Listen, on the port from before; raises OSError when the system gave it to another meanwhile."""
+        """Listen on the port from before; raises OSError when another process has it by now."""
         if self._up is None:
             self._closing = threading.Event()
             with ExitStack() as stack:
@@ -136,8 +138,8 @@ class Gateway:
             selector.register(end, selectors.EVENT_READ)
         acceptors = Acceptors(partial(self._accept, listener, selector, live, self._closing))
         stack.callback(acceptors.join, JOIN_S)
-        stack.callback(_shut_all, live)
-        stack.callback(acceptors.settle, JOIN_S)
+        stack.callback(_shut_down_all, live)
+        stack.callback(acceptors.wait_idle, JOIN_S)
         stack.callback(wake.send, b"x")
         stack.callback(self._closing.set)
 
@@ -151,27 +153,25 @@ class Gateway:
         sock, _ = listener.accept()
         self.connections += 1
         live.add(sock)
-        return partial(self._converse, sock, self.connections, live, closing)
+        return partial(self._serve, sock, self.connections, live, closing)
 
-    def _converse(
-        self, sock: socket.socket, connection: int, live: set[socket.socket], closing: threading.Event
-    ) -> None:
-        """One connection, request by request, until one side ends it."""
+    def _serve(self, sock: socket.socket, connection: int, live: set[socket.socket], closing: threading.Event) -> None:
+        """Serve one connection, request by request, until one side closes it."""
         try:
-            self._play(sock, connection, closing)
+            self._answer(sock, connection, closing)
         except h11.RemoteProtocolError as failure:
             self._malformed.append(str(failure))
             with contextlib.suppress(OSError):
                 _refuse(Exchange(_empty_call(connection), sock, closing), failure)
                 _wait_for_end(sock)
         except OSError:
-            pass  # reset by the client, or cut by an outage: seen as the end of the connection
+            pass  # reset by the client, or cut by an outage: the end of the connection
         live.discard(sock)
         sock.close()
         if not closing.is_set():
-            self._left_mono_s[connection] = time.monotonic()
+            self._disconnected_mono_s[connection] = time.monotonic()
 
-    def _play(self, sock: socket.socket, connection: int, closing: threading.Event) -> None:
+    def _answer(self, sock: socket.socket, connection: int, closing: threading.Event) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if reply := self._reply_at_accept():
             reply(Exchange(_empty_call(connection), sock, closing))
@@ -181,14 +181,14 @@ class Gateway:
             call, data = read
             exchange = Exchange(call, sock, closing)
             self._next_reply()(exchange)
-            if exchange.left or sock.fileno() < 0:
+            if exchange.is_disconnected or sock.fileno() < 0:
                 break
             if call.closes:
                 exchange.close()
                 break
 
-    def _read(self, sock: socket.socket, data: bytes, connection: int) -> tuple[Call, bytes] | None:
-        """The next request and what was sent beyond it; None when the client has left. Raises OSError."""
+    def _read(self, sock: socket.socket, data: bytes, connection: int) -> tuple[ReceivedRequest, bytes] | None:
+        """Return the next request and the bytes after it; None when the client has disconnected. Raises OSError."""
         parser, request, body = h11.Connection(h11.SERVER), None, bytearray()
         if data:
             parser.receive_data(data)
@@ -207,13 +207,13 @@ class Gateway:
             else:
                 return None
 
-    def _record(self, request: h11.Request, body: bytes, connection: int) -> Call:
+    def _record(self, request: h11.Request, body: bytes, connection: int) -> ReceivedRequest:
         at_mono_s = time.monotonic()
         method, path = request.method.decode("latin-1"), request.target.decode("latin-1")
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers)
         with self._lock:
             number, version = len(self._calls) + 1, request.http_version.decode()
-            self._calls.append(Call(number, connection, method, path, headers, body, at_mono_s, version))
+            self._calls.append(ReceivedRequest(number, connection, method, path, headers, body, at_mono_s, version))
             return self._calls[-1]
 
     def _next_reply(self) -> Reply:
@@ -227,9 +227,9 @@ class Gateway:
             return self.standing if self.standing in AT_ACCEPT else None
 
 
-def _empty_call(connection: int) -> Call:
-    """The record of a connection on which no request was read."""
-    return Call(0, connection, "", "", (), b"", time.monotonic(), version="1.0")
+def _empty_call(connection: int) -> ReceivedRequest:
+    """Return the record of a connection on which no request was read."""
+    return ReceivedRequest(0, connection, "", "", (), b"", time.monotonic(), version="1.0")
 
 
 def _refuse(exchange: Exchange, failure: h11.RemoteProtocolError) -> None:
@@ -238,21 +238,21 @@ def _refuse(exchange: Exchange, failure: h11.RemoteProtocolError) -> None:
 
 
 def _wait_for_end(sock: socket.socket) -> None:
-    """Close the sending side, and read until the client closes: unread data would turn the close into a reset."""
+    """Close the sending side, and read until the client closes: unread data turns a close into a reset."""
     sock.shutdown(socket.SHUT_WR)
     sock.settimeout(LINGER_S)
     while sock.recv(READ_BYTES):
         pass
 
 
-def _shut_all(live: set[socket.socket]) -> None:
+def _shut_down_all(live: set[socket.socket]) -> None:
     for sock in tuple(live):
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
-def gateway() -> Iterator[Gateway]:
+def gateway() -> Iterator[ScriptedGateway]:
     """A scripted gateway that ends with the test."""
-    with Gateway() as opened:
+    with ScriptedGateway() as opened:
         yield opened

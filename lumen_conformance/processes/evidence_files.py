@@ -1,4 +1,4 @@
-"""The files that are kept as evidence of a foreign server: no log is larger than it may be, and none has a secret."""
+"""The files that are kept as evidence of a foreign server: logs of limited size, without secrets."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from lumen_conformance.registry.redaction import Redactor
 _BASE64 = re.compile(rb'(?<=")(?:[A-Za-z0-9+/]{4}){10,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?(?=")')
 
 
-def tidy(folder: Path, mask: Redactor) -> None:
-    """Cut what is too large, and mask secrets, in each file that a launch has left: its server has ended."""
-    for path in _find_own(folder):
+def cut_and_mask(folder: Path, mask: Redactor) -> None:
+    """Cut large files and mask secrets in each file of a launch whose server has ended."""
+    for path in _list_files(folder):
         with contextlib.suppress(OSError):
             _write(path, _mask(_cut(path), mask))
 
 
 def mask_all(folder: Path, mask: Redactor) -> None:
-    """Mask secrets in each file of a run that has ended, in bytes within records, too; what is larger is no log."""
-    for path in _find_own(folder):
+    """Mask secrets in each file of a run that has ended, also in coded bytes of records; large files are no logs."""
+    for path in _list_files(folder):
         with contextlib.suppress(OSError):
             if path.stat().st_size <= LOG_BYTES:
                 _write(path, _mask(_mask_coded(path.read_bytes(), mask), mask))
 
 
-def _find_own(folder: Path) -> Iterator[Path]:
-    """Regular files that have one name: a link, or another name, may be of a file that is not of this run."""
+def _list_files(folder: Path) -> Iterator[Path]:
+    """Yield the regular files with one name: a link, or a second name, may be of a file outside this run."""
     for place, _, names in os.walk(folder):
         for path in (Path(place, name) for name in names):
             with contextlib.suppress(OSError):
@@ -43,7 +43,7 @@ def _find_own(folder: Path) -> Iterator[Path]:
 
 
 def _cut(path: Path) -> bytes:
-    """A file, without its middle if it is too large."""
+    """Return the content of a file, without its middle if it is too large."""
     with path.open("rb") as file:
         if (size := path.stat().st_size) <= LOG_BYTES:
             return file.read()
@@ -52,7 +52,7 @@ def _cut(path: Path) -> bytes:
 
 
 def _mask(data: bytes, mask: Redactor) -> bytes:
-    """Bytes that are no UTF-8 stay as they are."""
+    """Mask secrets; bytes that are no UTF-8 stay as they are."""
     return mask.text(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
@@ -66,7 +66,7 @@ def _mask_coded(data: bytes, mask: Redactor) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file that has changed, even if its owner had made it read-only."""
+    """Write a file that has changed, even if it is read-only."""
     if path.read_bytes() != data:
         path.chmod(path.stat().st_mode | stat.S_IWUSR)
         path.write_bytes(data)

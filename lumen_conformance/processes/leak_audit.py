@@ -1,9 +1,9 @@
-"""After every test: nothing of ours that no fixture answers for. A test that leaks is an ERROR, itself.
+"""The audit of leaks: a test that leaves a process, a listening socket or a file behind is an ERROR.
 
-Looked for are processes with the tag of this worker, daemons among them; children of this process without such a tag;
-ports on which this process listens; and files in the folder of the suite. What was there before the first test is
-nobody's leak, and nothing is ever touched that is not of this run. At the end the controller looks once more, for
-workers that were killed.
+After each test the audit looks for processes with the tag of this worker, also daemons; for children of this process
+without such a tag; for ports on which this process listens; and for files in the folder of the suite. What existed
+before the first test is no leak, and what open fixtures have started is none. The audit ends nothing but processes of
+this run. At the end of the run the controller looks for processes of killed workers.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import psutil
 import pytest
 
 from lumen_conformance.processes import own_resources
-from lumen_conformance.processes.children import Leaked
-from lumen_conformance.processes.process_tree import ProcessRef, kill_all, tag_of, tagged, tree
+from lumen_conformance.processes.child_process import Leaked
+from lumen_conformance.processes.process_tree import ProcessRef, find_tagged, kill_all, list_tree, read_tag
 from lumen_conformance.run import ALONE, Run, is_controller, run_of
 
-STARTS = frozenset({"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.spawn", "os.startfile"})
+START_EVENTS = frozenset({"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.spawn", "os.startfile"})
 
 
-class Starts:
-    """Whether this process has started another, or bound a socket, since the last look: most tests cost no scan."""
+class StartMonitor:
+    """Records whether this process has started a process or bound a socket: without one no scan is needed."""
 
     def __init__(self) -> None:
         self.some = False
@@ -34,15 +34,15 @@ class Starts:
         sys.addaudithook(self._hook)
 
     def _hook(self, event: str, _args: tuple[object, ...]) -> None:
-        if event in STARTS:
+        if event in START_EVENTS:
             self.some = True
         elif event == "socket.bind":
             self.bound = True
 
 
 @dataclass
-class Before:
-    """What was there before the first test, and what has been told since."""
+class InitialResources:
+    """What existed before the first test, and what has been reported since."""
 
     folders: frozenset[Path]
     ignored: tuple[str, ...]
@@ -51,9 +51,9 @@ class Before:
     entries: frozenset[str]
 
 
-STARTED = Starts()
+MONITOR = StartMonitor()
 SWEPT = pytest.StashKey[list[str]]()
-BEFORE = pytest.StashKey[Before]()
+BEFORE = pytest.StashKey[InitialResources]()
 
 
 def configure(config: pytest.Config) -> None:
@@ -74,64 +74,67 @@ def record_existing(session: pytest.Session) -> None:
     if is_controller(config):
         return
     folders = frozenset({config.rootpath, config.invocation_params.dir})
-    ignored = own_resources.ignored_by_git(config.rootpath)
-    there = (own_resources.children(), own_resources.listening(), own_resources.entries(folders))
-    config.stash[BEFORE] = Before(folders, ignored, *there)
+    ignored = own_resources.read_gitignore(config.rootpath)
+    there = (own_resources.list_child_pids(), own_resources.list_listening_ports(), own_resources.list_entries(folders))
+    config.stash[BEFORE] = InitialResources(folders, ignored, *there)
 
 
 def check(item: pytest.Item) -> None:
     """Look when all fixtures of the test have ended."""
-    run, before = run_of(item.config), item.config.stash[BEFORE]
-    lines = (_ended(run, before), _listening(run, before), _files(run, before))
-    if left := "; ".join(filter(None, lines)):
+    try:
+        yield
+    finally:
+        run, before = run_of(item.config), item.config.stash[BEFORE]
+        lines = (_end_processes(run, before), _report_ports(run, before), _report_files(run, before))
+        if left := "; ".join(filter(None, lines)):
+            raise Leaked(left)
+
+
+def end_leaked_processes(config: pytest.Config) -> None:
+    """End the processes that were left behind; raise `Leaked` if there was one."""
+    if left := _end_processes(run_of(config), config.stash[BEFORE]):
         raise Leaked(left)
 
 
-def end_leaks(config: pytest.Config) -> None:
-    """Raise `Leaked` if any process was left behind, after ending it."""
-    if left := _ended(run_of(config), config.stash[BEFORE]):
-        raise Leaked(left)
-
-
-def _ended(run: Run, before: Before) -> str:
-    left = _strays(run, before)
-    if STARTED.some:
-        STARTED.some = bool(run.open_tags)  # a launch that goes on may start a daemon at any time
-        left |= {ref: tag for ref, tag in tagged(f"{run.id}/{run.worker}/").items() if not run.is_open(tag)}
-    lines = [f"pid {ref.pid} ({tag}): {ref.name()}" for ref, tag in left.items()]
+def _end_processes(run: Run, before: InitialResources) -> str:
+    left = _find_children(run, before)
+    if MONITOR.some:
+        MONITOR.some = bool(run.open_tags)  # an open launch may start a daemon at any time
+        left |= {ref: tag for ref, tag in find_tagged(f"{run.id}/{run.worker}/").items() if not run.is_open(tag)}
+    lines = [f"pid {ref.pid} ({tag}): {ref.command_line()}" for ref, tag in left.items()]
     kill_all(left)
     return f"still running, now ended: {'; '.join(lines)}" if lines else ""
 
 
-def _strays(run: Run, before: Before) -> dict[ProcessRef, str]:
-    """Children of this process, and theirs, for whom no fixture answers."""
+def _find_children(run: Run, before: InitialResources) -> dict[ProcessRef, str]:
+    """Return the descendants of this process that no open fixture has started."""
     found: dict[ProcessRef, str] = {}
-    for pid in own_resources.children() - before.children - run.open_pids:
+    for pid in own_resources.list_child_pids() - before.children - run.open_pids:
         with contextlib.suppress(psutil.Error, OSError):
-            tag = tag_of(psutil.Process(pid))
+            tag = read_tag(psutil.Process(pid))
             if not run.is_open(tag):
-                family = tree(ProcessRef.of(pid))
-                found |= {ref: tag or "no tag" for ref in family if ref.state() == "running"}
+                processes = list_tree(ProcessRef.of(pid))
+                found |= {ref: tag or "no tag" for ref in processes if ref.state() == "running"}
     return found
 
 
-def _listening(run: Run, before: Before) -> str:
-    """Named and left alone: a thread may be waiting on it. It is told once."""
-    if not STARTED.bound:
+def _report_ports(run: Run, before: InitialResources) -> str:
+    """Return a sentence about new listening sockets. They stay open, as a thread may wait on them."""
+    if not MONITOR.bound:
         return ""
-    ports, STARTED.bound = own_resources.listening(), False
+    ports, MONITOR.bound = own_resources.list_listening_ports(), False
     new, before.ports = ports - before.ports - run.open_ports, before.ports & ports
     before.ports |= new
     return f"still listening: port {', '.join(map(str, sorted(new)))}" if new else ""
 
 
-def _files(run: Run, before: Before) -> str:
-    """Named and left alone: they may be somebody's. They are told once."""
-    entries = own_resources.entries(before.folders)
+def _report_files(run: Run, before: InitialResources) -> str:
+    """Return a sentence about new files. They stay, as they may be those of a user."""
+    entries = own_resources.list_entries(before.folders)
     appeared, before.entries = entries - before.entries, entries
     new = [path for path in appeared if not own_resources.is_ignored(path, before.ignored)]
-    of_others = "" if run.worker == ALONE else " (by this test, or one of another worker)"
-    return f"left in the folder of the suite{of_others}: {', '.join(sorted(new))}" if new else ""
+    other_workers = "" if run.worker == ALONE else " (by this test, or one of another worker)"
+    return f"left in the folder of the suite{other_workers}: {', '.join(sorted(new))}" if new else ""
 
 
 def end_leftovers(session: pytest.Session) -> None:
@@ -139,7 +142,9 @@ def end_leftovers(session: pytest.Session) -> None:
     config = session.config
     if hasattr(config, "workerinput"):
         return
-    left = {ref: f"pid {ref.pid} ({tag}): {ref.name()}" for ref, tag in tagged(f"{run_of(config).id}/").items()}
+    left = {
+        ref: f"pid {ref.pid} ({tag}): {ref.command_line()}" for ref, tag in find_tagged(f"{run_of(config).id}/").items()
+    }
     kill_all(left)
     config.stash[SWEPT] = list(left.values())
     if left and session.exitstatus == pytest.ExitCode.OK:

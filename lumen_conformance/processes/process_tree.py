@@ -1,6 +1,6 @@
 """Processes by PID and start time: what they are, who their children are, and how they end.
 
-A PID alone may have passed to a stranger, and ``kill(pid, 0)`` calls a zombie alive; both are told apart here.
+A PID alone may belong to another process by now, and ``kill(pid, 0)`` succeeds for a zombie.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Literal
 
 import psutil
 
-from lumen_conformance.run import TAG
-from lumen_conformance.waiting import seen
+from lumen_conformance.inject.lumen_guard import TAG
+from lumen_conformance.waiting import observe
 
-State = Literal["running", "zombie", "gone"]
+ProcessState = Literal["running", "zombie", "gone"]
 
-SAME_START_S = 1.0  # psutil adds the boot time, which a clock adjustment may move; no PID comes round within a second
+SAME_START_S = 1.0  # psutil adds the boot time, which a clock adjustment may move; no PID is used again within a second
 PROC = Path("/proc")
 ENVIRON_BYTES = 65_536  # one read for nearly every environment
 KILL_S = 5.0  # SIGKILL takes effect within milliseconds; longer means a process stuck in the kernel
@@ -27,18 +27,18 @@ KILL_S = 5.0  # SIGKILL takes effect within milliseconds; longer means a process
 
 @dataclass(frozen=True)
 class ProcessRef:
-    """One process for ever: ``pid`` and ``start_time`` (seconds since the epoch, as psutil gives it)."""
+    """One process, now or after its end: ``pid`` and ``start_time`` (seconds since the epoch, from psutil)."""
 
     pid: int
     start_time: float
 
     @classmethod
     def of(cls, pid: int) -> ProcessRef:
-        """The process that has this PID now; raises psutil.NoSuchProcess."""
+        """Return the process that has this PID now; raises psutil.NoSuchProcess."""
         return cls(pid, psutil.Process(pid).create_time())
 
     def process(self) -> psutil.Process | None:
-        """The psutil handle, or None when the process is gone or its PID belongs to another now."""
+        """Return the psutil object, or None when the process is gone or another process has its PID now."""
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.start_time) < SAME_START_S
@@ -46,8 +46,8 @@ class ProcessRef:
             return None
         return process if same else None
 
-    def state(self) -> State:
-        """A zombie has ended but was not reaped by its parent; gone is gone, even if the PID is in use again."""
+    def state(self) -> ProcessState:
+        """Return the state. A zombie has ended and is not reaped by its parent yet; gone does not mean a free PID."""
         process = self.process()
         try:
             status = process.status() if process else None
@@ -58,29 +58,29 @@ class ProcessRef:
         return "zombie" if status in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD} else "running"
 
     def kill(self) -> None:
-        """SIGKILL, or TerminateProcess on Windows; nothing happens to a process that has ended."""
+        """Send SIGKILL, or call TerminateProcess on Windows; nothing happens to a process that has ended."""
         with contextlib.suppress(psutil.NoSuchProcess):
             if process := self.process():
                 process.kill()
 
     def terminate(self) -> None:
-        """SIGTERM, or TerminateProcess on Windows; nothing happens to a process that has ended."""
+        """Send SIGTERM, or call TerminateProcess on Windows; nothing happens to a process that has ended."""
         with contextlib.suppress(psutil.NoSuchProcess):
             if process := self.process():
                 process.terminate()
 
     def suspend(self) -> None:
-        """Stop it without its knowledge (SIGSTOP)."""
+        """Suspend it (SIGSTOP)."""
         if process := self.process():
             process.suspend()
 
     def resume(self) -> None:
-        """Let it go on (SIGCONT)."""
+        """Resume it (SIGCONT)."""
         if process := self.process():
             process.resume()
 
-    def name(self) -> str:
-        """Its command line, for people."""
+    def command_line(self) -> str:
+        """Return its command line as text."""
         process = self.process()
         try:
             return " ".join(process.cmdline()) if process else "gone"
@@ -88,8 +88,8 @@ class ProcessRef:
             return "unreadable"
 
 
-def tree(root: ProcessRef) -> tuple[ProcessRef, ...]:
-    """A process and all its descendants, the root first; empty when it is gone."""
+def list_tree(root: ProcessRef) -> tuple[ProcessRef, ...]:
+    """Return a process and all its descendants, the root first; empty when it is gone."""
     process = root.process()
     if process is None:
         return ()
@@ -98,20 +98,20 @@ def tree(root: ProcessRef) -> tuple[ProcessRef, ...]:
     return (root,)
 
 
-def of_session(
+def list_session(
     leader: ProcessRef, reaped_unix_s: float | None = None, known: Collection[ProcessRef] = ()
 ) -> tuple[ProcessRef, ...]:
-    """The processes of the session of a process that we started; of a later session with the same number none (POSIX).
+    """Return the processes of the session of a launched process, not those of a later session with its number (POSIX).
 
-    The number belongs to our session until its leader is reaped, and as long as it has a process. So a session of this
-    number is ours when a process of it was known as ours before, or began before the leader was reaped.
+    A session has its number until its leader is reaped, and as long as it has a process. So a session of this number is
+    that of the launch when one of its processes is `known`, or began before the leader was reaped.
     """
     pids = (pid for pid in psutil.pids() if _session_of(pid) == leader.pid)
     found = tuple(filter(None, (_of(pid) for pid in pids)))
-    ours = reaped_unix_s is None or any(
+    is_of_launch = reaped_unix_s is None or any(
         ref in known or ref.start_time < reaped_unix_s + SAME_START_S for ref in found if ref.pid != leader.pid
     )
-    return found if ours else ()
+    return found if is_of_launch else ()
 
 
 def _session_of(pid: int) -> int:
@@ -127,35 +127,35 @@ def _of(pid: int) -> ProcessRef | None:
     return None
 
 
-def tagged(prefix: str) -> dict[ProcessRef, str]:
-    """Every running process whose tag begins with `prefix`, and that tag. Never this process itself."""
+def find_tagged(prefix: str) -> dict[ProcessRef, str]:
+    """Return every running process but this one whose tag begins with `prefix`, with its tag."""
     found = {}
-    for process in _candidates(prefix):
+    for process in _find_candidates(prefix):
         with contextlib.suppress(psutil.Error, OSError):
-            tag = tag_of(process)
+            tag = read_tag(process)
             ref = ProcessRef(process.pid, process.create_time())
             if tag.startswith(prefix) and process.pid != os.getpid() and ref.state() == "running":
                 found[ref] = tag
     return found
 
 
-def _candidates(prefix: str) -> Iterator[psutil.Process]:
-    """Processes whose environment may have such a tag: where it is a file, a look at its bytes leaves few of them.
+def _find_candidates(prefix: str) -> Iterator[psutil.Process]:
+    """Yield the processes whose environment may have such a tag: where it is a file, by the bytes of that file.
 
-    This is asked after nearly every test, of each process of the machine.
+    The audit does this after nearly every test, for each process of the machine.
     """
     if not (PROC / "self" / "environ").exists():
         yield from psutil.process_iter()
         return
-    mark = f"{TAG}={prefix}".encode()
+    tag = f"{TAG}={prefix}".encode()
     for name in filter(str.isdigit, (entry.name for entry in PROC.iterdir())):
         with contextlib.suppress(psutil.Error, OSError):
-            if mark in _environ_of(name):
+            if tag in _read_environ(name):
                 yield psutil.Process(int(name))
 
 
-def _environ_of(pid: str) -> bytes:
-    """The bytes of an environment, without the buffers of a file object: they cost more than the reading."""
+def _read_environ(pid: str) -> bytes:
+    """Return the bytes of an environment, without a file object: its buffers cost more time than the read."""
     opened = os.open(f"{PROC}/{pid}/environ", os.O_RDONLY)
     try:
         return b"".join(iter(lambda: os.read(opened, ENVIRON_BYTES), b""))
@@ -163,33 +163,38 @@ def _environ_of(pid: str) -> bytes:
         os.close(opened)
 
 
-def tag_of(process: psutil.Process) -> str:
-    """The tag that it was started with, or an empty text; raises psutil.Error for one that cannot be asked."""
+def read_tag(process: psutil.Process) -> str:
+    """Return the tag in the environment of a process, or an empty text; raises psutil.Error."""
     return process.environ().get(TAG, "")
 
 
 def kill_all(refs: Iterable[ProcessRef]) -> tuple[ProcessRef, ...]:
-    """Kill and wait; what is returned survived even that."""
+    """Kill processes and wait for their end; return those that still run."""
     waiting = tuple(refs)
     for ref in waiting:
         ref.kill()
-    seen("the killed are gone", lambda: not running(waiting), within_s=KILL_S)
-    return running(waiting)
+    observe("the killed processes have ended", lambda: not list_running(waiting), within_s=KILL_S)
+    return list_running(waiting)
 
 
-def running(refs: Iterable[ProcessRef]) -> tuple[ProcessRef, ...]:
-    """Those that have not ended."""
+def list_running(refs: Iterable[ProcessRef]) -> tuple[ProcessRef, ...]:
+    """Return the processes that have not ended."""
     return tuple(ref for ref in refs if ref.state() == "running")
 
 
-def end_left(left: Callable[[], tuple[ProcessRef, ...]], within_s: float) -> tuple[str, ...]:
-    """Wait until nothing is left, kill what is left all the same; its PIDs and command lines."""
-    if seen("nothing is left", lambda: not left(), within_s=within_s):
+def end_remaining(left: Callable[[], tuple[ProcessRef, ...]], within_s: float) -> tuple[str, ...]:
+    """Wait until `left` returns nothing, then kill the rest; return its PIDs and command lines."""
+    if observe("nothing is left", lambda: not left(), within_s=within_s):
         return ()
     late = left()
-    names = tuple(f"pid {ref.pid}: {ref.name()}" for ref in late)
+    names = tuple(f"pid {ref.pid}: {ref.command_line()}" for ref in late)
     kill_all(late)
     return names
+
+
+def is_among(ref: ProcessRef, others: Collection[ProcessRef]) -> bool:
+    """Return whether this process is one of them; the clock may have been set meanwhile."""
+    return any(ref.pid == one.pid and abs(ref.start_time - one.start_time) < SAME_START_S for one in others)
 
 
 def _ref(process: psutil.Process) -> ProcessRef | None:

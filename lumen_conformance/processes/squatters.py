@@ -1,4 +1,4 @@
-"""Strangers on our port: real processes that hold it, by kind."""
+"""Squatters: processes that hold a port which a server needs."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from typing import Literal
 import pytest
 
 from lumen_conformance.http.client import call
-from lumen_conformance.processes.children import Child, Children
+from lumen_conformance.processes.child_process import ChildProcess, ProcessFactory
 from lumen_conformance.registry.measurement import record_evidence
 from lumen_conformance.run import Run
 from lumen_conformance.waiting import until
 
-Kind = Literal[
-    "banner",  # an HTTP server that answers everything with its banner
+SquatterKind = Literal[
+    "banner",  # an HTTP server that answers every request with its banner
     "silent",  # accepts and never answers
     "wildcard",  # a banner on 0.0.0.0
     "ipv6",  # a banner on ::1 only
     "not_listening",  # bound with SO_REUSEADDR, never listens
-    "lumen_stranger",  # answers /health as somebody else's proxy would
+    "lumen_stranger",  # answers /health as another Lumen proxy does
 ]
 
 SCRIPT = Path(__file__).with_name("squatter_program.py")
-HOSTS: dict[Kind, str] = {"ipv6": "[::1]"}
+HOSTS: dict[SquatterKind, str] = {"ipv6": "[::1]"}
 READY_S = 20.0  # Python starts in 0.05 s here; the rest is for a machine under load
 
 
-class Squatter(Child):
-    """One squatter: ``kind``, ``port``, ``pid`` and, where it answers, its own ``banner``."""
+class Squatter(ChildProcess):
+    """One squatter. Its ``banner`` has its PID, so no other process has the same."""
 
-    def __init__(self, run: Run, kind: Kind, port: int, folder: Path, fault: Mapping[str, str]) -> None:
+    def __init__(self, run: Run, kind: SquatterKind, port: int, folder: Path, fault: Mapping[str, str]) -> None:
         self.kind = kind
         ready = folder / "port"
         argv = [sys.executable, str(SCRIPT), kind, str(port), str(ready)]
@@ -45,56 +45,56 @@ class Squatter(Child):
 
     @property
     def url(self) -> str:
-        """Where it can be asked."""
+        """Its origin."""
         return f"http://{HOSTS.get(self.kind, '127.0.0.1')}:{self.port}"
 
     @property
     def banner(self) -> str:
-        """What it answers; nobody else has this PID."""
+        """The text that it answers."""
         return f"squatter {self.kind} {self.pid}"
 
-    def settle(self) -> Squatter:
+    def wait_ready(self) -> Squatter:
         """Wait until it holds its port."""
         self.port = int(
             until(
                 f"{self.kind} squatter holds a port",
                 self._ready.read_text,
                 within_s=READY_S,
-                alive=self.dead,
+                give_up=self.end_reason,
                 pause=self._pause,
             )
         )
         return self
 
-    def alive(self) -> bool:
-        """Whether this very process still runs."""
+    def is_running(self) -> bool:
+        """Return whether this process still runs."""
         return self.ref.state() == "running"
 
     def answer(self) -> str | None:
-        """What it says when asked; None when it says nothing."""
-        seen = call(self.url, "GET", "/", timeout_s=5.0)
-        return seen.text if seen.status == 200 else None
+        """Return what it answers; None when it does not answer."""
+        capture = call(self.url, "GET", "/", timeout_s=5.0)
+        return capture.text if capture.status == 200 else None
 
     def stop(self) -> None:
-        """End it, and wait until it is gone."""
+        """End it, and wait for its end."""
         self.end()
 
 
-class Squatters(Children):
-    """The factory of squatters: call it to have a port taken.
+class Squatters(ProcessFactory):
+    """A factory: call it to start a squatter.
 
-    ``fault``  the variables that sabotage them, for tests of the suite itself
+    ``fault``  environment variables that give them a fault, for tests of the suite itself
     """
 
     fault: Mapping[str, str] = MappingProxyType({})
 
-    def __call__(self, kind: Kind = "banner", *, port: int = 0) -> Squatter:
-        """A squatter that holds `port` (0: any free one) when this returns."""
-        return self.keep(Squatter(self.run_tags, kind, port, self.next_folder(), self.fault)).settle()
+    def __call__(self, kind: SquatterKind = "banner", *, port: int = 0) -> Squatter:
+        """Start a squatter and wait until it holds `port` (0: any free one)."""
+        return self.keep(Squatter(self.run_tags, kind, port, self.next_folder(), self.fault)).wait_ready()
 
 
 @pytest.fixture
 def squat(request: pytest.FixtureRequest, run: Run, tmp_path: Path) -> Iterator[Squatters]:
-    """Take ports; the squatters end with the test."""
+    """Start squatters that end with the test."""
     with Squatters(run, tmp_path / "squat", partial(record_evidence, request.node)) as squatters:
         yield squatters

@@ -1,9 +1,9 @@
-"""A stage runs once in a run, whatever xdist does; checks read its frozen record.
+"""A stage runs once in a run, also with several xdist workers; checks read its frozen record.
 
-The first worker that needs a stage takes its lock, writes a start marker, stages, and freezes the record by an atomic
-rename; everyone else waits for the lock and reads. A stage that failed is recorded as failed and never tried again,
-and so is one whose process died: its marker is there, its record is not, and the system has given its lock back.
-The folder is new for each run, so that an old record cannot be read.
+The first worker that needs a stage takes its lock, writes a start marker, runs the stage, and writes the record by an
+atomic rename. The other workers wait for the lock and read the record. A failed stage is recorded as failed and does
+not run again. So is a stage whose process died: its marker exists, its record does not, and the system has released its
+lock. The folder is new for each run, so that an old record cannot be read.
 """
 
 from __future__ import annotations
@@ -23,24 +23,26 @@ import msgspec
 import pytest
 
 from lumen_conformance.isolation import GUARD
-from lumen_conformance.processes.children import Leaked
-from lumen_conformance.processes.leak_audit import end_leaks
-from lumen_conformance.processes.process_tree import ProcessRef, kill_all, tagged
+from lumen_conformance.processes.child_process import Leaked
+from lumen_conformance.processes.leak_audit import end_leaked_processes
+from lumen_conformance.processes.process_tree import ProcessRef, find_tagged, kill_all
 from lumen_conformance.registry.measurement import record_evidence
 from lumen_conformance.run import Run, run_of
-from lumen_conformance.stages.preflight import assure_ready
-from lumen_conformance.stages.scene import OFFERS, Scene
+from lumen_conformance.stages.preflight import ensure_ready
+from lumen_conformance.stages.stage_resources import PARAMETERS, StageResources
 from lumen_conformance.targets.target import Target, target_of
 
-LOCK_S = 280.0  # below the 300 s of pytest.ini, so that a stage that hangs elsewhere is named as such
+LOCK_S = (
+    280.0  # below the time-out of 300 s in pytest.ini, so that the error names a stage that hangs in another worker
+)
 
 Outcome = Literal["staged", "failed", "skipped", "crashed"]
 
 
-class Staged(msgspec.Struct, frozen=True):
-    """The record of one stage: what was observed (``evidence``), or why there is nothing (``trouble``).
+class StageRecord(msgspec.Struct, frozen=True):
+    """The record of one stage: the evidence, or the reason why there is none (``trouble``).
 
-    ``leaks``  what outlived the stage: its checks stand, and each is an ERROR at its end
+    ``leaks``  what outlived the stage: its checks are judged, and each is an ERROR at its end
     ``logs``   name → path of every file that its children wrote
     """
 
@@ -56,16 +58,16 @@ class Staged(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Started:
-    """The marker of a stage that has begun."""
+class StageStart:
+    """The marker of a stage that has started."""
 
     worker: str
-    stager: ProcessRef
+    process: ProcessRef
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A staged story: the function that tells it, and what it is called."""
+class StageDefinition:
+    """A stage: its function, its scenario, the capabilities that it needs, and its variants."""
 
     function: Callable[..., Any]
     scenario: int
@@ -73,54 +75,56 @@ class Stage:
     variants: Mapping[str, Any]
 
     def name(self, variant: str | None) -> str:
-        """Unique in a run, and fit for a file name."""
-        words = f"{self.function.__module__}.{self.function.__qualname__}" + (f"-{variant}" if variant else "")
-        return re.sub(r"[^\w.-]+", "_", words.removeprefix("tests."))
+        """Return a name that is unique in a run and valid as a file name."""
+        name = f"{self.function.__module__}.{self.function.__qualname__}" + (f"-{variant}" if variant else "")
+        return re.sub(r"[^\w.-]+", "_", name.removeprefix("tests."))
 
-    def record(self, config: pytest.Config, variant: str | None) -> Staged:
-        """Read the record, after staging if nobody has yet. Raises filelock.Timeout."""
+    def record(self, config: pytest.Config, variant: str | None) -> StageRecord:
+        """Return the record; run the stage first if no worker has. Raises filelock.Timeout."""
         run, name = run_of(config), self.name(variant)
         folder = run.folder / name
         folder.mkdir(exist_ok=True)
         if not (folder / "record.json").exists():
-            with filelock.FileLock(folder / "lock", timeout=lock_s(target_of(config))):
-                self._settle(config, folder, variant)
-        staged = msgspec.json.decode((folder / "record.json").read_bytes(), type=Staged)
+            with filelock.FileLock(folder / "lock", timeout=lock_timeout_s(target_of(config))):
+                self._ensure_record(config, folder, variant)
+        staged = msgspec.json.decode((folder / "record.json").read_bytes(), type=StageRecord)
         if (staged.run, staged.stage) != (run.id, name):
             raise RuntimeError(f"{folder} has the record of stage {staged.stage} of run {staged.run}")
         return staged
 
     def decode(self, evidence: msgspec.Raw) -> Any:  # noqa: ANN401 -- what the stage declares to return
-        """The evidence as the type that the stage declares."""
+        """Return the evidence as the type that the stage declares."""
         return msgspec.json.decode(evidence, type=get_type_hints(self.function)["return"])
 
-    def _settle(self, config: pytest.Config, folder: Path, variant: str | None) -> None:
-        """See that there is a record; the lock is ours."""
+    def _ensure_record(self, config: pytest.Config, folder: Path, variant: str | None) -> None:
+        """Write the record if there is none; the caller holds the lock."""
         run, started = run_of(config), folder / "started.json"
         if (folder / "record.json").exists():
             return
         if started.exists():
-            died = msgspec.json.decode(started.read_bytes(), type=Started)
-            staged = Staged(self.name(variant), self.scenario, run.id, died.worker, "crashed", _end_crashed(run, died))
+            died = msgspec.json.decode(started.read_bytes(), type=StageStart)
+            staged = StageRecord(
+                self.name(variant), self.scenario, run.id, died.worker, "crashed", _end_crashed(run, died)
+            )
         else:
-            _write(started, Started(run.worker, ProcessRef.of(os.getpid())))
+            _write(started, StageStart(run.worker, ProcessRef.of(os.getpid())))
             staged = self._stage(config, folder, variant)
         _write(folder / "record.json", staged)
 
-    def _stage(self, config: pytest.Config, folder: Path, variant: str | None) -> Staged:
+    def _stage(self, config: pytest.Config, folder: Path, variant: str | None) -> StageRecord:
         run = run_of(config)
-        scene = Scene(run, target_of(config), folder, self.variants[variant] if variant else None)
+        resources = StageResources(run, target_of(config), folder, self.variants[variant] if variant else None)
         outcome: Outcome = "failed"
         leaks: tuple[str, ...] = ()
         trouble, evidence = "", msgspec.Raw(b"null")
         try:
             with ExitStack() as stack:
-                wanted = scene.open(inspect.signature(self.function).parameters, stack)
+                wanted = resources.open(inspect.signature(self.function).parameters, stack)
                 evidence = msgspec.Raw(msgspec.json.encode(self.function(**wanted)))
-                self.decode(evidence)  # or a worker that only reads it would be the first to find out
+                self.decode(evidence)  # or only another worker would find that it cannot be decoded
                 outcome = "staged"
             config.stash[GUARD].check()
-            end_leaks(config)
+            end_leaked_processes(config)
         except pytest.skip.Exception as skip:
             outcome, trouble = "skipped", str(skip)
         except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 -- whatever it is, it is never tried again
@@ -129,66 +133,68 @@ class Stage:
             else:
                 outcome, trouble = "failed", traceback.format_exc()
         name = self.name(variant)
-        return Staged(name, self.scenario, run.id, run.worker, outcome, trouble, leaks, scene.logs(), evidence)
+        return StageRecord(name, self.scenario, run.id, run.worker, outcome, trouble, leaks, resources.logs(), evidence)
 
 
 def stage(
     *, scenario: int, needs: tuple[str, ...] = (), variants: Mapping[str, Any] | None = None
 ) -> Callable[[Callable[..., Any]], Any]:
-    """Make a function a fixture that gives the evidence which it returned when it was staged, once in a run.
+    """Make a function a fixture: the function runs once in a run, and each check gets the evidence that it returned.
 
-    It may ask for what `scene.OFFERS` names, and returns a frozen dataclass that JSON can hold (its return annotation
-    says which). With `variants` it is staged once for each, and asks for ``variant``. `needs` names capabilities of the
-    target without which its checks are skipped. Raises TypeError for a function that asks for anything else.
+    Its parameters are some of `stage_resources.PARAMETERS`. It returns a frozen dataclass that JSON can represent; its
+    return annotation names the type. With `variants` it runs once for each of them, and gets it as ``variant``. `needs`
+    names capabilities without which its checks are skipped. Raises TypeError for a function with other parameters.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:  # noqa: ANN401 -- pytest has no public name for a fixture
-        if unknown := set(inspect.signature(function).parameters) - OFFERS:
-            raise TypeError(f"stage {function.__name__} asks for {sorted(unknown)}; there is {sorted(OFFERS)}")
-        story = Stage(function, scenario, needs, variants or {})
+        if unknown := set(inspect.signature(function).parameters) - PARAMETERS:
+            raise TypeError(
+                f"stage {function.__name__} has the unknown parameters {sorted(unknown)}; expected {sorted(PARAMETERS)}"
+            )
+        definition = StageDefinition(function, scenario, needs, variants or {})
 
         def evidence(request: pytest.FixtureRequest) -> Iterator[Any]:
-            yield from _checked(story, request)
+            yield from _checked(definition, request)
 
-        vars(evidence)["story"] = story  # for who stages it without a run; a fixture takes it over
-        return pytest.fixture(evidence, name=function.__name__, params=list(story.variants) or None)
+        vars(evidence)["definition"] = definition  # for tests that call the function; the fixture object keeps it
+        return pytest.fixture(evidence, name=function.__name__, params=list(definition.variants) or None)
 
     return decorate
 
 
-def lock_s(target: Target) -> float:
-    """How long a stage of another worker is waited for: as much longer as the time-out of a test is."""
-    return LOCK_S * target.patience
+def lock_timeout_s(target: Target) -> float:
+    """Return how long a worker waits for a stage of another: longer by the factor of the time-out of a test."""
+    return LOCK_S * target.timeout_factor
 
 
-def _checked(story: Stage, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Give the evidence to one check, or the reason why there is none."""
-    target_of(request.config).need(*story.needs)
-    if "launch" in inspect.signature(story.function).parameters:
-        assure_ready(request.config)
+def _checked(definition: StageDefinition, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Yield the evidence to one check, or fail with the reason why there is none."""
+    target_of(request.config).require(*definition.needs)
+    if "launch" in inspect.signature(definition.function).parameters:
+        ensure_ready(request.config)
     variant: str | None = getattr(request, "param", None)
-    staged = story.record(request.config, variant)
+    staged = definition.record(request.config, variant)
     record_evidence(request.node, run_of(request.config).folder / staged.stage)
     if staged.outcome == "skipped":
         pytest.skip(staged.trouble)
     if staged.outcome != "staged":
         pytest.fail(f"stage {staged.stage} {staged.outcome} on {staged.worker}:\n{staged.trouble}", pytrace=False)
-    yield story.decode(staged.evidence)
+    yield definition.decode(staged.evidence)
     if staged.leaks:
         raise Leaked(f"stage {staged.stage}: " + "; ".join(staged.leaks))
 
 
-def _end_crashed(run: Run, died: Started) -> str:
-    """End what a dead stager has left running; what to say about it."""
-    left = tagged(f"{run.id}/{died.worker}/") if died.stager.state() != "running" else {}
+def _end_crashed(run: Run, died: StageStart) -> str:
+    """Kill what a dead worker has left running; return a sentence about it."""
+    left = find_tagged(f"{run.id}/{died.worker}/") if died.process.state() != "running" else {}
     kill_all(left)
     return (
-        f"its process (pid {died.stager.pid}) ended in the middle of it; {len(left)} processes that it left were ended"
+        f"its process (pid {died.process.pid}) ended in the middle of it; {len(left)} processes that it left were ended"
     )
 
 
 def _write(path: Path, record: object) -> None:
-    """All or nothing."""
+    """Write the whole record or nothing."""
     written = path.with_suffix(".new")
     written.write_bytes(msgspec.json.encode(record))
     written.replace(path)

@@ -1,4 +1,4 @@
-"""What stages of several scenarios observe in the same way; none of it judges."""
+"""Observations that stages of several scenarios share; none of them judges."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from typing import Any
 
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.ports import loopbacks
-from lumen_conformance.processes.children import Child
-from lumen_conformance.processes.socket_table import listeners
-from lumen_conformance.targets.launch import Launched
-from lumen_conformance.waiting import WaitError, seen
+from lumen_conformance.processes.child_process import ChildProcess
+from lumen_conformance.processes.socket_table import list_listening_sockets
+from lumen_conformance.targets.launch import LaunchedTarget
+from lumen_conformance.waiting import WaitError, observe
 
-SHARES_LIVE_PORTS = os.name == "nt"  # by SO_REUSEADDR; elsewhere that only ignores connections that have ended
+SHARES_LIVE_PORTS = (
+    os.name == "nt"
+)  # by SO_REUSEADDR; on other systems that option only ignores connections that have ended
 SHOWN_CHARS = 120  # of an answer: enough for the message of an error
 
 
 @dataclass(frozen=True)
-class Start:
-    """How a launch went: `problem` is empty when it was proven ready."""
+class StartObservation:
+    """The start of a launch: `problem` is empty when it became ready."""
 
     problem: str
     elapsed_s: float
@@ -34,12 +36,12 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Exit:
-    """How a launch ended.
+class ExitObservation:
+    """The end of a launch.
 
-    ``status``       its exit status; None when it had not ended by then
-    ``elapsed_s``    from the begin of the wait until it was seen to have ended, or was last seen to run
-    ``listened_on``  every port on which its tree was seen to listen meanwhile
+    ``status``       its exit status; None when it did not end in time
+    ``elapsed_s``    from the start of the wait until its end, or until the last time at which it ran
+    ``listened_on``  every port on which its processes listened meanwhile
     """
 
     status: int | None
@@ -47,41 +49,44 @@ class Exit:
     listened_on: tuple[int, ...]
 
 
-def observe_start(proxy: Launched, within_s: float) -> Start:
-    """Wait for a launch to be proven ready, or note why it was not."""
+def observe_start(proxy: LaunchedTarget, within_s: float) -> StartObservation:
+    """Wait until a launch is ready; return why it was not."""
     try:
         proxy.wait_ready(within_s)
     except WaitError as error:
         problem, _, _ = str(error).partition("\n")  # its log is evidence of its own
-        return Start(problem, error.elapsed_s, proxy.pid, proxy.port)
+        return StartObservation(problem, error.elapsed_s, proxy.pid, proxy.port)
     health = proxy.health()
     holders = tuple(ref.pid for ref in proxy.listeners())
-    return Start("", proxy.ready_s, proxy.pid, proxy.port, health.instance, health.pid, holders)
+    return StartObservation("", proxy.ready_s, proxy.pid, proxy.port, health.instance, health.pid, holders)
 
 
-def observe_exit(child: Child, within_s: float) -> Exit:
-    """Wait until a launch has ended, or for so many seconds; the last look may come later than that."""
+def observe_exit(child: ChildProcess, within_s: float) -> ExitObservation:
+    """Wait for the end of a launch, or for so many seconds; the last probe may come later."""
     ports: set[int] = set()
     status, start_s = None, time.monotonic()
-    looked_s = start_s
+    probed_s = start_s
 
     def exited() -> bool:
-        nonlocal status, looked_s
-        status, looked_s = child.exit_status(), time.monotonic()  # before the ports: that look reads all sockets
+        nonlocal status, probed_s
+        status, probed_s = (
+            child.exit_status(),
+            time.monotonic(),
+        )  # before the ports: they take longer, as all sockets are read
         ports.update(listening_ports(child))
         return status is not None
 
-    seen("it has ended", exited, within_s=within_s)
-    return Exit(status, looked_s - start_s, tuple(sorted(ports)))
+    observe("it has ended", exited, within_s=within_s)
+    return ExitObservation(status, probed_s - start_s, tuple(sorted(ports)))
 
 
-def listening_ports(child: Child) -> tuple[int, ...]:
-    """The ports on which a child and its descendants listen now."""
-    return tuple(sorted({each.port for each in listeners(child.family())}))
+def listening_ports(child: ChildProcess) -> tuple[int, ...]:
+    """Return the ports on which a child and its descendants listen now."""
+    return tuple(sorted({each.port for each in list_listening_sockets(child.processes())}))
 
 
-def can_be_bound(port: int) -> bool:
-    """Whether a server could listen on this port of each loopback now."""
+def is_port_free(port: int) -> bool:
+    """Return whether a server could listen on this port of each loopback address now."""
     for family, host in loopbacks():
         with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as sock:
             if not SHARES_LIVE_PORTS:
@@ -94,32 +99,32 @@ def can_be_bound(port: int) -> bool:
     return True
 
 
-def ask(proxy: Launched, question: str) -> Capture:
-    """The answer to a chat; a model that once answers without a text is asked again, in other words."""
+def ask_chat(proxy: LaunchedTarget, question: str) -> Capture:
+    """Return the answer to a chat; a model that answers without a text is asked once more, with a hint."""
     chat = proxy.chat(question)
-    again = chat.status == 200 and not text_of(chat) and "gateway" not in proxy.target.can
-    return proxy.chat(f"{question}. Answer with one word.") if again else chat
+    is_empty = chat.status == 200 and not read_text(chat) and "gateway" not in proxy.target.can
+    return proxy.chat(f"{question}. Answer with one word.") if is_empty else chat
 
 
-def parsed(capture: Capture) -> Any:  # noqa: ANN401 -- whatever the server sent
-    """The JSON of an answer; None for anything else."""
+def parse_json(capture: Capture) -> Any:  # noqa: ANN401 -- whatever the server sent
+    """Return the JSON of an answer; None for anything else."""
     try:
         return capture.json()
     except (ValueError, RecursionError):
         return None
 
 
-def text_of(chat: Capture) -> str:
-    """The text of the first choice; empty where there is none."""
+def read_text(chat: Capture) -> str:
+    """Return the text of the first choice; empty where there is none."""
     try:
-        text = parsed(chat)["choices"][0]["message"]["content"]
+        text = parse_json(chat)["choices"][0]["message"]["content"]
     except (KeyError, IndexError, TypeError):
         return ""
     return text if isinstance(text, str) else ""
 
 
-def has_ended_with(answer: Capture) -> str:
-    """How a request was answered, for people."""
+def describe_response(answer: Capture) -> str:
+    """Return a text about the answer to a request."""
     if answer.status is None:
         return f"no answer after {answer.elapsed_s:.1f} s: {answer.error or answer.ended}"
     return f"status {answer.status}, {answer.ended}: {answer.text[:SHOWN_CHARS]!r}"

@@ -1,7 +1,7 @@
-"""Virtual environments to be looked at: a healthy copy made without a network, and ways to damage it.
+"""Virtual environments for a check: a healthy one, created without a network, and ways to damage it.
 
-A copy holds no pip and no more than what the proxy declares and what that needs, hard-linked from the environment
-that runs the suite (copied where the file system cannot link).
+It has the declared dependencies of the proxy and what they need, without pip, hard-linked from the environment of the
+suite (copied where the file system has no hard links).
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from pathlib import Path
 from lumen_conformance.inject import lumen_guard
 
 WINDOWS = os.name == "nt"
-WITNESS_TIMEOUT_S = 20.0  # a cold import of Flask takes 0.4 s here; fifty times that for a machine under load
+INTERPRETER_TIMEOUT_S = 20.0  # a cold import of Flask takes 0.4 s here; fifty times that for a machine under load
 
 
 def interpreter(folder: Path) -> Path:
-    """The path of the Python of the environment in `folder`, whether it exists or not."""
+    """Return the path of the interpreter of an environment, whether it exists or not."""
     return folder / "Scripts" / "python.exe" if WINDOWS else folder / "bin" / "python"
 
 
 def site_packages(folder: Path) -> Path:
-    """The place of its packages."""
+    """Return the folder of its packages."""
     if WINDOWS:
         return folder / "Lib" / "site-packages"
     return folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
 
 
-def healthy(folder: Path, *names: str) -> Path:
-    """Make a healthy environment in `folder` (which must not exist yet) and return it.
+def create_healthy(folder: Path, *names: str) -> Path:
+    """Create a healthy environment in `folder` (which must not exist yet) and return `folder`.
 
-    It holds the named distributions and what they need: all that the proxy declares unless told otherwise.
+    It has the named distributions and what they need; the default is all that the proxy declares.
     """
     venv.EnvBuilder(with_pip=False, symlinks=not WINDOWS).create(folder)
     for name in sorted(set().union(*map(_needed, names or declared()))):
@@ -47,7 +47,7 @@ def healthy(folder: Path, *names: str) -> Path:
 
 
 def declared() -> tuple[str, ...]:
-    """The distributions that the proxy needs at run time, by its own metadata."""
+    """Return the distributions that the proxy needs at run time, by its metadata."""
     return tuple(_names(metadata.requires("lumen-proxy") or []))
 
 
@@ -56,7 +56,7 @@ def _names(requirements: list[str]) -> list[str]:
 
 
 def _needed(name: str) -> set[str]:
-    """The distribution and all that it requires without extras, as far as installed."""
+    """Return a distribution and all that it requires without extras, as far as installed."""
     found: set[str] = set()
     open_names = [name]
     while open_names:
@@ -75,16 +75,16 @@ def _needed(name: str) -> set[str]:
 def _link_distribution(distribution: metadata.Distribution, target: Path) -> None:
     for file in distribution.files or []:
         if file.is_absolute() or ".." in file.parts:
-            continue  # scripts live elsewhere
+            continue  # scripts are in another folder
         destination = target / file
         destination.parent.mkdir(parents=True, exist_ok=True)
         source = str(file.locate())
-        with contextlib.suppress(FileNotFoundError):  # bytecode that was thrown away since
+        with contextlib.suppress(FileNotFoundError):  # bytecode that was removed since
             _link(source, destination)
 
 
 def _link(source: str, destination: Path) -> None:
-    """Link, or copy with its time: bytecode stays valid either way, so that imports are fast."""
+    """Link a file, or copy it with its time: bytecode stays valid, so that imports are fast."""
     try:
         os.link(source, destination)
     except FileNotFoundError:
@@ -102,7 +102,7 @@ def _remove(module: str) -> Callable[[Path], None]:
 
 
 def _remove_all_but(distribution: str) -> Callable[[Path], None]:
-    """Leave one of the declared distributions, and remove the others."""
+    """Return a function that removes all declared distributions but one."""
 
     def damage(folder: Path) -> None:
         for name in set(declared()) - {distribution}:
@@ -112,7 +112,7 @@ def _remove_all_but(distribution: str) -> Callable[[Path], None]:
 
 
 def _age(module: str) -> Callable[[Path], None]:
-    """Make the installed version one that is too old, in metadata only."""
+    """Return a function that sets the version in the metadata to one that is too old."""
 
     def damage(folder: Path) -> None:
         (record,) = site_packages(folder).glob(f"{module}-*.dist-info")
@@ -124,8 +124,8 @@ def _age(module: str) -> Callable[[Path], None]:
     return damage
 
 
-def _tear(module: str) -> Callable[[Path], None]:
-    """Leave it where it is, but nothing in it, as after an installation that was interrupted."""
+def _empty(module: str) -> Callable[[Path], None]:
+    """Return a function that empties a module, as an interrupted installation does."""
 
     def damage(folder: Path) -> None:
         initial = site_packages(folder) / module / "__init__.py"
@@ -135,45 +135,46 @@ def _tear(module: str) -> Callable[[Path], None]:
     return damage
 
 
-def _dangling(folder: Path) -> None:
+def _break_link(folder: Path) -> None:
     python = interpreter(folder)
     python.unlink()
     if WINDOWS:
-        python.write_bytes(b"")  # nothing that can be run
+        python.write_bytes(b"")  # no program
     else:
         python.symlink_to(folder / "no-such-interpreter")
 
 
-def _homeless(folder: Path) -> None:
-    """Let it name a Python that is no longer there, as after an upgrade of the system."""
+def _remove_home(folder: Path) -> None:
+    """Name a Python that does not exist, as after an upgrade of the system."""
     (folder / "pyvenv.cfg").write_text(f"home = {folder / 'no-such-python'}\n", "utf-8")
 
 
 DAMAGES: dict[str, Callable[[Path], None]] = {
     "folder-missing": shutil.rmtree,
-    "interpreter-dangling": _dangling,
+    "interpreter-dangling": _break_link,
     "interpreter-missing": lambda folder: interpreter(folder).unlink(),
-    "home-gone": _homeless,
+    "home-gone": _remove_home,
     "flask-missing": _remove("flask"),
     "flask-too-old": _age("flask"),
-    "flask-torn": _tear("flask"),
+    "flask-torn": _empty("flask"),
     "requests-missing": _remove("requests"),
     "requests-too-old": _age("requests"),
     "werkzeug-missing": _remove("werkzeug"),
     "waitress-missing": _remove("waitress"),
     "only-requests": _remove_all_but("requests"),
 }
-"""Name → what is done to a healthy copy."""
+"""Name → function that damages a healthy environment."""
 
 
-def witness(folder: Path, code: str) -> tuple[int | None, str]:
-    """Ask the environment's own interpreter: its exit status (None: it cannot run) and what it printed."""
+def run_interpreter(folder: Path, code: str) -> tuple[int | None, str]:
+    """Run code in the interpreter of an environment; return exit status (None: it cannot run) and output."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    clean["PYTHONPATH"] = lumen_guard.HERE  # the guard, and nothing else from outside the environment
+    clean["PYTHONPATH"] = lumen_guard.HERE  # the guard, and no other folder outside the environment
     try:
         done = subprocess.run(
             [interpreter(folder), "-c", code],
-            capture_output=True, encoding="utf-8", errors="replace", timeout=WITNESS_TIMEOUT_S, check=False, env=clean,
+            capture_output=True, encoding="utf-8", errors="replace", check=False, env=clean,
+            timeout=INTERPRETER_TIMEOUT_S,
         )  # fmt: skip
     except OSError as refused:
         return None, str(refused)

@@ -1,4 +1,4 @@
-"""Where a target is reached: how clients call it, with the key and the headers that it was declared to need."""
+"""The endpoint of a target: how the suite calls it, with the key and the headers of the command line."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 
 from lumen_conformance.http.capture import LAST_CAPTURE
 from lumen_conformance.http.client import Capture, Connection, OnBody, call
-from lumen_conformance.targets.parsers import address_of
+from lumen_conformance.targets.parsers import parse_address
 from lumen_conformance.targets.readiness import Readiness, describe_answer
 from lumen_conformance.targets.target import Target
-from lumen_conformance.waiting import seen
+from lumen_conformance.waiting import observe
 
-PROBE_S = 5.0  # one probe; /health is held to 1 s by the checks, so a longer look only says by how much it failed
-LOOK_CHARS = 500  # of an answer that says why it is not ready
+PROBE_S = 5.0  # one probe; the checks allow 1 s for /health, and a slower answer is measured
+SHOWN_CHARS = 500  # of an answer that may have the reason
 CHAT = "/v1/chat/completions"
 
 
 @dataclass(frozen=True)
 class Health:
-    """One probe of the target. Numbers are 0 and words empty where there was no answer (``restarts``: -1).
+    """One probe of the target. Without an answer numbers are 0, texts are empty, and ``restarts`` is -1.
 
-    ``ready``  whether this is the answer by which the target says that it is ready
+    ``ready``  whether this answer says that the target is ready
     """
 
     capture: Capture
@@ -37,21 +37,21 @@ class Health:
 
     @classmethod
     def of(cls, capture: Capture, *, ready: bool) -> Health:
-        """What an answer says; anything that is not a JSON object says nothing."""
+        """Return the fields of an answer; an answer that is no JSON object has none."""
         try:
             body = capture.json()
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
             return cls(capture, capture.status, ready)
-        words = {name: body[name] for name in ("instance",) if isinstance(body.get(name), str)}
+        texts = {name: body[name] for name in ("instance",) if isinstance(body.get(name), str)}
         names = ("pid", "supervisor_pid", "generation", "restarts")
         numbers = {name: body[name] for name in names if isinstance(body.get(name), int)}
-        return cls(capture, capture.status, ready, **words, **numbers, body=body)
+        return cls(capture, capture.status, ready, **texts, **numbers, body=body)
 
 
-class Served:
-    """Somebody who answers for a target; who that is, and at which origin, is for those below to say."""
+class Endpoint:
+    """The base class of what answers for a target; subclasses have its origin."""
 
     target: Target
     port: int
@@ -63,7 +63,7 @@ class Served:
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """What every request has, the key among it."""
+        """The headers of every request, with the key."""
         return self.target.headers
 
     def call(
@@ -77,9 +77,9 @@ class Served:
         timeout_s: float | None = None,
         on_body: OnBody | None = None,
     ) -> Capture:
-        """See `capture.call`; headers of the target are added, unless a header of the same name is given.
+        """See `client.call`. Headers of the target are added, unless a header of the same name is given.
 
-        Without a `timeout_s` of its own a call may take as long as the target is given for an answer.
+        Without `timeout_s` a call may take as long as an answer of the target, see `Target.answer_s`.
         """
         given = self.with_headers(headers)
         return call(
@@ -88,70 +88,70 @@ class Served:
         )  # fmt: skip
 
     def with_headers(self, given: Iterable[tuple[str, str]] = ()) -> list[tuple[str, str]]:
-        """These headers, and those of the target that are not among them."""
-        own = list(given)
-        named = {name.lower() for name, _ in own}
-        return [*own, *(pair for pair in self.headers if pair[0].lower() not in named)]
+        """Return these headers, and those of the target that are not among them."""
+        headers = list(given)
+        named = {name.lower() for name, _ in headers}
+        return [*headers, *(pair for pair in self.headers if pair[0].lower() not in named)]
 
     def connection(self) -> Connection:
-        """A connection that stays open between requests."""
+        """Return a connection that stays open between requests."""
         return Connection(self.url, self.headers, self.target.answer_s)
 
     def health(self, within_s: float | None = None) -> Health:
-        """Probe once, or until it is ready; what was seen last is returned either way and never judged."""
+        """Probe once, or until the target is ready or time is up; return the last answer."""
         last: list[Health] = []
-        asked = LAST_CAPTURE.capture  # a probe of the harness is not what a test has asked
+        request_before = WITNESS.last  # a probe of the suite is no request of a test
 
         def healthy() -> bool:
             capture = self.call("GET", self.target.probe_path, timeout_s=PROBE_S)
-            last[:] = [Health.of(capture, ready=self.target.says_ready(capture.status))]
+            last[:] = [Health.of(capture, ready=self.target.is_ready_status(capture.status))]
             return last[0].ready
 
-        seen("the target says that it is ready", healthy, within_s=within_s or 0.0)
-        LAST_CAPTURE.capture = asked
+        observe("the target says that it is ready", healthy, within_s=within_s or 0.0)
+        WITNESS.last = request_before
         return last[0]
 
     def chat(self, text: str, *, timeout_s: float | None = None, **body: Any) -> Capture:  # noqa: ANN401 -- any JSON
-        """One question of one user; `body` adds fields or replaces them."""
+        """Send one question of one user; `body` adds fields or replaces them."""
         question = {"model": self.target.model, "messages": [{"role": "user", "content": text}], **body}
         return self.call("POST", CHAT, json=question, timeout_s=timeout_s)
 
 
-def _advice(told: Capture) -> str:
-    """What to do where a server that runs elsewhere does not say that it is ready."""
-    if told.status and 300 <= told.status < 400 and (place := told.header("location")):
-        return f"it redirects to {place}, and no redirect is followed: give the address behind it as --proxy-url"
-    if told.status:
+def _advise(answer: Capture) -> str:
+    """Return what to do about a running server that does not answer that it is ready."""
+    if answer.status and 300 <= answer.status < 400 and (location := answer.header("location")):
+        return f"it redirects to {location}, and no redirect is followed: give the address behind it as --proxy-url"
+    if answer.status:
         return "another address is named by --proxy-health-path, and with none /v1/models is asked instead"
-    if "CERTIFICATE_VERIFY_FAILED" in (told.error or ""):
+    if "CERTIFICATE_VERIFY_FAILED" in (answer.error or ""):
         return "the environment variable SSL_CERT_FILE names a file with the certificates to trust"
-    if told.url.startswith("https:") and "SSL" in (told.error or "").upper():
-        return "it speaks no TLS there; say http:// where it speaks none"
+    if answer.url.startswith("https:") and "SSL" in (answer.error or "").upper():
+        return "the server does not use TLS there; give an http:// URL"
     return "is it running, is it HTTP/1.1 (http or https), and are --proxy-url and --proxy-health-path right?"
 
 
-class Remote(Served):
-    """A server that runs somewhere already: nothing of it is ours to start, stop or look into."""
+class RemoteServer(Endpoint):
+    """A server that runs already: the suite cannot start it, stop it or read its files."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.port = address_of(target.url)[1]
+        self.port = parse_address(target.url)[1]
 
     @property
     def url(self) -> str:
         """As it was given."""
         return self.target.url
 
-    def wait_ready(self, readiness: Readiness) -> Remote:
-        """Look once in a run; raises `NeverReady` when it does not say that it is ready."""
-        readiness.look()
+    def wait_ready(self, readiness: Readiness) -> RemoteServer:
+        """Probe once in a run; raises `NeverReady` when the answer does not say that the server is ready."""
+        readiness.raise_failure()
         health = self.health()
         if not health.ready:
-            told = health.capture
-            words = (
-                f"{told.url} does not say that it is ready: answered with {describe_answer(told)}; {_advice(told)}\n"
-                f"{told.text[:LOOK_CHARS]}\nrepeat: {told.curl()}"
+            answer = health.capture
+            message = (
+                f"{answer.url} is not ready: answered with {describe_answer(answer)}; {_advise(answer)}\n"
+                f"{answer.text[:SHOWN_CHARS]}\nrepeat: {answer.curl()}"
             )
-            raise readiness.refuted(ConnectionError(words), words)
-        readiness.proven()
+            raise readiness.record_failure(ConnectionError(message), message)
+        readiness.record_ready()
         return self

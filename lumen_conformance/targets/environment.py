@@ -1,8 +1,8 @@
-"""What a launch finds in its environment: our own proxy that of pytest, a foreign server that of whoever called pytest.
+"""The environment of a launch: that of pytest for our own proxy, that of the user's shell for a foreign server.
 
-A foreign server is left alone: the guard of the suite is not in it, and no setting of the caller is taken away but the
-addresses of proxy servers, which would send its calls of the gateway on loopback somewhere else. Settings that a check
-has for our own proxy mean nothing to a server with another wire, or something else, so it does not get them.
+A foreign server runs without the guard of the suite. It gets all variables of the caller but the addresses of proxy
+servers, which would redirect its requests to the gateway on loopback. Settings that a check has for our own proxy have
+no meaning, or another one, for a server with another profile, so it does not get them.
 """
 
 from __future__ import annotations
@@ -23,94 +23,98 @@ from lumen_conformance.targets.parsers import PLACEHOLDERS, SUITE_PREFIX
 from lumen_conformance.targets.target import HOST, Target, target_of
 
 PROXIES: Final = frozenset(f"{scheme}_PROXY" for scheme in ("ALL", "FTP", "GRPC", "HTTP", "HTTPS", "WS", "WSS"))
-OF_PYTEST: Final = frozenset(("PYTEST_VERSION", "PYTEST_CURRENT_TEST"))  # set by pytest itself, for its own children
-NO_SECRETS: Final = frozenset((HOST, "localhost"))  # masked, they would garble each address in a report
-# Parts of these are no secrets either: such a text stands beside a placeholder that is an address.
+OF_PYTEST: Final = frozenset(("PYTEST_VERSION", "PYTEST_CURRENT_TEST"))  # pytest sets them for its children
+NO_SECRETS: Final = frozenset((HOST, "localhost"))  # a mask would make each address in a report unreadable
+# Parts of these are no secrets either: they stand beside a placeholder for an address.
 ADDRESSES: Final = ("http://", "https://", "/v1/chat/completions", "/v1/models", "/v1/responses")
 PLACEHOLDER: Final = re.compile("|".join(map(re.escape, PLACEHOLDERS)))
-CANARY: Final = "CLOUD_AI_API_KEY"  # holds a made-up secret, which no answer may show
-STATE: Final = "LUMEN_STATE_DIR"  # two launches of a check may share it
+CANARY: Final = "CLOUD_AI_API_KEY"  # its value is a made-up secret, which no answer may show
+STATE_DIR: Final = "LUMEN_STATE_DIR"  # two launches of a check may share it
 
 
-def base_of(target: Target, caller: Mapping[str, str]) -> Mapping[str, str]:
-    """The environment of a launch before anything is set in it; `caller`: see `Run.caller`."""
-    return left_alone(caller) if target.foreign else os.environ
+def base_environment(target: Target, caller: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment of a launch before the suite sets variables; `caller`: see `Run.caller`."""
+    return clean_caller(caller) if target.foreign else os.environ
 
 
-def left_alone(caller: Mapping[str, str]) -> dict[str, str]:
-    """The caller's environment without proxy servers, and without what a suite around this one has put there."""
-    ours = {name for name in caller if name.startswith(SUITE_PREFIX) or name in OF_PYTEST}
-    kept = {name: value for name, value in caller.items() if name not in {*ours, *proxies_of(caller)}}
+def clean_caller(caller: Mapping[str, str]) -> dict[str, str]:
+    """Return the caller's environment without proxy servers, and without variables of an outer run of the suite."""
+    select_settings = {name for name in caller if name.startswith(SUITE_PREFIX) or name in OF_PYTEST}
+    kept = {
+        name: value for name, value in caller.items() if name not in {*select_settings, *list_proxy_variables(caller)}
+    }
     paths = kept.pop("PYTHONPATH", "").split(os.pathsep)
-    theirs = [path for path in paths if not path or Path(path) != Path(lumen_guard.HERE)]
-    return kept | ({"PYTHONPATH": os.pathsep.join(theirs)} if any(theirs) else {})
+    kept_paths = [path for path in paths if not path or Path(path) != Path(lumen_guard.HERE)]
+    return kept | ({"PYTHONPATH": os.pathsep.join(kept_paths)} if any(kept_paths) else {})
 
 
-def proxies_of(caller: Mapping[str, str]) -> list[str]:
-    """The variables that name proxy servers, in any case."""
+def list_proxy_variables(caller: Mapping[str, str]) -> list[str]:
+    """Return the variables that name proxy servers, in upper or lower case."""
     return sorted(name for name in caller if name.upper() in PROXIES)
 
 
-def added(target: Target, caller: Mapping[str, str], env: Mapping[str, str | None]) -> dict[str, str | None]:
-    """What a check may set for one launch: nothing that ``--proxy-env`` names, and no key where the caller has one.
+def select_settings(target: Target, caller: Mapping[str, str], env: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Return what a check sets for one launch: nothing that ``--proxy-env`` names, and no key if the caller has one.
 
-    Of a server with another wire than ours this is the canary and the folder for state, as documented.
+    A server with another profile gets only the canary and the folder for state, as documented.
     """
     if not target.foreign:
         return dict(env)
-    theirs = {*dict(target.variables), *({CANARY} & caller.keys())}
-    ours = env.keys() if target.profile == "lumen" else {CANARY, STATE}
-    return {name: value for name, value in env.items() if name in ours and name not in theirs}
+    of_user = {*dict(target.variables), *({CANARY} & caller.keys())}
+    allowed = env.keys() if target.profile == "lumen" else {CANARY, STATE_DIR}
+    return {name: value for name, value in env.items() if name in allowed and name not in of_user}
 
 
-def secrets(target: Target, caller: Mapping[str, str]) -> frozenset[str]:
-    """What a foreign server prints and no report shows: its variables, keys in its headers, keys of the caller."""
-    told = (*(value for _, value in target.variables), *_keys(target.headers))
-    return frozenset().union(*(_secret(target, value) for value in told)) | secrets_of(caller)
+def find_secrets(target: Target, caller: Mapping[str, str]) -> frozenset[str]:
+    """Return what no report shows: the variables of the target, keys in its headers, keys of the caller."""
+    values = (*(value for _, value in target.variables), *_keys(target.headers))
+    return frozenset().union(*(_secret(target, value) for value in values)) | secrets_of(caller)
 
 
-def hide_filled(target: Target, environ: Mapping[str, str]) -> None:
-    """Mask the values of ``--proxy-env`` that have a secret, as they are in this environment: as a whole."""
+def hide_filled_variables(target: Target, environ: Mapping[str, str]) -> None:
+    """Mask the whole values of ``--proxy-env`` that contain a secret, as they are in this environment."""
     for name, value in target.variables:
         if _secret(target, value):
             hide(environ[name])
 
 
 def _secret(target: Target, value: str) -> set[str]:
-    """The texts of a value between its placeholders; short ones, and those that reports are full of, are no secrets."""
+    """Return the secret texts between the placeholders of a value: no short texts, and no parts of addresses."""
     texts = {text for text in PLACEHOLDER.split(value) if len(text) >= SHORTEST_SECRET_CHARS}
     known = {text for text in texts if any(text in address for address in ADDRESSES)}
     return texts - known - NO_SECRETS - {target.model}
 
 
 def _keys(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """The values of headers whose names say that they are secret; of a scheme and a key, the key, too."""
+    """Yield the values of headers with the name of a secret, and the key alone after a scheme such as Bearer."""
     for name, value in headers:
         variable = "AUTH" if "authorization" in name.lower() else name.replace("-", "_")
         yield from secrets_of({variable: value}) | secrets_of({variable: value.rpartition(" ")[2]})
 
 
-def configure(config: pytest.Config) -> None:
-    """Mask what a foreign server is given, in everything that is reported."""
+@pytest.hookimpl(trylast=True)  # after pytest has made its temporary folder
+def pytest_configure(config: pytest.Config) -> None:
+    """Mask the secrets of a foreign server in every report."""
     target = target_of(config)
-    for secret in secrets(target, run_of(config).caller) if target.foreign else ():
+    for secret in find_secrets(target, run_of(config).caller) if target.foreign else ():
         hide_configured(secret)
 
 
-def mask_evidence(session: pytest.Session) -> None:
-    """Mask the same in all that is kept as evidence of a foreign server."""
+@pytest.hookimpl(trylast=True)  # after xdist has ended its workers
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Mask them in the evidence of a foreign server, too."""
     config = session.config
     if target_of(config).foreign and not hasattr(config, "workerinput"):
         evidence_files.mask_all(run_of(config).folder, redactor())
 
 
-def header_line(config: pytest.Config) -> str | None:
-    """Say by names, never by values, how the environment of a foreign server differs from that of the caller."""
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Name the variables that a foreign server has or lacks beside those of the caller, without their values."""
     target = target_of(config)
     if not (target.foreign and target.command):
         return None
     caller = run_of(config).caller
-    given = [*target.environ(Path(), ""), TAG, *added(target, caller, {CANARY: ""})]
-    removed = [name for name in proxies_of(caller) if name not in given]
-    told = f"; removed: {', '.join(removed)}" if removed else ""
-    return f"environment of the target: that of this shell; set: {', '.join(given)}{told}"
+    given = [*target.environ(Path(), ""), TAG, *select_settings(target, caller, {CANARY: ""})]
+    removed = [name for name in list_proxy_variables(caller) if name not in given]
+    removal = f"; removed: {', '.join(removed)}" if removed else ""
+    return f"environment of the target: that of this shell; set: {', '.join(given)}{removal}"

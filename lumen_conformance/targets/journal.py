@@ -1,4 +1,7 @@
-"""The journal of a target, read as its users read it: one JSON event a line, marked before the act."""
+"""The journal of a target, read as its users read it: one JSON event a line.
+
+A test marks the end of the journal before an act, and reads what came after the mark.
+"""
 
 from __future__ import annotations
 
@@ -8,45 +11,45 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lumen_conformance.waiting import seen, until
+from lumen_conformance.waiting import observe, until
 
 
 @dataclass(frozen=True)
-class Event:
-    """One line. ``mono_s`` compares with ``time.monotonic()`` of the tests; ``fields`` has the rest."""
+class JournalEvent:
+    """One line. ``mono_s`` is on the clock of ``time.monotonic()``; ``fields`` has the other fields."""
 
     name: str
     mono_s: float
     instance: str
     fields: dict[str, Any]
 
-    def __getitem__(self, field: str) -> Any:  # noqa: ANN401 -- whatever the journal has
-        """One field; raises KeyError."""
+    def __getitem__(self, field: str) -> Any:  # noqa: ANN401 -- any JSON
+        """Return one field; raises KeyError."""
         return self.fields[field]
 
 
-Mark = Mapping[Path, int]
-"""How many bytes each file of a journal had."""
-BEGINNING: Mark = {}
+JournalMark = Mapping[Path, int]
+"""The size of each file of a journal, in bytes."""
+BEGINNING: JournalMark = {}
 
 
 @dataclass(frozen=True)
-class Journal:
-    """The journal in a folder: `journal-PORT.jsonl`, as the port may not be known yet (or `journal.jsonl`).
+class JournalReader:
+    """The journal in a folder: `journal-PORT.jsonl` for any port, as the port may not be known yet, or `journal.jsonl`.
 
-    `alive` tells why no more events will come, or None.
+    `give_up` returns the reason why no more events will come, or None.
     """
 
     folder: Path
-    alive: Callable[[], str | None]
+    give_up: Callable[[], str | None]
 
-    def mark(self) -> Mark:
-        """The end of the journal now; taken before an act, it tells what came after."""
+    def mark(self) -> JournalMark:
+        """Return the end of the journal now."""
         return {path: path.stat().st_size for path in self._files()}
 
-    def events(self, since: Mark = BEGINNING, name: str | None = None) -> tuple[Event, ...]:
-        """All events after a mark, or those of one name. A line that is still being written is left for later."""
-        found: list[Event] = []
+    def events(self, since: JournalMark = BEGINNING, name: str | None = None) -> tuple[JournalEvent, ...]:
+        """Return all events after a mark, or those of one name; an incomplete line is left out."""
+        found: list[JournalEvent] = []
         for path in self._files():
             data = path.read_bytes()[since.get(path, 0) :]
             lines = data[: data.rfind(b"\n") + 1].splitlines()
@@ -57,18 +60,18 @@ class Journal:
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("journal*.jsonl"))
 
-    def until(self, name: str, *, since: Mark = BEGINNING, within_s: float) -> Event:
-        """The first event of this name after the mark; raises `WaitTimeoutError` or `WaitEndedError`."""
-        return until(f"journal has {name}", self._first(name, since), within_s=within_s, alive=self.alive)
+    def until(self, name: str, *, since: JournalMark = BEGINNING, within_s: float) -> JournalEvent:
+        """Wait for the first event of this name after the mark; raises `waiting.Overdue` or `waiting.Died`."""
+        return until(f"journal has {name}", self._first(name, since), within_s=within_s, give_up=self.give_up)
 
-    def seen(self, name: str, *, since: Mark = BEGINNING, within_s: float) -> Event | None:
-        """Like `until`, but None when it did not come: for stages, which never judge."""
-        return seen(f"journal has {name}", self._first(name, since), within_s=within_s, alive=self.alive)
+    def observe(self, name: str, *, since: JournalMark = BEGINNING, within_s: float) -> JournalEvent | None:
+        """Like `until`, but return None when the event does not come: for stages, which do not judge."""
+        return observe(f"journal has {name}", self._first(name, since), within_s=within_s, give_up=self.give_up)
 
-    def _first(self, name: str, since: Mark) -> Callable[[], Event | None]:
+    def _first(self, name: str, since: JournalMark) -> Callable[[], JournalEvent | None]:
         return lambda: next(iter(self.events(since, name)), None)
 
 
-def _event(line: dict[str, Any]) -> Event:
+def _event(line: dict[str, Any]) -> JournalEvent:
     rest = {key: value for key, value in line.items() if key not in {"event", "mono", "instance", "ts"}}
-    return Event(line["event"], line["mono"], line["instance"], rest)
+    return JournalEvent(line["event"], line["mono"], line["instance"], rest)

@@ -1,4 +1,4 @@
-"""A target that never becomes ready is one clear error: told once in a run, and all that needed it is skipped."""
+"""A target that never becomes ready is one error of a run; the other tests that need it are skipped."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ from lumen_conformance.http.framing import quote_invalid
 from lumen_conformance.run import Run, run_of
 from lumen_conformance.targets.target import Target
 
-_QUOTED = re.compile(r": (bytearray\()?b['\"].*", re.DOTALL)  # what the parser quotes, without a limit
+_QUOTED = re.compile(r": (bytearray\()?b['\"].*", re.DOTALL)  # the parser quotes bytes without a limit
 EXPECTED = "expected 'HTTP/1.1 200 OK', header lines 'Name: value' and a blank line"
 
 
 class NeverReady(Exception):  # noqa: N818 -- reads as what happened
-    """No launch of the target has ever become ready in this run."""
+    """No launch of the target has become ready in this run."""
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """What this run knows of its target, on all its workers: files in the folder that they share."""
+    """Whether the target was ready in this run: files in the folder that all workers share."""
 
     folder: Path
 
     @classmethod
     def of(cls, run: Run) -> Readiness:
-        """That of a run."""
+        """Return the record of a run."""
         return cls(run.folder)
 
-    def proven(self) -> None:
-        """The target was ready once: whatever fails later is no failure of the whole run."""
+    def record_ready(self) -> None:
+        """Record that the target was ready once: a later failure is not one of the whole run."""
         (self.folder / "target-was-ready").touch()
 
     @property
-    def is_proven(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether it was ready once."""
         return (self.folder / "target-was-ready").exists()
 
-    def refuted(self, error: Exception, told: str) -> Exception:
-        """What to raise for a launch that did not become ready."""
-        if self.is_proven:
+    def record_failure(self, error: Exception, message: str) -> Exception:
+        """Record a launch that did not become ready; return the exception to raise."""
+        if self.is_ready:
             return error
-        (self.folder / "target-never-ready").write_text(told, "utf-8")
-        return NeverReady(told)
+        (self.folder / "target-never-ready").write_text(message, "utf-8")
+        return NeverReady(message)
 
-    def look(self) -> None:
-        """Raise `NeverReady` when an earlier launch was not ready: the next would wait as long for nothing."""
+    def raise_failure(self) -> None:
+        """Raise `NeverReady` when an earlier launch did not become ready: the next would wait as long in vain."""
         with contextlib.suppress(FileNotFoundError):
             raise NeverReady((self.folder / "target-never-ready").read_text("utf-8"))
 
-    def is_first_to_tell(self) -> bool:
-        """True once in a run."""
+    def is_first_report(self) -> bool:
+        """Return True once in a run."""
         try:
             (self.folder / "target-never-ready-told").touch(exist_ok=False)
         except FileExistsError:
@@ -63,31 +63,35 @@ class Readiness:
         return True
 
 
-def describe_answer(told: Capture) -> str:
-    """What came instead of an answer that says ready, in one line."""
-    reason = f"{told.ended}{f', {told.error}' if told.error else ''}"
-    if told.status is not None:
-        return f"status {told.status} ({reason})"
-    if not told.raw:
+def describe_answer(answer: Capture) -> str:
+    """Return in one line what came instead of an answer that says ready."""
+    reason = f"{answer.ended}{f', {answer.error}' if answer.error else ''}"
+    if answer.status is not None:
+        return f"status {answer.status} ({reason})"
+    if not answer.raw:
         return f"nothing ({reason})"
-    return f"no HTTP response ({_QUOTED.sub('', reason)}): received {quote_invalid(told.raw_head)}, {EXPECTED}"
+    return f"no HTTP response ({_QUOTED.sub('', reason)}): received {quote_invalid(answer.raw_head)}, {EXPECTED}"
 
 
 def describe_end(status: int | None, last_line: str) -> str:
-    """How a server ended that was never ready, in one line without what to do."""
+    """Return in one line how a server ended before it was ready."""
     return f"your server ended with exit status {status} before it was ready: {last_line or 'it has printed nothing'}"
 
 
 def advise_command(target: Target) -> str:
-    """What to check of the command of a foreign target; empty for our own."""
+    """Return what to check in the command of a foreign target; empty for our own proxy."""
     if not target.foreign:
         return ""
     named = any("{port}" in word for word in (*target.command, *(value for _, value in target.variables)))
     return "; check --proxy-command" + ("" if named else ", which has no {port}: the port is in PROXY_PORT only")
 
 
-def outcome_of(item: pytest.Item, error: NeverReady) -> BaseException:
-    """The first test that needed the target is the ERROR; the others are skipped."""
-    if Readiness.of(run_of(item.config)).is_first_to_tell():
-        return pytest.fail.Exception(f"the target never became ready: {error}", pytrace=False)
-    return pytest.skip.Exception("the target never became ready; the one ERROR of this run says why")
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Make the first test that needs the target an ERROR, and skip the others."""
+    try:
+        yield
+    except NeverReady as error:
+        if Readiness.of(run_of(item.config)).is_first_report():
+            raise pytest.fail.Exception(f"the target never became ready: {error}", pytrace=False) from None
+        pytest.skip("the target never became ready; the one ERROR of this run says why")

@@ -1,4 +1,4 @@
-"""What is under test: our own proxy, a server that a command launches, or one that runs somewhere already."""
+"""The target, which is the server under test: our own proxy, a server that a command launches, or a running server."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from lumen_conformance.registry.redaction import redactor
 from lumen_conformance.report import baseline
 from lumen_conformance.report.markup import TARGET
 from lumen_conformance.targets import options, parsers
-from lumen_conformance.targets.options import LAUNCH_OPTIONS, given, refuse_empty
+from lumen_conformance.targets.options import LAUNCH_OPTIONS, list_given, pytest_addoption, refuse_empty
 
 PACKAGES = Path(__file__).resolve().parents[2]  # the folder that holds this package and our own proxy
 MUTATION_FILES = pytest.StashKey[
     tuple[Path, ...]
-]()  # the files with the faults of `--sabotage`; this repository's conftest.py sets it
+]()  # the files with the faults of `--sabotage`; a plugin of this repository's tests sets it
 HOST = "127.0.0.1"
 
 CAPABILITIES = frozenset(options.CAPABILITIES)
-HANDS_ON = frozenset(("launch", "gateway", "restart", "drain", "journal", "venv"))  # of what we launch ourselves
+LAUNCH_CAPABILITIES = frozenset(("launch", "gateway", "restart", "drain", "journal", "venv"))  # of a launched target
 OURS = CAPABILITIES - {"tools", "n", "responses"}
-PROBE_WITHOUT_HEALTH = "/v1/models"  # of a server without a health of its own: below 500 it is ready
-OUR_START_S = 10.0  # recovery.md 1.1: a cold start takes 0.3 s here, and a virus scanner may look at every file
-# Large servers import for 15 s on this machine, when it has nothing else to do.
+PROBE_WITHOUT_HEALTH = "/v1/models"  # of a server without a health path: below 500 it is ready
+OUR_START_S = 10.0  # a cold start takes 0.3 s here, and a virus scanner may read every file
+# Large servers take 15 s for their imports on an idle machine.
 FOREIGN_START_S = 60.0
-# A model behind a target, unlike the scripted gateway, writes: on a processor some 5 tokens a second, 300 of them.
+# A real model writes about 5 tokens a second on a processor, and an answer of 300 tokens.
 MODEL_S = 60.0
 
-__all__ = ["CAPABILITIES", "Profile", "Target", "merged", "target_of"]
+__all__ = ["CAPABILITIES", "Profile", "Target", "merge", "pytest_addoption", "target_of"]
 
 Profile = Literal["lumen", "openai"]
 MODELS: Final[dict[Profile, str]] = {"lumen": "lumen-gateway", "openai": "gpt-4o-mini"}
@@ -47,27 +47,27 @@ MODELS: Final[dict[Profile, str]] = {"lumen": "lumen-gateway", "openai": "gpt-4o
 class Target:
     """A server under test.
 
-    ``command``      how it is launched; ``{host}``, ``{port}`` and ``{gateway_url}`` are filled in
-    ``tool``         how its other commands are called (``tool + ("check", …)``)
-    ``can``          capabilities, declared and never probed
-    ``health_path``  None: it has none, so it is ready when its models answer below 500
-    ``sabotage``     the fault that each of its processes is given, for tests of the suite itself
-    ``profile``      whose wire it speaks: lumen, that of our own proxy; openai, what every client relies on
-    ``url``          where it runs already, without ``/v1``; empty when it is to be launched
-    ``model``        what chat calls ask for; the only model that is ever called by URL
-    ``headers``      sent with every request, the key among them
-    ``variables``    added to the environment of a launch, filled in as the command is; the values are secret
+    ``command``      the command of a launch; ``{host}``, ``{port}`` and ``{gateway_url}`` are filled in
+    ``tool``         the beginning of its other commands (``tool + ("check", …)``)
+    ``can``          the declared capabilities
+    ``health_path``  None: it has none, so it is ready when ``/v1/models`` answers below 500
+    ``mutation``     the fault that each of its processes gets, for tests of the suite itself
+    ``profile``      the protocol: lumen, that of our own proxy; openai, what every client relies on
+    ``url``          the address of a running server, without ``/v1``; empty for a launched one
+    ``model``        the model of every chat request
+    ``headers``      the headers of every request, with the key
+    ``variables``    variables for the environment of a launch, filled in as the command is; the values are secret
     ``load``         whether load and oversize checks may run
     ``start_s``      seconds within which a launch must be ready
-    ``answer_s``     seconds within which an answer must be whole, unless a check has a budget of its own
+    ``answer_s``     seconds within which an answer must be complete, unless a check has its own budget
     """
 
     command: tuple[str, ...] = (sys.executable, "-m", "lumen_proxy", "serve", "--port", "{port}")
     tool: tuple[str, ...] = (sys.executable, "-m", "lumen_proxy")
     can: frozenset[str] = OURS
     health_path: str | None = "/health"
-    sabotage: str | None = None
-    sabotages: tuple[Path, ...] = ()
+    mutation: str | None = None
+    mutation_files: tuple[Path, ...] = ()
     profile: Profile = "lumen"
     url: str = ""
     model: str = MODELS["lumen"]
@@ -80,75 +80,75 @@ class Target:
     answer_s: float = TIMEOUT_S
 
     def argv(self, port: int, gateway_url: str, args: tuple[str, ...] = ()) -> list[str]:
-        """The command line of one launch. Only these three words are filled in: other braces are the target's own."""
+        """Return the command line of one launch. Only these three names are filled in; other braces stay."""
         return [*(_filled(word, port, gateway_url) for word in self.command), *args]
 
     def headers_of(self, port: int, gateway_url: str) -> tuple[tuple[str, str], ...]:
-        """The headers of one launch, filled in as its command is: by them some servers learn their gateway."""
+        """Return the headers of one launch, filled in as its command is: some servers get their gateway by a header."""
         return tuple((name, _filled(value, port, gateway_url)) for name, value in self.headers)
 
     def environ(self, folder: Path, gateway_url: str, port: int = 0) -> dict[str, str]:
-        """What is set in the environment of each launch; see `environments` for what is there before."""
+        """Return the variables that each launch gets; see `environment` for the others."""
         environ = {
             "LUMEN_GATEWAY_URL": gateway_url,
             "LUMEN_STATE_DIR": str(folder / "state"),
             "LUMEN_LOG_DIR": str(folder / "log"),
         }
         if self.foreign:
-            given = {name: _filled(value, port, gateway_url) for name, value in self.variables}
-            return environ | {"PROXY_HOST": HOST, "PROXY_PORT": str(port)} | given
+            list_given = {name: _filled(value, port, gateway_url) for name, value in self.variables}
+            return environ | {"PROXY_HOST": HOST, "PROXY_PORT": str(port)} | list_given
         paths = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(PACKAGES)]))
-        return environ | {"PYTHONPATH": paths} | self.fault()
+        return environ | {"PYTHONPATH": paths} | self.mutation_environ()
 
-    def fault(self) -> dict[str, str]:
-        """The variables that arm the fault in a child; none for a healthy target."""
-        if not self.sabotage:
+    def mutation_environ(self) -> dict[str, str]:
+        """Return the variables that arm the mutation in a child; none for a healthy target."""
+        if not self.mutation:
             return {}
-        files = os.pathsep.join(map(str, self.sabotages))
-        return {"E2E_LUMEN_SABOTAGE": self.sabotage, "E2E_LUMEN_SABOTAGES": files}
+        files = os.pathsep.join(map(str, self.mutation_files))
+        return {"E2E_LUMEN_SABOTAGE": self.mutation, "E2E_LUMEN_SABOTAGES": files}
 
     @property
     def cwd(self) -> Path | None:
-        """Where it runs: a foreign command means the paths of whoever wrote it; ours gets a new folder (None)."""
+        """The current folder of a launch: for a foreign command that of the user; None: a new folder."""
         return Path.cwd() if self.foreign else None
 
     @property
-    def planted(self) -> tuple[str, ...]:
-        """The modules that its new folder holds and that it must not import; see `shadows.plant`."""
-        return () if self.foreign else shadow_modules.USUAL
+    def shadow_names(self) -> tuple[str, ...]:
+        """The modules that its new folder has and that it must not import; see `shadow_modules`."""
+        return () if self.foreign else shadow_modules.USUAL_NAMES
 
     @property
-    def patience(self) -> float:
-        """How many times the usual limits of a foreign server its own are, at least 1: a backstop grows with them."""
+    def timeout_factor(self) -> float:
+        """The factor of its limits to the usual ones of a foreign server, at least 1; test time-outs grow by it."""
         return max(1.0, self.start_s / FOREIGN_START_S, self.answer_s / MODEL_S)
 
     @property
     def probe_path(self) -> str:
-        """What tells whether it is ready."""
+        """The path whose answer says whether it is ready."""
         return self.health_path or PROBE_WITHOUT_HEALTH
 
-    def says_ready(self, status: int | None) -> bool:
-        """Whether this answer to the probe means that it is ready."""
+    def is_ready_status(self, status: int | None) -> bool:
+        """Return whether this status of the probe means that it is ready."""
         return status == 200 or (self.health_path is None and status is not None and status < 500)
 
-    def words(self) -> str:
-        """What it is, for people."""
+    def describe(self) -> str:
+        """Return its URL or its command as text."""
         return self.url or subprocess.list2cmdline(self.command)
 
-    def lacks(self, *capabilities: str) -> str:
-        """Why a test that needs these is skipped; empty when all are declared."""
-        ours = {word: f"{word} (only our own proxy has it)" for word in options.ONLY_OURS}
-        missing = ", ".join(ours.get(word, word) for word in sorted(set(capabilities) - self.can))
+    def explain_missing(self, *capabilities: str) -> str:
+        """Return why a test that needs these capabilities is skipped; empty when all are declared."""
+        names = {name: f"{name} (only our own proxy has it)" for name in options.ONLY_OURS}
+        missing = ", ".join(names.get(name, name) for name in sorted(set(capabilities) - self.can))
         return missing and f"the target does not declare: {missing}"
 
-    def need(self, *capabilities: str) -> None:
-        """Skip the running test when the target does not declare one of these."""
-        if reason := self.lacks(*capabilities):
+    def require(self, *capabilities: str) -> None:
+        """Skip the running test when the target does not declare all of these capabilities."""
+        if reason := self.explain_missing(*capabilities):
             pytest.skip(reason)
 
 
 def target_of(config: pytest.Config) -> Target:
-    """The target that the command line describes; raises pytest.UsageError for invalid options."""
+    """Return the target of the command line; raises pytest.UsageError for invalid options."""
     refuse_empty(config)
     command, url = config.getoption("proxy_command"), config.getoption("proxy_url")
     if command is not None and url is not None:
@@ -159,33 +159,33 @@ def target_of(config: pytest.Config) -> Target:
 
 
 def _ours(config: pytest.Config) -> Target:
-    if idle := given(config):
+    if idle := list_given(config):
         raise pytest.UsageError(f"{', '.join(idle)}: only with --proxy-command or --proxy-url")
-    return Target(sabotage=config.getoption("sabotage"), sabotages=config.stash.get(MUTATION_FILES, ()))
+    return Target(mutation=config.getoption("sabotage"), mutation_files=config.stash.get(MUTATION_FILES, ()))
 
 
 def _foreign(config: pytest.Config, command: str | None, url: str | None) -> Target:
     if config.getoption("sabotage"):
         raise pytest.UsageError("--sabotage is for our own proxy: a foreign target has faults of its own")
-    words = parsers.words_of(command) if command is not None else ()
+    argv = parsers.split_command(command) if command is not None else ()
     profile: Profile = config.getoption("proxy_profile") or "openai"
     model = config.getoption("proxy_model")
     if command is None and (idle := [name for name in LAUNCH_OPTIONS if config.getoption(name)]):
         raise pytest.UsageError(f"{', '.join(idle)}: only with --proxy-command")
-    can = _declared(config, words)
+    can = _declared(config, argv)
     if "auth" in can and not config.getoption("proxy_api_key"):
         raise pytest.UsageError("--proxy-can auth needs --proxy-api-key: the key that the server asks for")
     if url is not None and not model:
         raise pytest.UsageError("--proxy-url needs --proxy-model: it is the only model that is called there")
     return Target(
-        command=words,
+        command=argv,
         tool=(),
         can=can,
-        health_path=parsers.path_of(config.getoption("proxy_health_path") or "/health"),
+        health_path=parsers.parse_path(config.getoption("proxy_health_path") or "/health"),
         profile=profile,
-        url=parsers.origin_of(url) if url is not None else "",
+        url=parsers.parse_origin(url) if url is not None else "",
         model=model or MODELS[profile],
-        api_key=parsers.key_of(config.getoption("proxy_api_key")),
+        api_key=parsers.parse_key(config.getoption("proxy_api_key")),
         headers=_headers(config),
         load=url is None or config.getoption("proxy_load"),
         foreign=True,
@@ -195,30 +195,30 @@ def _foreign(config: pytest.Config, command: str | None, url: str | None) -> Tar
     )
 
 
-def _declared(config: pytest.Config, words: tuple[str, ...]) -> frozenset[str]:
-    """What is declared by words, and what the command itself declares: it launches, and it names the gateway."""
-    can = parsers.capabilities_of(config.getoption("proxy_can") or [], CAPABILITIES)
-    if not words and (hands_on := can & HANDS_ON):
-        raise pytest.UsageError(f"--proxy-can {', '.join(sorted(hands_on))}: only with --proxy-command")
-    if not words:
+def _declared(config: pytest.Config, argv: tuple[str, ...]) -> frozenset[str]:
+    """Return the capabilities of ``--proxy-can``, and those that the command shows: launch, and gateway by its URL."""
+    can = parsers.parse_capabilities(config.getoption("proxy_can") or [], CAPABILITIES)
+    if not argv and (launch_only := can & LAUNCH_CAPABILITIES):
+        raise pytest.UsageError(f"--proxy-can {', '.join(sorted(launch_only))}: only with --proxy-command")
+    if not argv:
         return can
     values = [value for _, value in _variables(config)]
-    named = any("{gateway_url}" in word for word in (*words, *values, *(config.getoption("proxy_header") or [])))
+    named = any("{gateway_url}" in text for text in (*argv, *values, *(config.getoption("proxy_header") or [])))
     return can | {"launch"} | ({"gateway"} if named else set())
 
 
 def _headers(config: pytest.Config) -> tuple[tuple[str, str], ...]:
-    lines = tuple(parsers.header_of(line) for line in config.getoption("proxy_header") or [])
+    lines = tuple(parsers.parse_header(line) for line in config.getoption("proxy_header") or [])
     key = config.getoption("proxy_api_key")
     return (("Authorization", f"Bearer {key}"), *lines) if key else lines
 
 
 def _variables(config: pytest.Config) -> tuple[tuple[str, str], ...]:
-    return tuple(parsers.variable_of(line) for line in config.getoption("proxy_env") or [])
+    return tuple(parsers.parse_variable(line) for line in config.getoption("proxy_env") or [])
 
 
 def _seconds(config: pytest.Config, option: str) -> float | None:
-    return parsers.seconds_of(config.getoption(option), option)
+    return parsers.parse_seconds(config.getoption(option), option)
 
 
 def _filled(word: str, port: int, gateway_url: str) -> str:
@@ -227,60 +227,60 @@ def _filled(word: str, port: int, gateway_url: str) -> str:
     return word
 
 
-def configure(config: pytest.Config) -> None:
-    """Refuse invalid options before anything runs; declare the marks that say what a test needs."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse invalid options before anything runs; declare the marks about the needs of a test."""
     target = target_of(config)
     if config.getoption("baseline", None) and not target.foreign:
-        raise pytest.UsageError("--baseline is for a foreign target: failures of our own proxy are mended, not listed")
+        raise pytest.UsageError("--baseline is for a foreign target: failures of our own proxy are fixed, not listed")
     config.addinivalue_line("markers", "needs(*capabilities): skipped where the target does not declare them")
     config.addinivalue_line("markers", "profile(name): left out where the target speaks another wire")
     config.addinivalue_line("markers", "load: many or very large requests; by URL only with --proxy-load")
     if target.foreign:
-        config.stash[TARGET] = redactor().text(target.words())
+        config.stash[TARGET] = redactor().text(target.describe())
     if target.profile != "lumen":
         config.stash[REPORTED_ONLY] = frozenset(("S", "W"))
 
 
-def header_line(config: pytest.Config) -> str | None:
-    """Say what is judged, unless it is our own proxy."""
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Name the target, unless it is our own proxy."""
     target = target_of(config)
-    words = redactor().text(target.words())
-    return f"target: {words} (profile {target.profile})" if target.foreign else None
+    description = redactor().text(target.describe())
+    return f"target: {description} (profile {target.profile})" if target.foreign else None
 
 
-def speaks(target: Target, item: pytest.Item) -> bool:
-    """Whether a test is about the wire of this target at all."""
+def has_profile_of(target: Target, item: pytest.Item) -> bool:
+    """Return whether a test is about the profile of this target."""
     return all(mark.args[0] == target.profile for mark in item.iter_markers("profile"))
 
 
-def why_not(target: Target, item: pytest.Item) -> str:
-    """Why a test about its wire cannot run against this target; empty when it can."""
+def skip_reason(target: Target, item: pytest.Item) -> str:
+    """Return why a test cannot run against this target; empty when it can."""
     needed = {word for mark in item.iter_markers("needs") for word in mark.args}
-    if reason := target.lacks(*needed):
+    if reason := target.explain_missing(*needed):
         return reason
     if not target.load and item.get_closest_marker("load"):
         return "many or very large requests: by URL only with --proxy-load"
     return ""
 
 
-def select(config: pytest.Config, items: list[pytest.Item], collected: list[pytest.Item]) -> None:
-    """Leave out what is about another wire; skip what the target does not declare, before anything is launched."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect tests of another profile; skip those whose capabilities the target does not declare."""
     target = target_of(config)
-    baseline.leave_out(config, [item for item in collected if not speaks(target, item)])
-    foreign = [item for item in items if not speaks(target, item)]
+    foreign = [item for item in items if not has_profile_of(target, item)]
     if foreign:
         config.hook.pytest_deselected(items=foreign)
-        items[:] = [item for item in items if speaks(target, item)]
+        baseline.leave_out(config, foreign)
+        items[:] = [item for item in items if has_profile_of(target, item)]
     for item in items:
-        _wait_longer(target, item)
-        if reason := why_not(target, item):
+        _extend_timeout(target, item)
+        if reason := skip_reason(target, item):
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def _wait_longer(target: Target, item: pytest.Item) -> None:
-    """The backstop of pytest.ini is for usual limits, and grows with them. A mark allows for slow answers already."""
+def _extend_timeout(target: Target, item: pytest.Item) -> None:
+    """Multiply the time-out of a test by the factor of the target; a mark allows for slow answers already."""
     mark = item.get_closest_marker("timeout")
-    times = target.start_s / FOREIGN_START_S if mark else target.patience
+    times = target.start_s / FOREIGN_START_S if mark else target.timeout_factor
     backstop_s = float(mark.args[0] if mark else item.config.getini("timeout") or 0)
     if times > 1 and backstop_s:
         item.add_marker(pytest.mark.timeout(backstop_s * times), append=False)
@@ -292,9 +292,9 @@ def target(request: pytest.FixtureRequest) -> Target:
     return target_of(request.config)
 
 
-def merged(*layers: Mapping[str, str | None]) -> dict[str, str]:
-    """One environment out of several, the last wins; None takes a variable away."""
-    found: dict[str, str | None] = {}
+def merge(*layers: Mapping[str, str | None]) -> dict[str, str]:
+    """Merge environments; the last wins, and None removes a variable."""
+    merge: dict[str, str | None] = {}
     for layer in layers:
-        found |= layer
-    return {name: value for name, value in found.items() if value is not None}
+        merge |= layer
+    return {name: value for name, value in merge.items() if value is not None}

@@ -43,8 +43,8 @@ from lumen_conformance.registry.declaration import check_of
 from lumen_conformance.registry.refutation import Refuted
 from lumen_conformance.report.announcement import announce
 from lumen_conformance.run import Run
-from lumen_conformance.targets.endpoint import Remote
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.endpoint import RemoteServer
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.readiness import Readiness
 from lumen_conformance.targets.target import Target, target_of
 

@@ -14,8 +14,8 @@ from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.registry.declaration import check
 from lumen_conformance.registry.refutation import expect
 from lumen_conformance.run import Run
-from lumen_conformance.stages.observations import can_be_bound
-from lumen_conformance.targets.launch import Launched, Launches
+from lumen_conformance.stages.observations import is_port_free
+from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.targets.readiness import Readiness
 from lumen_conformance.targets.target import Target
 
@@ -52,6 +52,6 @@ def test_nothing_stays_behind(ended: Launched) -> None:
     orphans = ended.ending.orphans if ended.ending else ("the launch itself",)
     expect(orphans == (), "no process of the launch", f"left: {', '.join(map(str, orphans))}")
     expect(ended.ref.state() == "gone", "the launched process is gone", f"it is {ended.ref.state()}")
-    expect(can_be_bound(ended.port), f"port {ended.port} is free", "it is still in use")
+    expect(is_port_free(ended.port), f"port {ended.port} is free", "it is still in use")
     missing = [path.name for path in (ended.stdout, ended.stderr) if not path.is_file()]
     expect(not missing, "output in two files", f"missing: {', '.join(missing)}")

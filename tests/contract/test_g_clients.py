@@ -15,7 +15,7 @@ from lumen_conformance.registry.declaration import check
 from lumen_conformance.registry.measurement import MeasureFixture
 from lumen_conformance.registry.refutation import Failure, Refuted, expect
 from lumen_conformance.targets.endpoint import CHAT
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 from lumen_conformance.waiting import WaitTimeoutError
 

@@ -16,7 +16,7 @@ from lumen_conformance.http.capture import LAST_CAPTURE, Capture
 from lumen_conformance.http.documents import answer_json
 from lumen_conformance.registry.declaration import Check, Tier, check, check_each
 from lumen_conformance.registry.refutation import expect
-from lumen_conformance.targets.launch import HasUrl, Launches
+from lumen_conformance.targets.launch import HasUrl, Launcher
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("lumen")]
 STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])

@@ -20,7 +20,7 @@ from lumen_conformance.contract.expectations import (
 )
 from lumen_conformance.contract.session import MODEL, ContractSession
 from lumen_conformance.gateway import openai_requests, replies
-from lumen_conformance.gateway.exchange import Call, Reply
+from lumen_conformance.gateway.exchange import ReceivedRequest, Reply
 from lumen_conformance.gateway.replies import says
 from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import assistant_text, error_documents

@@ -18,7 +18,7 @@ from lumen_conformance.http.client import Capture, request_bytes, send
 from lumen_conformance.registry.declaration import check, check_each
 from lumen_conformance.registry.refutation import expect
 from lumen_conformance.targets.endpoint import CHAT
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 
 pytestmark = pytest.mark.profile("lumen")  # the rules of our own proxy
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lumen_conformance.contract.expectations import expect_equal
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.registry.declaration import TestFunction, check, check_each
 from lumen_conformance.registry.refutation import Failure, Refuted, expect, shorten
 from lumen_conformance.stages.evidence import stage

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from lumen_conformance.contract.target_monitor import TargetMonitor
 from lumen_conformance.run import ALONE, Run
-from lumen_conformance.targets.endpoint import Served
+from lumen_conformance.targets.endpoint import Endpoint
 from lumen_conformance.targets.launch import HasUrl
 from lumen_conformance.targets.target import Target
 from tests.fixtures.faults.reference.app import Reference
@@ -23,7 +23,7 @@ from tests.fixtures.faults.reference.steps import Steps
 KEEPALIVE_S = 0.01
 
 
-class Staged(Served):
+class Staged(Endpoint):
     """A reference in this process, as tests call a target."""
 
     def __init__(self, reference: Reference, target: Target) -> None:

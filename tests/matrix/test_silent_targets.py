@@ -15,7 +15,7 @@ from unittest import mock
 
 import pytest
 
-from lumen_conformance.targets.endpoint import Served
+from lumen_conformance.targets.endpoint import Endpoint
 from lumen_conformance.targets.target import Profile, Target
 from tests.fixtures.faults.reference.http import Manners, Request, Response, Server
 from tests.matrix.expectation import errors, untraced
@@ -50,7 +50,7 @@ SEEN: dict[str, tuple[frozenset[str], str]] = {
 }
 
 
-class Silent(Served):
+class Silent(Endpoint):
     """A target that answers every request alike."""
 
     def __init__(self, answer: Answer, target: Target) -> None:

@@ -16,11 +16,11 @@ import pytest
 
 from lumen_conformance.gateway.exchange import Exchange
 from lumen_conformance.gateway.replies import cloud_echo, echo, says
-from lumen_conformance.gateway.server import Gateway
-from lumen_conformance.processes.children import WINDOWS, Child
+from lumen_conformance.gateway.server import ScriptedGateway
+from lumen_conformance.processes.child_process import WINDOWS, ChildProcess
 from lumen_conformance.stages import virtual_environments
-from lumen_conformance.targets.launch import Finished, Launches
-from lumen_conformance.targets.target import merged
+from lumen_conformance.targets.launch import CommandResult, Launcher
+from lumen_conformance.targets.target import merge
 from lumen_conformance.waiting import until
 from tests.fixtures.daemons import end_daemons
 
@@ -57,7 +57,9 @@ class Desk:
     `venv` is what `check` and `diagnose` are told to look at, unless a test names another one or sets it to ().
     """
 
-    def __init__(self, launch: Launches, folder: Path, gateway: Gateway, cloud_ai: Gateway, environment: Path) -> None:
+    def __init__(
+        self, launch: Launcher, folder: Path, gateway: ScriptedGateway, cloud_ai: ScriptedGateway, environment: Path
+    ) -> None:
         self.launch = launch
         self.folder = folder
         self.port = launch.reserve_port()
@@ -71,27 +73,29 @@ class Desk:
             "CLOUD_AI_URL": f"{cloud_ai.url}/chat",
         }
 
-    def run(self, *words: str, env: Mapping[str, str | None] | None = None) -> Finished:
+    def run(self, *words: str, env: Mapping[str, str | None] | None = None) -> CommandResult:
         """Run one command to its end."""
         return self.launch.run(*self.told(words), env={**self.env, **(env or {})}, gateway=self.gateway)
 
-    def background(self, *words: str, env: Mapping[str, str | None] | None = None) -> Child:
+    def background(self, *words: str, env: Mapping[str, str | None] | None = None) -> ChildProcess:
         """Start a command that ends with the test."""
         launch, command = self.launch, [*self.launch.target.tool, *self.told(words)]
-        environ, folder, planted = self.environ(env), launch.next_folder(), launch.target.planted
-        return launch.keep(Child(launch.run_tags, " ".join(words), command, environ, folder, planted=planted))
+        environ, folder, planted = self.environ(env), launch.next_folder(), launch.target.shadow_names
+        return launch.keep(
+            ChildProcess(launch.run_tags, " ".join(words), command, environ, folder, shadow_names=planted)
+        )
 
     def told(self, words: tuple[str, ...]) -> tuple[str, ...]:
         """The words of a command, with the environment that it looks at."""
         return (*words, *self.venv) if words[0] in {"check", "diagnose"} and "--venv" not in words else words
 
-    def until_lines(self, child: Child, number: int) -> None:
+    def until_lines(self, child: ChildProcess, number: int) -> None:
         """Wait until a command in the background has printed so many lines."""
 
         def enough() -> bool:
             return child.stdout.read_bytes().count(b"\n") >= number
 
-        until(f"{number} lines are printed", enough, within_s=SOON_S, alive=child.dead)
+        until(f"{number} lines are printed", enough, within_s=SOON_S, give_up=child.end_reason)
 
     def pipe_to_nobody(self, *words: str, env: Mapping[str, str | None]) -> int:
         """Run a command whose reader leaves after the first line; return its exit status."""
@@ -110,7 +114,7 @@ class Desk:
     def environ(self, env: Mapping[str, str | None] | None) -> dict[str, str]:
         """What a command is given."""
         mine = self.launch.target.environ(self.folder / "files", self.gateway.url)
-        return merged(os.environ, mine, self.env, env or {})
+        return merge(os.environ, mine, self.env, env or {})
 
     def diagnose(self, *words: str, env: Mapping[str, str | None] | None = None) -> dict[str, Any]:
         """What `diagnose --json` says; channels by their names."""
@@ -121,9 +125,9 @@ class Desk:
 
 
 @pytest.fixture
-def cloud_ai() -> Iterator[Gateway]:
+def cloud_ai() -> Iterator[ScriptedGateway]:
     """A scripted Cloud AI."""
-    with Gateway(cloud_ai_lives) as opened:
+    with ScriptedGateway(cloud_ai_lives) as opened:
         yield opened
 
 
@@ -132,7 +136,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete environment, whose interpreter says so without an import of all packages, which costs 0.3 s of CPU."""
     folder = tmp_path_factory.mktemp("environment") / "venv"
     if WINDOWS:
-        return virtual_environments.healthy(folder)
+        return virtual_environments.create_healthy(folder)
     rows: list[dict[str, object]] = [
         {"name": name, "versions": [metadata.version(name)], "file": str(folder / name)}
         for name in virtual_environments.declared()
@@ -147,7 +151,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def desk(launch: Launches, tmp_path: Path, gateway: Gateway, cloud_ai: Gateway, environment: Path) -> Iterator[Desk]:
+def desk(
+    launch: Launcher, tmp_path: Path, gateway: ScriptedGateway, cloud_ai: ScriptedGateway, environment: Path
+) -> Iterator[Desk]:
     """Everything well, except that the proxy is not running yet."""
     gateway.standing = gateway_lives
     one = Desk(launch, tmp_path, gateway, cloud_ai, environment)

@@ -15,9 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lumen_conformance.processes.children import WINDOWS, Child
-from lumen_conformance.targets.launch import Launches
-from lumen_conformance.targets.target import merged
+from lumen_conformance.processes.child_process import WINDOWS, ChildProcess
+from lumen_conformance.targets.launch import Launcher
+from lumen_conformance.targets.target import merge
 from lumen_conformance.waiting import until
 from tests.fixtures.repository import ROOT
 from tests.operations.conftest import Desk
@@ -44,7 +44,7 @@ def command(task: Mapping[str, Any], *, windows: bool = WINDOWS) -> str:
     return program.removeprefix("${workspaceFolder}").replace("\\", "/").strip("/")
 
 
-def lines_of(child: Child) -> list[str]:
+def lines_of(child: ChildProcess) -> list[str]:
     """What the terminal shows of a process, without escape sequences; both of its streams are in it."""
     data = b"\n".join(path.read_bytes() for path in (child.stderr, child.stdout))
     return [ESCAPES.sub("", line) for line in re.split(r"[\r\n]+", data.decode("utf-8", "replace"))]
@@ -62,7 +62,7 @@ def problems(task: Mapping[str, Any], lines: Sequence[str]) -> list[tuple[str, i
 class Running:
     """One task in its terminal."""
 
-    def __init__(self, label: str, child: Child) -> None:
+    def __init__(self, label: str, child: ChildProcess) -> None:
         self.task = tasks()[label]
         self.child = child
 
@@ -78,7 +78,7 @@ class Running:
         """Wait as the editor does: for the pattern that ends the start of a background task."""
         pattern = self.task["problemMatcher"]["background"]["endsPattern"]
         what = f"a line matches {pattern}"
-        until(what, lambda: self.matches(pattern), within_s=SOON_S, alive=self.child.dead)
+        until(what, lambda: self.matches(pattern), within_s=SOON_S, give_up=self.child.end_reason)
 
     def end(self) -> int:
         """Wait until it has ended; return its exit status."""
@@ -90,14 +90,16 @@ def run(desk: Desk, label: str, env: Mapping[str, str] | None = None) -> Running
     return Running(label, run_words(desk, label, tasks()[label]["args"], env or {}))
 
 
-def run_words(desk: Desk, label: str, words: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT) -> Child:
+def run_words(desk: Desk, label: str, words: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT) -> ChildProcess:
     """Run Python with these words and the desk's settings, in a terminal and in the workspace or another folder."""
     files = desk.launch.target.environ(desk.folder / "files", desk.gateway.url)
-    environ = merged(os.environ, files, desk.env, {"TERM": "xterm-256color"}, env)
+    environ = merge(os.environ, files, desk.env, {"TERM": "xterm-256color"}, env)
     return in_a_terminal(desk.launch, label, words, environ, cwd)
 
 
-def in_a_terminal(launch: Launches, label: str, words: Sequence[str], environ: Mapping[str, str], cwd: Path) -> Child:
+def in_a_terminal(
+    launch: Launcher, label: str, words: Sequence[str], environ: Mapping[str, str], cwd: Path
+) -> ChildProcess:
     """Run Python with these words in a terminal."""
     argv = [*TERMINAL, sys.executable, *words]
-    return launch.keep(Child(launch.run_tags, label, argv, environ, launch.next_folder(), cwd=cwd))
+    return launch.keep(ChildProcess(launch.run_tags, label, argv, environ, launch.next_folder(), cwd=cwd))

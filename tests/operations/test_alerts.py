@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from lumen_conformance.gateway.replies import gated, says
-from lumen_conformance.gateway.server import Gateway
-from lumen_conformance.processes.children import Child
-from lumen_conformance.targets.launch import Launched
+from lumen_conformance.gateway.server import ScriptedGateway
+from lumen_conformance.processes.child_process import ChildProcess
+from lumen_conformance.targets.launch import LaunchedTarget
 from lumen_conformance.waiting import until
 from tests.operations.conftest import Desk
 
@@ -23,14 +23,14 @@ OK = says(b"ok", media_type="text/plain")
 
 
 @pytest.fixture
-def slack() -> Iterator[Gateway]:
+def slack() -> Iterator[ScriptedGateway]:
     """A receiver that answers as Slack does."""
-    with Gateway(OK) as opened:
+    with ScriptedGateway(OK) as opened:
         yield opened
 
 
 @pytest.fixture
-def webhooks(slack: Gateway) -> dict[str, str | None]:
+def webhooks(slack: ScriptedGateway) -> dict[str, str | None]:
     """Both kinds of webhook."""
     return {
         "SLACK_WEBHOOK_URL": f"{slack.url}/services/{SECRET}",
@@ -38,19 +38,21 @@ def webhooks(slack: Gateway) -> dict[str, str | None]:
     }
 
 
-def received(receiver: Gateway, kind: str) -> list[dict[str, Any]]:
+def received(receiver: ScriptedGateway, kind: str) -> list[dict[str, Any]]:
     """What came in on one of the two."""
     return [json.loads(call.body) for call in receiver.calls if call.path == f"/{kind}/{SECRET}"]
 
 
-def watching(desk: Desk, env: dict[str, str | None], *words: str) -> Child:
+def watching(desk: Desk, env: dict[str, str | None], *words: str) -> ChildProcess:
     """A watch in the background, looking every second."""
     child = desk.background(*words, env=env)
-    until("it watches", lambda: "watching" in child.stdout.read_text("utf-8"), within_s=SOON_S, alive=child.dead)
+    until(
+        "it watches", lambda: "watching" in child.stdout.read_text("utf-8"), within_s=SOON_S, give_up=child.end_reason
+    )
     return child
 
 
-def told(receiver: Gateway, event: str, channel: str = "gateway") -> dict[str, Any]:
+def told(receiver: ScriptedGateway, event: str, channel: str = "gateway") -> dict[str, Any]:
     """Wait for an event on the plain webhook."""
 
     def found() -> list[dict[str, Any]]:
@@ -66,12 +68,12 @@ def everything_written(folder: Path) -> bytes:
 
 @pytest.mark.parametrize("command", [("watch", "1"), ("dashboard", "--watch", "1")], ids=["watch", "dashboard"])
 def test_down_and_back_are_told(
-    desk: Desk, slack: Gateway, webhooks: dict[str, str | None], command: tuple[str, ...], tmp_path: Path
+    desk: Desk, slack: ScriptedGateway, webhooks: dict[str, str | None], command: tuple[str, ...], tmp_path: Path
 ) -> None:
     """One "down" and one "back" to each webhook; the address is in no file and on no console."""
     desk.run("start")
     watch = watching(desk, webhooks, *command)
-    until("a look was taken", lambda: desk.gateway.calls, within_s=SOON_S, alive=watch.dead)
+    until("a look was taken", lambda: desk.gateway.calls, within_s=SOON_S, give_up=watch.end_reason)
     desk.gateway.down()
     down = told(slack, "down")
     desk.gateway.up()
@@ -89,17 +91,19 @@ def test_down_and_back_are_told(
     assert SECRET.encode() not in written
 
 
-def test_a_refused_alert_is_told_and_not_repeated(desk: Desk, slack: Gateway, webhooks: dict[str, str | None]) -> None:
+def test_a_refused_alert_is_told_and_not_repeated(
+    desk: Desk, slack: ScriptedGateway, webhooks: dict[str, str | None]
+) -> None:
     """404 is final: one attempt, one line of what went wrong, without the address; the watch goes on."""
     slack.standing = says(b"no_service", 404, media_type="text/plain")
     watch = watching(desk, webhooks | {"LUMEN_WEBHOOK_URL": None}, "watch", "1")
-    line = until("it is told", lambda: watch.stderr.read_text("utf-8"), within_s=SOON_S, alive=watch.dead)
+    line = until("it is told", lambda: watch.stderr.read_text("utf-8"), within_s=SOON_S, give_up=watch.end_reason)
     assert line == "lumen-proxy: alert not delivered to Slack: 404, after 1 attempts\n"
     assert len(slack.calls) == 1, "only the proxy is down"
-    assert watch.dead() is None
+    assert watch.end_reason() is None
 
 
-def kill_workers(desk: Desk, deaths: int, env: dict[str, str | None]) -> Launched:
+def kill_workers(desk: Desk, deaths: int, env: dict[str, str | None]) -> LaunchedTarget:
     """A proxy whose worker is killed again and again."""
     proxy = desk.launch(env={**desk.env, "LUMEN_RESTART_BACKOFF_S": "0", **env}, port=desk.port, gateway=desk.gateway)
     for number in range(1, deaths + 1):
@@ -113,7 +117,7 @@ def kill_workers(desk: Desk, deaths: int, env: dict[str, str | None]) -> Launche
     return proxy
 
 
-def test_a_give_up_is_told_by_a_child(desk: Desk, slack: Gateway, webhooks: dict[str, str | None]) -> None:
+def test_a_give_up_is_told_by_a_child(desk: Desk, slack: ScriptedGateway, webhooks: dict[str, str | None]) -> None:
     """The supervisor has ended, with 70, and the message arrives all the same."""
     gate = threading.Event()
     slack.standing = gated(gate, OK)
@@ -121,10 +125,10 @@ def test_a_give_up_is_told_by_a_child(desk: Desk, slack: Gateway, webhooks: dict
     assert proxy.wait_exit(SOON_S) == 70, "although Slack has not answered yet"
     gate.set()
     assert told(slack, "gave_up", "proxy")["port"] == desk.port
-    until("its child has ended", lambda: not proxy.family(), within_s=SOON_S)
+    until("its child has ended", lambda: not proxy.processes(), within_s=SOON_S)
 
 
-def test_a_crash_loop_is_told_once(desk: Desk, slack: Gateway, webhooks: dict[str, str | None]) -> None:
+def test_a_crash_loop_is_told_once(desk: Desk, slack: ScriptedGateway, webhooks: dict[str, str | None]) -> None:
     """Three deaths within the window are a crash loop, the fourth is no news; the proxy goes on."""
     proxy = kill_workers(desk, 4, {**webhooks, "LUMEN_MAX_RESTARTS": "0", "LUMEN_STANDBY": "0"})
     told(slack, "crash_loop", "proxy")

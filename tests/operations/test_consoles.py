@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lumen_conformance.processes.children import Child
+from lumen_conformance.processes.child_process import ChildProcess
 from tests.operations.conftest import Desk
 
 COMMANDS = {
@@ -30,7 +30,7 @@ def shown_on(console: str, data: bytes) -> str:
     return data.decode(CONSOLES[console]["PYTHONIOENCODING"])
 
 
-def harmless(console: str, done: Child) -> str:
+def harmless(console: str, done: ChildProcess) -> str:
     """What it printed; no traceback, no colour."""
     out, err = done.stdout.read_bytes(), done.stderr.read_bytes()
     assert b"Traceback" not in out + err

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from lumen_conformance.gateway.replies import says
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.client import call
 from lumen_conformance.processes import shadow_modules
 from lumen_conformance.waiting import until
@@ -40,7 +40,7 @@ class Shell:
             [*self.program, *words],
             cwd=self.folder, env=self._environ, capture_output=True, encoding="utf-8", timeout=SOON_S, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}{shadow_modules.imported(self.folder)}"
+        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}{shadow_modules.find_imported(self.folder)}"
         return done.stdout
 
     def chat(self) -> str:
@@ -61,9 +61,9 @@ class Shell:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Gateway]:
+def receiver() -> Iterator[ScriptedGateway]:
     """A webhook of this machine."""
-    with Gateway(says(b"ok", media_type="text/plain")) as opened:
+    with ScriptedGateway(says(b"ok", media_type="text/plain")) as opened:
         yield opened
 
 
@@ -76,14 +76,14 @@ def receiver() -> Iterator[Gateway]:
     ids=["installed", "module"],
 )
 def test_nothing_of_the_current_folder_is_imported(
-    desk: Desk, receiver: Gateway, program: Sequence[str], names: frozenset[str], tmp_path: Path
+    desk: Desk, receiver: ScriptedGateway, program: Sequence[str], names: frozenset[str], tmp_path: Path
 ) -> None:
     """Start, chat, kill, recovery, alert, restart, check, diagnose, sandbox: all work and import no planted file."""
     folder = tmp_path / "shadows"
     folder.mkdir()
     shell = Shell(desk, program, folder, LUMEN_WEBHOOK_URL=f"{receiver.url}/hook", LUMEN_RESTART_BACKOFF_S="0")
     shell.run("start")
-    shadow_modules.plant(folder, names)  # while it runs, too: what it imports later must not come from here
+    shadow_modules.write_modules(folder, names)  # while it runs, too: what it imports later must not come from here
     assert "hello" in shell.chat()
     for generation in range(1, DEATHS_OF_A_CRASH_LOOP + 1):
         shell.kill_worker(generation)
@@ -97,7 +97,7 @@ def test_nothing_of_the_current_folder_is_imported(
     shell.run("start", "--sandbox")
     assert "hello" in shell.chat()
     shell.run("stop")
-    assert shadow_modules.imported(folder) == ()
+    assert shadow_modules.find_imported(folder) == ()
 
 
 @pytest.mark.parametrize("entry", ["", "."], ids=["empty", "dot"])
@@ -105,11 +105,11 @@ def test_a_relative_entry_of_the_python_path_is_dropped(desk: Desk, entry: str, 
     """An entry of PYTHONPATH that means the current folder reaches neither the commands nor what they start."""
     folder = tmp_path / "shadows"
     folder.mkdir()
-    shadow_modules.plant(folder, LATE)
+    shadow_modules.write_modules(folder, LATE)
     shell = Shell(desk, INSTALLED, folder, PYTHONPATH=f"{desk.environ({})['PYTHONPATH']}:{entry}")
     shell.run("start", "--sandbox")
     shell.kill_worker(1)
     assert "hello" in shell.chat()
     shell.run("diagnose")
     shell.run("stop")
-    assert shadow_modules.imported(folder) == ()
+    assert shadow_modules.find_imported(folder) == ()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.processes.process_tree import tagged
+from lumen_conformance.processes.process_tree import find_tagged
 from lumen_conformance.run import TAG, Run
 from lumen_conformance.targets.target import merged
 from lumen_conformance.waiting import WaitTimeoutError, until
@@ -72,12 +72,12 @@ class Terminal:
 def terminal(desk: Desk, run: Run, tmp_path: Path) -> Iterator[Terminal]:
     """A terminal in which the desk's commands can be typed."""
     target = desk.launch.target
-    environ = merged(os.environ, target.environ(tmp_path / "files", desk.gateway.url), desk.env)
+    environ = merge(os.environ, target.environ(tmp_path / "files", desk.gateway.url), desk.env)
     tag = run.open_tag("terminal")
     one = Terminal(tmp_path, environ | {TAG: tag})
     yield one
     one.close()
-    until("its processes are gone", lambda: not tagged(tag), within_s=SOON_S)  # tmux does not wait for them
+    until("its processes are gone", lambda: not find_tagged(tag), within_s=SOON_S)  # tmux does not wait for them
     run.close_tag(tag)
 
 

@@ -19,11 +19,11 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance.gateway.replies import gated
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.client import call
-from lumen_conformance.processes.children import Child
-from lumen_conformance.targets.launch import Launched, Launches
+from lumen_conformance.processes.child_process import ChildProcess
+from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.waiting import until
 from tests.fixtures.repository import ROOT
 from tests.operations.conftest import gateway_lives
@@ -98,8 +98,8 @@ class Front:
     """nginx, and two replicas behind it."""
 
     url: str
-    replicas: tuple[Launched, ...]
-    gateway: Gateway
+    replicas: tuple[LaunchedTarget, ...]
+    gateway: ScriptedGateway
 
     def ask(self, method: str, path: str, *, headers: Headers = (), **more: object) -> Capture:
         """Ask as a client from outside does: by name, with the key."""
@@ -113,7 +113,7 @@ class Front:
 
 
 @contextmanager
-def opened(launch: Launches, folder: Path) -> Iterator[Front]:
+def opened(launch: Launcher, folder: Path) -> Iterator[Front]:
     """Two replicas as the file wants them, and nginx with that file; only ports and TLS are replaced."""
     env = {
         "PROXY_API_KEY": KEY,
@@ -125,14 +125,19 @@ def opened(launch: Launches, folder: Path) -> Iterator[Front]:
         replicas = tuple(launch(env=env, gateway=gateway) for _ in range(2))
         port = launch.reserve_port()
         argv = balanced(folder, replicas, port)
-        nginx = launch.keep(Child(launch.run_tags, "nginx", argv, dict(os.environ), launch.next_folder()))
+        nginx = launch.keep(ChildProcess(launch.run_tags, "nginx", argv, dict(os.environ), launch.next_folder()))
         one = Front(f"http://127.0.0.1:{port}", replicas, gateway)
-        until("nginx answers", lambda: one.ask("GET", "/v1/models").status == 200, within_s=SOON_S, alive=nginx.dead)
+        until(
+            "nginx answers",
+            lambda: one.ask("GET", "/v1/models").status == 200,
+            within_s=SOON_S,
+            give_up=nginx.end_reason,
+        )
         yield one
         nginx.end()
 
 
-def balanced(folder: Path, replicas: tuple[Launched, ...], listen: int) -> list[str]:
+def balanced(folder: Path, replicas: tuple[LaunchedTarget, ...], listen: int) -> list[str]:
     """A command line of nginx with the file, in front of these replicas."""
     text = (DEPLOY / "nginx.conf").read_text("utf-8")
     for replica, port in zip(replicas, ("8081", "8082"), strict=True):
@@ -142,14 +147,14 @@ def balanced(folder: Path, replicas: tuple[Launched, ...], listen: int) -> list[
 
 
 @pytest.fixture
-def own_front(launch: Launches, tmp_path: Path) -> Iterator[Front]:
+def own_front(launch: Launcher, tmp_path: Path) -> Iterator[Front]:
     """One whose replicas may be stopped."""
     with opened(launch, tmp_path) as front:
         yield front
 
 
 @pytest.fixture(scope="module")
-def front(module_launch: Launches, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+def front(module_launch: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     """One that is only asked."""
     with opened(module_launch, tmp_path_factory.mktemp("front")) as front:
         yield front
@@ -176,7 +181,7 @@ def test_any_replica_answers_any_question(own_front: Front) -> None:
     assert sorted([*first, *second]) == ids
 
 
-def logged(replica: Launched) -> str:
+def logged(replica: LaunchedTarget) -> str:
     """The log of its worker, once what was answered is in it."""
     assert replica.end().exit_status == 0
     (log,) = replica.journal.folder.glob("worker-*.jsonl")

@@ -10,7 +10,7 @@ import pytest
 
 from lumen_conformance.gateway.exchange import Exchange
 from lumen_conformance.gateway.replies import says, silent
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.squatters import Squatters
 from lumen_conformance.stages import virtual_environments
 from tests.operations.conftest import Desk
@@ -168,7 +168,7 @@ OLD_PROXIES = {
 @pytest.mark.parametrize(("option", "says_it"), OLD_PROXIES.items(), ids=["everywhere", "in-chat"])
 def test_proxy_timestamp_error(desk: Desk, option: str, says_it: Callable[[Exchange], None]) -> None:
     """An old proxy on the port answers 500 about a timestamp: stop it, start ours."""
-    with Gateway(says_it) as old_proxy:
+    with ScriptedGateway(says_it) as old_proxy:
         words = ["--port", str(old_proxy.port), *filter(None, [option])]
         found = desk.diagnose(*words)["proxy"]
     assert (found["state"], found["case"]) == ("down", "proxy-timestamp")
@@ -181,7 +181,7 @@ DAMAGES = {"interpreter-missing": "venv-python-missing", "flask-missing": "flask
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_broken_environment(desk: Desk, tmp_path: Path, damage: str) -> None:
     """The missing Python and the missing Flask of an environment, with the command that mends it."""
-    folder = virtual_environments.healthy(tmp_path / "venv")
+    folder = virtual_environments.create_healthy(tmp_path / "venv")
     virtual_environments.DAMAGES[damage](folder)
     found = desk.diagnose("--no-start", "--venv", str(folder))["environment"]
     assert (found["state"], found["case"]) == ("down", DAMAGES[damage])

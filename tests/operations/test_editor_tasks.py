@@ -13,9 +13,9 @@ from pathlib import Path, PureWindowsPath
 import pytest
 
 from lumen_conformance.http.client import call
-from lumen_conformance.processes.children import WINDOWS
-from lumen_conformance.targets.journal import Journal
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.processes.child_process import WINDOWS
+from lumen_conformance.targets.journal import JournalReader
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.waiting import until
 from tests.fixtures.repository import ROOT
 from tests.operations import editor
@@ -176,7 +176,7 @@ def test_start_is_ready_when_its_pattern_says_so(desk: Desk) -> None:
     assert "안녕하세요" in answer.json()["choices"][0]["message"]["content"]
     ending = started.child.end()  # as the editor does: its terminal is taken away
     assert not ending.orphans
-    journal = Journal(desk.folder / "log", lambda: None)
+    journal = JournalReader(desk.folder / "log", lambda: None)
     assert [event["exit_status"] for event in journal.events(name="stopped")] == [0]
 
 
@@ -221,7 +221,7 @@ def test_watch_is_ready_when_its_pattern_says_so(desk: Desk) -> None:
     watching = editor.run(desk, WATCH)
     watching.until_ready()
     shown = partial(watching.matches, "Lumen Gateway")
-    until("a look is shown", shown, within_s=editor.SOON_S, alive=watching.child.dead)
+    until("a look is shown", shown, within_s=editor.SOON_S, give_up=watching.child.end_reason)
     ending = watching.child.end()
     assert not ending.orphans
 
@@ -265,7 +265,7 @@ def test_fails():
 
 
 @pytest.fixture(scope="module")
-def outcomes(module_launch: Launches, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def outcomes(module_launch: Launcher, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What the terminal shows of a run with each outcome."""
     folder = tmp_path_factory.mktemp("outcomes")
     (folder / "test_outcomes.py").write_text(OUTCOMES, "utf-8")

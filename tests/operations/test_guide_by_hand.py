@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from lumen_conformance.processes.children import Child
+from lumen_conformance.processes.child_process import ChildProcess
 from tests.operations.conftest import Desk
 from tests.unit.guides import GUIDES, Guide
 
@@ -27,18 +27,18 @@ def steps(text: str) -> list[str]:
     return [found["block"] or found["cell"] for found in ROW_OR_BLOCK.finditer(text)]
 
 
-def typed(desk: Desk, commands: list[str], env: Mapping[str, str | None]) -> Child:
+def typed(desk: Desk, commands: list[str], env: Mapping[str, str | None]) -> ChildProcess:
     """Run them one after another, to the first that fails; only program and port are those of the desk."""
     launch, folder = desk.launch, desk.launch.next_folder()
     script = f'lumen-proxy() {{ "{sys.executable}" -m lumen_proxy "$@"; }}\nset -ex\n' + "\n".join(commands)
     script = script.replace("localhost:8080", f"localhost:{desk.port}").replace("curl ", "curl --fail --silent ")
     command = ["bash", "-c", script]
-    child = launch.keep(Child(launch.run_tags, "guide", command, desk.environ(env), folder))
-    assert child.wait_exit(STEPS_S) == 0, child.tails()
+    child = launch.keep(ChildProcess(launch.run_tags, "guide", command, desk.environ(env), folder))
+    assert child.wait_exit(STEPS_S) == 0, child.log_tails()
     return child
 
 
-def answer_in(child: Child) -> str:
+def answer_in(child: ChildProcess) -> str:
     """The words that came back."""
     shown = child.stdout.read_text("utf-8")
     answer, _ = json.JSONDecoder().raw_decode(shown[shown.index('{"id"') :])

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from lumen_conformance.processes.children import WINDOWS
-from lumen_conformance.processes.squatters import Kind, Squatters
+from lumen_conformance.processes.child_process import WINDOWS
+from lumen_conformance.processes.squatters import SquatterKind, Squatters
 from lumen_conformance.waiting import until
 from tests.fixtures.repository import ROOT
 from tests.operations.conftest import SOON_S, Desk
@@ -102,14 +102,14 @@ def test_a_deleted_state_folder_is_made_again(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("kind", ["banner", "lumen_stranger", "ipv6"])
-def test_a_stop_names_whoever_else_holds_the_port(desk: Desk, squat: Squatters, kind: Kind) -> None:
+def test_a_stop_names_whoever_else_holds_the_port(desk: Desk, squat: Squatters, kind: SquatterKind) -> None:
     """75 and one line with its PID, on either loopback; it lives."""
     stranger = squat(kind, port=desk.port)
     done = desk.run("stop")
     assert done.exit_status == 75
     (line,) = done.stderr.splitlines()
     assert f"(pid {stranger.pid})" in line
-    assert stranger.alive()
+    assert stranger.is_running()
 
 
 def until_restarted(desk: Desk, restarts: int) -> dict[str, Any]:
@@ -225,7 +225,7 @@ def hanging(tmp_path: Path) -> dict[str, str | None]:
 def test_a_booting_proxy_is_ours(desk: Desk, hanging: dict[str, str | None]) -> None:
     """It is called booting (69), in words and for programs; a stop meanwhile ends it, and `start` says so (70)."""
     starting = desk.background("start", env=hanging)
-    until("it boots", lambda: status(desk)["state"] == "booting", within_s=SOON_S, alive=starting.dead)
+    until("it boots", lambda: status(desk)["state"] == "booting", within_s=SOON_S, give_up=starting.end_reason)
     done = desk.run("status")
     assert (done.exit_status, re.search(r"^state +booting$", done.stdout, re.MULTILINE) is not None) == (69, True)
     assert status(desk)["condition"] == "booting"

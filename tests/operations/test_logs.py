@@ -7,7 +7,7 @@ import shutil
 from functools import partial
 
 from lumen_conformance.http.client import call
-from lumen_conformance.processes.children import Child
+from lumen_conformance.processes.child_process import ChildProcess
 from lumen_conformance.waiting import until
 from tests.operations.conftest import Desk
 
@@ -50,7 +50,7 @@ def test_following_misses_nothing_across_rotations(desk: Desk) -> None:
     assert len(list((desk.folder / "log").glob("worker-*"))) > 1, "nothing has rotated"
 
 
-def _is_shown(follower: Child, name: str) -> bool:
+def _is_shown(follower: ChildProcess, name: str) -> bool:
     return name.encode() in follower.stdout.read_bytes()
 
 

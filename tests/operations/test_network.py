@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from lumen_conformance.gateway.replies import answers, html, says
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http import client
-from tests.fixtures.blackholes import black_hole
+from tests.fixtures.blackholes import open_black_hole
 from tests.fixtures.faults import network
-from tests.fixtures.tls import NEEDS_OPENSSL, TlsFront, certificate
+from tests.fixtures.tls import NEEDS_OPENSSL, TlsFront, create_certificate
 from tests.operations.conftest import Desk, gateway_lives
 
 FAR = "gateway.invalid"  # no address of this machine: proxies apply to it
@@ -35,12 +35,12 @@ class Stage:
     desk: Desk
     folder: Path
     stack: ExitStack
-    proxy: Gateway
+    proxy: ScriptedGateway
     env: dict[str, str | None] = field(default_factory=dict)
 
     def over_tls(self, *variables: str) -> None:
         """The gateway speaks TLS; its authority is in a bundle that these variables name."""
-        certified = certificate(self.folder, "localhost")
+        certified = create_certificate(self.folder, "localhost")
         front = self.stack.enter_context(TlsFront(certified, self.desk.gateway.port))
         self.env |= {"LUMEN_GATEWAY_URL": f"https://localhost:{front.port}"}
         self.env |= dict.fromkeys(BUNDLES) | dict.fromkeys(variables, str(certified))
@@ -70,7 +70,7 @@ class Stage:
     def with_a_black_hole_first(self) -> None:
         """The name has two addresses; the first drops every connection request."""
         port = self.desk.gateway.port
-        self.stack.enter_context(black_hole("127.0.0.2", port))
+        self.stack.enter_context(open_black_hole("127.0.0.2", port))
         self.env |= STAGED | {network.NAMES: json.dumps({FAR: ["127.0.0.2", "127.0.0.1"]})}
         self.env |= {"LUMEN_GATEWAY_URL": f"http://{FAR}:{port}", "LUMEN_CONNECT_TIMEOUT_S": IN_VAIN_S}
 
@@ -93,7 +93,7 @@ class Stage:
 @pytest.fixture
 def stage(desk: Desk, tmp_path: Path) -> Iterator[Stage]:
     """A desk whose network can be changed."""
-    with ExitStack() as stack, Gateway(gateway_lives) as proxy:
+    with ExitStack() as stack, ScriptedGateway(gateway_lives) as proxy:
         yield Stage(desk, tmp_path, stack, proxy)
 
 

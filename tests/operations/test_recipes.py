@@ -21,7 +21,7 @@ from tests.fixtures.suite_subprocess import RUN_BUDGET_S, Run
 GUIDE = (ROOT / "docs" / "judge-your-own-server.md").read_text("utf-8").partition("\n## Recipes\n")[2]
 FEW = ("C1.1", "E1.2", "C8.1")  # a plain answer, a stream, ids: enough to see that a launch works
 ECHOED = "G2.forwarded-parts"  # judged only where there is a gateway
-Judge = Callable[..., Run]
+Judge = Callable[..., SuiteRun]
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the recipes are for a POSIX shell")
 
@@ -48,12 +48,12 @@ def judge(tmp_path: Path) -> Judge:
         )  # fmt: skip
         verdicts = output / "verdicts.jsonl"
         lines = verdicts.read_text("utf-8").splitlines() if verdicts.exists() else []
-        return Run(done.returncode, done.stdout + done.stderr, tuple(json.loads(line) for line in lines))
+        return SuiteRun(done.returncode, done.stdout + done.stderr, tuple(json.loads(line) for line in lines))
 
     return run
 
 
-def is_green(ended: Run, *ids: str) -> None:
+def is_green(ended: SuiteRun, *ids: str) -> None:
     """Each of these checks passed, and nothing failed."""
     assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
     assert set(ids) <= ended.ids("passed"), ended.output
@@ -96,7 +96,7 @@ def test_a_slow_starter(judge: Judge) -> None:
     assert (ended.status, len(ended.ids("error")), ended.ids("passed", "failed")) == (1, 1, set()), ended.output
 
 
-def test_a_model_by_url(judge: Judge, launch: Launches, tmp_path: Path) -> None:
+def test_a_model_by_url(judge: Judge, launch: Launcher, tmp_path: Path) -> None:
     """A server that runs already is judged; here a mock in the place of the model."""
     port = launch.reserve_port()
     mock = ROOT / "tests" / "fixtures" / "recipes" / "mock.py"

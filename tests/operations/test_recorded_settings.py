@@ -8,7 +8,7 @@ import re
 import pytest
 
 from lumen_conformance.http.client import call
-from lumen_conformance.processes.children import WINDOWS
+from lumen_conformance.processes.child_process import WINDOWS
 from tests.operations.conftest import Desk
 from tests.operations.observed import running_settings, state_file, status
 

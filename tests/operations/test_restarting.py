@@ -31,7 +31,7 @@ def interrupt_a_restart(desk: Desk, by: signal.Signals) -> None:
     pid = health(desk)["supervisor_pid"]
     psutil.Process(pid).suspend()
     restart = desk.background("restart", env=CLEAN)
-    until("the proxy is asked to stop", lambda: is_asked_to_stop(pid), within_s=SOON_S, alive=restart.dead)
+    until("the proxy is asked to stop", lambda: is_asked_to_stop(pid), within_s=SOON_S, give_up=restart.end_reason)
     restart.send(by)
     restart.wait_exit(SOON_S)
     psutil.Process(pid).resume()
@@ -81,7 +81,7 @@ def test_a_stop_ends_a_restart_in_progress(desk: Desk) -> None:
     pid = health(desk)["supervisor_pid"]
     psutil.Process(pid).suspend()
     restart = desk.background("restart")
-    until("the proxy is asked to stop", lambda: is_asked_to_stop(pid), within_s=SOON_S, alive=restart.dead)
+    until("the proxy is asked to stop", lambda: is_asked_to_stop(pid), within_s=SOON_S, give_up=restart.end_reason)
     stop = desk.background("stop", "--json")
     until(
         "the stop is known",
@@ -101,9 +101,9 @@ def test_a_start_waits_for_a_restart_in_progress(desk: Desk) -> None:
     pid = health(desk)["supervisor_pid"]
     psutil.Process(pid).suspend()
     restart = desk.background("restart")
-    until("the proxy is asked to stop", lambda: is_asked_to_stop(pid), within_s=SOON_S, alive=restart.dead)
+    until("the proxy is asked to stop", lambda: is_asked_to_stop(pid), within_s=SOON_S, give_up=restart.end_reason)
     start = desk.background("start", "--json")
-    until("it waits", lambda: "waiting for" in start.stderr.read_text(), within_s=SOON_S, alive=start.dead)
+    until("it waits", lambda: "waiting for" in start.stderr.read_text(), within_s=SOON_S, give_up=start.end_reason)
     psutil.Process(pid).resume()
     assert (restart.wait_exit(SOON_S), start.wait_exit(SOON_S)) == (0, 0)
     assert json.loads(start.stdout.read_text())["did"] == "already_running"

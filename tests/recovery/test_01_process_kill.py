@@ -1,11 +1,12 @@
 """Scenario 1: every process that answers is killed; a new one replaces it and answers on the same port.
 
-Cast: a server that is launched, a client that asks before and after, and a scripted gateway for servers that forward.
-"It works again" means a chat that is answered, not only a probe that says so. Staged once; the checks only read.
+Setup: a launched server, a client that sends requests before and after the kill, and a scripted gateway for servers
+that forward. "It works again" means that a chat is answered, not only the probe. The stage runs once; the checks read
+its evidence.
 
-Who is killed: with several workers all of them, see `recoveries`. The claim of 1.4 is about processes (a new one is
-there), that of 1.5 about answers (a new one gives them), so a replacement that never answers fails 1.5 alone. What only
-our own proxy promises, it is asked for by checks of their own, such as ``1.4.generation``.
+With several workers all of them are killed, see `lumen_conformance.stages.recovery`. Check 1.4 is about processes
+(there is a new one), check 1.5 about answers (the new one answers), so a replacement that never answers fails 1.5
+alone. Checks such as ``1.4.generation`` are about our own proxy only.
 """
 
 from __future__ import annotations
@@ -14,19 +15,26 @@ from dataclasses import dataclass
 
 import pytest
 
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import Capture
-from lumen_conformance.processes.process_tree import State
-from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
+from lumen_conformance.processes.process_tree import ProcessState
+from lumen_conformance.registry import Measure, NotJudged, check, expect
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.stages.observations import Start, ask, has_ended_with, observe_start, text_of
-from lumen_conformance.stages.recovery import GONE_S, Recovery, recover
-from lumen_conformance.targets.launch import Health, Launches
+from lumen_conformance.stages.observations import (
+    StartObservation,
+    ask_chat,
+    describe_response,
+    observe_start,
+    read_text,
+)
+from lumen_conformance.stages.recovery import END_S, recover
+from lumen_conformance.stages.recovery_evidence import Recovery
+from lumen_conformance.targets.launch import Health, Launcher
 from lumen_conformance.targets.target import Target
 
-OUR_HEALTH_BUDGET_S = 1.0  # liveness calls nobody; a foreign server may take as long as for an answer
-# A cold import takes 0.3 s, and the first restart waits for nothing: ten times that. A restart is a part of a start, so
-# on a machine that is too busy for it the start of a moment ago is the limit; check 1.1 holds that to ten seconds.
+OUR_HEALTH_BUDGET_S = 1.0  # liveness calls no gateway; a foreign server may take as long as for an answer
+# A cold import takes 0.3 s, and the first restart has no delay: ten times that. A restart is a part of a start, so on a
+# busy machine the time of the start before is the limit; check 1.1 limits that to ten seconds.
 OUR_RESTART_BUDGET_S = 3.0
 STARTED, KILLED, RESTARTED, ANSWERED = (
     "1.1-initial-start",
@@ -42,10 +50,10 @@ QUESTION = "안녕하세요, 다시 왔어요"
 
 
 @dataclass(frozen=True)
-class Killed:
-    """What was seen; None if an earlier step failed. Budgets are those of this target."""
+class KillEvidence:
+    """The evidence; None if an earlier step failed. The budgets are those of this target."""
 
-    start: Start
+    start: StartObservation
     start_budget_s: float
     health_budget_s: float
     restart_budget_s: float
@@ -53,125 +61,113 @@ class Killed:
     recovery: Recovery | None = None
     after: Health | None = None
     chat: Capture | None = None
-    launched: State = "gone"
+    launched: ProcessState = "gone"
 
 
 def restart_budget(start_s: float) -> float:
-    """Seconds for a restart of our own proxy, whose start took `start_s`."""
+    """Return the seconds for a restart of our own proxy, whose start took `start_s`."""
     return max(OUR_RESTART_BUDGET_S, start_s)
 
 
 @stage(scenario=1)
-def killed(launch: Launches, gateway: Gateway, target: Target) -> Killed:
-    """Kill whoever answers of a healthy server, then ask as a client would."""
+def killed(launch: Launcher, gateway: ScriptedGateway, target: Target) -> KillEvidence:
+    """Kill the processes of a healthy server that answer, then send requests as a client does."""
     health_budget_s = target.answer_s if target.foreign else OUR_HEALTH_BUDGET_S
     proxy = launch(ready=False, gateway=gateway)
     start = observe_start(proxy, target.start_s)
     restart_budget_s = target.start_s if target.foreign else restart_budget(start.elapsed_s)
     budgets = (target.start_s, health_budget_s, restart_budget_s)
     if start.problem:
-        return Killed(start, *budgets)
+        return KillEvidence(start, *budgets)
     before = proxy.health()
     if "restart" not in target.can:
-        return Killed(start, *budgets, before)
+        return KillEvidence(start, *budgets, before)
     recovery = recover(proxy, restart_budget_s)
     if recovery.answered_s is None:
-        return Killed(start, *budgets, before, recovery)
+        return KillEvidence(start, *budgets, before, recovery)
     after = proxy.health()
-    return Killed(start, *budgets, before, recovery, after, ask(proxy, QUESTION), proxy.ref.state())
+    return KillEvidence(start, *budgets, before, recovery, after, ask_chat(proxy, QUESTION), proxy.ref.state())
 
 
 @check(STARTED, title="최초 시작")
-def test_it_starts(killed: Killed, measure: MeasureFixture) -> None:
+def test_it_starts(killed: KillEvidence, measure: Measure) -> None:
     """The launched server is ready within the time for a start, and one of its own processes listens on its port."""
     start = killed.start
-    budget = f"ready within {killed.start_budget_s:g} s"
-    expect(not start.problem, budget, start.problem)
+    expect_ready(start, killed.start_budget_s)
     measure(start.elapsed_s, "s", killed.start_budget_s)
-    expect(start.elapsed_s < killed.start_budget_s, budget, f"ready after {start.elapsed_s:.2f} s")
     expect(bool(start.listener_pids), f"a process of the launch listens on port {start.port}", "none of them listens")
 
 
 @check("1.1.instance")
 @OURS
-def test_it_names_its_worker(killed: Killed) -> None:
-    """/health names the instance, and a worker that holds the listening socket."""
+def test_it_names_its_worker(killed: KillEvidence) -> None:
+    """/health has the name of the instance, and the PID of a worker that holds the listening socket."""
     start = started(killed)
-    expect(bool(start.instance), "/health names the instance", "no name of an instance")
-    holders = f"the PID of a process that holds the listening socket: one of {sorted(start.listener_pids)}"
-    expect(start.worker_pid in start.listener_pids, f"/health gives {holders}", f"pid {start.worker_pid}")
+    expect(bool(start.instance), "a name of the instance in /health", "no name of an instance")
+    expected = f"a PID in /health that holds the listening socket: one of {sorted(start.listener_pids)}"
+    expect(start.worker_pid in start.listener_pids, expected, f"pid {start.worker_pid}")
 
 
 @check("1.2-health-before", title="종료 전 상태 확인")
-def test_healthy_before(killed: Killed, measure: MeasureFixture) -> None:
-    """Before the kill the server says within its time limit that it is ready."""
+def test_healthy_before(killed: KillEvidence, measure: Measure) -> None:
+    """Before the kill the probe is answered within its time limit, and the answer says that the server is ready."""
     started(killed)
     assert killed.before  # observed whenever the start was
     answer = killed.before.capture
     measure(answer.elapsed_s, "s", killed.health_budget_s)
-    expect(killed.before.ready, f"GET {answer.url} is answered with status 200", has_ended_with(answer))
-    expect(
-        answer.elapsed_s < killed.health_budget_s,
-        f"an answer within {killed.health_budget_s:g} s",
-        f"an answer after {answer.elapsed_s:.2f} s",
-    )
+    expect(killed.before.ready, f"GET {answer.url} is answered with status 200", describe_response(answer))
+    expect_in_time(answer, killed.health_budget_s)
 
 
 @check("1.2.status")
 @OURS
-def test_status_before(killed: Killed) -> None:
-    """Before the kill /health says the status ok."""
+def test_status_before(killed: KillEvidence) -> None:
+    """Before the kill the status in /health is ok."""
     started(killed)
     status = killed.before.body.get("status") if killed.before else None
-    expect(status == "ok", "/health says status 'ok'", f"status {status!r}")
+    expect(status == "ok", "status 'ok' in /health", f"status {status!r}")
 
 
 @check(KILLED, title="강제 종료")
 @RESTARTS
-def test_victims_have_ended(killed: Killed) -> None:
-    """Each process that answers is found, and has ended after it was killed."""
-    started(killed)
-    recovery = killed.recovery
-    expect(
-        recovery is not None and bool(recovery.killed),
-        f"a process of the launch that answers on port {killed.start.port}",
+def test_killed_processes_have_ended(killed: KillEvidence) -> None:
+    """Each process that answers is found, and ends when it is killed."""
+    port, recovery = started(killed).port, killed.recovery
+    is_killed, found = (
+        bool(recovery and recovery.killed),
         "no process of the launch answers or listens there, so none was killed",
     )
-    assert recovery  # or the claim above is refuted
-    expect(recovery.ended, f"ended within {GONE_S:g} s", f"{recovery.who()} still running after the kill")
+    expect(is_killed, f"a process of the launch that answers on port {port}", found)
+    assert recovery  # it is there when the claim above holds
+    expect(recovery.ended, f"ended within {END_S:g} s", f"{recovery.name_killed()} still running after the kill")
 
 
 @check("1.3.reaped", tier="S")
 @RESTARTS
-def test_no_zombie_is_left(killed: Killed) -> None:
-    """No zombie is left of the killed processes."""
-    recovery = killed_by_us(killed)
+def test_no_zombie_is_left(killed: KillEvidence) -> None:
+    """No killed process stays a zombie."""
+    recovery = after_kill(killed)
     zombies = [str(one) for one, state in zip(recovery.killed, recovery.states, strict=True) if state == "zombie"]
     expect(not zombies, "every killed process is reaped by its parent", f"zombies: {', '.join(zombies)}")
 
 
 @check(RESTARTED, title="자동 재시작")
 @RESTARTS
-def test_a_new_process_is_started(killed: Killed, measure: MeasureFixture) -> None:
-    """The server itself starts a new process in the place of the killed one, within the time for a restart."""
-    recovery = killed_by_us(killed)
+def test_a_new_process_is_started(killed: KillEvidence, measure: Measure) -> None:
+    """The server itself replaces the killed process by a new one, within the time for a restart."""
+    recovery = after_kill(killed)
     if recovery.replaced_s is not None:
         measure(recovery.replaced_s, "s", killed.restart_budget_s)
-    expect(
-        recovery.replaced_s is not None,
-        f"a new process of the launch within {killed.restart_budget_s:g} s, with no help",
-        f"nobody restarts it: {recovery.kill()}; {recovery.wait('a new process in its place')}",
-    )
+    found = f"no restart: {recovery.describe_kill()}; {recovery.describe_wait('a new process in its place')}"
+    budget = f"a new process of the launch within {killed.restart_budget_s:g} s, without help"
+    expect(recovery.replaced_s is not None, budget, found)
 
 
 @check("1.4.generation")
 @OUR_RESTARTS
-def test_next_generation(killed: Killed) -> None:
+def test_next_generation(killed: KillEvidence) -> None:
     """The new worker has another PID and the next generation, under the same supervisor."""
-    answered(killed)
-    before, after = killed.before, killed.after
-    assert before  # observed whenever the start was
-    assert after  # observed whenever it is answered
+    before, after = before_and_after(killed)
     expect(after.pid not in {0, before.pid}, f"a PID other than {before.pid} in /health", f"pid {after.pid}")
     expected = before.generation + 1
     expect(after.generation == expected, f"generation {expected} in /health", f"generation {after.generation}")
@@ -182,52 +178,62 @@ def test_next_generation(killed: Killed) -> None:
 
 @check(ANSWERED, title="재시작 후 상태 확인")
 @RESTARTS
-def test_healthy_after(killed: Killed, measure: MeasureFixture) -> None:
-    """After the restart a new process answers health and a chat on the same port, within the time for a restart."""
-    recovery = killed_by_us(killed)
-    if recovery.replaced_s is None:
-        raise NotJudged("no new process was started", (RESTARTED,))
+def test_healthy_after(killed: KillEvidence, measure: Measure) -> None:
+    """After the restart a new process answers the probe and a chat on the same port, within the time for a restart."""
+    recovery = after_restart(killed)
     if recovery.answered_s is not None:
         measure(recovery.answered_s, "s", killed.restart_budget_s, headline=True)
-    new = ", ".join(map(str, recovery.replaced))
-    elsewhere = f"new ports on which it listens: {', '.join(map(str, recovery.elsewhere)) or 'none'}"
-    expect(
-        recovery.answered_s is not None,
-        f"a new process says on port {killed.start.port} that it is ready, within {killed.restart_budget_s:g} s",
-        f"{recovery.kill()}, {new} replaced what was killed; {recovery.wait('an answer')}; {elsewhere}",
-    )
-    assert killed.chat  # asked whenever it is answered
-    expect(killed.chat.status == 200, "a chat is answered with status 200", has_ended_with(killed.chat))
-    expect(bool(text_of(killed.chat)), "a chat is answered with a text", f"no text in {has_ended_with(killed.chat)}")
+    budget = f"a new process is ready on port {killed.start.port} within {killed.restart_budget_s:g} s"
+    expect(recovery.answered_s is not None, budget, describe_silence(recovery))
+    assert killed.chat  # observed when the probe is answered
+    expect_text(killed.chat)
 
 
 @check("1.5.forwarded")
 @FORWARDS
-def test_forwards_after(killed: Killed) -> None:
-    """After the restart a chat is answered with the words of the gateway, which repeats the question."""
-    text = text_of(chat_after(killed))
+def test_forwards_after(killed: KillEvidence) -> None:
+    """After the restart a chat is answered with the text of the gateway, which repeats the question."""
+    text = read_text(chat_after(killed))
     expect(QUESTION in text, f"an answer that has the question {QUESTION!r}", f"the answer {text!r}")
 
 
 @check("1.5.counted")
 @OUR_RESTARTS
-def test_restart_is_counted(killed: Killed) -> None:
-    """After the restart /health says the status ok and counts one restart."""
-    answered(killed)
-    assert killed.after  # observed whenever it is answered
-    found = (killed.after.body.get("status"), killed.after.restarts)
-    expect(found == ("ok", 1), "/health says status 'ok' and restarts 1", f"status {found[0]!r}, restarts {found[1]}")
+def test_restart_is_counted(killed: KillEvidence) -> None:
+    """After the restart /health has the status ok and counts one restart."""
+    _, after = before_and_after(killed)
+    found = (after.body.get("status"), after.restarts)
+    expect(found == ("ok", 1), "status 'ok' and restarts 1 in /health", f"status {found[0]!r}, restarts {found[1]}")
 
 
-def started(killed: Killed) -> Start:
-    """How it started; without a start nothing that follows can be judged."""
+def expect_ready(start: StartObservation, budget_s: float) -> None:
+    """Expect a start within its budget."""
+    expected = f"ready within {budget_s:g} s"
+    expect(not start.problem, expected, start.problem)
+    expect(start.elapsed_s < budget_s, expected, f"ready after {start.elapsed_s:.2f} s")
+
+
+def expect_in_time(answer: Capture, budget_s: float) -> None:
+    """Expect an answer within its budget."""
+    found = f"an answer after {answer.elapsed_s:.2f} s"
+    expect(answer.elapsed_s < budget_s, f"an answer within {budget_s:g} s", found)
+
+
+def expect_text(chat: Capture) -> None:
+    """Expect a chat with an answer that has a text."""
+    expect(chat.status == 200, "a chat is answered with status 200", describe_response(chat))
+    expect(bool(read_text(chat)), "a chat is answered with a text", f"no text in {describe_response(chat)}")
+
+
+def started(killed: KillEvidence) -> StartObservation:
+    """Return the start; without one the rest is not judged."""
     if killed.start.problem:
         raise NotJudged("the server was never ready", (STARTED,))
     return killed.start
 
 
-def killed_by_us(killed: Killed) -> Recovery:
-    """What followed the kill; without a kill nothing of it can be judged."""
+def after_kill(killed: KillEvidence) -> Recovery:
+    """Return what followed the kill; without a kill it is not judged."""
     started(killed)
     recovery = killed.recovery
     if recovery is None or not recovery.ended:
@@ -235,18 +241,33 @@ def killed_by_us(killed: Killed) -> Recovery:
     return recovery
 
 
-def answered(killed: Killed) -> None:
-    """Nothing to say when a new process answers; else what it says cannot be judged."""
-    recovery = killed_by_us(killed)
+def after_restart(killed: KillEvidence) -> Recovery:
+    """Return what followed the restart; without a restart it is not judged."""
+    recovery = after_kill(killed)
     if recovery.replaced_s is None:
         raise NotJudged("no new process was started", (RESTARTED,))
-    if recovery.answered_s is None:
+    return recovery
+
+
+def describe_silence(recovery: Recovery) -> str:
+    """Return a text about a new process that does not answer on the port."""
+    new, ports = ", ".join(map(str, recovery.replaced)), ", ".join(map(str, recovery.elsewhere)) or "none"
+    wait = recovery.describe_wait("an answer")
+    return f"{recovery.describe_kill()}, {new} replaced what was killed; {wait}; new ports on which it listens: {ports}"
+
+
+def before_and_after(killed: KillEvidence) -> tuple[Health, Health]:
+    """Return health before and after the kill; without an answer of the new process it is not judged."""
+    if after_restart(killed).answered_s is None:
         raise NotJudged("the new process never answers", (ANSWERED,))
+    assert killed.before  # observed after the start
+    assert killed.after  # observed after the answer
+    return killed.before, killed.after
 
 
-def chat_after(killed: Killed) -> Capture:
-    """The chat after the restart, where it has a text."""
-    answered(killed)
-    if killed.chat is None or killed.chat.status != 200 or not text_of(killed.chat):
+def chat_after(killed: KillEvidence) -> Capture:
+    """Return the chat after the restart; without a text it is not judged."""
+    before_and_after(killed)
+    if killed.chat is None or killed.chat.status != 200 or not read_text(killed.chat):
         raise NotJudged("the chat has no answer with a text", (ANSWERED,))
     return killed.chat

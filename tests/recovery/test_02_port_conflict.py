@@ -1,9 +1,8 @@
-"""Scenario 2: another program holds the port; the server gives up and leaves it alone, and starts when it has gone.
+"""Scenario 2: another program holds the port; the server ends and does no harm to it, and starts when it has ended.
 
-Cast: a dummy server with a banner of its own on a port of its own, a scripted gateway for servers that need one at
-start, and the same command launched twice at that port, with one state directory: first while the dummy lives, then
-after only the dummy was stopped. What only our own proxy promises, it is asked for by checks of their own, such as
-``2.2.message``.
+Setup: a dummy server with its own banner and port, a scripted gateway for servers that need one at their start, and one
+command that is launched twice at that port, with one state directory: first while the dummy runs, then after its end.
+Checks such as ``2.2.message`` are about our own proxy only.
 """
 
 from __future__ import annotations
@@ -13,23 +12,23 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.squatters import Squatters
 from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.stages.observations import Start, can_be_bound, observe_exit, observe_start
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.stages.observations import StartObservation, is_port_free, observe_exit, observe_start
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 
 PORT_IN_USE = 75
-OUR_CONFLICT_BUDGET_S = 5.0  # a start of the interpreter and one look at who holds the port
+OUR_CONFLICT_BUDGET_S = 5.0  # a start of the interpreter, and a search for the process that holds the port
 OCCUPIED, FREE, STARTED = ("2.1-dummy-occupies-port", "2.3-dummy-gone-port-free", "2.4-normal-start")
 OURS = pytest.mark.needs("journal")
 
 
 @dataclass(frozen=True)
-class Conflict:
-    """What was seen. Ports: those on which the refused launch was seen to listen until it ended, or was given up on."""
+class ConflictEvidence:
+    """The evidence. ``listened_on`` has the ports on which the refused launch listened until its end or its budget."""
 
     budget_s: float
     start_budget_s: float
@@ -45,15 +44,17 @@ class Conflict:
     greeting_after: str | None
     squatter_stopped_by_us: bool
     port_was_free: bool
-    again: Start
+    again: StartObservation
     again_ready: bool
     files_left: tuple[str, ...]
 
 
 @stage(scenario=2)
-def conflict(launch: Launches, squat: Squatters, gateway: Gateway, folder: Path, target: Target) -> Conflict:
+def conflict(
+    launch: Launcher, squat: Squatters, gateway: ScriptedGateway, folder: Path, target: Target
+) -> ConflictEvidence:
     """Launch at a taken port, stop the dummy, launch again, stop that."""
-    squatter = squat("banner", port=launch.reserve_port())  # nobody else is given it when the dummy has gone
+    squatter = squat("banner", port=launch.reserve_port())  # no other test gets it after the end of the dummy
     port, same = squatter.port, {"LUMEN_STATE_DIR": str(folder / "state")}
     greeting = squatter.answer()
     refused = launch(port=port, env=same, gateway=gateway, ready=False)
@@ -61,14 +62,14 @@ def conflict(launch: Launches, squat: Squatters, gateway: Gateway, folder: Path,
     ended = observe_exit(refused, budget_s)
     greeting_after = squatter.answer()
     refused.end()
-    lived_until_stopped = squatter.alive()
+    lived_until_stopped = squatter.is_running()
     squatter.end()
-    port_was_free = can_be_bound(port)
+    port_was_free = is_port_free(port)
     proxy = launch(port=port, env=same, gateway=gateway, ready=False)
     again = observe_start(proxy, target.start_s)
     again_ready = proxy.health().ready
     proxy.end()
-    return Conflict(
+    return ConflictEvidence(
         budget_s=budget_s,
         start_budget_s=target.start_s,
         port=port,
@@ -89,73 +90,67 @@ def conflict(launch: Launches, squat: Squatters, gateway: Gateway, folder: Path,
     )
 
 
-@check(OCCUPIED, title="더미 서버가 포트 점유")
-def test_squatter_answers(conflict: Conflict) -> None:
+@check(OCCUPIED, title="더미 서버의 포트 점유")
+def test_squatter_answers(conflict: ConflictEvidence) -> None:
     """A dummy server holds the port and answers with its own banner."""
     expected = f"the dummy server on port {conflict.port} answers {conflict.banner!r}"
     expect(conflict.greeting == conflict.banner, expected, conflict.greeting or "no answer")
 
 
 @check("2.2-conflict-detected", title="포트 충돌 감지")
-def test_conflict_is_detected(conflict: Conflict, measure: MeasureFixture) -> None:
-    """At a taken port the launch ends as a failure, within the time for a start, and the program there is unharmed."""
-    occupied(conflict)
+def test_conflict_is_detected(conflict: ConflictEvidence, measure: Measure) -> None:
+    """At a taken port the launch ends in time with a status other than 0, and the program there still answers."""
+    require_conflict(conflict)
     if not conflict.again_ready:
-        raise NotJudged("it does not start on the free port either, so that it ended says nothing", (STARTED,))
+        raise NotJudged("it does not start on the free port either, so its end proves nothing", (STARTED,))
     measure(conflict.elapsed_s, "s", conflict.budget_s, headline=True)
-    expect(
-        conflict.greeting_after == conflict.greeting,
-        f"the dummy server on port {conflict.port} still answers {conflict.greeting!r}",
-        conflict.greeting_after or "the dummy server answers no more",
-    )
-    listened = ", ".join(map(str, conflict.listened_on)) or "none"
-    running = f"it still runs after {conflict.elapsed_s:.1f} s; ports on which it listens: {listened}"
-    status, late = conflict.exit_status, conflict.elapsed_s >= conflict.budget_s
-    ended = f"exit status {status}{f' after {conflict.elapsed_s:.2f} s' if late else ''}"
-    expect(
-        status not in {0, None} and not late,
-        f"the launch ends within {conflict.budget_s:g} s, with an exit status other than 0",
-        running if status is None else ended,
-    )
+    answer = conflict.greeting_after or "the dummy server does not answer any more"
+    unharmed = f"the dummy server on port {conflict.port} still answers {conflict.greeting!r}"
+    expect(conflict.greeting_after == conflict.greeting, unharmed, answer)
+    is_refused = conflict.exit_status not in {0, None} and conflict.elapsed_s < conflict.budget_s
+    expected = f"the launch ends within {conflict.budget_s:g} s, with an exit status other than 0"
+    expect(is_refused, expected, describe_end(conflict))
 
 
 @check("2.2.message")
 @OURS
-def test_conflict_is_told(conflict: Conflict) -> None:
+def test_conflict_is_reported(conflict: ConflictEvidence) -> None:
     """At a taken port the exit status is 75, and one line names the port, its owner and what to do."""
-    occupied(conflict)
+    require_conflict(conflict)
     expect(conflict.exit_status == PORT_IN_USE, f"exit status {PORT_IN_USE}", f"exit status {conflict.exit_status}")
     lines = conflict.message.splitlines()
     expect(len(lines) == 1, "one line on standard error", f"{len(lines)} lines: {conflict.message!r}")
     line, owner = lines[0], f"pid {conflict.squatter_pid}"
-    for words in ("lumen-proxy: ", f":{conflict.port}", owner, "--port"):
-        expect(words in line, f"a line that has {words!r}", repr(line))
+    for text in ("lumen-proxy: ", f":{conflict.port}", owner, "--port"):
+        expect(text in line, f"a line with {text!r}", repr(line))
     expect("ready" not in conflict.stdout, "standard output does not say ready", repr(conflict.stdout))
 
 
 @check("2.2.nowhere-else")
 @OURS
-def test_it_listens_nowhere_else(conflict: Conflict) -> None:
+def test_it_listens_nowhere_else(conflict: ConflictEvidence) -> None:
     """At a taken port the launch listens on no port before it ends."""
-    occupied(conflict)
+    require_conflict(conflict)
     ports = ", ".join(map(str, conflict.listened_on))
     expect(not conflict.listened_on, "the launch listens on no port", f"it listens on {ports}")
 
 
-@check(FREE, title="더미 종료 후 포트 해제")
-def test_port_is_free_again(conflict: Conflict) -> None:
-    """The dummy lives until the suite stops it, and then its port can be bound."""
+@check(FREE, title="더미 서버 종료 후 포트 해제")
+def test_port_is_free_again(conflict: ConflictEvidence) -> None:
+    """The dummy runs until the suite stops it, and then its port can be bound."""
     expect(
         conflict.squatter_stopped_by_us,
         f"the dummy server (pid {conflict.squatter_pid}) runs until the suite stops it",
         "it had ended before",
     )
-    expect(conflict.port_was_free, f"port {conflict.port} can be bound when the dummy has gone", "it cannot be bound")
+    expect(
+        conflict.port_was_free, f"port {conflict.port} can be bound after the end of the dummy", "it cannot be bound"
+    )
 
 
 @check(STARTED, title="프록시 정상 시작")
-def test_same_command_works(conflict: Conflict, measure: MeasureFixture) -> None:
-    """When the dummy has gone, the same command starts on that port."""
+def test_same_command_works(conflict: ConflictEvidence, measure: Measure) -> None:
+    """After the end of the dummy the same command starts on that port."""
     budget = f"the same command is ready on port {conflict.port} within {conflict.start_budget_s:g} s"
     expect(not conflict.again.problem, budget, conflict.again.problem)
     elapsed_s = measure(conflict.again.elapsed_s, "s", conflict.start_budget_s)
@@ -166,14 +161,23 @@ def test_same_command_works(conflict: Conflict, measure: MeasureFixture) -> None
 
 @check("2.4.nothing-left")
 @OURS
-def test_nothing_is_left(conflict: Conflict) -> None:
-    """When it is stopped, no lock and no state is left behind."""
+def test_nothing_is_left(conflict: ConflictEvidence) -> None:
+    """After a stop no lock and no state file is left."""
     if conflict.again.problem:
         raise NotJudged("it did not start", (STARTED,))
     expect(not conflict.files_left, "an empty state directory", f"files: {', '.join(conflict.files_left)}")
 
 
-def occupied(conflict: Conflict) -> None:
-    """Nothing to say when the port was taken; else no conflict was staged."""
+def require_conflict(conflict: ConflictEvidence) -> None:
+    """Do not judge a conflict if the dummy did not hold the port."""
     if conflict.greeting != conflict.banner:
         raise NotJudged("no dummy server answered on the port", (OCCUPIED,))
+
+
+def describe_end(conflict: ConflictEvidence) -> str:
+    """Return a text about the end of the refused launch, or about its missing end."""
+    if conflict.exit_status is None:
+        ports = ", ".join(map(str, conflict.listened_on)) or "none"
+        return f"it still runs after {conflict.elapsed_s:.1f} s; ports on which it listens: {ports}"
+    late = f" after {conflict.elapsed_s:.2f} s" if conflict.elapsed_s >= conflict.budget_s else ""
+    return f"exit status {conflict.exit_status}{late}"

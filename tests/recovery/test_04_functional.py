@@ -1,10 +1,9 @@
-"""Scenario 4: the server does its work: health, chat answers, their format, their time.
+"""Scenario 4: the server answers health and chats, in the right format and in time.
 
-Cast: a server, and a scripted gateway that repeats what it is asked. The first question carries a nonce of this run, so
-that no canned or cached answer passes where the gateway is behind the server; the gateway's own count tells how often
-it was called. A server without a gateway only has to answer. The warm questions have texts of every length modulo
-four in three scripts, as counts of tokens are often rounded. What only our own proxy promises, it is asked for by
-checks of their own, such as ``4.1.schema``.
+Setup: a server, and a scripted gateway that repeats the question. The first question has a nonce of this run, so that a
+cached answer fails where the server forwards, and the gateway counts its requests. A server without a gateway only has
+to answer. The warm questions have texts of every length modulo four in three scripts, as token counts are often
+rounded. Checks such as ``4.1.schema`` are about our own proxy only.
 """
 
 from __future__ import annotations
@@ -15,18 +14,24 @@ from dataclasses import dataclass
 
 import pytest
 
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
 from lumen_conformance.schemas import find_breaches
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.stages.observations import Start, has_ended_with, observe_start, parsed, text_of
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.stages.observations import (
+    StartObservation,
+    describe_response,
+    observe_start,
+    parse_json,
+    read_text,
+)
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 
-PATIENCE_S = 5.0  # beyond the limit, so that a slow answer is measured instead of missed
+EXTRA_S = 5.0  # beyond the limit, so that a slow answer is measured instead of missed
 WARM_CALLS = 20
-# A model that writes on a processor takes up to a minute for one answer: the twenty stop after this, at one at least.
+# A model on a processor takes up to a minute for one answer: after this time no more of the twenty are sent.
 WARM_CALLS_S = 90.0
 SCRIPTS = ("latin letters ", "한글로 된 질문 ", "🙂🎉 ")
 LENGTHS = range(40, 44)  # characters: each remainder of a division by four
@@ -37,7 +42,7 @@ OURS = pytest.mark.profile("lumen")
 
 
 def text_of_length(script: str, length: int) -> str:
-    """So many characters of a script, without a blank at the end."""
+    """Return a text of this length in a script, without a blank at the end."""
     return (script * length)[: length - 1] + script[0]
 
 
@@ -45,18 +50,18 @@ WARM_TEXTS = tuple(text_of_length(script, length) for script in SCRIPTS for leng
 
 
 @dataclass(frozen=True)
-class Served:
-    """What was seen; None if an earlier step failed.
+class WorkEvidence:
+    """The evidence; None if an earlier step failed.
 
     ``answer_budget_s``  seconds that an answer of this target may take
-    ``free_calls``       requests to the gateway until the first health was answered, beside chats
-    ``paid_by_health``   chats that the gateway was asked for by one request for health
+    ``free_calls``       requests to the gateway before the answer to health, without chats
+    ``paid_by_health``   chats that the gateway received for one request for health
     ``paid_by_chat``     messages that the gateway received for the first chat
     ``chats``            the answers, the cold one first
-    ``own_ms``           the server's own share of each, where it is told
+    ``own_ms``           the server's own share of the time of each answer, where the answer has it
     """
 
-    start: Start
+    start: StartObservation
     answer_budget_s: float
     nonce: str = ""
     health: Capture | None = None
@@ -68,14 +73,14 @@ class Served:
 
 
 @stage(scenario=4)
-def served(launch: Launches, gateway: Gateway, target: Target) -> Served:
-    """One cold question, then twenty warm ones."""
+def served(launch: Launcher, gateway: ScriptedGateway, target: Target) -> WorkEvidence:
+    """Send a cold question, then twenty warm ones."""
     secrets: dict[str, str | None] = {"CLOUD_AI_API_KEY": CANARY}
     proxy = launch(ready=False, gateway=gateway, env=secrets)
     start = observe_start(proxy, target.start_s)
     if start.problem:
-        return Served(start, target.answer_s)
-    nonce, timeout_s = uuid.uuid4().hex, target.answer_s + PATIENCE_S
+        return WorkEvidence(start, target.answer_s)
+    nonce, timeout_s = uuid.uuid4().hex, target.answer_s + EXTRA_S
     paid_before = len(gateway.chats)
     health = proxy.health().capture
     paid_by_health = len(gateway.chats) - paid_before
@@ -85,7 +90,7 @@ def served(launch: Launches, gateway: Gateway, target: Target) -> Served:
     warm_until_s = time.monotonic() + WARM_CALLS_S
     while len(chats) <= WARM_CALLS and (len(chats) == 1 or time.monotonic() < warm_until_s):
         chats.append(proxy.chat(WARM_TEXTS[len(chats) % len(WARM_TEXTS)], timeout_s=timeout_s))
-    return Served(
+    return WorkEvidence(
         start=start,
         answer_budget_s=target.answer_s,
         nonce=nonce,
@@ -100,27 +105,27 @@ def served(launch: Launches, gateway: Gateway, target: Target) -> Served:
 
 @check(HEALTH, title="GET /health")
 @pytest.mark.needs("health")
-def test_health(served: Served) -> None:
-    """The request for health is answered with status 200, and shows no secret of the environment."""
+def test_health(served: WorkEvidence) -> None:
+    """The request for health is answered with status 200, without a secret of the environment."""
     health = health_of(served)
-    expect(health.status == 200, f"GET {health.url} is answered with status 200", has_ended_with(health))
+    expect(health.status == 200, f"GET {health.url} is answered with status 200", describe_response(health))
     expect(CANARY not in health.text, "no secret in the answer", "the value of CLOUD_AI_API_KEY is in it")
 
 
 @check("4.1.free")
 @pytest.mark.needs("health", "gateway")
-def test_health_is_free(served: Served) -> None:
-    """The request for health costs no chat of the gateway."""
+def test_health_is_free(served: WorkEvidence) -> None:
+    """The request for health causes no chat at the gateway."""
     health_of(served)
-    expect(served.paid_by_health == 0, "the gateway is asked for no chat", f"asked for {served.paid_by_health}")
+    expect(served.paid_by_health == 0, "no chat at the gateway", f"{served.paid_by_health} chats")
 
 
 @check("4.1.schema")
 @OURS
-def test_health_schema(served: Served) -> None:
-    """/health has its schema, says the status ok, and makes no request to the gateway at all."""
-    body = parsed(health_of(served))
-    wrong = [f"{'.'.join(map(str, breach.path))}: {breach.text}" for breach in find_breaches("proxy-health", body)]
+def test_health_schema(served: WorkEvidence) -> None:
+    """/health has its schema and the status ok, and causes no request to the gateway at all."""
+    body = parse_json(health_of(served))
+    wrong = [f"{'.'.join(map(str, breach.path))}: {breach.text}" for breach in breaches("proxy-health", body)]
     expect(not wrong, "the schema proxy-health", "; ".join(wrong))
     status = body.get("status") if isinstance(body, dict) else None
     expect(status == "ok", "status 'ok'", f"status {status!r}")
@@ -128,47 +133,41 @@ def test_health_schema(served: Served) -> None:
 
 
 @check(CHAT, title="POST /v1/chat/completions")
-def test_chat(served: Served) -> None:
-    """The launched server answers chats with status 200, and with a text."""
+def test_chat(served: WorkEvidence) -> None:
+    """The launched server answers chats with status 200 and a text."""
     started = f"ready within {served.start.elapsed_s:.1f} s, then a chat is answered"
     expect(not served.start.problem, started, served.start.problem)
     for number, chat in enumerate(served.chats, 1):
         which = f"chat {number} of {len(served.chats)}"
-        expect(chat.status == 200, f"{which} is answered with status 200", has_ended_with(chat))
-    texts = [text_of(chat) for chat in served.chats]
+        expect(chat.status == 200, f"{which} is answered with status 200", describe_response(chat))
+    texts = [read_text(chat) for chat in served.chats]
     expect(any(texts), "a chat is answered with a text", f"no text in {len(texts)} answers, {texts[0]!r} in the first")
 
 
 @check("4.2.forwarded")
 @FORWARDS
-def test_chat_is_forwarded(served: Served) -> None:
-    """A chat asks the gateway exactly once, and the answer has the words of the gateway, which repeats the question."""
-    text = text_of(chats_of(served)[0])
-    times = len(served.paid_by_chat)
-    expect(times == 1, "one chat asks the gateway once", f"the gateway was asked {times} times")
-    asked = served.paid_by_chat[0]
-    expect(served.nonce in asked, f"the gateway is asked with the word {served.nonce}", repr(asked))
+def test_chat_is_forwarded(served: WorkEvidence) -> None:
+    """A chat causes one request to the gateway, and the answer has the text of the gateway, which repeats the
+    question.
+    """
+    text, count = read_text(chats_of(served)[0]), len(served.paid_by_chat)
+    expect(count == 1, "one request to the gateway for one chat", f"{count} requests")
+    question = served.paid_by_chat[0]
+    expect(served.nonce in question, f"a request to the gateway with the word {served.nonce}", repr(question))
     expect(served.nonce in text, f"an answer with the word {served.nonce}, which the gateway repeats", repr(text))
 
 
 @check("4.3-openai-format", title="OpenAI 형식 검증")
-def test_format(served: Served) -> None:
+def test_format(served: WorkEvidence) -> None:
     """Each answer is a chat completion by its JSON Schema, and the total of its usage is the sum of the parts."""
     for number, chat in enumerate(chats_of(served), 1):
-        body, which = parsed(chat), f"answer {number}"
-        for breach in find_breaches("openai-chat-answer", body):
-            where = ".".join(map(str, breach.path)) or "the whole answer"
-            expect(False, f"{which} has the JSON Schema of a chat completion", f"{where}: {breach.text}")  # noqa: FBT003
-        usage = body["usage"]
-        parts = usage["prompt_tokens"], usage["completion_tokens"]
-        total = usage["total_tokens"]
-        sums = f"{which} has a total_tokens of {parts[0]} + {parts[1]} = {sum(parts)}, prompt and completion"
-        expect(total == sum(parts), sums, f"total_tokens {total}, for {len(text_of(chat))} characters of text")
+        expect_schema(chat, f"answer {number}")
+        expect_sum(chat, f"answer {number}")
 
 
 @check("4.4-response-time", title="응답 시간 제한 이내")
-def test_response_time(served: Served, measure: MeasureFixture) -> None:
-    """The cold answer and the worst of up to twenty warm ones come within the time limit of an answer."""
+def test_response_time(served: WorkEvidence, measure: Measure) -> None:
+    """The cold answer and the slowest of up to twenty warm ones arrive within the time limit of an answer."""
     cold_s, *warm_s = [chat.elapsed_s for chat in chats_of(served)]
     budget_s = served.answer_budget_s
     worst_s = max(cold_s, *warm_s)
@@ -181,8 +180,8 @@ def test_response_time(served: Served, measure: MeasureFixture) -> None:
 
 @check("4.4.share")
 @OURS
-def test_own_share(served: Served, measure: MeasureFixture) -> None:
-    """Each answer tells the proxy's own share of its time."""
+def test_own_share(served: WorkEvidence, measure: Measure) -> None:
+    """Each answer has the proxy's own share of its time."""
     chats_of(served)
     shares_ms = [share_ms for share_ms in served.own_ms if share_ms is not None]
     missing = len(served.own_ms) - len(shares_ms)
@@ -191,24 +190,40 @@ def test_own_share(served: Served, measure: MeasureFixture) -> None:
     measure(max(shares_ms[1:]) / 1000, "s", label="its worst share of a warm one")
 
 
-def health_of(served: Served) -> Capture:
-    """The answer to the request for health."""
+def expect_schema(chat: Capture, which: str) -> None:
+    """Expect a chat completion by its JSON Schema."""
+    for breach in breaches("openai-chat-answer", parse_json(chat)):
+        where = ".".join(map(str, breach.path)) or "the whole answer"
+        expect(False, f"{which} has the JSON Schema of a chat completion", f"{where}: {breach.text}")  # noqa: FBT003
+
+
+def expect_sum(chat: Capture, which: str) -> None:
+    """Expect a total of the usage that is the sum of its parts."""
+    usage = parse_json(chat)["usage"]
+    prompt, completion, total = (usage[f"{name}_tokens"] for name in ("prompt", "completion", "total"))
+    expected = f"{which} has a total_tokens of {prompt} + {completion} = {prompt + completion}, prompt and completion"
+    found = f"total_tokens {total}, for {len(read_text(chat))} characters of text"
+    expect(total == prompt + completion, expected, found)
+
+
+def health_of(served: WorkEvidence) -> Capture:
+    """Return the answer to the request for health; without a start it is not judged."""
     if served.health is None:
         raise NotJudged("the server was never ready", (CHAT,))
     return served.health
 
 
-def chats_of(served: Served) -> tuple[Capture, ...]:
-    """The answers to the chats; who answers with errors, or never with a text, has nothing else to judge."""
-    if not served.chats or {chat.status for chat in served.chats} != {200} or not any(map(text_of, served.chats)):
+def chats_of(served: WorkEvidence) -> tuple[Capture, ...]:
+    """Return the answers to the chats; errors, or answers without any text, are not judged further."""
+    if not served.chats or {chat.status for chat in served.chats} != {200} or not any(map(read_text, served.chats)):
         raise NotJudged("chats are not answered", (CHAT,))
     return served.chats
 
 
 def own_share(answer: Capture) -> float | None:
-    """What the proxy says that it took for itself, in milliseconds."""
+    """Return the time that the proxy took for itself, in milliseconds."""
     try:
-        share_ms = parsed(answer)["lumen_metadata"]["overhead_ms"]
+        share_ms = parse_json(answer)["lumen_metadata"]["overhead_ms"]
     except (KeyError, TypeError):
         return None
     return float(share_ms)

@@ -1,8 +1,8 @@
-"""Scenario 12: more questions at once than the gateway may be asked.
+"""Scenario 12: more chats at once than the limit of gateway calls.
 
-Cast: two hundred clients that ask at the same moment, a proxy that may ask the gateway eight questions at once and
-lets sixteen wait, and a gate at the gateway that is opened only after all others were refused and /health was asked:
-"full" is a fact then.
+Setup: two hundred clients that send a chat at the same time, a proxy with a limit of eight gateway calls and a queue of
+sixteen, and a gate at the gateway. The gate opens after all other chats were refused and /health was answered, so the
+proxy is certainly full then.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from lumen_conformance.gateway.replies import gated
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.registry import MeasureFixture, check
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.stages.observations import Start, observe_start
-from lumen_conformance.targets.launch import Health, Launches
-from lumen_conformance.waiting import seen
+from lumen_conformance.stages.observations import StartObservation, observe_start
+from lumen_conformance.targets.launch import Health, Launcher
+from lumen_conformance.waiting import observe
 
 CROWD = 200
 LIMIT, QUEUE = 8, 16
-START_BUDGET_S = 10.0  # recovery.md 1.1
-HEALTH_BUDGET_S = 1.0  # recovery.md 1.2: liveness calls nobody and waits for nobody
-PATIENCE_S = 30.0  # of a client; the queue's own patience is 20 s here, so that whoever waits is answered
+START_BUDGET_S = 10.0  # check 1.1
+HEALTH_BUDGET_S = 1.0  # check 1.2: liveness calls no gateway and waits for no other request
+CLIENT_TIMEOUT_S = 30.0  # above the 20 s for which a chat may wait in the queue here
 LIMITS = {"LUMEN_MAX_CONCURRENCY": str(LIMIT), "LUMEN_MAX_QUEUE": str(QUEUE), "LUMEN_QUEUE_TIMEOUT_S": "20"}
 
 
 @dataclass(frozen=True)
-class Crowd:
-    """What the clients got; `health` was asked while every place and the whole queue were taken."""
+class CrowdEvidence:
+    """The evidence; `health` was requested while the limit and the queue were full."""
 
-    start: Start
+    start: StartObservation
     answers: tuple[Capture, ...] = ()
     health: Health | None = None
     full: bool = False
@@ -41,35 +41,37 @@ class Crowd:
 
 
 @stage(scenario=12)
-def crowd(launch: Launches, gateway: Gateway) -> Crowd:
-    """Two hundred ask; once the places are taken and the rest is refused, look at /health, then open the gate."""
+def crowd(launch: Launcher, gateway: ScriptedGateway) -> CrowdEvidence:
+    """Send two hundred chats; when the proxy is full and the rest is refused, request /health, then open the gate."""
     proxy = launch(ready=False, gateway=gateway, env=LIMITS)
     start = observe_start(proxy, START_BUDGET_S)
     if start.problem:
-        return Crowd(start)
+        return CrowdEvidence(start)
     gate = threading.Event()
     gateway.standing = gated(gate)
     answers: list[Capture] = []
 
     def ask(number: int) -> None:
-        answers.append(proxy.chat(f"{number}번째 질문", timeout_s=PATIENCE_S))
+        answers.append(proxy.chat(f"{number}번째 질문", timeout_s=CLIENT_TIMEOUT_S))
 
     with ThreadPoolExecutor(CROWD) as pool:
         for number in range(CROWD):
             pool.submit(ask, number)
         try:
-            full = seen(
-                "all but the places are refused", lambda: len(answers) >= CROWD - LIMIT - QUEUE, within_s=PATIENCE_S
+            full = observe(
+                "all but limit and queue are refused",
+                lambda: len(answers) >= CROWD - LIMIT - QUEUE,
+                within_s=CLIENT_TIMEOUT_S,
             )
             health, asked_at_once = proxy.health(), len(gateway.chats)
         finally:
             gate.set()
-    return Crowd(start, tuple(answers), health, bool(full), asked_at_once, len(gateway.chats))
+    return CrowdEvidence(start, tuple(answers), health, bool(full), asked_at_once, len(gateway.chats))
 
 
-@check("12.1-answered-or-refused", title="응답 또는 429")
-def test_nobody_hangs(crowd: Crowd, measure: MeasureFixture) -> None:
-    """Each of two hundred is answered, or is told 429 with Retry-After; none hangs and none is lost."""
+@check("12.1-answered-or-refused", title="정상 응답 또는 429")
+def test_nobody_hangs(crowd: CrowdEvidence, measure: Measure) -> None:
+    """Each of two hundred chats is answered, or refused with 429 and Retry-After; none hangs and none is lost."""
     by_status = {status: [c for c in crowd.answers if c.status == status] for status in (200, 429)}
     measure(len(by_status[200]), "answered", label="answered")
     assert len(by_status[200]) + len(by_status[429]) == len(crowd.answers) == CROWD
@@ -77,17 +79,17 @@ def test_nobody_hangs(crowd: Crowd, measure: MeasureFixture) -> None:
     assert len(by_status[200]) == LIMIT + QUEUE
 
 
-@check("12.2-limit-holds", title="동시 호출 한도")
-def test_limit_holds(crowd: Crowd, measure: MeasureFixture) -> None:
-    """The gateway is never asked more than eight questions at once, and never for a request that is refused."""
+@check("12.2-limit-holds", title="동시 호출 한도 준수")
+def test_limit_holds(crowd: CrowdEvidence, measure: Measure) -> None:
+    """The gateway gets at most eight chats at once, and none for a request that is refused."""
     assert crowd.full
     measure(crowd.asked_at_once, "at once", LIMIT)
     assert (crowd.asked_at_once, crowd.asked) == (LIMIT, LIMIT + QUEUE)
 
 
-@check("12.3-health-when-full", title="포화 상태의 /health")
-def test_health_when_full(crowd: Crowd, measure: MeasureFixture) -> None:
-    """With all places and the queue taken, /health answers in under a second."""
+@check("12.3-health-when-full", title="포화 상태에서의 /health 응답")
+def test_health_when_full(crowd: CrowdEvidence, measure: Measure) -> None:
+    """While limit and queue are full, /health answers within one second."""
     assert crowd.full
     assert crowd.health
     measure(crowd.health.capture.elapsed_s, "s", HEALTH_BUDGET_S, headline=True)

@@ -1,4 +1,4 @@
-"""Scenario 15: what must not start; bad input ends with the documented status and one clear line, and harms nobody."""
+"""Scenario 15: bad input ends the start with the documented exit status and one line, and does no other harm."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from lumen_conformance.processes.squatters import Squatters
 from lumen_conformance.registry import Check, check, check_each
 from lumen_conformance.stages import virtual_environments
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 
-REFUSAL_BUDGET_S = 10.0  # a start of the interpreter, 0.1 s here, and a look at who holds the port
+REFUSAL_BUDGET_S = 10.0  # a start of the interpreter, 0.1 s here, and a search for the process that holds the port
 
 
-def through_a_file(tmp_path: Path, name: str) -> str:
-    """A directory that cannot be made, not even by root: its parent is a regular file."""
+def uncreatable_folder(tmp_path: Path, name: str) -> str:
+    """Return a directory that not even root can create: its parent is a regular file."""
     (tmp_path / "file").write_text("not a directory")
     return str(tmp_path / "file" / name)
 
@@ -47,36 +47,39 @@ REFUSALS: dict[str, tuple[dict[str, str], tuple[str, ...], int, tuple[str, ...]]
         ("REQUESTS_CA_BUNDLE", "no-such-file.pem", "unset"),
     ),
 }
-"""Id → environment, arguments, exit status, words that the line must have."""
+"""Id → environment, arguments, exit status, texts in the line."""
 
 
-def told_as_refusal(check_id: str) -> Check:
+def describe_refusal(check_id: str) -> Check:
     problem = check_id.rpartition(".")[2].replace("-", " ").capitalize()
-    return Check(check_id, claim=f"{problem}: the start ends with {REFUSALS[check_id][2]} and one line that names it.")
+    return Check(
+        check_id,
+        claim=f"{problem}: the start ends with exit status {REFUSALS[check_id][2]} and one line that names it.",
+    )
 
 
-@check_each("case", {told_as_refusal(check_id): case for check_id, case in REFUSALS.items()})
+@check_each("case", {describe_refusal(check_id): case for check_id, case in REFUSALS.items()})
 def test_bad_input_is_refused(
-    launch: Launches, case: tuple[dict[str, str], tuple[str, ...], int, tuple[str, ...]]
+    launch: Launcher, case: tuple[dict[str, str], tuple[str, ...], int, tuple[str, ...]]
 ) -> None:
-    """Bad input ends the start with its documented status and one line that names it."""
-    environ, arguments, status, words = case
+    """Bad input ends the start with its documented exit status and one line that names it."""
+    environ, arguments, status, texts = case
     port = {} if {"PROXY_PORT", "--port"} & {*environ, *arguments} else {"PROXY_PORT": "0"}
     done = launch.run("serve", *arguments, env={**port, **environ}, within_s=REFUSAL_BUDGET_S)
-    assert_refused(done.exit_status, done.stderr, status, words)
+    assert_refused(done.exit_status, done.stderr, status, texts)
 
 
 @check_each("variable", {"15.9.state-dir-unwritable": "LUMEN_STATE_DIR", "15.10.log-dir-unwritable": "LUMEN_LOG_DIR"})
-def test_unwritable_directory(launch: Launches, tmp_path: Path, variable: str) -> None:
-    """A directory that not even root could write ends the start with 73 and names variable and path."""
-    folder = through_a_file(tmp_path, "state")
+def test_unwritable_directory(launch: Launcher, tmp_path: Path, variable: str) -> None:
+    """A directory that cannot be created ends the start with exit status 73 and one line with variable and path."""
+    folder = uncreatable_folder(tmp_path, "state")
     done = launch.run("serve", env={"PROXY_PORT": "0", variable: folder}, within_s=REFUSAL_BUDGET_S)
     assert_refused(done.exit_status, done.stderr, 73, (variable, folder))
 
 
 @check("15.11-port-taken")
-def test_port_taken(launch: Launches, squat: Squatters) -> None:
-    """A taken port ends the start with 75 and names the owner, who stays."""
+def test_port_taken(launch: Launcher, squat: Squatters) -> None:
+    """A taken port ends the start with exit status 75 and one line with the owner, which is not harmed."""
     squatter = squat("banner")
     done = launch.run("serve", env={"PROXY_PORT": str(squatter.port)}, within_s=REFUSAL_BUDGET_S)
     assert_refused(done.exit_status, done.stderr, 75, (f":{squatter.port}", f"pid {squatter.pid}"))
@@ -88,22 +91,22 @@ BROKEN = {
     "15.13-dependency-missing": ("werkzeug-missing", ("werkzeug", 'pip install "werkzeug>=3,<4"')),
     "15.14-module-torn": ("flask-torn", ("'Flask'", 'pip install --force-reinstall "flask>=3,<4"')),
 }
-"""Id → damage, words that the line must have."""
+"""Id → damage, texts in the line."""
 
 
 @check_each("case", BROKEN)
-def test_environment_broken(launch: Launches, tmp_path: Path, case: tuple[str, tuple[str, ...]]) -> None:
-    """A broken environment cannot serve: 69, naming what cannot be imported and how to repair it."""
-    damage, words = case
-    folder = virtual_environments.healthy(tmp_path / "venv", "lumen-proxy")
+def test_environment_broken(launch: Launcher, tmp_path: Path, case: tuple[str, tuple[str, ...]]) -> None:
+    """A broken environment ends the start with exit status 69 and one line with the module and the repair."""
+    damage, texts = case
+    folder = virtual_environments.create_healthy(tmp_path / "venv", "lumen-proxy")
     virtual_environments.DAMAGES[damage](folder)
     tool = (str(virtual_environments.interpreter(folder)), "-m", "lumen_proxy")
     done = launch.run("serve", env={"PROXY_PORT": "0"}, tool=tool, within_s=REFUSAL_BUDGET_S)
-    assert_refused(done.exit_status, done.stderr, 69, words)
+    assert_refused(done.exit_status, done.stderr, 69, texts)
 
 
-def assert_refused(exit_status: int, message: str, status: int, words: tuple[str, ...]) -> None:
+def assert_refused(exit_status: int, message: str, status: int, texts: tuple[str, ...]) -> None:
     assert exit_status == status, message
     (line,) = message.splitlines()
     assert line.startswith("lumen-proxy: ")
-    assert [word for word in words if word.lower() not in line.lower()] == [], line
+    assert [text for text in texts if text.lower() not in line.lower()] == [], line

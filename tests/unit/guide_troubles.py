@@ -98,7 +98,7 @@ def flask_missing(folder: Path) -> list[str]:
 
 
 def _damaged(folder: Path, *damages: str) -> list[str]:
-    venv = virtual_environments.healthy(folder / ".venv")
+    venv = virtual_environments.create_healthy(folder / ".venv")
     for damage in damages:
         virtual_environments.DAMAGES[damage](venv)
     probe = probes._environment(venv)  # noqa: SLF001 - all of it would ask the channels, too

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.processes.children import WINDOWS
+from lumen_conformance.processes.child_process import WINDOWS
 from lumen_proxy import config
 from lumen_proxy.cli import main as cli
 from lumen_proxy.config import load

@@ -1,11 +1,18 @@
-"""A server that is not ours, in few lines: it answers each request with 200 and the environment that it runs in.
+"""A small foreign server: it answers each request with 200 and its environment.
 
-Usage: ``plain_server.py PORT [MODE]``. ``goes-out``: it asks for a way beyond loopback. ``daemon``: it serves from a
-new session when the launched process has ended. ``nameless``: the same, in the old session without any environment.
-``leaves``: it starts a process that outlives it. ``hasty``: it ends that process when it is asked to stop, unless it is
-asked again meanwhile. ``stubborn``: it does not stop. ``SECONDS``: it is ready that late.
-``floods``: it prints 200 MB before it serves. ``endless``: it prints as long as it serves. ``no-http``: a header of its
-answers has no colon.
+Usage: ``plain_server.py PORT [MODE]``
+
+The modes:
+``goes-out``  connects beyond loopback
+``daemon``    serves in a new session after the end of the launched process
+``nameless``  the same in the old session, without any environment
+``leaves``    starts a process that outlives it
+``hasty``     ends that process after SIGTERM, unless a second signal comes meanwhile
+``stubborn``  ignores SIGTERM
+``SECONDS``   is ready after this time
+``floods``    prints 200 MB before it serves
+``endless``   prints as long as it serves
+``no-http``   sends a header without a colon
 """
 
 from __future__ import annotations
@@ -23,18 +30,18 @@ MODE = sys.argv[2] if len(sys.argv) > 2 else ""
 LINE = b"x" * 99 + b"\n"
 FLOOD_LINES = 2_000_000
 LINES_AT_ONCE = 1_000
-STOPS_S = 0.5  # a second signal of the suite comes within milliseconds
+STOPS_S = 0.5  # the suite would send a second signal within milliseconds
 
 OPEN = socket.socket(type=socket.SOCK_DGRAM)
 
 
-class Handler(BaseHTTPRequestHandler):
-    """One connection, kept open."""
+class PlainHandler(BaseHTTPRequestHandler):
+    """One connection that stays open."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Who answers, and with what environment."""
+        """Answer with PID and environment."""
         data = json.dumps({"pid": os.getpid(), "environ": dict(os.environ)}).encode()
         if key := self.headers["Authorization"]:
             print("asked with", key.removeprefix("Bearer "), flush=True)  # noqa: T201 -- as a careless server does
@@ -48,27 +55,27 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name of the base class
-        """Say nothing."""
+        """Log nothing."""
 
 
 def flood(lines: int | None) -> None:
-    """Print so many lines, or lines without end."""
+    """Print this number of lines, or lines without end."""
     while lines is None or lines > 0:
         sys.stdout.buffer.write(LINE * LINES_AT_ONCE)
         lines = None if lines is None else lines - LINES_AT_ONCE
     print("the flood ends here", flush=True)  # noqa: T201 -- its log
 
 
-def go_out() -> None:
-    """Ask for the way to an address that nobody has (RFC 5737): a connect of a datagram socket sends nothing."""
+def connect_beyond_loopback() -> None:
+    """Connect a datagram socket to an address without a host (RFC 5737), which sends nothing."""
     try:
         OPEN.connect(("192.0.2.1", 9))
     except OSError as error:  # a machine without any route
         print(error, flush=True)  # noqa: T201 -- its log
 
 
-def leave(*, nameless: bool) -> None:
-    """Go on in a child while the launched process ends with exit status 0 (POSIX)."""
+def detach(*, nameless: bool) -> None:
+    """Continue in a child while the launched process ends with exit status 0 (POSIX)."""
     if os.fork():
         os._exit(0)
     if nameless:
@@ -79,7 +86,7 @@ def leave(*, nameless: bool) -> None:
 
 
 def stop_in_order(server: ThreadingHTTPServer, child: subprocess.Popen[bytes]) -> None:
-    """Listen no more, end what was started, then end; whoever asks again meanwhile gets a hard end."""
+    """Close the socket, end the child, then end; a second signal meanwhile ends this process at once."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
     server.socket.close()
     threading.Event().wait(STOPS_S)
@@ -91,20 +98,20 @@ def stop_in_order(server: ThreadingHTTPServer, child: subprocess.Popen[bytes]) -
 def main() -> None:
     """Serve until SIGTERM."""
     if MODE in {"daemon", "nameless"}:
-        leave(nameless=MODE == "nameless")
+        detach(nameless=MODE == "nameless")
     signal.signal(signal.SIGTERM, lambda *_: None if MODE == "stubborn" else os._exit(0))
     if MODE in {"leaves", "hasty"}:
         child = subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"])
     print("the word is", os.environ.get("UPSTREAM_WORD"), flush=True)  # noqa: T201 -- as a careless server does
     if MODE == "goes-out":
-        go_out()
+        connect_beyond_loopback()
     elif MODE == "floods":
         flood(FLOOD_LINES)
     elif MODE == "endless":
         threading.Thread(target=flood, args=(None,), daemon=True).start()
     elif MODE.isdigit():
         threading.Event().wait(float(MODE))
-    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), PlainHandler)
     if MODE == "hasty":
         signal.signal(signal.SIGTERM, lambda *_: stop_in_order(server, child))
     server.serve_forever()

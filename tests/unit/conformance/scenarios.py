@@ -1,6 +1,6 @@
-"""A scenario of recovery, staged and judged in the process of the test.
+"""A scenario of recovery that is staged and judged in the process of the test.
 
-A run of pytest inside the test costs more than the scenario; what only such a run shows is tested by some of them.
+A nested run of pytest takes longer than the scenario; only some tests need one.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ from _pytest.outcomes import Skipped
 from lumen_conformance.registry import NotJudged
 from lumen_conformance.registry.refutation import Refuted
 from lumen_conformance.run import Run
-from lumen_conformance.stages.scene import Scene
+from lumen_conformance.stages.stage_resources import StageResources
 from lumen_conformance.targets.target import Target
 
 
 @dataclass
-class Judged:
-    """The ids of the checks by what came of them; for each failure what was found."""
+class JudgedScenario:
+    """The ids of the checks by outcome; for each failure what was found."""
 
     passed: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     not_judged: set[str] = field(default_factory=set)
 
 
-def judge(run: Run, scenario: ModuleType, target: Target, folder: Path) -> Judged:
-    """Stage the scenario of a module, and ask each of its checks that is about this target."""
-    (story,) = (each.story for each in vars(scenario).values() if hasattr(each, "story"))
-    parameters = inspect.signature(story.function).parameters
+def judge(run: Run, scenario: ModuleType, target: Target, folder: Path) -> JudgedScenario:
+    """Run the stage of a module, and each of its checks that is about this target."""
+    (definition,) = (each.definition for each in vars(scenario).values() if hasattr(each, "definition"))
+    parameters = inspect.signature(definition.function).parameters
     with ExitStack() as stack:
-        seen = story.function(**Scene(run, target, folder, None).open(parameters, stack))
-    judged = Judged()
+        evidence = definition.function(**StageResources(run, target, folder, None).open(parameters, stack))
+    judged = JudgedScenario()
     for function in vars(scenario).values():
         marks = getattr(function, "pytestmark", ())
         ids = {each.id for mark in marks if mark.name == "check" for each in mark.args}
-        lacking = target.lacks(*(word for mark in marks if mark.name == "needs" for word in mark.args))
-        spoken = all(mark.args == (target.profile,) for mark in marks if mark.name == "profile")
-        if ids and spoken and not lacking:
-            given = {story.function.__name__: seen, "measure": lambda value, *_, **__: value}
+        missing = target.explain_missing(*(name for mark in marks if mark.name == "needs" for name in mark.args))
+        is_in_profile = all(mark.args == (target.profile,) for mark in marks if mark.name == "profile")
+        if ids and is_in_profile and not missing:
+            given = {definition.function.__name__: evidence, "measure": lambda value, *_, **__: value}
             arguments = {name: given[name] for name in inspect.signature(function).parameters}
-            _ask(function, arguments, ids, judged)
+            _run_check(function, arguments, ids, judged)
     return judged
 
 
-def _ask(function: object, arguments: dict[str, object], ids: set[str], judged: Judged) -> None:
-    """Ask one check."""
+def _run_check(function: object, arguments: dict[str, object], ids: set[str], judged: JudgedScenario) -> None:
+    """Run one check."""
     assert callable(function)
     try:
         function(**arguments)

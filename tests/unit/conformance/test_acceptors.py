@@ -12,8 +12,8 @@ from lumen_conformance.gateway.acceptors import Acceptors
 WITHIN_S = 10.0  # for what takes milliseconds, on a busy machine a few hundred
 
 
-class Stage:
-    """Acceptors that are given a function for each connection; `served` has the thread of each that was served."""
+class ServedConnections:
+    """Acceptors with one function for each connection; `served` has the thread of each served connection."""
 
     def __init__(self) -> None:
         self.waiting: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
@@ -32,15 +32,15 @@ class Stage:
         self.served.put(threading.current_thread())
 
     def end(self, within_s: float = WITHIN_S) -> None:
-        """No more connections."""
+        """Accept no more connections."""
         self.waiting.put(None)
-        self.acceptors.settle(within_s)
+        self.acceptors.wait_idle(within_s)
         self.acceptors.join(within_s)
 
 
 def test_one_after_another_shares_threads() -> None:
     """Connections that do not overlap are served by a few threads."""
-    stage = Stage()
+    stage = ServedConnections()
     threads = set()
     for _ in range(30):
         stage.waiting.put(lambda: None)
@@ -50,8 +50,8 @@ def test_one_after_another_shares_threads() -> None:
 
 
 def test_each_at_the_same_time_has_a_thread() -> None:
-    """A connection that lasts keeps no other from being served."""
-    stage, barrier = Stage(), threading.Barrier(5)
+    """A connection that lasts does not delay another."""
+    stage, barrier = ServedConnections(), threading.Barrier(5)
     for _ in range(5):
         stage.waiting.put(lambda: barrier.wait(WITHIN_S))
     threads = {stage.served.get(timeout=WITHIN_S) for _ in range(5)}
@@ -59,9 +59,9 @@ def test_each_at_the_same_time_has_a_thread() -> None:
     assert len(threads) == 5
 
 
-def test_one_that_does_not_end_is_told() -> None:
-    """Who waits for the end of a connection that does not end is told so, and not kept."""
-    stage, gate = Stage(), threading.Event()
+def test_a_connection_that_does_not_end_is_reported() -> None:
+    """A wait for a connection that does not end stops at its limit, with an error."""
+    stage, gate = ServedConnections(), threading.Event()
     stage.waiting.put(lambda: gate.wait(WITHIN_S))
     with pytest.raises(RuntimeError, match=r"a connection did not end within 0\.05 s"):
         stage.end(0.05)

@@ -1,4 +1,4 @@
-"""What a foreign server prints never fills the disk nor stops it: the begin and the end of a log are kept."""
+"""The output of a foreign server neither fills the disk nor blocks it: a log keeps its beginning and its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lumen_conformance.processes import capped_output
 from lumen_conformance.processes.capped_output import KEPT_BYTES, LOG_BYTES, CappedOutput
 from lumen_conformance.run import Run
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import FOREIGN_START_S, Target
 from tests.unit.conformance import plain_server
 
@@ -36,7 +36,7 @@ def foreign(mode: str) -> Target:
 
 def test_a_flood_is_cut(run: Run, tmp_path: Path) -> None:
     """Of 200 MB that a server prints before it is ready, the first and the last lines are kept."""
-    with Launches(run, foreign("floods"), tmp_path) as launches:
+    with Launcher(run, foreign("floods"), tmp_path) as launches:
         server = launches()
         assert server.health().ready
         assert server.stdout.stat().st_size <= LOG_BYTES
@@ -52,8 +52,8 @@ def test_a_flood_is_cut(run: Run, tmp_path: Path) -> None:
 
 
 def test_an_endless_log_stops_nobody(run: Run, tmp_path: Path) -> None:
-    """A server that prints without end is ready, answers, and is ended; its log stays below the bound."""
-    with Launches(run, foreign("endless"), tmp_path) as launches:
+    """A server that prints without end becomes ready, answers, and is ended; its log stays below its limit."""
+    with Launcher(run, foreign("endless"), tmp_path) as launches:
         server = launches()
         for _ in range(LOOKS):
             assert server.health().ready
@@ -62,23 +62,23 @@ def test_an_endless_log_stops_nobody(run: Run, tmp_path: Path) -> None:
     assert server.stdout.stat().st_size <= LOG_BYTES
 
 
-def test_last_words_are_told(run: Run, tmp_path: Path) -> None:
-    """The log of a server that has ended has all that it printed when its end is told."""
+def test_the_last_output_is_reported(run: Run, tmp_path: Path) -> None:
+    """The log of a server that has ended is complete when its end is reported."""
     target = Target(command=(sys.executable, "-c", "print('no license')"), can=frozenset({"launch"}), foreign=True)
-    with Launches(run, target, tmp_path) as launches:
+    with Launcher(run, target, tmp_path) as launches:
         server = launches(ready=False)
         server.wait_exit(SETTLED_S)
-        assert "no license" in (server.dead() or "")
+        assert "no license" in (server.end_reason() or "")
 
 
 def test_a_process_that_holds_the_pipe_delays_nobody(tmp_path: Path) -> None:
-    """Whoever waits for the end of an output that somebody holds open goes on in time."""
+    """A process that holds a pipe does not delay a wait for the end of the output beyond its limit."""
     output = CappedOutput(tmp_path / "log")
     began_s = time.monotonic()
-    output.settle(0.1)
+    output.wait_end(0.1)
     assert time.monotonic() - began_s < 2
     output.writer.close()
-    output.settle(SETTLED_S)
+    output.wait_end(SETTLED_S)
 
 
 PIECES = st.lists(st.binary(max_size=60) | st.sampled_from([b"\n", b"a\n" * 30, b"b" * 100]), max_size=30)
@@ -96,12 +96,12 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(PIECES)
 def test_the_begin_and_the_end_are_kept(tmp_path: Path, pieces: list[bytes]) -> None:
-    """Whatever is printed in whatever pieces: all of it is kept, or its begin, its end and the size of the rest."""
+    """A log has the whole output, or its beginning, its end and the size of the rest."""
     output = CappedOutput(tmp_path / "log")
     for piece in pieces:
         output.writer.write(piece)
     output.writer.close()
-    output.settle(SETTLED_S)
+    output.wait_end(SETTLED_S)
     log, printed = (tmp_path / "log").read_bytes(), b"".join(pieces)
     assert len(log) <= capped_output.LOG_BYTES
     if len(printed) <= capped_output.LOG_BYTES - capped_output.MARK_BYTES:

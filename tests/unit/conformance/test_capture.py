@@ -15,7 +15,7 @@ import pytest
 from lumen_conformance.gateway.exchange import RESET
 from lumen_conformance.http import client, response_reader
 from lumen_conformance.http.client import TIMEOUT_S, Connection, call, request_bytes, send
-from lumen_conformance.targets.endpoint import Remote
+from lumen_conformance.targets.endpoint import RemoteServer
 from lumen_conformance.targets.target import Target
 
 Serve = Callable[..., str]
@@ -267,7 +267,7 @@ def test_patience_of_a_target(serve: Serve) -> None:
     """A call without a timeout has the timeout of its target, on a new and on an open connection."""
     patience_s = 0.2
     for reuse in (False, True):
-        served = Remote(Target(url=serve(silent=True), answer_s=patience_s))
+        served = RemoteServer(Target(url=serve(silent=True), answer_s=patience_s))
         with served.connection() as connection:
             capture = (connection if reuse else served).call("GET", "/x")
         assert capture.ended == "timeout", reuse

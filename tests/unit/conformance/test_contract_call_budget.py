@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.gateway.exchange import Call
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.exchange import ReceivedRequest
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.targets.endpoint import CHAT
-from tests.fixtures.suite_subprocess import Run, run
+from tests.fixtures.suite_subprocess import SuiteRun, run
 
 MODEL = "a-model-that-costs"
 CHOICES = 10  # more choices than any check requests without --proxy-load
@@ -90,7 +90,7 @@ def test_no_check_fails(whole: tuple[Run, list[Call]], loaded: Run) -> None:
         assert (ended.status, broken) == (0, []), ended.output
 
 
-def test_the_contract_was_asked(whole: tuple[Run, list[Call]], loaded: Run) -> None:
+def test_the_contract_was_asked(whole: tuple[SuiteRun, list[ReceivedRequest]], loaded: SuiteRun) -> None:
     """Hundreds of checks pass, some of each chapter that needs no gateway behind the target."""
     passed = whole[0].ids("passed") | loaded.ids("passed")
     assert len(passed) > PASSED

@@ -9,7 +9,7 @@ from lumen_conformance.contract.session import AWKWARD_TEXT, ContractSession, qu
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.http.client import Capture, request_bytes
 from lumen_conformance.registry.refutation import NotJudged
-from lumen_conformance.targets.endpoint import CHAT, Remote
+from lumen_conformance.targets.endpoint import CHAT, RemoteServer
 from lumen_conformance.targets.target import Target
 
 ORIGIN = "http://127.0.0.1:1"
@@ -32,7 +32,7 @@ def session_of(gateway: Gateway, status: int, body: bytes) -> ContractSession:
     return session
 
 
-def test_a_whole_answer_is_known(gateway: Gateway) -> None:
+def test_a_whole_answer_is_known(gateway: ScriptedGateway) -> None:
     """The text and the finish reason of the plain answer are known."""
     known = session_of(gateway, 200, WHOLE).judge_context
     assert (known.text, known.finish) == ("hello", "stop")
@@ -43,7 +43,7 @@ def test_a_whole_answer_is_known(gateway: Gateway) -> None:
     [(500, b"", None, "C1.1"), (200, b'{"choices": []}', None, "C2.4"), (200, UNFINISHED, "hello", "C4.4")],
 )
 def test_what_did_not_come_is_unknown(
-    gateway: Gateway, status: int, body: bytes, text: str | None, because_of: str
+    gateway: ScriptedGateway, status: int, body: bytes, text: str | None, because_of: str
 ) -> None:
     """The text of a failed answer is unknown, and a claim about it is not judged because of the check that fails."""
     session = session_of(gateway, status, body)

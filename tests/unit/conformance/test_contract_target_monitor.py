@@ -12,7 +12,7 @@ from lumen_conformance.http.client import call
 from lumen_conformance.ports import reserved_port
 from lumen_conformance.run import Run as OfSuite
 from lumen_conformance.waiting import until
-from tests.fixtures.suite_subprocess import FORWARDER, Run, forwarder
+from tests.fixtures.suite_subprocess import FORWARDER, SuiteRun, forwarder
 from tests.fixtures.suite_subprocess import run as judged
 
 TESTS = ("tests/contract/test_h_connections.py", "tests/contract/test_h_models.py")

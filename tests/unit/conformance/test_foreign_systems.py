@@ -17,7 +17,7 @@ Rule = Callable[["FakeSocket", "FakeSocket"], bool]
 
 
 class FakeSocket:
-    """A socket of a network that has one rule: which of two may not listen beside each other."""
+    """A socket of a network with one rule: which two sockets may not listen beside each other."""
 
     refuses: Rule
     listening: list[FakeSocket]
@@ -28,25 +28,25 @@ class FakeSocket:
         self.address = ("", 0)
 
     def setsockopt(self, _level: int, option: int, value: int) -> None:
-        """Only SO_REUSEADDR counts here."""
+        """Record SO_REUSEADDR."""
         self.reuses = self.reuses or (option == socket.SO_REUSEADDR and bool(value))
 
     def bind(self, address: tuple[str, int]) -> None:
-        """Refused beside one that the rule names."""
+        """Raise OSError beside a socket that the rule names."""
         self.address = address
         if any(self.refuses(self, other) for other in self.listening):
             raise OSError("address already in use")
 
     def getsockname(self) -> tuple[str, int]:
-        """Where it is bound."""
+        """Return the bound address."""
         return self.address
 
     def listen(self, _backlog: int = 0) -> None:
-        """From now on it is in the way of others."""
+        """Block the address for other sockets."""
         self.listening.append(self)
 
     def close(self) -> None:
-        """It is in nobody's way."""
+        """Release the address."""
         self.listening[:] = [each for each in self.listening if each is not self]
 
     def __enter__(self) -> Self:
@@ -67,22 +67,22 @@ def of_bsd(one: FakeSocket, other: FakeSocket) -> bool:
 
 
 def network(monkeypatch: pytest.MonkeyPatch, rule: Rule) -> type[FakeSocket]:
-    """Give the sockets of the suite this rule."""
+    """Replace the sockets of the suite by sockets with this rule."""
     fake = type("Network", (FakeSocket,), {"refuses": staticmethod(rule), "listening": []})
     monkeypatch.setattr(socket, "socket", fake)
     return fake
 
 
 @pytest.mark.parametrize("taken", ["127.0.0.1", "::1"])
-def test_a_taken_port_of_windows_is_seen(monkeypatch: pytest.MonkeyPatch, taken: str) -> None:
+def test_a_taken_port_of_windows_is_found(monkeypatch: pytest.MonkeyPatch, taken: str) -> None:
     """A port with a live listener cannot be bound on Windows, although SO_REUSEADDR would share it."""
     monkeypatch.setattr(observations, "SHARES_LIVE_PORTS", True)
     fake = network(monkeypatch, of_windows)
-    assert observations.can_be_bound(PORT)
+    assert observations.is_port_free(PORT)
     holder = fake()
     holder.bind((taken, PORT))
     holder.listen()
-    assert not observations.can_be_bound(PORT)
+    assert not observations.is_port_free(PORT)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::"])  # noqa: S104 -- where a server would listen

@@ -1,4 +1,4 @@
-"""The scripted gateway as an HTTP server: addresses, methods, media types, sizes, versions, ends of connections."""
+"""The scripted gateway as an HTTP server: paths, methods, media types, sizes, versions, ends of connections."""
 
 import gzip
 import json
@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.client import Connection, call
 from lumen_conformance.targets.endpoint import CHAT
 
@@ -15,7 +15,7 @@ JSON = ("Content-Type", "application/json")
 
 
 def question(**fields: object) -> dict[str, object]:
-    """A good request."""
+    """Return a good request."""
     return {"model": "m", "messages": [{"role": "user", "content": "안녕"}], **fields}
 
 
@@ -36,8 +36,8 @@ ROUTES: dict[str, tuple[str, str, int, str | None]] = {
 
 
 @pytest.mark.parametrize("name", ROUTES)
-def test_routes(name: str, gateway: Gateway) -> None:
-    """A wrong method is 405 with the right ones, an unknown address 404; both keep the connection and the id."""
+def test_routes(name: str, gateway: ScriptedGateway) -> None:
+    """A wrong method is 405 with the allowed ones, an unknown path 404; both keep the connection and the request id."""
     method, path, status, allow = ROUTES[name]
     with Connection(gateway.url, [("X-Request-Id", "mine")]) as connection:
         seen = connection.call(method, path)
@@ -48,7 +48,7 @@ def test_routes(name: str, gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("path", [MODELS, "/v1/nothing", "/nothing", "/health", CHAT])
-def test_head_has_no_body(path: str, gateway: Gateway) -> None:
+def test_head_has_no_body(path: str, gateway: ScriptedGateway) -> None:
     """HEAD is answered like GET, without the body."""
     with Connection(gateway.url) as connection:
         head, get = connection.call("HEAD", path), connection.call("GET", path)
@@ -68,8 +68,8 @@ MEDIA: dict[str, tuple[list[tuple[str, str]], int]] = {
 
 
 @pytest.mark.parametrize("name", MEDIA)
-def test_media(name: str, gateway: Gateway) -> None:
-    """A body that is neither JSON nor plain is refused; the codings that would do are named."""
+def test_media(name: str, gateway: ScriptedGateway) -> None:
+    """A body that is not plain JSON is refused with 415; the answer names the supported codings."""
     headers, status = MEDIA[name]
     body = json.dumps(question()).encode()
     seen = call(gateway.url, "POST", CHAT, body=gzip.compress(body) if name == "gzip" else body, headers=headers)
@@ -78,8 +78,8 @@ def test_media(name: str, gateway: Gateway) -> None:
     assert status == 200 or seen.json()["error"]["type"] == "invalid_request_error"
 
 
-def test_too_large_is_no_reset(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body beyond the limit is read to its end and refused; what is kept of it is no larger than the limit."""
+def test_too_large_is_no_reset(gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body above the limit is read to its end and refused; the record keeps no more than the limit."""
     for module in ("lumen_conformance.gateway.server", "lumen_conformance.gateway.openai_routes"):
         monkeypatch.setattr(f"{module}.MAX_BODY_BYTES", 100_000)
     with Connection(gateway.url) as connection:
@@ -89,28 +89,28 @@ def test_too_large_is_no_reset(gateway: Gateway, monkeypatch: pytest.MonkeyPatch
     assert len(gateway.chats[0].body) == 100_001
 
 
-def spoken(gateway: Gateway, request: bytes) -> bytes:
-    """Everything that comes back until the gateway closes the connection."""
+def spoken(gateway: ScriptedGateway, request: bytes) -> bytes:
+    """Return everything that the gateway sends until it closes the connection."""
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as sock:
         sock.sendall(request)
         return sock.makefile("rb").read()
 
 
 def raw(body: dict[str, object], version: str, *lines: str) -> bytes:
-    """A chat request byte by byte."""
+    """Return a chat request as bytes."""
     data = json.dumps(body).encode()
     head = [f"POST {CHAT} HTTP/{version}", "Host: x", "Content-Type: application/json", f"Content-Length: {len(data)}"]
     return "\r\n".join([*head, *lines, "", ""]).encode() + data
 
 
-def test_close_is_obeyed(gateway: Gateway) -> None:
-    """Whoever asks for the end of the connection gets it, and is told so."""
+def test_close_is_obeyed(gateway: ScriptedGateway) -> None:
+    """A client that asks for the end of the connection gets it, with a header that announces it."""
     told = spoken(gateway, raw(question(), "1.1", "Connection: close"))
     assert b"\r\nConnection: close\r\n" in told
     assert told.count(b"HTTP/1.1 ") == 1
 
 
-def test_old_http_has_no_chunks(gateway: Gateway) -> None:
+def test_old_http_has_no_chunks(gateway: ScriptedGateway) -> None:
     """A stream for HTTP/1.0 ends with the connection, and is not chunked."""
     head, _, body = spoken(gateway, raw(question(stream=True), "1.0")).partition(b"\r\n\r\n")
     assert b"Transfer-Encoding" not in head
@@ -118,8 +118,8 @@ def test_old_http_has_no_chunks(gateway: Gateway) -> None:
     assert body.endswith(b"data: [DONE]\n\n")
 
 
-def test_expectation_is_met(gateway: Gateway) -> None:
-    """A client that waits to be told to go on is told."""
+def test_expectation_is_met(gateway: ScriptedGateway) -> None:
+    """A client that waits for 100 Continue gets it."""
     request = raw(question(), "1.1", "Expect: 100-continue", "Connection: close")
     head, _, body = request.partition(b"\r\n\r\n")
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as sock:
@@ -129,21 +129,21 @@ def test_expectation_is_met(gateway: Gateway) -> None:
         assert sock.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
 
 
-def test_no_http_is_refused_in_words(gateway: Gateway) -> None:
-    """What is no HTTP is refused in the envelope, with a request id."""
+def test_invalid_http_is_refused(gateway: ScriptedGateway) -> None:
+    """Bytes that are not HTTP are refused with an OpenAI error and a request id."""
     head, _, body = spoken(gateway, b"GET / HTTP/1.1\r\nno colon here\r\n\r\n").partition(b"\r\n\r\n")
     assert b"x-request-id: req_" in head
     assert json.loads(body)["error"]["type"] == "invalid_request_error"
 
 
-def test_a_large_head_is_no_reset(gateway: Gateway) -> None:
-    """A head that is too large is refused in the envelope, though its client sends on."""
+def test_a_large_head_is_no_reset(gateway: ScriptedGateway) -> None:
+    """A head that is too large is refused with an OpenAI error while its client still sends."""
     seen = call(gateway.url, "GET", MODELS, headers=[("X", "x" * 16_000_000)])
     assert (seen.status, seen.ended, seen.error) == (431, "complete", None)
 
 
-def test_a_whole_address_is_a_path(gateway: Gateway) -> None:
-    """The target of a request may have its origin."""
+def test_a_whole_address_is_a_path(gateway: ScriptedGateway) -> None:
+    """The target of a request may contain the origin."""
     assert b'"object": "list"' in spoken(
         gateway, f"GET {gateway.url}{MODELS}?limit=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
     )

@@ -1,4 +1,4 @@
-"""The scripted gateway as a server of OpenAI's: it does what a request asks, and refuses what OpenAI refuses."""
+"""The scripted gateway as a server of OpenAI: it answers as a request asks, and refuses what OpenAI refuses."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import pytest
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Exchange, Reply
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.client import Capture, call
 from lumen_conformance.http.documents import answer_json, assistant_text, chunks, finish_of, media_type
 from lumen_conformance.targets.endpoint import CHAT
@@ -27,19 +27,19 @@ PLAIN: dict[str, dict[str, object]] = {"absent": {}, "null": {"stream": None}, "
 
 
 def question(**fields: object) -> dict[str, object]:
-    """A good request."""
+    """Return a good request."""
     return {"model": "m", "messages": [{"role": "user", "content": TEXT}], **fields}
 
 
-def ask(gateway: Gateway, **fields: object) -> Capture:
-    """The answer to it."""
+def ask(gateway: ScriptedGateway, **fields: object) -> Capture:
+    """Return the answer to it."""
     return call(gateway.url, "POST", CHAT, json=question(**fields))
 
 
 @pytest.mark.parametrize("fields", PLAIN.values(), ids=PLAIN)
 @pytest.mark.parametrize("name", SCRIPTED)
-def test_plain_as_asked(name: str, fields: dict[str, object], gateway: Gateway) -> None:
-    """Whatever is scripted, a request without a stream gets a plain answer."""
+def test_plain_as_asked(name: str, fields: dict[str, object], gateway: ScriptedGateway) -> None:
+    """With any script, a request without a stream gets a plain answer."""
     gateway.script(SCRIPTED[name]())
     seen = ask(gateway, **fields)
     assert (seen.status, seen.ended, media_type(seen), assistant_text(seen)) == (
@@ -51,8 +51,8 @@ def test_plain_as_asked(name: str, fields: dict[str, object], gateway: Gateway) 
 
 
 @pytest.mark.parametrize("name", SCRIPTED)
-def test_streamed_as_asked(name: str, gateway: Gateway) -> None:
-    """Whatever is scripted, a request for a stream gets one."""
+def test_streamed_as_asked(name: str, gateway: ScriptedGateway) -> None:
+    """With any script, a request for a stream gets one."""
     gateway.script(SCRIPTED[name]())
     seen = ask(gateway, stream=True)
     assert (seen.status, seen.ended, media_type(seen), assistant_text(seen)) == (
@@ -72,8 +72,8 @@ LATE: dict[str, tuple[Reply, str]] = {
 
 
 @pytest.mark.parametrize("name", LATE)
-def test_a_plain_body_fails_in_its_middle(name: str, gateway: Gateway) -> None:
-    """A late failure cuts a plain answer in its middle: it has no place for an error."""
+def test_a_plain_body_fails_in_its_middle(name: str, gateway: ScriptedGateway) -> None:
+    """A late failure cuts a plain answer in its middle, as it cannot contain an error event."""
     fail, ended = LATE[name]
     gateway.script(replies.streams(midway=lambda exchange: fail(exchange) is not None))
     seen = ask(gateway)
@@ -83,8 +83,8 @@ def test_a_plain_body_fails_in_its_middle(name: str, gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-def test_half_an_answer(stream: bool, gateway: Gateway) -> None:  # noqa: FBT001 -- a row
-    """Half an answer is half of what was asked for."""
+def test_half_an_answer(stream: bool, gateway: ScriptedGateway) -> None:  # noqa: FBT001 -- a row
+    """Half an answer is half of what was requested."""
     gateway.script(replies.truncated)
     seen = ask(gateway, stream=stream)
     assert (seen.status, seen.ended) == (200, "aborted")
@@ -109,22 +109,22 @@ CUT: dict[str, tuple[dict[str, object], str, str]] = {
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("name", CUT)
-def test_text_ends_where_the_request_says(name: str, stream: bool, gateway: Gateway) -> None:  # noqa: FBT001 -- a row
-    """Stop sequences and limits end the text, with the reason; what healthy servers ignore has no effect."""
+def test_text_ends_where_the_request_says(name: str, stream: bool, gateway: ScriptedGateway) -> None:  # noqa: FBT001 -- a row
+    """Stop sequences and limits end the text, with the finish reason; values without an effect are ignored."""
     fields, text, reason = CUT[name]
     seen = ask(gateway, stream=stream, **fields)
     assert (assistant_text(seen), finish_of(seen)) == (text, reason)
 
 
 def usage_of(seen: Capture) -> dict[str, int]:
-    """What an answer cost."""
-    found: dict[str, int] = (answer_json(seen) or chunks(seen)[-1].value)["usage"]
+    """Return the usage of an answer."""
+    found: dict[str, int] = (answer(seen) or chunks(seen)[-1].value)["usage"]
     return found
 
 
 @pytest.mark.parametrize("fields", [{}, {"n": 3}, {"max_tokens": 2}, {"stop": "how"}], ids=str)
-def test_counts_can_be_counted(fields: dict[str, object], gateway: Gateway) -> None:
-    """The tokens of an answer are the pieces of its stream; every count is above zero, and they add up."""
+def test_counts_can_be_counted(fields: dict[str, object], gateway: ScriptedGateway) -> None:
+    """The tokens of an answer are the pieces of its stream; every count is above zero, and the total is their sum."""
     plain, stream = ask(gateway, **fields), ask(gateway, stream=True, stream_options={"include_usage": True}, **fields)
     pieces = [one for chunk in chunks(stream) for one in chunk.value["choices"] if one["delta"].get("content")]
     usage = usage_of(plain)
@@ -135,8 +135,8 @@ def test_counts_can_be_counted(fields: dict[str, object], gateway: Gateway) -> N
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-def test_several_choices(stream: bool, gateway: Gateway) -> None:  # noqa: FBT001 -- a row
-    """As many choices come as were asked for."""
+def test_several_choices(stream: bool, gateway: ScriptedGateway) -> None:  # noqa: FBT001 -- a row
+    """An answer has the requested number of choices."""
     seen = ask(gateway, stream=stream, n=3)
     choices = answer_json(seen)["choices"] if not stream else [one for c in chunks(seen) for one in c.value["choices"]]
     assert {one["index"] for one in choices} == {0, 1, 2}
@@ -152,8 +152,8 @@ CHOICES: dict[str, tuple[object, str | None]] = {
 
 
 @pytest.mark.parametrize("name", CHOICES)
-def test_tools(name: str, gateway: Gateway) -> None:
-    """A tool is called where the request leaves no choice, and else the text is answered."""
+def test_tools(name: str, gateway: ScriptedGateway) -> None:
+    """A tool is called where the request requires it; otherwise the text is answered."""
     choice, called = CHOICES[name]
     (found,) = answer_json(ask(gateway, tools=TOOLS, tool_choice=choice))["choices"]
     calls = [one["function"]["name"] for one in found["message"].get("tool_calls", [])]
@@ -178,14 +178,14 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused(name: str, gateway: Gateway) -> None:
-    """What cannot be obeyed is refused with 400 and the name of the parameter."""
+def test_refused(name: str, gateway: ScriptedGateway) -> None:
+    """An invalid parameter is refused with 400 and its name."""
     fields, param = REFUSED[name]
     seen = ask(gateway, **fields)
     assert (seen.status, seen.json()["error"]["param"]) == (400, param), seen.text
 
 
-def test_half_a_character_is_refused(gateway: Gateway) -> None:
+def test_half_a_character_is_refused(gateway: ScriptedGateway) -> None:
     """Half a surrogate pair cannot be answered in UTF-8."""
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "\ud83c"}]}).encode()
     assert call(gateway.url, "POST", CHAT, body=body, headers=[JSON]).status == 400

@@ -1,4 +1,4 @@
-"""The scripted gateway, seen by a client on the wire: it records, echoes, and fails exactly as told."""
+"""The scripted gateway, as a client sees it: it records, echoes, and sends each fault."""
 
 import socket
 import threading
@@ -8,12 +8,12 @@ import pytest
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Reply
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.client import Connection, call
 
 
-def test_request_is_recorded_and_echoed(gateway: Gateway) -> None:
-    """Method, path, headers, body and time are kept, and the nonce comes back."""
+def test_request_is_recorded_and_echoed(gateway: ScriptedGateway) -> None:
+    """Method, path, headers, body and time are recorded, and the nonce comes back."""
     before_s = time.monotonic()
     seen = call(gateway.url, "POST", "/chat", json={"message": "안녕 nonce-1"}, headers=[("X-Request-Id", "r1")])
     (one,) = gateway.chats
@@ -23,7 +23,7 @@ def test_request_is_recorded_and_echoed(gateway: Gateway) -> None:
     assert gateway.until_called(1) == one
 
 
-def test_connections_are_told_apart(gateway: Gateway) -> None:
+def test_connections_are_told_apart(gateway: ScriptedGateway) -> None:
     """Two requests on one connection, one on another; pieces of a body are joined."""
     with Connection(gateway.url) as connection:
         for _ in range(2):
@@ -36,8 +36,8 @@ def test_connections_are_told_apart(gateway: Gateway) -> None:
     assert gateway.chats[2].body == b"{}"
 
 
-def test_script_comes_before_the_standing_reply(gateway: Gateway) -> None:
-    """Each scripted reply is played once."""
+def test_script_comes_before_the_standing_reply(gateway: ScriptedGateway) -> None:
+    """Each scripted reply is sent once."""
     gateway.script(replies.says({"x": 1}, 503, headers=(("Retry-After", "7"),)), replies.answers("scripted"))
     first, second, third = (call(gateway.url, "POST", "/chat", json={"message": "m"}) for _ in range(3))
     assert (first.status, first.header("retry-after"), first.json()) == (503, "7", {"x": 1})
@@ -59,8 +59,8 @@ def test_script_comes_before_the_standing_reply(gateway: Gateway) -> None:
         pytest.param(replies.split(3), "complete", 200, id="split"),
     ],
 )
-def test_faults(gateway: Gateway, reply: Reply, ended: str, status: int | None) -> None:
-    """Each fault looks on the wire as its name says, and the next request is answered."""
+def test_faults(gateway: ScriptedGateway, reply: Reply, ended: str, status: int | None) -> None:
+    """Each fault has the bytes that its name says, and the next request is answered."""
     gateway.script(reply)
     patience_s = 0.5 if ended == "timeout" else 10.0  # short only where it is waited out: the machine may be busy
     seen = call(gateway.url, "POST", "/chat", json={"message": "m"}, timeout_s=patience_s)
@@ -68,8 +68,8 @@ def test_faults(gateway: Gateway, reply: Reply, ended: str, status: int | None) 
     assert call(gateway.url, "POST", "/chat", json={"message": "m"}).status == 200
 
 
-def test_gate_holds_until_it_opens(gateway: Gateway) -> None:
-    """A request waits at the barrier; the test opens it when the request has arrived."""
+def test_gate_holds_until_it_opens(gateway: ScriptedGateway) -> None:
+    """A request waits at the gate; the test opens the gate when the request has arrived."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))
 
@@ -83,16 +83,16 @@ def test_gate_holds_until_it_opens(gateway: Gateway) -> None:
     opener.join()
 
 
-def test_leaving_is_seen(gateway: Gateway) -> None:
-    """The gateway knows when its client has closed the connection, even while it holds the answer."""
+def test_a_disconnect_is_noticed(gateway: ScriptedGateway) -> None:
+    """The gateway notices that its client has closed the connection, even while it holds the answer."""
     gateway.standing = replies.silent
     assert call(gateway.url, "POST", "/chat", json={"message": "m"}, timeout_s=0.1).ended == "timeout"
-    left_s = gateway.left_s(gateway.chats[0], within_s=5)
+    left_s = gateway.wait_disconnect_s(gateway.chats[0], within_s=5)
     assert left_s is not None
     assert left_s < 5
 
 
-def test_outage_and_return(gateway: Gateway) -> None:
+def test_outage_and_return(gateway: ScriptedGateway) -> None:
     """During an outage connections are refused; afterwards the same address answers."""
     url = gateway.url
     gateway.down()
@@ -102,9 +102,9 @@ def test_outage_and_return(gateway: Gateway) -> None:
 
 
 def test_stop_closes_everything() -> None:
-    """Held requests are cut, no thread stays, and the port refuses."""
+    """Held requests are cut, no thread is left, and the port refuses."""
     before = threading.active_count()
-    with Gateway(replies.silent) as gateway, socket.create_connection(("127.0.0.1", gateway.port)) as sock:
+    with ScriptedGateway(replies.silent) as gateway, socket.create_connection(("127.0.0.1", gateway.port)) as sock:
         sock.sendall(b"POST /chat HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         gateway.until_called(1)
         gateway.down()
@@ -113,8 +113,8 @@ def test_stop_closes_everything() -> None:
     assert call(gateway.url, "GET", "/health").ended == "refused"
 
 
-def test_malformed_requests_are_named(gateway: Gateway) -> None:
-    """A proxy that speaks no HTTP to its gateway is found out, and answered as real servers do."""
+def test_malformed_requests_are_named(gateway: ScriptedGateway) -> None:
+    """Bytes that are not HTTP are recorded, and answered as real servers do."""
     with socket.create_connection(("127.0.0.1", gateway.port)) as sock:
         sock.sendall(b"POST\r\n\r\n")
         assert sock.makefile("rb").read().startswith(b"HTTP/1.1 400 ")

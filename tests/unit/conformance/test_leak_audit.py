@@ -1,4 +1,4 @@
-"""A test that leaks is an ERROR, itself; what it leaked is ended, and strangers are never touched."""
+"""A test that leaks is an ERROR; what it leaked is ended, and processes of other runs are not."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from lumen_conformance.processes.process_tree import ProcessRef, tagged
+from lumen_conformance.processes.process_tree import ProcessRef, find_tagged
 from lumen_conformance.run import TAG, Run
 from lumen_conformance.waiting import until
 from tests.unit.conformance.plugin_run import PluginRun
@@ -17,7 +17,7 @@ SUITE = """
     import multiprocessing, os, socket, subprocess, sys, threading
     from pathlib import Path
     import pytest
-    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.gateway.server import ScriptedGateway
     PAUSE = [sys.executable, "-c", "import threading; threading.Event().wait()"]
     KEPT = []
     PAUSED = threading.Event()
@@ -51,13 +51,13 @@ SUITE = """
 
 
 @pytest.fixture
-def plugin_run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> PluginRun:
-    """A pytest of its own."""
-    return PluginRun(pytester, monkeypatch)
+def nested(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nested:
+    """A nested pytest."""
+    return Nested(pytester, monkeypatch)
 
 
-def running(plugin_run: PluginRun) -> list[psutil.Process]:
-    """The processes that the suite has written down and that still run; zombies wait for init only."""
+def running(nested: Nested) -> list[psutil.Process]:
+    """Return the processes that the suite has recorded and that still run; a zombie only waits for init."""
     found = []
     for pid in plugin_run.lines():
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -84,7 +84,7 @@ LEAKS = {
     "multiprocessing": ("multiprocess()", RUNNING),
     "listener": ("KEPT.append(socket.create_server(('127.0.0.1', 0)))", LISTENING),
     "listener-ipv6": ("KEPT.append(socket.create_server(('::1', 0), family=socket.AF_INET6))", LISTENING),
-    "gateway": ("Gateway().__enter__()", LISTENING),
+    "gateway": ("ScriptedGateway().__enter__()", LISTENING),
     "file": ("Path('left').touch()", LEFT),
     "folder": ("Path('left').mkdir()", LEFT),
     "file-of-a-child": ("subprocess.run([sys.executable, '-c', 'open(\"left\", \"w\")'])", LEFT),
@@ -92,10 +92,10 @@ LEAKS = {
 
 
 @pytest.mark.parametrize(("act", "told"), LEAKS.values(), ids=LEAKS)
-def test_leak_is_an_error_of_its_test(plugin_run: PluginRun, act: str, told: str) -> None:
-    """The leak is named at the teardown of the test that leaked, and ended; its neighbours pass."""
-    result = plugin_run.run(SUITE % act, "-W", "ignore")
-    result.assert_outcomes(passed=2, errors=1)
+def test_leak_is_an_error_of_its_test(nested: Nested, act: str, told: str) -> None:
+    """The leak is named at the teardown of its test, and ended; the tests beside it pass."""
+    result = nested.run(SUITE % act, "-W", "ignore")
+    result.assert_outcomes(passed=3, errors=1)
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_acts*", f"*Leaked: {told}"])
     assert not running(plugin_run)
 
@@ -107,19 +107,19 @@ def test_leak_is_an_error_of_its_test(plugin_run: PluginRun, act: str, told: str
         "os.waitpid(os.fork() or os._exit(0), 0)",
         "socket.create_server(('127.0.0.1', 0)).close()",
         "KEPT.append(socket.socket()); KEPT[0].bind(('127.0.0.1', 0))",
-        "Gateway().__enter__().__exit__(None, None, None)",
+        "ScriptedGateway().__enter__().__exit__(None, None, None)",
         "Path('left').touch(); Path('left').unlink()",
-        "KEPT.append(run.allow_ports(Gateway().__enter__().url)); KEPT[0].__enter__()",
+        "KEPT.append(run.answering(ScriptedGateway().__enter__().url)); KEPT[0].__enter__()",
     ],
     ids=["child", "fork", "listener", "bound-only", "gateway", "file", "answered-for"],
 )
-def test_what_has_ended_is_no_leak(plugin_run: PluginRun, act: str) -> None:
-    """A test may start, open and write what it likes, as long as it ends it or a fixture answers for it."""
-    plugin_run.run(SUITE % act, "-W", "ignore").assert_outcomes(passed=3)
+def test_what_has_ended_is_no_leak(nested: Nested, act: str) -> None:
+    """A test may start processes, open ports and write files, if it ends them or a fixture does."""
+    nested.run(SUITE % act, "-W", "ignore").assert_outcomes(passed=3)
 
 
-def test_open_launch_is_no_leak(plugin_run: PluginRun) -> None:
-    """What a fixture still answers for may run on; what is left at the very end is swept and makes the run red."""
+def test_open_launch_is_no_leak(nested: Nested) -> None:
+    """An open launch may run on; what is left at the end of the run is ended, and fails the run."""
     act = "start(env=os.environ | {'E2E_LUMEN': run.open_tag('x')})"
     result = plugin_run.run(SUITE % act, "-W", "ignore")
     result.assert_outcomes(passed=3)
@@ -128,8 +128,8 @@ def test_open_launch_is_no_leak(plugin_run: PluginRun) -> None:
     assert not running(plugin_run)
 
 
-def test_processes_of_a_killed_worker_are_swept(plugin_run: PluginRun) -> None:
-    """A worker of xdist that is killed leaves its launches; the controller ends them and says so."""
+def test_processes_of_a_killed_worker_are_swept(nested: Nested) -> None:
+    """The processes of a killed xdist worker are ended, and named at the end of the run."""
     act = "start(env=os.environ | {'E2E_LUMEN': run.open_tag('x')}); os.kill(os.getpid(), 9)"
     result = plugin_run.run(SUITE % act, "-n2")
     result.assert_outcomes(passed=2, errors=1)
@@ -139,8 +139,8 @@ def test_processes_of_a_killed_worker_are_swept(plugin_run: PluginRun) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="a request to stop is no signal there")
 @pytest.mark.parametrize(("who", "options"), [("getpid", ()), ("getppid", ("-n1",))], ids=["alone", "controller"])
-def test_a_request_to_stop_ends_the_run_in_order(plugin_run: PluginRun, who: str, options: tuple[str, ...]) -> None:
-    """SIGTERM, as a cancelled job of CI gets it, is like Ctrl-C: teardowns, a summary, and nothing left running."""
+def test_a_request_to_stop_ends_the_run_in_order(nested: Nested, who: str, options: tuple[str, ...]) -> None:
+    """SIGTERM, which a cancelled job of CI gets, acts like Ctrl-C: teardowns, a summary, and no process left."""
     act = f"start(env=os.environ | {{'E2E_LUMEN': run.open_tag('x')}}); os.kill(os.{who}(), 15); PAUSED.wait(3)"
     result = plugin_run.run(SUITE % act, "-W", "ignore", *options)
     assert result.ret == pytest.ExitCode.INTERRUPTED
@@ -148,11 +148,11 @@ def test_a_request_to_stop_ends_the_run_in_order(plugin_run: PluginRun, who: str
     assert not running(plugin_run)
 
 
-def test_strangers_are_never_found(run: Run) -> None:
-    """A process of another run, or with a tag that only begins like ours, is not ours."""
+def test_processes_of_other_runs_are_never_found(run: Run) -> None:
+    """A process of another run, or with a longer tag of the same beginning, is not found."""
     environ = os.environ | {TAG: f"{run.id}0/{run.worker}/1"}
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=environ) as stranger:
         ref = ProcessRef.of(stranger.pid)  # whose environment can be read a moment later only
-        until("it is found by its own tag", lambda: ref in tagged(f"{run.id}0/"), within_s=5)
-        assert ref not in tagged(f"{run.id}/")
+        until("it is found by its own tag", lambda: ref in find_tagged(f"{run.id}0/"), within_s=5)
+        assert ref not in find_tagged(f"{run.id}/")
         stranger.communicate(b"\n")

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from lumen_conformance.ports import FIRST_PORT, PORTS_PER_WORKER, _from_range, reserved_port
-from lumen_conformance.stages.observations import can_be_bound
+from lumen_conformance.stages.observations import is_port_free
 
 IP_LOCAL_PORT_RANGE = 51  # linux/in.h, since Linux 6.3: the ephemeral range of one socket
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the port comes from a range of the worker")
@@ -59,8 +59,8 @@ def test_an_unreserved_port_is_assigned() -> None:
 def test_server_can_use_a_reserved_port() -> None:
     """A server that sets SO_REUSEADDR can bind and listen on a reserved port, several times in turn."""
     with reserved_port() as port:
-        assert can_be_bound(port)
-        assert can_be_bound(port)
+        assert is_port_free(port)
+        assert is_port_free(port)
 
 
 def test_ranges_of_workers_do_not_overlap() -> None:

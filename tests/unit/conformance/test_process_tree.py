@@ -1,4 +1,4 @@
-"""A session belongs to a launch by its number and by time: numbers come round."""
+"""A session belongs to a launch by its number and by time: the system uses numbers again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lumen_conformance.processes.process_tree import ProcessRef, kill_all, of_session
+from lumen_conformance.processes.process_tree import ProcessRef, kill_all, list_session
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sessions of POSIX")
 WAITS = "import threading; threading.Event().wait()"
@@ -18,7 +18,7 @@ EARLIER_S = 100.0  # far beyond the accuracy of a start time
 
 @pytest.fixture
 def leader() -> Iterator[ProcessRef]:
-    """The only process of a session."""
+    """The processes of a session of one process."""
     with subprocess.Popen([sys.executable, "-c", WAITS], start_new_session=True) as process:
         yield ProcessRef.of(process.pid)
         process.kill()
@@ -26,13 +26,13 @@ def leader() -> Iterator[ProcessRef]:
 
 def test_the_session_of_a_running_process(leader: ProcessRef) -> None:
     """The session of a process that was not reaped has its processes."""
-    assert of_session(leader) == (leader,)
+    assert list_session(leader) == (leader,)
 
 
 def test_a_session_with_a_number_that_was_ours(leader: ProcessRef) -> None:
-    """A session whose processes all began after our process was reaped has only its number."""
+    """A session whose processes all began after the launched process was reaped is another session."""
     ours = ProcessRef(leader.pid, leader.start_time - EARLIER_S)
-    assert of_session(ours, reaped_unix_s=leader.start_time - EARLIER_S / 2) == ()
+    assert list_session(ours, reaped_unix_s=leader.start_time - EARLIER_S / 2) == ()
 
 
 def test_a_session_that_outlives_its_leader() -> None:
@@ -41,9 +41,9 @@ def test_a_session_that_outlives_its_leader() -> None:
     with subprocess.Popen(words, start_new_session=True) as process:
         leader = ProcessRef.of(process.pid)
     reaped_unix_s = leader.start_time + EARLIER_S
-    (left,) = of_session(leader, reaped_unix_s)
+    (left,) = list_session(leader, reaped_unix_s)
     try:
-        assert of_session(leader, leader.start_time - EARLIER_S) == ()
-        assert of_session(leader, leader.start_time - EARLIER_S, {left}) == (left,)
+        assert list_session(leader, leader.start_time - EARLIER_S) == ()
+        assert list_session(leader, leader.start_time - EARLIER_S, {left}) == (left,)
     finally:
         kill_all([left])

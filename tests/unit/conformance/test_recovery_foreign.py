@@ -1,6 +1,6 @@
-"""Scenarios 1, 2 and 4 judge servers of every kind: the healthy pass, and each fault is red in exactly its checks.
+"""Scenarios 1, 2 and 4 against servers of several kinds: healthy ones pass, and each fault fails exactly its checks.
 
-Some are judged by a run of the suite, and the others in this process: there the same scenarios cost half as much.
+Some servers are judged by a nested run of the suite, the others in this process, which takes half the time.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from types import ModuleType
 import pytest
 
 from lumen_conformance.run import Run as OfSuite
-from lumen_conformance.targets.parsers import words_of
+from lumen_conformance.targets.parsers import split_command
 from lumen_conformance.targets.target import Target
-from tests.fixtures.suite_subprocess import Run, forwarder, run
+from tests.fixtures.suite_subprocess import SuiteRun, forwarder, run
 from tests.recovery import test_01_process_kill, test_02_port_conflict, test_04_functional
-from tests.unit.conformance.scenarios import Judged, judge
+from tests.unit.conformance.scenarios import JudgedScenario, judge
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="these servers fork or share a socket, which Windows cannot")
 
@@ -42,7 +42,7 @@ HAS_NODE = bool(shutil.which("node"))
 SUPERVISED = ("prefork", "spawned", "reuseport", "cluster")
 KINDS = (*SUPERVISED, "single")
 
-JudgedHere = Callable[[str, str, ModuleType], Judged]
+JudgedHere = Callable[[str, str, ModuleType], JudgedScenario]
 Fault = tuple[str, str]  # a kind of server, and its fault
 Wrapping = tuple[str, bool]  # a kind of server, and whether a shell is above it
 
@@ -54,7 +54,7 @@ def need_node(kind: str) -> None:
 
 
 def command(kind: str, fault: str = "", *, wrapped: bool = False) -> str:
-    """The command of one of the servers, or of a shell that starts it and waits for it."""
+    """Return the command of one of the servers, or of a shell that starts it and waits for it."""
     if kind == "cluster":
         words = f"node '{FOREIGN / 'cluster.mjs'}' {{host}} {{port}} {fault}"
     else:
@@ -62,8 +62,8 @@ def command(kind: str, fault: str = "", *, wrapped: bool = False) -> str:
     return f'sh -c "{words}; exit $?"' if wrapped else words
 
 
-def judged(folder: Path, words: str, can: str, *scenarios: ModuleType) -> Run:
-    """What these scenarios come to in a run of the suite."""
+def judged(folder: Path, words: str, can: str, *scenarios: ModuleType) -> SuiteRun:
+    """Run these scenarios in a nested run of the suite."""
     options = (f"--proxy-command={words}", f"--proxy-can={can}", f"--proxy-start-timeout={START_S}")
     return run(folder, *options, tests=[FILES[scenario] for scenario in scenarios])
 
@@ -72,10 +72,10 @@ def judged(folder: Path, words: str, can: str, *scenarios: ModuleType) -> Run:
 def judged_here(run: OfSuite, tmp_path_factory: pytest.TempPathFactory) -> JudgedHere:
     """Judge a server in this process."""
 
-    def judge_here(words: str, can: str, scenario: ModuleType) -> Judged:
+    def judge_here(words: str, can: str, scenario: ModuleType) -> JudgedScenario:
         declared = frozenset({"launch", *can.split(",")})
         target = Target(
-            command=words_of(words), tool=(), can=declared, profile="openai", foreign=True, start_s=START_S
+            command=split_command(words), tool=(), can=declared, profile="openai", foreign=True, start_s=START_S
         )  # fmt: skip
         return judge(run, scenario, target, tmp_path_factory.mktemp("judged"))
 
@@ -88,13 +88,13 @@ IN_A_RUN = [("single", False), ("prefork", True)]
 
 
 def named(rows: list[tuple[str, bool]]) -> list[str]:
-    """Names of such rows."""
+    """Return the names of such rows."""
     return [f"{kind}-{'in-a-shell' if wrapped else 'alone'}" for kind, wrapped in rows]
 
 
 @pytest.mark.parametrize(("kind", "wrapped"), IN_A_RUN, ids=named(IN_A_RUN))
 def test_a_healthy_server_in_a_run(kind: str, wrapped: bool, tmp_path: Path) -> None:  # noqa: FBT001 -- a row
-    """A run of the suite is green, and what the server does not declare is skipped by that name."""
+    """A run of the suite passes, and checks of capabilities that the server does not declare are skipped."""
     can, restarted = declared(kind) if kind in SUPERVISED else ("", set())
     ended = judged(tmp_path, command(kind, wrapped=wrapped), can, *SCENARIOS)
     passed = ALWAYS | restarted if can else ALWAYS - {"4.1-get-health"}
@@ -108,16 +108,16 @@ REST = [row for row in HEALTHY if row not in IN_A_RUN]
 
 
 def declared(kind: str) -> tuple[str, set[str]]:
-    """What a healthy server of this kind can, and the checks of a restart that it passes."""
+    """What a healthy server of this kind can do, and the checks of a restart that it passes."""
     return (WITH_RESTART, RESTARTED) if kind in SUPERVISED else (WITHOUT, set())
 
 
 @pytest.fixture(scope="module")
-def healthy(judged_here: JudgedHere) -> dict[Wrapping, list[Judged]]:
-    """Each of these servers in every scenario; most of the time a server is waited for that a shell does not stop."""
+def healthy(judged_here: JudgedHere) -> dict[Wrapping, list[JudgedScenario]]:
+    """Each of these servers in every scenario; most of the time is a wait for a server that a shell does not stop."""
     rows = [row for row in REST if row[0] != "cluster" or HAS_NODE]
 
-    def judge_row(row: Wrapping) -> list[Judged]:
+    def judge_row(row: Wrapping) -> list[JudgedScenario]:
         words, (can, _) = command(row[0], wrapped=row[1]), declared(row[0])
         return [judged_here(words, can, scenario) for scenario in SCENARIOS]
 
@@ -126,7 +126,7 @@ def healthy(judged_here: JudgedHere) -> dict[Wrapping, list[Judged]]:
 
 
 @pytest.mark.parametrize(("kind", "wrapped"), REST, ids=named(REST))
-def test_a_healthy_server(kind: str, wrapped: bool, healthy: dict[Wrapping, list[Judged]]) -> None:  # noqa: FBT001 -- a row
+def test_a_healthy_server(kind: str, wrapped: bool, healthy: dict[Wrapping, list[JudgedScenario]]) -> None:  # noqa: FBT001 -- a row
     """A healthy server of this kind passes all that it declares, also below a shell that only waits for it."""
     need_node(kind)
     ended = healthy[kind, wrapped]
@@ -136,7 +136,7 @@ def test_a_healthy_server(kind: str, wrapped: bool, healthy: dict[Wrapping, list
 
 @dataclass(frozen=True)
 class Sick:
-    """A fault of a replacement: the one check that is red, those that are not judged, and the words of the failure."""
+    """A fault of a replacement: the check that fails, those that are not judged, and the text of the failure."""
 
     red: str
     not_judged: frozenset[str]
@@ -149,7 +149,7 @@ SICK = {
     "never-restarts": Sick(
         "1.4-automatic-restart",
         frozenset({"1.5-health-after"}),
-        rf"nobody restarts it: {KILLED}; {WAITED} a new process in its place; processes of it that are left: \d$",
+        rf"no restart: {KILLED}; {WAITED} a new process in its place; processes of it that are left: \d$",
     ),
     "never-answers": Sick(
         "1.5-health-after",
@@ -164,8 +164,8 @@ SICK = {
 }
 
 
-def found_by(ended: Run, check: str) -> str:
-    """What a red check has found, as the terminal shows it."""
+def found_by(ended: SuiteRun, check: str) -> str:
+    """Return what a failed check has found, as the terminal shows it."""
     told = re.search(
         rf"^{re.escape(check)} \(M\) broken: .*\n +expected: .*\n +found: +(.*)$", ended.output, re.MULTILINE
     )
@@ -179,11 +179,11 @@ MOVES: Fault = ("single", "moves")
 
 
 @pytest.fixture(scope="module")
-def waiting(judged_here: JudgedHere) -> dict[Fault, Judged]:
-    """Each server that is waited for until the limit: they wait at the same time."""
+def waiting(judged_here: JudgedHere) -> dict[Fault, JudgedScenario]:
+    """Each server that is awaited until the limit, all at the same time."""
     rows = [row for row in [MOVES, *ROWS] if row[0] != "cluster" or HAS_NODE]
 
-    def judge_row(row: Fault) -> Judged:
+    def judge_row(row: Fault) -> JudgedScenario:
         can, scenario = (WITHOUT, CONFLICT) if row == MOVES else (WITH_RESTART, KILL)
         return judged_here(command(*row), can, scenario)
 
@@ -192,8 +192,8 @@ def waiting(judged_here: JudgedHere) -> dict[Fault, Judged]:
 
 
 @pytest.mark.parametrize(("kind", "fault"), ROWS)
-def test_a_sick_replacement(kind: str, fault: str, waiting: dict[Fault, Judged]) -> None:
-    """A replacement that never comes, never answers or leaves the port is red in one check, in words."""
+def test_a_sick_replacement(kind: str, fault: str, waiting: dict[Fault, JudgedScenario]) -> None:
+    """A replacement that never comes, never answers or leaves the port fails one check, with its reason."""
     need_node(kind)
     sick, ended = SICK[fault], waiting[kind, fault]
     assert (set(ended.failed), ended.not_judged) == ({sick.red}, set(sick.not_judged))
@@ -202,20 +202,20 @@ def test_a_sick_replacement(kind: str, fault: str, waiting: dict[Fault, Judged])
 
 
 ABSENT = (
-    r"^nobody restarts it: pid \d+ \(.*%s.*\) was killed; waited \d+\.\d s for a new process in its place; "
+    r"^no restart: pid \d+ \(.*%s.*\) was killed; waited \d+\.\d s for a new process in its place; "
     r"no process of it is left$"
 )
 
 
 def test_a_restart_that_is_declared_and_absent(judged_here: JudgedHere) -> None:
-    """A server of one process in a shell that declares a restart fails in 1.4 alone, as nobody restarts it."""
+    """A server of one process in a shell that declares a restart fails in 1.4 alone, without a restart."""
     ended = judged_here(command("single", wrapped=True), WITH_RESTART, KILL)
     assert (set(ended.failed), ended.not_judged) == ({"1.4-automatic-restart"}, {"1.5-health-after"})
     assert re.search(ABSENT % "single", ended.failed["1.4-automatic-restart"])
 
 
 def test_a_restart_that_is_declared_and_absent_in_a_run(tmp_path: Path) -> None:
-    """A run of the suite is red in 1.4 alone, in the same words; what would follow the restart is not judged."""
+    """A run of the suite fails in 1.4 alone, with the same text; what would follow the restart is not judged."""
     ended = judged(tmp_path, forwarder(), WITH_RESTART, KILL)
     assert (ended.status, ended.ids("failed", "error")) == (1, {"1.4-automatic-restart"}), ended.output
     assert ended.ids("not_judged") == {"1.5-health-after", "1.5.forwarded"}
@@ -223,7 +223,7 @@ def test_a_restart_that_is_declared_and_absent_in_a_run(tmp_path: Path) -> None:
 
 
 def test_a_server_that_needs_its_gateway(judged_here: JudgedHere) -> None:
-    """A server that does not start without its gateway finds it at each launch of scenario 2."""
+    """A server that does not start without its gateway starts with it at each launch of scenario 2."""
     ended = judged_here(command("single", "needs-gateway"), WITHOUT, CONFLICT)
     assert (ended.passed, ended.failed) == (CONFLICTED, {})
 
@@ -241,7 +241,7 @@ FAULTY: dict[str, tuple[ModuleType, set[str], set[str], str]] = {
 
 @pytest.mark.parametrize("fault", FAULTY)
 def test_a_fault_of_an_answer_or_a_start(fault: str, judged_here: JudgedHere) -> None:
-    """Each fault is red in the one check that claims the contrary, and what it hides is not judged."""
+    """Each fault fails the one check that claims the opposite, and what it hides is not judged."""
     scenario, red, not_judged, found = FAULTY[fault]
     ended = judged_here(command("single", fault), WITHOUT, scenario)
     assert (set(ended.failed), ended.not_judged) == (red, not_judged)
@@ -249,15 +249,15 @@ def test_a_fault_of_an_answer_or_a_start(fault: str, judged_here: JudgedHere) ->
     assert re.search(found, told)
 
 
-def test_a_server_that_moves(waiting: dict[Fault, Judged]) -> None:
-    """A server that serves on another port where its own is taken is red in 2.2, which names that port."""
+def test_a_server_that_moves(waiting: dict[Fault, JudgedScenario]) -> None:
+    """A server that serves on another port where its own is taken fails 2.2, which names that port."""
     ended = waiting[MOVES]
     assert (set(ended.failed), ended.not_judged) == ({"2.2-conflict-detected"}, set())
     assert re.search(STILL_RUNS, ended.failed["2.2-conflict-detected"])
 
 
 def test_a_fault_in_a_run(tmp_path: Path) -> None:
-    """A run of the suite is red in the check of a fault that begins after some chats, and says what that hides."""
+    """A run fails in the check of a fault that begins after some chats, and what that hides is not judged."""
     ended = judged(tmp_path, command("single", "fails-later"), WITHOUT, WORK)
     assert (ended.status, ended.ids("failed", "error")) == (1, {"4.2-post-chat"}), ended.output
     assert ended.ids("not_judged") == HIDDEN, ended.output
@@ -265,7 +265,7 @@ def test_a_fault_in_a_run(tmp_path: Path) -> None:
 
 
 def test_the_same_without_a_text_after_a_restart(judged_here: JudgedHere) -> None:
-    """A server that answers no text after its restart is red in 1.5, whatever it says of its health."""
+    """A server whose answers have no text after its restart fails 1.5, whatever its health is."""
     ended = judged_here(command("prefork", "says-nothing"), WITH_RESTART, KILL)
     assert set(ended.failed) == {"1.5-health-after"}
     assert "no text in status 200" in ended.failed["1.5-health-after"]

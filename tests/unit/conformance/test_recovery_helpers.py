@@ -1,4 +1,4 @@
-"""A process that comes and goes replaces nobody; a process that stays does, whether it answers or not."""
+"""A process that ends again replaces nothing; a process that stays does, whether it answers or not."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import pytest
 
 from lumen_conformance.processes.process_tree import ProcessRef
 from lumen_conformance.run import Run
-from lumen_conformance.stages.recovery import Named, Recovery, recover
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.stages.recovery import recover
+from lumen_conformance.stages.recovery_evidence import NamedProcess, Recovery
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="this server forks, which Windows cannot")
@@ -28,18 +29,18 @@ PREFORK = (sys.executable, "-m", "tests.fixtures.foreign.prefork", "{host}", "{p
 
 @pytest.fixture
 def recovery_of(run: Run, tmp_path: Path) -> Iterator[Recover]:
-    """A factory: what follows the kill of whoever answers of a server that these words start."""
+    """A factory: launch this command, kill what serves, and return what follows."""
     with ExitStack() as stack:
 
         def recovery(*command: str, within_s: float = WITHIN_S) -> Recovery:
             can = frozenset({"health", "launch", "restart"})
             target = Target(command=command, can=can, foreign=True)
-            return recover(stack.enter_context(Launches(run, target, tmp_path / "launch"))(), within_s)
+            return recover(stack.enter_context(Launcher(run, target, tmp_path / "launch"))(), within_s)
 
         yield recovery
 
 
-def test_helpers_replace_nobody(recovery_of: Recover) -> None:
+def test_helpers_are_no_replacement(recovery_of: Recover) -> None:
     """Short processes of a supervisor that restarts nothing are no replacement."""
     recovery = recovery_of(*PREFORK, "only-helpers")
     assert (recovery.replaced, recovery.replaced_s, recovery.answered_s) == ((), None, None)
@@ -54,20 +55,20 @@ COMMANDS = {
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_process_is_named_without_folders(command: str) -> None:
-    """Files that a command names by their whole paths are told by their names, which a reader looks for."""
-    ref = mock.Mock(spec=ProcessRef, **{"name.return_value": command})
-    assert Named.of(ref).command == COMMANDS[command]
+    """Files of a command line are shown without their folders."""
+    ref = mock.Mock(spec=ProcessRef, **{"command_line.return_value": command})
+    assert NamedProcess.of(ref).command == COMMANDS[command]
 
 
 def test_helpers_are_named() -> None:
-    """The first of the processes that came and went are named, with the number of the others."""
-    passing = tuple(Named(ProcessRef(pid, 0.0), "curl") for pid in range(1, 6))
-    told = Recovery((), ended=True, states=(), waited_s=2.0, passing=passing).wait("a new process")
+    """The first of the processes that ended again are named, with the number of the others."""
+    passing = tuple(NamedProcess(ProcessRef(pid, 0.0), "curl") for pid in range(1, 6))
+    told = Recovery((), ended=True, states=(), waited_s=2.0, passing=passing).describe_wait("a new process")
     assert told.endswith("; new processes that ended again: pid 1 (curl), pid 2 (curl), pid 3 (curl) and 2 more")
 
 
-def test_another_program_replaces_nobody(recovery_of: Recover) -> None:
-    """A shell that goes on to another program after its server has ended restarts nothing, however long that runs."""
+def test_another_program_is_no_replacement(recovery_of: Recover) -> None:
+    """A shell that starts another program after the end of its server restarts nothing, however long that runs."""
     recovery = recovery_of("sh", "-c", f"{SINGLE} {{host}} {{port}}; sleep 3600")
     assert len(recovery.killed) == 1
     assert (recovery.replaced, recovery.replaced_s, recovery.answered_s) == ((), None, None)
@@ -83,7 +84,7 @@ def test_a_replacement_that_stays(recovery_of: Recover, fault: str) -> None:
 
 
 def test_a_replacement_that_answers(recovery_of: Recover) -> None:
-    """A new process that answers ends the watch at once."""
+    """A new process that answers ends the wait at once."""
     recovery = recovery_of(*PREFORK, within_s=START_S)
     assert recovery.replaced
     assert recovery.answered_s is not None

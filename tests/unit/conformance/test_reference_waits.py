@@ -1,4 +1,4 @@
-"""The references wait for their gateway and their client, however many files the process has open."""
+"""The reference servers wait for gateway and client, however many files the process has open."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Pair = tuple[socket.socket, socket.socket]
 
 @pytest.fixture
 def pairs() -> Iterator[tuple[Pair, Pair]]:
-    """Both connections of a reference, its own end first: of the gateway and of the client, above what select knows."""
+    """Both connections of a reference server, its own end first, with descriptors above the limit of select."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     spare = SELECT_MAX + 64  # four descriptors above the limit of select, and what the wait itself opens
     with ExitStack() as stack:
@@ -42,22 +42,22 @@ def pairs() -> Iterator[tuple[Pair, Pair]]:
 
 
 def test_answer_arrives_with_many_files_open(pairs: tuple[Pair, Pair]) -> None:
-    """The reference reads its gateway's answer when its descriptors are higher than select(2) knows."""
+    """The reference server reads the answer of its gateway when its descriptors are above the limit of select(2)."""
     (sock, gateways), (client, _) = pairs
     gateways.sendall(ANSWER)
     assert gateway.received(sock, client, time.monotonic() + WAIT_S, READ_BYTES, gateway.take) == ANSWER
 
 
 def test_relay_gets_its_answer_with_many_files_open(pairs: tuple[Pair, Pair]) -> None:
-    """The relay reads its gateway's answer when its descriptors are higher than select(2) knows."""
+    """The relay reads the answer of its gateway when its descriptors are above the limit of select(2)."""
     (sock, gateways), (client, _) = pairs
     connection, request = _asking(sock, client, WAIT_S)
     gateways.sendall(ANSWER)
     assert forwarding.response_of(connection, request).read() == b"{}"
 
 
-def test_client_who_left_is_seen_with_many_files_open(pairs: tuple[Pair, Pair]) -> None:
-    """The reference sees that its client has left when its descriptors are higher than select(2) knows."""
+def test_a_disconnect_is_noticed_with_many_files_open(pairs: tuple[Pair, Pair]) -> None:
+    """The reference server notices a disconnected client when its descriptors are above the limit of select(2)."""
     (sock, _), (client, clients) = pairs
     clients.close()
     with pytest.raises(gateway.Gone):
@@ -65,7 +65,7 @@ def test_client_who_left_is_seen_with_many_files_open(pairs: tuple[Pair, Pair]) 
 
 
 def test_connection_that_is_closed_meanwhile(pairs: tuple[Pair, Pair]) -> None:
-    """A client whose connection the thread of its stream has closed has left; that is no crash."""
+    """A connection that another thread has closed counts as disconnected, and is no crash."""
     (sock, _), (client, _) = pairs
     client.close()
     with pytest.raises(gateway.Gone):
@@ -73,7 +73,7 @@ def test_connection_that_is_closed_meanwhile(pairs: tuple[Pair, Pair]) -> None:
 
 
 def test_silent_gateway_is_a_timeout(pairs: tuple[Pair, Pair]) -> None:
-    """The reference gives up a gateway that says nothing until its deadline."""
+    """A gateway that sends nothing until the deadline is a time-out."""
     (sock, _), (client, _) = pairs
     with pytest.raises(Refused, match="gateway_timeout"):
         gateway.received(sock, client, time.monotonic() + 0.05, READ_BYTES, gateway.take)
@@ -85,7 +85,7 @@ SHORT_S = 0.2  # a loop without a wait looks thousands of times meanwhile
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Each wait of the references, and how long it was allowed to be."""
+    """The allowed seconds of each wait of the reference servers."""
     seen: list[float] = []
 
     def readable(*socks: socket.socket, within_s: float | None = None) -> set[int]:
@@ -97,7 +97,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_a_client_that_sends_ahead_costs_no_time(pairs: tuple[Pair, Pair], looks: list[float]) -> None:
-    """A byte that the client has sent ahead does not end each wait for the gateway at once."""
+    """A byte that the client sends early does not end each wait for the gateway at once."""
     (sock, _), (client, clients) = pairs
     clients.sendall(b"G")
     with pytest.raises(Refused, match="gateway_timeout"):
@@ -106,7 +106,7 @@ def test_a_client_that_sends_ahead_costs_no_time(pairs: tuple[Pair, Pair], looks
 
 
 def test_a_client_that_sends_ahead_costs_a_relay_no_time(pairs: tuple[Pair, Pair], looks: list[float]) -> None:
-    """The same of the relay, which has a deadline, too."""
+    """A byte that the client sends early does not end each wait of the relay at once."""
     (sock, _), (client, clients) = pairs
     clients.sendall(b"G")
     with pytest.raises(Refused, match="gateway_timeout"):
@@ -115,7 +115,7 @@ def test_a_client_that_sends_ahead_costs_a_relay_no_time(pairs: tuple[Pair, Pair
 
 
 def test_a_client_that_sends_ahead_gets_its_answer(pairs: tuple[Pair, Pair]) -> None:
-    """Its request is answered as any other."""
+    """A request of a client that sends early is answered as any other."""
     (sock, gateways), (client, clients) = pairs
     clients.sendall(b"G")
     gateways.sendall(ANSWER)
@@ -123,7 +123,7 @@ def test_a_client_that_sends_ahead_gets_its_answer(pairs: tuple[Pair, Pair]) -> 
 
 
 def test_relay_sees_that_its_client_has_left(pairs: tuple[Pair, Pair]) -> None:
-    """The relay gives its request up when its client has left."""
+    """The relay drops a request when its client has disconnected."""
     (sock, _), (client, clients) = pairs
     clients.close()
     with pytest.raises(gateway.Gone):
@@ -131,7 +131,7 @@ def test_relay_sees_that_its_client_has_left(pairs: tuple[Pair, Pair]) -> None:
 
 
 def _asking(sock: socket.socket, client: socket.socket, within_s: float) -> tuple[http.client.HTTPConnection, Request]:
-    """A connection on which the gateway was asked, and the request of the client."""
+    """Return a connection with a sent request to the gateway, and the request of the client."""
     connection = http.client.HTTPConnection("127.0.0.1", timeout=within_s)
     connection.sock = sock
     connection.putrequest("POST", "/v1/chat/completions")
@@ -140,7 +140,7 @@ def _asking(sock: socket.socket, client: socket.socket, within_s: float) -> tupl
 
 
 def _pair(stack: ExitStack) -> Pair:
-    """Two connected sockets, the first with a high descriptor."""
+    """Return two connected sockets, the first with a high descriptor."""
     low, other = (stack.enter_context(end) for end in socket.socketpair())
     high = socket.socket(fileno=fcntl.fcntl(low.fileno(), fcntl.F_DUPFD_CLOEXEC, SELECT_MAX))
     low.close()

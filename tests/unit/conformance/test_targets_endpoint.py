@@ -1,4 +1,4 @@
-"""A server by URL that does not say that it is ready: one line says what came, and what to do about that."""
+"""A running server that is not ready: one line has the answer and what to do about it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.targets import endpoint
-from lumen_conformance.targets.endpoint import Remote
+from lumen_conformance.targets.endpoint import RemoteServer
 from lumen_conformance.targets.readiness import NeverReady, Readiness
 from lumen_conformance.targets.target import Target
 
@@ -20,16 +20,19 @@ CAME: dict[str, tuple[Capture, str]] = {
         Capture(f"{URL}/health", b"", ended="unreachable", error="SSLError: CERTIFICATE_VERIFY_FAILED"),
         "SSL_CERT_FILE names a file with the certificates to trust",
     ),
-    "no-tls": (Capture(f"{URL}/health", b"", ended="unreachable", error="SSLError: WRONG_VERSION"), "say http://"),
+    "no-tls": (
+        Capture(f"{URL}/health", b"", ended="unreachable", error="SSLError: WRONG_VERSION"),
+        "give an http:// URL",
+    ),
     "no-http": (Capture("http://a/health", b"", ended="invalid", error="no HTTP response"), "is it HTTP/1.1"),
 }
 
 
 @pytest.mark.parametrize("name", CAME)
 def test_advice(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The advice is about what came."""
+    """The advice fits what came."""
     came, advice = CAME[name]
     monkeypatch.setattr(endpoint, "call", lambda *_, **__: came)
     with pytest.raises(NeverReady) as error:
-        Remote(Target(url=URL, foreign=True)).wait_ready(Readiness(tmp_path))
+        RemoteServer(Target(url=URL, foreign=True)).wait_ready(Readiness(tmp_path))
     assert advice in str(error.value).splitlines()[0]

@@ -1,4 +1,4 @@
-"""A foreign server is left alone: its environment is the caller's, without a guard, and its secrets are masked."""
+"""The environment of a foreign server: that of the caller, without a guard, and with masked secrets."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lumen_conformance.inject.lumen_guard import FOREIGN
 from lumen_conformance.isolation import INJECT
 from lumen_conformance.registry.redaction import MASK
 from lumen_conformance.run import TAG, Run
-from lumen_conformance.stages.evidence import lock_s
+from lumen_conformance.stages.evidence import lock_timeout_s
 from lumen_conformance.targets import environment
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
-from tests.fixtures.suite_subprocess import Run as Ended
+from tests.fixtures.suite_subprocess import SuiteRun as Ended
 from tests.fixtures.suite_subprocess import run as judged
 
 SERVER = Path(__file__).with_name("plain_server.py")
@@ -39,9 +39,9 @@ def foreign(mode: str = "", *variables: tuple[str, str]) -> Target:
 
 
 def test_environment_of_a_foreign_server(run: Run, tmp_path: Path) -> None:
-    """It finds what the caller has, without proxy servers; documented variables and its own are set, nothing else."""
+    """It has the variables of the caller without proxy servers, the documented variables, and no other."""
     target = foreign("", ("BASE", "{gateway_url}/v1"), ("https_proxy", "again"))
-    with Launches(replace(run, caller=CALLER), target, tmp_path) as launches:
+    with Launcher(replace(run, caller=CALLER), target, tmp_path) as launches:
         proxy = launches(gateway="http://127.0.0.1:9")
         found = {name: str(value) for name, value in proxy.health().body["environ"].items() if name != "LC_CTYPE"}
     kept = {name: CALLER[name] for name in ("HOME", "PROXY_SETTING", "LUMEN_SETTING", "SLACK_TOKEN", "NO_PROXY")}
@@ -58,54 +58,54 @@ def test_environment_of_a_foreign_server(run: Run, tmp_path: Path) -> None:
 def test_settings_of_a_check_replace_none_of_the_user(
     run: Run, tmp_path: Path, shell: dict[str, str], named: tuple[tuple[str, str], ...]
 ) -> None:
-    """A foreign server gets a canary only where the user has no such key, and no other setting of a check."""
+    """A foreign server gets a canary only if the user has no such key, and no other setting of a check."""
     env = {"CLOUD_AI_API_KEY": "canary", "LUMEN_BREAKER_FAILURES": "0", "LUMEN_STATE_DIR": "/shared"}
     target = replace(foreign("", *named), profile="openai")
-    with Launches(replace(run, caller=shell), target, tmp_path) as launches:
+    with Launcher(replace(run, caller=shell), target, tmp_path) as launches:
         found = launches(env=env).health().body["environ"]
     expected = {"CLOUD_AI_API_KEY": "canary", "LUMEN_STATE_DIR": "/shared"} | shell | dict(named)
     assert {name: found.get(name) for name in env} == {"LUMEN_BREAKER_FAILURES": None} | expected
 
 
 def test_settings_reach_a_server_that_has_them(run: Run, tmp_path: Path) -> None:
-    """A server that speaks our own wire gets each setting of a check, unless the user has named the variable."""
+    """A server with the profile lumen gets each setting of a check, unless the user has named the variable."""
     target = replace(foreign("", ("LUMEN_STANDBY", "1")), profile="lumen")
-    with Launches(replace(run, caller={"LUMEN_TIMEOUT_S": "9"}), target, tmp_path) as launches:
+    with Launcher(replace(run, caller={"LUMEN_TIMEOUT_S": "9"}), target, tmp_path) as launches:
         found = launches(env={"LUMEN_TIMEOUT_S": "3", "LUMEN_STANDBY": "0"}).health().body["environ"]
     assert (found["LUMEN_TIMEOUT_S"], found["LUMEN_STANDBY"]) == ("3", "1")
 
 
 def test_ours_has_a_clean_environment() -> None:
-    """Our own proxy starts from the environment of pytest, where the guard is and the caller's settings are not."""
-    assert environment.base_of(Target(), CALLER) is os.environ
+    """Our own proxy starts from the environment of pytest, with the guard and without the settings of the caller."""
+    assert environment.base_environment(Target(), CALLER) is os.environ
 
 
 def test_what_is_secret() -> None:
-    """The texts between placeholders are secret, but for short ones and what each report has anyway."""
+    """The texts between placeholders are secret, but not short ones, nor parts of addresses."""
     values = (
         "a-long-value", "{gateway_url}/v1", "true", "127.0.0.1", "gpt-4o-mini", "http://{host}:{port}",
         "{gateway_url}/v1/chat/completions", '{"url":"{gateway_url}","pw":"hunter2hunter2"}',
     )  # fmt: skip
     target = replace(foreign("", *((f"V{place}", value) for place, value in enumerate(values))), model="gpt-4o-mini")
-    assert environment.secrets(target, {"SLACK_TOKEN": "xyzzy-plugh", "HOME": "/home/somebody"}) == {
+    assert environment.find_secrets(target, {"SLACK_TOKEN": "xyzzy-plugh", "HOME": "/home/somebody"}) == {
         "a-long-value", "xyzzy-plugh", '{"url":"', '","pw":"hunter2hunter2"}',
     }  # fmt: skip
 
 
 def test_keys_in_headers_are_secret() -> None:
-    """The key, and headers whose names say so, are secret, with and without their scheme; other headers are not."""
+    """Keys in headers are secret, with and without their scheme; other headers are not."""
     headers = (
         ("Authorization", "Bearer key-of-mine"), ("X-Api-Key", "another-key"), ("X-Access-Token", "Token third-key"),
         ("X-Team", "team-blue"), ("X-Upstream-Key", "{gateway_url}/key"), ("Cookie", "short"),
     )  # fmt: skip
-    assert environment.secrets(replace(foreign(), headers=headers), {}) == {
+    assert environment.find_secrets(replace(foreign(), headers=headers), {}) == {
         "Bearer key-of-mine", "key-of-mine", "another-key", "Token third-key", "third-key",
     }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """A server that goes beyond loopback and prints its environment, judged by a parallel worker."""
+    """A server that connects beyond loopback and prints its environment, judged by a parallel worker."""
     command = f"--proxy-command='{sys.executable}' '{SERVER}' {{port}} goes-out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HTTP_PROXY", "http://proxy.example:3128")
@@ -114,13 +114,13 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
 
 
 def test_a_way_beyond_loopback_is_no_error(ended: Ended) -> None:
-    """A foreign server may look for others than its gateway: no check is an error for it."""
+    """A foreign server may connect beyond loopback: no check is an error for it."""
     assert (ended.status, ended.ids("error"), ended.ids("passed")) == (0, set(), {"A1", "A3"}), ended.output
     assert "IsolationError" not in ended.output
 
 
 def test_an_open_connection_beyond_loopback_is_a_note(ended: Ended) -> None:
-    """What it is connected to when it is ready is told once at the end; where there is no route, nothing is."""
+    """An external connection at readiness is reported once at the end; without a route there is none."""
     ask = "import socket; socket.socket(type=socket.SOCK_DGRAM).connect(('192.0.2.1', 9))"
     asked = subprocess.run([sys.executable, "-S", "-c", ask], env={TAG: FOREIGN}, capture_output=True, check=False)
     routed = asked.returncode == 0
@@ -128,7 +128,7 @@ def test_an_open_connection_beyond_loopback_is_a_note(ended: Ended) -> None:
 
 
 def test_header_names_what_is_set_and_removed(ended: Ended) -> None:
-    """The header has the names, and no value."""
+    """The header has the names of the variables, and no value."""
     names = "PROXY_HOST, PROXY_PORT, UPSTREAM_WORD, BASE, E2E_LUMEN, CLOUD_AI_API_KEY; removed: HTTP_PROXY"
     assert names in ended.output
     assert "proxy.example" not in ended.output
@@ -136,7 +136,7 @@ def test_header_names_what_is_set_and_removed(ended: Ended) -> None:
 
 @pytest.mark.parametrize("word", [WORD, CONFIGURATION], ids=["word", "configuration"])
 def test_a_slow_start_is_told_without_secrets(tmp_path: Path, word: str) -> None:
-    """A start that takes longer than its option says is the one error, with that bound; its log is masked."""
+    """A start that takes longer than its option is the one error, with that limit; its log is masked."""
     command = f"--proxy-command='{sys.executable}' '{SERVER}' {{port}} 3600"
     late = judged(tmp_path, command, "--proxy-start-timeout=4", word, "-k", "A1", tests=ONE)
     assert late.ids("error") == {"A1"}
@@ -156,7 +156,7 @@ def test_a_slow_start_is_told_without_secrets(tmp_path: Path, word: str) -> None
     ],
 )
 def test_a_long_limit_moves_the_backstop(pytester: pytest.Pytester, limit: str, backstop_s: list[float]) -> None:
-    """The time-out of a test grows with those of starts and answers, so that it never ends one that is allowed."""
+    """The time-out of a test grows with the limits of starts and answers, so that it never ends an allowed one."""
     pytester.makeini("[pytest]\ntimeout = 300")
     options = (
         "-p",
@@ -170,7 +170,7 @@ def test_a_long_limit_moves_the_backstop(pytester: pytest.Pytester, limit: str, 
 
 
 def test_a_mark_is_not_scaled_twice(pytester: pytest.Pytester) -> None:
-    """A test with a time-out of its own allows for slow answers itself; it grows with the time for a start alone."""
+    """A test with its own time-out allows for slow answers already; it grows with the limit of a start alone."""
     pytester.makeini("[pytest]\ntimeout = 300")
     options = (
         "-p",
@@ -190,5 +190,5 @@ def test_a_mark_is_not_scaled_twice(pytester: pytest.Pytester) -> None:
     [(Target(), 300), (replace(foreign(), start_s=600), 3_000), (replace(foreign(), answer_s=600), 3_000)],
 )
 def test_a_stage_is_waited_for_until_shortly_before_the_backstop(target: Target, backstop_s: int) -> None:
-    """Who waits for the stage of another worker gives up before the time-out of its test, however long that is."""
-    assert 0.9 * backstop_s < lock_s(target) < backstop_s
+    """A worker that waits for the stage of another stops before the time-out of its test."""
+    assert 0.9 * backstop_s < lock_timeout_s(target) < backstop_s

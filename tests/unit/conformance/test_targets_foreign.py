@@ -1,4 +1,4 @@
-"""Foreign targets: the same suite judges what a command launches, and a fault of theirs is found by its own check."""
+"""Foreign targets: the suite judges any launched command, and the check of a fault fails."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.suite_subprocess import FORWARDER, Run, forwarder, run
+from tests.fixtures.suite_subprocess import FORWARDER, SuiteRun, forwarder, run
 
 AREAS = ("tests/contract/test_e_stream.py", "tests/contract/test_f_http.py", "tests/contract/test_f_late.py",
          "tests/contract/test_g_forwarding.py", "tests/contract/test_h_connections.py",
@@ -18,19 +18,19 @@ SOME = AREAS[1:4]  # a hundred checks: nothing is asked where the target is neve
 CAN = "--proxy-can=models,tools,n"
 
 
-def judged(folder: Path, fault: str, *chosen: str, tests: Iterable[str] = AREAS) -> Run:
-    """The forwarding proxy with this fault, judged where its faults are."""
+def judged(folder: Path, fault: str, *chosen: str, tests: Iterable[str] = AREAS) -> SuiteRun:
+    """Judge the example server with this fault, in the modules where it fails."""
     return run(folder, f"--proxy-command={forwarder(fault)}", CAN, *chosen, tests=tests)
 
 
 @pytest.fixture(scope="module")
-def healthy(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A correct forwarding proxy."""
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
+    """The run against the correct example server."""
     return judged(tmp_path_factory.mktemp("healthy"), "")
 
 
-def test_a_correct_server_is_green(healthy: Run) -> None:
-    """A correct server that is not ours passes, and what it does not declare is skipped by that name."""
+def test_a_correct_server_is_green(healthy: SuiteRun) -> None:
+    """A correct foreign server passes; checks of capabilities that it does not declare are skipped with their names."""
     assert (healthy.status, healthy.ids("failed", "error", "warned")) == (0, set()), healthy.output
     assert len(healthy.ids("passed")) > 100
     assert healthy.reasons("skipped") == {
@@ -39,8 +39,8 @@ def test_a_correct_server_is_green(healthy: Run) -> None:
     }
 
 
-def test_what_is_ours_is_left_out(healthy: Run) -> None:
-    """Checks of our own wire are not even selected."""
+def test_what_is_ours_is_left_out(healthy: SuiteRun) -> None:
+    """Checks of the profile of our own proxy are not selected."""
     assert not {each for each in healthy.ids("passed", "skipped") if each.startswith(("H5", "G4", "D6", "F3.exact"))}
     assert FORWARDER.name in healthy.output
 
@@ -57,7 +57,7 @@ FAULTS: dict[str, tuple[set[str], set[str], str, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found(fault: str, tmp_path: Path) -> None:
-    """Each fault fails its own checks; a fault of tier S is reported, and the run stays green."""
+    """Each fault fails its own checks; a fault of tier S is reported, and the run passes."""
     failed, reported, which, where = FAULTS[fault]
     ended = judged(tmp_path, fault, "-k", which, tests=where)
     assert (ended.ids("failed", "error"), ended.ids("warned")) == (failed, reported), ended.output
@@ -67,7 +67,7 @@ def test_a_fault_is_found(fault: str, tmp_path: Path) -> None:
 
 
 def test_strict_is_reported_never_red(tmp_path: Path) -> None:
-    """What OpenAI's own wire does, and no client needs, is reported of a foreign target, and its run stays green."""
+    """A check of tier S is reported for a foreign target, and the run passes."""
     ended = run(
         tmp_path, f"--proxy-command={forwarder('no-request-id')}", "-k", "test_request_id", "-m", "contract",
         tests=("tests/contract/test_f_errors.py",),
@@ -76,7 +76,7 @@ def test_strict_is_reported_never_red(tmp_path: Path) -> None:
 
 
 def test_strict_is_red_in_our_own_profile(tmp_path: Path) -> None:
-    """The same claims are red where a target is said to speak our own wire."""
+    """The same check fails the run of a target with the profile of our own proxy."""
     ended = run(
         tmp_path, f"--proxy-command={forwarder('no-request-id')}", "--proxy-profile=lumen", "-k", "F8 and refusal",
         tests=("tests/contract/test_f_errors.py",),
@@ -85,14 +85,14 @@ def test_strict_is_red_in_our_own_profile(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def keyless(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A server that is said to ask for a key, and does not."""
+def keyless(tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
+    """The run against a server that is declared to need a key and does not check it."""
     can = ("--proxy-can=auth", "--proxy-api-key=k", "-k", "F3.no-key or F3.right-key")
     return run(tmp_path_factory.mktemp("keyless"), f"--proxy-command={forwarder()}", *can, tests=AREAS[1:2])
 
 
-def test_a_refuted_claim_is_told_in_words(keyless: Run) -> None:
-    """What was expected, what was found, the first bytes, and the very request that was answered like this."""
+def test_a_refuted_claim_is_told_in_words(keyless: SuiteRun) -> None:
+    """A failure has what was expected, what was found, the first bytes, and a command that repeats the request."""
     assert (keyless.status, keyless.ids("failed"), keyless.ids("passed")) == (1, {"F3.no-key"}, {"F3.right-key"})
     told = re.search(
         r"F3.no-key \(M\) broken: .*\n"
@@ -110,7 +110,7 @@ def test_a_refuted_claim_is_told_in_words(keyless: Run) -> None:
 
 
 def test_a_long_body_is_kept(tmp_path: Path) -> None:
-    """A request that is too long for a command line is a file of evidence, which the command line names."""
+    """A request that is too long for a command line is a file of evidence, which the command names."""
     named = ("--proxy-profile=lumen", "-k", "exact-413", f"--evidence-dir={tmp_path}")
     ended = run(tmp_path, f"--proxy-command={forwarder()}", *named, tests=AREAS[1:2])
     assert ended.ids("failed") == {"F3.exact-413"}, ended.output
@@ -121,7 +121,7 @@ def test_a_long_body_is_kept(tmp_path: Path) -> None:
 
 
 def test_who_asks_nobody_fails_in_words(tmp_path: Path) -> None:
-    """A server that answers without asking its gateway fails checks; none of them is an ERROR of the suite."""
+    """A server that answers without its gateway fails checks; none of them is an ERROR of the suite."""
     ended = run(
         tmp_path, f"--proxy-command={forwarder('alone')}", CAN, tests=[*AREAS[:5], "tests/contract/test_d_sse.py"]
     )
@@ -139,7 +139,7 @@ NEVER_READY = {
 
 @pytest.mark.parametrize("name", NEVER_READY)
 def test_never_ready_is_one_error(name: str, tmp_path: Path) -> None:
-    """A target that never becomes ready is one error with command, end and log; everything else is skipped."""
+    """A target that never becomes ready is one error with command, end and log; all other tests are skipped."""
     command, words = NEVER_READY[name]
     ended = run(tmp_path, f"--proxy-command={command}", tests=SOME)
     assert (ended.status, len(ended.ids("error")), ended.ids("failed", "passed")) == (1, 1, set()), ended.output
@@ -148,7 +148,7 @@ def test_never_ready_is_one_error(name: str, tmp_path: Path) -> None:
 
 
 def test_never_ready_is_one_error_on_any_number_of_workers(tmp_path: Path) -> None:
-    """Parallel workers tell it once, too."""
+    """Parallel workers report it once, too."""
     ended = run(tmp_path, f"--proxy-command={forwarder('dies')}", "-n2", tests=SOME)
     assert (ended.status, len(ended.ids("error"))) == (1, 1), ended.output
 
@@ -156,7 +156,7 @@ def test_never_ready_is_one_error_on_any_number_of_workers(tmp_path: Path) -> No
 # That a server that is not there is told as one that dies, wherever it is needed first, is seen in the scenarios alone.
 @pytest.mark.parametrize(("selection", "name"), [("recovery", "dies"), ("recovery", "not-there"), ("smoke", "dies")])
 def test_never_ready_is_one_error_of_every_selection(selection: str, name: str, tmp_path: Path) -> None:
-    """Stories of a target that never becomes ready are not told: one error, the rest skipped, nothing failed."""
+    """Stages of a target that never becomes ready do not run: one error, the rest skipped, nothing failed."""
     declared = (f"--proxy-command={NEVER_READY[name][0]}", "--proxy-can=health,restart", "-m", selection)
     ended = run(tmp_path, *declared, tests=("tests/recovery", "tests/contract"))
     assert (ended.status, len(ended.ids("error")), ended.ids("failed")) == (1, 1, set()), ended.output
@@ -169,7 +169,7 @@ SCENARIOS = ("tests/recovery/test_01_process_kill.py", "tests/recovery/test_02_p
 
 @pytest.mark.skipif("not hasattr(__import__('os'), 'fork')", reason="this supervisor forks, which Windows cannot")
 def test_a_supervised_server_recovers(tmp_path: Path) -> None:
-    """A server that replaces its child passes scenarios 1, 2 and 4; those of our own journal are skipped."""
+    """A server that replaces its child passes scenarios 1, 2 and 4; checks that need a journal are skipped."""
     ended = run(
         tmp_path, f"--proxy-command={forwarder('forks')}", "--proxy-can=health,restart", tests=SCENARIOS
     )  # fmt: skip
@@ -181,7 +181,7 @@ def test_a_supervised_server_recovers(tmp_path: Path) -> None:
 
 @pytest.mark.skipif("__import__('os').name == 'nt'", reason="this launcher is a line of sh")
 def test_who_never_starts_respects_no_port(tmp_path: Path) -> None:
-    """A server that was ready once, and then gives up wherever it is launched, has not detected a conflict."""
+    """A server that was ready once, and then fails at every start, has not detected a conflict."""
     once = tmp_path / "once"
     command = f'sh -c "test -e {once} && exit 3; touch {once}; exec {forwarder()}"'
     ended = run(tmp_path, f"--proxy-command={command}", tests=SCENARIOS[1:2])
@@ -193,7 +193,7 @@ KNOWN = "F1.2  upstream issue 17: another shape of errors\n\n# a remark\n"
 
 
 def test_a_known_failure_is_not_red(tmp_path: Path) -> None:
-    """A failure that the baseline lists is counted apart, told with its reason, and the run is green."""
+    """A failure in the baseline is counted apart and reported with its reason, and the run passes."""
     (tmp_path / "known.txt").write_text(KNOWN, "utf-8")
     ended = run(
         tmp_path, f"--proxy-command={forwarder('own-404')}", f"--baseline={tmp_path / 'known.txt'}", "-k", "F1.2",
@@ -205,7 +205,7 @@ def test_a_known_failure_is_not_red(tmp_path: Path) -> None:
 
 
 def test_a_stale_baseline_is_red(tmp_path: Path) -> None:
-    """A listed check that passes turns the run red, and says which line is to go."""
+    """A check in the baseline that passes fails the run, with the line to remove."""
     (tmp_path / "known.txt").write_text(KNOWN, "utf-8")
     ended = run(
         tmp_path, f"--proxy-command={forwarder()}", f"--baseline={tmp_path / 'known.txt'}", "-k", "F1.2",
@@ -226,7 +226,7 @@ WITHOUT_CHECKS = tuple(f"--ignore=tests/{name}" for name in ("unit", "operations
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_baseline_that_cannot_be_meant(name: str, tmp_path: Path) -> None:
-    """A baseline for our own proxy, or with an id that no check has, is a usage error in one line."""
+    """A baseline for our own proxy, or with an unknown id, is a usage error in one line."""
     options, listed, words = REFUSED[name]
     lines = [f"{check_id} some reason\n" for check_id in (*listed, "1.3-forced-kill")]
     (tmp_path / "known.txt").write_text("".join(lines), "utf-8")

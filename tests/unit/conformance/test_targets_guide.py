@@ -1,4 +1,4 @@
-"""The guide "judge your own server" works as it is written: its very commands are run, its options exist."""
+"""The guide "judge your own server": its commands work, and its options exist."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.contract.prerequisites import PROFILE_RESPONSIBLE_CHECKS, RESPONSIBLE_CHECKS
-from lumen_conformance.gateway.server import Gateway
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.contract.prerequisites import RESPONSIBLE, RESPONSIBLE_OF_PROFILE
+from lumen_conformance.gateway.server import ScriptedGateway
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.options import PROXY_OPTIONS
 from lumen_conformance.targets.target import CAPABILITIES
-from tests.fixtures.suite_subprocess import Run, run
+from tests.fixtures.suite_subprocess import SuiteRun, run
 
 ROOT = Path(__file__).resolve().parents[3]
 GUIDE = (ROOT / "docs" / "judge-your-own-server.md").read_text("utf-8")
@@ -34,46 +34,45 @@ FEW = (
 
 
 def command(*words: str) -> list[str]:
-    """The one command of the guide that has all these words, as arguments of pytest."""
-    (found,) = [line for line in COMMANDS if line.startswith(RUN) and all(word in line for word in words)]
-    selection, *options = shlex.split(found.removeprefix(RUN))
-    return ["-m", selection, *(_ours(AS_PYTEST.get(word, word)) for word in options)]
+    """Return the arguments of the one pytest command of the guide that has all these texts."""
+    (found,) = [line for line in COMMANDS if line.startswith("pytest ") and all(word in line for word in words)]
+    return [_ours(word) for word in shlex.split(found)[1:]]
 
 
 def _ours(word: str) -> str:
-    """The interpreter of this environment in the place of `python`, whatever the path has."""
+    """Return a folder with the interpreter of this environment as `python`."""
     return f"'{sys.executable}' {word.removeprefix('python ')}" if word.startswith("python ") else word
 
 
-def ran(folder: Path, arguments: list[str], tests: tuple[str, ...] = FEW) -> Run:
-    """A command of the guide, on a few files: the whole contract would teach nothing more about the guide."""
+def ran(folder: Path, arguments: list[str], tests: tuple[str, ...] = FEW) -> SuiteRun:
+    """Run a command of the guide on a few files: the whole contract would prove nothing more about the guide."""
     return run(folder, *arguments, tests=tests)
 
 
 def test_names_of_rows() -> None:
-    """The guide says of each exchange what it is."""
-    names = {*RESPONSIBLE_CHECKS, *(name for profile in PROFILE_RESPONSIBLE_CHECKS.values() for name in profile)}
+    """The guide names the kind of each exchange."""
+    names = {*RESPONSIBLE, *(name for profile in RESPONSIBLE_OF_PROFILE.values() for name in profile)}
     table = GUIDE.partition("| name | exchange |\n")[2].partition("\n\n")[0]
     told = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
     assert told == names, sorted(told ^ names)
 
 
 def test_by_command(tmp_path: Path) -> None:
-    """The first command of the guide is green."""
-    ended = ran(tmp_path, command("contract", "health,models,tools,n"))
+    """The first command of the guide passes."""
+    ended = ran(tmp_path, command("-m contract", "health,models,tools,n"))
     assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
 
 
 def test_our_own_by_command(tmp_path: Path) -> None:
-    """Our own proxy passes by command as if it were a stranger's, judged by what every client relies on."""
+    """Our own proxy passes by command as a foreign server, judged by the profile openai."""
     ours = f"'{sys.executable}' -m lumen_proxy serve --port {{port}}"
     ended = run(tmp_path, "-m", "contract", f"--proxy-command={ours}", "--proxy-can=models,health")
     assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
     assert len(ended.ids("passed")) > 150
 
 
-def test_by_url(tmp_path: Path, launch: Launches, gateway: Gateway) -> None:
-    """Our own proxy passes by URL, calling the named model only, no more often than was said beforehand."""
+def test_by_url(tmp_path: Path, launch: Launcher, gateway: ScriptedGateway) -> None:
+    """Our own proxy passes by URL with the named model only, within the announced number of calls."""
     proxy = launch(gateway=gateway)
     arguments = [word.replace("127.0.0.1:8081", f"127.0.0.1:{proxy.port}") for word in command("--url")]
     before = len(gateway.chats)
@@ -89,15 +88,15 @@ def test_by_url(tmp_path: Path, launch: Launches, gateway: Gateway) -> None:
 
 
 def test_by_url_with_nobody_there(tmp_path: Path) -> None:
-    """A URL where nobody answers is one error."""
-    arguments = [word.replace("127.0.0.1:8081", "127.0.0.1:9") for word in command("--url")]
+    """A URL without a server is one error."""
+    arguments = [word.replace("127.0.0.1:8081", "127.0.0.1:9") for word in command("--proxy-url")]
     ended = ran(tmp_path, arguments)
     assert (ended.status, len(ended.ids("error")), ended.ids("failed", "passed")) == (1, 1, set()), ended.output
-    assert "does not say that it is ready" in ended.output
+    assert "is not ready: answered with" in ended.output
 
 
 def test_a_red_run_and_its_baseline(tmp_path: Path) -> None:
-    """The faulty server of the guide fails in the one check that it names, and is green with the guide's baseline."""
+    """The faulty server of the guide fails in the one check that the guide names, and passes with its baseline."""
     errors = ("tests/contract/test_f_errors.py",)
     red = ran(tmp_path / "red", command("own-404", "--output before")[:-2], errors)
     assert (red.status, red.ids("failed")) == (1, {"F1.2"}), red.output
@@ -110,8 +109,8 @@ def test_a_red_run_and_its_baseline(tmp_path: Path) -> None:
 
 @pytest.mark.skipif("not hasattr(__import__('os'), 'fork')", reason="this supervisor forks, which Windows cannot")
 def test_recovery(tmp_path: Path) -> None:
-    """The recovery command of the guide is green."""
-    ended = ran(tmp_path, command("recovery"), ("tests/recovery/test_01_process_kill.py",))
+    """The recovery command of the guide passes."""
+    ended = ran(tmp_path, command("-m recovery"), ("tests/recovery/test_01_process_kill.py",))
     assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
 
 

@@ -1,4 +1,4 @@
-"""What the command line says about a target: read strictly, and refused in one line when it is invalid."""
+"""The options about a target: parsed strictly, and refused in one line when they are invalid."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ COMMAND = "server --port {port} --behind {gateway_url} --json '{\"a\": {}}'"
 
 
 class FakeConfig:
-    """A configuration of pytest with these options."""
+    """Return a configuration of pytest with these options."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 -- whatever an option holds
         self.stash = pytest.Stash()
         self._options = {name.strip("-").replace("-", "_"): None for name in (*PROXY_OPTIONS, "sabotage")} | options
 
     def getoption(self, name: str) -> Any:  # noqa: ANN401 -- same
-        """As pytest's own."""
+        """See pytest."""
         return self._options[name.strip("-").replace("-", "_")]
 
 
 def target(**options: Any) -> Any:  # noqa: ANN401 -- same
-    """The target that these options describe."""
+    """Return the target of these options."""
     return target_of(FakeConfig(**options))  # type: ignore[arg-type]  # only this method is asked
 
 
 def test_without_options_it_is_our_own() -> None:
-    """Without options our own proxy is judged by all that it declares, and its own wire."""
+    """Without options our own proxy is the target, with all its capabilities and its own profile."""
     ours = target()
     assert (ours.profile, ours.foreign, ours.can, ours.url) == ("lumen", False, OURS, "")
 
 
 def test_a_command_is_foreign() -> None:
-    """A command launches, is given the gateway where it names it, and speaks OpenAI's words unless told otherwise."""
+    """A command launches, has the gateway if it names its URL, and has the profile openai by default."""
     found = target(proxy_command=COMMAND)
     assert (found.profile, found.foreign, found.can) == ("openai", True, frozenset({"launch", "gateway"}))
     assert (found.model, found.start_s) == (MODELS["openai"], FOREIGN_START_S)
@@ -52,7 +52,7 @@ def test_a_command_is_foreign() -> None:
 
 
 def test_a_command_is_filled_in(tmp_path: Path) -> None:
-    """The three words are filled in; other braces stay, and the environment says the same."""
+    """The three placeholders are filled in; other braces stay, and the environment has the same values."""
     found = target(proxy_command=COMMAND, proxy_header=["x-behind: {gateway_url}/v1"])
     assert found.argv(81, "http://g") == ["server", "--port", "81", "--behind", "http://g", "--json", '{"a": {}}']
     environ = found.environ(tmp_path, "http://g", 81)
@@ -75,9 +75,9 @@ def test_a_command_is_filled_in(tmp_path: Path) -> None:
     ],
     ids=["posix", "windows", "windows-single", "no-shell"],
 )  # fmt: skip
-def test_words_of_a_command(command: str, windows: bool, words: tuple[str, ...]) -> None:  # noqa: FBT001 -- a row
-    """A command is split as a shell would, backslashes kept on Windows, and nothing in it is obeyed."""
-    assert parsers.words_of(command, windows=windows) == words
+def test_a_command_is_split(command: str, windows: bool, words: tuple[str, ...]) -> None:  # noqa: FBT001 -- a row
+    """A command is split as in a shell, with backslashes kept on Windows; no shell runs it."""
+    assert parsers.split_command(command, windows=windows) == words
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,13 @@ def test_words_of_a_command(command: str, windows: bool, words: tuple[str, ...])
 )
 def test_origin_of_a_url(url: str, origin: str, address: tuple[str, int]) -> None:
     """A URL is an origin and a prefix, with or without its /v1."""
-    assert (parsers.origin_of(url), parsers.address_of(origin)) == (origin, address)
+    assert (parsers.parse_origin(url), parsers.parse_address(origin)) == (origin, address)
 
 
 def test_the_address_of_chats_is_no_origin() -> None:
-    """Whoever copies the address of a request is told what to drop."""
+    """The address of a request instead of an origin is refused, with what to drop."""
     with pytest.raises(pytest.UsageError, match=r"drop /chat/completions: give http://127\.0\.0\.1:1/v1$"):
-        parsers.origin_of("http://127.0.0.1:1/v1/chat/completions")
+        parsers.parse_origin("http://127.0.0.1:1/v1/chat/completions")
 
 
 BY_URL = {"proxy_url": "http://127.0.0.1:1/v1", "proxy_model": "m"}
@@ -167,7 +167,7 @@ def test_nonsense_is_refused(options: dict[str, object]) -> None:
 
 
 def test_usage_error_is_exit_4() -> None:
-    """Two targets at once end with pytest's exit status for usage, and one line that says so."""
+    """Two targets at once end with the exit status of pytest for usage, and one line about it."""
     command = [sys.executable, "-m", "pytest", "--proxy-command", "a", "--proxy-url", "http://127.0.0.1:1", "--html="]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60, check=False)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
@@ -175,28 +175,28 @@ def test_usage_error_is_exit_4() -> None:
 
 
 def test_readiness_without_a_health() -> None:
-    """Without a health of its own a target is ready as soon as its models answer below 500."""
+    """Without a health path a target is ready as soon as its models answer below 500."""
     found = target(proxy_command="a", proxy_health_path="none")
-    assert (found.probe_path, found.says_ready(401), found.says_ready(503)) == ("/v1/models", True, False)
-    assert (target(proxy_command="a").probe_path, target(proxy_command="a").says_ready(401)) == ("/health", False)
+    assert (found.probe_path, found.is_ready_status(401), found.is_ready_status(503)) == ("/v1/models", True, False)
+    assert (target(proxy_command="a").probe_path, target(proxy_command="a").is_ready_status(401)) == ("/health", False)
 
 
 def test_patience() -> None:
-    """An answer has ten seconds behind the scripted gateway, a minute from a model, and what the option says."""
+    """An answer has ten seconds behind the scripted gateway, a minute from a model, or the time of the option."""
     assert (target().answer_s, target(proxy_command=COMMAND).answer_s) == (TIMEOUT_S, TIMEOUT_S)
     assert (target(**BY_URL).answer_s, target(proxy_command="a").answer_s) == (MODEL_S, MODEL_S)
     assert target(**BY_URL, proxy_timeout="2.5").answer_s == 2.5
 
 
 def test_a_slow_start() -> None:
-    """A launch of a foreign target has a minute to be ready, or what the option says; an answer is no part of it."""
+    """A launch of a foreign target has a minute to become ready, or the time of the option, not that of answers."""
     found = target(proxy_command=COMMAND, proxy_start_timeout="300")
     assert (found.start_s, found.answer_s) == (300, TIMEOUT_S)
     assert target(proxy_command=COMMAND).start_s == FOREIGN_START_S
 
 
 def test_variables(tmp_path: Path) -> None:
-    """Each variable is filled in as the command is, an equals sign is part of a value, and the last of a name wins."""
+    """Each variable is filled in as the command is, a value may contain an equals sign, and the last of a name wins."""
     given = ["BASE={gateway_url}/v1", "EMPTY=", "PAIR=a=b", "PROXY_PORT={port}0", "PAIR=c=d"]
     found = target(proxy_command="server {port}", proxy_env=given)
     environ = found.environ(tmp_path, "http://g", 81)
@@ -207,7 +207,7 @@ def test_variables(tmp_path: Path) -> None:
 
 
 def test_guard_lets_only_the_named_host_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connect beyond loopback is allowed to the very host and port that were named, and to no other."""
+    """A connection beyond loopback is allowed to the named host and port only."""
     monkeypatch.setattr(lumen_guard, "ALLOWED", {("203.0.113.7", 443)})  # of RFC 5737, nobody's; a number asks no DNS
     assert lumen_guard.is_allowed("203.0.113.7", 443)
     assert not lumen_guard.is_allowed("203.0.113.7", 80)
@@ -215,5 +215,5 @@ def test_guard_lets_only_the_named_host_through(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_guard_allows_nobody_by_itself() -> None:
-    """Without a URL nothing beyond loopback is allowed."""
+    """Without a URL no connection beyond loopback is allowed."""
     assert set() == lumen_guard.ALLOWED

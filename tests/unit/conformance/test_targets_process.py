@@ -1,7 +1,6 @@
-"""What turns the checks A1 and A3 red: strangers who answer, servers that end, servers that leave something behind.
+"""The checks A1 and A3 fail when another process answers, when a server ends, and when it leaves a process behind.
 
-That an answer by another process is no readiness, and that an exit is noticed at once, is shown on launches
-themselves in `test_harness_processes.py`; here the very checks are run.
+`test_launch.py` tests the launches; here the checks themselves run.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.contract.session import ContractSession
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.contract.session import Talk
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.squatters import Squatters
 from lumen_conformance.registry.refutation import Refuted
 from lumen_conformance.run import Run
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 from tests.contract import test_a_process as a_process
 from tests.fixtures.suite_subprocess import forwarder
@@ -28,7 +27,7 @@ TESTS = ("tests/contract/test_a_process.py",)
 
 
 def test_a_healthy_server(tmp_path: Path) -> None:
-    """A correct server passes both, and by URL, where nothing is launched, both are skipped."""
+    """A correct server passes both; by URL, without a launch, both are skipped."""
     ended = judged(tmp_path / "command", f"--proxy-command={forwarder()}", tests=TESTS)
     assert (ended.status, ended.ids("passed")) == (0, {"A1", "A3"}), ended.output
     by_url = judged(tmp_path / "url", "--proxy-url=http://127.0.0.1:9", "--proxy-model=m", tests=TESTS)
@@ -36,16 +35,16 @@ def test_a_healthy_server(tmp_path: Path) -> None:
 
 
 def test_a_server_that_ends(tmp_path: Path) -> None:
-    """A server that ends before it is ready, with exit code 0, is the one ERROR, with that code and its last words."""
+    """A server that ends with status 0 before it is ready is the one ERROR, with that status and its last output."""
     ended = judged(tmp_path, "--proxy-command=sh -c 'echo no license; exit 0'", "-k", "A1 or A3", tests=TESTS)
     assert (ended.status, ended.ids("error"), ended.ids("skipped")) == (1, {"A1"}, {"A3"}), ended.output
     assert re.search(r"ended with exit status 0\b.*no license", ended.output, re.DOTALL)
 
 
-def test_a_stranger_who_answers(run: Run, squat: Squatters, gateway: Gateway, tmp_path: Path) -> None:
-    """A1 is red where a stranger gives the answer of 200 and the child that lives has no part in it."""
+def test_a_stranger_who_answers(run: Run, squat: Squatters, gateway: ScriptedGateway, tmp_path: Path) -> None:
+    """A1 fails where another process answers with 200 instead of the running child."""
     deaf = Target(command=(sys.executable, str(STANDIN), "{port}", "deaf"), can=frozenset({"health"}))
-    with Launches(run, deaf, tmp_path / "launch") as launches:
+    with Launcher(run, deaf, tmp_path / "launch") as launches:
         proxy = launches(port=squat("banner").port, ready=False)
         assert proxy.health(within_s=5).ready
         with pytest.raises(Refuted, match="a process of the launch that listens"):

@@ -1,4 +1,4 @@
-"""A server that answers its probe with something else than HTTP: what came, what was expected, and what to do."""
+"""A server whose answer to the probe is not HTTP: the error has what came, what was expected, and what to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.client import call
-from lumen_conformance.stages.observations import text_of
+from lumen_conformance.stages.observations import read_text
 from lumen_conformance.targets.endpoint import Health
 from lumen_conformance.targets.readiness import describe_answer
 from tests.fixtures.suite_subprocess import run as judged
@@ -24,7 +24,7 @@ ONE = ("tests/contract/test_a_process.py",)
 
 
 class Speaker:
-    """A server that sends these bytes to whoever connects, and closes."""
+    """A server that sends these bytes to each client, and closes the connection."""
 
     def __init__(self) -> None:
         self.says = b""
@@ -50,7 +50,7 @@ class Speaker:
 
 @pytest.fixture
 def speaker() -> Iterator[Speaker]:
-    """A server that is told what to send."""
+    """A server whose bytes the test sets."""
     opened = Speaker()
     yield opened
     opened.close()
@@ -70,7 +70,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_what_came(speaker: Speaker, name: str) -> None:
-    """The line that is no HTTP is quoted, escaped and cut; where each line is HTTP by itself, the begin is."""
+    """The invalid line is quoted, escaped and cut; where each line is valid, the beginning of the head is quoted."""
     speaker.says, received = ANSWERS[name]
     told = describe_answer(call(f"http://127.0.0.1:{speaker.port}", "GET", "/health"))
     assert told.startswith("no HTTP response (invalid, ")
@@ -80,7 +80,7 @@ def test_what_came(speaker: Speaker, name: str) -> None:
     assert "bytearray" not in told
 
 
-def test_an_answer_is_told_by_its_status(speaker: Speaker) -> None:
+def test_an_answer_is_described_by_its_status(speaker: Speaker) -> None:
     """A response has its status, and no response its reason."""
     speaker.says = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
     assert describe_answer(call(f"http://127.0.0.1:{speaker.port}", "GET", "/health")) == "status 503 (complete)"
@@ -98,7 +98,7 @@ def test_health_that_python_does_not_read(body: bytes) -> None:
     told = Capture("", b"", status=200, body=body)
     health = Health.of(told, ready=True)
     assert (health.ready, health.pid, health.restarts) == (True, 0, -1)
-    assert text_of(told) == ""
+    assert read_text(told) == ""
 
 
 def test_by_command(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_by_command(tmp_path: Path) -> None:
 
 
 def test_by_url(speaker: Speaker, tmp_path: Path) -> None:
-    """The same of a server that runs already."""
+    """The error of a running server has the same texts."""
     speaker.says = ANSWERS["no-colon"][0]
     url = (f"--proxy-url=http://127.0.0.1:{speaker.port}", "--proxy-model=m", "-k", "F1.1")
     ended = judged(tmp_path, *url, tests=("tests/contract/test_f_errors.py",))
@@ -124,7 +124,7 @@ NO_FILE = "your server ended with exit status 2 before it was ready: {python}: c
 
 
 def test_a_server_that_ends_at_once(tmp_path: Path) -> None:
-    """Its end is told once: exit status, last line of its log, and what to check; a command without a port says so."""
+    """The end of a server is reported once: exit status, last line of its log, and what to check in the command."""
     ended = judged(tmp_path, f"--proxy-command='{sys.executable}' nope.py", "-k", "A1", tests=ONE)
     assert ended.ids("error") == {"A1"}, ended.output
     told = f"the target never became ready: {NO_FILE.format(python=sys.executable)}"

@@ -1,4 +1,4 @@
-"""Servers of several processes: who of them listens, who may serve, and who gave an answer."""
+"""Servers of several processes: which of them listens, which may serve, and which gave an answer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance.run import Run
-from lumen_conformance.targets.launch import Launched, Launches
+from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.targets.target import Target
 
 SERVER = Path(__file__).with_name("many_processes.py")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="these servers fork, which Windows cannot")
-Start = Callable[[str], Launched]
+Start = Callable[[str], LaunchedTarget]
 
 
 @pytest.fixture
@@ -25,10 +25,10 @@ def start(run: Run, tmp_path: Path) -> Iterator[Start]:
     """A factory: launch the server in a mode."""
     with ExitStack() as stack:
 
-        def launch(mode: str) -> Launched:
+        def launch(mode: str) -> LaunchedTarget:
             command = (sys.executable, str(SERVER), "{port}", mode)
             target = Target(command=command, can=frozenset({"health", "launch"}), foreign=True)
-            return stack.enter_context(Launches(run, target, tmp_path / "launch"))()
+            return stack.enter_context(Launcher(run, target, tmp_path / "launch"))()
 
         yield launch
 
@@ -38,9 +38,9 @@ MODES = ("forked", "primary", "closes")
 
 @pytest.mark.parametrize("mode", MODES)
 def test_who_answers_is_a_worker(start: Start, mode: str) -> None:
-    """The process that answers is found by its connection, whoever listens; it is never the parent."""
+    """The process that answers is found by its connection, whichever process listens; it is never the parent."""
     proxy = start(mode)
-    workers = [ref for ref in proxy.family() if ref != proxy.ref]
+    workers = [ref for ref in proxy.processes() if ref != proxy.ref]
     assert len(workers) == 2
     assert proxy.answering_process() in workers
     assert proxy.worker() in workers
@@ -48,13 +48,13 @@ def test_who_answers_is_a_worker(start: Start, mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_workers_may_serve(start: Start, mode: str) -> None:
-    """Those that may serve are the workers, also where the parent alone listens."""
+    """The workers may serve, also where the parent alone listens."""
     proxy = start(mode)
-    assert set(proxy.serving_processes()) == {ref for ref in proxy.family() if ref != proxy.ref}
+    assert set(proxy.serving_processes()) == {ref for ref in proxy.processes() if ref != proxy.ref}
 
 
 def test_one_process_does_it_all(start: Start) -> None:
-    """A server of one process listens, serves and answers by itself."""
+    """A server of one process listens, may serve and answers with that process."""
     proxy = start("alone")
     found = {proxy.answering_process(), proxy.worker(), *proxy.serving_processes(), *proxy.listeners()}
     assert found == {proxy.ref}
@@ -69,19 +69,19 @@ else http.createServer((_, answer) => answer.end(String(process.pid))).listen(pr
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
 def test_a_cluster_of_node(run: Run, tmp_path: Path) -> None:
-    """In a cluster of Node.js the primary listens and its workers answer; an answer tells which of them."""
+    """In a cluster of Node.js the primary listens and its workers answer; the answering worker is found."""
     (tmp_path / "cluster.js").write_text(CLUSTER, "utf-8")
     target = Target(command=("node", str(tmp_path / "cluster.js")), can=frozenset({"health", "launch"}), foreign=True)
-    with Launches(run, target, tmp_path / "launch") as launches:
+    with Launcher(run, target, tmp_path / "launch") as launches:
         proxy = launches()
-        workers = {ref for ref in proxy.family() if ref != proxy.ref}
+        workers = {ref for ref in proxy.processes() if ref != proxy.ref}
         assert proxy.listeners() == (proxy.ref,)
         assert proxy.answering_process() in workers
         assert set(proxy.serving_processes()) == workers
         assert proxy.end().orphans == ()
 
 
-def test_nobody_answers(start: Start) -> None:
+def test_a_server_that_has_ended_has_no_serving_process(start: Start) -> None:
     """A server that has ended has no process that answers or may serve."""
     proxy = start("alone")
     proxy.end()

@@ -1,4 +1,4 @@
-"""Wrappers and daemons: the launched process is not the server, and still the launch is ready, stops and is gone."""
+"""Wrappers and daemons: the launched process is not the server, and the launch becomes ready, stops and ends."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.processes.children import Ending
-from lumen_conformance.processes.process_tree import ProcessRef, running
+from lumen_conformance.processes.child_process import ProcessEnd
+from lumen_conformance.processes.process_tree import ProcessRef, list_running
 from lumen_conformance.run import Run
-from lumen_conformance.targets.launch import Launched, Launches
+from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.targets.target import Target
 from lumen_conformance.waiting import WaitEndedError, until
 from tests.fixtures.foreign.reuseport import WORKERS
@@ -38,17 +38,17 @@ child.wait()
 STOP_S = 5.0  # of a server that ends at once; so a wait for it to be killed is seen
 AT_ONCE = 4  # so many wait at the same time; more would make each other's starts slow
 FOREIGN = Target(can=frozenset({"health", "launch"}), foreign=True)
-Start = Callable[..., Launched]
+Start = Callable[..., LaunchedTarget]
 
 
 @pytest.fixture
 def start(run: Run, tmp_path: Path) -> Iterator[Start]:
-    """A factory: launch these words."""
+    """A factory: launch this command."""
     with ExitStack() as stack:
 
-        def launch(*command: str, **variables: str) -> Launched:
+        def launch(*command: str, **variables: str) -> LaunchedTarget:
             target = replace(FOREIGN, command=command, variables=tuple(variables.items()))
-            return stack.enter_context(Launches(run, target, tmp_path / "launch"))()
+            return stack.enter_context(Launcher(run, target, tmp_path / "launch"))()
 
         yield launch
 
@@ -56,10 +56,10 @@ def start(run: Run, tmp_path: Path) -> Iterator[Start]:
 WRAPPERS = {
     "exec": ("sh", "-c", f"exec {SERVE} {{port}}"),
     "no-exec": ("sh", "-c", f"{SERVE} {{port}}; true"),
-    "nested": ("sh", "-c", f"sh -c '{SERVE} {{port}}; true'; true"),
+    "nested": ("sh", "-c", f"{shlex.join(['sh', '-c', f'{SERVE} {{port}}; true'])}; true"),
     "deaf": ("sh", "-c", f"trap '' TERM; {SERVE} {{port}}; true"),
     "program": (sys.executable, "-c", RUNS, sys.executable, str(SERVER), "{port}"),
-    "restarts": ("sh", "-c", f"sh -c 'while true; do {SERVE} {{port}}; done'; true"),
+    "restarts": ("sh", "-c", f"{shlex.join(['sh', '-c', f'while true; do {SERVE} {{port}}; done'])}; true"),
     "daemon": (sys.executable, str(SERVER), "{port}", "daemon"),
     "nameless": (sys.executable, str(SERVER), "{port}", "nameless"),
     "wrapped-daemon": ("sh", "-c", f"{SERVE} {{port}} daemon; true"),
@@ -80,7 +80,7 @@ HASTY = {
 
 @dataclass(frozen=True)
 class Row:
-    """A launch that is stopped, perhaps asked to before; so many of its processes listen."""
+    """A launch that is stopped; so many of its processes listen."""
 
     command: tuple[str, ...]
     asked_before: bool = False
@@ -88,15 +88,15 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What was seen of a launch until it was stopped, and who runs afterwards."""
+class LaunchEvidence:
+    """The evidence of a launch until it was stopped, and the processes that run afterwards."""
 
     status: int | None
     family: tuple[ProcessRef, ...]
     listeners: tuple[ProcessRef, ...]
     serving: tuple[ProcessRef, ...]
     answering: ProcessRef | None
-    ending: Ending
+    ending: ProcessEnd
     left: tuple[ProcessRef, ...]
 
 
@@ -110,45 +110,48 @@ ROWS = {
 }
 
 
-def watch(run: Run, folder: Path, row: Row) -> Seen:
+def observe_launch(run: Run, folder: Path, row: Row) -> LaunchEvidence:
     """Launch and stop."""
-    with Launches(run, replace(FOREIGN, command=row.command), folder / "launch") as launches:
+    with Launcher(run, replace(FOREIGN, command=row.command), folder / "launch") as launches:
         proxy = launches()
-        status, family = proxy.exit_status(), proxy.family()
+        status, family = proxy.exit_status(), proxy.processes()
         until("all listen", lambda: len(proxy.listeners()) == row.listeners, within_s=STOP_S)
         listeners, serving, answering = proxy.listeners(), proxy.serving_processes(), proxy.answering_process()
         if row.asked_before:
             proxy.stop()
         ending = proxy.end(STOP_S)
-        left = (*running((*family, *listeners, proxy.ref)), *proxy.family())
-    return Seen(status, family, listeners, serving, answering, ending, left)
+        left = (*list_running((*family, *listeners, proxy.ref)), *proxy.processes())
+    return LaunchEvidence(status, family, listeners, serving, answering, ending, left)
 
 
 @pytest.fixture(scope="module")
-def seen(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[Seen]]:
-    """Each of these launches. Most of the time is a wait for somebody who does not stop, so they wait at once."""
+def seen(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[LaunchEvidence]]:
+    """Each of these launches, at the same time: most of the time is a wait for a process that does not stop."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return {name: pool.submit(watch, run, tmp_path_factory.mktemp("wrapper"), row) for name, row in ROWS.items()}
+        return {
+            name: pool.submit(observe_launch, run, tmp_path_factory.mktemp("wrapper"), row)
+            for name, row in ROWS.items()
+        }
 
 
 @pytest.mark.parametrize("name", WRAPPERS)
-def test_a_launch_is_all_its_processes(seen: dict[str, Future[Seen]], name: str) -> None:
-    """It is ready when one of its processes serves; asked to stop it leaves nobody, which is no fault of the server."""
+def test_a_launch_is_all_its_processes(seen: dict[str, Future[LaunchEvidence]], name: str) -> None:
+    """A launch is ready when one of its processes serves; after a stop none is left, and the server has no fault."""
     found = seen[name].result()
     assert found.status is None
     assert found.serving == (found.answering,)
     assert (found.ending.forced, found.ending.orphans, found.left) == (False, (), ())
 
 
-def test_a_process_that_its_server_leaves(seen: dict[str, Future[Seen]]) -> None:
-    """What a wrapped server leaves is an orphan of the server, and ended; check A3 judges it, so nothing is raised."""
+def test_a_process_that_its_server_leaves(seen: dict[str, Future[LaunchEvidence]]) -> None:
+    """What a wrapped server leaves is an orphan, and is killed; check A3 judges it, so nothing is raised."""
     found = seen["leaves"].result()
     assert [each.partition(":")[0] for each in found.ending.orphans] == [f"pid {found.family[-1].pid}"]
     assert found.left == ()
 
 
 @pytest.mark.parametrize("name", ["alone", "in-a-shell"])
-def test_workers_that_their_supervisor_leaves(seen: dict[str, Future[Seen]], name: str) -> None:
+def test_workers_that_their_supervisor_leaves(seen: dict[str, Future[LaunchEvidence]], name: str) -> None:
     """Workers that share the port by SO_REUSEPORT are orphans when their supervisor ends before them."""
     found = seen[f"sharing-{name}"].result()
     assert {each.partition(":")[0] for each in found.ending.orphans} == {f"pid {ref.pid}" for ref in found.listeners}
@@ -157,17 +160,17 @@ def test_workers_that_their_supervisor_leaves(seen: dict[str, Future[Seen]], nam
 
 @pytest.mark.parametrize("when", ["at-the-end", "before"])
 @pytest.mark.parametrize("name", HASTY)
-def test_a_server_is_asked_to_stop_once(seen: dict[str, Future[Seen]], name: str, when: str) -> None:
-    """A server that ends at once when it is asked again still ends in order, whoever asks it first."""
+def test_a_server_is_asked_to_stop_once(seen: dict[str, Future[LaunchEvidence]], name: str, when: str) -> None:
+    """A server that ends at once at a second signal still ends in order, as it gets one signal."""
     ending = seen[f"hasty-{name}-{when}"].result().ending
     assert (ending.forced, ending.orphans) == (False, ())
 
 
 def test_a_wrapped_server_that_does_not_stop(start: Start) -> None:
-    """A wrapped server that ignores the request is killed, and told apart from one that stops."""
+    """A wrapped server that ignores the signal is killed, and its end says so."""
     proxy = start("sh", "-c", f"{SERVE} {{port}} stubborn; true")
     assert proxy.end(within_s=0.5).forced
-    assert proxy.family() == ()
+    assert proxy.processes() == ()
 
 
 def test_a_daemon_that_dies(start: Start) -> None:
@@ -178,9 +181,9 @@ def test_a_daemon_that_dies(start: Start) -> None:
 
 
 def test_an_end_that_leaves_nobody_who_serves(run: Run, tmp_path: Path) -> None:
-    """An exit status other than 0 is told at once, whoever is left; those are ended without a word."""
+    """An exit status other than 0 is reported at once, whatever is left; that is ended without an error."""
     target = replace(FOREIGN, command=("sh", "-c", "sleep 3600 & exit 3"))
-    with Launches(run, target, tmp_path / "launch") as launches, pytest.raises(WaitEndedError, match="exit status 3"):
+    with Launcher(run, target, tmp_path / "launch") as launches, pytest.raises(Died, match="exit status 3"):
         launches()
 
 
@@ -204,7 +207,7 @@ def test_wrappers_of_node(start: Start, tmp_path: Path, words: tuple[str, ...]) 
     program.chmod(0o755)
     command = [word.replace("{folder}", str(tmp_path)) for word in words]
     proxy = start(*command, npm_config_offline="true", npm_config_update_notifier="false")
-    family = proxy.family()
+    family = proxy.processes()
     assert len(family) > 1
     ending = proxy.end(STOP_S)
     assert (ending.forced, ending.orphans) == (False, ())

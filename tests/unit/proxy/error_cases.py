@@ -10,7 +10,7 @@ from typing import Any
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Reply
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from tests.unit.proxy.serving import Serving
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
@@ -35,7 +35,7 @@ class Case:
     asked: Mapping[str, Any] = field(default_factory=dict)
     headers: tuple[tuple[str, str], ...] = ()
     cut: bool = False
-    before: Callable[[Serving, Gateway], Any] | None = None
+    before: Callable[[Serving, ScriptedGateway], Any] | None = None
 
 
 def says(status: int, **headers: str) -> Case:
@@ -45,7 +45,7 @@ def says(status: int, **headers: str) -> Case:
 
 
 @contextmanager
-def crowded(served: Serving, gateway: Gateway) -> Iterator[None]:
+def crowded(served: Serving, gateway: ScriptedGateway) -> Iterator[None]:
     """Another request holds the only gateway slot, and the queue has no places."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))
@@ -59,18 +59,18 @@ def crowded(served: Serving, gateway: Gateway) -> Iterator[None]:
         other.join(PATIENCE_S)
 
 
-def drained(served: Serving, _: Gateway) -> None:
+def drained(served: Serving, _: ScriptedGateway) -> None:
     """The proxy is draining."""
     served.proxy.draining = True
 
 
-def broken(served: Serving, gateway: Gateway) -> None:
+def broken(served: Serving, gateway: ScriptedGateway) -> None:
     """One failure has opened the breaker."""
     gateway.script(replies.says({}, 500))
     served.chat()
 
 
-def down(_: Serving, gateway: Gateway) -> None:
+def down(_: Serving, gateway: ScriptedGateway) -> None:
     """Nobody listens at the gateway's port."""
     gateway.down()
 
@@ -106,7 +106,7 @@ CASES = {
 
 
 @contextmanager
-def staged(served: Serving, gateway: Gateway, case: Case) -> Iterator[None]:
+def staged(served: Serving, gateway: ScriptedGateway, case: Case) -> Iterator[None]:
     """The state of gateway and proxy that the case needs."""
     gateway.standing = case.reply or gateway.standing
     happened = case.before(served, gateway) if case.before else None

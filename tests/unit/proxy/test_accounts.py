@@ -18,13 +18,13 @@ from tests.unit.proxy.test_server import head
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.gateway.server import ScriptedGateway
 
 WITHIN_S = 10.0
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
-def test_the_time_of_a_failing_gateway_is_counted(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
+def test_the_time_of_a_failing_gateway_is_counted(gateway: ScriptedGateway, stream: bool) -> None:  # noqa: FBT001 -- a row
     """A gateway that is slow and fails is as visible as one that answers."""
     gateway.standing = replies.silent
     with serving(gateway.url, LUMEN_TIMEOUT_S="0.3") as served:
@@ -46,7 +46,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("code", REFUSED)
-def test_what_the_server_refuses_itself_is_counted_and_logged(gateway: Gateway, tmp_path: Path, code: str) -> None:
+def test_what_the_server_refuses_itself_is_counted_and_logged(
+    gateway: ScriptedGateway, tmp_path: Path, code: str
+) -> None:
     """By status and code, with the request id that its client was told."""
     status, request = REFUSED[code]
     with serving(gateway.url) as served:
@@ -62,7 +64,7 @@ def test_what_the_server_refuses_itself_is_counted_and_logged(gateway: Gateway, 
 
 
 @pytest.mark.parametrize("end", ["", "Content-Length: +1"], ids=["served", "refused"])
-def test_a_method_that_nobody_knows_is_not_logged(gateway: Gateway, tmp_path: Path, end: str) -> None:
+def test_a_method_that_nobody_knows_is_not_logged(gateway: ScriptedGateway, tmp_path: Path, end: str) -> None:
     """It may be a word of the user's."""
     request = head(end) if end else head("Connection: close")
     with serving(gateway.url) as served:

@@ -8,7 +8,7 @@ import socket
 import psutil
 import pytest
 
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_proxy.config.parsers import host_names, web_origins
 from lumen_proxy.wire import allowed_hosts as allowed_module
 from lumen_proxy.wire.allowed_hosts import AllowedHosts, AllowedOrigins, machine_names
@@ -156,7 +156,7 @@ def test_hosts_on_loopback() -> None:
     assert not any(AllowedHosts("localhost", ()).allows(name) for name in others)
 
 
-def test_a_client_on_the_network(gateway: Gateway) -> None:
+def test_a_client_on_the_network(gateway: ScriptedGateway) -> None:
     """A proxy on all addresses serves who calls it by one of them and has the key."""
     name, key = f"{socket.gethostname()}:8080", ("Authorization", "Bearer sk-1")
     with serving(gateway.url, PROXY_HOST=ANY_ADDRESS, PROXY_API_KEY="sk-1") as served:

@@ -20,8 +20,8 @@ from unittest import mock
 import pytest
 
 from lumen_conformance.gateway.exchange import Exchange
-from lumen_conformance.gateway.server import Gateway
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.gateway.server import ScriptedGateway
+from lumen_conformance.targets.launch import Launcher
 from lumen_proxy.wire.api_errors import PROBLEMS
 from tests.contract.clients.versions import ENVIRONMENT, HERE, PYTHON, missing
 from tests.unit.proxy.error_cases import CASES, Case, broken, staged
@@ -37,7 +37,7 @@ QUESTION = {"model": "lumen-gateway", "messages": [USER]}
 
 
 @contextmanager
-def breaker_open(served: Serving, gateway: Gateway) -> Iterator[None]:
+def breaker_open(served: Serving, gateway: ScriptedGateway) -> Iterator[None]:
     """The breaker is open, and its clock stands still: it does not matter how long the browser needs to start."""
     with mock.patch.object(served.proxy.gateway.breaker, "_clock", return_value=time.monotonic()):
         broken(served, gateway)
@@ -45,7 +45,7 @@ def breaker_open(served: Serving, gateway: Gateway) -> Iterator[None]:
 
 
 @contextmanager
-def buggy(served: Serving, _: Gateway) -> Iterator[None]:
+def buggy(served: Serving, _: ScriptedGateway) -> Iterator[None]:
     """The proxy has a bug."""
     with mock.patch.object(served.proxy.gateway, "ask", side_effect=ZeroDivisionError):
         yield
@@ -106,11 +106,11 @@ pytestmark = pytest.mark.skipif(no_browser() is not None, reason=str(no_browser(
 
 
 @pytest.fixture(scope="module")
-def seen(module_launch: Launches, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
+def seen(module_launch: Launcher, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
     """All questions, asked once."""
     folder = tmp_path_factory.mktemp("browser")
     with ExitStack() as stack:
-        gateways = {name: stack.enter_context(Gateway()) for name in QUESTIONS}
+        gateways = {name: stack.enter_context(ScriptedGateway()) for name in QUESTIONS}
         pages: dict[str, dict[str, Any]] = {}
         for name, question in QUESTIONS.items():
             host, asked = brought_about(question, gateways[name], stack)
@@ -121,7 +121,7 @@ def seen(module_launch: Launches, tmp_path_factory: pytest.TempPathFactory) -> d
     return {name: Seen(**results[name], calls=calls[name]) for name in QUESTIONS}
 
 
-def brought_about(question: Question, gateway: Gateway, stack: ExitStack) -> tuple[str, dict[str, Any]]:
+def brought_about(question: Question, gateway: ScriptedGateway, stack: ExitStack) -> tuple[str, dict[str, Any]]:
     """Start the proxy of a question, in its state; the host of the page that asks, and what it asks."""
     case = question.case
     headers = {**dict(case.headers)}
@@ -142,7 +142,7 @@ def brought_about(question: Question, gateway: Gateway, stack: ExitStack) -> tup
     }
 
 
-def in_chromium(pages: dict[str, dict[str, Any]], launch: Launches, folder: Path) -> dict[str, Any]:
+def in_chromium(pages: dict[str, dict[str, Any]], launch: Launcher, folder: Path) -> dict[str, Any]:
     """Ask; raises RuntimeError when the browser or the page fails."""
     questions, results = folder / "questions.json", folder / "results.json"
     questions.write_text(json.dumps(pages), "utf-8")

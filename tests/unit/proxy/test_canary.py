@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from lumen_conformance.gateway import replies
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http import client
 from lumen_conformance.http.capture import Capture
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 
 KEY, WRONG = "sk-canary-5b1f9c", "sk-canary-wrong-77aa"
 SENTENCE = "카나리아 canary sentence 8d31"
@@ -43,7 +43,7 @@ def found(where: bytes) -> list[bytes]:
     return [spelling for spelling in SPELLINGS if spelling in where]
 
 
-def test_the_canary_is_nowhere(launch: Launches, gateway: Gateway, tmp_path: Path) -> None:
+def test_the_canary_is_nowhere(launch: Launcher, gateway: ScriptedGateway, tmp_path: Path) -> None:
     """In no error, header, metric, health answer, log, journal or state file; answers alone have the sentence."""
     env = {"PROXY_API_KEY": KEY, "LUMEN_LOG_DIR": str(tmp_path / "log"), "LUMEN_STATE_DIR": str(tmp_path / "state")}
     proxy = launch(gateway=gateway, env={**env, "LUMEN_LOG_LEVEL": "debug"})

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 from lumen_proxy import __version__, config
 from lumen_proxy.cli import main as cli
 from lumen_proxy.console import streams
@@ -184,7 +184,7 @@ def test_starting_serves_without_importing_what_it_does_not_need() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["cp949", "cp1252", "ascii"])
-def test_no_console_is_too_narrow(launch: Launches, encoding: str) -> None:
+def test_no_console_is_too_narrow(launch: Launcher, encoding: str) -> None:
     """Korean text and symbols are replaced where they cannot be shown; nothing fails."""
     done = launch.run("check", "--venv", "환경-🌙", env={"PYTHONIOENCODING": encoding})
     assert done.exit_status == 69

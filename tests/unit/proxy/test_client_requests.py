@@ -15,7 +15,7 @@ from tests.unit.proxy.test_drift import said
 from tests.unit.proxy.test_proxy_streams import metadata
 
 if TYPE_CHECKING:
-    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.gateway.server import ScriptedGateway
     from lumen_conformance.http.capture import Capture
 
 TEXT = "네, 안녕하세요."
@@ -39,7 +39,7 @@ def assert_answered(got: Capture, request: ClientRequest) -> None:
 
 
 @pytest.mark.parametrize("name", ANSWERED)
-def test_a_client_is_answered(gateway: Gateway, name: str) -> None:
+def test_a_client_is_answered(gateway: ScriptedGateway, name: str) -> None:
     """With default settings, for one call of the gateway, which knows the persona of the model."""
     request = ANSWERED[name]
     gateway.standing = replies.answers(TEXT)
@@ -52,7 +52,7 @@ def test_a_client_is_answered(gateway: Gateway, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_client_is_told_the_remedy(gateway: Gateway, name: str) -> None:
+def test_a_client_is_told_the_remedy(gateway: ScriptedGateway, name: str) -> None:
     """What the gateway cannot do is a 400 that names the remedy; with the setting it is answered in text."""
     request = REFUSED[name]
     gateway.standing = replies.answers(TEXT)

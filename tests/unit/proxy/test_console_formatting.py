@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumen_conformance.processes.children import WINDOWS
+from lumen_conformance.processes.child_process import WINDOWS
 from lumen_proxy.console import formatting
 
 FAMILY = "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL}"  # one picture of two columns

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.processes.children import WINDOWS
+from lumen_conformance.processes.child_process import WINDOWS
 from lumen_proxy import config
 from lumen_proxy.control import start_stop
 from lumen_proxy.errors import Fatal

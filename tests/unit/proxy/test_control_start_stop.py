@@ -18,18 +18,18 @@ import psutil
 import pytest
 
 from lumen_conformance.gateway.replies import says
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.client import call
-from lumen_conformance.processes.children import WINDOWS
+from lumen_conformance.processes.child_process import WINDOWS
 from lumen_conformance.processes.process_tree import ProcessRef
-from lumen_conformance.processes.squatters import Kind, Squatters
-from lumen_conformance.targets.launch import Finished, Launches
+from lumen_conformance.processes.squatters import SquatterKind, Squatters
+from lumen_conformance.targets.launch import CommandResult, Launcher
 from lumen_conformance.waiting import until
 from lumen_proxy import config
 from lumen_proxy.control import instances, start_stop
 from lumen_proxy.errors import Fatal
 from lumen_proxy.supervisor import process_identity, state
-from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
+from tests.fixtures.blackholes import NEEDS_LINUX, open_black_hole
 from tests.fixtures.daemons import end_daemons
 
 SOON_S = 10.0
@@ -40,14 +40,14 @@ OWN = "http://127.0.0.1:1"
 class Port:
     """One port, one state directory, and commands about them. Whatever runs there is ended afterwards."""
 
-    def __init__(self, launch: Launches, folder: Path) -> None:
+    def __init__(self, launch: Launcher, folder: Path) -> None:
         self._launch = launch
         self.number = launch.reserve_port()
         self.state = folder / f"proxy-{self.number}.json"
         self.lock = folder / f"proxy-{self.number}.lock"
         self._env = {"LUMEN_STATE_DIR": str(folder), "LUMEN_LOG_DIR": str(folder), "PROXY_PORT": str(self.number)}
 
-    def run(self, *words: str) -> Finished:
+    def run(self, *words: str) -> CommandResult:
         """Run one command about this port."""
         return self._launch.run(*words, env=self._env)
 
@@ -58,7 +58,7 @@ class Port:
 
 
 @pytest.fixture
-def port(launch: Launches, tmp_path: Path) -> Iterator[Port]:
+def port(launch: Launcher, tmp_path: Path) -> Iterator[Port]:
     """A port where nothing runs yet."""
     one = Port(launch, tmp_path)
     yield one
@@ -127,7 +127,7 @@ def test_status_tells_by_its_exit_status(port: Port) -> None:
 
 
 @pytest.mark.parametrize("kind", ["banner", "silent", "lumen_stranger"])
-def test_a_stranger_on_the_port_is_left_alone(port: Port, squat: Squatters, kind: Kind) -> None:
+def test_a_stranger_on_the_port_is_left_alone(port: Port, squat: Squatters, kind: SquatterKind) -> None:
     """start: 75 and its name, even if it speaks like ours; stop: the same; it lives through both."""
     stranger = squat(kind, port=port.number)
     said = stranger.answer() if kind != "silent" else None
@@ -139,7 +139,7 @@ def test_a_stranger_on_the_port_is_left_alone(port: Port, squat: Squatters, kind
     stopped = port.run("stop")
     assert stopped.exit_status == 75
     assert f"{psutil.Process(stranger.pid).name()} (pid {stranger.pid})" in stopped.stderr
-    assert stranger.alive()
+    assert stranger.is_running()
     assert kind == "silent" or stranger.answer() == said
 
 
@@ -160,11 +160,11 @@ def bound_only() -> Iterator[int]:
 @pytest.mark.parametrize("command", ["start", "status", "stop", DIAGNOSE, f"{DIAGNOSE} --no-start"])
 @pytest.mark.parametrize(
     ("hold", "who"),
-    [(partial(black_hole, "127.0.0.1"), f"(pid {os.getpid()})"), (bound_only, "a process that does not listen")],
+    [(partial(open_black_hole, "127.0.0.1"), f"(pid {os.getpid()})"), (bound_only, "a process that does not listen")],
     ids=["full-queue", "bound-only"],
 )
 def test_a_stranger_that_accepts_nothing(
-    launch: Launches,
+    launch: Launcher,
     tmp_path: Path,
     hold: Callable[[], AbstractContextManager[int]],
     who: str,
@@ -183,9 +183,9 @@ def test_a_stranger_that_accepts_nothing(
 
 
 @pytest.mark.parametrize("command", ["status", "stop", "diagnose"])
-def test_a_stranger_with_deeply_nested_json(launch: Launches, tmp_path: Path, command: str) -> None:
+def test_a_stranger_with_deeply_nested_json(launch: Launcher, tmp_path: Path, command: str) -> None:
     """It is a stranger like any other; its answer is not an internal error."""
-    with Gateway(says(b"[" * 65_000)) as stranger:
+    with ScriptedGateway(says(b"[" * 65_000)) as stranger:
         paths = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}
         channels = {"LUMEN_GATEWAY_URL": stranger.url, "CLOUD_AI_URL": "none"}
         words = [command, *venv_of(command, tmp_path)]
@@ -328,7 +328,7 @@ def test_a_start_beside_a_silent_instance_keeps_its_words(tmp_path: Path, monkey
 def test_a_lock_that_we_may_not_look_at_proves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another user's: what answers on the port is not taken for ours, and a stop says whom to ask."""
     monkeypatch.setattr(state, "is_locked", lambda _: None)
-    with Gateway(says({"service": "lumen-proxy", "instance": "0123456789abcdef"})) as somebody:
+    with ScriptedGateway(says({"service": "lumen-proxy", "instance": "0123456789abcdef"})) as somebody:
         port = {"port": str(somebody.port)}
         settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, port)
         assert instances.look(settings).condition == "another"
@@ -363,7 +363,7 @@ def test_a_failed_start_tells_why(port: Port) -> None:
     assert "PROXY_API_KEY" in done.stderr
 
 
-def test_the_demo_goes_as_told(launch: Launches) -> None:
+def test_the_demo_goes_as_told(launch: Launcher) -> None:
     """A question, a kill, the next question; plain words beside every symbol, on any console."""
     done = launch.run("demo", env={"PYTHONIOENCODING": "cp949:replace"})
     assert done.exit_status == 0, done.stderr

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http import client
 from lumen_conformance.http.capture import Capture
 from tests.unit.proxy.error_cases import CASES, Case, staged
@@ -42,7 +42,7 @@ ANSWERS: dict[str, Callable[[Serving], Capture]] = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_answer_is_readable(name: str, gateway: Gateway) -> None:
+def test_answer_is_readable(name: str, gateway: ScriptedGateway) -> None:
     """The answer names the page's own origin, and exposes each of its headers."""
     with serving(gateway.url) as served:
         assert_readable(ANSWERS[name](served))
@@ -52,7 +52,7 @@ OF_A_PAGE = {code: case for code, case in CASES.items() if not {"Host", "Origin"
 
 
 @pytest.mark.parametrize("code", OF_A_PAGE)
-def test_error_is_readable(code: str, gateway: Gateway) -> None:
+def test_error_is_readable(code: str, gateway: ScriptedGateway) -> None:
     """So does every row of the error table."""
     case: Case = OF_A_PAGE[code]
     with ExitStack() as stack:
@@ -73,7 +73,7 @@ def assert_readable(got: Capture) -> None:
 
 @pytest.mark.parametrize("origin", ["https://attacker.example", "null", ""])
 @pytest.mark.parametrize("name", ["413", "431", "501"])
-def test_other_pages_read_nothing(name: str, origin: str, gateway: Gateway) -> None:
+def test_other_pages_read_nothing(name: str, origin: str, gateway: ScriptedGateway) -> None:
     """The server's own refusals tell nothing to a page that is not allowed."""
     lines = {"413": "Content-Length: 99999999", "431": "X: " + "x" * 40_000, "501": "Transfer-Encoding: gzip"}
     with serving(gateway.url) as served:
@@ -89,7 +89,7 @@ def preflight(served: Serving, *headers: tuple[str, str]) -> Capture:
 
 
 @pytest.mark.parametrize("private", [True, False])
-def test_preflight(gateway: Gateway, private: bool) -> None:  # noqa: FBT001 -- a row
+def test_preflight(gateway: ScriptedGateway, private: bool) -> None:  # noqa: FBT001 -- a row
     """A page may send what the OpenAI library sends, without the key at first; the key is needed afterwards."""
     network = [("Access-Control-Request-Private-Network", "true")] if private else []
     with serving(gateway.url, PROXY_API_KEY="sk-1") as served:
@@ -103,7 +103,7 @@ def test_preflight(gateway: Gateway, private: bool) -> None:  # noqa: FBT001 -- 
     assert (refused.status, refused.header("access-control-allow-origin")) == (401, PAGE)
 
 
-def test_a_loopback_page_by_a_foreign_name(gateway: Gateway) -> None:
+def test_a_loopback_page_by_a_foreign_name(gateway: ScriptedGateway) -> None:
     """A name that leads to this machine by DNS is refused, whatever page asks (DNS rebinding)."""
     with serving(gateway.url) as served:
         name = ("Host", "attacker.example")
@@ -111,7 +111,7 @@ def test_a_loopback_page_by_a_foreign_name(gateway: Gateway) -> None:
     assert [each.status for each in got] == [403, 403]
 
 
-def test_answer_without_a_page(gateway: Gateway) -> None:
+def test_answer_without_a_page(gateway: ScriptedGateway) -> None:
     """A request that is not of a page is answered without a word about pages."""
     with serving(gateway.url) as served:
         got = served.chat(USER["content"])

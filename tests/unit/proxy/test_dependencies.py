@@ -12,7 +12,7 @@ import pytest
 
 from lumen_conformance.inject import lumen_guard
 from lumen_conformance.stages import virtual_environments
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 from lumen_proxy import dependencies
 from lumen_proxy.cli import main as cli
 from lumen_proxy.supervisor import preflight
@@ -66,9 +66,9 @@ def test_serving_without_a_module_is_69(
 
 
 @pytest.mark.parametrize("damage", ["waitress-missing", "only-requests"])
-def test_check_and_start_name_the_same_command(launch: Launches, damage: str, tmp_path: Path) -> None:
+def test_check_and_start_name_the_same_command(launch: Launcher, damage: str, tmp_path: Path) -> None:
     """`check` is red, 69, and `start` ends with 69 and one line with the very command that `check` prints."""
-    folder = virtual_environments.healthy(tmp_path / "venv")
+    folder = virtual_environments.create_healthy(tmp_path / "venv")
     virtual_environments.DAMAGES[damage](folder)
     tool = (str(virtual_environments.interpreter(folder)), "-m", "lumen_proxy")
     checked = launch.run("check", tool=tool)
@@ -81,7 +81,7 @@ def test_check_and_start_name_the_same_command(launch: Launches, damage: str, tm
 
 def test_an_uninstalled_package_starts_nothing(tmp_path: Path) -> None:
     """Run from its source folder, where no child process would find it: `check` works, a start is one line and 69."""
-    folder = virtual_environments.healthy(tmp_path / "venv")
+    folder = virtual_environments.create_healthy(tmp_path / "venv")
     files = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path), "PYTHONPATH": lumen_guard.HERE}
     for words, status in (("check",), 0), (("serve",), 69), (("start",), 69):
         done = subprocess.run(

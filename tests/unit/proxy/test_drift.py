@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lumen_conformance.gateway import replies
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_proxy.logs.worker_log import Log
 from tests.unit.proxy.serving import serving
 from tests.unit.proxy.test_proxy_streams import metadata
@@ -101,7 +101,7 @@ def strict(data: bytes) -> Any:  # noqa: ANN401 -- any JSON
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("name", GATEWAY)
-def test_drift_of_the_gateway(gateway: Gateway, name: str, stream: bool, tmp_path: Path) -> None:  # noqa: FBT001 -- a row
+def test_drift_of_the_gateway(gateway: ScriptedGateway, name: str, stream: bool, tmp_path: Path) -> None:  # noqa: FBT001 -- a row
     """The answer arrives, what was dropped is named there and in the log, and the breaker counts no failure."""
     reply, text, warnings = GATEWAY[name]
     gateway.standing = reply
@@ -119,12 +119,12 @@ def test_drift_of_the_gateway(gateway: Gateway, name: str, stream: bool, tmp_pat
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("name", CLOUD)
-def test_drift_of_cloud_ai(gateway: Gateway, name: str, stream: bool) -> None:  # noqa: FBT001 -- a row
+def test_drift_of_cloud_ai(gateway: ScriptedGateway, name: str, stream: bool) -> None:  # noqa: FBT001 -- a row
     """The same for the channel that answers when the gateway cannot be reached."""
     reply, text, warnings = CLOUD[name]
     gateway.down()
     with (
-        Gateway(reply) as cloud,
+        ScriptedGateway(reply) as cloud,
         serving(
             gateway.url, CLOUD_AI_URL=cloud.url + "/chat", LUMEN_FALLBACK="cloud_ai", LUMEN_BREAKER_FAILURES="1"
         ) as served,
@@ -137,7 +137,7 @@ def test_drift_of_cloud_ai(gateway: Gateway, name: str, stream: bool) -> None:  
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
-def test_a_response_that_is_missing_is_named(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
+def test_a_response_that_is_missing_is_named(gateway: ScriptedGateway, stream: bool) -> None:  # noqa: FBT001 -- a row
     """The one field that is needed fails the call, and the message names it."""
     gateway.script(replies.says(without("response")))
     with serving(gateway.url) as served:
@@ -147,7 +147,7 @@ def test_a_response_that_is_missing_is_named(gateway: Gateway, stream: bool) -> 
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
-def test_a_small_body_that_decompresses_to_a_large_one(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
+def test_a_small_body_that_decompresses_to_a_large_one(gateway: ScriptedGateway, stream: bool) -> None:  # noqa: FBT001 -- a row
     """LUMEN_MAX_RESPONSE_BYTES limits the decompressed size."""
     body = replies.lumen("x" * 5000)
     with serving(gateway.url, LUMEN_MAX_RESPONSE_BYTES="4096") as served:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http import client
 from lumen_conformance.http.capture import Capture
 from lumen_proxy.wire.api_errors import PROBLEMS
@@ -34,7 +34,7 @@ def ask(served: Serving, case: Case, *, stream: bool) -> Capture:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("code", CASES)
-def test_error(gateway: Gateway, code: str, stream: bool) -> None:  # noqa: FBT001 -- a row
+def test_error(gateway: ScriptedGateway, code: str, stream: bool) -> None:  # noqa: FBT001 -- a row
     """Status, type, code and hint are those of the table, in the envelope, with a request id."""
     case, row = CASES[code], TABLE[code]
     with serving(gateway.url, **case.env) as served, staged(served, gateway, case):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http import client
 from lumen_conformance.waiting import until
 from lumen_proxy.logs.worker_log import Log
@@ -42,7 +42,7 @@ NOT_HTTP_1 = {
 
 
 @pytest.mark.parametrize("name", NOT_HTTP_1)
-def test_not_http_1(name: str, gateway: Gateway) -> None:
+def test_not_http_1(name: str, gateway: ScriptedGateway) -> None:
     """The bytes are answered at once with a 400 that says what is wrong, although no request head has ended."""
     sent, code, hint = NOT_HTTP_1[name]
     with serving(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
@@ -54,7 +54,7 @@ def test_not_http_1(name: str, gateway: Gateway) -> None:
     assert got.ended_s < AT_ONCE_S
 
 
-def test_a_tls_client(gateway: Gateway, tmp_path: Path) -> None:
+def test_a_tls_client(gateway: ScriptedGateway, tmp_path: Path) -> None:
     """A client that speaks https fails at once, and the log has the hint once, however often it tries."""
     with serving(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
         log = served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
@@ -70,7 +70,7 @@ def test_a_tls_client(gateway: Gateway, tmp_path: Path) -> None:
     assert "http://" in hints[0]["hint"]
 
 
-def test_a_request_byte_by_byte(gateway: Gateway) -> None:
+def test_a_request_byte_by_byte(gateway: ScriptedGateway) -> None:
     """A request whose bytes arrive one by one is served, empty lines before it included."""
     request = b"\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     with serving(gateway.url) as served:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lumen_conformance.gateway import replies
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.ports import reserved_port
 from lumen_conformance.waiting import until
 from tests.unit.proxy.serving import serving
@@ -68,7 +68,7 @@ FAILURES: dict[str, tuple[Reply, int, str, dict[str, str]]] = {
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_failure_has_its_status_and_is_never_sent_twice(gateway: Gateway, name: str, stream: bool) -> None:  # noqa: FBT001
+def test_a_failure_has_its_status_and_is_never_sent_twice(gateway: ScriptedGateway, name: str, stream: bool) -> None:  # noqa: FBT001
     """Each failure of a written call has its row, plain or streamed, on new and on reused connections."""
     reply, status, code, hints = FAILURES[name]
     with serving(gateway.url, LUMEN_TIMEOUT_S="0.6", LUMEN_MAX_RESPONSE_BYTES="2048") as served:
@@ -82,7 +82,7 @@ def test_a_failure_has_its_status_and_is_never_sent_twice(gateway: Gateway, name
         assert served.chat("still well").status == 200
 
 
-def test_a_reset_before_anything_is_read(gateway: Gateway) -> None:
+def test_a_reset_before_anything_is_read(gateway: ScriptedGateway) -> None:
     """If the reset overtakes our writing, the call is tried again, else it is lost; it never runs twice."""
     gateway.script(replies.reset_before_reading)
     with serving(gateway.url) as served:
@@ -100,7 +100,7 @@ def test_an_unreachable_gateway_is_tried_three_times() -> None:
         assert b"lumen_retries_total 2.0" in served.get("/metrics").body
 
 
-def test_a_gateway_that_comes_back_meanwhile_answers(gateway: Gateway) -> None:
+def test_a_gateway_that_comes_back_meanwhile_answers(gateway: ScriptedGateway) -> None:
     """A refused attempt is repeated, and the number of attempts is told."""
     with serving(gateway.url) as served:
         gateway.down()
@@ -131,14 +131,14 @@ def test_a_gateway_that_accepts_no_connection() -> None:
             assert got.elapsed_s < 2.0  # three times 0.1 s, and at most 0.75 s between them
 
 
-def test_tls_that_is_none(gateway: Gateway) -> None:
+def test_tls_that_is_none(gateway: ScriptedGateway) -> None:
     """A gateway that does not speak TLS is misconfigured, and nothing is tried again."""
     with serving(gateway.url.replace("http:", "https:")) as served:
         assert failure(served.chat()) == (502, "gateway_misconfigured")
         assert gateway.chats == ()
 
 
-def test_connections_are_reused_until_they_end(gateway: Gateway) -> None:
+def test_connections_are_reused_until_they_end(gateway: ScriptedGateway) -> None:
     """One connection serves many calls; one that the gateway has closed is not used again."""
     with serving(gateway.url) as served:
         for _ in range(5):
@@ -150,7 +150,7 @@ def test_connections_are_reused_until_they_end(gateway: Gateway) -> None:
         assert [call.connection for call in gateway.chats] == [1] * 5 + [2]
 
 
-def test_what_is_sent(gateway: Gateway) -> None:
+def test_what_is_sent(gateway: ScriptedGateway) -> None:
     """The message, the persona of the model, the user; never the caller's key."""
     with serving(gateway.url) as served:
         served.chat("안녕 👋", model="lumen-elo", user="u-1", headers=(("Authorization", "Bearer canary"),))
@@ -160,7 +160,7 @@ def test_what_is_sent(gateway: Gateway) -> None:
     assert "canary" not in str(call)
 
 
-def test_a_gone_client_frees_the_gateway(gateway: Gateway) -> None:
+def test_a_gone_client_frees_the_gateway(gateway: ScriptedGateway) -> None:
     """When the client hangs up, its gateway connection is closed within 5 s."""
     gateway.standing = replies.silent
     with serving(gateway.url) as served:
@@ -168,12 +168,12 @@ def test_a_gone_client_frees_the_gateway(gateway: Gateway) -> None:
             got = served.chat(timeout_s=0.2, stream=stream)
             assert got.ended == "timeout"
         for call in gateway.chats:
-            left_s = gateway.left_s(call, within_s=5.0)
+            left_s = gateway.wait_disconnect_s(call, within_s=5.0)
             assert left_s is not None
             assert left_s < 5.0
 
 
-def test_the_breaker_opens_probes_and_closes(gateway: Gateway) -> None:
+def test_the_breaker_opens_probes_and_closes(gateway: ScriptedGateway) -> None:
     """Failures in a row open it; then nothing reaches the gateway; one probe decides; a success closes it."""
     settings = {"LUMEN_BREAKER_FAILURES": "2", "LUMEN_BREAKER_OPEN_S": "0.3"}
     with serving(gateway.url, **settings) as served:
@@ -194,14 +194,14 @@ def test_the_breaker_opens_probes_and_closes(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("name", ["400", "401", "404", "408", "413", "429"])
-def test_refusals_do_not_open_the_breaker(gateway: Gateway, name: str) -> None:
+def test_refusals_do_not_open_the_breaker(gateway: ScriptedGateway, name: str) -> None:
     """4xx and 429 say nothing about the gateway's health."""
     gateway.standing = FAILURES[name][0]
     with serving(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
         assert [failure(served.chat())[1] for _ in range(3)] == [FAILURES[name][2]] * 3
 
 
-def test_a_gone_client_does_not_open_the_breaker(gateway: Gateway) -> None:
+def test_a_gone_client_does_not_open_the_breaker(gateway: ScriptedGateway) -> None:
     """Whoever leaves says nothing about the gateway."""
     gateway.script(replies.silent)
     with serving(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
@@ -211,20 +211,20 @@ def test_a_gone_client_does_not_open_the_breaker(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("name", ["302", "500", "504", "silent", "reset-after-request", "html"])
-def test_failures_open_the_breaker(gateway: Gateway, name: str) -> None:
+def test_failures_open_the_breaker(gateway: ScriptedGateway, name: str) -> None:
     """The breaker opens for a gateway that fails or is none."""
     gateway.standing = FAILURES[name][0]
     with serving(gateway.url, LUMEN_BREAKER_FAILURES="1", LUMEN_TIMEOUT_S="0.6") as served:
         assert [failure(served.chat())[1] for _ in range(2)] == [FAILURES[name][2], "circuit_open"]
 
 
-def test_tls_failures_open_the_breaker(gateway: Gateway) -> None:
+def test_tls_failures_open_the_breaker(gateway: ScriptedGateway) -> None:
     """So does one that cannot be trusted."""
     with serving(gateway.url.replace("http:", "https:"), LUMEN_BREAKER_FAILURES="1") as served:
         assert [failure(served.chat())[1] for _ in range(2)] == ["gateway_misconfigured", "circuit_open"]
 
 
-def test_not_ready_while_a_probe_hangs(gateway: Gateway) -> None:
+def test_not_ready_while_a_probe_hangs(gateway: ScriptedGateway) -> None:
     """As long as every other chat would be refused."""
     with serving(gateway.url, LUMEN_BREAKER_FAILURES="1", LUMEN_BREAKER_OPEN_S="0") as served:
         gate = threading.Event()
@@ -241,7 +241,7 @@ def test_not_ready_while_a_probe_hangs(gateway: Gateway) -> None:
         assert served.get("/ready").status == 200
 
 
-def test_too_many_at_once_are_told_so_and_health_still_answers(gateway: Gateway) -> None:
+def test_too_many_at_once_are_told_so_and_health_still_answers(gateway: ScriptedGateway) -> None:
     """Beyond slots and queue 429; waiting too long, 429; /health at once all the while; then all is well."""
     gate = threading.Event()
     gateway.standing = replies.gated(gate)
@@ -268,7 +268,7 @@ def test_too_many_at_once_are_told_so_and_health_still_answers(gateway: Gateway)
         assert served.chat().status == 200
 
 
-def test_who_waits_is_served_in_order(gateway: Gateway) -> None:
+def test_who_waits_is_served_in_order(gateway: ScriptedGateway) -> None:
     """A queued call is answered when a place is free."""
     gate = threading.Event()
     gateway.standing = replies.gated(gate)

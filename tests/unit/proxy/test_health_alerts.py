@@ -12,7 +12,7 @@ import pytest
 
 from lumen_conformance.gateway.exchange import Exchange, Reply
 from lumen_conformance.gateway.replies import reset_after_request, says
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.waiting import until
 from lumen_proxy import config
 from lumen_proxy.config import Settings
@@ -27,13 +27,13 @@ OK = says(b"ok", media_type="text/plain")
 
 
 @pytest.fixture
-def slack() -> Iterator[Gateway]:
+def slack() -> Iterator[ScriptedGateway]:
     """A receiver that answers as Slack does."""
-    with Gateway(OK) as opened:
+    with ScriptedGateway(OK) as opened:
         yield opened
 
 
-def settings_for(receiver: Gateway, **variables: str) -> Settings:
+def settings_for(receiver: ScriptedGateway, **variables: str) -> Settings:
     """Settings whose Slack webhook is the receiver."""
     hook = {"SLACK_WEBHOOK_URL": f"{receiver.url}/services/{SECRET}"}
     return config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x", **hook, **variables})
@@ -115,7 +115,7 @@ FATES: list[tuple[Sequence[Reply], bool, int, list[float]]] = [
 
 @pytest.mark.parametrize(("replies", "ok", "attempts", "waits"), FATES)
 def test_how_a_message_fares(
-    slack: Gateway,
+    slack: ScriptedGateway,
     replies: Sequence[Reply],
     ok: bool,  # noqa: FBT001 - a table
     attempts: int,
@@ -130,7 +130,7 @@ def test_how_a_message_fares(
     assert SECRET not in repr(found)
 
 
-def test_a_webhook_is_reached_as_the_gateway_is(slack: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_webhook_is_reached_as_the_gateway_is(slack: ScriptedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the proxy of the environment, which may refuse: nothing is sent again, and the reason is told."""
     monkeypatch.setenv("http_proxy", slack.url)
     settings = settings_for(slack, SLACK_WEBHOOK_URL=f"http://hooks.invalid/services/{SECRET}")
@@ -146,7 +146,7 @@ def test_a_webhook_is_reached_as_the_gateway_is(slack: Gateway, monkeypatch: pyt
     assert len(slack.calls) == 2
 
 
-def test_slack_reads_the_text(slack: Gateway) -> None:
+def test_slack_reads_the_text(slack: ScriptedGateway) -> None:
     """Its three special characters are escaped; nothing else is sent than a text."""
     it = event("down", settings_for(slack), channel="gateway", name="Lumen Gateway", said="<!channel> & more")
     deliver(it, settings_for(slack))
@@ -158,7 +158,7 @@ def test_slack_reads_the_text(slack: Gateway) -> None:
     assert text_of(it) == body["text"]
 
 
-def test_both_webhooks(slack: Gateway) -> None:
+def test_both_webhooks(slack: ScriptedGateway) -> None:
     """The plain one takes the event as it is; each fares on its own."""
     settings = settings_for(slack, LUMEN_WEBHOOK_URL=f"{slack.url}/plain")
     slack.script(says(b"no", 404), OK)
@@ -167,7 +167,7 @@ def test_both_webhooks(slack: Gateway) -> None:
     assert json.loads(slack.calls[1].body) == {"event": "down", "said": "x"}
 
 
-def test_too_long_a_wait_is_told(slack: Gateway) -> None:
+def test_too_long_a_wait_is_told(slack: ScriptedGateway) -> None:
     """Nobody asks earlier than told to: the message is dropped, and the words say why."""
     slack.script(wait_header("9999"))
     (found,) = deliver({"event": "down", "said": "x"}, settings_for(slack))
@@ -179,7 +179,7 @@ def slack_is_busy(exchange: Exchange) -> None:
     (OK if exchange.call.path == "/plain" else wait_header("300"))(exchange)
 
 
-def test_webhooks_do_not_wait_for_each_other(slack: Gateway, tmp_path: Path) -> None:
+def test_webhooks_do_not_wait_for_each_other(slack: ScriptedGateway, tmp_path: Path) -> None:
     """Slack is busy; the plain webhook gets both messages meanwhile; the end waits for neither."""
     settings = settings_for(slack, LUMEN_WEBHOOK_URL=f"{slack.url}/plain", LUMEN_LOG_DIR=str(tmp_path))
     slack.standing = slack_is_busy
@@ -213,7 +213,7 @@ DEATHS = [
 
 @pytest.mark.parametrize(("record", "children"), DEATHS)
 def test_the_supervisor_calls_for_help(
-    slack: Gateway, monkeypatch: pytest.MonkeyPatch, record: dict[str, object], children: int
+    slack: ScriptedGateway, monkeypatch: pytest.MonkeyPatch, record: dict[str, object], children: int
 ) -> None:
     """At a give-up and in a crash loop, once within the cool-down; its child is given no address."""
     started: list[list[str]] = []

@@ -10,7 +10,7 @@ import pytest
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Reply
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.ports import reserved_port
 from lumen_proxy.health.http_probe import ask
 from lumen_proxy.net.fetch import ANSWER_BYTES
@@ -29,7 +29,7 @@ ENDINGS: list[tuple[Reply, int | None, str | None]] = [
 
 
 @pytest.mark.parametrize(("reply", "status", "trouble"), ENDINGS)
-def test_how_a_question_ends(gateway: Gateway, reply: Reply, status: int | None, trouble: str | None) -> None:
+def test_how_a_question_ends(gateway: ScriptedGateway, reply: Reply, status: int | None, trouble: str | None) -> None:
     """One request, no redirect, and an end at the deadline however slowly bytes come."""
     gateway.standing = reply
     found = ask("GET", f"{gateway.url}/health?key=secret", within_s=0.5)
@@ -40,7 +40,9 @@ def test_how_a_question_ends(gateway: Gateway, reply: Reply, status: int | None,
     assert found.ms < 5_000  # ten times the deadline: a busy machine
 
 
-def test_a_deadline_where_no_shutdown_wakes_the_reader(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deadline_where_no_shutdown_wakes_the_reader(
+    gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On Windows the time-out of the socket ends the question."""
     monkeypatch.setattr("lumen_proxy.net.shutdown.DONT_WAIT", 0)
     monkeypatch.setattr("socket.socket.shutdown", lambda *_: None)
@@ -51,7 +53,7 @@ def test_a_deadline_where_no_shutdown_wakes_the_reader(gateway: Gateway, monkeyp
     assert found.ms < 5_000  # ten times the deadline: a busy machine
 
 
-def test_an_address_with_a_query_and_no_path(gateway: Gateway) -> None:
+def test_an_address_with_a_query_and_no_path(gateway: ScriptedGateway) -> None:
     """The path of the request is `/`."""
     assert ask("GET", f"{gateway.url}?x=1", within_s=5.0).status is not None
     assert gateway.calls[0].path == "/?x=1"
@@ -77,7 +79,7 @@ def test_a_question_that_reaches_nobody() -> None:
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zlib.compress], ids=["gzip", "deflate"])
-def test_a_compressed_answer_is_read(gateway: Gateway, compress: Callable[[bytes], bytes]) -> None:
+def test_a_compressed_answer_is_read(gateway: ScriptedGateway, compress: Callable[[bytes], bytes]) -> None:
     """Some servers compress although nobody asks for it; one byte beyond the limit is decompressed."""
     headers = (("Content-Encoding", "gzip" if compress is gzip.compress else "deflate"),)
     gateway.script(replies.says(compress(b'{"status": "ok"}'), headers=headers))
@@ -86,7 +88,7 @@ def test_a_compressed_answer_is_read(gateway: Gateway, compress: Callable[[bytes
     assert len(ask("GET", gateway.url, within_s=5.0).body) == ANSWER_BYTES + 1
 
 
-def test_what_is_sent(gateway: Gateway) -> None:
+def test_what_is_sent(gateway: ScriptedGateway) -> None:
     """JSON in UTF-8 and the given headers; one of None is left out."""
     ask("POST", f"{gateway.url}/chat", within_s=5.0, body={"message": "안녕"}, headers={"X-API-Key": None, "X-A": "b"})
     (call,) = gateway.chats

@@ -15,8 +15,8 @@ import pytest
 
 import lumen_proxy
 from lumen_conformance.inject import lumen_mutation
-from lumen_conformance.targets.journal import Journal
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.journal import JournalReader
+from lumen_conformance.targets.launch import Launcher
 from lumen_proxy import dependencies, import_failure
 
 REPAIR = "-m pip install --force-reinstall "
@@ -89,7 +89,7 @@ DAMAGES: dict[str, Damage] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_worker_that_cannot_be_imported_is_one_line(launch: Launches, damage: Damage, tmp_path: Path) -> None:
+def test_a_worker_that_cannot_be_imported_is_one_line(launch: Launcher, damage: Damage, tmp_path: Path) -> None:
     """69, one line that names the module and a declared dependency, and one worker only."""
     package, change, module, error, requirement = damage
     change(copied(package, tmp_path))
@@ -97,10 +97,10 @@ def test_a_worker_that_cannot_be_imported_is_one_line(launch: Launches, damage: 
     done = launch.run("serve", env=before_the_rest(tmp_path) | logs)
     assert_one_line(done.stderr, module, error, f'{REPAIR}"{requirement}"')
     assert done.exit_status == 69
-    assert len(Journal(tmp_path / "log", lambda: None).events(name="worker_spawned")) == 1
+    assert len(JournalReader(tmp_path / "log", lambda: None).events(name="worker_spawned")) == 1
 
 
-def test_a_package_that_warns_while_it_is_imported_is_not_heard(launch: Launches, tmp_path: Path) -> None:
+def test_a_package_that_warns_while_it_is_imported_is_not_heard(launch: Launcher, tmp_path: Path) -> None:
     """A warning is for developers: standard error stays empty."""
     module = copied("lumen_proxy", tmp_path) / "options.py"
     with module.open("a", encoding="utf-8") as file:
@@ -110,7 +110,7 @@ def test_a_package_that_warns_while_it_is_imported_is_not_heard(launch: Launches
 
 
 @pytest.mark.parametrize("damage", ["syntax-error", "syntax-error-in-what-flask-needs", "library-torn", "empty"])
-def test_a_package_of_pythonpath_is_not_repaired_by_pip(launch: Launches, damage: str, tmp_path: Path) -> None:
+def test_a_package_of_pythonpath_is_not_repaired_by_pip(launch: Launcher, damage: str, tmp_path: Path) -> None:
     """The line names the folder that PYTHONPATH names, since no installation changes what is found there first."""
     package, change, module, error, _ = DAMAGES[damage]
     change(copied(package, tmp_path))
@@ -133,7 +133,7 @@ COMMANDS: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("case", COMMANDS.values(), ids=COMMANDS)
-def test_a_command_that_cannot_import_is_one_line(launch: Launches, case: Case, tmp_path: Path) -> None:
+def test_a_command_that_cannot_import_is_one_line(launch: Launcher, case: Case, tmp_path: Path) -> None:
     """69 and the same line from every command that needs the package."""
     package, content, error, words, requirement, environ = case
     (copied(package, tmp_path) / "__init__.py").write_text(content, "utf-8")
@@ -148,7 +148,7 @@ def test_a_command_that_cannot_import_is_one_line(launch: Launches, case: Case, 
     ids=["worker", "command"],
 )
 def test_a_defect_of_ours_is_an_internal_error(
-    launch: Launches, file: str, words: tuple[str, ...], tmp_path: Path
+    launch: Launcher, file: str, words: tuple[str, ...], tmp_path: Path
 ) -> None:
     """A syntax error in a module of ours is 70 and no advice to install anything."""
     (copied("lumen_proxy", tmp_path) / file).write_text("def (", "utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.processes.children import WINDOWS
+from lumen_conformance.processes.child_process import WINDOWS
 from lumen_proxy.logs import retention
 from lumen_proxy.logs.rotation import DAY_S
 

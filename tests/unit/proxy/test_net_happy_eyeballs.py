@@ -19,7 +19,7 @@ from lumen_proxy.net.failure import TRANSIENT, ConnectFailed
 from lumen_proxy.net.names import Address, Name
 from lumen_proxy.net.reachability import try_addresses
 from lumen_proxy.net.time_limits import TimeLimits
-from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
+from tests.fixtures.blackholes import NEEDS_LINUX, open_black_hole
 
 WITHIN_S = 10.0
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -178,7 +178,7 @@ def test_a_literal_address_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("silent", ["127.0.0.2", "::1"])
 def test_a_silent_address_costs_a_quarter_of_a_second(silent: str) -> None:
     """The next address is tried after 250 ms; the silent one is reported and its socket closed."""
-    with listening() as port, black_hole(silent, port):
+    with listening() as port, open_black_hole(silent, port):
         began = monotonic()
         sock, failed = happy_eyeballs.connect([at(silent, port), at("127.0.0.1", port)], patient(), began + WITHIN_S)
         with sock:
@@ -202,7 +202,7 @@ def test_a_refusal_starts_the_next_attempt_at_once(monkeypatch: pytest.MonkeyPat
 @NEEDS_LINUX
 def test_how_it_ends_without_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """All refused, one silent, no route: three kinds."""
-    with reserved_port() as dead, black_hole("127.0.0.2") as full:
+    with reserved_port() as dead, open_black_hole("127.0.0.2") as full:
         attempts = {
             "refused": [at("127.0.0.1", dead)],
             "connect_timeout": [at("127.0.0.1", dead), at("127.0.0.2", full)],
@@ -283,7 +283,7 @@ def test_an_attempt_can_be_aborted() -> None:
             happy_eyeballs.connect([at("127.0.0.2", port)], patience, monotonic() + WITHIN_S)
         kinds.append(caught.value.kind)
 
-    with black_hole("127.0.0.2") as port:
+    with open_black_hole("127.0.0.2") as port:
         attempting = threading.Thread(target=attempt, args=(port,))
         attempting.start()
         patience.abort()
@@ -294,7 +294,7 @@ def test_an_attempt_can_be_aborted() -> None:
 @NEEDS_LINUX
 def test_every_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """It tells the silent and the refusing ones; a name with one address is not tried."""
-    with listening() as port, black_hole("127.0.0.2", port):
+    with listening() as port, open_black_hole("127.0.0.2", port):
         url = f"http://a.example:{port}"
         resolves(monkeypatch, "127.0.0.2", "127.0.0.1", "127.0.0.3")
         found = try_addresses(url, within_s=WITHIN_S, connect_s=0.3)

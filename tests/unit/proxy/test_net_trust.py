@@ -10,7 +10,7 @@ import pytest
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.net import trust
 from lumen_proxy.net.route import Route
-from tests.fixtures.tls import NEEDS_OPENSSL, certificate
+from tests.fixtures.tls import NEEDS_OPENSSL, create_certificate
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def test_a_bundle_is_trusted_in_addition(variable: str, tmp_path: Path, monkeypa
     folders = [tmp_path / name for name in ("system", "bundle")]
     for folder, name in zip(folders, ("SSL_CERT_FILE", variable), strict=True):
         folder.mkdir()
-        monkeypatch.setenv(name, str(certificate(folder, f"{folder.name}.invalid")))
+        monkeypatch.setenv(name, str(create_certificate(folder, f"{folder.name}.invalid")))
     found = trust.context()
     subjects = sorted(str(one["subject"]) for one in found.get_ca_certs())
     assert ["bundle.invalid" in subjects[0], "system.invalid" in subjects[1]] == [True, True]
@@ -56,7 +56,7 @@ def test_another_environment_can_be_judged(tmp_path: Path, monkeypatch: pytest.M
     names = ("mine", "its")
     for name in names:
         (tmp_path / name).mkdir()
-    mine, its = (str(certificate(tmp_path / name, f"{name}.invalid")) for name in names)
+    mine, its = (str(create_certificate(tmp_path / name, f"{name}.invalid")) for name in names)
     monkeypatch.setenv("SSL_CERT_FILE", mine)
     (subject,) = (str(one["subject"]) for one in trust.context({"SSL_CERT_FILE": its}).get_ca_certs())
     assert "its.invalid" in subject

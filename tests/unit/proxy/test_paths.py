@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http import client
 from lumen_conformance.http.capture import Capture
 from lumen_proxy.wire.endpoints import ENDPOINTS
@@ -18,7 +18,7 @@ QUESTION = {"model": "lumen-gateway", "messages": [USER]}
 
 
 @pytest.fixture
-def served(gateway: Gateway) -> Iterator[Serving]:
+def served(gateway: ScriptedGateway) -> Iterator[Serving]:
     """A proxy with default settings."""
     with serving(gateway.url) as it:
         yield it
@@ -110,7 +110,7 @@ def test_full_endpoint_of_models_as_base_url(served: Serving) -> None:
 
 
 @pytest.mark.parametrize("path", ["//v1//models", "/v1/models/", "/%76%31/models", "/health/../v1/models", "/v1//no"])
-def test_no_path_passes_the_key(gateway: Gateway, path: str) -> None:
+def test_no_path_passes_the_key(gateway: ScriptedGateway, path: str) -> None:
     """However a path is written, the key is needed; a foreign Host is refused before that."""
     with serving(gateway.url, PROXY_API_KEY=KEY) as served:
         assert ask(served, "GET", path).status == 401

@@ -17,7 +17,7 @@ from lumen_proxy.worker.upstream.connect import NotSent
 from lumen_proxy.worker.upstream.pool import Pool
 
 if TYPE_CHECKING:
-    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.gateway.server import ScriptedGateway
 
 WITHIN_S = 10.0
 
@@ -35,7 +35,7 @@ def new_pool(url: str, pools: list[Pool], connect_timeout_s: float = 2.0) -> Poo
 
 @pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
 def test_a_proxy_of_the_environment_is_used(
-    gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch, variable: str
+    gateway: ScriptedGateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     """HTTP_PROXY gets the absolute address, and its password."""
     monkeypatch.setenv(variable, gateway.url.replace("http://", "http://user:pa%20ss@"))
@@ -49,7 +49,7 @@ def test_a_proxy_of_the_environment_is_used(
 
 @pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
 def test_loopback_needs_no_proxy(
-    gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch, variable: str
+    gateway: ScriptedGateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     """A gateway on this machine is asked directly, whatever the environment says."""
     monkeypatch.setenv(variable, "http://proxy.invalid:1")
@@ -57,7 +57,7 @@ def test_loopback_needs_no_proxy(
     assert gateway.calls[0].path == "/chat"
 
 
-def test_no_proxy_is_obeyed(pools: list[Pool], monkeypatch: pytest.MonkeyPatch, gateway: Gateway) -> None:
+def test_no_proxy_is_obeyed(pools: list[Pool], monkeypatch: pytest.MonkeyPatch, gateway: ScriptedGateway) -> None:
     """An address named in NO_PROXY is asked directly."""
     monkeypatch.setenv("http_proxy", gateway.url)
     monkeypatch.setenv("no_proxy", "gateway.invalid")
@@ -106,7 +106,9 @@ def test_the_host_is_named_as_it_is_looked_up(url: str, host: str) -> None:
     assert f"\r\nHost: {host}\r\n".encode() in Route(url).head("POST", {"X": "y"})
 
 
-def test_a_proxy_that_refuses_the_tunnel(gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_refuses_the_tunnel(
+    gateway: ScriptedGateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """CONNECT refused: nothing of the call was written."""
     monkeypatch.setenv("https_proxy", gateway.url)
     gateway.standing = replies.says({}, 407)
@@ -116,7 +118,9 @@ def test_a_proxy_that_refuses_the_tunnel(gateway: Gateway, pools: list[Pool], mo
     assert "secret" not in str(gateway.calls)
 
 
-def test_an_idle_connection_is_dropped(gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_connection_is_dropped(
+    gateway: ScriptedGateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After some seconds of rest a new connection is made."""
     pool = new_pool(gateway.url + "/chat", pools)
     pool.post(new_call(), {"message": "x"})
@@ -125,7 +129,9 @@ def test_an_idle_connection_is_dropped(gateway: Gateway, pools: list[Pool], monk
     assert gateway.connections == 2
 
 
-def test_surplus_connections_are_closed(gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_surplus_connections_are_closed(
+    gateway: ScriptedGateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Only so many are kept."""
     monkeypatch.setattr(pool_module, "KEPT", 1)
     gate = threading.Event()
@@ -138,7 +144,7 @@ def test_surplus_connections_are_closed(gateway: Gateway, pools: list[Pool], mon
     gate.set()
     for thread in threads:
         thread.join(WITHIN_S)
-    left = [gateway.left_s(call, within_s=1.0) is not None for call in gateway.calls]
+    left = [gateway.wait_disconnect_s(call, within_s=1.0) is not None for call in gateway.calls]
     assert sorted(left) == [False, True, True]
 
 
@@ -146,7 +152,7 @@ def test_surplus_connections_are_closed(gateway: Gateway, pools: list[Pool], mon
     ("ending", "code"),
     [("deadline", "gateway_timeout"), ("client_gone", "client_gone"), ("shutting_down", "shutting_down")],
 )
-def test_a_call_can_be_ended_from_outside(gateway: Gateway, pools: list[Pool], ending: str, code: str) -> None:
+def test_a_call_can_be_ended_from_outside(gateway: ScriptedGateway, pools: list[Pool], ending: str, code: str) -> None:
     """Whoever ends it, the gateway's connection is closed at once, and the reason is told."""
     gateway.standing = replies.silent
     call, codes = new_call(), []
@@ -160,12 +166,12 @@ def test_a_call_can_be_ended_from_outside(gateway: Gateway, pools: list[Pool], e
     asking.start()
     asked = gateway.until_called()
     call.end(ending)  # type: ignore[arg-type]
-    assert gateway.left_s(asked, within_s=WITHIN_S) is not None
+    assert gateway.wait_disconnect_s(asked, within_s=WITHIN_S) is not None
     asking.join(WITHIN_S)
     assert codes == [code]
 
 
-def test_an_ended_call_is_not_sent(gateway: Gateway, pools: list[Pool]) -> None:
+def test_an_ended_call_is_not_sent(gateway: ScriptedGateway, pools: list[Pool]) -> None:
     """What was ended before it began reaches nobody."""
     call = new_call()
     call.end("client_gone")
@@ -174,7 +180,7 @@ def test_an_ended_call_is_not_sent(gateway: Gateway, pools: list[Pool]) -> None:
     assert gateway.calls == ()
 
 
-def test_every_split_of_the_answer_is_read(gateway: Gateway, pools: list[Pool]) -> None:
+def test_every_split_of_the_answer_is_read(gateway: ScriptedGateway, pools: list[Pool]) -> None:
     """Bytes of a syllable may come apart."""
     body = replies.encoded(replies.lumen("가👋"))
     pool = new_pool(gateway.url + "/chat", pools)
@@ -201,7 +207,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 1_000_001, "gateway_invalid_response"),
     ],
 )
-def test_answers_that_are_broken(gateway: Gateway, pools: list[Pool], raw: bytes, code: str) -> None:
+def test_answers_that_are_broken(gateway: ScriptedGateway, pools: list[Pool], raw: bytes, code: str) -> None:
     """An early end is a lost connection; what is no HTTP, or too large, is an invalid response."""
     gateway.standing = replies.raw(raw)
     with pytest.raises(ApiError) as caught:
@@ -209,14 +215,14 @@ def test_answers_that_are_broken(gateway: Gateway, pools: list[Pool], raw: bytes
     assert caught.value.code == code
 
 
-def test_what_comes_before_the_answer_is_skipped(gateway: Gateway, pools: list[Pool]) -> None:
+def test_what_comes_before_the_answer_is_skipped(gateway: ScriptedGateway, pools: list[Pool]) -> None:
     """100 Continue and 103 Early Hints are not yet the answer."""
     early = b"HTTP/1.1 100 Continue\r\n\r\n" + b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 2
     gateway.standing = replies.raw(early + replies.head(4) + b"body")
     assert new_pool(gateway.url + "/chat", pools).post(new_call(), {"message": "x"}).body == b"body"
 
 
-def test_an_answer_until_the_end_of_the_connection(gateway: Gateway, pools: list[Pool]) -> None:
+def test_an_answer_until_the_end_of_the_connection(gateway: ScriptedGateway, pools: list[Pool]) -> None:
     """Without a length the body ends with the connection, which is then not used again."""
     gateway.standing = replies.raw(b"HTTP/1.0 200 OK\r\n\r\nbody")
     pool = new_pool(gateway.url + "/chat", pools)
@@ -234,7 +240,9 @@ SURPLUS = {
 
 
 @pytest.mark.parametrize("data", SURPLUS.values(), ids=SURPLUS)
-def test_a_connection_with_surplus_bytes_is_not_used_again(gateway: Gateway, pools: list[Pool], data: bytes) -> None:
+def test_a_connection_with_surplus_bytes_is_not_used_again(
+    gateway: ScriptedGateway, pools: list[Pool], data: bytes
+) -> None:
     """The answer counts, but the gateway may close such a connection unread: the next call takes another."""
     gateway.script(lambda exchange: exchange.send(data))
     pool = new_pool(gateway.url + "/chat", pools)

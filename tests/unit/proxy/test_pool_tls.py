@@ -13,7 +13,7 @@ from lumen_proxy.errors import ApiError
 from lumen_proxy.worker.call import Call
 from lumen_proxy.worker.upstream.connect import NotSent
 from lumen_proxy.worker.upstream.pool import Pool
-from tests.fixtures.tls import NEEDS_OPENSSL, certificate
+from tests.fixtures.tls import NEEDS_OPENSSL, create_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ class TlsGateway:
 @pytest.fixture(scope="module")
 def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for localhost, with its key in the same file."""
-    return certificate(tmp_path_factory.mktemp("tls"), "localhost")
+    return create_certificate(tmp_path_factory.mktemp("tls"), "localhost")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.gateway.server import ScriptedGateway
     from lumen_conformance.http.capture import Capture
 
 WITHIN_S = 10.0
@@ -27,7 +27,7 @@ KEY = "sk-canary-0123456789"
 
 
 @pytest.fixture
-def served(gateway: Gateway) -> Iterator[Serving]:
+def served(gateway: ScriptedGateway) -> Iterator[Serving]:
     """A proxy with default settings."""
     with serving(gateway.url) as it:
         yield it
@@ -55,7 +55,7 @@ def text_of(got: Capture) -> str:
     return "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks if chunk["choices"])
 
 
-def test_a_completion(served: Serving, gateway: Gateway) -> None:
+def test_a_completion(served: Serving, gateway: ScriptedGateway) -> None:
     """All fields of behaviour.md, and headers."""
     got = served.chat("안녕", model="gpt-x", temperature=1)
     body = got.json()
@@ -94,7 +94,7 @@ def test_text_comes_back_as_it_went(served: Serving, text: str) -> None:
     assert streamed.body.isascii()  # so that nobody can cut a syllable
 
 
-def test_a_large_answer_streams_whole(served: Serving, gateway: Gateway) -> None:
+def test_a_large_answer_streams_whole(served: Serving, gateway: ScriptedGateway) -> None:
     """One megabyte in pieces is the same megabyte."""
     text = "가나다라 마바사 👋 " * 30_000
     gateway.script(replies.answers(text))
@@ -117,7 +117,7 @@ def test_stop_strings_cut_the_text(served: Serving) -> None:
     assert text_of(served.chat("one two three", stop="two", stream=True)) == "one "
 
 
-def test_a_slow_stream_is_kept_alive_then_answers(gateway: Gateway) -> None:
+def test_a_slow_stream_is_kept_alive_then_answers(gateway: ScriptedGateway) -> None:
     """After the commit time headers and comments go out; the chunks follow."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))
@@ -131,7 +131,7 @@ def test_a_slow_stream_is_kept_alive_then_answers(gateway: Gateway) -> None:
     assert parts[-1] == b"data: [DONE]"
 
 
-def test_a_late_failure_is_the_last_event(gateway: Gateway) -> None:
+def test_a_late_failure_is_the_last_event(gateway: ScriptedGateway) -> None:
     """After the headers a failure is an error event: no finish, no [DONE]."""
     gateway.standing = replies.silent
     with serving(gateway.url, LUMEN_STREAM_COMMIT_S="0.05", LUMEN_TIMEOUT_S="0.3") as served:
@@ -150,7 +150,7 @@ def test_models(served: Serving, path: str) -> None:
         assert error(served.get(f"{path}/{name}"))["code"] == "model_not_found"
 
 
-def test_health_needs_no_gateway(served: Serving, gateway: Gateway) -> None:
+def test_health_needs_no_gateway(served: Serving, gateway: ScriptedGateway) -> None:
     """Liveness tells who answers and costs nothing."""
     gateway.down()
     served.proxy.identity = Identity("abc", 3, 2, 4711, 0.0)
@@ -259,7 +259,7 @@ def test_an_undeclared_origin_is_refused(served: Serving, origin: str) -> None:
     assert got.header("access-control-allow-origin") is None
 
 
-def test_declared_hosts_and_origins(gateway: Gateway) -> None:
+def test_declared_hosts_and_origins(gateway: ScriptedGateway) -> None:
     """What is declared is served, with CORS for that origin only, errors included."""
     page = ("Origin", "https://Page.example")
     settings = {"LUMEN_ALLOWED_HOSTS": "box.lan", "LUMEN_ALLOWED_ORIGINS": "https://page.example"}
@@ -280,7 +280,7 @@ def test_declared_hosts_and_origins(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     "header", [None, "", "Bearer", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x", "Bearer é"]
 )
-def test_the_key_is_needed(gateway: Gateway, header: str | None) -> None:
+def test_the_key_is_needed(gateway: ScriptedGateway, header: str | None) -> None:
     """Without the right key nothing but liveness and readiness is told."""
     headers = [] if header is None else [("Authorization", header)]
     with serving(gateway.url, PROXY_API_KEY=KEY) as served:
@@ -350,7 +350,7 @@ def test_while_draining_chats_are_refused(served: Serving) -> None:
 
 
 @pytest.mark.parametrize("commit_s", ["10", "0"])
-def test_a_cut_stream_is_told(gateway: Gateway, commit_s: str) -> None:
+def test_a_cut_stream_is_told(gateway: ScriptedGateway, commit_s: str) -> None:
     """At the drain's deadline: a status where there was none yet, else an error event."""
     gateway.standing = replies.silent
     with serving(gateway.url, LUMEN_STREAM_COMMIT_S=commit_s) as served:
@@ -409,7 +409,7 @@ def test_the_log_has_no_words_of_users(served: Serving, tmp_path: Path) -> None:
     assert json.dumps("비밀")[1:-1] not in text
 
 
-def test_a_conversation_is_folded(served: Serving, gateway: Gateway) -> None:
+def test_a_conversation_is_folded(served: Serving, gateway: ScriptedGateway) -> None:
     """Instructions and turns reach the gateway in one message."""
     messages = [{"role": "system", "content": "짧게"}, USER, {"role": "assistant", "content": "네"}, USER]
     got = client.call(served.url, "POST", "/chat/completions", json={"messages": messages})
@@ -420,7 +420,7 @@ def test_a_conversation_is_folded(served: Serving, gateway: Gateway) -> None:
     )
 
 
-def test_too_long_a_message_is_told(gateway: Gateway) -> None:
+def test_too_long_a_message_is_told(gateway: ScriptedGateway) -> None:
     """The limit of the gateway is a 400, not a failure of the gateway."""
     with serving(gateway.url, LUMEN_MAX_MESSAGE_CHARS="10") as served:
         assert served.chat("x" * 10).status == 200

@@ -12,7 +12,7 @@ from lumen_conformance.http import client
 from tests.unit.proxy.serving import USER, serving
 
 if TYPE_CHECKING:
-    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.gateway.server import ScriptedGateway
     from lumen_conformance.http.capture import Capture
 
 DURATIONS = {"response_time_ms", "overhead_ms"}
@@ -51,7 +51,7 @@ def metadata(got: Capture) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("row", ASKED)
-def test_a_stream_is_as_a_plain_answer(gateway: Gateway, row: str) -> None:
+def test_a_stream_is_as_a_plain_answer(gateway: ScriptedGateway, row: str) -> None:
     """The gateway is asked the same to the last byte, and the answer tells the same, durations apart."""
     env, body = ASKED[row]
     gateway.standing = replies.answers("안녕")
@@ -70,7 +70,7 @@ def test_a_stream_is_as_a_plain_answer(gateway: Gateway, row: str) -> None:
     assert one.keys() >= DURATIONS
 
 
-def test_what_is_asked(gateway: Gateway) -> None:
+def test_what_is_asked(gateway: ScriptedGateway) -> None:
     """The rows above make a difference: none asks, and tells, what another does."""
     seen = []
     for env, body in ASKED.values():

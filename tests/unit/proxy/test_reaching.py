@@ -12,14 +12,14 @@ import pytest
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Reply
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.ports import reserved_port
 from lumen_proxy.errors import ApiError
 from lumen_proxy.net import trust
 from lumen_proxy.worker.upstream.connect import NotSent
 from lumen_proxy.worker.upstream.pool import Pool
-from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
-from tests.fixtures.tls import NEEDS_OPENSSL, TlsFront, certificate
+from tests.fixtures.blackholes import NEEDS_LINUX, open_black_hole
+from tests.fixtures.tls import NEEDS_OPENSSL, TlsFront, create_certificate
 from tests.unit.proxy.serving import serving
 from tests.unit.proxy.test_gateway_calls import failure
 from tests.unit.proxy.test_pool import new_call, new_pool
@@ -44,10 +44,10 @@ def resolve(monkeypatch: pytest.MonkeyPatch, *hosts: str, first: Callable[[], ob
 
 @NEEDS_LINUX
 @pytest.mark.parametrize("silent", ["127.0.0.2", "::1"])
-def test_a_silent_first_address(gateway: Gateway, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_first_address(gateway: ScriptedGateway, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """P4: the second address answers well within the time-out for connecting, and the question is written once."""
     resolve(monkeypatch, silent, "127.0.0.1")
-    with black_hole(silent, gateway.port), serving(f"http://{FAR}:{gateway.port}") as served:
+    with open_black_hole(silent, gateway.port), serving(f"http://{FAR}:{gateway.port}") as served:
         got = served.chat()
         assert got.status == 200
         assert got.elapsed_s < 3.0  # the default of LUMEN_CONNECT_TIMEOUT_S, which one attempt at the silent one takes
@@ -55,7 +55,7 @@ def test_a_silent_first_address(gateway: Gateway, silent: str, monkeypatch: pyte
 
 
 def test_a_slow_nameserver_does_not_use_up_the_time_for_connecting(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P5: a look-up that takes longer than LUMEN_CONNECT_TIMEOUT_S counts against the deadline of the call alone."""
     resolve(monkeypatch, "127.0.0.1", first=lambda: threading.Event().wait(0.5))
@@ -86,7 +86,7 @@ def test_each_kind_of_failure_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> 
     assert "the host name 'gateway.invalid' is unknown" in told(f"http://{FAR}")
     with reserved_port() as port:
         assert "the connection was refused" in told(f"http://127.0.0.1:{port}")
-    with black_hole("127.0.0.2") as port:
+    with open_black_hole("127.0.0.2") as port:
         silent = told(f"http://127.0.0.2:{port}", LUMEN_CONNECT_TIMEOUT_S="0.1")
     assert "no connection was accepted in time (LUMEN_CONNECT_TIMEOUT_S=0.1)" in silent
 
@@ -153,7 +153,7 @@ TUNNELS = [
 
 @pytest.mark.parametrize(("reply", "code", "again", "text"), TUNNELS)
 def test_a_proxy_that_makes_no_tunnel(  # noqa: PLR0917 - a row and two fixtures
-    gateway: Gateway,
+    gateway: ScriptedGateway,
     pools: list[Pool],
     monkeypatch: pytest.MonkeyPatch,
     reply: Reply,
@@ -176,7 +176,7 @@ def test_a_proxy_that_makes_no_tunnel(  # noqa: PLR0917 - a row and two fixtures
 
 
 def test_a_proxy_that_answers_a_request_with_407(
-    gateway: Gateway,
+    gateway: ScriptedGateway,
     pools: list[Pool],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -192,13 +192,13 @@ def test_a_proxy_that_answers_a_request_with_407(
 
 @NEEDS_OPENSSL
 def test_a_question_through_a_tunnel(
-    gateway: Gateway,
+    gateway: ScriptedGateway,
     pools: list[Pool],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The proxy is asked for the gateway's name, the certificate is the gateway's; the connection is used again."""
-    certified = certificate(tmp_path, FAR)
+    certified = create_certificate(tmp_path, FAR)
     for name in trust.BUNDLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", str(certified))

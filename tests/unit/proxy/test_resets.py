@@ -15,7 +15,7 @@ from tests.unit.proxy.serving import serving
 
 if TYPE_CHECKING:
     from lumen_conformance.gateway.exchange import Exchange, Reply
-    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.gateway.server import ScriptedGateway
     from lumen_conformance.http.capture import Capture
 
 BODY = replies.encoded(replies.lumen("ok"))
@@ -65,7 +65,7 @@ def outcome(got: Capture) -> str:
 
 
 @pytest.mark.parametrize("reused", [False, True], ids=["fresh", "reused"])
-def test_a_question_is_written_once_wherever_the_gateway_resets(gateway: Gateway, reused: bool) -> None:  # noqa: FBT001 -- a row
+def test_a_question_is_written_once_wherever_the_gateway_resets(gateway: ScriptedGateway, reused: bool) -> None:  # noqa: FBT001 -- a row
     """Wherever it resets: answered, lost or unreached, and never more questions than calls of clients."""
     counting, calls = Resetting(), 0
     places = chain(

@@ -58,7 +58,7 @@ def test_text_reaches_the_client(text: str, ascii_only: bool) -> None:  # noqa: 
 
 
 @pytest.fixture(scope="module")
-def live(run: Run) -> Iterator[tuple[Serving, Gateway]]:
+def live(run: Run) -> Iterator[tuple[Serving, ScriptedGateway]]:
     """One live proxy before one gateway."""
     with Gateway() as gateway, serving(gateway.url) as proxy, run.allow_ports(gateway.url, proxy.url):
         yield proxy, gateway
@@ -67,7 +67,7 @@ def live(run: Run) -> Iterator[tuple[Serving, Gateway]]:
 @settings(max_examples=LIVE_EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(question=TEXTS, words=TEXTS, streamed=st.booleans())
 def test_text_through_a_live_proxy(
-    question: str, words: str, streamed: bool, live: tuple[Serving, Gateway]  # noqa: FBT001 -- drawn
+    question: str, words: str, streamed: bool, live: tuple[Serving, ScriptedGateway]  # noqa: FBT001 -- drawn
 ) -> None:  # fmt: skip
     """A question and its answer go through sockets and come out as they went in."""
     proxy, gateway = live

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.gateway.server import ScriptedGateway
     from tests.unit.proxy.serving import Serving
 
 CONNECTIONS, SPARE = 60, 10  # instead of 1,000 and 100
@@ -72,7 +72,7 @@ def is_closed(sock: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW)
-def test_health_answers_although_slow_clients_take_every_connection(gateway: Gateway, sent: bytes) -> None:
+def test_health_answers_although_slow_clients_take_every_connection(gateway: ScriptedGateway, sent: bytes) -> None:
     """No time of a slow client has to pass first, and a chat that is at work meanwhile is not ended."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))
@@ -89,7 +89,7 @@ def test_health_answers_although_slow_clients_take_every_connection(gateway: Gat
 
 
 def test_health_answers_although_slow_clients_take_every_descriptor(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the system allows fewer connections than the server does, accept() fails, and the same applies."""
     accept = _Listener.accept
@@ -105,7 +105,7 @@ def test_health_answers_although_slow_clients_take_every_descriptor(
         assert served.get("/health").status == 200
 
 
-def test_who_has_waited_longest_gives_way(gateway: Gateway) -> None:
+def test_who_has_waited_longest_gives_way(gateway: ScriptedGateway) -> None:
     """Of the slow clients the oldest are closed, and only as many as others need."""
     with serving(gateway.url, **HEADS) as served, ExitStack() as stack:
         slow = flood(served, stack, SLOW["silent"], CONNECTIONS)  # so that the order is that of the connections

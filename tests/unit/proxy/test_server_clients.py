@@ -20,7 +20,7 @@ from tests.unit.proxy.serving import USER, Serving, serving
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.gateway.server import ScriptedGateway
 
 WITHIN_S = 10.0
 HEADER_TIMEOUT_S = 1.0
@@ -31,7 +31,7 @@ CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
 
 
 @pytest.fixture
-def served(gateway: Gateway) -> Iterator[Serving]:
+def served(gateway: ScriptedGateway) -> Iterator[Serving]:
     """A proxy with little patience for headers."""
     with serving(gateway.url, LUMEN_HEADER_TIMEOUT_S=str(HEADER_TIMEOUT_S)) as it:
         yield it
@@ -109,7 +109,7 @@ def test_the_headers_have_one_deadline(served: Serving) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
-def test_a_client_that_sent_ahead_and_left_is_noticed(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
+def test_a_client_that_sent_ahead_and_left_is_noticed(gateway: ScriptedGateway, stream: bool) -> None:  # noqa: FBT001 -- a row
     """With more requests on its connection than are read ahead; its gateway connection is closed within 5 s."""
     gateway.standing = replies.silent
     body = json.dumps({"messages": [USER], "stream": stream}).encode()
@@ -121,7 +121,7 @@ def test_a_client_that_sent_ahead_and_left_is_noticed(gateway: Gateway, stream: 
                 sock.settimeout(0.3)
                 sock.sendall(chat(body=body) * 3)
                 sock.recv(10_000)
-        left_s = gateway.left_s(call, within_s=5.0)
+        left_s = gateway.wait_disconnect_s(call, within_s=5.0)
     assert left_s is not None
     assert len(gateway.chats) == 1
 

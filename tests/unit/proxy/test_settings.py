@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lumen_conformance.gateway import replies
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http import client
 from lumen_proxy.config import BY_VARIABLE, SETTINGS, load
 from lumen_proxy.errors import Exit, Fatal
@@ -68,7 +68,7 @@ def test_examples_are_of_settings() -> None:
     assert set(BY_VARIABLE) - set(REFUSED) == {"LUMEN_STATE_DIR", "LUMEN_LOG_DIR"}
 
 
-def test_history_last(gateway: Gateway) -> None:
+def test_history_last(gateway: ScriptedGateway) -> None:
     """Only the last question is sent."""
     messages = [USER, {"role": "assistant", "content": "네"}, {"role": "user", "content": "마지막"}]
     with serving(gateway.url, LUMEN_HISTORY="last") as served:
@@ -79,7 +79,7 @@ def test_history_last(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize(("value", "status"), [("reject", 400), ("ignore", 200)])
-def test_unsupported(gateway: Gateway, value: str, status: int, stream: bool) -> None:  # noqa: FBT001 -- a row
+def test_unsupported(gateway: ScriptedGateway, value: str, status: int, stream: bool) -> None:  # noqa: FBT001 -- a row
     """What the gateway cannot do is refused, or ignored and listed."""
     asked: dict[str, Any] = {
         "tools": [{}],
@@ -96,7 +96,7 @@ def test_unsupported(gateway: Gateway, value: str, status: int, stream: bool) ->
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize(("model", "status"), [("openai/lumen-sena:latest", 200), ("openai/gpt-4o", 404)])
-def test_model_strict(gateway: Gateway, model: str, status: int, stream: bool) -> None:  # noqa: FBT001 -- a row
+def test_model_strict(gateway: ScriptedGateway, model: str, status: int, stream: bool) -> None:  # noqa: FBT001 -- a row
     """A prefix and a tag are removed first; an unknown model is not found."""
     with serving(gateway.url, LUMEN_MODEL_STRICT="1") as served:
         got = served.chat(model=model, stream=stream)
@@ -108,7 +108,7 @@ def test_model_strict(gateway: Gateway, model: str, status: int, stream: bool) -
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize(("limit", "status"), [("1024", 502), ("8388608", 200)])
-def test_max_response_bytes(gateway: Gateway, limit: str, status: int, stream: bool) -> None:  # noqa: FBT001 -- a row
+def test_max_response_bytes(gateway: ScriptedGateway, limit: str, status: int, stream: bool) -> None:  # noqa: FBT001 -- a row
     """A larger answer of the gateway is refused."""
     with serving(gateway.url, LUMEN_MAX_RESPONSE_BYTES=limit) as served:
         got = served.chat("가" * 2000, stream=stream)
@@ -117,7 +117,7 @@ def test_max_response_bytes(gateway: Gateway, limit: str, status: int, stream: b
         assert json.loads(got.body)["error"]["code"] == "gateway_invalid_response"
 
 
-def test_sse_keepalive_s(gateway: Gateway) -> None:
+def test_sse_keepalive_s(gateway: ScriptedGateway) -> None:
     """The fourth comment comes after three intervals, neither sooner nor much later."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))

@@ -22,7 +22,7 @@ from tests.unit.proxy.serving import USER, Serving, serving
 from tests.unit.proxy.test_gateway_calls import failure
 
 if TYPE_CHECKING:
-    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.gateway.server import ScriptedGateway
 
 WITHIN_S = 10.0
 LARGE = "x" * 1_000_000  # 10 MB as a stream: more than the buffers of both sockets
@@ -43,7 +43,7 @@ def not_reading(served: Serving, *, stream: bool = True, times: int = 1) -> Iter
         yield
 
 
-def test_who_does_not_read_holds_a_place_of_his_own(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_does_not_read_holds_a_place_of_his_own(gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond concurrency and queue others are told 429, and /health answers; places come back with the clients gone."""
     monkeypatch.setattr("waitress.adjustments.Adjustments.outbuf_high_watermark", IN_MEMORY_BYTES)
     gateway.script(*[replies.answers(LARGE)] * 3)
@@ -61,7 +61,9 @@ def test_who_does_not_read_holds_a_place_of_his_own(gateway: Gateway, monkeypatc
     assert len(gateway.chats) == 4
 
 
-def test_who_asks_ahead_and_does_not_read_holds_no_thread(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_asks_ahead_and_does_not_read_holds_no_thread(
+    gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As many such clients as threads: each gets what fits in memory, and everybody else is served."""
     monkeypatch.setattr("waitress.adjustments.Adjustments.outbuf_high_watermark", IN_MEMORY_BYTES)
     gateway.standing = replies.answers(LARGE * 5)
@@ -76,7 +78,11 @@ def test_who_asks_ahead_and_does_not_read_holds_no_thread(gateway: Gateway, monk
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
-def test_who_has_his_answer_may_ask_again(gateway: Gateway, monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:  # noqa: FBT001 -- a row
+def test_who_has_his_answer_may_ask_again(
+    gateway: ScriptedGateway,
+    monkeypatch: pytest.MonkeyPatch,
+    stream: bool,  # noqa: FBT001 -- a row
+) -> None:
     """With one place, a client that asks one after the other is not refused for an answer that it has read."""
     gate = threading.Event()
     done = (lambda body: b"[DONE]" in body) if stream else None
@@ -87,7 +93,7 @@ def test_who_has_his_answer_may_ask_again(gateway: Gateway, monkeypatch: pytest.
     assert {one.status for one in got} == {200}
 
 
-def test_one_stream_is_made_at_a_time(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_stream_is_made_at_a_time(gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of four streams one makes its events, others wait: many at work would keep /health from the interpreter."""
     gateway.standing = replies.answers("word " * 1000)
     makers: list[int] = []
@@ -118,7 +124,7 @@ def test_more_chats_than_connections_are_refused_at_the_start(concurrency: str, 
     assert fatal.value.exit_status is Exit.CONFIG
 
 
-def test_when_connections_are_scarce_none_rests(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_connections_are_scarce_none_rests(gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Near their limit an answer ends its connection, and those that rest are closed, so that others are let in."""
     with serving(gateway.url) as served, client.Connection(served.url) as resting:
         assert resting.call("GET", "/health").header("connection") is None

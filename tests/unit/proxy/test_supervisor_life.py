@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from lumen_conformance.http.client import call
-from lumen_conformance.processes.children import WINDOWS
-from lumen_conformance.targets.launch import Launched, Launches
+from lumen_conformance.processes.child_process import WINDOWS
+from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.targets.target import Target
 from lumen_conformance.waiting import until
 
@@ -24,20 +24,20 @@ SOON_S = 10.0  # everything here takes milliseconds; a busy machine gets a thous
 
 pytestmark = pytest.mark.skipif(WINDOWS, reason="the pretended worker takes descriptors; Windows shares sockets")
 
-Start = Callable[..., Launched]
+Start = Callable[..., LaunchedTarget]
 
 
 @pytest.fixture
-def start(launch: Launches) -> Start:
+def start(launch: Launcher) -> Start:
     """Launch a supervisor whose worker has a fault."""
 
-    def start_with(*fault: str, ready: bool = True, port: int = 0, **env: str) -> Launched:
+    def start_with(*fault: str, ready: bool = True, port: int = 0, **env: str) -> LaunchedTarget:
         return launch(target=TARGET, args=fault, ready=ready, port=port, env=env)
 
     return start_with
 
 
-def names(proxy: Launched) -> list[str]:
+def names(proxy: LaunchedTarget) -> list[str]:
     """The journal's events, in order."""
     return [event.name for event in proxy.journal.events()]
 
@@ -266,7 +266,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("content", STATES.values(), ids=STATES)
-def test_old_files_do_not_hinder(start: Start, launch: Launches, tmp_path: Path, content: str) -> None:
+def test_old_files_do_not_hinder(start: Start, launch: Launcher, tmp_path: Path, content: str) -> None:
     """A lock that nobody holds and a state file of any content: it starts, and tidies up after itself."""
     port = launch.reserve_port()
     (tmp_path / f"proxy-{port}.json").write_text(content)
@@ -279,7 +279,7 @@ def test_old_files_do_not_hinder(start: Start, launch: Launches, tmp_path: Path,
 
 
 @pytest.mark.parametrize("shared", [True, False], ids=["one-state-dir", "two-state-dirs"])
-def test_of_two_starts_at_once_one_serves(start: Start, launch: Launches, tmp_path: Path, shared: bool) -> None:  # noqa: FBT001
+def test_of_two_starts_at_once_one_serves(start: Start, launch: Launcher, tmp_path: Path, shared: bool) -> None:  # noqa: FBT001
     """The other ends with 75 and names the one, whether they share a lock or only the port."""
     port = launch.reserve_port()
     env = {"LUMEN_STATE_DIR": str(tmp_path)} if shared else {}
@@ -294,7 +294,7 @@ def test_of_two_starts_at_once_one_serves(start: Start, launch: Launches, tmp_pa
 
 
 @pytest.mark.parametrize("variable", ["LUMEN_STATE_DIR", "LUMEN_LOG_DIR"])
-def test_a_folder_that_cannot_be_made_is_73(launch: Launches, tmp_path: Path, variable: str) -> None:
+def test_a_folder_that_cannot_be_made_is_73(launch: Launcher, tmp_path: Path, variable: str) -> None:
     """One line that names the folder and the variable; nothing was started."""
     (tmp_path / "file").touch()
     done = launch.run("serve", "--port", "0", env={variable: str(tmp_path / "file" / "below")})
@@ -304,7 +304,7 @@ def test_a_folder_that_cannot_be_made_is_73(launch: Launches, tmp_path: Path, va
     assert variable in line
 
 
-def test_closed_output_is_no_reason_to_die(launch: Launches) -> None:
+def test_closed_output_is_no_reason_to_die(launch: Launcher) -> None:
     """Started with standard input, output and error closed, it serves and restarts."""
     command = ("/bin/sh", "-c", f'exec "{sys.executable}" "{SUPERVISE}" {{port}} <&- >&- 2>&-')
     proxy = launch(target=Target(command=command))

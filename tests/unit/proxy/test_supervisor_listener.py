@@ -15,7 +15,7 @@ import pytest
 from lumen_proxy import platform
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.supervisor import listener, port_owner
-from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
+from tests.fixtures.blackholes import NEEDS_LINUX, open_black_hole
 
 INHERITED = "import os, subprocess, sys; fd = int(sys.argv[1]); {act}"
 
@@ -98,7 +98,7 @@ def test_a_silent_squatter_is_a_conflict(stack: ExitStack) -> None:
 def test_a_full_queue_is_a_listener_of_this_machine_only(here: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a row
     """Elsewhere a time-out says only that nothing answers."""
     monkeypatch.setattr(listener, "is_here", lambda _: here)
-    with black_hole("127.0.0.1") as port:
+    with open_black_hole("127.0.0.1") as port:
         assert listener.answers("127.0.0.1", port) is here
 
 

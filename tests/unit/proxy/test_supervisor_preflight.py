@@ -25,13 +25,13 @@ PROJECT = Path(preflight.__file__).parents[2]
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment that nobody damages."""
-    return virtual_environments.healthy(tmp_path_factory.mktemp("healthy") / "venv")
+    return virtual_environments.create_healthy(tmp_path_factory.mktemp("healthy") / "venv")
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """An environment to be damaged."""
-    return virtual_environments.healthy(tmp_path / "venv")
+    return virtual_environments.create_healthy(tmp_path / "venv")
 
 
 def failed(venv: Path) -> set[str]:
@@ -177,7 +177,7 @@ def test_all_modules_are_asked_about_at_once(copy: Path, monkeypatch: pytest.Mon
 
 def test_a_path_with_a_space_is_quoted(tmp_path: Path) -> None:
     """The command can be copied as it is."""
-    folder = virtual_environments.healthy(tmp_path / "my venv", "requests")
+    folder = virtual_environments.create_healthy(tmp_path / "my venv", "requests")
     hint = module_rows(folder)["flask"].hint
     assert hint is not None
     assert hint.startswith(f'install: "{virtual_environments.interpreter(folder)}" -m pip install "flask>=3,<4" ')
