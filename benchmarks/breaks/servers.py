@@ -13,7 +13,7 @@ from typing import Any
 from breaks.selection import Served
 from lumen_conformance.gateway.exchange import Exchange
 from lumen_conformance.gateway.replies import echo
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from tests.contract.clients.client_process import DIRECTED_REPLIES, KEY
 from tests.fixtures.faults.reference.app import Reference
 from tests.fixtures.faults.reference.http import Refused, Request, Response

@@ -60,7 +60,7 @@ def visits_of(client: Client, selected: Sequence[Served], progress: Callable[[in
 def _run(argv: list[str], client: Client, folder: Path, progress: Callable[[int], None]) -> None:
     guard = folder / "guard.jsonl"
     watched = {lumen_guard.FILE: str(guard), lumen_guard.TAG: "breaks"}
-    environ = merged(os.environ, client_environ(client, folder), watched)
+    environ = merge(os.environ, client_environ(client, folder), watched)
     end_s = time.monotonic() + CLIENT_S
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(argv, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

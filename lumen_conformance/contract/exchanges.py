@@ -11,7 +11,7 @@ from typing import Any
 
 from lumen_conformance.contract.session import MODEL, ContractSession, question
 from lumen_conformance.gateway.exchange import Reply
-from lumen_conformance.gateway.replies import reset_after_request, says
+from lumen_conformance.gateway.replies import reset_after_request, respond_with
 from lumen_conformance.http.client import Capture
 from lumen_conformance.targets.endpoint import CHAT
 
@@ -78,7 +78,7 @@ def ask_stopped_gateway(session: ContractSession) -> Capture:
         session.gateway.up()
 
 
-SERVER_ERROR = says(
+SERVER_ERROR = respond_with(
     {"error": {"message": "scripted failure", "type": "server_error", "param": None, "code": None}}, 500
 )
 EXCHANGES: dict[str, Callable[[ContractSession], Capture]] = {

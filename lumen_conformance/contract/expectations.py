@@ -11,7 +11,7 @@ from unicodedata import normalize
 from lumen_conformance import schemas
 from lumen_conformance.checks.findings import child_object
 from lumen_conformance.contract.session import ContractSession
-from lumen_conformance.gateway.exchange import Call
+from lumen_conformance.gateway.exchange import ReceivedRequest
 from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import JsonObject, answer_json, assistant_text
 from lumen_conformance.http.strict_json import format_path
@@ -143,7 +143,7 @@ def expect_value_schema(name: str, value: object, what: str, response: str = "")
     expect(not breaches, f"{what}: {expected}", "; ".join(filter(None, [*found, response])))
 
 
-def expect_one_call(calls: Sequence[Call], capture: Capture, method: str = "POST", path: str = "") -> None:
+def expect_one_call(calls: Sequence[ReceivedRequest], capture: Capture, method: str = "POST", path: str = "") -> None:
     """The gateway received exactly one request for a response, with this method and, if given, this path."""
     found = [f"{call.method} {call.path}" for call in calls]
     holds = [call.method == method and path in {"", call.path} for call in calls] == [True]

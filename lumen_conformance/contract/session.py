@@ -12,13 +12,13 @@ from urllib.parse import quote
 from lumen_conformance.checks.preconditions import require_choices
 from lumen_conformance.checks.verdict import Judge, JudgeContext
 from lumen_conformance.gateway.exchange import Exchange, Reply
-from lumen_conformance.gateway.replies import echo, gated, streams
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.replies import echo, gated, stream_in_halves
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import LAST_CAPTURE
 from lumen_conformance.http.client import Capture, call, send
 from lumen_conformance.http.documents import answer_json, assistant_text, choices_in, documents, finish_of, is_stream
-from lumen_conformance.targets.endpoint import CHAT, Served
-from lumen_conformance.targets.launch import Launched
+from lumen_conformance.targets.endpoint import CHAT, Endpoint
+from lumen_conformance.targets.launch import LaunchedTarget
 from lumen_conformance.targets.target import MODELS, Target
 
 MODEL = MODELS["lumen"]  # in request bodies; a session replaces it by the model of its target
@@ -47,7 +47,7 @@ class ClaimAssertion(Protocol):
 
 
 def fail_after_first_byte(started: threading.Event, reply: Reply) -> Callable[[Exchange], bool]:
-    """A callback for `streams`: wait until the client has the first byte, at most `BUFFERED_S`, then fail."""
+    """A callback for `stream_in_halves`: wait until the client has the first byte, at most `BUFFERED_S`, then fail."""
 
     def midway(exchange: Exchange) -> bool:
         if exchange.hold(started, at_most_s=BUFFERED_S):
@@ -69,7 +69,7 @@ def shared_exchange(make: Callable[["ContractSession"], Capture]) -> property:
 class ContractSession:
     """A launched target with its gateway. Shared exchanges are made when a test first reads them."""
 
-    def __init__(self, server: Served, gateway: Gateway) -> None:
+    def __init__(self, server: Endpoint, gateway: ScriptedGateway) -> None:
         self.server = server
         self.gateway = gateway
         self.captures: dict[str, Capture] = {}
@@ -136,8 +136,8 @@ class ContractSession:
 
     def report_sections(self) -> Iterator[tuple[str, str]]:
         """Additional sections for the report of a failure: title and text."""
-        if isinstance(self.server, Launched):
-            yield "end of the server's log", self.server.tails()
+        if isinstance(self.server, LaunchedTarget):
+            yield "end of the server's log", self.server.log_tails()
 
     @property
     def judge_context(self) -> JudgeContext:
@@ -213,7 +213,7 @@ class ContractSession:
         """
         started = threading.Event()
         ours = self.target.profile == "lumen"
-        whole = gated(started, reply) if ours else streams(midway=fail_after_first_byte(started, reply))
+        whole = gated(started, reply) if ours else stream_in_halves(midway=fail_after_first_byte(started, reply))
         with self.gateway.scripted(whole) if ours else self.failing(whole):
             return self.post(question(text, stream=True), on_body=lambda _: started.set())
 
@@ -232,7 +232,7 @@ class ContractSession:
             if FIRST_CONTENT.search(body):
                 started.set()
 
-        with self.gateway.scripted(streams(midway=midway)):
+        with self.gateway.scripted(stream_in_halves(midway=midway)):
             capture = self.post(question(self.question_text, stream=True), on_body=look)
         return capture, next(iter(said_mono_s), None)
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 import pytest
 
 from lumen_conformance.contract.session import ContractSession
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import LAST_CAPTURE
 from lumen_conformance.registry.declaration import check_of
 from lumen_conformance.registry.refutation import Failure, NotJudged, Refuted
-from lumen_conformance.targets.endpoint import PROBE_S, Served
-from lumen_conformance.targets.launch import Launched
+from lumen_conformance.targets.endpoint import PROBE_S, Endpoint
+from lumen_conformance.targets.launch import LaunchedTarget
 from lumen_conformance.targets.readiness import NeverReady
-from lumen_conformance.waiting import WaitError, seen
+from lumen_conformance.waiting import WaitError, observe
 
 MAX_RELAUNCHES = 10  # of one target: a large server needs a minute to start
 CUT = frozenset(("aborted", "refused", "reset"))  # how an exchange ends when its server exits
@@ -31,7 +31,7 @@ class _MonitoredSession:
     """A session, the function that launches its target again (None: it runs elsewhere), and how often that was done."""
 
     session: ContractSession
-    launch: Callable[[], Served] | None
+    launch: Callable[[], Endpoint] | None
     relaunches: int = 0
 
 
@@ -46,12 +46,12 @@ class TargetMonitor:
     exited: str = ""
     because_of: tuple[str, ...] = ()
 
-    def add(self, session: ContractSession, launch: Callable[[], Served] | None = None) -> ContractSession:
+    def add(self, session: ContractSession, launch: Callable[[], Endpoint] | None = None) -> ContractSession:
         """Monitor a session."""
         self.entries.append(_MonitoredSession(session, launch))
         return session
 
-    def launch(self, launch: Callable[[], Launched], gateway: Gateway) -> ContractSession:
+    def launch(self, launch: Callable[[], LaunchedTarget], gateway: ScriptedGateway) -> ContractSession:
         """Launch a target, and monitor its session."""
         return self.add(ContractSession(launch(), gateway), launch)
 
@@ -114,19 +114,19 @@ def monitored(item: pytest.Item) -> Iterator[None]:
         monitor.check(item)
 
 
-def describe_exit(server: Served) -> str:
+def describe_exit(server: Endpoint) -> str:
     """Describe the exit of a target after a lost connection; empty while the target runs."""
     last = LAST_CAPTURE.capture
     cut = last is not None and last.ended in CUT
-    if isinstance(server, Launched):
-        status = server.seen_exit(EXIT_S) if cut else server.exit_status()
+    if isinstance(server, LaunchedTarget):
+        status = server.observe_exit(EXIT_S) if cut else server.exit_status()
         return "" if status is None else f"the server ended by itself, with exit status {status}"
     return f"the server is gone: connection refused at {server.url}" if cut and has_exited(server) else ""
 
 
-def has_exited(server: Served) -> bool:
+def has_exited(server: Endpoint) -> bool:
     """Whether the target has exited; for a target that runs elsewhere, whether it refuses connections."""
-    if isinstance(server, Launched):
+    if isinstance(server, LaunchedTarget):
         return server.exit_status() is not None
     last, ends = LAST_CAPTURE.capture, [""]
 
@@ -134,13 +134,13 @@ def has_exited(server: Served) -> bool:
         ends[:] = [server.call("GET", server.target.probe_path, timeout_s=PROBE_S).ended]
         return ends[0] in {"complete", "refused"}
 
-    seen("it answers or refuses", is_decided, within_s=EXIT_S)
+    observe("it answers or refuses", is_decided, within_s=EXIT_S)
     LAST_CAPTURE.capture = last  # a probe is not a request of a test
     return ends == ["refused"]
 
 
-def _exit_failure(server: Served, exit_text: str) -> Failure:
-    log, last = server.last_line() if isinstance(server, Launched) else "", LAST_CAPTURE.capture
+def _exit_failure(server: Endpoint, exit_text: str) -> Failure:
+    log, last = server.last_line() if isinstance(server, LaunchedTarget) else "", LAST_CAPTURE.capture
     return Failure(
         "a server that runs until it is stopped",
         f"{exit_text}, during this request or since the previous check",

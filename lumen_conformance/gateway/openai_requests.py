@@ -87,7 +87,7 @@ def _given(request: JsonObject) -> JsonObject:
 
 def _breach(given: JsonObject) -> JsonObject | None:
     """Return an error for the first breach of the schema."""
-    for breach in schemas.breaches("openai-chat-request", given):
+    for breach in schemas.find_breaches("openai-chat-request", given):
         field = _spell(breach.path) or next((name for name in NEVER_NULL if name not in given), None)
         return error(f"Invalid value for '{field}': {breach.text[:200]}", param=field)
     return None

@@ -92,7 +92,7 @@ class ScriptedGateway:
                 self._script.remove(reply)
 
     def until_called(self, times: int = 1, *, within_s: float = CALLED_S) -> ReceivedRequest:
-        """Wait for the n-th chat request, and return it; raises `waiting.Overdue`."""
+        """Wait for the n-th chat request, and return it; raises `waiting.WaitTimeoutError`."""
         return until(
             f"the gateway has received {times} chat requests", lambda: self.chats[times - 1 : times], within_s=within_s
         )[0]

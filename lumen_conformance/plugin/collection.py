@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance import run
-from lumen_conformance.processes import leak_audit
+from lumen_conformance.processes import leak_audit, reaper
 from lumen_conformance.registry import declaration
 from lumen_conformance.report import (
     announcement,
@@ -70,6 +70,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     entries.publish_items(session)
     results.expect_items(session)
     baseline.publish_partly_selected(session)
+    reaper.start(session)  # before the audit of leaks records what runs already
     leak_audit.record_existing(session)
     run.freeze_objects()
 

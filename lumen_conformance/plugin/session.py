@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from lumen_conformance.processes import leak_audit, outside_connections
+from lumen_conformance.processes import external_connections, leak_audit, reaper
 from lumen_conformance.report import (
     baseline_writer,
     counts,
@@ -43,6 +43,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     run_result.set_exit_status(session)
     page.read_logs(session)  # before temporary folders are removed
     yield
+    reaper.stop(session)  # after the fixtures of the session
     leak_audit.end_leftovers(session)  # may set the exit status
     session.config.stash[_EXIT_STATUS] = int(session.exitstatus)
     environment.mask_evidence(session)
@@ -57,7 +58,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     """Print the sections of the suite."""
     exit_status = config.stash.get(_EXIT_STATUS, exitstatus)  # the argument is that from before the session finished
-    outside_connections.print_section(terminalreporter, config)
+    external_connections.print_section(terminalreporter, config)
     leak_audit.print_section(terminalreporter, config)
+    reaper.print_section(terminalreporter, config)
     baseline_writer.write_file(terminalreporter, exit_status, config)
     terminal.print_sections(terminalreporter, exit_status, config)

@@ -134,7 +134,7 @@ class ChildProcess:
         return _last_line(self.stderr) or _last_line(self.stdout)
 
     def wait_exit(self, within_s: float) -> int:
-        """Return its exit status; raises `waiting.Overdue` when it does not end in time."""
+        """Return its exit status; raises `waiting.WaitTimeoutError` when it does not end in time."""
 
         def exited() -> tuple[int] | None:
             status = self.exit_status()

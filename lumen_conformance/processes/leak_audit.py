@@ -81,13 +81,10 @@ def record_existing(session: pytest.Session) -> None:
 
 def check(item: pytest.Item) -> None:
     """Look when all fixtures of the test have ended."""
-    try:
-        yield
-    finally:
-        run, before = run_of(item.config), item.config.stash[BEFORE]
-        lines = (_end_processes(run, before), _report_ports(run, before), _report_files(run, before))
-        if left := "; ".join(filter(None, lines)):
-            raise Leaked(left)
+    run, before = run_of(item.config), item.config.stash[BEFORE]
+    lines = (_end_processes(run, before), _report_ports(run, before), _report_files(run, before))
+    if left := "; ".join(filter(None, lines)):
+        raise Leaked(left)
 
 
 def end_leaked_processes(config: pytest.Config) -> None:

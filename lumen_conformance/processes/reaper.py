@@ -61,8 +61,7 @@ class Reaper:
 REAPER = pytest.StashKey[Reaper]()
 
 
-@pytest.hookimpl(tryfirst=True)  # before the audit of leaks records what runs already
-def pytest_collection_finish(session: pytest.Session) -> None:
+def start(session: pytest.Session) -> None:
     """Start the helper in a process that runs tests."""
     if session.items and not is_controller(session.config) and not session.config.option.collectonly:
         session.config.stash[REAPER] = reaper = Reaper.start(run_of(session.config))
@@ -70,14 +69,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             os.register_at_fork(after_in_child=reaper.release)
 
 
-@pytest.hookimpl(trylast=True)  # after the fixtures of the session
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def stop(session: pytest.Session) -> None:
     """End the helper in order."""
     if reaper := session.config.stash.get(REAPER, None):
         reaper.stop()
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def print_section(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Name what was killed after the end of a worker."""
     files = run_of(config).folder.glob("reaped-*.txt")
     if lines := [line for file in files for line in file.read_text("utf-8").splitlines()]:

@@ -14,8 +14,8 @@ from typing import Final
 import pytest
 
 from lumen_conformance.report.causes import causes_of
-from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.layers import deciding_layer, layer_results
+from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import OUTCOMES, RESULTS, Result, counts
 from lumen_conformance.report.run_result import summarize_run
 

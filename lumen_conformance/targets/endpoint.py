@@ -100,7 +100,7 @@ class Endpoint:
     def health(self, within_s: float | None = None) -> Health:
         """Probe once, or until the target is ready or time is up; return the last answer."""
         last: list[Health] = []
-        request_before = WITNESS.last  # a probe of the suite is no request of a test
+        request_before = LAST_CAPTURE.capture  # a probe of the suite is no request of a test
 
         def healthy() -> bool:
             capture = self.call("GET", self.target.probe_path, timeout_s=PROBE_S)
@@ -108,7 +108,7 @@ class Endpoint:
             return last[0].ready
 
         observe("the target says that it is ready", healthy, within_s=within_s or 0.0)
-        WITNESS.last = request_before
+        LAST_CAPTURE.capture = request_before
         return last[0]
 
     def chat(self, text: str, *, timeout_s: float | None = None, **body: Any) -> Capture:  # noqa: ANN401 -- any JSON

@@ -92,23 +92,21 @@ def _keys(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
         yield from secrets_of({variable: value}) | secrets_of({variable: value.rpartition(" ")[2]})
 
 
-@pytest.hookimpl(trylast=True)  # after pytest has made its temporary folder
-def pytest_configure(config: pytest.Config) -> None:
+def configure(config: pytest.Config) -> None:
     """Mask the secrets of a foreign server in every report."""
     target = target_of(config)
     for secret in find_secrets(target, run_of(config).caller) if target.foreign else ():
         hide_configured(secret)
 
 
-@pytest.hookimpl(trylast=True)  # after xdist has ended its workers
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def mask_evidence(session: pytest.Session) -> None:
     """Mask them in the evidence of a foreign server, too."""
     config = session.config
     if target_of(config).foreign and not hasattr(config, "workerinput"):
         evidence_files.mask_all(run_of(config).folder, redactor())
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
+def header_line(config: pytest.Config) -> str | None:
     """Name the variables that a foreign server has or lacks beside those of the caller, without their values."""
     target = target_of(config)
     if not (target.foreign and target.command):

@@ -77,7 +77,7 @@ class Launcher(ProcessFactory):
 
         `port` 0 is any free one. `env` adds variables (None removes one); a foreign target gets few of them, see
         `environment.select_settings`. Without a `gateway` the target gets an address that refuses. Raises
-        `waiting.Died` or `waiting.Overdue` with exit status, command and logs. The factory ends what was started.
+        `waiting.WaitEndedError` or `waiting.WaitTimeoutError` with exit status, command and logs. The factory ends what was started.
         """
         target = target or self.target
         if target.url:
@@ -125,7 +125,7 @@ class Launcher(ProcessFactory):
         self, *args: str, env: Mapping[str, str | None] | None = None, gateway: HasUrl | str | None = None,
         within_s: float = RUN_S, tool: tuple[str, ...] | None = None, foreign: bool = False,
     ) -> CommandResult:  # fmt: skip
-        """Run another command of the target to its end; raises `waiting.Overdue` when it does not end.
+        """Run another command of the target to its end; raises `waiting.WaitTimeoutError` when it does not end.
 
         `tool` replaces the interpreter of the target. `foreign`: the program may import what is in its folder, so that
         folder is empty.

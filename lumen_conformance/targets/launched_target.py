@@ -22,7 +22,7 @@ from lumen_conformance.targets.foreign_process import ForeignProcess
 from lumen_conformance.targets.journal import JournalEvent, JournalReader
 from lumen_conformance.targets.readiness import advise_command, describe_answer, describe_end
 from lumen_conformance.targets.target import Target
-from lumen_conformance.waiting import Died, Overdue, until
+from lumen_conformance.waiting import WaitEndedError, WaitTimeoutError, until
 
 # Of our own proxy: check 1.1 measures the start and allows 10 s. A launch that takes longer does not become ready.
 READY_S = 30.0
@@ -62,14 +62,14 @@ class LaunchedTarget(Endpoint, ChildProcess):
         return self.target.headers_of(self.port, self._gateway_url)
 
     def wait_ready(self, within_s: float | None = None) -> Self:
-        """Wait for the proof that the target is ready; raises `waiting.Died` when it exits, also with status 0."""
+        """Wait for the proof that the target is ready; raises `waiting.WaitEndedError` when it exits, also with status 0."""
         start_s = time.monotonic()
         within_s = within_s or (self.target.start_s if self.target.foreign else READY_S)
         prove = self._prove_by_journal if "journal" in self.target.can else self._prove_by_socket
         claim = f"{self.command_line()} (pid {self.pid}) is ready"
         try:
             until(claim, prove, within_s=within_s, give_up=self.end_reason, pause=self._pause)
-        except Overdue as error:
+        except WaitTimeoutError as error:
             error.add_note(self._describe_probe())
             error.add_note(self.log_tails())
             raise
@@ -151,7 +151,7 @@ class LaunchedForeignTarget(ForeignProcess, LaunchedTarget):
         """See `LaunchedTarget.wait_ready`; the error of an early exit has the reason and the advice in one line."""
         try:
             return super().wait_ready(within_s)
-        except Died as error:
+        except WaitEndedError as error:
             end = describe_end(self.exit_status(), self.last_line()) + advise_command(self.target)
             error.args = (f"{end}\n{self.command_line()}\n{self.log_tails()}",)
             raise

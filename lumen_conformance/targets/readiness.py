@@ -86,12 +86,8 @@ def advise_command(target: Target) -> str:
     return "; check --proxy-command" + ("" if named else ", which has no {port}: the port is in PROXY_PORT only")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+def outcome_of(item: pytest.Item, error: NeverReady) -> BaseException:
     """Make the first test that needs the target an ERROR, and skip the others."""
-    try:
-        yield
-    except NeverReady as error:
-        if Readiness.of(run_of(item.config)).is_first_report():
-            raise pytest.fail.Exception(f"the target never became ready: {error}", pytrace=False) from None
-        pytest.skip("the target never became ready; the one ERROR of this run says why")
+    if Readiness.of(run_of(item.config)).is_first_report():
+        return pytest.fail.Exception(f"the target never became ready: {error}", pytrace=False)
+    return pytest.skip.Exception("the target never became ready; the one ERROR of this run says why")

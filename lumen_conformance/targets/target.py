@@ -19,7 +19,7 @@ from lumen_conformance.registry.redaction import redactor
 from lumen_conformance.report import baseline
 from lumen_conformance.report.markup import TARGET
 from lumen_conformance.targets import options, parsers
-from lumen_conformance.targets.options import LAUNCH_OPTIONS, list_given, pytest_addoption, refuse_empty
+from lumen_conformance.targets.options import LAUNCH_OPTIONS, list_given, refuse_empty
 
 PACKAGES = Path(__file__).resolve().parents[2]  # the folder that holds this package and our own proxy
 MUTATION_FILES = pytest.StashKey[
@@ -37,7 +37,7 @@ FOREIGN_START_S = 60.0
 # A real model writes about 5 tokens a second on a processor, and an answer of 300 tokens.
 MODEL_S = 60.0
 
-__all__ = ["CAPABILITIES", "Profile", "Target", "merge", "pytest_addoption", "target_of"]
+__all__ = ["CAPABILITIES", "Profile", "Target", "merge", "target_of"]
 
 Profile = Literal["lumen", "openai"]
 MODELS: Final[dict[Profile, str]] = {"lumen": "lumen-gateway", "openai": "gpt-4o-mini"}
@@ -227,7 +227,7 @@ def _filled(word: str, port: int, gateway_url: str) -> str:
     return word
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def configure(config: pytest.Config) -> None:
     """Refuse invalid options before anything runs; declare the marks about the needs of a test."""
     target = target_of(config)
     if config.getoption("baseline", None) and not target.foreign:
@@ -241,7 +241,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[REPORTED_ONLY] = frozenset(("S", "W"))
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
+def header_line(config: pytest.Config) -> str | None:
     """Name the target, unless it is our own proxy."""
     target = target_of(config)
     description = redactor().text(target.describe())
@@ -263,13 +263,13 @@ def skip_reason(target: Target, item: pytest.Item) -> str:
     return ""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def select(config: pytest.Config, items: list[pytest.Item], collected: list[pytest.Item]) -> None:
     """Deselect tests of another profile; skip those whose capabilities the target does not declare."""
     target = target_of(config)
+    baseline.leave_out(config, [item for item in collected if not has_profile_of(target, item)])
     foreign = [item for item in items if not has_profile_of(target, item)]
     if foreign:
         config.hook.pytest_deselected(items=foreign)
-        baseline.leave_out(config, foreign)
         items[:] = [item for item in items if has_profile_of(target, item)]
     for item in items:
         _extend_timeout(target, item)

@@ -36,7 +36,7 @@ from lumen_conformance.contract.prerequisites import (
 from lumen_conformance.contract.session import CANARY, DEADLINE_S, KEY, ClaimAssertion, ContractSession
 from lumen_conformance.contract.target_monitor import TargetMonitor, monitored, target_monitor_of
 from lumen_conformance.contract.xdist_order import spread_waits
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import LAST_CAPTURE
 from lumen_conformance.http.client import TIMEOUT_S, Capture
 from lumen_conformance.registry.declaration import check_of
@@ -147,19 +147,19 @@ def target_monitor(request: pytest.FixtureRequest) -> TargetMonitor:
 
 
 @pytest.fixture(scope="session")
-def echo_gateway(run: Run) -> Iterator[Gateway]:
+def echo_gateway(run: Run) -> Iterator[ScriptedGateway]:
     """The gateway of the shared proxies; it echoes the question."""
-    with Gateway() as gateway, run.allow_ports(gateway.url):
+    with ScriptedGateway() as gateway, run.allow_ports(gateway.url):
         yield gateway
 
 
 @pytest.fixture(scope="session")
 def proxy(
-    target: Target, session_launch: Launches, echo_gateway: Gateway, run: Run, target_monitor: TargetMonitor
+    target: Target, session_launch: Launcher, echo_gateway: ScriptedGateway, run: Run, target_monitor: TargetMonitor
 ) -> ContractSession:
     """The target: a proxy with a long deadline, or the server at the given URL."""
     if target.url:
-        return target_monitor.add(ContractSession(Remote(target).wait_ready(Readiness.of(run)), echo_gateway))
+        return target_monitor.add(ContractSession(RemoteServer(target).wait_ready(Readiness.of(run)), echo_gateway))
     env = {"CLOUD_AI_API_KEY": CANARY, "LUMEN_BREAKER_FAILURES": NEVER, **NO_STANDBY}
     return target_monitor.launch(partial(session_launch, gateway=echo_gateway, env=env), echo_gateway)
 
@@ -168,8 +168,8 @@ def proxy(
 def fast_deadline_proxy(
     target: Target,
     request: pytest.FixtureRequest,
-    session_launch: Launches,
-    echo_gateway: Gateway,
+    session_launch: Launcher,
+    echo_gateway: ScriptedGateway,
     target_monitor: TargetMonitor,
 ) -> ContractSession:
     """A proxy with a short deadline and early streams; for other targets, which have no such settings, ``proxy``."""
@@ -190,8 +190,8 @@ def fast_deadline_proxy(
 def keyed_proxy(
     target: Target,
     request: pytest.FixtureRequest,
-    session_launch: Launches,
-    echo_gateway: Gateway,
+    session_launch: Launcher,
+    echo_gateway: ScriptedGateway,
     target_monitor: TargetMonitor,
 ) -> ContractSession:
     """A proxy with a key; for other targets with a key, ``proxy``."""

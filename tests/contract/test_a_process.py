@@ -10,7 +10,7 @@ import pytest
 
 from lumen_conformance.contract.expectations import describe, expect_equal
 from lumen_conformance.contract.session import ContractSession
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.registry.declaration import check
 from lumen_conformance.registry.refutation import expect
 from lumen_conformance.run import Run
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.needs("launch"), pytest.mark.process]
 def test_ready_is_ours(proxy: ContractSession) -> None:
     """The ready server is a process of the launch, and it answers with status 200."""
     server = proxy.server
-    assert isinstance(server, Launched)
+    assert isinstance(server, LaunchedTarget)
     health = server.health()
     found = f"a child that ended with status {server.exit_status()}"
     expect(server.exit_status() is None, "a live child", found)
@@ -37,9 +37,9 @@ def test_ready_is_ours(proxy: ContractSession) -> None:
 
 
 @pytest.fixture
-def ended(run: Run, target: Target, echo_gateway: Gateway, tmp_path: Path) -> Iterator[Launched]:
+def ended(run: Run, target: Target, echo_gateway: ScriptedGateway, tmp_path: Path) -> Iterator[LaunchedTarget]:
     """A launch that has answered once and was stopped."""
-    with Launches(run, target, tmp_path / "launch", readiness=Readiness.of(run)) as launches:
+    with Launcher(run, target, tmp_path / "launch", readiness=Readiness.of(run)) as launches:
         launched = launches(gateway=echo_gateway)
         launched.chat("안녕")
         launched.end()
@@ -47,7 +47,7 @@ def ended(run: Run, target: Target, echo_gateway: Gateway, tmp_path: Path) -> It
 
 
 @check("A3", source="this suite: a process or port that is left changes later tests")
-def test_nothing_stays_behind(ended: Launched) -> None:
+def test_nothing_stays_behind(ended: LaunchedTarget) -> None:
     """After the stop no process of the launch is left, its port is free, and its output is in files."""
     orphans = ended.ending.orphans if ended.ending else ("the launch itself",)
     expect(orphans == (), "no process of the launch", f"left: {', '.join(map(str, orphans))}")

@@ -44,7 +44,7 @@ def test_answer(judge: Judge, proxy: ContractSession, assert_holds: ClaimAsserti
 def test_content(judge: Judge, called: bool, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:  # noqa: FBT001 -- a row
     """A message has its content, with a text and with a tool call."""
     if called:
-        proxy.target.need("tools")
+        proxy.target.require("tools")
     capture = proxy.call_tool(stream=False) if called else proxy.chat
     need_response(capture, (CHAT_CHECK,))
     assert_holds(judge, capture)

@@ -82,5 +82,5 @@ def ask_both(proxy: ContractSession, text: str) -> tuple[Capture, Capture]:
 @check_each_judge(judges("E8"))
 def test_tool_calls(judge: Judge, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
     """The parts of tool calls in a stream can be joined."""
-    proxy.target.need("tools")
+    proxy.target.require("tools")
     assert_holds(judge, proxy.call_tool(stream=True))

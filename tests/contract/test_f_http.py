@@ -17,7 +17,7 @@ from lumen_conformance.contract.expectations import (
 )
 from lumen_conformance.contract.prerequisites import RESPONSIBLE_CHECKS, need_answers, need_refusal, responsible_checks
 from lumen_conformance.contract.session import KEY, ClaimAssertion, ContractSession, question
-from lumen_conformance.gateway.exchange import Call
+from lumen_conformance.gateway.exchange import ReceivedRequest
 from lumen_conformance.http.client import Capture
 from lumen_conformance.registry.declaration import Check, check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect
@@ -178,6 +178,6 @@ def test_key_stays_here(keyed_proxy: ContractSession) -> None:
     expect(not [call for call in asked if shows(call, KEY)], "a request without the key", "the key in it")
 
 
-def shows(call: Call, key: str) -> bool:
+def shows(call: ReceivedRequest, key: str) -> bool:
     """Whether a request to the gateway has this key, or any Authorization header."""
     return call.header("authorization") is not None or key in str(call)

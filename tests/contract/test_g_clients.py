@@ -7,9 +7,9 @@ import pytest
 
 from lumen_conformance.contract.expectations import describe
 from lumen_conformance.contract.session import ContractSession, question
-from lumen_conformance.gateway.exchange import Call
+from lumen_conformance.gateway.exchange import ReceivedRequest
 from lumen_conformance.gateway.replies import silent
-from lumen_conformance.gateway.server import CALLED_S, Gateway
+from lumen_conformance.gateway.server import CALLED_S, ScriptedGateway
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.registry.declaration import check
 from lumen_conformance.registry.measurement import MeasureFixture
@@ -27,7 +27,7 @@ CLOSED_WITHIN_S = 5.0  # docs/behaviour.md: a client that goes away frees its ca
 
 @pytest.fixture(scope="module")
 def early_stream_proxy(
-    target: Target, request: pytest.FixtureRequest, module_launch: Launches, echo_gateway: Gateway
+    target: Target, request: pytest.FixtureRequest, module_launch: Launcher, echo_gateway: ScriptedGateway
 ) -> ContractSession:
     """A proxy with early streams and a long deadline; for other targets, ``proxy``."""
     if target.profile != "lumen":
@@ -37,7 +37,7 @@ def early_stream_proxy(
     return ContractSession(module_launch(gateway=echo_gateway, env=env), echo_gateway)
 
 
-def wait_for_call(session: ContractSession, number: int) -> Call:
+def wait_for_call(session: ContractSession, number: int) -> ReceivedRequest:
     """The request to the gateway with this number; raises `Refuted` when there is none."""
     try:
         return session.gateway.until_called(number, within_s=CALLED_S)
@@ -55,7 +55,7 @@ def disconnect(session: ContractSession, *, stream: bool) -> tuple[Capture, floa
         call = wait_for_call(session, before + 1)
         left_mono_s = time.monotonic()
         client.hang_up()
-        open_s = session.gateway.left_s(call, within_s=2 * CLOSED_WITHIN_S)
+        open_s = session.gateway.wait_disconnect_s(call, within_s=2 * CLOSED_WITHIN_S)
     return future.result(), None if open_s is None else call.at_mono_s + open_s - left_mono_s
 
 

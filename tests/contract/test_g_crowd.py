@@ -15,7 +15,7 @@ from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import answer_json, assistant_text, choices, chunks
 from lumen_conformance.registry.declaration import check
 from lumen_conformance.registry.refutation import NotJudged, expect
-from lumen_conformance.waiting import seen
+from lumen_conformance.waiting import observe
 
 PLACE_WITHIN_S = 60.0  # for a client that must retry after a 429: twenty answers take far less than a second
 
@@ -31,7 +31,7 @@ def ask_until_accepted(proxy: ContractSession, number: int) -> SentQuestion:
         full = last[0].status == 429 and last[0].header("retry-after")
         return bool(proxy.target.url) or not full  # by URL no request is repeated
 
-    seen("the target accepts the request", answered, within_s=PLACE_WITHIN_S)
+    observe("the target accepts the request", answered, within_s=PLACE_WITHIN_S)
     return SentQuestion(text, "", last[0])
 
 

@@ -10,8 +10,8 @@ from lumen_conformance.contract.expectations import describe, describe_header, e
 from lumen_conformance.contract.gateway_failures import GATEWAY_FAILURES, NO_RETRY, GatewayFailure
 from lumen_conformance.contract.prerequisites import need_refusal
 from lumen_conformance.contract.session import DEADLINE_S, ContractSession
-from lumen_conformance.gateway.replies import dripping, reset_before_reading, says, silent
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.replies import drip, reset_before_reading, respond_with, silent
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import LAST_CAPTURE, Capture
 from lumen_conformance.http.documents import answer_json
 from lumen_conformance.registry.declaration import Check, Tier, check, check_each
@@ -76,7 +76,7 @@ def test_hints(name: str, proxy: ContractSession) -> None:
 )
 def test_retry_after_range(given: str, proxy: ContractSession) -> None:
     """The gateway's Retry-After is forwarded as whole seconds from 1 to 120."""
-    with proxy.gateway.scripted(says({}, 429, headers=(("Retry-After", given),))):
+    with proxy.gateway.scripted(respond_with({}, 429, headers=(("Retry-After", given),))):
         capture = proxy.ask("안녕")
     found = capture.header("retry-after") or ""
     wanted = {given} if given in {"1", "120"} else {str(seconds) for seconds in range(1, 121)}
@@ -95,7 +95,7 @@ def test_reset_before_reading(stream: bool, proxy: ContractSession) -> None:  # 
     expect_error(capture, 502, kind="server_error", code="gateway_connection_lost" if lost else "gateway_unreachable")
 
 
-SLOW = {"silent": silent, "dripping": dripping(0.05)}
+SLOW = {"silent": silent, "dripping": drip(0.05)}
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ ADDRESSES: dict[str, tuple[str | None, str, tuple[tuple[str, str], ...]]] = {
 
 
 @pytest.fixture(scope="module")
-def unreachable_proxy(module_launch: Launches, echo_gateway: Gateway) -> Callable[[str], ContractSession]:
+def unreachable_proxy(module_launch: Launcher, echo_gateway: ScriptedGateway) -> Callable[[str], ContractSession]:
     """A function that launches a proxy whose gateway is at one of these addresses, once for each."""
 
     @cache

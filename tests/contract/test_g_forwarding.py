@@ -21,7 +21,7 @@ from lumen_conformance.contract.expectations import (
 from lumen_conformance.contract.session import MODEL, ContractSession
 from lumen_conformance.gateway import openai_requests, replies
 from lumen_conformance.gateway.exchange import ReceivedRequest, Reply
-from lumen_conformance.gateway.replies import says
+from lumen_conformance.gateway.replies import respond_with
 from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import assistant_text, error_documents
 from lumen_conformance.registry.declaration import check, check_each
@@ -55,7 +55,9 @@ CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def ask_gateway(proxy: ContractSession, messages: list[dict[str, Any]], **fields: object) -> tuple[Capture, list[Call]]:
+def ask_gateway(
+    proxy: ContractSession, messages: list[dict[str, Any]], **fields: object
+) -> tuple[Capture, list[ReceivedRequest]]:
     """Send a conversation; return the response and the requests to the gateway for it."""
     before = len(proxy.gateway.chats)
     capture = proxy.post({"model": MODEL, "messages": messages, **fields})
@@ -124,13 +126,13 @@ def test_every_word(messages: list[dict[str, Any]], proxy: ContractSession) -> N
     """The gateway receives all messages of a conversation in their order, and no others."""
     capture, calls = ask_gateway(proxy, messages)
     expect(bool(calls), "a request to the gateway", f"none; {describe(capture)}")
-    found, sent = turns(openai_requests.asked(calls[0]).get("messages")), turns(messages)
+    found, sent = turns(openai_requests.read_object(calls[0]).get("messages")), turns(messages)
     expect(same_turns(found, sent), f"the messages {_describe(sent)}", _describe(found))
 
 
 def status(code: int, kind: str, *headers: tuple[str, str]) -> Reply:
     """An error in the form of OpenAI's errors."""
-    return says(openai_requests.error(f"scripted failure {code}", kind), code, headers=headers)
+    return respond_with(openai_requests.error(f"scripted failure {code}", kind), code, headers=headers)
 
 
 INVALID, SERVER = "invalid_request_error", "server_error"
@@ -138,7 +140,7 @@ FAILURES: dict[str, Reply] = {
     **{f"status-{code}": status(code, INVALID) for code in (400, 401, 403, 404, 413)},
     "status-429": status(429, "rate_limit_error", ("Retry-After", "7")),
     **{f"status-{code}": status(code, SERVER) for code in (500, 502, 503, 504)},
-    "html-502": says(replies.HTML, 502, media_type="text/html"),
+    "html-502": respond_with(replies.HTML, 502, media_type="text/html"),
     "reset": replies.reset_after_request,
 }
 
@@ -179,7 +181,9 @@ def test_truncated(proxy: ContractSession) -> None:
 @check("G3.forwarded-error-with-200", tier="S", source=ERRORS)  # S: a proxy that forwards bytes forwards this, too
 def test_error_with_200(stream: bool, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """An error of the gateway with status 200 gives an error status."""
-    expect_failure(ask_failing_gateway(proxy, says(openai_requests.error("scripted failure", SERVER)), stream=stream))
+    expect_failure(
+        ask_failing_gateway(proxy, respond_with(openai_requests.error("scripted failure", SERVER)), stream=stream)
+    )
 
 
 @check("G8.forwarded-retry-after", tier="S", source="RFC 9110, 10.2.3; RFC 6585, 4")

@@ -10,7 +10,7 @@ from lumen_conformance.checks.findings import child_object
 from lumen_conformance.contract.expectations import expect_equal, expect_text, lumen_metadata
 from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.gateway.exchange import Reply
-from lumen_conformance.gateway.replies import answers, encoded, lumen, says
+from lumen_conformance.gateway.replies import answer_with, encoded, lumen, respond_with
 from lumen_conformance.http.documents import choices_in, chunks
 from lumen_conformance.registry.declaration import check, check_each
 from lumen_conformance.registry.refutation import expect, shorten
@@ -29,7 +29,7 @@ class Drift:
 
 def reply_with(warning: str | None, **fields: object) -> Drift:
     """An answer with other fields; the JSON is ASCII, so that it can contain half of a surrogate pair."""
-    return Drift(says(json.dumps(lumen("words") | fields).encode()), warning)
+    return Drift(respond_with(json.dumps(lumen("words") | fields).encode()), warning)
 
 
 BODY = encoded(lumen("words"))
@@ -42,10 +42,10 @@ DRIFTS = {
     "persona-without-name": reply_with("persona", persona={"emoji": "🌀"}),
     "nan": reply_with("NaN", score=float("nan")),
     "nan-in-persona": reply_with("NaN", persona={"name": "세나", "score": float("nan")}),
-    "success-missing": Drift(says(WITHOUT_SUCCESS)),
-    "byte-order-mark": Drift(says(b"\xef\xbb\xbf" + BODY)),
-    "gzip": Drift(says(gzip.compress(BODY), headers=(("Content-Encoding", "gzip"),))),
-    "half-a-pair": Drift(says(json.dumps(lumen("words \ud83c")).encode()), "response", "words \ufffd"),
+    "success-missing": Drift(respond_with(WITHOUT_SUCCESS)),
+    "byte-order-mark": Drift(respond_with(b"\xef\xbb\xbf" + BODY)),
+    "gzip": Drift(respond_with(gzip.compress(BODY), headers=(("Content-Encoding", "gzip"),))),
+    "half-a-pair": Drift(respond_with(json.dumps(lumen("words \ud83c")).encode()), "response", "words \ufffd"),
 }
 
 
@@ -70,7 +70,7 @@ def test_metadata(proxy: ContractSession) -> None:
     """The answer has the persona, the sources and the timestamp as the gateway sent them."""
     persona = {"name": "비노슈", "emoji": "🌀", "type": {"of": ["any"]}}
     given = {"persona": persona, "sources": ["google_ai", "새 출처"], "timestamp": "2025-10-24 10:09"}
-    with proxy.gateway.scripted(answers("hi", **given)):
+    with proxy.gateway.scripted(answer_with("hi", **given)):
         found = lumen_metadata(proxy.ask("안녕"))
     expect_equal({key: found.get(key) for key in given}, given, "lumen_metadata")
 
@@ -88,7 +88,7 @@ def test_metadata(proxy: ContractSession) -> None:
 )
 def test_tolerated(fields: dict[str, object], proxy: ContractSession) -> None:
     """An answer of the gateway with unknown or unusual fields keeps its text."""
-    with proxy.gateway.scripted(answers("words", **fields)):
+    with proxy.gateway.scripted(answer_with("words", **fields)):
         capture = proxy.ask("안녕")
     expect_text(capture, "words")
 

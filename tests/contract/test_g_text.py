@@ -18,7 +18,7 @@ from lumen_conformance.contract.expectations import (
 )
 from lumen_conformance.contract.session import ContractSession, question
 from lumen_conformance.gateway import replies
-from lumen_conformance.gateway.replies import answers, body_for, encoded, split
+from lumen_conformance.gateway.replies import answer_with, body_for, encoded, split
 from lumen_conformance.http.client import Capture, Connection
 from lumen_conformance.http.documents import assistant_text
 from lumen_conformance.registry.declaration import check, check_each
@@ -127,7 +127,7 @@ def test_large_answer(stream: bool, proxy: ContractSession) -> None:  # noqa: FB
     """An answer of one megabyte arrives complete."""
     line = "안녕하세요 👩‍👩‍👧‍👦\u2028"
     text = numbered(line, LARGE_BYTES // len(line.encode()))
-    with proxy.gateway.scripted(answers(text)):
+    with proxy.gateway.scripted(answer_with(text)):
         capture = ask_with_read_timeout(proxy, stream=stream)
     if capture.ended == "timeout" and proxy.target.profile != "lumen":  # some targets need longer for megabytes
         raise NotJudged(f"no byte for {proxy.target.answer_s} s (--proxy-timeout): {describe(capture)}", ())

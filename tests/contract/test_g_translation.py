@@ -15,7 +15,7 @@ from lumen_conformance.contract.expectations import (
     lumen_metadata,
 )
 from lumen_conformance.contract.session import MODEL, ContractSession, question
-from lumen_conformance.gateway.exchange import Call
+from lumen_conformance.gateway.exchange import ReceivedRequest
 from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import JsonObject, answer_json
 from lumen_conformance.registry.declaration import check, check_each
@@ -27,21 +27,21 @@ FOLDING = "docs/protocol/lumen.md; docs/behaviour.md"
 PERSONAS = {"lumen-lua": "moon", "lumen-elo": "square", "lumen-nuri": "earth", "lumen-sena": "pen"}
 
 
-def ask_gateway(proxy: ContractSession, body: object) -> tuple[Capture, list[Call]]:
+def ask_gateway(proxy: ContractSession, body: object) -> tuple[Capture, list[ReceivedRequest]]:
     """Send a request; return the response and the requests to the gateway for it."""
     before = len(proxy.gateway.calls)
     capture = proxy.post(body)
     return capture, list(proxy.gateway.calls[before:])
 
 
-def first_call(calls: list[Call], capture: Capture) -> Call:
+def first_call(calls: list[ReceivedRequest], capture: Capture) -> ReceivedRequest:
     """The first request to the gateway; raises `Refuted` when there is none."""
     if not calls:
         raise Refuted(Failure("a request to the gateway", f"none; {describe(capture)}"))
     return calls[0]
 
 
-def sent_object(calls: list[Call], capture: Capture) -> JsonObject:
+def sent_object(calls: list[ReceivedRequest], capture: Capture) -> JsonObject:
     """The JSON object of the first request to the gateway; empty when its body is not a JSON object."""
     try:
         body = first_call(calls, capture).json()

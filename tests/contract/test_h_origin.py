@@ -13,7 +13,7 @@ from lumen_conformance.contract.expectations import (
 )
 from lumen_conformance.contract.prerequisites import need_response
 from lumen_conformance.contract.session import ContractSession, question
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.client import Capture, request_bytes, send
 from lumen_conformance.registry.declaration import check, check_each
 from lumen_conformance.registry.refutation import expect
@@ -30,7 +30,7 @@ PATHS = pytest.mark.parametrize("path", ["/health", "/v1/models", CHAT, "/nothin
 
 
 @pytest.fixture(scope="module")
-def allowlist_proxy(module_launch: Launches, echo_gateway: Gateway) -> ContractSession:
+def allowlist_proxy(module_launch: Launcher, echo_gateway: ScriptedGateway) -> ContractSession:
     """A proxy with an additional allowed host and an additional allowed origin."""
     env = {"LUMEN_ALLOWED_HOSTS": OWN_NAME, "LUMEN_ALLOWED_ORIGINS": OWN_PAGE, "LUMEN_STANDBY": "0"}
     return ContractSession(module_launch(gateway=echo_gateway, env=env), echo_gateway)

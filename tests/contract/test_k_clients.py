@@ -15,7 +15,7 @@ from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.registry.declaration import TestFunction, check, check_each
 from lumen_conformance.registry.refutation import Failure, Refuted, expect, shorten
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 
 from .clients.client_list import CLIENTS, Client
 from .clients.client_process import TEXTS, Act, ClientRecord, Raised, run_client
@@ -30,7 +30,7 @@ ATTEMPTS = 3  # of every client with default settings: the first and two retries
 
 
 @stage(scenario=0, needs=("gateway", "models", "auth"), variants=SET_UP)
-def record(variant: Client, launch: Launches, gateway: Gateway, folder: Path) -> ClientRecord:
+def record(variant: Client, launch: Launcher, gateway: ScriptedGateway, folder: Path) -> ClientRecord:
     """The record of a client."""
     return run_client(variant, launch, gateway, folder)
 

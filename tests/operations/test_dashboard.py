@@ -15,7 +15,7 @@ import pytest
 
 from lumen_conformance.processes.process_tree import find_tagged
 from lumen_conformance.run import TAG, Run
-from lumen_conformance.targets.target import merged
+from lumen_conformance.targets.target import merge
 from lumen_conformance.waiting import WaitTimeoutError, until
 from tests.operations.conftest import Desk
 

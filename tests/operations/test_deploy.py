@@ -121,7 +121,7 @@ def opened(launch: Launcher, folder: Path) -> Iterator[Front]:
         "LUMEN_STREAM_COMMIT_S": "0",
         "LUMEN_SSE_KEEPALIVE_S": "0.5",
     }
-    with Gateway(gateway_lives) as gateway, launch.run_tags.allow_ports(gateway.url):
+    with ScriptedGateway(gateway_lives) as gateway, launch.run_tags.allow_ports(gateway.url):
         replicas = tuple(launch(env=env, gateway=gateway) for _ in range(2))
         port = launch.reserve_port()
         argv = balanced(folder, replicas, port)

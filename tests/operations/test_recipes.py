@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.targets.launch import Launcher
 from tests.fixtures.nested_pytest import ROOT, inherited
-from tests.fixtures.suite_subprocess import RUN_BUDGET_S, Run
+from tests.fixtures.suite_subprocess import RUN_BUDGET_S, SuiteRun
 
 GUIDE = (ROOT / "docs" / "judge-your-own-server.md").read_text("utf-8").partition("\n## Recipes\n")[2]
 FEW = ("C1.1", "E1.2", "C8.1")  # a plain answer, a stream, ids: enough to see that a launch works
@@ -37,7 +37,7 @@ def recipe(title: str, language: str = "sh") -> str:
 def judge(tmp_path: Path) -> Judge:
     """Run the command of a recipe, narrowed to some checks."""
 
-    def run(command: str, *checks: str) -> Run:
+    def run(command: str, *checks: str) -> SuiteRun:
         output = tmp_path / "output"
         narrowed = shlex.join(["--only", *(checks or FEW), "--output", str(output)])
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

@@ -16,7 +16,7 @@ import pytest
 
 from lumen_conformance.inject import lumen_guard
 from tests.fixtures.nested_pytest import inherited
-from tests.fixtures.network_namespace import isolated
+from tests.fixtures.network_namespace import isolate_command
 from tests.fixtures.repository import ROOT
 
 BUILD_BUDGET_S = 120.0  # three seconds alone; the rest is for a busy machine
@@ -37,7 +37,7 @@ class Installed:
         paths = os.pathsep.join([lumen_guard.HERE, str(self.packages)])
         environ = {**inherited(), "PYTHONPATH": paths, "PYTHONUTF8": "1"}
         return subprocess.run(
-            isolated(command), cwd=self.folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            isolate_command(command), cwd=self.folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             encoding="utf-8", timeout=RUN_BUDGET_S, check=False,
         )  # fmt: skip
 

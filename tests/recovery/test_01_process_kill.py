@@ -18,7 +18,7 @@ import pytest
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.processes.process_tree import ProcessState
-from lumen_conformance.registry import Measure, NotJudged, check, expect
+from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.observations import (
     StartObservation,
@@ -90,7 +90,7 @@ def killed(launch: Launcher, gateway: ScriptedGateway, target: Target) -> KillEv
 
 
 @check(STARTED, title="최초 시작")
-def test_it_starts(killed: KillEvidence, measure: Measure) -> None:
+def test_it_starts(killed: KillEvidence, measure: MeasureFixture) -> None:
     """The launched server is ready within the time for a start, and one of its own processes listens on its port."""
     start = killed.start
     expect_ready(start, killed.start_budget_s)
@@ -109,7 +109,7 @@ def test_it_names_its_worker(killed: KillEvidence) -> None:
 
 
 @check("1.2-health-before", title="종료 전 상태 확인")
-def test_healthy_before(killed: KillEvidence, measure: Measure) -> None:
+def test_healthy_before(killed: KillEvidence, measure: MeasureFixture) -> None:
     """Before the kill the probe is answered within its time limit, and the answer says that the server is ready."""
     started(killed)
     assert killed.before  # observed whenever the start was
@@ -153,7 +153,7 @@ def test_no_zombie_is_left(killed: KillEvidence) -> None:
 
 @check(RESTARTED, title="자동 재시작")
 @RESTARTS
-def test_a_new_process_is_started(killed: KillEvidence, measure: Measure) -> None:
+def test_a_new_process_is_started(killed: KillEvidence, measure: MeasureFixture) -> None:
     """The server itself replaces the killed process by a new one, within the time for a restart."""
     recovery = after_kill(killed)
     if recovery.replaced_s is not None:
@@ -178,7 +178,7 @@ def test_next_generation(killed: KillEvidence) -> None:
 
 @check(ANSWERED, title="재시작 후 상태 확인")
 @RESTARTS
-def test_healthy_after(killed: KillEvidence, measure: Measure) -> None:
+def test_healthy_after(killed: KillEvidence, measure: MeasureFixture) -> None:
     """After the restart a new process answers the probe and a chat on the same port, within the time for a restart."""
     recovery = after_restart(killed)
     if recovery.answered_s is not None:

@@ -98,7 +98,7 @@ def test_squatter_answers(conflict: ConflictEvidence) -> None:
 
 
 @check("2.2-conflict-detected", title="포트 충돌 감지")
-def test_conflict_is_detected(conflict: ConflictEvidence, measure: Measure) -> None:
+def test_conflict_is_detected(conflict: ConflictEvidence, measure: MeasureFixture) -> None:
     """At a taken port the launch ends in time with a status other than 0, and the program there still answers."""
     require_conflict(conflict)
     if not conflict.again_ready:
@@ -149,7 +149,7 @@ def test_port_is_free_again(conflict: ConflictEvidence) -> None:
 
 
 @check(STARTED, title="프록시 정상 시작")
-def test_same_command_works(conflict: ConflictEvidence, measure: Measure) -> None:
+def test_same_command_works(conflict: ConflictEvidence, measure: MeasureFixture) -> None:
     """After the end of the dummy the same command starts on that port."""
     budget = f"the same command is ready on port {conflict.port} within {conflict.start_budget_s:g} s"
     expect(not conflict.again.problem, budget, conflict.again.problem)

@@ -125,7 +125,7 @@ def test_health_is_free(served: WorkEvidence) -> None:
 def test_health_schema(served: WorkEvidence) -> None:
     """/health has its schema and the status ok, and causes no request to the gateway at all."""
     body = parse_json(health_of(served))
-    wrong = [f"{'.'.join(map(str, breach.path))}: {breach.text}" for breach in breaches("proxy-health", body)]
+    wrong = [f"{'.'.join(map(str, breach.path))}: {breach.text}" for breach in find_breaches("proxy-health", body)]
     expect(not wrong, "the schema proxy-health", "; ".join(wrong))
     status = body.get("status") if isinstance(body, dict) else None
     expect(status == "ok", "status 'ok'", f"status {status!r}")
@@ -166,7 +166,7 @@ def test_format(served: WorkEvidence) -> None:
 
 
 @check("4.4-response-time", title="응답 시간 제한 이내")
-def test_response_time(served: WorkEvidence, measure: Measure) -> None:
+def test_response_time(served: WorkEvidence, measure: MeasureFixture) -> None:
     """The cold answer and the slowest of up to twenty warm ones arrive within the time limit of an answer."""
     cold_s, *warm_s = [chat.elapsed_s for chat in chats_of(served)]
     budget_s = served.answer_budget_s
@@ -180,7 +180,7 @@ def test_response_time(served: WorkEvidence, measure: Measure) -> None:
 
 @check("4.4.share")
 @OURS
-def test_own_share(served: WorkEvidence, measure: Measure) -> None:
+def test_own_share(served: WorkEvidence, measure: MeasureFixture) -> None:
     """Each answer has the proxy's own share of its time."""
     chats_of(served)
     shares_ms = [share_ms for share_ms in served.own_ms if share_ms is not None]
@@ -192,7 +192,7 @@ def test_own_share(served: WorkEvidence, measure: Measure) -> None:
 
 def expect_schema(chat: Capture, which: str) -> None:
     """Expect a chat completion by its JSON Schema."""
-    for breach in breaches("openai-chat-answer", parse_json(chat)):
+    for breach in find_breaches("openai-chat-answer", parse_json(chat)):
         where = ".".join(map(str, breach.path)) or "the whole answer"
         expect(False, f"{which} has the JSON Schema of a chat completion", f"{where}: {breach.text}")  # noqa: FBT003
 

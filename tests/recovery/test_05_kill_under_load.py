@@ -128,7 +128,7 @@ def storm(launch: Launcher, gateway: ScriptedGateway) -> KillsEvidence:
 
 
 @check("5.1-nobody-refused", title="연결 거부 없음")
-def test_nobody_is_refused(storm: KillsEvidence, measure: Measure) -> None:
+def test_nobody_is_refused(storm: KillsEvidence, measure: MeasureFixture) -> None:
     """Ten kills with sixteen connecting clients refuse no connection."""
     assert storm.kills == KILLS, storm.start.problem
     measure(storm.refused, "refused", 0)
@@ -138,14 +138,14 @@ def test_nobody_is_refused(storm: KillsEvidence, measure: Measure) -> None:
 
 
 @check("5.2-only-in-flight-cut")
-def test_only_requests_in_flight_are_cut(storm: KillsEvidence, measure: Measure) -> None:
+def test_only_requests_in_flight_are_cut(storm: KillsEvidence, measure: MeasureFixture) -> None:
     """At most the requests that were in flight at the kills are lost."""
     measure(storm.cut, "lost", storm.in_flight_at_kills)
     assert storm.cut <= storm.in_flight_at_kills
 
 
 @check("5.3-next-answer")
-def test_next_answer_comes_soon(storm: KillsEvidence, measure: Measure) -> None:
+def test_next_answer_comes_soon(storm: KillsEvidence, measure: MeasureFixture) -> None:
     """After a kill the next answer arrives within the restart budget, and the slowest of ten within that of a start."""
     assert len(storm.next_answer_s) == KILLS
     median, worst = sorted(storm.next_answer_s)[KILLS // 2], max(storm.next_answer_s)
@@ -156,7 +156,7 @@ def test_next_answer_comes_soon(storm: KillsEvidence, measure: Measure) -> None:
 
 
 @check("5.4-longest-wait")
-def test_nobody_waits_for_ever(storm: KillsEvidence, measure: Measure) -> None:
+def test_nobody_waits_for_ever(storm: KillsEvidence, measure: MeasureFixture) -> None:
     """No client waits longer than two starts take."""
     measure(storm.longest_wait_s, "s", WAIT_BUDGET_S)
     assert storm.longest_wait_s < WAIT_BUDGET_S

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lumen_conformance.processes.process_tree import list_running
-from lumen_conformance.registry import Measure, check_each
+from lumen_conformance.registry import MeasureFixture, check_each
 from lumen_conformance.stages.observations import is_port_free
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.waiting import observe
@@ -53,7 +53,7 @@ def kill_and_start_again(launch: Launcher, folder: Path, order: tuple[str, ...])
 
 @check_each("order", ORDERS)
 def test_nothing_outlives_the_supervisor(
-    launch: Launcher, measure: Measure, tmp_path: Path, order: tuple[str, ...]
+    launch: Launcher, measure: MeasureFixture, tmp_path: Path, order: tuple[str, ...]
 ) -> None:
     """The worker ends and the port is free within five seconds, and the same command starts again."""
     evidence = kill_and_start_again(launch, tmp_path, order)

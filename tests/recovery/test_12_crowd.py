@@ -70,7 +70,7 @@ def crowd(launch: Launcher, gateway: ScriptedGateway) -> CrowdEvidence:
 
 
 @check("12.1-answered-or-refused", title="정상 응답 또는 429")
-def test_nobody_hangs(crowd: CrowdEvidence, measure: Measure) -> None:
+def test_nobody_hangs(crowd: CrowdEvidence, measure: MeasureFixture) -> None:
     """Each of two hundred chats is answered, or refused with 429 and Retry-After; none hangs and none is lost."""
     by_status = {status: [c for c in crowd.answers if c.status == status] for status in (200, 429)}
     measure(len(by_status[200]), "answered", label="answered")
@@ -80,7 +80,7 @@ def test_nobody_hangs(crowd: CrowdEvidence, measure: Measure) -> None:
 
 
 @check("12.2-limit-holds", title="동시 호출 한도 준수")
-def test_limit_holds(crowd: CrowdEvidence, measure: Measure) -> None:
+def test_limit_holds(crowd: CrowdEvidence, measure: MeasureFixture) -> None:
     """The gateway gets at most eight chats at once, and none for a request that is refused."""
     assert crowd.full
     measure(crowd.asked_at_once, "at once", LIMIT)
@@ -88,7 +88,7 @@ def test_limit_holds(crowd: CrowdEvidence, measure: Measure) -> None:
 
 
 @check("12.3-health-when-full", title="포화 상태에서의 /health 응답")
-def test_health_when_full(crowd: CrowdEvidence, measure: Measure) -> None:
+def test_health_when_full(crowd: CrowdEvidence, measure: MeasureFixture) -> None:
     """While limit and queue are full, /health answers within one second."""
     assert crowd.full
     assert crowd.health

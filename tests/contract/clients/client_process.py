@@ -18,9 +18,9 @@ from typing import Any
 import msgspec
 
 from lumen_conformance.gateway.exchange import Exchange, Reply
-from lumen_conformance.gateway.replies import echo, reset_after_request, says
-from lumen_conformance.gateway.server import Gateway
-from lumen_conformance.targets.launch import Launched, Launches
+from lumen_conformance.gateway.replies import echo, reset_after_request, respond_with
+from lumen_conformance.gateway.server import ScriptedGateway
+from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 
 from .client_list import Client
 
@@ -82,7 +82,7 @@ def fail_late(exchange: Exchange) -> None:
 
 
 DIRECTED_REPLIES: dict[str, Reply] = {
-    "@away": says({"error": "away"}, 503, headers=(("Retry-After", "1"),)),
+    "@away": respond_with({"error": "away"}, 503, headers=(("Retry-After", "1"),)),
     "@lost": reset_after_request,
     "@lost-stream": reset_after_request,
     "@lost-once": reset_after_request,
@@ -96,7 +96,7 @@ def follow_direction(exchange: Exchange) -> None:
     DIRECTED_REPLIES.get(exchange.call.message, echo)(exchange)
 
 
-def run_client(client: Client, launch: Launches, gateway: Gateway, folder: Path) -> ClientRecord:
+def run_client(client: Client, launch: Launcher, gateway: ScriptedGateway, folder: Path) -> ClientRecord:
     """Launch both proxies, run the client, and read its record.
 
     Raises RuntimeError when the process of the client fails: its script or its installation is broken.
@@ -117,7 +117,7 @@ def run_client(client: Client, launch: Launches, gateway: Gateway, folder: Path)
     return msgspec.structs.replace(msgspec.json.decode(record.read_bytes(), type=ClientRecord), asked=dict(asked))
 
 
-def _instructions(proxy: Launched, early: Launched) -> dict[str, object]:
+def _instructions(proxy: LaunchedTarget, early: LaunchedTarget) -> dict[str, object]:
     return {"url": f"{proxy.url}/v1", "early_stream_url": f"{early.url}/v1", "key": KEY, "model": MODEL, "texts": TEXTS}
 
 

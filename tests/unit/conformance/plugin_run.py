@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ import pytest
 from tests.fixtures.nested_pytest import LEAN
 
 ROOT = Path(__file__).resolve().parents[3]
+OPTIONS = (*LEAN, "-p", "lumen_conformance.plugin", "-p", "no:randomly", "-p", "no:html")
 
 
 class PluginRun:
@@ -27,8 +25,19 @@ class PluginRun:
     def run(self, suite: str, *options: str) -> pytest.RunResult:
         """Run this one module."""
         self._pytester.makepyfile(suite)
-        plugins = ("-p", "lumen_conformance.plugin", "-p", "no:randomly", "-p", "no:html")
-        return self._pytester.runpytest_subprocess(*LEAN, *plugins, *options)
+        return self._pytester.runpytest_subprocess(*OPTIONS, *options)
+
+    def write_conftest(self, text: str) -> None:
+        """Write the conftest.py of the suite."""
+        self._pytester.makeconftest(text)
+
+    def start(self, suite: str, *options: str, **environ: str) -> subprocess.Popen[bytes]:
+        """Start a run of this one module, without its output; NESTED_COMMAND is its command without these options."""
+        folder = self._pytester.makepyfile(suite).parent
+        command = [sys.executable, "-m", "pytest", *OPTIONS]
+        environ = {**os.environ, "NESTED_COMMAND": json.dumps(command), **environ}
+        options = (*options, f"--basetemp={folder / 'temporary'}")
+        return subprocess.Popen([*command, *options], cwd=folder, env=environ, stdout=subprocess.DEVNULL)
 
     def lines(self) -> list[str]:
         """What the suite has written."""

@@ -30,16 +30,16 @@ SELECTIONS = {
 }
 
 
-def spent(folder: Path, *options: str) -> tuple[Run, list[Call]]:
+def spent(folder: Path, *options: str) -> tuple[SuiteRun, list[ReceivedRequest]]:
     """A run against a recording server, and the chat calls that the server received."""
-    with Gateway() as server:
+    with ScriptedGateway() as server:
         named = (f"--proxy-url={server.url}/v1", f"--proxy-model={MODEL}", "--proxy-health-path=none", "-q")
         can = () if any("--proxy-can" in word for word in options) else ("--proxy-can=models,n,tools",)
         ended = run(folder, *named, *can, *options)
         return ended, [call for call in server.calls if call.path.startswith(CHAT) and call.method == "POST"]
 
 
-def body_of(call: Call) -> dict[str, object]:
+def body_of(call: ReceivedRequest) -> dict[str, object]:
     """The JSON object of a call; empty when its body is not an object."""
     try:
         body = call.json()
@@ -48,7 +48,7 @@ def body_of(call: Call) -> dict[str, object]:
     return body if isinstance(body, dict) else {}
 
 
-def assert_is_bounded(ended: Run, calls: list[Call]) -> None:
+def assert_is_bounded(ended: SuiteRun, calls: list[ReceivedRequest]) -> None:
     """The calls are at most as many as printed, for few choices and for the named model."""
     said = re.search(r"by URL: at most (\d+) chat calls of a-model-that-costs at", ended.output)
     assert said, ended.output
@@ -67,23 +67,23 @@ def test_no_more_than_was_said(name: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[Call]]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[SuiteRun, list[ReceivedRequest]]:
     """A run of the contract without --proxy-load."""
     return spent(tmp_path_factory.mktemp("whole"), "-m", "contract", *ALL)
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
     """A run of the checks with many or very large requests."""
     return spent(tmp_path_factory.mktemp("loaded"), "-m", "contract and load", "--proxy-load", *ALL)[0]
 
 
-def test_the_whole_contract_makes_no_more(whole: tuple[Run, list[Call]]) -> None:
+def test_the_whole_contract_makes_no_more(whole: tuple[SuiteRun, list[ReceivedRequest]]) -> None:
     """A run of the contract makes no more chat calls than printed, requests few choices, and calls no other model."""
     assert_is_bounded(*whole)
 
 
-def test_no_check_fails(whole: tuple[Run, list[Call]], loaded: Run) -> None:
+def test_no_check_fails(whole: tuple[SuiteRun, list[ReceivedRequest]], loaded: SuiteRun) -> None:
     """The scripted gateway passes the contract, so a forwarding target does not fail for defects of its gateway."""
     for ended in (whole[0], loaded):
         broken = [one for one in ended.verdicts if one["outcome"] in BROKEN and one["tier"] != "W"]

@@ -9,16 +9,16 @@ import pytest
 
 from lumen_conformance.contract.expectations import expect_answer_with_text
 from lumen_conformance.contract.session import ContractSession
-from lumen_conformance.gateway.exchange import Call, Exchange
+from lumen_conformance.gateway.exchange import Exchange, ReceivedRequest
 from lumen_conformance.gateway.openai_requests import wants_stream
-from lumen_conformance.gateway.replies import answers
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.replies import answer_with
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.registry.refutation import NotJudged, Refuted
-from lumen_conformance.targets.endpoint import Remote
+from lumen_conformance.targets.endpoint import RemoteServer
 from lumen_conformance.targets.target import Target
 from tests.contract.test_e_stream import test_stream_has_text as stream_has_text
 
-Silent = Callable[[Call], bool]
+Silent = Callable[[ReceivedRequest], bool]
 
 
 @contextmanager
@@ -26,11 +26,11 @@ def model(silent: Silent) -> Iterator[ContractSession]:
     """A model that is reached by URL, with empty answers to some calls."""
 
     def reply(exchange: Exchange) -> None:
-        answers("" if silent(exchange.call) else "hello")(exchange)
+        answer_with("" if silent(exchange.call) else "hello")(exchange)
 
-    with Gateway(reply) as served:
+    with ScriptedGateway(reply) as served:
         target = Target(url=served.url, profile="openai", model="m", can=frozenset(), foreign=True)
-        yield ContractSession(Remote(target), served)
+        yield ContractSession(RemoteServer(target), served)
 
 
 def asked(session: ContractSession) -> list[tuple[str, bool]]:

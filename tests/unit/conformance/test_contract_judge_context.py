@@ -6,7 +6,7 @@ import pytest
 
 from lumen_conformance.contract.prerequisites import need_context
 from lumen_conformance.contract.session import AWKWARD_TEXT, ContractSession, question
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.client import Capture, request_bytes
 from lumen_conformance.registry.refutation import NotJudged
 from lumen_conformance.targets.endpoint import CHAT, RemoteServer
@@ -18,14 +18,14 @@ UNFINISHED = b'{"choices": [{"index": 0, "message": {"content": "hello"}}]}'
 
 
 @pytest.fixture
-def gateway() -> Gateway:
+def gateway() -> ScriptedGateway:
     """A gateway that receives no request."""
-    return Gateway()
+    return ScriptedGateway()
 
 
-def session_of(gateway: Gateway, status: int, body: bytes) -> ContractSession:
+def session_of(gateway: ScriptedGateway, status: int, body: bytes) -> ContractSession:
     """A session whose shared questions got this response."""
-    session = ContractSession(Remote(Target(url=ORIGIN, can=frozenset({"gateway"}))), gateway)
+    session = ContractSession(RemoteServer(Target(url=ORIGIN, can=frozenset({"gateway"}))), gateway)
     request = request_bytes(ORIGIN, "POST", CHAT, json=question(AWKWARD_TEXT))
     capture = Capture(ORIGIN + CHAT, request, status=status, body=body, ended="complete")
     session.captures.update(dict.fromkeys(("awkward", "awkward_stream", "plainer", "plainer_stream"), capture))

@@ -10,11 +10,11 @@ import pytest
 from lumen_conformance.contract.mixed_answers import SentQuestion, expect_own_answers, make_unique
 from lumen_conformance.contract.session import ContractSession, question
 from lumen_conformance.gateway.exchange import Exchange, Reply
-from lumen_conformance.gateway.replies import answers, echo
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.replies import answer_with, echo
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.registry.refutation import Failure, Refuted
-from lumen_conformance.targets.endpoint import Remote
+from lumen_conformance.targets.endpoint import RemoteServer
 from lumen_conformance.targets.target import Target
 from tests.contract.test_h_own_answers import test_own_answers as own_answers
 
@@ -29,9 +29,9 @@ def refused(reply: Reply, judged: Callable[[ContractSession], object]) -> Failur
 @contextmanager
 def model(reply: Reply) -> Iterator[ContractSession]:
     """A model that is reached by URL."""
-    with Gateway(reply) as served:
+    with ScriptedGateway(reply) as served:
         target = Target(url=served.url, profile="openai", model="m", can=frozenset(), foreign=True)
-        yield ContractSession(Remote(target), served)
+        yield ContractSession(RemoteServer(target), served)
 
 
 def asked(session: ContractSession, *texts: str, streamed: bool = False) -> list[SentQuestion]:
@@ -39,7 +39,7 @@ def asked(session: ContractSession, *texts: str, streamed: bool = False) -> list
     return [SentQuestion(text, "", session.ask(text, stream=streamed and text == texts[-1])) for text in texts]
 
 
-@pytest.mark.parametrize("reply", [echo, answers("always the same")], ids=["echo", "same"])
+@pytest.mark.parametrize("reply", [echo, answer_with("always the same")], ids=["echo", "same"])
 def test_own_answers_pass(reply: Reply) -> None:
     """A model that answers each request separately passes, also with equal answers."""
     with model(reply) as session:
@@ -71,13 +71,13 @@ def exchanged(session: ContractSession, *, both: bool) -> None:
 
 def test_kind_of_another() -> None:
     """An exchanged plain answer and stream are detected, also when all texts are equal."""
-    found = refused(answers("always the same"), lambda session: exchanged(session, both=True))
+    found = refused(answer_with("always the same"), lambda session: exchanged(session, both=True))
     assert found.expected == "media type text/event-stream, as requested"
 
 
 def test_no_stream_is_another_defect() -> None:
     """A plain answer to a request for a stream is not an exchange by itself."""
-    with model(answers("always the same")) as session:
+    with model(answer_with("always the same")) as session:
         exchanged(session, both=False)
 
 
@@ -88,7 +88,9 @@ def test_request_id_of_another() -> None:
         capture = session.post(question("a"), headers=[("X-Request-Id", "id-of-b")])
         expect_own_answers(session, [SentQuestion("a 1", "id-of-a", capture), SentQuestion("b 2", "id-of-b", capture)])
 
-    assert refused(answers("always the same"), same).found.startswith("that of another request: X-Request-Id: id-of-b")
+    assert refused(answer_with("always the same"), same).found.startswith(
+        "that of another request: X-Request-Id: id-of-b"
+    )
 
 
 def test_bytes_after_an_answer() -> None:

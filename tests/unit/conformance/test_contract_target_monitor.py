@@ -10,7 +10,7 @@ import pytest
 
 from lumen_conformance.http.client import call
 from lumen_conformance.ports import reserved_port
-from lumen_conformance.run import Run as OfSuite
+from lumen_conformance.run import Run
 from lumen_conformance.waiting import until
 from tests.fixtures.suite_subprocess import FORWARDER, SuiteRun, forwarder
 from tests.fixtures.suite_subprocess import run as judged
@@ -20,13 +20,13 @@ CHOSEN = ("-k", "H1.head-models or H2.id-models or H2.id-plain or H3.list or H3.
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def ended(tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
     """A run against a server that exits after a HEAD request, which a check of tier S sends."""
     folder = tmp_path_factory.mktemp("ended")
     return judged(folder, f"--proxy-command={forwarder('dies-of-head')}", "--proxy-can=models", *CHOSEN, tests=TESTS)
 
 
-def test_the_end_is_one_failure_of_clients(ended: Run) -> None:
+def test_the_end_is_one_failure_of_clients(ended: SuiteRun) -> None:
     """The check during which the server exits fails as tier M, although its own tier is S."""
     assert (ended.status, ended.ids("failed", "error")) == (1, {"H1.head-models"}), ended.output
     (verdict,) = (each for each in ended.verdicts if each["outcome"] == "failed")
@@ -36,13 +36,13 @@ def test_the_end_is_one_failure_of_clients(ended: Run) -> None:
     assert verdict["cause"] == "server-ends"
 
 
-def test_the_others_are_judged(ended: Run) -> None:
+def test_the_others_are_judged(ended: SuiteRun) -> None:
     """The following checks run against a new launch."""
     assert ended.ids("passed") >= {"H2.id-models", "H2.id-plain", "H3.list", "H3.each", "H3.usable"}
     assert ended.ids("not_judged", "warned") == set()
 
 
-def test_by_url_the_others_are_not_judged(run: OfSuite, tmp_path: Path) -> None:
+def test_by_url_the_others_are_not_judged(run: Run, tmp_path: Path) -> None:
     """A server that runs elsewhere is not launched again: the other checks are not judged and name the check."""
     with reserved_port(run.worker) as port:
         command = [sys.executable, str(FORWARDER), "127.0.0.1", str(port), "http://127.0.0.1:1", "dies-of-head"]

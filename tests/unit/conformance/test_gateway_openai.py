@@ -17,10 +17,10 @@ JSON = ("Content-Type", "application/json")
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("now", "then")]
 SCRIPTED: dict[str, Callable[[], Reply]] = {
     "echo": lambda: replies.echo,
-    "answers": lambda: replies.answers(TEXT),
-    "streams": replies.streams,
+    "answers": lambda: replies.answer_with(TEXT),
+    "streams": replies.stream_in_halves,
     "byte-by-byte": lambda: replies.stream_byte_by_byte,
-    "dripping": lambda: replies.dripping(0.0),
+    "dripping": lambda: replies.drip(0.0),
     "split": lambda: replies.split(20),
 }
 PLAIN: dict[str, dict[str, object]] = {"absent": {}, "null": {"stream": None}, "false": {"stream": False}}
@@ -75,7 +75,7 @@ LATE: dict[str, tuple[Reply, str]] = {
 def test_a_plain_body_fails_in_its_middle(name: str, gateway: ScriptedGateway) -> None:
     """A late failure cuts a plain answer in its middle, as it cannot contain an error event."""
     fail, ended = LATE[name]
-    gateway.script(replies.streams(midway=lambda exchange: fail(exchange) is not None))
+    gateway.script(replies.stream_in_halves(midway=lambda exchange: fail(exchange) is not None))
     seen = ask(gateway)
     assert (seen.status, media_type(seen), seen.ended) == (200, "application/json", ended)
     assert b"[DONE]" not in seen.body
@@ -118,7 +118,7 @@ def test_text_ends_where_the_request_says(name: str, stream: bool, gateway: Scri
 
 def usage_of(seen: Capture) -> dict[str, int]:
     """Return the usage of an answer."""
-    found: dict[str, int] = (answer(seen) or chunks(seen)[-1].value)["usage"]
+    found: dict[str, int] = (answer_json(seen) or chunks(seen)[-1].value)["usage"]
     return found
 
 

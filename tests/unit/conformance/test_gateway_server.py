@@ -23,7 +23,7 @@ def test_request_is_recorded_and_echoed(gateway: ScriptedGateway) -> None:
     assert gateway.until_called(1) == one
 
 
-def test_connections_are_told_apart(gateway: ScriptedGateway) -> None:
+def test_connections_have_numbers(gateway: ScriptedGateway) -> None:
     """Two requests on one connection, one on another; pieces of a body are joined."""
     with Connection(gateway.url) as connection:
         for _ in range(2):
@@ -38,7 +38,9 @@ def test_connections_are_told_apart(gateway: ScriptedGateway) -> None:
 
 def test_script_comes_before_the_standing_reply(gateway: ScriptedGateway) -> None:
     """Each scripted reply is sent once."""
-    gateway.script(replies.says({"x": 1}, 503, headers=(("Retry-After", "7"),)), replies.answers("scripted"))
+    gateway.script(
+        replies.respond_with({"x": 1}, 503, headers=(("Retry-After", "7"),)), replies.answer_with("scripted")
+    )
     first, second, third = (call(gateway.url, "POST", "/chat", json={"message": "m"}) for _ in range(3))
     assert (first.status, first.header("retry-after"), first.json()) == (503, "7", {"x": 1})
     assert [second.json()["response"], third.json()["response"]] == ["scripted", "m"]
@@ -54,7 +56,7 @@ def test_script_comes_before_the_standing_reply(gateway: ScriptedGateway) -> Non
         pytest.param(replies.truncated, "aborted", 200, id="truncated"),
         pytest.param(replies.garbage, "invalid", None, id="garbage"),
         pytest.param(replies.silent, "timeout", None, id="silent"),
-        pytest.param(replies.dripping(0.1), "timeout", 200, id="dripping"),
+        pytest.param(replies.drip(0.1), "timeout", 200, id="dripping"),
         pytest.param(replies.html, "complete", 200, id="html"),
         pytest.param(replies.split(3), "complete", 200, id="split"),
     ],

@@ -77,7 +77,7 @@ def test_answer_from_another_process_is_no_proof(launches: Launcher, squat: Squa
 def test_early_exit_is_noticed_at_once(launches: Launcher, status: int) -> None:
     """The error of an exit before readiness has exit status, command and the ends of both logs, also for status 0."""
     start_s = time.monotonic()
-    with launches, pytest.raises(Died) as death:
+    with launches, pytest.raises(WaitEndedError) as death:
         launches(target=fake_proxy(f"exit{status}"))
     assert time.monotonic() - start_s < 10
     for said in (f"exit status {status}", "fake_proxy.py", "about to start", "one line of trouble"):
@@ -88,7 +88,7 @@ def test_launch_that_fails_leaks_nothing(launches: Launcher, run: Run) -> None:
     """A launch that never becomes ready is ended with its factory."""
     with launches:
         proxy = launches(target=fake_proxy("mute"), ready=False)
-        with pytest.raises(Overdue):
+        with pytest.raises(WaitTimeoutError):
             proxy.wait_ready(within_s=0.5)
     assert proxy.ref.state() == "gone"
     assert not [tag for tag in find_tagged(f"{run.id}/{run.worker}/").values() if tag == proxy.tag]

@@ -51,12 +51,12 @@ SUITE = """
 
 
 @pytest.fixture
-def nested(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nested:
-    """A nested pytest."""
-    return Nested(pytester, monkeypatch)
+def plugin_run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> PluginRun:
+    """A plugin_run pytest."""
+    return PluginRun(pytester, monkeypatch)
 
 
-def running(nested: Nested) -> list[psutil.Process]:
+def running(plugin_run: PluginRun) -> list[psutil.Process]:
     """Return the processes that the suite has recorded and that still run; a zombie only waits for init."""
     found = []
     for pid in plugin_run.lines():
@@ -92,9 +92,9 @@ LEAKS = {
 
 
 @pytest.mark.parametrize(("act", "told"), LEAKS.values(), ids=LEAKS)
-def test_leak_is_an_error_of_its_test(nested: Nested, act: str, told: str) -> None:
+def test_leak_is_an_error_of_its_test(plugin_run: PluginRun, act: str, told: str) -> None:
     """The leak is named at the teardown of its test, and ended; the tests beside it pass."""
-    result = nested.run(SUITE % act, "-W", "ignore")
+    result = plugin_run.run(SUITE % act, "-W", "ignore")
     result.assert_outcomes(passed=3, errors=1)
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_acts*", f"*Leaked: {told}"])
     assert not running(plugin_run)
@@ -109,16 +109,16 @@ def test_leak_is_an_error_of_its_test(nested: Nested, act: str, told: str) -> No
         "KEPT.append(socket.socket()); KEPT[0].bind(('127.0.0.1', 0))",
         "ScriptedGateway().__enter__().__exit__(None, None, None)",
         "Path('left').touch(); Path('left').unlink()",
-        "KEPT.append(run.answering(ScriptedGateway().__enter__().url)); KEPT[0].__enter__()",
+        "KEPT.append(run.allow_ports(ScriptedGateway().__enter__().url)); KEPT[0].__enter__()",
     ],
     ids=["child", "fork", "listener", "bound-only", "gateway", "file", "answered-for"],
 )
-def test_what_has_ended_is_no_leak(nested: Nested, act: str) -> None:
+def test_what_has_ended_is_no_leak(plugin_run: PluginRun, act: str) -> None:
     """A test may start processes, open ports and write files, if it ends them or a fixture does."""
-    nested.run(SUITE % act, "-W", "ignore").assert_outcomes(passed=3)
+    plugin_run.run(SUITE % act, "-W", "ignore").assert_outcomes(passed=3)
 
 
-def test_open_launch_is_no_leak(nested: Nested) -> None:
+def test_open_launch_is_no_leak(plugin_run: PluginRun) -> None:
     """An open launch may run on; what is left at the end of the run is ended, and fails the run."""
     act = "start(env=os.environ | {'E2E_LUMEN': run.open_tag('x')})"
     result = plugin_run.run(SUITE % act, "-W", "ignore")
@@ -128,7 +128,7 @@ def test_open_launch_is_no_leak(nested: Nested) -> None:
     assert not running(plugin_run)
 
 
-def test_processes_of_a_killed_worker_are_swept(nested: Nested) -> None:
+def test_processes_of_a_killed_worker_are_swept(plugin_run: PluginRun) -> None:
     """The processes of a killed xdist worker are ended, and named at the end of the run."""
     act = "start(env=os.environ | {'E2E_LUMEN': run.open_tag('x')}); os.kill(os.getpid(), 9)"
     result = plugin_run.run(SUITE % act, "-n2")
@@ -139,7 +139,7 @@ def test_processes_of_a_killed_worker_are_swept(nested: Nested) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="a request to stop is no signal there")
 @pytest.mark.parametrize(("who", "options"), [("getpid", ()), ("getppid", ("-n1",))], ids=["alone", "controller"])
-def test_a_request_to_stop_ends_the_run_in_order(nested: Nested, who: str, options: tuple[str, ...]) -> None:
+def test_a_request_to_stop_ends_the_run_in_order(plugin_run: PluginRun, who: str, options: tuple[str, ...]) -> None:
     """SIGTERM, which a cancelled job of CI gets, acts like Ctrl-C: teardowns, a summary, and no process left."""
     act = f"start(env=os.environ | {{'E2E_LUMEN': run.open_tag('x')}}); os.kill(os.{who}(), 15); PAUSED.wait(3)"
     result = plugin_run.run(SUITE % act, "-W", "ignore", *options)

@@ -14,7 +14,7 @@ import pytest
 
 from lumen_conformance.processes.process_tree import ProcessRef, kill_all, list_running, list_tree
 from lumen_conformance.waiting import until
-from tests.unit.conformance.plugin_run import Nested
+from tests.unit.conformance.plugin_run import PluginRun
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals of this kind")
 
@@ -94,14 +94,14 @@ IDS = ["interrupt", "interrupt-twice", "terminate-twice", "kill", "kill-with-wor
 
 
 @pytest.fixture
-def nested(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nested:
+def plugin_run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> PluginRun:
     """A pytest of its own."""
-    return Nested(pytester, monkeypatch)
+    return PluginRun(pytester, monkeypatch)
 
 
-def launched(nested: Nested) -> tuple[ProcessRef, ...]:
+def launched(plugin_run: PluginRun) -> tuple[ProcessRef, ...]:
     """The servers that the run has launched; empty until all of them are ready."""
-    pids = nested.lines()
+    pids = plugin_run.lines()
     return tuple(ProcessRef.of(int(pid)) for pid in pids) if len(pids) == WORKERS else ()
 
 
@@ -111,13 +111,15 @@ def ended(controller: subprocess.Popen[bytes]) -> Callable[[], str | None]:
 
 
 @pytest.mark.parametrize(("act", "suite"), CASES, ids=IDS)
-def test_no_launched_server_outlives_pytest(nested: Nested, act: Act, suite: str) -> None:
-    """A parallel run that is interrupted or killed leaves no launched server, not even one of a nested run."""
-    nested.write_conftest(dedent(INTERRUPT_NOTE))
-    with nested.start(suite, "-n2", NESTED_MODULE=dedent(LAUNCH)) as controller:
-        servers = until("both servers are ready", lambda: launched(nested), within_s=START_S, give_up=ended(controller))
+def test_no_launched_server_outlives_pytest(plugin_run: PluginRun, act: Act, suite: str) -> None:
+    """A parallel run that is interrupted or killed leaves no launched server, not even one of a plugin_run run."""
+    plugin_run.write_conftest(dedent(INTERRUPT_NOTE))
+    with plugin_run.start(suite, "-n2", NESTED_MODULE=dedent(LAUNCH)) as controller:
+        servers = until(
+            "both servers are ready", lambda: launched(plugin_run), within_s=START_S, give_up=ended(controller)
+        )
         family = (*servers, *list_tree(ProcessRef.of(controller.pid)))
-        act(controller, nested.tally.parent)
+        act(controller, plugin_run.tally.parent)
         controller.wait(END_S)
     try:
         until("the launched servers have ended", lambda: not list_running(servers), within_s=END_S)

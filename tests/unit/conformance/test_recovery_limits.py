@@ -33,14 +33,14 @@ SEEN = scenario.ConflictEvidence(
 )
 
 
-def test_a_late_refusal_is_red(measure: Measure) -> None:
+def test_a_late_refusal_is_red(measure: MeasureFixture) -> None:
     """A launch at a taken port that ends after its limit fails."""
     scenario.test_conflict_is_detected(SEEN, measure)
     with pytest.raises(Refuted, match=r"exit status 75 after 6\.24 s"):
         scenario.test_conflict_is_detected(replace(SEEN, elapsed_s=LATE_S), measure)
 
 
-def test_a_late_second_start_is_red(measure: Measure) -> None:
+def test_a_late_second_start_is_red(measure: MeasureFixture) -> None:
     """A launch at a free port that is ready after its limit fails."""
     scenario.test_same_command_works(SEEN, measure)
     with pytest.raises(Refuted, match=r"ready after 6\.24 s"):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumen_conformance.report.shards import DURATIONS_FILE, parts
-from tests.fixtures.nested_pytest import NestedRun, NestedPytest, stage
+from tests.fixtures.nested_pytest import NestedPytest, NestedRun, stage
 
 MODULES = {
     "contract/test_one.py": '''

@@ -33,9 +33,9 @@ def test_reads(told: Seen, number: int) -> None:
 
 
 @pytest.fixture
-def nested(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nested:
-    """A nested pytest."""
-    return Nested(pytester, monkeypatch)
+def plugin_run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> PluginRun:
+    """A plugin_run pytest."""
+    return PluginRun(pytester, monkeypatch)
 
 
 MODES = ["no", "load", "loadfile", "loadscope", "loadgroup", "worksteal"]
@@ -49,16 +49,16 @@ def test_staged_once(plugin_run: PluginRun, options: tuple[str, ...]) -> None:
     assert len(set(plugin_run.tally.with_name("nonces").read_text().splitlines())) == 1
 
 
-def test_staged_once_where_each_worker_runs_each_test(nested: Nested) -> None:
+def test_staged_once_where_each_worker_runs_each_test(plugin_run: PluginRun) -> None:
     """``--dist each`` runs the stage once, and each check twice."""
-    nested.run(SUITE.format(act=""), "-n2", "--dist", "each").assert_outcomes(passed=12)
-    assert len(nested.lines()) == 1
+    plugin_run.run(SUITE.format(act=""), "-n2", "--dist", "each").assert_outcomes(passed=12)
+    assert len(plugin_run.lines()) == 1
 
 
 @pytest.mark.parametrize("options", [("-n0",), ("-n2",)], ids=["alone", "two-workers"])
-def test_failed_stage_is_never_tried_again(nested: Nested, options: tuple[str, ...]) -> None:
+def test_failed_stage_is_never_tried_again(plugin_run: PluginRun, options: tuple[str, ...]) -> None:
     """Every check of a failed stage is an ERROR with the traceback of the stage."""
-    result = nested.run(SUITE.format(act="raise ValueError('the stage broke')"), *options)
+    result = plugin_run.run(SUITE.format(act="raise ValueError('the stage broke')"), *options)
     result.assert_outcomes(errors=6)
     result.stdout.fnmatch_lines(["*raise ValueError('the stage broke')*", "*ValueError: the stage broke*"])
     assert len(plugin_run.lines()) == 1
@@ -78,7 +78,7 @@ LEAKY = """subprocess.Popen(
     )"""
 
 
-def test_leak_of_a_stage_is_an_error_of_its_checks(nested: Nested) -> None:
+def test_leak_of_a_stage_is_an_error_of_its_checks(plugin_run: PluginRun) -> None:
     """A process that a stage leaves is ended; the checks are judged, and each is an ERROR at its end."""
     act = f"import sys, subprocess; {LEAKY}; run.close_tag(run.tag(1))"
     result = plugin_run.run(SUITE.format(act=act).replace("folder: Path", "folder: Path, run: object"), "-n2")
@@ -86,7 +86,7 @@ def test_leak_of_a_stage_is_an_error_of_its_checks(nested: Nested) -> None:
     result.stdout.fnmatch_lines(["*Leaked: stage *told: *Event*"])
 
 
-def test_going_out_in_a_stage_is_an_error_of_its_checks(nested: Nested) -> None:
+def test_going_out_in_a_stage_is_an_error_of_its_checks(plugin_run: PluginRun) -> None:
     """A stage fails when a process tries to connect to another machine meanwhile."""
     act = "import socket; socket.socket().connect_ex(('192.0.2.1', 80))"
     result = plugin_run.run(SUITE.format(act=f"try: {act}\n    except OSError: pass"), "-n0")
@@ -94,9 +94,9 @@ def test_going_out_in_a_stage_is_an_error_of_its_checks(nested: Nested) -> None:
     result.stdout.fnmatch_lines(["*IsolationError*192.0.2.1:80*"])
 
 
-def test_stage_that_runs_into_the_backstop_is_never_tried_again(nested: Nested) -> None:
+def test_stage_that_runs_into_the_backstop_is_never_tried_again(plugin_run: PluginRun) -> None:
     """A stage that pytest-timeout ends is recorded as failed."""
-    result = nested.run(SUITE.format(act="threading.Event().wait()").replace("import os,", "import threading, os,"),
+    result = plugin_run.run(SUITE.format(act="threading.Event().wait()").replace("import os,", "import threading, os,"),
                         "-n0", "--timeout=1", "--timeout-method=signal")  # fmt: skip
     result.assert_outcomes(errors=6)
     assert len(plugin_run.lines()) == 1
@@ -109,13 +109,13 @@ def test_next_run_stages_anew(plugin_run: PluginRun) -> None:
     assert len(plugin_run.lines()) == 2
 
 
-def test_skipped_stage_skips_its_checks(nested: Nested) -> None:
+def test_skipped_stage_skips_its_checks(plugin_run: PluginRun) -> None:
     """A skipped stage skips its checks, with its reason."""
-    nested.run(SUITE.format(act="pytest.skip('no such thing here')"), "-n2").assert_outcomes(skipped=6)
-    assert len(nested.lines()) == 1
+    plugin_run.run(SUITE.format(act="pytest.skip('no such thing here')"), "-n2").assert_outcomes(skipped=6)
+    assert len(plugin_run.lines()) == 1
 
 
-def test_each_variant_is_staged_once(nested: Nested) -> None:
+def test_each_variant_is_staged_once(plugin_run: PluginRun) -> None:
     """A stage with variants has one record for each, with the name of the variant in the test id."""
     suite = SUITE.format(act="assert variant > 0").replace("folder: Path", "folder: Path, variant: int")
     result = plugin_run.run(suite.replace("scenario=1", "scenario=1, variants={'one': 1, 'zero': 0}"), "-n2", "-v")

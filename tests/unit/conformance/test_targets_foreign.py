@@ -91,7 +91,7 @@ def keyless(tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
     return run(tmp_path_factory.mktemp("keyless"), f"--proxy-command={forwarder()}", *can, tests=AREAS[1:2])
 
 
-def test_a_refuted_claim_is_told_in_words(keyless: SuiteRun) -> None:
+def test_a_failure_is_reported(keyless: SuiteRun) -> None:
     """A failure has what was expected, what was found, the first bytes, and a command that repeats the request."""
     assert (keyless.status, keyless.ids("failed"), keyless.ids("passed")) == (1, {"F3.no-key"}, {"F3.right-key"})
     told = re.search(
@@ -120,7 +120,7 @@ def test_a_long_body_is_kept(tmp_path: Path) -> None:
     assert str(body) in [path for each in ended.verdicts for path in each["evidence"]]
 
 
-def test_who_asks_nobody_fails_in_words(tmp_path: Path) -> None:
+def test_a_server_without_its_gateway_fails_checks(tmp_path: Path) -> None:
     """A server that answers without its gateway fails checks; none of them is an ERROR of the suite."""
     ended = run(
         tmp_path, f"--proxy-command={forwarder('alone')}", CAN, tests=[*AREAS[:5], "tests/contract/test_d_sse.py"]

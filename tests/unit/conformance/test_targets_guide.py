@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.contract.prerequisites import RESPONSIBLE, RESPONSIBLE_OF_PROFILE
+from lumen_conformance.contract.prerequisites import PROFILE_RESPONSIBLE_CHECKS, RESPONSIBLE_CHECKS
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.options import PROXY_OPTIONS
@@ -51,7 +51,7 @@ def ran(folder: Path, arguments: list[str], tests: tuple[str, ...] = FEW) -> Sui
 
 def test_names_of_rows() -> None:
     """The guide names the kind of each exchange."""
-    names = {*RESPONSIBLE, *(name for profile in RESPONSIBLE_OF_PROFILE.values() for name in profile)}
+    names = {*RESPONSIBLE_CHECKS, *(name for profile in PROFILE_RESPONSIBLE_CHECKS.values() for name in profile)}
     table = GUIDE.partition("| name | exchange |\n")[2].partition("\n\n")[0]
     told = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
     assert told == names, sorted(told ^ names)

@@ -206,7 +206,7 @@ def test_variables(tmp_path: Path) -> None:
     assert "c=d" not in repr(found)
 
 
-def test_guard_lets_only_the_named_host_through(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_guard_allows_only_the_named_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection beyond loopback is allowed to the named host and port only."""
     monkeypatch.setattr(lumen_guard, "ALLOWED", {("203.0.113.7", 443)})  # of RFC 5737, nobody's; a number asks no DNS
     assert lumen_guard.is_allowed("203.0.113.7", 443)
@@ -214,6 +214,6 @@ def test_guard_lets_only_the_named_host_through(monkeypatch: pytest.MonkeyPatch)
     assert not lumen_guard.is_allowed("203.0.113.8", 443)
 
 
-def test_guard_allows_nobody_by_itself() -> None:
+def test_the_guard_allows_no_host_by_default() -> None:
     """Without a URL no connection beyond loopback is allowed."""
     assert set() == lumen_guard.ALLOWED

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.contract.session import Talk
+from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.squatters import Squatters
 from lumen_conformance.registry.refutation import Refuted

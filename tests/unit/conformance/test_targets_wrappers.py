@@ -183,7 +183,7 @@ def test_a_daemon_that_dies(start: Start) -> None:
 def test_an_end_that_leaves_nobody_who_serves(run: Run, tmp_path: Path) -> None:
     """An exit status other than 0 is reported at once, whatever is left; that is ended without an error."""
     target = replace(FOREIGN, command=("sh", "-c", "sleep 3600 & exit 3"))
-    with Launcher(run, target, tmp_path / "launch") as launches, pytest.raises(Died, match="exit status 3"):
+    with Launcher(run, target, tmp_path / "launch") as launches, pytest.raises(WaitEndedError, match="exit status 3"):
         launches()
 
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from lumen_conformance.waiting import WaitEndedError, WaitTimeoutError, seen, until
+from lumen_conformance.waiting import WaitEndedError, WaitTimeoutError, observe, until
 
 
 def test_first_true_value_is_returned() -> None:
@@ -24,13 +24,13 @@ def test_deadline_error_has_claim_time_and_last_value() -> None:
 def test_an_ended_process_ends_the_wait() -> None:
     """A wait for a process that has ended does not last until the deadline."""
     with pytest.raises(WaitEndedError, match="exit status 3") as error:
-        until("it answers", lambda: None, within_s=60, alive=lambda: "exit status 3")
+        until("it answers", lambda: None, within_s=60, give_up=lambda: "exit status 3")
     assert error.value.elapsed_s < 5
 
 
 def test_a_value_from_before_the_end_counts() -> None:
     """A value that became true just before the process ended is returned."""
-    assert until("it printed", lambda: "last line", within_s=60, alive=lambda: "it has ended") == "last line"
+    assert until("it printed", lambda: "last line", within_s=60, give_up=lambda: "it has ended") == "last line"
 
 
 def test_os_errors_of_the_probe_do_not_end_the_wait() -> None:
@@ -60,9 +60,9 @@ def test_event_ends_the_pause() -> None:
 
 
 def test_seen_returns_none_at_the_deadline() -> None:
-    """`seen` returns None instead of raising an error."""
-    assert seen("it answers", lambda: None, within_s=0.01) is None
-    assert seen("it answers", lambda: "yes", within_s=0.01) == "yes"
+    """`observe` returns None instead of raising an error."""
+    assert observe("it answers", lambda: None, within_s=0.01) is None
+    assert observe("it answers", lambda: "yes", within_s=0.01) == "yes"
 
 
 def test_pauses_grow_to_a_twentieth_of_a_second() -> None:
@@ -77,7 +77,7 @@ def test_pauses_grow_to_a_twentieth_of_a_second() -> None:
 def test_the_last_value_precedes_the_log() -> None:
     """The last value is part of the first line of the error, before a log that follows."""
     with pytest.raises(WaitEndedError) as error:
-        until("it answers", lambda: None, within_s=60, alive=lambda: "exit status 3\n--- log\nlast line")
+        until("it answers", lambda: None, within_s=60, give_up=lambda: "exit status 3\n--- log\nlast line")
     head, *log = str(error.value).splitlines()
     assert head.endswith(": None")
     assert log == ["--- log", "last line"]

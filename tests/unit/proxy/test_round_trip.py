@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lumen_conformance.gateway.replies import answers
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.replies import answer_with
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.documents import assistant_text
 from lumen_conformance.run import Run
 from lumen_proxy.wire import lumen, openai, sse
@@ -60,7 +60,7 @@ def test_text_reaches_the_client(text: str, ascii_only: bool) -> None:  # noqa: 
 @pytest.fixture(scope="module")
 def live(run: Run) -> Iterator[tuple[Serving, ScriptedGateway]]:
     """One live proxy before one gateway."""
-    with Gateway() as gateway, serving(gateway.url) as proxy, run.allow_ports(gateway.url, proxy.url):
+    with ScriptedGateway() as gateway, serving(gateway.url) as proxy, run.allow_ports(gateway.url, proxy.url):
         yield proxy, gateway
 
 
@@ -71,7 +71,7 @@ def test_text_through_a_live_proxy(
 ) -> None:  # fmt: skip
     """A question and its answer go through sockets and come out as they went in."""
     proxy, gateway = live
-    gateway.script(answers(words))
+    gateway.script(answer_with(words))
     seen = proxy.chat(question, stream=streamed)
     assert gateway.chats[-1].message == question
     assert (seen.status, assistant_text(seen)) == (200, words)
