@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from lumen_conformance.checks import catalogue
 from tests.matrix.check_table import rows_table
-from tests.matrix.matrix import declared_table, variants_table
+from tests.matrix.tables import declared_table, variants_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

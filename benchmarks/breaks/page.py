@@ -12,7 +12,7 @@ from breaks.record import Record
 from breaks.selection import Served
 from breaks.tiers import Tier, today
 from tests.fixtures.check_ids import ids_of
-from tests.matrix.in_process_runner import contract
+from tests.matrix.contract import contract
 
 HEAD = Path(__file__).parent / "head.md"
 NOTICED = "·"  # in a cell: something differs, nothing breaks

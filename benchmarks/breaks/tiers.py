@@ -10,7 +10,7 @@ from breaks.harms import RECORDED, SAME, harm_of, noticed
 from breaks.record import Record
 from breaks.selection import Served
 from lumen_conformance.registry.declaration import check_of
-from tests.matrix.in_process_runner import contract
+from tests.matrix.contract import contract
 
 CRASH = ".never-fails"  # the checks of bad requests that are of tier M: see `OF_BAD_REQUESTS`
 # A bad request is no failure of the server, no lost connection and no answer: the faults of all these checks.

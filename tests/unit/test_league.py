@@ -112,7 +112,7 @@ def test_a_name_that_no_server_has(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_page_accuses_by_checks_of_tier_m_only() -> None:
     """Each check below "What clients break on" is a check of tier M today."""
-    from tests.matrix.in_process_runner import contract  # noqa: PLC0415 -- it collects the contract
+    from tests.matrix.contract import contract  # noqa: PLC0415 -- it collects the contract
 
     tiers = {check.id: check.tier for test in contract("openai").tests if (check := check_of(test.item))}
     page = (BENCHMARKS.parent / "docs" / "league.md").read_text("utf-8")

@@ -7,7 +7,7 @@ import pytest
 from lumen_conformance.contract.exchanges import COUNTED, KINDS
 from lumen_conformance.contract.prerequisites import RESPONSIBLE, RESPONSIBLE_OF_PROFILE, needs_chat, needs_stream
 from lumen_conformance.targets.target import Profile
-from tests.matrix.in_process_runner import contract
+from tests.matrix.contract import contract
 
 
 @pytest.mark.parametrize("length", [len, lambda text: len(text.encode())], ids=["characters", "bytes"])

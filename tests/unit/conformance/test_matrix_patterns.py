@@ -46,5 +46,5 @@ def test_failures_are_read_as_written() -> None:
     """What is written can be read, empty texts too."""
     text = "# head\n\n[one]\nexpected: an id\nfound: \n\n[two]\nexpected: a\nfound: [b]\n"
     read = failures(text)
-    assert {name: tuple(told) for name, told in read.items()} == {"one": ("an id", ""), "two": ("a", "[b]")}
+    assert {name: tuple(text) for name, text in read.items()} == {"one": ("an id", ""), "two": ("a", "[b]")}
     assert failures_text({"no-such-fault": read["one"]}) == ""

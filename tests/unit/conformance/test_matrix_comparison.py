@@ -1,4 +1,4 @@
-"""What the matrix holds a fault to: reasons that can be traced, and files that are written as seen."""
+"""The comparison of the matrix: reasons that lead to a failed check, and files that are written from observations."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any, cast
 
 import pytest
 
+from tests.fixtures.check_runner import Outcome
+from tests.fixtures.collected_checks import CheckItem
 from tests.fixtures.faults.catalogue import FAULTS
 from tests.fixtures.faults.fault import companions, failures
 from tests.matrix import snapshot
-from tests.matrix.expectation import untraced
-from tests.matrix.fault_run import red_of
-from tests.matrix.in_process_runner import Asked, Outcome
+from tests.matrix.comparison import untraced
+from tests.matrix.fault_run import failed_checks
 
 NAMES = tuple(FAULTS)[:2]
 
 
-def found(**outcomes: Outcome) -> dict[Asked, Outcome]:
+def found(**outcomes: Outcome) -> dict[CheckItem, Outcome]:
     """Outcomes by check: C2_5 stands for C2.5."""
     checks = ((name.replace("_", "."), outcome) for name, outcome in outcomes.items())
-    return {Asked(check, f"test[{check}]", cast("Any", None)): outcome for check, outcome in checks}
+    return {CheckItem(check, f"test[{check}]", cast("Any", None)): outcome for check, outcome in checks}
 
 
 def because_of(*checks: str) -> Outcome:
@@ -28,33 +29,30 @@ def because_of(*checks: str) -> Outcome:
     return Outcome("not_judged", "there was nothing to see", because_of=checks)
 
 
-def test_a_traced_reason_is_no_surprise() -> None:
-    """A check may name one that was not judged either, where that one leads to a red one."""
-    seen = found(B1_5=Outcome("failed"), C2_5=because_of("B1.5"), C5_2=because_of("C2.5"))
-    assert untraced(seen, red_of(seen)) == []
+def test_a_traced_reason_is_no_difference() -> None:
+    """A check may name one that was not judged either, where that one leads to a failed check."""
+    outcomes = found(B1_5=Outcome("failed"), C2_5=because_of("B1.5"), C5_2=because_of("C2.5"))
+    assert untraced(outcomes, failed_checks(outcomes), whole=True) == []
 
 
 @pytest.mark.parametrize(
-    ("seen", "told"),
+    ("outcomes", "text"),
     [
         (found(B1_5=Outcome("passed"), C2_5=because_of("B1.5")), "because of B1.5, but B1.5 is green"),
-        (found(C2_5=because_of("Z9")), "because of Z9, but Z9 is not asked"),
+        (found(C2_5=because_of("Z9")), "because of Z9, but Z9 is not run"),
         (found(C2_5=because_of()), "because of nothing, but it names no check"),
         (found(C2_5=because_of("C2.5")), "but it names no check"),
     ],
-    ids=["green", "not-asked", "no-name", "itself"],
+    ids=["green", "not-run", "no-name", "itself"],
 )
-def test_an_untraced_reason_is_a_surprise(
-    seen: dict[Asked, Outcome], told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where everything is asked, a check that was not judged although nothing that it names is red is a surprise."""
-    monkeypatch.setattr("tests.matrix.expectation.WHOLE", True)
-    (line,) = untraced(seen, red_of(seen))
-    assert told in line
+def test_an_untraced_reason_is_a_difference(outcomes: dict[CheckItem, Outcome], text: str) -> None:
+    """A run of every check reports an unjudged check whose reasons do not lead to a failed check."""
+    (line,) = untraced(outcomes, failed_checks(outcomes), whole=True)
+    assert text in line
 
 
-def test_files_are_written_as_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was seen replaces the entries of its faults; comments at the head and other entries stay, strangers go."""
+def test_files_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Observed entries replace those of their faults; comments and other entries stay, unknown faults are removed."""
     texts = {
         "FAILURES": "# head\n\n[gone]\nexpected: a\nfound: b\n",
         "COMPANIONS": "# head\n# of two lines\ngone: C1\n",
@@ -65,7 +63,7 @@ def test_files_are_written_as_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(snapshot, f"{name}_FILE", path)
     monkeypatch.setattr(snapshot, "FAILURES", failures(texts["FAILURES"]))
     monkeypatch.setattr(snapshot, "COMPANIONS", companions(texts["COMPANIONS"]) | {NAMES[1]: ("C2.5",)})
-    snapshot.write([{"name": NAMES[0], "told": ["an id", "none"], "companions": ["F2.*", "!F2.n-zero"]}])
+    snapshot.write([{"name": NAMES[0], "text": ["an id", "none"], "companions": ["F2.*", "!F2.n-zero"]}])
     assert (tmp_path / "FAILURES").read_text("utf-8") == f"# head\n\n[{NAMES[0]}]\nexpected: an id\nfound: none\n"
     lines = (tmp_path / "COMPANIONS").read_text("utf-8").splitlines()
     assert lines == ["# head", "# of two lines", f"{NAMES[1]}: C2.5", f"{NAMES[0]}: F2.* !F2.n-zero"]
