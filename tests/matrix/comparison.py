@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,11 +34,12 @@ class Matrix:
 
     def compare(self, fault: Fault) -> None:
         """Fail unless exactly the declared checks fail, unjudged checks lead to a failed one, and the text is known."""
-        outcomes = run_fault(fault, tuple(select(fault, contract(fault.profile).tests, whole=WHOLE or self.update)))
-        failed = failed_checks(outcomes)
+        tests = contract(fault.profile).tests
+        outcomes = run_fault(fault, tuple(select(fault, tests, whole=WHOLE or self.update)))
+        failed, partly_run = failed_checks(outcomes), {test.check for test in tests if test not in outcomes}
         observed = observe(fault, outcomes, failed) if self.update else {}
         self.record("fault", {"name": fault.name, "red": sorted(failed), **observed})
-        differences = [*errors(outcomes), *untraced(outcomes, failed, whole=WHOLE or self.update)]
+        differences = [*errors(outcomes), *untraced(outcomes, failed, partly_run)]
         if fault.check not in failed:
             differences.append(f"{fault.check}, which names the fault, is {describe(outcomes, fault.check)}")
         if not self.update:
@@ -65,8 +66,8 @@ def errors(outcomes: Outcomes) -> list[str]:
     ]
 
 
-def untraced(outcomes: Outcomes, failed: frozenset[str], *, whole: bool = WHOLE) -> list[str]:
-    """The unjudged checks whose reasons do not lead to a failed check."""
+def untraced(outcomes: Outcomes, failed: frozenset[str], partly_run: Collection[str] = ()) -> list[str]:
+    """The unjudged checks whose reasons do not lead to a failed check, nor to one with rows that were not run."""
     reasons: dict[str, tuple[str, ...]] = {}
     for test, outcome in outcomes.items():
         if outcome.word == "not_judged":
@@ -74,8 +75,7 @@ def untraced(outcomes: Outcomes, failed: frozenset[str], *, whole: bool = WHOLE)
     found = []
     for test, outcome in outcomes.items():
         named = roots(outcome.because_of, failed, reasons)
-        decided = whole or all(describe(outcomes, check) != NOT_RUN for check in named)
-        if outcome.word == "not_judged" and decided and not failed.intersection(named):
+        if outcome.word == "not_judged" and not failed.intersection(named) and not set(partly_run).intersection(named):
             ended = ", ".join(f"{check} is {describe(outcomes, check)}" for check in named) or "it names no check"
             found.append(f"{test.name} is not judged because of {', '.join(named) or 'nothing'}, but {ended}")
     return found

@@ -70,7 +70,7 @@ ODD = {
 }
 
 
-def tests_of(profile: Profile) -> tuple[CheckItem, ...]:
+def checks_of(profile: Profile) -> tuple[CheckItem, ...]:
     """The checks of a profile; for lumen those that openai does not have."""
     others = {test.name for test in contract("openai").tests} if profile == "lumen" else set()
     return tuple(test for test in contract(profile).tests if test.name not in others)
@@ -81,7 +81,7 @@ def tests_of(profile: Profile) -> tuple[CheckItem, ...]:
 def test_no_check_raises(name: str, profile: Profile) -> None:
     """No check ends with an error, and each failure says what was expected and found."""
     odd = Fault(name, "odd", "", in_responses(ODD[name]), profile)
-    outcomes = run_fault(odd, tuple(select(odd, tests_of(profile))), SHORTEST)
+    outcomes = run_fault(odd, tuple(select(odd, checks_of(profile))), SHORTEST)
     raised = [f"{test.name}: {outcome.reason}" for test, outcome in outcomes.items()
               if outcome.word == "error" or (outcome.word == "failed" and outcome.failure is None)]  # fmt: skip
     assert raised[:SHOWN] == []

@@ -1,4 +1,4 @@
-"""The negative twin of each of the seventeen checks and of their details: a fault, and what it must turn red."""
+"""The mutants of the proxy and the damaged environments, each with the checks of recovery that it must fail."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ DETAILS = (
     *("2.2.message", "2.2.nowhere-else", "2.4.nothing-left"),
     *("4.1.free", "4.1.schema", "4.2.forwarded", "4.4.share"),
 )
-"""Checks of their own beside one of the seventeen, by number: what not every server promises."""
+"""Checks beside the seventeen, for what not every server promises."""
 
-TWINS: dict[str, frozenset[str]] = {
-    name: frozenset(red.split())
-    for name, red in {
+MUTANTS: dict[str, frozenset[str]] = {
+    name: frozenset(failed.split())
+    for name, failed in {
         "dies-at-boot": "1.1 2.4 4.2",
         "health-is-slow": "1.2",
         "health-says-sick": "1.2.status 1.5.counted 4.1.schema",
@@ -61,31 +61,37 @@ TWINS: dict[str, frozenset[str]] = {
     }.items()
 }
 
-ENVIRONMENT = "3."
-"""How the checks of scenario 3 begin."""
+ENVIRONMENT = "3"
+"""The scenario that reads an environment and no proxy; the others read no environment."""
 
-UNSEEN = frozenset({"1.3"})
-"""No fault of a server survives SIGKILL: tests/unit/conformance/test_recovery_records.py shows 1.3 fail on a record."""
-
-
-def is_of_environment(twin: str) -> bool:
-    """Whether only scenario 3 is staged, which reads an environment and no proxy; the others read no environment."""
-    return all(check.startswith(ENVIRONMENT) for check in TWINS[twin])
+UNPROVEN = frozenset({"1.3"})
+"""No mutant survives SIGKILL: tests/unit/conformance/test_recovery_records.py shows 1.3 fail on a record."""
 
 
-def table(red_by_twin: dict[str, frozenset[str]]) -> str:
-    """The table twin × check, in Markdown: x = red, . = green, empty = not asked."""
-    head = f"| {'twin':28} | {' | '.join(SEVENTEEN)} | details |"
+def scenario_of(check: str) -> str:
+    """The number of the scenario of a check."""
+    return check.partition(".")[0]
+
+
+def scenarios_of(mutant: str, *, whole: bool) -> tuple[str, ...]:
+    """The scenarios that are run: those of the declared checks; ``whole`` adds the others that a proxy can fail."""
+    declared = sorted({scenario_of(check) for check in MUTANTS[mutant]})
+    return ("1", "2", "4") if whole and ENVIRONMENT not in declared else tuple(declared)
+
+
+def table(failed_by_mutant: dict[str, frozenset[str]]) -> str:
+    """The table mutant x check, in Markdown: x = failed, . = passed or not judged, empty = not run."""
+    head = f"| {'mutant':28} | {' | '.join(SEVENTEEN)} | details |"
     rule = f"|{'-' * 30}|{'|'.join('-' * 5 for _ in SEVENTEEN)}|---|"
     rows = (
-        f"| {name:28} | {' | '.join(_cell(name, check, red) for check in SEVENTEEN)} "
-        f"| {', '.join(sorted(red - set(SEVENTEEN)))} |"
-        for name, red in red_by_twin.items()
+        f"| {name:28} | {' | '.join(_cell(name, check, failed) for check in SEVENTEEN)} "
+        f"| {', '.join(sorted(failed - set(SEVENTEEN)))} |"
+        for name, failed in failed_by_mutant.items()
     )
     return "\n".join([head, rule, *rows])
 
 
-def _cell(twin: str, check: str, red: frozenset[str]) -> str:
-    if check.startswith(ENVIRONMENT) != is_of_environment(twin):
+def _cell(mutant: str, check: str, failed: frozenset[str]) -> str:
+    if scenario_of(check) not in scenarios_of(mutant, whole=True):
         return "   "
-    return " x " if check in red else " . "
+    return " x " if check in failed else " . "
