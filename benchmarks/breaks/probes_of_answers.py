@@ -7,7 +7,7 @@ from codecs import BOM_UTF8
 from collections.abc import Callable
 
 from tests.fixtures.faults.answers import grown, set_usage
-from tests.fixtures.faults.changing import in_plain, in_plain_bytes, message_of
+from tests.fixtures.faults.edits import in_plain, in_plain_bytes, message_of
 from tests.fixtures.faults.fault import Fault, table
 from tests.fixtures.faults.reference.steps import Json
 

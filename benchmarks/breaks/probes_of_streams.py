@@ -7,12 +7,12 @@ from codecs import BOM_UTF8
 from dataclasses import replace
 
 from tests.fixtures.faults.answers import COUNTS
-from tests.fixtures.faults.changing import Change, in_chunks, in_each_choice, in_each_chunk, in_framing, with_text
 from tests.fixtures.faults.chunks import FAULTS, counted, delta_of, finish, finishing, first
+from tests.fixtures.faults.edits import Change, in_chunks, in_each_choice, in_each_chunk, in_framing, with_text
 from tests.fixtures.faults.fault import Fault, table
-from tests.fixtures.faults.framing import done, open_end
 from tests.fixtures.faults.reference.http import Request, Response
 from tests.fixtures.faults.reference.steps import Events, Json, Steps, framed
+from tests.fixtures.faults.sse_format import done, open_end
 
 LOGPROBS = (
     b'"logprobs": {"content": [{"token": "a", "logprob": -1e999, "bytes": null, "top_logprobs": []}], "refusal": null}'

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.fixtures.faults import chunks, forwarding, framing, tools
+from tests.fixtures.faults import chunks, forwarders, sse_format, tools
 from tests.matrix.comparison import Matrix
 
-FAULTS = framing.FAULTS | chunks.FAULTS | forwarding.FAULTS | tools.FAULTS
+FAULTS = sse_format.FAULTS | chunks.FAULTS | forwarders.FAULTS | tools.FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.fixtures.faults import drifting, texts, translation
+from tests.fixtures.faults import gateway_drift, texts, translation
 from tests.matrix.comparison import Matrix
 
-FAULTS = translation.FAULTS | drifting.FAULTS | texts.FAULTS
+FAULTS = translation.FAULTS | gateway_drift.FAULTS | texts.FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)

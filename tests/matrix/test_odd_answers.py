@@ -6,7 +6,7 @@ import pytest
 
 from lumen_conformance.targets.target import Profile
 from tests.fixtures.collected_checks import CheckItem
-from tests.fixtures.faults.changing import in_responses
+from tests.fixtures.faults.edits import in_responses
 from tests.fixtures.faults.fault import Fault
 from tests.fixtures.faults.reference.http import Request, Response
 from tests.matrix.contract import contract

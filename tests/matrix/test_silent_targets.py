@@ -19,7 +19,7 @@ import pytest
 from lumen_conformance.targets.endpoint import Served
 from lumen_conformance.targets.target import Profile, Target
 from tests.fixtures.check_runner import run
-from tests.fixtures.faults.reference.http import Manners, Request, Response, Server
+from tests.fixtures.faults.reference.http import ConnectionRules, Request, Response, Server
 from tests.matrix.comparison import errors, untraced
 from tests.matrix.contract import contract
 from tests.matrix.fault_run import Outcomes, failed_checks, shorten_waits
@@ -62,7 +62,7 @@ class Silent(Served):
             return Response(*answer, bare=request is not None and request.method == "HEAD")
 
         self.target = target
-        self.server = Server(same, same, Manners())
+        self.server = Server(same, same, ConnectionRules())
         self.port = self.server.port
 
     @property

@@ -1,11 +1,11 @@
-"""Faults of HTTP manners, and of who may ask: each fails exactly its declared checks."""
+"""Faults of HTTP behaviour and of hosts and origins: each fails exactly its declared checks."""
 
 import pytest
 
-from tests.fixtures.faults import manners, origins
+from tests.fixtures.faults import http_behaviour, origins
 from tests.matrix.comparison import Matrix
 
-FAULTS = manners.FAULTS | origins.FAULTS
+FAULTS = http_behaviour.FAULTS | origins.FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)
