@@ -5,6 +5,7 @@ Some servers are judged by a run of the suite, the others in this process, which
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -72,13 +73,14 @@ def judge_in_run(folder: Path, line: str, can: str, *scenarios: ModuleType) -> R
 def judge(run: SuiteRun, tmp_path_factory: pytest.TempPathFactory) -> Judge:
     """Judge a server in this process, by its command, its capabilities and a scenario."""
     recovery()  # pytest collects in this thread
+    base, numbers = tmp_path_factory.mktemp("scenarios"), itertools.count()  # threads race for a folder of mktemp
 
     def judge_command(line: str, can: str, scenario: ModuleType) -> ScenarioResult:
         declared = frozenset({"launch", *can.split(",")})
         target = Target(
             command=words_of(line), tool=(), can=declared, profile="openai", foreign=True, start_s=START_S
         )  # fmt: skip
-        return run_scenario(run, scenario, target, tmp_path_factory.mktemp("scenario"))
+        return run_scenario(run, scenario, target, base / str(next(numbers)))
 
     return judge_command
 
