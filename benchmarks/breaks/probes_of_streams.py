@@ -46,19 +46,19 @@ def finished_twice(chunks: list[Json]) -> None:
 
 
 def as_page(_: Request | None, sent: Response) -> Response:
-    """A stream that is called a page of HTML."""
+    """Send a stream with the media type of HTML."""
     if not isinstance(sent.body, bytes):
         sent.set("Content-Type", "text/html")
     return sent
 
 
 def marked(events: Events) -> bytes:
-    """A byte order mark, and the role together with the first words, as many servers send it."""
-    told = list(events)
-    if spoken := with_text([event for event in told if isinstance(event, dict) and "choices" in event])[:1]:
-        delta_of(spoken[0]).update(role="assistant")
-        told = told[1:]
-    return BOM_UTF8 + b"".join(framed(told))
+    """A byte order mark, and the role together with the first text, as many servers send it."""
+    sent = list(events)
+    if texts := with_text([event for event in sent if isinstance(event, dict) and "choices" in event])[:1]:
+        delta_of(texts[0]).update(role="assistant")
+        sent = sent[1:]
+    return BOM_UTF8 + b"".join(framed(sent))
 
 
 ISO, ANSWER = "2026-01-01T00:00:00Z", "chat.completion"

@@ -109,8 +109,8 @@ def observe(fault: Fault, outcomes: Outcomes, failed: frozenset[str]) -> dict[st
 
 def describe(outcomes: Outcomes, check: str) -> str:
     """How the rows of a check ended."""
-    words = sorted({outcome.word for test, outcome in outcomes.items() if test.check == check})
-    return " and ".join(words).replace("passed", "green") or NOT_RUN
+    ends = sorted({outcome.word for test, outcome in outcomes.items() if test.check == check})
+    return " and ".join(ends).replace("passed", "green") or NOT_RUN
 
 
 def _failures(outcomes: Outcomes, checks: frozenset[str]) -> list[str]:

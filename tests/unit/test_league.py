@@ -14,7 +14,7 @@ import pytest
 from lumen_conformance.registry.declaration import check_of
 
 if TYPE_CHECKING:
-    from league.judging import Outcome
+    from league.runs import Outcome
 
 Seen = dict[str, Any]
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -40,9 +40,9 @@ def note(check: str) -> dict[str, Any]:
 
 def outcome(*verdicts: Seen, notes: tuple[Seen, ...] = (), ending: Seen | None = None) -> Outcome:
     """What came of one server."""
-    from league import judging, servers  # noqa: PLC0415 -- see path_of_the_league
+    from league import runs, servers  # noqa: PLC0415 -- see path_of_the_league
 
-    return judging.Outcome(servers.SERVERS[0], verdicts, notes, ending or {})
+    return runs.Outcome(servers.SERVERS[0], verdicts, notes, ending or {})
 
 
 def test_counts_of_each_tier_and_of_what_was_not_judged() -> None:
