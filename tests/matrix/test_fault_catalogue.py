@@ -19,7 +19,8 @@ from tests.matrix.fault_run import SHORTER
 from tests.matrix.selection import SLOW, function_of
 from tests.matrix.tables import declared_table, variants_table
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md"
+HERE = Path(__file__).resolve().parent
+DOCS = HERE.parents[1] / "docs" / "fault-matrix.md"
 CHECKS = DOCS.with_name("contract-checks.md")
 # Text that only a reader of the code of the suite understands.
 CODE = (
@@ -37,6 +38,12 @@ def test_every_check_has_a_fault() -> None:
     """Each check has a fault that fails it."""
     proven = {check for check in checks() if any(fault.declares(check) for fault in FAULTS.values())}
     assert checks() - proven == set()
+
+
+def test_every_fault_is_run() -> None:
+    """Each family of faults is in a module of this folder."""
+    modules = [importlib.import_module(f"tests.matrix.{path.stem}") for path in HERE.glob("test_faults_*.py")]
+    assert {name for module in modules for name in module.FAULTS} == set(FAULTS)
 
 
 def test_every_claim_of_a_judge_is_a_check() -> None:
