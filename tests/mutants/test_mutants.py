@@ -32,13 +32,13 @@ Outcomes = Mapping[str, Outcome]  # by the number of the check
 def outcomes(request: pytest.FixtureRequest, run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcomes]:
     """The outcomes of each selected mutant."""
     modules, files = scenarios(), request.config.stash[MUTATION_FILES]
+    base = tmp_path_factory.mktemp("mutants")  # in this thread: others would race for a folder
 
     def run_mutant(mutant: str) -> Outcomes:
         target = Target(sabotage=mutant, sabotages=files)
         found: dict[str, Outcome] = {}
         for scenario in scenarios_of(mutant, whole=WHOLE):
-            folder = tmp_path_factory.mktemp(f"{mutant}-{scenario}", numbered=False)  # threads would race for a number
-            found |= run_scenario(run, modules[scenario], target, folder).outcomes
+            found |= run_scenario(run, modules[scenario], target, base / f"{mutant}-{scenario}").outcomes
         return {number_of(check): outcome for check, outcome in found.items()}
 
     names = {item.name for item in request.session.items}
