@@ -41,7 +41,9 @@ class Matrix:
         self.record("fault", {"name": fault.name, "red": sorted(failed), **observed})
         differences = [*errors(outcomes), *untraced(outcomes, failed, partly_run)]
         if fault.check not in failed:
-            differences.append(f"{fault.check}, which names the fault, is {describe(outcomes, fault.check)}")
+            differences.append(
+                f"{fault.check}, which names the fault, does not fail: {describe(outcomes, fault.check)}"
+            )
         if not self.update:
             differences += [*undeclared(fault, outcomes, failed), *other_text(fault, outcomes)]
         _report(fault, differences)
@@ -62,7 +64,9 @@ class Matrix:
 def errors(outcomes: Outcomes) -> list[str]:
     """The checks that ended with an error of their own."""
     return [
-        f"{test.name} is an ERROR: {outcome.reason}" for test, outcome in outcomes.items() if outcome.word == "error"
+        f"{test.name} ends with an error: {outcome.reason}"
+        for test, outcome in outcomes.items()
+        if outcome.word == "error"
     ]
 
 
@@ -76,7 +80,7 @@ def untraced(outcomes: Outcomes, failed: frozenset[str], partly_run: Collection[
     for test, outcome in outcomes.items():
         named = roots(outcome.because_of, failed, reasons)
         if outcome.word == "not_judged" and not failed.intersection(named) and not set(partly_run).intersection(named):
-            ended = ", ".join(f"{check} is {describe(outcomes, check)}" for check in named) or "it names no check"
+            ended = ", ".join(f"{check}: {describe(outcomes, check)}" for check in named) or "it names no check"
             found.append(f"{test.name} is not judged because of {', '.join(named) or 'nothing'}, but {ended}")
     return found
 
@@ -84,7 +88,7 @@ def untraced(outcomes: Outcomes, failed: frozenset[str], partly_run: Collection[
 def undeclared(fault: Fault, outcomes: Outcomes, failed: frozenset[str]) -> list[str]:
     """The checks that fail and are not declared, and those that are declared and do not fail."""
     declared = declared_by(fault, outcomes)
-    missing = [f"{check} is declared, and is {describe(outcomes, check)}" for check in declared - failed]
+    missing = [f"{check} is declared and does not fail: {describe(outcomes, check)}" for check in declared - failed]
     return [*_failures(outcomes, failed - declared), *missing]
 
 
@@ -110,12 +114,12 @@ def observe(fault: Fault, outcomes: Outcomes, failed: frozenset[str]) -> dict[st
 def describe(outcomes: Outcomes, check: str) -> str:
     """How the rows of a check ended."""
     ends = sorted({outcome.word for test, outcome in outcomes.items() if test.check == check})
-    return " and ".join(ends).replace("passed", "green") or NOT_RUN
+    return " and ".join(ends) or NOT_RUN
 
 
 def _failures(outcomes: Outcomes, checks: frozenset[str]) -> list[str]:
     return [
-        f"{test.name} is red: {outcome.reason}"
+        f"{test.name} fails: {outcome.reason}"
         for test, outcome in outcomes.items()
         if test.check in checks and outcome.word == "failed"
     ]

@@ -38,8 +38,8 @@ def test_a_traced_reason_is_no_difference() -> None:
 @pytest.mark.parametrize(
     ("outcomes", "text"),
     [
-        (found(B1_5=Outcome("passed"), C2_5=because_of("B1.5")), "because of B1.5, but B1.5 is green"),
-        (found(C2_5=because_of("Z9")), "because of Z9, but Z9 is not run"),
+        (found(B1_5=Outcome("passed"), C2_5=because_of("B1.5")), "because of B1.5, but B1.5: passed"),
+        (found(C2_5=because_of("Z9")), "because of Z9, but Z9: not run"),
         (found(C2_5=because_of()), "because of nothing, but it names no check"),
         (found(C2_5=because_of("C2.5")), "but it names no check"),
     ],
