@@ -46,7 +46,7 @@ class Matrix:
             )
         if not self.update:
             differences += [*undeclared(fault, outcomes, failed), *other_text(fault, outcomes)]
-        _report(fault, differences)
+        _report(fault, differences, HOW_TO_UPDATE)
 
     def compare_variant(self, variant: Fault) -> None:
         """Fail when any check fails, is not judged, or ends with an error."""
@@ -125,7 +125,7 @@ def _failures(outcomes: Outcomes, checks: frozenset[str]) -> list[str]:
     ]
 
 
-def _report(fault: Fault, differences: list[str]) -> None:
+def _report(fault: Fault, differences: list[str], *advice: str) -> None:
     if differences:
-        lines = [f"{fault.name}: {fault.defect}", *sorted(differences)[:SHOWN], HOW_TO_UPDATE]
+        lines = [f"{fault.name}: {fault.defect}", *sorted(differences)[:SHOWN], *advice]
         pytest.fail("\n".join(lines), pytrace=False)
