@@ -45,7 +45,7 @@ lint: $(LINTERS) ## style, types, layers, workflow, deployment files
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes.yaml
 
-docs: $(READY) ## write the tables of settings, checks and faults into the docs
+docs: $(READY) ## write the tables of settings, checks, faults and clients into the docs
 	$(BIN)/python docs/settings.py
 	$(BIN)/python -m docs.tables
 	$(BIN)/python -m docs.catalogue

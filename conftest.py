@@ -5,4 +5,5 @@ pytest_plugins = [
     "lumen_conformance.plugin",
     "tests.fixtures.nested_pytest",
     "tests.fixtures.mutations",
+    "tests.fixtures.update_option",
 ]

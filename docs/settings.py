@@ -1,6 +1,6 @@
-"""Write the tables of settings: `make docs`. With `--check`, change nothing and fail if a table differs.
+"""Write the tables of settings: `make docs`. With `--check`, write nothing and fail if a table differs.
 
-Names, values, defaults and English meanings come from `lumen_proxy.config`, Korean words from `settings.ko.toml`.
+Names, values, defaults and English meanings come from `lumen_proxy.config`, Korean texts from `settings.ko.toml`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 BEGIN, END = "<!-- settings: begin (written by `make docs`) -->", "<!-- settings: end -->"
 ENGLISH = {
-    "words": {
+    "texts": {
         "none": "none",
         "chosen": "the platform's own place",
         "between": "{kind} between {low} and {high}",
@@ -33,44 +33,44 @@ HEADS = {
     "en": "| variable | option | default | accepts | meaning |",
     "ko": "| 변수 | 옵션 | 기본값 | 허용하는 값 | 뜻 |",
 }
-Words = dict[str, dict[str, str]]
+Texts = dict[str, dict[str, str]]
 
 
-def row(setting: Setting, words: Words) -> str:
+def row(setting: Setting, texts: Texts) -> str:
     """One row of a guide."""
-    none = words["words"]["none"]
+    none = texts["texts"]["none"]
     option = none if setting.secret else f"`--{setting.field.replace('_', '-')}`"
-    cells = (f"`{setting.variable}`", option, default(setting, words), accepted(setting.parse, words))
-    return f"| {' | '.join(cells)} | {words['meanings'][setting.variable]} |"
+    cells = (f"`{setting.variable}`", option, default(setting, texts), accepted(setting.parse, texts))
+    return f"| {' | '.join(cells)} | {texts['meanings'][setting.variable]} |"
 
 
-def default(setting: Setting, words: Words) -> str:
-    """The default as it may be typed, or a word."""
+def default(setting: Setting, texts: Texts) -> str:
+    """The default as a user types it, or a text."""
     if callable(setting.default):
-        return words["words"]["chosen"]
-    return words["words"]["none"] if setting.default in (None, ()) else f"`{typed(setting.default)}`"
+        return texts["texts"]["chosen"]
+    return texts["texts"]["none"] if setting.default in (None, ()) else f"`{typed(setting.default)}`"
 
 
-def accepted(parse: parsers.Parser[Any], words: Words) -> str:
+def accepted(parse: parsers.Parser[Any], texts: Texts) -> str:
     """What a setting accepts."""
     if parse.words:
         return ", ".join(f"`{word}`" for word in parse.words)
-    kind = words["kinds"][parse.kind]
+    kind = texts["kinds"][parse.kind]
     if parse.low is None:
         return kind
-    bounds = words["words"]["at_least" if parse.high is None else "between"]
+    bounds = texts["texts"]["at_least" if parse.high is None else "between"]
     return bounds.format(kind=kind, low=f"{parse.low:g}", high=f"{parse.high or 0:g}")
 
 
-def guide(text: str, language: str, words: Words) -> str:
+def guide(text: str, language: str, texts: Texts) -> str:
     """The guide with its table."""
     head, rest = text.split(BEGIN)
-    table = [HEADS[language], "|---|---|---|---|---|", *(row(setting, words) for setting in SETTINGS)]
+    table = [HEADS[language], "|---|---|---|---|---|", *(row(setting, texts) for setting in SETTINGS)]
     return "\n".join([f"{head}{BEGIN}", *table, f"{END}{rest.split(END)[1]}"])
 
 
 def behaviour(text: str) -> str:
-    """The page with the meanings of today; its other columns are written by hand."""
+    """The page with the present meanings; people write its other columns."""
 
     def with_meaning(found: re.Match[str]) -> str:
         return f"| `{found[1]}` | {BY_VARIABLE[found[1]].meaning} |" if found[1] in BY_VARIABLE else found[0]

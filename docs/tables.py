@@ -1,16 +1,18 @@
-"""Write the tables of checks, faults and healthy variants: `make docs`, or `python -m docs.tables`.
+"""Write the tables of checks, faults and mutants into the docs: `make docs`, or `python -m docs.tables`.
 
-Each table is made by the code that it describes; the tests of the matrix compare them.
+Each table is made by the code that it describes; tests of that code compare it with the docs.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lumen_conformance.checks import catalogue
 from tests.matrix.check_table import rows_table
-from tests.matrix.matrix import declared_table, variants_table
+from tests.matrix.tables import declared_table, variants_table
+from tests.mutants import mutants
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,11 +21,12 @@ HERE: Final = Path(__file__).resolve().parent
 PAGES: Final[dict[str, tuple[Callable[[], str], ...]]] = {
     "contract-checks.md": (catalogue.table, rows_table),
     "fault-matrix.md": (declared_table, variants_table),
+    "mutants.md": (partial(mutants.table, mutants.MUTANTS),),
 }
 
 
 def replaced(page: str, table: str) -> str:
-    """The page with the table in the place of the one that has the same head; raises ValueError where there is none."""
+    """Replace the table with the same head; raises ValueError when the page has none."""
     head = table.partition("\n")[0]
     start = page.index(f"{head}\n")
     end = page.find("\n\n", start)
@@ -39,7 +42,7 @@ def main() -> None:
             after = replaced(after, table())
         if after != before:
             path.write_text(after, "utf-8", newline="\n")
-            print(f"wrote docs/{name}")  # noqa: T201 -- a command that tells what it did
+            print(f"wrote docs/{name}")  # noqa: T201 -- a command prints
 
 
 if __name__ == "__main__":

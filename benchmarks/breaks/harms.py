@@ -1,7 +1,6 @@
-"""The second kind of evidence for tier M: harm that no client reports, since it looks like a good answer, or is none.
+"""The second kind of evidence for tier M: harm that no client reports, because it looks like a good answer.
 
-Each row: patterns of check ids, what is done to whom, and why the check stands for it. Rows are read in their order,
-the first that matches counts.
+Each row has patterns of check ids, the kind of harm and the reason. The first row that matches a check counts.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from lumen_conformance.contract.gateway_failures import GATEWAY_FAILURES, NO_RET
 
 
 class Harm(NamedTuple):
-    """What happens to somebody where this check fails."""
+    """The harm to a user where this check fails."""
 
     checks: str
     kind: str
@@ -22,55 +21,59 @@ class Harm(NamedTuple):
 
 HARMS = (
     Harm("D7", "smuggled", "with two framings a proxy and a server see two different requests (RFC 9112, 6.3)"),
-    Harm("F3.key-stays-here", "leaked", "the caller's key reaches a stranger"),
-    Harm("F3.no-key F3.wrong-key F3.key-*", "leaked", "whoever has no key is answered, and the owner of the key pays"),
+    Harm("F3.key-stays-here", "leaked", "the caller's key reaches another server"),
+    Harm(
+        "F3.no-key F3.wrong-key F3.key-*",
+        "leaked",
+        "a caller without the key is answered, and the owner of the key pays",
+    ),
     Harm("C1.1", "lost", "a good question is refused; the named fault, status 201, breaks nobody"),
-    Harm("E10", "lost", "the words of a streamed answer never come, and nothing says so"),
-    Harm("C3.3", "lost", "answers that the server has promised are refused"),
-    # Whether a client reads the refusal before the reset is a matter of time, so no run can decide it.
+    Harm("E10", "lost", "the text of a streamed answer is missing, without an error"),
+    Harm("C3.3", "lost", "answers that the server declares are refused"),
+    # Whether a client reads the refusal before the reset depends on timing, so no run can decide it.
     Harm("F3.oversize-huge", "lost", "the reason is lost with the connection, and megabytes are sent three times"),
     Harm("F3.right-key", "lost", "a request with the right key is refused"),
-    Harm("F5.shows-nothing", "leaked", "the inside of a server is shown to whoever makes it fail"),
-    Harm("F5.framed", "lost", "half an answer passes for a whole one, or a whole one is thrown away"),
-    Harm(
-        "F6.1", "leaked", "whoever makes a server fail is shown its code and what it works on, keys among it (CWE-209)"
-    ),
-    Harm("F6.3", "leaked", "a stranger learns where to ask past the server and its key (CWE-209)"),
+    Harm("F5.shows-nothing", "leaked", "a caller that makes a server fail sees its internals"),
+    Harm("F5.framed", "lost", "half an answer looks like a whole one, or a whole one is discarded"),
+    Harm("F6.1", "leaked", "a caller that makes a server fail sees its code and data, keys included (CWE-209)"),
+    Harm("F6.3", "leaked", "a caller learns an address behind the server, which needs no key (CWE-209)"),
     Harm("F6.4", "leaked", "a key is shown"),
-    Harm("F7", "lost", "a good request fails because of somebody else's bad one"),
-    Harm("G1.health-costs-nothing", "paid twice", "each look of a monitor costs an answer"),
+    Harm("F7", "lost", "a good request fails because of the bad request of another caller"),
+    Harm("G1.health-costs-nothing", "paid twice", "each request of a monitor costs an answer"),
     Harm("G1.*", "paid twice", "one request costs two answers, or is refused behind the server and lost"),
-    Harm("G2.no-forgery", "mixed up", "one text passes for the turn of somebody else"),
+    Harm("G2.no-forgery", "mixed up", "a text looks like the turn of another role"),
     Harm("G2.persona-*", "mixed up", "another persona answers"),
-    Harm("G2.no-persona", "mixed up", "a persona answers that nobody asked for"),
+    Harm("G2.no-persona", "mixed up", "a persona answers that was not requested"),
     Harm("G2.user", "mixed up", "one user's question is filed under another"),
-    Harm("G2.too-long", "lost", "the end of a question is cut off in silence"),
-    Harm("G2.dropped-is-disclosed", "lost", "turns of a conversation are dropped in silence"),
+    Harm("G2.too-long", "lost", "the end of a question is cut off without an error"),
+    Harm("G2.dropped-is-disclosed", "lost", "turns of a conversation are dropped without a notice"),
     Harm(
         "G2.forwarded-* G2.lone-message G2.order G2.parts G2.role G2.tool-calls",
         "lost",
-        "what was said does not reach the model",
+        "a part of the request does not reach the model",
     ),
-    Harm("G3.*", "lost", "the words of an error are taken for an answer, or a request is sent and paid for again"),
+    Harm("G3.*", "lost", "the text of an error looks like an answer, or a request is repeated and paid twice"),
     Harm(
         "G4.drift-* G4.extra-fields G4.no-sources G4.persona-with-name-only G4.timestamp-*",
         "lost",
-        "an answer that was paid for is thrown away for a field beside it",
+        "a paid answer is discarded because of another field",
     ),
     Harm("G5.*", "lost", "characters of a question or of an answer are lost or changed"),
-    Harm("G6", "paid twice", "an answer is paid for that nobody reads (litellm#37140)"),
-    Harm("G7.1 H2.own-answers", "mixed up", "somebody reads an answer that was meant for another"),
+    Harm("G6", "paid twice", "an answer is paid after its client has disconnected (litellm#37140)"),
+    Harm("G7.1 H2.own-answers", "mixed up", "a caller reads the answer of another caller"),
     Harm(
         " ".join(
             f"G8.{name}"
             for name in ("silent", "tls", *(name for name, row in GATEWAY_FAILURES.items() if row.hints == NO_RETRY))
         ),
         "paid twice",
-        "a client asks again, three times in all, for what was paid for",
+        "a client repeats a paid request, three times in all",
     ),
-    Harm("H5.exposed", "paid twice", "a page that cannot read x-should-retry asks again for what was paid for"),
+    Harm("H5.exposed", "paid twice", "a page that cannot read x-should-retry repeats a paid request"),
     Harm(
-        "H5.host-missing H5.host-twice H5.host-in-target", "smuggled", "two servers disagree about whose request it is"
+        "H5.host-missing H5.host-twice H5.host-in-target",
+        "smuggled",
+        "two servers disagree about the host of a request",
     ),
     Harm("H5.host-own-* H5.declared-* H5.own-page-[0-9]", "lost", "a request that the owner allows is refused"),
     Harm(
@@ -79,7 +82,7 @@ HARMS = (
 )
 
 SILLY_TAVERN = "SillyTavern b588796"
-# What other people have reported of named clients.
+# Public reports about named clients.
 RECORDED: dict[str, str] = {
     "B2.1": "go-openai in SiYuan raises on a float (siyuan-note/siyuan#14787)",
     "C6.1": "AutoGen 0.2 sends the empty list back, and the next request is refused (microsoft/autogen#3120)",
@@ -112,29 +115,29 @@ RECORDED: dict[str, str] = {
     "H4.lenient-tools-without-choice": "Continue 0228b89 sends it with every turn of its agent",
 }
 
-# A check whose faults are named by another one.
+# A check → the check that names its faults.
 SAME = {
     "H3.list-bare": "H3.list",
     "H3.list-bare-wire": "H3.list-wire",
     "H4.pydantic-ai": "H4.max-completion-tokens",
 }
-# Checks of tier M that no client can see and that are no harm of the kinds above: proposed for tier S, with the reason.
+# Checks of tier M that no client notices and that are no harm of these kinds: proposed for tier S, with the reason.
 NOTICED: dict[str, str] = {
-    "D5.waits": "without comments a stream that waits is only silent; time-outs of proxies begin at 30 s and more",
-    "E9": "a stream that is collected until its end loses nothing; a user waits for the first word",
+    "D5.waits": "without comments a waiting stream is only silent; time-outs of proxies begin at 30 s and more",
+    "E9": "a stream that is collected until its end loses nothing; a user waits longer for the first text",
     "F3.limit-is-inclusive": "a request of exactly one length is refused with a reason",
-    "F3.allow": "no client asks with another method, and none reads Allow",
-    "F3.wrong-method-*": "no client asks with another method",
+    "F3.allow": "no client uses another method, and none reads Allow",
+    "F3.wrong-method-*": "no client uses another method",
     "F3.media-type-*": "no client sends another media type than application/json",
     "F3.unknown-*": "another 4xx is another class of error; every client raises",
-    "F6.2": "the name of a file is no secret; F6.1 tells of tracebacks",
-    "F5.code-*": "the code of an error is another one; every client raises all the same",
-    "G2.stop": "words after a stop sequence are shown; nothing is lost",
-    "G2.unknown-model": "that another model answers is to be disclosed; the answer is whole",
-    "G4.ignored-is-disclosed": "what is told about an answer; the answer is whole",
-    "G4.in-streams": "what is told about an answer; the answer is whole",
-    "G4.metadata": "what is told about an answer; the answer is whole",
-    "G8.*": "a client waits too long, or too short, or not at all; each attempt of it may be made",
+    "F6.2": "the name of a file is no secret; F6.1 is about tracebacks",
+    "F5.code-*": "another code; every client raises",
+    "G2.stop": "text after a stop sequence is shown; nothing is lost",
+    "G2.unknown-model": "it discloses that another model answers; the answer is complete",
+    "G4.ignored-is-disclosed": "metadata of an answer; the answer is complete",
+    "G4.in-streams": "metadata of an answer; the answer is complete",
+    "G4.metadata": "metadata of an answer; the answer is complete",
+    "G8.*": "a client waits too long, too short or not at all; each attempt is allowed",
     "H4.lenient-functions": "no client is known to send functions without demanding one",
     "H4.lenient-no-limit": "no client is known to send -1; a documented request of LM Studio has it",
     "H4.lenient-half-an-emoji": "no client is known to send half of a surrogate pair",
@@ -144,10 +147,10 @@ NOTICED: dict[str, str] = {
 
 
 def harm_of(check: str) -> Harm | None:
-    """The harm that a check stands for, or None."""
+    """The harm where a check fails, or None."""
     return next((harm for harm in HARMS if any(fnmatchcase(check, each) for each in harm.checks.split())), None)
 
 
 def noticed(check: str) -> str | None:
-    """Why a check is of tier S though a test of ours, not a judge, speaks of it; None when nothing was decided."""
+    """The reason for tier S of a check that is no judge; None when there is no decision."""
     return next((reason for pattern, reason in NOTICED.items() if fnmatchcase(check, pattern)), None)

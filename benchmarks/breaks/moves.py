@@ -36,5 +36,5 @@ def moves_table(moves: Iterable[Move], evidence: Mapping[str, str]) -> Iterator[
     yield "| checks | before | now | reason |"
     yield "|---|---|---|---|"
     for (before, now, reason), checks in alike.items():
-        told = reason.replace("|", "\\|")
-        yield f"| {summarize_ids(checks)} | {before or 'new'} | {now or 'none'} | {told} |"
+        escaped = reason.replace("|", "\\|")
+        yield f"| {ids_of(checks)} | {before or 'new'} | {now or 'none'} | {escaped} |"

@@ -1,4 +1,4 @@
-"""docs/breaks.md: who breaks on what, the evidence for each check of tier M, and what has none."""
+"""The page docs/breaks.md: what each client breaks on, and the evidence for each check of tier M."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from breaks.moves import BEFORE, MOVES, moves_table
 from breaks.record import Record
 from breaks.selection import Served
 from breaks.tiers import Tier, today
-from tests.fixtures.check_ids import summarize_ids
-from tests.matrix.in_process_runner import contract
+from tests.fixtures.check_ids import ids_of
+from tests.matrix.contract import contract
 
 HEAD = Path(__file__).parent / "head.md"
 NOTICED = "·"  # in a cell: something differs, nothing breaks
@@ -43,10 +43,10 @@ def _counts(found: Mapping[str, Tier]) -> Iterator[str]:
     now, openai = today(), contract("openai").checks
     musts = [check for check, tier in now.items() if tier == "M"]
     kinds = Counter(tier.evidence.partition(":")[0] for tier in found.values() if tier.tier == "M")
-    told = ", ".join(f"{kinds[kind]} by {name}" for kind, name in KINDS.items() if kinds[kind])
+    evidence = ", ".join(f"{kinds[kind]} by {name}" for kind, name in KINDS.items() if kinds[kind])
     of_openai = sum(check in openai for check in musts)
     yield f"Checks of tier M before this page: {BEFORE['all']}, of profile openai {BEFORE['openai']}."
-    yield f"Now: {len(musts)}, of profile openai {of_openai}; {told}.\n"
+    yield f"Now: {len(musts)}, of profile openai {of_openai}; {evidence}.\n"
 
 
 KINDS = {"client": "a client of this run", "recorded": "a recorded client", "harm": "harm"}
@@ -67,9 +67,9 @@ def _table(record: Record, shown: Iterable[Served]) -> Iterator[str]:
 
 
 def _cell(record: Record, client: str, server: str) -> str:
-    if broken := record.words(client, server, "breaks"):
+    if broken := record.differences_of(client, server, "breaks"):
         return ", ".join(dict.fromkeys(each.word for each in broken))
-    return NOTICED if record.words(client, server, "differs") else ""
+    return NOTICED if record.differences_of(client, server, "differs") else ""
 
 
 def _evidence(rows: Iterable[tuple[str, Tier]]) -> Iterator[str]:
@@ -77,8 +77,8 @@ def _evidence(rows: Iterable[tuple[str, Tier]]) -> Iterator[str]:
     yield "| checks | evidence |"
     yield "|---|---|"
     for evidence, group in groupby(rows, key=lambda row: row[1].evidence):
-        told = evidence.replace("|", "\\|")
-        yield f"| {summarize_ids([check for check, _ in group])} | {told} |"
+        escaped = evidence.replace("|", "\\|")
+        yield f"| {ids_of([check for check, _ in group])} | {escaped} |"
 
 
 def _harmless(found: Mapping[str, Tier]) -> Iterator[str]:

@@ -6,8 +6,8 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Callable
 
-from tests.fixtures.faults.answers import grown, set_usage
-from tests.fixtures.faults.changing import in_plain, in_plain_bytes, message_of
+from tests.fixtures.faults.answers import set_usage, with_member
+from tests.fixtures.faults.edits import in_plain, in_plain_bytes, message_of
 from tests.fixtures.faults.fault import Fault, table
 from tests.fixtures.faults.reference.steps import Json
 
@@ -34,7 +34,7 @@ ANSWERS = table(
     plain(
         "tokens-of-400-digits", "a token count has 400 digits", "B2.3", lambda a: set_usage(a, prompt_tokens=10**399)
     ),
-    Fault("integer-beyond-double", "an integer of 400 digits", "B1.7", grown(b"9" * 400)),
+    Fault("integer-beyond-double", "an integer of 400 digits", "B1.7", with_member(b"9" * 400)),
     Fault("byte-order-mark-in-answer", "a byte order mark before an answer", "B1.5", in_plain_bytes(BOM_UTF8.__add__)),
     plain("choices-empty", "the choices are an empty list", "C2.4", lambda a: a.update(choices=[])),
     plain("choices-missing", "there are no choices", "C2.4", lambda a: a.pop("choices")),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.fixtures.faults.changing import in_responses
+from tests.fixtures.faults.edits import in_responses
 from tests.fixtures.faults.errors import in_lost
 from tests.fixtures.faults.fault import Fault, table
-from tests.fixtures.faults.manners import each_model, models_without
+from tests.fixtures.faults.http_behaviour import each_model, models_without
 from tests.fixtures.faults.reference.http import Request, Response, as_json
 from tests.fixtures.faults.reference.steps import Steps
 

@@ -7,12 +7,12 @@ from codecs import BOM_UTF8
 from dataclasses import replace
 
 from tests.fixtures.faults.answers import COUNTS
-from tests.fixtures.faults.changing import Change, in_chunks, in_each_choice, in_each_chunk, in_framing, with_text
-from tests.fixtures.faults.chunks import FAULTS, counted, delta_of, finish, finishing, first
+from tests.fixtures.faults.chunks import FAULTS, delta_of, finish_chunk_of, in_finish, in_first, in_usage_chunk
+from tests.fixtures.faults.edits import Change, in_chunks, in_each_choice, in_each_chunk, in_framing, with_text
 from tests.fixtures.faults.fault import Fault, table
-from tests.fixtures.faults.framing import done, open_end
 from tests.fixtures.faults.reference.http import Request, Response
 from tests.fixtures.faults.reference.steps import Events, Json, Steps, framed
+from tests.fixtures.faults.sse_format import leave_open_end, with_end
 
 LOGPROBS = (
     b'"logprobs": {"content": [{"token": "a", "logprob": -1e999, "bytes": null, "top_logprobs": []}], "refusal": null}'
@@ -26,7 +26,7 @@ def each(name: str, defect: str, check: str, change: Change) -> Fault:
 
 def usage(name: str, defect: str, check: str, change: Change) -> Fault:
     """A probe of the chunk with usage."""
-    return Fault(name, defect, check, counted(change))
+    return Fault(name, defect, check, in_usage_chunk(change))
 
 
 def every_delta(chunks: list[Json], **members: object) -> None:
@@ -37,28 +37,28 @@ def every_delta(chunks: list[Json], **members: object) -> None:
 
 def without_finish(chunks: list[Json]) -> None:
     """The chunk that finishes is missing."""
-    chunks.remove(finishing(chunks))
+    chunks.remove(finish_chunk_of(chunks))
 
 
 def finished_twice(chunks: list[Json]) -> None:
     """The chunk that finishes comes twice."""
-    chunks.insert(chunks.index(finishing(chunks)), finishing(chunks))
+    chunks.insert(chunks.index(finish_chunk_of(chunks)), finish_chunk_of(chunks))
 
 
 def as_page(_: Request | None, sent: Response) -> Response:
-    """A stream that is called a page of HTML."""
+    """Send a stream with the media type of HTML."""
     if not isinstance(sent.body, bytes):
         sent.set("Content-Type", "text/html")
     return sent
 
 
 def marked(events: Events) -> bytes:
-    """A byte order mark, and the role together with the first words, as many servers send it."""
-    told = list(events)
-    if spoken := with_text([event for event in told if isinstance(event, dict) and "choices" in event])[:1]:
-        delta_of(spoken[0]).update(role="assistant")
-        told = told[1:]
-    return BOM_UTF8 + b"".join(framed(told))
+    """A byte order mark, and the role together with the first text, as many servers send it."""
+    sent = list(events)
+    if texts := with_text([event for event in sent if isinstance(event, dict) and "choices" in event])[:1]:
+        delta_of(texts[0]).update(role="assistant")
+        sent = sent[1:]
+    return BOM_UTF8 + b"".join(framed(sent))
 
 
 ISO, ANSWER = "2026-01-01T00:00:00Z", "chat.completion"
@@ -84,7 +84,10 @@ STREAMS = table(
     usage("chunk-choices-null", "the usage chunk has `choices: null`", "E1.1", lambda c: c.update(choices=None)),
     usage("chunk-choices-missing", "the usage chunk has no choices", "E1.1", lambda c: c.pop("choices")),
     Fault(
-        "delta-null", "the finish chunk has `delta: null`", "E1.1", finish(lambda c: c["choices"][0].update(delta=None))
+        "delta-null",
+        "the finish chunk has `delta: null`",
+        "E1.1",
+        in_finish(lambda c: c["choices"][0].update(delta=None)),
     ),
     Fault(
         "chunk-index-missing", "choices of chunks have no index", "E1.1", in_each_choice(lambda one: one.pop("index"))
@@ -110,7 +113,7 @@ STREAMS = table(
         "stream-role-of-a-user",
         "the first delta has the role user",
         "E2.1",
-        first(lambda c: delta_of(c).update(role="user")),
+        in_first(lambda c: delta_of(c).update(role="user")),
     ),
     Fault(
         "role-null-again", "later deltas have `role: null`", "E2.2", in_chunks(lambda cs: every_delta(cs, role=None))
@@ -122,7 +125,7 @@ STREAMS = table(
         "stream-finish-invented",
         "a finish_reason that no client knows",
         "E3.2",
-        finish(lambda c: c["choices"][0].update(finish_reason="done")),
+        in_finish(lambda c: c["choices"][0].update(finish_reason="done")),
     ),
     Fault("finish-missing", "no chunk has a finish_reason", "E3.3", in_chunks(without_finish)),
     Fault("finish-twice", "the finish chunk comes twice", "E3.3", in_chunks(finished_twice)),
@@ -151,13 +154,13 @@ STREAMS = table(
         "E1.1",
         lambda c: c["usage"].update(prompt_tokens_details="none"),
     ),
-    Fault("done-quoted", "the end is a JSON string", "D3.1", done(b'data: "[DONE]"\n\n')),
-    Fault("data-empty", "an empty `data:`", "D2.2", done(b"data:\n\n", b"data: [DONE]\n\n")),
+    Fault("done-quoted", "the end is a JSON string", "D3.1", with_end(b'data: "[DONE]"\n\n')),
+    Fault("data-empty", "an empty `data:`", "D2.2", with_end(b"data:\n\n", b"data: [DONE]\n\n")),
     Fault(
         "last-words-open",
         "the last words come with the finish_reason, and the stream ends within that event",
         "D2.1",
-        replace(FAULTS["finish-with-words"].steps, frame=in_framing(open_end).frame),
+        replace(FAULTS["finish-with-words"].steps, frame=in_framing(leave_open_end).frame),
     ),
     Fault("html-stream", "a stream is called text/html", "D1.1", Steps(response=as_page)),
 )

@@ -1,4 +1,4 @@
-"""What a run has found: a JSON file for each client, from which the page and the tiers are made."""
+"""The record of a run: a JSON file for each client. The page and the tiers are made from it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from breaks.differences import Difference
 from tests.contract.clients.client_list import CLIENTS
 
 FOLDER = Path(__file__).with_name("record")
-PRINTED = {"changes text", "cannot be printed"}  # what a program prints, where the client itself raises nothing
+PRINTED = {"changes text", "cannot be printed"}  # about the printed text, where the client raises nothing
 Found = dict[str, dict[str, list[Difference]]]
 """Server → act → differences."""
 
@@ -29,7 +29,7 @@ class Record(NamedTuple):
         clients = {name: one["releases"] for name, one in kept.items()}
         found = {
             name: {
-                server: {act: [Difference(*each) for each in told] for act, told in acts.items()}
+                server: {act: [Difference(*each) for each in rows] for act, rows in acts.items()}
                 for server, acts in one["found"].items()
             }
             for name, one in kept.items()
@@ -42,14 +42,14 @@ class Record(NamedTuple):
 
     def broken(self, server: str) -> dict[str, str]:
         """Client → the first way in which it breaks at this server; what a client does comes before what is printed."""
-        told = {client: sorted(self.words(client, server, "breaks"), key=_is_printed) for client in self.found}
-        first = {client: differences[0] for client, differences in told.items() if differences}
+        broken = {client: self.differences_of(client, server, "breaks") for client in self.found}
+        first = {client: min(differences, key=_is_printed) for client, differences in broken.items() if differences}
         return {client: one.text for client, one in sorted(first.items(), key=lambda each: _is_printed(each[1]))}
 
-    def words(self, client: str, server: str, kind: str) -> list[Difference]:
-        """How a client breaks, or differs, at this server, in the order of its acts."""
+    def differences_of(self, client: str, server: str, kind: str) -> list[Difference]:
+        """The differences of one kind at this server, in the order of the acts."""
         acts = self.found[client].get(server, {})
-        return [each for told in acts.values() for each in told if each.kind == kind]
+        return [each for rows in acts.values() for each in rows if each.kind == kind]
 
 
 def _is_printed(difference: Difference) -> bool:
@@ -57,7 +57,7 @@ def _is_printed(difference: Difference) -> bool:
 
 
 def keep(client: str, served: list[str], found: Found) -> None:
-    """Write down what a client has found: the same for the same findings."""
+    """Write the record of a client."""
     ordered = {server: found[server] for server in served if server in found}
     text = json.dumps({"releases": releases(client), "served": served, "found": ordered}, ensure_ascii=False, indent=1)
     FOLDER.mkdir(exist_ok=True)
@@ -65,7 +65,7 @@ def keep(client: str, served: list[str], found: Found) -> None:
 
 
 def path_of(client: str) -> Path:
-    """Where what a client has found is kept."""
+    """The file of a client."""
     return FOLDER / f"{client}.json"
 
 

@@ -1,4 +1,4 @@
-"""All servers that one client is asked about, in this process, and a log of what each was asked."""
+"""All servers for one client, in this process, with a log of the requests of each."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ SILENT_S = 2.0  # between the last event and the end of a body; as check D3.3 ha
 
 @dataclass
 class ServerLog:
-    """What one server has seen, on the monotonic clock in seconds.
+    """The events of one server, in seconds of the monotonic clock.
 
-    ``posted_s``  when it was asked for an answer
-    ``paid_s``    when it asked the gateway for one
+    ``posted_s``  POST requests
+    ``paid_s``    requests to the gateway
     ``silent_s``  begin and end of each silence before the end of a body
-    ``reasons``   when it gave a reason for an error, and which
-    ``crashes``   what was raised while it asked the gateway, and is no failure of the gateway: no fault does that
+    ``reasons``   reasons of errors that were sent
+    ``crashes``   exceptions during a request to the gateway that are no failures of the gateway; no fault raises them
     """
 
     posted_s: list[float] = field(default_factory=list)
@@ -45,14 +45,15 @@ class ServerLog:
     crashes: list[str] = field(default_factory=list)
 
     def watched(self, steps: Steps) -> Steps:
-        """The same steps, and note when they are done."""
+        """The same steps, which are logged."""
 
-        def request(came: Request, settings: Settings) -> Request:
-            came.body = respaced(came.body)
-            came.headers = [
-                (name, str(len(came.body)) if name == "content-length" else value) for name, value in came.headers
+        def request(received: Request, settings: Settings) -> Request:
+            received.body = respaced(received.body)
+            length = str(len(received.body))
+            received.headers = [
+                (name, length if name == "content-length" else value) for name, value in received.headers
             ]
-            return steps.request(came, settings)
+            return steps.request(received, settings)
 
         def response(request: Request | None, sent: Response) -> Response:
             if request is None or request.method == "POST":  # None: it was refused before it was read
@@ -101,7 +102,7 @@ class ServerLog:
 
 
 def respaced(body: bytes) -> bytes:
-    """The same JSON with the white space of Python, by which some faults know the requests that they are about."""
+    """The same JSON with the white space of Python: some faults compare bytes of requests."""
     try:
         return json.dumps(json.loads(body)).encode()
     except ValueError:
@@ -122,8 +123,8 @@ def opened(selected: Sequence[Served]) -> Iterator[dict[str, tuple[str, ServerLo
 
 
 def directed(exchange: Exchange) -> None:
-    """Do what the question says, or repeat it."""
-    DIRECTED_REPLIES.get(exchange.call.message, echo)(exchange)
+    """Reply as the question directs, or repeat it."""
+    DIRECTIONS.get(exchange.call.message, echo)(exchange)
 
 
 def _launched(served: Served, gateway_url: str, log: ServerLog) -> Reference:

@@ -1,4 +1,4 @@
-"""From what clients did to a tier for each check: M needs a client that breaks, a recorded one, or harm."""
+"""The tier of each check by its evidence: M needs a client that breaks, a recorded one, or harm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from breaks.harms import RECORDED, SAME, harm_of, noticed
 from breaks.record import Record
 from breaks.selection import Served
 from lumen_conformance.registry.declaration import check_of
-from tests.matrix.in_process_runner import contract
+from tests.matrix.contract import contract
 
 CRASH = ".never-fails"  # the checks of bad requests that are of tier M: see `OF_BAD_REQUESTS`
 # A bad request is no failure of the server, no lost connection and no answer: the faults of all these checks.
@@ -47,16 +47,18 @@ def tiers(record: Record, selected: Iterable[Served]) -> dict[str, Tier]:
 
 
 def tier_of(check: str, tier: str, faults: list[str], record: Record) -> Tier:
-    """The tier that the evidence gives a check of this tier: a client that breaks comes before every other word."""
+    """The tier that the evidence gives a check of this tier: a client that breaks comes first."""
     breaking = {fault: broken for fault in faults if (broken := record.broken(fault))}
     harmless = tuple(fault for fault in faults if fault not in breaking)
-    told = [_told(breaking, record)] if breaking else []
+    evidence = [_describe(breaking, record)] if breaking else []
     if check.endswith(CRASH):
-        told += [_told({fault: broken}, record) for fault in OF_BAD_REQUESTS if (broken := record.broken(fault))]
-    told = [f"client: {'; '.join(told)}"] if told else []
-    told += [f"recorded: {RECORDED[check]}"] if check in RECORDED else []
-    if told:
-        return Tier("M", tier, "; ".join(told), harmless)
+        evidence += [
+            _describe({fault: broken}, record) for fault in OF_BAD_REQUESTS if (broken := record.broken(fault))
+        ]
+    evidence = [f"client: {'; '.join(evidence)}"] if evidence else []
+    evidence += [f"recorded: {RECORDED[check]}"] if check in RECORDED else []
+    if evidence:
+        return Tier("M", tier, "; ".join(evidence), harmless)
     if check.startswith("F2."):
         return Tier("S" if tier == "M" else tier, tier, "no client breaks on another status, or on an answer", harmless)
     if (reason := noticed(check)) and not faults_of_harm(check):
@@ -73,7 +75,7 @@ def faults_of_harm(check: str) -> bool:
     return harm is not None and check in harm.checks.split()
 
 
-def _told(breaking: Mapping[str, dict[str, str]], record: Record) -> str:
+def _describe(breaking: Mapping[str, dict[str, str]], record: Record) -> str:
     """One client of the fault that breaks most, and how many others."""
     fault = max(breaking, key=lambda name: len(breaking[name]))
     client, how = next(iter(breaking[fault].items()))

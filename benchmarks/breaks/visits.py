@@ -1,4 +1,4 @@
-"""One client visits all servers, in one process of its own."""
+"""Run one client against all servers, in a process of its own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TEXT = AWKWARD_TEXT
 
 
 class Visit(Act, frozen=True, kw_only=True):
-    """What came of one act at one server; what the server has seen of it comes last, see `servers.ServerLog`."""
+    """One act of a client at one server; the last fields are from `servers.ServerLog`."""
 
     server: str
     act: str
@@ -58,9 +58,9 @@ def visits_of(client: Client, selected: Sequence[Served], progress: Callable[[in
 
 
 def _run(argv: list[str], client: Client, folder: Path, progress: Callable[[int], None]) -> None:
-    guard = folder / "guard.jsonl"
-    watched = {lumen_guard.FILE: str(guard), lumen_guard.TAG: "breaks"}
-    environ = merge(os.environ, client_environ(client, folder), watched)
+    blocked_file = folder / "guard.jsonl"
+    variables = {lumen_guard.FILE: str(blocked_file), lumen_guard.TAG: "breaks"}
+    environ = merged(os.environ, environ_of(client, folder), variables)
     end_s = time.monotonic() + CLIENT_S
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(argv, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -70,14 +70,14 @@ def _run(argv: list[str], client: Client, folder: Path, progress: Callable[[int]
         finally:
             process.kill()
             process.wait()
-    if status != 0 or guard.exists():
-        told = (folder / "log").read_text("utf-8", "replace")[-2000:]
-        blocked = guard.read_text("utf-8") if guard.exists() else ""
-        raise RuntimeError(f"{' '.join(argv)} ended with {status} within {CLIENT_S} s\n{blocked}\n{told}")
+    if status != 0 or blocked_file.exists():
+        output_text = (folder / "log").read_text("utf-8", "replace")[-2000:]
+        blocked = blocked_file.read_text("utf-8") if blocked_file.exists() else ""
+        raise RuntimeError(f"{' '.join(argv)} ended with {status} within {CLIENT_S} s\n{blocked}\n{output_text}")
 
 
 def check_undisturbed(logs: dict[str, ServerLog]) -> None:
-    """Raise RuntimeError when a server crashed for a reason of its own: what a client made of that is no evidence."""
+    """Raise RuntimeError when a server crashed by an error of its own: such a visit is no evidence."""
     if crashes := {name: log.crashes[0] for name, log in logs.items() if log.crashes}:
         raise RuntimeError(f"the servers crashed while they asked the gateway; repair them and run again: {crashes}")
 
@@ -90,12 +90,12 @@ def _status(process: subprocess.Popen[bytes]) -> int | None:
 
 
 def _counted(visit: Visit, log: ServerLog) -> Visit:
-    """The visit with what its server has seen meanwhile."""
+    """The visit with the requests that its server has logged during it."""
 
     def during(times_s: list[float]) -> int:
         return sum(visit.began_s <= time_s <= visit.ended_s for time_s in times_s)
 
     waits = any(visit.began_s <= begin_s and end_s <= visit.ended_s for begin_s, end_s in log.silent_s)
-    reason = next((words for time_s, words in log.reasons if visit.began_s <= time_s <= visit.ended_s), "")
+    reason = next((text for time_s, text in log.reasons if visit.began_s <= time_s <= visit.ended_s), "")
     asked, paid = during(log.posted_s), during(log.paid_s)
     return msgspec.structs.replace(visit, asked=asked, paid=paid, waits=waits, reason=reason)

@@ -10,28 +10,28 @@ import sys
 from collections.abc import Sequence
 
 from league import summary
-from league.judging import outcome_of
-from league.launching import ROOT
+from league.launcher import ROOT
 from league.pages import appendix, table
+from league.runs import outcome_of
 from league.servers import SERVERS, Server
 
 PAGES = "pages"
 
 
-def main(words: Sequence[str]) -> int:
+def main(names: Sequence[str]) -> int:
     """Return 1 when a server could not be judged, 2 when there is none of such a name."""
     known = [server.name for server in SERVERS]
-    if unknown := sorted(set(words) - {*known, PAGES}):
+    if unknown := sorted(set(names) - {*known, PAGES}):
         print(f"league: unknown server {', '.join(unknown)}; expected: {', '.join(known)}", file=sys.stderr)
         return 2
-    troubles = [judge(server) for server in SERVERS if not words or server.name in words]
-    if not words or PAGES in words:
+    troubles = [judge(server) for server in SERVERS if not names or server.name in names]
+    if not names or PAGES in names:
         write_pages()
     return int(any(troubles))
 
 
 def judge(server: Server) -> str:
-    """Judge one server, and write its line of the summary before the next begins; return what was in the way."""
+    """Judge one server, and write its line of the summary before the next begins; return the error, if any."""
     print(f"league: {server.title} {server.version} ...", flush=True)
     outcome = outcome_of(server)
     summary.write(outcome)

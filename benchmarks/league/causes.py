@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from league.judging import Outcome
+from league.runs import Outcome
 
 Verdict = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""What became of the failures that the first page listed, and where today's come from.
+"""Compare the failures of the first page with those of today.
 
 ``before.json`` has the M checks that had failed for each server on that page, ``../breaks/moves.json`` the checks whose
 tier has changed since, each with its reason.
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from league.judging import Outcome
+from league.runs import Outcome
 
 BEFORE = Path(__file__).with_name("before.json")
 MOVES = Path(__file__).parents[1] / "breaks" / "moves.json"
@@ -48,22 +48,22 @@ def now(outcome: Outcome) -> set[str]:
 
 
 def left(outcome: Outcome) -> dict[str, str]:
-    """What became of each check that had failed and does not any more."""
-    gone = set(before().get(outcome.server.name, {}).get("checks", ())) - now(outcome)
-    return {check: _became(outcome, check) for check in gone}
+    """The outcome of each check that failed before and does not fail now."""
+    fixed = set(before().get(outcome.server.name, {}).get("checks", ())) - now(outcome)
+    return {check: _became(outcome, check) for check in fixed}
 
 
 def _became(outcome: Outcome, check: str) -> str:
-    seen = [each for each in outcome.verdicts if each["id"] == check]
-    if not seen or all(each["outcome"] == "skipped" for each in seen):
+    verdicts = [each for each in outcome.verdicts if each["id"] == check]
+    if not verdicts or all(each["outcome"] == "skipped" for each in verdicts):
         return "no longer asked"
-    if seen[0]["tier"] != "M":
+    if verdicts[0]["tier"] != "M":
         return "tier S"
-    return "not judged" if any(each["outcome"] == "not_judged" for each in seen) else "passed"
+    return "not judged" if any(each["outcome"] == "not_judged" for each in verdicts) else "passed"
 
 
 def came(outcome: Outcome) -> dict[str, str]:
-    """Where each check comes from that fails and did not before."""
+    """The origin of each check that fails now and did not fail before."""
     joined = now(outcome) - set(before().get(outcome.server.name, {}).get("checks", ()))
     made = new_checks()
     return {check: _origin(made.get(check)) for check in joined}
@@ -80,7 +80,7 @@ def changes(outcomes: Sequence[Outcome]) -> Iterator[str]:
     yield f"| server | {' | '.join(HEADERS)} |"
     yield "|---" * (len(HEADERS) + 1) + "|"
     for each in outcomes:
-        gone, joined = Counter(left(each).values()), Counter(came(each).values())
+        fixed, joined = Counter(left(each).values()), Counter(came(each).values())
         known = len(before().get(each.server.name, {}).get("checks", ()))
-        cells = [known, len(now(each)), *(gone[name] for name in LEFT), *(joined[name] for name in CAME)]
+        cells = [known, len(now(each)), *(fixed[name] for name in LEFT), *(joined[name] for name in CAME)]
         yield f"| {each.server.title} | {' | '.join(str(cell) for cell in cells)} |"

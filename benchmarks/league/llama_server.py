@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-NAME = "SmolLM2-135M"  # as clients call it; llama.cpp does not look at the name
-SLOTS = 4  # answers at the same time; the context is shared by them
+NAME = "SmolLM2-135M"  # the model of clients; llama.cpp accepts any name
+PARALLEL_ANSWERS = 4  # answers at the same time; the context is shared by them
 CONTEXT_TOKENS = 8_192
 LONGEST_TOKENS = 16  # of an answer: half a second; a run asks for some 200 of them
 THREADS = 1  # more threads are slower on a busy machine
@@ -33,7 +33,7 @@ def main() -> None:
     params = llama.CommonParams()
     params.model.path = str(model())
     params.hostnames, params.port, params.model_alias = [host], int(port), {NAME}
-    params.n_parallel, params.n_ctx = SLOTS, CONTEXT_TOKENS
+    params.n_parallel, params.n_ctx = PARALLEL_ANSWERS, CONTEXT_TOKENS
     params.n_predict, params.cpuparams.n_threads = LONGEST_TOKENS, THREADS
     server = llama.Server(params)
     print(server.listening_address, flush=True)

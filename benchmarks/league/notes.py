@@ -1,4 +1,4 @@
-"""A pytest plugin of the league: every failure with all that its report says, as JSON lines in ``LEAGUE_NOTES``."""
+"""A pytest plugin of the league: every failure with its report, as JSON lines in ``LEAGUE_NOTES``."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def check_of(note: dict[str, Any]) -> str:
 def pytest_configure(config: pytest.Config) -> None:
     """Let the league stop this run: a shell lets its background jobs ignore SIGINT, and their children inherit it."""
     signal.signal(getattr(signal, "SIGBREAK", signal.SIGINT), signal.default_int_handler)
-    if not hasattr(config, "workerinput"):  # the controller hears of every test
+    if not hasattr(config, "workerinput"):  # the controller gets every report
         config.pluginmanager.register(Notes(Path(os.environ["LEAGUE_NOTES"])))
 
 
 class Notes:
-    """Each failed call, and what the suite said about it."""
+    """Writes each failed call with its report."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -33,6 +33,6 @@ class Notes:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write one down."""
         if report.when == "call" and report.failed:
-            told = {"nodeid": report.nodeid, "failure": report.longreprtext, "sections": dict(report.sections)}
+            note = {"nodeid": report.nodeid, "failure": report.longreprtext, "sections": dict(report.sections)}
             with self.path.open("a", encoding="utf-8") as notes:
-                notes.write(json.dumps(told, ensure_ascii=False) + "\n")
+                notes.write(json.dumps(note, ensure_ascii=False) + "\n")

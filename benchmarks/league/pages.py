@@ -11,16 +11,16 @@ from pathlib import Path
 
 from league.causes import Cause, causes_of, ids_of, name_of
 from league.changes import changes
-from league.judging import Outcome
-from league.launching import ROOT
+from league.launcher import ROOT
 from league.notes import check_of
+from league.runs import Outcome
 
 HEAD = Path(__file__).parent / "head.md"
 CHANGED = Path(__file__).parent / "changed.md"
 COLUMNS = ("server", "version", "clients", "strict", "M passed", "M failed", "causes", "M not judged", "S reported")
 SHOWN_CHARS = 700  # of an answer
 REQUEST_CHARS = 2_000  # of a request: some have a body of many thousand bytes
-FAILURE_LINES, LINE_CHARS = 8, 300  # of what the suite said
+FAILURE_LINES, LINE_CHARS = 8, 300  # of the output of the suite
 SENTENCE_CHARS = 240  # of a cause
 
 
@@ -42,9 +42,9 @@ def _row(outcome: Outcome) -> str:
     ended = outcome.ended
     counts = [len(ended("passed", "M")), len(ended("failed", "M")), len(causes_of(outcome, "M"))]
     counts += [len(ended("not_judged", "M")), len(ended("warned", "S")), len(ended("skipped")), len(ended("error"))]
-    words = [outcome.words.get(layer, "") for layer in ("clients", "strict")]
+    layers = [outcome.layers.get(layer, "") for layer in ("clients", "strict")]
     cells = [str(each) for each in counts] if outcome.verdicts else [""] * len(counts)
-    row = [outcome.server.title, outcome.server.version, *words, *cells, f"{outcome.elapsed_s:.0f} s"]
+    row = [outcome.server.title, outcome.server.version, *layers, *cells, f"{outcome.elapsed_s:.0f} s"]
     return f"| {' | '.join(row)} |"
 
 
@@ -101,9 +101,9 @@ def _example(outcome: Outcome, cause: Cause) -> Iterator[str]:
     note = next((each for each in sorted(outcome.notes, key=check_of) if check_of(each) in names), None)
     if note is None:
         return
-    failure, told = str(note["failure"]), str(note["sections"].get("last exchange", ""))
+    failure, exchange = str(note["failure"]), str(note["sections"].get("last exchange", ""))
     repeat = re.search(r"repeat: +(curl .*)", failure)
-    curl, _, answer = told.partition("\n\n")
+    curl, _, answer = exchange.partition("\n\n")
     lines = [line[:LINE_CHARS] for line in failure.splitlines() if "repeat:" not in line]
     yield _fenced("text", "\n".join(lines[-FAILURE_LINES:]))
     if repeat or curl:  # a crowd has no single request
@@ -113,9 +113,9 @@ def _example(outcome: Outcome, cause: Cause) -> Iterator[str]:
 
 
 def _sentence(cause: Cause) -> str:
-    told = cause.sentence if cause.sentence[:1].islower() else f"broken: {cause.sentence}"  # else it is the claim
-    words = _neutral(" ".join(told.split()))
-    return words if len(words) <= SENTENCE_CHARS else f"{words[:SENTENCE_CHARS]}…"
+    sentence = cause.sentence if cause.sentence[:1].islower() else f"broken: {cause.sentence}"  # else it is the claim
+    text = _neutral(" ".join(sentence.split()))
+    return text if len(text) <= SENTENCE_CHARS else f"{text[:SENTENCE_CHARS]}…"
 
 
 def _fenced(language: str, text: str) -> str:

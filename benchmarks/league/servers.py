@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from league.launching import KEY, ROOT
+from league.launcher import KEY, ROOT
 
 VIEWS = Path(__file__).parent / "views"
 

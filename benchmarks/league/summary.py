@@ -1,4 +1,4 @@
-"""The verdicts of one server as one JSON line, for programs: the words of both layers, counts, causes and time."""
+"""The verdicts of one server as one JSON line, for programs: the results of both layers, counts, causes and time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from league.causes import causes_of, name_of
-from league.judging import KEPT, Outcome, kept
+from league.runs import KEPT, Outcome, kept
 from league.servers import SERVERS
 
 SUMMARY = KEPT / "summary.jsonl"
@@ -24,16 +24,16 @@ def outcomes() -> list[Outcome]:
     lines = _read()
     known = [(server, lines[server.name]) for server in SERVERS if server.name in lines]
     return [
-        kept(server, told["elapsed_s"], told["trouble"])
-        if told["counts"]
-        else Outcome(server, elapsed_s=told["elapsed_s"], trouble=told["trouble"])
-        for server, told in known
+        kept(server, row["elapsed_s"], row["trouble"])
+        if row["counts"]
+        else Outcome(server, elapsed_s=row["elapsed_s"], trouble=row["trouble"])
+        for server, row in known
     ]
 
 
 def _read() -> dict[str, dict[str, Any]]:
     lines = SUMMARY.read_text("utf-8").splitlines() if SUMMARY.exists() else []
-    return {told["name"]: told for told in map(json.loads, lines)}
+    return {row["name"]: row for row in map(json.loads, lines)}
 
 
 def line(outcome: Outcome) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def line(outcome: Outcome) -> dict[str, Any]:
         "name": outcome.server.name,
         "server": outcome.server.title,
         "version": outcome.server.version,
-        "layers": outcome.words,
+        "layers": outcome.layers,
         "counts": dict(outcome.counts),
         "elapsed_s": round(outcome.elapsed_s, 1),
         "trouble": outcome.trouble,

@@ -1,4 +1,4 @@
-"""The checks that are no judges, as a table for the docs: one line for the checks of a test function with one tier."""
+"""The table of checks that are no judges, for the docs: a row for the checks of one test function and one tier."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections import defaultdict
 import pytest
 
 from lumen_conformance.registry.declaration import check_of, claim_of
-from tests.fixtures.check_ids import summarize_ids
+from tests.fixtures.check_ids import ids_of
+from tests.fixtures.collected_checks import CheckItem
 from tests.fixtures.repository import ROOT
-from tests.matrix.fault_run import function_of
-from tests.matrix.in_process_runner import Asked, contract
+from tests.matrix.contract import contract
+from tests.matrix.selection import function_of
 
 
 def rows_table() -> str:
-    """Each test function of the contract whose checks are not those of judges, in Markdown."""
-    found: dict[tuple[str, str, str, str], dict[str, pytest.Function]] = defaultdict(dict)
+    """Each test function of the contract whose checks are no judges, in Markdown."""
+    found: dict[tuple[str, str, str], dict[str, pytest.Function]] = defaultdict(dict)
     for test in (*contract("lumen").tests, *contract("openai").tests):
         if not of_judge(test):
             path, check = test.item.path.relative_to(ROOT).as_posix(), check_of(test.item)
@@ -27,8 +28,8 @@ def rows_table() -> str:
     )
 
 
-def of_judge(test: Asked) -> bool:
-    """Whether its claim is that of a judge, which has a table of its own."""
+def of_judge(test: CheckItem) -> bool:
+    """Whether its claim is that of a judge: another table has those."""
     return bool({"judge", "comparison"} & set(test.item.callspec.params))
 
 

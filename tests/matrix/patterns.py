@@ -1,6 +1,6 @@
-"""The shortest readable patterns that mean a set of checks: `F2.*` for a whole table, `!F2.*.param` for what is green.
+"""The shortest readable patterns that match a set of checks: `F2.*` for a table, `!F2.*.param` for exceptions.
 
-What they mean is what `fault.matches` says: a check is meant by a pattern, and by none that begins with ``!``.
+`fault.matches` has their meaning: a check matches a pattern, and none that begins with ``!``.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
-LEAST = 3  # checks that one pattern must save: fewer are written out
-WORTH = 4  # checks that each exclusion must save
+LEAST = 3  # checks that a pattern must match: fewer are listed
+WORTH = 4  # checks that a pattern must match for each exception
 
 
 def patterns_for(red: Iterable[str], every: Sequence[str]) -> tuple[str, ...]:
-    """Return patterns that mean exactly the red ones of all these checks, in the order of the checks."""
+    """Return patterns that match exactly the failed ones of all these checks, in the order of the checks."""
     wanted = set(red)
     green = [check for check in every if check not in wanted]
     chosen: dict[str, None] = {}
@@ -29,17 +29,17 @@ def patterns_for(red: Iterable[str], every: Sequence[str]) -> tuple[str, ...]:
 
 
 def _widest(check: str, red: set[str], green: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """The widest pattern that means this check and is worth its exceptions; else the check itself."""
+    """The widest pattern that matches this check and is worth its exceptions; else the check itself."""
     for pattern in _candidates(check):
-        meant = sum(fnmatchcase(each, pattern) for each in red)
+        matched = sum(fnmatchcase(each, pattern) for each in red)
         exceptions = _exceptions(pattern, red, green)
-        if meant >= max(LEAST, WORTH * len(exceptions)):
+        if matched >= max(LEAST, WORTH * len(exceptions)):
             return pattern, exceptions
     return check, ()
 
 
 def _candidates(check: str) -> Iterator[str]:
-    """Patterns that mean a check, the widest first: cut behind a dot or a hyphen, with and without its last word."""
+    """Patterns that match a check, the widest first: cut after a dot or a hyphen, with and without its last part."""
     last = re.search(r"\.[a-z]+$", check)
     for cut in (found.end() for found in re.finditer(r"[.-]", check)):
         yield f"{check[:cut]}*"
@@ -48,7 +48,7 @@ def _candidates(check: str) -> Iterator[str]:
 
 
 def _exceptions(pattern: str, red: set[str], green: Sequence[str]) -> tuple[str, ...]:
-    """What is to be excluded of a pattern: green checks, those with a common last word by one pattern."""
+    """The exceptions of a pattern: checks that pass, those with a common last part as one pattern."""
     left = [each for each in green if fnmatchcase(each, pattern)]
     found: list[str] = []
     for word in dict.fromkeys(each[each.rfind(".") :] for each in left if re.search(r"\.[a-z]+$", each)):

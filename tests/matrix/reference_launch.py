@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from lumen_conformance.contract.target_monitor import TargetMonitor
 from lumen_conformance.run import ALONE, Run
@@ -20,11 +20,11 @@ from tests.fixtures.faults.reference.relay import Relay
 from tests.fixtures.faults.reference.settings import Settings
 from tests.fixtures.faults.reference.steps import Steps
 
-KEEPALIVE_S = 0.01
+KEEPALIVE_S: Final = 0.01  # between signs of life: as short as a test can tell from none
 
 
-class Staged(Endpoint):
-    """A reference in this process, as tests call a target."""
+class LaunchedReference(Served):
+    """A reference in this process, with the interface of a launched target."""
 
     def __init__(self, reference: Reference, target: Target) -> None:
         self.target = target
@@ -36,20 +36,26 @@ class Staged(Endpoint):
         return f"http://127.0.0.1:{self.port}"
 
 
-class Stage:
-    """Launches one reference for each call, with the same steps; ends them with the ``with`` block."""
+class ReferenceLaunches:
+    """Each call launches a reference with the same steps; all of them end with the ``with`` block."""
 
     def __init__(self, steps: Steps, target: Target) -> None:
         self._steps, self._target = steps, target
         self._stack = ExitStack()
 
-    def __call__(self, *, gateway: HasUrl | None = None, env: Mapping[str, str] | None = None, **_: Any) -> Staged:  # noqa: ANN401
-        """Like `processes.Launches`."""
+    def __call__(
+        self,
+        *,
+        gateway: HasUrl | None = None,
+        env: Mapping[str, str] | None = None,
+        **_: Any,  # noqa: ANN401 -- the other arguments of `Launches`
+    ) -> LaunchedReference:
+        """Launch one; the arguments are those of `Launches`."""
         url = gateway.url if gateway else os.environ["LUMEN_GATEWAY_URL"]
-        made = Relay if self._target.profile == "openai" else Reference
-        reference = made(hurried(Settings.of(url, env or {})), self._steps)
+        kind = Relay if self._target.profile == "openai" else Reference
+        reference = kind(commit_at_once(Settings.of(url, env or {})), self._steps)
         self._stack.callback(reference.server.close)
-        return Staged(reference, self._target)
+        return LaunchedReference(reference, self._target)
 
     def __enter__(self) -> Self:
         return self
@@ -60,16 +66,15 @@ class Stage:
         self._stack.close()
 
 
-def hurried(settings: Settings) -> Settings:
-    """Streams that commit early do so at once: the tests wait for it at barriers."""
+def commit_at_once(settings: Settings) -> Settings:
+    """Let a stream that commits early commit at once: its gateway waits for the client in these tests."""
     if settings.commit_s >= 1:
         return settings
     return replace(settings, commit_s=0.0, keepalive_s=KEEPALIVE_S)
 
 
-def given(stage: Stage, target: Target) -> dict[str, object]:
-    """The fixtures that a launch is made of."""
-    launches = dict.fromkeys(("launch", "module_launch", "session_launch"), stage)
-    run = Run("staged", ALONE, Path())  # nothing of it is ever written
-    kept = {"target": target, "run": run, "target_monitor": TargetMonitor()}
-    return {**launches, **kept, "measure": lambda value, *_words, **_named: value}
+def launch_fixtures(launches: Callable[..., object], target: Target) -> dict[str, object]:
+    """The values of the fixtures that launch targets, and of those that need a run of pytest."""
+    run = Run("in-process", ALONE, Path())  # nothing is written into its folder
+    others = {"target": target, "run": run, "survival": Survival(), "measure": lambda value, *_, **_named: value}
+    return dict.fromkeys(("launch", "module_launch", "session_launch"), launches) | others

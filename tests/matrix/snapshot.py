@@ -1,6 +1,6 @@
-"""Writes `failures.txt` and `companions.txt` as they were seen, for a person to review as a diff.
+"""Write `failures.txt` and `companions.txt` from what was observed; a person reviews the diff.
 
-Lines of faults that were not run stay; the comments at the head stay; faults that exist no more go.
+Comments at the head and entries of faults that were not run stay. Entries of faults that do not exist are removed.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from tests.fixtures.faults.catalogue import FAULTS
-from tests.fixtures.faults.fault import COMPANIONS, COMPANIONS_FILE, FAILURES, FAILURES_FILE, Told
+from tests.fixtures.faults.fault import COMPANIONS, COMPANIONS_FILE, FAILURES, FAILURES_FILE, FailureText
 
 
-def write(seen: Iterable[Mapping[str, Any]]) -> list[Path]:
-    """Write both files; each record has the name of a fault, what its check told, and patterns of its companions."""
-    told, companions = dict(FAILURES), dict(COMPANIONS)
-    for each in seen:
-        if each["told"]:
-            told[each["name"]] = Told(*each["told"])
+def write(observed: Iterable[Mapping[str, Any]]) -> list[Path]:
+    """Write both files; each record has the name of a fault, its failure text, and patterns of its companions."""
+    texts, companions = dict(FAILURES), dict(COMPANIONS)
+    for each in observed:
+        if each["text"]:
+            texts[each["name"]] = FailureText(*each["text"])
         companions[each["name"]] = tuple(each["companions"])
-    _replace(FAILURES_FILE, failures_text(told))
+    _replace(FAILURES_FILE, failures_text(texts))
     _replace(COMPANIONS_FILE, companions_text(companions))
     return [FAILURES_FILE, COMPANIONS_FILE]
 
 
-def failures_text(told: Mapping[str, Told]) -> str:
+def failures_text(texts: Mapping[str, FailureText]) -> str:
     """The entries of the faults that exist, in the order of the catalogue."""
-    known = [(name, told[name]) for name in FAULTS if name in told]
+    known = [(name, texts[name]) for name in FAULTS if name in texts]
     return "".join(f"\n[{name}]\nexpected: {each.expected}\nfound: {each.found}\n" for name, each in known)
 
 

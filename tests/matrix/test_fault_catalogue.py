@@ -1,4 +1,4 @@
-"""The catalogue of faults is whole: no check without a fault, no known defect without a check that names it."""
+"""The catalogue of faults is complete: each check has a fault, each known defect a check that names it."""
 
 import importlib
 import re
@@ -14,19 +14,19 @@ from tests.fixtures.faults.catalogue import FAULTS
 from tests.fixtures.faults.fault import COMPANIONS, FAILURES, matches
 from tests.fixtures.faults.numbers import ALSO, NUMBERS
 from tests.matrix.check_table import of_judge, rows_table
-from tests.matrix.fault_run import SHORTER, SLOW, TABLES, function_of
-from tests.matrix.in_process_runner import contract
-from tests.matrix.matrix import declared_table, variants_table
+from tests.matrix.contract import contract
+from tests.matrix.fault_run import SHORTER
+from tests.matrix.selection import SLOW, function_of
+from tests.matrix.tables import declared_table, variants_table
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md"
+HERE = Path(__file__).resolve().parent
+DOCS = HERE.parents[1] / "docs" / "fault-matrix.md"
 CHECKS = DOCS.with_name("contract-checks.md")
-# What only somebody who knows the suite, or Python, would understand.
-OF_THE_SUITE = (
+# Text that only a reader of the code of the suite understands.
+CODE = (
     r"urn:", r"<class", r" object at 0x", r"\bset\(\)", r"Traceback", r"\bassert ", r"\bAssertionError\b",
     r"\w+\.\w+\(", r" is not None", r"\blambda\b", r"\bself\.", r"frozenset\(", r"PosixPath\(",
 )  # fmt: skip
-# Checks that no fault turns red, each with the reason; the list can only shrink.
-UNPROVEN: dict[str, str] = {}
 
 
 def checks() -> frozenset[str]:
@@ -35,23 +35,29 @@ def checks() -> frozenset[str]:
 
 
 def test_every_check_has_a_fault() -> None:
-    """No check is without a fault that fails it."""
+    """Each check has a fault that fails it."""
     proven = {check for check in checks() if any(fault.declares(check) for fault in FAULTS.values())}
-    assert checks() - proven == set(UNPROVEN)
+    assert checks() - proven == set()
+
+
+def test_every_fault_is_run() -> None:
+    """Each family of faults is in a module of this folder."""
+    modules = [importlib.import_module(f"tests.matrix.{path.stem}") for path in HERE.glob("test_faults_*.py")]
+    assert {name for module in modules for name in module.FAULTS} == set(FAULTS)
 
 
 def test_every_claim_of_a_judge_is_a_check() -> None:
-    """No judge is left out of the contract; that of F2 is asked in every row of F2."""
+    """Each claim of the judges is a check of the contract, but F2.status, which each row of F2 contains."""
     assert set(CLAIMS) - checks() == {"F2.status"}
 
 
 def test_every_known_defect_has_a_fault() -> None:
-    """No number of the catalogue is without a fault, and no fault has a number that nobody knows."""
+    """Each number of the catalogue of defects has a fault, and each number of a fault is in the catalogue."""
     assert {fault.number for fault in FAULTS.values()} - {""} == {*NUMBERS, *ALSO}
 
 
 def test_named_checks_exist() -> None:
-    """Each fault is named by a check of its profile, and each pattern of its companions means some."""
+    """The check that names a fault is in its profile, and each pattern of its companions matches a check."""
     for fault in FAULTS.values():
         known = contract(fault.profile).checks
         assert fault.check in known, fault.name
@@ -60,27 +66,27 @@ def test_named_checks_exist() -> None:
     assert set(COMPANIONS) <= set(FAULTS)
 
 
-def test_failures_speak_to_strangers() -> None:
-    """What a check says of a fault has both sides, and no words of Python or of a schema's own names."""
+def test_failures_have_no_code() -> None:
+    """Each failure says what was expected and found, without text of Python or of the schemas."""
     assert set(FAILURES) <= set(FAULTS)
-    for name, told in FAILURES.items():
-        assert told.expected, name
-        assert told.found, name
-        quoted = {"Traceback"} if FAULTS[name].check == "F6.1" else set()  # the server's own, which is the fault
-        assert [words for words in OF_THE_SUITE if re.search(words, str(told)) and words not in quoted] == [], name
+    for name, failure in FAILURES.items():
+        assert failure.expected, name
+        assert failure.found, name
+        quoted = {"Traceback"} if FAULTS[name].check == "F6.1" else set()  # of the server: it is the fault
+        assert [code for code in CODE if re.search(code, str(failure)) and code not in quoted] == [], name
 
 
 def test_rows_of_the_contract_are_rows() -> None:
-    """Each bad request is asked: that it is no failure of the server is tier M, that it is refused is tier S."""
+    """Each bad request has two checks: tier S, that it is refused, and tier M, that it is no failure of the server."""
     tiers = {check.id: check.tier for test in contract("lumen").tests if (check := check_of(test.item))}
     assert {tiers[f"F2.{name}"] for name in BAD_REQUESTS} == {"S"}
     assert {tiers[f"F2.{name}.never-fails"] for name in BAD_REQUESTS} == {"M"}
 
 
-def test_selection_means_something() -> None:
-    """What is asked less often, and what is shortened, exists."""
+def test_selection_exists() -> None:
+    """Each slow test and each shortened duration exists."""
     functions = {function_of(test) for profile in ("lumen", "openai") for test in contract(profile).tests}
-    assert functions >= (TABLES | SLOW)
+    assert functions >= SLOW
     for name in SHORTER:
         module, _, attribute = name.rpartition(".")
         assert hasattr(importlib.import_module(module), attribute), name
@@ -88,29 +94,29 @@ def test_selection_means_something() -> None:
 
 @pytest.mark.parametrize("table", [declared_table, variants_table])
 def test_table_in_the_docs(table: object) -> None:
-    """The tables in the docs are those of the code."""
+    """The docs have the table of the code (`make docs`)."""
     assert callable(table)
     assert table() in DOCS.read_text("utf-8")
 
 
 def test_each_row_has_its_own_tier() -> None:
-    """A row of the table stands for checks of one tier, as many as it says."""
-    told: Counter[str] = Counter()
+    """The rows of the table have as many checks of each tier as the contract."""
+    counts: Counter[str] = Counter()
     for row in rows_table().splitlines()[2:]:
         ids, tier, *_ = row.removeprefix("| ").split(" | ")
         many = re.search(r"….* \((\d+)\)$", ids)
-        told[tier] += int(many[1]) if many else len(ids.split(", "))
+        counts[tier] += int(many[1]) if many else len(ids.split(", "))
     tests = [test for profile in ("lumen", "openai") for test in contract(profile).tests if not of_judge(test)]
     tiers = {test.check: check.tier for test in tests if (check := check_of(test.item))}
-    assert told == Counter(tiers.values())
+    assert counts == Counter(tiers.values())
 
 
 def test_each_row_has_its_own_ids() -> None:
-    """No two rows of the table read as if they were about the same checks."""
+    """No two rows of the table have the same ids."""
     ids = [row.split(" | ")[0] for row in rows_table().splitlines()[2:]]
     assert [each for each, times in Counter(ids).items() if times > 1] == []
 
 
 def test_rows_in_the_docs() -> None:
-    """What is no judge is listed beside the judges, as the tests have it."""
+    """The docs have the table of the checks that are no judges (`make docs`)."""
     assert rows_table() in CHECKS.read_text("utf-8")

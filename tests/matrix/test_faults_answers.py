@@ -1,14 +1,14 @@
-"""Faults of plain answers: each turns exactly its declared checks red."""
+"""Faults of plain answers: each fails exactly its declared checks."""
 
 import pytest
 
 from tests.fixtures.faults import answers
-from tests.matrix.expectation import Record, hold
+from tests.matrix.comparison import Matrix
 
 FAULTS = answers.FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_fault(name: str, record_property: Record) -> None:
-    """Exactly the declared checks are red, and none is an ERROR."""
-    hold(FAULTS[name], record_property)
+def test_fault(name: str, matrix: Matrix) -> None:
+    """Exactly the declared checks fail, and none ends with an error."""
+    matrix.compare(FAULTS[name])

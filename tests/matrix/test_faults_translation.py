@@ -1,14 +1,14 @@
-"""Faults between the client's words and the gateway: each turns exactly its declared checks red."""
+"""Faults between the client's words and the gateway: each fails exactly its declared checks."""
 
 import pytest
 
-from tests.fixtures.faults import drifting, texts, translation
-from tests.matrix.expectation import Record, hold
+from tests.fixtures.faults import gateway_drift, texts, translation
+from tests.matrix.comparison import Matrix
 
-FAULTS = translation.FAULTS | drifting.FAULTS | texts.FAULTS
+FAULTS = translation.FAULTS | gateway_drift.FAULTS | texts.FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_fault(name: str, record_property: Record) -> None:
-    """Exactly the declared checks are red, and none is an ERROR."""
-    hold(FAULTS[name], record_property)
+def test_fault(name: str, matrix: Matrix) -> None:
+    """Exactly the declared checks fail, and none ends with an error."""
+    matrix.compare(FAULTS[name])

@@ -1,7 +1,8 @@
-"""No check passes about nothing: of a target that answers nothing useful, hardly a claim can be seen to hold.
+"""A check does not pass without evidence: almost none passes for a target that answers nothing useful.
 
-Such a target answers every request alike, and never asks its gateway. What passes all the same is in `SEEN`, with the
-reason: the claim is about the bytes that came. Every other check fails, or is not judged and names a check that fails.
+Such a target gives every request the same answer and never calls its gateway. `PASSES` has the checks that pass, with
+the reason: their claims are about the bytes that were received. Every other check fails, or is not judged and names a
+check that fails.
 """
 
 from __future__ import annotations
@@ -17,26 +18,27 @@ import pytest
 
 from lumen_conformance.targets.endpoint import Endpoint
 from lumen_conformance.targets.target import Profile, Target
-from tests.fixtures.faults.reference.http import Manners, Request, Response, Server
-from tests.matrix.expectation import errors, untraced
-from tests.matrix.fault_run import red_of, shortened
-from tests.matrix.in_process_runner import Asked, Outcome, contract, outcomes
-from tests.matrix.reference_launch import given
+from tests.fixtures.check_runner import run
+from tests.fixtures.faults.reference.http import ConnectionRules, Request, Response, Server
+from tests.matrix.comparison import errors, untraced
+from tests.matrix.contract import contract
+from tests.matrix.fault_run import Outcomes, failed_checks, shorten_waits
+from tests.matrix.reference_launch import launch_fixtures
 
-SHOWN = 8  # surprises are alike
-NEVER_ASKED_S = 0.05  # the gateway of these targets is never asked, however long a test waits for it
+SHOWN = 8  # of the differences: they are alike
+NO_CALL_S = 0.05  # these targets never call their gateway, so a longer wait changes nothing
 Answer = tuple[int, bytes] | None
 TARGETS: dict[str, Answer] = {
     "status-500": (500, b""),
     "empty": (200, b""),
     "empty-object": (200, b"{}"),
-    "closed": None,  # the connection is accepted, and closed without a byte
+    "closed": None,  # the connection is accepted and closed without a byte
 }
 ANY_BODY = frozenset({"status-500", "empty", "empty-object"})
 ANY_200 = frozenset({"empty", "empty-object"})
 JSON_BODY = frozenset({"empty-object"})
-# Checks that pass → of which targets, and what is seen there.
-SEEN: dict[str, tuple[frozenset[str], str]] = {
+# Checks that pass → for which targets, and why.
+PASSES: dict[str, tuple[frozenset[str], str]] = {
     "C1.1": (ANY_200, "the status is 200; other checks say what its body lacks"),
     "C1.3": (JSON_BODY, "the body is JSON, and has no key error"),
     "C1.4": (ANY_BODY, "the body ends where its Content-Length says"),
@@ -50,8 +52,8 @@ SEEN: dict[str, tuple[frozenset[str], str]] = {
 }
 
 
-class Silent(Endpoint):
-    """A target that answers every request alike."""
+class Silent(Served):
+    """A target that gives every request the same answer."""
 
     def __init__(self, answer: Answer, target: Target) -> None:
         def same(request: Request | None, *_: object) -> Response:
@@ -60,7 +62,7 @@ class Silent(Endpoint):
             return Response(*answer, bare=request is not None and request.method == "HEAD")
 
         self.target = target
-        self.server = Server(same, same, Manners())
+        self.server = Server(same, same, ConnectionRules())
         self.port = self.server.port
 
     @property
@@ -71,7 +73,7 @@ class Silent(Endpoint):
 
 @contextmanager
 def launches(answer: Answer, target: Target) -> Iterator[Any]:
-    """Launch such targets; end them with the block, however it ends."""
+    """A function that launches such targets; they end with the block."""
     with ExitStack() as stack:
 
         def launch(**_: object) -> Silent:
@@ -83,45 +85,44 @@ def launches(answer: Answer, target: Target) -> Iterator[Any]:
 
 
 def test_no_server_outlives_a_failure() -> None:
-    """A block that raises ends the targets that it has launched."""
+    """A block that raises ends the targets that it launched."""
     with suppress(ZeroDivisionError), launches(None, Target()) as launch:
         silent = launch()
         raise ZeroDivisionError
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", silent.port), NEVER_ASKED_S)
+        socket.create_connection(("127.0.0.1", silent.port), NO_CALL_S)
 
 
-def judged(answer: Answer, profile: Profile) -> dict[Asked, Outcome]:
+def run_silent(answer: Answer, profile: Profile) -> Outcomes:
     """The outcome of each check of the contract."""
     target, tests = contract(profile)
-    never = mock.patch("tests.contract.test_g_clients.CALLED_S", NEVER_ASKED_S)
-    with never, shortened(), launches(answer, target) as launch:
-        found = outcomes(tests, given(launch, target))
-    return {test: found[test.name] for test in tests}
+    no_call = mock.patch("tests.contract.test_g_clients.CALLED_S", NO_CALL_S)
+    with no_call, shorten_waits(), launches(answer, target) as launch:
+        return run(tests, launch_fixtures(launch, target))
 
 
-def seen(check: str, name: str) -> bool:
-    """Whether it is known that a check passes of such a target."""
-    return any(fnmatchcase(check, pattern) and name in targets for pattern, (targets, _) in SEEN.items())
+def may_pass(check: str, name: str) -> bool:
+    """Whether a check is known to pass for such a target."""
+    return any(fnmatchcase(check, pattern) and name in targets for pattern, (targets, _) in PASSES.items())
 
 
 @pytest.mark.parametrize("profile", ["lumen", "openai"])
 @pytest.mark.parametrize("name", TARGETS)
-def test_nothing_seen_is_never_a_pass(name: str, profile: Profile) -> None:
-    """Only the checks of `SEEN` pass; the others fail, or are not judged because of one that fails."""
-    found = judged(TARGETS[name], profile)
-    surprises = [*errors(found), *untraced(found, red_of(found))]
-    for test, outcome in found.items():
-        if outcome.word == "passed" and not seen(test.check, name):
-            surprises.append(f"{test.name} passes")
+def test_no_evidence_is_no_pass(name: str, profile: Profile) -> None:
+    """Only the checks of `PASSES` pass; the others fail, or are not judged because of one that fails."""
+    outcomes = run_silent(TARGETS[name], profile)
+    differences = [*errors(outcomes), *untraced(outcomes, failed_checks(outcomes))]
+    for test, outcome in outcomes.items():
+        if outcome.word == "passed" and not may_pass(test.check, name):
+            differences.append(f"{test.name} passes")
         if outcome.word == "skipped" and "does not declare" not in outcome.reason:
-            surprises.append(f"{test.name} is skipped: {outcome.reason}")
-    assert len(found) > 0
-    assert not surprises, f"{len(surprises)} surprises, the first:\n" + "\n".join(surprises[:SHOWN])
+            differences.append(f"{test.name} is skipped: {outcome.reason}")
+    assert len(outcomes) > 0
+    assert not differences, f"{len(differences)} differences, the first:\n" + "\n".join(differences[:SHOWN])
 
 
-@pytest.mark.parametrize("pattern", SEEN)
-def test_no_exception_is_left_over(pattern: str) -> None:
-    """Each entry of `SEEN` is about checks that exist."""
+@pytest.mark.parametrize("pattern", PASSES)
+def test_patterns_match(pattern: str) -> None:
+    """Each entry of `PASSES` is about checks that exist."""
     known = contract("lumen").checks | contract("openai").checks
     assert any(fnmatchcase(check, pattern) for check in known)

@@ -1,4 +1,4 @@
-"""Prints the table twin × check of the twins that were run."""
+"""Prints the table of the mutants that were run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.mutants.mutants import table
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what each twin turned red in this run."""
-    if seen := {name: frozenset(red) for name, red in list_red_checks(terminalreporter, "twin")}:
-        terminalreporter.section("twin x check (x = turned red)")
-        terminalreporter.write_line(table(seen))
+    """Print which checks each mutant failed in this run."""
+    if failed := {name: frozenset(checks) for name, checks in recorded(terminalreporter, "mutant")}:
+        terminalreporter.section("mutant x check (x = failed)")
+        terminalreporter.write_line(table(failed))

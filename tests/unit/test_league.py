@@ -14,7 +14,7 @@ import pytest
 from lumen_conformance.registry.declaration import check_of
 
 if TYPE_CHECKING:
-    from league.judging import Outcome
+    from league.runs import Outcome
 
 Seen = dict[str, Any]
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -40,9 +40,9 @@ def note(check: str) -> dict[str, Any]:
 
 def outcome(*verdicts: Seen, notes: tuple[Seen, ...] = (), ending: Seen | None = None) -> Outcome:
     """What came of one server."""
-    from league import judging, servers  # noqa: PLC0415 -- see path_of_the_league
+    from league import runs, servers  # noqa: PLC0415 -- see path_of_the_league
 
-    return judging.Outcome(servers.SERVERS[0], verdicts, notes, ending or {})
+    return runs.Outcome(servers.SERVERS[0], verdicts, notes, ending or {})
 
 
 def test_counts_of_each_tier_and_of_what_was_not_judged() -> None:
@@ -112,7 +112,7 @@ def test_a_name_that_no_server_has(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_page_accuses_by_checks_of_tier_m_only() -> None:
     """Each check below "What clients break on" is a check of tier M today."""
-    from tests.matrix.in_process_runner import contract  # noqa: PLC0415 -- it collects the contract
+    from tests.matrix.contract import contract  # noqa: PLC0415 -- it collects the contract
 
     tiers = {check.id: check.tier for test in contract("openai").tests if (check := check_of(test.item))}
     page = (BENCHMARKS.parent / "docs" / "league.md").read_text("utf-8")

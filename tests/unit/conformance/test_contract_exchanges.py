@@ -12,7 +12,7 @@ from lumen_conformance.contract.prerequisites import (
     needs_stream,
 )
 from lumen_conformance.targets.target import Profile
-from tests.matrix.in_process_runner import contract
+from tests.matrix.contract import contract
 
 
 @pytest.mark.parametrize("length", [len, lambda text: len(text.encode())], ids=["characters", "bytes"])

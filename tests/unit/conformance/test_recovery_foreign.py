@@ -1,10 +1,11 @@
-"""Scenarios 1, 2 and 4 against servers of several kinds: healthy ones pass, and each fault fails exactly its checks.
+"""Scenarios 1, 2 and 4 against servers of every kind: healthy ones pass, and each fault fails exactly its checks.
 
-Some servers are judged by a nested run of the suite, the others in this process, which takes half the time.
+Some servers are judged by a run of the suite, the others in this process, which takes half of the time.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -17,86 +18,88 @@ from types import ModuleType
 
 import pytest
 
-from lumen_conformance.run import Run as OfSuite
-from lumen_conformance.targets.parsers import split_command
+from lumen_conformance.run import Run as SuiteRun
+from lumen_conformance.targets.parsers import words_of
 from lumen_conformance.targets.target import Target
-from tests.fixtures.suite_subprocess import SuiteRun, forwarder, run
+from tests.fixtures.scenario_run import ScenarioResult, recovery, run_scenario
+from tests.fixtures.suite_subprocess import Run, forwarder, run
 from tests.recovery import test_01_process_kill, test_02_port_conflict, test_04_functional
-from tests.unit.conformance.scenarios import JudgedScenario, judge
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="these servers fork or share a socket, which Windows cannot")
 
 FOREIGN = Path(__file__).parents[2] / "fixtures" / "foreign"
-KILL, CONFLICT, WORK = SCENARIOS = (test_01_process_kill, test_02_port_conflict, test_04_functional)
+KILL, CONFLICT, FUNCTIONAL = SCENARIOS = (test_01_process_kill, test_02_port_conflict, test_04_functional)
 FILES = {scenario: f"tests/recovery/{scenario.__name__.rpartition('.')[2]}.py" for scenario in SCENARIOS}
 RESTARTED = {"1.3-forced-kill", "1.3.reaped", "1.4-automatic-restart", "1.5-health-after"}
 CONFLICTED = {"2.1-dummy-occupies-port", "2.2-conflict-detected", "2.3-dummy-gone-port-free", "2.4-normal-start"}
 WORKED = {"4.1-get-health", "4.2-post-chat", "4.3-openai-format", "4.4-response-time"}
 ALWAYS = {"1.1-initial-start", "1.2-health-before"} | CONFLICTED | WORKED
-WITH_RESTART, WITHOUT = "health,restart", "health"
-# A sick replacement is waited for that long. A start takes 0.2 to 1 s here; ten times that for a busy machine.
+WITH_RESTART, HEALTH = "health,restart", "health"
+# How long a replacement is waited for. A start takes 0.2 to 1 s here; ten times that for a busy machine.
 START_S = 10
 
-AT_ONCE = 4  # so many wait at the same time; more would make each other's starts slow
+AT_ONCE = 4  # servers; with more of them each start takes longer
 HAS_NODE = bool(shutil.which("node"))
 SUPERVISED = ("prefork", "spawned", "reuseport", "cluster")
 KINDS = (*SUPERVISED, "single")
 
-JudgedHere = Callable[[str, str, ModuleType], JudgedScenario]
+Judge = Callable[[str, str, ModuleType], ScenarioResult]
 Fault = tuple[str, str]  # a kind of server, and its fault
-Wrapping = tuple[str, bool]  # a kind of server, and whether a shell is above it
+Launch = tuple[str, bool]  # a kind of server, and whether a shell starts it
 
 
 def need_node(kind: str) -> None:
-    """Skip the running test where its server cannot run."""
+    """Skip the running test where Node is needed and not installed."""
     if kind == "cluster" and not HAS_NODE:
         pytest.skip("Node is not installed")
 
 
 def command(kind: str, fault: str = "", *, wrapped: bool = False) -> str:
-    """Return the command of one of the servers, or of a shell that starts it and waits for it."""
+    """The command of a server, or of a shell that starts it and waits for it."""
     if kind == "cluster":
-        words = f"node '{FOREIGN / 'cluster.mjs'}' {{host}} {{port}} {fault}"
+        line = f"node '{FOREIGN / 'cluster.mjs'}' {{host}} {{port}} {fault}"
     else:
-        words = f"'{sys.executable}' -m tests.fixtures.foreign.{kind} {{host}} {{port}} {fault}"
-    return f'sh -c "{words}; exit $?"' if wrapped else words
+        line = f"'{sys.executable}' -m tests.fixtures.foreign.{kind} {{host}} {{port}} {fault}"
+    return f'sh -c "{line}; exit $?"' if wrapped else line
 
 
-def judged(folder: Path, words: str, can: str, *scenarios: ModuleType) -> SuiteRun:
-    """Run these scenarios in a nested run of the suite."""
-    options = (f"--proxy-command={words}", f"--proxy-can={can}", f"--proxy-start-timeout={START_S}")
+def judge_in_run(folder: Path, line: str, can: str, *scenarios: ModuleType) -> Run:
+    """Run the suite with these scenarios against a command."""
+    options = (f"--proxy-command={line}", f"--proxy-can={can}", f"--proxy-start-timeout={START_S}")
     return run(folder, *options, tests=[FILES[scenario] for scenario in scenarios])
 
 
 @pytest.fixture(scope="module")
-def judged_here(run: OfSuite, tmp_path_factory: pytest.TempPathFactory) -> JudgedHere:
-    """Judge a server in this process."""
+def judge(run: SuiteRun, tmp_path_factory: pytest.TempPathFactory) -> Judge:
+    """Judge a server in this process, by its command, its capabilities and a scenario."""
+    recovery()  # pytest collects in this thread
+    base, numbers = tmp_path_factory.mktemp("scenarios"), itertools.count()  # threads race for a folder of mktemp
 
-    def judge_here(words: str, can: str, scenario: ModuleType) -> JudgedScenario:
+    def judge_command(line: str, can: str, scenario: ModuleType) -> ScenarioResult:
         declared = frozenset({"launch", *can.split(",")})
         target = Target(
-            command=split_command(words), tool=(), can=declared, profile="openai", foreign=True, start_s=START_S
+            command=words_of(line), tool=(), can=declared, profile="openai", foreign=True, start_s=START_S
         )  # fmt: skip
-        return judge(run, scenario, target, tmp_path_factory.mktemp("judged"))
+        return run_scenario(run, scenario, target, base / str(next(numbers)))
 
-    return judge_here
+    return judge_command
 
 
-# Below a shell each kind has all that it has alone, and a process above it; alone, a listener and a supervisor do.
+# Below a shell each kind has the same processes and one above; alone, one kind with and one without a supervisor.
 HEALTHY = [*((kind, True) for kind in KINDS), ("single", False), ("prefork", False)]
 IN_A_RUN = [("single", False), ("prefork", True)]
 
 
-def named(rows: list[tuple[str, bool]]) -> list[str]:
-    """Return the names of such rows."""
+def ids_of(rows: list[Launch]) -> list[str]:
+    """The ids of the parameters."""
     return [f"{kind}-{'in-a-shell' if wrapped else 'alone'}" for kind, wrapped in rows]
 
 
-@pytest.mark.parametrize(("kind", "wrapped"), IN_A_RUN, ids=named(IN_A_RUN))
+@pytest.mark.parametrize(("kind", "wrapped"), IN_A_RUN, ids=ids_of(IN_A_RUN))
 def test_a_healthy_server_in_a_run(kind: str, wrapped: bool, tmp_path: Path) -> None:  # noqa: FBT001 -- a row
-    """A run of the suite passes, and checks of capabilities that the server does not declare are skipped."""
+    """A run of the suite passes, and checks of undeclared capabilities are skipped with that reason."""
     can, restarted = declared(kind) if kind in SUPERVISED else ("", set())
-    ended = judged(tmp_path, command(kind, wrapped=wrapped), can, *SCENARIOS)
+    ended = judge_in_run(tmp_path, command(kind, wrapped=wrapped), can, *SCENARIOS)
     passed = ALWAYS | restarted if can else ALWAYS - {"4.1-get-health"}
     assert (ended.status, ended.ids("passed")) == (0, passed), ended.output
     assert ended.ids("failed", "error", "warned", "not_judged") == set(), ended.output
@@ -108,55 +111,55 @@ REST = [row for row in HEALTHY if row not in IN_A_RUN]
 
 
 def declared(kind: str) -> tuple[str, set[str]]:
-    """What a healthy server of this kind can do, and the checks of a restart that it passes."""
-    return (WITH_RESTART, RESTARTED) if kind in SUPERVISED else (WITHOUT, set())
+    """The capabilities of a healthy server of this kind, and the checks of a restart that it passes."""
+    return (WITH_RESTART, RESTARTED) if kind in SUPERVISED else (HEALTH, set())
 
 
 @pytest.fixture(scope="module")
-def healthy(judged_here: JudgedHere) -> dict[Wrapping, list[JudgedScenario]]:
-    """Each of these servers in every scenario; most of the time is a wait for a server that a shell does not stop."""
+def healthy(judge: Judge) -> dict[Launch, list[ScenarioResult]]:
+    """Each of these servers in every scenario. Most of the time is a wait for servers that no shell stops."""
     rows = [row for row in REST if row[0] != "cluster" or HAS_NODE]
 
-    def judge_row(row: Wrapping) -> list[JudgedScenario]:
-        words, (can, _) = command(row[0], wrapped=row[1]), declared(row[0])
-        return [judged_here(words, can, scenario) for scenario in SCENARIOS]
+    def judge_row(row: Launch) -> list[ScenarioResult]:
+        line, (can, _) = command(row[0], wrapped=row[1]), declared(row[0])
+        return [judge(line, can, scenario) for scenario in SCENARIOS]
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return dict(zip(rows, pool.map(judge_row, rows), strict=True))
 
 
-@pytest.mark.parametrize(("kind", "wrapped"), REST, ids=named(REST))
-def test_a_healthy_server(kind: str, wrapped: bool, healthy: dict[Wrapping, list[JudgedScenario]]) -> None:  # noqa: FBT001 -- a row
-    """A healthy server of this kind passes all that it declares, also below a shell that only waits for it."""
+@pytest.mark.parametrize(("kind", "wrapped"), REST, ids=ids_of(REST))
+def test_a_healthy_server(kind: str, wrapped: bool, healthy: dict[Launch, list[ScenarioResult]]) -> None:  # noqa: FBT001 -- a row
+    """A healthy server of this kind passes the checks that apply to it, also when a shell starts it."""
     need_node(kind)
     ended = healthy[kind, wrapped]
-    assert [(each.failed, each.not_judged) for each in ended] == [({}, set())] * len(SCENARIOS)
-    assert set().union(*(each.passed for each in ended)) == ALWAYS | declared(kind)[1]
+    assert [(each.failed, each.ids("not_judged")) for each in ended] == [({}, set())] * len(SCENARIOS)
+    assert set().union(*(each.ids("passed") for each in ended)) == ALWAYS | declared(kind)[1]
 
 
 @dataclass(frozen=True)
-class Sick:
-    """A fault of a replacement: the check that fails, those that are not judged, and the text of the failure."""
+class FaultyReplacement:
+    """A fault of a replacement: the check that fails, those that are not judged, and a pattern of the failure."""
 
-    red: str
+    failed: str
     not_judged: frozenset[str]
     found: str
 
 
 KILLED = r"pid \d+ \(.*\), pid \d+ \(.*\) were killed"
 WAITED = r"waited \d\d\.\d s for"  # 10 s, and more on a busy machine
-SICK = {
-    "never-restarts": Sick(
+REPLACEMENTS = {
+    "never-restarts": FaultyReplacement(
         "1.4-automatic-restart",
         frozenset({"1.5-health-after"}),
         rf"no restart: {KILLED}; {WAITED} a new process in its place; processes of it that are left: \d$",
     ),
-    "never-answers": Sick(
+    "never-answers": FaultyReplacement(
         "1.5-health-after",
         frozenset(),
         rf"{KILLED}, pid \d+ \(.*\) replaced what was killed; {WAITED} an answer; .* on which it listens: none$",
     ),
-    "leaves-port": Sick(
+    "leaves-port": FaultyReplacement(
         "1.5-health-after",
         frozenset(),
         rf"{KILLED}, pid \d+ \(.*\) replaced what was killed; {WAITED} an answer; .* on which it listens: \d+",
@@ -164,41 +167,42 @@ SICK = {
 }
 
 
-def found_by(ended: SuiteRun, check: str) -> str:
-    """Return what a failed check has found, as the terminal shows it."""
-    told = re.search(
+def found_by(ended: Run, check: str) -> str:
+    """What a failed check has found, as the terminal shows it."""
+    found = re.search(
         rf"^{re.escape(check)} \(M\) broken: .*\n +expected: .*\n +found: +(.*)$", ended.output, re.MULTILINE
     )
-    assert told, ended.output
-    return told[1]
+    assert found, ended.output
+    return found[1]
 
 
-# Every kind and every fault; each row waits for the whole limit, so not all of the pairs.
-ROWS = [*(("prefork", fault) for fault in SICK), *zip(SUPERVISED[1:], SICK, strict=True)]
+# Every kind and every fault, but not all pairs: each row waits for the whole limit.
+ROWS = [*(("prefork", fault) for fault in REPLACEMENTS), *zip(SUPERVISED[1:], REPLACEMENTS, strict=True)]
 MOVES: Fault = ("single", "moves")
 
 
 @pytest.fixture(scope="module")
-def waiting(judged_here: JudgedHere) -> dict[Fault, JudgedScenario]:
-    """Each server that is awaited until the limit, all at the same time."""
+def waiting(judge: Judge) -> dict[Fault, ScenarioResult]:
+    """The servers that are waited for until the limit, some at the same time."""
     rows = [row for row in [MOVES, *ROWS] if row[0] != "cluster" or HAS_NODE]
 
-    def judge_row(row: Fault) -> JudgedScenario:
-        can, scenario = (WITHOUT, CONFLICT) if row == MOVES else (WITH_RESTART, KILL)
-        return judged_here(command(*row), can, scenario)
+    def judge_row(row: Fault) -> ScenarioResult:
+        can, scenario = (HEALTH, CONFLICT) if row == MOVES else (WITH_RESTART, KILL)
+        return judge(command(*row), can, scenario)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return dict(zip(rows, pool.map(judge_row, rows), strict=True))
 
 
 @pytest.mark.parametrize(("kind", "fault"), ROWS)
-def test_a_sick_replacement(kind: str, fault: str, waiting: dict[Fault, JudgedScenario]) -> None:
-    """A replacement that never comes, never answers or leaves the port fails one check, with its reason."""
+def test_a_faulty_replacement(kind: str, fault: str, waiting: dict[Fault, ScenarioResult]) -> None:
+    """A replacement that never starts, never answers or leaves the port fails one check, which says so."""
     need_node(kind)
-    sick, ended = SICK[fault], waiting[kind, fault]
-    assert (set(ended.failed), ended.not_judged) == ({sick.red}, set(sick.not_judged))
-    assert ended.passed == {"1.1-initial-start", "1.2-health-before"} | RESTARTED - sick.not_judged - {sick.red}
-    assert re.search(sick.found, ended.failed[sick.red])
+    replacement, ended = REPLACEMENTS[fault], waiting[kind, fault]
+    assert (set(ended.failed), ended.ids("not_judged")) == ({replacement.failed}, set(replacement.not_judged))
+    passed = {"1.1-initial-start", "1.2-health-before"} | RESTARTED - replacement.not_judged - {replacement.failed}
+    assert ended.ids("passed") == passed
+    assert re.search(replacement.found, ended.failed[replacement.failed])
 
 
 ABSENT = (
@@ -207,65 +211,65 @@ ABSENT = (
 )
 
 
-def test_a_restart_that_is_declared_and_absent(judged_here: JudgedHere) -> None:
-    """A server of one process in a shell that declares a restart fails in 1.4 alone, without a restart."""
-    ended = judged_here(command("single", wrapped=True), WITH_RESTART, KILL)
-    assert (set(ended.failed), ended.not_judged) == ({"1.4-automatic-restart"}, {"1.5-health-after"})
+def test_a_restart_that_is_declared_and_absent(judge: Judge) -> None:
+    """A server of one process that declares a restart fails 1.4 only: no process restarts it."""
+    ended = judge(command("single", wrapped=True), WITH_RESTART, KILL)
+    assert (set(ended.failed), ended.ids("not_judged")) == ({"1.4-automatic-restart"}, {"1.5-health-after"})
     assert re.search(ABSENT % "single", ended.failed["1.4-automatic-restart"])
 
 
 def test_a_restart_that_is_declared_and_absent_in_a_run(tmp_path: Path) -> None:
-    """A run of the suite fails in 1.4 alone, with the same text; what would follow the restart is not judged."""
-    ended = judged(tmp_path, forwarder(), WITH_RESTART, KILL)
+    """A run of the suite fails 1.4 only, with the same text; checks after the restart are not judged."""
+    ended = judge_in_run(tmp_path, forwarder(), WITH_RESTART, KILL)
     assert (ended.status, ended.ids("failed", "error")) == (1, {"1.4-automatic-restart"}), ended.output
     assert ended.ids("not_judged") == {"1.5-health-after", "1.5.forwarded"}
     assert re.search(ABSENT % "forwarder", found_by(ended, "1.4-automatic-restart")), ended.output
 
 
-def test_a_server_that_needs_its_gateway(judged_here: JudgedHere) -> None:
-    """A server that does not start without its gateway starts with it at each launch of scenario 2."""
-    ended = judged_here(command("single", "needs-gateway"), WITHOUT, CONFLICT)
-    assert (ended.passed, ended.failed) == (CONFLICTED, {})
+def test_a_server_that_needs_its_gateway(judge: Judge) -> None:
+    """Each launch of scenario 2 has a gateway, for servers that do not start without one."""
+    ended = judge(command("single", "needs-gateway"), HEALTH, CONFLICT)
+    assert (ended.ids("passed"), ended.failed) == (CONFLICTED, {})
 
 
-HIDDEN = {"4.3-openai-format", "4.4-response-time"}
+NOT_JUDGED = {"4.3-openai-format", "4.4-response-time"}
 OUT_OF_ORDER = "^status 500, complete: .*out of order"
 STILL_RUNS = r"^it still runs after \d\d\.\d s; ports on which it listens: \d+$"
 FAULTY: dict[str, tuple[ModuleType, set[str], set[str], str]] = {
-    "floors-usage": (WORK, {"4.3-openai-format"}, set(), r"^total_tokens \d+, for \d+ characters of text$"),
-    "only-health": (WORK, {"4.2-post-chat"}, HIDDEN, OUT_OF_ORDER),
-    "says-nothing": (WORK, {"4.2-post-chat"}, HIDDEN, "^no text in 21 answers"),
+    "floors-usage": (FUNCTIONAL, {"4.3-openai-format"}, set(), r"^total_tokens \d+, for \d+ characters of text$"),
+    "only-health": (FUNCTIONAL, {"4.2-post-chat"}, NOT_JUDGED, OUT_OF_ORDER),
+    "says-nothing": (FUNCTIONAL, {"4.2-post-chat"}, NOT_JUDGED, "^no text in 21 answers"),
     "ends-with-0": (CONFLICT, {"2.2-conflict-detected"}, set(), "^exit status 0$"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTY)
-def test_a_fault_of_an_answer_or_a_start(fault: str, judged_here: JudgedHere) -> None:
-    """Each fault fails the one check that claims the opposite, and what it hides is not judged."""
-    scenario, red, not_judged, found = FAULTY[fault]
-    ended = judged_here(command("single", fault), WITHOUT, scenario)
-    assert (set(ended.failed), ended.not_judged) == (red, not_judged)
-    (told,) = ended.failed.values()
-    assert re.search(found, told)
+def test_a_fault_of_an_answer_or_a_start(fault: str, judge: Judge) -> None:
+    """Each fault fails the one check that is about it; checks that need a passed one are not judged."""
+    scenario, failed, not_judged, found = FAULTY[fault]
+    ended = judge(command("single", fault), HEALTH, scenario)
+    assert (set(ended.failed), ended.ids("not_judged")) == (failed, not_judged)
+    (text,) = ended.failed.values()
+    assert re.search(found, text)
 
 
-def test_a_server_that_moves(waiting: dict[Fault, JudgedScenario]) -> None:
+def test_a_server_that_moves(waiting: dict[Fault, ScenarioResult]) -> None:
     """A server that serves on another port where its own is taken fails 2.2, which names that port."""
     ended = waiting[MOVES]
-    assert (set(ended.failed), ended.not_judged) == ({"2.2-conflict-detected"}, set())
+    assert (set(ended.failed), ended.ids("not_judged")) == ({"2.2-conflict-detected"}, set())
     assert re.search(STILL_RUNS, ended.failed["2.2-conflict-detected"])
 
 
 def test_a_fault_in_a_run(tmp_path: Path) -> None:
-    """A run fails in the check of a fault that begins after some chats, and what that hides is not judged."""
-    ended = judged(tmp_path, command("single", "fails-later"), WITHOUT, WORK)
+    """A run of the suite fails the check of a fault that begins after some chats; others are not judged."""
+    ended = judge_in_run(tmp_path, command("single", "fails-later"), HEALTH, FUNCTIONAL)
     assert (ended.status, ended.ids("failed", "error")) == (1, {"4.2-post-chat"}), ended.output
-    assert ended.ids("not_judged") == HIDDEN, ended.output
+    assert ended.ids("not_judged") == NOT_JUDGED, ended.output
     assert re.search(OUT_OF_ORDER, found_by(ended, "4.2-post-chat")), ended.output
 
 
-def test_the_same_without_a_text_after_a_restart(judged_here: JudgedHere) -> None:
-    """A server whose answers have no text after its restart fails 1.5, whatever its health is."""
-    ended = judged_here(command("prefork", "says-nothing"), WITH_RESTART, KILL)
+def test_no_text_after_a_restart(judge: Judge) -> None:
+    """A server that answers without text after its restart fails 1.5, even if its health is good."""
+    ended = judge(command("prefork", "says-nothing"), WITH_RESTART, KILL)
     assert set(ended.failed) == {"1.5-health-after"}
     assert "no text in status 200" in ended.failed["1.5-health-after"]

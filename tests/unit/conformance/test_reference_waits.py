@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.fixtures.faults.reference import forwarding, gateway
+from tests.fixtures.faults.reference import forwarder, gateway
 from tests.fixtures.faults.reference.http import Refused, Request
 from tests.fixtures.faults.reference.readable import readable as wait_for
 
@@ -53,14 +53,14 @@ def test_relay_gets_its_answer_with_many_files_open(pairs: tuple[Pair, Pair]) ->
     (sock, gateways), (client, _) = pairs
     connection, request = _asking(sock, client, WAIT_S)
     gateways.sendall(ANSWER)
-    assert forwarding.response_of(connection, request).read() == b"{}"
+    assert forwarder.response_of(connection, request).read() == b"{}"
 
 
 def test_a_disconnect_is_noticed_with_many_files_open(pairs: tuple[Pair, Pair]) -> None:
     """The reference server notices a disconnected client when its descriptors are above the limit of select(2)."""
     (sock, _), (client, clients) = pairs
     clients.close()
-    with pytest.raises(gateway.Gone):
+    with pytest.raises(gateway.ClientLeft):
         gateway.received(sock, client, time.monotonic() + WAIT_S, READ_BYTES, gateway.take)
 
 
@@ -68,7 +68,7 @@ def test_connection_that_is_closed_meanwhile(pairs: tuple[Pair, Pair]) -> None:
     """A connection that another thread has closed counts as disconnected, and is no crash."""
     (sock, _), (client, _) = pairs
     client.close()
-    with pytest.raises(gateway.Gone):
+    with pytest.raises(gateway.ClientLeft):
         gateway.received(sock, client, time.monotonic() + WAIT_S, READ_BYTES, gateway.take)
 
 
@@ -110,7 +110,7 @@ def test_a_client_that_sends_ahead_costs_a_relay_no_time(pairs: tuple[Pair, Pair
     (sock, _), (client, clients) = pairs
     clients.sendall(b"G")
     with pytest.raises(Refused, match="gateway_timeout"):
-        forwarding.response_of(*_asking(sock, client, SHORT_S))
+        forwarder.response_of(*_asking(sock, client, SHORT_S))
     assert len(looks) <= LOOKS
 
 
@@ -126,8 +126,8 @@ def test_relay_sees_that_its_client_has_left(pairs: tuple[Pair, Pair]) -> None:
     """The relay drops a request when its client has disconnected."""
     (sock, _), (client, clients) = pairs
     clients.close()
-    with pytest.raises(gateway.Gone):
-        forwarding.response_of(*_asking(sock, client, WAIT_S))
+    with pytest.raises(gateway.ClientLeft):
+        forwarder.response_of(*_asking(sock, client, WAIT_S))
 
 
 def _asking(sock: socket.socket, client: socket.socket, within_s: float) -> tuple[http.client.HTTPConnection, Request]:

@@ -7,7 +7,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from tests.matrix.in_process_runner import contract
+from tests.matrix.contract import contract
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "behaviour.md"

@@ -8,7 +8,7 @@ import subprocess
 import venv
 from pathlib import Path
 
-from league.launching import ROOT, SCRIPTS
+from league.launcher import ROOT, SCRIPTS
 from league.servers import Server
 
 SETUP_S = 900  # a slow index, and a machine that does other things, too; a minute or two are usual

@@ -1,4 +1,4 @@
-"""One run of the contract against one server; what it wrote stays in ``reports/league/NAME``."""
+"""One run of the contract against one server; its files stay in ``reports/league/NAME``."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from typing import Any
 
 import psutil
 
-from league.installing import set_up
-from league.launching import ROOT
+from league.installation import set_up
+from league.launcher import ROOT
 from league.servers import Server
 from tests.fixtures.network_namespace import isolate_command
 
@@ -30,12 +30,12 @@ VERDICTS = {0, 1}  # exit statuses of pytest: all passed, some failed
 # Windows can interrupt only a process group of its own, and by another signal.
 OWN_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 INTERRUPT: int = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT)
-LAUNCHER = Path(__file__).parent / "launching.py"
+LAUNCHER = Path(__file__).parent / "launcher.py"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one server; ``ending`` sums up the run, ``trouble`` says why there are no verdicts, or not all."""
+    """The result of one server; ``ending`` is the summary of the run, ``trouble`` the reason for missing verdicts."""
 
     server: Server
     verdicts: tuple[dict[str, Any], ...] = ()
@@ -50,7 +50,7 @@ class Outcome:
         return Counter(each["outcome"] for each in self.verdicts)
 
     @property
-    def words(self) -> dict[str, str]:
+    def layers(self) -> dict[str, str]:
         """How each layer ended: clients (M), strict (M and S)."""
         return dict(self.ending.get("layers", {}))
 
@@ -60,7 +60,7 @@ class Outcome:
 
 
 def outcome_of(server: Server) -> Outcome:
-    """Set up and judge, or say what was in the way."""
+    """Set up and judge a server; the outcome has the error where this fails."""
     try:
         set_up(server)
         return _judge(server, KEPT / server.name)
@@ -88,8 +88,8 @@ def kept(server: Server, elapsed_s: float, trouble: str) -> Outcome:
     folder = KEPT / server.name
     verdicts, notes = (tuple(_lines(folder / f"{name}.jsonl")) for name in ("verdicts", "notes"))
     ending = folder / "summary.json"
-    told = json.loads(ending.read_text("utf-8")) if ending.exists() else {}  # a run that was stopped has none
-    return Outcome(server, verdicts, notes, told, elapsed_s, trouble)
+    summary = json.loads(ending.read_text("utf-8")) if ending.exists() else {}  # a run that was stopped has none
+    return Outcome(server, verdicts, notes, summary, elapsed_s, trouble)
 
 
 def _command(server: Server, folder: Path) -> list[str]:

@@ -1,14 +1,14 @@
-"""What a failure says that it expected and found, of faults whose sentences a reader could get the wrong way round."""
+"""A failure says first what was expected and then what was found: faults where a check could swap them."""
 
 import pytest
 
 from lumen_conformance.registry.refutation import Failure
 from tests.fixtures.faults.catalogue import FAULTS
-from tests.matrix.fault_run import judge
-from tests.matrix.in_process_runner import contract
+from tests.matrix.contract import contract
+from tests.matrix.fault_run import run_fault
 
-# Fault, the check that is read, and the beginnings of expected and found.
-WORDS = {
+# Fault, check, and how the texts of expected and found begin.
+TEXTS = {
     ("any-host", "H5.host-foreign"): (
         "status 403 and an error with code 'host_not_allowed', type 'permission_error'", "status 200, complete",
     ),
@@ -25,16 +25,16 @@ WORDS = {
 
 
 def failure_of(fault: str, check: str) -> Failure:
-    """How a check fails with a fault."""
+    """The failure of a check with a fault."""
     tests = tuple(test for test in contract(FAULTS[fault].profile).tests if test.check == check)
-    failures = [outcome.failure for outcome in judge(FAULTS[fault], tests).values() if outcome.failure]
+    failures = [outcome.failure for outcome in run_fault(FAULTS[fault], tests).values() if outcome.failure]
     assert failures, f"{check} does not fail"
     return failures[0]
 
 
-@pytest.mark.parametrize(("fault", "check"), WORDS)
+@pytest.mark.parametrize(("fault", "check"), TEXTS)
 def test_expected_and_found(fault: str, check: str) -> None:
-    """Expected is what the claim wants, found is what the target did."""
+    """``expected`` has the claim, ``found`` has what the target did."""
     failure = failure_of(fault, check)
-    expected, found = WORDS[fault, check]
+    expected, found = TEXTS[fault, check]
     assert (failure.expected[: len(expected)], failure.found[: len(found)]) == (expected, found)

@@ -1,6 +1,6 @@
 """Start one server of the league: write its configuration for this launch, then become it.
 
-Usage: ``launching.py NAME HOST PORT GATEWAY_URL``. The gateway speaks OpenAI's own words below ``/v1``. Retries,
+Usage: ``launcher.py NAME HOST PORT GATEWAY_URL``. The gateway speaks OpenAI's own words below ``/v1``. Retries,
 cool-downs and caches are off, so that the suite sees what a client sees and one staged failure does not change the
 next check. Each function returns the command of its server; what the server reads from its environment is set there.
 """

@@ -1,4 +1,4 @@
-"""The table fault x check, as it is declared or as it was seen."""
+"""Tables of faults and checks in Markdown: as declared for the docs, as observed for a report."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tests.fixtures.faults.numbers import ALSO, NUMBERS
 
 
 def declared_table() -> str:
-    """Each fault with the check that names it and the patterns of its companions, in Markdown."""
+    """Each fault with the check that names it and the patterns of its companions."""
     rows = [_row(fault) for fault in FAULTS.values()]
     head = ["| fault | defect | seen in | named check | fail with it |", "|---|---|---|---|---|"]
     return "\n".join([*head, *rows])
 
 
 def variants_table() -> str:
-    """Each healthy variant, in Markdown."""
+    """Each healthy variant."""
     rows = [f"| {variant.name} | {_escaped(variant.defect)} |" for variant in VARIANTS.values()]
     return "\n".join(["| variant | what it does |", "|---|---|", *rows])
 
 
-def seen_table(red_by_fault: Mapping[str, list[str]]) -> str:
-    """What was seen to fail: each fault with its checks, and each check with its faults, in Markdown."""
+def observed_table(red_by_fault: Mapping[str, list[str]]) -> str:
+    """What failed in this run: each fault with its checks, and each check with its faults."""
     by_check: dict[str, list[str]] = {}
     for fault, red in red_by_fault.items():
         for check in red:
@@ -32,8 +32,8 @@ def seen_table(red_by_fault: Mapping[str, list[str]]) -> str:
     faults = [f"| {fault} | {len(red)} | {' '.join(red)} |" for fault, red in sorted(red_by_fault.items())]
     checks = [f"| {check} | {len(found)} | {' '.join(found)} |" for check, found in sorted(by_check.items())]
     return "\n".join([
-        "# Fault x check, as seen in this run", "",
-        f"{len(faults)} faults, {len(checks)} checks seen red.", "",
+        "# Fault x check, as observed in this run", "",
+        f"{len(faults)} faults, {len(checks)} checks failed.", "",
         "| fault | checks | red |", "|---|---|---|", *faults, "",
         "| check | faults | turned red by |", "|---|---|---|", *checks, "",
     ])  # fmt: skip
@@ -41,11 +41,11 @@ def seen_table(red_by_fault: Mapping[str, list[str]]) -> str:
 
 def _row(fault: Fault) -> str:
     with_it = _escaped(" ".join(fault.companions))
-    return f"| {fault.name} | {_escaped(fault.defect)} | {seen_in(fault)} | {fault.check} | {with_it} |"
+    return f"| {fault.name} | {_escaped(fault.defect)} | {source_of(fault)} | {fault.check} | {with_it} |"
 
 
-def seen_in(fault: Fault) -> str:
-    """Where a fault was seen in public, or an empty text."""
+def source_of(fault: Fault) -> str:
+    """The public issue in which a fault was reported, or an empty text."""
     return (NUMBERS | ALSO).get(fault.number, "")
 
 
