@@ -50,6 +50,7 @@ docs: $(READY) ## write the tables of settings, checks, faults and clients into 
 	$(BIN)/python -m docs.tables
 	$(BIN)/python -m docs.catalogue
 	$(BIN)/python -m docs.readme
+	PYTHONPATH=benchmarks $(BIN)/python -m breaks pages
 
 demo: $(READY) ## a Korean question, a killed worker, the next question; no network
 	$(BIN)/lumen-proxy demo

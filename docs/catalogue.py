@@ -19,7 +19,7 @@ import pytest
 
 from lumen_conformance.registry.declaration import Check, check_of, claim_of
 from tests.fixtures.faults.catalogue import FAULTS
-from tests.mutants.mutants import TWINS
+from tests.mutants.mutants import MUTANTS
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 FILE: Final = ROOT / "lumen_conformance" / "catalogue.json"
@@ -78,7 +78,7 @@ def _entry(item: pytest.Item, check: Check) -> dict[str, Any]:
         "profiles": [],
         "smoke": item.get_closest_marker("smoke") is not None,
         "faults": [fault.name for fault in FAULTS.values() if fault.declares(check.id)],
-        "mutants": [name for name, failed in TWINS.items() if any(_is_named(check.id, each) for each in failed)],
+        "mutants": [name for name, failed in MUTANTS.items() if any(_is_named(check.id, each) for each in failed)],
         "evidence": evidence.get(check.id, {}).get("evidence", ""),
     }
 

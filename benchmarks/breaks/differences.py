@@ -70,7 +70,7 @@ def _new_error(error: Raised) -> Difference:
 def _unnoticed(visit: Visit) -> Difference:
     if visit.act in REFUSED and visit.text:
         return Difference("differs", "answered", "gets an answer to what should be refused")
-    if answers := visit.facts.get("answers"):
+    if answers := visit.fields.get("answers"):
         return Difference(
             "breaks", "loses answers", f"gets {len(answers)} of the answers that it asked for, in silence"
         )
@@ -99,15 +99,15 @@ def _other_error(error: Raised, healthy: Raised) -> Iterator[Difference]:
 
 
 def _other_answer(visit: Visit, healthy: Visit) -> Iterator[Difference]:
-    if visit.text != healthy.text and "calls" not in healthy.facts:
+    if visit.text != healthy.text and "calls" not in healthy.fields:
         yield _other_text(visit.text, healthy.text)
     for name, word in OTHER.items():
-        if visit.facts.get(name) != healthy.facts.get(name):
-            yield Difference("breaks", word, _shown(name, visit.facts, healthy.facts))
+        if visit.fields.get(name) != healthy.fields.get(name):
+            yield Difference("breaks", word, _shown(name, visit.fields, healthy.fields))
     for name in ("finish", "usage"):
-        if _known(visit.facts.get(name)) != _known(healthy.facts.get(name)):
+        if _known(visit.fields.get(name)) != _known(healthy.fields.get(name)):
             yield Difference("differs", f"other {name}", _shown(name, *(
-                {name: _known(each.facts.get(name))} for each in (visit, healthy))))  # fmt: skip
+                {name: _known(each.fields.get(name))} for each in (visit, healthy))))  # fmt: skip
 
 
 def _other_text(text: str, healthy: str) -> Difference:
@@ -152,8 +152,8 @@ def _known(fact: Any) -> Any:  # noqa: ANN401 -- any fact of a client
     return fact
 
 
-def _shown(name: str, facts: dict[str, Any], healthy: dict[str, Any]) -> str:
-    found, expected = (_cut(str(each.get(name))) for each in (facts, healthy))
+def _shown(name: str, fields: dict[str, Any], healthy: dict[str, Any]) -> str:
+    found, expected = (_cut(str(each.get(name))) for each in (fields, healthy))
     return f"{name}: {found} instead of {expected}"
 
 

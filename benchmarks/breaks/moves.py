@@ -37,4 +37,4 @@ def moves_table(moves: Iterable[Move], evidence: Mapping[str, str]) -> Iterator[
     yield "|---|---|---|---|"
     for (before, now, reason), checks in alike.items():
         escaped = reason.replace("|", "\\|")
-        yield f"| {ids_of(checks)} | {before or 'new'} | {now or 'none'} | {escaped} |"
+        yield f"| {summarize_ids(checks)} | {before or 'new'} | {now or 'none'} | {escaped} |"

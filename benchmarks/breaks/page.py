@@ -11,7 +11,7 @@ from breaks.moves import BEFORE, MOVES, moves_table
 from breaks.record import Record
 from breaks.selection import Served
 from breaks.tiers import Tier, today
-from tests.fixtures.check_ids import ids_of
+from tests.fixtures.check_ids import summarize_ids
 from tests.matrix.contract import contract
 
 HEAD = Path(__file__).parent / "head.md"
@@ -78,7 +78,7 @@ def _evidence(rows: Iterable[tuple[str, Tier]]) -> Iterator[str]:
     yield "|---|---|"
     for evidence, group in groupby(rows, key=lambda row: row[1].evidence):
         escaped = evidence.replace("|", "\\|")
-        yield f"| {ids_of([check for check, _ in group])} | {escaped} |"
+        yield f"| {summarize_ids([check for check, _ in group])} | {escaped} |"
 
 
 def _harmless(found: Mapping[str, Tier]) -> Iterator[str]:

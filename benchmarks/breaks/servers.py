@@ -124,7 +124,7 @@ def opened(selected: Sequence[Served]) -> Iterator[dict[str, tuple[str, ServerLo
 
 def directed(exchange: Exchange) -> None:
     """Reply as the question directs, or repeat it."""
-    DIRECTIONS.get(exchange.call.message, echo)(exchange)
+    DIRECTED_REPLIES.get(exchange.call.message, echo)(exchange)
 
 
 def _launched(served: Served, gateway_url: str, log: ServerLog) -> Reference:

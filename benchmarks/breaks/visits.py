@@ -60,7 +60,7 @@ def visits_of(client: Client, selected: Sequence[Served], progress: Callable[[in
 def _run(argv: list[str], client: Client, folder: Path, progress: Callable[[int], None]) -> None:
     blocked_file = folder / "guard.jsonl"
     variables = {lumen_guard.FILE: str(blocked_file), lumen_guard.TAG: "breaks"}
-    environ = merged(os.environ, environ_of(client, folder), variables)
+    environ = merge(os.environ, client_environ(client, folder), variables)
     end_s = time.monotonic() + CLIENT_S
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(argv, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -7,7 +7,7 @@ from collections import defaultdict
 import pytest
 
 from lumen_conformance.registry.declaration import check_of, claim_of
-from tests.fixtures.check_ids import ids_of
+from tests.fixtures.check_ids import summarize_ids
 from tests.fixtures.collected_checks import CheckItem
 from tests.fixtures.repository import ROOT
 from tests.matrix.contract import contract
@@ -16,7 +16,7 @@ from tests.matrix.selection import function_of
 
 def rows_table() -> str:
     """Each test function of the contract whose checks are no judges, in Markdown."""
-    found: dict[tuple[str, str, str], dict[str, pytest.Function]] = defaultdict(dict)
+    found: dict[tuple[str, str, str, str], dict[str, pytest.Function]] = defaultdict(dict)
     for test in (*contract("lumen").tests, *contract("openai").tests):
         if not of_judge(test):
             path, check = test.item.path.relative_to(ROOT).as_posix(), check_of(test.item)
@@ -38,4 +38,6 @@ def _row(path: str, tier: str, source: str, rows: dict[str, pytest.Function]) ->
     profiles = {mark.args[0] for each in rows.values() for mark in each.iter_markers("profile")}
     everywhere = any(not list(each.iter_markers("profile")) for each in rows.values())
     profile = "any" if everywhere else ", ".join(sorted(profiles))
-    return f"| {summarize_ids(sorted(rows))} | {tier} | {profile} | {claim_of(item.function).rstrip('.')} | {source} | {path} |"
+
+    claim = claim_of(item.function).rstrip(".")
+    return f"| {summarize_ids(sorted(rows))} | {tier} | {profile} | {claim} | {source} | {path} |"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.fixtures.matrix_records import records
+from tests.fixtures.matrix_records import list_records
 from tests.matrix.comparison import Matrix
 from tests.matrix.snapshot import write
 from tests.matrix.tables import observed_table
@@ -20,7 +20,7 @@ def matrix(request: pytest.FixtureRequest, record_property: Callable[[str, objec
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Write reports/fault-matrix.md; with --update also the files of declared failures."""
-    observed = {each["name"]: each for each in records(terminalreporter, "fault")}
+    observed = {each["name"]: each for each in list_records(terminalreporter, "fault")}
     if not observed:
         return
     path = config.rootpath / "reports" / "fault-matrix.md"

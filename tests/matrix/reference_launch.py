@@ -23,7 +23,7 @@ from tests.fixtures.faults.reference.steps import Steps
 KEEPALIVE_S: Final = 0.01  # between signs of life: as short as a test can tell from none
 
 
-class LaunchedReference(Served):
+class LaunchedReference(Endpoint):
     """A reference in this process, with the interface of a launched target."""
 
     def __init__(self, reference: Reference, target: Target) -> None:
@@ -76,5 +76,10 @@ def commit_at_once(settings: Settings) -> Settings:
 def launch_fixtures(launches: Callable[..., object], target: Target) -> dict[str, object]:
     """The values of the fixtures that launch targets, and of those that need a run of pytest."""
     run = Run("in-process", ALONE, Path())  # nothing is written into its folder
-    others = {"target": target, "run": run, "survival": Survival(), "measure": lambda value, *_, **_named: value}
+    others = {
+        "target": target,
+        "run": run,
+        "target_monitor": TargetMonitor(),
+        "measure": lambda value, *_, **_named: value,
+    }
     return dict.fromkeys(("launch", "module_launch", "session_launch"), launches) | others

@@ -52,7 +52,7 @@ PASSES: dict[str, tuple[frozenset[str], str]] = {
 }
 
 
-class Silent(Served):
+class Silent(Endpoint):
     """A target that gives every request the same answer."""
 
     def __init__(self, answer: Answer, target: Target) -> None:

@@ -10,6 +10,6 @@ from tests.mutants.mutants import table
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print which checks each mutant failed in this run."""
-    if failed := {name: frozenset(checks) for name, checks in recorded(terminalreporter, "mutant")}:
+    if failed := {name: frozenset(checks) for name, checks in list_red_checks(terminalreporter, "mutant")}:
         terminalreporter.section("mutant x check (x = failed)")
         terminalreporter.write_line(table(failed))

@@ -35,7 +35,7 @@ def outcomes(request: pytest.FixtureRequest, run: Run, tmp_path_factory: pytest.
     base = tmp_path_factory.mktemp("mutants")  # in this thread: others would race for a folder
 
     def run_mutant(mutant: str) -> Outcomes:
-        target = Target(sabotage=mutant, sabotages=files)
+        target = Target(mutation=mutant, mutation_files=files)
         found: dict[str, Outcome] = {}
         for scenario in scenarios_of(mutant, whole=WHOLE):
             found |= run_scenario(run, modules[scenario], target, base / f"{mutant}-{scenario}").outcomes

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from lumen_conformance.contract.xdist_order import WAITS, spread_waits
-from tests.matrix.in_process_runner import contract
+from tests.matrix.contract import contract
 
 FIRSTS = [names[0] for names in WAITS]
 

@@ -18,11 +18,11 @@ from types import ModuleType
 
 import pytest
 
-from lumen_conformance.run import Run as SuiteRun
-from lumen_conformance.targets.parsers import words_of
+from lumen_conformance.run import Run
+from lumen_conformance.targets.parsers import split_command
 from lumen_conformance.targets.target import Target
 from tests.fixtures.scenario_run import ScenarioResult, recovery, run_scenario
-from tests.fixtures.suite_subprocess import Run, forwarder, run
+from tests.fixtures.suite_subprocess import SuiteRun, forwarder, run
 from tests.recovery import test_01_process_kill, test_02_port_conflict, test_04_functional
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="these servers fork or share a socket, which Windows cannot")
@@ -63,14 +63,14 @@ def command(kind: str, fault: str = "", *, wrapped: bool = False) -> str:
     return f'sh -c "{line}; exit $?"' if wrapped else line
 
 
-def judge_in_run(folder: Path, line: str, can: str, *scenarios: ModuleType) -> Run:
+def judge_in_run(folder: Path, line: str, can: str, *scenarios: ModuleType) -> SuiteRun:
     """Run the suite with these scenarios against a command."""
     options = (f"--proxy-command={line}", f"--proxy-can={can}", f"--proxy-start-timeout={START_S}")
     return run(folder, *options, tests=[FILES[scenario] for scenario in scenarios])
 
 
 @pytest.fixture(scope="module")
-def judge(run: SuiteRun, tmp_path_factory: pytest.TempPathFactory) -> Judge:
+def judge(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Judge:
     """Judge a server in this process, by its command, its capabilities and a scenario."""
     recovery()  # pytest collects in this thread
     base, numbers = tmp_path_factory.mktemp("scenarios"), itertools.count()  # threads race for a folder of mktemp
@@ -78,7 +78,7 @@ def judge(run: SuiteRun, tmp_path_factory: pytest.TempPathFactory) -> Judge:
     def judge_command(line: str, can: str, scenario: ModuleType) -> ScenarioResult:
         declared = frozenset({"launch", *can.split(",")})
         target = Target(
-            command=words_of(line), tool=(), can=declared, profile="openai", foreign=True, start_s=START_S
+            command=split_command(line), tool=(), can=declared, profile="openai", foreign=True, start_s=START_S
         )  # fmt: skip
         return run_scenario(run, scenario, target, base / str(next(numbers)))
 
@@ -167,7 +167,7 @@ REPLACEMENTS = {
 }
 
 
-def found_by(ended: Run, check: str) -> str:
+def found_by(ended: SuiteRun, check: str) -> str:
     """What a failed check has found, as the terminal shows it."""
     found = re.search(
         rf"^{re.escape(check)} \(M\) broken: .*\n +expected: .*\n +found: +(.*)$", ended.output, re.MULTILINE
