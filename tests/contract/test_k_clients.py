@@ -1,7 +1,7 @@
 """K: client libraries with default settings: texts arrive, errors are the client's own, no request is paid twice.
 
 Each client runs all its acts once, in its own process and environment; the checks read its record. When a client is not
-set up, K0 is skipped with the reason, and the other checks of that client are not collected.
+set up, its checks are skipped with the reason.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from lumen_conformance.contract.expectations import expect_equal
 from lumen_conformance.gateway.server import ScriptedGateway
@@ -22,14 +23,13 @@ from .clients.client_process import TEXTS, Act, ClientRecord, Raised, run_client
 
 pytestmark = pytest.mark.clients
 
-SET_UP = {name: client for name, client in CLIENTS.items() if client.missing is None}
 MODELS = ["lumen-gateway", "lumen-lua", "lumen-elo", "lumen-nuri", "lumen-sena"]
 REFUSALS = tuple(next(iter(CLIENTS.values())).raises)
 DEFAULTS = "docs/clients.md: each client with its default settings"
 ATTEMPTS = 3  # of every client with default settings: the first and two retries
 
 
-@stage(scenario=0, needs=("gateway", "models", "auth"), variants=SET_UP)
+@stage(scenario=0, needs=("gateway", "models", "auth"), variants=CLIENTS)
 def record(variant: Client, launch: Launcher, gateway: ScriptedGateway, folder: Path) -> ClientRecord:
     """The record of a client."""
     return run_client(variant, launch, gateway, folder)
@@ -41,22 +41,18 @@ def client(request: pytest.FixtureRequest) -> Client:
     return CLIENTS[request.node.callspec.params["record"]]
 
 
+def parameter_of(name: str) -> ParameterSet:
+    """The parameter for a client; skipped with the reason when the client is not set up."""
+    missing = CLIENTS[name].missing
+    return pytest.param(name, marks=[pytest.mark.skip(reason=f"{name}: {missing}")] if missing else [])
+
+
 def with_clients(*names: str) -> Callable[[TestFunction], TestFunction]:
-    """Run a test for those of these clients that are set up; without any, the test is not collected."""
-    here = [name for name in names if name in SET_UP]
-
-    def mark(function: TestFunction) -> TestFunction:
-        function.__test__ = bool(here)  # type: ignore[attr-defined]  # pytest reads this attribute
-        marked: TestFunction = pytest.mark.parametrize("record", here, indirect=True)(function)
-        return marked
-
-    return mark
-
-
-def parameter_of(name: str, client: Client) -> object:
-    """The parameter of K0 for a client; skipped with the reason when the client is not set up."""
-    missing = [pytest.mark.skip(reason=f"{name}: {client.missing}")] if client.missing else []
-    return pytest.param(name, marks=missing)
+    """Run a test with each of these clients."""
+    marked: Callable[[TestFunction], TestFunction] = pytest.mark.parametrize(
+        "record", [parameter_of(name) for name in names], indirect=True
+    )
+    return marked
 
 
 with_all_clients = with_clients(*CLIENTS)
@@ -112,7 +108,7 @@ def expect_asked(record: ClientRecord, question: str, times: int) -> None:
     expect(found == times, f"{times} requests to the gateway for {question}", f"{found} requests")
 
 
-@pytest.mark.parametrize("record", [parameter_of(*item) for item in CLIENTS.items()], indirect=True)
+@pytest.mark.parametrize("record", [parameter_of(name) for name in CLIENTS], indirect=True)
 @check("K0", source="docs/clients.md: the pinned releases")
 def test_pinned(record: ClientRecord, client: Client) -> None:
     """The release of the client is the pinned one."""
