@@ -53,8 +53,8 @@ def default(setting: Setting, words: Words) -> str:
 
 def accepted(parse: parsers.Parser[Any], words: Words) -> str:
     """What a setting accepts."""
-    if parse.words:
-        return ", ".join(f"`{word}`" for word in parse.words)
+    if parse.choices:
+        return ", ".join(f"`{word}`" for word in parse.choices)
     kind = words["kinds"][parse.kind]
     if parse.low is None:
         return kind

@@ -1,6 +1,6 @@
-"""Write the tables of checks, faults and healthy variants: `make docs`, or `python -m docs.tables`.
+"""Write the tables of checks, faults, healthy variants and errors: `make docs`, or `python -m docs.tables`.
 
-Each table is made by the code that it describes; the tests of the matrix compare them.
+The code that a table describes makes it; tests compare the tables with the pages.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Final
 from lumen_conformance.checks import catalogue
 from tests.matrix.check_table import rows_table
 from tests.matrix.matrix import declared_table, variants_table
+from tests.unit.proxy.error_pages import ERROR_PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 HERE: Final = Path(__file__).resolve().parent
 PAGES: Final[dict[str, tuple[Callable[[], str], ...]]] = {
+    **{f"../{page}": tables for page, tables in ERROR_PAGES.items()},
     "contract-checks.md": (catalogue.table, rows_table),
     "fault-matrix.md": (declared_table, variants_table),
 }
@@ -39,7 +41,7 @@ def main() -> None:
             after = replaced(after, table())
         if after != before:
             path.write_text(after, "utf-8", newline="\n")
-            print(f"wrote docs/{name}")  # noqa: T201 -- a command that tells what it did
+            print(f"wrote docs/{name}")  # noqa: T201 - the output of a command
 
 
 if __name__ == "__main__":

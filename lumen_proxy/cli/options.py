@@ -77,7 +77,7 @@ def settings(parser: argparse.ArgumentParser) -> None:
 def _add(group: argparse._ActionsContainer, setting: config.Setting) -> None:
     """One setting, with what it accepts and its default."""
     option = "--" + setting.field.replace("_", "-")
-    words = setting.parse.words
+    words = setting.parse.choices
     placeholder = f"{{{','.join(words)}}}" if words else PLACEHOLDERS[setting.parse.kind]
     accepted = "" if words else f"; {setting.parse.expected}"
     meaning = f"{setting.meaning}{accepted}; default: {setting.shown_default} [{setting.variable}]".replace("%", "%%")

@@ -1,6 +1,6 @@
-"""What the worker counts, and how Prometheus reads it.
+"""The metrics of a worker.
 
-Counting is a dictionary and a lock; prometheus-client (60 ms to import) is loaded by the first scrape.
+Counting uses a dictionary and a lock; prometheus-client (60 ms to import) is imported for the first page.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Seconds: from the proxy's own share (a millisecond) over a cold start to the default deadline.
+# Seconds: from the time of the proxy itself (a millisecond) to the default deadline.
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 60.0)
 COUNTERS = {
     "requests": ("Answered requests.", ("route", "status")),
@@ -24,8 +24,8 @@ COUNTERS = {
 }
 TIMES = {
     "request": ("Whole requests.", ("route",)),
-    "gateway": ("The last attempt at each chat, answered or not, by the gateway or Cloud AI.", ("channel",)),
-    "overhead": ("The proxy's own share of chats that were sent on, queue and earlier attempts included.", ()),
+    "gateway": ("The last attempt of each chat, successful or not, at the gateway or Cloud AI.", ("channel",)),
+    "overhead": ("The rest of the time of chats that were sent on: proxy, queue and earlier attempts.", ()),
 }
 Labels = tuple[str, ...]
 
@@ -37,7 +37,7 @@ class _Times:
 
 
 class Metrics:
-    """Counters and times of one process; `gauges` are read when somebody looks."""
+    """Counters and times of one process; the functions of `gauges` are called for each page."""
 
     def __init__(self, gauges: dict[str, tuple[str, Callable[[], float]]]) -> None:
         self._gauges = gauges
@@ -58,7 +58,7 @@ class Metrics:
             times.counts[bisect_left(BUCKETS_S, seconds)] += 1
 
     def page(self) -> tuple[bytes, str]:
-        """The page for Prometheus, and its media type."""
+        """The page for Prometheus and its media type."""
         from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest  # noqa: PLC0415
 
         registry = CollectorRegistry(auto_describe=False)
@@ -66,7 +66,7 @@ class Metrics:
         return generate_latest(registry), CONTENT_TYPE_LATEST
 
     def collect(self) -> Iterator[Any]:
-        """Called by prometheus-client."""
+        """Yield all metrics; called by prometheus-client."""
         from prometheus_client.core import (  # noqa: PLC0415
             CounterMetricFamily,
             GaugeMetricFamily,

@@ -32,10 +32,10 @@ def rows(heading: str) -> list[dict[str, str]]:
 
 @cache
 def functions() -> dict[str, ast.FunctionDef]:
-    """Every test below tests/, as ``file::test``."""
+    """Every test of tests/, as ``folder/file::test`` with the top folder only."""
     return {
-        f"{path.relative_to(ROOT / 'tests').with_suffix('').as_posix()}::{node.name}": node
-        for path in (ROOT / "tests").glob("*/test_*.py")
+        f"{path.relative_to(ROOT / 'tests').parts[0]}/{path.stem}::{node.name}": node
+        for path in (ROOT / "tests").rglob("test_*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
     }

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from lumen_conformance.http import client
 from lumen_proxy.config import load
 from lumen_proxy.worker.app import Proxy
-from lumen_proxy.worker.http.server import Hooks, Server
-from lumen_proxy.worker.limits import limits
+from lumen_proxy.worker.http.server import Server
+from lumen_proxy.worker.limits import server_limits
 
 if TYPE_CHECKING:
     from lumen_conformance.http.capture import Capture
@@ -62,8 +62,7 @@ def serving(gateway_url: str, **environ: str) -> Iterator[Serving]:
     settings = load({"LUMEN_GATEWAY_URL": gateway_url, "LUMEN_DRAIN_S": "1", **environ})
     proxy = Proxy(settings)
     with socket.create_server(("127.0.0.1", 0), backlog=128) as sock:
-        hooks = Hooks(proxy.watch.look, proxy.watch.end_all, proxy.refused, proxy.guard.origins.headers)
-        server = Server(proxy.wsgi, [sock.dup()], limits(settings), hooks)
+        server = Server(proxy.wsgi, [sock.dup()], server_limits(settings), proxy.hooks())
         thread = threading.Thread(target=server.run)
         thread.start()
         try:

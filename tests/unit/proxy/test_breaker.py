@@ -58,7 +58,7 @@ def test_only_failures_in_a_row_open_it(breaker: Breaker) -> None:
     breaker.report(breaker.enter(FAR), "success")
     fail(breaker, 1)
     assert state(breaker) == "closed"
-    breaker.report(breaker.enter(FAR), "neither")
+    breaker.report(breaker.enter(FAR), "neutral")
     fail(breaker, 1)
     assert state(breaker) == "open"
 
@@ -96,7 +96,7 @@ def test_a_probe_that_says_nothing_gives_its_place_back(breaker: Breaker, clock:
     """A gone client's probe decides nothing; the next call is the probe."""
     fail(breaker)
     clock.now = 10
-    breaker.report(breaker.enter(FAR), "neither")
+    breaker.report(breaker.enter(FAR), "neutral")
     assert state(breaker) == "half_open"
     breaker.report(breaker.enter(FAR), "success")
     assert state(breaker) == "closed"
@@ -124,5 +124,5 @@ def test_calls_from_before_do_not_decide(breaker: Breaker, clock: Clock) -> None
     assert state(breaker) == "open"
     clock.now = 10
     breaker.enter(clock.now + 5)
-    breaker.report(old, "neither")
+    breaker.report(old, "neutral")
     assert refused_for(breaker) == "5"

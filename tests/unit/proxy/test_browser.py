@@ -24,7 +24,7 @@ from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.targets.launch import Launches
 from lumen_proxy.wire.api_errors import PROBLEMS
 from tests.contract.clients.versions import ENVIRONMENT, HERE, PYTHON, missing
-from tests.unit.proxy.error_cases import CASES, Case, broken, staged
+from tests.unit.proxy.error_cases import CASES, Case, breaker_opened, staged
 from tests.unit.proxy.serving import USER, Serving, serving
 
 PAGE_HOST = "127.0.0.1"
@@ -40,7 +40,7 @@ QUESTION = {"model": "lumen-gateway", "messages": [USER]}
 def breaker_open(served: Serving, gateway: Gateway) -> Iterator[None]:
     """The breaker is open, and its clock stands still: it does not matter how long the browser needs to start."""
     with mock.patch.object(served.proxy.gateway.breaker, "_clock", return_value=time.monotonic()):
-        broken(served, gateway)
+        breaker_opened(served, gateway)
         yield
 
 
@@ -129,7 +129,7 @@ def brought_about(question: Question, gateway: Gateway, stack: ExitStack) -> tup
     stack.enter_context(staged(served, gateway, case))
     url = served.url.replace(PAGE_HOST, headers.pop("Host", PAGE_HOST))
     page = headers.pop("Origin", PAGE_HOST).removeprefix("https://")
-    body = QUESTION | dict(case.asked) | {"stream": question.stream} if question.method == "post" else None
+    body = QUESTION | dict(case.fields) | {"stream": question.stream} if question.method == "post" else None
     return page, {
         "url": url,
         "key": headers.pop("Authorization", "any").removeprefix("Bearer "),
@@ -138,7 +138,7 @@ def brought_about(question: Question, gateway: Gateway, stack: ExitStack) -> tup
         "path": question.path,
         "stream": question.stream,
         "body": body,
-        "cut": case.cut,
+        "cut": case.is_cut,
     }
 
 

@@ -58,7 +58,7 @@ def test_error_is_readable(code: str, gateway: Gateway) -> None:
     with ExitStack() as stack:
         served = stack.enter_context(serving(gateway.url, **case.env))
         stack.enter_context(staged(served, gateway, case))
-        got = served.chat(headers=(*case.headers, ORIGIN), **case.asked)
+        got = served.chat(headers=(*case.headers, ORIGIN), **case.fields)
     assert_readable(got)
 
 

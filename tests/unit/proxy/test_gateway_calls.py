@@ -253,7 +253,7 @@ def test_too_many_at_once_are_told_so_and_health_still_answers(gateway: Gateway)
             thread.start()
         gateway.until_called(2)
         threads[2].start()
-        until("one waits", lambda: served.proxy.gateway.slots.queued, within_s=WITHIN_S)
+        until("one waits", lambda: served.proxy.gateway.limit.queued, within_s=WITHIN_S)
         got = served.chat()
         assert failure(got) == (429, "concurrency_limit")
         assert got.header("retry-after") == "1"
@@ -274,7 +274,7 @@ def test_who_waits_is_served_in_order(gateway: Gateway) -> None:
     gateway.standing = replies.gated(gate)
     with serving(gateway.url, LUMEN_MAX_CONCURRENCY="1", LUMEN_MAX_QUEUE="3") as served:
         threads = [threading.Thread(target=served.chat, args=(f"n{n}",)) for n in range(4)]
-        asked = lambda n: len(gateway.chats) + served.proxy.gateway.slots.queued > n  # noqa: E731
+        asked = lambda n: len(gateway.chats) + served.proxy.gateway.limit.queued > n  # noqa: E731
         for n, thread in enumerate(threads):
             thread.start()
             until("asked or queued", partial(asked, n), within_s=WITHIN_S)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance.waiting import until
-from lumen_proxy.logs.worker_log import Bridge, Log
+from lumen_proxy.logs.worker_log import Log, LogHandler
 
 DAY_S = 86_400
 
@@ -103,7 +103,7 @@ def test_libraries_are_quoted_by_kind_only(tmp_path: Path) -> None:
     """A warning of a library may quote a user: its words are left out."""
     logger = logging.getLogger("test.of.bridge")
     logger.propagate = False
-    logger.addHandler(Bridge(log(tmp_path / "log")))
+    logger.addHandler(LogHandler(log(tmp_path / "log")))
     try:
         int("secret")
     except ValueError:

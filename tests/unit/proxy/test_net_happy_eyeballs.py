@@ -7,12 +7,14 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from time import monotonic
 
 import pytest
 
 from lumen_conformance.ports import reserved_port
+from lumen_proxy import threads
 from lumen_proxy.health.http_probe import ask
 from lumen_proxy.net import happy_eyeballs, names
 from lumen_proxy.net.failure import TRANSIENT, ConnectFailed
@@ -169,7 +171,7 @@ def test_old_failures_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_literal_address_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not looked up."""
-    monkeypatch.setattr(names._Lookup, "start", lambda _: pytest.fail("looked up"))  # noqa: SLF001 - no other way to see it
+    monkeypatch.setattr(threads, "start", lambda *_: pytest.fail("looked up"))
     assert [one.host for one in Name("127.0.0.1", 80).addresses(patient())] == ["127.0.0.1"]
     assert [one.host for one in Name("::1", 80).addresses(patient())] == ["::1"]
 
@@ -264,7 +266,7 @@ def test_a_look_up_that_used_up_the_deadline(monkeypatch: pytest.MonkeyPatch) ->
         lambda limits: Name("a.example", 80).addresses(limits),
     ):
         with monkeypatch.context() as slow:
-            slow.setattr(names._Lookup, "run", lambda _: None)  # noqa: SLF001 - a look-up that does not end
+            slow.setattr(threads, "start", lambda *_: Future())  # a look-up that does not end
             with pytest.raises(ConnectFailed) as caught:
                 attempt(patient(within_s=0.0))
         said = f"{caught.value.text} {caught.value.remedy}"

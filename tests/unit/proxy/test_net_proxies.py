@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.net.proxies import UnsupportedProxy, is_excepted, is_here, proxy_for
+from lumen_proxy.net.proxies import UnsupportedProxy, is_excepted, is_local, proxy_for
 
 PROXY = "http://127.0.0.1:3128"
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -130,4 +130,4 @@ def test_every_address_of_this_machine_is_here() -> None:
     """A proxy of ours on a local network has a key, which is not shown to `*_PROXY`."""
     cards = psutil.net_if_addrs().values()
     own = [entry.address for card in cards for entry in card if entry.family is socket.AF_INET]
-    assert [address for address in own if not is_here(address)] == []
+    assert [address for address in own if not is_local(address)] == []

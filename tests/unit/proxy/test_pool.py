@@ -13,8 +13,7 @@ from lumen_proxy.errors import ApiError, Exit, Fatal
 from lumen_proxy.net.route import Route
 from lumen_proxy.worker.call import Call
 from lumen_proxy.worker.upstream import pool as pool_module
-from lumen_proxy.worker.upstream.connect import NotSent
-from lumen_proxy.worker.upstream.pool import Pool
+from lumen_proxy.worker.upstream.pool import NotSent, Pool
 
 if TYPE_CHECKING:
     from lumen_conformance.gateway.server import Gateway
@@ -127,7 +126,7 @@ def test_an_idle_connection_is_dropped(gateway: Gateway, pools: list[Pool], monk
 
 def test_surplus_connections_are_closed(gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
     """Only so many are kept."""
-    monkeypatch.setattr(pool_module, "KEPT", 1)
+    monkeypatch.setattr(pool_module, "MAX_IDLE", 1)
     gate = threading.Event()
     gateway.standing = replies.gated(gate)
     pool = new_pool(gateway.url + "/chat", pools)
@@ -260,7 +259,7 @@ def test_looking_up_a_name_can_be_left(pools: list[Pool], monkeypatch: pytest.Mo
     def ask() -> None:
         with pytest.raises(NotSent) as caught:
             pool.post(call, {"message": "x"})
-        outcome.append(caught.value.again)
+        outcome.append(caught.value.is_transient)
 
     asking = threading.Thread(target=ask)
     asking.start()

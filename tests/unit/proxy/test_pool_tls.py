@@ -11,8 +11,7 @@ import pytest
 
 from lumen_proxy.errors import ApiError
 from lumen_proxy.worker.call import Call
-from lumen_proxy.worker.upstream.connect import NotSent
-from lumen_proxy.worker.upstream.pool import Pool
+from lumen_proxy.worker.upstream.pool import NotSent, Pool
 from tests.fixtures.tls import NEEDS_OPENSSL, certificate
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def test_a_stranger_is_not_believed(tls: TlsGateway, pool: Pool) -> None:
     """A certificate that nobody vouches for: nothing is sent, nothing is tried again."""
     with pytest.raises(NotSent) as caught:
         pool.post(call(), {"message": "secret"})
-    assert (caught.value.error.code, caught.value.again) == ("gateway_misconfigured", False)
+    assert (caught.value.error.code, caught.value.is_transient) == ("gateway_misconfigured", False)
     assert "REQUESTS_CA_BUNDLE" in caught.value.error.message
     assert tls.requests == 0
 

@@ -11,8 +11,8 @@ import pytest
 from lumen_conformance.gateway import replies
 from lumen_conformance.http import client
 from lumen_conformance.waiting import until
+from lumen_proxy.ipc import Identity
 from lumen_proxy.logs.worker_log import Log
-from lumen_proxy.worker.app import Identity
 from tests.unit.proxy.serving import USER, Serving, serving
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def test_models(served: Serving, path: str) -> None:
 def test_health_needs_no_gateway(served: Serving, gateway: Gateway) -> None:
     """Liveness tells who answers and costs nothing."""
     gateway.down()
-    served.proxy.identity = Identity("abc", 3, 2, 4711, 0.0)
+    served.proxy.identity = Identity(instance="abc", supervisor_pid=4711, generation=3)
     body = served.get("/health").json()
     assert body | {"pid": 0, "uptime_s": 0, "version": ""} == {
         "status": "ok",
@@ -314,7 +314,7 @@ def test_no_body_is_an_error_of_ours(served: Serving, body: bytes) -> None:
 def test_our_own_bug_is_told_without_details(served: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """500 with an id only; the log has type and place; a stream that had begun ends with an error event."""
     served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
-    monkeypatch.setattr("lumen_proxy.worker.chat.until_stop", lambda *_: 1 / 0)
+    monkeypatch.setattr("lumen_proxy.wire.openai.until_stop", lambda *_: 1 / 0)
     for stream in (False, True):
         got = served.chat("secret", stream=stream)
         assert (got.status, error(got)["code"]) == (500, "internal_error")
@@ -341,7 +341,7 @@ def test_a_bug_in_mid_stream_is_an_error_event(served: Serving, monkeypatch: pyt
 
 def test_while_draining_chats_are_refused(served: Serving) -> None:
     """503 with a hint, readiness is gone, liveness stays."""
-    served.proxy.draining = True
+    served.proxy.is_draining = True
     got = served.chat()
     assert (got.status, error(got)["code"]) == (503, "shutting_down")
     assert got.header("retry-after")

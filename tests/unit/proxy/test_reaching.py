@@ -16,8 +16,7 @@ from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.ports import reserved_port
 from lumen_proxy.errors import ApiError
 from lumen_proxy.net import trust
-from lumen_proxy.worker.upstream.connect import NotSent
-from lumen_proxy.worker.upstream.pool import Pool
+from lumen_proxy.worker.upstream.pool import NotSent, Pool
 from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
 from tests.fixtures.tls import NEEDS_OPENSSL, TlsFront, certificate
 from tests.unit.proxy.serving import serving
@@ -97,7 +96,7 @@ def test_a_handshake_that_does_not_end(pools: list[Pool]) -> None:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/chat"
         with pytest.raises(NotSent) as caught:
             new_pool(url, pools, connect_timeout_s=0.2).post(new_call(), {"message": "x"})
-        assert (caught.value.error.code, caught.value.again) == ("gateway_unreachable", True)
+        assert (caught.value.error.code, caught.value.is_transient) == ("gateway_unreachable", True)
         assert "the TLS handshake did not end in time" in caught.value.error.message
         call, began = new_call(), monotonic()
         leaving = threading.Timer(0.2, call.end, ("client_gone",))
@@ -136,7 +135,7 @@ def test_a_handshake_that_fails(
         with pytest.raises(NotSent) as caught:
             pool.post(new_call(), {"message": "x"})
         serving_it.join(WITHIN_S)
-    assert (caught.value.error.code, caught.value.again) == (code, again)
+    assert (caught.value.error.code, caught.value.is_transient) == (code, again)
     assert text in caught.value.error.message
     assert "CA_BUNDLE" not in caught.value.error.message
 
@@ -168,7 +167,7 @@ def test_a_proxy_that_makes_no_tunnel(  # noqa: PLR0917 - a row and two fixtures
     with pytest.raises(NotSent) as caught:
         pool.post(new_call(), {"message": "question"})
     error = caught.value.error
-    assert (error.code, caught.value.again) == (code, again)
+    assert (error.code, caught.value.is_transient) == (code, again)
     assert f"proxy 127.0.0.1:{gateway.port}: {text}" in error.message
     assert "s3cret" not in error.message
     assert [call.method for call in gateway.calls] == ["CONNECT"]

@@ -13,7 +13,7 @@ from lumen_conformance.gateway.replies import answers
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.http.documents import said
 from lumen_conformance.run import Run
-from lumen_proxy.wire import lumen, openai, sse
+from lumen_proxy.wire import lumen, openai
 from lumen_proxy.wire.chat_request import parse
 from lumen_proxy.wire.folding import fold
 from tests.unit.conformance import samples
@@ -52,7 +52,7 @@ def test_text_reaches_the_client(text: str, ascii_only: bool) -> None:  # noqa: 
     body = json.dumps({"success": True, "persona": None, "response": text, "sources": []}, ensure_ascii=ascii_only)
     answer = lumen.gateway_answer(body.encode())
     whole = openai.Completion(int(samples.NOW_S), "lumen-gateway", answer.text, openai.usage("a", text), {})
-    events = b"".join(sse.event(chunk) for chunk in whole.chunks(include_usage=False)) + sse.DONE
+    events = b"".join(openai.event(chunk) for chunk in whole.chunks(include_usage=False)) + openai.DONE
     assert said(samples.plain(whole.whole())) == text
     assert said(samples.stream(events)) == text
 

@@ -19,7 +19,7 @@ import pytest
 from lumen_conformance.http import client
 from lumen_conformance.waiting import until
 from lumen_proxy.worker.http.server import ACCEPT_PAUSE_S, CUT_GRACE_S, TICK_S, Hooks, Server, _Listener
-from lumen_proxy.worker.limits import Limits
+from lumen_proxy.worker.limits import ServerLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,7 +74,7 @@ def served() -> Iterator[Served]:
     """A server with small limits on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         it = Served(f"http://127.0.0.1:{sock.getsockname()[1]}", server=None, thread=None)  # type: ignore[arg-type]
-        limits = Limits(4, HEADER_TIMEOUT_S, MAX_BODY_BYTES)
+        limits = ServerLimits(4, HEADER_TIMEOUT_S, MAX_BODY_BYTES)
         it.server = Server(it.app, [sock.dup()], limits, Hooks(on_cut=it.on_cut))
         it.thread = threading.Thread(target=lambda: it.cut.append(it.server.run()))
         it.thread.start()
@@ -307,21 +307,6 @@ def test_while_work_is_drained_newcomers_are_answered(served: Served) -> None:
         assert client.call(served.url, "GET", "/").header("connection") == "close"
         served.release.set()
         assert all_of(busy)
-
-
-def test_a_drain_can_leave_newcomers_to_a_successor(served: Served) -> None:
-    """With accept=False new connections stay in the backlog."""
-    with connect(served) as busy, connect(served) as later:
-        busy.sendall(head(target="/wait"))
-        assert served.started.wait(WITHIN_S)
-        served.server.drain(WITHIN_S, accept=False)
-        until("idle one is closed", lambda: later.recv(1) == b"", within_s=WITHIN_S)
-        with connect(served) as newcomer:
-            newcomer.sendall(head())
-            newcomer.settimeout(4 * TICK_S)
-            with pytest.raises(TimeoutError):
-                newcomer.recv(1)
-        served.release.set()
 
 
 def test_a_drains_deadline_cuts_and_counts(served: Served) -> None:

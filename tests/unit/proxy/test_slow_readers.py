@@ -17,7 +17,7 @@ from lumen_conformance.http import client
 from lumen_conformance.waiting import until
 from lumen_proxy.config import load
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.worker.limits import CONNECTIONS, limits
+from lumen_proxy.worker.limits import CONNECTIONS, server_limits
 from tests.unit.proxy.serving import USER, Serving, serving
 from tests.unit.proxy.test_gateway_calls import failure
 
@@ -69,7 +69,7 @@ def test_who_asks_ahead_and_does_not_read_holds_no_thread(gateway: Gateway, monk
         for asked in range(1, 8):
             stack.enter_context(not_reading(served, stream=False, times=4))
             gateway.until_called(asked)
-            until("answered", lambda: not served.proxy.watch.calls(), within_s=WITHIN_S)
+            until("answered", lambda: not served.proxy.calls.active(), within_s=WITHIN_S)
         assert served.get("/health").elapsed_s < 1
         gateway.standing = replies.echo
         assert served.chat().status == 200
@@ -100,7 +100,7 @@ def test_one_stream_is_made_at_a_time(gateway: Gateway, monkeypatch: pytest.Monk
         makers.remove(threading.get_ident())
         return b"data: {}\n\n"
 
-    monkeypatch.setattr("lumen_proxy.wire.sse.event", event)
+    monkeypatch.setattr("lumen_proxy.wire.openai.event", event)
     with serving(gateway.url) as served, ThreadPoolExecutor(4) as pool:
         got = list(pool.map(lambda _: served.chat(stream=True), range(4)))
     assert all(b"[DONE]" in one.body for one in got)
@@ -114,7 +114,7 @@ def test_more_chats_than_connections_are_refused_at_the_start(concurrency: str, 
     with pytest.raises(
         Fatal, match=f"^LUMEN_MAX_CONCURRENCY is {concurrency} and LUMEN_MAX_QUEUE is {queue}, "
     ) as fatal:
-        limits(settings)
+        server_limits(settings)
     assert fatal.value.exit_status is Exit.CONFIG
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumen_proxy.errors import ApiError
+from lumen_proxy.wire.allowed_hosts import host_name, is_loopback
 from lumen_proxy.wire.api_errors import PROBLEMS, gateway_status, problem
-from lumen_proxy.wire.host_names import host_name, is_loopback
 from lumen_proxy.wire.openai import Completion, model, models, request_id, until_stop, usage
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumen_proxy.wire import sse, text
+from lumen_proxy.wire import openai, text
 from lumen_proxy.wire.text import MAX_DEPTH, PIECE_CHARS, estimate_tokens, json_object, pieces, strict_json
 
 KOREAN = "안녕하세요. 오늘은 날씨가 참 좋네요! 산책을 나가 볼까요? "
@@ -179,7 +179,7 @@ def test_a_surrogate_pair_is_one_character() -> None:
 @given(st.dictionaries(st.text(), st.text()))
 def test_an_event_is_one_ascii_line(value: dict[str, str]) -> None:
     """Whatever the text, the event is one line that no reader can cut elsewhere."""
-    event = sse.event(value)
+    event = openai.event(value)
     assert event.isascii()
     assert event.startswith(b"data: ")
     assert event.endswith(b"\n\n")
