@@ -108,10 +108,10 @@ OTHER_TESTS = {  # an error without a case → the test that causes it
     "method_not_supported": "test_wrong_method",
     "invalid_http": "test_not_http_1",
     "https_not_supported": "test_not_http_1",
-    "headers_too_large": "test_the_servers_own_errors",
-    "unsupported_encoding": "test_the_servers_own_errors",
-    "internal_error": "test_our_own_bug_is_told_without_details",
-    "client_gone": "test_a_gone_client_frees_the_gateway",
+    "headers_too_large": "test_errors_of_the_server",
+    "unsupported_encoding": "test_errors_of_the_server",
+    "internal_error": "test_a_bug_is_an_internal_error",
+    "client_gone": "test_a_disconnected_client_ends_its_gateway_call",
 }
 
 

@@ -1,4 +1,4 @@
-"""The worker's parts in this process: quick to start, every setting at hand, nothing between test and code."""
+"""The parts of a worker in this process: quick to start, with any settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ USER = {"role": "user", "content": "안녕하세요"}
 
 @dataclass(frozen=True)
 class Serving:
-    """A proxy that serves."""
+    """A running proxy."""
 
     url: str
     proxy: Proxy
@@ -39,7 +39,7 @@ class Serving:
         headers: tuple[tuple[str, str], ...] = (),
         **body: Any,  # noqa: ANN401 - any JSON
     ) -> Capture:
-        """Ask for a completion."""
+        """Request a completion."""
         messages = [{"role": "user", "content": text}]
         return client.call(
             self.url,
@@ -58,7 +58,7 @@ class Serving:
 
 @contextmanager
 def serving(gateway_url: str, **environ: str) -> Iterator[Serving]:
-    """A proxy in front of that gateway, with settings as environment variables."""
+    """A proxy in front of this gateway, with settings as environment variables."""
     settings = load({"LUMEN_GATEWAY_URL": gateway_url, "LUMEN_DRAIN_S": "1", **environ})
     proxy = Proxy(settings)
     with socket.create_server(("127.0.0.1", 0), backlog=128) as sock:

@@ -1,4 +1,4 @@
-"""What is counted and logged of a request, whoever answered it."""
+"""The metrics and the log line of a request, whether the gateway or the server answers it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WITHIN_S = 10.0
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 def test_the_time_of_a_failing_gateway_is_counted(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
-    """A gateway that is slow and fails is as visible as one that answers."""
+    """The time of a failed gateway call is in the metrics."""
     gateway.standing = replies.silent
     with serving(gateway.url, LUMEN_TIMEOUT_S="0.3") as served:
         assert served.chat(stream=stream).status == 504
@@ -46,8 +46,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("code", REFUSED)
-def test_what_the_server_refuses_itself_is_counted_and_logged(gateway: Gateway, tmp_path: Path, code: str) -> None:
-    """By status and code, with the request id that its client was told."""
+def test_a_refusal_of_the_server_is_counted_and_logged(gateway: Gateway, tmp_path: Path, code: str) -> None:
+    """By status and code, with the request id that the client received."""
     status, request = REFUSED[code]
     with serving(gateway.url) as served:
         served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
@@ -62,8 +62,8 @@ def test_what_the_server_refuses_itself_is_counted_and_logged(gateway: Gateway, 
 
 
 @pytest.mark.parametrize("end", ["", "Content-Length: +1"], ids=["served", "refused"])
-def test_a_method_that_nobody_knows_is_not_logged(gateway: Gateway, tmp_path: Path, end: str) -> None:
-    """It may be a word of the user's."""
+def test_an_unknown_method_is_not_logged(gateway: Gateway, tmp_path: Path, end: str) -> None:
+    """It may contain text of a user."""
     request = head(end) if end else head("Connection: close")
     with serving(gateway.url) as served:
         log = served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")

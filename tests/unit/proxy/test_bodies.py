@@ -1,4 +1,4 @@
-"""Request bodies as they leave a Windows shell or a compressing client."""
+"""Request bodies of Windows shells and of clients that compress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ JSON = ("Content-Type", "application/json")
 
 
 def post(gateway: Gateway, body: bytes, *headers: tuple[str, str]) -> Capture:
-    """Send the bytes as a question."""
+    """Send the bytes as the body of a chat request."""
     with serving(gateway.url) as served:
         return client.call(served.url, "POST", "/v1/chat/completions", body=body, headers=[JSON, *headers])
 
@@ -34,7 +34,7 @@ def post(gateway: Gateway, body: bytes, *headers: tuple[str, str]) -> Capture:
     ids=["cp949", "utf-16", "one-byte"],
 )
 def test_not_utf_8(gateway: Gateway, body: bytes, where: str) -> None:
-    """A body in the code page of Windows is a 400 that names the encoding, and the remedy for curl and PowerShell."""
+    """A body in the code page of Windows is a 400 with the encoding, and the remedy for curl and PowerShell."""
     got = post(gateway, body)
     told = json.loads(got.body)["error"]
     assert (got.status, told["code"]) == (400, "invalid_json")
@@ -58,8 +58,8 @@ WHY_NOT = {
 
 
 @pytest.mark.parametrize(("data", "why"), WHY_NOT.items(), ids=[*map(str, range(len(WHY_NOT)))])
-def test_why_it_is_no_json(data: bytes, why: str) -> None:
-    """The message names the reason, or the place, and repeats no word of the body."""
+def test_why_it_is_not_json(data: bytes, why: str) -> None:
+    """The message has the reason or the position, and no text of the body."""
     with pytest.raises(ApiError) as caught:
         parse(data)
     assert caught.value.message == f"The request body is not valid JSON: {why}."
@@ -67,7 +67,7 @@ def test_why_it_is_no_json(data: bytes, why: str) -> None:
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd", "br", "deflate", "identity, gzip", "x" * 1000])
 def test_compressed(gateway: Gateway, coding: str) -> None:
-    """A compressed body is a 415 that names the content coding."""
+    """A compressed body is a 415 with the name of the content coding."""
     got = post(gateway, gzip.compress(QUESTION.encode()), ("Content-Encoding", coding))
     told = json.loads(got.body)["error"]
     assert (got.status, told["code"]) == (415, "unsupported_media_type")
@@ -78,17 +78,17 @@ def test_compressed(gateway: Gateway, coding: str) -> None:
 
 @pytest.mark.parametrize("coding", ["", "identity", "Identity "])
 def test_not_compressed(gateway: Gateway, coding: str) -> None:
-    """A body that is declared as it is, is served."""
+    """A body with the coding `identity` is accepted."""
     assert post(gateway, QUESTION.encode(), ("Content-Encoding", coding)).status == 200
 
 
 def test_byte_order_mark(gateway: Gateway) -> None:
-    """A UTF-8 file with a byte order mark, as Windows editors save it, is served."""
+    """A UTF-8 file with a byte order mark, as Windows editors save it, is accepted."""
     assert post(gateway, QUESTION.encode("utf-8-sig")).status == 200
 
 
 def test_json_ends_with_a_newline(gateway: Gateway) -> None:
-    """Every JSON body ends with one newline: a shell's prompt after curl begins a line of its own."""
+    """Each JSON body ends with one newline, so that a shell prompt after curl starts a new line."""
     with serving(gateway.url) as served:
         answers = [
             served.chat(),

@@ -1,4 +1,4 @@
-"""A key and a sentence of a user go through a real proxy in every way, and are found nowhere afterwards."""
+"""A key and a sentence of a user pass through a real proxy in all ways. Afterwards no output contains them."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ DRIFT = [  # what is dropped is named in the log, but not quoted
 ]
 
 
-def told(got: Capture) -> bytes:
-    """Everything a client reads: headers and body."""
+def received(got: Capture) -> bytes:
+    """All that a client reads: headers and body."""
     headers = "\n".join(f"{name}: {value}" for name, value in got.headers)
     return headers.encode() + b"\n\n" + got.body
 
 
 def found(where: bytes) -> list[bytes]:
-    """The spellings that are in there."""
+    """The spellings that the text contains."""
     return [spelling for spelling in SPELLINGS if spelling in where]
 
 
 def test_the_canary_is_nowhere(launch: Launches, gateway: Gateway, tmp_path: Path) -> None:
-    """In no error, header, metric, health answer, log, journal or state file; answers alone have the sentence."""
+    """No error, header, metric, health answer, log, journal or state file has them; only answers have the sentence."""
     env = {"PROXY_API_KEY": KEY, "LUMEN_LOG_DIR": str(tmp_path / "log"), "LUMEN_STATE_DIR": str(tmp_path / "state")}
     proxy = launch(gateway=gateway, env={**env, "LUMEN_LOG_LEVEL": "debug"})
     bearer = ("Authorization", f"Bearer {KEY}")
@@ -68,10 +68,10 @@ def test_the_canary_is_nowhere(launch: Launches, gateway: Gateway, tmp_path: Pat
     proxy.end()  # its last lines are written then
     logs = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert [got.status for got in answered] == [200] * 2 * (1 + len(DRIFT))
-    assert all(KEY.encode() not in told(got) for got in answered)
+    assert all(KEY.encode() not in received(got) for got in answered)
     assert all((got.status or 0) >= 400 for got in refused)
     assert state
     assert any(b"/chat/completions" in log for log in logs)  # it was logged at all
     assert any(b"sources: expected a list of strings" in log for log in logs)
-    everything = [*map(told, refused), *map(told, pages), *state, *logs]
+    everything = [*map(received, refused), *map(received, pages), *state, *logs]
     assert [found(each) for each in everything if found(each)] == []

@@ -1,4 +1,4 @@
-"""What a web page may read: every answer to an allowed page is readable, with all its headers."""
+"""CORS: an allowed page can read each answer, with all headers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SDK_HEADERS = "authorization,content-type,openai-organization,x-stainless-lang,x
 
 
 def sent(data: bytes) -> Callable[[Serving], Capture]:
-    """These very bytes."""
+    """Send exactly these bytes."""
     return lambda served: client.send(served.url, data)
 
 
@@ -43,7 +43,7 @@ ANSWERS: dict[str, Callable[[Serving], Capture]] = {
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_answer_is_readable(name: str, gateway: Gateway) -> None:
-    """The answer names the page's own origin, and exposes each of its headers."""
+    """The answer has the origin of the page, and exposes each of its headers."""
     with serving(gateway.url) as served:
         assert_readable(ANSWERS[name](served))
 
@@ -53,7 +53,7 @@ OF_A_PAGE = {code: case for code, case in CASES.items() if not {"Host", "Origin"
 
 @pytest.mark.parametrize("code", OF_A_PAGE)
 def test_error_is_readable(code: str, gateway: Gateway) -> None:
-    """So does every row of the error table."""
+    """So does each error of the error table."""
     case: Case = OF_A_PAGE[code]
     with ExitStack() as stack:
         served = stack.enter_context(serving(gateway.url, **case.env))
@@ -63,7 +63,7 @@ def test_error_is_readable(code: str, gateway: Gateway) -> None:
 
 
 def assert_readable(got: Capture) -> None:
-    """Hold an answer to the claim."""
+    """The page can read the answer."""
     assert got.header_all("access-control-allow-origin") == (PAGE,)
     assert "Origin" in (got.header("vary") or "")
     exposed = {name.strip() for name in (got.header("access-control-expose-headers") or "").split(",")}
@@ -74,7 +74,7 @@ def assert_readable(got: Capture) -> None:
 @pytest.mark.parametrize("origin", ["https://attacker.example", "null", ""])
 @pytest.mark.parametrize("name", ["413", "431", "501"])
 def test_other_pages_read_nothing(name: str, origin: str, gateway: Gateway) -> None:
-    """The server's own refusals tell nothing to a page that is not allowed."""
+    """A refusal of the server has no CORS headers for a page that is not allowed."""
     lines = {"413": "Content-Length: 99999999", "431": "X: " + "x" * 40_000, "501": "Transfer-Encoding: gzip"}
     with serving(gateway.url) as served:
         got = client.send(served.url, head(f"Origin: {origin}", lines[name]))
@@ -83,14 +83,14 @@ def test_other_pages_read_nothing(name: str, origin: str, gateway: Gateway) -> N
 
 
 def preflight(served: Serving, *headers: tuple[str, str]) -> Capture:
-    """The question of a browser whether a page may send a question."""
+    """The preflight request of a browser."""
     asked = [("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", SDK_HEADERS), *headers]
     return client.call(served.url, "OPTIONS", "/v1/chat/completions", headers=asked)
 
 
 @pytest.mark.parametrize("private", [True, False])
 def test_preflight(gateway: Gateway, private: bool) -> None:  # noqa: FBT001 -- a row
-    """A page may send what the OpenAI library sends, without the key at first; the key is needed afterwards."""
+    """A page may send what the OpenAI library sends; the preflight needs no key, the request does."""
     network = [("Access-Control-Request-Private-Network", "true")] if private else []
     with serving(gateway.url, PROXY_API_KEY="sk-1") as served:
         got = preflight(served, ORIGIN, *network)
@@ -104,7 +104,7 @@ def test_preflight(gateway: Gateway, private: bool) -> None:  # noqa: FBT001 -- 
 
 
 def test_a_loopback_page_by_a_foreign_name(gateway: Gateway) -> None:
-    """A name that leads to this machine by DNS is refused, whatever page asks (DNS rebinding)."""
+    """A foreign Host that resolves to this machine is refused for any page (DNS rebinding)."""
     with serving(gateway.url) as served:
         name = ("Host", "attacker.example")
         got = [served.get("/v1/models", ORIGIN, name), preflight(served, ORIGIN, name)]
@@ -112,7 +112,7 @@ def test_a_loopback_page_by_a_foreign_name(gateway: Gateway) -> None:
 
 
 def test_answer_without_a_page(gateway: Gateway) -> None:
-    """A request that is not of a page is answered without a word about pages."""
+    """The answer to a request without an Origin has no CORS headers."""
     with serving(gateway.url) as served:
         got = served.chat(USER["content"])
     assert not [name for name, _ in got.headers if name.lower().startswith("access-control-")]

@@ -1,4 +1,4 @@
-"""The table of dependencies: the ranges of pyproject.toml, versions as numbers, one line for all that is missing."""
+"""The table of dependencies: versions as in pyproject.toml, and one line for all that are missing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BY_NAME = {one.name: one for one in dependencies.DEPENDENCIES}
 
 
 def test_the_table_is_that_of_the_package() -> None:
-    """Each declared dependency and its range, and the oldest Python, are the same in pyproject.toml and in code."""
+    """Dependencies, their versions and the oldest Python are the same in pyproject.toml and in the code."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert sorted(one.requirement for one in dependencies.DEPENDENCIES) == sorted(project["dependencies"])
     assert project["requires-python"] == f">={'.'.join(map(str, preflight.OLDEST))}"
@@ -55,7 +55,7 @@ def test_versions_are_compared_as_numbers(name: str, version: str, supported: bo
 def test_serving_without_a_module_is_69(
     module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Each declared module is needed: a start names it and the command that installs it, without a traceback."""
+    """For each declared module, a start names it and the pip command, without a traceback."""
     for variable in ("LUMEN_STATE_DIR", "LUMEN_LOG_DIR"):
         monkeypatch.setenv(variable, str(tmp_path))
     monkeypatch.setitem(sys.modules, module, None)
@@ -67,7 +67,7 @@ def test_serving_without_a_module_is_69(
 
 @pytest.mark.parametrize("damage", ["waitress-missing", "only-requests"])
 def test_check_and_start_name_the_same_command(launch: Launches, damage: str, tmp_path: Path) -> None:
-    """`check` is red, 69, and `start` ends with 69 and one line with the very command that `check` prints."""
+    """`check` and `start` end with 69, and `start` prints the command of `check` in one line."""
     folder = virtual_environments.healthy(tmp_path / "venv")
     virtual_environments.DAMAGES[damage](folder)
     tool = (str(virtual_environments.interpreter(folder)), "-m", "lumen_proxy")
@@ -80,7 +80,7 @@ def test_check_and_start_name_the_same_command(launch: Launches, damage: str, tm
 
 
 def test_an_uninstalled_package_starts_nothing(tmp_path: Path) -> None:
-    """Run from its source folder, where no child process would find it: `check` works, a start is one line and 69."""
+    """In its source folder, where a child process does not find it, `check` works and a start is one line with 69."""
     folder = virtual_environments.healthy(tmp_path / "venv")
     files = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path), "PYTHONPATH": lumen_guard.HERE}
     for words, status in (("check",), 0), (("serve",), 69), (("start",), 69):

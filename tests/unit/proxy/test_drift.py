@@ -1,4 +1,4 @@
-"""Drift of the answers of both channels, over real sockets: the text arrives, and what was dropped is named."""
+"""Unexpected fields in the answers of both channels, with real sockets: the text arrives, dropped fields are named."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NULL = "NaN, Infinity or a number that is too large: read as null"
 
 
 def zipped(body: object, coding: str = "gzip") -> Reply:
-    """A compressed answer although `identity` was asked for."""
+    """A compressed answer, although the request has `identity`."""
     data = replies.encoded(body)
     return replies.says(
         gzip.compress(data) if coding == "gzip" else zlib.compress(data), headers=(("Content-Encoding", coding),)
@@ -34,7 +34,7 @@ def zipped(body: object, coding: str = "gzip") -> Reply:
 
 
 def without(name: str) -> dict[str, object]:
-    """A good answer but for one field."""
+    """A valid answer without one field."""
     return {field: value for field, value in replies.lumen(TEXT).items() if field != name}
 
 
@@ -82,7 +82,7 @@ CLOUD: dict[str, tuple[Reply, str, list[str]]] = {
 }
 
 
-def said(got: Capture) -> str:
+def text_of(got: Capture) -> str:
     """The text of an answer, plain or streamed, whose JSON is strict."""
     if "event-stream" not in (got.header("content-type") or ""):
         return str(strict(got.body)["choices"][0]["message"]["content"])
@@ -91,7 +91,7 @@ def said(got: Capture) -> str:
 
 
 def strict(data: bytes) -> Any:  # noqa: ANN401 -- any JSON
-    """JSON without NaN and Infinity."""
+    """Parse JSON without NaN and Infinity."""
 
     def refuse(constant: str) -> object:
         raise AssertionError(f"{constant} reached the client")
@@ -102,7 +102,7 @@ def strict(data: bytes) -> Any:  # noqa: ANN401 -- any JSON
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("name", GATEWAY)
 def test_drift_of_the_gateway(gateway: Gateway, name: str, stream: bool, tmp_path: Path) -> None:  # noqa: FBT001 -- a row
-    """The answer arrives, what was dropped is named there and in the log, and the breaker counts no failure."""
+    """The answer and the log name the dropped fields, and the breaker counts no failure."""
     reply, text, warnings = GATEWAY[name]
     gateway.standing = reply
     with serving(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
@@ -110,7 +110,7 @@ def test_drift_of_the_gateway(gateway: Gateway, name: str, stream: bool, tmp_pat
         for _ in range(2):
             got = served.chat(stream=stream)
             assert got.status == 200, got.text
-            assert said(got) == text
+            assert text_of(got) == text
             assert metadata(got)["gateway_warnings"] == warnings
     log.flush()
     lines = [json.loads(line) for line in (tmp_path / "log").read_text("utf-8").splitlines()]
@@ -120,7 +120,7 @@ def test_drift_of_the_gateway(gateway: Gateway, name: str, stream: bool, tmp_pat
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("name", CLOUD)
 def test_drift_of_cloud_ai(gateway: Gateway, name: str, stream: bool) -> None:  # noqa: FBT001 -- a row
-    """The same for the channel that answers when the gateway cannot be reached."""
+    """The same for Cloud AI, when the gateway cannot be reached."""
     reply, text, warnings = CLOUD[name]
     gateway.down()
     with (
@@ -131,14 +131,14 @@ def test_drift_of_cloud_ai(gateway: Gateway, name: str, stream: bool) -> None:  
     ):
         got = served.chat(stream=stream)
     assert got.status == 200, got.text
-    assert said(got) == text
+    assert text_of(got) == text
     told = metadata(got)
     assert (told["channel"], told["gateway_warnings"]) == ("cloud_ai", warnings)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 def test_a_response_that_is_missing_is_named(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
-    """The one field that is needed fails the call, and the message names it."""
+    """The call fails without the one required field, and the message names it."""
     gateway.script(replies.says(without("response")))
     with serving(gateway.url) as served:
         error = json.loads(served.chat(stream=stream).body)["error"]

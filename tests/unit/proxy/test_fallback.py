@@ -1,4 +1,4 @@
-"""Cloud AI in place of the gateway: when it is asked, and what is told of it."""
+"""Cloud AI as the fallback of the gateway: when it is called, and what the answer discloses."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FALLBACK = {"LUMEN_FALLBACK": "cloud_ai"}
 
 @pytest.fixture
 def cloud() -> Gateway:
-    """Cloud AI, not yet opened."""
+    """A scripted Cloud AI, not yet opened."""
     return Gateway(replies.cloud_echo)
 
 
 def test_cloud_ai_answers_when_the_gateway_cannot_be_reached(gateway: Gateway, cloud: Gateway) -> None:
-    """With LUMEN_FALLBACK=cloud_ai an unreachable gateway, and an open breaker, are answered and disclosed."""
+    """With LUMEN_FALLBACK=cloud_ai, for an unreachable gateway and an open breaker; the answer discloses it."""
     settings = {"LUMEN_FALLBACK": "cloud_ai", "CLOUD_AI_API_KEY": "cloud-key", "LUMEN_BREAKER_FAILURES": "1"}
     with cloud, serving(gateway.url, CLOUD_AI_URL=cloud.url + "/chat", **settings) as served:
         assert served.chat().json()["lumen_metadata"]["channel"] == "gateway"
@@ -39,8 +39,8 @@ def test_cloud_ai_answers_when_the_gateway_cannot_be_reached(gateway: Gateway, c
         assert b"lumen_fallbacks_total 2.0" in served.get("/metrics").body
 
 
-def test_cloud_ai_is_not_asked_after_a_written_call(gateway: Gateway, cloud: Gateway) -> None:
-    """A gateway that failed after it was asked may have been paid: nobody else is asked."""
+def test_cloud_ai_is_not_called_after_a_written_call(gateway: Gateway, cloud: Gateway) -> None:
+    """The gateway may have answered, and the answer is paid for."""
     gateway.standing = replies.says({}, 500)
     with cloud, serving(gateway.url, CLOUD_AI_URL=cloud.url, LUMEN_FALLBACK="cloud_ai") as served:
         assert failure(served.chat())[1] == "gateway_error"
@@ -48,20 +48,20 @@ def test_cloud_ai_is_not_asked_after_a_written_call(gateway: Gateway, cloud: Gat
 
 
 def metadata(got: Capture) -> dict[str, object]:
-    """What is disclosed."""
+    """The metadata of an answer."""
     told: dict[str, object] = got.json()["lumen_metadata"]
     return told
 
 
-def test_attempts_of_both_are_told(gateway: Gateway, cloud: Gateway) -> None:
+def test_attempts_of_both_are_counted(gateway: Gateway, cloud: Gateway) -> None:
     """Three at the gateway and one at Cloud AI are four; with an open breaker there is one."""
     gateway.down()
     with cloud, serving(gateway.url, CLOUD_AI_URL=cloud.url, LUMEN_BREAKER_FAILURES="1", **FALLBACK) as served:
         assert [metadata(served.chat())["attempts"] for _ in range(2)] == [4, 1]
 
 
-def test_what_cloud_ai_does_not_take_is_told(gateway: Gateway, cloud: Gateway) -> None:
-    """It knows neither users nor personas: a persona model and a user are named as ignored, by it alone."""
+def test_parameters_that_cloud_ai_does_not_support(gateway: Gateway, cloud: Gateway) -> None:
+    """A persona model and a user are listed as ignored, in its answers only."""
     asked: dict[str, Any] = {"model": "lumen-elo", "user": "u-1", "seed": 1}
     with cloud, serving(gateway.url, CLOUD_AI_URL=cloud.url, **FALLBACK) as served:
         assert metadata(served.chat(**asked))["ignored_parameters"] == ["seed"]
@@ -71,8 +71,8 @@ def test_what_cloud_ai_does_not_take_is_told(gateway: Gateway, cloud: Gateway) -
         assert b'"ignored_parameters":["model"]' in served.chat(model="lumen-elo", stream=True).body
 
 
-def test_both_are_within_the_one_deadline(gateway: Gateway, cloud: Gateway) -> None:
-    """A silent Cloud AI does not get a deadline of its own after the attempts at the gateway."""
+def test_one_deadline_covers_both(gateway: Gateway, cloud: Gateway) -> None:
+    """A silent Cloud AI has no deadline of its own after the attempts at the gateway."""
     gateway.down()
     cloud.standing = replies.silent
     settings = {**FALLBACK, "LUMEN_TIMEOUT_S": "1.5"}

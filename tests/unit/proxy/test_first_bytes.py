@@ -1,4 +1,4 @@
-"""What is not HTTP/1 is answered at once: the time for a request head is no answer."""
+"""A request that is not HTTP/1 is answered at once, not at the deadline of the head."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ NOT_HTTP_1 = {
 
 @pytest.mark.parametrize("name", NOT_HTTP_1)
 def test_not_http_1(name: str, gateway: Gateway) -> None:
-    """The bytes are answered at once with a 400 that says what is wrong, although no request head has ended."""
+    """The bytes are answered at once with a 400 that names the reason, although the head has no end."""
     sent, code, hint = NOT_HTTP_1[name]
     with serving(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
         got = client.send(served.url, sent)
@@ -55,7 +55,7 @@ def test_not_http_1(name: str, gateway: Gateway) -> None:
 
 
 def test_a_tls_client(gateway: Gateway, tmp_path: Path) -> None:
-    """A client that speaks https fails at once, and the log has the hint once, however often it tries."""
+    """A TLS client fails at once, and the log has one hint, however often it tries."""
     with serving(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
         log = served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
         host, port = served.url.removeprefix("http://").split(":")
@@ -71,7 +71,7 @@ def test_a_tls_client(gateway: Gateway, tmp_path: Path) -> None:
 
 
 def test_a_request_byte_by_byte(gateway: Gateway) -> None:
-    """A request whose bytes arrive one by one is served, empty lines before it included."""
+    """A request is served if its bytes arrive one at a time, with empty lines before it."""
     request = b"\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     with serving(gateway.url) as served:
         host, port = served.url.removeprefix("http://").split(":")

@@ -1,4 +1,4 @@
-"""Calls to the gateway: what each failure becomes, what is sent again, who else answers."""
+"""Gateway calls: the error for each failure, retries, the breaker, and the concurrency limit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BIG = {"success": True, "persona": {"name": "n"}, "response": "x" * 3000}
 
 
 def failure(got: Capture) -> tuple[int | None, str]:
-    """Status and code of an error in the envelope."""
+    """Status and code of an error."""
     assert got.ended == "complete"
     assert got.header("content-type") == "application/json; charset=utf-8"
     assert (got.header("x-request-id") or "").startswith("req_")
@@ -69,7 +69,7 @@ FAILURES: dict[str, tuple[Reply, int, str, dict[str, str]]] = {
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("name", FAILURES)
 def test_a_failure_has_its_status_and_is_never_sent_twice(gateway: Gateway, name: str, stream: bool) -> None:  # noqa: FBT001
-    """Each failure of a written call has its row, plain or streamed, on new and on reused connections."""
+    """For each failure of a written call, plain or streamed, on new and on reused connections."""
     reply, status, code, hints = FAILURES[name]
     with serving(gateway.url, LUMEN_TIMEOUT_S="0.6", LUMEN_MAX_RESPONSE_BYTES="2048") as served:
         assert served.chat("warm").status == 200
@@ -83,7 +83,7 @@ def test_a_failure_has_its_status_and_is_never_sent_twice(gateway: Gateway, name
 
 
 def test_a_reset_before_anything_is_read(gateway: Gateway) -> None:
-    """If the reset overtakes our writing, the call is tried again, else it is lost; it never runs twice."""
+    """If the reset arrives before the call is written, the call is repeated, else it is lost. It never runs twice."""
     gateway.script(replies.reset_before_reading)
     with serving(gateway.url) as served:
         got = served.chat()
@@ -92,7 +92,7 @@ def test_a_reset_before_anything_is_read(gateway: Gateway) -> None:
 
 
 def test_an_unreachable_gateway_is_tried_three_times() -> None:
-    """Refused: nothing was written, so it is tried again, twice, and then told with a hint to come back."""
+    """A refused connection is tried again twice, since nothing was written; the error has Retry-After."""
     with reserved_port() as port, serving(f"http://127.0.0.1:{port}") as served:
         got = served.chat()
         assert failure(got) == (502, "gateway_unreachable")
@@ -101,7 +101,7 @@ def test_an_unreachable_gateway_is_tried_three_times() -> None:
 
 
 def test_a_gateway_that_comes_back_meanwhile_answers(gateway: Gateway) -> None:
-    """A refused attempt is repeated, and the number of attempts is told."""
+    """A refused attempt is repeated, and the answer has the number of attempts."""
     with serving(gateway.url) as served:
         gateway.down()
         answers: list[Capture] = []
@@ -116,13 +116,13 @@ def test_a_gateway_that_comes_back_meanwhile_answers(gateway: Gateway) -> None:
 
 
 def test_a_name_that_does_not_exist() -> None:
-    """DNS failure is unreachable, too."""
+    """A failed look-up is `gateway_unreachable`, too."""
     with serving("http://gateway.invalid") as served:
         assert failure(served.chat(timeout_s=20)) == (502, "gateway_unreachable")
 
 
 def test_a_gateway_that_accepts_no_connection() -> None:
-    """A full backlog is a connect time-out: unreachable, within the time for connecting."""
+    """A full backlog is `gateway_unreachable` after the connect time-out."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
         url = f"http://127.0.0.1:{full.getsockname()[1]}"
         with serving(url, LUMEN_CONNECT_TIMEOUT_S="0.1", LUMEN_TIMEOUT_S="5") as served:
@@ -131,15 +131,15 @@ def test_a_gateway_that_accepts_no_connection() -> None:
             assert got.elapsed_s < 2.0  # three times 0.1 s, and at most 0.75 s between them
 
 
-def test_tls_that_is_none(gateway: Gateway) -> None:
-    """A gateway that does not speak TLS is misconfigured, and nothing is tried again."""
+def test_a_gateway_without_tls(gateway: Gateway) -> None:
+    """A gateway that does not speak TLS is misconfigured, and the call is not repeated."""
     with serving(gateway.url.replace("http:", "https:")) as served:
         assert failure(served.chat()) == (502, "gateway_misconfigured")
         assert gateway.chats == ()
 
 
 def test_connections_are_reused_until_they_end(gateway: Gateway) -> None:
-    """One connection serves many calls; one that the gateway has closed is not used again."""
+    """One connection serves many calls; a connection that the gateway closed is not used again."""
     with serving(gateway.url) as served:
         for _ in range(5):
             assert served.chat().status == 200
@@ -151,7 +151,7 @@ def test_connections_are_reused_until_they_end(gateway: Gateway) -> None:
 
 
 def test_what_is_sent(gateway: Gateway) -> None:
-    """The message, the persona of the model, the user; never the caller's key."""
+    """The message, the persona of the model and the user, but not the key of the client."""
     with serving(gateway.url) as served:
         served.chat("안녕 👋", model="lumen-elo", user="u-1", headers=(("Authorization", "Bearer canary"),))
     call = gateway.chats[0]
@@ -160,8 +160,8 @@ def test_what_is_sent(gateway: Gateway) -> None:
     assert "canary" not in str(call)
 
 
-def test_a_gone_client_frees_the_gateway(gateway: Gateway) -> None:
-    """When the client hangs up, its gateway connection is closed within 5 s."""
+def test_a_disconnected_client_ends_its_gateway_call(gateway: Gateway) -> None:
+    """The connection to the gateway is closed within 5 s."""
     gateway.standing = replies.silent
     with serving(gateway.url) as served:
         for stream in (False, True):
@@ -174,7 +174,7 @@ def test_a_gone_client_frees_the_gateway(gateway: Gateway) -> None:
 
 
 def test_the_breaker_opens_probes_and_closes(gateway: Gateway) -> None:
-    """Failures in a row open it; then nothing reaches the gateway; one probe decides; a success closes it."""
+    """Failures in a row open it, and no call reaches the gateway; one probe decides; a success closes it."""
     settings = {"LUMEN_BREAKER_FAILURES": "2", "LUMEN_BREAKER_OPEN_S": "0.3"}
     with serving(gateway.url, **settings) as served:
         gateway.script(*[replies.says({}, 500)] * 2)
@@ -195,14 +195,14 @@ def test_the_breaker_opens_probes_and_closes(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("name", ["400", "401", "404", "408", "413", "429"])
 def test_refusals_do_not_open_the_breaker(gateway: Gateway, name: str) -> None:
-    """4xx and 429 say nothing about the gateway's health."""
+    """4xx and 429 are neutral."""
     gateway.standing = FAILURES[name][0]
     with serving(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
         assert [failure(served.chat())[1] for _ in range(3)] == [FAILURES[name][2]] * 3
 
 
-def test_a_gone_client_does_not_open_the_breaker(gateway: Gateway) -> None:
-    """Whoever leaves says nothing about the gateway."""
+def test_a_disconnected_client_does_not_open_the_breaker(gateway: Gateway) -> None:
+    """Its call is neutral."""
     gateway.script(replies.silent)
     with serving(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
         assert served.chat(timeout_s=0.2).ended == "timeout"
@@ -212,20 +212,20 @@ def test_a_gone_client_does_not_open_the_breaker(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("name", ["302", "500", "504", "silent", "reset-after-request", "html"])
 def test_failures_open_the_breaker(gateway: Gateway, name: str) -> None:
-    """The breaker opens for a gateway that fails or is none."""
+    """The breaker opens for a gateway that fails, and for a server that is no gateway."""
     gateway.standing = FAILURES[name][0]
     with serving(gateway.url, LUMEN_BREAKER_FAILURES="1", LUMEN_TIMEOUT_S="0.6") as served:
         assert [failure(served.chat())[1] for _ in range(2)] == [FAILURES[name][2], "circuit_open"]
 
 
 def test_tls_failures_open_the_breaker(gateway: Gateway) -> None:
-    """So does one that cannot be trusted."""
+    """The breaker opens for an untrusted gateway, too."""
     with serving(gateway.url.replace("http:", "https:"), LUMEN_BREAKER_FAILURES="1") as served:
         assert [failure(served.chat())[1] for _ in range(2)] == ["gateway_misconfigured", "circuit_open"]
 
 
 def test_not_ready_while_a_probe_hangs(gateway: Gateway) -> None:
-    """As long as every other chat would be refused."""
+    """Meanwhile each other chat would be refused."""
     with serving(gateway.url, LUMEN_BREAKER_FAILURES="1", LUMEN_BREAKER_OPEN_S="0") as served:
         gate = threading.Event()
         gateway.script(replies.says({}, 500), replies.gated(gate))
@@ -241,8 +241,8 @@ def test_not_ready_while_a_probe_hangs(gateway: Gateway) -> None:
         assert served.get("/ready").status == 200
 
 
-def test_too_many_at_once_are_told_so_and_health_still_answers(gateway: Gateway) -> None:
-    """Beyond slots and queue 429; waiting too long, 429; /health at once all the while; then all is well."""
+def test_too_many_chats_are_refused_and_health_answers(gateway: Gateway) -> None:
+    """429 beyond slots and queue, and after the queue time-out; /health answers; afterwards chats are answered."""
     gate = threading.Event()
     gateway.standing = replies.gated(gate)
     settings = {"LUMEN_MAX_CONCURRENCY": "2", "LUMEN_MAX_QUEUE": "1", "LUMEN_QUEUE_TIMEOUT_S": "0.3"}
@@ -268,8 +268,8 @@ def test_too_many_at_once_are_told_so_and_health_still_answers(gateway: Gateway)
         assert served.chat().status == 200
 
 
-def test_who_waits_is_served_in_order(gateway: Gateway) -> None:
-    """A queued call is answered when a place is free."""
+def test_queued_calls_are_answered_in_order(gateway: Gateway) -> None:
+    """A queued call is answered when a slot is free."""
     gate = threading.Event()
     gateway.standing = replies.gated(gate)
     with serving(gateway.url, LUMEN_MAX_CONCURRENCY="1", LUMEN_MAX_QUEUE="3") as served:

@@ -1,4 +1,4 @@
-"""Where no home folder is known, one line names the variables to set; nothing is written anywhere else."""
+"""Without a known home folder one line names the variables to set, and no file is written."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ CASES: dict[str, Case] = {
 def test_an_unknown_home_is_one_line(
     case: Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """78 (64 for an option) and the variable to set, instead of an internal error."""
+    """78 (64 for an option) and the variable to set."""
     environ, line, status, words = case
 
     def named(name: str) -> object:
@@ -73,7 +73,7 @@ def test_an_unknown_home_is_one_line(
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv, to become another user")
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user without a passwd entry")
 def test_a_user_without_a_passwd_entry() -> None:
-    """A container that runs as any user: 78 and one line."""
+    """In a container that runs as any user: 78 and one line."""
     if UNKNOWN_UID in {entry.pw_uid for entry in pwd.getpwall()}:
         pytest.skip(f"user {UNKNOWN_UID} exists")
     environ = {name: value for name, value in os.environ.items() if name not in {"HOME", "XDG_STATE_HOME"}}

@@ -1,4 +1,4 @@
-"""Paths as clients build them from a base URL: what is served, and what a wrong one is told."""
+"""Paths as clients make them from a base URL: which are served, and the error messages for others."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def served(gateway: Gateway) -> Iterator[Serving]:
         yield it
 
 
-def ask(served: Serving, method: str, path: str, *headers: tuple[str, str]) -> Capture:
-    """A request without a body, or a good question."""
+def send(served: Serving, method: str, path: str, *headers: tuple[str, str]) -> Capture:
+    """Send a request without a body, or a valid chat request."""
     body = QUESTION if method == "POST" else None
     return client.call(served.url, method, path, json=body, headers=headers)
 
@@ -47,8 +47,8 @@ def ask(served: Serving, method: str, path: str, *headers: tuple[str, str]) -> C
     ],
 )
 def test_served(served: Serving, method: str, path: str) -> None:
-    """Doubled slashes and one at the end are served without a redirect."""
-    assert ask(served, method, path).status == 200
+    """A path with doubled slashes or one at its end is served without a redirect."""
+    assert send(served, method, path).status == 200
 
 
 BASE_URL = "Set the base URL of the client to http://localhost:8080/v1."
@@ -76,8 +76,8 @@ BASE_URL = "Set the base URL of the client to http://localhost:8080/v1."
     ],
 )
 def test_not_found(served: Serving, method: str, path: str, remedy: str) -> None:
-    """A wrong path is a 404 in one line that lists the endpoints and, where it is known, what to change."""
-    got = ask(served, method, path, ("Host", "localhost:8080"))
+    """A wrong path is a 404 that lists the endpoints and, if known, the remedy."""
+    got = send(served, method, path, ("Host", "localhost:8080"))
     told = json.loads(got.body)["error"]
     assert (got.status, told["code"]) == (404, "not_found")
     assert remedy in told["message"]
@@ -86,7 +86,7 @@ def test_not_found(served: Serving, method: str, path: str, remedy: str) -> None
 
 
 def test_not_found_without_json(served: Serving) -> None:
-    """The path is looked at before the media type: an upload to a path that does not exist is a 404."""
+    """The path is checked before the media type, so an upload to a wrong path is a 404."""
     got = client.call(served.url, "POST", "/v1/audio/transcriptions", body=b"--x", headers=[("Content-Type", "a/b")])
     assert got.status == 404
 
@@ -96,23 +96,23 @@ def test_not_found_without_json(served: Serving) -> None:
     [("GET", "//v1/chat/completions", "POST"), ("POST", "/v1/models/", "GET, HEAD"), ("PUT", "/health", "GET, HEAD")],
 )
 def test_wrong_method(served: Serving, method: str, path: str, allow: str) -> None:
-    """A method that a path does not have is a 405, and both header and message say which it has."""
-    got = ask(served, method, path)
+    """A wrong method is a 405 with the allowed methods in header and message."""
+    got = send(served, method, path)
     assert (got.status, got.header("allow")) == (405, allow)
     assert f"use {allow}." in json.loads(got.body)["error"]["message"]
 
 
 def test_full_endpoint_of_models_as_base_url(served: Serving) -> None:
-    """A question below /v1/models, where any name may stand, is told the base URL, too."""
-    got = ask(served, "POST", "/v1/models/chat/completions", ("Host", "localhost:8080"))
+    """A chat request below /v1/models, where any name is allowed, has the remedy, too."""
+    got = send(served, "POST", "/v1/models/chat/completions", ("Host", "localhost:8080"))
     assert got.status == 405
     assert BASE_URL in json.loads(got.body)["error"]["message"]
 
 
 @pytest.mark.parametrize("path", ["//v1//models", "/v1/models/", "/%76%31/models", "/health/../v1/models", "/v1//no"])
-def test_no_path_passes_the_key(gateway: Gateway, path: str) -> None:
-    """However a path is written, the key is needed; a foreign Host is refused before that."""
+def test_each_path_needs_the_key(gateway: Gateway, path: str) -> None:
+    """In any spelling; a foreign Host is refused before that."""
     with serving(gateway.url, PROXY_API_KEY=KEY) as served:
-        assert ask(served, "GET", path).status == 401
-        assert ask(served, "GET", path, ("Host", "attacker.example")).status == 403
-        assert [ask(served, "GET", open_path).status for open_path in ("//health", "/ready/", "//")] == [200] * 3
+        assert send(served, "GET", path).status == 401
+        assert send(served, "GET", path, ("Host", "attacker.example")).status == 403
+        assert [send(served, "GET", open_path).status for open_path in ("//health", "/ready/", "//")] == [200] * 3

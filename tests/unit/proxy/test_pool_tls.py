@@ -1,4 +1,4 @@
-"""The pool over TLS: who is believed, and that the rest is as without."""
+"""The connection pool over TLS: trust, and the same behaviour as without TLS."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = NEEDS_OPENSSL
 
 
 class TlsGateway:
-    """Answers every request with an empty object, or holds it until its client has left."""
+    """Answers each request with an empty object, or holds it until its client disconnects."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self.connections = 0
@@ -74,7 +74,7 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tls(certified: Path) -> Iterator[TlsGateway]:
-    """A gateway that shows that certificate."""
+    """A gateway with this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certified)
     gateway = TlsGateway(context)
@@ -91,12 +91,12 @@ def pool(tls: TlsGateway) -> Iterator[Pool]:
 
 
 def call() -> Call:
-    """A call whose client stays."""
+    """A call whose client stays connected."""
     return Call(WITHIN_S, lambda: False)
 
 
-def test_a_stranger_is_not_believed(tls: TlsGateway, pool: Pool) -> None:
-    """A certificate that nobody vouches for: nothing is sent, nothing is tried again."""
+def test_an_untrusted_certificate(tls: TlsGateway, pool: Pool) -> None:
+    """The call is not written and not repeated."""
     with pytest.raises(NotSent) as caught:
         pool.post(call(), {"message": "secret"})
     assert (caught.value.error.code, caught.value.is_transient) == ("gateway_misconfigured", False)
@@ -104,8 +104,8 @@ def test_a_stranger_is_not_believed(tls: TlsGateway, pool: Pool) -> None:
     assert tls.requests == 0
 
 
-def test_another_name_is_not_believed(tls: TlsGateway, certified: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A trusted certificate for another host is refused, too."""
+def test_a_certificate_for_another_name(tls: TlsGateway, certified: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused although it is trusted."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certified))
     pool = Pool(f"https://127.0.0.1:{tls.port}/chat", connect_timeout_s=5.0, max_response_bytes=1000)
     with pytest.raises(NotSent) as caught:
@@ -114,10 +114,10 @@ def test_another_name_is_not_believed(tls: TlsGateway, certified: Path, monkeypa
     assert tls.requests == 0
 
 
-def test_a_friend_is_asked_on_one_connection(
+def test_a_trusted_gateway_is_called_on_one_connection(
     tls: TlsGateway, pool: Pool, certified: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the system trusts is asked, and its connection is used again."""
+    """Its connection is used again."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certified))
     assert [pool.post(call(), {"message": "x"}).body for _ in range(3)] == [b"{}"] * 3
     assert (tls.connections, tls.requests) == (1, 3)
@@ -126,7 +126,7 @@ def test_a_friend_is_asked_on_one_connection(
 def test_a_call_over_tls_can_be_ended(
     tls: TlsGateway, pool: Pool, certified: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ending it closes the gateway's connection, whatever is encrypted."""
+    """The connection to the gateway is closed."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certified))
     tls.silent = True
     one = call()

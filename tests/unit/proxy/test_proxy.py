@@ -34,7 +34,7 @@ def served(gateway: Gateway) -> Iterator[Serving]:
 
 
 def error(got: Capture) -> dict[str, Any]:
-    """The error of an envelope."""
+    """The error of a response."""
     assert got.header("content-type") == "application/json; charset=utf-8"
     assert got.header("x-request-id")
     value: dict[str, Any] = json.loads(got.body)["error"]
@@ -43,7 +43,7 @@ def error(got: Capture) -> dict[str, Any]:
 
 
 def events(got: Capture) -> list[bytes]:
-    """The events of a stream that ended well."""
+    """The events of a stream with a regular end."""
     assert got.ended == "complete"
     assert got.header("content-type") == "text/event-stream; charset=utf-8"
     return got.body.split(b"\n\n")[:-1]
@@ -56,7 +56,7 @@ def text_of(got: Capture) -> str:
 
 
 def test_a_completion(served: Serving, gateway: Gateway) -> None:
-    """All fields of behaviour.md, and headers."""
+    """All fields of behaviour.md, and the headers."""
     got = served.chat("안녕", model="gpt-x", temperature=1)
     body = got.json()
     assert body["choices"][0]["message"] == {"role": "assistant", "content": "안녕", "refusal": None}
@@ -86,8 +86,8 @@ def test_a_completion(served: Serving, gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     "text", ["안녕하세요", "한국어", "👨‍👩‍👧‍👦🌙", "a\u2028b\u0085c\rd", 'q"\\', "[DONE]\ndata: x"]
 )
-def test_text_comes_back_as_it_went(served: Serving, text: str) -> None:
-    """Plain or streamed, not a character changes."""
+def test_text_is_returned_unchanged(served: Serving, text: str) -> None:
+    """Plain and streamed."""
     assert served.chat(text).json()["choices"][0]["message"]["content"] == text
     streamed = served.chat(text, stream=True)
     assert text_of(streamed) == text
@@ -102,7 +102,7 @@ def test_a_large_answer_streams_whole(served: Serving, gateway: Gateway) -> None
 
 
 def test_a_stream_with_usage(served: Serving) -> None:
-    """Usage comes last before [DONE], and is null before."""
+    """The usage is last before [DONE], and null before."""
     got = events(served.chat("안녕", stream=True, stream_options={"include_usage": True}))
     assert got[-1] == b"data: [DONE]"
     chunks = [json.loads(event[6:]) for event in got[:-1]]
@@ -112,13 +112,13 @@ def test_a_stream_with_usage(served: Serving) -> None:
 
 
 def test_stop_strings_cut_the_text(served: Serving) -> None:
-    """Plain and streamed alike."""
+    """Plain and streamed."""
     assert served.chat("one two three", stop=[" three", "two"]).json()["choices"][0]["message"]["content"] == "one "
     assert text_of(served.chat("one two three", stop="two", stream=True)) == "one "
 
 
 def test_a_slow_stream_is_kept_alive_then_answers(gateway: Gateway) -> None:
-    """After the commit time headers and comments go out; the chunks follow."""
+    """After the commit time headers and comments are sent; the chunks follow."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))
     with serving(gateway.url, LUMEN_STREAM_COMMIT_S="0", LUMEN_SSE_KEEPALIVE_S="0.05") as served:
@@ -132,7 +132,7 @@ def test_a_slow_stream_is_kept_alive_then_answers(gateway: Gateway) -> None:
 
 
 def test_a_late_failure_is_the_last_event(gateway: Gateway) -> None:
-    """After the headers a failure is an error event: no finish, no [DONE]."""
+    """After the headers a failure is an error event, without a finish reason and [DONE]."""
     gateway.standing = replies.silent
     with serving(gateway.url, LUMEN_STREAM_COMMIT_S="0.05", LUMEN_TIMEOUT_S="0.3") as served:
         got = served.chat(stream=True)
@@ -143,7 +143,7 @@ def test_a_late_failure_is_the_last_event(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/models", "/models"])
 def test_models(served: Serving, path: str) -> None:
-    """The static list, with and without the prefix."""
+    """The list is static, with and without the prefix."""
     listed = served.get(path).json()["data"]
     assert [served.get(f"{path}/{entry['id']}").json() for entry in listed] == listed
     for name in ("nope", "vendor/nope"):
@@ -151,7 +151,7 @@ def test_models(served: Serving, path: str) -> None:
 
 
 def test_health_needs_no_gateway(served: Serving, gateway: Gateway) -> None:
-    """Liveness tells who answers and costs nothing."""
+    """Liveness has the identity of the worker, without a gateway call."""
     gateway.down()
     served.proxy.identity = Identity(instance="abc", supervisor_pid=4711, generation=3)
     body = served.get("/health").json()
@@ -180,7 +180,7 @@ def test_health_needs_no_gateway(served: Serving, gateway: Gateway) -> None:
     ],
 )
 def test_pids_are_for_this_machine(served: Serving, peer: str, shown: set[str]) -> None:
-    """Who asks from elsewhere learns that the proxy lives, and neither PIDs nor instance."""
+    """Clients on other machines get neither PIDs nor the instance."""
     got = served.proxy.wsgi.test_client().get("/health", environ_base={"REMOTE_ADDR": peer})
     common = {"status", "service", "version", "generation", "restarts", "uptime_s"}
     assert (got.status_code, set(got.json or {})) == (200, common | shown)
@@ -196,8 +196,8 @@ def test_pids_are_for_this_machine(served: Serving, peer: str, shown: set[str]) 
         ("POST", "/health", "GET, HEAD"),
     ],
 )
-def test_wrong_turns(served: Serving, method: str, path: str, allow: str | None) -> None:
-    """Unknown routes and methods are told in the envelope."""
+def test_unknown_routes_and_methods(served: Serving, method: str, path: str, allow: str | None) -> None:
+    """They are errors in the envelope."""
     got = client.call(served.url, method, path, headers=[("Content-Type", "application/json")])
     expected = (405, "method_not_supported") if allow else (404, "not_found")
     assert (got.status, error(got)["code"]) == expected
@@ -222,7 +222,7 @@ def test_a_chat_must_be_json(served: Serving, media_type: str) -> None:
 )
 @pytest.mark.parametrize("path", ["/health", "/v1/models", "/nope"])
 def test_a_foreign_host_is_refused(served: Serving, host: str, path: str) -> None:
-    """On every route: a rebound name must learn nothing."""
+    """On each route, because of DNS rebinding."""
     got = served.get(path, ("Host", host))
     assert (got.status, error(got)["code"]) == (403, "host_not_allowed")
 
@@ -238,20 +238,20 @@ def test_a_foreign_host_is_refused(served: Serving, host: str, path: str) -> Non
     ],
 )
 def test_a_refused_host_is_named(served: Serving, host: str, name: str) -> None:
-    """Its whole name or address, as LUMEN_ALLOWED_HOSTS takes it; a malformed Host as it was sent."""
+    """The message has the name for LUMEN_ALLOWED_HOSTS, or a malformed Host unchanged."""
     told = error(served.get("/health", ("Host", host)))
     assert told["message"].startswith(f"This Host is not allowed: {name!r}. ")
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1234", "127.0.0.1:80", "[::1]:8080"])
 def test_loopback_hosts_are_served(served: Serving, host: str) -> None:
-    """By any port, since ports are forwarded."""
+    """With any port, since ports are forwarded."""
     assert served.get("/health", ("Host", host)).status == 200
 
 
 @pytest.mark.parametrize("origin", ["null", "http://evil.example", "file://", ""])
 def test_an_undeclared_origin_is_refused(served: Serving, origin: str) -> None:
-    """A page that is neither of loopback nor declared is refused, and the message says what to do."""
+    """An origin that is neither loopback nor declared is refused with the remedy."""
     got = served.get("/v1/models", ("Origin", origin))
     told = error(got)
     assert (got.status, told["code"]) == (403, "origin_not_allowed")
@@ -260,7 +260,7 @@ def test_an_undeclared_origin_is_refused(served: Serving, origin: str) -> None:
 
 
 def test_declared_hosts_and_origins(gateway: Gateway) -> None:
-    """What is declared is served, with CORS for that origin only, errors included."""
+    """They are served, with CORS for this origin only, also for errors."""
     page = ("Origin", "https://Page.example")
     settings = {"LUMEN_ALLOWED_HOSTS": "box.lan", "LUMEN_ALLOWED_ORIGINS": "https://page.example"}
     with serving(gateway.url, PROXY_API_KEY=KEY, **settings) as served:
@@ -281,7 +281,7 @@ def test_declared_hosts_and_origins(gateway: Gateway) -> None:
     "header", [None, "", "Bearer", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x", "Bearer é"]
 )
 def test_the_key_is_needed(gateway: Gateway, header: str | None) -> None:
-    """Without the right key nothing but liveness and readiness is told."""
+    """Without the right key only liveness and readiness answer."""
     headers = [] if header is None else [("Authorization", header)]
     with serving(gateway.url, PROXY_API_KEY=KEY) as served:
         for path in ("/v1/models", "/models", "/metrics", "/v1/chat/completions"):
@@ -292,8 +292,8 @@ def test_the_key_is_needed(gateway: Gateway, header: str | None) -> None:
         assert served.chat(headers=(("Authorization", f"bearer {KEY}"),)).status == 200
 
 
-def test_the_callers_request_id_is_kept(served: Serving) -> None:
-    """A sane one on answers, streams and errors; another is replaced."""
+def test_the_request_id_of_the_client_is_kept(served: Serving) -> None:
+    """A valid one, in answers, streams and errors; an invalid one is replaced."""
     mine = ("x-request-id", "mine-1")
     assert served.chat(headers=(mine,)).header("x-request-id") == "mine-1"
     assert served.chat(stream=True, headers=(mine,)).header("x-request-id") == "mine-1"
@@ -302,8 +302,8 @@ def test_the_callers_request_id_is_kept(served: Serving) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"[" * 60_000, b"\xff"])
-def test_no_body_is_an_error_of_ours(served: Serving, body: bytes) -> None:
-    """Whatever the bytes, it is a 400, and the next request is served."""
+def test_any_body_is_a_400(served: Serving, body: bytes) -> None:
+    """For any bytes it is a 400, and the next request is served."""
     got = client.call(
         served.url, "POST", "/v1/chat/completions", body=body, headers=[("Content-Type", "application/json")]
     )
@@ -311,8 +311,8 @@ def test_no_body_is_an_error_of_ours(served: Serving, body: bytes) -> None:
     assert served.chat().status == 200
 
 
-def test_our_own_bug_is_told_without_details(served: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """500 with an id only; the log has type and place; a stream that had begun ends with an error event."""
+def test_a_bug_is_an_internal_error(served: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """500 with a request id; the log has type and line, but no details."""
     served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
     monkeypatch.setattr("lumen_proxy.wire.openai.until_stop", lambda *_: 1 / 0)
     for stream in (False, True):
@@ -328,7 +328,7 @@ def test_our_own_bug_is_told_without_details(served: Serving, tmp_path: Path, mo
 
 
 def test_a_bug_in_mid_stream_is_an_error_event(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Never a clean early end."""
+    """The stream has no regular end."""
 
     def chunks(*_: object, **__: object) -> Iterator[dict[str, Any]]:
         yield {"choices": []}
@@ -340,7 +340,7 @@ def test_a_bug_in_mid_stream_is_an_error_event(served: Serving, monkeypatch: pyt
 
 
 def test_while_draining_chats_are_refused(served: Serving) -> None:
-    """503 with a hint, readiness is gone, liveness stays."""
+    """503 with Retry-After; readiness fails, liveness does not."""
     served.proxy.is_draining = True
     got = served.chat()
     assert (got.status, error(got)["code"]) == (503, "shutting_down")
@@ -350,8 +350,8 @@ def test_while_draining_chats_are_refused(served: Serving) -> None:
 
 
 @pytest.mark.parametrize("commit_s", ["10", "0"])
-def test_a_cut_stream_is_told(gateway: Gateway, commit_s: str) -> None:
-    """At the drain's deadline: a status where there was none yet, else an error event."""
+def test_a_cut_chat_is_an_error(gateway: Gateway, commit_s: str) -> None:
+    """At the deadline of a drain: a status if headers were not sent, else an error event."""
     gateway.standing = replies.silent
     with serving(gateway.url, LUMEN_STREAM_COMMIT_S=commit_s) as served:
         results: list[Capture] = []
@@ -366,7 +366,7 @@ def test_a_cut_stream_is_told(gateway: Gateway, commit_s: str) -> None:
 
 
 def counted(served: Serving, what: str) -> Capture | None:
-    """The page of metrics, once that is on it: a request is counted after its last byte."""
+    """The page of metrics as soon as it contains this text: a request is counted after its last byte."""
     got = served.get("/metrics")
     return got if what in got.body.decode() else None
 
@@ -397,8 +397,8 @@ def test_metrics(served: Serving) -> None:
     assert "secret-name" not in page
 
 
-def test_the_log_has_no_words_of_users(served: Serving, tmp_path: Path) -> None:
-    """Metadata only, ASCII, one JSON object a line."""
+def test_the_log_has_no_text_of_users(served: Serving, tmp_path: Path) -> None:
+    """Metadata only, in ASCII, one JSON object a line."""
     log = served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
     served.chat("비밀", user="secret-user", headers=(("Authorization", "Bearer secret-key"),))
     until("logged", lambda: log.flush() or (tmp_path / "log").exists(), within_s=WITHIN_S)  # type: ignore[func-returns-value]
@@ -420,7 +420,7 @@ def test_a_conversation_is_folded(served: Serving, gateway: Gateway) -> None:
     )
 
 
-def test_too_long_a_message_is_told(gateway: Gateway) -> None:
+def test_too_long_a_conversation(gateway: Gateway) -> None:
     """The limit of the gateway is a 400, not a failure of the gateway."""
     with serving(gateway.url, LUMEN_MAX_MESSAGE_CHARS="10") as served:
         assert served.chat("x" * 10).status == 200

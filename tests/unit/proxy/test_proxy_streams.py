@@ -1,4 +1,4 @@
-"""A stream asks the gateway what a plain question asks it, and tells what a plain answer tells."""
+"""A streamed request sends the gateway the same as a plain one, and its answer has the same metadata."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ASKED: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 
 
 def metadata(got: Capture) -> dict[str, Any]:
-    """What an answer tells about itself, with its finish if it is a stream."""
+    """The metadata of an answer, and the finish of a stream."""
     if got.header("content-type") == "application/json; charset=utf-8":
         return dict(got.json()["lumen_metadata"])
     chunks = [json.loads(event[6:]) for event in got.body.split(b"\n\n") if event.startswith(b"data: {")]
@@ -52,7 +52,7 @@ def metadata(got: Capture) -> dict[str, Any]:
 
 @pytest.mark.parametrize("row", ASKED)
 def test_a_stream_is_as_a_plain_answer(gateway: Gateway, row: str) -> None:
-    """The gateway is asked the same to the last byte, and the answer tells the same, durations apart."""
+    """The bytes to the gateway and the metadata are equal, except durations."""
     env, body = ASKED[row]
     gateway.standing = replies.answers("안녕")
     with serving(gateway.url, **env) as served:
@@ -70,8 +70,8 @@ def test_a_stream_is_as_a_plain_answer(gateway: Gateway, row: str) -> None:
     assert one.keys() >= DURATIONS
 
 
-def test_what_is_asked(gateway: Gateway) -> None:
-    """The rows above make a difference: none asks, and tells, what another does."""
+def test_the_rows_differ(gateway: Gateway) -> None:
+    """Each row sends other bytes to the gateway, or has other metadata."""
     seen = []
     for env, body in ASKED.values():
         with serving(gateway.url, **env) as served:

@@ -1,4 +1,4 @@
-"""A chat whose gateway is hard to reach: slow nameservers, silent addresses, proxies; and what its client is told."""
+"""Chats whose gateway is hard to reach: slow nameservers, silent addresses, HTTP proxies; and the client's error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WITHIN_S = 10.0
 
 
 def resolve(monkeypatch: pytest.MonkeyPatch, *hosts: str, first: Callable[[], object] = lambda: None) -> None:
-    """Let the gateway's name resolve to these; `first` is run before the answer."""
+    """Let the gateway's name resolve to these addresses; `first` runs before the answer."""
     ask = socket.getaddrinfo
 
     def getaddrinfo(host: str, port: int, *args: int, **kwargs: int) -> list[object]:
@@ -44,7 +44,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch, *hosts: str, first: Callable[[], ob
 @NEEDS_LINUX
 @pytest.mark.parametrize("silent", ["127.0.0.2", "::1"])
 def test_a_silent_first_address(gateway: Gateway, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """P4: the second address answers well within the time-out for connecting, and the question is written once."""
+    """P4: the second address answers well within the connect time-out, and the call is written once."""
     resolve(monkeypatch, silent, "127.0.0.1")
     with black_hole(silent, gateway.port), serving(f"http://{FAR}:{gateway.port}") as served:
         got = served.chat()
@@ -56,14 +56,14 @@ def test_a_silent_first_address(gateway: Gateway, silent: str, monkeypatch: pyte
 def test_a_slow_nameserver_does_not_use_up_the_time_for_connecting(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """P5: a look-up that takes longer than LUMEN_CONNECT_TIMEOUT_S counts against the deadline of the call alone."""
+    """P5: a slow look-up counts against the deadline of the call only."""
     resolve(monkeypatch, "127.0.0.1", first=lambda: threading.Event().wait(0.5))
     with serving(f"http://{FAR}:{gateway.port}", LUMEN_CONNECT_TIMEOUT_S="0.1") as served:
         assert served.chat().status == 200
     assert len(gateway.chats) == 1
 
 
-def told(url: str, **settings: str) -> str:
+def message_of(url: str, **settings: str) -> str:
     """The message of a chat that did not reach its gateway."""
     with serving(url, **settings) as served:
         got = served.chat()
@@ -73,25 +73,25 @@ def told(url: str, **settings: str) -> str:
 
 @NEEDS_LINUX
 def test_each_kind_of_failure_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """P5: a look-up without an answer, an unknown name, a refusal and a silent address have different messages."""
+    """P5: no answer of a nameserver, an unknown name, a refusal and a silent address have different messages."""
     hanging = threading.Event()
     resolve(monkeypatch, "127.0.0.1", first=lambda: hanging.wait(WITHIN_S))
-    slow = told(f"http://{FAR}", LUMEN_TIMEOUT_S="0.6")
+    slow = message_of(f"http://{FAR}", LUMEN_TIMEOUT_S="0.6")
     hanging.set()
     monkeypatch.undo()
     assert "look-up of the host name 'gateway.invalid' timed out" in slow
     assert "nameservers" in slow
     assert "LUMEN_TIMEOUT_S" in slow
-    assert "the host name 'gateway.invalid' is unknown" in told(f"http://{FAR}")
+    assert "the host name 'gateway.invalid' is unknown" in message_of(f"http://{FAR}")
     with reserved_port() as port:
-        assert "the connection was refused" in told(f"http://127.0.0.1:{port}")
+        assert "the connection was refused" in message_of(f"http://127.0.0.1:{port}")
     with black_hole("127.0.0.2") as port:
-        silent = told(f"http://127.0.0.2:{port}", LUMEN_CONNECT_TIMEOUT_S="0.1")
+        silent = message_of(f"http://127.0.0.2:{port}", LUMEN_CONNECT_TIMEOUT_S="0.1")
     assert "no connection was accepted in time (LUMEN_CONNECT_TIMEOUT_S=0.1)" in silent
 
 
 def test_a_handshake_that_does_not_end(pools: list[Pool]) -> None:
-    """A server that accepts and is silent: within the time for connecting, and at once when the client has gone."""
+    """A silent server: the call ends at the connect time-out, or at once if the client disconnects."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/chat"
         with pytest.raises(NotSent) as caught:
@@ -121,7 +121,7 @@ def test_a_handshake_that_fails(
     again: bool,  # noqa: FBT001 - a row
     text: str,
 ) -> None:
-    """A server that hangs up may be asked again; one that does not speak TLS needs no bundle of authorities."""
+    """A server that disconnects is a transient failure; one without TLS is not, and needs no bundle."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -160,7 +160,7 @@ def test_a_proxy_that_makes_no_tunnel(  # noqa: PLR0917 - a row and two fixtures
     again: bool,  # noqa: FBT001 - a row
     text: str,
 ) -> None:
-    """P6: nothing of the question is written; the message names the proxy without its password, and what it said."""
+    """P6: no byte of the call is written; the message has the proxy without its password, and its status."""
     monkeypatch.setenv("https_proxy", gateway.url.replace("//", "//me:s3cret@"))
     gateway.standing = reply
     pool = new_pool(f"https://{FAR}/chat", pools, connect_timeout_s=0.5)
@@ -179,7 +179,7 @@ def test_a_proxy_that_answers_a_request_with_407(
     pools: list[Pool],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """P6: it is no answer of the gateway, and it is not asked again."""
+    """P6: it is not an answer of the gateway, and the call is not repeated."""
     monkeypatch.setenv("http_proxy", gateway.url)
     gateway.standing = replies.says({}, 407)
     with pytest.raises(ApiError) as caught:
@@ -190,13 +190,13 @@ def test_a_proxy_that_answers_a_request_with_407(
 
 
 @NEEDS_OPENSSL
-def test_a_question_through_a_tunnel(
+def test_a_call_through_a_tunnel(
     gateway: Gateway,
     pools: list[Pool],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The proxy is asked for the gateway's name, the certificate is the gateway's; the connection is used again."""
+    """The proxy gets the name of the gateway, whose certificate is checked; the connection is used again."""
     certified = certificate(tmp_path, FAR)
     for name in trust.BUNDLES:
         monkeypatch.delenv(name, raising=False)
@@ -215,14 +215,14 @@ def test_a_question_through_a_tunnel(
 
 
 class Tunnel(TlsFront):
-    """A proxy for CONNECT: whatever is asked for, it connects to one port. `asked` has the heads of its requests."""
+    """An HTTP proxy that connects each CONNECT to one port. `asked` has the heads of its requests."""
 
     def __init__(self, port: int, asked: list[bytes]) -> None:
         super().__init__(None, port)
         self._asked = asked
 
     def prepared(self, connection: socket.socket) -> socket.socket:
-        """Read the head of a request and agree."""
+        """Read the head of a request and accept it."""
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             received = connection.recv(1)

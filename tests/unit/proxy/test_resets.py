@@ -1,4 +1,4 @@
-"""A gateway that resets at every point of a call, by its own count: no question is ever written twice."""
+"""A gateway that resets at each point of a call, by its own count: no call is written twice."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ SETTINGS = {"LUMEN_BREAKER_FAILURES": "100000", "LUMEN_TIMEOUT_S": "5"}
 
 @dataclass
 class Resetting:
-    """Counts the questions of which at least a byte arrived."""
+    """Counts the calls of which at least a byte arrived."""
 
     questions: int = 0
 
     def after(self, *, asked: int | None = None, answered: int = 0, reused: bool) -> Reply:
-        """Reset after so many bytes of a question, or of its answer; on a reused connection it is the second one."""
+        """Reset after so many bytes of a call, or of its answer; on a reused connection of the second one."""
 
         def play(exchange: Exchange) -> None:
             if reused:
@@ -48,7 +48,7 @@ class Resetting:
         return at_accept(play)
 
     def _read(self, exchange: Exchange, at_most: int | None = None) -> None:
-        """So many bytes of a question, or all: its body is the only thing with a brace."""
+        """Read so many bytes of a call, or all: only its body has a brace."""
         data = b""
         while not data.endswith(b"}") and len(data) != at_most:
             received = exchange.receive(1 if at_most else 65_536)
@@ -65,8 +65,8 @@ def outcome(got: Capture) -> str:
 
 
 @pytest.mark.parametrize("reused", [False, True], ids=["fresh", "reused"])
-def test_a_question_is_written_once_wherever_the_gateway_resets(gateway: Gateway, reused: bool) -> None:  # noqa: FBT001 -- a row
-    """Wherever it resets: answered, lost or unreached, and never more questions than calls of clients."""
+def test_a_call_is_written_once_wherever_the_gateway_resets(gateway: Gateway, reused: bool) -> None:  # noqa: FBT001 -- a row
+    """It is answered, lost or unreached; the gateway counts at most the calls of the clients."""
     counting, calls = Resetting(), 0
     places = chain(
         ({"asked": count} for count in range(0, QUESTION_BYTES, STEP_BYTES)),

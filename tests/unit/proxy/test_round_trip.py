@@ -1,4 +1,4 @@
-"""Any text makes the round trip: through the proxy's own functions, and through one live proxy."""
+"""Any text makes the round trip unchanged: through the functions of the proxy, and through a running proxy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNHURRIED = settings(deadline=None)  # a busy machine is no defect
 TEXTS = (ANY | ODD).filter(str.strip)  # a blank question or answer is refused, as it should be
 
 
-def asked(text: str, **fields: object) -> bytes:
+def request_of(text: str, **fields: object) -> bytes:
     """A request as a client writes it."""
     return json.dumps({"messages": [{"role": "user", "content": text}], **fields}, ensure_ascii=False).encode()
 
@@ -39,8 +39,8 @@ def asked(text: str, **fields: object) -> bytes:
 @example("data: [DONE]\n\n")
 @example("\u2028\u0085\ufeff")
 def test_text_reaches_the_gateway(text: str) -> None:
-    """What a client asks is what the gateway is asked, character by character."""
-    request = parse(asked(text))
+    """The gateway receives the text of the client unchanged."""
+    request = parse(request_of(text))
     message = fold(request.messages, max_chars=32_000).text
     assert json.loads(json.dumps(lumen.gateway_request(message, None, None)))["message"] == text
 
@@ -48,7 +48,7 @@ def test_text_reaches_the_gateway(text: str) -> None:
 @UNHURRIED
 @given(TEXTS, st.booleans())
 def test_text_reaches_the_client(text: str, ascii_only: bool) -> None:  # noqa: FBT001 -- drawn
-    """What the gateway answers is what a client reads, plain or streamed, whatever the gateway escapes."""
+    """The client reads the text of the gateway unchanged, plain or streamed, with any escapes."""
     body = json.dumps({"success": True, "persona": None, "response": text, "sources": []}, ensure_ascii=ascii_only)
     answer = lumen.gateway_answer(body.encode())
     whole = openai.Completion(int(samples.NOW_S), "lumen-gateway", answer.text, openai.usage("a", text), {})
@@ -59,7 +59,7 @@ def test_text_reaches_the_client(text: str, ascii_only: bool) -> None:  # noqa: 
 
 @pytest.fixture(scope="module")
 def live(run: Run) -> Iterator[tuple[Serving, Gateway]]:
-    """One live proxy before one gateway."""
+    """One running proxy in front of one gateway."""
     with Gateway() as gateway, serving(gateway.url) as proxy, run.answering(gateway.url, proxy.url):
         yield proxy, gateway
 
@@ -69,7 +69,7 @@ def live(run: Run) -> Iterator[tuple[Serving, Gateway]]:
 def test_text_through_a_live_proxy(
     question: str, words: str, streamed: bool, live: tuple[Serving, Gateway]  # noqa: FBT001 -- drawn
 ) -> None:  # fmt: skip
-    """A question and its answer go through sockets and come out as they went in."""
+    """A question and its answer pass through sockets unchanged."""
     proxy, gateway = live
     gateway.script(answers(words))
     seen = proxy.chat(question, stream=streamed)

@@ -1,4 +1,4 @@
-"""The server adapter against real sockets: what waitress would do otherwise is said in docs/adr/0001-http-server.md."""
+"""The server with real sockets. docs/adr/0001-http-server.md describes what waitress does otherwise."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WITHIN_S = 10.0  # everything here takes milliseconds; ten seconds say that it n
 
 @dataclass
 class Served:
-    """A server in a thread, and an application that tells what it saw."""
+    """A server in a thread, and an application that records its requests."""
 
     url: str
     server: Server
@@ -45,7 +45,7 @@ class Served:
     cut: list[int] = field(default_factory=list)
 
     def app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """`/wait` answers after `release` or a cut, `/crash` raises, anything else answers at once."""
+        """`/wait` answers after `release` or a cut, `/crash` raises, other paths answer at once."""
         if environ["PATH_INFO"] == "/crash":
             raise RuntimeError("a secret")
         if environ["PATH_INFO"] == "/wait":
@@ -64,7 +64,7 @@ class Served:
             self.gone.set()
 
     def on_cut(self) -> None:
-        """A drain's deadline has come."""
+        """The deadline of a drain has passed."""
         self.was_cut.set()
         self.release.set()
 
@@ -104,8 +104,8 @@ def all_of(sock: socket.socket) -> bytes:
     return received
 
 
-def rest(sock: socket.socket) -> None:
-    """Use the connection once, then leave it idle."""
+def use_once(sock: socket.socket) -> None:
+    """Send one request, then leave the connection idle."""
     sock.sendall(head())
     received = b""
     while not received.endswith(b"ok"):
@@ -113,7 +113,7 @@ def rest(sock: socket.socket) -> None:
 
 
 def head(*lines: str, target: str = "/", version: str = "HTTP/1.1") -> bytes:
-    """A request head."""
+    """The head of a request."""
     return "\r\n".join([f"POST {target} {version}", "Host: localhost", *lines, "", ""]).encode()
 
 
@@ -137,8 +137,8 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_malformed_request_is_told_so_in_the_envelope(served: Served, name: str) -> None:
-    """Whatever HTTP cannot mean is a 400 in the OpenAI envelope, with a request id, and then the end."""
+def test_a_malformed_request_is_refused(served: Served, name: str) -> None:
+    """It is a 400 in the OpenAI envelope with a request id, and the connection is closed."""
     got = client.send(served.url, MALFORMED[name])
     assert (got.status, got.ended) == (400, "complete")
     assert got.header("content-type") == "application/json; charset=utf-8"
@@ -160,21 +160,21 @@ def test_malformed_request_is_told_so_in_the_envelope(served: Served, name: str)
     ],
     ids=["431", "501", "413", "413-expect", "500"],
 )
-def test_the_servers_own_errors(served: Served, request_bytes: bytes, status: int, code: str) -> None:
-    """Errors that waitress makes itself look like all others, and keep the caller's request id where it was read."""
+def test_errors_of_the_server(served: Served, request_bytes: bytes, status: int, code: str) -> None:
+    """They have the envelope, and the request id of the client if it was read."""
     got = client.send(served.url, request_bytes)
     assert (got.status, json.loads(got.body)["error"]["code"]) == (status, code)
     assert b"secret" not in got.body
 
 
-def test_the_callers_request_id_is_kept(served: Served) -> None:
-    """An error of the server itself carries the caller's id."""
+def test_an_error_of_the_server_has_the_request_id_of_the_client(served: Served) -> None:
+    """If the client sent one."""
     got = client.send(served.url, head("x-request-id: mine", "Content-Length: 10001"))
     assert got.header("x-request-id") == "mine"
 
 
 def test_a_head_request_gets_no_error_body(served: Served) -> None:
-    """A refused HEAD is answered without a body."""
+    """The answer to a refused HEAD has no body."""
     with connect(served) as sock:
         sock.sendall(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10001\r\n\r\n")
         assert all_of(sock).endswith(b"\r\n\r\n")
@@ -201,7 +201,7 @@ def test_an_oversize_body_is_refused_without_a_reset(served: Served, framing: st
 
 
 def test_trickled_headers_end_at_the_total_deadline(served: Served) -> None:
-    """A byte now and then does not extend the time for the headers."""
+    """Single bytes do not extend the time for the head."""
     with connect(served) as sock:
         began = time.monotonic()
 
@@ -220,8 +220,8 @@ def test_trickled_headers_end_at_the_total_deadline(served: Served) -> None:
         assert HEADER_TIMEOUT_S - 0.1 <= time.monotonic() - began < HEADER_TIMEOUT_S + 10 * TICK_S
 
 
-def test_slow_clients_starve_nobody(served: Served) -> None:
-    """With 200 clients in the middle of their headers, another is answered at once."""
+def test_slow_clients_do_not_delay_others(served: Served) -> None:
+    """With 200 clients in the middle of their heads, another one is answered at once."""
     with ExitStack() as stack:
         for _ in range(200):
             stack.enter_context(connect(served)).sendall(b"POST / HTTP/1.1\r\nHost: ")
@@ -241,15 +241,15 @@ def test_keep_alive_and_pipelining(served: Served) -> None:
 
 
 def test_what_follows_a_refused_request_is_not_a_request(served: Served) -> None:
-    """After an error nothing more on that connection is served: no smuggling."""
+    """After an error no more requests of the connection are served (request smuggling)."""
     with connect(served) as sock:
         sock.sendall(head("Content-Length: +1") + head("Content-Length: 1") + b"a")
         sock.shutdown(socket.SHUT_WR)
         assert all_of(sock).count(b"HTTP/1.") <= 1
 
 
-def test_a_client_that_leaves_before_its_refusal(served: Served, caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody to tell is no error of ours."""
+def test_a_client_that_disconnects_before_its_refusal(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """It causes no error."""
     for _ in range(20):
         with connect(served) as sock:
             sock.sendall(MALFORMED["plus"])
@@ -258,8 +258,8 @@ def test_a_client_that_leaves_before_its_refusal(served: Served, caplog: pytest.
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-def test_a_gone_client_is_seen(served: Served) -> None:
-    """The application learns that its client has left while it works."""
+def test_a_disconnected_client_is_noticed(served: Served) -> None:
+    """The application notices it during the request."""
     with connect(served) as sock:
         sock.sendall(head(target="/wait"))
         assert served.started.wait(WITHIN_S)
@@ -267,15 +267,15 @@ def test_a_gone_client_is_seen(served: Served) -> None:
 
 
 def test_the_server_does_not_name_itself(served: Served) -> None:
-    """No Server header, neither on answers nor on errors."""
+    """There is no Server header, neither in answers nor in errors."""
     assert client.call(served.url, "GET", "/").header("server") is None
     assert client.send(served.url, MALFORMED["plus"]).header("server") is None
 
 
 def test_drain_closes_idle_connections_and_finishes_work(served: Served) -> None:
-    """In a drain a resting connection is closed at once, running work is answered with Connection: close."""
+    """Idle connections are closed at once; a request in progress is answered with Connection: close."""
     with connect(served) as idle, connect(served) as busy:
-        rest(idle)
+        use_once(idle)
         busy.sendall(head(target="/wait"))
         assert served.started.wait(WITHIN_S)
         served.server.drain(WITHIN_S)
@@ -288,9 +288,9 @@ def test_drain_closes_idle_connections_and_finishes_work(served: Served) -> None
 
 
 def test_a_drain_without_work_is_over_at_once(served: Served) -> None:
-    """Nobody waits for an idle connection."""
+    """It does not wait for an idle connection."""
     with connect(served) as idle:
-        rest(idle)
+        use_once(idle)
         began = time.monotonic()
         served.server.drain(WITHIN_S)
         served.thread.join(WITHIN_S)
@@ -298,8 +298,8 @@ def test_a_drain_without_work_is_over_at_once(served: Served) -> None:
     assert served.cut == [0]
 
 
-def test_while_work_is_drained_newcomers_are_answered(served: Served) -> None:
-    """Until the work is done the application still speaks, so that it can say 503."""
+def test_during_a_drain_new_connections_are_answered(served: Served) -> None:
+    """The application can answer 503 until the drain ends."""
     with connect(served) as busy:
         busy.sendall(head(target="/wait"))
         assert served.started.wait(WITHIN_S)
@@ -310,7 +310,7 @@ def test_while_work_is_drained_newcomers_are_answered(served: Served) -> None:
 
 
 def test_a_drains_deadline_cuts_and_counts(served: Served) -> None:
-    """What is not done in time is told so, and counted."""
+    """Requests that are not finished are cut and counted."""
     with connect(served) as busy:
         busy.sendall(head(target="/wait"))
         assert served.started.wait(WITHIN_S)
@@ -323,8 +323,8 @@ def test_a_drains_deadline_cuts_and_counts(served: Served) -> None:
     assert served.cut == [1]
 
 
-def test_without_descriptors_it_rests(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When accept() fails for want of descriptors it is not tried again at once, and later the client is served."""
+def test_without_descriptors_accept_pauses(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """accept() is not tried again at once, and the client is served later."""
     tries: list[float] = []
     accept = _Listener.accept
 
@@ -340,15 +340,15 @@ def test_without_descriptors_it_rests(served: Served, monkeypatch: pytest.Monkey
     assert min(gaps) >= ACCEPT_PAUSE_S
 
 
-def test_no_word_goes_to_the_disk(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even a large answer is kept in memory until its client has taken it."""
+def test_no_text_is_written_to_the_disk(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large answer stays in memory until its client has read it."""
     monkeypatch.setattr("tempfile.TemporaryFile", lambda *_, **__: pytest.fail("a file was made"))
     got = client.call(served.url, "GET", "/large")
     assert len(got.body) == LARGE_BYTES
 
 
-def test_head_and_body_leave_together(served: Served) -> None:
-    """A small answer is one packet; an answer that fails on its way is told whole."""
+def test_head_and_body_are_sent_together(served: Served) -> None:
+    """A small answer is one packet; so is the beginning of one that fails later."""
     with connect(served) as sock:
         sock.sendall(head())
         assert sock.recv(10_000).endswith(b"\r\n\r\nok")

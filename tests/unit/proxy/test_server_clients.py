@@ -1,4 +1,4 @@
-"""Clients that dawdle, leave, or frame their requests oddly: what the server adapter makes of them, on real sockets."""
+"""Clients that are slow, disconnect, or use unusual framing, with real sockets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
 
 @pytest.fixture
 def served(gateway: Gateway) -> Iterator[Serving]:
-    """A proxy with little patience for headers."""
+    """A proxy with a short time for heads."""
     with serving(gateway.url, LUMEN_HEADER_TIMEOUT_S=str(HEADER_TIMEOUT_S)) as it:
         yield it
 
@@ -51,7 +51,7 @@ def chat(*headers: str, body: bytes = BODY, length: bool = True) -> bytes:
 
 
 def closed_after_s(sock: socket.socket, drip: bytes, *, silent_s: float = 0.0) -> float:
-    """Seconds until the server hangs up on a client that sends these bytes again and again, after some silence."""
+    """Seconds until the server closes the connection of a client that repeats these bytes after a pause."""
     began = time.monotonic()
     sock.settimeout(0.05)
 
@@ -70,13 +70,13 @@ def closed_after_s(sock: socket.socket, drip: bytes, *, silent_s: float = 0.0) -
 
 
 def first_request_s(served: Serving, drip: bytes, silent_s: float) -> float:
-    """Seconds until the server hangs up on a client that never ends its first head."""
+    """Seconds until the server closes the connection of a client whose first head has no end."""
     with connect(served) as sock:
         return closed_after_s(sock, drip, silent_s=silent_s)
 
 
 def next_request_s(served: Serving, drip: bytes, silent_s: float) -> float:
-    """Seconds from the first byte of the third head, which never ends, until the server hangs up."""
+    """Seconds from the first byte of a third head without an end until the server closes the connection."""
     with connect(served) as sock:
         for _ in range(2):
             sock.sendall(chat())
@@ -95,7 +95,7 @@ DAWDLERS = {
 def test_the_headers_have_one_deadline(served: Serving) -> None:
     """LUMEN_HEADER_TIMEOUT_S is total: neither silence, nor letters, nor empty lines extend it.
 
-    After an answer the connection may rest for longer, but once something comes, the time runs.
+    After an answer the connection may be idle for longer; the time begins with the first byte.
     """
     with ThreadPoolExecutor(len(DAWDLERS) * len(DRIPS)) as pool:  # they wait, and need next to no CPU
         waiting = {
@@ -110,7 +110,7 @@ def test_the_headers_have_one_deadline(served: Serving) -> None:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 def test_a_client_that_sent_ahead_and_left_is_noticed(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
-    """With more requests on its connection than are read ahead; its gateway connection is closed within 5 s."""
+    """With more requests than are read ahead, its connection to the gateway is closed within 5 s."""
     gateway.standing = replies.silent
     body = json.dumps({"messages": [USER], "stream": stream}).encode()
     with serving(gateway.url, LUMEN_STREAM_COMMIT_S="0.1", LUMEN_SSE_KEEPALIVE_S="60") as served:
@@ -142,8 +142,8 @@ FRAMINGS = {
 
 
 @pytest.mark.parametrize("name", FRAMINGS)
-def test_one_transfer_coding_is_read(served: Serving, name: str) -> None:
-    """Exactly one `chunked`: what another program could read otherwise is refused."""
+def test_one_transfer_coding_is_accepted(served: Serving, name: str) -> None:
+    """Exactly one `chunked`; anything that other programs may read otherwise is refused."""
     request, status = FRAMINGS[name]
     got = client.send(served.url, request)
     assert got.status == status

@@ -1,4 +1,4 @@
-"""Each setting is read, refuses what it cannot mean, and has its effect."""
+"""Each setting is read, refuses invalid values, and has its effect."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ NUMBER = ("999", "-1")  # of all the others
 
 @pytest.mark.parametrize("variable", BY_VARIABLE)
 def test_setting(variable: str) -> None:
-    """A value replaces the default, and says that it came from the environment."""
+    """A value replaces the default, and its origin is the environment."""
     text, _ = EXAMPLES.get(variable, NUMBER)
     settings, row = load({variable: text}), BY_VARIABLE[variable]
     assert getattr(settings, row.field) == row.parse(text)
@@ -56,20 +56,20 @@ REFUSED = {variable: text for variable in BY_VARIABLE if (text := EXAMPLES.get(v
 
 @pytest.mark.parametrize("variable", REFUSED)
 def test_refused(variable: str) -> None:
-    """What it cannot mean is 78, and the line names it."""
+    """An invalid value ends the program with 78, and the line names the variable."""
     with pytest.raises(Fatal, match=rf"^{variable}(=.*)? is invalid: expected ") as refused:
         load({variable: REFUSED[variable]})
     assert refused.value.exit_status is Exit.CONFIG
 
 
 def test_examples_are_of_settings() -> None:
-    """No example is of a setting that is gone, and only of a path may any text be a value."""
+    """Each example is of an existing setting; only a path accepts any text."""
     assert set(EXAMPLES) <= {setting.variable for setting in SETTINGS}
     assert set(BY_VARIABLE) - set(REFUSED) == {"LUMEN_STATE_DIR", "LUMEN_LOG_DIR"}
 
 
 def test_history_last(gateway: Gateway) -> None:
-    """Only the last question is sent."""
+    """Only the last user message is sent."""
     messages = [USER, {"role": "assistant", "content": "네"}, {"role": "user", "content": "마지막"}]
     with serving(gateway.url, LUMEN_HISTORY="last") as served:
         got = client.call(served.url, "POST", "/v1/chat/completions", json={"messages": messages})
@@ -80,7 +80,7 @@ def test_history_last(gateway: Gateway) -> None:
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize(("value", "status"), [("reject", 400), ("ignore", 200)])
 def test_unsupported(gateway: Gateway, value: str, status: int, stream: bool) -> None:  # noqa: FBT001 -- a row
-    """What the gateway cannot do is refused, or ignored and listed."""
+    """An unsupported field is refused, or ignored and listed."""
     asked: dict[str, Any] = {
         "tools": [{}],
         "tool_choice": "required",
@@ -118,7 +118,7 @@ def test_max_response_bytes(gateway: Gateway, limit: str, status: int, stream: b
 
 
 def test_sse_keepalive_s(gateway: Gateway) -> None:
-    """The fourth comment comes after three intervals, neither sooner nor much later."""
+    """The fourth comment is sent after three intervals, neither earlier nor much later."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))
     with serving(gateway.url, LUMEN_STREAM_COMMIT_S="0", LUMEN_SSE_KEEPALIVE_S="0.2") as served:

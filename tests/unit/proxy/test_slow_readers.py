@@ -1,4 +1,4 @@
-"""Clients that are slow to read their answer: they hold threads of the server, but never the last."""
+"""Clients that read their answers slowly use threads of the server, but never the last one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ IN_MEMORY_BYTES = 64 * 1024  # waitress keeps 16 MiB of an answer before a threa
 
 @contextmanager
 def not_reading(served: Serving, *, stream: bool = True, times: int = 1) -> Iterator[None]:
-    """A client that asks, perhaps several times at once, and reads nothing of the answers."""
+    """A client that sends requests, perhaps several at once, and reads no answer."""
     host, port = served.url.removeprefix("http://").split(":")
     body = json.dumps({"messages": [USER], "stream": stream}).encode()
     with socket.socket() as sock:
@@ -43,8 +43,8 @@ def not_reading(served: Serving, *, stream: bool = True, times: int = 1) -> Iter
         yield
 
 
-def test_who_does_not_read_holds_a_place_of_his_own(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond concurrency and queue others are told 429, and /health answers; places come back with the clients gone."""
+def test_unread_answers_count_against_the_limit(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond it chats get 429, and /health answers; when the clients disconnect, chats are admitted again."""
     monkeypatch.setattr("waitress.adjustments.Adjustments.outbuf_high_watermark", IN_MEMORY_BYTES)
     gateway.script(*[replies.answers(LARGE)] * 3)
     with serving(gateway.url, LUMEN_MAX_CONCURRENCY="2", LUMEN_MAX_QUEUE="1") as served:
@@ -61,8 +61,8 @@ def test_who_does_not_read_holds_a_place_of_his_own(gateway: Gateway, monkeypatc
     assert len(gateway.chats) == 4
 
 
-def test_who_asks_ahead_and_does_not_read_holds_no_thread(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many such clients as threads: each gets what fits in memory, and everybody else is served."""
+def test_unread_requests_use_no_thread(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With as many of them as threads, each gets what fits in memory, and other clients are served."""
     monkeypatch.setattr("waitress.adjustments.Adjustments.outbuf_high_watermark", IN_MEMORY_BYTES)
     gateway.standing = replies.answers(LARGE * 5)
     with serving(gateway.url, LUMEN_MAX_CONCURRENCY="2", LUMEN_MAX_QUEUE="1") as served, ExitStack() as stack:
@@ -76,8 +76,12 @@ def test_who_asks_ahead_and_does_not_read_holds_no_thread(gateway: Gateway, monk
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
-def test_who_has_his_answer_may_ask_again(gateway: Gateway, monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:  # noqa: FBT001 -- a row
-    """With one place, a client that asks one after the other is not refused for an answer that it has read."""
+def test_a_read_answer_frees_its_admission(
+    gateway: Gateway,
+    monkeypatch: pytest.MonkeyPatch,
+    stream: bool,  # noqa: FBT001 -- a row
+) -> None:
+    """With one admission, requests in sequence are not refused."""
     gate = threading.Event()
     done = (lambda body: b"[DONE]" in body) if stream else None
     with serving(gateway.url, LUMEN_MAX_CONCURRENCY="1", LUMEN_MAX_QUEUE="0") as served:
@@ -88,7 +92,7 @@ def test_who_has_his_answer_may_ask_again(gateway: Gateway, monkeypatch: pytest.
 
 
 def test_one_stream_is_made_at_a_time(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of four streams one makes its events, others wait: many at work would keep /health from the interpreter."""
+    """Of four streams only one builds events: several threads would delay /health."""
     gateway.standing = replies.answers("word " * 1000)
     makers: list[int] = []
     together: list[int] = []
@@ -109,7 +113,7 @@ def test_one_stream_is_made_at_a_time(gateway: Gateway, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(("concurrency", "queue"), [("8", "4096"), ("1024", "0")])
 def test_more_chats_than_connections_are_refused_at_the_start(concurrency: str, queue: str) -> None:
-    """78, naming both settings: nobody could ask for /health while all of them wait."""
+    """78 with both settings: no connection would be left for /health."""
     settings = load({"LUMEN_MAX_CONCURRENCY": concurrency, "LUMEN_MAX_QUEUE": queue})
     with pytest.raises(
         Fatal, match=f"^LUMEN_MAX_CONCURRENCY is {concurrency} and LUMEN_MAX_QUEUE is {queue}, "
@@ -118,8 +122,8 @@ def test_more_chats_than_connections_are_refused_at_the_start(concurrency: str, 
     assert fatal.value.exit_status is Exit.CONFIG
 
 
-def test_when_connections_are_scarce_none_rests(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Near their limit an answer ends its connection, and those that rest are closed, so that others are let in."""
+def test_idle_connections_are_closed_near_the_limit(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also each connection with its answer, so that others are accepted."""
     with serving(gateway.url) as served, client.Connection(served.url) as resting:
         assert resting.call("GET", "/health").header("connection") is None
         monkeypatch.setattr("lumen_proxy.worker.http.server.SPARE_CONNECTIONS", CONNECTIONS)
