@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -72,3 +73,12 @@ def serving(gateway_url: str, **environ: str) -> Iterator[Serving]:
             thread.join(JOIN_S)
             server.close()
             proxy.gateway.close()
+
+
+def error(capture: Capture) -> dict[str, Any]:
+    """The error of a response."""
+    assert capture.header("content-type") == "application/json; charset=utf-8"
+    assert capture.header("x-request-id")
+    value: dict[str, Any] = json.loads(capture.body)["error"]
+    assert value.keys() == {"message", "type", "param", "code"}
+    return value

@@ -120,19 +120,19 @@ def test_hosts_on_a_network(bind: str) -> None:
 
 def test_names_of_this_machine_are_kept_for_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request with a foreign Host does not read the names of the machine again."""
-    asked: list[str] = []
+    reads: list[str] = []
 
     def net_if_addrs() -> dict[str, object]:
-        asked.append("the system")
+        reads.append("the system")
         return {}
 
     monkeypatch.setattr("psutil.net_if_addrs", net_if_addrs)
     hosts = AllowedHosts(ANY_ADDRESS, ())
     assert not any(hosts.allows("page.example") for _ in range(3))
-    assert len(asked) == 1
+    assert len(reads) == 1
     monkeypatch.setattr(allowed_module, "NAMES_KEPT_S", 0.0)
     hosts.allows("page.example")
-    assert len(asked) == 2
+    assert len(reads) == 2
 
 
 @pytest.mark.parametrize("error", [OSError("no"), ValueError("no")])
@@ -160,6 +160,6 @@ def test_a_client_on_the_network(gateway: Gateway) -> None:
     """A proxy on all addresses answers a client with one of them in the Host header, and the key."""
     name, key = f"{socket.gethostname()}:8080", ("Authorization", "Bearer sk-1")
     with serving(gateway.url, PROXY_HOST=ANY_ADDRESS, PROXY_API_KEY="sk-1") as served:
-        asked = [(("Host", name), key), (("Host", name),), (("Host", "attacker.example"), key)]
-        statuses = [served.get("/v1/models", *headers).status for headers in asked]
+        reads = [(("Host", name), key), (("Host", name),), (("Host", "attacker.example"), key)]
+        statuses = [served.get("/v1/models", *headers).status for headers in reads]
     assert statuses == [200, 401, 403]

@@ -35,12 +35,12 @@ def post(gateway: Gateway, body: bytes, *headers: tuple[str, str]) -> Capture:
 )
 def test_not_utf_8(gateway: Gateway, body: bytes, where: str) -> None:
     """A body in the code page of Windows is a 400 with the encoding, and the remedy for curl and PowerShell."""
-    got = post(gateway, body)
-    told = json.loads(got.body)["error"]
-    assert (got.status, told["code"]) == (400, "invalid_json")
-    assert told["message"].startswith(f"The request body is not UTF-8 {where}. ")
+    capture = post(gateway, body)
+    error = json.loads(capture.body)["error"]
+    assert (capture.status, error["code"]) == (400, "invalid_json")
+    assert error["message"].startswith(f"The request body is not UTF-8 {where}. ")
     for remedy in ("--data-binary @file.json", "chcp 65001", "[Console]::OutputEncoding"):
-        assert remedy in told["message"]
+        assert remedy in error["message"]
     assert gateway.chats == ()
 
 
@@ -68,11 +68,11 @@ def test_why_it_is_not_json(data: bytes, why: str) -> None:
 @pytest.mark.parametrize("coding", ["gzip", "zstd", "br", "deflate", "identity, gzip", "x" * 1000])
 def test_compressed(gateway: Gateway, coding: str) -> None:
     """A compressed body is a 415 with the name of the content coding."""
-    got = post(gateway, gzip.compress(QUESTION.encode()), ("Content-Encoding", coding))
-    told = json.loads(got.body)["error"]
-    assert (got.status, told["code"]) == (415, "unsupported_media_type")
-    assert f"content coding '{coding[:32]}'" in told["message"]
-    assert got.header("accept-encoding") == "identity"
+    capture = post(gateway, gzip.compress(QUESTION.encode()), ("Content-Encoding", coding))
+    error = json.loads(capture.body)["error"]
+    assert (capture.status, error["code"]) == (415, "unsupported_media_type")
+    assert f"content coding '{coding[:32]}'" in error["message"]
+    assert capture.header("accept-encoding") == "identity"
     assert gateway.chats == ()
 
 

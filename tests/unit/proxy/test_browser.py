@@ -113,8 +113,8 @@ def page_results(module_launch: Launches, tmp_path_factory: pytest.TempPathFacto
         gateways = {name: stack.enter_context(Gateway()) for name in QUESTIONS}
         pages: dict[str, dict[str, Any]] = {}
         for name, question in QUESTIONS.items():
-            host, asked = started(question, gateways[name], stack)
-            pages.setdefault(host, {})[name] = asked
+            host, request = started(question, gateways[name], stack)
+            pages.setdefault(host, {})[name] = request
         before = {name: len(gateway.chats) for name, gateway in gateways.items()}
         results = run_page(pages, module_launch, folder)
         calls = {name: len(gateway.chats) - before[name] for name, gateway in gateways.items()}

@@ -32,10 +32,10 @@ DRIFT = [  # what is dropped is named in the log, but not quoted
 ]
 
 
-def received(got: Capture) -> bytes:
+def received(capture: Capture) -> bytes:
     """All that a client reads: headers and body."""
-    headers = "\n".join(f"{name}: {value}" for name, value in got.headers)
-    return headers.encode() + b"\n\n" + got.body
+    headers = "\n".join(f"{name}: {value}" for name, value in capture.headers)
+    return headers.encode() + b"\n\n" + capture.body
 
 
 def found(where: bytes) -> list[bytes]:
@@ -67,9 +67,9 @@ def test_the_canary_is_nowhere(launch: Launches, gateway: Gateway, tmp_path: Pat
     state = [path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()]
     proxy.end()  # its last lines are written then
     logs = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    assert [got.status for got in answered] == [200] * 2 * (1 + len(DRIFT))
-    assert all(KEY.encode() not in received(got) for got in answered)
-    assert all((got.status or 0) >= 400 for got in refused)
+    assert [capture.status for capture in answered] == [200] * 2 * (1 + len(DRIFT))
+    assert all(KEY.encode() not in received(capture) for capture in answered)
+    assert all((capture.status or 0) >= 400 for capture in refused)
     assert state
     assert any(b"/chat/completions" in log for log in logs)  # it was logged at all
     assert any(b"sources: expected a list of strings" in log for log in logs)

@@ -26,16 +26,16 @@ def send(served: Serving, request: ClientRequest) -> Capture:
     return client.call(served.url, "POST", "/v1/chat/completions", json=request.body)
 
 
-def assert_answered(got: Capture, request: ClientRequest) -> None:
+def assert_answered(capture: Capture, request: ClientRequest) -> None:
     """The answer has the requested form, and lists what was ignored and replaced."""
-    assert got.status == 200, got.text
+    assert capture.status == 200, capture.text
     form = "text/event-stream" if request.body.get("stream") else "application/json"
-    assert got.header("content-type") == f"{form}; charset=utf-8"
-    assert text_of(got) == TEXT
-    told = metadata(got)
-    assert told["ignored_parameters"] == request.ignored.split()
-    assert told["replaced_parts"] == request.replaced_parts
-    assert told["requested_model"] == request.body["model"]
+    assert capture.header("content-type") == f"{form}; charset=utf-8"
+    assert text_of(capture) == TEXT
+    details = metadata(capture)
+    assert details["ignored_parameters"] == request.ignored.split()
+    assert details["replaced_parts"] == request.replaced_parts
+    assert details["requested_model"] == request.body["model"]
 
 
 @pytest.mark.parametrize("name", ANSWERED)
@@ -57,9 +57,9 @@ def test_an_unsupported_request_has_a_remedy(gateway: Gateway, name: str) -> Non
     request = REFUSED[name]
     gateway.standing = replies.answers(TEXT)
     with serving(gateway.url) as served:
-        got = send(served, request)
-        error = json.loads(got.body)["error"]
-    assert (got.status, error["type"]) == (400, "invalid_request_error")
+        capture = send(served, request)
+        error = json.loads(capture.body)["error"]
+    assert (capture.status, error["type"]) == (400, "invalid_request_error")
     assert "LUMEN_UNSUPPORTED=ignore" in error["message"]
     assert error["param"]
     assert gateway.chats == ()

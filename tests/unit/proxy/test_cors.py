@@ -11,8 +11,8 @@ from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.http import client
 from lumen_conformance.http.capture import Capture
 from tests.unit.proxy.error_cases import CASES, Case, staged
+from tests.unit.proxy.raw_server import head
 from tests.unit.proxy.serving import USER, Serving, serving
-from tests.unit.proxy.test_server import head
 
 PAGE = "http://localhost:3000"
 # What every page reads (Fetch, 2.2.2), what is about the connection or CORS itself, and the date.
@@ -58,16 +58,16 @@ def test_error_is_readable(code: str, gateway: Gateway) -> None:
     with ExitStack() as stack:
         served = stack.enter_context(serving(gateway.url, **case.env))
         stack.enter_context(staged(served, gateway, case))
-        got = served.chat(headers=(*case.headers, ORIGIN), **case.fields)
-    assert_readable(got)
+        capture = served.chat(headers=(*case.headers, ORIGIN), **case.fields)
+    assert_readable(capture)
 
 
-def assert_readable(got: Capture) -> None:
+def assert_readable(capture: Capture) -> None:
     """The page can read the answer."""
-    assert got.header_all("access-control-allow-origin") == (PAGE,)
-    assert "Origin" in (got.header("vary") or "")
-    exposed = {name.strip() for name in (got.header("access-control-expose-headers") or "").split(",")}
-    names = {name.lower() for name, _ in got.headers}
+    assert capture.header_all("access-control-allow-origin") == (PAGE,)
+    assert "Origin" in (capture.header("vary") or "")
+    exposed = {name.strip() for name in (capture.header("access-control-expose-headers") or "").split(",")}
+    names = {name.lower() for name, _ in capture.headers}
     assert {name for name in names if not name.startswith("access-control-")} <= exposed | SAFE | OF_THE_CONNECTION
 
 
@@ -77,15 +77,19 @@ def test_other_pages_read_nothing(name: str, origin: str, gateway: Gateway) -> N
     """A refusal of the server has no CORS headers for a page that is not allowed."""
     lines = {"413": "Content-Length: 99999999", "431": "X: " + "x" * 40_000, "501": "Transfer-Encoding: gzip"}
     with serving(gateway.url) as served:
-        got = client.send(served.url, head(f"Origin: {origin}", lines[name]))
-    assert got.status == int(name)
-    assert not [each for each, _ in got.headers if each.lower().startswith("access-control-")]
+        capture = client.send(served.url, head(f"Origin: {origin}", lines[name]))
+    assert capture.status == int(name)
+    assert not [each for each, _ in capture.headers if each.lower().startswith("access-control-")]
 
 
 def preflight(served: Serving, *headers: tuple[str, str]) -> Capture:
     """The preflight request of a browser."""
-    asked = [("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", SDK_HEADERS), *headers]
-    return client.call(served.url, "OPTIONS", "/v1/chat/completions", headers=asked)
+    request_headers = [
+        ("Access-Control-Request-Method", "POST"),
+        ("Access-Control-Request-Headers", SDK_HEADERS),
+        *headers,
+    ]
+    return client.call(served.url, "OPTIONS", "/v1/chat/completions", headers=request_headers)
 
 
 @pytest.mark.parametrize("private", [True, False])
@@ -93,13 +97,13 @@ def test_preflight(gateway: Gateway, private: bool) -> None:  # noqa: FBT001 -- 
     """A page may send what the OpenAI library sends; the preflight needs no key, the request does."""
     network = [("Access-Control-Request-Private-Network", "true")] if private else []
     with serving(gateway.url, PROXY_API_KEY="sk-1") as served:
-        got = preflight(served, ORIGIN, *network)
+        capture = preflight(served, ORIGIN, *network)
         refused = served.chat(headers=(ORIGIN,))
-    assert got.status == 204
-    assert got.header("access-control-allow-origin") == PAGE
-    assert got.header("access-control-allow-headers") == SDK_HEADERS
-    assert "POST" in (got.header("access-control-allow-methods") or "")
-    assert got.header("access-control-allow-private-network") == ("true" if private else None)
+    assert capture.status == 204
+    assert capture.header("access-control-allow-origin") == PAGE
+    assert capture.header("access-control-allow-headers") == SDK_HEADERS
+    assert "POST" in (capture.header("access-control-allow-methods") or "")
+    assert capture.header("access-control-allow-private-network") == ("true" if private else None)
     assert (refused.status, refused.header("access-control-allow-origin")) == (401, PAGE)
 
 
@@ -107,12 +111,12 @@ def test_a_loopback_page_by_a_foreign_name(gateway: Gateway) -> None:
     """A foreign Host that resolves to this machine is refused for any page (DNS rebinding)."""
     with serving(gateway.url) as served:
         name = ("Host", "attacker.example")
-        got = [served.get("/v1/models", ORIGIN, name), preflight(served, ORIGIN, name)]
-    assert [each.status for each in got] == [403, 403]
+        capture = [served.get("/v1/models", ORIGIN, name), preflight(served, ORIGIN, name)]
+    assert [each.status for each in capture] == [403, 403]
 
 
 def test_answer_without_a_page(gateway: Gateway) -> None:
     """The answer to a request without an Origin has no CORS headers."""
     with serving(gateway.url) as served:
-        got = served.chat(USER["content"])
-    assert not [name for name, _ in got.headers if name.lower().startswith("access-control-")]
+        capture = served.chat(USER["content"])
+    assert not [name for name, _ in capture.headers if name.lower().startswith("access-control-")]

@@ -83,9 +83,9 @@ def test_an_uninstalled_package_starts_nothing(tmp_path: Path) -> None:
     """In its source folder, where a child process does not find it, `check` works and a start is one line with 69."""
     folder = virtual_environments.healthy(tmp_path / "venv")
     files = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path), "PYTHONPATH": lumen_guard.HERE}
-    for words, status in (("check",), 0), (("serve",), 69), (("start",), 69):
+    for command, status in (("check",), 0), (("serve",), 69), (("start",), 69):
         done = subprocess.run(
-            [virtual_environments.interpreter(folder), "-m", "lumen_proxy", *words],
+            [virtual_environments.interpreter(folder), "-m", "lumen_proxy", *command],
             cwd=ROOT, env=os.environ | files, capture_output=True, encoding="utf-8", timeout=LOOK_S, check=False,
         )  # fmt: skip
         assert done.returncode == status, done.stderr

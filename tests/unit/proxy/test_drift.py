@@ -82,11 +82,11 @@ CLOUD: dict[str, tuple[Reply, str, list[str]]] = {
 }
 
 
-def text_of(got: Capture) -> str:
+def text_of(capture: Capture) -> str:
     """The text of an answer, plain or streamed, whose JSON is strict."""
-    if "event-stream" not in (got.header("content-type") or ""):
-        return str(strict(got.body)["choices"][0]["message"]["content"])
-    events = [strict(event[6:]) for event in got.body.split(b"\n\n") if event.startswith(b"data: {")]
+    if "event-stream" not in (capture.header("content-type") or ""):
+        return str(strict(capture.body)["choices"][0]["message"]["content"])
+    events = [strict(event[6:]) for event in capture.body.split(b"\n\n") if event.startswith(b"data: {")]
     return "".join(choice["delta"].get("content", "") for event in events for choice in event["choices"])
 
 
@@ -108,10 +108,10 @@ def test_drift_of_the_gateway(gateway: Gateway, name: str, stream: bool, tmp_pat
     with serving(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
         log = served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
         for _ in range(2):
-            got = served.chat(stream=stream)
-            assert got.status == 200, got.text
-            assert text_of(got) == text
-            assert metadata(got)["gateway_warnings"] == warnings
+            capture = served.chat(stream=stream)
+            assert capture.status == 200, capture.text
+            assert text_of(capture) == text
+            assert metadata(capture)["gateway_warnings"] == warnings
     log.flush()
     lines = [json.loads(line) for line in (tmp_path / "log").read_text("utf-8").splitlines()]
     assert [line.get("gateway_warnings") for line in lines] == ["; ".join(warnings) or None] * 2
@@ -129,11 +129,11 @@ def test_drift_of_cloud_ai(gateway: Gateway, name: str, stream: bool) -> None:  
             gateway.url, CLOUD_AI_URL=cloud.url + "/chat", LUMEN_FALLBACK="cloud_ai", LUMEN_BREAKER_FAILURES="1"
         ) as served,
     ):
-        got = served.chat(stream=stream)
-    assert got.status == 200, got.text
-    assert text_of(got) == text
-    told = metadata(got)
-    assert (told["channel"], told["gateway_warnings"]) == ("cloud_ai", warnings)
+        capture = served.chat(stream=stream)
+    assert capture.status == 200, capture.text
+    assert text_of(capture) == text
+    details = metadata(capture)
+    assert (details["channel"], details["gateway_warnings"]) == ("cloud_ai", warnings)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])

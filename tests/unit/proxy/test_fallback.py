@@ -30,9 +30,9 @@ def test_cloud_ai_answers_when_the_gateway_cannot_be_reached(gateway: Gateway, c
         assert served.chat().json()["lumen_metadata"]["channel"] == "gateway"
         gateway.down()
         for _ in range(2):
-            got = served.chat("hello").json()
-            assert got["lumen_metadata"]["channel"] == "cloud_ai"
-            assert got["choices"][0]["message"]["content"] == "hello"
+            capture = served.chat("hello").json()
+            assert capture["lumen_metadata"]["channel"] == "cloud_ai"
+            assert capture["choices"][0]["message"]["content"] == "hello"
         assert served.get("/ready").status == 200
         assert cloud.chats[0].header("x-api-key") == "cloud-key"
         assert cloud.chats[0].json() == {"message": "hello"}
@@ -47,10 +47,10 @@ def test_cloud_ai_is_not_called_after_a_written_call(gateway: Gateway, cloud: Ga
         assert cloud.calls == ()
 
 
-def metadata(got: Capture) -> dict[str, object]:
+def metadata(capture: Capture) -> dict[str, object]:
     """The metadata of an answer."""
-    told: dict[str, object] = got.json()["lumen_metadata"]
-    return told
+    details: dict[str, object] = capture.json()["lumen_metadata"]
+    return details
 
 
 def test_attempts_of_both_are_counted(gateway: Gateway, cloud: Gateway) -> None:
@@ -62,11 +62,11 @@ def test_attempts_of_both_are_counted(gateway: Gateway, cloud: Gateway) -> None:
 
 def test_parameters_that_cloud_ai_does_not_support(gateway: Gateway, cloud: Gateway) -> None:
     """A persona model and a user are listed as ignored, in its answers only."""
-    asked: dict[str, Any] = {"model": "lumen-elo", "user": "u-1", "seed": 1}
+    fields: dict[str, Any] = {"model": "lumen-elo", "user": "u-1", "seed": 1}
     with cloud, serving(gateway.url, CLOUD_AI_URL=cloud.url, **FALLBACK) as served:
-        assert metadata(served.chat(**asked))["ignored_parameters"] == ["seed"]
+        assert metadata(served.chat(**fields))["ignored_parameters"] == ["seed"]
         gateway.down()
-        assert metadata(served.chat(**asked))["ignored_parameters"] == ["model", "seed", "user"]
+        assert metadata(served.chat(**fields))["ignored_parameters"] == ["model", "seed", "user"]
         assert metadata(served.chat(model="lumen-gateway"))["ignored_parameters"] == []
         assert b'"ignored_parameters":["model"]' in served.chat(model="lumen-elo", stream=True).body
 
@@ -77,6 +77,6 @@ def test_one_deadline_covers_both(gateway: Gateway, cloud: Gateway) -> None:
     cloud.standing = replies.silent
     settings = {**FALLBACK, "LUMEN_TIMEOUT_S": "1.5"}
     with cloud, serving(gateway.url, CLOUD_AI_URL=cloud.url, **settings) as served:
-        got = served.chat()
-    assert failure(got) == (504, "gateway_timeout")
-    assert got.elapsed_s < 2.5  # the deadline, and what the serving loop takes to look
+        capture = served.chat()
+    assert failure(capture) == (504, "gateway_timeout")
+    assert capture.elapsed_s < 2.5  # the deadline, and what the serving loop takes to look

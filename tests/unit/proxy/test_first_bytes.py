@@ -46,12 +46,12 @@ def test_not_http_1(name: str, gateway: Gateway) -> None:
     """The bytes are answered at once with a 400 that names the reason, although the head has no end."""
     sent, code, hint = NOT_HTTP_1[name]
     with serving(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
-        got = client.send(served.url, sent)
-    told = json.loads(got.body)["error"]
-    assert (got.status, told["code"], got.ended) == (400, code, "complete")
-    assert hint in told["message"]
-    assert got.ended_s is not None
-    assert got.ended_s < AT_ONCE_S
+        capture = client.send(served.url, sent)
+    error = json.loads(capture.body)["error"]
+    assert (capture.status, error["code"], capture.ended) == (400, code, "complete")
+    assert hint in error["message"]
+    assert capture.ended_s is not None
+    assert capture.ended_s < AT_ONCE_S
 
 
 def test_a_tls_client(gateway: Gateway, tmp_path: Path) -> None:

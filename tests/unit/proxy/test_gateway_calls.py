@@ -25,12 +25,12 @@ NEVER_AGAIN = {"x-should-retry": "false"}
 BIG = {"success": True, "persona": {"name": "n"}, "response": "x" * 3000}
 
 
-def failure(got: Capture) -> tuple[int | None, str]:
+def failure(capture: Capture) -> tuple[int | None, str]:
     """Status and code of an error."""
-    assert got.ended == "complete"
-    assert got.header("content-type") == "application/json; charset=utf-8"
-    assert (got.header("x-request-id") or "").startswith("req_")
-    return got.status, json.loads(got.body)["error"]["code"]
+    assert capture.ended == "complete"
+    assert capture.header("content-type") == "application/json; charset=utf-8"
+    assert (capture.header("x-request-id") or "").startswith("req_")
+    return capture.status, json.loads(capture.body)["error"]["code"]
 
 
 FAILURES: dict[str, tuple[Reply, int, str, dict[str, str]]] = {
@@ -75,9 +75,9 @@ def test_a_failure_has_its_status_and_is_never_sent_twice(gateway: Gateway, name
         assert served.chat("warm").status == 200
         for calls in (2, 3):
             gateway.script(reply)
-            got = served.chat(stream=stream)
-            assert failure(got) == (status, code)
-            assert hints.items() <= dict(got.headers).items()
+            capture = served.chat(stream=stream)
+            assert failure(capture) == (status, code)
+            assert hints.items() <= dict(capture.headers).items()
             assert len(gateway.chats) <= calls
         assert served.chat("still well").status == 200
 
@@ -86,17 +86,17 @@ def test_a_reset_before_anything_is_read(gateway: Gateway) -> None:
     """If the reset arrives before the call is written, the call is repeated, else it is lost. It never runs twice."""
     gateway.script(replies.reset_before_reading)
     with serving(gateway.url) as served:
-        got = served.chat()
-        assert got.status == 200 or failure(got) == (502, "gateway_connection_lost")
+        capture = served.chat()
+        assert capture.status == 200 or failure(capture) == (502, "gateway_connection_lost")
     assert len(gateway.chats) <= 1
 
 
 def test_an_unreachable_gateway_is_tried_three_times() -> None:
     """A refused connection is tried again twice, since nothing was written; the error has Retry-After."""
     with reserved_port() as port, serving(f"http://127.0.0.1:{port}") as served:
-        got = served.chat()
-        assert failure(got) == (502, "gateway_unreachable")
-        assert got.header("retry-after") == "2"
+        capture = served.chat()
+        assert failure(capture) == (502, "gateway_unreachable")
+        assert capture.header("retry-after") == "2"
         assert b"lumen_retries_total 2.0" in served.get("/metrics").body
 
 
@@ -105,14 +105,14 @@ def test_a_gateway_that_comes_back_meanwhile_answers(gateway: Gateway) -> None:
     with serving(gateway.url) as served:
         gateway.down()
         answers: list[Capture] = []
-        asking = threading.Thread(target=lambda: answers.append(served.chat()))
-        asking.start()
+        client_thread = threading.Thread(target=lambda: answers.append(served.chat()))
+        client_thread.start()
         until("retried", lambda: b"lumen_retries_total 0" not in served.get("/metrics").body, within_s=WITHIN_S)
         gateway.up()
-        asking.join(WITHIN_S)
-        got = answers[0]
+        client_thread.join(WITHIN_S)
+        capture = answers[0]
         # Jitter decides whether the third attempt comes after up().
-        assert got.json()["lumen_metadata"]["attempts"] > 1 if got.status == 200 else failure(got)[0] == 502
+        assert capture.json()["lumen_metadata"]["attempts"] > 1 if capture.status == 200 else failure(capture)[0] == 502
 
 
 def test_a_name_that_does_not_exist() -> None:
@@ -126,9 +126,9 @@ def test_a_gateway_that_accepts_no_connection() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
         url = f"http://127.0.0.1:{full.getsockname()[1]}"
         with serving(url, LUMEN_CONNECT_TIMEOUT_S="0.1", LUMEN_TIMEOUT_S="5") as served:
-            got = served.chat()
-            assert failure(got) == (502, "gateway_unreachable")
-            assert got.elapsed_s < 2.0  # three times 0.1 s, and at most 0.75 s between them
+            capture = served.chat()
+            assert failure(capture) == (502, "gateway_unreachable")
+            assert capture.elapsed_s < 2.0  # three times 0.1 s, and at most 0.75 s between them
 
 
 def test_a_gateway_without_tls(gateway: Gateway) -> None:
@@ -165,8 +165,8 @@ def test_a_disconnected_client_ends_its_gateway_call(gateway: Gateway) -> None:
     gateway.standing = replies.silent
     with serving(gateway.url) as served:
         for stream in (False, True):
-            got = served.chat(timeout_s=0.2, stream=stream)
-            assert got.ended == "timeout"
+            capture = served.chat(timeout_s=0.2, stream=stream)
+            assert capture.ended == "timeout"
         for call in gateway.chats:
             left_s = gateway.left_s(call, within_s=5.0)
             assert left_s is not None
@@ -179,9 +179,9 @@ def test_the_breaker_opens_probes_and_closes(gateway: Gateway) -> None:
     with serving(gateway.url, **settings) as served:
         gateway.script(*[replies.says({}, 500)] * 2)
         assert [failure(served.chat())[1] for _ in range(2)] == ["gateway_error"] * 2
-        got = served.chat()
-        assert failure(got) == (503, "circuit_open")
-        assert got.header("retry-after") == "1"
+        capture = served.chat()
+        assert failure(capture) == (503, "circuit_open")
+        assert capture.header("retry-after") == "1"
         assert failure(served.get("/ready")) == (503, "circuit_open")
         assert served.get("/health").status == 200
         assert len(gateway.chats) == 2
@@ -254,9 +254,9 @@ def test_too_many_chats_are_refused_and_health_answers(gateway: Gateway) -> None
         gateway.until_called(2)
         threads[2].start()
         until("one waits", lambda: served.proxy.gateway.limit.queued, within_s=WITHIN_S)
-        got = served.chat()
-        assert failure(got) == (429, "concurrency_limit")
-        assert got.header("retry-after") == "1"
+        capture = served.chat()
+        assert failure(capture) == (429, "concurrency_limit")
+        assert capture.header("retry-after") == "1"
         assert served.get("/health").elapsed_s < 1
         threads[2].join(WITHIN_S)
         assert failure(results[0]) == (429, "concurrency_limit")
@@ -264,7 +264,7 @@ def test_too_many_chats_are_refused_and_health_answers(gateway: Gateway) -> None
         gate.set()
         for thread in threads:
             thread.join(WITHIN_S)
-        assert [got.status for got in results[1:]] == [200, 200]
+        assert [capture.status for capture in results[1:]] == [200, 200]
         assert served.chat().status == 200
 
 
@@ -274,10 +274,10 @@ def test_queued_calls_are_answered_in_order(gateway: Gateway) -> None:
     gateway.standing = replies.gated(gate)
     with serving(gateway.url, LUMEN_MAX_CONCURRENCY="1", LUMEN_MAX_QUEUE="3") as served:
         threads = [threading.Thread(target=served.chat, args=(f"n{n}",)) for n in range(4)]
-        asked = lambda n: len(gateway.chats) + served.proxy.gateway.limit.queued > n  # noqa: E731
+        has_arrived = lambda n: len(gateway.chats) + served.proxy.gateway.limit.queued > n  # noqa: E731
         for n, thread in enumerate(threads):
             thread.start()
-            until("asked or queued", partial(asked, n), within_s=WITHIN_S)
+            until("asked or queued", partial(has_arrived, n), within_s=WITHIN_S)
         gate.set()
         for thread in threads:
             thread.join(WITHIN_S)

@@ -49,7 +49,7 @@ def test_an_unknown_home_is_one_line(
     case: Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """78 (64 for an option) and the variable to set."""
-    environ, line, status, words = case
+    environ, line, status, expected = case
 
     def named(name: str) -> object:
         if name == "ghost":
@@ -64,9 +64,9 @@ def test_an_unknown_home_is_one_line(
         monkeypatch.setenv(variable, value)
     monkeypatch.chdir(tmp_path)
     assert cli.main(line.split()) == status
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == bool(status)
-    assert [word for word in words if word not in told[0]] == []
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == bool(status)
+    assert [word for word in expected if word not in lines[0]] == []
     assert list(tmp_path.iterdir()) == []
 
 

@@ -135,24 +135,24 @@ COMMANDS: dict[str, Case] = {
 @pytest.mark.parametrize("case", COMMANDS.values(), ids=COMMANDS)
 def test_a_command_that_cannot_import_is_one_line(launch: Launches, case: Case, tmp_path: Path) -> None:
     """69 and the same line from each command that needs the package."""
-    package, content, error, words, requirement, environ = case
+    package, content, error, command, requirement, environ = case
     (copied(package, tmp_path) / "__init__.py").write_text(content, "utf-8")
-    done = launch.run(*words, env={**before_the_rest(tmp_path), **environ})
+    done = launch.run(*command, env={**before_the_rest(tmp_path), **environ})
     assert_one_line(done.stderr, package, error, f'{REPAIR}"{requirement}"')
     assert done.exit_status == 69
 
 
 @pytest.mark.parametrize(
-    ("file", "words"),
+    ("file", "command"),
     [("worker/process.py", ("serve",)), ("health/diagnosis.py", ("diagnose",))],
     ids=["worker", "command"],
 )
 def test_a_defect_of_lumen_proxy_is_an_internal_error(
-    launch: Launches, file: str, words: tuple[str, ...], tmp_path: Path
+    launch: Launches, file: str, command: tuple[str, ...], tmp_path: Path
 ) -> None:
     """A syntax error in its own module is 70 without advice to install anything."""
     (copied("lumen_proxy", tmp_path) / file).write_text("def (", "utf-8")
-    done = launch.run(*words, env=before_the_rest(tmp_path) | {"PROXY_PORT": "0", "LUMEN_MAX_RESTARTS": "1"})
+    done = launch.run(*command, env=before_the_rest(tmp_path) | {"PROXY_PORT": "0", "LUMEN_MAX_RESTARTS": "1"})
     assert done.exit_status == 70
     assert "internal error: SyntaxError" in done.stderr
     assert "pip install" not in done.stderr

@@ -16,8 +16,8 @@ import pytest
 from lumen_conformance.ports import reserved_port
 from lumen_proxy import threads
 from lumen_proxy.health.http_probe import ask
-from lumen_proxy.net import happy_eyeballs, names
-from lumen_proxy.net.failure import TRANSIENT, ConnectFailed
+from lumen_proxy.net import happy_eyeballs
+from lumen_proxy.net.failure import ConnectFailed
 from lumen_proxy.net.names import Address, Name
 from lumen_proxy.net.reachability import try_addresses
 from lumen_proxy.net.time_limits import TimeLimits
@@ -34,14 +34,14 @@ def at(host: str, port: int = 80) -> Address:
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> list[str]:
     """Let each name resolve to these addresses; the returned list has the names that were looked up."""
-    asked: list[str] = []
+    lookups: list[str] = []
 
     def getaddrinfo(host: str, port: int, **_: object) -> list[object]:
-        asked.append(host)
+        lookups.append(host)
         return [(at(one).family, socket.SOCK_STREAM, 6, "", at(one, port).sockaddr) for one in hosts]
 
     monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
-    return asked
+    return lookups
 
 
 def new_limits(within_s: float = WITHIN_S, connect_s: float = WITHIN_S) -> TimeLimits:
@@ -68,112 +68,6 @@ def few_descriptors(spare: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-def test_families_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RFC 8305, 4: the families alternate, beginning with that of the first address; each address once."""
-    resolve_to(monkeypatch, "::1", "::2", "::2", "::3", "127.0.0.1")
-    found = Name("a.example", 80).addresses(new_limits())
-    assert [one.host for one in found] == ["::1", "127.0.0.1", "::2", "::3"]
-
-
-def test_an_address_that_failed_is_tried_last_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until the time is over."""
-    resolve_to(monkeypatch, "127.0.0.2", "127.0.0.1")
-    name = Name("a.example", 80)
-    name.failed([at("127.0.0.2")])
-    assert [one.host for one in name.addresses(new_limits())] == ["127.0.0.1", "127.0.0.2"]
-    monkeypatch.setattr(names, "FAILED_S", 0.0)
-    assert [one.host for one in name.addresses(new_limits())] == ["127.0.0.2", "127.0.0.1"]
-
-
-def test_addresses_are_kept_for_a_short_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One look-up serves all calls of 30 s; if no address accepts, there is a new one."""
-    asked = resolve_to(monkeypatch, "127.0.0.1")
-    name = Name("a.example", 80)
-    for _ in range(3):
-        name.addresses(new_limits())
-    assert len(asked) == 1
-    name.forget()
-    name.addresses(new_limits())
-    assert len(asked) == 2
-    monkeypatch.setattr(names, "FRESH_S", 0.0)
-    name.addresses(new_limits())
-    assert len(asked) == 3
-
-
-def test_a_look_up_that_ends_late_serves_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls for the same name share it, without a second thread."""
-    hanging, asked = threading.Event(), []
-
-    def getaddrinfo(host: str, port: int, **_: object) -> list[object]:
-        asked.append(host)
-        hanging.wait(WITHIN_S)
-        return [(V4, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
-
-    monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
-    name = Name("a.example", 80)
-    with pytest.raises(ConnectFailed) as caught:
-        name.addresses(new_limits(within_s=0.05))
-    assert caught.value.kind == "dns_timeout"
-    hanging.set()
-    assert [one.host for one in name.addresses(new_limits())] == ["127.0.0.1"]
-    assert len(asked) == 1
-
-
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (socket.gaierror(socket.EAI_NONAME, "x"), "unknown_host"),
-        (socket.gaierror(socket.EAI_AGAIN, "x"), "dns_failure"),
-        (UnicodeError("label empty or too long"), "unknown_host"),
-        (OSError(errno.EMFILE, "Too many open files"), "dns_failure"),
-        (MemoryError(), "dns_failure"),
-    ],
-)
-def test_names_that_are_not_found(error: Exception, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unknown name, nameservers without an answer, and a lack of resources have different failures."""
-
-    def getaddrinfo(*_: object, **__: object) -> list[object]:
-        raise error
-
-    monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
-    with pytest.raises(ConnectFailed) as caught:
-        Name("a.example", 80).addresses(new_limits())
-    assert caught.value.kind == kind
-    assert "'a.example'" in caught.value.text
-
-
-def test_a_look_up_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The call fails at once with a transient failure, and the next call looks the name up."""
-
-    def start(_: object) -> None:
-        raise RuntimeError("can't start new thread")
-
-    resolve_to(monkeypatch, "127.0.0.1")
-    name = Name("a.example", 80)
-    with monkeypatch.context() as without_threads:
-        without_threads.setattr(threading.Thread, "start", start)
-        with pytest.raises(ConnectFailed, match=r"'a.example'.* can't start new thread") as caught:
-            name.addresses(new_limits())
-    assert caught.value.kind in TRANSIENT
-    assert [one.host for one in name.addresses(new_limits(within_s=1.0))] == ["127.0.0.1"]
-
-
-def test_old_failures_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The memory does not grow for a name whose addresses change."""
-    name = Name("a.example", 80)
-    monkeypatch.setattr(names, "FAILED_S", 0.0)
-    for number in range(3):
-        name.failed([at(f"127.0.0.{number}")])
-    assert list(name._failed) == [at("127.0.0.2")]  # noqa: SLF001 - no other way to see it
-
-
-def test_a_literal_address_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not looked up."""
-    monkeypatch.setattr(threads, "start", lambda *_: pytest.fail("looked up"))
-    assert [one.host for one in Name("127.0.0.1", 80).addresses(new_limits())] == ["127.0.0.1"]
-    assert [one.host for one in Name("::1", 80).addresses(new_limits())] == ["::1"]
 
 
 @NEEDS_LINUX
@@ -227,8 +121,8 @@ def test_without_descriptors(spare: int) -> None:
             happy_eyeballs.connect([at("127.0.0.1", port)], new_limits(), monotonic() + WITHIN_S)
         assert caught.value.kind == "no_route"
         with few_descriptors(spare):
-            asked = ask("GET", f"http://127.0.0.1:{port}/", within_s=WITHIN_S)
-    assert asked.trouble == "no_route"
+            lookups = ask("GET", f"http://127.0.0.1:{port}/", within_s=WITHIN_S)
+    assert lookups.trouble == "no_route"
 
 
 def test_a_socket_that_the_selector_refuses_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,10 +163,10 @@ def test_a_look_up_that_used_up_the_deadline(monkeypatch: pytest.MonkeyPatch) ->
             slow.setattr(threads, "start", lambda *_: Future())  # a look-up that does not end
             with pytest.raises(ConnectFailed) as caught:
                 attempt(new_limits(within_s=0.0))
-        said = f"{caught.value.text} {caught.value.remedy}"
+        message = f"{caught.value.text} {caught.value.remedy}"
         assert caught.value.kind == "dns_timeout"
-        assert "LUMEN_TIMEOUT_S" in said
-        assert "LUMEN_CONNECT_TIMEOUT_S" not in said
+        assert "LUMEN_TIMEOUT_S" in message
+        assert "LUMEN_CONNECT_TIMEOUT_S" not in message
 
 
 @NEEDS_LINUX

@@ -110,8 +110,10 @@ def test_the_settings_of_the_system_count_without_variables(monkeypatch: pytest.
     assert proxy_for(urlsplit("http://a.example")) is None
 
 
-@pytest.mark.parametrize(("proxy", "said"), [("http://[", "is invalid: expected "), ("socks5://a:1", "not supported")])
-def test_a_proxy_of_the_system_that_cannot_be_used(proxy: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("proxy", "reason"), [("http://[", "is invalid: expected "), ("socks5://a:1", "not supported")]
+)
+def test_a_proxy_of_the_system_that_cannot_be_used(proxy: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The line names the settings of the system, not a variable."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
@@ -119,7 +121,7 @@ def test_a_proxy_of_the_system_that_cannot_be_used(proxy: str, said: str, monkey
     monkeypatch.setattr("sys.platform", "win32")
     monkeypatch.setattr("urllib.request.getproxies", lambda: {"https": proxy})
     monkeypatch.setattr("urllib.request.proxy_bypass", lambda _: False)
-    with pytest.raises(Fatal, match=said) as refused:
+    with pytest.raises(Fatal, match=reason) as refused:
         proxy_for(urlsplit("https://gateway.invalid"))
     assert "proxy settings of the system" in str(refused.value)
     assert "unset" not in str(refused.value)

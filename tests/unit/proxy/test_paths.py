@@ -77,18 +77,20 @@ BASE_URL = "Set the base URL of the client to http://localhost:8080/v1."
 )
 def test_not_found(served: Serving, method: str, path: str, remedy: str) -> None:
     """A wrong path is a 404 that lists the endpoints and, if known, the remedy."""
-    got = send(served, method, path, ("Host", "localhost:8080"))
-    told = json.loads(got.body)["error"]
-    assert (got.status, told["code"]) == (404, "not_found")
-    assert remedy in told["message"]
-    assert all(endpoint in told["message"] for endpoint in ENDPOINTS)
-    assert told["message"].isprintable()
+    capture = send(served, method, path, ("Host", "localhost:8080"))
+    error = json.loads(capture.body)["error"]
+    assert (capture.status, error["code"]) == (404, "not_found")
+    assert remedy in error["message"]
+    assert all(endpoint in error["message"] for endpoint in ENDPOINTS)
+    assert error["message"].isprintable()
 
 
 def test_not_found_without_json(served: Serving) -> None:
     """The path is checked before the media type, so an upload to a wrong path is a 404."""
-    got = client.call(served.url, "POST", "/v1/audio/transcriptions", body=b"--x", headers=[("Content-Type", "a/b")])
-    assert got.status == 404
+    capture = client.call(
+        served.url, "POST", "/v1/audio/transcriptions", body=b"--x", headers=[("Content-Type", "a/b")]
+    )
+    assert capture.status == 404
 
 
 @pytest.mark.parametrize(
@@ -97,16 +99,16 @@ def test_not_found_without_json(served: Serving) -> None:
 )
 def test_wrong_method(served: Serving, method: str, path: str, allow: str) -> None:
     """A wrong method is a 405 with the allowed methods in header and message."""
-    got = send(served, method, path)
-    assert (got.status, got.header("allow")) == (405, allow)
-    assert f"use {allow}." in json.loads(got.body)["error"]["message"]
+    capture = send(served, method, path)
+    assert (capture.status, capture.header("allow")) == (405, allow)
+    assert f"use {allow}." in json.loads(capture.body)["error"]["message"]
 
 
 def test_full_endpoint_of_models_as_base_url(served: Serving) -> None:
     """A chat request below /v1/models, where any name is allowed, has the remedy, too."""
-    got = send(served, "POST", "/v1/models/chat/completions", ("Host", "localhost:8080"))
-    assert got.status == 405
-    assert BASE_URL in json.loads(got.body)["error"]["message"]
+    capture = send(served, "POST", "/v1/models/chat/completions", ("Host", "localhost:8080"))
+    assert capture.status == 405
+    assert BASE_URL in json.loads(capture.body)["error"]["message"]
 
 
 @pytest.mark.parametrize("path", ["//v1//models", "/v1/models/", "/%76%31/models", "/health/../v1/models", "/v1//no"])

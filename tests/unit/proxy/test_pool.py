@@ -153,12 +153,12 @@ def test_a_call_can_be_ended_from_outside(gateway: Gateway, pools: list[Pool], e
             new_pool(gateway.url + "/chat", pools).post(call, {"message": "x"})
         codes.append(caught.value.code)
 
-    asking = threading.Thread(target=ask)
-    asking.start()
-    asked = gateway.until_called()
+    client_thread = threading.Thread(target=ask)
+    client_thread.start()
+    exchange = gateway.until_called()
     call.end(ending)  # type: ignore[arg-type]
-    assert gateway.left_s(asked, within_s=WITHIN_S) is not None
-    asking.join(WITHIN_S)
+    assert gateway.left_s(exchange, within_s=WITHIN_S) is not None
+    client_thread.join(WITHIN_S)
     assert codes == [code]
 
 
@@ -259,10 +259,10 @@ def test_a_look_up_can_be_aborted(pools: list[Pool], monkeypatch: pytest.MonkeyP
             pool.post(call, {"message": "x"})
         outcome.append(caught.value.is_transient)
 
-    asking = threading.Thread(target=ask)
-    asking.start()
+    client_thread = threading.Thread(target=ask)
+    client_thread.start()
     assert hung.wait(WITHIN_S)
     call.end("client_gone")
     until("left", lambda: outcome, within_s=1.0)
     hanging.set()
-    asking.join(WITHIN_S)
+    client_thread.join(WITHIN_S)

@@ -32,7 +32,7 @@ class TlsGateway:
         self.requests = 0
         self.silent = False
         self.left = threading.Event()
-        self.asked = threading.Event()
+        self.received = threading.Event()
         self._context = context
         self._closing = False
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -60,7 +60,7 @@ class TlsGateway:
     def _converse(self, secure: ssl.SSLSocket) -> None:
         while secure.recv(65_536):
             self.requests += 1
-            self.asked.set()
+            self.received.set()
             if not self.silent:
                 secure.sendall(ANSWER)
         self.left.set()
@@ -132,7 +132,7 @@ def test_a_call_over_tls_can_be_ended(
     one = call()
 
     def end_when_asked() -> None:
-        tls.asked.wait(WITHIN_S)
+        tls.received.wait(WITHIN_S)
         one.end("client_gone")
 
     ending = threading.Thread(target=end_when_asked)

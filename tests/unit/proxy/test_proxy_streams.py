@@ -40,11 +40,11 @@ ASKED: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 }
 
 
-def metadata(got: Capture) -> dict[str, Any]:
+def metadata(capture: Capture) -> dict[str, Any]:
     """The metadata of an answer, and the finish of a stream."""
-    if got.header("content-type") == "application/json; charset=utf-8":
-        return dict(got.json()["lumen_metadata"])
-    chunks = [json.loads(event[6:]) for event in got.body.split(b"\n\n") if event.startswith(b"data: {")]
+    if capture.header("content-type") == "application/json; charset=utf-8":
+        return dict(capture.json()["lumen_metadata"])
+    chunks = [json.loads(event[6:]) for event in capture.body.split(b"\n\n") if event.startswith(b"data: {")]
     (finish,) = [chunk for chunk in chunks if "lumen_metadata" in chunk]
     assert finish["choices"][0]["finish_reason"] == "stop"
     return dict(finish["lumen_metadata"])
@@ -72,11 +72,11 @@ def test_a_stream_is_as_a_plain_answer(gateway: Gateway, row: str) -> None:
 
 def test_the_rows_differ(gateway: Gateway) -> None:
     """Each row sends other bytes to the gateway, or has other metadata."""
-    seen = []
+    results = []
     for env, body in ASKED.values():
         with serving(gateway.url, **env) as served:
-            got = client.call(served.url, "POST", "/v1/chat/completions", json={"messages": [USER], **body})
-        told = {name: value for name, value in metadata(got).items() if name not in DURATIONS}
-        seen.append((gateway.chats[-1].body, json.dumps(told)))
-    assert len(set(seen)) == len(ASKED)
-    assert json.loads(seen[list(ASKED).index("user")][0])["user_id"] == "u-1"
+            capture = client.call(served.url, "POST", "/v1/chat/completions", json={"messages": [USER], **body})
+        details = {name: value for name, value in metadata(capture).items() if name not in DURATIONS}
+        results.append((gateway.chats[-1].body, json.dumps(details)))
+    assert len(set(results)) == len(ASKED)
+    assert json.loads(results[list(ASKED).index("user")][0])["user_id"] == "u-1"

@@ -47,9 +47,11 @@ def test_a_silent_first_address(gateway: Gateway, silent: str, monkeypatch: pyte
     """P4: the second address answers well within the connect time-out, and the call is written once."""
     resolve(monkeypatch, silent, "127.0.0.1")
     with black_hole(silent, gateway.port), serving(f"http://{FAR}:{gateway.port}") as served:
-        got = served.chat()
-        assert got.status == 200
-        assert got.elapsed_s < 3.0  # the default of LUMEN_CONNECT_TIMEOUT_S, which one attempt at the silent one takes
+        capture = served.chat()
+        assert capture.status == 200
+        assert (
+            capture.elapsed_s < 3.0
+        )  # the default of LUMEN_CONNECT_TIMEOUT_S, which one attempt at the silent one takes
     assert len(gateway.chats) == 1
 
 
@@ -66,9 +68,9 @@ def test_a_slow_nameserver_does_not_use_up_the_time_for_connecting(
 def message_of(url: str, **settings: str) -> str:
     """The message of a chat that did not reach its gateway."""
     with serving(url, **settings) as served:
-        got = served.chat()
-    assert failure(got) == (502, "gateway_unreachable")
-    return str(got.json()["error"]["message"])
+        capture = served.chat()
+    assert failure(capture) == (502, "gateway_unreachable")
+    return str(capture.json()["error"]["message"])
 
 
 @NEEDS_LINUX
@@ -113,10 +115,10 @@ HANDSHAKES = [
 ]
 
 
-@pytest.mark.parametrize(("said", "code", "again", "text"), HANDSHAKES)
+@pytest.mark.parametrize(("reply", "code", "again", "text"), HANDSHAKES)
 def test_a_handshake_that_fails(
     pools: list[Pool],
-    said: bytes,
+    reply: bytes,
     code: str,
     again: bool,  # noqa: FBT001 - a row
     text: str,
@@ -127,7 +129,7 @@ def test_a_handshake_that_fails(
         def serve() -> None:
             with server.accept()[0] as connection:
                 connection.recv(65_536)
-                connection.sendall(said)
+                connection.sendall(reply)
 
         serving_it = threading.Thread(target=serve)
         serving_it.start()
@@ -201,13 +203,13 @@ def test_a_call_through_a_tunnel(
     for name in trust.BUNDLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", str(certified))
-    asked: list[bytes] = []
-    with TlsFront(certified, gateway.port) as front, Tunnel(front.port, asked) as tunnel:
+    heads: list[bytes] = []
+    with TlsFront(certified, gateway.port) as front, Tunnel(front.port, heads) as tunnel:
         monkeypatch.setenv("https_proxy", f"http://me:pa%20ss@127.0.0.1:{tunnel.port}")
         pool = new_pool(f"https://{FAR}/chat", pools)
         assert [pool.post(new_call(), {"message": "x"}).status for _ in range(2)] == [200, 200]
         pool.close()
-    (head,) = asked
+    (head,) = heads
     assert head.startswith(b"CONNECT gateway.invalid:443 HTTP/1.1\r\nHost: gateway.invalid:443\r\n")
     assert b"\r\nProxy-Authorization: Basic bWU6cGEgc3M=\r\n" in head
     assert gateway.chats[0].header("host") == FAR
@@ -215,11 +217,11 @@ def test_a_call_through_a_tunnel(
 
 
 class Tunnel(TlsFront):
-    """An HTTP proxy that connects each CONNECT to one port. `asked` has the heads of its requests."""
+    """An HTTP proxy that connects each CONNECT to one port. `heads` has the heads of its requests."""
 
-    def __init__(self, port: int, asked: list[bytes]) -> None:
+    def __init__(self, port: int, heads: list[bytes]) -> None:
         super().__init__(None, port)
-        self._asked = asked
+        self._heads = heads
 
     def prepared(self, connection: socket.socket) -> socket.socket:
         """Read the head of a request and accept it."""
@@ -229,6 +231,6 @@ class Tunnel(TlsFront):
             if not received:
                 raise ConnectionResetError
             head += received
-        self._asked.append(head)
+        self._heads.append(head)
         connection.sendall(b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\n")
         return connection

@@ -58,10 +58,10 @@ class Resetting:
             data += received
 
 
-def outcome(got: Capture) -> str:
+def outcome(capture: Capture) -> str:
     """`answered`, or the code of the error."""
-    assert got.ended == "complete"
-    return "answered" if got.status == 200 else str(json.loads(got.body)["error"]["code"])
+    assert capture.ended == "complete"
+    return "answered" if capture.status == 200 else str(json.loads(capture.body)["error"]["code"])
 
 
 @pytest.mark.parametrize("reused", [False, True], ids=["fresh", "reused"])
@@ -77,9 +77,9 @@ def test_a_call_is_written_once_wherever_the_gateway_resets(gateway: Gateway, re
         for place in places:
             gateway.standing = counting.after(**place, reused=reused)  # of every connection that is made from now on
             for _ in range(1 + reused):
-                told = outcome(served.chat())
-                assert told != UNREACHABLE or (place == AT_ACCEPT and not reused), place
-                outcomes.add(told)
+                result = outcome(served.chat())
+                assert result != UNREACHABLE or (place == AT_ACCEPT and not reused), place
+                outcomes.add(result)
                 calls += 1
                 assert counting.questions <= calls, place
     assert outcomes - {UNREACHABLE} == {"answered", "gateway_connection_lost"}

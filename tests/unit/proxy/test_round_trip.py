@@ -65,13 +65,13 @@ def live(run: Run) -> Iterator[tuple[Serving, Gateway]]:
 
 
 @settings(max_examples=LIVE_EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(question=TEXTS, words=TEXTS, streamed=st.booleans())
+@given(question=TEXTS, answer=TEXTS, streamed=st.booleans())
 def test_text_through_a_live_proxy(
-    question: str, words: str, streamed: bool, live: tuple[Serving, Gateway]  # noqa: FBT001 -- drawn
+    question: str, answer: str, streamed: bool, live: tuple[Serving, Gateway]  # noqa: FBT001 -- drawn
 ) -> None:  # fmt: skip
     """A question and its answer pass through sockets unchanged."""
     proxy, gateway = live
-    gateway.script(answers(words))
-    seen = proxy.chat(question, stream=streamed)
+    gateway.script(answers(answer))
+    capture = proxy.chat(question, stream=streamed)
     assert gateway.chats[-1].message == question
-    assert (seen.status, said(seen)) == (200, words)
+    assert (capture.status, said(capture)) == (200, answer)

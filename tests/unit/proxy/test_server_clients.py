@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 WITHIN_S = 10.0
 HEADER_TIMEOUT_S = 1.0
 SILENT_S = 0.9  # a bit less
-LOOKS_S = 3 * TICK_S  # how late the deadline may be seen on a busy machine, and still less than the silence
+LATE_S = 3 * TICK_S  # how late the deadline may be seen on a busy machine, and still less than the silence
 BODY = json.dumps({"messages": [USER]}).encode()
 CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
 
@@ -104,8 +104,10 @@ def test_the_headers_have_one_deadline(served: Serving) -> None:
             for what, drip in DRIPS.items()
         }
         took_s = {name: one.result() for name, one in waiting.items()}
-    wrong = {name: s for name, s in took_s.items() if not HEADER_TIMEOUT_S - 0.1 <= s < HEADER_TIMEOUT_S + LOOKS_S}
-    assert not wrong
+    out_of_range = {
+        name: s for name, s in took_s.items() if not HEADER_TIMEOUT_S - 0.1 <= s < HEADER_TIMEOUT_S + LATE_S
+    }
+    assert not out_of_range
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
@@ -145,8 +147,8 @@ FRAMINGS = {
 def test_one_transfer_coding_is_accepted(served: Serving, name: str) -> None:
     """Exactly one `chunked`; anything that other programs may read otherwise is refused."""
     request, status = FRAMINGS[name]
-    got = client.send(served.url, request)
-    assert got.status == status
+    capture = client.send(served.url, request)
+    assert capture.status == status
     if status != 200:
         code = "invalid_http" if status == 400 else "unsupported_encoding"
-        assert json.loads(got.body)["error"]["code"] == code
+        assert json.loads(capture.body)["error"]["code"] == code

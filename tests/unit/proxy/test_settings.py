@@ -72,8 +72,8 @@ def test_history_last(gateway: Gateway) -> None:
     """Only the last user message is sent."""
     messages = [USER, {"role": "assistant", "content": "네"}, {"role": "user", "content": "마지막"}]
     with serving(gateway.url, LUMEN_HISTORY="last") as served:
-        got = client.call(served.url, "POST", "/v1/chat/completions", json={"messages": messages})
-    assert got.status == 200
+        capture = client.call(served.url, "POST", "/v1/chat/completions", json={"messages": messages})
+    assert capture.status == 200
     assert gateway.chats[0].message == "마지막"
 
 
@@ -81,17 +81,17 @@ def test_history_last(gateway: Gateway) -> None:
 @pytest.mark.parametrize(("value", "status"), [("reject", 400), ("ignore", 200)])
 def test_unsupported(gateway: Gateway, value: str, status: int, stream: bool) -> None:  # noqa: FBT001 -- a row
     """An unsupported field is refused, or ignored and listed."""
-    asked: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "tools": [{}],
         "tool_choice": "required",
         "n": 2,
         "response_format": {"type": "json_object"},
     }
     with serving(gateway.url, LUMEN_UNSUPPORTED=value) as served:
-        got = served.chat(stream=stream, **asked)
-    assert got.status == status
+        capture = served.chat(stream=stream, **fields)
+    assert capture.status == status
     if status == 200:
-        assert metadata(got)["ignored_parameters"] == sorted(asked)
+        assert metadata(capture)["ignored_parameters"] == sorted(fields)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
@@ -99,10 +99,10 @@ def test_unsupported(gateway: Gateway, value: str, status: int, stream: bool) ->
 def test_model_strict(gateway: Gateway, model: str, status: int, stream: bool) -> None:  # noqa: FBT001 -- a row
     """A prefix and a tag are removed first; an unknown model is not found."""
     with serving(gateway.url, LUMEN_MODEL_STRICT="1") as served:
-        got = served.chat(model=model, stream=stream)
-    assert got.status == status
+        capture = served.chat(model=model, stream=stream)
+    assert capture.status == status
     if status == 200:
-        assert metadata(got)["requested_model"] == model
+        assert metadata(capture)["requested_model"] == model
         assert gateway.chats[0].json()["persona"] == "pen"
 
 
@@ -111,10 +111,10 @@ def test_model_strict(gateway: Gateway, model: str, status: int, stream: bool) -
 def test_max_response_bytes(gateway: Gateway, limit: str, status: int, stream: bool) -> None:  # noqa: FBT001 -- a row
     """A larger answer of the gateway is refused."""
     with serving(gateway.url, LUMEN_MAX_RESPONSE_BYTES=limit) as served:
-        got = served.chat("가" * 2000, stream=stream)
-    assert got.status == status
+        capture = served.chat("가" * 2000, stream=stream)
+    assert capture.status == status
     if status != 200:
-        assert json.loads(got.body)["error"]["code"] == "gateway_invalid_response"
+        assert json.loads(capture.body)["error"]["code"] == "gateway_invalid_response"
 
 
 def test_sse_keepalive_s(gateway: Gateway) -> None:
@@ -122,6 +122,6 @@ def test_sse_keepalive_s(gateway: Gateway) -> None:
     gate = threading.Event()
     gateway.script(replies.gated(gate))
     with serving(gateway.url, LUMEN_STREAM_COMMIT_S="0", LUMEN_SSE_KEEPALIVE_S="0.2") as served:
-        got = served.chat(stream=True, on_body=lambda body: gate.set() if body.count(b": keep-alive") > 3 else None)
-    assert b"[DONE]" in got.body
-    assert 3 * 0.2 <= got.ended_s < 2.0
+        capture = served.chat(stream=True, on_body=lambda body: gate.set() if body.count(b": keep-alive") > 3 else None)
+    assert b"[DONE]" in capture.body
+    assert 3 * 0.2 <= capture.ended_s < 2.0

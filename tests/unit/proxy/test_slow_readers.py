@@ -53,9 +53,9 @@ def test_unread_answers_count_against_the_limit(gateway: Gateway, monkeypatch: p
                 stack.enter_context(not_reading(served))
             gateway.until_called(3)
             for _ in range(5):
-                got = served.chat(stream=True)
-                assert failure(got) == (429, "concurrency_limit")
-                assert got.header("retry-after") == "1"
+                capture = served.chat(stream=True)
+                assert failure(capture) == (429, "concurrency_limit")
+                assert capture.header("retry-after") == "1"
             assert served.get("/health").elapsed_s < 1
         until("places are free", lambda: served.chat().status == 200, within_s=WITHIN_S)
     assert len(gateway.chats) == 4
@@ -66,9 +66,9 @@ def test_unread_requests_use_no_thread(gateway: Gateway, monkeypatch: pytest.Mon
     monkeypatch.setattr("waitress.adjustments.Adjustments.outbuf_high_watermark", IN_MEMORY_BYTES)
     gateway.standing = replies.answers(LARGE * 5)
     with serving(gateway.url, LUMEN_MAX_CONCURRENCY="2", LUMEN_MAX_QUEUE="1") as served, ExitStack() as stack:
-        for asked in range(1, 8):
+        for calls in range(1, 8):
             stack.enter_context(not_reading(served, stream=False, times=4))
-            gateway.until_called(asked)
+            gateway.until_called(calls)
             until("answered", lambda: not served.proxy.calls.active(), within_s=WITHIN_S)
         assert served.get("/health").elapsed_s < 1
         gateway.standing = replies.echo
@@ -86,9 +86,9 @@ def test_a_read_answer_frees_its_admission(
     done = (lambda body: b"[DONE]" in body) if stream else None
     with serving(gateway.url, LUMEN_MAX_CONCURRENCY="1", LUMEN_MAX_QUEUE="0") as served:
         monkeypatch.setattr(served.proxy, "_account", lambda *_: gate.wait(WITHIN_S))  # what follows the last byte
-        got = [served.chat(stream=stream, on_body=done) for _ in range(3)]
+        capture = [served.chat(stream=stream, on_body=done) for _ in range(3)]
         gate.set()
-    assert {one.status for one in got} == {200}
+    assert {one.status for one in capture} == {200}
 
 
 def test_one_stream_is_made_at_a_time(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,8 +106,8 @@ def test_one_stream_is_made_at_a_time(gateway: Gateway, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("lumen_proxy.wire.openai.event", event)
     with serving(gateway.url) as served, ThreadPoolExecutor(4) as pool:
-        got = list(pool.map(lambda _: served.chat(stream=True), range(4)))
-    assert all(b"[DONE]" in one.body for one in got)
+        capture = list(pool.map(lambda _: served.chat(stream=True), range(4)))
+    assert all(b"[DONE]" in one.body for one in capture)
     assert max(together) == 1
 
 

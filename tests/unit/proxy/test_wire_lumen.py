@@ -38,8 +38,8 @@ def test_a_gateway_answer() -> None:
 def test_only_the_response_is_required(absent: str) -> None:
     """There is no warning for other fields that are missing."""
     body = {name: value for name, value in GOOD.items() if name != absent}
-    for told in (answer(**{absent: None}), lumen.gateway_answer(json.dumps(body).encode())):
-        assert (told.text, told.warnings) == ("안녕", ())
+    for parsed in (answer(**{absent: None}), lumen.gateway_answer(json.dumps(body).encode())):
+        assert (parsed.text, parsed.warnings) == ("안녕", ())
 
 
 DEEP = json.loads("[" * 900 + "]" * 900)
@@ -64,11 +64,11 @@ DROPPED: list[tuple[str, object, str]] = [
 @pytest.mark.parametrize(("field", "value", "warning"), DROPPED)
 def test_drift_is_dropped_and_named(field: str, value: object, warning: str) -> None:
     """A field of another type is dropped; the others and the text stay."""
-    told, good = answer(**{field: value}), answer()
-    assert (told.text, told.warnings) == ("안녕", (warning,))
+    parsed, good = answer(**{field: value}), answer()
+    assert (parsed.text, parsed.warnings) == ("안녕", (warning,))
     for name in {"persona", "sources", "timestamp"} - {field}:
-        assert getattr(told, name) == getattr(good, name)
-    assert field == "success" or not getattr(told, field)
+        assert getattr(parsed, name) == getattr(good, name)
+    assert field == "success" or not getattr(parsed, field)
 
 
 NULL = "NaN, Infinity or a number that is too large: read as null"
@@ -78,8 +78,8 @@ NULL = "NaN, Infinity or a number that is too large: read as null"
 def test_numbers_that_json_does_not_have(number: str) -> None:
     """NaN, as Python's json writes it, becomes null, with one warning."""
     data = f'{{"response": "hi", "persona": {{"name": "x", "score": {number}}}, "other": [{number}]}}'
-    told = lumen.gateway_answer(data.encode())
-    assert (told.text, told.persona, told.warnings) == ("hi", {"name": "x", "score": None}, (NULL,))
+    parsed = lumen.gateway_answer(data.encode())
+    assert (parsed.text, parsed.persona, parsed.warnings) == ("hi", {"name": "x", "score": None}, (NULL,))
 
 
 SURROGATES = [
@@ -94,15 +94,15 @@ SURROGATES = [
 @pytest.mark.parametrize(("data", "text", "warnings"), SURROGATES)
 def test_lone_surrogates_of_an_answer(data: bytes, text: str, warnings: tuple[str, ...]) -> None:
     """Each becomes U+FFFD, escaped or encoded, and a warning names the field; pairs are characters."""
-    told = lumen.gateway_answer(data)
-    assert (told.text, told.warnings) == (text, warnings)
+    parsed = lumen.gateway_answer(data)
+    assert (parsed.text, parsed.warnings) == (text, warnings)
 
 
 def test_surrogates_in_other_fields() -> None:
     """A warning names each field, and the result can be encoded as UTF-8."""
-    told = answer(persona={"name": "\ud800"}, sources=["\udc00"], timestamp="\ud800")
-    assert (told.persona, told.sources, told.timestamp) == ({"name": "\ufffd"}, ["\ufffd"], "\ufffd")
-    assert [warning.partition(":")[0] for warning in told.warnings] == ["persona", "sources", "timestamp"]
+    parsed = answer(persona={"name": "\ud800"}, sources=["\udc00"], timestamp="\ud800")
+    assert (parsed.persona, parsed.sources, parsed.timestamp) == ({"name": "\ufffd"}, ["\ufffd"], "\ufffd")
+    assert [warning.partition(":")[0] for warning in parsed.warnings] == ["persona", "sources", "timestamp"]
 
 
 def test_bytes_before_the_json_and_a_key_twice() -> None:
@@ -219,9 +219,9 @@ def test_unexpected_fields_of_cloud_ai() -> None:
         {"response": None, "content": "a"},
         {"response": [], "content": "a"},
     ):
-        told = lumen.cloud_answer(json.dumps({**text, "persona_used": ["x"], "timestamp": 1, "model": 2}).encode())
+        parsed = lumen.cloud_answer(json.dumps({**text, "persona_used": ["x"], "timestamp": 1, "model": 2}).encode())
         warnings = ("persona_used: expected a string", "timestamp: expected a string")
-        assert told == lumen.Answer("a", None, [], None, warnings)
+        assert parsed == lumen.Answer("a", None, [], None, warnings)
 
 
 def test_gateway_requests_have_only_what_is_known() -> None:

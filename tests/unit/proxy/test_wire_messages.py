@@ -68,16 +68,16 @@ def test_parts_of_the_question_that_are_not_text(kind: str, after: list[dict[str
 def test_parts_of_older_turns_that_are_not_text(kind: str, role: str) -> None:
     """Clients repeat old images in each request: a placeholder replaces them, and they are counted."""
     old = {"role": role, "content": [{"type": kind}, {"type": "text", "text": "x"}, {"type": kind}]}
-    asked = read(messages=[old, USER])
-    assert asked.messages[0].text == f"{PLACEHOLDERS[kind]}\nx\n{PLACEHOLDERS[kind]}"
-    assert asked.replaced_parts == 2
+    request = read(messages=[old, USER])
+    assert request.messages[0].text == f"{PLACEHOLDERS[kind]}\nx\n{PLACEHOLDERS[kind]}"
+    assert request.replaced_parts == 2
 
 
 @pytest.mark.parametrize("kind", ["text", "input_text", "output_text"])
 def test_parts_that_are_text(kind: str) -> None:
     """Clients of the Responses API have other names for text parts; their text is sent, too."""
-    asked = read(messages=[{"role": "user", "content": [{"type": kind, "text": "a"}]}])
-    assert (asked.messages[0].text, asked.replaced_parts) == ("a", 0)
+    request = read(messages=[{"role": "user", "content": [{"type": kind, "text": "a"}]}])
+    assert (request.messages[0].text, request.replaced_parts) == ("a", 0)
 
 
 def test_an_image_alone_can_be_replaced() -> None:

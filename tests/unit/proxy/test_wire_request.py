@@ -144,8 +144,8 @@ FREE: list[Any] = [None, "auto", "none", {"type": "allowed_tools", "allowed_tool
 def test_tools_are_accepted(tools: str, name: str, choice: object) -> None:
     """No call is required, so the protocol allows text; the tools are listed as ignored."""
     assert read(**{tools: [TOOL]}).ignored == (tools,)
-    told = {tools, name} if choice else {tools}
-    assert read(**{tools: [TOOL], name: choice}).ignored == tuple(sorted(told))
+    ignored = {tools, name} if choice else {tools}
+    assert read(**{tools: [TOOL], name: choice}).ignored == tuple(sorted(ignored))
     assert read(**{name: choice}).ignored == ((name,) if choice else ())  # LM Studio ignores a choice without tools
 
 
@@ -201,8 +201,8 @@ def test_values_that_other_servers_accept(name: str, value: object) -> None:
 )
 def test_empty_values_mean_the_default(body: dict[str, Any]) -> None:
     """Clients send them for a setting without a value; they change nothing and are not listed."""
-    asked = read(**body)
-    assert (asked.stops, asked.ignored) == ((), ())
+    requested = read(**body)
+    assert (requested.stops, requested.ignored) == ((), ())
 
 
 NULLS = sorted({*BAD_FIELDS, "n", "max_tokens", "x"})
@@ -228,7 +228,7 @@ def test_ignored_parameters_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "served", "persona"),
+    ("requested", "served", "persona"),
     [
         (None, "lumen-gateway", None),
         ("lumen-gateway", "lumen-gateway", None),
@@ -247,10 +247,10 @@ def test_ignored_parameters_are_listed() -> None:
         ("", "lumen-gateway", None),
     ],
 )
-def test_models(asked: str | None, served: str, persona: str | None) -> None:
+def test_models(requested: str | None, served: str, persona: str | None) -> None:
     """A persona model sends its key; the default model serves an unknown one, and both names are known."""
-    request = read(model=asked)
-    assert (request.requested_model, request.model, request.persona) == (asked, served, persona)
+    request = read(model=requested)
+    assert (request.requested_model, request.model, request.persona) == (requested, served, persona)
 
 
 @pytest.mark.parametrize("name", ["gpt-4o", "openai/gpt-4o", "gpt-4o:lumen-sena", "lumen-sena/x", "", "lumen-"])
