@@ -259,7 +259,7 @@ ANSWERED = {
 
 INSTRUCTOR = "instructor-ai/instructor instructor/process_response.py (d968970)"
 LANGCHAIN = "langchain-ai/langchain libs/partners/openai/langchain_openai/chat_models/base.py (6c89507)"
-# Requests that demand what the gateway cannot do: refused with a remedy, and answered with LUMEN_UNSUPPORTED=ignore.
+# Requests with unsupported fields: refused with a remedy, and answered with LUMEN_UNSUPPORTED=ignore.
 REFUSED = {
     "instructor-tools": ClientRequest(
         INSTRUCTOR,

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 HEADER_TIMEOUT_S = 1.0
 MAX_BODY_BYTES = 10_000
-LARGE_BYTES = 3_000_000  # waitress alone spills from one megabyte
-WITHIN_S = 10.0  # everything here takes milliseconds; ten seconds say that it never comes
+LARGE_BYTES = 3_000_000  # waitress by default writes more than one megabyte to the disk
+WITHIN_S = 10.0  # all steps here take milliseconds; after ten seconds a step has failed
 
 
 @dataclass

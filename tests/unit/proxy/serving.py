@@ -19,7 +19,7 @@ from lumen_proxy.worker.limits import server_limits
 if TYPE_CHECKING:
     from lumen_conformance.http.capture import Capture
 
-JOIN_S = 10.0  # far above the end of a drain without work
+JOIN_S = 10.0  # far above the time of a drain without requests
 USER = {"role": "user", "content": "안녕하세요"}
 
 

@@ -28,11 +28,11 @@ from tests.unit.proxy.error_cases import CASES, Case, breaker_opened, staged
 from tests.unit.proxy.serving import USER, Serving, serving
 
 PAGE_HOST = "127.0.0.1"
-BROWSER_S = 60.0  # one start of Chromium and the longest retries: 8 s here
+BROWSER_S = 60.0  # a start of Chromium and the longest retries take 8 s here
 MAX_RETRIES = 2  # the default of the library
-TIMER_S = 0.02  # a page's clock is coarser than its timers (High Resolution Time: 0.1 ms without isolation)
-LATE_S = 0.3  # the stream below has begun by then
-SMALL = {"LUMEN_MAX_CONCURRENCY": "2", "LUMEN_MAX_QUEUE": "2"}  # threads: each row has a proxy of its own
+TIMER_S = 0.02  # the clock of a page is less precise than its timers (High Resolution Time: 0.1 ms)
+LATE_S = 0.3  # the stream has begun by then
+SMALL = {"LUMEN_MAX_CONCURRENCY": "2", "LUMEN_MAX_QUEUE": "2"}  # few threads, since each row has a proxy
 QUESTION = {"model": "lumen-gateway", "messages": [USER]}
 
 
@@ -161,7 +161,7 @@ def is_final(code: str) -> bool:
     return row.headers.get("x-should-retry") == "false" or (400 <= row.status < 500 and row.status != 429)
 
 
-UNREADABLE = ["host_not_allowed", "origin_not_allowed"]  # their preflight is refused already
+UNREADABLE = ["host_not_allowed", "origin_not_allowed"]  # their preflight is refused
 FINAL = [code for code in QUESTIONS if code in PROBLEMS and is_final(code) and code not in UNREADABLE]
 AGAIN = [code for code in QUESTIONS if code in PROBLEMS and not is_final(code)] + ["dns"]
 UNREACHABLE = ["gateway_unreachable", "dns"]

@@ -26,7 +26,7 @@ BODIES: list[dict[str, Any]] = [
     {"messages": [{"role": "user", "content": SENTENCE}], "n": 2},
     {"messages": [{"role": "user", "content": SENTENCE}], "tool_choice": {"name": SENTENCE}},
 ]
-DRIFT = [  # what is dropped is named in the log, but not quoted
+DRIFT = [  # the log names dropped fields, but does not quote them
     replies.answers("hi", persona=SENTENCE, sources=SENTENCE, timestamp=[SENTENCE]),
     replies.says(json.dumps(replies.lumen("hi", **{SENTENCE: "\ud800", "persona": {"name": "\ud800"}})).encode()),
 ]
@@ -65,13 +65,13 @@ def test_the_canary_is_nowhere(launch: Launches, gateway: Gateway, tmp_path: Pat
             refused.append(ask({**BODIES[0], "stream": stream}, bearer))
     pages = [client.call(proxy.url, "GET", path, headers=[bearer]) for path in ("/metrics", "/health", "/ready", "/")]
     state = [path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()]
-    proxy.end()  # its last lines are written then
+    proxy.end()  # this writes its last lines
     logs = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert [capture.status for capture in answered] == [200] * 2 * (1 + len(DRIFT))
     assert all(KEY.encode() not in received(capture) for capture in answered)
     assert all((capture.status or 0) >= 400 for capture in refused)
     assert state
-    assert any(b"/chat/completions" in log for log in logs)  # it was logged at all
+    assert any(b"/chat/completions" in log for log in logs)  # the requests are logged
     assert any(b"sources: expected a list of strings" in log for log in logs)
     everything = [*map(received, refused), *map(received, pages), *state, *logs]
     assert [found(each) for each in everything if found(each)] == []

@@ -15,7 +15,7 @@ from tests.unit.proxy.raw_server import head
 from tests.unit.proxy.serving import USER, Serving, serving
 
 PAGE = "http://localhost:3000"
-# What every page reads (Fetch, 2.2.2), what is about the connection or CORS itself, and the date.
+# Headers that each page can read (Fetch, 2.2.2), those of the connection and of CORS, and the date.
 SAFE = {"cache-control", "content-language", "content-length", "content-type", "expires", "last-modified", "pragma"}
 OF_THE_CONNECTION = {"connection", "date", "transfer-encoding", "vary", "x-accel-buffering", "accept-encoding"}
 SDK_HEADERS = "authorization,content-type,openai-organization,x-stainless-lang,x-stainless-retry-count,x_odd.name"

@@ -18,7 +18,7 @@ from lumen_proxy.cli import main as cli
 from lumen_proxy.supervisor import preflight
 
 ROOT = Path(__file__).parents[3]
-LOOK_S = 30.0  # a start of Python and of three more takes half a second here
+LOOK_S = 30.0  # the start of four Python processes takes 0.5 s here
 BY_NAME = {one.name: one for one in dependencies.DEPENDENCIES}
 
 

@@ -38,7 +38,7 @@ def without(name: str) -> dict[str, object]:
     return {field: value for field, value in replies.lumen(TEXT).items() if field != name}
 
 
-# What the gateway answers, the text that arrives, and the warnings.
+# The answer of the gateway, the text of the proxy, and the warnings.
 GATEWAY: dict[str, tuple[Reply, str, list[str]]] = {
     "sources-objects": (replies.answers(TEXT, sources=[{"title": "t"}]), TEXT, ["sources: expected a list of strings"]),
     "sources-string": (replies.answers(TEXT, sources="cache"), TEXT, ["sources: expected a list of strings"]),

@@ -16,7 +16,7 @@ from lumen_proxy.logs.worker_log import Log
 from tests.unit.proxy.serving import serving
 
 HEAD_S = "30"  # of a silent client
-AT_ONCE_S = 3.0  # a tenth of it; milliseconds here
+AT_ONCE_S = 3.0  # a tenth of it; it takes milliseconds here
 
 
 def client_hello() -> bytes:

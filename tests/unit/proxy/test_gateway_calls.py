@@ -111,7 +111,7 @@ def test_a_gateway_that_comes_back_meanwhile_answers(gateway: Gateway) -> None:
         gateway.up()
         client_thread.join(WITHIN_S)
         capture = answers[0]
-        # Jitter decides whether the third attempt comes after up().
+        # Jitter decides whether the third attempt is after up().
         assert capture.json()["lumen_metadata"]["attempts"] > 1 if capture.status == 200 else failure(capture)[0] == 502
 
 
@@ -260,7 +260,7 @@ def test_too_many_chats_are_refused_and_health_answers(gateway: Gateway) -> None
         assert served.get("/health").elapsed_s < 1
         threads[2].join(WITHIN_S)
         assert failure(results[0]) == (429, "concurrency_limit")
-        assert 0.3 <= results[0].elapsed_s < 2.0  # the queue's patience, not its default of 5 s
+        assert 0.3 <= results[0].elapsed_s < 2.0  # the queue time-out of this test, not its default of 5 s
         gate.set()
         for thread in threads:
             thread.join(WITHIN_S)

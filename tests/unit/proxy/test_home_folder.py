@@ -14,7 +14,7 @@ import pytest
 
 from lumen_proxy.cli import main as cli
 
-UNKNOWN_UID = 54_321  # no passwd entry here; the test is skipped where there is one
+UNKNOWN_UID = 54_321  # without a passwd entry here; if it has one, the test is skipped
 LOOK_S = 30.0  # a start of Python takes 0.1 s
 pwd = pytest.importorskip("pwd", reason="home folders are looked up by name on POSIX only")
 

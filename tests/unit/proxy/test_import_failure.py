@@ -121,7 +121,7 @@ def test_a_package_of_pythonpath_is_not_repaired_by_pip(launch: Launches, damage
     assert done.exit_status == 69
 
 
-ALERTS = {"LUMEN_WEBHOOK_URL": "http://127.0.0.1:1/"}  # only who sends alerts needs requests
+ALERTS = {"LUMEN_WEBHOOK_URL": "http://127.0.0.1:1/"}  # requests is needed to send alerts only
 Case = tuple[str, str, str, tuple[str, ...], str, Mapping[str, str | None]]
 COMMANDS: dict[str, Case] = {
     "requests": ("requests", "def (", "SyntaxError", ("watch",), "requests>=2.31,<3", ALERTS),

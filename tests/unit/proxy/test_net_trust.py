@@ -33,7 +33,7 @@ def test_a_bundle_that_cannot_be_used(
     with pytest.raises(Fatal, match=rf"^{variable}='{bundle}' cannot be used: .*; name a file of PEM") as refused:
         Route("https://gateway.invalid")
     assert refused.value.exit_status is Exit.CONFIG
-    Route("http://gateway.invalid")  # without TLS no bundle is read
+    Route("http://gateway.invalid")  # no bundle is read without TLS
 
 
 @NEEDS_OPENSSL

@@ -80,7 +80,7 @@ def test_text_is_returned_unchanged(served: Serving, text: str) -> None:
     assert served.chat(text).json()["choices"][0]["message"]["content"] == text
     streamed = served.chat(text, stream=True)
     assert text_of(streamed) == text
-    assert streamed.body.isascii()  # so that nobody can cut a syllable
+    assert streamed.body.isascii()  # so that no reader splits a character
 
 
 def test_a_large_answer_streams_whole(served: Serving, gateway: Gateway) -> None:

@@ -51,7 +51,7 @@ def test_a_silent_first_address(gateway: Gateway, silent: str, monkeypatch: pyte
         assert capture.status == 200
         assert (
             capture.elapsed_s < 3.0
-        )  # the default of LUMEN_CONNECT_TIMEOUT_S, which one attempt at the silent one takes
+        )  # the default of LUMEN_CONNECT_TIMEOUT_S, the time of one attempt at the silent address
     assert len(gateway.chats) == 1
 
 
@@ -106,7 +106,7 @@ def test_a_handshake_that_does_not_end(pools: list[Pool]) -> None:
         with pytest.raises(NotSent):
             new_pool(url, pools, connect_timeout_s=WITHIN_S).post(call, {"message": "x"})
         leaving.join()
-        assert monotonic() - began < 5.0  # behaviour: a client that goes away frees its call within 5 s
+        assert monotonic() - began < 5.0  # docs/behaviour.md: a disconnected client ends its call within 5 s
 
 
 HANDSHAKES = [

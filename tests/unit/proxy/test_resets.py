@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 BODY = replies.encoded(replies.lumen("ok"))
 ANSWER = replies.head(len(BODY)) + BODY
-QUESTION_BYTES = 260  # a few more than one has here
-STEP_BYTES = 7  # meets names, values and ends of headers, and takes a second or two
-# A reset at the accept races the end of the proxy's connect. Seen before the question is written, it is tried again,
-# and then told as an address that cannot be reached; seen later, it is a lost connection.
+QUESTION_BYTES = 260  # a few more than a call has here
+STEP_BYTES = 7  # hits names, values and ends of headers, in one or two seconds
+# A reset at the accept may arrive before or after the call is written. Before, the call is repeated, and the gateway
+# is unreachable in the end; after, it is a lost connection.
 AT_ACCEPT, UNREACHABLE = {"asked": 0}, "gateway_unreachable"
 SETTINGS = {"LUMEN_BREAKER_FAILURES": "100000", "LUMEN_TIMEOUT_S": "5"}
 
@@ -75,7 +75,7 @@ def test_a_call_is_written_once_wherever_the_gateway_resets(gateway: Gateway, re
     outcomes = set()
     with serving(gateway.url, **SETTINGS) as served:
         for place in places:
-            gateway.standing = counting.after(**place, reused=reused)  # of every connection that is made from now on
+            gateway.standing = counting.after(**place, reused=reused)  # for each new connection
             for _ in range(1 + reused):
                 result = outcome(served.chat())
                 assert result != UNREACHABLE or (place == AT_ACCEPT and not reused), place

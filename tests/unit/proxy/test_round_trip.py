@@ -19,14 +19,14 @@ from lumen_proxy.wire.folding import fold
 from tests.unit.conformance import samples
 from tests.unit.proxy.serving import Serving, serving
 
-LIVE_EXAMPLES = 60  # each is two exchanges of a few milliseconds
+LIVE_EXAMPLES = 60  # each has two exchanges of a few milliseconds
 ANY = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300)
-# What has broken servers: jamo, joiners, separators, words of the protocol, halves of escapes.
+# Texts that have broken servers: jamo, joiners, separators, keywords of the protocol, parts of escapes.
 PIECES = [*'가각 \r\n\t\x00\x7f"\\/', "\u1100", "\u1161", "\u200d", "👩", "\u2028", "\u0085", "\ufeff", "\ufffd",
           "data: ", "[DONE]", "\\u"]  # fmt: skip
 ODD = st.lists(st.sampled_from(PIECES), min_size=1, max_size=60).map("".join)
-UNHURRIED = settings(deadline=None)  # a busy machine is no defect
-TEXTS = (ANY | ODD).filter(str.strip)  # a blank question or answer is refused, as it should be
+UNHURRIED = settings(deadline=None)  # the machine may be busy
+TEXTS = (ANY | ODD).filter(str.strip)  # a blank question or answer is refused
 
 
 def request_of(text: str, **fields: object) -> bytes:

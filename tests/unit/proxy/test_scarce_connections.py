@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from tests.unit.proxy.serving import Serving
 
 CONNECTIONS, SPARE = 60, 10  # instead of 1,000 and 100
-# A round closes SPARE connections at most, and starts only when the loop has CONNECTIONS entries. So before the last
-# round as many are closed, at most, as entries come beyond that: one for /health, and three of the loop's own.
+# A round closes at most SPARE connections, and starts when the loop has CONNECTIONS entries. Before the last round at
+# most as many are closed as there are entries beyond that: one for /health, and three of the loop itself.
 BEYOND = 1 + 3
 WITHIN_S = 10.0
-SLOW_S = 6 * WITHIN_S  # the time of a slow client: who is answered within the 10 s of a request has waited for none
+SLOW_S = 6 * WITHIN_S  # the time of a slow client: a request that is answered within its 10 s has waited for none
 HEADS = {"LUMEN_HEADER_TIMEOUT_S": str(SLOW_S)}
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 SLOW = {
@@ -55,7 +55,7 @@ def flood(served: Serving, stack: ExitStack, sent: bytes, clients: int) -> list[
     host, port = served.url.removeprefix("http://").split(":")
     slow = [stack.enter_context(socket.create_connection((host, int(port)), WITHIN_S)) for _ in range(clients)]
     for sock in slow:
-        with suppress(ConnectionError):  # closed meanwhile
+        with suppress(ConnectionError):  # the server may have closed it
             sock.sendall(sent)
     return slow
 
@@ -108,7 +108,7 @@ def test_health_answers_although_slow_clients_take_every_descriptor(
 def test_the_longest_wait_is_closed_first(gateway: Gateway) -> None:
     """Of the slow clients the oldest are closed, and only as many as needed."""
     with serving(gateway.url, **HEADS) as served, ExitStack() as stack:
-        slow = flood(served, stack, SLOW["silent"], CONNECTIONS)  # so that the order is that of the connections
+        slow = flood(served, stack, SLOW["silent"], CONNECTIONS)  # so that they wait in the order of their connections
         until("the first is closed", lambda: is_closed(slow[0]), within_s=WITHIN_S)
         assert served.get("/health").status == 200
         assert not any(map(is_closed, slow[SPARE + BEYOND :]))

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 WITHIN_S = 10.0
 HEADER_TIMEOUT_S = 1.0
-SILENT_S = 0.9  # a bit less
-LATE_S = 3 * TICK_S  # how late the deadline may be seen on a busy machine, and still less than the silence
+SILENT_S = 0.9  # slightly less
+LATE_S = 3 * TICK_S  # of a deadline on a busy machine, and less than the silence
 BODY = json.dumps({"messages": [USER]}).encode()
 CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
 
@@ -97,7 +97,7 @@ def test_the_headers_have_one_deadline(served: Serving) -> None:
 
     After an answer the connection may be idle for longer; the time begins with the first byte.
     """
-    with ThreadPoolExecutor(len(DAWDLERS) * len(DRIPS)) as pool:  # they wait, and need next to no CPU
+    with ThreadPoolExecutor(len(DAWDLERS) * len(DRIPS)) as pool:  # they wait, and need almost no CPU
         waiting = {
             f"{how}, {what}": pool.submit(dawdle, served, drip, silent_s)
             for how, (dawdle, silent_s) in DAWDLERS.items()

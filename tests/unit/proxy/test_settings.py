@@ -16,7 +16,7 @@ from lumen_proxy.errors import Exit, Fatal
 from tests.unit.proxy.serving import USER, serving
 from tests.unit.proxy.test_proxy_streams import metadata
 
-# Variable → a value other than its default, and one that is refused (None: any text is a value).
+# Variable → a value that is not its default, and one that is refused (None: any text is valid).
 EXAMPLES: dict[str, tuple[str, str | None]] = {
     "LUMEN_GATEWAY_URL": ("http://127.0.0.1:1", "gateway"),
     "PROXY_HOST": ("127.0.0.1", "example.org"),

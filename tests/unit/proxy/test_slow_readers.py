@@ -85,7 +85,7 @@ def test_a_read_answer_frees_its_admission(
     gate = threading.Event()
     done = (lambda body: b"[DONE]" in body) if stream else None
     with serving(gateway.url, LUMEN_MAX_CONCURRENCY="1", LUMEN_MAX_QUEUE="0") as served:
-        monkeypatch.setattr(served.proxy, "_account", lambda *_: gate.wait(WITHIN_S))  # what follows the last byte
+        monkeypatch.setattr(served.proxy, "_account", lambda *_: gate.wait(WITHIN_S))  # it runs after the last byte
         capture = [served.chat(stream=stream, on_body=done) for _ in range(3)]
         gate.set()
     assert {one.status for one in capture} == {200}
@@ -99,7 +99,7 @@ def test_one_stream_is_made_at_a_time(gateway: Gateway, monkeypatch: pytest.Monk
 
     def event(_: object) -> bytes:
         makers.append(threading.get_ident())
-        threading.Event().wait(0.0005)  # another would come in here
+        threading.Event().wait(0.0005)  # another thread would run here
         together.append(len(set(makers)))
         makers.remove(threading.get_ident())
         return b"data: {}\n\n"

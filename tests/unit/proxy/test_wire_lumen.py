@@ -85,7 +85,7 @@ def test_numbers_that_json_does_not_have(number: str) -> None:
 SURROGATES = [
     (b'{"response": "a\\ud800b"}', "a\ufffdb", ("response: lone surrogate replaced by U+FFFD",)),
     (b'{"response": "a\xed\xa0\x80b"}', "a\ufffdb", ("response: lone surrogate replaced by U+FFFD",)),
-    (b'{"response": "\xed\xa0\xbc\xed\xbc\x99"}', "🌙", ()),  # a pair, each half encoded as if it were a character
+    (b'{"response": "\xed\xa0\xbc\xed\xbc\x99"}', "🌙", ()),  # a pair, each surrogate encoded like a character
     (b'{"response": "\\ud83c\\udf19"}', "🌙", ()),
     (b'{"response": "a", "x\\ud800": "\\ud800"}', "a", ("an unknown field: lone surrogate replaced by U+FFFD",)),
 ]

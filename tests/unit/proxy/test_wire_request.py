@@ -165,13 +165,13 @@ def test_the_ends_of_the_ranges_are_legal() -> None:
     assert read(functions=[{"name": "f"}] * 128, tool_choice="none").ignored == ("functions", "tool_choice")
 
 
-# What OpenAI or another server that clients are written for accepts, and what these clients then send everywhere.
+# Values that OpenAI or another server accepts, and that clients of this server send to any server.
 LENIENT: dict[str, list[Any]] = {
-    "max_tokens": [-1, 100.0],  # LM Studio's own curl sample; Lua's JSON writes 100 as 100.0
+    "max_tokens": [-1, 100.0],  # the curl example of LM Studio; JSON of Lua writes 100 as 100.0
     "max_completion_tokens": [-1],
-    "seed": [2**64 - 1, 1.5, -1],  # llama.cpp: 64 bits without a sign, -1 for a random one
+    "seed": [2**64 - 1, 1.5, -1],  # llama.cpp: unsigned 64 bits, -1 for a random seed
     "logit_bias": [[]],  # PHP writes an empty object as a list
-    "metadata": [[], {"a": {"b": 1}, "c": None}],  # LiteLLM and Langfuse nest; LM Studio does not know it
+    "metadata": [[], {"a": {"b": 1}, "c": None}],  # LiteLLM and Langfuse nest objects; LM Studio ignores it
     "top_k": [40],  # LM Studio
     "repeat_penalty": [1.1],  # LM Studio
     "ttl": [300],  # LM Studio

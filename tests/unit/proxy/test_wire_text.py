@@ -92,7 +92,9 @@ def test_cutting_searches_each_character_a_few_times(unit: str, chars: int, monk
     monkeypatch.setattr(text, "_grapheme", lambda: counting)
     whole = unit * (chars // len(unit))
     assert "".join(pieces(whole)) == whole
-    assert counting.chars <= 4 * chars  # each character in its own piece, in the next, and while a long one is sized up
+    assert (
+        counting.chars <= 4 * chars
+    )  # each character in its piece, in the next one, and while the size of a long one is searched
 
 
 @given(st.text())
