@@ -35,9 +35,7 @@ def main() -> int:
     supervisor = SupervisorPipes(sys.stdin.buffer, private_stdout())
     gc.disable()  # imported objects stay: a collection during the imports would be a tenth of the start
     try:
-        # Metrics and streams import these at their first use. A broken one must be found before (20 ms together).
-        import prometheus_client.core  # noqa: F401, PLC0415
-        import regex  # noqa: F401, PLC0415
+        import regex  # noqa: F401, PLC0415 - streams import it at their first use; a broken one must be found before
 
         from lumen_proxy.worker.process import Worker  # noqa: PLC0415 - a broken environment is one line, not a traceback
     except Exception as error:  # noqa: BLE001 - a module may raise any exception when it is imported
