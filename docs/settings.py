@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lumen_proxy.config import BY_VARIABLE, SETTINGS, Setting, parsers, typed
+from lumen_proxy.config import BY_VARIABLE, SETTINGS, Setting, parsers, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,10 +48,10 @@ def default(setting: Setting, words: Words) -> str:
     """The default as it may be typed, or a word."""
     if callable(setting.default):
         return words["words"]["chosen"]
-    return words["words"]["none"] if setting.default in (None, ()) else f"`{typed(setting.default)}`"
+    return words["words"]["none"] if setting.default in (None, ()) else f"`{to_text(setting.default)}`"
 
 
-def accepted(parse: parsers.Parser[Any], words: Words) -> str:
+def accepted(parse: parsers.SettingParser[Any], words: Words) -> str:
     """What a setting accepts."""
     if parse.choices:
         return ", ".join(f"`{word}`" for word in parse.choices)

@@ -9,7 +9,7 @@ AFTER_THE_PATH = re.compile(r"[?#]")
 HIDDEN = "***"
 
 
-def masked(text: str) -> str:
+def mask(text: str) -> str:
     """Hide everything before the last `@` of a text that may be an address, and its query.
 
     A password may contain `@`, `/` and `?`, and a query may contain `@`: where both are possible, only the scheme is

@@ -126,7 +126,7 @@ def check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _read_by(parse: parsers.Parser[T]) -> Callable[[str], T]:
+def _read_by(parse: parsers.SettingParser[T]) -> Callable[[str], T]:
     """A parser of settings for argparse, which would hide the text of a ValueError."""
 
     def read(text: str) -> T:

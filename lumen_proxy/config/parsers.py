@@ -40,7 +40,7 @@ Names = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Parser(Generic[T]):
+class SettingParser(Generic[T]):
     """Text → value, with a description for errors, `--help` and the tables of the guides.
 
     `read` raises ValueError for any other text. `low` and `high` are the bounds of a number, None for no bound;
@@ -71,33 +71,33 @@ class Parser(Generic[T]):
         return f"{KINDS[self.kind]} {bounds}"
 
 
-def _number(read: Callable[[str], T], kind: str, low: float, high: float | None) -> Parser[T]:
+def _number(read: Callable[[str], T], kind: str, low: float, high: float | None) -> SettingParser[T]:
     def bounded(text: str) -> T:
         value = read(text)
         if not low <= value or (high is not None and not value <= high):  # type: ignore[operator] # not > and <, so that nan is refused
             raise ValueError
         return value
 
-    return Parser(bounded, kind, low, high)
+    return SettingParser(bounded, kind, low, high)
 
 
-def integer(low: int, high: int | None = None) -> Parser[int]:
+def integer(low: int, high: int | None = None) -> SettingParser[int]:
     """A parser of whole numbers."""
     return _number(int, "integer", low, high)
 
 
-def seconds(low: float = 0, high: float = 86_400) -> Parser[float]:
+def seconds(low: float = 0, high: float = 86_400) -> SettingParser[float]:
     """A parser of durations, by default at most a day."""
     return _number(float, "seconds", low, high)
 
 
-def one_of(*choices: str) -> Parser[str]:
+def one_of(*choices: str) -> SettingParser[str]:
     """A parser of a choice, in upper or lower case."""
 
     def read(text: str) -> str:
         return choices[choices.index(text.lower())]
 
-    return Parser(read, "choice", choices=choices)
+    return SettingParser(read, "choice", choices=choices)
 
 
 def _switch(text: str) -> bool:
@@ -214,12 +214,12 @@ def _is_home(name: str) -> bool:
     return os.path.isabs(home) and (name == "~" or os.path.isdir(home))  # noqa: PTH112, PTH117 - isdir never raises
 
 
-switch = Parser(_switch, "switch")
-secret = Parser(_secret, "secret")
-url = Parser(_optional_url, "url")
-url_or_none = Parser(_url_or_none, "url_or_none")
-gateway = Parser(_gateway, "gateway")
-bind = Parser(_bind, "bind")
-host_names = Parser(_each(_name_or_subdomains), "hosts")
-web_origins = Parser(_each(_origin), "origins")
-path = Parser(_path, "path")
+switch = SettingParser(_switch, "switch")
+secret = SettingParser(_secret, "secret")
+url = SettingParser(_optional_url, "url")
+url_or_none = SettingParser(_url_or_none, "url_or_none")
+gateway = SettingParser(_gateway, "gateway")
+bind = SettingParser(_bind, "bind")
+host_names = SettingParser(_each(_name_or_subdomains), "hosts")
+web_origins = SettingParser(_each(_origin), "origins")
+path = SettingParser(_path, "path")

@@ -15,7 +15,7 @@ from lumen_proxy.config.parsers import (
     MAX_PORT,
     NONE,
     Names,
-    Parser,
+    SettingParser,
     bind,
     gateway,
     host_names,
@@ -30,7 +30,7 @@ from lumen_proxy.config.parsers import (
     web_origins,
 )
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.masking import masked
+from lumen_proxy.masking import mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -71,7 +71,7 @@ class Setting:
     field: str
     variable: str
     default: Any
-    parse: Parser[Any]
+    parse: SettingParser[Any]
     meaning: str
     secret: bool
 
@@ -85,10 +85,12 @@ class Setting:
         """The default as a user types it, or a description."""
         if callable(self.default):
             return "chosen by the system"
-        return "none" if self.default in (None, ()) else typed(self.default)
+        return "none" if self.default in (None, ()) else to_text(self.default)
 
 
-def _is(variable: str, default: T | Callable[[], T], parse: Parser[T], meaning: str, *, secret: bool = False) -> T:
+def _is(
+    variable: str, default: T | Callable[[], T], parse: SettingParser[T], meaning: str, *, secret: bool = False
+) -> T:
     """A field of `Settings` with its row; mypy checks the types of default and parser."""
     row = {"variable": variable, "default": default, "parse": parse, "meaning": meaning, "secret": secret}
     made: T = field(repr=not secret, metadata=row)
@@ -171,7 +173,7 @@ class Settings:
     def environ(self) -> dict[str, str]:
         """The settings as variables for a child process, which `load` reads again."""
         values = {setting.variable: getattr(self, setting.field) for setting in SETTINGS}
-        return {variable: typed(value) for variable, value in values.items() if value is not None}
+        return {variable: to_text(value) for variable, value in values.items() if value is not None}
 
 
 SETTINGS = tuple(Setting(f.name, **f.metadata) for f in fields(Settings) if f.metadata)
@@ -179,7 +181,7 @@ BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
 BY_FIELD = {setting.field: setting for setting in SETTINGS}
 
 
-def typed(value: object) -> str:
+def to_text(value: object) -> str:
     """A value as the text of its variable."""
     if isinstance(value, bool):
         return "1" if value else "0"
@@ -216,7 +218,7 @@ def _parsed(setting: Setting, text: str, *, is_option: bool) -> object:
         return setting.parse(text)
     except ValueError as expected:
         name = f"--{setting.field.replace('_', '-')}" if is_option else setting.variable
-        value = "" if setting.secret else f"={masked(text)!a}"
+        value = "" if setting.secret else f"={mask(text)!a}"
         remedy, status = ("Fix the option", Exit.USAGE) if is_option else ("Fix or unset it", Exit.CONFIG)
         raise Fatal(f"{name}{value} is invalid: expected {expected}. {remedy}", status) from None
 

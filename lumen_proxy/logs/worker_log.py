@@ -19,7 +19,7 @@ MAX_LINES = 1000  # in memory
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-class Log:
+class WorkerLog:
     """Writes events of `level` and above to a rotated file; `lost` counts the writes that failed.
 
     Lines above `info` are written at once, other lines by `flush`, which `keep_flushing` calls.
@@ -70,7 +70,7 @@ class Log:
 class LogHandler(logging.Handler):
     """Adds the warnings of libraries to the log, without their messages, which may quote a user."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: WorkerLog) -> None:
         super().__init__(logging.WARNING)
         self._log = log
 

@@ -9,10 +9,10 @@ from http.client import HTTPException
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from lumen_proxy.net.response import Response, limit_reads, shut
+from lumen_proxy.net.response import HttpResponse, limit_reads, shut
 from lumen_proxy.net.route import AUTH_REQUIRED, Route
 from lumen_proxy.net.time_limits import CONNECT_S, TimeLimits
-from lumen_proxy.wire.compression import decompressed
+from lumen_proxy.wire.compression import decompress
 
 if TYPE_CHECKING:
     import socket
@@ -29,7 +29,7 @@ HEADERS = {
 }
 
 
-class Request(NamedTuple):
+class FetchRequest(NamedTuple):
     """A request; `headers` are in addition to the usual ones."""
 
     method: str
@@ -38,7 +38,7 @@ class Request(NamedTuple):
     body: bytes
 
 
-class Limits(NamedTuple):
+class FetchLimits(NamedTuple):
     """Seconds in total, seconds of them to connect, and about how many bytes of the body are read."""
 
     within_s: float
@@ -62,7 +62,7 @@ class Lost(OSError):  # noqa: N818 - the outcome of a request, not an error of t
         self.late = late
 
 
-def fetch(request: Request, limits: Limits, environ: Mapping[str, str] = os.environ) -> Fetched:
+def fetch(request: FetchRequest, limits: FetchLimits, environ: Mapping[str, str] = os.environ) -> Fetched:
     """Send the request once, without redirects or retries. Raises ConnectFailed, Lost, or Fatal (settings)."""
     until = monotonic() + limits.within_s
     route = Route(request.url, environ)
@@ -72,9 +72,9 @@ def fetch(request: Request, limits: Limits, environ: Mapping[str, str] = os.envi
         try:
             limit_reads(sock, until - monotonic())
             sock.sendall(head + b"\r\n\r\n" + request.body)
-            with Response(sock, method=request.method) as response:
+            with HttpResponse(sock, method=request.method) as response:
                 response.begin()
-                body = decompressed(_read(response, limits.max_bytes), limits.max_bytes)
+                body = decompress(_read(response, limits.max_bytes), limits.max_bytes)
                 fetched = Fetched(response.status, response.headers, body)
         except (OSError, HTTPException, ValueError) as error:  # ValueError: a malformed number or header
             raise Lost(late=late.is_set() or isinstance(error, TimeoutError)) from None
@@ -85,7 +85,7 @@ def fetch(request: Request, limits: Limits, environ: Mapping[str, str] = os.envi
     return fetched
 
 
-def _read(response: Response, max_bytes: int) -> bytes:
+def _read(response: HttpResponse, max_bytes: int) -> bytes:
     body = bytearray()
     while len(body) <= max_bytes and (piece := response.read1(READ_BYTES)):
         body += piece

@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, unquote
 
 from lumen_proxy.config.parsers import DEFAULT_PORTS, address
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.masking import masked
+from lumen_proxy.masking import mask
 from lumen_proxy.wire.allowed_hosts import is_loopback
 
 if TYPE_CHECKING:
@@ -105,11 +105,11 @@ def _parsed(source: str, text: str, remedies: tuple[str, str]) -> SplitResult:
     if scheme != "http":
         kind = "SOCKS proxies are" if scheme.startswith("socks") else f"{scheme}:// proxies are"
         remedy = f"name an http:// proxy, {remedies[1]}"
-        raise UnsupportedProxy(f"{source} is {masked(text)!a}, but {kind} not supported; {remedy}", Exit.CONFIG)
+        raise UnsupportedProxy(f"{source} is {mask(text)!a}, but {kind} not supported; {remedy}", Exit.CONFIG)
     try:
         return address(text)
     except ValueError as expected:
-        problem = f"{source}={masked(text)!a} is invalid: expected {expected}. {remedies[0]}"
+        problem = f"{source}={mask(text)!a} is invalid: expected {expected}. {remedies[0]}"
         raise Fatal(problem, Exit.CONFIG) from None
 
 

@@ -47,7 +47,7 @@ class _Source(io.RawIOBase):
         super().close()
 
 
-class Response(HTTPResponse):
+class HttpResponse(HTTPResponse):
     """Skips all interim responses, refuses a chunk of a negative size, and notices surplus bytes."""
 
     has_surplus = False  # bytes after the response were received with it; they belong to no request

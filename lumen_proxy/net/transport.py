@@ -11,7 +11,7 @@ from requests.structures import CaseInsensitiveDict
 
 from lumen_proxy.errors import Fatal
 from lumen_proxy.net.failure import ConnectFailed
-from lumen_proxy.net.fetch import Limits, Lost, Request, fetch
+from lumen_proxy.net.fetch import FetchLimits, FetchRequest, Lost, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,8 +46,8 @@ class Adapter(BaseAdapter):
         content = body.encode() if isinstance(body, str) else bytes(body)
         within_s = float(timeout) if isinstance(timeout, (int, float)) else WITHIN_S
         try:
-            sent = Request(request.method or "GET", request.url or "", headers, content)
-            fetched = fetch(sent, Limits(within_s))
+            sent = FetchRequest(request.method or "GET", request.url or "", headers, content)
+            fetched = fetch(sent, FetchLimits(within_s))
         except ConnectFailed as error:
             raise NotReached(error.kind, error.text, request) from None
         except Fatal as error:

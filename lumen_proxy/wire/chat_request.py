@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lumen_proxy.wire.api_errors import problem
+from lumen_proxy.wire.api_errors import api_error
 from lumen_proxy.wire.fields import FIELDS, is_whole
 from lumen_proxy.wire.messages import invalid, read_messages, unused_fields
 from lumen_proxy.wire.openai import MODELS, serving_model
@@ -61,14 +61,14 @@ def parse(data: bytes, *, strict_model: bool = False, ignore_unsupported: bool =
     except UnicodeDecodeError as error:
         raise _not_utf8(data, error) from None
     except ValueError as error:
-        raise problem("invalid_json", f"The request body is not valid JSON: {why_not_json(error)}.") from None
+        raise api_error("invalid_json", f"The request body is not valid JSON: {why_not_json(error)}.") from None
     if not isinstance(body, dict):
-        raise problem("invalid_json", "The request body must be a JSON object.")
+        raise api_error("invalid_json", "The request body must be a JSON object.")
     _check_types(body)
     unsupported = _unsupported(body)
     if unsupported and not ignore_unsupported:
         name, code, message = unsupported[0]
-        raise problem(code, message, name)
+        raise api_error(code, message, name)
     requested = body.get("model")
     model = serving_model(requested, strict=strict_model)
     messages = read_messages(body.get("messages"), replace_all=ignore_unsupported)
@@ -89,7 +89,7 @@ def parse(data: bytes, *, strict_model: bool = False, ignore_unsupported: bool =
 def _not_utf8(data: bytes, error: UnicodeDecodeError) -> ApiError:
     """400 with the remedy for Windows, whose tools send the code page of the system (CP949)."""
     where = "but UTF-16" if data.startswith(UTF_16) else f"(byte 0x{data[error.start]:02X} at {error.start})"
-    return problem("invalid_json", f"The request body is not UTF-8 {where}. {UTF_8_REMEDY}")
+    return api_error("invalid_json", f"The request body is not UTF-8 {where}. {UTF_8_REMEDY}")
 
 
 def _check_types(body: dict[str, Any]) -> None:
@@ -100,7 +100,7 @@ def _check_types(body: dict[str, Any]) -> None:
     if usage is not None and not isinstance(usage, bool):
         raise invalid("stream_options.include_usage", "true or false")
     if body.get("n") is not None and not is_whole(body["n"], 1, MAX_CHOICES):
-        raise problem("unsupported_value", "'n' must be 1.", "n")
+        raise api_error("unsupported_value", "'n' must be 1.", "n")
 
 
 def _unsupported(body: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -15,7 +15,7 @@ DETECT = zlib.MAX_WBITS | 32  # zlib detects the format
 MAX_MEMBERS = 100  # of one gzip file: each costs a copy of the rest
 
 
-def decompressed(data: bytes, max_bytes: int) -> bytes:
+def decompress(data: bytes, max_bytes: int) -> bytes:
     """The data, decompressed if they are compressed; at most `max_bytes` + 1 bytes, so that the caller notices more.
 
     Raises ValueError if the compressed data are damaged or incomplete.

@@ -32,7 +32,7 @@ REMEDIES = (
 )
 
 
-def cleaned(path: str) -> str:
+def normalize(path: str) -> str:
     """The path without doubled slashes and without one at its end. A redirect would turn a POST into a GET."""
     return SLASHES.sub("/", path).rstrip("/") or "/"
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from lumen_proxy.wire.api_errors import problem
+from lumen_proxy.wire.api_errors import api_error
 from lumen_proxy.wire.messages import INSTRUCTIONS, ROLES
 
 if TYPE_CHECKING:
@@ -85,5 +85,5 @@ def _newest(turns: Sequence[str], room: int) -> Sequence[str]:
 
 def _fitting(text: str, max_chars: int) -> str:
     if len(text) > max_chars:
-        raise problem("context_length_exceeded", f"The gateway takes {max_chars} characters at most.", "messages")
+        raise api_error("context_length_exceeded", f"The gateway takes {max_chars} characters at most.", "messages")
     return text

@@ -11,9 +11,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lumen_proxy.wire.api_errors import problem
-from lumen_proxy.wire.compression import decompressed
-from lumen_proxy.wire.text import check_depth, decoded, without_surrogates
+from lumen_proxy.wire.api_errors import api_error
+from lumen_proxy.wire.compression import decompress
+from lumen_proxy.wire.text import check_depth, decode_utf8, replace_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ LONE_SURROGATE = "lone surrogate replaced by U+FFFD"
 
 
 @dataclass(frozen=True)
-class Answer:
+class GatewayAnswer:
     """An answer of either channel. `timestamp` is passed on without parsing, since its form varies."""
 
     text: str
@@ -44,20 +44,20 @@ def gateway_request(message: str, persona: str | None, user_id: str | None) -> d
     return {"message": message} | {name: value for name, value in optional.items() if value}
 
 
-def gateway_answer(data: bytes, *, max_bytes: int = MAX_BYTES) -> Answer:
+def gateway_answer(data: bytes, *, max_bytes: int = MAX_BYTES) -> GatewayAnswer:
     """Parse `{"success", "persona", "response", "sources", "timestamp", "error"?}`.
 
     Raises ApiError: gateway_invalid_response, gateway_declined (`success: false`), gateway_empty_response.
     """
     fields = _Fields(data, "the gateway", max_bytes)
     if fields.body.get("success") is False:
-        raise problem("gateway_declined")
+        raise api_error("gateway_declined")
     text = fields.text("response")
     fields.get("success", _is(bool), "true or false")
     persona = fields.get("persona", _is_persona, "an object with a name")
     sources = fields.get("sources", _is_list_of_strings, "a list of strings") or []
     timestamp = fields.get("timestamp", _is(str), "a string")
-    return Answer(text, persona, sources, timestamp, tuple(fields.warnings))
+    return GatewayAnswer(text, persona, sources, timestamp, tuple(fields.warnings))
 
 
 def cloud_request(message: str) -> dict[str, str]:
@@ -65,7 +65,7 @@ def cloud_request(message: str) -> dict[str, str]:
     return {"message": message}
 
 
-def cloud_answer(data: bytes, *, max_bytes: int = MAX_BYTES) -> Answer:
+def cloud_answer(data: bytes, *, max_bytes: int = MAX_BYTES) -> GatewayAnswer:
     """Parse either known form: `{"response", "model", …}` or `{"content", "persona_used", …}`.
 
     Raises ApiError: gateway_invalid_response, gateway_empty_response.
@@ -74,7 +74,7 @@ def cloud_answer(data: bytes, *, max_bytes: int = MAX_BYTES) -> Answer:
     text = fields.text("response", "content")
     name = fields.get("persona_used", _is(str), "a string")
     timestamp = fields.get("timestamp", _is(str), "a string")
-    return Answer(text, {"name": name} if name else None, [], timestamp, tuple(fields.warnings))
+    return GatewayAnswer(text, {"name": name} if name else None, [], timestamp, tuple(fields.warnings))
 
 
 class _Fields:
@@ -84,7 +84,7 @@ class _Fields:
         self.warnings: list[str] = []
         self._sender = sender
         try:
-            plain = decompressed(data, max_bytes)
+            plain = decompress(data, max_bytes)
             if len(plain) > max_bytes:
                 raise self._invalid(f"larger than {max_bytes} bytes")
             body = self._json(plain)
@@ -100,7 +100,7 @@ class _Fields:
         if found is None:
             raise self._invalid(f"field {' or '.join(f'`{name}`' for name in names)} is missing or not a string")
         if not found.strip():
-            raise problem("gateway_empty_response")
+            raise api_error("gateway_empty_response")
         return str(found)
 
     def get(self, name: str, allows: Callable[[Any], bool], expected: str) -> Any:  # noqa: ANN401 - the type that `allows` tests
@@ -113,12 +113,12 @@ class _Fields:
 
     def _json(self, data: bytes) -> object:
         """Parse JSON, also with a byte order mark, NaN, a repeated key, or lone surrogates in any form."""
-        text, may_have_surrogates = decoded(data)
+        text, may_have_surrogates = decode_utf8(data)
         value = json.loads(text, parse_constant=self._null, parse_float=self._float, parse_int=self._int)
         if not may_have_surrogates:
             return value
         written = json.dumps(value, ensure_ascii=False)
-        clean = without_surrogates(written)
+        clean = replace_surrogates(written)
         return value if written == clean else self._replaced(value, json.loads(clean))
 
     def _float(self, written: str) -> float | None:
@@ -141,7 +141,7 @@ class _Fields:
         return after
 
     def _invalid(self, reason: str) -> ApiError:
-        return problem("gateway_invalid_response", f"Invalid response from {self._sender}: {reason}.")
+        return api_error("gateway_invalid_response", f"Invalid response from {self._sender}: {reason}.")
 
 
 def _is(kind: type) -> Callable[[Any], bool]:

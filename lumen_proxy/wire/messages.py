@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lumen_proxy.wire.api_errors import problem
+from lumen_proxy.wire.api_errors import api_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ class Message:
 
 def invalid(param: str, expected: str) -> ApiError:
     """400 for a field with an unexpected value."""
-    return problem("invalid_value", f"'{param}' must be {expected}.", param)
+    return api_error("invalid_value", f"'{param}' must be {expected}.", param)
 
 
 def read_messages(value: object, *, replace_all: bool = False) -> tuple[Message, ...]:
@@ -125,5 +125,5 @@ def _part(part: object, where: str, *, strict: bool) -> _Part:
             raise invalid(f"{where}.text", "a string")
         return _Part(part["text"])
     if strict:
-        raise problem("unsupported_value", f"'{where}': the gateway takes text only. {REMEDY}.", where)
+        raise api_error("unsupported_value", f"'{where}': the gateway takes text only. {REMEDY}.", where)
     return _Part(f"[{KINDS.get(part['type'], 'attachment')}]", replaced=True)

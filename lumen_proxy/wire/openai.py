@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lumen_proxy.wire.api_errors import problem
+from lumen_proxy.wire.api_errors import api_error
 from lumen_proxy.wire.text import estimate_tokens, pieces
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def serving_model(requested: str | None, *, strict: bool) -> str:
 
 
 def _model_not_found(requested: str) -> ApiError:
-    return problem("model_not_found", f"The model {json.dumps(requested[:64])} does not exist.", "model")
+    return api_error("model_not_found", f"The model {json.dumps(requested[:64])} does not exist.", "model")
 
 
 def model(name: str) -> dict[str, Any]:

@@ -36,13 +36,13 @@ def strict_json(data: bytes) -> object:
     Raises ValueError for anything that other JSON parsers may refuse or understand differently: not UTF-8, NaN, a
     repeated key, nesting beyond `MAX_DEPTH`.
     """
-    text, may_have_surrogates = decoded(data)
+    text, may_have_surrogates = decode_utf8(data)
     try:
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
         if text.count("[") + text.count("{") > MAX_DEPTH:
             check_depth(value)
         if may_have_surrogates:
-            value = json.loads(without_surrogates(json.dumps(value, ensure_ascii=False)), object_pairs_hook=_unique)
+            value = json.loads(replace_surrogates(json.dumps(value, ensure_ascii=False)), object_pairs_hook=_unique)
     except RecursionError:
         raise StrictJsonError(TOO_DEEP) from None
     return value
@@ -74,7 +74,7 @@ def why_not_json(error: ValueError) -> str:
     return str(error) if isinstance(error, StrictJsonError) else TOO_LARGE  # int() accepts at most 4,300 digits
 
 
-def decoded(data: bytes) -> tuple[str, bool]:
+def decode_utf8(data: bytes) -> tuple[str, bool]:
     """Decode UTF-8 without its byte order mark; return whether the JSON may have lone surrogates. Raises ValueError.
 
     A surrogate may be an escape, or be encoded like a character. Two encoded surrogates that are a pair become their
@@ -88,7 +88,7 @@ def decoded(data: bytes) -> tuple[str, bool]:
     return text, bool(ESCAPED_SURROGATE.search(text))
 
 
-def without_surrogates(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """Replace each lone surrogate by U+FFFD."""
     return text.encode(UTF_16, "surrogatepass").decode(UTF_16, "replace")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flask import Response, request
 
 from lumen_proxy.wire.allowed_hosts import AllowedHosts, AllowedOrigins, host_name
-from lumen_proxy.wire.api_errors import problem
+from lumen_proxy.wire.api_errors import api_error
 
 if TYPE_CHECKING:
     from lumen_proxy.config import Settings
@@ -51,20 +51,20 @@ class AccessRules:
         if not self._hosts.allows(host):
             name = _shown(host_name(host) or host)  # without a port, as the variable has it
             remedy = "If it is a name of this proxy, add it to LUMEN_ALLOWED_HOSTS and restart the proxy."
-            raise problem("host_not_allowed", f"This Host is not allowed: {name}. {remedy}")
+            raise api_error("host_not_allowed", f"This Host is not allowed: {name}. {remedy}")
 
     def _check_origin(self) -> None:
         origin = request.headers.get("Origin")
         if origin is not None and not self.origins.allows(origin):
             remedy = "Add it to LUMEN_ALLOWED_ORIGINS and restart the proxy to let its pages send requests."
-            raise problem("origin_not_allowed", f"This Origin is not allowed: {_shown(origin)}. {remedy}")
+            raise api_error("origin_not_allowed", f"This Origin is not allowed: {_shown(origin)}. {remedy}")
 
     def _check_key(self) -> None:
         if self._key is None or request.path in OPEN_PATHS:
             return
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(key.strip().encode(), self._key):
-            raise problem("invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+            raise api_error("invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
 
 
 def _preflight() -> Response:
@@ -83,12 +83,12 @@ def _check_body_type() -> None:
     """Refuse a body that is not JSON, or that is compressed: no client of the OpenAI API compresses by default."""
     if request.mimetype != "application/json":
         sent = _shown(request.mimetype) if request.mimetype else "absent"
-        raise problem("unsupported_media_type", f"The Content-Type must be application/json; it is {sent}.")
+        raise api_error("unsupported_media_type", f"The Content-Type must be application/json; it is {sent}.")
     coding = request.headers.get("Content-Encoding", "")
     if coding.strip().lower() not in {"", "identity"}:
         text = f"The request body has the content coding {coding[:32]!a}"
         message = f"{text}: send it uncompressed, without Content-Encoding."
-        raise problem("unsupported_media_type", message, headers={"Accept-Encoding": "identity"})  # RFC 9110, 15.5.16
+        raise api_error("unsupported_media_type", message, headers={"Accept-Encoding": "identity"})  # RFC 9110, 15.5.16
 
 
 def _shown(text: str) -> str:

@@ -15,13 +15,13 @@ from lumen_proxy.errors import ApiError
 from lumen_proxy.ipc import Identity
 from lumen_proxy.wire import endpoints, openai
 from lumen_proxy.wire.allowed_hosts import is_loopback
-from lumen_proxy.wire.api_errors import problem
+from lumen_proxy.wire.api_errors import api_error
 from lumen_proxy.worker.access import AccessRules
 from lumen_proxy.worker.call import CallRegistry
-from lumen_proxy.worker.chat import MS, Chat, Record
+from lumen_proxy.worker.chat import MS, Chat, RequestRecord
 from lumen_proxy.worker.http.server import Hooks
 from lumen_proxy.worker.metrics import Metrics
-from lumen_proxy.worker.upstream.gateway import Gateway
+from lumen_proxy.worker.upstream.gateway import GatewayClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from flask.ctx import RequestContext
 
     from lumen_proxy.config import Settings
-    from lumen_proxy.logs.worker_log import Log
+    from lumen_proxy.logs.worker_log import WorkerLog
     from lumen_proxy.worker.http.connection import Refusal
 
 JSON = "application/json; charset=utf-8"  # with a charset, since PowerShell 5.1 assumes Latin-1
@@ -45,7 +45,7 @@ STREAM_HEADERS = {
 
 class _Application(Flask):
     def request_context(self, environ: dict[str, Any]) -> RequestContext:
-        environ["PATH_INFO"] = endpoints.cleaned(environ["PATH_INFO"])  # before the routes and the key are checked
+        environ["PATH_INFO"] = endpoints.normalize(environ["PATH_INFO"])  # before the routes and the key are checked
         return super().request_context(environ)
 
 
@@ -55,11 +55,11 @@ class Proxy:
     def __init__(self, settings: Settings) -> None:
         self.identity = Identity()
         self.is_draining = False
-        self.log: Log | None = None
+        self.log: WorkerLog | None = None
         self._https_warned = False  # one warning is enough, since clients try again
         self.calls = CallRegistry()
         self.metrics = Metrics(self._gauges())
-        self.gateway = Gateway(settings, self.metrics.count)
+        self.gateway = GatewayClient(settings, self.metrics.count)
         self.access = AccessRules(settings)
         self._chat = Chat(settings, self.gateway, self.calls, self._bug)
         self.wsgi = self._flask()
@@ -138,14 +138,14 @@ class Proxy:
 
     def _check_draining(self) -> None:
         if self.is_draining:
-            raise problem("shutting_down")
+            raise api_error("shutting_down")
 
     def _begin(self) -> Response | None:
-        g.record = Record(openai.request_id(request.headers.get("X-Request-Id")))
+        g.record = RequestRecord(openai.request_id(request.headers.get("X-Request-Id")))
         return self.access.check()
 
     def _end(self, response: Response) -> Response:
-        record: Record = g.record
+        record: RequestRecord = g.record
         self.access.add_headers(response)
         response.headers["x-request-id"] = record.request_id
         response.headers["openai-processing-ms"] = str(round(record.elapsed_s() * MS))
@@ -156,13 +156,13 @@ class Proxy:
 
     def account_refusal(self, refusal: Refusal) -> None:
         """Log and count a request that the server refused itself."""
-        record = Record(refusal.request_id, refusal.began, {"code": refusal.error.code})
+        record = RequestRecord(refusal.request_id, refusal.began, {"code": refusal.error.code})
         self._account(record, _log_fields(record, refusal.method, "none", refusal.error.status))
         if refusal.error.code == "https_not_supported" and self.log and not self._https_warned:
             self._https_warned = True
             self.log.write("warning", "https_not_supported", hint=refusal.error.message)
 
-    def _account(self, record: Record, fields: dict[str, Any]) -> None:
+    def _account(self, record: RequestRecord, fields: dict[str, Any]) -> None:
         """Log and count a request whose response is sent, or whose client has disconnected."""
         seconds = record.elapsed_s()
         self.metrics.count("requests", fields["route"], str(fields["status"]))
@@ -180,10 +180,10 @@ class Proxy:
             self.log.write(_level(fields), "request", **fields, seconds=round(seconds, 6), **more)
 
     def _error_response(self, error: Exception) -> Response:
-        api_error = self._api_error(error)
-        g.record.fields["code"] = api_error.code
-        response = _json(api_error.body(), api_error.status)
-        response.headers.update(api_error.headers)
+        failure = self._api_error(error)
+        g.record.fields["code"] = failure.code
+        response = _json(failure.body(), failure.status)
+        response.headers.update(failure.headers)
         return response
 
     def _api_error(self, error: Exception) -> ApiError:
@@ -193,7 +193,7 @@ class Proxy:
             return _routing_error(error)
         return self._bug(error, g.record)
 
-    def _bug(self, error: Exception, record: Record) -> ApiError:
+    def _bug(self, error: Exception, record: RequestRecord) -> ApiError:
         """Log the type and the line of the error, but not its message, which may quote a user."""
         frame = error.__traceback__
         while frame and frame.tb_next:
@@ -203,7 +203,7 @@ class Proxy:
             self.log.write(
                 "error", "internal_error", request_id=record.request_id, error=type(error).__name__, where=where
             )
-        return problem("internal_error")
+        return api_error("internal_error")
 
     def _gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
         return {
@@ -227,7 +227,7 @@ def _level(fields: dict[str, Any]) -> str:
     return "debug" if fields["route"] in PROBE_ROUTES and fields["status"] == OK else "info"
 
 
-def _log_fields(record: Record, method: str, route: str, status: int) -> dict[str, Any]:
+def _log_fields(record: RequestRecord, method: str, route: str, status: int) -> dict[str, Any]:
     """The fields that each request has in the log. An unknown method is text of the client, so it is not logged."""
     known = method if method in METHODS else "other"
     return {"request_id": record.request_id, "method": known, "route": route, "status": status}
@@ -237,11 +237,11 @@ def _routing_error(error: HTTPException) -> ApiError:
     """404, 405, or another error that Werkzeug finds in a request."""
     target = request.method, request.path, request.headers.get("Host", "")
     if isinstance(error, NotFound):
-        return problem("not_found", endpoints.not_found(*target))
+        return api_error("not_found", endpoints.not_found(*target))
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))
-        return problem("method_not_supported", endpoints.not_allowed(*target, allowed), headers={"Allow": allowed})
-    return problem("invalid_http")
+        return api_error("method_not_supported", endpoints.not_allowed(*target, allowed), headers={"Allow": allowed})
+    return api_error("invalid_http")
 
 
 def _json(value: object, status: int = OK) -> Response:

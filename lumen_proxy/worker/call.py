@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
-from lumen_proxy.wire.api_errors import problem
+from lumen_proxy.wire.api_errors import api_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ Ending = Literal["deadline", "client_gone", "shutting_down"]
 ChannelName = Literal["gateway", "cloud_ai"]
 
 
-class Call:
+class ClientCall:
     """Ends at its deadline, when its client disconnects, or at the deadline of a drain.
 
     `attempts` counts the attempts to get an answer; the last one used `channel` and took `exchange_s`.
@@ -79,18 +79,18 @@ class Call:
 
     def error(self, at_deadline: str) -> ApiError:
         """The error that the client of an ended call gets."""
-        return problem(at_deadline if self.ending in {None, "deadline"} else str(self.ending))
+        return api_error(at_deadline if self.ending in {None, "deadline"} else str(self.ending))
 
 
 class CallRegistry:
     """The calls in progress."""
 
     def __init__(self) -> None:
-        self._calls: set[Call] = set()
+        self._calls: set[ClientCall] = set()
         self._lock = threading.Lock()
 
     @contextmanager
-    def registered(self, call: Call) -> Iterator[None]:
+    def registered(self, call: ClientCall) -> Iterator[None]:
         """Register the call while inside."""
         with self._lock:
             self._calls.add(call)
@@ -114,7 +114,7 @@ class CallRegistry:
         for call in self.active():
             call.end("shutting_down")
 
-    def active(self) -> list[Call]:
+    def active(self) -> list[ClientCall]:
         """All calls in progress."""
         with self._lock:
             return list(self._calls)

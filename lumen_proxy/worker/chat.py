@@ -17,7 +17,7 @@ from lumen_proxy.errors import ApiError
 from lumen_proxy.wire import chat_request, openai
 from lumen_proxy.wire.folding import fold
 from lumen_proxy.wire.lumen import gateway_request
-from lumen_proxy.worker.call import Call
+from lumen_proxy.worker.call import ClientCall
 from lumen_proxy.worker.limits import AdmissionLimit
 
 if TYPE_CHECKING:
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from lumen_proxy.config import Settings
     from lumen_proxy.wire.chat_request import ChatRequest
     from lumen_proxy.wire.folding import Folded
-    from lumen_proxy.wire.lumen import Answer
+    from lumen_proxy.wire.lumen import GatewayAnswer
     from lumen_proxy.worker.call import CallRegistry
-    from lumen_proxy.worker.upstream.gateway import Gateway
+    from lumen_proxy.worker.upstream.gateway import GatewayClient
 
 MS = 1000
 BATCH_EVENTS = 64  # built and written together: a millisecond of work, 15 KB
 
 
 @dataclass
-class Record:
+class RequestRecord:
     """What the log and the metrics get of a request: metadata, never its text."""
 
     request_id: str
@@ -59,7 +59,11 @@ class Chat:
     """Answers chat requests through the gateway."""
 
     def __init__(
-        self, settings: Settings, gateway: Gateway, calls: CallRegistry, on_bug: Callable[[Exception, Record], ApiError]
+        self,
+        settings: Settings,
+        gateway: GatewayClient,
+        calls: CallRegistry,
+        on_bug: Callable[[Exception, RequestRecord], ApiError],
     ) -> None:
         self._settings = settings
         self._gateway = gateway
@@ -68,7 +72,7 @@ class Chat:
         self._limit = AdmissionLimit(settings.max_concurrency + settings.max_queue)
         self._batching = threading.Lock()
 
-    def answer(self, body: bytes, record: Record, is_disconnected: Callable[[], bool]) -> str | Stream:
+    def answer(self, body: bytes, record: RequestRecord, is_disconnected: Callable[[], bool]) -> str | Stream:
         """Return the JSON of a completion, or a stream. Raises ApiError before the first event."""
         with ExitStack() as admission:
             admission.enter_context(self._limit.admit())
@@ -79,14 +83,14 @@ class Chat:
             release = admission.pop_all().close  # from here on the stream ends the admission
             return Stream(self._events(job, completion, release), release)
 
-    def _job(self, body: bytes, record: Record, is_disconnected: Callable[[], bool]) -> _Job:
+    def _job(self, body: bytes, record: RequestRecord, is_disconnected: Callable[[], bool]) -> _Job:
         settings = self._settings
         request = chat_request.parse(
             body, strict_model=settings.model_strict, ignore_unsupported=settings.unsupported == "ignore"
         )
         folded = fold(request.messages, max_chars=settings.max_message_chars, history=settings.history)
         record.fields |= {"model": request.model, "stream": request.stream, "history_dropped": folded.dropped}
-        return _Job(request, folded, record, Call(settings.timeout_s, is_disconnected))
+        return _Job(request, folded, record, ClientCall(settings.timeout_s, is_disconnected))
 
     def _start(self, job: _Job) -> Future[openai.Completion]:
         """Start the completion, and wait for a while: a failure before the headers are sent keeps its status."""
@@ -153,8 +157,8 @@ class _Job:
 
     request: ChatRequest
     folded: Folded
-    record: Record
-    call: Call
+    record: RequestRecord
+    call: ClientCall
 
     def overhead_s(self) -> float:
         """The time since the request began, without the last attempt."""
@@ -167,7 +171,7 @@ class _Job:
         return sorted({*request.ignored, *(name for name, value in dropped.items() if value)})
 
 
-def _metadata(job: _Job, answer: Answer) -> dict[str, object]:
+def _metadata(job: _Job, answer: GatewayAnswer) -> dict[str, object]:
     return {
         "persona": answer.persona,
         "sources": answer.sources,

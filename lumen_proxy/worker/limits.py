@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.wire.api_errors import problem
+from lumen_proxy.wire.api_errors import api_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lumen_proxy.config import Settings
-    from lumen_proxy.worker.call import Call
+    from lumen_proxy.worker.call import ClientCall
 
 POLL = hasattr(select, "poll")
 CONNECTIONS = 1000 if POLL else 400  # select() on Windows takes 512
@@ -56,7 +56,7 @@ class AdmissionLimit:
     def admit(self) -> Iterator[None]:
         """Admit one chat while inside. Raises ApiError concurrency_limit."""
         if not self._free.acquire(blocking=False):
-            raise problem("concurrency_limit")
+            raise api_error("concurrency_limit")
         try:
             yield
         finally:
@@ -70,7 +70,7 @@ class ConcurrencyLimit:
         self._free = limit
         self._queue_limit = queue
         self._timeout_s = queue_timeout_s
-        self._queue: deque[Call] = deque()
+        self._queue: deque[ClientCall] = deque()
         self._changed = threading.Condition()
 
     @property
@@ -79,7 +79,7 @@ class ConcurrencyLimit:
         return len(self._queue)
 
     @contextmanager
-    def slot(self, call: Call) -> Iterator[None]:
+    def slot(self, call: ClientCall) -> Iterator[None]:
         """Run one call inside. Raises ApiError: concurrency_limit, or that of a call that ended while it waited."""
         self._acquire(call)
         try:
@@ -89,16 +89,16 @@ class ConcurrencyLimit:
                 self._free += 1
                 self._changed.notify_all()
 
-    def _acquire(self, call: Call) -> None:
+    def _acquire(self, call: ClientCall) -> None:
         # The lock of the call is taken before the lock of the queue, as in `Call.end`: the other order is a deadlock.
         with call.aborting(self._notify, "concurrency_limit"), self._changed:
             if not self._free or self._queue:
                 self._wait(call)
             self._free -= 1
 
-    def _wait(self, call: Call) -> None:
+    def _wait(self, call: ClientCall) -> None:
         if len(self._queue) >= self._queue_limit:
-            raise problem("concurrency_limit")
+            raise api_error("concurrency_limit")
         self._queue.append(call)
         try:
             is_next = self._changed.wait_for(lambda: call.ending or self._is_next(call), self._timeout_s)
@@ -107,9 +107,9 @@ class ConcurrencyLimit:
             self._changed.notify_all()
         call.check("concurrency_limit")
         if not is_next:
-            raise problem("concurrency_limit")
+            raise api_error("concurrency_limit")
 
-    def _is_next(self, call: Call) -> bool:
+    def _is_next(self, call: ClientCall) -> bool:
         return self._free > 0 and self._queue[0] is call
 
     def _notify(self) -> None:

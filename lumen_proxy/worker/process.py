@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from lumen_proxy.errors import Exit
 from lumen_proxy.ipc import Drain, Drained, Imported, Ready, Serve
-from lumen_proxy.logs.worker_log import Log, LogHandler
+from lumen_proxy.logs.worker_log import LogHandler, WorkerLog
 from lumen_proxy.worker.app import Proxy
-from lumen_proxy.worker.http.server import Server
+from lumen_proxy.worker.http.server import HttpServer
 from lumen_proxy.worker.limits import server_limits
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ def _listener(listener: Mapping[str, Any]) -> socket.socket:
     return sock
 
 
-def _open_log(settings: Settings, port: int) -> Log:
+def _open_log(settings: Settings, port: int) -> WorkerLog:
     path = settings.log_dir / f"worker-{port}.jsonl"
-    log = Log(
+    log = WorkerLog(
         path,
         max_bytes=settings.log_max_bytes,
         keep=settings.log_keep,
@@ -72,13 +72,13 @@ class Worker:
         self._supervisor.send(Drained(cut))
         return Exit.SOFTWARE if cut else Exit.OK
 
-    def _server(self, command: Serve) -> Server:
+    def _server(self, command: Serve) -> HttpServer:
         self._proxy.identity = command
         sockets = [_listener(listener) for listener in command.listeners]
         self._proxy.log = _open_log(self._settings, sockets[0].getsockname()[1])
-        return Server(self._proxy.wsgi, sockets, self._limits, self._proxy.hooks())
+        return HttpServer(self._proxy.wsgi, sockets, self._limits, self._proxy.hooks())
 
-    def _follow_commands(self, server: Server) -> None:
+    def _follow_commands(self, server: HttpServer) -> None:
         while True:  # `receive` ends the process when the supervisor has ended
             command = self._supervisor.receive()
             if isinstance(command, Drain):

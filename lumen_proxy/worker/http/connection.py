@@ -19,7 +19,7 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest, RequestHeaderFieldsTooLarge
 
-from lumen_proxy.wire.api_errors import problem
+from lumen_proxy.wire.api_errors import api_error
 from lumen_proxy.wire.first_bytes import protocol_of
 from lumen_proxy.wire.openai import request_id
 
@@ -141,9 +141,9 @@ class _RefusalTask(ErrorTask):  # type: ignore[misc]
 
     def _problem(self) -> ApiError:
         if self.request.protocol == "tls":
-            return problem("https_not_supported")
+            return api_error("https_not_supported")
         message = "This server speaks HTTP/1.1, not HTTP/2." if self.request.protocol == "http2" else None
-        return problem(CODES.get(self.request.error.code, "internal_error"), message)
+        return api_error(CODES.get(self.request.error.code, "internal_error"), message)
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]

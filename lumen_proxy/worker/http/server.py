@@ -119,7 +119,7 @@ class Hooks:
     cors_headers: Callable[[str | None], Mapping[str, str]] = lambda _: {}
 
 
-class Server:
+class HttpServer:
     """Serves `app` on listening sockets until `drain`."""
 
     def __init__(

@@ -7,7 +7,7 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
-from lumen_proxy.wire.api_errors import problem
+from lumen_proxy.wire.api_errors import api_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ class Breaker:
         refused_until = {"closed": 0.0, "open": self._open_until, "half_open": self._probe_until}
         wait_s = refused_until[self.state] - self._clock()
         if wait_s > 0:
-            raise problem("circuit_open", headers={"Retry-After": str(math.ceil(wait_s))})
+            raise api_error("circuit_open", headers={"Retry-After": str(math.ceil(wait_s))})
 
     def enter(self, deadline: float) -> int:
         """Begin a call that ends before `deadline`; return its number for `report`. Raises like `check`."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lumen_proxy.config import Settings
-    from lumen_proxy.worker.call import Call
+    from lumen_proxy.worker.call import ClientCall
     from lumen_proxy.worker.upstream.breaker import Outcome
     from lumen_proxy.worker.upstream.pool import Reply
 
@@ -32,7 +32,7 @@ NEUTRAL = {"client_gone", "shutting_down"}  # the call ended for another reason
 REFUSALS = range(400, 500)  # neutral, too: a limit, or a refused request
 
 
-class Gateway:
+class GatewayClient:
     """The Lumen Gateway with its limits and its fallback. `count` counts `retries` and `fallbacks`."""
 
     def __init__(self, settings: Settings, count: Callable[[str], None] = lambda _: None) -> None:
@@ -58,7 +58,7 @@ class Gateway:
         if self._cloud is None:
             self.breaker.check()
 
-    def answer(self, call: Call, request: Mapping[str, str]) -> lumen.Answer:
+    def answer(self, call: ClientCall, request: Mapping[str, str]) -> lumen.GatewayAnswer:
         """Send a gateway request; Cloud AI gets only its message. Raises ApiError. `call` gets channel and attempts."""
         self.check()  # no call waits while the breaker is open
         with self.limit.slot(call):
@@ -75,7 +75,7 @@ class Gateway:
             if pool is not None:
                 pool.close()
 
-    def _through_breaker(self, call: Call, request: Mapping[str, str]) -> lumen.Answer:
+    def _through_breaker(self, call: ClientCall, request: Mapping[str, str]) -> lumen.GatewayAnswer:
         try:
             number = self.breaker.enter(call.deadline)
         except ApiError as error:
@@ -95,7 +95,7 @@ class Gateway:
         finally:
             self.breaker.report(number, outcome)
 
-    def _with_retries(self, call: Call, request: Mapping[str, str]) -> Reply:
+    def _with_retries(self, call: ClientCall, request: Mapping[str, str]) -> Reply:
         for attempt in range(1, RETRIES + 2):
             try:
                 with call.attempt("gateway"):
@@ -111,7 +111,7 @@ class Gateway:
                 call.check("gateway_unreachable")
         raise AssertionError("unreachable")  # pragma: no cover
 
-    def _fall_back(self, cloud: Pool, call: Call, message: str, first: ApiError) -> lumen.Answer:
+    def _fall_back(self, cloud: Pool, call: ClientCall, message: str, first: ApiError) -> lumen.GatewayAnswer:
         self._count("fallbacks")
         try:
             with call.attempt("cloud_ai"):

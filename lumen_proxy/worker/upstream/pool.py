@@ -14,17 +14,17 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from lumen_proxy.net.failure import TRANSIENT, ConnectFailed
-from lumen_proxy.net.response import DONT_WAIT, Response, limit_reads, shut
+from lumen_proxy.net.response import DONT_WAIT, HttpResponse, limit_reads, shut
 from lumen_proxy.net.route import AUTH_REQUIRED, Route
 from lumen_proxy.net.time_limits import TimeLimits
-from lumen_proxy.wire.api_errors import problem
+from lumen_proxy.wire.api_errors import api_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lumen_proxy.errors import ApiError
     from lumen_proxy.net.failure import Kind
-    from lumen_proxy.worker.call import Call
+    from lumen_proxy.worker.call import ClientCall
 
 IDLE_S = 15.0  # an idle connection is closed after this; load balancers close theirs after 60 s or more
 MAX_IDLE = 8  # idle connections: the default of LUMEN_MAX_CONCURRENCY
@@ -71,7 +71,7 @@ class Pool:
         self._lock = threading.Lock()
         self._head = self._route.head("POST", {**HEADERS, **(headers or {})})
 
-    def post(self, call: Call, body: Mapping[str, str]) -> Reply:
+    def post(self, call: ClientCall, body: Mapping[str, str]) -> Reply:
         """Send JSON and read the answer, within the deadline of the call.
 
         Raises NotSent, or ApiError if a byte was written or the call has ended.
@@ -85,7 +85,7 @@ class Pool:
             connection.close()
             raise
 
-    def _connect(self, call: Call) -> socket.socket:
+    def _connect(self, call: ClientCall) -> socket.socket:
         """Connect within the limits. Raises NotSent, or ApiError if the call has ended."""
         limits = TimeLimits(call.remaining_s(), self._connect_timeout_s)
         try:
@@ -94,12 +94,12 @@ class Pool:
         except ConnectFailed as failure:
             raise NotSent(_unreachable(failure), is_transient=failure.kind in TRANSIENT) from None
 
-    def _exchange(self, sock: socket.socket, call: Call, request: bytes) -> Reply:
+    def _exchange(self, sock: socket.socket, call: ClientCall, request: bytes) -> Reply:
         with call.aborting(lambda: shut(sock), "gateway_unreachable"):
             try:
                 limit_reads(sock, call.remaining_s())
                 sock.sendall(request)
-                with Response(sock, method="POST") as response:
+                with HttpResponse(sock, method="POST") as response:
                     response.begin()
                     reply = self._read(response)
                     reusable = response.isclosed() and not (response.will_close or _is_unclear(response, sock))
@@ -113,13 +113,13 @@ class Pool:
             raise _unreachable(self._route.refused(reply.status))  # the answer of the HTTP proxy: it sent nothing on
         return reply
 
-    def _read(self, response: Response) -> Reply:
+    def _read(self, response: HttpResponse) -> Reply:
         retry_after = response.headers.get("Retry-After")
         if response.status != HTTP_OK:  # the body is not read, so the connection cannot be used again
             return Reply(response.status, retry_after, b"")
         body = response.read(self._max_bytes + 1)
         if len(body) > self._max_bytes:
-            raise problem("gateway_invalid_response", f"Invalid response: larger than {self._max_bytes} bytes.")
+            raise api_error("gateway_invalid_response", f"Invalid response: larger than {self._max_bytes} bytes.")
         if response.length:
             raise ConnectionResetError("incomplete body")
         response.read()  # the end of a chunked body, if there is one
@@ -154,19 +154,19 @@ class Pool:
 def _unreachable(failure: ConnectFailed) -> ApiError:
     code = "gateway_misconfigured" if failure.kind in MISCONFIGURED else "gateway_unreachable"
     sentences = [f"The gateway cannot be reached: {failure.text}.", failure.remedy and f"To fix it: {failure.remedy}."]
-    return problem(code, " ".join(filter(None, sentences)))
+    return api_error(code, " ".join(filter(None, sentences)))
 
 
 def _exchange_error(error: OSError | HTTPException | ValueError) -> ApiError:
     if isinstance(error, TimeoutError):
-        return problem("gateway_timeout")
+        return api_error("gateway_timeout")
     if isinstance(error, OSError):  # includes http.client's RemoteDisconnected
-        return problem("gateway_connection_lost")
+        return api_error("gateway_connection_lost")
     partial = getattr(error, "partial", None)  # of IncompleteRead
-    return problem("gateway_invalid_response" if partial is None else "gateway_connection_lost")
+    return api_error("gateway_invalid_response" if partial is None else "gateway_connection_lost")
 
 
-def _is_unclear(response: Response, sock: socket.socket) -> bool:
+def _is_unclear(response: HttpResponse, sock: socket.socket) -> bool:
     """Whether more than the answer was received, or its end is ambiguous."""
     pending = getattr(sock, "pending", int)()  # decrypted by TLS, not yet read
     return response.has_surplus or response.has_two_lengths or bool(pending)

@@ -19,7 +19,7 @@ HELD_S = 120.0  # far above the start of a browser
 
 
 @dataclass(frozen=True)
-class Case:
+class ErrorCase:
     """How to cause one error.
 
     ``env``      settings of the proxy
@@ -38,10 +38,10 @@ class Case:
     before: Callable[[Serving, Gateway], Any] | None = None
 
 
-def gateway_status(status: int, **headers: str) -> Case:
+def gateway_status(status: int, **headers: str) -> ErrorCase:
     """The gateway answers with this status."""
     pairs = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-    return Case(reply=replies.says({}, status, headers=pairs))
+    return ErrorCase(reply=replies.says({}, status, headers=pairs))
 
 
 @contextmanager
@@ -76,32 +76,32 @@ def gateway_down(_: Serving, gateway: Gateway) -> None:
 
 
 CASES = {
-    "invalid_json": Case(is_cut=True),
-    "invalid_value": Case(fields={"temperature": 3}),
-    "unsupported_value": Case(fields={"n": 2}),
-    "unsupported_parameter": Case(fields={"tools": [TOOL], "tool_choice": "required"}),
-    "context_length_exceeded": Case(env={"LUMEN_MAX_MESSAGE_CHARS": "3"}),
-    "invalid_api_key": Case(env={"PROXY_API_KEY": "sk-right"}, headers=(("Authorization", "Bearer sk-wrong"),)),
-    "host_not_allowed": Case(headers=(("Host", "evil.example"),)),
-    "origin_not_allowed": Case(headers=(("Origin", "https://evil.example"),)),
-    "model_not_found": Case(env={"LUMEN_MODEL_STRICT": "1"}, fields={"model": "nobody"}),
-    "request_too_large": Case(env={"LUMEN_MAX_BODY_BYTES": "1024"}, fields={"user": "u" * 1024}),
-    "unsupported_media_type": Case(headers=(("Content-Type", "text/plain"),)),
-    "concurrency_limit": Case(env={"LUMEN_MAX_CONCURRENCY": "1", "LUMEN_MAX_QUEUE": "0"}, before=all_slots_used),
-    "shutting_down": Case(before=draining),
-    "circuit_open": Case(env={"LUMEN_BREAKER_FAILURES": "1", "LUMEN_BREAKER_OPEN_S": "2"}, before=breaker_opened),
-    "gateway_unreachable": Case(before=gateway_down),
+    "invalid_json": ErrorCase(is_cut=True),
+    "invalid_value": ErrorCase(fields={"temperature": 3}),
+    "unsupported_value": ErrorCase(fields={"n": 2}),
+    "unsupported_parameter": ErrorCase(fields={"tools": [TOOL], "tool_choice": "required"}),
+    "context_length_exceeded": ErrorCase(env={"LUMEN_MAX_MESSAGE_CHARS": "3"}),
+    "invalid_api_key": ErrorCase(env={"PROXY_API_KEY": "sk-right"}, headers=(("Authorization", "Bearer sk-wrong"),)),
+    "host_not_allowed": ErrorCase(headers=(("Host", "evil.example"),)),
+    "origin_not_allowed": ErrorCase(headers=(("Origin", "https://evil.example"),)),
+    "model_not_found": ErrorCase(env={"LUMEN_MODEL_STRICT": "1"}, fields={"model": "nobody"}),
+    "request_too_large": ErrorCase(env={"LUMEN_MAX_BODY_BYTES": "1024"}, fields={"user": "u" * 1024}),
+    "unsupported_media_type": ErrorCase(headers=(("Content-Type", "text/plain"),)),
+    "concurrency_limit": ErrorCase(env={"LUMEN_MAX_CONCURRENCY": "1", "LUMEN_MAX_QUEUE": "0"}, before=all_slots_used),
+    "shutting_down": ErrorCase(before=draining),
+    "circuit_open": ErrorCase(env={"LUMEN_BREAKER_FAILURES": "1", "LUMEN_BREAKER_OPEN_S": "2"}, before=breaker_opened),
+    "gateway_unreachable": ErrorCase(before=gateway_down),
     "gateway_misconfigured": gateway_status(404),
-    "gateway_timeout": Case(env={"LUMEN_TIMEOUT_S": "1"}, reply=replies.silent),
-    "gateway_connection_lost": Case(reply=replies.reset_after_request),
+    "gateway_timeout": ErrorCase(env={"LUMEN_TIMEOUT_S": "1"}, reply=replies.silent),
+    "gateway_connection_lost": ErrorCase(reply=replies.reset_after_request),
     "gateway_rejected": gateway_status(422),
     "gateway_auth_failed": gateway_status(401),
     "rate_limit_exceeded": gateway_status(429, Retry_After="2"),
     "gateway_error": gateway_status(500),
     "gateway_unavailable": gateway_status(503, Retry_After="2"),
-    "gateway_invalid_response": Case(reply=replies.html),
-    "gateway_declined": Case(reply=replies.answers("no", success=False)),
-    "gateway_empty_response": Case(reply=replies.answers("")),
+    "gateway_invalid_response": ErrorCase(reply=replies.html),
+    "gateway_declined": ErrorCase(reply=replies.answers("no", success=False)),
+    "gateway_empty_response": ErrorCase(reply=replies.answers("")),
 }
 OTHER_TESTS = {  # an error without a case → the test that causes it
     "not_found": "test_not_found",
@@ -116,7 +116,7 @@ OTHER_TESTS = {  # an error without a case → the test that causes it
 
 
 @contextmanager
-def staged(served: Serving, gateway: Gateway, case: Case) -> Iterator[None]:
+def staged(served: Serving, gateway: Gateway, case: ErrorCase) -> Iterator[None]:
     """Bring gateway and proxy into the state of the case."""
     gateway.standing = case.reply or gateway.standing
     context = case.before(served, gateway) if case.before else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lumen_proxy.wire.api_errors import PROBLEMS
+from lumen_proxy.wire.api_errors import ERROR_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ def behaviour_table() -> str:
     """The errors, with the statuses of the gateway that become them."""
     head = ["| code | status | type | hint | status of the gateway | note |", "|---|---|---|---|---|---|"]
     rows = []
-    for code, row in PROBLEMS.items():
+    for code, row in ERROR_TABLE.items():
         gateway = ", ".join(str(status) if status > CLASSES else f"other {status}xx" for status in row.gateway)
         rows.append(f"| `{code}` | {row.status} | {row.type} | {row.hint} | {gateway} | {row.note} |")
     return "\n".join([*head, *rows])
@@ -29,7 +29,7 @@ def behaviour_table() -> str:
 
 def guide_table(head: str) -> str:
     """The errors, with the beginnings of their messages."""
-    rows = [f"| `{code}` | {row.status} | {row.message.rstrip('.')} |" for code, row in PROBLEMS.items()]
+    rows = [f"| `{code}` | {row.status} | {row.message.rstrip('.')} |" for code, row in ERROR_TABLE.items()]
     return "\n".join([head, "|---|---|---|", *rows])
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lumen_conformance.waiting import until
-from lumen_proxy.worker.http.server import Hooks, Server
+from lumen_proxy.worker.http.server import Hooks, HttpServer
 from lumen_proxy.worker.limits import ServerLimits
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ WITHIN_S = 10.0  # all steps here take milliseconds; after ten seconds a step ha
 
 
 @dataclass
-class Served:
+class RawServer:
     """A server in a thread, and an application that records its requests."""
 
     url: str
-    server: Server
+    server: HttpServer
     thread: threading.Thread
     release: threading.Event = field(default_factory=threading.Event)
     started: threading.Event = field(default_factory=threading.Event)
@@ -62,12 +62,12 @@ class Served:
 
 
 @contextmanager
-def running_server() -> Iterator[Served]:
+def running_server() -> Iterator[RawServer]:
     """A server with small limits on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        it = Served(f"http://127.0.0.1:{sock.getsockname()[1]}", server=None, thread=None)  # type: ignore[arg-type]
+        it = RawServer(f"http://127.0.0.1:{sock.getsockname()[1]}", server=None, thread=None)  # type: ignore[arg-type]
         limits = ServerLimits(4, HEADER_TIMEOUT_S, MAX_BODY_BYTES)
-        it.server = Server(it.app, [sock.dup()], limits, Hooks(on_cut=it.on_cut))
+        it.server = HttpServer(it.app, [sock.dup()], limits, Hooks(on_cut=it.on_cut))
         it.thread = threading.Thread(target=lambda: it.cut.append(it.server.run()))
         it.thread.start()
         yield it
@@ -78,7 +78,7 @@ def running_server() -> Iterator[Served]:
         it.server.close()
 
 
-def connect(served: Served) -> socket.socket:
+def connect(served: RawServer) -> socket.socket:
     """A raw connection to the server."""
     host, port = served.url.removeprefix("http://").split(":")
     return socket.create_connection((host, int(port)), timeout=WITHIN_S)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lumen_conformance.http import client
 from lumen_proxy.config import load
 from lumen_proxy.worker.app import Proxy
-from lumen_proxy.worker.http.server import Server
+from lumen_proxy.worker.http.server import HttpServer
 from lumen_proxy.worker.limits import server_limits
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Serving:
 
     url: str
     proxy: Proxy
-    server: Server
+    server: HttpServer
 
     def chat(
         self,
@@ -63,7 +63,7 @@ def serving(gateway_url: str, **environ: str) -> Iterator[Serving]:
     settings = load({"LUMEN_GATEWAY_URL": gateway_url, "LUMEN_DRAIN_S": "1", **environ})
     proxy = Proxy(settings)
     with socket.create_server(("127.0.0.1", 0), backlog=128) as sock:
-        server = Server(proxy.wsgi, [sock.dup()], server_limits(settings), proxy.hooks())
+        server = HttpServer(proxy.wsgi, [sock.dup()], server_limits(settings), proxy.hooks())
         thread = threading.Thread(target=server.run)
         thread.start()
         try:

@@ -10,7 +10,7 @@ import pytest
 from lumen_conformance.gateway import replies
 from lumen_conformance.http import client
 from lumen_conformance.waiting import until
-from lumen_proxy.logs.worker_log import Log
+from lumen_proxy.logs.worker_log import WorkerLog
 from tests.unit.proxy.raw_server import head
 from tests.unit.proxy.serving import Serving, serving
 
@@ -51,7 +51,7 @@ def test_a_refusal_of_the_server_is_counted_and_logged(gateway: Gateway, tmp_pat
     """By status and code, with the request id that the client received."""
     status, request = REFUSED[code]
     with serving(gateway.url) as served:
-        served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
+        served.proxy.log = WorkerLog(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
         capture = client.send(served.url, request)
         assert capture.status == status
         page = served.get("/metrics").body.decode().splitlines()
@@ -67,7 +67,7 @@ def test_an_unknown_method_is_not_logged(gateway: Gateway, tmp_path: Path, end: 
     """It may contain text of a user."""
     request = head(end) if end else head("Connection: close")
     with serving(gateway.url) as served:
-        log = served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
+        log = served.proxy.log = WorkerLog(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
         client.send(served.url, request.replace(b"POST", b"SECRET-WORDS"))
         until("logged", lambda: log.flush() or (tmp_path / "log").exists(), within_s=WITHIN_S)  # type: ignore[func-returns-value]
     text = (tmp_path / "log").read_text()
@@ -116,7 +116,7 @@ def test_metrics(served: Serving) -> None:
 
 def test_the_log_has_no_text_of_users(served: Serving, tmp_path: Path) -> None:
     """Metadata only, in ASCII, one JSON object a line."""
-    log = served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
+    log = served.proxy.log = WorkerLog(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
     served.chat("비밀", user="secret-user", headers=(("Authorization", "Bearer secret-key"),))
     until("logged", lambda: log.flush() or (tmp_path / "log").exists(), within_s=WITHIN_S)  # type: ignore[func-returns-value]
     text = (tmp_path / "log").read_text("ascii")

@@ -22,9 +22,9 @@ import pytest
 from lumen_conformance.gateway.exchange import Exchange
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.targets.launch import Launches
-from lumen_proxy.wire.api_errors import PROBLEMS
+from lumen_proxy.wire.api_errors import ERROR_TABLE
 from tests.contract.clients.versions import ENVIRONMENT, HERE, PYTHON, missing
-from tests.unit.proxy.error_cases import CASES, Case, breaker_opened, staged
+from tests.unit.proxy.error_cases import CASES, ErrorCase, breaker_opened, staged
 from tests.unit.proxy.serving import USER, Serving, serving
 
 PAGE_HOST = "127.0.0.1"
@@ -58,10 +58,10 @@ def late(exchange: Exchange) -> None:
 
 
 @dataclass(frozen=True)
-class Question:
+class PageRequest:
     """A case, and how the page sends it; ``gateway`` replaces the address of the scripted gateway."""
 
-    case: Case = field(default_factory=Case)
+    case: ErrorCase = field(default_factory=ErrorCase)
     method: str = "post"
     path: str = "/chat/completions"
     stream: bool = False
@@ -69,16 +69,16 @@ class Question:
 
 
 QUESTIONS = {
-    **{code: Question(case) for code, case in CASES.items()},
-    "circuit_open": Question(replace(CASES["circuit_open"], before=breaker_open)),
-    "not_found": Question(path="/nothing-here"),
-    "method_not_supported": Question(method="get"),
-    "headers_too_large": Question(Case(headers=(("X-Large", "x" * 40_000),))),
-    "internal_error": Question(Case(before=buggy)),
-    "dns": Question(gateway="http://gateway.invalid"),
-    "plain": Question(),
-    "stream": Question(stream=True),
-    "late": Question(Case(env={"LUMEN_STREAM_COMMIT_S": "0.05"}, reply=late), stream=True),
+    **{code: PageRequest(case) for code, case in CASES.items()},
+    "circuit_open": PageRequest(replace(CASES["circuit_open"], before=breaker_open)),
+    "not_found": PageRequest(path="/nothing-here"),
+    "method_not_supported": PageRequest(method="get"),
+    "headers_too_large": PageRequest(ErrorCase(headers=(("X-Large", "x" * 40_000),))),
+    "internal_error": PageRequest(ErrorCase(before=buggy)),
+    "dns": PageRequest(gateway="http://gateway.invalid"),
+    "plain": PageRequest(),
+    "stream": PageRequest(stream=True),
+    "late": PageRequest(ErrorCase(env={"LUMEN_STREAM_COMMIT_S": "0.05"}, reply=late), stream=True),
 }
 
 
@@ -121,7 +121,7 @@ def page_results(module_launch: Launches, tmp_path_factory: pytest.TempPathFacto
     return {name: PageResult(**results[name], calls=calls[name]) for name in QUESTIONS}
 
 
-def started(question: Question, gateway: Gateway, stack: ExitStack) -> tuple[str, dict[str, Any]]:
+def started(question: PageRequest, gateway: Gateway, stack: ExitStack) -> tuple[str, dict[str, Any]]:
     """Start the proxy of a request; return the host of the page, and the request."""
     case = question.case
     headers = {**dict(case.headers)}
@@ -157,25 +157,25 @@ def run_page(pages: dict[str, dict[str, Any]], launch: Launches, folder: Path) -
 
 def is_final(code: str) -> bool:
     """Whether the table forbids another attempt."""
-    row = PROBLEMS[code]
+    row = ERROR_TABLE[code]
     return row.headers.get("x-should-retry") == "false" or (400 <= row.status < 500 and row.status != 429)
 
 
 UNREADABLE = ["host_not_allowed", "origin_not_allowed"]  # their preflight is refused
-FINAL = [code for code in QUESTIONS if code in PROBLEMS and is_final(code) and code not in UNREADABLE]
-AGAIN = [code for code in QUESTIONS if code in PROBLEMS and not is_final(code)] + ["dns"]
+FINAL = [code for code in QUESTIONS if code in ERROR_TABLE and is_final(code) and code not in UNREADABLE]
+AGAIN = [code for code in QUESTIONS if code in ERROR_TABLE and not is_final(code)] + ["dns"]
 UNREACHABLE = ["gateway_unreachable", "dns"]
 
 
 @pytest.mark.parametrize("code", FINAL)
 def test_final_error(code: str, page_results: dict[str, PageResult]) -> None:
     """A request with a final error is sent once; the page reads status, code and request id."""
-    found, row = page_results[code], PROBLEMS[code]
+    found, row = page_results[code], ERROR_TABLE[code]
     assert found.error is not None
     assert (found.error["status"], found.error["code"]) == (row.status, code)
     assert found.error["request_id"]
     assert len(found.attempts) == 1
-    assert found.calls == (1 if CASES.get(code, Case()).reply else 0)
+    assert found.calls == (1 if CASES.get(code, ErrorCase()).reply else 0)
 
 
 @pytest.mark.parametrize("code", AGAIN)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lumen_proxy.config import BY_VARIABLE, SETTINGS, load
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.masking import masked
+from lumen_proxy.masking import mask
 
 
 def test_defaults_need_no_environment() -> None:
@@ -84,7 +84,7 @@ def test_bad_variable_is_named(variable: str, text: str) -> None:
     with pytest.raises(Fatal) as refused:
         load({variable: text})
     assert refused.value.exit_status is Exit.CONFIG
-    value = "" if BY_VARIABLE[variable].secret else f"={masked(text)!a}"
+    value = "" if BY_VARIABLE[variable].secret else f"={mask(text)!a}"
     expected = BY_VARIABLE[variable].parse.expected
     assert str(refused.value) == f"{variable}{value} is invalid: expected {expected}. Fix or unset it"
     assert "\n" not in str(refused.value)

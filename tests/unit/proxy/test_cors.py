@@ -10,7 +10,7 @@ import pytest
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.http import client
 from lumen_conformance.http.capture import Capture
-from tests.unit.proxy.error_cases import CASES, Case, staged
+from tests.unit.proxy.error_cases import CASES, ErrorCase, staged
 from tests.unit.proxy.raw_server import head
 from tests.unit.proxy.serving import USER, Serving, serving
 
@@ -54,7 +54,7 @@ OF_A_PAGE = {code: case for code, case in CASES.items() if not {"Host", "Origin"
 @pytest.mark.parametrize("code", OF_A_PAGE)
 def test_error_is_readable(code: str, gateway: Gateway) -> None:
     """So does each error of the error table."""
-    case: Case = OF_A_PAGE[code]
+    case: ErrorCase = OF_A_PAGE[code]
     with ExitStack() as stack:
         served = stack.enter_context(serving(gateway.url, **case.env))
         stack.enter_context(staged(served, gateway, case))

@@ -11,7 +11,7 @@ import pytest
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.server import Gateway
-from lumen_proxy.logs.worker_log import Log
+from lumen_proxy.logs.worker_log import WorkerLog
 from tests.unit.proxy.serving import serving
 from tests.unit.proxy.test_proxy_streams import metadata
 
@@ -106,7 +106,7 @@ def test_drift_of_the_gateway(gateway: Gateway, name: str, stream: bool, tmp_pat
     reply, text, warnings = GATEWAY[name]
     gateway.standing = reply
     with serving(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
-        log = served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
+        log = served.proxy.log = WorkerLog(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
         for _ in range(2):
             capture = served.chat(stream=stream)
             assert capture.status == 200, capture.text

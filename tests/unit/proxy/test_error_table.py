@@ -9,14 +9,14 @@ import pytest
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.http import client
 from lumen_conformance.http.capture import Capture
-from lumen_proxy.wire.api_errors import PROBLEMS
+from lumen_proxy.wire.api_errors import ERROR_TABLE
 from tests.unit.proxy.behaviour import ROOT, functions
-from tests.unit.proxy.error_cases import CASES, OTHER_TESTS, TIMEOUT_S, Case, staged
+from tests.unit.proxy.error_cases import CASES, OTHER_TESTS, TIMEOUT_S, ErrorCase, staged
 from tests.unit.proxy.error_pages import ERROR_PAGES
 from tests.unit.proxy.serving import USER, Serving, serving
 
 
-def send(served: Serving, case: Case, *, stream: bool) -> Capture:
+def send(served: Serving, case: ErrorCase, *, stream: bool) -> Capture:
     """Send the request of a case."""
     body = json.dumps({"messages": [USER], "stream": stream, **case.fields}).encode()
     headers = case.headers
@@ -36,7 +36,7 @@ def send(served: Serving, case: Case, *, stream: bool) -> Capture:
 @pytest.mark.parametrize("code", CASES)
 def test_error(gateway: Gateway, code: str, stream: bool) -> None:  # noqa: FBT001 -- a row
     """Status, type, code and hint are those of the table, in the envelope, with a request id."""
-    case, row = CASES[code], PROBLEMS[code]
+    case, row = CASES[code], ERROR_TABLE[code]
     with serving(gateway.url, **case.env) as served, staged(served, gateway, case):
         response = send(served, case, stream=stream)
     error = json.loads(response.body)["error"]
@@ -56,7 +56,7 @@ def hint(response: Capture) -> str:
 
 def test_each_code_is_tested() -> None:
     """Each code of the table has a case, or names another test that exists."""
-    assert set(PROBLEMS) == set(CASES) | set(OTHER_TESTS)
+    assert set(ERROR_TABLE) == set(CASES) | set(OTHER_TESTS)
     names = {name.partition("::")[2] for name in functions()}
     assert set(OTHER_TESTS.values()) <= names
 

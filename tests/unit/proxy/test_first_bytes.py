@@ -12,7 +12,7 @@ import pytest
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.http import client
 from lumen_conformance.waiting import until
-from lumen_proxy.logs.worker_log import Log
+from lumen_proxy.logs.worker_log import WorkerLog
 from tests.unit.proxy.serving import serving
 
 HEAD_S = "30"  # of a silent client
@@ -57,7 +57,7 @@ def test_not_http_1(name: str, gateway: Gateway) -> None:
 def test_a_tls_client(gateway: Gateway, tmp_path: Path) -> None:
     """A TLS client fails at once, and the log has one hint, however often it tries."""
     with serving(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
-        log = served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
+        log = served.proxy.log = WorkerLog(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
         host, port = served.url.removeprefix("http://").split(":")
         for _ in range(2):
             with socket.create_connection((host, int(port)), timeout=AT_ONCE_S) as sock, pytest.raises(ssl.SSLError):

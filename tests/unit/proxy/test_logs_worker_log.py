@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance.waiting import until
-from lumen_proxy.logs.worker_log import Log, LogHandler
+from lumen_proxy.logs.worker_log import LogHandler, WorkerLog
 
 DAY_S = 86_400
 
 
-def log(path: Path, *, max_bytes: int = 1000, keep: int = 2, days: int = 14, level: str = "info") -> Log:
+def log(path: Path, *, max_bytes: int = 1000, keep: int = 2, days: int = 14, level: str = "info") -> WorkerLog:
     """A log with small limits."""
-    return Log(path, max_bytes=max_bytes, keep=keep, days=days, level=level)
+    return WorkerLog(path, max_bytes=max_bytes, keep=keep, days=days, level=level)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 3])

@@ -11,7 +11,7 @@ from lumen_conformance.gateway import replies
 from lumen_conformance.waiting import until
 from lumen_proxy.errors import ApiError, Exit, Fatal
 from lumen_proxy.net.route import Route
-from lumen_proxy.worker.call import Call
+from lumen_proxy.worker.call import ClientCall
 from lumen_proxy.worker.upstream import pool as pool_module
 from lumen_proxy.worker.upstream.pool import NotSent, Pool
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 WITHIN_S = 10.0
 
 
-def new_call(within_s: float = WITHIN_S) -> Call:
+def new_call(within_s: float = WITHIN_S) -> ClientCall:
     """A call whose client stays connected."""
-    return Call(within_s, lambda: False)
+    return ClientCall(within_s, lambda: False)
 
 
 def new_pool(url: str, pools: list[Pool], connect_timeout_s: float = 2.0) -> Pool:

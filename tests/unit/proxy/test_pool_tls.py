@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lumen_proxy.errors import ApiError
-from lumen_proxy.worker.call import Call
+from lumen_proxy.worker.call import ClientCall
 from lumen_proxy.worker.upstream.pool import NotSent, Pool
 from tests.fixtures.tls import NEEDS_OPENSSL, certificate
 
@@ -90,9 +90,9 @@ def pool(tls: TlsGateway) -> Iterator[Pool]:
     pool.close()
 
 
-def call() -> Call:
+def call() -> ClientCall:
     """A call whose client stays connected."""
-    return Call(WITHIN_S, lambda: False)
+    return ClientCall(WITHIN_S, lambda: False)
 
 
 def test_an_untrusted_certificate(tls: TlsGateway, pool: Pool) -> None:

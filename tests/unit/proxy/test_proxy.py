@@ -11,7 +11,7 @@ import pytest
 from lumen_conformance.gateway import replies
 from lumen_conformance.http import client
 from lumen_proxy.ipc import Identity
-from lumen_proxy.logs.worker_log import Log
+from lumen_proxy.logs.worker_log import WorkerLog
 from tests.unit.proxy.serving import USER, Serving, error, serving
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def test_any_body_is_a_400(served: Serving, body: bytes) -> None:
 
 def test_a_bug_is_an_internal_error(served: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """500 with a request id; the log has type and line, but no details."""
-    served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
+    served.proxy.log = WorkerLog(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
     monkeypatch.setattr("lumen_proxy.wire.openai.until_stop", lambda *_: 1 / 0)
     for stream in (False, True):
         capture = served.chat("secret", stream=stream)

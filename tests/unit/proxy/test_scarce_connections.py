@@ -12,7 +12,7 @@ import pytest
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.waiting import until
-from lumen_proxy.worker.http.server import Server, _Listener
+from lumen_proxy.worker.http.server import HttpServer, _Listener
 from lumen_proxy.worker.limits import ServerLimits
 from tests.unit.proxy.serving import serving
 
@@ -119,7 +119,7 @@ class Turned:
 
     def __init__(self, sock: socket.socket, stack: ExitStack) -> None:
         self.gate = threading.Event()
-        self.server = Server(self._answer, [sock.dup()], ServerLimits(1, WITHIN_S, 1))
+        self.server = HttpServer(self._answer, [sock.dup()], ServerLimits(1, WITHIN_S, 1))
         self._address, self._stack = sock.getsockname(), stack
 
     def _answer(self, _environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

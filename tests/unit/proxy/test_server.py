@@ -22,7 +22,7 @@ from tests.unit.proxy.raw_server import (
     LARGE_BYTES,
     MAX_BODY_BYTES,
     WITHIN_S,
-    Served,
+    RawServer,
     all_of,
     connect,
     head,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def served() -> Iterator[Served]:
+def served() -> Iterator[RawServer]:
     """A server with small limits on a free port."""
     with running_server() as running:
         yield running
@@ -60,7 +60,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_a_malformed_request_is_refused(served: Served, name: str) -> None:
+def test_a_malformed_request_is_refused(served: RawServer, name: str) -> None:
     """It is a 400 in the OpenAI envelope with a request id, and the connection is closed."""
     capture = client.send(served.url, MALFORMED[name])
     assert (capture.status, capture.ended) == (400, "complete")
@@ -83,34 +83,34 @@ def test_a_malformed_request_is_refused(served: Served, name: str) -> None:
     ],
     ids=["431", "501", "413", "413-expect", "500"],
 )
-def test_errors_of_the_server(served: Served, request_bytes: bytes, status: int, code: str) -> None:
+def test_errors_of_the_server(served: RawServer, request_bytes: bytes, status: int, code: str) -> None:
     """They have the envelope, and the request id of the client if it was read."""
     capture = client.send(served.url, request_bytes)
     assert (capture.status, json.loads(capture.body)["error"]["code"]) == (status, code)
     assert b"secret" not in capture.body
 
 
-def test_an_error_of_the_server_has_the_request_id_of_the_client(served: Served) -> None:
+def test_an_error_of_the_server_has_the_request_id_of_the_client(served: RawServer) -> None:
     """If the client sent one."""
     capture = client.send(served.url, head("x-request-id: mine", "Content-Length: 10001"))
     assert capture.header("x-request-id") == "mine"
 
 
-def test_a_head_request_gets_no_error_body(served: Served) -> None:
+def test_a_head_request_gets_no_error_body(served: RawServer) -> None:
     """The answer to a refused HEAD has no body."""
     with connect(served) as sock:
         sock.sendall(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10001\r\n\r\n")
         assert all_of(sock).endswith(b"\r\n\r\n")
 
 
-def test_a_body_of_exactly_the_limit_is_served(served: Served) -> None:
+def test_a_body_of_exactly_the_limit_is_served(served: RawServer) -> None:
     """The limit itself is allowed."""
     capture = client.call(served.url, "POST", "/", body=b"x" * MAX_BODY_BYTES)
     assert (capture.status, len(capture.body)) == (200, MAX_BODY_BYTES)
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_an_oversize_body_is_refused_without_a_reset(served: Served, framing: str) -> None:
+def test_an_oversize_body_is_refused_without_a_reset(served: RawServer, framing: str) -> None:
     """A client that writes all of its 8 MiB before it reads still reads the whole 413."""
     size = 8 * 1024 * 1024
     with connect(served) as sock:
@@ -123,7 +123,7 @@ def test_an_oversize_body_is_refused_without_a_reset(served: Served, framing: st
     assert answer.endswith(b"}}\n")
 
 
-def test_trickled_headers_end_at_the_total_deadline(served: Served) -> None:
+def test_trickled_headers_end_at_the_total_deadline(served: RawServer) -> None:
     """Single bytes do not extend the time for the head."""
     with connect(served) as sock:
         began = time.monotonic()
@@ -143,7 +143,7 @@ def test_trickled_headers_end_at_the_total_deadline(served: Served) -> None:
         assert HEADER_TIMEOUT_S - 0.1 <= time.monotonic() - began < HEADER_TIMEOUT_S + 10 * TICK_S
 
 
-def test_slow_clients_do_not_delay_others(served: Served) -> None:
+def test_slow_clients_do_not_delay_others(served: RawServer) -> None:
     """With 200 clients in the middle of their heads, another one is answered at once."""
     with ExitStack() as stack:
         for _ in range(200):
@@ -153,7 +153,7 @@ def test_slow_clients_do_not_delay_others(served: Served) -> None:
         assert capture.elapsed_s < HEADER_TIMEOUT_S
 
 
-def test_keep_alive_and_pipelining(served: Served) -> None:
+def test_keep_alive_and_pipelining(served: RawServer) -> None:
     """Ten requests on one connection; two in one packet are answered in order."""
     with client.Connection(served.url) as connection:
         assert [connection.call("POST", "/", body=b"%d" % n).body for n in range(10)] == [b"%d" % n for n in range(10)]
@@ -163,7 +163,7 @@ def test_keep_alive_and_pipelining(served: Served) -> None:
     assert answers.index(b"\r\n\r\na") < answers.index(b"\r\n\r\nb")
 
 
-def test_what_follows_a_refused_request_is_not_a_request(served: Served) -> None:
+def test_what_follows_a_refused_request_is_not_a_request(served: RawServer) -> None:
     """After an error no more requests of the connection are served (request smuggling)."""
     with connect(served) as sock:
         sock.sendall(head("Content-Length: +1") + head("Content-Length: 1") + b"a")
@@ -171,7 +171,7 @@ def test_what_follows_a_refused_request_is_not_a_request(served: Served) -> None
         assert all_of(sock).count(b"HTTP/1.") <= 1
 
 
-def test_a_client_that_disconnects_before_its_refusal(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_disconnects_before_its_refusal(served: RawServer, caplog: pytest.LogCaptureFixture) -> None:
     """It causes no error."""
     for _ in range(20):
         with connect(served) as sock:
@@ -181,7 +181,7 @@ def test_a_client_that_disconnects_before_its_refusal(served: Served, caplog: py
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-def test_a_disconnected_client_is_noticed(served: Served) -> None:
+def test_a_disconnected_client_is_noticed(served: RawServer) -> None:
     """The application notices it during the request."""
     with connect(served) as sock:
         sock.sendall(head(target="/wait"))
@@ -189,13 +189,13 @@ def test_a_disconnected_client_is_noticed(served: Served) -> None:
     assert served.is_disconnected.wait(WITHIN_S)
 
 
-def test_the_server_does_not_name_itself(served: Served) -> None:
+def test_the_server_does_not_name_itself(served: RawServer) -> None:
     """There is no Server header, neither in answers nor in errors."""
     assert client.call(served.url, "GET", "/").header("server") is None
     assert client.send(served.url, MALFORMED["plus"]).header("server") is None
 
 
-def test_without_descriptors_accept_pauses(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_descriptors_accept_pauses(served: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """accept() is not tried again at once, and the client is served later."""
     tries: list[float] = []
     accept = _Listener.accept
@@ -212,14 +212,14 @@ def test_without_descriptors_accept_pauses(served: Served, monkeypatch: pytest.M
     assert min(gaps) >= ACCEPT_PAUSE_S
 
 
-def test_no_text_is_written_to_the_disk(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_text_is_written_to_the_disk(served: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large answer stays in memory until its client has read it."""
     monkeypatch.setattr("tempfile.TemporaryFile", lambda *_, **__: pytest.fail("a file was made"))
     capture = client.call(served.url, "GET", "/large")
     assert len(capture.body) == LARGE_BYTES
 
 
-def test_head_and_body_are_sent_together(served: Served) -> None:
+def test_head_and_body_are_sent_together(served: RawServer) -> None:
     """A small answer is one packet; so is the beginning of one that fails later."""
     with connect(served) as sock:
         sock.sendall(head())

@@ -9,17 +9,17 @@ import pytest
 
 from lumen_conformance.http import client
 from lumen_proxy.worker.http.server import CUT_GRACE_S, TICK_S
-from tests.unit.proxy.raw_server import WITHIN_S, Served, all_of, connect, head, running_server, use_once
+from tests.unit.proxy.raw_server import WITHIN_S, RawServer, all_of, connect, head, running_server, use_once
 
 
 @pytest.fixture
-def served() -> Iterator[Served]:
+def served() -> Iterator[RawServer]:
     """A server with small limits on a free port."""
     with running_server() as running:
         yield running
 
 
-def test_drain_closes_idle_connections_and_finishes_work(served: Served) -> None:
+def test_drain_closes_idle_connections_and_finishes_work(served: RawServer) -> None:
     """Idle connections are closed at once; a request in progress is answered with Connection: close."""
     with connect(served) as idle, connect(served) as busy:
         use_once(idle)
@@ -34,7 +34,7 @@ def test_drain_closes_idle_connections_and_finishes_work(served: Served) -> None
     assert served.cut == [0]
 
 
-def test_a_drain_without_work_is_over_at_once(served: Served) -> None:
+def test_a_drain_without_work_is_over_at_once(served: RawServer) -> None:
     """It does not wait for an idle connection."""
     with connect(served) as idle:
         use_once(idle)
@@ -45,7 +45,7 @@ def test_a_drain_without_work_is_over_at_once(served: Served) -> None:
     assert served.cut == [0]
 
 
-def test_during_a_drain_new_connections_are_answered(served: Served) -> None:
+def test_during_a_drain_new_connections_are_answered(served: RawServer) -> None:
     """The application can answer 503 until the drain ends."""
     with connect(served) as busy:
         busy.sendall(head(target="/wait"))
@@ -56,7 +56,7 @@ def test_during_a_drain_new_connections_are_answered(served: Served) -> None:
         assert all_of(busy)
 
 
-def test_a_drains_deadline_cuts_and_counts(served: Served) -> None:
+def test_a_drains_deadline_cuts_and_counts(served: RawServer) -> None:
     """Requests that are not finished are cut and counted."""
     with connect(served) as busy:
         busy.sendall(head(target="/wait"))

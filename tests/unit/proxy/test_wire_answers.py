@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lumen_proxy.errors import ApiError
 from lumen_proxy.wire.allowed_hosts import host_name, is_loopback
-from lumen_proxy.wire.api_errors import PROBLEMS, gateway_status, problem
+from lumen_proxy.wire.api_errors import ERROR_TABLE, api_error, gateway_status
 from lumen_proxy.wire.openai import Completion, model, models, request_id, until_stop, usage
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -116,14 +116,14 @@ def test_retry_after_is_passed_on_within_bounds(sent: str | None, passed_on: str
 
 def test_errors_do_not_share_their_headers() -> None:
     """A change of one error does not change the table."""
-    problem("circuit_open").headers["Retry-After"] = "99"
-    assert problem("circuit_open").headers == {"Retry-After": "5"}
+    api_error("circuit_open").headers["Retry-After"] = "99"
+    assert api_error("circuit_open").headers == {"Retry-After": "5"}
 
 
-@pytest.mark.parametrize("code", PROBLEMS)
+@pytest.mark.parametrize("code", ERROR_TABLE)
 def test_every_problem_is_an_envelope(code: str) -> None:
     """Four keys; message and type are not empty."""
-    error = problem(code).body()["error"]
+    error = api_error(code).body()["error"]
     assert error.keys() == {"message", "type", "param", "code"}
     assert error["message"]
     assert error["type"] in {"invalid_request_error", "permission_error", "rate_limit_error", "server_error"}

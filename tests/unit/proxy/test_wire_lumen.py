@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lumen_proxy.errors import ApiError
 from lumen_proxy.wire import lumen
-from lumen_proxy.wire.compression import decompressed
+from lumen_proxy.wire.compression import decompress
 
 GOOD = {
     "success": True,
@@ -24,14 +24,14 @@ GOOD = {
 }
 
 
-def answer(**changes: object) -> lumen.Answer:
+def answer(**changes: object) -> lumen.GatewayAnswer:
     """Parse a valid gateway answer with changes."""
     return lumen.gateway_answer(json.dumps(GOOD | changes).encode())
 
 
 def test_a_gateway_answer() -> None:
     """All its fields are returned."""
-    assert answer(extra=1) == lumen.Answer("안녕", {"name": "세나"}, ["cache"], "2025-10-24")
+    assert answer(extra=1) == lumen.GatewayAnswer("안녕", {"name": "세나"}, ["cache"], "2025-10-24")
 
 
 @pytest.mark.parametrize("absent", ["success", "persona", "sources", "timestamp", "error"])
@@ -130,7 +130,7 @@ def test_the_limit_is_of_the_decompressed_size(spare: int, read: bool) -> None: 
     data = json.dumps({"response": "x" * 100_000}).encode()
     limit = len(data) + spare
     assert len(gzip.compress(data)) < limit // 100
-    assert len(decompressed(gzip.compress(data), 10)) == 11
+    assert len(decompress(gzip.compress(data), 10)) == 11
     if read:
         assert len(lumen.gateway_answer(gzip.compress(data), max_bytes=limit).text) == 100_000
         return
@@ -207,8 +207,8 @@ def test_both_forms_of_cloud_ai() -> None:
     """Either form is parsed, with the persona if there is one."""
     first = lumen.cloud_answer(b'{"response": "a", "model": "m", "timestamp": "t"}')
     second = lumen.cloud_answer(b'{"content": "b", "persona_used": "Elro", "metadata": {}, "confidence": 0.5}')
-    assert first == lumen.Answer("a", None, [], "t")
-    assert second == lumen.Answer("b", {"name": "Elro"}, [], None)
+    assert first == lumen.GatewayAnswer("a", None, [], "t")
+    assert second == lumen.GatewayAnswer("b", {"name": "Elro"}, [], None)
 
 
 def test_unexpected_fields_of_cloud_ai() -> None:
@@ -221,7 +221,7 @@ def test_unexpected_fields_of_cloud_ai() -> None:
     ):
         parsed = lumen.cloud_answer(json.dumps({**text, "persona_used": ["x"], "timestamp": 1, "model": 2}).encode())
         warnings = ("persona_used: expected a string", "timestamp: expected a string")
-        assert parsed == lumen.Answer("a", None, [], None, warnings)
+        assert parsed == lumen.GatewayAnswer("a", None, [], None, warnings)
 
 
 def test_gateway_requests_have_only_what_is_known() -> None:
