@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_an_admission_is_released_once() -> None:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("body", [{"n": 0}, {}], ids=["refused", "failed"])
-def test_each_error_releases_the_admission(gateway: Gateway, stream: bool, body: dict[str, int]) -> None:  # noqa: FBT001 -- a row
+def test_each_error_releases_the_admission(gateway: Gateway, stream: bool, body: dict[str, Any]) -> None:  # noqa: FBT001 -- a row
     """With one admission, errors in sequence are followed by an answer."""
     with serving(gateway.url, LUMEN_MAX_CONCURRENCY="1", LUMEN_MAX_QUEUE="0") as served:
         gateway.standing = replies.html
