@@ -11,7 +11,7 @@ from typing import Any
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Reply
 from lumen_conformance.gateway.server import Gateway
-from tests.unit.proxy.serving import Serving
+from tests.unit.proxy.running_proxy import RunningProxy
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
 TIMEOUT_S = 10.0  # far above the time of each case
@@ -35,7 +35,7 @@ class ErrorCase:
     fields: Mapping[str, Any] = field(default_factory=dict)
     headers: tuple[tuple[str, str], ...] = ()
     is_cut: bool = False
-    before: Callable[[Serving, Gateway], Any] | None = None
+    before: Callable[[RunningProxy, Gateway], Any] | None = None
 
 
 def gateway_status(status: int, **headers: str) -> ErrorCase:
@@ -45,7 +45,7 @@ def gateway_status(status: int, **headers: str) -> ErrorCase:
 
 
 @contextmanager
-def all_slots_used(served: Serving, gateway: Gateway) -> Iterator[None]:
+def all_slots_used(served: RunningProxy, gateway: Gateway) -> Iterator[None]:
     """Another request uses the only slot for gateway calls, and the queue has none."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))
@@ -59,18 +59,18 @@ def all_slots_used(served: Serving, gateway: Gateway) -> Iterator[None]:
         other.join(TIMEOUT_S)
 
 
-def draining(served: Serving, _: Gateway) -> None:
+def draining(served: RunningProxy, _: Gateway) -> None:
     """The proxy is draining."""
     served.proxy.is_draining = True
 
 
-def breaker_opened(served: Serving, gateway: Gateway) -> None:
+def breaker_opened(served: RunningProxy, gateway: Gateway) -> None:
     """One failure has opened the breaker."""
     gateway.script(replies.says({}, 500))
     served.chat()
 
 
-def gateway_down(_: Serving, gateway: Gateway) -> None:
+def gateway_down(_: RunningProxy, gateway: Gateway) -> None:
     """No program listens at the port of the gateway."""
     gateway.down()
 
@@ -116,7 +116,7 @@ OTHER_TESTS = {  # an error without a case → the test that causes it
 
 
 @contextmanager
-def staged(served: Serving, gateway: Gateway, case: ErrorCase) -> Iterator[None]:
+def staged(served: RunningProxy, gateway: Gateway, case: ErrorCase) -> Iterator[None]:
     """Bring gateway and proxy into the state of the case."""
     gateway.standing = case.reply or gateway.standing
     context = case.before(served, gateway) if case.before else None

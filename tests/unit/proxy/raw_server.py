@@ -62,7 +62,7 @@ class RawServer:
 
 
 @contextmanager
-def running_server() -> Iterator[RawServer]:
+def run_server() -> Iterator[RawServer]:
     """A server with small limits on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         it = RawServer(f"http://127.0.0.1:{sock.getsockname()[1]}", server=None, thread=None)  # type: ignore[arg-type]

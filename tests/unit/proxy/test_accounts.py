@@ -12,7 +12,7 @@ from lumen_conformance.http import client
 from lumen_conformance.waiting import until
 from lumen_proxy.logs.worker_log import WorkerLog
 from tests.unit.proxy.raw_server import head
-from tests.unit.proxy.serving import Serving, serving
+from tests.unit.proxy.running_proxy import RunningProxy, run_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ WITHIN_S = 10.0
 def test_the_time_of_a_failing_gateway_is_counted(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
     """The time of a failed gateway call is in the metrics."""
     gateway.standing = replies.silent
-    with serving(gateway.url, LUMEN_TIMEOUT_S="0.3") as served:
+    with run_proxy(gateway.url, LUMEN_TIMEOUT_S="0.3") as served:
         assert served.chat(stream=stream).status == 504
         capture = until("counted", lambda: counted(served, 'code="gateway_timeout"'), within_s=WITHIN_S)
     lines = capture.body.decode().splitlines()
@@ -50,7 +50,7 @@ REFUSED = {
 def test_a_refusal_of_the_server_is_counted_and_logged(gateway: Gateway, tmp_path: Path, code: str) -> None:
     """By status and code, with the request id that the client received."""
     status, request = REFUSED[code]
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         served.proxy.log = WorkerLog(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
         capture = client.send(served.url, request)
         assert capture.status == status
@@ -66,7 +66,7 @@ def test_a_refusal_of_the_server_is_counted_and_logged(gateway: Gateway, tmp_pat
 def test_an_unknown_method_is_not_logged(gateway: Gateway, tmp_path: Path, end: str) -> None:
     """It may contain text of a user."""
     request = head(end) if end else head("Connection: close")
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         log = served.proxy.log = WorkerLog(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
         client.send(served.url, request.replace(b"POST", b"SECRET-WORDS"))
         until("logged", lambda: log.flush() or (tmp_path / "log").exists(), within_s=WITHIN_S)  # type: ignore[func-returns-value]
@@ -76,19 +76,19 @@ def test_an_unknown_method_is_not_logged(gateway: Gateway, tmp_path: Path, end: 
 
 
 @pytest.fixture
-def served(gateway: Gateway) -> Iterator[Serving]:
+def served(gateway: Gateway) -> Iterator[RunningProxy]:
     """A proxy with default settings."""
-    with serving(gateway.url) as running:
+    with run_proxy(gateway.url) as running:
         yield running
 
 
-def counted(served: Serving, what: str) -> Capture | None:
+def counted(served: RunningProxy, what: str) -> Capture | None:
     """The page of metrics as soon as it contains this text: a request is counted after its last byte."""
     capture = served.get("/metrics")
     return capture if what in capture.body.decode() else None
 
 
-def test_metrics(served: Serving) -> None:
+def test_metrics(served: RunningProxy) -> None:
     """Counts, times, means and gauges, by route template only."""
     served.chat()
     served.get("/v1/models/secret-name")
@@ -114,7 +114,7 @@ def test_metrics(served: Serving) -> None:
     assert "secret-name" not in page
 
 
-def test_the_log_has_no_text_of_users(served: Serving, tmp_path: Path) -> None:
+def test_the_log_has_no_text_of_users(served: RunningProxy, tmp_path: Path) -> None:
     """Metadata only, in ASCII, one JSON object a line."""
     log = served.proxy.log = WorkerLog(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
     served.chat("비밀", user="secret-user", headers=(("Authorization", "Bearer secret-key"),))

@@ -12,7 +12,7 @@ from lumen_conformance.gateway.server import Gateway
 from lumen_proxy.config.parsers import host_names, web_origins
 from lumen_proxy.wire import allowed_hosts as allowed_module
 from lumen_proxy.wire.allowed_hosts import AllowedHosts, AllowedOrigins, machine_names
-from tests.unit.proxy.serving import serving
+from tests.unit.proxy.running_proxy import run_proxy
 
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104 -- nothing is bound
 OWN_ADDRESSES = [
@@ -159,7 +159,7 @@ def test_hosts_on_loopback() -> None:
 def test_a_client_on_the_network(gateway: Gateway) -> None:
     """A proxy on all addresses answers a client with one of them in the Host header, and the key."""
     name, key = f"{socket.gethostname()}:8080", ("Authorization", "Bearer sk-1")
-    with serving(gateway.url, PROXY_HOST=ANY_ADDRESS, PROXY_API_KEY="sk-1") as served:
+    with run_proxy(gateway.url, PROXY_HOST=ANY_ADDRESS, PROXY_API_KEY="sk-1") as served:
         reads = [(("Host", name), key), (("Host", name),), (("Host", "attacker.example"), key)]
         statuses = [served.get("/v1/models", *headers).status for headers in reads]
     assert statuses == [200, 401, 403]

@@ -12,7 +12,7 @@ from lumen_conformance.http import client
 from lumen_conformance.http.capture import Capture
 from lumen_proxy.errors import ApiError
 from lumen_proxy.wire.chat_request import parse
-from tests.unit.proxy.serving import USER, serving
+from tests.unit.proxy.running_proxy import USER, run_proxy
 
 QUESTION = json.dumps({"messages": [USER]}, ensure_ascii=False)
 JSON = ("Content-Type", "application/json")
@@ -20,7 +20,7 @@ JSON = ("Content-Type", "application/json")
 
 def post(gateway: Gateway, body: bytes, *headers: tuple[str, str]) -> Capture:
     """Send the bytes as the body of a chat request."""
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         return client.call(served.url, "POST", "/v1/chat/completions", body=body, headers=[JSON, *headers])
 
 
@@ -89,7 +89,7 @@ def test_byte_order_mark(gateway: Gateway) -> None:
 
 def test_json_ends_with_a_newline(gateway: Gateway) -> None:
     """Each JSON body ends with one newline, so that a shell prompt after curl starts a new line."""
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         answers = [
             served.chat(),
             served.chat(temperature=3),

@@ -25,7 +25,7 @@ from lumen_conformance.targets.launch import Launches
 from lumen_proxy.wire.api_errors import ERROR_TABLE
 from tests.contract.clients.versions import ENVIRONMENT, HERE, PYTHON, missing
 from tests.unit.proxy.error_cases import CASES, ErrorCase, breaker_opened, staged
-from tests.unit.proxy.serving import USER, Serving, serving
+from tests.unit.proxy.running_proxy import USER, RunningProxy, run_proxy
 
 PAGE_HOST = "127.0.0.1"
 BROWSER_S = 60.0  # a start of Chromium and the longest retries take 8 s here
@@ -37,7 +37,7 @@ QUESTION = {"model": "lumen-gateway", "messages": [USER]}
 
 
 @contextmanager
-def breaker_open(served: Serving, gateway: Gateway) -> Iterator[None]:
+def breaker_open(served: RunningProxy, gateway: Gateway) -> Iterator[None]:
     """The breaker is open, and its clock stops, since the browser may need long to start."""
     with mock.patch.object(served.proxy.gateway.breaker, "_clock", return_value=time.monotonic()):
         breaker_opened(served, gateway)
@@ -45,7 +45,7 @@ def breaker_open(served: Serving, gateway: Gateway) -> Iterator[None]:
 
 
 @contextmanager
-def buggy(served: Serving, _: Gateway) -> Iterator[None]:
+def buggy(served: RunningProxy, _: Gateway) -> Iterator[None]:
     """The proxy has a bug."""
     with mock.patch.object(served.proxy.gateway, "ask", side_effect=ZeroDivisionError):
         yield
@@ -125,7 +125,7 @@ def started(question: PageRequest, gateway: Gateway, stack: ExitStack) -> tuple[
     """Start the proxy of a request; return the host of the page, and the request."""
     case = question.case
     headers = {**dict(case.headers)}
-    served = stack.enter_context(serving(question.gateway or gateway.url, **{**SMALL, **case.env}))
+    served = stack.enter_context(run_proxy(question.gateway or gateway.url, **{**SMALL, **case.env}))
     stack.enter_context(staged(served, gateway, case))
     url = served.url.replace(PAGE_HOST, headers.pop("Host", PAGE_HOST))
     page = headers.pop("Origin", PAGE_HOST).removeprefix("https://")

@@ -10,7 +10,7 @@ import pytest
 from lumen_conformance.gateway import replies
 from lumen_conformance.http import client
 from tests.unit.proxy.client_requests import ANSWERED, REFUSED, ClientRequest
-from tests.unit.proxy.serving import Serving, serving
+from tests.unit.proxy.running_proxy import RunningProxy, run_proxy
 from tests.unit.proxy.test_drift import text_of
 from tests.unit.proxy.test_proxy_streams import metadata
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TEXT = "네, 안녕하세요."
 
 
-def send(served: Serving, request: ClientRequest) -> Capture:
+def send(served: RunningProxy, request: ClientRequest) -> Capture:
     """Send the body of a row."""
     return client.call(served.url, "POST", "/v1/chat/completions", json=request.body)
 
@@ -43,7 +43,7 @@ def test_a_client_is_answered(gateway: Gateway, name: str) -> None:
     """With default settings, with one gateway call that has the persona of the model."""
     request = ANSWERED[name]
     gateway.standing = replies.answers(TEXT)
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         assert_answered(send(served, request), request)
     (call,) = gateway.chats
     keys = {"lumen-sena": "pen", "lumen-elo": "square", "lumen-nuri": "earth"}
@@ -56,12 +56,12 @@ def test_an_unsupported_request_has_a_remedy(gateway: Gateway, name: str) -> Non
     """A 400 names the setting; with the setting the answer is text."""
     request = REFUSED[name]
     gateway.standing = replies.answers(TEXT)
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         capture = send(served, request)
         error = json.loads(capture.body)["error"]
     assert (capture.status, error["type"]) == (400, "invalid_request_error")
     assert "LUMEN_UNSUPPORTED=ignore" in error["message"]
     assert error["param"]
     assert gateway.chats == ()
-    with serving(gateway.url, LUMEN_UNSUPPORTED="ignore") as served:
+    with run_proxy(gateway.url, LUMEN_UNSUPPORTED="ignore") as served:
         assert_answered(send(served, request), request)

@@ -12,7 +12,7 @@ from lumen_conformance.http import client
 from lumen_conformance.http.capture import Capture
 from tests.unit.proxy.error_cases import CASES, ErrorCase, staged
 from tests.unit.proxy.raw_server import head
-from tests.unit.proxy.serving import USER, Serving, serving
+from tests.unit.proxy.running_proxy import USER, RunningProxy, run_proxy
 
 PAGE = "http://localhost:3000"
 # Headers that each page can read (Fetch, 2.2.2), those of the connection and of CORS, and the date.
@@ -21,13 +21,13 @@ OF_THE_CONNECTION = {"connection", "date", "transfer-encoding", "vary", "x-accel
 SDK_HEADERS = "authorization,content-type,openai-organization,x-stainless-lang,x-stainless-retry-count,x_odd.name"
 
 
-def sent(data: bytes) -> Callable[[Serving], Capture]:
+def sent(data: bytes) -> Callable[[RunningProxy], Capture]:
     """Send exactly these bytes."""
     return lambda served: client.send(served.url, data)
 
 
 ORIGIN = ("Origin", PAGE)
-ANSWERS: dict[str, Callable[[Serving], Capture]] = {
+ANSWERS: dict[str, Callable[[RunningProxy], Capture]] = {
     "answer": lambda served: served.chat(headers=(ORIGIN,)),
     "stream": lambda served: served.chat(stream=True, headers=(ORIGIN,)),
     "models": lambda served: served.get("/v1/models", ORIGIN),
@@ -44,7 +44,7 @@ ANSWERS: dict[str, Callable[[Serving], Capture]] = {
 @pytest.mark.parametrize("name", ANSWERS)
 def test_answer_is_readable(name: str, gateway: Gateway) -> None:
     """The answer has the origin of the page, and exposes each of its headers."""
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         assert_readable(ANSWERS[name](served))
 
 
@@ -56,7 +56,7 @@ def test_error_is_readable(code: str, gateway: Gateway) -> None:
     """So does each error of the error table."""
     case: ErrorCase = OF_A_PAGE[code]
     with ExitStack() as stack:
-        served = stack.enter_context(serving(gateway.url, **case.env))
+        served = stack.enter_context(run_proxy(gateway.url, **case.env))
         stack.enter_context(staged(served, gateway, case))
         capture = served.chat(headers=(*case.headers, ORIGIN), **case.fields)
     assert_readable(capture)
@@ -76,13 +76,13 @@ def assert_readable(capture: Capture) -> None:
 def test_other_pages_read_nothing(name: str, origin: str, gateway: Gateway) -> None:
     """A refusal of the server has no CORS headers for a page that is not allowed."""
     lines = {"413": "Content-Length: 99999999", "431": "X: " + "x" * 40_000, "501": "Transfer-Encoding: gzip"}
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         capture = client.send(served.url, head(f"Origin: {origin}", lines[name]))
     assert capture.status == int(name)
     assert not [each for each, _ in capture.headers if each.lower().startswith("access-control-")]
 
 
-def preflight(served: Serving, *headers: tuple[str, str]) -> Capture:
+def preflight(served: RunningProxy, *headers: tuple[str, str]) -> Capture:
     """The preflight request of a browser."""
     request_headers = [
         ("Access-Control-Request-Method", "POST"),
@@ -96,7 +96,7 @@ def preflight(served: Serving, *headers: tuple[str, str]) -> Capture:
 def test_preflight(gateway: Gateway, private: bool) -> None:  # noqa: FBT001 -- a row
     """A page may send what the OpenAI library sends; the preflight needs no key, the request does."""
     network = [("Access-Control-Request-Private-Network", "true")] if private else []
-    with serving(gateway.url, PROXY_API_KEY="sk-1") as served:
+    with run_proxy(gateway.url, PROXY_API_KEY="sk-1") as served:
         capture = preflight(served, ORIGIN, *network)
         refused = served.chat(headers=(ORIGIN,))
     assert capture.status == 204
@@ -109,7 +109,7 @@ def test_preflight(gateway: Gateway, private: bool) -> None:  # noqa: FBT001 -- 
 
 def test_a_loopback_page_by_a_foreign_name(gateway: Gateway) -> None:
     """A foreign Host that resolves to this machine is refused for any page (DNS rebinding)."""
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         name = ("Host", "attacker.example")
         capture = [served.get("/v1/models", ORIGIN, name), preflight(served, ORIGIN, name)]
     assert [each.status for each in capture] == [403, 403]
@@ -117,6 +117,6 @@ def test_a_loopback_page_by_a_foreign_name(gateway: Gateway) -> None:
 
 def test_answer_without_a_page(gateway: Gateway) -> None:
     """The answer to a request without an Origin has no CORS headers."""
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         capture = served.chat(USER["content"])
     assert not [name for name, _ in capture.headers if name.lower().startswith("access-control-")]

@@ -12,7 +12,7 @@ import pytest
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.server import Gateway
 from lumen_proxy.logs.worker_log import WorkerLog
-from tests.unit.proxy.serving import serving
+from tests.unit.proxy.running_proxy import run_proxy
 from tests.unit.proxy.test_proxy_streams import metadata
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def test_drift_of_the_gateway(gateway: Gateway, name: str, stream: bool, tmp_pat
     """The answer and the log name the dropped fields, and the breaker counts no failure."""
     reply, text, warnings = GATEWAY[name]
     gateway.standing = reply
-    with serving(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
+    with run_proxy(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
         log = served.proxy.log = WorkerLog(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
         for _ in range(2):
             capture = served.chat(stream=stream)
@@ -125,7 +125,7 @@ def test_drift_of_cloud_ai(gateway: Gateway, name: str, stream: bool) -> None:  
     gateway.down()
     with (
         Gateway(reply) as cloud,
-        serving(
+        run_proxy(
             gateway.url, CLOUD_AI_URL=cloud.url + "/chat", LUMEN_FALLBACK="cloud_ai", LUMEN_BREAKER_FAILURES="1"
         ) as served,
     ):
@@ -140,7 +140,7 @@ def test_drift_of_cloud_ai(gateway: Gateway, name: str, stream: bool) -> None:  
 def test_a_response_that_is_missing_is_named(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
     """The call fails without the one required field, and the message names it."""
     gateway.script(replies.says(without("response")))
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         error = json.loads(served.chat(stream=stream).body)["error"]
     assert error["code"] == "gateway_invalid_response"
     assert error["message"] == "Invalid response from the gateway: field `response` is missing or not a string."
@@ -150,7 +150,7 @@ def test_a_response_that_is_missing_is_named(gateway: Gateway, stream: bool) -> 
 def test_a_small_body_that_decompresses_to_a_large_one(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
     """LUMEN_MAX_RESPONSE_BYTES limits the decompressed size."""
     body = replies.lumen("x" * 5000)
-    with serving(gateway.url, LUMEN_MAX_RESPONSE_BYTES="4096") as served:
+    with run_proxy(gateway.url, LUMEN_MAX_RESPONSE_BYTES="4096") as served:
         gateway.script(zipped(body))
         error = json.loads(served.chat(stream=stream).body)["error"]
         assert error["code"] == "gateway_invalid_response"

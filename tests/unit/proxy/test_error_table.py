@@ -13,10 +13,10 @@ from lumen_proxy.wire.api_errors import ERROR_TABLE
 from tests.unit.proxy.behaviour import ROOT, functions
 from tests.unit.proxy.error_cases import CASES, OTHER_TESTS, TIMEOUT_S, ErrorCase, staged
 from tests.unit.proxy.error_pages import ERROR_PAGES
-from tests.unit.proxy.serving import USER, Serving, serving
+from tests.unit.proxy.running_proxy import USER, RunningProxy, run_proxy
 
 
-def send(served: Serving, case: ErrorCase, *, stream: bool) -> Capture:
+def send(served: RunningProxy, case: ErrorCase, *, stream: bool) -> Capture:
     """Send the request of a case."""
     body = json.dumps({"messages": [USER], "stream": stream, **case.fields}).encode()
     headers = case.headers
@@ -37,7 +37,7 @@ def send(served: Serving, case: ErrorCase, *, stream: bool) -> Capture:
 def test_error(gateway: Gateway, code: str, stream: bool) -> None:  # noqa: FBT001 -- a row
     """Status, type, code and hint are those of the table, in the envelope, with a request id."""
     case, row = CASES[code], ERROR_TABLE[code]
-    with serving(gateway.url, **case.env) as served, staged(served, gateway, case):
+    with run_proxy(gateway.url, **case.env) as served, staged(served, gateway, case):
         response = send(served, case, stream=stream)
     error = json.loads(response.body)["error"]
     assert (response.status, error["type"], error["code"]) == (row.status, row.type, code)

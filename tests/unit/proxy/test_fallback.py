@@ -8,7 +8,7 @@ import pytest
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.server import Gateway
-from tests.unit.proxy.serving import serving
+from tests.unit.proxy.running_proxy import run_proxy
 from tests.unit.proxy.test_gateway_calls import failure
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def cloud() -> Gateway:
 def test_cloud_ai_answers_when_the_gateway_cannot_be_reached(gateway: Gateway, cloud: Gateway) -> None:
     """With LUMEN_FALLBACK=cloud_ai, for an unreachable gateway and an open breaker; the answer discloses it."""
     settings = {"LUMEN_FALLBACK": "cloud_ai", "CLOUD_AI_API_KEY": "cloud-key", "LUMEN_BREAKER_FAILURES": "1"}
-    with cloud, serving(gateway.url, CLOUD_AI_URL=cloud.url + "/chat", **settings) as served:
+    with cloud, run_proxy(gateway.url, CLOUD_AI_URL=cloud.url + "/chat", **settings) as served:
         assert served.chat().json()["lumen_metadata"]["channel"] == "gateway"
         gateway.down()
         for _ in range(2):
@@ -42,7 +42,7 @@ def test_cloud_ai_answers_when_the_gateway_cannot_be_reached(gateway: Gateway, c
 def test_cloud_ai_is_not_called_after_a_written_call(gateway: Gateway, cloud: Gateway) -> None:
     """The gateway may have answered, and the answer is paid for."""
     gateway.standing = replies.says({}, 500)
-    with cloud, serving(gateway.url, CLOUD_AI_URL=cloud.url, LUMEN_FALLBACK="cloud_ai") as served:
+    with cloud, run_proxy(gateway.url, CLOUD_AI_URL=cloud.url, LUMEN_FALLBACK="cloud_ai") as served:
         assert failure(served.chat())[1] == "gateway_error"
         assert cloud.calls == ()
 
@@ -56,14 +56,14 @@ def metadata(capture: Capture) -> dict[str, object]:
 def test_attempts_of_both_are_counted(gateway: Gateway, cloud: Gateway) -> None:
     """Three at the gateway and one at Cloud AI are four; with an open breaker there is one."""
     gateway.down()
-    with cloud, serving(gateway.url, CLOUD_AI_URL=cloud.url, LUMEN_BREAKER_FAILURES="1", **FALLBACK) as served:
+    with cloud, run_proxy(gateway.url, CLOUD_AI_URL=cloud.url, LUMEN_BREAKER_FAILURES="1", **FALLBACK) as served:
         assert [metadata(served.chat())["attempts"] for _ in range(2)] == [4, 1]
 
 
 def test_parameters_that_cloud_ai_does_not_support(gateway: Gateway, cloud: Gateway) -> None:
     """A persona model and a user are listed as ignored, in its answers only."""
     fields: dict[str, Any] = {"model": "lumen-elo", "user": "u-1", "seed": 1}
-    with cloud, serving(gateway.url, CLOUD_AI_URL=cloud.url, **FALLBACK) as served:
+    with cloud, run_proxy(gateway.url, CLOUD_AI_URL=cloud.url, **FALLBACK) as served:
         assert metadata(served.chat(**fields))["ignored_parameters"] == ["seed"]
         gateway.down()
         assert metadata(served.chat(**fields))["ignored_parameters"] == ["model", "seed", "user"]
@@ -76,7 +76,7 @@ def test_one_deadline_covers_both(gateway: Gateway, cloud: Gateway) -> None:
     gateway.down()
     cloud.standing = replies.silent
     settings = {**FALLBACK, "LUMEN_TIMEOUT_S": "1.5"}
-    with cloud, serving(gateway.url, CLOUD_AI_URL=cloud.url, **settings) as served:
+    with cloud, run_proxy(gateway.url, CLOUD_AI_URL=cloud.url, **settings) as served:
         capture = served.chat()
     assert failure(capture) == (504, "gateway_timeout")
     assert capture.elapsed_s < 2.5  # the deadline, and one turn of the serving loop

@@ -13,7 +13,7 @@ from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.http import client
 from lumen_conformance.waiting import until
 from lumen_proxy.logs.worker_log import WorkerLog
-from tests.unit.proxy.serving import serving
+from tests.unit.proxy.running_proxy import run_proxy
 
 HEAD_S = "30"  # of a silent client
 AT_ONCE_S = 3.0  # a tenth of it; it takes milliseconds here
@@ -45,7 +45,7 @@ NOT_HTTP_1 = {
 def test_not_http_1(name: str, gateway: Gateway) -> None:
     """The bytes are answered at once with a 400 that names the reason, although the head has no end."""
     sent, code, hint = NOT_HTTP_1[name]
-    with serving(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
+    with run_proxy(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
         capture = client.send(served.url, sent)
     error = json.loads(capture.body)["error"]
     assert (capture.status, error["code"], capture.ended) == (400, code, "complete")
@@ -56,7 +56,7 @@ def test_not_http_1(name: str, gateway: Gateway) -> None:
 
 def test_a_tls_client(gateway: Gateway, tmp_path: Path) -> None:
     """A TLS client fails at once, and the log has one hint, however often it tries."""
-    with serving(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
+    with run_proxy(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
         log = served.proxy.log = WorkerLog(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
         host, port = served.url.removeprefix("http://").split(":")
         for _ in range(2):
@@ -73,7 +73,7 @@ def test_a_tls_client(gateway: Gateway, tmp_path: Path) -> None:
 def test_a_request_byte_by_byte(gateway: Gateway) -> None:
     """A request is served if its bytes arrive one at a time, with empty lines before it."""
     request = b"\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         host, port = served.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=10) as sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -14,7 +14,7 @@ from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.ports import reserved_port
 from lumen_conformance.waiting import until
-from tests.unit.proxy.serving import serving
+from tests.unit.proxy.running_proxy import run_proxy
 
 if TYPE_CHECKING:
     from lumen_conformance.gateway.exchange import Reply
@@ -71,7 +71,7 @@ FAILURES: dict[str, tuple[Reply, int, str, dict[str, str]]] = {
 def test_a_failure_has_its_status_and_is_never_sent_twice(gateway: Gateway, name: str, stream: bool) -> None:  # noqa: FBT001
     """For each failure of a written call, plain or streamed, on new and on reused connections."""
     reply, status, code, hints = FAILURES[name]
-    with serving(gateway.url, LUMEN_TIMEOUT_S="0.6", LUMEN_MAX_RESPONSE_BYTES="2048") as served:
+    with run_proxy(gateway.url, LUMEN_TIMEOUT_S="0.6", LUMEN_MAX_RESPONSE_BYTES="2048") as served:
         assert served.chat("warm").status == 200
         for calls in (2, 3):
             gateway.script(reply)
@@ -85,7 +85,7 @@ def test_a_failure_has_its_status_and_is_never_sent_twice(gateway: Gateway, name
 def test_a_reset_before_anything_is_read(gateway: Gateway) -> None:
     """If the reset arrives before the call is written, the call is repeated, else it is lost. It never runs twice."""
     gateway.script(replies.reset_before_reading)
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         capture = served.chat()
         assert capture.status == 200 or failure(capture) == (502, "gateway_connection_lost")
     assert len(gateway.chats) <= 1
@@ -93,7 +93,7 @@ def test_a_reset_before_anything_is_read(gateway: Gateway) -> None:
 
 def test_an_unreachable_gateway_is_tried_three_times() -> None:
     """A refused connection is tried again twice, since nothing was written; the error has Retry-After."""
-    with reserved_port() as port, serving(f"http://127.0.0.1:{port}") as served:
+    with reserved_port() as port, run_proxy(f"http://127.0.0.1:{port}") as served:
         capture = served.chat()
         assert failure(capture) == (502, "gateway_unreachable")
         assert capture.header("retry-after") == "2"
@@ -102,7 +102,7 @@ def test_an_unreachable_gateway_is_tried_three_times() -> None:
 
 def test_a_gateway_that_comes_back_meanwhile_answers(gateway: Gateway) -> None:
     """A refused attempt is repeated, and the answer has the number of attempts."""
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         gateway.down()
         answers: list[Capture] = []
         client_thread = threading.Thread(target=lambda: answers.append(served.chat()))
@@ -117,7 +117,7 @@ def test_a_gateway_that_comes_back_meanwhile_answers(gateway: Gateway) -> None:
 
 def test_a_name_that_does_not_exist() -> None:
     """A failed look-up is `gateway_unreachable`, too."""
-    with serving("http://gateway.invalid") as served:
+    with run_proxy("http://gateway.invalid") as served:
         assert failure(served.chat(timeout_s=20)) == (502, "gateway_unreachable")
 
 
@@ -125,7 +125,7 @@ def test_a_gateway_that_accepts_no_connection() -> None:
     """A full backlog is `gateway_unreachable` after the connect time-out."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
         url = f"http://127.0.0.1:{full.getsockname()[1]}"
-        with serving(url, LUMEN_CONNECT_TIMEOUT_S="0.1", LUMEN_TIMEOUT_S="5") as served:
+        with run_proxy(url, LUMEN_CONNECT_TIMEOUT_S="0.1", LUMEN_TIMEOUT_S="5") as served:
             capture = served.chat()
             assert failure(capture) == (502, "gateway_unreachable")
             assert capture.elapsed_s < 2.0  # three times 0.1 s, and at most 0.75 s between them
@@ -133,14 +133,14 @@ def test_a_gateway_that_accepts_no_connection() -> None:
 
 def test_a_gateway_without_tls(gateway: Gateway) -> None:
     """A gateway that does not speak TLS is misconfigured, and the call is not repeated."""
-    with serving(gateway.url.replace("http:", "https:")) as served:
+    with run_proxy(gateway.url.replace("http:", "https:")) as served:
         assert failure(served.chat()) == (502, "gateway_misconfigured")
         assert gateway.chats == ()
 
 
 def test_connections_are_reused_until_they_end(gateway: Gateway) -> None:
     """One connection serves many calls; a connection that the gateway closed is not used again."""
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         for _ in range(5):
             assert served.chat().status == 200
         assert gateway.connections == 1
@@ -152,7 +152,7 @@ def test_connections_are_reused_until_they_end(gateway: Gateway) -> None:
 
 def test_what_is_sent(gateway: Gateway) -> None:
     """The message, the persona of the model and the user, but not the key of the client."""
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         served.chat("안녕 👋", model="lumen-elo", user="u-1", headers=(("Authorization", "Bearer canary"),))
     call = gateway.chats[0]
     assert call.json() == {"message": "안녕 👋", "persona": "square", "user_id": "u-1"}
@@ -163,7 +163,7 @@ def test_what_is_sent(gateway: Gateway) -> None:
 def test_a_disconnected_client_ends_its_gateway_call(gateway: Gateway) -> None:
     """The connection to the gateway is closed within 5 s."""
     gateway.standing = replies.silent
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         for stream in (False, True):
             capture = served.chat(timeout_s=0.2, stream=stream)
             assert capture.ended == "timeout"
@@ -176,7 +176,7 @@ def test_a_disconnected_client_ends_its_gateway_call(gateway: Gateway) -> None:
 def test_the_breaker_opens_probes_and_closes(gateway: Gateway) -> None:
     """Failures in a row open it, and no call reaches the gateway; one probe decides; a success closes it."""
     settings = {"LUMEN_BREAKER_FAILURES": "2", "LUMEN_BREAKER_OPEN_S": "0.3"}
-    with serving(gateway.url, **settings) as served:
+    with run_proxy(gateway.url, **settings) as served:
         gateway.script(*[replies.says({}, 500)] * 2)
         assert [failure(served.chat())[1] for _ in range(2)] == ["gateway_error"] * 2
         capture = served.chat()
@@ -197,14 +197,14 @@ def test_the_breaker_opens_probes_and_closes(gateway: Gateway) -> None:
 def test_refusals_do_not_open_the_breaker(gateway: Gateway, name: str) -> None:
     """4xx and 429 are neutral."""
     gateway.standing = FAILURES[name][0]
-    with serving(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
+    with run_proxy(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
         assert [failure(served.chat())[1] for _ in range(3)] == [FAILURES[name][2]] * 3
 
 
 def test_a_disconnected_client_does_not_open_the_breaker(gateway: Gateway) -> None:
     """Its call is neutral."""
     gateway.script(replies.silent)
-    with serving(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
+    with run_proxy(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
         assert served.chat(timeout_s=0.2).ended == "timeout"
         until("left", lambda: b"lumen_in_flight 0" in served.get("/metrics").body, within_s=WITHIN_S)
         assert served.chat().status == 200
@@ -214,19 +214,19 @@ def test_a_disconnected_client_does_not_open_the_breaker(gateway: Gateway) -> No
 def test_failures_open_the_breaker(gateway: Gateway, name: str) -> None:
     """The breaker opens for a gateway that fails, and for a server that is no gateway."""
     gateway.standing = FAILURES[name][0]
-    with serving(gateway.url, LUMEN_BREAKER_FAILURES="1", LUMEN_TIMEOUT_S="0.6") as served:
+    with run_proxy(gateway.url, LUMEN_BREAKER_FAILURES="1", LUMEN_TIMEOUT_S="0.6") as served:
         assert [failure(served.chat())[1] for _ in range(2)] == [FAILURES[name][2], "circuit_open"]
 
 
 def test_tls_failures_open_the_breaker(gateway: Gateway) -> None:
     """The breaker opens for an untrusted gateway, too."""
-    with serving(gateway.url.replace("http:", "https:"), LUMEN_BREAKER_FAILURES="1") as served:
+    with run_proxy(gateway.url.replace("http:", "https:"), LUMEN_BREAKER_FAILURES="1") as served:
         assert [failure(served.chat())[1] for _ in range(2)] == ["gateway_misconfigured", "circuit_open"]
 
 
 def test_not_ready_while_a_probe_hangs(gateway: Gateway) -> None:
     """Meanwhile each other chat would be refused."""
-    with serving(gateway.url, LUMEN_BREAKER_FAILURES="1", LUMEN_BREAKER_OPEN_S="0") as served:
+    with run_proxy(gateway.url, LUMEN_BREAKER_FAILURES="1", LUMEN_BREAKER_OPEN_S="0") as served:
         gate = threading.Event()
         gateway.script(replies.says({}, 500), replies.gated(gate))
         served.chat()
@@ -246,7 +246,7 @@ def test_too_many_chats_are_refused_and_health_answers(gateway: Gateway) -> None
     gate = threading.Event()
     gateway.standing = replies.gated(gate)
     settings = {"LUMEN_MAX_CONCURRENCY": "2", "LUMEN_MAX_QUEUE": "1", "LUMEN_QUEUE_TIMEOUT_S": "0.3"}
-    with serving(gateway.url, **settings) as served:
+    with run_proxy(gateway.url, **settings) as served:
         results: list[Capture] = []
         threads = [threading.Thread(target=lambda: results.append(served.chat())) for _ in range(3)]
         for thread in threads[:2]:
@@ -272,7 +272,7 @@ def test_queued_calls_are_answered_in_order(gateway: Gateway) -> None:
     """A queued call is answered when a slot is free."""
     gate = threading.Event()
     gateway.standing = replies.gated(gate)
-    with serving(gateway.url, LUMEN_MAX_CONCURRENCY="1", LUMEN_MAX_QUEUE="3") as served:
+    with run_proxy(gateway.url, LUMEN_MAX_CONCURRENCY="1", LUMEN_MAX_QUEUE="3") as served:
         threads = [threading.Thread(target=served.chat, args=(f"n{n}",)) for n in range(4)]
         has_arrived = lambda n: len(gateway.chats) + served.proxy.gateway.limit.queued > n  # noqa: E731
         for n, thread in enumerate(threads):

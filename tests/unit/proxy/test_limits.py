@@ -11,7 +11,7 @@ from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.server import Gateway
 from lumen_proxy.errors import ApiError
 from lumen_proxy.worker.limits import AdmissionLimit
-from tests.unit.proxy.serving import serving
+from tests.unit.proxy.running_proxy import run_proxy
 
 
 def test_an_admission_is_released_once() -> None:
@@ -29,7 +29,7 @@ def test_an_admission_is_released_once() -> None:
 @pytest.mark.parametrize("body", [{"n": 0}, {}], ids=["refused", "failed"])
 def test_each_error_releases_the_admission(gateway: Gateway, stream: bool, body: dict[str, Any]) -> None:  # noqa: FBT001 -- a row
     """With one admission, errors in sequence are followed by an answer."""
-    with serving(gateway.url, LUMEN_MAX_CONCURRENCY="1", LUMEN_MAX_QUEUE="0") as served:
+    with run_proxy(gateway.url, LUMEN_MAX_CONCURRENCY="1", LUMEN_MAX_QUEUE="0") as served:
         gateway.standing = replies.html
         statuses = {served.chat(stream=stream, **body).status for _ in range(3)}
         gateway.standing = replies.echo

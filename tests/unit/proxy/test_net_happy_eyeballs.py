@@ -50,7 +50,7 @@ def new_limits(within_s: float = WITHIN_S, connect_s: float = WITHIN_S) -> TimeL
 
 
 @contextmanager
-def listening(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
+def listening_server(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
     """A server that accepts connections."""
     with socket.create_server((host, port)) as server:
         yield server.getsockname()[1]
@@ -74,7 +74,7 @@ def few_descriptors(spare: int) -> Iterator[None]:
 @pytest.mark.parametrize("silent", ["127.0.0.2", "::1"])
 def test_a_silent_address_costs_a_quarter_of_a_second(silent: str) -> None:
     """The next address is tried after 250 ms; the silent one is reported, and its socket closed."""
-    with listening() as port, black_hole(silent, port):
+    with listening_server() as port, black_hole(silent, port):
         began = monotonic()
         sock, failed = happy_eyeballs.connect([at(silent, port), at("127.0.0.1", port)], new_limits(), began + WITHIN_S)
         with sock:
@@ -87,7 +87,7 @@ def test_a_silent_address_costs_a_quarter_of_a_second(silent: str) -> None:
 def test_a_refusal_starts_the_next_attempt_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the delay, which is far longer than this test."""
     monkeypatch.setattr(happy_eyeballs, "ATTEMPT_DELAY_S", WITHIN_S)
-    with reserved_port() as dead, listening() as port:
+    with reserved_port() as dead, listening_server() as port:
         found = happy_eyeballs.connect(
             [at("127.0.0.1", dead), at("127.0.0.1", port)], new_limits(), monotonic() + WITHIN_S / 2
         )
@@ -116,7 +116,7 @@ def test_failures_of_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("spare", [0, 1])
 def test_without_descriptors(spare: int) -> None:
     """It is a failed connection with the reason of the system, for a probe, too."""
-    with listening() as port:
+    with listening_server() as port:
         with few_descriptors(spare), pytest.raises(ConnectFailed, match="Too many open files") as caught:
             happy_eyeballs.connect([at("127.0.0.1", port)], new_limits(), monotonic() + WITHIN_S)
         assert caught.value.kind == "no_route"
@@ -146,7 +146,7 @@ def test_a_connection_whose_options_cannot_be_set_is_used(monkeypatch: pytest.Mo
     def setsockopt(*_: object) -> None:
         raise OSError(errno.EINVAL, "Invalid argument")
 
-    with listening() as port:
+    with listening_server() as port:
         monkeypatch.setattr("socket.socket.setsockopt", setsockopt)
         sock, _ = happy_eyeballs.connect([at("127.0.0.1", port)], new_limits(), monotonic() + WITHIN_S)
         sock.close()
@@ -190,7 +190,7 @@ def test_an_attempt_can_be_aborted() -> None:
 @NEEDS_LINUX
 def test_every_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The result has silent and refusing addresses; a name with one address is not tried."""
-    with listening() as port, black_hole("127.0.0.2", port):
+    with listening_server() as port, black_hole("127.0.0.2", port):
         url = f"http://a.example:{port}"
         resolve_to(monkeypatch, "127.0.0.2", "127.0.0.1", "127.0.0.3")
         found = try_addresses(url, within_s=WITHIN_S, connect_s=0.3)

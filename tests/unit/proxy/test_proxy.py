@@ -12,7 +12,7 @@ from lumen_conformance.gateway import replies
 from lumen_conformance.http import client
 from lumen_proxy.ipc import Identity
 from lumen_proxy.logs.worker_log import WorkerLog
-from tests.unit.proxy.serving import USER, Serving, error, serving
+from tests.unit.proxy.running_proxy import USER, RunningProxy, error, run_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +25,9 @@ WITHIN_S = 10.0
 
 
 @pytest.fixture
-def served(gateway: Gateway) -> Iterator[Serving]:
+def served(gateway: Gateway) -> Iterator[RunningProxy]:
     """A proxy with default settings."""
-    with serving(gateway.url) as it:
+    with run_proxy(gateway.url) as it:
         yield it
 
 
@@ -44,7 +44,7 @@ def text_of(capture: Capture) -> str:
     return "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks if chunk["choices"])
 
 
-def test_a_completion(served: Serving, gateway: Gateway) -> None:
+def test_a_completion(served: RunningProxy, gateway: Gateway) -> None:
     """All fields of behaviour.md, and the headers."""
     capture = served.chat("안녕", model="gpt-x", temperature=1)
     body = capture.json()
@@ -75,7 +75,7 @@ def test_a_completion(served: Serving, gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     "text", ["안녕하세요", "한국어", "👨‍👩‍👧‍👦🌙", "a\u2028b\u0085c\rd", 'q"\\', "[DONE]\ndata: x"]
 )
-def test_text_is_returned_unchanged(served: Serving, text: str) -> None:
+def test_text_is_returned_unchanged(served: RunningProxy, text: str) -> None:
     """Plain and streamed."""
     assert served.chat(text).json()["choices"][0]["message"]["content"] == text
     streamed = served.chat(text, stream=True)
@@ -83,14 +83,14 @@ def test_text_is_returned_unchanged(served: Serving, text: str) -> None:
     assert streamed.body.isascii()  # so that no reader splits a character
 
 
-def test_a_large_answer_streams_whole(served: Serving, gateway: Gateway) -> None:
+def test_a_large_answer_streams_whole(served: RunningProxy, gateway: Gateway) -> None:
     """One megabyte in pieces is the same megabyte."""
     text = "가나다라 마바사 👋 " * 30_000
     gateway.script(replies.answers(text))
     assert text_of(served.chat(stream=True)) == text
 
 
-def test_a_stream_with_usage(served: Serving) -> None:
+def test_a_stream_with_usage(served: RunningProxy) -> None:
     """The usage is last before [DONE], and null before."""
     capture = events(served.chat("안녕", stream=True, stream_options={"include_usage": True}))
     assert capture[-1] == b"data: [DONE]"
@@ -100,7 +100,7 @@ def test_a_stream_with_usage(served: Serving) -> None:
     assert {chunk["usage"] for chunk in chunks[:-1]} == {None}
 
 
-def test_stop_strings_cut_the_text(served: Serving) -> None:
+def test_stop_strings_cut_the_text(served: RunningProxy) -> None:
     """Plain and streamed."""
     assert served.chat("one two three", stop=[" three", "two"]).json()["choices"][0]["message"]["content"] == "one "
     assert text_of(served.chat("one two three", stop="two", stream=True)) == "one "
@@ -110,7 +110,7 @@ def test_a_slow_stream_is_kept_alive_then_answers(gateway: Gateway) -> None:
     """After the commit time headers and comments are sent; the chunks follow."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))
-    with serving(gateway.url, LUMEN_STREAM_COMMIT_S="0", LUMEN_SSE_KEEPALIVE_S="0.05") as served:
+    with run_proxy(gateway.url, LUMEN_STREAM_COMMIT_S="0", LUMEN_SSE_KEEPALIVE_S="0.05") as served:
         capture = served.chat(
             stream=True, timeout_s=WITHIN_S, on_body=lambda body: gate.set() if body.count(b":") > 2 else None
         )
@@ -123,7 +123,7 @@ def test_a_slow_stream_is_kept_alive_then_answers(gateway: Gateway) -> None:
 def test_a_late_failure_is_the_last_event(gateway: Gateway) -> None:
     """After the headers a failure is an error event, without a finish reason and [DONE]."""
     gateway.standing = replies.silent
-    with serving(gateway.url, LUMEN_STREAM_COMMIT_S="0.05", LUMEN_TIMEOUT_S="0.3") as served:
+    with run_proxy(gateway.url, LUMEN_STREAM_COMMIT_S="0.05", LUMEN_TIMEOUT_S="0.3") as served:
         capture = served.chat(stream=True)
         assert json.loads(events(capture)[-1][6:])["error"]["code"] == "gateway_timeout"
         assert b"[DONE]" not in capture.body
@@ -131,7 +131,7 @@ def test_a_late_failure_is_the_last_event(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/models"])
-def test_models(served: Serving, path: str) -> None:
+def test_models(served: RunningProxy, path: str) -> None:
     """The list is static, with and without the prefix."""
     listed = served.get(path).json()["data"]
     assert [served.get(f"{path}/{entry['id']}").json() for entry in listed] == listed
@@ -139,7 +139,7 @@ def test_models(served: Serving, path: str) -> None:
         assert error(served.get(f"{path}/{name}"))["code"] == "model_not_found"
 
 
-def test_health_needs_no_gateway(served: Serving, gateway: Gateway) -> None:
+def test_health_needs_no_gateway(served: RunningProxy, gateway: Gateway) -> None:
     """Liveness has the identity of the worker, without a gateway call."""
     gateway.down()
     served.proxy.identity = Identity(instance="abc", supervisor_pid=4711, generation=3)
@@ -168,7 +168,7 @@ def test_health_needs_no_gateway(served: Serving, gateway: Gateway) -> None:
         ("", set()),
     ],
 )
-def test_pids_are_for_this_machine(served: Serving, peer: str, shown: set[str]) -> None:
+def test_pids_are_for_this_machine(served: RunningProxy, peer: str, shown: set[str]) -> None:
     """Clients on other machines get neither PIDs nor the instance."""
     capture = served.proxy.wsgi.test_client().get("/health", environ_base={"REMOTE_ADDR": peer})
     common = {"status", "service", "version", "generation", "restarts", "uptime_s"}
@@ -185,7 +185,7 @@ def test_pids_are_for_this_machine(served: Serving, peer: str, shown: set[str]) 
         ("POST", "/health", "GET, HEAD"),
     ],
 )
-def test_unknown_routes_and_methods(served: Serving, method: str, path: str, allow: str | None) -> None:
+def test_unknown_routes_and_methods(served: RunningProxy, method: str, path: str, allow: str | None) -> None:
     """They are errors in the envelope."""
     capture = client.call(served.url, method, path, headers=[("Content-Type", "application/json")])
     expected = (405, "method_not_supported") if allow else (404, "not_found")
@@ -193,14 +193,14 @@ def test_unknown_routes_and_methods(served: Serving, method: str, path: str, all
     assert capture.header("allow") == allow
 
 
-def test_head_has_no_body(served: Serving) -> None:
+def test_head_has_no_body(served: RunningProxy) -> None:
     """HEAD is GET without the body."""
     capture = client.call(served.url, "HEAD", "/health")
     assert (capture.status, capture.body) == (200, b"")
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonx"])
-def test_a_chat_must_be_json(served: Serving, media_type: str) -> None:
+def test_a_chat_must_be_json(served: RunningProxy, media_type: str) -> None:
     """A form or plain text, which any web page may send, is refused."""
     capture = client.call(
         served.url, "POST", "/v1/chat/completions", body=b"{}", headers=[("Content-Type", media_type)]
@@ -208,7 +208,7 @@ def test_a_chat_must_be_json(served: Serving, media_type: str) -> None:
     assert (capture.status, error(capture)["code"]) == (415, "unsupported_media_type")
 
 
-def test_the_request_id_of_the_client_is_kept(served: Serving) -> None:
+def test_the_request_id_of_the_client_is_kept(served: RunningProxy) -> None:
     """A valid one, in answers, streams and errors; an invalid one is replaced."""
     mine = ("x-request-id", "mine-1")
     assert served.chat(headers=(mine,)).header("x-request-id") == "mine-1"
@@ -218,7 +218,7 @@ def test_the_request_id_of_the_client_is_kept(served: Serving) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"[" * 60_000, b"\xff"])
-def test_any_body_is_a_400(served: Serving, body: bytes) -> None:
+def test_any_body_is_a_400(served: RunningProxy, body: bytes) -> None:
     """For any bytes it is a 400, and the next request is served."""
     capture = client.call(
         served.url, "POST", "/v1/chat/completions", body=body, headers=[("Content-Type", "application/json")]
@@ -227,7 +227,7 @@ def test_any_body_is_a_400(served: Serving, body: bytes) -> None:
     assert served.chat().status == 200
 
 
-def test_a_bug_is_an_internal_error(served: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_an_internal_error(served: RunningProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """500 with a request id; the log has type and line, but no details."""
     served.proxy.log = WorkerLog(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
     monkeypatch.setattr("lumen_proxy.wire.openai.until_stop", lambda *_: 1 / 0)
@@ -243,7 +243,7 @@ def test_a_bug_is_an_internal_error(served: Serving, tmp_path: Path, monkeypatch
     assert {line["request_id"] for line in bugs} == {line["request_id"] for line in lines}
 
 
-def test_a_bug_in_mid_stream_is_an_error_event(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_in_mid_stream_is_an_error_event(served: RunningProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stream has no regular end."""
 
     def chunks(*_: object, **__: object) -> Iterator[dict[str, Any]]:
@@ -255,7 +255,7 @@ def test_a_bug_in_mid_stream_is_an_error_event(served: Serving, monkeypatch: pyt
     assert json.loads(capture[-1][6:])["error"]["code"] == "internal_error"
 
 
-def test_while_draining_chats_are_refused(served: Serving) -> None:
+def test_while_draining_chats_are_refused(served: RunningProxy) -> None:
     """503 with Retry-After; readiness fails, liveness does not."""
     served.proxy.is_draining = True
     capture = served.chat()
@@ -269,7 +269,7 @@ def test_while_draining_chats_are_refused(served: Serving) -> None:
 def test_a_cut_chat_is_an_error(gateway: Gateway, commit_s: str) -> None:
     """At the deadline of a drain: a status if headers were not sent, else an error event."""
     gateway.standing = replies.silent
-    with serving(gateway.url, LUMEN_STREAM_COMMIT_S=commit_s) as served:
+    with run_proxy(gateway.url, LUMEN_STREAM_COMMIT_S=commit_s) as served:
         results: list[Capture] = []
         client_thread = threading.Thread(target=lambda: results.append(served.chat(stream=True)))
         client_thread.start()
@@ -281,7 +281,7 @@ def test_a_cut_chat_is_an_error(gateway: Gateway, commit_s: str) -> None:
     assert (capture.status, capture.ended) == (503 if commit_s == "10" else 200, "complete")
 
 
-def test_a_conversation_is_folded(served: Serving, gateway: Gateway) -> None:
+def test_a_conversation_is_folded(served: RunningProxy, gateway: Gateway) -> None:
     """Instructions and turns reach the gateway in one message."""
     messages = [{"role": "system", "content": "짧게"}, USER, {"role": "assistant", "content": "네"}, USER]
     capture = client.call(served.url, "POST", "/chat/completions", json={"messages": messages})
@@ -294,7 +294,7 @@ def test_a_conversation_is_folded(served: Serving, gateway: Gateway) -> None:
 
 def test_too_long_a_conversation(gateway: Gateway) -> None:
     """The limit of the gateway is a 400, not a failure of the gateway."""
-    with serving(gateway.url, LUMEN_MAX_MESSAGE_CHARS="10") as served:
+    with run_proxy(gateway.url, LUMEN_MAX_MESSAGE_CHARS="10") as served:
         assert served.chat("x" * 10).status == 200
         capture = served.chat("x" * 11)
         assert (capture.status, error(capture)["code"]) == (400, "context_length_exceeded")

@@ -9,7 +9,7 @@ import pytest
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.http import client
-from tests.unit.proxy.serving import USER, serving
+from tests.unit.proxy.running_proxy import USER, run_proxy
 
 if TYPE_CHECKING:
     from lumen_conformance.gateway.server import Gateway
@@ -55,7 +55,7 @@ def test_a_stream_is_as_a_plain_answer(gateway: Gateway, row: str) -> None:
     """The bytes to the gateway and the metadata are equal, except durations."""
     env, body = ASKED[row]
     gateway.standing = replies.answers("안녕")
-    with serving(gateway.url, **env) as served:
+    with run_proxy(gateway.url, **env) as served:
         plain, streamed = (
             client.call(served.url, "POST", "/v1/chat/completions", json={"messages": [USER], **body, "stream": stream})
             for stream in (False, True)
@@ -74,7 +74,7 @@ def test_the_rows_differ(gateway: Gateway) -> None:
     """Each row sends other bytes to the gateway, or has other metadata."""
     results = []
     for env, body in ASKED.values():
-        with serving(gateway.url, **env) as served:
+        with run_proxy(gateway.url, **env) as served:
             capture = client.call(served.url, "POST", "/v1/chat/completions", json={"messages": [USER], **body})
         details = {name: value for name, value in metadata(capture).items() if name not in DURATIONS}
         results.append((gateway.chats[-1].body, json.dumps(details)))

@@ -19,7 +19,7 @@ from lumen_proxy.net import trust
 from lumen_proxy.worker.upstream.pool import NotSent, Pool
 from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
 from tests.fixtures.tls import NEEDS_OPENSSL, TlsFront, certificate
-from tests.unit.proxy.serving import serving
+from tests.unit.proxy.running_proxy import run_proxy
 from tests.unit.proxy.test_gateway_calls import failure
 from tests.unit.proxy.test_pool import new_call, new_pool
 
@@ -46,7 +46,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch, *hosts: str, first: Callable[[], ob
 def test_a_silent_first_address(gateway: Gateway, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """P4: the second address answers well within the connect time-out, and the call is written once."""
     resolve(monkeypatch, silent, "127.0.0.1")
-    with black_hole(silent, gateway.port), serving(f"http://{FAR}:{gateway.port}") as served:
+    with black_hole(silent, gateway.port), run_proxy(f"http://{FAR}:{gateway.port}") as served:
         capture = served.chat()
         assert capture.status == 200
         assert (
@@ -60,14 +60,14 @@ def test_a_slow_nameserver_does_not_use_up_the_time_for_connecting(
 ) -> None:
     """P5: a slow look-up counts against the deadline of the call only."""
     resolve(monkeypatch, "127.0.0.1", first=lambda: threading.Event().wait(0.5))
-    with serving(f"http://{FAR}:{gateway.port}", LUMEN_CONNECT_TIMEOUT_S="0.1") as served:
+    with run_proxy(f"http://{FAR}:{gateway.port}", LUMEN_CONNECT_TIMEOUT_S="0.1") as served:
         assert served.chat().status == 200
     assert len(gateway.chats) == 1
 
 
 def message_of(url: str, **settings: str) -> str:
     """The message of a chat that did not reach its gateway."""
-    with serving(url, **settings) as served:
+    with run_proxy(url, **settings) as served:
         capture = served.chat()
     assert failure(capture) == (502, "gateway_unreachable")
     return str(capture.json()["error"]["message"])

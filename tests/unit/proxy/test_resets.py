@@ -11,7 +11,7 @@ import pytest
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import at_accept
-from tests.unit.proxy.serving import serving
+from tests.unit.proxy.running_proxy import run_proxy
 
 if TYPE_CHECKING:
     from lumen_conformance.gateway.exchange import Exchange, Reply
@@ -73,7 +73,7 @@ def test_a_call_is_written_once_wherever_the_gateway_resets(gateway: Gateway, re
         ({"answered": count} for count in range(0, len(ANSWER) + STEP_BYTES, STEP_BYTES)),
     )
     outcomes = set()
-    with serving(gateway.url, **SETTINGS) as served:
+    with run_proxy(gateway.url, **SETTINGS) as served:
         for place in places:
             gateway.standing = counting.after(**place, reused=reused)  # for each new connection
             for _ in range(1 + reused):

@@ -17,7 +17,7 @@ from lumen_proxy.wire import lumen, openai
 from lumen_proxy.wire.chat_request import parse
 from lumen_proxy.wire.folding import fold
 from tests.unit.conformance import samples
-from tests.unit.proxy.serving import Serving, serving
+from tests.unit.proxy.running_proxy import RunningProxy, run_proxy
 
 LIVE_EXAMPLES = 60  # each has two exchanges of a few milliseconds
 ANY = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300)
@@ -58,16 +58,16 @@ def test_text_reaches_the_client(text: str, ascii_only: bool) -> None:  # noqa: 
 
 
 @pytest.fixture(scope="module")
-def live(run: Run) -> Iterator[tuple[Serving, Gateway]]:
+def live(run: Run) -> Iterator[tuple[RunningProxy, Gateway]]:
     """One running proxy in front of one gateway."""
-    with Gateway() as gateway, serving(gateway.url) as proxy, run.answering(gateway.url, proxy.url):
+    with Gateway() as gateway, run_proxy(gateway.url) as proxy, run.answering(gateway.url, proxy.url):
         yield proxy, gateway
 
 
 @settings(max_examples=LIVE_EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(question=TEXTS, answer=TEXTS, streamed=st.booleans())
 def test_text_through_a_live_proxy(
-    question: str, answer: str, streamed: bool, live: tuple[Serving, Gateway]  # noqa: FBT001 -- drawn
+    question: str, answer: str, streamed: bool, live: tuple[RunningProxy, Gateway]  # noqa: FBT001 -- drawn
 ) -> None:  # fmt: skip
     """A question and its answer pass through sockets unchanged."""
     proxy, gateway = live

@@ -14,14 +14,14 @@ from lumen_conformance.gateway import replies
 from lumen_conformance.waiting import until
 from lumen_proxy.worker.http.server import HttpServer, _Listener
 from lumen_proxy.worker.limits import ServerLimits
-from tests.unit.proxy.serving import serving
+from tests.unit.proxy.running_proxy import run_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from lumen_conformance.gateway.server import Gateway
-    from tests.unit.proxy.serving import Serving
+    from tests.unit.proxy.running_proxy import RunningProxy
 
 CONNECTIONS, SPARE = 60, 10  # instead of 1,000 and 100
 # A round closes at most SPARE connections, and starts when the loop has CONNECTIONS entries. Before the last round at
@@ -50,7 +50,7 @@ def few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lumen_proxy.worker.http.connection.DISCARD_S", SLOW_S)
 
 
-def flood(served: Serving, stack: ExitStack, sent: bytes, clients: int) -> list[socket.socket]:
+def flood(served: RunningProxy, stack: ExitStack, sent: bytes, clients: int) -> list[socket.socket]:
     """Connect so many times, and send the beginning of a request only."""
     host, port = served.url.removeprefix("http://").split(":")
     slow = [stack.enter_context(socket.create_connection((host, int(port)), WITHIN_S)) for _ in range(clients)]
@@ -76,7 +76,7 @@ def test_health_answers_although_slow_clients_take_every_connection(gateway: Gat
     """No deadline of a slow client has to pass, and a chat in progress is not ended."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))
-    with serving(gateway.url, **HEADS) as served, ExitStack() as stack:
+    with run_proxy(gateway.url, **HEADS) as served, ExitStack() as stack:
         chat = threading.Thread(target=lambda: answers.append(served.chat(timeout_s=SLOW_S).status))
         answers: list[int | None] = []
         chat.start()
@@ -100,14 +100,14 @@ def test_health_answers_although_slow_clients_take_every_descriptor(
         return accept(listener)
 
     monkeypatch.setattr(_Listener, "accept", limited)
-    with serving(gateway.url, **HEADS) as served, ExitStack() as stack:
+    with run_proxy(gateway.url, **HEADS) as served, ExitStack() as stack:
         flood(served, stack, SLOW["body"], CONNECTIONS // 2)
         assert served.get("/health").status == 200
 
 
 def test_the_longest_wait_is_closed_first(gateway: Gateway) -> None:
     """Of the slow clients the oldest are closed, and only as many as needed."""
-    with serving(gateway.url, **HEADS) as served, ExitStack() as stack:
+    with run_proxy(gateway.url, **HEADS) as served, ExitStack() as stack:
         slow = flood(served, stack, SLOW["silent"], CONNECTIONS)  # so that they wait in the order of their connections
         until("the first is closed", lambda: is_closed(slow[0]), within_s=WITHIN_S)
         assert served.get("/health").status == 200

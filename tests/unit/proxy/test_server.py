@@ -26,7 +26,7 @@ from tests.unit.proxy.raw_server import (
     all_of,
     connect,
     head,
-    running_server,
+    run_server,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def served() -> Iterator[RawServer]:
     """A server with small limits on a free port."""
-    with running_server() as running:
+    with run_server() as running:
         yield running
 
 

@@ -15,7 +15,7 @@ from lumen_conformance.gateway import replies
 from lumen_conformance.http import client
 from lumen_conformance.waiting import until
 from lumen_proxy.worker.http.server import TICK_S
-from tests.unit.proxy.serving import USER, Serving, serving
+from tests.unit.proxy.running_proxy import USER, RunningProxy, run_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,13 +31,13 @@ CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
 
 
 @pytest.fixture
-def served(gateway: Gateway) -> Iterator[Serving]:
+def served(gateway: Gateway) -> Iterator[RunningProxy]:
     """A proxy with a short time for heads."""
-    with serving(gateway.url, LUMEN_HEADER_TIMEOUT_S=str(HEADER_TIMEOUT_S)) as it:
+    with run_proxy(gateway.url, LUMEN_HEADER_TIMEOUT_S=str(HEADER_TIMEOUT_S)) as it:
         yield it
 
 
-def connect(served: Serving) -> socket.socket:
+def connect(served: RunningProxy) -> socket.socket:
     """A raw connection."""
     host, port = served.url.removeprefix("http://").split(":")
     return socket.create_connection((host, int(port)), timeout=WITHIN_S)
@@ -69,13 +69,13 @@ def closed_after_s(sock: socket.socket, drip: bytes, *, silent_s: float = 0.0) -
     return time.monotonic() - began
 
 
-def first_request_s(served: Serving, drip: bytes, silent_s: float) -> float:
+def first_request_s(served: RunningProxy, drip: bytes, silent_s: float) -> float:
     """Seconds until the server closes the connection of a client whose first head has no end."""
     with connect(served) as sock:
         return closed_after_s(sock, drip, silent_s=silent_s)
 
 
-def next_request_s(served: Serving, drip: bytes, silent_s: float) -> float:
+def next_request_s(served: RunningProxy, drip: bytes, silent_s: float) -> float:
     """Seconds from the first byte of a third head without an end until the server closes the connection."""
     with connect(served) as sock:
         for _ in range(2):
@@ -92,7 +92,7 @@ DAWDLERS = {
 }
 
 
-def test_the_headers_have_one_deadline(served: Serving) -> None:
+def test_the_headers_have_one_deadline(served: RunningProxy) -> None:
     """LUMEN_HEADER_TIMEOUT_S is total: neither silence, nor letters, nor empty lines extend it.
 
     After an answer the connection may be idle for longer; the time begins with the first byte.
@@ -115,7 +115,7 @@ def test_a_client_that_sent_ahead_and_left_is_noticed(gateway: Gateway, stream: 
     """With more requests than are read ahead, its connection to the gateway is closed within 5 s."""
     gateway.standing = replies.silent
     body = json.dumps({"messages": [USER], "stream": stream}).encode()
-    with serving(gateway.url, LUMEN_STREAM_COMMIT_S="0.1", LUMEN_SSE_KEEPALIVE_S="60") as served:
+    with run_proxy(gateway.url, LUMEN_STREAM_COMMIT_S="0.1", LUMEN_SSE_KEEPALIVE_S="60") as served:
         with connect(served) as sock:
             sock.sendall(chat(body=body) * 3)
             call = gateway.until_called()
@@ -144,7 +144,7 @@ FRAMINGS = {
 
 
 @pytest.mark.parametrize("name", FRAMINGS)
-def test_one_transfer_coding_is_accepted(served: Serving, name: str) -> None:
+def test_one_transfer_coding_is_accepted(served: RunningProxy, name: str) -> None:
     """Exactly one `chunked`; anything that other programs may read otherwise is refused."""
     request, status = FRAMINGS[name]
     capture = client.send(served.url, request)

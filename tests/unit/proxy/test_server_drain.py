@@ -9,13 +9,13 @@ import pytest
 
 from lumen_conformance.http import client
 from lumen_proxy.worker.http.server import CUT_GRACE_S, TICK_S
-from tests.unit.proxy.raw_server import WITHIN_S, RawServer, all_of, connect, head, running_server, use_once
+from tests.unit.proxy.raw_server import WITHIN_S, RawServer, all_of, connect, head, run_server, use_once
 
 
 @pytest.fixture
 def served() -> Iterator[RawServer]:
     """A server with small limits on a free port."""
-    with running_server() as running:
+    with run_server() as running:
         yield running
 
 

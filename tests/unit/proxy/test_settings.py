@@ -13,7 +13,7 @@ from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.http import client
 from lumen_proxy.config import BY_VARIABLE, SETTINGS, load
 from lumen_proxy.errors import Exit, Fatal
-from tests.unit.proxy.serving import USER, serving
+from tests.unit.proxy.running_proxy import USER, run_proxy
 from tests.unit.proxy.test_proxy_streams import metadata
 
 # Variable → a value that is not its default, and one that is refused (None: any text is valid).
@@ -71,7 +71,7 @@ def test_examples_are_of_settings() -> None:
 def test_history_last(gateway: Gateway) -> None:
     """Only the last user message is sent."""
     messages = [USER, {"role": "assistant", "content": "네"}, {"role": "user", "content": "마지막"}]
-    with serving(gateway.url, LUMEN_HISTORY="last") as served:
+    with run_proxy(gateway.url, LUMEN_HISTORY="last") as served:
         capture = client.call(served.url, "POST", "/v1/chat/completions", json={"messages": messages})
     assert capture.status == 200
     assert gateway.chats[0].message == "마지막"
@@ -87,7 +87,7 @@ def test_unsupported(gateway: Gateway, value: str, status: int, stream: bool) ->
         "n": 2,
         "response_format": {"type": "json_object"},
     }
-    with serving(gateway.url, LUMEN_UNSUPPORTED=value) as served:
+    with run_proxy(gateway.url, LUMEN_UNSUPPORTED=value) as served:
         capture = served.chat(stream=stream, **fields)
     assert capture.status == status
     if status == 200:
@@ -98,7 +98,7 @@ def test_unsupported(gateway: Gateway, value: str, status: int, stream: bool) ->
 @pytest.mark.parametrize(("model", "status"), [("openai/lumen-sena:latest", 200), ("openai/gpt-4o", 404)])
 def test_model_strict(gateway: Gateway, model: str, status: int, stream: bool) -> None:  # noqa: FBT001 -- a row
     """A prefix and a tag are removed first; an unknown model is not found."""
-    with serving(gateway.url, LUMEN_MODEL_STRICT="1") as served:
+    with run_proxy(gateway.url, LUMEN_MODEL_STRICT="1") as served:
         capture = served.chat(model=model, stream=stream)
     assert capture.status == status
     if status == 200:
@@ -110,7 +110,7 @@ def test_model_strict(gateway: Gateway, model: str, status: int, stream: bool) -
 @pytest.mark.parametrize(("limit", "status"), [("1024", 502), ("8388608", 200)])
 def test_max_response_bytes(gateway: Gateway, limit: str, status: int, stream: bool) -> None:  # noqa: FBT001 -- a row
     """A larger answer of the gateway is refused."""
-    with serving(gateway.url, LUMEN_MAX_RESPONSE_BYTES=limit) as served:
+    with run_proxy(gateway.url, LUMEN_MAX_RESPONSE_BYTES=limit) as served:
         capture = served.chat("가" * 2000, stream=stream)
     assert capture.status == status
     if status != 200:
@@ -121,7 +121,7 @@ def test_sse_keepalive_s(gateway: Gateway) -> None:
     """The fourth comment is sent after three intervals, neither earlier nor much later."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))
-    with serving(gateway.url, LUMEN_STREAM_COMMIT_S="0", LUMEN_SSE_KEEPALIVE_S="0.2") as served:
+    with run_proxy(gateway.url, LUMEN_STREAM_COMMIT_S="0", LUMEN_SSE_KEEPALIVE_S="0.2") as served:
         capture = served.chat(stream=True, on_body=lambda body: gate.set() if body.count(b": keep-alive") > 3 else None)
     assert b"[DONE]" in capture.body
     assert 3 * 0.2 <= capture.ended_s < 2.0

@@ -18,7 +18,7 @@ from lumen_conformance.waiting import until
 from lumen_proxy.config import load
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.worker.limits import CONNECTIONS, server_limits
-from tests.unit.proxy.serving import USER, Serving, serving
+from tests.unit.proxy.running_proxy import USER, RunningProxy, run_proxy
 from tests.unit.proxy.test_gateway_calls import failure
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ IN_MEMORY_BYTES = 64 * 1024  # waitress keeps 16 MiB of an answer before a threa
 
 
 @contextmanager
-def not_reading(served: Serving, *, stream: bool = True, times: int = 1) -> Iterator[None]:
+def client_without_reads(served: RunningProxy, *, stream: bool = True, times: int = 1) -> Iterator[None]:
     """A client that sends requests, perhaps several at once, and reads no answer."""
     host, port = served.url.removeprefix("http://").split(":")
     body = json.dumps({"messages": [USER], "stream": stream}).encode()
@@ -47,10 +47,10 @@ def test_unread_answers_count_against_the_limit(gateway: Gateway, monkeypatch: p
     """Beyond it chats get 429, and /health answers; when the clients disconnect, chats are admitted again."""
     monkeypatch.setattr("waitress.adjustments.Adjustments.outbuf_high_watermark", IN_MEMORY_BYTES)
     gateway.script(*[replies.answers(LARGE)] * 3)
-    with serving(gateway.url, LUMEN_MAX_CONCURRENCY="2", LUMEN_MAX_QUEUE="1") as served:
+    with run_proxy(gateway.url, LUMEN_MAX_CONCURRENCY="2", LUMEN_MAX_QUEUE="1") as served:
         with ExitStack() as stack:
             for _ in range(3):
-                stack.enter_context(not_reading(served))
+                stack.enter_context(client_without_reads(served))
             gateway.until_called(3)
             for _ in range(5):
                 capture = served.chat(stream=True)
@@ -65,9 +65,9 @@ def test_unread_requests_use_no_thread(gateway: Gateway, monkeypatch: pytest.Mon
     """With as many of them as threads, each gets what fits in memory, and other clients are served."""
     monkeypatch.setattr("waitress.adjustments.Adjustments.outbuf_high_watermark", IN_MEMORY_BYTES)
     gateway.standing = replies.answers(LARGE * 5)
-    with serving(gateway.url, LUMEN_MAX_CONCURRENCY="2", LUMEN_MAX_QUEUE="1") as served, ExitStack() as stack:
+    with run_proxy(gateway.url, LUMEN_MAX_CONCURRENCY="2", LUMEN_MAX_QUEUE="1") as served, ExitStack() as stack:
         for calls in range(1, 8):
-            stack.enter_context(not_reading(served, stream=False, times=4))
+            stack.enter_context(client_without_reads(served, stream=False, times=4))
             gateway.until_called(calls)
             until("answered", lambda: not served.proxy.calls.active(), within_s=WITHIN_S)
         assert served.get("/health").elapsed_s < 1
@@ -84,7 +84,7 @@ def test_a_read_answer_frees_its_admission(
     """With one admission, requests in sequence are not refused."""
     gate = threading.Event()
     done = (lambda body: b"[DONE]" in body) if stream else None
-    with serving(gateway.url, LUMEN_MAX_CONCURRENCY="1", LUMEN_MAX_QUEUE="0") as served:
+    with run_proxy(gateway.url, LUMEN_MAX_CONCURRENCY="1", LUMEN_MAX_QUEUE="0") as served:
         monkeypatch.setattr(served.proxy, "_account", lambda *_: gate.wait(WITHIN_S))  # it runs after the last byte
         capture = [served.chat(stream=stream, on_body=done) for _ in range(3)]
         gate.set()
@@ -105,7 +105,7 @@ def test_one_stream_is_made_at_a_time(gateway: Gateway, monkeypatch: pytest.Monk
         return b"data: {}\n\n"
 
     monkeypatch.setattr("lumen_proxy.wire.openai.event", event)
-    with serving(gateway.url) as served, ThreadPoolExecutor(4) as pool:
+    with run_proxy(gateway.url) as served, ThreadPoolExecutor(4) as pool:
         capture = list(pool.map(lambda _: served.chat(stream=True), range(4)))
     assert all(b"[DONE]" in one.body for one in capture)
     assert max(together) == 1
@@ -124,7 +124,7 @@ def test_more_chats_than_connections_are_refused_at_the_start(concurrency: str, 
 
 def test_idle_connections_are_closed_near_the_limit(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also each connection with its answer, so that others are accepted."""
-    with serving(gateway.url) as served, client.Connection(served.url) as resting:
+    with run_proxy(gateway.url) as served, client.Connection(served.url) as resting:
         assert resting.call("GET", "/health").header("connection") is None
         monkeypatch.setattr("lumen_proxy.worker.http.server.SPARE_CONNECTIONS", CONNECTIONS)
         assert not resting.stays_open(WITHIN_S)

@@ -24,7 +24,7 @@ USER = {"role": "user", "content": "안녕하세요"}
 
 
 @dataclass(frozen=True)
-class Serving:
+class RunningProxy:
     """A running proxy."""
 
     url: str
@@ -58,7 +58,7 @@ class Serving:
 
 
 @contextmanager
-def serving(gateway_url: str, **environ: str) -> Iterator[Serving]:
+def run_proxy(gateway_url: str, **environ: str) -> Iterator[RunningProxy]:
     """A proxy in front of this gateway, with settings as environment variables."""
     settings = load({"LUMEN_GATEWAY_URL": gateway_url, "LUMEN_DRAIN_S": "1", **environ})
     proxy = Proxy(settings)
@@ -67,7 +67,7 @@ def serving(gateway_url: str, **environ: str) -> Iterator[Serving]:
         thread = threading.Thread(target=server.run)
         thread.start()
         try:
-            yield Serving(f"http://127.0.0.1:{sock.getsockname()[1]}", proxy, server)
+            yield RunningProxy(f"http://127.0.0.1:{sock.getsockname()[1]}", proxy, server)
         finally:
             server.drain(settings.drain_s)
             thread.join(JOIN_S)
