@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lumen_proxy.config import BY_VARIABLE, SETTINGS, Setting, parsers, typed
+from lumen_proxy.config import BY_VARIABLE, SETTINGS, Setting, parsers, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

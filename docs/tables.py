@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 HERE: Final = Path(__file__).resolve().parent
 PAGES: Final[dict[str, tuple[Callable[[], str], ...]]] = {
+    **{f"../{page}": tables for page, tables in ERROR_PAGES.items()},
     "contract-checks.md": (catalogue.table, rows_table),
     "fault-matrix.md": (declared_table, variants_table),
     "mutants.md": (partial(mutants.table, mutants.MUTANTS),),

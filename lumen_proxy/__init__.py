@@ -1,3 +1,3 @@
-"""A local proxy that speaks the OpenAI protocol and forwards to the Lumen Gateway."""
+"""A local proxy with the OpenAI protocol in front of the Lumen Gateway."""
 
 __version__ = "0.1.0"

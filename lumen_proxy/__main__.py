@@ -1,13 +1,13 @@
-"""`lumen-proxy` and `python -m lumen_proxy` begin here."""
+"""The entry point of `lumen-proxy` and `python -m lumen_proxy`."""
 
 from lumen_proxy import safe_path
 
-safe_path.leave_current_folder()  # before the next import, which would look there first
+safe_path.leave_current_folder()  # before the next import, which would search it first
 
 import sys  # noqa: E402
 import warnings  # noqa: E402
 
-if not sys.warnoptions:  # a package warns its developers; a user sees one line for each error
+if not sys.warnoptions:  # warnings of packages are for developers
     warnings.simplefilter("ignore")
 
 from lumen_proxy.cli.main import main  # noqa: E402

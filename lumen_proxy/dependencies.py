@@ -1,6 +1,7 @@
-"""What the package needs beside the standard library, and the commands that install it and make an environment for it.
+"""The dependencies of the package, and the commands that install them and create an environment.
 
-Standard library only: `check` runs where nothing is installed. A test compares the table with pyproject.toml.
+Standard library only, since `check` also runs where no dependency is installed. A test compares the table with
+pyproject.toml.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Version = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Dependency:
-    """One distribution: its name for pip, the module that is imported, and its range: from `low`, before `below`."""
+    """One distribution: its name for pip, its module, and its versions: from `low`, before `below`."""
 
     name: str
     module: str
@@ -30,17 +31,17 @@ class Dependency:
 
     @property
     def supported(self) -> str:
-        """The range as pip reads it, such as `>=3,<4`; empty if any version is supported."""
+        """The versions for pip, such as `>=3,<4`; empty for any version."""
         bounds = ((">=", self.low), ("<", self.below))
         return ",".join(sign + ".".join(map(str, bound)) for sign, bound in bounds if bound)
 
     @property
     def requirement(self) -> str:
-        """Name and range as pip reads them."""
+        """Name and versions for pip."""
         return self.name + self.supported
 
     def supports(self, version: str) -> bool:
-        """True if the release is in the range; what follows the numbers of a version does not count."""
+        """Whether the release is supported; anything after the numbers of a version is ignored."""
         release = re.match(r"\d+(?:\.\d+)*", version)
         if release is None:
             return False
@@ -59,36 +60,36 @@ DEPENDENCIES = (
     Dependency("wcwidth", "wcwidth", (0, 9)),
     Dependency("werkzeug", "werkzeug", (3,), (4,)),
 )
-PYTHON = "py -3" if os.name == "nt" else "python3"  # in advice, where no interpreter is known
-NEW_VENV = ".venv"  # in advice, below the folder of the reader
+PYTHON = "py -3" if os.name == "nt" else "python3"  # in advice without a known interpreter
+NEW_VENV = ".venv"  # in advice, relative to the current folder
 BY_MODULE = {dependency.module: dependency for dependency in DEPENDENCIES}
 
 
 def missing() -> tuple[Dependency, ...]:
-    """The dependencies that this interpreter cannot find. Imports none of them."""
+    """The dependencies that this interpreter cannot find; none is imported."""
     return tuple(one for one in DEPENDENCIES if importlib.util.find_spec(one.module) is None)
 
 
 def describe_missing(dependencies: Iterable[Dependency]) -> str:
-    """One line: which modules are missing in this interpreter, and the command that installs them."""
+    """The modules that are missing, and the command that installs them."""
     names = [one.module for one in dependencies]
     problem, them = ("module {} is", "it") if len(names) == 1 else ("modules {} are", "them")
     return f"the {problem.format(', '.join(names))} missing; install {them}: {install_command(dependencies)}"
 
 
 def install_command(dependencies: Iterable[Dependency], *, python: str = "", replace: bool = False) -> str:
-    """The command that installs all of them; `replace` also replaces what pip takes for installed."""
+    """The pip command; `replace` also installs again what pip finds installed."""
     requirements = " ".join(f'"{one.requirement}"' for one in dependencies)
     return f"{_quoted(python or sys.executable)} -m pip install {'--force-reinstall ' if replace else ''}{requirements}"
 
 
 def is_venv(folder: Path) -> bool:
-    """True for a virtual environment, whether it works or not; False for an installation of Python."""
+    """Whether it is a virtual environment, even a broken one, and not an installation of Python."""
     return (folder / "pyvenv.cfg").is_file()
 
 
 def recreate_advice(venv: Path) -> str:
-    """How to make it again. `--clear` empties the folder, so it is never advised for one that holds something else."""
+    """How to create it again. `--clear` empties the folder, and so is not advised for a folder with other files."""
     if is_venv(venv):
         return f"recreate the environment: {PYTHON} -m venv --clear {_quoted(str(venv))}"
     if venv.exists():

@@ -1,4 +1,4 @@
-"""The two ways in which things go wrong: a program that ends, and a request that is refused."""
+"""The errors of the proxy: `Fatal` ends the program, `ApiError` ends a request."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """Exit statuses, after sysexits.h. 1 stays unused: it is what a kill looks like on Windows."""
+    """Exit statuses, after sysexits.h. 1 is not used, since a killed process has it on Windows."""
 
     OK = 0
     USAGE = 64
     UNAVAILABLE = 69
-    """A dependency is missing or the virtual environment is broken; something asked about is down."""
+    """A dependency is missing, the virtual environment is broken, or a checked service is down."""
     SOFTWARE = 70
     """Internal error, gave up restarting, or requests were cut at the end of a drain."""
     OS = 71
@@ -21,18 +21,18 @@ class Exit(IntEnum):
     IO = 74
     """Input or output failed, such as standard output on a full disk."""
     PORT_IN_USE = 75
-    """The port has another owner, or another instance of ours holds the lock."""
+    """Another program owns the port, or another instance holds the lock."""
     NO_PERMISSION = 77
-    """Permission denied, or an unsafe bind was refused."""
+    """Permission denied, or an unsafe address to listen on."""
     CONFIG = 78
 
 
 PERMANENT = frozenset({Exit.USAGE, Exit.UNAVAILABLE, Exit.CANNOT_CREATE, Exit.NO_PERMISSION, Exit.CONFIG})
-"""Statuses that a new attempt cannot change: a worker that ends with one is never restarted."""
+"""A worker that ends with one of these is not restarted, since a new attempt has the same result."""
 
 
-class Fatal(Exception):  # noqa: N818 - it is a verdict on the program, not an error to be handled
-    """The program cannot go on. The message is one line: what, where, who, next step."""
+class Fatal(Exception):  # noqa: N818 - it ends the program
+    """The program ends with this exit status. The message is one line: what failed, where, and the next step."""
 
     def __init__(self, message: str, exit_status: Exit) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class Fatal(Exception):  # noqa: N818 - it is a verdict on the program, not an e
 class ApiError(Exception):
     """A request ends with this status and this OpenAI error body.
 
-    Source of the shape: openai-openapi, `Error`: all four keys, `param` and `code` string or null.
+    Source of the body: openai-openapi, `Error`: all four keys, `param` and `code` a string or null.
     """
 
     status: int
@@ -54,6 +54,6 @@ class ApiError(Exception):
     headers: dict[str, str] = field(default_factory=dict)
 
     def body(self) -> dict[str, dict[str, str | None]]:
-        """The envelope: `{"error": {"message", "type", "param", "code"}}`."""
+        """The body: `{"error": {"message", "type", "param", "code"}}`."""
         error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
         return {"error": error}

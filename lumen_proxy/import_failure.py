@@ -1,4 +1,4 @@
-"""Which module could not be imported, and how to repair the environment: one line instead of a traceback."""
+"""Explain a failed import in one line: which module, and how to repair the environment."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType, TracebackType
 
-OURS = "lumen_proxy"
-OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # another attempt may succeed: nothing is to be repaired
+OWN_PACKAGE = "lumen_proxy"
+OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # another attempt may succeed without a repair
 
 
 def explain(error: BaseException) -> str | None:
-    """One line: the module that cannot be imported and the remedy. None if no import of another package failed."""
+    """The module that cannot be imported, and the remedy. None if no import of another package failed."""
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in OUT_OF_RESOURCES):
         return None
     chain = list(_imports(error.__traceback__))
     name = _failed(error) or (chain[-1] if chain else "")
     package = name.partition(".")[0]
-    if package == OURS and isinstance(error, ModuleNotFoundError):
+    if package == OWN_PACKAGE and isinstance(error, ModuleNotFoundError):
         return f"{_problem(name, error)}; lumen-proxy itself is not completely installed: install it again"
-    if package in {"", OURS}:
+    if package in {"", OWN_PACKAGE}:
         return None
     missing = dependencies.missing()
     if isinstance(error, ModuleNotFoundError) and package in {one.module for one in missing}:
@@ -43,10 +43,10 @@ def _problem(name: str, error: BaseException) -> str:
 
 
 def _remedy(chain: list[str], missing: tuple[dependencies.Dependency, ...]) -> str:
-    """The first module of `chain` that is declared is installed again, and with it what it needs itself."""
+    """Install the first declared dependency of `chain` again, with all that are missing."""
     packages = [name.partition(".")[0] for name in chain]
     for package in packages:
-        if package != OURS and (folder := _folder_of_pythonpath(package)):
+        if package != OWN_PACKAGE and (folder := _folder_of_pythonpath(package)):
             return f"{package} is found in {folder}, not in {sys.prefix}: remove that folder from PYTHONPATH"
     declared = next(filter(None, map(dependencies.BY_MODULE.get, packages)), None)
     if packages[0] in sys.stdlib_module_names:
@@ -58,7 +58,7 @@ def _remedy(chain: list[str], missing: tuple[dependencies.Dependency, ...]) -> s
 
 
 def _folder_of_pythonpath(package: str) -> str | None:
-    """The entry of PYTHONPATH that the package is in; None for one of the environment, where pip repairs it."""
+    """The entry of PYTHONPATH that contains the package; None if it is in the environment, where pip repairs it."""
     try:
         spec = find_spec(package)
     except (ImportError, ValueError):
@@ -73,7 +73,7 @@ def _folder_of_pythonpath(package: str) -> str | None:
 
 
 def _failed(error: BaseException) -> str | None:
-    """The module that the error itself names: it is missing or broken, or it lacks an attribute, half installed."""
+    """The module that the error names: it is missing or broken, or lacks an attribute."""
     if isinstance(error, ImportError):
         return error.name
     if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
@@ -83,7 +83,7 @@ def _failed(error: BaseException) -> str | None:
 
 
 def _imports(trace: TracebackType | None) -> Iterator[str]:
-    """The modules that were being imported when the error was raised, the first of them first."""
+    """The modules that were being imported when the error was raised, in the order of their import."""
     last: tuple[FrameType, int] | None = None
     while trace:
         frame = trace.tb_frame
@@ -97,13 +97,13 @@ def _imports(trace: TracebackType | None) -> Iterator[str]:
 
 
 def _imported_at(frame: FrameType, offset: int) -> str | None:
-    """The module that the instruction at `offset` imports, if it does."""
-    import dis  # noqa: PLC0415 - only on the way out
+    """The module that the instruction at `offset` imports; None for another instruction."""
+    import dis  # noqa: PLC0415 - needed after a failure only
 
     code = list(dis.get_instructions(frame.f_code))
     place = next((place for place, one in enumerate(code) if one.offset == offset), 0)
     if code[place].opname != "IMPORT_NAME":
         return None
-    level = code[place - 2].argval  # the operands, in their order: level, names, then the import itself
+    level = code[place - 2].argval  # the instructions are, in this order: level, names, import
     dots = "." * level if isinstance(level, int) else ""
     return resolve_name(dots + str(code[place].argval), frame.f_globals.get("__package__") or "")

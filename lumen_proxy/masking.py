@@ -1,4 +1,4 @@
-"""What is shown of an address: never the part that may be a secret."""
+"""Hide the parts of an address that may be secret."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ AFTER_THE_PATH = re.compile(r"[?#]")
 HIDDEN = "***"
 
 
-def masked(text: str) -> str:
-    """Any text that may be an address: without all that stands before its last `@`, and without its query.
+def mask(text: str) -> str:
+    """Hide everything before the last `@` of a text that may be an address, and its query.
 
-    A password may hold `@`, `/` and `?`, and a query may hold `@`: where both are possible, only the scheme is shown.
+    A password may contain `@`, `/` and `?`, and a query may contain `@`: where both are possible, only the scheme is
+    shown.
     """
     scheme = found[0] if (found := SCHEME.match(text)) else ""
     before, at, after = text.removeprefix(scheme).rpartition("@")
@@ -22,5 +23,5 @@ def masked(text: str) -> str:
 
 
 def without_query(url: str) -> str:
-    """The address of a setting, which has no user name, without its query and fragment."""
+    """An address without query and fragment; it must have no user name."""
     return AFTER_THE_PATH.split(url, maxsplit=1)[0]

@@ -77,7 +77,7 @@ def settings(parser: argparse.ArgumentParser) -> None:
 def _add(group: argparse._ActionsContainer, setting: config.Setting) -> None:
     """One setting, with what it accepts and its default."""
     option = "--" + setting.field.replace("_", "-")
-    words = setting.parse.words
+    words = setting.parse.choices
     placeholder = f"{{{','.join(words)}}}" if words else PLACEHOLDERS[setting.parse.kind]
     accepted = "" if words else f"; {setting.parse.expected}"
     meaning = f"{setting.meaning}{accepted}; default: {setting.shown_default} [{setting.variable}]".replace("%", "%%")
@@ -126,7 +126,7 @@ def check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _read_by(parse: parsers.Parser[T]) -> Callable[[str], T]:
+def _read_by(parse: parsers.SettingParser[T]) -> Callable[[str], T]:
     """A parser of settings for argparse, which would hide the text of a ValueError."""
 
     def read(text: str) -> T:

@@ -102,7 +102,7 @@ def config(rows: Sequence[Row]) -> str:
 
 
 def _typed(value: object) -> str:
-    return "(none)" if value in (None, ()) else settings_table.typed(value)
+    return "(none)" if value in (None, ()) else settings_table.to_text(value)
 
 
 def _printable(text: str) -> str:

@@ -10,7 +10,7 @@ from lumen_proxy.config.settings import (
     Setting,
     Settings,
     load,
-    typed,
+    to_text,
 )
 
 __all__ = [
@@ -23,5 +23,5 @@ __all__ = [
     "Setting",
     "Settings",
     "load",
-    "typed",
+    "to_text",
 ]

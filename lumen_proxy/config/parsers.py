@@ -1,4 +1,4 @@
-"""What a setting may hold: parsers from text, each with a description of what it accepts."""
+"""Parsers of settings, from text to value, each with a description of what it accepts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NONE = "none"  # an address that is switched off
+NONE = "none"  # for an address that is not used
 ADDRESS = "an http:// or https:// address with a valid host and port"
 NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\[\]:]+|\[[^\]]+\])(?::([0-9]{1,5}))?")
@@ -40,21 +40,21 @@ Names = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Parser(Generic[T]):
-    """Text → value. What it accepts is data: the error, `--help` and the tables of the guides are made of it.
+class SettingParser(Generic[T]):
+    """Text → value, with a description for errors, `--help` and the tables of the guides.
 
     `read` raises ValueError for any other text. `low` and `high` are the bounds of a number, None for no bound;
-    `words` are the words of a choice.
+    `choices` are the texts of a choice.
     """
 
     read: Callable[[str], T]
     kind: str
     low: float | None = None
     high: float | None = None
-    words: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
     def __call__(self, text: str) -> T:
-        """The value. Raises ValueError, which says what is expected."""
+        """The value. Raises ValueError with the text of `expected`."""
         try:
             return self.read(text)
         except ValueError:
@@ -62,42 +62,42 @@ class Parser(Generic[T]):
 
     @property
     def expected(self) -> str:
-        """What it accepts, in words."""
-        if self.words:
-            return " or ".join(filter(None, (", ".join(self.words[:-1]), self.words[-1])))
+        """A description of what it accepts."""
+        if self.choices:
+            return " or ".join(filter(None, (", ".join(self.choices[:-1]), self.choices[-1])))
         if self.low is None:
             return KINDS[self.kind]
         bounds = f"of at least {self.low:g}" if self.high is None else f"between {self.low:g} and {self.high:g}"
         return f"{KINDS[self.kind]} {bounds}"
 
 
-def _number(read: Callable[[str], T], kind: str, low: float, high: float | None) -> Parser[T]:
+def _number(read: Callable[[str], T], kind: str, low: float, high: float | None) -> SettingParser[T]:
     def bounded(text: str) -> T:
         value = read(text)
-        if not low <= value or (high is not None and not value <= high):  # type: ignore[operator] # also refuses nan
+        if not low <= value or (high is not None and not value <= high):  # type: ignore[operator] # not > and <, so that nan is refused
             raise ValueError
         return value
 
-    return Parser(bounded, kind, low, high)
+    return SettingParser(bounded, kind, low, high)
 
 
-def integer(low: int, high: int | None = None) -> Parser[int]:
+def integer(low: int, high: int | None = None) -> SettingParser[int]:
     """A parser of whole numbers."""
     return _number(int, "integer", low, high)
 
 
-def seconds(low: float = 0, high: float = 86_400) -> Parser[float]:
-    """A parser of durations: a day at most, never nan."""
+def seconds(low: float = 0, high: float = 86_400) -> SettingParser[float]:
+    """A parser of durations, by default at most a day."""
     return _number(float, "seconds", low, high)
 
 
-def one_of(*words: str) -> Parser[str]:
-    """A parser of words, in any case."""
+def one_of(*choices: str) -> SettingParser[str]:
+    """A parser of a choice, in upper or lower case."""
 
     def read(text: str) -> str:
-        return words[words.index(text.lower())]
+        return choices[choices.index(text.lower())]
 
-    return Parser(read, "choice", words=words)
+    return SettingParser(read, "choice", choices=choices)
 
 
 def _switch(text: str) -> bool:
@@ -109,18 +109,18 @@ def _switch(text: str) -> bool:
 
 
 def _secret(text: str) -> str | None:
-    """A key, as it can stand in a header."""
+    """A key that a header can contain."""
     if not text.isascii() or not text.isprintable():
         raise ValueError
     return text
 
 
 def address(text: str) -> SplitResult:
-    """The parts of an address that a connection can be made to. Raises ValueError, saying what is wanted."""
+    """The parts of an address to connect to. Raises ValueError with a description of what is expected."""
     try:
         parts = urlsplit(text)
-        host = (parts.hostname or "").encode("idna")  # as it is looked up: no label is empty or longer than 63 letters
-        reachable = host and parts.port != 0  # a port that is not a number is noticed only when asked for
+        host = (parts.hostname or "").encode("idna")  # as for a look-up: no label is empty or longer than 63 letters
+        reachable = host and parts.port != 0  # `port` raises ValueError if it is not a number
     except ValueError:
         reachable = False
     if not reachable or not text.isprintable() or " " in text:
@@ -144,7 +144,7 @@ def _url_or_none(text: str) -> str:
 
 
 def _gateway(text: str) -> str:
-    """Both forms seen in the field, with and without `/chat`, mean the same origin."""
+    """The origin. Users write it with and without `/chat`."""
     parts = urlsplit(_url(text))
     if parts.query or parts.fragment:
         raise ValueError
@@ -156,7 +156,7 @@ def _bind(text: str) -> str:
 
 
 def _name(text: str) -> str:
-    """As `Host` has it, without port and brackets, since those are not compared."""
+    """A name as in a Host header, without port and brackets."""
     try:
         return str(ipaddress.ip_address(text[1:-1] if text[:1] + text[-1:] == "[]" else text))
     except ValueError:
@@ -171,7 +171,7 @@ def _name(text: str) -> str:
 
 
 def _name_or_subdomains(text: str) -> str:
-    """A name, or `*.` before one of at least two labels: all names below it."""
+    """A name, or `*.` and a name of at least two labels, which means all names below it."""
     if not text.startswith("*."):
         return _name(text)
     name = _name(text[2:])
@@ -181,14 +181,14 @@ def _name_or_subdomains(text: str) -> str:
 
 
 def _origin(text: str) -> str:
-    """As browsers send it: no path, and no port that its scheme implies."""
+    """An origin as browsers send it, without a path and without the default port of its scheme."""
     if text in ORIGINS_WITHOUT_HOST:
         return text
     match = ORIGIN.fullmatch(text)
     if not match:
         raise ValueError
     scheme, host, port = match.groups()
-    # Each program has its own names below a scheme of its own: app://- is the page of a desktop program.
+    # The names of other schemes belong to one program each: app://- is the page of a desktop program.
     whole = host == "-" or (host == "*" and scheme not in DEFAULT_PORTS and not port)
     name = host if whole else _name_or_subdomains(host)
     if port and int(port) > MAX_PORT:
@@ -202,7 +202,7 @@ def _each(parse: Callable[[str], str]) -> Callable[[str], Names]:
 
 
 def _path(text: str) -> Path:
-    """Absolute; `~` is the home of the user, `~name` that of another user, which must exist."""
+    """An absolute path; `~` is the home folder of the user, `~name` that of another user, which must exist."""
     given = Path(text)
     if text.startswith("~") and not _is_home(given.parts[0]):
         raise ValueError
@@ -210,16 +210,16 @@ def _path(text: str) -> Path:
 
 
 def _is_home(name: str) -> bool:
-    home = os.path.expanduser(name)  # noqa: PTH111 - returns what it does not know, where pathlib raises
+    home = os.path.expanduser(name)  # noqa: PTH111 - pathlib raises for an unknown name
     return os.path.isabs(home) and (name == "~" or os.path.isdir(home))  # noqa: PTH112, PTH117 - isdir never raises
 
 
-switch = Parser(_switch, "switch")
-secret = Parser(_secret, "secret")
-url = Parser(_optional_url, "url")
-url_or_none = Parser(_url_or_none, "url_or_none")
-gateway = Parser(_gateway, "gateway")
-bind = Parser(_bind, "bind")
-host_names = Parser(_each(_name_or_subdomains), "hosts")
-web_origins = Parser(_each(_origin), "origins")
-path = Parser(_path, "path")
+switch = SettingParser(_switch, "switch")
+secret = SettingParser(_secret, "secret")
+url = SettingParser(_optional_url, "url")
+url_or_none = SettingParser(_url_or_none, "url_or_none")
+gateway = SettingParser(_gateway, "gateway")
+bind = SettingParser(_bind, "bind")
+host_names = SettingParser(_each(_name_or_subdomains), "hosts")
+web_origins = SettingParser(_each(_origin), "origins")
+path = SettingParser(_path, "path")

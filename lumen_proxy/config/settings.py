@@ -1,7 +1,7 @@
-"""Every setting of the proxy: its variable, default, range and meaning, in one table.
+"""The table of all settings: variable, default, parser and meaning.
 
-Environment first, command-line options override. A bad value ends the program (78) and names the
-variable and the remedy; so does a misspelt name that begins with LUMEN_. Other misspelt names are warnings.
+Command-line options override the environment. A bad value ends the program (78) with the name of the variable and the
+remedy, and so does a misspelt name that begins with LUMEN_. Other misspelt names are warnings.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lumen_proxy.config.parsers import (
     MAX_PORT,
     NONE,
     Names,
-    Parser,
+    SettingParser,
     bind,
     gateway,
     host_names,
@@ -30,14 +30,14 @@ from lumen_proxy.config.parsers import (
     web_origins,
 )
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.masking import masked
+from lumen_proxy.masking import mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 GATEWAY_URL = "https://lumen-gateway-x4qvsargwa-uc.a.run.app"
 CLOUD_AI_URL = "https://ion-api-64076350717.us-central1.run.app/chat"
-SANDBOX = "sandbox"  # the origin of both addresses when embedded channels stand in for them; the name of the mode
+SANDBOX = "sandbox"  # the name of the mode with embedded channels, and the origin of both addresses in it
 
 T = TypeVar("T")
 
@@ -51,8 +51,8 @@ def _log_dir() -> Path:
 
 
 def _user_dir(kind: str) -> Path:
-    """A folder of this user, by the rules of the system. Raises Fatal (78) where no home folder is known."""
-    import platformdirs  # noqa: PLC0415 - not needed when the variables are set
+    """A folder of this user, by the rules of the system. Raises Fatal (78) if the home folder is unknown."""
+    import platformdirs  # noqa: PLC0415 - not needed if the variables are set
 
     try:
         folder = Path(getattr(platformdirs, kind)("lumen-proxy", appauthor=False))
@@ -66,30 +66,32 @@ def _user_dir(kind: str) -> Path:
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of the table. `parse` says what it accepts and raises ValueError for anything else."""
+    """One row of the table."""
 
     field: str
     variable: str
     default: Any
-    parse: Parser[Any]
+    parse: SettingParser[Any]
     meaning: str
     secret: bool
 
     @property
     def is_address(self) -> bool:
-        """True if the value is an address, which may carry a secret in its query."""
+        """Whether the value is an address, whose query may be a secret."""
         return self.parse.kind in {"url", "url_or_none", "gateway"}
 
     @property
     def shown_default(self) -> str:
-        """The default as it may be typed, or in words."""
+        """The default as a user types it, or a description."""
         if callable(self.default):
             return "chosen by the system"
-        return "none" if self.default in (None, ()) else typed(self.default)
+        return "none" if self.default in (None, ()) else to_text(self.default)
 
 
-def _is(variable: str, default: T | Callable[[], T], parse: Parser[T], meaning: str, *, secret: bool = False) -> T:
-    """A field of `Settings`, and its row: mypy sees to it that default and parser are of the field's type."""
+def _is(
+    variable: str, default: T | Callable[[], T], parse: SettingParser[T], meaning: str, *, secret: bool = False
+) -> T:
+    """A field of `Settings` with its row; mypy checks the types of default and parser."""
     row = {"variable": variable, "default": default, "parse": parse, "meaning": meaning, "secret": secret}
     made: T = field(repr=not secret, metadata=row)
     return made
@@ -98,11 +100,10 @@ def _is(variable: str, default: T | Callable[[], T], parse: Parser[T], meaning: 
 MIB = 1024 * 1024
 
 
-# A table reads as one row a line.
 # fmt: off
 @dataclass(frozen=True)
 class Settings:
-    """All values, parsed. Times in seconds, sizes in bytes. Secrets never show in the repr."""
+    """All values. Times are in seconds, sizes in bytes. The repr contains no secrets."""
 
     gateway_url: str = _is("LUMEN_GATEWAY_URL", GATEWAY_URL, gateway, "the Lumen Gateway, with or without /chat")
     host: str = _is("PROXY_HOST", "localhost", bind, "address to listen on; localhost is 127.0.0.1 and ::1")
@@ -146,33 +147,33 @@ class Settings:
     log_days: int = _is("LUMEN_LOG_DAYS", 14, integer(1), "days that rotated log files are kept")
     # fmt: on
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
-    """Field name → where its value came from: `default`, `environment` or `option`."""
+    """Field name → origin of its value: `default`, `environment` or `option`."""
     warnings: Names = field(default=(), repr=False, compare=False)
     sandboxed: bool = field(default=False, compare=False)
-    """True if an embedded gateway and Cloud AI are wanted instead of the configured ones."""
+    """Whether an embedded gateway and Cloud AI replace the configured ones."""
     outside: Settings | None = field(default=None, repr=False, compare=False)
-    """Where the addresses are those of a sandbox: the settings with the configured ones, for a restart without it."""
+    """In a sandbox: the settings with the configured addresses, for a restart without it."""
 
     def in_sandbox(self) -> Settings:
-        """The same, to be run or looked at without a network."""
+        """The same settings in sandbox mode."""
         return replace(self, sandboxed=True)
 
     def with_embedded(self, gateway_url: str, cloud_ai_url: str) -> Settings:
-        """The same with the addresses of the sandbox; the configured ones are kept in `outside`."""
+        """The same settings with the addresses of the sandbox; `outside` has the configured ones."""
         return replace(self.in_sandbox(), gateway_url=gateway_url, cloud_ai_url=cloud_ai_url, outside=self)
 
     def is_given(self, setting: Setting) -> bool:
-        """True if an option or a variable gave the value."""
+        """Whether an option or a variable set the value."""
         return self.origins.get(setting.field) in {"option", "environment"}
 
     def given_as_options(self, names: Iterable[str]) -> Settings:
-        """The same, for the fields that were options of the command that started this one."""
+        """The same settings; these fields were options of the command that started this process."""
         return replace(self, origins={**self.origins, **dict.fromkeys(names, "option")})
 
     def environ(self) -> dict[str, str]:
-        """The same settings as variables, for a child process; `load` gives them back."""
+        """The settings as variables for a child process, which `load` reads again."""
         values = {setting.variable: getattr(self, setting.field) for setting in SETTINGS}
-        return {variable: typed(value) for variable, value in values.items() if value is not None}
+        return {variable: to_text(value) for variable, value in values.items() if value is not None}
 
 
 SETTINGS = tuple(Setting(f.name, **f.metadata) for f in fields(Settings) if f.metadata)
@@ -180,8 +181,8 @@ BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
 BY_FIELD = {setting.field: setting for setting in SETTINGS}
 
 
-def typed(value: object) -> str:
-    """A value as it may be typed into its variable."""
+def to_text(value: object) -> str:
+    """A value as the text of its variable."""
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, tuple):
@@ -217,17 +218,17 @@ def _parsed(setting: Setting, text: str, *, is_option: bool) -> object:
         return setting.parse(text)
     except ValueError as expected:
         name = f"--{setting.field.replace('_', '-')}" if is_option else setting.variable
-        value = "" if setting.secret else f"={masked(text)!a}"
+        value = "" if setting.secret else f"={mask(text)!a}"
         remedy, status = ("Fix the option", Exit.USAGE) if is_option else ("Fix or unset it", Exit.CONFIG)
         raise Fatal(f"{name}{value} is invalid: expected {expected}. {remedy}", status) from None
 
 
 OWN_PREFIX = "LUMEN_"
-PREFIXES = (OWN_PREFIX, "PROXY_", "CLOUD_AI_", "SLACK_")  # other programs have names that begin like the last three
+PREFIXES = (OWN_PREFIX, "PROXY_", "CLOUD_AI_", "SLACK_")  # other programs use the last three, too
 
 
 def _unknown_names(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """One warning for each. Raises Fatal (78) for a misspelt name that can only be ours."""
+    """A warning for each unknown name. Raises Fatal (78) for a misspelt name that begins with LUMEN_."""
     warnings = []
     for name in sorted(set(environ) - set(BY_VARIABLE)):
         prefix = next(filter(name.startswith, PREFIXES), None)
@@ -246,16 +247,16 @@ def _unknown_names(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 TYPO_DISTANCE = 2  # letters inserted, dropped, changed, or swapped with the next one
-SHORT_WORD = 4  # letters behind the prefix: two of them make another word, PROXY_PASS of PROXY_PORT
+SHORT_NAME = 4  # letters after the prefix: with two changes PROXY_PORT is PROXY_PASS, a name of other programs
 
 
 def _is_misspelt(name: str, variable: str, prefix: str) -> bool:
-    most = TYPO_DISTANCE if len(variable) > len(prefix) + SHORT_WORD else 1
+    most = TYPO_DISTANCE if len(variable) > len(prefix) + SHORT_NAME else 1
     return abs(len(name) - len(variable)) <= most and _distance(name, variable) <= most
 
 
 def _distance(a: str, b: str) -> int:
-    """Levenshtein distance in which a swap of two neighbours is one step."""
+    """Levenshtein distance in which a swap of two adjacent letters is one step."""
     rows = [list(range(len(b) + 1))]
     for i, letter in enumerate(a, 1):
         row = [i]

@@ -9,7 +9,7 @@ from lumen_proxy import dependencies
 from lumen_proxy.config import parsers
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.supervisor import listener
-from lumen_proxy.worker.limits import limits
+from lumen_proxy.worker.limits import server_limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ def check_startable(settings: Settings, environ: Mapping[str, str] = os.environ)
     if missing := dependencies.missing():
         raise Fatal(dependencies.describe_missing(missing), Exit.UNAVAILABLE)
     listener.refuse_unsafe(settings.host, has_key=settings.api_key is not None)
-    limits(settings)
+    server_limits(settings)
     if settings.sandboxed:
         return
     from lumen_proxy.net.route import Route  # noqa: PLC0415 - a sandbox needs no TLS

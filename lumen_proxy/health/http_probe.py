@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from lumen_proxy.errors import Fatal
 from lumen_proxy.masking import without_query
 from lumen_proxy.net.failure import ConnectFailed, Kind
-from lumen_proxy.net.fetch import ANSWER_BYTES, Limits, Lost, Request, fetch
+from lumen_proxy.net.fetch import ANSWER_BYTES, FetchLimits, FetchRequest, Lost, fetch
 from lumen_proxy.net.proxies import UnsupportedProxy
 from lumen_proxy.net.time_limits import CONNECT_S
 from lumen_proxy.wire.text import json_object
@@ -79,7 +79,7 @@ def ask(  # noqa: PLR0913 - what one question is made of
         sent["Content-Type"] = "application/json; charset=utf-8"
         content = json.dumps(body, ensure_ascii=False).encode()
     try:
-        answer = fetch(Request(method, url, sent, content), Limits(within_s, connect_s, max_bytes), environ)
+        answer = fetch(FetchRequest(method, url, sent, content), FetchLimits(within_s, connect_s, max_bytes), environ)
     except ConnectFailed as failure:
         return call(trouble=failure.kind, detail=failure.text, remedy=failure.remedy)
     except Lost as failure:

@@ -1,4 +1,4 @@
-"""The worker's log: metadata only, never a user's words; one JSON object a line; rotated and capped."""
+"""The log of a worker: metadata, never the text of a user. One JSON object a line, in rotated files."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from lumen_proxy.logs.rotation import RotatedFile
 if TYPE_CHECKING:
     from pathlib import Path
 
-FLUSH_S = 0.2  # lines of requests are written together: opening a file for each would halve the throughput
-MAX_LINES = 1000  # kept in memory at most
+FLUSH_S = 0.2  # lines are written together: one write for each request would halve the throughput
+MAX_LINES = 1000  # in memory
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-class Log:
-    """Writes events of its level and above to a rotated file; `lost` counts what could not be written.
+class WorkerLog:
+    """Writes events of `level` and above to a rotated file; `lost` counts the writes that failed.
 
-    What is above `info` is written at once; the rest by `flush`, which `keep_flushing` calls.
+    Lines above `info` are written at once, other lines by `flush`, which `keep_flushing` calls.
     """
 
     def __init__(self, path: Path, *, max_bytes: int, keep: int, days: int, level: str) -> None:
         self._file = RotatedFile(path, max_bytes=max_bytes, keep=keep, days=days)
         self._max_bytes = max_bytes
         self._level = LEVELS[level]
-        self._lines: deque[bytes] = deque()  # appended to without a lock, for which requests would queue up
+        self._lines: deque[bytes] = deque()  # no lock, since requests would wait for it
         self._lock = threading.Lock()
-        self._written = threading.Event()
+        self._has_lines = threading.Event()
 
     @property
     def lost(self) -> int:
@@ -39,7 +39,7 @@ class Log:
         return self._file.lost
 
     def write(self, level: str, event: str, **fields: object) -> None:
-        """Append one line, unless `level` is below the configured one."""
+        """Add one line, unless `level` is below that of the log."""
         if LEVELS[level] < self._level:
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -48,10 +48,10 @@ class Log:
         if LEVELS[level] > LEVELS["info"] or len(self._lines) >= MAX_LINES:
             self.flush()
         else:
-            self._written.set()
+            self._has_lines.set()
 
     def flush(self) -> None:
-        """Write what is waiting, in one piece if the file may be that large."""
+        """Write the lines, in one piece if a file may be that large."""
         with self._lock:
             lines = [self._lines.popleft() for _ in range(len(self._lines))]
             together = b"".join(lines)
@@ -59,18 +59,18 @@ class Log:
                 self._file.append(piece)
 
     def keep_flushing(self) -> None:
-        """Flush a moment after each write, for ever; run it in a thread."""
+        """Flush shortly after each write. Does not return: run it in a thread."""
         pause = threading.Event()
-        while self._written.wait():
+        while self._has_lines.wait():
             pause.wait(FLUSH_S)
-            self._written.clear()
+            self._has_lines.clear()
             self.flush()
 
 
-class Bridge(logging.Handler):
-    """Takes the warnings of libraries into the log: who and what kind, but not their words, which may quote a user."""
+class LogHandler(logging.Handler):
+    """Adds the warnings of libraries to the log, without their messages, which may quote a user."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: WorkerLog) -> None:
         super().__init__(logging.WARNING)
         self._log = log
 

@@ -1,4 +1,4 @@
-"""The one way to reach an address: name, addresses, proxy, TLS. Used by the worker, by every probe and by the alerts.
+"""Connect to an address: name resolution, HTTP proxies, TLS. The worker, the probes and the alerts all use it.
 
 See docs/adr/0008-one-way-to-reach-an-address.md.
 """

@@ -1,6 +1,6 @@
-"""Happy Eyeballs (RFC 8305, 5): a new attempt every 250 ms, at once after a refusal; the first connection wins.
+"""Happy Eyeballs (RFC 8305, 5): a new attempt each 250 ms, or at once after a refusal; the first connection is used.
 
-On non-blocking sockets in the caller's thread. Nothing is written on any of them.
+The sockets are non-blocking, in the thread of the caller. Nothing is written on them.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
-from lumen_proxy.net.failure import ConnectFailed
-from lumen_proxy.net.time_limits import connect_timeout, new_selector, no_connection
+from lumen_proxy.net.failure import ConnectFailed, connect_timeout, no_connection
+from lumen_proxy.net.time_limits import new_selector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN}
 
 
 class Race:
-    """Attempts to connect to some addresses. `failed` are those that lost: refused, or silent until another one won."""
+    """Attempts to connect to some addresses. `errors` has the error numbers of those that failed."""
 
     def __init__(self, addresses: Sequence[Address], delay_s: float = ATTEMPT_DELAY_S) -> None:
         self.errors: dict[Address, int] = {}
@@ -46,11 +46,11 @@ class Race:
 
     @property
     def pending(self) -> list[Address]:
-        """Those that have neither accepted nor refused."""
+        """The addresses that have neither accepted nor refused."""
         return [key.data for key in self._selector.get_map().values()]
 
     def winners(self, limits: TimeLimits, until: float) -> Iterator[tuple[socket.socket, Address]]:
-        """Each connection that is made before `until`, in blocking mode; the caller closes it."""
+        """Yield each connection made before `until`, non-blocking; the caller closes it."""
         while self._waiting or self.pending:
             now = monotonic()
             if now >= until:
@@ -74,13 +74,13 @@ class Race:
         try:
             sock.settimeout(0)
             code = sock.connect_ex(address.sockaddr)
-        except OSError as error:  # a name in the address, or what an audit hook refuses
+        except OSError as error:  # a name in the address, or an audit hook
             code = error.errno or errno.EIO
         if code not in IN_PROGRESS:
             return self._outcome(sock, address, code)
         try:
             self._selector.register(sock, selectors.EVENT_WRITE, address)
-        except OSError as error:  # the system watches no more sockets
+        except OSError as error:  # too many sockets for the system
             return self._outcome(sock, address, error.errno or errno.EIO)
         return None
 
@@ -113,7 +113,7 @@ def connect(addresses: Sequence[Address], limits: TimeLimits, until: float) -> t
     """The first connection, non-blocking, and the addresses that failed before it. Raises ConnectFailed."""
     with Race(addresses) as race:
         for sock, _ in race.winners(limits, until):
-            with suppress(OSError):  # macOS refuses it after a reset, which the first write will tell
+            with suppress(OSError):  # macOS refuses it after a reset; the first write then fails
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # requests go out in one write
             return sock, [*race.errors, *race.pending]
         raise _failure(race, limits)
@@ -125,7 +125,7 @@ def _failure(race: Race, limits: TimeLimits) -> ConnectFailed:
         text = "no time was left to connect: the look-up of the host name used up the deadline (LUMEN_TIMEOUT_S)"
         return ConnectFailed("dns_timeout", text, "check this machine's nameservers, or raise LUMEN_TIMEOUT_S")
     if race.pending or errno.ETIMEDOUT in codes:
-        return connect_timeout("no connection was accepted", limits)()
+        return connect_timeout("no connection was accepted", limits.connect_s)
     if errno.ECONNREFUSED in codes:
         return ConnectFailed("refused", "the connection was refused: nothing listens there")
     return no_connection(min(codes))

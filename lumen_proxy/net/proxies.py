@@ -1,8 +1,8 @@
-"""The rules of `*_PROXY` and `NO_PROXY`, for every connection of this program.
+"""The rules of `*_PROXY` and `NO_PROXY`, for all connections of this program.
 
-`http_proxy`, `https_proxy` and `all_proxy` name an `http://` proxy; `no_proxy` lists what is reached directly: names
-with subdomains, addresses, networks such as 10.0.0.0/8, each perhaps with `:port`, or `*`. The lower-case name wins.
-An address of this machine is never reached through a proxy.
+`http_proxy`, `https_proxy` and `all_proxy` name an `http://` proxy; `no_proxy` lists the exceptions: names with their
+subdomains, addresses, networks such as 10.0.0.0/8, each with an optional `:port`, or `*`. Lower-case variables have
+priority. An address of this machine is an exception, too.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from urllib.parse import SplitResult, unquote
 
 from lumen_proxy.config.parsers import DEFAULT_PORTS, address
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.masking import masked
-from lumen_proxy.wire.host_names import is_loopback
+from lumen_proxy.masking import mask
+from lumen_proxy.wire.allowed_hosts import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,13 +28,13 @@ IPV6 = 6
 
 
 class UnsupportedProxy(Fatal):
-    """The environment names a proxy of a kind that is not spoken, such as SOCKS."""
+    """The environment names a proxy of an unsupported kind, such as SOCKS."""
 
 
 def proxy_for(url: SplitResult, environ: Mapping[str, str] = os.environ) -> SplitResult | None:
-    """The proxy for this address, or None. Raises Fatal (78) for one that cannot be used."""
+    """The proxy for this address, or None. Raises Fatal (78) if it cannot be used."""
     host = (url.hostname or "").removesuffix(".")
-    if is_here(host):
+    if is_local(host):
         return None
     variables = environment(environ)
     variable = next((name for name in (f"{url.scheme}_proxy", "all_proxy") if variables.get(name)), None)
@@ -48,13 +48,13 @@ def proxy_for(url: SplitResult, environ: Mapping[str, str] = os.environ) -> Spli
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """All `*_proxy` variables by their lower-case names. A lower-case one wins, even if it is empty."""
+    """All `*_proxy` variables by their lower-case names. A lower-case one has priority, even if it is empty."""
     names = sorted((name for name in environ if name.lower().endswith("_proxy")), key=str.islower)
     return {name.lower(): environ[name].strip() for name in names}
 
 
-def is_here(host: str) -> bool:
-    """True for an address of this machine: a loopback, or one that a socket can be bound to."""
+def is_local(host: str) -> bool:
+    """Whether it is an address of this machine: a loopback, or one that a socket can be bound to."""
     if is_loopback(host):
         return True
     try:
@@ -90,7 +90,7 @@ def _covers(entry: str, host: str, port: int) -> bool:
 
 
 def _split(entry: str) -> tuple[str, str]:
-    """Host and port of an entry; an IPv6 address with a port is in brackets."""
+    """Host and port of an entry; an IPv6 address with a port has brackets."""
     if entry.startswith("["):
         name, _, rest = entry[1:].partition("]")
         return name, rest.removeprefix(":")
@@ -99,36 +99,36 @@ def _split(entry: str) -> tuple[str, str]:
 
 
 def _parsed(source: str, text: str, remedies: tuple[str, str]) -> SplitResult:
-    """The proxy that `source` names. `remedies`: what to do about one that is invalid, and about another kind."""
+    """The proxy that `source` names. `remedies` are for an invalid address, and for an unsupported kind."""
     text = text if "://" in text else f"http://{text}"
     scheme = text.partition("://")[0].lower()
     if scheme != "http":
         kind = "SOCKS proxies are" if scheme.startswith("socks") else f"{scheme}:// proxies are"
         remedy = f"name an http:// proxy, {remedies[1]}"
-        raise UnsupportedProxy(f"{source} is {masked(text)!a}, but {kind} not supported; {remedy}", Exit.CONFIG)
+        raise UnsupportedProxy(f"{source} is {mask(text)!a}, but {kind} not supported; {remedy}", Exit.CONFIG)
     try:
         return address(text)
-    except ValueError as wanted:
-        problem = f"{source}={masked(text)!a} is invalid: expected {wanted}. {remedies[0]}"
+    except ValueError as expected:
+        problem = f"{source}={mask(text)!a} is invalid: expected {expected}. {remedies[0]}"
         raise Fatal(problem, Exit.CONFIG) from None
 
 
 def _system_proxy(url: SplitResult, host: str) -> SplitResult | None:
-    """The one of the system settings of Windows and macOS, which count if no variable is set."""
+    """The proxy in the system settings of Windows and macOS, used if no variable is set."""
     if not sys.platform.startswith(("win32", "darwin")):
         return None
-    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - only there
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - needed on these systems only
 
     found = getproxies().get(url.scheme)
     if not found or proxy_bypass(host):
         return None
-    where_set = "in the proxy settings of the system"
-    remedies = (f"Fix or remove it {where_set}", f"remove it {where_set}, or add {host} to their exceptions")
+    place = "in the proxy settings of the system"
+    remedies = (f"Fix or remove it {place}", f"remove it {place}, or add {host} to their exceptions")
     return _parsed(f"system proxy for {url.scheme}", found, remedies)
 
 
 def authorization(proxy: SplitResult) -> dict[str, str]:
-    """The header for a proxy whose address carries a user and a password."""
+    """The header for a proxy whose address has a user and a password."""
     if not proxy.username:
         return {}
     pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
@@ -136,7 +136,7 @@ def authorization(proxy: SplitResult) -> dict[str, str]:
 
 
 @lru_cache(maxsize=8)
-def where(proxy: SplitResult) -> str:
+def host_and_port(proxy: SplitResult) -> str:
     """Host and port of a proxy, without its user and password."""
     host = proxy.hostname or ""
     return f"{f'[{host}]' if ':' in host else host}:{proxy.port or DEFAULT_PORTS['http']}"

@@ -1,4 +1,4 @@
-"""Which addresses of a name accept connections. Nothing is written on them."""
+"""Which addresses of a name accept connections. Nothing is written on these connections."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from lumen_proxy.net.happy_eyeballs import Race
 from lumen_proxy.net.route import Route
 from lumen_proxy.net.time_limits import TimeLimits
-from lumen_proxy.wire.host_names import is_loopback
+from lumen_proxy.wire.allowed_hosts import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 class Reachability(NamedTuple):
-    """The literal addresses of one name, and those of them that accepted no connection."""
+    """The literal addresses of one name. `dead`: those that accepted no connection."""
 
     host: str
     found: tuple[str, ...]
@@ -25,10 +25,10 @@ class Reachability(NamedTuple):
 def try_addresses(
     url: str, *, within_s: float, connect_s: float, environ: Mapping[str, str] = os.environ
 ) -> Reachability:
-    """Try each address that `url`, or the proxy before it, resolves to.
+    """Connect to each address of the host of `url`, or of the HTTP proxy for it.
 
-    A name with one address, or of this machine, is not tried: a request to it tells as much. Raises ConnectFailed if
-    the name has no addresses, Fatal for settings that cannot be used.
+    Without a connection for a name with one address, or of this machine: a request to it has the same result. Raises
+    ConnectFailed if the name has no addresses, Fatal for settings that cannot be used.
     """
     name = Route(url, environ).name
     limits = TimeLimits(within_s, connect_s)

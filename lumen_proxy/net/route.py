@@ -1,4 +1,4 @@
-"""The way to one http or https address: directly or through a proxy, with or without TLS."""
+"""The route to one http or https address: direct or through an HTTP proxy, with or without TLS."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 import re
 import selectors
 import ssl
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from lumen_proxy.config.parsers import DEFAULT_PORTS
 from lumen_proxy.net import happy_eyeballs, proxies, trust
-from lumen_proxy.net.failure import ConnectFailed
+from lumen_proxy.net.failure import ConnectFailed, connect_timeout
 from lumen_proxy.net.names import Name
-from lumen_proxy.net.time_limits import connect_timeout
 
 if TYPE_CHECKING:
     import socket
@@ -29,7 +29,7 @@ STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
 
 class Route:
-    """How `url` is reached. Raises Fatal (78) for a proxy or a bundle of the environment that cannot be used."""
+    """The route to `url`. Raises Fatal (78) for a proxy or a bundle of the environment that cannot be used."""
 
     def __init__(self, url: str, environ: Mapping[str, str] = os.environ) -> None:
         self._url = urlsplit(url)
@@ -37,7 +37,7 @@ class Route:
         self.proxy = proxies.proxy_for(self._url, environ)
         self._is_tls = self._url.scheme == "https"
         self.is_forwarded = self.proxy is not None and not self._is_tls
-        """The proxy reads the request and answers it, perhaps by itself; a tunnel passes bytes on."""
+        """Whether the proxy reads the request, and may answer it itself. It does not read the bytes of a tunnel."""
         if self._is_tls:
             trust.check(environ)
         target = self.proxy or self._url
@@ -45,7 +45,7 @@ class Route:
         self.name = Name(host, target.port or DEFAULT_PORTS[target.scheme.lower()])
 
     def head(self, method: str, headers: Mapping[str, str]) -> bytes:
-        """The head of a request by this route, up to the end of its last header."""
+        """The head of a request, without the line end of its last header."""
         host = self._host()
         parts = self._url._replace(scheme="", netloc="", path=self._url.path or "/", fragment="")
         target = quote(parts.geturl(), safe=TARGET_SAFE)
@@ -62,27 +62,27 @@ class Route:
         return f"{name}:{self._url.port}" if self._url.port else name
 
     def open(self, limits: TimeLimits) -> socket.socket:
-        """A connection on which the request can be written, in blocking mode. Raises ConnectFailed."""
+        """Connect; return a blocking socket for the request. Raises ConnectFailed."""
         try:
             addresses = self.name.addresses(limits)
             until = limits.until(limits.connect_s)
             sock, failed = happy_eyeballs.connect(addresses, limits, until)
         except ConnectFailed as failure:
             self.name.forget()
-            raise failure.prefixed(self._through()) from None
+            raise failure.prefixed(self._via()) from None
         self.name.failed(failed)
         try:
-            sock = self._prepared(sock, limits, until)
-            sock.settimeout(None)  # the caller keeps the time: a time-out of the socket costs a poll() each step
+            sock = self._with_layers(sock, limits, until)
+            sock.settimeout(None)  # the caller ends it at the deadline: a time-out costs a poll() for each call
         except BaseException:
             sock.close()
             raise
         return sock
 
-    def _through(self) -> str:
-        return f"proxy {proxies.where(self.proxy)}: " if self.proxy else ""
+    def _via(self) -> str:
+        return f"proxy {proxies.host_and_port(self.proxy)}: " if self.proxy else ""
 
-    def _prepared(self, sock: socket.socket, limits: TimeLimits, until: float) -> socket.socket:
+    def _with_layers(self, sock: socket.socket, limits: TimeLimits, until: float) -> socket.socket:
         if not self._is_tls:
             return sock
         if self.proxy:
@@ -95,7 +95,7 @@ class Route:
             raise _tls_failure(error) from None
 
     def _encrypted(self, sock: socket.socket, limits: TimeLimits, until: float) -> ssl.SSLSocket:
-        too_late = connect_timeout("the TLS handshake did not end", limits)
+        too_late = partial(connect_timeout, "the TLS handshake did not end", limits.connect_s)
         secure = trust.context(self._environ).wrap_socket(
             sock, server_hostname=self._url.hostname, do_handshake_on_connect=False
         )
@@ -120,27 +120,27 @@ class Route:
         fields = {"Host": target, **proxies.authorization(self.proxy)} if self.proxy else {}
         lines = [f"CONNECT {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "\r\n"]
         try:
-            sock.send("\r\n".join(lines).encode("latin-1"))  # some hundred bytes into an empty buffer: written whole
+            sock.send("\r\n".join(lines).encode("latin-1"))  # some hundred bytes and an empty buffer: no partial write
             status = _status(sock, limits, until)
         except OSError as error:
             if isinstance(error, ConnectFailed):
-                raise error.prefixed(self._through()) from None
-            raise ConnectFailed("lost", f"{self._through()}it closed the connection") from None
+                raise error.prefixed(self._via()) from None
+            raise ConnectFailed("lost", f"{self._via()}it closed the connection") from None
         if not OK <= status < OK + 100:
             raise self.refused(status)
 
     def refused(self, status: int) -> ConnectFailed:
-        """The failure that a status of the proxy itself means."""
+        """The failure for a status of the proxy itself."""
         if status == AUTH_REQUIRED:
-            text = f"{self._through()}it asks for credentials (407)"
+            text = f"{self._via()}it asks for credentials (407)"
             return ConnectFailed("proxy_auth", text, "put them into its variable: http://USER:PASSWORD@HOST:PORT")
         if status >= SERVER_ERROR:
-            return ConnectFailed("proxy_failed", f"{self._through()}it could not reach the address ({status})")
-        return ConnectFailed("proxy_refused", f"{self._through()}it refuses this address ({status})")
+            return ConnectFailed("proxy_failed", f"{self._via()}it could not reach the address ({status})")
+        return ConnectFailed("proxy_refused", f"{self._via()}it refuses this address ({status})")
 
 
 def _tls_failure(error: OSError) -> ConnectFailed:
-    """No trust, no TLS, or an end of the connection."""
+    """The failure: an untrusted certificate, no TLS, or a lost connection."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return ConnectFailed("tls", f"no trusted TLS connection: {error.verify_message.lower()}", UNTRUSTED)
     if not isinstance(error, ssl.SSLError) or isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
@@ -150,12 +150,12 @@ def _tls_failure(error: OSError) -> ConnectFailed:
 
 
 def _status(sock: socket.socket, limits: TimeLimits, until: float) -> int:
-    """The status of the proxy's answer, whose head is read to its end and no further."""
-    too_late = connect_timeout("it did not answer", limits)
+    """The status of the proxy's answer. Read its head, and no byte after it."""
+    too_late = partial(connect_timeout, "it did not answer", limits.connect_s)
     head = bytearray()
     while not head.endswith(b"\r\n\r\n"):
         try:
-            received = sock.recv(1)  # byte by byte: what follows belongs to the server behind the proxy
+            received = sock.recv(1)  # one byte at a time: the next ones are from the server behind the proxy
         except BlockingIOError:
             limits.ready(sock, selectors.EVENT_READ, until, too_late)
             continue

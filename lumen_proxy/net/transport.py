@@ -1,4 +1,4 @@
-"""A session of requests whose connections are made in the one way of this program (`lumen_proxy.net`)."""
+"""A session of requests that connects with `lumen_proxy.net`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from requests.structures import CaseInsensitiveDict
 
 from lumen_proxy.errors import Fatal
 from lumen_proxy.net.failure import ConnectFailed
-from lumen_proxy.net.fetch import Limits, Lost, Request, fetch
+from lumen_proxy.net.fetch import FetchLimits, FetchRequest, Lost, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-WITHIN_S = 10.0  # if the caller names no time-out
+WITHIN_S = 10.0  # without a time-out of the caller
 OWN = {"Connection", "Content-Length", "Accept-Encoding", "User-Agent"}  # headers that `fetch` sets
 
 
 class NotReached(requests.ConnectionError):
-    """The address was not reached. `kind` is that of `lumen_proxy.net`, or `settings`; the text names no path."""
+    """The address was not reached. `kind` is a kind of `ConnectFailed`, or `settings`; the text has no path."""
 
     def __init__(self, kind: str, text: str, request: requests.PreparedRequest) -> None:
         super().__init__(text, request=request)
@@ -29,7 +29,7 @@ class NotReached(requests.ConnectionError):
 
 
 class Adapter(BaseAdapter):
-    """Sends one prepared request. Raises NotReached, or ConnectionError or Timeout once it was sent."""
+    """Sends one prepared request. Raises NotReached; ConnectionError or Timeout after it was sent."""
 
     def send(  # noqa: PLR0913, PLR0917 - the signature of requests
         self,
@@ -40,14 +40,14 @@ class Adapter(BaseAdapter):
         cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,  # noqa: ARG002
         proxies: Mapping[str, str] | None = None,  # noqa: ARG002
     ) -> requests.Response:
-        """Proxies, certificates and resolution are those of every other connection; `timeout` is for the whole call."""
+        """Send it. `timeout` is for the whole call; proxies and certificates are those of `lumen_proxy.net`."""
         body = request.body or b""
         headers = {name: value for name, value in request.headers.items() if name not in OWN}
         content = body.encode() if isinstance(body, str) else bytes(body)
         within_s = float(timeout) if isinstance(timeout, (int, float)) else WITHIN_S
         try:
-            sent = Request(request.method or "GET", request.url or "", headers, content)
-            fetched = fetch(sent, Limits(within_s))
+            sent = FetchRequest(request.method or "GET", request.url or "", headers, content)
+            fetched = fetch(sent, FetchLimits(within_s))
         except ConnectFailed as error:
             raise NotReached(error.kind, error.text, request) from None
         except Fatal as error:
@@ -62,11 +62,11 @@ class Adapter(BaseAdapter):
         return response
 
     def close(self) -> None:
-        """Each request has a connection of its own, which is closed by now."""
+        """Do nothing: the connection of each request is closed already."""
 
 
 def session() -> requests.Session:
-    """A session that asks neither the environment nor certifi: `lumen_proxy.net` does that."""
+    """A session that uses neither the environment nor certifi itself: `lumen_proxy.net` does that."""
     made = requests.Session()
     made.trust_env = False
     for scheme in ("http://", "https://"):

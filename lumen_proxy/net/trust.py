@@ -1,7 +1,7 @@
-"""Which certificate authorities are trusted: those of the system, and the bundle that the user's other tools trust.
+"""The trusted certificate authorities: those of the system, and the bundle that the user's other tools trust.
 
-`SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's store, as OpenSSL has it. `REQUESTS_CA_BUNDLE` and
-`CURL_CA_BUNDLE` are trusted in addition.
+`SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's store, as in OpenSSL. `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE`
+are trusted in addition.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 STORES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 NAMES = (*STORES, *BUNDLES)
-CHECKED = ("SSL_CERT_FILE", *BUNDLES)  # OpenSSL ignores a missing SSL_CERT_FILE silently
+CHECKED = ("SSL_CERT_FILE", *BUNDLES)  # OpenSSL ignores a missing SSL_CERT_FILE
 
 
 def context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
     """The client context for this environment. Raises Fatal (78) for a bundle that cannot be read."""
-    is_mine = all(environ.get(name, "") == os.environ.get(name, "") for name in STORES)
-    return _context(tuple(environ.get(name, "") for name in NAMES), is_mine)
+    is_own = all(environ.get(name, "") == os.environ.get(name, "") for name in STORES)
+    return _context(tuple(environ.get(name, "") for name in NAMES), is_own)
 
 
 def check(environ: Mapping[str, str] = os.environ) -> None:
@@ -37,25 +37,25 @@ def check(environ: Mapping[str, str] = os.environ) -> None:
         context(environ)
 
 
-@lru_cache(maxsize=2)  # it takes milliseconds to load; all channels share it
-def _context(values: tuple[str, ...], is_mine: bool) -> ssl.SSLContext:  # noqa: FBT001 - a key of the cache
+@lru_cache(maxsize=2)  # it takes milliseconds to load
+def _context(values: tuple[str, ...], is_own: bool) -> ssl.SSLContext:  # noqa: FBT001 - a key of the cache
     environ = dict(zip(NAMES, values, strict=True))
-    made = ssl.create_default_context() if is_mine else _with_stores(environ)
+    made = ssl.create_default_context() if is_own else _with_stores(environ)
     paths = {environ[name]: name for name in reversed(CHECKED) if environ[name]}
-    for path, name in paths.items():  # the same file is loaded once
+    for path, name in paths.items():  # each file once
         _load(made, name, Path(path))
     return made
 
 
 def _with_stores(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """A context with the stores of another environment than that of this process, which is all that OpenSSL reads."""
+    """A context with the stores of `environ`. OpenSSL itself reads the environment of this process only."""
     usual = ssl.get_default_verify_paths()
     file = environ["SSL_CERT_FILE"] or usual.openssl_cafile
     folder = Path(environ["SSL_CERT_DIR"] or usual.openssl_capath)
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if sys.platform == "win32":
-        made.load_default_certs()  # the stores of Windows count in any case
-    with contextlib.suppress(OSError):  # as OpenSSL does; the caller reports a named file that is missing
+        made.load_default_certs()  # Windows always uses its own stores, too
+    with contextlib.suppress(OSError):  # like OpenSSL; the caller reports a missing file of the variable
         made.load_verify_locations(cafile=file)
     if folder.is_dir():
         made.load_verify_locations(capath=folder)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from lumen_proxy import platform
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.net.proxies import is_here
+from lumen_proxy.net.proxies import is_local
 from lumen_proxy.supervisor import port_owner
 
 BACKLOG = 4096  # connections that may wait for a worker; Linux caps at net.core.somaxconn, 4096 since 5.4
@@ -148,7 +148,7 @@ def answers(host: str, port: int) -> bool:
             return True
     except TimeoutError:
         # This machine refuses at once, so the queue of a listener is full. Windows takes two seconds to refuse.
-        return not platform.is_windows() and is_here(host)
+        return not platform.is_windows() and is_local(host)
     except OSError:
         return False
 

@@ -1,6 +1,6 @@
 """The supervisor's loop: owns the listening sockets, keeps one worker on them, never serves.
 
-It blocks on one queue. What comes out is an event: `Said` (a line on a worker's leash), `Died` (a
+It blocks on one queue. What comes out is an event: `Said` (a message of a worker), `Died` (a
 worker is gone), a stop signal, or `Due` (nothing came before the deadline of the present state).
 
     state     event                        what is done                                    next
@@ -30,11 +30,12 @@ from __future__ import annotations
 import queue
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from lumen_proxy.errors import PERMANENT, Exit, Fatal
+from lumen_proxy.ipc import Drained, Imported, Ready
 from lumen_proxy.supervisor.backoff import Backoff, GiveUp
 from lumen_proxy.supervisor.spawn import Child, Died, Said
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lumen_proxy.config import Settings
+    from lumen_proxy.ipc import Identity
     from lumen_proxy.logs.journal import Journal
     from lumen_proxy.supervisor.listener import Listener
 
@@ -95,7 +97,7 @@ class Surroundings:
     """What the loop acts on.
 
     `spawn` starts a worker (raises OSError), `publish` makes a generation known outside (0 = none yet),
-    `tell` says one line to people, `facts` is what every worker is told when it is promoted.
+    `tell` says one line to people, `identity` is what every worker is told when it is promoted.
     """
 
     settings: Settings
@@ -104,7 +106,7 @@ class Surroundings:
     spawn: Callable[[], Child]
     publish: Callable[[int], None]
     tell: Callable[[str], None]
-    facts: dict[str, object]
+    identity: Identity
     reports: Reports = field(default_factory=Reports)
 
 
@@ -150,9 +152,9 @@ class Loop:
         if isinstance(event, Said | Died) and event.child is not self.child:
             return
         match self.state, event:
-            case State.BOOTING, Said(child, {"event": "imported", "pid": int(pid)}):
+            case State.BOOTING, Said(child, Imported(pid)):
                 self._promote(child, pid)
-            case State.BOOTING, Said(child, {"event": "ready"}):
+            case State.BOOTING, Said(child, Ready()):
                 self._serving(child)
             case State.BOOTING, Due():
                 self._too_slow()
@@ -169,7 +171,7 @@ class Loop:
             case State.SERVING, signal.Signals():
                 self._stop(event.name)
                 self._drain()
-            case State.DRAINING, Said(_, {"event": "drained", "cut": int(cut)}):
+            case State.DRAINING, Said(_, Drained(cut)):
                 self.cut = cut
             case State.DRAINING, (signal.Signals() | Due()):
                 self._kill(Exit.OK if self.cut == 0 else Exit.SOFTWARE)
@@ -196,7 +198,7 @@ class Loop:
 
     def _promote(self, child: Child, pid: int) -> None:
         self.generation += 1
-        child.promote(pid, generation=self.generation, restarts=self.generation - 1, **self.around.facts)
+        child.promote(pid, replace(self.around.identity, generation=self.generation))
 
     def _serving(self, child: Child) -> None:
         self._move(State.SERVING)
@@ -209,7 +211,7 @@ class Loop:
             restarts=self.generation - 1,
             port=listener.port,
             hosts=listener.hosts,
-            supervisor_pid=self.around.facts["supervisor_pid"],
+            supervisor_pid=self.around.identity.supervisor_pid,
         )
         self.around.publish(self.generation)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from lumen_proxy import config
 from lumen_proxy.config.parsers import NONE as NOT_USED
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.masking import masked, without_query
+from lumen_proxy.masking import mask, without_query
 from lumen_proxy.supervisor import network_variables
 from lumen_proxy.supervisor.network_variables import NETWORK
 
@@ -71,7 +71,7 @@ def _public(variable: str, text: str) -> str | None:
     """What may be written down and shown of a value; None if all of it is secret."""
     setting = config.BY_VARIABLE.get(variable)
     if setting is None:
-        return masked(text) if network_variables.is_proxy(variable) else text
+        return mask(text) if network_variables.is_proxy(variable) else text
     if setting.secret:
         return None
     return without_query(text) if setting.is_address else text

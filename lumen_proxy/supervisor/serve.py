@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import lumen_proxy
 from lumen_proxy import platform
 from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.ipc import Identity
 from lumen_proxy.logs import retention
 from lumen_proxy.logs.journal import Journal, path_of
 from lumen_proxy.masking import without_query
@@ -43,7 +44,7 @@ def serve(
     """Keep a worker on the port until told to stop; return the exit status. Main thread only.
 
     `announce` gets the ready line, `tell` gets lines for people, `command` starts a worker that speaks
-    the leash protocol. Raises Fatal where starting is refused.
+    the protocol of `lumen_proxy.ipc`. Raises Fatal where starting is refused.
     """
     listener.refuse_unsafe(settings.host, has_key=settings.api_key is not None)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -126,11 +127,7 @@ class _Instance(Reports):
         self.state_path = state.paths(settings.state_dir, bound.port)[1]
         self.end_path = state.end_path(settings.state_dir, bound.port)
         self.now = _Now()
-        self.facts: dict[str, object] = {
-            "instance": journal.instance,
-            "supervisor_pid": os.getpid(),
-            "started_at": time.time(),
-        }
+        self.identity = Identity(instance=journal.instance, supervisor_pid=os.getpid(), started_at=time.time())
 
     def live(self, events: queue.SimpleQueue[Event], tell: Callable[[str], None], command: Sequence[str]) -> Exit:
         """Run the loop to its end, whatever that is."""
@@ -142,7 +139,7 @@ class _Instance(Reports):
             spawn=lambda: Child(command, environ, self.bound.sockets, events.put),
             publish=self.publish,
             tell=tell,
-            facts=self.facts,
+            identity=self.identity,
             reports=self,
         )
         self.journal.write(

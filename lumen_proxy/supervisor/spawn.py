@@ -1,36 +1,37 @@
 """Starts workers and turns what happens to them into events: one thread reads, one waits.
 
-The leash is a pair of pipes that carry JSON lines: commands down the worker's standard input, events
-up its standard output. When we die, however we die, the worker reads end of file and leaves.
+They exchange the messages of `lumen_proxy.ipc` on the worker's standard input and output. When the supervisor ends in
+any way, the worker reads the end of its input and ends.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import json
 import subprocess
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lumen_proxy import platform, safe_path
+from lumen_proxy.ipc import Drain, Serve, encode, messages
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping, Sequence
 
+    from lumen_proxy.ipc import Identity, Message
+
 WORKER = safe_path.command("lumen_proxy.worker")
 LAST_WORDS_S = 1.0  # a dead worker's pipe is at its end at once, unless a stray child of it holds the other end
-LINE_BYTES = 65_536  # far above any event; a line without end must not fill our memory
 
 
 @dataclass(frozen=True)
 class Said:
-    """A worker wrote `message` on its leash; the key `event` names it."""
+    """A worker sent `message`."""
 
     child: Child
-    message: dict[str, Any]
+    message: Message
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Died:
 
 
 class Child:
-    """One worker process and its leash. Raises OSError if it cannot be started."""
+    """One worker process and its pipes. Raises OSError if it cannot be started."""
 
     def __init__(
         self,
@@ -67,16 +68,16 @@ class Child:
         self._reader.start()
         threading.Thread(target=self._wait, daemon=True).start()
 
-    def promote(self, pid: int, **facts: object) -> None:
-        """Tell the worker to serve. `pid` is its own: on Windows we may only know a redirector's."""
+    def promote(self, pid: int, identity: Identity) -> None:
+        """Tell the worker to serve. `pid` is its own: on Windows Popen may know that of a launcher only."""
         self.pid = pid
         with contextlib.suppress(OSError):  # Windows: it is gone already, and its death will be an event
             listeners = [platform.hand_over(sock, pid) for sock in self._sockets]
-            self._send({"cmd": "serve", **facts, "listeners": listeners})
+            self._send(Serve(**vars(identity), listeners=listeners))
 
     def drain(self, within_s: float) -> None:
         """Tell the worker to finish what is in flight and to leave."""
-        self._send({"cmd": "drain", "within_s": within_s})
+        self._send(Drain(within_s))
 
     def kill(self) -> None:
         """End the worker and everything it started, at once. Its death is still an event."""
@@ -96,20 +97,17 @@ class Child:
             if pipe is not None and not self._reader.is_alive():
                 pipe.close()
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: Message) -> None:
         pipe = self._process.stdin
         with contextlib.suppress(OSError, ValueError):  # it just died: the waiting thread will say so
             if pipe is not None:
-                pipe.write(json.dumps(message).encode() + b"\n")
+                pipe.write(encode(message))
 
     def _read(self) -> None:
         pipe = self._process.stdout
         lines = io.BufferedReader(pipe) if isinstance(pipe, io.RawIOBase) else io.BytesIO()
-        while line := lines.readline(LINE_BYTES):
-            with contextlib.suppress(ValueError):
-                message = json.loads(line)
-                if isinstance(message, dict):
-                    self._post(Said(self, message))
+        for message in messages(lines):
+            self._post(Said(self, message))
         lines.detach()
 
     def _wait(self) -> None:

@@ -1,4 +1,4 @@
-"""Which Host and Origin headers are served. See docs/adr/0009-hosts-origins-and-first-bytes.md."""
+"""Host names, and which Host and Origin headers are allowed. See docs/adr/0009-hosts-origins-and-first-bytes.md."""
 
 from __future__ import annotations
 
@@ -7,28 +7,43 @@ import math
 import re
 import socket
 from contextlib import suppress
+from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING
-
-from lumen_proxy.wire.host_names import host_name, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]@/?#,\s]+)(:[0-9]{0,5})?", re.IGNORECASE | re.ASCII)
 PAGE_OF_A_HOST = re.compile(r"https?://(.+)")
-ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - to bind, not to be called by
-ANY_LABELS = "[a-z0-9_.-]+"  # what * stands for in a declared name: no port, no user name, no path
-NAMES_KEPT_S = 5.0  # to ask the system takes 0.2 ms and more; a new address is served this much later
-# What a page may read of a response beyond the names that the Fetch standard always shows it.
+ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - addresses to bind, which no Host header has
+ANY_LABELS = "[a-z0-9_.-]+"  # for * in a declared name: no port, no user name, no path
+NAMES_KEPT_S = 5.0  # reading them takes 0.2 ms and more; a new address is allowed after this time at most
+# The headers that a page may read, in addition to those that the Fetch standard always allows.
 EXPOSED = "x-request-id, x-should-retry, retry-after, retry-after-ms, openai-processing-ms, allow, www-authenticate"
 
 
+@lru_cache(maxsize=64)  # a client sends the same name each time
+def is_loopback(host: str) -> bool:
+    """Whether a host name or literal address means this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def host_name(header: str) -> str | None:
+    """The name in a Host header, in lower case, without port, brackets and final dot; None if it is malformed."""
+    match = HOST.fullmatch(header)
+    return match[1].strip("[]").lower().removesuffix(".") if match else None
+
+
 class AllowedHosts:
-    """The names by which this proxy may be called."""
+    """The host names that requests to this proxy may have."""
 
     def __init__(self, bind: str, declared: Iterable[str]) -> None:
-        self._on_the_network = not is_loopback(bind)
-        own = (bind,) if self._on_the_network and bind not in ANY_ADDRESS else ()
+        self._is_on_network = not is_loopback(bind)
+        own = (bind,) if self._is_on_network and bind not in ANY_ADDRESS else ()
         self._names = _Patterns((*own, *declared))
         self._machine: tuple[float, frozenset[str]] = (-math.inf, frozenset())
 
@@ -39,7 +54,7 @@ class AllowedHosts:
             return False
         if is_loopback(name) or self._names.match(name):
             return True
-        return self._on_the_network and name in self._names_of_the_machine()
+        return self._is_on_network and name in self._names_of_the_machine()
 
     def _names_of_the_machine(self) -> frozenset[str]:
         at, names = self._machine
@@ -49,13 +64,13 @@ class AllowedHosts:
         return names
 
     def describe(self) -> str:
-        """The names, for people."""
-        own = sorted(self._names_of_the_machine()) if self._on_the_network else []
+        """The names as text."""
+        own = sorted(self._names_of_the_machine()) if self._is_on_network else []
         return ", ".join(dict.fromkeys(["loopback", *own, *self._names.texts]))
 
 
 class AllowedOrigins:
-    """The web pages that may send requests: those of loopback origins, and those that are declared."""
+    """The origins whose pages may send requests: loopback origins, and those that are declared."""
 
     def __init__(self, declared: Iterable[str]) -> None:
         self._declared = _Patterns(declared)
@@ -68,23 +83,23 @@ class AllowedOrigins:
         return bool(name and is_loopback(name)) or self._declared.match(text)
 
     def headers(self, origin: str | None) -> dict[str, str]:
-        """What a response needs so that the page can read it; empty when it may not."""
+        """The headers that let the page read a response; empty if it may not."""
         if origin is None or not self.allows(origin):
             return {}
         return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": EXPOSED}
 
     def describe(self) -> str:
-        """The origins, for people."""
+        """The origins as text."""
         return ", ".join(["loopback", *self._declared.texts])
 
 
 def summary(bind: str, hosts: Iterable[str], origins: Iterable[str]) -> str:
-    """One line about what is allowed, for the start of the proxy."""
+    """The line that the start of the proxy prints."""
     return f"allowed hosts: {AllowedHosts(bind, hosts).describe()}; web pages: {AllowedOrigins(origins).describe()}"
 
 
 class _Patterns:
-    """Texts, in which ``*`` stands for one or more labels of a name."""
+    """Patterns of names, in which ``*`` is one or more labels."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         self.texts = tuple(texts)
@@ -96,23 +111,23 @@ class _Patterns:
 
 
 def machine_names() -> frozenset[str]:
-    """The addresses and names of this machine, as they stand in a Host header, as far as the system tells them."""
+    """The addresses and names of this machine as a Host header has them, as far as they can be read."""
     names: set[str] = set()
-    for source in (_own_addresses, _own_names):
+    for source in (_machine_addresses, _machine_hostnames):
         with suppress(OSError, ValueError):
             names |= source()
     return frozenset(names)
 
 
-def _own_addresses() -> set[str]:
-    import psutil  # noqa: PLC0415 - only for a proxy that is reached from the network
+def _machine_addresses() -> set[str]:
+    import psutil  # noqa: PLC0415 - needed only if the proxy is reached from the network
 
     families = {socket.AF_INET, socket.AF_INET6}
-    texts = [one.address for interface in psutil.net_if_addrs().values() for one in interface if one.family in families]
-    addresses = (ipaddress.ip_address(text.partition("%")[0]) for text in texts)
-    return {str(address) for address in addresses if not address.is_loopback}
+    entries = [entry for interface in psutil.net_if_addrs().values() for entry in interface]
+    texts = [entry.address.partition("%")[0] for entry in entries if entry.family in families]
+    return {text for text in map(str, map(ipaddress.ip_address, texts)) if not is_loopback(text)}
 
 
-def _own_names() -> set[str]:
+def _machine_hostnames() -> set[str]:
     name = socket.gethostname().lower()
     return {name, name.partition(".")[0] + ".local"} if name else set()

@@ -1,7 +1,7 @@
-"""Decompress a gateway's answer, with a limit on the decompressed size.
+"""Decompress the body of a response, with a limit on the decompressed size.
 
-The proxy asks for `Accept-Encoding: identity`. Some servers and caches compress all the same, and some remove or keep
-the Content-Encoding header wrongly. So the data decide: JSON in UTF-8 can begin neither with the two bytes of gzip
+The proxy sends `Accept-Encoding: identity`. Some servers and caches compress nevertheless, and the Content-Encoding of
+some is wrong. The first bytes of the data decide: JSON in UTF-8 can begin neither with the two bytes of gzip
 (RFC 1952, 2.3.1) nor with those of zlib (RFC 1950, 2.2), which HTTP calls `deflate`.
 """
 
@@ -11,20 +11,20 @@ import zlib
 
 GZIP = b"\x1f\x8b"
 ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")  # a window of 32 KiB at the four levels
-EITHER = zlib.MAX_WBITS | 32  # zlib detects which of the two it is
-MAX_MEMBERS = 100  # of one gzip file: each costs a copy of what follows it
+DETECT = zlib.MAX_WBITS | 32  # zlib detects the format
+MAX_MEMBERS = 100  # of one gzip file: each costs a copy of the rest
 
 
-def decompressed(data: bytes, max_bytes: int) -> bytes:
-    """The data, decompressed if they are compressed; at most `max_bytes` + 1 bytes, so that a caller sees the excess.
+def decompress(data: bytes, max_bytes: int) -> bytes:
+    """The data, decompressed if they are compressed; at most `max_bytes` + 1 bytes, so that the caller notices more.
 
-    Raises ValueError when the compressed data are damaged or incomplete.
+    Raises ValueError if the compressed data are damaged or incomplete.
     """
     if not data.startswith((GZIP, *ZLIB)):
         return data
     whole = b""
     for _ in range(MAX_MEMBERS):
-        stream = zlib.decompressobj(EITHER)
+        stream = zlib.decompressobj(DETECT)
         try:
             whole += stream.decompress(data, max_bytes + 1 - len(whole))
         except zlib.error as error:
@@ -34,6 +34,6 @@ def decompressed(data: bytes, max_bytes: int) -> bytes:
         if not stream.eof:
             raise ValueError("incomplete compressed data")
         data = stream.unused_data
-        if not data.startswith(GZIP):  # the end, or padding, which gzip itself ignores, too
+        if not data.startswith(GZIP):  # the end, or padding, which gzip ignores, too
             return whole
     raise ValueError(f"more than {MAX_MEMBERS} members")

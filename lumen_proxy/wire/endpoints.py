@@ -1,4 +1,4 @@
-"""The paths of the API, and what to tell a client that asks for another one."""
+"""The paths of the API, and the error messages for other paths."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ ENDPOINTS = (
     "GET /ready",
     "GET /metrics",
 )
-SHOWN_CHARS = 80  # of a path in a message: longer than any address that a user types
+SHOWN_CHARS = 80  # of a path in a message: longer than a path that a user types
 SLASHES = re.compile(r"/{2,}")
 UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
-# What the path ends with or begins with → the remedy. The first match counts.
+# A pattern of the path → the remedy. The first match is used.
 REMEDIES = (
     (
         re.compile(r".*/responses(/.*)?"),
@@ -32,26 +32,26 @@ REMEDIES = (
 )
 
 
-def cleaned(path: str) -> str:
-    """The path as it is routed: no doubled slash, none at the end. A redirect would turn a POST into a GET."""
+def normalize(path: str) -> str:
+    """The path without doubled slashes and without one at its end. A redirect would turn a POST into a GET."""
     return SLASHES.sub("/", path).rstrip("/") or "/"
 
 
 def not_found(method: str, path: str, host: str) -> str:
-    """The message for a path that does not exist; `host` is the caller's name of this server, with its port."""
+    """The message for a path that does not exist; `host` is the Host header."""
     wrong, listed = f"This path does not exist: {_shown(method, path)}.", f"Endpoints: {', '.join(ENDPOINTS)}."
     return " ".join(filter(None, [wrong, remedy(path, host), listed]))
 
 
 def not_allowed(method: str, path: str, host: str, allowed: str) -> str:
-    """The message for a method that a path does not have."""
+    """The message for a method that a path does not support."""
     wrong = f"This method is not supported here: {_shown(method, path)}; use {allowed}."
     exists = path.removeprefix("/v1") in {"/chat/completions", "/models"}
     return wrong if exists else f"{wrong} {remedy(path, host)}".rstrip()
 
 
 def remedy(path: str, host: str) -> str:
-    """What to change in the client; empty when that is unknown."""
+    """What to change in the client; empty if unknown."""
     found = next((text for pattern, text in REMEDIES if pattern.fullmatch(path)), "")
     return found.format(base_url=f"http://{host}/v1")
 

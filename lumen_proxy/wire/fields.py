@@ -1,4 +1,4 @@
-"""Which values of the fields of a chat request are legal, by openai-openapi `CreateChatCompletionRequest`."""
+"""The legal values of the fields of a chat request, after openai-openapi `CreateChatCompletionRequest`."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 
 BIAS = 100
-NO_LIMIT = -1  # LM Studio and llama.cpp: as many tokens as there is room for; LM Studio's own curl sample sends it
+NO_LIMIT = -1  # of tokens, in LM Studio and llama.cpp; the curl example of LM Studio sends it
 
 
 class Field(NamedTuple):
-    """What a field may hold: a test of any JSON value but null, and what it expects in words."""
+    """The legal values of a field: a test for any JSON value except null, and a description."""
 
     allows: Callable[[Any], bool]
     expected: str
 
 
 def is_whole(value: object, low: int, high: float = math.inf) -> bool:
-    """A whole number in a range, as JSON Schema has it: 1.0 is one, too; true is none."""
+    """Whether it is a whole number in a range. As in JSON Schema, 1.0 is a whole number, and true is not a number."""
     return type(value) in {int, float} and low <= value <= high and value == int(value)  # type: ignore[operator, call-overload]
 
 
@@ -40,8 +40,10 @@ def _kind(kind: type | UnionType, expected: str) -> Field:
 
 
 def _object(expected: str, value: Field = Field(lambda _: True, "")) -> Field:  # noqa: B008 - a constant
-    """An object with such values. PHP's json_encode writes an empty one as an empty list."""
-    return Field(lambda it: it == [] or (isinstance(it, dict) and all(map(value.allows, it.values()))), expected)
+    """An object with such values, or an empty list: PHP's json_encode writes an empty object so."""
+    return Field(
+        lambda sent: sent == [] or (isinstance(sent, dict) and all(map(value.allows, sent.values()))), expected
+    )
 
 
 def _up_to(most: int, kind: type[Sized], expected: str) -> Field:
@@ -62,19 +64,19 @@ FIELDS = {
     "max_tokens": TOKENS,
     "max_completion_tokens": TOKENS,
     "top_logprobs": _whole(0, 20),
-    "seed": _number(),  # OpenAI: 64 bits with a sign. Others send 64 bits without one, or a fraction; it is ignored
+    "seed": _number(),  # OpenAI: signed 64 bits. Some clients send unsigned 64 bits or a fraction; it is ignored
     "stream": SWITCH,
     "logprobs": SWITCH,
     "stream_options": _object("an object"),
     "response_format": _kind(dict, "an object"),
     "logit_bias": _object(f"an object of whole numbers from -{BIAS} to {BIAS}", _whole(-BIAS, BIAS)),
-    "metadata": _object("an object"),  # OpenAI: of strings. Others nest; it is ignored
+    "metadata": _object("an object"),  # OpenAI: strings only. Some clients nest objects; it is ignored
     "user": TEXT,
     "safety_identifier": _up_to(64, str, "a string of at most 64 characters"),
     "tools": LIST,
     "tool_choice": CHOICE,
-    "functions": _up_to(128, list, "a list of at most 128"),  # an empty one is what clients without functions send
+    "functions": _up_to(128, list, "a list of at most 128"),  # clients without functions send an empty one
     "function_call": CHOICE,
-    "reasoning_effort": TEXT,  # both are lists of words that grow; other servers have words of their own
+    "reasoning_effort": TEXT,  # no list of values for these two: OpenAI adds values, and other servers have their own
     "service_tier": TEXT,
 }

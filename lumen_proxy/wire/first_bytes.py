@@ -1,4 +1,4 @@
-"""The first bytes of a connection or request: HTTP/1, or something that should be answered without waiting for more."""
+"""Detect the protocol from the first bytes of a request, so that anything but HTTP/1 is answered at once."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ BEGINNING = re.compile(TOKEN + rb"( [^\n]*)?")
 TLS_HANDSHAKE = b"\x16"  # the first byte of a TLS connection (RFC 8446, 5.1)
 HTTP_2 = b"PRI * HTTP/2.0\r\n"  # the first line of an HTTP/2 connection (RFC 9113, 3.4)
 
-Kind = Literal["incomplete", "request", "tls", "http2", "other"]
+Protocol = Literal["incomplete", "request", "tls", "http2", "other"]
 
 
-def kind_of(head: bytes) -> Kind:
-    """What has arrived so far; empty lines before a request line are allowed (RFC 9112, 2.2)."""
+def protocol_of(head: bytes) -> Protocol:
+    """The protocol; `request` is HTTP/1. Empty lines before a request line are allowed (RFC 9112, 2.2)."""
     if head.startswith(TLS_HANDSHAKE):
         return "tls"
     line, end, _ = head.lstrip(b"\r\n").partition(b"\n")

@@ -1,7 +1,7 @@
-"""Fold a conversation into the one message that the gateway takes.
+"""Fold a conversation into the one message that the gateway accepts.
 
-Sections begin with a mark that carries a tag. The tag is a hash of the whole conversation and occurs in
-none of its texts, so no text can forge the beginning of a turn.
+Sections begin with a mark that contains a tag. The tag is a hash of the conversation and occurs in none of its texts,
+so no text can imitate the beginning of a section.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from lumen_proxy.wire.api_errors import problem
+from lumen_proxy.wire.api_errors import api_error
 from lumen_proxy.wire.messages import INSTRUCTIONS, ROLES
 
 if TYPE_CHECKING:
@@ -22,24 +22,24 @@ TAG_CHARS = 12
 
 
 class Folded(NamedTuple):
-    """The text to send, and how many messages were left out of it."""
+    """The text to send, and the number of messages that were dropped."""
 
     text: str
     dropped: int
 
 
 def fold(messages: Sequence[Message], *, max_chars: int, history: str = "fold") -> Folded:
-    """A lone message is sent as it is; else instructions, turns, and the last message, in sections.
+    """Fold the messages into sections: instructions, turns, last message. A lone message is sent without a section.
 
-    Instructions alone, without any other text, are sent as they are. Too long: the oldest turns go first. Raises
-    ApiError context_length_exceeded when instructions and last message alone do not fit in `max_chars` (code points).
-    `history="last"` sends the last user text only, or the instructions when there is none.
+    Instructions without any other text have no sections either. If the text is longer than `max_chars` (code points),
+    the oldest turns are dropped. Raises ApiError context_length_exceeded if it is too long without any turn.
+    `history="last"` sends the last user text only, or the instructions if there is none.
     """
-    instructed = _texts(messages, INSTRUCTIONS)
+    instruction_texts = _texts(messages, INSTRUCTIONS)
     if history == "last":
-        texts = _texts(messages, ("user",))[-1:] or instructed
+        texts = _texts(messages, ("user",))[-1:] or instruction_texts
         return Folded(_fitting(_joined(texts), max_chars), len(messages) - len(texts))
-    if len(messages) == 1 or instructed == _texts(messages, ROLES):
+    if len(messages) == 1 or instruction_texts == _texts(messages, ROLES):
         return Folded(_fitting(_joined(_texts(messages, ROLES)), max_chars), 0)
     tag = _tag(messages)
     instructions = [_section(message, tag) for message in messages[:-1] if message.role in INSTRUCTIONS]
@@ -53,7 +53,7 @@ def fold(messages: Sequence[Message], *, max_chars: int, history: str = "fold") 
 
 
 def _texts(messages: Sequence[Message], roles: Sequence[str]) -> list[str]:
-    """The texts of these roles that are not blank."""
+    """The texts of these roles, without blank ones."""
     return [message.text for message in messages if message.role in roles and message.text.strip()]
 
 
@@ -85,5 +85,5 @@ def _newest(turns: Sequence[str], room: int) -> Sequence[str]:
 
 def _fitting(text: str, max_chars: int) -> str:
     if len(text) > max_chars:
-        raise problem("context_length_exceeded", f"The gateway takes {max_chars} characters at most.", "messages")
+        raise api_error("context_length_exceeded", f"The gateway takes {max_chars} characters at most.", "messages")
     return text

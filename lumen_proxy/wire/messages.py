@@ -1,4 +1,4 @@
-"""Read the messages of a chat request: roles, texts, and placeholders for what no text can carry."""
+"""Parse the messages of a chat request: roles, texts, and placeholders for parts that are not text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lumen_proxy.wire.api_errors import problem
+from lumen_proxy.wire.api_errors import api_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 INSTRUCTIONS = ("system", "developer")
-ASKING = ("user", *INSTRUCTIONS)  # whose text can be the message
-MAY_BE_EMPTY = ("assistant", "tool", "function")  # an empty list: a call without words, a tool without output
+PROMPTS = ("user", *INSTRUCTIONS)  # at least one text of these roles must not be blank
+MAY_BE_EMPTY = ("assistant", "tool", "function")  # an empty list: a call without text, a tool without output
 LABELS = ("name", "tool_call_id")
 USED = {"role", "content", "refusal", "tool_calls", "function_call", *LABELS}
-TEXTS = ("text", "input_text", "output_text")  # the last two are those of the Responses API; vLLM takes them, too
+TEXTS = ("text", "input_text", "output_text")  # the last two belong to the Responses API; vLLM accepts them, too
 KINDS = {
     "image_url": "image",
     "image": "image",
@@ -37,7 +37,7 @@ REMEDY = "Send text parts only, or set LUMEN_UNSUPPORTED=ignore on the proxy to 
 
 @dataclass(frozen=True)
 class Message:
-    """One turn: who, the text of all its parts, by which name or to which call, and how many parts were replaced."""
+    """One message. `label` is its name or the id of its tool call; a placeholder replaced `replaced` parts."""
 
     role: str
     text: str
@@ -46,22 +46,21 @@ class Message:
 
 
 def invalid(param: str, expected: str) -> ApiError:
-    """400 for a field that is not what was expected."""
-    return problem("invalid_value", f"'{param}' must be {expected}.", param)
+    """400 for a field with an unexpected value."""
+    return api_error("invalid_value", f"'{param}' must be {expected}.", param)
 
 
 def read_messages(value: object, *, replace_all: bool = False) -> tuple[Message, ...]:
-    """Raises ApiError (400) whose `param` names the place.
+    """Parse all messages. Raises ApiError (400); `param` names the message.
 
-    Images and other parts that cannot be sent on become a placeholder: clients repeat them with every later turn,
-    so refusing them would end the conversation for good. In the last user turn, the question itself, they are
-    refused, unless `replace_all`.
+    A placeholder replaces images and other parts that the gateway does not accept: clients repeat them in each later
+    request, so a refusal would end the conversation. In the last user message they are refused, unless `replace_all`.
     """
     if not isinstance(value, list) or not value:
         raise invalid("messages", "a list of at least one message")
-    asked = None if replace_all else _last_user_turn(value)
-    messages = tuple(_message(message, f"messages[{n}]", strict=n == asked) for n, message in enumerate(value))
-    if not any(message.role in ASKING and message.text.strip() for message in messages):
+    strict_index = None if replace_all else _last_user_message(value)
+    messages = tuple(_message(message, f"messages[{n}]", strict=n == strict_index) for n, message in enumerate(value))
+    if not any(message.role in PROMPTS and message.text.strip() for message in messages):
         raise invalid("messages", "a conversation with at least one text of a user or a system that is not blank")
     if messages[-1].role == "assistant":
         expected = "'user', 'tool', 'system' or 'developer' in the last message: the gateway cannot continue an answer"
@@ -70,12 +69,12 @@ def read_messages(value: object, *, replace_all: bool = False) -> tuple[Message,
 
 
 def unused_fields(messages: list[dict[str, Any]]) -> set[str]:
-    """Fields of messages that no text can carry. A lone message is sent without its name, too."""
+    """The fields of messages that are not sent. The name of a lone message is not sent either."""
     used = USED if len(messages) > 1 else USED - set(LABELS)
     return {f"messages[].{name}" for message in messages for name in message if name not in used and message[name]}
 
 
-def _last_user_turn(messages: Sequence[object]) -> int | None:
+def _last_user_message(messages: Sequence[object]) -> int | None:
     users = (n for n, message in enumerate(messages) if isinstance(message, dict) and message.get("role") == "user")
     return max(users, default=None)
 
@@ -89,8 +88,8 @@ def _message(value: object, where: str, *, strict: bool) -> Message:
     text, replaced = _content(value.get("content"), f"{where}.content", role, strict=strict)
     refusal, *labels = (_optional(value, name, where) for name in ("refusal", *LABELS))
     calls = value.get("tool_calls") or value.get("function_call")
-    done = json.dumps(calls, ensure_ascii=False) if calls else ""  # what an assistant did belongs to the conversation
-    return Message(role, "\n".join(filter(None, (text, refusal, done))), " ".join(filter(None, labels)), replaced)
+    called = json.dumps(calls, ensure_ascii=False) if calls else ""  # calls are part of the conversation
+    return Message(role, "\n".join(filter(None, (text, refusal, called))), " ".join(filter(None, labels)), replaced)
 
 
 def _optional(message: dict[str, Any], name: str, where: str) -> str:
@@ -126,5 +125,5 @@ def _part(part: object, where: str, *, strict: bool) -> _Part:
             raise invalid(f"{where}.text", "a string")
         return _Part(part["text"])
     if strict:
-        raise problem("unsupported_value", f"'{where}': the gateway takes text only. {REMEDY}.", where)
+        raise api_error("unsupported_value", f"'{where}': the gateway takes text only. {REMEDY}.", where)
     return _Part(f"[{KINDS.get(part['type'], 'attachment')}]", replaced=True)

@@ -1,4 +1,4 @@
-"""Text: JSON in, strict or of anybody, graphemes, pieces of a stream, an estimate of tokens."""
+"""Text: parse JSON, cut text into the pieces of a stream, estimate tokens."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ if TYPE_CHECKING:
 
     import regex
 
-MAX_DEPTH = 100  # of JSON: nothing known nests deeper than a dozen; Python could neither read nor write 1,000
+MAX_DEPTH = 100  # of JSON: real requests have about 12 levels; Python cannot parse 1,000
 TOO_DEEP, TOO_LARGE = f"nested deeper than {MAX_DEPTH}", "a number is too large"
-PIECE_CHARS = 24  # about five words: a stream that looks alive without a thousand events a page
+PIECE_CHARS = 24  # about five words: visible progress without thousands of events
 BYTES_PER_TOKEN = 4
 ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-UTF_16 = "utf-16-le"  # the coding in which a lone surrogate can be told from a pair
+UTF_16 = "utf-16-le"  # the coding that distinguishes a lone surrogate from a pair
 
 
 def estimate_tokens(text: str) -> int:
-    """UTF-8 bytes / 4, rounded up: Lumen tells no counts, and clients need some."""
+    """UTF-8 bytes / 4, rounded up: the gateway sends no counts, and clients need them."""
     return -(-len(text.encode()) // BYTES_PER_TOKEN)
 
 
 class StrictJsonError(ValueError):
-    """JSON for Python, but not for every reader. The message is fit for an error: it repeats nothing of the text."""
+    """JSON that Python accepts and other parsers do not. The message repeats nothing of the text."""
 
 
 def strict_json(data: bytes) -> object:
-    """Parse one JSON value. Lone surrogates become U+FFFD: they could not be sent on as UTF-8.
+    """Parse one JSON value of a client. Lone surrogates become U+FFFD, since UTF-8 cannot encode them.
 
-    Raises ValueError for anything that another JSON reader could take differently or not at all: not UTF-8,
-    NaN, a key twice, nesting beyond `MAX_DEPTH`.
+    Raises ValueError for anything that other JSON parsers may refuse or understand differently: not UTF-8, NaN, a
+    repeated key, nesting beyond `MAX_DEPTH`.
     """
-    text, may_have_surrogates = decoded(data)
+    text, may_have_surrogates = decode_utf8(data)
     try:
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
         if text.count("[") + text.count("{") > MAX_DEPTH:
             check_depth(value)
         if may_have_surrogates:
-            value = json.loads(without_surrogates(json.dumps(value, ensure_ascii=False)), object_pairs_hook=_unique)
+            value = json.loads(replace_surrogates(json.dumps(value, ensure_ascii=False)), object_pairs_hook=_unique)
     except RecursionError:
         raise StrictJsonError(TOO_DEEP) from None
     return value
 
 
 def json_value(data: bytes) -> object:
-    """Parse the JSON of whoever answered. Raises ValueError; also for nesting beyond `MAX_DEPTH`."""
+    """Parse one JSON value of a server. Raises ValueError, also for nesting beyond `MAX_DEPTH`."""
     try:
         value: object = json.loads(data)
     except RecursionError:
@@ -59,7 +59,7 @@ def json_value(data: bytes) -> object:
 
 
 def json_object(data: bytes) -> dict[str, Any]:
-    """The JSON object of whoever answered; empty if it is none."""
+    """Parse one JSON object; empty if the data are not a JSON object."""
     try:
         value = json_value(data)
     except ValueError:
@@ -68,16 +68,16 @@ def json_object(data: bytes) -> dict[str, Any]:
 
 
 def why_not_json(error: ValueError) -> str:
-    """What is wrong, of an error of `strict_json` about a text in UTF-8; no word of the text is repeated."""
+    """The reason for an error of `strict_json`, without any text of the JSON."""
     if isinstance(error, json.JSONDecodeError):
         return f"the error is in line {error.lineno}, column {error.colno}"
-    return str(error) if isinstance(error, StrictJsonError) else TOO_LARGE  # int() refuses more than 4,300 digits
+    return str(error) if isinstance(error, StrictJsonError) else TOO_LARGE  # int() accepts at most 4,300 digits
 
 
-def decoded(data: bytes) -> tuple[str, bool]:
-    """UTF-8 as text without a byte order mark, and whether the JSON may have lone surrogates; raises ValueError.
+def decode_utf8(data: bytes) -> tuple[str, bool]:
+    """Decode UTF-8 without its byte order mark; return whether the JSON may have lone surrogates. Raises ValueError.
 
-    A lone surrogate may be an escape, or be encoded as if it were a character. Two such that make a pair become their
+    A surrogate may be an escape, or be encoded like a character. Two encoded surrogates that are a pair become their
     character, as in CESU-8.
     """
     try:
@@ -88,19 +88,19 @@ def decoded(data: bytes) -> tuple[str, bool]:
     return text, bool(ESCAPED_SURROGATE.search(text))
 
 
-def without_surrogates(text: str) -> str:
-    """The text with U+FFFD for each lone surrogate."""
+def replace_surrogates(text: str) -> str:
+    """Replace each lone surrogate by U+FFFD."""
     return text.encode(UTF_16, "surrogatepass").decode(UTF_16, "replace")
 
 
 def check_depth(value: object) -> None:
-    """Raise ValueError for nesting beyond `MAX_DEPTH`. Level by level: recursion would fail on deep values."""
+    """Raise ValueError for nesting beyond `MAX_DEPTH`. Without recursion, which fails for deep values."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
-        outer = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
-        if not outer:
+        containers = [each for each in level if isinstance(each, dict | list)]
+        if not containers:
             return
-        level = [inner for each in outer for inner in each]
+        level = [child for each in containers for child in (each.values() if isinstance(each, dict) else each)]
     raise StrictJsonError(TOO_DEEP)
 
 
@@ -123,10 +123,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def pieces(text: str, size: int = PIECE_CHARS) -> Iterator[str]:
-    """Cut into pieces of about `size` characters that join to exactly `text`.
+    """Cut the text into pieces of at most `size` characters.
 
-    A cut is after white space where there is some, and never within a grapheme (a syllable of several
-    code points, an emoji family); only a single grapheme longer than `size` makes a longer piece.
+    A cut follows white space if there is some, and is never inside a grapheme (a syllable of several code points, an
+    emoji family). Only a grapheme that is longer than `size` makes a longer piece.
     """
     start = 0
     while start < len(text):
@@ -148,18 +148,18 @@ def _cut(text: str, start: int, size: int) -> int:
 
 
 def _ends(text: str, start: int, chars: int) -> list[int]:
-    r"""Ends of the graphemes within `chars` from `start`, itself such an end.
+    r"""The ends of the graphemes within `chars` from `start`, where a grapheme begins.
 
-    Cut off for the look, because `\X` counts flags from the very first one, each time. Whether a grapheme ends
-    depends on itself and on the one character behind it, so what lies further away changes nothing.
+    Only this part of the text is searched, since `\X` counts flags from the first one each time. The end of a grapheme
+    depends on the grapheme and the next character only.
     """
-    look = text[start : start + chars + 1]
-    return [start + match.end() for match in _grapheme().finditer(look) if match.end() <= chars]
+    part = text[start : start + chars + 1]
+    return [start + match.end() for match in _grapheme().finditer(part) if match.end() <= chars]
 
 
 @cache
 def _grapheme() -> regex.Pattern[str]:
-    r"""`\X`, a grapheme by UAX 29: Hangul in jamo, families and flags of several code points, CR LF."""
-    import regex  # noqa: PLC0415 - 15 ms that only a stream needs
+    r"""`\X`, a grapheme (UAX 29), such as Hangul in jamo, flags and families of several code points, CR LF."""
+    import regex  # noqa: PLC0415 - takes 15 ms, and only a stream needs it
 
     return regex.compile(r"\X")

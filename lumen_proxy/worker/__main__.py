@@ -1,4 +1,4 @@
-"""A worker process, started by the supervisor. What it serves with is imported last, so that it can say what lacks."""
+"""A worker process, started by the supervisor. Its packages are imported last, so that it can report a broken one."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import sys
 from lumen_proxy import import_failure
 from lumen_proxy.config import load
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.ipc import Leash, leave, private_stdout
+from lumen_proxy.ipc import SupervisorPipes, leave, private_stdout
 
 
-def _die_with_parent() -> None:
-    """Even when stopped or stuck: on Linux the kernel sees to it. Elsewhere the leash alone must do."""
+def _end_with_parent() -> None:
+    """Let the kernel of Linux kill this process when its parent ends, even if it hangs. Elsewhere only the pipes do."""
     if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415 - only there
+        import ctypes  # noqa: PLC0415 - needed on Linux only
 
         pr_set_pdeathsig = 1  # linux/prctl.h
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _ignore_signals() -> None:
-    """A signal to the whole group reaches the supervisor, too; it decides."""
+    """Ignore signals to the process group: the supervisor gets them, too, and handles them."""
     for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -31,23 +31,21 @@ def _ignore_signals() -> None:
 def main() -> int:
     """Run one worker; return its exit status."""
     _ignore_signals()
-    _die_with_parent()
-    leash = Leash(sys.stdin.buffer, private_stdout())
-    gc.disable()  # what an import makes stays: looking through it for garbage would be a tenth of the start
+    _end_with_parent()
+    supervisor = SupervisorPipes(sys.stdin.buffer, private_stdout())
+    gc.disable()  # imported objects stay: a collection during the imports would be a tenth of the start
     try:
-        # Metrics and streams import these at their first use: a broken one must be known before (20 ms together).
-        import prometheus_client.core  # noqa: F401, PLC0415
-        import regex  # noqa: F401, PLC0415
+        import regex  # noqa: F401, PLC0415 - streams import it at their first use; a broken one must be found before
 
         from lumen_proxy.worker.process import Worker  # noqa: PLC0415 - a broken environment is one line, not a traceback
-    except Exception as error:  # noqa: BLE001 - a module that is imported may raise anything
+    except Exception as error:  # noqa: BLE001 - a module may raise any exception when it is imported
         line = import_failure.explain(error)
         sys.stderr.write(f"lumen-proxy: {line or f'internal error: {error!a}; please report it'}\n")
         return Exit.UNAVAILABLE if line else Exit.SOFTWARE
     gc.freeze()
     gc.enable()
     try:
-        return Worker(load(), leash).run()
+        return Worker(load(), supervisor).run()
     except Fatal as fatal:
         sys.stderr.write(f"lumen-proxy: {fatal}\n")
         return fatal.exit_status

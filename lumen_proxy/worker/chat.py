@@ -1,180 +1,177 @@
-"""A chat request from its bytes to its answer, whole or streamed."""
+"""A chat request, from its body to its answer, whole or streamed."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lumen_proxy import threads
 from lumen_proxy.errors import ApiError
-from lumen_proxy.wire import chat_request as wire_request
-from lumen_proxy.wire import sse
+from lumen_proxy.wire import chat_request, openai
 from lumen_proxy.wire.folding import fold
 from lumen_proxy.wire.lumen import gateway_request
-from lumen_proxy.wire.openai import Completion, until_stop, usage
-from lumen_proxy.worker.call import Call, Places
+from lumen_proxy.worker.call import ClientCall
+from lumen_proxy.worker.limits import AdmissionLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     from lumen_proxy.config import Settings
     from lumen_proxy.wire.chat_request import ChatRequest
     from lumen_proxy.wire.folding import Folded
-    from lumen_proxy.wire.lumen import Answer
-    from lumen_proxy.worker.call import Watch
-    from lumen_proxy.worker.upstream.gateway import Gateway
+    from lumen_proxy.wire.lumen import GatewayAnswer
+    from lumen_proxy.worker.call import CallRegistry
+    from lumen_proxy.worker.upstream.gateway import GatewayClient
 
 MS = 1000
-BATCH_EVENTS = 64  # made and written at once: a millisecond of work, 15 KB
+BATCH_EVENTS = 64  # built and written together: a millisecond of work, 15 KB
 
 
-@dataclass(eq=False)
-class Record:
-    """What the log and the metrics learn of a request: metadata, no words."""
+@dataclass
+class RequestRecord:
+    """What the log and the metrics get of a request: metadata, never its text."""
 
     request_id: str
     began: float = field(default_factory=monotonic)
-    facts: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    fields: dict[str, str | int | float | bool | None] = field(default_factory=dict)
 
     def elapsed_s(self) -> float:
         """Seconds since the request began."""
         return monotonic() - self.began
 
 
+class Stream(NamedTuple):
+    """The events of a streamed answer. `release` ends its admission: call it when the connection is done with them."""
+
+    events: Iterator[bytes]
+    release: Callable[[], None]
+
+
 class Chat:
-    """Answers chat requests through the gateway. Whoever sends the answer gives back the record's place."""
+    """Answers chat requests through the gateway."""
 
     def __init__(
-        self, settings: Settings, gateway: Gateway, watch: Watch, on_bug: Callable[[Exception, Record], ApiError]
+        self,
+        settings: Settings,
+        gateway: GatewayClient,
+        calls: CallRegistry,
+        on_bug: Callable[[Exception, RequestRecord], ApiError],
     ) -> None:
         self._settings = settings
         self._gateway = gateway
-        self._watch = watch
+        self._calls = calls
         self._on_bug = on_bug
-        self.places = Places(settings.max_concurrency + settings.max_queue)
+        self._limit = AdmissionLimit(settings.max_concurrency + settings.max_queue)
         self._batching = threading.Lock()
 
-    def answer(self, data: bytes, record: Record, gone: Callable[[], bool]) -> str | Iterator[bytes]:
-        """The JSON of a completion, or the events of a stream. Raises ApiError before the first byte."""
-        self.places.enter(record)
-        request = wire_request.parse(
-            data, strict_model=self._settings.model_strict, ignore_unsupported=self._settings.unsupported == "ignore"
+    def answer(self, body: bytes, record: RequestRecord, is_disconnected: Callable[[], bool]) -> str | Stream:
+        """Return the JSON of a completion, or a stream. Raises ApiError before the first event."""
+        with ExitStack() as admission:
+            admission.enter_context(self._limit.admit())
+            job = self._job(body, record, is_disconnected)
+            if not job.request.stream:
+                return json.dumps(self._complete(job).whole(), ensure_ascii=False)
+            completion = self._start(job)
+            release = admission.pop_all().close  # from here on the stream ends the admission
+            return Stream(self._events(job, completion, release), release)
+
+    def _job(self, body: bytes, record: RequestRecord, is_disconnected: Callable[[], bool]) -> _Job:
+        settings = self._settings
+        request = chat_request.parse(
+            body, strict_model=settings.model_strict, ignore_unsupported=settings.unsupported == "ignore"
         )
-        folded = fold(request.messages, max_chars=self._settings.max_message_chars, history=self._settings.history)
-        record.facts |= {"model": request.model, "stream": request.stream, "history_dropped": folded.dropped}
-        job = _Job(request, folded, record, Call(self._settings.timeout_s, gone))
-        if request.stream:
-            return self._stream(job)
-        return json.dumps(self._complete(job).whole(), ensure_ascii=False)
+        folded = fold(request.messages, max_chars=settings.max_message_chars, history=settings.history)
+        record.fields |= {"model": request.model, "stream": request.stream, "history_dropped": folded.dropped}
+        return _Job(request, folded, record, ClientCall(settings.timeout_s, is_disconnected))
 
-    def _stream(self, job: _Job) -> Iterator[bytes]:
-        """Wait a while before the headers go out, so that a failure keeps its status."""
-        pending = _Pending(lambda: self._complete(job))
-        if pending.done.wait(self._settings.stream_commit_s):
-            pending.result()
-        return self._events(job, pending)
+    def _start(self, job: _Job) -> Future[openai.Completion]:
+        """Start the completion, and wait for a while: a failure before the headers are sent keeps its status."""
+        completion = threads.start(partial(self._complete, job), "stream")
+        if threads.is_done(completion, self._settings.stream_commit_s):
+            completion.result()
+        return completion
 
-    def _events(self, job: _Job, pending: _Pending) -> Iterator[bytes]:
-        """The headers are out: keep the connection alive, then the chunks, or the error as the last event."""
+    def _events(self, job: _Job, completion: Future[openai.Completion], release: Callable[[], None]) -> Iterator[bytes]:
+        """Keep-alive comments, then the chunks; an error is the last event."""
         try:
             wait_s = 0.0
-            while not pending.done.wait(wait_s):
-                yield sse.KEEP_ALIVE
+            while not threads.is_done(completion, wait_s):
+                yield openai.KEEP_ALIVE
                 wait_s = self._settings.sse_keepalive_s
-            yield from self._batches(pending.result().chunks(include_usage=job.request.include_usage))
-            last = sse.DONE
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client must not take it for an end
+            yield from self._batches(completion.result().chunks(include_usage=job.request.include_usage))
+            last = openai.DONE
+        except Exception as error:  # noqa: BLE001 - after any error the stream must not end as a complete one does
             api_error = error if isinstance(error, ApiError) else self._on_bug(error, job.record)
-            job.record.facts["code"] = api_error.code
-            last = sse.event(api_error.body())
+            job.record.fields["code"] = api_error.code
+            last = openai.event(api_error.body())
         finally:
-            job.call.end("client_gone")  # without effect on a call that is over
-        self.places.leave(job.record)  # before the last word: whoever has it may ask again at once
+            job.call.end("client_gone")  # no effect on a call that is complete
+        release()  # before the last event: the client may send its next request as soon as it has it
         yield last
 
     def _batches(self, chunks: Iterator[dict[str, Any]]) -> Iterator[bytes]:
-        """Many events at a time, made by one thread at a time: many at work would keep /health from the interpreter."""
+        """Build many events at a time, in one thread at a time: several threads would delay /health."""
         while True:
             with self._batching:
-                batch = b"".join(map(sse.event, islice(chunks, BATCH_EVENTS)))
+                batch = b"".join(map(openai.event, islice(chunks, BATCH_EVENTS)))
             if not batch:
                 return
             yield batch
 
-    def _complete(self, job: _Job) -> Completion:
-        """Ask the gateway and build the completion; whatever comes of it, tell how long it took."""
+    def _complete(self, job: _Job) -> openai.Completion:
+        """Call the gateway, build the completion, and record the times, also of a failure."""
         try:
             return self._completion(job)
         finally:
             if job.call.attempts:
-                job.record.facts |= {
+                job.record.fields |= {
                     "channel": job.call.channel,
                     "attempts": job.call.attempts,
                     "gateway_s": round(job.call.exchange_s, 6),
                     "overhead_s": round(job.overhead_s(), 6),
                 }
 
-    def _completion(self, job: _Job) -> Completion:
+    def _completion(self, job: _Job) -> openai.Completion:
         request, prompt = job.request, job.folded.text
-        with self._watch.over(job.call):
-            answer = self._gateway.ask(job.call, gateway_request(prompt, request.persona, request.user))
-        text = until_stop(answer.text, request.stops)
-        tokens = usage(prompt, text)
-        job.record.facts |= tokens
+        with self._calls.registered(job.call):
+            answer = self._gateway.answer(job.call, gateway_request(prompt, request.persona, request.user))
+        text = openai.until_stop(answer.text, request.stops)
+        tokens = openai.usage(prompt, text)
+        job.record.fields |= tokens
         if answer.warnings:
-            job.record.facts["gateway_warnings"] = "; ".join(answer.warnings)
-        return Completion(int(time.time()), request.model, text, tokens, _metadata(job, answer))
+            job.record.fields["gateway_warnings"] = "; ".join(answer.warnings)
+        return openai.Completion(int(time.time()), request.model, text, tokens, _metadata(job, answer))
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A valid request on its way."""
+    """A valid request in progress."""
 
     request: ChatRequest
     folded: Folded
-    record: Record
-    call: Call
+    record: RequestRecord
+    call: ClientCall
 
     def overhead_s(self) -> float:
-        """All the time that was not the last attempt's."""
+        """The time since the request began, without the last attempt."""
         return self.record.elapsed_s() - self.call.exchange_s
 
     def ignored(self) -> list[str]:
-        """Parameters without effect: Cloud AI knows neither users nor personas."""
+        """The parameters without effect. Cloud AI supports neither users nor personas."""
         request = self.request
         dropped = {"user": request.user, "model": request.persona} if self.call.channel == "cloud_ai" else {}
         return sorted({*request.ignored, *(name for name, value in dropped.items() if value)})
 
 
-class _Pending:
-    """A completion that is made in a thread of its own, so that its stream can be kept alive."""
-
-    def __init__(self, make: Callable[[], Completion]) -> None:
-        self.done = threading.Event()
-        self._make = make
-        self._completion: Completion | None = None
-        self._error: Exception | None = None
-        threading.Thread(target=self._run, name="stream", daemon=True).start()
-
-    def _run(self) -> None:
-        try:
-            self._completion = self._make()
-        except Exception as error:  # noqa: BLE001 - raised again by result()
-            self._error = error
-        finally:
-            self.done.set()
-
-    def result(self) -> Completion:
-        if self._completion is None:
-            raise self._error or AssertionError("asked too early")
-        return self._completion
-
-
-def _metadata(job: _Job, answer: Answer) -> dict[str, object]:
+def _metadata(job: _Job, answer: GatewayAnswer) -> dict[str, object]:
     return {
         "persona": answer.persona,
         "sources": answer.sources,

@@ -1,4 +1,4 @@
-"""The life of a worker: it stands by, serves on the sockets it is given, drains when it is told."""
+"""A worker from its promotion to its end: wait, serve on the sockets of the supervisor, drain."""
 
 from __future__ import annotations
 
@@ -6,35 +6,34 @@ import base64
 import os
 import socket
 import threading
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from lumen_proxy.errors import Exit
-from lumen_proxy.logs.worker_log import Bridge, Log
-from lumen_proxy.worker.app import Identity, Proxy
-from lumen_proxy.worker.http.server import Hooks, Server
-from lumen_proxy.worker.limits import limits
+from lumen_proxy.ipc import Drain, Drained, Imported, Ready, Serve
+from lumen_proxy.logs.worker_log import LogHandler, WorkerLog
+from lumen_proxy.worker.app import Proxy
+from lumen_proxy.worker.http.server import HttpServer
+from lumen_proxy.worker.limits import server_limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lumen_proxy.config import Settings
-    from lumen_proxy.ipc import Leash
-
-BEAT_S = 1.0  # a tenth of the watchdog's default
+    from lumen_proxy.ipc import SupervisorPipes
 
 
-def _listener(handed: Mapping[str, Any]) -> socket.socket:
-    if "share" in handed:
-        return socket.fromshare(base64.b64decode(handed["share"]))  # type: ignore[attr-defined,no-any-return,unused-ignore]
-    sock = socket.socket(fileno=handed["fd"])
+def _listener(listener: Mapping[str, Any]) -> socket.socket:
+    """The socket that `platform.hand_over` described."""
+    if "share" in listener:
+        return socket.fromshare(base64.b64decode(listener["share"]))  # type: ignore[attr-defined,no-any-return,unused-ignore]
+    sock = socket.socket(fileno=listener["fd"])
     sock.set_inheritable(False)
     return sock
 
 
-def _open_log(settings: Settings, port: int) -> Log:
+def _open_log(settings: Settings, port: int) -> WorkerLog:
     path = settings.log_dir / f"worker-{port}.jsonl"
-    log = Log(
+    log = WorkerLog(
         path,
         max_bytes=settings.log_max_bytes,
         keep=settings.log_keep,
@@ -43,54 +42,45 @@ def _open_log(settings: Settings, port: int) -> Log:
     )
     import logging  # noqa: PLC0415 - loaded by waitress anyway
 
-    logging.getLogger().addHandler(Bridge(log))
+    logging.getLogger().addHandler(LogHandler(log))
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     threading.Thread(target=log.keep_flushing, name="log", daemon=True).start()
     return log
 
 
 class Worker:
-    """From promotion to the end."""
+    """One worker process."""
 
-    def __init__(self, settings: Settings, leash: Leash) -> None:
+    def __init__(self, settings: Settings, supervisor: SupervisorPipes) -> None:
         self._settings = settings
-        self._leash = leash
-        self._limits = limits(settings)
+        self._supervisor = supervisor
+        self._limits = server_limits(settings)
         self._proxy = Proxy(settings)
-        self._next_beat = 0.0
 
     def run(self) -> int:
-        """Stand by, serve, drain; return the exit status."""
-        self._leash.tell("imported", pid=os.getpid())
-        order = self._leash.hear()
-        if order.get("cmd") != "serve":
+        """Wait for the promotion, serve, drain; return the exit status."""
+        self._supervisor.send(Imported(os.getpid()))
+        command = self._supervisor.receive()
+        if not isinstance(command, Serve):
             return Exit.OK  # a standby that is not needed
-        server = self._server(order)
-        threading.Thread(target=self._obey, args=(server,), name="leash", daemon=True).start()
-        self._leash.tell("ready")
+        server = self._server(command)
+        threading.Thread(target=self._follow_commands, args=(server,), name="supervisor", daemon=True).start()
+        self._supervisor.send(Ready())
         cut = server.run()
         if self._proxy.log:
             self._proxy.log.flush()
-        self._leash.tell("drained", cut=cut)
+        self._supervisor.send(Drained(cut))
         return Exit.SOFTWARE if cut else Exit.OK
 
-    def _server(self, order: Mapping[str, Any]) -> Server:
-        names = ("instance", "generation", "restarts", "supervisor_pid", "started_at")
-        self._proxy.identity = Identity(**{name: order[name] for name in names})
-        sockets = [_listener(handed) for handed in order["listeners"]]
+    def _server(self, command: Serve) -> HttpServer:
+        self._proxy.identity = command
+        sockets = [_listener(listener) for listener in command.listeners]
         self._proxy.log = _open_log(self._settings, sockets[0].getsockname()[1])
-        hooks = Hooks(self._tick, self._proxy.watch.end_all, self._proxy.refused, self._proxy.guard.origins.headers)
-        return Server(self._proxy.wsgi, sockets, self._limits, hooks)
+        return HttpServer(self._proxy.wsgi, sockets, self._limits, self._proxy.hooks())
 
-    def _tick(self) -> None:
-        self._proxy.watch.look()
-        if monotonic() >= self._next_beat:
-            self._next_beat = monotonic() + BEAT_S
-            self._leash.tell("beat")
-
-    def _obey(self, server: Server) -> None:
-        while True:
-            command = self._leash.hear()
-            if command.get("cmd") == "drain":
-                self._proxy.draining = True
-                server.drain(float(command["within_s"]), accept=command.get("accept", True))
+    def _follow_commands(self, server: HttpServer) -> None:
+        while True:  # `receive` ends the process when the supervisor has ended
+            command = self._supervisor.receive()
+            if isinstance(command, Drain):
+                self._proxy.is_draining = True
+                server.drain(command.within_s)

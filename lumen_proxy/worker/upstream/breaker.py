@@ -1,4 +1,4 @@
-"""The circuit breaker: it opens after failures in a row; after a pause one call decides whether it closes."""
+"""The circuit breaker: it opens after failures in a row; after a pause one call, the probe, decides if it closes."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
-from lumen_proxy.wire.api_errors import problem
+from lumen_proxy.wire.api_errors import api_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-State = Literal["closed", "open", "half_open"]
-Outcome = Literal["success", "failure", "neither"]
+BreakerState = Literal["closed", "open", "half_open"]
+Outcome = Literal["success", "failure", "neutral"]
 
 
 class Breaker:
     """Closed → (`failures` in a row) → open for `open_s` → half open: one probe → closed, or open again.
 
-    A probe that never returns gives its place back at its own deadline.
+    If a probe does not return, another one is allowed after its deadline.
     """
 
     def __init__(self, failures: int, open_s: float, clock: Callable[[], float] = monotonic) -> None:
@@ -34,21 +34,21 @@ class Breaker:
         self._probe_until = 0.0
 
     @property
-    def state(self) -> State:
-        """`half_open` as soon as a probe may be sent."""
+    def state(self) -> BreakerState:
+        """`half_open` as soon as a probe is allowed."""
         if self._failures < self._limit:
             return "closed"
         return "open" if self._clock() < self._open_until else "half_open"
 
     def check(self) -> None:
         """Raise ApiError circuit_open if a call would be refused now."""
-        waits_until = {"closed": 0.0, "open": self._open_until, "half_open": self._probe_until}
-        wait_s = waits_until[self.state] - self._clock()
+        refused_until = {"closed": 0.0, "open": self._open_until, "half_open": self._probe_until}
+        wait_s = refused_until[self.state] - self._clock()
         if wait_s > 0:
-            raise problem("circuit_open", headers={"Retry-After": str(math.ceil(wait_s))})
+            raise api_error("circuit_open", headers={"Retry-After": str(math.ceil(wait_s))})
 
     def enter(self, deadline: float) -> int:
-        """Begin a call that ends before `deadline`; its number is for `report`. Raises like `check`."""
+        """Begin a call that ends before `deadline`; return its number for `report`. Raises like `check`."""
         with self._lock:
             self.check()
             self._calls += 1
@@ -57,10 +57,10 @@ class Breaker:
             return self._calls
 
     def report(self, call: int, outcome: Outcome) -> None:
-        """Tell how a call ended; `neither`: it says nothing about the gateway (its client left, a limit was hit)."""
+        """Report the outcome of a call; a `neutral` one, such as a disconnected client, changes nothing."""
         with self._lock:
             if self.state != "closed" and call != self._probe:
-                return  # it began before the breaker opened: the probe alone decides
+                return  # it began before the breaker opened: only the probe decides
             self._probe_until = 0.0
             if outcome == "success":
                 self._failures = 0

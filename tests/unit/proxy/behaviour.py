@@ -32,10 +32,10 @@ def rows(heading: str) -> list[dict[str, str]]:
 
 @cache
 def functions() -> dict[str, ast.FunctionDef]:
-    """Every test below tests/, as ``file::test``."""
+    """All tests of tests/, as ``folder/file::test`` with the top folder only."""
     return {
-        f"{path.relative_to(ROOT / 'tests').with_suffix('').as_posix()}::{node.name}": node
-        for path in (ROOT / "tests").glob("*/test_*.py")
+        f"{path.relative_to(ROOT / 'tests').parts[0]}/{path.stem}::{node.name}": node
+        for path in (ROOT / "tests").rglob("test_*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
     }
@@ -43,20 +43,20 @@ def functions() -> dict[str, ast.FunctionDef]:
 
 @cache
 def known() -> frozenset[str]:
-    """Every name that a row may give: ids of checks, and ``file::test``."""
+    """All names that a row may have: ids of checks, and ``file::test``."""
     return contract("lumen").checks | functions().keys()
 
 
 @cache
 def streamed() -> frozenset[str]:
-    """Whatever asks for a stream: checks about streams (D, E, F4, F5) or with such a row, and tests that say so."""
+    """All tests of streams: checks of streams (D, E, F4, F5) or with a row of one, and tests with `stream=True`."""
     tests = contract("lumen").tests
     checks = {test.check for test in tests if re.match(r"[DE]|F4|F5", test.check) or "stream" in test.name}
-    return frozenset(checks | {name for name, test in functions().items() if asks_for_a_stream(test)})
+    return frozenset(checks | {name for name, test in functions().items() if uses_a_stream(test)})
 
 
-def asks_for_a_stream(test: ast.FunctionDef) -> bool:
-    """Whether it says ``stream=True`` or ``"stream": True``, or so by a name that is True in some row."""
+def uses_a_stream(test: ast.FunctionDef) -> bool:
+    """Whether it has ``stream=True`` or ``"stream": True``, or so by a parameter that is True in a row."""
     given = [node.value for node in ast.walk(test) if isinstance(node, ast.keyword) and node.arg == "stream"]
     for node in ast.walk(test):
         if isinstance(node, ast.Dict):

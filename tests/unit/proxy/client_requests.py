@@ -1,6 +1,6 @@
-"""Chat requests as widely used clients send them, one row a request, each with the public source of its shape.
+"""Chat requests as widely used clients send them, one row each, with the public source of its form.
 
-The bodies are written by hand from the fields that the source shows; texts and names are made up.
+The bodies are written by hand from the fields in the source; texts and names are invented.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WITH_USAGE = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 class ClientRequest(NamedTuple):
-    """A request, the fields that its answer lists as ignored (separated by spaces), and how many parts are replaced."""
+    """A request. `ignored`: the fields that its answer lists as ignored, with spaces between."""
 
     source: str
     body: dict[str, Any]
@@ -259,7 +259,7 @@ ANSWERED = {
 
 INSTRUCTOR = "instructor-ai/instructor instructor/process_response.py (d968970)"
 LANGCHAIN = "langchain-ai/langchain libs/partners/openai/langchain_openai/chat_models/base.py (6c89507)"
-# Requests that demand what the gateway cannot do: refused with a remedy, and answered with LUMEN_UNSUPPORTED=ignore.
+# Requests with unsupported fields: refused with a remedy, and answered with LUMEN_UNSUPPORTED=ignore.
 REFUSED = {
     "instructor-tools": ClientRequest(
         INSTRUCTOR,

@@ -1,6 +1,6 @@
-"""A worker that speaks the leash protocol and little else, for trying the supervisor alone.
+"""A worker that exchanges the messages of `lumen_proxy.ipc` and does little else, for tests of the supervisor.
 
-Arguments say how it misbehaves: `die-at-boot STATUS`, `die-at-promotion TIMES`, `die-when-ready STATUS`,
+Arguments say what is wrong with it: `die-at-boot STATUS`, `die-at-promotion TIMES`, `die-when-ready STATUS`,
 `never-ready`, `cut N`, `never-drained`. It answers every connection with one line of JSON: its pid and generation.
 """
 
@@ -14,21 +14,21 @@ import socket
 import sys
 import threading
 
-
-def say(**message: object) -> None:
-    """Write one event on the leash."""
-    os.write(1, json.dumps(message).encode() + b"\n")
+from lumen_proxy.ipc import Drain, Drained, Imported, Message, Ready, Serve, encode, messages
 
 
-def serve(order: dict[str, object]) -> None:
-    """Answer on the sockets we were given, one connection at a time."""
-    listeners = order["listeners"]
-    assert isinstance(listeners, list)
-    body = json.dumps({"pid": os.getpid(), **order}).encode()
+def send(message: Message) -> None:
+    """Send a message to the supervisor."""
+    os.write(1, encode(message))
+
+
+def serve(command: Serve) -> None:
+    """Answer on the listening sockets, one connection at a time."""
+    body = json.dumps({"pid": os.getpid(), **vars(command), "restarts": command.restarts}).encode()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
     answer = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
     waiting = selectors.DefaultSelector()
-    for listener in listeners:
+    for listener in command.listeners:
         sock = socket.socket(fileno=listener["fd"])
         waiting.register(sock, selectors.EVENT_READ, sock)
     while True:
@@ -40,29 +40,28 @@ def serve(order: dict[str, object]) -> None:
 
 
 def main(fault: str = "", number: str = "0") -> None:
-    """Live by the leash, with one fault."""
+    """Follow the protocol, with one fault."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if fault == "die-at-boot":
         os._exit(int(number))
     if fault == "never-imported":
         signal.pause()
-    say(event="imported", pid=os.getpid())
-    for line in sys.stdin:
-        order = json.loads(line)
-        if order["cmd"] == "serve" and fault == "die-at-promotion" and order["generation"] <= int(number):
-            os._exit(70)
-        if order["cmd"] == "serve":
-            threading.Thread(target=serve, args=(order,), daemon=True).start()
+    send(Imported(os.getpid()))
+    for command in messages(sys.stdin.buffer):
+        if isinstance(command, Serve):
+            if fault == "die-at-promotion" and command.generation <= int(number):
+                os._exit(70)
+            threading.Thread(target=serve, args=(command,), daemon=True).start()
             if fault != "never-ready":
-                say(event="ready")
+                send(Ready())
             if fault == "die-when-ready":
                 os._exit(int(number))
-        elif order["cmd"] == "drain" and fault != "never-drained":
+        elif isinstance(command, Drain) and fault != "never-drained":
             cut = int(number) if fault == "cut" else 0
-            say(event="drained", cut=cut)
+            send(Drained(cut))
             os._exit(70 if cut else 0)
-    os._exit(0)  # end of file: the supervisor is gone
+    os._exit(0)  # end of file: the supervisor has ended
 
 
 if __name__ == "__main__":

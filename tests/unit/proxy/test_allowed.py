@@ -1,4 +1,4 @@
-"""Which Host and Origin headers are served: loopback always, this machine's names on a network, what is declared."""
+"""Which Host and Origin headers are allowed: loopback, the names of this machine on a network, and declared names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_proxy.config.parsers import host_names, web_origins
 from lumen_proxy.wire import allowed_hosts as allowed_module
 from lumen_proxy.wire.allowed_hosts import AllowedHosts, AllowedOrigins, machine_names
-from tests.unit.proxy.serving import serving
+from tests.unit.proxy.running_proxy import run_proxy
 
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104 -- nothing is bound
 OWN_ADDRESSES = [
@@ -32,7 +32,7 @@ OWN_ADDRESSES = [
     ],
 )
 def test_loopback_pages_are_allowed(origin: str) -> None:
-    """A page that this machine serves to itself is allowed; its origin is echoed as it came."""
+    """The page of a loopback origin is allowed, and its origin is returned unchanged."""
     headers = AllowedOrigins(()).headers(origin)
     assert headers["Access-Control-Allow-Origin"] == origin
 
@@ -60,7 +60,7 @@ def test_loopback_pages_are_allowed(origin: str) -> None:
     ],
 )
 def test_other_origins_are_refused(origin: str) -> None:
-    """Nothing else is allowed by default, least of all `null`, which every site can send from a sandboxed frame."""
+    """No other origin is allowed by default. Any site can send `null` from a sandboxed frame."""
     assert not AllowedOrigins(()).allows(origin)
     assert AllowedOrigins(()).headers(origin) == {}
 
@@ -85,7 +85,7 @@ def test_other_origins_are_refused(origin: str) -> None:
     ],
 )
 def test_declared_origins(declared: str, allowed: str, refused: str) -> None:
-    """A declared origin is allowed; `*` stands for labels of a name only."""
+    """A declared origin is allowed; `*` matches labels of a name only."""
     origins = AllowedOrigins(web_origins(declared))
     assert origins.allows(allowed)
     assert not origins.allows(refused)
@@ -100,7 +100,7 @@ def test_declared_origins(declared: str, allowed: str, refused: str) -> None:
     ],
 )
 def test_declared_hosts(declared: str, allowed: str, refused: str) -> None:
-    """Loopback names and declared names are served."""
+    """Loopback names and declared names are allowed."""
     hosts = AllowedHosts("localhost", host_names(declared))
     assert hosts.allows(allowed)
     assert not hosts.allows(refused)
@@ -108,7 +108,7 @@ def test_declared_hosts(declared: str, allowed: str, refused: str) -> None:
 
 @pytest.mark.parametrize("bind", [ANY_ADDRESS, "::", "192.0.2.7"])
 def test_hosts_on_a_network(bind: str) -> None:
-    """A proxy that is reached from the network is called by this machine's addresses and names, and by no others."""
+    """On a network, the addresses and names of this machine are allowed, and no others."""
     hosts = AllowedHosts(bind, ())
     own = [address for address in OWN_ADDRESSES if not ipaddress.ip_address(address).is_loopback]
     name = socket.gethostname()
@@ -119,26 +119,26 @@ def test_hosts_on_a_network(bind: str) -> None:
 
 
 def test_names_of_this_machine_are_kept_for_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request with a foreign Host does not make the proxy ask the system again."""
-    asked: list[str] = []
+    """A request with a foreign Host does not read the names of the machine again."""
+    reads: list[str] = []
 
     def net_if_addrs() -> dict[str, object]:
-        asked.append("the system")
+        reads.append("the system")
         return {}
 
     monkeypatch.setattr("psutil.net_if_addrs", net_if_addrs)
     hosts = AllowedHosts(ANY_ADDRESS, ())
     assert not any(hosts.allows("page.example") for _ in range(3))
-    assert len(asked) == 1
+    assert len(reads) == 1
     monkeypatch.setattr(allowed_module, "NAMES_KEPT_S", 0.0)
     hosts.allows("page.example")
-    assert len(asked) == 2
+    assert len(reads) == 2
 
 
 @pytest.mark.parametrize("error", [OSError("no"), ValueError("no")])
 @pytest.mark.parametrize("source", ["psutil.net_if_addrs", "socket.gethostname"])
-def test_names_that_the_system_does_not_tell(source: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are not allowed; nothing fails, neither a request nor the line at the start."""
+def test_names_that_cannot_be_read(source: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not allowed; neither a request nor the line at the start fails."""
 
     def fail() -> None:
         raise error
@@ -151,15 +151,15 @@ def test_names_that_the_system_does_not_tell(source: str, error: Exception, monk
 
 
 def test_hosts_on_loopback() -> None:
-    """A proxy on loopback is not called by the addresses of the network."""
+    """On loopback, the network addresses of the machine are not allowed."""
     others = machine_names() - {"localhost"}
     assert not any(AllowedHosts("localhost", ()).allows(name) for name in others)
 
 
-def test_a_client_on_the_network(gateway: ScriptedGateway) -> None:
-    """A proxy on all addresses serves who calls it by one of them and has the key."""
+def test_a_client_on_the_network(gateway: Gateway) -> None:
+    """A proxy on all addresses answers a client with one of them in the Host header, and the key."""
     name, key = f"{socket.gethostname()}:8080", ("Authorization", "Bearer sk-1")
-    with serving(gateway.url, PROXY_HOST=ANY_ADDRESS, PROXY_API_KEY="sk-1") as served:
-        asked = [(("Host", name), key), (("Host", name),), (("Host", "attacker.example"), key)]
-        statuses = [served.get("/v1/models", *headers).status for headers in asked]
+    with run_proxy(gateway.url, PROXY_HOST=ANY_ADDRESS, PROXY_API_KEY="sk-1") as served:
+        reads = [(("Host", name), key), (("Host", name),), (("Host", "attacker.example"), key)]
+        statuses = [served.get("/v1/models", *headers).status for headers in reads]
     assert statuses == [200, 401, 403]

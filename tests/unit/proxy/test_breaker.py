@@ -1,4 +1,4 @@
-"""The breaker, with a clock of the test's own."""
+"""The circuit breaker, with a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ FAR = 1000.0
 
 
 class Clock:
-    """Seconds that pass when told."""
+    """Seconds that the test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
 
     def __call__(self) -> float:
-        """What time it is."""
+        """The time."""
         return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """Zero at first."""
+    """It starts at 0."""
     return Clock()
 
 
@@ -34,12 +34,12 @@ def breaker(clock: Clock) -> Breaker:
 
 
 def state(breaker: Breaker) -> str:
-    """Its state, read anew."""
+    """The present state."""
     return breaker.state
 
 
 def fail(breaker: Breaker, times: int = 2) -> None:
-    """Calls that fail."""
+    """Report failed calls."""
     for _ in range(times):
         breaker.report(breaker.enter(FAR), "failure")
 
@@ -53,18 +53,18 @@ def refused_for(breaker: Breaker) -> str:
 
 
 def test_only_failures_in_a_row_open_it(breaker: Breaker) -> None:
-    """A success between starts the count over; what says nothing does not."""
+    """A success resets the count; a neutral call does not change it."""
     fail(breaker, 1)
     breaker.report(breaker.enter(FAR), "success")
     fail(breaker, 1)
     assert state(breaker) == "closed"
-    breaker.report(breaker.enter(FAR), "neither")
+    breaker.report(breaker.enter(FAR), "neutral")
     fail(breaker, 1)
     assert state(breaker) == "open"
 
 
-def test_open_tells_how_long(breaker: Breaker, clock: Clock) -> None:
-    """Retry-After is what is left, rounded up."""
+def test_retry_after_is_the_remaining_time(breaker: Breaker, clock: Clock) -> None:
+    """Rounded up to a second."""
     fail(breaker)
     assert refused_for(breaker) == "10"
     clock.now = 9.5
@@ -72,7 +72,7 @@ def test_open_tells_how_long(breaker: Breaker, clock: Clock) -> None:
 
 
 def test_exactly_one_probe(breaker: Breaker, clock: Clock) -> None:
-    """After the time one call passes, the next is refused until the probe's deadline."""
+    """After the time one call is allowed; the next one is refused until the deadline of the probe."""
     fail(breaker)
     clock.now = 10
     assert state(breaker) == "half_open"
@@ -92,18 +92,18 @@ def test_a_failed_probe_opens_it_again(breaker: Breaker, clock: Clock) -> None:
     assert refused_for(breaker) == "10"
 
 
-def test_a_probe_that_says_nothing_gives_its_place_back(breaker: Breaker, clock: Clock) -> None:
-    """A gone client's probe decides nothing; the next call is the probe."""
+def test_after_a_neutral_probe_the_next_call_is_the_probe(breaker: Breaker, clock: Clock) -> None:
+    """A disconnected client decides nothing."""
     fail(breaker)
     clock.now = 10
-    breaker.report(breaker.enter(FAR), "neither")
+    breaker.report(breaker.enter(FAR), "neutral")
     assert state(breaker) == "half_open"
     breaker.report(breaker.enter(FAR), "success")
     assert state(breaker) == "closed"
 
 
-def test_a_probe_that_never_returns_frees_its_place(breaker: Breaker, clock: Clock) -> None:
-    """At its own deadline; its late report then counts for nothing."""
+def test_after_the_deadline_of_a_probe_another_is_allowed(breaker: Breaker, clock: Clock) -> None:
+    """The late report of the first one is ignored."""
     fail(breaker)
     clock.now = 10
     lost = breaker.enter(clock.now + 1)
@@ -116,13 +116,13 @@ def test_a_probe_that_never_returns_frees_its_place(breaker: Breaker, clock: Clo
     assert state(breaker) == "closed"
 
 
-def test_calls_from_before_do_not_decide(breaker: Breaker, clock: Clock) -> None:
-    """A call that began before the breaker opened neither closes it nor frees the probe's place."""
+def test_calls_from_before_the_opening_do_not_decide(breaker: Breaker, clock: Clock) -> None:
+    """They neither close the breaker nor end the probe."""
     old = breaker.enter(FAR)
     fail(breaker)
     breaker.report(old, "success")
     assert state(breaker) == "open"
     clock.now = 10
     breaker.enter(clock.now + 5)
-    breaker.report(old, "neither")
+    breaker.report(old, "neutral")
     assert refused_for(breaker) == "5"

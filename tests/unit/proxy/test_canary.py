@@ -1,4 +1,4 @@
-"""A key and a sentence of a user go through a real proxy in every way, and are found nowhere afterwards."""
+"""A key and a sentence of a user pass through a real proxy in all ways. Afterwards no output contains them."""
 
 from __future__ import annotations
 
@@ -26,27 +26,25 @@ BODIES: list[dict[str, Any]] = [
     {"messages": [{"role": "user", "content": SENTENCE}], "n": 2},
     {"messages": [{"role": "user", "content": SENTENCE}], "tool_choice": {"name": SENTENCE}},
 ]
-DRIFT = [  # what is dropped is named in the log, but not quoted
-    replies.answer_with("hi", persona=SENTENCE, sources=SENTENCE, timestamp=[SENTENCE]),
-    replies.respond_with(
-        json.dumps(replies.lumen("hi", **{SENTENCE: "\ud800", "persona": {"name": "\ud800"}})).encode()
-    ),
+DRIFT = [  # the log names dropped fields, but does not quote them
+    replies.answers("hi", persona=SENTENCE, sources=SENTENCE, timestamp=[SENTENCE]),
+    replies.says(json.dumps(replies.lumen("hi", **{SENTENCE: "\ud800", "persona": {"name": "\ud800"}})).encode()),
 ]
 
 
-def told(got: Capture) -> bytes:
-    """Everything a client reads: headers and body."""
-    headers = "\n".join(f"{name}: {value}" for name, value in got.headers)
-    return headers.encode() + b"\n\n" + got.body
+def received(capture: Capture) -> bytes:
+    """All that a client reads: headers and body."""
+    headers = "\n".join(f"{name}: {value}" for name, value in capture.headers)
+    return headers.encode() + b"\n\n" + capture.body
 
 
 def found(where: bytes) -> list[bytes]:
-    """The spellings that are in there."""
+    """The spellings that the text contains."""
     return [spelling for spelling in SPELLINGS if spelling in where]
 
 
-def test_the_canary_is_nowhere(launch: Launcher, gateway: ScriptedGateway, tmp_path: Path) -> None:
-    """In no error, header, metric, health answer, log, journal or state file; answers alone have the sentence."""
+def test_the_canary_is_nowhere(launch: Launches, gateway: Gateway, tmp_path: Path) -> None:
+    """No error, header, metric, health answer, log, journal or state file has them; only answers have the sentence."""
     env = {"PROXY_API_KEY": KEY, "LUMEN_LOG_DIR": str(tmp_path / "log"), "LUMEN_STATE_DIR": str(tmp_path / "state")}
     proxy = launch(gateway=gateway, env={**env, "LUMEN_LOG_LEVEL": "debug"})
     bearer = ("Authorization", f"Bearer {KEY}")
@@ -67,13 +65,13 @@ def test_the_canary_is_nowhere(launch: Launcher, gateway: ScriptedGateway, tmp_p
             refused.append(ask({**BODIES[0], "stream": stream}, bearer))
     pages = [client.call(proxy.url, "GET", path, headers=[bearer]) for path in ("/metrics", "/health", "/ready", "/")]
     state = [path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()]
-    proxy.end()  # its last lines are written then
+    proxy.end()  # this writes its last lines
     logs = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    assert [got.status for got in answered] == [200] * 2 * (1 + len(DRIFT))
-    assert all(KEY.encode() not in told(got) for got in answered)
-    assert all((got.status or 0) >= 400 for got in refused)
+    assert [capture.status for capture in answered] == [200] * 2 * (1 + len(DRIFT))
+    assert all(KEY.encode() not in received(capture) for capture in answered)
+    assert all((capture.status or 0) >= 400 for capture in refused)
     assert state
-    assert any(b"/chat/completions" in log for log in logs)  # it was logged at all
+    assert any(b"/chat/completions" in log for log in logs)  # the requests are logged
     assert any(b"sources: expected a list of strings" in log for log in logs)
-    everything = [*map(told, refused), *map(told, pages), *state, *logs]
+    everything = [*map(received, refused), *map(received, pages), *state, *logs]
     assert [found(each) for each in everything if found(each)] == []

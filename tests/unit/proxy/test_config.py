@@ -1,4 +1,4 @@
-"""Settings: environment first, options override, a bad value ends the program and says how to fix it."""
+"""Settings: defaults, environment, options; a bad value ends the program with a remedy."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from lumen_proxy.config import BY_VARIABLE, SETTINGS, load
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.masking import masked
+from lumen_proxy.masking import mask
 
 
 def test_defaults_need_no_environment() -> None:
-    """With nothing set, every setting has its default and says so."""
+    """Without variables each setting has its default and the origin `default`."""
     settings = load({})
     assert settings.port == 8080
     assert set(settings.origins.values()) == {"default"}
@@ -20,18 +20,18 @@ def test_defaults_need_no_environment() -> None:
 
 @pytest.mark.parametrize("suffix", ["", "/", "/chat", "/chat/"])
 def test_gateway_address_in_both_forms(suffix: str) -> None:
-    """The gateway address means the same with and without /chat."""
+    """The gateway address is the same with and without /chat."""
     assert load({"LUMEN_GATEWAY_URL": "http://127.0.0.1:9" + suffix}).gateway_url == "http://127.0.0.1:9"
 
 
 def test_option_overrides_environment() -> None:
-    """An option wins over a variable, and the origin tells."""
+    """The option is used, and is the origin."""
     settings = load({"PROXY_PORT": "1"}, {"port": "2"})
     assert (settings.port, settings.origins["port"]) == (2, "option")
 
 
 def test_a_child_gets_the_same_settings() -> None:
-    """Settings written as variables and read again are the same settings."""
+    """Settings written as variables and read again are equal."""
     settings = load({"PROXY_API_KEY": "k", "LUMEN_ALLOWED_HOSTS": "a, B", "LUMEN_STANDBY": "off"})
     assert load(settings.environ()) == settings
 
@@ -80,11 +80,11 @@ BAD = {
 
 @pytest.mark.parametrize(("variable", "text"), [(name, text) for name, texts in BAD.items() for text in texts])
 def test_bad_variable_is_named(variable: str, text: str) -> None:
-    """A bad variable is refused with 78, in one line: name, value unless secret, what was expected, what to do."""
+    """A bad variable ends the program with 78 and one line: name, value unless secret, expected values, remedy."""
     with pytest.raises(Fatal) as refused:
         load({variable: text})
     assert refused.value.exit_status is Exit.CONFIG
-    value = "" if BY_VARIABLE[variable].secret else f"={masked(text)!a}"
+    value = "" if BY_VARIABLE[variable].secret else f"={mask(text)!a}"
     expected = BY_VARIABLE[variable].parse.expected
     assert str(refused.value) == f"{variable}{value} is invalid: expected {expected}. Fix or unset it"
     assert "\n" not in str(refused.value)
@@ -101,8 +101,8 @@ def test_bad_variable_is_named(variable: str, text: str) -> None:
         ("LUMEN_STANDBY", "1, 0, true, false, yes, no, on or off"),
     ],
 )
-def test_what_a_setting_accepts_is_said_in_words(variable: str, expected: str) -> None:
-    """The same words in the error, in --help and in the guides: they are made of the parser's own facts."""
+def test_the_description_of_a_setting(variable: str, expected: str) -> None:
+    """The description of a parser is data, used in the error, in --help and in the guides."""
     assert BY_VARIABLE[variable].parse.expected == expected
 
 
@@ -117,7 +117,7 @@ def test_what_a_setting_accepts_is_said_in_words(variable: str, expected: str) -
     ],
 )
 def test_hosts_are_kept_as_clients_send_them(text: str, hosts: tuple[str, ...]) -> None:
-    """Lower case, without brackets and the root's dot, a name of another script in its ASCII form."""
+    """In lower case, without brackets and final dot; names of other scripts in their ASCII form."""
     assert load({"LUMEN_ALLOWED_HOSTS": text}).allowed_hosts == hosts
 
 
@@ -135,12 +135,12 @@ def test_hosts_are_kept_as_clients_send_them(text: str, hosts: tuple[str, ...]) 
     ],
 )
 def test_origins_are_kept_as_browsers_send_them(text: str, origins: tuple[str, ...]) -> None:
-    """A browser leaves out the port that its scheme implies."""
+    """Without the default port of the scheme."""
     assert load({"LUMEN_ALLOWED_ORIGINS": text}).allowed_origins == origins
 
 
 def test_bad_option_is_a_usage_error() -> None:
-    """The same mistake in an option is 64."""
+    """A bad option ends the program with 64."""
     with pytest.raises(Fatal) as refused:
         load({}, {"port": "x"})
     expected = "a whole number between 0 and 65535"
@@ -149,7 +149,7 @@ def test_bad_option_is_a_usage_error() -> None:
 
 
 def test_secrets_never_show() -> None:
-    """No secret is in the repr of the settings, nor in the message about a bad one."""
+    """Neither the repr of the settings nor an error message contains a secret."""
     secrets = {setting.variable: "https://s3cret" for setting in SETTINGS if setting.secret}
     assert "s3cret" not in repr(load(secrets))
     with pytest.raises(Fatal) as refused:
@@ -158,8 +158,8 @@ def test_secrets_never_show() -> None:
 
 
 @pytest.mark.parametrize("name", ["LUMEN_TIMEOUT", "LUMEN_GATEWAY_URI", "LUMEN_MAX_BODY_BYTE", "LUMEN_TIEMOUT_S"])
-def test_almost_a_setting_is_refused(name: str) -> None:
-    """A variable within two letters of a setting is a typing mistake, and is refused by name."""
+def test_a_misspelt_setting_is_refused(name: str) -> None:
+    """A variable within two letters of a setting ends the program, and the message names the setting."""
     with pytest.raises(Fatal, match="did you mean LUMEN_") as refused:
         load({name: "1"})
     assert refused.value.exit_status is Exit.CONFIG
@@ -184,8 +184,8 @@ def test_other_unknown_names_warn() -> None:
         ("LUMEN_GATEWAY", "LUMEN_GATEWAY_URL"),
     ],
 )
-def test_a_name_that_is_meant_to_be_ours_warns(name: str, meant: str) -> None:
-    """A misspelt name that another program may own, or the beginning of one setting: the warning names the setting."""
+def test_a_misspelt_name_without_the_own_prefix_warns(name: str, meant: str) -> None:
+    """The warning names the setting, since another program may use the name."""
     warning = f"{name} is not a setting and has no effect; did you mean {meant}?"
     assert load({name: "s3cret"}).warnings == (warning,)
 
@@ -195,14 +195,14 @@ def test_a_name_that_is_meant_to_be_ours_warns(name: str, meant: str) -> None:
     ["PROXY_PASS", "PROXY_USER", "PROXY_URL", "PROXY_LIST", "PROXY_MODE", "PROXY_DNS", "SLACK_TOKEN", "SLACK_BOT_TOKEN",
      "SLACK_API_URL", "CLOUD_AI_REGION", "PROXY", "http_proxy", "HOST"],
 )  # fmt: skip
-def test_a_name_of_another_program_is_its_own(name: str) -> None:
-    """No warning about what only begins like a setting."""
+def test_a_name_of_another_program_is_ignored(name: str) -> None:
+    """There is no warning for a name that only begins like a setting."""
     assert load({name: "x"}).warnings == ()
 
 
 @given(st.sampled_from(sorted(BY_VARIABLE)), st.text(max_size=20))
-def test_no_text_is_more_than_refused(variable: str, text: str) -> None:
-    """Whatever a variable holds, it is taken or refused with 78; nothing else happens."""
+def test_any_text_is_accepted_or_refused(variable: str, text: str) -> None:
+    """For any value of a variable: it is accepted, or ends the program with 78."""
     try:
         load({variable: text})
     except Fatal as refused:

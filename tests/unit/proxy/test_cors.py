@@ -1,4 +1,4 @@
-"""What a web page may read: every answer to an allowed page is readable, with all its headers."""
+"""CORS: an allowed page can read each answer, with all headers."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import pytest
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http import client
 from lumen_conformance.http.capture import Capture
-from tests.unit.proxy.error_cases import CASES, Case, staged
-from tests.unit.proxy.serving import USER, Serving, serving
-from tests.unit.proxy.test_server import head
+from tests.unit.proxy.error_cases import CASES, ErrorCase, staged
+from tests.unit.proxy.raw_server import head
+from tests.unit.proxy.running_proxy import USER, RunningProxy, run_proxy
 
 PAGE = "http://localhost:3000"
-# What every page reads (Fetch, 2.2.2), what is about the connection or CORS itself, and the date.
+# Headers that each page can read (Fetch, 2.2.2), those of the connection and of CORS, and the date.
 SAFE = {"cache-control", "content-language", "content-length", "content-type", "expires", "last-modified", "pragma"}
 OF_THE_CONNECTION = {"connection", "date", "transfer-encoding", "vary", "x-accel-buffering", "accept-encoding"}
 SDK_HEADERS = "authorization,content-type,openai-organization,x-stainless-lang,x-stainless-retry-count,x_odd.name"
 
 
-def sent(data: bytes) -> Callable[[Serving], Capture]:
-    """These very bytes."""
+def sent(data: bytes) -> Callable[[RunningProxy], Capture]:
+    """Send exactly these bytes."""
     return lambda served: client.send(served.url, data)
 
 
 ORIGIN = ("Origin", PAGE)
-ANSWERS: dict[str, Callable[[Serving], Capture]] = {
+ANSWERS: dict[str, Callable[[RunningProxy], Capture]] = {
     "answer": lambda served: served.chat(headers=(ORIGIN,)),
     "stream": lambda served: served.chat(stream=True, headers=(ORIGIN,)),
     "models": lambda served: served.get("/v1/models", ORIGIN),
@@ -42,9 +42,9 @@ ANSWERS: dict[str, Callable[[Serving], Capture]] = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_answer_is_readable(name: str, gateway: ScriptedGateway) -> None:
-    """The answer names the page's own origin, and exposes each of its headers."""
-    with serving(gateway.url) as served:
+def test_answer_is_readable(name: str, gateway: Gateway) -> None:
+    """The answer has the origin of the page, and exposes each of its headers."""
+    with run_proxy(gateway.url) as served:
         assert_readable(ANSWERS[name](served))
 
 
@@ -52,67 +52,71 @@ OF_A_PAGE = {code: case for code, case in CASES.items() if not {"Host", "Origin"
 
 
 @pytest.mark.parametrize("code", OF_A_PAGE)
-def test_error_is_readable(code: str, gateway: ScriptedGateway) -> None:
-    """So does every row of the error table."""
-    case: Case = OF_A_PAGE[code]
+def test_error_is_readable(code: str, gateway: Gateway) -> None:
+    """So does each error of the error table."""
+    case: ErrorCase = OF_A_PAGE[code]
     with ExitStack() as stack:
-        served = stack.enter_context(serving(gateway.url, **case.env))
+        served = stack.enter_context(run_proxy(gateway.url, **case.env))
         stack.enter_context(staged(served, gateway, case))
-        got = served.chat(headers=(*case.headers, ORIGIN), **case.asked)
-    assert_readable(got)
+        capture = served.chat(headers=(*case.headers, ORIGIN), **case.fields)
+    assert_readable(capture)
 
 
-def assert_readable(got: Capture) -> None:
-    """Hold an answer to the claim."""
-    assert got.header_all("access-control-allow-origin") == (PAGE,)
-    assert "Origin" in (got.header("vary") or "")
-    exposed = {name.strip() for name in (got.header("access-control-expose-headers") or "").split(",")}
-    names = {name.lower() for name, _ in got.headers}
+def assert_readable(capture: Capture) -> None:
+    """The page can read the answer."""
+    assert capture.header_all("access-control-allow-origin") == (PAGE,)
+    assert "Origin" in (capture.header("vary") or "")
+    exposed = {name.strip() for name in (capture.header("access-control-expose-headers") or "").split(",")}
+    names = {name.lower() for name, _ in capture.headers}
     assert {name for name in names if not name.startswith("access-control-")} <= exposed | SAFE | OF_THE_CONNECTION
 
 
 @pytest.mark.parametrize("origin", ["https://attacker.example", "null", ""])
 @pytest.mark.parametrize("name", ["413", "431", "501"])
-def test_other_pages_read_nothing(name: str, origin: str, gateway: ScriptedGateway) -> None:
-    """The server's own refusals tell nothing to a page that is not allowed."""
+def test_other_pages_read_nothing(name: str, origin: str, gateway: Gateway) -> None:
+    """A refusal of the server has no CORS headers for a page that is not allowed."""
     lines = {"413": "Content-Length: 99999999", "431": "X: " + "x" * 40_000, "501": "Transfer-Encoding: gzip"}
-    with serving(gateway.url) as served:
-        got = client.send(served.url, head(f"Origin: {origin}", lines[name]))
-    assert got.status == int(name)
-    assert not [each for each, _ in got.headers if each.lower().startswith("access-control-")]
+    with run_proxy(gateway.url) as served:
+        capture = client.send(served.url, head(f"Origin: {origin}", lines[name]))
+    assert capture.status == int(name)
+    assert not [each for each, _ in capture.headers if each.lower().startswith("access-control-")]
 
 
-def preflight(served: Serving, *headers: tuple[str, str]) -> Capture:
-    """The question of a browser whether a page may send a question."""
-    asked = [("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", SDK_HEADERS), *headers]
-    return client.call(served.url, "OPTIONS", "/v1/chat/completions", headers=asked)
+def preflight(served: RunningProxy, *headers: tuple[str, str]) -> Capture:
+    """The preflight request of a browser."""
+    request_headers = [
+        ("Access-Control-Request-Method", "POST"),
+        ("Access-Control-Request-Headers", SDK_HEADERS),
+        *headers,
+    ]
+    return client.call(served.url, "OPTIONS", "/v1/chat/completions", headers=request_headers)
 
 
 @pytest.mark.parametrize("private", [True, False])
-def test_preflight(gateway: ScriptedGateway, private: bool) -> None:  # noqa: FBT001 -- a row
-    """A page may send what the OpenAI library sends, without the key at first; the key is needed afterwards."""
+def test_preflight(gateway: Gateway, private: bool) -> None:  # noqa: FBT001 -- a row
+    """A page may send what the OpenAI library sends; the preflight needs no key, the request does."""
     network = [("Access-Control-Request-Private-Network", "true")] if private else []
-    with serving(gateway.url, PROXY_API_KEY="sk-1") as served:
-        got = preflight(served, ORIGIN, *network)
+    with run_proxy(gateway.url, PROXY_API_KEY="sk-1") as served:
+        capture = preflight(served, ORIGIN, *network)
         refused = served.chat(headers=(ORIGIN,))
-    assert got.status == 204
-    assert got.header("access-control-allow-origin") == PAGE
-    assert got.header("access-control-allow-headers") == SDK_HEADERS
-    assert "POST" in (got.header("access-control-allow-methods") or "")
-    assert got.header("access-control-allow-private-network") == ("true" if private else None)
+    assert capture.status == 204
+    assert capture.header("access-control-allow-origin") == PAGE
+    assert capture.header("access-control-allow-headers") == SDK_HEADERS
+    assert "POST" in (capture.header("access-control-allow-methods") or "")
+    assert capture.header("access-control-allow-private-network") == ("true" if private else None)
     assert (refused.status, refused.header("access-control-allow-origin")) == (401, PAGE)
 
 
-def test_a_loopback_page_by_a_foreign_name(gateway: ScriptedGateway) -> None:
-    """A name that leads to this machine by DNS is refused, whatever page asks (DNS rebinding)."""
-    with serving(gateway.url) as served:
+def test_a_loopback_page_by_a_foreign_name(gateway: Gateway) -> None:
+    """A foreign Host that resolves to this machine is refused for any page (DNS rebinding)."""
+    with run_proxy(gateway.url) as served:
         name = ("Host", "attacker.example")
-        got = [served.get("/v1/models", ORIGIN, name), preflight(served, ORIGIN, name)]
-    assert [each.status for each in got] == [403, 403]
+        capture = [served.get("/v1/models", ORIGIN, name), preflight(served, ORIGIN, name)]
+    assert [each.status for each in capture] == [403, 403]
 
 
-def test_answer_without_a_page(gateway: ScriptedGateway) -> None:
-    """A request that is not of a page is answered without a word about pages."""
-    with serving(gateway.url) as served:
-        got = served.chat(USER["content"])
-    assert not [name for name, _ in got.headers if name.lower().startswith("access-control-")]
+def test_answer_without_a_page(gateway: Gateway) -> None:
+    """The answer to a request without an Origin has no CORS headers."""
+    with run_proxy(gateway.url) as served:
+        capture = served.chat(USER["content"])
+    assert not [name for name, _ in capture.headers if name.lower().startswith("access-control-")]

@@ -1,4 +1,4 @@
-"""The table of dependencies: the ranges of pyproject.toml, versions as numbers, one line for all that is missing."""
+"""The table of dependencies: versions as in pyproject.toml, and one line for all that are missing."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from lumen_proxy.cli import main as cli
 from lumen_proxy.supervisor import preflight
 
 ROOT = Path(__file__).parents[3]
-LOOK_S = 30.0  # a start of Python and of three more takes half a second here
+LOOK_S = 30.0  # the start of four Python processes takes 0.5 s here
 BY_NAME = {one.name: one for one in dependencies.DEPENDENCIES}
 
 
 def test_the_table_is_that_of_the_package() -> None:
-    """Each declared dependency and its range, and the oldest Python, are the same in pyproject.toml and in code."""
+    """Dependencies, their versions and the oldest Python are the same in pyproject.toml and in the code."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert sorted(one.requirement for one in dependencies.DEPENDENCIES) == sorted(project["dependencies"])
     assert project["requires-python"] == f">={'.'.join(map(str, preflight.OLDEST))}"
@@ -55,7 +55,7 @@ def test_versions_are_compared_as_numbers(name: str, version: str, supported: bo
 def test_serving_without_a_module_is_69(
     module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Each declared module is needed: a start names it and the command that installs it, without a traceback."""
+    """For each declared module, a start names it and the pip command, without a traceback."""
     for variable in ("LUMEN_STATE_DIR", "LUMEN_LOG_DIR"):
         monkeypatch.setenv(variable, str(tmp_path))
     monkeypatch.setitem(sys.modules, module, None)
@@ -66,9 +66,9 @@ def test_serving_without_a_module_is_69(
 
 
 @pytest.mark.parametrize("damage", ["waitress-missing", "only-requests"])
-def test_check_and_start_name_the_same_command(launch: Launcher, damage: str, tmp_path: Path) -> None:
-    """`check` is red, 69, and `start` ends with 69 and one line with the very command that `check` prints."""
-    folder = virtual_environments.create_healthy(tmp_path / "venv")
+def test_check_and_start_name_the_same_command(launch: Launches, damage: str, tmp_path: Path) -> None:
+    """`check` and `start` end with 69, and `start` prints the command of `check` in one line."""
+    folder = virtual_environments.healthy(tmp_path / "venv")
     virtual_environments.DAMAGES[damage](folder)
     tool = (str(virtual_environments.interpreter(folder)), "-m", "lumen_proxy")
     checked = launch.run("check", tool=tool)
@@ -80,12 +80,12 @@ def test_check_and_start_name_the_same_command(launch: Launcher, damage: str, tm
 
 
 def test_an_uninstalled_package_starts_nothing(tmp_path: Path) -> None:
-    """Run from its source folder, where no child process would find it: `check` works, a start is one line and 69."""
-    folder = virtual_environments.create_healthy(tmp_path / "venv")
+    """In its source folder, where a child process does not find it, `check` works and a start is one line with 69."""
+    folder = virtual_environments.healthy(tmp_path / "venv")
     files = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path), "PYTHONPATH": lumen_guard.HERE}
-    for words, status in (("check",), 0), (("serve",), 69), (("start",), 69):
+    for command, status in (("check",), 0), (("serve",), 69), (("start",), 69):
         done = subprocess.run(
-            [virtual_environments.interpreter(folder), "-m", "lumen_proxy", *words],
+            [virtual_environments.interpreter(folder), "-m", "lumen_proxy", *command],
             cwd=ROOT, env=os.environ | files, capture_output=True, encoding="utf-8", timeout=LOOK_S, check=False,
         )  # fmt: skip
         assert done.returncode == status, done.stderr

@@ -1,4 +1,4 @@
-"""Drift of the answers of both channels, over real sockets: the text arrives, and what was dropped is named."""
+"""Unexpected fields in the answers of both channels, with real sockets: the text arrives, dropped fields are named."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lumen_conformance.gateway import replies
-from lumen_conformance.gateway.server import ScriptedGateway
-from lumen_proxy.logs.worker_log import Log
-from tests.unit.proxy.serving import serving
+from lumen_conformance.gateway.server import Gateway
+from lumen_proxy.logs.worker_log import WorkerLog
+from tests.unit.proxy.running_proxy import run_proxy
 from tests.unit.proxy.test_proxy_streams import metadata
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ NULL = "NaN, Infinity or a number that is too large: read as null"
 
 
 def zipped(body: object, coding: str = "gzip") -> Reply:
-    """A compressed answer although `identity` was asked for."""
+    """A compressed answer, although the request has `identity`."""
     data = replies.encoded(body)
     return replies.respond_with(
         gzip.compress(data) if coding == "gzip" else zlib.compress(data), headers=(("Content-Encoding", coding),)
@@ -34,11 +34,11 @@ def zipped(body: object, coding: str = "gzip") -> Reply:
 
 
 def without(name: str) -> dict[str, object]:
-    """A good answer but for one field."""
+    """A valid answer without one field."""
     return {field: value for field, value in replies.lumen(TEXT).items() if field != name}
 
 
-# What the gateway answers, the text that arrives, and the warnings.
+# The answer of the gateway, the text of the proxy, and the warnings.
 GATEWAY: dict[str, tuple[Reply, str, list[str]]] = {
     "sources-objects": (
         replies.answer_with(TEXT, sources=[{"title": "t"}]),
@@ -86,16 +86,16 @@ CLOUD: dict[str, tuple[Reply, str, list[str]]] = {
 }
 
 
-def said(got: Capture) -> str:
+def text_of(capture: Capture) -> str:
     """The text of an answer, plain or streamed, whose JSON is strict."""
-    if "event-stream" not in (got.header("content-type") or ""):
-        return str(strict(got.body)["choices"][0]["message"]["content"])
-    events = [strict(event[6:]) for event in got.body.split(b"\n\n") if event.startswith(b"data: {")]
+    if "event-stream" not in (capture.header("content-type") or ""):
+        return str(strict(capture.body)["choices"][0]["message"]["content"])
+    events = [strict(event[6:]) for event in capture.body.split(b"\n\n") if event.startswith(b"data: {")]
     return "".join(choice["delta"].get("content", "") for event in events for choice in event["choices"])
 
 
 def strict(data: bytes) -> Any:  # noqa: ANN401 -- any JSON
-    """JSON without NaN and Infinity."""
+    """Parse JSON without NaN and Infinity."""
 
     def refuse(constant: str) -> object:
         raise AssertionError(f"{constant} reached the client")
@@ -105,17 +105,17 @@ def strict(data: bytes) -> Any:  # noqa: ANN401 -- any JSON
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("name", GATEWAY)
-def test_drift_of_the_gateway(gateway: ScriptedGateway, name: str, stream: bool, tmp_path: Path) -> None:  # noqa: FBT001 -- a row
-    """The answer arrives, what was dropped is named there and in the log, and the breaker counts no failure."""
+def test_drift_of_the_gateway(gateway: Gateway, name: str, stream: bool, tmp_path: Path) -> None:  # noqa: FBT001 -- a row
+    """The answer and the log name the dropped fields, and the breaker counts no failure."""
     reply, text, warnings = GATEWAY[name]
     gateway.standing = reply
-    with serving(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
-        log = served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
+    with run_proxy(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
+        log = served.proxy.log = WorkerLog(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
         for _ in range(2):
-            got = served.chat(stream=stream)
-            assert got.status == 200, got.text
-            assert said(got) == text
-            assert metadata(got)["gateway_warnings"] == warnings
+            capture = served.chat(stream=stream)
+            assert capture.status == 200, capture.text
+            assert text_of(capture) == text
+            assert metadata(capture)["gateway_warnings"] == warnings
     log.flush()
     lines = [json.loads(line) for line in (tmp_path / "log").read_text("utf-8").splitlines()]
     assert [line.get("gateway_warnings") for line in lines] == ["; ".join(warnings) or None] * 2
@@ -123,28 +123,28 @@ def test_drift_of_the_gateway(gateway: ScriptedGateway, name: str, stream: bool,
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("name", CLOUD)
-def test_drift_of_cloud_ai(gateway: ScriptedGateway, name: str, stream: bool) -> None:  # noqa: FBT001 -- a row
-    """The same for the channel that answers when the gateway cannot be reached."""
+def test_drift_of_cloud_ai(gateway: Gateway, name: str, stream: bool) -> None:  # noqa: FBT001 -- a row
+    """The same for Cloud AI, when the gateway cannot be reached."""
     reply, text, warnings = CLOUD[name]
     gateway.down()
     with (
-        ScriptedGateway(reply) as cloud,
-        serving(
+        Gateway(reply) as cloud,
+        run_proxy(
             gateway.url, CLOUD_AI_URL=cloud.url + "/chat", LUMEN_FALLBACK="cloud_ai", LUMEN_BREAKER_FAILURES="1"
         ) as served,
     ):
-        got = served.chat(stream=stream)
-    assert got.status == 200, got.text
-    assert said(got) == text
-    told = metadata(got)
-    assert (told["channel"], told["gateway_warnings"]) == ("cloud_ai", warnings)
+        capture = served.chat(stream=stream)
+    assert capture.status == 200, capture.text
+    assert text_of(capture) == text
+    details = metadata(capture)
+    assert (details["channel"], details["gateway_warnings"]) == ("cloud_ai", warnings)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
-def test_a_response_that_is_missing_is_named(gateway: ScriptedGateway, stream: bool) -> None:  # noqa: FBT001 -- a row
-    """The one field that is needed fails the call, and the message names it."""
-    gateway.script(replies.respond_with(without("response")))
-    with serving(gateway.url) as served:
+def test_a_response_that_is_missing_is_named(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
+    """The call fails without the one required field, and the message names it."""
+    gateway.script(replies.says(without("response")))
+    with run_proxy(gateway.url) as served:
         error = json.loads(served.chat(stream=stream).body)["error"]
     assert error["code"] == "gateway_invalid_response"
     assert error["message"] == "Invalid response from the gateway: field `response` is missing or not a string."
@@ -154,7 +154,7 @@ def test_a_response_that_is_missing_is_named(gateway: ScriptedGateway, stream: b
 def test_a_small_body_that_decompresses_to_a_large_one(gateway: ScriptedGateway, stream: bool) -> None:  # noqa: FBT001 -- a row
     """LUMEN_MAX_RESPONSE_BYTES limits the decompressed size."""
     body = replies.lumen("x" * 5000)
-    with serving(gateway.url, LUMEN_MAX_RESPONSE_BYTES="4096") as served:
+    with run_proxy(gateway.url, LUMEN_MAX_RESPONSE_BYTES="4096") as served:
         gateway.script(zipped(body))
         error = json.loads(served.chat(stream=stream).body)["error"]
         assert error["code"] == "gateway_invalid_response"

@@ -1,4 +1,4 @@
-"""What is not HTTP/1 is answered at once: the time for a request head is no answer."""
+"""A request that is not HTTP/1 is answered at once, not at the deadline of the head."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http import client
 from lumen_conformance.waiting import until
-from lumen_proxy.logs.worker_log import Log
-from tests.unit.proxy.serving import serving
+from lumen_proxy.logs.worker_log import WorkerLog
+from tests.unit.proxy.running_proxy import run_proxy
 
 HEAD_S = "30"  # of a silent client
-AT_ONCE_S = 3.0  # a tenth of it; milliseconds here
+AT_ONCE_S = 3.0  # a tenth of it; it takes milliseconds here
 
 
 def client_hello() -> bytes:
@@ -42,22 +42,22 @@ NOT_HTTP_1 = {
 
 
 @pytest.mark.parametrize("name", NOT_HTTP_1)
-def test_not_http_1(name: str, gateway: ScriptedGateway) -> None:
-    """The bytes are answered at once with a 400 that says what is wrong, although no request head has ended."""
+def test_not_http_1(name: str, gateway: Gateway) -> None:
+    """The bytes are answered at once with a 400 that names the reason, although the head has no end."""
     sent, code, hint = NOT_HTTP_1[name]
-    with serving(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
-        got = client.send(served.url, sent)
-    told = json.loads(got.body)["error"]
-    assert (got.status, told["code"], got.ended) == (400, code, "complete")
-    assert hint in told["message"]
-    assert got.ended_s is not None
-    assert got.ended_s < AT_ONCE_S
+    with run_proxy(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
+        capture = client.send(served.url, sent)
+    error = json.loads(capture.body)["error"]
+    assert (capture.status, error["code"], capture.ended) == (400, code, "complete")
+    assert hint in error["message"]
+    assert capture.ended_s is not None
+    assert capture.ended_s < AT_ONCE_S
 
 
-def test_a_tls_client(gateway: ScriptedGateway, tmp_path: Path) -> None:
-    """A client that speaks https fails at once, and the log has the hint once, however often it tries."""
-    with serving(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
-        log = served.proxy.log = Log(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
+def test_a_tls_client(gateway: Gateway, tmp_path: Path) -> None:
+    """A TLS client fails at once, and the log has one hint, however often it tries."""
+    with run_proxy(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
+        log = served.proxy.log = WorkerLog(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
         host, port = served.url.removeprefix("http://").split(":")
         for _ in range(2):
             with socket.create_connection((host, int(port)), timeout=AT_ONCE_S) as sock, pytest.raises(ssl.SSLError):
@@ -70,10 +70,10 @@ def test_a_tls_client(gateway: ScriptedGateway, tmp_path: Path) -> None:
     assert "http://" in hints[0]["hint"]
 
 
-def test_a_request_byte_by_byte(gateway: ScriptedGateway) -> None:
-    """A request whose bytes arrive one by one is served, empty lines before it included."""
+def test_a_request_byte_by_byte(gateway: Gateway) -> None:
+    """A request is served if its bytes arrive one at a time, with empty lines before it."""
     request = b"\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    with serving(gateway.url) as served:
+    with run_proxy(gateway.url) as served:
         host, port = served.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=10) as sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

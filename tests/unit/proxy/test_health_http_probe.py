@@ -44,7 +44,7 @@ def test_a_deadline_where_no_shutdown_wakes_the_reader(
     gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On Windows the time-out of the socket ends the question."""
-    monkeypatch.setattr("lumen_proxy.net.shutdown.DONT_WAIT", 0)
+    monkeypatch.setattr("lumen_proxy.net.response.DONT_WAIT", 0)
     monkeypatch.setattr("socket.socket.shutdown", lambda *_: None)
     gateway.standing = replies.silent
     found = ask("GET", gateway.url, within_s=0.5)

@@ -1,4 +1,4 @@
-"""Where no home folder is known, one line names the variables to set; nothing is written anywhere else."""
+"""Without a known home folder one line names the variables to set, and no file is written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from lumen_proxy.cli import main as cli
 
-UNKNOWN_UID = 54_321  # no passwd entry here; the test is skipped where there is one
+UNKNOWN_UID = 54_321  # without a passwd entry here; if it has one, the test is skipped
 LOOK_S = 30.0  # a start of Python takes 0.1 s
 pwd = pytest.importorskip("pwd", reason="home folders are looked up by name on POSIX only")
 
@@ -48,8 +48,8 @@ CASES: dict[str, Case] = {
 def test_an_unknown_home_is_one_line(
     case: Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """78 (64 for an option) and the variable to set, instead of an internal error."""
-    environ, line, status, words = case
+    """78 (64 for an option) and the variable to set."""
+    environ, line, status, expected = case
 
     def named(name: str) -> object:
         if name == "ghost":
@@ -64,16 +64,16 @@ def test_an_unknown_home_is_one_line(
         monkeypatch.setenv(variable, value)
     monkeypatch.chdir(tmp_path)
     assert cli.main(line.split()) == status
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == bool(status)
-    assert [word for word in words if word not in told[0]] == []
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == bool(status)
+    assert [word for word in expected if word not in lines[0]] == []
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv, to become another user")
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user without a passwd entry")
 def test_a_user_without_a_passwd_entry() -> None:
-    """A container that runs as any user: 78 and one line."""
+    """In a container that runs as any user: 78 and one line."""
     if UNKNOWN_UID in {entry.pw_uid for entry in pwd.getpwall()}:
         pytest.skip(f"user {UNKNOWN_UID} exists")
     environ = {name: value for name, value in os.environ.items() if name not in {"HOME", "XDG_STATE_HOME"}}

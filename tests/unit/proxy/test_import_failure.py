@@ -32,27 +32,27 @@ def copied(module: str, folder: Path) -> Path:
 
 
 def before_the_rest(folder: Path) -> dict[str, str]:
-    """The environment of a process that searches `folder` first, as if it belonged to the installation."""
+    """The environment of a process that searches `folder` first, as a part of the installation."""
     faults = folder / "faults.py"
     faults.write_text(f"import sys\nSABOTAGES = {{'path': lambda _: sys.path.insert(0, {str(folder)!r})}}\n", "utf-8")
     return {lumen_mutation.NAME: "path", lumen_mutation.FILE: str(faults)}
 
 
 def on_the_pythonpath(folder: Path) -> dict[str, str]:
-    """The environment of a process that searches `folder` first because PYTHONPATH names it."""
+    """The environment of a process that searches `folder` first, because of PYTHONPATH."""
     return {
         "PYTHONPATH": os.pathsep.join([os.environ["PYTHONPATH"], str(folder), str(Path(*lumen_proxy.__path__).parent)])
     }
 
 
 def write(name: str, text: str | bytes) -> Callable[[Path], object]:
-    """A damage: the file has other content."""
+    """Damage: the file has other content."""
     content = text.encode() if isinstance(text, str) else text
     return lambda package: [path.write_bytes(content) for path in package.glob(name)]
 
 
 def remove(name: str) -> Callable[[Path], object]:
-    """A damage: the file is gone."""
+    """Damage: the file is missing."""
     return lambda package: [path.unlink() for path in package.glob(name)]  # type: ignore[func-returns-value]
 
 
@@ -89,8 +89,8 @@ DAMAGES: dict[str, Damage] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_worker_that_cannot_be_imported_is_one_line(launch: Launcher, damage: Damage, tmp_path: Path) -> None:
-    """69, one line that names the module and a declared dependency, and one worker only."""
+def test_a_worker_that_cannot_be_imported_is_one_line(launch: Launches, damage: Damage, tmp_path: Path) -> None:
+    """69, one line with the module and a declared dependency, and no second worker."""
     package, change, module, error, requirement = damage
     change(copied(package, tmp_path))
     logs = {"LUMEN_LOG_DIR": str(tmp_path / "log"), "PROXY_PORT": "0"}
@@ -100,8 +100,8 @@ def test_a_worker_that_cannot_be_imported_is_one_line(launch: Launcher, damage: 
     assert len(JournalReader(tmp_path / "log", lambda: None).events(name="worker_spawned")) == 1
 
 
-def test_a_package_that_warns_while_it_is_imported_is_not_heard(launch: Launcher, tmp_path: Path) -> None:
-    """A warning is for developers: standard error stays empty."""
+def test_warnings_of_packages_are_not_printed(launch: Launches, tmp_path: Path) -> None:
+    """They are for developers, so standard error is empty."""
     module = copied("lumen_proxy", tmp_path) / "options.py"
     with module.open("a", encoding="utf-8") as file:
         file.write("import warnings\nwarnings.warn('a new release is out', FutureWarning, stacklevel=1)\n")
@@ -110,8 +110,8 @@ def test_a_package_that_warns_while_it_is_imported_is_not_heard(launch: Launcher
 
 
 @pytest.mark.parametrize("damage", ["syntax-error", "syntax-error-in-what-flask-needs", "library-torn", "empty"])
-def test_a_package_of_pythonpath_is_not_repaired_by_pip(launch: Launcher, damage: str, tmp_path: Path) -> None:
-    """The line names the folder that PYTHONPATH names, since no installation changes what is found there first."""
+def test_a_package_of_pythonpath_is_not_repaired_by_pip(launch: Launches, damage: str, tmp_path: Path) -> None:
+    """The line names the folder in PYTHONPATH, since an installation would not change what is found first."""
     package, change, module, error, _ = DAMAGES[damage]
     change(copied(package, tmp_path))
     done = launch.run("serve", env=on_the_pythonpath(tmp_path) | {"PROXY_PORT": "0"})
@@ -121,7 +121,7 @@ def test_a_package_of_pythonpath_is_not_repaired_by_pip(launch: Launcher, damage
     assert done.exit_status == 69
 
 
-ALERTS = {"LUMEN_WEBHOOK_URL": "http://127.0.0.1:1/"}  # only who sends alerts needs requests
+ALERTS = {"LUMEN_WEBHOOK_URL": "http://127.0.0.1:1/"}  # requests is needed to send alerts only
 Case = tuple[str, str, str, tuple[str, ...], str, Mapping[str, str | None]]
 COMMANDS: dict[str, Case] = {
     "requests": ("requests", "def (", "SyntaxError", ("watch",), "requests>=2.31,<3", ALERTS),
@@ -133,26 +133,26 @@ COMMANDS: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("case", COMMANDS.values(), ids=COMMANDS)
-def test_a_command_that_cannot_import_is_one_line(launch: Launcher, case: Case, tmp_path: Path) -> None:
-    """69 and the same line from every command that needs the package."""
-    package, content, error, words, requirement, environ = case
+def test_a_command_that_cannot_import_is_one_line(launch: Launches, case: Case, tmp_path: Path) -> None:
+    """69 and the same line from each command that needs the package."""
+    package, content, error, command, requirement, environ = case
     (copied(package, tmp_path) / "__init__.py").write_text(content, "utf-8")
-    done = launch.run(*words, env={**before_the_rest(tmp_path), **environ})
+    done = launch.run(*command, env={**before_the_rest(tmp_path), **environ})
     assert_one_line(done.stderr, package, error, f'{REPAIR}"{requirement}"')
     assert done.exit_status == 69
 
 
 @pytest.mark.parametrize(
-    ("file", "words"),
+    ("file", "command"),
     [("worker/process.py", ("serve",)), ("health/diagnosis.py", ("diagnose",))],
     ids=["worker", "command"],
 )
-def test_a_defect_of_ours_is_an_internal_error(
-    launch: Launcher, file: str, words: tuple[str, ...], tmp_path: Path
+def test_a_defect_of_lumen_proxy_is_an_internal_error(
+    launch: Launches, file: str, command: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """A syntax error in a module of ours is 70 and no advice to install anything."""
+    """A syntax error in its own module is 70 without advice to install anything."""
     (copied("lumen_proxy", tmp_path) / file).write_text("def (", "utf-8")
-    done = launch.run(*words, env=before_the_rest(tmp_path) | {"PROXY_PORT": "0", "LUMEN_MAX_RESTARTS": "1"})
+    done = launch.run(*command, env=before_the_rest(tmp_path) | {"PROXY_PORT": "0", "LUMEN_MAX_RESTARTS": "1"})
     assert done.exit_status == 70
     assert "internal error: SyntaxError" in done.stderr
     assert "pip install" not in done.stderr
@@ -168,7 +168,7 @@ REMEDIES = {
 
 @pytest.mark.parametrize(("error", "remedy"), REMEDIES.values(), ids=REMEDIES)
 def test_only_declared_packages_are_installed_by_name(error: ImportError, remedy: str) -> None:
-    """A module of Python, of ours or of an unknown package is never an argument of pip."""
+    """A module of Python, of lumen_proxy or of an unknown package is not an argument of pip."""
     line = import_failure.explain(error)
     assert line is not None
     assert remedy in line
@@ -182,7 +182,7 @@ def test_only_declared_packages_are_installed_by_name(error: ImportError, remedy
     ids=["environment", "installation"],
 )
 def test_an_installation_of_python_is_never_cleared(prefix: str, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--clear` is advised for a virtual environment only; elsewhere the advice is to create one."""
+    """`--clear` is advised for a virtual environment only."""
     monkeypatch.setattr(sys, "prefix", prefix)
     line = import_failure.explain(ModuleNotFoundError("No module named 'other'", name="other"))
     assert line is not None
@@ -193,7 +193,7 @@ def test_an_installation_of_python_is_never_cleared(prefix: str, advice: str, mo
     "error", ["MemoryError()", "OSError(24, 'Too many open files')"], ids=["memory", "descriptors"]
 )
 def test_a_lack_of_resources_is_no_broken_package(error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another attempt may succeed, so it is neither permanent nor repaired by an installation."""
+    """Another attempt may succeed: it is neither permanent nor repaired by an installation."""
     module = tmp_path / "broken_by_lack.py"
     module.write_text(f"raise {error}", "utf-8")
     monkeypatch.syspath_prepend(tmp_path)

@@ -1,4 +1,4 @@
-"""The worker's log: rotated, capped, never fatal, and silent about words."""
+"""The log of a worker: rotated, limited in size, without text of users. A failed write is not an error."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance.waiting import until
-from lumen_proxy.logs.worker_log import Bridge, Log
+from lumen_proxy.logs.worker_log import LogHandler, WorkerLog
 
 DAY_S = 86_400
 
 
-def log(path: Path, *, max_bytes: int = 1000, keep: int = 2, days: int = 14, level: str = "info") -> Log:
+def log(path: Path, *, max_bytes: int = 1000, keep: int = 2, days: int = 14, level: str = "info") -> WorkerLog:
     """A log with small limits."""
-    return Log(path, max_bytes=max_bytes, keep=keep, days=days, level=level)
+    return WorkerLog(path, max_bytes=max_bytes, keep=keep, days=days, level=level)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 3])
 def test_the_cap_holds(tmp_path: Path, keep: int) -> None:
-    """However much is written, there are never more than `keep` old files, each within its size."""
+    """There are at most `keep` old files, each within its size."""
     it = log(tmp_path / "log", keep=keep)
     for number in range(200):
         it.write("info", "request", number=number)
@@ -39,7 +39,7 @@ def test_the_cap_holds(tmp_path: Path, keep: int) -> None:
 
 
 def test_nothing_is_lost_between_files(tmp_path: Path) -> None:
-    """The files together hold the newest lines without a gap."""
+    """The files together have the newest lines without a gap."""
     it = log(tmp_path / "log", keep=3)
     for number in range(30):
         it.write("info", "request", number=number)
@@ -49,8 +49,8 @@ def test_nothing_is_lost_between_files(tmp_path: Path) -> None:
     assert sorted(kept) == list(range(min(kept), 30))
 
 
-def test_old_files_go(tmp_path: Path) -> None:
-    """A rotated file older than the days to keep is removed at the next rotation."""
+def test_old_files_are_removed(tmp_path: Path) -> None:
+    """A rotated file that is older than the days to keep is removed at the next rotation."""
     it = log(tmp_path / "log", days=1, max_bytes=200)
     it.write("info", "request", text="x" * 100)
     it.flush()
@@ -63,7 +63,7 @@ def test_old_files_go(tmp_path: Path) -> None:
 
 
 def test_a_line_longer_than_the_cap_is_written_alone(tmp_path: Path) -> None:
-    """It does not make empty files."""
+    """There are no empty files."""
     it = log(tmp_path / "log", max_bytes=10)
     for _ in range(2):
         it.write("info", "request")
@@ -72,7 +72,7 @@ def test_a_line_longer_than_the_cap_is_written_alone(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_written_is_counted(tmp_path: Path) -> None:
-    """A path through a file is an error for root, too; it is counted, nothing more."""
+    """A path through a file is an error for root, too; it is counted."""
     (tmp_path / "file").touch()
     it = log(tmp_path / "file" / "log")
     it.write("info", "request")
@@ -81,7 +81,7 @@ def test_what_cannot_be_written_is_counted(tmp_path: Path) -> None:
 
 
 def test_levels(tmp_path: Path) -> None:
-    """What is below the level is not written."""
+    """Lines below the level are not written."""
     it = log(tmp_path / "log", level="warning")
     it.write("info", "request")
     it.flush()
@@ -99,11 +99,11 @@ def test_control_characters_are_escaped(tmp_path: Path) -> None:
     assert b"\x1b" not in data
 
 
-def test_libraries_are_quoted_by_kind_only(tmp_path: Path) -> None:
-    """A warning of a library may quote a user: its words are left out."""
+def test_messages_of_libraries_are_not_logged(tmp_path: Path) -> None:
+    """They may quote a user."""
     logger = logging.getLogger("test.of.bridge")
     logger.propagate = False
-    logger.addHandler(Bridge(log(tmp_path / "log")))
+    logger.addHandler(LogHandler(log(tmp_path / "log")))
     try:
         int("secret")
     except ValueError:
@@ -114,7 +114,7 @@ def test_libraries_are_quoted_by_kind_only(tmp_path: Path) -> None:
 
 
 def test_lines_of_requests_are_written_soon(tmp_path: Path) -> None:
-    """A thread writes what waits, together, a moment later."""
+    """A thread writes the lines together, shortly after."""
     it = log(tmp_path / "log")
     threading.Thread(target=it.keep_flushing, daemon=True).start()
     for number in range(3):
@@ -122,8 +122,8 @@ def test_lines_of_requests_are_written_soon(tmp_path: Path) -> None:
     until("written", lambda: (tmp_path / "log").read_text().count("\n") == 3, within_s=10.0)
 
 
-def test_a_warning_takes_along_what_waits(tmp_path: Path) -> None:
-    """Order is kept, and trouble is on disk at once."""
+def test_a_warning_writes_all_lines(tmp_path: Path) -> None:
+    """The lines stay in order, and a warning is written at once."""
     it = log(tmp_path / "log")
     it.write("info", "request")
     it.write("error", "internal_error")

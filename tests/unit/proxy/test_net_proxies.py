@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.net.proxies import UnsupportedProxy, is_excepted, is_here, proxy_for
+from lumen_proxy.net.proxies import UnsupportedProxy, is_excepted, is_local, proxy_for
 
 PROXY = "http://127.0.0.1:3128"
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -41,7 +41,7 @@ def test_which_variable_counts(
     used: bool,  # noqa: FBT001 - a row
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """That of the scheme before that of all, the lower-case one before the other, and none for this machine."""
+    """The variable of the scheme before all_proxy, lower case first, and none for this machine."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -87,8 +87,8 @@ def test_no_proxy(host: str, port: int, no_proxy: str, excepted: bool) -> None: 
 
 @pytest.mark.parametrize("kind", ["socks5", "socks5h", "socks4", "SOCKS5", "https"])
 @pytest.mark.parametrize("variable", ["ALL_PROXY", "https_proxy"])
-def test_a_kind_that_is_not_spoken(kind: str, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is refused (78) in a line that names variable, kind and remedy, and no password."""
+def test_an_unsupported_kind(kind: str, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends the program (78) with a line that has variable, kind and remedy, but no password."""
     monkeypatch.setenv(variable, f"{kind}://me:s3cret@127.0.0.1:1080")
     line = rf"^{variable} is .* not supported; .*http://.* unset {variable}"
     with pytest.raises(UnsupportedProxy, match=line) as refused:
@@ -98,7 +98,7 @@ def test_a_kind_that_is_not_spoken(kind: str, variable: str, monkeypatch: pytest
 
 
 def test_the_settings_of_the_system_count_without_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On Windows and macOS the proxy of the system's settings is used unless a variable is set."""
+    """On Windows and macOS the proxy of the system is used if no variable is set."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("sys.platform", "win32")
@@ -110,24 +110,26 @@ def test_the_settings_of_the_system_count_without_variables(monkeypatch: pytest.
     assert proxy_for(urlsplit("http://a.example")) is None
 
 
-@pytest.mark.parametrize(("proxy", "said"), [("http://[", "is invalid: expected "), ("socks5://a:1", "not supported")])
-def test_a_proxy_of_the_system_that_cannot_be_used(proxy: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The line names the settings of the system, and no variable: none is set."""
+@pytest.mark.parametrize(
+    ("proxy", "reason"), [("http://[", "is invalid: expected "), ("socks5://a:1", "not supported")]
+)
+def test_a_proxy_of_the_system_that_cannot_be_used(proxy: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line names the settings of the system, not a variable."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setattr("sys.platform", "win32")
     monkeypatch.setattr("urllib.request.getproxies", lambda: {"https": proxy})
     monkeypatch.setattr("urllib.request.proxy_bypass", lambda _: False)
-    with pytest.raises(Fatal, match=said) as refused:
+    with pytest.raises(Fatal, match=reason) as refused:
         proxy_for(urlsplit("https://gateway.invalid"))
     assert "proxy settings of the system" in str(refused.value)
     assert "unset" not in str(refused.value)
     assert "HTTPS_PROXY" not in str(refused.value).upper()
 
 
-def test_every_address_of_this_machine_is_here() -> None:
-    """A proxy of ours on a local network has a key, which is not shown to `*_PROXY`."""
+def test_each_address_of_this_machine_is_local() -> None:
+    """A request to it, with its key, is not sent to an HTTP proxy."""
     cards = psutil.net_if_addrs().values()
     own = [entry.address for card in cards for entry in card if entry.family is socket.AF_INET]
-    assert [address for address in own if not is_here(address)] == []
+    assert [address for address in own if not is_local(address)] == []

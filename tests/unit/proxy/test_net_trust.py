@@ -1,4 +1,4 @@
-"""Bundles of certificate authorities that the environment names."""
+"""Bundles of certificate authorities from the environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.fixtures.tls import NEEDS_OPENSSL, create_certificate
 
 @pytest.fixture(autouse=True)
 def _no_bundles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of the developer do not count."""
+    """Ignore those of the developer."""
     for name in (*trust.STORES, *trust.BUNDLES):
         monkeypatch.delenv(name, raising=False)
 
@@ -25,7 +25,7 @@ def _no_bundles(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_bundle_that_cannot_be_used(
     variable: str, content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is refused (78) when a route with TLS is made, in a line with variable, value and remedy."""
+    """A route with TLS ends the program (78) with variable, value and remedy."""
     bundle = tmp_path / "bundle.pem"
     if content is not None:
         bundle.write_bytes(content)
@@ -33,7 +33,7 @@ def test_a_bundle_that_cannot_be_used(
     with pytest.raises(Fatal, match=rf"^{variable}='{bundle}' cannot be used: .*; name a file of PEM") as refused:
         Route("https://gateway.invalid")
     assert refused.value.exit_status is Exit.CONFIG
-    Route("http://gateway.invalid")  # without TLS no bundle is read
+    Route("http://gateway.invalid")  # no bundle is read without TLS
 
 
 @NEEDS_OPENSSL
@@ -51,8 +51,8 @@ def test_a_bundle_is_trusted_in_addition(variable: str, tmp_path: Path, monkeypa
 
 
 @NEEDS_OPENSSL
-def test_another_environment_can_be_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its store replaces the system's as in a process that has it; this process' own is not trusted then."""
+def test_the_stores_of_another_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its stores replace those of this process."""
     names = ("mine", "its")
     for name in names:
         (tmp_path / name).mkdir()
@@ -63,6 +63,6 @@ def test_another_environment_can_be_judged(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_folder_of_certificates_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As requests and curl have it."""
+    """As in requests and curl."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
     trust.check()

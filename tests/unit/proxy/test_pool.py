@@ -1,4 +1,4 @@
-"""The pool: proxies of the environment, idle connections, what may be aborted."""
+"""The connection pool: HTTP proxies of the environment, idle connections, aborted calls."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from lumen_conformance.gateway import replies
 from lumen_conformance.waiting import until
 from lumen_proxy.errors import ApiError, Exit, Fatal
 from lumen_proxy.net.route import Route
-from lumen_proxy.worker.call import Call
+from lumen_proxy.worker.call import ClientCall
 from lumen_proxy.worker.upstream import pool as pool_module
-from lumen_proxy.worker.upstream.connect import NotSent
-from lumen_proxy.worker.upstream.pool import Pool
+from lumen_proxy.worker.upstream.pool import NotSent, Pool
 
 if TYPE_CHECKING:
     from lumen_conformance.gateway.server import ScriptedGateway
@@ -22,13 +21,13 @@ if TYPE_CHECKING:
 WITHIN_S = 10.0
 
 
-def new_call(within_s: float = WITHIN_S) -> Call:
-    """A call whose client stays."""
-    return Call(within_s, lambda: False)
+def new_call(within_s: float = WITHIN_S) -> ClientCall:
+    """A call whose client stays connected."""
+    return ClientCall(within_s, lambda: False)
 
 
 def new_pool(url: str, pools: list[Pool], connect_timeout_s: float = 2.0) -> Pool:
-    """A pool with room for a megabyte."""
+    """A pool with a limit of a megabyte."""
     pools.append(Pool(url, connect_timeout_s=connect_timeout_s, max_response_bytes=1_000_000))
     return pools[-1]
 
@@ -37,7 +36,7 @@ def new_pool(url: str, pools: list[Pool], connect_timeout_s: float = 2.0) -> Poo
 def test_a_proxy_of_the_environment_is_used(
     gateway: ScriptedGateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    """HTTP_PROXY gets the absolute address, and its password."""
+    """HTTP_PROXY receives the absolute address and its password."""
     monkeypatch.setenv(variable, gateway.url.replace("http://", "http://user:pa%20ss@"))
     reply = new_pool("http://gateway.invalid/pre/chat", pools).post(new_call(), {"message": "x"})
     assert reply.status == 200
@@ -51,14 +50,14 @@ def test_a_proxy_of_the_environment_is_used(
 def test_loopback_needs_no_proxy(
     gateway: ScriptedGateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    """A gateway on this machine is asked directly, whatever the environment says."""
+    """A gateway on this machine is reached directly, whatever the environment has."""
     monkeypatch.setenv(variable, "http://proxy.invalid:1")
     assert new_pool(gateway.url + "/chat", pools).post(new_call(), {"message": "x"}).status == 200
     assert gateway.calls[0].path == "/chat"
 
 
-def test_no_proxy_is_obeyed(pools: list[Pool], monkeypatch: pytest.MonkeyPatch, gateway: ScriptedGateway) -> None:
-    """An address named in NO_PROXY is asked directly."""
+def test_no_proxy_is_obeyed(pools: list[Pool], monkeypatch: pytest.MonkeyPatch, gateway: Gateway) -> None:
+    """An address in NO_PROXY is reached directly."""
     monkeypatch.setenv("http_proxy", gateway.url)
     monkeypatch.setenv("no_proxy", "gateway.invalid")
     with pytest.raises(NotSent):
@@ -67,8 +66,8 @@ def test_no_proxy_is_obeyed(pools: list[Pool], monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize("address", ["http://[", "http://127.0.0.1:notaport", "http://a..b", "http://", "a b"])
-def test_a_proxy_that_is_no_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told when the proxy starts (78), in a line that names variable and remedy, without its password."""
+def test_a_proxy_that_is_not_an_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The start of the proxy ends with 78 and a line with variable and remedy, but no password."""
     monkeypatch.setenv("http_proxy", address.replace("://", "://me:s3cret@"))
     with pytest.raises(Fatal, match=r"^http_proxy='.*' is invalid: expected .*\. Fix or unset it$") as refused:
         Route("http://gateway.invalid")
@@ -85,10 +84,8 @@ def test_a_proxy_that_is_no_address(address: str, monkeypatch: pytest.MonkeyPatc
         ("http://gateway.invalid", f"HTTP://{'h' * 60}:8080"),
     ],
 )
-def test_a_proxy_that_can_be_used_or_is_not_used_is_let_through(
-    url: str, proxy: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What nobody asks for is no reason to refuse; nor is a long password, or a long name before a port."""
+def test_a_valid_or_unused_proxy_is_accepted(url: str, proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unused one is not checked; a long password and a long name are valid."""
     monkeypatch.setenv("http_proxy", proxy)
     Route(url)
 
@@ -101,15 +98,13 @@ def test_a_proxy_that_can_be_used_or_is_not_used_is_let_through(
         ("http://한글.kr/chat", "xn--bj0bj06e.kr"),
     ],
 )
-def test_the_host_is_named_as_it_is_looked_up(url: str, host: str) -> None:
-    """In ASCII, with its port, and a literal address in brackets."""
+def test_the_host_header(url: str, host: str) -> None:
+    """ASCII, with the port, and brackets for a literal IPv6 address."""
     assert f"\r\nHost: {host}\r\n".encode() in Route(url).head("POST", {"X": "y"})
 
 
-def test_a_proxy_that_refuses_the_tunnel(
-    gateway: ScriptedGateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """CONNECT refused: nothing of the call was written."""
+def test_a_proxy_that_refuses_the_tunnel(gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """If CONNECT is refused, no byte of the call was written."""
     monkeypatch.setenv("https_proxy", gateway.url)
     gateway.standing = replies.respond_with({}, 407)
     with pytest.raises(NotSent):
@@ -118,10 +113,8 @@ def test_a_proxy_that_refuses_the_tunnel(
     assert "secret" not in str(gateway.calls)
 
 
-def test_an_idle_connection_is_dropped(
-    gateway: ScriptedGateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After some seconds of rest a new connection is made."""
+def test_an_idle_connection_is_dropped(gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """After some idle seconds the next call makes a new connection."""
     pool = new_pool(gateway.url + "/chat", pools)
     pool.post(new_call(), {"message": "x"})
     monkeypatch.setattr(pool_module, "IDLE_S", 0.0)
@@ -129,11 +122,9 @@ def test_an_idle_connection_is_dropped(
     assert gateway.connections == 2
 
 
-def test_surplus_connections_are_closed(
-    gateway: ScriptedGateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only so many are kept."""
-    monkeypatch.setattr(pool_module, "KEPT", 1)
+def test_surplus_connections_are_closed(gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of idle connections is limited."""
+    monkeypatch.setattr(pool_module, "MAX_IDLE", 1)
     gate = threading.Event()
     gateway.standing = replies.gated(gate)
     pool = new_pool(gateway.url + "/chat", pools)
@@ -152,8 +143,8 @@ def test_surplus_connections_are_closed(
     ("ending", "code"),
     [("deadline", "gateway_timeout"), ("client_gone", "client_gone"), ("shutting_down", "shutting_down")],
 )
-def test_a_call_can_be_ended_from_outside(gateway: ScriptedGateway, pools: list[Pool], ending: str, code: str) -> None:
-    """Whoever ends it, the gateway's connection is closed at once, and the reason is told."""
+def test_a_call_can_be_ended_from_outside(gateway: Gateway, pools: list[Pool], ending: str, code: str) -> None:
+    """The connection to the gateway is closed at once, and the error has the reason."""
     gateway.standing = replies.silent
     call, codes = new_call(), []
 
@@ -162,17 +153,17 @@ def test_a_call_can_be_ended_from_outside(gateway: ScriptedGateway, pools: list[
             new_pool(gateway.url + "/chat", pools).post(call, {"message": "x"})
         codes.append(caught.value.code)
 
-    asking = threading.Thread(target=ask)
-    asking.start()
-    asked = gateway.until_called()
+    client_thread = threading.Thread(target=ask)
+    client_thread.start()
+    exchange = gateway.until_called()
     call.end(ending)  # type: ignore[arg-type]
-    assert gateway.wait_disconnect_s(asked, within_s=WITHIN_S) is not None
-    asking.join(WITHIN_S)
+    assert gateway.left_s(exchange, within_s=WITHIN_S) is not None
+    client_thread.join(WITHIN_S)
     assert codes == [code]
 
 
-def test_an_ended_call_is_not_sent(gateway: ScriptedGateway, pools: list[Pool]) -> None:
-    """What was ended before it began reaches nobody."""
+def test_an_ended_call_is_not_sent(gateway: Gateway, pools: list[Pool]) -> None:
+    """A call that ended before it began is not written."""
     call = new_call()
     call.end("client_gone")
     with pytest.raises(ApiError):
@@ -180,8 +171,8 @@ def test_an_ended_call_is_not_sent(gateway: ScriptedGateway, pools: list[Pool]) 
     assert gateway.calls == ()
 
 
-def test_every_split_of_the_answer_is_read(gateway: ScriptedGateway, pools: list[Pool]) -> None:
-    """Bytes of a syllable may come apart."""
+def test_every_split_of_the_answer_is_read(gateway: Gateway, pools: list[Pool]) -> None:
+    """The bytes of a character may arrive separately."""
     body = replies.encoded(replies.lumen("가👋"))
     pool = new_pool(gateway.url + "/chat", pools)
     gateway.script(*(replies.split(offset, 0.001, body) for offset in range(1, len(body))))
@@ -207,23 +198,23 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 1_000_001, "gateway_invalid_response"),
     ],
 )
-def test_answers_that_are_broken(gateway: ScriptedGateway, pools: list[Pool], raw: bytes, code: str) -> None:
-    """An early end is a lost connection; what is no HTTP, or too large, is an invalid response."""
+def test_broken_answers(gateway: Gateway, pools: list[Pool], raw: bytes, code: str) -> None:
+    """An incomplete answer is a lost connection; one that is not HTTP or too large is an invalid response."""
     gateway.standing = replies.raw(raw)
     with pytest.raises(ApiError) as caught:
         new_pool(gateway.url + "/chat", pools).post(new_call(), {"message": "x"})
     assert caught.value.code == code
 
 
-def test_what_comes_before_the_answer_is_skipped(gateway: ScriptedGateway, pools: list[Pool]) -> None:
-    """100 Continue and 103 Early Hints are not yet the answer."""
+def test_interim_responses_are_skipped(gateway: Gateway, pools: list[Pool]) -> None:
+    """Such as 100 Continue and 103 Early Hints."""
     early = b"HTTP/1.1 100 Continue\r\n\r\n" + b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 2
     gateway.standing = replies.raw(early + replies.head(4) + b"body")
     assert new_pool(gateway.url + "/chat", pools).post(new_call(), {"message": "x"}).body == b"body"
 
 
-def test_an_answer_until_the_end_of_the_connection(gateway: ScriptedGateway, pools: list[Pool]) -> None:
-    """Without a length the body ends with the connection, which is then not used again."""
+def test_an_answer_until_the_end_of_the_connection(gateway: Gateway, pools: list[Pool]) -> None:
+    """Without a length the body ends with the connection, which is not used again."""
     gateway.standing = replies.raw(b"HTTP/1.0 200 OK\r\n\r\nbody")
     pool = new_pool(gateway.url + "/chat", pools)
     assert [pool.post(new_call(), {"message": "x"}).body for _ in range(2)] == [b"body", b"body"]
@@ -240,10 +231,8 @@ SURPLUS = {
 
 
 @pytest.mark.parametrize("data", SURPLUS.values(), ids=SURPLUS)
-def test_a_connection_with_surplus_bytes_is_not_used_again(
-    gateway: ScriptedGateway, pools: list[Pool], data: bytes
-) -> None:
-    """The answer counts, but the gateway may close such a connection unread: the next call takes another."""
+def test_a_connection_with_surplus_bytes_is_not_used_again(gateway: Gateway, pools: list[Pool], data: bytes) -> None:
+    """The answer is valid, but the next call makes a new connection."""
     gateway.script(lambda exchange: exchange.send(data))
     pool = new_pool(gateway.url + "/chat", pools)
     assert pool.post(new_call(), {"message": "x"}).body == b"body"
@@ -251,8 +240,8 @@ def test_a_connection_with_surplus_bytes_is_not_used_again(
     assert gateway.connections == 2
 
 
-def test_looking_up_a_name_can_be_left(pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resolver that hangs holds nobody longer than the time for connecting."""
+def test_a_look_up_can_be_aborted(pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that hangs does not delay the end of a call."""
     hanging, hung = threading.Event(), threading.Event()
 
     def getaddrinfo(*_: object, **__: object) -> list[object]:
@@ -268,12 +257,12 @@ def test_looking_up_a_name_can_be_left(pools: list[Pool], monkeypatch: pytest.Mo
     def ask() -> None:
         with pytest.raises(NotSent) as caught:
             pool.post(call, {"message": "x"})
-        outcome.append(caught.value.again)
+        outcome.append(caught.value.is_transient)
 
-    asking = threading.Thread(target=ask)
-    asking.start()
+    client_thread = threading.Thread(target=ask)
+    client_thread.start()
     assert hung.wait(WITHIN_S)
     call.end("client_gone")
     until("left", lambda: outcome, within_s=1.0)
     hanging.set()
-    asking.join(WITHIN_S)
+    client_thread.join(WITHIN_S)

@@ -1,4 +1,4 @@
-"""The pool over TLS: who is believed, and that the rest is as without."""
+"""The connection pool over TLS: trust, and the same behaviour as without TLS."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lumen_proxy.errors import ApiError
-from lumen_proxy.worker.call import Call
-from lumen_proxy.worker.upstream.connect import NotSent
-from lumen_proxy.worker.upstream.pool import Pool
-from tests.fixtures.tls import NEEDS_OPENSSL, create_certificate
+from lumen_proxy.worker.call import ClientCall
+from lumen_proxy.worker.upstream.pool import NotSent, Pool
+from tests.fixtures.tls import NEEDS_OPENSSL, certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,14 +25,14 @@ pytestmark = NEEDS_OPENSSL
 
 
 class TlsGateway:
-    """Answers every request with an empty object, or holds it until its client has left."""
+    """Answers each request with an empty object, or holds it until its client disconnects."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self.connections = 0
         self.requests = 0
         self.silent = False
         self.left = threading.Event()
-        self.asked = threading.Event()
+        self.received = threading.Event()
         self._context = context
         self._closing = False
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -61,7 +60,7 @@ class TlsGateway:
     def _converse(self, secure: ssl.SSLSocket) -> None:
         while secure.recv(65_536):
             self.requests += 1
-            self.asked.set()
+            self.received.set()
             if not self.silent:
                 secure.sendall(ANSWER)
         self.left.set()
@@ -75,7 +74,7 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tls(certified: Path) -> Iterator[TlsGateway]:
-    """A gateway that shows that certificate."""
+    """A gateway with this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certified)
     gateway = TlsGateway(context)
@@ -91,22 +90,22 @@ def pool(tls: TlsGateway) -> Iterator[Pool]:
     pool.close()
 
 
-def call() -> Call:
-    """A call whose client stays."""
-    return Call(WITHIN_S, lambda: False)
+def call() -> ClientCall:
+    """A call whose client stays connected."""
+    return ClientCall(WITHIN_S, lambda: False)
 
 
-def test_a_stranger_is_not_believed(tls: TlsGateway, pool: Pool) -> None:
-    """A certificate that nobody vouches for: nothing is sent, nothing is tried again."""
+def test_an_untrusted_certificate(tls: TlsGateway, pool: Pool) -> None:
+    """The call is not written and not repeated."""
     with pytest.raises(NotSent) as caught:
         pool.post(call(), {"message": "secret"})
-    assert (caught.value.error.code, caught.value.again) == ("gateway_misconfigured", False)
+    assert (caught.value.error.code, caught.value.is_transient) == ("gateway_misconfigured", False)
     assert "REQUESTS_CA_BUNDLE" in caught.value.error.message
     assert tls.requests == 0
 
 
-def test_another_name_is_not_believed(tls: TlsGateway, certified: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A trusted certificate for another host is refused, too."""
+def test_a_certificate_for_another_name(tls: TlsGateway, certified: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused although it is trusted."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certified))
     pool = Pool(f"https://127.0.0.1:{tls.port}/chat", connect_timeout_s=5.0, max_response_bytes=1000)
     with pytest.raises(NotSent) as caught:
@@ -115,10 +114,10 @@ def test_another_name_is_not_believed(tls: TlsGateway, certified: Path, monkeypa
     assert tls.requests == 0
 
 
-def test_a_friend_is_asked_on_one_connection(
+def test_a_trusted_gateway_is_called_on_one_connection(
     tls: TlsGateway, pool: Pool, certified: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the system trusts is asked, and its connection is used again."""
+    """Its connection is used again."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certified))
     assert [pool.post(call(), {"message": "x"}).body for _ in range(3)] == [b"{}"] * 3
     assert (tls.connections, tls.requests) == (1, 3)
@@ -127,13 +126,13 @@ def test_a_friend_is_asked_on_one_connection(
 def test_a_call_over_tls_can_be_ended(
     tls: TlsGateway, pool: Pool, certified: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ending it closes the gateway's connection, whatever is encrypted."""
+    """The connection to the gateway is closed."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certified))
     tls.silent = True
     one = call()
 
     def end_when_asked() -> None:
-        tls.asked.wait(WITHIN_S)
+        tls.received.wait(WITHIN_S)
         one.end("client_gone")
 
     ending = threading.Thread(target=end_when_asked)

@@ -1,4 +1,4 @@
-"""A stream asks the gateway what a plain question asks it, and tells what a plain answer tells."""
+"""A streamed request sends the gateway the same as a plain one, and its answer has the same metadata."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.http import client
-from tests.unit.proxy.serving import USER, serving
+from tests.unit.proxy.running_proxy import USER, run_proxy
 
 if TYPE_CHECKING:
     from lumen_conformance.gateway.server import ScriptedGateway
@@ -40,22 +40,22 @@ ASKED: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 }
 
 
-def metadata(got: Capture) -> dict[str, Any]:
-    """What an answer tells about itself, with its finish if it is a stream."""
-    if got.header("content-type") == "application/json; charset=utf-8":
-        return dict(got.json()["lumen_metadata"])
-    chunks = [json.loads(event[6:]) for event in got.body.split(b"\n\n") if event.startswith(b"data: {")]
+def metadata(capture: Capture) -> dict[str, Any]:
+    """The metadata of an answer, and the finish of a stream."""
+    if capture.header("content-type") == "application/json; charset=utf-8":
+        return dict(capture.json()["lumen_metadata"])
+    chunks = [json.loads(event[6:]) for event in capture.body.split(b"\n\n") if event.startswith(b"data: {")]
     (finish,) = [chunk for chunk in chunks if "lumen_metadata" in chunk]
     assert finish["choices"][0]["finish_reason"] == "stop"
     return dict(finish["lumen_metadata"])
 
 
 @pytest.mark.parametrize("row", ASKED)
-def test_a_stream_is_as_a_plain_answer(gateway: ScriptedGateway, row: str) -> None:
-    """The gateway is asked the same to the last byte, and the answer tells the same, durations apart."""
+def test_a_stream_is_as_a_plain_answer(gateway: Gateway, row: str) -> None:
+    """The bytes to the gateway and the metadata are equal, except durations."""
     env, body = ASKED[row]
-    gateway.standing = replies.answer_with("안녕")
-    with serving(gateway.url, **env) as served:
+    gateway.standing = replies.answers("안녕")
+    with run_proxy(gateway.url, **env) as served:
         plain, streamed = (
             client.call(served.url, "POST", "/v1/chat/completions", json={"messages": [USER], **body, "stream": stream})
             for stream in (False, True)
@@ -70,13 +70,13 @@ def test_a_stream_is_as_a_plain_answer(gateway: ScriptedGateway, row: str) -> No
     assert one.keys() >= DURATIONS
 
 
-def test_what_is_asked(gateway: ScriptedGateway) -> None:
-    """The rows above make a difference: none asks, and tells, what another does."""
-    seen = []
+def test_the_rows_differ(gateway: Gateway) -> None:
+    """Each row sends other bytes to the gateway, or has other metadata."""
+    results = []
     for env, body in ASKED.values():
-        with serving(gateway.url, **env) as served:
-            got = client.call(served.url, "POST", "/v1/chat/completions", json={"messages": [USER], **body})
-        told = {name: value for name, value in metadata(got).items() if name not in DURATIONS}
-        seen.append((gateway.chats[-1].body, json.dumps(told)))
-    assert len(set(seen)) == len(ASKED)
-    assert json.loads(seen[list(ASKED).index("user")][0])["user_id"] == "u-1"
+        with run_proxy(gateway.url, **env) as served:
+            capture = client.call(served.url, "POST", "/v1/chat/completions", json={"messages": [USER], **body})
+        details = {name: value for name, value in metadata(capture).items() if name not in DURATIONS}
+        results.append((gateway.chats[-1].body, json.dumps(details)))
+    assert len(set(results)) == len(ASKED)
+    assert json.loads(results[list(ASKED).index("user")][0])["user_id"] == "u-1"

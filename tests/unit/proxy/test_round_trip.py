@@ -1,4 +1,4 @@
-"""Any text makes the round trip: through the proxy's own functions, and through one live proxy."""
+"""Any text makes the round trip unchanged: through the functions of the proxy, and through a running proxy."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from lumen_conformance.gateway.replies import answer_with
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.documents import assistant_text
 from lumen_conformance.run import Run
-from lumen_proxy.wire import lumen, openai, sse
+from lumen_proxy.wire import lumen, openai
 from lumen_proxy.wire.chat_request import parse
 from lumen_proxy.wire.folding import fold
 from tests.unit.conformance import samples
-from tests.unit.proxy.serving import Serving, serving
+from tests.unit.proxy.running_proxy import RunningProxy, run_proxy
 
-LIVE_EXAMPLES = 60  # each is two exchanges of a few milliseconds
+LIVE_EXAMPLES = 60  # each has two exchanges of a few milliseconds
 ANY = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300)
-# What has broken servers: jamo, joiners, separators, words of the protocol, halves of escapes.
+# Texts that have broken servers: jamo, joiners, separators, keywords of the protocol, parts of escapes.
 PIECES = [*'가각 \r\n\t\x00\x7f"\\/', "\u1100", "\u1161", "\u200d", "👩", "\u2028", "\u0085", "\ufeff", "\ufffd",
           "data: ", "[DONE]", "\\u"]  # fmt: skip
 ODD = st.lists(st.sampled_from(PIECES), min_size=1, max_size=60).map("".join)
-UNHURRIED = settings(deadline=None)  # a busy machine is no defect
-TEXTS = (ANY | ODD).filter(str.strip)  # a blank question or answer is refused, as it should be
+UNHURRIED = settings(deadline=None)  # the machine may be busy
+TEXTS = (ANY | ODD).filter(str.strip)  # a blank question or answer is refused
 
 
-def asked(text: str, **fields: object) -> bytes:
+def request_of(text: str, **fields: object) -> bytes:
     """A request as a client writes it."""
     return json.dumps({"messages": [{"role": "user", "content": text}], **fields}, ensure_ascii=False).encode()
 
@@ -39,8 +39,8 @@ def asked(text: str, **fields: object) -> bytes:
 @example("data: [DONE]\n\n")
 @example("\u2028\u0085\ufeff")
 def test_text_reaches_the_gateway(text: str) -> None:
-    """What a client asks is what the gateway is asked, character by character."""
-    request = parse(asked(text))
+    """The gateway receives the text of the client unchanged."""
+    request = parse(request_of(text))
     message = fold(request.messages, max_chars=32_000).text
     assert json.loads(json.dumps(lumen.gateway_request(message, None, None)))["message"] == text
 
@@ -48,30 +48,30 @@ def test_text_reaches_the_gateway(text: str) -> None:
 @UNHURRIED
 @given(TEXTS, st.booleans())
 def test_text_reaches_the_client(text: str, ascii_only: bool) -> None:  # noqa: FBT001 -- drawn
-    """What the gateway answers is what a client reads, plain or streamed, whatever the gateway escapes."""
+    """The client reads the text of the gateway unchanged, plain or streamed, with any escapes."""
     body = json.dumps({"success": True, "persona": None, "response": text, "sources": []}, ensure_ascii=ascii_only)
     answer = lumen.gateway_answer(body.encode())
     whole = openai.Completion(int(samples.NOW_S), "lumen-gateway", answer.text, openai.usage("a", text), {})
-    events = b"".join(sse.event(chunk) for chunk in whole.chunks(include_usage=False)) + sse.DONE
-    assert assistant_text(samples.plain(whole.whole())) == text
-    assert assistant_text(samples.stream(events)) == text
+    events = b"".join(openai.event(chunk) for chunk in whole.chunks(include_usage=False)) + openai.DONE
+    assert said(samples.plain(whole.whole())) == text
+    assert said(samples.stream(events)) == text
 
 
 @pytest.fixture(scope="module")
-def live(run: Run) -> Iterator[tuple[Serving, ScriptedGateway]]:
-    """One live proxy before one gateway."""
-    with ScriptedGateway() as gateway, serving(gateway.url) as proxy, run.allow_ports(gateway.url, proxy.url):
+def live(run: Run) -> Iterator[tuple[RunningProxy, Gateway]]:
+    """One running proxy in front of one gateway."""
+    with Gateway() as gateway, run_proxy(gateway.url) as proxy, run.answering(gateway.url, proxy.url):
         yield proxy, gateway
 
 
 @settings(max_examples=LIVE_EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(question=TEXTS, words=TEXTS, streamed=st.booleans())
+@given(question=TEXTS, answer=TEXTS, streamed=st.booleans())
 def test_text_through_a_live_proxy(
-    question: str, words: str, streamed: bool, live: tuple[Serving, ScriptedGateway]  # noqa: FBT001 -- drawn
+    question: str, answer: str, streamed: bool, live: tuple[RunningProxy, Gateway]  # noqa: FBT001 -- drawn
 ) -> None:  # fmt: skip
-    """A question and its answer go through sockets and come out as they went in."""
+    """A question and its answer pass through sockets unchanged."""
     proxy, gateway = live
-    gateway.script(answer_with(words))
-    seen = proxy.chat(question, stream=streamed)
+    gateway.script(answers(answer))
+    capture = proxy.chat(question, stream=streamed)
     assert gateway.chats[-1].message == question
-    assert (seen.status, assistant_text(seen)) == (200, words)
+    assert (capture.status, said(capture)) == (200, answer)

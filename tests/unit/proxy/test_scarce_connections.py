@@ -1,4 +1,4 @@
-"""Clients that take every connection: those that have waited longest for their client give way to others."""
+"""Clients that use all connections: those with the longest wait for their client are closed."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import pytest
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.waiting import until
-from lumen_proxy.worker.http.server import Server, _Listener
-from lumen_proxy.worker.limits import Limits
-from tests.unit.proxy.serving import serving
+from lumen_proxy.worker.http.server import HttpServer, _Listener
+from lumen_proxy.worker.limits import ServerLimits
+from tests.unit.proxy.running_proxy import run_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from lumen_conformance.gateway.server import ScriptedGateway
-    from tests.unit.proxy.serving import Serving
+    from lumen_conformance.gateway.server import Gateway
+    from tests.unit.proxy.running_proxy import RunningProxy
 
 CONNECTIONS, SPARE = 60, 10  # instead of 1,000 and 100
-# A round closes SPARE connections at most, and starts only when the loop has CONNECTIONS entries. So before the last
-# round as many are closed, at most, as entries come beyond that: one for /health, and three of the loop's own.
+# A round closes at most SPARE connections, and starts when the loop has CONNECTIONS entries. Before the last round at
+# most as many are closed as there are entries beyond that: one for /health, and three of the loop itself.
 BEYOND = 1 + 3
 WITHIN_S = 10.0
-SLOW_S = 6 * WITHIN_S  # the time of a slow client: who is answered within the 10 s of a request has waited for none
+SLOW_S = 6 * WITHIN_S  # the time of a slow client: a request that is answered within its 10 s has waited for none
 HEADS = {"LUMEN_HEADER_TIMEOUT_S": str(SLOW_S)}
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 SLOW = {
@@ -43,19 +43,19 @@ SLOW = {
 
 @pytest.fixture(autouse=True)
 def few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A limit that a test can reach quickly, and a time for slow clients that it does not reach."""
+    """A limit that a test reaches quickly, and a time for slow clients that it does not reach."""
     monkeypatch.setattr("lumen_proxy.worker.http.server.CONNECTIONS", CONNECTIONS)
     monkeypatch.setattr("lumen_proxy.worker.http.server.SPARE_CONNECTIONS", SPARE)
     monkeypatch.setattr("lumen_proxy.worker.http.connection.BODY_S", SLOW_S)
     monkeypatch.setattr("lumen_proxy.worker.http.connection.DISCARD_S", SLOW_S)
 
 
-def flood(served: Serving, stack: ExitStack, sent: bytes, clients: int) -> list[socket.socket]:
-    """Connect that often, send the beginning of a request and no more."""
+def flood(served: RunningProxy, stack: ExitStack, sent: bytes, clients: int) -> list[socket.socket]:
+    """Connect so many times, and send the beginning of a request only."""
     host, port = served.url.removeprefix("http://").split(":")
     slow = [stack.enter_context(socket.create_connection((host, int(port)), WITHIN_S)) for _ in range(clients)]
     for sock in slow:
-        with suppress(ConnectionError):  # closed meanwhile
+        with suppress(ConnectionError):  # the server may have closed it
             sock.sendall(sent)
     return slow
 
@@ -72,11 +72,11 @@ def is_closed(sock: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW)
-def test_health_answers_although_slow_clients_take_every_connection(gateway: ScriptedGateway, sent: bytes) -> None:
-    """No time of a slow client has to pass first, and a chat that is at work meanwhile is not ended."""
+def test_health_answers_although_slow_clients_take_every_connection(gateway: Gateway, sent: bytes) -> None:
+    """No deadline of a slow client has to pass, and a chat in progress is not ended."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))
-    with serving(gateway.url, **HEADS) as served, ExitStack() as stack:
+    with run_proxy(gateway.url, **HEADS) as served, ExitStack() as stack:
         chat = threading.Thread(target=lambda: answers.append(served.chat(timeout_s=SLOW_S).status))
         answers: list[int | None] = []
         chat.start()
@@ -91,7 +91,7 @@ def test_health_answers_although_slow_clients_take_every_connection(gateway: Scr
 def test_health_answers_although_slow_clients_take_every_descriptor(
     gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the system allows fewer connections than the server does, accept() fails, and the same applies."""
+    """The same if accept() fails, since the system allows fewer connections than the server."""
     accept = _Listener.accept
 
     def limited(listener: _Listener) -> object:
@@ -100,26 +100,26 @@ def test_health_answers_although_slow_clients_take_every_descriptor(
         return accept(listener)
 
     monkeypatch.setattr(_Listener, "accept", limited)
-    with serving(gateway.url, **HEADS) as served, ExitStack() as stack:
+    with run_proxy(gateway.url, **HEADS) as served, ExitStack() as stack:
         flood(served, stack, SLOW["body"], CONNECTIONS // 2)
         assert served.get("/health").status == 200
 
 
-def test_who_has_waited_longest_gives_way(gateway: ScriptedGateway) -> None:
-    """Of the slow clients the oldest are closed, and only as many as others need."""
-    with serving(gateway.url, **HEADS) as served, ExitStack() as stack:
-        slow = flood(served, stack, SLOW["silent"], CONNECTIONS)  # so that the order is that of the connections
+def test_the_longest_wait_is_closed_first(gateway: Gateway) -> None:
+    """Of the slow clients the oldest are closed, and only as many as needed."""
+    with run_proxy(gateway.url, **HEADS) as served, ExitStack() as stack:
+        slow = flood(served, stack, SLOW["silent"], CONNECTIONS)  # so that they wait in the order of their connections
         until("the first is closed", lambda: is_closed(slow[0]), within_s=WITHIN_S)
         assert served.get("/health").status == 200
         assert not any(map(is_closed, slow[SPARE + BEYOND :]))
 
 
 class Turned:
-    """A server that handles events only when it is told to."""
+    """A server that handles events when the test calls it."""
 
     def __init__(self, sock: socket.socket, stack: ExitStack) -> None:
         self.gate = threading.Event()
-        self.server = Server(self._answer, [sock.dup()], Limits(1, WITHIN_S, 1))
+        self.server = HttpServer(self._answer, [sock.dup()], ServerLimits(1, WITHIN_S, 1))
         self._address, self._stack = sock.getsockname(), stack
 
     def _answer(self, _environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -128,23 +128,23 @@ class Turned:
         return []
 
     def connect(self, clients: int) -> list[socket.socket]:
-        """So many clients, of which the server has not heard yet."""
+        """Connect so many clients, which the server has not accepted yet."""
         return [self._stack.enter_context(socket.create_connection(self._address)) for _ in range(clients)]
 
     def leave_room_for(self, clients: int) -> list[socket.socket]:
-        """Accept clients until only so many connections are left."""
+        """Accept clients until so many connections are left."""
         slow = self.connect(CONNECTIONS - len(self.server._map) - clients)  # noqa: SLF001 - what the limit counts
         self.turn()
         return slow
 
     def turn(self) -> None:
-        """Handle what has arrived."""
+        """Handle the events."""
         self.server._turn(0)  # noqa: SLF001 - run() turns on until it is drained
 
 
 @pytest.fixture
 def turned() -> Iterator[Turned]:
-    """A server without a thread that runs it."""
+    """A server without a thread."""
     with socket.create_server(("127.0.0.1", 0), backlog=CONNECTIONS) as sock, ExitStack() as stack:
         one = Turned(sock, stack)
         yield one
@@ -153,7 +153,7 @@ def turned() -> Iterator[Turned]:
 
 
 def test_an_event_of_a_closed_connection_does_not_close_another(turned: Turned) -> None:
-    """A newcomer gets the descriptor of a connection that gives way, although something arrived on that one."""
+    """A new connection gets the descriptor of a closed one, for which bytes had arrived."""
     for sock in turned.leave_room_for(1):
         sock.sendall(b"G")
     newcomers = turned.connect(SPARE)
@@ -161,8 +161,8 @@ def test_an_event_of_a_closed_connection_does_not_close_another(turned: Turned) 
     assert not any(map(is_closed, newcomers))
 
 
-def test_a_first_byte_that_comes_late_saves_no_one(turned: Turned) -> None:
-    """A client waits from its connection on: one that came later and has sent nothing yet stays."""
+def test_the_wait_begins_with_the_connection(turned: Turned) -> None:
+    """A late first byte does not shorten it."""
     slow = turned.leave_room_for(2)
     for sock in slow:
         sock.sendall(b"G")
@@ -174,8 +174,8 @@ def test_a_first_byte_that_comes_late_saves_no_one(turned: Turned) -> None:
     assert all(map(is_closed, slow[:SPARE]))
 
 
-def test_a_newcomer_may_send_its_request(turned: Turned) -> None:
-    """It takes the last connection, and all others are at work: it is not closed before the server has read from it."""
+def test_a_new_connection_may_send_its_request(turned: Turned) -> None:
+    """With the last connection: it is not closed before the server has read from it."""
     for sock in turned.leave_room_for(1):
         sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     turned.turn()

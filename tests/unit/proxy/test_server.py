@@ -1,4 +1,4 @@
-"""The server adapter against real sockets: what waitress would do otherwise is said in docs/adr/0001-http-server.md."""
+"""The server with real sockets. docs/adr/0001-http-server.md describes what waitress does otherwise."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import errno
 import json
 import logging
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -18,103 +16,28 @@ import pytest
 
 from lumen_conformance.http import client
 from lumen_conformance.waiting import until
-from lumen_proxy.worker.http.server import ACCEPT_PAUSE_S, CUT_GRACE_S, TICK_S, Hooks, Server, _Listener
-from lumen_proxy.worker.limits import Limits
+from lumen_proxy.worker.http.server import ACCEPT_PAUSE_S, TICK_S, _Listener
+from tests.unit.proxy.raw_server import (
+    HEADER_TIMEOUT_S,
+    LARGE_BYTES,
+    MAX_BODY_BYTES,
+    WITHIN_S,
+    RawServer,
+    all_of,
+    connect,
+    head,
+    run_server,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from wsgiref.types import StartResponse, WSGIEnvironment
-
-HEADER_TIMEOUT_S = 1.0
-MAX_BODY_BYTES = 10_000
-LARGE_BYTES = 3_000_000  # waitress alone spills from one megabyte
-WITHIN_S = 10.0  # everything here takes milliseconds; ten seconds say that it never comes
-
-
-@dataclass
-class Served:
-    """A server in a thread, and an application that tells what it saw."""
-
-    url: str
-    server: Server
-    thread: threading.Thread
-    release: threading.Event = field(default_factory=threading.Event)
-    started: threading.Event = field(default_factory=threading.Event)
-    gone: threading.Event = field(default_factory=threading.Event)
-    was_cut: threading.Event = field(default_factory=threading.Event)
-    cut: list[int] = field(default_factory=list)
-
-    def app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """`/wait` answers after `release` or a cut, `/crash` raises, anything else answers at once."""
-        if environ["PATH_INFO"] == "/crash":
-            raise RuntimeError("a secret")
-        if environ["PATH_INFO"] == "/wait":
-            self._wait(environ["waitress.client_disconnected"])
-        body = environ["wsgi.input"].read() or b"ok"
-        if environ["PATH_INFO"] == "/large":
-            body = b"x" * LARGE_BYTES
-        odd = [("X-Odd", "루")] if environ["PATH_INFO"] == "/bad-header" else []
-        start_response("200 OK", [("Content-Length", str(len(body))), *odd])
-        return [body]
-
-    def _wait(self, disconnected: Callable[[], bool]) -> None:
-        self.started.set()
-        until("released or gone", lambda: self.release.is_set() or disconnected(), within_s=WITHIN_S)
-        if disconnected():
-            self.gone.set()
-
-    def on_cut(self) -> None:
-        """A drain's deadline has come."""
-        self.was_cut.set()
-        self.release.set()
+    pass
 
 
 @pytest.fixture
-def served() -> Iterator[Served]:
+def served() -> Iterator[RawServer]:
     """A server with small limits on a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        it = Served(f"http://127.0.0.1:{sock.getsockname()[1]}", server=None, thread=None)  # type: ignore[arg-type]
-        limits = Limits(4, HEADER_TIMEOUT_S, MAX_BODY_BYTES)
-        it.server = Server(it.app, [sock.dup()], limits, Hooks(on_cut=it.on_cut))
-        it.thread = threading.Thread(target=lambda: it.cut.append(it.server.run()))
-        it.thread.start()
-        yield it
-        it.release.set()
-        it.server.drain(0)
-        it.thread.join(WITHIN_S)
-        assert not it.thread.is_alive()
-        it.server.close()
-
-
-def connect(served: Served) -> socket.socket:
-    """A raw connection to the server."""
-    host, port = served.url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=WITHIN_S)
-
-
-def all_of(sock: socket.socket) -> bytes:
-    """Read to the end; a reset ends it, too, and is marked."""
-    received = b""
-    with sock:
-        try:
-            while data := sock.recv(65536):
-                received += data
-        except ConnectionResetError:
-            received += b"<reset>"
-    return received
-
-
-def rest(sock: socket.socket) -> None:
-    """Use the connection once, then leave it idle."""
-    sock.sendall(head())
-    received = b""
-    while not received.endswith(b"ok"):
-        received += sock.recv(1000)
-
-
-def head(*lines: str, target: str = "/", version: str = "HTTP/1.1") -> bytes:
-    """A request head."""
-    return "\r\n".join([f"POST {target} {version}", "Host: localhost", *lines, "", ""]).encode()
+    with run_server() as running:
+        yield running
 
 
 MALFORMED = {
@@ -137,14 +60,14 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_malformed_request_is_told_so_in_the_envelope(served: Served, name: str) -> None:
-    """Whatever HTTP cannot mean is a 400 in the OpenAI envelope, with a request id, and then the end."""
-    got = client.send(served.url, MALFORMED[name])
-    assert (got.status, got.ended) == (400, "complete")
-    assert got.header("content-type") == "application/json; charset=utf-8"
-    assert (got.header("x-request-id") or "").startswith("req_")
-    assert got.header("connection") == "close"
-    error = json.loads(got.body)["error"]
+def test_a_malformed_request_is_refused(served: RawServer, name: str) -> None:
+    """It is a 400 in the OpenAI envelope with a request id, and the connection is closed."""
+    capture = client.send(served.url, MALFORMED[name])
+    assert (capture.status, capture.ended) == (400, "complete")
+    assert capture.header("content-type") == "application/json; charset=utf-8"
+    assert (capture.header("x-request-id") or "").startswith("req_")
+    assert capture.header("connection") == "close"
+    error = json.loads(capture.body)["error"]
     assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_http")
     assert error.keys() == {"message", "type", "param", "code"}
 
@@ -160,34 +83,34 @@ def test_malformed_request_is_told_so_in_the_envelope(served: Served, name: str)
     ],
     ids=["431", "501", "413", "413-expect", "500"],
 )
-def test_the_servers_own_errors(served: Served, request_bytes: bytes, status: int, code: str) -> None:
-    """Errors that waitress makes itself look like all others, and keep the caller's request id where it was read."""
-    got = client.send(served.url, request_bytes)
-    assert (got.status, json.loads(got.body)["error"]["code"]) == (status, code)
-    assert b"secret" not in got.body
+def test_errors_of_the_server(served: RawServer, request_bytes: bytes, status: int, code: str) -> None:
+    """They have the envelope, and the request id of the client if it was read."""
+    capture = client.send(served.url, request_bytes)
+    assert (capture.status, json.loads(capture.body)["error"]["code"]) == (status, code)
+    assert b"secret" not in capture.body
 
 
-def test_the_callers_request_id_is_kept(served: Served) -> None:
-    """An error of the server itself carries the caller's id."""
-    got = client.send(served.url, head("x-request-id: mine", "Content-Length: 10001"))
-    assert got.header("x-request-id") == "mine"
+def test_an_error_of_the_server_has_the_request_id_of_the_client(served: RawServer) -> None:
+    """If the client sent one."""
+    capture = client.send(served.url, head("x-request-id: mine", "Content-Length: 10001"))
+    assert capture.header("x-request-id") == "mine"
 
 
-def test_a_head_request_gets_no_error_body(served: Served) -> None:
-    """A refused HEAD is answered without a body."""
+def test_a_head_request_gets_no_error_body(served: RawServer) -> None:
+    """The answer to a refused HEAD has no body."""
     with connect(served) as sock:
         sock.sendall(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10001\r\n\r\n")
         assert all_of(sock).endswith(b"\r\n\r\n")
 
 
-def test_a_body_of_exactly_the_limit_is_served(served: Served) -> None:
+def test_a_body_of_exactly_the_limit_is_served(served: RawServer) -> None:
     """The limit itself is allowed."""
-    got = client.call(served.url, "POST", "/", body=b"x" * MAX_BODY_BYTES)
-    assert (got.status, len(got.body)) == (200, MAX_BODY_BYTES)
+    capture = client.call(served.url, "POST", "/", body=b"x" * MAX_BODY_BYTES)
+    assert (capture.status, len(capture.body)) == (200, MAX_BODY_BYTES)
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_an_oversize_body_is_refused_without_a_reset(served: Served, framing: str) -> None:
+def test_an_oversize_body_is_refused_without_a_reset(served: RawServer, framing: str) -> None:
     """A client that writes all of its 8 MiB before it reads still reads the whole 413."""
     size = 8 * 1024 * 1024
     with connect(served) as sock:
@@ -200,8 +123,8 @@ def test_an_oversize_body_is_refused_without_a_reset(served: Served, framing: st
     assert answer.endswith(b"}}\n")
 
 
-def test_trickled_headers_end_at_the_total_deadline(served: Served) -> None:
-    """A byte now and then does not extend the time for the headers."""
+def test_trickled_headers_end_at_the_total_deadline(served: RawServer) -> None:
+    """Single bytes do not extend the time for the head."""
     with connect(served) as sock:
         began = time.monotonic()
 
@@ -220,17 +143,17 @@ def test_trickled_headers_end_at_the_total_deadline(served: Served) -> None:
         assert HEADER_TIMEOUT_S - 0.1 <= time.monotonic() - began < HEADER_TIMEOUT_S + 10 * TICK_S
 
 
-def test_slow_clients_starve_nobody(served: Served) -> None:
-    """With 200 clients in the middle of their headers, another is answered at once."""
+def test_slow_clients_do_not_delay_others(served: RawServer) -> None:
+    """With 200 clients in the middle of their heads, another one is answered at once."""
     with ExitStack() as stack:
         for _ in range(200):
             stack.enter_context(connect(served)).sendall(b"POST / HTTP/1.1\r\nHost: ")
-        got = client.call(served.url, "GET", "/")
-        assert got.status == 200
-        assert got.elapsed_s < HEADER_TIMEOUT_S
+        capture = client.call(served.url, "GET", "/")
+        assert capture.status == 200
+        assert capture.elapsed_s < HEADER_TIMEOUT_S
 
 
-def test_keep_alive_and_pipelining(served: Served) -> None:
+def test_keep_alive_and_pipelining(served: RawServer) -> None:
     """Ten requests on one connection; two in one packet are answered in order."""
     with client.Connection(served.url) as connection:
         assert [connection.call("POST", "/", body=b"%d" % n).body for n in range(10)] == [b"%d" % n for n in range(10)]
@@ -240,16 +163,16 @@ def test_keep_alive_and_pipelining(served: Served) -> None:
     assert answers.index(b"\r\n\r\na") < answers.index(b"\r\n\r\nb")
 
 
-def test_what_follows_a_refused_request_is_not_a_request(served: Served) -> None:
-    """After an error nothing more on that connection is served: no smuggling."""
+def test_what_follows_a_refused_request_is_not_a_request(served: RawServer) -> None:
+    """After an error no more requests of the connection are served (request smuggling)."""
     with connect(served) as sock:
         sock.sendall(head("Content-Length: +1") + head("Content-Length: 1") + b"a")
         sock.shutdown(socket.SHUT_WR)
         assert all_of(sock).count(b"HTTP/1.") <= 1
 
 
-def test_a_client_that_leaves_before_its_refusal(served: Served, caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody to tell is no error of ours."""
+def test_a_client_that_disconnects_before_its_refusal(served: RawServer, caplog: pytest.LogCaptureFixture) -> None:
+    """It causes no error."""
     for _ in range(20):
         with connect(served) as sock:
             sock.sendall(MALFORMED["plus"])
@@ -258,88 +181,22 @@ def test_a_client_that_leaves_before_its_refusal(served: Served, caplog: pytest.
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-def test_a_gone_client_is_seen(served: Served) -> None:
-    """The application learns that its client has left while it works."""
+def test_a_disconnected_client_is_noticed(served: RawServer) -> None:
+    """The application notices it during the request."""
     with connect(served) as sock:
         sock.sendall(head(target="/wait"))
         assert served.started.wait(WITHIN_S)
-    assert served.gone.wait(WITHIN_S)
+    assert served.is_disconnected.wait(WITHIN_S)
 
 
-def test_the_server_does_not_name_itself(served: Served) -> None:
-    """No Server header, neither on answers nor on errors."""
+def test_the_server_does_not_name_itself(served: RawServer) -> None:
+    """There is no Server header, neither in answers nor in errors."""
     assert client.call(served.url, "GET", "/").header("server") is None
     assert client.send(served.url, MALFORMED["plus"]).header("server") is None
 
 
-def test_drain_closes_idle_connections_and_finishes_work(served: Served) -> None:
-    """In a drain a resting connection is closed at once, running work is answered with Connection: close."""
-    with connect(served) as idle, connect(served) as busy:
-        rest(idle)
-        busy.sendall(head(target="/wait"))
-        assert served.started.wait(WITHIN_S)
-        served.server.drain(WITHIN_S)
-        assert all_of(idle) == b""
-        assert not served.cut
-        served.release.set()
-        assert b"\r\nConnection: close\r\n" in all_of(busy)
-    served.thread.join(WITHIN_S)
-    assert served.cut == [0]
-
-
-def test_a_drain_without_work_is_over_at_once(served: Served) -> None:
-    """Nobody waits for an idle connection."""
-    with connect(served) as idle:
-        rest(idle)
-        began = time.monotonic()
-        served.server.drain(WITHIN_S)
-        served.thread.join(WITHIN_S)
-        assert time.monotonic() - began < WITHIN_S / 2
-    assert served.cut == [0]
-
-
-def test_while_work_is_drained_newcomers_are_answered(served: Served) -> None:
-    """Until the work is done the application still speaks, so that it can say 503."""
-    with connect(served) as busy:
-        busy.sendall(head(target="/wait"))
-        assert served.started.wait(WITHIN_S)
-        served.server.drain(WITHIN_S)
-        assert client.call(served.url, "GET", "/").header("connection") == "close"
-        served.release.set()
-        assert all_of(busy)
-
-
-def test_a_drain_can_leave_newcomers_to_a_successor(served: Served) -> None:
-    """With accept=False new connections stay in the backlog."""
-    with connect(served) as busy, connect(served) as later:
-        busy.sendall(head(target="/wait"))
-        assert served.started.wait(WITHIN_S)
-        served.server.drain(WITHIN_S, accept=False)
-        until("idle one is closed", lambda: later.recv(1) == b"", within_s=WITHIN_S)
-        with connect(served) as newcomer:
-            newcomer.sendall(head())
-            newcomer.settimeout(4 * TICK_S)
-            with pytest.raises(TimeoutError):
-                newcomer.recv(1)
-        served.release.set()
-
-
-def test_a_drains_deadline_cuts_and_counts(served: Served) -> None:
-    """What is not done in time is told so, and counted."""
-    with connect(served) as busy:
-        busy.sendall(head(target="/wait"))
-        assert served.started.wait(WITHIN_S)
-        began = time.monotonic()
-        served.server.drain(0.1)
-        assert all_of(busy).startswith(b"HTTP/1.1 200 ")
-        served.thread.join(WITHIN_S)
-        assert time.monotonic() - began < CUT_GRACE_S + 10 * TICK_S
-    assert served.was_cut.is_set()
-    assert served.cut == [1]
-
-
-def test_without_descriptors_it_rests(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When accept() fails for want of descriptors it is not tried again at once, and later the client is served."""
+def test_without_descriptors_accept_pauses(served: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """accept() is not tried again at once, and the client is served later."""
     tries: list[float] = []
     accept = _Listener.accept
 
@@ -355,17 +212,17 @@ def test_without_descriptors_it_rests(served: Served, monkeypatch: pytest.Monkey
     assert min(gaps) >= ACCEPT_PAUSE_S
 
 
-def test_no_word_goes_to_the_disk(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even a large answer is kept in memory until its client has taken it."""
+def test_no_text_is_written_to_the_disk(served: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large answer stays in memory until its client has read it."""
     monkeypatch.setattr("tempfile.TemporaryFile", lambda *_, **__: pytest.fail("a file was made"))
-    got = client.call(served.url, "GET", "/large")
-    assert len(got.body) == LARGE_BYTES
+    capture = client.call(served.url, "GET", "/large")
+    assert len(capture.body) == LARGE_BYTES
 
 
-def test_head_and_body_leave_together(served: Served) -> None:
-    """A small answer is one packet; an answer that fails on its way is told whole."""
+def test_head_and_body_are_sent_together(served: RawServer) -> None:
+    """A small answer is one packet; so is the beginning of one that fails later."""
     with connect(served) as sock:
         sock.sendall(head())
         assert sock.recv(10_000).endswith(b"\r\n\r\nok")
-    got = client.call(served.url, "GET", "/bad-header")
-    assert (got.status, json.loads(got.body)["error"]["code"]) == (500, "internal_error")
+    capture = client.call(served.url, "GET", "/bad-header")
+    assert (capture.status, json.loads(capture.body)["error"]["code"]) == (500, "internal_error")

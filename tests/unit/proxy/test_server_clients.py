@@ -1,4 +1,4 @@
-"""Clients that dawdle, leave, or frame their requests oddly: what the server adapter makes of them, on real sockets."""
+"""Clients that are slow, disconnect, or use unusual framing, with real sockets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lumen_conformance.gateway import replies
 from lumen_conformance.http import client
 from lumen_conformance.waiting import until
 from lumen_proxy.worker.http.server import TICK_S
-from tests.unit.proxy.serving import USER, Serving, serving
+from tests.unit.proxy.running_proxy import USER, RunningProxy, run_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 WITHIN_S = 10.0
 HEADER_TIMEOUT_S = 1.0
-SILENT_S = 0.9  # a bit less
-LOOKS_S = 3 * TICK_S  # how late the deadline may be seen on a busy machine, and still less than the silence
+SILENT_S = 0.9  # slightly less
+LATE_S = 3 * TICK_S  # of a deadline on a busy machine, and less than the silence
 BODY = json.dumps({"messages": [USER]}).encode()
 CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
 
 
 @pytest.fixture
-def served(gateway: ScriptedGateway) -> Iterator[Serving]:
-    """A proxy with little patience for headers."""
-    with serving(gateway.url, LUMEN_HEADER_TIMEOUT_S=str(HEADER_TIMEOUT_S)) as it:
+def served(gateway: Gateway) -> Iterator[RunningProxy]:
+    """A proxy with a short time for heads."""
+    with run_proxy(gateway.url, LUMEN_HEADER_TIMEOUT_S=str(HEADER_TIMEOUT_S)) as it:
         yield it
 
 
-def connect(served: Serving) -> socket.socket:
+def connect(served: RunningProxy) -> socket.socket:
     """A raw connection."""
     host, port = served.url.removeprefix("http://").split(":")
     return socket.create_connection((host, int(port)), timeout=WITHIN_S)
@@ -51,7 +51,7 @@ def chat(*headers: str, body: bytes = BODY, length: bool = True) -> bytes:
 
 
 def closed_after_s(sock: socket.socket, drip: bytes, *, silent_s: float = 0.0) -> float:
-    """Seconds until the server hangs up on a client that sends these bytes again and again, after some silence."""
+    """Seconds until the server closes the connection of a client that repeats these bytes after a pause."""
     began = time.monotonic()
     sock.settimeout(0.05)
 
@@ -69,14 +69,14 @@ def closed_after_s(sock: socket.socket, drip: bytes, *, silent_s: float = 0.0) -
     return time.monotonic() - began
 
 
-def first_request_s(served: Serving, drip: bytes, silent_s: float) -> float:
-    """Seconds until the server hangs up on a client that never ends its first head."""
+def first_request_s(served: RunningProxy, drip: bytes, silent_s: float) -> float:
+    """Seconds until the server closes the connection of a client whose first head has no end."""
     with connect(served) as sock:
         return closed_after_s(sock, drip, silent_s=silent_s)
 
 
-def next_request_s(served: Serving, drip: bytes, silent_s: float) -> float:
-    """Seconds from the first byte of the third head, which never ends, until the server hangs up."""
+def next_request_s(served: RunningProxy, drip: bytes, silent_s: float) -> float:
+    """Seconds from the first byte of a third head without an end until the server closes the connection."""
     with connect(served) as sock:
         for _ in range(2):
             sock.sendall(chat())
@@ -92,28 +92,30 @@ DAWDLERS = {
 }
 
 
-def test_the_headers_have_one_deadline(served: Serving) -> None:
+def test_the_headers_have_one_deadline(served: RunningProxy) -> None:
     """LUMEN_HEADER_TIMEOUT_S is total: neither silence, nor letters, nor empty lines extend it.
 
-    After an answer the connection may rest for longer, but once something comes, the time runs.
+    After an answer the connection may be idle for longer; the time begins with the first byte.
     """
-    with ThreadPoolExecutor(len(DAWDLERS) * len(DRIPS)) as pool:  # they wait, and need next to no CPU
+    with ThreadPoolExecutor(len(DAWDLERS) * len(DRIPS)) as pool:  # they wait, and need almost no CPU
         waiting = {
             f"{how}, {what}": pool.submit(dawdle, served, drip, silent_s)
             for how, (dawdle, silent_s) in DAWDLERS.items()
             for what, drip in DRIPS.items()
         }
         took_s = {name: one.result() for name, one in waiting.items()}
-    wrong = {name: s for name, s in took_s.items() if not HEADER_TIMEOUT_S - 0.1 <= s < HEADER_TIMEOUT_S + LOOKS_S}
-    assert not wrong
+    out_of_range = {
+        name: s for name, s in took_s.items() if not HEADER_TIMEOUT_S - 0.1 <= s < HEADER_TIMEOUT_S + LATE_S
+    }
+    assert not out_of_range
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
-def test_a_client_that_sent_ahead_and_left_is_noticed(gateway: ScriptedGateway, stream: bool) -> None:  # noqa: FBT001 -- a row
-    """With more requests on its connection than are read ahead; its gateway connection is closed within 5 s."""
+def test_a_client_that_sent_ahead_and_left_is_noticed(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
+    """With more requests than are read ahead, its connection to the gateway is closed within 5 s."""
     gateway.standing = replies.silent
     body = json.dumps({"messages": [USER], "stream": stream}).encode()
-    with serving(gateway.url, LUMEN_STREAM_COMMIT_S="0.1", LUMEN_SSE_KEEPALIVE_S="60") as served:
+    with run_proxy(gateway.url, LUMEN_STREAM_COMMIT_S="0.1", LUMEN_SSE_KEEPALIVE_S="60") as served:
         with connect(served) as sock:
             sock.sendall(chat(body=body) * 3)
             call = gateway.until_called()
@@ -142,11 +144,11 @@ FRAMINGS = {
 
 
 @pytest.mark.parametrize("name", FRAMINGS)
-def test_one_transfer_coding_is_read(served: Serving, name: str) -> None:
-    """Exactly one `chunked`: what another program could read otherwise is refused."""
+def test_one_transfer_coding_is_accepted(served: RunningProxy, name: str) -> None:
+    """Exactly one `chunked`; anything that other programs may read otherwise is refused."""
     request, status = FRAMINGS[name]
-    got = client.send(served.url, request)
-    assert got.status == status
+    capture = client.send(served.url, request)
+    assert capture.status == status
     if status != 200:
         code = "invalid_http" if status == 400 else "unsupported_encoding"
-        assert json.loads(got.body)["error"]["code"] == code
+        assert json.loads(capture.body)["error"]["code"] == code

@@ -14,6 +14,7 @@ import pytest
 
 from lumen_proxy import config
 from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.ipc import Drain, Drained, Identity, Imported, Message, Ready, Serve
 from lumen_proxy.logs.journal import Journal
 from lumen_proxy.supervisor import loop as under_test
 from lumen_proxy.supervisor.listener import Listener
@@ -28,10 +29,10 @@ class Pretended:
         self.pid = pid
         self.told: list[str] = []
 
-    def promote(self, pid: int, **facts: object) -> None:
+    def promote(self, pid: int, identity: Identity) -> None:
         """Note the generation."""
         self.pid = pid
-        self.told.append(f"serve {facts['generation']}/{facts['restarts']}")
+        self.told.append(f"serve {identity.generation}/{identity.restarts}")
 
     def drain(self, within_s: float) -> None:
         """Note the deadline."""
@@ -63,7 +64,7 @@ class Stage:
             spawn=self.spawn,
             publish=self.published.append,
             tell=self.words.append,
-            facts={"instance": "abc", "supervisor_pid": 1, "started_at": 0.0},
+            identity=Identity(instance="abc", supervisor_pid=1),
         )
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.loop = Loop(around, self.events)
@@ -88,9 +89,9 @@ class Stage:
         self.loop._handle(event or under_test.Due())  # noqa: SLF001
         return self.loop.state
 
-    def says(self, event: str, **fields: object) -> State:
-        """The worker says something."""
-        return self.feed(Said(self.child, {"event": event, **fields}))
+    def says(self, message: Message) -> State:
+        """The worker sends a message."""
+        return self.feed(Said(self.child, message))
 
     def dies(self, status: int) -> State:
         """The worker ends."""
@@ -98,8 +99,8 @@ class Stage:
 
     def serves(self) -> None:
         """The worker comes up as it should."""
-        self.says("imported", pid=self.child.pid)
-        assert self.says("ready") is State.SERVING
+        self.says(Imported(self.child.pid))
+        assert self.says(Ready()) is State.SERVING
 
     def written(self) -> list[dict[str, Any]]:
         """The journal so far."""
@@ -126,10 +127,10 @@ MakeStage = Callable[..., Stage]
 def test_a_worker_is_promoted_then_serves(stage: MakeStage) -> None:
     """Imported, promoted to generation 1, ready: published and journalled."""
     on = stage()
-    assert on.says("imported", pid=77) is State.BOOTING
+    assert on.says(Imported(77)) is State.BOOTING
     assert on.child.told == ["serve 1/0"]
     assert on.published == []
-    assert on.says("ready") is State.SERVING
+    assert on.says(Ready()) is State.SERVING
     assert on.published == [1]
     ready = on.written()[-1]
     expected = {"event": "ready", "pid": 77, "generation": 1, "restarts": 0, "port": 8080, "supervisor_pid": 1}
@@ -232,16 +233,20 @@ def test_words_of_a_former_worker_are_ignored(stage: MakeStage) -> None:
     former = on.child
     on.dies(-9)
     on.feed()
-    for event in (Said(former, {"event": "ready"}), Died(former, 1)):
+    for event in (Said(former, Ready()), Died(former, 1)):
         assert on.feed(event) is State.BOOTING
     assert len(on.children) == 2
 
 
-@pytest.mark.parametrize("message", [{}, {"event": "beat"}, {"event": "imported"}, {"event": "imported", "pid": "x"}])
-def test_unknown_words_are_ignored(stage: MakeStage, message: dict[str, object]) -> None:
-    """Only what the protocol has moves the loop."""
+@pytest.mark.parametrize("message", [Ready(), Drained(0), Serve(listeners=[]), Drain(1.0)])
+def test_unexpected_messages_are_ignored(stage: MakeStage, message: Message) -> None:
+    """A message that the state does not expect changes nothing."""
     on = stage()
-    assert on.feed(Said(on.child, message)) is State.BOOTING
+    if isinstance(message, Ready):
+        on.serves()
+        on.child.told.clear()
+    state = on.loop.state
+    assert on.feed(Said(on.child, message)) is state
     assert on.child.told == []
 
 
@@ -251,7 +256,7 @@ def test_a_stop_drains(stage: MakeStage) -> None:
     on.serves()
     assert on.feed(signal.SIGTERM) is State.DRAINING
     assert on.child.told[-1] == "drain 30"
-    on.says("drained", cut=0)
+    on.says(Drained(0))
     assert on.dies(0) is State.STOPPED
     assert on.loop.exit_status is Exit.OK
     assert on.names()[-2:] == ["draining", "drained"]
@@ -268,7 +273,7 @@ def test_the_end_of_a_drain_is_told(stage: MakeStage, cut: int | None, status: i
     on.serves()
     on.feed(signal.SIGTERM)
     if cut is not None:
-        on.says("drained", cut=cut)
+        on.says(Drained(cut))
     assert on.dies(status) is State.STOPPED
     assert on.loop.exit_status is expected
     assert on.written()[-1]["cut"] == (0 if expected is Exit.OK else cut)
@@ -292,7 +297,7 @@ def test_a_worker_that_drained_but_lingers_cut_nothing(stage: MakeStage) -> None
     on = stage()
     on.serves()
     on.feed(signal.SIGTERM)
-    on.says("drained", cut=0)
+    on.says(Drained(0))
     on.feed()
     on.dies(-9)
     assert on.loop.exit_status is Exit.OK

@@ -1,4 +1,4 @@
-"""Answers: from Lumen's language to OpenAI's."""
+"""Answers, from the Lumen protocol to the OpenAI protocol."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumen_proxy.errors import ApiError
-from lumen_proxy.wire.api_errors import PROBLEMS, gateway_status, problem
-from lumen_proxy.wire.host_names import host_name, is_loopback
+from lumen_proxy.wire.allowed_hosts import host_name, is_loopback
+from lumen_proxy.wire.api_errors import ERROR_TABLE, api_error, gateway_status
 from lumen_proxy.wire.openai import Completion, model, models, request_id, until_stop, usage
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -18,14 +18,14 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 @given(st.text(), st.text())
 def test_the_total_is_the_sum(prompt: str, completion: str) -> None:
-    """Prompt + completion = total, always."""
+    """Prompt and completion tokens."""
     counted = usage(prompt, completion)
     assert counted["total_tokens"] == counted["prompt_tokens"] + counted["completion_tokens"]
 
 
 @given(st.text(), st.booleans())
 def test_chunks_are_the_whole_in_pieces(text: str, include_usage: bool) -> None:  # noqa: FBT001
-    """Role first, deltas that join to the text, one finish with the metadata, and usage only when asked for."""
+    """First the role, deltas that join to the text, one finish with the metadata, and usage only if requested."""
     completion = Completion(1, "lumen-gateway", text, usage("x", text), {"channel": "gateway"})
     chunks = list(completion.chunks(include_usage=include_usage))
     choices = [chunk["choices"][0] for chunk in chunks if chunk["choices"]]
@@ -51,19 +51,19 @@ def test_stop_strings_never_appear(text: str, stops: list[str]) -> None:
 
 
 @pytest.mark.parametrize("sane", ["a", "req-1_2.3", "x" * 128, "{}:/"])
-def test_a_sane_request_id_is_kept(sane: str) -> None:
+def test_a_valid_request_id_is_kept(sane: str) -> None:
     """Printable ASCII without spaces, up to 128 characters."""
     assert request_id(sane) == sane
 
 
 @pytest.mark.parametrize("insane", [None, "", "a b", "x" * 129, "é", "a\tb", "a\x7f"])
-def test_another_request_id_is_replaced(insane: str | None) -> None:
-    """Anything else could break a log or a header."""
+def test_an_invalid_request_id_is_replaced(insane: str | None) -> None:
+    """It could break a log line or a header."""
     assert request_id(insane).startswith("req_")
 
 
 def test_models_are_listed_and_found() -> None:
-    """Each listed model can be asked for by name; another is not found."""
+    """Each listed model is found by its name; another is not."""
     assert [model(entry["id"]) for entry in models()["data"]] == models()["data"]
     with pytest.raises(ApiError) as caught:
         model("gpt-4o")
@@ -85,7 +85,7 @@ def test_models_are_listed_and_found() -> None:
     ],
 )
 def test_every_gateway_status_has_its_row(status: int, expected: int, code: str) -> None:
-    """A status of the gateway is translated, never passed through by accident."""
+    """Each status of the gateway becomes an error of the table."""
     error = gateway_status(status, None, NOW)
     assert (error.status, error.code) == (expected, code)
     assert ("Retry-After" in error.headers) == (status in {429, 503})
@@ -110,20 +110,20 @@ def test_every_gateway_status_has_its_row(status: int, expected: int, code: str)
     ],
 )
 def test_retry_after_is_passed_on_within_bounds(sent: str | None, passed_on: str) -> None:
-    """1 to 120 seconds, from seconds or from a date; else a default."""
+    """1 to 120 seconds, from seconds or a date; else a default."""
     assert gateway_status(503, sent, NOW).headers == {"Retry-After": passed_on}
 
 
 def test_errors_do_not_share_their_headers() -> None:
-    """Changing one error leaves the table alone."""
-    problem("circuit_open").headers["Retry-After"] = "99"
-    assert problem("circuit_open").headers == {"Retry-After": "5"}
+    """A change of one error does not change the table."""
+    api_error("circuit_open").headers["Retry-After"] = "99"
+    assert api_error("circuit_open").headers == {"Retry-After": "5"}
 
 
-@pytest.mark.parametrize("code", PROBLEMS)
+@pytest.mark.parametrize("code", ERROR_TABLE)
 def test_every_problem_is_an_envelope(code: str) -> None:
     """Four keys; message and type are not empty."""
-    error = problem(code).body()["error"]
+    error = api_error(code).body()["error"]
     assert error.keys() == {"message", "type", "param", "code"}
     assert error["message"]
     assert error["type"] in {"invalid_request_error", "permission_error", "rate_limit_error", "server_error"}
@@ -149,7 +149,7 @@ def test_every_problem_is_an_envelope(code: str) -> None:
     ],
 )
 def test_host_names(header: str, name: str | None) -> None:
-    """The name in a Host header, or None when it is malformed."""
+    """The name in a Host header, or None if it is malformed."""
     assert host_name(header) == name
 
 

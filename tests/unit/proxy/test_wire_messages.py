@@ -1,4 +1,4 @@
-"""Reading the messages of a chat request: who speaks, what is sent on, what is replaced, what is refused."""
+"""Parse the messages of a chat request: roles, texts, replaced parts, refusals."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ INVALID: dict[str, list[Any]] = {
     ("param", "messages"), [(param, value) for param, values in INVALID.items() for value in values]
 )
 def test_invalid_messages(param: str, messages: object) -> None:
-    """A refusal names the very place."""
+    """A refusal names the exact field."""
     assert refusal(messages=messages) == (400, "invalid_value", param)
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\n\t"])
 def test_blank_conversation(text: str) -> None:
-    """There must be something to ask."""
+    """At least one text must not be blank."""
     assert refusal(messages=[{"role": "user", "content": text}]) == (400, "invalid_value", "messages")
 
 
@@ -54,7 +54,7 @@ PLACEHOLDERS = {
 @pytest.mark.parametrize("kind", PLACEHOLDERS)
 @pytest.mark.parametrize("after", [[], [TOOL_CALL, {"role": "tool", "content": "x"}]], ids=["last", "tool-last"])
 def test_parts_of_the_question_that_are_not_text(kind: str, after: list[dict[str, Any]]) -> None:
-    """In the last user turn an image is refused by place with the remedy, unless the setting says to replace it."""
+    """In the last user message an image is refused with the remedy, unless the setting replaces it."""
     messages = [{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": kind}]}, *after]
     assert refusal(messages=messages) == (400, "unsupported_value", "messages[0].content[1]")
     with pytest.raises(ApiError, match="set LUMEN_UNSUPPORTED=ignore"):
@@ -66,56 +66,56 @@ def test_parts_of_the_question_that_are_not_text(kind: str, after: list[dict[str
 @pytest.mark.parametrize("kind", PLACEHOLDERS)
 @pytest.mark.parametrize("role", ["system", "user", "assistant", "tool"])
 def test_parts_of_older_turns_that_are_not_text(kind: str, role: str) -> None:
-    """Clients repeat old images with every turn: there they become a placeholder, and are counted."""
+    """Clients repeat old images in each request: a placeholder replaces them, and they are counted."""
     old = {"role": role, "content": [{"type": kind}, {"type": "text", "text": "x"}, {"type": kind}]}
-    asked = read(messages=[old, USER])
-    assert asked.messages[0].text == f"{PLACEHOLDERS[kind]}\nx\n{PLACEHOLDERS[kind]}"
-    assert asked.replaced_parts == 2
+    request = read(messages=[old, USER])
+    assert request.messages[0].text == f"{PLACEHOLDERS[kind]}\nx\n{PLACEHOLDERS[kind]}"
+    assert request.replaced_parts == 2
 
 
 @pytest.mark.parametrize("kind", ["text", "input_text", "output_text"])
 def test_parts_that_are_text(kind: str) -> None:
-    """Clients that were written for the Responses API name text parts otherwise; their text is sent, too."""
-    asked = read(messages=[{"role": "user", "content": [{"type": kind, "text": "a"}]}])
-    assert (asked.messages[0].text, asked.replaced_parts) == ("a", 0)
+    """Clients of the Responses API have other names for text parts; their text is sent, too."""
+    request = read(messages=[{"role": "user", "content": [{"type": kind, "text": "a"}]}])
+    assert (request.messages[0].text, request.replaced_parts) == ("a", 0)
 
 
 def test_an_image_alone_can_be_replaced() -> None:
-    """With the setting, a question that is nothing but an image is sent as its placeholder."""
+    """With the setting, a message with an image only is sent as the placeholder."""
     assert (
         read(messages=[{"role": "user", "content": [PICTURE]}], ignore_unsupported=True).messages[0].text == "[image]"
     )
 
 
 @pytest.mark.parametrize("role", ["user", "tool", "function", "system", "developer"])
-def test_who_may_speak_last(role: str) -> None:
-    """OpenAI and LM Studio accept instructions as the last message; only an answer cannot be continued."""
+def test_the_role_of_the_last_message(role: str) -> None:
+    """OpenAI and LM Studio accept instructions there; only an answer cannot be continued."""
     assert read(messages=[USER, {"role": role, "content": "x"}]).messages[-1].role == role
 
 
 @pytest.mark.parametrize("role", ["system", "developer"])
 def test_instructions_alone(role: str) -> None:
-    """OpenAI and LM Studio answer a conversation without a user; a blank one is still refused."""
+    """OpenAI and LM Studio answer a conversation without a user message; a blank one is refused."""
     assert read(messages=[{"role": role, "content": "Greet."}]).messages[0].text == "Greet."
     assert refusal(messages=[{"role": role, "content": " "}]) == (400, "invalid_value", "messages")
 
 
 @pytest.mark.parametrize("role", ["assistant", "tool", "function"])
 def test_empty_turns(role: str) -> None:
-    """A call without words and a tool without output are turns, as text or as an empty list of parts."""
+    """A call without text and a tool without output are valid, as text or as an empty list of parts."""
     contents: list[Any] = ["", []]
     assert [read(messages=[{"role": role, "content": it}, USER]).messages[0].text for it in contents] == ["", ""]
 
 
 def test_lone_surrogates_become_replacement_characters() -> None:
-    """Half an emoji, cut off by some client long ago, must not end a conversation for good."""
+    """Half of an emoji, cut by a client, must not end the conversation."""
     messages = [{"role": "user", "content": "a\ud83c"}, {"role": "assistant", "content": "\udf19b 🌙"}, USER]
     texts = [message.text for message in read(messages=messages, user="\ud800").messages]
     assert texts == ["a\ufffd", "\ufffdb 🌙", "hi"]
 
 
 def test_texts_of_messages() -> None:
-    """Parts are joined by newline, null is allowed for an assistant, and what it called is kept."""
+    """Parts are joined by newlines, null is allowed for an assistant, and its calls are kept."""
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     messages = [
         {"role": "developer", "content": parts},
@@ -127,8 +127,8 @@ def test_texts_of_messages() -> None:
     assert texts == ["a\nb", '[{"id": "날씨"}]', "sunny", "hi"]
 
 
-def test_who_says_it_and_to_which_call() -> None:
-    """Names, the ids of calls, and what an assistant refused are kept."""
+def test_names_call_ids_and_refusals() -> None:
+    """They are kept."""
     messages = [
         {**USER, "name": "kim"},
         {"role": "assistant", "content": "a", "refusal": "b", "name": None},
@@ -144,12 +144,12 @@ def test_who_says_it_and_to_which_call() -> None:
 
 @pytest.mark.parametrize("field", ["name", "tool_call_id", "refusal"])
 def test_labels_are_strings(field: str) -> None:
-    """Anything else is refused by its place."""
+    """Any other value is refused, and the message names the field."""
     assert refusal(messages=[{**USER, field: 1}]) == (400, "invalid_value", f"messages[0].{field}")
 
 
-def test_what_no_text_can_carry_is_listed() -> None:
-    """Unknown fields of messages, once each; and the name of a lone message, which is sent word by word."""
+def test_fields_that_are_not_sent_are_listed() -> None:
+    """Unknown fields of messages, once each; and the name of a lone message."""
     odd = {"role": "assistant", "content": "a", "audio": {"id": "x"}, "annotations": [], "cache": {"ttl": 1}}
     assert read(messages=[USER, odd, {**odd, "role": "user"}]).ignored == ("messages[].audio", "messages[].cache")
     assert read(messages=[{**USER, "name": "kim"}], seed=1).ignored == ("messages[].name", "seed")

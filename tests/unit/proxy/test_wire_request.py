@@ -1,4 +1,4 @@
-"""Reading a chat request: what is accepted, and which field a refusal names."""
+"""Parse a chat request: what is accepted, and which field a refusal names."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ DEEP = (
 
 
 def read(*, ignore_unsupported: Any = False, strict_model: Any = False, **body: Any) -> ChatRequest:  # noqa: ANN401
-    """Parse a request that is valid but for `body`."""
+    """Parse a request that is valid except for `body`."""
     data = json.dumps({"messages": [USER], **body}).encode()
     return parse(data, ignore_unsupported=ignore_unsupported, strict_model=strict_model)
 
 
 def refusal(**body: Any) -> tuple[int, str | None, str | None]:  # noqa: ANN401
-    """Status, code and param of the error that `body` makes."""
+    """Status, code and param of the error for `body`."""
     with pytest.raises(ApiError) as caught:
         read(**body)
     assert caught.value.type == "invalid_request_error"
@@ -72,12 +72,12 @@ BAD_FIELDS: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD_FIELDS.items() for value in values])
 def test_invalid_fields(name: str, value: object) -> None:
-    """A wrong type or a value out of OpenAI's range is refused by name."""
+    """A wrong type or a value out of OpenAI's range is refused, and the message names the field."""
     assert refusal(**{name: value}) == (400, "invalid_value", name)
 
 
 def test_include_usage_must_be_a_boolean() -> None:
-    """The nested field is named."""
+    """The message names the nested field."""
     param = "stream_options.include_usage"
     assert refusal(stream_options={"include_usage": "yes"}) == (400, "invalid_value", param)
 
@@ -107,8 +107,8 @@ N: list[Any] = [2, 0, -1, 129, 1.5, "1", True, [], {}]
         *[(name, value, "unsupported_parameter") for name, values in FORCED.items() for value in values],
     ],
 )
-def test_what_the_gateway_cannot_do(name: str, value: object, code: str) -> None:
-    """It is refused rather than ignored in silence."""
+def test_unsupported_fields(name: str, value: object, code: str) -> None:
+    """They are refused, not ignored without notice."""
     assert refusal(tools=[TOOL], **{name: value}) == (400, code, name)
 
 
@@ -121,16 +121,16 @@ IGNORABLE = [(name, value) for name, values in FORCED.items() for value in value
 
 
 @pytest.mark.parametrize(("name", "value"), IGNORABLE)
-def test_what_is_ignored_by_setting(name: str, value: object) -> None:
-    """The refusal names the setting as a remedy; with it, the request is answered, and the field is listed."""
+def test_unsupported_fields_can_be_ignored(name: str, value: object) -> None:
+    """The refusal names the setting; with it the request is answered, and the field listed."""
     with pytest.raises(ApiError, match=r"LUMEN_UNSUPPORTED=ignore"):
         read(**{name: value})
     assert name in read(ignore_unsupported=True, **{name: value}).ignored
 
 
 @pytest.mark.parametrize("value", [0, 129, 1.5, "2", True])
-def test_no_setting_makes_a_wrong_n_right(value: object) -> None:
-    """OpenAI refuses these, too."""
+def test_an_invalid_n_is_always_refused(value: object) -> None:
+    """As OpenAI does."""
     with pytest.raises(ApiError) as caught:
         read(ignore_unsupported=True, n=value)
     assert (caught.value.code, caught.value.param) == ("unsupported_value", "n")
@@ -142,15 +142,15 @@ FREE: list[Any] = [None, "auto", "none", {"type": "allowed_tools", "allowed_tool
 @pytest.mark.parametrize("choice", FREE)
 @pytest.mark.parametrize(("tools", "name"), [("tools", "tool_choice"), ("functions", "function_call")])
 def test_tools_are_accepted(tools: str, name: str, choice: object) -> None:
-    """Nobody demands a call, so OpenAI's protocol allows an answer in text; the tools are listed as ignored."""
+    """No call is required, so the protocol allows text; the tools are listed as ignored."""
     assert read(**{tools: [TOOL]}).ignored == (tools,)
-    told = {tools, name} if choice else {tools}
-    assert read(**{tools: [TOOL], name: choice}).ignored == tuple(sorted(told))
+    ignored = {tools, name} if choice else {tools}
+    assert read(**{tools: [TOOL], name: choice}).ignored == tuple(sorted(ignored))
     assert read(**{name: choice}).ignored == ((name,) if choice else ())  # LM Studio ignores a choice without tools
 
 
 def test_the_ends_of_the_ranges_are_legal() -> None:
-    """What OpenAI's limits allow is read, and told as ignored."""
+    """Values at OpenAI's limits are accepted, and listed as ignored."""
     body: dict[str, Any] = {
         "logit_bias": {"1": -100, "2": 100.0},
         "metadata": {"a": "b"},
@@ -165,13 +165,13 @@ def test_the_ends_of_the_ranges_are_legal() -> None:
     assert read(functions=[{"name": "f"}] * 128, tool_choice="none").ignored == ("functions", "tool_choice")
 
 
-# What OpenAI or another server that clients are written for accepts, and what these clients then send everywhere.
+# Values that OpenAI or another server accepts, and that clients of this server send to any server.
 LENIENT: dict[str, list[Any]] = {
-    "max_tokens": [-1, 100.0],  # LM Studio's own curl sample; Lua's JSON writes 100 as 100.0
+    "max_tokens": [-1, 100.0],  # the curl example of LM Studio; JSON of Lua writes 100 as 100.0
     "max_completion_tokens": [-1],
-    "seed": [2**64 - 1, 1.5, -1],  # llama.cpp: 64 bits without a sign, -1 for a random one
+    "seed": [2**64 - 1, 1.5, -1],  # llama.cpp: unsigned 64 bits, -1 for a random seed
     "logit_bias": [[]],  # PHP writes an empty object as a list
-    "metadata": [[], {"a": {"b": 1}, "c": None}],  # LiteLLM and Langfuse nest; LM Studio does not know it
+    "metadata": [[], {"a": {"b": 1}, "c": None}],  # LiteLLM and Langfuse nest objects; LM Studio ignores it
     "top_k": [40],  # LM Studio
     "repeat_penalty": [1.1],  # LM Studio
     "ttl": [300],  # LM Studio
@@ -181,8 +181,8 @@ LENIENT: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in LENIENT.items() for value in values])
-def test_what_other_servers_accept(name: str, value: object) -> None:
-    """It would be ignored anyway, so it is accepted and listed."""
+def test_values_that_other_servers_accept(name: str, value: object) -> None:
+    """They have no effect here, so they are accepted and listed."""
     assert read(**{name: value}).ignored == (name,)
 
 
@@ -199,10 +199,10 @@ def test_what_other_servers_accept(name: str, value: object) -> None:
     ],
     ids=str,
 )
-def test_what_means_the_default(body: dict[str, Any]) -> None:
-    """A setting without a value is sent like this; it changes nothing and is not listed."""
-    asked = read(**body)
-    assert (asked.stops, asked.ignored) == ((), ())
+def test_empty_values_mean_the_default(body: dict[str, Any]) -> None:
+    """Clients send them for a setting without a value; they change nothing and are not listed."""
+    requested = read(**body)
+    assert (requested.stops, requested.ignored) == ((), ())
 
 
 NULLS = sorted({*BAD_FIELDS, "n", "max_tokens", "x"})
@@ -210,13 +210,13 @@ NULLS = sorted({*BAD_FIELDS, "n", "max_tokens", "x"})
 
 @pytest.mark.parametrize("name", NULLS)
 def test_null_is_absent(name: str) -> None:
-    """Null is legal for every optional field and means nothing."""
+    """Null is legal for each optional field."""
     body: dict[str, Any] = {name: None}
     assert read(**body) == read()
 
 
 def test_ignored_parameters_are_listed() -> None:
-    """What is valid but without effect is named; what has an effect is not."""
+    """Valid fields without effect are listed; fields with an effect are not."""
     without: dict[str, Any] = {
         "temperature": 1,
         "max_tokens": 9,
@@ -228,7 +228,7 @@ def test_ignored_parameters_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "served", "persona"),
+    ("requested", "served", "persona"),
     [
         (None, "lumen-gateway", None),
         ("lumen-gateway", "lumen-gateway", None),
@@ -247,10 +247,10 @@ def test_ignored_parameters_are_listed() -> None:
         ("", "lumen-gateway", None),
     ],
 )
-def test_models(asked: str | None, served: str, persona: str | None) -> None:
-    """A persona model sends its key; an unknown one is served by the default, and both names are known."""
-    request = read(model=asked)
-    assert (request.requested_model, request.model, request.persona) == (asked, served, persona)
+def test_models(requested: str | None, served: str, persona: str | None) -> None:
+    """A persona model sends its key; the default model serves an unknown one, and both names are known."""
+    request = read(model=requested)
+    assert (request.requested_model, request.model, request.persona) == (requested, served, persona)
 
 
 @pytest.mark.parametrize("name", ["gpt-4o", "openai/gpt-4o", "gpt-4o:lumen-sena", "lumen-sena/x", "", "lumen-"])
@@ -263,7 +263,7 @@ def test_strict_models(name: str) -> None:
 
 @pytest.mark.parametrize("name", [None, "lumen-sena", "lumen-sena:latest", "openai/lumen-sena", "a/b/lumen-sena:x"])
 def test_strict_models_with_prefix_or_tag(name: str | None) -> None:
-    """A prefix and a tag make no model unknown."""
+    """A model with a prefix or a tag is found."""
     assert read(strict_model=True, model=name).requested_model == name
 
 
@@ -280,7 +280,7 @@ MESSAGES = st.fixed_dictionaries(
 
 @given(st.dictionaries(NAMES, JSON_VALUES), st.lists(MESSAGES, min_size=1, max_size=2))
 def test_any_json_is_a_request_or_a_refusal(body: dict[str, Any], messages: list[dict[str, Any]]) -> None:
-    """No value of any field is an error of ours."""
+    """For any value of any field there is no other exception."""
     try:
         read(**{"messages": messages, **body})
     except ApiError as error:

@@ -11,7 +11,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumen_proxy.wire import sse, text
+from lumen_proxy.wire import openai, text
 from lumen_proxy.wire.text import MAX_DEPTH, PIECE_CHARS, estimate_tokens, json_object, pieces, strict_json
 
 KOREAN = "안녕하세요. 오늘은 날씨가 참 좋네요! 산책을 나가 볼까요? "
@@ -29,8 +29,8 @@ TEXTS = st.one_of(
     "data",
     [b"", b"[", b"[" * 65_000, b'{"a": ' * 65_000, b'{"a": ' + b"[" * 900 + b"]" * 900 + b"}", b"\xff", b"1" * 5_000],
 )
-def test_what_is_no_object_of_a_usual_depth_is_an_empty_one(data: bytes) -> None:
-    """Not even nesting that the parser, or a later copy of the value, could not handle raises an error."""
+def test_anything_but_an_object_is_an_empty_object(data: bytes) -> None:
+    """Even nesting that the parser cannot handle raises no error."""
     assert json_object(data) == {}
 
 
@@ -44,7 +44,7 @@ def test_pieces_join_to_the_text(text: str, size: int) -> None:
 
 @given(TEXTS, st.integers(1, 40))
 def test_pieces_never_cut_a_grapheme(text: str, size: int) -> None:
-    """Each cut is a boundary of the whole text's graphemes, and only a lone grapheme makes a piece too long."""
+    """Each cut is between graphemes of the whole text, and only a single grapheme makes a longer piece."""
     boundaries = {match.end() for match in regex.finditer(r"\X", text)}
     end = 0
     for piece in pieces(text, size):
@@ -63,19 +63,19 @@ def test_pieces_of_prose_end_at_spaces(form: str) -> None:
 
 
 def test_an_emoji_family_stays_together() -> None:
-    """Seven code points that are one person's family are never parted."""
+    """Its seven code points are in one piece."""
     assert set(pieces(FAMILY * 50)) <= {FAMILY * n for n in range(1, 4)}
 
 
 class Counting:
-    """A pattern that counts the characters it may look at."""
+    """A pattern that counts the characters that it searches."""
 
     def __init__(self, pattern: regex.Pattern[str]) -> None:
         self.pattern = pattern
         self.chars = 0
 
     def finditer(self, text: str) -> Iterator[regex.Match[str]]:
-        """As the pattern does it."""
+        """Like the method of the pattern."""
         self.chars += len(text)
         return self.pattern.finditer(text)
 
@@ -86,18 +86,20 @@ class Counting:
     ids=["flags", "halves", "families", "prose", "words", "marks"],
 )
 @pytest.mark.parametrize("chars", [4_000, 400_000])
-def test_cutting_looks_at_each_character_a_few_times(unit: str, chars: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The work grows with the text, not with its square, even where graphemes have to be counted from afar."""
+def test_cutting_searches_each_character_a_few_times(unit: str, chars: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work grows with the text, not with its square, even for flags."""
     counting = Counting(regex.compile(r"\X"))
     monkeypatch.setattr(text, "_grapheme", lambda: counting)
     whole = unit * (chars // len(unit))
     assert "".join(pieces(whole)) == whole
-    assert counting.chars <= 4 * chars  # each character in its own piece, in the next, and while a long one is sized up
+    assert (
+        counting.chars <= 4 * chars
+    )  # each character in its piece, in the next one, and while the size of a long one is searched
 
 
 @given(st.text())
 def test_tokens_are_a_quarter_of_the_bytes_rounded_up(text: str) -> None:
-    """Empty text costs nothing, any other at least one token."""
+    """Empty text has none, any other at least one."""
     size = len(text.encode())
     assert size / 4 <= estimate_tokens(text) < size / 4 + 1
 
@@ -108,7 +110,7 @@ def test_tokens_are_a_quarter_of_the_bytes_rounded_up(text: str) -> None:
     )
 )
 def test_strict_json_reads_what_json_writes(value: object) -> None:
-    """Any JSON value comes back, escaped or not."""
+    """Any JSON value is parsed, escaped or not."""
     for ascii_only in (True, False):
         assert strict_json(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
 
@@ -134,13 +136,13 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_strict_json_refuses(name: str) -> None:
-    """Whatever readers could disagree about is a ValueError, never another error."""
+    """Anything that parsers read differently is a ValueError."""
     with pytest.raises(ValueError):
         strict_json(REFUSED[name])
 
 
 def test_depth_is_not_breadth() -> None:
-    """As deep as allowed and wide at every level, brackets in texts included, is still read."""
+    """The deepest allowed value is parsed, wide at each level, with brackets in texts."""
     value: object = "[" * 1_000
     for _ in range(MAX_DEPTH):
         value = {"a": value, "b": 1} if isinstance(value, list) else [value, 1]
@@ -172,14 +174,14 @@ def test_lone_surrogates_are_replaced(written: str, value: object) -> None:
 
 
 def test_a_surrogate_pair_is_one_character() -> None:
-    """Escaped astral characters are fine."""
+    """Escaped characters beyond U+FFFF are valid."""
     assert strict_json(b'"\\ud83c\\udf19"') == "🌙"
 
 
 @given(st.dictionaries(st.text(), st.text()))
 def test_an_event_is_one_ascii_line(value: dict[str, str]) -> None:
-    """Whatever the text, the event is one line that no reader can cut elsewhere."""
-    event = sse.event(value)
+    """For any text, no reader can cut it elsewhere."""
+    event = openai.event(value)
     assert event.isascii()
     assert event.startswith(b"data: ")
     assert event.endswith(b"\n\n")

@@ -1,4 +1,4 @@
-"""How a worker starts: what its imports switch off is on again when it serves."""
+"""The start of a worker: the garbage collector is off for the imports only."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ sys.exit(worker.main())
 
 
 def test_a_worker_that_serves_collects_garbage() -> None:
-    """Only the imports are done without the collector."""
+    """It is on again when the worker serves."""
     done = subprocess.run([sys.executable, "-c", CODE], stdin=subprocess.DEVNULL, check=False)
     assert done.returncode == COLLECTS

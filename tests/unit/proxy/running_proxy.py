@@ -1,7 +1,8 @@
-"""The worker's parts in this process: quick to start, every setting at hand, nothing between test and code."""
+"""The parts of a worker in this process: quick to start, with any settings."""
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,23 +13,23 @@ from typing import TYPE_CHECKING, Any
 from lumen_conformance.http import client
 from lumen_proxy.config import load
 from lumen_proxy.worker.app import Proxy
-from lumen_proxy.worker.http.server import Hooks, Server
-from lumen_proxy.worker.limits import limits
+from lumen_proxy.worker.http.server import HttpServer
+from lumen_proxy.worker.limits import server_limits
 
 if TYPE_CHECKING:
     from lumen_conformance.http.capture import Capture
 
-JOIN_S = 10.0  # far above the end of a drain without work
+JOIN_S = 10.0  # far above the time of a drain without requests
 USER = {"role": "user", "content": "안녕하세요"}
 
 
 @dataclass(frozen=True)
-class Serving:
-    """A proxy that serves."""
+class RunningProxy:
+    """A running proxy."""
 
     url: str
     proxy: Proxy
-    server: Server
+    server: HttpServer
 
     def chat(
         self,
@@ -39,7 +40,7 @@ class Serving:
         headers: tuple[tuple[str, str], ...] = (),
         **body: Any,  # noqa: ANN401 - any JSON
     ) -> Capture:
-        """Ask for a completion."""
+        """Request a completion."""
         messages = [{"role": "user", "content": text}]
         return client.call(
             self.url,
@@ -57,19 +58,27 @@ class Serving:
 
 
 @contextmanager
-def serving(gateway_url: str, **environ: str) -> Iterator[Serving]:
-    """A proxy in front of that gateway, with settings as environment variables."""
+def run_proxy(gateway_url: str, **environ: str) -> Iterator[RunningProxy]:
+    """A proxy in front of this gateway, with settings as environment variables."""
     settings = load({"LUMEN_GATEWAY_URL": gateway_url, "LUMEN_DRAIN_S": "1", **environ})
     proxy = Proxy(settings)
     with socket.create_server(("127.0.0.1", 0), backlog=128) as sock:
-        hooks = Hooks(proxy.watch.look, proxy.watch.end_all, proxy.refused, proxy.guard.origins.headers)
-        server = Server(proxy.wsgi, [sock.dup()], limits(settings), hooks)
+        server = HttpServer(proxy.wsgi, [sock.dup()], server_limits(settings), proxy.hooks())
         thread = threading.Thread(target=server.run)
         thread.start()
         try:
-            yield Serving(f"http://127.0.0.1:{sock.getsockname()[1]}", proxy, server)
+            yield RunningProxy(f"http://127.0.0.1:{sock.getsockname()[1]}", proxy, server)
         finally:
             server.drain(settings.drain_s)
             thread.join(JOIN_S)
             server.close()
             proxy.gateway.close()
+
+
+def error(capture: Capture) -> dict[str, Any]:
+    """The error of a response."""
+    assert capture.header("content-type") == "application/json; charset=utf-8"
+    assert capture.header("x-request-id")
+    value: dict[str, Any] = json.loads(capture.body)["error"]
+    assert value.keys() == {"message", "type", "param", "code"}
+    return value
