@@ -48,13 +48,13 @@ def default(setting: Setting, texts: Texts) -> str:
     """The default as a user types it, or a text."""
     if callable(setting.default):
         return texts["texts"]["chosen"]
-    return texts["texts"]["none"] if setting.default in (None, ()) else f"`{typed(setting.default)}`"
+    return texts["texts"]["none"] if setting.default in (None, ()) else f"`{to_text(setting.default)}`"
 
 
-def accepted(parse: parsers.Parser[Any], texts: Texts) -> str:
+def accepted(parse: parsers.SettingParser[Any], texts: Texts) -> str:
     """What a setting accepts."""
-    if parse.words:
-        return ", ".join(f"`{word}`" for word in parse.words)
+    if parse.choices:
+        return ", ".join(f"`{word}`" for word in parse.choices)
     kind = texts["kinds"][parse.kind]
     if parse.low is None:
         return kind

@@ -13,6 +13,7 @@ from lumen_conformance.checks import catalogue
 from tests.matrix.check_table import rows_table
 from tests.matrix.tables import declared_table, variants_table
 from tests.mutants import mutants
+from tests.unit.proxy.error_pages import ERROR_PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from typing import Any
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Reply
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from tests.unit.proxy.running_proxy import RunningProxy
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
@@ -35,17 +35,17 @@ class ErrorCase:
     fields: Mapping[str, Any] = field(default_factory=dict)
     headers: tuple[tuple[str, str], ...] = ()
     is_cut: bool = False
-    before: Callable[[RunningProxy, Gateway], Any] | None = None
+    before: Callable[[RunningProxy, ScriptedGateway], Any] | None = None
 
 
 def gateway_status(status: int, **headers: str) -> ErrorCase:
     """The gateway answers with this status."""
     pairs = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-    return ErrorCase(reply=replies.says({}, status, headers=pairs))
+    return ErrorCase(reply=replies.respond_with({}, status, headers=pairs))
 
 
 @contextmanager
-def all_slots_used(served: RunningProxy, gateway: Gateway) -> Iterator[None]:
+def all_slots_used(served: RunningProxy, gateway: ScriptedGateway) -> Iterator[None]:
     """Another request uses the only slot for gateway calls, and the queue has none."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))
@@ -59,18 +59,18 @@ def all_slots_used(served: RunningProxy, gateway: Gateway) -> Iterator[None]:
         other.join(TIMEOUT_S)
 
 
-def draining(served: RunningProxy, _: Gateway) -> None:
+def draining(served: RunningProxy, _: ScriptedGateway) -> None:
     """The proxy is draining."""
     served.proxy.is_draining = True
 
 
-def breaker_opened(served: RunningProxy, gateway: Gateway) -> None:
+def breaker_opened(served: RunningProxy, gateway: ScriptedGateway) -> None:
     """One failure has opened the breaker."""
     gateway.script(replies.respond_with({}, 500))
     served.chat()
 
 
-def gateway_down(_: RunningProxy, gateway: Gateway) -> None:
+def gateway_down(_: RunningProxy, gateway: ScriptedGateway) -> None:
     """No program listens at the port of the gateway."""
     gateway.down()
 
@@ -100,8 +100,8 @@ CASES = {
     "gateway_error": gateway_status(500),
     "gateway_unavailable": gateway_status(503, Retry_After="2"),
     "gateway_invalid_response": ErrorCase(reply=replies.html),
-    "gateway_declined": ErrorCase(reply=replies.answers("no", success=False)),
-    "gateway_empty_response": ErrorCase(reply=replies.answers("")),
+    "gateway_declined": ErrorCase(reply=replies.answer_with("no", success=False)),
+    "gateway_empty_response": ErrorCase(reply=replies.answer_with("")),
 }
 OTHER_TESTS = {  # an error without a case → the test that causes it
     "not_found": "test_not_found",
@@ -116,7 +116,7 @@ OTHER_TESTS = {  # an error without a case → the test that causes it
 
 
 @contextmanager
-def staged(served: RunningProxy, gateway: Gateway, case: ErrorCase) -> Iterator[None]:
+def staged(served: RunningProxy, gateway: ScriptedGateway, case: ErrorCase) -> Iterator[None]:
     """Bring gateway and proxy into the state of the case."""
     gateway.standing = case.reply or gateway.standing
     context = case.before(served, gateway) if case.before else None

@@ -12,13 +12,13 @@ from tests.unit.proxy.running_proxy import RunningProxy, error, run_proxy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.gateway.server import ScriptedGateway
 
 KEY = "sk-canary-0123456789"
 
 
 @pytest.fixture
-def served(gateway: Gateway) -> Iterator[RunningProxy]:
+def served(gateway: ScriptedGateway) -> Iterator[RunningProxy]:
     """A proxy with default settings."""
     with run_proxy(gateway.url) as running:
         yield running
@@ -66,7 +66,7 @@ def test_an_undeclared_origin_is_refused(served: RunningProxy, origin: str) -> N
     assert capture.header("access-control-allow-origin") is None
 
 
-def test_declared_hosts_and_origins(gateway: Gateway) -> None:
+def test_declared_hosts_and_origins(gateway: ScriptedGateway) -> None:
     """They are served, with CORS for this origin only, also for errors."""
     page = ("Origin", "https://Page.example")
     settings = {"LUMEN_ALLOWED_HOSTS": "box.lan", "LUMEN_ALLOWED_ORIGINS": "https://page.example"}
@@ -87,7 +87,7 @@ def test_declared_hosts_and_origins(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     "header", [None, "", "Bearer", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x", "Bearer é"]
 )
-def test_the_key_is_needed(gateway: Gateway, header: str | None) -> None:
+def test_the_key_is_needed(gateway: ScriptedGateway, header: str | None) -> None:
     """Without the right key only liveness and readiness answer."""
     headers = [] if header is None else [("Authorization", header)]
     with run_proxy(gateway.url, PROXY_API_KEY=KEY) as served:

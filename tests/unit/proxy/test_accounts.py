@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.gateway.server import ScriptedGateway
     from lumen_conformance.http.capture import Capture
 
 WITHIN_S = 10.0
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
-def test_the_time_of_a_failing_gateway_is_counted(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
+def test_the_time_of_a_failing_gateway_is_counted(gateway: ScriptedGateway, stream: bool) -> None:  # noqa: FBT001 -- a row
     """The time of a failed gateway call is in the metrics."""
     gateway.standing = replies.silent
     with run_proxy(gateway.url, LUMEN_TIMEOUT_S="0.3") as served:
@@ -47,7 +47,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("code", REFUSED)
-def test_a_refusal_of_the_server_is_counted_and_logged(gateway: Gateway, tmp_path: Path, code: str) -> None:
+def test_a_refusal_of_the_server_is_counted_and_logged(gateway: ScriptedGateway, tmp_path: Path, code: str) -> None:
     """By status and code, with the request id that the client received."""
     status, request = REFUSED[code]
     with run_proxy(gateway.url) as served:
@@ -63,7 +63,7 @@ def test_a_refusal_of_the_server_is_counted_and_logged(gateway: Gateway, tmp_pat
 
 
 @pytest.mark.parametrize("end", ["", "Content-Length: +1"], ids=["served", "refused"])
-def test_an_unknown_method_is_not_logged(gateway: Gateway, tmp_path: Path, end: str) -> None:
+def test_an_unknown_method_is_not_logged(gateway: ScriptedGateway, tmp_path: Path, end: str) -> None:
     """It may contain text of a user."""
     request = head(end) if end else head("Connection: close")
     with run_proxy(gateway.url) as served:
@@ -76,7 +76,7 @@ def test_an_unknown_method_is_not_logged(gateway: Gateway, tmp_path: Path, end: 
 
 
 @pytest.fixture
-def served(gateway: Gateway) -> Iterator[RunningProxy]:
+def served(gateway: ScriptedGateway) -> Iterator[RunningProxy]:
     """A proxy with default settings."""
     with run_proxy(gateway.url) as running:
         yield running

@@ -156,7 +156,7 @@ def test_hosts_on_loopback() -> None:
     assert not any(AllowedHosts("localhost", ()).allows(name) for name in others)
 
 
-def test_a_client_on_the_network(gateway: Gateway) -> None:
+def test_a_client_on_the_network(gateway: ScriptedGateway) -> None:
     """A proxy on all addresses answers a client with one of them in the Host header, and the key."""
     name, key = f"{socket.gethostname()}:8080", ("Authorization", "Bearer sk-1")
     with run_proxy(gateway.url, PROXY_HOST=ANY_ADDRESS, PROXY_API_KEY="sk-1") as served:

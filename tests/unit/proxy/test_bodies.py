@@ -18,7 +18,7 @@ QUESTION = json.dumps({"messages": [USER]}, ensure_ascii=False)
 JSON = ("Content-Type", "application/json")
 
 
-def post(gateway: Gateway, body: bytes, *headers: tuple[str, str]) -> Capture:
+def post(gateway: ScriptedGateway, body: bytes, *headers: tuple[str, str]) -> Capture:
     """Send the bytes as the body of a chat request."""
     with run_proxy(gateway.url) as served:
         return client.call(served.url, "POST", "/v1/chat/completions", body=body, headers=[JSON, *headers])
@@ -33,7 +33,7 @@ def post(gateway: Gateway, body: bytes, *headers: tuple[str, str]) -> Capture:
     ],
     ids=["cp949", "utf-16", "one-byte"],
 )
-def test_not_utf_8(gateway: Gateway, body: bytes, where: str) -> None:
+def test_not_utf_8(gateway: ScriptedGateway, body: bytes, where: str) -> None:
     """A body in the code page of Windows is a 400 with the encoding, and the remedy for curl and PowerShell."""
     capture = post(gateway, body)
     error = json.loads(capture.body)["error"]
@@ -66,7 +66,7 @@ def test_why_it_is_not_json(data: bytes, why: str) -> None:
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd", "br", "deflate", "identity, gzip", "x" * 1000])
-def test_compressed(gateway: Gateway, coding: str) -> None:
+def test_compressed(gateway: ScriptedGateway, coding: str) -> None:
     """A compressed body is a 415 with the name of the content coding."""
     capture = post(gateway, gzip.compress(QUESTION.encode()), ("Content-Encoding", coding))
     error = json.loads(capture.body)["error"]
@@ -77,17 +77,17 @@ def test_compressed(gateway: Gateway, coding: str) -> None:
 
 
 @pytest.mark.parametrize("coding", ["", "identity", "Identity "])
-def test_not_compressed(gateway: Gateway, coding: str) -> None:
+def test_not_compressed(gateway: ScriptedGateway, coding: str) -> None:
     """A body with the coding `identity` is accepted."""
     assert post(gateway, QUESTION.encode(), ("Content-Encoding", coding)).status == 200
 
 
-def test_byte_order_mark(gateway: Gateway) -> None:
+def test_byte_order_mark(gateway: ScriptedGateway) -> None:
     """A UTF-8 file with a byte order mark, as Windows editors save it, is accepted."""
     assert post(gateway, QUESTION.encode("utf-8-sig")).status == 200
 
 
-def test_json_ends_with_a_newline(gateway: Gateway) -> None:
+def test_json_ends_with_a_newline(gateway: ScriptedGateway) -> None:
     """Each JSON body ends with one newline, so that a shell prompt after curl starts a new line."""
     with run_proxy(gateway.url) as served:
         answers = [

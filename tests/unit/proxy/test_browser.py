@@ -20,8 +20,8 @@ from unittest import mock
 import pytest
 
 from lumen_conformance.gateway.exchange import Exchange
-from lumen_conformance.gateway.server import Gateway
-from lumen_conformance.targets.launch import Launches
+from lumen_conformance.gateway.server import ScriptedGateway
+from lumen_conformance.targets.launch import Launcher
 from lumen_proxy.wire.api_errors import ERROR_TABLE
 from tests.contract.clients.versions import ENVIRONMENT, HERE, PYTHON, missing
 from tests.unit.proxy.error_cases import CASES, ErrorCase, breaker_opened, staged
@@ -37,7 +37,7 @@ QUESTION = {"model": "lumen-gateway", "messages": [USER]}
 
 
 @contextmanager
-def breaker_open(served: RunningProxy, gateway: Gateway) -> Iterator[None]:
+def breaker_open(served: RunningProxy, gateway: ScriptedGateway) -> Iterator[None]:
     """The breaker is open, and its clock stops, since the browser may need long to start."""
     with mock.patch.object(served.proxy.gateway.breaker, "_clock", return_value=time.monotonic()):
         breaker_opened(served, gateway)
@@ -45,7 +45,7 @@ def breaker_open(served: RunningProxy, gateway: Gateway) -> Iterator[None]:
 
 
 @contextmanager
-def buggy(served: RunningProxy, _: Gateway) -> Iterator[None]:
+def buggy(served: RunningProxy, _: ScriptedGateway) -> Iterator[None]:
     """The proxy has a bug."""
     with mock.patch.object(served.proxy.gateway, "ask", side_effect=ZeroDivisionError):
         yield
@@ -106,7 +106,7 @@ pytestmark = pytest.mark.skipif(missing_browser() is not None, reason=str(missin
 
 
 @pytest.fixture(scope="module")
-def page_results(module_launch: Launches, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PageResult]:
+def page_results(module_launch: Launcher, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PageResult]:
     """The results of all requests, which are sent once."""
     folder = tmp_path_factory.mktemp("browser")
     with ExitStack() as stack:
@@ -121,7 +121,7 @@ def page_results(module_launch: Launches, tmp_path_factory: pytest.TempPathFacto
     return {name: PageResult(**results[name], calls=calls[name]) for name in QUESTIONS}
 
 
-def started(question: PageRequest, gateway: Gateway, stack: ExitStack) -> tuple[str, dict[str, Any]]:
+def started(question: PageRequest, gateway: ScriptedGateway, stack: ExitStack) -> tuple[str, dict[str, Any]]:
     """Start the proxy of a request; return the host of the page, and the request."""
     case = question.case
     headers = {**dict(case.headers)}
@@ -142,7 +142,7 @@ def started(question: PageRequest, gateway: Gateway, stack: ExitStack) -> tuple[
     }
 
 
-def run_page(pages: dict[str, dict[str, Any]], launch: Launches, folder: Path) -> dict[str, Any]:
+def run_page(pages: dict[str, dict[str, Any]], launch: Launcher, folder: Path) -> dict[str, Any]:
     """Run the page; raises RuntimeError if the browser or the page fails."""
     questions, results = folder / "questions.json", folder / "results.json"
     questions.write_text(json.dumps(pages), "utf-8")

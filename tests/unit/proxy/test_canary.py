@@ -27,8 +27,10 @@ BODIES: list[dict[str, Any]] = [
     {"messages": [{"role": "user", "content": SENTENCE}], "tool_choice": {"name": SENTENCE}},
 ]
 DRIFT = [  # the log names dropped fields, but does not quote them
-    replies.answers("hi", persona=SENTENCE, sources=SENTENCE, timestamp=[SENTENCE]),
-    replies.says(json.dumps(replies.lumen("hi", **{SENTENCE: "\ud800", "persona": {"name": "\ud800"}})).encode()),
+    replies.answer_with("hi", persona=SENTENCE, sources=SENTENCE, timestamp=[SENTENCE]),
+    replies.respond_with(
+        json.dumps(replies.lumen("hi", **{SENTENCE: "\ud800", "persona": {"name": "\ud800"}})).encode()
+    ),
 ]
 
 
@@ -43,7 +45,7 @@ def found(where: bytes) -> list[bytes]:
     return [spelling for spelling in SPELLINGS if spelling in where]
 
 
-def test_the_canary_is_nowhere(launch: Launches, gateway: Gateway, tmp_path: Path) -> None:
+def test_the_canary_is_nowhere(launch: Launcher, gateway: ScriptedGateway, tmp_path: Path) -> None:
     """No error, header, metric, health answer, log, journal or state file has them; only answers have the sentence."""
     env = {"PROXY_API_KEY": KEY, "LUMEN_LOG_DIR": str(tmp_path / "log"), "LUMEN_STATE_DIR": str(tmp_path / "state")}
     proxy = launch(gateway=gateway, env={**env, "LUMEN_LOG_LEVEL": "debug"})

@@ -39,10 +39,10 @@ def assert_answered(capture: Capture, request: ClientRequest) -> None:
 
 
 @pytest.mark.parametrize("name", ANSWERED)
-def test_a_client_is_answered(gateway: Gateway, name: str) -> None:
+def test_a_client_is_answered(gateway: ScriptedGateway, name: str) -> None:
     """With default settings, with one gateway call that has the persona of the model."""
     request = ANSWERED[name]
-    gateway.standing = replies.answers(TEXT)
+    gateway.standing = replies.answer_with(TEXT)
     with run_proxy(gateway.url) as served:
         assert_answered(send(served, request), request)
     (call,) = gateway.chats
@@ -52,10 +52,10 @@ def test_a_client_is_answered(gateway: Gateway, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_an_unsupported_request_has_a_remedy(gateway: Gateway, name: str) -> None:
+def test_an_unsupported_request_has_a_remedy(gateway: ScriptedGateway, name: str) -> None:
     """A 400 names the setting; with the setting the answer is text."""
     request = REFUSED[name]
-    gateway.standing = replies.answers(TEXT)
+    gateway.standing = replies.answer_with(TEXT)
     with run_proxy(gateway.url) as served:
         capture = send(served, request)
         error = json.loads(capture.body)["error"]

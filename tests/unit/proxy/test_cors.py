@@ -42,7 +42,7 @@ ANSWERS: dict[str, Callable[[RunningProxy], Capture]] = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_answer_is_readable(name: str, gateway: Gateway) -> None:
+def test_answer_is_readable(name: str, gateway: ScriptedGateway) -> None:
     """The answer has the origin of the page, and exposes each of its headers."""
     with run_proxy(gateway.url) as served:
         assert_readable(ANSWERS[name](served))
@@ -52,7 +52,7 @@ OF_A_PAGE = {code: case for code, case in CASES.items() if not {"Host", "Origin"
 
 
 @pytest.mark.parametrize("code", OF_A_PAGE)
-def test_error_is_readable(code: str, gateway: Gateway) -> None:
+def test_error_is_readable(code: str, gateway: ScriptedGateway) -> None:
     """So does each error of the error table."""
     case: ErrorCase = OF_A_PAGE[code]
     with ExitStack() as stack:
@@ -73,7 +73,7 @@ def assert_readable(capture: Capture) -> None:
 
 @pytest.mark.parametrize("origin", ["https://attacker.example", "null", ""])
 @pytest.mark.parametrize("name", ["413", "431", "501"])
-def test_other_pages_read_nothing(name: str, origin: str, gateway: Gateway) -> None:
+def test_other_pages_read_nothing(name: str, origin: str, gateway: ScriptedGateway) -> None:
     """A refusal of the server has no CORS headers for a page that is not allowed."""
     lines = {"413": "Content-Length: 99999999", "431": "X: " + "x" * 40_000, "501": "Transfer-Encoding: gzip"}
     with run_proxy(gateway.url) as served:
@@ -93,7 +93,7 @@ def preflight(served: RunningProxy, *headers: tuple[str, str]) -> Capture:
 
 
 @pytest.mark.parametrize("private", [True, False])
-def test_preflight(gateway: Gateway, private: bool) -> None:  # noqa: FBT001 -- a row
+def test_preflight(gateway: ScriptedGateway, private: bool) -> None:  # noqa: FBT001 -- a row
     """A page may send what the OpenAI library sends; the preflight needs no key, the request does."""
     network = [("Access-Control-Request-Private-Network", "true")] if private else []
     with run_proxy(gateway.url, PROXY_API_KEY="sk-1") as served:
@@ -107,7 +107,7 @@ def test_preflight(gateway: Gateway, private: bool) -> None:  # noqa: FBT001 -- 
     assert (refused.status, refused.header("access-control-allow-origin")) == (401, PAGE)
 
 
-def test_a_loopback_page_by_a_foreign_name(gateway: Gateway) -> None:
+def test_a_loopback_page_by_a_foreign_name(gateway: ScriptedGateway) -> None:
     """A foreign Host that resolves to this machine is refused for any page (DNS rebinding)."""
     with run_proxy(gateway.url) as served:
         name = ("Host", "attacker.example")
@@ -115,7 +115,7 @@ def test_a_loopback_page_by_a_foreign_name(gateway: Gateway) -> None:
     assert [each.status for each in capture] == [403, 403]
 
 
-def test_answer_without_a_page(gateway: Gateway) -> None:
+def test_answer_without_a_page(gateway: ScriptedGateway) -> None:
     """The answer to a request without an Origin has no CORS headers."""
     with run_proxy(gateway.url) as served:
         capture = served.chat(USER["content"])

@@ -66,9 +66,9 @@ def test_serving_without_a_module_is_69(
 
 
 @pytest.mark.parametrize("damage", ["waitress-missing", "only-requests"])
-def test_check_and_start_name_the_same_command(launch: Launches, damage: str, tmp_path: Path) -> None:
+def test_check_and_start_name_the_same_command(launch: Launcher, damage: str, tmp_path: Path) -> None:
     """`check` and `start` end with 69, and `start` prints the command of `check` in one line."""
-    folder = virtual_environments.healthy(tmp_path / "venv")
+    folder = virtual_environments.create_healthy(tmp_path / "venv")
     virtual_environments.DAMAGES[damage](folder)
     tool = (str(virtual_environments.interpreter(folder)), "-m", "lumen_proxy")
     checked = launch.run("check", tool=tool)
@@ -81,7 +81,7 @@ def test_check_and_start_name_the_same_command(launch: Launches, damage: str, tm
 
 def test_an_uninstalled_package_starts_nothing(tmp_path: Path) -> None:
     """In its source folder, where a child process does not find it, `check` works and a start is one line with 69."""
-    folder = virtual_environments.healthy(tmp_path / "venv")
+    folder = virtual_environments.create_healthy(tmp_path / "venv")
     files = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path), "PYTHONPATH": lumen_guard.HERE}
     for command, status in (("check",), 0), (("serve",), 69), (("start",), 69):
         done = subprocess.run(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lumen_conformance.gateway import replies
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_proxy.logs.worker_log import WorkerLog
 from tests.unit.proxy.running_proxy import run_proxy
 from tests.unit.proxy.test_proxy_streams import metadata
@@ -105,7 +105,7 @@ def strict(data: bytes) -> Any:  # noqa: ANN401 -- any JSON
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("name", GATEWAY)
-def test_drift_of_the_gateway(gateway: Gateway, name: str, stream: bool, tmp_path: Path) -> None:  # noqa: FBT001 -- a row
+def test_drift_of_the_gateway(gateway: ScriptedGateway, name: str, stream: bool, tmp_path: Path) -> None:  # noqa: FBT001 -- a row
     """The answer and the log name the dropped fields, and the breaker counts no failure."""
     reply, text, warnings = GATEWAY[name]
     gateway.standing = reply
@@ -123,12 +123,12 @@ def test_drift_of_the_gateway(gateway: Gateway, name: str, stream: bool, tmp_pat
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("name", CLOUD)
-def test_drift_of_cloud_ai(gateway: Gateway, name: str, stream: bool) -> None:  # noqa: FBT001 -- a row
+def test_drift_of_cloud_ai(gateway: ScriptedGateway, name: str, stream: bool) -> None:  # noqa: FBT001 -- a row
     """The same for Cloud AI, when the gateway cannot be reached."""
     reply, text, warnings = CLOUD[name]
     gateway.down()
     with (
-        Gateway(reply) as cloud,
+        ScriptedGateway(reply) as cloud,
         run_proxy(
             gateway.url, CLOUD_AI_URL=cloud.url + "/chat", LUMEN_FALLBACK="cloud_ai", LUMEN_BREAKER_FAILURES="1"
         ) as served,
@@ -141,9 +141,9 @@ def test_drift_of_cloud_ai(gateway: Gateway, name: str, stream: bool) -> None:  
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
-def test_a_response_that_is_missing_is_named(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
+def test_a_response_that_is_missing_is_named(gateway: ScriptedGateway, stream: bool) -> None:  # noqa: FBT001 -- a row
     """The call fails without the one required field, and the message names it."""
-    gateway.script(replies.says(without("response")))
+    gateway.script(replies.respond_with(without("response")))
     with run_proxy(gateway.url) as served:
         error = json.loads(served.chat(stream=stream).body)["error"]
     assert error["code"] == "gateway_invalid_response"

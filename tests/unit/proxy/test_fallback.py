@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lumen_conformance.gateway import replies
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from tests.unit.proxy.running_proxy import run_proxy
 from tests.unit.proxy.test_gateway_calls import failure
 
@@ -18,12 +18,12 @@ FALLBACK = {"LUMEN_FALLBACK": "cloud_ai"}
 
 
 @pytest.fixture
-def cloud() -> Gateway:
+def cloud() -> ScriptedGateway:
     """A scripted Cloud AI, not yet opened."""
-    return Gateway(replies.cloud_echo)
+    return ScriptedGateway(replies.cloud_echo)
 
 
-def test_cloud_ai_answers_when_the_gateway_cannot_be_reached(gateway: Gateway, cloud: Gateway) -> None:
+def test_cloud_ai_answers_when_the_gateway_cannot_be_reached(gateway: ScriptedGateway, cloud: ScriptedGateway) -> None:
     """With LUMEN_FALLBACK=cloud_ai, for an unreachable gateway and an open breaker; the answer discloses it."""
     settings = {"LUMEN_FALLBACK": "cloud_ai", "CLOUD_AI_API_KEY": "cloud-key", "LUMEN_BREAKER_FAILURES": "1"}
     with cloud, run_proxy(gateway.url, CLOUD_AI_URL=cloud.url + "/chat", **settings) as served:
@@ -39,9 +39,9 @@ def test_cloud_ai_answers_when_the_gateway_cannot_be_reached(gateway: Gateway, c
         assert b"lumen_fallbacks_total 2.0" in served.get("/metrics").body
 
 
-def test_cloud_ai_is_not_called_after_a_written_call(gateway: Gateway, cloud: Gateway) -> None:
+def test_cloud_ai_is_not_called_after_a_written_call(gateway: ScriptedGateway, cloud: ScriptedGateway) -> None:
     """The gateway may have answered, and the answer is paid for."""
-    gateway.standing = replies.says({}, 500)
+    gateway.standing = replies.respond_with({}, 500)
     with cloud, run_proxy(gateway.url, CLOUD_AI_URL=cloud.url, LUMEN_FALLBACK="cloud_ai") as served:
         assert failure(served.chat())[1] == "gateway_error"
         assert cloud.calls == ()
@@ -53,14 +53,14 @@ def metadata(capture: Capture) -> dict[str, object]:
     return details
 
 
-def test_attempts_of_both_are_counted(gateway: Gateway, cloud: Gateway) -> None:
+def test_attempts_of_both_are_counted(gateway: ScriptedGateway, cloud: ScriptedGateway) -> None:
     """Three at the gateway and one at Cloud AI are four; with an open breaker there is one."""
     gateway.down()
     with cloud, run_proxy(gateway.url, CLOUD_AI_URL=cloud.url, LUMEN_BREAKER_FAILURES="1", **FALLBACK) as served:
         assert [metadata(served.chat())["attempts"] for _ in range(2)] == [4, 1]
 
 
-def test_parameters_that_cloud_ai_does_not_support(gateway: Gateway, cloud: Gateway) -> None:
+def test_parameters_that_cloud_ai_does_not_support(gateway: ScriptedGateway, cloud: ScriptedGateway) -> None:
     """A persona model and a user are listed as ignored, in its answers only."""
     fields: dict[str, Any] = {"model": "lumen-elo", "user": "u-1", "seed": 1}
     with cloud, run_proxy(gateway.url, CLOUD_AI_URL=cloud.url, **FALLBACK) as served:
@@ -71,7 +71,7 @@ def test_parameters_that_cloud_ai_does_not_support(gateway: Gateway, cloud: Gate
         assert b'"ignored_parameters":["model"]' in served.chat(model="lumen-elo", stream=True).body
 
 
-def test_one_deadline_covers_both(gateway: Gateway, cloud: Gateway) -> None:
+def test_one_deadline_covers_both(gateway: ScriptedGateway, cloud: ScriptedGateway) -> None:
     """A silent Cloud AI has no deadline of its own after the attempts at the gateway."""
     gateway.down()
     cloud.standing = replies.silent

@@ -42,7 +42,7 @@ NOT_HTTP_1 = {
 
 
 @pytest.mark.parametrize("name", NOT_HTTP_1)
-def test_not_http_1(name: str, gateway: Gateway) -> None:
+def test_not_http_1(name: str, gateway: ScriptedGateway) -> None:
     """The bytes are answered at once with a 400 that names the reason, although the head has no end."""
     sent, code, hint = NOT_HTTP_1[name]
     with run_proxy(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
@@ -54,7 +54,7 @@ def test_not_http_1(name: str, gateway: Gateway) -> None:
     assert capture.ended_s < AT_ONCE_S
 
 
-def test_a_tls_client(gateway: Gateway, tmp_path: Path) -> None:
+def test_a_tls_client(gateway: ScriptedGateway, tmp_path: Path) -> None:
     """A TLS client fails at once, and the log has one hint, however often it tries."""
     with run_proxy(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
         log = served.proxy.log = WorkerLog(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
@@ -70,7 +70,7 @@ def test_a_tls_client(gateway: Gateway, tmp_path: Path) -> None:
     assert "http://" in hints[0]["hint"]
 
 
-def test_a_request_byte_by_byte(gateway: Gateway) -> None:
+def test_a_request_byte_by_byte(gateway: ScriptedGateway) -> None:
     """A request is served if its bytes arrive one at a time, with empty lines before it."""
     request = b"\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     with run_proxy(gateway.url) as served:

@@ -73,7 +73,7 @@ FAILURES: dict[str, tuple[Reply, int, str, dict[str, str]]] = {
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_failure_has_its_status_and_is_never_sent_twice(gateway: Gateway, name: str, stream: bool) -> None:  # noqa: FBT001
+def test_a_failure_has_its_status_and_is_never_sent_twice(gateway: ScriptedGateway, name: str, stream: bool) -> None:  # noqa: FBT001
     """For each failure of a written call, plain or streamed, on new and on reused connections."""
     reply, status, code, hints = FAILURES[name]
     with run_proxy(gateway.url, LUMEN_TIMEOUT_S="0.6", LUMEN_MAX_RESPONSE_BYTES="2048") as served:
@@ -87,7 +87,7 @@ def test_a_failure_has_its_status_and_is_never_sent_twice(gateway: Gateway, name
         assert served.chat("still well").status == 200
 
 
-def test_a_reset_before_anything_is_read(gateway: Gateway) -> None:
+def test_a_reset_before_anything_is_read(gateway: ScriptedGateway) -> None:
     """If the reset arrives before the call is written, the call is repeated, else it is lost. It never runs twice."""
     gateway.script(replies.reset_before_reading)
     with run_proxy(gateway.url) as served:
@@ -105,7 +105,7 @@ def test_an_unreachable_gateway_is_tried_three_times() -> None:
         assert b"lumen_retries_total 2.0" in served.get("/metrics").body
 
 
-def test_a_gateway_that_comes_back_meanwhile_answers(gateway: Gateway) -> None:
+def test_a_gateway_that_comes_back_meanwhile_answers(gateway: ScriptedGateway) -> None:
     """A refused attempt is repeated, and the answer has the number of attempts."""
     with run_proxy(gateway.url) as served:
         gateway.down()
@@ -136,14 +136,14 @@ def test_a_gateway_that_accepts_no_connection() -> None:
             assert capture.elapsed_s < 2.0  # three times 0.1 s, and at most 0.75 s between them
 
 
-def test_a_gateway_without_tls(gateway: Gateway) -> None:
+def test_a_gateway_without_tls(gateway: ScriptedGateway) -> None:
     """A gateway that does not speak TLS is misconfigured, and the call is not repeated."""
     with run_proxy(gateway.url.replace("http:", "https:")) as served:
         assert failure(served.chat()) == (502, "gateway_misconfigured")
         assert gateway.chats == ()
 
 
-def test_connections_are_reused_until_they_end(gateway: Gateway) -> None:
+def test_connections_are_reused_until_they_end(gateway: ScriptedGateway) -> None:
     """One connection serves many calls; a connection that the gateway closed is not used again."""
     with run_proxy(gateway.url) as served:
         for _ in range(5):
@@ -155,7 +155,7 @@ def test_connections_are_reused_until_they_end(gateway: Gateway) -> None:
         assert [call.connection for call in gateway.chats] == [1] * 5 + [2]
 
 
-def test_what_is_sent(gateway: Gateway) -> None:
+def test_what_is_sent(gateway: ScriptedGateway) -> None:
     """The message, the persona of the model and the user, but not the key of the client."""
     with run_proxy(gateway.url) as served:
         served.chat("안녕 👋", model="lumen-elo", user="u-1", headers=(("Authorization", "Bearer canary"),))
@@ -165,7 +165,7 @@ def test_what_is_sent(gateway: Gateway) -> None:
     assert "canary" not in str(call)
 
 
-def test_a_disconnected_client_ends_its_gateway_call(gateway: Gateway) -> None:
+def test_a_disconnected_client_ends_its_gateway_call(gateway: ScriptedGateway) -> None:
     """The connection to the gateway is closed within 5 s."""
     gateway.standing = replies.silent
     with run_proxy(gateway.url) as served:
@@ -178,11 +178,11 @@ def test_a_disconnected_client_ends_its_gateway_call(gateway: Gateway) -> None:
             assert left_s < 5.0
 
 
-def test_the_breaker_opens_probes_and_closes(gateway: Gateway) -> None:
+def test_the_breaker_opens_probes_and_closes(gateway: ScriptedGateway) -> None:
     """Failures in a row open it, and no call reaches the gateway; one probe decides; a success closes it."""
     settings = {"LUMEN_BREAKER_FAILURES": "2", "LUMEN_BREAKER_OPEN_S": "0.3"}
     with run_proxy(gateway.url, **settings) as served:
-        gateway.script(*[replies.says({}, 500)] * 2)
+        gateway.script(*[replies.respond_with({}, 500)] * 2)
         assert [failure(served.chat())[1] for _ in range(2)] == ["gateway_error"] * 2
         capture = served.chat()
         assert failure(capture) == (503, "circuit_open")
@@ -199,14 +199,14 @@ def test_the_breaker_opens_probes_and_closes(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("name", ["400", "401", "404", "408", "413", "429"])
-def test_refusals_do_not_open_the_breaker(gateway: Gateway, name: str) -> None:
+def test_refusals_do_not_open_the_breaker(gateway: ScriptedGateway, name: str) -> None:
     """4xx and 429 are neutral."""
     gateway.standing = FAILURES[name][0]
     with run_proxy(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
         assert [failure(served.chat())[1] for _ in range(3)] == [FAILURES[name][2]] * 3
 
 
-def test_a_disconnected_client_does_not_open_the_breaker(gateway: Gateway) -> None:
+def test_a_disconnected_client_does_not_open_the_breaker(gateway: ScriptedGateway) -> None:
     """Its call is neutral."""
     gateway.script(replies.silent)
     with run_proxy(gateway.url, LUMEN_BREAKER_FAILURES="1") as served:
@@ -216,20 +216,20 @@ def test_a_disconnected_client_does_not_open_the_breaker(gateway: Gateway) -> No
 
 
 @pytest.mark.parametrize("name", ["302", "500", "504", "silent", "reset-after-request", "html"])
-def test_failures_open_the_breaker(gateway: Gateway, name: str) -> None:
+def test_failures_open_the_breaker(gateway: ScriptedGateway, name: str) -> None:
     """The breaker opens for a gateway that fails, and for a server that is no gateway."""
     gateway.standing = FAILURES[name][0]
     with run_proxy(gateway.url, LUMEN_BREAKER_FAILURES="1", LUMEN_TIMEOUT_S="0.6") as served:
         assert [failure(served.chat())[1] for _ in range(2)] == [FAILURES[name][2], "circuit_open"]
 
 
-def test_tls_failures_open_the_breaker(gateway: Gateway) -> None:
+def test_tls_failures_open_the_breaker(gateway: ScriptedGateway) -> None:
     """The breaker opens for an untrusted gateway, too."""
     with run_proxy(gateway.url.replace("http:", "https:"), LUMEN_BREAKER_FAILURES="1") as served:
         assert [failure(served.chat())[1] for _ in range(2)] == ["gateway_misconfigured", "circuit_open"]
 
 
-def test_not_ready_while_a_probe_hangs(gateway: Gateway) -> None:
+def test_not_ready_while_a_probe_hangs(gateway: ScriptedGateway) -> None:
     """Meanwhile each other chat would be refused."""
     with run_proxy(gateway.url, LUMEN_BREAKER_FAILURES="1", LUMEN_BREAKER_OPEN_S="0") as served:
         gate = threading.Event()
@@ -246,7 +246,7 @@ def test_not_ready_while_a_probe_hangs(gateway: Gateway) -> None:
         assert served.get("/ready").status == 200
 
 
-def test_too_many_chats_are_refused_and_health_answers(gateway: Gateway) -> None:
+def test_too_many_chats_are_refused_and_health_answers(gateway: ScriptedGateway) -> None:
     """429 beyond slots and queue, and after the queue time-out; /health answers; afterwards chats are answered."""
     gate = threading.Event()
     gateway.standing = replies.gated(gate)
@@ -273,7 +273,7 @@ def test_too_many_chats_are_refused_and_health_answers(gateway: Gateway) -> None
         assert served.chat().status == 200
 
 
-def test_queued_calls_are_answered_in_order(gateway: Gateway) -> None:
+def test_queued_calls_are_answered_in_order(gateway: ScriptedGateway) -> None:
     """A queued call is answered when a slot is free."""
     gate = threading.Event()
     gateway.standing = replies.gated(gate)

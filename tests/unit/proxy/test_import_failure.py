@@ -89,7 +89,7 @@ DAMAGES: dict[str, Damage] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_worker_that_cannot_be_imported_is_one_line(launch: Launches, damage: Damage, tmp_path: Path) -> None:
+def test_a_worker_that_cannot_be_imported_is_one_line(launch: Launcher, damage: Damage, tmp_path: Path) -> None:
     """69, one line with the module and a declared dependency, and no second worker."""
     package, change, module, error, requirement = damage
     change(copied(package, tmp_path))
@@ -100,7 +100,7 @@ def test_a_worker_that_cannot_be_imported_is_one_line(launch: Launches, damage: 
     assert len(JournalReader(tmp_path / "log", lambda: None).events(name="worker_spawned")) == 1
 
 
-def test_warnings_of_packages_are_not_printed(launch: Launches, tmp_path: Path) -> None:
+def test_warnings_of_packages_are_not_printed(launch: Launcher, tmp_path: Path) -> None:
     """They are for developers, so standard error is empty."""
     module = copied("lumen_proxy", tmp_path) / "options.py"
     with module.open("a", encoding="utf-8") as file:
@@ -110,7 +110,7 @@ def test_warnings_of_packages_are_not_printed(launch: Launches, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("damage", ["syntax-error", "syntax-error-in-what-flask-needs", "library-torn", "empty"])
-def test_a_package_of_pythonpath_is_not_repaired_by_pip(launch: Launches, damage: str, tmp_path: Path) -> None:
+def test_a_package_of_pythonpath_is_not_repaired_by_pip(launch: Launcher, damage: str, tmp_path: Path) -> None:
     """The line names the folder in PYTHONPATH, since an installation would not change what is found first."""
     package, change, module, error, _ = DAMAGES[damage]
     change(copied(package, tmp_path))
@@ -133,7 +133,7 @@ COMMANDS: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("case", COMMANDS.values(), ids=COMMANDS)
-def test_a_command_that_cannot_import_is_one_line(launch: Launches, case: Case, tmp_path: Path) -> None:
+def test_a_command_that_cannot_import_is_one_line(launch: Launcher, case: Case, tmp_path: Path) -> None:
     """69 and the same line from each command that needs the package."""
     package, content, error, command, requirement, environ = case
     (copied(package, tmp_path) / "__init__.py").write_text(content, "utf-8")
@@ -148,7 +148,7 @@ def test_a_command_that_cannot_import_is_one_line(launch: Launches, case: Case, 
     ids=["worker", "command"],
 )
 def test_a_defect_of_lumen_proxy_is_an_internal_error(
-    launch: Launches, file: str, command: tuple[str, ...], tmp_path: Path
+    launch: Launcher, file: str, command: tuple[str, ...], tmp_path: Path
 ) -> None:
     """A syntax error in its own module is 70 without advice to install anything."""
     (copied("lumen_proxy", tmp_path) / file).write_text("def (", "utf-8")

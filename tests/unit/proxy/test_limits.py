@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lumen_conformance.gateway import replies
-from lumen_conformance.gateway.server import Gateway
+from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_proxy.errors import ApiError
 from lumen_proxy.worker.limits import AdmissionLimit
 from tests.unit.proxy.running_proxy import run_proxy
@@ -27,7 +27,7 @@ def test_an_admission_is_released_once() -> None:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("body", [{"n": 0}, {}], ids=["refused", "failed"])
-def test_each_error_releases_the_admission(gateway: Gateway, stream: bool, body: dict[str, Any]) -> None:  # noqa: FBT001 -- a row
+def test_each_error_releases_the_admission(gateway: ScriptedGateway, stream: bool, body: dict[str, Any]) -> None:  # noqa: FBT001 -- a row
     """With one admission, errors in sequence are followed by an answer."""
     with run_proxy(gateway.url, LUMEN_MAX_CONCURRENCY="1", LUMEN_MAX_QUEUE="0") as served:
         gateway.standing = replies.html

@@ -74,7 +74,7 @@ def few_descriptors(spare: int) -> Iterator[None]:
 @pytest.mark.parametrize("silent", ["127.0.0.2", "::1"])
 def test_a_silent_address_costs_a_quarter_of_a_second(silent: str) -> None:
     """The next address is tried after 250 ms; the silent one is reported, and its socket closed."""
-    with listening_server() as port, black_hole(silent, port):
+    with listening_server() as port, open_black_hole(silent, port):
         began = monotonic()
         sock, failed = happy_eyeballs.connect([at(silent, port), at("127.0.0.1", port)], new_limits(), began + WITHIN_S)
         with sock:
@@ -190,7 +190,7 @@ def test_an_attempt_can_be_aborted() -> None:
 @NEEDS_LINUX
 def test_every_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The result has silent and refusing addresses; a name with one address is not tried."""
-    with listening_server() as port, black_hole("127.0.0.2", port):
+    with listening_server() as port, open_black_hole("127.0.0.2", port):
         url = f"http://a.example:{port}"
         resolve_to(monkeypatch, "127.0.0.2", "127.0.0.1", "127.0.0.3")
         found = try_addresses(url, within_s=WITHIN_S, connect_s=0.3)

@@ -18,7 +18,7 @@ QUESTION = {"model": "lumen-gateway", "messages": [USER]}
 
 
 @pytest.fixture
-def served(gateway: Gateway) -> Iterator[RunningProxy]:
+def served(gateway: ScriptedGateway) -> Iterator[RunningProxy]:
     """A proxy with default settings."""
     with run_proxy(gateway.url) as it:
         yield it
@@ -112,7 +112,7 @@ def test_full_endpoint_of_models_as_base_url(served: RunningProxy) -> None:
 
 
 @pytest.mark.parametrize("path", ["//v1//models", "/v1/models/", "/%76%31/models", "/health/../v1/models", "/v1//no"])
-def test_each_path_needs_the_key(gateway: Gateway, path: str) -> None:
+def test_each_path_needs_the_key(gateway: ScriptedGateway, path: str) -> None:
     """In any spelling; a foreign Host is refused before that."""
     with run_proxy(gateway.url, PROXY_API_KEY=KEY) as served:
         assert send(served, "GET", path).status == 401

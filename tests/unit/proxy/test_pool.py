@@ -56,7 +56,7 @@ def test_loopback_needs_no_proxy(
     assert gateway.calls[0].path == "/chat"
 
 
-def test_no_proxy_is_obeyed(pools: list[Pool], monkeypatch: pytest.MonkeyPatch, gateway: Gateway) -> None:
+def test_no_proxy_is_obeyed(pools: list[Pool], monkeypatch: pytest.MonkeyPatch, gateway: ScriptedGateway) -> None:
     """An address in NO_PROXY is reached directly."""
     monkeypatch.setenv("http_proxy", gateway.url)
     monkeypatch.setenv("no_proxy", "gateway.invalid")
@@ -103,7 +103,9 @@ def test_the_host_header(url: str, host: str) -> None:
     assert f"\r\nHost: {host}\r\n".encode() in Route(url).head("POST", {"X": "y"})
 
 
-def test_a_proxy_that_refuses_the_tunnel(gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_refuses_the_tunnel(
+    gateway: ScriptedGateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If CONNECT is refused, no byte of the call was written."""
     monkeypatch.setenv("https_proxy", gateway.url)
     gateway.standing = replies.respond_with({}, 407)
@@ -113,7 +115,9 @@ def test_a_proxy_that_refuses_the_tunnel(gateway: Gateway, pools: list[Pool], mo
     assert "secret" not in str(gateway.calls)
 
 
-def test_an_idle_connection_is_dropped(gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_connection_is_dropped(
+    gateway: ScriptedGateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After some idle seconds the next call makes a new connection."""
     pool = new_pool(gateway.url + "/chat", pools)
     pool.post(new_call(), {"message": "x"})
@@ -122,7 +126,9 @@ def test_an_idle_connection_is_dropped(gateway: Gateway, pools: list[Pool], monk
     assert gateway.connections == 2
 
 
-def test_surplus_connections_are_closed(gateway: Gateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_surplus_connections_are_closed(
+    gateway: ScriptedGateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The number of idle connections is limited."""
     monkeypatch.setattr(pool_module, "MAX_IDLE", 1)
     gate = threading.Event()
@@ -143,7 +149,7 @@ def test_surplus_connections_are_closed(gateway: Gateway, pools: list[Pool], mon
     ("ending", "code"),
     [("deadline", "gateway_timeout"), ("client_gone", "client_gone"), ("shutting_down", "shutting_down")],
 )
-def test_a_call_can_be_ended_from_outside(gateway: Gateway, pools: list[Pool], ending: str, code: str) -> None:
+def test_a_call_can_be_ended_from_outside(gateway: ScriptedGateway, pools: list[Pool], ending: str, code: str) -> None:
     """The connection to the gateway is closed at once, and the error has the reason."""
     gateway.standing = replies.silent
     call, codes = new_call(), []
@@ -157,12 +163,12 @@ def test_a_call_can_be_ended_from_outside(gateway: Gateway, pools: list[Pool], e
     client_thread.start()
     exchange = gateway.until_called()
     call.end(ending)  # type: ignore[arg-type]
-    assert gateway.left_s(exchange, within_s=WITHIN_S) is not None
+    assert gateway.wait_disconnect_s(exchange, within_s=WITHIN_S) is not None
     client_thread.join(WITHIN_S)
     assert codes == [code]
 
 
-def test_an_ended_call_is_not_sent(gateway: Gateway, pools: list[Pool]) -> None:
+def test_an_ended_call_is_not_sent(gateway: ScriptedGateway, pools: list[Pool]) -> None:
     """A call that ended before it began is not written."""
     call = new_call()
     call.end("client_gone")
@@ -171,7 +177,7 @@ def test_an_ended_call_is_not_sent(gateway: Gateway, pools: list[Pool]) -> None:
     assert gateway.calls == ()
 
 
-def test_every_split_of_the_answer_is_read(gateway: Gateway, pools: list[Pool]) -> None:
+def test_every_split_of_the_answer_is_read(gateway: ScriptedGateway, pools: list[Pool]) -> None:
     """The bytes of a character may arrive separately."""
     body = replies.encoded(replies.lumen("가👋"))
     pool = new_pool(gateway.url + "/chat", pools)
@@ -198,7 +204,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 1_000_001, "gateway_invalid_response"),
     ],
 )
-def test_broken_answers(gateway: Gateway, pools: list[Pool], raw: bytes, code: str) -> None:
+def test_broken_answers(gateway: ScriptedGateway, pools: list[Pool], raw: bytes, code: str) -> None:
     """An incomplete answer is a lost connection; one that is not HTTP or too large is an invalid response."""
     gateway.standing = replies.raw(raw)
     with pytest.raises(ApiError) as caught:
@@ -206,14 +212,14 @@ def test_broken_answers(gateway: Gateway, pools: list[Pool], raw: bytes, code: s
     assert caught.value.code == code
 
 
-def test_interim_responses_are_skipped(gateway: Gateway, pools: list[Pool]) -> None:
+def test_interim_responses_are_skipped(gateway: ScriptedGateway, pools: list[Pool]) -> None:
     """Such as 100 Continue and 103 Early Hints."""
     early = b"HTTP/1.1 100 Continue\r\n\r\n" + b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 2
     gateway.standing = replies.raw(early + replies.head(4) + b"body")
     assert new_pool(gateway.url + "/chat", pools).post(new_call(), {"message": "x"}).body == b"body"
 
 
-def test_an_answer_until_the_end_of_the_connection(gateway: Gateway, pools: list[Pool]) -> None:
+def test_an_answer_until_the_end_of_the_connection(gateway: ScriptedGateway, pools: list[Pool]) -> None:
     """Without a length the body ends with the connection, which is not used again."""
     gateway.standing = replies.raw(b"HTTP/1.0 200 OK\r\n\r\nbody")
     pool = new_pool(gateway.url + "/chat", pools)
@@ -231,7 +237,9 @@ SURPLUS = {
 
 
 @pytest.mark.parametrize("data", SURPLUS.values(), ids=SURPLUS)
-def test_a_connection_with_surplus_bytes_is_not_used_again(gateway: Gateway, pools: list[Pool], data: bytes) -> None:
+def test_a_connection_with_surplus_bytes_is_not_used_again(
+    gateway: ScriptedGateway, pools: list[Pool], data: bytes
+) -> None:
     """The answer is valid, but the next call makes a new connection."""
     gateway.script(lambda exchange: exchange.send(data))
     pool = new_pool(gateway.url + "/chat", pools)

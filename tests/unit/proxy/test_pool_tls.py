@@ -12,7 +12,7 @@ import pytest
 from lumen_proxy.errors import ApiError
 from lumen_proxy.worker.call import ClientCall
 from lumen_proxy.worker.upstream.pool import NotSent, Pool
-from tests.fixtures.tls import NEEDS_OPENSSL, certificate
+from tests.fixtures.tls import NEEDS_OPENSSL, create_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -25,7 +25,7 @@ WITHIN_S = 10.0
 
 
 @pytest.fixture
-def served(gateway: Gateway) -> Iterator[RunningProxy]:
+def served(gateway: ScriptedGateway) -> Iterator[RunningProxy]:
     """A proxy with default settings."""
     with run_proxy(gateway.url) as it:
         yield it
@@ -44,7 +44,7 @@ def text_of(capture: Capture) -> str:
     return "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks if chunk["choices"])
 
 
-def test_a_completion(served: RunningProxy, gateway: Gateway) -> None:
+def test_a_completion(served: RunningProxy, gateway: ScriptedGateway) -> None:
     """All fields of behaviour.md, and the headers."""
     capture = served.chat("안녕", model="gpt-x", temperature=1)
     body = capture.json()
@@ -83,7 +83,7 @@ def test_text_is_returned_unchanged(served: RunningProxy, text: str) -> None:
     assert streamed.body.isascii()  # so that no reader splits a character
 
 
-def test_a_large_answer_streams_whole(served: RunningProxy, gateway: Gateway) -> None:
+def test_a_large_answer_streams_whole(served: RunningProxy, gateway: ScriptedGateway) -> None:
     """One megabyte in pieces is the same megabyte."""
     text = "가나다라 마바사 👋 " * 30_000
     gateway.script(replies.answer_with(text))
@@ -106,7 +106,7 @@ def test_stop_strings_cut_the_text(served: RunningProxy) -> None:
     assert text_of(served.chat("one two three", stop="two", stream=True)) == "one "
 
 
-def test_a_slow_stream_is_kept_alive_then_answers(gateway: Gateway) -> None:
+def test_a_slow_stream_is_kept_alive_then_answers(gateway: ScriptedGateway) -> None:
     """After the commit time headers and comments are sent; the chunks follow."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))
@@ -120,7 +120,7 @@ def test_a_slow_stream_is_kept_alive_then_answers(gateway: Gateway) -> None:
     assert parts[-1] == b"data: [DONE]"
 
 
-def test_a_late_failure_is_the_last_event(gateway: Gateway) -> None:
+def test_a_late_failure_is_the_last_event(gateway: ScriptedGateway) -> None:
     """After the headers a failure is an error event, without a finish reason and [DONE]."""
     gateway.standing = replies.silent
     with run_proxy(gateway.url, LUMEN_STREAM_COMMIT_S="0.05", LUMEN_TIMEOUT_S="0.3") as served:
@@ -139,7 +139,7 @@ def test_models(served: RunningProxy, path: str) -> None:
         assert error(served.get(f"{path}/{name}"))["code"] == "model_not_found"
 
 
-def test_health_needs_no_gateway(served: RunningProxy, gateway: Gateway) -> None:
+def test_health_needs_no_gateway(served: RunningProxy, gateway: ScriptedGateway) -> None:
     """Liveness has the identity of the worker, without a gateway call."""
     gateway.down()
     served.proxy.identity = Identity(instance="abc", supervisor_pid=4711, generation=3)
@@ -266,7 +266,7 @@ def test_while_draining_chats_are_refused(served: RunningProxy) -> None:
 
 
 @pytest.mark.parametrize("commit_s", ["10", "0"])
-def test_a_cut_chat_is_an_error(gateway: Gateway, commit_s: str) -> None:
+def test_a_cut_chat_is_an_error(gateway: ScriptedGateway, commit_s: str) -> None:
     """At the deadline of a drain: a status if headers were not sent, else an error event."""
     gateway.standing = replies.silent
     with run_proxy(gateway.url, LUMEN_STREAM_COMMIT_S=commit_s) as served:
@@ -281,7 +281,7 @@ def test_a_cut_chat_is_an_error(gateway: Gateway, commit_s: str) -> None:
     assert (capture.status, capture.ended) == (503 if commit_s == "10" else 200, "complete")
 
 
-def test_a_conversation_is_folded(served: RunningProxy, gateway: Gateway) -> None:
+def test_a_conversation_is_folded(served: RunningProxy, gateway: ScriptedGateway) -> None:
     """Instructions and turns reach the gateway in one message."""
     messages = [{"role": "system", "content": "짧게"}, USER, {"role": "assistant", "content": "네"}, USER]
     capture = client.call(served.url, "POST", "/chat/completions", json={"messages": messages})
@@ -292,7 +292,7 @@ def test_a_conversation_is_folded(served: RunningProxy, gateway: Gateway) -> Non
     )
 
 
-def test_too_long_a_conversation(gateway: Gateway) -> None:
+def test_too_long_a_conversation(gateway: ScriptedGateway) -> None:
     """The limit of the gateway is a 400, not a failure of the gateway."""
     with run_proxy(gateway.url, LUMEN_MAX_MESSAGE_CHARS="10") as served:
         assert served.chat("x" * 10).status == 200

@@ -51,10 +51,10 @@ def metadata(capture: Capture) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("row", ASKED)
-def test_a_stream_is_as_a_plain_answer(gateway: Gateway, row: str) -> None:
+def test_a_stream_is_as_a_plain_answer(gateway: ScriptedGateway, row: str) -> None:
     """The bytes to the gateway and the metadata are equal, except durations."""
     env, body = ASKED[row]
-    gateway.standing = replies.answers("안녕")
+    gateway.standing = replies.answer_with("안녕")
     with run_proxy(gateway.url, **env) as served:
         plain, streamed = (
             client.call(served.url, "POST", "/v1/chat/completions", json={"messages": [USER], **body, "stream": stream})
@@ -70,7 +70,7 @@ def test_a_stream_is_as_a_plain_answer(gateway: Gateway, row: str) -> None:
     assert one.keys() >= DURATIONS
 
 
-def test_the_rows_differ(gateway: Gateway) -> None:
+def test_the_rows_differ(gateway: ScriptedGateway) -> None:
     """Each row sends other bytes to the gateway, or has other metadata."""
     results = []
     for env, body in ASKED.values():

@@ -17,8 +17,8 @@ from lumen_conformance.ports import reserved_port
 from lumen_proxy.errors import ApiError
 from lumen_proxy.net import trust
 from lumen_proxy.worker.upstream.pool import NotSent, Pool
-from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
-from tests.fixtures.tls import NEEDS_OPENSSL, TlsFront, certificate
+from tests.fixtures.blackholes import NEEDS_LINUX, open_black_hole
+from tests.fixtures.tls import NEEDS_OPENSSL, TlsFront, create_certificate
 from tests.unit.proxy.running_proxy import run_proxy
 from tests.unit.proxy.test_gateway_calls import failure
 from tests.unit.proxy.test_pool import new_call, new_pool
@@ -43,10 +43,10 @@ def resolve(monkeypatch: pytest.MonkeyPatch, *hosts: str, first: Callable[[], ob
 
 @NEEDS_LINUX
 @pytest.mark.parametrize("silent", ["127.0.0.2", "::1"])
-def test_a_silent_first_address(gateway: Gateway, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_first_address(gateway: ScriptedGateway, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """P4: the second address answers well within the connect time-out, and the call is written once."""
     resolve(monkeypatch, silent, "127.0.0.1")
-    with black_hole(silent, gateway.port), run_proxy(f"http://{FAR}:{gateway.port}") as served:
+    with open_black_hole(silent, gateway.port), run_proxy(f"http://{FAR}:{gateway.port}") as served:
         capture = served.chat()
         assert capture.status == 200
         assert (
@@ -87,7 +87,7 @@ def test_each_kind_of_failure_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> 
     assert "the host name 'gateway.invalid' is unknown" in message_of(f"http://{FAR}")
     with reserved_port() as port:
         assert "the connection was refused" in message_of(f"http://127.0.0.1:{port}")
-    with black_hole("127.0.0.2") as port:
+    with open_black_hole("127.0.0.2") as port:
         silent = message_of(f"http://127.0.0.2:{port}", LUMEN_CONNECT_TIMEOUT_S="0.1")
     assert "no connection was accepted in time (LUMEN_CONNECT_TIMEOUT_S=0.1)" in silent
 
@@ -193,13 +193,13 @@ def test_a_proxy_that_answers_a_request_with_407(
 
 @NEEDS_OPENSSL
 def test_a_call_through_a_tunnel(
-    gateway: Gateway,
+    gateway: ScriptedGateway,
     pools: list[Pool],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The proxy gets the name of the gateway, whose certificate is checked; the connection is used again."""
-    certified = certificate(tmp_path, FAR)
+    certified = create_certificate(tmp_path, FAR)
     for name in trust.BUNDLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", str(certified))

@@ -65,7 +65,7 @@ def outcome(capture: Capture) -> str:
 
 
 @pytest.mark.parametrize("reused", [False, True], ids=["fresh", "reused"])
-def test_a_call_is_written_once_wherever_the_gateway_resets(gateway: Gateway, reused: bool) -> None:  # noqa: FBT001 -- a row
+def test_a_call_is_written_once_wherever_the_gateway_resets(gateway: ScriptedGateway, reused: bool) -> None:  # noqa: FBT001 -- a row
     """It is answered, lost or unreached; the gateway counts at most the calls of the clients."""
     counting, calls = Resetting(), 0
     places = chain(

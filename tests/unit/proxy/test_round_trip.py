@@ -53,25 +53,25 @@ def test_text_reaches_the_client(text: str, ascii_only: bool) -> None:  # noqa: 
     answer = lumen.gateway_answer(body.encode())
     whole = openai.Completion(int(samples.NOW_S), "lumen-gateway", answer.text, openai.usage("a", text), {})
     events = b"".join(openai.event(chunk) for chunk in whole.chunks(include_usage=False)) + openai.DONE
-    assert said(samples.plain(whole.whole())) == text
-    assert said(samples.stream(events)) == text
+    assert assistant_text(samples.plain(whole.whole())) == text
+    assert assistant_text(samples.stream(events)) == text
 
 
 @pytest.fixture(scope="module")
-def live(run: Run) -> Iterator[tuple[RunningProxy, Gateway]]:
+def live(run: Run) -> Iterator[tuple[RunningProxy, ScriptedGateway]]:
     """One running proxy in front of one gateway."""
-    with Gateway() as gateway, run_proxy(gateway.url) as proxy, run.answering(gateway.url, proxy.url):
+    with ScriptedGateway() as gateway, run_proxy(gateway.url) as proxy, run.allow_ports(gateway.url, proxy.url):
         yield proxy, gateway
 
 
 @settings(max_examples=LIVE_EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(question=TEXTS, answer=TEXTS, streamed=st.booleans())
 def test_text_through_a_live_proxy(
-    question: str, answer: str, streamed: bool, live: tuple[RunningProxy, Gateway]  # noqa: FBT001 -- drawn
+    question: str, answer: str, streamed: bool, live: tuple[RunningProxy, ScriptedGateway]  # noqa: FBT001 -- drawn
 ) -> None:  # fmt: skip
     """A question and its answer pass through sockets unchanged."""
     proxy, gateway = live
-    gateway.script(answers(answer))
+    gateway.script(answer_with(answer))
     capture = proxy.chat(question, stream=streamed)
     assert gateway.chats[-1].message == question
-    assert (capture.status, said(capture)) == (200, answer)
+    assert (capture.status, assistant_text(capture)) == (200, answer)

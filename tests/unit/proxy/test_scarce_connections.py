@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from lumen_conformance.gateway.server import Gateway
+    from lumen_conformance.gateway.server import ScriptedGateway
     from tests.unit.proxy.running_proxy import RunningProxy
 
 CONNECTIONS, SPARE = 60, 10  # instead of 1,000 and 100
@@ -72,7 +72,7 @@ def is_closed(sock: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW)
-def test_health_answers_although_slow_clients_take_every_connection(gateway: Gateway, sent: bytes) -> None:
+def test_health_answers_although_slow_clients_take_every_connection(gateway: ScriptedGateway, sent: bytes) -> None:
     """No deadline of a slow client has to pass, and a chat in progress is not ended."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))
@@ -105,7 +105,7 @@ def test_health_answers_although_slow_clients_take_every_descriptor(
         assert served.get("/health").status == 200
 
 
-def test_the_longest_wait_is_closed_first(gateway: Gateway) -> None:
+def test_the_longest_wait_is_closed_first(gateway: ScriptedGateway) -> None:
     """Of the slow clients the oldest are closed, and only as many as needed."""
     with run_proxy(gateway.url, **HEADS) as served, ExitStack() as stack:
         slow = flood(served, stack, SLOW["silent"], CONNECTIONS)  # so that they wait in the order of their connections

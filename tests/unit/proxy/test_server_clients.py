@@ -31,7 +31,7 @@ CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
 
 
 @pytest.fixture
-def served(gateway: Gateway) -> Iterator[RunningProxy]:
+def served(gateway: ScriptedGateway) -> Iterator[RunningProxy]:
     """A proxy with a short time for heads."""
     with run_proxy(gateway.url, LUMEN_HEADER_TIMEOUT_S=str(HEADER_TIMEOUT_S)) as it:
         yield it
@@ -111,7 +111,7 @@ def test_the_headers_have_one_deadline(served: RunningProxy) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
-def test_a_client_that_sent_ahead_and_left_is_noticed(gateway: Gateway, stream: bool) -> None:  # noqa: FBT001 -- a row
+def test_a_client_that_sent_ahead_and_left_is_noticed(gateway: ScriptedGateway, stream: bool) -> None:  # noqa: FBT001 -- a row
     """With more requests than are read ahead, its connection to the gateway is closed within 5 s."""
     gateway.standing = replies.silent
     body = json.dumps({"messages": [USER], "stream": stream}).encode()

@@ -68,7 +68,7 @@ def test_examples_are_of_settings() -> None:
     assert set(BY_VARIABLE) - set(REFUSED) == {"LUMEN_STATE_DIR", "LUMEN_LOG_DIR"}
 
 
-def test_history_last(gateway: Gateway) -> None:
+def test_history_last(gateway: ScriptedGateway) -> None:
     """Only the last user message is sent."""
     messages = [USER, {"role": "assistant", "content": "네"}, {"role": "user", "content": "마지막"}]
     with run_proxy(gateway.url, LUMEN_HISTORY="last") as served:
@@ -79,7 +79,7 @@ def test_history_last(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize(("value", "status"), [("reject", 400), ("ignore", 200)])
-def test_unsupported(gateway: Gateway, value: str, status: int, stream: bool) -> None:  # noqa: FBT001 -- a row
+def test_unsupported(gateway: ScriptedGateway, value: str, status: int, stream: bool) -> None:  # noqa: FBT001 -- a row
     """An unsupported field is refused, or ignored and listed."""
     fields: dict[str, Any] = {
         "tools": [{}],
@@ -117,7 +117,7 @@ def test_max_response_bytes(gateway: ScriptedGateway, limit: str, status: int, s
         assert json.loads(capture.body)["error"]["code"] == "gateway_invalid_response"
 
 
-def test_sse_keepalive_s(gateway: Gateway) -> None:
+def test_sse_keepalive_s(gateway: ScriptedGateway) -> None:
     """The fourth comment is sent after three intervals, neither earlier nor much later."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))

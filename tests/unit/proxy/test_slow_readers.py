@@ -43,10 +43,10 @@ def client_without_reads(served: RunningProxy, *, stream: bool = True, times: in
         yield
 
 
-def test_unread_answers_count_against_the_limit(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unread_answers_count_against_the_limit(gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond it chats get 429, and /health answers; when the clients disconnect, chats are admitted again."""
     monkeypatch.setattr("waitress.adjustments.Adjustments.outbuf_high_watermark", IN_MEMORY_BYTES)
-    gateway.script(*[replies.answers(LARGE)] * 3)
+    gateway.script(*[replies.answer_with(LARGE)] * 3)
     with run_proxy(gateway.url, LUMEN_MAX_CONCURRENCY="2", LUMEN_MAX_QUEUE="1") as served:
         with ExitStack() as stack:
             for _ in range(3):
@@ -61,10 +61,10 @@ def test_unread_answers_count_against_the_limit(gateway: Gateway, monkeypatch: p
     assert len(gateway.chats) == 4
 
 
-def test_unread_requests_use_no_thread(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unread_requests_use_no_thread(gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """With as many of them as threads, each gets what fits in memory, and other clients are served."""
     monkeypatch.setattr("waitress.adjustments.Adjustments.outbuf_high_watermark", IN_MEMORY_BYTES)
-    gateway.standing = replies.answers(LARGE * 5)
+    gateway.standing = replies.answer_with(LARGE * 5)
     with run_proxy(gateway.url, LUMEN_MAX_CONCURRENCY="2", LUMEN_MAX_QUEUE="1") as served, ExitStack() as stack:
         for calls in range(1, 8):
             stack.enter_context(client_without_reads(served, stream=False, times=4))
@@ -77,7 +77,7 @@ def test_unread_requests_use_no_thread(gateway: Gateway, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 def test_a_read_answer_frees_its_admission(
-    gateway: Gateway,
+    gateway: ScriptedGateway,
     monkeypatch: pytest.MonkeyPatch,
     stream: bool,  # noqa: FBT001 -- a row
 ) -> None:
@@ -91,9 +91,9 @@ def test_a_read_answer_frees_its_admission(
     assert {one.status for one in capture} == {200}
 
 
-def test_one_stream_is_made_at_a_time(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_stream_is_made_at_a_time(gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of four streams only one builds events: several threads would delay /health."""
-    gateway.standing = replies.answers("word " * 1000)
+    gateway.standing = replies.answer_with("word " * 1000)
     makers: list[int] = []
     together: list[int] = []
 
@@ -122,7 +122,7 @@ def test_more_chats_than_connections_are_refused_at_the_start(concurrency: str, 
     assert fatal.value.exit_status is Exit.CONFIG
 
 
-def test_idle_connections_are_closed_near_the_limit(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_connections_are_closed_near_the_limit(gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also each connection with its answer, so that others are accepted."""
     with run_proxy(gateway.url) as served, client.Connection(served.url) as resting:
         assert resting.call("GET", "/health").header("connection") is None

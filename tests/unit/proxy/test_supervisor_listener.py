@@ -98,7 +98,7 @@ def test_a_silent_squatter_is_a_conflict(stack: ExitStack) -> None:
 def test_a_full_queue_is_a_listener_of_this_machine_only(here: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a row
     """Elsewhere a time-out says only that nothing answers."""
     monkeypatch.setattr(listener, "is_local", lambda _: here)
-    with black_hole("127.0.0.1") as port:
+    with open_black_hole("127.0.0.1") as port:
         assert listener.answers("127.0.0.1", port) is here
 
 
