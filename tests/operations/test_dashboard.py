@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -81,7 +82,7 @@ def terminal(desk: Desk, run: Run, tmp_path: Path) -> Iterator[Terminal]:
     run.close_tag(tag)
 
 
-DASHBOARD = f"{sys.executable} -m lumen_proxy dashboard --watch 1"
+DASHBOARD = shlex.join((sys.executable, "-m", "lumen_proxy", "dashboard", "--watch", "1"))
 COMMAND = f"{DASHBOARD}; echo status $?"
 
 
@@ -152,8 +153,8 @@ def test_the_terminal_is_left_as_it_was(desk: Desk, terminal: Terminal, how: str
     """Ctrl-C, a stop signal and a defect of ours: the old screen, the cursor, and keys that are echoed."""
     fault = "import sys; sys.argv[1:] = ['dashboard', '--watch', '1']; import lumen_proxy.monitor.dashboard as d; "
     fault += "d.Dashboard.press = lambda *_: 1 / 0; from lumen_proxy.cli.main import main; sys.exit(main())"
-    command = f'{sys.executable} -c "{fault}"' if how == "exception" else DASHBOARD
-    remembered = f"(echo $BASHPID > {desk.folder}/pid; exec {command})"
+    command = shlex.join((sys.executable, "-c", fault)) if how == "exception" else DASHBOARD
+    remembered = f"(echo $BASHPID > {shlex.quote(str(desk.folder / 'pid'))}; exec {command})"
     terminal.type(f"{remembered}; echo status $?", "Enter")
     terminal.until("DOWN   Local proxy", "[q] quit")
     if how == "SIGTERM":

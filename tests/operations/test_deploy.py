@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -53,7 +54,7 @@ def linted(*command: str) -> str:
 def test_systemd_reads_the_unit(tmp_path: Path, unit: str) -> None:
     """No objection and no warning; the program stands in for the one that is installed later."""
     text = (DEPLOY / unit).read_text("utf-8")
-    (tmp_path / unit).write_text(text.replace("/opt/lumen-proxy/.venv/bin/lumen-proxy", sys.executable), "utf-8")
+    (tmp_path / unit).write_text(text.replace("/opt/lumen-proxy/.venv/bin/lumen-proxy", f'"{sys.executable}"'), "utf-8")
     assert linted("systemd-analyze", "verify", "--man=no", str(tmp_path / unit)) == ""
 
 
@@ -63,7 +64,7 @@ def test_installing_again_keeps_the_secrets(tmp_path: Path) -> None:
     (command,) = re.findall(r"^#   (.* /etc/lumen-proxy\.env)$", text, re.MULTILINE)
     secrets = tmp_path / "lumen-proxy.env"
     for content in ("", "PROXY_API_KEY=canary\n"):
-        linted("sh", "-c", command.replace("/etc/lumen-proxy.env", str(secrets)))
+        linted("sh", "-c", command.replace("/etc/lumen-proxy.env", shlex.quote(str(secrets))))
         assert secrets.read_text() == content or not content
         secrets.write_text("PROXY_API_KEY=canary\n")
     assert secrets.stat().st_mode & 0o777 == 0o600
