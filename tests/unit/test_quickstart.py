@@ -16,7 +16,7 @@ from lumen_proxy import config
 from lumen_proxy.cli import main as cli
 from lumen_proxy.config import load
 from lumen_proxy.errors import Exit
-from lumen_proxy.known_issues import NETWORK
+from lumen_proxy.known_issues import NETWORK_ISSUES
 from lumen_proxy.monitor import watch
 from lumen_proxy.wire.api_errors import PROBLEMS
 from lumen_proxy.wire.openai import models
@@ -168,7 +168,7 @@ def test_error_texts(guide: Guide, number: int, case: str, tmp_path: Path) -> No
 @each_language
 def test_network_issues(guide: Guide) -> None:
     """The table has every known issue of networks."""
-    assert [row[0].strip("`") for row in guide.table(first="`proxy-407`")] == list(NETWORK)
+    assert [row[0].strip("`") for row in guide.table(first="`proxy-407`")] == list(NETWORK_ISSUES)
 
 
 @each_language
@@ -178,7 +178,7 @@ def test_ready_lines(guide: Guide) -> None:
     ends = [task["problemMatcher"]["background"]["endsPattern"] for task in tasks if task["isBackground"]]
     (shown,) = (block.splitlines() for _, block in guide.blocks if "ready on" in block)
     assert all(re.search(pattern, line) for pattern, line in zip(ends, shown, strict=True))
-    assert shown[1] == f"lumen-proxy: {watch.announcement(load({}), 5)}"
+    assert shown[1] == f"lumen-proxy: {watch.format_announcement(load({}), 5)}"
 
 
 @each_language

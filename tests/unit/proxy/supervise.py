@@ -23,9 +23,9 @@ def main(port: str, *fault: str) -> int:
     settings = config.load(os.environ, {"port": port})
     try:
         command = (sys.executable, str(FAKE_WORKER), *fault)
-        return serve(settings, announce=streams.announce, tell=streams.tell, command=command)
+        return serve(settings, announce=streams.announce, notify=streams.notify, command=command)
     except Fatal as verdict:
-        streams.tell(str(verdict))
+        streams.notify(str(verdict))
         return verdict.exit_status
 
 

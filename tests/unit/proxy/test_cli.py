@@ -183,6 +183,16 @@ def test_starting_serves_without_importing_what_it_does_not_need() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_supervisor_imports_no_health_module() -> None:
+    """The code of alerts and of environment checks is not loaded in the supervisor's process."""
+    code = (
+        "import sys; import lumen_proxy.supervisor.serve; "
+        "sys.exit(', '.join(m for m in sys.modules if m.endswith(('preflight', 'alarm', 'alerts'))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("encoding", ["cp949", "cp1252", "ascii"])
 def test_no_console_is_too_narrow(launch: Launches, encoding: str) -> None:
     """Korean text and symbols are replaced where they cannot be shown; nothing fails."""
@@ -197,7 +207,7 @@ def test_glyphs_are_chosen_by_trying(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {}
     for encoding in ("cp949", "ascii", "utf-8"):
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
-        found[encoding] = (streams.glyph("●", "*"), streams.glyph("🟢", "o"))
+        found[encoding] = (streams.choose_glyph("●", "*"), streams.choose_glyph("🟢", "o"))
     assert found == {"cp949": ("●", "o"), "ascii": ("*", "o"), "utf-8": ("●", "🟢")}
 
 
@@ -215,7 +225,7 @@ def test_output_that_nobody_takes_is_no_failure(line: str) -> None:
 def test_a_log_of_words_is_kept_below_its_cap(tmp_path: Path) -> None:
     """A detached instance whose workers die for ever must not fill the disk."""
     code = (
-        "from lumen_proxy.console import streams; tell = streams.tell_below(1000); "
+        "from lumen_proxy.console import streams; tell = streams.notify_in_log(1000); "
         "[tell(f'line {number} ' + 'x' * 50) for number in range(100)]; tell('the last one')"
     )
     words = tmp_path / "words.log"
@@ -233,7 +243,7 @@ def test_a_log_of_words_that_was_deleted_is_made_again(tmp_path: Path) -> None:
     words = tmp_path / "log" / "console-8080.log"
     code = (
         f"import pathlib, shutil; from lumen_proxy.console import streams; path = pathlib.Path({str(words)!r}); "
-        "tell = streams.tell_below(1000, path); tell('before'); shutil.rmtree(path.parent); tell('after')"
+        "tell = streams.notify_in_log(1000, path); tell('before'); shutil.rmtree(path.parent); tell('after')"
     )
     words.parent.mkdir()
     with words.open("ab") as errors:

@@ -44,7 +44,7 @@ TICK_S = 0.016 if WINDOWS else 0.0  # the CPU time of Windows moves in steps of 
 )
 def test_columns(text: str, columns: int) -> None:
     """Korean letters and emoji take two columns; joined emoji and combining characters count once."""
-    assert formatting.columns(text) == columns
+    assert formatting.measure_width(text) == columns
 
 
 def test_a_hanging_indent() -> None:
@@ -78,10 +78,10 @@ PIECES = st.sampled_from(["한", "e\u0301", "\u200d", "\ufe0f", FAMILY, " ", "\x
 def test_any_text_fits(text: str, width: int) -> None:
     """No line of any text is wider than asked for, and nothing but spaces is lost."""
     lines = formatting.wrap(text, width)
-    assert max(map(formatting.columns, lines)) <= width
-    assert "".join(lines).replace(" ", "") == formatting.harmless(text).replace(" ", "")
-    assert formatting.columns(formatting.clip(text, width)) <= width
-    assert formatting.columns(formatting.pad(text, width)) == width
+    assert max(map(formatting.measure_width, lines)) <= width
+    assert "".join(lines).replace(" ", "") == formatting.make_printable(text).replace(" ", "")
+    assert formatting.measure_width(formatting.clip(text, width)) <= width
+    assert formatting.measure_width(formatting.pad(text, width)) == width
 
 
 def test_clipping() -> None:

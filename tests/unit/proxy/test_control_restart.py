@@ -10,10 +10,9 @@ import pytest
 
 from lumen_proxy import config
 from lumen_proxy.control import restart
-from lumen_proxy.control.instances import find
+from lumen_proxy.control.lock_holder import LockHolder, find
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import state
-from lumen_proxy.supervisor.lock_holder import Holder
+from lumen_proxy.supervisor import instance_lock, state
 from tests.unit.proxy.test_supervisor_state import sample
 
 
@@ -25,18 +24,18 @@ def asked(tmp_path: Path) -> config.Settings:
 
 def test_the_first_state_file_is_awaited(asked: config.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """An instance that has just taken the lock has not written it yet."""
-    lock, looks = state.claim(asked.state_dir, 8080), 0
+    lock, looks = instance_lock.claim(asked.state_dir, 8080), 0
 
-    def look(settings: config.Settings) -> Holder | None:
+    def look(settings: config.Settings) -> LockHolder | None:
         nonlocal looks
         looks += 1
         if looks == 3:
-            state.write(state.paths(settings.state_dir, 8080)[1], replace(sample(os.getpid()), gateway_url="kept"))
+            state.write(state.state_path(settings.state_dir, 8080), replace(sample(os.getpid()), gateway_url="kept"))
         return find(settings)
 
     monkeypatch.setattr(restart, "find", look)
     monkeypatch.setattr(restart, "uptime_s", lambda *_: 0.1)
-    known = restart.last_known(asked)
+    known = restart.find_last_state(asked)
     lock.release()
     assert known is not None
     assert known.gateway_url == "kept"
@@ -47,11 +46,11 @@ def test_a_lost_state_file_comes_back(
     asked: config.Settings, monkeypatch: pytest.MonkeyPatch, content: str | None, age_s: float
 ) -> None:
     """74 at once, and the line says that the proxy writes it again."""
-    lock = state.claim(asked.state_dir, 8080)
+    lock = instance_lock.claim(asked.state_dir, 8080)
     if content:
-        state.paths(asked.state_dir, 8080)[1].write_text(content)
+        state.state_path(asked.state_dir, 8080).write_text(content)
     monkeypatch.setattr(restart, "uptime_s", lambda *_: age_s)
     with pytest.raises(Fatal, match="writes it again within 60 s") as verdict:
-        restart.last_known(asked)
+        restart.find_last_state(asked)
     lock.release()
     assert verdict.value.exit_status is Exit.IO

@@ -26,9 +26,10 @@ from lumen_conformance.processes.squatters import Kind, Squatters
 from lumen_conformance.targets.launch import Finished, Launches
 from lumen_conformance.waiting import until
 from lumen_proxy import config
-from lumen_proxy.control import instances, start_stop
+from lumen_proxy.control import instances, start
+from lumen_proxy.control.stop import stop_now
 from lumen_proxy.errors import Fatal
-from lumen_proxy.supervisor import process_identity, state
+from lumen_proxy.supervisor import instance_lock, process_identity, state
 from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
 from tests.fixtures.daemons import end_daemons
 
@@ -236,7 +237,7 @@ def test_the_owner_of_the_lock_is_stopped_not_who_is_named(tmp_path: Path) -> No
     settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
     wait = [sys.executable, "-c", "input()"]
     take = (
-        "import pathlib, sys; from lumen_proxy.supervisor.state import claim; "
+        "import pathlib, sys; from lumen_proxy.supervisor.instance_lock import claim; "
         "lock = claim(pathlib.Path(sys.argv[1]), 1); print(1, flush=True); input()"
     )
     with (
@@ -248,11 +249,11 @@ def test_the_owner_of_the_lock_is_stopped_not_who_is_named(tmp_path: Path) -> No
         assert owner.stdout is not None
         owner.stdout.readline()
         stamp, began = process_identity.start_stamp(innocent.pid), process_identity.start_time(innocent.pid) or 0.0
-        it = state.State(
+        it = state.InstanceState(
             "abc", innocent.pid, began, "localhost", (), 1, 1, "http://127.0.0.1:1", 1.0, "", "", sandbox=False
         )
         state.write(tmp_path / "proxy-1.json", dataclasses.replace(it, start_stamp=stamp))
-        assert start_stop.stop(settings).pid == owner.pid
+        assert stop_now(settings).pid == owner.pid
         assert innocent.poll() is None
         innocent.kill()
 
@@ -260,13 +261,13 @@ def test_the_owner_of_the_lock_is_stopped_not_who_is_named(tmp_path: Path) -> No
 def test_a_proxy_of_another_user_is_not_signalled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even by an administrator, who could: 75, with the PID and the user's name; status says the same."""
     settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
-    lock = state.claim(tmp_path, 1)
+    lock = instance_lock.claim(tmp_path, 1)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
         users = {os.getpid(): "me", stranger.pid: "somebody"}
         monkeypatch.setattr(process_identity, "user_name", users.get)
         monkeypatch.setattr(process_identity, "lock_owner", lambda *_: stranger.pid)
-        monkeypatch.setattr(process_identity, "stranger", lambda _: None)
-        outcome, seen = start_stop.stop(settings), instances.look(settings)
+        monkeypatch.setattr(process_identity, "describe_other_program", lambda _: None)
+        outcome, seen = stop_now(settings), instances.inspect(settings)
         assert stranger.poll() is None
         stranger.kill()
     lock.release()
@@ -281,18 +282,18 @@ def test_a_hidden_start_is_not_signalled(
 ) -> None:
     """The system hides other users' processes: what is known is said, and nothing is signalled."""
     settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
-    it = state.State("abc", 4242, 1.0, "localhost", (), 1, 1, OWN, 1.0, "", "", sandbox=False)
+    it = state.InstanceState("abc", 4242, 1.0, "localhost", (), 1, 1, OWN, 1.0, "", "", sandbox=False)
     state.write(tmp_path / "proxy-1.json", it)
-    lock = state.claim(tmp_path, 1)
+    lock = instance_lock.claim(tmp_path, 1)
     monkeypatch.setattr(process_identity, "lock_owner", lambda *_: None)
     monkeypatch.setattr(process_identity, "holds_lock", lambda *_: None)
     monkeypatch.setattr(process_identity, "start_stamp", lambda _: None)
     monkeypatch.setattr(process_identity, "start_time", lambda _: None)
     monkeypatch.setattr(process_identity, "user_name", lambda _: user)
     with pytest.raises(Fatal) as verdict:
-        start_stop.stop(settings)
+        stop_now(settings)
     assert verdict.value.exit_status == exit_status
-    assert instances.look(settings, patience_s=0.1).pid == (4242 if user else None)
+    assert instances.inspect(settings, within_s=0.1).pid == (4242 if user else None)
     assert str(lock.path) in str(verdict.value)
     lock.release()
 
@@ -313,12 +314,12 @@ def test_an_instance_that_does_not_answer_is_silent(port: Port) -> None:
 
 def test_a_start_beside_a_silent_instance_keeps_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The console log of an instance that holds the lock is not emptied, nor told as the words of the new one."""
-    monkeypatch.setattr(start_stop, "BOOTING_S", 0.1)
+    monkeypatch.setattr(start, "BOOTING_S", 0.1)
     settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
     words = tmp_path / "console-1.log"
     words.write_text("what it has said\n")
-    lock = state.claim(tmp_path, 1)
-    outcome = start_stop.start(settings)
+    lock = instance_lock.claim(tmp_path, 1)
+    outcome = start.start_now(settings)
     lock.release()
     assert outcome.exit_status == 75
     assert words.read_text().startswith("what it has said\n")
@@ -327,15 +328,15 @@ def test_a_start_beside_a_silent_instance_keeps_its_words(tmp_path: Path, monkey
 
 def test_a_lock_that_we_may_not_look_at_proves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another user's: what answers on the port is not taken for ours, and a stop says whom to ask."""
-    monkeypatch.setattr(state, "is_locked", lambda _: None)
+    monkeypatch.setattr(instance_lock, "is_locked", lambda _: None)
     with Gateway(says({"service": "lumen-proxy", "instance": "0123456789abcdef"})) as somebody:
         port = {"port": str(somebody.port)}
         settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, port)
-        assert instances.look(settings).condition == "another"
-        with pytest.raises(Fatal, match=r"not permitted to look at .*\.lock.*LUMEN_STATE_DIR") as verdict:
-            start_stop.stop(settings)
+        assert instances.inspect(settings).condition == "another"
+        with pytest.raises(Fatal, match=r"cannot check the lock .*\.lock.*LUMEN_STATE_DIR") as verdict:
+            stop_now(settings)
     assert verdict.value.exit_status == 77
-    assert instances.look(settings).condition == "stopped"
+    assert instances.inspect(settings).condition == "stopped"
 
 
 @pytest.mark.skipif(WINDOWS, reason="no sleep command there")
@@ -344,13 +345,13 @@ def test_who_may_not_look_at_the_lock_signals_nobody(tmp_path: Path, monkeypatch
     settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
         began = process_identity.start_time(innocent.pid) or 0.0
-        it = state.State(
+        it = state.InstanceState(
             "abc", innocent.pid, began, "localhost", (), 1, 1, "http://127.0.0.1:1", 1.0, "", "", sandbox=False
         )
         state.write(tmp_path / "proxy-1.json", it)
-        monkeypatch.setattr(state, "is_locked", lambda _: None)
-        with pytest.raises(Fatal, match="not permitted to look at"):
-            start_stop.stop(settings)
+        monkeypatch.setattr(instance_lock, "is_locked", lambda _: None)
+        with pytest.raises(Fatal, match="cannot check the lock"):
+            stop_now(settings)
         assert innocent.poll() is None
         innocent.kill()
 

@@ -17,9 +17,17 @@ from lumen_conformance.waiting import until
 from lumen_proxy import config
 from lumen_proxy.config import Settings
 from lumen_proxy.health import alerts
-from lumen_proxy.health.alerts import ATTEMPTS, Delivery, Event, Messenger, Tracker, event, text_of
-from lumen_proxy.health.verdicts import Probe
-from lumen_proxy.supervisor import alarm
+from lumen_proxy.health.alerts import (
+    ATTEMPTS,
+    Alert,
+    AlertSender,
+    ChangeTracker,
+    Delivery,
+    format_for_slack,
+    make_alert,
+)
+from lumen_proxy.health.crash_alarm import CrashAlarm
+from lumen_proxy.health.verdicts import ChannelStatus
 
 SECRET = "T000-canary"  # noqa: S105 -- to be looked for
 SOON_S = 30.0
@@ -39,9 +47,9 @@ def settings_for(receiver: Gateway, **variables: str) -> Settings:
     return config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x", **hook, **variables})
 
 
-def deliver(it: Event, settings: Settings, wait: Callable[[float], object] = lambda _: None) -> list[Delivery]:
+def deliver(alert: Alert, settings: Settings, wait: Callable[[float], object] = lambda _: None) -> list[Delivery]:
     """Send an event to every webhook that is set, one after another."""
-    return [alerts.deliver(name, url, it, wait) for name, url in alerts.webhooks(settings).items()]
+    return [alerts.deliver(name, url, alert, wait) for name, url in alerts.webhooks(settings).items()]
 
 
 COMMANDS = "import sys, lumen_proxy.monitor.dashboard, lumen_proxy.health.diagnosis, lumen_proxy.monitor.watch"
@@ -57,9 +65,9 @@ def test_who_sends_alerts_imports_requests_at_the_start(monkeypatch: pytest.Monk
     """A package that cannot be imported is an error of the command, not of the first alert hours later."""
     monkeypatch.setitem(sys.modules, "lumen_proxy.net.transport", None)
     paths = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}
-    Messenger(config.load(paths), "watch").close()
+    AlertSender(config.load(paths), "watch").close()
     with pytest.raises(ImportError):
-        Messenger(config.load({**paths, "LUMEN_WEBHOOK_URL": "http://127.0.0.1:1/"}), "watch")
+        AlertSender(config.load({**paths, "LUMEN_WEBHOOK_URL": "http://127.0.0.1:1/"}), "watch")
 
 
 HISTORIES = [
@@ -79,19 +87,19 @@ HISTORIES = [
 @pytest.mark.parametrize(("history", "told"), HISTORIES)
 def test_changes_are_told_once(history: str, told: str) -> None:
     """Letters: d = down, u = up, n = switched off, one look a second; a cool-down of ten seconds."""
-    tracker, states = Tracker(cool_down_s=10), {"d": "down", "u": "up", "n": "unset", "p": "up"}
+    tracker, states = ChangeTracker(cool_down_s=10), {"d": "down", "u": "up", "n": "unset", "p": "up"}
     found = [
         f"{change}@{second}"
         for second, letter in enumerate(history)
-        for change, _ in tracker.observe([Probe("gateway", states[letter], "x")], second)  # type: ignore[arg-type]
+        for change, _ in tracker.observe([ChannelStatus("gateway", states[letter], "x")], second)  # type: ignore[arg-type]
     ]
     assert " ".join(found) == told
 
 
 def test_channels_are_told_apart() -> None:
     """One that is down says nothing about another."""
-    tracker = Tracker(confirm=1)
-    both = [Probe("gateway", "down", "x"), Probe("cloud_ai", "up", "x")]
+    tracker = ChangeTracker(confirm=1)
+    both = [ChannelStatus("gateway", "down", "x"), ChannelStatus("cloud_ai", "up", "x")]
     assert [probe.channel for _, probe in tracker.observe(both, 0)] == ["gateway"]
 
 
@@ -134,28 +142,28 @@ def test_a_webhook_is_reached_as_the_gateway_is(slack: Gateway, monkeypatch: pyt
     """By the proxy of the environment, which may refuse: nothing is sent again, and the reason is told."""
     monkeypatch.setenv("http_proxy", slack.url)
     settings = settings_for(slack, SLACK_WEBHOOK_URL=f"http://hooks.invalid/services/{SECRET}")
-    it = event("down", settings, said="x")
-    assert deliver(it, settings) == [Delivery("Slack", ok=True, attempts=1, why="200")]
+    alert = make_alert("down", settings, said="x")
+    assert deliver(alert, settings) == [Delivery("Slack", ok=True, attempts=1, why="200")]
     assert slack.calls[0].path == f"http://hooks.invalid/services/{SECRET}"
     slack.script(says(b"", 407))
-    assert deliver(it, settings) == [Delivery("Slack", ok=False, attempts=1, why="proxy_auth")]
+    assert deliver(alert, settings) == [Delivery("Slack", ok=False, attempts=1, why="proxy_auth")]
     monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
-    assert deliver(it, settings) == [Delivery("Slack", ok=False, attempts=1, why="settings")]
+    assert deliver(alert, settings) == [Delivery("Slack", ok=False, attempts=1, why="settings")]
     monkeypatch.delenv("http_proxy")
-    assert deliver(it, settings) == [Delivery("Slack", ok=False, attempts=1, why="unknown_host")]
+    assert deliver(alert, settings) == [Delivery("Slack", ok=False, attempts=1, why="unknown_host")]
     assert len(slack.calls) == 2
 
 
 def test_slack_reads_the_text(slack: Gateway) -> None:
     """Its three special characters are escaped; nothing else is sent than a text."""
-    it = event("down", settings_for(slack), channel="gateway", name="Lumen Gateway", said="<!channel> & more")
-    deliver(it, settings_for(slack))
+    alert = make_alert("down", settings_for(slack), channel="gateway", name="Lumen Gateway", said="<!channel> & more")
+    deliver(alert, settings_for(slack))
     (call,) = slack.calls
     assert (call.method, call.path) == ("POST", f"/services/{SECRET}")
     body = json.loads(call.body)
     assert list(body) == ["text"]
     assert body["text"].endswith("&lt;!channel&gt; &amp; more")
-    assert text_of(it) == body["text"]
+    assert format_for_slack(alert) == body["text"]
 
 
 def test_both_webhooks(slack: Gateway) -> None:
@@ -184,13 +192,13 @@ def test_webhooks_do_not_wait_for_each_other(slack: Gateway, tmp_path: Path) -> 
     settings = settings_for(slack, LUMEN_WEBHOOK_URL=f"{slack.url}/plain", LUMEN_LOG_DIR=str(tmp_path))
     slack.standing = slack_is_busy
     told: list[Delivery] = []
-    messenger = Messenger(settings, "watch", told.append)
+    sender = AlertSender(settings, "watch", told.append)
     for said in ("first", "second"):
-        messenger.tell({"event": "down", "said": said})
+        sender.send({"event": "down", "said": said})
     until("both are there", lambda: [one.to for one in told] == ["webhook"] * 2, within_s=SOON_S)
     plain = [json.loads(call.body)["said"] for call in slack.calls if call.path == "/plain"]
     assert plain == ["first", "second"]
-    messenger.close(0.0)
+    sender.close(0.0)
     until(
         "Slack's fate is told",
         lambda: told[2:3] == [Delivery("Slack", ok=False, attempts=1, why="429")],
@@ -226,10 +234,10 @@ def test_the_supervisor_calls_for_help(
             return 0
 
     monkeypatch.setattr("subprocess.Popen", Popen)
-    it = alarm.Alarm(settings_for(slack), clock=lambda: 100.0)
-    it.hear(record)
+    alarm = CrashAlarm(settings_for(slack), clock=lambda: 100.0)
+    alarm.receive(record)
     if record["event"] == "restart_scheduled":
-        it.hear(record)
+        alarm.receive(record)
     assert len(started) == children
     assert SECRET not in str(started)
 
@@ -237,5 +245,5 @@ def test_the_supervisor_calls_for_help(
 def test_without_a_webhook_nobody_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     """No child is started."""
     monkeypatch.setattr("subprocess.Popen", None)
-    it = alarm.Alarm(config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"}))
-    it.hear({"event": "gave_up", "deaths": 5, "window_s": 60.0})
+    alarm = CrashAlarm(config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"}))
+    alarm.receive({"event": "gave_up", "deaths": 5, "window_s": 60.0})

@@ -12,7 +12,7 @@ from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Reply
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.ports import reserved_port
-from lumen_proxy.health.http_probe import ask
+from lumen_proxy.health.http_probe import send_probe
 from lumen_proxy.net.fetch import ANSWER_BYTES
 
 ENDINGS: list[tuple[Reply, int | None, str | None]] = [
@@ -32,7 +32,7 @@ ENDINGS: list[tuple[Reply, int | None, str | None]] = [
 def test_how_a_question_ends(gateway: Gateway, reply: Reply, status: int | None, trouble: str | None) -> None:
     """One request, no redirect, and an end at the deadline however slowly bytes come."""
     gateway.standing = reply
-    found = ask("GET", f"{gateway.url}/health?key=secret", within_s=0.5)
+    found = send_probe("GET", f"{gateway.url}/health?key=secret", within_s=0.5)
     assert (found.status, found.trouble) == (status, trouble)
     assert found.url == f"{gateway.url}/health"
     assert len(gateway.calls) == 1
@@ -45,7 +45,7 @@ def test_a_deadline_where_no_shutdown_wakes_the_reader(gateway: Gateway, monkeyp
     monkeypatch.setattr("lumen_proxy.net.shutdown.DONT_WAIT", 0)
     monkeypatch.setattr("socket.socket.shutdown", lambda *_: None)
     gateway.standing = replies.silent
-    found = ask("GET", gateway.url, within_s=0.5)
+    found = send_probe("GET", gateway.url, within_s=0.5)
     assert found.trouble == "timeout"
     assert found.ms is not None
     assert found.ms < 5_000  # ten times the deadline: a busy machine
@@ -53,7 +53,7 @@ def test_a_deadline_where_no_shutdown_wakes_the_reader(gateway: Gateway, monkeyp
 
 def test_an_address_with_a_query_and_no_path(gateway: Gateway) -> None:
     """The path of the request is `/`."""
-    assert ask("GET", f"{gateway.url}?x=1", within_s=5.0).status is not None
+    assert send_probe("GET", f"{gateway.url}?x=1", within_s=5.0).status is not None
     assert gateway.calls[0].path == "/?x=1"
 
 
@@ -61,7 +61,7 @@ def test_an_address_with_a_query_and_no_path(gateway: Gateway) -> None:
 def test_a_proxy_that_cannot_be_used(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong and what to do are told apart."""
     monkeypatch.setenv("http_proxy", proxy)
-    found = ask("GET", "http://gateway.invalid/", within_s=5.0)
+    found = send_probe("GET", "http://gateway.invalid/", within_s=5.0)
     assert "http_proxy" in found.detail
     assert "unset" in found.remedy
     assert "unset" not in found.detail
@@ -70,8 +70,8 @@ def test_a_proxy_that_cannot_be_used(proxy: str, monkeypatch: pytest.MonkeyPatch
 def test_a_question_that_reaches_nobody() -> None:
     """What failed, and for an unknown name which one."""
     with reserved_port() as port:
-        assert ask("GET", f"http://127.0.0.1:{port}/", within_s=5.0).trouble == "refused"
-    found = ask("GET", "http://gateway.invalid/", within_s=5.0)
+        assert send_probe("GET", f"http://127.0.0.1:{port}/", within_s=5.0).trouble == "refused"
+    found = send_probe("GET", "http://gateway.invalid/", within_s=5.0)
     assert found.trouble == "unknown_host"
     assert "'gateway.invalid'" in found.detail
 
@@ -82,13 +82,15 @@ def test_a_compressed_answer_is_read(gateway: Gateway, compress: Callable[[bytes
     headers = (("Content-Encoding", "gzip" if compress is gzip.compress else "deflate"),)
     gateway.script(replies.says(compress(b'{"status": "ok"}'), headers=headers))
     gateway.script(replies.says(compress(b" " * (8 * ANSWER_BYTES)), headers=headers))
-    assert ask("GET", gateway.url, within_s=5.0).json() == {"status": "ok"}
-    assert len(ask("GET", gateway.url, within_s=5.0).body) == ANSWER_BYTES + 1
+    assert send_probe("GET", gateway.url, within_s=5.0).json() == {"status": "ok"}
+    assert len(send_probe("GET", gateway.url, within_s=5.0).body) == ANSWER_BYTES + 1
 
 
 def test_what_is_sent(gateway: Gateway) -> None:
     """JSON in UTF-8 and the given headers; one of None is left out."""
-    ask("POST", f"{gateway.url}/chat", within_s=5.0, body={"message": "안녕"}, headers={"X-API-Key": None, "X-A": "b"})
+    send_probe(
+        "POST", f"{gateway.url}/chat", within_s=5.0, body={"message": "안녕"}, headers={"X-API-Key": None, "X-A": "b"}
+    )
     (call,) = gateway.chats
     assert call.json() == {"message": "안녕"}
     assert call.header("content-type") == "application/json; charset=utf-8"

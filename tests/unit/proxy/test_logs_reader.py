@@ -34,14 +34,14 @@ def test_each_line_once_across_rotations(tmp_path: Path) -> None:
     for number in range(12):
         log.append(line(number))
         if number % 5 == 0:
-            seen += [entry.fields["n"] for entry in follower.news()]
-    seen += [entry.fields["n"] for entry in follower.news()]
+            seen += [entry.fields["n"] for entry in follower.read_new()]
+    seen += [entry.fields["n"] for entry in follower.read_new()]
     assert seen == list(range(12))
 
 
 def numbers(follower: Follower) -> list[int]:
     """What is new."""
-    return [entry.fields["n"] for entry in follower.news()]
+    return [entry.fields["n"] for entry in follower.read_new()]
 
 
 def test_a_new_file_with_a_known_number_is_read_from_its_beginning(tmp_path: Path) -> None:
@@ -90,8 +90,8 @@ def test_one_port_has_its_own_files(tmp_path: Path) -> None:
     names = ["journal-8080", "worker-8080", "alerts-watch-8080", "journal-80", "worker-18080"]
     for number, name in enumerate(names):
         (tmp_path / f"{name}.jsonl").write_bytes(line(number))
-    assert [entry.log for entry in Follower(tmp_path, 8080).news()] == names[:3]
-    assert len(Follower(tmp_path).news()) == len(names)
+    assert [entry.log for entry in Follower(tmp_path, 8080).read_new()] == names[:3]
+    assert len(Follower(tmp_path).read_new()) == len(names)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_local_time_has_its_offset(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(
         b'{"ts": "2026-01-01T15:30:00.123+00:00", "event": "x"}\n{"ts": "soon", "event": "x"}\n'
     )
-    first, second = (entry.in_local_time() for entry in Follower(tmp_path).news())
+    first, second = (entry.in_local_time() for entry in Follower(tmp_path).read_new())
     assert (first.ts, second.ts) == ("2026-01-02T00:30:00.123+09:00", "soon")
     assert json.loads(first.as_json())["ts"] == first.ts
 
@@ -121,14 +121,14 @@ def test_logs_are_merged_by_time(tmp_path: Path) -> None:
     for number in range(6):
         with (tmp_path / f"{'ab'[number % 2]}.jsonl").open("ab") as file:
             file.write(line(number))
-    found = Follower(tmp_path).news(4)
+    found = Follower(tmp_path).read_new(4)
     assert [(entry.log, entry.fields["n"]) for entry in found] == [("a", 2), ("b", 3), ("a", 4), ("b", 5)]
 
 
 def test_a_torn_line_is_passed_over(tmp_path: Path) -> None:
     """A full disk leaves halves; the end of the file may still be being written."""
     (tmp_path / "a.jsonl").write_bytes(line(1) + b'{"ts": \n[]\n' + line(2) + b'{"ts"')
-    assert [entry.fields["n"] for entry in Follower(tmp_path).news()] == [1, 2]
+    assert [entry.fields["n"] for entry in Follower(tmp_path).read_new()] == [1, 2]
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
@@ -141,12 +141,12 @@ def test_a_line_that_is_no_json_is_passed_over(tmp_path: Path, number: str) -> N
 def test_more_lines_than_a_machine_can_count(tmp_path: Path) -> None:
     """`logs -n` with a number of 30 digits shows all lines."""
     (tmp_path / "a.jsonl").write_bytes(line(1))
-    assert len(Follower(tmp_path).news(10**30)) == 1
+    assert len(Follower(tmp_path).read_new(10**30)) == 1
 
 
 def test_control_characters_are_harmless(tmp_path: Path) -> None:
     """What a caller put into a header does nothing to the terminal of who reads the log."""
     (tmp_path / "a.jsonl").write_bytes(b'{"ts": "t", "event": "request", "request_id": "a\\u001b[2J"}\n')
-    (entry,) = Follower(tmp_path).news()
+    (entry,) = Follower(tmp_path).read_new()
     assert "\x1b" not in entry.as_text()
     assert "a?[2J" in entry.as_text()

@@ -33,7 +33,7 @@ def old_file(folder: Path, name: str, text: str = LINE) -> Path:
 def test_what_nobody_writes_any_more_goes(tmp_path: Path, name: str) -> None:
     """Whatever the port, once it is older than the days that logs are kept: so is each of its lines."""
     path = old_file(tmp_path, name)
-    retention.drop(tmp_path, DAYS)
+    retention.remove_old_logs(tmp_path, DAYS)
     assert not path.exists()
 
 
@@ -41,7 +41,7 @@ def test_what_nobody_writes_any_more_goes(tmp_path: Path, name: str) -> None:
 def test_what_is_not_ours_stays(tmp_path: Path, name: str) -> None:
     """A name that we would not give."""
     path = old_file(tmp_path, name)
-    retention.drop(tmp_path, DAYS)
+    retention.remove_old_logs(tmp_path, DAYS)
     assert path.exists()
 
 
@@ -49,7 +49,7 @@ def test_what_is_not_ours_stays(tmp_path: Path, name: str) -> None:
 def test_what_one_that_runs_may_need_stays(tmp_path: Path, name: str) -> None:
     """A journal whose proxy has had nothing to tell for weeks, and a console that is open as long as its proxy runs."""
     path = old_file(tmp_path, name)
-    retention.drop(tmp_path, DAYS)
+    retention.remove_old_logs(tmp_path, DAYS)
     assert path.exists()
 
 
@@ -57,7 +57,7 @@ def test_what_one_that_runs_may_need_stays(tmp_path: Path, name: str) -> None:
 def test_what_only_bears_our_name_stays(tmp_path: Path, text: str) -> None:
     """The log of another program in the same folder does not begin like ours."""
     path = old_file(tmp_path, "worker-3.jsonl", text)
-    retention.drop(tmp_path, DAYS)
+    retention.remove_old_logs(tmp_path, DAYS)
     assert path.exists()
 
 
@@ -65,7 +65,7 @@ def test_what_is_not_old_stays(tmp_path: Path) -> None:
     """A log of a port that rests for a day."""
     path = old_file(tmp_path, "worker-1.jsonl")
     path.touch()
-    retention.drop(tmp_path, DAYS)
+    retention.remove_old_logs(tmp_path, DAYS)
     assert path.exists()
 
 
@@ -77,11 +77,11 @@ def test_a_folder_of_that_name_is_no_log(tmp_path: Path) -> None:
     folder.mkdir()
     link.symlink_to(target)
     os.utime(folder, (OLD, OLD))
-    retention.drop(tmp_path, DAYS)
+    retention.remove_old_logs(tmp_path, DAYS)
     assert folder.is_dir()
     assert link.is_symlink()
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     """Nothing to do, and nothing to complain about."""
-    retention.drop(tmp_path / "log", DAYS)
+    retention.remove_old_logs(tmp_path / "log", DAYS)

@@ -13,7 +13,7 @@ from time import monotonic
 import pytest
 
 from lumen_conformance.ports import reserved_port
-from lumen_proxy.health.http_probe import ask
+from lumen_proxy.health.http_probe import send_probe
 from lumen_proxy.net import happy_eyeballs, names
 from lumen_proxy.net.failure import TRANSIENT, ConnectFailed
 from lumen_proxy.net.names import Address, Name
@@ -225,7 +225,7 @@ def test_without_descriptors(spare: int) -> None:
             happy_eyeballs.connect([at("127.0.0.1", port)], patient(), monotonic() + WITHIN_S)
         assert caught.value.kind == "no_route"
         with few_descriptors(spare):
-            asked = ask("GET", f"http://127.0.0.1:{port}/", within_s=WITHIN_S)
+            asked = send_probe("GET", f"http://127.0.0.1:{port}/", within_s=WITHIN_S)
     assert asked.trouble == "no_route"
 
 

@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 
 from lumen_proxy import platform
+from lumen_proxy.console import keyboard
 
 LIBRARY = Path(platform.__file__).parent
-HOME = {LIBRARY / "platform.py"}
+HOME = {LIBRARY / "platform.py", LIBRARY / "console" / "keyboard.py"}
 ELSEWHERE = re.compile(
     r"\b(win32|darwin|bsd|linux|fcntl|msvcrt|winreg|ctypes|prctl|pthread_sigmask|killpg|setsid|pass_fds"
     r"|creationflags|startupinfo|start_new_session|preexec_fn|SO_EXCLUSIVEADDRUSE|SO_REUSEADDR|SO_REUSEPORT"
@@ -70,7 +71,7 @@ def test_other_files_know_no_system(room: str) -> None:
 
 def test_the_rule_above_can_fail() -> None:
     """It finds them where they belong."""
-    assert {"msvcrt", "pass_fds", "SO_REUSEADDR"} <= names_in(*HOME)
+    assert {"msvcrt", "pass_fds", "SO_REUSEADDR"} <= set().union(*map(names_in, HOME))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_conflicts_are_told_from_other_errors(system: str, number: int, conflict
 
 def test_who_hides_a_wildcard() -> None:
     """BSD sockets bind beside a listener on all addresses; Linux and Windows do not."""
-    hides = {name: platform.wildcard_is_hidden(name) for name in ("linux", "win32", "darwin", "freebsd14")}
+    hides = {name: platform.allows_bind_beside_wildcard(name) for name in ("linux", "win32", "darwin", "freebsd14")}
     assert hides == {"linux": False, "win32": False, "darwin": True, "freebsd14": True}
 
 
@@ -117,8 +118,8 @@ def test_sockets_are_handed_over_as_the_system_can() -> None:
         pass
 
     with Inherited() as sock:
-        assert platform.hand_over(sock, 42, "linux") == {"fd": sock.fileno()}
-        assert base64.b64decode(platform.hand_over(sock, 42, "win32")["share"]) == b"for 42"
+        assert platform.share_socket(sock, 42, "linux") == {"fd": sock.fileno()}
+        assert base64.b64decode(platform.share_socket(sock, 42, "win32")["share"]) == b"for 42"
 
 
 def test_spawning_passes_descriptors_or_makes_a_group() -> None:
@@ -137,7 +138,7 @@ def test_a_child_is_born_deaf() -> None:
     code = (
         "import os, signal; os.kill(os.getpid(), signal.SIGTERM); os.kill(os.getpid(), signal.SIGINT); print('lives')"
     )
-    with platform.signals_held_back():
+    with platform.stop_signals_blocked():
         child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert child.communicate(timeout=30)[0] == "lives\n"
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
@@ -146,7 +147,7 @@ def test_a_child_is_born_deaf() -> None:
 def test_without_masks_nothing_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows has none and needs none."""
     monkeypatch.delattr(signal, "pthread_sigmask", raising=False)
-    with platform.signals_held_back():
+    with platform.stop_signals_blocked():
         pass
 
 
@@ -165,7 +166,7 @@ def test_a_windows_supervisor_listens_to_an_event_of_its_own() -> None:
     dll, asked = Recorder(CreateEventW=7, OpenEventW=8), queue.SimpleQueue[signal.Signals]()
     platform.on_stop_request("abc", asked.put, "win32", dll)
     assert asked.get(timeout=10) is signal.SIGTERM
-    platform.ask_to_stop(42, "abc", "win32", dll)
+    platform.request_stop(42, "abc", "win32", dll)
     name = "Local\\lumen-proxy-abc-stop"
     assert dll.calls == [
         ("CreateEventW", (None, True, False, name)),
@@ -178,8 +179,8 @@ def test_a_windows_supervisor_listens_to_an_event_of_its_own() -> None:
 
 def test_a_windows_supervisor_that_does_not_listen_is_an_error() -> None:
     """There is nobody to ask."""
-    with pytest.raises(OSError, match="process 42 does not listen"):
-        platform.ask_to_stop(42, "abc", "win32", Recorder(OpenEventW=0))
+    with pytest.raises(OSError, match="process 42 has no stop event"):
+        platform.request_stop(42, "abc", "win32", Recorder(OpenEventW=0))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="asks by signal")
@@ -188,7 +189,7 @@ def test_elsewhere_a_supervisor_is_asked_by_signal() -> None:
     dll = Recorder()
     platform.on_stop_request("abc", lambda _: None, "linux", dll)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        platform.ask_to_stop(process.pid, "abc", "linux", dll)
+        platform.request_stop(process.pid, "abc", "linux", dll)
     assert process.returncode == -signal.SIGTERM
     assert not dll.calls
 
@@ -196,7 +197,7 @@ def test_elsewhere_a_supervisor_is_asked_by_signal() -> None:
 def test_on_windows_children_die_with_us() -> None:
     """A job object that kills on its last close holds this process, and so whatever it starts."""
     dll = Recorder(CreateJobObjectW=7, GetCurrentProcess=9)
-    platform.tie_children_to_this_process("win32", dll)
+    platform.kill_children_with_this_process("win32", dll)
     assert dll.names() == [
         "CreateJobObjectW",
         "SetInformationJobObject",
@@ -212,7 +213,7 @@ def test_on_windows_children_die_with_us() -> None:
 def test_elsewhere_no_job_is_needed() -> None:
     """The leash does it."""
     dll = Recorder()
-    platform.tie_children_to_this_process("linux", dll)
+    platform.kill_children_with_this_process("linux", dll)
     assert not dll.calls
 
 
@@ -261,10 +262,10 @@ def test_every_key_is_read(name: str) -> None:
     """Keys that come in one piece, as on a busy machine, are read one by one; an arrow means nothing and hides none."""
     typed, keys = KEYS[name]
     reading, writing = os.pipe()
-    with open(reading, "rb", buffering=0), open(writing, "wb", buffering=0) as keyboard:  # noqa: PTH123
-        keyboard.write(typed)
-        assert [platform.next_key(reading, 5.0) for _ in keys] == keys
-        assert platform.next_key(reading, 0.0) is None
+    with open(reading, "rb", buffering=0), open(writing, "wb", buffering=0) as typing:  # noqa: PTH123
+        typing.write(typed)
+        assert [keyboard.next_key(reading, 5.0) for _ in keys] == keys
+        assert keyboard.next_key(reading, 0.0) is None
 
 
 CONSOLES = {
@@ -279,7 +280,7 @@ def test_a_console_of_windows_is_told_to_obey_first(name: str) -> None:
     """Its mode gets the bit for escape sequences; where that fails there is no colour and no whole screen."""
     answers, obeys = CONSOLES[name]
     dll = Recorder(GetStdHandle=7, **answers)
-    assert platform.speaks_escape_sequences("win32", dll) is obeys
+    assert keyboard.enable_escape_sequences("win32", dll) is obeys
     calls = dict(dll.calls)
     assert calls["GetStdHandle"] == (-11,)
     if name != "no-console":
@@ -290,7 +291,7 @@ def test_a_console_of_windows_is_told_to_obey_first(name: str) -> None:
 def test_elsewhere_every_terminal_obeys() -> None:
     """Nobody is asked."""
     dll = Recorder()
-    assert platform.speaks_escape_sequences("linux", dll)
+    assert keyboard.enable_escape_sequences("linux", dll)
     assert not dll.calls
 
 
@@ -301,6 +302,6 @@ def test_a_terminal_that_goes_in_the_middle_of_a_key() -> None:
     with open(reading, "rb", buffering=0):  # noqa: PTH123
         os.write(writing, b"\x1b[")
         os.close(writing)
-        assert platform.next_key(reading, 5.0) is None
+        assert keyboard.next_key(reading, 5.0) is None
         with pytest.raises(KeyboardInterrupt):
-            platform.next_key(reading, 5.0)
+            keyboard.next_key(reading, 5.0)

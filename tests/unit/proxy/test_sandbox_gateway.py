@@ -9,14 +9,14 @@ import pytest
 from lumen_conformance.http.client import call
 from lumen_conformance.run import Run
 from lumen_proxy import config
-from lumen_proxy.sandbox.gateway import PERSONAS, instead_of_the_cloud
+from lumen_proxy.sandbox.gateway import PERSONAS, embedded_channels
 
 
 @pytest.fixture(scope="module")
 def settings(run: Run) -> Iterator[config.Settings]:
     """Settings that lead to a sandbox."""
     loaded = config.load({"LUMEN_STATE_DIR": "state", "LUMEN_LOG_DIR": "log"})
-    with instead_of_the_cloud(loaded) as sandboxed, run.answering(sandboxed.gateway_url, sandboxed.cloud_ai_url):
+    with embedded_channels(loaded) as sandboxed, run.answering(sandboxed.gateway_url, sandboxed.cloud_ai_url):
         yield sandboxed
 
 
@@ -59,6 +59,6 @@ def test_its_other_pages(settings: config.Settings) -> None:
 
 def test_both_are_gone_afterwards() -> None:
     """Nothing listens when the block has ended."""
-    with instead_of_the_cloud(config.load({"LUMEN_STATE_DIR": "state", "LUMEN_LOG_DIR": "log"})) as sandboxed:
+    with embedded_channels(config.load({"LUMEN_STATE_DIR": "state", "LUMEN_LOG_DIR": "log"})) as sandboxed:
         assert call(sandboxed.gateway_url, "GET", "/health").status == 200
     assert call(sandboxed.gateway_url, "GET", "/health").ended == "refused"

@@ -14,7 +14,7 @@ gaps_s = st.lists(seconds, min_size=1, max_size=60)
 
 def caps_s(policy: Backoff, deaths: int, gap_s: float = 0.0) -> list[float]:
     """The caps of so many deaths in a row, none of which ends the series."""
-    verdicts = [policy.died(number * gap_s) for number in range(deaths)]
+    verdicts = [policy.record_exit(number * gap_s) for number in range(deaths)]
     return [verdict.delay_cap_s for verdict in verdicts if isinstance(verdict, Restart)]
 
 
@@ -35,7 +35,7 @@ def test_delay_lies_between_zero_and_its_cap(gaps: list[float], draw: float) -> 
     policy, now = Backoff(base_s=0.25, limit=0, window_s=60, draw=lambda: draw), 0.0
     for gap_s in gaps:
         now += gap_s
-        verdict = policy.died(now)
+        verdict = policy.record_exit(now)
         assert isinstance(verdict, Restart)
         assert 0 <= verdict.delay_s <= verdict.delay_cap_s <= CAP_S
 
@@ -46,7 +46,7 @@ def test_gives_up_exactly_when_the_window_holds_the_limit(gaps: list[float], lim
     policy, deaths = Backoff(base_s=0.25, limit=limit, window_s=window_s), [0.0]
     for gap_s in gaps:
         deaths.append(deaths[-1] + gap_s)
-        verdict = policy.died(deaths[-1])
+        verdict = policy.record_exit(deaths[-1])
         recent = [death for death in deaths[1:] if death > deaths[-1] - window_s]
         assert isinstance(verdict, GiveUp) == (len(recent) >= limit)
         if isinstance(verdict, GiveUp):
@@ -56,9 +56,9 @@ def test_gives_up_exactly_when_the_window_holds_the_limit(gaps: list[float], lim
 def test_fifth_death_within_a_minute_ends_it() -> None:
     """The default policy: four restarts, then no more."""
     policy = Backoff(base_s=0.25, limit=5, window_s=60)
-    verdicts = [policy.died(float(second)) for second in range(5)]
+    verdicts = [policy.record_exit(float(second)) for second in range(5)]
     assert [type(verdict) for verdict in verdicts] == [Restart] * 4 + [GiveUp]
-    assert verdicts[-1] == GiveUp(deaths=5, window_s=60)
+    assert verdicts[-1] == GiveUp(exits=5, window_s=60)
 
 
 def test_a_good_moment_between_deaths_resets_nothing() -> None:
@@ -66,8 +66,8 @@ def test_a_good_moment_between_deaths_resets_nothing() -> None:
     policy = Backoff(base_s=0.25, limit=0, window_s=60)
     found = []
     for start in range(0, 250, 50):
-        policy.ready(start)
-        verdict = policy.died(start + 49.9)
+        policy.record_ready(start)
+        verdict = policy.record_exit(start + 49.9)
         assert isinstance(verdict, Restart)
         found.append(verdict.delay_cap_s)
     assert found == [0, 0.25, 0.5, 1, 2]
@@ -77,10 +77,10 @@ def test_a_good_moment_between_deaths_resets_nothing() -> None:
 def test_sustained_readiness_starts_over(ready_s: float, cap_s: float) -> None:
     """A full window of readiness, and no less, makes the next restart immediate again."""
     policy = Backoff(base_s=0.25, limit=0, window_s=60)
-    policy.died(0)
-    policy.died(1)
-    policy.ready(2)
-    verdict = policy.died(2 + ready_s)
+    policy.record_exit(0)
+    policy.record_exit(1)
+    policy.record_ready(2)
+    verdict = policy.record_exit(2 + ready_s)
     assert isinstance(verdict, Restart)
     assert verdict.delay_cap_s == cap_s
 
@@ -88,8 +88,8 @@ def test_sustained_readiness_starts_over(ready_s: float, cap_s: float) -> None:
 def test_readiness_of_a_former_worker_does_not_count() -> None:
     """Time that passes between a death and the next readiness is not readiness."""
     policy = Backoff(base_s=0.25, limit=0, window_s=60)
-    policy.ready(0)
-    policy.died(1)
-    verdict = policy.died(100)
+    policy.record_ready(0)
+    policy.record_exit(1)
+    verdict = policy.record_exit(100)
     assert isinstance(verdict, Restart)
-    assert (verdict.delay_cap_s, verdict.deaths_in_window) == (0.25, 1)
+    assert (verdict.delay_cap_s, verdict.exits_in_window) == (0.25, 1)

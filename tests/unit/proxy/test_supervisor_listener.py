@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from lumen_proxy import platform
+from lumen_proxy.console import streams
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.supervisor import listener, port_owner
 from tests.fixtures.blackholes import NEEDS_LINUX, black_hole
@@ -148,13 +149,13 @@ def test_an_ipv4_listener_on_an_ipv6_socket_is_named(stack: ExitStack) -> None:
 
 def test_a_hidden_owner_is_called_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """Listening, but the system shows no PID: said so."""
-    monkeypatch.setattr(port_owner, "_rows", lambda *_: iter([port_owner.Listening(None)]))
+    monkeypatch.setattr(port_owner, "_listening_pids", lambda *_: iter([None]))
     assert "owner not visible to this user" in port_owner.describe("127.0.0.1", 80)
 
 
 def test_names_of_owners_cannot_break_the_line() -> None:
     """A process may call itself anything."""
-    assert port_owner._printable("evil\n\x1b[31m") == "evil??[31m"  # noqa: SLF001
+    assert streams.replace_unprintable("evil\n\x1b[31m") == "evil??[31m"
 
 
 def test_no_ipv6_means_ipv4_alone_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +193,7 @@ def test_a_pair_is_tried_until_both_are_free(monkeypatch: pytest.MonkeyPatch, st
 def test_a_hidden_wildcard_is_found_by_asking(monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> None:
     """Where bind succeeds beside a listener on all addresses, a connect tells."""
     port = squat(stack, "127.0.0.1")
-    monkeypatch.setattr(platform, "wildcard_is_hidden", lambda: True)
+    monkeypatch.setattr(platform, "allows_bind_beside_wildcard", lambda: True)
     monkeypatch.setattr(socket.socket, "bind", lambda *_: None)
     assert refusal("127.0.0.1", port).exit_status is Exit.PORT_IN_USE
 

@@ -12,7 +12,7 @@ from unittest import mock
 import psutil
 import pytest
 
-from lumen_proxy.supervisor import port_owner, socket_table
+from lumen_proxy.supervisor import port_owner
 
 ASKED = ("127.0.0.1", "::1")
 BOUND = {
@@ -31,7 +31,9 @@ def test_both_ways_name_the_same(bound: str, asked: str) -> None:
     with socket.create_server((bound, 0), family=BOUND[bound], dualstack_ipv6=bound == "::") as server:
         port = server.getsockname()[1]
         assert port_owner.describe(asked, port) == port_owner.describe(asked, port, system="darwin")
-        assert port_owner.family([asked], port) == port_owner.family([asked], port, system="darwin")
+        assert port_owner.find_with_ancestors([asked], port) == port_owner.find_with_ancestors(
+            [asked], port, system="darwin"
+        )
         is_there = bound in {asked, "::", "0.0.0.0"}  # noqa: S104 - the wildcard is the case
         assert (f"(pid {os.getpid()})" in port_owner.describe(asked, port)) is is_there
 
@@ -51,12 +53,12 @@ def test_a_port_of_few_digits_is_found(tmp_path: Path) -> None:
     row = "  0: 0100007F:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4242 1 0 100"
     (tmp_path / "net" / "tcp").write_text(f"  sl  local_address\n{row}\n", "utf-8")
     ip = "127.0.0.1" if sys.byteorder == "little" else "1.0.0.127"
-    assert list(socket_table.listening(80, tmp_path)) == [(ip, "4242")]
+    assert list(port_owner.listening_sockets(80, tmp_path)) == [(ip, "4242")]
 
 
 def test_hidden_tables_are_asked_of_psutil(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the tables of the kernel cannot be read, psutil names the owner."""
-    monkeypatch.setattr(socket_table, "listening", mock.Mock(side_effect=PermissionError))
+    monkeypatch.setattr(port_owner, "listening_sockets", mock.Mock(side_effect=PermissionError))
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert f"(pid {os.getpid()})" in port_owner.describe("127.0.0.1", server.getsockname()[1])
 
@@ -66,16 +68,16 @@ def test_the_eldest_of_a_family_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port, command = server.getsockname()[1], [sys.executable, "-c", "input()"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[server.fileno()]) as child:
-            ((_, inode),) = socket_table.listening(port)
-            assert sorted(socket_table.holders(inode)) == sorted([os.getpid(), child.pid])
+            ((_, inode),) = port_owner.listening_sockets(port)
+            assert sorted(port_owner.socket_holders(inode)) == sorted([os.getpid(), child.pid])
             assert port_owner.describe("127.0.0.1", port) == f"{psutil.Process().name()} (pid {os.getpid()})"
             child.kill()
 
 
 def test_a_hidden_holder_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Another user's descriptors cannot be read: somebody listens, and nobody can be named."""
-    holders = socket_table.holders
-    monkeypatch.setattr(socket_table, "holders", lambda inode: holders(inode, tmp_path))
+    holders = port_owner.socket_holders
+    monkeypatch.setattr(port_owner, "socket_holders", lambda inode: holders(inode, tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as server:
         said = port_owner.describe("127.0.0.1", server.getsockname()[1])
     assert said == "a process that listens, owner not visible to this user"

@@ -146,4 +146,4 @@ def test_a_lumen_proxy_is_known_by_its_command_line(
 ) -> None:
     """As module, script or program; a hidden command line says nothing, and a path that names it is none."""
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _: command.split())
-    assert (process_identity.stranger(os.getpid()) is not None) == is_stranger
+    assert (process_identity.describe_other_program(os.getpid()) is not None) == is_stranger

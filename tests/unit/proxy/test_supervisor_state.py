@@ -15,22 +15,23 @@ import pytest
 
 from lumen_conformance.waiting import until
 from lumen_proxy import platform
+from lumen_proxy.control.lock_holder import LockHolder, find_by_lock
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import process_identity, state
-from lumen_proxy.supervisor.lock_holder import Holder, find_holder
+from lumen_proxy.supervisor import instance_lock, process_identity, state
+from lumen_proxy.supervisor.instance_lock import FileLock
 
 HOLDER = (
-    "import pathlib, sys; from lumen_proxy.supervisor.state import Lock; "
-    "lock = Lock.take(pathlib.Path(sys.argv[1])); lock and lock.name_holder(); print(bool(lock), flush=True); "
+    "import pathlib, sys; from lumen_proxy.supervisor.instance_lock import FileLock; "
+    "lock = FileLock.take(pathlib.Path(sys.argv[1])); lock and lock.write_holder(); print(bool(lock), flush=True); "
     "sys.stdin.read()"
 )
 
 
-def sample(pid: int = 1, start_time: float = 0.0) -> state.State:
+def sample(pid: int = 1, start_time: float = 0.0) -> state.InstanceState:
     """A state as an instance writes it."""
     hosts = ("127.0.0.1", "::1")
     own, gateway_url, cloud_ai_url = "http://127.0.0.1:8080", "http://gateway.example", "none"
-    return state.State(
+    return state.InstanceState(
         "abc", pid, start_time, "localhost", hosts, 8080, 3, own, 30.0, gateway_url, cloud_ai_url, sandbox=False
     )
 
@@ -136,7 +137,7 @@ def test_other_releases_are_understood(tmp_path: Path) -> None:
     path = tmp_path / "proxy-8080.json"
     path.write_text(json.dumps({**dataclasses.asdict(sample()), "of-tomorrow": 1}))
     assert state.read(path) == sample()
-    path.write_text(json.dumps({name: dataclasses.asdict(sample())[name] for name in state.ON_DISK}))
+    path.write_text(json.dumps({name: dataclasses.asdict(sample())[name] for name in state.REQUIRED_TYPES}))
     assert state.read(path) == sample()
 
 
@@ -169,10 +170,10 @@ def test_two_processes_never_share_a_lock(tmp_path: Path) -> None:
     with hold(path) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "True\n"
-        assert state.is_locked(path)
-        assert state.Lock.take(path) is None
+        assert instance_lock.is_locked(path)
+        assert FileLock.take(path) is None
         first.kill()
-    lock = state.Lock.take(path)
+    lock = FileLock.take(path)
     assert lock is not None
     lock.release()
     assert not path.exists()
@@ -181,7 +182,7 @@ def test_two_processes_never_share_a_lock(tmp_path: Path) -> None:
 def test_a_lock_whose_file_was_removed_guards_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Opened before its holder removed the file, locked after: the name is taken anew."""
     path = tmp_path / "proxy-8080.lock"
-    first = state.Lock.take(path)
+    first = FileLock.take(path)
     assert first is not None
     really = platform.try_lock
 
@@ -191,10 +192,10 @@ def test_a_lock_whose_file_was_removed_guards_nothing(tmp_path: Path, monkeypatc
         return really(descriptor)
 
     monkeypatch.setattr(platform, "try_lock", slow_lock)
-    second = state.Lock.take(path)
+    second = FileLock.take(path)
     assert second is not None
     assert path.exists()
-    assert state.Lock.take(path) is None
+    assert FileLock.take(path) is None
     second.release()
 
 
@@ -207,11 +208,11 @@ def test_the_locked_byte_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return True
 
     monkeypatch.setattr(platform, "try_lock", take)
-    lock = state.Lock.take(tmp_path / "proxy-8080.lock")
+    lock = FileLock.take(tmp_path / "proxy-8080.lock")
     assert lock is not None
-    lock.name_holder()
+    lock.write_holder()
     assert at[0] > lock.path.stat().st_size
-    assert state.named_holder(lock.path) == os.getpid()
+    assert instance_lock.read_holder(lock.path) == os.getpid()
     lock.release()
 
 
@@ -219,9 +220,9 @@ def test_looking_at_a_stale_lock_removes_it(tmp_path: Path) -> None:
     """A file that nobody holds is litter."""
     path = tmp_path / "proxy-8080.lock"
     path.touch()
-    assert not state.is_locked(path)
+    assert not instance_lock.is_locked(path)
     assert not path.exists()
-    assert not state.is_locked(path)
+    assert not instance_lock.is_locked(path)
 
 
 def test_the_lock_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,9 +238,9 @@ def test_the_lock_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         return really(file, flags, *mode)
 
     monkeypatch.setattr(os, "open", guarded)
-    assert state.is_locked(path) is False
+    assert instance_lock.is_locked(path) is False
     readable = False
-    assert state.is_locked(path) is None
+    assert instance_lock.is_locked(path) is None
 
 
 def test_a_state_without_a_lock_is_nobodys(tmp_path: Path) -> None:
@@ -248,11 +249,11 @@ def test_a_state_without_a_lock_is_nobodys(tmp_path: Path) -> None:
     assert mine is not None
     path = tmp_path / "proxy-8080.json"
     state.write(path, sample(os.getpid(), mine))
-    assert find_holder(tmp_path, 8080) is None
-    lock = state.claim(tmp_path, 8080)
-    assert find_holder(tmp_path, 8080) == Holder(os.getpid(), is_verified=True, known=state.read(path))
+    assert find_by_lock(tmp_path, 8080) is None
+    lock = instance_lock.claim(tmp_path, 8080)
+    assert find_by_lock(tmp_path, 8080) == LockHolder(os.getpid(), is_verified=True, state=state.read(path))
     lock.release()
-    assert find_holder(tmp_path, 8080) is None
+    assert find_by_lock(tmp_path, 8080) is None
 
 
 @pytest.mark.parametrize("described", [True, False])
@@ -262,11 +263,11 @@ def test_who_ends_during_the_look_holds_nothing(
     described: bool,  # noqa: FBT001 -- a row
 ) -> None:
     """A holder that ends between the look at the lock and the look at its owner is gone, and not unknown."""
-    lock = state.claim(tmp_path, 8080)
+    lock = instance_lock.claim(tmp_path, 8080)
     if described:
         state.write(tmp_path / "proxy-8080.json", sample(os.getpid()))
     monkeypatch.setattr(process_identity, "lock_owner", lambda *_: lock.release())
-    assert find_holder(tmp_path, 8080) is None
+    assert find_by_lock(tmp_path, 8080) is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux names the owner of a lock")
@@ -276,18 +277,18 @@ def test_the_lock_tells_more_than_the_state_file(tmp_path: Path) -> None:
     with hold(tmp_path / "proxy-8080.lock") as other:
         assert other.stdout is not None
         other.stdout.readline()
-        assert find_holder(tmp_path, 8080) == Holder(other.pid, is_verified=True, known=None)
+        assert find_by_lock(tmp_path, 8080) == LockHolder(other.pid, is_verified=True, state=None)
         other.kill()
 
 
 def test_a_deleted_lock_file_is_restored(tmp_path: Path) -> None:
     """With its folder; the lock is held as before, and it names its holder."""
     folder = tmp_path / "state"
-    lock = state.claim(folder, 8080)
+    lock = instance_lock.claim(folder, 8080)
     shutil.rmtree(folder)
     lock.restore()
-    assert state.is_locked(lock.path)
-    assert state.named_holder(lock.path) == os.getpid()
+    assert instance_lock.is_locked(lock.path)
+    assert instance_lock.read_holder(lock.path) == os.getpid()
     lock.restore()
     lock.release()
     assert not list(folder.iterdir())
@@ -297,19 +298,19 @@ def test_a_claim_names_the_holder(tmp_path: Path) -> None:
     """75, with the port, the PID and the command that ends it."""
     mine = process_identity.start_time(os.getpid())
     assert mine is not None
-    lock = state.claim(tmp_path, 8080)
+    lock = instance_lock.claim(tmp_path, 8080)
     state.write(tmp_path / "proxy-8080.json", sample(os.getpid(), mine))
     with pytest.raises(Fatal, match=rf"port 8080: .* \(pid {os.getpid()}\) .*stop --port 8080") as verdict:
-        state.claim(tmp_path, 8080)
+        instance_lock.claim(tmp_path, 8080)
     assert verdict.value.exit_status is Exit.PORT_IN_USE
     lock.release()
 
 
 def test_a_holder_is_named_before_its_state_file_exists(tmp_path: Path) -> None:
     """Of two that start at once the winner has only the lock when the other is refused: the lock file names it."""
-    lock = state.claim(tmp_path, 8080)
-    with pytest.raises(Fatal, match=rf"another lumen-proxy \(pid {os.getpid()}\) holds it"):
-        state.claim(tmp_path, 8080)
+    lock = instance_lock.claim(tmp_path, 8080)
+    with pytest.raises(Fatal, match=rf"another lumen-proxy \(pid {os.getpid()}\) runs there"):
+        instance_lock.claim(tmp_path, 8080)
     lock.release()
 
 
@@ -317,5 +318,5 @@ def test_a_claim_without_a_place_says_where(tmp_path: Path) -> None:
     """73, with the folder and the variable that moves it; not even root can write below a file."""
     (tmp_path / "file").touch()
     with pytest.raises(Fatal, match=r"file/state.*LUMEN_STATE_DIR") as verdict:
-        state.claim(tmp_path / "file" / "state", 8080)
+        instance_lock.claim(tmp_path / "file" / "state", 8080)
     assert verdict.value.exit_status is Exit.CANNOT_CREATE

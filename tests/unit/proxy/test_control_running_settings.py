@@ -8,10 +8,10 @@ import json
 import pytest
 
 from lumen_proxy import config
+from lumen_proxy.control.running_settings import RunningSettings, merge_for_restart
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import network_variables, recorded_settings
-from lumen_proxy.supervisor.recorded_settings import Recorded, inherit
-from lumen_proxy.supervisor.state import State
+from lumen_proxy.supervisor import settings_record
+from lumen_proxy.supervisor.state import InstanceState
 
 FOLDERS = {"LUMEN_STATE_DIR": "/state", "LUMEN_LOG_DIR": "/log"}
 SECRETS = {
@@ -22,27 +22,29 @@ SECRETS = {
 }
 
 
-def written(environ: dict[str, str], options: dict[str, str] | None = None) -> Recorded:
+def written(environ: dict[str, str], options: dict[str, str] | None = None) -> RunningSettings:
     """The settings of an instance, written to JSON and read again."""
     settings = config.load(FOLDERS | environ, options)
-    return Recorded(state_of(json.loads(json.dumps(recorded_settings.record(settings, environ)))))
+    return RunningSettings(state_of(json.loads(json.dumps(settings_record.record(settings, environ)))))
 
 
-def state_of(settings: dict[str, object]) -> State:
+def state_of(settings: dict[str, object]) -> InstanceState:
     """A state with these recorded settings."""
-    known = State("abc", 1, 0.0, "127.0.0.1", (), 8080, 1, "", 30.0, "http://old.example", "none", sandbox=False)
+    known = InstanceState(
+        "abc", 1, 0.0, "127.0.0.1", (), 8080, 1, "", 30.0, "http://old.example", "none", sandbox=False
+    )
     return dataclasses.replace(known, settings=settings)
 
 
 def test_no_secret_is_written() -> None:
     """Only that it is set, and a salted digest, by which it is recognised; never twice the same."""
     settings = config.load(FOLDERS | SECRETS)
-    twice = [json.dumps(recorded_settings.record(settings, SECRETS)) for _ in range(2)]
+    twice = [json.dumps(settings_record.record(settings, SECRETS)) for _ in range(2)]
     assert "canary" not in twice[0]
     assert twice[0] != twice[1]
     known = written(SECRETS)
     for name, text in SECRETS.items():
-        variable = network_variables.one_name(name)
+        variable = settings_record.recorded_name(name)
         assert known.is_same(variable, text), variable
         assert not known.is_same(variable, f"{text}x"), variable
         assert not known.is_same(variable, None), variable
@@ -67,7 +69,7 @@ def test_no_secret_is_written() -> None:
 def test_what_a_restart_inherits(began: dict[str, str], here: dict[str, str], expected: str) -> None:
     """An option here, an option of then, a variable here, a variable of then, the default: in this order."""
     known = written(environ_of(began), options_of(began))
-    environ, options = inherit(known, FOLDERS | environ_of(here), options_of(here))
+    environ, options = merge_for_restart(known, FOLDERS | environ_of(here), options_of(here))
     assert config.load(environ, options).history == expected
 
 
@@ -84,10 +86,10 @@ def options_of(given: dict[str, str]) -> dict[str, str]:
 @pytest.mark.parametrize("variable", SECRETS)
 def test_a_missing_secret_is_named(variable: str) -> None:
     """78; one that this shell has is used, whether it is the same or not."""
-    with pytest.raises(Fatal, match=rf"(?i){variable}.*not set here") as verdict:
-        inherit(written({variable: SECRETS[variable]}), FOLDERS, {})
+    with pytest.raises(Fatal, match=rf"(?i){variable}.*not set in this shell") as verdict:
+        merge_for_restart(written({variable: SECRETS[variable]}), FOLDERS, {})
     assert verdict.value.exit_status is Exit.CONFIG
-    environ, _ = inherit(written({variable: SECRETS[variable]}), {variable: "https://other.example"}, {})
+    environ, _ = merge_for_restart(written({variable: SECRETS[variable]}), {variable: "https://other.example"}, {})
     assert environ[variable] == "https://other.example"
 
 
@@ -98,21 +100,23 @@ HIDDEN = "https://cloud.example/chat?canary-query"
 def test_an_option_with_a_hidden_part_is_not_replaced_by_a_variable(here: str) -> None:
     """It comes before the variable of this shell but is not recorded: 78, and the option is named."""
     with pytest.raises(Fatal, match=r"--cloud-ai-url") as verdict:
-        inherit(written({}, {"cloud_ai_url": HIDDEN}), FOLDERS | {"CLOUD_AI_URL": here}, {})
+        merge_for_restart(written({}, {"cloud_ai_url": HIDDEN}), FOLDERS | {"CLOUD_AI_URL": here}, {})
     assert (verdict.value.exit_status, "canary" in str(verdict.value)) == (Exit.CONFIG, False)
 
 
 def test_an_option_with_a_hidden_part_is_known_again() -> None:
     """The same text in this shell is used as the option that it was; an option of the restart comes first."""
     known = written({}, {"cloud_ai_url": HIDDEN})
-    assert inherit(known, FOLDERS | {"CLOUD_AI_URL": HIDDEN}, {})[1] == {"cloud_ai_url": HIDDEN}
-    assert inherit(known, FOLDERS | {"CLOUD_AI_URL": "none"}, {"cloud_ai_url": "none"})[1] == {"cloud_ai_url": "none"}
+    assert merge_for_restart(known, FOLDERS | {"CLOUD_AI_URL": HIDDEN}, {})[1] == {"cloud_ai_url": HIDDEN}
+    assert merge_for_restart(known, FOLDERS | {"CLOUD_AI_URL": "none"}, {"cloud_ai_url": "none"})[1] == {
+        "cloud_ai_url": "none"
+    }
 
 
 def test_where_addresses_are_reached_is_inherited() -> None:
     """A forward proxy and a certificate file of the shell that started it, unless this shell has its own."""
     known = written({"HTTPS_PROXY": "http://proxy.example:3128", "SSL_CERT_FILE": "/ca.pem"})
-    environ, _ = inherit(known, {"SSL_CERT_FILE": "/own.pem"}, {})
+    environ, _ = merge_for_restart(known, {"SSL_CERT_FILE": "/own.pem"}, {})
     assert (environ["https_proxy"], environ["SSL_CERT_FILE"]) == ("http://proxy.example:3128", "/own.pem")
 
 
@@ -129,7 +133,7 @@ def test_differences_name_both_values() -> None:
 
 def test_the_first_release_recorded_three() -> None:
     """Host and both addresses: enough for a restart that keeps the gateway, where no query can be missing."""
-    environ, options = inherit(Recorded(state_of({})), FOLDERS, {})
+    environ, options = merge_for_restart(RunningSettings(state_of({})), FOLDERS, {})
     settings = config.load(environ, options)
     assert (settings.gateway_url, settings.cloud_ai_url, settings.host) == ("http://old.example", "none", "127.0.0.1")
 
@@ -137,7 +141,7 @@ def test_the_first_release_recorded_three() -> None:
 def test_a_sandbox_has_its_own_addresses() -> None:
     """Only the sandbox itself differs."""
     settings = config.load(FOLDERS)
-    known = Recorded(dataclasses.replace(state_of(recorded_settings.record(settings, {})), sandbox=True))
+    known = RunningSettings(dataclasses.replace(state_of(settings_record.record(settings, {})), sandbox=True))
     assert [str(found) for found in known.differences(config.load(FOLDERS), {})] == [
         "sandbox: on is running, off was requested"
     ]
@@ -156,9 +160,9 @@ def test_what_the_first_release_left_open_is_not_guessed(
     *, sandbox: bool, cloud_ai_url: str, left_out: tuple[str, ...]
 ) -> None:
     """Neither the dead address of a sandbox nor one that may lack its key becomes a setting."""
-    known = Recorded(dataclasses.replace(state_of({}), sandbox=sandbox, cloud_ai_url=cloud_ai_url))
+    known = RunningSettings(dataclasses.replace(state_of({}), sandbox=sandbox, cloud_ai_url=cloud_ai_url))
     assert known.not_recorded == left_out
-    assert not {*inherit(known, FOLDERS, {})[0]} & {*left_out}
+    assert not {*merge_for_restart(known, FOLDERS, {})[0]} & {*left_out}
 
 
 @pytest.mark.parametrize(
@@ -184,8 +188,8 @@ def test_no_password_of_a_forward_proxy_is_written(proxy: str, shown: str) -> No
 def test_both_names_of_a_forward_proxy_are_one(began: str, here: dict[str, str]) -> None:
     """The one of this shell is used, and it is the only difference."""
     known = written({began: "http://a"})
-    environ, _ = inherit(known, FOLDERS | here, {})
-    assert network_variables.network(environ) == {"https_proxy": "http://b"}
+    environ, _ = merge_for_restart(known, FOLDERS | here, {})
+    assert settings_record.network_variables(environ) == {"https_proxy": "http://b"}
     assert [str(found) for found in known.differences(config.load(FOLDERS), here)] == [
         "https_proxy: http://a is running, http://b was requested"
     ]
@@ -195,8 +199,8 @@ def test_both_names_of_a_forward_proxy_are_one(began: str, here: dict[str, str])
 def test_a_sandbox_keeps_the_configured_addresses() -> None:
     """For a restart without it; what is shown of it is the embedded address."""
     settings = config.load(FOLDERS, {"gateway_url": "http://kept.example"}).with_embedded("http://127.0.0.1:1", "none")
-    known = Recorded(dataclasses.replace(state_of(recorded_settings.record(settings, {})), sandbox=True))
-    environ, options = inherit(known, FOLDERS, {})
+    known = RunningSettings(dataclasses.replace(state_of(settings_record.record(settings, {})), sandbox=True))
+    environ, options = merge_for_restart(known, FOLDERS, {})
     assert config.load(environ, options).gateway_url == "http://kept.example"
     shown = {row["variable"]: (row["value"], row["origin"]) for row in known.rows()}
     assert shown["LUMEN_GATEWAY_URL"] == ("http://old.example", "sandbox")

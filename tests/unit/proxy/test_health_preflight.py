@@ -17,7 +17,7 @@ import pytest
 from lumen_conformance.inject import lumen_guard
 from lumen_conformance.stages import virtual_environments
 from lumen_proxy import dependencies, platform
-from lumen_proxy.supervisor import preflight
+from lumen_proxy.health import preflight
 
 PROJECT = Path(preflight.__file__).parents[2]
 
@@ -36,7 +36,7 @@ def copy(tmp_path: Path) -> Path:
 
 def failed(venv: Path) -> set[str]:
     """The ids of the checks that fail; each of them must say what is wrong and how to fix it."""
-    report = preflight.examine(venv)
+    report = preflight.check_environment(venv)
     bad = [check for check in report.checks if not check.ok]
     assert report.ok is not bool(bad)
     assert all(check.problem and check.hint for check in bad)
@@ -45,7 +45,7 @@ def failed(venv: Path) -> set[str]:
 
 def test_a_healthy_environment_has_no_problem(healthy: Path) -> None:
     """One check for the folder, the interpreter and each declared dependency; no problem and no hint."""
-    report = preflight.examine(healthy)
+    report = preflight.check_environment(healthy)
     assert report.ok
     assert [check.id for check in report.checks] == ["venv", "python", *DECLARED]
     assert all(check.found and not check.problem and not check.hint for check in report.checks)
@@ -115,7 +115,7 @@ def test_an_interpreter_that_gives_no_answer_is_no_interpreter(
     copy: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     """It may hang, fail, babble or die; a deadline bounds it."""
-    monkeypatch.setattr(preflight, "ASK_S", 0.5)
+    monkeypatch.setattr(preflight, "INTERPRETER_S", 0.5)
     script(copy, text)
     assert failed(copy) == ALL - {"venv"}
 
@@ -125,14 +125,14 @@ def test_an_old_python_is_too_old(copy: Path) -> None:
     """It runs and is of this environment, but our code cannot run on it."""
     answer = json.dumps({"prefix": str(copy), "version": [3, 10, 4]})
     script(copy, f"echo '{answer}'")
-    (check,) = (check for check in preflight.examine(copy).checks if check.id == "python")
+    (check,) = (check for check in preflight.check_environment(copy).checks if check.id == "python")
     assert not check.ok
-    assert "is Python 3.10.4; 3.11 or newer is needed" in str(check.problem)
+    assert "is Python 3.10.4; expected 3.11 or newer" in str(check.problem)
 
 
-def module_rows(venv: Path) -> dict[str, preflight.Check]:
+def module_rows(venv: Path) -> dict[str, preflight.EnvironmentCheck]:
     """The checks of the dependencies, by their names."""
-    return {check.id: check for check in preflight.examine(venv).checks if check.id in DECLARED}
+    return {check.id: check for check in preflight.check_environment(venv).checks if check.id in DECLARED}
 
 
 def test_one_command_installs_all_that_is_missing(copy: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_path_with_a_space_is_quoted(tmp_path: Path) -> None:
 def test_people_see_folder_and_interpreter(copy: Path) -> None:
     """A healthy environment: its folder behind `venv`, its interpreter and version behind `python`."""
     version = ".".join(map(str, sys.version_info[:3]))
-    first, second, *_ = preflight.examine(copy).lines()
+    first, second, *_ = preflight.check_environment(copy).lines()
     assert first.split(maxsplit=2) == ["ok", "venv", str(copy)]
     assert second.split(maxsplit=2) == ["ok", "python", f"{virtual_environments.interpreter(copy)} ({version})"]
 
@@ -195,7 +195,7 @@ def test_an_installation_of_python_is_left_alone(copy: Path) -> None:
     """Outside an environment: create one in the current folder and install everything there."""
     virtual_environments.DAMAGES["waitress-missing"](copy)
     (copy / "pyvenv.cfg").unlink()
-    text = "\n".join(preflight.examine(copy).lines())
+    text = "\n".join(preflight.check_environment(copy).lines())
     python, new = dependencies.PYTHON, platform.venv_python(Path(".venv"))
     assert f"{copy} is not a virtual environment; create one: {python} -m venv .venv\n" in text
     assert f"install all of them: {new} -m pip install " in text
@@ -204,7 +204,10 @@ def test_an_installation_of_python_is_left_alone(copy: Path) -> None:
 
 @pytest.mark.parametrize(
     ("version", "problem"),
-    [("0.0.1", "flask 0.0.1 is not supported; >=3,<4 is needed"), (None, "flask: version unknown; >=3,<4 is needed")],
+    [
+        ("0.0.1", "flask 0.0.1 is not supported; >=3,<4 is required"),
+        (None, "flask: version unknown; >=3,<4 is required"),
+    ],
 )
 def test_the_supported_range_is_named(copy: Path, version: str | None, problem: str) -> None:
     """A version that is out of range or unknown stands beside the range that is needed."""
