@@ -1,4 +1,4 @@
-"""The recipes of the guide "judge your own server" work as they stand: a shell runs their very commands."""
+"""The recipes of the guide "judge your own server" work as written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.fixtures.suite_subprocess import RUN_BUDGET_S, Run
 
 GUIDE = (ROOT / "docs" / "judge-your-own-server.md").read_text("utf-8").partition("\n## Recipes\n")[2]
 FEW = "C1.1 or E1.2 or C8.1"  # a plain answer, a stream, ids: enough to see that a launch works
-ECHOED = "G2.forwarded-parts"  # judged only where there is a gateway
+ECHOED = "G2.forwarded-parts"  # runs only if there is a gateway
 Judge = Callable[..., Run]
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the recipes are for a POSIX shell")
@@ -35,13 +35,13 @@ def recipe(title: str, language: str = "sh") -> str:
 
 @pytest.fixture
 def judge(tmp_path: Path) -> Judge:
-    """Run the command of a recipe, narrowed to some checks by the environment."""
+    """Run the command of a recipe with the given checks only."""
 
     def run(command: str, checks: str = FEW) -> Run:
         verdicts = tmp_path / "verdicts.jsonl"
         options = [
             "-k", checks, "-n0", "-p", "no:cacheprovider", *LEAN,
-            f"--basetemp={tmp_path / 'inner'}",
+            f"--basetemp={tmp_path / 'base'}",
             "-o", "testpaths=tests/contract",  # all that `-m contract` leaves; the other folders are not collected
             f"--verdicts={verdicts}", f"--html={tmp_path / 'report.html'}",
         ]  # fmt: skip
@@ -64,14 +64,14 @@ def is_green(ended: Run, *ids: str) -> None:
 
 
 def test_a_mock_server(judge: Judge) -> None:
-    """A mock is judged, and what needs a gateway is skipped."""
+    """A mock server is tested, and checks that need a gateway are skipped."""
     ended = judge(recipe("A mock server"), f"{FEW} or {ECHOED}")
     is_green(ended, "C1.1", "E1.2", "C8.1")
     assert "the target does not declare: gateway" in ended.reasons("skipped")
 
 
 def test_a_server_that_reads_its_environment(judge: Judge) -> None:
-    """Variables tell the server its port, its gateway and its key."""
+    """Variables set the port, the gateway and the key of the server."""
     is_green(judge(recipe("A server that reads its environment"), f"{FEW} or {ECHOED}"), "C1.1", "E1.2", ECHOED)
 
 
@@ -88,12 +88,12 @@ def test_script_that_writes_the_file() -> None:
 
 @pytest.mark.skipif(not shutil.which("npx"), reason="Node with npx is needed, and there is none on the PATH")
 def test_a_node_server(judge: Judge) -> None:
-    """The server behind npx is judged, and ends with its launch (A3)."""
+    """A server that npx starts is tested and ends with its launch (A3)."""
     is_green(judge(recipe("A Node server by npx"), f"{FEW} or A3"), "C1.1", "E1.2", "A3")
 
 
 def test_a_slow_starter(judge: Judge) -> None:
-    """A server may take as long to start as was said, and not longer."""
+    """A server may start as slowly as the option allows, and not more slowly."""
     command = recipe("A slow starter")
     is_green(judge(command), "C1.1", "E1.2")
     ended = judge(command.replace("--proxy-start-timeout 300", "--proxy-start-timeout 0.5"))
@@ -101,7 +101,7 @@ def test_a_slow_starter(judge: Judge) -> None:
 
 
 def test_a_model_by_url(judge: Judge, launch: Launches, tmp_path: Path) -> None:
-    """A server that runs already is judged; here a mock in the place of the model."""
+    """A server that already runs is tested; here a mock replaces the model."""
     port = launch.reserve_port()
     mock = ROOT / "tests" / "fixtures" / "recipes" / "mock.py"
     with subprocess.Popen([sys.executable, str(mock), str(port)], cwd=tmp_path) as server:
@@ -112,5 +112,5 @@ def test_a_model_by_url(judge: Judge, launch: Launches, tmp_path: Path) -> None:
 
 
 def test_several_workers(judge: Judge) -> None:
-    """A server whose workers share a port is judged, and no worker is left (A3)."""
+    """A server whose workers share a port is tested, and no worker remains (A3)."""
     is_green(judge(recipe("A server with several workers"), f"{FEW} or A3"), "C1.1", "E1.2", "A3")

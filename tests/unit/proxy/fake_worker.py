@@ -1,7 +1,7 @@
-"""A worker that speaks the leash protocol and little else, for trying the supervisor alone.
+"""A worker for tests of the supervisor: it only implements the messages.
 
-Arguments say how it misbehaves: `die-at-boot STATUS`, `die-at-promotion TIMES`, `die-when-ready STATUS`,
-`never-ready`, `cut N`, `never-drained`. It answers every connection with one line of JSON: its pid and generation.
+The arguments select a fault: `die-at-boot STATUS`, `die-at-promotion TIMES`, `die-when-ready STATUS`, `never-ready`,
+`cut N`, `never-drained`. The worker answers each connection with one JSON object: its PID and its generation.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import sys
 import threading
 
 
-def say(**message: object) -> None:
-    """Write one event on the leash."""
+def send(**message: object) -> None:
+    """Send one message to the supervisor."""
     os.write(1, json.dumps(message).encode() + b"\n")
 
 
-def serve(order: dict[str, object]) -> None:
-    """Answer on the sockets we were given, one connection at a time."""
-    listeners = order["listeners"]
+def serve(command: dict[str, object]) -> None:
+    """Answer on the given sockets, one connection at a time."""
+    listeners = command["listeners"]
     assert isinstance(listeners, list)
-    body = json.dumps({"pid": os.getpid(), **order}).encode()
+    body = json.dumps({"pid": os.getpid(), **command}).encode()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
     answer = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
     waiting = selectors.DefaultSelector()
@@ -40,29 +40,29 @@ def serve(order: dict[str, object]) -> None:
 
 
 def main(fault: str = "", number: str = "0") -> None:
-    """Live by the leash, with one fault."""
+    """Handle commands until the end of the input, with one fault."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if fault == "die-at-boot":
         os._exit(int(number))
     if fault == "never-imported":
         signal.pause()
-    say(event="imported", pid=os.getpid())
+    send(event="imported", pid=os.getpid())
     for line in sys.stdin:
-        order = json.loads(line)
-        if order["cmd"] == "serve" and fault == "die-at-promotion" and order["generation"] <= int(number):
+        command = json.loads(line)
+        if command["cmd"] == "serve" and fault == "die-at-promotion" and command["generation"] <= int(number):
             os._exit(70)
-        if order["cmd"] == "serve":
-            threading.Thread(target=serve, args=(order,), daemon=True).start()
+        if command["cmd"] == "serve":
+            threading.Thread(target=serve, args=(command,), daemon=True).start()
             if fault != "never-ready":
-                say(event="ready")
+                send(event="ready")
             if fault == "die-when-ready":
                 os._exit(int(number))
-        elif order["cmd"] == "drain" and fault != "never-drained":
+        elif command["cmd"] == "drain" and fault != "never-drained":
             cut = int(number) if fault == "cut" else 0
-            say(event="drained", cut=cut)
+            send(event="drained", cut=cut)
             os._exit(70 if cut else 0)
-    os._exit(0)  # end of file: the supervisor is gone
+    os._exit(0)  # end of file: the supervisor has ended
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where a restart takes the settings from."""
+"""The source of the settings of a restart."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from tests.unit.proxy.test_supervisor_state import sample
 
 @pytest.fixture
 def asked(tmp_path: Path) -> config.Settings:
-    """A port whose lock this process holds, as an instance does that has just started."""
+    """Settings for a port whose lock the test holds."""
     return config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "8080"})
 
 
-def test_the_first_state_file_is_awaited(asked: config.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An instance that has just taken the lock has not written it yet."""
-    lock, looks = instance_lock.claim(asked.state_dir, 8080), 0
+def test_a_restart_waits_for_the_first_state_file(asked: config.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restart waits for the first state file of an instance that has just started."""
+    lock, attempts = instance_lock.claim(asked.state_dir, 8080), 0
 
-    def look(settings: config.Settings) -> LockHolder | None:
-        nonlocal looks
-        looks += 1
-        if looks == 3:
+    def count_and_find(settings: config.Settings) -> LockHolder | None:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 3:
             state.write(state.state_path(settings.state_dir, 8080), replace(sample(os.getpid()), gateway_url="kept"))
         return find(settings)
 
-    monkeypatch.setattr(restart, "find", look)
+    monkeypatch.setattr(restart, "find", count_and_find)
     monkeypatch.setattr(restart, "uptime_s", lambda *_: 0.1)
     known = restart.find_last_state(asked)
     lock.release()
@@ -42,10 +42,10 @@ def test_the_first_state_file_is_awaited(asked: config.Settings, monkeypatch: py
 
 
 @pytest.mark.parametrize(("content", "age_s"), [(None, 3600.0), ("{", 0.1)], ids=["deleted", "damaged"])
-def test_a_lost_state_file_comes_back(
+def test_a_missing_state_file_is_an_error(
     asked: config.Settings, monkeypatch: pytest.MonkeyPatch, content: str | None, age_s: float
 ) -> None:
-    """74 at once, and the line says that the proxy writes it again."""
+    """A missing or damaged state file raises 74, and the error says when it is written again."""
     lock = instance_lock.claim(asked.state_dir, 8080)
     if content:
         state.state_path(asked.state_dir, 8080).write_text(content)

@@ -1,4 +1,4 @@
-"""A restart of a port: one at a time, and what it has to do is kept."""
+"""Restarts of a port run one at a time, and their record is kept."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from tests.unit.proxy.test_supervisor_state import sample
 
 
 def test_a_restart_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a bounded wait, which is told, the other one gets 75 with the PID; then its turn comes."""
+    """A second restart waits, reports that, and raises 75 with the PID of the first one."""
     monkeypatch.setattr(restart_record, "WAIT_S", 0.2)
-    told: list[str] = []
+    notices: list[str] = []
     with (
-        restart_record.exclusive(tmp_path, 8080, told.append),
+        restart_record.exclusive(tmp_path, 8080, notices.append),
         pytest.raises(Fatal, match=rf"port 8080: another restart \(pid {os.getpid()}\)") as verdict,
-        restart_record.exclusive(tmp_path, 8080, told.append),
+        restart_record.exclusive(tmp_path, 8080, notices.append),
     ):
         pass
     assert verdict.value.exit_status is Exit.PORT_IN_USE
-    assert told == [f"waiting for another restart of port 8080 (pid {os.getpid()})"]
-    with restart_record.exclusive(tmp_path, 8080, told.append):
+    assert notices == [f"waiting for another restart of port 8080 (pid {os.getpid()})"]
+    with restart_record.exclusive(tmp_path, 8080, notices.append):
         pass
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_to_be_done_is_private_and_outlives_the_old_instance(tmp_path: Path) -> None:
-    """The old instance, which may become ready as it is stopped, does not remove it; the new one does."""
+def test_the_record_is_private_until_it_is_removed(tmp_path: Path) -> None:
+    """The record is readable by its owner only and is kept until it is removed."""
     restart_record.write(tmp_path, 8080, sample())
     path = state.restart_path(tmp_path, 8080)
     assert path.stat().st_mode & 0o777 == 0o600

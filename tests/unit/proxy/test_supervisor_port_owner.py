@@ -1,4 +1,4 @@
-"""Who holds a port: the tables of Linux name the same processes as psutil does."""
+"""The owner of a port: the tables of Linux and psutil name the same processes."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has 
 
 @pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize("bound", BOUND)
-def test_both_ways_name_the_same(bound: str, asked: str) -> None:
-    """A listener on one address, on all of a family, or on both families, asked for by either loopback."""
+def test_linux_tables_and_psutil_agree(bound: str, asked: str) -> None:
+    """Both sources name the same owner for a listener on one address, on a family, and on both families."""
     with socket.create_server((bound, 0), family=BOUND[bound], dualstack_ipv6=bound == "::") as server:
         port = server.getsockname()[1]
         assert port_owner.describe(asked, port) == port_owner.describe(asked, port, system="darwin")
@@ -38,8 +38,8 @@ def test_both_ways_name_the_same(bound: str, asked: str) -> None:
         assert (f"(pid {os.getpid()})" in port_owner.describe(asked, port)) is is_there
 
 
-def test_who_only_has_a_connection_does_not_listen() -> None:
-    """Neither a bound socket nor the two ends of a connection is a listener."""
+def test_a_connection_is_no_listener() -> None:
+    """A bound socket and the ends of a connection are no listeners."""
     with socket.socket() as bound, socket.create_server(("127.0.0.1", 0)) as server:
         bound.bind(("127.0.0.1", 0))
         assert port_owner.describe("127.0.0.1", bound.getsockname()[1]) == "a process that does not listen"
@@ -48,7 +48,7 @@ def test_who_only_has_a_connection_does_not_listen() -> None:
 
 
 def test_a_port_of_few_digits_is_found(tmp_path: Path) -> None:
-    """The table of the kernel has ports of four hexadecimal digits: port 80 is 0050."""
+    """Port 80 is found as 0050, the format of the kernel table."""
     (tmp_path / "net").mkdir()
     row = "  0: 0100007F:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4242 1 0 100"
     (tmp_path / "net" / "tcp").write_text(f"  sl  local_address\n{row}\n", "utf-8")
@@ -56,15 +56,15 @@ def test_a_port_of_few_digits_is_found(tmp_path: Path) -> None:
     assert list(port_owner.listening_sockets(80, tmp_path)) == [(ip, "4242")]
 
 
-def test_hidden_tables_are_asked_of_psutil(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the tables of the kernel cannot be read, psutil names the owner."""
+def test_psutil_replaces_hidden_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the tables of the kernel cannot be read, psutil names the owner."""
     monkeypatch.setattr(port_owner, "listening_sockets", mock.Mock(side_effect=PermissionError))
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert f"(pid {os.getpid()})" in port_owner.describe("127.0.0.1", server.getsockname()[1])
 
 
-def test_the_eldest_of_a_family_is_named() -> None:
-    """A child that inherited the socket is a holder, and its parent is the one whose end ends it."""
+def test_the_oldest_of_related_holders_is_named() -> None:
+    """If a child inherited the socket, its parent is named."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port, command = server.getsockname()[1], [sys.executable, "-c", "input()"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[server.fileno()]) as child:
@@ -74,10 +74,10 @@ def test_the_eldest_of_a_family_is_named() -> None:
             child.kill()
 
 
-def test_a_hidden_holder_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Another user's descriptors cannot be read: somebody listens, and nobody can be named."""
+def test_a_hidden_holder_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """If the descriptors of a listener cannot be read, no process is named."""
     holders = port_owner.socket_holders
     monkeypatch.setattr(port_owner, "socket_holders", lambda inode: holders(inode, tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as server:
-        said = port_owner.describe("127.0.0.1", server.getsockname()[1])
-    assert said == "a process that listens, owner not visible to this user"
+        text = port_owner.describe("127.0.0.1", server.getsockname()[1])
+    assert text == "a process that listens, owner not visible to this user"

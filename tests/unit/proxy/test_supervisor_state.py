@@ -1,4 +1,4 @@
-"""The lock is the truth, the state file a hint."""
+"""The lock decides whether an instance runs; the state file only describes it."""
 
 from __future__ import annotations
 
@@ -37,36 +37,36 @@ def sample(pid: int = 1, start_time: float = 0.0) -> state.InstanceState:
 
 
 def hold(path: Path) -> subprocess.Popen[str]:
-    """A process that tries to take the lock, says whether it has it, and keeps it until its input ends."""
+    """A process that takes the lock, prints whether it has it, and keeps it until its input ends."""
     command = [sys.executable, "-c", HOLDER, str(path)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def test_state_comes_back_as_written(tmp_path: Path) -> None:
-    """What was written is read, and no draft is left beside it."""
+def test_state_is_read_as_written(tmp_path: Path) -> None:
+    """A written state is read back, and no draft file remains."""
     path = tmp_path / "proxy-8080.json"
     state.write(path, sample())
     assert state.read(path) == sample()
     assert list(tmp_path.iterdir()) == [path]
 
 
-TORN = json.dumps(dataclasses.asdict(sample()))[:-9]
+CUT = json.dumps(dataclasses.asdict(sample()))[:-9]
 
 
 @pytest.mark.parametrize(
     "content",
-    ["", "null", "[]", "{}", "\x00\x00", TORN, '{"pid": 1}', TORN.replace('"pid": 1', '"pid": "x"')],
+    ["", "null", "[]", "{}", "\x00\x00", CUT, '{"pid": 1}', CUT.replace('"pid": 1', '"pid": "x"')],
     ids=["empty", "null", "list", "object", "zeros", "torn", "incomplete", "wrong-type"],
 )
 def test_a_bad_state_file_is_no_state(tmp_path: Path, content: str) -> None:
-    """Nothing that can stand in the file raises."""
+    """A damaged state file is read as None."""
     path = tmp_path / "proxy-8080.json"
     path.write_text(content)
     assert state.read(path) is None
 
 
-def test_bytes_that_are_no_text_are_no_state(tmp_path: Path) -> None:
-    """Not even bytes that cannot be decoded raise."""
+def test_invalid_utf_8_is_no_state(tmp_path: Path) -> None:
+    """A state file that is not UTF-8 is read as None."""
     path = tmp_path / "proxy-8080.json"
     path.write_bytes(b"\xff\xfe\x00")
     assert state.read(path) is None
@@ -77,8 +77,8 @@ def test_bytes_that_are_no_text_are_no_state(tmp_path: Path) -> None:
     [{"pid": -1}, {"pid": 0}, {"pid": True}, {"start_time": "now"}, {"start_stamp": "now"}, {"settings": []}],
     ids=str,
 )
-def test_a_field_of_the_wrong_kind_is_no_state(tmp_path: Path, fields: dict[str, object]) -> None:
-    """A PID of -1 would be every process of the user."""
+def test_a_field_of_the_wrong_type_is_no_state(tmp_path: Path, fields: dict[str, object]) -> None:
+    """A field of the wrong type or range is rejected: PID -1 would mean all processes of the user."""
     path = tmp_path / "proxy-8080.json"
     path.write_text(json.dumps({**dataclasses.asdict(sample()), **fields}))
     assert state.read(path) is None
@@ -108,8 +108,8 @@ def recorded_with(entry: object) -> dict[str, object]:
     ],
     ids=str,
 )
-def test_a_wrong_part_of_a_field_is_no_state(tmp_path: Path, fields: dict[str, object]) -> None:
-    """Wrong kinds inside, a port that is not that of the file, an address that is not its own."""
+def test_an_invalid_part_of_a_field_is_no_state(tmp_path: Path, fields: dict[str, object]) -> None:
+    """Nested values of the wrong type, a foreign port and a foreign address are rejected."""
     path = tmp_path / "proxy-8080.json"
     path.write_text(json.dumps({**dataclasses.asdict(sample()), **fields}))
     assert state.read(path) is None
@@ -124,25 +124,25 @@ def test_a_wrong_part_of_a_field_is_no_state(tmp_path: Path, fields: dict[str, o
         ("192.0.2.1", "http://192.0.2.1:8080"),
     ],
 )
-def test_each_address_of_its_own_is_a_state(tmp_path: Path, host: str, url: str) -> None:
-    """One of both loopbacks, or the address that it listens on; with whatever is recorded of settings."""
+def test_each_own_address_is_valid(tmp_path: Path, host: str, url: str) -> None:
+    """Each address that an instance can have is accepted, with recorded settings."""
     path = tmp_path / "proxy-8080.json"
-    full = recorded_with({"value": None, "digest": "ab", "origin": "environment", "of-tomorrow": 1})
+    full = recorded_with({"value": None, "digest": "ab", "origin": "environment", "from-a-newer-release": 1})
     path.write_text(json.dumps({**dataclasses.asdict(sample()), **full, "host": host, "url": url}))
     assert state.read(path) is not None
 
 
-def test_other_releases_are_understood(tmp_path: Path) -> None:
-    """A newer one may have more fields; the first one has fewer."""
+def test_state_files_of_other_releases_are_read(tmp_path: Path) -> None:
+    """A state file may have more fields (newer releases) or fewer (the first release)."""
     path = tmp_path / "proxy-8080.json"
-    path.write_text(json.dumps({**dataclasses.asdict(sample()), "of-tomorrow": 1}))
+    path.write_text(json.dumps({**dataclasses.asdict(sample()), "from-a-newer-release": 1}))
     assert state.read(path) == sample()
     path.write_text(json.dumps({name: dataclasses.asdict(sample())[name] for name in state.REQUIRED_TYPES}))
     assert state.read(path) == sample()
 
 
-def test_only_the_very_process_is_alive() -> None:
-    """The same number with another start is a stranger: by the clock in old files, by the stamp in new ones."""
+def test_only_the_process_that_wrote_the_file_is_alive() -> None:
+    """A PID with another start is another process: by the clock in old files, by the stamp in new ones."""
     mine, stamp = process_identity.start_time(os.getpid()), process_identity.start_stamp(os.getpid())
     assert mine is not None
     assert stamp is not None
@@ -153,7 +153,7 @@ def test_only_the_very_process_is_alive() -> None:
 
 
 def test_a_zombie_is_not_alive() -> None:
-    """A process that has ended but was not reaped has no start time to match."""
+    """A zombie has no start time, so it is not alive."""
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     started = process_identity.start_time(child.pid)
     assert started is not None
@@ -165,7 +165,7 @@ def test_a_zombie_is_not_alive() -> None:
 
 
 def test_two_processes_never_share_a_lock(tmp_path: Path) -> None:
-    """The second is told at once, and gets it when the first has ended, killed or not."""
+    """A second process cannot take the lock until the first has ended."""
     path = tmp_path / "proxy-8080.lock"
     with hold(path) as first:
         assert first.stdout is not None
@@ -179,8 +179,8 @@ def test_two_processes_never_share_a_lock(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_lock_whose_file_was_removed_guards_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Opened before its holder removed the file, locked after: the name is taken anew."""
+def test_a_lock_on_a_removed_file_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the holder removes the file between open and lock, the file is created and locked again."""
     path = tmp_path / "proxy-8080.lock"
     first = FileLock.take(path)
     assert first is not None
@@ -200,7 +200,7 @@ def test_a_lock_whose_file_was_removed_guards_nothing(tmp_path: Path, monkeypatc
 
 
 def test_the_locked_byte_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows lets nobody else read a locked byte: it is behind the PID that the file holds."""
+    """The locked byte is behind the PID in the file: Windows forbids reading a locked byte."""
     at: list[int] = []
 
     def take(descriptor: int) -> bool:
@@ -216,8 +216,8 @@ def test_the_locked_byte_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     lock.release()
 
 
-def test_looking_at_a_stale_lock_removes_it(tmp_path: Path) -> None:
-    """A file that nobody holds is litter."""
+def test_a_check_removes_a_stale_lock(tmp_path: Path) -> None:
+    """A lock file without a holder is removed."""
     path = tmp_path / "proxy-8080.lock"
     path.touch()
     assert not instance_lock.is_locked(path)
@@ -226,7 +226,7 @@ def test_looking_at_a_stale_lock_removes_it(tmp_path: Path) -> None:
 
 
 def test_the_lock_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looking needs no right to write; of a lock that may not even be looked at nothing is said."""
+    """A read-only lock file can be checked; an unreadable one gives None."""
     path = tmp_path / "proxy-8080.lock"
     path.touch()
     really = os.open
@@ -243,8 +243,8 @@ def test_the_lock_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert instance_lock.is_locked(path) is None
 
 
-def test_a_state_without_a_lock_is_nobodys(tmp_path: Path) -> None:
-    """A living process with the right start holds the port only as long as it has the lock."""
+def test_a_state_file_without_a_lock_is_no_instance(tmp_path: Path) -> None:
+    """A running process is the instance only while it holds the lock."""
     mine = process_identity.start_time(os.getpid())
     assert mine is not None
     path = tmp_path / "proxy-8080.json"
@@ -257,12 +257,12 @@ def test_a_state_without_a_lock_is_nobodys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("described", [True, False])
-def test_who_ends_during_the_look_holds_nothing(
+def test_a_holder_that_ends_during_the_check_is_no_holder(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     described: bool,  # noqa: FBT001 -- a row
 ) -> None:
-    """A holder that ends between the look at the lock and the look at its owner is gone, and not unknown."""
+    """A holder that ends between the check of the lock and the check of its owner is not reported."""
     lock = instance_lock.claim(tmp_path, 8080)
     if described:
         state.write(tmp_path / "proxy-8080.json", sample(os.getpid()))
@@ -271,8 +271,8 @@ def test_who_ends_during_the_look_holds_nothing(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux names the owner of a lock")
-def test_the_lock_tells_more_than_the_state_file(tmp_path: Path) -> None:
-    """Another process has the lock than the one that the state file describes: that file is not believed."""
+def test_the_lock_overrides_the_state_file(tmp_path: Path) -> None:
+    """If another process has the lock than the state file describes, the state file is ignored."""
     state.write(tmp_path / "proxy-8080.json", sample(os.getpid(), process_identity.start_time(os.getpid()) or 0.0))
     with hold(tmp_path / "proxy-8080.lock") as other:
         assert other.stdout is not None
@@ -282,7 +282,7 @@ def test_the_lock_tells_more_than_the_state_file(tmp_path: Path) -> None:
 
 
 def test_a_deleted_lock_file_is_restored(tmp_path: Path) -> None:
-    """With its folder; the lock is held as before, and it names its holder."""
+    """A deleted lock file is created again with its folder and its content, and it is locked."""
     folder = tmp_path / "state"
     lock = instance_lock.claim(folder, 8080)
     shutil.rmtree(folder)
@@ -294,8 +294,8 @@ def test_a_deleted_lock_file_is_restored(tmp_path: Path) -> None:
     assert not list(folder.iterdir())
 
 
-def test_a_claim_names_the_holder(tmp_path: Path) -> None:
-    """75, with the port, the PID and the command that ends it."""
+def test_a_refused_claim_names_the_holder(tmp_path: Path) -> None:
+    """A claim of a held lock raises 75 with the port, the PID and the stop command."""
     mine = process_identity.start_time(os.getpid())
     assert mine is not None
     lock = instance_lock.claim(tmp_path, 8080)
@@ -307,15 +307,15 @@ def test_a_claim_names_the_holder(tmp_path: Path) -> None:
 
 
 def test_a_holder_is_named_before_its_state_file_exists(tmp_path: Path) -> None:
-    """Of two that start at once the winner has only the lock when the other is refused: the lock file names it."""
+    """If the holder has no state file yet, the error takes its PID from the lock file."""
     lock = instance_lock.claim(tmp_path, 8080)
     with pytest.raises(Fatal, match=rf"another lumen-proxy \(pid {os.getpid()}\) runs there"):
         instance_lock.claim(tmp_path, 8080)
     lock.release()
 
 
-def test_a_claim_without_a_place_says_where(tmp_path: Path) -> None:
-    """73, with the folder and the variable that moves it; not even root can write below a file."""
+def test_a_claim_in_an_unwritable_folder_names_it(tmp_path: Path) -> None:
+    """A claim in a folder that cannot be created raises 73 with the folder and its variable."""
     (tmp_path / "file").touch()
     with pytest.raises(Fatal, match=r"file/state.*LUMEN_STATE_DIR") as verdict:
         instance_lock.claim(tmp_path / "file" / "state", 8080)
