@@ -41,7 +41,7 @@ class FileLock:
                 return None
             if os.fstat(descriptor).st_nlink:
                 return cls(path, descriptor)
-            os.close(descriptor)  # the last holder removed the file between our open and our lock
+            os.close(descriptor)  # the last holder removed the file after it was opened here
 
     def write_holder(self) -> None:
         """Write the PID and start stamp of this process into the file, for commands that find it locked."""

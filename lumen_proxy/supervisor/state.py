@@ -145,7 +145,7 @@ def read(path: Path) -> InstanceState | None:
 
 
 def _is_valid(fields: dict[str, Any]) -> bool:
-    """True if the values are possible: somebody may have edited the file. Their types are already checked."""
+    """True if the values are possible: the file may have been edited. Their types are already checked."""
     return (
         0 < fields["pid"] <= LARGEST_PID
         and math.isfinite(fields["drain_s"])

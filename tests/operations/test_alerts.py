@@ -17,7 +17,7 @@ from lumen_conformance.targets.launch import Launched
 from lumen_conformance.waiting import until
 from tests.operations.conftest import Desk
 
-SECRET = "T000-B000-canary"  # noqa: S105 -- a path as Slack gives them, to be looked for everywhere
+SECRET = "T000-B000-canary"  # noqa: S105 -- a path like those of Slack; the tests search for it
 SOON_S = 30.0
 OK = says(b"ok", media_type="text/plain")
 

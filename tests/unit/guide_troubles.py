@@ -101,7 +101,7 @@ def _damaged(folder: Path, *damages: str) -> list[str]:
     venv = virtual_environments.healthy(folder / ".venv")
     for damage in damages:
         virtual_environments.DAMAGES[damage](venv)
-    probe = probes._judge_environment(venv)  # noqa: SLF001 - all of it would ask the channels, too
+    probe = probes._judge_environment(venv)  # noqa: SLF001 - a full diagnosis would also probe the channels
     return [line.replace(str(venv), ".venv") for line in section(probe)]
 
 

@@ -246,7 +246,7 @@ def test_a_killed_supervisor_leaves_no_orphan(start: Start, fault: str) -> None:
     psutil.Process(proxy.pid).kill()
     if (
         fault != "never-imported"
-    ):  # a pretended worker that boots does not listen; a real one dies by its parent's death
+    ):  # a booting fake worker does not read its input; a real one gets the parent-death signal
         until("the worker has ended", lambda: has_ended(worker), within_s=SOON_S)
     else:
         psutil.Process(worker).kill()
