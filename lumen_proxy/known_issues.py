@@ -36,7 +36,7 @@ USER_ISSUES = {
         KnownIssue(
             "cloud-ai-404",
             "Cloud AI 404: the path is wrong, or the service is switched off",
-            "set CLOUD_AI_URL to the address that ends in /chat (the old one in /api/chat is gone)",
+            "set CLOUD_AI_URL to the address that ends in /chat (/api/chat no longer exists)",
             "lumen-proxy diagnose --no-start",
         ),
         KnownIssue(

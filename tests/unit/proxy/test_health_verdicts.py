@@ -122,7 +122,7 @@ def test_a_failed_health_is_down(health: ProbeResult) -> None:
     ("path", "expected"),
     [
         ("/ask", "set CLOUD_AI_URL to the address that ends in /chat"),
-        ("/api/chat", "the old one in /api/chat is gone"),
+        ("/api/chat", "/api/chat no longer exists"),
         ("/chat", "ask its operator"),
         ("/chat/", "ask its operator"),
     ],

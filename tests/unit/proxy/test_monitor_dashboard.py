@@ -95,7 +95,7 @@ def test_it_fits_with_colours(monkeypatch: pytest.MonkeyPatch, width: int, heigh
 
 def test_advice_is_not_clipped() -> None:
     """The advice for three channels that are down fits on a screen of 80 x 24."""
-    advice = "set CLOUD_AI_URL to the address that ends in /chat (the old one in /api/chat is gone), then look"
+    advice = "set CLOUD_AI_URL to the address that ends in /chat (/api/chat no longer exists), then look"
     call = ProbeResult("GET", "https://ion-api-64076350717.us-central1.run.app/api/chat", 404, 9.0)
     one = board(*(ChannelStatus(channel, "down", "404: wrong path", (call,), None, advice) for channel in CHANNELS))
     text = " ".join(" ".join(one.screen()).split())
