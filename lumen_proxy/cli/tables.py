@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from lumen_proxy import config
 from lumen_proxy.console import streams
+from lumen_proxy.control.advice import on_port
 from lumen_proxy.control.lock_holder import find
 from lumen_proxy.control.running_settings import SECRET, UNSET, RunningSettings
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.known_issues import on_port
 from lumen_proxy.masking import without_query
 
 if TYPE_CHECKING:

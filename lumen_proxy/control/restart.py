@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lumen_proxy import config
 from lumen_proxy.control import restart_record
+from lumen_proxy.control.advice import on_port
 from lumen_proxy.control.instances import require_port, uptime_s
 from lumen_proxy.control.lock_holder import LockHolder, find
 from lumen_proxy.control.result import CommandResult
@@ -18,7 +19,6 @@ from lumen_proxy.control.start import start_now
 from lumen_proxy.control.start_check import check_startable
 from lumen_proxy.control.stop import stop_now
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.known_issues import on_port
 from lumen_proxy.masking import without_query
 from lumen_proxy.supervisor import listener, state
 from lumen_proxy.supervisor.event_sources import CHECKUP_S

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from lumen_proxy import config
 from lumen_proxy.config.parsers import NONE as NOT_USED
+from lumen_proxy.control.advice import selectors
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.known_issues import selectors
 from lumen_proxy.supervisor import settings_record
 from lumen_proxy.supervisor.settings_record import NETWORK, Entry
 

@@ -14,6 +14,7 @@ from lumen_proxy import platform, safe_path
 from lumen_proxy.config import BY_VARIABLE, SANDBOX, SETTINGS
 from lumen_proxy.console import streams
 from lumen_proxy.control import restart_record
+from lumen_proxy.control.advice import selectors
 from lumen_proxy.control.instances import PortStatus, inspect_own, local_time
 from lumen_proxy.control.lock_holder import find
 from lumen_proxy.control.result import CommandResult
@@ -25,7 +26,6 @@ from lumen_proxy.control.running_settings import (
     stop_and_start_commands,
 )
 from lumen_proxy.errors import Exit
-from lumen_proxy.known_issues import selectors
 from lumen_proxy.supervisor import state
 from lumen_proxy.wire import allowed_hosts
 

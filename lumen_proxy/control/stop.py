@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal
 
 from lumen_proxy import platform
 from lumen_proxy.control import health_request, restart_record
+from lumen_proxy.control.advice import selectors
 from lumen_proxy.control.instances import HEALTH_S, inspect, require_port
 from lumen_proxy.control.lock_holder import LockHolder, find, hosts
 from lumen_proxy.control.result import CommandResult
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.known_issues import selectors
 from lumen_proxy.supervisor import instance_lock, listener, process_identity
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from lumen_proxy.control.start import start as start_proxy
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.health import probe_targets, probes
 from lumen_proxy.health.alerts import webhooks
-from lumen_proxy.known_issues import ALL_ISSUES, USER_ISSUES
+from lumen_proxy.health.known_issues import ALL_ISSUES, USER_ISSUES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lumen_proxy import config
 from lumen_proxy.config.parsers import NONE
+from lumen_proxy.control.advice import on_port
 from lumen_proxy.control.lock_holder import find
 from lumen_proxy.control.running_settings import (
     EMBEDDED,
@@ -19,7 +20,6 @@ from lumen_proxy.control.running_settings import (
     restart_command,
     stop_and_start_commands,
 )
-from lumen_proxy.known_issues import on_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

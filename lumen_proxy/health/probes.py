@@ -15,8 +15,8 @@ from lumen_proxy.control import instances
 from lumen_proxy.errors import Fatal
 from lumen_proxy.health import cloud_verdicts, preflight, verdicts
 from lumen_proxy.health.http_probe import ProbeResult, Trouble, run_all, send_probe
+from lumen_proxy.health.known_issues import USER_ISSUES
 from lumen_proxy.health.verdicts import ChannelStatus
-from lumen_proxy.known_issues import USER_ISSUES
 from lumen_proxy.masking import without_query
 from lumen_proxy.net.failure import ConnectFailed
 from lumen_proxy.net.reachability import try_addresses

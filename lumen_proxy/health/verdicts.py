@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from lumen_proxy.known_issues import ALL_ISSUES, NEXT_PORT, on_port
+from lumen_proxy.control.advice import NEXT_PORT, on_port
+from lumen_proxy.health.known_issues import ALL_ISSUES
 
 if TYPE_CHECKING:
     from lumen_proxy.config import Settings

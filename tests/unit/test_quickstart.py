@@ -16,7 +16,7 @@ from lumen_proxy import config
 from lumen_proxy.cli import main as cli
 from lumen_proxy.config import load
 from lumen_proxy.errors import Exit
-from lumen_proxy.known_issues import NETWORK_ISSUES
+from lumen_proxy.health.known_issues import NETWORK_ISSUES
 from lumen_proxy.monitor import watch
 from lumen_proxy.wire.api_errors import PROBLEMS
 from lumen_proxy.wire.openai import models

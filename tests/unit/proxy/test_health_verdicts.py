@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from lumen_proxy import config
+from lumen_proxy.control.advice import on_port
 from lumen_proxy.control.instances import PortStatus
 from lumen_proxy.control.running_settings import stop_and_start_commands
 from lumen_proxy.errors import Fatal
 from lumen_proxy.health.cloud_verdicts import judge_cloud
 from lumen_proxy.health.diagnosis import Diagnosis
 from lumen_proxy.health.http_probe import ProbeResult, Trouble
+from lumen_proxy.health.known_issues import ALL_ISSUES, USER_ISSUES
 from lumen_proxy.health.probes import probe_all
 from lumen_proxy.health.verdicts import ChannelStatus, judge_proxy
-from lumen_proxy.known_issues import ALL_ISSUES, USER_ISSUES, on_port
 
 URL = "http://127.0.0.1:8080"
 ANSWER = {"success": True, "persona": {"name": "세나"}, "response": "네", "sources": ["cache"], "timestamp": "x"}

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from lumen_proxy.control.advice import NEXT_PORT
 from lumen_proxy.dependencies import NEW_VENV, PYTHON
-
-if TYPE_CHECKING:
-    from lumen_proxy.config import Settings
-
-DEFAULT_PORT = 8080
-HIGHEST_PORT = 65_535
-NEXT_PORT = "{next_port}"  # replaced by the option for the port next to the one in use
-START_COMMAND = re.compile(r"lumen-proxy (?:start|restart)\b(?!.*--(?:no-)?sandbox)")
-PORT_COMMAND = re.compile(r"lumen-proxy (?:start|stop|restart|status|diagnose)\b(?!.*--port)")
 
 
 @dataclass(frozen=True)
@@ -95,24 +84,3 @@ NETWORK_ISSUES = {
     )
 }
 ALL_ISSUES = USER_ISSUES | NETWORK_ISSUES
-
-
-def on_port(text: str, settings: Settings) -> str:
-    """The advice with the port and sandbox of `settings`, so that a copied command addresses the same proxy."""
-    next_port = settings.port + (1 if settings.port < HIGHEST_PORT else -1)
-    text = text.replace(NEXT_PORT, f"--port {next_port}{_state_dir_option(settings)}")
-    if settings.sandboxed:
-        text = START_COMMAND.sub(r"\g<0> --sandbox", text)
-    options = selectors(settings)
-    return PORT_COMMAND.sub(lambda match: f"{match[0]}{options}", text)
-
-
-def selectors(settings: Settings) -> str:
-    """The options that select the same proxy; the default port is left out."""
-    is_default = settings.port == DEFAULT_PORT and settings.origins.get("port") == "default"
-    return ("" if is_default else f" --port {settings.port}") + _state_dir_option(settings)
-
-
-def _state_dir_option(settings: Settings) -> str:
-    is_option = settings.origins.get("state_dir") == "option"
-    return f" --state-dir {shlex.quote(str(settings.state_dir))}" if is_option else ""
