@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-    from lumen_proxy.control.result import CommandResult
+    from lumen_proxy.control.result import ControlResult
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -138,7 +138,7 @@ def _named_port(settings: config.Settings) -> int | None:
     return settings.port if settings.origins["port"] == "option" else None
 
 
-def _print_result(result: CommandResult, *, as_json: bool) -> int:
+def _print_result(result: ControlResult, *, as_json: bool) -> int:
     for problem in result.problems:
         streams.notify(problem)
     if as_json:

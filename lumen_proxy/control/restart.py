@@ -13,7 +13,7 @@ from lumen_proxy.control import restart_record
 from lumen_proxy.control.advice import on_port
 from lumen_proxy.control.instances import require_port, uptime_s
 from lumen_proxy.control.lock_holder import LockHolder, find
-from lumen_proxy.control.result import CommandResult
+from lumen_proxy.control.result import ControlResult
 from lumen_proxy.control.running_settings import RunningSettings, merge_for_restart
 from lumen_proxy.control.start import start_now
 from lumen_proxy.control.start_check import check_startable
@@ -40,7 +40,7 @@ def restart(
     notify: Callable[[str], None],
     show: Callable[[str], None],
     environ: Mapping[str, str] = os.environ,
-) -> CommandResult:
+) -> ControlResult:
     """Stop the instance and start it again with the settings that it was started with; `options` override them.
 
     Raises Fatal, and stops nothing, if the new settings cannot be used. `notify` prints warnings, `show` prints what
@@ -91,7 +91,7 @@ def _describe_not_recorded(known: InstanceState | None) -> Iterator[str]:
         yield f"{name} of the running proxy was not recorded by its release; the value of this shell is used"
 
 
-def _stop(settings: config.Settings, known: InstanceState | None) -> CommandResult:
+def _stop(settings: config.Settings, known: InstanceState | None) -> ControlResult:
     """Stop the old instance; from now on an interrupted restart can be continued."""
     place = settings.state_dir, settings.port
     if known is None:
@@ -111,13 +111,13 @@ def _stop(settings: config.Settings, known: InstanceState | None) -> CommandResu
     return stopped
 
 
-def _start(settings: config.Settings, environ: Mapping[str, str], *, is_continued: bool) -> CommandResult:
+def _start(settings: config.Settings, environ: Mapping[str, str], *, is_continued: bool) -> ControlResult:
     """Start the new instance, unless `stop` has cancelled the restart."""
     place = settings.state_dir, settings.port
     if is_continued and not restart_record.exists(*place):
         problem = f"cannot restart port {settings.port}: another command has stopped the proxy"
         advice = on_port("start it with: lumen-proxy start", settings)
-        return CommandResult("failed", Exit.SOFTWARE, settings.port, problems=(f"{problem}; {advice}",))
+        return ControlResult("failed", Exit.SOFTWARE, settings.port, problems=(f"{problem}; {advice}",))
     result = start_now(settings, environ)
     if result.exit_status is Exit.OK:
         restart_record.remove(*place)

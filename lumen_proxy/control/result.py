@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CommandResult:
+class ControlResult:
     """What a command did. `said` is its line for standard output; `problems` and `note` are for standard error.
 
     `refused`: nothing was changed, because another program has the port, or because an instance runs with other

@@ -17,7 +17,7 @@ from lumen_proxy.control import restart_record
 from lumen_proxy.control.advice import selectors
 from lumen_proxy.control.instances import PortStatus, inspect_own, local_time
 from lumen_proxy.control.lock_holder import find
-from lumen_proxy.control.result import CommandResult
+from lumen_proxy.control.result import ControlResult
 from lumen_proxy.control.running_settings import (
     EMBEDDED,
     RunningSettings,
@@ -40,7 +40,7 @@ READY_S = 45.0  # the supervisor kills a worker that is not ready after 30 s
 READY = re.compile(r"ready on (\S+) \(pid (\d+), instance (\w+)\)")
 
 
-def start(settings: Settings, notify: Callable[[str], None] = lambda _: None) -> CommandResult:
+def start(settings: Settings, notify: Callable[[str], None] = lambda _: None) -> ControlResult:
     """Start an instance; if a restart of the port is in progress, wait for its end first."""
     place = settings.state_dir, settings.port
     if settings.port:
@@ -52,7 +52,7 @@ def start(settings: Settings, notify: Callable[[str], None] = lambda _: None) ->
     return start_now(settings)
 
 
-def start_now(settings: Settings, environ: Mapping[str, str] = os.environ) -> CommandResult:
+def start_now(settings: Settings, environ: Mapping[str, str] = os.environ) -> ControlResult:
     """Start an instance, whatever a restart does. An instance that runs with the same settings is also a success."""
     if settings.port and (running := _check_running(settings, environ)):
         return running
@@ -62,7 +62,7 @@ def start_now(settings: Settings, environ: Mapping[str, str] = os.environ) -> Co
     return result
 
 
-def _check_running(settings: Settings, environ: Mapping[str, str]) -> CommandResult | None:
+def _check_running(settings: Settings, environ: Mapping[str, str]) -> ControlResult | None:
     """The result if an instance runs on the port; None if none does."""
     status = inspect_own(settings, BOOTING_S)
     if status is not None and status.condition == "silent":
@@ -77,13 +77,13 @@ def _check_running(settings: Settings, environ: Mapping[str, str]) -> CommandRes
     differences = _differences(holder.state, settings, environ)
     if not differences:
         said = f"{streams.PREFIX}{running}" + (" in sandbox mode" if status.sandbox else "")
-        return CommandResult("already_running", Exit.OK, status.port, said, status.pid, status.instance, status.url)
+        return ControlResult("already_running", Exit.OK, status.port, said, status.pid, status.instance, status.url)
     problem = f"{running} with other settings: {', '.join(map(str, differences))}; nothing was changed"
     result = _refuse(status, f"{problem}; to use the new values: {restart_command(differences, settings)}")
     return replace(result, differences=tuple(asdict(difference) for difference in differences))
 
 
-def _refuse_silent(status: PortStatus, settings: Settings) -> CommandResult:
+def _refuse_silent(status: PortStatus, settings: Settings) -> ControlResult:
     pid = f" (pid {status.pid})" if status.pid else ""
     is_known = status.gateway is not None  # a restart needs the settings of the instance
     advice = f"lumen-proxy restart{selectors(settings)}" if is_known else stop_and_start_commands(settings)
@@ -91,10 +91,10 @@ def _refuse_silent(status: PortStatus, settings: Settings) -> CommandResult:
     return _refuse(status, f"{problem}; {advice}")
 
 
-def _refuse(status: PortStatus, problem: str) -> CommandResult:
+def _refuse(status: PortStatus, problem: str) -> ControlResult:
     """Nothing was changed, because an instance runs."""
     port = status.port
-    return CommandResult(
+    return ControlResult(
         "refused", Exit.PORT_IN_USE, port, None, status.pid, status.instance, status.url, problems=(problem,)
     )
 
@@ -109,7 +109,7 @@ def _differences(known: InstanceState, settings: Settings, environ: Mapping[str,
     return [difference for difference in differences if needs_addresses or difference.variable != SANDBOX]
 
 
-def _launch(settings: Settings, environ: Mapping[str, str]) -> CommandResult:
+def _launch(settings: Settings, environ: Mapping[str, str]) -> ControlResult:
     """Start an instance and wait for its ready line; if it exits before, return its status and its last output."""
     log_path = streams.log_path(settings.log_dir, settings.port)
     with state.require_writable(settings.log_dir, "LUMEN_LOG_DIR"):
@@ -139,15 +139,15 @@ def _launch(settings: Settings, environ: Mapping[str, str]) -> CommandResult:
     return _failed(process, log_path.read_bytes()[log_start:].decode("utf-8", "replace"), settings.port)
 
 
-def _started(ready_line: str, port: int) -> CommandResult:
+def _started(ready_line: str, port: int) -> ControlResult:
     match = READY.search(ready_line)
     if not match:
-        return CommandResult("started", Exit.OK, port, ready_line)
+        return ControlResult("started", Exit.OK, port, ready_line)
     url, pid, instance = match.groups()
-    return CommandResult("started", Exit.OK, urlsplit(url).port or port, ready_line, int(pid), instance, url)
+    return ControlResult("started", Exit.OK, urlsplit(url).port or port, ready_line, int(pid), instance, url)
 
 
-def _failed(process: subprocess.Popen[bytes], output: str, port: int) -> CommandResult:
+def _failed(process: subprocess.Popen[bytes], output: str, port: int) -> ControlResult:
     """The instance ended before it was ready. Status 0 means that it was stopped."""
     status = process.wait()
     lines = [line.strip().removeprefix(streams.PREFIX) for line in output.split("\n")]
@@ -156,7 +156,7 @@ def _failed(process: subprocess.Popen[bytes], output: str, port: int) -> Command
     elif status < 0:
         lines.append(f"port {port}: the new proxy (pid {process.pid}) was killed by signal {-status}; start it again")
     exit_status = Exit(status) if status and status in set(Exit) else Exit.SOFTWARE
-    return CommandResult("failed", exit_status, port, problems=tuple(filter(None, lines)))
+    return ControlResult("failed", exit_status, port, problems=tuple(filter(None, lines)))
 
 
 def _options(settings: Settings) -> list[str]:

@@ -15,7 +15,7 @@ from lumen_proxy.control import health_request, restart_record
 from lumen_proxy.control.advice import selectors
 from lumen_proxy.control.instances import HEALTH_S, inspect, require_port
 from lumen_proxy.control.lock_holder import LockHolder, find, hosts
-from lumen_proxy.control.result import CommandResult
+from lumen_proxy.control.result import ControlResult
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.supervisor import instance_lock, listener, process_identity
 
@@ -33,7 +33,7 @@ KILL_S = 5.0
 POLL_S = 0.05  # how soon a zombie is noticed; a normal end is noticed at once
 
 
-def stop(settings: Settings, notify: Callable[[str], None] = lambda _: None) -> CommandResult:
+def stop(settings: Settings, notify: Callable[[str], None] = lambda _: None) -> ControlResult:
     """Stop the instance. A restart in progress starts no instance, or the instance that it started is stopped, too."""
     require_port(settings)
     place = settings.state_dir, settings.port
@@ -48,7 +48,7 @@ def stop(settings: Settings, notify: Callable[[str], None] = lambda _: None) -> 
     return result
 
 
-def stop_now(settings: Settings) -> CommandResult:
+def stop_now(settings: Settings) -> ControlResult:
     """Stop the instance, whatever a restart does. No instance is a success; another program on the port is not (75)."""
     require_port(settings)
     lock_path = instance_lock.lock_path(settings.state_dir, settings.port)
@@ -66,7 +66,7 @@ def stop_now(settings: Settings) -> CommandResult:
     return _end(holder.pid, process_identity.start_stamp(holder.pid), holder.state, settings)
 
 
-def _nothing_to_stop(settings: Settings) -> CommandResult:
+def _nothing_to_stop(settings: Settings) -> ControlResult:
     status = inspect(settings)
     if status.condition == "another":
         advice = f"run lumen-proxy stop{selectors(settings)} as the user who started it, with the same LUMEN_STATE_DIR"
@@ -74,12 +74,12 @@ def _nothing_to_stop(settings: Settings) -> CommandResult:
     if status.condition == "stranger":
         return _refuse(settings, f"{status.owner}", "stop that program itself, or choose another --port")
     said = f"not running on port {settings.port}" + (f": {status.last_failure}" if status.last_failure else "")
-    return CommandResult("not_running", Exit.OK, settings.port, said)
+    return ControlResult("not_running", Exit.OK, settings.port, said)
 
 
-def _refuse(settings: Settings, owner: str, advice: str) -> CommandResult:
+def _refuse(settings: Settings, owner: str, advice: str) -> ControlResult:
     problem = f"port {settings.port} is held by {owner}; it is not this proxy, so nothing was stopped; {advice}"
-    return CommandResult("refused", Exit.PORT_IN_USE, settings.port, problems=(problem,))
+    return ControlResult("refused", Exit.PORT_IN_USE, settings.port, problems=(problem,))
 
 
 def _unverified(holder: LockHolder, settings: Settings, lock_path: Path) -> Fatal:
@@ -92,7 +92,7 @@ def _unverified(holder: LockHolder, settings: Settings, lock_path: Path) -> Fata
     return Fatal(f"{problem}; stop it as its own user", Exit.NO_PERMISSION)
 
 
-def _end(pid: int, stamp: float | None, known: InstanceState | None, settings: Settings) -> CommandResult:
+def _end(pid: int, stamp: float | None, known: InstanceState | None, settings: Settings) -> ControlResult:
     """Ask the supervisor to end; kill it and its children if they do not end in time."""
     url, instance, drain_s = listener.url_of(hosts(settings)[0], settings.port), None, settings.drain_s
     if known:
@@ -105,7 +105,7 @@ def _end(pid: int, stamp: float | None, known: InstanceState | None, settings: S
         raise Fatal(f"{problem}; end it as an administrator", Exit.SOFTWARE)
     did: Literal["killed", "stopped"] = "killed" if remaining else "stopped"
     status = Exit.SOFTWARE if remaining else Exit.OK
-    return CommandResult(did, status, settings.port, f"{did}: port {settings.port} (pid {pid})", pid, instance, url)
+    return ControlResult(did, status, settings.port, f"{did}: port {settings.port} (pid {pid})", pid, instance, url)
 
 
 def _request_stop(pid: int, stamp: float | None, instance: str, settings: Settings) -> list[psutil.Process]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lumen_proxy import __version__
 from lumen_proxy.console import formatting, streams
 from lumen_proxy.control import instances
-from lumen_proxy.control.result import CommandResult
+from lumen_proxy.control.result import ControlResult
 from lumen_proxy.control.start import start as start_proxy
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.health import probe_targets, probes
@@ -39,7 +39,7 @@ class Diagnosis:
     settings: Settings
     channels: tuple[ChannelStatus, ...]
     notes: tuple[str, ...]
-    started: CommandResult | None = None
+    started: ControlResult | None = None
 
     @property
     def used_down(self) -> tuple[ChannelStatus, ...]:
@@ -127,15 +127,15 @@ def _describe_last_end(settings: Settings) -> tuple[str, ...]:
     return (f"the last proxy {status.last_failure}; see {status.log}",) if status.last_failure else ()
 
 
-def _start(settings: Settings) -> CommandResult:
+def _start(settings: Settings) -> ControlResult:
     """The result of a start, also of one that is refused."""
     try:
         return start_proxy(settings)
     except Fatal as error:
-        return CommandResult("failed", error.exit_status, settings.port, problems=(str(error),))
+        return ControlResult("failed", error.exit_status, settings.port, problems=(str(error),))
 
 
-def _judge_failed_start(proxy: ChannelStatus, started: CommandResult, settings: Settings) -> ChannelStatus:
+def _judge_failed_start(proxy: ChannelStatus, started: ControlResult, settings: Settings) -> ChannelStatus:
     """The status of the proxy by the error of its start: what is wrong, a semicolon, what to do."""
     problem, _, next_step = started.problems[-1].partition("; ")
     case = {Exit.PORT_IN_USE: "port-conflict"}.get(started.exit_status, proxy.case)

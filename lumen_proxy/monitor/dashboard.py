@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lumen_proxy.config import Settings
-    from lumen_proxy.control.result import CommandResult
+    from lumen_proxy.control.result import ControlResult
     from lumen_proxy.errors import Exit
     from lumen_proxy.health.alerts import Delivery
     from lumen_proxy.health.diagnosis import Diagnosis
@@ -121,7 +121,7 @@ class Dashboard:
         room = self._room()
         return [lines[at : at + room] for at in range(0, len(lines), room)]
 
-    def _act(self, activity: str, command: Callable[[], CommandResult]) -> None:
+    def _act(self, activity: str, command: Callable[[], ControlResult]) -> None:
         def act() -> None:
             try:
                 result = command()

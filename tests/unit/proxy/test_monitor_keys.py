@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 
 from lumen_proxy.console import formatting
-from lumen_proxy.control.result import CommandResult
+from lumen_proxy.control.result import ControlResult
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.health import diagnosis
 from lumen_proxy.health.alerts import Delivery
@@ -21,10 +21,10 @@ def test_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """The keys start, stop after a confirmation, show help and quit."""
     done: list[str] = []
 
-    def act(name: str) -> Callable[..., CommandResult]:
-        def called(*_: object) -> CommandResult:
+    def act(name: str) -> Callable[..., ControlResult]:
+        def called(*_: object) -> ControlResult:
             done.append(name)
-            return CommandResult("started", Exit.OK, 8080, f"lumen-proxy: {name} done")
+            return ControlResult("started", Exit.OK, 8080, f"lumen-proxy: {name} done")
 
         return called
 
@@ -61,8 +61,8 @@ def test_an_exception_of_an_action_is_shown(
 def test_a_failed_action_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message is the problem of the failed command."""
 
-    def refused(*_: object) -> CommandResult:
-        return CommandResult("failed", Exit.PORT_IN_USE, 8080, problems=("in use by nc (pid 7)",))
+    def refused(*_: object) -> ControlResult:
+        return ControlResult("failed", Exit.PORT_IN_USE, 8080, problems=("in use by nc (pid 7)",))
 
     monkeypatch.setattr(dashboard, "start", refused)
     one = board()
