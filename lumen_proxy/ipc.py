@@ -56,7 +56,7 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class Serve(Identity):
-    """To a worker: accept connections on `listeners`, as `platform.hand_over` describes them."""
+    """To a worker: accept connections on `listeners`, as `platform.share_socket` describes them."""
 
     listeners: list[dict[str, Any]]
 

@@ -1,7 +1,7 @@
-"""Everything that differs between systems, and nothing else.
+"""What differs between operating systems: sockets, processes, files. `console.keyboard` has the terminals.
 
-Each function takes the system's name, so that every branch can be tried anywhere with fakes. The
-Windows branches are written from Microsoft's documentation; they have not run on Windows yet.
+Each function takes the name of the system, so that tests can run every branch on any system. The Windows branches
+follow Microsoft's documentation; they have not run on Windows yet.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import contextlib
 import errno
 import importlib
 import os
-import select
 import signal
 import socket
 import sys
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 SYSTEM = sys.platform
 
-WSAEACCES = 10013  # winsock2.h: also what SO_EXCLUSIVEADDRUSE answers for a port that is in use
+WSAEACCES = 10013  # winsock2.h: also the error of SO_EXCLUSIVEADDRUSE for a port that is in use
 WSAEADDRINUSE = 10048  # winsock2.h
 
 
@@ -34,7 +33,7 @@ def is_windows(system: str = SYSTEM) -> bool:
 
 
 def has_proc(system: str = SYSTEM) -> bool:
-    """True where /proc tells about processes, their files and their locks: proc(5)."""
+    """True where /proc shows processes, their files and their locks: proc(5)."""
     return system == "linux"
 
 
@@ -42,7 +41,7 @@ def has_proc(system: str = SYSTEM) -> bool:
 
 
 def set_exclusive(sock: socket.socket, system: str = SYSTEM) -> None:
-    """Refuse to share the port with a listener, but accept one that is only in TIME_WAIT.
+    """Refuse to share the port with a listener, but accept a port that is only in TIME_WAIT.
 
     On Windows SO_REUSEADDR would let two processes listen on one port; elsewhere it never does.
     """
@@ -51,18 +50,18 @@ def set_exclusive(sock: socket.socket, system: str = SYSTEM) -> None:
 
 
 def is_port_conflict(error: OSError, system: str = SYSTEM) -> bool:
-    """True if the error of bind or listen says that somebody has the port."""
+    """True if the error of bind or listen means that the port is in use."""
     if is_windows(system):
         return error.errno in {errno.EADDRINUSE, errno.EACCES, WSAEADDRINUSE, WSAEACCES}
     return error.errno == errno.EADDRINUSE
 
 
-def wildcard_is_hidden(system: str = SYSTEM) -> bool:
-    """True where a listener on 0.0.0.0 does not keep us from binding 127.0.0.1 (BSD sockets)."""
+def allows_bind_beside_wildcard(system: str = SYSTEM) -> bool:
+    """True where 127.0.0.1 can be bound although another process listens on 0.0.0.0 (BSD sockets)."""
     return system == "darwin" or "bsd" in system
 
 
-def hand_over(sock: socket.socket, pid: int, system: str = SYSTEM) -> dict[str, Any]:
+def share_socket(sock: socket.socket, pid: int, system: str = SYSTEM) -> dict[str, Any]:
     """Describe a listening socket so that process `pid` can open it: {"fd": n} or {"share": base64}."""
     if is_windows(system):
         shared: bytes = sock.share(pid)  # type: ignore[attr-defined,unused-ignore]
@@ -74,9 +73,9 @@ def hand_over(sock: socket.socket, pid: int, system: str = SYSTEM) -> dict[str, 
 
 
 def spawn_options(sockets: Sequence[socket.socket], system: str = SYSTEM) -> dict[str, Any]:
-    """Keyword arguments for Popen: how a worker gets the sockets and keeps clear of Ctrl-C."""
+    """Keyword arguments for Popen: a worker that inherits the sockets and does not receive Ctrl-C."""
     if is_windows(system):
-        create_new_process_group = 0x00000200  # winbase.h: neither Ctrl-C nor our Ctrl-Break reaches it
+        create_new_process_group = 0x00000200  # winbase.h: it receives neither Ctrl-C nor Ctrl-Break
         return {"creationflags": create_new_process_group}
     return {"pass_fds": [sock.fileno() for sock in sockets]}
 
@@ -90,25 +89,25 @@ def detached_options(system: str = SYSTEM) -> dict[str, Any]:
 
 
 def outliving_options(system: str = SYSTEM) -> dict[str, Any]:
-    """Keyword arguments for Popen: a process that outlives us although our children die with us."""
+    """Keyword arguments for Popen: a process that outlives this one, although other children do not."""
     options = detached_options(system)
     if is_windows(system):
-        options["creationflags"] |= 0x01000000  # winbase.h: CREATE_BREAKAWAY_FROM_JOB, which our job allows
+        options["creationflags"] |= 0x01000000  # winbase.h: CREATE_BREAKAWAY_FROM_JOB, which the job allows
     return options
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
-    """Signals that ask us to stop, as far as this system has them. A hang-up that nohup ignores stays ignored."""
+    """The stop signals that this system has. A SIGHUP that nohup ignores stays ignored."""
     names = ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP")
     found = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
     return tuple(s for s in found if s.name != "SIGHUP" or signal.getsignal(s) != signal.SIG_IGN)
 
 
 @contextlib.contextmanager
-def signals_held_back() -> Iterator[None]:
-    """A child started in here is born with the stop signals blocked.
+def stop_signals_blocked() -> Iterator[None]:
+    """A child that is started in this block starts with the stop signals blocked.
 
-    A signal to the whole group (Ctrl-C) must not end a worker in the moment before it can ignore it.
+    A signal to the whole group (Ctrl-C) must not end a worker before the worker can ignore it.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -120,20 +119,20 @@ def signals_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def ask_to_stop(pid: int, instance: str, system: str = SYSTEM, kernel32: Any = None) -> None:  # noqa: ANN401
-    """Ask a supervisor to drain and end. Raises OSError if it cannot be asked.
+def request_stop(pid: int, instance: str, system: str = SYSTEM, kernel32: Any = None) -> None:  # noqa: ANN401
+    """Ask a supervisor to drain and end. Raises OSError if that fails.
 
-    Windows has no signal that reaches a process in another console and nobody else there, so a supervisor
-    listens to an event that carries its instance's name. Source: Microsoft's documentation of OpenEventW.
+    Windows has no signal for a single process in another console, so a supervisor waits for an event that has the name
+    of its instance. Source: Microsoft's documentation of OpenEventW.
     """
     if not is_windows(system):
         os.kill(pid, signal.SIGTERM)
         return
-    dll = kernel32 or _kernel32()
+    dll = kernel32 or load_kernel32()
     event_modify_state = 0x0002  # synchapi.h
     handle = dll.OpenEventW(event_modify_state, False, _stop_event(instance))  # noqa: FBT003 - not inherited
     if not (handle and dll.SetEvent(handle)):
-        raise OSError(errno.ESRCH, f"process {pid} does not listen to its stop event")
+        raise OSError(errno.ESRCH, f"process {pid} has no stop event")
     dll.CloseHandle(handle)
 
 
@@ -143,10 +142,10 @@ def on_stop_request(
     system: str = SYSTEM,
     kernel32: Any = None,  # noqa: ANN401
 ) -> None:
-    """Windows: call `post` from a thread when somebody asks this instance to stop. Elsewhere signals do."""
+    """Windows: call `post` from a thread when a command asks this instance to stop. Other systems use signals."""
     if not is_windows(system):
         return
-    dll = kernel32 or _kernel32()
+    dll = kernel32 or load_kernel32()
     handle = dll.CreateEventW(None, True, False, _stop_event(instance))  # noqa: FBT003 - stays set; is not set yet
     infinite_ms = 0xFFFFFFFF  # winbase.h
 
@@ -161,9 +160,9 @@ def _stop_event(instance: str) -> str:
     return f"Local\\lumen-proxy-{instance}-stop"
 
 
-def _kernel32() -> Any:  # noqa: ANN401 - ctypes has no types for it
-    """The library, with every result that is a handle declared as wide as a pointer."""
-    import ctypes  # noqa: PLC0415 - only Windows pays for it
+def load_kernel32() -> Any:  # noqa: ANN401 - ctypes has no types for it
+    """The library, with results and arguments that are handles declared as wide as a pointer."""
+    import ctypes  # noqa: PLC0415 - only Windows needs it
 
     dll = vars(ctypes)["WinDLL"]("kernel32", use_last_error=True)
     for name in ("OpenEventW", "CreateEventW", "CreateJobObjectW", "GetCurrentProcess", "GetStdHandle"):
@@ -174,111 +173,34 @@ def _kernel32() -> Any:  # noqa: ANN401 - ctypes has no types for it
     return dll
 
 
-def tie_children_to_this_process(system: str = SYSTEM, kernel32: Any = None) -> None:  # noqa: ANN401
-    """Windows: whatever we start dies with us (a job object that kills when its last handle closes).
+def kill_children_with_this_process(system: str = SYSTEM, kernel32: Any = None) -> None:  # noqa: ANN401
+    """Windows: children end with this process (a job object that kills them when its last handle closes).
 
-    Elsewhere the leash and the parent-death signal do the same. Source: JOBOBJECT_EXTENDED_LIMIT_INFORMATION.
+    On other systems the end of the worker's input and the parent-death signal have the same effect. Source:
+    JOBOBJECT_EXTENDED_LIMIT_INFORMATION.
     """
     if not is_windows(system):
         return
-    import ctypes  # noqa: PLC0415 - only Windows pays for it
+    import ctypes  # noqa: PLC0415 - only Windows needs it
 
     pointer_bytes = ctypes.sizeof(ctypes.c_void_p)
     information = bytearray(144 if pointer_bytes == 8 else 112)  # noqa: PLR2004 - the size of the structure
     kill_on_job_close, breakaway_ok, limit_flags_offset, extended_limit_class = 0x2000, 0x0800, 16, 9  # winnt.h
-    limit_flags = kill_on_job_close | breakaway_ok  # children die with us, except those that ask to outlive us
+    limit_flags = kill_on_job_close | breakaway_ok  # except those that are started with `outliving_options`
     information[limit_flags_offset : limit_flags_offset + 4] = limit_flags.to_bytes(4, "little")
-    dll = kernel32 or _kernel32()
-    job = ctypes.c_void_p(dll.CreateJobObjectW(None, None))  # never closed: it lives as long as we do
+    dll = kernel32 or load_kernel32()
+    job = ctypes.c_void_p(dll.CreateJobObjectW(None, None))  # never closed: it exists as long as this process
     buffer = (ctypes.c_char * len(information)).from_buffer(information)
     dll.SetInformationJobObject(job, extended_limit_class, buffer, len(information))
     process: int = dll.GetCurrentProcess()
     dll.AssignProcessToJobObject(job, ctypes.c_void_p(process))
 
 
-# ---------------------------------------------------------------- terminals
-
-ESCAPE = b"\x1b"
-
-
-def single_keys(descriptor: int, undo: Callable[..., object], system: str = SYSTEM) -> None:
-    """Deliver keys one by one, unechoed; `undo` is told how to put the terminal back. Raises OSError."""
-    if is_windows(system):
-        return
-    termios, tty = (vars(importlib.import_module(name)) for name in ("termios", "tty"))
-    before = termios["tcgetattr"](descriptor)
-    undo(termios["tcsetattr"], descriptor, termios["TCSADRAIN"], before)
-    tty["setcbreak"](descriptor)
-    now = termios["tcgetattr"](descriptor)
-    for key in ("VSUSP", "VQUIT"):  # Ctrl-Z and Ctrl-\ would leave our screen behind
-        now[6][termios[key]] = bytes([os.fpathconf(descriptor, "PC_VDISABLE")])
-    termios["tcsetattr"](descriptor, termios["TCSADRAIN"], now)
-
-
-def next_key(descriptor: int, within_s: float, system: str = SYSTEM) -> str | None:
-    """The next key, or None if none was pressed in time. Raises KeyboardInterrupt when the terminal has gone."""
-    if is_windows(system):
-        return _next_key_of_windows(within_s)
-    if not _has_input(descriptor, within_s):
-        return None
-    pressed = os.read(descriptor, 1)  # and no more: keys that were typed ahead are the next ones
-    if not pressed:
-        raise KeyboardInterrupt
-    if pressed == ESCAPE and _has_input(descriptor):  # an arrow key or its like, which means nothing to us
-        _read_sequence(descriptor)
-        return None
-    return pressed.decode("ascii", "replace")
-
-
-def _has_input(descriptor: int, within_s: float = 0.0) -> bool:
-    return bool(select.select([descriptor], [], [], within_s)[0])
-
-
-def _read_sequence(descriptor: int) -> None:
-    """Read what follows an escape. ECMA-48, 5.4: ``[``, parameters, a final byte from @ to ~; or ``O`` and one byte."""
-    if os.read(descriptor, 1) not in {b"[", b"O"}:
-        return
-    while _has_input(descriptor):
-        byte = os.read(descriptor, 1)
-        if not byte or b"@" <= byte <= b"~":
-            return
-
-
-def _next_key_of_windows(within_s: float) -> str | None:
-    msvcrt, look_s, pause = vars(importlib.import_module("msvcrt")), 0.05, threading.Event()  # it can only be polled
-    for _ in range(max(int(within_s / look_s), 1)):
-        if msvcrt["kbhit"]():
-            key = str(msvcrt["getwch"]())
-            is_alone = key not in "\x00\xe0"
-            if not is_alone:
-                msvcrt["getwch"]()
-            return key if is_alone else None
-        pause.wait(look_s)
-    return None
-
-
-def speaks_escape_sequences(system: str = SYSTEM, kernel32: Any = None) -> bool:  # noqa: ANN401
-    """Whether the terminal of standard output obeys them; a console of Windows is told to first.
-
-    Source: Microsoft's documentation of SetConsoleMode, which fails where a console is too old for it.
-    """
-    if not is_windows(system):
-        return True
-    import ctypes  # noqa: PLC0415 - only Windows pays for it
-
-    dll = kernel32 or _kernel32()
-    std_output_handle, enable_virtual_terminal_processing = -11, 0x0004
-    handle, mode = ctypes.c_void_p(dll.GetStdHandle(std_output_handle)), ctypes.c_uint32()
-    if not dll.GetConsoleMode(handle, ctypes.byref(mode)):
-        return False
-    return bool(dll.SetConsoleMode(handle, mode.value | enable_virtual_terminal_processing))
-
-
 # ---------------------------------------------------------------- files
 
 
 def try_lock(descriptor: int, system: str = SYSTEM) -> bool:
-    """Take an exclusive lock that the operating system drops when this process ends, or say False at once."""
+    """Take an exclusive lock that ends with this process; return False at once if another process has it."""
     try:
         if is_windows(system):
             msvcrt = vars(importlib.import_module("msvcrt"))
@@ -294,5 +216,5 @@ def try_lock(descriptor: int, system: str = SYSTEM) -> bool:
 
 
 def venv_python(venv: Path, system: str = SYSTEM) -> Path:
-    """Where a virtual environment keeps its interpreter."""
+    """The interpreter of a virtual environment."""
     return venv / "Scripts" / "python.exe" if is_windows(system) else venv / "bin" / "python"

@@ -1,11 +1,11 @@
-"""The command line: commands, options and exit statuses; each command's work is done elsewhere.
+"""The command line: commands and their exit statuses.
 
-Imports are made by the command that needs them: `check` must run where nothing is installed, and
-`serve` must not wait for what it does not use.
+Each command imports what it needs: `check` must run where no package is installed, and `serve` must start fast.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -22,56 +22,56 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-    from lumen_proxy.control import start_stop
+    from lumen_proxy.control.result import ControlResult
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     streams.prepare()
     try:
-        args = _parsed(argv)
+        args = _parse(argv)
         status: int = args.run(args)
-        return status if args.command == "serve" else _unless_lost(status)  # what serves does not depend on its output
+        return status if args.command == "serve" else _check_output(status)  # `serve` does not depend on its output
     except SystemExit as end:  # of --help and --version
-        raise SystemExit(_unless_lost(end.code)) from None
-    except Fatal as verdict:
-        streams.tell(str(verdict))
-        return verdict.exit_status
+        raise SystemExit(_check_output(end.code)) from None
+    except Fatal as error:
+        streams.notify(str(error))
+        return error.exit_status
     except KeyboardInterrupt:
-        streams.tell("interrupted")
+        streams.notify("interrupted")
         return Exit.SOFTWARE
-    except Exception as error:  # noqa: BLE001 - a defect of ours is one line too, and its status says so
-        return _failed(error)
+    except Exception as error:  # noqa: BLE001 - an internal error is also one line, with an exit status of its own
+        return _report(error)
     finally:
-        streams.settle()
+        streams.flush()
 
 
 T = TypeVar("T")
 
 
-def _unless_lost(status: T) -> T | Exit:
+def _check_output(status: T) -> T | Exit:
     """The status, but 74 if standard output could not be written."""
-    streams.settle()
-    if why := streams.undelivered():
-        streams.tell(f"standard output could not be written: {why}; the output is lost, send it to another place")
+    streams.flush()
+    if why := streams.output_error():
+        streams.notify(f"cannot write standard output: {why}; the output is lost, redirect it to another place")
         return Exit.IO
     return status
 
 
-def _failed(error: Exception) -> Exit:
+def _report(error: Exception) -> Exit:
     """Print one line about an error that no command handles; return its exit status."""
     if line := import_failure.explain(error):
-        streams.tell(line)
+        streams.notify(line)
         return Exit.UNAVAILABLE
     if isinstance(error, OSError):
-        streams.tell(f"{error.filename or 'the system says'}: {error.strerror or error}")
+        streams.notify(f"{error.filename or 'system error'}: {error.strerror or error}")
         return Exit.OS
-    streams.tell(f"internal error: {error!a}; please report it")
+    streams.notify(f"internal error: {error!a}; please report it")
     return Exit.SOFTWARE
 
 
-def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options. Raises Fatal (64), which names the help of the command and not that of the program."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options. Raises Fatal (64), which names the help of the command."""
     parser = _parser()
     args, unknown = parser.parse_known_args(argv)
     if unknown:
@@ -81,33 +81,33 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = options.Parser(prog="lumen-proxy", description=lumen_proxy.__doc__, allow_abbrev=False)
+    parser = options.OptionParser(prog="lumen-proxy", description=lumen_proxy.__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"lumen-proxy {lumen_proxy.__version__}")
-    parser.set_defaults(run=lambda _: _overview(parser))
+    parser.set_defaults(run=lambda _: _print_help(parser))
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     for name, (run, add_options) in COMMANDS.items():
         command = commands.add_parser(name, help=run.__doc__, description=run.__doc__, allow_abbrev=False)
         add_options(command)
-        options.common(command)
+        options.set_usage(command)
         command.set_defaults(run=run)
     return parser
 
 
-def _overview(parser: argparse.ArgumentParser) -> int:
-    """No command: help for people, on standard output like git and docker; 64 for a script that named none."""
+def _print_help(parser: argparse.ArgumentParser) -> int:
+    """Without a command: print the help to standard output like git and docker; return 64 for scripts."""
     streams.show(parser.format_help().rstrip())
     return Exit.USAGE
 
 
-def _given(args: argparse.Namespace) -> dict[str, str]:
+def _setting_options(args: argparse.Namespace) -> dict[str, str]:
     given = vars(args)
     return {s.field: given[s.field] for s in config.SETTINGS if given.get(s.field) is not None}
 
 
 def _load(args: argparse.Namespace) -> config.Settings:
-    settings = config.load(overrides=_given(args))
+    settings = config.load(overrides=_setting_options(args))
     for warning in settings.warnings:
-        streams.tell(warning)
+        streams.notify(warning)
     return settings.in_sandbox() if vars(args).get("sandbox") else settings
 
 
@@ -118,54 +118,59 @@ def _serve(args: argparse.Namespace) -> int:
 
     settings = _load(args).given_as_options(filter(None, (args.detached or "").split(",")))
     check_startable(settings)
-    words = streams.log_of(settings.log_dir, settings.port)
-    tell = streams.tell_below(settings.log_max_bytes, words) if args.detached is not None else streams.tell
-    if not settings.sandboxed:
-        return serve(settings, announce=streams.announce, tell=tell)
-    from lumen_proxy.sandbox import gateway  # noqa: PLC0415
+    log_path = streams.log_path(settings.log_dir, settings.port)
+    notify = streams.notify_in_log(settings.log_max_bytes, log_path) if args.detached is not None else streams.notify
+    on_event = None
+    if settings.slack_webhook_url or settings.webhook_url:
+        from lumen_proxy.health.crash_alarm import CrashAlarm  # noqa: PLC0415
 
-    with gateway.instead_of_the_cloud(settings) as settings:
-        return serve(settings, announce=streams.announce, tell=tell)
+        on_event = CrashAlarm(settings).receive
+    with contextlib.ExitStack() as stack:
+        if settings.sandboxed:
+            from lumen_proxy.sandbox import gateway  # noqa: PLC0415
+
+            settings = stack.enter_context(gateway.embedded_channels(settings))
+        return serve(settings, announce=streams.announce, notify=notify, on_journal_event=on_event)
 
 
 def _named_port(settings: config.Settings) -> int | None:
-    """The port that is given as an option, for commands that are about all instances without it."""
+    """The port that is given as an option; without it, some commands are about all instances."""
     return settings.port if settings.origins["port"] == "option" else None
 
 
-def _tell(outcome: start_stop.Outcome, *, as_json: bool) -> int:
-    for problem in outcome.problems:
-        streams.tell(problem)
+def _print_result(result: ControlResult, *, as_json: bool) -> int:
+    for problem in result.problems:
+        streams.notify(problem)
     if as_json:
-        streams.show(json.dumps(dataclasses.asdict(outcome)))
-    elif outcome.said:
-        streams.show(outcome.said)
-    if outcome.note and not as_json:
-        streams.tell(outcome.note)
-    return outcome.exit_status
+        streams.show(json.dumps(dataclasses.asdict(result)))
+    elif result.said:
+        streams.show(result.said)
+    if result.note and not as_json:
+        streams.notify(result.note)
+    return result.exit_status
 
 
 def _start(args: argparse.Namespace) -> int:
     """Start in the background and wait until ready."""
-    from lumen_proxy.control import turns  # noqa: PLC0415
+    from lumen_proxy.control.start import start  # noqa: PLC0415
 
-    return _tell(turns.start(_load(args), streams.tell), as_json=args.json)
+    return _print_result(start(_load(args), streams.notify), as_json=args.json)
 
 
 def _stop(args: argparse.Namespace) -> int:
     """Finish the requests in progress, then stop the proxy."""
-    from lumen_proxy.control import turns  # noqa: PLC0415
+    from lumen_proxy.control.stop import stop  # noqa: PLC0415
 
-    return _tell(turns.stop(_load(args), streams.tell), as_json=args.json)
+    return _print_result(stop(_load(args), streams.notify), as_json=args.json)
 
 
 def _restart(args: argparse.Namespace) -> int:
     """Stop, then start with the same settings; options given here override them."""
-    from lumen_proxy.control import restart  # noqa: PLC0415
+    from lumen_proxy.control.restart import restart  # noqa: PLC0415
 
-    show = streams.tell if args.json else streams.show
-    outcome = restart.restart(_given(args), sandbox=args.sandbox, tell=streams.tell, show=show)
-    return _tell(outcome, as_json=args.json)
+    show = streams.notify if args.json else streams.show
+    result = restart(_setting_options(args), sandbox=args.sandbox, notify=streams.notify, show=show)
+    return _print_result(result, as_json=args.json)
 
 
 def _status(args: argparse.Namespace) -> int:
@@ -176,10 +181,10 @@ def _status(args: argparse.Namespace) -> int:
     from lumen_proxy.cli import tables  # noqa: PLC0415
     from lumen_proxy.control import instances  # noqa: PLC0415
 
-    seen = instances.look(_load(args))
-    streams.show(json.dumps(dataclasses.asdict(seen)) if args.json else tables.status(seen))
-    statuses = {"running": Exit.OK, "another": Exit.PORT_IN_USE, "stranger": Exit.PORT_IN_USE}
-    return statuses.get(seen.condition, Exit.UNAVAILABLE)
+    status = instances.inspect(_load(args))
+    streams.show(json.dumps(dataclasses.asdict(status)) if args.json else tables.format_status(status))
+    exit_statuses = {"running": Exit.OK, "another": Exit.PORT_IN_USE, "stranger": Exit.PORT_IN_USE}
+    return exit_statuses.get(status.condition, Exit.UNAVAILABLE)
 
 
 def _ps(args: argparse.Namespace) -> int:
@@ -188,9 +193,9 @@ def _ps(args: argparse.Namespace) -> int:
     from lumen_proxy.control import instances  # noqa: PLC0415
 
     settings = _load(args)
-    rows = instances.look_at_all(settings, _named_port(settings))
-    as_json = args.json and json.dumps([dataclasses.asdict(seen) for seen in rows])
-    streams.show(as_json or tables.instances(rows, settings))
+    rows = instances.inspect_all(settings, _named_port(settings))
+    as_json = args.json and json.dumps([dataclasses.asdict(row) for row in rows])
+    streams.show(as_json or tables.format_instances(rows, settings))
     return Exit.OK
 
 
@@ -199,17 +204,17 @@ def _diagnose(args: argparse.Namespace) -> int:
 
     Exit status: 0 if everything that the proxy uses is up, else 69.
     """
-    from lumen_proxy.health import diagnosis as diagnose  # noqa: PLC0415
+    from lumen_proxy.health import diagnosis  # noqa: PLC0415
 
     settings = _load(args)
-    diagnosis = diagnose.examine(
+    found = diagnosis.diagnose(
         settings,
-        within_s=args.within or (settings.timeout_s if args.deep else diagnose.WITHIN_S),
+        within_s=args.within or (settings.timeout_s if args.deep else diagnosis.WITHIN_S),
         deep=args.deep,
         start=args.start,
         venv=args.venv,
     )
-    return diagnose.report(diagnosis, as_json=args.json)
+    return diagnosis.report(found, as_json=args.json)
 
 
 def _dashboard(args: argparse.Namespace) -> int:
@@ -218,8 +223,8 @@ def _dashboard(args: argparse.Namespace) -> int:
 
     settings = _load(args)
     if args.watch is None:
-        return dashboard.once(settings, as_json=args.json)
-    dashboard.watch(settings, args.watch, as_json=args.json)
+        return dashboard.show_once(settings, as_json=args.json)
+    dashboard.run(settings, args.watch, as_json=args.json)
     return Exit.OK
 
 
@@ -242,7 +247,7 @@ def _logs(args: argparse.Namespace) -> int:
 
 
 def _demo(_: argparse.Namespace) -> int:
-    """Show that the next request is answered after a worker was killed. Needs no network."""
+    """Kill a worker and show that the next request is answered. Needs no network."""
     from lumen_proxy.sandbox import demo  # noqa: PLC0415
 
     return demo.main()
@@ -250,9 +255,9 @@ def _demo(_: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     """Check a virtual environment: folder, interpreter and every package that the proxy needs."""
-    from lumen_proxy.supervisor import preflight  # noqa: PLC0415
+    from lumen_proxy.health import preflight  # noqa: PLC0415
 
-    report = preflight.examine(args.venv or Path(sys.prefix))
+    report = preflight.check_environment(args.venv or Path(sys.prefix))
     if args.json:
         streams.show(report.as_json())
     else:
@@ -266,23 +271,23 @@ def _config(args: argparse.Namespace) -> int:
     from lumen_proxy.cli import tables  # noqa: PLC0415
 
     settings = _load(args)
-    rows = tables.settings_of_the_running(settings) if args.running else tables.settings_of(settings)
-    streams.show(json.dumps({"settings": rows}, default=str) if args.json else tables.config(rows))
+    rows = tables.running_settings(settings) if args.running else tables.shell_settings(settings)
+    streams.show(json.dumps({"settings": rows}, default=str) if args.json else tables.format_settings(rows))
     return Exit.OK
 
 
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]] = {
-    "serve": (_serve, options.serve),
-    "start": (_start, options.start),
-    "stop": (_stop, options.report),
-    "restart": (_restart, options.restart),
-    "status": (_status, options.report),
-    "ps": (_ps, options.report),
-    "diagnose": (_diagnose, options.diagnose),
-    "dashboard": (_dashboard, options.dashboard),
-    "watch": (_watch, options.watch),
-    "logs": (_logs, options.logs),
-    "check": (_check, options.check),
-    "config": (_config, options.show_config),
-    "demo": (_demo, options.nothing),
+    "serve": (_serve, options.add_serve),
+    "start": (_start, options.add_start),
+    "stop": (_stop, options.add_report),
+    "restart": (_restart, options.add_restart),
+    "status": (_status, options.add_report),
+    "ps": (_ps, options.add_report),
+    "diagnose": (_diagnose, options.add_diagnose),
+    "dashboard": (_dashboard, options.add_dashboard),
+    "watch": (_watch, options.add_watch),
+    "logs": (_logs, options.add_logs),
+    "check": (_check, options.add_check),
+    "config": (_config, options.add_config),
+    "demo": (_demo, options.add_nothing),
 }

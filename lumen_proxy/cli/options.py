@@ -1,4 +1,4 @@
-"""The options of each command, what they accept, and how `--help` shows them."""
+"""The options of each command and their help."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PERIOD_S = 5.0  # as in the original system
+PERIOD_S = 5.0  # of `watch` and the dashboard
 SHORTEST_S, LONGEST_S = 0.1, 86_400.0  # of a deadline or a period
 
 
 COMMON = ("port", "host", "gateway_url")
-GROUPS = {  # title → fields; with those above, each setting that is no secret is in one of them
+GROUPS = {  # title → fields; COMMON and these contain each setting that is not a secret
     "channels": ("cloud_ai_url", "fallback", "connect_timeout_s"),
     "who may call": ("allowed_hosts", "allowed_origins"),
     "requests": (
@@ -42,8 +42,8 @@ PLACEHOLDERS = {
 }  # fmt: skip
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are ours: one line, status 64."""
+class OptionParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line and exit status 64."""
 
     def error(self, message: str) -> NoReturn:
         """Raise Fatal (64)."""
@@ -51,19 +51,19 @@ class Parser(argparse.ArgumentParser):
 
 
 def invalid(message: str, program: str) -> Fatal:
-    """The error (64) about an option of `program`, which is the name of ours and that of the command."""
+    """The error (64) for invalid options. `program` is the name of the program and of the command."""
     return Fatal(f"{message}; see: {program} --help", Exit.USAGE)
 
 
-def common(parser: argparse.ArgumentParser) -> None:
-    """Name the group that is shown first, and keep the usage short: argparse would list some fifty options in it."""
+def set_usage(parser: argparse.ArgumentParser) -> None:
+    """Name the first group of options, and shorten the usage line: argparse would list some fifty options."""
     parser._optionals.title = "common options"  # noqa: SLF001 - there is no public way to name this group
     arguments = "".join(f" [{action.metavar}]" for action in parser._actions if not action.option_strings)  # noqa: SLF001
     parser.usage = f"{parser.prog}{arguments} [OPTION]..."
 
 
-def settings(parser: argparse.ArgumentParser) -> None:
-    """Every setting that is no secret: a command line is visible to every user of the machine."""
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add each setting that is not a secret: other users of the machine can see a command line."""
     for field in COMMON:
         _add(parser, config.BY_FIELD[field])
     for title, fields in GROUPS.items():
@@ -75,59 +75,61 @@ def settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _add(group: argparse._ActionsContainer, setting: config.Setting) -> None:
-    """One setting, with what it accepts and its default."""
+    """Add one setting with its accepted values and its default."""
     option = "--" + setting.field.replace("_", "-")
-    words = setting.parse.choices
-    placeholder = f"{{{','.join(words)}}}" if words else PLACEHOLDERS[setting.parse.kind]
-    accepted = "" if words else f"; {setting.parse.expected}"
+    choices = setting.parse.choices
+    placeholder = f"{{{','.join(choices)}}}" if choices else PLACEHOLDERS[setting.parse.kind]
+    accepted = "" if choices else f"; {setting.parse.expected}"
     meaning = f"{setting.meaning}{accepted}; default: {setting.shown_default} [{setting.variable}]".replace("%", "%%")
     group.add_argument(option, dest=setting.field, metavar=placeholder, help=meaning)
 
 
-def serve(parser: argparse.ArgumentParser) -> None:
-    """For the foreground."""
+def add_serve(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `serve`."""
     parser.add_argument("--sandbox", action="store_true", help="answer from an embedded gateway; needs no network")
-    # Of `start`: standard error is a file of ours, and these fields were options.
+    # `start` uses this: standard error is the console log, and these settings were given as options.
     parser.add_argument("--detached", nargs="?", const="", help=argparse.SUPPRESS)
-    settings(parser)
+    add_settings(parser)
 
 
-def start(parser: argparse.ArgumentParser) -> None:
-    """For the background, with every setting."""
+def add_start(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `start`."""
     parser.add_argument("--sandbox", action="store_true", help="answer from an embedded gateway; needs no network")
-    report(parser)
+    add_report(parser)
 
 
-def restart(parser: argparse.ArgumentParser) -> None:
-    """For the background, with the settings of the running proxy unless they are given anew."""
+def add_restart(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `restart`."""
     parser.add_argument(
         "--sandbox",
         action=argparse.BooleanOptionalAction,
         help="answer from an embedded gateway, or from the configured one; default: as the running proxy does",
     )
-    report(parser)
+    add_report(parser)
 
 
-def show_config(parser: argparse.ArgumentParser) -> None:
-    """Of this shell, or of what runs."""
-    parser.add_argument("--running", action="store_true", help="what the running proxy uses, instead of this shell")
-    report(parser)
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `config`."""
+    parser.add_argument(
+        "--running", action="store_true", help="show the settings of the running proxy, not of this shell"
+    )
+    add_report(parser)
 
 
-def report(parser: argparse.ArgumentParser) -> None:
-    """For commands whose result is text or JSON."""
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that prints text or JSON."""
     parser.add_argument("--json", action="store_true", help="print JSON")
-    settings(parser)
+    add_settings(parser)
 
 
-def check(parser: argparse.ArgumentParser) -> None:
-    """Which environment."""
+def add_check(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `check`."""
     parser.add_argument("--venv", type=Path, metavar="DIR", help="the environment to check; default: the running one")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _read_by(parse: parsers.SettingParser[T]) -> Callable[[str], T]:
-    """A parser of settings for argparse, which would hide the text of a ValueError."""
+def _for_argparse(parse: parsers.SettingParser[T]) -> Callable[[str], T]:
+    """A parser for argparse, which hides the text of a ValueError."""
 
     def read(text: str) -> T:
         try:
@@ -138,12 +140,12 @@ def _read_by(parse: parsers.SettingParser[T]) -> Callable[[str], T]:
     return read
 
 
-_seconds = _read_by(parsers.seconds(SHORTEST_S, LONGEST_S))
-_count = _read_by(parsers.integer(0))
+_seconds = _for_argparse(parsers.seconds(SHORTEST_S, LONGEST_S))
+_count = _for_argparse(parsers.integer(0))
 
 
-def diagnose(parser: argparse.ArgumentParser) -> None:
-    """What is asked, and for how long."""
+def add_diagnose(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `diagnose`."""
     parser.add_argument("--deep", action="store_true", help="send real chat requests, which may cost money")
     parser.add_argument(
         "--start", action=argparse.BooleanOptionalAction, default=True, help="start the proxy if it is not running"
@@ -155,11 +157,11 @@ def diagnose(parser: argparse.ArgumentParser) -> None:
         help="one deadline for all probes; default: 15, with --deep the value of --timeout-s",
     )
     parser.add_argument("--venv", type=Path, metavar="DIR", help="an environment to check; default: the running one")
-    start(parser)
+    add_start(parser)
 
 
-def dashboard(parser: argparse.ArgumentParser) -> None:
-    """Once, or again and again."""
+def add_dashboard(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `dashboard`."""
     parser.add_argument(
         "--watch",
         nargs="?",
@@ -168,11 +170,11 @@ def dashboard(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="refresh every so many seconds; default: 5",
     )
-    start(parser)
+    add_start(parser)
 
 
-def watch(parser: argparse.ArgumentParser) -> None:
-    """How often."""
+def add_watch(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `watch`."""
     parser.add_argument(
         "seconds",
         nargs="?",
@@ -181,18 +183,18 @@ def watch(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="seconds between checks; default: 5",
     )
-    report(parser)
+    add_report(parser)
 
 
-def logs(parser: argparse.ArgumentParser) -> None:
-    """How much of them."""
+def add_logs(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `logs`."""
     parser.add_argument("-f", "--follow", action="store_true", help="show new lines until Ctrl-C")
     parser.add_argument(
         "-n", "--lines", type=_count, default=100, metavar="NUMBER", help="number of lines to show; default: 100"
     )
     parser.add_argument("--local", action="store_true", help="show local times; default: UTC")
-    report(parser)
+    add_report(parser)
 
 
-def nothing(_: argparse.ArgumentParser) -> None:
-    """Add none."""
+def add_nothing(_: argparse.ArgumentParser) -> None:
+    """Add no options."""

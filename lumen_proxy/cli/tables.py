@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lumen_proxy import config as settings_table
-from lumen_proxy.control.instances import find
+from lumen_proxy import config
+from lumen_proxy.console import streams
+from lumen_proxy.control.advice import on_port
+from lumen_proxy.control.lock_holder import find
+from lumen_proxy.control.running_settings import SECRET, UNSET, RunningSettings
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.known_issues import on_port
 from lumen_proxy.masking import without_query
-from lumen_proxy.supervisor.recorded_settings import Recorded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lumen_proxy.config import Settings
-    from lumen_proxy.control.instances import Seen
+    from lumen_proxy.control.instances import PortStatus
 
     Row = dict[str, Any]
 
@@ -24,7 +25,7 @@ NOTHING = "-"
 NO_INSTANCES = "no instances; start one with: lumen-proxy start"
 
 
-def duration(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """Two units at most: `3 d 4 h`, `5 min 2 s`."""
     if seconds is None:
         return NOTHING
@@ -36,37 +37,37 @@ def duration(seconds: float | None) -> str:
     return f"{whole} s"
 
 
-def _cells(seen: Seen) -> dict[str, str]:
-    """The fields of one instance as people read them; the same ones in `status` and in `ps`."""
-    sandbox = {True: "on", False: "off", None: NOTHING}[seen.sandbox]
+def _cells(status: PortStatus) -> dict[str, str]:
+    """The fields of one instance for people; `status` and `ps` show the same ones."""
+    sandbox = {True: "on", False: "off", None: NOTHING}[status.sandbox]
     cells = {
-        "port": str(seen.port),
-        "url": seen.url,
-        "state": seen.state or seen.condition,
-        "pid": NOTHING if seen.pid is None else str(seen.pid),
-        "uptime": duration(seen.uptime_s),
-        "restarts": NOTHING if seen.restarts is None else str(seen.restarts),
-        "gateway": without_query(seen.gateway) if seen.gateway else NOTHING,
+        "port": str(status.port),
+        "url": status.url,
+        "state": status.state or status.condition,
+        "pid": NOTHING if status.pid is None else str(status.pid),
+        "uptime": format_duration(status.uptime_s),
+        "restarts": NOTHING if status.restarts is None else str(status.restarts),
+        "gateway": without_query(status.gateway) if status.gateway else NOTHING,
         "sandbox": sandbox,
-        "last failure": seen.last_failure or NOTHING,
+        "last failure": status.last_failure or NOTHING,
     }
-    return {name: _printable(text) for name, text in cells.items()}
+    return {name: streams.replace_unprintable(text) for name, text in cells.items()}
 
 
-def status(seen: Seen) -> str:
-    """One line for each field that is known."""
-    cells = _cells(seen)
-    more = {"owner": seen.owner, "worker pid": seen.worker_pid, "instance": seen.instance, "log": seen.log}
-    cells |= {name: _printable(str(value)) for name, value in more.items() if value is not None}
+def format_status(status: PortStatus) -> str:
+    """One line for each known field."""
+    cells = _cells(status)
+    more = {"owner": status.owner, "worker pid": status.worker_pid, "instance": status.instance, "log": status.log}
+    cells |= {name: streams.replace_unprintable(str(value)) for name, value in more.items() if value is not None}
     known = {name: text for name, text in cells.items() if text != NOTHING}
     return "\n".join(f"{name:12}  {text}" for name, text in known.items())
 
 
-def instances(rows: Sequence[Seen], settings: Settings) -> str:
-    """One line for each instance, below a line of names."""
+def format_instances(rows: Sequence[PortStatus], settings: Settings) -> str:
+    """A heading and one line for each instance."""
     if not rows:
         return on_port(NO_INSTANCES, settings)
-    cells = [_cells(seen) for seen in rows]
+    cells = [_cells(row) for row in rows]
     table = [[name.upper() for name in cells[0]], *(list(row.values()) for row in cells)]
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     return "\n".join(
@@ -74,36 +75,34 @@ def instances(rows: Sequence[Seen], settings: Settings) -> str:
     )
 
 
-def settings_of(settings: Settings) -> list[Row]:
-    """Every setting of this shell."""
+def shell_settings(settings: Settings) -> list[Row]:
+    """Each setting of this shell."""
     rows = []
-    for setting in settings_table.SETTINGS:
+    for setting in config.SETTINGS:
         value = getattr(settings, setting.field)
         if setting.secret and value:
-            value = "(secret)"
+            value = SECRET
         elif value and setting.is_address:
             value = without_query(value)
         rows.append({"variable": setting.variable, "value": value, "origin": settings.origins[setting.field]})
     return rows
 
 
-def settings_of_the_running(settings: Settings) -> list[Row]:
-    """Every setting that the running proxy was started with. Raises Fatal (69) if that is not known."""
-    found = find(settings)
-    if found is None or found.known is None:
-        problem = f"no running proxy is known on port {settings.port}"
-        raise Fatal(f"{problem}; see: lumen-proxy ps", Exit.UNAVAILABLE)
-    return Recorded(found.known).rows()
+def running_settings(settings: Settings) -> list[Row]:
+    """Each setting of the running proxy. Raises Fatal (69) if its settings are not known."""
+    holder = find(settings)
+    if holder is None:
+        raise Fatal(f"no proxy is running on port {settings.port}; see: lumen-proxy ps", Exit.UNAVAILABLE)
+    if holder.state is None:
+        problem = f"the settings of the proxy on port {settings.port} are not known: its state file is missing"
+        raise Fatal(f"{problem}; try again in a minute", Exit.UNAVAILABLE)
+    return RunningSettings(holder.state).rows()
 
 
-def config(rows: Sequence[Row]) -> str:
+def format_settings(rows: Sequence[Row]) -> str:
     """One line for each setting."""
-    return "\n".join(f"{row['variable']:26} {_typed(row['value'])}  [{row['origin']}]" for row in rows)
+    return "\n".join(f"{row['variable']:26} {_format_value(row['value'])}  [{row['origin']}]" for row in rows)
 
 
-def _typed(value: object) -> str:
-    return "(none)" if value in (None, ()) else settings_table.to_text(value)
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)
+def _format_value(value: object) -> str:
+    return UNSET if value in (None, ()) else config.to_text(value)

@@ -1,4 +1,4 @@
-"""Symbols, colours, curves and widths of text, as the console supports them. Each symbol has a word beside it."""
+"""Symbols, colours, curves and text widths, as far as the console supports them. A word stands beside each symbol."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 
 import wcwidth
 
-from lumen_proxy import platform
-from lumen_proxy.console import streams
+from lumen_proxy.console import keyboard, streams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-WORDS = {"up": "UP", "down": "DOWN", "unset": "OFF"}
+STATE_WORDS = {"up": "UP", "down": "DOWN", "unset": "OFF"}
 TICKS = {"up": ("✓", "●", "+"), "down": ("✗", "■", "x"), "unset": ("·", "○", "-")}
-"""For a list: anywhere, on a console of code page 949, in ASCII."""
+"""For a list: in Unicode, in code page 949, in ASCII."""
 LIGHTS = {"up": ("🟢", "●", "+"), "down": ("🔴", "■", "x"), "unset": ("⚪", "○", "-")}
 """For the dashboard, in the same order."""
 BARS = ("▁▂▃▄▅▆▇█", "_.-=+*%#")
@@ -28,20 +27,20 @@ LONGEST_CHARS = 20_000  # of one text on a screen: 200 columns x 60 lines have 1
 COLOURS = {"up": 32, "down": 31, "unset": 90, "slow": 33, "very slow": 31, "dim": 2, "bold": 1}  # ECMA-48, SGR
 
 
-def symbol(kinds: dict[str, tuple[str, str, str]], state: str) -> str:
+def choose_symbol(symbols: dict[str, tuple[str, str, str]], state: str) -> str:
     """The best symbol that standard output can encode."""
-    best, plain, ascii_ = kinds[state]
-    return streams.glyph(best, streams.glyph(plain, ascii_))
+    best, plain, ascii_ = symbols[state]
+    return streams.choose_glyph(best, streams.choose_glyph(plain, ascii_))
 
 
 def has_colour() -> bool:
     """Whether the terminal has colours and NO_COLOR is not set (https://no-color.org)."""
-    return is_terminal() and not os.environ.get("NO_COLOR") and is_obedient()
+    return is_terminal() and not os.environ.get("NO_COLOR") and has_escape_sequences()
 
 
-def is_obedient() -> bool:
-    """Whether the terminal understands escape sequences: those of a colour, and those of a whole screen."""
-    return os.environ.get("TERM") != "dumb" and platform.speaks_escape_sequences()
+def has_escape_sequences() -> bool:
+    """Whether the terminal interprets escape sequences."""
+    return os.environ.get("TERM") != "dumb" and keyboard.enable_escape_sequences()
 
 
 def is_terminal() -> bool:
@@ -53,13 +52,13 @@ def is_terminal() -> bool:
 
 
 def paint(text: str, colour: str) -> str:
-    """Coloured, where there is colour."""
+    """The text in a colour, if the terminal has colours."""
     return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if colour in COLOURS and has_colour() else text
 
 
-def curve(values_ms: Sequence[float | None], width: int, full_ms: float) -> str:
-    """The last values as bars, `full_ms` and more as the highest; None (no answer) is a gap marked x."""
-    bars = streams.glyph(BARS[0], BARS[1])
+def draw_curve(values_ms: Sequence[float | None], width: int, full_ms: float) -> str:
+    """The last values as bars, `full_ms` and more as the highest bar; None (no response) is an x."""
+    bars = streams.choose_glyph(BARS[0], BARS[1])
     highest = len(bars) - 1
 
     def bar(ms: float | None) -> str:
@@ -68,20 +67,20 @@ def curve(values_ms: Sequence[float | None], width: int, full_ms: float) -> str:
     return "".join(map(bar, list(values_ms)[-width:]))
 
 
-def columns(text: str) -> int:
-    """How many columns a terminal gives the text: Korean letters and emoji take two, combining characters none."""
-    return wcwidth.wcswidth(harmless(text))
+def measure_width(text: str) -> int:
+    """The width of the text in a terminal: Korean letters and emoji take two columns, combining characters none."""
+    return wcwidth.wcswidth(make_printable(text))
 
 
-def harmless(text: str) -> str:
-    """The text without characters that control a terminal. A zero width joiner stays between two emoji."""
+def make_printable(text: str) -> str:
+    """The text without characters that control a terminal. Zero width joiners between two emoji stay."""
     shown = "".join(c if c.isprintable() or c == JOINER else "?" for c in text)
     return _without_lone_joiners(shown) if JOINER in shown else shown
 
 
 def _without_lone_joiners(text: str) -> str:
-    """The text with joiners between pictures only; a picture may have a variation selector or a skin colour."""
-    import regex  # noqa: PLC0415 - 20 ms that hardly any text needs
+    """The text with joiners between emoji only; an emoji may have a variation selector or a skin colour."""
+    import regex  # noqa: PLC0415 - 20 ms; few texts need it
 
     before, after = r"(?<!\p{ExtPict}[\ufe0f\U0001f3fb-\U0001f3ff]?)", r"(?!\p{ExtPict})"
     return regex.sub(f"{before}{JOINER}|{JOINER}{after}", "?", text)
@@ -90,13 +89,13 @@ def _without_lone_joiners(text: str) -> str:
 def clip(text: str, width: int) -> str:
     """The text, or as much of it as fits, without control characters."""
     text = _bounded(text)
-    if columns(text) <= width:
+    if measure_width(text) <= width:
         return text
     return wcwidth.clip(text, 0, width - 1, fillchar="") + "~" if width > 0 else ""
 
 
 def fit(line: str, width: int) -> str:
-    """Like `clip`, for a line that has colours of this module in it."""
+    """Like `clip`, for a line with colours of this module."""
     shown, room = "", width
     for number, piece in enumerate(COLOUR.split(line)):
         if number % 2:  # a colour
@@ -104,15 +103,15 @@ def fit(line: str, width: int) -> str:
         elif room:
             cut = clip(piece, room)
             shown += cut
-            room = 0 if cut != piece else room - columns(cut)
+            room = 0 if cut != piece else room - measure_width(cut)
     return shown
 
 
 def wrap(line: str, width: int, hang: int | None = None) -> list[str]:
-    """The line in as many lines as it takes, broken at spaces where possible.
+    """The line as lines of at most `width` columns, broken at spaces where possible.
 
-    The lines after the first are indented by `hang` columns, or like the first. Linear in the length of the line.
-    `width` is at least two columns, or a wide character does not fit.
+    The lines after the first are indented by `hang` columns, or like the first one. Takes linear time. `width` must be
+    at least two columns, the width of a wide character.
     """
     text = _bounded(line)
     rest = text.lstrip(" ")
@@ -132,7 +131,7 @@ def wrap(line: str, width: int, hang: int | None = None) -> list[str]:
 
 
 def _characters(text: str) -> Iterator[str]:
-    """What a terminal shows as one character; a cluster that is wider than two columns in its parts."""
+    """The grapheme clusters of the text; one that is wider than two columns is split into its characters."""
     for cluster in wcwidth.iter_graphemes(text):
         if wcwidth.wcswidth(cluster) <= WIDE:
             yield cluster
@@ -141,7 +140,7 @@ def _characters(text: str) -> Iterator[str]:
 
 
 def _end_of_line(characters: list[str], begin: int, room: int) -> int:
-    """Where the line that begins there ends: behind its last character that fits, or before its last space."""
+    """The end of a line that begins at `begin`: after the last character that fits, or before the last space."""
     used, end = 0, begin
     while end < len(characters):
         used += wcwidth.wcswidth(characters[end])
@@ -154,11 +153,11 @@ def _end_of_line(characters: list[str], begin: int, room: int) -> int:
 
 
 def _bounded(text: str) -> str:
-    """Harmless, and no longer than any screen shows."""
-    return harmless(text) if len(text) <= LONGEST_CHARS else harmless(text[:LONGEST_CHARS]) + "~"
+    """Printable, and no longer than any screen shows."""
+    return make_printable(text) if len(text) <= LONGEST_CHARS else make_printable(text[:LONGEST_CHARS]) + "~"
 
 
 def pad(text: str, width: int) -> str:
-    """Exactly `width` columns."""
+    """The text clipped or filled to exactly `width` columns."""
     text = clip(text, width)
-    return text + " " * (width - columns(text))
+    return text + " " * (width - measure_width(text))

@@ -1,6 +1,6 @@
-"""A whole terminal for a while: a screen of its own, single keys, and everything as before at the end.
+"""A full-screen terminal: a separate screen and single keys; at the end the terminal is restored.
 
-The escape sequences are those of ECMA-48 and xterm, which the console of Windows speaks, too, once it is told to.
+The escape sequences are those of ECMA-48 and xterm; the console of Windows also interprets them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Self
 
 from lumen_proxy import platform
-from lumen_proxy.console import formatting
+from lumen_proxy.console import formatting, keyboard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,10 +24,15 @@ HOME, REST_OF_LINE, REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
 USUAL_SIZE = (80, 24)
 
 
-def is_whole() -> bool:
-    """Whether there is a terminal for both output and keys."""
+def is_interactive() -> bool:
+    """Whether there is a terminal for output and for keys."""
     try:
-        return formatting.is_terminal() and sys.stdin is not None and sys.stdin.isatty() and formatting.is_obedient()
+        return (
+            formatting.is_terminal()
+            and sys.stdin is not None
+            and sys.stdin.isatty()
+            and formatting.has_escape_sequences()
+        )
     except ValueError:  # closed
         return False
 
@@ -39,7 +44,7 @@ def size() -> tuple[int, int]:
 
 
 class Terminal:
-    """Use with `with`. Ctrl-C and any exception leave the terminal as it was."""
+    """A context manager. It restores the terminal after Ctrl-C and after any exception."""
 
     def __init__(self) -> None:
         self._undo = contextlib.ExitStack()
@@ -47,7 +52,7 @@ class Terminal:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             stack.callback(_write, LEAVE)
-            platform.single_keys(sys.stdin.fileno(), lambda *put_back: stack.callback(_unless_gone, *put_back))
+            keyboard.enable_single_keys(sys.stdin.fileno(), lambda *undo: stack.callback(_unless_closed, *undo))
             _write(ENTER)
             self._undo = stack.pop_all()
         return self
@@ -58,24 +63,24 @@ class Terminal:
         self._undo.close()
 
     def draw(self, lines: list[str]) -> None:
-        """Show these lines from the top; nothing flickers, for nothing is cleared first."""
+        """Show these lines from the top. The screen is not cleared first, which would flicker."""
         shown = "\r\n".join(line + REST_OF_LINE for line in lines)
         _write(HOME + shown + REST_OF_SCREEN)
 
     def key(self, within_s: float) -> str | None:
-        """The next key, or None if none was pressed in time. A terminal that was closed is as good as Ctrl-C."""
+        """The next key, or None if none was pressed in time. Raises KeyboardInterrupt if the terminal was closed."""
         try:
-            return platform.next_key(sys.stdin.fileno(), within_s)
+            return keyboard.next_key(sys.stdin.fileno(), within_s)
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
         raise KeyboardInterrupt
 
 
-def _unless_gone(put_back: Callable[..., object], *arguments: object) -> None:
-    """Put the terminal back, unless it was closed. The error is termios.error, which Windows does not have."""
+def _unless_closed(restore: Callable[..., object], *arguments: object) -> None:
+    """Restore the terminal, unless it was closed. The error is termios.error, which Windows does not have."""
     try:
-        put_back(*arguments)
+        restore(*arguments)
     except Exception as error:
         if error.args[:1] != (errno.EIO,):
             raise
@@ -88,8 +93,8 @@ def _write(text: str) -> None:
 
 
 @contextlib.contextmanager
-def stopped_like_ctrl_c() -> Iterator[None]:
-    """A request to stop raises KeyboardInterrupt, so that there is one way out. Main thread only."""
+def stop_signals_as_interrupt() -> Iterator[None]:
+    """Each stop signal raises KeyboardInterrupt, like Ctrl-C. Main thread only."""
     before = {number: signal.signal(number, signal.default_int_handler) for number in platform.stop_signals()}
     try:
         yield

@@ -1,4 +1,4 @@
-"""One bounded question to /health of a proxy, whoever answers."""
+"""One GET of /health with a deadline for the whole response."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from lumen_proxy.wire.text import json_object
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ANSWER_BYTES = 65_536  # far above any health answer of ours
-SERVICE = "lumen-proxy"  # in our /health; anybody can say so
+MAX_BYTES = 65_536  # far above any response of this program
+SERVICE = "lumen-proxy"  # in /health of this program; any other program can claim it
 
 
-def ask(url: str, patience_s: float) -> dict[str, Any]:
-    """What /health says in time, or nothing. No proxy variables, no redirects."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=patience_s)
+def get(url: str, within_s: float) -> dict[str, Any]:
+    """The JSON object of /health; empty if there is none in time. Uses no proxy variables and follows no redirects."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=within_s)
     try:
         connection.connect()
-        with _hung_up_after(patience_s, connection.sock):
+        with _shut_down_after(within_s, connection.sock):
             connection.request("GET", "/health")
-            return json_object(connection.getresponse().read(ANSWER_BYTES))
-    except (OSError, http.client.HTTPException, ValueError):  # ValueError: a header that is none
+            return json_object(connection.getresponse().read(MAX_BYTES))
+    except (OSError, http.client.HTTPException, ValueError):  # ValueError: an invalid header
         return {}
     finally:
         connection.close()
 
 
 @contextlib.contextmanager
-def _hung_up_after(patience_s: float, sock: socket.socket) -> Iterator[None]:
-    """A connection's own time-out starts anew with every byte."""
+def _shut_down_after(within_s: float, sock: socket.socket) -> Iterator[None]:
+    """Bound the block: the time-out of the connection starts again with every byte."""
 
-    def hang_up() -> None:
+    def shut_down() -> None:
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)
 
-    too_late = threading.Timer(patience_s, hang_up)
-    too_late.start()
+    timer = threading.Timer(within_s, shut_down)
+    timer.start()
     try:
         yield
     finally:
-        too_late.cancel()
+        timer.cancel()

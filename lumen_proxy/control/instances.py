@@ -1,7 +1,6 @@
-"""The instances of this user: which process holds a port, and what is known of it.
+"""What is on a port: an instance of this program in some condition, another program, or nothing.
 
-An instance is found by the lock of its port. If a cleaner deleted the lock file, it is found by the listening
-socket. The state file and /health describe it; neither decides which process is signalled.
+The lock of the port decides which process is the instance (see `lock_holder`). The state file and /health describe it.
 """
 
 from __future__ import annotations
@@ -14,18 +13,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from lumen_proxy.control import health_request
+from lumen_proxy.control import health_request, restart_record
+from lumen_proxy.control.lock_holder import LockHolder, find, find_other_program, hosts, taken_address
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import listener, process_identity, restart_record, state
-from lumen_proxy.supervisor import port_owner as owner
-from lumen_proxy.supervisor.lock_holder import Holder, find_holder, find_stranger, matching
+from lumen_proxy.supervisor import instance_lock, listener, port_owner, process_identity, state
 
 if TYPE_CHECKING:
     from lumen_proxy.config import Settings
-    from lumen_proxy.supervisor.state import State
+    from lumen_proxy.supervisor.state import InstanceState
 
-LOOK_S = 2.0  # a proxy that serves answers /health within milliseconds, whatever else it does
-LOOKS_AT_ONCE = 16  # of `ps`; each may wait for one /health
+HEALTH_S = 2.0  # a proxy that serves answers /health within milliseconds under any load
+INSPECTIONS_AT_ONCE = 16  # of `ps`; each may wait for one /health
 
 Condition = Literal["running", "booting", "draining", "silent", "stopped", "another", "stranger"]
 RUNNING: tuple[Condition, str] = ("running", "running")
@@ -34,13 +32,13 @@ DRAIN_PHASES = {"draining", "ending"}
 
 
 @dataclass(frozen=True)
-class Seen:
+class PortStatus:
     """What is on a port. Unknown values are None.
 
-    `silent`: an instance of ours that does not answer. `another`: says that it is a lumen-proxy, but does not hold
-    the lock in this state directory: of another user, or started with another LUMEN_STATE_DIR. `state` is the same
-    in words, and tells `restarting`, `gave up`, `failed`, `ended unexpectedly` and `stopped by a restart` apart. `log`
-    is the journal.
+    `silent`: an instance that does not respond. `another`: a lumen-proxy that does not hold the lock in this state
+    directory; another user runs it, or it was started with another LUMEN_STATE_DIR. `stranger`: another program.
+    `state` is a text for people; it also distinguishes `restarting`, `gave up`, `failed`, `ended unexpectedly` and
+    `stopped by a restart`. `log` is the journal.
     """
 
     condition: Condition
@@ -60,110 +58,83 @@ class Seen:
     log: str | None = None
 
 
-def find(settings: Settings) -> Holder | None:
-    """The instance of ours on the port of `settings`, whether it answers or not."""
-    return find_holder(settings.state_dir, settings.port) or _found_by_socket(settings)
-
-
-def _found_by_socket(settings: Settings) -> Holder | None:
-    """An instance whose lock file was deleted: it still holds the deleted file, and its process tree has the port."""
-    if settings.host == "localhost" and taken_address(settings) is None:  # cheaper than the table of all sockets
-        return None
-    lock_path, state_path = state.paths(settings.state_dir, settings.port)
-    for pid in owner.family(hosts(settings), settings.port):
-        if process_identity.is_own(pid) and process_identity.holds_lock(pid, lock_path):
-            return Holder(pid, is_verified=True, known=matching(state.read(state_path), pid))
-    return None
-
-
-def hosts(settings: Settings) -> tuple[str, ...]:
-    """The addresses that an instance with these settings listens on."""
-    return listener.LOOPBACKS if settings.host == "localhost" else (settings.host,)
-
-
-def taken_address(settings: Settings) -> str | None:
-    """The first of our addresses where somebody holds the port."""
-    return next((host for host in hosts(settings) if listener.is_taken(host, settings.port)), None)
-
-
-def look(settings: Settings, *, patience_s: float = LOOK_S) -> Seen:
-    """Tell what is on the port of `settings`. The lock decides whether it is ours, the answer whether it lives."""
-    refuse_port_0(settings)
-    if ours := look_at_ours(settings, patience_s):
-        return ours
-    if who := find_stranger(settings.state_dir, settings.port):
+def inspect(settings: Settings, *, within_s: float = HEALTH_S) -> PortStatus:
+    """What is on the port of `settings`. /health must respond within `within_s`."""
+    require_port(settings)
+    if own := inspect_own(settings, within_s):
+        return own
+    if owner := find_other_program(settings.state_dir, settings.port):
         url = listener.url_of(hosts(settings)[0], settings.port)
-        return Seen("stranger", settings.port, url, owner=who, state="taken by another program")
+        return PortStatus("stranger", settings.port, url, owner=owner, state="taken by another program")
     host = taken_address(settings)
     url = listener.url_of(host or hosts(settings)[0], settings.port)
     if host is None:
-        return _look_at_the_end(settings, url)
-    is_lumen = health_request.ask(url, patience_s).get("service") == health_request.SERVICE
-    who = owner.describe(host, settings.port)
+        return _inspect_end(settings, url)
+    is_lumen = health_request.get(url, within_s).get("service") == health_request.SERVICE
+    owner = port_owner.describe(host, settings.port)
     if is_lumen:
-        return Seen("another", settings.port, url, owner=who, state="another lumen-proxy")
-    return Seen("stranger", settings.port, url, owner=who, state="taken by another program")
+        return PortStatus("another", settings.port, url, owner=owner, state="another lumen-proxy")
+    return PortStatus("stranger", settings.port, url, owner=owner, state="taken by another program")
 
 
-def look_at_all(settings: Settings, port: int | None = None) -> list[Seen]:
-    """Look at each port that a file in the state directory names, or at `port` only; in order of ports.
+def inspect_all(settings: Settings, port: int | None = None) -> list[PortStatus]:
+    """Inspect each port that a file in the state directory names, or `port` only; in order of ports.
 
-    The port of `settings` is one of them: its instance may have lost its files. Ports without an instance are left out.
+    The port of `settings` is included: its instance may have lost its files. Ports without an instance are left out.
     """
     ports = [port] if port is not None else sorted({*state.known_ports(settings.state_dir), settings.port} - {0})
-    with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
-        found = pool.map(lambda port: look(replace(settings, port=port)), ports)
-        return [seen for seen in found if seen.condition not in {"another", "stranger"} and seen.state != "stopped"]
+    with ThreadPoolExecutor(INSPECTIONS_AT_ONCE) as pool:
+        rows = pool.map(lambda port: inspect(replace(settings, port=port)), ports)
+        return [row for row in rows if row.condition not in {"another", "stranger"} and row.state != "stopped"]
 
 
-def is_stopped(settings: Settings) -> bool:
-    """True if a start makes sense: neither we nor a stranger are there. Sends no request."""
-    refuse_port_0(settings)
-    lock_path, _ = state.paths(settings.state_dir, settings.port)
-    return not state.is_locked(lock_path) and taken_address(settings) is None
+def is_free(settings: Settings) -> bool:
+    """True if nothing is on the port, so that a start makes sense. Sends no request."""
+    require_port(settings)
+    lock_path = instance_lock.lock_path(settings.state_dir, settings.port)
+    return not instance_lock.is_locked(lock_path) and taken_address(settings) is None
 
 
-def refuse_port_0(settings: Settings) -> None:
-    """Raise Fatal (64) for a port that names no instance."""
+def require_port(settings: Settings) -> None:
+    """Raise Fatal (64) for port 0, which names no instance."""
     if not settings.port:
-        raise Fatal("port 0 names no instance; say which with --port", Exit.USAGE)
+        raise Fatal("port 0 is invalid here: expected the port of an instance; give it with --port", Exit.USAGE)
 
 
-def look_at_ours(settings: Settings, patience_s: float) -> Seen | None:
-    """Our instance on the port, or None if there is none."""
-    found = find(settings)
-    if found is None:
+def inspect_own(settings: Settings, within_s: float) -> PortStatus | None:
+    """The instance on the port, or None if there is none."""
+    holder = find(settings)
+    if holder is None:
         return None
-    known = found.known
+    known = holder.state
     url = known.url if known else listener.url_of(hosts(settings)[0], settings.port)
-    answer = health_request.ask(url, patience_s)
-    instance = known.instance if known else answer.get("instance")
-    is_answer = answer.get("service") == health_request.SERVICE and answer.get("instance", instance) == instance
-    if not is_answer:
-        answer = {}
-    condition, words = RUNNING if is_answer else _phase(known)
-    pid = found.pid or answer.get("supervisor_pid")
-    return Seen(
+    health = health_request.get(url, within_s)
+    instance = known.instance if known else health.get("instance")
+    if health.get("service") != health_request.SERVICE or health.get("instance", instance) != instance:
+        health = {}
+    condition, text = RUNNING if health else _condition_by_phase(known)
+    pid = holder.pid or health.get("supervisor_pid")
+    return PortStatus(
         condition, settings.port, url, pid, instance,
-        worker_pid=answer.get("pid"),
-        generation=answer.get("generation", known.generation if known else None),
-        restarts=answer.get("restarts", known.restarts if known else None),
-        uptime_s=uptime_s(pid, answer.get("uptime_s")),
-        owner=_other_user(found),
-        state=words,
-        **_described(known),
+        worker_pid=health.get("pid"),
+        generation=health.get("generation", known.generation if known else None),
+        restarts=health.get("restarts", known.restarts if known else None),
+        uptime_s=uptime_s(pid, health.get("uptime_s")),
+        owner=_other_user(holder),
+        state=text,
+        **_description(known),
     )  # fmt: skip
 
 
-def _other_user(found: Holder) -> str | None:
-    """Whose it is, if it is a service of another user that an administrator looks at."""
-    if found.pid is None or not process_identity.is_foreign(found.pid):
+def _other_user(holder: LockHolder) -> str | None:
+    """The user of an instance that belongs to another user; an administrator sees such instances."""
+    if holder.pid is None or not process_identity.is_foreign(holder.pid):
         return None
-    return f"user {process_identity.user_name(found.pid)} (pid {found.pid})"
+    return f"user {process_identity.user_name(holder.pid)} (pid {holder.pid})"
 
 
-def _phase(known: State | None) -> tuple[Condition, str]:
-    """What an instance that does not answer is doing, by its own words."""
+def _condition_by_phase(known: InstanceState | None) -> tuple[Condition, str]:
+    """The condition of an instance that does not respond, by its state file."""
     if known and known.phase in BOOT_PHASES:
         return "booting", "restarting" if known.generation else "booting"
     if known and known.phase in DRAIN_PHASES:
@@ -171,47 +142,46 @@ def _phase(known: State | None) -> tuple[Condition, str]:
     return "silent", "not answering"
 
 
-def uptime_s(pid: int | None, answered_s: float | None) -> float | None:
-    """The age of an instance: by the clock that counts from boot where there is one, else by its own word."""
+def uptime_s(pid: int | None, reported_s: float | None) -> float | None:
+    """The age of an instance: by the clock that counts from boot if there is one, else as /health reports it."""
     stamp = process_identity.start_stamp(pid) if pid else None
     if stamp is None or not hasattr(time, "CLOCK_BOOTTIME"):
-        return answered_s
+        return reported_s
     return round(max(time.clock_gettime(time.CLOCK_BOOTTIME) - stamp, 0.0), 3)
 
 
-def _described(known: State | None) -> dict[str, Any]:
+def _description(known: InstanceState | None) -> dict[str, Any]:
     if known is None:
         return {}
     failure = known.last_failure
-    said = f"{failure.get('what')} at {clock(failure.get('at', ''))}" if failure else None
-    return {"gateway": known.gateway_url, "sandbox": known.sandbox, "last_failure": said, "log": known.log}
+    text = f"{failure.get('what')} at {local_time(failure.get('at', ''))}" if failure else None
+    return {"gateway": known.gateway_url, "sandbox": known.sandbox, "last_failure": text, "log": known.log}
 
 
-def _look_at_the_end(settings: Settings, url: str) -> Seen:
-    """Nothing is on the port: was the last end unexpected?"""
-    _, state_path = state.paths(settings.state_dir, settings.port)
-    last = state.read(state_path) or state.read(state.end_path(settings.state_dir, settings.port))
-    last = last or restart_record.interrupted(settings.state_dir, settings.port)
+def _inspect_end(settings: Settings, url: str) -> PortStatus:
+    """Nothing is on the port: check whether the last instance ended unexpectedly."""
+    place = settings.state_dir, settings.port
+    state_path = state.state_path(*place)
+    last = state.read(state_path) or state.read(state.end_path(*place)) or restart_record.read_interrupted(*place)
     if last is None:
-        return Seen("stopped", settings.port, url, state="stopped")
-    ended = last.ended or {"kind": "ended unexpectedly", "at": _last_sign(last, state_path), "what": ""}
+        return PortStatus("stopped", settings.port, url, state="stopped")
+    ended = last.ended or {"kind": "ended unexpectedly", "at": _last_write(last, state_path), "what": ""}
     preposition = "at" if last.ended else "after"
-    said = f"{ended.get('kind')} {preposition} {clock(ended.get('at', ''))}"
-    said += f": {ended['what']}" if ended.get("what") else " (killed, or the machine went down)"
-    described = _described(last) | {"last_failure": said}
-    return Seen(
+    reason = f": {ended['what']}" if ended.get("what") else " (killed, or the machine went down)"
+    text = f"{ended.get('kind')} {preposition} {local_time(ended.get('at', ''))}{reason}"
+    return PortStatus(
         "stopped",
         settings.port,
         url,
         instance=last.instance,
         restarts=last.restarts,
         state=ended.get("kind"),
-        **described,
+        **_description(last) | {"last_failure": text},
     )
 
 
-def _last_sign(last: State, state_path: Path) -> str:
-    """When the instance wrote its last line, in ISO 8601."""
+def _last_write(last: InstanceState, state_path: Path) -> str:
+    """When the instance last wrote to a file, in ISO 8601."""
     times = []
     for path in (state_path, Path(last.log or state_path)):
         with contextlib.suppress(OSError):
@@ -219,8 +189,8 @@ def _last_sign(last: State, state_path: Path) -> str:
     return datetime.fromtimestamp(max(times, default=0.0), UTC).isoformat()
 
 
-def clock(at: str) -> str:
-    """A time in ISO 8601 as people read it here: with its date unless it is today."""
+def local_time(at: str) -> str:
+    """A time in ISO 8601 as local time, with its date unless it is today."""
     try:
         then = datetime.fromisoformat(at).astimezone()
     except ValueError:

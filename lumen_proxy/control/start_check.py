@@ -1,4 +1,7 @@
-"""What a proxy with some settings would refuse to start with, as far as it can be known before it is started."""
+"""Checks before a start: what a proxy with these settings would refuse, as far as that is known in advance.
+
+`serve` imports this module, so it does not import what only other commands need.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def check_startable(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
-    """Raise Fatal for what supervisor or worker would refuse. Nothing is written, and no address is asked.
+    """Raise Fatal for what the supervisor or the worker would refuse. Writes no file and calls no address.
 
-    `environ` is that of the proxy: it decides how an address is reached.
+    `environ` is the environment of the proxy: it decides how an address is reached.
     """
     if missing := dependencies.missing():
         raise Fatal(dependencies.describe_missing(missing), Exit.UNAVAILABLE)
@@ -30,13 +33,7 @@ def check_startable(settings: Settings, environ: Mapping[str, str] = os.environ)
         return
     from lumen_proxy.net.route import Route  # noqa: PLC0415 - a sandbox needs no TLS
 
-    for url in _used(settings):
-        Route(url, environ)
-
-
-def _used(settings: Settings) -> list[str]:
-    """The addresses that the worker asks."""
-    urls = [settings.gateway_url]
-    if settings.fallback == "cloud_ai":
-        urls.append(settings.cloud_ai_url)
-    return [url for url in urls if url != parsers.NONE]
+    urls = [settings.gateway_url, *([settings.cloud_ai_url] if settings.fallback == "cloud_ai" else [])]
+    for url in urls:
+        if url != parsers.NONE:
+            Route(url, environ)

@@ -1,7 +1,7 @@
-"""One HTTP question of a diagnosis, and several at once under one deadline.
+"""One HTTP request of a diagnosis, and several at once with one deadline.
 
-Nothing raised by the network leaves this module: what went wrong is a word in the `Call`. The address is reached as
-the worker reaches it (`lumen_proxy.net`).
+A network error is not raised: it is the `trouble` of the result. Addresses are reached in the same way as by the worker
+(`lumen_proxy.net`).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Call:
-    """One question really asked. `status` is None if no answer came, and then `trouble` says why.
+class ProbeResult:
+    """One request and its response. `status` is None if there was no response; then `trouble` is the reason.
 
-    `url` is for people: without its query, which may be a secret. `detail` is what failed, `remedy` what to do.
+    `url` has no query, which may be a secret. `detail` is what failed, `remedy` what to do.
     """
 
     method: str
@@ -47,16 +47,16 @@ class Call:
     remedy: str = ""
 
     def json(self) -> dict[str, Any]:
-        """The answer's object; empty if it is none."""
+        """The JSON object of the response; empty if it is not one."""
         return json_object(self.body)
 
-    def facts(self) -> dict[str, object]:
-        """What is shown of it; never the body."""
+    def as_json(self) -> dict[str, object]:
+        """All fields that may be shown; the body is not one of them."""
         ms = None if self.ms is None else round(self.ms, 1)
         return {"method": self.method, "url": self.url, "status": self.status, "ms": ms, "trouble": self.trouble}
 
 
-def ask(  # noqa: PLR0913 - what one question is made of
+def send_probe(  # noqa: PLR0913 - the parts of a request and its limits
     method: str,
     url: str,
     *,
@@ -66,60 +66,61 @@ def ask(  # noqa: PLR0913 - what one question is made of
     body: object = None,
     headers: Mapping[str, str | None] | None = None,
     environ: Mapping[str, str] = os.environ,
-) -> Call:
-    """Ask once: no redirects, no repetition. A header of None is left out."""
+) -> ProbeResult:
+    """Send one request: no redirects, no retries. A header of None is left out."""
     began = time.monotonic()
 
-    def call(**found: Any) -> Call:  # noqa: ANN401 - the fields of Call
-        return Call(method, without_query(url), ms=(time.monotonic() - began) * MS, **found)
+    def result(**fields: Any) -> ProbeResult:  # noqa: ANN401 - the fields of ProbeResult
+        return ProbeResult(method, without_query(url), ms=(time.monotonic() - began) * MS, **fields)
 
-    sent = {name: value for name, value in (headers or {}).items() if value is not None}
+    sent_headers = {name: value for name, value in (headers or {}).items() if value is not None}
     content = b""
     if body is not None:
-        sent["Content-Type"] = "application/json; charset=utf-8"
+        sent_headers["Content-Type"] = "application/json; charset=utf-8"
         content = json.dumps(body, ensure_ascii=False).encode()
     try:
-        answer = fetch(FetchRequest(method, url, sent, content), FetchLimits(within_s, connect_s, max_bytes), environ)
+        limits = FetchLimits(within_s, connect_s, max_bytes)
+        answer = fetch(FetchRequest(method, url, sent_headers, content), limits, environ)
     except ConnectFailed as failure:
-        return call(trouble=failure.kind, detail=failure.text, remedy=failure.remedy)
+        return result(trouble=failure.kind, detail=failure.text, remedy=failure.remedy)
     except Lost as failure:
-        return call(trouble="timeout" if failure.late else "lost")
+        return result(trouble="timeout" if failure.late else "lost")
     except Fatal as failure:
-        detail, remedy = _parts(str(failure))
-        unsupported = isinstance(failure, UnsupportedProxy)
-        return call(trouble="proxy_unsupported" if unsupported else "settings", detail=detail, remedy=remedy)
-    return call(status=answer.status, body=answer.body)
+        detail, remedy = _split_error(str(failure))
+        is_unsupported = isinstance(failure, UnsupportedProxy)
+        return result(trouble="proxy_unsupported" if is_unsupported else "settings", detail=detail, remedy=remedy)
+    return result(status=answer.status, body=answer.body)
 
 
-def _parts(refusal: str) -> tuple[str, str]:
-    """What is wrong with a setting, and what to do: behind a semicolon, or in a sentence of its own."""
-    detail, _, remedy = refusal.partition("; ")
+def _split_error(text: str) -> tuple[str, str]:
+    """What is wrong with a setting, and what to do. The second follows a semicolon or is a sentence of its own."""
+    detail, _, remedy = text.partition("; ")
     if remedy:
         return detail, remedy
-    detail, _, remedy = refusal.rpartition(". ")
-    return (detail, remedy[:1].lower() + remedy[1:]) if detail else (refusal, "")
+    detail, _, remedy = text.rpartition(". ")
+    return (detail, remedy[:1].lower() + remedy[1:]) if detail else (text, "")
 
 
-def at_once(jobs: Mapping[str, Callable[[], T]], *, within_s: float) -> dict[str, T]:
-    """Run all jobs in threads; return what was done by the deadline. The others are left behind, not waited for."""
+def run_all(jobs: Mapping[str, Callable[[], T]], *, within_s: float) -> dict[str, T]:
+    """Run all jobs in threads; return the results by the deadline. Later results are dropped."""
     done: queue.SimpleQueue[tuple[str, T | BaseException]] = queue.SimpleQueue()
 
     def run(name: str, job: Callable[[], T]) -> None:
         try:
             done.put((name, job()))
-        except Exception as error:  # noqa: BLE001 - raised again where the answer is read
+        except Exception as error:  # noqa: BLE001 - raised again below
             done.put((name, error))
 
     until = time.monotonic() + within_s
     for name, job in jobs.items():
         threading.Thread(target=run, args=(name, job), daemon=True).start()
-    found: dict[str, T] = {}
-    while len(found) < len(jobs):
+    results: dict[str, T] = {}
+    while len(results) < len(jobs):
         try:
             name, result = done.get(timeout=max(until - time.monotonic(), 0))
         except queue.Empty:
             break
         if isinstance(result, BaseException):
             raise result
-        found[name] = result
-    return found
+        results[name] = result
+    return results

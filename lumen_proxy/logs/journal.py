@@ -1,4 +1,4 @@
-"""The journal: what happened to the proxy, one JSON object a line, for people and for tests."""
+"""The journal: the events of an instance, one JSON object per line."""
 
 from __future__ import annotations
 
@@ -26,26 +26,33 @@ Event = Literal[
 ]
 
 
-MAX_BYTES = 10 * 1024 * 1024  # these three as in the table of settings
+MAX_BYTES = 10 * 1024 * 1024  # these three are the defaults of the settings
 KEEP = 5
 DAYS = 14
 
 
 def path_of(log_dir: Path, port: int) -> Path:
-    """Where the instance on a port keeps its journal: two that share a folder must not rotate one file."""
+    """The journal of the instance on a port. Instances share the folder, so each has a file of its own to rotate."""
     return log_dir / f"journal-{port}.jsonl"
 
 
 class Journal:
-    """Appends events to a rotated file; a journal that cannot be written is counted, never fatal."""
+    """Appends events to a rotated file. A failed write is counted and raises no exception."""
 
-    def __init__(
-        self, path: Path, instance: str, *, max_bytes: int = MAX_BYTES, keep: int = KEEP, days: int = DAYS
+    def __init__(  # noqa: PLR0913 - the limits of the file are settings
+        self,
+        path: Path,
+        instance: str,
+        *,
+        max_bytes: int = MAX_BYTES,
+        keep: int = KEEP,
+        days: int = DAYS,
+        on_event: Callable[[Mapping[str, Any]], object] | None = None,
     ) -> None:
+        """`on_event` is called with each event after it was written."""
         self.path = path
         self.instance = instance
-        self.hear: Callable[[Mapping[str, Any]], object] = lambda _: None
-        """Called with each event after it was written."""
+        self._on_event = on_event
         self._file = RotatedFile(path, max_bytes=max_bytes, keep=keep, days=days)
 
     @property
@@ -54,8 +61,9 @@ class Journal:
         return self._file.lost
 
     def write(self, event: Event, **fields: object) -> None:
-        """Append one line."""
+        """Append one event."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         record = {"ts": now, "mono": time.monotonic(), "event": event, "instance": self.instance, **fields}
         self._file.append(json.dumps(record, ensure_ascii=True).encode("ascii") + b"\n")
-        self.hear(record)
+        if self._on_event:
+            self._on_event(record)

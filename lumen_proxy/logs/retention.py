@@ -1,7 +1,7 @@
-"""Logs of ports that are no longer used: nobody rotates them, so a start drops those that are too old.
+"""Removes old logs of ports that are no longer used. No process rotates them, so each start removes them.
 
-Only what is written line by line into files that are opened for each: whether somebody serves there or not, all of
-its lines are older than they are kept. The journal of a port stays, it is small, and so do the console's words.
+Only logs whose file is opened for each line are removed: an old modification time then means that all lines are old,
+even if an instance uses the port. The journal and the console log of a port stay; they are small.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from lumen_proxy.logs.rotation import DAY_S, FIRST_LINE_BYTES
 if TYPE_CHECKING:
     from pathlib import Path
 
-OURS = re.compile(r"(?:worker|alerts-[a-z]+)-\d{1,5}\.jsonl(?:\.\d+)?")
+OWN_NAMES = re.compile(r"(?:worker|alerts-[a-z]+)-\d{1,5}\.jsonl(?:\.\d+)?")
 
 
-def drop(log_dir: Path, days: int) -> None:
-    """Remove what bears one of our names, begins like a log of ours, and was last written to before that many days."""
+def remove_old_logs(log_dir: Path, days: int) -> None:
+    """Remove each file with the name and content of a log whose last write is more than `days` ago."""
     with contextlib.suppress(OSError):
         for path in list(log_dir.iterdir()):
             with contextlib.suppress(OSError):
-                if OURS.fullmatch(path.name) and _is_old(path, days) and _is_log(path):
+                if OWN_NAMES.fullmatch(path.name) and _is_old(path, days) and _is_log(path):
                     path.unlink(missing_ok=True)
 
 

@@ -1,7 +1,7 @@
-"""A file of lines that is rotated, and capped in size, number and days.
+"""A rotated file of lines, with limits on its size, the number of old files and their age.
 
-It is opened for each line, so that it can be renamed meanwhile: Windows refuses to rename what is open.
-Each process writes files of its own. What cannot be written is counted, never fatal.
+The file is opened for each line, so that it can be renamed between two lines: Windows cannot rename an open file. Each
+process writes its own files. A failed write is counted and raises no exception.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DAY_S = 86_400
-LOOK_EVERY_S = 3_600.0  # how often the age is looked at: days need no better
-FIRST_LINE_BYTES = 4_096  # the time stamp stands at the beginning of a line
+AGE_CHECK_S = 3_600.0  # between two checks of the age; the limit is in days
+FIRST_LINE_BYTES = 4_096  # contains the time stamp, the first field of a line
 
 
 def older(path: Path) -> list[tuple[int, Path]]:
@@ -28,7 +28,7 @@ def older(path: Path) -> list[tuple[int, Path]]:
 
 
 class RotatedFile:
-    """`path` and up to `keep` older ones, `path.1` the newest; none above `max_bytes`, no line older than `days`.
+    """`path` and up to `keep` older files, `path.1` the newest; none above `max_bytes`, no line older than `days`.
 
     `lost` counts the lines that could not be written.
     """
@@ -40,10 +40,10 @@ class RotatedFile:
         self._keep = keep
         self._days_s = days * DAY_S
         self._lock = threading.Lock()
-        self._next_look = 0.0
+        self._next_check = 0.0
 
     def append(self, line: bytes) -> None:
-        """Append one line in a single write, so that two writers never mix within a line."""
+        """Append one line in a single write, so that the lines of two writers do not mix."""
         with self._lock:
             try:
                 self._append(line)
@@ -51,34 +51,34 @@ class RotatedFile:
                 self.lost += 1
 
     def _append(self, line: bytes) -> None:
-        aged = self._has_aged()
-        with self._opened() as file:
-            full = file.tell() > 0 and (aged or file.tell() + len(line) > self._max_bytes)
-            if not full:
+        is_old = self._is_old()
+        with self._open() as file:
+            is_full = file.tell() > 0 and (is_old or file.tell() + len(line) > self._max_bytes)
+            if not is_full:
                 file.write(line)
-        if full:
+        if is_full:
             self._rotate()
-            with self._opened() as file:
+            with self._open() as file:
                 file.write(line)
 
-    def _opened(self) -> FileIO:
-        """The current file. Its folder is made again if a cleaner has deleted it."""
+    def _open(self) -> FileIO:
+        """Open the current file. Create its folder again if it was deleted."""
         try:
             return self.path.open("ab", buffering=0)
         except FileNotFoundError:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             return self.path.open("ab", buffering=0)
 
-    def _has_aged(self) -> bool:
-        """Whether the current file has covered its share of the days, so that the last one to go is in time."""
-        if time.monotonic() < self._next_look:
+    def _is_old(self) -> bool:
+        """Whether the current file covers its share of `days`, so that the oldest line is removed in time."""
+        if time.monotonic() < self._next_check:
             return False
-        self._next_look = time.monotonic() + LOOK_EVERY_S
-        self._drop_old()
-        return time.time() - self._begun() > self._days_s / (self._keep + 1)
+        self._next_check = time.monotonic() + AGE_CHECK_S
+        self._remove_old()
+        return time.time() - self._first_line_time() > self._days_s / (self._keep + 1)
 
-    def _begun(self) -> float:
-        """When the first line of the current file was written; now, if it does not tell."""
+    def _first_line_time(self) -> float:
+        """When the first line of the current file was written; the current time if that is not known."""
         try:
             with self.path.open("rb") as file:
                 first = file.read(FIRST_LINE_BYTES).split(b"\n")[0]
@@ -87,13 +87,13 @@ class RotatedFile:
             return time.time()
 
     def _rotate(self) -> None:
-        """`x` becomes `x.1`, `x.1` becomes `x.2`, …; those above the number, and those that are too old, go."""
+        """`x` becomes `x.1`, `x.1` becomes `x.2`, …; files above `keep` and old files are removed."""
         for number, path in reversed([(0, self.path), *older(self.path)]):
             path.replace(self.path.with_name(f"{self.path.name}.{number + 1}"))
-        self._drop_old()
+        self._remove_old()
 
-    def _drop_old(self) -> None:
-        """By what is there, not by what was kept: the number may have been larger yesterday."""
+    def _remove_old(self) -> None:
+        """Remove all surplus files: `keep` may have been larger before."""
         for number, path in older(self.path):
             if number > self._keep or time.time() - path.stat().st_mtime > self._days_s:
                 path.unlink()

@@ -1,4 +1,4 @@
-"""The lines of the dashboard: all of them where they are printed, the most important ones where a screen is small."""
+"""The lines of the dashboard: all of them for printed output, the most important ones for a small screen."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from lumen_proxy.health.diagnosis import Diagnosis
-    from lumen_proxy.health.verdicts import Probe
+    from lumen_proxy.health.verdicts import ChannelStatus
 
     Past = Mapping[str, Sequence[float | None]]
-    """Channel → its last response times in ms, None for no answer."""
+    """Channel → its last response times in ms, None for no response."""
 
 CURVE_COLUMNS = 30
 CHANNEL_COLUMNS = 38  # a channel's line up to its curve
 PACE_COLUMNS = 11  # behind the curve: two spaces and `very slow`
 INDENT = " " * 10
 LABEL_COLUMNS = 11  # of Proxy, Alerts and Note
-FACTS = (("pid", "pid"), ("worker", "worker_pid"), ("restarts", "restarts"), ("breaker", "breaker"))
+FIELDS = (("pid", "pid"), ("worker", "worker_pid"), ("restarts", "restarts"), ("breaker", "breaker"))
 MENUS = (
     "[s] start  [x] stop  [d] diagnose  [h] help  [q] quit",
     "s start x stop d diagnose h help q quit",
     "keys: s x d h q",
 )
-CHANNEL, NEXT_STEP, CAUSE, DETAIL, BLANK = range(5)  # ranks: the higher ones give way first
-ATTEMPTS = (  # the highest rank that is shown, and how many lines one row may take; the first that fits is taken
+CHANNEL, NEXT_STEP, CAUSE, DETAIL, BLANK = range(5)  # ranks: rows with a higher rank are removed first
+ATTEMPTS = (  # the highest rank that is shown, and the most lines of one row; the first that fits is used
     (BLANK, 9),
     (DETAIL, 9),
     (CAUSE, 9),
@@ -42,51 +42,51 @@ ATTEMPTS = (  # the highest rank that is shown, and how many lines one row may t
 )
 
 
-class Row(NamedTuple):
-    """One line before it is wrapped. Only the text of a CHANNEL has colours; that of others may come from a server."""
+class ScreenRow(NamedTuple):
+    """One line before it is wrapped. Only a CHANNEL row has colours; the text of other rows may come from a server."""
 
     rank: int
     text: str
-    hang: int | None = None  # the indent of further lines, if it is another one
+    hang: int | None = None  # the indent of further lines, if it differs
 
 
-def head(diagnosis: Diagnosis | None, seen_at: str, period_s: float | None, width: int) -> str:
-    """The first line: the verdict, and behind it as many of the facts about the look as there is room for."""
-    verdict = "looking..." if diagnosis is None else diagnosis.verdict
-    colour = "dim" if diagnosis is None else "down" if diagnosis.red else "up"
-    line, used = f"Verdict: {formatting.paint(verdict, colour)}", formatting.columns(f"Verdict: {verdict}")
-    for fact in (f"last check {seen_at}", f"every {period_s:g} s" if period_s else "", f"lumen-proxy {__version__}"):
-        used += len(f"   {fact}")
-        if fact and used <= width:
-            line += f"   {fact}"
+def format_heading(diagnosis: Diagnosis | None, probed_at: str, period_s: float | None, width: int) -> str:
+    """The first line: the verdict, then time, period and version as far as they fit."""
+    verdict = "probing..." if diagnosis is None else diagnosis.verdict
+    colour = "dim" if diagnosis is None else "down" if diagnosis.used_down else "up"
+    line, used = f"Verdict: {formatting.paint(verdict, colour)}", formatting.measure_width(f"Verdict: {verdict}")
+    for part in (f"last check {probed_at}", f"every {period_s:g} s" if period_s else "", f"lumen-proxy {__version__}"):
+        used += len(f"   {part}")
+        if part and used <= width:
+            line += f"   {part}"
     return line
 
 
-def menu(width: int) -> str:
-    """The keys, as long as there is room for."""
-    return longest(MENUS, width)
+def format_menu(width: int) -> str:
+    """The keys, in the longest form that fits."""
+    return _first_fitting(MENUS, width)
 
 
-def page_menu(number: int, pages: int, width: int) -> str:
-    """The keys while a page is read."""
+def format_page_menu(number: int, pages: int, width: int) -> str:
+    """The keys while a page is shown."""
     if number == pages:
         return "any key: back"
     usual = f"page {number} of {pages}; space: next page, any other key: back"
-    return longest((usual, f"{number}/{pages} space: next"), width)
+    return _first_fitting((usual, f"{number}/{pages} space: next"), width)
 
 
-def longest(lines: Sequence[str], width: int) -> str:
+def _first_fitting(lines: Sequence[str], width: int) -> str:
     """The first that fits, else the last."""
     return next((line for line in lines if len(line) <= width), lines[-1])
 
 
-def rule(width: int) -> str:
+def draw_rule(width: int) -> str:
     """A horizontal line."""
-    return streams.glyph("─", "-") * width
+    return streams.choose_glyph("─", "-") * width
 
 
-def fitted(diagnosis: Diagnosis, past: Past, width: int, height: int) -> list[str]:
-    """The rows that fit in so many columns and lines: whole ones first, then fewer of them, then shortened ones."""
+def fit_lines(diagnosis: Diagnosis, past: Past, width: int, height: int) -> list[str]:
+    """The lines for a screen of this size: all rows; if they do not fit, fewer rows; then shortened rows."""
     rows = list(_rows(diagnosis, past, width))
     lines: list[str] = []
     for rank, most in ATTEMPTS:
@@ -96,53 +96,58 @@ def fitted(diagnosis: Diagnosis, past: Past, width: int, height: int) -> list[st
     return lines[:height]
 
 
-def _lines(row: Row, width: int, most: int) -> list[str]:
-    """One row on a screen. The dashboard cuts a channel's line if need be: it is short, and has colours."""
-    return [row.text] if row.rank == CHANNEL else folded(row.text, width, most, row.hang)
+def _lines(row: ScreenRow, width: int, most: int) -> list[str]:
+    """The lines of one row. The dashboard clips the line of a channel, which is short and has colours."""
+    return [row.text] if row.rank == CHANNEL else fold(row.text, width, most, row.hang)
 
 
-def whole(diagnosis: Diagnosis, past: Past) -> list[str]:
-    """What is printed: nothing is cut or wrapped, so that a command can be copied."""
-    lines = [row.text if row.rank == CHANNEL else formatting.harmless(row.text) for row in _rows(diagnosis, past, None)]
-    return [f"Verdict: {formatting.paint(diagnosis.verdict, 'down' if diagnosis.red else 'up')}", "", *lines]
+def all_lines(diagnosis: Diagnosis, past: Past) -> list[str]:
+    """The lines for printed output. They are neither clipped nor wrapped, so that a command can be copied."""
+    lines = [
+        row.text if row.rank == CHANNEL else formatting.make_printable(row.text) for row in _rows(diagnosis, past, None)
+    ]
+    return [f"Verdict: {formatting.paint(diagnosis.verdict, 'down' if diagnosis.used_down else 'up')}", "", *lines]
 
 
-def folded(text: str, width: int, most: int, hang: int | None = None) -> list[str]:
-    """The text in at most so many lines; the last one says by its end that it was cut."""
+def fold(text: str, width: int, most: int, hang: int | None = None) -> list[str]:
+    """The text in at most `most` lines; the last one shows that it was clipped."""
     lines = formatting.wrap(text, width, hang)
     if len(lines) <= most:
         return lines
     return [*lines[: most - 1], formatting.clip(f"{lines[most - 1]} {lines[most].strip()}{' ' * width}", width)]
 
 
-def _rows(diagnosis: Diagnosis, past: Past, width: int | None) -> Iterator[Row]:
-    for probe in diagnosis.probes:
-        yield Row(CHANNEL, _channel(probe, past.get(probe.channel, ()), width))
-        yield Row(CAUSE if probe.state == "down" else DETAIL, f"{INDENT}{_cause(probe)}")
-        if probe.state == "down":
-            yield Row(NEXT_STEP, f"{INDENT}next: {probe.advice}")
-        yield Row(BLANK, "")
+def _rows(diagnosis: Diagnosis, past: Past, width: int | None) -> Iterator[ScreenRow]:
+    for status in diagnosis.channels:
+        yield ScreenRow(CHANNEL, _channel_line(status, past.get(status.channel, ()), width))
+        yield ScreenRow(CAUSE if status.state == "down" else DETAIL, f"{INDENT}{_cause(status)}")
+        if status.state == "down":
+            yield ScreenRow(NEXT_STEP, f"{INDENT}next: {status.advice}")
+        yield ScreenRow(BLANK, "")
     known = [
-        f"{name} {probe.facts[key]}" for probe in diagnosis.probes[:1] for name, key in FACTS if key in probe.facts
+        f"{name} {status.facts[key]}"
+        for status in diagnosis.channels[:1]
+        for name, key in FIELDS
+        if key in status.facts
     ]
     alerts = " and ".join(webhooks(diagnosis.settings)) or "no alert destination configured"
     labelled = [("Proxy", ", ".join(known) or "not running"), ("Alerts", alerts)]
     for label, text in [*labelled, *(("Note", remark) for remark in diagnosis.remarks)]:
-        yield Row(DETAIL, f"{label:{LABEL_COLUMNS}}{text}", LABEL_COLUMNS)
+        yield ScreenRow(DETAIL, f"{label:{LABEL_COLUMNS}}{text}", LABEL_COLUMNS)
 
 
-def _channel(probe: Probe, past: Sequence[float | None], width: int | None) -> str:
-    light = formatting.pad(formatting.symbol(formatting.LIGHTS, probe.state), 2)
-    state = formatting.paint(f"{light} {formatting.WORDS[probe.state]:5}", probe.state)
-    ms = "-" if probe.ms is None or probe.state == "down" else f"{probe.ms:.0f} ms"
+def _channel_line(status: ChannelStatus, past: Sequence[float | None], width: int | None) -> str:
+    light = formatting.pad(formatting.choose_symbol(formatting.LIGHTS, status.state), 2)
+    state = formatting.paint(f"{light} {formatting.STATE_WORDS[status.state]:5}", status.state)
+    ms = "-" if status.ms is None or status.state == "down" else f"{status.ms:.0f} ms"
     room = CURVE_COLUMNS if width is None else min(max(width - CHANNEL_COLUMNS - PACE_COLUMNS, 0), CURVE_COLUMNS)
-    curve = formatting.pad(formatting.curve(past, room, SLOW_MS[probe.channel][1]), room) if room else ""
-    return f"{state}  {probe.name:14} {ms:>9}  {curve}  {formatting.paint(probe.pace, probe.pace)}".rstrip()
+    curve = formatting.pad(formatting.draw_curve(past, room, SLOW_MS[status.channel][1]), room) if room else ""
+    return f"{state}  {status.name:14} {ms:>9}  {curve}  {formatting.paint(status.pace, status.pace)}".rstrip()
 
 
-def _cause(probe: Probe) -> str:
-    """What was found, and at which address."""
-    if not probe.calls:
-        return probe.said
-    call = probe.calls[0]
-    return f"{probe.said} ({call.method} {call.url} -> {call.status or call.trouble})"
+def _cause(status: ChannelStatus) -> str:
+    """The cause of the state, and the request that showed it."""
+    if not status.calls:
+        return status.said
+    result = status.calls[0]
+    return f"{status.said} ({result.method} {result.url} -> {result.status or result.trouble})"

@@ -1,7 +1,7 @@
-"""An embedded Lumen Gateway and Cloud AI, so that everything can be tried without a network.
+"""Sandbox mode: an embedded gateway and Cloud AI, so that the proxy can be tried without a network.
 
-They run on threads of their own in the supervisor's process, on free loopback ports, and say what the
-real ones say (see the channels' wire formats): a Korean answer that repeats the question.
+They run in threads of the supervisor's process, on free loopback ports, and respond in the format of the real channels:
+a Korean answer that repeats the question.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ PERSONAS = {
     "pen": {"name": "세나", "emoji": "✒️", "type": "bridge"},
 }
 DEFAULT_PERSONA = "pen"
-NOTICE_STOP_S = 0.1  # how long the end of a sandboxed proxy waits for its two servers
-IDLE_S = 120.0  # a kept connection that nobody uses frees its thread
+NOTICE_STOP_S = 0.1  # how soon the two servers notice that they must stop
+IDLE_S = 120.0  # an idle connection releases its thread
 
 
 def _now() -> str:
-    return datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds")  # the field writes no zone
+    return datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds")  # the real gateway sends no time zone
 
 
 class _Channel(BaseHTTPRequestHandler):
-    """Reads JSON, writes JSON, keeps the connection."""
+    """Reads JSON and writes JSON over connections that stay open."""
 
     protocol_version = "HTTP/1.1"
     timeout = IDLE_S
@@ -51,19 +51,19 @@ class _Channel(BaseHTTPRequestHandler):
             self.answer(404, {"detail": "Not Found"})
 
     def do_POST(self) -> None:
-        asked = json_object(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
-        message = asked.get("message")
+        request = json_object(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        message = request.get("message")
         if self.path != "/chat":
             self.answer(404, {"detail": "Not Found"})
         elif not isinstance(message, str) or not message:
             self.answer(422, {"detail": "message: a string of at least one character"})
         else:
-            self.answer(200, self.reply(message, asked))
+            self.answer(200, self.reply(message, request))
 
     def pages(self) -> dict[str, dict[str, Any]]:
         raise NotImplementedError
 
-    def reply(self, message: str, asked: dict[str, Any]) -> dict[str, Any]:
+    def reply(self, message: str, request: dict[str, Any]) -> dict[str, Any]:
         raise NotImplementedError
 
     def answer(self, status: int, content: dict[str, Any]) -> None:
@@ -75,7 +75,7 @@ class _Channel(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: users' words would follow."""
+        """Log nothing: a request line may contain text of a user."""
 
 
 class _Gateway(_Channel):
@@ -88,22 +88,22 @@ class _Gateway(_Channel):
             "/status": {"sandbox": True, "timestamp": _now()},
         }
 
-    def reply(self, message: str, asked: dict[str, Any]) -> dict[str, Any]:
-        key = asked.get("persona") or asked.get("persona_key")
+    def reply(self, message: str, request: dict[str, Any]) -> dict[str, Any]:
+        key = request.get("persona") or request.get("persona_key")
         key = key if key in PERSONAS else DEFAULT_PERSONA
-        words = f"저는 {PERSONAS[key]['name']}입니다. 이렇게 물으셨지요: {message} (연습용 답변입니다.)"
+        text = f"저는 {PERSONAS[key]['name']}입니다. 이렇게 물으셨지요: {message} (연습용 답변입니다.)"
         persona = {"key": key, **PERSONAS[key]}
-        return {"success": True, "persona": persona, "response": words, "sources": ["sandbox"], "timestamp": _now()}
+        return {"success": True, "persona": persona, "response": text, "sources": ["sandbox"], "timestamp": _now()}
 
 
 class _CloudAI(_Channel):
     def pages(self) -> dict[str, dict[str, Any]]:
         return {"/health": {"status": "healthy", "version": "1.0.0", "pipeline_ready": True}}
 
-    def reply(self, message: str, asked: dict[str, Any]) -> dict[str, Any]:
-        del asked
-        words = f"내다AI입니다. 이렇게 물으셨지요: {message} (연습용 답변입니다.)"
-        return {"response": words, "model": "sandbox", "timestamp": _now()}
+    def reply(self, message: str, request: dict[str, Any]) -> dict[str, Any]:
+        del request
+        text = f"내다AI입니다. 이렇게 물으셨지요: {message} (연습용 답변입니다.)"
+        return {"response": text, "model": "sandbox", "timestamp": _now()}
 
 
 class _Server(ThreadingHTTPServer):
@@ -111,7 +111,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, *_: object) -> None:
-        """A killed worker leaves broken connections behind; that is the exercise, not an error."""
+        """Ignore the errors of connections that a killed worker leaves behind."""
 
     @property
     def url(self) -> str:
@@ -119,8 +119,8 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def instead_of_the_cloud(settings: Settings) -> Iterator[Settings]:
-    """Run both for the length of the block; yield the settings with their addresses in place."""
+def embedded_channels(settings: Settings) -> Iterator[Settings]:
+    """Run both servers during the block; yield the settings with their addresses."""
     with _Server(("127.0.0.1", 0), _Gateway) as gateway, _Server(("127.0.0.1", 0), _CloudAI) as cloud_ai:
         for server in (gateway, cloud_ai):
             threading.Thread(target=server.serve_forever, args=(NOTICE_STOP_S,), daemon=True).start()

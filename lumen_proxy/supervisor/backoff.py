@@ -1,8 +1,8 @@
-"""When to start the next worker, and when to give up. Pure: time comes in, decisions go out.
+"""When to start the next worker, and when to give up. The caller passes the time; this module has no clock.
 
-The first restart is immediate, the second waits up to `base_s`, and each further one up to twice as
-long as the one before, to CAP_S at most. The wait is drawn evenly from 0 to that cap ("full jitter").
-Only sustained readiness starts this over: one good answer between two deaths changes nothing.
+The first restart is immediate. The second one waits up to `base_s`, and the limit doubles with each further restart, up
+to CAP_S. The wait is drawn evenly from 0 to that limit ("full jitter"). Only a worker that stays ready for a whole
+window resets the series: one good response between two exits does not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CAP_S = 30.0  # the longest wait; recovery.md's policy, as in Kubernetes' and systemd's order of magnitude
+CAP_S = 30.0  # the longest wait; Kubernetes and systemd use the same order of magnitude
+MOST_DOUBLINGS = 64  # far past the cap for any base; keeps the power finite
 
 
 @dataclass(frozen=True)
@@ -24,51 +25,50 @@ class Restart:
 
     delay_s: float
     delay_cap_s: float
-    deaths_in_window: int
+    exits_in_window: int
 
 
 @dataclass(frozen=True)
 class GiveUp:
-    """Too many deaths within the window."""
+    """Too many exits within the window."""
 
-    deaths: int
+    exits: int
     window_s: float
 
 
 class Backoff:
-    """Counts unexpected deaths. All times are seconds of one monotonic clock."""
+    """Counts unexpected exits of workers. All times are seconds of one monotonic clock."""
 
     def __init__(
         self, *, base_s: float, limit: int, window_s: float, draw: Callable[[], float] = random.random
     ) -> None:
-        self.base_s = base_s
-        self.limit = limit  # deaths within the window; 0 = never give up
-        self.window_s = window_s
+        self._base_s = base_s
+        self._limit = limit  # exits within the window; 0 = never give up
+        self._window_s = window_s
         self._draw = draw
-        self._deaths: deque[float] = deque()
-        self._streak = 0  # deaths since the last sustained readiness
+        self._exits: deque[float] = deque()
+        self._streak = 0  # exits since a worker was last ready for a whole window
         self._ready_since: float | None = None
 
-    def ready(self, now: float) -> None:
-        """The worker accepts calls from now on."""
+    def record_ready(self, now: float) -> None:
+        """The worker accepts requests from now on."""
         self._ready_since = now
 
-    def died(self, now: float) -> Restart | GiveUp:
+    def record_exit(self, now: float) -> Restart | GiveUp:
         """The worker ended unexpectedly."""
-        if self._ready_since is not None and now - self._ready_since >= self.window_s:
+        if self._ready_since is not None and now - self._ready_since >= self._window_s:
             self._streak = 0
         self._ready_since = None
         self._streak += 1
-        self._deaths.append(now)
-        while self._deaths[0] <= now - self.window_s:
-            self._deaths.popleft()
-        if self.limit and len(self._deaths) >= self.limit:
-            return GiveUp(len(self._deaths), self.window_s)
+        self._exits.append(now)
+        while self._exits[0] <= now - self._window_s:
+            self._exits.popleft()
+        if self._limit and len(self._exits) >= self._limit:
+            return GiveUp(len(self._exits), self._window_s)
         cap_s = self._cap_s()
-        return Restart(cap_s * self._draw(), cap_s, len(self._deaths))
+        return Restart(cap_s * self._draw(), cap_s, len(self._exits))
 
     def _cap_s(self) -> float:
         if self._streak == 1:
             return 0.0
-        doublings = min(self._streak - 2, 64)  # far past the cap for any base; keeps the power finite
-        return min(CAP_S, self.base_s * 2.0**doublings)
+        return min(CAP_S, self._base_s * 2.0 ** min(self._streak - 2, MOST_DOUBLINGS))

@@ -1,28 +1,27 @@
-"""The supervisor's loop: owns the listening sockets, keeps one worker on them, never serves.
+"""The supervisor's loop: it owns the listening sockets and keeps one worker on them. It never serves a request itself.
 
-It blocks on one queue. What comes out is an event: `Said` (a message of a worker), `Died` (a
-worker is gone), a stop signal, or `Due` (nothing came before the deadline of the present state).
+The loop waits on one queue. An event is a message from a worker, the exit of a worker, a stop signal, a `Timeout` (no
+event came before the deadline of the current state) or a `Checkup`.
 
-    state     event                        what is done                                    next
-    --------  ---------------------------  ----------------------------------------------  ---------
-    BOOTING   said imported                promote it: generation + 1, hand it the sockets  BOOTING
-    BOOTING   said ready                   journal, publish                                 SERVING
-    BOOTING   due (BOOT_S)                 kill it; its death follows                       BOOTING
-    BOOTING,  died, status is permanent    end with the same status                         STOPPED
-    SERVING   died, too often              journal gave_up, end with 70                     STOPPED
-              died                         journal, back off                                WAITING
-    WAITING   due (back-off)               start a worker                                   BOOTING
-    WAITING   stop                         end with 0                                       STOPPED
-    any       checkup                      restore lock and state file if they are missing  the same
-    BOOTING   stop                         kill it: it serves nobody yet                    ENDING
-    SERVING   stop                         let go of the port, tell it to drain             DRAINING
-    DRAINING  said drained                 remember how many requests were cut              DRAINING
-    DRAINING  stop again, due (drain)      kill it; requests may be cut: 70                 ENDING
-    DRAINING  died                         end with 0 if nothing was cut, else with 70      STOPPED
-    ENDING    died, due (KILL_S)           end                                              STOPPED
+    state              event                       action                                            next state
+    -----------------  --------------------------  ------------------------------------------------  -----------
+    BOOTING            message imported            promote the worker: new generation, sockets       BOOTING
+    BOOTING            message ready               write the journal and the state file              SERVING
+    BOOTING            timeout (BOOT_S)            kill the worker; its exit is the next event       BOOTING
+    BOOTING, SERVING   exit, permanent status      end with the same status                          STOPPED
+    BOOTING, SERVING   exit, limit reached         write gave_up, end with 70                        STOPPED
+    BOOTING, SERVING   exit, any other             schedule a restart                                WAITING
+    WAITING            timeout (back-off)          start a worker                                    BOOTING
+    WAITING            stop signal                 end with 0                                        STOPPED
+    BOOTING            stop signal                 kill the worker; it serves no request yet         ENDING
+    SERVING            stop signal                 close the port, tell the worker to drain          DRAINING
+    DRAINING           message drained             store how many requests were cut                  DRAINING
+    DRAINING           stop signal, timeout        kill the worker; 70 unless no request was cut     ENDING
+    DRAINING           exit                        end with 0 if no request was cut, else with 70    STOPPED
+    ENDING             exit, timeout (KILL_S)      end                                               STOPPED
+    any                checkup                     restore the lock and state files                  unchanged
 
-Anything else (a word from a worker that was already replaced) is ignored.  The watchdog and the
-standby worker belong here too: more events, and a second child.
+The loop ignores any other event, and all events of a worker that was replaced.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from typing import TYPE_CHECKING
 from lumen_proxy.errors import PERMANENT, Exit, Fatal
 from lumen_proxy.ipc import Drained, Imported, Ready
 from lumen_proxy.supervisor.backoff import Backoff, GiveUp
-from lumen_proxy.supervisor.spawn import Child, Died, Said
+from lumen_proxy.supervisor.spawn import WorkerExit, WorkerMessage, WorkerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +52,7 @@ KILL_S = 5.0  # from SIGKILL to the end; longer only for a process stuck in the 
 
 
 class State(Enum):
-    """Where the loop is; the table above tells how it moves."""
+    """The state of the loop. The value is the `phase` of the state file."""
 
     BOOTING = "booting"
     SERVING = "serving"
@@ -64,68 +63,70 @@ class State(Enum):
 
 
 @dataclass(frozen=True)
-class Due:
-    """The deadline of the present state has passed."""
+class Timeout:
+    """The deadline of the current state has passed."""
 
 
 @dataclass(frozen=True)
 class Checkup:
-    """It is time to look after the files of this instance."""
+    """Time to restore deleted files of this instance."""
 
 
-Event = Said | Died | signal.Signals | Due | Checkup
+Event = WorkerMessage | WorkerExit | signal.Signals | Timeout | Checkup
 
 
-class Reports:
-    """Where the loop reports what the state file tells; this one keeps nothing."""
+class InstanceObserver:
+    """Receives what the state file shows of the loop. This base class does nothing."""
 
-    def phase(self, phase: str) -> None:
-        """The loop has another state."""
+    def publish_generation(self, generation: int) -> None:
+        """Handle a new generation; 0 = no worker serves yet."""
 
-    def failure(self, what: str) -> None:
-        """Something failed; the loop goes on."""
+    def enter_phase(self, phase: str) -> None:
+        """Handle a new state of the loop."""
 
-    def end(self, kind: str, what: str) -> None:
-        """The loop ends unexpectedly."""
+    def note_failure(self, problem: str) -> None:
+        """Handle a failure after which the loop continues."""
 
-    def restore(self) -> None:
-        """Restore files that somebody deleted."""
+    def record_end(self, kind: str, reason: str) -> None:
+        """Handle an unexpected end of the loop."""
+
+    def restore_files(self) -> None:
+        """Restore deleted files."""
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What the loop acts on.
+class SupervisorContext:
+    """What the loop works with.
 
-    `spawn` starts a worker (raises OSError), `publish` makes a generation known outside (0 = none yet),
-    `tell` says one line to people, `identity` is what every worker is told when it is promoted.
+    `spawn` starts a worker and raises OSError, `notify` prints one line for people, `identity` is what
+    each worker receives when it is promoted, without its generation.
     """
 
     settings: Settings
     listener: Listener
     journal: Journal
-    spawn: Callable[[], Child]
-    publish: Callable[[int], None]
-    tell: Callable[[str], None]
+    spawn: Callable[[], WorkerProcess]
+    notify: Callable[[str], None]
     identity: Identity
-    reports: Reports = field(default_factory=Reports)
+    observer: InstanceObserver = field(default_factory=InstanceObserver)
 
 
 class Loop:
-    """One life of the supervisor, from the first worker to the exit status.
+    """One run of the supervisor, from the first worker to the exit status.
 
-    Raises Fatal (71) if not even the first worker can be started.
+    Raises Fatal (71) if the first worker cannot be started.
     """
 
-    def __init__(self, around: Surroundings, events: queue.SimpleQueue[Event]) -> None:
-        settings = around.settings
-        self.around = around
+    def __init__(self, context: SupervisorContext, events: queue.SimpleQueue[Event]) -> None:
+        settings = context.settings
+        self.context = context
         self.events = events
         self.backoff = Backoff(
             base_s=settings.restart_backoff_s, limit=settings.max_restarts, window_s=settings.restart_window_s
         )
         self.state = State.WAITING
         self.deadline: float | None = None
-        self.child: Child | None = None
+        self.worker: WorkerProcess | None = None
         self.generation = 0  # promotions so far
         self.cut: int | None = None  # requests cut by the drain; None = unknown
         self.exit_status = Exit.OK
@@ -133,158 +134,164 @@ class Loop:
     def run(self) -> Exit:
         """Block until the end; return the exit status."""
         self._boot()
-        self.around.publish(self.generation)
+        self.context.observer.publish_generation(self.generation)
         while self.state is not State.STOPPED:
-            self._handle(self._next())
+            self._handle(self._next_event())
         return self.exit_status
 
-    def _next(self) -> Event:
+    def _next_event(self) -> Event:
         remaining_s = None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
         try:
             return self.events.get(timeout=remaining_s)
         except queue.Empty:
-            return Due()
+            return Timeout()
 
     def _handle(self, event: Event) -> None:  # noqa: C901, PLR0912 - the table above, line by line
         if isinstance(event, Checkup):
-            self.around.reports.restore()
+            self.context.observer.restore_files()
             return
-        if isinstance(event, Said | Died) and event.child is not self.child:
+        if isinstance(event, WorkerMessage | WorkerExit) and event.worker is not self.worker:
             return
         match self.state, event:
-            case State.BOOTING, Said(child, Imported(pid)):
-                self._promote(child, pid)
-            case State.BOOTING, Said(child, Ready()):
-                self._serving(child)
-            case State.BOOTING, Due():
-                self._too_slow()
-            case ((State.BOOTING | State.SERVING), Died(child, status)):
-                self._lost(child, status)
-            case State.WAITING, Due():
+            case State.BOOTING, WorkerMessage(worker, Imported(pid)):
+                self._promote(worker, pid)
+            case State.BOOTING, WorkerMessage(worker, Ready()):
+                self._enter_service(worker)
+            case State.BOOTING, Timeout():
+                self._kill_slow_worker()
+            case ((State.BOOTING | State.SERVING), WorkerExit(worker, status)):
+                self._handle_crash(worker, status)
+            case State.WAITING, Timeout():
                 self._boot()
             case State.WAITING, signal.Signals():
-                self._stop(event.name)
+                self._record_stop(event.name)
                 self._end(Exit.OK)
             case State.BOOTING, signal.Signals():
-                self._stop(event.name)
+                self._record_stop(event.name)
                 self._kill(Exit.OK)
             case State.SERVING, signal.Signals():
-                self._stop(event.name)
+                self._record_stop(event.name)
                 self._drain()
-            case State.DRAINING, Said(_, Drained(cut)):
+            case State.DRAINING, WorkerMessage(_, Drained(cut)):
                 self.cut = cut
-            case State.DRAINING, (signal.Signals() | Due()):
+            case State.DRAINING, (signal.Signals() | Timeout()):
                 self._kill(Exit.OK if self.cut == 0 else Exit.SOFTWARE)
-            case State.DRAINING, Died(child, status):
-                self._drained(child, status)
-            case State.ENDING, (Died() | Due()):
+            case State.DRAINING, WorkerExit(worker, status):
+                self._finish_drain(worker, status)
+            case State.ENDING, (WorkerExit() | Timeout()):
                 self._end(self.exit_status)
 
     def _move(self, state: State, within_s: float | None = None) -> None:
         self.state = state
         self.deadline = None if within_s is None else time.monotonic() + within_s
-        self.around.reports.phase(state.value)
+        self.context.observer.enter_phase(state.value)
 
     def _boot(self) -> None:
         try:
-            self.child = self.around.spawn()
+            self.worker = self.context.spawn()
         except OSError as error:
             if self.generation == 0:
-                raise Fatal(f"cannot start a worker: {error.strerror}; see the limits of this user", Exit.OS) from error
-            self._back_off(f"a worker could not be started ({error.strerror})", error.strerror or "no worker")
+                problem = f"cannot start a worker process: {error.strerror}"
+                raise Fatal(
+                    f"{problem}; check the process and file limits of this user (ulimit -a)", Exit.OS
+                ) from error
+            self._back_off(f"cannot start a worker process: {error.strerror}")
             return
         self._move(State.BOOTING, BOOT_S)
-        self.around.journal.write("worker_spawned", pid=self.child.pid)
+        self.context.journal.write("worker_spawned", pid=self.worker.pid)
 
-    def _promote(self, child: Child, pid: int) -> None:
+    def _promote(self, worker: WorkerProcess, pid: int) -> None:
         self.generation += 1
-        child.promote(pid, replace(self.around.identity, generation=self.generation))
+        worker.promote(pid, replace(self.context.identity, generation=self.generation))
 
-    def _serving(self, child: Child) -> None:
+    def _enter_service(self, worker: WorkerProcess) -> None:
         self._move(State.SERVING)
-        self.backoff.ready(time.monotonic())
-        listener = self.around.listener
-        self.around.journal.write(
+        self.backoff.record_ready(time.monotonic())
+        listener = self.context.listener
+        self.context.journal.write(
             "ready",
-            pid=child.pid,
+            pid=worker.pid,
             generation=self.generation,
             restarts=self.generation - 1,
             port=listener.port,
             hosts=listener.hosts,
-            supervisor_pid=self.around.identity.supervisor_pid,
+            supervisor_pid=self.context.identity.supervisor_pid,
         )
-        self.around.publish(self.generation)
+        self.context.observer.publish_generation(self.generation)
 
-    def _too_slow(self) -> None:
-        self.around.tell(f"worker was not ready within {BOOT_S:g} s; ending it")
+    def _kill_slow_worker(self) -> None:
+        self.context.notify(f"the worker was not ready within {BOOT_S:g} s; it is killed and replaced")
         self._move(State.BOOTING, KILL_S)
-        if self.child:
-            self.child.kill()
+        if self.worker:
+            self.worker.kill()
 
-    def _lost(self, child: Child, status: int) -> None:
-        self._journal_death(child, status)
-        child.close()
+    def _handle_crash(self, worker: WorkerProcess, status: int) -> None:
+        self._journal_exit(worker, status)
+        worker.close()
         if status in PERMANENT:
-            self.around.reports.end("failed", f"the worker ended with {_in_words(status)}; a restart does not help")
+            reason = f"the worker ended with {_describe_status(status)}; a restart does not help"
+            self.context.observer.record_end("failed", reason)
             self._end(Exit(status))
         else:
-            self._back_off(f"worker {child.pid} ended ({_in_words(status)})", _in_words(status))
+            self._back_off(f"worker {worker.pid} ended with {_describe_status(status)}")
 
-    def _back_off(self, problem: str, last: str) -> None:
-        self.around.reports.failure(problem)
-        verdict = self.backoff.died(time.monotonic())
-        if isinstance(verdict, GiveUp):
-            deaths = f"{verdict.deaths} deaths in {verdict.window_s:g} s"
-            self.around.reports.end("gave up", f"{deaths} (last: {last})")
-            self.around.journal.write("gave_up", deaths=verdict.deaths, window_s=verdict.window_s)
-            often = f"{problem}: {verdict.deaths} times within {verdict.window_s:g} s"
-            self.around.tell(f"{often}; giving up, see {self.around.journal.path}")
-            self._end(Exit.SOFTWARE)
+    def _back_off(self, problem: str) -> None:
+        self.context.observer.note_failure(problem)
+        decision = self.backoff.record_exit(time.monotonic())
+        if isinstance(decision, GiveUp):
+            self._give_up(problem, decision)
             return
-        self.around.journal.write(
+        self.context.journal.write(
             "restart_scheduled",
-            delay_s=verdict.delay_s,
-            delay_cap_s=verdict.delay_cap_s,
-            deaths_in_window=verdict.deaths_in_window,
+            delay_s=decision.delay_s,
+            delay_cap_s=decision.delay_cap_s,
+            deaths_in_window=decision.exits_in_window,
         )
-        self.around.tell(f"{problem}; starting another in {verdict.delay_s:.2f} s")
-        self._move(State.WAITING, verdict.delay_s)
+        self.context.notify(f"{problem}; a new worker starts in {decision.delay_s:.2f} s")
+        self._move(State.WAITING, decision.delay_s)
 
-    def _stop(self, reason: str) -> None:
-        self.around.journal.write("draining", reason=reason)
+    def _give_up(self, problem: str, decision: GiveUp) -> None:
+        count = f"{decision.exits} worker exits in {decision.window_s:g} s"
+        self.context.observer.record_end("gave up", f"{count}; last: {problem}")
+        self.context.journal.write("gave_up", deaths=decision.exits, window_s=decision.window_s)
+        self.context.notify(f"{problem}; giving up after {count}; see {self.context.journal.path}")
+        self._end(Exit.SOFTWARE)
+
+    def _record_stop(self, reason: str) -> None:
+        self.context.journal.write("draining", reason=reason)
 
     def _drain(self) -> None:
-        drain_s = self.around.settings.drain_s
+        drain_s = self.context.settings.drain_s
         self._move(State.DRAINING, drain_s + DRAIN_GRACE_S)
-        self.around.listener.close()  # the worker has its own copies: what it closes is closed
-        if self.child:
-            self.child.drain(drain_s)
+        self.context.listener.close()  # the worker has its own copies and closes them
+        if self.worker:
+            self.worker.drain(drain_s)
 
-    def _drained(self, child: Child, status: int) -> None:
+    def _finish_drain(self, worker: WorkerProcess, status: int) -> None:
         if status == Exit.OK:
-            self.cut = self.cut or 0  # a clean exit says so too, should its last words be lost
+            self.cut = self.cut or 0  # status 0 also means that nothing was cut, if the last message was lost
         elif status != Exit.SOFTWARE:
-            self._journal_death(child, status)
-        self.around.journal.write("drained", cut=self.cut)
+            self._journal_exit(worker, status)
+        self.context.journal.write("drained", cut=self.cut)
         self._end(Exit.OK if status == Exit.OK and not self.cut else Exit.SOFTWARE)
 
     def _kill(self, exit_status: Exit) -> None:
         self.exit_status = exit_status
         self._move(State.ENDING, KILL_S)
-        if self.child:
-            self.child.kill()
+        if self.worker:
+            self.worker.kill()
 
     def _end(self, exit_status: Exit) -> None:
         self.exit_status = exit_status
         self._move(State.STOPPED)
 
-    def _journal_death(self, child: Child, status: int) -> None:
-        how = {"signal": -status} if status < 0 else {"exit_status": status}
+    def _journal_exit(self, worker: WorkerProcess, status: int) -> None:
+        cause = {"signal": -status} if status < 0 else {"exit_status": status}
         was_serving = self.state in {State.SERVING, State.DRAINING}
-        self.around.journal.write(
-            "worker_died", pid=child.pid, generation=self.generation, was_serving=was_serving, **how
+        self.context.journal.write(
+            "worker_died", pid=worker.pid, generation=self.generation, was_serving=was_serving, **cause
         )
 
 
-def _in_words(status: int) -> str:
+def _describe_status(status: int) -> str:
     return f"signal {-status}" if status < 0 else f"exit status {status}"

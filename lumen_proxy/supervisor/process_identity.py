@@ -1,7 +1,7 @@
-"""Which process is which: its start time, the lock that it holds, its user, as the operating system reports them.
+"""The identity of a process as the operating system reports it: start time, user, lock.
 
-A step of the clock changes none of this. Each function takes the system's name, so that every branch can be tried
-anywhere with fakes. Linux is read through proc(5), the other systems through psutil.
+A clock change affects none of this. Each function takes the name of the system, so that tests can run every branch on
+any system. On Linux the source is proc(5), on other systems psutil.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lumen_proxy import platform
+from lumen_proxy.console import streams
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,10 +27,10 @@ SAME_START_S = 0.005  # half a clock tick of Linux; the other systems report one
 
 
 def start_stamp(pid: int, system: str = platform.SYSTEM, proc: Path = PROC) -> float | None:
-    """When a process started, in seconds on a scale that a step of the clock does not move.
+    """When a process started, in seconds on a scale that a clock change does not move.
 
-    Linux: since boot (field 22 of /proc/PID/stat). macOS and Windows: the time that the kernel stored when it made
-    the process. None if the process is gone, is a zombie, or is hidden from this user.
+    Linux: since boot (field 22 of /proc/PID/stat). macOS and Windows: the time that the kernel stored when it created
+    the process. None if the process does not exist, is a zombie, or is hidden from this user.
     """
     if not platform.has_proc(system):
         return start_time(pid)
@@ -43,7 +44,7 @@ def start_stamp(pid: int, system: str = platform.SYSTEM, proc: Path = PROC) -> f
 
 
 def start_time(pid: int) -> float | None:
-    """When a process started, in seconds since the epoch; None if it is gone or only a zombie."""
+    """When a process started, in seconds since the epoch; None if it does not exist or is a zombie."""
     import psutil  # noqa: PLC0415 - 20 ms; the first worker boots meanwhile
 
     try:
@@ -53,13 +54,13 @@ def start_time(pid: int) -> float | None:
         return None
 
 
-def is_same_start(recorded_s: float, seen_s: float | None) -> bool:
-    """True if both are the start of one process."""
-    return seen_s is not None and abs(recorded_s - seen_s) < SAME_START_S
+def is_same_start(recorded_s: float, observed_s: float | None) -> bool:
+    """True if both stamps belong to one process."""
+    return observed_s is not None and abs(recorded_s - observed_s) < SAME_START_S
 
 
 def user_name(pid: int) -> str | None:
-    """The owner of a process, or None where the system does not tell."""
+    """The user of a process; None if the system does not show it."""
     import psutil  # noqa: PLC0415 - only a command for people needs it
 
     try:
@@ -69,7 +70,7 @@ def user_name(pid: int) -> str | None:
 
 
 def is_own(pid: int) -> bool:
-    """True if the process belongs to the user of this process. Administrators have no exception."""
+    """True if the process belongs to the user of this process. There is no exception for administrators."""
     return user_name(pid) in {user_name(os.getpid())} - {None}
 
 
@@ -78,30 +79,30 @@ def is_foreign(pid: int) -> bool:
     return user_name(pid) not in {user_name(os.getpid()), None}
 
 
-def stranger(pid: int) -> str | None:
-    """Name and PID of a process whose command line is visible and not that of a lumen-proxy, else None."""
+def describe_other_program(pid: int) -> str | None:
+    """Name and PID of a process that is not a lumen-proxy by its command line; None if it may be one."""
     import psutil  # noqa: PLC0415 - only a command for people needs it
 
     try:
         process = psutil.Process(pid)
-        program, *words = (os.path.basename(word) for word in process.cmdline() or [""])  # noqa: PTH119 - words, not paths
+        program, *arguments = (os.path.basename(part) for part in process.cmdline() or [""])  # noqa: PTH119 - not paths
         name = process.name()
     except psutil.Error:
         return None
     if not program or OWN_PROGRAM.fullmatch(program):
         return None
-    if PYTHON.match(program) and any(OWN_PROGRAM.fullmatch(word) for word in words):
+    if PYTHON.match(program) and any(map(OWN_PROGRAM.fullmatch, arguments)):
         return None
-    return f"{''.join(c if c.isprintable() else '?' for c in name)} (pid {pid})"
+    return f"{streams.replace_unprintable(name)} (pid {pid})"
 
 
 def lock_owner(
     lock_path: Path, candidates: Iterable[int | None] = (), system: str = platform.SYSTEM, proc: Path = PROC
 ) -> int | None:
-    """The process that holds the lock file now, as the operating system reports it; None if it does not.
+    """The process that holds the lock file, as the operating system reports it; None if it reports none.
 
-    Linux lists the owners of locks. Elsewhere the candidates are examined: who has the file open holds it, for
-    a command that only looks at a lock keeps it for microseconds.
+    Linux lists the owners of locks. On other systems the candidates are examined: a process that has the file open
+    holds the lock, because a command that only checks a lock has it open for microseconds.
     """
     if platform.has_proc(system):
         candidates = [*candidates, *_listed_owners(lock_path, proc)]
@@ -109,7 +110,7 @@ def lock_owner(
 
 
 def holds_lock(pid: int, lock_path: Path, system: str = platform.SYSTEM, proc: Path = PROC) -> bool | None:
-    """True if a process holds the lock file, also if the file was deleted meanwhile; None if that cannot be seen."""
+    """True if a process holds the lock file, even a deleted one; None if the system does not show it."""
     if not platform.has_proc(system):
         return _has_open(pid, lock_path) or None
     try:
@@ -120,9 +121,9 @@ def holds_lock(pid: int, lock_path: Path, system: str = platform.SYSTEM, proc: P
 
 
 def _is_lock(link: Path, lock_path: Path) -> bool:
-    """`link` is an entry of /proc/PID/fd; its neighbour below fdinfo lists the locks on it."""
+    """`link` is an entry of /proc/PID/fd; the entry of the same name in fdinfo lists its locks."""
     try:
-        name = os.readlink(link)  # noqa: PTH115 - a Path would lose nothing, but the name may end in " (deleted)"
+        name = os.readlink(link)  # noqa: PTH115 - the name may end in " (deleted)"
         if name in {f"{lock_path}{DELETED}", f"{os.path.realpath(lock_path.parent)}{os.sep}{lock_path.name}{DELETED}"}:
             is_named = True
         else:

@@ -1,7 +1,7 @@
-"""Starts workers and turns what happens to them into events: one thread reads, one waits.
+"""Starts a worker process and posts its messages and its exit as events: one thread reads, one thread waits.
 
-They exchange the messages of `lumen_proxy.ipc` on the worker's standard input and output. When the supervisor ends in
-any way, the worker reads the end of its input and ends.
+The supervisor writes commands to the worker's standard input and reads messages from its standard output; both are
+lines of JSON. The worker exits when it reads end of file, which is how it notices any end of the supervisor.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ if TYPE_CHECKING:
     from lumen_proxy.ipc import Identity, Message
 
 WORKER = safe_path.command("lumen_proxy.worker")
-LAST_WORDS_S = 1.0  # a dead worker's pipe is at its end at once, unless a stray child of it holds the other end
+LAST_MESSAGES_S = 1.0  # the pipe of an ended worker is at its end at once, unless a stray child holds the other end
 
 
 @dataclass(frozen=True)
-class Said:
+class WorkerMessage:
     """A worker sent `message`."""
 
-    child: Child
+    worker: WorkerProcess
     message: Message
 
 
 @dataclass(frozen=True)
-class Died:
-    """A worker is gone and reaped. `status` is its exit status, or minus the signal that ended it."""
+class WorkerExit:
+    """A worker ended and was reaped. `status` is its exit status, or minus the signal that ended it."""
 
-    child: Child
+    worker: WorkerProcess
     status: int
 
 
-class Child:
-    """One worker process and its pipes. Raises OSError if it cannot be started."""
+class WorkerProcess:
+    """One worker process and its two pipes. Raises OSError if it cannot be started."""
 
     def __init__(
         self,
         command: Sequence[str],
         environ: Mapping[str, str],
         sockets: Sequence[socket.socket],
-        post: Callable[[Said | Died], None],
+        post: Callable[[WorkerMessage | WorkerExit], None],
     ) -> None:
-        with platform.signals_held_back():
+        with platform.stop_signals_blocked():
             self._process = subprocess.Popen(
                 command,
                 env=dict(environ),
@@ -69,20 +69,20 @@ class Child:
         threading.Thread(target=self._wait, daemon=True).start()
 
     def promote(self, pid: int, identity: Identity) -> None:
-        """Tell the worker to serve. `pid` is its own: on Windows Popen may know that of a launcher only."""
+        """Tell the worker to serve. `pid` comes from the worker: on Windows, Popen may know only a launcher's PID."""
         self.pid = pid
-        with contextlib.suppress(OSError):  # Windows: it is gone already, and its death will be an event
-            listeners = [platform.hand_over(sock, pid) for sock in self._sockets]
+        with contextlib.suppress(OSError):  # Windows: the worker has already ended; its exit is the next event
+            listeners = [platform.share_socket(sock, pid) for sock in self._sockets]
             self._send(Serve(**vars(identity), listeners=listeners))
 
     def drain(self, within_s: float) -> None:
-        """Tell the worker to finish what is in flight and to leave."""
+        """Tell the worker to finish the requests in progress and to exit."""
         self._send(Drain(within_s))
 
     def kill(self) -> None:
-        """End the worker and everything it started, at once. Its death is still an event."""
+        """Kill the worker and all its descendants. The exit of the worker is still an event."""
         if self._process.returncode is not None:
-            return  # reaped, so its number may be a stranger's by now; the event of its death is on its way
+            return  # already reaped: the PID may belong to another process, and the event is on its way
         import psutil  # noqa: PLC0415 - 20 ms; most workers are never killed
 
         with contextlib.suppress(psutil.Error):
@@ -92,14 +92,14 @@ class Child:
         self._process.kill()
 
     def close(self) -> None:
-        """Give back the pipes of a worker that is gone."""
+        """Close the pipes of a worker that has ended."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None and not self._reader.is_alive():
                 pipe.close()
 
     def _send(self, message: Message) -> None:
         pipe = self._process.stdin
-        with contextlib.suppress(OSError, ValueError):  # it just died: the waiting thread will say so
+        with contextlib.suppress(OSError, ValueError):  # the worker has just ended; the waiting thread posts that
             if pipe is not None:
                 pipe.write(encode(message))
 
@@ -107,10 +107,10 @@ class Child:
         pipe = self._process.stdout
         lines = io.BufferedReader(pipe) if isinstance(pipe, io.RawIOBase) else io.BytesIO()
         for message in messages(lines):
-            self._post(Said(self, message))
+            self._post(WorkerMessage(self, message))
         lines.detach()
 
     def _wait(self) -> None:
         status = self._process.wait()
-        self._reader.join(LAST_WORDS_S)
-        self._post(Died(self, status))
+        self._reader.join(LAST_MESSAGES_S)
+        self._post(WorkerExit(self, status))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _listener(listener: Mapping[str, Any]) -> socket.socket:
-    """The socket that `platform.hand_over` described."""
+    """The socket that `platform.share_socket` described."""
     if "share" in listener:
         return socket.fromshare(base64.b64decode(listener["share"]))  # type: ignore[attr-defined,no-any-return,unused-ignore]
     sock = socket.socket(fileno=listener["fd"])

@@ -1,4 +1,4 @@
-"""One port, one set of folders, a gateway and a Cloud AI, and any command about them."""
+"""The fixture `desk`: a port, folders, a scripted gateway and Cloud AI, and commands of the proxy about them."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from lumen_conformance.targets.target import merge
 from lumen_conformance.waiting import until
 from tests.fixtures.daemons import end_daemons
 
-SOON_S = 30.0  # a look takes milliseconds, a start of Python half a second; the rest is for a busy machine
+SOON_S = 30.0  # a request takes milliseconds, a start of Python half a second; the rest is for a busy machine
 
 
 def wrong_method(exchange: Exchange) -> bool:
-    """A GET where only a POST is answered: 405, as the real channels say it."""
-    found = (exchange.call.method, exchange.call.path) == ("GET", "/chat")
-    if found:
+    """Answer GET /chat with 405, as the real channels do; return whether it was one."""
+    is_wrong = (exchange.call.method, exchange.call.path) == ("GET", "/chat")
+    if is_wrong:
         respond_with({"detail": "Method Not Allowed"}, 405)(exchange)
-    return found
+    return is_wrong
 
 
-def gateway_lives(exchange: Exchange) -> None:
-    """The gateway as it is on a good day."""
+def healthy_gateway(exchange: Exchange) -> None:
+    """Answer as a healthy gateway."""
     if not wrong_method(exchange):
         echo(exchange)
 
 
-def cloud_ai_lives(exchange: Exchange) -> None:
-    """Cloud AI as it is on a good day."""
+def healthy_cloud_ai(exchange: Exchange) -> None:
+    """Answer as a healthy Cloud AI."""
     if exchange.call.path not in {"/chat", "/health"}:
         respond_with({"detail": "Not Found"}, 404)(exchange)
     elif exchange.call.method == "GET" and exchange.call.path == "/health":
@@ -52,9 +52,9 @@ def cloud_ai_lives(exchange: Exchange) -> None:
 
 
 class Desk:
-    """Where a person sits: a port, folders, addresses. Whatever runs on the port is stopped afterwards.
+    """A port, folders and addresses for commands. An instance on the port is stopped after the test.
 
-    `venv` is what `check` and `diagnose` are told to look at, unless a test names another one or sets it to ().
+    `venv` is the option of `check` and `diagnose` for the environment; a test may name another one or set it to ().
     """
 
     def __init__(
@@ -73,35 +73,36 @@ class Desk:
             "CLOUD_AI_URL": f"{cloud_ai.url}/chat",
         }
 
-    def run(self, *words: str, env: Mapping[str, str | None] | None = None) -> CommandResult:
+    def run(self, *command: str, env: Mapping[str, str | None] | None = None) -> CommandResult:
         """Run one command to its end."""
-        return self.launch.run(*self.told(words), env={**self.env, **(env or {})}, gateway=self.gateway)
+        return self.launch.run(*self.complete(command), env={**self.env, **(env or {})}, gateway=self.gateway)
 
-    def background(self, *words: str, env: Mapping[str, str | None] | None = None) -> ChildProcess:
+    def background(self, *command: str, env: Mapping[str, str | None] | None = None) -> ChildProcess:
         """Start a command that ends with the test."""
-        launch, command = self.launch, [*self.launch.target.tool, *self.told(words)]
+        launch, argv = self.launch, [*self.launch.target.tool, *self.complete(command)]
         environ, folder, planted = self.environ(env), launch.next_folder(), launch.target.shadow_names
         return launch.keep(
-            ChildProcess(launch.run_tags, " ".join(words), command, environ, folder, shadow_names=planted)
+            ChildProcess(launch.run_tags, " ".join(command), argv, environ, folder, shadow_names=planted)
         )
 
-    def told(self, words: tuple[str, ...]) -> tuple[str, ...]:
-        """The words of a command, with the environment that it looks at."""
-        return (*words, *self.venv) if words[0] in {"check", "diagnose"} and "--venv" not in words else words
+    def complete(self, command: tuple[str, ...]) -> tuple[str, ...]:
+        """The command with the option for the environment, if it has that option and lacks it."""
+        has_venv = command[0] not in {"check", "diagnose"} or "--venv" in command
+        return command if has_venv else (*command, *self.venv)
 
     def until_lines(self, child: ChildProcess, number: int) -> None:
-        """Wait until a command in the background has printed so many lines."""
+        """Wait until a background command has printed `number` lines."""
 
         def enough() -> bool:
             return child.stdout.read_bytes().count(b"\n") >= number
 
         until(f"{number} lines are printed", enough, within_s=SOON_S, give_up=child.end_reason)
 
-    def pipe_to_nobody(self, *words: str, env: Mapping[str, str | None]) -> int:
-        """Run a command whose reader leaves after the first line; return its exit status."""
+    def run_with_closed_pipe(self, *command: str, env: Mapping[str, str | None]) -> int:
+        """Run a command and close its standard output after the first line; return its exit status."""
         environ = self.environ(env)
         with subprocess.Popen(
-            [*self.launch.target.tool, *self.told(words)], env=environ, stdout=subprocess.PIPE
+            [*self.launch.target.tool, *self.complete(command)], env=environ, stdout=subprocess.PIPE
         ) as process:
             if process.stdout:
                 process.stdout.readline()
@@ -112,13 +113,13 @@ class Desk:
                 process.kill()
 
     def environ(self, env: Mapping[str, str | None] | None) -> dict[str, str]:
-        """What a command is given."""
+        """The environment of a command."""
         mine = self.launch.target.environ(self.folder / "files", self.gateway.url)
         return merge(os.environ, mine, self.env, env or {})
 
-    def diagnose(self, *words: str, env: Mapping[str, str | None] | None = None) -> dict[str, Any]:
-        """What `diagnose --json` says; channels by their names."""
-        done = self.run("diagnose", "--json", *words, env=env)
+    def diagnose(self, *options: str, env: Mapping[str, str | None] | None = None) -> dict[str, Any]:
+        """The result of `diagnose --json`; each channel also by its name."""
+        done = self.run("diagnose", "--json", *options, env=env)
         found: dict[str, Any] = json.loads(done.stdout)
         assert done.exit_status == (0 if found["ok"] else 69), done.stderr
         return found | {channel["channel"]: channel for channel in found["channels"]}
@@ -127,13 +128,13 @@ class Desk:
 @pytest.fixture
 def cloud_ai() -> Iterator[ScriptedGateway]:
     """A scripted Cloud AI."""
-    with ScriptedGateway(cloud_ai_lives) as opened:
+    with ScriptedGateway(healthy_cloud_ai) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A complete environment, whose interpreter says so without an import of all packages, which costs 0.3 s of CPU."""
+    """A complete environment. Its interpreter is a script: a real import of all packages takes 0.3 s of CPU time."""
     folder = tmp_path_factory.mktemp("environment") / "venv"
     if WINDOWS:
         return virtual_environments.create_healthy(folder)
@@ -154,8 +155,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def desk(
     launch: Launcher, tmp_path: Path, gateway: ScriptedGateway, cloud_ai: ScriptedGateway, environment: Path
 ) -> Iterator[Desk]:
-    """Everything well, except that the proxy is not running yet."""
-    gateway.standing = gateway_lives
+    """A port with healthy channels, on which no proxy runs yet."""
+    gateway.standing = healthy_gateway
     one = Desk(launch, tmp_path, gateway, cloud_ai, environment)
     yield one
     end_daemons(tmp_path)

@@ -1,4 +1,4 @@
-"""The editor's part: read a task as Visual Studio Code does, run it in a terminal, match its output line by line.
+"""Runs tasks as Visual Studio Code does: reads a task, runs it in a terminal, and matches its output line by line.
 
 Source of the rules: the tasks appendix of its documentation (version 2.0.0): an entry for the system overrides the
 command and keeps the arguments; a task of type `process` is launched without a shell, in a terminal.
@@ -39,19 +39,19 @@ def tasks() -> dict[str, dict[str, Any]]:
 
 
 def command(task: Mapping[str, Any], *, windows: bool = WINDOWS) -> str:
-    """The program of a task on one of the two families of systems, below the workspace."""
+    """The program of a task on POSIX or on Windows, relative to the workspace."""
     program: str = (task["windows"] if windows else task)["command"]
     return program.removeprefix("${workspaceFolder}").replace("\\", "/").strip("/")
 
 
 def lines_of(child: ChildProcess) -> list[str]:
-    """What the terminal shows of a process, without escape sequences; both of its streams are in it."""
+    """The output of a process in a terminal, both streams, without escape sequences."""
     data = b"\n".join(path.read_bytes() for path in (child.stderr, child.stdout))
     return [ESCAPES.sub("", line) for line in re.split(r"[\r\n]+", data.decode("utf-8", "replace"))]
 
 
 def problems(task: Mapping[str, Any], lines: Sequence[str]) -> list[tuple[str, int, str]]:
-    """What the editor lists as errors: file, line and message of each line that the task's matchers find."""
+    """The problems that the editor lists: file, line and message of each output line that matches."""
     patterns = [matcher["pattern"] for matcher in task["problemMatcher"]]
     found = [
         (pattern, match) for line in lines for pattern in patterns if (match := re.search(pattern["regexp"], line))
@@ -67,15 +67,15 @@ class Running:
         self.child = child
 
     def lines(self) -> list[str]:
-        """What the terminal shows, without its escape sequences; both streams of the task are in it."""
+        """The output of the task, both streams, without escape sequences."""
         return lines_of(self.child)
 
     def matches(self, pattern: str) -> list[int]:
-        """The numbers of the lines that a pattern of the editor finds."""
+        """The numbers of the lines that match a pattern."""
         return [number for number, line in enumerate(self.lines()) if re.search(pattern, line)]
 
     def until_ready(self) -> None:
-        """Wait as the editor does: for the pattern that ends the start of a background task."""
+        """Wait for the pattern by which the editor knows that a background task is ready."""
         pattern = self.task["problemMatcher"]["background"]["endsPattern"]
         what = f"a line matches {pattern}"
         until(what, lambda: self.matches(pattern), within_s=SOON_S, give_up=self.child.end_reason)
@@ -86,20 +86,22 @@ class Running:
 
 
 def run(desk: Desk, label: str, env: Mapping[str, str] | None = None) -> Running:
-    """Run a task as the editor does, by this Python instead of the workspace's own, and with the desk's settings."""
-    return Running(label, run_words(desk, label, tasks()[label]["args"], env or {}))
+    """Run a task as the editor does, but with this Python and with the settings of the desk."""
+    return Running(label, run_python(desk, label, tasks()[label]["args"], env or {}))
 
 
-def run_words(desk: Desk, label: str, words: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT) -> ChildProcess:
-    """Run Python with these words and the desk's settings, in a terminal and in the workspace or another folder."""
+def run_python(
+    desk: Desk, label: str, arguments: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT
+) -> ChildProcess:
+    """Run Python with these arguments in a terminal, with the settings of the desk."""
     files = desk.launch.target.environ(desk.folder / "files", desk.gateway.url)
     environ = merge(os.environ, files, desk.env, {"TERM": "xterm-256color"}, env)
-    return in_a_terminal(desk.launch, label, words, environ, cwd)
+    return run_in_terminal(desk.launch, label, arguments, environ, cwd)
 
 
-def in_a_terminal(
-    launch: Launcher, label: str, words: Sequence[str], environ: Mapping[str, str], cwd: Path
+def run_in_terminal(
+    launch: Launcher, label: str, arguments: Sequence[str], environ: Mapping[str, str], cwd: Path
 ) -> ChildProcess:
-    """Run Python with these words in a terminal."""
-    argv = [*TERMINAL, sys.executable, *words]
+    """Run Python with these arguments in a terminal."""
+    argv = [*TERMINAL, sys.executable, *arguments]
     return launch.keep(ChildProcess(launch.run_tags, label, argv, environ, launch.next_folder(), cwd=cwd))

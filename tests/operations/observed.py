@@ -1,4 +1,4 @@
-"""What the commands say about the instance of a desk, for tests of several files."""
+"""What commands report about the instance of a desk."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.operations.conftest import Desk
 
 
 def status(desk: Desk, **env: str | None) -> dict[str, Any]:
-    """What `status --json` says."""
+    """The result of `status --json`."""
     found: dict[str, Any] = json.loads(desk.run("status", "--json", env=env).stdout)
     return found
 
 
 def health(desk: Desk) -> dict[str, Any]:
-    """What /health says, for waits: a command would cost a start of Python at each look. Empty without an answer."""
+    """The body of /health, for waits: a command would start Python each time. Empty without a response."""
     answer = call(f"http://127.0.0.1:{desk.port}", "GET", "/health")
     return dict(answer.json()) if answer.status == 200 else {}
 
@@ -28,6 +28,6 @@ def state_file(desk: Desk) -> Path:
 
 
 def running_settings(desk: Desk) -> dict[str, tuple[object, str]]:
-    """Variable → value and origin, as `config --running` gives them to programs."""
+    """Variable → value and origin, from `config --running --json`."""
     listed = json.loads(desk.run("config", "--running", "--json").stdout)["settings"]
     return {row["variable"]: (row["value"], row["origin"]) for row in listed}

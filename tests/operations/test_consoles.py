@@ -1,4 +1,4 @@
-"""Every command on every console: nothing crashes, symbols degrade, a word stands beside each."""
+"""Commands on consoles with different encodings: no command fails, and each symbol has a fallback and a word."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SYMBOLS = {"cp949": "■", "cp1252": "x", "ascii": "x", "no-colour": "✗"}
 
 
 def shown_on(console: str, data: bytes) -> str:
-    """The bytes as that console reads them; a byte that it cannot read is an error."""
+    """The bytes decoded as that console does; an invalid byte is an error."""
     return data.decode(CONSOLES[console]["PYTHONIOENCODING"])
 
 
-def harmless(console: str, done: ChildProcess) -> str:
-    """What it printed; no traceback, no colour."""
+def checked_output(console: str, done: ChildProcess) -> str:
+    """The output, which must have no traceback and no colour."""
     out, err = done.stdout.read_bytes(), done.stderr.read_bytes()
     assert b"Traceback" not in out + err
     assert b"\x1b" not in out + err
@@ -41,19 +41,19 @@ def harmless(console: str, done: ChildProcess) -> str:
 @pytest.mark.parametrize("console", CONSOLES)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_nothing_crashes(desk: Desk, command: str, console: str) -> None:
-    """On a pipe, in every encoding: a known status, no traceback, no colour, and text that the console can read."""
+    """In a pipe, with each encoding, a command has a documented exit status, no traceback and valid text."""
     done = desk.background(*COMMANDS[command], env=CONSOLES[console])
     assert done.wait_exit(30) in {0, 69}
-    assert harmless(console, done) or command == "logs"
+    assert checked_output(console, done) or command == "logs"
 
 
 @pytest.mark.parametrize("console", ["cp949", "cp1252", "ascii"])
 def test_nothing_crashes_while_it_runs(desk: Desk, console: str) -> None:
-    """The same for what runs until it is stopped, and for what starts and stops it: they share one proxy in turn."""
+    """The same holds for commands that run until they are stopped, and for start, restart and stop."""
     env = CONSOLES[console]
     serve = desk.background("serve", "--sandbox", env=env)
     desk.until_lines(serve, 1)
-    demo, watch, logs = (desk.background(*words, env=env) for words in (["demo"], ["watch", "1"], ["logs", "-f"]))
+    demo, watch, logs = (desk.background(*command, env=env) for command in (["demo"], ["watch", "1"], ["logs", "-f"]))
     for child in (watch, logs):
         desk.until_lines(child, 2)
     assert demo.wait_exit(30) == 0
@@ -61,17 +61,17 @@ def test_nothing_crashes_while_it_runs(desk: Desk, console: str) -> None:
     for child in (logs, watch, serve):
         child.stop()
     assert [child.wait_exit(30) for child in (watch, serve)] == [0, 0]
-    logs.wait_exit(30)  # by the signal itself: nothing has to be put in order
+    logs.wait_exit(30)  # ended by the signal itself: there is nothing to restore
     ended = [serve, demo, watch, logs]
-    for words in (["start", "--sandbox"], ["restart"], ["stop"]):
-        ended.append(desk.background(*words, env=env))
+    for command in (["start", "--sandbox"], ["restart"], ["stop"]):
+        ended.append(desk.background(*command, env=env))
         assert ended[-1].wait_exit(30) == 0
-    assert all(harmless(console, child) for child in ended)
+    assert all(checked_output(console, child) for child in ended)
 
 
 @pytest.mark.parametrize("console", CONSOLES)
-def test_symbols_degrade_and_words_stay(desk: Desk, console: str) -> None:
-    """The best symbol that the console has, and the word beside it."""
+def test_symbols_have_fallbacks(desk: Desk, console: str) -> None:
+    """The best symbol that the console can encode is shown, and the word beside it."""
     done = desk.background("diagnose", "--no-start", env=CONSOLES[console])
     done.wait_exit(30)
     line = next(line for line in shown_on(console, done.stdout.read_bytes()).splitlines() if "Local proxy" in line)
@@ -79,7 +79,7 @@ def test_symbols_degrade_and_words_stay(desk: Desk, console: str) -> None:
 
 
 def test_nothing_is_read_from_a_missing_terminal(desk: Desk) -> None:
-    """Without a terminal the dashboard prints lines: first a fixed one, then one a look."""
+    """Without a terminal the dashboard prints lines: first a fixed one, then one for each refresh."""
     watch = desk.background("dashboard", "--watch", "1", env={"PYTHONIOENCODING": "ascii"})
     desk.until_lines(watch, 3)
     watch.stop()
@@ -90,7 +90,7 @@ def test_nothing_is_read_from_a_missing_terminal(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
-def test_a_reader_that_leaves_ends_the_watch(desk: Desk, unbuffered: str) -> None:
+def test_a_closed_pipe_ends_the_dashboard(desk: Desk, unbuffered: str) -> None:
     """`dashboard --watch | head -1` ends by itself."""
-    done = desk.pipe_to_nobody("dashboard", "--watch", "1", "--json", env={"PYTHONUNBUFFERED": unbuffered})
+    done = desk.run_with_closed_pipe("dashboard", "--watch", "1", "--json", env={"PYTHONUNBUFFERED": unbuffered})
     assert done == 0

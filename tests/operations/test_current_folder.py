@@ -1,4 +1,4 @@
-"""A folder full of files that are named like modules: every command works there, and imports none of them."""
+"""In a folder with files that are named like modules, every command works and imports none of these files."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ INSTALLED = (str(Path(sys.executable).with_name("lumen-proxy")),)
 MODULE = (sys.executable, "-m", "lumen_proxy")
 DEATHS_OF_A_CRASH_LOOP = 3
 LATE = ("random", "queue", "secrets", "flask/", "psutil", "socketserver")
-"""Imported by code of ours only: what Python itself imports before that is found through PYTHONPATH."""
+"""Modules that only the proxy imports: Python finds those that it imports earlier through PYTHONPATH."""
 
 
 class Shell:
-    """A person in a folder that is full of such files."""
+    """Runs commands in a folder with such files."""
 
     def __init__(self, desk: Desk, program: Sequence[str], folder: Path, **environ: str) -> None:
         self.program = program
@@ -34,23 +34,23 @@ class Shell:
         self.url = f"http://127.0.0.1:{desk.port}"
         self._environ = {**desk.environ({}), **environ}
 
-    def run(self, *words: str) -> str:
-        """Type a command that must succeed; return what it prints."""
+    def run(self, *command: str) -> str:
+        """Run a command that must succeed; return its output."""
         done = subprocess.run(
-            [*self.program, *words],
+            [*self.program, *command],
             cwd=self.folder, env=self._environ, capture_output=True, encoding="utf-8", timeout=SOON_S, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}{shadow_modules.find_imported(self.folder)}"
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}{shadow_modules.find_imported(self.folder)}"
         return done.stdout
 
     def chat(self) -> str:
-        """Ask something; return the answer."""
-        asked = {"model": "lumen-gateway", "messages": [{"role": "user", "content": "hello"}]}
-        answer = call(self.url, "POST", "/v1/chat/completions", json=asked, timeout_s=SOON_S).json()
+        """Send a question; return the answer."""
+        body = {"model": "lumen-gateway", "messages": [{"role": "user", "content": "hello"}]}
+        answer = call(self.url, "POST", "/v1/chat/completions", json=body, timeout_s=SOON_S).json()
         return str(answer["choices"][0]["message"]["content"])
 
     def kill_worker(self, generation: int) -> None:
-        """Kill the worker of this generation as soon as it serves."""
+        """Kill the worker of this generation when it serves."""
 
         def pid() -> int:
             answer = call(self.url, "GET", "/health")
@@ -62,7 +62,7 @@ class Shell:
 
 @pytest.fixture
 def receiver() -> Iterator[ScriptedGateway]:
-    """A webhook of this machine."""
+    """A webhook on this machine."""
     with ScriptedGateway(respond_with(b"ok", media_type="text/plain")) as opened:
         yield opened
 
@@ -78,12 +78,12 @@ def receiver() -> Iterator[ScriptedGateway]:
 def test_nothing_of_the_current_folder_is_imported(
     desk: Desk, receiver: ScriptedGateway, program: Sequence[str], names: frozenset[str], tmp_path: Path
 ) -> None:
-    """Start, chat, kill, recovery, alert, restart, check, diagnose, sandbox: all work and import no planted file."""
+    """Start, chat, recovery, alert, restart, check, diagnose and sandbox import no planted file."""
     folder = tmp_path / "shadows"
     folder.mkdir()
     shell = Shell(desk, program, folder, LUMEN_WEBHOOK_URL=f"{receiver.url}/hook", LUMEN_RESTART_BACKOFF_S="0")
     shell.run("start")
-    shadow_modules.write_modules(folder, names)  # while it runs, too: what it imports later must not come from here
+    shadow_modules.write_modules(folder, names)  # after the start: later imports must not come from here either
     assert "hello" in shell.chat()
     for generation in range(1, DEATHS_OF_A_CRASH_LOOP + 1):
         shell.kill_worker(generation)
@@ -92,8 +92,8 @@ def test_nothing_of_the_current_folder_is_imported(
     assert json.loads(receiver.calls[0].body)["event"] == "crash_loop"
     shell.run("restart")
     assert "hello" in shell.chat()
-    for words in ("status", "check", "diagnose", "dashboard", "logs", "config", "stop"):
-        shell.run(words)
+    for command in ("status", "check", "diagnose", "dashboard", "logs", "config", "stop"):
+        shell.run(command)
     shell.run("start", "--sandbox")
     assert "hello" in shell.chat()
     shell.run("stop")
@@ -102,7 +102,7 @@ def test_nothing_of_the_current_folder_is_imported(
 
 @pytest.mark.parametrize("entry", ["", "."], ids=["empty", "dot"])
 def test_a_relative_entry_of_the_python_path_is_dropped(desk: Desk, entry: str, tmp_path: Path) -> None:
-    """An entry of PYTHONPATH that means the current folder reaches neither the commands nor what they start."""
+    """An entry of PYTHONPATH that means the current folder is not used by commands or by their children."""
     folder = tmp_path / "shadows"
     folder.mkdir()
     shadow_modules.write_modules(folder, LATE)

@@ -1,9 +1,10 @@
-"""The dashboard in a real terminal of 80 x 24: what it shows, what its keys do, and how it leaves."""
+"""The dashboard in a real terminal of 80 x 24: its screen, its keys and its end."""
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -32,8 +33,8 @@ class Terminal:
         self._environ = environ | {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PS1": "$ "}
         self._run("new-session", "-d", "-x", "80", "-y", "24", "bash --norc --noprofile")
 
-    def _run(self, *words: str) -> str:
-        command = [*self._tmux, *words]
+    def _run(self, *arguments: str) -> str:
+        command = [*self._tmux, *arguments]
         done = subprocess.run(command, env=self._environ, capture_output=True, encoding="utf-8", timeout=20, check=True)
         return done.stdout
 
@@ -46,48 +47,48 @@ class Terminal:
         self._run("resize-window", "-x", str(width), "-y", str(height))
 
     def screen(self) -> str:
-        """What a person sees."""
+        """The text on the screen."""
         return self._run("capture-pane", "-p")
 
-    def until(self, *words: str) -> str:
-        """Wait until all of these are on the screen, and return it."""
+    def until(self, *texts: str) -> str:
+        """Wait until all texts are on the screen; return the screen."""
         try:
-            until(f"{words} on the screen", lambda: all(word in self.screen() for word in words), within_s=SOON_S)
+            until(f"{texts} on the screen", lambda: all(text in self.screen() for text in texts), within_s=SOON_S)
         except WaitTimeoutError as overdue:
             overdue.add_note(self.screen())
             raise
         return self.screen()
 
     def until_not(self, before: str) -> str:
-        """Wait until the screen is another one, and return it."""
+        """Wait until the screen has changed; return it."""
         until("another screen", lambda: self.screen() != before, within_s=SOON_S)
         return self.screen()
 
     def close(self) -> None:
-        """End the terminal, and whatever runs in it."""
+        """End the terminal and its processes."""
         self._run("kill-server")
 
 
 @pytest.fixture
 def terminal(desk: Desk, run: Run, tmp_path: Path) -> Iterator[Terminal]:
-    """A terminal in which the desk's commands can be typed."""
+    """A terminal with the settings of the desk."""
     target = desk.launch.target
     environ = merge(os.environ, target.environ(tmp_path / "files", desk.gateway.url), desk.env)
     tag = run.open_tag("terminal")
     one = Terminal(tmp_path, environ | {TAG: tag})
     yield one
     one.close()
-    until("its processes are gone", lambda: not find_tagged(tag), within_s=SOON_S)  # tmux does not wait for them
+    until("its processes have ended", lambda: not find_tagged(tag), within_s=SOON_S)  # tmux does not wait for them
     run.close_tag(tag)
 
 
-DASHBOARD = f"{sys.executable} -m lumen_proxy dashboard --watch 1"
+DASHBOARD = shlex.join((sys.executable, "-m", "lumen_proxy", "dashboard", "--watch", "1"))
 COMMAND = f"{DASHBOARD}; echo status $?"
 
 
 @needs_tmux
 def test_keys_do_what_the_menu_says(desk: Desk, terminal: Terminal) -> None:
-    """Start, help, diagnose, stop after a yes, quit; the shell's own screen comes back."""
+    """The keys start, show help, diagnose, stop after a confirmation and quit; then the screen is restored."""
     terminal.type(COMMAND, "Enter")
     terminal.until("DOWN   Local proxy", "[s] start")
     terminal.type("s")
@@ -119,7 +120,7 @@ def test_keys_do_what_the_menu_says(desk: Desk, terminal: Terminal) -> None:
 
 @needs_tmux
 def test_keys_that_end_or_stop_a_program_do_nothing(terminal: Terminal) -> None:
-    """Ctrl-backslash and Ctrl-Z would leave our screen and a hidden cursor behind."""
+    """Ctrl-backslash and Ctrl-Z have no effect: they would leave the terminal unrestored."""
     terminal.type(COMMAND, "Enter")
     terminal.until("DOWN   Local proxy", "[s] start")
     terminal.type("C-\\", "C-z", "h")
@@ -129,8 +130,8 @@ def test_keys_that_end_or_stop_a_program_do_nothing(terminal: Terminal) -> None:
 
 
 @needs_tmux
-def test_an_alert_that_did_not_arrive_is_told_on_the_screen(desk: Desk, terminal: Terminal) -> None:
-    """Standard error alone would be painted over."""
+def test_a_failed_alert_is_shown_on_the_screen(desk: Desk, terminal: Terminal) -> None:
+    """The screen shows that an alert was not delivered, because it covers standard error."""
     terminal.type(f"SLACK_WEBHOOK_URL={desk.cloud_ai.url}/no-such-hook {COMMAND}", "Enter")
     terminal.until("alert not delivered to Slack: 404", "[s] start")
     terminal.type("q")
@@ -139,8 +140,8 @@ def test_an_alert_that_did_not_arrive_is_told_on_the_screen(desk: Desk, terminal
 
 @needs_tmux
 @pytest.mark.parametrize("console", ["cp949", "ascii"])
-def test_lights_degrade(terminal: Terminal, console: str) -> None:
-    """On a lesser console the words are the same."""
+def test_symbols_have_fallbacks(terminal: Terminal, console: str) -> None:
+    """A console that cannot encode the symbols shows the same words."""
     terminal.type(f"PYTHONIOENCODING={console} {COMMAND}", "Enter")
     shown = terminal.until("DOWN   Local proxy", "UP     Cloud AI")
     assert "🔴" not in shown
@@ -148,13 +149,13 @@ def test_lights_degrade(terminal: Terminal, console: str) -> None:
 
 @needs_tmux
 @pytest.mark.parametrize("how", ["C-c", "SIGTERM", "exception"])
-def test_the_terminal_is_left_as_it_was(desk: Desk, terminal: Terminal, how: str) -> None:
-    """Ctrl-C, a stop signal and a defect of ours: the old screen, the cursor, and keys that are echoed."""
+def test_the_terminal_is_restored(desk: Desk, terminal: Terminal, how: str) -> None:
+    """After Ctrl-C, a stop signal or an internal error the screen, the cursor and the echo are restored."""
     fault = "import sys; sys.argv[1:] = ['dashboard', '--watch', '1']; import lumen_proxy.monitor.dashboard as d; "
     fault += "d.Dashboard.press = lambda *_: 1 / 0; from lumen_proxy.cli.main import main; sys.exit(main())"
-    command = f'{sys.executable} -c "{fault}"' if how == "exception" else DASHBOARD
-    remembered = f"(echo $BASHPID > {desk.folder}/pid; exec {command})"
-    terminal.type(f"{remembered}; echo status $?", "Enter")
+    command = shlex.join((sys.executable, "-c", fault)) if how == "exception" else DASHBOARD
+    command_with_pid = f"(echo $BASHPID > {shlex.quote(str(desk.folder / 'pid'))}; exec {command})"
+    terminal.type(f"{command_with_pid}; echo status $?", "Enter")
     terminal.until("DOWN   Local proxy", "[q] quit")
     if how == "SIGTERM":
         os.kill(int((desk.folder / "pid").read_text()), signal.SIGTERM)
@@ -166,16 +167,16 @@ def test_the_terminal_is_left_as_it_was(desk: Desk, terminal: Terminal, how: str
     terminal.until("\nechoed")
 
 
-def test_one_look_is_plain(desk: Desk) -> None:
-    """Without --watch: one look, 69 for something that is down, nothing but text."""
+def test_one_refresh_is_plain_text(desk: Desk) -> None:
+    """Without --watch the dashboard prints plain text once and ends with 69 if a channel is down."""
     done = desk.run("dashboard")
     assert done.exit_status == 69
     assert done.stdout.startswith("Verdict: DOWN: Local proxy\n")
     assert "\x1b" not in done.stdout
 
 
-def test_one_look_is_not_cut_at_the_width_of_a_terminal(desk: Desk) -> None:
-    """The next step of a red line is one whole command, however long it is."""
+def test_plain_text_is_not_clipped(desk: Desk) -> None:
+    """Without --watch each line is complete, whatever its length."""
     long = {"CLOUD_AI_URL": f"http://127.0.0.1:9/{'long/' * 30}chat", "LUMEN_FALLBACK": "cloud_ai", "COLUMNS": "80"}
     done = desk.run("dashboard", env=long)
     assert f"GET {long['CLOUD_AI_URL']} -> refused)" in done.stdout
@@ -183,7 +184,7 @@ def test_one_look_is_not_cut_at_the_width_of_a_terminal(desk: Desk) -> None:
 
 
 def test_cloud_ai_does_not_count_where_nothing_uses_it(desk: Desk) -> None:
-    """Without LUMEN_FALLBACK the proxy never asks Cloud AI: its failure is a remark, and the exit status is 0."""
+    """Without LUMEN_FALLBACK a failure of Cloud AI is a remark and the exit status is 0."""
     desk.run("start")
     desk.cloud_ai.down()
     found = {command: desk.run(*command.split()) for command in ("dashboard", "diagnose --no-start")}
@@ -197,15 +198,15 @@ def test_cloud_ai_does_not_count_where_nothing_uses_it(desk: Desk) -> None:
 @needs_tmux
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (40, 12), (120, 10), (20, 5), (200, 60)])
 def test_the_verdict_is_in_the_first_line_of_a_terminal(terminal: Terminal, width: int, height: int) -> None:
-    """At any size, and after the size has changed."""
+    """The first line is the verdict at each size, also after the size has changed."""
     terminal.resize(width, height)
     terminal.type(COMMAND, "Enter")
     terminal.until("DOWN   Local")
     assert terminal.screen().splitlines()[0].startswith("Verdict: DOWN: Loca")
 
 
-def test_json_is_one_object_a_look(desk: Desk) -> None:
-    """For programs: nothing else on standard output."""
+def test_json_is_one_object_per_refresh(desk: Desk) -> None:
+    """With --watch --json standard output has one JSON object per refresh and nothing else."""
     watch = desk.background("dashboard", "--watch", "1", "--json")
     desk.until_lines(watch, 2)
     watch.stop()

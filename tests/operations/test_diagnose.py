@@ -1,4 +1,4 @@
-"""`diagnose`: what is asked, what is said, and each of the seven troubles staged for real."""
+"""`diagnose`: its probes, its report, and each of the seven known issues with real processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OLD_PROXY_ERROR = {"error": {"message": "Invalid isoformat string: timestamp", "
 
 
 def test_all_green(desk: Desk) -> None:
-    """A proxy that is down is started; then all is green, this Python's own environment too, without one chat call."""
+    """A proxy that is down is started; then all channels and the environment are up, without a chat request."""
     desk.venv = ()
     found = desk.diagnose()
     assert found["environment"]["said"] == sys.prefix
@@ -32,19 +32,19 @@ def test_all_green(desk: Desk) -> None:
     assert [call.method for call in desk.gateway.calls + desk.cloud_ai.calls] == ["GET"] * 4
 
 
-def test_it_names_what_it_really_called(desk: Desk) -> None:
-    """Each address with its status and time, in the words for people, too."""
+def test_each_request_is_in_the_report(desk: Desk) -> None:
+    """The report has the address, the status and the time of each request, in JSON and as text."""
     found = desk.diagnose("--no-start")
     calls = [(call["url"], call["status"]) for call in found["cloud_ai"]["calls"]]
     assert calls == [(f"{desk.cloud_ai.url}/chat", 405), (f"{desk.cloud_ai.url}/health", 200)]
     assert all(call["ms"] > 0 for call in found["cloud_ai"]["calls"])
-    words = desk.run("diagnose", "--no-start").stdout
-    assert f"GET {desk.cloud_ai.url}/chat -> 405, " in words
-    assert "Summary" in words
+    text = desk.run("diagnose", "--no-start").stdout
+    assert f"GET {desk.cloud_ai.url}/chat -> 405, " in text
+    assert "Summary" in text
 
 
-def test_deep_makes_chat_calls(desk: Desk) -> None:
-    """Persona and sources of real answers; each channel is asked once, the gateway once more by the proxy."""
+def test_deep_sends_chat_requests(desk: Desk) -> None:
+    """With --deep each channel gets one chat request, the gateway a second one through the proxy."""
     found = desk.diagnose("--deep")
     assert found["verdict"] == "ALL GREEN"
     assert found["gateway"]["facts"] == {"persona": "세나", "sources": ["cache"]}
@@ -53,7 +53,7 @@ def test_deep_makes_chat_calls(desk: Desk) -> None:
 
 
 def test_the_sandbox_needs_no_network(desk: Desk) -> None:
-    """Started in its sandbox, the proxy's own channels are asked: green although the configured ones are dead."""
+    """In sandbox mode the embedded channels are probed: all are up although the configured ones are down."""
     desk.gateway.down()
     desk.cloud_ai.down()
     found = desk.diagnose("--sandbox", "--deep")
@@ -63,14 +63,14 @@ def test_the_sandbox_needs_no_network(desk: Desk) -> None:
 
 
 def test_another_gateway_than_the_proxys_is_noted(desk: Desk) -> None:
-    """The shell says one gateway, the running proxy was started with another."""
+    """There is a note if the running proxy uses another gateway than this shell."""
     desk.run("start")
     found = desk.diagnose(env={"CLOUD_AI_URL": "none", "LUMEN_GATEWAY_URL": f"{desk.cloud_ai.url}"})
     assert any(desk.gateway.url in note and desk.cloud_ai.url in note for note in found["notes"])
 
 
-def test_a_channel_that_is_not_configured_is_neutral(desk: Desk) -> None:
-    """CLOUD_AI_URL=none: neither good nor bad."""
+def test_a_channel_that_is_not_configured_does_not_count(desk: Desk) -> None:
+    """With CLOUD_AI_URL=none the channel is `unset` and the verdict is ALL GREEN."""
     off: dict[str, str | None] = {"CLOUD_AI_URL": "none"}
     desk.run("start", env=off)
     found = desk.diagnose(env=off)
@@ -80,9 +80,9 @@ def test_a_channel_that_is_not_configured_is_neutral(desk: Desk) -> None:
 
 @pytest.mark.parametrize("how", ["dead", "silent"])
 def test_three_channels_that_do_not_answer_share_one_deadline(desk: Desk, squat: Squatters, how: str) -> None:
-    """Three refusals or three silences: each is really asked; all are told within one deadline, not one by one."""
+    """Three channels that refuse or do not answer are probed at once, with one deadline for all."""
     within_s = 4.0
-    prompt = desk.run("diagnose", "--no-start")  # start and end of Python on this machine: nothing is waited for
+    prompt = desk.run("diagnose", "--no-start")  # the time of a start and an end of Python on this machine
     asked_before = (len(desk.gateway.calls), len(desk.cloud_ai.calls))
     if how == "dead":
         desk.gateway.down()
@@ -102,15 +102,15 @@ def test_three_channels_that_do_not_answer_share_one_deadline(desk: Desk, squat:
 
 @pytest.mark.parametrize("command", ["diagnose", "status", "dashboard", "watch", "stop"])
 def test_port_0_names_no_instance(desk: Desk, command: str) -> None:
-    """Nothing can be said of it, and nothing is started that nobody would find again: 64, with the remedy."""
+    """A command about port 0 ends with 64 and starts nothing."""
     done = desk.run(command, "--sandbox" if command in {"diagnose", "dashboard"} else "--json", env={"PROXY_PORT": "0"})
     assert done.exit_status == 64
-    assert "port 0 names no instance; say which with --port" in done.stderr
+    assert "port 0 is invalid here" in done.stderr
     assert not list((desk.folder / "state").glob("*"))
 
 
-def test_a_start_that_is_refused_is_a_red_line(desk: Desk) -> None:
-    """The log folder cannot be made: the reason is told, the next step is its own, and the other channels are asked."""
+def test_a_refused_start_is_down(desk: Desk) -> None:
+    """If the proxy cannot start, the report has the reason and its remedy, and the other channels are probed."""
     (desk.folder / "file").touch()
     found = desk.diagnose(env={"LUMEN_LOG_DIR": str(desk.folder / "file" / "log")})
     assert found["verdict"] == "DOWN: Local proxy"
@@ -119,11 +119,11 @@ def test_a_start_that_is_refused_is_a_red_line(desk: Desk) -> None:
     assert (found["started"]["did"], found["started"]["exit_status"]) == ("failed", 73)
 
 
-# ---------------------------------------------------------------- the seven troubles
+# ---------------------------------------------------------------- the seven known issues
 
 
 def test_local_proxy_connection_failure(desk: Desk) -> None:
-    """Nothing runs: start it; and after that it is green."""
+    """If no proxy runs, the advice is a start, after which the proxy is up."""
     found = desk.diagnose("--no-start")["proxy"]
     assert (found["state"], found["case"]) == ("down", "proxy-connection")
     command = found["advice"].removeprefix("lumen-proxy ").split()
@@ -133,7 +133,7 @@ def test_local_proxy_connection_failure(desk: Desk) -> None:
 
 
 def test_cloud_ai_404(desk: Desk) -> None:
-    """The old address in /api/chat: the address that was called is shown, and the server is known to be well."""
+    """For the old address in /api/chat the report has the called address and respond_with that the server responds."""
     wrong = f"{desk.cloud_ai.url}/api/chat"
     found = desk.diagnose("--no-start", env={"CLOUD_AI_URL": wrong})["cloud_ai"]
     assert (found["state"], found["case"]) == ("down", "cloud-ai-404")
@@ -143,7 +143,7 @@ def test_cloud_ai_404(desk: Desk) -> None:
 
 
 def test_gateway_time_out(desk: Desk) -> None:
-    """The gateway accepts and is silent; the others are not held up by it."""
+    """A gateway that accepts and does not respond is a time-out and does not delay the other channels."""
     desk.gateway.standing = silent
     found = desk.diagnose("--no-start", "--within", "2")
     assert (found["gateway"]["state"], found["gateway"]["case"]) == ("down", "gateway-timeout")
@@ -151,8 +151,8 @@ def test_gateway_time_out(desk: Desk) -> None:
     assert "LUMEN_GATEWAY_URL" in found["gateway"]["advice"]
 
 
-def healthy_but_stumbles(exchange: Exchange) -> None:
-    """The old proxy: its health is fine, its chat stumbles over the gateway's timestamp."""
+def healthy_until_chat(exchange: Exchange) -> None:
+    """Answer as an old proxy whose /health works and whose chat fails on the timestamp of the gateway."""
     if exchange.call.method == "GET":
         respond_with({"status": "healthy", "service": "local-llm-proxy"})(exchange)
     else:
@@ -161,16 +161,16 @@ def healthy_but_stumbles(exchange: Exchange) -> None:
 
 OLD_PROXIES = {
     "": respond_with(OLD_PROXY_ERROR, 500),
-    "--deep": healthy_but_stumbles,
+    "--deep": healthy_until_chat,
 }
 
 
-@pytest.mark.parametrize(("option", "says_it"), OLD_PROXIES.items(), ids=["everywhere", "in-chat"])
-def test_proxy_timestamp_error(desk: Desk, option: str, says_it: Callable[[Exchange], None]) -> None:
-    """An old proxy on the port answers 500 about a timestamp: stop it, start ours."""
-    with ScriptedGateway(says_it) as old_proxy:
-        words = ["--port", str(old_proxy.port), *filter(None, [option])]
-        found = desk.diagnose(*words)["proxy"]
+@pytest.mark.parametrize(("option", "reply"), OLD_PROXIES.items(), ids=["everywhere", "in-chat"])
+def test_proxy_timestamp_error(desk: Desk, option: str, reply: Callable[[Exchange], None]) -> None:
+    """For an old proxy on the port the advice is to stop it."""
+    with ScriptedGateway(reply) as old_proxy:
+        options = ["--port", str(old_proxy.port), *filter(None, [option])]
+        found = desk.diagnose(*options)["proxy"]
     assert (found["state"], found["case"]) == ("down", "proxy-timestamp")
     assert "stop the old proxy" in found["advice"]
 
@@ -180,7 +180,7 @@ DAMAGES = {"interpreter-missing": "venv-python-missing", "flask-missing": "flask
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_broken_environment(desk: Desk, tmp_path: Path, damage: str) -> None:
-    """The missing Python and the missing Flask of an environment, with the command that mends it."""
+    """For a missing Python or Flask in an environment the advice is the command that repairs it."""
     folder = virtual_environments.create_healthy(tmp_path / "venv")
     virtual_environments.DAMAGES[damage](folder)
     found = desk.diagnose("--no-start", "--venv", str(folder))["environment"]
@@ -191,7 +191,7 @@ def test_a_broken_environment(desk: Desk, tmp_path: Path, damage: str) -> None:
 
 
 def test_port_conflict(desk: Desk, squat: Squatters) -> None:
-    """A stranger has the port: it is named, its PID shown, and left alone; nothing is started."""
+    """Another program on the port is named with its PID; it is not ended, and nothing is started."""
     stranger = squat("banner", port=desk.port)
     found = desk.diagnose()
     assert (found["proxy"]["state"], found["proxy"]["case"]) == ("down", "port-conflict")
@@ -202,5 +202,5 @@ def test_port_conflict(desk: Desk, squat: Squatters) -> None:
 
 
 def test_a_bad_option_is_64(desk: Desk) -> None:
-    """Usage errors are told apart from channels that are down."""
+    """An invalid option ends with 64, not with the status of a channel that is down."""
     assert desk.run("diagnose", "--within", "soon").exit_status == 64

@@ -1,4 +1,4 @@
-"""The nine tasks of the editor: each is run as the editor runs it, and does its job."""
+"""The nine tasks of the editor, each run as the editor runs it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ NINE = {
     KILL: ("test", False),
     CONFLICT: ("test", False),
 }
-# A suite task, narrowed to one check: how it is selected, and how the run says that it held.
+# A suite task, limited to one check: the check and the line that names the selection.
 SUITES = {
     RECOVERY: ("3.1-venv-exists", "selection: recovery"),
     KILL: ("1.4-automatic-restart", "selection: scenario 1"),
@@ -51,21 +51,21 @@ SUITES = {
 }
 
 
-def narrowed(folder: Path, words: str) -> dict[str, str]:
-    """Settings for a suite task: a report of its own, temporary files of its own, fewer checks."""
+def limited(folder: Path, options: str) -> dict[str, str]:
+    """Settings for a suite task: its own report, its own temporary files, fewer checks."""
     (folder / "temporary").mkdir()
-    options = f"--html={(folder / 'report.html').as_posix()} -p no:cacheprovider {words}"
-    return {"PYTEST_ADDOPTS": options, "PYTEST_DEBUG_TEMPROOT": str(folder / "temporary")}
+    addopts = f"--html={(folder / 'report.html').as_posix()} -p no:cacheprovider {options}"
+    return {"PYTEST_ADDOPTS": addopts, "PYTEST_DEBUG_TEMPROOT": str(folder / "temporary")}
 
 
 def test_nine_labels_and_groups() -> None:
-    """Labels, groups and which of them run in the background, as users know them."""
+    """The labels, the groups and the background flags of the nine tasks do not change."""
     tasks = {label: task for label, task in editor.tasks().items() if label != SET_UP}
     assert {label: (task["group"], task["isBackground"]) for label, task in tasks.items()} == NINE
 
 
 def test_each_of_the_nine_sets_up_the_environment_first() -> None:
-    """The first click in a new clone works: the set-up runs by a Python of the system, not by the one it makes."""
+    """Each task depends on the set-up, which runs with a Python of the system, so that it works in a new clone."""
     assert {editor.tasks()[label]["dependsOn"] for label in NINE} == {SET_UP}
     task = editor.tasks()[SET_UP]
     assert "dependsOn" not in task
@@ -91,13 +91,13 @@ if "install" in sys.argv:
         folder.mkdir(exist_ok=True)
         folder.joinpath("METADATA").write_text(f"Name: {name}\\nVersion: 1\\n")
 """
-"""In the place of pip, which would need a network: Python finds it in the folder in which it is launched."""
-ENSUREPIP = 'import sys\n\nprint("ensurepip:", *sys.argv[1:])\n'  # in the place of the real one, which takes 3 s
+"""Replaces pip, which needs a network: Python finds it in the current folder."""
+ENSUREPIP = 'import sys\n\nprint("ensurepip:", *sys.argv[1:])\n'  # replaces the real one, which takes 3 s
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """A project of another name with this project's set-up, not set up yet."""
+    """A project with another name that uses the set-up script and is not set up yet."""
     folder = tmp_path / "project"
     files = {"pyproject.toml": PROJECT, "pip/__init__.py": "", "pip/__main__.py": PIP, "ensurepip.py": ENSUREPIP}
     for name, text in files.items():
@@ -109,9 +109,9 @@ def workspace(tmp_path: Path) -> Path:
 
 
 def set_up(desk: Desk, folder: Path) -> tuple[int, list[str]]:
-    """Run the task in a workspace, to its end: exit status and lines."""
-    words = [word.replace("${workspaceFolder}", str(folder)) for word in editor.tasks()[SET_UP]["args"]]
-    done = editor.run_words(desk, "set-up", words, {}, cwd=folder)
+    """Run the set-up in a workspace; return its exit status and its lines."""
+    arguments = [one.replace("${workspaceFolder}", str(folder)) for one in editor.tasks()[SET_UP]["args"]]
+    done = editor.run_python(desk, "set-up", arguments, {}, cwd=folder)
     return done.wait_exit(editor.TASK_S), [line for line in editor.lines_of(done) if line]
 
 
@@ -119,7 +119,7 @@ READY = "lumen-proxy: the environment .venv is ready"
 
 
 def test_the_set_up_makes_the_environment_once(desk: Desk, workspace: Path) -> None:
-    """Nothing there: it is made and the project installed. All there: nothing is done. Broken: it is made again."""
+    """A missing or damaged environment is created and the project installed; a complete one is not changed."""
     made = ["ensurepip: --default-pip", "arguments: --disable-pip-version-check install -c constraints.txt -e .[test]"]
     python = workspace / ".venv" / ("Scripts/python.exe" if WINDOWS else "bin/python")
     for expected in (made, [], made):
@@ -131,8 +131,8 @@ def test_the_set_up_makes_the_environment_once(desk: Desk, workspace: Path) -> N
 
 
 def test_the_set_up_installs_what_is_missing(desk: Desk, workspace: Path) -> None:
-    """A dependency that is new since the last set-up is installed into the environment that is there, with its pip."""
-    (workspace / "ensurepip.py").unlink()  # the real one, once
+    """A dependency that is missing is installed into the existing environment with its own pip."""
+    (workspace / "ensurepip.py").unlink()  # the real ensurepip is used once
     set_up(desk, workspace)
     assert list(workspace.glob(".venv/**/pip/__main__.py"))
     kept = workspace / ".venv" / "kept"
@@ -144,17 +144,17 @@ def test_the_set_up_installs_what_is_missing(desk: Desk, workspace: Path) -> Non
 
 
 def test_a_set_up_that_fails_says_what_to_do(desk: Desk, workspace: Path) -> None:
-    """No network: 69, so that the editor does not run the task that depends on it, and one line with the remedy."""
+    """Without a network the set-up ends with 69 and one line with the remedy, so the editor does not run the task."""
     (workspace / "no-network").touch()
     status, lines = set_up(desk, workspace)
     assert status == 69
-    assert sum(line.startswith("lumen-proxy: the packages cannot be installed; ") for line in lines) == 1
+    assert sum(line.startswith("lumen-proxy: cannot install the packages; ") for line in lines) == 1
 
 
 @pytest.mark.parametrize("label", NINE)
 @pytest.mark.parametrize("scheme", ["posix_venv", "nt_venv"])
 def test_the_command_is_the_workspaces_own_python(label: str, scheme: str) -> None:
-    """Where a virtual environment named .venv keeps its Python on this family of systems, run without a shell."""
+    """Each task runs the Python of .venv without a shell, on POSIX and on Windows."""
     task = editor.tasks()[label]
     scripts = PureWindowsPath(sysconfig.get_path("scripts", scheme, vars={"base": ".venv"})).as_posix()
     name = "python.exe" if scheme == "nt_venv" else "python"
@@ -162,26 +162,26 @@ def test_the_command_is_the_workspaces_own_python(label: str, scheme: str) -> No
     assert editor.command(task, windows=scheme == "nt_venv") == f"{scripts}/{name}"
 
 
-def test_start_is_ready_when_its_pattern_says_so(desk: Desk) -> None:
-    """Real output matches both patterns in their order; ready means that a question is answered; the end is clean."""
+def test_start_is_ready_when_its_pattern_matches(desk: Desk) -> None:
+    """The output matches both patterns in order, then a question is answered, and the end leaves no process."""
     started = editor.run(desk, START, {"LUMEN_FOREIGN_SETTING": "1"})
     started.until_ready()
     begins = started.matches(started.task["problemMatcher"]["background"]["beginsPattern"])
     ends = started.matches(started.task["problemMatcher"]["background"]["endsPattern"])
     assert len(begins) == len(ends) == 1
     assert begins < ends
-    asked = {"messages": [{"role": "user", "content": "안녕하세요"}]}
-    answer = call(f"http://127.0.0.1:{desk.port}", "POST", "/v1/chat/completions", json=asked)
+    body = {"messages": [{"role": "user", "content": "안녕하세요"}]}
+    answer = call(f"http://127.0.0.1:{desk.port}", "POST", "/v1/chat/completions", json=body)
     assert answer.status == 200
     assert "안녕하세요" in answer.json()["choices"][0]["message"]["content"]
-    ending = started.child.end()  # as the editor does: its terminal is taken away
+    ending = started.child.end()  # as the editor does: it closes the terminal
     assert not ending.orphans
     journal = JournalReader(desk.folder / "log", lambda: None)
     assert [event["exit_status"] for event in journal.events(name="stopped")] == [0]
 
 
-def test_stop_ends_what_start_started(desk: Desk) -> None:
-    """The stop task ends the start task with 0; once more is as good."""
+def test_stop_ends_the_start_task(desk: Desk) -> None:
+    """The stop task ends the start task with 0 and can be repeated."""
     started = editor.run(desk, START)
     started.until_ready()
     for _ in range(2):
@@ -189,19 +189,19 @@ def test_stop_ends_what_start_started(desk: Desk) -> None:
     assert started.end() == 0
 
 
-def test_health_tells_running_from_stopped(desk: Desk) -> None:
-    """69 while nothing runs, 0 with the PID when it does."""
+def test_health_shows_whether_the_proxy_runs(desk: Desk) -> None:
+    """The health task ends with 69 if no proxy runs, and with 0 and the PID if one does."""
     assert editor.run(desk, HEALTH).end() == 69
     desk.run("start")
-    seen = editor.run(desk, HEALTH)
-    assert seen.end() == 0
-    assert seen.matches(rf"^port +{desk.port}$")
-    assert seen.matches(r"^state +running$")
-    assert seen.matches(r"^pid +\d+$")
+    shown = editor.run(desk, HEALTH)
+    assert shown.end() == 0
+    assert shown.matches(rf"^port +{desk.port}$")
+    assert shown.matches(r"^state +running$")
+    assert shown.matches(r"^pid +\d+$")
 
 
 def test_diagnose_is_all_green_from_nothing(desk: Desk) -> None:
-    """It starts the proxy and gives the verdict."""
+    """The diagnose task starts the proxy and prints the verdict."""
     diagnosed = editor.run(desk, DIAGNOSE)
     assert diagnosed.end() == 0
     assert diagnosed.matches("^Verdict: ALL GREEN")
@@ -209,37 +209,37 @@ def test_diagnose_is_all_green_from_nothing(desk: Desk) -> None:
 
 
 def test_dashboard_shows_three_channels(desk: Desk) -> None:
-    """One screen, then it ends; 69 as long as the proxy is not running."""
+    """The dashboard task prints one screen and ends, with 69 if the proxy does not run."""
     shown = editor.run(desk, DASHBOARD)
     assert shown.end() == 69
-    for words in ("DOWN +Local proxy", "UP +Cloud AI", "UP +Lumen Gateway"):
-        assert shown.matches(words)
+    for pattern in ("DOWN +Local proxy", "UP +Cloud AI", "UP +Lumen Gateway"):
+        assert shown.matches(pattern)
 
 
-def test_watch_is_ready_when_its_pattern_says_so(desk: Desk) -> None:
-    """The ready line comes before the screen; then channels are shown; the end leaves nothing behind."""
-    watching = editor.run(desk, WATCH)
-    watching.until_ready()
-    shown = partial(watching.matches, "Lumen Gateway")
-    until("a look is shown", shown, within_s=editor.SOON_S, give_up=watching.child.end_reason)
-    ending = watching.child.end()
+def test_watch_is_ready_when_its_pattern_matches(desk: Desk) -> None:
+    """The ready line comes before the channels, and the end leaves no process."""
+    watch = editor.run(desk, WATCH)
+    watch.until_ready()
+    shown = partial(watch.matches, "Lumen Gateway")
+    until("the channels are shown", shown, within_s=editor.SOON_S, give_up=watch.child.end_reason)
+    ending = watch.child.end()
     assert not ending.orphans
 
 
 @pytest.mark.parametrize("label", SUITES)
-def test_a_suite_task_judges(desk: Desk, tmp_path: Path, label: str) -> None:
-    """The task selects its scenarios, its check holds, and the report is where it was asked for."""
+def test_a_suite_task_runs_its_checks(desk: Desk, tmp_path: Path, label: str) -> None:
+    """A suite task selects its scenarios, its check passes, and the report is written."""
     check, selection = SUITES[label]
-    judged = editor.run(desk, label, narrowed(tmp_path, f"-k {check}"))
+    judged = editor.run(desk, label, limited(tmp_path, f"-k {check}"))
     assert judged.end() == 0, judged.lines()
     assert judged.matches(f"^{selection}")
     assert judged.matches(r"=+ 1 passed")
     assert check in (tmp_path / "report.html").read_text("utf-8")
 
 
-def test_a_refuted_claim_is_a_problem_in_the_editor(desk: Desk, tmp_path: Path) -> None:
-    """A task that fails names file and line in the form that the editor makes a link of."""
-    judged = editor.run(desk, CONFLICT, narrowed(tmp_path, "-k 2.2 --sabotage conflict-names-no-owner"))
+def test_a_failed_check_is_a_problem_in_the_editor(desk: Desk, tmp_path: Path) -> None:
+    """A failed task prints file and line in a form that the editor turns into a link."""
+    judged = editor.run(desk, CONFLICT, limited(tmp_path, "-k 2.2 --sabotage conflict-names-no-owner"))
     assert judged.end() == 1, judged.lines()
     found = editor.problems(judged.task, judged.lines())
     assert found, judged.lines()
@@ -266,19 +266,19 @@ def test_fails():
 
 @pytest.fixture(scope="module")
 def outcomes(module_launch: Launcher, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What the terminal shows of a run with each outcome."""
+    """The output of a run with each outcome."""
     folder = tmp_path_factory.mktemp("outcomes")
     (folder / "test_outcomes.py").write_text(OUTCOMES, "utf-8")
     (folder / "pytest.ini").write_text("[pytest]\naddopts = -ra\n", "utf-8")
-    words = ["-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)]
-    done = editor.in_a_terminal(module_launch, "outcomes", words, dict(os.environ), cwd=folder)
+    arguments = ["-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)]
+    done = editor.run_in_terminal(module_launch, "outcomes", arguments, dict(os.environ), cwd=folder)
     done.wait_exit(editor.TASK_S)
     return editor.lines_of(done)
 
 
 @pytest.mark.parametrize("label", SUITES)
 def test_only_failures_are_problems(outcomes: list[str], label: str) -> None:
-    """Skipped tests, expected failures and warnings name file and line as well; none of them is an error."""
+    """Skipped tests, expected failures and warnings also have file and line, but are no problems."""
     assert any(re.match(r"SKIPPED \[2\] \S+py:\d+: not here", line) for line in outcomes), outcomes
     problems = editor.problems(editor.tasks()[label], outcomes)
     failing = OUTCOMES.splitlines().index("    assert 1 == 2  # the only problem") + 1
@@ -286,7 +286,7 @@ def test_only_failures_are_problems(outcomes: list[str], label: str) -> None:
 
 
 def test_key_bindings_run_the_nine() -> None:
-    """The sample binds each task once, to a key of its own."""
+    """The sample binds each task to one key."""
     bound = json.loads((editor.FOLDER / "keybindings.sample.json").read_text("utf-8"))
     assert [one["args"] for one in bound] == list(NINE)
     assert {one["command"] for one in bound} == {"workbench.action.tasks.runTask"}
@@ -294,7 +294,7 @@ def test_key_bindings_run_the_nine() -> None:
 
 
 def test_discovery_finds_the_tests(request: pytest.FixtureRequest) -> None:
-    """The settings tell the editor to collect what pytest collects without arguments, this test included."""
+    """The editor collects the same tests as pytest without arguments, including this one."""
     settings = json.loads((editor.FOLDER / "settings.json").read_text("utf-8"))
     assert settings["python.testing.pytestEnabled"]
     assert settings["python.testing.pytestArgs"] == request.config.getini("testpaths")

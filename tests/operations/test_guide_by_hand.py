@@ -1,4 +1,4 @@
-"""Section 2 of both guides, typed as it stands there, in a shell."""
+"""The commands of section 2 of both guides, run in a shell."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NO_NETWORK = "lumen-proxy start --sandbox"
 
 
 def steps(text: str) -> list[str]:
-    """What is to be typed, in the order in which it stands there."""
+    """The commands of a section, in their order."""
     return [found["block"] or found["cell"] for found in ROW_OR_BLOCK.finditer(text)]
 
 
-def typed(desk: Desk, commands: list[str], env: Mapping[str, str | None]) -> ChildProcess:
-    """Run them one after another, to the first that fails; only program and port are those of the desk."""
+def run_all(desk: Desk, commands: list[str], env: Mapping[str, str | None]) -> ChildProcess:
+    """Run the commands up to the first that fails; only the program and the port are replaced."""
     launch, folder = desk.launch, desk.launch.next_folder()
     script = f'lumen-proxy() {{ "{sys.executable}" -m lumen_proxy "$@"; }}\nset -ex\n' + "\n".join(commands)
     script = script.replace("localhost:8080", f"localhost:{desk.port}").replace("curl ", "curl --fail --silent ")
@@ -39,7 +39,7 @@ def typed(desk: Desk, commands: list[str], env: Mapping[str, str | None]) -> Chi
 
 
 def answer_in(child: ChildProcess) -> str:
-    """The words that came back."""
+    """The answer in the output."""
     shown = child.stdout.read_text("utf-8")
     answer, _ = json.JSONDecoder().raw_decode(shown[shown.index('{"id"') :])
     return str(answer["choices"][0]["message"]["content"])
@@ -48,10 +48,10 @@ def answer_in(child: ChildProcess) -> str:
 @needs_a_shell
 @pytest.mark.parametrize("guide", GUIDES.values(), ids=GUIDES)
 def test_by_hand(desk: Desk, guide: Guide) -> None:
-    """2.3 from its first line to its last: started, looked at, asked, answered, stopped."""
+    """The commands of section 2.3 work as written."""
     commands = steps(guide.section("2.3"))
     assert [commands[0], commands[-1]] == ["lumen-proxy start", "lumen-proxy stop"]
-    child = typed(desk, commands, {})
+    child = run_all(desk, commands, {})
     assert "안녕하세요" in answer_in(child)
     assert desk.run("status").exit_status == 69
 
@@ -59,10 +59,10 @@ def test_by_hand(desk: Desk, guide: Guide) -> None:
 @needs_a_shell
 @pytest.mark.parametrize("guide", GUIDES.values(), ids=GUIDES)
 def test_without_a_network(desk: Desk, guide: Guide) -> None:
-    """The advice for those without one, then 2.1 and 2.3 as they stand: the addresses of the cloud are never asked."""
+    """After the advised start in sandbox mode, 2.1 and 2.3 work as written and call no cloud address."""
     assert NO_NETWORK in guide.section("2.")
     commands = [NO_NETWORK, *(step for number in ("2.1", "2.3") for step in steps(guide.section(number)))]
     nowhere = {"LUMEN_GATEWAY_URL": "http://127.0.0.1:9", "CLOUD_AI_URL": "http://127.0.0.1:9/chat"}
-    assert answer_in(typed(desk, commands, nowhere))
+    assert answer_in(run_all(desk, commands, nowhere))
     assert not desk.gateway.calls
     assert not desk.cloud_ai.calls

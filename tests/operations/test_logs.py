@@ -1,4 +1,4 @@
-"""`logs`: one story out of many files, and it goes on."""
+"""`logs` merges many files and follows them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SMALL = {"LUMEN_LOG_MAX_BYTES": "2048", "LUMEN_LOG_KEEP": "3", "LUMEN_LOG_LEVEL"
 
 
 def test_rotations_are_read_as_one(desk: Desk) -> None:
-    """After many requests the logs have rotated; what is left comes in order of time, journal and log together."""
+    """Journal and rotated logs are printed together in order of time."""
     proxy = desk.launch(port=desk.port, gateway=desk.gateway, env={**desk.env, **SMALL})
     for _ in range(60):
         proxy.health()
@@ -34,19 +34,19 @@ def test_rotations_are_read_as_one(desk: Desk) -> None:
     assert len(desk.run("logs", "-n", "3").stdout.splitlines()) == 3
 
 
-def test_following_misses_nothing_across_rotations(desk: Desk) -> None:
-    """Each request is shown once, although the file that it was written to has been renamed since."""
+def test_follow_prints_each_line_once(desk: Desk) -> None:
+    """With -f each request is printed once, although its file was renamed by a rotation."""
     proxy = desk.launch(port=desk.port, gateway=desk.gateway, env={**desk.env, **SMALL})
     follower = desk.background("logs", "-f", "--json")
     until("it shows the start", lambda: b"started" in follower.stdout.read_bytes(), within_s=SOON_S)
-    asked = [f"canary-{number:02}" for number in range(20)]
-    for name in asked:
+    names = [f"canary-{number:02}" for number in range(20)]
+    for name in names:
         call(proxy.url, "GET", "/health", headers=(("x-request-id", name),))
         until(f"{name} is shown", partial(_is_shown, follower, name), within_s=SOON_S)
     follower.stop()
     follower.wait_exit(SOON_S)
     shown = [json.loads(line).get("request_id", "") for line in follower.stdout.read_text("utf-8").splitlines()]
-    assert [name for name in shown if name.startswith("canary")] == asked
+    assert [name for name in shown if name.startswith("canary")] == names
     assert len(list((desk.folder / "log").glob("worker-*"))) > 1, "nothing has rotated"
 
 
@@ -55,13 +55,13 @@ def _is_shown(follower: ChildProcess, name: str) -> bool:
 
 
 def test_nothing_to_show(desk: Desk) -> None:
-    """No logs yet: nothing is printed, and that is no failure."""
+    """Without logs nothing is printed and the exit status is 0."""
     done = desk.run("logs")
     assert (done.exit_status, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_two_instances_share_a_folder_and_no_file(desk: Desk) -> None:
-    """Each on its port writes a journal of its own, so that neither loses what the other rotates; all are read."""
+    """Each instance writes its own journal, and `logs` reads all of them."""
     proxies = [desk.launch(env={**desk.env, "PROXY_PORT": "0"}, gateway=desk.gateway) for _ in range(2)]
     for proxy in proxies:
         proxy.end()
@@ -70,8 +70,8 @@ def test_two_instances_share_a_folder_and_no_file(desk: Desk) -> None:
     assert stopped == {f"journal-{proxy.port}": proxy.ready.instance for proxy in proxies if proxy.ready}
 
 
-def test_a_log_folder_that_is_deleted_is_made_again(desk: Desk) -> None:
-    """Worker's log and journal go on in a new folder; the follower shows them."""
+def test_a_deleted_log_folder_is_created_again(desk: Desk) -> None:
+    """After the log folder was deleted, log and journal continue in a new folder, and `logs -f` prints them."""
     proxy = desk.launch(port=desk.port, gateway=desk.gateway, env=desk.env)
     follower = desk.background("logs", "-f", "--json")
     until("it shows the start", lambda: b"started" in follower.stdout.read_bytes(), within_s=SOON_S)
@@ -85,7 +85,7 @@ def test_a_log_folder_that_is_deleted_is_made_again(desk: Desk) -> None:
     }
 
 
-def test_a_port_that_is_given_is_the_only_one_shown(desk: Desk) -> None:
+def test_port_selects_one_instance(desk: Desk) -> None:
     """`--port` selects the files of one instance; PROXY_PORT alone does not."""
     proxies = [desk.launch(env={**desk.env, "PROXY_PORT": "0"}, gateway=desk.gateway) for _ in range(2)]
     for proxy in proxies:
@@ -96,8 +96,8 @@ def test_a_port_that_is_given_is_the_only_one_shown(desk: Desk) -> None:
     assert {line["log"] for line in lines} == {f"journal-{port}", f"worker-{port}"}
 
 
-def test_looks_are_not_logged(desk: Desk) -> None:
-    """A watch asks for /health, /ready and /metrics every few seconds; what is answered with 200 is for debug only."""
+def test_probes_are_logged_at_debug_only(desk: Desk) -> None:
+    """Requests to /health, /ready and /metrics that get 200 are logged at the level `debug`."""
     shown = {}
     for level in ("info", "debug"):
         proxy = desk.launch(port=desk.port, gateway=desk.gateway, env={**desk.env, "LUMEN_LOG_LEVEL": level})

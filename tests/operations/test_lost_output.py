@@ -1,4 +1,4 @@
-"""Output that cannot be written: it never ends a proxy, and never looks like success."""
+"""Output that cannot be written: a command reports it, and a proxy continues."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ COMMANDS = {
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 
 
-def into(file: Path, desk: Desk, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command whose standard output is that file."""
+def run_into(file: Path, desk: Desk, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with its standard output redirected to the file."""
     with file.open("w", encoding="utf-8") as out:
-        command, env = [*desk.launch.target.tool, *desk.told(words)], desk.environ({"PYTHONUNBUFFERED": ""})
+        command, env = [*desk.launch.target.tool, *desk.complete(arguments)], desk.environ({"PYTHONUNBUFFERED": ""})
         return subprocess.run(
             command, env=env, stdout=out, stderr=subprocess.PIPE, text=True, timeout=SOON_S, check=False
         )
 
 
 @needs_full
-@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
-def test_lost_output_is_told(desk: Desk, words: tuple[str, ...]) -> None:
-    """A full disk under standard output: 74, and a line on standard error that says why."""
-    done = into(FULL, desk, *words)
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_lost_output_is_reported(desk: Desk, command: tuple[str, ...]) -> None:
+    """If standard output cannot be written, a command ends with 74 and one line with the reason."""
+    done = run_into(FULL, desk, *command)
     assert done.returncode == 74
     said = done.stderr.splitlines()[-1]
-    assert said.startswith("lumen-proxy: standard output could not be written: No space left on device; ")
+    assert said.startswith("lumen-proxy: cannot write standard output: No space left on device; ")
 
 
 @needs_full
 def test_a_proxy_serves_although_its_output_is_lost(desk: Desk) -> None:
-    """`serve` on a full disk serves, and stops with 0."""
+    """`serve` with a full disk as standard output serves, and ends with 0."""
     with FULL.open("w", encoding="utf-8") as out:
         command, env = [*desk.launch.target.tool, "serve", "--sandbox"], desk.environ(None)
         with subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.DEVNULL) as serve:
@@ -59,25 +59,25 @@ def test_a_proxy_serves_although_its_output_is_lost(desk: Desk) -> None:
                 serve.kill()
 
 
-def test_a_reader_that_has_enough_is_no_failure(desk: Desk) -> None:
-    """`config | head -1` keeps its status."""
-    assert desk.pipe_to_nobody("config", env={}) == 0
+def test_a_closed_pipe_is_no_failure(desk: Desk) -> None:
+    """`config | head -1` keeps its exit status."""
+    assert desk.run_with_closed_pipe("config", env={}) == 0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a terminal there is closed by other means")
 def test_a_terminal_that_is_closed_ends_the_dashboard(desk: Desk, tmp_path: Path) -> None:
-    """As with Ctrl-C: 0, and no word."""
-    ours, theirs = os.openpty()
+    """The dashboard ends with 0 and without output when its terminal is closed."""
+    controller, terminal = os.openpty()
     command, env = [*desk.launch.target.tool, "dashboard", "--watch", "1"], desk.environ({"TERM": "xterm"})
     with (tmp_path / "err").open("w+b") as err, subprocess.Popen(
-        command, env=env, stdin=theirs, stdout=theirs, stderr=err, start_new_session=True
+        command, env=env, stdin=terminal, stdout=terminal, stderr=err, start_new_session=True
     ) as board:  # fmt: skip
-        os.close(theirs)
+        os.close(terminal)
         try:
             shown = b""
-            while b"UP" not in shown and b"DOWN" not in shown and select.select([ours], [], [], SOON_S)[0]:
-                shown += os.read(ours, 65_536)
-            os.close(ours)
+            while b"UP" not in shown and b"DOWN" not in shown and select.select([controller], [], [], SOON_S)[0]:
+                shown += os.read(controller, 65_536)
+            os.close(controller)
             assert board.wait(SOON_S) == 0
         finally:
             board.kill()

@@ -1,4 +1,4 @@
-"""The recipes of the guide "judge your own server" work as they stand: a shell runs their very commands."""
+"""The recipes of the guide "judge your own server" work as written."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_node_server(judge: Judge) -> None:
 
 
 def test_a_slow_starter(judge: Judge) -> None:
-    """A server may take as long to start as was said, and not longer."""
+    """A server may start as slowly as the option allows, and not more slowly."""
     command = recipe("A slow starter")
     is_green(judge(command), "C1.1", "E1.2")
     ended = judge(command.replace("--start-timeout 300", "--start-timeout 0.5"))

@@ -1,4 +1,4 @@
-"""Which settings a proxy runs with: what restart keeps, what start compares, what diagnose judges."""
+"""The settings of a running proxy: `restart` keeps them, `start` compares them, `diagnose` uses them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUESTION = {"model": "lumen-gateway", "messages": [{"role": "user", "content": "
 
 
 def test_a_restart_keeps_options_and_environment(desk: Desk) -> None:
-    """From a shell that has none of them, the same gateway is asked; an option of the restart changes its setting."""
+    """A restart from a shell without these settings keeps them; an option of the restart changes one."""
     desk.run(
         "start", "--unsupported", "ignore", "--gateway-url", desk.gateway.url, env=CLEAN | {"LUMEN_HISTORY": "last"}
     )
@@ -33,8 +33,8 @@ def test_a_restart_keeps_options_and_environment(desk: Desk) -> None:
     assert json.loads(desk.run("status", "--json").stdout)["gateway"] == desk.gateway.url
 
 
-def test_a_restart_takes_what_this_shell_sets(desk: Desk) -> None:
-    """A variable of this shell replaces one of the other shell, and the command says so; an option stays."""
+def test_a_restart_uses_the_variables_of_this_shell(desk: Desk) -> None:
+    """A variable of this shell replaces one of the earlier shell, which is reported; an option stays."""
     desk.run("start", "--unsupported", "ignore", env={"LUMEN_HISTORY": "last"})
     done = desk.run("restart", env={"LUMEN_HISTORY": "fold", "LUMEN_UNSUPPORTED": "reject"})
     assert "changed: LUMEN_HISTORY: last is running, fold was requested" in done.stderr
@@ -67,28 +67,28 @@ REFUSED: dict[str, list[tuple[tuple[str, ...], dict[str, str | None], int, str]]
         (("--no-sandbox",), SOCKS, 78, "ALL_PROXY"),
     ],
 }
-"""How the proxy was started, and restarts of it: options, environment, exit status and a word of the line."""
+"""How the proxy was started, and restarts: options, environment, exit status and a word of the error."""
 
 
 @pytest.mark.parametrize("started", STARTED)
-def test_a_restart_that_cannot_work_stops_nothing(desk: Desk, started: str) -> None:
-    """Each is refused with one line and its status, and the running proxy serves on."""
-    words, env = STARTED[started]
-    desk.run("start", *words, env=env)
+def test_a_refused_restart_stops_nothing(desk: Desk, started: str) -> None:
+    """An invalid restart ends with one line and its status, and the running proxy continues."""
+    options, env = STARTED[started]
+    desk.run("start", *options, env=env)
     before = state_file(desk).read_text()
-    for options, environ, exit_status, named in REFUSED[started]:
-        done = desk.run("restart", *options, env=environ)
+    for restart_options, environ, exit_status, named in REFUSED[started]:
+        done = desk.run("restart", *restart_options, env=environ)
         assert done.exit_status == exit_status, done.stderr
         (line,) = done.stderr.splitlines()
         assert named in line
         assert done.stdout == ""
-        assert state_file(desk).read_text() == before, f"{options} changed something"
-    seen = status(desk)
-    assert (seen["condition"], seen["instance"]) == ("running", json.loads(before)["instance"])
+        assert state_file(desk).read_text() == before, f"{restart_options} changed something"
+    shown = status(desk)
+    assert (shown["condition"], shown["instance"]) == ("running", json.loads(before)["instance"])
 
 
 def test_a_start_beside_other_settings_names_them(desk: Desk) -> None:
-    """75, each setting with both values, secrets only as different; nothing is changed. The same settings: 0."""
+    """A start with other settings ends with 75 and names both values of each; secrets are not shown."""
     desk.run("start", env={"PROXY_API_KEY": "canary-one"})
     before = status(desk)
     done = desk.run("start", "--unsupported", "ignore", "--json", env={"PROXY_API_KEY": "canary-two"})
@@ -105,27 +105,27 @@ def test_a_start_beside_other_settings_names_them(desk: Desk) -> None:
 
 
 def test_a_sandbox_is_a_setting(desk: Desk) -> None:
-    """A start that asks for none finds it, `restart --no-sandbox` leaves it, and a start that asks for one is told."""
+    """A plain start accepts a sandbox, `restart --no-sandbox` leaves it, and `start --sandbox` is then refused."""
     desk.run("start", "--sandbox")
     assert status(desk)["sandbox"] is True
     again = desk.run("start")
     assert (again.exit_status, again.stdout.rstrip().endswith("in sandbox mode")) == (0, True)
     assert desk.run("restart", "--no-sandbox").exit_status == 0
-    seen = status(desk)
-    assert (seen["sandbox"], seen["gateway"]) == (False, desk.gateway.url)
+    shown = status(desk)
+    assert (shown["sandbox"], shown["gateway"]) == (False, desk.gateway.url)
     refused = desk.run("start", "--sandbox")
     assert (refused.exit_status, "sandbox: off is running, on was requested" in refused.stderr) == (75, True)
 
 
 @pytest.mark.skipif(WINDOWS, reason="permissions of POSIX")
 def test_the_state_file_is_private(desk: Desk) -> None:
-    """Settings are private to the owner."""
+    """Only the owner can read the state file."""
     desk.run("start")
     assert state_file(desk).stat().st_mode & 0o777 == 0o600
 
 
-def test_the_running_proxys_settings_are_judged(desk: Desk) -> None:
-    """Its wrong address is red although this shell has the right one; the note says how to change that, and it does."""
+def test_diagnose_uses_the_settings_of_the_running_proxy(desk: Desk) -> None:
+    """A wrong address of the proxy is DOWN although this shell has the right one; the advised command fixes it."""
     wrong = f"{desk.cloud_ai.url}/api/chat"
     desk.run("start", env={"CLOUD_AI_URL": wrong, "LUMEN_FALLBACK": "cloud_ai"})
     found = desk.diagnose("--no-start")
@@ -138,17 +138,17 @@ def test_the_running_proxys_settings_are_judged(desk: Desk) -> None:
     assert desk.diagnose("--no-start")["verdict"] == "ALL GREEN"
 
 
-def test_config_tells_what_runs(desk: Desk) -> None:
-    """With --running the settings of the proxy, not of this shell; 69 where none runs."""
+def test_config_shows_the_running_settings(desk: Desk) -> None:
+    """`config --running` shows the settings of the proxy, not of this shell; 69 if none runs."""
     assert desk.run("config", "--running").exit_status == 69
     desk.run("start", "--history", "last", env={"PROXY_API_KEY": "canary-of-the-proxy"})
-    told = desk.run("config", "--running", env={"LUMEN_HISTORY": "fold"}).stdout
-    assert re.search(r"^LUMEN_HISTORY +last  \[option\]$", told, re.MULTILINE)
-    assert re.search(r"^PROXY_API_KEY +\(secret\)  \[environment\]$", told, re.MULTILINE)
+    text = desk.run("config", "--running", env={"LUMEN_HISTORY": "fold"}).stdout
+    assert re.search(r"^LUMEN_HISTORY +last  \[option\]$", text, re.MULTILINE)
+    assert re.search(r"^PROXY_API_KEY +\(secret\)  \[environment\]$", text, re.MULTILINE)
 
 
 def test_a_sandbox_is_left_for_the_configured_gateway(desk: Desk) -> None:
-    """The one that it was started with, from a shell that has none; the command says which one that is."""
+    """`restart --no-sandbox` uses the configured gateway of the first start and names it."""
     desk.run("start", "--sandbox", "--gateway-url", desk.gateway.url)
     done = desk.run("restart", "--no-sandbox", env=CLEAN)
     assert f"the gateway is {desk.gateway.url}" in done.stderr
@@ -156,7 +156,7 @@ def test_a_sandbox_is_left_for_the_configured_gateway(desk: Desk) -> None:
 
 
 def test_a_sandbox_does_not_hide_another_gateway(desk: Desk) -> None:
-    """A start that names one is 75, with both, and with the command that uses it; the sandbox serves on."""
+    """A start with another gateway than the sandbox ends with 75 and the command that uses it."""
     desk.run("start", "--sandbox")
     refused = desk.run("start", "--gateway-url", "http://127.0.0.1:10")
     assert refused.exit_status == 75
@@ -166,22 +166,22 @@ def test_a_sandbox_does_not_hide_another_gateway(desk: Desk) -> None:
     assert status(desk)["sandbox"] is True
 
 
-def test_the_way_to_an_address_is_a_setting(desk: Desk) -> None:
-    """`start` names another forward proxy (75), `diagnose` goes that of the running one, `restart` says the change."""
-    dead, no_way = {"http_proxy": "http://127.0.0.1:9"}, {"http_proxy": None, "HTTP_PROXY": None}
-    desk.run("start", "--gateway-url", "http://gateway.invalid", env=dead)
+def test_network_variables_are_settings(desk: Desk) -> None:
+    """`start` refuses another forward proxy (75), `diagnose` uses that of the running proxy, `restart` changes it."""
+    proxied, direct = {"http_proxy": "http://127.0.0.1:9"}, {"http_proxy": None, "HTTP_PROXY": None}
+    desk.run("start", "--gateway-url", "http://gateway.invalid", env=proxied)
     began = "http_proxy: http://127.0.0.1:9 is running, "
-    refused = desk.run("start", "--gateway-url", "http://gateway.invalid", env=no_way)
+    refused = desk.run("start", "--gateway-url", "http://gateway.invalid", env=direct)
     assert (refused.exit_status, f"{began}(none) was requested" in refused.stderr) == (75, True)
-    found = desk.diagnose("--no-start", env=no_way)
+    found = desk.diagnose("--no-start", env=direct)
     assert found["gateway"]["said"].startswith("proxy 127.0.0.1:9: ")
     assert any(note.startswith("http_proxy: the running proxy uses http://127.0.0.1:9") for note in found["notes"])
     done = desk.run("restart", env={"HTTP_PROXY": "http://127.0.0.1:19"})
     assert f"changed: {began}http://127.0.0.1:19 was requested" in done.stderr
 
 
-def test_a_password_of_a_forward_proxy_hurts_nobody(desk: Desk) -> None:
-    """Not UTF-8, and without a scheme: the proxy serves, and neither its state file nor a command shows it."""
+def test_a_password_of_a_forward_proxy_is_not_shown(desk: Desk) -> None:
+    """A password that is not UTF-8 does not prevent the start; state file and commands do not show it."""
     desk.run("start", env={"HTTPS_PROXY": "user:canary\udcff@127.0.0.1:1"})
     assert status(desk)["condition"] == "running"
     assert running_settings(desk)["https_proxy"] == ("***@127.0.0.1:1", "environment")
@@ -189,15 +189,15 @@ def test_a_password_of_a_forward_proxy_hurts_nobody(desk: Desk) -> None:
 
 
 def test_config_masks_the_query_of_an_address(desk: Desk) -> None:
-    """It may be a key: in words and for programs."""
-    for words in ((), ("--json",)):
-        told = desk.run("config", *words, env={"CLOUD_AI_URL": "https://cloud.example/chat?key=canary"}).stdout
-        assert "https://cloud.example/chat" in told
-        assert "canary" not in told
+    """`config` hides the query of an address, which may be a key, as text and as JSON."""
+    for options in ((), ("--json",)):
+        text = desk.run("config", *options, env={"CLOUD_AI_URL": "https://cloud.example/chat?key=canary"}).stdout
+        assert "https://cloud.example/chat" in text
+        assert "canary" not in text
 
 
-def test_a_restart_of_nothing_says_whose_settings(desk: Desk) -> None:
-    """After a stop nothing is recorded: this shell decides, and the line names the gateway."""
+def test_a_restart_without_an_instance_names_its_settings(desk: Desk) -> None:
+    """After a stop a restart uses the settings of this shell and names the gateway."""
     desk.run("start")
     desk.run("stop")
     done = desk.run("restart")
@@ -206,7 +206,7 @@ def test_a_restart_of_nothing_says_whose_settings(desk: Desk) -> None:
 
 
 def test_a_restart_in_the_sandbox_names_its_port(desk: Desk) -> None:
-    """The command that leaves the sandbox, copied, is about the same proxy."""
+    """The advised command that leaves the sandbox has the port of the proxy."""
     port = ("--port", str(desk.port))
     desk.run("start", "--sandbox", *port)
     done = desk.run("restart", "--unsupported", "ignore", *port)

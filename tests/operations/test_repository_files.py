@@ -1,4 +1,4 @@
-"""The files for contributors and releases agree with the rest of the repository; what linters check is not repeated."""
+"""The files for contributors and releases agree with the rest of the repository."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PINNED = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+/(?:blob|tree)/[0-9a-f]
 
 
 def known_ids() -> list[re.Pattern[str]]:
-    """The ids of the tables of contract-checks.md; the `…` of an id stands for the names of its rows."""
+    """The check ids in the tables of contract-checks.md; `…` matches the rows of a check."""
     page = (ROOT / "docs" / "contract-checks.md").read_text("utf-8")
     cells = re.findall(r"^\| ([A-H]\d[^|]*?) \|", page, re.MULTILINE)
     ids = [re.sub(r" \(\d+\)$", "", each) for cell in cells for each in cell.split(", ")]
@@ -25,7 +25,7 @@ def known_ids() -> list[re.Pattern[str]]:
 
 @pytest.mark.parametrize("page", PROTOCOL, ids=lambda page: page.stem)
 def test_checks_of_a_fact_exist(page: Path) -> None:
-    """Each check that a page about the protocol names is in the table of checks."""
+    """Each check that a page about the protocol names exists."""
     named = set(CHECK_ID.findall(CODE.sub("", page.read_text("utf-8"))))
     known = known_ids()
     assert sorted(each for each in named if not any(one.fullmatch(each) for one in known)) == []

@@ -1,4 +1,4 @@
-"""What the two guides say is what the program does: commands, options, variables, endpoints, statuses, words."""
+"""The two guides agree with the program: commands, options, variables, endpoints, statuses, texts."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from lumen_proxy import config
 from lumen_proxy.cli import main as cli
 from lumen_proxy.config import load
 from lumen_proxy.errors import Exit
-from lumen_proxy.known_issues import NETWORK
+from lumen_proxy.health.known_issues import NETWORK_ISSUES
 from lumen_proxy.monitor import watch
 from lumen_proxy.wire.openai import models
 from lumen_proxy.worker.access import OPEN_PATHS
 from lumen_proxy.worker.app import Proxy
-from tests.unit.guide_troubles import TROUBLES
+from tests.unit.guide_troubles import OUTPUTS
 from tests.unit.guides import GUIDES, NAMES, ROOT, Guide
 
 each_language = pytest.mark.parametrize("guide", GUIDES.values(), ids=GUIDES)
-COMMON = {"-h", "--help", "--detached"}  # everywhere; for internal use
+COMMON = {"-h", "--help", "--detached"}  # of each command; internal
 NONE = {"none", "없음"}
-PLACE = {"the platform's own place", "시스템의 기본 위치"}
-WORDS_OF_POWERSHELL_ALONE = ("$env:", ".exe", "Remove-Item", "Stop-Process", "setx", "\\")
+DEFAULT_FOLDER = {"the platform's own place", "시스템의 기본 위치"}
+POWERSHELL_SYNTAX = ("$env:", ".exe", "Remove-Item", "Stop-Process", "setx", "\\")
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
@@ -38,13 +38,13 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
 
 
 def options_of(command: str) -> set[str]:
-    """The options that a command has for itself, beside those of the settings."""
-    of_settings = {"--" + setting.field.replace("_", "-") for setting in config.SETTINGS}
-    return {word for action in parsers()[command]._actions for word in action.option_strings} - of_settings - COMMON  # noqa: SLF001
+    """The options of a command without those of the settings."""
+    setting_options = {"--" + setting.field.replace("_", "-") for setting in config.SETTINGS}
+    return {word for action in parsers()[command]._actions for word in action.option_strings} - setting_options - COMMON  # noqa: SLF001
 
 
 def default_of(setting: config.Setting) -> str | None:
-    """How a guide writes a default; None where it is a word of its language."""
+    """A default as the guides write it; None if it is a word of the language."""
     value = setting.default
     if callable(value) or value is None or value == ():
         return None
@@ -55,7 +55,7 @@ def default_of(setting: config.Setting) -> str | None:
 
 @each_language
 def test_commands(guide: Guide) -> None:
-    """The table has every command, in the program's order, with exactly its own options."""
+    """The table has each command in the order of the program, with its own options."""
     rows = guide.table(first="`serve`")
     assert [row[0].strip("`") for row in rows] == list(cli.COMMANDS)
     for command, options, _ in rows:
@@ -63,9 +63,9 @@ def test_commands(guide: Guide) -> None:
 
 
 @each_language
-def test_every_command_line_is_understood(guide: Guide) -> None:
-    """Whatever stands behind `lumen-proxy` in a guide, the program takes it."""
-    commands = [words for words in guide.our_commands() if words]
+def test_each_command_line_is_valid(guide: Guide) -> None:
+    """The program accepts each command line of a guide."""
+    commands = [words for words in guide.commands() if words]
     assert len(commands) > 30
     for words in commands:
         cli._parser().parse_args(words)  # noqa: SLF001 - raises for what it does not understand
@@ -73,13 +73,15 @@ def test_every_command_line_is_understood(guide: Guide) -> None:
 
 @each_language
 def test_variables(guide: Guide) -> None:
-    """The table is the program's: every variable, its option unless it is a secret, its default, its words."""
+    """The table has each variable with its option, its default and its values."""
     rows = guide.table(first="`LUMEN_GATEWAY_URL`")
     assert [row[0].strip("`") for row in rows] == [setting.variable for setting in config.SETTINGS]
     for (_, option, default, accepted, meaning), setting in zip(rows, config.SETTINGS, strict=True):
         words = NONE if setting.secret else {f"`--{setting.field.replace('_', '-')}`"}
         assert option in words, setting.variable
-        expected = {default_of(setting)} if default_of(setting) else PLACE if callable(setting.default) else NONE
+        expected = (
+            {default_of(setting)} if default_of(setting) else DEFAULT_FOLDER if callable(setting.default) else NONE
+        )
         assert default in expected, setting.variable
         assert set(setting.parse.choices) <= set(re.findall(r"`([^`]+)`", accepted)), setting.variable
         assert meaning
@@ -93,7 +95,7 @@ def test_generated_tables_are_up_to_date() -> None:
 
 
 def test_a_table_that_differs_names_the_command(tmp_path: Path) -> None:
-    """A stale copy of the documents is found, and the message says how to make it again."""
+    """An outdated table is reported with the command that generates it."""
     for name in (*NAMES.values(), "docs/behaviour.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         text = (ROOT / name).read_text("utf-8")
@@ -109,20 +111,20 @@ def test_a_table_that_differs_names_the_command(tmp_path: Path) -> None:
 
 
 def test_meanings_of_variables() -> None:
-    """The Korean guide has a text of its own for each."""
+    """The Korean guide has a Korean text for each variable."""
     assert all(re.search("[가-힣]", row[-1]) for row in GUIDES["ko"].table(first="`LUMEN_GATEWAY_URL`"))
 
 
 @each_language
 def test_no_variable_is_invented(guide: Guide) -> None:
-    """Every name in capitals that looks like a setting is one."""
+    """Each name in a guide that looks like a setting is one."""
     named = set(re.findall(r"\b(?:LUMEN|PROXY|CLOUD_AI|SLACK)_[A-Z_]+\b", guide.text))
     assert named <= set(config.BY_VARIABLE)
 
 
 @each_language
 def test_endpoints(guide: Guide) -> None:
-    """The table has every route, told whether it needs the key; each also exists without /v1."""
+    """The table has each route and whether it needs the key; each also exists without /v1."""
     rules = Proxy(load({})).wsgi.url_map.iter_rules()
     routes = {
         (m, re.sub("<.*>", "{id}", str(rule))) for rule in rules for m in rule.methods or () if m in {"GET", "POST"}
@@ -135,72 +137,72 @@ def test_endpoints(guide: Guide) -> None:
 
 @each_language
 def test_exit_statuses(guide: Guide) -> None:
-    """The table has every status by its name."""
+    """The table has each exit status with its name."""
     rows = guide.table(first="0")
     assert [(row[0], row[1]) for row in rows] == [(str(int(status)), f"`{status.name}`") for status in Exit]
 
 
 @each_language
 def test_models(guide: Guide) -> None:
-    """Each model is named."""
+    """Each guide names each model."""
     assert {model["id"] for model in models()["data"]} <= set(re.findall(r"`(lumen-\w+)`", guide.text))
 
 
-@pytest.mark.skipif(WINDOWS, reason="the guides quote the words of Linux where the system's own words are part of it")
+@pytest.mark.skipif(WINDOWS, reason="the guides quote error texts of Linux")
 @each_language
-@pytest.mark.parametrize(("number", "case"), [*enumerate(TROUBLES, 1)], ids=TROUBLES)
+@pytest.mark.parametrize(("number", "case"), [*enumerate(OUTPUTS, 1)], ids=OUTPUTS)
 def test_error_texts(guide: Guide, number: int, case: str, tmp_path: Path) -> None:
-    """Each of the seven is quoted as the program says it, line by line."""
+    """Each quoted output of the seven known issues is that of the program."""
     quoted = Guide(guide.section(f"5.{number}")).blocks[0][1].splitlines()
-    said = TROUBLES[case](tmp_path)
-    assert [line.removeprefix("✗ ") for line in quoted] == said
-    assert any(f"[{case}]" in line for line in said)
+    output = OUTPUTS[case](tmp_path)
+    assert [line.removeprefix("✗ ") for line in quoted] == output
+    assert any(f"[{case}]" in line for line in output)
 
 
 @each_language
 def test_network_issues(guide: Guide) -> None:
-    """The table has every known issue of networks."""
-    assert [row[0].strip("`") for row in guide.table(first="`proxy-407`")] == list(NETWORK)
+    """The table has each known issue of networks."""
+    assert [row[0].strip("`") for row in guide.table(first="`proxy-407`")] == list(NETWORK_ISSUES)
 
 
 @each_language
 def test_ready_lines(guide: Guide) -> None:
-    """The ready lines are those that the editor waits for."""
+    """The ready lines are those for which the editor waits."""
     tasks = json.loads((ROOT / ".vscode" / "tasks.json").read_text("utf-8"))["tasks"]
     ends = [task["problemMatcher"]["background"]["endsPattern"] for task in tasks if task["isBackground"]]
     (shown,) = (block.splitlines() for _, block in guide.blocks if "ready on" in block)
     assert all(re.search(pattern, line) for pattern, line in zip(ends, shown, strict=True))
-    assert shown[1] == f"lumen-proxy: {watch.announcement(load({}), 5)}"
+    assert shown[1] == f"lumen-proxy: {watch.format_announcement(load({}), 5)}"
 
 
 @each_language
 def test_editor_tasks_and_keys(guide: Guide) -> None:
-    """The nine with their keys, groups, and whether they run in the background."""
+    """The table has the nine tasks with their keys, groups and background flags."""
     tasks = json.loads((ROOT / ".vscode" / "tasks.json").read_text("utf-8"))["tasks"]
     keys = json.loads((ROOT / ".vscode" / "keybindings.sample.json").read_text("utf-8"))
     rows = guide.table(first="Ctrl+Alt+U 1")
     assert [(row[0].lower(), row[1]) for row in rows] == [(key["key"], key["args"]) for key in keys]
     assert not any("ctrl+alt+l" in key["key"] for key in keys), "that locks the screen on some desktops"
-    told = [(row[1], row[2], row[3] in {"yes", "예"}) for row in rows]
+    listed = [(row[1], row[2], row[3] in {"yes", "예"}) for row in rows]
     *nine, set_up = tasks
-    assert told == [(task["label"], task["group"], task["isBackground"]) for task in nine]
+    assert listed == [(task["label"], task["group"], task["isBackground"]) for task in nine]
     assert set_up["label"] in guide.text
 
 
 @each_language
 def test_bash_and_powershell_side_by_side(guide: Guide) -> None:
-    """Both columns are filled, and bash has no words of PowerShell in it."""
+    """Both columns have a command, and that of bash has no PowerShell syntax."""
     assert len(guide.pairs()) > 20
     for bash, powershell in guide.pairs():
         assert bash
         assert powershell
-        assert not any(word in bash for word in WORDS_OF_POWERSHELL_ALONE)
-        assert "&&" not in powershell, "PowerShell 5.1 does not know it"
+        assert not any(word in bash for word in POWERSHELL_SYNTAX)
+        assert "&&" not in powershell, "PowerShell 5.1 does not support it"
 
 
 @each_language
 def test_files_that_are_named_exist(guide: Guide) -> None:
-    """Links and paths lead somewhere."""
+    """Links and paths in the guides exist."""
     named = set(re.findall(r"`((?:deploy|\.vscode)/[^`]+)`", guide.text)) | set(
         re.findall(r"\]\(([^)#]+)\)", guide.prose)
     )
@@ -209,7 +211,7 @@ def test_files_that_are_named_exist(guide: Guide) -> None:
 
 
 def test_both_languages_have_the_same_structure() -> None:
-    """Headings by level and number, blocks by language and content, tables by size, items of the checklist."""
+    """Both guides have the same headings, blocks, tables and checklist items."""
     english, korean = GUIDES["en"], GUIDES["ko"]
     numbers = [[(level, re.match(r"[\d.]*", words)[0]) for level, words in g.headings] for g in (english, korean)]  # type: ignore[index]
     assert numbers[0] == numbers[1]
@@ -225,6 +227,6 @@ def _without_comments(block: str) -> list[str]:
 
 
 def test_both_languages_name_the_same_code() -> None:
-    """What stands in backticks is the same in both, but for the words of a language."""
+    """Both guides have the same code in backticks."""
     code = [set(re.findall(r"`([^`\n]+)`", guide.prose)) for guide in GUIDES.values()]
     assert code[0] ^ code[1] == set(), NAMES

@@ -1,7 +1,7 @@
-"""A worker that exchanges the messages of `lumen_proxy.ipc` and does little else, for tests of the supervisor.
+"""A worker for tests of the supervisor: it only implements the messages.
 
-Arguments say what is wrong with it: `die-at-boot STATUS`, `die-at-promotion TIMES`, `die-when-ready STATUS`,
-`never-ready`, `cut N`, `never-drained`. It answers every connection with one line of JSON: its pid and generation.
+The arguments select a fault: `die-at-boot STATUS`, `die-at-promotion TIMES`, `die-when-ready STATUS`, `never-ready`,
+`cut N`, `never-drained`. The worker answers each connection with one JSON object: its PID and its generation.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from lumen_proxy.ipc import Drain, Drained, Imported, Message, Ready, Serve, enc
 
 
 def send(message: Message) -> None:
-    """Send a message to the supervisor."""
+    """Send one message to the supervisor."""
     os.write(1, encode(message))
 
 
 def serve(command: Serve) -> None:
-    """Answer on the listening sockets, one connection at a time."""
+    """Answer on the given sockets, one connection at a time."""
     body = json.dumps({"pid": os.getpid(), **vars(command), "restarts": command.restarts}).encode()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
     answer = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
@@ -40,7 +40,7 @@ def serve(command: Serve) -> None:
 
 
 def main(fault: str = "", number: str = "0") -> None:
-    """Follow the protocol, with one fault."""
+    """Handle commands until the end of the input, with one fault."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if fault == "die-at-boot":

@@ -1,6 +1,6 @@
-"""The supervisor without the command line, on a worker of our own: `supervise.py PORT [FAULT [NUMBER]]`.
+"""Runs the supervisor with the fake worker: `supervise.py PORT [FAULT [NUMBER]]`.
 
-FAULT is one of `fake_worker`. Settings come from the environment, as always.
+FAULT is one of `fake_worker`. Settings come from the environment.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
 
 
 def main(port: str, *fault: str) -> int:
-    """Supervise until the end; return the exit status."""
+    """Run the supervisor; return its exit status."""
     streams.prepare()
     settings = config.load(os.environ, {"port": port})
     try:
         command = (sys.executable, str(FAKE_WORKER), *fault)
-        return serve(settings, announce=streams.announce, tell=streams.tell, command=command)
-    except Fatal as verdict:
-        streams.tell(str(verdict))
-        return verdict.exit_status
+        return serve(settings, announce=streams.announce, notify=streams.notify, command=command)
+    except Fatal as error:
+        streams.notify(str(error))
+        return error.exit_status
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from lumen_proxy.console import streams
 
 
 @pytest.fixture(autouse=True)
-def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No command of these tests reaches the files of a real instance."""
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of these tests use temporary folders."""
     for variable in ("LUMEN_STATE_DIR", "LUMEN_LOG_DIR"):
         monkeypatch.setenv(variable, str(tmp_path))
 
@@ -54,7 +54,7 @@ def test_exit_statuses(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Each has one meaning; a failure is one line on standard error."""
+    """Each exit status has one meaning, and a failure is one line on standard error."""
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     assert cli.main(line.split()) == status
@@ -66,7 +66,7 @@ def test_exit_statuses(
 
 @pytest.mark.parametrize("line", ["--help", "--version", *(f"{command} --help" for command in cli.COMMANDS)])
 def test_help_is_no_failure(line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """0, on standard output."""
+    """Help and version are printed to standard output, with 0."""
     with pytest.raises(SystemExit) as end:
         cli.main(line.split())
     assert end.value.code == 0
@@ -74,7 +74,7 @@ def test_help_is_no_failure(line: str, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_no_command_prints_help(capsys: pytest.CaptureFixture[str]) -> None:
-    """A person sees the commands, on standard output; a script sees that it has named none: 64."""
+    """Without a command the help is printed to standard output, and the exit status is 64."""
     assert cli.main([]) == 64
     out, err = capsys.readouterr()
     assert err == ""
@@ -82,7 +82,7 @@ def test_no_command_prints_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """What `--help` of a command prints."""
+    """The output of `--help` of a command."""
     with pytest.raises(SystemExit):
         cli.main([command, "--help"])
     return capsys.readouterr().out
@@ -90,7 +90,7 @@ def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 @pytest.mark.parametrize("command", ["", *cli.COMMANDS])
 def test_an_unknown_option_names_the_help_of_its_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What the command accepts is not in the help of the program."""
+    """The error for an unknown option names the help of the command."""
     assert cli.main([*command.split(), "--frobnicate"]) == 64
     program = f"lumen-proxy {command}".strip()
     expected = f"lumen-proxy: unrecognized arguments: --frobnicate; see: {program} --help\n"
@@ -99,28 +99,28 @@ def test_an_unknown_option_names_the_help_of_its_command(command: str, capsys: p
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_usage_is_one_line(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The options are listed once, below, and not in the usage as well."""
+    """The usage is one line without the list of options."""
     usage, blank, *_ = help_of(command, capsys).splitlines()
     assert usage.startswith(f"usage: lumen-proxy {command}")
     assert blank == ""
 
 
 def test_common_options_come_first(capsys: pytest.CaptureFixture[str]) -> None:
-    """The options of the command and those that most people need, then the settings in groups."""
+    """The options of the command and the common settings come first, then groups of settings."""
     page = help_of("start", capsys)
-    heads = re.findall(r"^(\S.*):$", page, re.MULTILINE)
-    assert heads[0] == "common options"
-    assert len(heads) > 5
-    common = page.partition(f"{heads[1]}:")[0]
+    headings = re.findall(r"^(\S.*):$", page, re.MULTILINE)
+    assert headings[0] == "common options"
+    assert len(headings) > 5
+    common = page.partition(f"{headings[1]}:")[0]
     assert re.findall(r"^  (?:-h, )?(--[a-z-]+)", common, re.MULTILINE) == [
         "--help", "--sandbox", "--json", "--port", "--host", "--gateway-url",
     ]  # fmt: skip
 
 
-def test_help_says_values_and_defaults(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each setting that is no secret, once: the words or the range that it accepts, its default, its variable."""
+def test_help_has_values_and_defaults(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The help has each setting that is not a secret, with its values, its default and its variable."""
     monkeypatch.setenv("COLUMNS", "500")
-    page = re.sub(r"\n {10,}", " ", help_of("start", capsys))  # a long name has its text in the next line
+    page = re.sub(r"\n {10,}", " ", help_of("start", capsys))  # the text of a long name is in the next line
     for setting in config.SETTINGS:
         option = f"--{setting.field.replace('_', '-')} "
         lines = [line for line in page.splitlines() if line.strip().startswith(option)]
@@ -134,8 +134,8 @@ def test_help_says_values_and_defaults(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert re.search(r"--timeout-s SECONDS .*seconds between 0.05 and 86400; default: 60 ", page)
 
 
-def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
-    """One version, in one place."""
+def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` prints the version of the package."""
     with pytest.raises(SystemExit):
         cli.main(["--version"])
     assert capsys.readouterr().out == f"lumen-proxy {__version__}\n"
@@ -144,7 +144,7 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
 def test_config_lists_every_setting_and_no_secret(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Value, masked if secret, and where it came from."""
+    """`config` lists each setting with its value, masked if secret, and its origin."""
     monkeypatch.setenv("PROXY_API_KEY", "canary-key")
     monkeypatch.setenv("LUMEN_DRAIN_S", "3")
     assert cli.main(["config", "--json", "--port", "1234"]) == 0
@@ -163,16 +163,18 @@ def test_config_lists_every_setting_and_no_secret(
     assert re.search(r"^LUMEN_MODEL_STRICT +0  \[default\]$", shown, re.MULTILINE)
 
 
-def test_a_module_missed_later_is_69(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Wherever it is noticed."""
+def test_a_module_that_is_missing_later_is_69(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A module that is missing at a later import also ends with 69."""
     monkeypatch.setitem(sys.modules, "platformdirs", None)
     monkeypatch.delenv("LUMEN_STATE_DIR")
     assert cli.main(["config"]) == 69
     assert "platformdirs" in capsys.readouterr().err
 
 
-def test_starting_serves_without_importing_what_it_does_not_need() -> None:
-    """Flask belongs to the worker; psutil, asyncio and HTTP are not imported before the first worker boots."""
+def test_the_supervisor_imports_only_what_it_needs() -> None:
+    """The supervisor imports neither Flask nor, before the first worker boots, psutil, asyncio or HTTP."""
     code = (
         "import sys; import lumen_proxy.cli.main, lumen_proxy.supervisor.serve; "
         "sys.exit(', '.join({'flask', 'waitress', 'psutil', 'requests', 'asyncio', 'http.client', 'ctypes', "
@@ -183,28 +185,38 @@ def test_starting_serves_without_importing_what_it_does_not_need() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_supervisor_imports_no_health_module() -> None:
+    """The code of alerts and of environment checks is not loaded in the supervisor's process."""
+    code = (
+        "import sys; import lumen_proxy.supervisor.serve; "
+        "sys.exit(', '.join(m for m in sys.modules if m.endswith(('preflight', 'alarm', 'alerts'))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("encoding", ["cp949", "cp1252", "ascii"])
-def test_no_console_is_too_narrow(launch: Launcher, encoding: str) -> None:
-    """Korean text and symbols are replaced where they cannot be shown; nothing fails."""
+def test_unencodable_text_is_replaced(launch: Launcher, encoding: str) -> None:
+    """Characters that the console cannot encode are replaced, and no command fails."""
     done = launch.run("check", "--venv", "환경-🌙", env={"PYTHONIOENCODING": encoding})
     assert done.exit_status == 69
     assert "PROBLEM" in done.stdout
     assert done.stderr == ""
 
 
-def test_glyphs_are_chosen_by_trying(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Code page 949 has ● but no 🟢; ASCII has neither."""
+def test_glyphs_depend_on_the_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code page 949 has ● and not 🟢; ASCII has neither."""
     found = {}
     for encoding in ("cp949", "ascii", "utf-8"):
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
-        found[encoding] = (streams.glyph("●", "*"), streams.glyph("🟢", "o"))
+        found[encoding] = (streams.choose_glyph("●", "*"), streams.choose_glyph("🟢", "o"))
     assert found == {"cp949": ("●", "o"), "ascii": ("*", "o"), "utf-8": ("●", "🟢")}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
 @pytest.mark.parametrize("line", ["config", "check --json", "--version", "--help"])
-def test_output_that_nobody_takes_is_no_failure(line: str) -> None:
-    """A reader that has gone and a closed stream: the status is still the command's own."""
+def test_a_closed_output_is_no_failure(line: str) -> None:
+    """A closed pipe and a closed stream do not change the exit status."""
     for where in ("| true", ">&- 2>&-"):
         command = f'"{sys.executable}" -m lumen_proxy {line} {where}'
         pipeline = ["bash", "-c", f"set -o pipefail; {command}"]
@@ -212,37 +224,37 @@ def test_output_that_nobody_takes_is_no_failure(line: str) -> None:
         assert (done.returncode, done.stderr) == (0, ""), where
 
 
-def test_a_log_of_words_is_kept_below_its_cap(tmp_path: Path) -> None:
-    """A detached instance whose workers die for ever must not fill the disk."""
+def test_the_console_log_has_a_limit(tmp_path: Path) -> None:
+    """The console log of a background instance does not grow beyond its limit."""
     code = (
-        "from lumen_proxy.console import streams; tell = streams.tell_below(1000); "
-        "[tell(f'line {number} ' + 'x' * 50) for number in range(100)]; tell('the last one')"
+        "from lumen_proxy.console import streams; notify = streams.notify_in_log(1000); "
+        "[notify(f'line {number} ' + 'x' * 50) for number in range(100)]; notify('the last one')"
     )
-    words = tmp_path / "words.log"
-    with words.open("ab") as errors:
+    log = tmp_path / "console.log"
+    with log.open("ab") as errors:
         subprocess.run([sys.executable, "-c", code], stderr=errors, check=True)
-    content = words.read_bytes()
+    content = log.read_bytes()
     assert len(content) < 1100
     assert content.endswith(b"lumen-proxy: the last one\n")
     assert b"\x00" not in content
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete a file that is open")
-def test_a_log_of_words_that_was_deleted_is_made_again(tmp_path: Path) -> None:
-    """A cleaner deletes the folder of a detached instance: its next words are in a new file."""
-    words = tmp_path / "log" / "console-8080.log"
+def test_a_deleted_console_log_is_created_again(tmp_path: Path) -> None:
+    """After the folder was deleted, the next line is in a new file."""
+    log = tmp_path / "log" / "console-8080.log"
     code = (
-        f"import pathlib, shutil; from lumen_proxy.console import streams; path = pathlib.Path({str(words)!r}); "
-        "tell = streams.tell_below(1000, path); tell('before'); shutil.rmtree(path.parent); tell('after')"
+        f"import pathlib, shutil; from lumen_proxy.console import streams; path = pathlib.Path({str(log)!r}); "
+        "notify = streams.notify_in_log(1000, path); notify('before'); shutil.rmtree(path.parent); notify('after')"
     )
-    words.parent.mkdir()
-    with words.open("ab") as errors:
+    log.parent.mkdir()
+    with log.open("ab") as errors:
         subprocess.run([sys.executable, "-c", code], stderr=errors, check=True)
-    assert words.read_text() == "lumen-proxy: after\n"
+    assert log.read_text() == "lumen-proxy: after\n"
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "words"),
+    ("error", "status", "text"),
     [
         (ValueError("a\nb"), 70, "internal error: ValueError('a\\nb')"),
         (PermissionError(13, "Permission denied", "/x"), 71, "/x: Permission denied"),
@@ -253,15 +265,15 @@ def test_a_log_of_words_that_was_deleted_is_made_again(tmp_path: Path) -> None:
 def test_no_error_becomes_a_traceback(
     error: BaseException,
     status: int,
-    words: str,
+    text: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Not even a defect of ours."""
+    """An internal error is one line, not a traceback."""
 
     def fail(_: object) -> int:
         raise error
 
     monkeypatch.setitem(cli.COMMANDS, "config", (fail, cli.COMMANDS["config"][1]))
     assert cli.main(["config"]) == status
-    assert capsys.readouterr().err.startswith(f"lumen-proxy: {words}")
+    assert capsys.readouterr().err.startswith(f"lumen-proxy: {text}")

@@ -6,12 +6,14 @@ import pytest
 
 from lumen_proxy import config
 from lumen_proxy.cli import tables
-from lumen_proxy.control.instances import Seen
+from lumen_proxy.control.instances import PortStatus
 
-STRANGER = Seen("stranger", 80, "http://127.0.0.1:80", owner="a\x1b[31mb (pid 5)", state="taken by another program")
-RUNNING = Seen(
+STRANGER = PortStatus(
+    "stranger", 80, "http://127.0.0.1:80", owner="a\x1b[31mb (pid 5)", state="taken by another program"
+)
+RUNNING = PortStatus(
     "running", 8080, "http://127.0.0.1:8080", 42, "abc", 43, 2, 1, 7_501.2, state="running",
-    gateway="https://gateway.example", sandbox=False, last_failure="worker 41 ended (signal 9) at 09:29:08",
+    gateway="https://gateway.example", sandbox=False, last_failure="worker 41 ended with signal 9 at 09:29:08",
 )  # fmt: skip
 
 
@@ -23,15 +25,15 @@ RUNNING = Seen(
     ],
 )  # fmt: skip
 def test_durations_have_two_units_at_most(seconds: float | None, shown: str) -> None:
-    """Days, hours, minutes, seconds; unknown is a dash."""
-    assert tables.duration(seconds) == shown
+    """A duration has at most two units; an unknown one is a dash."""
+    assert tables.format_duration(seconds) == shown
 
 
 def test_a_status_has_a_line_for_each_known_field() -> None:
-    """Labels are in one column; what is unknown is left out; control characters are harmless."""
-    lines = tables.status(RUNNING).splitlines()
+    """`status` has a line for each known field, without control characters."""
+    lines = tables.format_status(RUNNING).splitlines()
     assert [line[14:] for line in lines if line.startswith(("uptime", "worker pid"))] == ["2 h 5 min", "43"]
-    assert tables.status(STRANGER).splitlines() == [
+    assert tables.format_status(STRANGER).splitlines() == [
         "port          80",
         "url           http://127.0.0.1:80",
         "state         taken by another program",
@@ -40,10 +42,10 @@ def test_a_status_has_a_line_for_each_known_field() -> None:
 
 
 def test_instances_are_in_columns() -> None:
-    """Each column is as wide as its longest cell; unknown cells are dashes."""
-    head, first, second = tables.instances([STRANGER, RUNNING], config.load({})).splitlines()
+    """Each column of `ps` is as wide as its longest cell; unknown cells are dashes."""
+    heading, first, second = tables.format_instances([STRANGER, RUNNING], config.load({})).splitlines()
     for name in ("STATE", "PID", "GATEWAY", "LAST FAILURE"):
-        at = head.index(name)
+        at = heading.index(name)
         assert first[at - 1] == second[at - 1] == " "
         assert " " not in {first[at], second[at]}
-    assert second.endswith("off      worker 41 ended (signal 9) at 09:29:08")
+    assert second.endswith("off      worker 41 ended with signal 9 at 09:29:08")

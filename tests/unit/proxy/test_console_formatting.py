@@ -1,4 +1,4 @@
-"""Text for a terminal: its width in columns, where it is cut, where it is wrapped, and how long that takes."""
+"""Text for a terminal: its width, clipping, wrapping, and their run time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lumen_conformance.processes.child_process import WINDOWS
 from lumen_proxy.console import formatting
 
-FAMILY = "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL}"  # one picture of two columns
+FAMILY = "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL}"  # one emoji of two columns
 TEXTS = {
     "one word": lambda length: "x" * length,
     "words": lambda length: "word " * (length // 5),
@@ -21,8 +21,8 @@ TEXTS = {
     "combining": lambda length: "e\u0301" * (length // 2),
     "one stack of accents": lambda length: "e" + "\u0301" * length,
 }
-# A linear function takes as long for one text of so many characters as for ten, a quadratic one ten times as long, a
-# cubic one a hundred times. Half of ten is left for caches and the collector of garbage.
+# For one text of 20,000 characters a linear function takes as long as for ten texts of 2,000, a quadratic one ten times
+# as long. Half of ten is left for caches and the garbage collector.
 FLAT = 5.0
 RUNS = 5
 TICK_S = 0.016 if WINDOWS else 0.0  # the CPU time of Windows moves in steps of 15.6 ms
@@ -44,11 +44,11 @@ TICK_S = 0.016 if WINDOWS else 0.0  # the CPU time of Windows moves in steps of 
 )
 def test_columns(text: str, columns: int) -> None:
     """Korean letters and emoji take two columns; joined emoji and combining characters count once."""
-    assert formatting.columns(text) == columns
+    assert formatting.measure_width(text) == columns
 
 
 def test_a_hanging_indent() -> None:
-    """The lines after the first begin below the text behind a label."""
+    """Lines after the first begin below the text after the label."""
     assert formatting.wrap("Note  one two three", 14, 6) == ["Note  one two", "      three"]
 
 
@@ -67,7 +67,7 @@ def test_a_hanging_indent() -> None:
     ],
 )
 def test_wrapping(line: str, width: int, lines: list[str]) -> None:
-    """Lines break at spaces, keep the first line's indent, and break a long word between two whole characters."""
+    """Lines break at spaces and keep the indent; a long word breaks between two characters."""
     assert formatting.wrap(line, width) == lines
 
 
@@ -76,16 +76,16 @@ PIECES = st.sampled_from(["한", "e\u0301", "\u200d", "\ufe0f", FAMILY, " ", "\x
 
 @given(st.lists(st.one_of(st.characters(), PIECES), max_size=60).map("".join), st.integers(2, 40))
 def test_any_text_fits(text: str, width: int) -> None:
-    """No line of any text is wider than asked for, and nothing but spaces is lost."""
+    """No line of any text is wider than the limit, and only spaces are lost."""
     lines = formatting.wrap(text, width)
-    assert max(map(formatting.columns, lines)) <= width
-    assert "".join(lines).replace(" ", "") == formatting.harmless(text).replace(" ", "")
-    assert formatting.columns(formatting.clip(text, width)) <= width
-    assert formatting.columns(formatting.pad(text, width)) == width
+    assert max(map(formatting.measure_width, lines)) <= width
+    assert "".join(lines).replace(" ", "") == formatting.make_printable(text).replace(" ", "")
+    assert formatting.measure_width(formatting.clip(text, width)) <= width
+    assert formatting.measure_width(formatting.pad(text, width)) == width
 
 
 def test_clipping() -> None:
-    """A wide letter is not cut in half, and control characters do not reach the terminal."""
+    """A wide letter is not split, and control characters are replaced."""
     assert formatting.clip("한국어", 5) == "한국~"
     assert formatting.clip("\x1b[2Jabc", 20) == "?[2Jabc"
     assert formatting.clip("abc", 0) == ""
@@ -101,13 +101,13 @@ def test_time_per_character_is_flat(shorten: Callable[[str, int], object], text:
 
 
 def _seconds(shorten: Callable[[str, int], object], texts: list[str]) -> float:
-    """CPU time, which does not depend on what else the machine does."""
+    """The CPU time, which does not depend on other processes."""
     began = time.thread_time()
     for text in texts:
         shorten(text, 80)
     return time.thread_time() - began
 
 
-def test_a_huge_message_is_cut_first() -> None:
-    """1 MB costs no more than what is kept of it."""
+def test_a_huge_message_is_clipped_first() -> None:
+    """A message of 1 MB is clipped before it is wrapped."""
     assert len("".join(formatting.wrap("x" * 1_000_000, 80))) <= formatting.LONGEST_CHARS + 1

@@ -1,4 +1,4 @@
-"""Where a restart takes the settings from."""
+"""The source of the settings of a restart."""
 
 from __future__ import annotations
 
@@ -10,48 +10,47 @@ import pytest
 
 from lumen_proxy import config
 from lumen_proxy.control import restart
-from lumen_proxy.control.instances import find
+from lumen_proxy.control.lock_holder import LockHolder, find
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import state
-from lumen_proxy.supervisor.lock_holder import Holder
+from lumen_proxy.supervisor import instance_lock, state
 from tests.unit.proxy.test_supervisor_state import sample
 
 
 @pytest.fixture
 def asked(tmp_path: Path) -> config.Settings:
-    """A port whose lock this process holds, as an instance does that has just started."""
+    """Settings for a port whose lock the test holds."""
     return config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "8080"})
 
 
-def test_the_first_state_file_is_awaited(asked: config.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An instance that has just taken the lock has not written it yet."""
-    lock, looks = state.claim(asked.state_dir, 8080), 0
+def test_a_restart_waits_for_the_first_state_file(asked: config.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restart waits for the first state file of an instance that has just started."""
+    lock, attempts = instance_lock.claim(asked.state_dir, 8080), 0
 
-    def look(settings: config.Settings) -> Holder | None:
-        nonlocal looks
-        looks += 1
-        if looks == 3:
-            state.write(state.paths(settings.state_dir, 8080)[1], replace(sample(os.getpid()), gateway_url="kept"))
+    def count_and_find(settings: config.Settings) -> LockHolder | None:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 3:
+            state.write(state.state_path(settings.state_dir, 8080), replace(sample(os.getpid()), gateway_url="kept"))
         return find(settings)
 
-    monkeypatch.setattr(restart, "find", look)
+    monkeypatch.setattr(restart, "find", count_and_find)
     monkeypatch.setattr(restart, "uptime_s", lambda *_: 0.1)
-    known = restart.last_known(asked)
+    known = restart.find_last_state(asked)
     lock.release()
     assert known is not None
     assert known.gateway_url == "kept"
 
 
 @pytest.mark.parametrize(("content", "age_s"), [(None, 3600.0), ("{", 0.1)], ids=["deleted", "damaged"])
-def test_a_lost_state_file_comes_back(
+def test_a_missing_state_file_is_an_error(
     asked: config.Settings, monkeypatch: pytest.MonkeyPatch, content: str | None, age_s: float
 ) -> None:
-    """74 at once, and the line says that the proxy writes it again."""
-    lock = state.claim(asked.state_dir, 8080)
+    """A missing or damaged state file raises 74, and the error says when it is written again."""
+    lock = instance_lock.claim(asked.state_dir, 8080)
     if content:
-        state.paths(asked.state_dir, 8080)[1].write_text(content)
+        state.state_path(asked.state_dir, 8080).write_text(content)
     monkeypatch.setattr(restart, "uptime_s", lambda *_: age_s)
     with pytest.raises(Fatal, match="writes it again within 60 s") as verdict:
-        restart.last_known(asked)
+        restart.find_last_state(asked)
     lock.release()
     assert verdict.value.exit_status is Exit.IO

@@ -1,4 +1,4 @@
-"""Which process gets the signal of a stop, at the last moment."""
+"""A stop signals the verified process only."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ import pytest
 
 from lumen_conformance.processes.child_process import WINDOWS
 from lumen_proxy import config
-from lumen_proxy.control import start_stop
+from lumen_proxy.control import stop
+from lumen_proxy.control.lock_holder import LockHolder
 from lumen_proxy.errors import Fatal
-from lumen_proxy.supervisor import process_identity, state
-from lumen_proxy.supervisor.lock_holder import Holder
+from lumen_proxy.supervisor import instance_lock, process_identity, state
 
 
-def test_a_pid_that_was_reused_meanwhile_is_not_signalled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Directly before the signal the start of the process is compared again: who has the number now survives."""
+def test_a_reused_pid_is_not_signalled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that got the PID of an instance directly before the signal is not signalled."""
     settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
-    lock = state.claim(tmp_path, 1)
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
+    lock = instance_lock.claim(tmp_path, 1)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
         stamps = itertools.chain([1.0], itertools.repeat(2.0))
-        monkeypatch.setattr(start_stop, "find", lambda _: Holder(innocent.pid, is_verified=True, known=None))
+        monkeypatch.setattr(stop, "find", lambda _: LockHolder(bystander.pid, is_verified=True, state=None))
         monkeypatch.setattr(process_identity, "start_stamp", lambda _: next(stamps))
-        start_stop.stop(settings)
-        assert innocent.poll() is None
-        innocent.kill()
+        stop.stop_now(settings)
+        assert bystander.poll() is None
+        bystander.kill()
     lock.release()
 
 
 @pytest.mark.skipif(WINDOWS, reason="no sleep command there")
-def test_who_may_not_look_at_the_lock_signals_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even if the state file names a living process with its start time: the lock is the truth."""
+def test_without_access_to_the_lock_no_process_is_signalled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the lock cannot be checked, the process of the state file is not signalled."""
     settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, {"port": "1"})
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
-        began = process_identity.start_time(innocent.pid) or 0.0
-        it = state.State("abc", innocent.pid, began, "localhost", (), 1, 1, "", 1.0, "", "", sandbox=False)
-        state.write(tmp_path / "proxy-1.json", it)
-        monkeypatch.setattr(state, "is_locked", lambda _: None)
-        with pytest.raises(Fatal, match="not permitted to look at"):
-            start_stop.stop(settings)
-        assert innocent.poll() is None
-        innocent.kill()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
+        began = process_identity.start_time(bystander.pid) or 0.0
+        known = state.InstanceState("abc", bystander.pid, began, "localhost", (), 1, 1, "", 1.0, "", "", sandbox=False)
+        state.write(tmp_path / "proxy-1.json", known)
+        monkeypatch.setattr(instance_lock, "is_locked", lambda _: None)
+        with pytest.raises(Fatal, match="cannot check the lock"):
+            stop.stop_now(settings)
+        assert bystander.poll() is None
+        bystander.kill()

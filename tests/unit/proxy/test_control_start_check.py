@@ -1,4 +1,4 @@
-"""What is refused before anything is started or stopped."""
+"""Errors that are found before a proxy is started or stopped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOCKS = {"all_proxy": "socks5://127.0.0.1:1"}
 
 
 def check(environ: dict[str, str], *, sandboxed: bool = False) -> None:
-    """As a proxy with this environment would be started."""
+    """Check settings as for a proxy with this environment."""
     settings = config.load(FOLDERS | environ)
     check_startable(settings.in_sandbox() if sandboxed else settings, environ)
 
@@ -43,21 +43,21 @@ def check(environ: dict[str, str], *, sandboxed: bool = False) -> None:
     ],
     ids=["limits", "no-key", "socks", "bundle", "fallback"],
 )
-def test_what_a_worker_refuses_is_known_before(environ: dict[str, str], exit_status: int) -> None:
-    """By the environment that the proxy will have, not by that of this process."""
+def test_errors_of_a_worker_are_found_before(environ: dict[str, str], exit_status: int) -> None:
+    """The check uses the environment of the proxy, not of this process."""
     with pytest.raises(Fatal) as refused:
         check(environ)
     assert refused.value.exit_status == exit_status
 
 
-def test_what_is_not_used_is_not_judged() -> None:
-    """A sandbox asks no address, and Cloud AI counts as the fallback only."""
+def test_unused_settings_are_not_checked() -> None:
+    """The check ignores addresses in sandbox mode, and Cloud AI unless it is the fallback."""
     check(FAR | SOCKS, sandboxed=True)
     check({"LUMEN_GATEWAY_URL": "http://127.0.0.1:1", "CLOUD_AI_URL": "https://c.invalid"} | SOCKS)
 
 
-def test_a_missing_dependency_is_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """69, with the command that installs it."""
+def test_a_missing_dependency_is_found_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing dependency raises 69 with the command that installs it."""
     monkeypatch.setattr(dependencies, "missing", lambda: (dependencies.BY_MODULE["flask"],))
     with pytest.raises(Fatal, match="flask") as refused:
         check({}, sandboxed=True)
@@ -65,7 +65,7 @@ def test_a_missing_dependency_is_known_before(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_nothing_that_serves_is_imported() -> None:
-    """The supervisor calls it, too, and lives with what it has imported."""
+    """The check imports neither Flask nor Waitress, because the supervisor also calls it."""
     code = (
         "import sys; from lumen_proxy import config; from lumen_proxy.control.start_check import check_startable; "
         "check_startable(config.load({}), {}); print({'flask', 'waitress'} & set(sys.modules) or 'none')"

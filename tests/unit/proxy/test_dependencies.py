@@ -15,7 +15,7 @@ from lumen_conformance.stages import virtual_environments
 from lumen_conformance.targets.launch import Launcher
 from lumen_proxy import dependencies
 from lumen_proxy.cli import main as cli
-from lumen_proxy.supervisor import preflight
+from lumen_proxy.health import preflight
 
 ROOT = Path(__file__).parents[3]
 LOOK_S = 30.0  # the start of four Python processes takes 0.5 s here

@@ -1,4 +1,4 @@
-"""Alerts: which changes are told, how a message fares, and that its address stays a secret."""
+"""Alerts: which changes are sent, how they are delivered, and that the address of a webhook stays secret."""
 
 from __future__ import annotations
 
@@ -17,18 +17,26 @@ from lumen_conformance.waiting import until
 from lumen_proxy import config
 from lumen_proxy.config import Settings
 from lumen_proxy.health import alerts
-from lumen_proxy.health.alerts import ATTEMPTS, Delivery, Event, Messenger, Tracker, event, text_of
-from lumen_proxy.health.verdicts import Probe
-from lumen_proxy.supervisor import alarm
+from lumen_proxy.health.alerts import (
+    ATTEMPTS,
+    Alert,
+    AlertSender,
+    ChangeTracker,
+    Delivery,
+    format_for_slack,
+    make_alert,
+)
+from lumen_proxy.health.crash_alarm import CrashAlarm
+from lumen_proxy.health.verdicts import ChannelStatus
 
-SECRET = "T000-canary"  # noqa: S105 -- to be looked for
+SECRET = "T000-canary"  # noqa: S105 -- the tests search for it
 SOON_S = 30.0
 OK = respond_with(b"ok", media_type="text/plain")
 
 
 @pytest.fixture
 def slack() -> Iterator[ScriptedGateway]:
-    """A receiver that answers as Slack does."""
+    """A server that answers as Slack does."""
     with ScriptedGateway(OK) as opened:
         yield opened
 
@@ -39,27 +47,27 @@ def settings_for(receiver: ScriptedGateway, **variables: str) -> Settings:
     return config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x", **hook, **variables})
 
 
-def deliver(it: Event, settings: Settings, wait: Callable[[float], object] = lambda _: None) -> list[Delivery]:
-    """Send an event to every webhook that is set, one after another."""
-    return [alerts.deliver(name, url, it, wait) for name, url in alerts.webhooks(settings).items()]
+def deliver(alert: Alert, settings: Settings, wait: Callable[[float], object] = lambda _: None) -> list[Delivery]:
+    """Send an alert to each configured webhook."""
+    return [alerts.deliver(name, url, alert, wait) for name, url in alerts.webhooks(settings).items()]
 
 
 COMMANDS = "import sys, lumen_proxy.monitor.dashboard, lumen_proxy.health.diagnosis, lumen_proxy.monitor.watch"
 
 
-def test_who_sends_no_alert_does_not_import_requests() -> None:
-    """It takes 0.1 s, a third of a look at all channels."""
+def test_requests_is_imported_for_alerts_only() -> None:
+    """The commands do not import `requests`, which takes 0.1 s, unless they send alerts."""
     code = f"{COMMANDS}; sys.exit('requests' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_who_sends_alerts_imports_requests_at_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A package that cannot be imported is an error of the command, not of the first alert hours later."""
+def test_a_failed_import_is_reported_at_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """If alerts are configured, a failed import is an error at the start of the command."""
     monkeypatch.setitem(sys.modules, "lumen_proxy.net.transport", None)
     paths = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}
-    Messenger(config.load(paths), "watch").close()
+    AlertSender(config.load(paths), "watch").close()
     with pytest.raises(ImportError):
-        Messenger(config.load({**paths, "LUMEN_WEBHOOK_URL": "http://127.0.0.1:1/"}), "watch")
+        AlertSender(config.load({**paths, "LUMEN_WEBHOOK_URL": "http://127.0.0.1:1/"}), "watch")
 
 
 HISTORIES = [
@@ -70,37 +78,37 @@ HISTORIES = [
     ("du", ""),
     ("ddu", "down@1 back@2"),
     ("dduu", "down@1 back@2"),
-    ("dduddu", "down@1 back@2"),  # it flaps: not again within the cool-down
+    ("dduddu", "down@1 back@2"),  # flapping: no second alert within the cool-down
     ("ddu" + "u" * 10 + "dd", "down@1 back@2 down@14"),
     ("dd" + "n" * 2 + "u", "down@1"),  # switched off: neither down nor back
 ]
 
 
-@pytest.mark.parametrize(("history", "told"), HISTORIES)
-def test_changes_are_told_once(history: str, told: str) -> None:
-    """Letters: d = down, u = up, n = switched off, one look a second; a cool-down of ten seconds."""
-    tracker, states = Tracker(cool_down_s=10), {"d": "down", "u": "up", "n": "unset", "p": "up"}
+@pytest.mark.parametrize(("history", "expected"), HISTORIES)
+def test_each_change_has_one_alert(history: str, expected: str) -> None:
+    """Each change has one alert (d = down, u = up, n = switched off; one probe a second, cool-down 10 s)."""
+    tracker, states = ChangeTracker(cool_down_s=10), {"d": "down", "u": "up", "n": "unset", "p": "up"}
     found = [
         f"{change}@{second}"
         for second, letter in enumerate(history)
-        for change, _ in tracker.observe([Probe("gateway", states[letter], "x")], second)  # type: ignore[arg-type]
+        for change, _ in tracker.observe([ChannelStatus("gateway", states[letter], "x")], second)  # type: ignore[arg-type]
     ]
-    assert " ".join(found) == told
+    assert " ".join(found) == expected
 
 
-def test_channels_are_told_apart() -> None:
-    """One that is down says nothing about another."""
-    tracker = Tracker(confirm=1)
-    both = [Probe("gateway", "down", "x"), Probe("cloud_ai", "up", "x")]
-    assert [probe.channel for _, probe in tracker.observe(both, 0)] == ["gateway"]
+def test_channels_are_independent() -> None:
+    """An alert about one channel does not depend on another channel."""
+    tracker = ChangeTracker(confirm=1)
+    both = [ChannelStatus("gateway", "down", "x"), ChannelStatus("cloud_ai", "up", "x")]
+    assert [status.channel for _, status in tracker.observe(both, 0)] == ["gateway"]
 
 
 def wait_header(seconds: str) -> Reply:
-    """Too many messages; come again later."""
+    """Answer 429 with this Retry-After."""
     return respond_with(b"rate_limited", 429, media_type="text/plain", headers=(("Retry-After", seconds),))
 
 
-FATES: list[tuple[Sequence[Reply], bool, int, list[float]]] = [
+DELIVERIES: list[tuple[Sequence[Reply], bool, int, list[float]]] = [
     ([OK], True, 1, []),
     ([wait_header("7"), OK], True, 2, [7.0]),
     ([wait_header("300"), OK], True, 2, [300.0]),
@@ -113,15 +121,15 @@ FATES: list[tuple[Sequence[Reply], bool, int, list[float]]] = [
 ]
 
 
-@pytest.mark.parametrize(("replies", "ok", "attempts", "waits"), FATES)
-def test_how_a_message_fares(
+@pytest.mark.parametrize(("replies", "ok", "attempts", "waits"), DELIVERIES)
+def test_retries_of_a_delivery(
     slack: ScriptedGateway,
     replies: Sequence[Reply],
     ok: bool,  # noqa: FBT001 - a table
     attempts: int,
     waits: list[float],
 ) -> None:
-    """Again only after 429, when told, and after 5xx; all else is final, too long a wait, and what may have arrived."""
+    """An alert is sent again only after 429, with a wait of at most 300 s, and after 5xx."""
     slack.script(*replies)
     waited: list[float] = []
     (found,) = deliver({"event": "down", "said": "x"}, settings_for(slack), waited.append)
@@ -130,36 +138,36 @@ def test_how_a_message_fares(
     assert SECRET not in repr(found)
 
 
-def test_a_webhook_is_reached_as_the_gateway_is(slack: ScriptedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the proxy of the environment, which may refuse: nothing is sent again, and the reason is told."""
+def test_a_webhook_is_reached_by_the_forward_proxy(slack: ScriptedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A webhook is reached by the forward proxy; its errors are the reason of the failed delivery."""
     monkeypatch.setenv("http_proxy", slack.url)
     settings = settings_for(slack, SLACK_WEBHOOK_URL=f"http://hooks.invalid/services/{SECRET}")
-    it = event("down", settings, said="x")
-    assert deliver(it, settings) == [Delivery("Slack", ok=True, attempts=1, why="200")]
+    alert = make_alert("down", settings, said="x")
+    assert deliver(alert, settings) == [Delivery("Slack", ok=True, attempts=1, why="200")]
     assert slack.calls[0].path == f"http://hooks.invalid/services/{SECRET}"
     slack.script(respond_with(b"", 407))
-    assert deliver(it, settings) == [Delivery("Slack", ok=False, attempts=1, why="proxy_auth")]
+    assert deliver(alert, settings) == [Delivery("Slack", ok=False, attempts=1, why="proxy_auth")]
     monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
-    assert deliver(it, settings) == [Delivery("Slack", ok=False, attempts=1, why="settings")]
+    assert deliver(alert, settings) == [Delivery("Slack", ok=False, attempts=1, why="settings")]
     monkeypatch.delenv("http_proxy")
-    assert deliver(it, settings) == [Delivery("Slack", ok=False, attempts=1, why="unknown_host")]
+    assert deliver(alert, settings) == [Delivery("Slack", ok=False, attempts=1, why="unknown_host")]
     assert len(slack.calls) == 2
 
 
 def test_slack_reads_the_text(slack: ScriptedGateway) -> None:
-    """Its three special characters are escaped; nothing else is sent than a text."""
-    it = event("down", settings_for(slack), channel="gateway", name="Lumen Gateway", said="<!channel> & more")
-    deliver(it, settings_for(slack))
+    """Slack receives a text with its three special characters escaped."""
+    alert = make_alert("down", settings_for(slack), channel="gateway", name="Lumen Gateway", said="<!channel> & more")
+    deliver(alert, settings_for(slack))
     (call,) = slack.calls
     assert (call.method, call.path) == ("POST", f"/services/{SECRET}")
     body = json.loads(call.body)
     assert list(body) == ["text"]
     assert body["text"].endswith("&lt;!channel&gt; &amp; more")
-    assert text_of(it) == body["text"]
+    assert format_for_slack(alert) == body["text"]
 
 
-def test_both_webhooks(slack: ScriptedGateway) -> None:
-    """The plain one takes the event as it is; each fares on its own."""
+def test_both_webhooks_get_the_alert(slack: ScriptedGateway) -> None:
+    """The plain webhook gets the alert as JSON; each webhook has its own result."""
     settings = settings_for(slack, LUMEN_WEBHOOK_URL=f"{slack.url}/plain")
     slack.script(respond_with(b"no", 404), OK)
     found = deliver({"event": "down", "said": "x"}, settings)
@@ -167,39 +175,39 @@ def test_both_webhooks(slack: ScriptedGateway) -> None:
     assert json.loads(slack.calls[1].body) == {"event": "down", "said": "x"}
 
 
-def test_too_long_a_wait_is_told(slack: ScriptedGateway) -> None:
-    """Nobody asks earlier than told to: the message is dropped, and the words say why."""
+def test_a_wait_beyond_the_limit_is_reported(slack: ScriptedGateway) -> None:
+    """An alert that must wait longer than the limit is dropped, with the reason."""
     slack.script(wait_header("9999"))
     (found,) = deliver({"event": "down", "said": "x"}, settings_for(slack))
     assert found.why == "429: retry after 9999 s, longer than the limit of 300 s"
 
 
 def slack_is_busy(exchange: Exchange) -> None:
-    """The other webhook is not."""
+    """Answer 429 to Slack and 200 to the plain webhook."""
     (OK if exchange.call.path == "/plain" else wait_header("300"))(exchange)
 
 
 def test_webhooks_do_not_wait_for_each_other(slack: ScriptedGateway, tmp_path: Path) -> None:
-    """Slack is busy; the plain webhook gets both messages meanwhile; the end waits for neither."""
+    """While Slack answers 429, the plain webhook gets both alerts, and the end waits for neither."""
     settings = settings_for(slack, LUMEN_WEBHOOK_URL=f"{slack.url}/plain", LUMEN_LOG_DIR=str(tmp_path))
     slack.standing = slack_is_busy
-    told: list[Delivery] = []
-    messenger = Messenger(settings, "watch", told.append)
+    deliveries: list[Delivery] = []
+    sender = AlertSender(settings, "watch", deliveries.append)
     for said in ("first", "second"):
-        messenger.tell({"event": "down", "said": said})
-    until("both are there", lambda: [one.to for one in told] == ["webhook"] * 2, within_s=SOON_S)
+        sender.send({"event": "down", "said": said})
+    until("both alerts are delivered", lambda: [one.to for one in deliveries] == ["webhook"] * 2, within_s=SOON_S)
     plain = [json.loads(call.body)["said"] for call in slack.calls if call.path == "/plain"]
     assert plain == ["first", "second"]
-    messenger.close(0.0)
+    sender.close(0.0)
     until(
-        "Slack's fate is told",
-        lambda: told[2:3] == [Delivery("Slack", ok=False, attempts=1, why="429")],
+        "the delivery to Slack has failed",
+        lambda: deliveries[2:3] == [Delivery("Slack", ok=False, attempts=1, why="429")],
         within_s=SOON_S,
     )
 
 
-def test_no_webhook_no_message() -> None:
-    """Nothing is set, nothing is sent."""
+def test_without_a_webhook_nothing_is_sent() -> None:
+    """Without a webhook no alert is sent."""
     assert deliver({"event": "down"}, config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"})) == []
 
 
@@ -212,10 +220,10 @@ DEATHS = [
 
 
 @pytest.mark.parametrize(("record", "children"), DEATHS)
-def test_the_supervisor_calls_for_help(
+def test_a_crash_loop_starts_a_child_that_sends_an_alert(
     slack: ScriptedGateway, monkeypatch: pytest.MonkeyPatch, record: dict[str, object], children: int
 ) -> None:
-    """At a give-up and in a crash loop, once within the cool-down; its child is given no address."""
+    """A give-up and a crash loop start one child within the cool-down; its argument has no address."""
     started: list[list[str]] = []
 
     class Popen:
@@ -226,16 +234,16 @@ def test_the_supervisor_calls_for_help(
             return 0
 
     monkeypatch.setattr("subprocess.Popen", Popen)
-    it = alarm.Alarm(settings_for(slack), clock=lambda: 100.0)
-    it.hear(record)
+    alarm = CrashAlarm(settings_for(slack), clock=lambda: 100.0)
+    alarm.receive(record)
     if record["event"] == "restart_scheduled":
-        it.hear(record)
+        alarm.receive(record)
     assert len(started) == children
     assert SECRET not in str(started)
 
 
-def test_without_a_webhook_nobody_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No child is started."""
+def test_without_a_webhook_no_child_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a webhook a give-up starts no child."""
     monkeypatch.setattr("subprocess.Popen", None)
-    it = alarm.Alarm(config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"}))
-    it.hear({"event": "gave_up", "deaths": 5, "window_s": 60.0})
+    alarm = CrashAlarm(config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"}))
+    alarm.receive({"event": "gave_up", "deaths": 5, "window_s": 60.0})

@@ -1,4 +1,4 @@
-"""Which settings are judged: those of the running proxy, and what this shell has otherwise is a note."""
+"""The settings that are probed: those of the running proxy; differences of this shell are notes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from lumen_proxy import config
 from lumen_proxy.health import probe_targets
-from lumen_proxy.supervisor import network_variables, process_identity, recorded_settings, state
+from lumen_proxy.supervisor import instance_lock, process_identity, settings_record, state
 
 PORT = "18099"
 SECRETS = {"CLOUD_AI_API_KEY": "canary-a", "PROXY_API_KEY": "canary-b"}
@@ -20,24 +20,24 @@ Run = Callable[..., Callable[..., config.Settings]]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Pretend that this process is a proxy with some settings; the loader of a shell's settings comes back."""
-    for name in network_variables.network(os.environ):
+    """Let this process look like a proxy with some settings; return the loader for the settings of a shell."""
+    for name in settings_record.network_variables(os.environ):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     folders = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path), "PROXY_PORT": PORT}
-    lock = state.claim(tmp_path, int(PORT))
+    lock = instance_lock.claim(tmp_path, int(PORT))
 
     def of_shell(environ: dict[str, str] | None = None, **options: str) -> config.Settings:
         return config.load(folders | (environ or {}), options)
 
     def running(environ: dict[str, str] | None = None, **options: str) -> Callable[..., config.Settings]:
         settings, pid = of_shell(environ, **options), os.getpid()
-        it = state.State(
+        known = state.InstanceState(
             "abc", pid, 0.0, settings.host, (), settings.port, 1, f"http://127.0.0.1:{PORT}", 1.0, settings.gateway_url,
             settings.cloud_ai_url, sandbox=False, start_stamp=process_identity.start_stamp(pid),
-            settings=recorded_settings.record(settings, environ or {}),
+            settings=settings_record.record(settings, environ or {}),
         )  # fmt: skip
-        state.write(tmp_path / f"proxy-{PORT}.json", it)
+        state.write(tmp_path / f"proxy-{PORT}.json", known)
         return of_shell
 
     yield running
@@ -45,19 +45,19 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 
 
 def test_every_setting_is_that_of_the_running_proxy(run: Run) -> None:
-    """A choice, a time, a switch, a list, an address: none is a note, for this shell sets none of them."""
-    began = {
+    """All settings are those of the running proxy, without a note if this shell sets none of them."""
+    started = {
         "LUMEN_FALLBACK": "cloud_ai", "LUMEN_TIMEOUT_S": "7.5", "LUMEN_MODEL_STRICT": "1", "LUMEN_ALLOWED_HOSTS": "a,b",
         "LUMEN_GATEWAY_URL": "http://gateway.example",
     }  # fmt: skip
-    asked, notes, _ = probe_targets.in_use(run(began)())
-    assert (asked.fallback, asked.timeout_s, asked.model_strict) == ("cloud_ai", 7.5, True)
-    assert (asked.allowed_hosts, asked.gateway_url) == (("a", "b"), "http://gateway.example")
+    targets, notes, _ = probe_targets.find_targets(run(started)())
+    assert (targets.fallback, targets.timeout_s, targets.model_strict) == ("cloud_ai", 7.5, True)
+    assert (targets.allowed_hosts, targets.gateway_url) == (("a", "b"), "http://gateway.example")
     assert notes == ()
 
 
 @pytest.mark.parametrize(
-    ("began", "here", "command"),
+    ("started", "here", "command"),
     [
         (("environ", "7"), ("environ", "9"), "lumen-proxy restart --port 18099"),
         (("option", "7"), ("environ", "9"), "lumen-proxy restart --port 18099 --timeout-s 9"),
@@ -66,53 +66,53 @@ def test_every_setting_is_that_of_the_running_proxy(run: Run) -> None:
     ids=["variables", "its-option", "option-here"],
 )
 def test_a_difference_is_a_note_with_the_command(
-    run: Run, began: tuple[str, str], here: tuple[str, str], command: str
+    run: Run, started: tuple[str, str], here: tuple[str, str], command: str
 ) -> None:
-    """Both values, and a restart that really uses the one of this shell."""
+    """A difference is a note with both values and the restart that uses the value of this shell."""
 
     def given(kind: str, text: str) -> tuple[dict[str, str], dict[str, str]]:
         return ({"LUMEN_TIMEOUT_S": text}, {}) if kind == "environ" else ({}, {"timeout_s": text})
 
-    (environ, options), (environ_here, options_here) = given(*began), given(*here)
-    asked, (note,), _ = probe_targets.in_use(run(environ, **options)(environ_here, **options_here))
-    assert asked.timeout_s == 7.0
+    (environ, options), (environ_here, options_here) = given(*started), given(*here)
+    targets, (note,), _ = probe_targets.find_targets(run(environ, **options)(environ_here, **options_here))
+    assert targets.timeout_s == 7.0
     assert note.startswith("LUMEN_TIMEOUT_S: the running proxy uses 7, this shell has 9; ")
     assert note.endswith(command)
 
 
-def test_a_secret_is_used_where_it_is_the_same(run: Run) -> None:
-    """Else the channel is asked without it; the key of the proxy is this shell's own business. No note shows one."""
+def test_a_secret_is_used_only_if_it_is_the_same(run: Run) -> None:
+    """Another secret is not sent to the channel, and no note shows a secret."""
     of_shell = run(SECRETS)
-    assert probe_targets.in_use(of_shell(SECRETS))[0].cloud_ai_api_key == "canary-a"
+    assert probe_targets.find_targets(of_shell(SECRETS))[0].cloud_ai_api_key == "canary-a"
     other = {"CLOUD_AI_API_KEY": "canary-c", "PROXY_API_KEY": "canary-d"}
-    asked, notes, _ = probe_targets.in_use(of_shell(other))
-    assert (asked.cloud_ai_api_key, asked.api_key) == (None, "canary-d")
+    targets, notes, _ = probe_targets.find_targets(of_shell(other))
+    assert (targets.cloud_ai_api_key, targets.api_key) == (None, "canary-d")
     assert {note.split()[0] for note in notes} == set(SECRETS)
     assert "canary" not in str(notes)
 
 
-def test_lost_settings_are_told(run: Run, tmp_path: Path) -> None:
-    """A proxy runs, but its state file is gone: the settings of this shell are judged, and a note says so."""
+def test_missing_settings_are_reported(run: Run, tmp_path: Path) -> None:
+    """Without a state file the settings of this shell are probed, with a note."""
     settings = run()()
     (tmp_path / f"proxy-{PORT}.json").unlink()
-    assert probe_targets.in_use(settings)[:2] == (settings, (probe_targets.UNKNOWN,))
+    assert probe_targets.find_targets(settings)[:2] == (settings, (probe_targets.UNKNOWN,))
 
 
-def test_where_nothing_runs_this_shell_counts(run: Run, tmp_path: Path) -> None:
-    """No lock, no proxy: no note."""
+def test_without_a_proxy_this_shell_is_used(run: Run, tmp_path: Path) -> None:
+    """If no proxy runs, the settings of this shell are probed, without a note."""
     settings = run()()
     (tmp_path / f"proxy-{PORT}.lock").unlink()
-    assert probe_targets.in_use(settings)[:2] == (settings, ())
+    assert probe_targets.find_targets(settings)[:2] == (settings, ())
 
 
-def test_the_way_to_an_address_is_that_of_the_running_proxy(run: Run) -> None:
-    """A certificate file is taken from the record; a forward proxy with a password only from this shell, as told."""
-    settings = run({"SSL_CERT_FILE": "/began.pem", "https_proxy": "http://u:canary@p.example:1"})()
+def test_network_variables_are_those_of_the_running_proxy(run: Run) -> None:
+    """Network variables are those of the running proxy, except one with a secret part, which has a note."""
+    settings = run({"SSL_CERT_FILE": "/started.pem", "https_proxy": "http://u:canary@p.example:1"})()
     here = {"SSL_CERT_FILE": "/here.pem", "HTTPS_PROXY": "http://here.example:2", "HOME": "/home"}
-    _, notes, environ = probe_targets.in_use(settings, here)
-    assert environ == {"SSL_CERT_FILE": "/began.pem", "https_proxy": "http://here.example:2", "HOME": "/home"}
+    _, notes, environ = probe_targets.find_targets(settings, here)
+    assert environ == {"SSL_CERT_FILE": "/started.pem", "https_proxy": "http://here.example:2", "HOME": "/home"}
     by_name = {note.partition(":")[0]: note for note in notes}
-    assert "the running proxy uses /began.pem, this shell has /here.pem" in by_name["SSL_CERT_FILE"]
+    assert "the running proxy uses /started.pem, this shell has /here.pem" in by_name["SSL_CERT_FILE"]
     assert "is used here because" in by_name["https_proxy"]
     assert "canary" not in str(notes)
 
@@ -129,8 +129,8 @@ def test_the_way_to_an_address_is_that_of_the_running_proxy(run: Run) -> None:
     ids=["masked", "quoted"],
 )
 def test_the_advised_command_can_be_copied(run: Run, text: str, command: str) -> None:
-    """What is masked is named by its variable; what a shell would read otherwise is quoted."""
-    of_shell = run(cloud_ai_url="https://began.example/chat")
-    _, (note,), _ = probe_targets.in_use(of_shell(cloud_ai_url=text))
+    """The advised command names the variable of a masked value and quotes other values."""
+    of_shell = run(cloud_ai_url="https://started.example/chat")
+    _, (note,), _ = probe_targets.find_targets(of_shell(cloud_ai_url=text))
     assert note.endswith(command.format(f"--port {PORT}"))
     assert "canary" not in note

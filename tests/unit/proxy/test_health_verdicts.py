@@ -1,4 +1,4 @@
-"""From answers to verdicts: each trouble has its word, its case and its next step."""
+"""The status of a channel by its responses: each failure has a text, a known issue and a next step."""
 
 from __future__ import annotations
 
@@ -8,47 +8,50 @@ from pathlib import Path
 import pytest
 
 from lumen_proxy import config
-from lumen_proxy.control import commands
-from lumen_proxy.control.instances import Seen
+from lumen_proxy.control.advice import on_port
+from lumen_proxy.control.instances import PortStatus
+from lumen_proxy.control.running_settings import stop_and_start_commands
 from lumen_proxy.errors import Fatal
-from lumen_proxy.health.cloud_verdicts import on_cloud
+from lumen_proxy.health.cloud_verdicts import judge_cloud
 from lumen_proxy.health.diagnosis import Diagnosis
-from lumen_proxy.health.http_probe import Call, Trouble
-from lumen_proxy.health.probes import probe
-from lumen_proxy.health.verdicts import Probe, on_proxy
-from lumen_proxy.known_issues import CASES, KNOWN, on_port
+from lumen_proxy.health.http_probe import ProbeResult, Trouble
+from lumen_proxy.health.known_issues import ALL_ISSUES, USER_ISSUES
+from lumen_proxy.health.probes import probe_all
+from lumen_proxy.health.verdicts import ChannelStatus, judge_proxy
 
 URL = "http://127.0.0.1:8080"
 ANSWER = {"success": True, "persona": {"name": "세나"}, "response": "네", "sources": ["cache"], "timestamp": "x"}
 
 
-def call(status: int | None, body: object = None, *, path: str = "/chat", trouble: Trouble | None = None) -> Call:
-    """An answer, or none."""
-    return Call("GET", URL + path, status, 5.0, trouble, json.dumps(body).encode())
+def result(
+    status: int | None, body: object = None, *, path: str = "/chat", trouble: Trouble | None = None
+) -> ProbeResult:
+    """The result of a request."""
+    return ProbeResult("GET", URL + path, status, 5.0, trouble, json.dumps(body).encode())
 
 
-WELL = call(200, {"status": "healthy"}, path="/health")
+HEALTHY = result(200, {"status": "healthy"}, path="/health")
 PAGE = b"\xef\xbb\xbf \n<!doctype html><title>Sign in</title>"
 
 
-def page(status: int, path: str = "/chat") -> Call:
-    """A web page where a channel would answer in JSON."""
-    return Call("GET", URL + path, status, 5.0, None, PAGE)
+def page(status: int, path: str = "/chat") -> ProbeResult:
+    """A web page instead of the JSON of a channel."""
+    return ProbeResult("GET", URL + path, status, 5.0, None, PAGE)
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 405, 415, 422, 429])
 @pytest.mark.parametrize("channel", ["cloud_ai", "gateway"])
-@pytest.mark.parametrize("health", [WELL, call(404), None])
-def test_reachable(channel: str, status: int, health: Call | None) -> None:
-    """405, or another 4xx but 404 in JSON, says that the address is right."""
-    assert on_cloud(channel, call(status), health).state == "up"
+@pytest.mark.parametrize("health", [HEALTHY, result(404), None])
+def test_reachable(channel: str, status: int, health: ProbeResult | None) -> None:
+    """405, or another JSON error except 404, means that the address is right."""
+    assert judge_cloud(channel, result(status), health).state == "up"
 
 
 @pytest.mark.parametrize("channel", ["cloud_ai", "gateway"])
 def test_a_refusal_needs_no_json(channel: str) -> None:
-    """Web frameworks answer a wrong method with a page of their own, Cloud Run a limit with words."""
-    assert on_cloud(channel, page(405), WELL).state == "up"
-    assert on_cloud(channel, Call("GET", URL, 429, 5.0, None, b"Rate exceeded."), None).state == "up"
+    """405 and 429 need no JSON: web frameworks and Cloud Run send their own pages."""
+    assert judge_cloud(channel, page(405), HEALTHY).state == "up"
+    assert judge_cloud(channel, ProbeResult("GET", URL, 429, 5.0, None, b"Rate exceeded."), None).state == "up"
 
 
 NO_CHANNELS = [
@@ -56,27 +59,27 @@ NO_CHANNELS = [
     ("captive-portal", page(511), None, None),
     ("captive-portal", page(405), page(200, "/health"), None),
     ("captive-portal", page(200), page(200, "/health"), page(200)),
-    ("proxy-407", call(None, trouble="proxy_auth"), None, None),
-    ("proxy-407", call(405), None, call(None, trouble="proxy_auth")),
-    ("proxy-unsupported", call(None, trouble="proxy_unsupported"), None, None),
-    (None, page(403), WELL, None),
-    (None, Call("GET", URL, 200, 5.0, None, b"hello"), None, None),
-    (None, call(405), call(200, {"hello": "world"}), None),
-    (None, call(405), call(200, "words"), None),
-    (None, Call("GET", URL, 200, 5.0, None, b"[" * 65_000), None, None),
-    (None, call(405), Call("GET", f"{URL}/health", 200, 5.0, None, b"[" * 65_000), None),
-    (None, call(None, trouble="settings"), None, None),
+    ("proxy-407", result(None, trouble="proxy_auth"), None, None),
+    ("proxy-407", result(405), None, result(None, trouble="proxy_auth")),
+    ("proxy-unsupported", result(None, trouble="proxy_unsupported"), None, None),
+    (None, page(403), HEALTHY, None),
+    (None, ProbeResult("GET", URL, 200, 5.0, None, b"hello"), None, None),
+    (None, result(405), result(200, {"hello": "world"}), None),
+    (None, result(405), result(200, "text"), None),
+    (None, ProbeResult("GET", URL, 200, 5.0, None, b"[" * 65_000), None, None),
+    (None, result(405), ProbeResult("GET", f"{URL}/health", 200, 5.0, None, b"[" * 65_000), None),
+    (None, result(None, trouble="settings"), None, None),
 ]
 """The known issue, the answers to GET /chat, to /health and to a chat."""
 
 
 @pytest.mark.parametrize("channel", ["cloud_ai", "gateway"])
 @pytest.mark.parametrize(("case", "chat", "health", "deep"), NO_CHANNELS)
-def test_what_answers_is_no_channel(
-    channel: str, case: str | None, chat: Call, health: Call | None, deep: Call | None
+def test_other_servers_are_down(
+    channel: str, case: str | None, chat: ProbeResult, health: ProbeResult | None, deep: ProbeResult | None
 ) -> None:
-    """Portals, filters, proxies and other services are DOWN, with a next step."""
-    found = on_cloud(channel, chat, health, deep)
+    """A portal, a filter, a proxy or another service is DOWN, with a next step."""
+    found = judge_cloud(channel, chat, health, deep)
     assert (found.state, found.case) == ("down", case)
     assert found.advice
     assert bool(found.see) == bool(case)
@@ -84,9 +87,9 @@ def test_what_answers_is_no_channel(
 
 @pytest.mark.parametrize("status", [301, 308, 404, 500, 502, 503])
 @pytest.mark.parametrize("channel", ["cloud_ai", "gateway"])
-def test_not_well(channel: str, status: int) -> None:
-    """Elsewhere, nowhere, or in trouble: red, with the status and a next step."""
-    found = on_cloud(channel, call(status), None)
+def test_error_statuses_are_down(channel: str, status: int) -> None:
+    """A redirect, 404 and 5xx are DOWN, with the status and a next step."""
+    found = judge_cloud(channel, result(status), None)
     assert found.state == "down"
     assert found.said.startswith(str(status))
     assert found.advice
@@ -100,99 +103,104 @@ TROUBLES: tuple[Trouble, ...] = (
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("channel", ["cloud_ai", "gateway"])
-def test_no_answer(channel: str, trouble: Trouble) -> None:
-    """Each kind of silence is red; only the gateway's time-outs are one of the seven."""
-    found = on_cloud(channel, call(None, trouble=trouble), None)
+def test_network_errors_are_down(channel: str, trouble: Trouble) -> None:
+    """Each network error is DOWN; only time-outs of the gateway are a known issue."""
+    found = judge_cloud(channel, result(None, trouble=trouble), None)
     assert found.state == "down"
     assert found.advice
     is_timeout = trouble in {"timeout", "connect_timeout"}
     assert (found.case == "gateway-timeout") == (channel == "gateway" and is_timeout)
 
 
-@pytest.mark.parametrize("health", [call(503), call(None, trouble="timeout")])
-def test_health_counts(health: Call) -> None:
-    """A service that answers, but whose health does not, is not well; one without a health address may be."""
-    assert on_cloud("gateway", call(405), health).state == "down"
-    assert on_cloud("gateway", call(405), call(404)).state == "up"
+@pytest.mark.parametrize("health", [result(503), result(None, trouble="timeout")])
+def test_a_failed_health_is_down(health: ProbeResult) -> None:
+    """A channel with a failed /health is DOWN; one without /health may be UP."""
+    assert judge_cloud("gateway", result(405), health).state == "down"
+    assert judge_cloud("gateway", result(405), result(404)).state == "up"
 
 
 @pytest.mark.parametrize(
-    ("path", "wanted"),
+    ("path", "expected"),
     [
         ("/ask", "set CLOUD_AI_URL to the address that ends in /chat"),
-        ("/api/chat", "the old one in /api/chat is gone"),
-        ("/chat", "check with its operator"),
-        ("/chat/", "check with its operator"),
+        ("/api/chat", "/api/chat no longer exists"),
+        ("/chat", "ask its operator"),
+        ("/chat/", "ask its operator"),
     ],
 )
-def test_what_to_do_about_a_404_of_cloud_ai(path: str, wanted: str) -> None:
-    """An address of the right form is not said to be wrong."""
-    found = on_cloud("cloud_ai", call(404, path=path), WELL)
-    assert wanted in (found.advice or "")
+def test_advice_for_a_404_of_cloud_ai(path: str, expected: str) -> None:
+    """The advice for a 404 depends on the path of the address."""
+    found = judge_cloud("cloud_ai", result(404, path=path), HEALTHY)
+    assert expected in (found.advice or "")
     assert found.said.endswith("; the server itself answers")
-    assert ("wrong" in found.said) == (wanted != "check with its operator")
+    assert ("wrong" in found.said) == (expected != "ask its operator")
 
 
 def test_a_channel_that_is_switched_off(tmp_path: Path) -> None:
-    """It is OFF on purpose, and the line names the setting."""
+    """A channel that is switched off is `unset`, and the text names the setting."""
     paths = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}
     channels = {"CLOUD_AI_URL": "none", "LUMEN_GATEWAY_URL": "http://127.0.0.1:1"}
-    found = probe(config.load({**paths, **channels}, {"port": "1"}), within_s=5.0, thorough=False)
+    found = probe_all(config.load({**paths, **channels}, {"port": "1"}), within_s=5.0, thorough=False)
     assert [one.said for one in found if one.state == "unset"] == ["switched off (CLOUD_AI_URL=none)"]
 
 
 DEEP = [
-    (call(200, ANSWER), "up"),
-    (call(200, {"success": False, "error": "no"}), "down"),
-    (call(200, "words"), "down"),
-    (call(401), "down"),
-    (call(503), "down"),
-    (call(None, trouble="timeout"), "down"),
-    (call(None, trouble="lost"), "down"),
+    (result(200, ANSWER), "up"),
+    (result(200, {"success": False, "error": "no"}), "down"),
+    (result(200, "text"), "down"),
+    (result(401), "down"),
+    (result(503), "down"),
+    (result(None, trouble="timeout"), "down"),
+    (result(None, trouble="lost"), "down"),
 ]
 
 
 @pytest.mark.parametrize(("deep", "state"), DEEP)
-def test_a_chat_call_decides(deep: Call, state: str) -> None:
-    """With --deep a channel is as well as its answer, whatever a GET says."""
-    assert on_cloud("gateway", call(405), call(200), deep).state == state
+def test_a_chat_request_decides(deep: ProbeResult, state: str) -> None:
+    """With --deep the result of the chat request decides."""
+    assert judge_cloud("gateway", result(405), result(200), deep).state == state
 
 
-def test_an_answer_outweighs_a_404() -> None:
-    """Some servers say 404 to a GET where a POST is answered."""
-    assert on_cloud("gateway", call(404), call(200), call(200, ANSWER)).state == "up"
+def test_an_answer_overrides_a_404() -> None:
+    """A chat answer overrides a 404 for the GET."""
+    assert judge_cloud("gateway", result(404), result(200), result(200, ANSWER)).state == "up"
 
 
-def seen(condition: str, **fields: object) -> Seen:
-    """What is on the port."""
-    return Seen(condition, 8080, URL, **fields)  # type: ignore[arg-type]
+def port_status(condition: str, **fields: object) -> PortStatus:
+    """The status of the port."""
+    return PortStatus(condition, 8080, URL, **fields)  # type: ignore[arg-type]
 
 
 SETTINGS = config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"})
-HEALTH = call(200, {"status": "ok"}, path="/health")
-READY = call(200, {"status": "ready"}, path="/ready")
-OPEN = call(503, {"error": {"code": "circuit_open"}}, path="/ready")
+HEALTH = result(200, {"status": "ok"}, path="/health")
+READY = result(200, {"status": "ready"}, path="/ready")
+OPEN = result(503, {"error": {"code": "circuit_open"}}, path="/ready")
 
 PROXIES = [
-    (seen("running", pid=1), (HEALTH, READY), "up", None),
-    (seen("running", pid=1), (HEALTH, OPEN), "down", None),
-    (seen("running", pid=1), (call(None, path="/health", trouble="timeout"),), "down", "proxy-connection"),
-    (seen("stopped"), (call(None, path="/health", trouble="refused"),), "down", "proxy-connection"),
-    (seen("silent", pid=1), (call(None, path="/health", trouble="timeout"),), "down", "proxy-connection"),
-    (seen("stranger", owner="nc (pid 7)"), (HEALTH,), "down", "port-conflict"),
-    (seen("stranger"), (call(500, {"error": "Timestamp"}, path="/health"),), "down", "proxy-timestamp"),
-    (seen("stranger"), (call(200, {"service": "local-llm-proxy"}, path="/health"),), "down", "proxy-timestamp"),
-    (seen("another", owner="python (pid 7)"), (HEALTH,), "down", None),
-    (seen("running", pid=1), (), "down", "proxy-connection"),
-    (seen("running", pid=1), (HEALTH, call(None, path="/ready", trouble="timeout")), "down", None),
-    (seen("stranger"), (call(500, {"error": "other"}, path="/health"),), "down", "port-conflict"),
+    (port_status("running", pid=1), (HEALTH, READY), "up", None),
+    (port_status("running", pid=1), (HEALTH, OPEN), "down", None),
+    (port_status("running", pid=1), (result(None, path="/health", trouble="timeout"),), "down", "proxy-connection"),
+    (port_status("stopped"), (result(None, path="/health", trouble="refused"),), "down", "proxy-connection"),
+    (port_status("silent", pid=1), (result(None, path="/health", trouble="timeout"),), "down", "proxy-connection"),
+    (port_status("stranger", owner="nc (pid 7)"), (HEALTH,), "down", "port-conflict"),
+    (port_status("stranger"), (result(500, {"error": "Timestamp"}, path="/health"),), "down", "proxy-timestamp"),
+    (
+        port_status("stranger"),
+        (result(200, {"service": "local-llm-proxy"}, path="/health"),),
+        "down",
+        "proxy-timestamp",
+    ),
+    (port_status("another", owner="python (pid 7)"), (HEALTH,), "down", None),
+    (port_status("running", pid=1), (), "down", "proxy-connection"),
+    (port_status("running", pid=1), (HEALTH, result(None, path="/ready", trouble="timeout")), "down", None),
+    (port_status("stranger"), (result(500, {"error": "other"}, path="/health"),), "down", "port-conflict"),
 ]
 
 
-@pytest.mark.parametrize(("who", "calls", "state", "case"), PROXIES)
-def test_the_proxy(who: Seen, calls: tuple[Call, ...], state: str, case: str | None) -> None:
-    """Who is on the port decides, then what it answers."""
-    found = on_proxy(who, SETTINGS, calls)
+@pytest.mark.parametrize(("status", "results", "state", "case"), PROXIES)
+def test_the_proxy(status: PortStatus, results: tuple[ProbeResult, ...], state: str, case: str | None) -> None:
+    """The program on the port decides, then its responses."""
+    found = judge_proxy(status, SETTINGS, results)
     assert (found.state, found.case) == (state, case)
     assert state == "up" or found.advice
 
@@ -206,32 +214,32 @@ METRICS = [
 
 @pytest.mark.parametrize(("page", "state"), METRICS)
 def test_the_breaker_is_read_from_the_metrics(page: bytes, state: str) -> None:
-    """As Prometheus reads it."""
-    metrics = Call("GET", f"{URL}/metrics", 200, 1.0, None, page)
-    assert on_proxy(seen("running"), SETTINGS, (HEALTH, READY, metrics)).facts["breaker"] == state
+    """The state of the breaker comes from the metrics."""
+    metrics = ProbeResult("GET", f"{URL}/metrics", 200, 1.0, None, page)
+    assert judge_proxy(port_status("running"), SETTINGS, (HEALTH, READY, metrics)).facts["breaker"] == state
 
 
 @pytest.mark.parametrize("page", [b"", b"lumen_in_flight 0.0\n", b"lumen_breaker_open 0.0\nlumen_breaker_ha"])
-def test_nothing_is_said_of_a_breaker_that_is_not_told(page: bytes) -> None:
-    """A page that was cut, or that of another version: neither open nor closed."""
-    metrics = Call("GET", f"{URL}/metrics", 200, 1.0, None, page)
-    assert "breaker" not in on_proxy(seen("running"), SETTINGS, (HEALTH, READY, metrics)).facts
+def test_the_breaker_is_omitted_if_metrics_lack_it(page: bytes) -> None:
+    """If /metrics is incomplete, the state of the breaker is omitted."""
+    metrics = ProbeResult("GET", f"{URL}/metrics", 200, 1.0, None, page)
+    assert "breaker" not in judge_proxy(port_status("running"), SETTINGS, (HEALTH, READY, metrics)).facts
 
 
 @pytest.mark.parametrize(("ms", "pace"), [(5.0, ""), (200.0, "slow"), (999.0, "slow"), (1_000.0, "very slow")])
 def test_two_thresholds(ms: float, pace: str) -> None:
-    """Warn and alert."""
-    assert Probe("proxy", "up", "running", (Call("GET", URL, 200, ms),)).pace == pace
+    """The two thresholds mean slow and very slow."""
+    assert ChannelStatus("proxy", "up", "running", (ProbeResult("GET", URL, 200, ms),)).pace == pace
 
 
-def test_seven_cases() -> None:
-    """No more, no fewer, and each says what to do and how to see that it is mended."""
-    assert len(CASES) == 7
-    assert all(case.do and case.see and case.title for case in KNOWN.values())
+def test_known_issues_are_complete() -> None:
+    """There are seven known issues of users, and each has a title, a fix and a check."""
+    assert len(USER_ISSUES) == 7
+    assert all(issue.fix and issue.check and issue.title for issue in ALL_ISSUES.values())
 
 
 def test_advice_names_an_unusual_port() -> None:
-    """A command that is copied must reach the same proxy."""
+    """An advised command has the port of the proxy."""
     other = config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"}, {"port": "8081"})
     assert on_port("lumen-proxy start", SETTINGS) == "lumen-proxy start"
     assert on_port("lumen-proxy start", other) == "lumen-proxy start --port 8081"
@@ -246,41 +254,41 @@ def test_advice_names_an_unusual_port() -> None:
 
 
 def test_advice_names_a_state_folder() -> None:
-    """Without the folder that was given as an option, a copied command finds another proxy, or none."""
-    elsewhere = config.load({"LUMEN_LOG_DIR": "x"}, {"port": "8081", "state_dir": "of mine"})
-    words = f"--port 8081 --state-dir '{elsewhere.state_dir}'"
-    assert on_port("lumen-proxy restart", elsewhere) == f"lumen-proxy restart {words}"
-    assert commands.anew(elsewhere) == f"lumen-proxy stop {words}, then lumen-proxy start {words}"
+    """An advised command has the state folder if it was given as an option."""
+    other = config.load({"LUMEN_LOG_DIR": "x"}, {"port": "8081", "state_dir": "of mine"})
+    options = f"--port 8081 --state-dir '{other.state_dir}'"
+    assert on_port("lumen-proxy restart", other) == f"lumen-proxy restart {options}"
+    assert stop_and_start_commands(other) == f"lumen-proxy stop {options}, then lumen-proxy start {options}"
 
 
 def test_advice_stays_in_the_sandbox() -> None:
-    """Who plays is not sent to the real channels by a command that is copied."""
-    playing = SETTINGS.in_sandbox()
-    assert on_port("lumen-proxy start", playing) == "lumen-proxy start --sandbox"
-    assert on_port("lumen-proxy restart --sandbox", playing) == "lumen-proxy restart --sandbox"
-    assert on_port("lumen-proxy status", playing) == "lumen-proxy status"
-    assert on_port("lumen-proxy restart --no-sandbox", playing) == "lumen-proxy restart --no-sandbox"
+    """An advised command stays in sandbox mode."""
+    sandboxed = SETTINGS.in_sandbox()
+    assert on_port("lumen-proxy start", sandboxed) == "lumen-proxy start --sandbox"
+    assert on_port("lumen-proxy restart --sandbox", sandboxed) == "lumen-proxy restart --sandbox"
+    assert on_port("lumen-proxy status", sandboxed) == "lumen-proxy status"
+    assert on_port("lumen-proxy restart --no-sandbox", sandboxed) == "lumen-proxy restart --no-sandbox"
 
 
 @pytest.mark.parametrize(("taken", "free"), [("8080", 8081), ("8081", 8082), ("65535", 65534)])
-def test_advice_for_a_conflict_leads_away_from_it(taken: str, free: int) -> None:
-    """The next port, for the next step and for the look after it; never the one that is taken."""
+def test_advice_for_a_conflict_names_another_port(taken: str, free: int) -> None:
+    """The advice for a conflict names the next port, for the start and for the check."""
     settings = config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"}, {"port": taken})
-    found = on_proxy(seen("stranger", owner="nc (pid 7)"), settings, (HEALTH,))
+    found = judge_proxy(port_status("stranger", owner="nc (pid 7)"), settings, (HEALTH,))
     assert found.advice
     assert found.advice.endswith(f"lumen-proxy start --port {free}")
     assert found.see == f"lumen-proxy status --port {free}"
 
 
 def test_a_fallback_needs_an_address() -> None:
-    """Cloud AI cannot be both switched off and the fallback."""
+    """The fallback Cloud AI needs an address."""
     paths = {"LUMEN_STATE_DIR": str(Path("x")), "LUMEN_LOG_DIR": "x"}
     with pytest.raises(Fatal, match="LUMEN_FALLBACK='cloud_ai' needs CLOUD_AI_URL, which is none"):
         config.load({**paths, "LUMEN_FALLBACK": "cloud_ai", "CLOUD_AI_URL": "none"})
 
 
 @pytest.mark.parametrize(
-    ("fallback", "red", "status", "verdict"),
+    ("fallback", "down", "status", "verdict"),
     [
         ("off", ["cloud_ai"], 0, "GREEN; down but not used: Cloud AI"),
         ("cloud_ai", ["cloud_ai"], 69, "DOWN: Cloud AI"),
@@ -288,13 +296,13 @@ def test_a_fallback_needs_an_address() -> None:
         ("off", [], 0, "ALL GREEN"),
     ],
 )
-def test_what_the_proxy_does_not_use_does_not_count(fallback: str, red: list[str], status: int, verdict: str) -> None:
-    """Cloud AI is used as the fallback only: without one, that it is down is a remark and no failure."""
+def test_an_unused_channel_does_not_count(fallback: str, down: list[str], status: int, verdict: str) -> None:
+    """A failure of Cloud AI is only a remark if it is not the fallback."""
     settings = config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x", "LUMEN_FALLBACK": fallback})
-    probes = tuple(
-        Probe(name, "down" if name in red else "up", "", (), None, "wait") for name in ("cloud_ai", "gateway")
+    channels = tuple(
+        ChannelStatus(name, "down" if name in down else "up", "", (), None, "wait") for name in ("cloud_ai", "gateway")
     )
-    found = Diagnosis(settings, probes, ())
+    found = Diagnosis(settings, channels, ())
     assert (found.exit_status, found.verdict, found.as_json()["ok"]) == (status, verdict, status == 0)
-    assert any("LUMEN_FALLBACK=off" in remark for remark in found.remarks) is (fallback == "off" and bool(red))
-    assert [channel["state"] for channel in found.as_json()["channels"]].count("down") == len(red)
+    assert any("LUMEN_FALLBACK=off" in remark for remark in found.remarks) is (fallback == "off" and bool(down))
+    assert [channel["state"] for channel in found.as_json()["channels"]].count("down") == len(down)

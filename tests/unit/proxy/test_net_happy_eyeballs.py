@@ -15,7 +15,7 @@ import pytest
 
 from lumen_conformance.ports import reserved_port
 from lumen_proxy import threads
-from lumen_proxy.health.http_probe import ask
+from lumen_proxy.health.http_probe import send_probe
 from lumen_proxy.net import happy_eyeballs
 from lumen_proxy.net.failure import ConnectFailed
 from lumen_proxy.net.names import Address, Name
@@ -121,7 +121,7 @@ def test_without_descriptors(spare: int) -> None:
             happy_eyeballs.connect([at("127.0.0.1", port)], new_limits(), monotonic() + WITHIN_S)
         assert caught.value.kind == "no_route"
         with few_descriptors(spare):
-            lookups = ask("GET", f"http://127.0.0.1:{port}/", within_s=WITHIN_S)
+            lookups = send_probe("GET", f"http://127.0.0.1:{port}/", within_s=WITHIN_S)
     assert lookups.trouble == "no_route"
 
 

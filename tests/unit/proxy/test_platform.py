@@ -1,4 +1,4 @@
-"""What differs between systems, tried with fakes; and that it is kept in one place."""
+"""Differences between operating systems, with fakes, and the rule that they are in two modules."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ import pytest
 from lumen_proxy import platform
 
 LIBRARY = Path(platform.__file__).parent
-HOME = {LIBRARY / "platform.py"}
-ELSEWHERE = re.compile(
+SYSTEM_MODULES = {LIBRARY / "platform.py", LIBRARY / "console" / "keyboard.py"}
+SYSTEM_NAMES = re.compile(
     r"\b(win32|darwin|bsd|linux|fcntl|msvcrt|winreg|ctypes|prctl|pthread_sigmask|killpg|setsid|pass_fds"
     r"|creationflags|startupinfo|start_new_session|preexec_fn|SO_EXCLUSIVEADDRUSE|SO_REUSEADDR|SO_REUSEPORT"
     r"|CTRL_BREAK_EVENT|SIGBREAK|SIGHUP|SIGKILL|fromshare)\b"
@@ -30,7 +30,7 @@ ELSEWHERE = re.compile(
 
 
 class Recorder:
-    """Takes every call and remembers it; each returns 1, which Windows means as success."""
+    """Records each call; each returns 1, which means success on Windows."""
 
     def __init__(self, **answers: int) -> None:
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
@@ -45,12 +45,12 @@ class Recorder:
         return call
 
     def names(self) -> list[str]:
-        """The functions called, in order."""
+        """The names of the called functions, in order."""
         return [name for name, _ in self.calls]
 
 
 def names_in(file: Path) -> set[str]:
-    """All names, attributes, imports, keywords and short strings of a module: its code, not its prose."""
+    """All names, attributes, imports, keywords and short strings in the code of a module."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         for field in ("id", "attr", "name", "arg", "module"):
@@ -60,24 +60,24 @@ def names_in(file: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("room", ["supervisor", "control", "console", "health", "monitor", "logs", "."])
-def test_other_files_know_no_system(room: str) -> None:
-    """Names that exist on one system only stand in platform.py, and nowhere else around the supervisor."""
-    for file in set((LIBRARY / room).glob("*.py")) - HOME:
-        guilty = sorted(name for name in names_in(file) if ELSEWHERE.search(name))
-        assert not guilty, f"{file.name} knows {guilty}"
+@pytest.mark.parametrize("package", ["supervisor", "control", "console", "health", "monitor", "logs", "."])
+def test_other_modules_do_not_depend_on_the_system(package: str) -> None:
+    """Names that exist on one system only are in platform.py and keyboard.py."""
+    for file in set((LIBRARY / package).glob("*.py")) - SYSTEM_MODULES:
+        found = sorted(name for name in names_in(file) if SYSTEM_NAMES.search(name))
+        assert not found, f"{file.name} contains {found}"
 
 
 def test_the_rule_above_can_fail() -> None:
-    """It finds them where they belong."""
-    assert {"msvcrt", "pass_fds", "SO_REUSEADDR"} <= names_in(*HOME)
+    """The rule finds such names in the two modules."""
+    assert {"msvcrt", "pass_fds", "SO_REUSEADDR"} <= set().union(*map(names_in, SYSTEM_MODULES))
 
 
 @pytest.mark.parametrize(
     ("system", "option"), [("linux", "SO_REUSEADDR"), ("darwin", "SO_REUSEADDR"), ("win32", "SO_EXCLUSIVEADDRUSE")]
 )
 def test_the_port_is_never_shared(monkeypatch: pytest.MonkeyPatch, system: str, option: str) -> None:
-    """Windows: exclusive; elsewhere the option that ignores TIME_WAIT."""
+    """The port is exclusive on Windows; other systems use the option that ignores TIME_WAIT."""
     monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", -5, raising=False)
     sock = Recorder()
     platform.set_exclusive(sock, system)  # type: ignore[arg-type]
@@ -95,19 +95,19 @@ def test_the_port_is_never_shared(monkeypatch: pytest.MonkeyPatch, system: str, 
         ("win32", 10049, False),
     ],
 )
-def test_conflicts_are_told_from_other_errors(system: str, number: int, conflict: bool) -> None:  # noqa: FBT001
-    """On Windows an exclusive port answers with a refusal of access."""
+def test_port_conflicts_are_recognized(system: str, number: int, conflict: bool) -> None:  # noqa: FBT001
+    """A port conflict is recognized; on Windows it is also an access error."""
     assert platform.is_port_conflict(OSError(number, ""), system) is conflict
 
 
-def test_who_hides_a_wildcard() -> None:
+def test_systems_that_bind_beside_a_wildcard() -> None:
     """BSD sockets bind beside a listener on all addresses; Linux and Windows do not."""
-    hides = {name: platform.wildcard_is_hidden(name) for name in ("linux", "win32", "darwin", "freebsd14")}
-    assert hides == {"linux": False, "win32": False, "darwin": True, "freebsd14": True}
+    allows = {name: platform.allows_bind_beside_wildcard(name) for name in ("linux", "win32", "darwin", "freebsd14")}
+    assert allows == {"linux": False, "win32": False, "darwin": True, "freebsd14": True}
 
 
-def test_sockets_are_handed_over_as_the_system_can() -> None:
-    """A number on POSIX; on Windows a description made for the worker's own PID."""
+def test_sockets_are_shared_with_a_worker() -> None:
+    """A socket is shared as a descriptor on POSIX, and for the PID of the worker on Windows."""
 
     class Shareable(socket.socket):
         def share(self, process_id: int) -> bytes:  # type: ignore[override,unused-ignore]
@@ -117,12 +117,12 @@ def test_sockets_are_handed_over_as_the_system_can() -> None:
         pass
 
     with Inherited() as sock:
-        assert platform.hand_over(sock, 42, "linux") == {"fd": sock.fileno()}
-        assert base64.b64decode(platform.hand_over(sock, 42, "win32")["share"]) == b"for 42"
+        assert platform.share_socket(sock, 42, "linux") == {"fd": sock.fileno()}
+        assert base64.b64decode(platform.share_socket(sock, 42, "win32")["share"]) == b"for 42"
 
 
-def test_spawning_passes_descriptors_or_makes_a_group() -> None:
-    """Windows has no pass_fds; there a group of its own keeps Ctrl-C away from the worker."""
+def test_options_of_a_new_process() -> None:
+    """A worker inherits descriptors on POSIX and has its own process group on Windows."""
     with socket.socket() as sock:
         assert platform.spawn_options([sock], "linux") == {"pass_fds": [sock.fileno()]}
         assert platform.spawn_options([sock], "win32") == {"creationflags": 0x200}
@@ -131,28 +131,28 @@ def test_spawning_passes_descriptors_or_makes_a_group() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal masks")
-def test_a_child_is_born_deaf() -> None:
-    """A stop signal in the first moment of a child does not end it; and ours are restored."""
+def test_a_child_starts_with_blocked_signals() -> None:
+    """A stop signal directly after the start does not end a child, and the mask is restored."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     code = (
         "import os, signal; os.kill(os.getpid(), signal.SIGTERM); os.kill(os.getpid(), signal.SIGINT); print('lives')"
     )
-    with platform.signals_held_back():
+    with platform.stop_signals_blocked():
         child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert child.communicate(timeout=30)[0] == "lives\n"
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
 
 
-def test_without_masks_nothing_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows has none and needs none."""
+def test_without_signal_masks_nothing_is_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system without signal masks needs none."""
     monkeypatch.delattr(signal, "pthread_sigmask", raising=False)
-    with platform.signals_held_back():
+    with platform.stop_signals_blocked():
         pass
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
 def test_a_hang_up_that_is_ignored_stays_ignored() -> None:
-    """That is what nohup asks for; otherwise a hang-up is a stop."""
+    """A SIGHUP that nohup ignores stays ignored; otherwise it is a stop signal."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     assert signal.SIGHUP in platform.stop_signals()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -160,12 +160,12 @@ def test_a_hang_up_that_is_ignored_stays_ignored() -> None:
     signal.signal(signal.SIGHUP, before)
 
 
-def test_a_windows_supervisor_listens_to_an_event_of_its_own() -> None:
-    """Named after its instance, so that nobody else in any console is disturbed."""
-    dll, asked = Recorder(CreateEventW=7, OpenEventW=8), queue.SimpleQueue[signal.Signals]()
-    platform.on_stop_request("abc", asked.put, "win32", dll)
-    assert asked.get(timeout=10) is signal.SIGTERM
-    platform.ask_to_stop(42, "abc", "win32", dll)
+def test_a_windows_supervisor_has_a_stop_event() -> None:
+    """The stop event has the name of the instance."""
+    dll, posted = Recorder(CreateEventW=7, OpenEventW=8), queue.SimpleQueue[signal.Signals]()
+    platform.on_stop_request("abc", posted.put, "win32", dll)
+    assert posted.get(timeout=10) is signal.SIGTERM
+    platform.request_stop(42, "abc", "win32", dll)
     name = "Local\\lumen-proxy-abc-stop"
     assert dll.calls == [
         ("CreateEventW", (None, True, False, name)),
@@ -176,27 +176,27 @@ def test_a_windows_supervisor_listens_to_an_event_of_its_own() -> None:
     ]
 
 
-def test_a_windows_supervisor_that_does_not_listen_is_an_error() -> None:
-    """There is nobody to ask."""
-    with pytest.raises(OSError, match="process 42 does not listen"):
-        platform.ask_to_stop(42, "abc", "win32", Recorder(OpenEventW=0))
+def test_a_missing_stop_event_is_an_error() -> None:
+    """A process without a stop event cannot be stopped."""
+    with pytest.raises(OSError, match="process 42 has no stop event"):
+        platform.request_stop(42, "abc", "win32", Recorder(OpenEventW=0))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="asks by signal")
-def test_elsewhere_a_supervisor_is_asked_by_signal() -> None:
-    """SIGTERM, to that process alone; no event is needed."""
+def test_other_systems_use_a_signal() -> None:
+    """On other systems a stop request is SIGTERM."""
     dll = Recorder()
     platform.on_stop_request("abc", lambda _: None, "linux", dll)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        platform.ask_to_stop(process.pid, "abc", "linux", dll)
+        platform.request_stop(process.pid, "abc", "linux", dll)
     assert process.returncode == -signal.SIGTERM
     assert not dll.calls
 
 
-def test_on_windows_children_die_with_us() -> None:
-    """A job object that kills on its last close holds this process, and so whatever it starts."""
+def test_on_windows_children_end_with_the_process() -> None:
+    """On Windows a job object kills the children when this process ends."""
     dll = Recorder(CreateJobObjectW=7, GetCurrentProcess=9)
-    platform.tie_children_to_this_process("win32", dll)
+    platform.kill_children_with_this_process("win32", dll)
     assert dll.names() == [
         "CreateJobObjectW",
         "SetInformationJobObject",
@@ -209,16 +209,16 @@ def test_on_windows_children_die_with_us() -> None:
     assert [handle.value for handle in dll.calls[3][1]] == [7, 9]
 
 
-def test_elsewhere_no_job_is_needed() -> None:
-    """The leash does it."""
+def test_other_systems_need_no_job() -> None:
+    """Other systems create no job object."""
     dll = Recorder()
-    platform.tie_children_to_this_process("linux", dll)
+    platform.kill_children_with_this_process("linux", dll)
     assert not dll.calls
 
 
 @pytest.mark.parametrize(("number", "taken"), [(None, True), (errno.EACCES, False), (errno.EDEADLK, False)])
 def test_windows_locks_one_byte(monkeypatch: pytest.MonkeyPatch, number: int | None, taken: bool) -> None:  # noqa: FBT001
-    """The library there says EACCES or EDEADLK when somebody else has it."""
+    """EACCES and EDEADLK mean that another process holds the lock."""
     calls = []
 
     def locking(*args: int) -> None:
@@ -231,76 +231,15 @@ def test_windows_locks_one_byte(monkeypatch: pytest.MonkeyPatch, number: int | N
     assert calls == [(5, 2, 1)]
 
 
-def test_a_lock_that_cannot_be_is_no_answer(tmp_path: Path) -> None:
-    """A descriptor that is not open is an error, not a lock that somebody has."""
+def test_an_invalid_descriptor_is_an_error(tmp_path: Path) -> None:
+    """An invalid descriptor raises an error."""
     descriptor = os.open(tmp_path / "file", os.O_CREAT)
     os.close(descriptor)
     with pytest.raises(OSError, match="Bad file descriptor"):
         platform.try_lock(descriptor, "linux")
 
 
-def test_where_an_environment_keeps_its_interpreter() -> None:
-    """bin/python, on Windows Scripts/python.exe."""
+def test_the_interpreter_of_an_environment() -> None:
+    """The interpreter is bin/python, on Windows Scripts/python.exe."""
     assert platform.venv_python(Path("v"), "linux") == Path("v/bin/python")
     assert platform.venv_python(Path("v"), "win32") == Path("v/Scripts/python.exe")
-
-
-KEYS: dict[str, tuple[bytes, list[str | None]]] = {
-    "typed-ahead": (b"hd", ["h", "d"]),
-    "arrow": (b"\x1b[Aq", [None, "q"]),
-    "arrow-with-shift": (b"\x1b[1;2Aq", [None, "q"]),
-    "function-key": (b"\x1bOPq", [None, "q"]),
-    "escape": (b"\x1b", ["\x1b"]),
-    "hangul": ("ㅂq".encode(), ["\ufffd", "\ufffd", "\ufffd", "q"]),
-}
-
-
-@pytest.mark.skipif(os.name == "nt", reason="a terminal there is read by other means")
-@pytest.mark.parametrize("name", KEYS)
-def test_every_key_is_read(name: str) -> None:
-    """Keys that come in one piece, as on a busy machine, are read one by one; an arrow means nothing and hides none."""
-    typed, keys = KEYS[name]
-    reading, writing = os.pipe()
-    with open(reading, "rb", buffering=0), open(writing, "wb", buffering=0) as keyboard:  # noqa: PTH123
-        keyboard.write(typed)
-        assert [platform.next_key(reading, 5.0) for _ in keys] == keys
-        assert platform.next_key(reading, 0.0) is None
-
-
-CONSOLES = {
-    "modern": ({}, True),
-    "too-old": ({"SetConsoleMode": 0}, False),
-    "no-console": ({"GetConsoleMode": 0}, False),
-}
-
-
-@pytest.mark.parametrize("name", CONSOLES)
-def test_a_console_of_windows_is_told_to_obey_first(name: str) -> None:
-    """Its mode gets the bit for escape sequences; where that fails there is no colour and no whole screen."""
-    answers, obeys = CONSOLES[name]
-    dll = Recorder(GetStdHandle=7, **answers)
-    assert platform.speaks_escape_sequences("win32", dll) is obeys
-    calls = dict(dll.calls)
-    assert calls["GetStdHandle"] == (-11,)
-    if name != "no-console":
-        handle, mode = calls["SetConsoleMode"]
-        assert (handle.value, mode) == (7, 4)
-
-
-def test_elsewhere_every_terminal_obeys() -> None:
-    """Nobody is asked."""
-    dll = Recorder()
-    assert platform.speaks_escape_sequences("linux", dll)
-    assert not dll.calls
-
-
-@pytest.mark.skipif(os.name == "nt", reason="a terminal there is read by other means")
-def test_a_terminal_that_goes_in_the_middle_of_a_key() -> None:
-    """It has gone, which is as good as Ctrl-C."""
-    reading, writing = os.pipe()
-    with open(reading, "rb", buffering=0):  # noqa: PTH123
-        os.write(writing, b"\x1b[")
-        os.close(writing)
-        assert platform.next_key(reading, 5.0) is None
-        with pytest.raises(KeyboardInterrupt):
-            platform.next_key(reading, 5.0)

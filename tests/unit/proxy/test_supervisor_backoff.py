@@ -1,4 +1,4 @@
-"""The restart policy, on a clock of our own."""
+"""The restart policy, with times that the tests pass."""
 
 from __future__ import annotations
 
@@ -12,84 +12,84 @@ seconds = st.floats(0, 1000, allow_nan=False)
 gaps_s = st.lists(seconds, min_size=1, max_size=60)
 
 
-def caps_s(policy: Backoff, deaths: int, gap_s: float = 0.0) -> list[float]:
-    """The caps of so many deaths in a row, none of which ends the series."""
-    verdicts = [policy.died(number * gap_s) for number in range(deaths)]
+def caps_s(policy: Backoff, exits: int, gap_s: float = 0.0) -> list[float]:
+    """The delay caps of a series of exits."""
+    verdicts = [policy.record_exit(number * gap_s) for number in range(exits)]
     return [verdict.delay_cap_s for verdict in verdicts if isinstance(verdict, Restart)]
 
 
 def test_first_restart_is_immediate_then_doubles_to_its_cap() -> None:
-    """0, then 0.25 s, doubled each time, never above 30 s."""
+    """The caps are 0 s, then 0.25 s, doubled each time up to 30 s."""
     found = caps_s(Backoff(base_s=0.25, limit=0, window_s=60), 12)
     assert found == [0, 0.25, 0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
 
 
 def test_no_base_means_no_delay() -> None:
-    """A base of 0 s restarts at once every time, so that kill storms can be staged."""
+    """With a base of 0 s each restart is immediate."""
     assert set(caps_s(Backoff(base_s=0, limit=0, window_s=60), 5000)) == {0}
 
 
 @given(gaps_s, st.floats(0, 1, exclude_max=True))
 def test_delay_lies_between_zero_and_its_cap(gaps: list[float], draw: float) -> None:
-    """Whatever the times of death and whatever is drawn."""
+    """A delay is between 0 and its cap for any times and any draw."""
     policy, now = Backoff(base_s=0.25, limit=0, window_s=60, draw=lambda: draw), 0.0
     for gap_s in gaps:
         now += gap_s
-        verdict = policy.died(now)
+        verdict = policy.record_exit(now)
         assert isinstance(verdict, Restart)
         assert 0 <= verdict.delay_s <= verdict.delay_cap_s <= CAP_S
 
 
 @given(gaps_s, st.integers(1, 8), st.floats(0.1, 100))
 def test_gives_up_exactly_when_the_window_holds_the_limit(gaps: list[float], limit: int, window_s: float) -> None:
-    """Giving up is a matter of the deaths within the last window, and of nothing else."""
+    """The policy gives up exactly when the last window contains the limit of exits."""
     policy, deaths = Backoff(base_s=0.25, limit=limit, window_s=window_s), [0.0]
     for gap_s in gaps:
         deaths.append(deaths[-1] + gap_s)
-        verdict = policy.died(deaths[-1])
+        verdict = policy.record_exit(deaths[-1])
         recent = [death for death in deaths[1:] if death > deaths[-1] - window_s]
         assert isinstance(verdict, GiveUp) == (len(recent) >= limit)
         if isinstance(verdict, GiveUp):
             return
 
 
-def test_fifth_death_within_a_minute_ends_it() -> None:
-    """The default policy: four restarts, then no more."""
+def test_fifth_exit_within_a_minute_gives_up() -> None:
+    """The default policy allows four restarts within a minute."""
     policy = Backoff(base_s=0.25, limit=5, window_s=60)
-    verdicts = [policy.died(float(second)) for second in range(5)]
+    verdicts = [policy.record_exit(float(second)) for second in range(5)]
     assert [type(verdict) for verdict in verdicts] == [Restart] * 4 + [GiveUp]
-    assert verdicts[-1] == GiveUp(deaths=5, window_s=60)
+    assert verdicts[-1] == GiveUp(exits=5, window_s=60)
 
 
-def test_a_good_moment_between_deaths_resets_nothing() -> None:
-    """Readiness that does not last leaves the doubling as it was."""
+def test_short_readiness_does_not_reset() -> None:
+    """Readiness that is shorter than the window does not reset the delay."""
     policy = Backoff(base_s=0.25, limit=0, window_s=60)
     found = []
     for start in range(0, 250, 50):
-        policy.ready(start)
-        verdict = policy.died(start + 49.9)
+        policy.record_ready(start)
+        verdict = policy.record_exit(start + 49.9)
         assert isinstance(verdict, Restart)
         found.append(verdict.delay_cap_s)
     assert found == [0, 0.25, 0.5, 1, 2]
 
 
 @pytest.mark.parametrize(("ready_s", "cap_s"), [(59.9, 0.5), (60.0, 0.0)])
-def test_sustained_readiness_starts_over(ready_s: float, cap_s: float) -> None:
-    """A full window of readiness, and no less, makes the next restart immediate again."""
+def test_sustained_readiness_resets(ready_s: float, cap_s: float) -> None:
+    """After a full window of readiness the next restart is immediate."""
     policy = Backoff(base_s=0.25, limit=0, window_s=60)
-    policy.died(0)
-    policy.died(1)
-    policy.ready(2)
-    verdict = policy.died(2 + ready_s)
+    policy.record_exit(0)
+    policy.record_exit(1)
+    policy.record_ready(2)
+    verdict = policy.record_exit(2 + ready_s)
     assert isinstance(verdict, Restart)
     assert verdict.delay_cap_s == cap_s
 
 
-def test_readiness_of_a_former_worker_does_not_count() -> None:
-    """Time that passes between a death and the next readiness is not readiness."""
+def test_time_without_a_worker_is_not_readiness() -> None:
+    """The time between an exit and the next readiness does not count as readiness."""
     policy = Backoff(base_s=0.25, limit=0, window_s=60)
-    policy.ready(0)
-    policy.died(1)
-    verdict = policy.died(100)
+    policy.record_ready(0)
+    policy.record_exit(1)
+    verdict = policy.record_exit(100)
     assert isinstance(verdict, Restart)
-    assert (verdict.delay_cap_s, verdict.deaths_in_window) == (0.25, 1)
+    assert (verdict.delay_cap_s, verdict.exits_in_window) == (0.25, 1)

@@ -1,4 +1,4 @@
-"""Binding the port, and telling who has it; real sockets, and fakes for other systems."""
+"""Binding the port and naming its owner, with real sockets and with fakes for other systems."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from lumen_proxy import platform
+from lumen_proxy.console import streams
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.supervisor import listener, port_owner
 from tests.fixtures.blackholes import NEEDS_LINUX, open_black_hole
@@ -22,13 +23,13 @@ INHERITED = "import os, subprocess, sys; fd = int(sys.argv[1]); {act}"
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
-    """What a test opened is closed with it."""
+    """Closes what a test opens."""
     with ExitStack() as opened:
         yield opened
 
 
 def squat(stack: ExitStack, host: str, port: int = 0, *, backlog: int | None = 5, share: bool = True) -> int:
-    """Hold a port in this process, listening unless `backlog` is None; return the port."""
+    """Bind a port in this process, listening unless `backlog` is None; return the port."""
     sock = stack.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
     if share:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -40,14 +41,14 @@ def squat(stack: ExitStack, host: str, port: int = 0, *, backlog: int | None = 5
 
 
 def refusal(host: str, port: int) -> Fatal:
-    """The refusal to bind, which must come."""
+    """The error of a bind that must fail."""
     with pytest.raises(Fatal) as verdict:
         listener.bind(host, port).close()
     return verdict.value
 
 
 def test_localhost_is_both_loopbacks_on_one_port() -> None:
-    """Port 0 gives a port that both have, and both accept."""
+    """With port 0 both loopbacks accept on one port."""
     bound = listener.bind("localhost", 0)
     with closing(bound):
         assert bound.hosts == ("127.0.0.1", "::1")
@@ -58,7 +59,7 @@ def test_localhost_is_both_loopbacks_on_one_port() -> None:
 
 
 def test_a_literal_address_is_that_one_only() -> None:
-    """127.0.0.1 does not open ::1, and the other way round."""
+    """A literal address does not open the other loopback."""
     for host, other in (("127.0.0.1", "::1"), ("::1", "127.0.0.1")):
         with closing(listener.bind(host, 0)) as bound:
             assert not listener.answers(other, bound.port)
@@ -67,18 +68,18 @@ def test_a_literal_address_is_that_one_only() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "::"])  # noqa: S104 - the squatter's
 def test_a_listening_squatter_is_a_conflict(stack: ExitStack, host: str) -> None:
-    """75, naming address, port, this very process and what to do; wherever it listens."""
+    """A listener on any address is a conflict: 75 with the address, the PID and the remedy."""
     port = squat(stack, host)
     verdict = refusal("localhost", port)
     assert verdict.exit_status is Exit.PORT_IN_USE
-    words = str(verdict)
-    assert f":{port}: in use by " in words
-    assert f"(pid {os.getpid()})" in words
-    assert "stop it or choose another --port" in words
+    text = str(verdict)
+    assert f":{port}: in use by " in text
+    assert f"(pid {os.getpid()})" in text
+    assert "stop it or choose another --port" in text
 
 
 def test_nothing_stays_bound_after_a_conflict(stack: ExitStack) -> None:
-    """::1 is taken, so 127.0.0.1 is let go of."""
+    """If ::1 is in use, 127.0.0.1 is released."""
     with ExitStack() as first:  # a port that not even a connection of another program has there
         port = squat(first, "127.0.0.1", share=False)
         squat(stack, "::1", port)
@@ -88,7 +89,7 @@ def test_nothing_stays_bound_after_a_conflict(stack: ExitStack) -> None:
 
 
 def test_a_silent_squatter_is_a_conflict(stack: ExitStack) -> None:
-    """It accepts (the kernel does) and never answers; nobody waits for it."""
+    """A listener that never answers is a conflict at once."""
     port = squat(stack, "127.0.0.1", backlog=0)
     assert refusal("localhost", port).exit_status is Exit.PORT_IN_USE
 
@@ -96,7 +97,7 @@ def test_a_silent_squatter_is_a_conflict(stack: ExitStack) -> None:
 @NEEDS_LINUX
 @pytest.mark.parametrize("here", [True, False])
 def test_a_full_queue_is_a_listener_of_this_machine_only(here: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a row
-    """Elsewhere a time-out says only that nothing answers."""
+    """A connect time-out means a full queue only for an address of this machine."""
     monkeypatch.setattr(listener, "is_local", lambda _: here)
     with open_black_hole("127.0.0.1") as port:
         assert listener.answers("127.0.0.1", port) is here
@@ -104,14 +105,14 @@ def test_a_full_queue_is_a_listener_of_this_machine_only(here: bool, monkeypatch
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets two sharing sockets bind before one listens")
 def test_a_sharing_socket_that_never_listens_is_no_conflict(stack: ExitStack) -> None:
-    """It is bound beside us and survives."""
+    """A socket that shares its port and does not listen is no conflict."""
     port = squat(stack, "127.0.0.1", backlog=None)
     with closing(listener.bind("localhost", port)):
         assert listener.answers("127.0.0.1", port)
 
 
 def test_a_socket_that_neither_shares_nor_listens_is_a_conflict(stack: ExitStack) -> None:
-    """The table of the system does not show it, and the message does not pretend."""
+    """A bound socket that does not listen is a conflict without a named owner."""
     port = squat(stack, "127.0.0.1", backlog=None, share=False)
     verdict = refusal("localhost", port)
     assert verdict.exit_status is Exit.PORT_IN_USE
@@ -119,8 +120,8 @@ def test_a_socket_that_neither_shares_nor_listens_is_a_conflict(stack: ExitStack
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="descriptors are inherited on POSIX only")
-def test_the_eldest_holder_is_named(stack: ExitStack) -> None:
-    """Parent, child and grandchild hold one socket: the parent is the one to stop."""
+def test_the_oldest_holder_is_named(stack: ExitStack) -> None:
+    """Of related processes with one socket the oldest is named."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen()
@@ -138,7 +139,7 @@ def test_the_eldest_holder_is_named(stack: ExitStack) -> None:
 
 
 def test_an_ipv4_listener_on_an_ipv6_socket_is_named(stack: ExitStack) -> None:
-    """Some servers bind ::ffff:127.0.0.1, which is 127.0.0.1."""
+    """A listener on ::ffff:127.0.0.1 is a listener on 127.0.0.1."""
     sock = stack.enter_context(socket.socket(socket.AF_INET6))
     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     sock.bind(("::ffff:127.0.0.1", 0))
@@ -146,19 +147,19 @@ def test_an_ipv4_listener_on_an_ipv6_socket_is_named(stack: ExitStack) -> None:
     assert f"(pid {os.getpid()})" in str(refusal("127.0.0.1", sock.getsockname()[1]))
 
 
-def test_a_hidden_owner_is_called_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Listening, but the system shows no PID: said so."""
-    monkeypatch.setattr(port_owner, "_rows", lambda *_: iter([port_owner.Listening(None)]))
+def test_a_hidden_owner_is_reported_as_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the system hides the PID of a listener, the message says so."""
+    monkeypatch.setattr(port_owner, "_listening_pids", lambda *_: iter([None]))
     assert "owner not visible to this user" in port_owner.describe("127.0.0.1", 80)
 
 
 def test_names_of_owners_cannot_break_the_line() -> None:
-    """A process may call itself anything."""
-    assert port_owner._printable("evil\n\x1b[31m") == "evil??[31m"  # noqa: SLF001
+    """Control characters in the name of a process are replaced."""
+    assert streams.replace_unprintable("evil\n\x1b[31m") == "evil??[31m"
 
 
-def test_no_ipv6_means_ipv4_alone_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without ::1 serves 127.0.0.1."""
+def test_without_ipv6_only_ipv4_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without ::1 the proxy listens on 127.0.0.1 and says so."""
     monkeypatch.setattr(listener, "_has_ipv6", lambda: False)
     with closing(listener.bind("localhost", 0)) as bound:
         assert bound.hosts == ("127.0.0.1",)
@@ -166,8 +167,8 @@ def test_no_ipv6_means_ipv4_alone_and_said_so(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("number", [errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT])
-def test_a_loopback_that_cannot_be_bound_is_not_there(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Both a missing protocol and a missing address count."""
+def test_a_loopback_that_cannot_be_bound_is_missing(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """A missing protocol and a missing address both mean that there is no IPv6 loopback."""
 
     def refuse(*_: object) -> None:
         raise OSError(number, "not here")
@@ -177,22 +178,22 @@ def test_a_loopback_that_cannot_be_bound_is_not_there(monkeypatch: pytest.Monkey
 
 
 def test_a_pair_is_tried_until_both_are_free(monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> None:
-    """Port 0: what is free on 127.0.0.1 may be taken on ::1, which is nobody's conflict."""
+    """With port 0 another port is tried if the first one is in use on ::1."""
     taken = squat(stack, "::1")
     really, asked = listener._listen, iter([taken])  # noqa: SLF001
 
-    def first_the_taken_one(host: str, port: int) -> socket.socket:
+    def listen_on_taken_port_first(host: str, port: int) -> socket.socket:
         return really(host, next(asked, 0) if port == 0 else port)
 
-    monkeypatch.setattr(listener, "_listen", first_the_taken_one)
+    monkeypatch.setattr(listener, "_listen", listen_on_taken_port_first)
     with closing(listener.bind("localhost", 0)) as bound:
         assert bound.port != taken
 
 
-def test_a_hidden_wildcard_is_found_by_asking(monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> None:
-    """Where bind succeeds beside a listener on all addresses, a connect tells."""
+def test_a_listener_on_all_addresses_is_found_by_a_connect(monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> None:
+    """Where bind succeeds beside a listener on all addresses, a connect finds the conflict."""
     port = squat(stack, "127.0.0.1")
-    monkeypatch.setattr(platform, "wildcard_is_hidden", lambda: True)
+    monkeypatch.setattr(platform, "allows_bind_beside_wildcard", lambda: True)
     monkeypatch.setattr(socket.socket, "bind", lambda *_: None)
     assert refusal("127.0.0.1", port).exit_status is Exit.PORT_IN_USE
 
@@ -207,7 +208,7 @@ def test_a_hidden_wildcard_is_found_by_asking(monkeypatch: pytest.MonkeyPatch, s
     ],
 )
 def test_other_errors_have_their_own_status(monkeypatch: pytest.MonkeyPatch, number: int, status: Exit) -> None:
-    """A privileged port is a matter of permission, the rest one of the system."""
+    """A missing permission is 77, other errors are 71."""
 
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -220,13 +221,13 @@ def test_other_errors_have_their_own_status(monkeypatch: pytest.MonkeyPatch, num
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.8.8", "::1"])
 def test_loopbacks_need_no_key(host: str) -> None:
-    """Nobody but this machine gets there."""
+    """A loopback address needs no key."""
     listener.refuse_unsafe(host, has_key=False)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "::ffff:192.0.2.1"])  # noqa: S104 - refused
 def test_the_network_needs_a_key(host: str) -> None:
-    """77 without one, and no objection with one."""
+    """Another address requires a key: 77."""
     with pytest.raises(Fatal, match="PROXY_API_KEY") as verdict:
         listener.refuse_unsafe(host, has_key=False)
     assert verdict.value.exit_status is Exit.NO_PERMISSION
@@ -234,6 +235,6 @@ def test_the_network_needs_a_key(host: str) -> None:
 
 
 def test_wildcards_are_reached_by_loopback() -> None:
-    """0.0.0.0 is no address to call."""
+    """The URL of a listener on all addresses has the loopback address."""
     assert listener.url_of("0.0.0.0", 1) == "http://127.0.0.1:1"  # noqa: S104
     assert listener.url_of("::", 1) == "http://[::1]:1"

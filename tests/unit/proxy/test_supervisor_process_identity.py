@@ -1,4 +1,4 @@
-"""Which process is which: on Linux by proc(5), elsewhere by psutil; every system with fakes."""
+"""Process identity: on Linux by proc(5), on other systems by psutil, with fakes for each system."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TICKS_PER_S = 100
 
 @pytest.fixture
 def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty /proc of a Linux with 100 ticks a second."""
+    """An empty /proc of a Linux with 100 ticks per second."""
     monkeypatch.setattr(os, "sysconf", lambda _: TICKS_PER_S, raising=False)
     (tmp_path / "proc").mkdir()
     return tmp_path / "proc"
@@ -31,22 +31,22 @@ def stat_of(proc: Path, pid: int, *, name: str = "python", state: str = "S", tic
 
 @pytest.mark.parametrize("name", ["python", "a b", "x) R 1 (y"])
 def test_linux_counts_from_boot(proc: Path, name: str) -> None:
-    """Field 22, in seconds, whatever is in the name of the program."""
+    """The start stamp is field 22 in seconds, whatever the name of the program contains."""
     stat_of(proc, 7, name=name)
     assert process_identity.start_stamp(7, "linux", proc) == 1234.56
 
 
 @pytest.mark.parametrize("state", ["Z", "X"])
 def test_a_dead_process_has_no_start(proc: Path, state: str) -> None:
-    """A zombie has ended; a process that is gone, or hidden from this user, has no file."""
+    """A zombie and a missing process have no start stamp."""
     stat_of(proc, 7, state=state)
     assert process_identity.start_stamp(7, "linux", proc) is None
     assert process_identity.start_stamp(8, "linux", proc) is None
 
 
 @pytest.mark.parametrize("system", ["darwin", "win32"])
-def test_elsewhere_the_kernel_stored_the_start(monkeypatch: pytest.MonkeyPatch, system: str) -> None:
-    """By psutil: a number that stays, None for a zombie and for a process that is gone."""
+def test_other_systems_use_the_stored_start(monkeypatch: pytest.MonkeyPatch, system: str) -> None:
+    """On other systems the stamp comes from psutil; a zombie and a missing process have none."""
     found: dict[int, SimpleNamespace] = {
         1: SimpleNamespace(status=lambda: "running", create_time=lambda: 5.25),
         2: SimpleNamespace(status=lambda: psutil.STATUS_ZOMBIE, create_time=lambda: 5.25),
@@ -62,7 +62,7 @@ def test_elsewhere_the_kernel_stored_the_start(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_start_is_compared_to_the_tick() -> None:
-    """Neither a rounding nor an unreadable start makes two processes one."""
+    """Stamps that differ by a tick, and unknown stamps, are different processes."""
     assert process_identity.is_same_start(10.25, 10.25)
     assert not process_identity.is_same_start(10.25, 10.26)
     assert not process_identity.is_same_start(10.25, None)
@@ -78,7 +78,7 @@ def descriptor(proc: Path, pid: int, target: str, *, locked: bool = True, inode:
 
 
 def test_linux_names_the_owner_of_a_lock(proc: Path, tmp_path: Path) -> None:
-    """Listed by its inode and confirmed by its open file; an open file without a lock is not enough."""
+    """The owner of a lock is listed by inode and confirmed by its open file."""
     path = tmp_path / "proxy-1.lock"
     path.touch()
     inode = path.stat().st_ino
@@ -90,8 +90,8 @@ def test_linux_names_the_owner_of_a_lock(proc: Path, tmp_path: Path) -> None:
     assert process_identity.lock_owner(path, [], "linux", proc) == 7
 
 
-def test_a_lock_on_a_deleted_file_is_seen(proc: Path, tmp_path: Path) -> None:
-    """Linux keeps its name; a file of the same name elsewhere is another; what is hidden is unknown."""
+def test_a_lock_on_a_deleted_file_is_found(proc: Path, tmp_path: Path) -> None:
+    """A lock on a deleted file is found by its path; a hidden process gives None."""
     path = tmp_path / "proxy-1.lock"
     descriptor(proc, 7, f"{path} (deleted)")
     descriptor(proc, 8, "/elsewhere/proxy-1.lock (deleted)")
@@ -99,10 +99,8 @@ def test_a_lock_on_a_deleted_file_is_seen(proc: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("system", ["darwin", "win32"])
-def test_elsewhere_an_open_lock_file_is_a_held_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str
-) -> None:
-    """By psutil, which lists open files and no locks; what it does not list is unknown."""
+def test_other_systems_use_the_open_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str) -> None:
+    """On other systems an open lock file means a held lock; otherwise the result is None."""
     path = tmp_path / "proxy-1.lock"
     opened = {7: [SimpleNamespace(path=str(path))], 8: []}
 
@@ -116,15 +114,15 @@ def test_elsewhere_an_open_lock_file_is_a_held_one(
     assert process_identity.lock_owner(path, [9, 8, 7], system) == 7
 
 
-def test_who_owns_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process is of this user; one whose owner is hidden is not."""
+def test_the_user_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process belongs to this user; a process with a hidden user does not."""
     assert process_identity.is_own(os.getpid())
     monkeypatch.setattr(process_identity, "user_name", lambda _: None)
     assert not process_identity.is_own(os.getpid())
 
 
-def test_this_system_is_one_of_them() -> None:
-    """The real one, for the process that runs this test."""
+def test_this_system_is_supported() -> None:
+    """The start stamp of this process is known."""
     assert platform.SYSTEM
     assert process_identity.start_stamp(os.getpid()) is not None
 
@@ -141,9 +139,9 @@ def test_this_system_is_one_of_them() -> None:
         ("python3 -m http.server", True),
     ],
 )
-def test_a_lumen_proxy_is_known_by_its_command_line(
+def test_a_lumen_proxy_is_recognized_by_its_command_line(
     monkeypatch: pytest.MonkeyPatch, command: str, *, is_stranger: bool
 ) -> None:
-    """As module, script or program; a hidden command line says nothing, and a path that names it is none."""
+    """A lumen-proxy is recognized as a module, script or program; other command lines are other programs."""
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _: command.split())
-    assert (process_identity.stranger(os.getpid()) is not None) == is_stranger
+    assert (process_identity.describe_other_program(os.getpid()) is not None) == is_stranger

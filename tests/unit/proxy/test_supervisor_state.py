@@ -1,12 +1,10 @@
-"""The lock is the truth, the state file a hint."""
+"""The state file of an instance: reading and writing it, and whether its process runs."""
 
 from __future__ import annotations
 
 import dataclasses
-import errno
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,58 +12,43 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance.waiting import until
-from lumen_proxy import platform
-from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.supervisor import process_identity, state
-from lumen_proxy.supervisor.lock_holder import Holder, find_holder
-
-HOLDER = (
-    "import pathlib, sys; from lumen_proxy.supervisor.state import Lock; "
-    "lock = Lock.take(pathlib.Path(sys.argv[1])); lock and lock.name_holder(); print(bool(lock), flush=True); "
-    "sys.stdin.read()"
-)
 
 
-def sample(pid: int = 1, start_time: float = 0.0) -> state.State:
+def sample(pid: int = 1, start_time: float = 0.0) -> state.InstanceState:
     """A state as an instance writes it."""
     hosts = ("127.0.0.1", "::1")
     own, gateway_url, cloud_ai_url = "http://127.0.0.1:8080", "http://gateway.example", "none"
-    return state.State(
+    return state.InstanceState(
         "abc", pid, start_time, "localhost", hosts, 8080, 3, own, 30.0, gateway_url, cloud_ai_url, sandbox=False
     )
 
 
-def hold(path: Path) -> subprocess.Popen[str]:
-    """A process that tries to take the lock, says whether it has it, and keeps it until its input ends."""
-    command = [sys.executable, "-c", HOLDER, str(path)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def test_state_comes_back_as_written(tmp_path: Path) -> None:
-    """What was written is read, and no draft is left beside it."""
+def test_state_is_read_as_written(tmp_path: Path) -> None:
+    """A written state is read back, and no draft file remains."""
     path = tmp_path / "proxy-8080.json"
     state.write(path, sample())
     assert state.read(path) == sample()
     assert list(tmp_path.iterdir()) == [path]
 
 
-TORN = json.dumps(dataclasses.asdict(sample()))[:-9]
+CUT = json.dumps(dataclasses.asdict(sample()))[:-9]
 
 
 @pytest.mark.parametrize(
     "content",
-    ["", "null", "[]", "{}", "\x00\x00", TORN, '{"pid": 1}', TORN.replace('"pid": 1', '"pid": "x"')],
+    ["", "null", "[]", "{}", "\x00\x00", CUT, '{"pid": 1}', CUT.replace('"pid": 1', '"pid": "x"')],
     ids=["empty", "null", "list", "object", "zeros", "torn", "incomplete", "wrong-type"],
 )
 def test_a_bad_state_file_is_no_state(tmp_path: Path, content: str) -> None:
-    """Nothing that can stand in the file raises."""
+    """A damaged state file is read as None."""
     path = tmp_path / "proxy-8080.json"
     path.write_text(content)
     assert state.read(path) is None
 
 
-def test_bytes_that_are_no_text_are_no_state(tmp_path: Path) -> None:
-    """Not even bytes that cannot be decoded raise."""
+def test_invalid_utf_8_is_no_state(tmp_path: Path) -> None:
+    """A state file that is not UTF-8 is read as None."""
     path = tmp_path / "proxy-8080.json"
     path.write_bytes(b"\xff\xfe\x00")
     assert state.read(path) is None
@@ -76,8 +59,8 @@ def test_bytes_that_are_no_text_are_no_state(tmp_path: Path) -> None:
     [{"pid": -1}, {"pid": 0}, {"pid": True}, {"start_time": "now"}, {"start_stamp": "now"}, {"settings": []}],
     ids=str,
 )
-def test_a_field_of_the_wrong_kind_is_no_state(tmp_path: Path, fields: dict[str, object]) -> None:
-    """A PID of -1 would be every process of the user."""
+def test_a_field_of_the_wrong_type_is_no_state(tmp_path: Path, fields: dict[str, object]) -> None:
+    """A field of the wrong type or range is rejected: PID -1 would mean all processes of the user."""
     path = tmp_path / "proxy-8080.json"
     path.write_text(json.dumps({**dataclasses.asdict(sample()), **fields}))
     assert state.read(path) is None
@@ -107,8 +90,8 @@ def recorded_with(entry: object) -> dict[str, object]:
     ],
     ids=str,
 )
-def test_a_wrong_part_of_a_field_is_no_state(tmp_path: Path, fields: dict[str, object]) -> None:
-    """Wrong kinds inside, a port that is not that of the file, an address that is not its own."""
+def test_an_invalid_part_of_a_field_is_no_state(tmp_path: Path, fields: dict[str, object]) -> None:
+    """Nested values of the wrong type, a foreign port and a foreign address are rejected."""
     path = tmp_path / "proxy-8080.json"
     path.write_text(json.dumps({**dataclasses.asdict(sample()), **fields}))
     assert state.read(path) is None
@@ -123,25 +106,25 @@ def test_a_wrong_part_of_a_field_is_no_state(tmp_path: Path, fields: dict[str, o
         ("192.0.2.1", "http://192.0.2.1:8080"),
     ],
 )
-def test_each_address_of_its_own_is_a_state(tmp_path: Path, host: str, url: str) -> None:
-    """One of both loopbacks, or the address that it listens on; with whatever is recorded of settings."""
+def test_each_own_address_is_valid(tmp_path: Path, host: str, url: str) -> None:
+    """Each address that an instance can have is accepted, with recorded settings."""
     path = tmp_path / "proxy-8080.json"
-    full = recorded_with({"value": None, "digest": "ab", "origin": "environment", "of-tomorrow": 1})
+    full = recorded_with({"value": None, "digest": "ab", "origin": "environment", "from-a-newer-release": 1})
     path.write_text(json.dumps({**dataclasses.asdict(sample()), **full, "host": host, "url": url}))
     assert state.read(path) is not None
 
 
-def test_other_releases_are_understood(tmp_path: Path) -> None:
-    """A newer one may have more fields; the first one has fewer."""
+def test_state_files_of_other_releases_are_read(tmp_path: Path) -> None:
+    """A state file may have more fields (newer releases) or fewer (the first release)."""
     path = tmp_path / "proxy-8080.json"
-    path.write_text(json.dumps({**dataclasses.asdict(sample()), "of-tomorrow": 1}))
+    path.write_text(json.dumps({**dataclasses.asdict(sample()), "from-a-newer-release": 1}))
     assert state.read(path) == sample()
-    path.write_text(json.dumps({name: dataclasses.asdict(sample())[name] for name in state.ON_DISK}))
+    path.write_text(json.dumps({name: dataclasses.asdict(sample())[name] for name in state.REQUIRED_TYPES}))
     assert state.read(path) == sample()
 
 
-def test_only_the_very_process_is_alive() -> None:
-    """The same number with another start is a stranger: by the clock in old files, by the stamp in new ones."""
+def test_only_the_process_that_wrote_the_file_is_alive() -> None:
+    """A PID with another start is another process: by the clock in old files, by the stamp in new ones."""
     mine, stamp = process_identity.start_time(os.getpid()), process_identity.start_stamp(os.getpid())
     assert mine is not None
     assert stamp is not None
@@ -152,7 +135,7 @@ def test_only_the_very_process_is_alive() -> None:
 
 
 def test_a_zombie_is_not_alive() -> None:
-    """A process that has ended but was not reaped has no start time to match."""
+    """A zombie has no start time, so it is not alive."""
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     started = process_identity.start_time(child.pid)
     assert started is not None
@@ -161,161 +144,3 @@ def test_a_zombie_is_not_alive() -> None:
     until("the child is a zombie", lambda: process_identity.start_time(child.pid) is None, within_s=10)
     assert not state.is_alive(sample(child.pid, started))
     child.wait()
-
-
-def test_two_processes_never_share_a_lock(tmp_path: Path) -> None:
-    """The second is told at once, and gets it when the first has ended, killed or not."""
-    path = tmp_path / "proxy-8080.lock"
-    with hold(path) as first:
-        assert first.stdout is not None
-        assert first.stdout.readline() == "True\n"
-        assert state.is_locked(path)
-        assert state.Lock.take(path) is None
-        first.kill()
-    lock = state.Lock.take(path)
-    assert lock is not None
-    lock.release()
-    assert not path.exists()
-
-
-def test_a_lock_whose_file_was_removed_guards_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Opened before its holder removed the file, locked after: the name is taken anew."""
-    path = tmp_path / "proxy-8080.lock"
-    first = state.Lock.take(path)
-    assert first is not None
-    really = platform.try_lock
-
-    def slow_lock(descriptor: int) -> bool:
-        monkeypatch.setattr(platform, "try_lock", really)
-        first.release()
-        return really(descriptor)
-
-    monkeypatch.setattr(platform, "try_lock", slow_lock)
-    second = state.Lock.take(path)
-    assert second is not None
-    assert path.exists()
-    assert state.Lock.take(path) is None
-    second.release()
-
-
-def test_the_locked_byte_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows lets nobody else read a locked byte: it is behind the PID that the file holds."""
-    at: list[int] = []
-
-    def take(descriptor: int) -> bool:
-        at.append(os.lseek(descriptor, 0, os.SEEK_CUR))
-        return True
-
-    monkeypatch.setattr(platform, "try_lock", take)
-    lock = state.Lock.take(tmp_path / "proxy-8080.lock")
-    assert lock is not None
-    lock.name_holder()
-    assert at[0] > lock.path.stat().st_size
-    assert state.named_holder(lock.path) == os.getpid()
-    lock.release()
-
-
-def test_looking_at_a_stale_lock_removes_it(tmp_path: Path) -> None:
-    """A file that nobody holds is litter."""
-    path = tmp_path / "proxy-8080.lock"
-    path.touch()
-    assert not state.is_locked(path)
-    assert not path.exists()
-    assert not state.is_locked(path)
-
-
-def test_the_lock_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looking needs no right to write; of a lock that may not even be looked at nothing is said."""
-    path = tmp_path / "proxy-8080.lock"
-    path.touch()
-    really = os.open
-    readable = True
-
-    def guarded(file: Path, flags: int, *mode: int) -> int:
-        if not readable or flags & (os.O_WRONLY | os.O_RDWR):
-            raise PermissionError(errno.EACCES, "Permission denied", str(file))
-        return really(file, flags, *mode)
-
-    monkeypatch.setattr(os, "open", guarded)
-    assert state.is_locked(path) is False
-    readable = False
-    assert state.is_locked(path) is None
-
-
-def test_a_state_without_a_lock_is_nobodys(tmp_path: Path) -> None:
-    """A living process with the right start holds the port only as long as it has the lock."""
-    mine = process_identity.start_time(os.getpid())
-    assert mine is not None
-    path = tmp_path / "proxy-8080.json"
-    state.write(path, sample(os.getpid(), mine))
-    assert find_holder(tmp_path, 8080) is None
-    lock = state.claim(tmp_path, 8080)
-    assert find_holder(tmp_path, 8080) == Holder(os.getpid(), is_verified=True, known=state.read(path))
-    lock.release()
-    assert find_holder(tmp_path, 8080) is None
-
-
-@pytest.mark.parametrize("described", [True, False])
-def test_who_ends_during_the_look_holds_nothing(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    described: bool,  # noqa: FBT001 -- a row
-) -> None:
-    """A holder that ends between the look at the lock and the look at its owner is gone, and not unknown."""
-    lock = state.claim(tmp_path, 8080)
-    if described:
-        state.write(tmp_path / "proxy-8080.json", sample(os.getpid()))
-    monkeypatch.setattr(process_identity, "lock_owner", lambda *_: lock.release())
-    assert find_holder(tmp_path, 8080) is None
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux names the owner of a lock")
-def test_the_lock_tells_more_than_the_state_file(tmp_path: Path) -> None:
-    """Another process has the lock than the one that the state file describes: that file is not believed."""
-    state.write(tmp_path / "proxy-8080.json", sample(os.getpid(), process_identity.start_time(os.getpid()) or 0.0))
-    with hold(tmp_path / "proxy-8080.lock") as other:
-        assert other.stdout is not None
-        other.stdout.readline()
-        assert find_holder(tmp_path, 8080) == Holder(other.pid, is_verified=True, known=None)
-        other.kill()
-
-
-def test_a_deleted_lock_file_is_restored(tmp_path: Path) -> None:
-    """With its folder; the lock is held as before, and it names its holder."""
-    folder = tmp_path / "state"
-    lock = state.claim(folder, 8080)
-    shutil.rmtree(folder)
-    lock.restore()
-    assert state.is_locked(lock.path)
-    assert state.named_holder(lock.path) == os.getpid()
-    lock.restore()
-    lock.release()
-    assert not list(folder.iterdir())
-
-
-def test_a_claim_names_the_holder(tmp_path: Path) -> None:
-    """75, with the port, the PID and the command that ends it."""
-    mine = process_identity.start_time(os.getpid())
-    assert mine is not None
-    lock = state.claim(tmp_path, 8080)
-    state.write(tmp_path / "proxy-8080.json", sample(os.getpid(), mine))
-    with pytest.raises(Fatal, match=rf"port 8080: .* \(pid {os.getpid()}\) .*stop --port 8080") as verdict:
-        state.claim(tmp_path, 8080)
-    assert verdict.value.exit_status is Exit.PORT_IN_USE
-    lock.release()
-
-
-def test_a_holder_is_named_before_its_state_file_exists(tmp_path: Path) -> None:
-    """Of two that start at once the winner has only the lock when the other is refused: the lock file names it."""
-    lock = state.claim(tmp_path, 8080)
-    with pytest.raises(Fatal, match=rf"another lumen-proxy \(pid {os.getpid()}\) holds it"):
-        state.claim(tmp_path, 8080)
-    lock.release()
-
-
-def test_a_claim_without_a_place_says_where(tmp_path: Path) -> None:
-    """73, with the folder and the variable that moves it; not even root can write below a file."""
-    (tmp_path / "file").touch()
-    with pytest.raises(Fatal, match=r"file/state.*LUMEN_STATE_DIR") as verdict:
-        state.claim(tmp_path / "file" / "state", 8080)
-    assert verdict.value.exit_status is Exit.CANNOT_CREATE

@@ -1,4 +1,4 @@
-"""`check` on a healthy environment and on damaged ones; made here, without a network."""
+"""`check` for healthy and damaged environments, created without a network."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ import pytest
 from lumen_conformance.inject import lumen_guard
 from lumen_conformance.stages import virtual_environments
 from lumen_proxy import dependencies, platform
-from lumen_proxy.supervisor import preflight
+from lumen_proxy.health import preflight
 
 PROJECT = Path(preflight.__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment that nobody damages."""
+    """An environment that no test changes."""
     return virtual_environments.create_healthy(tmp_path_factory.mktemp("healthy") / "venv")
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """An environment to be damaged."""
+    """An environment that a test may damage."""
     return virtual_environments.create_healthy(tmp_path / "venv")
 
 
 def failed(venv: Path) -> set[str]:
-    """The ids of the checks that fail; each of them must say what is wrong and how to fix it."""
-    report = preflight.examine(venv)
+    """The ids of the failed checks; each must have a problem and a hint."""
+    report = preflight.check_environment(venv)
     bad = [check for check in report.checks if not check.ok]
     assert report.ok is not bool(bad)
     assert all(check.problem and check.hint for check in bad)
@@ -44,8 +44,8 @@ def failed(venv: Path) -> set[str]:
 
 
 def test_a_healthy_environment_has_no_problem(healthy: Path) -> None:
-    """One check for the folder, the interpreter and each declared dependency; no problem and no hint."""
-    report = preflight.examine(healthy)
+    """A healthy environment has a passed check for the folder, the interpreter and each dependency."""
+    report = preflight.check_environment(healthy)
     assert report.ok
     assert [check.id for check in report.checks] == ["venv", "python", *DECLARED]
     assert all(check.found and not check.problem and not check.hint for check in report.checks)
@@ -70,22 +70,22 @@ ALL = {"venv", "python", *DECLARED}
         ("only-requests", {*DECLARED} - {"requests"}),
     ],
 )
-def test_damage_is_found_where_it_is(copy: Path, damage: str, ids: set[str]) -> None:
-    """Each damage fails its own check, and only what cannot be asked because of it."""
+def test_damage_fails_its_own_check(copy: Path, damage: str, ids: set[str]) -> None:
+    """Each damage fails its own check, and checks that are impossible because of it."""
     virtual_environments.DAMAGES[damage](copy)
     found = failed(copy)
     assert found >= ids
-    assert found - ids <= {"python"}, "an environment without its Python's home may not start"
+    assert found - ids <= {"python"}, "an environment without its base Python may not start"
 
 
 def test_no_pyvenv_cfg_means_another_prefix(copy: Path) -> None:
-    """Python still starts, but with the prefix of its base: not this environment."""
+    """Without pyvenv.cfg Python runs with another prefix, which is reported."""
     (copy / "pyvenv.cfg").unlink()
     assert {"venv", "python"} <= failed(copy)
 
 
-def test_packages_of_the_system_are_not_ours(copy: Path, tmp_path: Path) -> None:
-    """A module that is imported from outside the environment does not count."""
+def test_packages_from_outside_do_not_count(copy: Path, tmp_path: Path) -> None:
+    """A module that is imported from outside the environment fails its check."""
     outside = tmp_path / "outside"
     inside = virtual_environments.site_packages(copy)
     outside.mkdir()
@@ -95,14 +95,14 @@ def test_packages_of_the_system_are_not_ours(copy: Path, tmp_path: Path) -> None
 
 
 def test_an_environment_behind_a_link_is_healthy(healthy: Path, tmp_path: Path) -> None:
-    """The folder may be reached by another name."""
+    """An environment behind a symbolic link is healthy."""
     link = tmp_path / "link"
     link.symlink_to(healthy, target_is_directory=True)
     assert not failed(link)
 
 
 def script(venv: Path, text: str) -> None:
-    """Put a program in the place of the interpreter."""
+    """Replace the interpreter by a script."""
     python = platform.venv_python(venv)
     python.unlink()
     python.write_text(f"#!/bin/sh\n{text}\n")
@@ -111,32 +111,30 @@ def script(venv: Path, text: str) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a script as interpreter")
 @pytest.mark.parametrize("text", ["exec sleep 60", "exit 3", "echo not json", "echo '[]'", "kill -9 $$"])
-def test_an_interpreter_that_gives_no_answer_is_no_interpreter(
-    copy: Path, monkeypatch: pytest.MonkeyPatch, text: str
-) -> None:
-    """It may hang, fail, babble or die; a deadline bounds it."""
-    monkeypatch.setattr(preflight, "ASK_S", 0.5)
+def test_an_interpreter_without_a_result_fails(copy: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """An interpreter that hangs, fails or prints something else fails its check within the deadline."""
+    monkeypatch.setattr(preflight, "INTERPRETER_S", 0.5)
     script(copy, text)
     assert failed(copy) == ALL - {"venv"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a script as interpreter")
 def test_an_old_python_is_too_old(copy: Path) -> None:
-    """It runs and is of this environment, but our code cannot run on it."""
+    """A Python that is too old fails its check."""
     answer = json.dumps({"prefix": str(copy), "version": [3, 10, 4]})
     script(copy, f"echo '{answer}'")
-    (check,) = (check for check in preflight.examine(copy).checks if check.id == "python")
+    (check,) = (check for check in preflight.check_environment(copy).checks if check.id == "python")
     assert not check.ok
-    assert "is Python 3.10.4; 3.11 or newer is needed" in str(check.problem)
+    assert "is Python 3.10.4; expected 3.11 or newer" in str(check.problem)
 
 
-def module_rows(venv: Path) -> dict[str, preflight.Check]:
-    """The checks of the dependencies, by their names."""
-    return {check.id: check for check in preflight.examine(venv).checks if check.id in DECLARED}
+def module_rows(venv: Path) -> dict[str, preflight.EnvironmentCheck]:
+    """The checks of the dependencies by name."""
+    return {check.id: check for check in preflight.check_environment(venv).checks if check.id in DECLARED}
 
 
 def test_one_command_installs_all_that_is_missing(copy: Path) -> None:
-    """Missing and out of range: every red row names the same command, and it names each of them once."""
+    """All failed dependencies have the same hint, which installs each of them once."""
     virtual_environments.DAMAGES["waitress-missing"](copy)
     virtual_environments.DAMAGES["flask-too-old"](copy)
     (hint,) = {check.hint for check in module_rows(copy).values() if not check.ok}
@@ -145,8 +143,8 @@ def test_one_command_installs_all_that_is_missing(copy: Path) -> None:
     )
 
 
-def test_a_package_that_pip_takes_for_installed_is_replaced(copy: Path) -> None:
-    """It has a version but cannot be imported: without --force-reinstall pip would do nothing."""
+def test_a_damaged_package_is_reinstalled(copy: Path) -> None:
+    """A package with metadata that cannot be imported needs --force-reinstall."""
     (virtual_environments.site_packages(copy) / "waitress" / "__init__.py").unlink()
     (virtual_environments.site_packages(copy) / "waitress" / "__init__.py").write_text("def (")
     assert failed(copy) == {"waitress"}
@@ -159,7 +157,7 @@ def test_a_package_that_pip_takes_for_installed_is_replaced(copy: Path) -> None:
 
 @pytest.mark.parametrize("code", ["import os; os._exit(3)", "import os; os.abort()", "print('{}'); raise SystemExit"])
 def test_a_module_that_ends_the_interpreter_hides_no_other(copy: Path, code: str) -> None:
-    """The one that ends it is red, and those behind it are still asked about."""
+    """A module that ends the interpreter fails, and the modules after it are still checked."""
     module = virtual_environments.site_packages(copy) / "psutil" / "__init__.py"
     module.unlink()
     module.write_text(code)
@@ -167,8 +165,8 @@ def test_a_module_that_ends_the_interpreter_hides_no_other(copy: Path, code: str
     assert failed(copy) == {"psutil", "waitress"}
 
 
-def test_all_modules_are_asked_about_at_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One start of the interpreter for its prefix, one for all modules."""
+def test_all_modules_are_checked_in_one_process(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpreter starts once for its prefix and once for all modules."""
     run = Mock(wraps=subprocess.run)
     monkeypatch.setattr(subprocess, "run", run)
     assert not failed(copy)
@@ -176,7 +174,7 @@ def test_all_modules_are_asked_about_at_once(copy: Path, monkeypatch: pytest.Mon
 
 
 def test_a_path_with_a_space_is_quoted(tmp_path: Path) -> None:
-    """The command can be copied as it is."""
+    """A path with a space is quoted in the command."""
     folder = virtual_environments.create_healthy(tmp_path / "my venv", "requests")
     hint = module_rows(folder)["flask"].hint
     assert hint is not None
@@ -184,18 +182,18 @@ def test_a_path_with_a_space_is_quoted(tmp_path: Path) -> None:
 
 
 def test_people_see_folder_and_interpreter(copy: Path) -> None:
-    """A healthy environment: its folder behind `venv`, its interpreter and version behind `python`."""
+    """The text shows the folder and the interpreter with its version."""
     version = ".".join(map(str, sys.version_info[:3]))
-    first, second, *_ = preflight.examine(copy).lines()
+    first, second, *_ = preflight.check_environment(copy).lines()
     assert first.split(maxsplit=2) == ["ok", "venv", str(copy)]
     assert second.split(maxsplit=2) == ["ok", "python", f"{virtual_environments.interpreter(copy)} ({version})"]
 
 
-def test_an_installation_of_python_is_left_alone(copy: Path) -> None:
-    """Outside an environment: create one in the current folder and install everything there."""
+def test_a_plain_python_is_not_changed(copy: Path) -> None:
+    """Without a virtual environment the hint creates one and installs all packages there."""
     virtual_environments.DAMAGES["waitress-missing"](copy)
     (copy / "pyvenv.cfg").unlink()
-    text = "\n".join(preflight.examine(copy).lines())
+    text = "\n".join(preflight.check_environment(copy).lines())
     python, new = dependencies.PYTHON, platform.venv_python(Path(".venv"))
     assert f"{copy} is not a virtual environment; create one: {python} -m venv .venv\n" in text
     assert f"install all of them: {new} -m pip install " in text
@@ -204,10 +202,13 @@ def test_an_installation_of_python_is_left_alone(copy: Path) -> None:
 
 @pytest.mark.parametrize(
     ("version", "problem"),
-    [("0.0.1", "flask 0.0.1 is not supported; >=3,<4 is needed"), (None, "flask: version unknown; >=3,<4 is needed")],
+    [
+        ("0.0.1", "flask 0.0.1 is not supported; >=3,<4 is required"),
+        (None, "flask: version unknown; >=3,<4 is required"),
+    ],
 )
 def test_the_supported_range_is_named(copy: Path, version: str | None, problem: str) -> None:
-    """A version that is out of range or unknown stands beside the range that is needed."""
+    """The problem names the version and the supported range."""
     virtual_environments.DAMAGES["flask-too-old"](copy)
     if version is None:
         (record,) = virtual_environments.site_packages(copy).glob("flask-*.dist-info")
@@ -217,7 +218,7 @@ def test_the_supported_range_is_named(copy: Path, version: str | None, problem: 
 
 
 def test_check_needs_nothing_but_python(copy: Path, tmp_path: Path) -> None:
-    """Run by an interpreter that sees no package at all, it still finds what is wrong, and says 69."""
+    """`check` works in an interpreter without any package and ends with 69."""
     virtual_environments.DAMAGES["flask-missing"](copy)
     code = (
         f"import sys; sys.path.insert(0, {str(PROJECT)!r}); from lumen_proxy.cli.main import main; "

@@ -1,4 +1,4 @@
-"""What a state file keeps of the settings, and what a restart makes of it."""
+"""The settings in a state file, and how a restart uses them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import json
 import pytest
 
 from lumen_proxy import config
+from lumen_proxy.control.running_settings import RunningSettings, merge_for_restart
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import network_variables, recorded_settings
-from lumen_proxy.supervisor.recorded_settings import Recorded, inherit
-from lumen_proxy.supervisor.state import State
+from lumen_proxy.supervisor import settings_record
+from lumen_proxy.supervisor.state import InstanceState
 
 FOLDERS = {"LUMEN_STATE_DIR": "/state", "LUMEN_LOG_DIR": "/log"}
 SECRETS = {
@@ -22,27 +22,29 @@ SECRETS = {
 }
 
 
-def written(environ: dict[str, str], options: dict[str, str] | None = None) -> Recorded:
-    """The settings of an instance, written to JSON and read again."""
+def written(environ: dict[str, str], options: dict[str, str] | None = None) -> RunningSettings:
+    """The settings of an instance, written as JSON and read back."""
     settings = config.load(FOLDERS | environ, options)
-    return Recorded(state_of(json.loads(json.dumps(recorded_settings.record(settings, environ)))))
+    return RunningSettings(state_of(json.loads(json.dumps(settings_record.record(settings, environ)))))
 
 
-def state_of(settings: dict[str, object]) -> State:
+def state_of(settings: dict[str, object]) -> InstanceState:
     """A state with these recorded settings."""
-    known = State("abc", 1, 0.0, "127.0.0.1", (), 8080, 1, "", 30.0, "http://old.example", "none", sandbox=False)
+    known = InstanceState(
+        "abc", 1, 0.0, "127.0.0.1", (), 8080, 1, "", 30.0, "http://old.example", "none", sandbox=False
+    )
     return dataclasses.replace(known, settings=settings)
 
 
 def test_no_secret_is_written() -> None:
-    """Only that it is set, and a salted digest, by which it is recognised; never twice the same."""
+    """The record of a secret is a salted digest, which differs each time and identifies the secret."""
     settings = config.load(FOLDERS | SECRETS)
-    twice = [json.dumps(recorded_settings.record(settings, SECRETS)) for _ in range(2)]
+    twice = [json.dumps(settings_record.record(settings, SECRETS)) for _ in range(2)]
     assert "canary" not in twice[0]
     assert twice[0] != twice[1]
     known = written(SECRETS)
     for name, text in SECRETS.items():
-        variable = network_variables.one_name(name)
+        variable = settings_record.recorded_name(name)
         assert known.is_same(variable, text), variable
         assert not known.is_same(variable, f"{text}x"), variable
         assert not known.is_same(variable, None), variable
@@ -52,7 +54,7 @@ def test_no_secret_is_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("began", "here", "expected"),
+    ("started", "here", "expected"),
     [
         ({"environ": "last"}, {}, "last"),
         ({"option": "last"}, {}, "last"),
@@ -64,30 +66,30 @@ def test_no_secret_is_written() -> None:
     ],
     ids=["variable", "option", "variable-here", "option-stays", "option-here", "new-variable", "default"],
 )
-def test_what_a_restart_inherits(began: dict[str, str], here: dict[str, str], expected: str) -> None:
-    """An option here, an option of then, a variable here, a variable of then, the default: in this order."""
-    known = written(environ_of(began), options_of(began))
-    environ, options = inherit(known, FOLDERS | environ_of(here), options_of(here))
+def test_the_order_of_settings_in_a_restart(started: dict[str, str], here: dict[str, str], expected: str) -> None:
+    """The order is: new option, old option, new variable, old variable, default."""
+    known = written(environ_of(started), options_of(started))
+    environ, options = merge_for_restart(known, FOLDERS | environ_of(here), options_of(here))
     assert config.load(environ, options).history == expected
 
 
 def environ_of(given: dict[str, str]) -> dict[str, str]:
-    """The variable of the setting, if it is given as one."""
+    """The setting as a variable, if it is given as one."""
     return {"LUMEN_HISTORY": given["environ"]} if "environ" in given else {}
 
 
 def options_of(given: dict[str, str]) -> dict[str, str]:
-    """The option of the setting, if it is given as one."""
+    """The setting as an option, if it is given as one."""
     return {"history": given["option"]} if "option" in given else {}
 
 
 @pytest.mark.parametrize("variable", SECRETS)
 def test_a_missing_secret_is_named(variable: str) -> None:
-    """78; one that this shell has is used, whether it is the same or not."""
-    with pytest.raises(Fatal, match=rf"(?i){variable}.*not set here") as verdict:
-        inherit(written({variable: SECRETS[variable]}), FOLDERS, {})
+    """A secret that this shell lacks raises 78; one that this shell has is used."""
+    with pytest.raises(Fatal, match=rf"(?i){variable}.*not set in this shell") as verdict:
+        merge_for_restart(written({variable: SECRETS[variable]}), FOLDERS, {})
     assert verdict.value.exit_status is Exit.CONFIG
-    environ, _ = inherit(written({variable: SECRETS[variable]}), {variable: "https://other.example"}, {})
+    environ, _ = merge_for_restart(written({variable: SECRETS[variable]}), {variable: "https://other.example"}, {})
     assert environ[variable] == "https://other.example"
 
 
@@ -96,28 +98,30 @@ HIDDEN = "https://cloud.example/chat?canary-query"
 
 @pytest.mark.parametrize("here", ["none", "https://cloud.example/chat", ""])
 def test_an_option_with_a_hidden_part_is_not_replaced_by_a_variable(here: str) -> None:
-    """It comes before the variable of this shell but is not recorded: 78, and the option is named."""
+    """An option with a secret part that this shell lacks raises 78 and is named."""
     with pytest.raises(Fatal, match=r"--cloud-ai-url") as verdict:
-        inherit(written({}, {"cloud_ai_url": HIDDEN}), FOLDERS | {"CLOUD_AI_URL": here}, {})
+        merge_for_restart(written({}, {"cloud_ai_url": HIDDEN}), FOLDERS | {"CLOUD_AI_URL": here}, {})
     assert (verdict.value.exit_status, "canary" in str(verdict.value)) == (Exit.CONFIG, False)
 
 
-def test_an_option_with_a_hidden_part_is_known_again() -> None:
-    """The same text in this shell is used as the option that it was; an option of the restart comes first."""
+def test_an_option_with_a_hidden_part_is_recognized() -> None:
+    """The same value in this shell is used as the old option; a new option has precedence."""
     known = written({}, {"cloud_ai_url": HIDDEN})
-    assert inherit(known, FOLDERS | {"CLOUD_AI_URL": HIDDEN}, {})[1] == {"cloud_ai_url": HIDDEN}
-    assert inherit(known, FOLDERS | {"CLOUD_AI_URL": "none"}, {"cloud_ai_url": "none"})[1] == {"cloud_ai_url": "none"}
+    assert merge_for_restart(known, FOLDERS | {"CLOUD_AI_URL": HIDDEN}, {})[1] == {"cloud_ai_url": HIDDEN}
+    assert merge_for_restart(known, FOLDERS | {"CLOUD_AI_URL": "none"}, {"cloud_ai_url": "none"})[1] == {
+        "cloud_ai_url": "none"
+    }
 
 
-def test_where_addresses_are_reached_is_inherited() -> None:
-    """A forward proxy and a certificate file of the shell that started it, unless this shell has its own."""
+def test_network_variables_are_inherited() -> None:
+    """A restart keeps the forward proxy and the certificates of the instance unless this shell has its own."""
     known = written({"HTTPS_PROXY": "http://proxy.example:3128", "SSL_CERT_FILE": "/ca.pem"})
-    environ, _ = inherit(known, {"SSL_CERT_FILE": "/own.pem"}, {})
+    environ, _ = merge_for_restart(known, {"SSL_CERT_FILE": "/own.pem"}, {})
     assert (environ["https_proxy"], environ["SSL_CERT_FILE"]) == ("http://proxy.example:3128", "/own.pem")
 
 
 def test_differences_name_both_values() -> None:
-    """What runs, what is asked for; of a secret only that it differs; port and state folder do not count."""
+    """A difference has both values, without secrets; port and state folder are not compared."""
     asked = config.load(
         FOLDERS | {"LUMEN_HISTORY": "last", "PROXY_API_KEY": "b", "PROXY_PORT": "1", "LUMEN_STATE_DIR": "/other"}
     )
@@ -127,17 +131,17 @@ def test_differences_name_both_values() -> None:
     ]
 
 
-def test_the_first_release_recorded_three() -> None:
-    """Host and both addresses: enough for a restart that keeps the gateway, where no query can be missing."""
-    environ, options = inherit(Recorded(state_of({})), FOLDERS, {})
+def test_settings_of_the_first_release() -> None:
+    """Host and addresses of a state file of the first release are used in a restart."""
+    environ, options = merge_for_restart(RunningSettings(state_of({})), FOLDERS, {})
     settings = config.load(environ, options)
     assert (settings.gateway_url, settings.cloud_ai_url, settings.host) == ("http://old.example", "none", "127.0.0.1")
 
 
 def test_a_sandbox_has_its_own_addresses() -> None:
-    """Only the sandbox itself differs."""
+    """In sandbox mode only the mode differs from a plain start."""
     settings = config.load(FOLDERS)
-    known = Recorded(dataclasses.replace(state_of(recorded_settings.record(settings, {})), sandbox=True))
+    known = RunningSettings(dataclasses.replace(state_of(settings_record.record(settings, {})), sandbox=True))
     assert [str(found) for found in known.differences(config.load(FOLDERS), {})] == [
         "sandbox: on is running, off was requested"
     ]
@@ -152,13 +156,11 @@ def test_a_sandbox_has_its_own_addresses() -> None:
     ],
     ids=["sandbox", "perhaps-with-a-query", "default"],
 )
-def test_what_the_first_release_left_open_is_not_guessed(
-    *, sandbox: bool, cloud_ai_url: str, left_out: tuple[str, ...]
-) -> None:
-    """Neither the dead address of a sandbox nor one that may lack its key becomes a setting."""
-    known = Recorded(dataclasses.replace(state_of({}), sandbox=sandbox, cloud_ai_url=cloud_ai_url))
+def test_unrecorded_addresses_are_not_guessed(*, sandbox: bool, cloud_ai_url: str, left_out: tuple[str, ...]) -> None:
+    """An address of a sandbox, or one that may lack its query, does not become a setting."""
+    known = RunningSettings(dataclasses.replace(state_of({}), sandbox=sandbox, cloud_ai_url=cloud_ai_url))
     assert known.not_recorded == left_out
-    assert not {*inherit(known, FOLDERS, {})[0]} & {*left_out}
+    assert not {*merge_for_restart(known, FOLDERS, {})[0]} & {*left_out}
 
 
 @pytest.mark.parametrize(
@@ -174,29 +176,29 @@ def test_what_the_first_release_left_open_is_not_guessed(
     ids=["no-scheme", "at", "slash", "question-mark", "not-utf-8", "no-secret"],
 )
 def test_no_password_of_a_forward_proxy_is_written(proxy: str, shown: str) -> None:
-    """Whatever it is made of; it is recognised all the same."""
+    """A password of a forward proxy is not recorded, whatever its characters, and the value is still recognized."""
     known = written({"HTTPS_PROXY": proxy})
     assert (known.value("https_proxy"), known.is_same("https_proxy", proxy)) == (shown, True)
 
 
 @pytest.mark.parametrize("here", [{"https_proxy": "http://b"}, {"HTTPS_PROXY": "http://b"}], ids=["lower", "upper"])
-@pytest.mark.parametrize("began", ["https_proxy", "HTTPS_PROXY"])
-def test_both_names_of_a_forward_proxy_are_one(began: str, here: dict[str, str]) -> None:
-    """The one of this shell is used, and it is the only difference."""
-    known = written({began: "http://a"})
-    environ, _ = inherit(known, FOLDERS | here, {})
-    assert network_variables.network(environ) == {"https_proxy": "http://b"}
+@pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY"])
+def test_both_names_of_a_forward_proxy_are_one(name: str, here: dict[str, str]) -> None:
+    """Both spellings of a proxy variable are one variable, and that of this shell is used."""
+    known = written({name: "http://a"})
+    environ, _ = merge_for_restart(known, FOLDERS | here, {})
+    assert settings_record.network_variables(environ) == {"https_proxy": "http://b"}
     assert [str(found) for found in known.differences(config.load(FOLDERS), here)] == [
         "https_proxy: http://a is running, http://b was requested"
     ]
-    assert not list(known.differences(config.load(FOLDERS), {began.swapcase(): "http://a"}))
+    assert not list(known.differences(config.load(FOLDERS), {name.swapcase(): "http://a"}))
 
 
 def test_a_sandbox_keeps_the_configured_addresses() -> None:
-    """For a restart without it; what is shown of it is the embedded address."""
+    """A sandbox shows the embedded address and records the configured one for a restart."""
     settings = config.load(FOLDERS, {"gateway_url": "http://kept.example"}).with_embedded("http://127.0.0.1:1", "none")
-    known = Recorded(dataclasses.replace(state_of(recorded_settings.record(settings, {})), sandbox=True))
-    environ, options = inherit(known, FOLDERS, {})
+    known = RunningSettings(dataclasses.replace(state_of(settings_record.record(settings, {})), sandbox=True))
+    environ, options = merge_for_restart(known, FOLDERS, {})
     assert config.load(environ, options).gateway_url == "http://kept.example"
     shown = {row["variable"]: (row["value"], row["origin"]) for row in known.rows()}
     assert shown["LUMEN_GATEWAY_URL"] == ("http://old.example", "sandbox")

@@ -1,4 +1,4 @@
-"""Whole lives of a supervisor: real processes, real signals, and a worker that only speaks the leash protocol."""
+"""The supervisor with real processes and signals, and with a fake worker that only implements the messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lumen_conformance.waiting import until
 
 SUPERVISE = Path(__file__).with_name("supervise.py")
 TARGET = Target(command=(sys.executable, str(SUPERVISE), "{port}"))
-SOON_S = 10.0  # everything here takes milliseconds; a busy machine gets a thousand times that
+SOON_S = 10.0  # each step takes milliseconds; the rest is for a busy machine
 
 pytestmark = pytest.mark.skipif(WINDOWS, reason="the pretended worker takes descriptors; Windows shares sockets")
 
@@ -29,7 +29,7 @@ Start = Callable[..., LaunchedTarget]
 
 @pytest.fixture
 def start(launch: Launcher) -> Start:
-    """Launch a supervisor whose worker has a fault."""
+    """Launch a supervisor with a worker that has a fault."""
 
     def start_with(*fault: str, ready: bool = True, port: int = 0, **env: str) -> LaunchedTarget:
         return launch(target=TARGET, args=fault, ready=ready, port=port, env=env)
@@ -37,12 +37,12 @@ def start(launch: Launcher) -> Start:
     return start_with
 
 
-def names(proxy: LaunchedTarget) -> list[str]:
-    """The journal's events, in order."""
+def event_names(proxy: LaunchedTarget) -> list[str]:
+    """The names of the events in the journal."""
     return [event.name for event in proxy.journal.events()]
 
 
-def gone(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     """True if the process has ended, reaped or not."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -51,7 +51,7 @@ def gone(pid: int) -> bool:
 
 
 def is_free(port: int) -> bool:
-    """True if nobody accepts on either loopback."""
+    """True if no process accepts on either loopback."""
     for host in ("127.0.0.1", "::1"):
         try:
             socket.create_connection((host, port), timeout=1).close()
@@ -61,8 +61,8 @@ def is_free(port: int) -> bool:
     return True
 
 
-def test_a_killed_worker_is_replaced_behind_the_same_socket(start: Start) -> None:
-    """Calls made at once after each of three kills are answered, none refused."""
+def test_a_killed_worker_is_replaced_on_the_same_socket(start: Start) -> None:
+    """After each of three kills the next request is answered and not refused."""
     proxy = start(LUMEN_MAX_RESTARTS="0", LUMEN_RESTART_BACKOFF_S="0")
     pids = []
     for generation in (1, 2, 3):
@@ -75,14 +75,14 @@ def test_a_killed_worker_is_replaced_behind_the_same_socket(start: Start) -> Non
 
 
 def test_both_loopbacks_reach_one_instance(start: Start) -> None:
-    """`localhost` may mean either."""
+    """Both loopbacks reach the same instance."""
     proxy = start()
     answers = [call(f"http://{host}:{proxy.port}", "GET", "/health").json() for host in ("127.0.0.1", "[::1]")]
     assert answers[0] == answers[1]
 
 
 def test_the_state_file_names_the_supervisor(start: Start) -> None:
-    """PID, start time, port and generation; both files go with an orderly end."""
+    """The state file has PID, start time, port and generation; a normal end removes all files."""
     proxy = start()
     state = json.loads((proxy.state_dir / f"proxy-{proxy.port}.json").read_text())
     expected = {"pid": proxy.pid, "port": proxy.port, "generation": 1, "hosts": ["127.0.0.1", "::1"]}
@@ -94,7 +94,7 @@ def test_the_state_file_names_the_supervisor(start: Start) -> None:
 
 
 def test_the_ready_line_is_printed_once(start: Start) -> None:
-    """ASCII, one line, with address, PID and instance; a restart prints no other."""
+    """The ready line is ASCII and is not printed again after a restart of the worker."""
     proxy = start()
     psutil.Process(proxy.health().pid).kill()
     assert proxy.health().generation == 2
@@ -104,41 +104,42 @@ def test_the_ready_line_is_printed_once(start: Start) -> None:
     assert line == f"lumen-proxy: ready on {proxy.url} {who}"
 
 
-def test_the_start_says_what_is_allowed(start: Start) -> None:
-    """One line on standard error names the hosts and the web pages that are allowed."""
+def test_the_start_prints_what_is_allowed(start: Start) -> None:
+    """The start prints the allowed hosts and web pages to standard error."""
     proxy = start(LUMEN_ALLOWED_HOSTS="lumen.example", LUMEN_ALLOWED_ORIGINS="chrome-extension://*")
     line = "lumen-proxy: allowed hosts: loopback, lumen.example; web pages: loopback, chrome-extension://*\n"
     until("it is printed", lambda: line in proxy.stderr.read_text("ascii"), within_s=SOON_S)
 
 
 def test_a_crash_loop_ends_with_the_port_free(start: Start) -> None:
-    """Caps double, delays stay below them, the fifth death is the last: 70. The record of the end is all that stays."""
+    """After five exits the supervisor ends with 70; only the record of the end remains."""
     proxy = start("die-at-boot", "3", ready=False, LUMEN_RESTART_BACKOFF_S="0.01")
     assert proxy.wait_exit(SOON_S) == 70
     restarts = proxy.journal.events(name="restart_scheduled")
     assert [event["delay_cap_s"] for event in restarts] == [0, 0.01, 0.02, 0.04]
     assert all(0 <= event["delay_s"] <= event["delay_cap_s"] for event in restarts)
-    assert names(proxy)[-3:] == ["worker_died", "gave_up", "stopped"]
+    assert event_names(proxy)[-3:] == ["worker_died", "gave_up", "stopped"]
     assert is_free(proxy.port)
     (left,) = proxy.state_dir.iterdir()
     ended = json.loads(left.read_text())["ended"]
     assert (left.name.partition("-")[0], ended["kind"]) == ("ended", "gave up")
-    assert ended["what"] == "5 deaths in 60 s (last: exit status 3)"
+    pid = proxy.journal.events(name="worker_died")[-1]["pid"]
+    assert ended["what"] == f"5 worker exits in 60 s; last: worker {pid} ended with exit status 3"
 
 
 def test_a_permanent_status_is_passed_on(start: Start) -> None:
-    """Boot fails for good: one attempt, the worker's own status, nothing left."""
+    """After a permanent exit status there is no restart, and the supervisor ends with the same status."""
     proxy = start("die-at-boot", "69", ready=False)
     assert proxy.wait_exit(SOON_S) == 69
-    assert names(proxy) == ["started", "worker_spawned", "worker_died", "stopped"]
+    assert event_names(proxy) == ["started", "worker_spawned", "worker_died", "stopped"]
 
 
 @pytest.mark.parametrize(
     ("fault", "number", "what"),
-    [("die-at-boot", "69", "the worker ended with exit status 69"), ("die-when-ready", "3", "5 deaths in 60 s")],
+    [("die-at-boot", "69", "the worker ended with exit status 69"), ("die-when-ready", "3", "5 worker exits in 60 s")],
 )
 def test_the_next_start_clears_the_reason(start: Start, tmp_path: Path, fault: str, number: str, what: str) -> None:
-    """Kept from an end that nobody asked for until an instance on the same port is ready."""
+    """The record of an unexpected end is removed when the next instance on the port is ready."""
     env = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_RESTART_BACKOFF_S": "0"}
     failed = start(fault, number, ready=False, **env)
     failed.wait_exit(SOON_S)
@@ -149,15 +150,15 @@ def test_the_next_start_clears_the_reason(start: Start, tmp_path: Path, fault: s
 
 
 def test_a_stop_during_back_off_ends_at_once(start: Start) -> None:
-    """Nobody waits for a worker that is not there."""
+    """A stop during the back-off ends the supervisor at once."""
     proxy = start("die-at-boot", "1", ready=False, LUMEN_RESTART_BACKOFF_S="1000", LUMEN_MAX_RESTARTS="0")
     until("a long wait", lambda: len(proxy.journal.events(name="restart_scheduled")) >= 2, within_s=SOON_S)
     proxy.stop()
     assert proxy.wait_exit(SOON_S) == 0
 
 
-def test_ready_is_told_whichever_worker_is_the_first_to_serve(start: Start) -> None:
-    """The first was promoted and died: the second says the line that `start` waits for, and says it once."""
+def test_ready_is_printed_for_the_first_worker_that_serves(start: Start) -> None:
+    """If the first worker ends after its promotion, the ready line follows once for the second one."""
     proxy = start("die-at-promotion", "1")
     psutil.Process(proxy.health().pid).kill()
     assert proxy.health().generation == 3
@@ -165,34 +166,34 @@ def test_ready_is_told_whichever_worker_is_the_first_to_serve(start: Start) -> N
 
 
 def test_a_stop_during_boot_leaves_nothing(start: Start) -> None:
-    """The worker is killed, it served nobody: 0."""
+    """A stop during the boot kills the worker and ends with 0."""
     proxy = start("never-imported", ready=False)
     worker = proxy.journal.until("worker_spawned", within_s=SOON_S)["pid"]
     proxy.stop()
     assert proxy.wait_exit(SOON_S) == 0
-    assert gone(worker)
+    assert has_ended(worker)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_the_whole_group_drains(start: Start, number: int) -> None:
-    """Ctrl-C in a terminal reaches the worker, too, and it does not die of it."""
+    """A signal to the process group, as from Ctrl-C, drains and does not end the worker early."""
     proxy = start()
     proxy.send_group(number)
     assert proxy.wait_exit(SOON_S) == 0
-    assert names(proxy) == ["started", "worker_spawned", "ready", "draining", "drained", "stopped"]
+    assert event_names(proxy) == ["started", "worker_spawned", "ready", "draining", "drained", "stopped"]
 
 
 def test_a_signal_to_the_group_in_the_first_moment_drains(start: Start) -> None:
-    """The worker cannot ignore it yet: it is born with it blocked."""
+    """A signal to the group directly after the start of the worker does not end it."""
     proxy = start(ready=False)
     proxy.journal.until("worker_spawned", within_s=SOON_S)
     proxy.send_group(signal.SIGINT)
     assert proxy.wait_exit(SOON_S) == 0
-    assert "worker_died" not in names(proxy)
+    assert "worker_died" not in event_names(proxy)
 
 
-def test_cut_requests_are_told(start: Start) -> None:
-    """The worker cut two requests: journalled, 70."""
+def test_cut_requests_are_reported(start: Start) -> None:
+    """Cut requests are in the journal, and the exit status is 70."""
     proxy = start("cut", "2")
     proxy.stop()
     assert proxy.wait_exit(SOON_S) == 70
@@ -200,7 +201,7 @@ def test_cut_requests_are_told(start: Start) -> None:
 
 
 def test_a_second_signal_ends_at_once(start: Start) -> None:
-    """A drain that would last half a minute is over: 70, and the worker is gone."""
+    """A second signal ends a drain at once: 70, and the worker has ended."""
     proxy = start("never-drained")
     worker = proxy.health().pid
     proxy.stop()
@@ -211,11 +212,11 @@ def test_a_second_signal_ends_at_once(start: Start) -> None:
         return proxy.exit_status()
 
     assert until("it ends", ends_on_one_more, within_s=SOON_S) == 70
-    assert gone(worker)
+    assert has_ended(worker)
 
 
 def test_a_drain_has_a_deadline(start: Start) -> None:
-    """A worker that never says drained is killed: 70."""
+    """A worker that does not drain in time is killed: 70."""
     proxy = start("never-drained", LUMEN_DRAIN_S="0")
     proxy.stop()
     assert proxy.wait_exit(SOON_S) == 70
@@ -223,19 +224,19 @@ def test_a_drain_has_a_deadline(start: Start) -> None:
 
 
 def test_a_worker_killed_while_it_drains(start: Start) -> None:
-    """Its requests are lost: 70, and nothing is restarted."""
+    """A worker that is killed during a drain is not restarted: 70."""
     proxy = start("never-drained")
     worker = proxy.health().pid
     proxy.stop()
     proxy.journal.until("draining", within_s=SOON_S)
     psutil.Process(worker).kill()
     assert proxy.wait_exit(SOON_S) == 70
-    assert names(proxy)[-4:] == ["draining", "worker_died", "drained", "stopped"]
+    assert event_names(proxy)[-4:] == ["draining", "worker_died", "drained", "stopped"]
 
 
 @pytest.mark.parametrize("fault", ["", "never-imported", "never-drained"], ids=["serving", "booting", "draining"])
 def test_a_killed_supervisor_leaves_no_orphan(start: Start, fault: str) -> None:
-    """The leash ends the worker in whatever state it is; the next start works."""
+    """A worker ends after its supervisor was killed, in each state, and the next start works."""
     proxy = start(fault, ready=fault != "never-imported")
     proxy.journal.until("worker_spawned", within_s=SOON_S)
     (worker,) = (child.pid for child in psutil.Process(proxy.pid).children())
@@ -245,8 +246,8 @@ def test_a_killed_supervisor_leaves_no_orphan(start: Start, fault: str) -> None:
     psutil.Process(proxy.pid).kill()
     if (
         fault != "never-imported"
-    ):  # a pretended worker that boots does not listen; a real one dies by its parent's death
-        until("the worker is gone", lambda: gone(worker), within_s=SOON_S)
+    ):  # a booting fake worker does not read its input; a real one gets the parent-death signal
+        until("the worker has ended", lambda: has_ended(worker), within_s=SOON_S)
     else:
         psutil.Process(worker).kill()
     assert start(port=proxy.port).health().status == 200
@@ -255,7 +256,7 @@ def test_a_killed_supervisor_leaves_no_orphan(start: Start, fault: str) -> None:
 STATES = {
     "empty": "",
     "corrupt": '{"pid": 12',
-    "of a stranger": json.dumps(
+    "of another process": json.dumps(
         {
             "instance": "abc", "pid": 1, "start_time": 1.0, "host": "localhost", "hosts": ["127.0.0.1"],
             "port": 1, "generation": 1, "url": "http://127.0.0.1:1", "drain_s": 30.0,
@@ -266,8 +267,8 @@ STATES = {
 
 
 @pytest.mark.parametrize("content", STATES.values(), ids=STATES)
-def test_old_files_do_not_hinder(start: Start, launch: Launcher, tmp_path: Path, content: str) -> None:
-    """A lock that nobody holds and a state file of any content: it starts, and tidies up after itself."""
+def test_old_files_do_not_prevent_a_start(start: Start, launch: Launcher, tmp_path: Path, content: str) -> None:
+    """Old lock and state files do not prevent a start and are removed at the end."""
     port = launch.reserve_port()
     (tmp_path / f"proxy-{port}.json").write_text(content)
     (tmp_path / f"proxy-{port}.lock").write_text(content)
@@ -280,7 +281,7 @@ def test_old_files_do_not_hinder(start: Start, launch: Launcher, tmp_path: Path,
 
 @pytest.mark.parametrize("shared", [True, False], ids=["one-state-dir", "two-state-dirs"])
 def test_of_two_starts_at_once_one_serves(start: Start, launch: Launcher, tmp_path: Path, shared: bool) -> None:  # noqa: FBT001
-    """The other ends with 75 and names the one, whether they share a lock or only the port."""
+    """Of two concurrent starts one serves and the other ends with 75 and names the first."""
     port = launch.reserve_port()
     env = {"LUMEN_STATE_DIR": str(tmp_path)} if shared else {}
     both = [start(port=port, ready=False, **env) for _ in range(2)]
@@ -295,7 +296,7 @@ def test_of_two_starts_at_once_one_serves(start: Start, launch: Launcher, tmp_pa
 
 @pytest.mark.parametrize("variable", ["LUMEN_STATE_DIR", "LUMEN_LOG_DIR"])
 def test_a_folder_that_cannot_be_made_is_73(launch: Launcher, tmp_path: Path, variable: str) -> None:
-    """One line that names the folder and the variable; nothing was started."""
+    """A folder that cannot be created is 73, with one line that names the folder and its variable."""
     (tmp_path / "file").touch()
     done = launch.run("serve", "--port", "0", env={variable: str(tmp_path / "file" / "below")})
     (line,) = done.stderr.splitlines()
@@ -304,8 +305,8 @@ def test_a_folder_that_cannot_be_made_is_73(launch: Launcher, tmp_path: Path, va
     assert variable in line
 
 
-def test_closed_output_is_no_reason_to_die(launch: Launcher) -> None:
-    """Started with standard input, output and error closed, it serves and restarts."""
+def test_closed_output_does_not_end_the_proxy(launch: Launcher) -> None:
+    """A proxy with closed standard streams serves and restarts its worker."""
     command = ("/bin/sh", "-c", f'exec "{sys.executable}" "{SUPERVISE}" {{port}} <&- >&- 2>&-')
     proxy = launch(target=Target(command=command))
     psutil.Process(proxy.health().pid).kill()
@@ -313,7 +314,7 @@ def test_closed_output_is_no_reason_to_die(launch: Launcher) -> None:
 
 
 def test_idle_means_idle(start: Start) -> None:
-    """While nothing happens the supervisor is not woken at all."""
+    """An idle supervisor has no context switches."""
     proxy = start()
     proxy.health()
     process = psutil.Process(proxy.pid)
