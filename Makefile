@@ -41,13 +41,15 @@ lint: $(LINTERS) ## style, types, layers, workflow, deployment files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/actionlint
-	$(BIN)/zizmor --offline --quiet .github/workflows
+	$(BIN)/zizmor --offline --quiet action.yml .github
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes.yaml
 
 docs: $(READY) ## write the tables of settings, checks and faults into the docs
 	$(BIN)/python docs/settings.py
 	$(BIN)/python -m docs.tables
+	$(BIN)/python -m docs.catalogue
+	$(BIN)/python -m docs.readme
 
 demo: $(READY) ## a Korean question, a killed worker, the next question; no network
 	$(BIN)/lumen-proxy demo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -30,14 +31,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; return its exit status."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a console may lack a character
-    args = _parser().parse_args(argv)
+    words, passed_on = _split(sys.argv[1:] if argv is None else argv)
+    args = _parser().parse_args(words)
+    args.pytest_arguments = passed_on
     try:
-        return int(COMMANDS[args.subcommand].main(args))
+        status = int(COMMANDS[args.subcommand].main(args))
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.OK
     except CommandError as error:
         print(f"lumen-conformance {args.subcommand}: {error}", file=sys.stderr)
         return ExitStatus.USAGE
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
+    return status
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return what stands before the first ``--``, and what stands behind it; argparse cannot keep the two apart."""
+    at = argv.index("--") if "--" in argv else len(argv)
+    return list(argv[:at]), list(argv[at + 1 :])
 
 
 def _parser() -> Parser:

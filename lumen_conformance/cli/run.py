@@ -25,15 +25,18 @@ SELECTIONS: Final = {
 PREFIX: Final = "--proxy-"
 # What the suite needs of pytest's plugins. Others that are installed beside it are not loaded: they could change a run.
 NEEDED_PLUGINS: Final = frozenset(("metadata", "html", "html_fixtures", "timeout", "xdist", "xdist.looponfail"))
+IGNORED_VARIABLES: Final = frozenset(("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"))
 OWN_PLUGINS: Final = ("lumen_conformance.plugin", "lumen_conformance.report.progress")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the selection, the options of the target (those of pytest without ``--proxy-``), and those of the output."""
+    parser.usage = "%(prog)s [smoke|contract|recovery|all] (--url URL | --command CMD) [options] [-- PYTEST-ARGUMENTS]"
     parser.add_argument("selection", nargs="?", choices=SELECTIONS, default="all", help="which checks (default: all)")
     target = parser.add_argument_group("target", "give --url or --command")
     for name, how in PROXY_OPTIONS.items():
-        target.add_argument(f"--{name.removeprefix(PREFIX)}", dest=_destination(name), **how)
+        # The name that pytest has is accepted too: error messages use it.
+        target.add_argument(f"--{name.removeprefix(PREFIX)}", name, dest=_destination(name), **how)
     chosen = parser.add_argument_group("selection")
     chosen.add_argument(
         "--only", nargs="+", action="extend", metavar="ID", help="run these checks; * stands for any text"
@@ -47,7 +50,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     output.add_argument("--write-baseline", metavar="FILE", help="write what fails to FILE, as --baseline reads it")
     add_output_options(output)
-    parser.add_argument("pytest_arguments", nargs="*", metavar="-- ARGUMENTS", help="passed on to pytest")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -68,7 +70,7 @@ def run_pytest(arguments: list[str]) -> int:
     plugins = [word for name in (*(f"no:{name}" for name in sorted(others)), *OWN_PLUGINS) for word in ("-p", name)]
     # -P: nothing is imported from the current folder.
     command = [sys.executable, "-P", "-m", "pytest", *configured, *plugins, *arguments]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environ = {name: value for name, value in os.environ.items() if name not in IGNORED_VARIABLES}
     if os.name != "nt":
         os.execve(sys.executable, command, environ)
     return subprocess.run(command, env=environ, check=False).returncode

@@ -6,14 +6,14 @@ Not part of the plugin: the command adds it. Dots are left out; what fails is li
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Iterable
 from typing import Final
 
 import pytest
 
 from lumen_conformance.report import shared_files
-from lumen_conformance.report.markup import format_seconds
-from lumen_conformance.report.results import RESULTS
+from lumen_conformance.report.results import RESULTS, Result
 
 FIRST_ESTIMATE_S: Final = 2.0  # before that, too few tests have ended to say anything
 BETWEEN_S: Final = 0.1  # a terminal is written ten times a second at most
@@ -49,17 +49,20 @@ class Progress:
 
 
 def line(ended: int, expected: int, failed: int, elapsed_s: float) -> str:
-    """Return how far a run is: tests that ended, all of them, those that failed, and the time left."""
-    told = [f"{ended}/{expected}", f"{failed} failed" if failed else ""]
+    """Return the number of tests that ended, of all, and of those that failed, and the estimated time left."""
+    parts = [f"{ended}/{expected}", f"{failed} failed" if failed else ""]
     if ended and elapsed_s >= FIRST_ESTIMATE_S:
-        told.append(f"about {format_seconds(elapsed_s / ended * (expected - ended))} left")
-    return ", ".join(filter(None, told))
+        left_s = round(elapsed_s / ended * (expected - ended))
+        parts.append("about {}:{:02} left".format(*divmod(left_s, 60)))
+    return ", ".join(filter(None, parts))
 
 
 @pytest.hookimpl(trylast=True)  # after the results are there
 def pytest_configure(config: pytest.Config) -> None:
     """Show progress where somebody looks."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter:
+        reporter.showfspath = False  # no line a module
     if reporter and shared_files.reports(config) and reporter.isatty:
         config.pluginmanager.register(Progress(config, reporter), "report-progress")
 
@@ -67,5 +70,19 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_report_teststatus() -> Generator[None, tuple[str, str, object], tuple[str, str, object]]:
     """Print no letter a test."""
-    category, _, _ = yield
-    return category, "", ""
+    category, _, word = yield
+    return category, "", word
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say why checks were skipped: one line a reason, instead of pytest's one a module and line."""
+    if lines := skip_lines(config.stash[RESULTS].results):
+        terminalreporter.section("skipped")
+        for each in lines:
+            terminalreporter.write_line(each)
+
+
+def skip_lines(results: Iterable[Result]) -> list[str]:
+    """Return each reason for which checks were skipped, with their number, the most frequent first."""
+    reasons = Counter(each.reason for each in results if each.outcome == "skipped")
+    return [f"{number:4}  {reason}" for reason, number in reasons.most_common()]

@@ -134,6 +134,8 @@ def report_records(session: pytest.Session) -> bool | None:
 def _report(config: pytest.Config, folder: Path, data: dict[str, Any]) -> None:
     found = [(name, str(folder / value) if name == EVIDENCE else value) for name, value in data["user_properties"]]
     report = config.hook.pytest_report_from_serializable(config=config, data=data | {"user_properties": found})
+    if isinstance(report.longrepr, list):  # where a test was skipped: pytest has a tuple, JSON a list
+        report.longrepr = tuple(report.longrepr)
     if isinstance(report, pytest.TestReport):
         config.hook.pytest_runtest_logreport(report=report)
     else:

@@ -16,8 +16,9 @@ from lumen_conformance.registry.declaration import TestFunction, check, check_ea
 from lumen_conformance.registry.refutation import Failure, Refuted, expect, shorten
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.targets.launch import Launches
-from tests.contract.clients.client_list import CLIENTS, Client
-from tests.contract.clients.client_process import TEXTS, Act, Raised, Told, ask_everything
+
+from .clients.client_list import CLIENTS, Client
+from .clients.client_process import TEXTS, Act, Raised, Told, ask_everything
 
 pytestmark = pytest.mark.clients
 

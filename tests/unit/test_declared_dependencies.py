@@ -25,6 +25,7 @@ SUITES = ("lumen_conformance", "tests/contract", "tests/recovery")
 CONFORMANCE = sorted(path for folder in SUITES for path in (ROOT / folder).rglob("*.py") if "clients" not in path.parts)
 SUITE = [
     ROOT / "conftest.py",
+    ROOT / "setup.py",
     *sorted(
         path
         for folder in ("lumen_conformance", "tests", "benchmarks", "docs/screens")

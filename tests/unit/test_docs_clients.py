@@ -1,4 +1,4 @@
-"""The table of clients in the documents names the releases that are pinned and tried."""
+"""The clients that are tried are those that are pinned and installed."""
 
 from __future__ import annotations
 
@@ -7,33 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.clients.client_list import CLIENTS, Client
+from tests.contract.clients.client_list import CLIENTS
 from tests.contract.clients.versions import NODE, PACKAGES, ROOT, pinned
-
-HEAD = ["| client | language | releases | also tried | falls short |", "|---|---|---|---|---|"]
-
-
-def line(name: str, client: Client) -> str:
-    """One line of the table."""
-    releases = ", ".join(f"{package} {version}" for package, version in client.releases.items())
-    return f"| {name} | {client.language} | {releases} | {client.also} | {client.short} |"
-
-
-def table(*place: str) -> list[str]:
-    """The lines of the table of clients in a document."""
-    text = ROOT.joinpath(*place).read_text("utf-8")
-    marked = text.partition("<!-- clients: begin")[2].partition("<!-- clients: end")[0]
-    return [row for row in marked.splitlines() if row.startswith("|")]
-
-
-def test_clients_in_the_documents() -> None:
-    """The table has every client with its pinned releases, what else was tried, and where it falls short."""
-    assert table("docs", "clients.md") == [*HEAD, *(line(*item) for item in CLIENTS.items())]
-
-
-def test_clients_in_the_readme() -> None:
-    """The README has the first three columns of that table."""
-    assert table("README.md") == ["|".join(row.split("|")[:4]) + "|" for row in table("docs", "clients.md")]
 
 
 def test_clients_of_the_extra() -> None:

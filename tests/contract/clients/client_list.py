@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.contract.clients.versions import HERE, LANGUAGES, OPENAI_3, PYTHON, missing, pinned
+from .versions import HERE, LANGUAGES, OPENAI_3, PYTHON, missing, pinned
 
 
 @dataclass(frozen=True)

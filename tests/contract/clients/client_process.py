@@ -21,7 +21,8 @@ from lumen_conformance.gateway.exchange import Exchange, Reply
 from lumen_conformance.gateway.replies import echo, reset_after_request, says
 from lumen_conformance.gateway.server import Gateway
 from lumen_conformance.targets.launch import Launched, Launches
-from tests.contract.clients.client_list import Client
+
+from .client_list import Client
 
 KEY = "sk-clients-3f1c"
 MODEL = "lumen-gateway"

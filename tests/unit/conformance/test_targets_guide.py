@@ -21,14 +21,17 @@ GUIDE = (ROOT / "docs" / "judge-your-own-server.md").read_text("utf-8")
 RECIPES = "\n## Recipes\n"  # these run in tests/operations/test_recipes.py
 BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE.partition(RECIPES)[0], re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
+RUN = "lumen-conformance run "
+AS_PYTEST = {f"--{name.removeprefix('--proxy-')}": name for name in PROXY_OPTIONS}
 KNOWN = re.search(r"```text\n(.*?)```", GUIDE, re.DOTALL)
 FEW = ("tests/contract/test_e_stream.py", "tests/contract/test_g_forwarding.py", "tests/contract/test_h_manners.py")
 
 
 def command(*words: str) -> list[str]:
-    """The arguments of the one pytest command of the guide that has all these words."""
-    (found,) = [line for line in COMMANDS if line.startswith("pytest ") and all(word in line for word in words)]
-    return [_ours(word) for word in shlex.split(found)[1:]]
+    """The one command of the guide that has all these words, as arguments of pytest."""
+    (found,) = [line for line in COMMANDS if line.startswith(RUN) and all(word in line for word in words)]
+    selection, *options = shlex.split(found.removeprefix(RUN))
+    return ["-m", selection, *(_ours(AS_PYTEST.get(word, word)) for word in options)]
 
 
 def _ours(word: str) -> str:
@@ -51,7 +54,7 @@ def test_names_of_rows() -> None:
 
 def test_by_command(tmp_path: Path) -> None:
     """The first command of the guide is green."""
-    ended = ran(tmp_path, command("-m contract", "health,models,tools,n"))
+    ended = ran(tmp_path, command("contract", "health,models,tools,n"))
     assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
 
 
@@ -66,7 +69,7 @@ def test_our_own_by_command(tmp_path: Path) -> None:
 def test_by_url(tmp_path: Path, launch: Launches, gateway: Gateway) -> None:
     """Our own proxy passes by URL, calling the named model only, no more often than was said beforehand."""
     proxy = launch(gateway=gateway)
-    arguments = [word.replace("127.0.0.1:8081", f"127.0.0.1:{proxy.port}") for word in command("--proxy-url")]
+    arguments = [word.replace("127.0.0.1:8081", f"127.0.0.1:{proxy.port}") for word in command("--url")]
     before = len(gateway.chats)
     ended = run(tmp_path, *arguments)
     spent = len(gateway.chats) - before
@@ -81,7 +84,7 @@ def test_by_url(tmp_path: Path, launch: Launches, gateway: Gateway) -> None:
 
 def test_by_url_with_nobody_there(tmp_path: Path) -> None:
     """A URL where nobody answers is one error."""
-    arguments = [word.replace("127.0.0.1:8081", "127.0.0.1:9") for word in command("--proxy-url")]
+    arguments = [word.replace("127.0.0.1:8081", "127.0.0.1:9") for word in command("--url")]
     ended = ran(tmp_path, arguments)
     assert (ended.status, len(ended.ids("error")), ended.ids("failed", "passed")) == (1, 1, set()), ended.output
     assert "does not say that it is ready" in ended.output
@@ -90,7 +93,7 @@ def test_by_url_with_nobody_there(tmp_path: Path) -> None:
 def test_a_red_run_and_its_baseline(tmp_path: Path) -> None:
     """The faulty server of the guide fails in the one check that it names, and is green with the guide's baseline."""
     errors = ("tests/contract/test_f_errors.py",)
-    red = ran(tmp_path / "red", [word for word in command("--verdicts") if not word.endswith(".jsonl")], errors)
+    red = ran(tmp_path / "red", command("own-404", "--output before")[:-2], errors)
     assert (red.status, red.ids("failed")) == (1, {"F1.2"}), red.output
     assert KNOWN
     (tmp_path / "known.txt").write_text(KNOWN[1], "utf-8")
@@ -102,7 +105,7 @@ def test_a_red_run_and_its_baseline(tmp_path: Path) -> None:
 @pytest.mark.skipif("not hasattr(__import__('os'), 'fork')", reason="this supervisor forks, which Windows cannot")
 def test_recovery(tmp_path: Path) -> None:
     """The recovery command of the guide is green."""
-    ended = ran(tmp_path, command("-m recovery"), ("tests/recovery/test_01_process_kill.py",))
+    ended = ran(tmp_path, command("recovery"), ("tests/recovery/test_01_process_kill.py",))
     assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
 
 
@@ -115,7 +118,7 @@ def test_the_help_tells_what_each_word_means() -> None:
 
 
 def test_options_of_the_guide() -> None:
-    """The guide names every option about a target and every capability, and no others."""
-    assert set(re.findall(r"--proxy-[a-z-]+", GUIDE)) == set(PROXY_OPTIONS)
-    (row,) = [line for line in GUIDE.splitlines() if line.startswith("| `--proxy-can")]
+    """The guide names every option about a target, and every capability and no others."""
+    assert {name for name in AS_PYTEST if not re.search(rf"{name}\b", GUIDE)} == set()
+    (row,) = [line for line in GUIDE.splitlines() if line.startswith("| `--can")]
     assert set(re.findall(r"`([a-z]+)`", row.partition("commas:")[2])) == set(CAPABILITIES)

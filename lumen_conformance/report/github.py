@@ -1,0 +1,104 @@
+"""``--github-summary FILE``: a Markdown summary and annotations for GitHub Actions.
+
+The Markdown is appended, as the file named by ``GITHUB_STEP_SUMMARY`` may hold the summaries of other tools:
+https://docs.github.com/actions/reference/workflow-commands-for-github-actions. A step shows ten errors and ten warnings
+at most, so that further ones are only in the Markdown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from lumen_conformance.report.causes import causes_of
+from lumen_conformance.report.html import TARGET
+from lumen_conformance.report.layers import deciding_layer, words_of
+from lumen_conformance.report.results import OUTCOMES, RESULTS, Result, counts
+from lumen_conformance.report.run_result import ending_of
+
+MOST_ANNOTATIONS: Final = 10  # of each level: GitHub shows no more for a step
+MOST_ROWS: Final = 200  # of a table: a summary may have 1 MiB, and a row has 2 kB at most
+LONGEST_CELL: Final = 600  # characters
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add ``--github-summary``."""
+    parser.getgroup("report").addoption(
+        "--github-summary", metavar="FILE", help="append a Markdown summary to FILE, and print annotations"
+    )
+
+
+def report(session: pytest.Session) -> None:
+    """Append the summary, and print the annotations, where a file is given."""
+    name = session.config.getoption("--github-summary")
+    if not name:
+        return
+    with Path(name).expanduser().open("a", encoding="utf-8", newline="\n") as file:
+        file.write(markdown(session))
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    assert reporter is not None
+    for line in workflow_commands(session.config.stash[RESULTS].results):
+        reporter.write_line(line)
+
+
+def markdown(session: pytest.Session) -> str:
+    """Return the summary of a run."""
+    config, results = session.config, session.config.stash[RESULTS]
+    ending = ending_of(int(session.exitstatus), results)
+    count = counts(results.results)
+    lines = [f"## {_cell(config.stash.get(TARGET, 'Conformance'))}: {ending.word}", "", _cell(ending.sentence), ""]
+    if layers := words_of(config, results):
+        decides = deciding_layer(config)
+        lines += ["| layer | result |", "|---|---|"]
+        lines += [f"| {name}{' (decides)' * (name == decides)} | {word} |" for name, word in layers.items()]
+        lines += [""]
+    lines += [", ".join(f"{count[outcome]} {outcome.replace('_', ' ')}" for outcome in OUTCOMES if count[outcome]), ""]
+    lines += _table("Failures", [each for each in results.results if each.outcome in {"failed", "error"}])
+    lines += _table("Not as OpenAI does it, and no client breaks", [each for each in results.results if each.reported])
+    if causes := causes_of(results.results):
+        lines += [
+            "### Causes",
+            "",
+            *(f"- {_cell(cause.sentence)} ({len(cause.checks)})" for cause in causes[:MOST_ROWS]),
+            "",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(title: str, results: list[Result]) -> list[str]:
+    if not results:
+        return []
+    rows = [
+        f"| {_cell(each.name)} | {each.entry.tier} | {_cell(each.entry.claim)} | {_cell(each.reason)} |"
+        for each in results[:MOST_ROWS]
+    ]
+    more = [f"and {len(results) - MOST_ROWS} more in the report", ""] if len(results) > MOST_ROWS else []
+    return [f"### {title}", "", "| check | tier | claim | found |", "|---|---|---|---|", *rows, "", *more]
+
+
+def _cell(text: str) -> str:
+    """Text as one cell of a Markdown table: no markup, one line."""
+    short = text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…"
+    for character in "\\`*_[]<>|":
+        short = short.replace(character, f"\\{character}" if character not in "<>" else f"&{'lg'[character == '>']}t;")
+    return " ".join(short.split())
+
+
+def workflow_commands(results: Iterable[Result]) -> Iterator[str]:
+    """Yield the workflow commands: an error for each failure, a warning for what is only reported."""
+    every = list(results)
+    levels = {
+        "error": [each for each in every if each.outcome in {"failed", "error"}],
+        "warning": [each for each in every if each.reported],
+    }
+    for level, found in levels.items():
+        for each in found[:MOST_ANNOTATIONS]:
+            title = _escaped(f"{each.name} ({each.entry.tier})").replace(":", "%3A").replace(",", "%2C")
+            yield f"::{level} title={title}::{_escaped(f'{each.entry.claim}: {each.reason}')}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

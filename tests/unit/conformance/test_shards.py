@@ -1,0 +1,138 @@
+"""Parts of a run: a partition, the same each time, of nearly equal durations; their records make one report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lumen_conformance.report.shards import DURATIONS_FILE, parts
+from tests.fixtures.nested_pytest import Ended, Inner, stage
+
+MODULES = {
+    "contract/test_one.py": '''
+        """One."""
+        @check("1.1-one")
+        def test_one():
+            """Holds."""
+        @check("1.2-two")
+        def test_two():
+            """Fails."""
+            assert 1 == 2
+    ''',
+    "contract/test_two.py": '''
+        """Two."""
+        @check_each("row", {"2.1-a": 1, "2.2-b": 2})
+        def test_row(row):
+            """Holds, or is skipped."""
+            if row == 2:
+                pytest.skip("not here")
+    ''',
+    "unit/test_three.py": '''
+        """Three."""
+        def test_plain():
+            """Holds."""
+        @pytest.fixture
+        def broken():
+            raise RuntimeError("no stage")
+        @check("3.1-broken")
+        def test_broken(broken):
+            """Cannot be set up."""
+    ''',
+}
+
+
+@given(st.dictionaries(st.text(), st.floats(min_value=0, max_value=1e6)), st.integers(min_value=1, max_value=9))
+def test_parts_are_a_partition(durations_s: dict[str, float], number: int) -> None:
+    """Each module is in one part, and no part has more than its share and the longest module."""
+    dealt = parts(durations_s, number)
+    assert sorted(name for part in dealt for name in part) == sorted(durations_s)
+    longest_s = max(durations_s.values(), default=0)
+    share_s = sum(durations_s.values()) / number
+    assert all(sum(durations_s[name] for name in part) <= (share_s + longest_s) * (1 + 1e-9) for part in dealt)
+
+
+def test_three_parts_of_the_suite_are_balanced() -> None:
+    """With the recorded durations, no third of the suite takes more than 1.1 times an even share."""
+    durations_s: dict[str, float] = json.loads(DURATIONS_FILE.read_text("utf-8"))
+    totals_s = [sum(durations_s[name] for name in part) for part in parts(durations_s, 3)]
+    assert max(totals_s) <= 1.1 * sum(totals_s) / 3
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """One run of everything."""
+    return stage(tmp_path_factory.mktemp("whole"), MODULES, "--junit-xml=junit.xml")
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The records of three parts, each in a folder of its own."""
+    folder = tmp_path_factory.mktemp("parts")
+    inner = Inner(folder)
+    inner.write(MODULES)
+    files = [folder / f"part{part}" / "record.jsonl" for part in (1, 2, 3)]
+    for part, file in enumerate(files, 1):
+        inner.run(f"--shard={part}/3", f"--record={file}")
+    return files
+
+
+def replayed(folder: Path, *records: Path) -> Ended:
+    """A report of these records."""
+    inner = Inner(folder)
+    (folder / "tests").mkdir()
+    return inner.run("--junit-xml=junit.xml", *(f"--replay={record}" for record in records))
+
+
+def test_three_parts_are_one_run(whole: Ended, records: list[Path], tmp_path: Path) -> None:
+    """The joined report has the outcomes, counts, verdicts and exit status of one run."""
+    joined = replayed(tmp_path, *records)
+    assert joined.status == whole.status
+    assert (joined.rows, joined.counts) == (whole.rows, whole.counts)
+    assert by_id(joined) == by_id(whole)
+    assert joined.summary["counts"] == whole.summary["counts"]
+    assert figures(joined) == figures(whole)
+
+
+def by_id(ended: Ended) -> dict[str, tuple[str, str]]:
+    """The outcome and the reason of each check."""
+    return {each["id"]: (each["outcome"], each["reason"]) for each in ended.verdicts}
+
+
+def figures(ended: Ended) -> list[str]:
+    """The counts of JUnit."""
+    head = (ended.folder / "junit.xml").read_text("utf-8").partition("<testcase")[0]
+    return [word for word in head.split() if word.startswith(("errors=", "failures=", "skipped=", "tests="))]
+
+
+def test_a_missing_part_is_refused(records: list[Path], tmp_path: Path) -> None:
+    """Two parts of three are no report: the third may have failed."""
+    joined = replayed(tmp_path, *records[:2])
+    assert joined.status == pytest.ExitCode.USAGE_ERROR
+    assert "shard 3/3 is missing" in joined.output
+
+
+def test_two_systems_in_one_report(tmp_path: Path) -> None:
+    """The same checks of two systems are told apart by the folders of their records."""
+    files = [tmp_path / "runs" / name / "record.jsonl" for name in ("linux", "windows")]
+    (tmp_path / "runs").mkdir()
+    inner = Inner(tmp_path / "runs")
+    inner.write(MODULES)
+    for file in files:
+        inner.run(f"--record={file}")
+    joined = replayed(tmp_path, *files)
+    outcomes = {f"{each['id']} {each['param']}": each["outcome"] for each in joined.verdicts}
+    assert outcomes["1.1-one @linux"] == outcomes["1.1-one @windows"] == "passed"
+    assert outcomes["1.2-two @linux"] == outcomes["1.2-two @windows"] == "failed"
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"run": {"version": 99}}'])
+def test_no_record(text: str, tmp_path: Path) -> None:
+    """A file that is no record of this version is one line, and a usage error."""
+    (tmp_path / "record.jsonl").write_text(text, "utf-8")
+    joined = replayed(tmp_path, tmp_path / "record.jsonl")
+    assert joined.status == pytest.ExitCode.USAGE_ERROR
+    assert "record.jsonl" in joined.output
