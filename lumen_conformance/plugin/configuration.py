@@ -14,6 +14,7 @@ from lumen_conformance.report import (
     baseline,
     baseline_writer,
     crashes,
+    github,
     id_selection,
     output_paths,
     page,
@@ -36,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     replay.add_options(parser)
     run_record.add_options(parser)
     baseline_writer.add_options(parser)
+    github.add_options(parser)
     summary.add_options(parser)
     verdict_records.add_options(parser)
     shards.add_options(parser)

@@ -12,6 +12,7 @@ from lumen_conformance.report import (
     baseline_writer,
     counts,
     crashes,
+    github,
     page,
     run_record,
     run_result,
@@ -48,6 +49,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     verdict_records.write_file(session)
     summary.write_file(session)
     run_record.write_file(session)
+    github.report(session)
     page.complete(session)
 
 

@@ -13,11 +13,12 @@ from typing import Final
 
 import pytest
 
+from lumen_conformance.report import shared_files
 from lumen_conformance.report.causes import causes_of
-from lumen_conformance.report.html import TARGET
-from lumen_conformance.report.layers import deciding_layer, words_of
+from lumen_conformance.report.layers import deciding_layer, layer_results
+from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import OUTCOMES, RESULTS, Result, counts
-from lumen_conformance.report.run_result import ending_of
+from lumen_conformance.report.run_result import summarize_run
 
 MOST_ANNOTATIONS: Final = 10  # of each level: GitHub shows no more for a step
 MOST_ROWS: Final = 200  # of a table: a summary may have 1 MiB, and a row has 2 kB at most
@@ -34,7 +35,7 @@ def add_options(parser: pytest.Parser) -> None:
 def report(session: pytest.Session) -> None:
     """Append the summary, and print the annotations, where a file is given."""
     name = session.config.getoption("--github-summary")
-    if not name:
+    if not name or not shared_files.reports(session.config):
         return
     with Path(name).expanduser().open("a", encoding="utf-8", newline="\n") as file:
         file.write(markdown(session))
@@ -47,10 +48,10 @@ def report(session: pytest.Session) -> None:
 def markdown(session: pytest.Session) -> str:
     """Return the summary of a run."""
     config, results = session.config, session.config.stash[RESULTS]
-    ending = ending_of(int(session.exitstatus), results)
+    ending = summarize_run(int(session.exitstatus), results)
     count = counts(results.results)
     lines = [f"## {_cell(config.stash.get(TARGET, 'Conformance'))}: {ending.word}", "", _cell(ending.sentence), ""]
-    if layers := words_of(config, results):
+    if layers := layer_results(config, results):
         decides = deciding_layer(config)
         lines += ["| layer | result |", "|---|---|"]
         lines += [f"| {name}{' (decides)' * (name == decides)} | {word} |" for name, word in layers.items()]

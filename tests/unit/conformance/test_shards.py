@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumen_conformance.report.shards import DURATIONS_FILE, parts
-from tests.fixtures.nested_pytest import Ended, Inner, stage
+from tests.fixtures.nested_pytest import NestedPytest, NestedRun, stage
 
 MODULES = {
     "contract/test_one.py": '''
@@ -63,31 +63,31 @@ def test_three_parts_of_the_suite_are_balanced() -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> NestedRun:
     """One run of everything."""
     return stage(tmp_path_factory.mktemp("whole"), MODULES, "--junit-xml=junit.xml")
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def list_records(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The records of three parts, each in a folder of its own."""
     folder = tmp_path_factory.mktemp("parts")
-    inner = Inner(folder)
-    inner.write(MODULES)
+    nested = NestedPytest(folder)
+    nested.write(MODULES)
     files = [folder / f"part{part}" / "record.jsonl" for part in (1, 2, 3)]
     for part, file in enumerate(files, 1):
-        inner.run(f"--shard={part}/3", f"--record={file}")
+        nested.run(f"--shard={part}/3", f"--record={file}")
     return files
 
 
-def replayed(folder: Path, *records: Path) -> Ended:
+def replayed(folder: Path, *records: Path) -> NestedRun:
     """A report of these records."""
-    inner = Inner(folder)
+    nested = NestedPytest(folder)
     (folder / "tests").mkdir()
-    return inner.run("--junit-xml=junit.xml", *(f"--replay={record}" for record in records))
+    return nested.run("--junit-xml=junit.xml", *(f"--replay={record}" for record in records))
 
 
-def test_three_parts_are_one_run(whole: Ended, records: list[Path], tmp_path: Path) -> None:
+def test_three_parts_are_one_run(whole: NestedRun, records: list[Path], tmp_path: Path) -> None:
     """The joined report has the outcomes, counts, verdicts and exit status of one run."""
     joined = replayed(tmp_path, *records)
     assert joined.status == whole.status
@@ -97,12 +97,12 @@ def test_three_parts_are_one_run(whole: Ended, records: list[Path], tmp_path: Pa
     assert figures(joined) == figures(whole)
 
 
-def by_id(ended: Ended) -> dict[str, tuple[str, str]]:
+def by_id(ended: NestedRun) -> dict[str, tuple[str, str]]:
     """The outcome and the reason of each check."""
     return {each["id"]: (each["outcome"], each["reason"]) for each in ended.verdicts}
 
 
-def figures(ended: Ended) -> list[str]:
+def figures(ended: NestedRun) -> list[str]:
     """The counts of JUnit."""
     head = (ended.folder / "junit.xml").read_text("utf-8").partition("<testcase")[0]
     return [word for word in head.split() if word.startswith(("errors=", "failures=", "skipped=", "tests="))]
@@ -119,10 +119,10 @@ def test_two_systems_in_one_report(tmp_path: Path) -> None:
     """The same checks of two systems are told apart by the folders of their records."""
     files = [tmp_path / "runs" / name / "record.jsonl" for name in ("linux", "windows")]
     (tmp_path / "runs").mkdir()
-    inner = Inner(tmp_path / "runs")
-    inner.write(MODULES)
+    nested = NestedPytest(tmp_path / "runs")
+    nested.write(MODULES)
     for file in files:
-        inner.run(f"--record={file}")
+        nested.run(f"--record={file}")
     joined = replayed(tmp_path, *files)
     outcomes = {f"{each['id']} {each['param']}": each["outcome"] for each in joined.verdicts}
     assert outcomes["1.1-one @linux"] == outcomes["1.1-one @windows"] == "passed"
