@@ -13,6 +13,7 @@ from typing import Final
 
 import pytest
 
+from lumen_conformance.report import shared_files
 from lumen_conformance.report.causes import causes_of
 from lumen_conformance.report.layers import deciding_layer, layer_results
 from lumen_conformance.report.markup import TARGET
@@ -34,7 +35,7 @@ def add_options(parser: pytest.Parser) -> None:
 def write(session: pytest.Session) -> None:
     """Append the summary, and print the annotations, where a file is given."""
     name = session.config.getoption("--github-summary")
-    if not name:
+    if not name or not shared_files.reports(session.config):
         return
     with Path(name).expanduser().open("a", encoding="utf-8", newline="\n") as file:
         file.write(markdown(session))
