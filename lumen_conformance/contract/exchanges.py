@@ -11,7 +11,7 @@ from typing import Any
 
 from lumen_conformance.contract.session import MODEL, Talk, question
 from lumen_conformance.gateway.exchange import Reply
-from lumen_conformance.gateway.replies import reset_after_request, says
+from lumen_conformance.gateway.replies import reset_after_request, respond_with
 from lumen_conformance.http.client import Capture
 from lumen_conformance.targets.endpoint import CHAT
 
@@ -72,7 +72,9 @@ def away(talk: Talk) -> Capture:
         talk.gateway.up()
 
 
-BROKEN = says({"error": {"message": "scripted failure", "type": "server_error", "param": None, "code": None}}, 500)
+BROKEN = respond_with(
+    {"error": {"message": "scripted failure", "type": "server_error", "param": None, "code": None}}, 500
+)
 KINDS: dict[str, Callable[[Talk], Capture]] = {
     "unparsable": unparsable,
     "wrong_type": wrong_type,

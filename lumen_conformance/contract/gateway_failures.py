@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Exchange, Reply
-from lumen_conformance.gateway.replies import JSON, TIMESTAMP, answers, lumen, raw, says
+from lumen_conformance.gateway.replies import JSON, TIMESTAMP, answer_with, lumen, raw, respond_with
 
 NO_RETRY = (("x-should-retry", "false"),)
 OVERSIZE_BYTES = 8 * 1024 * 1024 + 1  # one beyond the limit of an answer
@@ -26,7 +26,7 @@ class Failure:
 
 def status(gateway: int, status: int, code: str, **more: object) -> Failure:
     """The gateway answers with an error status and a page of HTML, as its hoster does."""
-    reply = says(replies.HTML, gateway, media_type="text/html")
+    reply = respond_with(replies.HTML, gateway, media_type="text/html")
     return Failure(reply, status, code, **more)  # type: ignore[arg-type]  # fields of a failure
 
 
@@ -35,21 +35,21 @@ def redirect(gateway: int) -> Failure:
 
     def reply(exchange: Exchange) -> None:
         host = exchange.call.header("host") or ""
-        says(b"", gateway, headers=(("Location", f"http://{host}/elsewhere"),))(exchange)
+        respond_with(b"", gateway, headers=(("Location", f"http://{host}/elsewhere"),))(exchange)
 
     return Failure(reply, 502, "gateway_misconfigured")
 
 
 def nonsense(body: object, media_type: str = JSON) -> Failure:
     """The gateway says 200 to something that is no answer."""
-    return Failure(says(body, media_type=media_type), 502, "gateway_invalid_response")
+    return Failure(respond_with(body, media_type=media_type), 502, "gateway_invalid_response")
 
 
 BAD = "invalid_request_error"
 CUT = {"success": True, "persona": {"name": "세나"}, "sources": [], "timestamp": TIMESTAMP}
 AGAIN = (("retry-after", "7"),)
-BUSY = says({"error": "busy"}, 429, headers=AGAIN)
-AWAY = says({"error": "away"}, 503, headers=AGAIN)
+BUSY = respond_with({"error": "busy"}, 429, headers=AGAIN)
+AWAY = respond_with({"error": "away"}, 503, headers=AGAIN)
 
 STATUSES = {
     **{f"gateway-{code}": redirect(code) for code in (301, 302, 303, 307, 308)},
@@ -83,8 +83,8 @@ ANSWERS = {
     "response-number": nonsense({**CUT, "response": 1}),
     "response-object": nonsense({**CUT, "response": {"text": "hello"}}),
     "oversize": nonsense(lumen("x" * OVERSIZE_BYTES)),
-    "declined": Failure(says({"success": False, "error": "quota"}), 502, "gateway_declined"),
-    "declined-with-words": Failure(answers("quota is used up", success=False), 502, "gateway_declined"),
-    "empty-response": Failure(answers(""), 502, "gateway_empty_response"),
+    "declined": Failure(respond_with({"success": False, "error": "quota"}), 502, "gateway_declined"),
+    "declined-with-words": Failure(answer_with("quota is used up", success=False), 502, "gateway_declined"),
+    "empty-response": Failure(answer_with(""), 502, "gateway_empty_response"),
 }
 FAILURES = STATUSES | CONNECTIONS | ANSWERS

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from lumen_conformance.checks.preconditions import plain_choices
 from lumen_conformance.checks.verdict import Judge, Known
 from lumen_conformance.gateway.exchange import Exchange, Reply
-from lumen_conformance.gateway.replies import echo, gated, streams
+from lumen_conformance.gateway.replies import echo, gated, stream_in_halves
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import WITNESS
 from lumen_conformance.http.client import Capture, call, send
@@ -211,7 +211,7 @@ class Talk:
         """
         begun = threading.Event()
         ours = self.target.profile == "lumen"
-        whole = gated(begun, reply) if ours else streams(midway=after(begun, reply))
+        whole = gated(begun, reply) if ours else stream_in_halves(midway=after(begun, reply))
         with self.gateway.scripted(whole) if ours else self.failing(whole):
             return self.post(question(text, stream=True), on_body=lambda _: begun.set())
 
@@ -230,7 +230,7 @@ class Talk:
             if FIRST_WORDS.search(body):
                 begun.set()
 
-        with self.gateway.scripted(streams(midway=midway)):
+        with self.gateway.scripted(stream_in_halves(midway=midway)):
             seen = self.post(question(self.words, stream=True), on_body=look)
         return seen, next(iter(said_mono_s), None)
 

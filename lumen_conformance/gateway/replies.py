@@ -14,7 +14,16 @@ from lumen_conformance.gateway.exchange import Exchange, ReceivedRequest, Reply,
 from lumen_conformance.gateway.openai_answers import DONE, event
 from lumen_conformance.gateway.response import JSON, Headers, Response, encoded, head, plain, streamed
 
-__all__ = ["HTML", "JSON", "TIMESTAMP", "answers", "encoded", "head", "lumen", "says"]  # and the replies below
+__all__ = [
+    "HTML",
+    "JSON",
+    "TIMESTAMP",
+    "answer_with",
+    "encoded",
+    "head",
+    "lumen",
+    "respond_with",
+]  # and the replies below
 
 TIMESTAMP = "2025-10-24T10:09:00"  # the form of the original system: no zone
 GARBAGE = b"\x00\x01\x02 this is no HTTP at all \xff\xfe\r\n\r\n"
@@ -34,7 +43,7 @@ def lumen(text: str, **fields: object) -> dict[str, object]:
     return answer | fields
 
 
-def says(body: object, status: int = 200, *, media_type: str = JSON, headers: Headers = ()) -> Reply:
+def respond_with(body: object, status: int = 200, *, media_type: str = JSON, headers: Headers = ()) -> Reply:
     """Return a reply with any body (JSON, or bytes as they are), any status and more headers."""
     data = encoded(body)
     return lambda exchange: plain(exchange.call, data, status, media_type, headers).send(exchange)
@@ -51,12 +60,12 @@ def body_for(call: ReceivedRequest, text: str) -> bytes:
     return good(call, text).framed
 
 
-def answers(text: str, **fields: object) -> Reply:
+def answer_with(text: str, **fields: object) -> Reply:
     """Return a reply with a good answer; `fields` adds to that of Lumen, or replaces."""
     return lambda exchange: good(exchange.call, text, **fields).send(exchange)
 
 
-def streams(text: str | None = None, *, midway: Callable[[Exchange], bool] = lambda _: True) -> Reply:
+def stream_in_halves(text: str | None = None, *, midway: Callable[[Exchange], bool] = lambda _: True) -> Reply:
     """Return a reply in two halves, an echo unless a text is given; it goes on if `midway` returns True."""
 
     def send(exchange: Exchange) -> None:
@@ -94,14 +103,14 @@ def echo(exchange: Exchange) -> None:
     """Answer with the message of the request, so that a test can find its nonce. Other paths answer healthy."""
     call = exchange.call
     if call.method in {"GET", "HEAD"} and not openai_routes.handles(call):
-        says({"status": "healthy", "service": "lumen-gateway", "version": "0"})(exchange)
+        respond_with({"status": "healthy", "service": "lumen-gateway", "version": "0"})(exchange)
     else:
         good(call).send(exchange)
 
 
 def cloud_echo(exchange: Exchange) -> None:
     """Answer the same in the format of Cloud AI."""
-    says({"response": exchange.call.message, "model": "cloud-ai", "timestamp": TIMESTAMP})(exchange)
+    respond_with({"response": exchange.call.message, "model": "cloud-ai", "timestamp": TIMESTAMP})(exchange)
 
 
 def raw(data: bytes) -> Reply:
@@ -115,7 +124,7 @@ def raw(data: bytes) -> Reply:
 
 
 garbage = raw(GARBAGE)
-html = says(HTML, media_type="text/html; charset=utf-8")
+html = respond_with(HTML, media_type="text/html; charset=utf-8")
 
 
 @at_accept
@@ -165,7 +174,7 @@ def gated(gate: threading.Event, then: Reply = echo) -> Reply:
     return send
 
 
-def dripping(gap_s: float, body: object = None) -> Reply:
+def drip(gap_s: float, body: object = None) -> Reply:
     """Return a reply that sends the body byte by byte, with a gap after each; the echo unless a body is given."""
 
     def send(exchange: Exchange) -> None:

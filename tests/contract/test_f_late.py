@@ -24,11 +24,11 @@ FAILURES: dict[str, tuple[Reply, str]] = {
     "silent": (replies.silent, "gateway_timeout"),
     "reset": (replies.reset_after_request, "gateway_connection_lost"),
     "reset-mid-body": (replies.reset_mid_body, "gateway_connection_lost"),
-    "status-500": (replies.says({}, 500), "gateway_error"),
-    "status-429": (replies.says({}, 429), "rate_limit_exceeded"),
+    "status-500": (replies.respond_with({}, 500), "gateway_error"),
+    "status-429": (replies.respond_with({}, 429), "rate_limit_exceeded"),
     "html": (replies.html, "gateway_invalid_response"),
-    "declined": (replies.answers("", success=False, error="quota"), "gateway_declined"),
-    "empty": (replies.answers(""), "gateway_empty_response"),
+    "declined": (replies.answer_with("", success=False, error="quota"), "gateway_declined"),
+    "empty": (replies.answer_with(""), "gateway_empty_response"),
 }
 
 

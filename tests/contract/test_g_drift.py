@@ -10,7 +10,7 @@ from lumen_conformance.checks.findings import child
 from lumen_conformance.contract.expectations import expect_text
 from lumen_conformance.contract.session import Talk
 from lumen_conformance.gateway.exchange import Reply
-from lumen_conformance.gateway.replies import encoded, lumen, says
+from lumen_conformance.gateway.replies import encoded, lumen, respond_with
 from lumen_conformance.http.documents import answer
 from lumen_conformance.registry.declaration import check_each
 from lumen_conformance.registry.refutation import expect, shorten
@@ -29,7 +29,7 @@ class Drift:
 
 def changed(warning: str | None, **fields: object) -> Drift:
     """An answer with other fields; JSON in ASCII, so that half a pair can be written."""
-    return Drift(says(json.dumps(lumen("words") | fields).encode()), warning)
+    return Drift(respond_with(json.dumps(lumen("words") | fields).encode()), warning)
 
 
 BODY = encoded(lumen("words"))
@@ -42,10 +42,10 @@ DRIFTS = {
     "persona-without-name": changed("persona", persona={"emoji": "🌀"}),
     "nan": changed("NaN", score=float("nan")),
     "nan-in-persona": changed("NaN", persona={"name": "세나", "score": float("nan")}),
-    "success-missing": Drift(says(WITHOUT_SUCCESS)),
-    "byte-order-mark": Drift(says(b"\xef\xbb\xbf" + BODY)),
-    "gzip": Drift(says(gzip.compress(BODY), headers=(("Content-Encoding", "gzip"),))),
-    "half-a-pair": Drift(says(json.dumps(lumen("words \ud83c")).encode()), "response", "words \ufffd"),
+    "success-missing": Drift(respond_with(WITHOUT_SUCCESS)),
+    "byte-order-mark": Drift(respond_with(b"\xef\xbb\xbf" + BODY)),
+    "gzip": Drift(respond_with(gzip.compress(BODY), headers=(("Content-Encoding", "gzip"),))),
+    "half-a-pair": Drift(respond_with(json.dumps(lumen("words \ud83c")).encode()), "response", "words \ufffd"),
 }
 
 

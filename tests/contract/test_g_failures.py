@@ -11,7 +11,7 @@ from lumen_conformance.contract.gateway_failures import FAILURES, NO_RETRY
 from lumen_conformance.contract.gateway_failures import Failure as GatewayFailure
 from lumen_conformance.contract.prerequisites import need_refusal
 from lumen_conformance.contract.session import DEADLINE_S, Talk
-from lumen_conformance.gateway.replies import dripping, reset_before_reading, says, silent
+from lumen_conformance.gateway.replies import drip, reset_before_reading, respond_with, silent
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import WITNESS, Capture
 from lumen_conformance.http.documents import answer
@@ -67,7 +67,7 @@ def test_hints(name: str, talk: Talk) -> None:
 @check_each("given", {f"G8.retry-after-{given}": given for given in ("0", "1", "120", "3600", "-5", "soon")}, tier="S")
 def test_retry_after_range(given: str, talk: Talk) -> None:
     """A Retry-After is passed on as whole seconds from 1 to 120, which the OpenAI SDKs obey."""
-    with talk.gateway.scripted(says({}, 429, headers=(("Retry-After", given),))):
+    with talk.gateway.scripted(respond_with({}, 429, headers=(("Retry-After", given),))):
         seen = talk.ask("안녕")
     found = seen.header("retry-after") or ""
     wanted = {given} if given in {"1", "120"} else {str(seconds) for seconds in range(1, 121)}
@@ -86,7 +86,7 @@ def test_reset_before_reading(stream: bool, talk: Talk) -> None:  # noqa: FBT001
     expect_error(seen, 502, kind="server_error", code="gateway_connection_lost" if lost else "gateway_unreachable")
 
 
-SLOW = {"silent": silent, "dripping": dripping(0.05)}
+SLOW = {"silent": silent, "dripping": drip(0.05)}
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from lumen_conformance.contract.expectations import (
 from lumen_conformance.contract.session import MODEL, Talk
 from lumen_conformance.gateway import openai_requests, replies
 from lumen_conformance.gateway.exchange import ReceivedRequest, Reply
-from lumen_conformance.gateway.replies import says
+from lumen_conformance.gateway.replies import respond_with
 from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import errors, said
 from lumen_conformance.registry.declaration import check, check_each
@@ -128,7 +128,7 @@ def test_every_word(messages: list[dict[str, Any]], talk: Talk) -> None:
 
 def status(code: int, kind: str, *headers: tuple[str, str]) -> Reply:
     """An error as OpenAI tells it."""
-    return says(openai_requests.error(f"scripted failure {code}", kind), code, headers=headers)
+    return respond_with(openai_requests.error(f"scripted failure {code}", kind), code, headers=headers)
 
 
 INVALID, SERVER = "invalid_request_error", "server_error"
@@ -136,7 +136,7 @@ FAILURES: dict[str, Reply] = {
     **{f"status-{code}": status(code, INVALID) for code in (400, 401, 403, 404, 413)},
     "status-429": status(429, "rate_limit_error", ("Retry-After", "7")),
     **{f"status-{code}": status(code, SERVER) for code in (500, 502, 503, 504)},
-    "html-502": says(replies.HTML, 502, media_type="text/html"),
+    "html-502": respond_with(replies.HTML, 502, media_type="text/html"),
     "reset": replies.reset_after_request,
 }
 
@@ -175,7 +175,7 @@ def test_truncated(talk: Talk) -> None:
 @check("G3.forwarded-error-with-200", tier="S")  # whoever passes bytes on passes on this lie, too
 def test_error_with_200(stream: bool, talk: Talk) -> None:  # noqa: FBT001 -- a row
     """An error that the gateway tells with status 200 is told with the status of an error."""
-    expect_failure(failed(talk, says(openai_requests.error("scripted failure", SERVER)), stream=stream))
+    expect_failure(failed(talk, respond_with(openai_requests.error("scripted failure", SERVER)), stream=stream))
 
 
 @check("G8.forwarded-retry-after", tier="S")

@@ -18,7 +18,7 @@ from lumen_conformance.contract.expectations import (
 )
 from lumen_conformance.contract.session import Talk, question
 from lumen_conformance.gateway import replies
-from lumen_conformance.gateway.replies import answers, body_for, encoded, split
+from lumen_conformance.gateway.replies import answer_with, body_for, encoded, split
 from lumen_conformance.http.client import Capture, Connection
 from lumen_conformance.http.documents import said
 from lumen_conformance.registry.declaration import check, check_each
@@ -122,7 +122,7 @@ def test_large_answer(stream: bool, talk: Talk) -> None:  # noqa: FBT001 -- a ro
     """An answer of a megabyte comes whole."""
     line = "안녕하세요 👩‍👩‍👧‍👦\u2028"
     text = numbered(line, LARGE_BYTES // len(line.encode()))
-    with talk.gateway.scripted(answers(text)):
+    with talk.gateway.scripted(answer_with(text)):
         seen = asked_for_progress(talk, stream=stream)
     if seen.ended == "timeout" and talk.target.profile != "lumen":  # some work on megabytes for longer
         raise NotJudged(f"for {talk.target.answer_s} s, --proxy-timeout, nothing comes: {describe(seen)}", ())

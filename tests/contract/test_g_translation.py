@@ -16,7 +16,7 @@ from lumen_conformance.contract.expectations import (
 )
 from lumen_conformance.contract.session import MODEL, Talk, question
 from lumen_conformance.gateway.exchange import ReceivedRequest
-from lumen_conformance.gateway.replies import answers
+from lumen_conformance.gateway.replies import answer_with
 from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import JsonObject, answer, choices_in, chunks
 from lumen_conformance.registry.declaration import check, check_each
@@ -256,7 +256,7 @@ def test_metadata(talk: Talk) -> None:
     """Persona, sources and timestamp come as the gateway sent them, whatever they are."""
     persona = {"name": "비노슈", "emoji": "🌀", "type": {"of": ["any"]}}
     given = {"persona": persona, "sources": ["google_ai", "새 출처"], "timestamp": "2025-10-24 10:09"}
-    with talk.gateway.scripted(answers("hi", **given)):
+    with talk.gateway.scripted(answer_with("hi", **given)):
         found = metadata(talk.ask("안녕"))
     expect_equal({key: found.get(key) for key in given}, given, "lumen_metadata")
 
@@ -273,7 +273,7 @@ def test_metadata(talk: Talk) -> None:
 )
 def test_tolerated(fields: dict[str, object], talk: Talk) -> None:
     """Unknown or odd fields of an answer never stop its words."""
-    with talk.gateway.scripted(answers("words", **fields)):
+    with talk.gateway.scripted(answer_with("words", **fields)):
         seen = talk.ask("안녕")
     expect_text(seen, "words")
 

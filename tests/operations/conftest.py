@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from lumen_conformance.gateway.exchange import Exchange
-from lumen_conformance.gateway.replies import cloud_echo, echo, says
+from lumen_conformance.gateway.replies import cloud_echo, echo, respond_with
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.child_process import WINDOWS, ChildProcess
 from lumen_conformance.stages import virtual_environments
@@ -31,7 +31,7 @@ def wrong_method(exchange: Exchange) -> bool:
     """A GET where only a POST is answered: 405, as the real channels say it."""
     found = (exchange.call.method, exchange.call.path) == ("GET", "/chat")
     if found:
-        says({"detail": "Method Not Allowed"}, 405)(exchange)
+        respond_with({"detail": "Method Not Allowed"}, 405)(exchange)
     return found
 
 
@@ -44,9 +44,9 @@ def gateway_lives(exchange: Exchange) -> None:
 def cloud_ai_lives(exchange: Exchange) -> None:
     """Cloud AI as it is on a good day."""
     if exchange.call.path not in {"/chat", "/health"}:
-        says({"detail": "Not Found"}, 404)(exchange)
+        respond_with({"detail": "Not Found"}, 404)(exchange)
     elif exchange.call.method == "GET" and exchange.call.path == "/health":
-        says({"status": "healthy", "version": "1.0.0", "pipeline_ready": True})(exchange)
+        respond_with({"status": "healthy", "version": "1.0.0", "pipeline_ready": True})(exchange)
     elif not wrong_method(exchange):
         cloud_echo(exchange)
 

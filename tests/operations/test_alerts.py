@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lumen_conformance.gateway.replies import gated, says
+from lumen_conformance.gateway.replies import gated, respond_with
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.child_process import ChildProcess
 from lumen_conformance.targets.launch import LaunchedTarget
@@ -19,7 +19,7 @@ from tests.operations.conftest import Desk
 
 SECRET = "T000-B000-canary"  # noqa: S105 -- a path as Slack gives them, to be looked for everywhere
 SOON_S = 30.0
-OK = says(b"ok", media_type="text/plain")
+OK = respond_with(b"ok", media_type="text/plain")
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_refused_alert_is_told_and_not_repeated(
     desk: Desk, slack: ScriptedGateway, webhooks: dict[str, str | None]
 ) -> None:
     """404 is final: one attempt, one line of what went wrong, without the address; the watch goes on."""
-    slack.standing = says(b"no_service", 404, media_type="text/plain")
+    slack.standing = respond_with(b"no_service", 404, media_type="text/plain")
     watch = watching(desk, webhooks | {"LUMEN_WEBHOOK_URL": None}, "watch", "1")
     line = until("it is told", lambda: watch.stderr.read_text("utf-8"), within_s=SOON_S, give_up=watch.end_reason)
     assert line == "lumen-proxy: alert not delivered to Slack: 404, after 1 attempts\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lumen_conformance.gateway.replies import says
+from lumen_conformance.gateway.replies import respond_with
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.client import call
 from lumen_conformance.processes import shadow_modules
@@ -63,7 +63,7 @@ class Shell:
 @pytest.fixture
 def receiver() -> Iterator[ScriptedGateway]:
     """A webhook of this machine."""
-    with ScriptedGateway(says(b"ok", media_type="text/plain")) as opened:
+    with ScriptedGateway(respond_with(b"ok", media_type="text/plain")) as opened:
         yield opened
 
 

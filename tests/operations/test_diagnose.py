@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance.gateway.exchange import Exchange
-from lumen_conformance.gateway.replies import says, silent
+from lumen_conformance.gateway.replies import respond_with, silent
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.squatters import Squatters
 from lumen_conformance.stages import virtual_environments
@@ -154,13 +154,13 @@ def test_gateway_time_out(desk: Desk) -> None:
 def healthy_but_stumbles(exchange: Exchange) -> None:
     """The old proxy: its health is fine, its chat stumbles over the gateway's timestamp."""
     if exchange.call.method == "GET":
-        says({"status": "healthy", "service": "local-llm-proxy"})(exchange)
+        respond_with({"status": "healthy", "service": "local-llm-proxy"})(exchange)
     else:
-        says(OLD_PROXY_ERROR, 500)(exchange)
+        respond_with(OLD_PROXY_ERROR, 500)(exchange)
 
 
 OLD_PROXIES = {
-    "": says(OLD_PROXY_ERROR, 500),
+    "": respond_with(OLD_PROXY_ERROR, 500),
     "--deep": healthy_but_stumbles,
 }
 

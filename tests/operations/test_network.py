@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lumen_conformance.gateway.replies import answers, html, says
+from lumen_conformance.gateway.replies import answer_with, html, respond_with
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http import client
 from tests.fixtures.blackholes import open_black_hole
@@ -47,7 +47,7 @@ class Stage:
 
     def behind_a_strict_proxy(self, scheme: str) -> None:
         """Everything is answered with 407, as Squid does."""
-        self.proxy.standing = says(b"<html>denied</html>", 407, media_type="text/html")
+        self.proxy.standing = respond_with(b"<html>denied</html>", 407, media_type="text/html")
         self.env |= {"LUMEN_GATEWAY_URL": f"{scheme}://{FAR}", f"{scheme}_proxy": self.proxy.url}
 
     def in_a_private_network(self) -> None:
@@ -140,7 +140,7 @@ def test_a_network_on_which_no_chat_is_answered(stage: Stage, name: str) -> None
 
 def test_a_long_answer_is_an_answer(desk: Desk) -> None:
     """`--deep` reads as much as a chat does."""
-    long = answers("가" * 100_000)
+    long = answer_with("가" * 100_000)
     desk.gateway.standing = lambda exchange: (
         long(exchange) if exchange.call.method == "POST" else gateway_lives(exchange)
     )

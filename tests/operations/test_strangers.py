@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lumen_conformance.gateway.replies import dripping, says, silent
+from lumen_conformance.gateway.replies import drip, respond_with, silent
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.squatters import Squatters
 from tests.operations.conftest import Desk
@@ -36,7 +36,7 @@ ASKING = {
 @pytest.mark.parametrize("stranger", STRANGERS)
 def test_a_stranger_gets_no_key_and_no_question(desk: Desk, stranger: str, command: str) -> None:
     """Whatever it says of itself: only GET, and nothing of the key in any request."""
-    with ScriptedGateway(says(STRANGERS[stranger])) as squatter:
+    with ScriptedGateway(respond_with(STRANGERS[stranger])) as squatter:
         asking = desk.background(*ASKING[command], "--port", str(squatter.port), env=KEY)
         desk.until_lines(asking, 1)
         asking.stop()
@@ -95,7 +95,7 @@ def test_advice_leads_to_another_port(desk: Desk, squat: Squatters) -> None:
 
 def test_a_stranger_that_drips_is_still_named(desk: Desk) -> None:
     """One byte a moment is no answer: at the deadline the call and the owner are told, as far as they were seen."""
-    with ScriptedGateway(dripping(0.1, b"x" * 5000)) as squatter:
+    with ScriptedGateway(drip(0.1, b"x" * 5000)) as squatter:
         words = desk.run("status", "--port", str(squatter.port))
         found = desk.diagnose("--no-start", "--within", DRIPPED_S, "--port", str(squatter.port))["proxy"]
     assert words.elapsed_s < 20, "500 s of dripping are not waited for"

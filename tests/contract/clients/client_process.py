@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from lumen_conformance.gateway.exchange import Exchange, Reply
-from lumen_conformance.gateway.replies import echo, reset_after_request, says
+from lumen_conformance.gateway.replies import echo, reset_after_request, respond_with
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from tests.contract.clients.client_list import Client
@@ -81,7 +81,7 @@ def late(exchange: Exchange) -> None:
 
 
 DIRECTIONS: dict[str, Reply] = {
-    "@away": says({"error": "away"}, 503, headers=(("Retry-After", "1"),)),
+    "@away": respond_with({"error": "away"}, 503, headers=(("Retry-After", "1"),)),
     "@lost": reset_after_request,
     "@lost-stream": reset_after_request,
     "@lost-once": reset_after_request,

@@ -11,7 +11,7 @@ from lumen_conformance.contract.mixed_answers import Asked as Question
 from lumen_conformance.contract.mixed_answers import expect_own, nonce
 from lumen_conformance.contract.session import Talk, question
 from lumen_conformance.gateway.exchange import Exchange, Reply
-from lumen_conformance.gateway.replies import answers, echo
+from lumen_conformance.gateway.replies import answer_with, echo
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.registry.refutation import Failure, Refuted
@@ -40,7 +40,7 @@ def asked(talk: Talk, *texts: str, streamed: bool = False) -> list[Question]:
     return [Question(text, "", talk.ask(text, stream=streamed and text == texts[-1])) for text in texts]
 
 
-@pytest.mark.parametrize("reply", [echo, answers("always the same")], ids=["echo", "same"])
+@pytest.mark.parametrize("reply", [echo, answer_with("always the same")], ids=["echo", "same"])
 def test_own_answers_pass(reply: Reply) -> None:
     """Whoever answers each request by itself passes, with an answer of its own or always with the same."""
     with model(reply) as talk:
@@ -68,13 +68,13 @@ def exchanged(talk: Talk, *, both: bool) -> None:
 
 def test_kind_of_another() -> None:
     """A plain answer and a stream that were exchanged are found, also where all answers are alike."""
-    found = refused(answers("always the same"), lambda talk: exchanged(talk, both=True))
+    found = refused(answer_with("always the same"), lambda talk: exchanged(talk, both=True))
     assert found.expected == "media type text/event-stream, as this request has asked for"
 
 
 def test_no_stream_is_another_defect() -> None:
     """A plain answer to who asked for a stream alone is no exchange."""
-    with model(answers("always the same")) as talk:
+    with model(answer_with("always the same")) as talk:
         exchanged(talk, both=False)
 
 
@@ -85,7 +85,7 @@ def test_request_id_of_another() -> None:
         seen = talk.post(question("a"), headers=[("X-Request-Id", "id-of-b")])
         expect_own(talk, [Question("a 1", "id-of-a", seen), Question("b 2", "id-of-b", seen)])
 
-    assert refused(answers("always the same"), same).found.startswith("that of another: X-Request-Id: id-of-b")
+    assert refused(answer_with("always the same"), same).found.startswith("that of another: X-Request-Id: id-of-b")
 
 
 def test_a_rest_of_the_answer_before() -> None:

@@ -11,7 +11,7 @@ from lumen_conformance.contract.expectations import expect_words
 from lumen_conformance.contract.session import Talk
 from lumen_conformance.gateway.exchange import Exchange, ReceivedRequest
 from lumen_conformance.gateway.openai_requests import wants_stream
-from lumen_conformance.gateway.replies import answers
+from lumen_conformance.gateway.replies import answer_with
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.registry.refutation import NotJudged, Refuted
 from lumen_conformance.targets.endpoint import RemoteServer
@@ -26,7 +26,7 @@ def model(silent: Silent) -> Iterator[Talk]:
     """A model that is reached by URL, and says nothing to some calls."""
 
     def reply(exchange: Exchange) -> None:
-        answers("" if silent(exchange.call) else "hello")(exchange)
+        answer_with("" if silent(exchange.call) else "hello")(exchange)
 
     with ScriptedGateway(reply) as served:
         target = Target(url=served.url, profile="openai", model="m", can=frozenset(), foreign=True)

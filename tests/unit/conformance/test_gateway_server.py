@@ -15,15 +15,19 @@ from lumen_conformance.http.client import Connection, call
 def test_request_is_recorded_and_echoed(gateway: ScriptedGateway) -> None:
     """Method, path, headers, body and time are recorded, and the nonce comes back."""
     before_s = time.monotonic()
-    seen = call(gateway.url, "POST", "/chat", json={"message": "안녕 nonce-1"}, headers=[("X-Request-Id", "r1")])
+    capture = call(gateway.url, "POST", "/chat", json={"message": "안녕 nonce-1"}, headers=[("X-Request-Id", "r1")])
     (one,) = gateway.chats
-    assert (seen.status, seen.json()["response"], seen.json()["persona"]) == (200, "안녕 nonce-1", {"name": "세나"})
+    assert (capture.status, capture.json()["response"], capture.json()["persona"]) == (
+        200,
+        "안녕 nonce-1",
+        {"name": "세나"},
+    )
     assert (one.number, one.connection, one.message, one.header("x-request-id")) == (1, 1, "안녕 nonce-1", "r1")
     assert before_s < one.at_mono_s < time.monotonic()
     assert gateway.until_called(1) == one
 
 
-def test_connections_are_told_apart(gateway: ScriptedGateway) -> None:
+def test_connections_have_numbers(gateway: ScriptedGateway) -> None:
     """Two requests on one connection, one on another; pieces of a body are joined."""
     with Connection(gateway.url) as connection:
         for _ in range(2):
@@ -38,7 +42,9 @@ def test_connections_are_told_apart(gateway: ScriptedGateway) -> None:
 
 def test_script_comes_before_the_standing_reply(gateway: ScriptedGateway) -> None:
     """Each scripted reply is sent once."""
-    gateway.script(replies.says({"x": 1}, 503, headers=(("Retry-After", "7"),)), replies.answers("scripted"))
+    gateway.script(
+        replies.respond_with({"x": 1}, 503, headers=(("Retry-After", "7"),)), replies.answer_with("scripted")
+    )
     first, second, third = (call(gateway.url, "POST", "/chat", json={"message": "m"}) for _ in range(3))
     assert (first.status, first.header("retry-after"), first.json()) == (503, "7", {"x": 1})
     assert [second.json()["response"], third.json()["response"]] == ["scripted", "m"]
@@ -54,7 +60,7 @@ def test_script_comes_before_the_standing_reply(gateway: ScriptedGateway) -> Non
         pytest.param(replies.truncated, "aborted", 200, id="truncated"),
         pytest.param(replies.garbage, "invalid", None, id="garbage"),
         pytest.param(replies.silent, "timeout", None, id="silent"),
-        pytest.param(replies.dripping(0.1), "timeout", 200, id="dripping"),
+        pytest.param(replies.drip(0.1), "timeout", 200, id="dripping"),
         pytest.param(replies.html, "complete", 200, id="html"),
         pytest.param(replies.split(3), "complete", 200, id="split"),
     ],
@@ -63,8 +69,8 @@ def test_faults(gateway: ScriptedGateway, reply: Reply, ended: str, status: int 
     """Each fault has the bytes that its name says, and the next request is answered."""
     gateway.script(reply)
     patience_s = 0.5 if ended == "timeout" else 10.0  # short only where it is waited out: the machine may be busy
-    seen = call(gateway.url, "POST", "/chat", json={"message": "m"}, timeout_s=patience_s)
-    assert (seen.ended, seen.status) == (ended, status)
+    capture = call(gateway.url, "POST", "/chat", json={"message": "m"}, timeout_s=patience_s)
+    assert (capture.ended, capture.status) == (ended, status)
     assert call(gateway.url, "POST", "/chat", json={"message": "m"}).status == 200
 
 

@@ -56,15 +56,15 @@ def need_node(kind: str) -> None:
 def command(kind: str, fault: str = "", *, wrapped: bool = False) -> str:
     """Return the command of one of the servers, or of a shell that starts it and waits for it."""
     if kind == "cluster":
-        words = f"node '{FOREIGN / 'cluster.mjs'}' {{host}} {{port}} {fault}"
+        command_words = f"node '{FOREIGN / 'cluster.mjs'}' {{host}} {{port}} {fault}"
     else:
-        words = f"'{sys.executable}' -m tests.fixtures.foreign.{kind} {{host}} {{port}} {fault}"
-    return f'sh -c "{words}; exit $?"' if wrapped else words
+        command_words = f"'{sys.executable}' -m tests.fixtures.foreign.{kind} {{host}} {{port}} {fault}"
+    return f'sh -c "{command_words}; exit $?"' if wrapped else command_words
 
 
-def judged(folder: Path, words: str, can: str, *scenarios: ModuleType) -> SuiteRun:
+def judged(folder: Path, command_words: str, can: str, *scenarios: ModuleType) -> SuiteRun:
     """Run these scenarios in a nested run of the suite."""
-    options = (f"--proxy-command={words}", f"--proxy-can={can}", f"--proxy-start-timeout={START_S}")
+    options = (f"--proxy-command={command_words}", f"--proxy-can={can}", f"--proxy-start-timeout={START_S}")
     return run(folder, *options, tests=[FILES[scenario] for scenario in scenarios])
 
 
@@ -72,10 +72,10 @@ def judged(folder: Path, words: str, can: str, *scenarios: ModuleType) -> SuiteR
 def judged_here(run: OfSuite, tmp_path_factory: pytest.TempPathFactory) -> JudgedHere:
     """Judge a server in this process."""
 
-    def judge_here(words: str, can: str, scenario: ModuleType) -> JudgedScenario:
+    def judge_here(command_words: str, can: str, scenario: ModuleType) -> JudgedScenario:
         declared = frozenset({"launch", *can.split(",")})
         target = Target(
-            command=split_command(words), tool=(), can=declared, profile="openai", foreign=True, start_s=START_S
+            command=split_command(command_words), tool=(), can=declared, profile="openai", foreign=True, start_s=START_S
         )  # fmt: skip
         return judge(run, scenario, target, tmp_path_factory.mktemp("judged"))
 
@@ -118,8 +118,8 @@ def healthy(judged_here: JudgedHere) -> dict[Wrapping, list[JudgedScenario]]:
     rows = [row for row in REST if row[0] != "cluster" or HAS_NODE]
 
     def judge_row(row: Wrapping) -> list[JudgedScenario]:
-        words, (can, _) = command(row[0], wrapped=row[1]), declared(row[0])
-        return [judged_here(words, can, scenario) for scenario in SCENARIOS]
+        command_words, (can, _) = command(row[0], wrapped=row[1]), declared(row[0])
+        return [judged_here(command_words, can, scenario) for scenario in SCENARIOS]
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return dict(zip(rows, pool.map(judge_row, rows), strict=True))
@@ -166,11 +166,11 @@ SICK = {
 
 def found_by(ended: SuiteRun, check: str) -> str:
     """Return what a failed check has found, as the terminal shows it."""
-    told = re.search(
+    message = re.search(
         rf"^{re.escape(check)} \(M\) broken: .*\n +expected: .*\n +found: +(.*)$", ended.output, re.MULTILINE
     )
-    assert told, ended.output
-    return told[1]
+    assert message, ended.output
+    return message[1]
 
 
 # Every kind and every fault; each row waits for the whole limit, so not all of the pairs.
@@ -245,8 +245,8 @@ def test_a_fault_of_an_answer_or_a_start(fault: str, judged_here: JudgedHere) ->
     scenario, red, not_judged, found = FAULTY[fault]
     ended = judged_here(command("single", fault), WITHOUT, scenario)
     assert (set(ended.failed), ended.not_judged) == (red, not_judged)
-    (told,) = ended.failed.values()
-    assert re.search(found, told)
+    (message,) = ended.failed.values()
+    assert re.search(found, message)
 
 
 def test_a_server_that_moves(waiting: dict[Fault, JudgedScenario]) -> None:

@@ -135,7 +135,7 @@ def test_header_names_what_is_set_and_removed(ended: Ended) -> None:
 
 
 @pytest.mark.parametrize("word", [WORD, CONFIGURATION], ids=["word", "configuration"])
-def test_a_slow_start_is_told_without_secrets(tmp_path: Path, word: str) -> None:
+def test_a_slow_start_is_reported_without_secrets(tmp_path: Path, word: str) -> None:
     """A start that takes longer than its option is the one error, with that limit; its log is masked."""
     command = f"--proxy-command='{sys.executable}' '{SERVER}' {{port}} 3600"
     late = judged(tmp_path, command, "--proxy-start-timeout=4", word, "-k", "A1", tests=ONE)

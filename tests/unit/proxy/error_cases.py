@@ -41,7 +41,7 @@ class Case:
 def says(status: int, **headers: str) -> Case:
     """The gateway answers with this status."""
     given = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-    return Case(reply=replies.says({}, status, headers=given))
+    return Case(reply=replies.respond_with({}, status, headers=given))
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def drained(served: Serving, _: ScriptedGateway) -> None:
 
 def broken(served: Serving, gateway: ScriptedGateway) -> None:
     """One failure has opened the breaker."""
-    gateway.script(replies.says({}, 500))
+    gateway.script(replies.respond_with({}, 500))
     served.chat()
 
 
@@ -100,8 +100,8 @@ CASES = {
     "gateway_error": says(500),
     "gateway_unavailable": says(503, Retry_After="2"),
     "gateway_invalid_response": Case(reply=replies.html),
-    "gateway_declined": Case(reply=replies.answers("no", success=False)),
-    "gateway_empty_response": Case(reply=replies.answers("")),
+    "gateway_declined": Case(reply=replies.answer_with("no", success=False)),
+    "gateway_empty_response": Case(reply=replies.answer_with("")),
 }
 
 

@@ -16,9 +16,9 @@ KEY, WRONG = "sk-canary-5b1f9c", "sk-canary-wrong-77aa"
 SENTENCE = "카나리아 canary sentence 8d31"
 SPELLINGS = [text.encode() for text in (KEY, WRONG, "canary sentence", "카나리아", r"\uce74\ub098\ub9ac\uc544")]
 FAILURES = [
-    replies.html, replies.reset_after_request, replies.says({"error": SENTENCE}, 500),
-    replies.says({"error": SENTENCE}, 400), replies.answers(SENTENCE, success=False, error=SENTENCE),
-    replies.says({}, 429), replies.answers(""),
+    replies.html, replies.reset_after_request, replies.respond_with({"error": SENTENCE}, 500),
+    replies.respond_with({"error": SENTENCE}, 400), replies.answer_with(SENTENCE, success=False, error=SENTENCE),
+    replies.respond_with({}, 429), replies.answer_with(""),
 ]  # fmt: skip
 BODIES: list[dict[str, Any]] = [
     {"messages": [{"role": "user", "content": SENTENCE}], "user": SENTENCE},
@@ -27,8 +27,10 @@ BODIES: list[dict[str, Any]] = [
     {"messages": [{"role": "user", "content": SENTENCE}], "tool_choice": {"name": SENTENCE}},
 ]
 DRIFT = [  # what is dropped is named in the log, but not quoted
-    replies.answers("hi", persona=SENTENCE, sources=SENTENCE, timestamp=[SENTENCE]),
-    replies.says(json.dumps(replies.lumen("hi", **{SENTENCE: "\ud800", "persona": {"name": "\ud800"}})).encode()),
+    replies.answer_with("hi", persona=SENTENCE, sources=SENTENCE, timestamp=[SENTENCE]),
+    replies.respond_with(
+        json.dumps(replies.lumen("hi", **{SENTENCE: "\ud800", "persona": {"name": "\ud800"}})).encode()
+    ),
 ]
 
 

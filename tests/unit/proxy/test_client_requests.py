@@ -42,7 +42,7 @@ def assert_answered(got: Capture, request: ClientRequest) -> None:
 def test_a_client_is_answered(gateway: ScriptedGateway, name: str) -> None:
     """With default settings, for one call of the gateway, which knows the persona of the model."""
     request = ANSWERED[name]
-    gateway.standing = replies.answers(TEXT)
+    gateway.standing = replies.answer_with(TEXT)
     with serving(gateway.url) as served:
         assert_answered(ask(served, request), request)
     (call,) = gateway.chats
@@ -55,7 +55,7 @@ def test_a_client_is_answered(gateway: ScriptedGateway, name: str) -> None:
 def test_a_client_is_told_the_remedy(gateway: ScriptedGateway, name: str) -> None:
     """What the gateway cannot do is a 400 that names the remedy; with the setting it is answered in text."""
     request = REFUSED[name]
-    gateway.standing = replies.answers(TEXT)
+    gateway.standing = replies.answer_with(TEXT)
     with serving(gateway.url) as served:
         got = ask(served, request)
         error = json.loads(got.body)["error"]

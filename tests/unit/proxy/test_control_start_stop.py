@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from lumen_conformance.gateway.replies import says
+from lumen_conformance.gateway.replies import respond_with
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.client import call
 from lumen_conformance.processes.child_process import WINDOWS
@@ -185,7 +185,7 @@ def test_a_stranger_that_accepts_nothing(
 @pytest.mark.parametrize("command", ["status", "stop", "diagnose"])
 def test_a_stranger_with_deeply_nested_json(launch: Launcher, tmp_path: Path, command: str) -> None:
     """It is a stranger like any other; its answer is not an internal error."""
-    with ScriptedGateway(says(b"[" * 65_000)) as stranger:
+    with ScriptedGateway(respond_with(b"[" * 65_000)) as stranger:
         paths = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}
         channels = {"LUMEN_GATEWAY_URL": stranger.url, "CLOUD_AI_URL": "none"}
         words = [command, *venv_of(command, tmp_path)]
@@ -328,7 +328,7 @@ def test_a_start_beside_a_silent_instance_keeps_its_words(tmp_path: Path, monkey
 def test_a_lock_that_we_may_not_look_at_proves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another user's: what answers on the port is not taken for ours, and a stop says whom to ask."""
     monkeypatch.setattr(state, "is_locked", lambda _: None)
-    with ScriptedGateway(says({"service": "lumen-proxy", "instance": "0123456789abcdef"})) as somebody:
+    with ScriptedGateway(respond_with({"service": "lumen-proxy", "instance": "0123456789abcdef"})) as somebody:
         port = {"port": str(somebody.port)}
         settings = config.load({"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_LOG_DIR": str(tmp_path)}, port)
         assert instances.look(settings).condition == "another"

@@ -28,7 +28,7 @@ NULL = "NaN, Infinity or a number that is too large: read as null"
 def zipped(body: object, coding: str = "gzip") -> Reply:
     """A compressed answer although `identity` was asked for."""
     data = replies.encoded(body)
-    return replies.says(
+    return replies.respond_with(
         gzip.compress(data) if coding == "gzip" else zlib.compress(data), headers=(("Content-Encoding", coding),)
     )
 
@@ -40,21 +40,25 @@ def without(name: str) -> dict[str, object]:
 
 # What the gateway answers, the text that arrives, and the warnings.
 GATEWAY: dict[str, tuple[Reply, str, list[str]]] = {
-    "sources-objects": (replies.answers(TEXT, sources=[{"title": "t"}]), TEXT, ["sources: expected a list of strings"]),
-    "sources-string": (replies.answers(TEXT, sources="cache"), TEXT, ["sources: expected a list of strings"]),
-    "timestamp-number": (replies.answers(TEXT, timestamp=1761268140), TEXT, ["timestamp: expected a string"]),
-    "persona-string": (replies.answers(TEXT, persona="세나"), TEXT, ["persona: expected an object with a name"]),
-    "persona-nameless": (replies.answers(TEXT, persona={}), TEXT, ["persona: expected an object with a name"]),
-    "success-word": (replies.answers(TEXT, success="yes"), TEXT, ["success: expected true or false"]),
-    "success-missing": (replies.says(without("success")), TEXT, []),
-    "nan": (replies.answers(TEXT, score=float("nan")), TEXT, [NULL]),
-    "infinity-in-persona": (replies.answers(TEXT, persona={"name": "x", "score": float("inf")}), TEXT, [NULL]),
+    "sources-objects": (
+        replies.answer_with(TEXT, sources=[{"title": "t"}]),
+        TEXT,
+        ["sources: expected a list of strings"],
+    ),
+    "sources-string": (replies.answer_with(TEXT, sources="cache"), TEXT, ["sources: expected a list of strings"]),
+    "timestamp-number": (replies.answer_with(TEXT, timestamp=1761268140), TEXT, ["timestamp: expected a string"]),
+    "persona-string": (replies.answer_with(TEXT, persona="세나"), TEXT, ["persona: expected an object with a name"]),
+    "persona-nameless": (replies.answer_with(TEXT, persona={}), TEXT, ["persona: expected an object with a name"]),
+    "success-word": (replies.answer_with(TEXT, success="yes"), TEXT, ["success: expected true or false"]),
+    "success-missing": (replies.respond_with(without("success")), TEXT, []),
+    "nan": (replies.answer_with(TEXT, score=float("nan")), TEXT, [NULL]),
+    "infinity-in-persona": (replies.answer_with(TEXT, persona={"name": "x", "score": float("inf")}), TEXT, [NULL]),
     "surrogate": (
-        replies.says(json.dumps(replies.lumen("a\ud800b")).encode()),
+        replies.respond_with(json.dumps(replies.lumen("a\ud800b")).encode()),
         "a\ufffdb",
         ["response: lone surrogate replaced by U+FFFD"],
     ),
-    "bom": (replies.says(b"\xef\xbb\xbf" + replies.encoded(replies.lumen(TEXT))), TEXT, []),
+    "bom": (replies.respond_with(b"\xef\xbb\xbf" + replies.encoded(replies.lumen(TEXT))), TEXT, []),
     "gzip": (zipped(replies.lumen(TEXT)), TEXT, []),
     "deflate": (zipped(replies.lumen(TEXT), "deflate"), TEXT, []),
     "everything": (
@@ -69,12 +73,12 @@ GATEWAY: dict[str, tuple[Reply, str, list[str]]] = {
 }
 CLOUD: dict[str, tuple[Reply, str, list[str]]] = {
     "first-form": (
-        replies.says({"response": TEXT, "model": 1, "timestamp": 1}),
+        replies.respond_with({"response": TEXT, "model": 1, "timestamp": 1}),
         TEXT,
         ["timestamp: expected a string"],
     ),
     "second-form": (
-        replies.says({"content": TEXT, "persona_used": {"name": "x"}, "confidence": float("nan")}),
+        replies.respond_with({"content": TEXT, "persona_used": {"name": "x"}, "confidence": float("nan")}),
         TEXT,
         [NULL, "persona_used: expected a string"],
     ),
@@ -139,7 +143,7 @@ def test_drift_of_cloud_ai(gateway: ScriptedGateway, name: str, stream: bool) ->
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 def test_a_response_that_is_missing_is_named(gateway: ScriptedGateway, stream: bool) -> None:  # noqa: FBT001 -- a row
     """The one field that is needed fails the call, and the message names it."""
-    gateway.script(replies.says(without("response")))
+    gateway.script(replies.respond_with(without("response")))
     with serving(gateway.url) as served:
         error = json.loads(served.chat(stream=stream).body)["error"]
     assert error["code"] == "gateway_invalid_response"

@@ -41,7 +41,7 @@ def test_cloud_ai_answers_when_the_gateway_cannot_be_reached(gateway: ScriptedGa
 
 def test_cloud_ai_is_not_asked_after_a_written_call(gateway: ScriptedGateway, cloud: ScriptedGateway) -> None:
     """A gateway that failed after it was asked may have been paid: nobody else is asked."""
-    gateway.standing = replies.says({}, 500)
+    gateway.standing = replies.respond_with({}, 500)
     with cloud, serving(gateway.url, CLOUD_AI_URL=cloud.url, LUMEN_FALLBACK="cloud_ai") as served:
         assert failure(served.chat())[1] == "gateway_error"
         assert cloud.calls == ()

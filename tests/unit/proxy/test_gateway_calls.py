@@ -35,7 +35,7 @@ def failure(got: Capture) -> tuple[int | None, str]:
 
 FAILURES: dict[str, tuple[Reply, int, str, dict[str, str]]] = {
     "silent": (replies.silent, 504, "gateway_timeout", NEVER_AGAIN),
-    "dripping": (replies.dripping(0.1), 504, "gateway_timeout", NEVER_AGAIN),
+    "dripping": (replies.drip(0.1), 504, "gateway_timeout", NEVER_AGAIN),
     "reset-after-request": (replies.reset_after_request, 502, "gateway_connection_lost", NEVER_AGAIN),
     "reset-after-headers": (replies.reset_after_headers, 502, "gateway_connection_lost", NEVER_AGAIN),
     "reset-mid-body": (replies.reset_mid_body, 502, "gateway_connection_lost", NEVER_AGAIN),
@@ -43,26 +43,31 @@ FAILURES: dict[str, tuple[Reply, int, str, dict[str, str]]] = {
     "closed": (replies.raw(b""), 502, "gateway_connection_lost", NEVER_AGAIN),
     "garbage": (replies.garbage, 502, "gateway_invalid_response", NEVER_AGAIN),
     "html": (replies.html, 502, "gateway_invalid_response", NEVER_AGAIN),
-    "not-json": (replies.says(b"{"), 502, "gateway_invalid_response", NEVER_AGAIN),
-    "wrong-shape": (replies.says({"answer": "x"}), 502, "gateway_invalid_response", NEVER_AGAIN),
-    "too-large": (replies.says(BIG), 502, "gateway_invalid_response", NEVER_AGAIN),
-    "declined": (replies.answers("no", success=False, error="sorry"), 502, "gateway_declined", NEVER_AGAIN),
-    "empty": (replies.answers(""), 502, "gateway_empty_response", NEVER_AGAIN),
-    "400": (replies.says({}, 400), 400, "gateway_rejected", {}),
-    "401": (replies.says({}, 401), 502, "gateway_auth_failed", NEVER_AGAIN),
-    "302": (replies.says({}, 302, headers=(("Location", "/"),)), 502, "gateway_misconfigured", NEVER_AGAIN),
-    "404": (replies.says({}, 404), 502, "gateway_misconfigured", NEVER_AGAIN),
-    "408": (replies.says({}, 408), 504, "gateway_timeout", NEVER_AGAIN),
-    "413": (replies.says({}, 413), 400, "context_length_exceeded", {}),
-    "429": (replies.says({}, 429, headers=(("Retry-After", "9"),)), 429, "rate_limit_exceeded", {"retry-after": "9"}),
-    "500": (replies.says({}, 500), 502, "gateway_error", NEVER_AGAIN),
+    "not-json": (replies.respond_with(b"{"), 502, "gateway_invalid_response", NEVER_AGAIN),
+    "wrong-shape": (replies.respond_with({"answer": "x"}), 502, "gateway_invalid_response", NEVER_AGAIN),
+    "too-large": (replies.respond_with(BIG), 502, "gateway_invalid_response", NEVER_AGAIN),
+    "declined": (replies.answer_with("no", success=False, error="sorry"), 502, "gateway_declined", NEVER_AGAIN),
+    "empty": (replies.answer_with(""), 502, "gateway_empty_response", NEVER_AGAIN),
+    "400": (replies.respond_with({}, 400), 400, "gateway_rejected", {}),
+    "401": (replies.respond_with({}, 401), 502, "gateway_auth_failed", NEVER_AGAIN),
+    "302": (replies.respond_with({}, 302, headers=(("Location", "/"),)), 502, "gateway_misconfigured", NEVER_AGAIN),
+    "404": (replies.respond_with({}, 404), 502, "gateway_misconfigured", NEVER_AGAIN),
+    "408": (replies.respond_with({}, 408), 504, "gateway_timeout", NEVER_AGAIN),
+    "413": (replies.respond_with({}, 413), 400, "context_length_exceeded", {}),
+    "429": (
+        replies.respond_with({}, 429, headers=(("Retry-After", "9"),)),
+        429,
+        "rate_limit_exceeded",
+        {"retry-after": "9"},
+    ),
+    "500": (replies.respond_with({}, 500), 502, "gateway_error", NEVER_AGAIN),
     "503": (
-        replies.says({}, 503, headers=(("Retry-After", "300"),)),
+        replies.respond_with({}, 503, headers=(("Retry-After", "300"),)),
         503,
         "gateway_unavailable",
         {"retry-after": "120"},
     ),
-    "504": (replies.says({}, 504), 504, "gateway_timeout", NEVER_AGAIN),
+    "504": (replies.respond_with({}, 504), 504, "gateway_timeout", NEVER_AGAIN),
 }
 
 
@@ -177,7 +182,7 @@ def test_the_breaker_opens_probes_and_closes(gateway: ScriptedGateway) -> None:
     """Failures in a row open it; then nothing reaches the gateway; one probe decides; a success closes it."""
     settings = {"LUMEN_BREAKER_FAILURES": "2", "LUMEN_BREAKER_OPEN_S": "0.3"}
     with serving(gateway.url, **settings) as served:
-        gateway.script(*[replies.says({}, 500)] * 2)
+        gateway.script(*[replies.respond_with({}, 500)] * 2)
         assert [failure(served.chat())[1] for _ in range(2)] == ["gateway_error"] * 2
         got = served.chat()
         assert failure(got) == (503, "circuit_open")
@@ -186,7 +191,7 @@ def test_the_breaker_opens_probes_and_closes(gateway: ScriptedGateway) -> None:
         assert served.get("/health").status == 200
         assert len(gateway.chats) == 2
         until("ready for a probe", lambda: served.get("/ready").status == 200, within_s=WITHIN_S)
-        gateway.script(replies.says({}, 500))
+        gateway.script(replies.respond_with({}, 500))
         assert failure(served.chat())[1] == "gateway_error"
         assert failure(served.chat())[1] == "circuit_open"
         until("ready for a probe", lambda: served.get("/ready").status == 200, within_s=WITHIN_S)
@@ -228,7 +233,7 @@ def test_not_ready_while_a_probe_hangs(gateway: ScriptedGateway) -> None:
     """As long as every other chat would be refused."""
     with serving(gateway.url, LUMEN_BREAKER_FAILURES="1", LUMEN_BREAKER_OPEN_S="0") as served:
         gate = threading.Event()
-        gateway.script(replies.says({}, 500), replies.gated(gate))
+        gateway.script(replies.respond_with({}, 500), replies.gated(gate))
         served.chat()
         assert served.get("/ready").status == 200
         probe = threading.Thread(target=served.chat)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance.gateway.exchange import Exchange, Reply
-from lumen_conformance.gateway.replies import reset_after_request, says
+from lumen_conformance.gateway.replies import reset_after_request, respond_with
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.waiting import until
 from lumen_proxy import config
@@ -23,7 +23,7 @@ from lumen_proxy.supervisor import alarm
 
 SECRET = "T000-canary"  # noqa: S105 -- to be looked for
 SOON_S = 30.0
-OK = says(b"ok", media_type="text/plain")
+OK = respond_with(b"ok", media_type="text/plain")
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_channels_are_told_apart() -> None:
 
 def wait_header(seconds: str) -> Reply:
     """Too many messages; come again later."""
-    return says(b"rate_limited", 429, media_type="text/plain", headers=(("Retry-After", seconds),))
+    return respond_with(b"rate_limited", 429, media_type="text/plain", headers=(("Retry-After", seconds),))
 
 
 FATES: list[tuple[Sequence[Reply], bool, int, list[float]]] = [
@@ -106,9 +106,9 @@ FATES: list[tuple[Sequence[Reply], bool, int, list[float]]] = [
     ([wait_header("300"), OK], True, 2, [300.0]),
     ([wait_header("301"), OK], False, 1, []),
     ([wait_header("soon"), OK], True, 2, [1.0]),
-    ([says(b"", 500), says(b"", 503), OK], True, 3, [1.0, 2.0]),
-    ([says(b"", 500)] * ATTEMPTS, False, 4, [1.0, 2.0, 4.0]),
-    *[([says(b"no", status)], False, 1, []) for status in (400, 403, 404, 410, 302)],
+    ([respond_with(b"", 500), respond_with(b"", 503), OK], True, 3, [1.0, 2.0]),
+    ([respond_with(b"", 500)] * ATTEMPTS, False, 4, [1.0, 2.0, 4.0]),
+    *[([respond_with(b"no", status)], False, 1, []) for status in (400, 403, 404, 410, 302)],
     ([reset_after_request], False, 1, []),
 ]
 
@@ -137,7 +137,7 @@ def test_a_webhook_is_reached_as_the_gateway_is(slack: ScriptedGateway, monkeypa
     it = event("down", settings, said="x")
     assert deliver(it, settings) == [Delivery("Slack", ok=True, attempts=1, why="200")]
     assert slack.calls[0].path == f"http://hooks.invalid/services/{SECRET}"
-    slack.script(says(b"", 407))
+    slack.script(respond_with(b"", 407))
     assert deliver(it, settings) == [Delivery("Slack", ok=False, attempts=1, why="proxy_auth")]
     monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
     assert deliver(it, settings) == [Delivery("Slack", ok=False, attempts=1, why="settings")]
@@ -161,7 +161,7 @@ def test_slack_reads_the_text(slack: ScriptedGateway) -> None:
 def test_both_webhooks(slack: ScriptedGateway) -> None:
     """The plain one takes the event as it is; each fares on its own."""
     settings = settings_for(slack, LUMEN_WEBHOOK_URL=f"{slack.url}/plain")
-    slack.script(says(b"no", 404), OK)
+    slack.script(respond_with(b"no", 404), OK)
     found = deliver({"event": "down", "said": "x"}, settings)
     assert [(one.to, one.ok) for one in found] == [("Slack", False), ("webhook", True)]
     assert json.loads(slack.calls[1].body) == {"event": "down", "said": "x"}

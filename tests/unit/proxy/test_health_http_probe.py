@@ -16,12 +16,12 @@ from lumen_proxy.health.http_probe import ask
 from lumen_proxy.net.fetch import ANSWER_BYTES
 
 ENDINGS: list[tuple[Reply, int | None, str | None]] = [
-    (replies.says({"status": "ok"}), 200, None),
-    (replies.says({}, 302, headers=(("Location", "http://127.0.0.1:1/"),)), 302, None),
-    (replies.says({}, 407), 407, None),
-    (replies.says(b"x" * (4 * ANSWER_BYTES)), 200, None),
+    (replies.respond_with({"status": "ok"}), 200, None),
+    (replies.respond_with({}, 302, headers=(("Location", "http://127.0.0.1:1/"),)), 302, None),
+    (replies.respond_with({}, 407), 407, None),
+    (replies.respond_with(b"x" * (4 * ANSWER_BYTES)), 200, None),
     (replies.silent, None, "timeout"),
-    (replies.dripping(0.05, b"x" * 5000), None, "timeout"),
+    (replies.drip(0.05, b"x" * 5000), None, "timeout"),
     (replies.truncated, None, "lost"),
     (replies.reset_after_request, None, "lost"),
     (replies.garbage, None, "lost"),
@@ -82,8 +82,8 @@ def test_a_question_that_reaches_nobody() -> None:
 def test_a_compressed_answer_is_read(gateway: ScriptedGateway, compress: Callable[[bytes], bytes]) -> None:
     """Some servers compress although nobody asks for it; one byte beyond the limit is decompressed."""
     headers = (("Content-Encoding", "gzip" if compress is gzip.compress else "deflate"),)
-    gateway.script(replies.says(compress(b'{"status": "ok"}'), headers=headers))
-    gateway.script(replies.says(compress(b" " * (8 * ANSWER_BYTES)), headers=headers))
+    gateway.script(replies.respond_with(compress(b'{"status": "ok"}'), headers=headers))
+    gateway.script(replies.respond_with(compress(b" " * (8 * ANSWER_BYTES)), headers=headers))
     assert ask("GET", gateway.url, within_s=5.0).json() == {"status": "ok"}
     assert len(ask("GET", gateway.url, within_s=5.0).body) == ANSWER_BYTES + 1
 

@@ -111,7 +111,7 @@ def test_a_proxy_that_refuses_the_tunnel(
 ) -> None:
     """CONNECT refused: nothing of the call was written."""
     monkeypatch.setenv("https_proxy", gateway.url)
-    gateway.standing = replies.says({}, 407)
+    gateway.standing = replies.respond_with({}, 407)
     with pytest.raises(NotSent):
         new_pool("https://gateway.invalid/chat", pools).post(new_call(), {"message": "secret"})
     assert gateway.calls[0].method == "CONNECT"

@@ -97,7 +97,7 @@ def test_text_comes_back_as_it_went(served: Serving, text: str) -> None:
 def test_a_large_answer_streams_whole(served: Serving, gateway: ScriptedGateway) -> None:
     """One megabyte in pieces is the same megabyte."""
     text = "가나다라 마바사 👋 " * 30_000
-    gateway.script(replies.answers(text))
+    gateway.script(replies.answer_with(text))
     assert text_of(served.chat(stream=True)) == text
 
 

@@ -54,7 +54,7 @@ def metadata(got: Capture) -> dict[str, Any]:
 def test_a_stream_is_as_a_plain_answer(gateway: ScriptedGateway, row: str) -> None:
     """The gateway is asked the same to the last byte, and the answer tells the same, durations apart."""
     env, body = ASKED[row]
-    gateway.standing = replies.answers("안녕")
+    gateway.standing = replies.answer_with("안녕")
     with serving(gateway.url, **env) as served:
         plain, streamed = (
             client.call(served.url, "POST", "/v1/chat/completions", json={"messages": [USER], **body, "stream": stream})

@@ -142,9 +142,9 @@ def test_a_handshake_that_fails(
 
 
 TUNNELS = [
-    (replies.says({}, 407), "gateway_misconfigured", False, "it asks for credentials (407)"),
-    (replies.says({}, 403), "gateway_misconfigured", False, "it refuses this address (403)"),
-    (replies.says({}, 502), "gateway_unreachable", True, "it could not reach the address (502)"),
+    (replies.respond_with({}, 407), "gateway_misconfigured", False, "it asks for credentials (407)"),
+    (replies.respond_with({}, 403), "gateway_misconfigured", False, "it refuses this address (403)"),
+    (replies.respond_with({}, 502), "gateway_unreachable", True, "it could not reach the address (502)"),
     (replies.raw(b"no HTTP\r\n\r\n"), "gateway_unreachable", True, "it closed the connection"),
     (replies.raw(b""), "gateway_unreachable", True, "it closed the connection"),
     (replies.silent, "gateway_unreachable", True, "it did not answer in time"),
@@ -182,7 +182,7 @@ def test_a_proxy_that_answers_a_request_with_407(
 ) -> None:
     """P6: it is no answer of the gateway, and it is not asked again."""
     monkeypatch.setenv("http_proxy", gateway.url)
-    gateway.standing = replies.says({}, 407)
+    gateway.standing = replies.respond_with({}, 407)
     with pytest.raises(ApiError) as caught:
         new_pool(f"http://{FAR}/chat", pools).post(new_call(), {"message": "x"})
     assert caught.value.code == "gateway_misconfigured"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lumen_conformance.gateway.replies import answers
+from lumen_conformance.gateway.replies import answer_with
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.documents import said
 from lumen_conformance.run import Run
@@ -71,7 +71,7 @@ def test_text_through_a_live_proxy(
 ) -> None:  # fmt: skip
     """A question and its answer go through sockets and come out as they went in."""
     proxy, gateway = live
-    gateway.script(answers(words))
+    gateway.script(answer_with(words))
     seen = proxy.chat(question, stream=streamed)
     assert gateway.chats[-1].message == question
     assert (seen.status, said(seen)) == (200, words)

@@ -46,7 +46,7 @@ def not_reading(served: Serving, *, stream: bool = True, times: int = 1) -> Iter
 def test_who_does_not_read_holds_a_place_of_his_own(gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond concurrency and queue others are told 429, and /health answers; places come back with the clients gone."""
     monkeypatch.setattr("waitress.adjustments.Adjustments.outbuf_high_watermark", IN_MEMORY_BYTES)
-    gateway.script(*[replies.answers(LARGE)] * 3)
+    gateway.script(*[replies.answer_with(LARGE)] * 3)
     with serving(gateway.url, LUMEN_MAX_CONCURRENCY="2", LUMEN_MAX_QUEUE="1") as served:
         with ExitStack() as stack:
             for _ in range(3):
@@ -66,7 +66,7 @@ def test_who_asks_ahead_and_does_not_read_holds_no_thread(
 ) -> None:
     """As many such clients as threads: each gets what fits in memory, and everybody else is served."""
     monkeypatch.setattr("waitress.adjustments.Adjustments.outbuf_high_watermark", IN_MEMORY_BYTES)
-    gateway.standing = replies.answers(LARGE * 5)
+    gateway.standing = replies.answer_with(LARGE * 5)
     with serving(gateway.url, LUMEN_MAX_CONCURRENCY="2", LUMEN_MAX_QUEUE="1") as served, ExitStack() as stack:
         for asked in range(1, 8):
             stack.enter_context(not_reading(served, stream=False, times=4))
@@ -95,7 +95,7 @@ def test_who_has_his_answer_may_ask_again(
 
 def test_one_stream_is_made_at_a_time(gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of four streams one makes its events, others wait: many at work would keep /health from the interpreter."""
-    gateway.standing = replies.answers("word " * 1000)
+    gateway.standing = replies.answer_with("word " * 1000)
     makers: list[int] = []
     together: list[int] = []
 
