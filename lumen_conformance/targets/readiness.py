@@ -95,4 +95,4 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
     except NeverReady as error:
         if Readiness.of(run_of(item.config)).is_first_report():
             raise pytest.fail.Exception(f"the target never became ready: {error}", pytrace=False) from None
-        pytest.skip("the target never became ready; the one ERROR of this run says why")
+        pytest.skip("the target never became ready; the one ERROR of this run has the reason")
