@@ -50,7 +50,7 @@ def stop_processes(refs: Iterable[ProcessRef], within_s: float) -> None:
 
 
 def wait_stopped(refs: Iterable[ProcessRef], within_s: float) -> bool:
-    """Wait for processes that were told to stop, and kill the late ones; return whether there was one."""
+    """Wait for processes that got a signal to stop, and kill the late ones; return whether there was one."""
     stopping = tuple(refs)
     observe("the stopping processes have ended", lambda: not list_running(stopping), within_s=within_s)
     late = list_running(stopping)

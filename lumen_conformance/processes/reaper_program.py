@@ -27,7 +27,7 @@ def kill_tagged(tag_prefix: str, file: Path) -> None:
     for _ in range(KILL_ROUNDS):
         if not (left := find_tagged(tag_prefix)):
             return
-        with file.open("a", encoding="utf-8") as lines:  # before the kill: whoever looks later finds one or the other
+        with file.open("a", encoding="utf-8") as lines:  # before the kill: so a process is found in the file or running
             lines.writelines(f"pid {ref.pid} ({tag}): {ref.command_line()}\n" for ref, tag in left.items())
         kill_all(left)
 

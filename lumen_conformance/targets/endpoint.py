@@ -107,8 +107,8 @@ class Endpoint:
             last[:] = [Health.of(capture, ready=self.target.is_ready_status(capture.status))]
             return last[0].ready
 
-        observe("the target says that it is ready", healthy, within_s=within_s or 0.0)
-        LAST_CAPTURE.capture = request_before
+        observe("the target is ready", healthy, within_s=within_s or 0.0)
+        WITNESS.last = request_before
         return last[0]
 
     def chat(self, text: str, *, timeout_s: float | None = None, **body: Any) -> Capture:  # noqa: ANN401 -- any JSON
@@ -122,7 +122,7 @@ def _advise(answer: Capture) -> str:
     if answer.status and 300 <= answer.status < 400 and (location := answer.header("location")):
         return f"it redirects to {location}, and no redirect is followed: give the address behind it as --proxy-url"
     if answer.status:
-        return "another address is named by --proxy-health-path, and with none /v1/models is asked instead"
+        return "give another path by --proxy-health-path; with none the probe is /v1/models"
     if "CERTIFICATE_VERIFY_FAILED" in (answer.error or ""):
         return "the environment variable SSL_CERT_FILE names a file with the certificates to trust"
     if answer.url.startswith("https:") and "SSL" in (answer.error or "").upper():

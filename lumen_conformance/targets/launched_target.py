@@ -81,7 +81,7 @@ class LaunchedTarget(Endpoint, ChildProcess):
         return (
             f"GET {self.target.probe_path} on port {self.port} was answered with "
             f"{describe_answer(self.health().capture)}; look into the log below, or name another address with "
-            f"--proxy-health-path (none: /v1/models is asked instead){advise_command(self.target)}"
+            f"--proxy-health-path (none: the probe is /v1/models){advise_command(self.target)}"
         )
 
     def worker(self) -> ProcessRef:

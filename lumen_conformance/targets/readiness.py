@@ -88,6 +88,9 @@ def advise_command(target: Target) -> str:
 
 def outcome_of(item: pytest.Item, error: NeverReady) -> BaseException:
     """Make the first test that needs the target an ERROR, and skip the others."""
-    if Readiness.of(run_of(item.config)).is_first_report():
-        return pytest.fail.Exception(f"the target never became ready: {error}", pytrace=False)
-    return pytest.skip.Exception("the target never became ready; the one ERROR of this run says why")
+    try:
+        yield
+    except NeverReady as error:
+        if Readiness.of(run_of(item.config)).is_first_report():
+            raise pytest.fail.Exception(f"the target never became ready: {error}", pytrace=False) from None
+        pytest.skip("the target never became ready; the one ERROR of this run has the reason")

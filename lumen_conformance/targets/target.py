@@ -174,7 +174,7 @@ def _foreign(config: pytest.Config, command: str | None, url: str | None) -> Tar
         raise pytest.UsageError(f"{', '.join(idle)}: only with --proxy-command")
     can = _declared(config, argv)
     if "auth" in can and not config.getoption("proxy_api_key"):
-        raise pytest.UsageError("--proxy-can auth needs --proxy-api-key: the key that the server asks for")
+        raise pytest.UsageError("--proxy-can auth needs --proxy-api-key: the key that the server requires")
     if url is not None and not model:
         raise pytest.UsageError("--proxy-url needs --proxy-model: it is the only model that is called there")
     return Target(
@@ -233,7 +233,7 @@ def configure(config: pytest.Config) -> None:
     if config.getoption("baseline", None) and not target.foreign:
         raise pytest.UsageError("--baseline is for a foreign target: failures of our own proxy are fixed, not listed")
     config.addinivalue_line("markers", "needs(*capabilities): skipped where the target does not declare them")
-    config.addinivalue_line("markers", "profile(name): left out where the target speaks another wire")
+    config.addinivalue_line("markers", "profile(name): left out where the target has another profile")
     config.addinivalue_line("markers", "load: many or very large requests; by URL only with --proxy-load")
     if target.foreign:
         config.stash[TARGET] = redactor().text(target.describe())

@@ -44,10 +44,10 @@ def test_a_flood_is_cut(run: Run, tmp_path: Path) -> None:
     assert len(log) <= LOG_BYTES
     assert log.startswith(b"the word is None\n")
     assert b"\nthe flood ends here\n" in log[-200:]
-    (here, _), (told, _) = LEFT_OUT.findall(log)
+    (here, _), (reported, _) = LEFT_OUT.findall(log)
     kept = LEFT_OUT.sub(b"", log)
     assert len(kept) + int(here) == len(b"the word is None\nthe flood ends here\n") + FLOOD_BYTES
-    assert here == told
+    assert here == reported
     assert len(kept) >= 2 * KEPT_BYTES - len(plain_server.LINE)
 
 

@@ -89,11 +89,11 @@ def test_files_that_the_server_has_written(tmp_path: Path) -> None:
 def test_bytes_within_records(tmp_path: Path) -> None:
     """Coded bytes in a record are masked, and all its other texts stay as they are."""
     request = base64.b64encode(f"GET / HTTP/1.1\r\nX: {KEY}\r\nAccept: */*\r\n\r\n".encode()).decode()
-    words = '"a/word/that/looks/like/base64/and/is/a/path/of/a/fileR=="'
+    text = '"a/word/that/looks/like/base64/and/is/a/path/of/a/fileR=="'
     record = tmp_path / "record.json"
-    record.write_text(f'{{"request": "{request}", "path": {words}}}')
+    record.write_text(f'{{"request": "{request}", "path": {text}}}')
     evidence_files.mask_all(tmp_path, Redactor([KEY]))
     found = record.read_text()
-    assert words in found
+    assert text in found
     assert KEY.encode() not in plain(found.encode())
     assert b"\r\nAccept: */*\r\n" in plain(found.encode())

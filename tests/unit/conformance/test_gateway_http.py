@@ -40,10 +40,10 @@ def test_routes(name: str, gateway: ScriptedGateway) -> None:
     """A wrong method is 405 with the allowed ones, an unknown path 404; both keep the connection and the request id."""
     method, path, status, allow = ROUTES[name]
     with Connection(gateway.url, [("X-Request-Id", "mine")]) as connection:
-        seen = connection.call(method, path)
+        capture = connection.call(method, path)
         again = connection.call("GET", MODELS)
-    assert (seen.status, seen.header("allow"), seen.header("x-request-id")) == (status, allow, "mine")
-    assert method == "HEAD" or status == 200 or seen.json()["error"]["message"]
+    assert (capture.status, capture.header("allow"), capture.header("x-request-id")) == (status, allow, "mine")
+    assert method == "HEAD" or status == 200 or capture.json()["error"]["message"]
     assert (again.status, gateway.connections) == (200, 1)
 
 
@@ -72,10 +72,10 @@ def test_media(name: str, gateway: ScriptedGateway) -> None:
     """A body that is not plain JSON is refused with 415; the answer names the supported codings."""
     headers, status = MEDIA[name]
     body = json.dumps(question()).encode()
-    seen = call(gateway.url, "POST", CHAT, body=gzip.compress(body) if name == "gzip" else body, headers=headers)
+    capture = call(gateway.url, "POST", CHAT, body=gzip.compress(body) if name == "gzip" else body, headers=headers)
     coded = status == 415 and len(headers) == 2
-    assert (seen.status, seen.header("accept-encoding")) == (status, "identity" if coded else None)
-    assert status == 200 or seen.json()["error"]["type"] == "invalid_request_error"
+    assert (capture.status, capture.header("accept-encoding")) == (status, "identity" if coded else None)
+    assert status == 200 or capture.json()["error"]["type"] == "invalid_request_error"
 
 
 def test_too_large_is_no_reset(gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,8 +83,8 @@ def test_too_large_is_no_reset(gateway: ScriptedGateway, monkeypatch: pytest.Mon
     for module in ("lumen_conformance.gateway.server", "lumen_conformance.gateway.openai_routes"):
         monkeypatch.setattr(f"{module}.MAX_BODY_BYTES", 100_000)
     with Connection(gateway.url) as connection:
-        seen = connection.call("POST", CHAT, body=b"x" * 1_000_000, headers=[JSON])
-        assert (seen.status, seen.ended, seen.error) == (413, "complete", None)
+        capture = connection.call("POST", CHAT, body=b"x" * 1_000_000, headers=[JSON])
+        assert (capture.status, capture.ended, capture.error) == (413, "complete", None)
         assert connection.call("POST", CHAT, json=question()).status == 200
     assert len(gateway.chats[0].body) == 100_001
 
@@ -105,9 +105,9 @@ def raw(body: dict[str, object], version: str, *lines: str) -> bytes:
 
 def test_close_is_obeyed(gateway: ScriptedGateway) -> None:
     """A client that asks for the end of the connection gets it, with a header that announces it."""
-    told = spoken(gateway, raw(question(), "1.1", "Connection: close"))
-    assert b"\r\nConnection: close\r\n" in told
-    assert told.count(b"HTTP/1.1 ") == 1
+    received = spoken(gateway, raw(question(), "1.1", "Connection: close"))
+    assert b"\r\nConnection: close\r\n" in received
+    assert received.count(b"HTTP/1.1 ") == 1
 
 
 def test_old_http_has_no_chunks(gateway: ScriptedGateway) -> None:
@@ -138,8 +138,8 @@ def test_invalid_http_is_refused(gateway: ScriptedGateway) -> None:
 
 def test_a_large_head_is_no_reset(gateway: ScriptedGateway) -> None:
     """A head that is too large is refused with an OpenAI error while its client still sends."""
-    seen = call(gateway.url, "GET", MODELS, headers=[("X", "x" * 16_000_000)])
-    assert (seen.status, seen.ended, seen.error) == (431, "complete", None)
+    capture = call(gateway.url, "GET", MODELS, headers=[("X", "x" * 16_000_000)])
+    assert (capture.status, capture.ended, capture.error) == (431, "complete", None)
 
 
 def test_a_whole_address_is_a_path(gateway: ScriptedGateway) -> None:

@@ -41,8 +41,8 @@ def ask(gateway: ScriptedGateway, **fields: object) -> Capture:
 def test_plain_as_asked(name: str, fields: dict[str, object], gateway: ScriptedGateway) -> None:
     """With any script, a request without a stream gets a plain answer."""
     gateway.script(SCRIPTED[name]())
-    seen = ask(gateway, **fields)
-    assert (seen.status, seen.ended, media_type(seen), assistant_text(seen)) == (
+    capture = ask(gateway, **fields)
+    assert (capture.status, capture.ended, media_type(capture), said(capture)) == (
         200,
         "complete",
         "application/json",
@@ -54,14 +54,14 @@ def test_plain_as_asked(name: str, fields: dict[str, object], gateway: ScriptedG
 def test_streamed_as_asked(name: str, gateway: ScriptedGateway) -> None:
     """With any script, a request for a stream gets one."""
     gateway.script(SCRIPTED[name]())
-    seen = ask(gateway, stream=True)
-    assert (seen.status, seen.ended, media_type(seen), assistant_text(seen)) == (
+    capture = ask(gateway, stream=True)
+    assert (capture.status, capture.ended, media_type(capture), said(capture)) == (
         200,
         "complete",
         "text/event-stream",
         TEXT,
     )
-    assert seen.body.endswith(b"data: [DONE]\n\n")
+    assert capture.body.endswith(b"data: [DONE]\n\n")
 
 
 LATE: dict[str, tuple[Reply, str]] = {
@@ -76,19 +76,19 @@ def test_a_plain_body_fails_in_its_middle(name: str, gateway: ScriptedGateway) -
     """A late failure cuts a plain answer in its middle, as it cannot contain an error event."""
     fail, ended = LATE[name]
     gateway.script(replies.stream_in_halves(midway=lambda exchange: fail(exchange) is not None))
-    seen = ask(gateway)
-    assert (seen.status, media_type(seen), seen.ended) == (200, "application/json", ended)
-    assert b"[DONE]" not in seen.body
-    assert b"server_error" not in seen.body
+    capture = ask(gateway)
+    assert (capture.status, media_type(capture), capture.ended) == (200, "application/json", ended)
+    assert b"[DONE]" not in capture.body
+    assert b"server_error" not in capture.body
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 def test_half_an_answer(stream: bool, gateway: ScriptedGateway) -> None:  # noqa: FBT001 -- a row
     """Half an answer is half of what was requested."""
     gateway.script(replies.truncated)
-    seen = ask(gateway, stream=stream)
-    assert (seen.status, seen.ended) == (200, "aborted")
-    assert media_type(seen) == ("text/event-stream" if stream else "application/json")
+    capture = ask(gateway, stream=stream)
+    assert (capture.status, capture.ended) == (200, "aborted")
+    assert media_type(capture) == ("text/event-stream" if stream else "application/json")
 
 
 TOKEN = TEXT[:24]  # one piece of a stream
@@ -112,13 +112,13 @@ CUT: dict[str, tuple[dict[str, object], str, str]] = {
 def test_text_ends_where_the_request_says(name: str, stream: bool, gateway: ScriptedGateway) -> None:  # noqa: FBT001 -- a row
     """Stop sequences and limits end the text, with the finish reason; values without an effect are ignored."""
     fields, text, reason = CUT[name]
-    seen = ask(gateway, stream=stream, **fields)
-    assert (assistant_text(seen), finish_of(seen)) == (text, reason)
+    capture = ask(gateway, stream=stream, **fields)
+    assert (said(capture), finish_of(capture)) == (text, reason)
 
 
-def usage_of(seen: Capture) -> dict[str, int]:
+def usage_of(capture: Capture) -> dict[str, int]:
     """Return the usage of an answer."""
-    found: dict[str, int] = (answer_json(seen) or chunks(seen)[-1].value)["usage"]
+    found: dict[str, int] = (answer(capture) or chunks(capture)[-1].value)["usage"]
     return found
 
 
@@ -137,8 +137,8 @@ def test_counts_can_be_counted(fields: dict[str, object], gateway: ScriptedGatew
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 def test_several_choices(stream: bool, gateway: ScriptedGateway) -> None:  # noqa: FBT001 -- a row
     """An answer has the requested number of choices."""
-    seen = ask(gateway, stream=stream, n=3)
-    choices = answer_json(seen)["choices"] if not stream else [one for c in chunks(seen) for one in c.value["choices"]]
+    capture = ask(gateway, stream=stream, n=3)
+    choices = answer(capture)["choices"] if not stream else [one for c in chunks(capture) for one in c.value["choices"]]
     assert {one["index"] for one in choices} == {0, 1, 2}
 
 
@@ -181,8 +181,8 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
 def test_refused(name: str, gateway: ScriptedGateway) -> None:
     """An invalid parameter is refused with 400 and its name."""
     fields, param = REFUSED[name]
-    seen = ask(gateway, **fields)
-    assert (seen.status, seen.json()["error"]["param"]) == (400, param), seen.text
+    capture = ask(gateway, **fields)
+    assert (capture.status, capture.json()["error"]["param"]) == (400, param), capture.text
 
 
 def test_half_a_character_is_refused(gateway: ScriptedGateway) -> None:

@@ -15,9 +15,13 @@ from lumen_conformance.http.client import Connection, call
 def test_request_is_recorded_and_echoed(gateway: ScriptedGateway) -> None:
     """Method, path, headers, body and time are recorded, and the nonce comes back."""
     before_s = time.monotonic()
-    seen = call(gateway.url, "POST", "/chat", json={"message": "안녕 nonce-1"}, headers=[("X-Request-Id", "r1")])
+    capture = call(gateway.url, "POST", "/chat", json={"message": "안녕 nonce-1"}, headers=[("X-Request-Id", "r1")])
     (one,) = gateway.chats
-    assert (seen.status, seen.json()["response"], seen.json()["persona"]) == (200, "안녕 nonce-1", {"name": "세나"})
+    assert (capture.status, capture.json()["response"], capture.json()["persona"]) == (
+        200,
+        "안녕 nonce-1",
+        {"name": "세나"},
+    )
     assert (one.number, one.connection, one.message, one.header("x-request-id")) == (1, 1, "안녕 nonce-1", "r1")
     assert before_s < one.at_mono_s < time.monotonic()
     assert gateway.until_called(1) == one
@@ -65,8 +69,8 @@ def test_faults(gateway: ScriptedGateway, reply: Reply, ended: str, status: int 
     """Each fault has the bytes that its name says, and the next request is answered."""
     gateway.script(reply)
     patience_s = 0.5 if ended == "timeout" else 10.0  # short only where it is waited out: the machine may be busy
-    seen = call(gateway.url, "POST", "/chat", json={"message": "m"}, timeout_s=patience_s)
-    assert (seen.ended, seen.status) == (ended, status)
+    capture = call(gateway.url, "POST", "/chat", json={"message": "m"}, timeout_s=patience_s)
+    assert (capture.ended, capture.status) == (ended, status)
     assert call(gateway.url, "POST", "/chat", json={"message": "m"}).status == 200
 
 

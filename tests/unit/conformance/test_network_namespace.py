@@ -12,7 +12,7 @@ import pytest
 from tests.fixtures import network_namespace
 from tests.fixtures.network_namespace import isolate_command
 
-FACTS = """
+REPORT = """
 import json, os, socket
 names = [name for _, name in socket.if_nameindex()]
 listener = socket.create_server(("127.0.0.1", 0))
@@ -32,7 +32,7 @@ def test_a_command_has_loopback_only() -> None:
     """It has one interface, which works, and the user and the PID that it would have without isolation."""
     if reason := network_namespace.refusal_of_command():
         pytest.skip(reason)
-    process, out, _ = ran(isolate_command([sys.executable, "-c", FACTS]))
+    process, out, _ = ran(isolate_command([sys.executable, "-c", REPORT]))
     assert json.loads(out) == [["lo"], os.getuid(), process.pid]
 
 

@@ -37,8 +37,8 @@ def test_a_session_with_a_number_that_was_ours(leader: ProcessRef) -> None:
 
 def test_a_session_that_outlives_its_leader() -> None:
     """A process that began before the leader was reaped belongs to the session, and so does a known one."""
-    words = [sys.executable, "-c", f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {WAITS!r}])"]
-    with subprocess.Popen(words, start_new_session=True) as process:
+    command = [sys.executable, "-c", f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {WAITS!r}])"]
+    with subprocess.Popen(command, start_new_session=True) as process:
         leader = ProcessRef.of(process.pid)
     reaped_unix_s = leader.start_time + EARLIER_S
     (left,) = list_session(leader, reaped_unix_s)

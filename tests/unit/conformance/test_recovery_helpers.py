@@ -63,8 +63,8 @@ def test_a_process_is_named_without_folders(command: str) -> None:
 def test_helpers_are_named() -> None:
     """The first of the processes that ended again are named, with the number of the others."""
     passing = tuple(NamedProcess(ProcessRef(pid, 0.0), "curl") for pid in range(1, 6))
-    told = Recovery((), ended=True, states=(), waited_s=2.0, passing=passing).describe_wait("a new process")
-    assert told.endswith("; new processes that ended again: pid 1 (curl), pid 2 (curl), pid 3 (curl) and 2 more")
+    sentence = Recovery((), ended=True, states=(), waited_s=2.0, passing=passing).describe_wait("a new process")
+    assert sentence.endswith("; new processes that ended again: pid 1 (curl), pid 2 (curl), pid 3 (curl) and 2 more")
 
 
 def test_another_program_is_no_replacement(recovery_of: Recover) -> None:

@@ -12,7 +12,7 @@ from lumen_conformance.stages.observations import StartObservation
 from tests.recovery import test_02_port_conflict as scenario
 
 LIMIT_S, LATE_S = 5.0, 6.24
-SEEN = scenario.ConflictEvidence(
+EVIDENCE = scenario.ConflictEvidence(
     budget_s=LIMIT_S,
     start_budget_s=LIMIT_S,
     port=8080,
@@ -35,13 +35,13 @@ SEEN = scenario.ConflictEvidence(
 
 def test_a_late_refusal_is_red(measure: MeasureFixture) -> None:
     """A launch at a taken port that ends after its limit fails."""
-    scenario.test_conflict_is_detected(SEEN, measure)
+    scenario.test_conflict_is_detected(EVIDENCE, measure)
     with pytest.raises(Refuted, match=r"exit status 75 after 6\.24 s"):
-        scenario.test_conflict_is_detected(replace(SEEN, elapsed_s=LATE_S), measure)
+        scenario.test_conflict_is_detected(replace(EVIDENCE, elapsed_s=LATE_S), measure)
 
 
 def test_a_late_second_start_is_red(measure: MeasureFixture) -> None:
     """A launch at a free port that is ready after its limit fails."""
-    scenario.test_same_command_works(SEEN, measure)
+    scenario.test_same_command_works(EVIDENCE, measure)
     with pytest.raises(Refuted, match=r"ready after 6\.24 s"):
-        scenario.test_same_command_works(replace(SEEN, again=StartObservation("", LATE_S, 2, 8080)), measure)
+        scenario.test_same_command_works(replace(EVIDENCE, again=StartObservation("", LATE_S, 2, 8080)), measure)

@@ -51,7 +51,7 @@ def test_answer_arrives_with_many_files_open(pairs: tuple[Pair, Pair]) -> None:
 def test_relay_gets_its_answer_with_many_files_open(pairs: tuple[Pair, Pair]) -> None:
     """The relay reads the answer of its gateway when its descriptors are above the limit of select(2)."""
     (sock, gateways), (client, _) = pairs
-    connection, request = _asking(sock, client, WAIT_S)
+    connection, request = _send_request(sock, client, WAIT_S)
     gateways.sendall(ANSWER)
     assert forwarder.response_of(connection, request).read() == b"{}"
 
@@ -86,14 +86,14 @@ SHORT_S = 0.2  # a loop without a wait looks thousands of times meanwhile
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The allowed seconds of each wait of the reference servers."""
-    seen: list[float] = []
+    waits: list[float] = []
 
     def readable(*socks: socket.socket, within_s: float | None = None) -> set[int]:
-        seen.append(within_s or 0.0)
-        return wait_for(*socks, within_s=within_s) if len(seen) <= LOOKS else set()  # or a defect would never end
+        waits.append(within_s or 0.0)
+        return wait_for(*socks, within_s=within_s) if len(waits) <= LOOKS else set()  # or a defect would never end
 
     monkeypatch.setattr("tests.fixtures.faults.reference.gateway.readable", readable)
-    return seen
+    return waits
 
 
 def test_a_client_that_sends_ahead_costs_no_time(pairs: tuple[Pair, Pair], looks: list[float]) -> None:
@@ -130,7 +130,9 @@ def test_relay_sees_that_its_client_has_left(pairs: tuple[Pair, Pair]) -> None:
         forwarder.response_of(*_asking(sock, client, WAIT_S))
 
 
-def _asking(sock: socket.socket, client: socket.socket, within_s: float) -> tuple[http.client.HTTPConnection, Request]:
+def _send_request(
+    sock: socket.socket, client: socket.socket, within_s: float
+) -> tuple[http.client.HTTPConnection, Request]:
     """Return a connection with a sent request to the gateway, and the request of the client."""
     connection = http.client.HTTPConnection("127.0.0.1", timeout=within_s)
     connection.sock = sock

@@ -118,5 +118,5 @@ def test_ended_connections_are_left_out() -> None:
         client.close()  # who closes first is the one that waits
         listener.accept()[0].close()
         port = listener.getsockname()[1].to_bytes(2)
-        told = list(socket_table._read_messages(socket.AF_INET, socket.IPPROTO_TCP, socket_table.ANY))  # noqa: SLF001 -- what is asked
-    assert [message[1] for message in told if port in {message[4:6], message[6:8]}] == [socket_table.LISTEN]
+        messages = list(socket_table._read_messages(socket.AF_INET, socket.IPPROTO_TCP, socket_table.ANY))  # noqa: SLF001 -- what is asked
+    assert [message[1] for message in messages if port in {message[4:6], message[6:8]}] == [socket_table.LISTEN]

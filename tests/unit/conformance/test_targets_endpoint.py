@@ -15,7 +15,7 @@ from lumen_conformance.targets.target import Target
 URL = "https://127.0.0.1:1"
 CAME: dict[str, tuple[Capture, str]] = {
     "redirect": (Capture(f"{URL}/health", b"", 308, (("location", "https://b/"),)), "it redirects to https://b/, and"),
-    "no-health": (Capture(f"{URL}/health", b"", 404), "with none /v1/models is asked instead"),
+    "no-health": (Capture(f"{URL}/health", b"", 404), "by --proxy-health-path; with none the probe is"),
     "certificate": (
         Capture(f"{URL}/health", b"", ended="unreachable", error="SSLError: CERTIFICATE_VERIFY_FAILED"),
         "SSL_CERT_FILE names a file with the certificates to trust",

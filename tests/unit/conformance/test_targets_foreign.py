@@ -94,16 +94,16 @@ def keyless(tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
 def test_a_failure_is_reported(keyless: SuiteRun) -> None:
     """A failure has what was expected, what was found, the first bytes, and a command that repeats the request."""
     assert (keyless.status, keyless.ids("failed"), keyless.ids("passed")) == (1, {"F3.no-key"}, {"F3.right-key"})
-    told = re.search(
-        r"F3.no-key \(M\) broken: .*\n"
+    message = re.search(
+        r"F3.no-key \(M\) broken: Without the key a request is refused, .*\n"
         r" +expected: a status from 400 to 499\n +found: +status 200, complete, the text '안녕'\n"
         r" +bytes: +b'\{.*\(status 200, complete\)\n +repeat: +(curl .*)",
         keyless.output,
     )
-    assert told, keyless.output
-    assert "-X POST" in told[1]
-    assert "/v1/chat/completions --data-binary" in told[1]
-    assert "uthorization" not in told[1]
+    assert message, keyless.output
+    assert "-X POST" in message[1]
+    assert "/v1/chat/completions --data-binary" in message[1]
+    assert "uthorization" not in message[1]
     (reason,) = keyless.reasons("failed")
     assert re.search(r"^F3.no-key \(M\) broken: .*; found status 200, complete, the text '안녕'$", reason)
     assert "During handling of the above exception" not in keyless.output
@@ -140,11 +140,11 @@ NEVER_READY = {
 @pytest.mark.parametrize("name", NEVER_READY)
 def test_never_ready_is_one_error(name: str, tmp_path: Path) -> None:
     """A target that never becomes ready is one error with command, end and log; all other tests are skipped."""
-    command, words = NEVER_READY[name]
+    command, texts = NEVER_READY[name]
     ended = run(tmp_path, f"--proxy-command={command}", tests=SOME)
     assert (ended.status, len(ended.ids("error")), ended.ids("failed", "passed")) == (1, 1, set()), ended.output
     assert "the target never became ready:" in ended.output
-    assert [word for word in words if word not in ended.output] == []
+    assert [word for word in texts if word not in ended.output] == []
 
 
 def test_never_ready_is_one_error_on_any_number_of_workers(tmp_path: Path) -> None:
@@ -227,12 +227,12 @@ WITHOUT_CHECKS = tuple(f"--ignore=tests/{name}" for name in ("unit", "operations
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_baseline_that_cannot_be_meant(name: str, tmp_path: Path) -> None:
     """A baseline for our own proxy, or with an unknown id, is a usage error in one line."""
-    options, listed, words = REFUSED[name]
+    options, listed, texts = REFUSED[name]
     lines = [f"{check_id} some reason\n" for check_id in (*listed, "1.3-forced-kill")]
     (tmp_path / "known.txt").write_text("".join(lines), "utf-8")
     chosen = ("-m", "contract", "-k", "F8", f"--baseline={tmp_path / 'known.txt'}", *WITHOUT_CHECKS)
     ended = run(tmp_path, *chosen, *options, tests=["tests"])
-    assert (ended.status, words in ended.output, ended.ids("passed")) == (4, True, set()), ended.output
+    assert (ended.status, texts in ended.output, ended.ids("passed")) == (4, True, set()), ended.output
 
 
 @pytest.mark.parametrize("where", ["", "file/below"], ids=["folder", "below-a-file"])

@@ -33,9 +33,9 @@ FEW = (
 )
 
 
-def command(*words: str) -> list[str]:
+def command(*texts: str) -> list[str]:
     """Return the arguments of the one pytest command of the guide that has all these texts."""
-    (found,) = [line for line in COMMANDS if line.startswith("pytest ") and all(word in line for word in words)]
+    (found,) = [line for line in COMMANDS if line.startswith("pytest ") and all(word in line for word in texts)]
     return [_ours(word) for word in shlex.split(found)[1:]]
 
 
@@ -53,8 +53,8 @@ def test_names_of_rows() -> None:
     """The guide names the kind of each exchange."""
     names = {*RESPONSIBLE_CHECKS, *(name for profile in PROFILE_RESPONSIBLE_CHECKS.values() for name in profile)}
     table = GUIDE.partition("| name | exchange |\n")[2].partition("\n\n")[0]
-    told = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
-    assert told == names, sorted(told ^ names)
+    text = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert text == names, sorted(text ^ names)
 
 
 def test_by_command(tmp_path: Path) -> None:
@@ -116,10 +116,10 @@ def test_recovery(tmp_path: Path) -> None:
 
 def test_the_help_tells_what_each_word_means() -> None:
     """The help of --proxy-can has a meaning for each capability, and says which ones only our own proxy has."""
-    told = str(PROXY_OPTIONS["--proxy-can"]["help"])
-    assert set(re.findall(r"\b([a-z]+): \w", told.partition("commas: ")[2])) == set(CAPABILITIES)
+    text = str(PROXY_OPTIONS["--proxy-can"]["help"])
+    assert set(re.findall(r"\b([a-z]+): \w", text.partition("commas: ")[2])) == set(CAPABILITIES)
     for word in ("journal", "venv"):
-        assert re.search(rf"\b{word}: [^;]*only our own proxy", told)
+        assert re.search(rf"\b{word}: [^;]*only our own proxy", text)
 
 
 def test_options_of_the_guide() -> None:

@@ -65,7 +65,7 @@ def test_a_command_is_filled_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "windows", "words"),
+    ("command", "windows", "texts"),
     [
         ("a 'b c' \"d e\" f\\ g", False, ("a", "b c", "d e", "f g")),
         (r'C:\py\python.exe "C:\my server\run.py" --port {port}', True,
@@ -75,9 +75,9 @@ def test_a_command_is_filled_in(tmp_path: Path) -> None:
     ],
     ids=["posix", "windows", "windows-single", "no-shell"],
 )  # fmt: skip
-def test_a_command_is_split(command: str, windows: bool, words: tuple[str, ...]) -> None:  # noqa: FBT001 -- a row
+def test_a_command_is_split(command: str, windows: bool, texts: tuple[str, ...]) -> None:  # noqa: FBT001 -- a row
     """A command is split as in a shell, with backslashes kept on Windows; no shell runs it."""
-    assert parsers.split_command(command, windows=windows) == words
+    assert parsers.split_command(command, windows=windows) == texts
 
 
 @pytest.mark.parametrize(
@@ -200,8 +200,8 @@ def test_variables(tmp_path: Path) -> None:
     given = ["BASE={gateway_url}/v1", "EMPTY=", "PAIR=a=b", "PROXY_PORT={port}0", "PAIR=c=d"]
     found = target(proxy_command="server {port}", proxy_env=given)
     environ = found.environ(tmp_path, "http://g", 81)
-    told = [environ[name] for name in ("BASE", "EMPTY", "PAIR", "PROXY_PORT")]
-    assert told == ["http://g/v1", "", "c=d", "810"]
+    message = [environ[name] for name in ("BASE", "EMPTY", "PAIR", "PROXY_PORT")]
+    assert message == ["http://g/v1", "", "c=d", "810"]
     assert found.can == {"launch", "gateway"}
     assert "c=d" not in repr(found)
 

@@ -22,7 +22,7 @@ from tests.contract import test_a_process as a_process
 from tests.fixtures.suite_subprocess import forwarder
 from tests.fixtures.suite_subprocess import run as judged
 
-STANDIN = Path(__file__).parents[2] / "fixtures" / "fake_proxy.py"
+FAKE_PROXY = Path(__file__).parents[2] / "fixtures" / "fake_proxy.py"
 TESTS = ("tests/contract/test_a_process.py",)
 
 
@@ -43,7 +43,7 @@ def test_a_server_that_ends(tmp_path: Path) -> None:
 
 def test_a_stranger_who_answers(run: Run, squat: Squatters, gateway: ScriptedGateway, tmp_path: Path) -> None:
     """A1 fails where another process answers with 200 instead of the running child."""
-    deaf = Target(command=(sys.executable, str(STANDIN), "{port}", "deaf"), can=frozenset({"health"}))
+    deaf = Target(command=(sys.executable, str(FAKE_PROXY), "{port}", "deaf"), can=frozenset({"health"}))
     with Launcher(run, deaf, tmp_path / "launch") as launches:
         proxy = launches(port=squat("banner").port, ready=False)
         assert proxy.health(within_s=5).ready

@@ -72,12 +72,12 @@ ANSWERS = {
 def test_what_came(speaker: Speaker, name: str) -> None:
     """The invalid line is quoted, escaped and cut; where each line is valid, the beginning of the head is quoted."""
     speaker.says, received = ANSWERS[name]
-    told = describe_answer(call(f"http://127.0.0.1:{speaker.port}", "GET", "/health"))
-    assert told.startswith("no HTTP response (invalid, ")
-    assert f"received {received}" in told
-    assert told.endswith(EXPECTED)
-    assert "\n" not in told
-    assert "bytearray" not in told
+    answer = describe_answer(call(f"http://127.0.0.1:{speaker.port}", "GET", "/health"))
+    assert answer.startswith("no HTTP response (invalid, ")
+    assert f"received {received}" in answer
+    assert answer.endswith(EXPECTED)
+    assert "\n" not in answer
+    assert "bytearray" not in answer
 
 
 def test_an_answer_is_described_by_its_status(speaker: Speaker) -> None:
@@ -95,10 +95,10 @@ def test_an_answer_is_described_by_its_status(speaker: Speaker) -> None:
 )
 def test_health_that_python_does_not_read(body: bytes) -> None:
     """A body of the probe that Python does not read is no error: the status says whether the server is ready."""
-    told = Capture("", b"", status=200, body=body)
-    health = Health.of(told, ready=True)
+    answer = Capture("", b"", status=200, body=body)
+    health = Health.of(answer, ready=True)
     assert (health.ready, health.pid, health.restarts) == (True, 0, -1)
-    assert read_text(told) == ""
+    assert read_text(answer) == ""
 
 
 def test_by_command(tmp_path: Path) -> None:
@@ -106,8 +106,8 @@ def test_by_command(tmp_path: Path) -> None:
     command = f"--proxy-command='{sys.executable}' '{plain_server.__file__}' {{port}} no-http"
     ended = judged(tmp_path, command, "--proxy-start-timeout=3", "-k", "A1", tests=ONE)
     assert ended.ids("error") == {"A1"}, ended.output
-    for words in ("received as line 2 b'Server plain'", EXPECTED, "--proxy-health-path", "the word is None"):
-        assert words in ended.output
+    for text in ("received as line 2 b'Server plain'", EXPECTED, "--proxy-health-path", "the word is None"):
+        assert text in ended.output
 
 
 def test_by_url(speaker: Speaker, tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_a_server_that_ends_at_once(tmp_path: Path) -> None:
     """The end of a server is reported once: exit status, last line of its log, and what to check in the command."""
     ended = judged(tmp_path, f"--proxy-command='{sys.executable}' nope.py", "-k", "A1", tests=ONE)
     assert ended.ids("error") == {"A1"}, ended.output
-    told = f"the target never became ready: {NO_FILE.format(python=sys.executable)}"
-    (line,) = (line for line in ended.output.splitlines() if line.startswith(told))
+    answer = f"the target never became ready: {NO_FILE.format(python=sys.executable)}"
+    (line,) = (line for line in ended.output.splitlines() if line.startswith(answer))
     assert line.endswith("; check --proxy-command, which has no {port}: the port is in PROXY_PORT only")
-    for words in ("During handling", "is ready:", "last seen"):
-        assert words not in ended.output
+    for text in ("During handling", "is ready:", "last seen"):
+        assert text not in ended.output

@@ -125,7 +125,7 @@ def observe_launch(run: Run, folder: Path, row: Row) -> LaunchEvidence:
 
 
 @pytest.fixture(scope="module")
-def seen(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[LaunchEvidence]]:
+def observed(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[LaunchEvidence]]:
     """Each of these launches, at the same time: most of the time is a wait for a process that does not stop."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return {
@@ -135,34 +135,34 @@ def seen(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future
 
 
 @pytest.mark.parametrize("name", WRAPPERS)
-def test_a_launch_is_all_its_processes(seen: dict[str, Future[LaunchEvidence]], name: str) -> None:
+def test_a_launch_is_all_its_processes(observed: dict[str, Future[LaunchEvidence]], name: str) -> None:
     """A launch is ready when one of its processes serves; after a stop none is left, and the server has no fault."""
-    found = seen[name].result()
+    found = observed[name].result()
     assert found.status is None
     assert found.serving == (found.answering,)
     assert (found.ending.forced, found.ending.orphans, found.left) == (False, (), ())
 
 
-def test_a_process_that_its_server_leaves(seen: dict[str, Future[LaunchEvidence]]) -> None:
+def test_a_process_that_its_server_leaves(observed: dict[str, Future[LaunchEvidence]]) -> None:
     """What a wrapped server leaves is an orphan, and is killed; check A3 judges it, so nothing is raised."""
-    found = seen["leaves"].result()
+    found = observed["leaves"].result()
     assert [each.partition(":")[0] for each in found.ending.orphans] == [f"pid {found.family[-1].pid}"]
     assert found.left == ()
 
 
 @pytest.mark.parametrize("name", ["alone", "in-a-shell"])
-def test_workers_that_their_supervisor_leaves(seen: dict[str, Future[LaunchEvidence]], name: str) -> None:
+def test_workers_that_their_supervisor_leaves(observed: dict[str, Future[LaunchEvidence]], name: str) -> None:
     """Workers that share the port by SO_REUSEPORT are orphans when their supervisor ends before them."""
-    found = seen[f"sharing-{name}"].result()
+    found = observed[f"sharing-{name}"].result()
     assert {each.partition(":")[0] for each in found.ending.orphans} == {f"pid {ref.pid}" for ref in found.listeners}
     assert found.left == ()
 
 
 @pytest.mark.parametrize("when", ["at-the-end", "before"])
 @pytest.mark.parametrize("name", HASTY)
-def test_a_server_is_asked_to_stop_once(seen: dict[str, Future[LaunchEvidence]], name: str, when: str) -> None:
+def test_a_server_is_asked_to_stop_once(observed: dict[str, Future[LaunchEvidence]], name: str, when: str) -> None:
     """A server that ends at once at a second signal still ends in order, as it gets one signal."""
-    ending = seen[f"hasty-{name}-{when}"].result().ending
+    ending = observed[f"hasty-{name}-{when}"].result().ending
     assert (ending.forced, ending.orphans) == (False, ())
 
 
