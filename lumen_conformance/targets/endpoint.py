@@ -108,7 +108,7 @@ class Endpoint:
             return last[0].ready
 
         observe("the target is ready", healthy, within_s=within_s or 0.0)
-        WITNESS.last = request_before
+        LAST_CAPTURE.capture = request_before
         return last[0]
 
     def chat(self, text: str, *, timeout_s: float | None = None, **body: Any) -> Capture:  # noqa: ANN401 -- any JSON

@@ -87,10 +87,7 @@ def advise_command(target: Target) -> str:
 
 
 def outcome_of(item: pytest.Item, error: NeverReady) -> BaseException:
-    """Make the first test that needs the target an ERROR, and skip the others."""
-    try:
-        yield
-    except NeverReady as error:
-        if Readiness.of(run_of(item.config)).is_first_report():
-            raise pytest.fail.Exception(f"the target never became ready: {error}", pytrace=False) from None
-        pytest.skip("the target never became ready; the one ERROR of this run has the reason")
+    """Return the outcome of a test that needs the target: the first one is an ERROR, the others are skipped."""
+    if Readiness.of(run_of(item.config)).is_first_report():
+        return pytest.fail.Exception(f"the target never became ready: {error}", pytrace=False)
+    return pytest.skip.Exception("the target never became ready; the one ERROR of this run says why")

@@ -42,7 +42,7 @@ def test_plain_as_asked(name: str, fields: dict[str, object], gateway: ScriptedG
     """With any script, a request without a stream gets a plain answer."""
     gateway.script(SCRIPTED[name]())
     capture = ask(gateway, **fields)
-    assert (capture.status, capture.ended, media_type(capture), said(capture)) == (
+    assert (capture.status, capture.ended, media_type(capture), assistant_text(capture)) == (
         200,
         "complete",
         "application/json",
@@ -55,7 +55,7 @@ def test_streamed_as_asked(name: str, gateway: ScriptedGateway) -> None:
     """With any script, a request for a stream gets one."""
     gateway.script(SCRIPTED[name]())
     capture = ask(gateway, stream=True)
-    assert (capture.status, capture.ended, media_type(capture), said(capture)) == (
+    assert (capture.status, capture.ended, media_type(capture), assistant_text(capture)) == (
         200,
         "complete",
         "text/event-stream",
@@ -113,12 +113,12 @@ def test_text_ends_where_the_request_says(name: str, stream: bool, gateway: Scri
     """Stop sequences and limits end the text, with the finish reason; values without an effect are ignored."""
     fields, text, reason = CUT[name]
     capture = ask(gateway, stream=stream, **fields)
-    assert (said(capture), finish_of(capture)) == (text, reason)
+    assert (assistant_text(capture), finish_of(capture)) == (text, reason)
 
 
 def usage_of(capture: Capture) -> dict[str, int]:
     """Return the usage of an answer."""
-    found: dict[str, int] = (answer(capture) or chunks(capture)[-1].value)["usage"]
+    found: dict[str, int] = (answer_json(capture) or chunks(capture)[-1].value)["usage"]
     return found
 
 
@@ -138,7 +138,9 @@ def test_counts_can_be_counted(fields: dict[str, object], gateway: ScriptedGatew
 def test_several_choices(stream: bool, gateway: ScriptedGateway) -> None:  # noqa: FBT001 -- a row
     """An answer has the requested number of choices."""
     capture = ask(gateway, stream=stream, n=3)
-    choices = answer(capture)["choices"] if not stream else [one for c in chunks(capture) for one in c.value["choices"]]
+    choices = (
+        answer_json(capture)["choices"] if not stream else [one for c in chunks(capture) for one in c.value["choices"]]
+    )
     assert {one["index"] for one in choices} == {0, 1, 2}
 
 

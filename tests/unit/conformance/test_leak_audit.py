@@ -92,12 +92,12 @@ LEAKS = {
 
 
 @pytest.mark.parametrize(("act", "message"), LEAKS.values(), ids=LEAKS)
-def test_leak_is_an_error_of_its_test(nested: Nested, act: str, message: str) -> None:
+def test_leak_is_an_error_of_its_test(plugin_run: PluginRun, act: str, message: str) -> None:
     """The leak is named at the teardown of its test, and ended; the tests beside it pass."""
     result = plugin_run.run(SUITE % act, "-W", "ignore")
     result.assert_outcomes(passed=3, errors=1)
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_acts*", f"*Leaked: {message}"])
-    assert not running(nested)
+    assert not running(plugin_run)
 
 
 @pytest.mark.parametrize(

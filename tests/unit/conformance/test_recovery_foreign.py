@@ -57,15 +57,15 @@ def need_node(kind: str) -> None:
 def command(kind: str, fault: str = "", *, wrapped: bool = False) -> str:
     """The command of a server, or of a shell that starts it and waits for it."""
     if kind == "cluster":
-        command_words = f"node '{FOREIGN / 'cluster.mjs'}' {{host}} {{port}} {fault}"
+        line = f"node '{FOREIGN / 'cluster.mjs'}' {{host}} {{port}} {fault}"
     else:
-        command_words = f"'{sys.executable}' -m tests.fixtures.foreign.{kind} {{host}} {{port}} {fault}"
-    return f'sh -c "{command_words}; exit $?"' if wrapped else command_words
+        line = f"'{sys.executable}' -m tests.fixtures.foreign.{kind} {{host}} {{port}} {fault}"
+    return f'sh -c "{line}; exit $?"' if wrapped else line
 
 
-def judged(folder: Path, command_words: str, can: str, *scenarios: ModuleType) -> SuiteRun:
-    """Run these scenarios in a nested run of the suite."""
-    options = (f"--proxy-command={command_words}", f"--proxy-can={can}", f"--proxy-start-timeout={START_S}")
+def judge_in_run(folder: Path, line: str, can: str, *scenarios: ModuleType) -> SuiteRun:
+    """Run the suite with these scenarios against a command."""
+    options = (f"--proxy-command={line}", f"--proxy-can={can}", f"--proxy-start-timeout={START_S}")
     return run(folder, *options, tests=[FILES[scenario] for scenario in scenarios])
 
 
@@ -75,10 +75,10 @@ def judge(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Judge:
     recovery()  # pytest collects in this thread
     base, numbers = tmp_path_factory.mktemp("scenarios"), itertools.count()  # threads race for a folder of mktemp
 
-    def judge_here(command_words: str, can: str, scenario: ModuleType) -> JudgedScenario:
+    def judge_command(line: str, can: str, scenario: ModuleType) -> ScenarioResult:
         declared = frozenset({"launch", *can.split(",")})
         target = Target(
-            command=split_command(command_words), tool=(), can=declared, profile="openai", foreign=True, start_s=START_S
+            command=split_command(line), tool=(), can=declared, profile="openai", foreign=True, start_s=START_S
         )  # fmt: skip
         return run_scenario(run, scenario, target, base / str(next(numbers)))
 
@@ -120,9 +120,9 @@ def healthy(judge: Judge) -> dict[Launch, list[ScenarioResult]]:
     """Each of these servers in every scenario. Most of the time is a wait for servers that no shell stops."""
     rows = [row for row in REST if row[0] != "cluster" or HAS_NODE]
 
-    def judge_row(row: Wrapping) -> list[JudgedScenario]:
-        command_words, (can, _) = command(row[0], wrapped=row[1]), declared(row[0])
-        return [judged_here(command_words, can, scenario) for scenario in SCENARIOS]
+    def judge_row(row: Launch) -> list[ScenarioResult]:
+        line, (can, _) = command(row[0], wrapped=row[1]), declared(row[0])
+        return [judge(line, can, scenario) for scenario in SCENARIOS]
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return dict(zip(rows, pool.map(judge_row, rows), strict=True))
@@ -168,12 +168,12 @@ REPLACEMENTS = {
 
 
 def found_by(ended: SuiteRun, check: str) -> str:
-    """Return what a failed check has found, as the terminal shows it."""
-    message = re.search(
+    """What a failed check has found, as the terminal shows it."""
+    found = re.search(
         rf"^{re.escape(check)} \(M\) broken: .*\n +expected: .*\n +found: +(.*)$", ended.output, re.MULTILINE
     )
-    assert message, ended.output
-    return message[1]
+    assert found, ended.output
+    return found[1]
 
 
 # Every kind and every fault, but not all pairs: each row waits for the whole limit.
@@ -244,13 +244,13 @@ FAULTY: dict[str, tuple[ModuleType, set[str], set[str], str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTY)
-def test_a_fault_of_an_answer_or_a_start(fault: str, judged_here: JudgedHere) -> None:
-    """Each fault fails the one check that claims the opposite, and what it hides is not judged."""
-    scenario, red, not_judged, found = FAULTY[fault]
-    ended = judged_here(command("single", fault), WITHOUT, scenario)
-    assert (set(ended.failed), ended.not_judged) == (red, not_judged)
-    (message,) = ended.failed.values()
-    assert re.search(found, message)
+def test_a_fault_of_an_answer_or_a_start(fault: str, judge: Judge) -> None:
+    """Each fault fails the one check that is about it; checks that need a passed one are not judged."""
+    scenario, failed, not_judged, found = FAULTY[fault]
+    ended = judge(command("single", fault), HEALTH, scenario)
+    assert (set(ended.failed), ended.ids("not_judged")) == (failed, not_judged)
+    (text,) = ended.failed.values()
+    assert re.search(found, text)
 
 
 def test_a_server_that_moves(waiting: dict[Fault, ScenarioResult]) -> None:

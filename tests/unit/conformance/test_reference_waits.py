@@ -110,7 +110,7 @@ def test_a_client_that_sends_ahead_costs_a_relay_no_time(pairs: tuple[Pair, Pair
     (sock, _), (client, clients) = pairs
     clients.sendall(b"G")
     with pytest.raises(Refused, match="gateway_timeout"):
-        forwarder.response_of(*_asking(sock, client, SHORT_S))
+        forwarder.response_of(*_send_request(sock, client, SHORT_S))
     assert len(looks) <= LOOKS
 
 
@@ -127,7 +127,7 @@ def test_relay_sees_that_its_client_has_left(pairs: tuple[Pair, Pair]) -> None:
     (sock, _), (client, clients) = pairs
     clients.close()
     with pytest.raises(gateway.ClientLeft):
-        forwarder.response_of(*_asking(sock, client, WAIT_S))
+        forwarder.response_of(*_send_request(sock, client, WAIT_S))
 
 
 def _send_request(
