@@ -61,7 +61,7 @@ class JournalReader:
         return sorted(self.folder.glob("journal*.jsonl"))
 
     def until(self, name: str, *, since: JournalMark = BEGINNING, within_s: float) -> JournalEvent:
-        """Wait for the first event of this name after the mark; raises `waiting.WaitTimeoutError` or `waiting.WaitEndedError`."""
+        """Wait for the first event of this name after the mark; raises `WaitTimeoutError` or `WaitEndedError`."""
         return until(f"journal has {name}", self._first(name, since), within_s=within_s, give_up=self.give_up)
 
     def observe(self, name: str, *, since: JournalMark = BEGINNING, within_s: float) -> JournalEvent | None:

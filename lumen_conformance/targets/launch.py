@@ -77,7 +77,7 @@ class Launcher(ProcessFactory):
 
         `port` 0 is any free one. `env` adds variables (None removes one); a foreign target gets few of them, see
         `environment.select_settings`. Without a `gateway` the target gets an address that refuses. Raises
-        `waiting.WaitEndedError` or `waiting.WaitTimeoutError` with exit status, command and logs. The factory ends what was started.
+        `WaitEndedError` or `WaitTimeoutError` with exit status, command and logs. The factory ends what was started.
         """
         target = target or self.target
         if target.url:

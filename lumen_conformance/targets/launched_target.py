@@ -62,7 +62,7 @@ class LaunchedTarget(Endpoint, ChildProcess):
         return self.target.headers_of(self.port, self._gateway_url)
 
     def wait_ready(self, within_s: float | None = None) -> Self:
-        """Wait for the proof that the target is ready; raises `waiting.WaitEndedError` when it exits, also with status 0."""
+        """Wait for the proof that the target is ready; raises `WaitEndedError` when it exits, also with status 0."""
         start_s = time.monotonic()
         within_s = within_s or (self.target.start_s if self.target.foreign else READY_S)
         prove = self._prove_by_journal if "journal" in self.target.can else self._prove_by_socket
