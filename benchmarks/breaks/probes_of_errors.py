@@ -13,7 +13,7 @@ DETAIL = {
     "detail": [{"type": "missing", "loc": ["body", "messages"], "msg": "It is not what it should be"}]
 }  # as FastAPI says it
 TEXT_PLAIN = "text/plain"
-NEVER_FAILS = "F2.messages-empty.never-fails"
+NEVER_FAILS = "F2-messages-empty-never-fails"
 
 
 def refused_as(status: int, body: bytes | None = None, media_type: str | None = None) -> Steps:
@@ -65,9 +65,9 @@ ERRORS = table(
     Fault("refusal-422-detail", "a bad request is a 422 with `detail`", "F1.2", refused_as(422, as_json(DETAIL))),
     Fault("refusal-400-detail", "a bad request is a 400 with `detail`", "F1.2", refused_as(400, as_json(DETAIL))),
     Fault("refusal-500", "a bad request is a 500 in the envelope", NEVER_FAILS, refused_as(500)),
-    Fault("refusal-413", "a bad request is a 413", "F2.messages-empty", refused_as(413)),
+    Fault("refusal-413", "a bad request is a 413", "F2-messages-empty", refused_as(413)),
     Fault("refusal-cut", "a bad request has no answer", NEVER_FAILS, in_responses(refused_by_a_cut)),
-    Fault("wrong-key-is-500", "a wrong key is a 500", "F3.wrong-key", unauthorized_as(500)),
+    Fault("wrong-key-is-500", "a wrong key is a 500", "F3-wrong-key", unauthorized_as(500)),
     Fault("refusal-empty", "a bad request is a 400 without a body", "F1.8", refused_as(400, b"")),
     Fault(
         "refusal-as-text",
@@ -100,15 +100,15 @@ ERRORS = table(
     Fault("param-list", "the param of an error is a list", "F1.4", in_lost(lambda error: error.update(param=["a"]))),
 )
 MODELS = table(
-    Fault("models-null", "the models are null", "H3.list", Steps(models=lambda _: {"object": "list", "data": None})),
-    Fault("models-of-strings", "the models are strings", "H3.list", each_model(lambda model: model["id"])),
-    Fault("models-as-text", "the list of models is called text/plain", "H3.list", in_responses(listed_as_text)),
-    Fault("models-without-id", "models have no id", "H3.list", models_without("id")),
+    Fault("models-null", "the models are null", "H3-list", Steps(models=lambda _: {"object": "list", "data": None})),
+    Fault("models-of-strings", "the models are strings", "H3-list", each_model(lambda model: model["id"])),
+    Fault("models-as-text", "the list of models is called text/plain", "H3-list", in_responses(listed_as_text)),
+    Fault("models-without-id", "models have no id", "H3-list", models_without("id")),
     Fault(
         "models-without-object",
         "the list of models has no object",
-        "H3.list-wire",
+        "H3-list-wire",
         Steps(models=lambda ms: {"data": ms}),
     ),
-    Fault("models-without-created", "models have no `created`", "H3.list-wire", models_without("created")),
+    Fault("models-without-created", "models have no `created`", "H3-list-wire", models_without("created")),
 )

@@ -36,9 +36,9 @@ ACTS: dict[str, tuple[str, ...]] = {
     "F1": ("refused", "wrong-url", "unknown-model"),
     "F2": ("refused", "refused-stream"),
     "F3": ("wrong-url", "wrong-key", "unknown-model"),
-    "F3.oversize": ("oversize",),
-    "F3.oversize-huge": (),  # whether a client reads the refusal before the reset is a matter of time
-    "F3.exact-413": ("oversize",),
+    "F3-oversize": ("oversize",),
+    "F3-oversize-huge": (),  # whether a client reads the refusal before the reset is a matter of time
+    "F3-exact-413": ("oversize",),
     "F4": ("refused-stream",),
     "F5": ("stream", "late"),
     "F7": ("plain",),
@@ -47,9 +47,9 @@ ACTS: dict[str, tuple[str, ...]] = {
     "H2": ("plain",),
     "H3": ("models", "unknown-model"),
     "H4": SENT,
-    "H4.health": (),
-    "H4.lenient": (),  # recorded: none of these clients sends it
-    "H4.stream": ("stream",),
+    "H4-health": (),
+    "H4-lenient": (),  # recorded: none of these clients sends it
+    "H4-stream": ("stream",),
 }
 ALL_ACTS = tuple(dict.fromkeys(act for acts in ACTS.values() for act in acts))
 OF_RELAYS = TOOLS  # the other reference calls no tool

@@ -12,7 +12,7 @@ from breaks.selection import Served
 from lumen_conformance.registry.declaration import check_of
 from tests.matrix.contract import contract
 
-CRASH = ".never-fails"  # the checks of bad requests that are of tier M: see `OF_BAD_REQUESTS`
+CRASH = "-never-fails"  # the checks of bad requests that are of tier M: see `OF_BAD_REQUESTS`
 # A bad request is no failure of the server, no lost connection and no answer: the faults of all these checks.
 OF_BAD_REQUESTS = ("refusal-500", "refusal-cut", "C67-error-with-200")
 

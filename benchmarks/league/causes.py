@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from league.runs import Outcome
+from tests.fixtures.check_ids import SUFFIXES
 
 Verdict = dict[str, Any]
 
@@ -48,16 +50,16 @@ def name_of(verdict: Verdict) -> str:
 
 
 def ids_of(verdicts: Iterable[Verdict]) -> str:
-    """The ids of checks, each once; rows of one check stand together: ``F2.….never-fails (n-zero, not-json)``."""
+    """The ids of checks, each once; rows of one check stand together: ``F2-…-never-fails (n-zero, not-json)``."""
     families: dict[tuple[str, str], list[str]] = {}
     for check in sorted({str(each["id"]) for each in verdicts}):
-        family, _, row = check.partition(".")
-        row, dot, end = row.partition(".")
-        families.setdefault((family, f"{dot}{end}"), []).append(row)
+        end = next((suffix for suffix in SUFFIXES if check.endswith(suffix)), "")
+        family, separator, row = re.match(r"([^.-]*)([.-]?)(.*)", check.removesuffix(end)).groups()  # type: ignore[union-attr]
+        families.setdefault((f"{family}{separator}", end), []).append(row)
     return ", ".join(_shown(family, end, rows) for (family, end), rows in families.items())
 
 
 def _shown(family: str, end: str, rows: list[str]) -> str:
     if len(rows) == 1 or all(row[:1].isdigit() for row in rows):
-        return ", ".join(f"{family}.{row}{end}" if row else family for row in rows)
-    return f"{family}.…{end} ({', '.join(rows)})"
+        return ", ".join(f"{family}{row}{end}" for row in rows)
+    return f"{family}…{end} ({', '.join(rows)})"

@@ -121,7 +121,7 @@ def _problems(capture: Capture, kinds: set[Kind], expected: str) -> Findings:
 
 
 def _created(document: Document) -> Iterator[tuple[Path, object]]:
-    """The times that are not null; checks C2.6, E1.5 and H3.list-wire report the others."""
+    """The times that are not null; checks C2.6, E1.5 and H3-list-wire report the others."""
     value = document.value if isinstance(document.value, dict) else {}
     if value.get("created") is not None:
         yield ("created",), value["created"]

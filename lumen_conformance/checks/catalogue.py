@@ -51,7 +51,7 @@ def table() -> str:
 
 
 def _below(name: str, prefix: str) -> bool:
-    return name == prefix or name.startswith(f"{prefix}.")
+    return name == prefix or name.startswith((f"{prefix}.", f"{prefix}-"))
 
 
 def _musts(*found: Judge) -> tuple[Judge, ...]:

@@ -148,7 +148,7 @@ def message_not_empty(capture: Capture) -> Iterator[Finding]:
             yield wrong_value(document, ("error", "message"), "a string that is not blank")
 
 
-@judge("F2.status", "M", "RFC 9110, 15.5; letta#3381, sglang#3805")
+@judge("F2-status", "M", "RFC 9110, 15.5; letta#3381, sglang#3805")
 def client_error(capture: Capture) -> Iterator[Finding]:
     """A bad request gets a status from 400 to 499."""
     if capture.status is None or not 400 <= capture.status < 500:

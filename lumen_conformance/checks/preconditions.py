@@ -30,7 +30,7 @@ JSON_CHECKS = {
 }  # fmt: skip
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 FIRST_ERROR_STATUS = 400  # and above: an error status
-NO_TEXT = ("C4.2", "C4.5", "H3.usable")  # one of them fails when a plain answer has no text
+NO_TEXT = ("C4.2", "C4.5", "H3-usable")  # one of them fails when a plain answer has no text
 NO_STREAMED_TEXT = ("E10", "E6.1")  # one of them fails when only the stream has no text
 
 

@@ -30,26 +30,27 @@ CHAT_CHECK = "C1.1"
 MIB_BYTES = 1_048_576
 FIRST_SERVER_ERROR = 500  # and above: the server failed, it did not refuse the request
 NEED_CHAT = (
-    *("C8.*", "E10", "F2.*", "F3.key-stays-here", "F3.limit-is-inclusive", "F3.right-key", "F4", "F7", "G*"),
-    *("H1.slash-*", "H2.*", "H3.usable", "H4.[!h]*", "H5.declared-host", "H5.declared-origin", "H5.host-own-*"),
+    *("C8.*", "E10", "F2-*", "F3-key-stays-here", "F3-limit-is-inclusive", "F3-right-key", "F4", "F7", "G*"),
+    *("H1-slash-*", "H2-*", "H3-usable", "H4-[!h]*", "H5-declared-host", "H5-declared-origin", "H5-host-own-*"),
 )
 NEED_STREAM = (
     "E8.*",
     "E9",
     "E10",
     "F5.*",
-    "H4.stream-*",
-    "G4.in-streams",
-    "G5.stream-*",
+    "F5-*",
+    "H4-stream-*",
+    "G4-in-streams",
+    "G5-stream-*",
 )  # and parameters for a stream
 NEED_CHOICES = (
-    *("E10", "F3.limit-is-inclusive", "F3.right-key", "F7", "G1.health-*", "G2.stop", "G4.drift-*", "G5.*", "G7.1"),
-    *("H1.slash-*", "H2.ten", "H2.after-*", "H2.own-answers"),
-    *("H3.usable", "H4.[!h]*", "H5.declared-host", "H5.declared-origin", "H5.host-own-*"),
+    *("E10", "F3-limit-is-inclusive", "F3-right-key", "F7", "G1-health-*", "G2-stop", "G4-drift-*", "G5-*", "G7.1"),
+    *("H1-slash-*", "H2-ten", "H2-after-*", "H2-own-answers"),
+    *("H3-usable", "H4-[!h]*", "H5-declared-host", "H5-declared-origin", "H5-host-own-*"),
 )
 # The checks that fail when the plain answer lacks its text or its finish_reason.
 PLAIN_CHECKS = {"text": ("C4.2", "C4.5"), "finish": ("C4.4",)}
-NO_QUESTION = ("H2.id-nowhere", "H2.id-models")
+NO_QUESTION = ("H2-id-nowhere", "H2-id-models")
 # The check that fails when the exchange is not of the expected kind.
 RESPONSIBLE_CHECKS = {
     "awkward": "C1.1",
@@ -57,33 +58,33 @@ RESPONSIBLE_CHECKS = {
     "chat": "C1.1",
     "stream": "C1.1",
     "usage_stream": "C1.1",
-    "refusal": "F2.messages-empty",
+    "refusal": "F2-messages-empty",
     "refused_stream": "F4",
-    "unparsable": "F2.not-json",
-    "wrong_type": "F2.messages-string",
-    "lost": "F3.unknown-route",
-    "unknown_model": "F3.unknown-model",
-    "wrong_method": "F3.wrong-method-put",
-    "wrong_media_type": "F3.media-type-text",
-    "no_key": "F3.no-key",
-    "oversize": "F3.oversize",
-    "models": "H3.list",
-    "model": "H3.each",
-    "health": "H4.health",
+    "unparsable": "F2-not-json",
+    "wrong_type": "F2-messages-string",
+    "lost": "F3-unknown-route",
+    "unknown_model": "F3-unknown-model",
+    "wrong_method": "F3-wrong-method-put",
+    "wrong_media_type": "F3-media-type-text",
+    "no_key": "F3-no-key",
+    "oversize": "F3-oversize",
+    "models": "H3-list",
+    "model": "H3-each",
+    "health": "H4-health",
 }
 PROFILE_RESPONSIBLE_CHECKS = {
     "lumen": {
-        "waited": "D5.waits",
-        "malformed": "F3.malformed",
-        "gateway_error": "G3.gateway-500",
-        "gateway_reset": "G3.reset-after-request",
-        "gateway_away": "G3.refused",
+        "waited": "D5-waits",
+        "malformed": "F3-malformed",
+        "gateway_error": "G3-gateway-500",
+        "gateway_reset": "G3-reset-after-request",
+        "gateway_away": "G3-refused",
     },
     "openai": {
         "waited": "E9",
-        "gateway_error": "G3.forwarded-status-500",
-        "gateway_reset": "G3.forwarded-reset",
-        "gateway_away": "G3.forwarded-refused",
+        "gateway_error": "G3-forwarded-status-500",
+        "gateway_reset": "G3-forwarded-reset",
+        "gateway_away": "G3-forwarded-refused",
     },
 }
 
@@ -172,16 +173,16 @@ def need_refusal(capture: Capture, because_of: tuple[str, ...]) -> None:
     need_response(capture, because_of)
     if capture.status == 200 and because_of == (RESPONSIBLE_CHECKS["oversize"],):
         sent = f"a request of {len(capture.request_body) / MIB_BYTES:.1f} MiB was sent and answered with status 200"
-        pytest.skip(f"{sent}: it is not too large for this target")  # allowed; F3.oversize only forbids a reset
+        pytest.skip(f"{sent}: it is not too large for this target")  # allowed; F3-oversize only forbids a reset
     if capture.status is not None and capture.status < 400 and because_of:
         raise NotJudged(f"the request is not refused: status {capture.status}", because_of)
     if (
         capture.status is not None
         and capture.status >= FIRST_SERVER_ERROR
         and because_of
-        and because_of[0].startswith("F2.")
+        and because_of[0].startswith("F2-")
     ):
         crashed = tuple(
-            f"{check}.never-fails" for check in because_of
+            f"{check}-never-fails" for check in because_of
         )  # the error page of a framework is not a refusal
         raise NotJudged(f"the request is not refused: status {capture.status}", crashed)

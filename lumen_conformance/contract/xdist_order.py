@@ -14,10 +14,10 @@ T = TypeVar("T")
 # One line for each wait; the tests of a line share the wait.
 WAITS: tuple[tuple[str, ...], ...] = (
     ("test_late_failure[F5.1-silent]", "test_late_failure[F5.2-silent]", "test_late_failure[F5.3-silent]",
-     "test_late_failure_is_framed[F5.framed-silent]", "test_late_code[F5.code-silent]"),
-    ("test_timeout[G3.silent]", "test_timeout_hints[G8.silent]"),
-    ("test_timeout[G3.dripping]",),
-    ("test_after_idling[H2.after-idling]",),
+     "test_late_failure_is_framed[F5-framed-silent]", "test_late_code[F5-code-silent]"),
+    ("test_timeout[G3-silent]", "test_timeout_hints[G8-silent]"),
+    ("test_timeout[G3-dripping]",),
+    ("test_after_idling[H2-after-idling]",),
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pytest
 from lumen_conformance import isolation, run
 from lumen_conformance.plugin.report_hooks import ReportHooks
 from lumen_conformance.processes import leak_audit
-from lumen_conformance.registry import declaration
+from lumen_conformance.registry import declaration, old_ids
 from lumen_conformance.report import (
     baseline,
     baseline_writer,
@@ -63,6 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
     results.configure(config)
     crashes.configure(config)
     shards.configure(config)
+    id_selection.configure(config)
     baseline.configure(config)
     declaration.configure(config)
     baseline_writer.configure(config)  # after the target
@@ -89,7 +90,12 @@ def pytest_metadata(metadata: dict[str, Any]) -> None:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Print the selection and the target."""
-    lines = (selection.header_line(config), target.header_line(config), environment.header_line(config))
+    lines = (
+        old_ids.header_line(config),
+        selection.header_line(config),
+        target.header_line(config),
+        environment.header_line(config),
+    )
     return [line for line in lines if line]
 
 

@@ -15,7 +15,7 @@ Tier = Literal["M", "S", "W"]
 TestFunction = TypeVar("TestFunction", bound=Callable[..., object])
 
 # ASCII, because pytest shows anything else escaped; no brackets, because pytest puts the id between them.
-_CHECK_ID: Final = re.compile(r"[A-Z]?[0-9]+(\.[A-Za-z0-9]+)*([-.][A-Za-z0-9_.-]+)?")
+_CHECK_ID: Final = re.compile(r"[A-Z]?[0-9]+(\.[0-9]+)*(-[A-Za-z0-9_-]+)?")
 _TIERS: Final = ("M", "S", "W")
 _CLAIMED: Final = pytest.StashKey[dict[str, str]]()
 

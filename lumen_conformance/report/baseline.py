@@ -18,6 +18,7 @@ from typing import Final
 import pytest
 
 from lumen_conformance import suites
+from lumen_conformance.registry import old_ids
 from lumen_conformance.registry.declaration import check_of, parameters_of
 from lumen_conformance.registry.measurement import reason_of
 from lumen_conformance.registry.refutation import Status, is_suite_fault
@@ -46,7 +47,7 @@ def add_options(parser: pytest.Parser) -> None:
 def configure(config: pytest.Config) -> None:
     """Read the file once, as it may be a pipe. An invalid line is an error: it could list the wrong checks."""
     path = output_paths.given(config, "--baseline") if shared_files.reports(config) else None
-    config.stash[TEXT] = text_of(path) if path else ""
+    config.stash[TEXT] = old_ids.accept_lines(config, text_of(path)) if path else ""
     received: Baseline = getattr(config, "workerinput", {}).get(_IN_WORKERS, {})
     config.stash[BASELINE] = read(config.stash[TEXT], str(path)) if path else received
 

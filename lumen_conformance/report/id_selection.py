@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from lumen_conformance.registry import old_ids
 from lumen_conformance.registry.declaration import Check, check_of, parameters_of
 from lumen_conformance.report import shared_files
 
@@ -18,14 +19,22 @@ _UNKNOWN: Final = "unknown-ids"
 def add_options(parser: pytest.Parser) -> None:
     """Add both options."""
     group = parser.getgroup("lumen")
-    meaning = "F2 means F2 and all of F2.1, F2.2, …; * stands for any text; may be repeated"
+    meaning = "C4 means C4 and all of C4.1, C4.2, …; * stands for any text; may be repeated"
     group.addoption("--only", action="append", metavar="ID", help=f"run these checks only: {meaning}")
     group.addoption("--skip", action="append", metavar="ID", help=f"leave these checks out: {meaning}")
 
 
+def configure(config: pytest.Config) -> None:
+    """Take the present form of ids that are given in their old form."""
+    for name in ("only", "skip"):
+        given = [old_ids.accept(config, each) for each in getattr(config.option, name) or []]
+        setattr(config.option, name, given)
+
+
 def is_meant(names: Iterable[str], pattern: str) -> bool:
     """Return whether a pattern means a check that has one of these names."""
-    return any(name == pattern or name.startswith(f"{pattern}.") or fnmatchcase(name, pattern) for name in names)
+    below = (f"{pattern}.", f"{pattern}-")
+    return any(name == pattern or name.startswith(below) or fnmatchcase(name, pattern) for name in names)
 
 
 def select(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -232,7 +232,7 @@ def refusal(request: pytest.FixtureRequest, exchange: Capture, proxy: ContractSe
     same_status = name == "refused_stream" and proxy.refusal.status == exchange.status
     if name in REFUSALS:
         need_answers(proxy, exchange)
-        need_refusal(exchange, ("F2.messages-empty",) if same_status else responsible_checks(proxy.target, name))
+        need_refusal(exchange, ("F2-messages-empty",) if same_status else responsible_checks(proxy.target, name))
     return exchange
 
 

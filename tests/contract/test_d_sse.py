@@ -29,7 +29,7 @@ def test_framing(judge: Judge, exchange: Capture, proxy: ContractSession, assert
 
 
 @pytest.mark.parametrize("exchange", MULTIBYTE, indirect=True)
-@check("D4.any-text", tier="S", source="The Unicode Standard, 23.8: U+FFFD replaces bytes that could not be decoded")
+@check("D4-any-text", tier="S", source="The Unicode Standard, 23.8: U+FFFD replaces bytes that could not be decoded")
 def test_no_replacement_character(exchange: Capture) -> None:
     """No answer contains the replacement character U+FFFD, which replaces bytes that could not be decoded."""
     text = assistant_text(exchange)
@@ -41,7 +41,7 @@ def test_no_replacement_character(exchange: Capture) -> None:
     expect(place < 0, "a text without U+FFFD", f"U+FFFD at character {place}: {around!r}")
 
 
-@check("D5.waits", tier="S", source="docs/behaviour.md: LUMEN_SSE_KEEPALIVE_S")
+@check("D5-waits", tier="S", source="docs/behaviour.md: LUMEN_SSE_KEEPALIVE_S")
 def test_a_waiting_stream_says_so(fast_deadline_proxy: ContractSession) -> None:
     """A stream that waits for its gateway sends comments."""
     capture = fast_deadline_proxy.waited

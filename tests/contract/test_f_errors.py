@@ -47,13 +47,13 @@ def test_envelope(judge: Judge, refusal: Capture, assert_holds: ClaimAssertion) 
     assert_holds(judge, refusal)
 
 
-@check_each("name", {f"F2.{name}": name for name in ALL}, tier="S", source=SCHEMA)
+@check_each("name", {f"F2-{name}": name for name in ALL}, tier="S", source=SCHEMA)
 def test_bad_request(name: str, proxy: ContractSession) -> None:
     """A bad request gets a status from 400 to 499."""
     expect_client_error(bad_request_response(proxy, name))
 
 
-@check_each("name", {f"F2.{name}.never-fails": name for name in ALL}, source=RETRIES)
+@check_each("name", {f"F2-{name}-never-fails": name for name in ALL}, source=RETRIES)
 def test_bad_request_is_no_failure(name: str, proxy: ContractSession) -> None:
     """A bad request gets no 5xx and no lost connection, which clients retry, and no error with status 200."""
     capture = bad_request_response(proxy, name)
@@ -64,17 +64,17 @@ def test_bad_request_is_no_failure(name: str, proxy: ContractSession) -> None:
 
 
 @pytest.mark.parametrize("exchange", ["refusal", "refused_stream", "unparsable", "wrong_type"], indirect=True)
-@check("F2.not-422", tier="S", source="openai-python _client.py: 422 raises UnprocessableEntityError")
+@check("F2-not-422", tier="S", source="openai-python _client.py: 422 raises UnprocessableEntityError")
 def test_not_unprocessable(refusal: Capture) -> None:
     """A bad request gets a status other than 422, for which the OpenAI libraries raise another error."""
     expect(refusal.status != UNPROCESSABLE, "a status from 400 to 499, but not 422", describe(refusal))
 
 
-@check_each("name", {f"F2.{name}.param": name for name in WITH_FIELD}, tier="S", source="openapi.yaml:38249: param")
+@check_each("name", {f"F2-{name}-param": name for name in WITH_FIELD}, tier="S", source="openapi.yaml:38249: param")
 def test_param(name: str, proxy: ContractSession) -> None:
     """The error for a bad request names the wrong field."""
     field, capture = str(ALL[name].field), bad_request_response(proxy, name)
-    need_refusal(capture, (f"F2.{name}",))
+    need_refusal(capture, (f"F2-{name}",))
     error = child_object(answer_json(capture), "error")
     if not error:
         raise NotJudged("the error is not an object under the key error", ("F1.2",))
@@ -89,7 +89,7 @@ def test_refused_before_the_stream(
     judge: Judge, name: str, proxy: ContractSession, assert_holds: ClaimAssertion
 ) -> None:
     """A bad request for a stream gets the same error as one for a plain answer."""
-    need_refusal(bad_request_response(proxy, name), (f"F2.{name}",))
+    need_refusal(bad_request_response(proxy, name), (f"F2-{name}",))
     asked = {**json.loads(BAD_REQUESTS[name].body), "stream": True}
     assert_holds(judge, send(proxy, BadRequest(json.dumps(asked).encode())))
 

@@ -25,7 +25,7 @@ from lumen_conformance.targets.endpoint import CHAT
 
 OVERSIZE_BYTES = 1_048_576 + 1  # one more than the limit in docs/behaviour.md
 HUGE_BYTES = 16 * 1_048_576  # far above the limit: still no reset
-OVERSIZE = {"F3.oversize": OVERSIZE_BYTES, "F3.oversize-huge": HUGE_BYTES}
+OVERSIZE = {"F3-oversize": OVERSIZE_BYTES, "F3-oversize-huge": HUGE_BYTES}
 UNAUTHORIZED = "RFC 9110, 15.5.2; openai-python raises AuthenticationError for 401 only"
 Send = Callable[[ContractSession], Capture]
 FORM = (*judges("F1.1"), *judges("B1.5"), *judges("B1", "F1"))  # the first failure explains why others are not judged
@@ -41,24 +41,24 @@ def oversize(proxy: ContractSession, total_bytes: int = OVERSIZE_BYTES) -> Captu
 
 # Methods that the OpenAI API does not document; GET on chats lists stored chats.
 ROUTES: dict[Check, tuple[Send, tuple[int, ...]]] = {
-    Check("F3.unknown-route", "S"): (lambda proxy: proxy.lost, (404,)),
-    Check("F3.unknown-route-post", "S"): (lambda proxy: proxy.post(question(), "/v1/chat/completion"), (404,)),
-    Check("F3.unknown-route-root", "S"): (lambda proxy: proxy.call("GET", "/nothing-here"), (404,)),
-    Check("F3.unknown-model", "S"): (lambda proxy: get_exchange(proxy, "unknown_model"), (404,)),
-    Check("F3.malformed", "S"): (lambda proxy: proxy.malformed, (400,)),
-    Check("F3.wrong-method-put", "S"): (lambda proxy: get_exchange(proxy, "wrong_method"), (405,)),
-    Check("F3.wrong-method-patch", "S"): (lambda proxy: proxy.call("PATCH", CHAT, json=question()), (405,)),
-    Check("F3.wrong-method-delete", "S"): (lambda proxy: proxy.call("DELETE", "/v1/models"), (405,)),
-    Check("F3.media-type-form", "S"): (
+    Check("F3-unknown-route", "S"): (lambda proxy: proxy.lost, (404,)),
+    Check("F3-unknown-route-post", "S"): (lambda proxy: proxy.post(question(), "/v1/chat/completion"), (404,)),
+    Check("F3-unknown-route-root", "S"): (lambda proxy: proxy.call("GET", "/nothing-here"), (404,)),
+    Check("F3-unknown-model", "S"): (lambda proxy: get_exchange(proxy, "unknown_model"), (404,)),
+    Check("F3-malformed", "S"): (lambda proxy: proxy.malformed, (400,)),
+    Check("F3-wrong-method-put", "S"): (lambda proxy: get_exchange(proxy, "wrong_method"), (405,)),
+    Check("F3-wrong-method-patch", "S"): (lambda proxy: proxy.call("PATCH", CHAT, json=question()), (405,)),
+    Check("F3-wrong-method-delete", "S"): (lambda proxy: proxy.call("DELETE", "/v1/models"), (405,)),
+    Check("F3-media-type-urlencoded", "S"): (
         lambda proxy: post_with_media_type(proxy, "application/x-www-form-urlencoded"),
         (400, 415),
     ),
-    Check("F3.media-type-text", "S"): (lambda proxy: get_exchange(proxy, "wrong_media_type"), (400, 415)),
-    Check("F3.media-type-none", "S"): (lambda proxy: post_with_media_type(proxy, None), (400, 415)),
+    Check("F3-media-type-text", "S"): (lambda proxy: get_exchange(proxy, "wrong_media_type"), (400, 415)),
+    Check("F3-media-type-none", "S"): (lambda proxy: post_with_media_type(proxy, None), (400, 415)),
 }
 EXACT: dict[str, tuple[Send, int]] = {
-    "F3.exact-413": (oversize, 413),
-    "F3.exact-415": (lambda proxy: post_with_media_type(proxy, "text/plain"), 415),
+    "F3-exact-413": (oversize, 413),
+    "F3-exact-415": (lambda proxy: post_with_media_type(proxy, "text/plain"), 415),
 }
 
 
@@ -73,7 +73,7 @@ def test_http_errors(row: tuple[Send, tuple[int, ...]], proxy: ContractSession) 
 
 @check_each(
     "exchange",
-    {f"{RESPONSIBLE_CHECKS[name]}.form": name for name in NOT_SENT_BY_CLIENTS},
+    {f"{RESPONSIBLE_CHECKS[name]}-form": name for name in NOT_SENT_BY_CLIENTS},
     tier="S",
     source="openapi.yaml: ErrorResponse",
 )
@@ -105,16 +105,16 @@ def test_exact_status(row: tuple[Send, int], proxy: ContractSession) -> None:
     expect_status(row[0](proxy), row[1])
 
 
-@check("F3.allow", tier="S", source="RFC 9110, 15.5.6")
+@check("F3-allow", tier="S", source="RFC 9110, 15.5.6")
 def test_allow(proxy: ContractSession) -> None:
     """The error for a wrong method has the header Allow with the right methods."""
     capture = get_exchange(proxy, "wrong_method")
     if capture.status != 405:
-        raise NotJudged(f"the status is {capture.status}, not 405", ("F3.wrong-method-put",))
+        raise NotJudged(f"the status is {capture.status}, not 405", ("F3-wrong-method-put",))
     expect_header_tokens(capture, "Allow", "POST")
 
 
-@check("F3.limit-is-inclusive", tier="S", source="docs/behaviour.md: LUMEN_MAX_BODY_BYTES")
+@check("F3-limit-is-inclusive", tier="S", source="docs/behaviour.md: LUMEN_MAX_BODY_BYTES")
 def test_as_large_as_allowed(proxy: ContractSession) -> None:
     """A request of exactly the size limit is not refused for its size."""
     capture = oversize(proxy, OVERSIZE_BYTES - 1)
@@ -122,11 +122,11 @@ def test_as_large_as_allowed(proxy: ContractSession) -> None:
 
 
 KEYS = {
-    "F3.no-key": "",
-    "F3.wrong-key": "Bearer sk-wrong-6b1e77",
-    "F3.key-of-another-scheme": "Basic {key}",
-    "F3.key-cut": "Bearer {cut}",
-    "F3.key-not-ascii": "Bearer 열쇠",
+    "F3-no-key": "",
+    "F3-wrong-key": "Bearer sk-wrong-6b1e77",
+    "F3-key-of-another-scheme": "Basic {key}",
+    "F3-key-cut": "Bearer {cut}",
+    "F3-key-not-ascii": "Bearer 열쇠",
 }
 GUARDED = ("/v1/models", "/models", "/metrics")
 
@@ -141,19 +141,19 @@ def test_key_refused(authorization: str, keyed_proxy: ContractSession, assert_ho
     assert_holds(JUDGES["F6.4"], capture)
 
 
-@check_each("authorization", {f"{name}.status": sent for name, sent in KEYS.items()}, tier="S", source=UNAUTHORIZED)
+@check_each("authorization", {f"{name}-status": sent for name, sent in KEYS.items()}, tier="S", source=UNAUTHORIZED)
 def test_status_of_a_refused_key(authorization: str, keyed_proxy: ContractSession) -> None:
     """A request without the right key gets status 401."""
     expect_status(keyed_proxy.with_key(authorization), 401)
 
 
-@check("F3.right-key", source="openapi.yaml: security, ApiKeyAuth")
+@check("F3-right-key", source="openapi.yaml: security, ApiKeyAuth")
 def test_key_accepted(keyed_proxy: ContractSession) -> None:
     """A request with the right key gets an answer."""
     expect_answer(keyed_proxy, keyed_proxy.with_key("Bearer {key}"), "안녕")
 
 
-@check("F3.key-guards-models", source="docs/behaviour.md: PROXY_API_KEY")
+@check("F3-key-guards-models", source="docs/behaviour.md: PROXY_API_KEY")
 def test_key_guards_models(keyed_proxy: ContractSession) -> None:
     """The models and the metrics require the key, the health does not."""
     for path in GUARDED:
@@ -161,14 +161,14 @@ def test_key_guards_models(keyed_proxy: ContractSession) -> None:
     expect_status(keyed_proxy.call("GET", "/health"), 200)
 
 
-@check("F3.key-guards-models.status", tier="S", source=UNAUTHORIZED)
+@check("F3-key-guards-models-status", tier="S", source=UNAUTHORIZED)
 def test_status_of_guarded_models(keyed_proxy: ContractSession) -> None:
     """Requests without the key for the models and the metrics get status 401."""
     for path in GUARDED:
         expect_status(keyed_proxy.call("GET", path), 401)
 
 
-@check("F3.key-stays-here", source="docs/behaviour.md: PROXY_API_KEY")
+@check("F3-key-stays-here", source="docs/behaviour.md: PROXY_API_KEY")
 def test_key_stays_here(keyed_proxy: ContractSession) -> None:
     """The client's key is not sent to the gateway."""
     before = len(keyed_proxy.gateway.chats)

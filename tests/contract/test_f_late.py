@@ -61,7 +61,7 @@ def require_late_failure(capture: Capture, proxy: ContractSession) -> Capture:
     """
     need_stream(proxy, choices=False)  # repeated here: fixtures of a module are set up before those of a test
     if proxy.target.profile != "lumen" and (capture.status or 0) >= FIRST_ERROR_STATUS:
-        pytest.skip(f"status {capture.status} before the stream: no late failure; checks G3.forwarded-* test it")
+        pytest.skip(f"status {capture.status} before the stream: no late failure; checks G3-forwarded-* test it")
     if capture.status != 200:
         raise NotJudged(
             f"the failure came before the stream started: {describe(capture)}",
@@ -84,7 +84,7 @@ def test_late_failure(judge: Judge, late_failure: Capture, assert_holds: ClaimAs
     assert_holds(judge, late_failure)
 
 
-@check("F5.framed", source="WHATWG HTML, 9.2.6; RFC 8259")
+@check("F5-framed", source="WHATWG HTML, 9.2.6; RFC 8259")
 def test_late_failure_is_framed(late_failure: Capture, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
     """A stream that fails has valid framing, and its error event, if any, has the form of all errors."""
     has_error = bool(error_documents(late_failure))
@@ -93,7 +93,7 @@ def test_late_failure_is_framed(late_failure: Capture, proxy: ContractSession, a
     )
 
 
-@check("F5.shows-nothing", source="CWE-209; ray#64832, litellm#39757")
+@check("F5-shows-nothing", source="CWE-209; ray#64832, litellm#39757")
 def test_late_failure_shows_nothing(
     late_failure: Capture, proxy: ContractSession, assert_holds: ClaimAssertion
 ) -> None:
@@ -116,7 +116,7 @@ def assert_more(
         raise NotJudged("a stream that does not fail has the same defect", tuple(each.claim.check for each in found))
 
 
-@check_each("name", {f"F5.code-{name}": name for name in FAILURES}, tier="S", source="docs/behaviour.md")
+@check_each("name", {f"F5-code-{name}": name for name in FAILURES}, tier="S", source="docs/behaviour.md")
 def test_late_code(name: str, fail_stream: Callable[[str], Capture], fast_deadline_proxy: ContractSession) -> None:
     """A late failure has the same code as the same failure before the first byte."""
     found = [

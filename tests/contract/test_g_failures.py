@@ -38,7 +38,7 @@ def _describe_hints(hints: Mapping[str, str]) -> str:
 
 
 @STREAMED
-@check_each("row", {f"G3.{name}": row for name, row in GATEWAY_FAILURES.items()}, source="docs/behaviour.md")
+@check_each("row", {f"G3-{name}": row for name, row in GATEWAY_FAILURES.items()}, source="docs/behaviour.md")
 def test_failure(row: GatewayFailure, stream: bool, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """A failure of the gateway gets its own status and code after one request to the gateway."""
     asked = len(proxy.gateway.calls)
@@ -55,7 +55,7 @@ def tier_of(hints: tuple[tuple[str, str], ...]) -> Tier:
 
 @check_each(
     "name",
-    {Check(f"G8.{name}", tier_of(row.hints)): name for name, row in GATEWAY_FAILURES.items()},
+    {Check(f"G8-{name}", tier_of(row.hints)): name for name, row in GATEWAY_FAILURES.items()},
     source=RETRY_HEADERS,
 )
 def test_hints(name: str, proxy: ContractSession) -> None:
@@ -64,13 +64,13 @@ def test_hints(name: str, proxy: ContractSession) -> None:
     with proxy.gateway.scripted(row.reply):
         capture = proxy.ask("안녕")
     if not row.hints:  # an answer has no retry headers, either
-        need_refusal(capture, (f"G3.{name}",))
+        need_refusal(capture, (f"G3-{name}",))
     expect_hints(capture, row.hints)
 
 
 @check_each(
     "given",
-    {f"G8.retry-after-{given}": given for given in ("0", "1", "120", "3600", "-5", "soon")},
+    {f"G8-retry-after-{given}": given for given in ("0", "1", "120", "3600", "-5", "soon")},
     tier="S",
     source=RETRY_HEADERS,
 )
@@ -85,7 +85,7 @@ def test_retry_after_range(given: str, proxy: ContractSession) -> None:
 
 
 @STREAMED
-@check("G3.reset-before-reading", source="docs/behaviour.md")
+@check("G3-reset-before-reading", source="docs/behaviour.md")
 def test_reset_before_reading(stream: bool, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """A gateway that resets every connection gives a 502 with the code for unreachable or for a lost connection."""
     with proxy.failing(reset_before_reading):
@@ -116,7 +116,7 @@ def answer_late(fast_deadline_proxy: ContractSession) -> Callable[[str], tuple[C
     return capture
 
 
-@check_each("name", {f"G3.{name}": name for name in SLOW}, source="docs/behaviour.md: LUMEN_TIMEOUT_S")
+@check_each("name", {f"G3-{name}": name for name in SLOW}, source="docs/behaviour.md: LUMEN_TIMEOUT_S")
 def test_timeout(name: str, answer_late: Callable[[str], tuple[Capture, int]]) -> None:
     """A gateway that does not finish in time gives a 504 within the deadline, also when it sends bytes slowly."""
     capture, calls = answer_late(name)
@@ -159,7 +159,7 @@ def unreachable_proxy(module_launch: Launcher, echo_gateway: ScriptedGateway) ->
 
 
 @STREAMED
-@check_each("name", {f"G3.{name}": name for name in ADDRESSES}, source="docs/behaviour.md")
+@check_each("name", {f"G3-{name}": name for name in ADDRESSES}, source="docs/behaviour.md")
 def test_unreachable(name: str, stream: bool, unreachable_proxy: Callable[[str], ContractSession]) -> None:  # noqa: FBT001 -- a row
     """A gateway that cannot be reached gives a 502."""
     capture = unreachable_proxy(name).ask("안녕", stream=stream)
@@ -167,14 +167,14 @@ def test_unreachable(name: str, stream: bool, unreachable_proxy: Callable[[str],
 
 
 @check_each(
-    "name", {Check(f"G8.{name}", tier_of(row[2])): name for name, row in ADDRESSES.items()}, source=RETRY_HEADERS
+    "name", {Check(f"G8-{name}", tier_of(row[2])): name for name, row in ADDRESSES.items()}, source=RETRY_HEADERS
 )
 def test_unreachable_hints(name: str, unreachable_proxy: Callable[[str], ContractSession]) -> None:
     """The error for an unreachable gateway has headers that say whether a client may retry."""
     expect_hints(unreachable_proxy(name).ask("안녕"), ADDRESSES[name][2])
 
 
-@check("G8.silent", source=RETRY_HEADERS)
+@check("G8-silent", source=RETRY_HEADERS)
 def test_timeout_hints(answer_late: Callable[[str], tuple[Capture, int]]) -> None:
     """The error for a timeout of the gateway tells the client not to retry, because the answer may be paid for."""
     expect_hints(answer_late("silent")[0], NO_RETRY)

@@ -110,18 +110,18 @@ def _beginning(text: str) -> str:
 
 
 @STREAMED
-@check_each("name", {f"G1.forwarded-{name}": name for name in CONVERSATIONS}, source=SCHEMA)
+@check_each("name", {f"G1-forwarded-{name}": name for name in CONVERSATIONS}, source=SCHEMA)
 def test_one_question(stream: bool, name: str, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """One request makes exactly one request to the gateway, and it fits OpenAI's schema."""
     capture, calls = ask_gateway(proxy, CONVERSATIONS[name], stream=stream)
     if not calls and capture.status is not None and capture.status >= 400:
-        raise NotJudged(f"the conversation is refused: {describe(capture)}", (f"G2.forwarded-{name}",))
+        raise NotJudged(f"the conversation is refused: {describe(capture)}", (f"G2-forwarded-{name}",))
     expect_one_call(calls, capture)
     refused = openai_requests.refusal(calls[0])
     expect(refused is None, "a request to the gateway that fits OpenAI's schema", format_value(refused))
 
 
-@check_each("messages", {f"G2.forwarded-{name}": turns for name, turns in CONVERSATIONS.items()}, source=SCHEMA)
+@check_each("messages", {f"G2-forwarded-{name}": turns for name, turns in CONVERSATIONS.items()}, source=SCHEMA)
 def test_every_word(messages: list[dict[str, Any]], proxy: ContractSession) -> None:
     """The gateway receives all messages of a conversation in their order, and no others."""
     capture, calls = ask_gateway(proxy, messages)
@@ -151,7 +151,7 @@ def streamed_failure(proxy: ContractSession, name: str) -> Capture:
 
 
 @STREAMED
-@check_each("name", {f"G3.forwarded-{name}": name for name in FAILURES}, source=ERRORS)
+@check_each("name", {f"G3-forwarded-{name}": name for name in FAILURES}, source=ERRORS)
 def test_failure(stream: bool, name: str, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """A failure of the gateway gives an error, not an answer."""
     capture = streamed_failure(proxy, name) if stream else ask_failing_gateway(proxy, FAILURES[name])
@@ -162,23 +162,23 @@ def test_failure(stream: bool, name: str, proxy: ContractSession) -> None:  # no
         expect_failure(capture)
 
 
-@check_each("name", {f"G3.forwarded-{name}.status": name for name in FAILURES}, tier="S", source=ERRORS)
+@check_each("name", {f"G3-forwarded-{name}-status": name for name in FAILURES}, tier="S", source=ERRORS)
 def test_status_of_a_failure(name: str, proxy: ContractSession) -> None:
     """A failure of the gateway before a stream gives an error status."""
     capture = streamed_failure(proxy, name)
     if capture.status == 200 and (assistant_text(capture) or not error_documents(capture)):
-        raise NotJudged(f"the failure does not give an error: {describe(capture)}", (f"G3.forwarded-{name}",))
+        raise NotJudged(f"the failure does not give an error: {describe(capture)}", (f"G3-forwarded-{name}",))
     expect_failure(capture)
 
 
-@check("G3.forwarded-truncated", source="RFC 9112, 8: an incomplete response is an error")
+@check("G3-forwarded-truncated", source="RFC 9112, 8: an incomplete response is an error")
 def test_truncated(proxy: ContractSession) -> None:
     """An incomplete answer of the gateway gives an error; F5 tests incomplete streams."""
     expect_failure(ask_failing_gateway(proxy, replies.truncated))
 
 
 @STREAMED
-@check("G3.forwarded-error-with-200", tier="S", source=ERRORS)  # S: a proxy that forwards bytes forwards this, too
+@check("G3-forwarded-error-with-200", tier="S", source=ERRORS)  # S: a proxy that forwards bytes forwards this, too
 def test_error_with_200(stream: bool, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """An error of the gateway with status 200 gives an error status."""
     expect_failure(
@@ -186,7 +186,7 @@ def test_error_with_200(stream: bool, proxy: ContractSession) -> None:  # noqa: 
     )
 
 
-@check("G8.forwarded-retry-after", tier="S", source="RFC 9110, 10.2.3; RFC 6585, 4")
+@check("G8-forwarded-retry-after", tier="S", source="RFC 9110, 10.2.3; RFC 6585, 4")
 def test_retry_after(proxy: ContractSession) -> None:
     """A 429 of the gateway gives a 429 with the header Retry-After."""
     capture = ask_failing_gateway(proxy, FAILURES["status-429"])
@@ -195,7 +195,7 @@ def test_retry_after(proxy: ContractSession) -> None:
     expect(retry_after.isdigit(), "the header Retry-After with whole seconds", describe_header(capture, "Retry-After"))
 
 
-@check("G3.forwarded-refused", source="RFC 9110, 15.6.3")
+@check("G3-forwarded-refused", source="RFC 9110, 15.6.3")
 def test_healthy_again(proxy: ContractSession) -> None:
     """A gateway that does not listen gives an error; when it listens again, requests succeed without a restart."""
     expect_failure(ask_stopped_gateway(proxy))

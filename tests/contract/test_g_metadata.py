@@ -49,7 +49,7 @@ DRIFTS = {
 }
 
 
-@check_each("drift", {f"G4.drift-{name}": drift for name, drift in DRIFTS.items()}, source="docs/behaviour.md")
+@check_each("drift", {f"G4-drift-{name}": drift for name, drift in DRIFTS.items()}, source="docs/behaviour.md")
 def test_drift(drift: Drift, proxy: ContractSession) -> None:
     """An answer with deviations in other fields keeps its text, and lists what was dropped or replaced."""
     with proxy.gateway.scripted(drift.reply):
@@ -65,7 +65,7 @@ def test_drift(drift: Drift, proxy: ContractSession) -> None:
     expect("NaN" not in persona, "a persona without NaN", persona)
 
 
-@check("G4.metadata", tier="S", source="docs/behaviour.md: lumen_metadata")
+@check("G4-metadata", tier="S", source="docs/behaviour.md: lumen_metadata")
 def test_metadata(proxy: ContractSession) -> None:
     """The answer has the persona, the sources and the timestamp as the gateway sent them."""
     persona = {"name": "비노슈", "emoji": "🌀", "type": {"of": ["any"]}}
@@ -78,11 +78,11 @@ def test_metadata(proxy: ContractSession) -> None:
 @check_each(
     "fields",
     {
-        "G4.extra-fields": {"resonance": 0.9, "debug": {"a": [None]}, "error": None},
-        "G4.no-sources": {"sources": []},
-        "G4.timestamp-with-zone": {"timestamp": "2025-10-24T10:09:00.123456+09:00"},
-        "G4.timestamp-odd": {"timestamp": "어제"},
-        "G4.persona-with-name-only": {"persona": {"name": "x"}},
+        "G4-extra-fields": {"resonance": 0.9, "debug": {"a": [None]}, "error": None},
+        "G4-no-sources": {"sources": []},
+        "G4-timestamp-with-zone": {"timestamp": "2025-10-24T10:09:00.123456+09:00"},
+        "G4-timestamp-odd": {"timestamp": "어제"},
+        "G4-persona-with-name-only": {"persona": {"name": "x"}},
     },
     source="docs/behaviour.md: only response is required",
 )
@@ -93,7 +93,7 @@ def test_tolerated(fields: dict[str, object], proxy: ContractSession) -> None:
     expect_text(capture, "words")
 
 
-@check("G4.ignored-is-disclosed", tier="S", source="docs/behaviour.md: lumen_metadata")
+@check("G4-ignored-is-disclosed", tier="S", source="docs/behaviour.md: lumen_metadata")
 def test_ignored_is_disclosed(proxy: ContractSession) -> None:
     """The answer lists the parameters that the gateway does not support."""
     capture = proxy.ask("안녕", temperature=0.5, max_tokens=7, seed=1, thinking={"budget": 1})
@@ -102,7 +102,7 @@ def test_ignored_is_disclosed(proxy: ContractSession) -> None:
     expect_equal(named, ["max_tokens", "seed", "temperature", "thinking"], "lumen_metadata.ignored_parameters")
 
 
-@check("G4.in-streams", tier="S", source="docs/behaviour.md: lumen_metadata")
+@check("G4-in-streams", tier="S", source="docs/behaviour.md: lumen_metadata")
 def test_metadata_in_streams(proxy: ContractSession) -> None:
     """A stream has the same metadata in the chunk with the finish_reason."""
     found = [chunk for chunk in chunks(proxy.stream) if "lumen_metadata" in chunk.value]

@@ -62,7 +62,7 @@ def numbered(text: str, times: int) -> str:
 
 
 @STREAMED
-@check_each("text", {f"G5.{name}": text for name, text in TEXTS.items()}, source=SOURCE)
+@check_each("text", {f"G5-{name}": text for name, text in TEXTS.items()}, source=SOURCE)
 def test_round_trip(text: str, stream: bool, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """A text reaches the gateway unchanged, and comes back unchanged."""
     before = len(proxy.gateway.chats)
@@ -78,7 +78,7 @@ def test_round_trip(text: str, stream: bool, proxy: ContractSession) -> None:  #
     expect_text(capture, text)
 
 
-@check("G5.escaped-request", source="RFC 8259, 7")
+@check("G5-escaped-request", source="RFC 8259, 7")
 def test_escaped_request(proxy: ContractSession) -> None:
     """A request in which every character is a JSON escape has the same meaning."""
     text = TEXTS["zwj-emoji"] + TEXTS["korean-nfd"]
@@ -89,7 +89,7 @@ def test_escaped_request(proxy: ContractSession) -> None:
 
 
 @STREAMED
-@check("G5.long-request", source=SOURCE)
+@check("G5-long-request", source=SOURCE)
 def test_long_request(stream: bool, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """A question of 16,000 characters reaches the gateway and comes back unchanged."""
     text = numbered("가나다 👩‍👩‍👧‍👦 ", LONG_CHARS)[:LONG_CHARS]
@@ -122,7 +122,7 @@ def ask_with_read_timeout(proxy: ContractSession, *, stream: bool) -> Capture:
 
 @STREAMED
 @pytest.mark.timeout(LARGE_TEST_S)
-@check("G5.large-answer", source=SOURCE)
+@check("G5-large-answer", source=SOURCE)
 def test_large_answer(stream: bool, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """An answer of one megabyte arrives complete."""
     line = "안녕하세요 👩‍👩‍👧‍👦\u2028"
@@ -142,7 +142,7 @@ def expect_long_text(found: str, text: str) -> None:
     expect(found == text, f"a text of {len(text)} characters", f"a text of {len(found)} characters; {difference}")
 
 
-@check("G5.split-anywhere", source="RFC 9293, 3.7: TCP may split bytes anywhere; claude-code-router#1672")
+@check("G5-split-anywhere", source="RFC 9293, 3.7: TCP may split bytes anywhere; claude-code-router#1672")
 def test_split_anywhere(proxy: ContractSession) -> None:
     """An answer arrives unchanged when the gateway's bytes are split at any offset."""
     text = "힣\u2028👩‍👧"
@@ -156,7 +156,7 @@ def test_split_anywhere(proxy: ContractSession) -> None:
         expect_text(capture, text, at=f"the gateway's body is split at byte {offset}")
 
 
-@check("G5.stream-byte-by-byte", source="RFC 9293, 3.7: TCP may split bytes anywhere; claude-code-router#1672")
+@check("G5-stream-byte-by-byte", source="RFC 9293, 3.7: TCP may split bytes anywhere; claude-code-router#1672")
 def test_stream_byte_by_byte(proxy: ContractSession) -> None:
     """A stream arrives unchanged when the gateway sends it byte by byte."""
     text = "힣\u2028👩‍👧"

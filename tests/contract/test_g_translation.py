@@ -77,7 +77,7 @@ BODIES: dict[str, dict[str, object]] = {
 }
 
 
-@check_each("body", {f"G1.{name}": body for name, body in BODIES.items()}, source=LUMEN)
+@check_each("body", {f"G1-{name}": body for name, body in BODIES.items()}, source=LUMEN)
 def test_one_question(body: dict[str, object], proxy: ContractSession) -> None:
     """One request makes exactly one POST /chat, whose body fits the gateway's schema."""
     capture, calls = ask_gateway(proxy, body)
@@ -85,7 +85,7 @@ def test_one_question(body: dict[str, object], proxy: ContractSession) -> None:
     expect_value_schema("lumen-request", sent_object(calls, capture), "a request that fits the schema of the gateway")
 
 
-@check("G1.media-type", source=LUMEN)
+@check("G1-media-type", source=LUMEN)
 def test_media_type_of_the_question(proxy: ContractSession) -> None:
     """The request to the gateway has the media type application/json, without a charset or with UTF-8."""
     capture, calls = ask_gateway(proxy, question("안녕하세요"))
@@ -95,7 +95,7 @@ def test_media_type_of_the_question(proxy: ContractSession) -> None:
     expect(alike, "the header Content-Type: application/json, without a charset or with UTF-8", found or "none")
 
 
-@check("G1.health-costs-nothing", source="docs/behaviour.md")
+@check("G1-health-costs-nothing", source="docs/behaviour.md")
 def test_health_costs_nothing(proxy: ContractSession) -> None:
     """Requests for the health and the models make no request to the gateway."""
     before = len(proxy.gateway.calls)
@@ -105,14 +105,14 @@ def test_health_costs_nothing(proxy: ContractSession) -> None:
     expect(not calls, "no request to the gateway", ", ".join(calls))
 
 
-@check("G2.lone-message", source=FOLDING)
+@check("G2-lone-message", source=FOLDING)
 def test_lone_message(proxy: ContractSession) -> None:
     """A single message of a user is sent unchanged."""
     text = "  안녕,\n\nwhat is 1 + 1?\t"
     expect_equal(message_for(proxy, {"role": "user", "content": text}), text, "the message for the gateway")
 
 
-@check("G2.order", source=FOLDING)
+@check("G2-order", source=FOLDING)
 def test_everything_in_order(proxy: ContractSession) -> None:
     """The message for the gateway has the instructions, then the history, then the last question."""
     message = message_for(proxy, *CONVERSATION)
@@ -123,7 +123,7 @@ def test_everything_in_order(proxy: ContractSession) -> None:
     expect_equal(order, IN_ORDER, "the order of the texts in the message")
 
 
-@check("G2.parts", source=FOLDING)
+@check("G2-parts", source=FOLDING)
 def test_parts(proxy: ContractSession) -> None:
     """The text parts of one message are joined by newlines."""
     parts = [{"type": "text", "text": text} for text in ("하나", "둘", "셋")]
@@ -131,7 +131,7 @@ def test_parts(proxy: ContractSession) -> None:
 
 
 @pytest.mark.parametrize("role", ["system", "developer", "assistant", "tool", "function"])
-@check("G2.role", source=FOLDING)
+@check("G2-role", source=FOLDING)
 def test_every_role(role: str, proxy: ContractSession) -> None:
     """The text of every role reaches the gateway."""
     other = {"role": role, "content": f"words of the {role}", "tool_call_id": "c", "name": "f"}
@@ -139,7 +139,7 @@ def test_every_role(role: str, proxy: ContractSession) -> None:
     expect(f"words of the {role}" in message, f"a message with 'words of the {role}'", shorten(message))
 
 
-@check("G2.tool-calls", source=FOLDING)
+@check("G2-tool-calls", source=FOLDING)
 def test_tool_calls_of_the_past(proxy: ContractSession) -> None:
     """Earlier tool calls and their results reach the gateway."""
     tool_call = {"id": "c", "type": "function", "function": {"name": "weather_of", "arguments": '{"city": "서울"}'}}
@@ -157,7 +157,7 @@ def test_tool_calls_of_the_past(proxy: ContractSession) -> None:
     )
 
 
-@check("G2.no-forgery", source="CWE-77; docs/behaviour.md")
+@check("G2-no-forgery", source="CWE-77; docs/behaviour.md")
 def test_no_forgery(proxy: ContractSession) -> None:
     """A text cannot forge a message of another role: the role marks are different in each conversation."""
     first = message_for(proxy, *CONVERSATION)
@@ -172,7 +172,7 @@ def test_no_forgery(proxy: ContractSession) -> None:
     )
 
 
-@check("G2.dropped-is-disclosed", source=FOLDING)
+@check("G2-dropped-is-disclosed", source=FOLDING)
 def test_dropped_is_disclosed(proxy: ContractSession) -> None:
     """Messages that do not fit are dropped, the oldest first, and the answer states their number."""
     turns = [{"role": "user", "content": f"<{number}>" + "가" * 3_000} for number in range(15)]
@@ -185,7 +185,7 @@ def test_dropped_is_disclosed(proxy: ContractSession) -> None:
     expect_equal(lumen_metadata(capture).get("history_dropped"), 15 - len(kept), "lumen_metadata.history_dropped")
 
 
-@check("G2.too-long", source="docs/behaviour.md: context_length_exceeded")
+@check("G2-too-long", source="docs/behaviour.md: context_length_exceeded")
 def test_too_long(proxy: ContractSession) -> None:
     """A question that does not fit is refused without a request to the gateway."""
     capture, calls = ask_gateway(proxy, question("가" * 32_001))
@@ -193,7 +193,7 @@ def test_too_long(proxy: ContractSession) -> None:
     expect(not calls, "no request to the gateway", f"{len(calls)} requests")
 
 
-@check_each("model", {f"G2.persona-{name}": name for name in PERSONAS}, source=LUMEN)
+@check_each("model", {f"G2-persona-{name}": name for name in PERSONAS}, source=LUMEN)
 def test_persona(model: str, proxy: ContractSession) -> None:
     """The model of a persona selects that persona, and is the model of the answer."""
     capture, calls = ask_gateway(proxy, {**question("안녕"), "model": model})
@@ -203,7 +203,7 @@ def test_persona(model: str, proxy: ContractSession) -> None:
 
 @check_each(
     "model",
-    {f"G2.persona-of-{name}": model for name, model in {
+    {f"G2-persona-of-{name}": model for name, model in {
         "a-tag": "lumen-lua:latest", "a-prefix": "openai/lumen-lua", "both": "lumen/lumen-lua:latest",
     }.items()},
     source="docs/behaviour.md",
@@ -216,7 +216,7 @@ def test_persona_of_a_longer_name(model: str, proxy: ContractSession) -> None:
     expect_equal(lumen_metadata(capture).get("requested_model"), model, "lumen_metadata.requested_model")
 
 
-@check("G2.no-persona", source=LUMEN)
+@check("G2-no-persona", source=LUMEN)
 def test_no_persona(proxy: ContractSession) -> None:
     """For a model without a persona, the request to the gateway has no persona."""
     capture, calls = ask_gateway(proxy, question("안녕"))
@@ -224,7 +224,7 @@ def test_no_persona(proxy: ContractSession) -> None:
     expect("persona" not in body, "a request without persona", shorten(body))
 
 
-@check("G2.unknown-model", tier="S", source="docs/behaviour.md")
+@check("G2-unknown-model", tier="S", source="docs/behaviour.md")
 def test_unknown_model(proxy: ContractSession) -> None:
     """An unknown model is replaced by the default model, and the answer states both names."""
     capture, _ = ask_gateway(proxy, {**question("안녕"), "model": "gpt-4o"})
@@ -233,14 +233,14 @@ def test_unknown_model(proxy: ContractSession) -> None:
     expect_equal(lumen_metadata(capture).get("requested_model"), "gpt-4o", "lumen_metadata.requested_model")
 
 
-@check("G2.user", source=LUMEN)
+@check("G2-user", source=LUMEN)
 def test_user(proxy: ContractSession) -> None:
     """The user of a request is the user_id in the request to the gateway."""
     capture, calls = ask_gateway(proxy, question("안녕", user="u-1"))
     expect_equal(sent_object(calls, capture).get("user_id"), "u-1", "the user_id in the request to the gateway")
 
 
-@check("G2.stop", tier="S", source="openapi.yaml: stop; docs/behaviour.md")
+@check("G2-stop", tier="S", source="openapi.yaml: stop; docs/behaviour.md")
 def test_stop(proxy: ContractSession) -> None:
     """The text ends before the first stop sequence, plain and streamed."""
     for stream in (False, True):

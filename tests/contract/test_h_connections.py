@@ -21,12 +21,12 @@ CLIENT_REQUEST_ID = "docs/behaviour.md; clients find a request in the server's l
 TEN = 10  # requests on one connection
 IDLE_S = 3.0  # longer than a pause between two requests of a program, far below the keep-alive time of servers
 BECOMES_GET = {301, 302, 303}  # clients follow these redirects of a POST with GET (RFC 9110, 15.4)
-BODY_CHECKS = {"/health": "H4.health", "/v1/models": "H3.list"}  # they fail when the response has no body
+BODY_CHECKS = {"/health": "H4-health", "/v1/models": "H3-list"}  # they fail when the response has no body
 
 
 @check_each(
     "path",
-    {"H1.head-health": "/health", "H1.head-models": "/v1/models", "H1.head-nowhere": "/nothing"},
+    {"H1-head-health": "/health", "H1-head-models": "/v1/models", "H1-head-nowhere": "/nothing"},
     tier="S",
     source="RFC 9110, 9.3.2",
 )
@@ -44,7 +44,7 @@ def test_head(path: str, proxy: ContractSession) -> None:
 
 
 @check_each(
-    "path", {"H1.slash-chat": f"{CHAT}/", "H1.slash-chat-bare": "/chat/completions/"}, tier="S", source=REDIRECTS
+    "path", {"H1-slash-chat": f"{CHAT}/", "H1-slash-chat-bare": "/chat/completions/"}, tier="S", source=REDIRECTS
 )
 def test_trailing_slash(path: str, proxy: ContractSession) -> None:
     """A path with a trailing slash gets no redirect that changes POST to GET."""
@@ -58,7 +58,7 @@ def test_trailing_slash(path: str, proxy: ContractSession) -> None:
         expect_answer(proxy, capture, "안녕")
 
 
-@check("H2.ten", tier="S", source=PERSISTENCE)
+@check("H2-ten", tier="S", source=PERSISTENCE)
 def test_ten_on_one_connection(proxy: ContractSession) -> None:
     """Ten requests succeed on one connection."""
     with proxy.server.connection() as connection:
@@ -69,7 +69,7 @@ def test_ten_on_one_connection(proxy: ContractSession) -> None:
     expect_one_connection(answers)
 
 
-@check("H2.after-idling", tier="S", source=PERSISTENCE)
+@check("H2-after-idling", tier="S", source=PERSISTENCE)
 def test_after_idling(proxy: ContractSession) -> None:
     """A connection can be used again after a pause."""
     with proxy.server.connection() as connection:
@@ -80,7 +80,7 @@ def test_after_idling(proxy: ContractSession) -> None:
     expect_answer(proxy, second, "안녕", at="after the pause")
 
 
-@check("H2.after-refusals", tier="S", source=PERSISTENCE)
+@check("H2-after-refusals", tier="S", source=PERSISTENCE)
 def test_after_refusals(proxy: ContractSession) -> None:
     """An error does not end the connection."""
     bodies: list[object] = [[], {}, proxy.with_target_model(question("안녕", n=0))]
@@ -88,7 +88,7 @@ def test_after_refusals(proxy: ContractSession) -> None:
         refused = [connection.call("POST", CHAT, json=body) for body in bodies]
         capture = connection.call("POST", CHAT, json=proxy.with_target_model(question("안녕")))
     if not any(each.status is not None and each.status >= 400 for each in refused):
-        raise NotJudged("no request is refused", ("F2.body-list", "F2.messages-missing"))
+        raise NotJudged("no request is refused", ("F2-body-list", "F2-messages-missing"))
     expect_answer(proxy, capture, "안녕", at="on a connection after errors")
     expect_one_connection([*refused, capture])
 
@@ -102,11 +102,11 @@ def expect_one_connection(answers: Sequence[Capture]) -> None:
 
 
 REQUEST_IDS = {
-    "H2.id-plain": ("POST", CHAT, question("안녕")),
-    "H2.id-stream": ("POST", CHAT, question("안녕", stream=True)),
-    "H2.id-refusal": ("POST", CHAT, {"messages": []}),
-    "H2.id-nowhere": ("GET", "/nothing", None),
-    "H2.id-models": ("GET", "/v1/models", None),
+    "H2-id-plain": ("POST", CHAT, question("안녕")),
+    "H2-id-stream": ("POST", CHAT, question("안녕", stream=True)),
+    "H2-id-refusal": ("POST", CHAT, {"messages": []}),
+    "H2-id-nowhere": ("GET", "/nothing", None),
+    "H2-id-models": ("GET", "/v1/models", None),
 }
 
 

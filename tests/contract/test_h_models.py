@@ -18,7 +18,7 @@ from lumen_conformance.registry.declaration import check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect
 
 MODEL_LIST = "openapi.yaml: ListModelsResponse"
-LISTS = {"H3.list": "/v1/models", "H3.list-bare": "/models"}
+LISTS = {"H3-list": "/v1/models", "H3-list-bare": "/models"}
 
 
 @check_each("path", LISTS, source=f"{MODEL_LIST}; all clients that list models read data and id")
@@ -51,11 +51,11 @@ def listed_models(proxy: ContractSession) -> list[JsonObject]:
     found = answer_json(proxy.models).get("data")
     models = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
     if not models:
-        raise NotJudged(f"the list has no models: {describe(proxy.models)}", ("H3.list",))
+        raise NotJudged(f"the list has no models: {describe(proxy.models)}", ("H3-list",))
     return models
 
 
-@check("H3.each", tier="S", source="openapi.yaml: retrieveModel")
+@check("H3-each", tier="S", source="openapi.yaml: retrieveModel")
 def test_each_model(proxy: ContractSession) -> None:
     """Each model of the list can be retrieved, and is the same as in the list."""
     for one in listed_models(proxy):
@@ -69,7 +69,7 @@ def test_each_model(proxy: ContractSession) -> None:
             expect_equal(answer_json(capture), one, "the model as in the list")
 
 
-@check("H3.usable", source="openapi.yaml: listModels lists the available models")
+@check("H3-usable", source="openapi.yaml: listModels lists the available models")
 def test_each_model_is_usable(proxy: ContractSession) -> None:
     """Each model of the list answers under its own name; for other targets, the model given for them answers."""
     if (
@@ -82,7 +82,7 @@ def test_each_model_is_usable(proxy: ContractSession) -> None:
     expect_equal([answer_json(capture).get("model") for capture in answers], names, "the models of the answers")
 
 
-@check("H3.unknown", tier="S", source="RFC 9110, 15.5.5; model_not_found is the code of OpenAI for an unknown model")
+@check("H3-unknown", tier="S", source="RFC 9110, 15.5.5; model_not_found is the code of OpenAI for an unknown model")
 def test_unknown_model(proxy: ContractSession) -> None:
     """A request for an unknown model gets a 404 with the code model_not_found."""
     capture = proxy.call("GET", "/v1/models/no-such-model")

@@ -49,14 +49,14 @@ def expect_refused(capture: Capture, code: str) -> None:
 
 
 FOREIGN_HOSTS = {
-    "H5.host-foreign": "attacker.example",
-    "H5.host-with-port": "attacker.example:8080",
-    "H5.host-like-localhost": "localhost.attacker.example",
-    "H5.host-like-loopback": "127.0.0.1.attacker.example",
-    "H5.host-any": "0.0.0.0",  # noqa: S104 -- a host name, no socket is bound
-    "H5.host-of-the-lan": "192.168.0.10",
-    "H5.host-empty": "",
-    "H5.host-with-user": "localhost@attacker.example",
+    "H5-host-foreign": "attacker.example",
+    "H5-host-with-port": "attacker.example:8080",
+    "H5-host-like-localhost": "localhost.attacker.example",
+    "H5-host-like-loopback": "127.0.0.1.attacker.example",
+    "H5-host-any": "0.0.0.0",  # noqa: S104 -- a host name, no socket is bound
+    "H5-host-of-the-lan": "192.168.0.10",
+    "H5-host-empty": "",
+    "H5-host-with-user": "localhost@attacker.example",
 }
 
 
@@ -70,7 +70,7 @@ def test_foreign_host(host: str, path: str, proxy: ContractSession) -> None:
 OWN_HOSTS = ["localhost", "LOCALHOST", "localhost:{port}", "127.0.0.1", "127.0.0.1:{port}", "[::1]", "[::1]:{port}"]
 
 
-@check_each("host", {f"H5.host-own-{number}": host for number, host in enumerate(OWN_HOSTS)}, source=ALLOWED_HOSTS)
+@check_each("host", {f"H5-host-own-{number}": host for number, host in enumerate(OWN_HOSTS)}, source=ALLOWED_HOSTS)
 def test_own_host(host: str, proxy: ContractSession) -> None:
     """Requests with a loopback name as Host are accepted, with and without a port."""
     expect_text(send_request(proxy, CHAT, ("Host", host.format(port=proxy.server.port))), "안녕")
@@ -82,21 +82,21 @@ def request_without_host(proxy: ContractSession) -> bytes:
     return b"\r\n".join(line for line in request.split(b"\r\n") if not line.startswith(b"Host:"))
 
 
-@check("H5.host-missing", source="RFC 9112, 3.2")
+@check("H5-host-missing", source="RFC 9112, 3.2")
 def test_missing_host(proxy: ContractSession) -> None:
     """A request without Host is refused."""
     capture = send(proxy.server.url, request_without_host(proxy))
     expect_client_error(capture)
 
 
-@check("H5.host-twice", source="RFC 9112, 3.2")
+@check("H5-host-twice", source="RFC 9112, 3.2")
 def test_two_hosts(proxy: ContractSession) -> None:
     """A request with two Host headers is refused."""
     capture = send_request(proxy, "/health", ("Host", "localhost"), ("Host", "attacker.example"))
     expect_client_error(capture)
 
 
-@check("H5.host-in-target", source="RFC 9112, 3.2.2")
+@check("H5-host-in-target", source="RFC 9112, 3.2.2")
 def test_host_in_the_target(proxy: ContractSession) -> None:
     """A request with another host in its absolute target is refused."""
     request = request_bytes(proxy.server.url, "GET", "/health").replace(b"GET ", b"GET http://attacker.example", 1)
@@ -105,13 +105,13 @@ def test_host_in_the_target(proxy: ContractSession) -> None:
 
 
 FOREIGN_ORIGINS = {
-    "H5.origin-foreign": "https://attacker.example",
-    "H5.origin-null": "null",
-    "H5.origin-empty": "",
-    "H5.origin-like-localhost": "http://localhost.attacker.example:3000",
-    "H5.origin-like-loopback": "http://127.0.0.1.attacker.example",
-    "H5.origin-file": "file://",
-    "H5.origin-extension": "chrome-extension://abcdef",
+    "H5-origin-foreign": "https://attacker.example",
+    "H5-origin-null": "null",
+    "H5-origin-empty": "",
+    "H5-origin-like-localhost": "http://localhost.attacker.example:3000",
+    "H5-origin-like-loopback": "http://127.0.0.1.attacker.example",
+    "H5-origin-file": "file://",
+    "H5-origin-extension": "chrome-extension://abcdef",
 }
 
 
@@ -122,7 +122,7 @@ def test_foreign_origin(origin: str, path: str, proxy: ContractSession) -> None:
     expect_refused(send_request(proxy, path, ("Origin", origin)), "origin_not_allowed")
 
 
-@check("H5.preflight", source="Fetch Standard, CORS-preflight fetch; docs/behaviour.md: LUMEN_ALLOWED_ORIGINS")
+@check("H5-preflight", source="Fetch Standard, CORS-preflight fetch; docs/behaviour.md: LUMEN_ALLOWED_ORIGINS")
 def test_preflight_refused(proxy: ContractSession) -> None:
     """A preflight request of a foreign page is refused."""
     headers = [("Origin", "https://attacker.example"), ("Access-Control-Request-Method", "POST")]
@@ -140,7 +140,7 @@ def expect_no_cors(capture: Capture) -> None:
 OWN_PAGES = ["http://localhost:3000", "https://localhost", "http://127.0.0.1:5173", "http://[::1]:8000"]
 
 
-@check_each("origin", {f"H5.own-page-{number}": origin for number, origin in enumerate(OWN_PAGES)}, source=ALLOWED)
+@check_each("origin", {f"H5-own-page-{number}": origin for number, origin in enumerate(OWN_PAGES)}, source=ALLOWED)
 def test_own_page(origin: str, proxy: ContractSession) -> None:
     """A request of a page with a loopback origin is accepted, and the response names that origin."""
     capture = send_request(proxy, "/v1/models", ("Origin", origin))
@@ -148,21 +148,21 @@ def test_own_page(origin: str, proxy: ContractSession) -> None:
     expect_header(capture, "Access-Control-Allow-Origin", origin)
 
 
-@check("H5.own-page-by-foreign-host", source=REBINDING)
+@check("H5-own-page-by-foreign-host", source=REBINDING)
 def test_own_page_by_foreign_host(proxy: ContractSession) -> None:
     """A request of a page with a loopback origin is refused when its Host is foreign (DNS rebinding)."""
     capture = send_request(proxy, CHAT, ("Origin", OWN_PAGES[0]), ("Host", "attacker.example"))
     expect_error(capture, 403, code="host_not_allowed")
 
 
-@check("H5.exposed", source="Fetch Standard, CORS protocol; docs/behaviour.md")
+@check("H5-exposed", source="Fetch Standard, CORS protocol; docs/behaviour.md")
 def test_exposed_headers(proxy: ContractSession) -> None:
     """A page may read the request id and the headers by which the OpenAI libraries decide whether to retry."""
     capture = send_request(proxy, "/v1/models", ("Origin", OWN_PAGES[0]))
     expect_header_tokens(capture, "Access-Control-Expose-Headers", "x-request-id", "x-should-retry", "retry-after")
 
 
-@check("H5.no-cors-by-default", tier="S", source=ALLOWED)
+@check("H5-no-cors-by-default", tier="S", source=ALLOWED)
 def test_no_cors(proxy: ContractSession) -> None:
     """The response to a request without Origin has no CORS header."""
     for capture in (proxy.chat, proxy.stream, proxy.refusal, proxy.lost, proxy.models, proxy.health):
@@ -170,13 +170,13 @@ def test_no_cors(proxy: ContractSession) -> None:
         expect_no_cors(capture)
 
 
-@check("H5.declared-host", source=ALLOWED_HOSTS)
+@check("H5-declared-host", source=ALLOWED_HOSTS)
 def test_declared_host(allowlist_proxy: ContractSession) -> None:
     """A request with an allowed host name is accepted."""
     expect_text(send_request(allowlist_proxy, CHAT, ("Host", f"{OWN_NAME}:{allowlist_proxy.server.port}")), "안녕")
 
 
-@check("H5.declared-origin", source="Fetch Standard, CORS protocol; docs/behaviour.md: LUMEN_ALLOWED_ORIGINS")
+@check("H5-declared-origin", source="Fetch Standard, CORS protocol; docs/behaviour.md: LUMEN_ALLOWED_ORIGINS")
 def test_declared_origin(allowlist_proxy: ContractSession) -> None:
     """A request with an allowed origin is accepted, and the response names that origin, not *."""
     capture = send_request(allowlist_proxy, CHAT, ("Origin", OWN_PAGE))
@@ -186,16 +186,16 @@ def test_declared_origin(allowlist_proxy: ContractSession) -> None:
 
 
 @check_each("origin", {
-    "H5.origin-like-declared": f"{OWN_PAGE}.attacker.example",
-    "H5.origin-of-another-scheme": "http://app.example",
-    "H5.origin-of-another-port": f"{OWN_PAGE}:8443",
+    "H5-origin-like-declared": f"{OWN_PAGE}.attacker.example",
+    "H5-origin-of-another-scheme": "http://app.example",
+    "H5-origin-of-another-port": f"{OWN_PAGE}:8443",
 }, source=REBINDING)  # fmt: skip
 def test_origin_like_a_declared_one(origin: str, allowlist_proxy: ContractSession) -> None:
     """A request with an Origin similar to an allowed one is refused."""
     expect_refused(send_request(allowlist_proxy, CHAT, ("Origin", origin)), "origin_not_allowed")
 
 
-@check("H5.declared-preflight", source="Fetch Standard, CORS-preflight fetch; docs/behaviour.md: LUMEN_ALLOWED_ORIGINS")
+@check("H5-declared-preflight", source="Fetch Standard, CORS-preflight fetch; docs/behaviour.md: LUMEN_ALLOWED_ORIGINS")
 def test_declared_preflight(allowlist_proxy: ContractSession) -> None:
     """A preflight request with an allowed origin and the headers of clients succeeds."""
     headers = [

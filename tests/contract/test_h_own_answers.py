@@ -1,4 +1,4 @@
-"""H2.own-answers: on a connection that stays open, each request gets its own answer.
+"""H2-own-answers: on a connection that stays open, each request gets its own answer.
 
 Streams and plain answers alternate, so that mixed-up answers are detected also when all texts are equal.
 """
@@ -39,7 +39,7 @@ def ask_on_one_connection(session: ContractSession) -> list[SentQuestion]:
     return sent
 
 
-@check("H2.own-answers", source="RFC 9112, 9.3.2: responses have the order of their requests")
+@check("H2-own-answers", source="RFC 9112, 9.3.2: responses have the order of their requests")
 def test_own_answers(proxy: ContractSession) -> None:
     """On one connection, no request gets the answer to another request."""
     sent = ask_on_one_connection(proxy)
@@ -49,4 +49,4 @@ def test_own_answers(proxy: ContractSession) -> None:
     expect_own_answers(proxy, sent)
     answered = sum(each.capture.status == 200 for each in sent)
     if answered < 2:
-        raise NotJudged(f"{answered} of {REQUESTS} requests on one connection get an answer", ("H2.ten",))
+        raise NotJudged(f"{answered} of {REQUESTS} requests on one connection get an answer", ("H2-ten",))

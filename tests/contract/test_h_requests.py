@@ -27,36 +27,36 @@ NULLS = ("temperature", "top_p", "n", "stop", "stream", "stream_options", "max_t
 TURNS = [{"role": "developer", "content": "be brief"}, {"role": "user", "content": AWKWARD_TEXT}]
 # How clients send a plain question, instructions and a limit; docs/breaks.md names the clients.
 SENT_BY_CLIENTS: dict[str, dict[str, object]] = {
-    "H4.content-parts": {"messages": [{"role": "user", "content": [{"type": "text", "text": AWKWARD_TEXT}]}]},
-    "H4.developer": {"messages": TURNS},
-    "H4.langchain": {"stream": False},
-    "H4.limits-zero": {"temperature": 0},
-    "H4.max-completion-tokens": {"max_completion_tokens": 100},
-    "H4.max-tokens": {"max_tokens": 100},
-    "H4.pydantic-ai": {"stream": False, "max_completion_tokens": 10},
+    "H4-content-parts": {"messages": [{"role": "user", "content": [{"type": "text", "text": AWKWARD_TEXT}]}]},
+    "H4-developer": {"messages": TURNS},
+    "H4-langchain": {"stream": False},
+    "H4-limits-zero": {"temperature": 0},
+    "H4-max-completion-tokens": {"max_completion_tokens": 100},
+    "H4-max-tokens": {"max_tokens": 100},
+    "H4-pydantic-ai": {"stream": False, "max_completion_tokens": 10},
 }
 # Requests that no client sends by default: a program has to set these fields. OpenAI refuses unknown fields.
 ACCEPTED: dict[str, dict[str, object]] = {
-    **{f"H4.null-{name.replace('_', '-')}": {name: None} for name in NULLS},
-    "H4.unknown-field": {"thinking": {"type": "enabled", "budget_tokens": 1}, "top_k": 40},
-    "H4.unknown-message-field": {
+    **{f"H4-null-{name.replace('_', '-')}": {name: None} for name in NULLS},
+    "H4-unknown-field": {"thinking": {"type": "enabled", "budget_tokens": 1}, "top_k": 40},
+    "H4-unknown-message-field": {
         "messages": [{"role": "user", "content": AWKWARD_TEXT, "name": "kim", "cache": {"ttl": 1}}]
     },
-    "H4.limits-low": {"temperature": 0, "top_p": 0, "presence_penalty": -2, "frequency_penalty": -2, "n": 1},
-    "H4.limits-high": {"temperature": 2, "top_p": 1, "presence_penalty": 2, "frequency_penalty": 2},
-    "H4.stop-string": {"stop": "####"},
-    "H4.stop-four": {"stop": ["####", "----", "====", "++++"]},
-    "H4.response-format-text": {"response_format": {"type": "text"}},
-    "H4.no-tools": {"tools": [], "functions": []},
-    "H4.tools-unused": {"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "none"},
-    "H4.assistant-content-null": {
+    "H4-limits-low": {"temperature": 0, "top_p": 0, "presence_penalty": -2, "frequency_penalty": -2, "n": 1},
+    "H4-limits-high": {"temperature": 2, "top_p": 1, "presence_penalty": 2, "frequency_penalty": 2},
+    "H4-stop-string": {"stop": "####"},
+    "H4-stop-four": {"stop": ["####", "----", "====", "++++"]},
+    "H4-response-format-text": {"response_format": {"type": "text"}},
+    "H4-no-tools": {"tools": [], "functions": []},
+    "H4-tools-unused": {"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "none"},
+    "H4-assistant-content-null": {
         "messages": [
             {"role": "user", "content": "a"},
             {"role": "assistant", "content": None, "refusal": None, "tool_calls": None, "audio": None},
             {"role": "user", "content": AWKWARD_TEXT},
         ]
     },
-    "H4.no-model": {"model": None},
+    "H4-no-model": {"model": None},
 }
 
 
@@ -106,7 +106,7 @@ NOT_SENT = {"functions", "half-an-emoji", "no-limit"}  # no client is known to s
 @check_each(
     "fields",
     {
-        Check(f"H4.lenient-{name}", "S" if name in NOT_SENT else "M"): fields
+        Check(f"H4-lenient-{name}", "S" if name in NOT_SENT else "M"): fields
         for name, fields in LENIENT_REQUESTS.items()
     },
     source="docs/behaviour.md; OpenAI or LM Studio accept it",
@@ -116,7 +116,7 @@ def test_leniently_accepted(fields: dict[str, object], proxy: ContractSession) -
     expect_accepted(proxy, fields)
 
 
-@check("H4.stream-with-sdk-headers", source="openai-python _base_client.py: Accept: application/json for streams, too")
+@check("H4-stream-with-sdk-headers", source="openai-python _base_client.py: Accept: application/json for streams, too")
 def test_accept_is_not_negotiated(proxy: ContractSession) -> None:
     """A request for a stream with Accept: application/json, as the OpenAI libraries send it, gets a stream."""
     headers = [("Accept", "application/json"), ("X-Stainless-Retry-Count", "0"), ("User-Agent", "OpenAI/Python")]
@@ -126,7 +126,7 @@ def test_accept_is_not_negotiated(proxy: ContractSession) -> None:
     expect_answer(proxy, capture, "안녕")
 
 
-@check("H4.health", tier="S", marks=(pytest.mark.smoke,), source="docs/behaviour.md: /health")
+@check("H4-health", tier="S", marks=(pytest.mark.smoke,), source="docs/behaviour.md: /health")
 def test_health(proxy: ContractSession) -> None:
     """The health matches its schema."""
     expect_status(proxy.health, 200)

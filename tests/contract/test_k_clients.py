@@ -116,7 +116,7 @@ def test_pinned(record: ClientRecord, client: Client) -> None:
 
 
 @with_all_clients
-@check_each("text", {f"K1.{name}": name for name in TEXTS}, source=DEFAULTS)
+@check_each("text", {f"K1-{name}": name for name in TEXTS}, source=DEFAULTS)
 def test_plain(text: str, record: ClientRecord, client: Client) -> None:
     """A text reaches the gateway unchanged, and the client returns the complete answer."""
     act = successful_act(record, f"plain.{text}", TEXTS[text])
@@ -125,7 +125,7 @@ def test_plain(text: str, record: ClientRecord, client: Client) -> None:
 
 
 @with_all_clients
-@check_each("text", {f"K2.{name}": name for name in TEXTS}, source=DEFAULTS)
+@check_each("text", {f"K2-{name}": name for name in TEXTS}, source=DEFAULTS)
 def test_streamed(text: str, record: ClientRecord, client: Client) -> None:
     """A streamed answer has several pieces, which join to the same text."""
     act = successful_act(record, f"stream.{text}", TEXTS[text])
@@ -134,7 +134,7 @@ def test_streamed(text: str, record: ClientRecord, client: Client) -> None:
 
 
 @with_all_clients
-@check_each("name", {"K3.plain": "plain.korean-nfc", "K3.stream": "usage"}, source="openapi.yaml: CompletionUsage")
+@check_each("name", {"K3-plain": "plain.korean-nfc", "K3-stream": "usage"}, source="openapi.yaml: CompletionUsage")
 def test_usage(name: str, record: ClientRecord, client: Client) -> None:
     """The client returns the usage of an answer, plain and streamed."""
     usage = field_of(record, name, "usage")
@@ -147,7 +147,7 @@ def test_usage(name: str, record: ClientRecord, client: Client) -> None:
 
 @with_all_clients
 @check_each(
-    "name", {f"K4.{name}": name for name in REFUSALS}, source="tests/contract/clients/client_list.py: the error classes"
+    "name", {f"K4-{name}": name for name in REFUSALS}, source="tests/contract/clients/client_list.py: the error classes"
 )
 def test_refusal(name: str, record: ClientRecord, client: Client) -> None:
     """The client raises its own error class for an error, with the status and the code of the proxy."""
@@ -156,7 +156,7 @@ def test_refusal(name: str, record: ClientRecord, client: Client) -> None:
 
 
 @with_all_clients
-@check("K5.away", source="the client's retries at its defaults; docs/behaviour.md")
+@check("K5-away", source="the client's retries at its defaults; docs/behaviour.md")
 def test_asked_again(record: ClientRecord) -> None:
     """The client retries a request that the gateway was too busy to accept."""
     expect_asked(record, "@away", ATTEMPTS)
@@ -165,7 +165,7 @@ def test_asked_again(record: ClientRecord) -> None:
 @with_obeying_clients
 @check_each(
     "question",
-    {"K5.lost": "@lost", "K5.lost-stream": "@lost-stream"},
+    {"K5-lost": "@lost", "K5-lost-stream": "@lost-stream"},
     source="openai-python _base_client.py: x-should-retry",
 )
 def test_asked_once(question: str, record: ClientRecord) -> None:
@@ -176,7 +176,7 @@ def test_asked_once(question: str, record: ClientRecord) -> None:
 @with_clients("ai-sdk")
 @check_each(
     "name",
-    {"K5.no-retries": "lost-once", "K5.no-retries-stream": "lost-once-stream"},
+    {"K5-no-retries": "lost-once", "K5-no-retries-stream": "lost-once-stream"},
     source="docs/clients.md: maxRetries of the AI SDK",
 )
 def test_asked_once_without_retries(name: str, record: ClientRecord) -> None:
@@ -196,7 +196,7 @@ def test_late_failure(record: ClientRecord) -> None:
 
 
 @with_clients("openai", "openai-3", "litellm", "openai-node")
-@check("K7.no-messages", source="openapi.yaml: messages has at least one item")
+@check("K7-no-messages", source="openapi.yaml: messages has at least one item")
 def test_no_messages(record: ClientRecord, client: Client) -> None:
     """The client raises its error class of a bad request for a request without messages."""
     error = error_of(record, "no-messages")
@@ -204,14 +204,14 @@ def test_no_messages(record: ClientRecord, client: Client) -> None:
 
 
 @with_openai_libraries
-@check("K7.models", source="openapi.yaml: listModels, retrieveModel")
+@check("K7-models", source="openapi.yaml: listModels, retrieveModel")
 def test_models(record: ClientRecord) -> None:
     """The client lists the models and retrieves each by its name."""
     expect_equal(act_of(record, "models").fields, {"listed": MODELS, "found": MODELS}, "models")
 
 
 @with_openai_libraries
-@check("K7.unknown-model", source="openai-python _client.py: 404 raises NotFoundError")
+@check("K7-unknown-model", source="openai-python _client.py: 404 raises NotFoundError")
 def test_unknown_model(record: ClientRecord) -> None:
     """The client raises its error class of status 404 for a model that is not in the list."""
     error = error_of(record, "unknown-model")
@@ -220,7 +220,7 @@ def test_unknown_model(record: ClientRecord) -> None:
 
 
 @with_openai_libraries
-@check("K7.request-id", source="openai-python _models.py and openai-node: _request_id of x-request-id")
+@check("K7-request-id", source="openai-python _models.py and openai-node: _request_id of x-request-id")
 def test_request_id(record: ClientRecord) -> None:
     """The client returns the request id of the response."""
     successful_act(record, "headers", TEXTS["korean-nfc"])
@@ -230,7 +230,7 @@ def test_request_id(record: ClientRecord) -> None:
 
 
 @with_openai_libraries
-@check("K7.stream-helper", source="openai-python lib/streaming; openai-node lib/ChatCompletionStream")
+@check("K7-stream-helper", source="openai-python lib/streaming; openai-node lib/ChatCompletionStream")
 def test_stream_helper(record: ClientRecord) -> None:
     """The stream helper, which validates more than a stream, builds the complete answer."""
     successful_act(record, "helper", TEXTS["korean-nfc"])
@@ -238,7 +238,7 @@ def test_stream_helper(record: ClientRecord) -> None:
 
 
 @with_clients("openai", "openai-3", "litellm", "openai-node")
-@check("K7.metadata", source="docs/behaviour.md: lumen_metadata")
+@check("K7-metadata", source="docs/behaviour.md: lumen_metadata")
 def test_metadata(record: ClientRecord) -> None:
     """The client returns the fields that the proxy adds to an answer."""
     found = field_of(record, "plain.korean-nfc", "metadata")
@@ -248,7 +248,7 @@ def test_metadata(record: ClientRecord) -> None:
 
 
 @with_clients("openai-async")
-@check("K7.at-once", source="RFC 9112, 9.3.2")
+@check("K7-at-once", source="RFC 9112, 9.3.2")
 def test_at_once(record: ClientRecord) -> None:
     """Nine concurrent questions on one client get their own answers, plain and streamed."""
     asked = field_of(record, "at-once", "asked")
@@ -257,7 +257,7 @@ def test_at_once(record: ClientRecord) -> None:
 
 
 @with_clients("llm")
-@check("K7.command", source="docs/clients.md: the command llm")
+@check("K7-command", source="docs/clients.md: the command llm")
 def test_command(record: ClientRecord) -> None:
     """The command line tool prints the answer."""
     expect_equal(

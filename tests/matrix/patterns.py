@@ -1,4 +1,4 @@
-"""The shortest readable patterns that match a set of checks: `F2.*` for a table, `!F2.*.param` for exceptions.
+"""The shortest readable patterns that match a set of checks: `F2-*` for a table, `!F2-*-param` for exceptions.
 
 `fault.matches` has their meaning: a check matches a pattern, and none that begins with ``!``.
 """
@@ -9,7 +9,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
+from tests.fixtures.check_ids import SUFFIXES
+
 LEAST = 3  # checks that a pattern must match: fewer are listed
+LAST = re.compile("|".join(f"{suffix}$" for suffix in SUFFIXES))
 WORTH = 4  # checks that a pattern must match for each exception
 
 
@@ -40,7 +43,7 @@ def _widest(check: str, red: set[str], green: Sequence[str]) -> tuple[str, tuple
 
 def _candidates(check: str) -> Iterator[str]:
     """Patterns that match a check, the widest first: cut after a dot or a hyphen, with and without its last part."""
-    last = re.search(r"\.[a-z]+$", check)
+    last = LAST.search(check)
     for cut in (found.end() for found in re.finditer(r"[.-]", check)):
         yield f"{check[:cut]}*"
         if last and last.start() > cut:
@@ -51,7 +54,7 @@ def _exceptions(pattern: str, red: set[str], green: Sequence[str]) -> tuple[str,
     """The exceptions of a pattern: checks that pass, those with a common last part as one pattern."""
     left = [each for each in green if fnmatchcase(each, pattern)]
     found: list[str] = []
-    for word in dict.fromkeys(each[each.rfind(".") :] for each in left if re.search(r"\.[a-z]+$", each)):
+    for word in dict.fromkeys(last[0] for each in left if (last := LAST.search(each))):
         wide = f"{pattern}{word}"
         if sum(fnmatchcase(each, wide) for each in left) > 1 and not any(fnmatchcase(each, wide) for each in red):
             found.append(wide)

@@ -25,7 +25,7 @@ SLOW: Final = frozenset((
     "test_long_request", "test_no_cross_talk", "test_oversize", "test_split_anywhere",
     "test_stream_byte_by_byte", "test_timeout", "test_timeout_hints", "test_unique_ids", "test_unique_request_ids",
 ))  # fmt: skip
-SLOW_ROWS: Final = ("silent", "F3.oversize-huge", "G3.oversize", "G8.oversize")
+SLOW_ROWS: Final = ("silent", "F3-oversize-huge", "G3-oversize", "G8-oversize")
 COMPLETE: Final = frozenset(("reference", "relay"))  # healthy variants that are run against every check
 
 

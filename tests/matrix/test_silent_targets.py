@@ -46,9 +46,9 @@ PASSES: dict[str, tuple[frozenset[str], str]] = {
     "D7": (ANY_BODY, "the headers have one length"),
     "F1.6": (frozenset({"status-500"}), "the body of the refusal ends where its Content-Length says"),
     "F6.?": (ANY_BODY, "headers and body have no traceback, no path, no address and no key"),
-    "H1.head-nowhere": (ANY_BODY, "HEAD has the status of GET, no body, and leaves the connection usable"),
-    "H1.head-*": (JSON_BODY, "HEAD has the status of GET, not its body, and leaves the connection usable"),
-    "H5.no-cors-by-default": (ANY_BODY, "the responses have no header for pages"),
+    "H1-head-nowhere": (ANY_BODY, "HEAD has the status of GET, no body, and leaves the connection usable"),
+    "H1-head-*": (JSON_BODY, "HEAD has the status of GET, not its body, and leaves the connection usable"),
+    "H5-no-cors-by-default": (ANY_BODY, "the responses have no header for pages"),
 }
 
 

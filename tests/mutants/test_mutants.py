@@ -79,6 +79,6 @@ def test_table_in_the_docs() -> None:
 
 
 def number_of(check: str) -> str:
-    """The number in an id such as 1.4-automatic-restart; an id without a title, such as 1.4.generation, as it is."""
+    """The number in an id such as 1.4-automatic-restart; an id without a title, such as 1.4.1-generation, as it is."""
     found = re.match(r"(\d+\.\d+)-", check)
     return found[1] if found else check

@@ -20,7 +20,7 @@ from tests.fixtures.suite_subprocess import RUN_BUDGET_S, SuiteRun
 
 GUIDE = (ROOT / "docs" / "judge-your-own-server.md").read_text("utf-8").partition("\n## Recipes\n")[2]
 FEW = ("C1.1", "E1.2", "C8.1")  # a plain answer, a stream, ids: enough to see that a launch works
-ECHOED = "G2.forwarded-parts"  # judged only where there is a gateway
+ECHOED = "G2-forwarded-parts"  # judged only where there is a gateway
 Judge = Callable[..., SuiteRun]
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the recipes are for a POSIX shell")

@@ -6,7 +6,7 @@ its evidence.
 
 With several workers all of them are killed, see `lumen_conformance.stages.recovery`. Check 1.4 is about processes
 (there is a new one), check 1.5 about answers (the new one answers), so a replacement that never answers fails 1.5
-alone. Checks such as ``1.4.generation`` are about our own proxy only.
+alone. Checks such as ``1.4.1-generation`` are about our own proxy only.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def test_it_starts(killed: KillEvidence, measure: MeasureFixture) -> None:
     expect(bool(start.listener_pids), f"a process of the launch listens on port {start.port}", "none of them listens")
 
 
-@check("1.1.instance")
+@check("1.1.1-instance")
 @OURS
 def test_it_names_its_worker(killed: KillEvidence) -> None:
     """/health has the name of the instance, and the PID of a worker that holds the listening socket."""
@@ -119,7 +119,7 @@ def test_healthy_before(killed: KillEvidence, measure: MeasureFixture) -> None:
     expect_in_time(answer, killed.health_budget_s)
 
 
-@check("1.2.status")
+@check("1.2.1-status")
 @OURS
 def test_status_before(killed: KillEvidence) -> None:
     """Before the kill the status in /health is ok."""
@@ -142,7 +142,7 @@ def test_killed_processes_have_ended(killed: KillEvidence) -> None:
     expect(recovery.ended, f"ended within {END_S:g} s", f"{recovery.name_killed()} still running after the kill")
 
 
-@check("1.3.reaped", tier="S")
+@check("1.3.1-reaped", tier="S")
 @RESTARTS
 def test_no_zombie_is_left(killed: KillEvidence) -> None:
     """No killed process stays a zombie."""
@@ -163,7 +163,7 @@ def test_a_new_process_is_started(killed: KillEvidence, measure: MeasureFixture)
     expect(recovery.replaced_s is not None, budget, found)
 
 
-@check("1.4.generation")
+@check("1.4.1-generation")
 @OUR_RESTARTS
 def test_next_generation(killed: KillEvidence) -> None:
     """The new worker has another PID and the next generation, under the same supervisor."""
@@ -189,7 +189,7 @@ def test_healthy_after(killed: KillEvidence, measure: MeasureFixture) -> None:
     expect_text(killed.chat)
 
 
-@check("1.5.forwarded")
+@check("1.5.1-forwarded")
 @FORWARDS
 def test_forwards_after(killed: KillEvidence) -> None:
     """After the restart a chat is answered with the text of the gateway, which repeats the question."""
@@ -197,7 +197,7 @@ def test_forwards_after(killed: KillEvidence) -> None:
     expect(QUESTION in text, f"an answer that has the question {QUESTION!r}", f"the answer {text!r}")
 
 
-@check("1.5.counted")
+@check("1.5.2-counted")
 @OUR_RESTARTS
 def test_restart_is_counted(killed: KillEvidence) -> None:
     """After the restart /health has the status ok and counts one restart."""

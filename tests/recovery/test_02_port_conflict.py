@@ -2,7 +2,7 @@
 
 Setup: a dummy server with its own banner and port, a scripted gateway for servers that need one at their start, and one
 command that is launched twice at that port, with one state directory: first while the dummy runs, then after its end.
-Checks such as ``2.2.message`` are about our own proxy only.
+Checks such as ``2.2.1-message`` are about our own proxy only.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def test_conflict_is_detected(conflict: ConflictEvidence, measure: MeasureFixtur
     expect(is_refused, expected, describe_end(conflict))
 
 
-@check("2.2.message")
+@check("2.2.1-message")
 @OURS
 def test_conflict_is_reported(conflict: ConflictEvidence) -> None:
     """At a taken port the exit status is 75, and one line names the port, its owner and what to do."""
@@ -126,7 +126,7 @@ def test_conflict_is_reported(conflict: ConflictEvidence) -> None:
     expect("ready" not in conflict.stdout, "standard output does not say ready", repr(conflict.stdout))
 
 
-@check("2.2.nowhere-else")
+@check("2.2.2-nowhere-else")
 @OURS
 def test_it_listens_nowhere_else(conflict: ConflictEvidence) -> None:
     """At a taken port the launch listens on no port before it ends."""
@@ -159,7 +159,7 @@ def test_same_command_works(conflict: ConflictEvidence, measure: MeasureFixture)
     expect(conflict.again_ready, budget, "it was ready, and did not answer the next probe")
 
 
-@check("2.4.nothing-left")
+@check("2.4.1-nothing-left")
 @OURS
 def test_nothing_is_left(conflict: ConflictEvidence) -> None:
     """After a stop no lock and no state file is left."""

@@ -122,7 +122,7 @@ FAILED_ROWS = {
 def describe_damage(name: str) -> Check:
     rows = " and ".join(sorted(FAILED_ROWS[name])) if len(FAILED_ROWS[name]) < 3 else f"{len(FAILED_ROWS[name])} rows"
     return Check(
-        f"3.5.{name}",
+        f"3.5-{name}",
         claim=f"{name.replace('-', ' ').capitalize()}: exit status 69, exactly {rows} failed, each with a hint.",
     )
 

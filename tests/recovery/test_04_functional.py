@@ -3,7 +3,7 @@
 Setup: a server, and a scripted gateway that repeats the question. The first question has a nonce of this run, so that a
 cached answer fails where the server forwards, and the gateway counts its requests. A server without a gateway only has
 to answer. The warm questions have texts of every length modulo four in three scripts, as token counts are often
-rounded. Checks such as ``4.1.schema`` are about our own proxy only.
+rounded. Checks such as ``4.1.2-schema`` are about our own proxy only.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def test_health(served: WorkEvidence) -> None:
     expect(CANARY not in health.text, "no secret in the answer", "the value of CLOUD_AI_API_KEY is in it")
 
 
-@check("4.1.free")
+@check("4.1.1-free")
 @pytest.mark.needs("health", "gateway")
 def test_health_is_free(served: WorkEvidence) -> None:
     """The request for health causes no chat at the gateway."""
@@ -120,7 +120,7 @@ def test_health_is_free(served: WorkEvidence) -> None:
     expect(served.paid_by_health == 0, "no chat at the gateway", f"{served.paid_by_health} chats")
 
 
-@check("4.1.schema")
+@check("4.1.2-schema")
 @OURS
 def test_health_schema(served: WorkEvidence) -> None:
     """/health has its schema and the status ok, and causes no request to the gateway at all."""
@@ -144,7 +144,7 @@ def test_chat(served: WorkEvidence) -> None:
     expect(any(texts), "a chat is answered with a text", f"no text in {len(texts)} answers, {texts[0]!r} in the first")
 
 
-@check("4.2.forwarded")
+@check("4.2.1-forwarded")
 @FORWARDS
 def test_chat_is_forwarded(served: WorkEvidence) -> None:
     """A chat causes one request to the gateway, and the answer has the text of the gateway, which repeats the
@@ -178,7 +178,7 @@ def test_response_time(served: WorkEvidence, measure: MeasureFixture) -> None:
     expect(worst_s < budget_s, f"each answer within {budget_s:g} s", f"{which} took {worst_s:.2f} s")
 
 
-@check("4.4.share")
+@check("4.4.1-share")
 @OURS
 def test_own_share(served: WorkEvidence, measure: MeasureFixture) -> None:
     """Each answer has the proxy's own share of its time."""

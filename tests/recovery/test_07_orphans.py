@@ -17,9 +17,9 @@ from lumen_conformance.waiting import observe
 
 END_BUDGET_S = 5.0  # an orphan would hold the port against the next start of a service manager
 ORDERS = {
-    "7.1.supervisor-killed": ("supervisor",),
-    "7.2.supervisor-then-worker": ("supervisor", "worker"),
-    "7.3.worker-then-supervisor": ("worker", "supervisor"),
+    "7.1-supervisor-killed": ("supervisor",),
+    "7.2-supervisor-then-worker": ("supervisor", "worker"),
+    "7.3-worker-then-supervisor": ("worker", "supervisor"),
 }
 
 

@@ -28,12 +28,12 @@ CUT = 70
 Act = Callable[[LaunchedTarget, threading.Event], None]
 
 SIGNALS: dict[str, Callable[[LaunchedTarget], None]] = {
-    "10.1.sigterm-alone": lambda proxy: proxy.stop(),
-    "10.2.sigterm-group": lambda proxy: proxy.send_group(signal.SIGTERM),
-    "10.3.ctrl-c-group": lambda proxy: proxy.send_group(signal.SIGINT),
+    "10.1-sigterm-alone": lambda proxy: proxy.stop(),
+    "10.2-sigterm-group": lambda proxy: proxy.send_group(signal.SIGTERM),
+    "10.3-ctrl-c-group": lambda proxy: proxy.send_group(signal.SIGINT),
 }
 if WINDOWS:  # a group gets CTRL_BREAK there, which is what stop() sends
-    SIGNALS = {"10.1.ctrl-break": SIGNALS["10.1.sigterm-alone"]}
+    SIGNALS = {"10.1.ctrl-break": SIGNALS["10.1-sigterm-alone"]}
 
 
 @dataclass(frozen=True)

@@ -19,28 +19,28 @@ def uncreatable_folder(tmp_path: Path, name: str) -> str:
 
 
 REFUSALS: dict[str, tuple[dict[str, str], tuple[str, ...], int, tuple[str, ...]]] = {
-    "15.1.port-not-a-number": ({"PROXY_PORT": "eighty"}, (), 78, ("PROXY_PORT", "eighty")),
-    "15.2.port-option-not-a-number": ({}, ("--port", "eighty"), 64, ("--port", "eighty")),
-    "15.3.port-out-of-range": ({"PROXY_PORT": "70000"}, (), 78, ("PROXY_PORT", "65535")),
-    "15.4.gateway-malformed": ({"LUMEN_GATEWAY_URL": "gateway"}, (), 78, ("LUMEN_GATEWAY_URL", "https://")),
-    "15.5.gateway-port-malformed": ({"LUMEN_GATEWAY_URL": "http://127.0.0.1:x"}, (), 78, ("LUMEN_GATEWAY_URL",)),
-    "15.6.misspelt-variable": ({"LUMEN_TIMEOUT": "5"}, (), 78, ("LUMEN_TIMEOUT", "LUMEN_TIMEOUT_S")),
-    "15.7.unknown-option": ({}, ("--prot", "1"), 64, ("--prot",)),
-    "15.8.open-without-key": ({"PROXY_HOST": "0.0.0.0"}, (), 77, ("0.0.0.0", "PROXY_API_KEY")),  # noqa: S104 - must be refused
-    "15.15.gateway-label-empty": ({"LUMEN_GATEWAY_URL": "http://a..b"}, (), 78, ("LUMEN_GATEWAY_URL", "a..b")),
-    "15.16.proxy-port-malformed": (
+    "15.1-port-not-a-number": ({"PROXY_PORT": "eighty"}, (), 78, ("PROXY_PORT", "eighty")),
+    "15.2-port-option-not-a-number": ({}, ("--port", "eighty"), 64, ("--port", "eighty")),
+    "15.3-port-out-of-range": ({"PROXY_PORT": "70000"}, (), 78, ("PROXY_PORT", "65535")),
+    "15.4-gateway-malformed": ({"LUMEN_GATEWAY_URL": "gateway"}, (), 78, ("LUMEN_GATEWAY_URL", "https://")),
+    "15.5-gateway-port-malformed": ({"LUMEN_GATEWAY_URL": "http://127.0.0.1:x"}, (), 78, ("LUMEN_GATEWAY_URL",)),
+    "15.6-misspelt-variable": ({"LUMEN_TIMEOUT": "5"}, (), 78, ("LUMEN_TIMEOUT", "LUMEN_TIMEOUT_S")),
+    "15.7-unknown-option": ({}, ("--prot", "1"), 64, ("--prot",)),
+    "15.8-open-without-key": ({"PROXY_HOST": "0.0.0.0"}, (), 77, ("0.0.0.0", "PROXY_API_KEY")),  # noqa: S104 - must be refused
+    "15.15-gateway-label-empty": ({"LUMEN_GATEWAY_URL": "http://a..b"}, (), 78, ("LUMEN_GATEWAY_URL", "a..b")),
+    "15.16-proxy-port-malformed": (
         {"LUMEN_GATEWAY_URL": "http://gateway.invalid", "http_proxy": "http://127.0.0.1:x"},
         (),
         78,
         ("http_proxy", "127.0.0.1:x", "unset"),
     ),
-    "15.17.socks-proxy": (
+    "15.17-socks-proxy": (
         {"LUMEN_GATEWAY_URL": "http://gateway.invalid", "ALL_PROXY": "socks5://127.0.0.1:1080"},
         (),
         78,
         ("ALL_PROXY", "socks5://127.0.0.1:1080", "http://", "no_proxy"),
     ),
-    "15.18.bundle-missing": (
+    "15.18-bundle-missing": (
         {"LUMEN_GATEWAY_URL": "https://gateway.invalid", "REQUESTS_CA_BUNDLE": "no-such-file.pem"},
         (),
         78,
@@ -51,7 +51,7 @@ REFUSALS: dict[str, tuple[dict[str, str], tuple[str, ...], int, tuple[str, ...]]
 
 
 def describe_refusal(check_id: str) -> Check:
-    problem = check_id.rpartition(".")[2].replace("-", " ").capitalize()
+    problem = check_id.partition("-")[2].replace("-", " ").capitalize()
     return Check(
         check_id,
         claim=f"{problem}: the start ends with exit status {REFUSALS[check_id][2]} and one line that names it.",
@@ -69,7 +69,7 @@ def test_bad_input_is_refused(
     assert_refused(done.exit_status, done.stderr, status, texts)
 
 
-@check_each("variable", {"15.9.state-dir-unwritable": "LUMEN_STATE_DIR", "15.10.log-dir-unwritable": "LUMEN_LOG_DIR"})
+@check_each("variable", {"15.9-state-dir-unwritable": "LUMEN_STATE_DIR", "15.10-log-dir-unwritable": "LUMEN_LOG_DIR"})
 def test_unwritable_directory(launch: Launcher, tmp_path: Path, variable: str) -> None:
     """A directory that cannot be created ends the start with exit status 73 and one line with variable and path."""
     folder = uncreatable_folder(tmp_path, "state")

@@ -100,10 +100,10 @@ def test_error_of_a_program(breaks: SimpleNamespace) -> None:
 def test_evidence_wins(breaks: SimpleNamespace) -> None:
     """A client that breaks on a fault decides the tier of its check, also where a sentence is kept for the check."""
     record = Mock(clients={"openai": "openai 1"}, broken=Mock(return_value={"openai": "hangs"}))
-    for check in ("F2.body-null", "H4.health"):
+    for check in ("F2-body-null", "H4-health"):
         assert breaks.tiers.tier_of(check, "S", ["fault"], record).tier == "M"
     record.broken.return_value = {}
-    for check in ("F2.body-null", "F2.body-null.never-fails"):
+    for check in ("F2-body-null", "F2-body-null-never-fails"):
         assert breaks.tiers.tier_of(check, "M", ["fault"], record).tier == "S"
 
 
@@ -233,8 +233,8 @@ def test_moves_copy_no_evidence(breaks: SimpleNamespace) -> None:
 def test_ids_in_a_line() -> None:
     """Few ids are told one by one, many by how they begin and end."""
     assert summarize_ids(["A1", "B2"]) == "A1, B2"
-    assert summarize_ids(["F2.a", "F2.b", "F2.c", "F2.d"]) == "F2.… (4)"
-    assert summarize_ids([f"F2.{name}.status" for name in "abcd"]) == "F2.….status (4)"
+    assert summarize_ids(["F2-a", "F2-b", "F2-c", "F2-d"]) == "F2-… (4)"
+    assert summarize_ids([f"F2-{name}-status" for name in "abcd"]) == "F2-…-status (4)"
 
 
 def kept() -> dict[str, Any]:

@@ -18,7 +18,7 @@ SMOKE = {  # what a quick look must have of the contract, by the beginning of th
     "chat": ("C1", "C2", "C4"),
     "stream": ("D1", "D2", "D3", "E1", "E2", "E3"),
     "error envelope": ("F1",),
-    "health": ("H4.health",),
+    "health": ("H4-health",),
 }
 
 

@@ -65,16 +65,16 @@ def test_failures_of_one_cause_stand_together() -> None:
     """A cause is one entry with its sentence, its checks and one request; what is only reported is one line."""
     from league import pages  # noqa: PLC0415 -- see path_of_the_league
 
-    failed = [verdict(f"F2.{row}.never-fails", "failed", cause="crash") for row in ("n-zero", "json-cut")]
+    failed = [verdict(f"F2-{row}-never-fails", "failed", cause="crash") for row in ("n-zero", "json-cut")]
     ending = {"causes": [{"name": "crash", "sentence": "bad requests are answered with 500"}]}
     seen = outcome(
         *failed, verdict("E3.1", "warned", tier="S"),
-        notes=(note("F2.n-zero.never-fails"), note("F2.json-cut.never-fails")), ending=ending,
+        notes=(note("F2-n-zero-never-fails"), note("F2-json-cut-never-fails")), ending=ending,
     )  # fmt: skip
     page = "\n".join(pages.appendix([seen]))
-    assert "### bad requests are answered with 500\n\nChecks: F2.….never-fails (json-cut, n-zero)." in page
-    assert "127.0.0.1:PORT/F2.json-cut" in page
-    assert "127.0.0.1:PORT/F2.n-zero" not in page
+    assert "### bad requests are answered with 500\n\nChecks: F2-…-never-fails (json-cut, n-zero)." in page
+    assert "127.0.0.1:PORT/F2-json-cut" in page
+    assert "127.0.0.1:PORT/F2-n-zero" not in page
     assert "### Only reported\n\n- broken: A claim. Checks: E3.1." in page
 
 
@@ -82,23 +82,23 @@ def test_what_became_of_the_failures_of_the_first_page(monkeypatch: pytest.Monke
     """A check that fails no more is counted by what became of it, a new failure by where it comes from."""
     from league import changes  # noqa: PLC0415 -- see path_of_the_league
 
-    failed_once = ("C4.1", "E3.1", "F1.2", "F3.allow", "D2.1")
+    failed_once = ("C4.1", "E3.1", "F1.2", "F3-allow", "D2.1")
     known = {"litellm": {"failed": len(failed_once), "checks": failed_once}}
-    moves = {"moves": [{"check": "F2.n-zero.never-fails", "before": "", "reason": "split from F2: …"}]}
+    moves = {"moves": [{"check": "F2-n-zero-never-fails", "before": "", "reason": "split from F2: …"}]}
     for name, told in (("BEFORE", known), ("MOVES", moves)):
         monkeypatch.setattr(changes, name, tmp_path / name)
         (tmp_path / name).write_text(json.dumps(told), "utf-8")
     seen = outcome(
         verdict("C4.1", "failed"), verdict("E3.1", "warned", tier="S"), verdict("F1.2", "not_judged"),
-        verdict("D2.1", "passed"), verdict("F2.n-zero.never-fails", "failed"), verdict("H3.list", "failed"),
+        verdict("D2.1", "passed"), verdict("F2-n-zero-never-fails", "failed"), verdict("H3-list", "failed"),
     )  # fmt: skip
     assert changes.left(seen) == {
         "E3.1": "tier S",
         "F1.2": "not judged",
-        "F3.allow": "no longer asked",
+        "F3-allow": "no longer asked",
         "D2.1": "passed",
     }
-    assert changes.came(seen) == {"F2.n-zero.never-fails": "split", "H3.list": "other"}
+    assert changes.came(seen) == {"F2-n-zero-never-fails": "split", "H3-list": "other"}
     assert list(changes.changes([seen]))[-1] == "| LiteLLM proxy | 5 | 3 | 1 | 1 | 1 | 1 | 1 | 0 | 1 |"
 
 
@@ -122,6 +122,6 @@ def test_the_page_accuses_by_checks_of_tier_m_only() -> None:
 
 
 def named_in(line: str) -> Iterator[str]:
-    """The checks of a line such as ``C2.1, F2.….never-fails (n-zero, not-json)``."""
+    """The checks of a line such as ``C2.1, F2-…-never-fails (n-zero, not-json)``."""
     for whole, rows in re.findall(r"([^\s,()]+)(?: \(([^)]*)\))?", line):
         yield from (whole.replace("…", row) for row in rows.split(", ")) if rows else [whole]

@@ -12,7 +12,7 @@ REFUSALS: dict[str, Defect] = {
     "html-C65": (s.error(b"<html>Not Found</html>", media_type="text/html"), {"B1.5", "F1.1"}),
     "plain-text-500-C59": (
         s.error(b"Internal Server Error", 500, "text/plain"),
-        {"B1.5", "F1.1", "F2.status"},
+        {"B1.5", "F1.1", "F2-status"},
     ),
     "fastapi-detail-C60": (s.error({"detail": "Not Found"}), {"F1.2"}),
     "flat-C61": (s.error(ERROR["error"]), {"F1.2"}),
@@ -20,7 +20,7 @@ REFUSALS: dict[str, Defect] = {
     "cut-before-a-body": (s.late(s.error(b""), ended="aborted"), {"F1.6"}),
     "cut-short": (s.late(s.error(), ended="aborted"), {"F1.6"}),
     "error-as-text": (s.error({"error": "no"}), {"F1.2"}),
-    "no-answer-in-time": (s.late(s.error(b""), status=None, ended="timeout"), {"F2.status", "F4"}),
+    "no-answer-in-time": (s.late(s.error(b""), status=None, ended="timeout"), {"F2-status", "F4"}),
     "blank-message": (s.error(edited(ERROR, ("error.message", " "))), {"F1.9"}),
     "null-message": (s.error(edited(ERROR, ("error.message", None))), {"F1.9"}),
     "message-absent": (s.error(edited(ERROR, ("error.message", ABSENT))), {"F1.9"}),
@@ -28,8 +28,8 @@ REFUSALS: dict[str, Defect] = {
     "integer-code": (s.error(edited(ERROR, ("error.code", 400))), {"F1.7"}),
     "no-param": (s.error(edited(ERROR, ("error.param", ABSENT))), {"F1.4"}),
     "the-word-none-C64": (s.error(edited(ERROR, ("error.code", "None"))), {"F1.5"}),
-    "status-200-C67": (s.error(status=200), {"F2.status", "F4"}),
-    "status-500-C77": (s.error(status=500), {"F2.status"}),
+    "status-200-C67": (s.error(status=200), {"F2-status", "F4"}),
+    "status-500-C77": (s.error(status=500), {"F2-status"}),
     "stream-type": (s.error(media_type="text/event-stream"), {"F1.1", "F4"}),
     "traceback-C75": (
         s.error(edited(ERROR, ("error.message", "Traceback (most recent call last)"))),

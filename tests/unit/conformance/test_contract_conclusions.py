@@ -12,7 +12,7 @@ from lumen_conformance.registry.refutation import Failure, NotJudged, Refuted
 from tests.unit.conformance import samples
 
 ORIGIN = "http://127.0.0.1:1"
-CHECK = ("F2.messages-empty",)
+CHECK = ("F2-messages-empty",)
 
 
 def verdict(*, failure: Failure | None = None, unjudged: Unjudged | None = None) -> Verdict:

@@ -27,7 +27,7 @@ def test_responsible_checks_exist(profile: Profile) -> None:
     """The check of an exchange is in the same profile, or it needs a capability that the target does not declare."""
     known = contract(profile).checks
     named = {*RESPONSIBLE_CHECKS.values(), *PROFILE_RESPONSIBLE_CHECKS[profile].values()}
-    elsewhere = {"F3.no-key", "H4.health"}  # checks of targets with a key, and of our own health
+    elsewhere = {"F3-no-key", "H4-health"}  # checks of targets with a key, and of our own health
     assert named - known <= elsewhere
 
 
@@ -38,7 +38,7 @@ def test_every_kind_of_refusal_has_its_check() -> None:
 
 def test_the_root_itself_is_judged() -> None:
     """C1.1, which other checks depend on, has no precondition; nor have checks of processes and keys."""
-    for check in ("C1.1", "A1", "F3.no-key", "H3.list", "H4.health", "K0"):
+    for check in ("C1.1", "A1", "F3-no-key", "H3-list", "H4-health", "K0"):
         assert not needs_chat(check)
     assert not needs_stream("C1.1", {"streamed": True})
     assert needs_stream("C3.2", {"streamed": True})

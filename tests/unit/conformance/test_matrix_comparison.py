@@ -69,7 +69,7 @@ def test_files_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(snapshot, f"{name}_FILE", path)
     monkeypatch.setattr(snapshot, "FAILURES", failures(texts["FAILURES"]))
     monkeypatch.setattr(snapshot, "COMPANIONS", companions(texts["COMPANIONS"]) | {NAMES[1]: ("C2.5",)})
-    snapshot.write([{"name": NAMES[0], "text": ["an id", "none"], "companions": ["F2.*", "!F2.n-zero"]}])
+    snapshot.write([{"name": NAMES[0], "text": ["an id", "none"], "companions": ["F2-*", "!F2-n-zero"]}])
     assert (tmp_path / "FAILURES").read_text("utf-8") == f"# head\n\n[{NAMES[0]}]\nexpected: an id\nfound: none\n"
     lines = (tmp_path / "COMPANIONS").read_text("utf-8").splitlines()
-    assert lines == ["# head", "# of two lines", f"{NAMES[1]}: C2.5", f"{NAMES[0]}: F2.* !F2.n-zero"]
+    assert lines == ["# head", "# of two lines", f"{NAMES[1]}: C2.5", f"{NAMES[0]}: F2-* !F2-n-zero"]

@@ -11,7 +11,7 @@ from tests.matrix.patterns import patterns_for
 from tests.matrix.snapshot import failures_text
 
 FIELDS = ("temperature-low", "temperature-high", "temperature-string", "n-zero", "n-string", "stop-list", "user-null")
-EVERY = ("C2.5", "C5.2", *(name for each in FIELDS for name in (f"F2.{each}", f"F2.{each}.param")), "G5.quotes")
+EVERY = ("C2.5", "C5.2", *(name for each in FIELDS for name in (f"F2-{each}", f"F2-{each}-param")), "G5-quotes")
 
 
 @given(st.sets(st.sampled_from(EVERY)))
@@ -23,17 +23,17 @@ def test_patterns_match_the_failed_checks(red: set[str]) -> None:
 
 def test_whole_tables_are_one_pattern() -> None:
     """A table that fails as a whole, or in all rows of a kind, is one pattern; a few exceptions are excluded."""
-    table = {check for check in EVERY if check.startswith("F2.")}
-    fields = {check for check in table if not check.endswith(".param")}
-    assert patterns_for(table, EVERY) == ("F2.*",)
-    assert patterns_for(fields, EVERY) == ("F2.*", "!F2.*.param")
-    assert patterns_for(table - fields, EVERY) == ("F2.*.param",)
-    assert patterns_for({*table, "C2.5"} - {"F2.user-null"}, EVERY) == ("C2.5", "F2.*", "!F2.user-null")
+    table = {check for check in EVERY if check.startswith("F2-")}
+    fields = {check for check in table if not check.endswith("-param")}
+    assert patterns_for(table, EVERY) == ("F2-*",)
+    assert patterns_for(fields, EVERY) == ("F2-*", "!F2-*-param")
+    assert patterns_for(table - fields, EVERY) == ("F2-*-param",)
+    assert patterns_for({*table, "C2.5"} - {"F2-user-null"}, EVERY) == ("C2.5", "F2-*", "!F2-user-null")
 
 
 def test_two_checks_are_written_out() -> None:
     """Two checks are listed, so that no pattern matches a later check by chance."""
-    assert patterns_for({"F2.n-zero", "F2.n-zero.param"}, EVERY) == ("F2.n-zero", "F2.n-zero.param")
+    assert patterns_for({"F2-n-zero", "F2-n-zero-param"}, EVERY) == ("F2-n-zero", "F2-n-zero-param")
 
 
 def test_texts_are_stable() -> None:

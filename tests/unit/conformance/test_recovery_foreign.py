@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="these servers fork or s
 FOREIGN = Path(__file__).parents[2] / "fixtures" / "foreign"
 KILL, CONFLICT, FUNCTIONAL = SCENARIOS = (test_01_process_kill, test_02_port_conflict, test_04_functional)
 FILES = {scenario: f"tests/recovery/{scenario.__name__.rpartition('.')[2]}.py" for scenario in SCENARIOS}
-RESTARTED = {"1.3-forced-kill", "1.3.reaped", "1.4-automatic-restart", "1.5-health-after"}
+RESTARTED = {"1.3-forced-kill", "1.3.1-reaped", "1.4-automatic-restart", "1.5-health-after"}
 CONFLICTED = {"2.1-dummy-occupies-port", "2.2-conflict-detected", "2.3-dummy-gone-port-free", "2.4-normal-start"}
 WORKED = {"4.1-get-health", "4.2-post-chat", "4.3-openai-format", "4.4-response-time"}
 ALWAYS = {"1.1-initial-start", "1.2-health-before"} | CONFLICTED | WORKED
@@ -222,7 +222,7 @@ def test_a_restart_that_is_declared_and_absent_in_a_run(tmp_path: Path) -> None:
     """A run of the suite fails 1.4 only, with the same text; checks after the restart are not judged."""
     ended = judge_in_run(tmp_path, forwarder(), WITH_RESTART, KILL)
     assert (ended.status, ended.ids("failed", "error")) == (1, {"1.4-automatic-restart"}), ended.output
-    assert ended.ids("not_judged") == {"1.5-health-after", "1.5.forwarded"}
+    assert ended.ids("not_judged") == {"1.5-health-after", "1.5.1-forwarded"}
     assert re.search(ABSENT % "forwarder", found_by(ended, "1.4-automatic-restart")), ended.output
 
 

@@ -12,7 +12,7 @@ MODULES = {
     """Errors: of one cause and of others."""
     from lumen_conformance.registry import NotJudged, Refuted, expect
     from lumen_conformance.registry.refutation import Failure
-    ROWS = {f"F2.row-{n}": n for n in range(8)}
+    ROWS = {f"F2-row-{n}": n for n in range(8)}
     @check_each("n", ROWS)
     def test_bad_request(n):
         """A bad request is refused."""
@@ -64,7 +64,7 @@ def test_causes_of_the_summary(ended: NestedRun) -> None:
 def test_causes_of_the_terminal(ended: NestedRun) -> None:
     """The terminal shows the same causes, with the first checks and the number of the others."""
     assert "11 failed, 1 warned (strict), 1 not judged; 6 causes:\n" in ended.output
-    assert "   5  bad requests are answered with 200\n      F2.row-0, F2.row-1" in ended.output
+    assert "   5  bad requests are answered with 200\n      F2-row-0, F2-row-1" in ended.output
     assert "   1  A body is as long as it says: expected another length, found 417 bytes" in ended.output
     assert "      C9.1; not judged because of it: 1\n" in ended.output
     assert "found lax (strict)\n" in ended.output
@@ -79,7 +79,7 @@ def test_causes_of_the_page(ended: NestedRun) -> None:
     """The page shows the causes above its table of tests."""
     section = ended.html[ended.html.index('class="causes"') : ended.html.index('id="results-table"')]
     assert "bad requests are answered with 200" in section
-    assert "<summary>5</summary>F2.row-0, F2.row-1" in section
+    assert "<summary>5</summary>F2-row-0, F2-row-1" in section
 
 
 def test_layers(ended: NestedRun) -> None:

@@ -48,7 +48,7 @@ MODULES = {
     def test_broken_advice():
         """It raises something else, which says nothing about advice."""
         raise OSError("a fault of the harness")
-    @check_each("row", {"F2.null": None, "F2.list": []})
+    @check_each("row", {"F2-null": None, "F2-list": []})
     @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
     def test_rows(row, stream):
         """A malformed body is refused."""
@@ -77,10 +77,10 @@ def test_each_check_has_one_verdict(ended: NestedRun) -> None:
         ("C6-error", None, "error"),
         ("C7-leak", None, "error"),
         ("C8-broken-advice", None, "error"),
-        ("F2.null", "stream", "passed"),
-        ("F2.null", "whole", "passed"),
-        ("F2.list", "stream", "passed"),
-        ("F2.list", "whole", "passed"),
+        ("F2-null", "stream", "passed"),
+        ("F2-null", "whole", "passed"),
+        ("F2-list", "stream", "passed"),
+        ("F2-list", "whole", "passed"),
     ]
 
 
@@ -117,8 +117,8 @@ def test_each_test_has_one_row(ended: NestedRun) -> None:
         "C6-error": "Error",
         "C7-leak": "Error",
         "C8-broken-advice": "Error",
-        "F2.null": "Passed",
-        "F2.list": "Passed",
+        "F2-null": "Passed",
+        "F2-list": "Passed",
         "tests/contract/test_ends.py::test_plain": "Passed",
     }
 

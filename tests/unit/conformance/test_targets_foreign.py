@@ -41,7 +41,7 @@ def test_a_correct_server_is_green(healthy: SuiteRun) -> None:
 
 def test_what_is_ours_is_left_out(healthy: SuiteRun) -> None:
     """Checks of the profile of our own proxy are not selected."""
-    assert not {each for each in healthy.ids("passed", "skipped") if each.startswith(("H5", "G4", "D6", "F3.exact"))}
+    assert not {each for each in healthy.ids("passed", "skipped") if each.startswith(("H5", "G4", "D6", "F3-exact"))}
     assert FORWARDER.name in healthy.output
 
 
@@ -49,9 +49,9 @@ def test_what_is_ours_is_left_out(healthy: SuiteRun) -> None:
 # file: no other check fails.
 FAULTS: dict[str, tuple[set[str], set[str], str, tuple[str, ...]]] = {
     "buffers": (set(), {"E9"}, "E1 or E9", AREAS[:1]),
-    "drops-retry-after": (set(), {"G8.forwarded-retry-after"}, "G8", AREAS[3:4]),
+    "drops-retry-after": (set(), {"G8-forwarded-retry-after"}, "G8", AREAS[3:4]),
     "says-stop": ({"F5.3"}, {"F5.2"}, "F5", AREAS[2:3]),
-    "own-404": ({"F1.2"}, {"H1.slash-chat"}, "", AREAS[4:]),
+    "own-404": ({"F1.2"}, {"H1-slash-chat"}, "", AREAS[4:]),
 }
 
 
@@ -87,15 +87,15 @@ def test_strict_is_red_in_our_own_profile(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def keyless(tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
     """The run against a server that is declared to need a key and does not check it."""
-    can = ("--proxy-can=auth", "--proxy-api-key=k", "-k", "F3.no-key or F3.right-key")
+    can = ("--proxy-can=auth", "--proxy-api-key=k", "-k", "F3-no-key or F3-right-key")
     return run(tmp_path_factory.mktemp("keyless"), f"--proxy-command={forwarder()}", *can, tests=AREAS[1:2])
 
 
 def test_a_failure_is_reported(keyless: SuiteRun) -> None:
     """A failure has what was expected, what was found, the first bytes, and a command that repeats the request."""
-    assert (keyless.status, keyless.ids("failed"), keyless.ids("passed")) == (1, {"F3.no-key"}, {"F3.right-key"})
+    assert (keyless.status, keyless.ids("failed"), keyless.ids("passed")) == (1, {"F3-no-key"}, {"F3-right-key"})
     message = re.search(
-        r"F3.no-key \(M\) broken: .*\n"
+        r"F3-no-key \(M\) broken: .*\n"
         r" +expected: a status from 400 to 499\n +found: +status 200, complete, the text '안녕'\n"
         r" +bytes: +b'\{.*\(status 200, complete\)\n +repeat: +(curl .*)",
         keyless.output,
@@ -105,7 +105,7 @@ def test_a_failure_is_reported(keyless: SuiteRun) -> None:
     assert "/v1/chat/completions --data-binary" in message[1]
     assert "uthorization" not in message[1]
     (reason,) = keyless.reasons("failed")
-    assert re.search(r"^F3.no-key \(M\) broken: .*; found status 200, complete, the text '안녕'$", reason)
+    assert re.search(r"^F3-no-key \(M\) broken: .*; found status 200, complete, the text '안녕'$", reason)
     assert "During handling of the above exception" not in keyless.output
 
 
@@ -113,7 +113,7 @@ def test_a_long_body_is_kept(tmp_path: Path) -> None:
     """A request that is too long for a command line is a file of evidence, which the command names."""
     named = ("--proxy-profile=lumen", "-k", "exact-413", f"--evidence-dir={tmp_path}")
     ended = run(tmp_path, f"--proxy-command={forwarder()}", *named, tests=AREAS[1:2])
-    assert ended.ids("failed") == {"F3.exact-413"}, ended.output
+    assert ended.ids("failed") == {"F3-exact-413"}, ended.output
     (body,) = tmp_path.glob("evidence-*/request-*.bin")
     assert body.stat().st_size > 1_048_576
     assert f"--data-binary @{body}" in ended.output
@@ -126,7 +126,7 @@ def test_a_server_without_its_gateway_fails_checks(tmp_path: Path) -> None:
         tmp_path, f"--proxy-command={forwarder('alone')}", CAN, tests=[*AREAS[:5], "tests/contract/test_d_sse.py"]
     )
     assert (ended.status, ended.ids("error")) == (1, set()), ended.output
-    assert ended.ids("failed") > {"D1.1", "E1.1", "G1.forwarded-lone"}
+    assert ended.ids("failed") > {"D1.1", "E1.1", "G1-forwarded-lone"}
     assert re.search(r"expected: +exactly one request to the gateway, POST.*\n +found: +none; status 200", ended.output)
     assert [word for word in ("KeyError", "IndexError", "JSONDecodeError") if word in ended.output] == []
 
@@ -174,8 +174,10 @@ def test_a_supervised_server_recovers(tmp_path: Path) -> None:
         tmp_path, f"--proxy-command={forwarder('forks')}", "--proxy-can=health,restart", tests=SCENARIOS
     )  # fmt: skip
     assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
-    assert {"1.5.forwarded", "4.1.free", "4.2.forwarded"} <= ended.ids("passed")
-    assert len(ended.ids("passed")) == 17  # 13 of the seventeen, without scenario 3, and 1.3.reaped beside these three
+    assert {"1.5.1-forwarded", "4.1.1-free", "4.2.1-forwarded"} <= ended.ids("passed")
+    assert (
+        len(ended.ids("passed")) == 17
+    )  # 13 of the seventeen, without scenario 3, and 1.3.1-reaped beside these three
     assert ended.reasons("skipped") == {"the target does not declare: journal (only our own proxy has it)"}
 
 
