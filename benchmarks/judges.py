@@ -64,14 +64,14 @@ def broken(length: int) -> Capture:
 KINDS: dict[str, Callable[[int], Capture]] = {"healthy": healthy, "escaped": escaped, "broken": broken}
 
 
-def judge_s(seen: Capture) -> float:
+def judge_s(capture: Capture) -> float:
     """CPU seconds of all judges of a stream."""
     known = JudgeContext(
         text="", finish="stop", secrets=("sk-hush-hush",), upstream=("gateway.example",), said_mono_s=1.0
     )
     began_s = time.process_time()
     for judge in TOOL_STREAM:
-        judge(seen, known)
+        judge(capture, known)
     return time.process_time() - began_s
 
 

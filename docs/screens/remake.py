@@ -40,9 +40,9 @@ class Terminal:
         self._environ = environ
         self._run("new-session", "-d", "-x", str(self.columns), "-y", str(lines), SHELL)
 
-    def _run(self, *words: str) -> str:
-        command = [*self._tmux, *words]
-        done = subprocess.run(  # noqa: S603 - its own words
+    def _run(self, *arguments: str) -> str:
+        command = [*self._tmux, *arguments]
+        done = subprocess.run(  # noqa: S603 - its own arguments
             command, env=self._environ, capture_output=True, encoding="utf-8", check=True
         )
         return done.stdout

@@ -1,4 +1,4 @@
-"""The arrows between the rooms of the house point down, and the suite looks at the proxy from outside."""
+"""Imports go down through the layers, and the suite imports nothing of the proxy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def lint_imports(config: Path) -> subprocess.CompletedProcess[str]:
-    """Run the linter of arrows with the contracts in `config`."""
+    """Run import-linter with the contracts in `config`."""
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"]
     arguments = ["--config", str(config), "--no-cache"]
     utf8 = {**os.environ, "PYTHONUTF8": "1"}  # it draws with characters that not every console has
@@ -21,12 +21,12 @@ def lint_imports(config: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_imports_point_down() -> None:
-    """No room of the library imports from a floor above, and no recovery or contract test imports the library."""
+    """No layer imports a layer above it, and the suite imports nothing of the proxy."""
     done = lint_imports(ROOT / "pyproject.toml")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_broken_arrow_is_seen(tmp_path: Path) -> None:
+def test_a_broken_contract_fails(tmp_path: Path) -> None:
     """A contract that the tree violates turns the check above red."""
     config = tmp_path / "pyproject.toml"
     config.write_text(

@@ -42,9 +42,9 @@ def visit(breaks: SimpleNamespace, **more: Any) -> Any:  # noqa: ANN401 -- a cla
     return breaks.visits.Visit(**plain | where | more)
 
 
-def words(breaks: SimpleNamespace, seen: Any, healthy: Any) -> list[tuple[str, str]]:  # noqa: ANN401 -- same
+def describe_differences(breaks: SimpleNamespace, observed: Any, healthy: Any) -> list[tuple[str, str]]:  # noqa: ANN401 -- same
     """What differs."""
-    return [(each.kind, each.word) for each in breaks.differences.differences(seen, healthy)]
+    return [(each.kind, each.word) for each in breaks.differences.differences(observed, healthy)]
 
 
 def raised(breaks: SimpleNamespace, message: str) -> Any:  # noqa: ANN401 -- same
@@ -54,7 +54,7 @@ def raised(breaks: SimpleNamespace, message: str) -> Any:  # noqa: ANN401 -- sam
 
 def test_alike_is_no_difference(breaks: SimpleNamespace) -> None:
     """Two visits that went the same way differ in nothing, however long they took."""
-    assert words(breaks, visit(breaks, ended_s=9.0), visit(breaks)) == []
+    assert describe_differences(breaks, visit(breaks, ended_s=9.0), visit(breaks)) == []
 
 
 @pytest.mark.parametrize(
@@ -70,11 +70,11 @@ def test_alike_is_no_difference(breaks: SimpleNamespace) -> None:
 )
 def test_breaks(breaks: SimpleNamespace, changed: dict[str, Any], word: str) -> None:
     """Text that is lost or doubled, an end that never comes, and a second payment break a client."""
-    assert words(breaks, visit(breaks, **changed), visit(breaks)) == [("breaks", word)]
+    assert describe_differences(breaks, visit(breaks, **changed), visit(breaks)) == [("breaks", word)]
 
 
 @pytest.mark.parametrize(
-    ("seen", "healthy", "expected"),
+    ("observed", "healthy", "expected"),
     [
         ("hello\ufffd", "hello", ("differs", "changes text")),  # all of it came, and one character more
         ("helloo", "hello", ("differs", "changes text")),
@@ -86,15 +86,17 @@ def test_breaks(breaks: SimpleNamespace, changed: dict[str, Any], word: str) -> 
         ("hell", "hello", ("breaks", "loses text")),
     ],
 )
-def test_other_text(breaks: SimpleNamespace, seen: str, healthy: str, expected: tuple[str, str]) -> None:
+def test_other_text(breaks: SimpleNamespace, observed: str, healthy: str, expected: tuple[str, str]) -> None:
     """Text is doubled only when it repeats; one character beside the whole text breaks nobody."""
-    assert words(breaks, visit(breaks, pieces=(seen,)), visit(breaks, pieces=(healthy,))) == [expected]
+    assert describe_differences(breaks, visit(breaks, pieces=(observed,)), visit(breaks, pieces=(healthy,))) == [
+        expected
+    ]
 
 
 def test_error_of_a_program(breaks: SimpleNamespace) -> None:
     """A text that a program cannot print has a word of its own: the client has raised nothing."""
     error = msgspec.structs.replace(raised(breaks, "no surrogates"), by="program")
-    assert words(breaks, visit(breaks, error=error), visit(breaks)) == [("breaks", "cannot be printed")]
+    assert describe_differences(breaks, visit(breaks, error=error), visit(breaks)) == [("breaks", "cannot be printed")]
 
 
 def test_evidence_wins(breaks: SimpleNamespace) -> None:
@@ -126,7 +128,7 @@ def test_recorded_clients_are_read(breaks: SimpleNamespace) -> None:
 @pytest.mark.parametrize("changed", [{"fields": {"finish": "length"}}, {"fields": {"usage": {"total_tokens": 1}}}])
 def test_differs(breaks: SimpleNamespace, changed: dict[str, Any]) -> None:
     """Another reason to finish, or another usage, breaks nothing."""
-    assert [kind for kind, _ in words(breaks, visit(breaks, **changed), visit(breaks))] == ["differs"]
+    assert [kind for kind, _ in describe_differences(breaks, visit(breaks, **changed), visit(breaks))] == ["differs"]
 
 
 @pytest.mark.parametrize("step", ["call", "forward"])
@@ -155,8 +157,8 @@ def test_reason_that_was_given_is_lost(breaks: SimpleNamespace) -> None:
     healthy = visit(breaks, error=raised(breaks, "400: too hot"), reason="too hot")
     lost = visit(breaks, error=raised(breaks, "400"), reason="too hot")
     none = visit(breaks, error=raised(breaks, "400"))
-    assert words(breaks, lost, healthy) == [("breaks", "loses the reason")]
-    assert words(breaks, none, healthy) == [("differs", "no reason")]
+    assert describe_differences(breaks, lost, healthy) == [("breaks", "loses the reason")]
+    assert describe_differences(breaks, none, healthy) == [("differs", "no reason")]
 
 
 def test_probes_name_checks(breaks: SimpleNamespace) -> None:
@@ -216,7 +218,7 @@ def test_tier_m_has_evidence() -> None:
     assert without == {}
 
 
-def test_moves_tell_the_tiers_of_the_code(breaks: SimpleNamespace) -> None:
+def test_moves_have_the_tiers_of_the_code(breaks: SimpleNamespace) -> None:
     """Each move ends at the tier that the check has."""
     now, moves = breaks.tiers.today(), breaks.moves.MOVES
     assert {move.check: move.now for move in moves} == {move.check: now.get(move.check, "") for move in moves}

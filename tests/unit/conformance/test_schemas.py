@@ -113,9 +113,9 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
 GONE = object()
 
 
-def _places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+def _positions(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, below in items for place in _places(below, (*path, key)))]
+    return [path, *(place for key, below in items for place in _positions(below, (*path, key)))]
 
 
 def _instance(path: Path) -> Any:  # noqa: ANN401 -- any JSON
@@ -140,7 +140,7 @@ def _changed(value: Any, place: tuple[str | int, ...], new: object) -> Any:  # n
 def test_agrees_with_jsonschema(path: Path, data: st.DataObject) -> None:
     """For an example with one changed value, the broken rules are those of `jsonschema`."""
     name, instance = path.parent.name, _instance(path)
-    value = _changed(instance, data.draw(st.sampled_from(_places(instance))), data.draw(ODD | st.just(GONE)))
+    value = _changed(instance, data.draw(st.sampled_from(_positions(instance))), data.draw(ODD | st.just(GONE)))
     errors = _reference_validator(name).iter_errors(value)
     wanted = sorted("/".join(map(str, error.absolute_schema_path)) for error in errors)
     assert sorted(breach.schema for breach in schemas.find_breaches(name, value)) == wanted

@@ -196,8 +196,10 @@ def test_checks_of_a_daemon(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
-@pytest.mark.parametrize("words", [("npm", "--prefix", "{folder}", "start"), ("npx", "--prefix", "{folder}", "serve")])
-def test_wrappers_of_node(start: Start, tmp_path: Path, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "command_line", [("npm", "--prefix", "{folder}", "start"), ("npx", "--prefix", "{folder}", "serve")]
+)
+def test_wrappers_of_node(start: Start, tmp_path: Path, command_line: tuple[str, ...]) -> None:
     """`npm start` and `npx` put a shell between themselves and the server; the launch stops as a whole."""
     package = {"name": "p", "version": "1.0.0", "scripts": {"start": f"{SERVE} $PROXY_PORT"}}
     (tmp_path / "package.json").write_text(json.dumps(package), "utf-8")
@@ -205,7 +207,7 @@ def test_wrappers_of_node(start: Start, tmp_path: Path, words: tuple[str, ...]) 
     program.parent.mkdir(parents=True)
     program.write_text(f"#!/bin/sh\n{SERVE} $PROXY_PORT\ntrue\n", "utf-8")
     program.chmod(0o755)
-    command = [word.replace("{folder}", str(tmp_path)) for word in words]
+    command = [word.replace("{folder}", str(tmp_path)) for word in command_line]
     proxy = start(*command, npm_config_offline="true", npm_config_update_notifier="false")
     family = proxy.processes()
     assert len(family) > 1

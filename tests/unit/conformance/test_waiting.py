@@ -59,7 +59,7 @@ def test_event_ends_the_pause() -> None:
     assert len(pauses) == 1
 
 
-def test_seen_returns_none_at_the_deadline() -> None:
+def test_observe_returns_none_at_the_deadline() -> None:
     """`observe` returns None instead of raising an error."""
     assert observe("it answers", lambda: None, within_s=0.01) is None
     assert observe("it answers", lambda: "yes", within_s=0.01) == "yes"

@@ -45,7 +45,7 @@ def gateway_status(status: int, **headers: str) -> ErrorCase:
 
 
 @contextmanager
-def all_slots_used(served: RunningProxy, gateway: ScriptedGateway) -> Iterator[None]:
+def limit_reached(served: RunningProxy, gateway: ScriptedGateway) -> Iterator[None]:
     """Another request uses the only slot for gateway calls, and the queue has none."""
     gate = threading.Event()
     gateway.script(replies.gated(gate))
@@ -87,7 +87,7 @@ CASES = {
     "model_not_found": ErrorCase(env={"LUMEN_MODEL_STRICT": "1"}, fields={"model": "nobody"}),
     "request_too_large": ErrorCase(env={"LUMEN_MAX_BODY_BYTES": "1024"}, fields={"user": "u" * 1024}),
     "unsupported_media_type": ErrorCase(headers=(("Content-Type", "text/plain"),)),
-    "concurrency_limit": ErrorCase(env={"LUMEN_MAX_CONCURRENCY": "1", "LUMEN_MAX_QUEUE": "0"}, before=all_slots_used),
+    "concurrency_limit": ErrorCase(env={"LUMEN_MAX_CONCURRENCY": "1", "LUMEN_MAX_QUEUE": "0"}, before=limit_reached),
     "shutting_down": ErrorCase(before=draining),
     "circuit_open": ErrorCase(env={"LUMEN_BREAKER_FAILURES": "1", "LUMEN_BREAKER_OPEN_S": "2"}, before=breaker_opened),
     "gateway_unreachable": ErrorCase(before=gateway_down),

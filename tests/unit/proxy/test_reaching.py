@@ -74,7 +74,7 @@ def message_of(url: str, **settings: str) -> str:
 
 
 @NEEDS_LINUX
-def test_each_kind_of_failure_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_kind_of_failure_has_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """P5: no answer of a nameserver, an unknown name, a refusal and a silent address have different messages."""
     hanging = threading.Event()
     resolve(monkeypatch, "127.0.0.1", first=lambda: hanging.wait(WITHIN_S))

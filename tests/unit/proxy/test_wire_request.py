@@ -269,7 +269,7 @@ def test_strict_models_with_prefix_or_tag(name: str | None) -> None:
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),
 )
 NAMES = st.sampled_from([*BAD_FIELDS, "n", "messages", "tool_choice", "function_call", "x"])
 MESSAGES = st.fixed_dictionaries(
