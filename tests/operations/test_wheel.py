@@ -17,7 +17,7 @@ import pytest
 from lumen_conformance.inject import lumen_guard
 from tests.fixtures.nested_pytest import inherited
 from tests.fixtures.network_namespace import isolate_command
-from tests.fixtures.repository import ROOT
+from tests.fixtures.repository import copy_tracked_files
 
 BUILD_BUDGET_S = 120.0  # three seconds alone; the rest is for a busy machine
 RUN_BUDGET_S = 240.0  # ten seconds alone; the same
@@ -53,11 +53,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """Build the wheel from a copy of the tracked files, and unpack it."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
-    for name in map(os.fsdecode, filter(None, files)):
-        if (ROOT / name).is_file():  # one that was removed and not yet committed is tracked still
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((ROOT / name).read_bytes())
+    copy_tracked_files(source)
     code = f"from setuptools import build_meta; build_meta.build_wheel({str(folder)!r})"
     subprocess.run([sys.executable, "-c", code], cwd=source, timeout=BUILD_BUDGET_S, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")

@@ -36,6 +36,7 @@ LAUNCH = """
 
     @pytest.mark.parametrize("number", range(2))
     def test_launches(launch, number):
+        "It launches a server, and waits."
         with Path(os.environ["TALLY"]).open("a") as tally:
             tally.write(f"{launch().pid}\\n")
         threading.Event().wait()
@@ -46,6 +47,7 @@ NESTED_LAUNCH = """
 
     @pytest.mark.parametrize("number", range(2))
     def test_runs_pytest(tmp_path, number):
+        "It runs pytest."
         (tmp_path / "test_nested.py").write_text(os.environ["NESTED_MODULE"])
         subprocess.run([*json.loads(os.environ["NESTED_COMMAND"]), "-k1", f"--basetemp={tmp_path / 't'}"], cwd=tmp_path)
 """

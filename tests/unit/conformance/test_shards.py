@@ -69,7 +69,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> NestedRun:
 
 
 @pytest.fixture(scope="module")
-def list_records(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def records(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The records of three parts, each in a folder of its own."""
     folder = tmp_path_factory.mktemp("parts")
     nested = NestedPytest(folder)

@@ -34,13 +34,14 @@ FEW = (
 
 
 def command(*texts: str) -> list[str]:
-    """Return the arguments of the one pytest command of the guide that has all these texts."""
-    (found,) = [line for line in COMMANDS if line.startswith("pytest ") and all(word in line for word in texts)]
-    return [_ours(word) for word in shlex.split(found)[1:]]
+    """Return the one command of the guide that has all these texts, as arguments of pytest."""
+    (found,) = [line for line in COMMANDS if line.startswith(RUN) and all(text in line for text in texts)]
+    selection, *options = shlex.split(found.removeprefix(RUN))
+    return ["-m", selection, *(_ours(AS_PYTEST.get(word, word)) for word in options)]
 
 
 def _ours(word: str) -> str:
-    """Return a folder with the interpreter of this environment as `python`."""
+    """Return a command with the interpreter of this environment in the place of `python`."""
     return f"'{sys.executable}' {word.removeprefix('python ')}" if word.startswith("python ") else word
 
 
@@ -59,7 +60,7 @@ def test_names_of_rows() -> None:
 
 def test_by_command(tmp_path: Path) -> None:
     """The first command of the guide passes."""
-    ended = ran(tmp_path, command("-m contract", "health,models,tools,n"))
+    ended = ran(tmp_path, command("contract", "health,models,tools,n"))
     assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
 
 
@@ -89,7 +90,7 @@ def test_by_url(tmp_path: Path, launch: Launcher, gateway: ScriptedGateway) -> N
 
 def test_by_url_with_nobody_there(tmp_path: Path) -> None:
     """A URL without a server is one error."""
-    arguments = [word.replace("127.0.0.1:8081", "127.0.0.1:9") for word in command("--proxy-url")]
+    arguments = [word.replace("127.0.0.1:8081", "127.0.0.1:9") for word in command("--url")]
     ended = ran(tmp_path, arguments)
     assert (ended.status, len(ended.ids("error")), ended.ids("failed", "passed")) == (1, 1, set()), ended.output
     assert "is not ready: answered with" in ended.output
@@ -110,7 +111,7 @@ def test_a_red_run_and_its_baseline(tmp_path: Path) -> None:
 @pytest.mark.skipif("not hasattr(__import__('os'), 'fork')", reason="this supervisor forks, which Windows cannot")
 def test_recovery(tmp_path: Path) -> None:
     """The recovery command of the guide passes."""
-    ended = ran(tmp_path, command("-m recovery"), ("tests/recovery/test_01_process_kill.py",))
+    ended = ran(tmp_path, command("recovery"), ("tests/recovery/test_01_process_kill.py",))
     assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
 
 

@@ -24,10 +24,10 @@ class FakeWorker:
         self.pid = pid
         self.commands: list[str] = []
 
-    def promote(self, pid: int, **fields: object) -> None:
+    def promote(self, pid: int, identity: Identity) -> None:
         """Record the generation."""
         self.pid = pid
-        self.commands.append(f"serve {fields['generation']}/{fields['restarts']}")
+        self.commands.append(f"serve {identity.generation}/{identity.restarts}")
 
     def drain(self, within_s: float) -> None:
         """Record the deadline."""

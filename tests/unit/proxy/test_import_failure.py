@@ -34,7 +34,7 @@ def copied(module: str, folder: Path) -> Path:
 def before_the_rest(folder: Path) -> dict[str, str]:
     """The environment of a process that searches `folder` first, as a part of the installation."""
     faults = folder / "faults.py"
-    faults.write_text(f"import sys\nSABOTAGES = {{'path': lambda _: sys.path.insert(0, {str(folder)!r})}}\n", "utf-8")
+    faults.write_text(f"import sys\nMUTATIONS = {{'path': lambda _: sys.path.insert(0, {str(folder)!r})}}\n", "utf-8")
     return {lumen_mutation.NAME: "path", lumen_mutation.FILE: str(faults)}
 
 
