@@ -30,7 +30,11 @@ def print_sections(terminalreporter: pytest.TerminalReporter, exitstatus: int, c
     _section(terminalreporter, "baseline", baseline_lines(config))
     if config.get_verbosity() >= 0:
         _section(terminalreporter, "causes", cause_lines(results.results))
-        _section(terminalreporter, "scenarios", table([each for each in group_results(results) if each.number and each.total]))
+        _section(
+            terminalreporter,
+            "scenarios",
+            table([each for each in group_results(results) if each.number and each.total]),
+        )
     layers = layer_results(config, results)
     _section(terminalreporter, "layers", layer_lines(layers, deciding_layer(config)))
     _section(terminalreporter, "result", result_lines(exitstatus, results, always=bool(layers)))

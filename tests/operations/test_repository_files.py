@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROTOCOL = sorted((ROOT / "docs" / "protocol").glob("*.md"))
 RELEASE = ROOT / ".github" / "workflows" / "release.yml"
 CODE = re.compile(r"`[^`]*`|^\[[^\]]*\]: .*$|\]\([^)]*\)|\[[^\]]*\]", re.MULTILINE)  # code, link texts and addresses
-CHECK_ID = re.compile(r"\b[A-H]\d+(?:\.[\w.…-]*[\w…])?(?![\w.])")
+CHECK_ID = re.compile(r"\b[A-H]\d+(?:[.-][\w.…-]*[\w…])?(?![\w.])")
 PINNED = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+/(?:blob|tree)/[0-9a-f]{7,40}/")
 
 

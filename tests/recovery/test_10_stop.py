@@ -33,7 +33,7 @@ SIGNALS: dict[str, Callable[[LaunchedTarget], None]] = {
     "10.3-ctrl-c-group": lambda proxy: proxy.send_group(signal.SIGINT),
 }
 if WINDOWS:  # a group gets CTRL_BREAK there, which is what stop() sends
-    SIGNALS = {"10.1.ctrl-break": SIGNALS["10.1-sigterm-alone"]}
+    SIGNALS = {"10.1-ctrl-break": SIGNALS["10.1-sigterm-alone"]}
 
 
 @dataclass(frozen=True)

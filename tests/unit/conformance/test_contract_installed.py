@@ -68,7 +68,7 @@ from lumen_conformance.registry.declaration import check, check_each
 def test_with_source() -> None:
     "A check with a source."
 
-@check_each("row", {"X2.a": 1}%s)
+@check_each("row", {"X2-a": 1}%s)
 def test_rows(row: int) -> None:
     "Rows of checks."
 """
@@ -80,4 +80,4 @@ def test_a_check_needs_a_source(installed: Path, source: str, status: int) -> No
     (installed / "suites" / "contract" / "test_source.py").write_text(UNSOURCED % source, "utf-8")
     done = run(installed, "test_source.py")
     assert done.returncode == status, done.stdout + done.stderr
-    assert ("test_rows: check X2.a has no source; pass source= to its decorator" in done.stdout) == bool(status)
+    assert ("test_rows: check X2-a has no source; pass source= to its decorator" in done.stdout) == bool(status)

@@ -17,7 +17,7 @@ MODULES = {
     @pytest.mark.parametrize("how", ["mild", "harsh"])
     def test_again(how):
         """It answers again."""
-    @check("1.5.detail")
+    @check("1.5.1-detail")
     def test_detail():
         """It is a detail of 1.5."""
     @check("1.6-beyond")
@@ -55,7 +55,7 @@ MARKS = {
     "test_start[1.1-start]": "recovery scenario=1 seventeen smoke",
     "test_again[1.5-again-mild]": "recovery scenario=1 seventeen smoke",
     "test_again[1.5-again-harsh]": "recovery scenario=1 seventeen smoke",
-    "test_detail[1.5.detail]": "recovery scenario=1 smoke",
+    "test_detail[1.5.1-detail]": "recovery scenario=1 smoke",
     "test_beyond[1.6-beyond]": "recovery scenario=1",
     "test_refused[12.1-refused]": "recovery scenario=12",
     "test_envelope[F1-envelope]": "contract smoke",
@@ -98,7 +98,7 @@ def test_ci_selects_smoke(nested: NestedPytest) -> None:
     ended = nested.run(CI_SMOKE_MODE="1")
     assert "selection: smoke (CI_SMOKE_MODE, no -m given)" in ended.output
     assert "selected: 5 tests, 5 of them numbered checks (smoke)" in ended.output
-    assert sorted(ended.rows) == ["1.1-start", "1.5-again", "1.5.detail", "F1-envelope"]
+    assert sorted(ended.rows) == ["1.1-start", "1.5-again", "1.5.1-detail", "F1-envelope"]
     assert "smoke (CI_SMOKE_MODE, no -m given)" in ended.html
 
 
