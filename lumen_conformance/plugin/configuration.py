@@ -59,6 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     output_paths.refuse_same_file(config)  # before one of the files is written
     target.configure(config)
     summary.configure(config)
+    github.configure(config)
     verdict_records.configure(config)
     results.configure(config)
     crashes.configure(config)
@@ -80,6 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Restore the environment."""
     isolation.restore(config)
+    github.restore(config)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -7,13 +7,14 @@ at most, so that further ones are only in the Markdown.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from lumen_conformance.report import shared_files
+from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.causes import causes_of
 from lumen_conformance.report.layers import deciding_layer, layer_results
 from lumen_conformance.report.markup import TARGET
@@ -23,6 +24,7 @@ from lumen_conformance.report.run_result import summarize_run
 MOST_ANNOTATIONS: Final = 10  # of each level: GitHub shows no more for a step
 MOST_ROWS: Final = 200  # of a table: a summary may have 1 MiB, and a row has 2 kB at most
 LONGEST_CELL: Final = 600  # characters
+_TOKEN: Final = pytest.StashKey[str]()
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -32,16 +34,43 @@ def add_options(parser: pytest.Parser) -> None:
     )
 
 
+def configure(config: pytest.Config) -> None:
+    """Refuse a file that cannot be written; then let GitHub ignore commands in what is printed.
+
+    A failure shows texts of the server, and one of them could be a command.
+    """
+    if path := _path(config):
+        output_paths.refuse_unwritable("--github-summary", path)
+        config.stash[_TOKEN] = secrets.token_hex(16)
+        _print(config, f"::stop-commands::{config.stash[_TOKEN]}")
+
+
 def write(session: pytest.Session) -> None:
-    """Append the summary, and print the annotations, where a file is given."""
-    name = session.config.getoption("--github-summary")
-    if not name or not shared_files.reports(session.config):
-        return
-    with Path(name).expanduser().open("a", encoding="utf-8", newline="\n") as file:
-        file.write(markdown(session))
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    assert reporter is not None
-    for line in workflow_commands(session.config.stash[RESULTS].results):
+    """Append the summary, and print the annotations."""
+    config = session.config
+    if path := _path(config):
+        with path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(markdown(session))
+        _print(config, f"::{config.stash[_TOKEN]}::")
+        for line in workflow_commands(config.stash[RESULTS].results):
+            _print(config, line)
+        _print(config, f"::stop-commands::{config.stash[_TOKEN]}")
+
+
+def restore(config: pytest.Config) -> None:
+    """Let GitHub obey commands again, those of the next program."""
+    if token := config.stash.get(_TOKEN, None):
+        print(f"::{token}::", flush=True)  # noqa: T201 -- the terminal reporter has ended
+
+
+def _path(config: pytest.Config) -> Path | None:
+    """Return the file in the process that reports."""
+    return output_paths.given(config, "--github-summary") if shared_files.reports(config) else None
+
+
+def _print(config: pytest.Config, line: str) -> None:
+    if reporter := config.pluginmanager.get_plugin("terminalreporter"):
+        reporter.ensure_newline()
         reporter.write_line(line)
 
 
@@ -73,11 +102,18 @@ def _table(title: str, results: list[Result]) -> list[str]:
     if not results:
         return []
     rows = [
-        f"| {_cell(each.name)} | {each.entry.tier} | {_cell(each.entry.claim)} | {_cell(each.reason)} |"
+        f"| {_cell(each.name)} | {each.entry.tier} | {_cell(each.entry.claim)} | {_cell(_what(each))} |"
         for each in results[:MOST_ROWS]
     ]
     more = [f"and {len(results) - MOST_ROWS} more in the report", ""] if len(results) > MOST_ROWS else []
-    return [f"### {title}", "", "| check | tier | claim | found |", "|---|---|---|---|", *rows, "", *more]
+    return [f"### {title}", "", "| check | tier | claim | result |", "|---|---|---|---|", *rows, "", *more]
+
+
+def _what(result: Result) -> str:
+    """What a failed check expected and found; for another failure, its reason."""
+    if result.failure is None:
+        return result.reason
+    return f"expected {result.failure.expected}; found {result.failure.found}"
 
 
 def _cell(text: str) -> str:
@@ -98,7 +134,7 @@ def workflow_commands(results: Iterable[Result]) -> Iterator[str]:
     for level, found in levels.items():
         for each in found[:MOST_ANNOTATIONS]:
             title = _escaped(f"{each.name} ({each.entry.tier})").replace(":", "%3A").replace(",", "%2C")
-            yield f"::{level} title={title}::{_escaped(f'{each.entry.claim}: {each.reason}')}"
+            yield f"::{level} title={title}::{_escaped(f'{each.entry.claim}: {_what(each)}')}"
 
 
 def _escaped(text: str) -> str:
