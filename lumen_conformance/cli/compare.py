@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lumen_conformance.cli.errors import CommandError
 from lumen_conformance.cli.exit_status import ExitStatus
 from lumen_conformance.cli.output import OUTPUT_FILES
+from lumen_conformance.registry.old_ids import translate
 
 if TYPE_CHECKING:
     import argparse
@@ -62,7 +63,6 @@ def main(args: argparse.Namespace) -> int:
         json.dump(
             {name.replace(" ", "_"): [vars(each) for each in found] for name, found in groups.items()},
             sys.stdout,
-            ensure_ascii=False,
             indent=1,
         )
         print()
@@ -84,7 +84,7 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
     file = path / OUTPUT_FILES["verdicts"][0] if path.is_dir() else path
     try:
         lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-        return {" ".join(filter(None, [each["id"], each["param"]])): each for each in lines}
+        return {" ".join(filter(None, [translate(each["id"]), each["param"]])): each for each in lines}
     except OSError as error:
         raise CommandError(f"{file} cannot be read: {error.strerror}; give a file of --verdicts") from None
     except (ValueError, LookupError, TypeError) as error:

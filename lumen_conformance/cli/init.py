@@ -36,7 +36,7 @@ jobs:
         run: >-
           lumen-conformance run contract
           --command 'python -m your_server --port {port} --upstream {gateway_url}'
-          --baseline $baseline
+          --baseline '$baseline'
       - uses: actions/upload-artifact@v4
         if: $${{ !cancelled() }}
         with:

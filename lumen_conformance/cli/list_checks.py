@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lumen_conformance
+from lumen_conformance.cli.errors import CommandError
+from lumen_conformance.registry.old_ids import translate
 from lumen_conformance.report.id_selection import is_meant
 
 if TYPE_CHECKING:
@@ -24,9 +26,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the checks."""
-    checks = [each for each in read() if not args.ids or any(is_meant((each["id"],), name) for name in args.ids)]
+    wanted = [translate(name) for name in args.ids]
+    checks = [each for each in read() if not wanted or any(is_meant((each["id"],), name) for name in wanted)]
+    if unknown := [name for name in wanted if not any(is_meant((each["id"],), name) for each in checks)]:
+        raise CommandError(f"no check has the id {', '.join(unknown)}; see lumen-conformance list")
     if args.json:
-        json.dump(checks, sys.stdout, ensure_ascii=False, indent=1)
+        json.dump(checks, sys.stdout, indent=1)
         print()
         return 0
     width = max((len(each["id"]) for each in checks), default=0)

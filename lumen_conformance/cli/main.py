@@ -34,18 +34,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     words, passed_on = _split(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(words)
     args.pytest_arguments = passed_on
+    if passed_on and args.subcommand != "run":
+        return _report(args, f"arguments behind -- are for run only: remove {' '.join(passed_on)}")
     try:
         status = int(COMMANDS[args.subcommand].main(args))
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as head, has read enough
+    except BrokenPipeError:  # the reader, such as head, has read enough; what follows is not needed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitStatus.OK
+        return ExitStatus.INTERRUPTED
     except CommandError as error:
-        print(f"lumen-conformance {args.subcommand}: {error}", file=sys.stderr)
-        return ExitStatus.USAGE
+        return _report(args, str(error))
+    except OSError as error:
+        return _report(args, f"{error.filename}: {error.strerror}; name another file or folder")
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
     return status
+
+
+def _report(args: argparse.Namespace, message: str) -> int:
+    print(f"lumen-conformance {args.subcommand}: {message}", file=sys.stderr)
+    return ExitStatus.USAGE
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:

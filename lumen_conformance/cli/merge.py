@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from lumen_conformance.cli.run import run_pytest
 if TYPE_CHECKING:
     import argparse
 
+PARTS = "parts"
 RECORD = OUTPUT_FILES["record"][0]
 
 
@@ -26,6 +29,29 @@ def main(args: argparse.Namespace) -> int:
     records = [Path(folder) / RECORD for folder in args.folders]
     if missing := [str(path) for path in records if not path.is_file()]:
         raise CommandError(f"{missing[0]} is missing: give folders that lumen-conformance run --output DIR has written")
-    if Path(args.output).resolve() in {Path(folder).resolve() for folder in args.folders}:
-        raise CommandError(f"--output {args.output} is one of the folders to join: name another folder")
-    return run_pytest([f"--replay={path}" for path in records] + output_arguments(args))
+    output = Path(args.output).resolve()
+    if inside := [str(record.parent) for record in records if record.resolve().is_relative_to(output)]:
+        raise CommandError(
+            f"{inside[0]} is in the output folder {args.output}, which is replaced: name another --output"
+        )
+    arguments = output_arguments(args)
+    return run_pytest([f"--replay={path}" for path in _copy(records, Path(args.output) / PARTS)] + arguments)
+
+
+def _copy(records: list[Path], folder: Path) -> list[Path]:
+    """Copy the records and their evidence below the output folder, so that the joined report has all of its files."""
+    copies: list[Path] = []
+    for record in records:
+        name = record.resolve().parent.name
+        taken = {copy.parent.name for copy in copies}
+        target = folder / next(
+            each for number in count(1) if (each := f"{name}-{number}" * (number > 1) or name) not in taken
+        )
+        if target.exists():
+            shutil.rmtree(target)
+        target.mkdir(parents=True)
+        shutil.copy(record, target)
+        for evidence in record.parent.glob("evidence-*"):
+            shutil.copytree(evidence, target / evidence.name)
+        copies.append(target / record.name)
+    return copies

@@ -14,8 +14,10 @@ from lumen_conformance.report import (
     crashes,
     github,
     page,
+    replay,
     run_record,
     run_result,
+    shards,
     summary,
     terminal,
     verdict_records,
@@ -40,6 +42,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """
     crashes.add_teardowns(session)
     counts.recount_all(session)
+    shards.accept_empty(session)
+    replay.set_exit_status(session)
     run_result.set_exit_status(session)
     page.read_logs(session)  # before temporary folders are removed
     yield
@@ -61,5 +65,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     external_connections.print_section(terminalreporter, config)
     leak_audit.print_section(terminalreporter, config)
     reaper.print_section(terminalreporter, config)
+    replay.print_section(terminalreporter, config)
     baseline_writer.write_file(terminalreporter, exit_status, config)
     terminal.print_sections(terminalreporter, exit_status, config)

@@ -23,14 +23,17 @@ from lumen_conformance.registry.declaration import check_of, parameters_of
 from lumen_conformance.registry.measurement import reason_of
 from lumen_conformance.registry.refutation import Status, is_suite_fault
 from lumen_conformance.report import output_paths, shared_files
+from lumen_conformance.report.shards import IN_OTHER_PARTS
 
 BASELINED: Final = "baselined"
 _UNKNOWN: Final = "baseline-unknown"
-_IN_PART: Final = "baseline-in-part"
+IN_PART: Final = "baseline-in-part"
+PARTLY_SELECTED: Final = "baseline-partly-selected"  # by all parts of a run together
 _IN_WORKERS: Final = "lumen_baseline"
 _ID: Final = re.compile(r"[A-Z]?[0-9][!-~]*")  # an id, perhaps with parameters: ASCII without blanks
 Baseline = Mapping[str, str]
 BASELINE: Final = pytest.StashKey[Baseline]()
+BASELINE_FILE: Final = pytest.StashKey[str]()  # for messages
 TEXT: Final = pytest.StashKey[str]()
 _ROWS: Final = pytest.StashKey[dict[str, set[str]]]()
 
@@ -48,6 +51,7 @@ def configure(config: pytest.Config) -> None:
     """Read the file once, as it may be a pipe. An invalid line is an error: it could list the wrong checks."""
     path = output_paths.given(config, "--baseline") if shared_files.reports(config) else None
     config.stash[TEXT] = old_ids.accept_lines(config, text_of(path)) if path else ""
+    config.stash[BASELINE_FILE] = str(path or "")
     received: Baseline = getattr(config, "workerinput", {}).get(_IN_WORKERS, {})
     config.stash[BASELINE] = read(config.stash[TEXT], str(path)) if path else received
 
@@ -137,12 +141,16 @@ def publish_partly_selected(session: pytest.Session) -> None:
     single = any("::" in arg for arg in config.args)
     part = [name for name, rows in config.stash.get(_ROWS, {}).items() if single or not rows <= selected]
     if part:
-        shared_files.publish(config, _IN_PART, json.dumps(part))
+        shared_files.publish(config, IN_PART, json.dumps(part))
+    others: frozenset[str] = config.stash.get(IN_OTHER_PARTS, frozenset())
+    whole = selected | others
+    of_all_parts = [name for name, rows in config.stash.get(_ROWS, {}).items() if single or not rows <= whole]
+    shared_files.publish(config, PARTLY_SELECTED, json.dumps(of_all_parts))
 
 
-def in_part(config: pytest.Config) -> frozenset[str]:
-    """Return the listed ids of which only some tests are selected."""
-    return frozenset(name for text in shared_files.published(config, _IN_PART) for name in json.loads(text))
+def in_part(config: pytest.Config, kind: str = IN_PART) -> frozenset[str]:
+    """Return the listed ids of which only some tests are selected: by this part of a run, or by all parts together."""
+    return frozenset(name for text in shared_files.published(config, kind) for name in json.loads(text))
 
 
 def _unknown(known: Baseline, items: Iterable[pytest.Item]) -> list[str]:

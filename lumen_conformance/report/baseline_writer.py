@@ -16,6 +16,7 @@ from typing import Final
 
 import pytest
 
+from lumen_conformance.registry import old_ids
 from lumen_conformance.registry.measurement import REPORTED_ONLY
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.baseline import BASELINE, TEXT, listed_as, names, text_of
@@ -92,7 +93,13 @@ def _write(path: Path, config: pytest.Config) -> str:
 def _text(config: pytest.Config) -> str:
     """Return the text to update: the current content of the file, which may have been edited during the run."""
     given = output_paths.given(config, "--baseline")
-    return HEAD if given is None else text_of(given) if given.is_file() else config.stash[TEXT]
+    return (
+        HEAD
+        if given is None
+        else old_ids.accept_lines(config, text_of(given))
+        if given.is_file()
+        else config.stash[TEXT]
+    )
 
 
 def replace(path: Path, text: str) -> None:

@@ -21,26 +21,27 @@ ERASE_LINE: Final = "\r\x1b[K"
 
 
 class Progress:
-    """One line of a terminal that is written again and again."""
+    """One line of a terminal that is updated in place."""
 
     def __init__(self, config: pytest.Config, reporter: pytest.TerminalReporter) -> None:
         self._results = config.stash[RESULTS]
         self._reporter = reporter
         self._started_s = time.monotonic()
         self._written_s = 0.0
-        self._ended = self._failed = 0
+        self._ended: set[str] = set()
+        self._failed: set[str] = set()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count what has ended."""
-        self._failed += report.failed
+        if report.failed:
+            self._failed.add(report.nodeid)
         if report.when == "teardown":
-            self._ended += 1
-            now_s = time.monotonic()
-            if now_s - self._written_s >= BETWEEN_S:
-                self._written_s = now_s
-                self._reporter.write(ERASE_LINE + line(
-                    self._ended, len(self._results.expected), self._failed, now_s - self._started_s
-                ), flush=True)  # fmt: skip
+            self._ended.add(report.nodeid)
+        now_s = time.monotonic()
+        if now_s - self._written_s >= BETWEEN_S:
+            self._written_s = now_s
+            counts = (len(self._ended | self._failed), len(self._results.expected), len(self._failed))
+            self._reporter.write(ERASE_LINE + line(*counts, now_s - self._started_s), flush=True)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
@@ -59,11 +60,12 @@ def line(ended: int, expected: int, failed: int, elapsed_s: float) -> str:
 
 @pytest.hookimpl(trylast=True)  # after the results are there
 def pytest_configure(config: pytest.Config) -> None:
-    """Show progress where somebody looks."""
+    """Show progress on a terminal."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter:
         reporter.showfspath = False  # no line a module
-    if reporter and shared_files.reports(config) and reporter.isatty:
+    is_run = not config.getoption("--replay")
+    if reporter and shared_files.reports(config) and reporter.isatty and is_run:
         config.pluginmanager.register(Progress(config, reporter), "report-progress")
 
 

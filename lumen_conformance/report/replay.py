@@ -1,8 +1,8 @@
 """``--replay FILE``: run nothing, and report what the records of several runs have; see `run_record`.
 
 The reports go to the same hooks as those of a run, so that page, JUnit, verdicts and summary are made by the same code,
-with the same counts. A test that several records have, as the same checks on several systems do, is told apart by the
-name of the folder of its record.
+with the same counts. A test that several records have, as the same checks on several systems do, has the name of the
+folder of its record in its id.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Any, Final
 import pytest
 
 from lumen_conformance.registry.measurement import EVIDENCE, REPORTED_ONLY
-from lumen_conformance.report import shards
-from lumen_conformance.report.baseline import BASELINE
+from lumen_conformance.registry.refutation import NOT_JUDGED
+from lumen_conformance.report import shards, shared_files
+from lumen_conformance.report.baseline import BASELINE, BASELINE_FILE, IN_PART, names
 from lumen_conformance.report.entries import ReportEntry, publish
 from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import RESULTS
@@ -26,6 +27,8 @@ from lumen_conformance.report.run_record import VERSION
 from lumen_conformance.report.selection import SELECTION
 
 RECORDS: Final = pytest.StashKey[list["Record"]]()
+OK, NOTHING_SELECTED = pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED
+CUT_SHORT: Final = (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERRUPTED)
 
 
 @dataclass(frozen=True)
@@ -52,19 +55,37 @@ class Record:
         except (ValueError, LookupError, TypeError) as error:
             raise pytest.UsageError(f"{path} is no record of a run: {error!r}; name a file of --record") from None
 
-    def labelled(self, label: str) -> Record:
-        """The same, with this label in the name of each test."""
+    def with_label(self, label: str) -> Record:
+        """Return the same with this label in the id of each test and check, which tells several systems apart."""
+        ids = {each.check_id: f"{each.check_id}@{label}" for each in self.entries if each.check_id}
         tests = [
-            replace(each, nodeid=f"{each.nodeid}@{label}", parameters=_joined(each.parameters, label))
-            for each in self.entries
+            replace(each, nodeid=f"{each.nodeid}@{label}", check_id=ids.get(each.check_id, "")) for each in self.entries
         ]
-        reports = [each | {"nodeid": f"{each['nodeid']}@{label}"} for each in self.reports]
-        run = self.run | {"expected": [f"{each}@{label}" for each in self.run["expected"]]}
-        return Record(self.folder, run, tuple(tests), tuple(reports))
+        known = self.run["baseline"]
+        baseline = {
+            new: known[old]
+            for each, labelled in zip(self.entries, tests, strict=True)
+            for old, new in zip(
+                names(each.check_id, each.parameters), names(labelled.check_id, each.parameters), strict=True
+            )
+            if old in known
+        }
+        run = self.run | {"expected": [f"{each}@{label}" for each in self.run["expected"]], "baseline": baseline}
+        return Record(self.folder, run, tuple(tests), tuple(_labelled(each, label, ids) for each in self.reports))
 
 
-def _joined(parameters: str, label: str) -> str:
-    return f"{parameters}@{label}" if parameters else f"@{label}"
+def _labelled(report: dict[str, Any], label: str, ids: dict[str, str]) -> dict[str, Any]:
+    """Return a report with the label in its id and in the ids of the checks that it names."""
+    properties = [
+        (
+            name,
+            value | {"because_of": [ids.get(each, each) for each in value["because_of"]]}
+            if name == NOT_JUDGED
+            else value,
+        )
+        for name, value in report["user_properties"]
+    ]
+    return report | {"nodeid": f"{report['nodeid']}@{label}", "user_properties": properties}
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -79,29 +100,43 @@ def configure(config: pytest.Config) -> None:
     if not (files := config.getoption("--replay")):
         return
     records = [Record.read(Path(file)) for file in files]
-    refuse_incomplete([record.run["shard"] for record in records])
-    twice = [nodeid for nodeid, number in Counter(_nodeids(records)).items() if number > 1]
-    records = [record.labelled(record.folder.name) for record in records] if twice else records
+    refuse_incomplete(records)
+    if len({tuple(record.run["reported_only"]) for record in records}) > 1:
+        raise pytest.UsageError("the records have different profiles: merge those of --profile lumen by themselves")
     if len(set(_nodeids(records))) < len(list(_nodeids(records))):
-        raise pytest.UsageError("--replay: two records have the same tests and the same name of their folders")
+        records = [record.with_label(record.folder.name) for record in records]
+    twice = [name for name, number in Counter(_nodeids(records)).items() if number > 1]
+    if twice:
+        raise pytest.UsageError(f"two records have the test {twice[0]}: give their folders different names")
     config.stash[RECORDS] = records
     targets = dict.fromkeys(record.run["target"] for record in records if record.run["target"])
     if targets:
         config.stash[TARGET] = " | ".join(targets)
-    config.stash[REPORTED_ONLY] = frozenset(tier for record in records for tier in record.run["reported_only"])
+    config.stash[REPORTED_ONLY] = frozenset(records[0].run["reported_only"])
     config.stash[SELECTION] = " | ".join(dict.fromkeys(record.run["selection"] for record in records))
     config.stash[BASELINE] = {name: why for record in records for name, why in record.run["baseline"].items()}
+    config.stash[BASELINE_FILE] = next((record.run["baseline_file"] for record in records), "")
+    partly = [name for record in records for name in record.run["partly_selected"]]
+    shared_files.publish(config, IN_PART, json.dumps(partly))
 
 
-def refuse_incomplete(found: list[str | None]) -> None:
-    """Raise pytest.UsageError unless the parts of a run are all there: a part that is missing must not look passed."""
-    given = [shards.parse(text) for text in found if text]
-    if not given:
+def refuse_incomplete(records: list[Record]) -> None:
+    """Raise pytest.UsageError unless each part of a run is given, as often as the others."""
+    parts = Counter(record.run["shard"] for record in records)
+    if set(parts) == {None}:
         return
-    number = max(number for _, number in given)
-    missing = [f"{part}/{number}" for part in range(1, number + 1) if (part, number) not in given]
+    numbers = {shards.parse(text)[1] if text else 0 for text in parts}
+    if len(numbers) > 1:
+        raise pytest.UsageError(
+            "the records are parts of different runs: give all parts of one run (--shard K/N, the same N)"
+        )
+    (number,) = numbers
+    most = max(parts.values())
+    missing = [f"{part}/{number}" for part in range(1, number + 1) if parts[f"{part}/{number}"] < most]
     if missing:
-        raise pytest.UsageError(f"--replay: shard {', '.join(missing)} is missing: give the records of all {number}")
+        raise pytest.UsageError(f"shard {', '.join(missing)} is missing: give the records of all {number} parts")
+    if len({record.run["selection"] for record in records}) > 1:
+        raise pytest.UsageError("the parts have different selections: run all parts with the same options")
 
 
 def _nodeids(records: list[Record]) -> Iterator[str]:
@@ -140,3 +175,25 @@ def _report(config: pytest.Config, folder: Path, data: dict[str, Any]) -> None:
         config.hook.pytest_runtest_logreport(report=report)
     else:
         config.hook.pytest_collectreport(report=report)
+
+
+def set_exit_status(session: pytest.Session) -> None:
+    """End as the recorded runs did where the reports do not show why: a run that was cut short is not passed."""
+    records = session.config.stash.get(RECORDS, [])
+    ended = {int(record.run["exit_status"]) for record in records} - {OK, NOTHING_SELECTED}
+    cut_short = next((status for status in CUT_SHORT if status in ended), None)
+    if cut_short is not None:
+        session.exitstatus = cut_short
+    elif ended and session.exitstatus == OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def print_section(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name the records of runs that failed."""
+    failed = [
+        record for record in config.stash.get(RECORDS, []) if record.run["exit_status"] not in {OK, NOTHING_SELECTED}
+    ]
+    if failed:
+        terminalreporter.section("records of runs that failed")
+        for record in failed:
+            terminalreporter.write_line(f"{record.folder}: exit status {record.run['exit_status']}")

@@ -15,7 +15,7 @@ import pytest
 
 from lumen_conformance.registry.measurement import EVIDENCE, REPORTED_ONLY
 from lumen_conformance.report import output_paths, shared_files
-from lumen_conformance.report.baseline import BASELINE
+from lumen_conformance.report.baseline import BASELINE, BASELINE_FILE, PARTLY_SELECTED, in_part
 from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import RESULTS
 from lumen_conformance.report.selection import describe
@@ -54,6 +54,8 @@ class RunRecorder:
             "shard": self._config.getoption("--shard"),
             "selection": describe(self._config),
             "baseline": dict(baseline),
+            "baseline_file": self._config.stash[BASELINE_FILE],
+            "partly_selected": sorted(in_part(self._config, PARTLY_SELECTED)),
             "target": self._config.stash.get(TARGET, None),
             "reported_only": sorted(reported_only),
             "exit_status": int(session.exitstatus),

@@ -44,6 +44,9 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         (["run", "everything"], "'everything'"),
         (["compare", "missing.jsonl", "missing.jsonl"], "missing.jsonl cannot be read"),
         (["merge", "missing"], "record.jsonl is missing"),
+        (["list", "Z9"], "no check has the id Z9"),
+        (["list", "--", "-k"], "arguments behind -- are for run only"),
+        (["run", "--command=x", "--output=/dev/null/x"], "/dev/null"),
     ],
 )
 def test_invalid_options(arguments: list[str], named: str) -> None:

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lumen_conformance import suites
 from lumen_conformance.report.shards import DURATIONS_FILE, parts
 from tests.fixtures.nested_pytest import NestedPytest, NestedRun, stage
+from tests.fixtures.repository import ROOT
 
 MODULES = {
     "contract/test_one.py": '''
@@ -124,9 +126,9 @@ def test_two_systems_in_one_report(tmp_path: Path) -> None:
     for file in files:
         nested.run(f"--record={file}")
     joined = replayed(tmp_path, *files)
-    outcomes = {f"{each['id']} {each['param']}": each["outcome"] for each in joined.verdicts}
-    assert outcomes["1.1-one @linux"] == outcomes["1.1-one @windows"] == "passed"
-    assert outcomes["1.2-two @linux"] == outcomes["1.2-two @windows"] == "failed"
+    outcomes = {each["id"]: each["outcome"] for each in joined.verdicts}
+    assert outcomes["1.1-one@linux"] == outcomes["1.1-one@windows"] == "passed"
+    assert outcomes["1.2-two@linux"] == outcomes["1.2-two@windows"] == "failed"
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"run": {"version": 99}}'])
@@ -136,3 +138,55 @@ def test_no_record(text: str, tmp_path: Path) -> None:
     joined = replayed(tmp_path, tmp_path / "record.jsonl")
     assert joined.status == pytest.ExitCode.USAGE_ERROR
     assert "record.jsonl" in joined.output
+
+
+def change(record: Path, folder: Path, **fields: object) -> Path:
+    """A copy of a record with other fields of its run."""
+    head, *lines = record.read_text("utf-8").splitlines()
+    run = json.loads(head)["run"] | fields
+    folder.mkdir(parents=True)
+    (folder / "record.jsonl").write_text("\n".join([json.dumps({"run": run}), *lines]) + "\n", "utf-8")
+    return folder / "record.jsonl"
+
+
+GREEN = {
+    "unit/test_green.py": '''
+    """Green."""
+    def test_plain():
+        """Holds."""
+'''
+}
+
+
+@pytest.mark.parametrize(("recorded", "joined"), [(0, 0), (5, 0), (1, 1), (2, 2), (3, 3), (4, 4)])
+def test_the_exit_status_of_a_record_counts(recorded: int, joined: int, tmp_path: Path) -> None:
+    """A run that failed or was cut short is not passed in the joined report, although all of its tests passed."""
+    stage(tmp_path / "run", GREEN, "--record=record.jsonl")
+    record = change(tmp_path / "run" / "record.jsonl", tmp_path / "changed", exit_status=recorded)
+    (tmp_path / "report").mkdir()
+    ended = replayed(tmp_path / "report", record)
+    assert ended.status == joined
+    assert ("exit status" in ended.output) == (recorded not in {0, 5})
+
+
+def test_parts_of_different_runs_are_refused(records: list[Path], tmp_path: Path) -> None:
+    """Parts of 3 beside a part of 2, a part that only one of two systems has, and two selections are no run."""
+    other = change(records[0], tmp_path / "other", shard="1/2")
+    again = change(records[0], tmp_path / "again")
+    select = change(records[0], tmp_path / "select", selection="smoke")
+    for number, files in enumerate([(*records, other), (*records, again), (select, *records[1:])]):
+        (tmp_path / str(number)).mkdir()
+        joined = replayed(tmp_path / str(number), *files)
+        assert joined.status == pytest.ExitCode.USAGE_ERROR, joined.output
+
+
+def test_a_part_without_a_test_passes(tmp_path: Path) -> None:
+    """With fewer modules than parts, the parts without a module are no mistake."""
+    assert {stage(tmp_path / str(part), GREEN, f"--shard={part}/2").status for part in (1, 2)} == {0}
+
+
+def test_every_module_has_a_duration() -> None:
+    """The durations are those of the modules of both suites; `python benchmarks/durations.py` measures them."""
+    folders = (ROOT / "tests" / name for name in suites.NAMES)
+    modules = {f"{path.parent.name}/{path.name}" for folder in folders for path in folder.glob("test_*.py")}
+    assert set(json.loads(DURATIONS_FILE.read_text("utf-8"))) == modules - {"contract/test_k_clients.py"}
