@@ -28,22 +28,19 @@ def measure(record: Path) -> dict[str, float]:
 
 
 def main() -> int:
-    """Run both suites against our own proxy, one test at a time; return the exit status of pytest."""
-    with tempfile.TemporaryDirectory() as folder:
-        record = Path(folder) / "record.jsonl"
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-m",
-            "contract or recovery",
-            f"--record={record}",
-            f"--html={folder}/page.html",
-        ]
-        status = subprocess.run(command, cwd=ROOT, check=False).returncode
-        if not status:
-            FILE.write_text(json.dumps(measure(record), indent=1) + "\n", encoding="utf-8", newline="\n")
-    return status
+    """Run both suites against our own proxy and against the example server; return the first exit status but 0."""
+    found_s: dict[str, float] = {}
+    server = f"'{sys.executable}' -m lumen_conformance.examples.forwarder {{host}} {{port}} {{gateway_url}}"
+    for options in ((), (f"--proxy-command={server}",)):
+        with tempfile.TemporaryDirectory() as folder:
+            files = [f"--record={folder}/record.jsonl", f"--html={folder}/page.html"]
+            command = [sys.executable, "-m", "pytest", "-m", "contract or recovery", *files, *options]
+            if status := subprocess.run(command, cwd=ROOT, check=False).returncode:
+                return status
+            for name, seconds in measure(Path(folder) / "record.jsonl").items():
+                found_s[name] = max(found_s.get(name, 0.0), seconds)
+    FILE.write_text(json.dumps(found_s, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
+    return 0
 
 
 if __name__ == "__main__":
