@@ -83,8 +83,11 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
     """Return the verdicts of a file or an output folder, by id and parameters. Raises CommandError."""
     file = path / OUTPUT_FILES["verdicts"][0] if path.is_dir() else path
     try:
-        lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-        return {" ".join(filter(None, [translate(each["id"]), each["param"]])): each for each in lines}
+        lines = [json.loads(line) for line in file.read_text("utf-8").split("\n") if line]
+        found = {" ".join(filter(None, [translate(each["id"]), each["param"]])): each for each in lines}
+        if not found:
+            raise CommandError(f"{file} has no verdict: the run selected no check, or did not end")
+        return found  # noqa: TRY300 -- the branches below are errors
     except OSError as error:
         raise CommandError(f"{file} cannot be read: {error.strerror}; give a file of --verdicts") from None
     except (ValueError, LookupError, TypeError) as error:

@@ -34,8 +34,8 @@ def main(args: argparse.Namespace) -> int:
         raise CommandError(
             f"{inside[0]} is in the output folder {args.output}, which is replaced: name another --output"
         )
-    arguments = output_arguments(args)
-    return run_pytest([f"--replay={path}" for path in _copy(records, Path(args.output) / PARTS)] + arguments)
+    replays = [f"--replay={path}" for path in _copy(records, Path(args.output) / PARTS)]
+    return run_pytest(["--noconftest", *replays, *output_arguments(args)])  # a record needs no code of this folder
 
 
 def _copy(records: list[Path], folder: Path) -> list[Path]:

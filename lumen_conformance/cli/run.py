@@ -26,7 +26,7 @@ PREFIX: Final = "--proxy-"
 # What the suite needs of pytest's plugins. Others that are installed beside it are not loaded: they could change a run.
 NEEDED_PLUGINS: Final = frozenset(("metadata", "html", "html_fixtures", "timeout", "xdist", "xdist.looponfail"))
 IGNORED_VARIABLES: Final = frozenset(("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"))
-OWN_PLUGINS: Final = ("lumen_conformance.plugin", "lumen_conformance.report.progress")
+PLUGIN: Final = "lumen_conformance.plugin"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -67,9 +67,9 @@ def run_pytest(arguments: list[str]) -> int:
     package = Path(lumen_conformance.__file__).parent
     configured = ["-c", str(package / "suite.ini"), f"--rootdir={suites.folder()}", "-p", "no:cacheprovider"]
     others = {entry.name for entry in entry_points(group="pytest11")} - NEEDED_PLUGINS
-    plugins = [word for name in (*(f"no:{name}" for name in sorted(others)), *OWN_PLUGINS) for word in ("-p", name)]
+    plugins = [word for name in (*(f"no:{name}" for name in sorted(others)), PLUGIN) for word in ("-p", name)]
     # -P: nothing is imported from the current folder.
-    command = [sys.executable, "-P", "-m", "pytest", *configured, *plugins, *arguments]
+    command = [sys.executable, "-P", "-m", "pytest", *configured, *plugins, "--progress", *arguments]
     environ = {name: value for name, value in os.environ.items() if name not in IGNORED_VARIABLES}
     if os.name != "nt":
         os.execve(sys.executable, command, environ)
@@ -79,7 +79,9 @@ def run_pytest(arguments: list[str]) -> int:
 def _selected(args: argparse.Namespace) -> list[str]:
     words = ["-m", SELECTIONS[args.selection][1]]
     words += [f"--{name}={check}" for name in ("only", "skip") for check in getattr(args, name) or []]
-    words += [f"--shard={args.shard}"] if args.shard else []
+    for option in ("shard", "baseline", "write_baseline"):
+        value = getattr(args, option)
+        words += [] if value is None else [f"--{option.replace('_', '-')}={value}"]
     words += ["-n", args.workers, "--dist", "loadfile"] if args.workers else []
     return [*words, *args.pytest_arguments]
 

@@ -18,6 +18,7 @@ from lumen_conformance.report import (
     id_selection,
     output_paths,
     page,
+    progress,
     replay,
     report_redaction,
     results,
@@ -40,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     summary.add_options(parser)
     verdict_records.add_options(parser)
     github.add_options(parser)
+    progress.add_options(parser)
     shards.add_options(parser)
     id_selection.add_options(parser)
     baseline.add_options(parser)
@@ -69,6 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
     declaration.configure(config)
     baseline_writer.configure(config)  # after the target
     page.configure(config)  # after the results
+    progress.configure(config)
     run_record.configure(config)
     replay.configure(config)  # last of the report: it replaces target, tiers, selection and baseline
     isolation.configure(config)  # after the options are read from the environment, which it cleans

@@ -9,8 +9,7 @@ import pytest
 from lumen_conformance import isolation
 from lumen_conformance.processes import leak_audit
 from lumen_conformance.registry import measurement, refutation
-from lumen_conformance.registry.refutation import Status
-from lumen_conformance.report import baseline, replay, report_redaction
+from lumen_conformance.report import baseline, progress, replay, report_redaction
 from lumen_conformance.targets import readiness
 
 
@@ -53,7 +52,11 @@ def pytest_runtest_makereport(
     return report_redaction.redact_test(item, report)
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugins that have only the outcomes of pytest
-def pytest_report_teststatus(report: pytest.TestReport) -> Status | None:
-    """Return the category of a report that is no category of pytest."""
-    return refutation.status_of(report) or baseline.status_of(report) or measurement.status_of(report)
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost: other plugins have only the outcomes of pytest
+def pytest_report_teststatus(
+    report: pytest.TestReport, config: pytest.Config
+) -> Generator[None, progress.AnyStatus, progress.AnyStatus]:
+    """Return the category of a report, also one that pytest does not have."""
+    status = yield
+    own = refutation.status_of(report) or baseline.status_of(report) or measurement.status_of(report)
+    return progress.without_letter(config, own or status)

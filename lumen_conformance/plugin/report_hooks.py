@@ -8,6 +8,7 @@ import pytest
 
 from lumen_conformance.report import crashes
 from lumen_conformance.report.page import PAGE
+from lumen_conformance.report.progress import PROGRESS
 from lumen_conformance.report.results import RESULTS
 from lumen_conformance.report.run_record import RECORDER
 
@@ -19,10 +20,13 @@ class ReportHooks:
         self._config = config
         self._results = config.stash[RESULTS]
         self._recorder = config.stash.get(RECORDER, None)
+        self._progress = config.stash.get(PROGRESS, None)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the report of one phase of a test."""
         self._results.add_report(report)
+        if self._progress:
+            self._progress.add_report(report)
         if self._recorder:
             self._recorder.add_report(report)
 

@@ -14,6 +14,7 @@ from lumen_conformance.report import (
     crashes,
     github,
     page,
+    progress,
     replay,
     run_record,
     run_result,
@@ -45,6 +46,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     shards.accept_empty(session)
     replay.set_exit_status(session)
     run_result.set_exit_status(session)
+    progress.finish(session)
     page.read_logs(session)  # before temporary folders are removed
     yield
     reaper.stop(session)  # after the fixtures of the session
@@ -62,6 +64,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     """Print the sections of the suite."""
     exit_status = config.stash.get(_EXIT_STATUS, exitstatus)  # the argument is that from before the session finished
+    progress.print_section(terminalreporter, config)
     external_connections.print_section(terminalreporter, config)
     leak_audit.print_section(terminalreporter, config)
     reaper.print_section(terminalreporter, config)

@@ -104,7 +104,7 @@ def _text(config: pytest.Config) -> str:
 
 def replace(path: Path, text: str) -> None:
     """Replace the content of a file, and keep its permissions; raises OSError."""
-    _unfinished(path).write_text(text, "utf-8", newline="")
+    _unfinished(path).write_text(text, "utf-8", "backslashreplace", "")
     try:
         if path.exists():
             shutil.copymode(path, _unfinished(path))

@@ -49,7 +49,7 @@ def write(session: pytest.Session) -> None:
     """Append the summary, and print the annotations."""
     config = session.config
     if path := _path(config):
-        with path.open("a", encoding="utf-8", newline="\n") as file:
+        with path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.write(markdown(session))
         _print(config, f"::{config.stash[_TOKEN]}::")
         for line in workflow_commands(config.stash[RESULTS].results):

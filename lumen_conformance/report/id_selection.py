@@ -33,7 +33,7 @@ def configure(config: pytest.Config) -> None:
 
 def is_meant(names: Iterable[str], pattern: str) -> bool:
     """Return whether a pattern means a check that has one of these names."""
-    below = (f"{pattern}.", f"{pattern}-")
+    below = (f"{pattern}.",) if "-" in pattern else (f"{pattern}.", f"{pattern}-")  # F2-a is not F2-a-b
     return any(name == pattern or name.startswith(below) or fnmatchcase(name, pattern) for name in names)
 
 

@@ -71,7 +71,7 @@ class Page:
     def write_unfinished(self) -> None:
         """Write a page that says that the run has not finished."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(markup.render_unfinished(TITLE), encoding="utf-8")
+        self._path.write_text(markup.render_unfinished(TITLE), "utf-8", "backslashreplace")
 
     def read_logs(self) -> None:
         """Read the logs now: after the session another run may remove its temporary folders."""
@@ -84,7 +84,7 @@ class Page:
         above = markup.render_above(session, layer_results(self._config, self._results), causes)
         text = self._path.read_text(encoding="utf-8")
         text = text.replace(ABOVE, above, 1).replace(BELOW, markup.render_below(self._logs), 1)
-        self._path.write_text(redactor().values_only(text), encoding="utf-8")
+        self._path.write_text(redactor().values_only(text), "utf-8", "backslashreplace")
 
     def set_title(self, report: Any) -> None:  # noqa: ANN401  # pytest-html has no types
         """Set the title of the page."""

@@ -1,20 +1,21 @@
 """Progress of ``lumen-conformance``: on a terminal one line with a count and the time left, on a pipe nothing.
 
-Not part of the plugin: the command adds it. Dots are left out; what fails is listed at the end.
+The command gives ``--progress``. Letters are left out; what fails is listed at the end.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 import pytest
 
 from lumen_conformance.report import shared_files
 from lumen_conformance.report.results import RESULTS, Result
 
+AnyStatus = tuple[str, str, Any]
 FIRST_ESTIMATE_S: Final = 2.0  # before that, too few tests have ended to say anything
 BETWEEN_S: Final = 0.1  # a terminal is written ten times a second at most
 ERASE_LINE: Final = "\r\x1b[K"
@@ -31,7 +32,7 @@ class Progress:
         self._ended: set[str] = set()
         self._failed: set[str] = set()
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    def add_report(self, report: pytest.TestReport) -> None:
         """Count what has ended."""
         if report.failed:
             self._failed.add(report.nodeid)
@@ -43,8 +44,7 @@ class Progress:
             counts = (len(self._ended | self._failed), len(self._results.expected), len(self._failed))
             self._reporter.write(ERASE_LINE + line(*counts, now_s - self._started_s), flush=True)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
+    def finish(self) -> None:
         """Erase the line: the summary follows."""
         self._reporter.write(ERASE_LINE, flush=True)
 
@@ -58,27 +58,44 @@ def line(ended: int, expected: int, failed: int, elapsed_s: float) -> str:
     return ", ".join(filter(None, parts))
 
 
-@pytest.hookimpl(trylast=True)  # after the results are there
-def pytest_configure(config: pytest.Config) -> None:
-    """Show progress on a terminal."""
+PROGRESS: Final = pytest.StashKey[Progress]()
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add ``--progress``, which the command gives."""
+    parser.getgroup("report").addoption(
+        "--progress",
+        action="store_true",
+        help="instead of a letter per test, show a count and the time left on a terminal",
+    )
+
+
+def configure(config: pytest.Config) -> None:
+    """Show progress on a terminal, and print nothing per test."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter:
-        reporter.showfspath = False  # no line a module
-    is_run = not config.getoption("--replay")
-    if reporter and shared_files.reports(config) and reporter.isatty and is_run:
-        config.pluginmanager.register(Progress(config, reporter), "report-progress")
+    if not reporter or not config.getoption("--progress"):
+        return
+    reporter.showfspath = False  # no line per module
+    if shared_files.reports(config) and reporter.isatty and not config.getoption("--replay"):
+        config.stash[PROGRESS] = Progress(config, reporter)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_report_teststatus() -> Generator[None, tuple[str, str, object], tuple[str, str, object]]:
-    """Print no letter a test."""
-    category, _, word = yield
-    return category, "", word
+def finish(session: pytest.Session) -> None:
+    """Erase the line: the summary follows."""
+    if progress := session.config.stash.get(PROGRESS, None):
+        progress.finish()
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say why checks were skipped: one line a reason, instead of pytest's one a module and line."""
-    if lines := skip_lines(config.stash[RESULTS].results):
+def without_letter(config: pytest.Config, status: AnyStatus) -> AnyStatus:
+    """Return the status of a report, without the letter that pytest prints for it."""
+    category, _, word = status
+    return (category, "", word) if config.getoption("--progress") else status
+
+
+def print_section(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print each reason why checks were skipped, instead of pytest's line per module and line."""
+    lines = skip_lines(config.stash[RESULTS].results) if config.getoption("--progress") else []
+    if lines:
         terminalreporter.section("skipped")
         for each in lines:
             terminalreporter.write_line(each)

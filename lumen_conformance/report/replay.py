@@ -44,7 +44,7 @@ class Record:
     def read(cls, path: Path) -> Record:
         """Read a file; raises pytest.UsageError when it is no record of this version."""
         try:
-            lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+            lines = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
             run = lines[0]["run"]
             if run["version"] != VERSION:
                 raise pytest.UsageError(f"{path} has version {run['version']}: expected {VERSION}; record it again")

@@ -66,7 +66,7 @@ class RunRecorder:
         lines += [{"test": asdict(each)} for each in results.entries.values()]
         lines += [{"report": each} for each in self._reports]
         text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
-        self._path.write_text(text, encoding="utf-8", newline="\n")
+        self._path.write_text(text, "utf-8", "backslashreplace", "\n")
 
 
 RECORDER: Final = pytest.StashKey[RunRecorder]()

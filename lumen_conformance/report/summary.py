@@ -37,7 +37,9 @@ def configure(config: pytest.Config) -> None:
 def write_file(session: pytest.Session) -> None:
     """Write the file, if the option is given."""
     if path := _path(session.config):
-        path.write_text(f"{json.dumps(summary(session), ensure_ascii=False, indent=2)}\n", "utf-8", newline="\n")
+        path.write_text(
+            f"{json.dumps(summary(session), ensure_ascii=False, indent=2)}\n", "utf-8", "backslashreplace", "\n"
+        )
 
 
 def summary(session: pytest.Session) -> dict[str, Any]:

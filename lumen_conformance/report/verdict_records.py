@@ -51,7 +51,7 @@ def _path(config: pytest.Config) -> Path | None:
 def write(path: Path, results: Results) -> None:
     """Write the verdicts of a run; the file is empty if no check was collected."""
     lines = [json.dumps(each, ensure_ascii=False) for each in verdicts(results)]
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8", "backslashreplace", "\n")
 
 
 def verdicts(results: Results) -> Iterator[dict[str, Any]]:

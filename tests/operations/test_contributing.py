@@ -61,6 +61,7 @@ def test_a_new_check_and_its_fault(copy: Path) -> None:
     run(copy, *matrix, "--update")
     assert "[fingerprint-changes]" in (copy / "tests" / "fixtures" / "faults" / "failures.txt").read_text("utf-8")
     assert "1 passed" in run(copy, *matrix)
+    run(copy, "-m", "pytest", "tests/unit/conformance/test_checks_defects.py", "-q", f"--basetemp={copy / 'temporary'}")
     run(copy, "-m", "docs.tables")
     run(copy, "-m", "docs.catalogue")
     checks = {

@@ -43,6 +43,7 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         (["run"], "--url URL or --command"),
         (["run", "everything"], "'everything'"),
         (["compare", "missing.jsonl", "missing.jsonl"], "missing.jsonl cannot be read"),
+        (["compare", os.devnull, os.devnull], "has no verdict"),
         (["merge", "missing"], "record.jsonl is missing"),
         (["list", "Z9"], "no check has the id Z9"),
         (["list", "--", "-k"], "arguments behind -- are for run only"),
@@ -57,9 +58,9 @@ def test_invalid_options(arguments: list[str], named: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("option", ["--shard=4/3", "--shard=0/3", "--shard=1", "--only=Z9"])
+@pytest.mark.parametrize("option", ["--shard=4/3", "--shard=0/3", "--shard=1", "--only=Z9", "--baseline=missing.txt"])
 def test_invalid_selection(option: str, tmp_path: Path) -> None:
-    """An invalid shard and an id that no check has are usage errors."""
+    """An invalid shard, an id that no check has and a baseline that is missing are usage errors."""
     done = run("run", "contract", "--command=server {port}", option, f"--output={tmp_path}")
     assert done.returncode == 4
     assert option.partition("=")[2] in done.stderr + done.stdout
@@ -123,13 +124,15 @@ def test_list_json(capsys: pytest.CaptureFixture[str]) -> None:
         (("F2.1",), "F2.1", True),
         (("F2.1",), "F2", True),
         (("F21",), "F2", False),
+        (("F2-body-list",), "F2", True),
+        (("F2-body-list-never-fails",), "F2-body-list", False),
         (("F2.1",), "F*", True),
         (("E2.1", "E2.1-stream"), "E2.1-stream", True),
         (("E2.1", "E2.1-stream"), "E2.1-usage", False),
     ],
 )
 def test_which_ids_a_pattern_means(names: tuple[str, ...], pattern: str, meant: bool) -> None:  # noqa: FBT001 -- a row
-    """An id, the beginning of ids up to a dot, or a pattern with a star."""
+    """An id, the beginning of ids up to a dot or the first dash, or a pattern with a star."""
     assert is_meant(names, pattern) is meant
 
 

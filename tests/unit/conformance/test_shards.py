@@ -22,8 +22,8 @@ MODULES = {
             """Holds."""
         @check("1.2-two")
         def test_two():
-            """Fails."""
-            assert 1 == 2
+            """Fails, and has characters in its text that end a line or cannot be written as UTF-8."""
+            assert 1 == 2, "\\u2028 \\x85 \\ud800"
     ''',
     "contract/test_two.py": '''
         """Two."""
