@@ -9,11 +9,14 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import shlex
+import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -154,6 +157,13 @@ def number_of_workers() -> int:
     took 610 to 640 s. The limits of tests that measure processor time are twice the measured values.
     """
     return min((os.cpu_count() or 2) * 2, WORKERS)
+
+
+def start_workers_safely(specs: Sequence[Any]) -> None:
+    """Start xdist workers with ``-P`` if this process has it; without it they import modules of the current folder."""
+    for spec in specs:
+        if sys.flags.safe_path and spec.popen and not spec.python:
+            spec.python = f"{shlex.quote(sys.executable)} -P"
 
 
 def configure_worker(node: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -59,6 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse invalid options before any test runs, and prepare the run."""
     selection.configure(config)
     output_paths.refuse_same_file(config)  # before one of the files is written
+    run_record.configure(config)  # it removes an old record, which could be merged after an invalid option
     target.configure(config)
     summary.configure(config)
     github.configure(config)
@@ -72,7 +74,6 @@ def pytest_configure(config: pytest.Config) -> None:
     baseline_writer.configure(config)  # after the target
     page.configure(config)  # after the results
     progress.configure(config)
-    run_record.configure(config)
     replay.configure(config)  # last of the report: it replaces target, tiers, selection and baseline
     isolation.configure(config)  # after the options are read from the environment, which it cleans
     environment.configure(config)
@@ -108,6 +109,12 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_xdist_auto_num_workers() -> int:
     """Return the number of parallel workers for ``-n auto``."""
     return run.number_of_workers()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: Sequence[Any]) -> None:
+    """Start parallel workers as this process: without the modules of the current folder, if it is without them."""
+    run.start_workers_safely(specs)
 
 
 @pytest.hookimpl(optionalhook=True)
