@@ -16,7 +16,7 @@ class ExitStatus(IntEnum):
 
 
 DESCRIPTION: Final = """exit status:
-  0  every check that decides held
+  0  no check failed; warnings do not count
   1  a check failed, or could not be judged; compare: a check newly fails
   2  the run was interrupted
   3  an internal error of the suite
