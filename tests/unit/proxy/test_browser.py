@@ -47,7 +47,7 @@ def breaker_open(served: RunningProxy, gateway: ScriptedGateway) -> Iterator[Non
 @contextmanager
 def buggy(served: RunningProxy, _: ScriptedGateway) -> Iterator[None]:
     """The proxy has a bug."""
-    with mock.patch.object(served.proxy.gateway, "ask", side_effect=ZeroDivisionError):
+    with mock.patch.object(served.proxy.gateway, "answer", side_effect=ZeroDivisionError):
         yield
 
 
