@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from lumen_conformance.cli.list_checks import read
 from lumen_conformance.report.selection import SEVENTEEN
 from tests.fixtures.suite_subprocess import run
 
@@ -52,6 +54,17 @@ def test_generated_files_are_up_to_date(script: str) -> None:
     command = [sys.executable, "-m", f"docs.{script}", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_each_check_has_its_own_claim() -> None:
+    """`lumen-conformance list` shows no claim twice: a check of many rows names its row."""
+    claims = Counter(check["claim"] for check in read())
+    assert [claim for claim, checks in claims.items() if checks > 1] == []
+
+
+def test_each_check_has_a_source() -> None:
+    """Each check names the document that demands it."""
+    assert [check["id"] for check in read() if not check["source"]] == []
 
 
 def test_links_in_the_readme_lead_somewhere() -> None:
