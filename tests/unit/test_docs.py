@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -67,11 +68,32 @@ def test_each_check_has_a_source() -> None:
     assert [check["id"] for check in read() if not check["source"]] == []
 
 
-def test_links_in_the_readme_lead_somewhere() -> None:
-    """Every file that the README links to is there."""
-    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text("utf-8"))
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(page: Path) -> Iterator[str]:
+    """The links of a page to files or headings that do not exist."""
+    for link in re.findall(r"\]\(([^):]+)\)", page.read_text("utf-8")):
+        name, _, anchor = link.partition("#")
+        file = page.parent / name if name else page
+        if not file.exists() or (anchor and file.suffix == ".md" and anchor not in anchors(file)):
+            yield f"{page.relative_to(ROOT)}: {link}"
+
+
+def test_links_lead_somewhere() -> None:
+    """Every file and heading that a document links to is there."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    assert sorted(link for page in pages for link in broken_links(page)) == []
+
+
+def test_sources_of_checks_exist() -> None:
+    """Each file of this repository that a check names as its source exists."""
+    named = {name for check in read() for name in re.findall(r"[\w./-]+/[\w.-]+\.(?:md|json|py)", check["source"])}
+    assert named
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
 
 
 @pytest.mark.parametrize("command", ["recovery", "test", "smoke", "lint", "demo", "help"])
