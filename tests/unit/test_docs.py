@@ -89,6 +89,25 @@ def test_links_lead_somewhere() -> None:
     assert sorted(link for page in pages for link in broken_links(page)) == []
 
 
+def test_named_files_exist() -> None:
+    """Each file or folder that a document names exists: from the root, or below lumen_proxy; NN stands for a number."""
+    top = "tests|lumen_proxy|lumen_conformance|benchmarks|docs|deploy"
+    below = "|".join(path.name for path in (ROOT / "lumen_proxy").iterdir() if path.is_dir())
+    pages = [path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")) if path.name != "CHANGELOG.md"]
+    named = {
+        (page.name, name)
+        for page in pages
+        for name in re.findall(rf"`((?:{top}|{below})/[\w./-]+)`", page.read_text("utf-8"))
+        if "NN" not in name
+    }
+    assert len(named) > 100
+    places = (ROOT, ROOT / "lumen_proxy")
+    lost = [
+        each for each in named if not any((place / (each[1] + end)).exists() for place in places for end in ("", ".py"))
+    ]
+    assert sorted(lost) == []
+
+
 def test_sources_of_checks_exist() -> None:
     """Each file of this repository that a check names as its source exists."""
     named = {name for check in read() for name in re.findall(r"[\w./-]+/[\w.-]+\.(?:md|json|py)", check["source"])}
