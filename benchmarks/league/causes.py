@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from league.runs import ServerResult
+from lumen_conformance.report.causes import shared_claim
 from tests.fixtures.check_ids import SUFFIXES
 
 Verdict = dict[str, Any]
@@ -31,7 +32,12 @@ def causes_of(outcome: ServerResult, tier: str) -> list[LeagueCause]:
         if each["tier"] == tier and each["outcome"] in {"failed", "warned"}:
             found.setdefault(each["cause"] or each["id"], []).append(each)
     causes = [
-        LeagueCause(name, sentences.get(name, str(each[0]["claim"])), tuple(each), _unjudged(outcome, each))
+        LeagueCause(
+            name,
+            sentences.get(name, shared_claim([str(verdict["claim"]) for verdict in each])),
+            tuple(each),
+            _unjudged(outcome, each),
+        )
         for name, each in found.items()
     ]
     return sorted(causes, key=lambda cause: (-len(cause.failed), cause.name))
