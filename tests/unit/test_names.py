@@ -61,6 +61,9 @@ PHRASES = (
 )
 """Phrases that were replaced by sentences that say what happens, as patterns."""
 
+SAME_MEANING = {"Settings": "of the proxy and of the reference server"}
+"""Class → what it is in both places."""
+
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -144,6 +147,16 @@ def test_every_exception_is_used() -> None:
 def test_a_replaced_word_is_found(source: str) -> None:
     """A replaced word is found wherever a module can give a name."""
     assert any(split_name(name) & REPLACED for name in names_of(source))
+
+
+def test_class_names_are_unique() -> None:
+    """No two classes have one name, but those that mean the same thing in two programs."""
+    found: dict[str, list[str]] = {}
+    for path in tracked("*.py"):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+    assert {name: paths for name, paths in found.items() if len(paths) > 1 and name not in SAME_MEANING} == {}
 
 
 def sentences_of(path: Path) -> str:
