@@ -8,13 +8,15 @@ import subprocess
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import lumen_conformance
 from lumen_conformance import suites
 from lumen_conformance.cli.errors import CommandError
 from lumen_conformance.cli.output import add_output_options, output_arguments
+from lumen_conformance.ports import WORKERS
 from lumen_conformance.processes import interruption
+from lumen_conformance.registry.option_table import BASELINE, SELECTION, spelled_for_command
 from lumen_conformance.targets.options import PROXY_OPTIONS
 
 SELECTIONS: Final = {
@@ -23,7 +25,7 @@ SELECTIONS: Final = {
     "recovery": (("recovery",), "recovery"),
     "all": (("contract", "recovery"), "contract or recovery"),
 }
-PREFIX: Final = "--proxy-"
+WORKER_WORDS: Final = ("auto", "logical")  # pytest-xdist counts the cores
 # What the suite needs of pytest's plugins. Others that are installed beside it are not loaded: they could change a run.
 NEEDED_PLUGINS: Final = frozenset(("metadata", "html", "html_fixtures", "timeout", "xdist", "xdist.looponfail"))
 IGNORED_VARIABLES: Final = frozenset(("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"))
@@ -36,27 +38,37 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("selection", nargs="?", choices=SELECTIONS, default="all", help="which checks (default: all)")
     target = parser.add_argument_group("target", "give --url or --command")
     for name, how in PROXY_OPTIONS.items():
-        # The name that pytest has is accepted too: error messages use it.
-        target.add_argument(f"--{name.removeprefix(PREFIX)}", name, dest=_destination(name), **how)
+        # The name that pytest has is accepted too.
+        names = (spelled_for_command(name), name)
+        target.add_argument(*names, dest=_destination(name), **how | {"help": spelled_for_command(how["help"])})
     chosen = parser.add_argument_group("selection")
+    for each in SELECTION:
+        listed: dict[str, Any] = {"nargs": "+", "action": "extend"} if each.is_list else {}
+        chosen.add_argument(each.name, metavar=each.metavar, help=each.text, **listed)
     chosen.add_argument(
-        "--only", nargs="+", action="extend", metavar="ID", help="run these checks; * stands for any text"
+        "-n", dest="workers", metavar="N", type=parse_workers, help="run N checks at the same time, or auto"
     )
-    chosen.add_argument("--skip", nargs="+", action="extend", metavar="ID", help="leave these checks out")
-    chosen.add_argument("--shard", metavar="K/N", help="run part K of N parts; merge joins their reports")
-    chosen.add_argument("-n", dest="workers", metavar="N", help="run N checks at the same time, or auto")
     output = parser.add_argument_group("output")
-    output.add_argument(
-        "--baseline", metavar="FILE", help="known failures, each with a reason; they do not fail the run"
-    )
-    output.add_argument("--write-baseline", metavar="FILE", help="write what fails to FILE, as --baseline reads it")
+    for each in BASELINE:
+        output.add_argument(each.name, metavar=each.metavar, help=each.text)
     add_output_options(output)
+
+
+def parse_workers(text: str) -> str:
+    """Return the number of parallel workers as pytest-xdist takes it; raises ArgumentTypeError."""
+    if text in WORKER_WORDS or (text.isascii() and text.isdigit() and 1 <= int(text) <= WORKERS):
+        return text
+    words = " or ".join(WORKER_WORDS)
+    raise argparse.ArgumentTypeError(f"{text!r} is invalid: expected a whole number from 1 to {WORKERS}, or {words}")
 
 
 def main(args: argparse.Namespace) -> int:
     """Run pytest with the suites of this package; return its exit status."""
-    if not (args.proxy_url or args.proxy_command):
+    given = [name for name in ("url", "command") if getattr(args, f"proxy_{name}") is not None]
+    if not given:
         raise CommandError("no target: give --url URL or --command 'CMD … {port}'")
+    if len(given) > 1:
+        raise CommandError("--url and --command are two targets: give one of them")
     return run_pytest([*_selected(args), *_target(args), *output_arguments(args), *_paths(args)])
 
 
@@ -95,7 +107,7 @@ def _target(args: argparse.Namespace) -> list[str]:
         value = getattr(args, _destination(name))
         if value is True:
             words.append(name)
-        elif value:
+        elif value is not None and value is not False:
             words += [f"{name}={each}" for each in (value if isinstance(value, list) else [value])]
     return words
 

@@ -10,7 +10,7 @@ import pytest
 from lumen_conformance import isolation, run
 from lumen_conformance.plugin.report_hooks import ReportHooks
 from lumen_conformance.processes import interruption, standard_streams
-from lumen_conformance.registry import declaration, old_ids
+from lumen_conformance.registry import declaration, old_ids, option_table
 from lumen_conformance.report import (
     baseline,
     baseline_writer,
@@ -37,15 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of the suite."""
     options.add_options(parser)
     replay.add_options(parser)
-    run_record.add_options(parser)
-    baseline_writer.add_options(parser)
-    summary.add_options(parser)
-    verdict_records.add_options(parser)
-    github.add_options(parser)
+    option_table.add_options(parser)
     progress.add_options(parser)
-    shards.add_options(parser)
-    id_selection.add_options(parser)
-    baseline.add_options(parser)
     run.add_options(parser)
 
 
@@ -60,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse invalid options before any test runs, and prepare the run."""
     interruption.configure(config)  # first: signals may be pending
     standard_streams.configure(config)
+    option_table.configure(config)
     selection.configure(config)
     output_paths.refuse_same_file(config)  # before one of the files is written
     run_record.configure(config)  # it removes an old record, which could be merged after an invalid option

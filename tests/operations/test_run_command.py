@@ -74,13 +74,13 @@ def test_modules_of_the_current_folder(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals of this kind")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_an_interruption(tmp_path: Path, number: int, workers: str) -> None:
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "parallel"])
+def test_an_interruption(tmp_path: Path, number: int, workers: tuple[str, ...]) -> None:
     """A run that is interrupted while a server runs ends with status 2 and a summary, and leaves no process."""
     # A server that never becomes ready: the stage waits for it when the signal comes.
     server = f"{sys.executable} -S -c 'import signal; signal.pause()' of-{tmp_path.name} {{port}}"
     options = {"cwd": tmp_path, "env": environment(tmp_path), "stdout": subprocess.DEVNULL}
-    with subprocess.Popen(command("-n", workers, server=server), **options) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(command(*workers, server=server), **options) as process:  # type: ignore[call-overload]
         tree = list_tree(ProcessRef.of(process.pid))
 
         def server_runs() -> bool:

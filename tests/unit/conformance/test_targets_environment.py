@@ -140,7 +140,7 @@ def test_a_slow_start_is_reported_without_secrets(tmp_path: Path, word: str) -> 
     command = f"--proxy-command='{sys.executable}' '{SERVER}' {{port}} 3600"
     late = judged(tmp_path, command, "--proxy-start-timeout=4", word, "-k", "A1", tests=ONE)
     assert late.ids("error") == {"A1"}
-    assert "not within 4 s" in late.output
+    assert "not ready within 4 s" in late.output
     assert f"the word is {MASK}" in late.output
     for shown in (late.output, str(late.verdicts), (tmp_path / "report.html").read_text("utf-8")):
         assert "xyzzy" not in shown
