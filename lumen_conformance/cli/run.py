@@ -6,8 +6,10 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import lumen_conformance
@@ -17,7 +19,7 @@ from lumen_conformance.cli.output import add_output_options, output_arguments
 from lumen_conformance.ports import WORKERS
 from lumen_conformance.processes import interruption
 from lumen_conformance.registry.option_table import BASELINE, SELECTION, spelled_for_command
-from lumen_conformance.targets.options import PROXY_OPTIONS
+from lumen_conformance.targets.options import API_KEY_VARIABLE, PROXY_OPTIONS
 
 SELECTIONS: Final = {
     "smoke": (("contract", "recovery"), "smoke"),
@@ -25,6 +27,7 @@ SELECTIONS: Final = {
     "recovery": (("recovery",), "recovery"),
     "all": (("contract", "recovery"), "contract or recovery"),
 }
+API_KEY: Final = "--proxy-api-key"
 WORKER_WORDS: Final = ("auto", "logical")  # pytest-xdist counts the cores
 # What the suite needs of pytest's plugins. Others that are installed beside it are not loaded: they could change a run.
 NEEDED_PLUGINS: Final = frozenset(("metadata", "html", "html_fixtures", "timeout", "xdist", "xdist.looponfail"))
@@ -69,10 +72,11 @@ def main(args: argparse.Namespace) -> int:
         raise CommandError("no target: give --url URL or --command 'CMD … {port}'")
     if len(given) > 1:
         raise CommandError("--url and --command are two targets: give one of them")
-    return run_pytest([*_selected(args), *_target(args), *output_arguments(args), *_paths(args)])
+    words = [*_selected(args), *_target(args), *output_arguments(args), *_paths(args)]
+    return run_pytest(words, {API_KEY_VARIABLE: args.proxy_api_key} if args.proxy_api_key else {})
 
 
-def run_pytest(arguments: list[str]) -> int:
+def run_pytest(arguments: list[str], variables: Mapping[str, str] = MappingProxyType({})) -> int:
     """Run pytest with the configuration and the plugins of this package only; return its exit status.
 
     Where the system can do it, pytest replaces this process, so that a signal to this process reaches it.
@@ -84,6 +88,7 @@ def run_pytest(arguments: list[str]) -> int:
     # -P: nothing is imported from the current folder.
     command = [sys.executable, "-P", "-m", "pytest", *configured, *plugins, "--progress", *arguments]
     environ = {name: value for name, value in os.environ.items() if name not in IGNORED_VARIABLES}
+    environ |= variables
     if os.name != "nt":
         interruption.block_signals()  # pytest is not ready for them before the plugin is configured
         os.execve(sys.executable, command, environ)
@@ -104,6 +109,8 @@ def _target(args: argparse.Namespace) -> list[str]:
     """The options of the target as pytest's ``--proxy-`` options."""
     words: list[str] = []
     for name in PROXY_OPTIONS:
+        if name == API_KEY and getattr(args, _destination(name)):
+            continue  # by a variable
         value = getattr(args, _destination(name))
         if value is True:
             words.append(name)

@@ -20,7 +20,7 @@ from lumen_conformance.registry.redaction import redactor
 from lumen_conformance.report import baseline
 from lumen_conformance.report.markup import TARGET
 from lumen_conformance.targets import options, parsers
-from lumen_conformance.targets.options import LAUNCH_OPTIONS, list_given, refuse_empty, respelled
+from lumen_conformance.targets.options import LAUNCH_OPTIONS, api_key_of, list_given, refuse_empty, respelled
 
 PACKAGES = Path(__file__).resolve().parents[2]  # the folder that holds this package and our own proxy
 MUTATION_FILES = pytest.StashKey[
@@ -174,7 +174,7 @@ def _foreign(config: pytest.Config, command: str | None, url: str | None) -> Tar
     if command is None and (idle := [respelled(name) for name in LAUNCH_OPTIONS if config.getoption(name)]):
         raise pytest.UsageError(f"{', '.join(idle)}: only with {spelled('command')}")
     can = _declared(config, argv)
-    if "auth" in can and not config.getoption("proxy_api_key"):
+    if "auth" in can and not api_key_of(config):
         raise pytest.UsageError(f"{spelled('can')} auth needs {spelled('api-key')}: the key that the server requires")
     if url is not None and not model:
         raise pytest.UsageError(f"{spelled('url')} needs {spelled('model')}: it is the only model that is called there")
@@ -186,7 +186,7 @@ def _foreign(config: pytest.Config, command: str | None, url: str | None) -> Tar
         profile=profile,
         url=parsers.parse_origin(url) if url is not None else "",
         model=model or MODELS[profile],
-        api_key=parsers.parse_key(config.getoption("proxy_api_key")),
+        api_key=parsers.parse_key(api_key_of(config)),
         headers=_headers(config),
         load=url is None or config.getoption("proxy_load"),
         foreign=True,
@@ -210,7 +210,7 @@ def _declared(config: pytest.Config, argv: tuple[str, ...]) -> frozenset[str]:
 
 def _headers(config: pytest.Config) -> tuple[tuple[str, str], ...]:
     lines = tuple(parsers.parse_header(line) for line in config.getoption("proxy_header") or [])
-    key = config.getoption("proxy_api_key")
+    key = api_key_of(config)
     return (("Authorization", f"Bearer {key}"), *lines) if key else lines
 
 

@@ -64,6 +64,29 @@ def test_no_record_after_an_invalid_option(tmp_path: Path) -> None:
     assert not record.exists()
 
 
+def test_secrets_of_the_command_line(tmp_path: Path) -> None:
+    """No secret of the command line is in the terminal, in a file of the run, or among the arguments of pytest."""
+    secrets = ("plugh-of-api-key", "xyzzy-of-header", "frotz-of-command", "gnusto-of-variable")
+    arguments = Path(tmp_path, "arguments")
+    server = (
+        f"env TOKEN={secrets[3]} {sys.executable} -S -c 'import os, sys; "
+        f'open("{arguments}", "wb").write(open(f"/proc/{{os.getppid()}}/cmdline", "rb").read()); '
+        f"print(sys.argv, os.environ); sys.exit(str(sys.argv))' --server-secret {secrets[2]} {{port}}"
+    )
+    ended = run(
+        tmp_path, "--only", "C1.1", f"--api-key={secrets[0]}", f"--header=X-Team: {secrets[1]}", "--junit=junit.xml",
+        "--github-summary=summary.md", server=server,
+    )  # fmt: skip
+    assert ended.returncode == ExitStatus.FAILED, ended.stdout + ended.stderr
+    assert "--server-secret [hidden]" in ended.stdout
+    texts = {"terminal": (ended.stdout + ended.stderr).encode()}
+    texts |= {str(path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path != arguments}
+    shown = {name: [each for each in secrets if each.encode() in text] for name, text in texts.items()}
+    assert {name: found for name, found in shown.items() if found} == {}
+    if sys.platform == "linux":
+        assert secrets[0].encode() not in arguments.read_bytes()
+
+
 def test_modules_of_the_current_folder(tmp_path: Path) -> None:
     """Neither the command nor its parallel workers import a module of the current folder."""
     shadow_modules.write_modules(tmp_path, [*shadow_modules.USUAL_NAMES, "pytest", "execnet/", "conftest"])
