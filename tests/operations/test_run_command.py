@@ -87,6 +87,14 @@ def test_secrets_of_the_command_line(tmp_path: Path) -> None:
         assert secrets[0].encode() not in arguments.read_bytes()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="A shell of POSIX writes the file")
+def test_a_server_that_writes_into_the_current_folder(tmp_path: Path) -> None:
+    """A file that the server writes into the current folder of the user is no leak of the suite."""
+    ended = run(tmp_path, "--only", "C1.1", "A3", server=f"sh -c 'touch written-$$; exec {SERVER}'")
+    assert list(tmp_path.glob("written-*"))
+    assert ended.returncode == ExitStatus.OK, ended.stdout + ended.stderr
+
+
 def test_modules_of_the_current_folder(tmp_path: Path) -> None:
     """Neither the command nor its parallel workers import a module of the current folder."""
     shadow_modules.write_modules(tmp_path, [*shadow_modules.USUAL_NAMES, "pytest", "execnet/", "conftest"])
