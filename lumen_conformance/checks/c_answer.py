@@ -22,6 +22,7 @@ from lumen_conformance.checks.verdict import Finding, Findings, NotObserved, jud
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.documents import answer_json, choices, request_json
 from lumen_conformance.http.strict_json import Path
+from lumen_conformance.registry.option_table import spelled
 from lumen_conformance.schemas.compiler import Breach
 from lumen_conformance.schemas.descriptions import format_value
 
@@ -54,7 +55,7 @@ def _ask_model(capture: Capture) -> str:
     """A hint about --proxy-model when a 404 names the model."""
     model = str(request_json(capture).get("model") or UNKNOWN_MODEL)
     names_model = any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", capture.text) for word in (model, UNKNOWN_MODEL))
-    return "; check --proxy-model" if capture.status == NOT_FOUND and names_model else ""
+    return f"; check {spelled('model')}" if capture.status == NOT_FOUND and names_model else ""
 
 
 @judge(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Final
@@ -11,54 +14,62 @@ from lumen_conformance.cli.errors import CommandError
 if TYPE_CHECKING:
     import argparse
 
+DISTRIBUTION: Final = "lumen-proxy"
 BASELINE: Final = """# Known failures of this server: one check a line, its id, then the reason why it is not fixed yet.
 # A listed check that fails does not fail the run; a listed check that passes does: remove its line then.
 # `lumen-conformance run … --write-baseline FILE` writes the lines for what fails now.
 """
 WORKFLOW: Final = Template("""# Judges this server on every push.
-# Replace VERSION by a release or a commit of the suite, and the command by yours.
+# Put the command of your server in the place of `python -m your_server`.
 name: conformance
 on: [push, pull_request]
-permissions:
-  contents: read
+permissions: {}
 jobs:
   conformance:
-    runs-on: ubuntu-latest
+    runs-on: ubuntu-24.04
     timeout-minutes: 30
+    permissions:
+      contents: read
     steps:
-      - uses: actions/checkout@v4
-      - uses: actions/setup-python@v5
+      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
         with:
-          python-version: "3.11"
-      - name: Install the suite
-        run: python -m pip install "lumen-proxy[conformance] @ git+$repository@VERSION"
-      - name: Judge
-        run: >-
-          lumen-conformance run contract
-          --command 'python -m your_server --port {port} --upstream {gateway_url}'
-          --baseline '$baseline'
-      - uses: actions/upload-artifact@v4
-        if: $${{ !cancelled() }}
+          persist-credentials: false
+      - name: Judge the server
+        uses: $action
         with:
-          name: conformance-report
-          path: conformance-report
+          command: python -m your_server --port {port} --upstream {gateway_url}
+          baseline: $baseline
 """)
-REPOSITORY: Final = "https://example.invalid/lumen.git"  # the project has no public address yet
+PLACE: Final = "OWNER/REPOSITORY@COMMIT"
+_PINNED: Final = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}")
+_GITHUB: Final = re.compile(r"(?:git\+)?(?:https|ssh)://(?:git@)?github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the two files."""
+    """Add the two files, and the address of the action."""
     parser.add_argument("--baseline", metavar="FILE", default="conformance-baseline.txt", help="default: %(default)s")
     parser.add_argument(
         "--workflow", metavar="FILE", default=".github/workflows/conformance.yml", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--action",
+        metavar=PLACE,
+        help="the action of the suite, with the 40 digits of a commit (default: where this suite was installed from, "
+        f"if that is GitHub, else {PLACE}, which you replace)",
     )
 
 
 def main(args: argparse.Namespace) -> int:
     """Write both files; an existing one is never replaced."""
+    if args.action is not None and not _PINNED.fullmatch(args.action):
+        raise CommandError(f"--action {args.action!r} is invalid: expected {PLACE} with the 40 digits of a commit")
+    if not args.baseline.isprintable():
+        raise CommandError(f"--baseline {args.baseline!r} is invalid: expected a name without control characters")
+    action = args.action or installed_action() or PLACE
+    baseline = json.dumps(args.baseline, ensure_ascii=False)  # a string of JSON is one of YAML
     files = {
         Path(args.baseline): BASELINE,
-        Path(args.workflow): WORKFLOW.substitute(repository=REPOSITORY, baseline=args.baseline),
+        Path(args.workflow): WORKFLOW.substitute(action=action, baseline=baseline),
     }
     for path in files:
         if path.exists():
@@ -67,4 +78,21 @@ def main(args: argparse.Namespace) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
         print(f"wrote {path}")
+    if action == PLACE:
+        print(f"replace {PLACE} in {args.workflow} by the repository of the suite and a commit, or give --action")
     return 0
+
+
+def installed_action() -> str | None:
+    """Return the repository and the commit from which this suite was installed; None if it is not from GitHub.
+
+    The installer records them in the file ``direct_url.json`` (PEP 610).
+    """
+    try:
+        source = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:
+        return None
+    repository = _GITHUB.fullmatch(source.get("url", ""))
+    commit = source.get("vcs_info", {}).get("commit_id", "")
+    action = f"{repository[1]}@{commit}" if repository else ""
+    return action if _PINNED.fullmatch(action) else None

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lumen_conformance.registry.option_table import TEXTS
+
 if TYPE_CHECKING:
     import argparse
 
+PAGE: Final = "write the HTML report to FILE"  # the text of pytest-html is about pytest-html
 DEFAULT_FOLDER: Final = "conformance-report"
 # Option of this command: its file in the output folder, and pytest's option for it.
 OUTPUT_FILES: Final = {
@@ -24,11 +27,10 @@ def add_output_options(group: argparse._ArgumentGroup) -> None:
         "--output", metavar="DIR", default=DEFAULT_FOLDER, help=f"folder of all files below (default: {DEFAULT_FOLDER})"
     )
     for name, (file, _) in OUTPUT_FILES.items():
-        group.add_argument(f"--{name}", metavar="FILE", help=f"default: {file} in the output folder")
+        text = f"{TEXTS.get(f'--{name}', PAGE)} (default: {file} in the output folder)"
+        group.add_argument(f"--{name}", metavar="FILE", help=text)
     group.add_argument("--junit", metavar="FILE", help="write JUnit XML to FILE")
-    group.add_argument(
-        "--github-summary", metavar="FILE", help="append a Markdown summary to FILE, and print annotations"
-    )
+    group.add_argument("--github-summary", metavar="FILE", help=TEXTS["--github-summary"])
 
 
 def output_arguments(args: argparse.Namespace) -> list[str]:

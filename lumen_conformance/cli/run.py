@@ -6,15 +6,20 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 import lumen_conformance
 from lumen_conformance import suites
 from lumen_conformance.cli.errors import CommandError
 from lumen_conformance.cli.output import add_output_options, output_arguments
-from lumen_conformance.targets.options import PROXY_OPTIONS
+from lumen_conformance.ports import WORKERS
+from lumen_conformance.processes import interruption
+from lumen_conformance.registry.option_table import BASELINE, SELECTION, spelled_for_command
+from lumen_conformance.targets.options import API_KEY_VARIABLE, PROXY_OPTIONS
 
 SELECTIONS: Final = {
     "smoke": (("contract", "recovery"), "smoke"),
@@ -22,7 +27,8 @@ SELECTIONS: Final = {
     "recovery": (("recovery",), "recovery"),
     "all": (("contract", "recovery"), "contract or recovery"),
 }
-PREFIX: Final = "--proxy-"
+API_KEY: Final = "--proxy-api-key"
+WORKER_WORDS: Final = ("auto", "logical")  # pytest-xdist counts the cores
 # What the suite needs of pytest's plugins. Others that are installed beside it are not loaded: they could change a run.
 NEEDED_PLUGINS: Final = frozenset(("metadata", "html", "html_fixtures", "timeout", "xdist", "xdist.looponfail"))
 IGNORED_VARIABLES: Final = frozenset(("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"))
@@ -35,31 +41,42 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("selection", nargs="?", choices=SELECTIONS, default="all", help="which checks (default: all)")
     target = parser.add_argument_group("target", "give --url or --command")
     for name, how in PROXY_OPTIONS.items():
-        # The name that pytest has is accepted too: error messages use it.
-        target.add_argument(f"--{name.removeprefix(PREFIX)}", name, dest=_destination(name), **how)
+        # The name that pytest has is accepted too.
+        names = (spelled_for_command(name), name)
+        target.add_argument(*names, dest=_destination(name), **how | {"help": spelled_for_command(how["help"])})
     chosen = parser.add_argument_group("selection")
+    for each in SELECTION:
+        listed: dict[str, Any] = {"nargs": "+", "action": "extend"} if each.is_list else {}
+        chosen.add_argument(each.name, metavar=each.metavar, help=each.text, **listed)
     chosen.add_argument(
-        "--only", nargs="+", action="extend", metavar="ID", help="run these checks; * stands for any text"
+        "-n", dest="workers", metavar="N", type=parse_workers, help="run N checks at the same time, or auto"
     )
-    chosen.add_argument("--skip", nargs="+", action="extend", metavar="ID", help="leave these checks out")
-    chosen.add_argument("--shard", metavar="K/N", help="run part K of N parts; merge joins their reports")
-    chosen.add_argument("-n", dest="workers", metavar="N", help="run N checks at the same time, or auto")
     output = parser.add_argument_group("output")
-    output.add_argument(
-        "--baseline", metavar="FILE", help="known failures, each with a reason; they do not fail the run"
-    )
-    output.add_argument("--write-baseline", metavar="FILE", help="write what fails to FILE, as --baseline reads it")
+    for each in BASELINE:
+        output.add_argument(each.name, metavar=each.metavar, help=each.text)
     add_output_options(output)
+
+
+def parse_workers(text: str) -> str:
+    """Return the number of parallel workers as pytest-xdist takes it; raises ArgumentTypeError."""
+    if text in WORKER_WORDS or (text.isascii() and text.isdigit() and 1 <= int(text) <= WORKERS):
+        return text
+    words = " or ".join(WORKER_WORDS)
+    raise argparse.ArgumentTypeError(f"{text!r} is invalid: expected a whole number from 1 to {WORKERS}, or {words}")
 
 
 def main(args: argparse.Namespace) -> int:
     """Run pytest with the suites of this package; return its exit status."""
-    if not (args.proxy_url or args.proxy_command):
+    given = [name for name in ("url", "command") if getattr(args, f"proxy_{name}") is not None]
+    if not given:
         raise CommandError("no target: give --url URL or --command 'CMD … {port}'")
-    return run_pytest([*_selected(args), *_target(args), *output_arguments(args), *_paths(args)])
+    if len(given) > 1:
+        raise CommandError("--url and --command are two targets: give one of them")
+    words = [*_selected(args), *_target(args), *output_arguments(args), *_paths(args)]
+    return run_pytest(words, {API_KEY_VARIABLE: args.proxy_api_key} if args.proxy_api_key else {})
 
 
-def run_pytest(arguments: list[str]) -> int:
+def run_pytest(arguments: list[str], variables: Mapping[str, str] = MappingProxyType({})) -> int:
     """Run pytest with the configuration and the plugins of this package only; return its exit status.
 
     Where the system can do it, pytest replaces this process, so that a signal to this process reaches it.
@@ -71,7 +88,9 @@ def run_pytest(arguments: list[str]) -> int:
     # -P: nothing is imported from the current folder.
     command = [sys.executable, "-P", "-m", "pytest", *configured, *plugins, "--progress", *arguments]
     environ = {name: value for name, value in os.environ.items() if name not in IGNORED_VARIABLES}
+    environ |= variables
     if os.name != "nt":
+        interruption.block_signals()  # pytest is not ready for them before the plugin is configured
         os.execve(sys.executable, command, environ)
     return subprocess.run(command, env=environ, check=False).returncode
 
@@ -90,10 +109,12 @@ def _target(args: argparse.Namespace) -> list[str]:
     """The options of the target as pytest's ``--proxy-`` options."""
     words: list[str] = []
     for name in PROXY_OPTIONS:
+        if name == API_KEY and getattr(args, _destination(name)):
+            continue  # by a variable
         value = getattr(args, _destination(name))
         if value is True:
             words.append(name)
-        elif value:
+        elif value is not None and value is not False:
             words += [f"{name}={each}" for each in (value if isinstance(value, list) else [value])]
     return words
 

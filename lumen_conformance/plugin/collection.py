@@ -71,7 +71,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     results.expect_items(session)
     baseline.publish_partly_selected(session)
     reaper.start(session)  # before the audit of leaks records what runs already
-    leak_audit.record_existing(session)
+    leak_audit.record_existing(session, target.list_own_folders(session.config))
     run.freeze_objects()
 
 

@@ -1,15 +1,14 @@
 """The audit of leaks: a test that leaves a process, a listening socket or a file behind is an ERROR.
 
 After each test the audit looks for processes with the tag of this worker, also daemons; for children of this process
-without such a tag; for ports on which this process listens; and for files in the folder of the suite. What existed
-before the first test is no leak, and what open fixtures have started is none. The audit ends nothing but processes of
-this run. At the end of the run the controller looks for processes of killed workers.
+without such a tag; for ports on which this process listens; and for files in the folders in which only the suite
+writes. What existed before the first test is no leak, and what open fixtures have started is none. The audit ends
+nothing but processes of this run. At the end of the run the controller looks for processes of killed workers.
 """
 
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,24 +55,11 @@ SWEPT = pytest.StashKey[list[str]]()
 BEFORE = pytest.StashKey[InitialResources]()
 
 
-def configure(config: pytest.Config) -> None:
-    """Let a request to stop end the run as Ctrl-C does: in order, with a report. xdist's workers are ended by it."""
-    if hasattr(config, "workerinput"):
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-    def restore() -> None:
-        signal.signal(signal.SIGTERM, before)
-
-    config.add_cleanup(restore)
-
-
-def record_existing(session: pytest.Session) -> None:
-    """Look at what is there already."""
+def record_existing(session: pytest.Session, folders: frozenset[Path]) -> None:
+    """Look at what is there already; new files are leaks in these folders only."""
     config = session.config
     if is_controller(config):
         return
-    folders = frozenset({config.rootpath, config.invocation_params.dir})
     ignored = own_resources.read_gitignore(config.rootpath)
     there = (own_resources.list_child_pids(), own_resources.list_listening_ports(), own_resources.list_entries(folders))
     config.stash[BEFORE] = InitialResources(folders, ignored, *there)

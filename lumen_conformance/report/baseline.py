@@ -38,15 +38,6 @@ TEXT: Final = pytest.StashKey[str]()
 _ROWS: Final = pytest.StashKey[dict[str, set[str]]]()
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """Add ``--baseline``."""
-    parser.getgroup("report").addoption(
-        "--baseline",
-        metavar="FILE",
-        help="known failures, one line each: check id, reason; a listed check that passes fails the run",
-    )
-
-
 def configure(config: pytest.Config) -> None:
     """Read the file once, as it may be a pipe. An invalid line is an error: it could list the wrong checks."""
     path = output_paths.given(config, "--baseline") if shared_files.reports(config) else None

@@ -18,6 +18,7 @@ import pytest
 
 from lumen_conformance.registry import old_ids
 from lumen_conformance.registry.measurement import REPORTED_ONLY
+from lumen_conformance.registry.option_table import spelled
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.baseline import BASELINE, TEXT, listed_as, names, text_of
 from lumen_conformance.report.markup import TARGET
@@ -27,22 +28,15 @@ REASON_CHARS: Final = 200  # one line of a review
 HEAD: Final = "# Known failures: a check id, with parameters if only some rows fail; then the reason.\n"
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """Add ``--write-baseline``."""
-    parser.getgroup("report").addoption(
-        "--write-baseline",
-        metavar="FILE",
-        help="write the failures to FILE, for --baseline; an existing FILE must be that of --baseline, and is updated",
-    )
-
-
 def configure(config: pytest.Config) -> None:
     """Refuse a file that must not or cannot be written, and the proxy of this repository as the target."""
     path, given = _path(config), output_paths.given(config, "--baseline")
     if not path:
         return
     if TARGET not in config.stash:
-        raise pytest.UsageError("--write-baseline needs a foreign target: give --proxy-command or --proxy-url")
+        raise pytest.UsageError(
+            f"--write-baseline needs a foreign target: give {spelled('command')} or {spelled('url')}"
+        )
     try:
         if path.exists() and not (given and path == given.resolve()):
             raise pytest.UsageError(f"--write-baseline={path} exists: name a new file, or give it also as --baseline")

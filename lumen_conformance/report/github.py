@@ -27,13 +27,6 @@ LONGEST_CELL: Final = 600  # characters
 _TOKEN: Final = pytest.StashKey[str]()
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """Add ``--github-summary``."""
-    parser.getgroup("report").addoption(
-        "--github-summary", metavar="FILE", help="append a Markdown summary to FILE, and print annotations"
-    )
-
-
 def configure(config: pytest.Config) -> None:
     """Refuse a file that cannot be written; then let GitHub ignore commands in what is printed.
 

@@ -16,14 +16,6 @@ _OPTIONS: Final = ("--only", "--skip")
 _UNKNOWN: Final = "unknown-ids"
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """Add both options."""
-    group = parser.getgroup("lumen")
-    meaning = "C4 means C4 and all of C4.1, C4.2, …; * stands for any text; may be repeated"
-    group.addoption("--only", action="append", metavar="ID", help=f"run these checks only: {meaning}")
-    group.addoption("--skip", action="append", metavar="ID", help=f"leave these checks out: {meaning}")
-
-
 def configure(config: pytest.Config) -> None:
     """Take the present form of ids that are given in their old form."""
     for name in ("only", "skip"):

@@ -13,12 +13,12 @@ import pytest
 from lumen_conformance.registry.measurement import REPORTED_ONLY
 from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import Result, Results
-from lumen_conformance.report.run_result import NOTHING_PASSED, UNJUDGED
+from lumen_conformance.report.run_result import UNJUDGED
 
 CLIENTS, STRICT = "clients", "strict"
 LAYERS: Final = {CLIENTS: frozenset("M"), STRICT: frozenset("MS")}
 MEANINGS: Final = {CLIENTS: "M: what clients need", STRICT: "M and S: what OpenAI does"}
-PASSED, FAILED = "PASSED", "FAILED"
+PASSED, FAILED, NO_CHECK = "PASSED", "FAILED", "NO CHECK RAN"
 
 
 def layer_results(config: pytest.Config, results: Results) -> dict[str, str]:
@@ -42,7 +42,7 @@ def layer_result(results: Results, tiers: frozenset[str]) -> str:
     complete = not (results.missing or results.broken or any(each.outcome == "error" for each in ended))
     if not complete or any(each.outcome == "not_judged" and not each.excused for each in checks):
         return UNJUDGED
-    return PASSED if any(each.outcome in {"passed", "baselined"} for each in checks) else NOTHING_PASSED
+    return PASSED if any(each.outcome in {"passed", "baselined"} for each in checks) else NO_CHECK
 
 
 def _is_new_failure(result: Result) -> bool:

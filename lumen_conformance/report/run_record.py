@@ -72,13 +72,6 @@ class RunRecorder:
 RECORDER: Final = pytest.StashKey[RunRecorder]()
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """Add ``--record``."""
-    parser.getgroup("report").addoption(
-        "--record", metavar="FILE", help="write everything that the report is made of to FILE"
-    )
-
-
 def configure(config: pytest.Config) -> None:
     """Write the record in the process that reports."""
     if shared_files.reports(config) and (path := output_paths.given(config, "--record")):

@@ -25,11 +25,6 @@ _EMPTY: Final = "empty-shard"
 _SHARD: Final = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """Add ``--shard``."""
-    parser.getgroup("lumen").addoption("--shard", metavar="K/N", help="run part K of N parts of the selection")
-
-
 def parse(text: str) -> tuple[int, int]:
     """Return K and N; raises pytest.UsageError for anything but two whole numbers with 1 <= K <= N."""
     found = _SHARD.fullmatch(text)

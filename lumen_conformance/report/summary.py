@@ -17,16 +17,6 @@ from lumen_conformance.report.results import OUTCOMES, RESULTS, counts
 from lumen_conformance.report.run_result import summarize_run
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """Add ``--summary``."""
-    parser.getgroup("report").addoption(
-        "--summary",
-        metavar="FILE",
-        help="write to FILE, as JSON: the result, the results of the layers, the exit status and the layer that it "
-        "follows, counts, causes",
-    )
-
-
 def configure(config: pytest.Config) -> None:
     """Refuse a file that cannot be written; remove the file of an earlier run."""
     if path := _path(config):

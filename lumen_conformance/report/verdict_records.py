@@ -21,11 +21,6 @@ from lumen_conformance.report.results import RESULTS, Result, Results
 NEVER_RAN: Final = "never ran: the run ended before it"
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """Add ``--verdicts``."""
-    parser.getgroup("report").addoption("--verdicts", metavar="FILE", help="write one JSON line for each check to FILE")
-
-
 def configure(config: pytest.Config) -> None:
     """Refuse a file that cannot be written."""
     if path := _path(config):

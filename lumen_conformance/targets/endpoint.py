@@ -8,6 +8,7 @@ from typing import Any
 
 from lumen_conformance.http.capture import LAST_CAPTURE
 from lumen_conformance.http.client import Capture, Connection, OnBody, call
+from lumen_conformance.registry.option_table import spelled
 from lumen_conformance.targets.parsers import parse_address
 from lumen_conformance.targets.readiness import Readiness, describe_answer
 from lumen_conformance.targets.target import Target
@@ -120,14 +121,17 @@ class Endpoint:
 def _advise(answer: Capture) -> str:
     """Return what to do about a running server that does not answer that it is ready."""
     if answer.status and 300 <= answer.status < 400 and (location := answer.header("location")):
-        return f"it redirects to {location}, and no redirect is followed: give the address behind it as --proxy-url"
+        return (
+            f"it redirects to {location}, and no redirect is followed: give the address behind it as {spelled('url')}"
+        )
     if answer.status:
-        return "give another path by --proxy-health-path; with none the probe is /v1/models"
+        return f"give another path by {spelled('health-path')}; with none the probe is /v1/models"
     if "CERTIFICATE_VERIFY_FAILED" in (answer.error or ""):
         return "the environment variable SSL_CERT_FILE names a file with the certificates to trust"
     if answer.url.startswith("https:") and "SSL" in (answer.error or "").upper():
         return "the server does not use TLS there; give an http:// URL"
-    return "is it running, is it HTTP/1.1 (http or https), and are --proxy-url and --proxy-health-path right?"
+    names = f"{spelled('url')} and {spelled('health-path')}"
+    return f"is it running, is it HTTP/1.1 (http or https), and are {names} right?"
 
 
 class RemoteServer(Endpoint):

@@ -17,17 +17,35 @@ import pytest
 
 from lumen_conformance.inject import lumen_guard
 from lumen_conformance.processes import evidence_files
-from lumen_conformance.registry.redaction import SHORTEST_SECRET_CHARS, hide, hide_configured, redactor, secrets_of
+from lumen_conformance.registry.redaction import (
+    SHORTEST_SECRET_CHARS,
+    hide,
+    hide_configured,
+    is_secret_name,
+    redactor,
+    secrets_in_command,
+    secrets_of,
+)
+from lumen_conformance.report.markup import TARGET
 from lumen_conformance.run import TAG, run_of
+from lumen_conformance.targets.options import API_KEY_VARIABLE
 from lumen_conformance.targets.parsers import PLACEHOLDERS, SUITE_PREFIX
 from lumen_conformance.targets.target import HOST, Target, target_of
 
+HARMLESS_VALUES: Final = ("application/json", "text/event-stream")
 PROXIES: Final = frozenset(f"{scheme}_PROXY" for scheme in ("ALL", "FTP", "GRPC", "HTTP", "HTTPS", "WS", "WSS"))
 OF_PYTEST: Final = frozenset(("PYTEST_VERSION", "PYTEST_CURRENT_TEST"))  # pytest sets them for its children
-NO_SECRETS: Final = frozenset((HOST, "localhost"))  # a mask would make each address in a report unreadable
+# A mask would make each address in a report unreadable, and the name of each profile.
+NO_SECRETS: Final = frozenset((HOST, "localhost", "openai", *HARMLESS_VALUES))
 # Parts of these are no secrets either: they stand beside a placeholder for an address.
 ADDRESSES: Final = ("http://", "https://", "/v1/chat/completions", "/v1/models", "/v1/responses")
 PLACEHOLDER: Final = re.compile("|".join(map(re.escape, PLACEHOLDERS)))
+# Headers of requests that are no credentials (RFC 9110, RFC 9111, W3C Trace Context).
+HARMLESS_HEADERS: Final = frozenset((
+    "accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "connection", "content-encoding",
+    "content-language", "content-length", "content-type", "date", "expect", "from", "host", "origin", "pragma",
+    "referer", "te", "traceparent", "tracestate", "user-agent", "via",
+))  # fmt: skip
 CANARY: Final = "CLOUD_AI_API_KEY"  # its value is a made-up secret, which no answer may show
 STATE_DIR: Final = "LUMEN_STATE_DIR"  # two launches of a check may share it
 
@@ -44,6 +62,7 @@ def clean_caller(caller: Mapping[str, str]) -> dict[str, str]:
         name: value for name, value in caller.items() if name not in {*select_settings, *list_proxy_variables(caller)}
     }
     paths = kept.pop("PYTHONPATH", "").split(os.pathsep)
+    kept.pop(API_KEY_VARIABLE, None)  # it is for the suite
     kept_paths = [path for path in paths if not path or Path(path) != Path(lumen_guard.HERE)]
     return kept | ({"PYTHONPATH": os.pathsep.join(kept_paths)} if any(kept_paths) else {})
 
@@ -66,8 +85,9 @@ def select_settings(target: Target, caller: Mapping[str, str], env: Mapping[str,
 
 
 def find_secrets(target: Target, caller: Mapping[str, str]) -> frozenset[str]:
-    """Return what no report shows: the variables of the target, keys in its headers, keys of the caller."""
-    values = (*(value for _, value in target.variables), *_keys(target.headers))
+    """Return what no report shows: the variables of the target, its headers, keys in its command and of the caller."""
+    in_command = secrets_in_command(target.command)
+    values = (*(value for _, value in target.variables), *_header_values(target.headers), *in_command)
     return frozenset().union(*(_secret(target, value) for value in values)) | secrets_of(caller)
 
 
@@ -85,18 +105,22 @@ def _secret(target: Target, value: str) -> set[str]:
     return texts - known - NO_SECRETS - {target.model}
 
 
-def _keys(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Yield the values of headers with the name of a secret, and the key alone after a scheme such as Bearer."""
+def _header_values(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield the values of headers but harmless ones; of one with the name of a secret also the key after its scheme."""
     for name, value in headers:
-        variable = "AUTH" if "authorization" in name.lower() else name.replace("-", "_")
-        yield from secrets_of({variable: value}) | secrets_of({variable: value.rpartition(" ")[2]})
+        if name.lower() not in HARMLESS_HEADERS:
+            yield value
+        if "authorization" in name.lower() or is_secret_name(name):
+            yield value.rpartition(" ")[2]
 
 
 def configure(config: pytest.Config) -> None:
-    """Mask the secrets of a foreign server in every report."""
+    """Mask the secrets of a foreign server in every report, and in its description."""
     target = target_of(config)
     for secret in find_secrets(target, run_of(config).caller) if target.foreign else ():
         hide_configured(secret)
+    if TARGET in config.stash:
+        config.stash[TARGET] = redactor().text(config.stash[TARGET])
 
 
 def mask_evidence(session: pytest.Session) -> None:

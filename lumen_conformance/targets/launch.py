@@ -116,7 +116,7 @@ class Launcher(ProcessFactory):
         """Return the error to raise: the same, or the one that is reported once in a run."""
         if self._readiness is None:
             return error
-        message = "\n".join([str(error), *getattr(error, "__notes__", [])])
+        message = str(error)
         if isinstance(error, OSError):
             message = f"{subprocess.list2cmdline(argv)} cannot be launched: {error}{advise_command(self.target)}"
         return self._readiness.record_failure(error, message)

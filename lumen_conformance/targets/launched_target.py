@@ -16,6 +16,7 @@ from lumen_conformance.http.client import request_bytes
 from lumen_conformance.processes import serving_processes
 from lumen_conformance.processes.child_process import ChildProcess, ProcessEnd
 from lumen_conformance.processes.process_tree import ProcessRef
+from lumen_conformance.registry.option_table import spelled
 from lumen_conformance.run import Run
 from lumen_conformance.targets.endpoint import Endpoint
 from lumen_conformance.targets.foreign_process import ForeignProcess
@@ -70,18 +71,29 @@ class LaunchedTarget(Endpoint, ChildProcess):
         try:
             until(claim, prove, within_s=within_s, give_up=self.end_reason, pause=self._pause)
         except WaitTimeoutError as error:
-            error.add_note(self._describe_probe())
-            error.add_note(self.log_tails())
+            error.args = (
+                f"{self._describe_probe(within_s)}\n{self.command_line()} (pid {self.pid})\n{self.log_tails()}",
+            )
             raise
         self.ready_s = time.monotonic() - start_s
         return self
 
-    def _describe_probe(self) -> str:
-        """Return what was asked, and what came instead of an answer that says ready."""
+    def _describe_probe(self, within_s: float) -> str:
+        """Return in one line what was asked, for how long, what came, what was expected, and what to do."""
+        health = self.health()
+        came = f"GET {self.url}{self.target.probe_path} was answered with {describe_answer(health.capture)}"
+        if health.ready:
+            other = f"{came} by another process; end the program that has this port"
+            return f"no answer came from this launch within {within_s:g} s: {other}"
+        expected = "200" if self.target.health_path else "below 500"
+        return f"the server was not ready within {within_s:g} s: {came}, expected status {expected}; {self._advise()}"
+
+    def _advise(self) -> str:
+        if not self.target.foreign:
+            return "see its log below"
         return (
-            f"GET {self.target.probe_path} on port {self.port} was answered with "
-            f"{describe_answer(self.health().capture)}; look into the log below, or name another address with "
-            f"--proxy-health-path (none: the probe is /v1/models){advise_command(self.target)}"
+            f"see its log below; give a longer {spelled('start-timeout')}, or another {spelled('health-path')} "
+            f"(none: the probe is /v1/models){advise_command(self.target)}"
         )
 
     def worker(self) -> ProcessRef:

@@ -11,6 +11,7 @@ import pytest
 
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.framing import quote_invalid
+from lumen_conformance.registry.option_table import spelled
 from lumen_conformance.run import Run, run_of
 from lumen_conformance.targets.target import Target
 
@@ -83,7 +84,7 @@ def advise_command(target: Target) -> str:
     if not target.foreign:
         return ""
     named = any("{port}" in word for word in (*target.command, *(value for _, value in target.variables)))
-    return "; check --proxy-command" + ("" if named else ", which has no {port}: the port is in PROXY_PORT only")
+    return f"; check {spelled('command')}" + ("" if named else ", which has no {port}: the port is in PROXY_PORT only")
 
 
 def outcome_of(item: pytest.Item, error: NeverReady) -> BaseException:

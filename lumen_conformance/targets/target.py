@@ -15,11 +15,12 @@ import pytest
 from lumen_conformance.http.client import TIMEOUT_S
 from lumen_conformance.processes import shadow_modules
 from lumen_conformance.registry.measurement import REPORTED_ONLY
+from lumen_conformance.registry.option_table import spelled
 from lumen_conformance.registry.redaction import redactor
 from lumen_conformance.report import baseline
 from lumen_conformance.report.markup import TARGET
 from lumen_conformance.targets import options, parsers
-from lumen_conformance.targets.options import LAUNCH_OPTIONS, list_given, refuse_empty
+from lumen_conformance.targets.options import LAUNCH_OPTIONS, api_key_of, list_given, refuse_empty, respelled
 
 PACKAGES = Path(__file__).resolve().parents[2]  # the folder that holds this package and our own proxy
 MUTATION_FILES = pytest.StashKey[
@@ -152,7 +153,7 @@ def target_of(config: pytest.Config) -> Target:
     refuse_empty(config)
     command, url = config.getoption("proxy_command"), config.getoption("proxy_url")
     if command is not None and url is not None:
-        raise pytest.UsageError("--proxy-command and --proxy-url are two targets: give one of them")
+        raise pytest.UsageError(f"{spelled('command')} and {spelled('url')} are two targets: give one of them")
     if command is None and url is None:
         return _ours(config)
     return _foreign(config, command, url)
@@ -160,7 +161,7 @@ def target_of(config: pytest.Config) -> Target:
 
 def _ours(config: pytest.Config) -> Target:
     if idle := list_given(config):
-        raise pytest.UsageError(f"{', '.join(idle)}: only with --proxy-command or --proxy-url")
+        raise pytest.UsageError(f"{', '.join(idle)}: only with {spelled('command')} or {spelled('url')}")
     return Target(mutation=config.getoption("sabotage"), mutation_files=config.stash.get(MUTATION_FILES, ()))
 
 
@@ -170,13 +171,13 @@ def _foreign(config: pytest.Config, command: str | None, url: str | None) -> Tar
     argv = parsers.split_command(command) if command is not None else ()
     profile: Profile = config.getoption("proxy_profile") or "openai"
     model = config.getoption("proxy_model")
-    if command is None and (idle := [name for name in LAUNCH_OPTIONS if config.getoption(name)]):
-        raise pytest.UsageError(f"{', '.join(idle)}: only with --proxy-command")
+    if command is None and (idle := [respelled(name) for name in LAUNCH_OPTIONS if config.getoption(name)]):
+        raise pytest.UsageError(f"{', '.join(idle)}: only with {spelled('command')}")
     can = _declared(config, argv)
-    if "auth" in can and not config.getoption("proxy_api_key"):
-        raise pytest.UsageError("--proxy-can auth needs --proxy-api-key: the key that the server requires")
+    if "auth" in can and not api_key_of(config):
+        raise pytest.UsageError(f"{spelled('can')} auth needs {spelled('api-key')}: the key that the server requires")
     if url is not None and not model:
-        raise pytest.UsageError("--proxy-url needs --proxy-model: it is the only model that is called there")
+        raise pytest.UsageError(f"{spelled('url')} needs {spelled('model')}: it is the only model that is called there")
     return Target(
         command=argv,
         tool=(),
@@ -185,7 +186,7 @@ def _foreign(config: pytest.Config, command: str | None, url: str | None) -> Tar
         profile=profile,
         url=parsers.parse_origin(url) if url is not None else "",
         model=model or MODELS[profile],
-        api_key=parsers.parse_key(config.getoption("proxy_api_key")),
+        api_key=parsers.parse_key(api_key_of(config)),
         headers=_headers(config),
         load=url is None or config.getoption("proxy_load"),
         foreign=True,
@@ -197,9 +198,9 @@ def _foreign(config: pytest.Config, command: str | None, url: str | None) -> Tar
 
 def _declared(config: pytest.Config, argv: tuple[str, ...]) -> frozenset[str]:
     """Return the capabilities of ``--proxy-can``, and those that the command shows: launch, and gateway by its URL."""
-    can = parsers.parse_capabilities(config.getoption("proxy_can") or [], CAPABILITIES)
+    can = parsers.parse_capabilities(config.getoption("proxy_can") or [], CAPABILITIES, options.ONLY_OURS)
     if not argv and (launch_only := can & LAUNCH_CAPABILITIES):
-        raise pytest.UsageError(f"--proxy-can {', '.join(sorted(launch_only))}: only with --proxy-command")
+        raise pytest.UsageError(f"{spelled('can')} {', '.join(sorted(launch_only))}: only with {spelled('command')}")
     if not argv:
         return can
     values = [value for _, value in _variables(config)]
@@ -209,7 +210,7 @@ def _declared(config: pytest.Config, argv: tuple[str, ...]) -> frozenset[str]:
 
 def _headers(config: pytest.Config) -> tuple[tuple[str, str], ...]:
     lines = tuple(parsers.parse_header(line) for line in config.getoption("proxy_header") or [])
-    key = config.getoption("proxy_api_key")
+    key = api_key_of(config)
     return (("Authorization", f"Bearer {key}"), *lines) if key else lines
 
 
@@ -218,7 +219,7 @@ def _variables(config: pytest.Config) -> tuple[tuple[str, str], ...]:
 
 
 def _seconds(config: pytest.Config, option: str) -> float | None:
-    return parsers.parse_seconds(config.getoption(option), option)
+    return parsers.parse_seconds(config.getoption(option), respelled(option))
 
 
 def _filled(word: str, port: int, gateway_url: str) -> str:
@@ -241,6 +242,15 @@ def configure(config: pytest.Config) -> None:
         config.stash[REPORTED_ONLY] = frozenset(("S", "W"))
 
 
+def list_own_folders(config: pytest.Config) -> frozenset[Path]:
+    """Return the folders in which only the suite writes.
+
+    The current folder belongs to the user and to a foreign target, which runs in it: a new file there proves nothing.
+    """
+    current = frozenset({config.invocation_params.dir})
+    return frozenset({config.rootpath}) - current if target_of(config).foreign else current | {config.rootpath}
+
+
 def header_line(config: pytest.Config) -> str | None:
     """Name the target, unless it is our own proxy."""
     target = target_of(config)
@@ -259,7 +269,7 @@ def skip_reason(target: Target, item: pytest.Item) -> str:
     if reason := target.explain_missing(*needed):
         return reason
     if not target.load and item.get_closest_marker("load"):
-        return "many or very large requests: by URL only with --proxy-load"
+        return f"many or very large requests: by URL only with {spelled('load')}"
     return ""
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import subprocess
 import sys
+from importlib.metadata import PathDistribution
 from pathlib import Path
 
 import pytest
 
+from lumen_conformance.cli import init
 from lumen_conformance.cli import main as cli
 from lumen_conformance.report.id_selection import is_meant
 from tests.fixtures.repository import ROOT
@@ -48,6 +51,8 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         (["list", "Z9"], "no check has the id Z9"),
         (["list", "--", "-k"], "arguments behind -- are for run only"),
         (["run", "--command=x", "--output=/dev/null/x"], "/dev/null"),
+        (["run", "--command=x", "--url=http://127.0.0.1:1"], "--url and --command are two targets"),
+        *((["run", "--command=x", "-n", number], f"'{number}' is invalid") for number in ("-1", "0", "abc", "25")),
     ],
 )
 def test_invalid_options(arguments: list[str], named: str) -> None:
@@ -64,6 +69,52 @@ def test_invalid_selection(option: str, tmp_path: Path) -> None:
     done = run("run", "contract", "--command=server {port}", option, f"--output={tmp_path}")
     assert done.returncode == 4
     assert option.partition("=")[2] in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--command=server {prt}"], "--command: {prt} is no placeholder: write {port}"),
+        (["--command=server {port}", "--can=journal"], "--can journal: only our own proxy has it"),
+        (["--command="], "--command is empty"),
+        (["--url=http://127.0.0.1:1"], "--url needs --model"),
+        (["--command=server", "--header=nonsense"], "--header: give it as"),
+        (["--url=http://127.0.0.1:1", "--model=m", "--start-timeout=9"], "--start-timeout: only with --command"),
+    ],
+)
+def test_messages_name_the_options_of_the_command(options: list[str], message: str, tmp_path: Path) -> None:
+    """An invalid option of the target is refused before a launch, by the name that the command has for it."""
+    done = run("run", "contract", *options, f"--output={tmp_path}")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert message in done.stderr
+    assert "--proxy-" not in done.stderr
+
+
+def test_help_names_no_option_of_pytest_in_its_texts() -> None:
+    """The texts of the command name its own options; those of pytest stand beside them as second names only."""
+    texts = run("run", "--help", COLUMNS="1000").stdout.splitlines()
+    assert [line for line in texts if "--proxy-" in re.sub(r", --proxy-\S+", "", line)] == []
+
+
+def test_each_option_has_one_text() -> None:
+    """An option that both pytest and the command have is described by the same text in both."""
+    ours = _texts(run("run", "--help", COLUMNS="1000").stdout)
+    command = [sys.executable, "-m", "pytest", "-p", "lumen_conformance.plugin", "--help"]
+    environ = {**os.environ, "COLUMNS": "1000"}
+    done = subprocess.run(
+        command, capture_output=True, encoding="utf-8", timeout=60, check=False, env=environ, cwd=ROOT / "docs"
+    )
+    pytests = _texts(done.stdout)
+    shared = (ours.keys() & pytests.keys()) - {"--help", "--html", "--timeout"}  # of pytest and other plugins
+    assert {"--only", "--shard", "--baseline", "--record", "--github-summary"} <= shared
+    assert [name for name in shared if not ours[name].startswith(pytests[name])] == []
+    assert pytests["--proxy-url"] == ours["--url"]
+
+
+def _texts(help_text: str) -> dict[str, str]:
+    """Return the text of each option of a help page."""
+    rows = re.findall(r"^  (--[a-z-]+)[^\n]*?(?:\n {3,}|  +)(\S.*)$", help_text, re.MULTILINE)
+    return dict(rows)
 
 
 def test_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,14 +149,45 @@ def test_compare_exit_status(old: str, new: str, status: int, tmp_path: Path) ->
     assert cli.main(["compare", *files]) == status
 
 
-def test_init_writes_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files are written once; an existing file is never replaced."""
+WORKFLOW = Path(".github", "workflows", "conformance.yml")
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+INSTALLED = {
+    "github": ({"url": "https://github.com/a/b.git", "vcs_info": {"vcs": "git", "commit_id": COMMIT}}, f"a/b@{COMMIT}"),
+    "elsewhere": ({"url": "https://git.example/a/b", "vcs_info": {"vcs": "git", "commit_id": COMMIT}}, init.PLACE),
+    "folder": ({"url": "file:///a/b", "dir_info": {}}, init.PLACE),
+    "index": (None, init.PLACE),
+}
+
+
+@pytest.mark.parametrize("case", INSTALLED)
+def test_init_writes_two_files(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workflow has the commit that is installed; both files are written once, and none is replaced."""
+    source, action = INSTALLED[case]
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(PathDistribution, "read_text", lambda *_: source and json.dumps(source))
     assert cli.main(["init"]) == 0
-    assert "lumen-conformance run" in (tmp_path / ".github" / "workflows" / "conformance.yml").read_text("utf-8")
-    (tmp_path / ".github" / "workflows" / "conformance.yml").unlink()
+    text = WORKFLOW.read_text("utf-8")
+    assert f"uses: {action}\n" in text
+    assert "example.invalid" not in text
+    WORKFLOW.unlink()
     assert cli.main(["init"]) == 4
-    assert not (tmp_path / ".github" / "workflows" / "conformance.yml").exists()
+    assert not WORKFLOW.exists()
+
+
+def test_init_takes_a_pinned_action(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The action of ``--action`` is written, a version that may change is refused, and actionlint accepts the file."""
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["init", "--action", "a/b@main"]) == 4
+    assert not WORKFLOW.exists()
+    assert cli.main(["init", "--action", f"a/b@{COMMIT}", "--baseline", "it's known: #1.txt"]) == 0
+    text = WORKFLOW.read_text("utf-8")
+    assert [line for line in text.splitlines() if "uses:" in line and not re.search(r"@[0-9a-f]{40}\b", line)] == []
+    assert f"uses: a/b@{COMMIT}\n" in text
+    ours = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
+    assert [action for action in re.findall(r"uses: (actions/.*)", text) if action not in ours] == []
+    if (linter := Path(sys.executable).with_name("actionlint")).exists():  # it is in the environment of `make lint`
+        done = subprocess.run([linter, WORKFLOW], capture_output=True, encoding="utf-8", timeout=60, check=False)
+        assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_list_json(capsys: pytest.CaptureFixture[str]) -> None:

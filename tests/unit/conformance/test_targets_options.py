@@ -72,8 +72,9 @@ def test_a_command_is_filled_in(tmp_path: Path) -> None:
          (r"C:\py\python.exe", r"C:\my server\run.py", "--port", "{port}")),
         ("a 'b c'", True, ("a", "b c")),
         ("serve; rm -rf $HOME", False, ("serve;", "rm", "-rf", "$HOME")),
+        ("a ${PORT} {time} {model}", False, ("a", "${PORT}", "{time}", "{model}")),
     ],
-    ids=["posix", "windows", "windows-single", "no-shell"],
+    ids=["posix", "windows", "windows-single", "no-shell", "other-braces"],
 )  # fmt: skip
 def test_a_command_is_split(command: str, windows: bool, texts: tuple[str, ...]) -> None:  # noqa: FBT001 -- a row
     """A command is split as in a shell, with backslashes kept on Windows; no shell runs it."""
@@ -129,6 +130,12 @@ NONSENSE: dict[str, dict[str, object]] = {
     "health of nothing": {"proxy_command": "a", "proxy_health_path": ""},
     "url without a model": {"proxy_url": "http://127.0.0.1:1"},
     "unknown capability": {"proxy_command": "a", "proxy_can": ["models,telepathy"]},
+    "journal of a stranger": {"proxy_command": "a", "proxy_can": ["journal"]},
+    "environment of a stranger": {"proxy_command": "a", "proxy_can": ["models,venv"]},
+    "port misspelt": {"proxy_command": "a {prt}"},
+    "port in capitals": {"proxy_command": "a {PORT}"},
+    "gateway misspelt in a header": {"proxy_command": "a", "proxy_header": ["x: {gateway-url}/v1"]},
+    "gateway misspelt in a variable": {"proxy_command": "a", "proxy_env": ["A={gateway}"]},
     "launch by url": {**BY_URL, "proxy_can": ["launch"]},
     "gateway by url": {**BY_URL, "proxy_can": ["models", "gateway"]},
     "auth without a key": {"proxy_command": "a", "proxy_can": ["auth"]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 import threading
@@ -106,6 +107,11 @@ def test_by_command(tmp_path: Path) -> None:
     command = f"--proxy-command='{sys.executable}' '{plain_server.__file__}' {{port}} no-http"
     ended = judged(tmp_path, command, "--proxy-start-timeout=3", "-k", "A1", tests=ONE)
     assert ended.ids("error") == {"A1"}, ended.output
+    assert re.search(
+        r"never became ready: the server was not ready within 3 s: GET http://127\.0\.0\.1:\d+/health was answered "
+        r"with no HTTP response .*, expected status 200; see its log below; give a longer --proxy-start-timeout, or ",
+        ended.output,
+    )
     for text in ("received as line 2 b'Server plain'", EXPECTED, "--proxy-health-path", "the word is None"):
         assert text in ended.output
 
