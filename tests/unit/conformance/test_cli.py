@@ -8,13 +8,15 @@ import os
 import re
 import subprocess
 import sys
-from importlib.metadata import PathDistribution
+from importlib.metadata import EntryPoint, PathDistribution
 from pathlib import Path
 
 import pytest
 
-from lumen_conformance.cli import init
+from lumen_conformance.cli import init, list_checks
 from lumen_conformance.cli import main as cli
+from lumen_conformance.cli import run as run_command
+from lumen_conformance.processes import interruption
 from lumen_conformance.report.id_selection import is_meant
 from tests.fixtures.repository import ROOT
 
@@ -69,6 +71,55 @@ def test_invalid_selection(option: str, tmp_path: Path) -> None:
     done = run("run", "contract", "--command=server {port}", option, f"--output={tmp_path}")
     assert done.returncode == 4
     assert option.partition("=")[2] in done.stderr + done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no exec")
+def test_what_pytest_is_started_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options are passed on; settings and plugins of the user's own pytest are not."""
+    started: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr(os, "execve", lambda _, words, environ: started.append((words, environ)))
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess("", 0))  # behind execve
+    monkeypatch.setattr(interruption, "block_signals", lambda: None)
+    stranger = EntryPoint("stranger", "stranger", "pytest11")
+    monkeypatch.setattr(run_command, "entry_points", lambda **_: [stranger, EntryPoint("xdist", "x", "pytest11")])
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
+        monkeypatch.setenv(name, "1")
+    options = [
+        "-n",
+        "3",
+        "--junit=j.xml",
+        "--github-summary=s.md",
+        "--shard=1/2",
+        "--baseline=b.txt",
+        "--only",
+        "B1",
+        "C1",
+    ]
+    assert cli.main(["run", "smoke", "--command=server {port}", f"--output={tmp_path}", *options, "--", "-x"]) == 0
+    ((words, environ),) = started
+    assert words[words.index("-n") : words.index("-n") + 4] == ["-n", "3", "--dist", "loadfile"]
+    assert words[words.index("-m", words.index("-m") + 1) + 1] == "smoke"
+    passed_on = {
+        "--junit-xml=j.xml",
+        "--github-summary=s.md",
+        "--shard=1/2",
+        "--baseline=b.txt",
+        "--only=B1",
+        "--only=C1",
+    }
+    assert {*passed_on, "-x", "--proxy-command=server {port}"} <= set(words)
+    assert [name for name in words if name.startswith("no:")] == ["no:cacheprovider", "no:stranger"]
+    assert [name for name in environ if name.startswith("PYTEST_") and environ[name] == "1"] == []
+
+
+def test_an_interrupted_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that is interrupted has exit status 2, as a run has."""
+
+    def interrupt(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(list_checks, "main", interrupt)
+    assert cli.main(["list"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lumen_conformance.contract.call_budget import max_chat_calls
 from lumen_conformance.gateway.exchange import ReceivedRequest
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.targets.endpoint import CHAT
@@ -96,3 +97,24 @@ def test_the_contract_was_asked(whole: tuple[SuiteRun, list[ReceivedRequest]], l
     assert len(passed) > PASSED
     assert {one[0] for one in passed} >= set("BCDEFH")
     assert passed >= {"C3.3", "E5.1", "E8.4", "F3-media-type-text", "F3-oversize-huge", "F7", "H2-id-stream", "H3-each"}
+
+
+COUNTED = """
+    import pytest
+
+    def test_one(): "One call of its own."
+    def test_own_answers(): "Four calls of its own."
+    def test_answer(): "No call of its own."
+
+    @pytest.mark.skip
+    def test_two(): "It is skipped."
+
+    @pytest.mark.parametrize("exchange", ["refusal", "unparsable"])
+    def test_envelope(exchange): "It reads an exchange that each process makes once."
+"""
+
+
+def test_the_bound_is_no_larger_than_the_calls(pytester: pytest.Pytester) -> None:
+    """The bound is the sum of the calls of each test that runs, and of the shared exchanges of each worker."""
+    items = pytester.getitems(COUNTED)
+    assert [max_chat_calls(items, workers, load=False) for workers in (1, 3)] == [5 + 2, 5 + 3 * 2]

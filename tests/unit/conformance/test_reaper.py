@@ -41,6 +41,16 @@ LAUNCH = """
             tally.write(f"{launch().pid}\\n")
         threading.Event().wait()
 """
+LAUNCH_AND_FORK = LAUNCH.replace(
+    """            tally.write""",
+    """            server = launch()
+            if os.fork() == 0:
+                # It has copies of all open files of pytest, and outlives it until the server ends.
+                from lumen_conformance.waiting import observe
+                observe("the server has ended", lambda: server.ref.state() != "running", within_s=120.0)
+                os._exit(0)
+            tally.write""",
+).replace("{launch().pid}", "{server.pid}")
 NESTED_LAUNCH = """
     import json, os, subprocess
     import pytest
@@ -87,12 +97,21 @@ def kill_with_workers(controller: subprocess.Popen[bytes], _: Path) -> None:
         worker.kill()
 
 
-# A run that launches by itself is ended by its fixtures in all cases but the last.
+# A run that launches by itself is ended by its fixtures in all cases but the last two.
 CASES = [
     (interrupt, NESTED_LAUNCH), (interrupt_twice, NESTED_LAUNCH), (terminate_twice, NESTED_LAUNCH),
     (kill, NESTED_LAUNCH), (kill_with_workers, NESTED_LAUNCH), (kill_with_workers, LAUNCH),
+    (kill_with_workers, LAUNCH_AND_FORK),
 ]  # fmt: skip
-IDS = ["interrupt", "interrupt-twice", "terminate-twice", "kill", "kill-with-workers", "kill-with-workers-alone"]
+IDS = [
+    "interrupt",
+    "interrupt-twice",
+    "terminate-twice",
+    "kill",
+    "kill-with-workers",
+    "kill-with-workers-alone",
+    "kill-with-fork",
+]
 
 
 @pytest.fixture
