@@ -1,4 +1,4 @@
-"""Write the tables and figures of the README and of docs/clients.md; part of `make docs`.
+"""Write the tables and figures of the README, docs/clients.md and docs/architecture.md; part of `make docs`.
 
 A table stands between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``, a figure between ``<!-- NAME -->`` and
 ``<!-- /NAME -->``. Measured figures come from the files that the commands of `benchmarks/` write.
@@ -11,9 +11,11 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from docs.architecture import drawing, sizes
 from lumen_conformance.cli.list_checks import read
 from lumen_conformance.report.selection import SEVENTEEN
 from tests.contract.clients.client_list import CLIENTS, Client
@@ -87,6 +89,11 @@ Parts = dict[str, Callable[[], Iterable[str]]]
 TABLES: Final[dict[str, Parts]] = {
     "README.md": {"seventeen": seventeen, "clients": clients, "speed": speed},
     "docs/clients.md": {"clients": clients_in_detail},
+    "docs/architecture.md": {
+        "layers-of-the-suite": partial(drawing, "lumen_conformance"),
+        "layers-of-the-proxy": partial(drawing, "lumen_proxy"),
+        "sizes": sizes,
+    },
 }
 FIGURES: Final[dict[str, Parts]] = {
     "README.md": {"checks": lambda: [str(len(read()))], "faults": lambda: [str(len(FAULTS))]},

@@ -1,4 +1,4 @@
-"""The results of runs are those of the table in docs/judge-your-own-server.md."""
+"""The results of runs are those of the table in docs/guide/how-a-run-ends.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.fixtures.nested_pytest import FOREIGN, ROOT, NestedPytest
 
-DOC = ROOT / "docs" / "judge-your-own-server.md"
+DOC = ROOT / "docs" / "guide" / "how-a-run-ends.md"
 HEAD = '"""Checks of a server."""\nfrom lumen_conformance.registry import NotJudged\n'
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,16 +15,20 @@ from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.options import PROXY_OPTIONS
 from lumen_conformance.targets.target import CAPABILITIES
-from tests.fixtures.suite_subprocess import SuiteRun, run
+from tests.fixtures.nested_pytest import inherited
+from tests.fixtures.suite_subprocess import RUN_BUDGET_S, SuiteRun, run
 
 ROOT = Path(__file__).resolve().parents[3]
-GUIDE = (ROOT / "docs" / "judge-your-own-server.md").read_text("utf-8")
-RECIPES = "\n## Recipes\n"  # these run in tests/operations/test_recipes.py
-BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE.partition(RECIPES)[0], re.DOTALL)
+PAGES = {path.stem: path.read_text("utf-8") for path in sorted((ROOT / "docs" / "guide").glob("*.md"))}
+INDEX = (ROOT / "docs" / "judge-your-own-server.md").read_text("utf-8")
+GUIDE = "\n".join(
+    text for name, text in PAGES.items() if name != "recipes"
+)  # tests/operations/test_recipes.py runs these
+BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 RUN = "lumen-conformance run "
 AS_PYTEST = {f"--{name.removeprefix('--proxy-')}": name for name in PROXY_OPTIONS}
-KNOWN = re.search(r"```text\n(.*?)```", GUIDE, re.DOTALL)
+KNOWN = re.search(r"```text\n(.*?)```", PAGES["baseline"], re.DOTALL)
 FEW = (
     "tests/contract/test_e_stream.py",
     "tests/contract/test_g_forwarding.py",
@@ -126,5 +131,28 @@ def test_the_help_tells_what_each_word_means() -> None:
 def test_options_of_the_guide() -> None:
     """The guide names every option about a target, and every capability and no others."""
     assert {name for name in AS_PYTEST if not re.search(rf"{name}\b", GUIDE)} == set()
-    (row,) = [line for line in GUIDE.splitlines() if line.startswith("| `--can")]
-    assert set(re.findall(r"`([a-z]+)`", row.partition("commas:")[2])) == set(CAPABILITIES)
+    table = PAGES["capabilities"].partition("| capability | meaning |\n")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE)) == set(CAPABILITIES)
+
+
+def test_the_index_has_every_page() -> None:
+    """The index links to each page of the guide, and to no other."""
+    assert set(re.findall(r"\]\(guide/([a-z-]+)\.md\)", INDEX)) == set(PAGES)
+
+
+def test_a_check_of_your_own(tmp_path: Path) -> None:
+    """The check of the guide passes in a folder with nothing else, by the command of the guide."""
+    (module,) = re.findall(r"```python\n(.*?)```", PAGES["own-check"], re.DOTALL)
+    (tmp_path / "test_own.py").write_text(module, "utf-8")
+    (line,) = [line for line in COMMANDS if line.startswith("python -m pytest -p lumen_conformance.plugin")]
+    arguments = [sys.executable, *(_ours(word) for word in shlex.split(line)[1:])]
+    done = subprocess.run(
+        arguments,
+        cwd=tmp_path,
+        env=inherited(),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=RUN_BUDGET_S,
+        check=False,
+    )
+    assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout + done.stderr
