@@ -65,7 +65,7 @@ def serve(
             settings=settings,
             listener=bound,
             journal=journal,
-            spawn=lambda: WorkerProcess(command, environ, bound.sockets, events.put),
+            spawn=lambda: WorkerProcess(command, environ, bound.sockets, events.put, notify),
             notify=notify,
             identity=instance.identity,
             observer=instance,
