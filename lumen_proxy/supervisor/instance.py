@@ -14,7 +14,6 @@ import lumen_proxy
 from lumen_proxy.ipc import Identity
 from lumen_proxy.masking import without_query
 from lumen_proxy.supervisor import process_identity, settings_record, state
-from lumen_proxy.supervisor.loop import InstanceObserver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from lumen_proxy.supervisor.listener import Listener
 
 
-class Instance(InstanceObserver):
+class Instance:
     """Writes the state file and prints the ready line as the loop moves on."""
 
     def __init__(

@@ -1,7 +1,8 @@
 """A worker for tests of the supervisor: it only implements the messages.
 
 The arguments select a fault: `die-at-boot STATUS`, `die-at-promotion TIMES`, `die-when-ready STATUS`, `never-ready`,
-`cut N`, `never-drained`. The worker answers each connection with one JSON object: its PID and its generation.
+`cut N`, `never-drained`, `print-before N`. The worker answers each connection with one JSON object: its PID and its
+generation.
 """
 
 from __future__ import annotations
@@ -47,8 +48,11 @@ def main(fault: str = "", number: str = "0") -> None:
         os._exit(int(number))
     if fault == "never-imported":
         signal.pause()
+    if fault == "print-before":
+        sys.stdout.write("x" * int(number) + "\n")
+        sys.stdout.flush()
     send(Imported(os.getpid()))
-    for command in messages(sys.stdin.buffer):
+    for command in messages(sys.stdin.buffer, sys.exit):
         if isinstance(command, Serve):
             if fault == "die-at-promotion" and command.generation <= int(number):
                 os._exit(70)

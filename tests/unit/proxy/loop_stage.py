@@ -11,9 +11,10 @@ from typing import Any
 from lumen_proxy import config
 from lumen_proxy.ipc import Identity, Imported, Message, Ready
 from lumen_proxy.logs.journal import Journal
+from lumen_proxy.logs.rotation import RotatedFile
 from lumen_proxy.supervisor import loop as under_test
 from lumen_proxy.supervisor.listener import Listener
-from lumen_proxy.supervisor.loop import Event, InstanceObserver, Loop, State, SupervisorContext
+from lumen_proxy.supervisor.loop import Event, Loop, State, SupervisorContext
 from lumen_proxy.supervisor.spawn import WorkerExit, WorkerMessage, WorkerProcess
 
 
@@ -42,8 +43,8 @@ class FakeWorker:
         self.commands.append("close")
 
 
-class Observer(InstanceObserver):
-    """Records what the loop reports, in order."""
+class Observer:
+    """Takes the place of an Instance. Records what the loop reports, in order."""
 
     def __init__(self) -> None:
         self.generations: list[int] = []
@@ -82,11 +83,11 @@ class Stage:
         context = SupervisorContext(
             settings=dataclasses.replace(config.load({"LUMEN_STATE_DIR": str(folder)}), **values),  # type: ignore[arg-type]
             listener=Listener((), ("127.0.0.1",), 8080),
-            journal=Journal(folder / "journal.jsonl", "abc"),
+            journal=Journal(RotatedFile(folder / "journal.jsonl", max_bytes=1_000_000, keep=0, days=14), "abc"),
             spawn=self.spawn,
             notify=self.notices.append,
             identity=Identity(instance="abc", supervisor_pid=1, started_at=0.0),
-            observer=self.observer,
+            observer=self.observer,  # type: ignore[arg-type]
         )
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.loop = Loop(context, self.events)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.ipc import Drained, Imported, Message, Ready, Serve
+from lumen_proxy.ipc import Drain, Drained, Imported, Message, Ready
 from lumen_proxy.supervisor import loop as under_test
 from lumen_proxy.supervisor.loop import State
 from lumen_proxy.supervisor.spawn import WorkerExit, WorkerMessage, WorkerProcess
@@ -150,7 +150,7 @@ def test_events_of_a_replaced_worker_are_ignored(stage: MakeStage) -> None:
     assert len(on.workers) == 2
 
 
-@pytest.mark.parametrize("message", [Drained(0), Serve(listeners=[])])
+@pytest.mark.parametrize("message", [Drained(0), Drain(1.0)])
 def test_unexpected_messages_are_ignored(stage: MakeStage, message: Message) -> None:
     """A message that the state does not expect changes nothing."""
     on = stage()

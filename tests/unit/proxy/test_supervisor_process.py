@@ -111,6 +111,14 @@ def test_the_start_prints_what_is_allowed(start: Start) -> None:
     until("it is printed", lambda: line in proxy.stderr.read_text("ascii"), within_s=SOON_S)
 
 
+def test_what_a_worker_prints_is_no_message(start: Start) -> None:
+    """A line that a module prints at the start of a worker is ignored and reported, however long it is."""
+    proxy = start("print-before", "70000")
+    (report,) = [line for line in proxy.stderr.read_text().splitlines() if "invalid message" in line]
+    assert report.startswith("lumen-proxy: invalid message ignored: a line has no end within 65536 bytes")
+    assert report.endswith(f"(from worker {proxy.health().pid})")
+
+
 def test_a_crash_loop_ends_with_the_port_free(start: Start) -> None:
     """After five exits the supervisor ends with 70; only the record of the end remains."""
     proxy = start("die-at-boot", "3", ready=False, LUMEN_RESTART_BACKOFF_S="0.01")
