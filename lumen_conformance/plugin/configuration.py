@@ -9,7 +9,7 @@ import pytest
 
 from lumen_conformance import isolation, run
 from lumen_conformance.plugin.report_hooks import ReportHooks
-from lumen_conformance.processes import leak_audit
+from lumen_conformance.processes import interruption, standard_streams
 from lumen_conformance.registry import declaration, old_ids
 from lumen_conformance.report import (
     baseline,
@@ -58,6 +58,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)  # after pytest has made its temporary folder, and the terminal reporter
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse invalid options before any test runs, and prepare the run."""
+    interruption.configure(config)  # first: signals may be pending
+    standard_streams.configure(config)
     selection.configure(config)
     output_paths.refuse_same_file(config)  # before one of the files is written
     run_record.configure(config)  # it removes an old record, which could be merged after an invalid option
@@ -77,13 +79,13 @@ def pytest_configure(config: pytest.Config) -> None:
     replay.configure(config)  # last of the report: it replaces target, tiers, selection and baseline
     isolation.configure(config)  # after the options are read from the environment, which it cleans
     environment.configure(config)
-    leak_audit.configure(config)
     if shared_files.reports(config):
         config.pluginmanager.register(ReportHooks(config), "lumen-report")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Restore the environment."""
+    interruption.unconfigure(config)
     isolation.restore(config)
     github.restore(config)
 

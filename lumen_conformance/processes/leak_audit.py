@@ -9,7 +9,6 @@ this run. At the end of the run the controller looks for processes of killed wor
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,18 +54,6 @@ class InitialResources:
 MONITOR = StartMonitor()
 SWEPT = pytest.StashKey[list[str]]()
 BEFORE = pytest.StashKey[InitialResources]()
-
-
-def configure(config: pytest.Config) -> None:
-    """Let a request to stop end the run as Ctrl-C does: in order, with a report. xdist's workers are ended by it."""
-    if hasattr(config, "workerinput"):
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-    def restore() -> None:
-        signal.signal(signal.SIGTERM, before)
-
-    config.add_cleanup(restore)
 
 
 def record_existing(session: pytest.Session) -> None:
