@@ -101,6 +101,8 @@ def drawing(package: str) -> Iterator[str]:
     """Yield the layers of a package as a drawing in Mermaid."""
     yield from ("```mermaid", "flowchart TB", f'  subgraph {package}["{package}: {NAMES[package]}"]')
     nodes = [f"layer{number}" for number, _ in enumerate(layers(package))]
+    if missing := {name for names in layers(package) for name in names} - set(MEANING):
+        raise ValueError(f"docs/architecture.py has no meaning for {', '.join(sorted(missing))}: add it to MEANING")
     for node, names in zip(nodes, layers(package), strict=True):
         yield f'    {node}["{"<br/>".join(f"<b>{name}</b> {MEANING[name]}" for name in names)}"]'
     yield from (f"    {' --> '.join(nodes)}", "  end", "```")

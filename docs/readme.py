@@ -1,4 +1,4 @@
-"""Write the tables and figures of the README, docs/clients.md and docs/architecture.md; part of `make docs`.
+"""Write tables and figures of the README and of the pages in `TABLES`; part of `make docs`.
 
 A table stands between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``, a figure between ``<!-- NAME -->`` and
 ``<!-- /NAME -->``. Measured figures come from the files that the commands of `benchmarks/` write.
@@ -29,6 +29,18 @@ def seventeen() -> Iterator[str]:
     yield from ("| check | claim |", "|---|---|")
     numbers = {check["id"].partition("-")[0]: check for check in read() if check["suite"] == "recovery"}
     yield from (f"| {numbers[number]['id']} | {numbers[number]['claim']} |" for number in sorted(SEVENTEEN))
+
+
+def recovery() -> Iterator[str]:
+    """Yield all checks of recovery with their claims and sources."""
+    yield from ("| check | tier | claim | source |", "|---|---|---|---|")
+    checks = (check for check in read() if check["suite"] == "recovery")
+    yield from (f"| {each['id']} | {each['tier']} | {each['claim']} | {each['source']} |" for each in checks)
+
+
+def unproven() -> Iterator[str]:
+    """Yield the number of checks that no fault and no mutant fails."""
+    yield str(sum(not (check["faults"] or check["mutants"]) for check in read()))
 
 
 def clients() -> Iterator[str]:
@@ -89,6 +101,7 @@ Parts = dict[str, Callable[[], Iterable[str]]]
 TABLES: Final[dict[str, Parts]] = {
     "README.md": {"seventeen": seventeen, "clients": clients, "speed": speed},
     "docs/clients.md": {"clients": clients_in_detail},
+    "docs/recovery-checks.md": {"recovery": recovery},
     "docs/architecture.md": {
         "layers-of-the-suite": partial(drawing, "lumen_conformance"),
         "layers-of-the-proxy": partial(drawing, "lumen_proxy"),
@@ -96,7 +109,7 @@ TABLES: Final[dict[str, Parts]] = {
     },
 }
 FIGURES: Final[dict[str, Parts]] = {
-    "README.md": {"checks": lambda: [str(len(read()))], "faults": lambda: [str(len(FAULTS))]},
+    "README.md": {"checks": lambda: [str(len(read()))], "faults": lambda: [str(len(FAULTS))], "unproven": unproven},
 }
 
 

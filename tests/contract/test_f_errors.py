@@ -72,7 +72,7 @@ def test_not_unprocessable(refusal: Capture) -> None:
 
 @check_each("name", {f"F2-{name}-param": name for name in WITH_FIELD}, tier="S", source="openapi.yaml:38249: param")
 def test_param(name: str, proxy: ContractSession) -> None:
-    """The error for a bad request ({row}) names the wrong field."""
+    """The error for a bad request ({row}) names the field that is wrong."""
     field, capture = str(ALL[name].field), bad_request_response(proxy, name)
     need_refusal(capture, (f"F2-{name}",))
     error = child_object(answer_json(capture), "error")

@@ -156,7 +156,7 @@ def test_no_zombie_is_left(killed: KillEvidence) -> None:
 @check(
     RESTARTED,
     title="자동 재시작",
-    source="docs/guide/recovery.md: Scenario 1; gunicorn, Design: the master restarts a worker that ends",
+    source="docs/guide/recovery.md: Scenario 1; gunicorn docs/source/design.rst (0a3508fc7fb5): Master",
 )
 @RESTARTS
 def test_a_new_process_is_started(killed: KillEvidence, measure: MeasureFixture) -> None:

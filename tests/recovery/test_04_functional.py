@@ -112,7 +112,7 @@ def test_health(served: WorkEvidence) -> None:
     expect(CANARY not in health.text, "no secret in the answer", "the value of CLOUD_AI_API_KEY is in it")
 
 
-@check("4.1.1-free", source="docs/protocol/lumen.md: health is GET /health, and a chat costs money")
+@check("4.1.1-free", source="docs/protocol/lumen.md: a chat is POST /chat, health is GET /health")
 @pytest.mark.needs("health", "gateway")
 def test_health_is_free(served: WorkEvidence) -> None:
     """The request for health causes no chat at the gateway."""

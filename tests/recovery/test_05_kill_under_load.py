@@ -148,7 +148,7 @@ def test_only_requests_in_flight_are_cut(storm: KillsEvidence, measure: MeasureF
     assert storm.cut <= storm.in_flight_at_kills
 
 
-@check("5.3-next-answer", source="docs/adr/0003-supervisor-holds-the-socket.md: a new worker accepts what has waited")
+@check("5.3-next-answer", source="docs/architecture.md: A kill")
 def test_next_answer_comes_soon(storm: KillsEvidence, measure: MeasureFixture) -> None:
     """After a kill the next answer arrives within the restart budget, and the slowest of ten within that of a start."""
     assert len(storm.next_answer_s) == KILLS
@@ -159,7 +159,7 @@ def test_next_answer_comes_soon(storm: KillsEvidence, measure: MeasureFixture) -
     assert worst < WORST_BUDGET_S
 
 
-@check("5.4-longest-wait", source="docs/adr/0003-supervisor-holds-the-socket.md: a new worker accepts what has waited")
+@check("5.4-longest-wait", source="docs/architecture.md: A kill")
 def test_nobody_waits_for_ever(storm: KillsEvidence, measure: MeasureFixture) -> None:
     """No client waits longer than two starts take."""
     measure(storm.longest_wait_s, "s", WAIT_BUDGET_S)

@@ -54,7 +54,7 @@ def kill_and_start_again(launch: Launcher, folder: Path, order: tuple[str, ...])
 @check_each(
     "order",
     ORDERS,
-    source="docs/adr/0003-supervisor-holds-the-socket.md: a killed supervisor takes its worker along",
+    source="docs/adr/0003-supervisor-holds-the-socket.md: when the supervisor is killed, its worker ends",
 )
 def test_nothing_outlives_the_supervisor(
     launch: Launcher, measure: MeasureFixture, tmp_path: Path, order: tuple[str, ...]

@@ -72,7 +72,7 @@ def stop_with_work(proxy: LaunchedTarget, gateway: ScriptedGateway, act: Act) ->
 @check_each(
     "send_signal",
     SIGNALS,
-    source="termios(3): INTR reaches the foreground process group; docs/behaviour.md: LUMEN_DRAIN_S",
+    source="POSIX, General Terminal Interface: INTR; docs/behaviour.md: LUMEN_DRAIN_S",
 )
 def test_work_in_flight_is_finished(
     launch: Launcher, gateway: ScriptedGateway, send_signal: Callable[[LaunchedTarget], None]
@@ -114,9 +114,9 @@ def test_drain_has_a_deadline(launch: Launcher, gateway: ScriptedGateway) -> Non
     expect_cut(stop_with_work(proxy, gateway, lambda proxy, _gate: proxy.stop()))
 
 
-@check("10.6-idle-connections", source="RFC 9112, 9.6: a server may close an idle connection at any time")
+@check("10.6-idle-connections", source="RFC 9112, 9.5: a server may close a connection at any time")
 def test_idle_stop_is_clean(launch: Launcher, gateway: ScriptedGateway) -> None:
-    """An idle connection does not delay a stop: the proxy ends with status 0, and its journal with ``stopped``."""
+    """An idle connection does not delay a stop: the proxy ends with status 0, its journal with stopped."""
     proxy = launch(gateway=gateway)
     with Connection(proxy.url) as idle:
         assert idle.call("GET", "/health").status == 200
