@@ -14,8 +14,8 @@ from tests.unit.conformance import samples as s
 
 LONG, SHORT = 10_000, 1_000  # chunks: the constant part of the time is small for both
 FLAT = 3.0  # factor of the time for a chunk: 10 for quadratic judges, 1.5 when the memory exceeds a cache
-# CPU time of all judges for the long stream. It is 0.7 s to 0.9 s on the machine of `benchmarks/judges.json`; judges that parsed the stream
-# again for each chunk took 57 s for 520 chunks there.
+# CPU time of all judges for the long stream. It is 0.7 s to 0.9 s on the machine of `benchmarks/judges.json`; judges
+# that parsed the stream again for each chunk took 57 s for 520 chunks there.
 LONGEST_S = 2.0
 ATTEMPTS = 3  # one must be fast enough: CPU time doubles when other programs use the caches and the other core
 
