@@ -49,7 +49,7 @@ class Instance:
         """Write the state file; for the first generation that serves, print the ready line."""
         self._current.generation = generation
         self._write()
-        if not self._is_announced:  # the first generation that serves: it need not be 1, a worker may end before it is ready
+        if not self._is_announced:  # not always by 1: a worker may end before it is ready
             self._is_announced = True
             self._remove_old_records()
             identity = f"(pid {os.getpid()}, instance {self._journal.instance})"

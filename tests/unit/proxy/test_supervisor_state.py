@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import math
 import os
 import subprocess
 import sys
@@ -104,6 +105,8 @@ def recorded_with(entry: object) -> dict[str, object]:
         recorded_with({"value": "::1", "origin": None}),
         recorded_with({"value": None, "digest": 5, "origin": "option"}),
         {"hosts": [1]},
+        {"pid": 0},
+        {"drain_s": math.inf},
         {"port": 8081},
         {"url": "http://gateway.example:8080"},
         {"url": "http://127.0.0.1:8081"},
