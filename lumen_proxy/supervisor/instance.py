@@ -49,7 +49,7 @@ class Instance:
         """Write the state file; for the first generation that serves, print the ready line."""
         self._current.generation = generation
         self._write()
-        if generation and not self._is_announced:  # not always 1: a worker may die between promotion and readiness
+        if not self._is_announced:  # not always by 1: a worker may end before it is ready
             self._is_announced = True
             self._remove_old_records()
             identity = f"(pid {os.getpid()}, instance {self._journal.instance})"

@@ -116,7 +116,6 @@ class Loop:
     def run(self) -> Exit:
         """Block until the end; return the exit status."""
         self._boot()
-        self.context.observer.publish_generation(self.generation)
         while self.state is not State.STOPPED:
             self._handle(self._next_event())
         return self.exit_status

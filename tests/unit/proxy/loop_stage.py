@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import queue
+import socket
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 from lumen_proxy import config
 from lumen_proxy.ipc import Identity, Imported, Message, Ready
@@ -78,11 +80,12 @@ class Stage:
         self.workers: list[FakeWorker] = []
         self.notices: list[str] = []
         self.observer = Observer()
+        self.socket = Mock(spec=socket.socket)
         self.spawn_error: OSError | None = None
         values = {"restart_backoff_s": 0.0, "drain_s": 30.0, **settings}
         context = SupervisorContext(
             settings=dataclasses.replace(config.load({"LUMEN_STATE_DIR": str(folder)}), **values),  # type: ignore[arg-type]
-            listener=Listener((), ("127.0.0.1",), 8080),
+            listener=Listener((self.socket,), ("127.0.0.1",), 8080),
             journal=Journal(RotatedFile(folder / "journal.jsonl", max_bytes=1_000_000, keep=0, days=14), "abc"),
             spawn=self.spawn,
             notify=self.notices.append,
