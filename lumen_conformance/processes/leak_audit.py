@@ -48,6 +48,7 @@ class InitialResources:
     children: frozenset[int]
     ports: frozenset[int]
     entries: frozenset[str]
+    launches: frozenset[str] = frozenset()  # the open tags at the last look
 
 
 MONITOR = StartMonitor()
@@ -81,9 +82,10 @@ def end_leaked_processes(config: pytest.Config) -> None:
 
 def _end_processes(run: Run, before: InitialResources) -> str:
     left = _find_children(run, before)
-    if MONITOR.some:
-        MONITOR.some = bool(run.open_tags)  # an open launch may start a daemon at any time
+    # A process has the tag of its parent. So there is a new leak only after a start here, or the end of a launch.
+    if MONITOR.some or before.launches - run.open_tags:
         left |= {ref: tag for ref, tag in find_tagged(f"{run.id}/{run.worker}/").items() if not run.is_open(tag)}
+    MONITOR.some, before.launches = False, run.open_tags
     lines = [f"pid {ref.pid} ({tag}): {ref.command_line()}" for ref, tag in left.items()]
     kill_all(left)
     return f"still running, now ended: {'; '.join(lines)}" if lines else ""

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance.targets.launch import Launcher
-from tests.fixtures.nested_pytest import ROOT, inherited
+from tests.fixtures.nested_pytest import inherited
+from tests.fixtures.repository import ROOT
 from tests.fixtures.suite_subprocess import RUN_BUDGET_S, SuiteRun
 
 GUIDE = (ROOT / "docs" / "guide" / "recipes.md").read_text("utf-8")

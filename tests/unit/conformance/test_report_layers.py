@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.fixtures.nested_pytest import FOREIGN, ROOT, NestedPytest
+from tests.fixtures.nested_pytest import FOREIGN, NestedPytest
+from tests.fixtures.repository import ROOT
 
 DOC = ROOT / "docs" / "guide" / "how-a-run-ends.md"
 HEAD = '"""Checks of a server."""\nfrom lumen_conformance.registry import NotJudged\n'
