@@ -82,6 +82,7 @@ REASONS: Final = {
     "console": "widths of Korean texts, old code pages, keys, written by hand (ADR 7)",
     "logs": "journal and logs of several processes, with limits on size and age, read as one",
     "sandbox": "a gateway in the process, for a first try without a network",
+    "ipc": "the messages between supervisor and worker: typed once, checked on arrival, for both ends",
     "platform": "the differences between Linux, macOS and Windows",
 }
 """Package, or module of more than 100 lines → why it has its lines: what it does that nothing else does."""
