@@ -120,7 +120,8 @@ def allowed() -> frozenset[str]:
 
 def test_names() -> None:
     """No folder, module, class, function, parameter or attribute has a replaced word, but the listed ones."""
-    assert sorted(each for each in replaced_names() if each[1] not in allowed()) == []
+    found = sorted(each for each in replaced_names() if each[1] not in allowed())
+    assert not found, f"rename, or add to ALLOWED with the reason: {found}"
 
 
 def test_every_exception_is_used() -> None:
@@ -156,7 +157,8 @@ def test_class_names_are_unique() -> None:
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.ClassDef):
                 found.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
-    assert {name: paths for name, paths in found.items() if len(paths) > 1 and name not in SAME_MEANING} == {}
+    twice = {name: paths for name, paths in found.items() if len(paths) > 1 and name not in SAME_MEANING}
+    assert not twice, f"rename one, or add it to SAME_MEANING: {twice}"
 
 
 def sentences_of(path: Path) -> str:
