@@ -24,8 +24,9 @@ ALLOWED = {
         no_null_tool_calls require_tool_calls test_odd_tool_calls test_tool_calls test_tool_calls_of_the_past
         tool_calls_of""",
     "calls of a gateway, of a function or of a client library": """ClientCalls calls free_calls max_chat_calls
-        max_shared_chat_calls test_calls_from_before_the_opening_do_not_decide test_gateway_calls
-        test_queued_calls_are_answered_in_order""",
+        max_shared_chat_calls test_a_drain_ends_all_calls test_a_sweep_ends_expired_calls
+        test_calls_from_before_the_opening_do_not_decide test_gateway_calls
+        test_queued_calls_are_answered_in_order test_the_bound_is_no_larger_than_the_calls""",
     "addresses of a network": """_addresses _machine_addresses _note_dead_addresses addresses list_external_addresses
         test_a_listener_on_all_addresses_is_found_by_a_connect test_a_sandbox_has_its_own_addresses
         test_a_sandbox_keeps_the_configured_addresses test_addresses_are_kept_for_a_short_time test_local_addresses

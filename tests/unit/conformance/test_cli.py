@@ -77,7 +77,7 @@ def test_invalid_selection(option: str, tmp_path: Path) -> None:
 def test_what_pytest_is_started_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Options are passed on; settings and plugins of the user's own pytest are not."""
     started: list[tuple[list[str], dict[str, str]]] = []
-    monkeypatch.setattr(os, "execve", lambda _, words, environ: started.append((words, environ)))
+    monkeypatch.setattr(os, "execve", lambda _, arguments, environ: started.append((arguments, environ)))
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess("", 0))  # behind execve
     monkeypatch.setattr(interruption, "block_signals", lambda: None)
     stranger = EntryPoint("stranger", "stranger", "pytest11")
@@ -96,9 +96,9 @@ def test_what_pytest_is_started_with(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "C1",
     ]
     assert cli.main(["run", "smoke", "--command=server {port}", f"--output={tmp_path}", *options, "--", "-x"]) == 0
-    ((words, environ),) = started
-    assert words[words.index("-n") : words.index("-n") + 4] == ["-n", "3", "--dist", "loadfile"]
-    assert words[words.index("-m", words.index("-m") + 1) + 1] == "smoke"
+    ((arguments, environ),) = started
+    assert arguments[arguments.index("-n") : arguments.index("-n") + 4] == ["-n", "3", "--dist", "loadfile"]
+    assert arguments[arguments.index("-m", arguments.index("-m") + 1) + 1] == "smoke"
     passed_on = {
         "--junit-xml=j.xml",
         "--github-summary=s.md",
@@ -107,8 +107,8 @@ def test_what_pytest_is_started_with(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "--only=B1",
         "--only=C1",
     }
-    assert {*passed_on, "-x", "--proxy-command=server {port}"} <= set(words)
-    assert [name for name in words if name.startswith("no:")] == ["no:cacheprovider", "no:stranger"]
+    assert {*passed_on, "-x", "--proxy-command=server {port}"} <= set(arguments)
+    assert [name for name in arguments if name.startswith("no:")] == ["no:cacheprovider", "no:stranger"]
     assert [name for name in environ if name.startswith("PYTEST_") and environ[name] == "1"] == []
 
 

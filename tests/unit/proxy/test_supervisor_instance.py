@@ -18,7 +18,7 @@ from lumen_proxy.supervisor.listener import Listener
 PORT = 8080
 
 
-class Desk:
+class RecordedInstance:
     """An instance in a folder of its own."""
 
     def __init__(self, folder: Path, lock: instance_lock.FileLock) -> None:
@@ -39,14 +39,14 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path) -> Iterator[RecordedInstance]:
     """An instance that holds its lock."""
     lock = instance_lock.claim(tmp_path, PORT)
-    yield Desk(tmp_path, lock)
+    yield RecordedInstance(tmp_path, lock)
     lock.release()
 
 
-def test_the_state_file_follows_the_loop(desk: Desk) -> None:
+def test_the_state_file_follows_the_loop(desk: RecordedInstance) -> None:
     """Each phase, failure and generation is in the file; the worker that serves second is one restart."""
     desk.instance.enter_phase("booting")
     assert (desk.state.phase, desk.state.generation, desk.state.restarts) == ("booting", 0, 0)
@@ -59,7 +59,7 @@ def test_the_state_file_follows_the_loop(desk: Desk) -> None:
     assert (desk.state.phase, desk.state.generation, desk.state.restarts) == ("serving", 2, 1)
 
 
-def test_the_ready_line_is_announced_once(desk: Desk) -> None:
+def test_the_ready_line_is_announced_once(desk: RecordedInstance) -> None:
     """No generation after the first one that serves is announced."""
     for generation in (2, 3):
         desk.instance.publish_generation(generation)
@@ -68,7 +68,7 @@ def test_the_ready_line_is_announced_once(desk: Desk) -> None:
     assert line.endswith(", instance abc)")
 
 
-def test_the_query_of_an_address_is_not_written(desk: Desk) -> None:
+def test_the_query_of_an_address_is_not_written(desk: RecordedInstance) -> None:
     """The query may be a secret."""
     desk.instance.enter_phase("booting")
     assert desk.state.cloud_ai_url == "http://127.0.0.1:1/chat"
@@ -76,7 +76,7 @@ def test_the_query_of_an_address_is_not_written(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("instance", "is_kept"), [("abc", True), ("of another", False)])
-def test_readiness_removes_old_records(desk: Desk, instance: str, is_kept: bool) -> None:  # noqa: FBT001 - a row
+def test_readiness_removes_old_records(desk: RecordedInstance, instance: str, is_kept: bool) -> None:  # noqa: FBT001 - a row
     """The record of an earlier end goes; that of a restart stays if the restart is about to stop this instance."""
     desk.instance.record_end("failed", "why")
     end, restart = state.end_path(desk.folder, PORT), state.restart_path(desk.folder, PORT)
@@ -88,7 +88,7 @@ def test_readiness_removes_old_records(desk: Desk, instance: str, is_kept: bool)
     assert (end.exists(), restart.exists()) == (False, is_kept)
 
 
-def test_deleted_files_are_restored(desk: Desk) -> None:
+def test_deleted_files_are_restored(desk: RecordedInstance) -> None:
     """A cleaner of old files may delete state file and lock; both are made again."""
     desk.instance.enter_phase("booting")
     lock = instance_lock.lock_path(desk.folder, PORT)
