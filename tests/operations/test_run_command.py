@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lumen_conformance.cli.exit_status import ExitStatus
@@ -103,6 +105,13 @@ def test_modules_of_the_current_folder(tmp_path: Path) -> None:
     assert ended.returncode == ExitStatus.OK, ended.stdout + ended.stderr
 
 
+def arguments(ref: ProcessRef) -> list[str]:
+    """Return the arguments of a process; none when it has ended."""
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(ref.pid).cmdline()
+    return []
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals of this kind")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "parallel"])
@@ -117,7 +126,7 @@ def test_an_interruption(tmp_path: Path, number: int, workers: tuple[str, ...]) 
         def server_runs() -> bool:
             nonlocal tree
             tree = list_tree(ProcessRef.of(process.pid))
-            return any(f"of-{tmp_path.name}" in ref.command_line().split() for ref in tree[1:])
+            return any(f"of-{tmp_path.name}" in arguments(ref) for ref in tree[1:])
 
         until("a server runs", server_runs, within_s=RUN_BUDGET_S)
         process.send_signal(number)

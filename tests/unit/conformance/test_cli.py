@@ -79,7 +79,8 @@ def test_what_pytest_is_started_with(tmp_path: Path, monkeypatch: pytest.MonkeyP
     started: list[tuple[list[str], dict[str, str]]] = []
     monkeypatch.setattr(os, "execve", lambda _, arguments, environ: started.append((arguments, environ)))
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess("", 0))  # behind execve
-    monkeypatch.setattr(interruption, "block_signals", lambda: None)
+    blocked: list[int] = []
+    monkeypatch.setattr(interruption, "block_signals", lambda: blocked.append(len(started)))
     stranger = EntryPoint("stranger", "stranger", "pytest11")
     monkeypatch.setattr(run_command, "entry_points", lambda **_: [stranger, EntryPoint("xdist", "x", "pytest11")])
     for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
@@ -96,6 +97,7 @@ def test_what_pytest_is_started_with(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "C1",
     ]
     assert cli.main(["run", "smoke", "--command=server {port}", f"--output={tmp_path}", *options, "--", "-x"]) == 0
+    assert blocked == [0], "signals are blocked before pytest replaces this process"
     ((arguments, environ),) = started
     assert arguments[arguments.index("-n") : arguments.index("-n") + 4] == ["-n", "3", "--dist", "loadfile"]
     assert arguments[arguments.index("-m", arguments.index("-m") + 1) + 1] == "smoke"
