@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
 import pytest
 
 from lumen_conformance.inject.lumen_guard import FOREIGN
@@ -25,7 +26,7 @@ from lumen_conformance.processes.reaper_program import ORDERLY
 from lumen_conformance.run import TAG, Run, is_controller, run_of
 
 PROGRAM: Final = Path(__file__).with_name("reaper_program.py")
-PACKAGES: Final = Path(__file__).parents[2]
+PACKAGES: Final = (Path(__file__).parents[2], Path(psutil.__file__).parents[1])
 OWN_TAG: Final = f"reaper{FOREIGN}"  # of no run, so that no audit ends it; without the guard, which it does not need
 
 
@@ -38,11 +39,12 @@ class Reaper:
     @classmethod
     def start(cls, run: Run) -> Reaper:
         """Start the helper for the processes of this worker of the run."""
-        paths = os.pathsep.join(filter(None, [str(PACKAGES), os.environ.get("PYTHONPATH")]))
+        file = run.folder / f"reaped-{run.worker}.txt"
+        # Without the module site, Python starts in 9 ms of processor time instead of 25 ms; each run starts a helper.
         process = subprocess.Popen(
-            [sys.executable, str(PROGRAM), f"{run.id}/{run.worker}/", str(run.folder / f"reaped-{run.worker}.txt")],
+            [sys.executable, "-S", str(PROGRAM), f"{run.id}/{run.worker}/", str(file)],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, bufsize=0,
-            env={**os.environ, TAG: OWN_TAG, "PYTHONPATH": paths},
+            env={**os.environ, TAG: OWN_TAG, "PYTHONPATH": os.pathsep.join(map(str, PACKAGES))},
             start_new_session=os.name != "nt",  # Ctrl-C is not for the helper
             creationflags=subprocess.CREATE_NEW_PROCESS_GROUP if os.name == "nt" else 0,  # type: ignore[attr-defined,unused-ignore]
         )  # fmt: skip

@@ -5,7 +5,7 @@ The descriptions are written after the collection, because a worker that crashes
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -78,4 +78,4 @@ def publish_items(session: pytest.Session) -> None:
 
 def publish(config: pytest.Config, entries: Iterable[ReportEntry]) -> None:
     """Publish entries for the process that writes the report."""
-    shared_files.publish(config, _NAME, json.dumps([asdict(each) for each in entries]))
+    shared_files.publish(config, _NAME, json.dumps([vars(each) for each in entries]))

@@ -8,7 +8,6 @@ from lumen_conformance.processes.child_process import ChildProcess
 from tests.operations.conftest import Desk
 
 COMMANDS = {
-    "diagnose": ("diagnose", "--no-start"),
     "dashboard": ("dashboard",),
     "status": ("status",),
     "logs": ("logs",),
@@ -73,8 +72,8 @@ def test_nothing_crashes_while_it_runs(desk: Desk, console: str) -> None:
 def test_symbols_have_fallbacks(desk: Desk, console: str) -> None:
     """The best symbol that the console can encode is shown, and the word beside it."""
     done = desk.background("diagnose", "--no-start", env=CONSOLES[console])
-    done.wait_exit(30)
-    line = next(line for line in shown_on(console, done.stdout.read_bytes()).splitlines() if "Local proxy" in line)
+    assert done.wait_exit(30) == 69
+    line = next(line for line in checked_output(console, done).splitlines() if "Local proxy" in line)
     assert line.split()[:2] == [SYMBOLS[console], "DOWN"]
 
 

@@ -128,6 +128,18 @@ def test_open_launch_is_no_leak(plugin_run: PluginRun) -> None:
     assert not running(plugin_run)
 
 
+def test_a_daemon_of_an_ended_launch_is_a_leak(plugin_run: PluginRun) -> None:
+    """A daemon that an open launch has started is a leak of the test in which that launch ends."""
+    code = "import subprocess; print(subprocess.Popen({PAUSE}, stdout=subprocess.DEVNULL).pid)"
+    daemon = f"subprocess.check_output([sys.executable, '-c', f'{code}'], env=os.environ | {{'E2E_LUMEN': tag}})"
+    suite = SUITE % f"tag = run.open_tag('x'); count(int({daemon}))"
+    suite = suite.replace('after(): "It holds."', 'after(run): "It ends."; run.close_tag(run.tag(1))')
+    result = plugin_run.run(suite)
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_after*", f"*Leaked: {RUNNING}Event*"])
+    assert not running(plugin_run)
+
+
 def test_processes_of_a_killed_worker_are_swept(plugin_run: PluginRun) -> None:
     """The processes of a killed xdist worker are ended, and named at the end of the run."""
     act = "start(env=os.environ | {'E2E_LUMEN': run.open_tag('x')}); os.kill(os.getpid(), 9)"
