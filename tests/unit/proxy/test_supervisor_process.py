@@ -10,7 +10,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lumen_conformance.http.client import call
 from lumen_conformance.processes.child_process import WINDOWS
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
@@ -42,13 +41,6 @@ def test_a_killed_worker_is_replaced_on_the_same_socket(start: Start) -> None:
         psutil.Process(health.pid).kill()
     assert proxy.health().generation == 4
     assert len(set(pids)) == 3
-
-
-def test_both_loopbacks_reach_one_instance(start: Start) -> None:
-    """Both loopbacks reach the same instance."""
-    proxy = start()
-    answers = [call(f"http://{host}:{proxy.port}", "GET", "/health").json() for host in ("127.0.0.1", "[::1]")]
-    assert answers[0] == answers[1]
 
 
 def test_the_state_file_names_the_supervisor(start: Start) -> None:
