@@ -104,7 +104,7 @@ def test_a_drain_finishes_what_is_in_progress(worker: ServingWorker, gateway: Sc
     assert worker.process.wait(WITHIN_S) == 0
     (log,) = tmp_path.glob("worker-*.jsonl")
     chats = [line for line in map(json.loads, log.read_text().splitlines()) if line["route"] == "/chat/completions"]
-    assert [line["status"] for line in chats] == [503, 200]
+    assert sorted(line["status"] for line in chats) == [200, 503]  # a line is written after the client has the answer
 
 
 def test_a_drain_reports_what_it_cut(worker: ServingWorker, gateway: ScriptedGateway) -> None:
