@@ -8,6 +8,7 @@ The end of the worker's input means that the supervisor has ended: the worker th
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import math
 import os
@@ -192,7 +193,8 @@ class SupervisorPipes:
 
 
 def _report(problem: str) -> None:
-    sys.stderr.write(f"lumen-proxy: {problem} (from the supervisor)\n")
+    with contextlib.suppress(OSError):  # a closed or full standard error must not end the thread that reads
+        sys.stderr.write(f"lumen-proxy: {problem} (from the supervisor)\n")
 
 
 def leave(status: int) -> NoReturn:

@@ -42,7 +42,6 @@ STATUSES = [
     ("ps --port 0", {}, 64),
     ("check --venv nowhere", {}, 69),
     ("config", {}, 0),
-    ("check --json", {}, 0),
 ]
 
 

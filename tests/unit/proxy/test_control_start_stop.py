@@ -77,24 +77,10 @@ def test_start_status_stop(port: Port) -> None:
     assert (done.exit_status, json.loads(done.stdout)["condition"]) == (69, "stopped")
 
 
-def test_start_and_stop_are_idempotent(port: Port) -> None:
-    """A second start and a second stop exit with 0."""
-    first = port.run("start", "--sandbox")
-    again = port.run("start", "--sandbox")
-    assert again.exit_status == 0
-    assert "already running on http://127.0.0.1:" in again.stdout
-    assert first.stdout.strip().partition(" (pid ")[2] in again.stdout
-    assert [port.run("stop").exit_status for _ in range(2)] == [0, 0]
-
-
-def test_restart_is_another_instance_on_the_same_port(port: Port) -> None:
-    """A restart starts a new instance, whether one runs or not."""
-    found = []
-    for _ in range(2):
-        assert port.run("restart", "--sandbox").exit_status == 0
-        found.append(port.status())
-    assert [row["condition"] for row in found] == ["running", "running"]
-    assert found[0]["instance"] != found[1]["instance"]
+def test_restart_without_an_instance_starts_one(port: Port) -> None:
+    """A restart does not need a running instance."""
+    assert port.run("restart", "--sandbox").exit_status == 0
+    assert port.status()["condition"] == "running"
 
 
 @pytest.mark.parametrize("kind", ["silent", "lumen_stranger"])
@@ -175,14 +161,6 @@ def test_a_refused_start_keeps_the_console_log(tmp_path: Path, monkeypatch: pyte
     assert result.exit_status == 75
     assert log.read_text().startswith("earlier output\n")
     assert [problem.partition(":")[0] for problem in result.problems] == ["cannot start on port 1"]
-
-
-def test_a_failed_start_has_its_reason(port: Port) -> None:
-    """A failed start has the error and the exit status of the instance."""
-    done = port.run("start", "--sandbox", "--host", "192.0.2.1")
-    assert done.exit_status == 77
-    assert done.stderr.count("\n") == 1
-    assert "PROXY_API_KEY" in done.stderr
 
 
 def test_the_demo(launch: Launcher) -> None:

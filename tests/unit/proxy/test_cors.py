@@ -10,6 +10,7 @@ import pytest
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http import client
 from lumen_conformance.http.capture import Capture
+from lumen_proxy.wire.api_errors import ERROR_TABLE
 from tests.unit.proxy.error_cases import CASES, ErrorCase, staged
 from tests.unit.proxy.raw_server import head
 from tests.unit.proxy.running_proxy import USER, RunningProxy, run_proxy
@@ -48,13 +49,14 @@ def test_answer_is_readable(name: str, gateway: ScriptedGateway) -> None:
         assert_readable(ANSWERS[name](served))
 
 
-OF_A_PAGE = {code: case for code, case in CASES.items() if not {"Host", "Origin"} & dict(case.headers).keys()}
+OF_A_PAGE = [code for code, case in CASES.items() if not {"Host", "Origin"} & dict(case.headers).keys()]
+WITH_OTHER_HEADERS = {tuple(ERROR_TABLE[code].headers): code for code in OF_A_PAGE}.values()
 
 
-@pytest.mark.parametrize("code", OF_A_PAGE)
+@pytest.mark.parametrize("code", [*WITH_OTHER_HEADERS, "invalid_api_key"])
 def test_error_is_readable(code: str, gateway: ScriptedGateway) -> None:
-    """So does each error of the error table."""
-    case: ErrorCase = OF_A_PAGE[code]
+    """So does an error, for each set of headers in the error table, and one that is raised before the route."""
+    case: ErrorCase = CASES[code]
     with ExitStack() as stack:
         served = stack.enter_context(run_proxy(gateway.url, **case.env))
         stack.enter_context(staged(served, gateway, case))

@@ -139,6 +139,14 @@ def test_a_waiting_worker_ends_at_the_end_of_its_input(worker: subprocess.Popen[
     assert worker.wait(END_S) == 0
 
 
+def test_a_waiting_worker_that_is_drained_ends(worker: subprocess.Popen[bytes]) -> None:
+    """It has no request to finish: the status is 0, which means that nothing was cut."""
+    assert worker.stdin
+    worker.stdin.write(encode(Drain(END_S)))
+    worker.stdin.flush()
+    assert worker.wait(END_S) == 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="descriptors are handed over by number")
 def test_a_serving_worker_ends_at_the_end_of_its_input(tmp_path: object) -> None:
     """It ends while it serves."""
