@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from docs.architecture import lines_of_code
@@ -57,3 +59,15 @@ def test_a_broken_contract_fails(tmp_path: Path) -> None:
     done = lint_imports(config)
     assert done.returncode != 0
     assert "upside down BROKEN" in done.stdout
+
+
+def test_each_hook_stands_once() -> None:
+    """The plugin of the suite implements each hook of pytest in one place, which calls its steps in order."""
+    hooks = Counter(
+        node.name
+        for path in (ROOT / "lumen_conformance").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("pytest_")
+    )
+    assert "pytest_runtest_setup" in hooks
+    assert [name for name, times in hooks.items() if times > 1] == []
