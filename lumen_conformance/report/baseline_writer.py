@@ -19,7 +19,8 @@ import pytest
 from lumen_conformance.registry import old_ids
 from lumen_conformance.registry.measurement import REPORTED_ONLY
 from lumen_conformance.report import output_paths, shared_files
-from lumen_conformance.report.baseline import BASELINE, TEXT, listed_as, names, text_of
+from lumen_conformance.report.baseline import BASELINE, TEXT, listed_as, text_of
+from lumen_conformance.report.known_ids import names
 from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import RESULTS, Result
 

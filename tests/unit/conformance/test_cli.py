@@ -66,6 +66,20 @@ def test_invalid_selection(option: str, tmp_path: Path) -> None:
     assert option.partition("=")[2] in done.stderr + done.stdout
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["", "parallel"])
+@pytest.mark.parametrize("unknown", ["F1.99", "F1.2-no-such-row", "1.99-recovery"])
+def test_an_unknown_id_in_a_baseline(tmp_path: Path, unknown: str, workers: tuple[str, ...]) -> None:
+    """An id that no check has is refused with its line; an id that this run does not select is accepted."""
+    known = tmp_path / "known.txt"
+    known.write_text(f"# known\nF1.2-lost  a\n1.4-automatic-restart  b\n{unknown}  c\n", "utf-8")
+    done = run(
+        "run", "contract", "--command=server {port}", "--only=F1.3", f"--baseline={known}", f"--output={tmp_path}",
+        *workers,
+    )  # fmt: skip
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert f"--baseline={known}, line 4: no check has the id {unknown}: expected" in done.stdout + done.stderr
+
+
 def test_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The checks that newly fail and newly pass are named, with their outcomes; the exit status is 1."""
     old = write(tmp_path / "old", verdict("B1.1", "passed"), verdict("C4.2", "failed"), verdict("E2.1", "passed"))

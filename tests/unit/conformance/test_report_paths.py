@@ -68,6 +68,7 @@ INVALID = {
     "cp949": ("B1.5  이유\n".encode("cp949"), "is not UTF-8 (byte 0xc0 at offset 6); save it as UTF-8"),
     "utf-16-without-mark": ("B1.5 a".encode("utf-16-le"), r"line 1: 'B\x001\x00.\x005\x00' is no check id"),
     "no-id": (b"- B1.5 reason\n", "line 1: '-' is no check id, such as F1.2; begin a comment with #"),
+    "indented": (b"B1.5 a\n F1.2 b\n", "line 2: 'F1.2' is indented: expected an id at the beginning of the line"),
     "twice": (b"B1.5 a\n\nB1.5 b\n", "line 3: B1.5 is listed twice; remove one line"),
     "no-reason": (b"B1.5 \t\r\n", "line 1: B1.5 has no reason; write one after the id"),
 }
