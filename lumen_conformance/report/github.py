@@ -49,12 +49,12 @@ def write(session: pytest.Session) -> None:
     """Append the summary, and print the annotations."""
     config = session.config
     if path := _path(config):
-        with path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(markdown(session))
         _print(config, f"::{config.stash[_TOKEN]}::")
         for line in workflow_commands(config.stash[RESULTS].results):
             _print(config, line)
         _print(config, f"::stop-commands::{config.stash[_TOKEN]}")
+        with path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write(markdown(session))
 
 
 def restore(config: pytest.Config) -> None:

@@ -87,6 +87,11 @@ def _report(config: pytest.Config, folder: Path, data: dict[str, Any]) -> None:
         config.hook.pytest_collectreport(report=report)
 
 
+def is_replayed(session: pytest.Session) -> bool:
+    """Return whether this run reports records."""
+    return bool(session.config.stash.get(RECORDS, []))
+
+
 def set_exit_status(session: pytest.Session) -> None:
     """End as the recorded runs did where the reports do not show why: a run that was cut short is not passed."""
     records = session.config.stash.get(RECORDS, [])
