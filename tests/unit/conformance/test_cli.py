@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance.cli import main as cli
+from lumen_conformance.cli.list_checks import read
 from lumen_conformance.report.id_selection import is_meant
 from tests.fixtures.repository import ROOT
 
@@ -81,15 +83,20 @@ def test_an_unknown_id_in_a_baseline(tmp_path: Path, unknown: str, workers: tupl
 
 
 def test_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The checks that newly fail and newly pass are named, with their outcomes; the exit status is 1."""
-    old = write(tmp_path / "old", verdict("B1.1", "passed"), verdict("C4.2", "failed"), verdict("E2.1", "passed"))
-    new = write(tmp_path / "new", verdict("B1.1", "failed"), verdict("C4.2", "passed"), verdict("E2.1", "passed"))
+    """The checks that newly fail, newly warn and newly pass are named, with their outcomes; the exit status is 1."""
+    old = write(tmp_path / "old", *(verdict(*each) for each in (
+        ("B1.1", "passed"), ("C4.2", "failed"), ("E2.1", "passed"), ("G1.1", "passed", "S"), ("G1.2", "failed", "S"),
+    )))  # fmt: skip
+    new = write(tmp_path / "new", *(verdict(*each) for each in (
+        ("B1.1", "failed"), ("C4.2", "passed"), ("E2.1", "passed"), ("G1.1", "warned", "S"), ("G1.2", "warned", "S"),
+    )))  # fmt: skip
     assert cli.main(["compare", str(old), str(new)]) == 1
     output = capsys.readouterr().out
     assert output == (
         "newly failing: 1\n  B1.1 (M)  passed -> failed: found 500\n"
+        "newly warned: 1\n  G1.1 (S)  passed -> warned: found 500\n"
         "newly passing: 1\n  C4.2 (M)  failed -> passed\n"
-        "other changes: 0\n"
+        "other changes: 1\n  G1.2 (S)  failed -> warned\n"
     )
 
 
@@ -97,19 +104,27 @@ def test_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ("old", "new", "status"),
     [
         (verdict("B1.1", "failed"), verdict("B1.1", "failed"), 0),
-        (verdict("B1.1", "failed"), verdict("B1.1", "passed"), 0),
         (verdict("B1.1", "passed"), verdict("B1.1", "skipped"), 0),
         (verdict("B1.1", "skipped"), verdict("B1.1", "error"), 1),
-        (verdict("B1.1", "passed", "S"), verdict("B1.1", "warned", "S"), 1),
-        (verdict("B1.1", "passed", "W"), verdict("B1.1", "warned", "W"), 0),
+        (verdict("B1.1", "passed", "S"), verdict("B1.1", "warned", "S"), 0),
+        (verdict("B1.1", "warned", "S"), verdict("B1.1", "failed", "S"), 1),
         (verdict("B1.1", "passed", param="stream"), verdict("B1.1", "failed", param="plain"), 1),
     ],
-    ids=["still", "fixed", "skipped", "error", "strict", "advice", "another-row"],
+    ids=["still", "skipped", "error", "warned", "strict", "another-row"],
 )
 def test_compare_exit_status(old: str, new: str, status: int, tmp_path: Path) -> None:
-    """The exit status says whether a check newly fails."""
+    """The exit status says whether a check newly fails, by what fails a run: a warning does not."""
     files = [str(write(tmp_path / name, line)) for name, line in (("old", old), ("new", new))]
     assert cli.main(["compare", *files]) == status
+
+
+def test_the_list_is_sorted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Contract before recovery, areas by letter, numbers as people count."""
+    assert cli.main(["list"]) == 0
+    heads = [re.match(r"([A-Z]?)([\d.]+)", line) for line in capsys.readouterr().out.splitlines()]
+    listed = [(head[1] or "~", [*map(int, head[2].split("."))]) for head in heads if head]
+    assert listed == sorted(listed)
+    assert len(listed) == len(heads) == len(read())
 
 
 def test_init_writes_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
