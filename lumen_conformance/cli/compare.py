@@ -12,6 +12,7 @@ from lumen_conformance.cli.errors import CommandError
 from lumen_conformance.cli.exit_status import ExitStatus
 from lumen_conformance.cli.output import OUTPUT_FILES
 from lumen_conformance.registry.old_ids import translate
+from lumen_conformance.registry.visible_text import visible
 
 if TYPE_CHECKING:
     import argparse
@@ -71,7 +72,7 @@ def _print(groups: dict[str, list[Change]]) -> None:
     for name, found in groups.items():
         print(f"{name}: {len(found)}")
         for each in found:
-            reason = f": {each.reason}" if name in REASONED and each.reason else ""
+            reason = f": {visible(each.reason)}" if name in REASONED and each.reason else ""
             print(f"  {each.id} ({each.tier})  {each.old or 'absent'} -> {each.new or 'absent'}{reason}")
 
 

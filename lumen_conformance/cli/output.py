@@ -35,8 +35,8 @@ def add_output_options(group: argparse._ArgumentGroup) -> None:
 
 def output_arguments(args: argparse.Namespace) -> list[str]:
     """Return pytest's options for these files. Creates the output folder. Raises CommandError for an empty name."""
-    if not args.output:
-        raise CommandError("--output is empty: give it a folder, or omit the option")
+    if empty := [name for name in ("output", *OUTPUT_FILES) if getattr(args, name) == ""]:
+        raise CommandError(f"--{empty[0]} is empty: give it a name, or omit the option")
     folder = Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
     files = {option: getattr(args, name) for name, (_, option) in OUTPUT_FILES.items()}

@@ -50,6 +50,8 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         (["list", "Z9"], "no check has the id Z9"),
         (["list", "--", "-k"], "arguments behind -- are for run only"),
         (["run", "--command=x", "--output=/dev/null/x"], "/dev/null"),
+        (["run", "--command=x", "--output="], "--output is empty"),
+        (["run", "--command=x", "--html="], "--html is empty"),
     ],
 )
 def test_invalid_options(arguments: list[str], named: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 from tests.fixtures.nested_pytest import NestedRun, stage
 
-HOSTILE = "|x|<b>\\n::error::y\\r%0A`z`"
+# In the text of the server: markup, a command, a mention, an issue, the end of a cell, an escape sequence of a terminal
+# and a change of the direction of text.
+HOSTILE = r"|x|<b>\n::error::y\r\n%0A`z` @team #1 a\\|b \x1b[2J\u202e"
 MODULES = {
     "contract/test_one.py": f'''
         """One."""
@@ -51,15 +54,25 @@ def test_a_failure_is_one_row(ended: NestedRun) -> None:
         line for line in (ended.folder / "summary.md").read_text("utf-8").splitlines() if line.startswith("| B1.1")
     ]
     assert row == (
-        "| B1.1 | M | A body \\| is JSON. | expected JSON; found \\|x\\|&lt;b&gt; ::error::y %0A\\`z\\` |"
-    )  # fmt: skip
+        r"| B1.1 | M | A body \| is JSON. "
+        r"| ``expected JSON; found \|x\|<b> ::error::y %0A`z` @team #1 a\\\|b \x1b[2J\u202e`` |"
+    )
+
+
+def test_causes_are_one_line(ended: NestedRun) -> None:
+    """A cause is a code span too: nothing of the server is markup."""
+    (line,) = [line for line in (ended.folder / "summary.md").read_text("utf-8").splitlines() if line.startswith("- ")]
+    assert re.fullmatch(r"- (`+)(?:(?!\1).)+\1 \(1\)", line), line
+    assert "@team" in line
 
 
 def test_a_failure_is_one_annotation(ended: NestedRun) -> None:
     """A failure is one workflow command; commands in the text of a server are ignored by GitHub; advice is none."""
-    assert list(obeyed(ended.output)) == [
-        "::error title=B1.1 (M)::A body | is JSON.: expected JSON; found |x|<b>%0A::error::y%0D%250A`z`",
-    ]
+    line = (
+        "::error title=B1.1 (M)::A body | is JSON.: expected JSON; found |x|<b>%0A::error::y%0D%0A%250A`z` "
+        r"@team #1 a\|b \x1b[2J\u202e"
+    )
+    assert list(obeyed(ended.output)) == [line]
     assert "\n::error::y" in ended.output, "the terminal shows no text of the server, so this proves nothing"
 
 
