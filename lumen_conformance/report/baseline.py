@@ -107,7 +107,6 @@ def read_rows(config: pytest.Config, items: list[pytest.Item]) -> None:
         raise pytest.UsageError(_describe_unknown(config, unknown))
     if unknown:
         shared_files.publish(config, _UNKNOWN, json.dumps(unknown))  # a parallel worker cannot end the run
-        items.clear()
 
 
 def refuse_unknown_ids(config: pytest.Config) -> None:

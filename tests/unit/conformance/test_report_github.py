@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lumen_conformance.report import github
+from lumen_conformance.report.entries import unknown
+from lumen_conformance.report.results import Result
 from tests.fixtures.nested_pytest import NestedRun, stage
 
 # In the text of the server: markup, a command, a mention, an issue, the end of a cell, an escape sequence of a terminal
@@ -21,6 +25,11 @@ MODULES = {
         def test_fails():
             """A body | is JSON."""
             expect(False, "JSON", "{HOSTILE}")
+        @check("B1.4")
+        @pytest.mark.parametrize("row", ["a:b,c"])
+        def test_fails_too(row):
+            """A row is a title."""
+            expect(False, "JSON", "")
         @check("B1.2", tier="W")
         def test_warns():
             """Advice."""
@@ -45,7 +54,7 @@ def test_the_summary_is_appended(ended: NestedRun) -> None:
     lines = (ended.folder / "summary.md").read_text("utf-8").splitlines()
     assert lines[0] == "earlier"
     assert lines[1].endswith(": FAILED")
-    assert "1 passed, 1 failed, 1 warned" in lines
+    assert "1 passed, 2 failed, 1 warned" in lines
 
 
 def test_a_failure_is_one_row(ended: NestedRun) -> None:
@@ -61,9 +70,9 @@ def test_a_failure_is_one_row(ended: NestedRun) -> None:
 
 def test_causes_are_one_line(ended: NestedRun) -> None:
     """A cause is a code span too: nothing of the server is markup."""
-    (line,) = [line for line in (ended.folder / "summary.md").read_text("utf-8").splitlines() if line.startswith("- ")]
-    assert re.fullmatch(r"- (`+)(?:(?!\1).)+\1 \(1\)", line), line
-    assert "@team" in line
+    lines = [line for line in (ended.folder / "summary.md").read_text("utf-8").splitlines() if line.startswith("- ")]
+    assert all(re.fullmatch(r"- (`+)(?:(?!\1).)+\1 \(1\)", line) for line in lines), lines
+    assert "@team" in "".join(lines)
 
 
 def test_a_failure_is_one_annotation(ended: NestedRun) -> None:
@@ -72,7 +81,10 @@ def test_a_failure_is_one_annotation(ended: NestedRun) -> None:
         "::error title=B1.1 (M)::A body | is JSON.: expected JSON; found |x|<b>%0A::error::y%0D%0A%250A`z` "
         r"@team #1 a\|b \x1b[2J\u202e"
     )
-    assert list(obeyed(ended.output)) == [line]
+    assert list(obeyed(ended.output)) == [
+        line,
+        "::error title=B1.4 a%3Ab%2Cc (M)::A row is a title.: expected JSON; found ",
+    ]
     assert "\n::error::y" in ended.output, "the terminal shows no text of the server, so this proves nothing"
 
 
@@ -87,6 +99,16 @@ def obeyed(output: str) -> Iterator[str]:
         elif not token and line.startswith("::"):
             yield line
     assert not token, "commands stay stopped"
+
+
+def test_a_large_summary_is_cut() -> None:
+    """A table has 200 rows and a step ten annotations at most; a cell has 600 characters at most."""
+    entry = replace(unknown("contract/test_one.py::test_one"), check_id="B1.1", claim="x" * 700)
+    found = [Result(entry, "failed", "reason", crashed=False, duration_s=0.0, measurements=(), evidence=())] * 201
+    table = github._table("Failures", found)  # noqa: SLF001 -- a run with so many failures takes seconds
+    assert (len([line for line in table if line.startswith("| B1.1")]), table[-2]) == (200, "and 1 more in the report")
+    assert f"| {'x' * 600}… |" in table[4]
+    assert len(list(github.workflow_commands(found))) == 10
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
