@@ -70,8 +70,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
         junit_file.discard(session.config)
         output_paths.remove_results(session.config)  # nothing ran
         return
-    for option, writer in _WRITERS.items():
-        write_errors.write(session, option, writer)
+    write_errors.write_all(session, _WRITERS)
 
 
 @pytest.hookimpl(trylast=True)  # below the sections of pytest

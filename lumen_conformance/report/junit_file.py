@@ -31,11 +31,14 @@ def write_file(session: pytest.Session) -> None:
     path, unfinished = output_paths.given(session.config, "--junit"), session.config.stash.get(_UNFINISHED, None)
     if path and unfinished and unfinished.exists():
         session.config.stash[xml_key].logfile = str(path)  # pytest prints its name
-        path.write_bytes(unfinished.read_bytes())
+        text = unfinished.read_bytes()
+        unfinished.unlink()
+        path.write_bytes(text)
 
 
 def discard(config: pytest.Config) -> None:
     """Let pytest print nothing about the file."""
     if xml := config.stash.get(xml_key, None):
+        Path(xml.logfile).unlink(missing_ok=True)
         del config.stash[xml_key]
         config.pluginmanager.unregister(xml)

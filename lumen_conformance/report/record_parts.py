@@ -61,7 +61,9 @@ def _refuse_mixed(records: list[Record], field: str, plural: str) -> None:
     for record in records:
         runs[_value(record, field)][record.run["shard"]] += 1
     parts = {record.run["shard"] for record in records}
-    if parts != {None} and any(set(found) != parts or len(set(found.values())) > 1 for found in runs.values()):
+    if parts == {None} or len(runs) == 1:
+        return
+    if any(set(found) != parts or len(set(found.values())) > 1 for found in runs.values()):
         shown = {_value(record, field): record.folder.name for record in records}
         folders = " and ".join(sorted(shown.values())[:2])
         raise pytest.UsageError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -13,8 +13,16 @@ from lumen_conformance.report import output_paths
 _ERRORS: Final = pytest.StashKey[list[str]]()
 
 
-def write(session: pytest.Session, option: str, writer: Callable[[pytest.Session], None]) -> None:
-    """Write the file of an option. If that fails, note the error and set the exit status."""
+def write_all(session: pytest.Session, writers: Mapping[str, Callable[[pytest.Session], None]]) -> None:
+    """Write the file of each option; then, if one failed, end the run with the status of an internal error."""
+    errors = [line for option, writer in writers.items() if (line := _write(session, option, writer))]
+    session.config.stash[_ERRORS] = errors
+    if errors:
+        session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+
+def _write(session: pytest.Session, option: str, writer: Callable[[pytest.Session], None]) -> str:
+    """Write one file; return the error, or an empty text."""
     try:
         writer(session)
     except OSError as error:
@@ -22,13 +30,8 @@ def write(session: pytest.Session, option: str, writer: Callable[[pytest.Session
         if path and option in output_paths.RESULTS:
             with suppress(OSError):
                 output_paths.remove(path)  # it is incomplete
-        add(session, f"{option}={path} cannot be written: {error.strerror}; make room or name another file")
-
-
-def add(session: pytest.Session, line: str) -> None:
-    """Note an error, and end the run with the status of an internal error."""
-    session.config.stash.setdefault(_ERRORS, []).append(line)
-    session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        return f"{option}={path} cannot be written: {error.strerror}; make room or name another file"
+    return ""
 
 
 def print_section(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from tests.fixtures.nested_pytest import NestedPytest, NestedRun, stage_foreign
+from tests.fixtures.nested_pytest import NestedRun, stage_foreign
+from tests.unit.conformance.recorded_runs import change, merge
 
 MODULES = {
     "contract/test_answers.py": '''
@@ -41,13 +41,6 @@ def record(folder: Path, *arguments: str, baseline: str = "", **environ: str) ->
     return path
 
 
-def merge(base: Path, *records: Path) -> NestedRun:
-    """Join these records into one report."""
-    folder = base / "joined"
-    (folder / "tests").mkdir(parents=True)
-    return NestedPytest(folder).run(*(f"--replay={path}" for path in records))
-
-
 def outcomes(ended: NestedRun) -> dict[str, str]:
     """Return the outcome of each check and row."""
     return {" ".join(filter(None, [each["id"], each["param"]])): each["outcome"] for each in ended.verdicts}
@@ -58,7 +51,7 @@ def test_each_system_keeps_its_baseline(tmp_path: Path) -> None:
     known = record(tmp_path / "known", baseline="F1.2-lost  issue 17\n", **FAULTY)
     new = record(tmp_path / "new", **FAULTY)
     stale = record(tmp_path / "stale", baseline="F1.2-lost  issue 18\n")
-    joined = merge(tmp_path, known, new, stale)
+    joined = merge(tmp_path / "joined", known, new, stale)
     found = outcomes(joined)
     assert {name: outcome for name, outcome in found.items() if outcome != "passed"} == {
         "F1.2@known lost": "baselined",
@@ -72,7 +65,7 @@ def test_two_selections_of_one_system(tmp_path: Path) -> None:
     """Two runs without a common test keep their baselines too, also if both have rows of the same check."""
     known = record(tmp_path / "known", "--only=F1.2-lost", baseline="F1.2  issue 17\n", **FAULTY)
     other = record(tmp_path / "other", "--only=F1.2-refusal", "--only=C1.1")
-    assert outcomes(merge(tmp_path, known, other)) == {
+    assert outcomes(merge(tmp_path / "joined", known, other)) == {
         "F1.2@known lost": "baselined",
         "F1.2@other refusal": "passed",
         "C1.1@other": "passed",
@@ -86,7 +79,7 @@ def test_a_partly_selected_line_is_not_stale(tmp_path: Path, copies: int) -> Non
     copy = tmp_path / "second" / "record.jsonl"
     copy.parent.mkdir()
     copy.write_bytes(path.read_bytes())
-    joined = merge(tmp_path, *(path, copy)[:copies])
+    joined = merge(tmp_path / "joined", *(path, copy)[:copies])
     assert (joined.status, set(outcomes(joined).values())) == (0, {"passed"}), joined.output
 
 
@@ -94,7 +87,7 @@ def test_parts_with_a_baseline(tmp_path: Path) -> None:
     """The parts of a run have one baseline, and a line is judged once, by the part that runs its check."""
     lines = "F1.2-lost  issue 17\nC1.1  issue 18\n"
     parts = [record(tmp_path / part, f"--shard={part}/2", baseline=lines, **FAULTY) for part in "12"]
-    joined = merge(tmp_path, *parts)
+    joined = merge(tmp_path / "joined", *parts)
     assert outcomes(joined) == {"F1.2 lost": "baselined", "F1.2 refusal": "passed", "C1.1": "failed"}
 
 
@@ -117,18 +110,9 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def test_parts_of_one_run_are_alike(parts: list[Path], tmp_path: Path, field: str) -> None:
     """Parts with another baseline, profile, version or selection are refused; two systems may differ in a baseline."""
     value, plural = DIFFERENT[field]
-    changed = [change(path, tmp_path / path.parent.name, field, value) for path in parts]
+    changed = [change(path, tmp_path / path.parent.name, **{field: value}) for path in parts]
     refused = merge(tmp_path / "one", changed[0], parts[1])
     assert (refused.status, f"the parts in part1 and part2 have different {plural}" in refused.output) == (4, True)
     if field == "baseline":
-        systems = [change(path, tmp_path / f"other-{path.parent.name}", field, value) for path in parts]
+        systems = [change(path, tmp_path / f"other-{path.parent.name}", **{field: value}) for path in parts]
         assert merge(tmp_path / "two", *parts, *systems).status == 1, "the line of the second system is out of date"
-
-
-def change(path: Path, folder: Path, field: str, value: object) -> Path:
-    """Return a copy of a record with another field of its run."""
-    head, _, lines = path.read_text("utf-8").partition("\n")
-    folder.mkdir(parents=True)
-    run = json.dumps({"run": json.loads(head)["run"] | {field: value}})
-    (folder / path.name).write_text(f"{run}\n{lines}", "utf-8")
-    return folder / path.name

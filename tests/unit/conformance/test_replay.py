@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from tests.fixtures.nested_pytest import NestedPytest, NestedRun, stage_foreign
+from tests.fixtures.nested_pytest import NestedRun, stage_foreign
+from tests.unit.conformance.recorded_runs import change, merge
 
 MODULES = {
     "contract/test_one.py": '''
@@ -42,21 +42,6 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ended = stage_foreign(folder, MODULES, "--record=record.jsonl", "--continue-on-collection-errors")
     assert ended.status == pytest.ExitCode.TESTS_FAILED, ended.output
     return folder / "record.jsonl"
-
-
-def change(record: Path, folder: Path, **fields: object) -> Path:
-    """Return a copy of a record with other fields of its run."""
-    head, _, lines = record.read_text("utf-8").partition("\n")
-    folder.mkdir(parents=True)
-    run = json.dumps({"run": json.loads(head)["run"] | fields})
-    (folder / "record.jsonl").write_text(f"{run}\n{lines}", "utf-8")
-    return folder / "record.jsonl"
-
-
-def merge(folder: Path, *records: Path) -> NestedRun:
-    """Join these records into one report."""
-    (folder / "tests").mkdir(parents=True)
-    return NestedPytest(folder).run(*(f"--replay={path}" for path in records))
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,8 @@ def test_a_full_disk(nested: NestedPytest, broken: str) -> None:
     assert "\nPASSED: The test passed.\n" in ended.output
     written = {option: (nested.folder / path).stat().st_size > 0 for option, path in GOOD.items() if option != broken}
     assert all(written.values()), written
+    if broken != "--html":
+        assert ended.banner == ("good", "PASSED"), "the other files have the result of the checks"
 
 
 def test_a_removed_folder(nested: NestedPytest) -> None:
