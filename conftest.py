@@ -3,6 +3,8 @@
 pytest_plugins = [
     "pytester",
     "lumen_conformance.plugin",
+    "tests.fixtures.file_order",
+    "tests.fixtures.forked_pytest",
     "tests.fixtures.nested_pytest",
     "tests.fixtures.mutations",
     "tests.fixtures.update_option",

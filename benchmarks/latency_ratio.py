@@ -42,7 +42,7 @@ ANSWER = {"success": True, "persona": {"name": "n"}, "response": "안녕하세�
 BODY = json.dumps(ANSWER).encode()
 
 
-class _Gateway(socketserver.StreamRequestHandler):
+class _InstantGateway(socketserver.StreamRequestHandler):
     """Reads requests whose body has no braces but its own, and answers each at once."""
 
     disable_nagle_algorithm = True
@@ -61,19 +61,19 @@ class _Gateway(socketserver.StreamRequestHandler):
                     return
 
 
-class _Server(socketserver.ThreadingTCPServer):
+class _ThreadingServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 128
     allow_reuse_address = True
 
     def __init__(self, *, closing: bool) -> None:
         self.closing = closing
-        super().__init__(("127.0.0.1", 0), _Gateway)
+        super().__init__(("127.0.0.1", 0), _InstantGateway)
 
 
 def serve_gateway(kind: str) -> None:
     """The gateway's own process: print the port, then answer until killed."""
-    with _Server(closing=kind == "closed") as server:
+    with _ThreadingServer(closing=kind == "closed") as server:
         print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
         server.serve_forever()
 

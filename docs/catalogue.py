@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import pytest
 
-from lumen_conformance.registry.declaration import Check, check_of, claim_of
+from lumen_conformance.registry.declaration import Check, check_of
 from tests.fixtures.faults.catalogue import FAULTS
 from tests.mutants.mutants import MUTANTS
 
@@ -72,7 +72,7 @@ def _entry(item: pytest.Item, check: Check) -> dict[str, Any]:
     return {
         "id": check.id,
         "tier": check.tier,
-        "claim": (check.claim or claim_of(getattr(item, "function", None))).rstrip("."),
+        "claim": check.claim.rstrip("."),
         "source": getattr(check, "source", ""),
         "suite": item.path.parent.name,
         "profiles": [],

@@ -1,4 +1,4 @@
-"""Write the tables and figures of the README and of docs/clients.md; part of `make docs`.
+"""Write tables and figures of the README and of the pages in `TABLES`; part of `make docs`.
 
 A table stands between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``, a figure between ``<!-- NAME -->`` and
 ``<!-- /NAME -->``. Measured figures come from the files that the commands of `benchmarks/` write.
@@ -11,9 +11,11 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from docs.architecture import drawing, sizes
 from lumen_conformance.cli.list_checks import read
 from lumen_conformance.report.selection import SEVENTEEN
 from tests.contract.clients.client_list import CLIENTS, Client
@@ -27,6 +29,18 @@ def seventeen() -> Iterator[str]:
     yield from ("| check | claim |", "|---|---|")
     numbers = {check["id"].partition("-")[0]: check for check in read() if check["suite"] == "recovery"}
     yield from (f"| {numbers[number]['id']} | {numbers[number]['claim']} |" for number in sorted(SEVENTEEN))
+
+
+def recovery() -> Iterator[str]:
+    """Yield all checks of recovery with their claims and sources."""
+    yield from ("| check | tier | claim | source |", "|---|---|---|---|")
+    checks = (check for check in read() if check["suite"] == "recovery")
+    yield from (f"| {each['id']} | {each['tier']} | {each['claim']} | {each['source']} |" for each in checks)
+
+
+def unproven() -> Iterator[str]:
+    """Yield the number of checks that no fault and no mutant fails."""
+    yield str(sum(not (check["faults"] or check["mutants"]) for check in read()))
 
 
 def clients() -> Iterator[str]:
@@ -87,9 +101,15 @@ Parts = dict[str, Callable[[], Iterable[str]]]
 TABLES: Final[dict[str, Parts]] = {
     "README.md": {"seventeen": seventeen, "clients": clients, "speed": speed},
     "docs/clients.md": {"clients": clients_in_detail},
+    "docs/recovery-checks.md": {"recovery": recovery},
+    "docs/architecture.md": {
+        "layers-of-the-suite": partial(drawing, "lumen_conformance"),
+        "layers-of-the-proxy": partial(drawing, "lumen_proxy"),
+        "sizes": sizes,
+    },
 }
 FIGURES: Final[dict[str, Parts]] = {
-    "README.md": {"checks": lambda: [str(len(read()))], "faults": lambda: [str(len(FAULTS))]},
+    "README.md": {"checks": lambda: [str(len(read()))], "faults": lambda: [str(len(FAULTS))], "unproven": unproven},
 }
 
 

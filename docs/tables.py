@@ -44,7 +44,7 @@ def main() -> None:
             after = replaced(after, table())
         if after != before:
             path.write_text(after, "utf-8", newline="\n")
-            print(f"wrote docs/{name}")  # noqa: T201 -- a command prints
+            print(f"wrote {path.resolve().relative_to(HERE.parent).as_posix()}")  # noqa: T201 -- a command prints
 
 
 if __name__ == "__main__":

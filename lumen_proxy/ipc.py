@@ -1,23 +1,33 @@
 """The messages between supervisor and worker: JSON, one message a line, on the standard streams of the worker.
 
+Each message checks its own fields when it is created, so sender and receiver use the same check.
+
 The end of the worker's input means that the supervisor has ended: the worker then ends at once.
 """
 
 from __future__ import annotations
 
+import base64
 import json
+import math
 import os
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, get_origin, get_type_hints
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from lumen_proxy.errors import Exit
-from lumen_proxy.wire.text import json_object
+from lumen_proxy.wire.text import strict_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 LINE_BYTES = 65_536  # far above any message: a line without an end must not use up the memory
+LARGEST_PID = 2**31 - 1  # pid_t of Linux and macOS
+SHOWN_CHARS = 40  # of an invalid value in a report
+
+
+class InvalidMessage(ValueError):  # noqa: N818 - what it is, not an error of this program
+    """A message that no release sends, or a line that is no message. The text is one line."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,9 @@ class Imported:
     """From a worker: its modules are imported. `pid` is its own; on Windows Popen may know that of a launcher only."""
 
     pid: int
+
+    def __post_init__(self) -> None:
+        _require_integer("pid", self.pid, 1, LARGEST_PID)
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,9 @@ class Drained:
     """From a worker: it ends now. `cut` requests were not finished."""
 
     cut: int
+
+    def __post_init__(self) -> None:
+        _require_integer("cut", self.cut, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +76,14 @@ class Serve(Identity):
 
     listeners: list[dict[str, Any]]
 
+    def __post_init__(self) -> None:
+        _require("instance", self.instance, "a string", is_valid=type(self.instance) is str)
+        _require_integer("supervisor_pid", self.supervisor_pid, 1, LARGEST_PID)
+        _require_seconds("started_at", self.started_at)
+        _require_integer("generation", self.generation, 1)
+        is_valid = type(self.listeners) is list and bool(self.listeners) and all(map(_is_listener, self.listeners))
+        _require("listeners", self.listeners, 'a list of {"fd": number} or {"share": base64}', is_valid=is_valid)
+
 
 @dataclass(frozen=True)
 class Drain:
@@ -67,9 +91,44 @@ class Drain:
 
     within_s: float
 
+    def __post_init__(self) -> None:
+        _require_seconds("within_s", self.within_s)
+
 
 Message = Imported | Ready | Drained | Serve | Drain
 KINDS: dict[str, type[Message]] = {kind.__name__.lower(): kind for kind in (Imported, Ready, Drained, Serve, Drain)}
+
+
+def _require(name: str, value: object, expected: str, *, is_valid: bool) -> None:
+    if not is_valid:
+        shown = repr(value)
+        raise InvalidMessage(f"{name} is {shown[:SHOWN_CHARS]}, expected {expected}")
+
+
+def _require_integer(name: str, value: object, least: int, most: int | None = None) -> None:
+    is_valid = type(value) is int and least <= value and (most is None or value <= most)  # `bool` is no integer here
+    _require(name, value, f"an integer from {least}" + (f" to {most}" if most else ""), is_valid=is_valid)
+
+
+def _require_seconds(name: str, value: object) -> None:
+    is_valid = type(value) is float and math.isfinite(value) and value >= 0
+    _require(name, value, "a finite number of seconds, such as 1.5", is_valid=is_valid)
+
+
+def _is_listener(value: object) -> bool:
+    match value:
+        case {"fd": int(fd), **rest}:
+            return type(fd) is int and fd >= 0 and not rest
+        case {"share": str(text), **rest}:
+            return not rest and _is_base64(text)
+    return False
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(base64.b64decode(text, validate=True))
+    except ValueError:
+        return False
 
 
 def encode(message: Message) -> bytes:
@@ -77,28 +136,37 @@ def encode(message: Message) -> bytes:
     return json.dumps({"message": type(message).__name__.lower(), **vars(message)}).encode() + b"\n"
 
 
-def decode(line: bytes) -> Message | None:
-    """The message of a line; None if the line is malformed or its message is unknown."""
-    fields = json_object(line)
-    kind = KINDS.get(str(fields.pop("message", None)))
+def decode(line: bytes) -> Message:
+    """The message of a line with its end. Raises InvalidMessage."""
+    if not line.endswith(b"\n"):
+        raise InvalidMessage(f"a line has no end within {LINE_BYTES} bytes, or the stream ended within it")
+    try:
+        values: Any = strict_json(line)
+    except ValueError:
+        raise InvalidMessage("a line is not JSON") from None
+    kind = KINDS.get(str(values.pop("message", None))) if isinstance(values, dict) else None
     if kind is None:
-        return None
-    types = get_type_hints(kind)
-    if fields.keys() != types.keys() or not all(isinstance(fields[name], _accepted(types[name])) for name in types):
-        return None
-    return kind(**fields)
+        raise InvalidMessage(f"a line is not one of the messages {', '.join(KINDS)}")
+    names = {field.name for field in fields(kind)}
+    if values.keys() != names:
+        raise InvalidMessage(f"{kind.__name__.lower()} has other fields than {', '.join(sorted(names)) or 'none'}")
+    return kind(**values)
 
 
-def _accepted(hint: Any) -> Any:  # noqa: ANN401 - what isinstance() takes
-    if hint is float:
-        return int | float
-    return get_origin(hint) or hint
+def messages(stream: BinaryIO, report: Callable[[str], object]) -> Iterator[Message]:
+    """Each message until the end of the stream.
 
-
-def messages(stream: BinaryIO) -> Iterator[Message]:
-    """Each message until the end of the stream. A line that is not a message is skipped."""
+    A line that is not a valid message is discarded whole and passed to `report`: it may be the output of a module that
+    Python loads before the worker. If a message was meant, the deadline of the supervisor's state ends the wait for it.
+    """
     while line := stream.readline(LINE_BYTES):
-        if message := decode(line):
+        try:
+            message = decode(line)
+        except InvalidMessage as error:
+            report(f"invalid message ignored: {error}")
+            while line and not line.endswith(b"\n"):
+                line = stream.readline(LINE_BYTES)
+        else:
             yield message
 
 
@@ -106,7 +174,7 @@ class SupervisorPipes:
     """The pipes of a worker to its supervisor."""
 
     def __init__(self, commands: BinaryIO, events_fd: int) -> None:
-        self._received = messages(commands)
+        self._received = messages(commands, _report)
         self._events_fd = events_fd
 
     def send(self, message: Message) -> None:
@@ -121,6 +189,10 @@ class SupervisorPipes:
     def receive(self) -> Message:
         """Wait for a message. Ends the process if the supervisor has ended."""
         return next(self._received, None) or leave(Exit.OK)
+
+
+def _report(problem: str) -> None:
+    sys.stderr.write(f"lumen-proxy: {problem} (from the supervisor)\n")
 
 
 def leave(status: int) -> NoReturn:

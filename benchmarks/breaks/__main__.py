@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from breaks.page import page
-from breaks.record import Record
+from breaks.record import BreaksRecord
 from breaks.run import run
 from breaks.selection import selection
 from breaks.tiers import as_json, tiers
@@ -24,7 +24,7 @@ def main(names: list[str]) -> None:
     """Run what was asked for."""
     if names != ["pages"]:
         run(names or list(CLIENTS))
-    record, selected = Record.read(), selection()
+    record, selected = BreaksRecord.read(), selection()
     found = tiers(record, selected)
     text = json.dumps(as_json(found), ensure_ascii=False, indent=1)
     (HERE / "tiers.json").write_text(text + "\n", encoding="utf-8", newline="\n")

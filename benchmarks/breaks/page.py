@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from breaks.moves import BEFORE, MOVES, moves_table
-from breaks.record import Record
+from breaks.record import BreaksRecord
 from breaks.selection import Served
 from breaks.tiers import Tier, today
 from tests.fixtures.check_ids import summarize_ids
@@ -18,7 +18,7 @@ HEAD = Path(__file__).parent / "head.md"
 NOTICED = "·"  # in a cell: something differs, nothing breaks
 
 
-def page(record: Record, selected: Iterable[Served], found: Mapping[str, Tier]) -> Iterator[str]:
+def page(record: BreaksRecord, selected: Iterable[Served], found: Mapping[str, Tier]) -> Iterator[str]:
     """Yield the page, line by line."""
     faults = [served for served in selected if served.fault.check]
     shown = [served for served in faults if record.has(served.name)]
@@ -52,7 +52,7 @@ def _counts(found: Mapping[str, Tier]) -> Iterator[str]:
 KINDS = {"client": "a client of this run", "recorded": "a recorded client", "harm": "harm"}
 
 
-def _table(record: Record, shown: Iterable[Served]) -> Iterator[str]:
+def _table(record: BreaksRecord, shown: Iterable[Served]) -> Iterator[str]:
     clients = list(record.clients)
     yield f"| fault | check | {' | '.join(clients)} |"
     yield f"|---|---|{'---|' * len(clients)}"
@@ -66,7 +66,7 @@ def _table(record: Record, shown: Iterable[Served]) -> Iterator[str]:
     yield f"\nNobody breaks on: {', '.join(nobody)}."
 
 
-def _cell(record: Record, client: str, server: str) -> str:
+def _cell(record: BreaksRecord, client: str, server: str) -> str:
     if broken := record.differences_of(client, server, "breaks"):
         return ", ".join(dict.fromkeys(each.word for each in broken))
     return NOTICED if record.differences_of(client, server, "differs") else ""

@@ -15,7 +15,7 @@ Found = dict[str, dict[str, list[Difference]]]
 """Server → act → differences."""
 
 
-class Record(NamedTuple):
+class BreaksRecord(NamedTuple):
     """Client → its releases, the names of the servers that it was asked of, and what was found."""
 
     clients: dict[str, str]

@@ -7,7 +7,7 @@ from functools import cache
 from typing import NamedTuple
 
 from breaks.harms import RECORDED, SAME, harm_of, noticed
-from breaks.record import Record
+from breaks.record import BreaksRecord
 from breaks.selection import Served
 from lumen_conformance.registry.declaration import check_of
 from tests.matrix.contract import contract
@@ -33,7 +33,7 @@ def today() -> dict[str, str]:
     return {test.check: found.tier for test in tests if (found := check_of(test.item))}
 
 
-def tiers(record: Record, selected: Iterable[Served]) -> dict[str, Tier]:
+def tiers(record: BreaksRecord, selected: Iterable[Served]) -> dict[str, Tier]:
     """Each check of tier M, today or as it is proposed."""
     by_check: dict[str, list[str]] = {}
     for served in (each for each in selected if record.has(each.name)):
@@ -46,7 +46,7 @@ def tiers(record: Record, selected: Iterable[Served]) -> dict[str, Tier]:
     return found
 
 
-def tier_of(check: str, tier: str, faults: list[str], record: Record) -> Tier:
+def tier_of(check: str, tier: str, faults: list[str], record: BreaksRecord) -> Tier:
     """The tier that the evidence gives a check of this tier: a client that breaks comes first."""
     breaking = {fault: broken for fault in faults if (broken := record.broken(fault))}
     harmless = tuple(fault for fault in faults if fault not in breaking)
@@ -75,7 +75,7 @@ def faults_of_harm(check: str) -> bool:
     return harm is not None and check in harm.checks.split()
 
 
-def _describe(breaking: Mapping[str, dict[str, str]], record: Record) -> str:
+def _describe(breaking: Mapping[str, dict[str, str]], record: BreaksRecord) -> str:
     """One client of the fault that breaks most, and how many others."""
     fault = max(breaking, key=lambda name: len(breaking[name]))
     client, how = next(iter(breaking[fault].items()))

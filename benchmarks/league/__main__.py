@@ -13,7 +13,7 @@ from league import summary
 from league.launcher import ROOT
 from league.pages import appendix, table
 from league.runs import outcome_of
-from league.servers import SERVERS, Server
+from league.servers import SERVERS, LeagueServer
 
 PAGES = "pages"
 
@@ -30,7 +30,7 @@ def main(names: Sequence[str]) -> int:
     return int(any(troubles))
 
 
-def judge(server: Server) -> str:
+def judge(server: LeagueServer) -> str:
     """Judge one server, and write its line of the summary before the next begins; return the error, if any."""
     print(f"league: {server.title} {server.version} ...", flush=True)
     outcome = outcome_of(server)

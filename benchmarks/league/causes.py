@@ -7,14 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from league.runs import Outcome
+from league.runs import ServerResult
+from lumen_conformance.report.causes import shared_claim
 from tests.fixtures.check_ids import SUFFIXES
 
 Verdict = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Cause:
+class LeagueCause:
     """``failed`` are the checks of one tier that it explains, ``unjudged`` those that it keeps from a verdict."""
 
     name: str
@@ -23,7 +24,7 @@ class Cause:
     unjudged: tuple[Verdict, ...]
 
 
-def causes_of(outcome: Outcome, tier: str) -> list[Cause]:
+def causes_of(outcome: ServerResult, tier: str) -> list[LeagueCause]:
     """The causes of what failed (M) or is reported (S), the largest first."""
     sentences = {str(each["name"]): str(each["sentence"]) for each in outcome.ending.get("causes", ())}
     found: dict[str, list[Verdict]] = {}
@@ -31,13 +32,18 @@ def causes_of(outcome: Outcome, tier: str) -> list[Cause]:
         if each["tier"] == tier and each["outcome"] in {"failed", "warned"}:
             found.setdefault(each["cause"] or each["id"], []).append(each)
     causes = [
-        Cause(name, sentences.get(name, str(each[0]["claim"])), tuple(each), _unjudged(outcome, each))
+        LeagueCause(
+            name,
+            sentences.get(name, shared_claim([str(verdict["claim"]) for verdict in each])),
+            tuple(each),
+            _unjudged(outcome, each),
+        )
         for name, each in found.items()
     ]
     return sorted(causes, key=lambda cause: (-len(cause.failed), cause.name))
 
 
-def _unjudged(outcome: Outcome, failed: Iterable[Verdict]) -> tuple[Verdict, ...]:
+def _unjudged(outcome: ServerResult, failed: Iterable[Verdict]) -> tuple[Verdict, ...]:
     ids = {each["id"] for each in failed}
     return tuple(
         each for each in outcome.verdicts if each["outcome"] == "not_judged" and ids & set(each["because_of"] or ())

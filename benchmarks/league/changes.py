@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from league.runs import Outcome
+from league.runs import ServerResult
 
 BEFORE = Path(__file__).with_name("before.json")
 MOVES = Path(__file__).parents[1] / "breaks" / "moves.json"
@@ -42,18 +42,18 @@ def new_checks() -> dict[str, str]:
     return {each["check"]: each.get("reason", "") for each in moves if not each["before"]}
 
 
-def now(outcome: Outcome) -> set[str]:
+def now(outcome: ServerResult) -> set[str]:
     """The M checks that fail, each once, however many rows of it do."""
     return {each["id"] for each in outcome.ended("failed", "M")}
 
 
-def left(outcome: Outcome) -> dict[str, str]:
+def left(outcome: ServerResult) -> dict[str, str]:
     """The outcome of each check that failed before and does not fail now."""
     fixed = set(before().get(outcome.server.name, {}).get("checks", ())) - now(outcome)
     return {check: _became(outcome, check) for check in fixed}
 
 
-def _became(outcome: Outcome, check: str) -> str:
+def _became(outcome: ServerResult, check: str) -> str:
     verdicts = [each for each in outcome.verdicts if each["id"] == check]
     if not verdicts or all(each["outcome"] == "skipped" for each in verdicts):
         return "no longer asked"
@@ -62,7 +62,7 @@ def _became(outcome: Outcome, check: str) -> str:
     return "not judged" if any(each["outcome"] == "not_judged" for each in verdicts) else "passed"
 
 
-def came(outcome: Outcome) -> dict[str, str]:
+def came(outcome: ServerResult) -> dict[str, str]:
     """The origin of each check that fails now and did not fail before."""
     joined = now(outcome) - set(before().get(outcome.server.name, {}).get("checks", ()))
     made = new_checks()
@@ -75,7 +75,7 @@ def _origin(reason: str | None) -> str:
     return "split" if reason.startswith("split") else "new"
 
 
-def changes(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def changes(outcomes: Sequence[ServerResult]) -> Iterator[str]:
     """Yield the table of counts."""
     yield f"| server | {' | '.join(HEADERS)} |"
     yield "|---" * (len(HEADERS) + 1) + "|"

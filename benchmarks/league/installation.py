@@ -9,12 +9,12 @@ import venv
 from pathlib import Path
 
 from league.launcher import ROOT, SCRIPTS
-from league.servers import Server
+from league.servers import LeagueServer
 
 SETUP_S = 900  # a slow index, and a machine that does other things, too; a minute or two are usual
 
 
-def set_up(server: Server) -> None:
+def set_up(server: LeagueServer) -> None:
     """Install a server; raises subprocess.CalledProcessError, subprocess.TimeoutExpired or OSError."""
     wanted = json.dumps([server.bare, server.pins, server.overrides])
     ready = server.folder / ".ready"
@@ -25,7 +25,7 @@ def set_up(server: Server) -> None:
     ready.write_text(wanted, "utf-8")
 
 
-def _python(server: Server) -> None:
+def _python(server: LeagueServer) -> None:
     venv.create(server.folder, with_pip=True)
     python = str(server.folder / SCRIPTS / "python")
     pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
@@ -35,7 +35,7 @@ def _python(server: Server) -> None:
         _run([*pip, *server.pins], ROOT)
 
 
-def _node(server: Server) -> None:
+def _node(server: LeagueServer) -> None:
     server.folder.mkdir()
     pins = dict(pin.rsplit("@", 1) for pin in server.pins)
     package = {"private": True, "dependencies": pins, "overrides": server.overrides}

@@ -9,11 +9,11 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from league.causes import Cause, causes_of, ids_of, name_of
+from league.causes import LeagueCause, causes_of, ids_of, name_of
 from league.changes import changes
 from league.launcher import ROOT
 from league.notes import check_of
-from league.runs import Outcome
+from league.runs import ServerResult
 
 HEAD = Path(__file__).parent / "head.md"
 CHANGED = Path(__file__).parent / "changed.md"
@@ -24,7 +24,7 @@ FAILURE_LINES, LINE_CHARS = 8, 300  # of the output of the suite
 SENTENCE_CHARS = 240  # of a cause
 
 
-def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def table(outcomes: Sequence[ServerResult]) -> Iterator[str]:
     """Yield docs/league.md."""
     yield HEAD.read_text("utf-8")
     yield f"Measured with Python {platform.python_version()} and Node {_node_version()} on {platform.system()}.\n"
@@ -38,7 +38,7 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
         yield from _section(each)
 
 
-def _row(outcome: Outcome) -> str:
+def _row(outcome: ServerResult) -> str:
     ended = outcome.ended
     counts = [len(ended("passed", "M")), len(ended("failed", "M")), len(causes_of(outcome, "M"))]
     counts += [len(ended("not_judged", "M")), len(ended("warned", "S")), len(ended("skipped")), len(ended("error"))]
@@ -48,7 +48,7 @@ def _row(outcome: Outcome) -> str:
     return f"| {' | '.join(row)} |"
 
 
-def _section(outcome: Outcome) -> Iterator[str]:
+def _section(outcome: ServerResult) -> Iterator[str]:
     if outcome.trouble:
         what = "Judged in part" if outcome.verdicts else "Could not be judged here"
         yield f"{what}. What was tried, and what came of it:\n{_fenced('text', outcome.trouble)}\n"
@@ -62,7 +62,7 @@ def _section(outcome: Outcome) -> Iterator[str]:
         yield f"\n{outcome.server.views}"
 
 
-def _causes(outcome: Outcome) -> Iterator[str]:
+def _causes(outcome: ServerResult) -> Iterator[str]:
     if not (causes := causes_of(outcome, "M")):
         yield "No client breaks on it."
         return
@@ -72,7 +72,7 @@ def _causes(outcome: Outcome) -> Iterator[str]:
         yield f"- {_sentence(cause)}. Checks: {ids_of(cause.failed)}.{behind}"
 
 
-def appendix(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def appendix(outcomes: Sequence[ServerResult]) -> Iterator[str]:
     """Yield docs/league-failures.md."""
     yield "# Failures of the league, each cause with a request\n"
     yield "Failures are grouped by their cause, the largest first. Of what clients break on (tier M) each cause has the"
@@ -88,7 +88,7 @@ def appendix(outcomes: Sequence[Outcome]) -> Iterator[str]:
             yield from (f"- {_sentence(cause)}. Checks: {ids_of(cause.failed)}." for cause in reported)
 
 
-def _entry(outcome: Outcome, cause: Cause) -> Iterator[str]:
+def _entry(outcome: ServerResult, cause: LeagueCause) -> Iterator[str]:
     yield f"\n### {_sentence(cause)}\n"
     yield f"Checks: {ids_of(cause.failed)}.\n"
     if cause.unjudged:
@@ -96,7 +96,7 @@ def _entry(outcome: Outcome, cause: Cause) -> Iterator[str]:
     yield from _example(outcome, cause)
 
 
-def _example(outcome: Outcome, cause: Cause) -> Iterator[str]:
+def _example(outcome: ServerResult, cause: LeagueCause) -> Iterator[str]:
     names = {name_of(each) for each in cause.failed}
     note = next((each for each in sorted(outcome.notes, key=check_of) if check_of(each) in names), None)
     if note is None:
@@ -112,7 +112,7 @@ def _example(outcome: Outcome, cause: Cause) -> Iterator[str]:
         yield _fenced("text", answer[:SHOWN_CHARS].replace("\r", ""))
 
 
-def _sentence(cause: Cause) -> str:
+def _sentence(cause: LeagueCause) -> str:
     sentence = cause.sentence if cause.sentence[:1].islower() else f"broken: {cause.sentence}"  # else it is the claim
     text = _neutral(" ".join(sentence.split()))
     return text if len(text) <= SENTENCE_CHARS else f"{text[:SENTENCE_CHARS]}…"

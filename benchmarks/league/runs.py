@@ -19,7 +19,7 @@ import psutil
 
 from league.installation import set_up
 from league.launcher import ROOT
-from league.servers import Server
+from league.servers import LeagueServer
 from tests.fixtures.network_namespace import isolate_command
 
 KEPT = ROOT / "reports" / "league"
@@ -34,10 +34,10 @@ LAUNCHER = Path(__file__).parent / "launcher.py"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ServerResult:
     """The result of one server; ``ending`` is the summary of the run, ``trouble`` the reason for missing verdicts."""
 
-    server: Server
+    server: LeagueServer
     verdicts: tuple[dict[str, Any], ...] = ()
     notes: tuple[dict[str, Any], ...] = ()
     ending: dict[str, Any] = field(default_factory=dict)
@@ -59,18 +59,20 @@ class Outcome:
         return [each for each in self.verdicts if each["outcome"] == outcome and each["tier"] in tier]
 
 
-def outcome_of(server: Server) -> Outcome:
+def outcome_of(server: LeagueServer) -> ServerResult:
     """Set up and judge a server; the outcome has the error where this fails."""
     try:
         set_up(server)
         return _judge(server, KEPT / server.name)
     except subprocess.CalledProcessError as error:
-        return Outcome(server, trouble=f"{' '.join(error.cmd)} ended with {error.returncode}:\n{error.stderr[-2_000:]}")
+        return ServerResult(
+            server, trouble=f"{' '.join(error.cmd)} ended with {error.returncode}:\n{error.stderr[-2_000:]}"
+        )
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:  # ValueError: a line that was cut while written
-        return Outcome(server, trouble=f"{type(error).__name__}: {error}")
+        return ServerResult(server, trouble=f"{type(error).__name__}: {error}")
 
 
-def _judge(server: Server, folder: Path) -> Outcome:
+def _judge(server: LeagueServer, folder: Path) -> ServerResult:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     start_s = time.monotonic()
@@ -79,20 +81,20 @@ def _judge(server: Server, folder: Path) -> Outcome:
     found = tuple(_lines(folder / "verdicts.jsonl"))
     if not found or any(NEVER_READY in (each.get("reason") or "") for each in found):  # no verdict on the server
         output = (folder / "output.txt").read_text("utf-8", errors="replace")
-        return Outcome(server, elapsed_s=elapsed_s, trouble=f"{ended}:\n{output[-3_000:]}")
+        return ServerResult(server, elapsed_s=elapsed_s, trouble=f"{ended}:\n{output[-3_000:]}")
     return kept(server, elapsed_s, "" if normally else ended)
 
 
-def kept(server: Server, elapsed_s: float, trouble: str) -> Outcome:
+def kept(server: LeagueServer, elapsed_s: float, trouble: str) -> ServerResult:
     """The outcome of a run whose files are kept."""
     folder = KEPT / server.name
     verdicts, notes = (tuple(_lines(folder / f"{name}.jsonl")) for name in ("verdicts", "notes"))
     ending = folder / "summary.json"
     summary = json.loads(ending.read_text("utf-8")) if ending.exists() else {}  # a run that was stopped has none
-    return Outcome(server, verdicts, notes, summary, elapsed_s, trouble)
+    return ServerResult(server, verdicts, notes, summary, elapsed_s, trouble)
 
 
-def _command(server: Server, folder: Path) -> list[str]:
+def _command(server: LeagueServer, folder: Path) -> list[str]:
     gateway = "{gateway_url}" if server.gateway else "none"
     launcher = f"'{sys.executable}' '{LAUNCHER}' {server.name} {{host}} {{port}} {gateway}"
     return [

@@ -12,7 +12,7 @@ VIEWS = Path(__file__).parent / "views"
 
 
 @dataclass(frozen=True)
-class Server:
+class LeagueServer:
     """One server of the league.
 
     ``pins``         what is installed, by pip or by npm; the first is the server itself
@@ -51,15 +51,15 @@ class Server:
         return written.read_text("utf-8").strip() if written.exists() else ""
 
 
-def _mock(name: str, title: str, pin: str, *options: str, npm: bool = False) -> Server:
+def _mock(name: str, title: str, pin: str, *options: str, npm: bool = False) -> LeagueServer:
     """A server that answers by itself, at once, so that a hanging answer need not be waited for a minute."""
-    return Server(name, title, (pin,), ("--proxy-timeout=10", *options), gateway=False, npm=npm)
+    return LeagueServer(name, title, (pin,), ("--proxy-timeout=10", *options), gateway=False, npm=npm)
 
 
 AIMOCK = "@copilotkit/aimock@1.43.0"
 
 GATEWAYS = (
-    Server(
+    LeagueServer(
         "litellm",
         "LiteLLM proxy",
         ("litellm[proxy]==1.106.2",),
@@ -71,13 +71,13 @@ GATEWAYS = (
             "--proxy-env=LITELLM_LOCAL_MODEL_COST_MAP=True",  # or it asks GitHub for prices at each start
         ),
     ),
-    Server(
+    LeagueServer(
         "lm-proxy",
         "lm-proxy",
         ("lm-proxy==3.3.2",),
         ("--proxy-health-path=none", f"--proxy-api-key={KEY}", "--proxy-can=models,n,tools,auth"),
     ),
-    Server(
+    LeagueServer(
         "portkey",
         "Portkey gateway",
         ("@portkey-ai/gateway@1.15.2",),
@@ -91,13 +91,13 @@ GATEWAYS = (
         npm=True,
         overrides={"@hono/node-server": "1.13.8"},
     ),
-    Server(
+    LeagueServer(
         "openai-forward",
         "openai-forward",
         ("openai-forward==0.8.1", "pyyaml==6.0.4"),  # it imports yaml and does not ask for it
         ("--proxy-health-path=/healthz", f"--proxy-api-key={KEY}", "--proxy-can=models,n,tools"),
     ),
-    Server(
+    LeagueServer(
         "optillm",
         "OptiLLM",
         (  # what it imports when it forwards; it asks for torch and 25 more
@@ -115,13 +115,13 @@ GATEWAYS = (
         ("--proxy-health-path=/health", "--proxy-can=models,n,tools"),
         bare=("optillm==0.4.0",),
     ),
-    Server(
+    LeagueServer(
         "router-gateway",
         "ai-model-router-gateway",
         ("ai-model-router-gateway==1.1.0",),
         ("--proxy-health-path=/health", "--proxy-can=models,n,tools"),
     ),
-    Server(
+    LeagueServer(
         "aimock-proxy",
         "AIMock as a proxy",
         (AIMOCK,),
@@ -141,7 +141,7 @@ MOCKS = (
     _mock("stubllm", "StubLLM", "stubllm==0.1.5", "--proxy-can=models,health"),
 )
 MODELS = (
-    Server(
+    LeagueServer(
         "llama",
         "llama.cpp's server (xllamacpp) with SmolLM2-135M",
         (),

@@ -6,27 +6,27 @@ import json
 from typing import Any
 
 from league.causes import causes_of, name_of
-from league.runs import KEPT, Outcome, kept
+from league.runs import KEPT, ServerResult, kept
 from league.servers import SERVERS
 
 SUMMARY = KEPT / "summary.jsonl"
 
 
-def write(outcome: Outcome) -> None:
+def write(outcome: ServerResult) -> None:
     """Write the line of this server; those of others stay."""
     lines = _read() | {outcome.server.name: line(outcome)}
     SUMMARY.parent.mkdir(parents=True, exist_ok=True)
     SUMMARY.write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in lines.values()), "utf-8")
 
 
-def outcomes() -> list[Outcome]:
+def outcomes() -> list[ServerResult]:
     """The last outcome of each server that was judged here."""
     lines = _read()
     known = [(server, lines[server.name]) for server in SERVERS if server.name in lines]
     return [
         kept(server, row["elapsed_s"], row["trouble"])
         if row["counts"]
-        else Outcome(server, elapsed_s=row["elapsed_s"], trouble=row["trouble"])
+        else ServerResult(server, elapsed_s=row["elapsed_s"], trouble=row["trouble"])
         for server, row in known
     ]
 
@@ -36,7 +36,7 @@ def _read() -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in map(json.loads, lines)}
 
 
-def line(outcome: Outcome) -> dict[str, Any]:
+def line(outcome: ServerResult) -> dict[str, Any]:
     """What a program reads about one server; ``causes`` holds what clients break on, the largest cause first."""
     return {
         "name": outcome.server.name,

@@ -31,7 +31,7 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-class Terminal:
+class RecordedTerminal:
     """A terminal in which commands are typed."""
 
     def __init__(self, folder: Path, size: tuple[int, int], environ: dict[str, str]) -> None:
@@ -78,7 +78,7 @@ def main() -> None:
         files = {"LUMEN_STATE_DIR": folder, "LUMEN_LOG_DIR": folder, "PROXY_PORT": str(free_port())}
         dead = {"LUMEN_GATEWAY_URL": "http://127.0.0.1:9", "CLOUD_AI_URL": "http://127.0.0.1:9/chat"}
         environ = {**os.environ, **files, **dead, "LC_ALL": "C.UTF-8", "PS1": "$ ", "TERM": "screen-256color"}
-        wide, usual = (Terminal(Path(folder), size, environ) for size in (WIDE, USUAL))
+        wide, usual = (RecordedTerminal(Path(folder), size, environ) for size in (WIDE, USUAL))
         try:
             for name, options in (("diagnose-red", "--no-start"), ("diagnose-green", "--sandbox")):
                 save(name, wide.after(f"{lumen} diagnose {options}", LOOKS_S), wide.columns)

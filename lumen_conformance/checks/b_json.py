@@ -26,7 +26,7 @@ from lumen_conformance.checks.verdict import (
 )
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.documents import answer_json, choices_in, documents, is_chat, is_stream
-from lumen_conformance.http.strict_json import INTEGER, MAX_INTEGER_DIGITS, Document, Kind, Path, format_path, shorten
+from lumen_conformance.http.strict_json import INTEGER, MAX_INTEGER_DIGITS, Document, Kind, Path, format_path, one_line
 from lumen_conformance.schemas.descriptions import name_of
 
 MAX_DOUBLE = sys.float_info.max
@@ -162,7 +162,7 @@ def _integers(capture: Capture, find: Find, what: str, plain_check: str, stream_
         lexeme, name = document.lexeme(path) or "", name_of(path)
         if len(lexeme) <= MAX_INTEGER_DIGITS:  # B1.6 reports longer ones
             expected = f"{name}: an integer{' in the range of a double' * bool(INTEGER.fullmatch(lexeme))}"
-            yield Finding(expected, f"{name} is {shorten(lexeme)}", document.offset(path), format_path(path))
+            yield Finding(expected, f"{name} is {one_line(lexeme)}", document.offset(path), format_path(path))
 
 
 def _absent(capture: Capture, what: str, plain_check: str, stream_check: str) -> Unjudged:

@@ -5,7 +5,7 @@ from codecs import BOM_UTF8
 from collections.abc import Iterator
 from itertools import islice
 
-from lumen_conformance.checks.findings import describe_count, find_wrong_media_type, shorten
+from lumen_conformance.checks.findings import describe_count, find_wrong_media_type, quote
 from lumen_conformance.checks.preconditions import (
     explain_missing_text,
     require_response,
@@ -42,7 +42,7 @@ def _done(capture: Capture) -> list[sse.Event]:
 
 
 def _text(line: sse.Line) -> str:
-    return shorten(line.field + b": " + line.value if line.value else line.field)
+    return quote(line.field + b": " + line.value if line.value else line.field)
 
 
 @judge(
@@ -203,7 +203,7 @@ def markers_are_text(capture: Capture, context: JudgeContext) -> Findings:
     else:
         for marker in MARKERS:
             if found.count(marker) != wanted.count(marker):
-                there = f"number of {marker} in the text: {found.count(marker)}, {shorten(found)}"
+                there = f"number of {marker} in the text: {found.count(marker)}, {quote(found)}"
                 yield Finding(f"number of {marker} in the text: {wanted.count(marker)}", there, 0)
 
 
@@ -224,7 +224,7 @@ def comments_between_events(capture: Capture) -> Iterator[Finding]:
         for line in event.lines:
             if line.comment and line.offset > event.data_lines[0].offset:
                 yield Finding(
-                    "comments between events only", f"a comment within an event: {shorten(line.value)}", line.offset
+                    "comments between events only", f"a comment within an event: {quote(line.value)}", line.offset
                 )
 
 
@@ -259,7 +259,7 @@ def one_framing(capture: Capture) -> Iterator[Finding]:
 
 
 def _open(event: sse.Event) -> Finding:
-    return Finding("a blank line", f"the end of the body after {shorten(event.lines[-1].value)}", event.offset)
+    return Finding("a blank line", f"the end of the body after {quote(event.lines[-1].value)}", event.offset)
 
 
 def _header(capture: Capture, name: str) -> str:

@@ -8,7 +8,7 @@ from lumen_conformance.checks.findings import (
     describe_count,
     find_schema_breaches,
     find_wire_breaches,
-    shorten,
+    quote,
     wrong_value,
 )
 from lumen_conformance.checks.preconditions import (
@@ -55,7 +55,7 @@ AROUND_CHARS = 20  # before and after the first difference of two texts: one lin
 def chunks_fit(capture: Capture) -> Iterator[Finding]:
     """Every event is a chunk with the fields that clients require."""
     if not choices(capture):
-        yield Finding("chunks with choices", f"none: {capture.ended}, {shorten(capture.body)}", 0)
+        yield Finding("chunks with choices", f"none: {capture.ended}, {quote(capture.body)}", 0)
     for document in documents(capture):
         if is_error(document):
             yield wrong_value(document, ("error",), "no such key, or an error status before the stream")

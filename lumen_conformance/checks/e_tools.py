@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from lumen_conformance.checks.findings import child_object, shorten, wrong_value
+from lumen_conformance.checks.findings import child_object, quote, wrong_value
 from lumen_conformance.checks.preconditions import require_response, require_stream_chunks, requires_tool_call
 from lumen_conformance.checks.verdict import Finding, Findings, NotApplicable, NotObserved, Unjudged, judge, judges_in
 from lumen_conformance.http.capture import Capture
@@ -102,7 +102,7 @@ def arguments_are_json(capture: Capture) -> Findings:
         if odd is not None:
             yield wrong_value(choice.document, (*path, "function", "arguments"), "a string")
         elif parse(joined.encode("utf-8", errors="replace")).problems:
-            found = f"arguments, joined: {shorten(joined)}" if joined else "no arguments"
+            found = f"arguments, joined: {quote(joined)}" if joined else "no arguments"
             yield Finding("arguments, joined: one JSON value", found, choice.document.offset(path))
 
 
@@ -116,7 +116,7 @@ def required_call_comes(capture: Capture) -> Iterator[Finding]:
     """A stream has the tool call that the request requires."""
     if not _calls(capture):
         received = "none" if capture.status == ANSWERED else f"status {capture.status}"
-        yield Finding("a delta with tool_calls", f"{received}: {shorten(capture.body)}", 0)
+        yield Finding("a delta with tool_calls", f"{received}: {quote(capture.body)}", 0)
 
 
 @judge(

@@ -5,7 +5,7 @@
 
 from collections.abc import Iterator
 
-from lumen_conformance.checks.findings import describe_count, shorten, wrong_value
+from lumen_conformance.checks.findings import describe_count, quote, wrong_value
 from lumen_conformance.checks.preconditions import (
     COUNTS,
     require_requested_stream_usage,
@@ -124,7 +124,7 @@ def usage_adds_up(capture: Capture) -> Iterator[Finding]:
 
 
 def _shown(chunk: Document) -> str:
-    return shorten(chunk.source)
+    return quote(chunk.source)
 
 
 JUDGES = judges_in(globals())

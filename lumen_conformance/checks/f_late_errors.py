@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lumen_conformance.checks.findings import shorten, wrong_value
+from lumen_conformance.checks.findings import quote, wrong_value
 from lumen_conformance.checks.preconditions import require_stream_start
 from lumen_conformance.checks.verdict import Finding, Findings, NotObserved, judge, judges_in
 from lumen_conformance.http.capture import Capture
@@ -22,7 +22,7 @@ def late_error_is_reported(capture: Capture) -> Findings:
     found_errors = error_documents(capture)
     last = [event for event in data_events(capture) if event.data != b"[DONE]"][-1:]
     if found_errors and last[0].data_offset != found_errors[-1].start:
-        found = f"after the error: {shorten(last[0].data or b'')}"
+        found = f"after the error: {quote(last[0].data or b'')}"
         yield Finding("the error as the last event", found, found_errors[-1].start)
     if not found_errors and capture.ended == "complete":
         yield NotObserved("the stream ends normally without an error event", ("F5.3",))

@@ -4,7 +4,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 
-from lumen_conformance.checks.findings import shorten
+from lumen_conformance.checks.findings import quote
 from lumen_conformance.checks.preconditions import require_response
 from lumen_conformance.checks.verdict import (
     Finding,
@@ -85,11 +85,11 @@ def _matches(
     """The first match in the body and the first in the headers that the client has not sent."""
     for match in pattern.finditer(capture.body):
         if match.group() not in sent_by_client and not ignore(capture, match.start()):
-            yield Finding(expected, shorten(match.group()), match.start())
+            yield Finding(expected, quote(match.group()), match.start())
             break
     for match in pattern.finditer(capture.raw_head):
         if match.group() not in sent_by_client:
-            yield Finding(expected, f"in the headers: {shorten(match.group())}", None)
+            yield Finding(expected, f"in the headers: {quote(match.group())}", None)
             break
 
 

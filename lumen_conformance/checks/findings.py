@@ -13,7 +13,7 @@ from lumen_conformance.schemas.descriptions import VALUE_CHARS, format_value, na
 MISSING = object()
 
 
-def shorten(value: bytes | str) -> str:
+def quote(value: bytes | str) -> str:
     """Bytes or text in quotes, cut to one line."""
     text = value.decode("utf-8", errors="backslashreplace") if isinstance(value, bytes) else value
     return repr(text[:VALUE_CHARS]) + "…" * (len(text) > VALUE_CHARS)

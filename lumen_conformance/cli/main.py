@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -11,6 +10,7 @@ import lumen_conformance
 from lumen_conformance.cli import compare, init, list_checks, merge, run
 from lumen_conformance.cli.errors import CommandError
 from lumen_conformance.cli.exit_status import DESCRIPTION, ExitStatus
+from lumen_conformance.processes import standard_streams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,36 +23,61 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the message and where to read on."""
-        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        _print_error(f"{self.prog}: {message}; see {self.prog} --help")
         raise SystemExit(ExitStatus.USAGE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; return its exit status."""
+    standard_streams.open_missing()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a console may lack a character
-    words, passed_on = _split(sys.argv[1:] if argv is None else argv)
-    args = _parser().parse_args(words)
-    args.pytest_arguments = passed_on
-    if passed_on and args.subcommand != "run":
-        return _report(args, f"arguments behind -- are for run only: remove {' '.join(passed_on)}")
     try:
-        status = int(COMMANDS[args.subcommand].main(args))
+        status = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as head, has read enough; what follows is not needed
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitStatus.INTERRUPTED
-    except CommandError as error:
-        return _report(args, str(error))
     except OSError as error:
-        return _report(args, f"{error.filename}: {error.strerror}; name another file or folder")
+        return _report_lost_output(error)
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
     return status
 
 
+def _run(argv: Sequence[str]) -> int:
+    words, passed_on = _split(argv)
+    try:
+        args = _parser().parse_args(words)
+    except SystemExit as ended:  # of --help, --version and invalid options
+        return int(ended.code or 0)
+    args.pytest_arguments = passed_on
+    if passed_on and args.subcommand != "run":
+        return _report(args, f"arguments behind -- are for run only: remove {' '.join(passed_on)}")
+    try:
+        return int(COMMANDS[args.subcommand].main(args))
+    except CommandError as error:
+        return _report(args, str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _report(args, f"{error.filename}: {error.strerror}; name another file or folder")
+
+
+def _report_lost_output(error: OSError) -> int:
+    """Drop the rest of the output; a reader that has ended, such as head, has read enough."""
+    standard_streams.drop(sys.stdout)
+    if not isinstance(error, BrokenPipeError):
+        _print_error(f"lumen-conformance: the output cannot be written: {error.strerror}; write it to another file")
+    return ExitStatus.INTERRUPTED
+
+
+def _print_error(line: str) -> None:
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        standard_streams.drop(sys.stderr)
+
+
 def _report(args: argparse.Namespace, message: str) -> int:
-    print(f"lumen-conformance {args.subcommand}: {message}", file=sys.stderr)
+    _print_error(f"lumen-conformance {args.subcommand}: {message}")
     return ExitStatus.USAGE
 
 

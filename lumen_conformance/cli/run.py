@@ -14,6 +14,7 @@ import lumen_conformance
 from lumen_conformance import suites
 from lumen_conformance.cli.errors import CommandError
 from lumen_conformance.cli.output import add_output_options, output_arguments
+from lumen_conformance.processes import interruption
 from lumen_conformance.targets.options import PROXY_OPTIONS
 
 SELECTIONS: Final = {
@@ -72,6 +73,7 @@ def run_pytest(arguments: list[str]) -> int:
     command = [sys.executable, "-P", "-m", "pytest", *configured, *plugins, "--progress", *arguments]
     environ = {name: value for name, value in os.environ.items() if name not in IGNORED_VARIABLES}
     if os.name != "nt":
+        interruption.block_signals()  # pytest is not ready for them before the plugin is configured
         os.execve(sys.executable, command, environ)
     return subprocess.run(command, env=environ, check=False).returncode
 

@@ -21,7 +21,7 @@ from lumen_conformance.gateway.openai_requests import (
     refusal,
     wants_stream,
 )
-from lumen_conformance.gateway.response import Headers, Response, plain, streamed
+from lumen_conformance.gateway.response import Headers, ScriptedResponse, plain, streamed
 
 MODEL = "gpt-4o-mini"  # the one in the list; a chat may name any model
 LISTED = "/v1/models"
@@ -34,7 +34,7 @@ def handles(call: ReceivedRequest) -> bool:
     return call.route == "/v1" or call.route.startswith("/v1/") or is_openai(call)
 
 
-def respond(call: ReceivedRequest, text: str) -> Response:
+def respond(call: ReceivedRequest, text: str) -> ScriptedResponse:
     """Return the response to any request; a valid chat request is answered with this text."""
     path, name = call.route, call.route.removeprefix(LISTED).removeprefix("/")
     method = "GET" if call.method == "HEAD" else call.method  # both have the same length (RFC 9110, 9.3.2)
@@ -50,14 +50,14 @@ def respond(call: ReceivedRequest, text: str) -> Response:
     return _chat(call, text) if path.endswith(CHAT_SUFFIX) else _models(call, unquote(name))
 
 
-def _models(call: ReceivedRequest, name: str) -> Response:
+def _models(call: ReceivedRequest, name: str) -> ScriptedResponse:
     if name in {"", MODEL}:
         return plain(call, model(MODEL) if name else models(MODEL))
     unknown = error(f"The model '{name}' does not exist", param="model", code="model_not_found")
     return plain(call, unknown, 404)
 
 
-def _chat(call: ReceivedRequest, text: str) -> Response:
+def _chat(call: ReceivedRequest, text: str) -> ScriptedResponse:
     if refused := _unreadable(call):
         return refused
     if wrong := refusal(call):
@@ -67,7 +67,7 @@ def _chat(call: ReceivedRequest, text: str) -> Response:
     return plain(call, completion(call, text))
 
 
-def _unreadable(call: ReceivedRequest) -> Response | None:
+def _unreadable(call: ReceivedRequest) -> ScriptedResponse | None:
     """Return the error for a body that is too large, compressed, or not of the media type JSON; None for others."""
     coding = (call.header("content-encoding") or "identity").strip().lower()
     media_type = (call.header("content-type") or "").partition(";")[0].strip().lower()

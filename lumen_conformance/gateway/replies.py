@@ -12,7 +12,7 @@ from collections.abc import Callable
 from lumen_conformance.gateway import openai_requests, openai_routes
 from lumen_conformance.gateway.exchange import Exchange, ReceivedRequest, Reply, at_accept
 from lumen_conformance.gateway.openai_answers import DONE, event
-from lumen_conformance.gateway.response import JSON, Headers, Response, encoded, head, plain, streamed
+from lumen_conformance.gateway.response import JSON, Headers, ScriptedResponse, encoded, head, plain, streamed
 
 __all__ = [
     "HTML",
@@ -49,7 +49,7 @@ def respond_with(body: object, status: int = 200, *, media_type: str = JSON, hea
     return lambda exchange: plain(exchange.call, data, status, media_type, headers).send(exchange)
 
 
-def good(call: ReceivedRequest, text: str | None = None, **fields: object) -> Response:
+def good(call: ReceivedRequest, text: str | None = None, **fields: object) -> ScriptedResponse:
     """Return a good answer with this text, or the echo; `fields` adds to that of Lumen, or replaces."""
     text = call.message if text is None else text
     return openai_routes.respond(call, text) if openai_routes.handles(call) else plain(call, lumen(text, **fields))

@@ -17,7 +17,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Response:
+class ScriptedResponse:
     """The response to one request.
 
     ``parts``    the parts of the body; a plain body has two halves
@@ -61,21 +61,21 @@ def head(length: int | None, status: int = 200, media_type: str = JSON, headers:
 
 def plain(
     call: ReceivedRequest, body: object, status: int = 200, media_type: str = JSON, headers: Headers = ()
-) -> Response:
+) -> ScriptedResponse:
     """Return a response with a Content-Length; HEAD gets the head alone (RFC 9110, 9.3.2)."""
     data = encoded(body)
     half = len(data) // 2
     parts = () if call.method == "HEAD" else (data[:half], data[half:])
-    return Response(head(len(data), status, media_type, with_common(call, headers)), parts)
+    return ScriptedResponse(head(len(data), status, media_type, with_common(call, headers)), parts)
 
 
-def streamed(call: ReceivedRequest, events: Iterable[bytes]) -> Response:
+def streamed(call: ReceivedRequest, events: Iterable[bytes]) -> ScriptedResponse:
     """Return a stream of events: in chunked coding, but for HTTP/1.0 (RFC 9112, 6.1)."""
     chunked = call.version != "1.0"
     framing = (("Transfer-Encoding", "chunked"),) if chunked else ()
     lines = ["HTTP/1.1 200 OK", f"Content-Type: {STREAM}", "Cache-Control: no-cache"]
     lines += map(": ".join, with_common(call, framing))
-    return Response("\r\n".join([*lines, "", ""]).encode("latin-1"), tuple(events), chunked)
+    return ScriptedResponse("\r\n".join([*lines, "", ""]).encode("latin-1"), tuple(events), chunked)
 
 
 def with_common(call: ReceivedRequest, headers: Headers) -> Headers:

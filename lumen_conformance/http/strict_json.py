@@ -230,7 +230,7 @@ class _Scanner:
         if whole and digits > MAX_INTEGER_DIGITS:
             self._note("digits", path, f"an integer of {digits} digits")
         elif isinf(value):
-            self._note("range", path, shorten(lexeme))
+            self._note("range", path, one_line(lexeme))
         return int(lexeme) if whole and not isinf(value) else value
 
     def _string(self, path: Path) -> str:
@@ -276,7 +276,7 @@ class _Scanner:
         raise self._stop(path, f"a comma or {close.decode()}")
 
 
-def shorten(lexeme: str) -> str:
+def one_line(lexeme: str) -> str:
     """The text of a value, cut to one line."""
     return lexeme[:VALUE_CHARS] + "…" * (len(lexeme) > VALUE_CHARS)
 

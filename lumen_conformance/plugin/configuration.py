@@ -9,7 +9,7 @@ import pytest
 
 from lumen_conformance import isolation, run
 from lumen_conformance.plugin.report_hooks import ReportHooks
-from lumen_conformance.processes import leak_audit
+from lumen_conformance.processes import interruption, standard_streams
 from lumen_conformance.registry import declaration, old_ids
 from lumen_conformance.report import (
     baseline,
@@ -61,6 +61,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)  # after pytest has made its temporary folder, and the terminal reporter
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse invalid options before any test runs, and prepare the run."""
+    interruption.configure(config)  # first: signals may be pending
+    standard_streams.configure(config)
     selection.configure(config)
     run_record.configure(config)  # it removes an old record, which could be merged after an invalid option
     target.configure(config)
@@ -80,7 +82,6 @@ def pytest_configure(config: pytest.Config) -> None:
     replay.configure(config)  # last of the report: it replaces target, tiers, selection and baseline
     isolation.configure(config)  # after the options are read from the environment, which it cleans
     environment.configure(config)
-    leak_audit.configure(config)
     output_paths.accept(config)  # last: no option is refused
     if shared_files.reports(config):
         config.pluginmanager.register(ReportHooks(config), "lumen-report")
@@ -88,6 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Restore the environment."""
+    interruption.unconfigure(config)
     isolation.restore(config)
     github.restore(config)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from lumen_conformance.processes import external_connections, leak_audit, reaper
+from lumen_conformance.processes import external_connections, interruption, leak_audit, reaper
 from lumen_conformance.report import (
     baseline_writer,
     counts,
@@ -42,6 +42,7 @@ _WRITERS: Final = {
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Remove the results of an earlier run."""
+    interruption.begin(session)
     page.write_unfinished(session)
     verdict_records.remove_old(session)
 
@@ -53,6 +54,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     Between the two parts JUnit is written, xdist ends its workers, fixtures of an interrupted run are torn down, and
     pytest-html writes its page.
     """
+    interruption.finish(session)
     crashes.add_teardowns(session)
     counts.recount_all(session)
     shards.accept_empty(session)
@@ -78,6 +80,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     """Print the sections of the suite."""
     exit_status = config.stash.get(_EXIT_STATUS, exitstatus)  # the argument is that from before the session finished
     progress.print_section(terminalreporter, config)
+    interruption.print_section(terminalreporter, config)
     external_connections.print_section(terminalreporter, config)
     leak_audit.print_section(terminalreporter, config)
     reaper.print_section(terminalreporter, config)

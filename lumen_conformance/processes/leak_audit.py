@@ -9,7 +9,6 @@ this run. At the end of the run the controller looks for processes of killed wor
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,23 +48,12 @@ class InitialResources:
     children: frozenset[int]
     ports: frozenset[int]
     entries: frozenset[str]
+    launches: frozenset[str] = frozenset()  # the open tags at the last look
 
 
 MONITOR = StartMonitor()
 SWEPT = pytest.StashKey[list[str]]()
 BEFORE = pytest.StashKey[InitialResources]()
-
-
-def configure(config: pytest.Config) -> None:
-    """Let a request to stop end the run as Ctrl-C does: in order, with a report. xdist's workers are ended by it."""
-    if hasattr(config, "workerinput"):
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-    def restore() -> None:
-        signal.signal(signal.SIGTERM, before)
-
-    config.add_cleanup(restore)
 
 
 def record_existing(session: pytest.Session) -> None:
@@ -95,9 +83,10 @@ def end_leaked_processes(config: pytest.Config) -> None:
 
 def _end_processes(run: Run, before: InitialResources) -> str:
     left = _find_children(run, before)
-    if MONITOR.some:
-        MONITOR.some = bool(run.open_tags)  # an open launch may start a daemon at any time
+    # A process has the tag of its parent. So there is a new leak only after a start here, or the end of a launch.
+    if MONITOR.some or before.launches - run.open_tags:
         left |= {ref: tag for ref, tag in find_tagged(f"{run.id}/{run.worker}/").items() if not run.is_open(tag)}
+    MONITOR.some, before.launches = False, run.open_tags
     lines = [f"pid {ref.pid} ({tag}): {ref.command_line()}" for ref, tag in left.items()]
     kill_all(left)
     return f"still running, now ended: {'; '.join(lines)}" if lines else ""

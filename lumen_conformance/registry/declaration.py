@@ -2,6 +2,10 @@
 
 The pytest id of a check is this string; further parameters follow after a hyphen. The claim of a check is the first
 line of its docstring, so a test without a docstring cannot be collected.
+
+A test of many rows is many checks. The claim of each names its row: ``({row})`` in the docstring is replaced by the
+words of the id that the other rows do not have, and ``({host})`` by the value of the argument ``host``. A docstring
+without such a field gets the row at its end.
 """
 
 import re
@@ -17,6 +21,7 @@ TestFunction = TypeVar("TestFunction", bound=Callable[..., object])
 # ASCII, because pytest shows anything else escaped; no brackets, because pytest puts the id between them.
 _CHECK_ID: Final = re.compile(r"[A-Z]?[0-9]+(\.[0-9]+)*(-[A-Za-z0-9_-]+)?")
 _TIERS: Final = ("M", "S", "W")
+_ROW_FIELD: Final = re.compile(r" \(\{(\w+)\}\)")
 _CLAIMED: Final = pytest.StashKey[dict[str, str]]()
 
 
@@ -24,13 +29,13 @@ _CLAIMED: Final = pytest.StashKey[dict[str, str]]()
 class Check:
     """The id of a check, its tier (must, strict, warn), and its Korean title, if any.
 
-    ``claim`` replaces the docstring where one test function is several checks.
+    ``claim`` replaces the docstring; the decorators set it where it is empty.
     """
 
     id: str
     tier: Tier = "M"
     title: str | None = None
-    claim: str | None = None
+    claim: str = ""
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -80,17 +85,58 @@ def _marked(
     checks: tuple[Check, ...], marks: tuple[pytest.MarkDecorator, ...], **arguments: object
 ) -> Callable[[TestFunction], TestFunction]:
     def mark(function: TestFunction) -> TestFunction:
-        for each in (pytest.mark.check(*checks, **arguments), *marks):
+        claimed = _claimed(checks, _first_line(function), arguments)
+        for each in (pytest.mark.check(*claimed, **arguments), *marks):
             function = each(function)
         return function
 
     return mark
 
 
+def _claimed(checks: tuple[Check, ...], sentence: str, arguments: Mapping[str, Any]) -> tuple[Check, ...]:
+    """Return the checks with their claims, each with its row."""
+    argument, values = arguments.get("argument", ""), arguments.get("values", checks)
+    rows = zip(checks, _rows_of([each.id for each in checks]), values, strict=True)
+    fields = (({argument: str(value), "row": row}, each) for each, row, value in rows)
+    return tuple(each if each.claim else replace(each, claim=_claim(sentence, row)) for row, each in fields)
+
+
+def _claim(sentence: str, fields: dict[str, str]) -> str:
+    """Return the claim of one row; raises ValueError for a field that the row does not have."""
+    if unknown := set(_ROW_FIELD.findall(sentence)) - set(fields):
+        known = " or ".join(f"({{{name}}})" for name in reversed(fields) if name)
+        raise ValueError(f"claim {sentence!r} has the field ({{{unknown.pop()}}}): expected {known}")
+    placed = sentence if _ROW_FIELD.search(sentence) or not fields["row"] else f"{sentence.rstrip('.')} ({{row}})."
+    return _ROW_FIELD.sub(lambda found: f" ({fields[found[1]]})", placed)
+
+
+def _rows_of(ids: list[str]) -> list[str]:
+    """Return the words of each id that the other ids do not have; empty for a single id."""
+    if len(ids) == 1:
+        return [""]
+    words = [each.split("-")[1:] or [each] for each in ids]
+    shortest = min(map(len, words)) - 1  # at least one word is left
+    last = next((n for n in range(shortest) if len({each[-1 - n] for each in words}) > 1), shortest)
+    first = next((n for n in range(shortest - last) if len({each[n] for each in words}) > 1), shortest - last)
+    return [" ".join(each[first : len(each) - last]) for each in words]
+
+
 def claim_of(function: object) -> str:
-    """Return the first line of the docstring, or an empty text."""
+    """Return the first line of the docstring, without the field of the row, or an empty text."""
+    return _ROW_FIELD.sub("", _first_line(function))
+
+
+def _first_line(function: object) -> str:
     lines = (getattr(function, "__doc__", None) or "").strip().splitlines()
     return lines[0].strip() if lines else ""
+
+
+def refuse_without_source(metafunc: pytest.Metafunc) -> None:
+    """Fail the collection of a check without a source."""
+    for each in (each for mark in metafunc.definition.iter_markers("check") for each in mark.args):
+        if not each.source:
+            name = metafunc.definition.nodeid
+            pytest.fail(f"{name}: check {each.id} has no source; pass source= to its decorator", pytrace=False)
 
 
 def check_of(item: pytest.Item) -> Check | None:

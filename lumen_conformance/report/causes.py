@@ -15,6 +15,7 @@ from lumen_conformance.report.known_causes import KnownCause, find_known_cause
 from lumen_conformance.report.results import Result
 
 SIGNATURE_CHARS: Final = 80  # distinguishes two causes, and fits in one line
+_ROW: Final = re.compile(r" \([^()]*\)")  # as the claim of a row names it
 _NUMBER: Final = re.compile(r"[A-Z]?\d+(\.\d+)*")
 _VARIABLE_PARTS: Final = (  # what differs between failures with the same cause, and its replacement
     (re.compile(r";.*", re.DOTALL), ""),  # further findings
@@ -103,17 +104,26 @@ def _cause(name: str, group: Sequence[Result], unjudged: Iterable[Result]) -> Ca
     ids = {each.entry.check_id for each in group}
     return Cause(
         name=name,
-        sentence=_sentence(group[0]),
+        sentence=_sentence(group),
         tier=min((each.entry.tier for each in group), key="MSW".index),
         checks=tuple(each.name for each in group),
         not_judged=tuple(each.name for each in unjudged if ids & set(each.because_of)),
     )
 
 
-def _sentence(first: Result) -> str:
+def shared_claim(claims: Sequence[str]) -> str:
+    """Return the claim of several checks: without the rows where only the rows differ, else that of the first."""
+    if len(set(claims)) == 1:
+        return claims[0]
+    without_rows = {_ROW.sub("", claim) for claim in claims}
+    return without_rows.pop() if len(without_rows) == 1 else claims[0]
+
+
+def _sentence(group: Sequence[Result]) -> str:
+    first = group[0]
     if known := _known_cause(first):
         return known.sentence
-    claim = "" if first.outcome == "error" else first.entry.claim.rstrip(".")
+    claim = "" if first.outcome == "error" else shared_claim([each.entry.claim for each in group]).rstrip(".")
     if first.failure is None:
         return f"{claim}: {first.reason}" if claim else first.reason
     shown = " ".join(f"expected {first.failure.expected}, found {first.failure.found}".split())

@@ -1,7 +1,7 @@
 """The two layers of a run against a foreign target: `clients`, what clients need, and `strict`, what OpenAI does.
 
 Each layer has a result, and the exit status follows one of the layers. The section "How a run ends" of
-``docs/judge-your-own-server.md`` has a table of the results.
+``docs/guide/how-a-run-ends.md`` has a table of the results.
 """
 
 from __future__ import annotations

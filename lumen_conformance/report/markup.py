@@ -121,9 +121,9 @@ def render_below(logs: Logs) -> str:
 
 
 def render_row(
-    entry: ReportEntry, *, result_cell: str, duration_s: float, figures: Sequence[Measurement], warnings: Sequence[str]
+    entry: ReportEntry, *, duration_s: float, figures: Sequence[Measurement], warnings: Sequence[str]
 ) -> list[str]:
-    """Return the cells of one test, each in one line: pytest-html reads them with a regular expression.
+    """Return the cells of one test after the first, each in one line: pytest-html reads them by a regular expression.
 
     A cell that can be sorted begins with a comment, as pytest-html sorts by what is between the tags.
     """
@@ -136,7 +136,7 @@ def render_row(
         warnings=warnings,
         duration_s=duration_s,
     )
-    return [result_cell, *(" ".join(cell.split()) for cell in cells.split("<!-- cell -->"))]
+    return [" ".join(cell.split()) for cell in cells.split("<!-- cell -->")]
 
 
 def _order(entry: ReportEntry) -> str:

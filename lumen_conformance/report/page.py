@@ -87,6 +87,7 @@ class Page:
         self._results = config.stash[RESULTS]
         self._logs: markup.Logs = []
         self._table: Any = None  # the data from which pytest-html makes its table
+        self._rendered: tuple[tuple[str, int], list[str]] = (("", 0), [])  # the last row
 
     def _receive(self, text: str) -> None:
         self._text = text
@@ -121,13 +122,19 @@ class Page:
 
     def set_row(self, report: pytest.TestReport | pytest.CollectReport, cells: list[str]) -> None:
         """Set the cells of a row; the first cell stays, because the filter of pytest-html reads it."""
-        cells[:] = markup.render_row(
-            self._results.entry(report.nodeid),
-            result_cell=cells[0],
-            duration_s=self._duration_s(report.nodeid),
-            figures=[Measurement(**each) for each in self._recorded(report.nodeid, MEASUREMENT)],
-            warnings=[f"Warning: {each}" for each in self._recorded(report.nodeid, WARNING)]
-            + [f"Known failure: {each}" for each in self._recorded(report.nodeid, BASELINED)],
+        # pytest-html asks for a row of each phase when the test has ended: all but the first cell are the same.
+        phases = report.nodeid, len(self._results.reports_of(report.nodeid))
+        if self._rendered[0] != phases:
+            self._rendered = phases, self._render_row(report.nodeid)
+        cells[:] = [cells[0], *self._rendered[1]]
+
+    def _render_row(self, nodeid: str) -> list[str]:
+        return markup.render_row(
+            self._results.entry(nodeid),
+            duration_s=self._duration_s(nodeid),
+            figures=[Measurement(**each) for each in self._recorded(nodeid, MEASUREMENT)],
+            warnings=[f"Warning: {each}" for each in self._recorded(nodeid, WARNING)]
+            + [f"Known failure: {each}" for each in self._recorded(nodeid, BASELINED)],
         )
 
     def set_details(self, report: pytest.TestReport, data: list[str]) -> None:

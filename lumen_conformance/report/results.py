@@ -66,6 +66,7 @@ class Results:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._reports: dict[str, list[pytest.TestReport]] = {}
+        self._results: dict[str, Result] = {}  # of these reports, before the baseline
         self.entries: entries.Entries = {}
         self.expected: frozenset[str] = frozenset()
         self.broken: list[pytest.CollectReport] = []
@@ -83,8 +84,14 @@ class Results:
         order = {nodeid: position for position, nodeid in enumerate(self.entries)}
         over = self._reports.keys() - {each.nodeid for each in self.missing}
         nodeids = sorted(over, key=lambda nodeid: (order.get(nodeid, len(order)), nodeid))
-        ended = list(self._judged([_result(self.entry(each), self._reports[each]) for each in nodeids]))
+        ended = list(self._judged([self._result(each) for each in nodeids]))
         return tuple(self._excused(list(_traced(ended))))
+
+    def _result(self, nodeid: str) -> Result:
+        """Return the result of one test; the results are read twenty times at the end of a run."""
+        if nodeid not in self._results:
+            self._results[nodeid] = _result(self.entry(nodeid), self._reports[nodeid])
+        return self._results[nodeid]
 
     @property
     def unjudged(self) -> tuple[Result, ...]:
@@ -141,6 +148,7 @@ class Results:
     def add_report(self, report: pytest.TestReport) -> None:
         """Keep the report of one phase."""
         self._reports.setdefault(report.nodeid, []).append(report)
+        self._results.pop(report.nodeid, None)
 
     def add_broken(self, report: pytest.CollectReport) -> None:
         """Keep the report of a module that could not be collected."""
@@ -156,6 +164,7 @@ class Results:
         """Set the selected tests."""
         self.expected = frozenset(nodeids)
         self.entries = entries.read(self._config)
+        self._results.clear()
 
 
 RESULTS: Final = pytest.StashKey[Results]()

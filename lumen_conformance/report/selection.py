@@ -6,6 +6,7 @@ One scenario is selected by ``-m "scenario(n=1)"``.
 import os
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -50,7 +51,12 @@ SELECTION: Final = pytest.StashKey[str]()  # of recorded runs: what they had sel
 
 def area_of(path: Path, config: pytest.Config) -> str:
     """Return the folder of a test below the root of the run, or below its ``tests``; an empty text for another."""
-    parts = path.relative_to(config.rootpath).parts if path.is_relative_to(config.rootpath) else ()
+    return _area(path, config.rootpath)
+
+
+@cache  # asked several times for each test of a file
+def _area(path: Path, root: Path) -> str:
+    parts = path.relative_to(root).parts if path.is_relative_to(root) else ()
     parts = parts[1:] if parts[:1] == ("tests",) else parts
     return parts[0] if len(parts) > 1 and parts[0] in AREAS else ""  # area, file
 

@@ -85,6 +85,8 @@ class StageDefinition:
         folder = run.folder / name
         folder.mkdir(exist_ok=True)
         if not (folder / "record.json").exists():
+            if "launch" in inspect.signature(self.function).parameters:
+                ensure_ready(config)
             with filelock.FileLock(folder / "lock", timeout=lock_timeout_s(target_of(config))):
                 self._ensure_record(config, folder, variant)
         staged = msgspec.json.decode((folder / "record.json").read_bytes(), type=StageRecord)
@@ -170,8 +172,6 @@ def lock_timeout_s(target: Target) -> float:
 def _checked(definition: StageDefinition, request: pytest.FixtureRequest) -> Iterator[Any]:
     """Yield the evidence to one check, or fail with the reason why there is none."""
     target_of(request.config).require(*definition.needs)
-    if "launch" in inspect.signature(definition.function).parameters:
-        ensure_ready(request.config)
     variant: str | None = getattr(request, "param", None)
     staged = definition.record(request.config, variant)
     record_evidence(request.node, run_of(request.config).folder / staged.stage)

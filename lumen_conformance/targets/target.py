@@ -147,8 +147,13 @@ class Target:
             pytest.skip(reason)
 
 
+UNDER_TEST: Final = pytest.StashKey[Target]()  # replaces the target of the command line
+
+
 def target_of(config: pytest.Config) -> Target:
     """Return the target of the command line; raises pytest.UsageError for invalid options."""
+    if UNDER_TEST in config.stash:
+        return config.stash[UNDER_TEST]
     refuse_empty(config)
     command, url = config.getoption("proxy_command"), config.getoption("proxy_url")
     if command is not None and url is not None:

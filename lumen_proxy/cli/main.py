@@ -76,7 +76,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         program = f"{parser.prog} {args.command}" if args.command else parser.prog
-        raise options.invalid(f"unrecognized arguments: {' '.join(unknown)}", program)
+        raise options.usage_error(f"unrecognized arguments: {' '.join(unknown)}", program)
     return args
 
 

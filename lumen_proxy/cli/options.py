@@ -47,10 +47,10 @@ class OptionParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise Fatal (64)."""
-        raise invalid(message, self.prog)
+        raise usage_error(message, self.prog)
 
 
-def invalid(message: str, program: str) -> Fatal:
+def usage_error(message: str, program: str) -> Fatal:
     """The error (64) for invalid options. `program` is the name of the program and of the command."""
     return Fatal(f"{message}; see: {program} --help", Exit.USAGE)
 

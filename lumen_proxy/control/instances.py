@@ -70,8 +70,10 @@ def inspect(settings: Settings, *, within_s: float = HEALTH_S) -> PortStatus:
     url = listener.url_of(host or hosts(settings)[0], settings.port)
     if host is None:
         return _inspect_end(settings, url)
-    is_lumen = health_request.get(url, within_s).get("service") == health_request.SERVICE
-    owner = port_owner.describe(host, settings.port)
+    with ThreadPoolExecutor(1) as pool:  # on a busy machine the look-up takes as long as the wait for /health
+        found = pool.submit(port_owner.describe, host, settings.port)
+        is_lumen = health_request.get(url, within_s).get("service") == health_request.SERVICE
+        owner = found.result()
     if is_lumen:
         return PortStatus("another", settings.port, url, owner=owner, state="another lumen-proxy")
     return PortStatus("stranger", settings.port, url, owner=owner, state="taken by another program")

@@ -7,11 +7,11 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from lumen_proxy.logs.rotation import RotatedFile
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from lumen_proxy.logs.rotation import RotatedFile
 
 Event = Literal[
     "started",
@@ -26,11 +26,6 @@ Event = Literal[
 ]
 
 
-MAX_BYTES = 10 * 1024 * 1024  # these three are the defaults of the settings
-KEEP = 5
-DAYS = 14
-
-
 def path_of(log_dir: Path, port: int) -> Path:
     """The journal of the instance on a port. Instances share the folder, so each has a file of its own to rotate."""
     return log_dir / f"journal-{port}.jsonl"
@@ -39,26 +34,14 @@ def path_of(log_dir: Path, port: int) -> Path:
 class Journal:
     """Appends events to a rotated file. A failed write is counted and raises no exception."""
 
-    def __init__(  # noqa: PLR0913 - the limits of the file are settings
-        self,
-        path: Path,
-        instance: str,
-        *,
-        max_bytes: int = MAX_BYTES,
-        keep: int = KEEP,
-        days: int = DAYS,
-        on_event: Callable[[Mapping[str, Any]], object] | None = None,
+    def __init__(
+        self, file: RotatedFile, instance: str, on_event: Callable[[Mapping[str, Any]], object] | None = None
     ) -> None:
         """`on_event` is called with each event after it was written."""
-        self.path = path
+        self.path = file.path
         self.instance = instance
         self._on_event = on_event
-        self._file = RotatedFile(path, max_bytes=max_bytes, keep=keep, days=days)
-
-    @property
-    def lost(self) -> int:
-        """Events that could not be written."""
-        return self._file.lost
+        self._file = file
 
     def write(self, event: Event, **fields: object) -> None:
         """Append one event."""

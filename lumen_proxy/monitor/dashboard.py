@@ -153,7 +153,7 @@ class Dashboard:
 
     def _message(self) -> list[str]:
         most = MESSAGE_LINES if self._is_high() else 1
-        return layout.fold(self.message, self.size[0], most) if self.message or self._is_high() else []
+        return layout.wrap_lines(self.message, self.size[0], most) if self.message or self._is_high() else []
 
     def _is_high(self) -> bool:
         return self.size[1] >= HIGH_LINES

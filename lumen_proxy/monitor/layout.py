@@ -98,7 +98,7 @@ def fit_lines(diagnosis: Diagnosis, past: Past, width: int, height: int) -> list
 
 def _lines(row: ScreenRow, width: int, most: int) -> list[str]:
     """The lines of one row. The dashboard clips the line of a channel, which is short and has colours."""
-    return [row.text] if row.rank == CHANNEL else fold(row.text, width, most, row.hang)
+    return [row.text] if row.rank == CHANNEL else wrap_lines(row.text, width, most, row.hang)
 
 
 def all_lines(diagnosis: Diagnosis, past: Past) -> list[str]:
@@ -109,7 +109,7 @@ def all_lines(diagnosis: Diagnosis, past: Past) -> list[str]:
     return [f"Verdict: {formatting.paint(diagnosis.verdict, 'down' if diagnosis.used_down else 'up')}", "", *lines]
 
 
-def fold(text: str, width: int, most: int, hang: int | None = None) -> list[str]:
+def wrap_lines(text: str, width: int, most: int, hang: int | None = None) -> list[str]:
     """The text in at most `most` lines; the last one shows that it was clipped."""
     lines = formatting.wrap(text, width, hang)
     if len(lines) <= most:

@@ -14,7 +14,6 @@ import lumen_proxy
 from lumen_proxy.ipc import Identity
 from lumen_proxy.masking import without_query
 from lumen_proxy.supervisor import process_identity, settings_record, state
-from lumen_proxy.supervisor.loop import InstanceObserver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from lumen_proxy.supervisor.listener import Listener
 
 
-class Instance(InstanceObserver):
+class Instance:
     """Writes the state file and prints the ready line as the loop moves on."""
 
     def __init__(
@@ -50,7 +49,7 @@ class Instance(InstanceObserver):
         """Write the state file; for the first generation that serves, print the ready line."""
         self._current.generation = generation
         self._write()
-        if generation and not self._is_announced:  # not always 1: a worker may die between promotion and readiness
+        if not self._is_announced:  # not always by 1: a worker may end before it is ready
             self._is_announced = True
             self._remove_old_records()
             identity = f"(pid {os.getpid()}, instance {self._journal.instance})"

@@ -29,7 +29,7 @@ from __future__ import annotations
 import queue
 import signal
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from lumen_proxy.config import Settings
     from lumen_proxy.ipc import Identity
     from lumen_proxy.logs.journal import Journal
+    from lumen_proxy.supervisor.instance import Instance
     from lumen_proxy.supervisor.listener import Listener
 
 BOOT_S = 30.0  # to readiness; measured: 0.2 s warm, 0.8 s without bytecode, several on a loaded machine
@@ -75,31 +76,12 @@ class Checkup:
 Event = WorkerMessage | WorkerExit | signal.Signals | Timeout | Checkup
 
 
-class InstanceObserver:
-    """Receives what the state file shows of the loop. This base class does nothing."""
-
-    def publish_generation(self, generation: int) -> None:
-        """Handle a new generation; 0 = no worker serves yet."""
-
-    def enter_phase(self, phase: str) -> None:
-        """Handle a new state of the loop."""
-
-    def note_failure(self, problem: str) -> None:
-        """Handle a failure after which the loop continues."""
-
-    def record_end(self, kind: str, reason: str) -> None:
-        """Handle an unexpected end of the loop."""
-
-    def restore_files(self) -> None:
-        """Restore deleted files."""
-
-
 @dataclass(frozen=True)
 class SupervisorContext:
     """What the loop works with.
 
     `spawn` starts a worker and raises OSError, `notify` prints one line for people, `identity` is what
-    each worker receives when it is promoted, without its generation.
+    each worker receives when it is promoted, without its generation. `observer` shows the loop to other commands.
     """
 
     settings: Settings
@@ -108,7 +90,7 @@ class SupervisorContext:
     spawn: Callable[[], WorkerProcess]
     notify: Callable[[str], None]
     identity: Identity
-    observer: InstanceObserver = field(default_factory=InstanceObserver)
+    observer: Instance
 
 
 class Loop:
@@ -134,7 +116,6 @@ class Loop:
     def run(self) -> Exit:
         """Block until the end; return the exit status."""
         self._boot()
-        self.context.observer.publish_generation(self.generation)
         while self.state is not State.STOPPED:
             self._handle(self._next_event())
         return self.exit_status

@@ -13,6 +13,7 @@ from lumen_proxy import platform
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.logs import retention
 from lumen_proxy.logs.journal import Journal, path_of
+from lumen_proxy.logs.rotation import RotatedFile
 from lumen_proxy.masking import without_query
 from lumen_proxy.supervisor import event_sources, instance_lock, listener, state
 from lumen_proxy.supervisor.instance import Instance
@@ -65,7 +66,7 @@ def serve(
             settings=settings,
             listener=bound,
             journal=journal,
-            spawn=lambda: WorkerProcess(command, environ, bound.sockets, events.put),
+            spawn=lambda: WorkerProcess(command, environ, bound.sockets, events.put, notify),
             notify=notify,
             identity=instance.identity,
             observer=instance,
@@ -74,9 +75,9 @@ def serve(
 
 
 def _open_journal(settings: Settings, on_event: Callable[[Mapping[str, Any]], object] | None) -> Journal:
-    limits = {"max_bytes": settings.log_max_bytes, "keep": settings.log_keep, "days": settings.log_days}
     path, instance = path_of(settings.log_dir, settings.port), os.urandom(INSTANCE_BYTES).hex()
-    journal = Journal(path, instance, on_event=on_event, **limits)
+    file = RotatedFile(path, max_bytes=settings.log_max_bytes, keep=settings.log_keep, days=settings.log_days)
+    journal = Journal(file, instance, on_event)
     with state.require_writable(settings.log_dir, "LUMEN_LOG_DIR"):
         settings.log_dir.mkdir(parents=True, exist_ok=True)
         journal.path.open("ab").close()

@@ -43,7 +43,10 @@ class WorkerExit:
 
 
 class WorkerProcess:
-    """One worker process and its two pipes. Raises OSError if it cannot be started."""
+    """One worker process and its two pipes. Raises OSError if it cannot be started.
+
+    `report` gets a line about each invalid message of the worker.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class WorkerProcess:
         environ: Mapping[str, str],
         sockets: Sequence[socket.socket],
         post: Callable[[WorkerMessage | WorkerExit], None],
+        report: Callable[[str], object],
     ) -> None:
         with platform.stop_signals_blocked():
             self._process = subprocess.Popen(
@@ -64,6 +68,7 @@ class WorkerProcess:
         self.pid = self._process.pid
         self._sockets = sockets
         self._post = post
+        self._report = report
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         threading.Thread(target=self._wait, daemon=True).start()
@@ -106,7 +111,7 @@ class WorkerProcess:
     def _read(self) -> None:
         pipe = self._process.stdout
         lines = io.BufferedReader(pipe) if isinstance(pipe, io.RawIOBase) else io.BytesIO()
-        for message in messages(lines):
+        for message in messages(lines, lambda problem: self._report(f"{problem} (from worker {self.pid})")):
             self._post(WorkerMessage(self, message))
         lines.detach()
 

@@ -12,7 +12,8 @@ import math
 import os
 import re
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.supervisor import process_identity
@@ -38,6 +39,8 @@ class InstanceState:
     a clock change does not move (see `process_identity`). `phase` is a state of the supervisor's loop. `settings` is
     described in `settings_record`. `last_failure` is the last unexpected event, `ended` the reason of an unexpected
     end; both have `at` (ISO 8601, UTC) and `what`.
+
+    Older releases do not write the fields that have a default. Fields of newer releases are ignored.
     """
 
     instance: str
@@ -60,33 +63,6 @@ class InstanceState:
     settings: dict[str, Any] = field(default_factory=dict)
     last_failure: dict[str, str] | None = None
     ended: dict[str, str] | None = None
-
-
-REQUIRED_TYPES = {
-    "instance": str,
-    "pid": int,
-    "start_time": float,
-    "host": str,
-    "hosts": list,
-    "port": int,
-    "generation": int,
-    "url": str,
-    "drain_s": float,
-    "gateway_url": str,
-    "cloud_ai_url": str,
-    "sandbox": bool,
-}
-OPTIONAL_TYPES = {
-    "start_stamp": (float, type(None)),
-    "phase": (str,),
-    "restarts": (int,),
-    "version": (str, type(None)),
-    "log": (str, type(None)),
-    "settings": (dict,),
-    "last_failure": (dict, type(None)),
-    "ended": (dict, type(None)),
-}
-"""Fields that older releases do not write. Fields of newer releases are ignored."""
 
 
 def state_path(state_dir: Path, port: int) -> Path:
@@ -130,18 +106,23 @@ def read(path: Path) -> InstanceState | None:
     """The content of a state file; None if the file is missing, damaged or not one of this program."""
     try:
         fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if any(type(fields.get(name)) is not kind for name, kind in REQUIRED_TYPES.items()):
+        known = {name: fields[name] for name in TYPES if name in fields}
+        if not all(type(value) in TYPES[name] for name, value in known.items()) or not _is_valid(known):
             return None
-        optional = {name: fields[name] for name in OPTIONAL_TYPES if name in fields}
-        if not all(isinstance(value, OPTIONAL_TYPES[name]) for name, value in optional.items()):
-            return None
-        if not _is_valid(fields):
-            return None
-        required = {name: fields[name] for name in REQUIRED_TYPES}
-        state = InstanceState(**required | optional | {"hosts": tuple(fields["hosts"])})
-    except (OSError, ValueError, AttributeError):
+        state = InstanceState(**known | {"hosts": tuple(known["hosts"])})
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):  # missing, damaged, or fields are missing
         return None
     return state if path.stem.endswith(f"-{state.port}") else None
+
+
+def _json_types(hint: Any) -> set[type]:  # noqa: ANN401 - a type or a union of types
+    """The types that json.loads() makes of a field with this annotation."""
+    choices = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    plain = {get_origin(choice) or choice for choice in choices}
+    return {list if kind is tuple else kind for kind in plain}
+
+
+TYPES = {name: _json_types(hint) for name, hint in get_type_hints(InstanceState).items()}
 
 
 def _is_valid(fields: dict[str, Any]) -> bool:

@@ -64,11 +64,13 @@ class AdmissionLimit:
 
 
 class ConcurrencyLimit:
-    """At most `limit` calls at once; `queue` more wait in order of arrival, each for at most `queue_timeout_s`."""
+    """At most `limit` calls at once; others wait in order of arrival, each for at most `queue_timeout_s`.
 
-    def __init__(self, limit: int, queue: int, queue_timeout_s: float) -> None:
+    `AdmissionLimit` limits how many can wait.
+    """
+
+    def __init__(self, limit: int, queue_timeout_s: float) -> None:
         self._free = limit
-        self._queue_limit = queue
         self._timeout_s = queue_timeout_s
         self._queue: deque[ClientCall] = deque()
         self._changed = threading.Condition()
@@ -97,8 +99,6 @@ class ConcurrencyLimit:
             self._free -= 1
 
     def _wait(self, call: ClientCall) -> None:
-        if len(self._queue) >= self._queue_limit:
-            raise api_error("concurrency_limit")
         self._queue.append(call)
         try:
             is_next = self._changed.wait_for(lambda: call.ending or self._is_next(call), self._timeout_s)

@@ -39,7 +39,7 @@ from lumen_conformance.contract.xdist_order import spread_waits
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import LAST_CAPTURE
 from lumen_conformance.http.client import TIMEOUT_S, Capture
-from lumen_conformance.registry.declaration import check_of
+from lumen_conformance.registry.declaration import check_of, refuse_without_source
 from lumen_conformance.registry.refutation import Refuted
 from lumen_conformance.report.announcement import announce
 from lumen_conformance.run import Run
@@ -55,12 +55,8 @@ NEVER = "1000000"  # failures in a row that open the breaker: the proxies are sh
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Refuse a check without a source."""
-    if not metafunc.definition.path.is_relative_to(HERE):
-        return
-    for check in (each for mark in metafunc.definition.iter_markers("check") for each in mark.args):
-        if not check.source:
-            name = metafunc.definition.nodeid
-            pytest.fail(f"{name}: check {check.id} has no source; pass source= to its decorator", pytrace=False)
+    if metafunc.definition.path.is_relative_to(HERE):
+        refuse_without_source(metafunc)
 
 
 @pytest.hookimpl(tryfirst=True)  # before the capabilities of the target are compared with the marks

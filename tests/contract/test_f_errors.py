@@ -49,13 +49,13 @@ def test_envelope(judge: Judge, refusal: Capture, assert_holds: ClaimAssertion) 
 
 @check_each("name", {f"F2-{name}": name for name in ALL}, tier="S", source=SCHEMA)
 def test_bad_request(name: str, proxy: ContractSession) -> None:
-    """A bad request gets a status from 400 to 499."""
+    """A bad request ({row}) gets a status from 400 to 499."""
     expect_client_error(bad_request_response(proxy, name))
 
 
 @check_each("name", {f"F2-{name}-never-fails": name for name in ALL}, source=RETRIES)
 def test_bad_request_is_no_failure(name: str, proxy: ContractSession) -> None:
-    """A bad request gets no 5xx and no lost connection, which clients retry, and no error with status 200."""
+    """A bad request ({row}) gets no 5xx and no lost connection, which clients retry, and no error with status 200."""
     capture = bad_request_response(proxy, name)
     need_answers(proxy, capture)
     failed = capture.ended != "complete" or not (capture.status == 200 or 400 <= (capture.status or 0) < SERVER_ERROR)
@@ -72,7 +72,7 @@ def test_not_unprocessable(refusal: Capture) -> None:
 
 @check_each("name", {f"F2-{name}-param": name for name in WITH_FIELD}, tier="S", source="openapi.yaml:38249: param")
 def test_param(name: str, proxy: ContractSession) -> None:
-    """The error for a bad request names the wrong field."""
+    """The error for a bad request ({row}) names the field that is wrong."""
     field, capture = str(ALL[name].field), bad_request_response(proxy, name)
     need_refusal(capture, (f"F2-{name}",))
     error = child_object(answer_json(capture), "error")

@@ -64,7 +64,7 @@ EXACT: dict[str, tuple[Send, int]] = {
 
 @check_each("row", ROUTES, source="RFC 9110, 15.5.1, 15.5.5, 15.5.6, 15.5.16")
 def test_http_errors(row: tuple[Send, tuple[int, ...]], proxy: ContractSession) -> None:
-    """An HTTP error has the status of RFC 9110, and the connection is not reset."""
+    """An HTTP error ({row}) has the status of RFC 9110, and the connection is not reset."""
     send, statuses = row
     capture = send(proxy)
     expect_status(capture, *statuses)
@@ -78,7 +78,7 @@ def test_http_errors(row: tuple[Send, tuple[int, ...]], proxy: ContractSession) 
     source="openapi.yaml: ErrorResponse",
 )
 def test_form(exchange: str, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
-    """The error for a request that no client library sends has the form of all errors."""
+    """The error for a request that no client library sends ({row}) has the form of all errors."""
     capture = get_exchange(proxy, exchange)
     need_answers(proxy, capture)
     need_refusal(capture, responsible_checks(proxy.target, exchange))
@@ -90,7 +90,7 @@ def test_form(exchange: str, proxy: ContractSession, assert_holds: ClaimAssertio
     "total_bytes", OVERSIZE, source="RFC 9112, 9.6: a reset can destroy a response that the client has not read"
 )
 def test_oversize(total_bytes: int, proxy: ContractSession) -> None:
-    """A request that is too large is refused without a connection reset; other targets may accept it."""
+    """A request that is too large ({row}) is refused without a connection reset; other targets may accept it."""
     capture = oversize(proxy, total_bytes)
     need_answers(proxy, capture)
     if capture.ended == "timeout" and proxy.target.profile != "lumen":  # a model may need minutes for megabytes
@@ -133,7 +133,7 @@ GUARDED = ("/v1/models", "/models", "/metrics")
 
 @check_each("authorization", KEYS, source="RFC 9110, 15.5.2; CWE-209")
 def test_key_refused(authorization: str, keyed_proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
-    """A request without the right key is refused, and the error contains neither the right nor the sent key."""
+    """A request without the right key ({row}) is refused, and the error contains neither the right nor the sent key."""
     capture = keyed_proxy.with_key(authorization)
     expect_client_error(capture)
     shown = (keyed_proxy.target.api_key or KEY).encode() in capture.raw_head + capture.body
@@ -143,7 +143,7 @@ def test_key_refused(authorization: str, keyed_proxy: ContractSession, assert_ho
 
 @check_each("authorization", {f"{name}-status": sent for name, sent in KEYS.items()}, tier="S", source=UNAUTHORIZED)
 def test_status_of_a_refused_key(authorization: str, keyed_proxy: ContractSession) -> None:
-    """A request without the right key gets status 401."""
+    """A request without the right key ({row}) gets status 401."""
     expect_status(keyed_proxy.with_key(authorization), 401)
 
 

@@ -118,7 +118,7 @@ def assert_more(
 
 @check_each("name", {f"F5-code-{name}": name for name in FAILURES}, tier="S", source="docs/behaviour.md")
 def test_late_code(name: str, fail_stream: Callable[[str], Capture], fast_deadline_proxy: ContractSession) -> None:
-    """A late failure has the same code as the same failure before the first byte."""
+    """A late failure ({row}) has the same code as the same failure before the first byte."""
     found = [
         child_object(document.value, "error").get("code")
         for document in error_documents(require_late_failure(fail_stream(name), fast_deadline_proxy))

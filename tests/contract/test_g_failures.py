@@ -40,7 +40,7 @@ def _describe_hints(hints: Mapping[str, str]) -> str:
 @STREAMED
 @check_each("row", {f"G3-{name}": row for name, row in GATEWAY_FAILURES.items()}, source="docs/behaviour.md")
 def test_failure(row: GatewayFailure, stream: bool, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
-    """A failure of the gateway gets its own status and code after one request to the gateway."""
+    """A failure of the gateway ({row}) gets its own status and code after one request to the gateway."""
     asked = len(proxy.gateway.calls)
     with proxy.gateway.scripted(row.reply):
         capture = proxy.ask("안녕", stream=stream)
@@ -59,7 +59,7 @@ def tier_of(hints: tuple[tuple[str, str], ...]) -> Tier:
     source=RETRY_HEADERS,
 )
 def test_hints(name: str, proxy: ContractSession) -> None:
-    """The error for a failure of the gateway has headers that say whether and when a client may retry."""
+    """The error for a failure of the gateway ({row}) has headers that say whether and when a client may retry."""
     row = GATEWAY_FAILURES[name]
     with proxy.gateway.scripted(row.reply):
         capture = proxy.ask("안녕")
@@ -75,7 +75,7 @@ def test_hints(name: str, proxy: ContractSession) -> None:
     source=RETRY_HEADERS,
 )
 def test_retry_after_range(given: str, proxy: ContractSession) -> None:
-    """The gateway's Retry-After is forwarded as whole seconds from 1 to 120."""
+    """The gateway's Retry-After ({given}) is forwarded as whole seconds from 1 to 120."""
     with proxy.gateway.scripted(respond_with({}, 429, headers=(("Retry-After", given),))):
         capture = proxy.ask("안녕")
     found = capture.header("retry-after") or ""
@@ -118,7 +118,7 @@ def answer_late(fast_deadline_proxy: ContractSession) -> Callable[[str], tuple[C
 
 @check_each("name", {f"G3-{name}": name for name in SLOW}, source="docs/behaviour.md: LUMEN_TIMEOUT_S")
 def test_timeout(name: str, answer_late: Callable[[str], tuple[Capture, int]]) -> None:
-    """A gateway that does not finish in time gives a 504 within the deadline, also when it sends bytes slowly."""
+    """A gateway that does not finish in time ({row}) gives a 504 within the deadline."""
     capture, calls = answer_late(name)
     expect_error(capture, 504, kind="server_error", code="gateway_timeout")
     within_s = DEADLINE_S + SLACK_S
@@ -161,7 +161,7 @@ def unreachable_proxy(module_launch: Launcher, echo_gateway: ScriptedGateway) ->
 @STREAMED
 @check_each("name", {f"G3-{name}": name for name in ADDRESSES}, source="docs/behaviour.md")
 def test_unreachable(name: str, stream: bool, unreachable_proxy: Callable[[str], ContractSession]) -> None:  # noqa: FBT001 -- a row
-    """A gateway that cannot be reached gives a 502."""
+    """A gateway that cannot be reached ({row}) gives a 502."""
     capture = unreachable_proxy(name).ask("안녕", stream=stream)
     expect_error(capture, 502, kind="server_error", code=ADDRESSES[name][1])
 
@@ -170,7 +170,7 @@ def test_unreachable(name: str, stream: bool, unreachable_proxy: Callable[[str],
     "name", {Check(f"G8-{name}", tier_of(row[2])): name for name, row in ADDRESSES.items()}, source=RETRY_HEADERS
 )
 def test_unreachable_hints(name: str, unreachable_proxy: Callable[[str], ContractSession]) -> None:
-    """The error for an unreachable gateway has headers that say whether a client may retry."""
+    """The error for an unreachable gateway ({row}) has headers that say whether a client may retry."""
     expect_hints(unreachable_proxy(name).ask("안녕"), ADDRESSES[name][2])
 
 

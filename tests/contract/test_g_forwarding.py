@@ -112,7 +112,7 @@ def _beginning(text: str) -> str:
 @STREAMED
 @check_each("name", {f"G1-forwarded-{name}": name for name in CONVERSATIONS}, source=SCHEMA)
 def test_one_question(stream: bool, name: str, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
-    """One request makes exactly one request to the gateway, and it fits OpenAI's schema."""
+    """One request ({row}) makes exactly one request to the gateway, and it fits OpenAI's schema."""
     capture, calls = ask_gateway(proxy, CONVERSATIONS[name], stream=stream)
     if not calls and capture.status is not None and capture.status >= 400:
         raise NotJudged(f"the conversation is refused: {describe(capture)}", (f"G2-forwarded-{name}",))
@@ -123,7 +123,7 @@ def test_one_question(stream: bool, name: str, proxy: ContractSession) -> None: 
 
 @check_each("messages", {f"G2-forwarded-{name}": turns for name, turns in CONVERSATIONS.items()}, source=SCHEMA)
 def test_every_word(messages: list[dict[str, Any]], proxy: ContractSession) -> None:
-    """The gateway receives all messages of a conversation in their order, and no others."""
+    """The gateway receives all messages of a conversation ({row}) in their order, and no others."""
     capture, calls = ask_gateway(proxy, messages)
     expect(bool(calls), "a request to the gateway", f"none; {describe(capture)}")
     found, sent = turns(openai_requests.read_object(calls[0]).get("messages")), turns(messages)
@@ -153,7 +153,7 @@ def streamed_failure(proxy: ContractSession, name: str) -> Capture:
 @STREAMED
 @check_each("name", {f"G3-forwarded-{name}": name for name in FAILURES}, source=ERRORS)
 def test_failure(stream: bool, name: str, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
-    """A failure of the gateway gives an error, not an answer."""
+    """A failure of the gateway ({row}) gives an error, not an answer."""
     capture = streamed_failure(proxy, name) if stream else ask_failing_gateway(proxy, FAILURES[name])
     told = (
         stream and capture.status == 200 and error_documents(capture) and not assistant_text(capture)
@@ -164,7 +164,7 @@ def test_failure(stream: bool, name: str, proxy: ContractSession) -> None:  # no
 
 @check_each("name", {f"G3-forwarded-{name}-status": name for name in FAILURES}, tier="S", source=ERRORS)
 def test_status_of_a_failure(name: str, proxy: ContractSession) -> None:
-    """A failure of the gateway before a stream gives an error status."""
+    """A failure of the gateway before a stream ({row}) gives an error status."""
     capture = streamed_failure(proxy, name)
     if capture.status == 200 and (assistant_text(capture) or not error_documents(capture)):
         raise NotJudged(f"the failure does not give an error: {describe(capture)}", (f"G3-forwarded-{name}",))

@@ -51,7 +51,7 @@ DRIFTS = {
 
 @check_each("drift", {f"G4-drift-{name}": drift for name, drift in DRIFTS.items()}, source="docs/behaviour.md")
 def test_drift(drift: Drift, proxy: ContractSession) -> None:
-    """An answer with deviations in other fields keeps its text, and lists what was dropped or replaced."""
+    """An answer with deviations in other fields ({row}) keeps its text, and lists what was dropped or replaced."""
     with proxy.gateway.scripted(drift.reply):
         capture = proxy.ask("안녕")
     expect_text(capture, drift.text)
@@ -87,7 +87,7 @@ def test_metadata(proxy: ContractSession) -> None:
     source="docs/behaviour.md: only response is required",
 )
 def test_tolerated(fields: dict[str, object], proxy: ContractSession) -> None:
-    """An answer of the gateway with unknown or unusual fields keeps its text."""
+    """An answer of the gateway with unknown or unusual fields ({row}) keeps its text."""
     with proxy.gateway.scripted(answer_with("words", **fields)):
         capture = proxy.ask("안녕")
     expect_text(capture, "words")

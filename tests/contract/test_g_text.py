@@ -64,7 +64,7 @@ def numbered(text: str, times: int) -> str:
 @STREAMED
 @check_each("text", {f"G5-{name}": text for name, text in TEXTS.items()}, source=SOURCE)
 def test_round_trip(text: str, stream: bool, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
-    """A text reaches the gateway unchanged, and comes back unchanged."""
+    """A text ({row}) reaches the gateway unchanged, and comes back unchanged."""
     before = len(proxy.gateway.chats)
     capture = proxy.ask(text, stream=stream)
     # There may be other calls: a proxy may still retry for a client that has disconnected.

@@ -79,7 +79,7 @@ BODIES: dict[str, dict[str, object]] = {
 
 @check_each("body", {f"G1-{name}": body for name, body in BODIES.items()}, source=LUMEN)
 def test_one_question(body: dict[str, object], proxy: ContractSession) -> None:
-    """One request makes exactly one POST /chat, whose body fits the gateway's schema."""
+    """One request ({row}) makes exactly one POST /chat, whose body fits the gateway's schema."""
     capture, calls = ask_gateway(proxy, body)
     expect_one_call(calls, capture, "POST", "/chat")
     expect_value_schema("lumen-request", sent_object(calls, capture), "a request that fits the schema of the gateway")
@@ -195,7 +195,7 @@ def test_too_long(proxy: ContractSession) -> None:
 
 @check_each("model", {f"G2-persona-{name}": name for name in PERSONAS}, source=LUMEN)
 def test_persona(model: str, proxy: ContractSession) -> None:
-    """The model of a persona selects that persona, and is the model of the answer."""
+    """The model of a persona ({model}) selects that persona, and is the model of the answer."""
     capture, calls = ask_gateway(proxy, {**question("안녕"), "model": model})
     expect_equal(sent_object(calls, capture).get("persona"), PERSONAS[model], "the requested persona")
     expect_equal(answer_json(capture).get("model"), model, "the model of the answer")
@@ -209,7 +209,7 @@ def test_persona(model: str, proxy: ContractSession) -> None:
     source="docs/behaviour.md",
 )  # fmt: skip
 def test_persona_of_a_longer_name(model: str, proxy: ContractSession) -> None:
-    """A provider prefix and a tag of a model are ignored, and the answer states the requested model."""
+    """A provider prefix and a tag of a model ({model}) are ignored, and the answer states the requested model."""
     capture, calls = ask_gateway(proxy, {**question("안녕"), "model": model})
     expect_equal(sent_object(calls, capture).get("persona"), "moon", "the requested persona")
     expect_equal(answer_json(capture).get("model"), "lumen-lua", "the model of the answer")

@@ -31,7 +31,7 @@ BODY_CHECKS = {"/health": "H4-health", "/v1/models": "H3-list"}  # they fail whe
     source="RFC 9110, 9.3.2",
 )
 def test_head(path: str, proxy: ContractSession) -> None:
-    """HEAD gets the status of GET and no body, and the connection can be used again."""
+    """HEAD ({path}) gets the status of GET and no body, and the connection can be used again."""
     alone = proxy.call("GET", path)  # on a new connection: bytes after a head would be read as the next response
     with proxy.server.connection() as connection:
         head, get = connection.call("HEAD", path), connection.call("GET", path)
@@ -47,7 +47,7 @@ def test_head(path: str, proxy: ContractSession) -> None:
     "path", {"H1-slash-chat": f"{CHAT}/", "H1-slash-chat-bare": "/chat/completions/"}, tier="S", source=REDIRECTS
 )
 def test_trailing_slash(path: str, proxy: ContractSession) -> None:
-    """A path with a trailing slash gets no redirect that changes POST to GET."""
+    """A path with a trailing slash ({path}) gets an answer or an error object, and no redirect from POST to GET."""
     capture = proxy.post(question("안녕"), path)
     expect(
         capture.status not in BECOMES_GET,

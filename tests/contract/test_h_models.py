@@ -24,7 +24,7 @@ LISTS = {"H3-list": "/v1/models", "H3-list-bare": "/models"}
 @check_each("path", LISTS, source=f"{MODEL_LIST}; all clients that list models read data and id")
 @pytest.mark.smoke
 def test_list_of_models(path: str, proxy: ContractSession) -> None:
-    """The list of models is JSON: an object with data, a list of objects with an id."""
+    """The list of models ({path}) is JSON: an object with data, a list of objects with an id."""
     capture = proxy.call("GET", path)
     expect_status(capture, 200)
     expect(
@@ -38,7 +38,7 @@ def test_list_of_models(path: str, proxy: ContractSession) -> None:
 
 @check_each("row", {f"{name}-wire": (name, path) for name, path in LISTS.items()}, tier="S", source=MODEL_LIST)
 def test_list_of_models_as_openai_has_it(row: tuple[str, str], proxy: ContractSession) -> None:
-    """The list of models matches OpenAI's schema."""
+    """The list of models ({row}) matches OpenAI's schema."""
     listing, path = row
     capture = proxy.call("GET", path)
     if schemas.find_breaches("openai-model-list", answer_json(capture)):

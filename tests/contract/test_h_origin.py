@@ -63,7 +63,7 @@ FOREIGN_HOSTS = {
 @PATHS
 @check_each("host", FOREIGN_HOSTS, source=REBINDING)
 def test_foreign_host(host: str, path: str, proxy: ContractSession) -> None:
-    """A request with another Host than that of the proxy is refused on every path."""
+    """A request with another Host ({row}) than that of the proxy is refused on every path."""
     expect_refused(send_request(proxy, path, ("Host", host)), "host_not_allowed")
 
 
@@ -72,7 +72,7 @@ OWN_HOSTS = ["localhost", "LOCALHOST", "localhost:{port}", "127.0.0.1", "127.0.0
 
 @check_each("host", {f"H5-host-own-{number}": host for number, host in enumerate(OWN_HOSTS)}, source=ALLOWED_HOSTS)
 def test_own_host(host: str, proxy: ContractSession) -> None:
-    """Requests with a loopback name as Host are accepted, with and without a port."""
+    """Requests with a loopback name as Host ({host}) are accepted, with and without a port."""
     expect_text(send_request(proxy, CHAT, ("Host", host.format(port=proxy.server.port))), "안녕")
 
 
@@ -118,7 +118,7 @@ FOREIGN_ORIGINS = {
 @PATHS
 @check_each("origin", FOREIGN_ORIGINS, source=REBINDING)
 def test_foreign_origin(origin: str, path: str, proxy: ContractSession) -> None:
-    """A request with an Origin that is neither loopback nor allowed is refused on every path."""
+    """A request with an Origin ({row}) that is neither loopback nor allowed is refused on every path."""
     expect_refused(send_request(proxy, path, ("Origin", origin)), "origin_not_allowed")
 
 
@@ -142,7 +142,7 @@ OWN_PAGES = ["http://localhost:3000", "https://localhost", "http://127.0.0.1:517
 
 @check_each("origin", {f"H5-own-page-{number}": origin for number, origin in enumerate(OWN_PAGES)}, source=ALLOWED)
 def test_own_page(origin: str, proxy: ContractSession) -> None:
-    """A request of a page with a loopback origin is accepted, and the response names that origin."""
+    """A request of a page with a loopback origin ({origin}) is accepted, and the response names that origin."""
     capture = send_request(proxy, "/v1/models", ("Origin", origin))
     expect_status(capture, 200)
     expect_header(capture, "Access-Control-Allow-Origin", origin)
@@ -191,7 +191,7 @@ def test_declared_origin(allowlist_proxy: ContractSession) -> None:
     "H5-origin-of-another-port": f"{OWN_PAGE}:8443",
 }, source=REBINDING)  # fmt: skip
 def test_origin_like_a_declared_one(origin: str, allowlist_proxy: ContractSession) -> None:
-    """A request with an Origin similar to an allowed one is refused."""
+    """A request with an Origin similar to an allowed one ({row}) is refused."""
     expect_refused(send_request(allowlist_proxy, CHAT, ("Origin", origin)), "origin_not_allowed")
 
 

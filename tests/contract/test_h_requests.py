@@ -62,13 +62,13 @@ ACCEPTED: dict[str, dict[str, object]] = {
 
 @check_each("fields", SENT_BY_CLIENTS, source="docs/breaks.md: the clients that send it; openapi.yaml")
 def test_sent_by_clients(fields: dict[str, object], proxy: ContractSession) -> None:
-    """Requests that client libraries send are accepted, unless the error says that the model lacks a feature."""
+    """Requests that clients send ({row}) are accepted, unless the error says that the model lacks a feature."""
     expect_accepted(proxy, fields)
 
 
 @check_each("fields", ACCEPTED, tier="S", source="openapi.yaml: CreateChatCompletionRequest")
 def test_accepted(fields: dict[str, object], proxy: ContractSession) -> None:
-    """Requests that OpenAI accepts are accepted, unless the error says that the model lacks a feature."""
+    """Requests that OpenAI accepts ({row}) are accepted, unless the error says that the model lacks a feature."""
     expect_accepted(proxy, fields)
 
 
@@ -112,7 +112,7 @@ NOT_SENT = {"functions", "half-an-emoji", "no-limit"}  # no client is known to s
     source="docs/behaviour.md; OpenAI or LM Studio accept it",
 )
 def test_leniently_accepted(fields: dict[str, object], proxy: ContractSession) -> None:
-    """Requests that other servers accept, or whose unusual fields have no effect, are accepted."""
+    """Requests that other servers accept, or whose unusual fields have no effect ({row}), are accepted."""
     expect_accepted(proxy, fields)
 
 

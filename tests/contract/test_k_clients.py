@@ -118,7 +118,7 @@ def test_pinned(record: ClientRecord, client: Client) -> None:
 @with_all_clients
 @check_each("text", {f"K1-{name}": name for name in TEXTS}, source=DEFAULTS)
 def test_plain(text: str, record: ClientRecord, client: Client) -> None:
-    """A text reaches the gateway unchanged, and the client returns the complete answer."""
+    """A text ({row}) reaches the gateway unchanged, and the client returns the complete answer."""
     act = successful_act(record, f"plain.{text}", TEXTS[text])
     expect(record.asked.get(TEXTS[text], 0) > 0, f"a request to the gateway with {TEXTS[text]!r}", "none")
     expect_finish(act, client)
@@ -127,7 +127,7 @@ def test_plain(text: str, record: ClientRecord, client: Client) -> None:
 @with_all_clients
 @check_each("text", {f"K2-{name}": name for name in TEXTS}, source=DEFAULTS)
 def test_streamed(text: str, record: ClientRecord, client: Client) -> None:
-    """A streamed answer has several pieces, which join to the same text."""
+    """A streamed answer ({row}) has several pieces, which join to the same text."""
     act = successful_act(record, f"stream.{text}", TEXTS[text])
     expect(len(act.pieces) > 1, "more than one piece", f"{len(act.pieces)} pieces")
     expect_finish(act, client)
@@ -136,7 +136,7 @@ def test_streamed(text: str, record: ClientRecord, client: Client) -> None:
 @with_all_clients
 @check_each("name", {"K3-plain": "plain.korean-nfc", "K3-stream": "usage"}, source="openapi.yaml: CompletionUsage")
 def test_usage(name: str, record: ClientRecord, client: Client) -> None:
-    """The client returns the usage of an answer, plain and streamed."""
+    """The client returns the usage of an answer ({row})."""
     usage = field_of(record, name, "usage")
     parts = [usage.get(count) for count in ("prompt_tokens", "completion_tokens")] if isinstance(usage, dict) else []
     counts = [part for part in parts if isinstance(part, int) and part > 0]
@@ -150,7 +150,7 @@ def test_usage(name: str, record: ClientRecord, client: Client) -> None:
     "name", {f"K4-{name}": name for name in REFUSALS}, source="tests/contract/clients/client_list.py: the error classes"
 )
 def test_refusal(name: str, record: ClientRecord, client: Client) -> None:
-    """The client raises its own error class for an error, with the status and the code of the proxy."""
+    """The client raises its own error class for an error ({row}), with the status and the code of the proxy."""
     expected = client.raises[name]
     expect_raised(error_of(record, name), expected.name, expected.status, expected.code)
 
@@ -169,7 +169,7 @@ def test_asked_again(record: ClientRecord) -> None:
     source="openai-python _base_client.py: x-should-retry",
 )
 def test_asked_once(question: str, record: ClientRecord) -> None:
-    """The client does not retry a request that the gateway may have processed, because of x-should-retry."""
+    """The client does not retry a request ({row}) that the gateway may have processed, because of x-should-retry."""
     expect_asked(record, question, 1)
 
 
@@ -180,7 +180,7 @@ def test_asked_once(question: str, record: ClientRecord) -> None:
     source="docs/clients.md: maxRetries of the AI SDK",
 )
 def test_asked_once_without_retries(name: str, record: ClientRecord) -> None:
-    """A client that ignores x-should-retry sends one request when its retries are turned off."""
+    """A client that ignores x-should-retry sends one request ({name}) when its retries are turned off."""
     expect_raised(error_of(record, name), "APICallError", 502, "gateway_connection_lost")
     expect_asked(record, f"@{name}", 1)
 

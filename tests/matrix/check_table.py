@@ -8,7 +8,7 @@ import pytest
 
 from lumen_conformance.registry.declaration import check_of, claim_of
 from tests.fixtures.check_ids import summarize_ids
-from tests.fixtures.collected_checks import CheckItem
+from tests.fixtures.check_session import CheckItem
 from tests.fixtures.repository import ROOT
 from tests.matrix.contract import contract
 from tests.matrix.selection import function_of

@@ -7,7 +7,7 @@ from typing import Final
 
 from lumen_conformance.targets.target import Profile
 from tests.contract import conftest
-from tests.fixtures.collected_checks import Collected, collect
+from tests.fixtures.check_session import CheckSession
 
 # The options that describe a target of each profile; its command is never run.
 _OPTIONS: Final[dict[Profile, tuple[str, ...]]] = {
@@ -19,6 +19,6 @@ _WITHOUT: Final = frozenset({"clients", "process", "skip"})
 
 
 @cache
-def contract(profile: Profile) -> Collected:
+def contract(profile: Profile) -> CheckSession:
     """Every check of the wire of a profile; raises RuntimeError when pytest refuses a module."""
-    return collect("tests/contract", *_OPTIONS[profile], conftest=conftest, without=_WITHOUT)
+    return CheckSession("tests/contract", *_OPTIONS[profile], conftest=conftest, without=_WITHOUT)

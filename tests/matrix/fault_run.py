@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 from unittest import mock
 
-from tests.fixtures.check_runner import Outcome, run
-from tests.fixtures.collected_checks import CheckItem
+from lumen_conformance.run import ALONE, Run
+from tests.fixtures.check_session import CheckItem, Outcome
 from tests.fixtures.faults.fault import Fault
 from tests.matrix.contract import contract
-from tests.matrix.reference_launch import ReferenceLaunches, launch_fixtures
+from tests.matrix.reference_launch import ReferenceLaunches
 
 Outcomes = Mapping[CheckItem, Outcome]
 # Module and name of what a test waits for → seconds: the references answer within milliseconds.
 SHORTER: Final = {
+    "lumen_conformance.contract.target_monitor.EXIT_S": 0.0,  # servers of this process do not exit
     "tests.contract.conftest.DEADLINE_S": 1.0,
     "tests.contract.test_g_failures.DEADLINE_S": 1.0,
     "tests.contract.test_g_failures.SLACK_S": 1.5,
@@ -35,9 +38,16 @@ def shorten_waits(shorter: Mapping[str, float] = SHORTER) -> Iterator[None]:
 
 def run_fault(fault: Fault, tests: tuple[CheckItem, ...], shorter: Mapping[str, float] = SHORTER) -> Outcomes:
     """Launch the fault and run these checks against it."""
-    target = contract(fault.profile).target
-    with shorten_waits(shorter), ReferenceLaunches(fault.steps, target) as launches:
-        return run(tests, launch_fixtures(launches, target))
+    session = contract(fault.profile)
+    with shorten_waits(shorter), ReferenceLaunches(fault.steps, session.target) as launches, new_run() as run:
+        return session.run(tests, session.target, run, launches)
+
+
+@contextmanager
+def new_run() -> Iterator[Run]:
+    """A run with a folder for the bodies of large requests; the folder is removed at the end."""
+    with TemporaryDirectory() as folder:
+        yield Run("in-process", ALONE, Path(folder))
 
 
 def failed_checks(outcomes: Outcomes) -> frozenset[str]:

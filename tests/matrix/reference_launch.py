@@ -1,17 +1,14 @@
-"""Launches of the reference in this process, under the names of the fixtures that launch targets."""
+"""Launches of the reference in this process."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from lumen_conformance.contract.target_monitor import TargetMonitor
-from lumen_conformance.run import ALONE, Run
 from lumen_conformance.targets.endpoint import Endpoint
 from lumen_conformance.targets.launch import HasUrl
 from lumen_conformance.targets.target import Target
@@ -71,15 +68,3 @@ def commit_at_once(settings: Settings) -> Settings:
     if settings.commit_s >= 1:
         return settings
     return replace(settings, commit_s=0.0, keepalive_s=KEEPALIVE_S)
-
-
-def launch_fixtures(launches: Callable[..., object], target: Target) -> dict[str, object]:
-    """The values of the fixtures that launch targets, and of those that need a run of pytest."""
-    run = Run("in-process", ALONE, Path())  # nothing is written into its folder
-    others = {
-        "target": target,
-        "run": run,
-        "target_monitor": TargetMonitor(),
-        "measure": lambda value, *_, **_named: value,
-    }
-    return dict.fromkeys(("launch", "module_launch", "session_launch"), launches) | others

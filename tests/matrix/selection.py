@@ -1,7 +1,7 @@
 """Which checks a fault is run against.
 
 All checks of 380 faults take minutes of processor time, and most of them read bytes that the fault does not change. So
-a fault is run against the checks that it declares, every second other row of their test functions, and every eighth of
+a fault is run against the checks that it declares, every second other row of their test functions, and every 24th of
 all other checks: other ones for each fault, as its name decides. Checks that take seconds are run where they are
 declared. ``E2E_LUMEN_WHOLE_MATRIX=1`` (`make matrix`, and the job "everything on Linux") runs every check.
 """
@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from zlib import crc32
 
-from tests.fixtures.collected_checks import CheckItem
+from tests.fixtures.check_session import CheckItem
 from tests.fixtures.faults.fault import Fault
 
 WHOLE: Final = os.environ.get("E2E_LUMEN_WHOLE_MATRIX") == "1"
 NEAR_STEP: Final = 2
-FAR_STEP: Final = 8  # with 380 faults each check is run against some fifty that must not turn it red
+FAR_STEP: Final = 24  # with 380 faults each check is run against some fifteen that must not turn it red
 # They wait for a time-out or an idle connection, or send megabytes or hundreds of requests.
 SLOW: Final = frozenset((
     "test_after_idling", "test_disconnected_client", "test_healthy_after_bad", "test_identity", "test_large_answer",

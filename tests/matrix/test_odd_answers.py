@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from lumen_conformance.targets.target import Profile
-from tests.fixtures.collected_checks import CheckItem
+from tests.fixtures.check_session import CheckItem
 from tests.fixtures.faults.edits import in_responses
 from tests.fixtures.faults.fault import Fault
 from tests.fixtures.faults.reference.http import Request, Response

@@ -18,12 +18,10 @@ import pytest
 
 from lumen_conformance.targets.endpoint import Endpoint
 from lumen_conformance.targets.target import Profile, Target
-from tests.fixtures.check_runner import run
 from tests.fixtures.faults.reference.http import ConnectionRules, Request, Response, Server
 from tests.matrix.comparison import errors, untraced
 from tests.matrix.contract import contract
-from tests.matrix.fault_run import Outcomes, failed_checks, shorten_waits
-from tests.matrix.reference_launch import launch_fixtures
+from tests.matrix.fault_run import Outcomes, failed_checks, new_run, shorten_waits
 
 SHOWN = 8  # of the differences: they are alike
 NO_CALL_S = 0.05  # these targets never call their gateway, so a longer wait changes nothing
@@ -95,10 +93,10 @@ def test_no_server_outlives_a_failure() -> None:
 
 def run_silent(answer: Answer, profile: Profile) -> Outcomes:
     """The outcome of each check of the contract."""
-    target, tests = contract(profile)
+    session = contract(profile)
     no_call = mock.patch("tests.contract.test_g_clients.CALLED_S", NO_CALL_S)
-    with no_call, shorten_waits(), launches(answer, target) as launch:
-        return run(tests, launch_fixtures(launch, target))
+    with no_call, shorten_waits(), launches(answer, session.target) as launch, new_run() as run:
+        return session.run(session.tests, session.target, run, launch)
 
 
 def may_pass(check: str, name: str) -> bool:

@@ -16,7 +16,7 @@ import pytest
 
 from lumen_conformance.run import Run
 from lumen_conformance.targets.target import MUTATION_FILES, Target
-from tests.fixtures.check_runner import Outcome
+from tests.fixtures.check_session import Outcome
 from tests.fixtures.repository import ROOT
 from tests.fixtures.scenario_run import checks_of, run_scenario, scenarios
 from tests.fixtures.suite_subprocess import run as run_suite

@@ -25,7 +25,7 @@ TMUX = shutil.which("tmux")
 needs_tmux = pytest.mark.skipif(TMUX is None, reason="tmux is not installed: no terminal to look at")
 
 
-class Terminal:
+class TmuxTerminal:
     """A terminal of 80 x 24 in which a shell runs."""
 
     def __init__(self, folder: Path, environ: dict[str, str]) -> None:
@@ -70,12 +70,12 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(desk: Desk, run: Run, tmp_path: Path) -> Iterator[Terminal]:
+def terminal(desk: Desk, run: Run, tmp_path: Path) -> Iterator[TmuxTerminal]:
     """A terminal with the settings of the desk."""
     target = desk.launch.target
     environ = merge(os.environ, target.environ(tmp_path / "files", desk.gateway.url), desk.env)
     tag = run.open_tag("terminal")
-    one = Terminal(tmp_path, environ | {TAG: tag})
+    one = TmuxTerminal(tmp_path, environ | {TAG: tag})
     yield one
     one.close()
     until("its processes have ended", lambda: not find_tagged(tag), within_s=SOON_S)  # tmux does not wait for them
@@ -87,7 +87,7 @@ COMMAND = f"{DASHBOARD}; echo status $?"
 
 
 @needs_tmux
-def test_keys_do_what_the_menu_says(desk: Desk, terminal: Terminal) -> None:
+def test_keys_do_what_the_menu_says(desk: Desk, terminal: TmuxTerminal) -> None:
     """The keys start, show help, diagnose, stop after a confirmation and quit; then the screen is restored."""
     terminal.type(COMMAND, "Enter")
     terminal.until("DOWN   Local proxy", "[s] start")
@@ -119,7 +119,7 @@ def test_keys_do_what_the_menu_says(desk: Desk, terminal: Terminal) -> None:
 
 
 @needs_tmux
-def test_keys_that_end_or_stop_a_program_do_nothing(terminal: Terminal) -> None:
+def test_keys_that_end_or_stop_a_program_do_nothing(terminal: TmuxTerminal) -> None:
     """Ctrl-backslash and Ctrl-Z have no effect: they would leave the terminal unrestored."""
     terminal.type(COMMAND, "Enter")
     terminal.until("DOWN   Local proxy", "[s] start")
@@ -130,7 +130,7 @@ def test_keys_that_end_or_stop_a_program_do_nothing(terminal: Terminal) -> None:
 
 
 @needs_tmux
-def test_a_failed_alert_is_shown_on_the_screen(desk: Desk, terminal: Terminal) -> None:
+def test_a_failed_alert_is_shown_on_the_screen(desk: Desk, terminal: TmuxTerminal) -> None:
     """The screen shows that an alert was not delivered, because it covers standard error."""
     terminal.type(f"SLACK_WEBHOOK_URL={desk.cloud_ai.url}/no-such-hook {COMMAND}", "Enter")
     terminal.until("alert not delivered to Slack: 404", "[s] start")
@@ -140,7 +140,7 @@ def test_a_failed_alert_is_shown_on_the_screen(desk: Desk, terminal: Terminal) -
 
 @needs_tmux
 @pytest.mark.parametrize("console", ["cp949", "ascii"])
-def test_symbols_have_fallbacks(terminal: Terminal, console: str) -> None:
+def test_symbols_have_fallbacks(terminal: TmuxTerminal, console: str) -> None:
     """A console that cannot encode the symbols shows the same words."""
     terminal.type(f"PYTHONIOENCODING={console} {COMMAND}", "Enter")
     shown = terminal.until("DOWN   Local proxy", "UP     Cloud AI")
@@ -149,7 +149,7 @@ def test_symbols_have_fallbacks(terminal: Terminal, console: str) -> None:
 
 @needs_tmux
 @pytest.mark.parametrize("how", ["C-c", "SIGTERM", "exception"])
-def test_the_terminal_is_restored(desk: Desk, terminal: Terminal, how: str) -> None:
+def test_the_terminal_is_restored(desk: Desk, terminal: TmuxTerminal, how: str) -> None:
     """After Ctrl-C, a stop signal or an internal error the screen, the cursor and the echo are restored."""
     fault = "import sys; sys.argv[1:] = ['dashboard', '--watch', '1']; import lumen_proxy.monitor.dashboard as d; "
     fault += "d.Dashboard.press = lambda *_: 1 / 0; from lumen_proxy.cli.main import main; sys.exit(main())"
@@ -197,7 +197,7 @@ def test_cloud_ai_does_not_count_where_nothing_uses_it(desk: Desk) -> None:
 
 @needs_tmux
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (40, 12), (120, 10), (20, 5), (200, 60)])
-def test_the_verdict_is_in_the_first_line_of_a_terminal(terminal: Terminal, width: int, height: int) -> None:
+def test_the_verdict_is_in_the_first_line_of_a_terminal(terminal: TmuxTerminal, width: int, height: int) -> None:
     """The first line is the verdict at each size, also after the size has changed."""
     terminal.resize(width, height)
     terminal.type(COMMAND, "Enter")

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance.targets.launch import Launcher
-from tests.fixtures.nested_pytest import ROOT, inherited
+from tests.fixtures.nested_pytest import inherited
+from tests.fixtures.repository import ROOT
 from tests.fixtures.suite_subprocess import RUN_BUDGET_S, SuiteRun
 
-GUIDE = (ROOT / "docs" / "judge-your-own-server.md").read_text("utf-8").partition("\n## Recipes\n")[2]
+GUIDE = (ROOT / "docs" / "guide" / "recipes.md").read_text("utf-8")
 FEW = ("C1.1", "E1.2", "C8.1")  # a plain answer, a stream, ids: enough to see that a launch works
 ECHOED = "G2-forwarded-parts"  # judged only where there is a gateway
 Judge = Callable[..., SuiteRun]
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="the recipes are for a P
 
 def recipe(title: str, language: str = "sh") -> str:
     """The code block of a recipe."""
-    section = GUIDE.partition(f"\n### {title}\n")[2].partition("\n### ")[0]
+    section = GUIDE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     (block,) = re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
     return str(block)
 

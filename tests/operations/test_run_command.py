@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from lumen_conformance.cli.exit_status import ExitStatus
 from lumen_conformance.processes import shadow_modules
+from lumen_conformance.processes.process_tree import ProcessRef, kill_all, list_running, list_tree
+from lumen_conformance.waiting import until
 from tests.fixtures.nested_pytest import inherited
 from tests.fixtures.suite_subprocess import RUN_BUDGET_S
 
 SERVER = f"{sys.executable} -P -m lumen_conformance.examples.forwarder {{host}} {{port}} {{gateway_url}}"
 
 
+def command(*arguments: str, server: str = SERVER) -> list[str]:
+    """Return the command that judges the server."""
+    return [sys.executable, "-P", "-m", "lumen_conformance", "run", "contract", "--command", server, *arguments]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return an environment with a folder for temporary files: what the command writes elsewhere is no leak."""
+    temporary = folder / "temporary"
+    temporary.mkdir(exist_ok=True)
+    return inherited() | {"PYTEST_DEBUG_TEMPROOT": os.fspath(temporary)}
+
+
 def run(folder: Path, *arguments: str, server: str = SERVER) -> subprocess.CompletedProcess[str]:
     """Judge the server from this folder."""
-    command = [sys.executable, "-P", "-m", "lumen_conformance", "run", "contract", "--command", server, *arguments]
-    temporary = folder / "temporary"  # of its own: what the command writes elsewhere is no leak
-    temporary.mkdir(exist_ok=True)
-    environ = inherited() | {"PYTEST_DEBUG_TEMPROOT": os.fspath(temporary)}
     return subprocess.run(
-        command, cwd=folder, env=environ, capture_output=True, encoding="utf-8", errors="replace",
-        timeout=RUN_BUDGET_S, check=False,
+        command(*arguments, server=server), cwd=folder, env=environment(folder), capture_output=True, encoding="utf-8",
+        errors="replace", timeout=RUN_BUDGET_S, check=False,
     )  # fmt: skip
 
 
@@ -55,3 +70,42 @@ def test_modules_of_the_current_folder(tmp_path: Path) -> None:
     ended = run(tmp_path, "--only", "C1.1", "-n", "1")
     assert shadow_modules.find_imported(tmp_path) == ()
     assert ended.returncode == ExitStatus.OK, ended.stdout + ended.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals of this kind")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_an_interruption(tmp_path: Path, number: int, workers: str) -> None:
+    """A run that is interrupted while a server runs ends with status 2 and a summary, and leaves no process."""
+    # A server that never becomes ready: the stage waits for it when the signal comes.
+    server = f"{sys.executable} -S -c 'import signal; signal.pause()' of-{tmp_path.name} {{port}}"
+    options = {"cwd": tmp_path, "env": environment(tmp_path), "stdout": subprocess.DEVNULL}
+    with subprocess.Popen(command("-n", workers, server=server), **options) as process:  # type: ignore[call-overload]
+        tree = list_tree(ProcessRef.of(process.pid))
+
+        def server_runs() -> bool:
+            nonlocal tree
+            tree = list_tree(ProcessRef.of(process.pid))
+            return any(f"of-{tmp_path.name}" in ref.command_line().split() for ref in tree[1:])
+
+        until("a server runs", server_runs, within_s=RUN_BUDGET_S)
+        process.send_signal(number)
+        status = process.wait(RUN_BUDGET_S)
+    left = list_running(tree)
+    kill_all(left)
+    assert (status, left) == (ExitStatus.INTERRUPTED, ())
+    assert json.loads((tmp_path / "conformance-report" / "summary.json").read_text("utf-8"))["word"] == "INTERRUPTED"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="A shell of POSIX closes the streams")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-", "> /dev/full", "| true"])
+def test_a_closed_stream(tmp_path: Path, closed: str) -> None:
+    """A standard stream that is closed, full or not read loses its text only: the run ends with its own status."""
+    words = " ".join(map(shlex.quote, command("--only", "C1.1")))
+    line = f"{{ {words}; echo $? > status; }} {closed}"
+    done = subprocess.run(
+        ["/bin/sh", "-c", line], cwd=tmp_path, env=environment(tmp_path), capture_output=True, encoding="utf-8",
+        timeout=RUN_BUDGET_S, check=False,
+    )  # fmt: skip
+    assert (tmp_path / "status").read_text().strip() == str(ExitStatus.OK.value), done.stderr
+    assert done.stderr == ""

@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from lumen_conformance.registry.declaration import refuse_without_source
+
 HERE = Path(__file__).parent
 ANY_TARGET_SCENARIOS = {1, 2, 4}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Refuse a check without a source."""
+    if metafunc.definition.path.is_relative_to(HERE):
+        refuse_without_source(metafunc)
 
 
 @pytest.hookimpl(tryfirst=True)  # before the plugin reads these marks

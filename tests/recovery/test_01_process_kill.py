@@ -89,7 +89,7 @@ def killed(launch: Launcher, gateway: ScriptedGateway, target: Target) -> KillEv
     return KillEvidence(start, *budgets, before, recovery, after, ask_chat(proxy, QUESTION), proxy.ref.state())
 
 
-@check(STARTED, title="최초 시작")
+@check(STARTED, title="최초 시작", source="docs/guide/recovery.md: Scenario 1")
 def test_it_starts(killed: KillEvidence, measure: MeasureFixture) -> None:
     """The launched server is ready within the time for a start, and one of its own processes listens on its port."""
     start = killed.start
@@ -98,7 +98,7 @@ def test_it_starts(killed: KillEvidence, measure: MeasureFixture) -> None:
     expect(bool(start.listener_pids), f"a process of the launch listens on port {start.port}", "none of them listens")
 
 
-@check("1.1.1-instance")
+@check("1.1.1-instance", source="docs/behaviour.md: /health")
 @OURS
 def test_it_names_its_worker(killed: KillEvidence) -> None:
     """/health has the name of the instance, and the PID of a worker that holds the listening socket."""
@@ -108,7 +108,9 @@ def test_it_names_its_worker(killed: KillEvidence) -> None:
     expect(start.worker_pid in start.listener_pids, expected, f"pid {start.worker_pid}")
 
 
-@check("1.2-health-before", title="종료 전 상태 확인")
+@check(
+    "1.2-health-before", title="종료 전 상태 확인", source="Kubernetes, liveness probes: timeoutSeconds is 1 by default"
+)
 def test_healthy_before(killed: KillEvidence, measure: MeasureFixture) -> None:
     """Before the kill the probe is answered within its time limit, and the answer says that the server is ready."""
     started(killed)
@@ -119,7 +121,7 @@ def test_healthy_before(killed: KillEvidence, measure: MeasureFixture) -> None:
     expect_in_time(answer, killed.health_budget_s)
 
 
-@check("1.2.1-status")
+@check("1.2.1-status", source="docs/behaviour.md: /health")
 @OURS
 def test_status_before(killed: KillEvidence) -> None:
     """Before the kill the status in /health is ok."""
@@ -128,7 +130,7 @@ def test_status_before(killed: KillEvidence) -> None:
     expect(status == "ok", "status 'ok' in /health", f"status {status!r}")
 
 
-@check(KILLED, title="강제 종료")
+@check(KILLED, title="강제 종료", source="signal(7): SIGKILL cannot be caught, blocked or ignored")
 @RESTARTS
 def test_killed_processes_have_ended(killed: KillEvidence) -> None:
     """Each process that answers is found, and ends when it is killed."""
@@ -142,7 +144,7 @@ def test_killed_processes_have_ended(killed: KillEvidence) -> None:
     expect(recovery.ended, f"ended within {END_S:g} s", f"{recovery.name_killed()} still running after the kill")
 
 
-@check("1.3.1-reaped", tier="S")
+@check("1.3.1-reaped", tier="S", source="wait(2): a child that has ended stays a zombie until its parent waits for it")
 @RESTARTS
 def test_no_zombie_is_left(killed: KillEvidence) -> None:
     """No killed process stays a zombie."""
@@ -151,7 +153,11 @@ def test_no_zombie_is_left(killed: KillEvidence) -> None:
     expect(not zombies, "every killed process is reaped by its parent", f"zombies: {', '.join(zombies)}")
 
 
-@check(RESTARTED, title="자동 재시작")
+@check(
+    RESTARTED,
+    title="자동 재시작",
+    source="docs/guide/recovery.md: Scenario 1; gunicorn docs/source/design.rst (0a3508fc7fb5): Master",
+)
 @RESTARTS
 def test_a_new_process_is_started(killed: KillEvidence, measure: MeasureFixture) -> None:
     """The server itself replaces the killed process by a new one, within the time for a restart."""
@@ -163,7 +169,7 @@ def test_a_new_process_is_started(killed: KillEvidence, measure: MeasureFixture)
     expect(recovery.replaced_s is not None, budget, found)
 
 
-@check("1.4.1-generation")
+@check("1.4.1-generation", source="docs/adr/0003-supervisor-holds-the-socket.md: a promotion is a generation")
 @OUR_RESTARTS
 def test_next_generation(killed: KillEvidence) -> None:
     """The new worker has another PID and the next generation, under the same supervisor."""
@@ -176,7 +182,7 @@ def test_next_generation(killed: KillEvidence) -> None:
     expect(same, f"the supervisor with pid {before.supervisor_pid} still runs", found)
 
 
-@check(ANSWERED, title="재시작 후 상태 확인")
+@check(ANSWERED, title="재시작 후 상태 확인", source="docs/guide/recovery.md: Scenario 1")
 @RESTARTS
 def test_healthy_after(killed: KillEvidence, measure: MeasureFixture) -> None:
     """After the restart a new process answers the probe and a chat on the same port, within the time for a restart."""
@@ -189,7 +195,7 @@ def test_healthy_after(killed: KillEvidence, measure: MeasureFixture) -> None:
     expect_text(killed.chat)
 
 
-@check("1.5.1-forwarded")
+@check("1.5.1-forwarded", source="docs/guide/recovery.md: With a gateway")
 @FORWARDS
 def test_forwards_after(killed: KillEvidence) -> None:
     """After the restart a chat is answered with the text of the gateway, which repeats the question."""
@@ -197,7 +203,7 @@ def test_forwards_after(killed: KillEvidence) -> None:
     expect(QUESTION in text, f"an answer that has the question {QUESTION!r}", f"the answer {text!r}")
 
 
-@check("1.5.2-counted")
+@check("1.5.2-counted", source="lumen_conformance/schemas/proxy-health.schema.json: restarts")
 @OUR_RESTARTS
 def test_restart_is_counted(killed: KillEvidence) -> None:
     """After the restart /health has the status ok and counts one restart."""

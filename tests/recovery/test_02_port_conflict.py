@@ -90,14 +90,16 @@ def conflict(
     )
 
 
-@check(OCCUPIED, title="더미 서버의 포트 점유")
+@check(OCCUPIED, title="더미 서버의 포트 점유", source="docs/guide/recovery.md: Scenario 2")
 def test_squatter_answers(conflict: ConflictEvidence) -> None:
     """A dummy server holds the port and answers with its own banner."""
     expected = f"the dummy server on port {conflict.port} answers {conflict.banner!r}"
     expect(conflict.greeting == conflict.banner, expected, conflict.greeting or "no answer")
 
 
-@check("2.2-conflict-detected", title="포트 충돌 감지")
+@check(
+    "2.2-conflict-detected", title="포트 충돌 감지", source="bind(2): EADDRINUSE; docs/guide/recovery.md: Scenario 2"
+)
 def test_conflict_is_detected(conflict: ConflictEvidence, measure: MeasureFixture) -> None:
     """At a taken port the launch ends in time with a status other than 0, and the program there still answers."""
     require_conflict(conflict)
@@ -112,7 +114,7 @@ def test_conflict_is_detected(conflict: ConflictEvidence, measure: MeasureFixtur
     expect(is_refused, expected, describe_end(conflict))
 
 
-@check("2.2.1-message")
+@check("2.2.1-message", source="sysexits(3): EX_TEMPFAIL is 75; QUICKSTART.md: 5.7")
 @OURS
 def test_conflict_is_reported(conflict: ConflictEvidence) -> None:
     """At a taken port the exit status is 75, and one line names the port, its owner and what to do."""
@@ -126,7 +128,7 @@ def test_conflict_is_reported(conflict: ConflictEvidence) -> None:
     expect("ready" not in conflict.stdout, "standard output does not say ready", repr(conflict.stdout))
 
 
-@check("2.2.2-nowhere-else")
+@check("2.2.2-nowhere-else", source="docs/adr/0003-supervisor-holds-the-socket.md: nothing is killed and nothing moves")
 @OURS
 def test_it_listens_nowhere_else(conflict: ConflictEvidence) -> None:
     """At a taken port the launch listens on no port before it ends."""
@@ -135,7 +137,7 @@ def test_it_listens_nowhere_else(conflict: ConflictEvidence) -> None:
     expect(not conflict.listened_on, "the launch listens on no port", f"it listens on {ports}")
 
 
-@check(FREE, title="더미 서버 종료 후 포트 해제")
+@check(FREE, title="더미 서버 종료 후 포트 해제", source="bind(2): EADDRINUSE, as long as the address is in use")
 def test_port_is_free_again(conflict: ConflictEvidence) -> None:
     """The dummy runs until the suite stops it, and then its port can be bound."""
     expect(
@@ -148,7 +150,7 @@ def test_port_is_free_again(conflict: ConflictEvidence) -> None:
     )
 
 
-@check(STARTED, title="프록시 정상 시작")
+@check(STARTED, title="프록시 정상 시작", source="docs/guide/recovery.md: Scenario 2")
 def test_same_command_works(conflict: ConflictEvidence, measure: MeasureFixture) -> None:
     """After the end of the dummy the same command starts on that port."""
     budget = f"the same command is ready on port {conflict.port} within {conflict.start_budget_s:g} s"
@@ -159,7 +161,7 @@ def test_same_command_works(conflict: ConflictEvidence, measure: MeasureFixture)
     expect(conflict.again_ready, budget, "it was ready, and did not answer the next probe")
 
 
-@check("2.4.1-nothing-left")
+@check("2.4.1-nothing-left", source="docs/adr/0010-identity-and-recorded-settings.md: a stop removes the state file")
 @OURS
 def test_nothing_is_left(conflict: ConflictEvidence) -> None:
     """After a stop no lock and no state file is left."""

@@ -68,7 +68,7 @@ def environment(launch: Launcher, target: Target, folder: Path) -> EnvironmentEv
     return inspect(launch, venv)
 
 
-@check("3.1-venv-exists", title="가상 환경 확인")
+@check("3.1-venv-exists", title="가상 환경 확인", source="PEP 405: pyvenv.cfg, and the Python that its key home names")
 def test_environment_exists(environment: EnvironmentEvidence) -> None:
     """The virtual environment exists: its pyvenv.cfg is readable, and the Python that created it exists."""
     row = environment.row("venv")
@@ -76,7 +76,7 @@ def test_environment_exists(environment: EnvironmentEvidence) -> None:
     assert (Path(environment.folder) / "pyvenv.cfg").is_file()
 
 
-@check("3.2-python-runs", title="Python 실행 확인")
+@check("3.2-python-runs", title="Python 실행 확인", source="PEP 405: sys.prefix is the folder of the environment")
 def test_interpreter_runs(environment: EnvironmentEvidence) -> None:
     """Its Python runs, and has the prefix of the environment."""
     row = environment.row("python")
@@ -93,7 +93,7 @@ MODULES = {
 }
 
 
-@check_each("module", MODULES)
+@check_each("module", MODULES, source="pyproject.toml: dependencies; PEP 405: packages of the environment come first")
 def test_module_is_installed(environment: EnvironmentEvidence, module: str) -> None:
     """The module is imported from inside the environment, in the supported range."""
     row = environment.row(module)
@@ -127,7 +127,11 @@ def describe_damage(name: str) -> Check:
     )
 
 
-@check_each("damage", {describe_damage(name): name for name in FAILED_ROWS})
+@check_each(
+    "damage",
+    {describe_damage(name): name for name in FAILED_ROWS},
+    source="sysexits(3): EX_UNAVAILABLE is 69; QUICKSTART.md: 5.5 and 5.6",
+)
 def test_damage_is_reported(launch: Launcher, tmp_path: Path, damage: str) -> None:
     """A damaged environment gives exit status 69; exactly the damaged rows fail, and each has a hint for the repair."""
     folder = virtual_environments.create_healthy(tmp_path / "venv")

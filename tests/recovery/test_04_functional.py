@@ -103,7 +103,7 @@ def served(launch: Launcher, gateway: ScriptedGateway, target: Target) -> WorkEv
     )
 
 
-@check(HEALTH, title="GET /health")
+@check(HEALTH, title="GET /health", source="docs/guide/recovery.md: Scenario 4; CWE-209: no secret in a response")
 @pytest.mark.needs("health")
 def test_health(served: WorkEvidence) -> None:
     """The request for health is answered with status 200, without a secret of the environment."""
@@ -112,7 +112,7 @@ def test_health(served: WorkEvidence) -> None:
     expect(CANARY not in health.text, "no secret in the answer", "the value of CLOUD_AI_API_KEY is in it")
 
 
-@check("4.1.1-free")
+@check("4.1.1-free", source="docs/protocol/lumen.md: a chat is POST /chat, health is GET /health")
 @pytest.mark.needs("health", "gateway")
 def test_health_is_free(served: WorkEvidence) -> None:
     """The request for health causes no chat at the gateway."""
@@ -120,7 +120,7 @@ def test_health_is_free(served: WorkEvidence) -> None:
     expect(served.paid_by_health == 0, "no chat at the gateway", f"{served.paid_by_health} chats")
 
 
-@check("4.1.2-schema")
+@check("4.1.2-schema", source="lumen_conformance/schemas/proxy-health.schema.json; docs/behaviour.md: /health")
 @OURS
 def test_health_schema(served: WorkEvidence) -> None:
     """/health has its schema and the status ok, and causes no request to the gateway at all."""
@@ -132,7 +132,7 @@ def test_health_schema(served: WorkEvidence) -> None:
     expect(served.free_calls == 0, "no request to the gateway before the first chat", f"{served.free_calls} requests")
 
 
-@check(CHAT, title="POST /v1/chat/completions")
+@check(CHAT, title="POST /v1/chat/completions", source="docs/guide/recovery.md: Scenario 4")
 def test_chat(served: WorkEvidence) -> None:
     """The launched server answers chats with status 200 and a text."""
     started = f"ready within {served.start.elapsed_s:.1f} s, then a chat is answered"
@@ -144,12 +144,10 @@ def test_chat(served: WorkEvidence) -> None:
     expect(any(texts), "a chat is answered with a text", f"no text in {len(texts)} answers, {texts[0]!r} in the first")
 
 
-@check("4.2.1-forwarded")
+@check("4.2.1-forwarded", source="docs/guide/recovery.md: With a gateway")
 @FORWARDS
 def test_chat_is_forwarded(served: WorkEvidence) -> None:
-    """A chat causes one request to the gateway, and the answer has the text of the gateway, which repeats the
-    question.
-    """
+    """A chat causes one request to the gateway, and the answer repeats the question, as the gateway does."""
     text, count = read_text(chats_of(served)[0]), len(served.paid_by_chat)
     expect(count == 1, "one request to the gateway for one chat", f"{count} requests")
     question = served.paid_by_chat[0]
@@ -157,7 +155,11 @@ def test_chat_is_forwarded(served: WorkEvidence) -> None:
     expect(served.nonce in text, f"an answer with the word {served.nonce}, which the gateway repeats", repr(text))
 
 
-@check("4.3-openai-format", title="OpenAI 형식 검증")
+@check(
+    "4.3-openai-format",
+    title="OpenAI 형식 검증",
+    source="openapi.yaml: CreateChatCompletionResponse and CompletionUsage",
+)
 def test_format(served: WorkEvidence) -> None:
     """Each answer is a chat completion by its JSON Schema, and the total of its usage is the sum of the parts."""
     for number, chat in enumerate(chats_of(served), 1):
@@ -165,7 +167,7 @@ def test_format(served: WorkEvidence) -> None:
         expect_sum(chat, f"answer {number}")
 
 
-@check("4.4-response-time", title="응답 시간 제한 이내")
+@check("4.4-response-time", title="응답 시간 제한 이내", source="docs/guide/recovery.md: Scenario 4")
 def test_response_time(served: WorkEvidence, measure: MeasureFixture) -> None:
     """The cold answer and the slowest of up to twenty warm ones arrive within the time limit of an answer."""
     cold_s, *warm_s = [chat.elapsed_s for chat in chats_of(served)]
@@ -178,7 +180,7 @@ def test_response_time(served: WorkEvidence, measure: MeasureFixture) -> None:
     expect(worst_s < budget_s, f"each answer within {budget_s:g} s", f"{which} took {worst_s:.2f} s")
 
 
-@check("4.4.1-share")
+@check("4.4.1-share", source="docs/behaviour.md: lumen_metadata, durations")
 @OURS
 def test_own_share(served: WorkEvidence, measure: MeasureFixture) -> None:
     """Each answer has the proxy's own share of its time."""

@@ -127,7 +127,11 @@ def storm(launch: Launcher, gateway: ScriptedGateway) -> KillsEvidence:
     )
 
 
-@check("5.1-nobody-refused", title="연결 거부 없음")
+@check(
+    "5.1-nobody-refused",
+    title="연결 거부 없음",
+    source="docs/adr/0003-supervisor-holds-the-socket.md: connections wait in the backlog; listen(2)",
+)
 def test_nobody_is_refused(storm: KillsEvidence, measure: MeasureFixture) -> None:
     """Ten kills with sixteen connecting clients refuse no connection."""
     assert storm.kills == KILLS, storm.start.problem
@@ -137,14 +141,14 @@ def test_nobody_is_refused(storm: KillsEvidence, measure: MeasureFixture) -> Non
     assert storm.answered > KILLS
 
 
-@check("5.2-only-in-flight-cut")
+@check("5.2-only-in-flight-cut", source="docs/adr/0003-supervisor-holds-the-socket.md: connections wait in the backlog")
 def test_only_requests_in_flight_are_cut(storm: KillsEvidence, measure: MeasureFixture) -> None:
     """At most the requests that were in flight at the kills are lost."""
     measure(storm.cut, "lost", storm.in_flight_at_kills)
     assert storm.cut <= storm.in_flight_at_kills
 
 
-@check("5.3-next-answer")
+@check("5.3-next-answer", source="docs/architecture.md: A kill")
 def test_next_answer_comes_soon(storm: KillsEvidence, measure: MeasureFixture) -> None:
     """After a kill the next answer arrives within the restart budget, and the slowest of ten within that of a start."""
     assert len(storm.next_answer_s) == KILLS
@@ -155,7 +159,7 @@ def test_next_answer_comes_soon(storm: KillsEvidence, measure: MeasureFixture) -
     assert worst < WORST_BUDGET_S
 
 
-@check("5.4-longest-wait")
+@check("5.4-longest-wait", source="docs/architecture.md: A kill")
 def test_nobody_waits_for_ever(storm: KillsEvidence, measure: MeasureFixture) -> None:
     """No client waits longer than two starts take."""
     measure(storm.longest_wait_s, "s", WAIT_BUDGET_S)

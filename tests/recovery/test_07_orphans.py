@@ -51,11 +51,15 @@ def kill_and_start_again(launch: Launcher, folder: Path, order: tuple[str, ...])
     return RestartEvidence(left, is_free, second.ready_s, health.status, (before, health.instance))
 
 
-@check_each("order", ORDERS)
+@check_each(
+    "order",
+    ORDERS,
+    source="docs/adr/0003-supervisor-holds-the-socket.md: when the supervisor is killed, its worker ends",
+)
 def test_nothing_outlives_the_supervisor(
     launch: Launcher, measure: MeasureFixture, tmp_path: Path, order: tuple[str, ...]
 ) -> None:
-    """The worker ends and the port is free within five seconds, and the same command starts again."""
+    """After a kill ({row}) the worker ends and the port is free within 5 s, and the same command starts again."""
     evidence = kill_and_start_again(launch, tmp_path, order)
     assert (evidence.processes_left, evidence.is_port_free) == (0, True)
     measure(evidence.start_s, "s")

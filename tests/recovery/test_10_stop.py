@@ -69,11 +69,15 @@ def stop_with_work(proxy: LaunchedTarget, gateway: ScriptedGateway, act: Act) ->
         return observe_end(proxy, answer)
 
 
-@check_each("send_signal", SIGNALS)
+@check_each(
+    "send_signal",
+    SIGNALS,
+    source="POSIX, General Terminal Interface: INTR; docs/behaviour.md: LUMEN_DRAIN_S",
+)
 def test_work_in_flight_is_finished(
     launch: Launcher, gateway: ScriptedGateway, send_signal: Callable[[LaunchedTarget], None]
 ) -> None:
-    """The held question is answered, then the proxy ends with status 0, no worker has died, and the port is free."""
+    """After a stop ({row}) the held question is answered, and the proxy ends with status 0 and frees its port."""
 
     def act(proxy: LaunchedTarget, gate: threading.Event) -> None:
         send_signal(proxy)
@@ -86,7 +90,10 @@ def test_work_in_flight_is_finished(
     assert stop.is_port_free
 
 
-@check("10.4-second-signal")
+@check(
+    "10.4-second-signal",
+    source="docs/adr/0003-supervisor-holds-the-socket.md: a second signal means at once",
+)
 def test_second_signal_ends_at_once(launch: Launcher, gateway: ScriptedGateway) -> None:
     """A second signal ends the proxy without the work in flight, and the exit status says that it was cut."""
 
@@ -100,16 +107,16 @@ def test_second_signal_ends_at_once(launch: Launcher, gateway: ScriptedGateway) 
     expect_cut(stop_with_work(launch(gateway=gateway), gateway, act))
 
 
-@check("10.5-drain-deadline")
+@check("10.5-drain-deadline", source="docs/behaviour.md: LUMEN_DRAIN_S; systemd.service(5): TimeoutStopSec=")
 def test_drain_has_a_deadline(launch: Launcher, gateway: ScriptedGateway) -> None:
     """Work that does not end is cut at the deadline, and the exit status says that it was cut."""
     proxy = launch(gateway=gateway, env={"LUMEN_DRAIN_S": "0.2"})
     expect_cut(stop_with_work(proxy, gateway, lambda proxy, _gate: proxy.stop()))
 
 
-@check("10.6-idle-connections")
+@check("10.6-idle-connections", source="RFC 9112, 9.5: a server may close a connection at any time")
 def test_idle_stop_is_clean(launch: Launcher, gateway: ScriptedGateway) -> None:
-    """An idle connection does not delay a stop: the proxy ends with status 0, and its journal with ``stopped``."""
+    """An idle connection does not delay a stop: the proxy ends with status 0, its journal with stopped."""
     proxy = launch(gateway=gateway)
     with Connection(proxy.url) as idle:
         assert idle.call("GET", "/health").status == 200

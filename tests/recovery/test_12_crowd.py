@@ -69,7 +69,11 @@ def crowd(launch: Launcher, gateway: ScriptedGateway) -> CrowdEvidence:
     return CrowdEvidence(start, tuple(answers), health, bool(full), asked_at_once, len(gateway.chats))
 
 
-@check("12.1-answered-or-refused", title="정상 응답 또는 429")
+@check(
+    "12.1-answered-or-refused",
+    title="정상 응답 또는 429",
+    source="RFC 6585, 4; RFC 9110, 10.2.3; docs/behaviour.md: Gateway calls",
+)
 def test_nobody_hangs(crowd: CrowdEvidence, measure: MeasureFixture) -> None:
     """Each of two hundred chats is answered, or refused with 429 and Retry-After; none hangs and none is lost."""
     by_status = {status: [c for c in crowd.answers if c.status == status] for status in (200, 429)}
@@ -79,7 +83,7 @@ def test_nobody_hangs(crowd: CrowdEvidence, measure: MeasureFixture) -> None:
     assert len(by_status[200]) == LIMIT + QUEUE
 
 
-@check("12.2-limit-holds", title="동시 호출 한도 준수")
+@check("12.2-limit-holds", title="동시 호출 한도 준수", source="docs/behaviour.md: Gateway calls")
 def test_limit_holds(crowd: CrowdEvidence, measure: MeasureFixture) -> None:
     """The gateway gets at most eight chats at once, and none for a request that is refused."""
     assert crowd.full
@@ -87,7 +91,11 @@ def test_limit_holds(crowd: CrowdEvidence, measure: MeasureFixture) -> None:
     assert (crowd.asked_at_once, crowd.asked) == (LIMIT, LIMIT + QUEUE)
 
 
-@check("12.3-health-when-full", title="포화 상태에서의 /health 응답")
+@check(
+    "12.3-health-when-full",
+    title="포화 상태에서의 /health 응답",
+    source="docs/behaviour.md: /health; Kubernetes, liveness probes: timeoutSeconds is 1 by default",
+)
 def test_health_when_full(crowd: CrowdEvidence, measure: MeasureFixture) -> None:
     """While limit and queue are full, /health answers within one second."""
     assert crowd.full

@@ -58,7 +58,11 @@ def describe_refusal(check_id: str) -> Check:
     )
 
 
-@check_each("case", {describe_refusal(check_id): case for check_id, case in REFUSALS.items()})
+@check_each(
+    "case",
+    {describe_refusal(check_id): case for check_id, case in REFUSALS.items()},
+    source="sysexits(3): EX_USAGE is 64, EX_NOPERM 77, EX_CONFIG 78; docs/behaviour.md: Settings",
+)
 def test_bad_input_is_refused(
     launch: Launcher, case: tuple[dict[str, str], tuple[str, ...], int, tuple[str, ...]]
 ) -> None:
@@ -69,15 +73,19 @@ def test_bad_input_is_refused(
     assert_refused(done.exit_status, done.stderr, status, texts)
 
 
-@check_each("variable", {"15.9-state-dir-unwritable": "LUMEN_STATE_DIR", "15.10-log-dir-unwritable": "LUMEN_LOG_DIR"})
+@check_each(
+    "variable",
+    {"15.9-state-dir-unwritable": "LUMEN_STATE_DIR", "15.10-log-dir-unwritable": "LUMEN_LOG_DIR"},
+    source="sysexits(3): EX_CANTCREAT is 73",
+)
 def test_unwritable_directory(launch: Launcher, tmp_path: Path, variable: str) -> None:
-    """A directory that cannot be created ends the start with exit status 73 and one line with variable and path."""
+    """A directory that cannot be created ({variable}) ends the start with exit status 73 and one line with the path."""
     folder = uncreatable_folder(tmp_path, "state")
     done = launch.run("serve", env={"PROXY_PORT": "0", variable: folder}, within_s=REFUSAL_BUDGET_S)
     assert_refused(done.exit_status, done.stderr, 73, (variable, folder))
 
 
-@check("15.11-port-taken")
+@check("15.11-port-taken", source="sysexits(3): EX_TEMPFAIL is 75; bind(2): EADDRINUSE")
 def test_port_taken(launch: Launcher, squat: Squatters) -> None:
     """A taken port ends the start with exit status 75 and one line with the owner, which is not harmed."""
     squatter = squat("banner")
@@ -94,9 +102,13 @@ BROKEN = {
 """Id → damage, texts in the line."""
 
 
-@check_each("case", BROKEN)
+@check_each(
+    "case",
+    BROKEN,
+    source="sysexits(3): EX_UNAVAILABLE is 69; docs/adr/0011-safe-path.md: an exception while a package is imported",
+)
 def test_environment_broken(launch: Launcher, tmp_path: Path, case: tuple[str, tuple[str, ...]]) -> None:
-    """A broken environment ends the start with exit status 69 and one line with the module and the repair."""
+    """A broken environment ({row}) ends the start with exit status 69 and one line with the module and the repair."""
     damage, texts = case
     folder = virtual_environments.create_healthy(tmp_path / "venv", "lumen-proxy")
     virtual_environments.DAMAGES[damage](folder)

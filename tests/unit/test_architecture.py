@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from docs.architecture import lines_of_code
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -24,6 +26,24 @@ def test_imports_point_down() -> None:
     """No layer imports a layer above it, and the suite imports nothing of the proxy."""
     done = lint_imports(ROOT / "pyproject.toml")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_lines_of_code() -> None:
+    """A line of code is no blank line, no comment and no docstring."""
+    source = (
+        '"""A module."""\n\n# A comment.\ndef f(n):\n    """Double."""\n    return (\n        2 * n  # twice\n    )\n'
+    )
+    assert lines_of_code(source) == 4
+
+
+def test_a_package_outside_the_layers_fails(tmp_path: Path) -> None:
+    """A package that stands in no layer is an error."""
+    config = tmp_path / "pyproject.toml"
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    config.write_text(text.replace(" | examples", ""), "utf-8")
+    done = lint_imports(config)
+    assert done.returncode != 0
+    assert "lumen_conformance.examples" in done.stdout
 
 
 def test_a_broken_contract_fails(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_errors_of_clients_come_first(breaks: SimpleNamespace) -> None:
     printed = difference("breaks", "cannot be printed", "prints nothing")
     raises = difference("breaks", "raises", "raises E")
     found = {"one": {"s": {"plain": [printed]}}, "two": {"s": {"plain": [printed], "turn": [raises]}}}
-    broken = breaks.record.Record({}, {}, found).broken("s")
+    broken = breaks.record.BreaksRecord({}, {}, found).broken("s")
     assert list(broken.items()) == [("two", "raises E"), ("one", "prints nothing")]
 
 
@@ -168,7 +168,7 @@ def test_probes_name_checks(breaks: SimpleNamespace) -> None:
 
 def test_healthy_variants_break_nobody(breaks: SimpleNamespace) -> None:
     """Of a server that only does things otherwise, no client breaks: or the fault is in how clients are asked."""
-    record = breaks.record.Record.read()
+    record = breaks.record.BreaksRecord.read()
     healthy = [each.name for each in breaks.selection.selection() if not each.fault.check]
     assert {name: record.broken(name) for name in healthy if record.broken(name)} == {}
 
@@ -177,13 +177,13 @@ def test_record_has_every_client(breaks: SimpleNamespace) -> None:
     """The record was made with the releases that are pinned."""
     from tests.contract.clients.client_list import CLIENTS  # noqa: PLC0415 -- beside its only use
 
-    record = breaks.record.Record.read()
+    record = breaks.record.BreaksRecord.read()
     assert record.clients == {name: breaks.record.releases(name) for name in CLIENTS}
 
 
 def test_pages_follow_from_the_record(breaks: SimpleNamespace) -> None:
     """docs/breaks.md and tiers.json are what the record and the present faults give."""
-    record, selected = breaks.record.Record.read(), breaks.selection.selection()
+    record, selected = breaks.record.BreaksRecord.read(), breaks.selection.selection()
     found = breaks.tiers.tiers(record, selected)
     assert kept() == breaks.tiers.as_json(found), AGAIN
     page = "\n".join(breaks.page.page(record, selected, found)) + "\n"
@@ -199,14 +199,14 @@ def test_tiers_of_the_code_are_those_of_the_evidence(breaks: SimpleNamespace) ->
 def test_clients_have_the_same_servers(breaks: SimpleNamespace) -> None:
     """Each client was asked of the same servers, and of none that does not exist; docs/breaks.md lists new ones."""
     selected = {each.name for each in breaks.selection.selection()}
-    served = breaks.record.Record.read().served
+    served = breaks.record.BreaksRecord.read().served
     assert {client: set(names) - selected for client, names in served.items() if set(names) - selected} == {}
     assert len({frozenset(names) for names in served.values()}) == 1
 
 
 def test_breaks_are_of_tier_m(breaks: SimpleNamespace) -> None:
     """A fault on which a client breaks is named by a check of tier M: none of tier S has a break in the record."""
-    record, now = breaks.record.Record.read(), breaks.tiers.today()
+    record, now = breaks.record.BreaksRecord.read(), breaks.tiers.today()
     faults = [each.fault for each in breaks.selection.selection() if each.fault.check and record.has(each.name)]
     broken = {fault.name: fault.check for fault in faults if record.broken(fault.name)}
     assert {name: check for name, check in broken.items() if now[check] != "M"} == {}

@@ -38,7 +38,7 @@ def test_variables_exist(path: Path) -> None:
     "path", [path for path in FILES if not path.name.endswith("ignore")], ids=lambda path: path.name
 )
 def test_the_guides_name_it(path: Path) -> None:
-    """No file that nobody is told of."""
+    """Both quick starts name each file of the folder deploy."""
     assert all(f"`deploy/{path.name}`" in guide.text for guide in GUIDES.values())
 
 

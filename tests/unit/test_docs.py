@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lumen_conformance.cli.list_checks import read
 from lumen_conformance.report.selection import SEVENTEEN
 from tests.fixtures.suite_subprocess import run
 
@@ -54,11 +57,62 @@ def test_generated_files_are_up_to_date(script: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_links_in_the_readme_lead_somewhere() -> None:
-    """Every file that the README links to is there."""
-    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text("utf-8"))
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def test_each_check_has_its_own_claim() -> None:
+    """`lumen-conformance list` shows no claim twice: a check of many rows names its row."""
+    claims = Counter(check["claim"] for check in read())
+    assert [claim for claim, checks in claims.items() if checks > 1] == []
+
+
+def test_each_check_has_a_source() -> None:
+    """Each check names the document that demands it."""
+    assert [check["id"] for check in read() if not check["source"]] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(page: Path) -> Iterator[str]:
+    """The links of a page to files or headings that do not exist."""
+    for link in re.findall(r"\]\(([^):]+)\)", page.read_text("utf-8")):
+        name, _, anchor = link.partition("#")
+        file = page.parent / name if name else page
+        if not file.exists() or (anchor and file.suffix == ".md" and anchor not in anchors(file)):
+            yield f"{page.relative_to(ROOT)}: {link}"
+
+
+def test_links_lead_somewhere() -> None:
+    """Every file and heading that a document links to is there."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    assert sorted(link for page in pages for link in broken_links(page)) == []
+
+
+def test_named_files_exist() -> None:
+    """Each file or folder that a document names exists: from the root, or below lumen_proxy; NN stands for a number."""
+    top = "tests|lumen_proxy|lumen_conformance|benchmarks|docs|deploy"
+    below = "|".join(path.name for path in (ROOT / "lumen_proxy").iterdir() if path.is_dir())
+    pages = [path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")) if path.name != "CHANGELOG.md"]
+    named = {
+        (page.name, name)
+        for page in pages
+        for name in re.findall(rf"`((?:{top}|{below})/[\w./-]+)`", page.read_text("utf-8"))
+        if "NN" not in name
+    }
+    assert len(named) > 100
+    places = (ROOT, ROOT / "lumen_proxy")
+    lost = [
+        each for each in named if not any((place / (each[1] + end)).exists() for place in places for end in ("", ".py"))
+    ]
+    assert sorted(lost) == []
+
+
+def test_sources_of_checks_exist() -> None:
+    """Each file of this repository that a check names as its source exists."""
+    named = {name for check in read() for name in re.findall(r"[\w./-]+/[\w.-]+\.(?:md|json|py)", check["source"])}
+    assert named
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
 
 
 @pytest.mark.parametrize("command", ["recovery", "test", "smoke", "lint", "demo", "help"])

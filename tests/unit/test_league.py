@@ -14,7 +14,7 @@ import pytest
 from lumen_conformance.registry.declaration import check_of
 
 if TYPE_CHECKING:
-    from league.runs import Outcome
+    from league.runs import ServerResult
 
 Seen = dict[str, Any]
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -38,11 +38,11 @@ def note(check: str) -> dict[str, Any]:
     return {"nodeid": f"tests/contract/test_x.py::test_x[{check}]", "failure": told, "sections": {}}
 
 
-def outcome(*verdicts: Seen, notes: tuple[Seen, ...] = (), ending: Seen | None = None) -> Outcome:
+def outcome(*verdicts: Seen, notes: tuple[Seen, ...] = (), ending: Seen | None = None) -> ServerResult:
     """What came of one server."""
     from league import runs, servers  # noqa: PLC0415 -- see path_of_the_league
 
-    return runs.Outcome(servers.SERVERS[0], verdicts, notes, ending or {})
+    return runs.ServerResult(servers.SERVERS[0], verdicts, notes, ending or {})
 
 
 def test_counts_of_each_tier_and_of_what_was_not_judged() -> None:

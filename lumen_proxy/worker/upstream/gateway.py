@@ -44,7 +44,7 @@ class GatewayClient:
                 headers=headers,
             )
 
-        self.limit = ConcurrencyLimit(settings.max_concurrency, settings.max_queue, settings.queue_timeout_s)
+        self.limit = ConcurrencyLimit(settings.max_concurrency, settings.queue_timeout_s)
         self.breaker = Breaker(settings.breaker_failures, settings.breaker_open_s)
         self._gateway = pool(settings.gateway_url + "/chat")
         key = settings.cloud_ai_api_key

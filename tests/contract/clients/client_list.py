@@ -136,7 +136,7 @@ CLIENTS = {
         ("llm", "openai"),
         OPENAI,
         also="the command itself",
-        short="does not tell why an answer ended",
+        short="does not say why an answer ended",
         hides=("finish", "total_tokens"),
     ),
     "pydantic-ai": Client(

@@ -32,8 +32,6 @@ FLOOD_LINES = 2_000_000
 LINES_AT_ONCE = 1_000
 STOPS_S = 0.5  # the suite would send a second signal within milliseconds
 
-OPEN = socket.socket(type=socket.SOCK_DGRAM)
-
 
 class PlainHandler(BaseHTTPRequestHandler):
     """One connection that stays open."""
@@ -66,12 +64,14 @@ def flood(lines: int | None) -> None:
     print("the flood ends here", flush=True)  # noqa: T201 -- its log
 
 
-def connect_beyond_loopback() -> None:
-    """Connect a datagram socket to an address without a host (RFC 5737), which sends nothing."""
+def connect_beyond_loopback() -> socket.socket:
+    """Connect a datagram socket to an address without a host (RFC 5737), which sends nothing; it is to stay open."""
+    sock = socket.socket(type=socket.SOCK_DGRAM)
     try:
-        OPEN.connect(("192.0.2.1", 9))
+        sock.connect(("192.0.2.1", 9))
     except OSError as error:  # a machine without any route
         print(error, flush=True)  # noqa: T201 -- its log
+    return sock
 
 
 def detach(*, nameless: bool) -> None:
@@ -104,7 +104,7 @@ def main() -> None:
         child = subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"])
     print("the word is", os.environ.get("UPSTREAM_WORD"), flush=True)  # noqa: T201 -- as a careless server does
     if MODE == "goes-out":
-        connect_beyond_loopback()
+        beyond = connect_beyond_loopback()  # noqa: F841 -- open as long as this function runs
     elif MODE == "floods":
         flood(FLOOD_LINES)
     elif MODE == "endless":

@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.fixtures.nested_pytest import LEAN
+from tests.fixtures.forked_pytest import LEAN, run_pytest
+from tests.fixtures.nested_pytest import RUN_BUDGET_S
 
 ROOT = Path(__file__).resolve().parents[3]
 OPTIONS = (*LEAN, "-p", "lumen_conformance.plugin", "-p", "no:randomly", "-p", "no:html")
@@ -26,9 +28,12 @@ class PluginRun:
         self._pytester = pytester
 
     def run(self, suite: str, *options: str) -> pytest.RunResult:
-        """Run this one module."""
-        self._pytester.makepyfile(suite)
-        return self._pytester.runpytest_subprocess(*OPTIONS, *options)
+        """Run this one module; both outputs are one text."""
+        folder, start_s = self._pytester.makepyfile(suite).parent, time.monotonic()
+        options = (*OPTIONS, *options, f"--basetemp={folder / 'temporary'}")
+        ended = run_pytest(options, folder, os.environ, RUN_BUDGET_S)
+        lines = ended.output.decode("utf-8", "replace").splitlines()
+        return pytest.RunResult(ended.status, lines, [], time.monotonic() - start_s)
 
     def write_conftest(self, text: str) -> None:
         """Write the conftest.py of the suite."""

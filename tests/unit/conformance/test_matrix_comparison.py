@@ -7,8 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.fixtures.check_runner import Outcome
-from tests.fixtures.collected_checks import CheckItem
+from tests.fixtures.check_session import CheckItem, Outcome
 from tests.fixtures.faults.catalogue import FAULTS
 from tests.fixtures.faults.fault import companions, failures
 from tests.matrix import snapshot

@@ -65,8 +65,9 @@ def test_causes_of_the_terminal(ended: NestedRun) -> None:
     """The terminal shows the same causes, with the first checks and the number of the others."""
     assert "11 failed, 1 warned (strict), 1 not judged; 6 causes:\n" in ended.output
     assert "   5  bad requests are answered with 200\n      F2-row-0, F2-row-1" in ended.output
-    assert "   1  A body is as long as it says: expected another length, found 417 bytes" in ended.output
+    assert "   1  A body is as long as it says (C9.1): expected another length, found 417 bytes" in ended.output
     assert "      C9.1; not judged because of it: 1\n" in ended.output
+    assert "   2  A word is right: expected right, found one" in ended.output  # no row: it is the cause of two
     assert "found lax (strict)\n" in ended.output
 
 

@@ -1,4 +1,4 @@
-"""The results of runs are those of the table in docs/judge-your-own-server.md."""
+"""The results of runs are those of the table in docs/guide/how-a-run-ends.md."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.fixtures.nested_pytest import FOREIGN, ROOT, NestedPytest
+from tests.fixtures.nested_pytest import FOREIGN, NestedPytest
+from tests.fixtures.repository import ROOT
 
-DOC = ROOT / "docs" / "judge-your-own-server.md"
+DOC = ROOT / "docs" / "guide" / "how-a-run-ends.md"
 HEAD = '"""Checks of a server."""\nfrom lumen_conformance.registry import NotJudged\n'
 
 
@@ -64,7 +65,7 @@ CASES = {
 }
 
 
-class Row(NamedTuple):
+class LayersRow(NamedTuple):
     """A row of the table."""
 
     clients: str
@@ -73,15 +74,15 @@ class Row(NamedTuple):
     status: int
 
 
-def rows() -> dict[str, tuple[Row, Row]]:
+def rows() -> dict[str, tuple[LayersRow, LayersRow]]:
     """Return the rows of the document: for the profile openai, and for lumen."""
     text = DOC.read_text("utf-8").partition("| what happened |")[2].partition("\n\n")[0]
     found = {}
     for line in text.splitlines()[2:]:
         what, clients, strict, word, status, lumen = (cell.strip() for cell in line.replace("`", "").split("|")[1:7])
-        usual = Row(clients, strict, word, int(status))
+        usual = LayersRow(clients, strict, word, int(status))
         own = re.fullmatch(r"([A-Z ]+), (\d)(?: \[clients: ([A-Z ]+)\])?", lumen)
-        found[what] = usual, Row(own[3] or clients, strict, own[1], int(own[2])) if own else usual
+        found[what] = usual, LayersRow(own[3] or clients, strict, own[1], int(own[2])) if own else usual
     return found
 
 

@@ -11,8 +11,8 @@ from tests.fixtures.suite_subprocess import run
 
 ORIGINAL = ROOT / "tests" / "fixtures" / "original.py"
 COMMAND = f"'{sys.executable}' '{ORIGINAL}' {{host}} {{port}} {{gateway_url}}"
-# Requests that are refused, streams, origins: more than half of what this server gets wrong.
-AREAS = tuple(f"tests/contract/test_{name}.py" for name in ("e_stream", "f_errors", "f_http", "h_origin"))
+# Requests that are refused, HTTP, origins: more than half of what this server gets wrong.
+AREAS = tuple(f"tests/contract/test_{name}.py" for name in ("f_errors", "f_http", "h_origin"))
 MOST_CAUSES = 20  # what a person reads before fixing the first
 
 

@@ -143,11 +143,16 @@ GREEN = {
 }
 
 
+@pytest.fixture(scope="module")
+def green(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The record of a run that passed."""
+    return stage(tmp_path_factory.mktemp("green"), GREEN, "--record=record.jsonl").folder / "record.jsonl"
+
+
 @pytest.mark.parametrize(("recorded", "joined"), [(0, 0), (5, 0), (1, 1), (2, 2), (3, 3), (4, 4)])
-def test_the_exit_status_of_a_record_counts(recorded: int, joined: int, tmp_path: Path) -> None:
+def test_the_exit_status_of_a_record_counts(recorded: int, joined: int, green: Path, tmp_path: Path) -> None:
     """A run that failed or was cut short is not passed in the joined report, although all of its tests passed."""
-    stage(tmp_path / "run", GREEN, "--record=record.jsonl")
-    record = change(tmp_path / "run" / "record.jsonl", tmp_path / "changed", exit_status=recorded)
+    record = change(green, tmp_path / "changed", exit_status=recorded)
     ended = merge(tmp_path / "report", record)
     assert ended.status == joined
     assert ("exit status" in ended.output) == (recorded not in {0, 5})

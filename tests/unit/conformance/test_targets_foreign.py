@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.suite_subprocess import FORWARDER, SuiteRun, forwarder, run
+from tests.fixtures.suite_subprocess import SuiteRun, forwarder, run
 
 AREAS = ("tests/contract/test_e_stream.py", "tests/contract/test_f_http.py", "tests/contract/test_f_late.py",
          "tests/contract/test_g_forwarding.py", "tests/contract/test_h_connections.py",
@@ -23,35 +23,13 @@ def judged(folder: Path, fault: str, *chosen: str, tests: Iterable[str] = AREAS)
     return run(folder, f"--proxy-command={forwarder(fault)}", CAN, *chosen, tests=tests)
 
 
-@pytest.fixture(scope="module")
-def healthy(tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
-    """The run against the correct example server."""
-    return judged(tmp_path_factory.mktemp("healthy"), "")
-
-
-def test_a_correct_server_is_green(healthy: SuiteRun) -> None:
-    """A correct foreign server passes; checks of capabilities that it does not declare are skipped with their names."""
-    assert (healthy.status, healthy.ids("failed", "error", "warned")) == (0, set()), healthy.output
-    assert len(healthy.ids("passed")) > 100
-    assert healthy.reasons("skipped") == {
-        "the target does not declare: auth",
-        "a request of 1.0 MiB was sent and answered with status 200: it is not too large for this target",
-    }
-
-
-def test_what_is_ours_is_left_out(healthy: SuiteRun) -> None:
-    """Checks of the profile of our own proxy are not selected."""
-    assert not {each for each in healthy.ids("passed", "skipped") if each.startswith(("H5", "G4", "D6", "F3-exact"))}
-    assert FORWARDER.name in healthy.output
-
-
-# Fault → checks that fail, checks of tier S that are reported, which are asked, where. `own-404` is asked all of its
-# file: no other check fails.
+# Fault → checks that fail, checks of tier S that are reported, which are asked, where. `test_targets_guide` judges the
+# correct server, and `own-404` by all of its file.
 FAULTS: dict[str, tuple[set[str], set[str], str, tuple[str, ...]]] = {
     "buffers": (set(), {"E9"}, "E1 or E9", AREAS[:1]),
     "drops-retry-after": (set(), {"G8-forwarded-retry-after"}, "G8", AREAS[3:4]),
     "says-stop": ({"F5.3"}, {"F5.2"}, "F5", AREAS[2:3]),
-    "own-404": ({"F1.2"}, {"H1-slash-chat"}, "", AREAS[4:]),
+    "own-404": ({"F1.2"}, {"H1-slash-chat"}, "F1 or slash", AREAS[4:]),
 }
 
 

@@ -79,7 +79,7 @@ HASTY = {
 
 
 @dataclass(frozen=True)
-class Row:
+class StoppedLaunch:
     """A launch that is stopped; so many of its processes listen."""
 
     command: tuple[str, ...]
@@ -101,16 +101,16 @@ class LaunchEvidence:
 
 
 ROWS = {
-    **{name: Row(words) for name, words in WRAPPERS.items()},
-    **{f"hasty-{name}-at-the-end": Row(words) for name, words in HASTY.items()},
-    **{f"hasty-{name}-before": Row(words, asked_before=True) for name, words in HASTY.items()},
-    "leaves": Row(LEAVES),
-    "sharing-alone": Row(SHARING, listeners=WORKERS),
-    "sharing-in-a-shell": Row(("sh", "-c", f"{shlex.join(SHARING)}; true"), listeners=WORKERS),
+    **{name: StoppedLaunch(words) for name, words in WRAPPERS.items()},
+    **{f"hasty-{name}-at-the-end": StoppedLaunch(words) for name, words in HASTY.items()},
+    **{f"hasty-{name}-before": StoppedLaunch(words, asked_before=True) for name, words in HASTY.items()},
+    "leaves": StoppedLaunch(LEAVES),
+    "sharing-alone": StoppedLaunch(SHARING, listeners=WORKERS),
+    "sharing-in-a-shell": StoppedLaunch(("sh", "-c", f"{shlex.join(SHARING)}; true"), listeners=WORKERS),
 }
 
 
-def observe_launch(run: Run, folder: Path, row: Row) -> LaunchEvidence:
+def observe_launch(run: Run, folder: Path, row: StoppedLaunch) -> LaunchEvidence:
     """Launch and stop."""
     with Launcher(run, replace(FOREIGN, command=row.command), folder / "launch") as launches:
         proxy = launches()

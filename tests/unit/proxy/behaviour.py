@@ -32,9 +32,9 @@ def rows(heading: str) -> list[dict[str, str]]:
 
 @cache
 def functions() -> dict[str, ast.FunctionDef]:
-    """All tests of tests/, as ``folder/file::test`` with the top folder only."""
+    """All tests of tests/, as ``tests/folder/file.py::test``."""
     return {
-        f"{path.relative_to(ROOT / 'tests').parts[0]}/{path.stem}::{node.name}": node
+        f"{path.relative_to(ROOT).as_posix()}::{node.name}": node
         for path in (ROOT / "tests").rglob("test_*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
@@ -43,7 +43,7 @@ def functions() -> dict[str, ast.FunctionDef]:
 
 @cache
 def known() -> frozenset[str]:
-    """All names that a row may have: ids of checks, and ``file::test``."""
+    """All names that a row may have: ids of checks, and ``tests/folder/file.py::test``."""
     return contract("lumen").checks | functions().keys()
 
 

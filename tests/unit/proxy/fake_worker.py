@@ -1,7 +1,7 @@
 """A worker for tests of the supervisor: it only implements the messages.
 
-The arguments select a fault: `die-at-boot STATUS`, `die-at-promotion TIMES`, `die-when-ready STATUS`, `never-ready`,
-`cut N`, `never-drained`. The worker answers each connection with one JSON object: its PID and its generation.
+The arguments select a fault: `die-at-boot STATUS`, `die-at-promotion TIMES`, `never-imported`, `never-drained`,
+`print-before CHARACTERS`. The worker answers each connection with one JSON object: its PID and its generation.
 """
 
 from __future__ import annotations
@@ -47,20 +47,19 @@ def main(fault: str = "", number: str = "0") -> None:
         os._exit(int(number))
     if fault == "never-imported":
         signal.pause()
+    if fault == "print-before":
+        sys.stdout.write("x" * int(number) + "\n")
+        sys.stdout.flush()
     send(Imported(os.getpid()))
-    for command in messages(sys.stdin.buffer):
+    for command in messages(sys.stdin.buffer, sys.exit):
         if isinstance(command, Serve):
             if fault == "die-at-promotion" and command.generation <= int(number):
                 os._exit(70)
             threading.Thread(target=serve, args=(command,), daemon=True).start()
-            if fault != "never-ready":
-                send(Ready())
-            if fault == "die-when-ready":
-                os._exit(int(number))
+            send(Ready())
         elif isinstance(command, Drain) and fault != "never-drained":
-            cut = int(number) if fault == "cut" else 0
-            send(Drained(cut))
-            os._exit(70 if cut else 0)
+            send(Drained(0))
+            os._exit(0)
     os._exit(0)  # end of file: the supervisor has ended
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import queue
+import socket
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 from lumen_proxy import config
 from lumen_proxy.ipc import Identity, Imported, Message, Ready
 from lumen_proxy.logs.journal import Journal
+from lumen_proxy.logs.rotation import RotatedFile
 from lumen_proxy.supervisor import loop as under_test
 from lumen_proxy.supervisor.listener import Listener
-from lumen_proxy.supervisor.loop import Event, InstanceObserver, Loop, State, SupervisorContext
+from lumen_proxy.supervisor.loop import Event, Loop, State, SupervisorContext
 from lumen_proxy.supervisor.spawn import WorkerExit, WorkerMessage, WorkerProcess
 
 
@@ -42,8 +45,8 @@ class FakeWorker:
         self.commands.append("close")
 
 
-class Observer(InstanceObserver):
-    """Records what the loop reports, in order."""
+class Observer:
+    """Takes the place of an Instance. Records what the loop reports, in order."""
 
     def __init__(self) -> None:
         self.generations: list[int] = []
@@ -77,16 +80,17 @@ class Stage:
         self.workers: list[FakeWorker] = []
         self.notices: list[str] = []
         self.observer = Observer()
+        self.socket = Mock(spec=socket.socket)
         self.spawn_error: OSError | None = None
         values = {"restart_backoff_s": 0.0, "drain_s": 30.0, **settings}
         context = SupervisorContext(
             settings=dataclasses.replace(config.load({"LUMEN_STATE_DIR": str(folder)}), **values),  # type: ignore[arg-type]
-            listener=Listener((), ("127.0.0.1",), 8080),
-            journal=Journal(folder / "journal.jsonl", "abc"),
+            listener=Listener((self.socket,), ("127.0.0.1",), 8080),
+            journal=Journal(RotatedFile(folder / "journal.jsonl", max_bytes=1_000_000, keep=0, days=14), "abc"),
             spawn=self.spawn,
             notify=self.notices.append,
             identity=Identity(instance="abc", supervisor_pid=1, started_at=0.0),
-            observer=self.observer,
+            observer=self.observer,  # type: ignore[arg-type]
         )
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.loop = Loop(context, self.events)

@@ -207,3 +207,9 @@ def test_any_text_is_accepted_or_refused(variable: str, text: str) -> None:
         load({variable: text})
     except Fatal as refused:
         assert refused.exit_status is Exit.CONFIG  # noqa: PT017 - it may also be taken
+
+
+def test_a_fallback_needs_an_address() -> None:
+    """The fallback Cloud AI needs an address."""
+    with pytest.raises(Fatal, match="LUMEN_FALLBACK='cloud_ai' needs CLOUD_AI_URL, which is none"):
+        load({"LUMEN_FALLBACK": "cloud_ai", "CLOUD_AI_URL": "none"})

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,41 +56,34 @@ def port(launch: Launcher, tmp_path: Path) -> Iterator[Port]:
 
 
 def test_start_status_stop(port: Port) -> None:
-    """A started proxy outlives the command; a stopped one leaves no process and no file."""
+    """A started proxy outlives the command and answers in Korean; a stopped one leaves no process and no file."""
     started = port.run("start", "--sandbox")
     assert started.exit_status == 0
     assert started.stdout.startswith(f"lumen-proxy: ready on http://127.0.0.1:{port.number} (pid ")
     assert started.stderr == "lumen-proxy: allowed hosts: loopback; web pages: loopback\n"
-    shown = port.status()
-    assert (shown["condition"], shown["generation"], shown["restarts"]) == ("running", 1, 0)
+    done = port.run("status", "--json")
+    shown = json.loads(done.stdout)
+    assert (done.exit_status, shown["condition"], shown["generation"], shown["restarts"]) == (0, "running", 1, 0)
+    question = {"model": "lumen-lua", "messages": [{"role": "user", "content": "누구세요?"}]}
+    answer = call(f"http://127.0.0.1:{port.number}", "POST", "/v1/chat/completions", json=question)
+    content = answer.json()["choices"][0]["message"]["content"]
+    assert ("누구세요?" in content, "루아" in content) == (True, True)
     family = [ProcessRef.of(shown["pid"]), ProcessRef.of(shown["worker_pid"])]
     assert port.run("stop").exit_status == 0
     assert [ref.state() for ref in family if ref.state() == "running"] == []
     assert not port.state.exists()
     assert not port.lock.exists()
-    assert port.status()["condition"] == "stopped"
-
-
-def test_the_sandbox_answers(port: Port) -> None:
-    """In sandbox mode the answer is Korean and repeats the question."""
-    port.run("start", "--sandbox")
-    question = {"model": "lumen-lua", "messages": [{"role": "user", "content": "누구세요?"}]}
-    answer = call(f"http://127.0.0.1:{port.number}", "POST", "/v1/chat/completions", json=question)
-    assert answer.status == 200
-    content = answer.json()["choices"][0]["message"]["content"]
-    assert "누구세요?" in content
-    assert "루아" in content
+    done = port.run("status", "--json")
+    assert (done.exit_status, json.loads(done.stdout)["condition"]) == (69, "stopped")
 
 
 def test_start_and_stop_are_idempotent(port: Port) -> None:
     """A second start and a second stop exit with 0."""
-    assert port.run("stop").exit_status == 0
-    port.run("start", "--sandbox")
-    before = port.status()
+    first = port.run("start", "--sandbox")
     again = port.run("start", "--sandbox")
     assert again.exit_status == 0
-    assert f"already running on http://127.0.0.1:{port.number} (pid {before['pid']}" in again.stdout
-    assert port.status()["instance"] == before["instance"]
+    assert "already running on http://127.0.0.1:" in again.stdout
+    assert first.stdout.strip().partition(" (pid ")[2] in again.stdout
     assert [port.run("stop").exit_status for _ in range(2)] == [0, 0]
 
 
@@ -106,19 +97,7 @@ def test_restart_is_another_instance_on_the_same_port(port: Port) -> None:
     assert found[0]["instance"] != found[1]["instance"]
 
 
-def test_the_exit_status_of_status(port: Port) -> None:
-    """`status` exits with 0 if the proxy runs, 69 if not, 75 for another program."""
-    assert port.run("status").exit_status == 69
-    port.run("start", "--sandbox")
-    assert port.run("status").exit_status == 0
-    port.run("stop")
-    with socket.create_server(("127.0.0.1", port.number), reuse_port=False):
-        done = port.run("status")
-    assert done.exit_status == 75
-    assert f"(pid {os.getpid()})" in done.stdout
-
-
-@pytest.mark.parametrize("kind", ["banner", "silent", "lumen_stranger"])
+@pytest.mark.parametrize("kind", ["silent", "lumen_stranger"])
 def test_a_stranger_on_the_port_is_not_ended(port: Port, squat: Squatters, kind: SquatterKind) -> None:
     """Start and stop name another program on the port (75) and do not end it."""
     stranger = squat(kind, port=port.number)
@@ -154,12 +133,11 @@ def test_a_process_without_the_lock_is_not_signalled(port: Port, too_early_s: fl
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux names the owner of a lock")
-@pytest.mark.parametrize("content", ["", "{"], ids=["empty", "torn"])
-def test_a_damaged_state_file_of_a_running_instance(port: Port, content: str) -> None:
+def test_a_damaged_state_file_of_a_running_instance(port: Port) -> None:
     """Without its state file an instance is found by its lock: start 75, restart 74, stop 0."""
     port.run("start", "--sandbox")
     pid = port.status()["pid"]
-    port.state.write_text(content)
+    port.state.write_text("{")
     again = port.run("start", "--sandbox")
     assert (again.exit_status, "its settings are not known" in again.stderr) == (75, True)
     shown = port.status()

@@ -65,18 +65,17 @@ def test_serving_without_a_module_is_69(
     assert line.endswith(f'-m pip install "{dependencies.BY_MODULE[module].requirement}"')
 
 
-@pytest.mark.parametrize("damage", ["waitress-missing", "only-requests"])
-def test_check_and_start_name_the_same_command(launch: Launcher, damage: str, tmp_path: Path) -> None:
+def test_check_and_start_name_the_same_command(launch: Launcher, tmp_path: Path) -> None:
     """`check` and `start` end with 69, and `start` prints the command of `check` in one line."""
     folder = virtual_environments.create_healthy(tmp_path / "venv")
-    virtual_environments.DAMAGES[damage](folder)
+    virtual_environments.DAMAGES["only-requests"](folder)
     tool = (str(virtual_environments.interpreter(folder)), "-m", "lumen_proxy")
     checked = launch.run("check", tool=tool)
     started = launch.run("start", "--port", "1", tool=tool)
     assert (checked.exit_status, started.exit_status) == (69, 69)
     (command,) = [line.split("install: ")[1] for line in checked.stdout.splitlines() if "install: " in line]
     (line,) = started.stderr.splitlines()
-    assert line.endswith((f" it: {command}", f" them: {command}"))
+    assert line.endswith(f" them: {command}")
 
 
 def test_an_uninstalled_package_starts_nothing(tmp_path: Path) -> None:

@@ -8,10 +8,7 @@ from pathlib import Path
 import pytest
 
 from lumen_proxy import config
-from lumen_proxy.control.advice import on_port
 from lumen_proxy.control.instances import PortStatus
-from lumen_proxy.control.running_settings import stop_and_start_commands
-from lumen_proxy.errors import Fatal
 from lumen_proxy.health.cloud_verdicts import judge_cloud
 from lumen_proxy.health.diagnosis import Diagnosis
 from lumen_proxy.health.http_probe import ProbeResult, Trouble
@@ -238,38 +235,6 @@ def test_known_issues_are_complete() -> None:
     assert all(issue.fix and issue.check and issue.title for issue in ALL_ISSUES.values())
 
 
-def test_advice_names_an_unusual_port() -> None:
-    """An advised command has the port of the proxy."""
-    other = config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"}, {"port": "8081"})
-    assert on_port("lumen-proxy start", SETTINGS) == "lumen-proxy start"
-    assert on_port("lumen-proxy start", other) == "lumen-proxy start --port 8081"
-    assert on_port("lumen-proxy diagnose --no-start", other) == "lumen-proxy diagnose --port 8081 --no-start"
-    assert on_port("lumen-proxy stop --port 8081", other) == "lumen-proxy stop --port 8081"
-    assert on_port("wait", other) == "wait"
-    assert on_port("lumen-proxy stop, then lumen-proxy start", other) == (
-        "lumen-proxy stop --port 8081, then lumen-proxy start --port 8081"
-    )
-    usual = config.load({"PROXY_PORT": "8081"}, {"port": "8080"})
-    assert on_port("lumen-proxy start", usual) == "lumen-proxy start --port 8080"
-
-
-def test_advice_names_a_state_folder() -> None:
-    """An advised command has the state folder if it was given as an option."""
-    other = config.load({"LUMEN_LOG_DIR": "x"}, {"port": "8081", "state_dir": "of mine"})
-    options = f"--port 8081 --state-dir '{other.state_dir}'"
-    assert on_port("lumen-proxy restart", other) == f"lumen-proxy restart {options}"
-    assert stop_and_start_commands(other) == f"lumen-proxy stop {options}, then lumen-proxy start {options}"
-
-
-def test_advice_stays_in_the_sandbox() -> None:
-    """An advised command stays in sandbox mode."""
-    sandboxed = SETTINGS.in_sandbox()
-    assert on_port("lumen-proxy start", sandboxed) == "lumen-proxy start --sandbox"
-    assert on_port("lumen-proxy restart --sandbox", sandboxed) == "lumen-proxy restart --sandbox"
-    assert on_port("lumen-proxy status", sandboxed) == "lumen-proxy status"
-    assert on_port("lumen-proxy restart --no-sandbox", sandboxed) == "lumen-proxy restart --no-sandbox"
-
-
 @pytest.mark.parametrize(("taken", "free"), [("8080", 8081), ("8081", 8082), ("65535", 65534)])
 def test_advice_for_a_conflict_names_another_port(taken: str, free: int) -> None:
     """The advice for a conflict names the next port, for the start and for the check."""
@@ -278,13 +243,6 @@ def test_advice_for_a_conflict_names_another_port(taken: str, free: int) -> None
     assert found.advice
     assert found.advice.endswith(f"lumen-proxy start --port {free}")
     assert found.see == f"lumen-proxy status --port {free}"
-
-
-def test_a_fallback_needs_an_address() -> None:
-    """The fallback Cloud AI needs an address."""
-    paths = {"LUMEN_STATE_DIR": str(Path("x")), "LUMEN_LOG_DIR": "x"}
-    with pytest.raises(Fatal, match="LUMEN_FALLBACK='cloud_ai' needs CLOUD_AI_URL, which is none"):
-        config.load({**paths, "LUMEN_FALLBACK": "cloud_ai", "CLOUD_AI_URL": "none"})
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ def test_a_first_line_without_a_time_does_not_rotate(tmp_path: Path, first: byte
 
 def test_the_journal_has_limits(tmp_path: Path) -> None:
     """The newest events are in journal.jsonl, and each file is within the limit."""
-    journal = Journal(tmp_path / "journal.jsonl", "abc", max_bytes=1_000, keep=2, days=14)
+    file = RotatedFile(tmp_path / "journal.jsonl", max_bytes=1_000, keep=2, days=14)
+    journal = Journal(file, "abc")
     for number in range(100):
         journal.write("ready", generation=number)
     files = sorted(path.name for path in tmp_path.iterdir())
@@ -58,15 +59,15 @@ def test_the_journal_has_limits(tmp_path: Path) -> None:
     assert all(path.stat().st_size <= 1_000 for path in tmp_path.iterdir())
     last = journal.path.read_bytes().split(b"\n")[-2]
     assert json.loads(last)["generation"] == 99
-    assert journal.lost == 0
+    assert file.lost == 0
 
 
 def test_a_failed_write_is_counted(tmp_path: Path) -> None:
     """A failed write is counted and raises no exception."""
     (tmp_path / "file").touch()
-    journal = Journal(tmp_path / "file" / "journal.jsonl", "abc")
-    journal.write("ready")
-    assert journal.lost == 1
+    log = RotatedFile(tmp_path / "file" / "log", max_bytes=10_000, keep=2, days=14)
+    log.append(line())
+    assert log.lost == 1
 
 
 def test_a_lower_number_removes_files(tmp_path: Path) -> None:
@@ -88,9 +89,9 @@ def test_zero_old_files(tmp_path: Path) -> None:
 
 def test_a_deleted_folder_is_created_again(tmp_path: Path) -> None:
     """After the folder was deleted, the next line creates it again."""
-    journal = Journal(tmp_path / "logs" / "deep" / "journal.jsonl", "abc")
+    log = RotatedFile(tmp_path / "logs" / "deep" / "log", max_bytes=10_000, keep=2, days=14)
     for _ in range(2):
-        journal.write("ready")
-        assert len(journal.path.read_bytes().splitlines()) == 1
+        log.append(line())
+        assert len(log.path.read_bytes().splitlines()) == 1
         shutil.rmtree(tmp_path / "logs")
-    assert journal.lost == 0
+    assert log.lost == 0

@@ -95,7 +95,12 @@ def test_not_found_without_json(served: RunningProxy) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
-    [("GET", "//v1/chat/completions", "POST"), ("POST", "/v1/models/", "GET, HEAD"), ("PUT", "/health", "GET, HEAD")],
+    [
+        ("GET", "//v1/chat/completions", "POST"),
+        ("POST", "/v1/models/", "GET, HEAD"),
+        ("OPTIONS", "/v1/models", "GET, HEAD"),
+        ("PUT", "/health", "GET, HEAD"),
+    ],
 )
 def test_wrong_method(served: RunningProxy, method: str, path: str, allow: str) -> None:
     """A wrong method is a 405 with the allowed methods in header and message."""

@@ -175,24 +175,6 @@ def test_pids_are_for_this_machine(served: RunningProxy, peer: str, shown: set[s
     assert (capture.status_code, set(capture.json or {})) == (200, common | shown)
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "allow"),
-    [
-        ("GET", "/v1/nope", None),
-        ("GET", "/v1/chat/completions", "POST"),
-        ("DELETE", "/v1/models", "GET, HEAD"),
-        ("OPTIONS", "/v1/models", "GET, HEAD"),
-        ("POST", "/health", "GET, HEAD"),
-    ],
-)
-def test_unknown_routes_and_methods(served: RunningProxy, method: str, path: str, allow: str | None) -> None:
-    """They are errors in the envelope."""
-    capture = client.call(served.url, method, path, headers=[("Content-Type", "application/json")])
-    expected = (405, "method_not_supported") if allow else (404, "not_found")
-    assert (capture.status, error(capture)["code"]) == expected
-    assert capture.header("allow") == allow
-
-
 def test_head_has_no_body(served: RunningProxy) -> None:
     """HEAD is GET without the body."""
     capture = client.call(served.url, "HEAD", "/health")

@@ -68,15 +68,3 @@ def test_a_stream_is_as_a_plain_answer(gateway: ScriptedGateway, row: str) -> No
     assert {name: type(value) for name, value in one.items()} == {name: type(value) for name, value in other.items()}
     assert {**one, **dict.fromkeys(DURATIONS)} == {**other, **dict.fromkeys(DURATIONS)}
     assert one.keys() >= DURATIONS
-
-
-def test_the_rows_differ(gateway: ScriptedGateway) -> None:
-    """Each row sends other bytes to the gateway, or has other metadata."""
-    results = []
-    for env, body in ASKED.values():
-        with run_proxy(gateway.url, **env) as served:
-            capture = client.call(served.url, "POST", "/v1/chat/completions", json={"messages": [USER], **body})
-        details = {name: value for name, value in metadata(capture).items() if name not in DURATIONS}
-        results.append((gateway.chats[-1].body, json.dumps(details)))
-    assert len(set(results)) == len(ASKED)
-    assert json.loads(results[list(ASKED).index("user")][0])["user_id"] == "u-1"

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,7 @@ from lumen_conformance.http import client
 from lumen_conformance.waiting import until
 from lumen_proxy.config import load
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.worker.limits import CONNECTIONS, server_limits
+from lumen_proxy.worker.limits import CONNECTIONS, SPARE_CONNECTIONS, SPARE_THREADS, server_limits
 from tests.unit.proxy.running_proxy import USER, RunningProxy, run_proxy
 from tests.unit.proxy.test_gateway_calls import failure
 
@@ -111,14 +112,15 @@ def test_one_stream_is_made_at_a_time(gateway: ScriptedGateway, monkeypatch: pyt
     assert max(together) == 1
 
 
-@pytest.mark.parametrize(("concurrency", "queue"), [("8", "4096"), ("1024", "0")])
-def test_more_chats_than_connections_are_refused_at_the_start(concurrency: str, queue: str) -> None:
-    """78 with both settings: no connection would be left for /health."""
-    settings = load({"LUMEN_MAX_CONCURRENCY": concurrency, "LUMEN_MAX_QUEUE": queue})
-    with pytest.raises(
-        Fatal, match=f"^LUMEN_MAX_CONCURRENCY is {concurrency} and LUMEN_MAX_QUEUE is {queue}, "
-    ) as fatal:
-        server_limits(settings)
+def test_more_chats_than_connections_are_refused_at_the_start() -> None:
+    """78 with both settings if no connection would be left for /health: a call needs two, a queued chat one."""
+    queue = 30
+    calls = (CONNECTIONS - SPARE_CONNECTIONS - queue) // 2
+    settings = load({"LUMEN_MAX_CONCURRENCY": str(calls), "LUMEN_MAX_QUEUE": str(queue)})
+    assert server_limits(settings).threads == calls + queue + SPARE_THREADS
+    text = f"^LUMEN_MAX_CONCURRENCY is {calls} and LUMEN_MAX_QUEUE is {queue + 1}, "
+    with pytest.raises(Fatal, match=text) as fatal:
+        server_limits(replace(settings, max_queue=queue + 1))
     assert fatal.value.exit_status is Exit.CONFIG
 
 

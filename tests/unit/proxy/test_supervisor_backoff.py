@@ -53,6 +53,23 @@ def test_gives_up_exactly_when_the_window_holds_the_limit(gaps: list[float], lim
             return
 
 
+@pytest.mark.parametrize(("draw", "delay_s"), [(0.0, 0.0), (0.5, 0.125)])
+def test_a_delay_is_a_share_of_its_cap(draw: float, delay_s: float) -> None:
+    """The wait is drawn evenly from 0 to its cap, so that proxies that fail together do not start together."""
+    policy = Backoff(base_s=0.25, limit=0, window_s=60, draw=lambda: draw)
+    policy.record_exit(0)
+    assert policy.record_exit(1) == Restart(delay_s, 0.25, 2)
+
+
+def test_an_exit_at_the_edge_of_the_window_is_outside() -> None:
+    """An exit exactly one window ago does not count."""
+    policy = Backoff(base_s=0.25, limit=2, window_s=60)
+    policy.record_exit(0)
+    verdict = policy.record_exit(60)
+    assert isinstance(verdict, Restart)
+    assert verdict.exits_in_window == 1
+
+
 def test_fifth_exit_within_a_minute_gives_up() -> None:
     """The default policy allows four restarts within a minute."""
     policy = Backoff(base_s=0.25, limit=5, window_s=60)

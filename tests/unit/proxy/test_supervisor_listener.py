@@ -15,7 +15,7 @@ import pytest
 from lumen_proxy import platform
 from lumen_proxy.console import streams
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import listener, port_owner
+from lumen_proxy.supervisor import listener
 from tests.fixtures.blackholes import NEEDS_LINUX, open_black_hole
 
 INHERITED = "import os, subprocess, sys; fd = int(sys.argv[1]); {act}"
@@ -59,11 +59,18 @@ def test_localhost_is_both_loopbacks_on_one_port() -> None:
 
 
 def test_a_literal_address_is_that_one_only() -> None:
-    """A literal address does not open the other loopback."""
-    for host, other in (("127.0.0.1", "::1"), ("::1", "127.0.0.1")):
+    """A literal address opens no address of the other family, not even the one that means all of IPv6."""
+    for host, other in (("127.0.0.1", "::1"), ("::1", "127.0.0.1"), ("::", "127.0.0.1")):
         with closing(listener.bind(host, 0)) as bound:
             assert not listener.answers(other, bound.port)
             assert bound.hosts == (host,)
+
+
+def test_clients_wait_in_the_backlog(stack: ExitStack) -> None:
+    """While no worker accepts, many clients can connect, and none is refused or delayed."""
+    bound = stack.enter_context(closing(listener.bind("127.0.0.1", 0)))
+    for _ in range(20):
+        stack.enter_context(socket.create_connection(("127.0.0.1", bound.port), timeout=listener.PROBE_S))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "::"])  # noqa: S104 - the squatter's
@@ -145,12 +152,6 @@ def test_an_ipv4_listener_on_an_ipv6_socket_is_named(stack: ExitStack) -> None:
     sock.bind(("::ffff:127.0.0.1", 0))
     sock.listen()
     assert f"(pid {os.getpid()})" in str(refusal("127.0.0.1", sock.getsockname()[1]))
-
-
-def test_a_hidden_owner_is_reported_as_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the system hides the PID of a listener, the message says so."""
-    monkeypatch.setattr(port_owner, "_listening_pids", lambda *_: iter([None]))
-    assert "owner not visible to this user" in port_owner.describe("127.0.0.1", 80)
 
 
 def test_names_of_owners_cannot_break_the_line() -> None:

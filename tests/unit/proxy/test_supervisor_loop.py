@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.ipc import Drained, Imported, Message, Ready, Serve
+from lumen_proxy.ipc import Drain, Drained, Imported, Message, Ready
 from lumen_proxy.supervisor import loop as under_test
 from lumen_proxy.supervisor.loop import State
 from lumen_proxy.supervisor.spawn import WorkerExit, WorkerMessage, WorkerProcess
@@ -47,7 +48,9 @@ def test_an_exit_is_followed_by_the_next_generation(stage: MakeStage) -> None:
     """An exit is written to the journal, and after a back-off of 0 s a new worker becomes generation 2."""
     on = stage()
     on.serve()
+    former = on.worker
     assert on.exit(-9) is State.WAITING
+    assert former.commands[-1] == "close"
     assert on.feed() is State.BOOTING
     on.serve()
     assert on.observer.generations == [1, 2]
@@ -150,91 +153,12 @@ def test_events_of_a_replaced_worker_are_ignored(stage: MakeStage) -> None:
     assert len(on.workers) == 2
 
 
-@pytest.mark.parametrize("message", [Drained(0), Serve(listeners=[])])
+@pytest.mark.parametrize("message", [Drained(0), Drain(1.0)])
 def test_unexpected_messages_are_ignored(stage: MakeStage, message: Message) -> None:
     """A message that the state does not expect changes nothing."""
     on = stage()
     assert on.feed(WorkerMessage(on.worker, message)) is State.BOOTING
     assert on.worker.commands == []
-
-
-def test_a_stop_drains(stage: MakeStage) -> None:
-    """After a drain without cut requests the exit status is 0, and the journal has no worker_died."""
-    on = stage()
-    on.serve()
-    assert on.feed(signal.SIGTERM) is State.DRAINING
-    assert on.worker.commands[-1] == "drain 30"
-    on.send(Drained(0))
-    assert on.exit(0) is State.STOPPED
-    assert on.loop.exit_status is Exit.OK
-    assert on.event_names()[-2:] == ["draining", "drained"]
-    assert on.written()[-2]["reason"] == "SIGTERM"
-
-
-@pytest.mark.parametrize(
-    ("cut", "status", "expected"),
-    [(0, 0, Exit.OK), (2, 70, Exit.SOFTWARE), (None, 0, Exit.OK), (None, 70, Exit.SOFTWARE), (None, -9, Exit.SOFTWARE)],
-)
-def test_the_exit_status_of_a_drain(stage: MakeStage, cut: int | None, status: int, expected: Exit) -> None:
-    """The exit status is 0 only if the message and the status of the worker say that nothing was cut."""
-    on = stage()
-    on.serve()
-    on.feed(signal.SIGTERM)
-    if cut is not None:
-        on.send(Drained(cut))
-    assert on.exit(status) is State.STOPPED
-    assert on.loop.exit_status is expected
-    assert on.written()[-1]["cut"] == (0 if expected is Exit.OK else cut)
-    assert ("worker_died" in on.event_names()) is (status == -9)
-
-
-@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT, None], ids=["again", "other", "deadline"])
-def test_a_second_signal_and_the_deadline_kill(stage: MakeStage, second: signal.Signals | None) -> None:
-    """A second signal or the deadline kills the worker: 70, because requests may have been cut."""
-    on = stage()
-    on.serve()
-    on.feed(signal.SIGTERM)
-    assert on.feed(second) is State.ENDING
-    assert on.worker.commands[-1] == "kill"
-    assert on.exit(-9) is State.STOPPED
-    assert on.loop.exit_status is Exit.SOFTWARE
-
-
-def test_a_worker_that_drained_but_does_not_exit(stage: MakeStage) -> None:
-    """The exit status is 0 if the worker reported that nothing was cut, even if it is killed afterwards."""
-    on = stage()
-    on.serve()
-    on.feed(signal.SIGTERM)
-    on.send(Drained(0))
-    on.feed()
-    on.exit(-9)
-    assert on.loop.exit_status is Exit.OK
-
-
-def test_a_stop_while_booting_kills_the_worker(stage: MakeStage) -> None:
-    """A stop while a worker boots kills the worker and ends with 0."""
-    on = stage()
-    assert on.feed(signal.SIGINT) is State.ENDING
-    assert on.worker.commands == ["kill"]
-    assert on.exit(-9) is State.STOPPED
-    assert on.loop.exit_status is Exit.OK
-
-
-def test_a_stop_while_waiting_ends_at_once(stage: MakeStage) -> None:
-    """A stop during the back-off ends at once."""
-    on = stage()
-    on.exit(1)
-    assert on.feed(signal.SIGTERM) is State.STOPPED
-    assert on.loop.exit_status is Exit.OK
-
-
-def test_a_worker_that_cannot_be_killed_does_not_block_the_end(stage: MakeStage) -> None:
-    """The supervisor ends after KILL_S even if the worker does not."""
-    on = stage()
-    on.serve()
-    on.feed(signal.SIGTERM)
-    on.feed(signal.SIGTERM)
-    assert on.feed() is State.STOPPED
 
 
 def test_the_loop_blocks_until_its_deadline(stage: MakeStage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,6 +168,53 @@ def test_the_loop_blocks_until_its_deadline(stage: MakeStage, monkeypatch: pytes
     assert on.loop._next_event() == under_test.Timeout()  # noqa: SLF001
     on.events.put(signal.SIGTERM)
     assert on.loop._next_event() is signal.SIGTERM  # noqa: SLF001
+
+
+def bound_s(on: Stage) -> float | None:
+    """Seconds until the deadline of the state, to the next tenth; None without a deadline."""
+    return None if on.loop.deadline is None else round(on.loop.deadline - time.monotonic() + 0.05, 1)
+
+
+def test_each_wait_has_a_bound(stage: MakeStage) -> None:
+    """Only an idle proxy waits without a deadline: boot, kill, back-off, drain and end have one."""
+    on = stage(drain_s=7.0)
+    assert bound_s(on) == under_test.BOOT_S
+    on.feed()
+    assert on.worker.commands == ["kill"]
+    assert bound_s(on) == under_test.KILL_S
+    on.exit(-9)
+    assert bound_s(on) == 0
+    on.feed()
+    on.serve()
+    assert on.loop.deadline is None
+    on.feed(signal.SIGTERM)
+    assert bound_s(on) == 7.0 + under_test.DRAIN_GRACE_S
+    on.feed()
+    assert bound_s(on) == under_test.KILL_S
+
+
+def test_a_back_off_lasts_as_the_journal_says(stage: MakeStage) -> None:
+    """The next worker starts after the delay of `restart_scheduled`, not before."""
+    on = stage(restart_backoff_s=20.0)
+    on.exit(1)
+    on.feed()
+    on.exit(1)
+    scheduled = on.written()[-1]
+    assert scheduled["delay_cap_s"] == 20.0
+    assert bound_s(on) == pytest.approx(scheduled["delay_s"], abs=0.1)
+
+
+def test_a_worker_that_served_a_whole_window_is_replaced_at_once(stage: MakeStage) -> None:
+    """Readiness reaches the restart policy: the series of exits begins again."""
+    on = stage(restart_backoff_s=20.0, restart_window_s=1e-6, max_restarts=0)
+    on.exit(1)
+    on.feed()
+    on.exit(1)
+    on.feed()
+    on.serve()
+    on.exit(1)
+    caps_s = [event["delay_cap_s"] for event in on.written() if event["event"] == "restart_scheduled"]
+    assert caps_s == [0, 20.0, 0]
 
 
 def test_a_crash_loop_is_reported(stage: MakeStage) -> None:

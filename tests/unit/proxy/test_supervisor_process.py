@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import signal
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -14,40 +12,12 @@ import pytest
 
 from lumen_conformance.http.client import call
 from lumen_conformance.processes.child_process import WINDOWS
-from lumen_conformance.targets.launch import LaunchedTarget, Launcher
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 from lumen_conformance.waiting import until
-
-SUPERVISE = Path(__file__).with_name("supervise.py")
-TARGET = Target(command=(sys.executable, str(SUPERVISE), "{port}"))
-SOON_S = 10.0  # each step takes milliseconds; the rest is for a busy machine
+from tests.unit.proxy.supervised import SOON_S, SUPERVISE, Start, event_names
 
 pytestmark = pytest.mark.skipif(WINDOWS, reason="the pretended worker takes descriptors; Windows shares sockets")
-
-Start = Callable[..., LaunchedTarget]
-
-
-@pytest.fixture
-def start(launch: Launcher) -> Start:
-    """Launch a supervisor with a worker that has a fault."""
-
-    def start_with(*fault: str, ready: bool = True, port: int = 0, **env: str) -> LaunchedTarget:
-        return launch(target=TARGET, args=fault, ready=ready, port=port, env=env)
-
-    return start_with
-
-
-def event_names(proxy: LaunchedTarget) -> list[str]:
-    """The names of the events in the journal."""
-    return [event.name for event in proxy.journal.events()]
-
-
-def has_ended(pid: int) -> bool:
-    """True if the process has ended, reaped or not."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def is_free(port: int) -> bool:
@@ -94,10 +64,10 @@ def test_the_state_file_names_the_supervisor(start: Start) -> None:
 
 
 def test_the_ready_line_is_printed_once(start: Start) -> None:
-    """The ready line is ASCII and is not printed again after a restart of the worker."""
-    proxy = start()
+    """The ready line is ASCII and printed once, for the first worker that serves: here the second one."""
+    proxy = start("die-at-promotion", "1")
     psutil.Process(proxy.health().pid).kill()
-    assert proxy.health().generation == 2
+    assert proxy.health().generation == 3
     (line,) = proxy.stdout.read_text("ascii").splitlines()
     assert proxy.ready is not None
     who = f"(pid {proxy.pid}, instance {proxy.ready.instance})"
@@ -109,6 +79,14 @@ def test_the_start_prints_what_is_allowed(start: Start) -> None:
     proxy = start(LUMEN_ALLOWED_HOSTS="lumen.example", LUMEN_ALLOWED_ORIGINS="chrome-extension://*")
     line = "lumen-proxy: allowed hosts: loopback, lumen.example; web pages: loopback, chrome-extension://*\n"
     until("it is printed", lambda: line in proxy.stderr.read_text("ascii"), within_s=SOON_S)
+
+
+def test_what_a_worker_prints_is_no_message(start: Start) -> None:
+    """A line that a module prints at the start of a worker is ignored and reported, however long it is."""
+    proxy = start("print-before", "70000")
+    (report,) = [line for line in proxy.stderr.read_text().splitlines() if "invalid message" in line]
+    assert report.startswith("lumen-proxy: invalid message ignored: a line has no end within 65536 bytes")
+    assert report.endswith(f"(from worker {proxy.health().pid})")
 
 
 def test_a_crash_loop_ends_with_the_port_free(start: Start) -> None:
@@ -127,134 +105,19 @@ def test_a_crash_loop_ends_with_the_port_free(start: Start) -> None:
     assert ended["what"] == f"5 worker exits in 60 s; last: worker {pid} ended with exit status 3"
 
 
-def test_a_permanent_status_is_passed_on(start: Start) -> None:
-    """After a permanent exit status there is no restart, and the supervisor ends with the same status."""
-    proxy = start("die-at-boot", "69", ready=False)
-    assert proxy.wait_exit(SOON_S) == 69
-    assert event_names(proxy) == ["started", "worker_spawned", "worker_died", "stopped"]
-
-
-@pytest.mark.parametrize(
-    ("fault", "number", "what"),
-    [("die-at-boot", "69", "the worker ended with exit status 69"), ("die-when-ready", "3", "5 worker exits in 60 s")],
-)
-def test_the_next_start_clears_the_reason(start: Start, tmp_path: Path, fault: str, number: str, what: str) -> None:
+def test_the_next_start_clears_the_reason(start: Start, tmp_path: Path) -> None:
     """The record of an unexpected end is removed when the next instance on the port is ready."""
     env = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_RESTART_BACKOFF_S": "0"}
-    failed = start(fault, number, ready=False, **env)
-    failed.wait_exit(SOON_S)
+    failed = start("die-at-boot", "69", ready=False, **env)
+    assert failed.wait_exit(SOON_S) == 69
+    assert event_names(failed) == ["started", "worker_spawned", "worker_died", "stopped"]
     (record,) = tmp_path.glob("ended-*.json")
-    assert json.loads(record.read_text())["ended"]["what"].startswith(what)
+    assert json.loads(record.read_text())["ended"]["what"].startswith("the worker ended with exit status 69")
     start(port=int(record.stem.rpartition("-")[2]), **env)
     assert not record.exists()
 
 
-def test_a_stop_during_back_off_ends_at_once(start: Start) -> None:
-    """A stop during the back-off ends the supervisor at once."""
-    proxy = start("die-at-boot", "1", ready=False, LUMEN_RESTART_BACKOFF_S="1000", LUMEN_MAX_RESTARTS="0")
-    until("a long wait", lambda: len(proxy.journal.events(name="restart_scheduled")) >= 2, within_s=SOON_S)
-    proxy.stop()
-    assert proxy.wait_exit(SOON_S) == 0
-
-
-def test_ready_is_printed_for_the_first_worker_that_serves(start: Start) -> None:
-    """If the first worker ends after its promotion, the ready line follows once for the second one."""
-    proxy = start("die-at-promotion", "1")
-    psutil.Process(proxy.health().pid).kill()
-    assert proxy.health().generation == 3
-    assert proxy.stdout.read_text().count(": ready on ") == 1
-
-
-def test_a_stop_during_boot_leaves_nothing(start: Start) -> None:
-    """A stop during the boot kills the worker and ends with 0."""
-    proxy = start("never-imported", ready=False)
-    worker = proxy.journal.until("worker_spawned", within_s=SOON_S)["pid"]
-    proxy.stop()
-    assert proxy.wait_exit(SOON_S) == 0
-    assert has_ended(worker)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_the_whole_group_drains(start: Start, number: int) -> None:
-    """A signal to the process group, as from Ctrl-C, drains and does not end the worker early."""
-    proxy = start()
-    proxy.send_group(number)
-    assert proxy.wait_exit(SOON_S) == 0
-    assert event_names(proxy) == ["started", "worker_spawned", "ready", "draining", "drained", "stopped"]
-
-
-def test_a_signal_to_the_group_in_the_first_moment_drains(start: Start) -> None:
-    """A signal to the group directly after the start of the worker does not end it."""
-    proxy = start(ready=False)
-    proxy.journal.until("worker_spawned", within_s=SOON_S)
-    proxy.send_group(signal.SIGINT)
-    assert proxy.wait_exit(SOON_S) == 0
-    assert "worker_died" not in event_names(proxy)
-
-
-def test_cut_requests_are_reported(start: Start) -> None:
-    """Cut requests are in the journal, and the exit status is 70."""
-    proxy = start("cut", "2")
-    proxy.stop()
-    assert proxy.wait_exit(SOON_S) == 70
-    assert proxy.journal.until("drained", within_s=0)["cut"] == 2
-
-
-def test_a_second_signal_ends_at_once(start: Start) -> None:
-    """A second signal ends a drain at once: 70, and the worker has ended."""
-    proxy = start("never-drained")
-    worker = proxy.health().pid
-    proxy.stop()
-    proxy.journal.until("draining", within_s=SOON_S)
-
-    def ends_on_one_more() -> int | None:
-        proxy.stop()
-        return proxy.exit_status()
-
-    assert until("it ends", ends_on_one_more, within_s=SOON_S) == 70
-    assert has_ended(worker)
-
-
-def test_a_drain_has_a_deadline(start: Start) -> None:
-    """A worker that does not drain in time is killed: 70."""
-    proxy = start("never-drained", LUMEN_DRAIN_S="0")
-    proxy.stop()
-    assert proxy.wait_exit(SOON_S) == 70
-    assert proxy.journal.events(name="drained") == ()
-
-
-def test_a_worker_killed_while_it_drains(start: Start) -> None:
-    """A worker that is killed during a drain is not restarted: 70."""
-    proxy = start("never-drained")
-    worker = proxy.health().pid
-    proxy.stop()
-    proxy.journal.until("draining", within_s=SOON_S)
-    psutil.Process(worker).kill()
-    assert proxy.wait_exit(SOON_S) == 70
-    assert event_names(proxy)[-4:] == ["draining", "worker_died", "drained", "stopped"]
-
-
-@pytest.mark.parametrize("fault", ["", "never-imported", "never-drained"], ids=["serving", "booting", "draining"])
-def test_a_killed_supervisor_leaves_no_orphan(start: Start, fault: str) -> None:
-    """A worker ends after its supervisor was killed, in each state, and the next start works."""
-    proxy = start(fault, ready=fault != "never-imported")
-    proxy.journal.until("worker_spawned", within_s=SOON_S)
-    (worker,) = (child.pid for child in psutil.Process(proxy.pid).children())
-    if fault == "never-drained":
-        proxy.stop()
-        proxy.journal.until("draining", within_s=SOON_S)
-    psutil.Process(proxy.pid).kill()
-    if (
-        fault != "never-imported"
-    ):  # a booting fake worker does not read its input; a real one gets the parent-death signal
-        until("the worker has ended", lambda: has_ended(worker), within_s=SOON_S)
-    else:
-        psutil.Process(worker).kill()
-    assert start(port=proxy.port).health().status == 200
-
-
 STATES = {
-    "empty": "",
     "corrupt": '{"pid": 12',
     "of another process": json.dumps(
         {

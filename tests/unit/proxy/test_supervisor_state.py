@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -30,6 +33,25 @@ def test_state_is_read_as_written(tmp_path: Path) -> None:
     state.write(path, sample())
     assert state.read(path) == sample()
     assert list(tmp_path.iterdir()) == [path]
+    assert sys.platform == "win32" or path.stat().st_mode & 0o777 == state.READABLE_BY_OWNER == 0o600
+
+
+def test_a_failed_write_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The content is replaced in one step or not at all, and no draft file remains."""
+    path = tmp_path / "proxy-8080.json"
+    state.write(path, sample())
+    monkeypatch.setattr(Path, "replace", Mock(side_effect=OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        state.write(path, sample(pid=2))
+    assert state.read(path) == sample()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_file_of_another_port_is_no_state(tmp_path: Path) -> None:
+    """A copied or renamed file does not describe the instance of its name."""
+    path = tmp_path / "proxy-8081.json"
+    state.write(path, sample())
+    assert state.read(path) is None
 
 
 CUT = json.dumps(dataclasses.asdict(sample()))[:-9]
@@ -83,6 +105,8 @@ def recorded_with(entry: object) -> dict[str, object]:
         recorded_with({"value": "::1", "origin": None}),
         recorded_with({"value": None, "digest": 5, "origin": "option"}),
         {"hosts": [1]},
+        {"pid": 0},
+        {"drain_s": math.inf},
         {"port": 8081},
         {"url": "http://gateway.example:8080"},
         {"url": "http://127.0.0.1:8081"},
@@ -117,9 +141,11 @@ def test_each_own_address_is_valid(tmp_path: Path, host: str, url: str) -> None:
 def test_state_files_of_other_releases_are_read(tmp_path: Path) -> None:
     """A state file may have more fields (newer releases) or fewer (the first release)."""
     path = tmp_path / "proxy-8080.json"
-    path.write_text(json.dumps({**dataclasses.asdict(sample()), "from-a-newer-release": 1}))
+    full = dataclasses.asdict(sample())
+    path.write_text(json.dumps({**full, "from-a-newer-release": 1}))
     assert state.read(path) == sample()
-    path.write_text(json.dumps({name: dataclasses.asdict(sample())[name] for name in state.REQUIRED_TYPES}))
+    parameters = inspect.signature(state.InstanceState).parameters.values()
+    path.write_text(json.dumps({one.name: full[one.name] for one in parameters if one.default is one.empty}))
     assert state.read(path) == sample()
 
 

@@ -104,9 +104,14 @@ def test_tokens_are_a_quarter_of_the_bytes_rounded_up(text: str) -> None:
     assert size / 4 <= estimate_tokens(text) < size / 4 + 1
 
 
+SHORT = st.text(max_size=20)
+
+
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+        st.none() | st.booleans() | st.integers() | SHORT,
+        lambda x: st.lists(x, max_size=4) | st.dictionaries(SHORT, x, max_size=4),
+        max_leaves=12,
     )
 )
 def test_strict_json_reads_what_json_writes(value: object) -> None:

@@ -1,0 +1,70 @@
+"""Standard streams that are closed, or whose reader has ended: the output is dropped, and the run goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any, Final, TextIO
+
+import pytest
+
+DESCRIPTORS: Final = {"stdin": 0, "stdout": 1, "stderr": 2}
+
+
+def open_missing() -> None:
+    """Open the null device in the place of each closed standard stream: a file of the run could get its number."""
+    for name, number in DESCRIPTORS.items():
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the system gives the lowest free number, which is this one
+            os.set_inheritable(number, True)  # noqa: FBT003 -- it has no name
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115 -- open as long as the process
+
+
+def drop(stream: TextIO) -> None:
+    """Send what this stream still holds, and what is written to it later, to the null device."""
+    with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor, as in tests
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+        stream.flush()
+
+
+class Output:
+    """The output of pytest's terminal: it drops what cannot be written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- any attribute of a stream
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            drop(self._stream)
+            return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write several texts."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Write what is held."""
+        try:
+            self._stream.flush()
+        except OSError:
+            drop(self._stream)
+
+
+def configure(config: pytest.Config) -> None:
+    """Let the terminal of pytest drop what cannot be written."""
+    if reporter := config.pluginmanager.get_plugin("terminalreporter"):
+        reporter._tw._file = Output(reporter._tw._file)  # noqa: SLF001 -- there is no public name
