@@ -31,6 +31,8 @@ def _write(session: pytest.Session, option: str, writer: Callable[[pytest.Sessio
             with suppress(OSError):
                 output_paths.remove(path)  # it is incomplete
         return f"{option}={path} cannot be written: {error.strerror}; make room or name another file"
+    except pytest.UsageError as error:  # a baseline that was edited during the run
+        return f"{option} is not written: {error}"
     return ""
 
 

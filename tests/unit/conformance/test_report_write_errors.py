@@ -18,6 +18,14 @@ MODULES = {
             shutil.rmtree("removed", ignore_errors=True)
     '''
 }
+DAMAGE = '''
+    """Damage."""
+    @check("A1-first")
+    def test_first():
+        """It passes, and somebody damages the baseline."""
+        with open("known.txt", "wb") as file:
+            file.write(b"\\xff")
+'''
 FULL = Path("/dev/full")
 GOOD = {
     "--html": "reports/report.html",
@@ -59,3 +67,13 @@ def test_a_removed_folder(nested: NestedPytest) -> None:
     assert ended.status == pytest.ExitCode.INTERNAL_ERROR, ended.output
     assert ended.output.count(" cannot be written: No such file or directory; ") == len(lost), ended.output
     assert [each["outcome"] for each in ended.verdicts] == ["passed"]
+
+
+def test_a_baseline_that_is_damaged_during_the_run(nested: NestedPytest) -> None:
+    """A baseline that cannot be read again is not updated, in one line."""
+    nested.write({"contract/test_damage.py": DAMAGE})
+    (nested.folder / "known.txt").write_text("# known\n", "utf-8")
+    ended = nested.run(FOREIGN, "--baseline=known.txt", "--write-baseline=known.txt", "--record=record.jsonl")
+    assert ended.status == pytest.ExitCode.INTERNAL_ERROR, ended.output
+    assert "--write-baseline is not written: --baseline=known.txt is not UTF-8" in ended.output
+    assert (nested.folder / "record.jsonl").exists()
