@@ -12,11 +12,12 @@ from lumen_conformance.cli.errors import CommandError
 from lumen_conformance.cli.exit_status import ExitStatus
 from lumen_conformance.cli.output import OUTPUT_FILES
 from lumen_conformance.registry.old_ids import translate
+from lumen_conformance.registry.visible_text import visible
 
 if TYPE_CHECKING:
     import argparse
 
-FAILING = {"failed", "error", "baselined"}
+FAILING = {"failed", "error", "baselined"}  # a warning, of tier S or W, fails no run
 
 
 @dataclass(frozen=True)
@@ -30,17 +31,17 @@ class Change:
     reason: str | None
 
     @property
-    def newly_failing(self) -> bool:
-        """Whether it fails now and did not fail before."""
-        return self._fails(self.new) and not self._fails(self.old)
+    def group(self) -> str:
+        """The heading below which it is shown."""
+        if self.new in FAILING and self.old not in FAILING:
+            return "newly failing"
+        if self.new == "warned" and self.old not in FAILING:
+            return "newly warned"
+        return "newly passing" if self.new == "passed" and self.old is not None else "other changes"
 
-    @property
-    def newly_passing(self) -> bool:
-        """Whether it passes now and did not pass before."""
-        return self.new == "passed" and self.old is not None and self.old != "passed"
 
-    def _fails(self, outcome: str | None) -> bool:
-        return outcome in FAILING or (outcome == "warned" and self.tier != "W")
+REASONED = ("newly failing", "newly warned")
+GROUPS = ("newly failing", "newly warned", "newly passing", "other changes")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -54,11 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Print what differs; exit status 1 when a check newly fails."""
     changes = differences(read(Path(args.old)), read(Path(args.new)))
-    groups = {
-        "newly failing": [each for each in changes if each.newly_failing],
-        "newly passing": [each for each in changes if each.newly_passing],
-        "other changes": [each for each in changes if not each.newly_failing and not each.newly_passing],
-    }
+    groups = {name: [each for each in changes if each.group == name] for name in GROUPS}
     if args.json:
         json.dump(
             {name.replace(" ", "_"): [vars(each) for each in found] for name, found in groups.items()},
@@ -75,7 +72,7 @@ def _print(groups: dict[str, list[Change]]) -> None:
     for name, found in groups.items():
         print(f"{name}: {len(found)}")
         for each in found:
-            reason = f": {each.reason}" if each.newly_failing and each.reason else ""
+            reason = f": {visible(each.reason)}" if name in REASONED and each.reason else ""
             print(f"  {each.id} ({each.tier})  {each.old or 'absent'} -> {each.new or 'absent'}{reason}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ def main(args: argparse.Namespace) -> int:
     """Print the checks."""
     wanted = [translate(name) for name in args.ids]
     checks = [each for each in read() if not wanted or any(is_meant((each["id"],), name) for name in wanted)]
+    checks.sort(key=lambda each: _order(each["id"]))
     if unknown := [name for name in wanted if not any(is_meant((each["id"],), name) for each in checks)]:
         raise CommandError(f"no check has the id {', '.join(unknown)}; see lumen-conformance list")
     if args.json:
@@ -41,6 +43,12 @@ def main(args: argparse.Namespace) -> int:
             + (f"  [{each['source']}]" if each["source"] else "")
         )
     return 0
+
+
+def _order(check_id: str) -> tuple[bool, str, list[int]]:
+    """Return what sorts as people count: contract before recovery, then area and number; words keep their order."""
+    area, number = re.match(r"([A-Z]?)([\d.]*)", check_id).groups()  # type: ignore[union-attr]  # it always matches
+    return not area, area, [int(part) for part in number.split(".") if part]
 
 
 def read() -> list[dict[str, Any]]:

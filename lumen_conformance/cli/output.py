@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lumen_conformance.cli.errors import CommandError
 from lumen_conformance.registry.option_table import TEXTS
 
 if TYPE_CHECKING:
@@ -34,10 +35,16 @@ def add_output_options(group: argparse._ArgumentGroup) -> None:
 
 
 def output_arguments(args: argparse.Namespace) -> list[str]:
-    """Return pytest's options for these files. Creates the output folder."""
+    """Return pytest's options for these files. Creates the output folder. Raises CommandError for an empty name."""
+    if empty := [name for name in ("output", *OUTPUT_FILES) if getattr(args, name) == ""]:
+        raise CommandError(f"--{empty[0]} is empty: give it a name, or omit the option")
     folder = Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
-    words = [f"{option}={getattr(args, name) or folder / file}" for name, (file, option) in OUTPUT_FILES.items()]
-    words += [f"--evidence-dir={folder}"]
-    words += [f"--junit-xml={args.junit}"] if args.junit else []
-    return words + ([f"--github-summary={args.github_summary}"] if args.github_summary else [])
+    files = {option: getattr(args, name) for name, (_, option) in OUTPUT_FILES.items()}
+    defaults = {option: str(folder / file) for file, option in OUTPUT_FILES.values()}
+    files |= {"--junit-xml": args.junit, "--github-summary": args.github_summary}
+    named = {option: defaults.get(option) if file is None else file for option, file in files.items()}
+    return [
+        *(f"{option}={file}" for option, file in named.items() if file is not None),
+        f"--evidence-dir={folder}",
+    ]

@@ -17,6 +17,7 @@ from lumen_conformance.report import (
     crashes,
     github,
     id_selection,
+    junit_file,
     output_paths,
     page,
     progress,
@@ -44,8 +45,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-html reads its option
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Choose the file of the page."""
+    """Choose the file of the page; refuse files that cannot be written together."""
     page.choose_path(config)
+    output_paths.refuse_same_file(config)  # before one of the files is written
+    page.refuse_unwritable(config)
 
 
 @pytest.hookimpl(trylast=True)  # after pytest has made its temporary folder, and the terminal reporter
@@ -55,7 +58,6 @@ def pytest_configure(config: pytest.Config) -> None:
     standard_streams.configure(config)
     option_table.configure(config)
     selection.configure(config)
-    output_paths.refuse_same_file(config)  # before one of the files is written
     run_record.configure(config)  # it removes an old record, which could be merged after an invalid option
     target.configure(config)
     summary.configure(config)
@@ -69,10 +71,12 @@ def pytest_configure(config: pytest.Config) -> None:
     declaration.configure(config)
     baseline_writer.configure(config)  # after the target
     page.configure(config)  # after the results
+    junit_file.configure(config)
     progress.configure(config)
     replay.configure(config)  # last of the report: it replaces target, tiers, selection and baseline
     isolation.configure(config)  # after the options are read from the environment, which it cleans
     environment.configure(config)
+    output_paths.accept(config)  # last: no option is refused
     if shared_files.reports(config):
         config.pluginmanager.register(ReportHooks(config), "lumen-report")
 

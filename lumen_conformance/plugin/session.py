@@ -13,6 +13,8 @@ from lumen_conformance.report import (
     counts,
     crashes,
     github,
+    junit_file,
+    output_paths,
     page,
     progress,
     replay,
@@ -22,10 +24,20 @@ from lumen_conformance.report import (
     summary,
     terminal,
     verdict_records,
+    write_errors,
 )
 from lumen_conformance.targets import environment
 
 _EXIT_STATUS: Final = pytest.StashKey[int]()
+_WRITERS: Final = {
+    "--write-baseline": baseline_writer.write_file,
+    "--verdicts": verdict_records.write_file,
+    "--summary": summary.write_file,
+    "--record": run_record.write_file,
+    "--github-summary": github.write,
+    "--html": page.complete,
+    "--junit": junit_file.write_file,
+}
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -55,11 +67,12 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     leak_audit.end_leftovers(session)  # may set the exit status
     session.config.stash[_EXIT_STATUS] = int(session.exitstatus)
     environment.mask_evidence(session)
-    verdict_records.write_file(session)
-    summary.write_file(session)
-    run_record.write_file(session)
-    github.write(session)
-    page.complete(session)
+    if session.exitstatus == pytest.ExitCode.USAGE_ERROR and not replay.is_replayed(session):
+        page.discard(session.config)
+        junit_file.discard(session.config)
+        output_paths.remove_results(session.config)  # nothing ran
+        return
+    write_errors.write_all(session, _WRITERS)
 
 
 @pytest.hookimpl(trylast=True)  # below the sections of pytest
@@ -72,5 +85,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     leak_audit.print_section(terminalreporter, config)
     reaper.print_section(terminalreporter, config)
     replay.print_section(terminalreporter, config)
-    baseline_writer.write_file(terminalreporter, exit_status, config)
+    baseline_writer.print_section(terminalreporter, config)
     terminal.print_sections(terminalreporter, exit_status, config)
+    write_errors.print_section(terminalreporter, config)

@@ -4,7 +4,8 @@ A listed check that fails does not fail the run. A listed check that passes fail
 
 The file is UTF-8, with one line for each check: its id, white space, the reason. The id is that of the verdicts. An id
 with parameters after a hyphen, as in the pytest id, lists only this row. Empty lines and lines that begin with ``#``
-are ignored. Only a refuted claim can be known: an ERROR stays an ERROR.
+are ignored; an indented id and an id that no check has are errors. Only a refuted claim can be known: an ERROR stays an
+ERROR.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from typing import Final
 
 import pytest
 
-from lumen_conformance import suites
 from lumen_conformance.registry import old_ids
 from lumen_conformance.registry.declaration import check_of, parameters_of
 from lumen_conformance.registry.measurement import reason_of
 from lumen_conformance.registry.refutation import Status, is_suite_fault
-from lumen_conformance.report import output_paths, shared_files
+from lumen_conformance.report import known_ids, output_paths, shared_files
+from lumen_conformance.report.known_ids import names
 from lumen_conformance.report.shards import IN_OTHER_PARTS
 
 BASELINED: Final = "baselined"
@@ -33,7 +34,7 @@ _IN_WORKERS: Final = "lumen_baseline"
 _ID: Final = re.compile(r"[A-Z]?[0-9][!-~]*")  # an id, perhaps with parameters: ASCII without blanks
 Baseline = Mapping[str, str]
 BASELINE: Final = pytest.StashKey[Baseline]()
-BASELINE_FILE: Final = pytest.StashKey[str]()  # for messages
+BASELINE_FILES: Final = pytest.StashKey[Mapping[str, str]]()  # the file of each id, for messages
 TEXT: Final = pytest.StashKey[str]()
 _ROWS: Final = pytest.StashKey[dict[str, set[str]]]()
 
@@ -42,9 +43,9 @@ def configure(config: pytest.Config) -> None:
     """Read the file once, as it may be a pipe. An invalid line is an error: it could list the wrong checks."""
     path = output_paths.given(config, "--baseline") if shared_files.reports(config) else None
     config.stash[TEXT] = old_ids.accept_lines(config, text_of(path)) if path else ""
-    config.stash[BASELINE_FILE] = str(path or "")
     received: Baseline = getattr(config, "workerinput", {}).get(_IN_WORKERS, {})
-    config.stash[BASELINE] = read(config.stash[TEXT], str(path)) if path else received
+    known = read(config.stash[TEXT], str(path)) if path else received
+    config.stash[BASELINE], config.stash[BASELINE_FILES] = known, dict.fromkeys(known, str(path))
 
 
 def configure_worker(node: object) -> None:
@@ -72,14 +73,16 @@ def read(text: str, path: str) -> Baseline:
         check_id, reason = [*line.split(maxsplit=1), "", ""][:2]
         if not check_id or check_id.startswith("#"):
             continue
-        if error := _find_error(check_id, reason, known):
+        if error := _find_error(line, check_id, reason, known):
             raise pytest.UsageError(f"--baseline={path}, line {number}: {error}")
         known[check_id] = reason.strip()
     return known
 
 
-def _find_error(check_id: str, reason: str, known: Baseline) -> str:
+def _find_error(line: str, check_id: str, reason: str, known: Baseline) -> str:
     """Return the error of a line, or an empty text."""
+    if line[0].isspace():
+        return f"{check_id!r} is indented: expected an id at the beginning of the line; remove the blanks before it"
     if not _ID.fullmatch(check_id):
         return f"{check_id!r} is no check id, such as F1.2; begin a comment with #"
     if check_id in known:
@@ -88,25 +91,29 @@ def _find_error(check_id: str, reason: str, known: Baseline) -> str:
 
 
 def read_rows(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Find the tests of each listed id. Refuse an id that no check has, if all tests are collected."""
+    """Find the tests of each listed id. Refuse an id that no check has."""
     config.stash[_ROWS] = _rows(config.stash[BASELINE], items)
-    given = {Path(arg).resolve() for arg in config.args}
-    whole = given <= {config.rootpath, config.rootpath / "tests"} or given >= {
-        suites.folder() / name for name in suites.NAMES
-    }
-    if not (whole and (unknown := _unknown(config.stash[BASELINE], items))):
-        return
-    message = f"--baseline: no check has the id {', '.join(unknown)}; correct or remove these lines"
-    if shared_files.reports(config):
-        raise pytest.UsageError(message)
-    shared_files.publish(config, _UNKNOWN, message)  # a parallel worker cannot end the run
-    items.clear()
+    unknown = known_ids.find_unknown(config, config.stash[BASELINE], items)
+    if unknown and shared_files.reports(config):
+        raise pytest.UsageError(_describe_unknown(config, unknown))
+    if unknown:
+        shared_files.publish(config, _UNKNOWN, json.dumps(unknown))  # a parallel worker cannot end the run
 
 
 def refuse_unknown_ids(config: pytest.Config) -> None:
     """End a parallel run whose workers have found an id that no check has."""
-    if messages := shared_files.published(config, _UNKNOWN):
-        pytest.exit(messages[0], pytest.ExitCode.USAGE_ERROR)
+    if found := shared_files.published(config, _UNKNOWN):
+        pytest.exit(_describe_unknown(config, json.loads(found[0])), pytest.ExitCode.USAGE_ERROR)
+
+
+def _describe_unknown(config: pytest.Config, unknown: list[str]) -> str:
+    """Return the error of ids that no check has, with the line of the first."""
+    file, lines = config.stash[BASELINE_FILES][unknown[0]], config.stash[TEXT].split("\n")
+    number = next(number for number, line in enumerate(lines, 1) if line.split(maxsplit=1)[:1] == unknown[:1])
+    return (
+        f"--baseline={file}, line {number}: no check has the id "
+        f"{', '.join(unknown)}: expected ids as `lumen-conformance list` prints them; correct or remove these lines"
+    )
 
 
 def _rows(known: Baseline, items: Iterable[pytest.Item]) -> dict[str, set[str]]:
@@ -142,19 +149,6 @@ def publish_partly_selected(session: pytest.Session) -> None:
 def in_part(config: pytest.Config, kind: str = IN_PART) -> frozenset[str]:
     """Return the listed ids of which only some tests are selected: by this part of a run, or by all parts together."""
     return frozenset(name for text in shared_files.published(config, kind) for name in json.loads(text))
-
-
-def _unknown(known: Baseline, items: Iterable[pytest.Item]) -> list[str]:
-    """Return the listed ids that no test has. Ids of recovery (1.3) count only if recovery tests are collected."""
-    checks = [(item, found) for item in items if (found := check_of(item))]
-    kinds = {found.id[0].isdigit() for _, found in checks}
-    listed = {name for item, found in checks for name in names(found.id, parameters_of(item, found))}
-    return [name for name in known if name not in listed and name[0].isdigit() in kinds]
-
-
-def names(check_id: str, parameters: str) -> tuple[str, ...]:
-    """Return the ids that list a check: with its parameters, and for all parameters."""
-    return (f"{check_id}-{parameters}", check_id) if parameters else (check_id,)
 
 
 def listed_as(known: Baseline, check_id: str, parameters: str) -> str | None:

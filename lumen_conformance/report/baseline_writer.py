@@ -20,11 +20,13 @@ from lumen_conformance.registry import old_ids
 from lumen_conformance.registry.measurement import REPORTED_ONLY
 from lumen_conformance.registry.option_table import spelled
 from lumen_conformance.report import output_paths, shared_files
-from lumen_conformance.report.baseline import BASELINE, TEXT, listed_as, names, text_of
+from lumen_conformance.report.baseline import BASELINE, TEXT, listed_as, text_of
+from lumen_conformance.report.known_ids import names
 from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import RESULTS, Result
 
 REASON_CHARS: Final = 200  # one line of a review
+_WRITTEN: Final = pytest.StashKey[str]()
 HEAD: Final = "# Known failures: a check id, with parameters if only some rows fail; then the reason.\n"
 
 
@@ -60,14 +62,20 @@ def _unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.new")
 
 
-def write_file(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+def write_file(session: pytest.Session) -> None:
     """Write the file, if the run is complete."""
-    path = _path(config)
-    ended = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+    config, path = session.config, _path(session.config)
+    ended = session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
     if path and ended and not config.stash[RESULTS].missing:
-        terminalreporter.write_line(f"baseline: {_write(path, config)}")
+        config.stash[_WRITTEN] = f"baseline: {_write(path, config)}"
     elif path:
-        terminalreporter.write_line(f"baseline: {path} is not written, because the run is incomplete")
+        config.stash[_WRITTEN] = f"baseline: {path} is not written, because the run is incomplete"
+
+
+def print_section(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what was written."""
+    if line := config.stash.get(_WRITTEN, ""):
+        terminalreporter.write_line(line)
 
 
 def _write(path: Path, config: pytest.Config) -> str:
@@ -77,10 +85,7 @@ def _write(path: Path, config: pytest.Config) -> str:
     added = dict(lines_for([each for each in results if each.entry.tier not in reported_only]))
     stale = (each for each in results if each.stale)
     removed = {listed_as(config.stash[BASELINE], each.entry.check_id, each.entry.parameters) for each in stale}
-    try:
-        replace(path, updated(_text(config), added, removed))
-    except (OSError, pytest.UsageError) as error:
-        return f"{path} is not written: {error}"
+    replace(path, updated(_text(config), added, removed))
     return f"{path}, {len(added)} lines added, {len(removed)} removed"
 
 

@@ -7,6 +7,7 @@ at most, so that further ones are only in the Markdown.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -42,12 +43,12 @@ def write(session: pytest.Session) -> None:
     """Append the summary, and print the annotations."""
     config = session.config
     if path := _path(config):
-        with path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(markdown(session))
         _print(config, f"::{config.stash[_TOKEN]}::")
         for line in workflow_commands(config.stash[RESULTS].results):
             _print(config, line)
         _print(config, f"::stop-commands::{config.stash[_TOKEN]}")
+        with path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write(markdown(session))
 
 
 def restore(config: pytest.Config) -> None:
@@ -72,7 +73,12 @@ def markdown(session: pytest.Session) -> str:
     config, results = session.config, session.config.stash[RESULTS]
     ending = summarize_run(int(session.exitstatus), results)
     count = counts(results.results)
-    lines = [f"## {_cell(config.stash.get(TARGET, 'Conformance'))}: {ending.word}", "", _cell(ending.sentence), ""]
+    lines = [
+        f"## {_code(config.stash[TARGET]) if TARGET in config.stash else 'Conformance'}: {ending.word}",
+        "",
+        _cell(ending.sentence),
+        "",
+    ]
     if layers := layer_results(config, results):
         decides = deciding_layer(config)
         lines += ["| layer | result |", "|---|---|"]
@@ -85,7 +91,7 @@ def markdown(session: pytest.Session) -> str:
         lines += [
             "### Causes",
             "",
-            *(f"- {_cell(cause.sentence)} ({len(cause.checks)})" for cause in causes[:MOST_ROWS]),
+            *(f"- {_code(cause.sentence)} ({len(cause.checks)})" for cause in causes[:MOST_ROWS]),
             "",
         ]
     return "\n".join(lines) + "\n"
@@ -95,7 +101,7 @@ def _table(title: str, results: list[Result]) -> list[str]:
     if not results:
         return []
     rows = [
-        f"| {_cell(each.name)} | {each.entry.tier} | {_cell(each.entry.claim)} | {_cell(_what(each))} |"
+        f"| {_name(each)} | {each.entry.tier} | {_cell(each.entry.claim)} | {_in_table(_code(_what(each)))} |"
         for each in results[:MOST_ROWS]
     ]
     more = [f"and {len(results) - MOST_ROWS} more in the report", ""] if len(results) > MOST_ROWS else []
@@ -109,12 +115,37 @@ def _what(result: Result) -> str:
     return f"expected {result.failure.expected}; found {result.failure.found}"
 
 
+def _name(result: Result) -> str:
+    """Return the id of a check, which is plain text, or the pytest id of another test."""
+    return _cell(result.name) if result.entry.check_id else _in_table(_code(result.name))
+
+
+def _code(text: str) -> str:
+    """Return a text of a server or of the user as a code span in one line: no markup, link or mention is obeyed in it.
+
+    The fence is longer than each run of backticks in it.
+    """
+    line = _shortened(text)
+    longest = max(map(len, re.findall("`+", line)), default=0)
+    fence, blank = "`" * (longest + 1), " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{blank}{line}{blank}{fence}" if line else ""
+
+
+def _in_table(code: str) -> str:
+    """Return a code span with an odd number of backslashes before each pipe, which would end the cell otherwise.
+
+    https://github.github.com/gfm/#tables-extension-
+    """
+    return re.sub(r"(\\*)\|", lambda found: found[1] + "\\" * (1 + len(found[1]) % 2) + "|", code)
+
+
 def _cell(text: str) -> str:
-    """Text as one cell of a Markdown table: no markup, one line."""
-    short = text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…"
-    for character in "\\`*_[]<>|":
-        short = short.replace(character, f"\\{character}" if character not in "<>" else f"&{'lg'[character == '>']}t;")
-    return " ".join(short.split())
+    """Return a text of the suite in one line, without markup."""
+    return re.sub(r"[\\`*_\[\]<>|]", r"\\\g<0>", _shortened(text))
+
+
+def _shortened(text: str) -> str:
+    return " ".join((text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…").split())
 
 
 def workflow_commands(results: Iterable[Result]) -> Iterator[str]:

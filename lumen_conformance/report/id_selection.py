@@ -37,7 +37,7 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
     named = [(item, _names(item)) for item in items]
     unknown = [each for each in (*only, *skip) if not any(is_meant(names, each) for _, names in named)]
     if unknown:
-        _refuse(config, items, f"--only, --skip: no check has the id {', '.join(unknown)}")
+        _refuse(config, f"--only, --skip: no check has the id {', '.join(unknown)}")
         return
     kept = [item for item, names in named if _is_kept(names, only, skip)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
@@ -57,11 +57,10 @@ def _names(item: pytest.Item) -> tuple[str, ...]:
     return (found.id, f"{found.id}-{parameters}") if parameters else (found.id,)
 
 
-def _refuse(config: pytest.Config, items: list[pytest.Item], message: str) -> None:
+def _refuse(config: pytest.Config, message: str) -> None:
     if shared_files.reports(config):
         raise pytest.UsageError(message)
     shared_files.publish(config, _UNKNOWN, message)  # a parallel worker cannot end the run
-    items.clear()
 
 
 def refuse_unknown_ids(config: pytest.Config) -> None:

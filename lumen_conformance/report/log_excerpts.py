@@ -1,4 +1,7 @@
-"""Read the logs of the evidence for the page: each file once for each group, only its end, with secrets masked."""
+"""Read the logs of the evidence for the page: each file once for each group, and only its end.
+
+Secrets are masked, and control characters are escaped.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -6,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from lumen_conformance.registry.redaction import Redactor
+from lumen_conformance.registry.visible_text import visible
 
 # The end of a scenario is usually shorter. A page with 14 scenarios has a few megabytes.
 LARGEST_TAIL_BYTES: Final = 32_000
@@ -42,4 +46,4 @@ def _read(path: Path, name: str, mask: Redactor) -> LogExcerpt | None:
     except OSError:
         return None
     tail = content[-LARGEST_TAIL_BYTES:].decode("utf-8", "replace")
-    return LogExcerpt(name, mask.text(tail).strip(), max(0, len(content) - LARGEST_TAIL_BYTES))
+    return LogExcerpt(name, visible(mask.text(tail)).strip(), max(0, len(content) - LARGEST_TAIL_BYTES))

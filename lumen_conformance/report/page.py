@@ -4,7 +4,7 @@ pytest-html writes the page with its table of tests. `page_table` corrects the t
 the parts above and below the table. While a run goes on, the page says that it has not finished.
 """
 
-import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ import pytest
 
 from lumen_conformance.registry.measurement import MEASUREMENT, WARNING, Measurement
 from lumen_conformance.registry.redaction import redactor
-from lumen_conformance.report import markup, page_table, report_redaction, shared_files
+from lumen_conformance.report import markup, output_paths, page_table, report_redaction, shared_files
 from lumen_conformance.report.baseline import BASELINED
 from lumen_conformance.report.causes import causes_of
 from lumen_conformance.report.layers import layer_results
@@ -32,12 +32,17 @@ def choose_path(config: pytest.Config) -> None:
         config.option.htmlpath = str(config.rootpath / DEFAULT_PAGE)
 
 
+def refuse_unwritable(config: pytest.Config) -> None:
+    """Refuse a file that cannot be written, before pytest-html creates its folder."""
+    if shared_files.reports(config) and (path := output_paths.given(config, "--html")):
+        output_paths.refuse_unwritable("--html", path)
+
+
 def configure(config: pytest.Config) -> None:
     """Prepare the page, if this process writes one."""
-    name = config.getoption("htmlpath", None)
-    if name and shared_files.reports(config):
-        path = Path.cwd() / Path(os.path.expandvars(name)).expanduser()  # as pytest-html expands it
-        config.stash[PAGE] = Page(config, path)
+    path = output_paths.given(config, "--html")
+    if path and shared_files.reports(config):
+        config.stash[PAGE] = Page(config, Path.cwd() / path)
 
 
 def write_unfinished(session: pytest.Session) -> None:
@@ -53,15 +58,30 @@ def read_logs(session: pytest.Session) -> None:
 
 
 def complete(session: pytest.Session) -> None:
-    """Complete the page that pytest-html has written."""
+    """Complete the page of pytest-html, and write it."""
     if page := session.config.stash.get(PAGE, None):
         page.complete(session)
+
+
+def discard(config: pytest.Config) -> None:
+    """Let pytest-html print nothing about the page."""
+    if plugin := _find_plugin(config):
+        config.pluginmanager.unregister(plugin)
+
+
+def _find_plugin(config: pytest.Config) -> Any | None:  # noqa: ANN401  # pytest-html has no types
+    """Return the object of pytest-html that writes its page; it is registered without a name."""
+    plugins = config.pluginmanager.get_plugins()
+    return next((each for each in plugins if type(each).__module__.startswith("pytest_html.")), None)
 
 
 class Page:
     """What the suite adds to the page that pytest-html writes to ``path``."""
 
     def __init__(self, config: pytest.Config, path: Path) -> None:
+        self._text = ""  # what pytest-html renders: an error of its own writing would end the run
+        if plugin := _find_plugin(config):
+            plugin._write_report = self._receive  # noqa: SLF001 -- there is no public name
         self._config = config
         self._path = path
         self._results = config.stash[RESULTS]
@@ -69,10 +89,13 @@ class Page:
         self._table: Any = None  # the data from which pytest-html makes its table
         self._rendered: tuple[tuple[str, int], list[str]] = (("", 0), [])  # the last row
 
+    def _receive(self, text: str) -> None:
+        self._text = text
+
     def write_unfinished(self) -> None:
         """Write a page that says that the run has not finished."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(markup.render_unfinished(TITLE), "utf-8", "backslashreplace")
+        with suppress(OSError):  # it is reported at the end
+            self._path.write_text(markup.render_unfinished(TITLE), "utf-8", "backslashreplace")
 
     def read_logs(self) -> None:
         """Read the logs now: after the session another run may remove its temporary folders."""
@@ -81,10 +104,11 @@ class Page:
 
     def complete(self, session: pytest.Session) -> None:
         """Fill in the parts above and below the table; mask secrets that other plugins have written."""
+        if not self._text:
+            return  # pytest-html has failed
         causes = causes_of(self._results.results)
         above = markup.render_above(session, layer_results(self._config, self._results), causes)
-        text = self._path.read_text(encoding="utf-8")
-        text = text.replace(ABOVE, above, 1).replace(BELOW, markup.render_below(self._logs), 1)
+        text = self._text.replace(ABOVE, above, 1).replace(BELOW, markup.render_below(self._logs), 1)
         self._path.write_text(redactor().values_only(text), "utf-8", "backslashreplace")
 
     def set_title(self, report: Any) -> None:  # noqa: ANN401  # pytest-html has no types

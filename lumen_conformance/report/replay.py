@@ -8,84 +8,23 @@ folder of its record in its id.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from lumen_conformance.registry.measurement import EVIDENCE, REPORTED_ONLY
-from lumen_conformance.registry.refutation import NOT_JUDGED
-from lumen_conformance.report import shards, shared_files
-from lumen_conformance.report.baseline import BASELINE, BASELINE_FILE, IN_PART, names
-from lumen_conformance.report.entries import ReportEntry, publish
+from lumen_conformance.report import record_parts, shared_files
+from lumen_conformance.report.baseline import BASELINE, BASELINE_FILES, IN_PART
+from lumen_conformance.report.entries import publish
 from lumen_conformance.report.markup import TARGET
+from lumen_conformance.report.recorded_run import Record
 from lumen_conformance.report.results import RESULTS
-from lumen_conformance.report.run_record import VERSION
 from lumen_conformance.report.selection import SELECTION
 
-RECORDS: Final = pytest.StashKey[list["Record"]]()
+RECORDS: Final = pytest.StashKey[list[Record]]()
 OK, NOTHING_SELECTED = pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED
 CUT_SHORT: Final = (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERRUPTED)
-
-
-@dataclass(frozen=True)
-class Record:
-    """What one file holds; ``folder`` is its folder, whose name tells several systems apart."""
-
-    folder: Path
-    run: dict[str, Any]
-    entries: tuple[ReportEntry, ...]
-    reports: tuple[dict[str, Any], ...]
-
-    @classmethod
-    def read(cls, path: Path) -> Record:
-        """Read a file; raises pytest.UsageError when it is no record of this version."""
-        try:
-            lines = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
-            run = lines[0]["run"]
-            if run["version"] != VERSION:
-                raise pytest.UsageError(f"{path} has version {run['version']}: expected {VERSION}; record it again")
-            tests = tuple(ReportEntry(**line["test"]) for line in lines if "test" in line)
-            return cls(path.resolve().parent, run, tests, tuple(line["report"] for line in lines if "report" in line))
-        except OSError as error:
-            raise pytest.UsageError(f"{path} cannot be read: {error.strerror}; name a file of --record") from None
-        except (ValueError, LookupError, TypeError) as error:
-            raise pytest.UsageError(f"{path} is no record of a run: {error!r}; name a file of --record") from None
-
-    def with_label(self, label: str) -> Record:
-        """Return the same with this label in the id of each test and check, which tells several systems apart."""
-        ids = {each.check_id: f"{each.check_id}@{label}" for each in self.entries if each.check_id}
-        tests = [
-            replace(each, nodeid=f"{each.nodeid}@{label}", check_id=ids.get(each.check_id, "")) for each in self.entries
-        ]
-        known = self.run["baseline"]
-        baseline = {
-            new: known[old]
-            for each, labelled in zip(self.entries, tests, strict=True)
-            for old, new in zip(
-                names(each.check_id, each.parameters), names(labelled.check_id, each.parameters), strict=True
-            )
-            if old in known
-        }
-        run = self.run | {"expected": [f"{each}@{label}" for each in self.run["expected"]], "baseline": baseline}
-        return Record(self.folder, run, tuple(tests), tuple(_labelled(each, label, ids) for each in self.reports))
-
-
-def _labelled(report: dict[str, Any], label: str, ids: dict[str, str]) -> dict[str, Any]:
-    """Return a report with the label in its id and in the ids of the checks that it names."""
-    properties = [
-        (
-            name,
-            value | {"because_of": [ids.get(each, each) for each in value["because_of"]]}
-            if name == NOT_JUDGED
-            else value,
-        )
-        for name, value in report["user_properties"]
-    ]
-    return report | {"nodeid": f"{report['nodeid']}@{label}", "user_properties": properties}
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -99,15 +38,7 @@ def configure(config: pytest.Config) -> None:
     """Read the records, and report about their target."""
     if not (files := config.getoption("--replay")):
         return
-    records = [Record.read(Path(file)) for file in files]
-    refuse_incomplete(records)
-    if len({tuple(record.run["reported_only"]) for record in records}) > 1:
-        raise pytest.UsageError("the records have different profiles: merge those of --profile lumen by themselves")
-    if len(set(_nodeids(records))) < len(list(_nodeids(records))):
-        records = [record.with_label(record.folder.name) for record in records]
-    twice = [name for name, number in Counter(_nodeids(records)).items() if number > 1]
-    if twice:
-        raise pytest.UsageError(f"two records have the test {twice[0]}: give their folders different names")
+    records = record_parts.labelled([Record.read(Path(file)) for file in files])
     config.stash[RECORDS] = records
     targets = dict.fromkeys(record.run["target"] for record in records if record.run["target"])
     if targets:
@@ -115,32 +46,11 @@ def configure(config: pytest.Config) -> None:
     config.stash[REPORTED_ONLY] = frozenset(records[0].run["reported_only"])
     config.stash[SELECTION] = " | ".join(dict.fromkeys(record.run["selection"] for record in records))
     config.stash[BASELINE] = {name: why for record in records for name, why in record.run["baseline"].items()}
-    config.stash[BASELINE_FILE] = next((record.run["baseline_file"] for record in records), "")
+    config.stash[BASELINE_FILES] = {
+        name: record.run["baseline_file"] for record in records for name in record.run["baseline"]
+    }
     partly = [name for record in records for name in record.run["partly_selected"]]
     shared_files.publish(config, IN_PART, json.dumps(partly))
-
-
-def refuse_incomplete(records: list[Record]) -> None:
-    """Raise pytest.UsageError unless each part of a run is given, as often as the others."""
-    parts = Counter(record.run["shard"] for record in records)
-    if set(parts) == {None}:
-        return
-    numbers = {shards.parse(text)[1] if text else 0 for text in parts}
-    if len(numbers) > 1:
-        raise pytest.UsageError(
-            "the records are parts of different runs: give all parts of one run (--shard K/N, the same N)"
-        )
-    (number,) = numbers
-    most = max(parts.values())
-    missing = [f"{part}/{number}" for part in range(1, number + 1) if parts[f"{part}/{number}"] < most]
-    if missing:
-        raise pytest.UsageError(f"shard {', '.join(missing)} is missing: give the records of all {number} parts")
-    if len({record.run["selection"] for record in records}) > 1:
-        raise pytest.UsageError("the parts have different selections: run all parts with the same options")
-
-
-def _nodeids(records: list[Record]) -> Iterator[str]:
-    return (each.nodeid for record in records for each in record.entries)
 
 
 def collect(session: pytest.Session) -> bool | None:
@@ -175,6 +85,11 @@ def _report(config: pytest.Config, folder: Path, data: dict[str, Any]) -> None:
         config.hook.pytest_runtest_logreport(report=report)
     else:
         config.hook.pytest_collectreport(report=report)
+
+
+def is_replayed(session: pytest.Session) -> bool:
+    """Return whether this run reports records."""
+    return bool(session.config.stash.get(RECORDS, []))
 
 
 def set_exit_status(session: pytest.Session) -> None:

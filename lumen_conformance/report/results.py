@@ -11,7 +11,7 @@ import pytest
 from lumen_conformance.registry.measurement import EVIDENCE, MEASUREMENT, REPORTED_ONLY, WARNING, Measurement, reason_of
 from lumen_conformance.registry.refutation import FAILURE, NOT_JUDGED, SUITE_FAULT, Failure
 from lumen_conformance.report import entries, shared_files
-from lumen_conformance.report.baseline import BASELINE, BASELINE_FILE, BASELINED, in_part, listed_as, stale
+from lumen_conformance.report.baseline import BASELINE, BASELINE_FILES, BASELINED, in_part, listed_as, stale
 from lumen_conformance.report.crashes import CRASHED
 from lumen_conformance.report.entries import ReportEntry
 from lumen_conformance.report.root_causes import roots
@@ -120,7 +120,7 @@ class Results:
         for each in results:
             name = listed_as(known, each.entry.check_id, each.entry.parameters)
             if name in stale_ids and each.outcome == "passed":
-                file = self._config.stash[BASELINE_FILE]
+                file = self._config.stash[BASELINE_FILES][name]
                 reason = f"{file} lists {name} ({known[name]}), but it passes: remove this line"
                 yield replace(each, outcome="failed", reason=reason, stale=True)
             else:

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import pytest
 
+import lumen_conformance
 from lumen_conformance.registry.measurement import EVIDENCE, REPORTED_ONLY
 from lumen_conformance.report import output_paths, shared_files
-from lumen_conformance.report.baseline import BASELINE, BASELINE_FILE, PARTLY_SELECTED, in_part
+from lumen_conformance.report.baseline import BASELINE, BASELINE_FILES, PARTLY_SELECTED, in_part
 from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import RESULTS
 from lumen_conformance.report.selection import describe
@@ -51,10 +52,11 @@ class RunRecorder:
         reported_only = self._config.stash.get(REPORTED_ONLY, frozenset("W"))
         head = {
             "version": VERSION,
+            "suite_version": lumen_conformance.__version__,
             "shard": self._config.getoption("--shard"),
             "selection": describe(self._config),
             "baseline": dict(baseline),
-            "baseline_file": self._config.stash[BASELINE_FILE],
+            "baseline_file": next(iter(self._config.stash[BASELINE_FILES].values()), ""),
             "partly_selected": sorted(in_part(self._config, PARTLY_SELECTED)),
             "target": self._config.stash.get(TARGET, None),
             "reported_only": sorted(reported_only),

@@ -16,6 +16,7 @@ import pytest
 from lumen_conformance.cli import init, list_checks
 from lumen_conformance.cli import main as cli
 from lumen_conformance.cli import run as run_command
+from lumen_conformance.cli.list_checks import read
 from lumen_conformance.processes import interruption
 from lumen_conformance.report.id_selection import is_meant
 from tests.fixtures.repository import ROOT
@@ -55,6 +56,8 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         (["run", "--command=x", "--output=/dev/null/x"], "/dev/null"),
         (["run", "--command=x", "--url=http://127.0.0.1:1"], "--url and --command are two targets"),
         *((["run", "--command=x", "-n", number], f"'{number}' is invalid") for number in ("-1", "0", "abc", "25")),
+        (["run", "--command=x", "--output="], "--output is empty"),
+        (["run", "--command=x", "--html="], "--html is empty"),
     ],
 )
 def test_invalid_options(arguments: list[str], named: str) -> None:
@@ -170,16 +173,35 @@ def _texts(help_text: str) -> dict[str, str]:
     return dict(rows)
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["", "parallel"])
+@pytest.mark.parametrize("unknown", ["F1.99", "F1.2-no-such-row", "1.99-recovery"])
+def test_an_unknown_id_in_a_baseline(tmp_path: Path, unknown: str, workers: tuple[str, ...]) -> None:
+    """An id that no check has is refused with its line; an id that this run does not select is accepted."""
+    known = tmp_path / "known.txt"
+    known.write_text(f"# known\nF1.2-lost  a\n1.4-automatic-restart  b\n{unknown}  c\n", "utf-8")
+    done = run(
+        "run", "contract", "--command=server {port}", "--only=F1.3", f"--baseline={known}", f"--output={tmp_path}",
+        *workers,
+    )  # fmt: skip
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert f"--baseline={known}, line 4: no check has the id {unknown}: expected" in done.stdout + done.stderr
+
+
 def test_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The checks that newly fail and newly pass are named, with their outcomes; the exit status is 1."""
-    old = write(tmp_path / "old", verdict("B1.1", "passed"), verdict("C4.2", "failed"), verdict("E2.1", "passed"))
-    new = write(tmp_path / "new", verdict("B1.1", "failed"), verdict("C4.2", "passed"), verdict("E2.1", "passed"))
+    """The checks that newly fail, newly warn and newly pass are named, with their outcomes; the exit status is 1."""
+    old = write(tmp_path / "old", *(verdict(*each) for each in (
+        ("B1.1", "passed"), ("C4.2", "failed"), ("E2.1", "passed"), ("G1.1", "passed", "S"), ("G1.2", "failed", "S"),
+    )))  # fmt: skip
+    new = write(tmp_path / "new", *(verdict(*each) for each in (
+        ("B1.1", "failed"), ("C4.2", "passed"), ("E2.1", "passed"), ("G1.1", "warned", "S"), ("G1.2", "warned", "S"),
+    )))  # fmt: skip
     assert cli.main(["compare", str(old), str(new)]) == 1
     output = capsys.readouterr().out
     assert output == (
         "newly failing: 1\n  B1.1 (M)  passed -> failed: found 500\n"
+        "newly warned: 1\n  G1.1 (S)  passed -> warned: found 500\n"
         "newly passing: 1\n  C4.2 (M)  failed -> passed\n"
-        "other changes: 0\n"
+        "other changes: 1\n  G1.2 (S)  failed -> warned\n"
     )
 
 
@@ -187,19 +209,27 @@ def test_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ("old", "new", "status"),
     [
         (verdict("B1.1", "failed"), verdict("B1.1", "failed"), 0),
-        (verdict("B1.1", "failed"), verdict("B1.1", "passed"), 0),
         (verdict("B1.1", "passed"), verdict("B1.1", "skipped"), 0),
         (verdict("B1.1", "skipped"), verdict("B1.1", "error"), 1),
-        (verdict("B1.1", "passed", "S"), verdict("B1.1", "warned", "S"), 1),
-        (verdict("B1.1", "passed", "W"), verdict("B1.1", "warned", "W"), 0),
+        (verdict("B1.1", "passed", "S"), verdict("B1.1", "warned", "S"), 0),
+        (verdict("B1.1", "warned", "S"), verdict("B1.1", "failed", "S"), 1),
         (verdict("B1.1", "passed", param="stream"), verdict("B1.1", "failed", param="plain"), 1),
     ],
-    ids=["still", "fixed", "skipped", "error", "strict", "advice", "another-row"],
+    ids=["still", "skipped", "error", "warned", "strict", "another-row"],
 )
 def test_compare_exit_status(old: str, new: str, status: int, tmp_path: Path) -> None:
-    """The exit status says whether a check newly fails."""
+    """The exit status says whether a check newly fails, by what fails a run: a warning does not."""
     files = [str(write(tmp_path / name, line)) for name, line in (("old", old), ("new", new))]
     assert cli.main(["compare", *files]) == status
+
+
+def test_the_list_is_sorted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Contract before recovery, areas by letter, numbers as people count."""
+    assert cli.main(["list"]) == 0
+    heads = [re.match(r"([A-Z]?)([\d.]+)", line) for line in capsys.readouterr().out.splitlines()]
+    listed = [(head[1] or "~", [*map(int, head[2].split("."))]) for head in heads if head]
+    assert listed == sorted(listed)
+    assert len(listed) == len(heads) == len(read())
 
 
 WORKFLOW = Path(".github", "workflows", "conformance.yml")

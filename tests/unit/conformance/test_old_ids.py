@@ -49,3 +49,12 @@ def test_one_warning_for_all_old_ids(tmp_path: Path) -> None:
     assert list(ended.rows) == ["F2-body-null"]
     (warning,) = [line for line in ended.output.splitlines() if line.startswith("warning: ")]
     assert warning.startswith("warning: F2.body-null and 1 more: check ids in their old form")
+    assert " 1 deselected" in ended.output
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_an_unknown_old_id_is_refused(tmp_path: Path, workers: str) -> None:
+    """An old id that no check has is a usage error with its present form, and no test runs."""
+    ended = stage(tmp_path, MODULES, workers, "--only=F2.body-null", "--skip=F2.no-such", "--junit-xml=junit.xml")
+    assert (ended.status, "no check has the id F2-no-such" in ended.output) == (4, True), ended.output
+    assert " passed" not in ended.output.splitlines()[-1]

@@ -49,8 +49,6 @@ ENDS = {
     "internal error of a worker": End(
         3, ("incomplete", "INTERNAL ERROR"), "1 of 3 tests never ran", last(UNSERIALISABLE), ("-n1",)
     ),
-    "missing path": End(4, ("incomplete", "USAGE ERROR"), "see the terminal", "", ("tests/nowhere.py",)),
-    "bad expression": End(4, ("incomplete", "USAGE ERROR"), "see the terminal", "", ("-m", "smoke and")),
     "broken module": End(2, ("incomplete", "INTERRUPTED"), "1 could not be collected", "import nowhere_to_be_found\n"),
     "broken module, in parallel": End(
         1, ("bad", "FAILED"), "1 could not be collected", "import nowhere_to_be_found\n", ("-n2",)
@@ -71,6 +69,30 @@ def test_the_banner_shows_how_a_run_ended(nested: NestedPytest, how: str) -> Non
     ended = nested.run(*end.arguments)
     assert (ended.status, ended.banner) == (end.status, end.banner), ended.output
     assert end.sentence in ended.html
+
+
+REFUSED = {
+    "path": ("tests/nowhere.py",),
+    "expression": ("-m", "smoke and"),
+    "id": ("--only=Z9", "-n1"),
+    "shard": ("--shard=9/2",),
+    "name": ("--github-summary=",),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_refused_run_leaves_no_results(nested: NestedPytest, what: str) -> None:
+    """Invalid options end without a page, and without the results of an earlier run, which look like those of this."""
+    nested.write({"contract/test_green.py": GREEN})
+    names = ("reports/report.html", "verdicts.jsonl", "summary.json", "record.jsonl", "junit.xml")
+    files = [nested.folder / name for name in names]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(STALE, "utf-8")
+    ended = nested.run("--record=record.jsonl", "--junit-xml=junit.xml", *REFUSED[what])
+    assert (ended.status, [file.name for file in files if file.exists()]) == (4, []), ended.output
+    assert "enerated html report" not in ended.output
+    assert "enerated xml file" not in ended.output
 
 
 LEFT = """

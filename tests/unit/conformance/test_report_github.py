@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lumen_conformance.report import github
+from lumen_conformance.report.entries import unknown
+from lumen_conformance.report.results import Result
 from tests.fixtures.nested_pytest import NestedRun, stage
 
-HOSTILE = "|x|<b>\\n::error::y\\r%0A`z`"
+# In the text of the server: markup, a command, a mention, an issue, the end of a cell, an escape sequence of a terminal
+# and a change of the direction of text.
+HOSTILE = r"|x|<b>\n::error::y\r\n%0A`z` @team #1 a\\|b \x1b[2J\u202e"
 MODULES = {
     "contract/test_one.py": f'''
         """One."""
@@ -18,6 +25,11 @@ MODULES = {
         def test_fails():
             """A body | is JSON."""
             expect(False, "JSON", "{HOSTILE}")
+        @check("B1.4")
+        @pytest.mark.parametrize("row", ["a:b,c"])
+        def test_fails_too(row):
+            """A row is a title."""
+            expect(False, "JSON", "")
         @check("B1.2", tier="W")
         def test_warns():
             """Advice."""
@@ -42,7 +54,7 @@ def test_the_summary_is_appended(ended: NestedRun) -> None:
     lines = (ended.folder / "summary.md").read_text("utf-8").splitlines()
     assert lines[0] == "earlier"
     assert lines[1].endswith(": FAILED")
-    assert "1 passed, 1 failed, 1 warned" in lines
+    assert "1 passed, 2 failed, 1 warned" in lines
 
 
 def test_a_failure_is_one_row(ended: NestedRun) -> None:
@@ -51,14 +63,27 @@ def test_a_failure_is_one_row(ended: NestedRun) -> None:
         line for line in (ended.folder / "summary.md").read_text("utf-8").splitlines() if line.startswith("| B1.1")
     ]
     assert row == (
-        "| B1.1 | M | A body \\| is JSON. | expected JSON; found \\|x\\|&lt;b&gt; ::error::y %0A\\`z\\` |"
-    )  # fmt: skip
+        r"| B1.1 | M | A body \| is JSON. "
+        r"| ``expected JSON; found \|x\|<b> ::error::y %0A`z` @team #1 a\\\|b \x1b[2J\u202e`` |"
+    )
+
+
+def test_causes_are_one_line(ended: NestedRun) -> None:
+    """A cause is a code span too: nothing of the server is markup."""
+    lines = [line for line in (ended.folder / "summary.md").read_text("utf-8").splitlines() if line.startswith("- ")]
+    assert all(re.fullmatch(r"- (`+)(?:(?!\1).)+\1 \(1\)", line) for line in lines), lines
+    assert "@team" in "".join(lines)
 
 
 def test_a_failure_is_one_annotation(ended: NestedRun) -> None:
     """A failure is one workflow command; commands in the text of a server are ignored by GitHub; advice is none."""
+    line = (
+        "::error title=B1.1 (M)::A body | is JSON.: expected JSON; found |x|<b>%0A::error::y%0D%0A%250A`z` "
+        r"@team #1 a\|b \x1b[2J\u202e"
+    )
     assert list(obeyed(ended.output)) == [
-        "::error title=B1.1 (M)::A body | is JSON.: expected JSON; found |x|<b>%0A::error::y%0D%250A`z`",
+        line,
+        "::error title=B1.4 a%3Ab%2Cc (M)::A row is a title.: expected JSON; found ",
     ]
     assert "\n::error::y" in ended.output, "the terminal shows no text of the server, so this proves nothing"
 
@@ -74,6 +99,16 @@ def obeyed(output: str) -> Iterator[str]:
         elif not token and line.startswith("::"):
             yield line
     assert not token, "commands stay stopped"
+
+
+def test_a_large_summary_is_cut() -> None:
+    """A table has 200 rows and a step ten annotations at most; a cell has 600 characters at most."""
+    entry = replace(unknown("contract/test_one.py::test_one"), check_id="B1.1", claim="x" * 700)
+    found = [Result(entry, "failed", "reason", crashed=False, duration_s=0.0, measurements=(), evidence=())] * 201
+    table = github._table("Failures", found)  # noqa: SLF001 -- a run with so many failures takes seconds
+    assert (len([line for line in table if line.startswith("| B1.1")]), table[-2]) == (200, "and 1 more in the report")
+    assert f"| {'x' * 600}… |" in table[4]
+    assert len(list(github.workflow_commands(found))) == 10
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:

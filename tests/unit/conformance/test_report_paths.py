@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,25 +29,46 @@ def run_failing_check(base: Path, *arguments: str) -> NestedRun:
     return stage_foreign(base, {"contract/test_answers.py": TESTS}, *arguments)
 
 
-SAME = [("--baseline", "--verdicts"), ("--baseline", "--summary"), ("--write-baseline", "--verdicts"),
-        ("--verdicts", "--summary"), ("--html", "--verdicts"), ("--html", "--write-baseline")]  # fmt: skip
+OPTIONS = {"--junit": "--junit-xml"}  # where the name of the command is not that of pytest
+SAME = [("--baseline", "--verdicts"), ("--write-baseline", "--verdicts"), ("--html", "--write-baseline"),
+        ("--html", "--junit"), ("--junit", "--github-summary"), ("--github-summary", "--record"),
+        ("--summary", "--record")]  # fmt: skip
+
+
+def run_with_files(base: Path, files: dict[str, str]) -> NestedRun:
+    """Run the check with these files of options."""
+    return run_failing_check(base, *(f"{OPTIONS.get(option, option)}={path}" for option, path in files.items()))
+
+
+def refuses(ended: NestedRun, first: str, second: str) -> bool:
+    """Return whether the run was refused because of these two options."""
+    return ended.status == 4 and f"{first} and {second} name the same file, " in ended.output
 
 
 @pytest.mark.parametrize("options", SAME, ids="".join)
 def test_one_file_for_two_options_is_refused(tmp_path: Path, options: tuple[str, str]) -> None:
-    """Two options that name the same file, in any spelling, are a usage error, and the file is unchanged."""
+    """Two options that name the same file are a usage error, and the file is unchanged."""
     known = tmp_path / "known.txt"
     known.write_text("B1.5  issue 17\n", "utf-8")
     spellings = (str(known), f"{tmp_path}/./known.txt")
-    ended = run_failing_check(tmp_path, *(f"{option}={path}" for option, path in zip(options, spellings, strict=True)))
-    assert (ended.status, known.read_text("utf-8")) == (4, "B1.5  issue 17\n"), ended.output
-    assert f"{options[0]} and {options[1]} name the same file, " in ended.output
+    ended = run_with_files(tmp_path, dict(zip(options, spellings, strict=True)))
+    assert (refuses(ended, *options), known.read_text("utf-8")) == (True, "B1.5  issue 17\n"), ended.output
 
 
-@pytest.mark.parametrize("option", output_paths.FILES)
+@pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symbolic", "hard"])
+def test_two_names_of_one_file_are_refused(tmp_path: Path, link: Callable[[Path, Path], None]) -> None:
+    """A link to the file of another option is a usage error."""
+    known, other = tmp_path / "known.txt", tmp_path / "other.txt"
+    known.write_text("B1.5  issue 17\n", "utf-8")
+    link(known, other)
+    ended = run_with_files(tmp_path, {"--baseline": str(known), "--record": str(other)})
+    assert (refuses(ended, "--baseline", "--record"), known.read_text("utf-8")) == (True, "B1.5  issue 17\n")
+
+
+@pytest.mark.parametrize("option", [option for option in output_paths.FILES if option != "--html"])
 def test_an_empty_name_is_refused(tmp_path: Path, option: str) -> None:
     """An empty name, such as that of an unset variable, is a usage error."""
-    ended = run_failing_check(tmp_path, f"{option}=")
+    ended = run_with_files(tmp_path, {option: ""})
     assert (ended.status, f"{option} is empty: give it a file, or omit the option" in ended.output) == (4, True)
 
 
@@ -68,6 +90,7 @@ INVALID = {
     "cp949": ("B1.5  이유\n".encode("cp949"), "is not UTF-8 (byte 0xc0 at offset 6); save it as UTF-8"),
     "utf-16-without-mark": ("B1.5 a".encode("utf-16-le"), r"line 1: 'B\x001\x00.\x005\x00' is no check id"),
     "no-id": (b"- B1.5 reason\n", "line 1: '-' is no check id, such as F1.2; begin a comment with #"),
+    "indented": (b"B1.5 a\n F1.2 b\n", "line 2: 'F1.2' is indented: expected an id at the beginning of the line"),
     "twice": (b"B1.5 a\n\nB1.5 b\n", "line 3: B1.5 is listed twice; remove one line"),
     "no-reason": (b"B1.5 \t\r\n", "line 1: B1.5 has no reason; write one after the id"),
 }
