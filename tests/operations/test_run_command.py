@@ -163,33 +163,3 @@ def test_a_merge_in_a_folder_with_a_conftest(tmp_path: Path) -> None:
     )  # fmt: skip
     assert merged.returncode == ExitStatus.OK, merged.stdout + merged.stderr
     assert not (tmp_path / "imported").exists()
-
-
-HALF_PAIR = """\
-import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = rb'{"id": "x", "object": "\\ud83d", "created": 1, "model": "m", "choices": []}'
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_GET
-
-HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
-
-
-def test_half_a_surrogate_pair_in_a_parallel_run(tmp_path: Path) -> None:
-    """Half of a surrogate pair in the text of a server reaches the verdicts of parallel workers as an escape."""
-    program = tmp_path / "server.py"
-    program.write_text(HALF_PAIR, "utf-8")
-    ended = run(tmp_path, "--only", "C1", "C2", "C3", "-n", "2", server=f"{sys.executable} {program} {{port}}")
-    assert ended.returncode == ExitStatus.FAILED, ended.stdout + ended.stderr
-    lines = (tmp_path / "conformance-report" / "verdicts.jsonl").read_text("utf-8").splitlines()
-    failed = [each for each in map(json.loads, lines) if each["outcome"] == "failed"]
-    assert "\\ud83d" in json.dumps(failed, ensure_ascii=False)
