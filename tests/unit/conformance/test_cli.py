@@ -77,7 +77,7 @@ def test_invalid_selection(option: str, tmp_path: Path) -> None:
 def test_what_pytest_is_started_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Options are passed on; settings and plugins of the user's own pytest are not."""
     started: list[tuple[list[str], dict[str, str]]] = []
-    monkeypatch.setattr(os, "execve", lambda _, words, environ: started.append((words, environ)))
+    monkeypatch.setattr(os, "execve", lambda _, argv, environ: started.append((argv, environ)))
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess("", 0))  # behind execve
     blocked: list[int] = []
     monkeypatch.setattr(interruption, "block_signals", lambda: blocked.append(len(started)))
@@ -98,9 +98,9 @@ def test_what_pytest_is_started_with(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ]
     assert cli.main(["run", "smoke", "--command=server {port}", f"--output={tmp_path}", *options, "--", "-x"]) == 0
     assert blocked == [0], "signals are blocked before pytest replaces this process"
-    ((words, environ),) = started
-    assert words[words.index("-n") : words.index("-n") + 4] == ["-n", "3", "--dist", "loadfile"]
-    assert words[words.index("-m", words.index("-m") + 1) + 1] == "smoke"
+    ((argv, environ),) = started
+    assert argv[argv.index("-n") : argv.index("-n") + 4] == ["-n", "3", "--dist", "loadfile"]
+    assert argv[argv.index("-m", argv.index("-m") + 1) + 1] == "smoke"
     passed_on = {
         "--junit-xml=j.xml",
         "--github-summary=s.md",
@@ -109,8 +109,8 @@ def test_what_pytest_is_started_with(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "--only=B1",
         "--only=C1",
     }
-    assert {*passed_on, "-x", "--proxy-command=server {port}"} <= set(words)
-    assert [name for name in words if name.startswith("no:")] == ["no:cacheprovider", "no:stranger"]
+    assert {*passed_on, "-x", "--proxy-command=server {port}"} <= set(argv)
+    assert [name for name in argv if name.startswith("no:")] == ["no:cacheprovider", "no:stranger"]
     assert [name for name in environ if name.startswith("PYTEST_") and environ[name] == "1"] == []
 
 
