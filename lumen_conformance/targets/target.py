@@ -242,15 +242,6 @@ def configure(config: pytest.Config) -> None:
         config.stash[REPORTED_ONLY] = frozenset(("S", "W"))
 
 
-def list_own_folders(config: pytest.Config) -> frozenset[Path]:
-    """Return the folders in which only the suite writes.
-
-    The current folder belongs to the user and to a foreign target, which runs in it: a new file there proves nothing.
-    """
-    current = frozenset({config.invocation_params.dir})
-    return frozenset({config.rootpath}) - current if target_of(config).foreign else current | {config.rootpath}
-
-
 def header_line(config: pytest.Config) -> str | None:
     """Name the target, unless it is our own proxy."""
     target = target_of(config)
