@@ -295,7 +295,5 @@ def target(request: pytest.FixtureRequest) -> Target:
 
 def merge(*layers: Mapping[str, str | None]) -> dict[str, str]:
     """Merge environments; the last wins, and None removes a variable."""
-    merge: dict[str, str | None] = {}
-    for layer in layers:
-        merge |= layer
-    return {name: value for name, value in merge.items() if value is not None}
+    merged = {name: value for layer in layers for name, value in layer.items()}
+    return {name: value for name, value in merged.items() if value is not None}
