@@ -22,7 +22,7 @@ from lumen_conformance.report import (
     shards,
 )
 from lumen_conformance.report.results import RESULTS
-from lumen_conformance.targets import target
+from lumen_conformance.targets import environment, target
 
 
 @pytest.hookimpl(tryfirst=True)  # instead of pytest's own collection
@@ -71,7 +71,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     results.expect_items(session)
     baseline.publish_partly_selected(session)
     reaper.start(session)  # before the audit of leaks records what runs already
-    leak_audit.record_existing(session, target.list_own_folders(session.config))
+    leak_audit.record_existing(session, environment.list_own_folders(session.config))
     run.freeze_objects()
 
 

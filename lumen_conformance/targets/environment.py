@@ -130,6 +130,15 @@ def mask_evidence(session: pytest.Session) -> None:
         evidence_files.mask_all(run_of(config).folder, redactor())
 
 
+def list_own_folders(config: pytest.Config) -> frozenset[Path]:
+    """Return the folders in which only the suite writes.
+
+    The current folder belongs to the user and to a foreign target, which runs in it: a new file there proves nothing.
+    """
+    current = frozenset({config.invocation_params.dir})
+    return frozenset({config.rootpath}) - current if target_of(config).foreign else current | {config.rootpath}
+
+
 def header_line(config: pytest.Config) -> str | None:
     """Name the variables that a foreign server has or lacks beside those of the caller, without their values."""
     target = target_of(config)

@@ -247,15 +247,6 @@ def configure(config: pytest.Config) -> None:
         config.stash[REPORTED_ONLY] = frozenset(("S", "W"))
 
 
-def list_own_folders(config: pytest.Config) -> frozenset[Path]:
-    """Return the folders in which only the suite writes.
-
-    The current folder belongs to the user and to a foreign target, which runs in it: a new file there proves nothing.
-    """
-    current = frozenset({config.invocation_params.dir})
-    return frozenset({config.rootpath}) - current if target_of(config).foreign else current | {config.rootpath}
-
-
 def header_line(config: pytest.Config) -> str | None:
     """Name the target, unless it is our own proxy."""
     target = target_of(config)
@@ -309,7 +300,5 @@ def target(request: pytest.FixtureRequest) -> Target:
 
 def merge(*layers: Mapping[str, str | None]) -> dict[str, str]:
     """Merge environments; the last wins, and None removes a variable."""
-    merge: dict[str, str | None] = {}
-    for layer in layers:
-        merge |= layer
-    return {name: value for name, value in merge.items() if value is not None}
+    merged = {name: value for layer in layers for name, value in layer.items()}
+    return {name: value for name, value in merged.items() if value is not None}

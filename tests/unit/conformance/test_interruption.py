@@ -55,12 +55,19 @@ AT_START = """
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     os.kill(os.getpid(), signal.SIGINT)
 """
+WARNS_LATER = """
+    import warnings
+
+    def pytest_terminal_summary():
+        warnings.warn("a file was left open", ResourceWarning)
+"""
 CASES = {
     "test": ("interrupt()", ""),
     "open-file": ("open_file(); interrupt()", ""),
     "destructor": ("Interrupts()", ""),
     "teardown-of-an-old-wrapper": ("pass", OLD_WRAPPER),
     "report-of-a-set-up": ("pass", BEFORE_FIXTURES_KNOW),
+    "warning-of-a-later-hook": ("interrupt()", WARNS_LATER),
     "before-the-configuration": ("pass", AT_START),
 }
 
