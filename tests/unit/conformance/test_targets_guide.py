@@ -91,7 +91,7 @@ def test_our_own_by_command(tmp_path: Path) -> None:
     ours = f"'{sys.executable}' -m lumen_proxy serve --port {{port}}"
     ended = run(tmp_path, "-m", "contract and needs", f"--proxy-command={ours}", "--proxy-can=models,health")
     assert (ended.status, ended.ids("failed", "error")) == (0, set()), ended.output
-    assert len(ended.ids("passed")) > 30  # 46 today, all of H3 among them
+    assert len(ended.ids("passed")) > 30  # 33 today; the bound leaves room for checks that are removed
     assert "H3-each" in ended.ids("passed")
 
 
