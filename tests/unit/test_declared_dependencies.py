@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-OURS = {"lumen_proxy", "lumen_conformance", "tests", "benchmarks"}
+OURS = {"lumen_proxy", "lumen_conformance", "tests", "benchmarks", "docs"}
 OF_TYPE_CHECKERS = {"_typeshed"}  # no module: only type checkers know it
 LIBRARY = sorted((ROOT / "lumen_proxy").rglob("*.py"))
 SUITES = ("lumen_conformance", "tests/contract", "tests/recovery")

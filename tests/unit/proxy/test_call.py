@@ -55,13 +55,13 @@ def test_the_remaining_time_is_never_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "ending"),
-    [(call(), None), (call(0.0), "deadline"), (call(disconnected=True), "client_gone")],
+    ("within_s", "disconnected", "ending"),
+    [(LONG_S, False, None), (0.0, False, "deadline"), (LONG_S, True, "client_gone")],
     ids=["in-time", "late", "disconnected"],
 )
-def test_a_sweep_ends_expired_calls(one: ClientCall, ending: str | None) -> None:
+def test_a_sweep_ends_expired_calls(within_s: float, disconnected: bool, ending: str | None) -> None:  # noqa: FBT001 -- a row
     """A call ends at its deadline or when its client has disconnected; one that is over is in no sweep."""
-    calls = CallRegistry()
+    calls, one = CallRegistry(), call(within_s, disconnected=disconnected)
     with calls.registered(one):
         calls.end_expired()
         assert one.ending == ending
