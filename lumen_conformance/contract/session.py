@@ -287,7 +287,7 @@ class ContractSession:
 
 def model_path(name: str) -> str:
     """The path of a model; its name may contain spaces and slashes."""
-    return f"/v1/models/{quote(name, safe='')}"
+    return f"/v1/models/{quote(name, safe='', errors='surrogatepass')}"
 
 
 def question(text: str = AWKWARD_TEXT, **fields: object) -> dict[str, object]:
