@@ -97,7 +97,7 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {lumen_conformance.__version__}")
     subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
-        summary = (module.__doc__ or "").splitlines()[0].partition(": ")[2]
+        summary = (module.__doc__ or "").partition("\n")[0].partition(": ")[2]
         module.add_options(
             subparsers.add_parser(
                 name,

@@ -31,7 +31,15 @@ API_KEY: Final = "--proxy-api-key"
 WORKER_WORDS: Final = ("auto", "logical")  # pytest-xdist counts the cores
 # What the suite needs of pytest's plugins. Others that are installed beside it are not loaded: they could change a run.
 NEEDED_PLUGINS: Final = frozenset(("metadata", "html", "html_fixtures", "timeout", "xdist", "xdist.looponfail"))
-IGNORED_VARIABLES: Final = frozenset(("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"))
+# Settings of another pytest, and one that removes the assertions and docstrings of the checks.
+IGNORED_VARIABLES: Final = frozenset(
+    ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTHONOPTIMIZE")
+)
+# Arguments of pytest with which no check runs.
+WITHOUT_CHECKS: Final = frozenset((
+    "--setup-plan", "--setup-only", "--collect-only", "--collectonly", "--co", "--fixtures", "--fixtures-per-test",
+    "--funcargs", "--markers", "--cache-show", "--replay", "--help", "-h", "--version", "-V",
+))  # fmt: skip
 PLUGIN: Final = "lumen_conformance.plugin"
 
 
@@ -72,6 +80,8 @@ def main(args: argparse.Namespace) -> int:
         raise CommandError("no target: give --url URL or --command 'CMD … {port}'")
     if len(given) > 1:
         raise CommandError("--url and --command are two targets: give one of them")
+    if wrong := [word for word in args.pytest_arguments if word.partition("=")[0] in WITHOUT_CHECKS]:
+        raise CommandError(f"{wrong[0]}: no check runs with it; remove it, or call pytest")
     words = [*_selected(args), *_target(args), *output_arguments(args), *_paths(args)]
     return run_pytest(words, {API_KEY_VARIABLE: args.proxy_api_key} if args.proxy_api_key else {})
 

@@ -35,12 +35,16 @@ class Interruption:
         self.errors: list[Exception] = []
 
     def handle(self, _number: int, _frame: FrameType | None) -> None:
-        """Interrupt the run. The first signal changes nothing while the results of a run are written."""
-        is_first, self.is_received = not self.is_received, True
-        if is_first:
-            self.ignore_warnings()
-            self._config.addinivalue_line("filterwarnings", "ignore")  # of each later hook
-        if is_first and self.is_finishing:
+        """Interrupt the run. Later signals change nothing, nor does a signal while the results of a run are written.
+
+        pytest writes the results when it has caught the first KeyboardInterrupt; a second one would end that.
+        """
+        if self.is_received:
+            return
+        self.is_received = True
+        self.ignore_warnings()
+        self._config.addinivalue_line("filterwarnings", "ignore")  # of each later hook
+        if self.is_finishing:
             return
         if self.session:
             self.session.shouldstop = "interrupted"  # Python drops an exception that a destructor raises
@@ -101,6 +105,7 @@ def finish(session: pytest.Session) -> None:
     interruption = session.config.stash[INTERRUPTION]
     interruption.is_finishing = True
     if interruption.is_received:
+        session.exitstatus = pytest.ExitCode.INTERRUPTED
         with interruption.keep_errors():
             session._setupstate.teardown_exact(None)  # noqa: SLF001 -- there is no public name
 

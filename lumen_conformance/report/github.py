@@ -7,6 +7,7 @@ at most, so that further ones are only in the Markdown.
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
@@ -33,8 +34,10 @@ def configure(config: pytest.Config) -> None:
 
     A failure shows texts of the server, and one of them could be a command.
     """
-    if path := _path(config):
+    path = _path(config)
+    if path:
         output_paths.refuse_unwritable("--github-summary", path)
+    if path or (os.environ.get("GITHUB_ACTIONS") == "true" and shared_files.reports(config)):
         config.stash[_TOKEN] = secrets.token_hex(16)
         _print(config, f"::stop-commands::{config.stash[_TOKEN]}")
 

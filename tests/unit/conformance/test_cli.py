@@ -135,6 +135,9 @@ def test_an_interrupted_command(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--command="], "--command is empty"),
         (["--url=http://127.0.0.1:1"], "--url needs --model"),
         (["--command=server", "--header=nonsense"], "--header: give it as"),
+        (["--command=server", "--header=Content-Length: 5"], "--header Content-Length: the suite sets it"),
+        (["--command=server", "--", "--setup-plan"], "--setup-plan: no check runs with it"),
+        (["--command=server", "--", "--replay=x"], "--replay=x: no check runs with it"),
         (["--url=http://127.0.0.1:1", "--model=m", "--start-timeout=9"], "--start-timeout: only with --command"),
     ],
 )

@@ -55,6 +55,13 @@ AT_START = """
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     os.kill(os.getpid(), signal.SIGINT)
 """
+TWICE = """
+    import os, signal, pytest
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+"""
 WARNS_LATER = """
     import warnings
 
@@ -65,6 +72,7 @@ CASES = {
     "test": ("interrupt()", ""),
     "open-file": ("open_file(); interrupt()", ""),
     "destructor": ("Interrupts()", ""),
+    "twice": ("interrupt()", TWICE),
     "teardown-of-an-old-wrapper": ("pass", OLD_WRAPPER),
     "report-of-a-set-up": ("pass", BEFORE_FIXTURES_KNOW),
     "warning-of-a-later-hook": ("interrupt()", WARNS_LATER),

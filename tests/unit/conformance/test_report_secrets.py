@@ -64,6 +64,20 @@ def test_other_texts_are_shown(ended: NestedRun) -> None:
     assert MASK in ended.html
 
 
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("b'AAA ZQkey-01'…", f"b'AAA {MASK}'…"),
+        ("…b'ey-0123456789', 200", f"…b'{MASK}', 200"),
+        ("AAA ZQke… (90 characters)", "AAA ZQke… (90 characters)"),  # as short as ordinary text
+        ("no key … here", "no key … here"),
+    ],
+)
+def test_a_known_value_that_is_cut_is_masked(text: str, masked: str) -> None:
+    """A report cuts long texts: what is left of a secret at an ellipsis is masked, too."""
+    assert Redactor(["ZQkey-0123456789"]).text(text) == masked
+
+
 @pytest.mark.parametrize("secret", [KEY, "k3y ", WEBHOOK, "xyzzy", MADE_UP, HEADER], ids=range(6))
 def test_a_secret_is_not_on_the_page(ended: NestedRun, secret: str) -> None:
     """A secret from a variable, a new secret and one in a header appear neither whole nor in part."""
