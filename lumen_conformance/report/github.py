@@ -29,12 +29,14 @@ _TOKEN: Final = pytest.StashKey[str]()
 
 
 def configure(config: pytest.Config) -> None:
-    """Refuse a file that cannot be written; then let GitHub ignore commands in what is printed.
-
-    A failure shows texts of the server, and one of them could be a command.
-    """
+    """Refuse a file that cannot be written."""
     if path := _path(config):
         output_paths.refuse_unwritable("--github-summary", path)
+
+
+def stop_commands(config: pytest.Config) -> None:
+    """Let GitHub ignore commands in what is printed: a failure shows texts of the server, which could be a command."""
+    if _path(config):
         config.stash[_TOKEN] = secrets.token_hex(16)
         _print(config, f"::stop-commands::{config.stash[_TOKEN]}")
 
