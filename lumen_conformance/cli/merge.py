@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,39 +17,26 @@ RECORD = OUTPUT_FILES["record"][0]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the folders and the output."""
-    parser.add_argument("folders", nargs="+", metavar="DIR", help="output folders of lumen-conformance run")
+    """Add the records and the output."""
+    text = f"output folders of lumen-conformance run, or their {RECORD}"
+    parser.add_argument("records", nargs="+", metavar="DIR|FILE", help=text)
     add_output_options(parser.add_argument_group("output"))
 
 
 def main(args: argparse.Namespace) -> int:
-    """Report what the records of these folders have; return the exit status that one run would have."""
-    records = [Path(folder) / RECORD for folder in args.folders]
-    if missing := [str(path) for path in records if not path.is_file()]:
-        raise CommandError(f"{missing[0]} is missing: give folders that lumen-conformance run --output DIR has written")
+    """Report what these records have; return the exit status that one run would have."""
+    records = [path if path.is_file() else path / RECORD for path in map(Path, args.records)]
+    if missing := [path for path in records if not path.is_file()]:
+        raise CommandError(
+            f"{missing[0]} is missing: give folders that lumen-conformance run --output DIR has written, "
+            "or files of --record"
+        )
     output = Path(args.output).resolve()
-    if inside := [str(record.parent) for record in records if record.resolve().is_relative_to(output)]:
+    if inside := [str(record) for record in records if record.resolve().is_relative_to(output)]:
         raise CommandError(
             f"{inside[0]} is in the output folder {args.output}, which is replaced: name another --output"
         )
-    replays = [f"--replay={path}" for path in _copy(records, Path(args.output) / PARTS)]
-    return run_pytest(["--noconftest", *replays, *output_arguments(args)])  # a record needs no code of this folder
-
-
-def _copy(records: list[Path], folder: Path) -> list[Path]:
-    """Copy the records and their evidence below the output folder, so that the joined report has all of its files."""
-    copies: list[Path] = []
-    for record in records:
-        name = record.resolve().parent.name
-        taken = {copy.parent.name for copy in copies}
-        target = folder / next(
-            each for number in count(1) if (each := f"{name}-{number}" * (number > 1) or name) not in taken
-        )
-        if target.exists():
-            shutil.rmtree(target)
-        target.mkdir(parents=True)
-        shutil.copy(record, target)
-        for evidence in record.parent.glob("evidence-*"):
-            shutil.copytree(evidence, target / evidence.name)
-        copies.append(target / record.name)
-    return copies
+    replays = [f"--replay={path}" for path in records]
+    copies = f"--replay-copies={Path(args.output) / PARTS}"
+    # A record needs no code of this folder.
+    return run_pytest(["--noconftest", *replays, copies, *output_arguments(args)])

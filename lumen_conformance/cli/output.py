@@ -35,11 +35,12 @@ def add_output_options(group: argparse._ArgumentGroup) -> None:
 
 
 def output_arguments(args: argparse.Namespace) -> list[str]:
-    """Return pytest's options for these files. Creates the output folder. Raises CommandError for an empty name."""
+    """Return pytest's options for these files. Raises CommandError for an empty name, or a folder that is none."""
     if empty := [name for name in ("output", *OUTPUT_FILES) if getattr(args, name) == ""]:
         raise CommandError(f"--{empty[0]} is empty: give it a name, or omit the option")
     folder = Path(args.output)
-    folder.mkdir(parents=True, exist_ok=True)
+    if others := [each for each in (folder, *folder.parents) if each.exists() and not each.is_dir()]:
+        raise CommandError(f"--output={folder}: {others[0]} is no folder; name another")
     files = {option: getattr(args, name) for name, (_, option) in OUTPUT_FILES.items()}
     defaults = {option: str(folder / file) for file, option in OUTPUT_FILES.values()}
     files |= {"--junit-xml": args.junit, "--github-summary": args.github_summary}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance import run
+from lumen_conformance.plugin import acceptance
 from lumen_conformance.processes import leak_audit, reaper
 from lumen_conformance.registry import declaration
 from lumen_conformance.report import (
@@ -15,6 +16,7 @@ from lumen_conformance.report import (
     baseline,
     entries,
     id_selection,
+    output_paths,
     replay,
     report_redaction,
     results,
@@ -28,7 +30,10 @@ from lumen_conformance.targets import environment, target
 @pytest.hookimpl(tryfirst=True)  # instead of pytest's own collection
 def pytest_collection(session: pytest.Session) -> bool | None:
     """Collect nothing where records are replayed."""
-    return replay.collect(session)
+    if not replay.collect(session):
+        return None
+    acceptance.accept(session.config)
+    return True
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -62,11 +67,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     yield  # the suites mark their tests; pytest selects by -k and -m
     target.select(config, items, collected)
     shards.select(config, items)  # last: a shard is a part of the selection
+    acceptance.accept(config)
 
 
 @pytest.hookimpl(tryfirst=True)  # before a parallel worker sends the list of its tests
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Publish the selected tests; record the processes, ports and files that exist before the first test."""
+    if not output_paths.is_accepted(session.config):
+        return  # pytest calls this hook also after an error
     entries.publish_items(session)
     results.expect_items(session)
     baseline.publish_partly_selected(session)
@@ -77,7 +85,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> str:
     """Print the size of the selection."""
-    return selection.size_line(config, items)
+    return selection.size_line(config, items) if output_paths.is_accepted(config) else ""
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True, optionalhook=True)
@@ -86,6 +94,7 @@ def pytest_xdist_node_collection_finished(node: object, ids: Sequence[str]) -> G
     config: pytest.Config = node.config  # type: ignore[attr-defined]
     baseline.refuse_unknown_ids(config)
     id_selection.refuse_unknown_ids(config)
+    acceptance.accept(config)
     config.stash[RESULTS].expect(ids)
     yield
     announcement.print_published(config)

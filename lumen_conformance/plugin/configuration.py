@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lumen_conformance import isolation, run
+from lumen_conformance.plugin import acceptance
 from lumen_conformance.plugin.report_hooks import ReportHooks
 from lumen_conformance.processes import interruption, standard_streams
 from lumen_conformance.registry import declaration, old_ids, option_table
@@ -31,7 +32,7 @@ from lumen_conformance.report import (
     summary,
     verdict_records,
 )
-from lumen_conformance.targets import environment, options, target
+from lumen_conformance.targets import conditions, environment, options, target
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,7 +48,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Choose the file of the page; refuse files that cannot be written together."""
     page.choose_path(config)
-    output_paths.refuse_same_file(config)  # before one of the files is written
+    output_paths.undo_refused(config)  # before a folder is made
+    output_paths.refuse_same_file(config)
     page.refuse_unwritable(config)
 
 
@@ -56,10 +58,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse invalid options before any test runs, and prepare the run."""
     interruption.configure(config)  # first: signals may be pending
     standard_streams.configure(config)
+    acceptance.configure(config)
     option_table.configure(config)
     selection.configure(config)
-    run_record.configure(config)  # it removes an old record, which could be merged after an invalid option
+    run_record.configure(config)
     target.configure(config)
+    conditions.configure(config)
     summary.configure(config)
     github.configure(config)
     verdict_records.configure(config)
@@ -76,7 +80,6 @@ def pytest_configure(config: pytest.Config) -> None:
     replay.configure(config)  # last of the report: it replaces target, tiers, selection and baseline
     isolation.configure(config)  # after the options are read from the environment, which it cleans
     environment.configure(config)
-    output_paths.accept(config)  # last: no option is refused
     if shared_files.reports(config):
         config.pluginmanager.register(ReportHooks(config), "lumen-report")
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from lumen_conformance.plugin import acceptance
 from lumen_conformance.processes import external_connections, interruption, leak_audit, reaper
 from lumen_conformance.report import (
     baseline_writer,
@@ -41,10 +42,8 @@ _WRITERS: Final = {
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Remove the results of an earlier run."""
+    """Let a signal stop the run."""
     interruption.begin(session)
-    page.write_unfinished(session)
-    verdict_records.remove_old(session)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # innermost: before the terminal prints its summary
@@ -55,6 +54,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     pytest-html writes its page.
     """
     interruption.finish(session)
+    acceptance.end(session)
     crashes.add_teardowns(session)
     counts.recount_all(session)
     shards.accept_empty(session)
@@ -67,10 +67,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     leak_audit.end_leftovers(session)  # may set the exit status
     session.config.stash[_EXIT_STATUS] = int(session.exitstatus)
     environment.mask_evidence(session)
-    if session.exitstatus == pytest.ExitCode.USAGE_ERROR and not replay.is_replayed(session):
+    if output_paths.is_refused(session):
         page.discard(session.config)
         junit_file.discard(session.config)
-        output_paths.remove_results(session.config)  # nothing ran
         return
     write_errors.write_all(session, _WRITERS)
 

@@ -39,12 +39,17 @@ class Output:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._held: list[str] | None = None  # None: nothing is held
+        self._is_dropped = False
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- any attribute of a stream
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write a text."""
+        """Write a text, or hold it."""
+        if self._held is not None:
+            self._held.append(text)
+            return len(text)
         try:
             return self._stream.write(text)
         except OSError:
@@ -56,8 +61,20 @@ class Output:
         for line in lines:
             self.write(line)
 
+    def hold(self, *, drop: bool) -> None:
+        """Hold what is written from now on; with ``drop``, `release` does not write it."""
+        self._held = [] if self._held is None else self._held
+        self._is_dropped = drop
+
+    def release(self) -> None:
+        """Write what was held, and hold no more."""
+        if not self._is_dropped:
+            held, self._held = self._held or (), None
+            self.writelines(held)
+            self.flush()
+
     def flush(self) -> None:
-        """Write what is held."""
+        """Write what the stream has in its buffer."""
         try:
             self._stream.flush()
         except OSError:
@@ -68,3 +85,22 @@ def configure(config: pytest.Config) -> None:
     """Let the terminal of pytest drop what cannot be written."""
     if reporter := config.pluginmanager.get_plugin("terminalreporter"):
         reporter._tw._file = Output(reporter._tw._file)  # noqa: SLF001 -- there is no public name
+
+
+def hold(config: pytest.Config, *, drop: bool = False) -> None:
+    """Hold the output of the terminal until `release`, at most until the end of the run; with ``drop``, drop it."""
+    if output := _output_of(config):
+        output.hold(drop=drop)
+        config.add_cleanup(output.release)
+
+
+def release(config: pytest.Config) -> None:
+    """Print what is held."""
+    if output := _output_of(config):
+        output.release()
+
+
+def _output_of(config: pytest.Config) -> Output | None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    file = reporter._tw._file if reporter else None  # noqa: SLF001 -- there is no public name
+    return file if isinstance(file, Output) else None

@@ -103,7 +103,7 @@ def read_rows(config: pytest.Config, items: list[pytest.Item]) -> None:
 def refuse_unknown_ids(config: pytest.Config) -> None:
     """End a parallel run whose workers have found an id that no check has."""
     if found := shared_files.published(config, _UNKNOWN):
-        pytest.exit(_describe_unknown(config, json.loads(found[0])), pytest.ExitCode.USAGE_ERROR)
+        raise pytest.UsageError(_describe_unknown(config, json.loads(found[0])))
 
 
 def _describe_unknown(config: pytest.Config, unknown: list[str]) -> str:

@@ -30,14 +30,15 @@ _TOKEN: Final = pytest.StashKey[str]()
 
 
 def configure(config: pytest.Config) -> None:
-    """Refuse a file that cannot be written; then let GitHub ignore commands in what is printed.
-
-    A failure shows texts of the server, and one of them could be a command.
-    """
-    path = _path(config)
-    if path:
+    """Refuse a file that cannot be written."""
+    if path := _path(config):
         output_paths.refuse_unwritable("--github-summary", path)
-    if path or (os.environ.get("GITHUB_ACTIONS") == "true" and shared_files.reports(config)):
+
+
+def stop_commands(config: pytest.Config) -> None:
+    """Let GitHub ignore commands in what is printed: a failure shows texts of the server, which could be a command."""
+    in_workflow = os.environ.get("GITHUB_ACTIONS") == "true" and shared_files.reports(config)
+    if in_workflow or _path(config):
         config.stash[_TOKEN] = secrets.token_hex(16)
         _print(config, f"::stop-commands::{config.stash[_TOKEN]}")
 

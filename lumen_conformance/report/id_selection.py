@@ -66,4 +66,4 @@ def _refuse(config: pytest.Config, message: str) -> None:
 def refuse_unknown_ids(config: pytest.Config) -> None:
     """End a parallel run whose workers have found an id that no check has."""
     if message := shared_files.published(config, _UNKNOWN):
-        pytest.exit(message[0], pytest.ExitCode.USAGE_ERROR)
+        raise pytest.UsageError(message[0])

@@ -45,9 +45,9 @@ def configure(config: pytest.Config) -> None:
         config.stash[PAGE] = Page(config, Path.cwd() / path)
 
 
-def write_unfinished(session: pytest.Session) -> None:
+def write_unfinished(config: pytest.Config) -> None:
     """Replace the page of an earlier run, if this run writes a page."""
-    if page := session.config.stash.get(PAGE, None):
+    if page := config.stash.get(PAGE, None):
         page.write_unfinished()
 
 

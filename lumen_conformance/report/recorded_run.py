@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -14,15 +14,23 @@ from lumen_conformance.report.entries import ReportEntry
 from lumen_conformance.report.known_ids import names
 from lumen_conformance.report.run_record import VERSION
 
+FILE: Final = "record.jsonl"  # its name in an output folder
+
 
 @dataclass(frozen=True)
 class Record:
-    """What one file holds; ``folder`` is its folder, whose name tells several systems apart."""
+    """What one file holds; ``name`` tells several systems apart."""
 
-    folder: Path
+    path: Path
+    name: str
     run: dict[str, Any]
     entries: tuple[ReportEntry, ...]
     reports: tuple[dict[str, Any], ...]
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the file, with its evidence."""
+        return self.path.parent
 
     @classmethod
     def read(cls, path: Path) -> Record:
@@ -31,9 +39,14 @@ class Record:
             lines = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
             run = lines[0]["run"]
             if run["version"] != VERSION:
-                raise pytest.UsageError(f"{path} has version {run['version']}: expected {VERSION}; record it again")
+                raise pytest.UsageError(
+                    f"{path} is a record of version {run['version']}: expected version {VERSION}; run its checks again "
+                    "with this version of the suite"
+                )
             tests = tuple(ReportEntry(**line["test"]) for line in lines if "test" in line)
-            return cls(path.resolve().parent, run, tests, tuple(line["report"] for line in lines if "report" in line))
+            name = path.resolve().parent.name if path.name == FILE else path.stem
+            reports = tuple(line["report"] for line in lines if "report" in line)
+            return cls(path.resolve(), name, run, tests, reports)
         except OSError as error:
             raise pytest.UsageError(f"{path} cannot be read: {error.strerror}; name a file of --record") from None
         except (ValueError, LookupError, TypeError) as error:
@@ -63,7 +76,8 @@ class Record:
             "baseline": {listed[name]: why for name, why in self.run["baseline"].items() if name in listed},
             "partly_selected": [listed[name] for name in self.run["partly_selected"] if name in listed],
         }
-        return Record(self.folder, run, tuple(tests), tuple(_labelled(each, end, ids) for each in self.reports))
+        reports = tuple(_labelled(each, end, ids) for each in self.reports)
+        return replace(self, run=run, entries=tuple(tests), reports=reports)
 
 
 def _labelled(report: dict[str, Any], end: str, ids: dict[str, str]) -> dict[str, Any]:

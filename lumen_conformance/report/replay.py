@@ -8,13 +8,14 @@ folder of its record in its id.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from lumen_conformance.registry.measurement import EVIDENCE, REPORTED_ONLY
-from lumen_conformance.report import record_parts, shared_files
+from lumen_conformance.report import record_copies, record_parts, shared_files
 from lumen_conformance.report.baseline import BASELINE, BASELINE_FILES, IN_PART
 from lumen_conformance.report.entries import publish
 from lumen_conformance.report.markup import TARGET
@@ -32,13 +33,18 @@ def add_options(parser: pytest.Parser) -> None:
     parser.getgroup("report").addoption(
         "--replay", metavar="FILE", action="append", help="run nothing: report what FILE has recorded; may be repeated"
     )
+    parser.getgroup("report").addoption(
+        "--replay-copies", metavar="DIR", help="replace DIR by copies of the files of --replay and of their evidence"
+    )
 
 
 def configure(config: pytest.Config) -> None:
     """Read the records, and report about their target."""
     if not (files := config.getoption("--replay")):
         return
-    records = record_parts.labelled([Record.read(Path(file)) for file in files])
+    found = [Record.read(Path(file)) for file in files]
+    copied = config.getoption("--replay-copies") is not None
+    records = record_parts.labelled(record_copies.with_unique_names(found) if copied else found)
     config.stash[RECORDS] = records
     targets = dict.fromkeys(record.run["target"] for record in records if record.run["target"])
     if targets:
@@ -53,8 +59,20 @@ def configure(config: pytest.Config) -> None:
     shared_files.publish(config, IN_PART, json.dumps(partly))
 
 
+def _copy_records(config: pytest.Config) -> None:
+    """Copy the records and their evidence, so that the joined report has all of its files; raises pytest.UsageError."""
+    folder = config.getoption("--replay-copies")
+    if RECORDS in config.stash and folder is not None:
+        records = config.stash[RECORDS]
+        try:
+            config.stash[RECORDS] = record_copies.copy(records, Path(folder))
+        except (OSError, shutil.Error) as error:
+            raise pytest.UsageError(f"{folder} cannot be written: {error}; make room or name another folder") from None
+
+
 def collect(session: pytest.Session) -> bool | None:
     """Take the tests of the records for what is collected."""
+    _copy_records(session.config)
     records = session.config.stash.get(RECORDS, None)
     if records is None:
         return None
@@ -85,11 +103,6 @@ def _report(config: pytest.Config, folder: Path, data: dict[str, Any]) -> None:
         config.hook.pytest_runtest_logreport(report=report)
     else:
         config.hook.pytest_collectreport(report=report)
-
-
-def is_replayed(session: pytest.Session) -> bool:
-    """Return whether this run reports records."""
-    return bool(session.config.stash.get(RECORDS, []))
 
 
 def set_exit_status(session: pytest.Session) -> None:

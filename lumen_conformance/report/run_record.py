@@ -13,15 +13,15 @@ from typing import Any, Final
 
 import pytest
 
-import lumen_conformance
 from lumen_conformance.registry.measurement import EVIDENCE, REPORTED_ONLY
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.baseline import BASELINE, BASELINE_FILES, PARTLY_SELECTED, in_part
 from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import RESULTS
+from lumen_conformance.report.run_conditions import conditions
 from lumen_conformance.report.selection import describe
 
-VERSION: Final = 1  # of the format of the file
+VERSION: Final = 2  # of the format of the file
 
 
 class RunRecorder:
@@ -52,7 +52,7 @@ class RunRecorder:
         reported_only = self._config.stash.get(REPORTED_ONLY, frozenset("W"))
         head = {
             "version": VERSION,
-            "suite_version": lumen_conformance.__version__,
+            "conditions": conditions(self._config),
             "shard": self._config.getoption("--shard"),
             "selection": describe(self._config),
             "baseline": dict(baseline),
@@ -78,7 +78,6 @@ def configure(config: pytest.Config) -> None:
     """Write the record in the process that reports."""
     if shared_files.reports(config) and (path := output_paths.given(config, "--record")):
         output_paths.refuse_unwritable("--record", path)
-        output_paths.remove(path)
         config.stash[RECORDER] = RunRecorder(config, path)
 
 

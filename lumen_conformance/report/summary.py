@@ -18,10 +18,9 @@ from lumen_conformance.report.run_result import summarize_run
 
 
 def configure(config: pytest.Config) -> None:
-    """Refuse a file that cannot be written; remove the file of an earlier run."""
+    """Refuse a file that cannot be written."""
     if path := _path(config):
         output_paths.refuse_unwritable("--summary", path)
-        output_paths.remove(path)
 
 
 def write_file(session: pytest.Session) -> None:

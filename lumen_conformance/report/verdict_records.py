@@ -27,12 +27,6 @@ def configure(config: pytest.Config) -> None:
         output_paths.refuse_unwritable("--verdicts", path)
 
 
-def remove_old(session: pytest.Session) -> None:
-    """Remove the file of an earlier run."""
-    if path := _path(session.config):
-        output_paths.remove(path)
-
-
 def write_file(session: pytest.Session) -> None:
     """Write the file, if the option is given."""
     if path := _path(session.config):

@@ -56,14 +56,43 @@ def test_a_baseline(tmp_path: Path) -> None:
     assert "1 baselined" in listed.stdout
 
 
-def test_no_record_after_an_invalid_option(tmp_path: Path) -> None:
-    """A run that is refused leaves no record of the run before it, which could be merged in its place."""
-    first = run(tmp_path, "--only", "C1.1")
-    assert first.returncode == ExitStatus.OK, first.stdout + first.stderr
-    record = tmp_path / "conformance-report" / "record.jsonl"
-    assert record.is_file()
-    assert run(tmp_path, "--only", "C1.1", "--shard", "9/2").returncode == ExitStatus.USAGE
-    assert not record.exists()
+def merge(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Join records."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "lumen_conformance", "merge", *arguments], cwd=folder, env=environment(folder),
+        capture_output=True, encoding="utf-8", timeout=RUN_BUDGET_S, check=False,
+    )  # fmt: skip
+
+
+def files_of(folder: Path) -> dict[Path, bytes]:
+    """Return each file and folder with its content."""
+    found = (path for path in folder.rglob("*") if "temporary" not in path.parts)
+    return {path: path.read_bytes() if path.is_file() else b"" for path in found}
+
+
+def test_a_refused_command_changes_nothing(tmp_path: Path) -> None:
+    """A refused run and a refused merge print one line, and change no file: good results of an earlier run stay."""
+    (tmp_path / "known.txt").write_text("Z9  no such check\n", "utf-8")
+    parts = [run(tmp_path, "--only", "C1.1", "F1.2", "--shard", f"{part}/2", "--output", part) for part in "12"]
+    assert [part.returncode for part in parts] == [ExitStatus.OK, ExitStatus.OK], parts
+    other = run(tmp_path, "--shard", "2/2", "--only", "C1.1", "--output", "other")
+    assert other.returncode == ExitStatus.OK, other.stdout + other.stderr
+    assert merge(tmp_path, "1", "2/record.jsonl", "--output=joined").returncode == ExitStatus.OK
+    before = files_of(tmp_path)
+    only = ("--only", "C1.1")
+    refused = [
+        run(tmp_path, *options, "--output", folder)
+        for folder, options in [
+            ("1", ("--only", "NOPE")), ("new", ("--only", "NOPE", "-n", "1")), ("1", (*only, "--shard=9/2")),
+            ("1", (*only, "--baseline=known.txt")), ("new/folder", (*only, "--github-summary=new.md", "--can=nope")),
+        ]
+    ]  # fmt: skip
+    refused += [merge(tmp_path, "1", "other", f"--output={folder}") for folder in ("joined", "new")]
+    for each in refused:
+        assert (each.returncode, each.stdout) == (ExitStatus.USAGE, ""), each
+        assert each.stderr.strip().count("\n") == 0, each
+    assert files_of(tmp_path) == before
+    assert sorted(path.name for path in (tmp_path / "joined" / "parts").iterdir()) == ["1", "2"]
 
 
 def test_secrets_of_the_command_line(tmp_path: Path) -> None:
@@ -156,10 +185,6 @@ def test_a_merge_in_a_folder_with_a_conftest(tmp_path: Path) -> None:
     first = run(tmp_path, "--only", "C1.1")
     assert first.returncode == ExitStatus.OK, first.stdout + first.stderr
     (tmp_path / "conftest.py").write_text("open('imported', 'w').close()\n", "utf-8")
-    merge = [sys.executable, "-P", "-m", "lumen_conformance", "merge", "conformance-report", "--output=merged"]
-    merged = subprocess.run(
-        merge, cwd=tmp_path, env=environment(tmp_path), capture_output=True, encoding="utf-8", timeout=RUN_BUDGET_S,
-        check=False,
-    )  # fmt: skip
+    merged = merge(tmp_path, "conformance-report", "--output=merged")
     assert merged.returncode == ExitStatus.OK, merged.stdout + merged.stderr
     assert not (tmp_path / "imported").exists()

@@ -9,10 +9,12 @@ from tests.fixtures.nested_pytest import NestedPytest, NestedRun
 
 
 def change(record: Path, folder: Path, **fields: object) -> Path:
-    """Return a copy of a record with other fields of its run."""
+    """Return a copy of a record with other fields of its run, or other values of its conditions."""
     head, _, lines = record.read_text("utf-8").partition("\n")
     folder.mkdir(parents=True)
-    run = json.dumps({"run": json.loads(head)["run"] | fields})
+    before = json.loads(head)["run"]
+    conditions = before["conditions"] | fields.pop("conditions", {})
+    run = json.dumps({"run": before | fields | {"conditions": conditions}})
     (folder / "record.jsonl").write_text(f"{run}\n{lines}", "utf-8")
     return folder / "record.jsonl"
 

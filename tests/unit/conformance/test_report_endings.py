@@ -81,18 +81,19 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_a_refused_run_leaves_no_results(nested: NestedPytest, what: str) -> None:
-    """Invalid options end without a page, and without the results of an earlier run, which look like those of this."""
+def test_a_refused_run_changes_no_file(nested: NestedPytest, what: str) -> None:
+    """Invalid options leave the files of an earlier run as they are, write none, and print no result."""
     nested.write({"contract/test_green.py": GREEN})
-    names = ("reports/report.html", "verdicts.jsonl", "summary.json", "record.jsonl", "junit.xml")
-    files = [nested.folder / name for name in names]
-    for file in files:
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(STALE, "utf-8")
-    ended = nested.run("--record=record.jsonl", "--junit-xml=junit.xml", *REFUSED[what])
-    assert (ended.status, [file.name for file in files if file.exists()]) == (4, []), ended.output
-    assert "enerated html report" not in ended.output
-    assert "enerated xml file" not in ended.output
+    # Old results used to be removed, so that nobody takes them for those of this run; that lost good results.
+    old = nested.folder / "summary.json"
+    old.write_text(STALE, "utf-8")
+    ended = nested.run(
+        "--record=new/record.jsonl", "--junit-xml=junit.xml", "--evidence-dir=new/evidence", *REFUSED[what]
+    )
+    assert (ended.status, old.read_text("utf-8")) == (4, STALE), ended.output
+    assert [name for name in ("new", "reports", "verdicts.jsonl", "junit.xml") if (nested.folder / name).exists()] == []
+    shown = ("enerated html report", "enerated xml file", "selected:", "never ran", "= result =")
+    assert [text for text in shown if text in ended.output] == []
 
 
 LEFT = """

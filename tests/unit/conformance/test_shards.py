@@ -162,10 +162,18 @@ def test_parts_of_different_runs_are_refused(records: list[Path], tmp_path: Path
     """Parts of 3 beside a part of 2, a part that only one of two systems has, and two selections are no run."""
     other = change(records[0], tmp_path / "other", shard="1/2")
     again = change(records[0], tmp_path / "again")
-    select = change(records[0], tmp_path / "select", selection="smoke")
-    for number, files in enumerate([(*records, other), (*records, again), (select, *records[1:])]):
+    select = change(records[0], tmp_path / "select", conditions={"-m": "smoke"})
+    first = f"{records[0]}"
+    refused = {
+        "parts of different runs": (*records, other),
+        f"shard 1/3 is given 2 times, by {first} and {again}: give": (*records, again),
+        f"shard 1/3 is given 2 times, by {first} and {again}; shard 2/3, 3/3 is missing": (records[0], again),
+        f"{first} is given twice": (*records, records[0]),
+        '-m is "smoke" and ""': (select, *records[1:]),
+    }
+    for number, (error, files) in enumerate(refused.items()):
         joined = merge(tmp_path / str(number), *files)
-        assert joined.status == pytest.ExitCode.USAGE_ERROR, joined.output
+        assert (joined.status, error in joined.output) == (pytest.ExitCode.USAGE_ERROR, True), joined.output
 
 
 def test_a_part_without_a_test_passes(tmp_path: Path) -> None:
