@@ -228,9 +228,8 @@ def judge(
 
 
 def judge_with_context(
-    check: str, tier: Tier, source: str, *, profile: Profile = "any", needs: str = "",
-    given: Precondition = no_precondition,
-) -> Callable[[DecideWithContext], Judge]:  # fmt: skip
+    check: str, tier: Tier, source: str, *, given: Precondition, profile: Profile = "any", needs: str = ""
+) -> Callable[[DecideWithContext], Judge]:
     """Make a judge of a function of a capture and a context; ``needs`` names the context field that it requires."""
 
     def make(decide: DecideWithContext) -> Judge:

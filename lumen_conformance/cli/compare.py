@@ -1,4 +1,11 @@
-"""``lumen-conformance compare``: compare two verdict files, for example those of two releases."""
+"""``lumen-conformance compare``: compare two verdict files, for example those of two releases.
+
+A check of tier M that was judged before and is not judged now is a failure, as it is in a run: the release may have
+broken what the check needs. One of tier S or W is shown only, as its tier does not fail the run of every target.
+
+A check that only the old file has is shown below "newly absent" and is no failure: the new run did not select it, or
+the suite does not have it any more. A check that was selected and did not run is an error in the new file.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +13,9 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from lumen_conformance.cli.errors import CommandError
 from lumen_conformance.cli.exit_status import ExitStatus
@@ -18,6 +27,21 @@ if TYPE_CHECKING:
     import argparse
 
 FAILING = {"failed", "error", "baselined"}  # a warning, of tier S or W, fails no run
+
+
+class VerdictLine(msgspec.Struct, frozen=True):
+    """What a line of a verdict file must have to be compared."""
+
+    id: str
+    param: str | None
+    tier: str
+    outcome: str
+    reason: str | None
+
+    @property
+    def name(self) -> str:
+        """The present id, with its parameters."""
+        return " ".join(filter(None, [translate(self.id), self.param]))
 
 
 @dataclass(frozen=True)
@@ -33,15 +57,22 @@ class Change:
     @property
     def group(self) -> str:
         """The heading below which it is shown."""
-        if self.new in FAILING and self.old not in FAILING:
-            return "newly failing"
-        if self.new == "warned" and self.old not in FAILING:
-            return "newly warned"
-        return "newly passing" if self.new == "passed" and self.old is not None else "other changes"
+        if self.new is None:
+            return "newly absent"
+        if self.new == "passed" and self.old is not None:
+            return "newly passing"
+        by_outcome = {**dict.fromkeys(FAILING, "newly failing"), "not_judged": NOT_JUDGED, "warned": "newly warned"}
+        return "other changes" if self.old in FAILING else by_outcome.get(self.new, "other changes")
+
+    @property
+    def fails(self) -> bool:
+        """Whether it is a failure. A check of tier M that was not judged fails a run, too."""
+        return self.group == "newly failing" or (self.group == NOT_JUDGED and self.tier == "M")
 
 
-REASONED = ("newly failing", "newly warned")
-GROUPS = ("newly failing", "newly warned", "newly passing", "other changes")
+NOT_JUDGED = "newly not judged"
+REASONED = ("newly failing", NOT_JUDGED, "newly warned")
+GROUPS = ("newly failing", NOT_JUDGED, "newly warned", "newly passing", "newly absent", "other changes")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +84,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print what differs; exit status 1 when a check newly fails."""
+    """Print what differs; exit status 1 when a check newly fails, or one of tier M is newly not judged."""
     changes = differences(read(Path(args.old)), read(Path(args.new)))
     groups = {name: [each for each in changes if each.group == name] for name in GROUPS}
     if args.json:
@@ -65,7 +96,7 @@ def main(args: argparse.Namespace) -> int:
         print()
     else:
         _print(groups)
-    return ExitStatus.FAILED if groups["newly failing"] else ExitStatus.OK
+    return ExitStatus.FAILED if any(each.fails for each in changes) else ExitStatus.OK
 
 
 def _print(groups: dict[str, list[Change]]) -> None:
@@ -76,28 +107,34 @@ def _print(groups: dict[str, list[Change]]) -> None:
             print(f"  {each.id} ({each.tier})  {each.old or 'absent'} -> {each.new or 'absent'}{reason}")
 
 
-def read(path: Path) -> dict[str, dict[str, Any]]:
+def read(path: Path) -> dict[str, VerdictLine]:
     """Return the verdicts of a file or an output folder, by id and parameters. Raises CommandError."""
     file = path / OUTPUT_FILES["verdicts"][0] if path.is_dir() else path
     try:
-        lines = [json.loads(line) for line in file.read_text("utf-8").split("\n") if line]
-        found = {" ".join(filter(None, [translate(each["id"]), each["param"]])): each for each in lines}
-        if not found:
-            raise CommandError(f"{file} has no verdict: the run selected no check, or did not end")
-        return found  # noqa: TRY300 -- the branches below are errors
+        lines = file.read_bytes().split(b"\n")
     except OSError as error:
         raise CommandError(f"{file} cannot be read: {error.strerror}; give a file of --verdicts") from None
-    except (ValueError, LookupError, TypeError) as error:
-        raise CommandError(f"{file} is no verdict file: {error!r}; give a file of --verdicts") from None
+    found = [_parse(line, f"{file}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    if not found:
+        raise CommandError(f"{file} has no verdict: the run selected no check, or did not end")
+    return {each.name: each for each in found}
 
 
-def differences(old: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]]) -> list[Change]:
+def _parse(line: bytes, place: str) -> VerdictLine:
+    """Return the verdict of a line; raises CommandError."""
+    try:
+        # Not by msgspec alone: it refuses half of a surrogate pair, which a measured text can have.
+        return msgspec.convert(json.loads(line.decode("utf-8")), VerdictLine)
+    except (ValueError, RecursionError) as error:
+        raise CommandError(f"{place}: no verdict: {error}; give a file of --verdicts") from None
+
+
+def differences(old: dict[str, VerdictLine], new: dict[str, VerdictLine]) -> list[Change]:
     """Return the checks whose outcome differs, in the order of the new file, then of the old one."""
     found = []
-    for name in [*new, *(each for each in old if each not in new)]:
+    for name, latest in (new | {name: each for name, each in old.items() if name not in new}).items():
         before, after = old.get(name), new.get(name)
-        outcomes = [each["outcome"] if each else None for each in (before, after)]
+        outcomes = [each.outcome if each else None for each in (before, after)]
         if outcomes[0] != outcomes[1]:
-            latest: dict[str, Any] = after or before or {}
-            found.append(Change(name, latest["tier"], outcomes[0], outcomes[1], after["reason"] if after else None))
+            found.append(Change(name, latest.tier, outcomes[0], outcomes[1], after.reason if after else None))
     return found

@@ -17,9 +17,9 @@ class ExitStatus(IntEnum):
 
 DESCRIPTION: Final = """exit status:
   0  no check failed; warnings do not count
-  1  a check failed, or could not be judged; compare: a check newly fails
-  2  the run was interrupted (SIGINT, SIGTERM), or nobody reads the output of another command
-  3  an internal error of the suite, or a result file that cannot be written
+  1  a check failed, or could not be judged; compare: a check newly fails, or is newly not judged
+  2  the run was interrupted (SIGINT, SIGTERM); list, compare: the program that reads the output has ended
+  3  an internal error of the suite, or a result file or an output that cannot be written
   4  invalid options or an unreadable file
   5  the selection holds no check
 """

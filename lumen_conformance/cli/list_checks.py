@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _order(check_id: str) -> tuple[bool, str, list[int]]:
-    """Return what sorts as people count: contract before recovery, then area and number; words keep their order."""
+    """Return a sort key: contract before recovery, then the area, then the numbers by value (F2 before F10)."""
     area, number = re.match(r"([A-Z]?)([\d.]*)", check_id).groups()  # type: ignore[union-attr]  # it always matches
     return not area, area, [int(part) for part in number.split(".") if part]
 

@@ -33,13 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a console may lack a character
     try:
-        status = _run(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
-    except OSError as error:
-        return _report_lost_output(error)
+        with standard_streams.report_lost_output():
+            return _run(sys.argv[1:] if argv is None else argv)
+    except standard_streams.LostOutput as lost:
+        return _report_lost_output(lost.error)
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
-    return status
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -57,16 +56,17 @@ def _run(argv: Sequence[str]) -> int:
         return _report(args, str(error))
     except OSError as error:
         if error.filename is None:
-            raise
+            return _report(args, error.strerror or str(error), ExitStatus.INTERNAL_ERROR)
         return _report(args, f"{error.filename}: {error.strerror}; name another file or folder")
 
 
 def _report_lost_output(error: OSError) -> int:
     """Drop the rest of the output; a reader that has ended, such as head, has read enough."""
     standard_streams.drop(sys.stdout)
-    if not isinstance(error, BrokenPipeError):
-        _print_error(f"lumen-conformance: the output cannot be written: {error.strerror}; write it to another file")
-    return ExitStatus.INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        return ExitStatus.INTERRUPTED
+    _print_error(f"lumen-conformance: the output cannot be written: {error.strerror}; write it to another file")
+    return ExitStatus.INTERNAL_ERROR
 
 
 def _print_error(line: str) -> None:
@@ -76,9 +76,9 @@ def _print_error(line: str) -> None:
         standard_streams.drop(sys.stderr)
 
 
-def _report(args: argparse.Namespace, message: str) -> int:
+def _report(args: argparse.Namespace, message: str, status: ExitStatus = ExitStatus.USAGE) -> int:
     _print_error(f"lumen-conformance {args.subcommand}: {message}")
-    return ExitStatus.USAGE
+    return status
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -102,7 +103,20 @@ def run_pytest(arguments: list[str], variables: Mapping[str, str] = MappingProxy
     if os.name != "nt":
         interruption.block_signals()  # pytest is not ready for them before the plugin is configured
         os.execve(sys.executable, command, environ)
-    return subprocess.run(command, env=environ, check=False).returncode
+    return wait_for_child(command, environ)
+
+
+def wait_for_child(command: list[str], environ: Mapping[str, str]) -> int:
+    """Run a program to its end; return its exit status.
+
+    Ctrl-C reaches both processes. This one goes on waiting: subprocess.run would kill the child 0.25 s later, before it
+    has written its report. A handler that does nothing is not inherited, but SIG_IGN is.
+    """
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return subprocess.run(command, env=environ, check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _selected(args: argparse.Namespace) -> list[str]:

@@ -7,7 +7,7 @@ import lumen_guard
 
 lumen_guard.install()
 
-if os.environ.get("E2E_LUMEN_SABOTAGE"):
+if os.environ.get("E2E_LUMEN_MUTATION"):
     import lumen_mutation
 
     lumen_mutation.install()

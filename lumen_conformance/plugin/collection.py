@@ -16,6 +16,7 @@ from lumen_conformance.report import (
     baseline,
     entries,
     id_selection,
+    known_ids,
     output_paths,
     replay,
     report_redaction,
@@ -92,8 +93,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 def pytest_xdist_node_collection_finished(node: object, ids: Sequence[str]) -> Generator[None]:
     """Refuse unknown ids that parallel workers have found; then expect their tests."""
     config: pytest.Config = node.config  # type: ignore[attr-defined]
-    baseline.refuse_unknown_ids(config)
-    id_selection.refuse_unknown_ids(config)
+    known_ids.end_refused_run(config)
     acceptance.accept(config)
     config.stash[RESULTS].expect(ids)
     yield

@@ -82,7 +82,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     interruption.print_section(terminalreporter, config)
     external_connections.print_section(terminalreporter, config)
     leak_audit.print_section(terminalreporter, config)
-    reaper.print_section(terminalreporter, config)
     replay.print_section(terminalreporter, config)
     baseline_writer.print_section(terminalreporter, config)
     terminal.print_sections(terminalreporter, exit_status, config)

@@ -70,9 +70,8 @@ INTERRUPTION: Final = pytest.StashKey[Interruption]()
 
 
 def block_signals() -> None:
-    """Keep signals pending until `configure` handles them, also for a program that replaces this process."""
-    if os.name != "nt":
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    """Keep signals pending until `configure` handles them, also for a program that replaces this one. POSIX only."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 def configure(config: pytest.Config) -> None:

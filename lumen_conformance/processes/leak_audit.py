@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lumen_conformance.processes import own_resources
+from lumen_conformance.processes import own_resources, reaper
 from lumen_conformance.processes.child_process import Leaked
 from lumen_conformance.processes.process_tree import ProcessRef, find_tagged, kill_all, list_tree, read_tag
 from lumen_conformance.run import ALONE, Run, is_controller, run_of
@@ -137,9 +137,8 @@ def end_leftovers(session: pytest.Session) -> None:
 
 
 def print_section(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Name what had to be ended."""
-    swept = config.stash.get(SWEPT, [])
-    if swept:
+    """Name what had to be ended, each process once: the helper of a killed worker may have found it, too."""
+    if lines := dict.fromkeys((*config.stash.get(SWEPT, []), *reaper.list_killed(config))):
         terminalreporter.section("left behind by this run, now ended", red=True)
-        for line in swept:
+        for line in lines:
             terminalreporter.line(line)

@@ -77,10 +77,7 @@ def stop(session: pytest.Session) -> None:
         reaper.stop()
 
 
-def print_section(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Name what was killed after the end of a worker."""
+def list_killed(config: pytest.Config) -> list[str]:
+    """Return a line for each process that was killed after the end of a worker."""
     files = run_of(config).folder.glob("reaped-*.txt")
-    if lines := [line for file in files for line in file.read_text("utf-8").splitlines()]:
-        terminalreporter.section("left behind by this run, now ended", red=True)
-        for line in lines:
-            terminalreporter.line(line)
+    return [line for file in files for line in file.read_text("utf-8").splitlines()]

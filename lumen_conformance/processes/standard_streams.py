@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TextIO
 
 import pytest
@@ -34,8 +34,16 @@ def drop(stream: TextIO) -> None:
         stream.flush()
 
 
-class Output:
-    """The output of pytest's terminal: it drops what cannot be written."""
+class LostOutput(Exception):  # noqa: N818 -- the name of an event
+    """Standard output cannot be written; ``error`` is the reason."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _Wrapper:
+    """A stream with other answers to some of its errors."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -44,6 +52,41 @@ class Output:
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- any attribute of a stream
         return getattr(self._stream, name)
+
+
+class ReportedOutput(_Wrapper):
+    """The output of a command: an error is no OSError, so that it differs from the errors of other files."""
+
+    def write(self, text: str) -> int:
+        """Write a text; raises LostOutput."""
+        with _as_lost_output():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        """Write what is held; raises LostOutput."""
+        with _as_lost_output():
+            self._stream.flush()
+
+
+@contextlib.contextmanager
+def _as_lost_output() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LostOutput(error) from None
+
+
+@contextlib.contextmanager
+def report_lost_output() -> Iterator[None]:
+    """Raise LostOutput where standard output cannot be written, at the latest at the end."""
+    output = ReportedOutput(sys.stdout)
+    with contextlib.redirect_stdout(output):
+        yield
+        output.flush()
+
+
+class Output(_Wrapper):
+    """The output of pytest's terminal: it drops what cannot be written."""
 
     def write(self, text: str) -> int:
         """Write a text, or hold it."""

@@ -111,7 +111,10 @@ def _claim(sentence: str, fields: dict[str, str]) -> str:
 
 
 def _rows_of(ids: list[str]) -> list[str]:
-    """Return the words of each id that the other ids do not have; empty for a single id."""
+    """Return the middle of each id, without the words that all ids begin and end with; empty for a single id.
+
+    ``F2-body-null`` and ``F2-body-list`` have the rows ``null`` and ``list``.
+    """
     if len(ids) == 1:
         return [""]
     words = [each.split("-")[1:] or [each] for each in ids]

@@ -115,9 +115,13 @@ def _place(item: pytest.Item, error: Exception) -> str:
     return f"{item.location[0]}:{line}"
 
 
+def is_assertion(error: BaseException) -> bool:
+    """Return whether an error of a check states something about the target; any other one is a fault of the suite."""
+    return isinstance(error, Refuted | AssertionError | pytest.fail.Exception)
+
+
 def _is_fault_of_the_suite(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> bool:
-    assertions = (AssertionError, pytest.fail.Exception)
-    unexpected = call.excinfo is not None and not isinstance(call.excinfo.value, assertions)
+    unexpected = call.excinfo is not None and not is_assertion(call.excinfo.value)
     return report.failed and call.when == "call" and unexpected and check_of(item) is not None
 
 

@@ -27,7 +27,6 @@ from lumen_conformance.report.known_ids import names
 from lumen_conformance.report.shards import IN_OTHER_PARTS
 
 BASELINED: Final = "baselined"
-_UNKNOWN: Final = "baseline-unknown"
 IN_PART: Final = "baseline-in-part"
 PARTLY_SELECTED: Final = "baseline-partly-selected"  # by all parts of a run together
 _IN_WORKERS: Final = "lumen_baseline"
@@ -41,16 +40,21 @@ _ROWS: Final = pytest.StashKey[dict[str, set[str]]]()
 
 def configure(config: pytest.Config) -> None:
     """Read the file once, as it may be a pipe. An invalid line is an error: it could list the wrong checks."""
-    path = output_paths.given(config, "--baseline") if shared_files.reports(config) else None
-    config.stash[TEXT] = old_ids.accept_lines(config, text_of(path)) if path else ""
-    received: Baseline = getattr(config, "workerinput", {}).get(_IN_WORKERS, {})
-    known = read(config.stash[TEXT], str(path)) if path else received
-    config.stash[BASELINE], config.stash[BASELINE_FILES] = known, dict.fromkeys(known, str(path))
+    file, text = _read_file(config) if shared_files.reports(config) else config.workerinput[_IN_WORKERS]  # type: ignore[attr-defined]
+    config.stash[TEXT], config.stash[BASELINE] = text, (known := read(text, file))
+    config.stash[BASELINE_FILES] = dict.fromkeys(known, file)
+
+
+def _read_file(config: pytest.Config) -> tuple[str, str]:
+    """Return the path and the text of the file, with the present form of each id; empty texts without the option."""
+    path = output_paths.given(config, "--baseline")
+    return (str(path), old_ids.accept_lines(config, text_of(path))) if path else ("", "")
 
 
 def configure_worker(node: object) -> None:
     """Send the baseline to a parallel worker."""
-    node.workerinput[_IN_WORKERS] = dict(node.config.stash[BASELINE])  # type: ignore[attr-defined]
+    stash: pytest.Stash = node.config.stash  # type: ignore[attr-defined]
+    node.workerinput[_IN_WORKERS] = next(iter(stash[BASELINE_FILES].values()), ""), stash[TEXT]  # type: ignore[attr-defined]
 
 
 def text_of(path: Path) -> str:
@@ -93,17 +97,8 @@ def _find_error(line: str, check_id: str, reason: str, known: Baseline) -> str:
 def read_rows(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Find the tests of each listed id. Refuse an id that no check has."""
     config.stash[_ROWS] = _rows(config.stash[BASELINE], items)
-    unknown = known_ids.find_unknown(config, config.stash[BASELINE], items)
-    if unknown and shared_files.reports(config):
-        raise pytest.UsageError(_describe_unknown(config, unknown))
-    if unknown:
-        shared_files.publish(config, _UNKNOWN, json.dumps(unknown))  # a parallel worker cannot end the run
-
-
-def refuse_unknown_ids(config: pytest.Config) -> None:
-    """End a parallel run whose workers have found an id that no check has."""
-    if found := shared_files.published(config, _UNKNOWN):
-        raise pytest.UsageError(_describe_unknown(config, json.loads(found[0])))
+    if unknown := known_ids.find_unknown(config, config.stash[BASELINE], items):
+        known_ids.refuse(config, _describe_unknown(config, unknown))
 
 
 def _describe_unknown(config: pytest.Config, unknown: list[str]) -> str:

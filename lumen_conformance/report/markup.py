@@ -101,8 +101,9 @@ def render_above(session: pytest.Session, layers: Mapping[str, str], causes: Seq
 
 
 def _target(config: pytest.Config) -> str:
-    fault = config.getoption("sabotage", None)
-    return redactor().text(config.stash.get(TARGET, OUR_PROXY)) + (f", sabotaged by {fault}" if fault else "")
+    mutation = config.getoption("mutation", None)
+    name = redactor().text(config.stash.get(TARGET, OUR_PROXY))
+    return f"{name}, with the mutation {mutation}" if mutation else name
 
 
 def gather_logs(results: Results) -> Logs:

@@ -57,10 +57,8 @@ def base_environment(target: Target, caller: Mapping[str, str]) -> Mapping[str, 
 
 def clean_caller(caller: Mapping[str, str]) -> dict[str, str]:
     """Return the caller's environment without proxy servers, and without variables of an outer run of the suite."""
-    select_settings = {name for name in caller if name.startswith(SUITE_PREFIX) or name in OF_PYTEST}
-    kept = {
-        name: value for name, value in caller.items() if name not in {*select_settings, *list_proxy_variables(caller)}
-    }
+    of_suite = {name for name in caller if name.startswith(SUITE_PREFIX) or name in OF_PYTEST}
+    kept = {name: value for name, value in caller.items() if name not in {*of_suite, *list_proxy_variables(caller)}}
     paths = kept.pop("PYTHONPATH", "").split(os.pathsep)
     kept.pop(API_KEY_VARIABLE, None)  # it is for the suite
     kept_paths = [path for path in paths if not path or Path(path) != Path(lumen_guard.HERE)]

@@ -23,9 +23,9 @@ from lumen_conformance.targets import options, parsers
 from lumen_conformance.targets.options import LAUNCH_OPTIONS, api_key_of, list_given, refuse_empty, respelled
 
 PACKAGES = Path(__file__).resolve().parents[2]  # the folder that holds this package and our own proxy
-MUTATION_FILES = pytest.StashKey[
-    tuple[Path, ...]
-]()  # the files with the faults of `--sabotage`; a plugin of this repository's tests sets it
+MUTATION_FILES = pytest.StashKey[tuple[Path, ...]]()
+"""The files with the mutations of `--mutation`; a plugin of this repository's tests sets it."""
+
 HOST = "127.0.0.1"
 
 CAPABILITIES = frozenset(options.CAPABILITIES)
@@ -106,7 +106,7 @@ class Target:
         if not self.mutation:
             return {}
         files = os.pathsep.join(map(str, self.mutation_files))
-        return {"E2E_LUMEN_SABOTAGE": self.mutation, "E2E_LUMEN_SABOTAGES": files}
+        return {"E2E_LUMEN_MUTATION": self.mutation, "E2E_LUMEN_MUTATIONS": files}
 
     @property
     def cwd(self) -> Path | None:
@@ -167,12 +167,12 @@ def target_of(config: pytest.Config) -> Target:
 def _ours(config: pytest.Config) -> Target:
     if idle := list_given(config):
         raise pytest.UsageError(f"{', '.join(idle)}: only with {spelled('command')} or {spelled('url')}")
-    return Target(mutation=config.getoption("sabotage"), mutation_files=config.stash.get(MUTATION_FILES, ()))
+    return Target(mutation=config.getoption("mutation"), mutation_files=config.stash.get(MUTATION_FILES, ()))
 
 
 def _foreign(config: pytest.Config, command: str | None, url: str | None) -> Target:
-    if config.getoption("sabotage"):
-        raise pytest.UsageError("--sabotage is for our own proxy: a foreign target has faults of its own")
+    if config.getoption("mutation"):
+        raise pytest.UsageError("--mutation is for our own proxy only: omit it, or omit the options of the target")
     argv = parsers.split_command(command) if command is not None else ()
     profile: Profile = config.getoption("proxy_profile") or "openai"
     model = config.getoption("proxy_model")

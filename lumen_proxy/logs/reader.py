@@ -65,7 +65,7 @@ def _parse(log: str, line: bytes) -> LogEntry | None:
     return LogEntry(str(fields.get("ts", "")), log, fields) if isinstance(fields, dict) else None
 
 
-def logs_in(log_dir: Path, port: int | None = None) -> list[Path]:
+def logs_in(log_dir: Path, port: int | None) -> list[Path]:
     """The current file of each log, or of each log of one port."""
     return sorted(log_dir.glob("*.jsonl" if port is None else f"*-{port}.jsonl"))
 

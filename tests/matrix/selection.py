@@ -40,9 +40,9 @@ def select(fault: Fault, tests: tuple[CheckItem, ...], *, whole: bool = WHOLE) -
             yield test
 
 
-def select_for_variant(variant: Fault, tests: tuple[CheckItem, ...], *, whole: bool = WHOLE) -> Iterator[CheckItem]:
+def select_for_variant(variant: Fault, tests: tuple[CheckItem, ...]) -> Iterator[CheckItem]:
     """The checks that a healthy variant is run against: all of the references, of others every text and a sample."""
-    drawn = set(select(variant, tests, whole=whole))
+    drawn = set(select(variant, tests))
     for test in tests:
         if variant.name in COMPLETE or test in drawn or function_of(test) == "test_round_trip":
             yield test

@@ -59,9 +59,9 @@ def test_mutant(mutant: str, outcomes: dict[str, Outcomes], record_property: Cal
 
 @pytest.mark.parametrize("mutant", ["usage-is-floored", "flask-missing"])
 def test_mutant_in_a_run(mutant: str, tmp_path: Path) -> None:
-    """A run of the suite with --sabotage fails the declared checks of the mutant and no other."""
+    """A run of the suite with --mutation fails the declared checks of the mutant and no other."""
     files = [str(scenarios()[scenario].__file__) for scenario in scenarios_of(mutant, whole=False)]
-    ended = run_suite(tmp_path, "-m", "smoke", "--sabotage", mutant, tests=files)
+    ended = run_suite(tmp_path, "-m", "smoke", "--mutation", mutant, tests=files)
     assert {number_of(check) for check in ended.ids("failed")} == MUTANTS[mutant], ended.output
     assert ended.ids("error") == set(), ended.output
 

@@ -244,7 +244,7 @@ def test_a_suite_task_runs_its_checks(desk: Desk, tmp_path: Path, label: str) ->
 
 def test_a_failed_check_is_a_problem_in_the_editor(desk: Desk, tmp_path: Path) -> None:
     """A failed task prints file and line in a form that the editor turns into a link."""
-    judged = editor.run(desk, CONFLICT, limited(tmp_path, "-k 2.2 --sabotage conflict-names-no-owner"))
+    judged = editor.run(desk, CONFLICT, limited(tmp_path, "-k 2.2 --mutation conflict-names-no-owner"))
     assert judged.end() == 1, judged.lines()
     found = editor.problems(judged.task, judged.lines())
     assert found, judged.lines()

@@ -25,7 +25,7 @@ BUNDLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDL
 # The time-out of a connection to the address that drops packets. The other address accepts within milliseconds; the
 # proxy tries it 0.25 s after the first.
 CONNECT_TIMEOUT_S = "1.5"
-STAGED = {"E2E_LUMEN_SABOTAGE": "network", "E2E_LUMEN_SABOTAGES": network.__file__}
+STAGED = {"E2E_LUMEN_MUTATION": "network", "E2E_LUMEN_MUTATIONS": network.__file__}
 
 
 @dataclass

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import configparser
+import errno
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -127,6 +130,60 @@ def test_an_interrupted_command(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli.main(["list"]) == 2
 
 
+def test_the_parent_of_an_interrupted_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where pytest is a child, Ctrl-C is for the child: the parent waits for its report and has its exit status."""
+
+    def interrupt(*_: object, **__: object) -> subprocess.CompletedProcess[bytes]:
+        signal.raise_signal(signal.SIGINT)
+        return subprocess.CompletedProcess((), 2)
+
+    monkeypatch.setattr(subprocess, "run", interrupt)
+    before = signal.getsignal(signal.SIGINT)
+    assert run_command.wait_for_child(["pytest"], {}) == 2
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", [["list"], ["--help"], ["list", "--json"]], ids=" ".join)
+def test_output_that_cannot_be_written(arguments: list[str]) -> None:
+    """A command whose output is lost ends with status 3, and names the reason; it was not interrupted."""
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        command = [sys.executable, "-m", "lumen_conformance", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert done.stderr.startswith("lumen-conformance: the output cannot be written: No space left on device; ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_has_ended(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A command whose reader has ended, such as head, has status 2 and reports nothing."""
+
+    def lose(_: str) -> int:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    monkeypatch.setattr(sys.stdout, "write", lose)
+    assert cli.main(["list"]) == 2
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [(shutil.Error("a is the same file as b"), "a is the same file as b"), (OSError(12, "No memory"), "No memory")],
+    ids=["shutil", "system"],
+)
+def test_an_error_that_names_no_file(
+    error: OSError, cause: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An error of the system that names no file is no lost output: status 3, and one line with its own cause."""
+
+    def fail(_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(list_checks, "main", fail)
+    assert cli.main(["list"]) == 3
+    assert capsys.readouterr().err == f"lumen-conformance list: {cause}\n"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -191,19 +248,23 @@ def test_an_unknown_id_in_a_baseline(tmp_path: Path, unknown: str, workers: tupl
 
 
 def test_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The checks that newly fail, newly warn and newly pass are named, with their outcomes; the exit status is 1."""
+    """Each check with another outcome is named below what has changed, with both outcomes; the exit status is 1."""
     old = write(tmp_path / "old", *(verdict(*each) for each in (
-        ("B1.1", "passed"), ("C4.2", "failed"), ("E2.1", "passed"), ("G1.1", "passed", "S"), ("G1.2", "failed", "S"),
+        ("B1.1", "passed"), ("C4.2", "failed"), ("E2.1", "passed"), ("E2.2", "passed"), ("F1.2", "passed"),
+        ("G1.1", "passed", "S"), ("G1.2", "failed", "S"),
     )))  # fmt: skip
     new = write(tmp_path / "new", *(verdict(*each) for each in (
-        ("B1.1", "failed"), ("C4.2", "passed"), ("E2.1", "passed"), ("G1.1", "warned", "S"), ("G1.2", "warned", "S"),
+        ("B1.1", "failed"), ("C4.2", "passed"), ("E2.1", "passed"), ("E2.2", "not_judged"),
+        ("G1.1", "warned", "S"), ("G1.2", "warned", "S"),
     )))  # fmt: skip
     assert cli.main(["compare", str(old), str(new)]) == 1
     output = capsys.readouterr().out
     assert output == (
         "newly failing: 1\n  B1.1 (M)  passed -> failed: found 500\n"
+        "newly not judged: 1\n  E2.2 (M)  passed -> not_judged: found 500\n"
         "newly warned: 1\n  G1.1 (S)  passed -> warned: found 500\n"
         "newly passing: 1\n  C4.2 (M)  failed -> passed\n"
+        "newly absent: 1\n  F1.2 (M)  passed -> absent\n"
         "other changes: 1\n  G1.2 (S)  failed -> warned\n"
     )
 
@@ -217,13 +278,50 @@ def test_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (verdict("B1.1", "passed", "S"), verdict("B1.1", "warned", "S"), 0),
         (verdict("B1.1", "warned", "S"), verdict("B1.1", "failed", "S"), 1),
         (verdict("B1.1", "passed", param="stream"), verdict("B1.1", "failed", param="plain"), 1),
+        (verdict("B1.1", "passed"), verdict("B1.1", "not_judged"), 1),
+        (verdict("B1.1", "passed", "S"), verdict("B1.1", "not_judged", "S"), 0),
+        (verdict("B1.1", "failed"), verdict("B1.1", "not_judged"), 0),
+        (verdict("B1.1", "passed"), verdict("C1.1", "passed"), 0),
     ],
-    ids=["still", "skipped", "error", "warned", "strict", "another-row"],
+    ids=[
+        "still",
+        "skipped",
+        "error",
+        "warned",
+        "strict",
+        "another-row",
+        "not-judged",
+        "not-judged-s",
+        "failed-before",
+        "absent",
+    ],
 )
 def test_compare_exit_status(old: str, new: str, status: int, tmp_path: Path) -> None:
     """The exit status says whether a check newly fails, by what fails a run: a warning does not."""
     files = [str(write(tmp_path / name, line)) for name, line in (("old", old), ("new", new))]
     assert cli.main(["compare", *files]) == status
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"id": "A1", "param": null}',
+        verdict("B1.1", "passed").replace('"B1.1"', "1"),
+        verdict("B1.1", "passed").replace('"passed"', "null"),
+        "[]",
+        "{",
+        "\udcff",
+    ],
+    ids=["keys", "number", "null", "list", "cut", "bytes"],
+)
+def test_compare_refuses_a_damaged_file(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line that is no verdict ends the command with status 4 and one line with the file and the line."""
+    good, bad = write(tmp_path / "good", verdict("B1.1", "passed")), tmp_path / "bad"
+    bad.write_bytes(f"{verdict('C1.1', 'passed')}\n{line}\n".encode("utf-8", "surrogateescape"))
+    assert cli.main(["compare", str(good), str(bad)]) == 4
+    error = capsys.readouterr().err
+    assert f"{bad}, line 2: no verdict: " in error
+    assert error.count("\n") == 1
 
 
 def test_the_list_is_sorted(capsys: pytest.CaptureFixture[str]) -> None:

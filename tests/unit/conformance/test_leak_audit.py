@@ -128,6 +128,15 @@ def test_open_launch_is_no_leak(plugin_run: PluginRun) -> None:
     assert not running(plugin_run)
 
 
+def test_one_section_for_all_that_was_ended(plugin_run: PluginRun) -> None:
+    """What the helper of a killed worker has ended is in the same section as what the audit has ended."""
+    act = "start(env=os.environ | {'E2E_LUMEN': run.open_tag('x')}); (run.folder / 'reaped-x.txt').write_text('pid 9')"
+    lines = plugin_run.run(SUITE % act, "-W", "ignore").outlines
+    (title,) = (number for number, line in enumerate(lines) if "left behind by this run, now ended" in line)
+    assert [line.partition(" ")[0] for line in lines[title + 1 : title + 3]] == ["pid", "pid"]
+    assert "pid 9" in lines[title + 1 : title + 3]
+
+
 def test_a_daemon_of_an_ended_launch_is_a_leak(plugin_run: PluginRun) -> None:
     """A daemon that an open launch has started is a leak of the test in which that launch ends."""
     code = "import subprocess; print(subprocess.Popen({PAUSE}, stdout=subprocess.DEVNULL).pid)"

@@ -24,7 +24,7 @@ class FakeConfig:
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 -- whatever an option holds
         self.stash = pytest.Stash()
-        self._options = {name.strip("-").replace("-", "_"): None for name in (*PROXY_OPTIONS, "sabotage")} | options
+        self._options = {name.strip("-").replace("-", "_"): None for name in (*PROXY_OPTIONS, "mutation")} | options
 
     def getoption(self, name: str) -> Any:  # noqa: ANN401 -- same
         """See pytest."""
@@ -160,7 +160,7 @@ NONSENSE: dict[str, dict[str, object]] = {
     "variable by url": {**BY_URL, "proxy_env": ["A=secret"]},
     "variable for our own": {"proxy_env": ["A=secret"]},
     "a key for our own": {"proxy_api_key": "k"},
-    "sabotage of a foreign target": {"proxy_command": "a", "sabotage": "s"},
+    "mutation of a foreign target": {"proxy_command": "a", "mutation": "s"},
 }
 
 
