@@ -28,7 +28,7 @@ SHOWN_CHARS = 40  # of an invalid value in a report
 
 
 class InvalidMessage(ValueError):  # noqa: N818 - what it is, not an error of this program
-    """A message that no release sends, or a line that is no message. The text is one line."""
+    """A line is not a message, or a field of the message has an impossible value. The text is one line."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,11 @@ class Drained:
         _require_integer("cut", self.cut, 0)
 
 
+def restarts_before(generation: int) -> int:
+    """How often a worker was replaced before this generation. Generation 0 is the time before the first promotion."""
+    return max(generation - 1, 0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Identity:
     """What `/health` shows of a worker. `generation` counts the workers so far; `started_at` is in Unix seconds."""
@@ -67,8 +72,8 @@ class Identity:
 
     @property
     def restarts(self) -> int:
-        """Workers that served before this one."""
-        return max(self.generation - 1, 0)
+        """Workers that were promoted before this one."""
+        return restarts_before(self.generation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +102,14 @@ class Drain:
 
 
 Message = Imported | Ready | Drained | Serve | Drain
-KINDS: dict[str, type[Message]] = {kind.__name__.lower(): kind for kind in (Imported, Ready, Drained, Serve, Drain)}
+
+
+def kind_of(message: type[Message]) -> str:
+    """The value of the field `message` in a line."""
+    return message.__name__.lower()
+
+
+KINDS: dict[str, type[Message]] = {kind_of(one): one for one in (Imported, Ready, Drained, Serve, Drain)}
 
 
 def _require(name: str, value: object, expected: str, *, is_valid: bool) -> None:
@@ -134,7 +146,7 @@ def _is_base64(text: str) -> bool:
 
 def encode(message: Message) -> bytes:
     """One line."""
-    return json.dumps({"message": type(message).__name__.lower(), **vars(message)}).encode() + b"\n"
+    return json.dumps({"message": kind_of(type(message)), **vars(message)}).encode() + b"\n"
 
 
 def decode(line: bytes) -> Message:
@@ -150,7 +162,7 @@ def decode(line: bytes) -> Message:
         raise InvalidMessage(f"a line is not one of the messages {', '.join(KINDS)}")
     names = {field.name for field in fields(kind)}
     if values.keys() != names:
-        raise InvalidMessage(f"{kind.__name__.lower()} has other fields than {', '.join(sorted(names)) or 'none'}")
+        raise InvalidMessage(f"{kind_of(kind)} has other fields than {', '.join(sorted(names)) or 'none'}")
     return kind(**values)
 
 
@@ -158,7 +170,7 @@ def messages(stream: BinaryIO, report: Callable[[str], object]) -> Iterator[Mess
     """Each message until the end of the stream.
 
     A line that is not a valid message is discarded whole and passed to `report`: it may be the output of a module that
-    Python loads before the worker. If a message was meant, the deadline of the supervisor's state ends the wait for it.
+    Python loads before the worker. If it was a damaged message, the supervisor's deadline ends the wait for it.
     """
     while line := stream.readline(LINE_BYTES):
         try:

@@ -1,7 +1,4 @@
-"""Single keys and escape sequences of a terminal, on each operating system.
-
-Each function takes the name of the system, so that tests can run every branch on any system.
-"""
+"""Single keys and escape sequences of a terminal, on each operating system."""
 
 from __future__ import annotations
 
@@ -19,9 +16,9 @@ if TYPE_CHECKING:
 ESCAPE = b"\x1b"
 
 
-def enable_single_keys(descriptor: int, undo: Callable[..., object], system: str = platform.SYSTEM) -> None:
+def enable_single_keys(descriptor: int, undo: Callable[..., object]) -> None:
     """Deliver keys one by one, without echo; `undo` receives the call that restores the terminal. Raises OSError."""
-    if platform.is_windows(system):
+    if platform.is_windows():
         return
     termios, tty = (vars(importlib.import_module(name)) for name in ("termios", "tty"))
     before = termios["tcgetattr"](descriptor)
@@ -33,9 +30,9 @@ def enable_single_keys(descriptor: int, undo: Callable[..., object], system: str
     termios["tcsetattr"](descriptor, termios["TCSADRAIN"], now)
 
 
-def next_key(descriptor: int, within_s: float, system: str = platform.SYSTEM) -> str | None:
+def next_key(descriptor: int, within_s: float) -> str | None:
     """The next key, or None if none was pressed in time. Raises KeyboardInterrupt if the terminal was closed."""
-    if platform.is_windows(system):
+    if platform.is_windows():
         return _next_key_of_windows(within_s)
     if not _has_input(descriptor, within_s):
         return None

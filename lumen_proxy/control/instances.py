@@ -79,7 +79,7 @@ def inspect(settings: Settings, *, within_s: float = HEALTH_S) -> PortStatus:
     return PortStatus("stranger", settings.port, url, owner=owner, state="taken by another program")
 
 
-def inspect_all(settings: Settings, port: int | None = None) -> list[PortStatus]:
+def inspect_all(settings: Settings, port: int | None) -> list[PortStatus]:
     """Inspect each port that a file in the state directory names, or `port` only; in order of ports.
 
     The port of `settings` is included: its instance may have lost its files. Ports without an instance are left out.

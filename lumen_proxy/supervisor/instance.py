@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import lumen_proxy
-from lumen_proxy.ipc import Identity
+from lumen_proxy.ipc import Identity, restarts_before
 from lumen_proxy.masking import without_query
 from lumen_proxy.supervisor import process_identity, settings_record, state
 
@@ -124,7 +124,7 @@ class Instance:
         }
 
     def _state(self) -> state.InstanceState:
-        current = {**vars(self._current), "restarts": max(self._current.generation - 1, 0)}
+        current = {**vars(self._current), "restarts": restarts_before(self._current.generation)}
         return state.InstanceState(**self._constant, **current)
 
 

@@ -3,25 +3,27 @@
 The loop waits on one queue. An event is a message from a worker, the exit of a worker, a stop signal, a `Timeout` (no
 event came before the deadline of the current state) or a `Checkup`.
 
-    state              event                       action                                            next state
-    -----------------  --------------------------  ------------------------------------------------  -----------
-    BOOTING            message imported            promote the worker: new generation, sockets       BOOTING
-    BOOTING            message ready               write the journal and the state file              SERVING
-    BOOTING            timeout (BOOT_S)            kill the worker; its exit is the next event       BOOTING
-    BOOTING, SERVING   exit, permanent status      end with the same status                          STOPPED
-    BOOTING, SERVING   exit, limit reached         write gave_up, end with 70                        STOPPED
-    BOOTING, SERVING   exit, any other             schedule a restart                                WAITING
-    WAITING            timeout (back-off)          start a worker                                    BOOTING
-    WAITING            stop signal                 end with 0                                        STOPPED
-    BOOTING            stop signal                 kill the worker; it serves no request yet         ENDING
-    SERVING            stop signal                 close the port, tell the worker to drain          DRAINING
-    DRAINING           message drained             store how many requests were cut                  DRAINING
-    DRAINING           stop signal, timeout        kill the worker; 70 unless no request was cut     ENDING
-    DRAINING           exit                        end with 0 if no request was cut, else with 70    STOPPED
-    ENDING             exit, timeout (KILL_S)      end                                               STOPPED
-    any                checkup                     restore the lock and state files                  unchanged
+    state               event                       action                                            next state
+    ------------------  --------------------------  ------------------------------------------------  ----------
+    BOOTING             message imported            promote the worker: new generation, sockets       PROMOTED
+    PROMOTED            message ready               write the journal and the state file              SERVING
+    BOOTING, PROMOTED   timeout (BOOT_S)            kill the worker; its exit is the next event       KILLED
+    KILLED              timeout (KILL_S)            kill the worker again                             KILLED
+    BOOTING to SERVING  exit, permanent status      end with the same status                          STOPPED
+    BOOTING to SERVING  exit, limit reached         write gave_up, end with 70                        STOPPED
+    BOOTING to SERVING  exit, any other             schedule a restart                                WAITING
+    WAITING             timeout (back-off)          start a worker                                    BOOTING
+    WAITING             stop signal                 end with 0                                        STOPPED
+    BOOTING to KILLED   stop signal                 kill the worker; it serves no request yet         ENDING
+    SERVING             stop signal                 close the port, tell the worker to drain          DRAINING
+    DRAINING            message drained             store how many requests were cut                  DRAINING
+    DRAINING            stop signal, timeout        kill the worker; 70 unless no request was cut     ENDING
+    DRAINING            exit                        end with 0 if no request was cut, else with 70    STOPPED
+    ENDING              exit, timeout (KILL_S)      end                                               STOPPED
+    any                 checkup                     restore the lock and state files                  unchanged
 
-The loop ignores any other event, and all events of a worker that was replaced.
+"A to B" is each state from A to B in the order of `State`. The loop ignores any other event, and all events of a
+worker that was replaced.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from lumen_proxy.errors import PERMANENT, Exit, Fatal
-from lumen_proxy.ipc import Drained, Imported, Ready
+from lumen_proxy.ipc import Drained, Imported, Ready, restarts_before
 from lumen_proxy.supervisor.backoff import Backoff, GiveUp
 from lumen_proxy.supervisor.spawn import WorkerExit, WorkerMessage, WorkerProcess
 
@@ -53,14 +55,21 @@ KILL_S = 5.0  # from SIGKILL to the end; longer only for a process stuck in the 
 
 
 class State(Enum):
-    """The state of the loop. The value is the `phase` of the state file."""
+    """The state of the loop."""
 
     BOOTING = "booting"
+    PROMOTED = "promoted"
+    KILLED = "killed"
     SERVING = "serving"
     WAITING = "waiting"
     DRAINING = "draining"
     ENDING = "ending"
     STOPPED = "stopped"
+
+    @property
+    def phase(self) -> str:
+        """What the state file shows."""
+        return "booting" if self in {State.PROMOTED, State.KILLED} else self.value
 
 
 @dataclass(frozen=True)
@@ -136,18 +145,20 @@ class Loop:
         match self.state, event:
             case State.BOOTING, WorkerMessage(worker, Imported(pid)):
                 self._promote(worker, pid)
-            case State.BOOTING, WorkerMessage(worker, Ready()):
+            case State.PROMOTED, WorkerMessage(worker, Ready()):
                 self._enter_service(worker)
-            case State.BOOTING, Timeout():
-                self._kill_slow_worker()
-            case ((State.BOOTING | State.SERVING), WorkerExit(worker, status)):
+            case ((State.BOOTING | State.PROMOTED), Timeout()):
+                self._kill_slow_worker(f"was not ready within {BOOT_S:g} s; it is killed and replaced")
+            case State.KILLED, Timeout():
+                self._kill_slow_worker(f"did not end within {KILL_S:g} s after it was killed; it is killed again")
+            case ((State.BOOTING | State.PROMOTED | State.KILLED | State.SERVING), WorkerExit(worker, status)):
                 self._handle_crash(worker, status)
             case State.WAITING, Timeout():
                 self._boot()
             case State.WAITING, signal.Signals():
                 self._record_stop(event.name)
                 self._end(Exit.OK)
-            case State.BOOTING, signal.Signals():
+            case ((State.BOOTING | State.PROMOTED | State.KILLED), signal.Signals()):
                 self._record_stop(event.name)
                 self._kill(Exit.OK)
             case State.SERVING, signal.Signals():
@@ -165,13 +176,13 @@ class Loop:
     def _move(self, state: State, within_s: float | None = None) -> None:
         self.state = state
         self.deadline = None if within_s is None else time.monotonic() + within_s
-        self.context.observer.enter_phase(state.value)
+        self.context.observer.enter_phase(state.phase)
 
     def _boot(self) -> None:
         try:
             self.worker = self.context.spawn()
         except OSError as error:
-            if self.generation == 0:
+            if self.worker is None:  # no worker was started so far
                 problem = f"cannot start a worker process: {error.strerror}"
                 raise Fatal(
                     f"{problem}; check the process and file limits of this user (ulimit -a)", Exit.OS
@@ -182,6 +193,7 @@ class Loop:
         self.context.journal.write("worker_spawned", pid=self.worker.pid)
 
     def _promote(self, worker: WorkerProcess, pid: int) -> None:
+        self.state = State.PROMOTED  # the deadline remains: it covers the time from the start to readiness
         self.generation += 1
         worker.promote(pid, replace(self.context.identity, generation=self.generation))
 
@@ -193,16 +205,16 @@ class Loop:
             "ready",
             pid=worker.pid,
             generation=self.generation,
-            restarts=self.generation - 1,
+            restarts=restarts_before(self.generation),
             port=listener.port,
             hosts=listener.hosts,
             supervisor_pid=self.context.identity.supervisor_pid,
         )
         self.context.observer.publish_generation(self.generation)
 
-    def _kill_slow_worker(self) -> None:
-        self.context.notify(f"the worker was not ready within {BOOT_S:g} s; it is killed and replaced")
-        self._move(State.BOOTING, KILL_S)
+    def _kill_slow_worker(self, problem: str) -> None:
+        self.context.notify(f"the worker {problem}")
+        self._move(State.KILLED, KILL_S)
         if self.worker:
             self.worker.kill()
 

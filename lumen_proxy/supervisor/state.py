@@ -16,6 +16,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.ipc import LARGEST_PID
 from lumen_proxy.supervisor import process_identity
 from lumen_proxy.supervisor.listener import LOOPBACKS, url_of
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 OWN_FILES = re.compile(r"(?:proxy|ended|restarting)-(\d{1,5})\.(?:json|lock)")
 START_TIME_SLACK_S = 1.0  # psutil derives start times from the clock, which drifts; a PID is not reused so fast
 READABLE_BY_OWNER = 0o600  # the settings are private to the owner, although secrets are not among them
-LARGEST_PID = 2**31 - 1
 EVENT_FIELDS = ("at", "what", "kind")
 SETTING_FIELDS = {"value": (str, type(None)), "origin": (str,), "digest": (str,)}
 
@@ -36,7 +36,7 @@ class InstanceState:
     """One instance, as its supervisor describes it.
 
     `start_time` is in seconds since the epoch and kept for older releases. `start_stamp` is the start on a scale that
-    a clock change does not move (see `process_identity`). `phase` is a state of the supervisor's loop. `settings` is
+    a clock change does not move (see `process_identity`). `phase` is that of the supervisor's loop. `settings` is
     described in `settings_record`. `last_failure` is the last unexpected event, `ended` the reason of an unexpected
     end; both have `at` (ISO 8601, UTC) and `what`.
 

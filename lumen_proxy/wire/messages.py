@@ -50,7 +50,7 @@ def invalid(param: str, expected: str) -> ApiError:
     return api_error("invalid_value", f"'{param}' must be {expected}.", param)
 
 
-def read_messages(value: object, *, replace_all: bool = False) -> tuple[Message, ...]:
+def read_messages(value: object, *, replace_all: bool) -> tuple[Message, ...]:
     """Parse all messages. Raises ApiError (400); `param` names the message.
 
     A placeholder replaces images and other parts that the gateway does not accept: clients repeat them in each later

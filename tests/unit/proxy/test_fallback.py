@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.server import ScriptedGateway
+from lumen_proxy.worker.call import ClientCall
 from tests.unit.proxy.running_proxy import run_proxy
 from tests.unit.proxy.test_gateway_calls import failure
 
 if TYPE_CHECKING:
+    from lumen_conformance.gateway.exchange import Exchange
     from lumen_conformance.http.capture import Capture
 
 FALLBACK = {"LUMEN_FALLBACK": "cloud_ai"}
@@ -71,12 +74,28 @@ def test_parameters_that_cloud_ai_does_not_support(gateway: ScriptedGateway, clo
         assert b'"ignored_parameters":["model"]' in served.chat(model="lumen-elo", stream=True).body
 
 
-def test_one_deadline_covers_both(gateway: ScriptedGateway, cloud: ScriptedGateway) -> None:
+def test_one_deadline_covers_both(
+    gateway: ScriptedGateway, cloud: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A silent Cloud AI has no deadline of its own after the attempts at the gateway."""
+    deadlines_s: list[float] = []
+
+    class RecordedCall(ClientCall):
+        def __init__(self, *args: Any) -> None:  # noqa: ANN401 - of any call
+            super().__init__(*args)
+            deadlines_s.append(self.deadline)
+
+    def expire(exchange: Exchange) -> None:
+        """Move the deadline of the call from 60 s after its begin to now."""
+        (call,) = served.proxy.calls.active()
+        deadlines_s.append(call.deadline)
+        call.deadline = monotonic()
+        replies.silent(exchange)
+
+    monkeypatch.setattr("lumen_proxy.worker.chat.ClientCall", RecordedCall)
     gateway.down()
-    cloud.standing = replies.silent
-    settings = {**FALLBACK, "LUMEN_TIMEOUT_S": "1.5"}
-    with cloud, run_proxy(gateway.url, CLOUD_AI_URL=cloud.url, **settings) as served:
-        capture = served.chat()
-    assert failure(capture) == (504, "gateway_timeout")
-    assert capture.elapsed_s < 2.5  # the deadline, and one turn of the serving loop
+    cloud.standing = expire
+    with cloud, run_proxy(gateway.url, CLOUD_AI_URL=cloud.url, LUMEN_TIMEOUT_S="60", **FALLBACK) as served:
+        # Three attempts with pauses of at most 0.75 s. With a deadline of its own Cloud AI would be silent for 60 s.
+        assert failure(served.chat(timeout_s=10.0)) == (504, "gateway_timeout")
+    assert deadlines_s == [deadlines_s[0]] * 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import threading
 import zlib
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Reply
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.ports import reserved_port
-from lumen_proxy.health.http_probe import send_probe
+from lumen_proxy.health.http_probe import run_all, send_probe
 from lumen_proxy.net.fetch import ANSWER_BYTES
 
 ENDINGS: list[tuple[Reply, int | None, str | None]] = [
@@ -95,3 +96,11 @@ def test_the_content_of_a_request(gateway: ScriptedGateway) -> None:
     assert call.json() == {"message": "안녕"}
     assert call.header("content-type") == "application/json; charset=utf-8"
     assert (call.header("x-a"), call.header("x-api-key")) == ("b", None)
+
+
+def test_a_job_that_does_not_end_is_left_out() -> None:
+    """At the deadline the results so far are returned."""
+    gate = threading.Event()
+    # 10 s: far above the deadline. Without a deadline the result of the first job would be False.
+    assert run_all({"stuck": lambda: gate.wait(10.0), "done": lambda: True}, within_s=0.5) == {"done": True}
+    gate.set()

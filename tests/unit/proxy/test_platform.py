@@ -128,6 +128,7 @@ def test_options_of_a_new_process() -> None:
         assert platform.spawn_options([sock], "win32") == {"creationflags": 0x200}
     assert platform.detached_options("linux") == {"start_new_session": True}
     assert platform.detached_options("win32") == {"creationflags": 0x08000200}
+    assert platform.outliving_options("win32") == {"creationflags": 0x09000200}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal masks")

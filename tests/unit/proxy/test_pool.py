@@ -46,16 +46,6 @@ def test_a_proxy_of_the_environment_is_used(
     assert call.header("proxy-authorization") == "Basic dXNlcjpwYSBzcw=="
 
 
-@pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
-def test_loopback_needs_no_proxy(
-    gateway: ScriptedGateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
-    """A gateway on this machine is reached directly, whatever the environment has."""
-    monkeypatch.setenv(variable, "http://proxy.invalid:1")
-    assert new_pool(gateway.url + "/chat", pools).post(new_call(), {"message": "x"}).status == 200
-    assert gateway.calls[0].path == "/chat"
-
-
 def test_no_proxy_is_obeyed(pools: list[Pool], monkeypatch: pytest.MonkeyPatch, gateway: ScriptedGateway) -> None:
     """An address in NO_PROXY is reached directly."""
     monkeypatch.setenv("http_proxy", gateway.url)
@@ -101,18 +91,6 @@ def test_a_valid_or_unused_proxy_is_accepted(url: str, proxy: str, monkeypatch: 
 def test_the_host_header(url: str, host: str) -> None:
     """ASCII, with the port, and brackets for a literal IPv6 address."""
     assert f"\r\nHost: {host}\r\n".encode() in Route(url).head("POST", {"X": "y"})
-
-
-def test_a_proxy_that_refuses_the_tunnel(
-    gateway: ScriptedGateway, pools: list[Pool], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If CONNECT is refused, no byte of the call was written."""
-    monkeypatch.setenv("https_proxy", gateway.url)
-    gateway.standing = replies.respond_with({}, 407)
-    with pytest.raises(NotSent):
-        new_pool("https://gateway.invalid/chat", pools).post(new_call(), {"message": "secret"})
-    assert gateway.calls[0].method == "CONNECT"
-    assert "secret" not in str(gateway.calls)
 
 
 def test_an_idle_connection_is_dropped(

@@ -199,16 +199,6 @@ def test_the_request_id_of_the_client_is_kept(served: RunningProxy) -> None:
     assert str(served.get("/health", ("x-request-id", "a b")).header("x-request-id")).startswith("req_")
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"[" * 60_000, b"\xff"])
-def test_any_body_is_a_400(served: RunningProxy, body: bytes) -> None:
-    """For any bytes it is a 400, and the next request is served."""
-    capture = client.call(
-        served.url, "POST", "/v1/chat/completions", body=body, headers=[("Content-Type", "application/json")]
-    )
-    assert (capture.status, error(capture)["code"]) == (400, "invalid_json")
-    assert served.chat().status == 200
-
-
 def test_a_bug_is_an_internal_error(served: RunningProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """500 with a request id; the log has type and line, but no details."""
     served.proxy.log = WorkerLog(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")

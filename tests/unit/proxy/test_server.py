@@ -8,15 +8,14 @@ import logging
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lumen_conformance.http import client
-from lumen_conformance.waiting import until
-from lumen_proxy.worker.http.server import ACCEPT_PAUSE_S, TICK_S, _Listener
+from lumen_proxy.worker.http.server import ACCEPT_PAUSE_S, _Listener
 from tests.unit.proxy.raw_server import (
     HEADER_TIMEOUT_S,
     LARGE_BYTES,
@@ -121,26 +120,6 @@ def test_an_oversize_body_is_refused_without_a_reset(served: RawServer, framing:
         answer = all_of(sock)
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert answer.endswith(b"}}\n")
-
-
-def test_trickled_headers_end_at_the_total_deadline(served: RawServer) -> None:
-    """Single bytes do not extend the time for the head."""
-    with connect(served) as sock:
-        began = time.monotonic()
-
-        def trickle() -> bool:
-            with suppress(OSError):
-                sock.sendall(b"a")
-            sock.settimeout(0.05)
-            try:
-                return sock.recv(1) == b""
-            except TimeoutError:
-                return False
-            except OSError:
-                return True
-
-        until("closed", trickle, within_s=WITHIN_S)
-        assert HEADER_TIMEOUT_S - 0.1 <= time.monotonic() - began < HEADER_TIMEOUT_S + 10 * TICK_S
 
 
 def test_slow_clients_do_not_delay_others(served: RawServer) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,7 +33,7 @@ MakeStage = Callable[..., Stage]
 def test_a_worker_is_promoted_then_serves(stage: MakeStage) -> None:
     """Imported, promoted to generation 1, ready: the generation is published and written to the journal."""
     on = stage()
-    assert on.send(Imported(77)) is State.BOOTING
+    assert on.send(Imported(77)) is State.PROMOTED
     assert on.worker.commands == ["serve 1/0"]
     assert on.observer.generations == []
     assert on.send(Ready()) is State.SERVING
@@ -112,15 +112,32 @@ def test_too_many_exits_end_the_supervisor(stage: MakeStage) -> None:
 def test_a_worker_that_is_not_ready_in_time_is_killed(stage: MakeStage) -> None:
     """A worker that is not ready in time is killed; its exit counts like any other."""
     on = stage()
-    assert on.feed() is State.BOOTING
+    assert on.feed() is State.KILLED
     assert on.worker.commands == ["kill"]
     assert on.exit(-9) is State.WAITING
 
 
-def test_a_worker_that_cannot_be_started_later_backs_off(stage: MakeStage) -> None:
-    """A later worker that cannot be started counts like an exit."""
+def test_a_killed_worker_that_does_not_end_is_killed_again(stage: MakeStage) -> None:
+    """The notice says how long after the kill, and a late `ready` is ignored; a stop signal ends the supervisor."""
     on = stage()
-    on.serve()
+    on.send(Imported(77))
+    on.feed()
+    assert on.feed() is State.KILLED
+    assert on.worker.commands == ["serve 1/0", "kill", "kill"]
+    assert [notice.split(";")[0] for notice in on.notices] == [
+        "the worker was not ready within 30 s",
+        "the worker did not end within 5 s after it was killed",
+    ]
+    assert on.send(Ready()) is State.KILLED
+    assert on.feed(signal.SIGTERM) is State.ENDING
+
+
+@pytest.mark.parametrize("has_served", [False, True])
+def test_a_worker_that_cannot_be_started_later_backs_off(stage: MakeStage, has_served: bool) -> None:  # noqa: FBT001
+    """A later worker that cannot be started counts like an exit, even if no worker was promoted so far."""
+    on = stage()
+    if has_served:
+        on.serve()
     on.exit(-9)
     on.spawn_error = OSError(24, "Too many open files")
     assert on.feed() is State.WAITING
@@ -153,12 +170,21 @@ def test_events_of_a_replaced_worker_are_ignored(stage: MakeStage) -> None:
     assert len(on.workers) == 2
 
 
-@pytest.mark.parametrize("message", [Drained(0), Drain(1.0)])
+@pytest.mark.parametrize("message", [Drained(0), Drain(1.0), Ready()])
 def test_unexpected_messages_are_ignored(stage: MakeStage, message: Message) -> None:
     """A message that the state does not expect changes nothing."""
     on = stage()
     assert on.feed(WorkerMessage(on.worker, message)) is State.BOOTING
     assert on.worker.commands == []
+
+
+def test_a_worker_is_promoted_once(stage: MakeStage) -> None:
+    """A second `imported` raises no generation."""
+    on = stage()
+    on.send(Imported(77))
+    on.serve()
+    assert on.worker.commands == ["serve 1/0"]
+    assert on.observer.generations == [1]
 
 
 def test_the_loop_blocks_until_its_deadline(stage: MakeStage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,11 +196,21 @@ def test_the_loop_blocks_until_its_deadline(stage: MakeStage, monkeypatch: pytes
     assert on.loop._next_event() is signal.SIGTERM  # noqa: SLF001
 
 
+NOW_S = 1024.0  # any time; the bounds below are added without a rounding error
+
+
+@pytest.fixture
+def fixed_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of the loop stands still."""
+    monkeypatch.setattr(under_test, "time", SimpleNamespace(monotonic=lambda: NOW_S))
+
+
 def bound_s(on: Stage) -> float | None:
-    """Seconds until the deadline of the state, to the next tenth; None without a deadline."""
-    return None if on.loop.deadline is None else round(on.loop.deadline - time.monotonic() + 0.05, 1)
+    """Seconds until the deadline of the state by the fixed clock; None without a deadline."""
+    return None if on.loop.deadline is None else on.loop.deadline - NOW_S
 
 
+@pytest.mark.usefixtures("fixed_clock")
 def test_each_wait_has_a_bound(stage: MakeStage) -> None:
     """Only an idle proxy waits without a deadline: boot, kill, back-off, drain and end have one."""
     on = stage(drain_s=7.0)
@@ -186,13 +222,14 @@ def test_each_wait_has_a_bound(stage: MakeStage) -> None:
     assert bound_s(on) == 0
     on.feed()
     on.serve()
-    assert on.loop.deadline is None
+    assert bound_s(on) is None
     on.feed(signal.SIGTERM)
     assert bound_s(on) == 7.0 + under_test.DRAIN_GRACE_S
     on.feed()
     assert bound_s(on) == under_test.KILL_S
 
 
+@pytest.mark.usefixtures("fixed_clock")
 def test_a_back_off_lasts_as_the_journal_says(stage: MakeStage) -> None:
     """The next worker starts after the delay of `restart_scheduled`, not before."""
     on = stage(restart_backoff_s=20.0)
@@ -201,7 +238,7 @@ def test_a_back_off_lasts_as_the_journal_says(stage: MakeStage) -> None:
     on.exit(1)
     scheduled = on.written()[-1]
     assert scheduled["delay_cap_s"] == 20.0
-    assert bound_s(on) == pytest.approx(scheduled["delay_s"], abs=0.1)
+    assert on.loop.deadline == NOW_S + scheduled["delay_s"]
 
 
 def test_a_worker_that_served_a_whole_window_is_replaced_at_once(stage: MakeStage) -> None:

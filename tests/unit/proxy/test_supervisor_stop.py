@@ -22,14 +22,6 @@ def has_ended(pid: int) -> bool:
         return True
 
 
-def test_a_stop_during_back_off_ends_at_once(start: Start) -> None:
-    """A stop during the back-off ends the supervisor at once."""
-    proxy = start("die-at-boot", "1", ready=False, LUMEN_RESTART_BACKOFF_S="1000", LUMEN_MAX_RESTARTS="0")
-    until("a long wait", lambda: len(proxy.journal.events(name="restart_scheduled")) >= 2, within_s=SOON_S)
-    proxy.stop()
-    assert proxy.wait_exit(SOON_S) == 0
-
-
 def test_a_stop_during_boot_leaves_nothing(start: Start) -> None:
     """A stop during the boot kills the worker and ends with 0."""
     proxy = start("never-imported", ready=False)
