@@ -13,6 +13,7 @@ from lumen_conformance.cli.exit_status import ExitStatus
 from lumen_conformance.cli.output import OUTPUT_FILES
 from lumen_conformance.registry.old_ids import translate
 from lumen_conformance.registry.visible_text import visible
+from lumen_conformance.report.known_ids import names
 
 if TYPE_CHECKING:
     import argparse
@@ -81,7 +82,7 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
     file = path / OUTPUT_FILES["verdicts"][0] if path.is_dir() else path
     try:
         lines = [json.loads(line) for line in file.read_text("utf-8").split("\n") if line]
-        found = {" ".join(filter(None, [translate(each["id"]), each["param"]])): each for each in lines}
+        found = {names(translate(each["id"]), each["param"] or "")[0]: each for each in lines}
         if not found:
             raise CommandError(f"{file} has no verdict: the run selected no check, or did not end")
         return found  # noqa: TRY300 -- the branches below are errors
