@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import pytest
 
-from lumen_conformance.registry.declaration import Check, check_of
+from lumen_conformance.registry.declaration import Check, check_of, parameters_of
 from tests.fixtures.faults.catalogue import FAULTS
 from tests.mutants.mutants import MUTANTS
 
@@ -64,6 +64,8 @@ def catalogue() -> list[dict[str, Any]]:
             if check := check_of(item):
                 entry = found.setdefault(check.id, _entry(item, check))
                 entry["profiles"] += [profile] if profile not in entry["profiles"] else []
+                row = parameters_of(item, check)
+                entry["rows"] += [row] if row and row not in entry["rows"] else []
     return list(found.values())
 
 
@@ -76,6 +78,7 @@ def _entry(item: pytest.Item, check: Check) -> dict[str, Any]:
         "source": getattr(check, "source", ""),
         "suite": item.path.parent.name,
         "profiles": [],
+        "rows": [],
         "smoke": item.get_closest_marker("smoke") is not None,
         "faults": [fault.name for fault in FAULTS.values() if fault.declares(check.id)],
         "mutants": [name for name, failed in MUTANTS.items() if any(_is_named(check.id, each) for each in failed)],

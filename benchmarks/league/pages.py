@@ -6,7 +6,9 @@ import platform
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from league.causes import LeagueCause, causes_of, ids_of, name_of
@@ -14,6 +16,8 @@ from league.changes import changes
 from league.launcher import ROOT
 from league.notes import check_of
 from league.runs import ServerResult
+from league.summary import SUMMARY
+from lumen_proxy import __version__
 
 HEAD = Path(__file__).parent / "head.md"
 CHANGED = Path(__file__).parent / "changed.md"
@@ -27,7 +31,9 @@ SENTENCE_CHARS = 240  # of a cause
 def table(outcomes: Sequence[ServerResult]) -> Iterator[str]:
     """Yield docs/league.md."""
     yield HEAD.read_text("utf-8")
-    yield f"Measured with Python {platform.python_version()} and Node {_node_version()} on {platform.system()}.\n"
+    suite = f"lumen-conformance {__version__} on {_last_run()}: the sentences below are those of that version, and a"
+    yield f"Measured by {suite} claim may be worded in another way today."
+    yield f"With Python {platform.python_version()} and Node {_node_version()} on {platform.system()}.\n"
     yield f"| {' | '.join((*COLUMNS, 'skipped', 'errors', 'time'))} |"
     yield "|---" * (len(COLUMNS) + 3) + "|"
     yield from (_row(each) for each in outcomes)
@@ -130,6 +136,12 @@ def _neutral(text: str) -> str:
     text = text.replace(str(ROOT), ".").replace("```", "'''")
     text = re.sub(r"(?:https|file)://\S+", "(address)", text)  # of a package index, in what an installer says
     return re.sub(r"/(?:root|home|tmp|opt|usr)/\S*/", "…/", text)
+
+
+def _last_run() -> str:
+    """Return the date of the last run of a server."""
+    ended_s = SUMMARY.stat().st_mtime if SUMMARY.exists() else time.time()
+    return datetime.fromtimestamp(ended_s, UTC).date().isoformat()
 
 
 def _node_version() -> str:

@@ -22,6 +22,7 @@ from lumen_conformance.cli.exit_status import ExitStatus
 from lumen_conformance.cli.output import OUTPUT_FILES
 from lumen_conformance.registry.old_ids import translate
 from lumen_conformance.registry.visible_text import visible
+from lumen_conformance.report.known_ids import names
 
 if TYPE_CHECKING:
     import argparse
@@ -41,7 +42,7 @@ class VerdictLine(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """The present id, with its parameters."""
-        return " ".join(filter(None, [translate(self.id), self.param]))
+        return names(translate(self.id), self.param or "")[0]
 
 
 @dataclass(frozen=True)

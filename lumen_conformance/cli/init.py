@@ -40,14 +40,16 @@ jobs:
           command: python -m your_server --port {port} --upstream {gateway_url}
           baseline: $baseline
 """)
+BASELINE_FILE: Final = "conformance-baseline.txt"
 PLACE: Final = "OWNER/REPOSITORY@COMMIT"
 _PINNED: Final = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}")
+_WRITTEN: Final = re.compile(r"uses: (\S+)\n        with:\n.*\n          baseline: (.*)\n")  # as the template has it
 _GITHUB: Final = re.compile(r"(?:git\+)?(?:https|ssh)://(?:git@)?github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the two files, and the address of the action."""
-    parser.add_argument("--baseline", metavar="FILE", default="conformance-baseline.txt", help="default: %(default)s")
+    parser.add_argument("--baseline", metavar="FILE", default=BASELINE_FILE, help="default: %(default)s")
     parser.add_argument(
         "--workflow", metavar="FILE", default=".github/workflows/conformance.yml", help="default: %(default)s"
     )
@@ -60,27 +62,44 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Write both files; an existing one is never replaced."""
+    """Write both files. With ``--action`` a workflow is replaced that this command wrote and nobody has changed."""
     if args.action is not None and not _PINNED.fullmatch(args.action):
         raise CommandError(f"--action {args.action!r} is invalid: expected {PLACE} with the 40 digits of a commit")
     if not args.baseline.isprintable():
         raise CommandError(f"--baseline {args.baseline!r} is invalid: expected a name without control characters")
     action = args.action or installed_action() or PLACE
-    baseline = json.dumps(args.baseline, ensure_ascii=False)  # a string of JSON is one of YAML
-    files = {
-        Path(args.baseline): BASELINE,
-        Path(args.workflow): WORKFLOW.substitute(action=action, baseline=baseline),
-    }
-    for path in files:
-        if path.exists():
-            raise CommandError(f"{path} exists already: remove it, or name another file")
+    files = {Path(args.baseline): BASELINE, Path(args.workflow): workflow(action, args.baseline)}
+    existing = [path for path in files if path.exists()]
+    if args.action and _is_unchanged(Path(args.workflow)):
+        files = {path: text for path, text in files.items() if path == Path(args.workflow) or path not in existing}
+    elif existing:
+        raise CommandError(f"these files exist already: {', '.join(map(str, existing))}: remove them, or name others")
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
         print(f"wrote {path}")
     if action == PLACE:
-        print(f"replace {PLACE} in {args.workflow} by the repository of the suite and a commit, or give --action")
+        print(
+            f"replace {PLACE} in {args.workflow} by the repository of the suite and a commit, "
+            "or run init again with --action"
+        )
     return 0
+
+
+def workflow(action: str, baseline: str) -> str:
+    """Return the text of the workflow."""
+    quoted = json.dumps(baseline, ensure_ascii=False)  # a string of JSON is one of YAML
+    return WORKFLOW.substitute(action=action, baseline=quoted)
+
+
+def _is_unchanged(path: Path) -> bool:
+    """Return whether a file is a workflow as this command writes it, with any action and baseline."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    found = _WRITTEN.search(text)
+    return found is not None and text == WORKFLOW.substitute(action=found[1], baseline=found[2])
 
 
 def installed_action() -> str | None:

@@ -21,16 +21,18 @@ CATALOGUE = Path(lumen_conformance.__file__).with_name("catalogue.json")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--json`` and the ids."""
-    parser.add_argument("ids", nargs="*", metavar="ID", help="list these only; F2 means all of F2, * any text")
+    parser.add_argument(
+        "ids", nargs="*", metavar="ID", help="list these only, with their rows; F2 means all of F2, * any text"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON array, each check with all that is known of it")
 
 
 def main(args: argparse.Namespace) -> int:
     """Print the checks."""
     wanted = [translate(name) for name in args.ids]
-    checks = [each for each in read() if not wanted or any(is_meant((each["id"],), name) for name in wanted)]
+    checks = [each for each in read() if not wanted or any(is_meant(_names(each), name) for name in wanted)]
     checks.sort(key=lambda each: _order(each["id"]))
-    if unknown := [name for name in wanted if not any(is_meant((each["id"],), name) for each in checks)]:
+    if unknown := [name for name in wanted if not any(is_meant(_names(each), name) for each in checks)]:
         raise CommandError(f"no check has the id {', '.join(unknown)}; see lumen-conformance list")
     if args.json:
         json.dump(checks, sys.stdout, indent=1)
@@ -42,7 +44,13 @@ def main(args: argparse.Namespace) -> int:
             f"{each['id']:{width}}  {each['tier']}  {each['claim']}"
             + (f"  [{each['source']}]" if each["source"] else "")
         )
+        for row in each["rows"] if wanted else ():
+            print(f"{'':{width}}     {each['id']}-{row}")
     return 0
+
+
+def _names(check: dict[str, Any]) -> tuple[str, ...]:
+    return (check["id"], *(f"{check['id']}-{row}" for row in check["rows"]))
 
 
 def _order(check_id: str) -> tuple[bool, str, list[int]]:

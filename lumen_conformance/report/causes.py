@@ -7,13 +7,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lumen_conformance.report.known_causes import KnownCause, find_known_cause
+from lumen_conformance.report.known_causes import STALE, KnownCause, find_known_cause
 from lumen_conformance.report.results import Result
 
+TIERS: Final = "MSW"  # the strictest first
 SIGNATURE_CHARS: Final = 80  # distinguishes two causes, and fits in one line
 _ROW: Final = re.compile(r" \([^()]*\)")  # as the claim of a row names it
 _NUMBER: Final = re.compile(r"[A-Z]?\d+(\.\d+)*")
@@ -35,15 +37,22 @@ class Cause:
     ``name``        check and signature, or the name of a known cause: the same in every run
     ``sentence``    what is wrong, in one line
     ``tier``        the strictest tier of its checks
-    ``checks``      the checks that failed
+    ``tiers``       the number of its checks of each tier
+    ``checks``      the checks that failed, first those that fail the run
     ``not_judged``  the checks that could not be judged because of these failures
     """
 
     name: str
     sentence: str
     tier: str
+    tiers: dict[str, int]
     checks: tuple[str, ...]
     not_judged: tuple[str, ...]
+
+    @property
+    def size(self) -> str:
+        """The number of checks of each tier: 11 M, 2 S."""
+        return ", ".join(f"{number} {tier}" for tier, number in self.tiers.items())
 
 
 def cause_of(result: Result) -> str:
@@ -56,6 +65,8 @@ def cause_of(result: Result) -> str:
 
 def _known_cause(result: Result) -> KnownCause | None:
     """Return the known cause of a failure; an error is no statement about the target, so it has none."""
+    if result.stale:
+        return STALE
     return None if result.outcome == "error" else find_known_cause(result.entry.check_id, found_by(result))
 
 
@@ -85,27 +96,37 @@ def without_differences(text: str) -> str:
 
 
 def causes_of(results: Sequence[Result]) -> list[Cause]:
-    """Return the causes of all failures, also of those that do not fail the run: tier M first, then by size."""
+    """Return the causes of all failures, also of those that do not fail the run: by the failures of the run."""
     groups: dict[str, list[Result]] = {}
     for each in results:
         if is_shown(each):
             groups.setdefault(cause_of(each), []).append(each)
     unjudged = [each for each in results if each.outcome == "not_judged"]
-    found = [_cause(name, group, unjudged) for name, group in groups.items()]
-    return sorted(found, key=lambda each: (each.tier != "M", -len(each.checks), each.name))
+    ordered = sorted(groups.items(), key=lambda each: (-sum(map(_fails, each[1])), -len(each[1]), each[0]))
+    return [_cause(name, sorted(group, key=_importance), unjudged) for name, group in ordered]
 
 
 def is_shown(result: Result) -> bool:
     """Return whether the cause of a result is shown: those of known failures and of tier W are not."""
-    return result.outcome in {"failed", "error"} or result.reported
+    return _fails(result) or result.reported
+
+
+def _fails(result: Result) -> bool:
+    return result.outcome in {"failed", "error"}
+
+
+def _importance(result: Result) -> tuple[bool, int]:
+    return not _fails(result), TIERS.index(result.entry.tier)
 
 
 def _cause(name: str, group: Sequence[Result], unjudged: Iterable[Result]) -> Cause:
-    ids = {each.entry.check_id for each in group}
+    ids = {each.entry.check_id for each in group if not each.stale}
+    tiers = Counter(each.entry.tier for each in group)
     return Cause(
         name=name,
         sentence=_sentence(group),
-        tier=min((each.entry.tier for each in group), key="MSW".index),
+        tier=min(tiers, key=TIERS.index),
+        tiers={tier: tiers[tier] for tier in TIERS if tiers[tier]},
         checks=tuple(each.name for each in group),
         not_judged=tuple(each.name for each in unjudged if ids & set(each.because_of)),
     )

@@ -13,6 +13,7 @@ import pytest
 
 from lumen_conformance.registry.declaration import check_of, claim_of, parameters_of
 from lumen_conformance.report import shared_files
+from lumen_conformance.report.known_ids import names
 from lumen_conformance.report.selection import area_of, scenario_of
 
 _NAME: Final = "entries"
@@ -37,6 +38,11 @@ class ReportEntry:
     area: str
     scenario: int
     group: str
+
+    @property
+    def name(self) -> str:
+        """The id that lists this row in a baseline, or the pytest id of a test without a number."""
+        return names(self.check_id, self.parameters)[0] or self.nodeid
 
 
 Entries = Mapping[str, ReportEntry]

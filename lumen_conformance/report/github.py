@@ -95,7 +95,7 @@ def markdown(session: pytest.Session) -> str:
         lines += [
             "### Causes",
             "",
-            *(f"- {_code(cause.sentence)} ({len(cause.checks)})" for cause in causes[:MOST_ROWS]),
+            *(f"- {_code(cause.sentence)} ({cause.size})" for cause in causes[:MOST_ROWS]),
             "",
         ]
     return "\n".join(lines) + "\n"

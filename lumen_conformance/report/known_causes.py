@@ -65,6 +65,9 @@ KNOWN_CAUSES: Final = (
     KnownCause("client-libraries", ("H4-*", "C7"), "", "requests of client libraries are not accepted"),
 )  # fmt: skip
 
+STALE: Final = KnownCause("baseline-out-of-date", (), "",
+               "the baseline is out of date: it lists checks that pass; remove their lines")  # fmt: skip
+
 
 def find_known_cause(check: str, found: str) -> KnownCause | None:
     """Return the cause that matches a failure, or None."""

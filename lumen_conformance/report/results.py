@@ -47,7 +47,7 @@ class Result:
     def refuted(self) -> bool:
         """Whether the claim does not hold, also if this does not fail the run."""
         excused = self.outcome == "warned" and (self.failure is not None or self.entry.tier == "S")
-        return self.outcome in {"failed", "baselined"} or excused
+        return (self.outcome in {"failed", "baselined"} and not self.stale) or excused
 
     @property
     def reported(self) -> bool:
@@ -57,7 +57,7 @@ class Result:
     @property
     def name(self) -> str:
         """The id of the check with its parameters, or the pytest id of a test without a number."""
-        return " ".join(filter(None, [self.entry.check_id, self.entry.parameters])) or self.entry.nodeid
+        return self.entry.name
 
 
 class Results:

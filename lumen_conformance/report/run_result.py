@@ -80,8 +80,10 @@ def _failure_counts(results: Iterable[Result]) -> list[str]:
 
 
 def _undecided(results: Sequence[Result]) -> list[str]:
+    count = counts(results)
     strict = sum(each.reported for each in results)
-    return _numbers({"warned (strict)": strict, "not judged": counts(results)["not_judged"]})
+    warned = f"warned ({f'{strict} of ' * (strict < count['warned'])}tier S)"  # the others are advice, tier W
+    return _numbers({warned: count["warned"] if strict else 0, "not judged": count["not_judged"]})
 
 
 def _numbers(parts: Mapping[str, int]) -> list[str]:
@@ -99,7 +101,7 @@ def _never_ran(results: Results) -> str:
 
 def _success_sentence(results: Sequence[Result]) -> str:
     count, undecided = counts(results), _undecided(results)
-    advised = count["warned"] - sum(each.reported for each in results)
+    advised = 0 if any(each.reported for each in results) else count["warned"]
     others = {"with a warning": advised, "known to fail": count["baselined"], "skipped": count["skipped"]}
     passed = count["passed"]
     every = f"{passed} passed" if undecided else "The test passed" if passed == 1 else f"All {passed} tests passed"

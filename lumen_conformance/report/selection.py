@@ -89,6 +89,8 @@ def describe(config: pytest.Config) -> str:
     why = f"{SMOKE_VARIABLE}, no -m given" if config.stash.get(_CHOSEN_BY_CI, False) else f"-m {expression!r}"
     narrower = [f"-k {config.option.keyword!r}"] if config.option.keyword else []
     narrower += ["only the tests named on the command line"] if config.args_source.name == "ARGS" else []
+    if config.getoption("--progress"):  # the command: its words select, and it names the tests itself
+        return f"{name_of(expression)}{f' ({narrower[0]})' if config.option.keyword else ''}"
     reasons = [why if expression else "no -m given", *narrower]
     return f"{name_of(expression)} ({', '.join(reasons)})"
 

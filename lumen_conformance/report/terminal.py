@@ -10,7 +10,7 @@ import pytest
 
 from lumen_conformance.report import shared_files
 from lumen_conformance.report.baseline import BASELINE, listed_as
-from lumen_conformance.report.causes import causes_of
+from lumen_conformance.report.causes import TIERS, causes_of
 from lumen_conformance.report.layers import MEANINGS, deciding_layer, layer_results
 from lumen_conformance.report.result_groups import ResultGroup, group_results
 from lumen_conformance.report.results import RESULTS, Result, Results
@@ -58,10 +58,10 @@ def cause_lines(results: Sequence[Result]) -> Iterator[str]:
     """Yield the number of causes, then each cause with its checks."""
     causes = causes_of(results)
     if causes:
-        yield f"{', '.join(describe_counts(results))}; {_number(len(causes), 'cause')}:"
+        first = ", first those that fail the run" if len(causes) > 1 else ""
+        yield f"{', '.join(describe_counts(results))}; {_number(len(causes), 'cause')}{first}:"
     for each in causes:
-        strict = "" if each.tier == "M" else " (strict)"
-        yield f"{len(each.checks):>4}  {_shortened(each.sentence, _SENTENCE_COLUMNS)}{strict}"
+        yield f"{len(each.checks):>4}  {_shortened(each.sentence, _SENTENCE_COLUMNS)} ({each.size})"
         others = f"; not judged because of it: {len(each.not_judged)}" if each.not_judged else ""
         yield f"      {_few(each.checks)}{others}"
 
@@ -88,7 +88,8 @@ def result_lines(exit_status: int, results: Results, *, always: bool) -> Iterato
     if always or result.word in PARTIAL_RESULTS:
         yield f"{result.word}: {result.sentence}"
     if results.unjudged:
-        yield f"not judged: {_few([each.name for each in results.unjudged])}"
+        tiers = " and ".join(sorted({each.entry.tier for each in results.unjudged}, key=TIERS.index))
+        yield f"not judged, tier {tiers}: {_few([each.name for each in results.unjudged])}"
 
 
 def baseline_lines(config: pytest.Config) -> Iterator[str]:
@@ -98,8 +99,7 @@ def baseline_lines(config: pytest.Config) -> Iterator[str]:
         name = listed_as(known, each.entry.check_id, each.entry.parameters)
         if name and each.outcome in {"baselined", "failed"}:
             word = "known" if each.outcome == "baselined" else "FAILED"
-            shown = " ".join(filter(None, [each.entry.check_id, each.entry.parameters]))
-            yield f"{word} {shown}: {each.reason}"
+            yield f"{word} {each.name}: {each.reason}"
 
 
 def table(scenarios: list[ResultGroup]) -> Iterator[str]:

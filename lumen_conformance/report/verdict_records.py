@@ -63,7 +63,8 @@ def verdicts(results: Results) -> Iterator[dict[str, Any]]:
 
 def _verdict(result: Result, causes: Mapping[str, str]) -> dict[str, Any]:
     named = (causes[check] for check in result.because_of if check in causes)
-    own = cause_of(result) if result.refuted or result.outcome == "error" else next(named, None)
+    wrong = result.refuted or result.stale or result.outcome == "error"
+    own = cause_of(result) if wrong else next(named, None)
     return _head(result.entry) | {
         "outcome": result.outcome,
         "measurement": _measurement(result.measurements),

@@ -65,7 +65,7 @@ class Recovery:
 
     def describe_wait(self, awaited: str) -> str:
         """Return a sentence about the wait for this, and about what is left of the launch."""
-        left = "no process of it is left" if self.left == 0 else f"processes of it that are left: {self.left}"
+        left = "no process is left to wait for" if self.left == 0 else f"processes of it that are left: {self.left}"
         more = f" and {len(self.passing) - MAX_NAMED} more" if len(self.passing) > MAX_NAMED else ""
         passing = ", ".join(map(str, self.passing[:MAX_NAMED])) + more
         ended = f"; new processes that ended again: {passing}" if self.passing else ""

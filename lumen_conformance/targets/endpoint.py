@@ -153,7 +153,7 @@ class RemoteServer(Endpoint):
         if not health.ready:
             answer = health.capture
             message = (
-                f"{answer.url} is not ready: answered with {describe_answer(answer)}; {_advise(answer)}\n"
+                f"{answer.url} is not ready: {describe_answer(answer)}; {_advise(answer)}\n"
                 f"{answer.text[:SHOWN_CHARS]}\nrepeat: {answer.curl()}"
             )
             raise readiness.record_failure(ConnectionError(message), message)

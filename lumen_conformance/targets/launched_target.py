@@ -81,7 +81,7 @@ class LaunchedTarget(Endpoint, ChildProcess):
     def _describe_probe(self, within_s: float) -> str:
         """Return in one line what was asked, for how long, what came, what was expected, and what to do."""
         health = self.health()
-        came = f"GET {self.url}{self.target.probe_path} was answered with {describe_answer(health.capture)}"
+        came = f"GET {self.url}{self.target.probe_path} was {describe_answer(health.capture)}"
         if health.ready:
             other = f"{came} by another process; end the program that has this port"
             return f"no answer came from this launch within {within_s:g} s: {other}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from lumen_conformance.http.capture import Capture
+from lumen_conformance.http.capture import Capture, Ended
 from lumen_conformance.http.framing import quote_invalid
 from lumen_conformance.registry.option_table import spelled
 from lumen_conformance.run import Run, run_of
@@ -64,14 +66,25 @@ class Readiness:
         return True
 
 
+NO_ANSWER: Final[Mapping[Ended, str]] = {  # how an exchange without any byte of an answer ended
+    "refused": "no program listens on this port",
+    "timeout": "the connection was open, and nothing came in time",
+    "aborted": "the connection was closed without an answer",
+    "reset": "the connection was reset without an answer",
+    "unreachable": "the address cannot be reached",
+}
+
+
 def describe_answer(answer: Capture) -> str:
     """Return in one line what came instead of an answer that says ready."""
     reason = f"{answer.ended}{f', {answer.error}' if answer.error else ''}"
     if answer.status is not None:
-        return f"status {answer.status} ({reason})"
+        return f"answered with status {answer.status} ({reason})"
     if not answer.raw:
-        return f"nothing ({reason})"
-    return f"no HTTP response ({_QUOTED.sub('', reason)}): received {quote_invalid(answer.raw_head)}, {EXPECTED}"
+        detail = f" ({answer.error})" if answer.error else ""
+        return f"not answered: {NO_ANSWER.get(answer.ended, answer.ended)}{detail}"
+    received = f"received {quote_invalid(answer.raw_head)}, {EXPECTED}"
+    return f"answered with no HTTP response ({_QUOTED.sub('', reason)}): {received}"
 
 
 def describe_end(status: int | None, last_line: str) -> str:

@@ -55,6 +55,7 @@ def test_counts_of_each_tier_and_of_what_was_not_judged() -> None:
         verdict("E5.1", "passed", tier="S"), ending={"layers": {"clients": "FAILED", "strict": "FAILED"}},
     )  # fmt: skip
     page = "\n".join(pages.table([seen]))
+    assert re.search(r"^Measured by lumen-conformance \d+\.\d+\.\d+ on \d{4}-\d\d-\d\d: ", page, re.MULTILINE)
     assert "| M passed | M failed | causes | M not judged | S reported | skipped | errors |" in page
     assert "| FAILED | FAILED | 1 | 1 | 1 | 1 | 1 | 0 | 1 |" in page
     assert "- broken: A claim. Checks: C4.1. Not judged because of it: 1 more." in page

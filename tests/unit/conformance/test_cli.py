@@ -250,17 +250,17 @@ def test_an_unknown_id_in_a_baseline(tmp_path: Path, unknown: str, workers: tupl
 def test_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each check with another outcome is named below what has changed, with both outcomes; the exit status is 1."""
     old = write(tmp_path / "old", *(verdict(*each) for each in (
-        ("B1.1", "passed"), ("C4.2", "failed"), ("E2.1", "passed"), ("E2.2", "passed"), ("F1.2", "passed"),
+        ("B1.1", "passed", "M", "plain"), ("C4.2", "failed"), ("E2.1", "passed"), ("E2.2", "passed"), ("F1.2", "passed"),
         ("G1.1", "passed", "S"), ("G1.2", "failed", "S"),
     )))  # fmt: skip
     new = write(tmp_path / "new", *(verdict(*each) for each in (
-        ("B1.1", "failed"), ("C4.2", "passed"), ("E2.1", "passed"), ("E2.2", "not_judged"),
+        ("B1.1", "failed", "M", "plain"), ("C4.2", "passed"), ("E2.1", "passed"), ("E2.2", "not_judged"),
         ("G1.1", "warned", "S"), ("G1.2", "warned", "S"),
     )))  # fmt: skip
     assert cli.main(["compare", str(old), str(new)]) == 1
     output = capsys.readouterr().out
     assert output == (
-        "newly failing: 1\n  B1.1 (M)  passed -> failed: found 500\n"
+        "newly failing: 1\n  B1.1-plain (M)  passed -> failed: found 500\n"
         "newly not judged: 1\n  E2.2 (M)  passed -> not_judged: found 500\n"
         "newly warned: 1\n  G1.1 (S)  passed -> warned: found 500\n"
         "newly passing: 1\n  C4.2 (M)  failed -> passed\n"
@@ -331,6 +331,15 @@ def test_the_list_is_sorted(capsys: pytest.CaptureFixture[str]) -> None:
     listed = [(head[1] or "~", [*map(int, head[2].split("."))]) for head in heads if head]
     assert listed == sorted(listed)
     assert len(listed) == len(heads) == len(read())
+
+
+def test_list_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    """A check that is asked for is listed with its rows, each as `--only` accepts it; a row finds its check."""
+    assert cli.main(["list", "F1.2-lost"]) == 0
+    first, *rows = capsys.readouterr().out.splitlines()
+    assert first.startswith("F1.2  M  ")
+    assert "F1.2-lost" in [row.strip() for row in rows]
+    assert cli.main(["list", "F1.2-no-such-row"]) == 4
 
 
 def test_list_json(capsys: pytest.CaptureFixture[str]) -> None:

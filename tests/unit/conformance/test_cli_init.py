@@ -16,6 +16,7 @@ from lumen_conformance.cli import main as cli
 from tests.fixtures.repository import ROOT
 
 WORKFLOW = Path(".github", "workflows", "conformance.yml")
+BASELINE = Path("conformance-baseline.txt")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 INSTALLED = {
     "github": ({"url": "https://github.com/a/b.git", "vcs_info": {"vcs": "git", "commit_id": COMMIT}}, f"a/b@{COMMIT}"),
@@ -27,7 +28,7 @@ INSTALLED = {
 
 @pytest.mark.parametrize("case", INSTALLED)
 def test_init_writes_two_files(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The workflow has the commit that is installed; both files are written once, and none is replaced."""
+    """The workflow has the commit that is installed; both files are written once, and a changed one is not replaced."""
     source, action = INSTALLED[case]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(PathDistribution, "read_text", lambda *_: source and json.dumps(source))
@@ -35,9 +36,45 @@ def test_init_writes_two_files(case: str, tmp_path: Path, monkeypatch: pytest.Mo
     text = WORKFLOW.read_text("utf-8")
     assert f"uses: {action}\n" in text
     assert "example.invalid" not in text
-    WORKFLOW.unlink()
+    WORKFLOW.write_text("changed", "utf-8")
     assert cli.main(["init"]) == 4
-    assert not WORKFLOW.exists()
+    assert WORKFLOW.read_text("utf-8") == "changed"
+
+
+def test_an_unchanged_workflow_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`init` names `--action`, and `init --action` replaces what `init` wrote; an error names each changed file."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(PathDistribution, "read_text", lambda *_: None)
+    assert cli.main(["init"]) == 0
+    assert "--action" in capsys.readouterr().out
+    BASELINE.write_text("F1.2  issue 17\n", "utf-8")  # its lines stay: only the workflow has the action
+    assert cli.main(["init", "--action", f"a/b@{COMMIT}"]) == 0
+    assert f"uses: a/b@{COMMIT}\n" in WORKFLOW.read_text("utf-8")
+    assert BASELINE.read_text("utf-8") == "F1.2  issue 17\n"
+    WORKFLOW.write_text("changed", "utf-8")
+    assert cli.main(["init", "--action", f"a/b@{COMMIT}"]) == 4
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_error_names_every_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files that somebody else wrote are named together, and none is written."""
+    monkeypatch.chdir(tmp_path)
+    WORKFLOW.parent.mkdir(parents=True)
+    for path in (WORKFLOW, BASELINE):
+        path.write_text("theirs", "utf-8")
+    assert cli.main(["init"]) == 4
+    message = capsys.readouterr().err
+    assert [path for path in (WORKFLOW, BASELINE) if str(path) not in message] == []
+
+
+def test_the_guide_shows_the_workflow() -> None:
+    """The guide shows the file that `init` writes."""
+    text = (ROOT / "docs" / "guide" / "ci.md").read_text("utf-8")
+    assert f"```yaml\n{init.workflow(init.PLACE, init.BASELINE_FILE)}```" in text
 
 
 def test_init_takes_a_pinned_action(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

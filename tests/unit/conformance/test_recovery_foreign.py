@@ -207,7 +207,7 @@ def test_a_faulty_replacement(kind: str, fault: str, waiting: dict[Fault, Scenar
 
 ABSENT = (
     r"^no restart: pid \d+ \(.*%s.*\) was killed; waited \d+\.\d s for a new process in its place; "
-    r"no process of it is left$"
+    r"no process is left to wait for$"
 )
 
 

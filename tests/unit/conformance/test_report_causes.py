@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from lumen_conformance.report.causes import without_differences
@@ -29,6 +31,15 @@ MODULES = {
     def test_strict():
         """A stream is strict."""
         expect(False, "strict", "lax")
+    @check("B2-html", tier="S")
+    @pytest.mark.parametrize("row", ["chat", "stream"])
+    def test_error_of_tier_s(row):
+        """An error is JSON."""
+        expect(False, "JSON", "text/html")
+    @check("B3-html")
+    def test_error_of_tier_m():
+        """An error is read."""
+        expect(False, "JSON", "text/html")
     @check("A1", tier="W")
     def test_advice():
         """It would be nice."""
@@ -49,12 +60,13 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> NestedRun:
 
 
 def test_causes_of_the_summary(ended: NestedRun) -> None:
-    """Each cause has its checks and those not judged because of it; causes of tier M come first."""
+    """Each cause has its checks and those not judged because of it; those with most failures of the run come first."""
     shown = [(each["name"], len(each["checks"]), each["not_judged"]) for each in ended.summary["causes"]]
     assert shown == [
         ("bad-requests-answered", 5, []),
         ("C4.8: the wrong word", 2, []),
         ("bad-requests-crash", 2, []),
+        ("errors-are-web-pages", 3, []),
         ("C9.1: N bytes after N s from HOST", 1, ["C5.2"]),
         ("C9.2: N bytes after N s from HOST", 1, []),
         ("E1.1: lax", 1, []),
@@ -63,17 +75,19 @@ def test_causes_of_the_summary(ended: NestedRun) -> None:
 
 def test_causes_of_the_terminal(ended: NestedRun) -> None:
     """The terminal shows the same causes, with the first checks and the number of the others."""
-    assert "11 failed, 1 warned (strict), 1 not judged; 6 causes:\n" in ended.output
-    assert "   5  bad requests are answered with 200\n      F2-row-0, F2-row-1" in ended.output
+    assert "12 failed, 4 warned (3 of tier S), 1 not judged; 7 causes, first those that fail the run:\n" in ended.output
+    assert "   5  bad requests are answered with 200 (5 M)\n      F2-row-0, F2-row-1" in ended.output
+    assert "   3  errors are web pages, not JSON (1 M, 2 S)\n      B3-html, B2-html-chat, B2-html-str" in ended.output
     assert "   1  A body is as long as it says (C9.1): expected another length, found 417 bytes" in ended.output
     assert "      C9.1; not judged because of it: 1\n" in ended.output
     assert "   2  A word is right: expected right, found one" in ended.output  # no row: it is the cause of two
-    assert "found lax (strict)\n" in ended.output
+    assert "found lax (1 S)\n" in ended.output
 
 
 def test_the_last_sentence_has_the_numbers_of_the_causes(ended: NestedRun) -> None:
-    """The last sentence has the same numbers of failed, warned (strict) and not judged checks as the causes."""
-    assert "11 failed, 1 warned (strict), 1 not judged.</p>" in ended.html
+    """The last sentence, the causes and the last line of pytest have the same numbers."""
+    assert "12 failed, 4 warned (3 of tier S), 1 not judged.</p>" in ended.html
+    assert re.search("12 failed, .*4 warned", ended.output.splitlines()[-1])
 
 
 def test_causes_of_the_page(ended: NestedRun) -> None:

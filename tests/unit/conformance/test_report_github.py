@@ -71,7 +71,7 @@ def test_a_failure_is_one_row(ended: NestedRun) -> None:
 def test_causes_are_one_line(ended: NestedRun) -> None:
     """A cause is a code span too: nothing of the server is markup."""
     lines = [line for line in (ended.folder / "summary.md").read_text("utf-8").splitlines() if line.startswith("- ")]
-    assert all(re.fullmatch(r"- (`+)(?:(?!\1).)+\1 \(1\)", line) for line in lines), lines
+    assert all(re.fullmatch(r"- (`+)(?:(?!\1).)+\1 \(1 M\)", line) for line in lines), lines
     assert "@team" in "".join(lines)
 
 
@@ -83,7 +83,7 @@ def test_a_failure_is_one_annotation(ended: NestedRun) -> None:
     )
     assert list(obeyed(ended.output)) == [
         line,
-        "::error title=B1.4 a%3Ab%2Cc (M)::A row is a title.: expected JSON; found ",
+        "::error title=B1.4-a%3Ab%2Cc (M)::A row is a title.: expected JSON; found ",
     ]
     assert "\n::error::y" in ended.output, "the terminal shows no text of the server, so this proves nothing"
 

@@ -79,8 +79,8 @@ def test_rows_sort_by_number(ended: NestedRun) -> None:
     assert names == [
         "1.2-health",
         "1.4-automatic-restart",
-        "1.10-late",
-        "1.10-late",
+        "1.10-late-&lt;u&gt;",
+        "1.10-late-b",
         *(f"test_part[{n}]" for n in range(3)),
     ]
     assert ended.data["initialSort"] == "check"

@@ -98,7 +98,7 @@ def test_ci_selects_smoke(nested: NestedPytest) -> None:
     ended = nested.run(CI_SMOKE_MODE="1")
     assert "selection: smoke (CI_SMOKE_MODE, no -m given)" in ended.output
     assert "selected: 5 tests, 5 of them numbered checks (smoke)" in ended.output
-    assert sorted(ended.rows) == ["1.1-start", "1.5-again", "1.5.1-detail", "F1-envelope"]
+    assert sorted(ended.rows) == ["1.1-start", "1.5-again-harsh", "1.5-again-mild", "1.5.1-detail", "F1-envelope"]
     assert "smoke (CI_SMOKE_MODE, no -m given)" in ended.html
 
 
@@ -114,6 +114,7 @@ def test_both_spellings_of_true_select_smoke(value: str) -> None:
         ("1", ["-m", "unit"], "selection: unit (-m 'unit')"),
         ("false", ["-k", "part"], "selection: all (no -m given, -k 'part')"),
         ("", ["tests/unit"], "selection: all (no -m given, only the tests named on the command line)"),
+        ("", ["--progress", "-m", "unit", "tests/unit"], "selection: unit"),
     ],
 )
 def test_the_header_shows_the_selection(nested: NestedPytest, value: str, arguments: list[str], line: str) -> None:

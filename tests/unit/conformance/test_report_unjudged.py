@@ -66,7 +66,7 @@ def test_a_verdict_has_expected_found_and_cause(broken: NestedRun) -> None:
 def test_not_judged_is_not_passed(unjudged: NestedRun) -> None:
     """A run with a check that was not judged has its own result, and fails."""
     assert (unjudged.status, unjudged.banner) == (1, ("incomplete", "NOT FULLY JUDGED")), unjudged.output
-    assert "NOT FULLY JUDGED: 3 passed, 1 not judged.\nnot judged: C5.2\n" in unjudged.output
+    assert "NOT FULLY JUDGED: 3 passed, 1 not judged.\nnot judged, tier M: C5.2\n" in unjudged.output
     assert "3 passed, 1 not judged." in unjudged.html
 
 

@@ -116,7 +116,7 @@ def test_by_url_with_nobody_there(tmp_path: Path) -> None:
     arguments = [word.replace("127.0.0.1:8081", "127.0.0.1:9") for word in command("--url")]
     ended = ran(tmp_path, arguments)
     assert (ended.status, len(ended.ids("error")), ended.ids("failed", "passed")) == (1, 1, set()), ended.output
-    assert "is not ready: answered with" in ended.output
+    assert "is not ready: not answered: no program listens on this port" in ended.output
 
 
 def test_a_red_run_and_its_baseline(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_what_came(speaker: Speaker, name: str) -> None:
     """The invalid line is quoted, escaped and cut; where each line is valid, the beginning of the head is quoted."""
     speaker.says, received = ANSWERS[name]
     answer = describe_answer(call(f"http://127.0.0.1:{speaker.port}", "GET", "/health"))
-    assert answer.startswith("no HTTP response (invalid, ")
+    assert answer.startswith("answered with no HTTP response (invalid, ")
     assert f"received {received}" in answer
     assert answer.endswith(EXPECTED)
     assert "\n" not in answer
@@ -84,9 +84,12 @@ def test_what_came(speaker: Speaker, name: str) -> None:
 def test_an_answer_is_described_by_its_status(speaker: Speaker) -> None:
     """A response has its status, and no response its reason."""
     speaker.says = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
-    assert describe_answer(call(f"http://127.0.0.1:{speaker.port}", "GET", "/health")) == "status 503 (complete)"
-    refused = Capture("", b"", ended="refused", error="nobody listens")
-    assert describe_answer(refused) == "nothing (refused, nobody listens)"
+    assert (
+        describe_answer(call(f"http://127.0.0.1:{speaker.port}", "GET", "/health"))
+        == "answered with status 503 (complete)"
+    )
+    refused = Capture("", b"", ended="refused", error="ConnectionRefusedError")
+    assert describe_answer(refused) == "not answered: no program listens on this port (ConnectionRefusedError)"
 
 
 @pytest.mark.parametrize(
