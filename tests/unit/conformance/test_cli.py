@@ -25,17 +25,6 @@ from lumen_conformance.report.id_selection import is_meant
 from tests.fixtures.repository import ROOT
 
 
-def verdict(check: str, outcome: str, tier: str = "M", param: str | None = None) -> str:
-    """One line of a verdict file."""
-    return json.dumps({"id": check, "param": param, "tier": tier, "outcome": outcome, "reason": "found 500"})
-
-
-def write(path: Path, *lines: str) -> Path:
-    """Write a verdict file."""
-    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-    return path
-
-
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own."""
     command = [sys.executable, "-m", "lumen_conformance", *arguments]
@@ -245,83 +234,6 @@ def test_an_unknown_id_in_a_baseline(tmp_path: Path, unknown: str, workers: tupl
     )  # fmt: skip
     assert done.returncode == 4, done.stdout + done.stderr
     assert f"--baseline={known}, line 4: no check has the id {unknown}: expected" in done.stdout + done.stderr
-
-
-def test_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each check with another outcome is named below what has changed, with both outcomes; the exit status is 1."""
-    old = write(tmp_path / "old", *(verdict(*each) for each in (
-        ("B1.1", "passed", "M", "plain"), ("C4.2", "failed"), ("E2.1", "passed"), ("E2.2", "passed"), ("F1.2", "passed"),
-        ("G1.1", "passed", "S"), ("G1.2", "failed", "S"),
-    )))  # fmt: skip
-    new = write(tmp_path / "new", *(verdict(*each) for each in (
-        ("B1.1", "failed", "M", "plain"), ("C4.2", "passed"), ("E2.1", "passed"), ("E2.2", "not_judged"),
-        ("G1.1", "warned", "S"), ("G1.2", "warned", "S"),
-    )))  # fmt: skip
-    assert cli.main(["compare", str(old), str(new)]) == 1
-    output = capsys.readouterr().out
-    assert output == (
-        "newly failing: 1\n  B1.1-plain (M)  passed -> failed: found 500\n"
-        "newly not judged: 1\n  E2.2 (M)  passed -> not_judged: found 500\n"
-        "newly warned: 1\n  G1.1 (S)  passed -> warned: found 500\n"
-        "newly passing: 1\n  C4.2 (M)  failed -> passed\n"
-        "newly absent: 1\n  F1.2 (M)  passed -> absent\n"
-        "other changes: 1\n  G1.2 (S)  failed -> warned\n"
-    )
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "status"),
-    [
-        (verdict("B1.1", "failed"), verdict("B1.1", "failed"), 0),
-        (verdict("B1.1", "passed"), verdict("B1.1", "skipped"), 0),
-        (verdict("B1.1", "skipped"), verdict("B1.1", "error"), 1),
-        (verdict("B1.1", "passed", "S"), verdict("B1.1", "warned", "S"), 0),
-        (verdict("B1.1", "warned", "S"), verdict("B1.1", "failed", "S"), 1),
-        (verdict("B1.1", "passed", param="stream"), verdict("B1.1", "failed", param="plain"), 1),
-        (verdict("B1.1", "passed"), verdict("B1.1", "not_judged"), 1),
-        (verdict("B1.1", "passed", "S"), verdict("B1.1", "not_judged", "S"), 0),
-        (verdict("B1.1", "failed"), verdict("B1.1", "not_judged"), 0),
-        (verdict("B1.1", "passed"), verdict("C1.1", "passed"), 0),
-    ],
-    ids=[
-        "still",
-        "skipped",
-        "error",
-        "warned",
-        "strict",
-        "another-row",
-        "not-judged",
-        "not-judged-s",
-        "failed-before",
-        "absent",
-    ],
-)
-def test_compare_exit_status(old: str, new: str, status: int, tmp_path: Path) -> None:
-    """The exit status says whether a check newly fails, by what fails a run: a warning does not."""
-    files = [str(write(tmp_path / name, line)) for name, line in (("old", old), ("new", new))]
-    assert cli.main(["compare", *files]) == status
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        '{"id": "A1", "param": null}',
-        verdict("B1.1", "passed").replace('"B1.1"', "1"),
-        verdict("B1.1", "passed").replace('"passed"', "null"),
-        "[]",
-        "{",
-        "\udcff",
-    ],
-    ids=["keys", "number", "null", "list", "cut", "bytes"],
-)
-def test_compare_refuses_a_damaged_file(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A line that is no verdict ends the command with status 4 and one line with the file and the line."""
-    good, bad = write(tmp_path / "good", verdict("B1.1", "passed")), tmp_path / "bad"
-    bad.write_bytes(f"{verdict('C1.1', 'passed')}\n{line}\n".encode("utf-8", "surrogateescape"))
-    assert cli.main(["compare", str(good), str(bad)]) == 4
-    error = capsys.readouterr().err
-    assert f"{bad}, line 2: no verdict: " in error
-    assert error.count("\n") == 1
 
 
 def test_the_list_is_sorted(capsys: pytest.CaptureFixture[str]) -> None:
