@@ -40,8 +40,14 @@ def copy(records: Sequence[Record], folder: Path) -> list[Record]:
 def _copy(record: Record, folder: Path) -> None:
     folder.mkdir(parents=True)
     shutil.copy(record.path, folder / FILE)
-    for evidence in record.folder.glob("evidence-*"):
-        shutil.copytree(evidence, folder / evidence.name)
+    for evidence in record.evidence_folders():
+        shutil.copytree(record.folder / evidence, folder / evidence, ignore=_not_copied)
+
+
+def _not_copied(folder: str, names: list[str]) -> list[str]:
+    """Return what is neither a regular file nor a folder: a server may link to any file of its user."""
+    paths = [Path(folder, name) for name in names]
+    return [path.name for path in paths if path.is_symlink() or not (path.is_file() or path.is_dir())]
 
 
 def _remove(folder: Path) -> None:

@@ -31,10 +31,12 @@ def labelled(records: list[Record]) -> list[Record]:
 
 
 def _refuse_repeated(records: list[Record]) -> None:
-    """Raise pytest.UsageError for a file that is given twice."""
-    counted = Counter(record.path for record in records)
-    if twice := [path for path, number in counted.items() if number > 1]:
-        raise pytest.UsageError(f"{twice[0]} is given twice: give each record once")
+    """Raise pytest.UsageError for a run, or a part of it, that is given twice."""
+    first: dict[tuple[str, str | None], Record] = {}
+    for record in records:
+        other = first.setdefault((record.run["run_id"], record.run["shard"]), record)
+        if other is not record:
+            raise pytest.UsageError(f"{other.path} and {record.path} are records of the same run: give each run once")
 
 
 def _refuse_incomplete(records: list[Record]) -> None:

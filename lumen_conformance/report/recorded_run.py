@@ -3,18 +3,51 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+import msgspec
 import pytest
 
+from lumen_conformance.registry.measurement import EVIDENCE
 from lumen_conformance.registry.refutation import NOT_JUDGED
 from lumen_conformance.report.entries import ReportEntry
 from lumen_conformance.report.known_ids import names
 from lumen_conformance.report.run_record import VERSION
 
+_EVIDENCE_FOLDER: Final = re.compile(r"((?:[^/]+/)*evidence-[^/]+)/")
 FILE: Final = "record.jsonl"  # its name in an output folder
+
+
+class _Head(msgspec.Struct):
+    """The fields of a run, each with its type; ``lines`` is the number of lines behind the first."""
+
+    run_id: str
+    conditions: dict[str, Any]
+    shard: str | None
+    selection: str
+    baseline: dict[str, str]
+    baseline_file: str
+    partly_selected: list[str]
+    target: str | None
+    reported_only: list[str]
+    exit_status: int
+    duration_s: float
+    expected: list[str]
+    lines: int
+
+
+class _Report(msgspec.Struct):
+    """The fields of a report without which it is none of pytest."""
+
+    nodeid: str
+    outcome: Literal["passed", "failed", "skipped"]
+    longrepr: Any
+    user_properties: list[tuple[str, Any]]
+    kind: Literal["TestReport", "CollectReport"] = msgspec.field(name="$report_type")
+    when: Literal["setup", "call", "teardown"] | None = None
 
 
 @dataclass(frozen=True)
@@ -32,24 +65,35 @@ class Record:
         """The folder of the file, with its evidence."""
         return self.path.parent
 
+    def evidence_folders(self) -> list[str]:
+        """Return the folders that the reports name as evidence, relative to the folder of the file."""
+        named = {value for each in self.reports for name, value in each["user_properties"] if name == EVIDENCE}
+        folders = {match[1] for value in named if (match := _EVIDENCE_FOLDER.match(str(value)))}
+        return sorted(each for each in folders if (self.folder / each).is_dir())
+
     @classmethod
     def read(cls, path: Path) -> Record:
         """Read a file; raises pytest.UsageError when it is no record of this version."""
         try:
-            lines = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
-            run = lines[0]["run"]
+            first, *lines = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
+            run = first["run"]
             if run["version"] != VERSION:
                 raise pytest.UsageError(
                     f"{path} is a record of version {run['version']}: expected version {VERSION}; run its checks again "
                     "with this version of the suite"
                 )
-            tests = tuple(ReportEntry(**line["test"]) for line in lines if "test" in line)
+            if len(lines) != msgspec.convert(run, _Head).lines:
+                raise pytest.UsageError(
+                    f"{path} is not complete: it has {len(lines)} of {run['lines']} lines; copy it again, or run again"
+                )
+            tests = tuple(msgspec.convert(line["test"], ReportEntry) for line in lines if "test" in line)
             name = path.resolve().parent.name if path.name == FILE else path.stem
             reports = tuple(line["report"] for line in lines if "report" in line)
+            msgspec.convert(reports, tuple[_Report, ...])
             return cls(path.resolve(), name, run, tests, reports)
         except OSError as error:
             raise pytest.UsageError(f"{path} cannot be read: {error.strerror}; name a file of --record") from None
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise pytest.UsageError(f"{path} is no record of a run: {error!r}; name a file of --record") from None
 
     def with_label(self, label: str) -> Record:

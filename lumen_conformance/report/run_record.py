@@ -20,6 +20,7 @@ from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import RESULTS
 from lumen_conformance.report.run_conditions import conditions
 from lumen_conformance.report.selection import describe
+from lumen_conformance.run import run_of
 
 VERSION: Final = 2  # of the format of the file
 
@@ -52,6 +53,7 @@ class RunRecorder:
         reported_only = self._config.stash.get(REPORTED_ONLY, frozenset("W"))
         head = {
             "version": VERSION,
+            "run_id": run_of(self._config).id,
             "conditions": conditions(self._config),
             "shard": self._config.getoption("--shard"),
             "selection": describe(self._config),
@@ -64,10 +66,10 @@ class RunRecorder:
             "duration_s": round(results.duration_s, 3),
             "expected": sorted(results.expected),
         }
-        lines: list[dict[str, Any]] = [{"run": head}]
-        lines += [{"test": asdict(each)} for each in results.entries.values()]
+        lines: list[dict[str, Any]] = [{"test": asdict(each)} for each in results.entries.values()]
         lines += [{"report": each} for each in self._reports]
-        text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
+        written = [{"run": head | {"lines": len(lines)}}, *lines]  # a file that was cut has fewer
+        text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in written)
         self._path.write_text(text, "utf-8", "backslashreplace", "\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 
 from tests.fixtures.nested_pytest import NestedPytest, NestedRun
@@ -14,6 +15,7 @@ def change(record: Path, folder: Path, **fields: object) -> Path:
     folder.mkdir(parents=True)
     before = json.loads(head)["run"]
     conditions = before["conditions"] | fields.pop("conditions", {})
+    fields = {"run_id": uuid.uuid4().hex} | fields
     run = json.dumps({"run": before | fields | {"conditions": conditions}})
     (folder / "record.jsonl").write_text(f"{run}\n{lines}", "utf-8")
     return folder / "record.jsonl"
