@@ -10,10 +10,8 @@ import pytest
 
 from lumen_conformance.registry import old_ids
 from lumen_conformance.registry.declaration import Check, check_of, parameters_of
-from lumen_conformance.report import shared_files
 
 _OPTIONS: Final = ("--only", "--skip")
-_UNKNOWN: Final = "unknown-ids"
 
 
 def configure(config: pytest.Config) -> None:
@@ -37,8 +35,10 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
     named = [(item, _names(item)) for item in items]
     unknown = [each for each in (*only, *skip) if not any(is_meant(names, each) for _, names in named)]
     if unknown:
-        _refuse(config, f"--only, --skip: no check has the id {', '.join(unknown)}")
-        return
+        raise pytest.UsageError(
+            f"--only, --skip: no check has the id {', '.join(unknown)}: expected ids as `lumen-conformance list` "
+            "prints them; correct or remove them"
+        )
     kept = [item for item, names in named if _is_kept(names, only, skip)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
     items[:] = kept
@@ -55,15 +55,3 @@ def _names(item: pytest.Item) -> tuple[str, ...]:
         return ()
     parameters = parameters_of(item, found)
     return (found.id, f"{found.id}-{parameters}") if parameters else (found.id,)
-
-
-def _refuse(config: pytest.Config, message: str) -> None:
-    if shared_files.reports(config):
-        raise pytest.UsageError(message)
-    shared_files.publish(config, _UNKNOWN, message)  # a parallel worker cannot end the run
-
-
-def refuse_unknown_ids(config: pytest.Config) -> None:
-    """End a parallel run whose workers have found an id that no check has."""
-    if message := shared_files.published(config, _UNKNOWN):
-        raise pytest.UsageError(message[0])
