@@ -16,8 +16,8 @@ from lumen_conformance.report import (
     baseline,
     entries,
     id_selection,
-    known_ids,
     output_paths,
+    refusal,
     replay,
     report_redaction,
     results,
@@ -61,14 +61,15 @@ def pytest_make_collect_report(
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     """Mark and select the tests."""
-    baseline.read_rows(config, items)  # before any selection: a baseline may list every check
-    id_selection.select(config, items)
-    selection.mark(config, items)  # before -m selects by these marks
-    collected = list(items)
-    yield  # the suites mark their tests; pytest selects by -k and -m
-    target.select(config, items, collected)
-    shards.select(config, items)  # last: a shard is a part of the selection
-    acceptance.accept(config)
+    with refusal.published(config):
+        baseline.read_rows(config, items)  # before any selection: a baseline may list every check
+        id_selection.select(config, items)
+        selection.mark(config, items)  # before -m selects by these marks
+        collected = list(items)
+        yield  # the suites mark their tests; pytest selects by -k and -m
+        target.select(config, items, collected)
+        shards.select(config, items)  # last: a shard is a part of the selection
+        acceptance.accept(config)
 
 
 @pytest.hookimpl(tryfirst=True)  # before a parallel worker sends the list of its tests
@@ -91,9 +92,9 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 
 @pytest.hookimpl(wrapper=True, tryfirst=True, optionalhook=True)
 def pytest_xdist_node_collection_finished(node: object, ids: Sequence[str]) -> Generator[None]:
-    """Refuse unknown ids that parallel workers have found; then expect their tests."""
+    """Refuse the run if parallel workers have found an error; else expect their tests."""
     config: pytest.Config = node.config  # type: ignore[attr-defined]
-    known_ids.end_refused_run(config)
+    refusal.refuse(config)
     acceptance.accept(config)
     config.stash[RESULTS].expect(ids)
     yield

@@ -98,7 +98,7 @@ def read_rows(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Find the tests of each listed id. Refuse an id that no check has."""
     config.stash[_ROWS] = _rows(config.stash[BASELINE], items)
     if unknown := known_ids.find_unknown(config, config.stash[BASELINE], items):
-        known_ids.refuse(config, _describe_unknown(config, unknown))
+        raise pytest.UsageError(_describe_unknown(config, unknown))
 
 
 def _describe_unknown(config: pytest.Config, unknown: list[str]) -> str:

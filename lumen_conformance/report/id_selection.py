@@ -10,7 +10,6 @@ import pytest
 
 from lumen_conformance.registry import old_ids
 from lumen_conformance.registry.declaration import Check, check_of, parameters_of
-from lumen_conformance.report import known_ids
 
 _OPTIONS: Final = ("--only", "--skip")
 
@@ -36,8 +35,10 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
     named = [(item, _names(item)) for item in items]
     unknown = [each for each in (*only, *skip) if not any(is_meant(names, each) for _, names in named)]
     if unknown:
-        known_ids.refuse(config, f"--only, --skip: no check has the id {', '.join(unknown)}")
-        return
+        raise pytest.UsageError(
+            f"--only, --skip: no check has the id {', '.join(unknown)}: expected ids as `lumen-conformance list` "
+            "prints them; correct or remove them"
+        )
     kept = [item for item, names in named if _is_kept(names, only, skip)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
     items[:] = kept

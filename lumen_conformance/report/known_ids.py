@@ -12,23 +12,8 @@ import pytest
 import lumen_conformance
 from lumen_conformance import suites
 from lumen_conformance.registry.declaration import check_of, parameters_of
-from lumen_conformance.report import shared_files
 
 _CATALOGUE: Final = Path(lumen_conformance.__file__).with_name("catalogue.json")  # every check of both suites
-_REFUSED: Final = "unknown-ids"
-
-
-def refuse(config: pytest.Config, message: str) -> None:
-    """Raise pytest.UsageError. A parallel worker cannot end the run, so it publishes the message for the controller."""
-    if shared_files.reports(config):
-        raise pytest.UsageError(message)
-    shared_files.publish(config, _REFUSED, message)
-
-
-def end_refused_run(config: pytest.Config) -> None:
-    """End a parallel run whose workers have found an id that no check has."""
-    if message := shared_files.published(config, _REFUSED):
-        raise pytest.UsageError(message[0])
 
 
 def names(check_id: str, parameters: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ def labelled(records: list[Record]) -> list[Record]:
     """
     _refuse_repeated(records)
     _refuse_incomplete(records)
+    _refuse_same_run(records)
     if len({tuple(record.run["reported_only"]) for record in records}) > 1:
         raise pytest.UsageError("the records have different profiles: merge those of --profile lumen by themselves")
     mixed = _repeated(records) or _share_checks(records)
@@ -31,7 +32,14 @@ def labelled(records: list[Record]) -> list[Record]:
 
 
 def _refuse_repeated(records: list[Record]) -> None:
-    """Raise pytest.UsageError for a run, or a part of it, that is given twice."""
+    """Raise pytest.UsageError for a file that is given twice."""
+    counted = Counter(record.path for record in records)
+    if twice := [path for path, number in counted.items() if number > 1]:
+        raise pytest.UsageError(f"{twice[0]} is given twice: give each record once")
+
+
+def _refuse_same_run(records: list[Record]) -> None:
+    """Raise pytest.UsageError for a copy of a record: its tests would count twice."""
     first: dict[tuple[str, str | None], Record] = {}
     for record in records:
         other = first.setdefault((record.run["run_id"], record.run["shard"]), record)

@@ -74,13 +74,14 @@ def test_the_banner_shows_how_a_run_ended(nested: NestedPytest, how: str) -> Non
 REFUSED = {
     "path": ("tests/nowhere.py",),
     "expression": ("-m", "smoke and"),
+    "expression of a worker": ("-k", "one and", "-n1"),
     "id": ("--only=Z9", "-n1"),
     "shard": ("--shard=9/2",),
     "name": ("--github-summary=",),
 }
 
 
-@pytest.mark.parametrize("what", REFUSED)
+@pytest.mark.parametrize("what", REFUSED, ids=lambda what: what.replace(" ", "-"))
 def test_a_refused_run_changes_no_file(nested: NestedPytest, what: str) -> None:
     """Invalid options leave the files of an earlier run as they are, write none, and print no result."""
     nested.write({"contract/test_green.py": GREEN})
