@@ -86,7 +86,7 @@ def test_parts_with_a_baseline(tmp_path: Path) -> None:
     lines = "F1.2-lost  issue 17\nC1.1  issue 18\n"
     parts = [record(tmp_path / part, f"--shard={part}/2", baseline=lines, **FAULTY) for part in "12"]
     joined = merge(tmp_path / "joined", *parts)
-    assert outcomes(joined) == {"F1.2-lost": "baselined", "F1.2-refusal": "passed", "C1.1": "failed"}
+    assert outcomes(joined) == {"F1.2 lost": "baselined", "F1.2 refusal": "passed", "C1.1": "failed"}
 
 
 def test_the_parts_of_a_run_have_one_baseline(tmp_path: Path) -> None:

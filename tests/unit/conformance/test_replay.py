@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from lumen_conformance.report import record_copies
+from lumen_conformance.report.recorded_run import Record
 from tests.fixtures.nested_pytest import NestedRun, stage_foreign
 from tests.unit.conformance.recorded_runs import change, merge
 
@@ -81,3 +87,50 @@ def test_two_folders_of_one_name(record: Path, tmp_path: Path) -> None:
     records = [change(record, tmp_path / parent / "same") for parent in ("one", "two")]
     refused = merge(tmp_path / "report", *records)
     assert (refused.status, "give their folders different names" in refused.output) == (4, True), refused.output
+
+
+def head_only(text: str) -> str:
+    """A file that was cut at the end of its first line."""
+    return text.partition("\n")[0] + "\n"
+
+
+def without(field: str, text: str) -> str:
+    """The same without a field of the run."""
+    head, _, lines = text.partition("\n")
+    run = json.loads(head)["run"]
+    return json.dumps({"run": {name: run[name] for name in run if name != field}}) + "\n" + lines
+
+
+DAMAGED: dict[str, tuple[Callable[[str], str], str]] = {
+    "cut": (head_only, "is not complete: it has 0 of "),
+    "no-status": (partial(without, "exit_status"), "is no record of a run: "),
+    "no-outcome": (lambda text: text.replace('"outcome": ', '"was": '), "is no record of a run: "),
+    "deep": (lambda text: "[" * 100_000 + text, "is no record of a run: "),
+    "copy": (str, "are records of the same run: give each run once"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_record_is_refused(damage: str, record: Path, tmp_path: Path) -> None:
+    """A record that was cut or changed by hand, or copied, is refused in one line."""
+    change_text, message = DAMAGED[damage]
+    damaged = tmp_path / "damaged" / "record.jsonl"
+    damaged.parent.mkdir()
+    damaged.write_text(change_text(record.read_text("utf-8")), "utf-8")
+    refused = merge(tmp_path / "report", record, damaged)
+    assert (refused.status, message in refused.output) == (4, True), refused.output
+    assert "Traceback" not in refused.output
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no FIFO")
+def test_regular_files_of_named_evidence_are_copied(record: Path, tmp_path: Path) -> None:
+    """A server may link to any file of its user, so links are left out, and so are FIFOs and evidence of other runs."""
+    source = change(record, tmp_path / "run")
+    for name in ("evidence-1", "evidence-old"):
+        (tmp_path / "run" / name).mkdir()
+        (tmp_path / "run" / name / "server.log").write_text("ready")
+    (tmp_path / "run" / "evidence-1" / "home").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "run" / "evidence-1" / "pipe")
+    record_copies.copy([Record.read(source)], tmp_path / "parts")
+    copied = {path.relative_to(tmp_path / "parts").as_posix() for path in (tmp_path / "parts").rglob("*")}
+    assert copied == {"run", "run/record.jsonl", "run/evidence-1", "run/evidence-1/server.log"}
