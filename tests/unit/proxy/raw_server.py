@@ -62,11 +62,11 @@ class RawServer:
 
 
 @contextmanager
-def run_server() -> Iterator[RawServer]:
+def run_server(header_timeout_s: float = HEADER_TIMEOUT_S) -> Iterator[RawServer]:
     """A server with small limits on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         it = RawServer(f"http://127.0.0.1:{sock.getsockname()[1]}", server=None, thread=None)  # type: ignore[arg-type]
-        limits = ServerLimits(4, HEADER_TIMEOUT_S, MAX_BODY_BYTES)
+        limits = ServerLimits(4, header_timeout_s, MAX_BODY_BYTES)
         it.server = HttpServer(it.app, [sock.dup()], limits, Hooks(on_cut=it.on_cut))
         it.thread = threading.Thread(target=lambda: it.cut.append(it.server.run()))
         it.thread.start()

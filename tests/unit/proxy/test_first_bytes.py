@@ -15,8 +15,8 @@ from lumen_conformance.waiting import until
 from lumen_proxy.logs.worker_log import WorkerLog
 from tests.unit.proxy.running_proxy import run_proxy
 
-HEAD_S = "30"  # of a silent client
-AT_ONCE_S = 3.0  # a tenth of it; it takes milliseconds here
+HEAD_S = "30"  # of a silent client, so an answer within WITHIN_S was not sent at that deadline
+WITHIN_S = 10.0  # an answer takes milliseconds
 
 
 def client_hello() -> bytes:
@@ -46,12 +46,10 @@ def test_not_http_1(name: str, gateway: ScriptedGateway) -> None:
     """The bytes are answered at once with a 400 that names the reason, although the head has no end."""
     sent, code, hint = NOT_HTTP_1[name]
     with run_proxy(gateway.url, LUMEN_HEADER_TIMEOUT_S=HEAD_S) as served:
-        capture = client.send(served.url, sent)
+        capture = client.send(served.url, sent, timeout_s=WITHIN_S)
     error = json.loads(capture.body)["error"]
     assert (capture.status, error["code"], capture.ended) == (400, code, "complete")
     assert hint in error["message"]
-    assert capture.ended_s is not None
-    assert capture.ended_s < AT_ONCE_S
 
 
 def test_a_tls_client(gateway: ScriptedGateway, tmp_path: Path) -> None:
@@ -60,7 +58,7 @@ def test_a_tls_client(gateway: ScriptedGateway, tmp_path: Path) -> None:
         log = served.proxy.log = WorkerLog(tmp_path / "log", max_bytes=10_000, keep=1, days=1, level="info")
         host, port = served.url.removeprefix("http://").split(":")
         for _ in range(2):
-            with socket.create_connection((host, int(port)), timeout=AT_ONCE_S) as sock, pytest.raises(ssl.SSLError):
+            with socket.create_connection((host, int(port)), timeout=WITHIN_S) as sock, pytest.raises(ssl.SSLError):
                 ssl.create_default_context().wrap_socket(sock, server_hostname="localhost")
         until("both are counted", lambda: served.get("/metrics").body.count(b'"https_not_supported"} 2.0'), within_s=10)
         log.flush()

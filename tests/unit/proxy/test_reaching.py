@@ -46,12 +46,9 @@ def resolve(monkeypatch: pytest.MonkeyPatch, *hosts: str, first: Callable[[], ob
 def test_a_silent_first_address(gateway: ScriptedGateway, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """P4: the second address answers well within the connect time-out, and the call is written once."""
     resolve(monkeypatch, silent, "127.0.0.1")
-    with open_black_hole(silent, gateway.port), run_proxy(f"http://{FAR}:{gateway.port}") as served:
-        capture = served.chat()
-        assert capture.status == 200
-        assert (
-            capture.elapsed_s < 3.0
-        )  # the default of LUMEN_CONNECT_TIMEOUT_S, the time of one attempt at the silent address
+    url = f"http://{FAR}:{gateway.port}"
+    with open_black_hole(silent, gateway.port), run_proxy(url, LUMEN_CONNECT_TIMEOUT_S="60") as served:
+        assert served.chat(timeout_s=10.0).status == 200  # the silent address alone would take 60 s
     assert len(gateway.chats) == 1
 
 

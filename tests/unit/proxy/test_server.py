@@ -17,7 +17,6 @@ import pytest
 from lumen_conformance.http import client
 from lumen_proxy.worker.http.server import ACCEPT_PAUSE_S, _Listener
 from tests.unit.proxy.raw_server import (
-    HEADER_TIMEOUT_S,
     LARGE_BYTES,
     MAX_BODY_BYTES,
     WITHIN_S,
@@ -122,14 +121,12 @@ def test_an_oversize_body_is_refused_without_a_reset(served: RawServer, framing:
     assert answer.endswith(b"}}\n")
 
 
-def test_slow_clients_do_not_delay_others(served: RawServer) -> None:
-    """With 200 clients in the middle of their heads, another one is answered at once."""
-    with ExitStack() as stack:
+def test_slow_clients_do_not_delay_others() -> None:
+    """With 200 clients in the middle of their heads, another one is answered before any of them is closed."""
+    with run_server(header_timeout_s=60.0) as served, ExitStack() as stack:
         for _ in range(200):
             stack.enter_context(connect(served)).sendall(b"POST / HTTP/1.1\r\nHost: ")
-        capture = client.call(served.url, "GET", "/")
-        assert capture.status == 200
-        assert capture.elapsed_s < HEADER_TIMEOUT_S
+        assert client.call(served.url, "GET", "/").status == 200
 
 
 def test_keep_alive_and_pipelining(served: RawServer) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 
 from lumen_conformance.http import client
-from lumen_proxy.worker.http.server import CUT_GRACE_S, TICK_S
 from tests.unit.proxy.raw_server import WITHIN_S, RawServer, all_of, connect, head, run_server, use_once
 
 
@@ -61,10 +60,9 @@ def test_a_drains_deadline_cuts_and_counts(served: RawServer) -> None:
     with connect(served) as busy:
         busy.sendall(head(target="/wait"))
         assert served.started.wait(WITHIN_S)
-        began = time.monotonic()
         served.server.drain(0.1)
         assert all_of(busy).startswith(b"HTTP/1.1 200 ")
         served.thread.join(WITHIN_S)
-        assert time.monotonic() - began < CUT_GRACE_S + 10 * TICK_S
+        assert not served.thread.is_alive()
     assert served.was_cut.is_set()
     assert served.cut == [1]

@@ -62,11 +62,6 @@ def test_pieces_of_prose_end_at_spaces(form: str) -> None:
     assert max(map(len, cut)) <= PIECE_CHARS
 
 
-def test_an_emoji_family_stays_together() -> None:
-    """Its seven code points are in one piece."""
-    assert set(pieces(FAMILY * 50)) <= {FAMILY * n for n in range(1, 4)}
-
-
 class Counting:
     """A pattern that counts the characters that it searches."""
 
@@ -176,11 +171,6 @@ def test_lone_surrogates_are_replaced(written: str, value: object) -> None:
     """Each becomes U+FFFD, in keys, too; pairs, numbers and escaped backslashes stay."""
     assert strict_json(written.encode()) == value
     assert strict_json(json.dumps(json.loads(written), ensure_ascii=False).encode("utf-8", "surrogatepass")) == value
-
-
-def test_a_surrogate_pair_is_one_character() -> None:
-    """Escaped characters beyond U+FFFF are valid."""
-    assert strict_json(b'"\\ud83c\\udf19"') == "🌙"
 
 
 @given(st.dictionaries(st.text(), st.text()))
