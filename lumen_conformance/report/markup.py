@@ -109,11 +109,11 @@ def _target(config: pytest.Config) -> str:
 def gather_logs(results: Results) -> Logs:
     """Return the logs of each group that has some, each file once, secrets masked."""
     mask = redactor()
-    told = [
+    groups = [
         (group, read_logs((path for each in group.results for path in each.evidence), mask))
         for group in group_results(results)
     ]
-    return [(group, logs) for group, logs in told if logs]
+    return [(group, logs) for group, logs in groups if logs]
 
 
 def render_below(logs: Logs) -> str:

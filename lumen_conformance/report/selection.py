@@ -68,7 +68,7 @@ def scenario_of(path: Path, config: pytest.Config) -> int | None:
 
 
 def smoke_is_asked_for(environ: Mapping[str, str]) -> bool:
-    """Return whether CI asks for the smoke selection; raises UsageError when it cannot be told."""
+    """Return whether CI asks for the smoke selection; raises UsageError for another value."""
     value = environ.get(SMOKE_VARIABLE, "").strip().lower()
     if value not in {"", "0", "false", "1", "true"}:
         raise pytest.UsageError(f"{SMOKE_VARIABLE}={value!r} is none of 1, true, 0, false")
@@ -105,7 +105,7 @@ def configure(config: pytest.Config) -> None:
 
 
 def homes_of(expression: str) -> set[str] | None:
-    """Return the folders that a ``-m`` expression can select from, or None when that cannot be told."""
+    """Return the folders that a ``-m`` expression can select from, or None for any other expression."""
     words = re.findall(r"[a-z_]+", re.sub(r"\(.*?\)", "", expression))
     if not words or set(words) - {*HOMES, "or"}:
         return None

@@ -60,7 +60,7 @@ class Readiness:
     def is_first_report(self) -> bool:
         """Return True once in a run."""
         try:
-            (self.folder / "target-never-ready-told").touch(exist_ok=False)
+            (self.folder / "target-never-ready-reported").touch(exist_ok=False)
         except FileExistsError:
             return False
         return True

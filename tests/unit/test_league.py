@@ -16,7 +16,7 @@ from lumen_conformance.registry.declaration import check_of
 if TYPE_CHECKING:
     from league.runs import ServerResult
 
-Seen = dict[str, Any]
+Verdict = dict[str, Any]
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
@@ -26,7 +26,7 @@ def path_of_the_league(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
 
 
-def verdict(check: str, outcome: str, *, tier: str = "M", cause: str = "", because: tuple[str, ...] = ()) -> Seen:
+def verdict(check: str, outcome: str, *, tier: str = "M", cause: str = "", because: tuple[str, ...] = ()) -> Verdict:
     """One line of the verdicts, as the league reads it."""
     told = {"id": check, "param": None, "tier": tier, "outcome": outcome, "claim": "A claim"}
     return told | {"cause": cause or None, "because_of": list(because)}
@@ -38,7 +38,7 @@ def note(check: str) -> dict[str, Any]:
     return {"nodeid": f"tests/contract/test_x.py::test_x[{check}]", "failure": told, "sections": {}}
 
 
-def outcome(*verdicts: Seen, notes: tuple[Seen, ...] = (), ending: Seen | None = None) -> ServerResult:
+def outcome(*verdicts: Verdict, notes: tuple[Verdict, ...] = (), ending: Verdict | None = None) -> ServerResult:
     """What came of one server."""
     from league import runs, servers  # noqa: PLC0415 -- see path_of_the_league
 

@@ -110,7 +110,7 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
         {"type": "custom"},
     ]
 )
-GONE = object()
+REMOVED = object()
 
 
 def _positions(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -125,11 +125,11 @@ def _instance(path: Path) -> Any:  # noqa: ANN401 -- any JSON
 
 def _changed(value: Any, place: tuple[str | int, ...], new: object) -> Any:  # noqa: ANN401 -- any JSON
     if not place:
-        return value if new is GONE else new
+        return value if new is REMOVED else new
     changed = at = copy.deepcopy(value)
     for step in place[:-1]:
         at = at[step]
-    if new is GONE:
+    if new is REMOVED:
         del at[place[-1]]
     else:
         at[place[-1]] = new
@@ -140,7 +140,7 @@ def _changed(value: Any, place: tuple[str | int, ...], new: object) -> Any:  # n
 def test_agrees_with_jsonschema(path: Path, data: st.DataObject) -> None:
     """For an example with one changed value, the broken rules are those of `jsonschema`."""
     name, instance = path.parent.name, _instance(path)
-    value = _changed(instance, data.draw(st.sampled_from(_positions(instance))), data.draw(ODD | st.just(GONE)))
+    value = _changed(instance, data.draw(st.sampled_from(_positions(instance))), data.draw(ODD | st.just(REMOVED)))
     errors = _reference_validator(name).iter_errors(value)
     wanted = sorted("/".join(map(str, error.absolute_schema_path)) for error in errors)
     assert sorted(breach.schema for breach in schemas.find_breaches(name, value)) == wanted
