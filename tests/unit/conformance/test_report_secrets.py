@@ -128,7 +128,7 @@ def test_a_known_value_is_masked_in_any_text(secret: str, before: str, after: st
     assert secret not in str(mask.deep({"a": [secret, (secret,)]}).values())
 
 
-SECRET_NAMES = """
+MASKED_NAMES = """
     LUMEN_API_KEY GITHUB_TOKEN SLACK_WEBHOOK_URL PGPASSWORD DB_PWD GITHUB_PAT MYSQL_PASS DATABASE_PASS MYSECRET
     ACCESSKEY accessToken AZURE_CONNECTION_STRING apiKey dbPassword AWS_SECRET_ACCESS_KEY SSH_PRIVATE_KEY DBPASS
     REDIS_CONNECTIONSTRING MYTOKEN SENTRY_DSN
@@ -142,7 +142,7 @@ PLAIN_WORDS = """
 @pytest.mark.parametrize(
     ("name", "secret"),
     [
-        *[(name, True) for name in SECRET_NAMES.split()],
+        *[(name, True) for name in MASKED_NAMES.split()],
         *[(name, False) for name in PLAIN_WORDS.split()],
     ],
 )
