@@ -19,6 +19,7 @@ import pytest
 
 from lumen_conformance.registry.declaration import Check, check_of, parameters_of
 from tests.fixtures.faults.catalogue import FAULTS
+from tests.fixtures.mutations import is_named
 from tests.mutants.mutants import MUTANTS
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -81,14 +82,11 @@ def _entry(item: pytest.Item, check: Check) -> dict[str, Any]:
         "rows": [],
         "smoke": item.get_closest_marker("smoke") is not None,
         "faults": [fault.name for fault in FAULTS.values() if fault.declares(check.id)],
-        "mutants": [name for name, failed in MUTANTS.items() if any(_is_named(check.id, each) for each in failed)],
+        "mutants": [
+            mutant.name for mutant in MUTANTS.values() if any(is_named(check.id, each) for each in mutant.fails)
+        ],
         "evidence": evidence.get(check.id, {}).get("evidence", ""),
     }
-
-
-def _is_named(check_id: str, number: str) -> bool:
-    """Return whether the number, or whole id, that a mutant names means the check: 1.4 means 1.4-automatic-restart."""
-    return check_id == number or check_id.startswith(f"{number}-")
 
 
 def text() -> str:

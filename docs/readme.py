@@ -20,6 +20,7 @@ from lumen_conformance.cli.list_checks import read
 from lumen_conformance.report.selection import SEVENTEEN
 from tests.contract.clients.client_list import CLIENTS, Client
 from tests.fixtures.faults.catalogue import FAULTS
+from tests.mutants.tables import tables
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -102,6 +103,7 @@ TABLES: Final[dict[str, Parts]] = {
     "README.md": {"seventeen": seventeen, "clients": clients, "speed": speed},
     "docs/clients.md": {"clients": clients_in_detail},
     "docs/recovery-checks.md": {"recovery": recovery},
+    "docs/mutants.md": {"mutants": tables},
     "docs/architecture.md": {
         "layers-of-the-suite": partial(drawing, "lumen_conformance"),
         "layers-of-the-proxy": partial(drawing, "lumen_proxy"),

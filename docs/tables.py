@@ -1,18 +1,16 @@
-"""Write the tables of checks, faults and mutants into the docs: `make docs`, or `python -m docs.tables`.
+"""Write the tables of checks and faults into the docs: `make docs`, or `python -m docs.tables`.
 
 Each table is made by the code that it describes; tests of that code compare it with the docs.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lumen_conformance.checks import catalogue
 from tests.matrix.check_table import rows_table
 from tests.matrix.tables import declared_table, variants_table
-from tests.mutants import mutants
 from tests.unit.proxy.error_pages import ERROR_PAGES
 
 if TYPE_CHECKING:
@@ -23,7 +21,6 @@ PAGES: Final[dict[str, tuple[Callable[[], str], ...]]] = {
     **{f"../{page}": tables for page, tables in ERROR_PAGES.items()},
     "contract-checks.md": (catalogue.table, rows_table),
     "fault-matrix.md": (declared_table, variants_table),
-    "mutants.md": (partial(mutants.table, mutants.MUTANTS),),
 }
 
 
