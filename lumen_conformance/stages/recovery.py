@@ -1,9 +1,12 @@
 """Kill every process of a launch that serves, and observe whether new processes serve instead.
 
 All workers are killed. If only one were killed, the others would answer, and nobody could see its replacement. A
-process that was there before the kill, that was not taken for a worker and that answers all the same is a standby: it
-is killed, too. Supervisors are not killed. The launched process is killed only where it answers itself and no process
-below it does.
+process that was there before the kill, that was not taken for a worker and that answers all the same may be another
+worker or a standby: it is killed, too. Supervisors are not killed. The launched process is killed only where it answers
+itself and no process below it does.
+
+A target with a journal names its one worker in /health, and counts its workers there. So only that one is killed, and a
+standby that answers with a higher generation is its replacement.
 
 A new process replaces a killed one when it answers, or when it is still there at the end of the watch and listens or
 runs the same program. Other new processes replace nothing: a server also starts processes that end by themselves, such
@@ -42,7 +45,8 @@ class RecoveryMonitor:
         self._within_s = within_s
         self._before = proxy.processes()
         self._ports_before = listening_ports(proxy)
-        self._workers = list(proxy.serving_processes())
+        self._health = proxy.health() if "journal" in proxy.target.can else None
+        self._workers = list(self._find_workers())
         self._supervisors = tuple(filter(None, map(_parent, self._workers)))
         self.killed = [NamedProcess.of(ref) for ref in self._workers]
         self._programs = {_program(ref) for ref in self._workers} | {ref.command_line() for ref in self._workers}
@@ -76,7 +80,7 @@ class RecoveryMonitor:
         answer = probe(self._proxy, accept_s, self._processes)
         if answer is None or answer.holder is None:
             return False
-        if is_among(answer.holder, self._before):
+        if is_among(answer.holder, self._before) and not self._is_promoted(answer.holder):
             self._kill_standby(answer.holder)
             return False
         at_s = answer.at_s - self._killed_s
@@ -104,6 +108,17 @@ class RecoveryMonitor:
     def list_new_ports(self) -> tuple[int, ...]:
         """Return the ports on which the launch listens now and did not before."""
         return tuple(port for port in listening_ports(self._proxy) if port not in self._ports_before)
+
+    def _find_workers(self) -> tuple[ProcessRef, ...]:
+        worker = ProcessRef.of(self._health.pid) if self._health and self._health.pid else None
+        return (worker,) if worker else self._proxy.serving_processes()
+
+    def _is_promoted(self, ref: ProcessRef) -> bool:
+        """Return whether a process that was there before serves as the next generation now."""
+        if self._health is None:
+            return False
+        now = self._proxy.health()
+        return now.pid == ref.pid and now.generation > self._health.generation
 
     def _is_there(self, ref: ProcessRef) -> bool:
         return ref == self._answered or ref.state() == "running"

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lumen_proxy import platform
-from lumen_proxy.supervisor.loop import Checkup
+from lumen_proxy.supervisor.states import Checkup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

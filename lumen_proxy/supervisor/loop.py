@@ -1,18 +1,21 @@
 """The supervisor's loop: it owns the listening sockets and keeps one worker on them. It never serves a request itself.
 
 The loop waits on one queue. An event is a message from a worker, the exit of a worker, a stop signal, a `Timeout` (no
-event came before the deadline of the current state) or a `Checkup`.
+event came before the deadline of the current state) or a `Checkup`. The standby, a second worker process that waits
+for its promotion, handles its own events: see `standby`.
 
     state               event                       action                                            next state
     ------------------  --------------------------  ------------------------------------------------  ----------
     BOOTING             message imported            promote the worker: new generation, sockets       PROMOTED
-    PROMOTED            message ready               write the journal and the state file              SERVING
+    PROMOTED            message ready               write the journal, start a standby                SERVING
     BOOTING, PROMOTED   timeout (BOOT_S)            kill the worker; its exit is the next event       KILLED
     KILLED              timeout (KILL_S)            kill the worker again                             KILLED
     BOOTING to SERVING  exit, permanent status      end with the same status                          STOPPED
     BOOTING to SERVING  exit, limit reached         write gave_up, end with 70                        STOPPED
     BOOTING to SERVING  exit, any other             schedule a restart                                WAITING
-    WAITING             timeout (back-off)          start a worker                                    BOOTING
+    WAITING             timeout, standby ready      promote the standby: new generation, sockets      PROMOTED
+    WAITING             timeout, standby boots      the standby becomes the worker                    BOOTING
+    WAITING             timeout, no standby         start a worker                                    BOOTING
     WAITING             stop signal                 end with 0                                        STOPPED
     BOOTING to KILLED   stop signal                 kill the worker; it serves no request yet         ENDING
     SERVING             stop signal                 close the port, tell the worker to drain          DRAINING
@@ -22,8 +25,9 @@ event came before the deadline of the current state) or a `Checkup`.
     ENDING              exit, timeout (KILL_S)      end                                               STOPPED
     any                 checkup                     restore the lock and state files                  unchanged
 
-"A to B" is each state from A to B in the order of `State`. The loop ignores any other event, and all events of a
-worker that was replaced.
+"A to B" is each state from A to B in the order of `State`. Before a drain and before any end the loop kills the standby
+and waits for its exit: the standby has a copy of the listening sockets. The loop ignores any other event, and all
+events of a worker that was replaced.
 """
 
 from __future__ import annotations
@@ -31,75 +35,22 @@ from __future__ import annotations
 import queue
 import signal
 import time
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lumen_proxy.errors import PERMANENT, Exit, Fatal
-from lumen_proxy.ipc import Drained, Imported, Ready, restarts_before
+from lumen_proxy.ipc import Drained, Imported, Ready
+from lumen_proxy.supervisor import time_limits
 from lumen_proxy.supervisor.backoff import Backoff, GiveUp
+from lumen_proxy.supervisor.reporter import Reporter, describe_status
 from lumen_proxy.supervisor.spawn import WorkerExit, WorkerMessage, WorkerProcess
+from lumen_proxy.supervisor.standby import Standby
+from lumen_proxy.supervisor.states import Checkup, StandbyTimeout, State, Timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from lumen_proxy.supervisor.context import SupervisorContext
 
-    from lumen_proxy.config import Settings
-    from lumen_proxy.ipc import Identity
-    from lumen_proxy.logs.journal import Journal
-    from lumen_proxy.supervisor.instance import Instance
-    from lumen_proxy.supervisor.listener import Listener
-
-BOOT_S = 30.0  # to readiness; measured: 0.2 s warm, 0.8 s without bytecode, several on a loaded machine
-DRAIN_GRACE_S = 2.0  # after its own deadline a worker still writes its error events
-KILL_S = 5.0  # from SIGKILL to the end; longer only for a process stuck in the kernel
-
-
-class State(Enum):
-    """The state of the loop."""
-
-    BOOTING = "booting"
-    PROMOTED = "promoted"
-    KILLED = "killed"
-    SERVING = "serving"
-    WAITING = "waiting"
-    DRAINING = "draining"
-    ENDING = "ending"
-    STOPPED = "stopped"
-
-    @property
-    def phase(self) -> str:
-        """What the state file shows."""
-        return "booting" if self in {State.PROMOTED, State.KILLED} else self.value
-
-
-@dataclass(frozen=True)
-class Timeout:
-    """The deadline of the current state has passed."""
-
-
-@dataclass(frozen=True)
-class Checkup:
-    """Time to restore deleted files of this instance."""
-
-
-Event = WorkerMessage | WorkerExit | signal.Signals | Timeout | Checkup
-
-
-@dataclass(frozen=True)
-class SupervisorContext:
-    """What the loop works with.
-
-    `spawn` starts a worker and raises OSError, `notify` prints one line for people, `identity` is what
-    each worker receives when it is promoted, without its generation. `observer` shows the loop to other commands.
-    """
-
-    settings: Settings
-    listener: Listener
-    journal: Journal
-    spawn: Callable[[], WorkerProcess]
-    notify: Callable[[str], None]
-    identity: Identity
-    observer: Instance
+Event = WorkerMessage | WorkerExit | signal.Signals | Timeout | StandbyTimeout | Checkup
 
 
 class Loop:
@@ -115,6 +66,8 @@ class Loop:
         self.backoff = Backoff(
             base_s=settings.restart_backoff_s, limit=settings.max_restarts, window_s=settings.restart_window_s
         )
+        self.standby = Standby(context)
+        self.reporter = Reporter(context)
         self.state = State.WAITING
         self.deadline: float | None = None
         self.worker: WorkerProcess | None = None
@@ -130,15 +83,21 @@ class Loop:
         return self.exit_status
 
     def _next_event(self) -> Event:
-        remaining_s = None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+        """Return the next event of the queue, or the timeout of the earliest deadline."""
+        deadlines: dict[Event, float | None] = {Timeout(): self.deadline, StandbyTimeout(): self.standby.deadline}
+        due = {timeout: at for timeout, at in deadlines.items() if at is not None}
+        first = min(due, key=due.__getitem__, default=None)
         try:
-            return self.events.get(timeout=remaining_s)
+            return self.events.get(timeout=None if first is None else max(0.0, due[first] - time.monotonic()))
         except queue.Empty:
-            return Timeout()
+            return first or Timeout()
 
     def _handle(self, event: Event) -> None:  # noqa: C901, PLR0912 - the table above, line by line
         if isinstance(event, Checkup):
             self.context.observer.restore_files()
+            return
+        if self.standby.owns(event):
+            self.standby.handle(event)
             return
         if isinstance(event, WorkerMessage | WorkerExit) and event.worker is not self.worker:
             return
@@ -148,21 +107,22 @@ class Loop:
             case State.PROMOTED, WorkerMessage(worker, Ready()):
                 self._enter_service(worker)
             case ((State.BOOTING | State.PROMOTED), Timeout()):
-                self._kill_slow_worker(f"was not ready within {BOOT_S:g} s; it is killed and replaced")
+                self._kill_slow_worker(f"was not ready within {time_limits.BOOT_S:g} s; it is killed and replaced")
             case State.KILLED, Timeout():
-                self._kill_slow_worker(f"did not end within {KILL_S:g} s after it was killed; it is killed again")
+                limit = f"{time_limits.KILL_S:g} s"
+                self._kill_slow_worker(f"did not end within {limit} after it was killed; it is killed again")
             case ((State.BOOTING | State.PROMOTED | State.KILLED | State.SERVING), WorkerExit(worker, status)):
                 self._handle_crash(worker, status)
             case State.WAITING, Timeout():
                 self._boot()
             case State.WAITING, signal.Signals():
-                self._record_stop(event.name)
+                self.reporter.report_stop(event.name)
                 self._end(Exit.OK)
             case ((State.BOOTING | State.PROMOTED | State.KILLED), signal.Signals()):
-                self._record_stop(event.name)
+                self.reporter.report_stop(event.name)
                 self._kill(Exit.OK)
             case State.SERVING, signal.Signals():
-                self._record_stop(event.name)
+                self.reporter.report_stop(event.name)
                 self._drain()
             case State.DRAINING, WorkerMessage(_, Drained(cut)):
                 self.cut = cut
@@ -179,18 +139,26 @@ class Loop:
         self.context.observer.enter_phase(state.phase)
 
     def _boot(self) -> None:
+        """Take the standby if there is one, else start a worker."""
+        if taken := self.standby.take():
+            self.worker = taken.worker
+            if taken.pid is not None:
+                self._promote(taken.worker, taken.pid)
+            self._move(State.PROMOTED if taken.pid else State.BOOTING, time_limits.BOOT_S)
+            self.deadline = taken.boot_by or self.deadline
+            return
         try:
             self.worker = self.context.spawn()
         except OSError as error:
-            if self.worker is None:  # no worker was started so far
-                problem = f"cannot start a worker process: {error.strerror}"
-                raise Fatal(
-                    f"{problem}; check the process and file limits of this user (ulimit -a)", Exit.OS
-                ) from error
-            self._back_off(f"cannot start a worker process: {error.strerror}")
+            self._handle_spawn_error(f"cannot start a worker process: {error.strerror}")
             return
-        self._move(State.BOOTING, BOOT_S)
-        self.context.journal.write("worker_spawned", pid=self.worker.pid)
+        self._move(State.BOOTING, time_limits.BOOT_S)
+        self.context.journal.write("worker_spawned", pid=self.worker.pid, standby=False)
+
+    def _handle_spawn_error(self, problem: str) -> None:
+        if self.worker is None:  # no worker was started so far
+            raise Fatal(f"{problem}; check the process and file limits of this user (ulimit -a)", Exit.OS)
+        self._back_off(problem)
 
     def _promote(self, worker: WorkerProcess, pid: int) -> None:
         self.state = State.PROMOTED  # the deadline remains: it covers the time from the start to readiness
@@ -200,62 +168,40 @@ class Loop:
     def _enter_service(self, worker: WorkerProcess) -> None:
         self._move(State.SERVING)
         self.backoff.record_ready(time.monotonic())
-        listener = self.context.listener
-        self.context.journal.write(
-            "ready",
-            pid=worker.pid,
-            generation=self.generation,
-            restarts=restarts_before(self.generation),
-            port=listener.port,
-            hosts=listener.hosts,
-            supervisor_pid=self.context.identity.supervisor_pid,
-        )
-        self.context.observer.publish_generation(self.generation)
+        self.reporter.report_ready(worker, self.generation)
+        self.standby.start()
 
     def _kill_slow_worker(self, problem: str) -> None:
         self.context.notify(f"the worker {problem}")
-        self._move(State.KILLED, KILL_S)
+        self._move(State.KILLED, time_limits.KILL_S)
         if self.worker:
             self.worker.kill()
 
     def _handle_crash(self, worker: WorkerProcess, status: int) -> None:
-        self._journal_exit(worker, status)
+        self._report_exit(worker, status)
         worker.close()
         if status in PERMANENT:
-            reason = f"the worker ended with {_describe_status(status)}; a restart does not help"
-            self.context.observer.record_end("failed", reason)
+            self.reporter.report_permanent(status)
             self._end(Exit(status))
+        elif self.state is State.KILLED:
+            self._back_off(f"worker {worker.pid} was not ready within {time_limits.BOOT_S:g} s")
         else:
-            self._back_off(f"worker {worker.pid} ended with {_describe_status(status)}")
+            self._back_off(f"worker {worker.pid} ended with {describe_status(status)}")
 
     def _back_off(self, problem: str) -> None:
         self.context.observer.note_failure(problem)
         decision = self.backoff.record_exit(time.monotonic())
         if isinstance(decision, GiveUp):
-            self._give_up(problem, decision)
-            return
-        self.context.journal.write(
-            "restart_scheduled",
-            delay_s=decision.delay_s,
-            delay_cap_s=decision.delay_cap_s,
-            deaths_in_window=decision.exits_in_window,
-        )
-        self.context.notify(f"{problem}; a new worker starts in {decision.delay_s:.2f} s")
-        self._move(State.WAITING, decision.delay_s)
-
-    def _give_up(self, problem: str, decision: GiveUp) -> None:
-        count = f"{decision.exits} worker exits in {decision.window_s:g} s"
-        self.context.observer.record_end("gave up", f"{count}; last: {problem}")
-        self.context.journal.write("gave_up", deaths=decision.exits, window_s=decision.window_s)
-        self.context.notify(f"{problem}; giving up after {count}; see {self.context.journal.path}")
-        self._end(Exit.SOFTWARE)
-
-    def _record_stop(self, reason: str) -> None:
-        self.context.journal.write("draining", reason=reason)
+            self.reporter.report_end(problem, decision)
+            self._end(Exit.SOFTWARE)
+        else:
+            self.reporter.report_restart(problem, decision)
+            self._move(State.WAITING, decision.delay_s)
 
     def _drain(self) -> None:
         drain_s = self.context.settings.drain_s
-        self._move(State.DRAINING, drain_s + DRAIN_GRACE_S)
+        self.standby.end()
+        self._move(State.DRAINING, drain_s + time_limits.DRAIN_GRACE_S)
         self.context.listener.close()  # the worker has its own copies and closes them
         if self.worker:
             self.worker.drain(drain_s)
@@ -264,27 +210,21 @@ class Loop:
         if status == Exit.OK:
             self.cut = self.cut or 0  # status 0 also means that nothing was cut, if the last message was lost
         elif status != Exit.SOFTWARE:
-            self._journal_exit(worker, status)
-        self.context.journal.write("drained", cut=self.cut)
+            self._report_exit(worker, status)
+        self.reporter.report_drained(self.cut)
         self._end(Exit.OK if status == Exit.OK and not self.cut else Exit.SOFTWARE)
 
     def _kill(self, exit_status: Exit) -> None:
         self.exit_status = exit_status
-        self._move(State.ENDING, KILL_S)
+        self._move(State.ENDING, time_limits.KILL_S)
         if self.worker:
             self.worker.kill()
 
     def _end(self, exit_status: Exit) -> None:
         self.exit_status = exit_status
+        self.standby.end()
         self._move(State.STOPPED)
 
-    def _journal_exit(self, worker: WorkerProcess, status: int) -> None:
-        cause = {"signal": -status} if status < 0 else {"exit_status": status}
+    def _report_exit(self, worker: WorkerProcess, status: int) -> None:
         was_serving = self.state in {State.SERVING, State.DRAINING}
-        self.context.journal.write(
-            "worker_died", pid=worker.pid, generation=self.generation, was_serving=was_serving, **cause
-        )
-
-
-def _describe_status(status: int) -> str:
-    return f"signal {-status}" if status < 0 else f"exit status {status}"
+        self.reporter.report_exit(worker, self.generation, status, was_serving=was_serving)

@@ -16,8 +16,9 @@ from lumen_proxy.logs.journal import Journal, path_of
 from lumen_proxy.logs.rotation import RotatedFile
 from lumen_proxy.masking import without_query
 from lumen_proxy.supervisor import event_sources, instance_lock, listener, state
+from lumen_proxy.supervisor.context import SupervisorContext
 from lumen_proxy.supervisor.instance import Instance
-from lumen_proxy.supervisor.loop import Event, Loop, SupervisorContext
+from lumen_proxy.supervisor.loop import Event, Loop
 from lumen_proxy.supervisor.spawn import WORKER, WorkerProcess
 from lumen_proxy.wire import allowed_hosts
 

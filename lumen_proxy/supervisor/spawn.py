@@ -71,7 +71,8 @@ class WorkerProcess:
         self._report = report
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        threading.Thread(target=self._wait, daemon=True).start()
+        self._waiter = threading.Thread(target=self._wait, daemon=True)
+        self._waiter.start()
 
     def promote(self, pid: int, identity: Identity) -> None:
         """Tell the worker to serve. `pid` comes from the worker: on Windows, Popen may know only a launcher's PID."""
@@ -95,6 +96,11 @@ class WorkerProcess:
                 with contextlib.suppress(psutil.Error):
                     descendant.kill()
         self._process.kill()
+
+    def end(self, within_s: float) -> None:
+        """Kill the worker and its descendants, and wait at most this long for its end."""
+        self.kill()
+        self._waiter.join(within_s)
 
     def close(self) -> None:
         """Close the pipes of a worker that has ended."""

@@ -18,8 +18,11 @@ from lumen_proxy.ipc import Drain, Drained, Imported, Message, Ready, Serve, enc
 
 
 def send(message: Message) -> None:
-    """Send one message to the supervisor."""
-    os.write(1, encode(message))
+    """Send one message to the supervisor. Ends the process if the supervisor has ended."""
+    try:
+        os.write(1, encode(message))
+    except BrokenPipeError:
+        os._exit(0)
 
 
 def serve(command: Serve) -> None:

@@ -14,10 +14,11 @@ from lumen_proxy import config
 from lumen_proxy.ipc import Identity, Imported, Message, Ready
 from lumen_proxy.logs.journal import Journal
 from lumen_proxy.logs.rotation import RotatedFile
-from lumen_proxy.supervisor import loop as under_test
+from lumen_proxy.supervisor.context import SupervisorContext
 from lumen_proxy.supervisor.listener import Listener
-from lumen_proxy.supervisor.loop import Event, Loop, State, SupervisorContext
+from lumen_proxy.supervisor.loop import Event, Loop
 from lumen_proxy.supervisor.spawn import WorkerExit, WorkerMessage, WorkerProcess
+from lumen_proxy.supervisor.states import State, Timeout
 
 
 class FakeWorker:
@@ -112,7 +113,7 @@ class Stage:
 
     def feed(self, event: Event | None = None) -> State:
         """Let the loop handle this event, or a timeout; return its state."""
-        self.loop._handle(event or under_test.Timeout())  # noqa: SLF001
+        self.loop._handle(event or Timeout())  # noqa: SLF001
         return self.loop.state
 
     def send(self, message: Message) -> State:

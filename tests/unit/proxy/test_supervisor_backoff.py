@@ -45,6 +45,7 @@ def test_gives_up_exactly_when_the_window_holds_the_limit(gaps: list[float], lim
     """The policy gives up exactly when the last window contains the limit of exits."""
     policy, deaths = Backoff(base_s=0.25, limit=limit, window_s=window_s), [0.0]
     for gap_s in gaps:
+        policy.record_ready(deaths[-1])
         deaths.append(deaths[-1] + gap_s)
         verdict = policy.record_exit(deaths[-1])
         recent = [death for death in deaths[1:] if death > deaths[-1] - window_s]
@@ -65,9 +66,26 @@ def test_an_exit_at_the_edge_of_the_window_is_outside() -> None:
     """An exit exactly one window ago does not count."""
     policy = Backoff(base_s=0.25, limit=2, window_s=60)
     policy.record_exit(0)
+    policy.record_ready(1)
     verdict = policy.record_exit(60)
     assert isinstance(verdict, Restart)
     assert verdict.exits_in_window == 1
+
+
+def test_boots_that_are_never_ready_give_up_at_any_pace() -> None:
+    """The fifth boot in a row that was never ready gives up, although the window holds one exit; readiness resets."""
+    policy = Backoff(base_s=0.25, limit=5, window_s=60)
+    slow_boots_s = (100.0, 200.0, 300.0, 400.0)
+    assert all(isinstance(policy.record_exit(at_s), Restart) for at_s in slow_boots_s)
+    policy.record_ready(500)
+    assert all(isinstance(policy.record_exit(600 + at_s), Restart) for at_s in (0.0, *slow_boots_s))
+    assert policy.record_exit(1100) == GiveUp(exits=5, window_s=60, were_boots=True)
+
+
+def test_a_limit_of_zero_holds_for_boots_too() -> None:
+    """With a limit of 0 no number of boots gives up."""
+    policy = Backoff(base_s=0, limit=0, window_s=60)
+    assert all(isinstance(policy.record_exit(at_s * 100.0), Restart) for at_s in range(50))
 
 
 def test_fifth_exit_within_a_minute_gives_up() -> None:

@@ -12,8 +12,9 @@ import pytest
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ipc import Drain, Drained, Imported, Message, Ready
 from lumen_proxy.supervisor import loop as under_test
-from lumen_proxy.supervisor.loop import State
+from lumen_proxy.supervisor import time_limits
 from lumen_proxy.supervisor.spawn import WorkerExit, WorkerMessage, WorkerProcess
+from lumen_proxy.supervisor.states import Checkup, State, Timeout
 from tests.unit.proxy.loop_stage import Stage
 
 
@@ -189,9 +190,9 @@ def test_a_worker_is_promoted_once(stage: MakeStage) -> None:
 
 def test_the_loop_blocks_until_its_deadline(stage: MakeStage, monkeypatch: pytest.MonkeyPatch) -> None:
     """If no event comes before the deadline, the next event is a timeout."""
-    monkeypatch.setattr(under_test, "BOOT_S", 0.01)
+    monkeypatch.setattr(time_limits, "BOOT_S", 0.01)
     on = stage()
-    assert on.loop._next_event() == under_test.Timeout()  # noqa: SLF001
+    assert on.loop._next_event() == Timeout()  # noqa: SLF001
     on.events.put(signal.SIGTERM)
     assert on.loop._next_event() is signal.SIGTERM  # noqa: SLF001
 
@@ -214,19 +215,19 @@ def bound_s(on: Stage) -> float | None:
 def test_each_wait_has_a_bound(stage: MakeStage) -> None:
     """Only an idle proxy waits without a deadline: boot, kill, back-off, drain and end have one."""
     on = stage(drain_s=7.0)
-    assert bound_s(on) == under_test.BOOT_S
+    assert bound_s(on) == time_limits.BOOT_S
     on.feed()
     assert on.worker.commands == ["kill"]
-    assert bound_s(on) == under_test.KILL_S
+    assert bound_s(on) == time_limits.KILL_S
     on.exit(-9)
     assert bound_s(on) == 0
     on.feed()
     on.serve()
     assert bound_s(on) is None
     on.feed(signal.SIGTERM)
-    assert bound_s(on) == 7.0 + under_test.DRAIN_GRACE_S
+    assert bound_s(on) == 7.0 + time_limits.DRAIN_GRACE_S
     on.feed()
-    assert bound_s(on) == under_test.KILL_S
+    assert bound_s(on) == time_limits.KILL_S
 
 
 @pytest.mark.usefixtures("fixed_clock")
@@ -294,5 +295,5 @@ def test_a_checkup_restores_the_files(stage: MakeStage, phase: str) -> None:
     elif phase == "draining":
         on.feed(signal.SIGTERM)
     before, deadline = on.loop.state, on.loop.deadline
-    assert on.feed(under_test.Checkup()) is before
+    assert on.feed(Checkup()) is before
     assert (on.observer.reports[-1], on.loop.deadline) == ("restored", deadline)

@@ -9,7 +9,7 @@ import pytest
 
 from lumen_proxy.errors import Exit
 from lumen_proxy.ipc import Drained
-from lumen_proxy.supervisor.loop import State
+from lumen_proxy.supervisor.states import State
 from tests.unit.proxy.loop_stage import Stage
 
 

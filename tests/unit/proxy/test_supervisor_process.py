@@ -163,6 +163,7 @@ def test_closed_output_does_not_end_the_proxy(launch: Launcher) -> None:
 def test_idle_means_idle(start: Start) -> None:
     """An idle supervisor has no context switches."""
     proxy = start()
+    proxy.journal.until("standby_ready", within_s=SOON_S)
     proxy.health()
     process = psutil.Process(proxy.pid)
     before = process.num_ctx_switches().voluntary
