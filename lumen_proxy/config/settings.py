@@ -133,7 +133,7 @@ class Settings:
     breaker_open_s: float = _is("LUMEN_BREAKER_OPEN_S", 15.0, seconds(), "time that the breaker stays open")
     stream_commit_s: float = _is("LUMEN_STREAM_COMMIT_S", 10.0, seconds(), "time to wait before sending stream headers")
     sse_keepalive_s: float = _is("LUMEN_SSE_KEEPALIVE_S", 15.0, seconds(0.01), "time between keep-alive comments")
-    standby: bool = _is("LUMEN_STANDBY", default=True, parse=switch, meaning="1 = keep a spare worker (no effect yet)")
+    standby: bool = _is("LUMEN_STANDBY", default=True, parse=switch, meaning="1 = keep a standby worker")
     max_restarts: int = _is("LUMEN_MAX_RESTARTS", 5, integer(0), "unexpected exits before giving up; 0 = never")
     restart_window_s: float = _is("LUMEN_RESTART_WINDOW_S", 60.0, seconds(0.1), "window in which exits are counted")
     restart_backoff_s: float = _is("LUMEN_RESTART_BACKOFF_S", 0.25, seconds(), "delay of the second restart; 0 = none")

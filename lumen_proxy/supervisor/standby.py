@@ -157,8 +157,8 @@ class Standby:
         elif is_permanent:
             self._switch_off(problem, decision.exits_in_window)
         else:
-            self._start_at = now + decision.delay_s
-            self._move(StandbyState.WAITING, decision.delay_s)
+            self.state, self._start_at = StandbyState.WAITING, now + decision.delay_s
+            self.deadline = self._start_at
 
     def _switch_off(self, problem: str, deaths: int) -> None:
         self._move(StandbyState.OFF)

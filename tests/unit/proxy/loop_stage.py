@@ -41,6 +41,10 @@ class FakeWorker:
         """Record the call."""
         self.commands.append("kill")
 
+    def end(self, within_s: float) -> None:
+        """Record the time to wait."""
+        self.commands.append(f"end {within_s:g}")
+
     def close(self) -> None:
         """Record the call."""
         self.commands.append("close")
@@ -120,9 +124,17 @@ class Stage:
         """The worker sends a message."""
         return self.feed(WorkerMessage(self.worker, message))
 
+    def feed_from(self, worker: Any, message: Message) -> State:  # noqa: ANN401 - a FakeWorker in the place of a WorkerProcess
+        """This worker sends a message."""
+        return self.feed(WorkerMessage(worker, message))
+
     def exit(self, status: int) -> State:
         """The worker ends."""
         return self.feed(WorkerExit(self.worker, status))
+
+    def exit_of(self, worker: Any, status: int) -> State:  # noqa: ANN401 - a FakeWorker in the place of a WorkerProcess
+        """This worker ends."""
+        return self.feed(WorkerExit(worker, status))
 
     def serve(self) -> None:
         """The worker boots and serves."""

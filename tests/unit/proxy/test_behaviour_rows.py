@@ -11,7 +11,7 @@ from lumen_proxy.worker.app import Proxy
 from tests.unit.guides import GUIDES
 from tests.unit.proxy.behaviour import known, rows, streamed, tables, uses_a_stream
 
-NOT_BUILT = {"LUMEN_STANDBY", "LUMEN_WATCHDOG_S"}  # read and passed on, without an effect yet: their rows say so
+NOT_BUILT = {"LUMEN_WATCHDOG_S"}  # read and passed on, without an effect yet: their rows say so
 
 
 @pytest.mark.parametrize("heading", [heading for heading in tables() if heading != "Errors"])

@@ -76,7 +76,7 @@ def test_the_start_prints_what_is_allowed(start: Start) -> None:
 def test_what_a_worker_prints_is_no_message(start: Start) -> None:
     """A line that a module prints at the start of a worker is ignored and reported, however long it is."""
     proxy = start("print-before", "70000")
-    (report,) = [line for line in proxy.stderr.read_text().splitlines() if "invalid message" in line]
+    report = next(line for line in proxy.stderr.read_text().splitlines() if "invalid message" in line)
     assert report.startswith("lumen-proxy: invalid message ignored: a line has no end within 65536 bytes")
     assert report.endswith(f"(from worker {proxy.health().pid})")
 
