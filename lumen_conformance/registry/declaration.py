@@ -70,27 +70,41 @@ def check_each(
     tier: Tier = "M",
     marks: tuple[pytest.MarkDecorator, ...] = (),
     source: str = "",
+    is_stage: bool = False,
 ) -> Callable[[TestFunction], TestFunction]:
     """Declare one check for each row: a key of ``rows`` is a check id, and its value is passed as ``argument``.
 
-    A key may also be a ``Check``, with its own tier and claim.
+    A key may also be a ``Check``, with its own tier and claim. With ``is_stage``, ``argument`` is a stage, and the
+    values are its variants: each check reads one of them.
     Raises ValueError when an id or the tier is invalid.
     """
     named = (row if isinstance(row, Check) else Check(row, tier) for row in rows)
     checks = tuple(each if each.source else replace(each, source=source) for each in named)
-    return _marked(checks, marks, argument=argument, values=tuple(rows.values()))
+    arguments = {"argument": argument, "values": tuple(rows.values())}
+    return _marked(checks, marks, **arguments, **({"is_stage": True} if is_stage else {}))
 
 
 def _marked(
-    checks: tuple[Check, ...], marks: tuple[pytest.MarkDecorator, ...], **arguments: object
+    checks: tuple[Check, ...],
+    marks: tuple[pytest.MarkDecorator, ...],
+    **arguments: Any,  # noqa: ANN401 -- of `check_each`
 ) -> Callable[[TestFunction], TestFunction]:
     def mark(function: TestFunction) -> TestFunction:
         claimed = _claimed(checks, _first_line(function), arguments)
-        for each in (pytest.mark.check(*claimed, **arguments), *marks):
+        for each in (pytest.mark.check(*claimed, **arguments), *_variants(claimed, **arguments), *marks):
             function = each(function)
         return function
 
     return mark
+
+
+def _variants(
+    claimed: tuple[Check, ...], argument: str = "", values: tuple[Any, ...] = (), *, is_stage: bool = False
+) -> tuple[pytest.MarkDecorator, ...]:
+    """Return the mark that selects the variants of a stage: for a mark, pytest omits the parameters of the stage."""
+    ids = [each.id for each in claimed]
+    rows = list(zip(claimed, values, strict=False))
+    return (pytest.mark.parametrize(("check_id", argument), rows, ids=ids, indirect=[argument]),) if is_stage else ()
 
 
 def _claimed(checks: tuple[Check, ...], sentence: str, arguments: Mapping[str, Any]) -> tuple[Check, ...]:
@@ -197,6 +211,8 @@ def _refuse_duplicates(metafunc: pytest.Metafunc, checks: tuple[Check, ...]) -> 
 
 def _parametrize(metafunc: pytest.Metafunc, mark: pytest.Mark) -> None:
     ids = [each.id for each in mark.args]
+    if "is_stage" in mark.kwargs:
+        return
     if "argument" in mark.kwargs:
         rows = list(zip(mark.args, mark.kwargs["values"], strict=True))
         metafunc.parametrize(("check_id", mark.kwargs["argument"]), rows, ids=ids)

@@ -69,3 +69,19 @@ def test_an_unknown_field_is_refused() -> None:
         @check_each("host", {"H5-a": "a", "H5-b": "b"})
         def function(host: str) -> None:
             """A host ({hots}) is accepted."""
+
+
+def test_a_row_selects_a_variant_of_a_stage() -> None:
+    """With ``is_stage`` each row is a check that reads one variant of the stage."""
+
+    @check_each("started", {"15.1-port": "port", "15.2-host": "host"}, is_stage=True)
+    def function(started: object) -> None:
+        """A start is refused."""
+
+    marks: list[pytest.Mark] = getattr(function, "pytestmark", [])
+    (rows,) = [each for each in marks if each.name == "parametrize"]
+    assert [(given.claim, variant) for given, variant in rows.args[1]] == [
+        ("A start is refused (port).", "port"),
+        ("A start is refused (host).", "host"),
+    ]
+    assert rows.kwargs["indirect"] == ["started"]
