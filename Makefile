@@ -12,7 +12,7 @@ NODE_CLIENTS := tests/contract/clients/node/node_modules/.ready
 # Kept bytecode halves the start of everything that is launched here.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help recovery test smoke contract matrix lint docs demo clients breaks stability agreement league clean
+.PHONY: help recovery test smoke contract matrix mutants lint docs demo clients breaks stability agreement league clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -34,6 +34,9 @@ contract: $(READY) ## what the proxy says on the wire
 # Four at once on two cores: half of the time is a wait for a target that is slow on purpose.
 matrix: $(READY) ## prove the contract's checks: each fault turns exactly its declared ones red
 	E2E_LUMEN_WHOLE_MATRIX=1 $(PYTEST) tests/matrix -n 4
+
+mutants: $(READY) ## prove the checks of recovery: each mutant of the proxy fails exactly its declared ones
+	$(PYTEST) -m mutants --html=reports/mutants.html
 
 lint: $(LINTERS) ## style, types, layers, workflow, deployment files
 	$(BIN)/ruff check

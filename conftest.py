@@ -7,5 +7,6 @@ pytest_plugins = [
     "tests.fixtures.forked_pytest",
     "tests.fixtures.nested_pytest",
     "tests.fixtures.mutations",
+    "tests.fixtures.mutant_sample",
     "tests.fixtures.update_option",
 ]

@@ -36,6 +36,7 @@ MARKERS: Final = {
     "seventeen": "the seventeen numbered checks of the four scenarios",
     "scenario(n)": "belongs to scenario n",
 }
+OLD_MARKERS: Final = {"twins": "mutants"}
 SMOKE_VARIABLE: Final = "CI_SMOKE_MODE"
 # The four scenarios and how many checks each has.
 SEVENTEEN: Final = frozenset(
@@ -46,6 +47,7 @@ _MODULE: Final = re.compile(r"test_(\d\d)_\w+")
 _NUMBER: Final = re.compile(r"\d+\.\d+")
 _ONE_SCENARIO: Final = re.compile(r"scenario\(n=(\d+)\)")
 _CHOSEN_BY_CI: Final = pytest.StashKey[bool]()
+_RENAMED: Final = pytest.StashKey[str]()
 SELECTION: Final = pytest.StashKey[str]()  # of recorded runs: what they had selected
 
 
@@ -99,9 +101,19 @@ def configure(config: pytest.Config) -> None:
     """Declare the markers; select smoke where CI asks for it, unless the command line selects."""
     for name, meaning in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
+    _rename_marker(config)
     if not config.option.markexpr and smoke_is_asked_for(os.environ):
         config.option.markexpr = "smoke"
         config.stash[_CHOSEN_BY_CI] = True
+
+
+def _rename_marker(config: pytest.Config) -> None:
+    """Read an old name of a marker in ``-m`` as its present name."""
+    for old, new in OLD_MARKERS.items():
+        expression = re.sub(rf"\b{old}\b", new, config.option.markexpr or "")
+        if expression != (config.option.markexpr or ""):
+            config.stash[_RENAMED] = f"-m {old} is now -m {new}; the next version does not know {old}"
+            config.option.markexpr = expression
 
 
 def homes_of(expression: str) -> set[str] | None:
@@ -121,7 +133,8 @@ def is_ignored(collection_path: Path, config: pytest.Config) -> bool | None:
 
 def header_line(config: pytest.Config) -> str:
     """Say what is selected; parallel runs do not say what they deselect."""
-    return f"selection: {describe(config)}"
+    renamed = config.stash.get(_RENAMED, "")
+    return f"selection: {describe(config)}" + (f"\ndeprecated: {renamed}" if renamed else "")
 
 
 def size_line(config: pytest.Config, items: list[pytest.Item]) -> str:

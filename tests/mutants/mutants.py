@@ -1,22 +1,24 @@
-"""The mutants of the proxy and the damaged environments, with the checks of recovery that each must fail."""
+"""The mutants of the proxy and the damaged environments, and the scenarios in which each is run."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from tests.fixtures.mutations import find
+from tests.fixtures.mutations import Mutant, find, scenario_of
 
 MUTANTS: Final = find()
-OF_PROXY: Final = ("1", "2", "4")
 ENVIRONMENT: Final = "3"
-"""The scenario that reads an environment and no proxy; the others read no environment."""
+"""The scenario that reads an environment and no proxy."""
+CONTROLS: Final = ("4", "2", "1", "15", "10")
+"""Scenarios that take a second or two; the first that a mutant does not declare must stay green."""
 
-UNPROVEN: Final = frozenset({"1.3"})
-"""No mutant survives SIGKILL: tests/unit/conformance/test_recovery_records.py shows 1.3 fail on a record."""
+WITHOUT_MUTANT: Final = {
+    "1.3-forced-kill": "No process survives SIGKILL. tests/unit/conformance/test_recovery_records.py has the record.",
+}
+"""Checks that no mutant can fail, with the reason."""
 
 
-def scenarios_of(mutant: str, *, whole: bool) -> tuple[str, ...]:
-    """The scenarios that are run: those of the declared checks; ``whole`` adds the others that a proxy can fail."""
-    declared = MUTANTS[mutant].scenarios
-    added = OF_PROXY if whole and ENVIRONMENT not in declared else ()
-    return tuple(sorted({*declared, *added}, key=int))
+def control_of(mutant: Mutant) -> str:
+    """The control scenario of a mutant; empty for a damaged environment, whose processes are healthy."""
+    touched = {*mutant.scenarios, *map(scenario_of, mutant.possible)}
+    return "" if ENVIRONMENT in touched else next(number for number in CONTROLS if number not in touched)

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
 
-from tests.fixtures.mutations import Mutant, scenario_of
+from tests.fixtures.mutations import Mutant, scenario_file, scenario_of
 from tests.mutants.mutants import MUTANTS
-
-RECOVERY: Final = Path(__file__).parents[1] / "recovery"
 
 
 def tables() -> Iterator[str]:
@@ -23,8 +19,15 @@ def tables() -> Iterator[str]:
 
 def title_of(scenario: str) -> str:
     """The first sentence of the module of a scenario."""
-    (file,) = RECOVERY.glob(f"test_{scenario:0>2}_*.py")
-    return file.read_text("utf-8").removeprefix('"""').partition("\n")[0].rstrip(".").removesuffix('"""').rstrip(".")
+    return (
+        scenario_file(scenario)
+        .read_text("utf-8")
+        .removeprefix('"""')
+        .partition("\n")[0]
+        .rstrip(".")
+        .removesuffix('"""')
+        .rstrip(".")
+    )
 
 
 def _row(mutant: Mutant, scenario: str) -> str:

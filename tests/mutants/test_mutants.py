@@ -1,7 +1,7 @@
 """Each mutant fails exactly its declared checks of recovery.
 
-In `make test` a mutant is run in the scenarios of its declared checks; with E2E_LUMEN_WHOLE_MATRIX=1 in all scenarios
-of a proxy.
+A selected mutant (`make mutants`, or ``-k``) is run in the whole scenarios of its declared checks and in a control
+scenario, which must stay green; one of a sample (`make test`) in the stages that its declared checks read.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from typing import Final
 
 import pytest
 
+from lumen_conformance.cli.list_checks import read
 from lumen_conformance.run import Run
 from lumen_conformance.targets.target import Target
 from tests.fixtures.check_session import Outcome
+from tests.fixtures.mutant_sample import SAMPLED
 from tests.fixtures.mutations import is_named
-from tests.fixtures.scenario_run import checks_of, is_any, recovery, run_scenario, scenarios
+from tests.fixtures.scenario_run import is_any, recovery, run_scenario, scenarios
 from tests.fixtures.suite_subprocess import run as run_suite
-from tests.matrix.selection import WHOLE
-from tests.mutants.mutants import MUTANTS, UNPROVEN, scenarios_of
+from tests.mutants.mutants import MUTANTS, WITHOUT_MUTANT, control_of
 
+MISSING: Final = Path(__file__).with_name("missing.txt")
 AT_ONCE: Final = 3  # mutants: half of the time is a wait; with more of them each start takes longer
 Outcomes = Mapping[str, Outcome]  # by check
 
@@ -29,18 +31,20 @@ Outcomes = Mapping[str, Outcome]  # by check
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest, run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcomes]:
     """The outcomes of each selected mutant."""
-    modules = scenarios()
+    modules, whole = scenarios(), not getattr(request.config.option, SAMPLED, False)
     base = tmp_path_factory.mktemp("mutants")  # in this thread: others would race for a folder
 
     def run_mutant(name: str) -> Outcomes:
-        target = Target(mutation=name, mutation_files=(MUTANTS[name].file,))
-        found: dict[str, Outcome] = {}
-        for scenario in scenarios_of(name, whole=WHOLE):
-            found |= run_scenario(run, modules[scenario], target, base / f"{name}-{scenario}").outcomes
+        mutant, found = MUTANTS[name], dict[str, Outcome]()
+        target = Target(mutation=name, mutation_files=(mutant.file,))
+        names = None if whole else mutant.fails
+        control = {control_of(mutant)} - {""} if whole else set()
+        for scenario in sorted(mutant.scenarios | control, key=int):
+            found |= run_scenario(run, modules[scenario], target, base / f"{name}-{scenario}", names).outcomes
         return found
 
     names = {item.name for item in request.session.items}
-    selected = [mutant for mutant in MUTANTS if f"test_mutant[{mutant}]" in names]
+    selected = [name for name in MUTANTS if f"test_mutant[{name}]" in names]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return dict(zip(selected, pool.map(run_mutant, selected), strict=True))
 
@@ -49,27 +53,33 @@ def outcomes(request: pytest.FixtureRequest, run: Run, tmp_path_factory: pytest.
 def test_mutant(name: str, outcomes: dict[str, Outcomes], record_property: Callable[[str, object], None]) -> None:
     """A mutant fails exactly its declared checks and perhaps those declared possible; no stage of it ends in error."""
     mutant, found = MUTANTS[name], outcomes[name]
+    declared = checks_named(mutant.fails)
     failed = {check for check, outcome in found.items() if outcome.word == "failed"}
     record_property("mutant", {"name": name, "red": sorted(failed)})
-    assert {check for check in failed if not is_any(check, mutant.possible)} == checks_named(mutant.fails), found
-    assert {outcome.word for outcome in found.values()} <= {"passed", "failed", "not_judged"}, found
+    if skipped := [found[check].reason for check in sorted(declared) if found[check].word == "skipped"]:
+        pytest.skip(skipped[0])
+    assert {check for check in failed if not is_any(check, mutant.possible)} == declared, found
+    assert {outcome.word for outcome in found.values()} <= {"passed", "failed", "not_judged", "skipped"}, found
 
 
 @pytest.mark.parametrize("name", ["usage-is-floored", "flask-missing"])
 def test_mutant_in_a_run(name: str, tmp_path: Path) -> None:
     """A run of the suite with --mutation fails the declared checks of the mutant and no other."""
-    files = [str(scenarios()[scenario].__file__) for scenario in scenarios_of(name, whole=False)]
+    files = [str(scenarios()[scenario].__file__) for scenario in sorted(MUTANTS[name].scenarios, key=int)]
     ended = run_suite(tmp_path, "-m", "smoke", "--mutation", name, tests=files)
     assert ended.ids("failed") == checks_named(MUTANTS[name].fails), ended.output
     assert ended.ids("error") == set(), ended.output
 
 
 def test_every_check_has_a_mutant() -> None:
-    """Each check of a scenario with mutants has one that fails it, but the one that no mutant can fail."""
-    used = {scenario for mutant in MUTANTS for scenario in scenarios_of(mutant, whole=True)}
-    checks = {test.check for scenario in used for test in checks_of(scenarios()[scenario])}
+    """Each check of recovery has a mutant that fails it, or no mutant can; missing.txt has those still without one."""
     failed = {name for mutant in MUTANTS.values() for name in mutant.fails}
-    assert {check for check in checks if not is_any(check, failed)} == checks_named(UNPROVEN)
+    checks = {check["id"] for check in read() if check["suite"] == "recovery"}
+    missing = {check for check in checks if not is_any(check, failed)} - WITHOUT_MUTANT.keys()
+    assert missing == set(MISSING.read_text("utf-8").split()), (
+        f"write a mutant; remove from {MISSING.name} what has one"
+    )
+    assert WITHOUT_MUTANT.keys() <= checks
 
 
 def checks_named(names: frozenset[str]) -> set[str]:

@@ -45,6 +45,11 @@ MODULES = {
             marks = [mark for mark in item.iter_markers() if mark.name not in {"parametrize", "check"}]
             print(item.name + ":", *sorted("=".join([mark.name, *map(str, mark.kwargs.values())]) for mark in marks))
     ''',
+    "mutants/test_mutants.py": '''
+    """Mutants."""
+    def test_mutant():
+        """It is caught."""
+    ''',
     "matrix/test_faults.py": '''
     """Faults."""
     def test_fault():
@@ -61,6 +66,7 @@ MARKS = {
     "test_envelope[F1-envelope]": "contract smoke",
     "test_part": "unit",
     "test_fault": "matrix",
+    "test_mutant": "mutants",
 }
 
 
@@ -78,6 +84,15 @@ def test_one_scenario_is_selected(nested: NestedPytest) -> None:
     ended = nested.run("-m", "scenario(n=12)", "-n2")
     assert list(ended.rows) == ["12.1-refused"]
     assert "selection: scenario 12 (-m 'scenario(n=12)')\n" in ended.output
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_an_old_marker_is_renamed(nested: NestedPytest, workers: str) -> None:
+    """An old name of a marker selects the tests of the new one, and the header says that it is deprecated."""
+    nested.write(MODULES)
+    ended = nested.run("-m", "twins", workers)
+    assert "selection: mutants (-m 'mutants')\ndeprecated: -m twins is now -m mutants; " in ended.output
+    assert "1 passed" in ended.output
 
 
 def test_the_seventeen_are_seventeen() -> None:
