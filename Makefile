@@ -52,6 +52,7 @@ docs: $(READY) ## write the tables of settings, checks, faults and clients into 
 	$(BIN)/python docs/settings.py
 	$(BIN)/python -m docs.tables
 	$(BIN)/python -m docs.catalogue
+	$(BIN)/python -m tests.mutants.missing
 	$(BIN)/python -m docs.readme
 	PYTHONPATH=benchmarks $(BIN)/python -m breaks pages
 

@@ -21,9 +21,9 @@ from tests.fixtures.mutant_sample import SAMPLED
 from tests.fixtures.mutations import is_named
 from tests.fixtures.scenario_run import is_any, recovery, run_scenario, scenarios
 from tests.fixtures.suite_subprocess import run as run_suite
+from tests.mutants.missing import listed, missing
 from tests.mutants.mutants import MUTANTS, WITHOUT_MUTANT, control_of
 
-MISSING: Final = Path(__file__).with_name("missing.txt")
 AT_ONCE: Final = 3  # mutants: half of the time is a wait; with more of them each start takes longer
 Outcomes = Mapping[str, Outcome]  # by check
 
@@ -73,13 +73,10 @@ def test_mutant_in_a_run(name: str, tmp_path: Path) -> None:
 
 def test_every_check_has_a_mutant() -> None:
     """Each check of recovery has a mutant that fails it, or no mutant can; missing.txt has those still without one."""
-    failed = {name for mutant in MUTANTS.values() for name in mutant.fails}
-    checks = {check["id"] for check in read() if check["suite"] == "recovery"}
-    missing = {check for check in checks if not is_any(check, failed)} - WITHOUT_MUTANT.keys()
-    assert missing == set(MISSING.read_text("utf-8").split()), (
-        f"write a mutant; remove from {MISSING.name} what has one"
-    )
-    assert WITHOUT_MUTANT.keys() <= checks
+    found = missing()
+    assert sorted(found - set(listed())) == [], "write a mutant for each, or a line of missing.txt"
+    assert sorted(set(listed()) - found) == [], "make docs removes these from missing.txt"
+    assert WITHOUT_MUTANT.keys() <= {check["id"] for check in read()}
 
 
 def checks_named(names: frozenset[str]) -> set[str]:
