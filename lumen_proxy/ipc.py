@@ -47,6 +47,16 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class Beat:
+    """From a worker: its serving loop runs. It is sent every `beat_s`, see there."""
+
+
+def beat_s(watchdog_s: float) -> float:
+    """Seconds between two heartbeats: at least one arrives in each tick of the watchdog, which is twice as long."""
+    return watchdog_s / 8
+
+
+@dataclass(frozen=True)
 class Drained:
     """From a worker: it ends now. `cut` requests were not finished."""
 
@@ -101,7 +111,7 @@ class Drain:
         _require_seconds("within_s", self.within_s)
 
 
-Message = Imported | Ready | Drained | Serve | Drain
+Message = Imported | Ready | Beat | Drained | Serve | Drain
 
 
 def kind_of(message: type[Message]) -> str:
@@ -109,7 +119,7 @@ def kind_of(message: type[Message]) -> str:
     return message.__name__.lower()
 
 
-KINDS: dict[str, type[Message]] = {kind_of(one): one for one in (Imported, Ready, Drained, Serve, Drain)}
+KINDS: dict[str, type[Message]] = {kind_of(one): one for one in (Imported, Ready, Beat, Drained, Serve, Drain)}
 
 
 def _require(name: str, value: object, expected: str, *, is_valid: bool) -> None:
@@ -184,10 +194,14 @@ def messages(stream: BinaryIO, report: Callable[[str], object]) -> Iterator[Mess
 
 
 class SupervisorPipes:
-    """The pipes of a worker to its supervisor."""
+    """The pipes of a worker to its supervisor.
+
+    If `never_blocks` is false (Windows), `send` waits while the supervisor does not read: it may be suspended.
+    """
 
     def __init__(self, commands: BinaryIO, events_fd: int) -> None:
         self._received = messages(commands, _report)
+        self.never_blocks = os.name == "posix"
         self._events_fd = events_fd
 
     def send(self, message: Message) -> None:

@@ -96,6 +96,11 @@ def outliving_options(system: str = SYSTEM) -> dict[str, Any]:
     return options
 
 
+def dump_signal(system: str = SYSTEM) -> signal.Signals | None:
+    """The signal at which a worker writes its stack; None on Windows, which has no signals between processes."""
+    return None if is_windows(system) else signal.SIGUSR1
+
+
 def stop_signals() -> tuple[signal.Signals, ...]:
     """The stop signals that this system has. A SIGHUP that nohup ignores stays ignored."""
     names = ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP")

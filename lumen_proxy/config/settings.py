@@ -137,7 +137,7 @@ class Settings:
     max_restarts: int = _is("LUMEN_MAX_RESTARTS", 5, integer(0), "unexpected exits before giving up; 0 = never")
     restart_window_s: float = _is("LUMEN_RESTART_WINDOW_S", 60.0, seconds(0.1), "window in which exits are counted")
     restart_backoff_s: float = _is("LUMEN_RESTART_BACKOFF_S", 0.25, seconds(), "delay of the second restart; 0 = none")
-    watchdog_s: float = _is("LUMEN_WATCHDOG_S", 10.0, seconds(0.1), "time to detect a hang (no effect yet)")
+    watchdog_s: float = _is("LUMEN_WATCHDOG_S", 10.0, seconds(0.5), "time in which a hung worker is replaced")
     drain_s: float = _is("LUMEN_DRAIN_S", 30.0, seconds(), "time for requests in progress when the proxy stops")
     state_dir: Path = _is("LUMEN_STATE_DIR", _state_dir, path, "folder of lock and state files")
     log_dir: Path = _is("LUMEN_LOG_DIR", _log_dir, path, "folder of journal and logs")

@@ -6,6 +6,7 @@ The lock of the port decides which process is the instance (see `lock_holder`). 
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -32,13 +33,28 @@ DRAIN_PHASES = {"draining", "ending"}
 
 
 @dataclass(frozen=True)
+class Hang:
+    """A worker that serves no longer, and in what time the watchdog replaces it."""
+
+    worker_pid: int
+    silent_s: float
+    replaced_within_s: float
+
+    def __str__(self) -> str:
+        within_s = max(math.ceil(self.replaced_within_s), 1)
+        silence = f"the worker (pid {self.worker_pid}) has not answered for {self.silent_s:.0f} s"
+        return f"{silence}; the watchdog replaces it within {within_s} s"
+
+
+@dataclass(frozen=True)
 class PortStatus:
     """What is on a port. Unknown values are None.
 
     `silent`: an instance that does not respond. `another`: a lumen-proxy that does not hold the lock in this state
     directory; another user runs it, or it was started with another LUMEN_STATE_DIR. `stranger`: another program.
-    `state` is a text for people; it also distinguishes `restarting`, `gave up`, `failed`, `ended unexpectedly` and
-    `stopped by a restart`. `log` is the journal.
+    `state` is a text for people; it also distinguishes `restarting`, `hung`, `gave up`, `failed`, `ended unexpectedly`
+    and `stopped by a restart`. `hang` says how long the worker has been silent, and when it will be replaced. `log` is
+    the journal.
     """
 
     condition: Condition
@@ -56,6 +72,7 @@ class PortStatus:
     sandbox: bool | None = None
     last_failure: str | None = None
     log: str | None = None
+    hang: Hang | None = None
 
 
 def inspect(settings: Settings, *, within_s: float = HEALTH_S) -> PortStatus:
@@ -114,18 +131,34 @@ def inspect_own(settings: Settings, within_s: float) -> PortStatus | None:
     instance = known.instance if known else health.get("instance")
     if health.get("service") != health_request.SERVICE or health.get("instance", instance) != instance:
         health = {}
+    if known and not health:
+        known = _read_again(known, settings)
     condition, text = RUNNING if health else _condition_by_phase(known)
+    hang = _hang(known.hang) if known and known.hang and not health else None
     pid = holder.pid or health.get("supervisor_pid")
     return PortStatus(
         condition, settings.port, url, pid, instance,
-        worker_pid=health.get("pid"),
+        worker_pid=hang.worker_pid if hang else health.get("pid"),
         generation=health.get("generation", known.generation if known else None),
         restarts=health.get("restarts", known.restarts if known else None),
         uptime_s=uptime_s(pid, health.get("uptime_s")),
         owner=_other_user(holder),
         state=text,
+        hang=hang,
         **_description(known),
     )  # fmt: skip
+
+
+def _read_again(known: InstanceState, settings: Settings) -> InstanceState:
+    """The state file after the wait for /health: the supervisor may have noticed meanwhile that the worker is silent."""
+    later = state.read(state.state_path(settings.state_dir, settings.port))
+    return later if later and later.instance == known.instance else known
+
+
+def _hang(recorded: dict[str, Any]) -> Hang:
+    limit_s = recorded["watchdog_s"]
+    silent_s = min(max(time.monotonic() - recorded["since_mono"], 0.0), limit_s)  # another container, another clock
+    return Hang(recorded["worker_pid"], round(silent_s, 3), round(limit_s - silent_s, 3))
 
 
 def _other_user(holder: LockHolder) -> str | None:
@@ -137,6 +170,8 @@ def _other_user(holder: LockHolder) -> str | None:
 
 def _condition_by_phase(known: InstanceState | None) -> tuple[Condition, str]:
     """The condition of an instance that does not respond, by its state file."""
+    if known and known.phase == "hung":
+        return "silent", "hung"
     if known and known.phase in BOOT_PHASES:
         return "booting", "restarting" if known.generation else "booting"
     if known and known.phase in DRAIN_PHASES:

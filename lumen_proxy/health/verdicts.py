@@ -131,6 +131,8 @@ def judge_proxy(
             verdict = replace(verdict, advice=f"read {port_status.log}, then: lumen-proxy start")
     elif port_status.condition in {"booting", "draining"}:
         verdict = make_down("proxy", f"{port_status.state} (pid {port_status.pid})", every, advice=RETRY_LATER)
+    elif port_status.hang:
+        verdict = make_down("proxy", str(port_status.hang), every, case="proxy-connection", advice=RETRY_LATER)
     elif port_status.condition == "silent" or health is None or health.status != OK:
         said = f"running (pid {port_status.pid or 'not known'}), but does not answer"
         verdict = make_down("proxy", said, every, case="proxy-connection", advice="lumen-proxy restart")

@@ -17,6 +17,7 @@ Event = Literal[
     "started",
     "worker_spawned",
     "ready",
+    "worker_hung",
     "worker_died",
     "restart_scheduled",
     "gave_up",

@@ -68,8 +68,16 @@ class Instance:
     def enter_phase(self, phase: str) -> None:
         """Write the state file, unless `publish_generation` follows."""
         self._current.phase = phase
+        if phase != "hung":
+            self._current.hang = None
         if phase != "serving":
             self._write()
+
+    def publish_hang(self, hang: dict[str, Any] | None) -> None:
+        """Write the state file: the worker that serves is silent, or (None) it is not silent any more."""
+        self._current.phase = "hung" if hang else "serving"
+        self._current.hang = hang
+        self._write()
 
     def note_failure(self, problem: str) -> None:
         """Keep the failure; the next phase writes the state file."""
@@ -135,6 +143,7 @@ class _Current:
     generation: int = 0
     phase: str = "booting"
     last_failure: dict[str, str] | None = None
+    hang: dict[str, Any] | None = None
 
 
 def _event(text: str) -> dict[str, str]:

@@ -9,6 +9,10 @@ for its promotion, handles its own events: see `standby`.
     BOOTING             message imported            promote the worker: new generation, sockets       PROMOTED
     PROMOTED            message ready               write the journal, start a standby                SERVING
     BOOTING, PROMOTED   timeout (BOOT_S)            kill the worker; its exit is the next event       KILLED
+    SERVING             message beat                a sign of life, see `watchdog`                    SERVING
+    SERVING             timeout (tick), not hung    probe a silent worker                             SERVING
+    SERVING             timeout (tick), hung        ask the worker for its stack                      HUNG
+    HUNG                timeout (stack or DUMP_S)   write worker_hung, kill the worker                KILLED
     KILLED              timeout (KILL_S)            kill the worker again                             KILLED
     BOOTING to SERVING  exit, permanent status      end with the same status                          STOPPED
     BOOTING to SERVING  exit, limit reached         write gave_up, end with 70                        STOPPED
@@ -39,9 +43,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lumen_proxy.errors import PERMANENT, Exit, Fatal
-from lumen_proxy.ipc import Drained, Imported, Ready
+from lumen_proxy.ipc import Beat, Drained, Imported, Ready
 from lumen_proxy.supervisor import time_limits
 from lumen_proxy.supervisor.backoff import Backoff, GiveUp
+from lumen_proxy.supervisor.hang import DUMP_POLL_S, HangDetector
 from lumen_proxy.supervisor.reporter import Reporter, describe_status
 from lumen_proxy.supervisor.spawn import WorkerExit, WorkerMessage, WorkerProcess
 from lumen_proxy.supervisor.standby import Standby
@@ -67,6 +72,7 @@ class Loop:
             base_s=settings.restart_backoff_s, limit=settings.max_restarts, window_s=settings.restart_window_s
         )
         self.standby = Standby(context)
+        self.hang = HangDetector(context, events.put)
         self.reporter = Reporter(context)
         self.state = State.WAITING
         self.deadline: float | None = None
@@ -111,14 +117,21 @@ class Loop:
             case State.KILLED, Timeout():
                 limit = f"{time_limits.KILL_S:g} s"
                 self._kill_slow_worker(f"did not end within {limit} after it was killed; it is killed again")
-            case ((State.BOOTING | State.PROMOTED | State.KILLED | State.SERVING), WorkerExit(worker, status)):
+            case State.SERVING, WorkerMessage(_, Beat()):
+                self.hang.record_sign()
+            case (State.SERVING | State.HUNG), Timeout():
+                self._check_for_hang()
+            case (
+                (State.BOOTING | State.PROMOTED | State.HUNG | State.KILLED | State.SERVING),
+                WorkerExit(worker, status),
+            ):
                 self._handle_crash(worker, status)
             case State.WAITING, Timeout():
                 self._boot()
             case State.WAITING, signal.Signals():
                 self.reporter.report_stop(event.name)
                 self._end(Exit.OK)
-            case ((State.BOOTING | State.PROMOTED | State.KILLED), signal.Signals()):
+            case ((State.BOOTING | State.PROMOTED | State.HUNG | State.KILLED), signal.Signals()):
                 self.reporter.report_stop(event.name)
                 self._kill(Exit.OK)
             case State.SERVING, signal.Signals():
@@ -166,10 +179,22 @@ class Loop:
         worker.promote(pid, replace(self.context.identity, generation=self.generation))
 
     def _enter_service(self, worker: WorkerProcess) -> None:
-        self._move(State.SERVING)
+        self._move(State.SERVING, self.hang.start())
         self.backoff.record_ready(time.monotonic())
         self.reporter.report_ready(worker, self.generation)
         self.standby.start()
+
+    def _check_for_hang(self) -> None:
+        if self.worker is None:
+            return
+        if self.state is State.SERVING and self.hang.is_hung(self.worker):
+            self._move(State.HUNG, 0.0)
+        elif self.state is State.HUNG and self.hang.is_described(self.worker):
+            self.hang.report(self.worker, self.generation)
+            self._move(State.KILLED, time_limits.KILL_S)
+            self.worker.kill()
+        else:
+            self.deadline = time.monotonic() + (self.hang.tick_s if self.state is State.SERVING else DUMP_POLL_S)
 
     def _kill_slow_worker(self, problem: str) -> None:
         self.context.notify(f"the worker {problem}")
@@ -180,9 +205,12 @@ class Loop:
     def _handle_crash(self, worker: WorkerProcess, status: int) -> None:
         self._report_exit(worker, status)
         worker.close()
+        hang = self.hang.take_description()
         if status in PERMANENT:
             self.reporter.report_permanent(status)
             self._end(Exit(status))
+        elif hang:
+            self._back_off(hang)
         elif self.state is State.KILLED:
             self._back_off(f"worker {worker.pid} was not ready within {time_limits.BOOT_S:g} s")
         else:
@@ -226,5 +254,5 @@ class Loop:
         self._move(State.STOPPED)
 
     def _report_exit(self, worker: WorkerProcess, status: int) -> None:
-        was_serving = self.state in {State.SERVING, State.DRAINING}
+        was_serving = self.state in {State.SERVING, State.HUNG, State.DRAINING} or self.hang.description is not None
         self.reporter.report_exit(worker, self.generation, status, was_serving=was_serving)

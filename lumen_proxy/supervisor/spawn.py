@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from lumen_proxy import platform, safe_path
 from lumen_proxy.ipc import Drain, Serve, encode, messages
+from lumen_proxy.supervisor.stack_dump import StackDump
 
 if TYPE_CHECKING:
     import socket
@@ -42,6 +43,19 @@ class WorkerExit:
     status: int
 
 
+class MessageLines(io.BufferedReader):
+    """The output of a worker without the lines of a stack dump."""
+
+    def __init__(self, pipe: io.RawIOBase, dump: StackDump) -> None:
+        super().__init__(pipe)
+        self._dump = dump
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        while self._dump.add(line := super().readline(size)):
+            pass
+        return line
+
+
 class WorkerProcess:
     """One worker process and its two pipes. Raises OSError if it cannot be started.
 
@@ -66,6 +80,7 @@ class WorkerProcess:
                 **platform.spawn_options(sockets),
             )
         self.pid = self._process.pid
+        self.dump = StackDump()
         self._sockets = sockets
         self._post = post
         self._report = report
@@ -84,6 +99,21 @@ class WorkerProcess:
     def drain(self, within_s: float) -> None:
         """Tell the worker to finish the requests in progress and to exit."""
         self._send(Drain(within_s))
+
+    def process_state(self) -> str:
+        """What the process does by the operating system, in the words of psutil: `stopped`, `running`, `sleeping`, …"""
+        import psutil  # noqa: PLC0415 - 20 ms; most workers never hang
+
+        try:
+            return str(psutil.Process(self.pid).status())
+        except psutil.Error:
+            return "unknown"
+
+    def request_dump(self) -> bool:
+        """Ask the worker to write its stack into `dump`; return whether this system has a signal for that."""
+        if number := platform.dump_signal():
+            self._process.send_signal(number)
+        return number is not None
 
     def kill(self) -> None:
         """Kill the worker and all its descendants. The exit of the worker is still an event."""
@@ -116,7 +146,7 @@ class WorkerProcess:
 
     def _read(self) -> None:
         pipe = self._process.stdout
-        lines = io.BufferedReader(pipe) if isinstance(pipe, io.RawIOBase) else io.BytesIO()
+        lines = MessageLines(pipe, self.dump) if isinstance(pipe, io.RawIOBase) else io.BytesIO()
         for message in messages(lines, lambda problem: self._report(f"{problem} (from worker {self.pid})")):
             self._post(WorkerMessage(self, message))
         lines.detach()

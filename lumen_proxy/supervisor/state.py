@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 OWN_FILES = re.compile(r"(?:proxy|ended|restarting)-(\d{1,5})\.(?:json|lock)")
 START_TIME_SLACK_S = 1.0  # psutil derives start times from the clock, which drifts; a PID is not reused so fast
 READABLE_BY_OWNER = 0o600  # the settings are private to the owner, although secrets are not among them
+HANG_FIELDS = {"worker_pid": (int,), "since_mono": (float,), "watchdog_s": (float,)}
 EVENT_FIELDS = ("at", "what", "kind")
 SETTING_FIELDS = {"value": (str, type(None)), "origin": (str,), "digest": (str,)}
 
@@ -38,7 +39,8 @@ class InstanceState:
     `start_time` is in seconds since the epoch and kept for older releases. `start_stamp` is the start on a scale that
     a clock change does not move (see `process_identity`). `phase` is that of the supervisor's loop. `settings` is
     described in `settings_record`. `last_failure` is the last unexpected event, `ended` the reason of an unexpected
-    end; both have `at` (ISO 8601, UTC) and `what`.
+    end; both have `at` (ISO 8601, UTC) and `what`. `hang` describes a worker that is silent now: its PID, the time of
+    its last sign of life on the monotonic clock, which all processes share, and LUMEN_WATCHDOG_S.
 
     Older releases do not write the fields that have a default. Fields of newer releases are ignored.
     """
@@ -63,6 +65,7 @@ class InstanceState:
     settings: dict[str, Any] = field(default_factory=dict)
     last_failure: dict[str, str] | None = None
     ended: dict[str, str] | None = None
+    hang: dict[str, Any] | None = None
 
 
 def state_path(state_dir: Path, port: int) -> Path:
@@ -134,6 +137,7 @@ def _is_valid(fields: dict[str, Any]) -> bool:
         and fields["url"] in _own_urls(fields["host"], fields["port"])
         and _is_settings_record(fields.get("settings") or {})
         and all(_is_event(fields.get(name) or {}) for name in ("last_failure", "ended"))
+        and _is_hang(fields.get("hang") or {})
     )
 
 
@@ -144,6 +148,10 @@ def _own_urls(host: str, port: int) -> set[str]:
 
 def _is_event(event: dict[str, Any]) -> bool:
     return all(isinstance(event.get(name, ""), str) for name in EVENT_FIELDS)
+
+
+def _is_hang(hang: dict[str, Any]) -> bool:
+    return not hang or all(type(hang.get(name)) in types for name, types in HANG_FIELDS.items())
 
 
 def _is_settings_record(settings: dict[str, Any]) -> bool:

@@ -11,6 +11,7 @@ class State(Enum):
 
     BOOTING = "booting"
     PROMOTED = "promoted"
+    HUNG = "hung"
     KILLED = "killed"
     SERVING = "serving"
     WAITING = "waiting"

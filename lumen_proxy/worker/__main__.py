@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import signal
 import sys
 
-from lumen_proxy import import_failure
+from lumen_proxy import import_failure, platform
 from lumen_proxy.config import load
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.ipc import SupervisorPipes, leave, private_stdout
@@ -28,11 +29,19 @@ def _ignore_signals() -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
+def _dump_stack_on_signal(descriptor: int) -> None:
+    """Write the stack of each thread at a signal of the supervisor, even if a thread never releases the interpreter."""
+    if number := platform.dump_signal():
+        faulthandler.register(number, descriptor, all_threads=True)
+
+
 def main() -> int:
     """Run one worker; return its exit status."""
     _ignore_signals()
     _end_with_parent()
-    supervisor = SupervisorPipes(sys.stdin.buffer, private_stdout())
+    events_fd = private_stdout()
+    _dump_stack_on_signal(events_fd)
+    supervisor = SupervisorPipes(sys.stdin.buffer, events_fd)
     gc.disable()  # imported objects stay: a collection during the imports would be a tenth of the start
     try:
         import regex  # noqa: F401, PLC0415 - streams import it at their first use; a broken one must be found before

@@ -65,8 +65,13 @@ class Proxy:
         self.wsgi = self._flask()
 
     def hooks(self) -> Hooks:
-        """The functions that the server calls."""
-        return Hooks(self.calls.end_expired, self.calls.end_all, self.account_refusal, self.access.origins.headers)
+        """The functions that the server calls, without `on_beat`."""
+        return Hooks(
+            on_tick=self.calls.end_expired,
+            on_cut=self.calls.end_all,
+            on_refusal=self.account_refusal,
+            cors_headers=self.access.origins.headers,
+        )
 
     def _flask(self) -> Flask:
         app = _Application(__name__, static_folder=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import select
 import threading
 from collections import deque
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lumen_proxy.errors import Exit, Fatal
+from lumen_proxy.ipc import beat_s
 from lumen_proxy.wire.api_errors import api_error
 
 if TYPE_CHECKING:
@@ -26,11 +28,15 @@ SPARE_THREADS = 4  # beyond those that chats can use: for /health, errors and me
 
 @dataclass(frozen=True)
 class ServerLimits:
-    """The limits of the HTTP server. `threads` is also the number of requests that it handles at once."""
+    """The limits of the HTTP server. `threads` is also the number of requests that it handles at once.
+
+    `beat_s` is the time between two heartbeats of the serving loop.
+    """
 
     threads: int
     header_timeout_s: float
     max_body_bytes: int
+    beat_s: float = math.inf
 
 
 def server_limits(settings: Settings) -> ServerLimits:
@@ -40,7 +46,8 @@ def server_limits(settings: Settings) -> ServerLimits:
     if 2 * calls + queue > most:  # a call has a connection to its client, and one to the gateway
         set_to = f"LUMEN_MAX_CONCURRENCY is {calls} and LUMEN_MAX_QUEUE is {queue}"
         raise Fatal(f"{set_to}, but twice the first and the second may be {most} together; lower one", Exit.CONFIG)
-    return ServerLimits(calls + queue + SPARE_THREADS, settings.header_timeout_s, settings.max_body_bytes)
+    threads, seconds = calls + queue + SPARE_THREADS, beat_s(settings.watchdog_s)
+    return ServerLimits(threads, settings.header_timeout_s, settings.max_body_bytes, seconds)
 
 
 class AdmissionLimit:

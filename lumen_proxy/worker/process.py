@@ -6,10 +6,11 @@ import base64
 import os
 import socket
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lumen_proxy.errors import Exit
-from lumen_proxy.ipc import Drain, Drained, Imported, Ready, Serve
+from lumen_proxy.ipc import Beat, Drain, Drained, Imported, Ready, Serve
 from lumen_proxy.logs.worker_log import LogHandler, WorkerLog
 from lumen_proxy.worker.app import Proxy
 from lumen_proxy.worker.http.server import HttpServer
@@ -76,7 +77,10 @@ class Worker:
         self._proxy.identity = command
         sockets = [_listener(listener) for listener in command.listeners]
         self._proxy.log = _open_log(self._settings, sockets[0].getsockname()[1])
-        return HttpServer(self._proxy.wsgi, sockets, self._limits, self._proxy.hooks())
+        hooks = self._proxy.hooks()
+        if self._supervisor.never_blocks:
+            hooks = replace(hooks, on_beat=lambda: self._supervisor.send(Beat()))
+        return HttpServer(self._proxy.wsgi, sockets, self._limits, hooks)
 
     def _follow_commands(self, server: HttpServer) -> None:
         while True:  # `receive` ends the process when the supervisor has ended

@@ -108,12 +108,14 @@ class Hooks:
     """Functions that the server calls.
 
     `on_tick`       by the serving loop, about four times a second
+    `on_beat`       by the serving loop, every `ServerLimits.beat_s`; must not block
     `on_cut`        by the loop, at the deadline of a drain: the application then ends the calls in progress
     `on_refusal`    by any thread, for a request that the server refused itself
     `cors_headers`  the Origin of such a request → the headers that let its page read the refusal
     """
 
     on_tick: Callable[[], None] = lambda: None
+    on_beat: Callable[[], None] = lambda: None
     on_cut: Callable[[], None] = lambda: None
     on_refusal: Callable[[Refusal], None] = lambda _: None
     cors_headers: Callable[[str | None], Mapping[str, str]] = lambda _: {}
@@ -128,6 +130,8 @@ class HttpServer:
         self._hooks = hooks or Hooks()
         self._map: dict[int, Any] = {}
         self._next_sweep = 0.0
+        self._beat_s = limits.beat_s
+        self._next_beat = 0.0
         self._drain_by: float | None = None
         self._threads = ThreadedTaskDispatcher()
         self._threads.set_thread_count(limits.threads)
@@ -193,6 +197,7 @@ class HttpServer:
 
     def _turn(self, wait_s: float = TICK_S) -> None:
         began = monotonic()
+        wait_s = min(wait_s, max(self._next_beat - began, 0.0))
         (wasyncore.poll2 if POLL else wasyncore.poll)(wait_s, self._map)
         for listener in self._listeners:
             listener.make_room(began)
@@ -201,6 +206,9 @@ class HttpServer:
             self._next_sweep = now + TICK_S
             self._sweep(now)
             self._hooks.on_tick()
+        if now >= self._next_beat:
+            self._next_beat = now + self._beat_s
+            self._hooks.on_beat()
 
     def _sweep(self, now: float) -> None:
         for channel in self._channels():

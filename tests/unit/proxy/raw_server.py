@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+THREADS = 4
 HEADER_TIMEOUT_S = 1.0
 MAX_BODY_BYTES = 10_000
 LARGE_BYTES = 3_000_000  # waitress by default writes more than one megabyte to the disk
@@ -37,11 +39,13 @@ class RawServer:
     cut: list[int] = field(default_factory=list)
 
     def app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """`/wait` answers after `release` or a cut, `/crash` raises, other paths answer at once."""
+        """`/wait` answers after `release` or a cut, `/compute` too and computes; `/crash` raises; others answer at once."""
         if environ["PATH_INFO"] == "/crash":
             raise RuntimeError("a secret")
         if environ["PATH_INFO"] == "/wait":
             self._wait(environ["waitress.client_disconnected"])
+        while environ["PATH_INFO"] == "/compute" and not self.release.is_set():
+            self.started.set()
         body = environ["wsgi.input"].read() or b"ok"
         if environ["PATH_INFO"] == "/large":
             body = b"x" * LARGE_BYTES
@@ -62,12 +66,14 @@ class RawServer:
 
 
 @contextmanager
-def run_server(header_timeout_s: float = HEADER_TIMEOUT_S) -> Iterator[RawServer]:
+def run_server(
+    header_timeout_s: float = HEADER_TIMEOUT_S, beat_s: float = math.inf, on_beat: Callable[[], None] = lambda: None
+) -> Iterator[RawServer]:
     """A server with small limits on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         it = RawServer(f"http://127.0.0.1:{sock.getsockname()[1]}", server=None, thread=None)  # type: ignore[arg-type]
-        limits = ServerLimits(4, header_timeout_s, MAX_BODY_BYTES)
-        it.server = HttpServer(it.app, [sock.dup()], limits, Hooks(on_cut=it.on_cut))
+        limits = ServerLimits(THREADS, header_timeout_s, MAX_BODY_BYTES, beat_s)
+        it.server = HttpServer(it.app, [sock.dup()], limits, Hooks(on_cut=it.on_cut, on_beat=on_beat))
         it.thread = threading.Thread(target=lambda: it.cut.append(it.server.run()))
         it.thread.start()
         yield it

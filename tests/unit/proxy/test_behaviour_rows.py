@@ -8,10 +8,7 @@ import pytest
 
 from lumen_proxy.config import SETTINGS, load
 from lumen_proxy.worker.app import Proxy
-from tests.unit.guides import GUIDES
 from tests.unit.proxy.behaviour import known, rows, streamed, tables, uses_a_stream
-
-NOT_BUILT = {"LUMEN_WATCHDOG_S"}  # read and passed on, without an effect yet: their rows say so
 
 
 @pytest.mark.parametrize("heading", [heading for heading in tables() if heading != "Errors"])
@@ -53,14 +50,6 @@ def test_who_uses_a_stream(body: str, asks: bool) -> None:  # noqa: FBT001 -- a 
 def test_settings() -> None:
     """One row a setting, in the program's order."""
     assert [row["variable"] for row in rows("Variables")] == [setting.variable for setting in SETTINGS]
-
-
-def test_what_is_not_built_is_said() -> None:
-    """A setting without an effect is called so, wherever settings are listed."""
-    assert {row["variable"] for row in rows("Variables") if "no effect yet" in row["meaning"]} == NOT_BUILT
-    for language, words in (("en", "no effect yet"), ("ko", "아직 효과 없음")):
-        table = GUIDES[language].table(first="`LUMEN_GATEWAY_URL`")
-        assert {row[0].strip("`") for row in table if words in row[-1]} == NOT_BUILT
 
 
 def test_endpoints() -> None:

@@ -19,6 +19,7 @@ from lumen_conformance.processes.process_tree import ProcessRef
 from lumen_conformance.waiting import until
 from lumen_proxy.ipc import (
     LINE_BYTES,
+    Beat,
     Drain,
     Drained,
     Imported,
@@ -44,7 +45,7 @@ worker.wait()
 SERVE = Serve(instance="x", supervisor_pid=1, started_at=0.5, generation=2, listeners=[{"fd": 3}])
 
 
-VALID: list[Message] = [Imported(7), Ready(), Drained(0), SERVE, Drain(1.5)]
+VALID: list[Message] = [Imported(7), Ready(), Beat(), Drained(0), SERVE, Drain(1.5)]
 
 
 @pytest.mark.parametrize("message", VALID)

@@ -20,7 +20,7 @@ from lumen_conformance.http import client
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.waiting import until
 from lumen_proxy import threads
-from lumen_proxy.ipc import Drain, Drained, Imported, Message, Ready, Serve, decode, encode
+from lumen_proxy.ipc import Beat, Drain, Drained, Imported, Message, Ready, Serve, decode, encode
 from lumen_proxy.supervisor.listener import Listener, bind
 from tests.unit.proxy.running_proxy import USER, error
 
@@ -47,9 +47,11 @@ class ServingWorker:
         self.process.stdin.flush()
 
     def receive(self) -> Message:
-        """The next message of the worker."""
+        """The next message of the worker that is no heartbeat."""
         assert self.process.stdout
-        return decode(self.process.stdout.readline())
+        while (message := decode(self.process.stdout.readline())) == Beat():
+            pass
+        return message
 
     def chat(self) -> Capture:
         """Send a chat request."""

@@ -1,0 +1,67 @@
+"""Whether the worker that serves has hung. The caller passes the time; this module has no clock.
+
+A sign of life is a heartbeat of the serving loop, or an answer to a self-probe. The supervisor looks once a tick:
+
+    at a tick                                            verdict                               silent ticks
+    ---------------------------------------------------  ------------------------------------  ------------
+    the tick comes late, by more than its own length     ALIVE: skipped, the count starts again           0
+    a sign of life since the last tick                   ALIVE                                            0
+    no sign of life                                      SILENT: probe the worker                        +1
+    no sign of life, for the third tick in a row         HUNG: replace the worker                         3
+
+A tick is a quarter of LUMEN_WATCHDOG_S: a hang begins within one tick, and three silent ones follow. A late tick means
+that the supervisor itself did not run: it was suspended, the machine slept, or other processes had the processor.
+Then nobody knows what the worker did meanwhile. A change of the wall clock has no effect.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+TICKS = 4  # in LUMEN_WATCHDOG_S: the one in which the hang begins, and those that are silent
+SILENT_TICKS = TICKS - 1
+
+
+class Verdict(Enum):
+    """What a tick says about the worker."""
+
+    ALIVE = "alive"
+    SILENT = "silent"
+    HUNG = "hung"
+
+
+class Watchdog:
+    """Counts the silent ticks of one worker after the other. All times are seconds of one monotonic clock."""
+
+    def __init__(self, watchdog_s: float) -> None:
+        self.tick_s = watchdog_s / TICKS
+        self._next_tick = 0.0
+        self._silent_ticks = 0
+        self._last_sign = 0.0
+        self._has_sign = False
+
+    def start(self, now: float) -> None:
+        """A worker serves from now on."""
+        self._silent_ticks = 0
+        self.record_sign(now)
+        self._next_tick = now + self.tick_s
+
+    def record_sign(self, now: float) -> None:
+        """The worker sent a heartbeat or answered a probe."""
+        self._last_sign = now
+        self._has_sign = True
+
+    def tick(self, now: float) -> Verdict:
+        """Judge the time since the last tick. The next tick follows after `tick_s`."""
+        if now - self._next_tick > self.tick_s:
+            self.start(now)
+        self._silent_ticks = 0 if self._has_sign else self._silent_ticks + 1
+        self._has_sign = False
+        self._next_tick = now + self.tick_s
+        if not self._silent_ticks:
+            return Verdict.ALIVE
+        return Verdict.HUNG if self._silent_ticks >= SILENT_TICKS else Verdict.SILENT
+
+    def silent_s(self, now: float) -> float:
+        """Seconds since the last sign of life."""
+        return now - self._last_sign
