@@ -57,7 +57,13 @@ def _cells(status: PortStatus) -> dict[str, str]:
 def format_status(status: PortStatus) -> str:
     """One line for each known field."""
     cells = _cells(status)
-    more = {"hang": status.hang, "owner": status.owner, "worker pid": status.worker_pid, "instance": status.instance, "log": status.log}
+    more = {
+        "hang": status.hang,
+        "owner": status.owner,
+        "worker pid": status.worker_pid,
+        "instance": status.instance,
+        "log": status.log,
+    }
     cells |= {name: streams.replace_unprintable(str(value)) for name, value in more.items() if value is not None}
     known = {name: text for name, text in cells.items() if text != NOTHING}
     return "\n".join(f"{name:12}  {text}" for name, text in known.items())

@@ -150,7 +150,7 @@ def inspect_own(settings: Settings, within_s: float) -> PortStatus | None:
 
 
 def _read_again(known: InstanceState, settings: Settings) -> InstanceState:
-    """The state file after the wait for /health: the supervisor may have noticed meanwhile that the worker is silent."""
+    """The state file after /health: meanwhile the supervisor may have noticed that the worker is silent."""
     later = state.read(state.state_path(settings.state_dir, settings.port))
     return later if later and later.instance == known.instance else known
 

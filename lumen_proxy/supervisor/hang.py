@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lumen_proxy.ipc import Beat
 from lumen_proxy.supervisor import self_probe
 from lumen_proxy.supervisor.spawn import WorkerMessage
-from lumen_proxy.supervisor.watchdog import Verdict, Watchdog
+from lumen_proxy.supervisor.watchdog import Liveness, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,16 +55,16 @@ class HangDetector:
         self._watchdog.record_sign(time.monotonic())
 
     def is_hung(self, worker: WorkerProcess) -> bool:
-        """Judge the last tick; probe a silent worker, show its silence to other commands, ask a hung one for a stack."""
+        """Judge the last tick. Probe a silent worker and show its silence; ask a hung one for its stack."""
         now = time.monotonic()
         verdict = self._watchdog.tick(now)
-        if verdict is Verdict.SILENT:
+        if verdict is Liveness.SILENT:
             on_answer = lambda: self._post(WorkerMessage(worker, Beat()))  # noqa: E731 - the same sign as a heartbeat
             self_probe.start(self._context.listener.url, self.tick_s, on_answer)
-        self._show(worker, now, is_silent=verdict is not Verdict.ALIVE)
-        if verdict is Verdict.HUNG:
+        self._show(worker, now, is_silent=verdict is not Liveness.ALIVE)
+        if verdict is Liveness.HUNG:
             self._request_dump(worker, now)
-        return verdict is Verdict.HUNG
+        return verdict is Liveness.HUNG
 
     def take_description(self) -> str | None:
         """The description of the worker that has just ended, if it had hung."""

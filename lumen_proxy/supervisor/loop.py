@@ -119,7 +119,7 @@ class Loop:
                 self._kill_slow_worker(f"did not end within {limit} after it was killed; it is killed again")
             case State.SERVING, WorkerMessage(_, Beat()):
                 self.hang.record_sign()
-            case (State.SERVING | State.HUNG), Timeout():
+            case ((State.SERVING | State.HUNG), Timeout()):
                 self._check_for_hang()
             case (
                 (State.BOOTING | State.PROMOTED | State.HUNG | State.KILLED | State.SERVING),

@@ -51,6 +51,7 @@ class MessageLines(io.BufferedReader):
         self._dump = dump
 
     def readline(self, size: int | None = -1, /) -> bytes:
+        """The next line that is none of a dump."""
         while self._dump.add(line := super().readline(size)):
             pass
         return line

@@ -22,7 +22,7 @@ TICKS = 4  # in LUMEN_WATCHDOG_S: the one in which the hang begins, and those th
 SILENT_TICKS = TICKS - 1
 
 
-class Verdict(Enum):
+class Liveness(Enum):
     """What a tick says about the worker."""
 
     ALIVE = "alive"
@@ -51,7 +51,7 @@ class Watchdog:
         self._last_sign = now
         self._has_sign = True
 
-    def tick(self, now: float) -> Verdict:
+    def tick(self, now: float) -> Liveness:
         """Judge the time since the last tick. The next tick follows after `tick_s`."""
         if now - self._next_tick > self.tick_s:
             self.start(now)
@@ -59,8 +59,8 @@ class Watchdog:
         self._has_sign = False
         self._next_tick = now + self.tick_s
         if not self._silent_ticks:
-            return Verdict.ALIVE
-        return Verdict.HUNG if self._silent_ticks >= SILENT_TICKS else Verdict.SILENT
+            return Liveness.ALIVE
+        return Liveness.HUNG if self._silent_ticks >= SILENT_TICKS else Liveness.SILENT
 
     def silent_s(self, now: float) -> float:
         """Seconds since the last sign of life."""

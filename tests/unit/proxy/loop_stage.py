@@ -18,6 +18,7 @@ from lumen_proxy.supervisor.context import SupervisorContext
 from lumen_proxy.supervisor.listener import Listener
 from lumen_proxy.supervisor.loop import Event, Loop
 from lumen_proxy.supervisor.spawn import WorkerExit, WorkerMessage, WorkerProcess
+from lumen_proxy.supervisor.stack_dump import StackDump
 from lumen_proxy.supervisor.states import State, Timeout
 
 
@@ -27,6 +28,9 @@ class FakeWorker:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.commands: list[str] = []
+        self.dump = StackDump()
+        self.state = "running"
+        self.can_dump = True
 
     def promote(self, pid: int, identity: Identity) -> None:
         """Record the generation."""
@@ -36,6 +40,15 @@ class FakeWorker:
     def drain(self, within_s: float) -> None:
         """Record the deadline."""
         self.commands.append(f"drain {within_s:g}")
+
+    def process_state(self) -> str:
+        """The state that the test has set."""
+        return self.state
+
+    def request_dump(self) -> bool:
+        """Record the request; whether this system has a signal for it."""
+        self.commands.append("dump")
+        return self.can_dump
 
     def kill(self) -> None:
         """Record the call."""
@@ -56,6 +69,7 @@ class Observer:
     def __init__(self) -> None:
         self.generations: list[int] = []
         self.reports: list[str] = []
+        self.hangs: list[dict[str, Any] | None] = []
 
     def publish_generation(self, generation: int) -> None:
         """Record it."""
@@ -64,6 +78,10 @@ class Observer:
     def enter_phase(self, phase: str) -> None:
         """Record it."""
         self.reports.append(phase)
+
+    def publish_hang(self, hang: dict[str, Any] | None) -> None:
+        """Record it."""
+        self.hangs.append(hang)
 
     def note_failure(self, problem: str) -> None:
         """Record it."""

@@ -39,7 +39,7 @@ class RawServer:
     cut: list[int] = field(default_factory=list)
 
     def app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """`/wait` answers after `release` or a cut, `/compute` too and computes; `/crash` raises; others answer at once."""
+        """`/wait` answers after `release` or a cut, `/compute` computes until then, `/crash` raises; others answer."""
         if environ["PATH_INFO"] == "/crash":
             raise RuntimeError("a secret")
         if environ["PATH_INFO"] == "/wait":

@@ -213,8 +213,8 @@ def bound_s(on: Stage) -> float | None:
 
 @pytest.mark.usefixtures("fixed_clock")
 def test_each_wait_has_a_bound(stage: MakeStage) -> None:
-    """Only an idle proxy waits without a deadline: boot, kill, back-off, drain and end have one."""
-    on = stage(drain_s=7.0)
+    """Boot, kill, back-off, drain and end have a deadline; while it serves, the watchdog looks once a tick."""
+    on = stage(drain_s=7.0, watchdog_s=8.0)
     assert bound_s(on) == time_limits.BOOT_S
     on.feed()
     assert on.worker.commands == ["kill"]
@@ -223,7 +223,7 @@ def test_each_wait_has_a_bound(stage: MakeStage) -> None:
     assert bound_s(on) == 0
     on.feed()
     on.serve()
-    assert bound_s(on) is None
+    assert bound_s(on) == 2.0
     on.feed(signal.SIGTERM)
     assert bound_s(on) == 7.0 + time_limits.DRAIN_GRACE_S
     on.feed()

@@ -36,7 +36,7 @@ def answers(*parts: bytes) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("parts", [(b"HTTP/1.1 200 OK\r\n\r\n",), (b"HTTP/1.", b"1 200 ", b"OK\r\n")])
-def test_a_200_is_a_sign_of_life(parts: tuple[bytes, ...]) -> None:
+def test_a_200_is_an_answer(parts: tuple[bytes, ...]) -> None:
     """It is one as soon as the status is known, in however many pieces."""
     answered = threading.Event()
     with answers(*parts) as url:
@@ -57,7 +57,7 @@ def test_a_worker_that_does_not_answer_ends_the_probe(parts: tuple[bytes, ...]) 
         self_probe.is_answered(url, SHORT_S)
 
 
-def test_a_stopped_worker_is_no_sign_of_life() -> None:
+def test_a_stopped_worker_is_no_answer() -> None:
     """A connection that waits in the backlog is accepted by the kernel, but nobody answers; the thread ends."""
     answered = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -66,7 +66,7 @@ def test_a_stopped_worker_is_no_sign_of_life() -> None:
     assert not answered.is_set()
 
 
-def test_a_closed_port_is_no_sign_of_life() -> None:
+def test_a_closed_port_is_no_answer() -> None:
     """The probe of a refused connection ends without a word."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

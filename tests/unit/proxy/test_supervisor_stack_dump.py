@@ -66,7 +66,8 @@ def test_a_path_is_shortened(path: str, shown: str) -> None:
 
 def test_messages_pass_a_dump() -> None:
     """The messages of a worker are read as if no dump stood between them, and nothing is reported."""
-    stream, reported, dump = encode(Ready()) + DUMP + encode(Ready()) + b'  File "cut', [], StackDump()
+    stream, dump = encode(Ready()) + DUMP + encode(Ready()) + b'  File "cut', StackDump()
+    reported: list[str] = []
     with MessageLines(io.FileIO(_file_of(stream)), dump) as lines:
         found: list[Message] = list(messages(lines, reported.append))
     assert (found, reported) == ([Ready(), Ready()], [])

@@ -59,14 +59,13 @@ def test_busy_threads_do_not_stop_heartbeats(path: str) -> None:
 def test_a_large_body_does_not_stop_heartbeats() -> None:
     """They come while a client sends a body that is refused, and while another one does not read its answer."""
     beats = Beats()
-    with run_server(beat_s=BEAT_S, on_beat=beats.send) as served:
-        with connect(served) as unread, connect(served) as sender:
-            unread.sendall(head("Content-Length: 0", target="/large"))
-            sender.sendall(head("Content-Length: 8000000"))
-            for _ in range(8):
-                sender.sendall(b"x" * 1_000_000)
-            beats.until_more()
-            assert all_of(sender).startswith(b"HTTP/1.1 413 ")
+    with run_server(beat_s=BEAT_S, on_beat=beats.send) as served, connect(served) as unread, connect(served) as sender:
+        unread.sendall(head("Content-Length: 0", target="/large"))
+        sender.sendall(head("Content-Length: 8000000"))
+        for _ in range(8):
+            sender.sendall(b"x" * 1_000_000)
+        beats.until_more()
+        assert all_of(sender).startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_drain_does_not_stop_heartbeats() -> None:
