@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 OWN_FILES = re.compile(r"(?:proxy|ended|restarting)-(\d{1,5})\.(?:json|lock)")
 START_TIME_SLACK_S = 1.0  # psutil derives start times from the clock, which drifts; a PID is not reused so fast
 READABLE_BY_OWNER = 0o600  # the settings are private to the owner, although secrets are not among them
-HANG_FIELDS = {"worker_pid": (int,), "since_mono": (float,), "watchdog_s": (float,)}
+HANG_FIELDS = (("worker_pid", int), ("since_mono", float), ("watchdog_s", float))
 EVENT_FIELDS = ("at", "what", "kind")
 SETTING_FIELDS = {"value": (str, type(None)), "origin": (str,), "digest": (str,)}
 
@@ -151,7 +151,7 @@ def _is_event(event: dict[str, Any]) -> bool:
 
 
 def _is_hang(hang: dict[str, Any]) -> bool:
-    return not hang or all(type(hang.get(name)) in types for name, types in HANG_FIELDS.items())
+    return not hang or all(type(hang.get(name)) is kind and math.isfinite(hang[name]) for name, kind in HANG_FIELDS)
 
 
 def _is_settings_record(settings: dict[str, Any]) -> bool:

@@ -50,8 +50,8 @@ def test_a_clock_step_changes_nothing(desk: Desk, command: str, release: str) ->
 
 @pytest.mark.skipif(WINDOWS, reason="no SIGSTOP there")
 def test_a_hung_worker_does_not_prevent_a_stop(desk: Desk) -> None:
-    """`status` shows a hung worker as not answering, and `stop` ends the proxy."""
-    desk.run("start", "--drain-s", "0.1")
+    """Before the watchdog notices it, `status` shows a hung worker as not answering, and `stop` ends the proxy."""
+    desk.run("start", "--drain-s", "0.1", "--watchdog-s", "86400")
     worker, recorded = health(desk)["pid"], json.loads(state_file(desk).read_text())
     state_file(desk).write_text(json.dumps(recorded | {"start_time": recorded["start_time"] + STEP_S}))
     psutil.Process(worker).suspend()

@@ -75,7 +75,7 @@ def test_a_silent_worker_is_hung_within_the_limit(on: HangStage) -> None:
     assert (len(on.probes), on.now - began) == (2, LIMIT_S)
 
 
-def test_an_answered_probe_is_a_sign_of_life(on: HangStage) -> None:
+def test_an_answered_probe_is_a_sign(on: HangStage) -> None:
     """A worker without heartbeats, as on Windows, serves for ever if each probe is answered."""
     on.wait()
     for number in range(20):
@@ -206,7 +206,7 @@ def test_a_hung_worker_that_ends_by_itself_is_replaced(on: HangStage) -> None:
     assert on.exit(1) is State.WAITING
 
 
-def test_a_worker_that_boots_is_not_watched(on: HangStage) -> None:
+def test_a_worker_that_boots_is_not_judged(on: HangStage) -> None:
     """A boot has its own deadline: a heartbeat in it is no message that counts."""
     on.exit(-9)
     on.feed()

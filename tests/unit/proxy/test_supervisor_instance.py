@@ -75,6 +75,22 @@ def test_the_query_of_an_address_is_not_written(desk: RecordedInstance) -> None:
     assert "canary" not in state.state_path(desk.folder, PORT).read_text()
 
 
+def test_a_hang_is_in_the_state_file_while_it_lasts(desk: RecordedInstance) -> None:
+    """Its phase ends with the silence, or with the next phase; the kill keeps it until then."""
+    hang = {"worker_pid": 7, "since_mono": 1.5, "watchdog_s": 10.0}
+    desk.instance.publish_generation(1)
+    desk.instance.publish_hang(hang)
+    assert (desk.state.phase, desk.state.hang) == ("hung", hang)
+    desk.instance.publish_hang(None)
+    assert desk.state.phase == "serving"
+    assert desk.state.hang is None
+    desk.instance.publish_hang(hang)
+    desk.instance.enter_phase("hung")
+    assert desk.state.hang == hang
+    desk.instance.enter_phase("booting")
+    assert desk.state.hang is None
+
+
 @pytest.mark.parametrize(("instance", "is_kept"), [("abc", True), ("of another", False)])
 def test_readiness_removes_old_records(desk: RecordedInstance, instance: str, is_kept: bool) -> None:  # noqa: FBT001 - a row
     """The record of an earlier end goes; that of a restart stays if the restart is about to stop this instance."""

@@ -161,8 +161,8 @@ def test_closed_output_does_not_end_the_proxy(launch: Launcher) -> None:
 
 
 def test_idle_means_idle(start: Start) -> None:
-    """An idle supervisor has no context switches."""
-    proxy = start()
+    """Between two ticks of the watchdog an idle supervisor has no context switches."""
+    proxy = start(LUMEN_WATCHDOG_S="86400")
     proxy.journal.until("standby_ready", within_s=SOON_S)
     proxy.health()
     process = psutil.Process(proxy.pid)
