@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lumen_conformance import run
-from lumen_conformance.plugin import acceptance
+from lumen_conformance.plugin import acceptance, parallel
 from lumen_conformance.processes import leak_audit, reaper
 from lumen_conformance.registry import declaration
 from lumen_conformance.report import (
@@ -68,7 +68,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         collected = list(items)
         yield  # the suites mark their tests; pytest selects by -k and -m
         target.select(config, items, collected)
-        shards.select(config, items)  # last: a shard is a part of the selection
+        shards.select(config, items)  # after the selection: a shard is a part of it
+        parallel.order(config, items)
         acceptance.accept(config)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lumen_conformance import isolation, run
-from lumen_conformance.plugin import acceptance
+from lumen_conformance.plugin import acceptance, parallel
 from lumen_conformance.plugin.report_hooks import ReportHooks
 from lumen_conformance.processes import interruption, standard_streams
 from lumen_conformance.registry import declaration, old_ids, option_table
@@ -46,7 +46,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-html reads its option
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Choose the file of the page; refuse files that cannot be written together."""
+    """Choose the file of the page and the parallel workers; refuse files that cannot be written together."""
+    parallel.configure(config)
     page.choose_path(config)
     output_paths.undo_refused(config)  # before a folder is made
     output_paths.refuse_same_file(config)
