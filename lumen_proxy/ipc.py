@@ -103,12 +103,17 @@ class Serve(Identity):
 
 @dataclass(frozen=True)
 class Drain:
-    """To a worker: finish the requests in progress within this time, then end."""
+    """To a worker: finish the requests in progress within this time, then end.
+
+    `handed_over`: a worker of another supervisor accepts the new connections of the port.
+    """
 
     within_s: float
+    handed_over: bool = False
 
     def __post_init__(self) -> None:
         _require_seconds("within_s", self.within_s)
+        _require("handed_over", self.handed_over, "a boolean", is_valid=type(self.handed_over) is bool)
 
 
 Message = Imported | Ready | Beat | Drained | Serve | Drain

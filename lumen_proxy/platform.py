@@ -69,6 +69,26 @@ def share_socket(sock: socket.socket, pid: int, system: str = SYSTEM) -> dict[st
     return {"fd": sock.fileno()}
 
 
+def can_pass_descriptors(system: str = SYSTEM) -> bool:
+    """True where a Unix socket passes open files to another process: unix(7), SCM_RIGHTS."""
+    return not is_windows(system) and hasattr(socket, "send_fds")
+
+
+def peer_user(sock: socket.socket, system: str = SYSTEM) -> int | None:
+    """The user id of the process at the other end of a Unix socket; None if the system does not tell it.
+
+    Sources: unix(7), SO_PEERCRED; macOS and FreeBSD, unix(4): LOCAL_PEERCRED and `struct xucred`.
+    """
+    if has_proc(system):
+        credentials = sock.getsockopt(socket.SOL_SOCKET, vars(socket)["SO_PEERCRED"], 12)  # pid, uid, gid
+        return int.from_bytes(credentials[4:8], sys.byteorder)
+    if allows_bind_beside_wildcard(system):
+        sol_local, local_peercred, xucred_bytes = 0, 1, 76
+        credentials = sock.getsockopt(sol_local, local_peercred, xucred_bytes)  # version, uid, groups
+        return int.from_bytes(credentials[4:8], sys.byteorder)
+    return None
+
+
 # ---------------------------------------------------------------- processes
 
 

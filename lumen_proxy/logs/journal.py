@@ -26,6 +26,7 @@ Event = Literal[
     "standby_off",
     "draining",
     "drained",
+    "handed_over",
     "stopped",
 ]
 

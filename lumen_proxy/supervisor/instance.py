@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 
 class Instance:
-    """Writes the state file and prints the ready line as the loop moves on."""
+    """Writes the state file and prints the ready line as the loop moves on.
+
+    It writes no file while another instance owns the lock: before it has taken a port over, and after it has handed it
+    over.
+    """
 
     def __init__(
         self,
@@ -85,6 +89,8 @@ class Instance:
 
     def record_end(self, kind: str, reason: str) -> None:
         """Write the record of the end, which remains after this process."""
+        if not self._lock.is_owner:
+            return
         ended = {**_event(reason), "kind": kind}
         path = state.end_path(self._settings.state_dir, self._bound.port)
         with contextlib.suppress(OSError, ValueError):  # the exit status and the journal also show the end
@@ -95,7 +101,9 @@ class Instance:
         self._write()
 
     def remove_state_file(self) -> None:
-        """Remove the state file, if it exists."""
+        """Remove the state file, if it exists and is that of this instance."""
+        if not self._lock.is_owner:
+            return
         with contextlib.suppress(OSError):
             self._state_path.unlink()
 
@@ -105,6 +113,8 @@ class Instance:
 
     def _write(self) -> None:
         """Write the state file. A failure must not end a proxy that serves: the lock is valid without the file."""
+        if not self._lock.is_owner:
+            return
         self._lock.restore()
         with contextlib.suppress(OSError, ValueError):  # a full disk; a text that cannot be encoded
             state.write(self._state_path, self._state())

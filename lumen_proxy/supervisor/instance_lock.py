@@ -24,11 +24,21 @@ HOLDER_BYTES = 200  # PID and start stamp in a lock file
 
 
 class FileLock:
-    """An exclusive lock on a file, held until `release` or the end of the process."""
+    """An exclusive lock on a file, held until `release` or the end of the process.
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    The lock belongs to the open file, not to the process: a process that gets a copy of the descriptor holds it, too,
+    and it is free when the last copy is closed. `is_owner` is False in a process that only has a copy: it does not
+    change the file.
+    """
+
+    def __init__(self, path: Path, descriptor: int, *, is_owner: bool = True) -> None:
         self.path = path
+        self.is_owner = is_owner
         self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        """The descriptor, for another process."""
+        return self._descriptor
 
     @classmethod
     def take(cls, path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> FileLock | None:
@@ -45,6 +55,7 @@ class FileLock:
 
     def write_holder(self) -> None:
         """Write the PID and start stamp of this process into the file, for commands that find it locked."""
+        self.is_owner = True
         with contextlib.suppress(OSError):  # a full disk; the lock is valid without them
             os.ftruncate(self._descriptor, 0)
             os.lseek(self._descriptor, 0, os.SEEK_SET)
@@ -53,6 +64,8 @@ class FileLock:
 
     def restore(self) -> None:
         """Create and lock the file again if it was deleted: commands find this process by the file."""
+        if not self.is_owner:
+            return
         with contextlib.suppress(OSError):
             if self.path.exists() and os.path.samestat(os.fstat(self._descriptor), self.path.stat()):
                 return
@@ -63,8 +76,17 @@ class FileLock:
                 os.close(new._descriptor)  # noqa: SLF001 - same; the copy keeps the lock
                 self.write_holder()
 
+    def drop_copy(self) -> None:
+        """Close the descriptor of a process that is not the owner; the owner keeps the lock."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
     def release(self) -> None:
         """Remove the file, then unlock it: a process that has just opened it sees that the file has no name."""
+        if not self.is_owner:
+            self.drop_copy()
+            return
         with contextlib.suppress(OSError):
             self.path.unlink()
         os.close(self._descriptor)

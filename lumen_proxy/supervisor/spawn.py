@@ -97,9 +97,9 @@ class WorkerProcess:
             listeners = [platform.share_socket(sock, pid) for sock in self._sockets]
             self._send(Serve(**vars(identity), listeners=listeners))
 
-    def drain(self, within_s: float) -> None:
-        """Tell the worker to finish the requests in progress and to exit."""
-        self._send(Drain(within_s))
+    def drain(self, within_s: float, *, handed_over: bool = False) -> None:
+        """Tell the worker to finish the requests in progress and to exit. See `Drain`."""
+        self._send(Drain(within_s, handed_over))
 
     def process_state(self) -> str:
         """What the process does by the operating system, in the words of psutil: `stopped`, `running`, `sleeping`, …"""

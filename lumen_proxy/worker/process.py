@@ -86,5 +86,5 @@ class Worker:
         while True:  # `receive` ends the process when the supervisor has ended
             command = self._supervisor.receive()
             if isinstance(command, Drain):
-                self._proxy.is_draining = True
-                server.drain(command.within_s)
+                self._proxy.is_draining = not command.handed_over
+                server.drain(command.within_s, is_handed_over=command.handed_over)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 TICK_S = 0.25  # longest wait of the loop, and so the precision of each deadline
 ACCEPT_PAUSE_S = 0.5  # pause after accept() failed without a free descriptor
 DESCRIPTORS_SHARE = 16  # without free descriptors 1/16 of the connections are closed; nginx: 1/16 stay free
+# After a handover a connection stays open so long between two requests: the limit of httpx, and so of the OpenAI client
+# for Python, which then opens a new one.
+KEPT_S = 5.0
 CUT_GRACE_S = 1.0  # for the error answers of requests that a drain cut
 MEMORY_BYTES = 1 << 30  # waitress writes larger buffers to the disk, where no text of a user may be
 ACCEPTED_AT_ONCE = (
@@ -77,6 +80,12 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
             self.set_socket_options(connection)
         self.channel_class(self, connection, address, self.adj, map=self._map)
         return True
+
+    def stop_accepting(self) -> None:
+        """Leave new connections to the other processes that have this socket."""
+        self.accepting = False
+        self.del_channel()
+        self.socket.close()
 
     def make_room(self, before: float) -> None:
         """Close slow connections if connections or descriptors are used up.
@@ -133,6 +142,7 @@ class HttpServer:
         self._beat_s = limits.beat_s
         self._next_beat = 0.0
         self._drain_by: float | None = None
+        self._is_handed_over = False
         self._threads = ThreadedTaskDispatcher()
         self._threads.set_thread_count(limits.threads)
         self._listeners = [self._listener(app, sock, limits) for sock in sockets]
@@ -162,11 +172,13 @@ class HttpServer:
         listener.cors_headers = self._hooks.cors_headers
         return listener
 
-    def drain(self, within_s: float) -> None:
+    def drain(self, within_s: float, *, is_handed_over: bool = False) -> None:
         """Finish the requests in progress within this time; may be called from any thread.
 
-        Meanwhile new connections are accepted: the application answers them with 503.
+        Meanwhile new connections are accepted: the application answers them with 503. `is_handed_over`: another process
+        accepts them, and a connection between two requests is closed after its next answer or `KEPT_S`.
         """
+        self._is_handed_over = is_handed_over
         self._drain_by = monotonic() + within_s
         self._listeners[0].pull_trigger()
 
@@ -176,6 +188,8 @@ class HttpServer:
             self._turn()
         for listener in self._listeners:
             listener.is_draining = True
+            if self._is_handed_over:
+                listener.stop_accepting()
         self._turn(0)  # a request that has arrived is in progress, too
         cut = self._turn_until_quiet(self._drain_by)
         if cut:
@@ -191,9 +205,18 @@ class HttpServer:
         wasyncore.close_all(self._map, ignore_all=True)
 
     def _turn_until_quiet(self, deadline: float) -> int:
-        while any(channel.is_busy for channel in self._channels()) and monotonic() < deadline:
+        while any(map(self._is_waited_for, self._channels())) and monotonic() < deadline:
             self._turn()
         return sum(bool(channel.requests) for channel in self._channels())
+
+    def _is_waited_for(self, channel: Channel) -> bool:
+        return channel.is_busy or self._is_kept(channel)
+
+    def _is_kept(self, channel: Channel) -> bool:
+        """Whether a client may be about to send its next request, which must be answered."""
+        if not self._is_handed_over or channel.discard_until or channel.will_close:
+            return False
+        return monotonic() < min(channel.last_activity + KEPT_S, self._drain_by or 0.0)
 
     def _turn(self, wait_s: float = TICK_S) -> None:
         began = monotonic()
@@ -214,7 +237,7 @@ class HttpServer:
         for channel in self._channels():
             server = channel.server
             closing = server.is_draining or (channel.has_answered and server.closes_after_answer)
-            is_idle = not channel.is_busy and not channel.discard_until
+            is_idle = not channel.discard_until and not self._is_waited_for(channel)
             if (closing and is_idle) or channel.is_overdue(now) or channel.is_abandoned():
                 channel.will_close = True
                 channel.handle_write()

@@ -1,0 +1,175 @@
+"""Hands a port from a running instance to a new one, without a moment in which a connection is refused.
+
+Both talk over a Unix socket in the state directory, in lines of JSON. Each checks that the other has the same user.
+
+    new supervisor       old supervisor
+    take              ->
+                      <- give, with copies of the lock and of the listening sockets
+    (boots its worker, which accepts from the shared backlog)
+    commit            ->
+                      <- released: the old one writes no file any more, and its worker stops accepting
+    (writes the state file, closes the connection)
+
+The old one serves until the commit; if the connection ends before, nothing has changed. It sends `stopping` instead if
+a signal stops it: then the new one ends, too. If it dies, the new one has all that it needs. The lock belongs to the
+open file (see `instance_lock`), so it is held all the time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lumen_proxy import platform
+from lumen_proxy.supervisor.handover_socket import is_same_user, messages, send, short_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from lumen_proxy.supervisor.instance_lock import FileLock
+    from lumen_proxy.supervisor.listener import Listener
+
+
+@dataclass(frozen=True)
+class TakeOver:
+    """A new supervisor asks for the port."""
+
+    successor: Successor
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A new supervisor serves."""
+
+    successor: Successor
+
+
+@dataclass(frozen=True)
+class Left:
+    """The connection to a new supervisor has ended."""
+
+    successor: Successor
+
+
+OfferEvent = TakeOver | Commit | Left
+
+
+class Successor:
+    """A new supervisor, as the old one sees it. Messages to one that has ended are dropped."""
+
+    def __init__(self, connection: socket.socket, instance: str, pid: int) -> None:
+        self.instance = instance
+        self.pid = pid
+        self._connection = connection
+
+    def send(self, message: str, descriptors: Sequence[int] = (), **fields: object) -> None:
+        """Send one message."""
+        with contextlib.suppress(OSError):
+            send(self._connection, message, descriptors, **fields)
+
+
+class Offer:
+    """Offers the port of this instance to new supervisors. Their requests are events for the loop."""
+
+    def __init__(
+        self, path: Path, listener: Listener, lock: FileLock, instance: str, post: Callable[[OfferEvent], object]
+    ) -> None:
+        self._path = path
+        self._listener = listener
+        self._lock = lock
+        self._instance = instance
+        self._post = post
+        self._server: socket.socket | None = None
+        self._successor: Successor | None = None
+
+    def open(self) -> None:
+        """Accept new supervisors. Where that is impossible, `restart` stops the instance before it starts another."""
+        if not platform.can_pass_descriptors():
+            return
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)  # of an instance that was killed: the lock is ours
+            server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            with short_name(self._path) as name:
+                server.bind(name)
+            self._path.chmod(0o600)
+            server.listen()
+            self._server = server
+            threading.Thread(target=self._accept, args=(server,), name="handover", daemon=True).start()
+
+    def give(self, successor: Successor) -> None:
+        """Send copies of the lock and the sockets. One new supervisor at a time gets them."""
+        if self._successor is not None:
+            self.refuse(successor)
+            return
+        self._successor = successor
+        sockets = self._listener.sockets
+        successor.send(
+            "give",
+            [self._lock.fileno(), *(sock.fileno() for sock in sockets)],
+            instance=self._instance,
+            pid=os.getpid(),
+            port=self._listener.port,
+            hosts=self._listener.hosts,
+            note=self._listener.note,
+        )
+
+    def refuse(self, successor: Successor) -> None:
+        """Tell a new supervisor that this instance ends, so that it must not serve."""
+        successor.send("stopping")
+
+    def withdraw(self) -> None:
+        """Tell the new supervisor that has the sockets that this instance is stopped."""
+        if self._successor is not None:
+            self.refuse(self._successor)
+
+    def release(self, successor: Successor) -> None:
+        """Let the new supervisor own the port and the files. This process keeps its copy of the lock for a moment."""
+        self._lock.is_owner = False
+        self._listener.close()
+        self.close()
+        successor.send("released")
+
+    def forget(self, successor: Successor) -> bool:
+        """The connection has ended. Return True if it was that of the supervisor that has the sockets."""
+        if successor is not self._successor:
+            return False
+        self._successor = None
+        if not self._lock.is_owner:
+            self._lock.drop_copy()
+        return True
+
+    def close(self) -> None:
+        """Stop accepting new supervisors. The path of an owner is its own; another one may have replaced it."""
+        if self._server is not None:
+            with contextlib.suppress(OSError):  # macOS, for a socket that only listens
+                self._server.shutdown(socket.SHUT_RDWR)  # wakes the thread on Linux
+            self._server.close()
+            self._server = None
+            if self._lock.is_owner:
+                self._path.unlink(missing_ok=True)
+
+    def _accept(self, server: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # the socket is closed
+            while True:
+                connection, _ = server.accept()
+                threading.Thread(target=self._read, args=(connection,), name="handover", daemon=True).start()
+
+    def _read(self, connection: socket.socket) -> None:
+        successor = None
+        with connection, contextlib.suppress(OSError):
+            for message in messages(connection) if is_same_user(connection) else ():
+                match message:
+                    case {"message": "hello"}:
+                        send(connection, "hello", instance=self._instance)
+                    case {"message": "take", "instance": str(instance), "pid": int(pid)} if successor is None:
+                        successor = Successor(connection, instance, pid)
+                        self._post(TakeOver(successor))
+                    case {"message": "commit"} if successor is not None:
+                        self._post(Commit(successor))
+        if successor is not None:
+            self._post(Left(successor))
