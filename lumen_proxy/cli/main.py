@@ -130,7 +130,9 @@ def _serve(args: argparse.Namespace) -> int:
             from lumen_proxy.sandbox import gateway  # noqa: PLC0415
 
             settings = stack.enter_context(gateway.embedded_channels(settings))
-        return serve(settings, announce=streams.announce, notify=notify, on_journal_event=on_event)
+        return serve(
+            settings, announce=streams.announce, notify=notify, on_journal_event=on_event, takes_over=args.take_over
+        )
 
 
 def _named_port(settings: config.Settings) -> int | None:
@@ -165,7 +167,7 @@ def _stop(args: argparse.Namespace) -> int:
 
 
 def _restart(args: argparse.Namespace) -> int:
-    """Stop, then start with the same settings; options given here override them."""
+    """Replace the running proxy by a new one with the same settings; options given here override them."""
     from lumen_proxy.control.restart import restart  # noqa: PLC0415
 
     show = streams.notify if args.json else streams.show

@@ -1,4 +1,4 @@
-"""Restart an instance with its own settings. All settings are checked before the old instance is stopped."""
+"""Restart an instance with its own settings. All settings are checked before the old instance ends."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from lumen_proxy.control.running_settings import RunningSettings, merge_for_rest
 from lumen_proxy.control.start import start_now
 from lumen_proxy.control.start_check import check_startable
 from lumen_proxy.control.stop import stop_now
+from lumen_proxy.control.upgrade import upgrade, why_impossible
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.masking import without_query
 from lumen_proxy.supervisor import listener, state
 from lumen_proxy.supervisor.event_sources import CHECKUP_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from lumen_proxy.supervisor.state import InstanceState
 
@@ -41,9 +42,9 @@ def restart(
     show: Callable[[str], None],
     environ: Mapping[str, str] = os.environ,
 ) -> ControlResult:
-    """Stop the instance and start it again with the settings that it was started with; `options` override them.
+    """Replace the instance by a new one with the settings that it was started with; `options` override them.
 
-    Raises Fatal, and stops nothing, if the new settings cannot be used. `notify` prints warnings, `show` prints what
+    The old one hands its port over, or is stopped first where that is impossible. Raises Fatal, and stops nothing, if the new settings cannot be used. `notify` prints warnings, `show` prints what
     was done.
     """
     asked = config.load(environ, options)
@@ -56,18 +57,44 @@ def restart(
         if known and known.sandbox and settings.sandboxed and sandbox is None:
             notify(on_port(SANDBOX_KEPT, settings))
         _refuse_unusable(settings, known, environ)
-        stopped = _stop(settings, known)
-        if stopped.exit_status is Exit.PORT_IN_USE:
-            return stopped
-        for line in _describe_changes(known, settings, environ):
+        changes = tuple(_describe_changes(known, settings, environ))
+        running = _find_running(asked)
+        if running is None or (reason := why_impossible(settings, running)):
+            if running is not None:
+                notify(f"port {settings.port} is closed for a moment: {reason}, so the old proxy is stopped first")
+            return _stop_and_start(settings, environ, known, changes, notify=notify, show=show)
+        for line in changes:
             notify(line)
-        if stopped.did != "not_running":
-            show(stopped.said or stopped.did)
-        started = _start(settings, environ, is_continued=known is not None)
-        if stopped.did == "not_running" and started.did == "started":
-            source = "the last proxy on this port" if known else "this shell"
-            show(f"was not running; started with the settings of {source}; {_describe_gateway(settings)}")
-        return started
+        return upgrade(settings, environ, running, notify=notify, show=show)
+
+
+def _find_running(asked: config.Settings) -> InstanceState | None:
+    """The instance that runs on the port, if it is certain which process it is."""
+    holder = find(asked)
+    return holder.state if holder is not None and holder.is_verified else None
+
+
+def _stop_and_start(
+    settings: config.Settings,
+    environ: Mapping[str, str],
+    known: InstanceState | None,
+    changes: Iterable[str],
+    *,
+    notify: Callable[[str], None],
+    show: Callable[[str], None],
+) -> ControlResult:
+    stopped = _stop(settings, known)
+    if stopped.exit_status is Exit.PORT_IN_USE:
+        return stopped
+    for line in changes:
+        notify(line)
+    if stopped.did != "not_running":
+        show(stopped.said or stopped.did)
+    started = _start(settings, environ, is_continued=known is not None)
+    if stopped.did == "not_running" and started.did == "started":
+        source = "the last proxy on this port" if known else "this shell"
+        show(f"was not running; started with the settings of {source}; {_describe_gateway(settings)}")
+    return started
 
 
 def _describe_changes(

@@ -56,7 +56,7 @@ def start_now(settings: Settings, environ: Mapping[str, str] = os.environ) -> Co
     """Start an instance, whatever a restart does. An instance that runs with the same settings is also a success."""
     if settings.port and (running := _check_running(settings, environ)):
         return running
-    result = _launch(settings, environ)
+    result = launch(settings, environ)
     if result.exit_status is Exit.PORT_IN_USE and settings.port and (running := _check_running(settings, environ)):
         return running  # another start was faster
     return result
@@ -109,8 +109,11 @@ def _differences(known: InstanceState, settings: Settings, environ: Mapping[str,
     return [difference for difference in differences if needs_addresses or difference.variable != SANDBOX]
 
 
-def _launch(settings: Settings, environ: Mapping[str, str]) -> ControlResult:
-    """Start an instance and wait for its ready line; if it exits before, return its status and its last output."""
+def launch(settings: Settings, environ: Mapping[str, str], *options: str) -> ControlResult:
+    """Start an instance and wait for its ready line; if it exits before, return its status and its last output.
+
+    `options` are those of `serve` that no user gives.
+    """
     log_path = streams.log_path(settings.log_dir, settings.port)
     with state.require_writable(settings.log_dir, "LUMEN_LOG_DIR"):
         settings.log_dir.mkdir(parents=True, exist_ok=True)
@@ -118,7 +121,7 @@ def _launch(settings: Settings, environ: Mapping[str, str]) -> ControlResult:
     with log:
         log_start = log.tell()  # earlier instances also wrote to this file
         process = subprocess.Popen(
-            [*safe_path.command("lumen_proxy"), "serve", *_options(settings)],
+            [*safe_path.command("lumen_proxy"), "serve", *_options(settings), *options],
             env=_environ(settings, environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -152,9 +155,13 @@ def _failed(process: subprocess.Popen[bytes], output: str, port: int) -> Control
     status = process.wait()
     lines = [line.strip().removeprefix(streams.PREFIX) for line in output.split("\n")]
     if status == Exit.OK:
-        lines.append(f"port {port}: the new proxy (pid {process.pid}) was stopped before it was ready; start it again")
+        lines.append(
+            f"port {port}: the new proxy (pid {process.pid}) was stopped before it was ready; run the command again"
+        )
     elif status < 0:
-        lines.append(f"port {port}: the new proxy (pid {process.pid}) was killed by signal {-status}; start it again")
+        lines.append(
+            f"port {port}: the new proxy (pid {process.pid}) was killed by signal {-status}; run the command again"
+        )
     exit_status = Exit(status) if status and status in set(Exit) else Exit.SOFTWARE
     return ControlResult("failed", exit_status, port, problems=tuple(filter(None, lines)))
 

@@ -98,9 +98,8 @@ def _end(pid: int, stamp: float | None, known: InstanceState | None, settings: S
     if known:
         url, instance, drain_s = known.url, known.instance, known.drain_s
     name = instance or str(health_request.get(url, HEALTH_S).get("instance"))
-    remaining = _wait_for_exit(_request_stop(pid, stamp, name, settings), drain_s + MARGIN_S)
-    _kill(remaining)
-    if _wait_for_exit(remaining, KILL_S):
+    remaining = kill_all(wait_for_end(_request_stop(pid, stamp, name, settings), drain_s + MARGIN_S))
+    if wait_for_end(remaining, KILL_S):
         problem = f"cannot stop the proxy on port {settings.port}: process {pid} still runs {KILL_S:g} s after SIGKILL"
         raise Fatal(f"{problem}; end it as an administrator", Exit.SOFTWARE)
     did: Literal["killed", "stopped"] = "killed" if remaining else "stopped"
@@ -113,8 +112,7 @@ def _request_stop(pid: int, stamp: float | None, instance: str, settings: Settin
     import psutil  # noqa: PLC0415
 
     try:
-        supervisor = psutil.Process(pid)
-        processes = [supervisor, *supervisor.children(recursive=True)]
+        processes = list_processes(pid)
         if stamp is None or not process_identity.is_same_start(stamp, process_identity.start_stamp(pid)):
             return []  # the PID belongs to another process now
         platform.request_stop(pid, instance)
@@ -126,15 +124,25 @@ def _request_stop(pid: int, stamp: float | None, instance: str, settings: Settin
     return processes
 
 
-def _kill(processes: list[psutil.Process]) -> None:
+def list_processes(pid: int) -> list[psutil.Process]:
+    """A process and its descendants. Raises psutil.NoSuchProcess."""
+    import psutil  # noqa: PLC0415
+
+    supervisor = psutil.Process(pid)
+    return [supervisor, *supervisor.children(recursive=True)]
+
+
+def kill_all(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Kill the processes and return them."""
     import psutil  # noqa: PLC0415
 
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.kill()
+    return processes
 
 
-def _wait_for_exit(processes: list[psutil.Process], within_s: float) -> list[psutil.Process]:
+def wait_for_end(processes: list[psutil.Process], within_s: float) -> list[psutil.Process]:
     """Wait until all have ended; return those that have not. A zombie has ended: its parent may reap it later."""
     import psutil  # noqa: PLC0415
 
