@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lumen_proxy import config
@@ -25,7 +26,7 @@ from lumen_proxy.supervisor import listener, state
 from lumen_proxy.supervisor.event_sources import CHECKUP_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from lumen_proxy.supervisor.state import InstanceState
 
@@ -44,8 +45,8 @@ def restart(
 ) -> ControlResult:
     """Replace the instance by a new one with the settings that it was started with; `options` override them.
 
-    The old one hands its port over, or is stopped first where that is impossible. Raises Fatal, and stops nothing, if the new settings cannot be used. `notify` prints warnings, `show` prints what
-    was done.
+    The old one hands its port over, or is stopped first where that is impossible. Raises Fatal, and stops nothing, if
+    the new settings cannot be used. `notify` prints warnings, `show` prints what was done.
     """
     asked = config.load(environ, options)
     require_port(asked)
@@ -57,15 +58,25 @@ def restart(
         if known and known.sandbox and settings.sandboxed and sandbox is None:
             notify(on_port(SANDBOX_KEPT, settings))
         _refuse_unusable(settings, known, environ)
-        changes = tuple(_describe_changes(known, settings, environ))
+        plan = _Plan(settings, environ, known, tuple(_describe_changes(known, settings, environ)))
         running = _find_running(asked)
         if running is None or (reason := why_impossible(settings, running)):
             if running is not None:
                 notify(f"port {settings.port} is closed for a moment: {reason}, so the old proxy is stopped first")
-            return _stop_and_start(settings, environ, known, changes, notify=notify, show=show)
-        for line in changes:
+            return _stop_and_start(plan, notify, show)
+        for line in plan.changes:
             notify(line)
         return upgrade(settings, environ, running, notify=notify, show=show)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The settings of the new instance, the state of the old one if there was one, and a line for each difference."""
+
+    settings: config.Settings
+    environ: Mapping[str, str]
+    known: InstanceState | None
+    changes: tuple[str, ...]
 
 
 def _find_running(asked: config.Settings) -> InstanceState | None:
@@ -74,26 +85,18 @@ def _find_running(asked: config.Settings) -> InstanceState | None:
     return holder.state if holder is not None and holder.is_verified else None
 
 
-def _stop_and_start(
-    settings: config.Settings,
-    environ: Mapping[str, str],
-    known: InstanceState | None,
-    changes: Iterable[str],
-    *,
-    notify: Callable[[str], None],
-    show: Callable[[str], None],
-) -> ControlResult:
-    stopped = _stop(settings, known)
+def _stop_and_start(plan: _Plan, notify: Callable[[str], None], show: Callable[[str], None]) -> ControlResult:
+    stopped = _stop(plan.settings, plan.known)
     if stopped.exit_status is Exit.PORT_IN_USE:
         return stopped
-    for line in changes:
+    for line in plan.changes:
         notify(line)
     if stopped.did != "not_running":
         show(stopped.said or stopped.did)
-    started = _start(settings, environ, is_continued=known is not None)
+    started = _start(plan.settings, plan.environ, is_continued=plan.known is not None)
     if stopped.did == "not_running" and started.did == "started":
-        source = "the last proxy on this port" if known else "this shell"
-        show(f"was not running; started with the settings of {source}; {_describe_gateway(settings)}")
+        source = "the last proxy on this port" if plan.known else "this shell"
+        show(f"was not running; started with the settings of {source}; {_describe_gateway(plan.settings)}")
     return started
 
 

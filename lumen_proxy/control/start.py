@@ -155,13 +155,9 @@ def _failed(process: subprocess.Popen[bytes], output: str, port: int) -> Control
     status = process.wait()
     lines = [line.strip().removeprefix(streams.PREFIX) for line in output.split("\n")]
     if status == Exit.OK:
-        lines.append(
-            f"port {port}: the new proxy (pid {process.pid}) was stopped before it was ready; run the command again"
-        )
+        lines.append(f"port {port}: the new proxy (pid {process.pid}) was stopped before it was ready; try again")
     elif status < 0:
-        lines.append(
-            f"port {port}: the new proxy (pid {process.pid}) was killed by signal {-status}; run the command again"
-        )
+        lines.append(f"port {port}: the new proxy (pid {process.pid}) was killed by signal {-status}; try again")
     exit_status = Exit(status) if status and status in set(Exit) else Exit.SOFTWARE
     return ControlResult("failed", exit_status, port, problems=tuple(filter(None, lines)))
 
