@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from lumen_proxy.supervisor.state import InstanceState
 
 HEALTH_S = 2.0  # a proxy that serves answers /health within milliseconds under any load
+POLL_S = 0.05  # a handover takes milliseconds
 INSPECTIONS_AT_ONCE = 16  # of `ps`; each may wait for one /health
 
 Condition = Literal["running", "booting", "draining", "silent", "stopped", "another", "stranger"]
@@ -122,15 +124,12 @@ def require_port(settings: Settings) -> None:
 
 def inspect_own(settings: Settings, within_s: float) -> PortStatus | None:
     """The instance on the port, or None if there is none."""
-    holder = find(settings)
+    holder, health = _find_and_ask(settings, within_s)
     if holder is None:
         return None
     known = holder.state
-    url = known.url if known else listener.url_of(hosts(settings)[0], settings.port)
-    health = health_request.get(url, within_s)
+    url = _url(holder, settings)
     instance = known.instance if known else health.get("instance")
-    if health.get("service") != health_request.SERVICE or health.get("instance", instance) != instance:
-        health = {}
     if known and not health:
         known = _read_again(known, settings)
     condition, text = RUNNING if health else _condition_by_phase(known)
@@ -159,6 +158,29 @@ def _hang(recorded: dict[str, Any]) -> Hang:
     limit_s = recorded["watchdog_s"]
     silent_s = min(max(time.monotonic() - recorded["since_mono"], 0.0), limit_s)  # another container, another clock
     return Hang(recorded["worker_pid"], round(silent_s, 3), round(limit_s - silent_s, 3))
+
+
+def _find_and_ask(settings: Settings, within_s: float) -> tuple[LockHolder | None, dict[str, Any]]:
+    """The instance on the port, and its /health, which is empty if it does not respond.
+
+    While the port is handed over, another instance may respond than the one of the state file: ask again then.
+    """
+    deadline = time.monotonic() + within_s
+    while (holder := find(settings)) is not None:
+        health = health_request.get(_url(holder, settings), within_s)
+        instance = holder.state.instance if holder.state else None
+        if health.get("service") != health_request.SERVICE:
+            return holder, {}
+        if instance is None or health.get("instance", instance) == instance:
+            return holder, health
+        if time.monotonic() > deadline:
+            return holder, {}
+        threading.Event().wait(POLL_S)
+    return None, {}
+
+
+def _url(holder: LockHolder, settings: Settings) -> str:
+    return holder.state.url if holder.state else listener.url_of(hosts(settings)[0], settings.port)
 
 
 def _other_user(holder: LockHolder) -> str | None:

@@ -1,11 +1,12 @@
 """A rotated file of lines, with limits on its size, the number of old files and their age.
 
-The file is opened for each line, so that it can be renamed between two lines: Windows cannot rename an open file. Each
-process writes its own files. A failed write is counted and raises no exception.
+The file is opened for each line, so that it can be renamed between two lines: Windows cannot rename an open file. Two
+processes write to one file only while one hands its port over to the other. A failed write is counted and raises no exception.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -89,7 +90,8 @@ class RotatedFile:
     def _rotate(self) -> None:
         """`x` becomes `x.1`, `x.1` becomes `x.2`, …; files above `keep` and old files are removed."""
         for number, path in reversed([(0, self.path), *older(self.path)]):
-            path.replace(self.path.with_name(f"{self.path.name}.{number + 1}"))
+            with contextlib.suppress(FileNotFoundError):  # the other process has renamed it
+                path.replace(self.path.with_name(f"{self.path.name}.{number + 1}"))
         self._remove_old()
 
     def _remove_old(self) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from lumen_proxy.logs.journal import Journal
     from lumen_proxy.supervisor.instance import Instance
     from lumen_proxy.supervisor.listener import Listener
+    from lumen_proxy.supervisor.offer import Offer
+    from lumen_proxy.supervisor.predecessor import Predecessor
     from lumen_proxy.supervisor.spawn import WorkerProcess
 
 
@@ -22,6 +24,7 @@ class SupervisorContext:
 
     `spawn` starts a worker and raises OSError, `notify` prints one line for people, `identity` is what
     each worker receives when it is promoted, without its generation. `observer` shows the loop to other commands.
+    `offer` gives the port to a new supervisor; `predecessor` is the old one if this one takes its port over.
     """
 
     settings: Settings
@@ -31,3 +34,5 @@ class SupervisorContext:
     notify: Callable[[str], None]
     identity: Identity
     observer: Instance
+    offer: Offer
+    predecessor: Predecessor | None = None

@@ -27,11 +27,22 @@ for its promotion, handles its own events: see `standby`.
     DRAINING            stop signal, timeout        kill the worker; 70 unless no request was cut     ENDING
     DRAINING            exit                        end with 0 if no request was cut, else with 70    STOPPED
     ENDING              exit, timeout (KILL_S)      end                                               STOPPED
+    BOOTING to WAITING  take over                   give copies of the lock and the sockets           unchanged
+    DRAINING to ENDING  take over                   refuse                                            unchanged
+    BOOTING to KILLED   commit                      hand over, kill the worker                        ENDING
+    SERVING             commit                      hand over, tell the worker to drain               HANDED_OVER
+    WAITING             commit                      hand over, end with 0                             STOPPED
+    HANDED_OVER         stop signal                 as a drain that was requested by a signal         DRAINING
+    HANDED_OVER         any other                   as DRAINING                                       as DRAINING
+    BOOTING, PROMOTED   cancelled                   kill the worker, end with 70                      ENDING
     any                 checkup                     restore the lock and state files                  unchanged
 
 "A to B" is each state from A to B in the order of `State`. Before a drain and before any end the loop kills the standby
 and waits for its exit: the standby has a copy of the listening sockets. The loop ignores any other event, and all
 events of a worker that was replaced.
+
+A new supervisor that takes a port over (see `offer`) is the owner from its first message ready on. Until then any exit
+of its worker ends it with 70: the old supervisor serves.
 """
 
 from __future__ import annotations
@@ -47,6 +58,8 @@ from lumen_proxy.ipc import Beat, Drained, Imported, Ready
 from lumen_proxy.supervisor import time_limits
 from lumen_proxy.supervisor.backoff import Backoff, GiveUp
 from lumen_proxy.supervisor.hang import DUMP_POLL_S, HangDetector
+from lumen_proxy.supervisor.offer import Commit, Left, TakeOver
+from lumen_proxy.supervisor.predecessor import Cancelled
 from lumen_proxy.supervisor.reporter import Reporter, describe_status
 from lumen_proxy.supervisor.spawn import WorkerExit, WorkerMessage, WorkerProcess
 from lumen_proxy.supervisor.standby import Standby
@@ -54,8 +67,10 @@ from lumen_proxy.supervisor.states import Checkup, StandbyTimeout, State, Timeou
 
 if TYPE_CHECKING:
     from lumen_proxy.supervisor.context import SupervisorContext
+    from lumen_proxy.supervisor.offer import Successor
 
-Event = WorkerMessage | WorkerExit | signal.Signals | Timeout | StandbyTimeout | Checkup
+HandoverEvent = TakeOver | Commit | Left | Cancelled
+Event = WorkerMessage | WorkerExit | signal.Signals | Timeout | StandbyTimeout | Checkup | HandoverEvent
 
 
 class Loop:
@@ -74,6 +89,7 @@ class Loop:
         self.standby = Standby(context)
         self.hang = HangDetector(context, events.put)
         self.reporter = Reporter(context)
+        self.old_supervisor = context.predecessor  # until it has handed its port over
         self.state = State.WAITING
         self.deadline: float | None = None
         self.worker: WorkerProcess | None = None
@@ -129,22 +145,37 @@ class Loop:
             case State.WAITING, Timeout():
                 self._boot()
             case State.WAITING, signal.Signals():
-                self.reporter.report_stop(event.name)
+                self._report_stop(event)
                 self._end(Exit.OK)
             case ((State.BOOTING | State.PROMOTED | State.HUNG | State.KILLED), signal.Signals()):
-                self.reporter.report_stop(event.name)
+                self._report_stop(event)
                 self._kill(Exit.OK)
             case State.SERVING, signal.Signals():
-                self.reporter.report_stop(event.name)
-                self._drain()
-            case State.DRAINING, WorkerMessage(_, Drained(cut)):
+                self._report_stop(event)
+                self._drain(State.DRAINING)
+            case State.HANDED_OVER, signal.Signals():
+                self._report_stop(event)
+                self.state = State.DRAINING  # the deadline remains
+            case ((State.DRAINING | State.HANDED_OVER), WorkerMessage(_, Drained(cut))):
                 self.cut = cut
-            case State.DRAINING, (signal.Signals() | Timeout()):
+            case ((State.DRAINING | State.HANDED_OVER), (signal.Signals() | Timeout())):
                 self._kill(Exit.OK if self.cut == 0 else Exit.SOFTWARE)
-            case State.DRAINING, WorkerExit(worker, status):
+            case ((State.DRAINING | State.HANDED_OVER), WorkerExit(worker, status)):
                 self._finish_drain(worker, status)
             case State.ENDING, (WorkerExit() | Timeout()):
                 self._end(self.exit_status)
+            case ((State.DRAINING | State.HANDED_OVER | State.ENDING), TakeOver(successor)):
+                self.context.offer.refuse(successor)
+            case ((State.DRAINING | State.HANDED_OVER | State.ENDING), Commit()):
+                pass  # the new supervisor has been told that this one is stopped
+            case _, TakeOver(successor):
+                self.context.offer.give(successor)
+            case _, Commit(successor):
+                self._hand_over(successor)
+            case _, Left(successor):
+                self._forget(successor)
+            case ((State.BOOTING | State.PROMOTED), Cancelled()):
+                self._cancel()
 
     def _move(self, state: State, within_s: float | None = None) -> None:
         self.state = state
@@ -179,9 +210,17 @@ class Loop:
         worker.promote(pid, replace(self.context.identity, generation=self.generation))
 
     def _enter_service(self, worker: WorkerProcess) -> None:
+        old = self.old_supervisor
+        if old is not None and not old.commit():
+            self._cancel()
+            return
         self._move(State.SERVING, self.hang.start())
         self.backoff.record_ready(time.monotonic())
         self.reporter.report_ready(worker, self.generation)
+        if old is not None:
+            self.old_supervisor = None
+            old.close()
+            self.context.offer.open()
         self.standby.start()
 
     def _check_for_hang(self) -> None:
@@ -195,6 +234,28 @@ class Loop:
             self.worker.kill()
         else:
             self.deadline = time.monotonic() + (self.hang.tick_s if self.state is State.SERVING else DUMP_POLL_S)
+
+    def _cancel(self) -> None:
+        """The old supervisor is stopped: this one must not serve."""
+        self.context.notify("another command has stopped the proxy, so the new one ends")
+        self._kill(Exit.SOFTWARE)
+
+    def _hand_over(self, successor: Successor) -> None:
+        """End without the port, which the new supervisor has."""
+        state = self.state
+        self.reporter.report_handover(successor.instance, successor.pid)
+        self.context.offer.release(successor)
+        if state is State.SERVING:
+            self._drain(State.HANDED_OVER)
+        elif state is State.WAITING:
+            self._end(Exit.OK)
+        else:
+            self._kill(Exit.OK)
+
+    def _forget(self, successor: Successor) -> None:
+        """The connection to a new supervisor has ended."""
+        if self.context.offer.forget(successor):
+            self.context.notify(f"the new proxy (pid {successor.pid}) has failed; this one keeps serving")
 
     def _kill_slow_worker(self, problem: str) -> None:
         self.context.notify(f"the worker {problem}")
@@ -217,6 +278,10 @@ class Loop:
             self._back_off(f"worker {worker.pid} ended with {describe_status(status)}")
 
     def _back_off(self, problem: str) -> None:
+        if self.old_supervisor is not None:
+            self.context.notify(f"{problem}; the new proxy ends")
+            self._end(Exit.SOFTWARE)
+            return
         self.context.observer.note_failure(problem)
         decision = self.backoff.record_exit(time.monotonic())
         if isinstance(decision, GiveUp):
@@ -226,13 +291,17 @@ class Loop:
             self.reporter.report_restart(problem, decision)
             self._move(State.WAITING, decision.delay_s)
 
-    def _drain(self) -> None:
+    def _report_stop(self, event: signal.Signals) -> None:
+        self.reporter.report_stop(event.name)
+        self.context.offer.withdraw()
+
+    def _drain(self, state: State) -> None:
         drain_s = self.context.settings.drain_s
         self.standby.end()
-        self._move(State.DRAINING, drain_s + time_limits.DRAIN_GRACE_S)
+        self._move(state, drain_s + time_limits.DRAIN_GRACE_S)
         self.context.listener.close()  # the worker has its own copies and closes them
         if self.worker:
-            self.worker.drain(drain_s)
+            self.worker.drain(drain_s, handed_over=state is State.HANDED_OVER)
 
     def _finish_drain(self, worker: WorkerProcess, status: int) -> None:
         if status == Exit.OK:
@@ -254,5 +323,6 @@ class Loop:
         self._move(State.STOPPED)
 
     def _report_exit(self, worker: WorkerProcess, status: int) -> None:
-        was_serving = self.state in {State.SERVING, State.HUNG, State.DRAINING} or self.hang.description is not None
+        serving = {State.SERVING, State.HUNG, State.DRAINING, State.HANDED_OVER}
+        was_serving = self.state in serving or self.hang.description is not None
         self.reporter.report_exit(worker, self.generation, status, was_serving=was_serving)

@@ -18,7 +18,6 @@ open file (see `instance_lock`), so it is held all the time.
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import threading
 from dataclasses import dataclass
@@ -112,7 +111,6 @@ class Offer:
             "give",
             [self._lock.fileno(), *(sock.fileno() for sock in sockets)],
             instance=self._instance,
-            pid=os.getpid(),
             port=self._listener.port,
             hosts=self._listener.hosts,
             note=self._listener.note,
@@ -135,13 +133,14 @@ class Offer:
         successor.send("released")
 
     def forget(self, successor: Successor) -> bool:
-        """The connection has ended. Return True if it was that of the supervisor that has the sockets."""
+        """The connection to a new supervisor has ended; return True if it has failed while it had the sockets."""
         if successor is not self._successor:
             return False
         self._successor = None
-        if not self._lock.is_owner:
-            self._lock.drop_copy()
-        return True
+        if self._lock.is_owner:
+            return True
+        self._lock.drop_copy()
+        return False
 
     def close(self) -> None:
         """Stop accepting new supervisors. The path of an owner is its own; another one may have replaced it."""

@@ -28,11 +28,9 @@ class Cancelled:
 class Predecessor:
     """The old supervisor, as the new one sees it. `listener` and `lock` are what it gave."""
 
-    def __init__(self, connection: socket.socket, pid: int, listener: Listener, lock: FileLock) -> None:
-        self.pid = pid
+    def __init__(self, connection: socket.socket, listener: Listener, lock: FileLock) -> None:
         self.listener = listener
         self.lock = lock
-        self.is_settled = False
         self._connection = connection
         self._replies: queue.SimpleQueue[str] = queue.SimpleQueue()
 
@@ -52,7 +50,6 @@ class Predecessor:
             reply = self._replies.get(timeout=REPLY_S)
         if reply == "stopping":
             return False
-        self.is_settled = True
         self.lock.write_holder()
         return True
 
@@ -85,7 +82,7 @@ def take(state_dir: Path, port: int, instance: str) -> Predecessor:
     lock = FileLock(lock_path(state_dir, port), descriptors[0], is_owner=False)
     sockets = tuple(socket.socket(fileno=descriptor) for descriptor in descriptors[1:])
     listener = Listener(sockets, tuple(answer["hosts"]), port, answer.get("note"))
-    return Predecessor(connection, answer["pid"], listener, lock)
+    return Predecessor(connection, listener, lock)
 
 
 def _cancelled(port: int) -> Fatal:

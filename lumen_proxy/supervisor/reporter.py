@@ -65,6 +65,11 @@ class Reporter:
         """A drain has ended."""
         self._write("drained", cut=cut)
 
+    def report_handover(self, instance: str, pid: int) -> None:
+        """Another supervisor has the port."""
+        self._write("handed_over", to_instance=instance, to_pid=pid)
+        self._context.notify(f"port {self._context.listener.port} is handed over to pid {pid}, instance {instance}")
+
     def report_stop(self, reason: str) -> None:
         """A stop was requested."""
         self._write("draining", reason=reason)

@@ -15,10 +15,12 @@ from lumen_proxy.logs import retention
 from lumen_proxy.logs.journal import Journal, path_of
 from lumen_proxy.logs.rotation import RotatedFile
 from lumen_proxy.masking import without_query
-from lumen_proxy.supervisor import event_sources, instance_lock, listener, state
+from lumen_proxy.supervisor import event_sources, instance_lock, listener, predecessor, state
 from lumen_proxy.supervisor.context import SupervisorContext
+from lumen_proxy.supervisor.handover_socket import socket_path
 from lumen_proxy.supervisor.instance import Instance
 from lumen_proxy.supervisor.loop import Event, Loop
+from lumen_proxy.supervisor.offer import Offer
 from lumen_proxy.supervisor.spawn import WORKER, WorkerProcess
 from lumen_proxy.wire import allowed_hosts
 
@@ -26,30 +28,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lumen_proxy.config import Settings
+    from lumen_proxy.supervisor.predecessor import Predecessor
 
 INSTANCE_BYTES = 8  # 64 random bits: no two instances will ever share an id
 
 
-def serve(
+def serve(  # noqa: PLR0913 - by name only, and most of them for tests
     settings: Settings,
     *,
     announce: Callable[[str], None],
     notify: Callable[[str], None],
     on_journal_event: Callable[[Mapping[str, Any]], object] | None = None,
     command: Sequence[str] = WORKER,
+    takes_over: bool = False,
 ) -> Exit:
     """Keep a worker on the port until a stop signal; return the exit status. Main thread only.
 
     `announce` prints the ready line, `notify` prints lines for people, `on_journal_event` receives each event of the
-    journal, `command` starts a worker (see `lumen_proxy.ipc`). Raises Fatal if the proxy cannot start.
+    journal, `command` starts a worker (see `lumen_proxy.ipc`). `takes_over`: the instance on the port hands
+    it over, see `offer`. Raises Fatal if the proxy cannot start.
     """
     listener.refuse_unsafe(settings.host, has_key=settings.api_key is not None)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     with contextlib.ExitStack() as stack:
         stack.enter_context(event_sources.stop_signals(events.put))
-        bound, lock = _claim(settings, stack)
+        name = os.urandom(INSTANCE_BYTES).hex()
+        old = predecessor.take(settings.state_dir, settings.port, name) if takes_over else None
+        bound, lock = _adopt(old, stack, events) if old else _claim(settings, stack)
         settings = replace(settings, port=bound.port)
-        journal = _open_journal(settings, on_journal_event)
+        journal = _open_journal(settings, name, on_journal_event)
         retention.remove_old_logs(settings.log_dir, settings.log_days)
         if bound.note:
             notify(bound.note)
@@ -61,6 +68,10 @@ def serve(
             notify(allowed_hosts.summary(settings.host, settings.allowed_hosts, settings.allowed_origins))
 
         instance = Instance(settings, bound, lock, journal, announce_ready)
+        offer = Offer(socket_path(settings.state_dir, bound.port), bound, lock, name, events.put)
+        stack.callback(offer.close)
+        if old is None:
+            offer.open()
         stack.enter_context(event_sources.checkups(events.put))
         environ = {**os.environ, **settings.environ()}
         context = SupervisorContext(
@@ -71,12 +82,14 @@ def serve(
             notify=notify,
             identity=instance.identity,
             observer=instance,
+            offer=offer,
+            predecessor=old,
         )
         return _run(Loop(context, events), instance)
 
 
-def _open_journal(settings: Settings, on_event: Callable[[Mapping[str, Any]], object] | None) -> Journal:
-    path, instance = path_of(settings.log_dir, settings.port), os.urandom(INSTANCE_BYTES).hex()
+def _open_journal(settings: Settings, instance: str, on_event: Callable[[Mapping[str, Any]], object] | None) -> Journal:
+    path = path_of(settings.log_dir, settings.port)
     file = RotatedFile(path, max_bytes=settings.log_max_bytes, keep=settings.log_keep, days=settings.log_days)
     journal = Journal(file, instance, on_event)
     with state.require_writable(settings.log_dir, "LUMEN_LOG_DIR"):
@@ -96,6 +109,16 @@ def _claim(settings: Settings, stack: contextlib.ExitStack) -> tuple[listener.Li
         lock = instance_lock.claim(settings.state_dir, bound.port)
         stack.callback(lock.release)
     return bound, lock
+
+
+def _adopt(
+    old: Predecessor, stack: contextlib.ExitStack, events: queue.SimpleQueue[Event]
+) -> tuple[listener.Listener, instance_lock.FileLock]:
+    """Use the lock and the sockets of another instance, which owns them until the loop takes the port over."""
+    stack.callback(old.lock.release)
+    stack.callback(old.listener.close)
+    old.watch(events.put)
+    return old.listener, old.lock
 
 
 def _run(loop: Loop, instance: Instance) -> Exit:

@@ -16,6 +16,7 @@ class State(Enum):
     SERVING = "serving"
     WAITING = "waiting"
     DRAINING = "draining"
+    HANDED_OVER = "handed_over"
     ENDING = "ending"
     STOPPED = "stopped"
 
