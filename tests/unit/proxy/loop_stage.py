@@ -17,6 +17,8 @@ from lumen_proxy.logs.rotation import RotatedFile
 from lumen_proxy.supervisor.context import SupervisorContext
 from lumen_proxy.supervisor.listener import Listener
 from lumen_proxy.supervisor.loop import Event, Loop
+from lumen_proxy.supervisor.offer import Offer
+from lumen_proxy.supervisor.predecessor import Predecessor
 from lumen_proxy.supervisor.spawn import WorkerExit, WorkerMessage, WorkerProcess
 from lumen_proxy.supervisor.stack_dump import StackDump
 from lumen_proxy.supervisor.states import State, Timeout
@@ -37,9 +39,9 @@ class FakeWorker:
         self.pid = pid
         self.commands.append(f"serve {identity.generation}/{identity.restarts}")
 
-    def drain(self, within_s: float) -> None:
+    def drain(self, within_s: float, *, handed_over: bool) -> None:
         """Record the deadline."""
-        self.commands.append(f"drain {within_s:g}")
+        self.commands.append(f"drain {within_s:g}" + " handed over" * handed_over)
 
     def process_state(self) -> str:
         """The state that the test has set."""
@@ -99,11 +101,12 @@ class Observer:
 class Stage:
     """A loop with a fake worker that boots, and the events that it receives."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, predecessor: Predecessor | None = None, **settings: object) -> None:
         self.workers: list[FakeWorker] = []
         self.notices: list[str] = []
         self.observer = Observer()
         self.socket = Mock(spec=socket.socket)
+        self.offer = Mock(spec=Offer)
         self.spawn_error: OSError | None = None
         values = {"restart_backoff_s": 0.0, "drain_s": 30.0, **settings}
         context = SupervisorContext(
@@ -114,6 +117,8 @@ class Stage:
             notify=self.notices.append,
             identity=Identity(instance="abc", supervisor_pid=1, started_at=0.0),
             observer=self.observer,  # type: ignore[arg-type]
+            offer=self.offer,
+            predecessor=predecessor,
         )
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.loop = Loop(context, self.events)
