@@ -1,7 +1,8 @@
 """A rotated file of lines, with limits on its size, the number of old files and their age.
 
 The file is opened for each line, so that it can be renamed between two lines: Windows cannot rename an open file. Two
-processes write to one file only while one hands its port over to the other. A failed write is counted and raises no exception.
+processes write to one file only while one hands its port over to the other. A failed write is counted and raises no
+exception.
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ class Predecessor:
     def close(self) -> None:
         """End the connection: the old supervisor closes its copy of the lock."""
         with contextlib.suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RDWR)
+            self._connection.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads
+        self._connection.close()
 
     def _read(self, post: Callable[[Cancelled], object]) -> None:
         with self._connection, contextlib.suppress(OSError):
@@ -69,21 +70,18 @@ class Predecessor:
 
 def take(state_dir: Path, port: int, instance: str) -> Predecessor:
     """Get the sockets and the lock of the instance on the port. Raises Fatal (70) if it does not give them."""
-    try:
-        connection = connect(socket_path(state_dir, port))
-        send(connection, "take", instance=instance, pid=os.getpid())
-        answer, descriptors = receive(connection)
-    except OSError as error:
-        problem = f"cannot take over port {port}: the proxy on it does not answer ({error.strerror or error})"
-        raise Fatal(f"{problem}; run the command again", Exit.SOFTWARE) from error
-    if answer.get("message") != "give" or len(descriptors) != 1 + len(answer.get("hosts", ())):
-        raise _cancelled(port)
+    with contextlib.ExitStack() as stack:
+        try:
+            connection = stack.enter_context(connect(socket_path(state_dir, port)))
+            send(connection, "take", instance=instance, pid=os.getpid())
+            answer, descriptors = receive(connection)
+        except OSError as error:
+            problem = f"cannot take over port {port}: the proxy on it does not answer ({error.strerror or error})"
+            raise Fatal(f"{problem}; run the command again", Exit.SOFTWARE) from error
+        if answer.get("message") != "give" or len(descriptors) != 1 + len(answer.get("hosts", ())):
+            raise Fatal(f"cannot take over port {port}: another command has stopped the proxy", Exit.SOFTWARE)
+        stack.pop_all()
     connection.settimeout(None)
     lock = FileLock(lock_path(state_dir, port), descriptors[0], is_owner=False)
     sockets = tuple(socket.socket(fileno=descriptor) for descriptor in descriptors[1:])
-    listener = Listener(sockets, tuple(answer["hosts"]), port, answer.get("note"))
-    return Predecessor(connection, listener, lock)
-
-
-def _cancelled(port: int) -> Fatal:
-    return Fatal(f"cannot take over port {port}: another command has stopped the proxy", Exit.SOFTWARE)
+    return Predecessor(connection, Listener(sockets, tuple(answer["hosts"]), port, answer.get("note")), lock)

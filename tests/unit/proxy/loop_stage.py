@@ -101,7 +101,9 @@ class Observer:
 class Stage:
     """A loop with a fake worker that boots, and the events that it receives."""
 
-    def __init__(self, folder: Path, predecessor: Predecessor | None = None, **settings: object) -> None:
+    predecessor: Predecessor | None = None
+
+    def __init__(self, folder: Path, **settings: object) -> None:
         self.workers: list[FakeWorker] = []
         self.notices: list[str] = []
         self.observer = Observer()
@@ -118,7 +120,7 @@ class Stage:
             identity=Identity(instance="abc", supervisor_pid=1, started_at=0.0),
             observer=self.observer,  # type: ignore[arg-type]
             offer=self.offer,
-            predecessor=predecessor,
+            predecessor=self.predecessor,
         )
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.loop = Loop(context, self.events)

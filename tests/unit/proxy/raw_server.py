@@ -32,6 +32,7 @@ class RawServer:
     url: str
     server: HttpServer
     thread: threading.Thread
+    listener: socket.socket
     release: threading.Event = field(default_factory=threading.Event)
     started: threading.Event = field(default_factory=threading.Event)
     is_disconnected: threading.Event = field(default_factory=threading.Event)
@@ -71,7 +72,8 @@ def run_server(
 ) -> Iterator[RawServer]:
     """A server with small limits on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        it = RawServer(f"http://127.0.0.1:{sock.getsockname()[1]}", server=None, thread=None)  # type: ignore[arg-type]
+        url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        it = RawServer(url, server=None, thread=None, listener=sock)  # type: ignore[arg-type]
         limits = ServerLimits(THREADS, header_timeout_s, MAX_BODY_BYTES, beat_s)
         it.server = HttpServer(it.app, [sock.dup()], limits, Hooks(on_cut=it.on_cut, on_beat=on_beat))
         it.thread = threading.Thread(target=lambda: it.cut.append(it.server.run()))

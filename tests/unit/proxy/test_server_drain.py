@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from lumen_conformance.http import client
+from lumen_conformance.waiting import until
+from lumen_proxy.worker.http import server as under_test
 from tests.unit.proxy.raw_server import WITHIN_S, RawServer, all_of, connect, head, run_server, use_once
 
 
@@ -66,3 +68,58 @@ def test_a_drains_deadline_cuts_and_counts(served: RawServer) -> None:
         assert not served.thread.is_alive()
     assert served.was_cut.is_set()
     assert served.cut == [1]
+
+
+def until_closed(served: RawServer) -> None:
+    """Wait until the server has closed its listening socket."""
+    (listener,) = served.server._listeners  # noqa: SLF001 - no answer shows it, as the test has the socket, too
+    until("it does not accept", lambda: not listener.accepting, within_s=WITHIN_S)
+
+
+def test_after_a_handover_another_process_accepts(served: RawServer) -> None:
+    """The server leaves new connections in the backlog, although it still answers a request."""
+    with connect(served) as busy:
+        busy.sendall(head(target="/wait"))
+        assert served.started.wait(WITHIN_S)
+        served.server.drain(WITHIN_S, is_handed_over=True)
+        until_closed(served)
+        with connect(served) as new:
+            served.listener.settimeout(WITHIN_S)
+            accepted, address = served.listener.accept()
+            accepted.close()
+            assert address == new.getsockname()
+        served.release.set()
+        assert b"\r\nConnection: close\r\n" in all_of(busy)
+
+
+def test_after_a_handover_the_next_request_of_a_connection_is_answered(served: RawServer) -> None:
+    """A connection between two requests stays open; the next answer closes it, and then the server ends."""
+    with connect(served) as kept:
+        use_once(kept)
+        served.server.drain(WITHIN_S, is_handed_over=True)
+        until_closed(served)
+        kept.sendall(head())
+        assert b"\r\nConnection: close\r\n" in all_of(kept)
+    served.thread.join(WITHIN_S)
+    assert served.cut == [0]
+
+
+def test_after_a_handover_an_idle_connection_ends(served: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is not used for a while is closed, and does not count as cut."""
+    monkeypatch.setattr(under_test, "KEPT_S", 0.1)
+    with connect(served) as idle:
+        use_once(idle)
+        served.server.drain(WITHIN_S, is_handed_over=True)
+        assert all_of(idle) == b""
+    served.thread.join(WITHIN_S / 2)
+    assert served.cut == [0]
+
+
+def test_after_a_handover_the_deadline_ends_idle_connections(served: RawServer) -> None:
+    """The deadline of the drain is shorter than the time for which a connection is kept."""
+    with connect(served) as idle:
+        use_once(idle)
+        served.server.drain(0.1, is_handed_over=True)
+        assert all_of(idle) == b""
+    served.thread.join(WITHIN_S / 2)
+    assert served.cut == [0]

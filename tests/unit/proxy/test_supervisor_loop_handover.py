@@ -32,9 +32,14 @@ def predecessor() -> Mock:
 
 
 @pytest.fixture
-def new(tmp_path: Path, predecessor: Predecessor) -> Stage:
+def new(tmp_path: Path, predecessor: Mock) -> Stage:
     """A supervisor that takes a port over; its worker boots."""
-    return Stage(tmp_path, predecessor)
+
+    class New(Stage):
+        predecessor: Predecessor | None
+
+    New.predecessor = predecessor
+    return New(tmp_path)
 
 
 def test_a_new_supervisor_gets_the_sockets(old: Stage) -> None:
