@@ -57,6 +57,7 @@ from lumen_proxy.errors import PERMANENT, Exit, Fatal
 from lumen_proxy.ipc import Beat, Drained, Imported, Ready
 from lumen_proxy.supervisor import time_limits
 from lumen_proxy.supervisor.backoff import Backoff, GiveUp
+from lumen_proxy.supervisor.handover import Handover
 from lumen_proxy.supervisor.hang import DUMP_POLL_S, HangDetector
 from lumen_proxy.supervisor.offer import Commit, Left, TakeOver
 from lumen_proxy.supervisor.predecessor import Cancelled
@@ -67,8 +68,8 @@ from lumen_proxy.supervisor.states import Checkup, StandbyTimeout, State, Timeou
 
 if TYPE_CHECKING:
     from lumen_proxy.supervisor.context import SupervisorContext
-    from lumen_proxy.supervisor.offer import Successor
 
+ENDING = frozenset({State.DRAINING, State.HANDED_OVER, State.ENDING})  # a new supervisor gets nothing
 HandoverEvent = TakeOver | Commit | Left | Cancelled
 Event = WorkerMessage | WorkerExit | signal.Signals | Timeout | StandbyTimeout | Checkup | HandoverEvent
 
@@ -89,7 +90,7 @@ class Loop:
         self.standby = Standby(context)
         self.hang = HangDetector(context, events.put)
         self.reporter = Reporter(context)
-        self.old_supervisor = context.predecessor  # until it has handed its port over
+        self.handover = Handover(context, self.reporter)
         self.state = State.WAITING
         self.deadline: float | None = None
         self.worker: WorkerProcess | None = None
@@ -117,6 +118,10 @@ class Loop:
     def _handle(self, event: Event) -> None:  # noqa: C901, PLR0912 - the table above, line by line
         if isinstance(event, Checkup):
             self.context.observer.restore_files()
+            return
+        if isinstance(event, TakeOver | Commit | Left):
+            if self.handover.handle(event, is_ending=self.state in ENDING):
+                self._end_handed_over()
             return
         if self.standby.owns(event):
             self.standby.handle(event)
@@ -164,16 +169,6 @@ class Loop:
                 self._finish_drain(worker, status)
             case State.ENDING, (WorkerExit() | Timeout()):
                 self._end(self.exit_status)
-            case ((State.DRAINING | State.HANDED_OVER | State.ENDING), TakeOver(successor)):
-                self.context.offer.refuse(successor)
-            case ((State.DRAINING | State.HANDED_OVER | State.ENDING), Commit()):
-                pass  # the new supervisor has been told that this one is stopped
-            case _, TakeOver(successor):
-                self.context.offer.give(successor)
-            case _, Commit(successor):
-                self._hand_over(successor)
-            case _, Left(successor):
-                self._forget(successor)
             case ((State.BOOTING | State.PROMOTED), Cancelled()):
                 self._cancel()
 
@@ -210,17 +205,13 @@ class Loop:
         worker.promote(pid, replace(self.context.identity, generation=self.generation))
 
     def _enter_service(self, worker: WorkerProcess) -> None:
-        old = self.old_supervisor
-        if old is not None and not old.commit():
+        if not self.handover.take():
             self._cancel()
             return
         self._move(State.SERVING, self.hang.start())
         self.backoff.record_ready(time.monotonic())
         self.reporter.report_ready(worker, self.generation)
-        if old is not None:
-            self.old_supervisor = None
-            old.close()
-            self.context.offer.open()
+        self.handover.settle()
         self.standby.start()
 
     def _check_for_hang(self) -> None:
@@ -240,22 +231,14 @@ class Loop:
         self.context.notify("another command has stopped the proxy, so the new one ends")
         self._kill(Exit.SOFTWARE)
 
-    def _hand_over(self, successor: Successor) -> None:
-        """End without the port, which the new supervisor has."""
-        state = self.state
-        self.reporter.report_handover(successor.instance, successor.pid)
-        self.context.offer.release(successor)
-        if state is State.SERVING:
+    def _end_handed_over(self) -> None:
+        """End without the port, which a new supervisor has."""
+        if self.state is State.SERVING:
             self._drain(State.HANDED_OVER)
-        elif state is State.WAITING:
+        elif self.state is State.WAITING:
             self._end(Exit.OK)
         else:
             self._kill(Exit.OK)
-
-    def _forget(self, successor: Successor) -> None:
-        """The connection to a new supervisor has ended."""
-        if self.context.offer.forget(successor):
-            self.context.notify(f"the new proxy (pid {successor.pid}) has failed; this one keeps serving")
 
     def _kill_slow_worker(self, problem: str) -> None:
         self.context.notify(f"the worker {problem}")
@@ -278,7 +261,7 @@ class Loop:
             self._back_off(f"worker {worker.pid} ended with {describe_status(status)}")
 
     def _back_off(self, problem: str) -> None:
-        if self.old_supervisor is not None:
+        if self.handover.is_pending:
             self.context.notify(f"{problem}; the new proxy ends")
             self._end(Exit.SOFTWARE)
             return
