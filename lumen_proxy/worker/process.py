@@ -1,4 +1,8 @@
-"""A worker from its promotion to its end: wait, serve on the sockets of the supervisor, drain."""
+"""A worker from its promotion to its end: wait, serve on the sockets of the supervisor, drain.
+
+A standby takes over from a worker that has ended, while clients wait. So all that needs no socket is done before the
+promotion: application, threads, log.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +36,9 @@ def _listener(listener: Mapping[str, Any]) -> socket.socket:
     return sock
 
 
-def _open_log(settings: Settings, port: int) -> WorkerLog:
-    path = settings.log_dir / f"worker-{port}.jsonl"
+def _open_log(settings: Settings) -> WorkerLog:
     log = WorkerLog(
-        path,
+        settings.log_dir / f"worker-{settings.port}.jsonl",
         max_bytes=settings.log_max_bytes,
         keep=settings.log_keep,
         days=settings.log_days,
@@ -53,10 +56,14 @@ class Worker:
     """One worker process."""
 
     def __init__(self, settings: Settings, supervisor: SupervisorPipes) -> None:
-        self._settings = settings
         self._supervisor = supervisor
-        self._limits = server_limits(settings)
+        limits = server_limits(settings)
         self._proxy = Proxy(settings)
+        self._proxy.log = _open_log(settings)
+        hooks = self._proxy.hooks()
+        if supervisor.never_blocks:
+            hooks = replace(hooks, on_beat=lambda: supervisor.send(Beat()))
+        self._server = HttpServer(self._proxy.wsgi, (), limits, hooks)
 
     def run(self) -> int:
         """Wait for the promotion, serve, drain; return the exit status."""
@@ -64,27 +71,19 @@ class Worker:
         command = self._supervisor.receive()
         if not isinstance(command, Serve):
             return Exit.OK  # a standby that is not needed
-        server = self._server(command)
-        threading.Thread(target=self._follow_commands, args=(server,), name="supervisor", daemon=True).start()
+        self._proxy.identity = command
+        self._server.listen([_listener(listener) for listener in command.listeners])
+        threading.Thread(target=self._follow_commands, name="supervisor", daemon=True).start()
         self._supervisor.send(Ready())
-        cut = server.run()
+        cut = self._server.run()
         if self._proxy.log:
             self._proxy.log.flush()
         self._supervisor.send(Drained(cut))
         return Exit.SOFTWARE if cut else Exit.OK
 
-    def _server(self, command: Serve) -> HttpServer:
-        self._proxy.identity = command
-        sockets = [_listener(listener) for listener in command.listeners]
-        self._proxy.log = _open_log(self._settings, sockets[0].getsockname()[1])
-        hooks = self._proxy.hooks()
-        if self._supervisor.never_blocks:
-            hooks = replace(hooks, on_beat=lambda: self._supervisor.send(Beat()))
-        return HttpServer(self._proxy.wsgi, sockets, self._limits, hooks)
-
-    def _follow_commands(self, server: HttpServer) -> None:
+    def _follow_commands(self) -> None:
         while True:  # `receive` ends the process when the supervisor has ended
             command = self._supervisor.receive()
             if isinstance(command, Drain):
                 self._proxy.is_draining = not command.handed_over
-                server.drain(command.within_s, is_handed_over=command.handed_over)
+                self._server.drain(command.within_s, is_handed_over=command.handed_over)

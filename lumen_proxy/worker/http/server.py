@@ -136,7 +136,7 @@ class HttpServer:
     def __init__(
         self, app: WSGIApplication, sockets: Sequence[socket.socket], limits: ServerLimits, hooks: Hooks | None = None
     ) -> None:
-        self._hooks = hooks or Hooks()
+        self._app, self._limits, self._hooks = app, limits, hooks or Hooks()
         self._map: dict[int, Any] = {}
         self._next_sweep = 0.0
         self._beat_s = limits.beat_s
@@ -145,22 +145,27 @@ class HttpServer:
         self._is_handed_over = False
         self._threads = ThreadedTaskDispatcher()
         self._threads.set_thread_count(limits.threads)
-        self._listeners = [self._listener(app, sock, limits) for sock in sockets]
+        self._listeners: list[_Listener] = []
+        self.listen(sockets)
 
-    def _listener(self, app: WSGIApplication, sock: socket.socket, limits: ServerLimits) -> _Listener:
+    def listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept connections on these sockets, too. Before `run`, which needs at least one."""
+        self._listeners += [self._listener(sock) for sock in sockets]
+
+    def _listener(self, sock: socket.socket) -> _Listener:
         adjustments = Adjustments(
             sockets=[sock],
             ident=None,
             channel_request_lookahead=1,  # reads during a request, and so notices that a client disconnects
             max_request_header_size=4 * HEAD_BYTES,  # a larger head is not read to its end
-            max_request_body_size=limits.max_body_bytes + 1,  # waitress refuses this size and above
+            max_request_body_size=self._limits.max_body_bytes + 1,  # waitress refuses this size and above
             inbuf_overflow=MEMORY_BYTES,
             outbuf_overflow=MEMORY_BYTES,
             log_socket_errors=False,
         )
-        adjustments.header_timeout_s = limits.header_timeout_s
+        adjustments.header_timeout_s = self._limits.header_timeout_s
         listener = _Listener(
-            app,
+            self._app,
             map=self._map,
             _sock=sock,
             dispatcher=self._threads,
