@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lumen_proxy.control import health_request, restart_record
 from lumen_proxy.control.lock_holder import LockHolder, find, find_other_program, hosts, taken_address
 from lumen_proxy.errors import Exit, Fatal
-from lumen_proxy.supervisor import instance_lock, listener, port_owner, process_identity, state
+from lumen_proxy.supervisor import instance_lock, listener, port_owner, process_identity, state, time_limits
 
 if TYPE_CHECKING:
     from lumen_proxy.config import Settings
@@ -93,7 +93,7 @@ def inspect(settings: Settings, *, within_s: float = HEALTH_S) -> PortStatus:
         found = pool.submit(port_owner.describe, host, settings.port)
         is_lumen = health_request.get(url, within_s).get("service") == health_request.SERVICE
         owner = found.result()
-    if is_lumen:
+    if is_lumen or any(map(process_identity.is_lumen_proxy, port_owner.find_holders([host], settings.port))):
         return PortStatus("another", settings.port, url, owner=owner, state="another lumen-proxy")
     return PortStatus("stranger", settings.port, url, owner=owner, state="taken by another program")
 
@@ -132,9 +132,9 @@ def inspect_own(settings: Settings, within_s: float) -> PortStatus | None:
     instance = known.instance if known else health.get("instance")
     if known and not health:
         known = _read_again(known, settings)
-    condition, text = RUNNING if health else _condition_by_phase(known)
     hang = _hang(known.hang) if known and known.hang and not health else None
     pid = holder.pid or health.get("supervisor_pid")
+    condition, text = RUNNING if health else _condition_by_phase(known, pid)
     return PortStatus(
         condition, settings.port, url, pid, instance,
         worker_pid=hang.worker_pid if hang else health.get("pid"),
@@ -190,8 +190,11 @@ def _other_user(holder: LockHolder) -> str | None:
     return f"user {process_identity.user_name(holder.pid)} (pid {holder.pid})"
 
 
-def _condition_by_phase(known: InstanceState | None) -> tuple[Condition, str]:
-    """The condition of an instance that does not respond, by its state file."""
+def _condition_by_phase(known: InstanceState | None, pid: int | None) -> tuple[Condition, str]:
+    """The condition of an instance that does not respond, by its state file: without one it has just started."""
+    age_s = uptime_s(pid, None)
+    if known is None and age_s is not None and age_s < time_limits.BOOT_S:
+        return "booting", "booting"
     if known and known.phase == "hung":
         return "silent", "hung"
     if known and known.phase in BOOT_PHASES:

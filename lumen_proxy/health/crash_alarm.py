@@ -42,8 +42,7 @@ class CrashAlarm:
         if not (self._settings.slack_webhook_url or self._settings.webhook_url):
             return
         if record["event"] == "gave_up":
-            problem = f"{record['deaths']} workers died within {record['window_s']:g} s; gave up, the port is closed"
-            self._send("gave_up", problem)
+            self._send("gave_up", f"{record['reason']}; gave up, the port is closed")
         elif record["event"] == "restart_scheduled" and record["deaths_in_window"] >= CRASH_LOOP_EXITS:
             if self._sent_at is not None and self._clock() - self._sent_at < COOL_DOWN_S:
                 return

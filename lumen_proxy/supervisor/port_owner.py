@@ -46,11 +46,16 @@ def find_with_ancestors(addresses: Iterable[str], port: int, system: str = platf
     import psutil  # noqa: PLC0415 - only a lost lock file needs it
 
     found: dict[int, None] = {}
-    for pid in sorted({pid for pid in _listening_pids(list(addresses), port, system) if pid}):
+    for pid in find_holders(addresses, port, system):
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(pid)
             found |= dict.fromkeys(one.pid for one in (process, *process.parents()))
     return list(found)
+
+
+def find_holders(addresses: Iterable[str], port: int, system: str = platform.SYSTEM) -> list[int]:
+    """The processes that listen on the port of one of the addresses, as far as visible."""
+    return sorted({pid for pid in _listening_pids(list(addresses), port, system) if pid})
 
 
 def _listening_pids(addresses: Sequence[str], port: int, system: str) -> Iterator[int | None]:

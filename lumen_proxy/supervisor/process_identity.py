@@ -84,16 +84,24 @@ def describe_other_program(pid: int) -> str | None:
     import psutil  # noqa: PLC0415 - only a command for people needs it
 
     try:
-        process = psutil.Process(pid)
-        program, *arguments = (os.path.basename(part) for part in process.cmdline() or [""])  # noqa: PTH119 - not paths
-        name = process.name()
+        name = psutil.Process(pid).name()
     except psutil.Error:
         return None
-    if not program or OWN_PROGRAM.fullmatch(program):
+    return f"{streams.replace_unprintable(name)} (pid {pid})" if is_lumen_proxy(pid) is False else None
+
+
+def is_lumen_proxy(pid: int) -> bool | None:
+    """Whether a process is a lumen-proxy by its command line; None if the system does not show that."""
+    import psutil  # noqa: PLC0415 - only a command for people needs it
+
+    try:
+        program, *arguments = (os.path.basename(part) for part in psutil.Process(pid).cmdline() or [""])  # noqa: PTH119 - not paths
+    except psutil.Error:
         return None
-    if PYTHON.match(program) and any(map(OWN_PROGRAM.fullmatch, arguments)):
+    if not program:
         return None
-    return f"{streams.replace_unprintable(name)} (pid {pid})"
+    is_script = bool(PYTHON.match(program)) and any(map(OWN_PROGRAM.fullmatch, arguments))
+    return is_script or bool(OWN_PROGRAM.fullmatch(program))
 
 
 def lock_owner(

@@ -166,8 +166,10 @@ def test_a_killed_proxy_is_reported(desk: Desk) -> None:
     desk.run("start")
     found = health(desk)
     pid = found["supervisor_pid"]
-    psutil.Process(pid).kill()
-    until("both have ended", lambda: has_ended(pid) and has_ended(found["pid"]), within_s=SOON_S)
+    supervisor = psutil.Process(pid)
+    processes = [supervisor, *supervisor.children()]
+    supervisor.kill()
+    until("all have ended", lambda: all(has_ended(process.pid) for process in processes), within_s=SOON_S)
     shown = status(desk)
     assert shown["condition"] == "stopped"
     assert shown["state"] == "ended unexpectedly"
@@ -229,6 +231,8 @@ def test_a_booting_proxy_is_recognized(desk: Desk, hanging: dict[str, str | None
     done = desk.run("status")
     assert (done.exit_status, re.search(r"^state +booting$", done.stdout, re.MULTILINE) is not None) == (69, True)
     assert status(desk)["condition"] == "booting"
+    elsewhere = desk.run("status", "--json", env={"LUMEN_STATE_DIR": str(desk.folder / "elsewhere")})
+    assert json.loads(elsewhere.stdout)["condition"] == "another", "with another state directory it is no stranger"
     assert desk.run("stop").exit_status == 0
     assert starting.wait_exit(SOON_S) == 70
     (line,) = starting.stderr.read_text().splitlines()

@@ -212,7 +212,7 @@ def test_without_a_webhook_nothing_is_sent() -> None:
 
 
 DEATHS = [
-    ({"event": "gave_up", "deaths": 5, "window_s": 60.0}, 1),
+    ({"event": "gave_up", "reason": "5 worker exits in 60 s"}, 1),
     ({"event": "restart_scheduled", "deaths_in_window": 2}, 0),
     ({"event": "restart_scheduled", "deaths_in_window": 3}, 1),
     ({"event": "worker_died"}, 0),
@@ -246,4 +246,4 @@ def test_without_a_webhook_no_child_is_started(monkeypatch: pytest.MonkeyPatch) 
     """Without a webhook a give-up starts no child."""
     monkeypatch.setattr("subprocess.Popen", None)
     alarm = CrashAlarm(config.load({"LUMEN_STATE_DIR": "x", "LUMEN_LOG_DIR": "x"}))
-    alarm.receive({"event": "gave_up", "deaths": 5, "window_s": 60.0})
+    alarm.receive({"event": "gave_up", "reason": "5 worker exits in 60 s"})

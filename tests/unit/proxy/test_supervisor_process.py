@@ -97,6 +97,22 @@ def test_a_crash_loop_ends_with_the_port_free(start: Start) -> None:
     assert ended["what"] == f"5 worker exits in 60 s; last: worker {pid} ended with exit status 3"
 
 
+def test_boots_that_hang_end_with_the_reason(start: Start) -> None:
+    """Boots that are never ready reach the limit however long they take; the record of the end has the reason."""
+    limits = {"BOOT_S": "0.2", "LUMEN_MAX_RESTARTS": "3", "LUMEN_RESTART_WINDOW_S": "0.1"}
+    proxy = start("never-imported", ready=False, **limits, LUMEN_RESTART_BACKOFF_S="0.01")
+    assert proxy.wait_exit(SOON_S) == 70
+    (gave_up,) = proxy.journal.events(name="gave_up")
+    count = "3 boots in a row were not ready within 0.2 s"
+    assert (gave_up["deaths"], gave_up["reason"]) == (3, count)
+    assert len(proxy.journal.events(name="worker_died")) == 3
+    assert is_free(proxy.port)
+    (record,) = proxy.state_dir.glob("ended-*.json")
+    pid = proxy.journal.events(name="worker_died")[-1]["pid"]
+    what = json.loads(record.read_text())["ended"]["what"]
+    assert what == f"{count}; last: worker {pid} was not ready within 0.2 s"
+
+
 def test_the_next_start_clears_the_reason(start: Start, tmp_path: Path) -> None:
     """The record of an unexpected end is removed when the next instance on the port is ready."""
     env = {"LUMEN_STATE_DIR": str(tmp_path), "LUMEN_RESTART_BACKOFF_S": "0"}
@@ -158,6 +174,30 @@ def test_closed_output_does_not_end_the_proxy(launch: Launcher) -> None:
     proxy = launch(target=Target(command=command))
     psutil.Process(proxy.health().pid).kill()
     assert proxy.health().generation == 2
+
+
+def test_a_standby_takes_over(start: Start) -> None:
+    """The process that waited serves as the next generation, and another one waits after it."""
+    proxy = start()
+    standby = proxy.journal.until("standby_ready", within_s=SOON_S)["pid"]
+    mark = proxy.journal.mark()
+    psutil.Process(proxy.health().pid).kill()
+    health = proxy.health()
+    assert (health.pid, health.generation) == (standby, 2)
+    assert proxy.journal.until("standby_ready", since=mark, within_s=SOON_S)["pid"] != standby
+
+
+def test_a_standby_that_dies_is_replaced_and_the_worker_stays(start: Start) -> None:
+    """The death of a standby is written to the journal; the worker is the same."""
+    proxy = start()
+    worker = proxy.health().pid
+    standby = proxy.journal.until("standby_ready", within_s=SOON_S)["pid"]
+    mark = proxy.journal.mark()
+    psutil.Process(standby).kill()
+    died = proxy.journal.until("standby_died", since=mark, within_s=SOON_S)
+    assert (died["pid"], died["signal"]) == (standby, 9)
+    proxy.journal.until("standby_ready", since=mark, within_s=SOON_S)
+    assert (proxy.health().pid, proxy.journal.events(name="worker_died")) == (worker, ())
 
 
 def test_idle_means_idle(start: Start) -> None:

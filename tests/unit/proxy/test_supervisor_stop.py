@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from lumen_conformance.processes.child_process import WINDOWS
+from lumen_conformance.stages.observations import is_port_free
 from lumen_conformance.waiting import until
 from tests.unit.proxy.supervised import SOON_S, Start, event_names
 
@@ -63,6 +64,25 @@ def test_a_second_signal_ends_at_once(start: Start) -> None:
 
     assert until("it ends", ends_on_one_more, within_s=SOON_S) == 70
     assert has_ended(worker)
+
+
+def test_a_stop_ends_the_standby(start: Start) -> None:
+    """At the exit of the supervisor neither the standby nor the worker is left, and the port is free."""
+    proxy = start()
+    pids = proxy.health().pid, proxy.journal.until("standby_ready", within_s=SOON_S)["pid"]
+    proxy.stop()
+    assert proxy.wait_exit(SOON_S) == 0
+    assert all(map(has_ended, pids))
+    assert is_port_free(proxy.port)
+
+
+def test_a_standby_leaves_with_a_killed_supervisor(start: Start) -> None:
+    """A standby that is ready reads the end of its input; the port is free for the next start."""
+    proxy = start()
+    pids = proxy.health().pid, proxy.journal.until("standby_ready", within_s=SOON_S)["pid"]
+    psutil.Process(proxy.pid).kill()
+    until("both have ended", lambda: all(map(has_ended, pids)), within_s=SOON_S)
+    assert is_port_free(proxy.port)
 
 
 def test_a_killed_supervisor_leaves_no_orphan(start: Start) -> None:
