@@ -1,4 +1,4 @@
-"""Python imports this module at the start of every child process: it installs the guard, then the mutation."""
+"""Python imports this module at the start of every child process: it installs the guard, mutation and conditions."""
 
 import os
 import sys
@@ -11,6 +11,11 @@ if os.environ.get("E2E_LUMEN_MUTATION"):
     import lumen_mutation
 
     lumen_mutation.install()
+
+if os.environ.get("E2E_LUMEN_CONDITIONS"):
+    import lumen_conditions
+
+    lumen_conditions.install()
 
 
 def _run_next() -> None:

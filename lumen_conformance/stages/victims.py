@@ -1,0 +1,27 @@
+"""Which processes of a launch a scenario kills or stops, and which process restarts them."""
+
+from __future__ import annotations
+
+import contextlib
+
+import psutil
+
+from lumen_conformance.processes.process_tree import ProcessRef, is_among
+from lumen_conformance.targets.launch import LaunchedTarget
+
+
+def find_victims(proxy: LaunchedTarget) -> tuple[ProcessRef, ...]:
+    """Return the worker that /health of our own proxy names; of another server all processes that serve.
+
+    A standby of our own proxy is left alone: it is the one that takes over.
+    """
+    return (proxy.worker(),) if "journal" in proxy.target.can else proxy.serving_processes()
+
+
+def find_supervisor(proxy: LaunchedTarget, worker: ProcessRef) -> ProcessRef:
+    """Return the parent of a worker, which is the launched process unless a wrapper has started it."""
+    process = worker.process()
+    with contextlib.suppress(psutil.Error):
+        parent = ProcessRef.of(process.ppid()) if process else proxy.ref
+        return parent if is_among(parent, proxy.processes()) else proxy.ref
+    return proxy.ref

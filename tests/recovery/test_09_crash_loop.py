@@ -1,0 +1,243 @@
+"""Scenario 9: workers die again and again; the restarts slow down, and after the limit the proxy gives up.
+
+Setup: five loops, each a launch of its own. Conditions (`lumen_conformance.inject`) end each worker at its start;
+the workers of the loop ``ready`` are killed as soon as they are ready, which must not count as success. The delays of the first loop are drawn from the first hundredth of their range, so that they can be awaited.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from lumen_conformance.inject.lumen_conditions import PERMANENT_STATUS, conditions
+from lumen_conformance.processes.process_tree import ProcessRef
+from lumen_conformance.registry import MeasureFixture, check, expect
+from lumen_conformance.stages.crash_loop import CrashLoop, LoopMonitor, ScheduledRestart
+from lumen_conformance.stages.evidence import stage
+from lumen_conformance.targets.journal import BEGINNING, JournalMark
+from lumen_conformance.targets.launch import LaunchedTarget, Launcher
+from lumen_conformance.waiting import observe
+
+pytestmark = pytest.mark.needs("journal")
+
+LIMIT = 5  # LUMEN_MAX_RESTARTS, its default
+GAVE_UP = 70
+CAP_S = 30.0
+BASE_S = 2.0
+CAPS_S = (0.0, 2.0, 4.0, 8.0, 16.0, CAP_S, CAP_S)  # of the restarts: at once, then doubled up to the limit
+UNLIMITED = {"LUMEN_MAX_RESTARTS": "0"}
+SHORT_DELAYS = {"LUMEN_RESTART_BACKOFF_S": "0.01"}
+# Five starts of an interpreter and its imports, 0.3 s each on an idle machine, and the time for a first start (check
+# 1.1) on a busy one.
+LOOP_S = 20.0
+EXIT_S = 5.0  # after the last death nothing is left to do
+WINDOW_S = 0.6  # twice a restart of an idle machine; a slow restart makes the time between two deaths longer
+# A start of a worker takes 3 ms of the supervisor on an idle machine, of which most is the fork; four times that,
+# and the start of the supervisor itself, 0.25 s.
+CPU_S_PER_RESTART, CPU_S_OF_START = 0.012, 0.5
+LOG_BYTES_PER_RESTART = 2_048  # three events of the journal with 250 bytes each, and a line for people
+DELAY_SLACK_S = 0.001  # the journal rounds its times
+LOGGED_SOURCE = "docs/behaviour.md: The journal"
+RESTART_SOURCE = "docs/behaviour.md: LUMEN_MAX_RESTARTS"
+
+
+@stage(scenario=9, needs=("journal",))
+def slow(launch: Launcher) -> CrashLoop:
+    """Let each worker die at its start, without a limit, until the delays have reached theirs."""
+    env = UNLIMITED | {"LUMEN_RESTART_BACKOFF_S": f"{BASE_S:g}"} | conditions("ends-with-1", "jitter-is-short")
+    proxy = launch(ready=False, env=env)
+    monitor = LoopMonitor(launch, proxy)
+    monitor.wait_restarts(len(CAPS_S) + 1, LOOP_S)  # one more: then the last but one was awaited, too
+    proxy.stop()
+    return monitor.end(EXIT_S)
+
+
+@stage(scenario=9, needs=("journal",))
+def boot(launch: Launcher) -> CrashLoop:
+    """Let each worker die at its start."""
+    proxy = launch(ready=False, env=SHORT_DELAYS | conditions("ends-with-1"))
+    monitor = LoopMonitor(launch, proxy)
+    monitor.wait_deaths(LIMIT, LOOP_S)
+    return monitor.end(EXIT_S, shown=True)
+
+
+@stage(scenario=9, needs=("journal",))
+def ready(launch: Launcher) -> CrashLoop:
+    """Kill each worker as soon as it is ready."""
+    proxy = launch(ready=False, env=SHORT_DELAYS)
+    kill_ready_workers(proxy, LIMIT)
+    return LoopMonitor(launch, proxy).end(EXIT_S, shown=True)
+
+
+@stage(scenario=9, needs=("journal",))
+def sustained(launch: Launcher) -> CrashLoop:
+    """Kill workers that were ready for the whole window, with a limit of two deaths in it."""
+    window = {"LUMEN_MAX_RESTARTS": "2", "LUMEN_RESTART_WINDOW_S": f"{WINDOW_S:g}"}
+    proxy = launch(ready=False, env=SHORT_DELAYS | window)
+    kill_ready_workers(proxy, 2, after_s=WINDOW_S + DELAY_SLACK_S)
+    proxy.stop()
+    return LoopMonitor(launch, proxy).end(EXIT_S)
+
+
+@stage(scenario=9, needs=("journal",))
+def permanent(launch: Launcher) -> CrashLoop:
+    """Let each worker end with a status that no restart changes."""
+    proxy = launch(ready=False, env=SHORT_DELAYS | conditions("ends-with-78"))
+    monitor = LoopMonitor(launch, proxy)
+    monitor.wait_deaths(LIMIT, LOOP_S)
+    return monitor.end(EXIT_S)
+
+
+@stage(scenario=9, needs=("journal",))
+def status_0(launch: Launcher) -> CrashLoop:
+    """Let each worker end with status 0, as after a stop."""
+    proxy = launch(ready=False, env=SHORT_DELAYS | conditions("ends-with-0"))
+    monitor = LoopMonitor(launch, proxy)
+    monitor.wait_deaths(LIMIT, LOOP_S)
+    return monitor.end(EXIT_S)
+
+
+def kill_ready_workers(proxy: LaunchedTarget, kills: int, after_s: float = 0.0) -> None:
+    """Kill the worker of each event ``ready`` so many seconds after it, until no worker follows."""
+    mark: JournalMark = BEGINNING
+    for _ in range(kills):
+        if not (event := proxy.journal.observe("ready", since=mark, within_s=LOOP_S)):
+            return
+        observe("it has ended", proxy.end_reason, within_s=after_s)
+        mark = proxy.journal.mark()
+        ProcessRef.of(event["pid"]).kill()
+    proxy.journal.observe("ready", since=mark, within_s=LOOP_S)
+
+
+@check("9.1-delays-double", source=RESTART_SOURCE)
+def test_delays_double(slow: CrashLoop) -> None:
+    """The first restart has no delay; then the limit of the delay doubles with each death, up to 30 s."""
+    caps_s = tuple(restart.delay_cap_s for restart in restarts_of(slow))
+    expect(caps_s == CAPS_S, f"the limits {CAPS_S} s of the first delays", f"{caps_s} s")
+
+
+@check("9.2-delay-within-limit", source=RESTART_SOURCE)
+def test_delay_is_within_its_limit(slow: CrashLoop) -> None:
+    """Each delay in the journal is between 0 and its limit."""
+    for restart in restarts_of(slow):
+        found = f"{restart.delay_s} s"
+        expect(0 <= restart.delay_s <= restart.delay_cap_s, f"a delay of 0 to {restart.delay_cap_s} s", found)
+
+
+@check("9.3-delay-is-waited", source=RESTART_SOURCE)
+def test_delay_is_waited(slow: CrashLoop, measure: MeasureFixture) -> None:
+    """After each death at least the delay of the journal passes before the next worker is started."""
+    for restart in restarts_of(slow):
+        waited = restart.gap_s is not None and restart.gap_s >= restart.delay_s - DELAY_SLACK_S
+        expect(waited, f"a worker at least {restart.delay_s:.3f} s after the death", f"after {restart.gap_s} s")
+    measure(max(restart.delay_s for restart in slow.restarts), "s", label="longest delay")
+
+
+@check("9.4-little-processor-time", tier="S", source="docs/architecture.md: A kill: the supervisor polls nothing")
+def test_little_processor_time(slow: CrashLoop, measure: MeasureFixture) -> None:
+    """A loop of crashes costs the supervisor little processor time."""
+    budget_s = CPU_S_OF_START + CPU_S_PER_RESTART * len(restarts_of(slow))
+    measure(slow.cpu_s, "s", budget_s)
+    expect(slow.cpu_s <= budget_s, f"at most {budget_s:.2f} s of processor time", f"{slow.cpu_s:.2f} s")
+
+
+@check("9.5-little-log", tier="S", source=LOGGED_SOURCE)
+def test_little_log(slow: CrashLoop, measure: MeasureFixture) -> None:
+    """A loop of crashes writes little into the logs."""
+    budget = LOG_BYTES_PER_RESTART * (len(restarts_of(slow)) + 2)  # beginning and end of the proxy are logged as well
+    measure(slow.log_bytes, "bytes", budget)
+    expect(slow.log_bytes <= budget, f"at most {budget} bytes of logs", f"{slow.log_bytes} bytes")
+
+
+@check("9.6-gives-up", source=RESTART_SOURCE)
+def test_gives_up(boot: CrashLoop) -> None:
+    """After five deaths during the boot the proxy gives up, not earlier and not later."""
+    expect_given_up(boot)
+
+
+@check("9.7-ready-is-no-success", source="docs/behaviour.md: LUMEN_RESTART_WINDOW_S")
+def test_ready_does_not_reset_the_count(ready: CrashLoop) -> None:
+    """Workers that die after they were ready count in the same way: one ready worker does not reset the count."""
+    expect_given_up(ready)
+    caps_s = tuple(restart.delay_cap_s for restart in ready.restarts)
+    expect(caps_s == tuple(sorted(set(caps_s))), "a higher limit of the delay after each death", f"{caps_s} s")
+
+
+@check("9.8-exit-status", source="sysexits(3): EX_SOFTWARE is 70")
+def test_exit_status(boot: CrashLoop, ready: CrashLoop) -> None:
+    """A proxy that gives up ends with status 70."""
+    for loop in (boot, ready):
+        expect(loop.exit_status == GAVE_UP, f"exit status {GAVE_UP}", f"exit status {loop.exit_status}")
+
+
+@check("9.9-listener-closed", source="docs/adr/0003-supervisor-holds-the-socket.md: if the supervisor gives up")
+def test_listener_is_closed(boot: CrashLoop, ready: CrashLoop) -> None:
+    """A proxy that gives up closes its port, so that clients are refused at once."""
+    for loop in (boot, ready):
+        expect(loop.is_port_free, f"a free port within {EXIT_S:g} s", "the port is taken")
+
+
+@check("9.10-reason-in-status", source="docs/behaviour.md: Instances")
+def test_status_has_the_reason(boot: CrashLoop, ready: CrashLoop) -> None:
+    """`lumen-proxy status` says that the proxy gave up, after how many deaths, and how the last worker ended."""
+    for loop, cause in ((boot, "exit status 1"), (ready, "signal 9")):
+        expect(loop.state == "gave up", "the state 'gave up'", loop.state)
+        known = str(LIMIT) in loop.last_failure and cause in loop.last_failure
+        expect(known, f"a last failure with {LIMIT} and {cause}", loop.last_failure)
+
+
+@check("9.11-permanent-status", source="sysexits(3): EX_CONFIG is 78")
+def test_permanent_status_is_final(permanent: CrashLoop) -> None:
+    """A worker that ends with a permanent status is not restarted, and the proxy ends with the same status."""
+    found = f"{permanent.spawned} workers, exit status {permanent.exit_status}"
+    is_final = (permanent.spawned, permanent.exit_status) == (1, PERMANENT_STATUS)
+    expect(is_final, f"1 worker, exit status {PERMANENT_STATUS}", found)
+    expect(not permanent.restarts, "no restart in the journal", f"{len(permanent.restarts)} restarts")
+
+
+@check("9.12-status-0", source=RESTART_SOURCE)
+def test_status_0_is_a_death(status_0: CrashLoop) -> None:
+    """A worker that ends with status 0 and was not told to is restarted, and counts as a death."""
+    expect_given_up(status_0)
+    expect(status_0.exit_status == GAVE_UP, f"exit status {GAVE_UP}", f"exit status {status_0.exit_status}")
+
+
+@check("9.13-window", source="docs/behaviour.md: LUMEN_RESTART_WINDOW_S")
+def test_a_whole_window_resets(sustained: CrashLoop) -> None:
+    """A worker that was ready for the whole window resets the count: the next restart has no delay."""
+    caps_s = tuple(restart.delay_cap_s for restart in sustained.restarts)
+    expect(not sustained.gave_up, "a proxy that goes on after two deaths", f"it gave up after {sustained.gave_up}")
+    expect(caps_s == (0.0, 0.0), "two restarts without a delay", f"restarts with limits of {caps_s} s")
+
+
+@check("9.14-causes", source=LOGGED_SOURCE)
+def test_causes_are_in_the_journal(boot: CrashLoop, ready: CrashLoop, status_0: CrashLoop) -> None:
+    """The journal has each death with its exit status or signal."""
+    for loop, cause in ((boot, 1), (ready, -9), (status_0, 0)):
+        expected = (cause,) * LIMIT
+        expect(loop.deaths == expected, f"the exit statuses {expected}, minus = signal", f"{loop.deaths}")
+
+
+@check("9.15-starts", source=LOGGED_SOURCE)
+def test_starts_are_in_the_journal(boot: CrashLoop) -> None:
+    """The journal has each start of a worker."""
+    expect(boot.spawned == LIMIT, f"{LIMIT} events worker_spawned", f"{boot.spawned}")
+
+
+@check("9.16-generations", source="docs/adr/0003-supervisor-holds-the-socket.md: a promotion is a generation")
+def test_promotions_are_counted(ready: CrashLoop) -> None:
+    """Each worker that becomes ready has the next generation, whatever else was started meanwhile."""
+    expected = tuple(range(1, LIMIT + 1))
+    expect(ready.generations == expected, f"the generations {expected}", f"{ready.generations}")
+
+
+def restarts_of(loop: CrashLoop) -> tuple[ScheduledRestart, ...]:
+    """Return the restarts that were awaited; the last one was stopped."""
+    restarts = loop.restarts[: len(CAPS_S)]
+    expect(bool(restarts), f"{len(CAPS_S)} restarts in the journal", f"{len(loop.restarts)} restarts")
+    return restarts
+
+
+def expect_given_up(loop: CrashLoop) -> None:
+    """Expect that the proxy gave up after the limit of deaths."""
+    found = f"{len(loop.deaths)} deaths, gave up after {loop.gave_up}"
+    expect((len(loop.deaths), loop.gave_up) == (LIMIT, (LIMIT,)), f"{LIMIT} deaths, gave up after ({LIMIT},)", found)
