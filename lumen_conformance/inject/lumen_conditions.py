@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NAMES = "E2E_LUMEN_CONDITIONS"
 CLOCK_FILE = "E2E_LUMEN_CLOCK"  # a file with the seconds by which the clock of the machine is wrong
 SERVER = "waitress"  # of the modules of our own proxy only a worker imports it
-LOOP = "lumen_proxy.supervisor.loop"
+LIMITS = "lumen_proxy.supervisor.time_limits"
 MARK = "condition of the suite:"
 WORKER = "lumen_proxy.worker"  # in the command line of a worker
 
@@ -29,7 +29,8 @@ JITTER = 0.01  # a hundredth of each limit: the delays grow as they do without i
 
 
 def _after_import(name: str, change: Callable[[ModuleType], object]) -> None:
-    import lumen_mutation  # noqa: PLC0415 -- found beside this module in a child process only
+    # In a child process this folder is on the path.
+    import lumen_mutation  # type: ignore[import-not-found]  # noqa: PLC0415
 
     lumen_mutation.after_import(name, change)
 
@@ -92,7 +93,7 @@ def _wait_for_orphanhood() -> None:
 
 
 def _shorten_boot() -> None:
-    _after_import(LOOP, lambda loop: setattr(loop, "BOOT_S", BOOT_LIMIT_S))
+    _after_import(LIMITS, lambda limits: setattr(limits, "BOOT_S", BOOT_LIMIT_S))
 
 
 def _shorten_jitter() -> None:
@@ -133,7 +134,9 @@ CONDITIONS: Mapping[str, Callable[[], None]] = {
 
 def conditions(*names: str) -> dict[str, str]:
     """Return the variables that install these conditions in the processes of a launch; raises KeyError."""
-    return {NAMES: " ".join(name for name in names if CONDITIONS[name])}
+    if unknown := set(names) - CONDITIONS.keys():
+        raise KeyError(f"unknown conditions {sorted(unknown)}; known: {sorted(CONDITIONS)}")
+    return {NAMES: " ".join(names)}
 
 
 def install() -> None:

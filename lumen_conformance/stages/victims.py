@@ -25,3 +25,8 @@ def find_supervisor(proxy: LaunchedTarget, worker: ProcessRef) -> ProcessRef:
         parent = ProcessRef.of(process.ppid()) if process else proxy.ref
         return parent if is_among(parent, proxy.processes()) else proxy.ref
     return proxy.ref
+
+
+def wait_standby(proxy: LaunchedTarget, within_s: float) -> bool:
+    """Wait until our own proxy has a standby; return whether it has one. Of another server nothing is known."""
+    return "journal" not in proxy.target.can or bool(proxy.journal.observe("standby_ready", within_s=within_s))

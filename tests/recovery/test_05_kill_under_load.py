@@ -3,44 +3,61 @@
 Setup: sixteen clients, each with a new connection for each question, because only a new connection can be refused; and
 a supervisor without a limit of restarts and without back-off, because ten kills in a row would count as a crash loop. A
 request in flight at a kill may be lost. No connection may be refused, and no client may wait longer than two restarts.
+In a second launch the clients connect while no worker accepts: the system must keep all of them until one does.
+
+Of a server with several workers one is killed at a time, so the claims are the same and easier to hold.
 """
 
 from __future__ import annotations
 
-import threading
+import contextlib
+import socket
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 
+import pytest
+
 from lumen_conformance.gateway.server import ScriptedGateway
-from lumen_conformance.http.capture import Capture
-from lumen_conformance.registry import MeasureFixture, check
+from lumen_conformance.http.client import request_bytes
+from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
 from lumen_conformance.stages.evidence import stage
+from lumen_conformance.stages.kill_storm import NO_USE, Clients, ProcessUse, is_answered, observe_use
 from lumen_conformance.stages.observations import StartObservation, observe_start
-from lumen_conformance.targets.launch import LaunchedTarget, Launcher
+from lumen_conformance.stages.victims import find_supervisor, find_victims, wait_standby
+from lumen_conformance.targets.launch import Launcher
+from lumen_conformance.targets.target import Target
+from lumen_conformance.waiting import observe
+
+pytestmark = [pytest.mark.needs("restart"), pytest.mark.load]
 
 CLIENTS = 16
 KILLS = 10
-START_BUDGET_S = 10.0  # check 1.1
-RESTART_BUDGET_S = 3.0  # scenario 1: for the median of ten, which one slow restart does not change
-# The worst of ten: a new worker is a cold start, so the budget of a start applies. Its 0.25 s of work compete with
-# sixteen clients: it took 0.3 s on an idle machine, and 3.8 s with two cores at a load of twelve.
-WORST_BUDGET_S = START_BUDGET_S
-WAIT_BUDGET_S = 2 * WORST_BUDGET_S  # a request may meet two kills, when it is accepted again just before the second
+WARM_KILLS = 2  # the first restart imports modules that later ones use as well
+# Scenario 1: for the median of ten, which one slow restart does not change. The worst of ten has the budget of a start:
+# without a standby a new worker is a cold start. Its 0.25 s of work compete with sixteen clients: it took 0.3 s on an
+# idle machine, and 3.8 s with two cores at a load of twelve.
+RESTART_BUDGET_S = 3.0
 SETTINGS = {"LUMEN_MAX_RESTARTS": "0", "LUMEN_RESTART_BACKOFF_S": "0", "LUMEN_MAX_CONCURRENCY": str(CLIENTS)}
-
+READ_BYTES = 65_536
 CUT = {"reset", "aborted"}
-
-
-def answered(capture: Capture) -> bool:
-    return (capture.status, capture.ended) == (200, "complete")
+NO_GROWTH_S = 5.0  # until a supervisor has closed and reaped what belonged to a killed worker: milliseconds
+# Of eight kills; an allocator may take another page for each, 4 KiB. A leak of the journal or of an event is more.
+GROWTH_BYTES = 4 * 1_048_576
+# More than the smallest backlogs that defects leave (0, 5), less than the smallest default of a server in use (asyncio
+# 100, Node 511, gunicorn 2,048).
+WAITING = 64
+# RFC 6298, 2.1: a lost SYN is sent again after one second. A full backlog drops it, so a connection that is
+# established earlier has found a place.
+CONNECT_S = 0.9
 
 
 @dataclass(frozen=True)
 class KillsEvidence:
-    """The evidence: counts of requests by their ends, and times in seconds."""
+    """The evidence: counts of requests by their ends, times in seconds, and the supervisor after two and ten kills."""
 
     start: StartObservation
+    start_s: float = 0.0
     kills: int = 0
     answered: int = 0
     refused: int = 0
@@ -49,82 +66,100 @@ class KillsEvidence:
     in_flight_at_kills: int = 0
     next_answer_s: tuple[float, ...] = ()
     longest_wait_s: float = 0.0
+    use_before: ProcessUse = NO_USE
+    use_after: ProcessUse = NO_USE
 
 
-class Clients:
-    """Threads that send chats, each on a new connection, until `stop` is called."""
+@dataclass(frozen=True)
+class WaitingEvidence:
+    """The evidence of `WAITING` clients that connect while every worker is stopped, and send when it is killed."""
 
-    def __init__(self, proxy: LaunchedTarget) -> None:
-        self.proxy = proxy
-        self.captures: list[Capture] = []
-        self.in_flight = 0
-        self._stop = threading.Event()
-        self._answer = threading.Condition()
-
-    def run(self) -> None:
-        """Send chats; each client does this."""
-        while not self._stop.is_set():
-            with self._answer:
-                self.in_flight += 1
-            capture = self.proxy.chat("또 왔어요", timeout_s=WAIT_BUDGET_S + 4)
-            with self._answer:
-                self.in_flight -= 1
-                self.captures.append(capture)
-                self._answer.notify_all()
-
-    def next_answer_s(self, since_mono_s: float) -> float:
-        """Return the seconds from then until the answer to a request that was sent after it."""
-
-        def arrived() -> float:
-            times = (
-                c.sent_mono_s + c.elapsed_s for c in self.captures if c.status == 200 and c.sent_mono_s >= since_mono_s
-            )
-            return min(times, default=0.0)
-
-        with self._answer:
-            self._answer.wait_for(arrived, WORST_BUDGET_S)
-            return (arrived() or time.monotonic()) - since_mono_s
-
-    def stop(self) -> None:
-        """End each client after its current chat."""
-        self._stop.set()
+    start: StartObservation
+    connected: int = 0
+    problem: str = ""
+    answered: int = 0
+    slowest_s: float = 0.0
 
 
-@stage(scenario=5)
-def storm(launch: Launcher, gateway: ScriptedGateway) -> KillsEvidence:
+@stage(scenario=5, needs=("restart",))
+def storm(launch: Launcher, gateway: ScriptedGateway, target: Target) -> KillsEvidence:
     """Kill ten workers, each after the new worker of the last kill has answered."""
     proxy = launch(ready=False, gateway=gateway, env=SETTINGS)
-    start = observe_start(proxy, START_BUDGET_S)
+    start = observe_start(proxy, target.start_s)
     if start.problem:
         return KillsEvidence(start)
-    clients, waits, in_flight = Clients(proxy), [], 0
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        for _ in range(CLIENTS):
-            pool.submit(clients.run)
-        try:
-            for _ in range(KILLS):
-                victim, mark = proxy.worker(), proxy.journal.mark()
-                in_flight += clients.in_flight
-                killed_at = time.monotonic()
-                victim.kill()
-                waits.append(clients.next_answer_s(killed_at))
-                proxy.journal.observe("ready", since=mark, within_s=WORST_BUDGET_S)
-        finally:
-            clients.stop()
+    wait_standby(proxy, target.start_s)
+    supervisor, usual = find_supervisor(proxy, proxy.worker()), len(proxy.processes())
+    clients, waits, in_flight, use = Clients(proxy, CLIENTS, 3 * target.start_s), [], 0, []
+    with clients.running():
+        for number in range(KILLS):
+            if number == WARM_KILLS:
+                use.append(ProcessUse.of(supervisor))
+            victim = proxy.worker()
+            in_flight += clients.in_flight
+            killed_mono_s = time.monotonic()
+            victim.kill()
+            waits.append(clients.next_answer_s(killed_mono_s, target.start_s))
+            observe("it is replaced", lambda: len(proxy.processes()) >= usual, within_s=target.start_s)
+    use.append(observe_use(supervisor, use[0], NO_GROWTH_S))
     ended = [capture.ended for capture in clients.captures]
     return KillsEvidence(
         start,
-        kills=len(proxy.journal.events(name="worker_died")),
-        answered=sum(map(answered, clients.captures)),
+        target.start_s,
+        kills=len(waits),
+        answered=sum(map(is_answered, clients.captures)),
         refused=ended.count("refused"),
         cut=sum(end in CUT for end in ended),
         other=tuple(
-            sorted({f"{c.status} {c.ended}" for c in clients.captures if c.ended not in CUT and not answered(c)})
+            sorted({f"{c.status} {c.ended}" for c in clients.captures if c.ended not in CUT and not is_answered(c)})
         ),
         in_flight_at_kills=in_flight,
         next_answer_s=tuple(waits),
         longest_wait_s=max(capture.elapsed_s for capture in clients.captures),
+        use_before=use[0],
+        use_after=use[1],
     )
+
+
+@stage(scenario=5, needs=("restart",))
+def gap(launch: Launcher, gateway: ScriptedGateway, target: Target) -> WaitingEvidence:
+    """Stop every worker, let clients connect, kill the workers, and send a request on each connection."""
+    proxy = launch(ready=False, gateway=gateway, env=SETTINGS)
+    start = observe_start(proxy, target.start_s)
+    if start.problem:
+        return WaitingEvidence(start)
+    victims = find_victims(proxy)
+    for ref in victims:
+        ref.suspend()
+    with ExitStack() as stack:
+        connected, problem = connect_all(proxy.port, stack)
+        for ref in victims:
+            ref.kill()
+        killed_mono_s = time.monotonic()
+        request = request_bytes(proxy.url, "GET", target.probe_path, headers=proxy.headers)
+        answers = [read_answer(sock, request, killed_mono_s + 2 * target.start_s) for sock in connected]
+    answered = sum(answer.startswith(b"HTTP/1.") for answer in answers)
+    return WaitingEvidence(start, len(connected), problem, answered, time.monotonic() - killed_mono_s)
+
+
+def connect_all(port: int, stack: ExitStack) -> tuple[list[socket.socket], str]:
+    """Connect one client after the other, until one is not connected in time; return why it was not."""
+    connected: list[socket.socket] = []
+    for _ in range(WAITING):
+        try:
+            connected.append(stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=CONNECT_S)))
+        except OSError as error:
+            return connected, f"{type(error).__name__}: {error}"
+    return connected, ""
+
+
+def read_answer(sock: socket.socket, request: bytes, until_mono_s: float) -> bytes:
+    """Send a request, and return the first bytes of its answer; nothing when none comes."""
+    with contextlib.suppress(OSError):
+        sock.settimeout(max(0.1, until_mono_s - time.monotonic()))
+        sock.sendall(request)
+        return sock.recv(READ_BYTES)
+    return b""
 
 
 @check(
@@ -134,33 +169,92 @@ def storm(launch: Launcher, gateway: ScriptedGateway) -> KillsEvidence:
 )
 def test_nobody_is_refused(storm: KillsEvidence, measure: MeasureFixture) -> None:
     """Ten kills with sixteen connecting clients refuse no connection."""
-    assert storm.kills == KILLS, storm.start.problem
+    after_kills(storm)
     measure(storm.refused, "refused", 0)
     measure(storm.answered, "answered", label="answered")
-    assert (storm.refused, storm.other) == (0, ())
-    assert storm.answered > KILLS
+    expect(storm.refused == 0, "no connection is refused", f"{storm.refused} of {storm.answered + storm.refused}")
 
 
 @check("5.2-only-in-flight-cut", source="docs/adr/0003-supervisor-holds-the-socket.md: connections wait in the backlog")
 def test_only_requests_in_flight_are_cut(storm: KillsEvidence, measure: MeasureFixture) -> None:
-    """At most the requests that were in flight at the kills are lost."""
+    """At most the requests that were in flight at the kills are lost, and all others are answered."""
+    after_kills(storm)
     measure(storm.cut, "lost", storm.in_flight_at_kills)
-    assert storm.cut <= storm.in_flight_at_kills
+    expect(storm.cut <= storm.in_flight_at_kills, f"at most {storm.in_flight_at_kills} lost", f"{storm.cut} lost")
+    expect(not storm.other, "status 200 for all others", ", ".join(storm.other))
 
 
 @check("5.3-next-answer", source="docs/architecture.md: A kill")
 def test_next_answer_comes_soon(storm: KillsEvidence, measure: MeasureFixture) -> None:
     """After a kill the next answer arrives within the restart budget, and the slowest of ten within that of a start."""
-    assert len(storm.next_answer_s) == KILLS
-    median, worst = sorted(storm.next_answer_s)[KILLS // 2], max(storm.next_answer_s)
-    measure(median, "s", RESTART_BUDGET_S, headline=True)
-    measure(worst, "s", WORST_BUDGET_S, label="worst")
-    assert median < RESTART_BUDGET_S
-    assert worst < WORST_BUDGET_S
+    after_kills(storm)
+    median_s, worst_s = sorted(storm.next_answer_s)[KILLS // 2], max(storm.next_answer_s)
+    median_budget_s = max(RESTART_BUDGET_S, storm.start.elapsed_s)  # on a busy machine: check 1.4
+    measure(median_s, "s", median_budget_s, headline=True)
+    measure(worst_s, "s", storm.start_s, label="worst")
+    expect(median_s < median_budget_s, f"a median below {median_budget_s:g} s", f"{median_s:.2f} s")
+    expect(worst_s < storm.start_s, f"a longest time below {storm.start_s:g} s", f"{worst_s:.2f} s")
 
 
 @check("5.4-longest-wait", source="docs/architecture.md: A kill")
 def test_nobody_waits_for_ever(storm: KillsEvidence, measure: MeasureFixture) -> None:
     """No client waits longer than two starts take."""
-    measure(storm.longest_wait_s, "s", WAIT_BUDGET_S)
-    assert storm.longest_wait_s < WAIT_BUDGET_S
+    after_kills(storm)
+    budget_s = 2 * storm.start_s  # a request may meet two kills, when it is accepted again just before the second
+    measure(storm.longest_wait_s, "s", budget_s)
+    expect(storm.longest_wait_s < budget_s, f"no wait above {budget_s:g} s", f"{storm.longest_wait_s:.2f} s")
+
+
+@check("5.5-descriptors", source="getrlimit(2): RLIMIT_NOFILE, 1024 by default, is a limit of restarts for a leak")
+def test_descriptors_do_not_grow(storm: KillsEvidence, measure: MeasureFixture) -> None:
+    """After eight more kills the supervisor has no more open descriptors than before them."""
+    before, after = after_kills(storm).use_before.descriptors, storm.use_after.descriptors
+    measure(after, "descriptors", before)
+    expect(after <= before, f"at most {before} descriptors", f"{after} descriptors")
+
+
+@check("5.6-memory", source="docs/guide/recovery.md: Scenario 5")
+def test_memory_does_not_grow(storm: KillsEvidence, measure: MeasureFixture) -> None:
+    """Eight more kills cost the supervisor no memory that stays."""
+    growth = storm.use_after.resident_bytes - after_kills(storm).use_before.resident_bytes
+    measure(growth / 1024, "KiB", GROWTH_BYTES / 1024)
+    expect(growth <= GROWTH_BYTES, f"at most {GROWTH_BYTES >> 10} KiB more", f"{growth >> 10} KiB more")
+
+
+@check("5.7-zombies", source="wait(2): a child that has ended stays a zombie until its parent waits for it")
+def test_no_zombies_are_left(storm: KillsEvidence, measure: MeasureFixture) -> None:
+    """No killed worker stays a zombie of the supervisor."""
+    zombies = after_kills(storm).use_after.zombies
+    measure(zombies, "zombies", 0)
+    expect(zombies == 0, "no zombie", f"{zombies} zombies")
+
+
+@check("5.8-connect-in-the-gap", source="listen(2): backlog; RFC 6298, 2.1: a lost SYN is sent again after 1 s")
+def test_clients_connect_while_nobody_accepts(gap: WaitingEvidence, measure: MeasureFixture) -> None:
+    """Sixty-four clients that connect while no worker accepts are all connected at once."""
+    after_start(gap)
+    measure(gap.connected, "connected")
+    found = f"{gap.connected} clients; the next: {gap.problem}"
+    expect(gap.connected == WAITING, f"{WAITING} clients connected within {CONNECT_S:g} s each", found)
+
+
+@check("5.9-answered-after-the-gap", source="docs/adr/0003-supervisor-holds-the-socket.md: a connection waits")
+def test_waiting_clients_are_answered(gap: WaitingEvidence, measure: MeasureFixture) -> None:
+    """Clients that were connected when the worker died, and had sent nothing, are all answered by the next one."""
+    after_start(gap)
+    measure(gap.slowest_s, "s")
+    expect(gap.answered == gap.connected, f"{gap.connected} answers", f"{gap.answered} answers")
+
+
+def after_kills(storm: KillsEvidence) -> KillsEvidence:
+    """Return the evidence; without a start nothing is judged."""
+    if storm.start.problem:
+        raise NotJudged("the server was never ready", ("1.1-initial-start",))
+    return storm
+
+
+def after_start(gap: WaitingEvidence) -> WaitingEvidence:
+    """Return the evidence; without a start nothing is judged."""
+    if gap.start.problem:
+        raise NotJudged("the server was never ready", ("1.1-initial-start",))
+    return gap

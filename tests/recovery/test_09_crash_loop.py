@@ -1,7 +1,8 @@
 """Scenario 9: workers die again and again; the restarts slow down, and after the limit the proxy gives up.
 
-Setup: five loops, each a launch of its own. Conditions (`lumen_conformance.inject`) end each worker at its start;
-the workers of the loop ``ready`` are killed as soon as they are ready, which must not count as success. The delays of the first loop are drawn from the first hundredth of their range, so that they can be awaited.
+Setup: six loops, each a launch of its own. Conditions (`lumen_conformance.inject`) end each worker at its start; the
+workers of the loop ``ready`` are killed as soon as they are ready, which must not count as success. The delays of the
+first loop are drawn from the first hundredth of their range, so that they can be awaited.
 """
 
 from __future__ import annotations
