@@ -92,6 +92,17 @@ def _wait_for_orphanhood() -> None:
         time.sleep(0.002)  # noqa: TID251 -- a child has no event for the end of its parent
 
 
+def _start_child() -> None:
+    """Let each worker have a child process that does not end by itself, as a library may start one."""
+    import subprocess  # noqa: PLC0415 -- loaded by the server as well
+
+    def start(_: ModuleType) -> None:
+        streams = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
+        subprocess.Popen(["sleep", "3600"], **streams)  # noqa: S607 -- any program that waits
+
+    _after_import(SERVER, start)
+
+
 def _shorten_boot() -> None:
     _after_import(LIMITS, lambda limits: setattr(limits, "BOOT_S", BOOT_LIMIT_S))
 
@@ -125,6 +136,7 @@ CONDITIONS: Mapping[str, Callable[[], None]] = {
     "ends-with-78": _end_at_start(PERMANENT_STATUS),
     "ends-with-0": _end_at_start(0),
     "hangs-at-import": _hang_at_import,
+    "has-a-child": _start_child,
     "starts-as-orphan": _wait_for_orphanhood,
     "boot-limit-is-short": _shorten_boot,
     "jitter-is-short": _shorten_jitter,

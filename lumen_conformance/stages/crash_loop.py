@@ -62,18 +62,12 @@ class LoopMonitor:
 
     def wait_deaths(self, number: int, within_s: float) -> None:
         """Wait for so many deaths of workers, or for the end of the loop."""
-        self._wait("worker_died", number, within_s)
 
-    def wait_restarts(self, number: int, within_s: float) -> None:
-        """Wait until so many restarts are scheduled, or for the end of the loop."""
-        self._wait("restart_scheduled", number, within_s)
-
-    def _wait(self, name: str, number: int, within_s: float) -> None:
         def has_come() -> bool:
             self._cpu_s = max(self._cpu_s, processor_s(self._proxy.ref))
-            return len(self._proxy.journal.events(name=name)) >= number
+            return len(self._proxy.journal.events(name="worker_died")) >= number
 
-        observe(f"{number} events {name}", has_come, within_s=within_s, give_up=self._proxy.end_reason)
+        observe(f"{number} deaths", has_come, within_s=within_s, give_up=self._proxy.end_reason)
 
     def end(self, exit_s: float, *, shown: bool = False) -> CrashLoop:
         """Wait for the end of the loop, and return what happened; `shown` adds what `lumen-proxy status` prints."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from lumen_conformance.inject.lumen_conditions import BOOT_LIMIT_S, MARK, conditions
+from lumen_conformance.processes.process_tree import kill_all
 from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
 from lumen_conformance.stages.crash_loop import CrashLoop, LoopMonitor, read_status
 from lumen_conformance.stages.evidence import stage
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.needs("journal")
 LIMIT = 5  # LUMEN_MAX_RESTARTS, its default
 GAVE_UP = 70
 KILLED = -9
+SHOWN_CHARS = 200  # of what a command prints: its first line
 # Shorter than a boot that hangs, so that two of them never count together; the least value of this setting.
 SETTINGS = {"LUMEN_RESTART_WINDOW_S": "0.1", "LUMEN_RESTART_BACKOFF_S": "0.01"}
 LOOP_S = 20.0  # five boots of 0.25 s on an idle machine, and the time for a start (check 1.1) on a busy one
@@ -55,7 +57,7 @@ def hanging(launch: Launcher) -> CrashLoop:
 @stage(scenario=16, needs=("journal",))
 def booting(launch: Launcher) -> BootingEvidence:
     """Look at a proxy whose first boot hangs, and stop it."""
-    proxy = launch(ready=False, env=conditions("hangs-at-import"))
+    proxy = launch(ready=False, env=conditions("hangs-at-import", "has-a-child"))
     mark = f"{MARK} hangs".encode()
     if not observe("the boot hangs", lambda: mark in proxy.stderr.read_bytes(), within_s=BOOTING_S):
         return BootingEvidence(has_begun=False)
@@ -64,14 +66,32 @@ def booting(launch: Launcher) -> BootingEvidence:
     proxy.stop()
     status = proxy.observe_exit(EXIT_S)
     observe("all have ended", lambda: not proxy.processes(), within_s=EXIT_S)
+    left = proxy.processes()
+    kill_all(left)
     return BootingEvidence(
         has_begun=True,
         condition=str(shown.get("condition")),
         state=str(shown.get("state")),
         exit_status=status,
-        left=len(proxy.processes()),
+        left=len(left),
         events=tuple(event.name for event in proxy.journal.events()),
     )
+
+
+@dataclass(frozen=True)
+class StartEvidence:
+    """The evidence: how `lumen-proxy start` ended while each boot hung, and what it printed."""
+
+    exit_status: int
+    printed: str
+
+
+@stage(scenario=16, needs=("journal",))
+def start(launch: Launcher) -> StartEvidence:
+    """Start a proxy in the background, each boot of which hangs."""
+    env = SETTINGS | {"LUMEN_MAX_RESTARTS": "2"} | conditions("hangs-at-import", "boot-limit-is-short")
+    ended = launch.run("start", "--port", str(launch.reserve_port()), env=env)
+    return StartEvidence(ended.exit_status, ended.stdout + ended.stderr)
 
 
 @check("16.1-ended-and-counted", source="docs/behaviour.md: LUMEN_MAX_RESTARTS")
@@ -112,10 +132,17 @@ def test_status_says_booting(booting: BootingEvidence) -> None:
 
 @check("16.5-stop-is-clean", source="docs/behaviour.md: Commands")
 def test_stop_is_clean(booting: BootingEvidence) -> None:
-    """A stop while the boot hangs ends the proxy and its worker with status 0, and counts as no death."""
+    """A stop while the boot hangs ends the proxy with status 0, with its worker and a child of that; it is no death."""
     found = f"exit status {begun(booting).exit_status}, {booting.left} processes left"
     expect((booting.exit_status, booting.left) == (0, 0), "exit status 0, 0 processes left", found)
     expect("worker_died" not in booting.events, "no event worker_died", ", ".join(booting.events))
+
+
+@check("16.6-start-says-so", source="docs/behaviour.md: Commands")
+def test_start_does_not_report_success(start: StartEvidence) -> None:
+    """`lumen-proxy start` ends with status 70 when no boot ends, and does not say that the proxy is ready."""
+    found = f"exit status {start.exit_status}: {start.printed[:SHOWN_CHARS]!r}"
+    expect(start.exit_status == GAVE_UP and "ready on" not in start.printed, f"exit status {GAVE_UP}", found)
 
 
 def begun(booting: BootingEvidence) -> BootingEvidence:
