@@ -97,8 +97,8 @@ def _start_child() -> None:
     import subprocess  # noqa: PLC0415 -- loaded by the server as well
 
     def start(_: ModuleType) -> None:
-        streams = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
-        subprocess.Popen(["sleep", "3600"], **streams)  # noqa: S607 -- any program that waits
+        null = subprocess.DEVNULL
+        subprocess.Popen(["sleep", "3600"], stdin=null, stdout=null, stderr=null)
 
     _after_import(SERVER, start)
 
