@@ -29,12 +29,16 @@ MUTATION_FILES = pytest.StashKey[tuple[Path, ...]]()
 HOST = "127.0.0.1"
 
 CAPABILITIES = frozenset(options.CAPABILITIES)
-LAUNCH_CAPABILITIES = frozenset(("launch", "gateway", "restart", "drain", "journal", "venv"))  # of a launched target
+LAUNCH_CAPABILITIES = frozenset(
+    ("launch", "gateway", "restart", "orphans", "watchdog", "drain", "journal", "venv")
+)  # of a launched target
 OURS = CAPABILITIES - {"tools", "n", "responses"}
 PROBE_WITHOUT_HEALTH = "/v1/models"  # of a server without a health path: below 500 it is ready
 OUR_START_S = 10.0  # a cold start takes 0.3 s here, and a virus scanner may read every file
 # Large servers take 15 s for their imports on an idle machine.
 FOREIGN_START_S = 60.0
+# LUMEN_WATCHDOG_S, 10 s by default, until a hang is noticed, and a start.
+OUR_HANG_S = 20.0
 # A real model writes about 5 tokens a second on a processor, and an answer of 300 tokens.
 MODEL_S = 60.0
 
@@ -60,6 +64,7 @@ class Target:
     ``variables``    variables for the environment of a launch, filled in as the command is; the values are secret
     ``load``         whether load and oversize checks may run
     ``start_s``      seconds within which a launch must be ready
+    ``hang_s``       seconds within which a worker that hangs must be replaced by another one that answers
     ``answer_s``     seconds within which an answer must be complete, unless a check has its own budget
     """
 
@@ -79,6 +84,7 @@ class Target:
     foreign: bool = False
     start_s: float = OUR_START_S
     answer_s: float = TIMEOUT_S
+    hang_s: float = OUR_HANG_S
 
     def argv(self, port: int, gateway_url: str, args: tuple[str, ...] = ()) -> list[str]:
         """Return the command line of one launch. Only these three names are filled in; other braces stay."""
@@ -179,6 +185,7 @@ def _foreign(config: pytest.Config, command: str | None, url: str | None) -> Tar
     if command is None and (idle := [respelled(name) for name in LAUNCH_OPTIONS if config.getoption(name)]):
         raise pytest.UsageError(f"{', '.join(idle)}: only with {spelled('command')}")
     can = _declared(config, argv)
+    start_s = _seconds(config, "--proxy-start-timeout") or FOREIGN_START_S
     if "auth" in can and not api_key_of(config):
         raise pytest.UsageError(f"{spelled('can')} auth needs {spelled('api-key')}: the key that the server requires")
     if url is not None and not model:
@@ -196,7 +203,8 @@ def _foreign(config: pytest.Config, command: str | None, url: str | None) -> Tar
         load=url is None or config.getoption("proxy_load"),
         foreign=True,
         variables=_variables(config),
-        start_s=_seconds(config, "--proxy-start-timeout") or FOREIGN_START_S,
+        start_s=start_s,
+        hang_s=_seconds(config, "--proxy-hang-timeout") or start_s,
         answer_s=_seconds(config, "--proxy-timeout") or (TIMEOUT_S if "gateway" in can else MODEL_S),
     )
 

@@ -214,7 +214,7 @@ IN_STATES = {name: name for name in sorted((*STATES, DRAINING))}
 @check_each("order", {name: name for name in ORDERS}, marks=(pytest.mark.needs("orphans"),), source=SOURCE)
 def test_nothing_outlives_the_supervisor(orders: OrphanEvidence, measure: MeasureFixture, order: str) -> None:
     """After a kill ({row}) every process of the launch ends and the port is free within 5 s."""
-    expect_gone(orders.trees[order], measure)
+    expect_ended(orders.trees[order], measure)
 
 
 @check("7.10-next-start", marks=(pytest.mark.needs("orphans"),), source="docs/guide/recovery.md: Scenario 7")
@@ -226,7 +226,7 @@ def test_next_start(orders: OrphanEvidence, measure: MeasureFixture) -> None:
 @check_each("state", IN_STATES, marks=(OURS,), source=SOURCE)
 def test_nothing_outlives_it_in_any_state(states: OrphanEvidence, measure: MeasureFixture, state: str) -> None:
     """When the supervisor is killed in the state ({row}), every process ends and the port is free within 5 s."""
-    expect_gone(states.trees[state], measure)
+    expect_ended(states.trees[state], measure)
 
 
 @check("7.11-next-start-states", marks=(OURS,), source="docs/behaviour.md: Start, stop and state")
@@ -235,7 +235,7 @@ def test_next_start_after_any_state(states: OrphanEvidence, measure: MeasureFixt
     expect_next_starts(states, measure)
 
 
-def expect_gone(tree: KilledTree, measure: MeasureFixture) -> None:
+def expect_ended(tree: KilledTree, measure: MeasureFixture) -> None:
     """Expect that nothing has outlived a supervisor."""
     if not tree.reached:
         raise NotJudged("the server did not reach this state", ("1.1-initial-start",))

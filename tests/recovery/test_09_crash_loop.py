@@ -268,7 +268,7 @@ def test_ready_does_not_reset_the_delay(ready: CrashLoop) -> None:
     expect(grows, "a higher limit of the delay after each death", f"{caps_s} s")
 
 
-@check("9.18-standby", source="docs/adr/0021-standby.md")
+@check("9.18-standby", source="docs/behaviour.md: LUMEN_STANDBY")
 def test_deaths_of_a_standby(standby: StandbyEvidence) -> None:
     """When its standby dies again and again the proxy goes on without one: the same worker answers."""
     if standby.deaths < LIMIT:
