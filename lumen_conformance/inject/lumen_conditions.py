@@ -8,6 +8,7 @@ hang, an early end and a step of the clock, which no signal from outside can cau
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 TYPE_CHECKING = False  # an import of typing takes 10 ms in each child process
@@ -25,6 +26,9 @@ WORKER = "lumen_proxy.worker"  # in the command line of a worker
 CRASH_STATUS = 1  # of a Python program that ends with an exception
 PERMANENT_STATUS = 78  # EX_CONFIG of sysexits(3): another attempt has the same result
 BOOT_LIMIT_S = 0.25  # an interpreter starts in 0.02 s; the limit of the product is for boots that take longer
+# Signals that neither the product nor a library of it uses; they have no names on Windows.
+SPIN_SIGNAL = getattr(signal, "SIGVTALRM", 0)
+LOCK_SIGNAL = getattr(signal, "SIGPROF", 0)
 JITTER = 0.01  # a hundredth of each limit: the delays grow as they do without it, and ten of them take a second
 
 
@@ -56,15 +60,9 @@ def hold_the_interpreter(*_: object) -> None:
         ctypes.PyDLL(None).sleep(3600)
 
 
-def _at_signal(name: str, handler: Callable[..., None]) -> Callable[[], None]:
+def _at_signal(number: int, handler: Callable[..., None]) -> Callable[[], None]:
     """Call this in the main thread of a worker that gets the signal."""
-
-    def install(_: ModuleType) -> None:
-        import signal  # noqa: PLC0415 -- loaded by the server as well
-
-        signal.signal(getattr(signal, name), handler)
-
-    return lambda: _after_import(SERVER, install)
+    return lambda: _after_import(SERVER, lambda _: signal.signal(number, handler))
 
 
 def _end_at_start(status: int) -> Callable[[], None]:
@@ -130,8 +128,8 @@ def _follow_clock_file() -> None:
 
 
 CONDITIONS: Mapping[str, Callable[[], None]] = {
-    "spins-at-sigusr1": _at_signal("SIGUSR1", spin_in_the_serving_loop),
-    "locks-at-sigusr2": _at_signal("SIGUSR2", hold_the_interpreter),
+    "spins-on-signal": _at_signal(SPIN_SIGNAL, spin_in_the_serving_loop),
+    "locks-on-signal": _at_signal(LOCK_SIGNAL, hold_the_interpreter),
     "ends-with-1": _end_at_start(CRASH_STATUS),
     "ends-with-78": _end_at_start(PERMANENT_STATUS),
     "ends-with-0": _end_at_start(0),

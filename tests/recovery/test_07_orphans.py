@@ -12,7 +12,6 @@ be ended by the second only, as the worker reads nothing.
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -23,7 +22,7 @@ import pytest
 
 from lumen_conformance.gateway.replies import silent
 from lumen_conformance.gateway.server import ScriptedGateway
-from lumen_conformance.inject.lumen_conditions import MARK, conditions
+from lumen_conformance.inject.lumen_conditions import MARK, SPIN_SIGNAL, conditions
 from lumen_conformance.processes.process_tree import ProcessRef, kill_all, list_running
 from lumen_conformance.registry import MeasureFixture, NotJudged, check, check_each, expect
 from lumen_conformance.stages.evidence import stage
@@ -196,7 +195,7 @@ def reach_spinning(proxy: LaunchedTarget) -> bool:
     """Let the serving loop of the worker spin."""
     if find_problem(proxy) or not (process := proxy.worker().process()):
         return False
-    process.send_signal(signal.SIGUSR1)
+    process.send_signal(SPIN_SIGNAL)
     return reach_condition("spins")(proxy)
 
 
@@ -205,7 +204,7 @@ STATES: dict[str, tuple[dict[str, str], Callable[[LaunchedTarget], bool]]] = {
     "7.5-hangs-at-boot": (conditions("hangs-at-import"), reach_condition("hangs")),
     "7.6-waiting": (LONG_DELAYS | conditions("ends-with-1"), reach_waiting),
     "7.8-stopped": ({}, reach_stopped),
-    "7.9-spinning": (conditions("spins-at-sigusr1"), reach_spinning),
+    "7.9-spinning": (conditions("spins-on-signal"), reach_spinning),
 }
 DRAINING = "7.7-draining"
 IN_STATES = {name: name for name in sorted((*STATES, DRAINING))}
