@@ -35,8 +35,9 @@ contract: $(READY) ## what the proxy says on the wire
 matrix: $(READY) ## prove the contract's checks: each fault turns exactly its declared ones red
 	E2E_LUMEN_WHOLE_MATRIX=1 $(PYTEST) tests/matrix -n 4
 
+# Four at once on two cores: half of the time is a wait for a deadline or for a process.
 mutants: $(READY) ## prove the checks of recovery: each mutant of the proxy fails exactly its declared ones
-	$(PYTEST) -m mutants --html=reports/mutants.html
+	$(PYTEST) -m mutants -n 4 --dist worksteal --html=reports/mutants.html
 
 lint: $(LINTERS) ## style, types, layers, workflow, deployment files
 	$(BIN)/ruff check

@@ -6,8 +6,10 @@ scenario, which must stay green; one of a sample (`make test`) in the stages tha
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -25,37 +27,61 @@ from tests.mutants.missing import listed, missing
 from tests.mutants.mutants import MUTANTS, WITHOUT_MUTANT, control_of
 
 AT_ONCE: Final = 3  # mutants: half of the time is a wait; with more of them each start takes longer
-Outcomes = Mapping[str, Outcome]  # by check
+
+
+@dataclass(frozen=True)
+class MutantRun:
+    """The outcomes by check, and how long the mutant took."""
+
+    outcomes: Mapping[str, Outcome]
+    seconds: float
+
+
+class MutantRuns:
+    """Runs mutants, a few at once, when the first of these few is asked for."""
+
+    def __init__(self, names: list[str], at_once: int, run_mutant: Callable[[str], MutantRun]) -> None:
+        self._names, self._at_once, self._run_mutant = names, at_once, run_mutant
+        self._done: dict[str, MutantRun] = {}
+
+    def of(self, name: str) -> MutantRun:
+        """The run of a mutant."""
+        if name not in self._done:
+            first = self._names.index(name)
+            batch = self._names[first : first + self._at_once]
+            with ThreadPoolExecutor(self._at_once) as pool:
+                self._done |= zip(batch, pool.map(self._run_mutant, batch), strict=True)
+        return self._done[name]
 
 
 @pytest.fixture(scope="module")
-def outcomes(request: pytest.FixtureRequest, run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcomes]:
-    """The outcomes of each selected mutant."""
+def runs(request: pytest.FixtureRequest, run: Run, tmp_path_factory: pytest.TempPathFactory) -> MutantRuns:
+    """The selected mutants. Parallel workers share those of `make mutants`; one worker has all of a sample."""
     modules, whole = scenarios(), not getattr(request.config.option, SAMPLED, False)
     base = tmp_path_factory.mktemp("mutants")  # in this thread: others would race for a folder
 
-    def run_mutant(name: str) -> Outcomes:
-        mutant, found = MUTANTS[name], dict[str, Outcome]()
+    def run_mutant(name: str) -> MutantRun:
+        mutant, found, begun = MUTANTS[name], dict[str, Outcome](), time.monotonic()
         target = Target(mutation=name, mutation_files=(mutant.file,))
         names = None if whole else mutant.fails
         control = {control_of(mutant)} - {""} if whole else set()
         for scenario in sorted(mutant.scenarios | control, key=int):
             found |= run_scenario(run, modules[scenario], target, base / f"{name}-{scenario}", names).outcomes
-        return found
+        return MutantRun(found, time.monotonic() - begun)
 
     names = {item.name for item in request.session.items}
     selected = [name for name in MUTANTS if f"test_mutant[{name}]" in names]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return dict(zip(selected, pool.map(run_mutant, selected), strict=True))
+    shared = whole and hasattr(request.config, "workerinput")
+    return MutantRuns(selected, 1 if shared else AT_ONCE, run_mutant)
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_mutant(name: str, outcomes: dict[str, Outcomes], record_property: Callable[[str, object], None]) -> None:
+def test_mutant(name: str, runs: MutantRuns, record_property: Callable[[str, object], None]) -> None:
     """A mutant fails exactly its declared checks and perhaps those declared possible; no stage of it ends in error."""
-    mutant, found = MUTANTS[name], outcomes[name]
+    mutant, found = MUTANTS[name], runs.of(name).outcomes
     declared = checks_named(mutant.fails)
     failed = {check for check, outcome in found.items() if outcome.word == "failed"}
-    record_property("mutant", {"name": name, "red": sorted(failed)})
+    record_property("mutant", {"name": name, "red": sorted(failed), "seconds": runs.of(name).seconds})
     if skipped := [found[check].reason for check in sorted(declared) if found[check].word == "skipped"]:
         pytest.skip(skipped[0])
     assert {check for check in failed if not is_any(check, mutant.possible)} == declared, found

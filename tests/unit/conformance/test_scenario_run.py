@@ -43,6 +43,15 @@ def left_out() -> Number:
     """Observe nothing."""
     pytest.skip("not here")
 
+@stage(scenario=90)
+def broken() -> Number:
+    """Observe nothing."""
+    raise RuntimeError("broken")
+
+@check("90.5-broken", source="x")
+def test_broken(broken: Number) -> None:
+    """There is a number."""
+
 @check("90.1-below-four", source="x")
 def test_below(varied: Number) -> None:
     """The number is below four."""
@@ -75,12 +84,13 @@ def endings_of(result: ScenarioResult) -> dict[str, str]:
 
 
 def test_each_variant_is_staged(scenario: ModuleType, run: Run, tmp_path: Path) -> None:
-    """A check that fails for one variant has failed; a skipped stage skips its checks; rows are checks of their own."""
+    """A check that fails for one variant has failed; checks of a skipped stage are skipped, of a failed one errors."""
     assert endings_of(run_scenario(run, scenario, Target(), tmp_path / "staged")) == {
         "90.1-below-four": "failed",
         "90.2-at-least-one": "passed",
         "90.3-at-least-two": "failed",
         "90.4-other": "skipped",
+        "90.5-broken": "error",
     }
 
 
