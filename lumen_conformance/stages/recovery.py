@@ -5,8 +5,8 @@ process that was there before the kill, that was not taken for a worker and that
 worker or a standby: it is killed, too. Supervisors are not killed. The launched process is killed only where it answers
 itself and no process below it does.
 
-A target with a journal names its one worker in /health, and counts its workers there. So only that one is killed, and a
-standby that answers with a higher generation is its replacement.
+A target with a journal names its one worker in /health. So only that one is killed, and a standby that is named there
+afterwards is its replacement. A name of no serving process is not believed: then all of them are killed.
 
 A new process replaces a killed one when it answers, or when it is still there at the end of the watch and listens or
 runs the same program. Other new processes replace nothing: a server also starts processes that end by themselves, such
@@ -110,15 +110,13 @@ class RecoveryMonitor:
         return tuple(port for port in listening_ports(self._proxy) if port not in self._ports_before)
 
     def _find_workers(self) -> tuple[ProcessRef, ...]:
-        worker = ProcessRef.of(self._health.pid) if self._health and self._health.pid else None
-        return (worker,) if worker else self._proxy.serving_processes()
+        serving = self._proxy.serving_processes()  # /health may name any process: only one of these is killed
+        named = tuple(ref for ref in serving if self._health and ref.pid == self._health.pid)
+        return named or serving
 
     def _is_promoted(self, ref: ProcessRef) -> bool:
-        """Return whether a process that was there before serves as the next generation now."""
-        if self._health is None:
-            return False
-        now = self._proxy.health()
-        return now.pid == ref.pid and now.generation > self._health.generation
+        """Return whether /health of a target with one worker names a process that was there before."""
+        return self._health is not None and self._proxy.health().pid == ref.pid
 
     def _is_there(self, ref: ProcessRef) -> bool:
         return ref == self._answered or ref.state() == "running"
