@@ -61,7 +61,7 @@ PEERS: dict[str, Callable[[str, int], list[str]]] = {
 
 
 @dataclass
-class Server:
+class MeasuredServer:
     """One server and what was measured. `is_prepared` says whether it may be killed."""
 
     name: str
@@ -135,7 +135,7 @@ def wait_for(claim: Callable[[], bool], name: str) -> None:
 
 
 @contextmanager
-def proxy(name: str, *, standby: bool, request: bytes = HEALTH_REQUEST) -> Iterator[Server]:
+def proxy(name: str, *, standby: bool, request: bytes = HEALTH_REQUEST) -> Iterator[MeasuredServer]:
     """The proxy with its embedded gateway, without back-off and limit of restarts."""
     with tempfile.TemporaryDirectory() as folder:
         own = {"LUMEN_STATE_DIR": folder, "LUMEN_LOG_DIR": folder, "LUMEN_LOG_LEVEL": "warning"}
@@ -143,7 +143,7 @@ def proxy(name: str, *, standby: bool, request: bytes = HEALTH_REQUEST) -> Itera
         command = [sys.executable, "-m", "lumen_proxy", "serve", "--sandbox", "--port", "0"]
         with serving(command, {**os.environ, **own, **storm}, folder) as process:
             line = process.stdout.readline().decode() if process.stdout else ""
-            server = Server(name, int(re.findall(r"http://127\.0\.0\.1:(\d+)", line)[0]), process, request)
+            server = MeasuredServer(name, int(re.findall(r"http://127\.0\.0\.1:(\d+)", line)[0]), process, request)
             journal = Path(folder) / f"journal-{server.port}.jsonl"
             if standby:
                 server.is_prepared = lambda: journal.read_bytes().count(b'"standby_ready"') > len(server.gaps_s)
@@ -151,7 +151,7 @@ def proxy(name: str, *, standby: bool, request: bytes = HEALTH_REQUEST) -> Itera
 
 
 @contextmanager
-def peer(name: str, python: str) -> Iterator[Server]:
+def peer(name: str, python: str) -> Iterator[MeasuredServer]:
     """Another server with one worker."""
     with tempfile.TemporaryDirectory() as folder, socket.socket() as reserved:
         (Path(folder) / "peer.py").write_text(APPLICATION)
@@ -160,7 +160,7 @@ def peer(name: str, python: str) -> Iterator[Server]:
         reserved.close()
         command = PEERS[name](str(Path(python).absolute()), port)
         with serving(command, dict(os.environ), folder) as process:
-            yield Server(name, port, process, is_prepared=lambda: is_accepted(port))
+            yield MeasuredServer(name, port, process, is_prepared=lambda: is_accepted(port))
 
 
 def is_accepted(port: int) -> bool:
@@ -184,7 +184,7 @@ def serving(command: list[str], environ: dict[str, str], folder: str) -> Iterato
             process.terminate()
 
 
-def memory(server: Server) -> dict[str, object]:
+def memory(server: MeasuredServer) -> dict[str, object]:
     """MiB of all processes of a server: PSS counts a shared page once, RSS once for each process."""
     wait_for(server.is_prepared, f"{server.name} has its standby")
     parent = psutil.Process(server.process.pid)

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lumen_proxy.config import Settings
+
 CAP_S = 30.0  # the longest wait; Kubernetes and systemd use the same order of magnitude
 MOST_DOUBLINGS = 64  # far past the cap for any base; keeps the power finite
 
@@ -54,6 +56,11 @@ class Backoff:
         self._streak = 0  # exits since a worker was last ready for a whole window
         self._failed_boots = 0  # since a worker was last ready
         self._ready_since: float | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Backoff:
+        """The policy of the settings."""
+        return cls(base_s=settings.restart_backoff_s, limit=settings.max_restarts, window_s=settings.restart_window_s)
 
     def record_ready(self, now: float) -> None:
         """The worker is ready from now on."""

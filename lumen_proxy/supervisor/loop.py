@@ -47,7 +47,6 @@ of its worker ends it with 70: the old supervisor serves.
 
 from __future__ import annotations
 
-import queue
 import signal
 import time
 from dataclasses import replace
@@ -57,6 +56,7 @@ from lumen_proxy.errors import PERMANENT, Exit, Fatal
 from lumen_proxy.ipc import Beat, Drained, Imported, Ready
 from lumen_proxy.supervisor import time_limits
 from lumen_proxy.supervisor.backoff import Backoff, GiveUp
+from lumen_proxy.supervisor.event_queue import Event, next_event
 from lumen_proxy.supervisor.handover import Handover
 from lumen_proxy.supervisor.hang import DUMP_POLL_S, HangDetector
 from lumen_proxy.supervisor.offer import Commit, Left, TakeOver
@@ -67,26 +67,20 @@ from lumen_proxy.supervisor.standby import Standby
 from lumen_proxy.supervisor.states import Checkup, StandbyTimeout, State, Timeout
 
 if TYPE_CHECKING:
+    import queue
+
     from lumen_proxy.supervisor.context import SupervisorContext
 
 ENDING = frozenset({State.DRAINING, State.HANDED_OVER, State.ENDING})  # a new supervisor gets nothing
-HandoverEvent = TakeOver | Commit | Left | Cancelled
-Event = WorkerMessage | WorkerExit | signal.Signals | Timeout | StandbyTimeout | Checkup | HandoverEvent
 
 
 class Loop:
-    """One run of the supervisor, from the first worker to the exit status.
-
-    Raises Fatal (71) if the first worker cannot be started.
-    """
+    """One run of the supervisor. Raises Fatal (71) if the first worker cannot be started."""
 
     def __init__(self, context: SupervisorContext, events: queue.SimpleQueue[Event]) -> None:
-        settings = context.settings
         self.context = context
         self.events = events
-        self.backoff = Backoff(
-            base_s=settings.restart_backoff_s, limit=settings.max_restarts, window_s=settings.restart_window_s
-        )
+        self.backoff = Backoff.of(context.settings)
         self.standby = Standby(context)
         self.hang = HangDetector(context, events.put)
         self.reporter = Reporter(context)
@@ -106,14 +100,7 @@ class Loop:
         return self.exit_status
 
     def _next_event(self) -> Event:
-        """Return the next event of the queue, or the timeout of the earliest deadline."""
-        deadlines: dict[Event, float | None] = {Timeout(): self.deadline, StandbyTimeout(): self.standby.deadline}
-        due = {timeout: at for timeout, at in deadlines.items() if at is not None}
-        first = min(due, key=due.__getitem__, default=None)
-        try:
-            return self.events.get(timeout=None if first is None else max(0.0, due[first] - time.monotonic()))
-        except queue.Empty:
-            return first or Timeout()
+        return next_event(self.events, {Timeout(): self.deadline, StandbyTimeout(): self.standby.deadline})
 
     def _handle(self, event: Event) -> None:  # noqa: C901, PLR0912 - the table above, line by line
         if isinstance(event, Checkup):
@@ -136,8 +123,7 @@ class Loop:
             case ((State.BOOTING | State.PROMOTED), Timeout()):
                 self._kill_slow_worker(f"was not ready within {time_limits.BOOT_S:g} s; it is killed and replaced")
             case State.KILLED, Timeout():
-                limit = f"{time_limits.KILL_S:g} s"
-                self._kill_slow_worker(f"did not end within {limit} after it was killed; it is killed again")
+                self._kill_slow_worker(f"did not end within {time_limits.KILL_S:g} s after it was killed; killed again")
             case State.SERVING, WorkerMessage(_, Beat()):
                 self.hang.record_sign()
             case ((State.SERVING | State.HUNG), Timeout()):
@@ -175,7 +161,8 @@ class Loop:
     def _move(self, state: State, within_s: float | None = None) -> None:
         self.state = state
         self.deadline = None if within_s is None else time.monotonic() + within_s
-        self.context.observer.enter_phase(state.phase)
+        if (state, within_s) != (State.WAITING, 0):  # then clients wait: the next state is written, after the promotion
+            self.context.observer.enter_phase(state.phase)
 
     def _boot(self) -> None:
         """Take the standby if there is one, else start a worker."""
@@ -189,15 +176,14 @@ class Loop:
         try:
             self.worker = self.context.spawn()
         except OSError as error:
-            self._handle_spawn_error(f"cannot start a worker process: {error.strerror}")
+            problem = f"cannot start a worker process: {error.strerror}"
+            if self.worker is None:  # no worker was started so far
+                hint = "check the process and file limits of this user (ulimit -a)"
+                raise Fatal(f"{problem}; {hint}", Exit.OS) from error
+            self._back_off(problem)
             return
         self._move(State.BOOTING, time_limits.BOOT_S)
         self.context.journal.write("worker_spawned", pid=self.worker.pid, standby=False)
-
-    def _handle_spawn_error(self, problem: str) -> None:
-        if self.worker is None:  # no worker was started so far
-            raise Fatal(f"{problem}; check the process and file limits of this user (ulimit -a)", Exit.OS)
-        self._back_off(problem)
 
     def _promote(self, worker: WorkerProcess, pid: int) -> None:
         self.state = State.PROMOTED  # the deadline remains: it covers the time from the start to readiness
@@ -221,8 +207,7 @@ class Loop:
             self._move(State.HUNG, 0.0)
         elif self.state is State.HUNG and self.hang.is_described(self.worker):
             self.hang.report(self.worker, self.generation)
-            self._move(State.KILLED, time_limits.KILL_S)
-            self.worker.kill()
+            self._kill_worker(State.KILLED)
         else:
             self.deadline = time.monotonic() + (self.hang.tick_s if self.state is State.SERVING else DUMP_POLL_S)
 
@@ -242,7 +227,10 @@ class Loop:
 
     def _kill_slow_worker(self, problem: str) -> None:
         self.context.notify(f"the worker {problem}")
-        self._move(State.KILLED, time_limits.KILL_S)
+        self._kill_worker(State.KILLED)
+
+    def _kill_worker(self, state: State) -> None:
+        self._move(state, time_limits.KILL_S)
         if self.worker:
             self.worker.kill()
 
@@ -296,9 +284,7 @@ class Loop:
 
     def _kill(self, exit_status: Exit) -> None:
         self.exit_status = exit_status
-        self._move(State.ENDING, time_limits.KILL_S)
-        if self.worker:
-            self.worker.kill()
+        self._kill_worker(State.ENDING)
 
     def _end(self, exit_status: Exit) -> None:
         self.exit_status = exit_status

@@ -19,7 +19,7 @@ from lumen_proxy.supervisor import event_sources, instance_lock, listener, prede
 from lumen_proxy.supervisor.context import SupervisorContext
 from lumen_proxy.supervisor.handover_socket import socket_path
 from lumen_proxy.supervisor.instance import Instance
-from lumen_proxy.supervisor.loop import Event, Loop
+from lumen_proxy.supervisor.loop import Loop
 from lumen_proxy.supervisor.offer import Offer
 from lumen_proxy.supervisor.spawn import WORKER, WorkerProcess
 from lumen_proxy.wire import allowed_hosts
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lumen_proxy.config import Settings
+    from lumen_proxy.supervisor.event_queue import Event
     from lumen_proxy.supervisor.predecessor import Predecessor
 
 INSTANCE_BYTES = 8  # 64 random bits: no two instances will ever share an id

@@ -61,12 +61,9 @@ class Standby:
     """The standby of a supervisor, or the wait for one."""
 
     def __init__(self, context: SupervisorContext) -> None:
-        settings = context.settings
         self._context = context
-        self._backoff = Backoff(
-            base_s=settings.restart_backoff_s, limit=settings.max_restarts, window_s=settings.restart_window_s
-        )
-        self.state = StandbyState.WAITING if settings.standby else StandbyState.OFF
+        self._backoff = Backoff.of(context.settings)
+        self.state = StandbyState.WAITING if context.settings.standby else StandbyState.OFF
         self.deadline: float | None = None
         self._worker: WorkerProcess | None = None
         self._pid: int | None = None  # as the process itself knows it, when it has imported

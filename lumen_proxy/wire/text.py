@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.utf_8_sig  # noqa: F401 - else it is loaded with the first message, while clients wait
 import json
 import math
 import re

@@ -59,6 +59,7 @@ class Worker:
         self._supervisor = supervisor
         limits = server_limits(settings)
         self._proxy = Proxy(settings)
+        self._proxy.warm_up()
         self._proxy.log = _open_log(settings)
         hooks = self._proxy.hooks()
         if supervisor.never_blocks:

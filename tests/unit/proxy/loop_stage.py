@@ -15,8 +15,9 @@ from lumen_proxy.ipc import Identity, Imported, Message, Ready
 from lumen_proxy.logs.journal import Journal
 from lumen_proxy.logs.rotation import RotatedFile
 from lumen_proxy.supervisor.context import SupervisorContext
+from lumen_proxy.supervisor.event_queue import Event
 from lumen_proxy.supervisor.listener import Listener
-from lumen_proxy.supervisor.loop import Event, Loop
+from lumen_proxy.supervisor.loop import Loop
 from lumen_proxy.supervisor.offer import Offer
 from lumen_proxy.supervisor.predecessor import Predecessor
 from lumen_proxy.supervisor.spawn import WorkerExit, WorkerMessage, WorkerProcess

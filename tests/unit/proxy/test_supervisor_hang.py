@@ -152,7 +152,7 @@ def test_the_exit_of_a_hung_worker_is_an_exit_like_any_other(on: HangStage) -> N
     assert re.fullmatch(pattern, failure)
     on.feed()
     assert on.exit(1) is State.WAITING
-    assert on.observer.reports[-2] == "failure: worker 101 ended with exit status 1"
+    assert on.observer.reports[-1] == "failure: worker 101 ended with exit status 1"
 
 
 def test_a_hang_is_shown_while_it_lasts(on: HangStage) -> None:

@@ -82,7 +82,7 @@ def test_a_standby_leaves_with_a_killed_supervisor(start: Start) -> None:
     pids = proxy.health().pid, proxy.journal.until("standby_ready", within_s=SOON_S)["pid"]
     psutil.Process(proxy.pid).kill()
     until("both have ended", lambda: all(map(has_ended, pids)), within_s=SOON_S)
-    assert is_port_free(proxy.port)
+    until("their threads have ended, too", lambda: is_port_free(proxy.port), within_s=SOON_S)
 
 
 def test_a_killed_supervisor_leaves_no_orphan(start: Start) -> None:
