@@ -12,7 +12,7 @@ NODE_CLIENTS := tests/contract/clients/node/node_modules/.ready
 # Kept bytecode halves the start of everything that is launched here.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help recovery test smoke contract matrix mutants lint docs demo clients breaks stability agreement league clean
+.PHONY: help recovery test smoke contract matrix mutants lint docs demo clients breaks stability agreement league league-recovery clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -56,6 +56,7 @@ docs: $(READY) ## write the tables of settings, checks, faults and clients into 
 	$(BIN)/python -m tests.mutants.missing
 	$(BIN)/python -m docs.readme
 	PYTHONPATH=benchmarks $(BIN)/python -m breaks pages
+	PYTHONPATH=benchmarks $(BIN)/python -m supervised pages
 
 demo: $(READY) ## a Korean question, a killed worker, the next question; no network
 	$(BIN)/lumen-proxy demo
@@ -74,6 +75,10 @@ agreement: $(READY) ## the contract alone, in parallel, in random orders and aga
 
 league: $(READY) ## judge other servers by the contract, each in an environment of its own; writes docs/league.md
 	PYTHONPATH=benchmarks $(BIN)/python -m league
+	$(MAKE) league-recovery
+
+league-recovery: $(READY) ## kill, hang and stop servers under other supervisors; writes docs/league-recovery.md
+	PYTHONPATH=benchmarks $(BIN)/python -m supervised
 
 clean: ## remove what was set up and made
 	rm -rf .venv .venv-clients .venv-league-* $(dir $(NODE_CLIENTS)) reports build *.egg-info .mypy_cache .pytest_cache .ruff_cache

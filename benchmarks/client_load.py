@@ -85,6 +85,7 @@ class ClientLoad:
     clients: int = 16
     patience_s: float = PATIENCE_S
     questions: list[Question] = field(default_factory=list)
+    _clients: list[_Client] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _ended: threading.Condition = field(default_factory=threading.Condition)
 
@@ -116,8 +117,13 @@ class ClientLoad:
             self._ended.wait_for(has_arrived, within_s)
         return found[0] if found else None
 
+    def calls_in_flight(self) -> int:
+        """Return how many questions are in flight now."""
+        calls = [client.call for client in self._clients]
+        return sum(call is not None and call.sent_s is not None for call in calls)
+
     def _run(self) -> None:
-        clients = [_Client() for _ in range(self.clients)]
+        self._clients = clients = [_Client() for _ in range(self.clients)]
         with selectors.DefaultSelector() as selector:
             while not self._stopping.is_set():
                 for client in clients:
