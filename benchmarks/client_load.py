@@ -28,7 +28,7 @@ End = Literal["answered", "refused", "cut", "error", "timed out", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class LoadQuestion:
     """One question; ``sent_s`` is None when no byte of it was sent."""
 
     connected_s: float
@@ -84,7 +84,7 @@ class ClientLoad:
     request: bytes
     clients: int = 16
     patience_s: float = PATIENCE_S
-    questions: list[Question] = field(default_factory=list)
+    questions: list[LoadQuestion] = field(default_factory=list)
     _clients: list[_Client] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _ended: threading.Condition = field(default_factory=threading.Condition)
@@ -117,7 +117,7 @@ class ClientLoad:
             self._ended.wait_for(has_arrived, within_s)
         return found[0] if found else None
 
-    def calls_in_flight(self) -> int:
+    def count_in_flight(self) -> int:
         """Return how many questions are in flight now."""
         calls = [client.call for client in self._clients]
         return sum(call is not None and call.sent_s is not None for call in calls)
@@ -190,10 +190,10 @@ class ClientLoad:
         call.sock.close()
         client.call, client.next_s = None, ended_s + (REFUSED_PAUSE_S if end == "refused" else 0)
         with self._ended:
-            self.questions.append(Question(call.connected_s, call.sent_s, ended_s, end, status))
+            self.questions.append(LoadQuestion(call.connected_s, call.sent_s, ended_s, end, status))
             self._ended.notify_all()
 
 
-def list_in_flight(questions: Sequence[Question], from_s: float, until_s: float) -> list[Question]:
+def list_in_flight(questions: Sequence[LoadQuestion], from_s: float, until_s: float) -> list[LoadQuestion]:
     """Return the questions that were in flight at any time between these two."""
     return [each for each in questions if each.is_in_flight(from_s, until_s)]

@@ -32,7 +32,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-from client_load import ClientLoad, Question, list_in_flight
+from client_load import ClientLoad, LoadQuestion, list_in_flight
 from supervised.gateway import running_gateway
 from supervised.launch import Killing, SupervisedLaunch
 from supervised.servers import SERVERS, SupervisedServer
@@ -50,7 +50,7 @@ GROWTH_BUDGET_DESCRIPTORS = 4  # one leaked descriptor a restart would be 800
 
 
 @dataclass(frozen=True)
-class Sample:
+class SupervisorSample:
     """The supervisor after so many kills."""
 
     kills: int
@@ -70,10 +70,10 @@ class Storm:
     in_flight: int = 0
     cut_unsent: int = 0
     cut_otherwise: int = 0
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[SupervisorSample] = field(default_factory=list)
     trouble: str = ""
 
-    def count(self, questions: list[Question], kills: list[Killing]) -> None:
+    def count(self, questions: list[LoadQuestion], kills: list[Killing]) -> None:
         """Add the questions of one round; a question counts as in flight once for each kill."""
         self.ends.update(each.end for each in questions)
         self.in_flight += sum(len(list_in_flight(questions, kill.sent_s, kill.sent_s)) for kill in kills)
@@ -103,12 +103,12 @@ class Storm:
         }
 
 
-def sample(launch: SupervisedLaunch, kills: int) -> Sample:
+def sample(launch: SupervisedLaunch, kills: int) -> SupervisorSample:
     """Return the supervisor now."""
     master = psutil.Process(launch.master.pid)
     below = master.children(recursive=True)
     zombies = sum(child.is_running() and child.status() == psutil.STATUS_ZOMBIE for child in below)
-    return Sample(kills, round(master.memory_info().rss / 2**20, 2), master.num_fds(), zombies)
+    return SupervisorSample(kills, round(master.memory_info().rss / 2**20, 2), master.num_fds(), zombies)
 
 
 def run_round(storm: Storm, launch: SupervisedLaunch, kills: int, clients: int) -> None:

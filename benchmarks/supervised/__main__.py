@@ -57,7 +57,7 @@ def measure_gaps(bench: Bench, servers: tuple[SupervisedServer, ...], count: int
 def measure_each(bench: Bench, server: SupervisedServer, crash_s: float) -> Figures:
     """Return what is measured in launches of one server alone."""
     found: Figures = {}
-    for what in (measure_stop, measure_orphans, partial(measure_crash_loop, watch_s=crash_s)):
+    for what in (measure_stop, measure_orphans, partial(measure_crash_loop, within_s=crash_s)):
         try:
             with reserved_port() as port:
                 found |= what(bench, server, port)
@@ -67,13 +67,13 @@ def measure_each(bench: Bench, server: SupervisedServer, crash_s: float) -> Figu
     return found
 
 
-def measure_hangs(bench: Bench, servers: tuple[SupervisedServer, ...], watch_s: float) -> dict[str, Figures]:
+def measure_hangs(bench: Bench, servers: tuple[SupervisedServer, ...], within_s: float) -> dict[str, Figures]:
     """Return the hangs of all servers at the same time: nearly all of it is a wait."""
 
     def measure(server: SupervisedServer) -> Figures:
         try:
             with reserved_port(server.name) as port:
-                return measure_hang(bench, server, port, watch_s)
+                return measure_hang(bench, server, port, within_s)
         except WaitError as error:
             print(f"league-recovery: {server.name}: {error}", file=sys.stderr)
             return {}

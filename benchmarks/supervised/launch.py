@@ -68,7 +68,7 @@ class SupervisedLaunch:
             "LUMEN_GATEWAY_URL": gateway_url, UNLIMITED: str(int(unlimited)), **(variables or {}),
         }  # fmt: skip
         self._command = [sys.executable, str(LAUNCHER), server.name, HOST, str(port), gateway_url]
-        self._seen: set[ProcessRef] = set()
+        self._known: set[ProcessRef] = set()
         self._killed_s = 0.0
         self._journal = JournalReader(folder / "log", lambda: None)
         self._mark = BEGINNING
@@ -96,7 +96,7 @@ class SupervisedLaunch:
     def processes(self) -> tuple[ProcessRef, ...]:
         """Return its running processes, the supervisor first."""
         found = list_tree(self.master)
-        self._seen |= set(found)
+        self._known |= set(found)
         return found
 
     def workers(self) -> tuple[ProcessRef, ...]:
@@ -113,7 +113,7 @@ class SupervisedLaunch:
 
     def note(self, refs: set[ProcessRef]) -> None:
         """Kill these processes, too, at the end."""
-        self._seen |= refs
+        self._known |= refs
 
     def answers(self) -> bool:
         """Return whether a chat is answered with status 200 within a second."""
@@ -149,7 +149,7 @@ class SupervisedLaunch:
         if self.process.poll() is None:
             self.process.terminate()
         observe("it has ended", lambda: self.process.poll() is not None, within_s=END_S)
-        kill_all(list_running(self._seen | set(self.processes())))
+        kill_all(list_running(self._known | set(self.processes())))
         self.process.wait()
 
     def _end_reason(self) -> str | None:

@@ -92,21 +92,21 @@ def victims_of(launch: SupervisedLaunch) -> tuple[ProcessRef, ...]:
     return workers[:1] if launch.server.is_ours else workers
 
 
-def measure_hang(bench: Bench, server: SupervisedServer, port: int, watch_s: float) -> Figures:
+def measure_hang(bench: Bench, server: SupervisedServer, port: int, within_s: float) -> Figures:
     """Stop all workers by SIGSTOP; seconds until one of them has been ended, and until the next answer."""
-    with bench.launch(server, port, "hang") as launch, ClientLoad(port, launch.chat, 1, watch_s) as load:
+    with bench.launch(server, port, "hang") as launch, ClientLoad(port, launch.chat, 1, within_s) as load:
         load.wait_answer(time.monotonic(), ANSWER_S)
         workers = victims_of(launch)
         stopped_s = time.monotonic()
         for worker in workers:
             worker.suspend()
-        observe("one has been ended", lambda: len(list_running(workers)) < len(workers), within_s=watch_s)
+        observe("one has been ended", lambda: len(list_running(workers)) < len(workers), within_s=within_s)
         noticed_s = time.monotonic() - stopped_s if len(list_running(workers)) < len(workers) else None
-        answered_s = load.wait_answer(stopped_s, max(watch_s - (time.monotonic() - stopped_s), 1.0))
-    return {"hang_noticed_s": _rounded(noticed_s), "hang_answered_s": _rounded(answered_s), "hang_watched_s": watch_s}
+        answered_s = load.wait_answer(stopped_s, max(within_s - (time.monotonic() - stopped_s), 1.0))
+    return {"hang_noticed_s": _rounded(noticed_s), "hang_answered_s": _rounded(answered_s), "hang_watched_s": within_s}
 
 
-def measure_crash_loop(bench: Bench, server: SupervisedServer, port: int, watch_s: float) -> Figures:
+def measure_crash_loop(bench: Bench, server: SupervisedServer, port: int, within_s: float) -> Figures:
     """Let each new worker die as it starts; how often that happens, what it costs, and how it ends."""
     bench.folder.mkdir(exist_ok=True)
     crash = bench.folder / f"{server.name}-crash.txt"
@@ -119,7 +119,7 @@ def measure_crash_loop(bench: Bench, server: SupervisedServer, port: int, watch_
                 if load.wait_answer(launch.kill(workers).ended_s, STANDBY_S) is None:
                     break
             workers = launch.workers()
-        observe("it gives up", lambda: launch.process.poll() is not None, within_s=watch_s)
+        observe("it gives up", lambda: launch.process.poll() is not None, within_s=within_s)
         elapsed_s, status = time.monotonic() - begun_s, launch.process.poll()
         times = [float(line.split()[0]) - begun_s for line in crash.read_text("utf-8").splitlines()]
         used_s = _processor_s(launch) - before_s if status is None else None

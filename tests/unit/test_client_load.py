@@ -1,4 +1,4 @@
-"""The client loop of the benchmarks classifies each question by what its socket saw, and knows when it was in flight."""
+"""The clients of the benchmarks classify each question by what its socket saw, and know when it was in flight."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_the_next_answer_is_to_a_question_sent_later() -> None:
     with server(act) as port, load_on(port) as load:
         from lumen_conformance.waiting import until  # noqa: PLC0415 -- beside its only use
 
-        until("a question is in flight", lambda: load.calls_in_flight(), within_s=WITHIN_S)
+        until("a question is in flight", load.count_in_flight, within_s=WITHIN_S)
         mark_s = time.monotonic()
         release.set()
         gap_s = load.wait_answer(mark_s, WITHIN_S)
@@ -130,7 +130,7 @@ def test_the_next_answer_is_to_a_question_sent_later() -> None:
 )
 def test_in_flight_from_the_first_byte_to_the_last(begin_s: float, until_s: float, expected: bool) -> None:  # noqa: FBT001 -- a column
     """A question is in flight from its first byte sent to its last byte received, not from its connection."""
-    from client_load import Question  # noqa: PLC0415 -- see path_of_the_benchmarks
+    from client_load import LoadQuestion  # noqa: PLC0415 -- see path_of_the_benchmarks
 
-    assert Question(1.0, 2.0, 3.0, "cut").is_in_flight(begin_s, until_s) is expected
-    assert Question(1.0, None, 3.0, "refused").is_in_flight(begin_s, until_s) is False
+    assert LoadQuestion(1.0, 2.0, 3.0, "cut").is_in_flight(begin_s, until_s) is expected
+    assert LoadQuestion(1.0, None, 3.0, "refused").is_in_flight(begin_s, until_s) is False
