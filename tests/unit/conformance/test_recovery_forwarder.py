@@ -25,7 +25,7 @@ COMMAND = (
 CAN = frozenset({"launch", "health", "gateway", "restart"})
 ELSEWHERE = {"1", "2", "4"}  # see `test_recovery_foreign`
 # One check of each scenario that must be judged here, so that a scenario does not come to apply to nobody.
-JUDGED: Mapping[str, str] = {"12": "12.8-health-throughout"}
+JUDGED: Mapping[str, str] = {"5": "5.1-nobody-refused", "6": "6.4-next-chat", "12": "12.8-health-throughout"}
 REST = sorted(set(scenarios()) - ELSEWHERE, key=int)
 
 
