@@ -25,7 +25,12 @@ COMMAND = (
 CAN = frozenset({"launch", "health", "gateway", "restart"})
 ELSEWHERE = {"1", "2", "4"}  # see `test_recovery_foreign`
 # One check of each scenario that must be judged here, so that a scenario does not come to apply to nobody.
-JUDGED: Mapping[str, str] = {"5": "5.1-nobody-refused", "6": "6.4-next-chat", "12": "12.8-health-throughout"}
+JUDGED: Mapping[str, str] = {
+    "5": "5.1-nobody-refused",
+    "6": "6.4-next-chat",
+    "12": "12.8-health-throughout",
+    "13": "13.3-no-spin",
+}
 REST = sorted(set(scenarios()) - ELSEWHERE, key=int)
 
 
@@ -34,5 +39,5 @@ def test_a_healthy_forwarder(number: str, run: Run, tmp_path: Path) -> None:
     """A healthy server passes the checks of this scenario that apply to it."""
     target = Target(command=COMMAND, tool=(), can=CAN, profile="openai", foreign=True, start_s=30.0)
     ended = run_scenario(run, scenarios()[number], target, tmp_path / number)
-    assert {check: outcome.word for check, outcome in ended.outcomes.items() if outcome.word != "passed"} == {}
+    assert (ended.failed, ended.ids("error"), ended.ids("not_judged")) == ({}, set(), set())
     assert not JUDGED.get(number) or JUDGED[number] in ended.ids("passed")
