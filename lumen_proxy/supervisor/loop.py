@@ -238,7 +238,9 @@ class Loop:
         self._report_exit(worker, status)
         worker.close()
         hang = self.hang.take_description()
-        if status in PERMANENT:
+        if self.handover.is_pending:
+            self._fail(f"worker {worker.pid} ended with {describe_status(status)}", status)
+        elif status in PERMANENT:
             self.reporter.report_permanent(status)
             self._end(Exit(status))
         elif hang:
@@ -248,11 +250,12 @@ class Loop:
         else:
             self._back_off(f"worker {worker.pid} ended with {describe_status(status)}")
 
+    def _fail(self, problem: str, status: int) -> None:
+        """End, because the old supervisor still serves."""
+        self.context.notify(f"{problem} before it was ready; the new proxy ends")
+        self._end(Exit(status) if status in PERMANENT else Exit.SOFTWARE)
+
     def _back_off(self, problem: str) -> None:
-        if self.handover.is_pending:
-            self.context.notify(f"{problem}; the new proxy ends")
-            self._end(Exit.SOFTWARE)
-            return
         self.context.observer.note_failure(problem)
         decision = self.backoff.record_exit(time.monotonic())
         if isinstance(decision, GiveUp):

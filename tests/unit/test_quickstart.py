@@ -25,7 +25,7 @@ from tests.unit.guide_troubles import OUTPUTS
 from tests.unit.guides import GUIDES, NAMES, ROOT, Guide
 
 each_language = pytest.mark.parametrize("guide", GUIDES.values(), ids=GUIDES)
-COMMON = {"-h", "--help", "--detached"}  # of each command; internal
+COMMON = {"-h", "--help", "--detached", "--take-over"}  # of each command; internal
 NONE = {"none", "없음"}
 DEFAULT_FOLDER = {"the platform's own place", "시스템의 기본 위치"}
 POWERSHELL_SYNTAX = ("$env:", ".exe", "Remove-Item", "Stop-Process", "setx", "\\")
