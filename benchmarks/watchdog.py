@@ -7,8 +7,8 @@
 busy. Bound: the next answer follows within twice LUMEN_WATCHDOG_S. `false-kills` runs episodes in a random order: load,
 busy cores, threads that compute, a slow gateway, large bodies, 900 slow connections, both processes suspended for
 longer than the limit, steps of the wall clock (in the two processes, never of this machine), a journal that cannot be
-written. Bound: no restart. A full run (50 runs; 30 minutes) is kept beside this file in watchdog.json. Exit status: 0 within the
-bounds, else 1. POSIX only.
+written. Bound: no restart. A full run (50 runs; 30 minutes) is kept beside this file in watchdog.json. Exit status: 0
+within the bounds, else 1. POSIX only.
 """
 
 from __future__ import annotations
@@ -58,9 +58,11 @@ if any(name.endswith(("lumen_proxy", "lumen_proxy.worker")) for name in __import
         def compute():
             while time.monotonic() < end:
                 pass
-        if fault.startswith("compute"):
+        def start():
             for _ in range(8):
                 threading.Thread(target=compute, daemon=True).start()
+        if fault.startswith("compute"):
+            threading.Thread(target=start, daemon=True).start()
         while fault == "spin":
             pass
     signal.signal(signal.SIGUSR2, act)
@@ -89,7 +91,7 @@ class Gateway(BaseHTTPRequestHandler):
 
 
 @dataclass
-class Proxy:
+class MeasuredProxy:
     """A running proxy, and the folder with its journal and its fault."""
 
     folder: Path
@@ -122,7 +124,7 @@ class Proxy:
 
 
 @contextmanager
-def proxy(watchdog_s: float) -> Iterator[Proxy]:
+def proxy(watchdog_s: float) -> Iterator[MeasuredProxy]:
     """A proxy in front of the gateway above."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -150,7 +152,7 @@ def proxy(watchdog_s: float) -> Iterator[Proxy]:
         stack.callback(process.wait)
         stack.callback(process.terminate)
         line = process.stdout.readline() if process.stdout else ""
-        yield Proxy(folder, int(re.findall(r"http://127\.0\.0\.1:(\d+)", line)[0]), process.pid)
+        yield MeasuredProxy(folder, int(re.findall(r"http://127\.0\.0\.1:(\d+)", line)[0]), process.pid)
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -177,7 +179,7 @@ def busy_cores() -> Iterator[None]:
 # ---------------------------------------------------------------- hang
 
 
-def hang_once(run: int, it: Proxy, watchdog_s: float, chance: random.Random) -> dict[str, object]:
+def hang_once(run: int, it: MeasuredProxy, watchdog_s: float, chance: random.Random) -> dict[str, object]:
     """Let the worker hang at a random moment; seconds from then to the journal's event and to the next answer."""
     kind, load = ("stop", "spin")[run % 2], ("idle", "busy")[run // 2 % 2]
     with busy_cores() if load == "busy" else contextlib.nullcontext():
@@ -230,7 +232,7 @@ def hang(runs: int, watchdog_s: float, seed: int) -> dict[str, Any]:
 class Episodes:
     """What a watchdog must not take for a hang; each episode lasts longer than the limit."""
 
-    def __init__(self, it: Proxy, worker: int, watchdog_s: float) -> None:
+    def __init__(self, it: MeasuredProxy, worker: int, watchdog_s: float) -> None:
         self.it, self.both, self.worker, self.long_s = it, (it.pid, worker), worker, 2 * watchdog_s
 
     def pause(self, seconds: float | None = None) -> None:

@@ -156,8 +156,9 @@ def _read_again(known: InstanceState, settings: Settings) -> InstanceState:
 
 def _hang(recorded: dict[str, Any]) -> Hang:
     limit_s = recorded["watchdog_s"]
-    silent_s = min(max(time.monotonic() - recorded["since_mono"], 0.0), limit_s)  # another container, another clock
-    return Hang(recorded["worker_pid"], round(silent_s, 3), round(limit_s - silent_s, 3))
+    longest_s = 4 * limit_s  # another container may have another clock
+    silent_s = min(max(time.monotonic() - recorded["since_mono"], 0.0), longest_s)
+    return Hang(recorded["worker_pid"], round(silent_s, 3), round(max(limit_s - silent_s, 0.0), 3))
 
 
 def _find_and_ask(settings: Settings, within_s: float) -> tuple[LockHolder | None, dict[str, Any]]:

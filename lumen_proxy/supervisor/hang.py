@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lumen_proxy.ipc import Beat
-from lumen_proxy.supervisor import self_probe
+from lumen_proxy.supervisor import self_probe, starvation
 from lumen_proxy.supervisor.spawn import WorkerMessage
 from lumen_proxy.supervisor.watchdog import Liveness, Watchdog
 
@@ -33,6 +33,7 @@ class HangDetector:
         self._post = post
         self._watchdog = Watchdog(context.settings.watchdog_s)
         self._is_silent = False
+        self._runs: starvation.ThreadRuns | None = None
         self._process_state = ""
         self._dump_by = 0.0
         self._dump_size = 0
@@ -57,7 +58,7 @@ class HangDetector:
     def is_hung(self, worker: WorkerProcess) -> bool:
         """Judge the last tick. Probe a silent worker and show its silence; ask a hung one for its stack."""
         now = time.monotonic()
-        verdict = self._watchdog.tick(now)
+        verdict = self._watchdog.tick(now, lambda: self._is_starved(worker))
         if verdict is Liveness.SILENT:
             on_answer = lambda: self._post(WorkerMessage(worker, Beat()))  # noqa: E731 - the same sign as a heartbeat
             self_probe.start(self._context.listener.url, self.tick_s, on_answer)
@@ -74,9 +75,14 @@ class HangDetector:
     def _show(self, worker: WorkerProcess, now: float, *, is_silent: bool) -> None:
         if is_silent is not self._is_silent:
             self._is_silent = is_silent
+            self._runs = starvation.read_main_thread(worker.pid)
             since = now - self._watchdog.silent_s(now)
             hang = {"worker_pid": worker.pid, "since_mono": since, "watchdog_s": self._context.settings.watchdog_s}
             self._context.observer.publish_hang(hang if is_silent else None)
+
+    def _is_starved(self, worker: WorkerProcess) -> bool:
+        """Compare the serving loop with the beginning of its silence."""
+        return starvation.is_starved(self._runs, starvation.read_main_thread(worker.pid))
 
     def _request_dump(self, worker: WorkerProcess, now: float) -> None:
         self._process_state = worker.process_state()

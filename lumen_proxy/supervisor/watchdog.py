@@ -2,12 +2,14 @@
 
 A sign of life is a heartbeat of the serving loop, or an answer to a self-probe. The supervisor looks once a tick:
 
-    at a tick                                            verdict                               silent ticks
-    ---------------------------------------------------  ------------------------------------  ------------
-    the tick comes late, by more than its own length     ALIVE: skipped, the count starts again           0
-    a sign of life since the last tick                   ALIVE                                            0
-    no sign of life                                      SILENT: probe the worker                        +1
-    no sign of life, for the third tick in a row         HUNG: replace the worker                         3
+    at a tick                                              verdict                               silent ticks
+    -----------------------------------------------------  ------------------------------------  ------------
+    the tick comes late, by more than its own length       ALIVE: skipped, the count starts again           0
+    a sign of life since the last tick                     ALIVE                                            0
+    no sign of life, for the first or second tick          SILENT: probe the worker                        +1
+    none for the third tick or later, and it is starved    SILENT: probe the worker                        +1
+    none for the third tick or later, and it is not        HUNG: replace the worker                        +1
+    none for the twelfth tick                              HUNG: replace the worker                        12
 
 A tick is a quarter of LUMEN_WATCHDOG_S: a hang begins within one tick, and three silent ones follow. A late tick means
 that the supervisor itself did not run: it was suspended, the machine slept, or other processes had the processor.
@@ -17,9 +19,14 @@ Then nobody knows what the worker did meanwhile. A change of the wall clock has 
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TICKS = 4  # in LUMEN_WATCHDOG_S: the one in which the hang begins, and those that are silent
 SILENT_TICKS = TICKS - 1
+STARVED_TICKS = 4 * SILENT_TICKS  # no thread is starved for so long: something is wrong, whatever it is
 
 
 class Liveness(Enum):
@@ -51,8 +58,11 @@ class Watchdog:
         self._last_sign = now
         self._has_sign = True
 
-    def tick(self, now: float) -> Liveness:
-        """Judge the time since the last tick. The next tick follows after `tick_s`."""
+    def tick(self, now: float, is_starved: Callable[[], bool] = lambda: False) -> Liveness:
+        """Judge the time since the last tick. The next tick follows after `tick_s`.
+
+        `is_starved` says whether the serving loop lacks the processor or the interpreter, see `starvation`.
+        """
         if now - self._next_tick > self.tick_s:
             self.start(now)
         self._silent_ticks = 0 if self._has_sign else self._silent_ticks + 1
@@ -60,7 +70,9 @@ class Watchdog:
         self._next_tick = now + self.tick_s
         if not self._silent_ticks:
             return Liveness.ALIVE
-        return Liveness.HUNG if self._silent_ticks >= SILENT_TICKS else Liveness.SILENT
+        if self._silent_ticks < SILENT_TICKS or (self._silent_ticks < STARVED_TICKS and is_starved()):
+            return Liveness.SILENT
+        return Liveness.HUNG
 
     def silent_s(self, now: float) -> float:
         """Seconds since the last sign of life."""

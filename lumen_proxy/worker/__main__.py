@@ -35,6 +35,9 @@ def _dump_stack_on_signal(descriptor: int) -> None:
         faulthandler.register(number, descriptor, all_threads=True)
 
 
+SWITCH_INTERVAL_S = 0.001  # Python: 0.005. With eight threads that compute, the serving loop runs four times as often
+
+
 def main() -> int:
     """Run one worker; return its exit status."""
     _ignore_signals()
@@ -42,6 +45,7 @@ def main() -> int:
     events_fd = private_stdout()
     _dump_stack_on_signal(events_fd)
     supervisor = SupervisorPipes(sys.stdin.buffer, events_fd)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.disable()  # imported objects stay: a collection during the imports would be a tenth of the start
     try:
         import regex  # noqa: F401, PLC0415 - streams import it at their first use; a broken one must be found before

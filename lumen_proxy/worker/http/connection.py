@@ -232,6 +232,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def handle_read(self) -> None:
         """Read, or discard up to a limit."""
+        self.server.heartbeat.send_if_due()
         if not self.discard_until:
             super().handle_read()
         else:
@@ -241,6 +242,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def handle_write(self) -> None:
         """Write; after a refusal close the sending side only, and discard what arrives."""
+        self.server.heartbeat.send_if_due()
         if self.is_refused and self.close_when_flushed and not self.will_close:
             self._flush_exception(self._flush_some)
             if self.total_outbufs_len == 0 and self.socket:

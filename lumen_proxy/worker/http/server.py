@@ -17,6 +17,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from lumen_proxy.worker.http.connection import HEAD_BYTES, Channel
+from lumen_proxy.worker.http.heartbeat import Heartbeat
 from lumen_proxy.worker.limits import CONNECTIONS, POLL, SPARE_CONNECTIONS
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
     is_draining = False
     lacks_descriptors = False
     accept_at = 0.0
+    heartbeat: Heartbeat
     on_refusal: Callable[[Refusal], None]
     cors_headers: Callable[[str | None], Mapping[str, str]]
 
@@ -139,8 +141,7 @@ class HttpServer:
         self._app, self._limits, self._hooks = app, limits, hooks or Hooks()
         self._map: dict[int, Any] = {}
         self._next_sweep = 0.0
-        self._beat_s = limits.beat_s
-        self._next_beat = 0.0
+        self._heartbeat = Heartbeat(limits.beat_s, self._hooks.on_beat)
         self._drain_by: float | None = None
         self._is_handed_over = False
         self._threads = ThreadedTaskDispatcher()
@@ -173,6 +174,7 @@ class HttpServer:
             sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()),
             bind_socket=False,
         )
+        listener.heartbeat = self._heartbeat
         listener.on_refusal = self._hooks.on_refusal
         listener.cors_headers = self._hooks.cors_headers
         return listener
@@ -225,7 +227,7 @@ class HttpServer:
 
     def _turn(self, wait_s: float = TICK_S) -> None:
         began = monotonic()
-        wait_s = min(wait_s, max(self._next_beat - began, 0.0))
+        wait_s = min(wait_s, self._heartbeat.remaining_s())
         (wasyncore.poll2 if POLL else wasyncore.poll)(wait_s, self._map)
         for listener in self._listeners:
             listener.make_room(began)
@@ -234,9 +236,7 @@ class HttpServer:
             self._next_sweep = now + TICK_S
             self._sweep(now)
             self._hooks.on_tick()
-        if now >= self._next_beat:
-            self._next_beat = now + self._beat_s
-            self._hooks.on_beat()
+        self._heartbeat.send_if_due()
 
     def _sweep(self, now: float) -> None:
         for channel in self._channels():

@@ -12,8 +12,9 @@ import pytest
 
 from lumen_proxy.errors import Exit
 from lumen_proxy.ipc import Beat, Drain, Imported
-from lumen_proxy.supervisor import hang, loop, self_probe, time_limits
+from lumen_proxy.supervisor import hang, loop, self_probe, starvation, time_limits
 from lumen_proxy.supervisor.spawn import WorkerMessage
+from lumen_proxy.supervisor.starvation import ThreadRuns
 from lumen_proxy.supervisor.states import State
 from tests.unit.proxy.loop_stage import Stage
 
@@ -35,6 +36,8 @@ class HangStage(Stage):
         for module in (hang, loop):
             monkeypatch.setattr(module, "time", clock)
         monkeypatch.setattr(self_probe, "start", self.probe)
+        self.runs: ThreadRuns | None = None
+        monkeypatch.setattr(starvation, "read_main_thread", lambda pid: self.runs if pid == self.worker.pid else None)
         super().__init__(folder, watchdog_s=LIMIT_S, standby=False)
         self.serve()
 
@@ -153,6 +156,25 @@ def test_the_exit_of_a_hung_worker_is_an_exit_like_any_other(on: HangStage) -> N
     on.feed()
     assert on.exit(1) is State.WAITING
     assert on.observer.reports[-1] == "failure: worker 101 ended with exit status 1"
+
+
+def test_a_starved_worker_has_more_time(on: HangStage) -> None:
+    """Its serving loop runs for moments only, since its first silent tick: it is probed, and hung at the twelfth."""
+    found = []
+    for number in range(13):
+        on.runs = ThreadRuns(0.001 * number, 10 * number)
+        found.append(on.wait())
+    assert found == [State.SERVING] * 12 + [State.HUNG]
+    assert len(on.probes) == 11
+
+
+def test_a_worker_that_spins_is_not_starved(on: HangStage) -> None:
+    """Its serving loop uses processor time without a heartbeat."""
+    found = []
+    for number in range(4):
+        on.runs = ThreadRuns(0.1 * number, 10 * number)
+        found.append(on.wait())
+    assert found[-1] is State.HUNG
 
 
 def test_a_hang_is_shown_while_it_lasts(on: HangStage) -> None:
