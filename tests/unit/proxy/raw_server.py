@@ -78,10 +78,12 @@ def run_server(
         it.server = HttpServer(it.app, [sock.dup()], limits, Hooks(on_cut=it.on_cut, on_beat=on_beat))
         it.thread = threading.Thread(target=lambda: it.cut.append(it.server.run()))
         it.thread.start()
-        yield it
-        it.release.set()
-        it.server.drain(0)
-        it.thread.join(WITHIN_S)
+        try:
+            yield it
+        finally:  # a test that fails must not leave the thread, for which Python would wait at its end
+            it.release.set()
+            it.server.drain(0)
+            it.thread.join(WITHIN_S)
         assert not it.thread.is_alive()
         it.server.close()
 
