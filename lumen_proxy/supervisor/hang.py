@@ -31,8 +31,9 @@ class HangDetector:
     def __init__(self, context: SupervisorContext, post: Callable[[WorkerMessage], None]) -> None:
         self._context = context
         self._post = post
-        self._watchdog = Watchdog(context.settings.watchdog_s)
+        self._watchdog = Watchdog(context.settings.watchdog_s, self._is_starved)
         self._is_silent = False
+        self._silent_pid = 0
         self._runs: starvation.ThreadRuns | None = None
         self._process_state = ""
         self._dump_by = 0.0
@@ -58,7 +59,7 @@ class HangDetector:
     def is_hung(self, worker: WorkerProcess) -> bool:
         """Judge the last tick. Probe a silent worker and show its silence; ask a hung one for its stack."""
         now = time.monotonic()
-        verdict = self._watchdog.tick(now, lambda: self._is_starved(worker))
+        verdict = self._watchdog.tick(now)
         if verdict is Liveness.SILENT:
             on_answer = lambda: self._post(WorkerMessage(worker, Beat()))  # noqa: E731 - the same sign as a heartbeat
             self_probe.start(self._context.listener.url, self.tick_s, on_answer)
@@ -75,14 +76,15 @@ class HangDetector:
     def _show(self, worker: WorkerProcess, now: float, *, is_silent: bool) -> None:
         if is_silent is not self._is_silent:
             self._is_silent = is_silent
+            self._silent_pid = worker.pid
             self._runs = starvation.read_main_thread(worker.pid)
             since = now - self._watchdog.silent_s(now)
             hang = {"worker_pid": worker.pid, "since_mono": since, "watchdog_s": self._context.settings.watchdog_s}
             self._context.observer.publish_hang(hang if is_silent else None)
 
-    def _is_starved(self, worker: WorkerProcess) -> bool:
-        """Compare the serving loop with the beginning of its silence."""
-        return starvation.is_starved(self._runs, starvation.read_main_thread(worker.pid))
+    def _is_starved(self) -> bool:
+        """Compare the serving loop of the silent worker with the beginning of its silence."""
+        return starvation.is_starved(self._runs, starvation.read_main_thread(self._silent_pid))
 
     def _request_dump(self, worker: WorkerProcess, now: float) -> None:
         self._process_state = worker.process_state()

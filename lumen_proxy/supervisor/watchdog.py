@@ -38,9 +38,13 @@ class Liveness(Enum):
 
 
 class Watchdog:
-    """Counts the silent ticks of one worker after the other. All times are seconds of one monotonic clock."""
+    """Counts the silent ticks of one worker after the other. All times are seconds of one monotonic clock.
 
-    def __init__(self, watchdog_s: float) -> None:
+    `is_starved` says whether the serving loop lacks the processor or the interpreter, see `starvation`.
+    """
+
+    def __init__(self, watchdog_s: float, is_starved: Callable[[], bool] = lambda: False) -> None:
+        self._is_starved = is_starved
         self.tick_s = watchdog_s / TICKS
         self._next_tick = 0.0
         self._silent_ticks = 0
@@ -58,11 +62,8 @@ class Watchdog:
         self._last_sign = now
         self._has_sign = True
 
-    def tick(self, now: float, is_starved: Callable[[], bool] = lambda: False) -> Liveness:
-        """Judge the time since the last tick. The next tick follows after `tick_s`.
-
-        `is_starved` says whether the serving loop lacks the processor or the interpreter, see `starvation`.
-        """
+    def tick(self, now: float) -> Liveness:
+        """Judge the time since the last tick. The next tick follows after `tick_s`."""
         if now - self._next_tick > self.tick_s:
             self.start(now)
         self._silent_ticks = 0 if self._has_sign else self._silent_ticks + 1
@@ -70,7 +71,7 @@ class Watchdog:
         self._next_tick = now + self.tick_s
         if not self._silent_ticks:
             return Liveness.ALIVE
-        if self._silent_ticks < SILENT_TICKS or (self._silent_ticks < STARVED_TICKS and is_starved()):
+        if self._silent_ticks < SILENT_TICKS or (self._silent_ticks < STARVED_TICKS and self._is_starved()):
             return Liveness.SILENT
         return Liveness.HUNG
 

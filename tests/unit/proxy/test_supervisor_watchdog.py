@@ -54,23 +54,25 @@ def test_only_three_silent_ticks_in_a_row_are_a_hang(signs: list[bool], late_s: 
 
 def test_a_starved_loop_has_more_ticks_but_not_all() -> None:
     """It is asked about from the third silent tick on; the twelfth is a hang in any case."""
-    watchdog, asked = Watchdog(LIMIT_S), []
+    asked: list[bool] = []
 
     def is_starved() -> bool:
         asked.append(True)
         return True
 
+    watchdog = Watchdog(LIMIT_S, is_starved)
     watchdog.start(START_S)
-    found = [watchdog.tick(START_S + TICK_S * number, is_starved) for number in range(1, STARVED_TICKS + 2)]
+    found = [watchdog.tick(START_S + TICK_S * number) for number in range(1, STARVED_TICKS + 2)]
     assert found == [Liveness.ALIVE, *[Liveness.SILENT] * (STARVED_TICKS - 1), Liveness.HUNG]
     assert len(asked) == STARVED_TICKS - SILENT_TICKS
 
 
 def test_a_loop_that_is_starved_no_more_is_hung_at_once() -> None:
     """The answer of one tick does not hold for the next one."""
-    watchdog, answers = Watchdog(LIMIT_S), iter([True, False])
+    answers = iter([True, False])
+    watchdog = Watchdog(LIMIT_S, lambda: next(answers))
     watchdog.start(START_S)
-    found = [watchdog.tick(START_S + TICK_S * number, lambda: next(answers)) for number in range(1, 6)]
+    found = [watchdog.tick(START_S + TICK_S * number) for number in range(1, 6)]
     assert found[-2:] == [Liveness.SILENT, Liveness.HUNG]
 
 
