@@ -9,8 +9,9 @@ environment of its own: NAME is a key of PEERS, PYTHON its interpreter, for exam
 `gunicorn=.venv-league-recovery/bin/python`.
 
 A request that the killed worker had already accepted is lost, and sent again at once; a refused one is counted. The
-figures of the last full run are kept beside this file in kill_gap.json. Exit status: 0 when the figures of the proxy
-with its standby ready are within the budgets and below those of each peer, else 1.
+budgets are those of a quiet machine with two cores. On a busy one `chrt -f 5 python benchmarks/kill_gap.py` keeps the
+servers from waiting for a core. The figures of the last full run are kept beside this file in kill_gap.json. Exit
+status: 0 when the figures of the proxy with its standby ready are within the budgets and below those of each peer.
 """
 
 from __future__ import annotations
@@ -214,11 +215,18 @@ def run(kills: int, peers: dict[str, str]) -> dict[str, object]:
     return {
         "when": datetime.now(UTC).date().isoformat(),
         "where": f"{platform.system()}, Python {platform.python_version()}, {os.cpu_count()} cores",
+        "scheduling": scheduling(),
         "load_before": round(load_before, 1),
         "load_after": round(os.getloadavg()[0], 1),
         "memory": used,
         "rows": [server.figures() for server in servers],
     }
+
+
+def scheduling() -> str:
+    """How this process and its children are scheduled: on a busy machine `chrt -f 5` comes close to a quiet one."""
+    is_default = not hasattr(os, "sched_getscheduler") or os.sched_getscheduler(0) == os.SCHED_OTHER
+    return "default" if is_default else "real-time"
 
 
 def verdict(result: dict[str, object]) -> list[str]:

@@ -187,7 +187,7 @@ def test_next_generation(killed: KillEvidence) -> None:
 @check(ANSWERED, title="재시작 후 상태 확인", source="docs/guide/recovery.md: Scenario 1")
 @RESTARTS
 def test_healthy_after(killed: KillEvidence, measure: MeasureFixture) -> None:
-    """After the restart a new process answers the probe and a chat on the same port, within the time for a restart."""
+    """After the restart another process answers the probe and a chat on the same port within the time for a restart."""
     recovery = after_restart(killed)
     if recovery.answered_s is not None:
         measure(recovery.answered_s, "s", killed.restart_budget_s, headline=True)
