@@ -57,6 +57,14 @@ class ProcessRef:
             return "gone"
         return "zombie" if status in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD} else "running"
 
+    def is_at_rest(self) -> bool:
+        """Return whether it waits for something now; a process that waits for a processor does not."""
+        try:
+            process = self.process()
+            return process is not None and process.status() in {psutil.STATUS_SLEEPING, psutil.STATUS_IDLE}
+        except psutil.NoSuchProcess:
+            return False
+
     def kill(self) -> None:
         """Send SIGKILL, or call TerminateProcess on Windows; nothing happens to a process that has ended."""
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -99,6 +99,19 @@ def is_port_free(port: int) -> bool:
     return True
 
 
+def count_ready_lines(proxy: LaunchedTarget, within_s: float) -> int:
+    """Return how often our own proxy has printed its address; wait for what follows the line of a second worker."""
+    if "journal" not in proxy.target.can:
+        return 0
+
+    def has_gone_on() -> bool:
+        names = [event.name for event in proxy.journal.events()]
+        return names.count("ready") > 1 and names[::-1].index("ready") > 0  # the line is between the two events
+
+    observe("the supervisor has gone on after the restart", has_gone_on, within_s=within_s)
+    return proxy.stdout.read_text("utf-8").count(f"ready on {proxy.url} ")
+
+
 def ask_chat(proxy: LaunchedTarget, question: str) -> Capture:
     """Return the answer to a chat; a model that answers without a text is asked once more, with a hint."""
     chat = proxy.chat(question)

@@ -24,7 +24,7 @@ from tests.fixtures.mutations import is_named
 from tests.fixtures.scenario_run import is_any, recovery, run_scenario, scenarios
 from tests.fixtures.suite_subprocess import run as run_suite
 from tests.mutants.missing import listed, missing
-from tests.mutants.mutants import MUTANTS, WITHOUT_MUTANT, control_of
+from tests.mutants.mutants import ENVIRONMENT, MUTANTS, WITHOUT_MUTANT, control_of
 
 AT_ONCE: Final = 3  # mutants: half of the time is a wait; with more of them each start takes longer
 
@@ -63,7 +63,7 @@ def runs(request: pytest.FixtureRequest, run: Run, tmp_path_factory: pytest.Temp
     def run_mutant(name: str) -> MutantRun:
         mutant, found, begun = MUTANTS[name], dict[str, Outcome](), time.monotonic()
         target = Target(mutation=name, mutation_files=(mutant.file,))
-        names = None if whole else mutant.fails
+        names = None if whole and ENVIRONMENT not in mutant.scenarios else mutant.fails
         control = {control_of(mutant)} - {""} if whole else set()
         for scenario in sorted(mutant.scenarios | control, key=int):
             found |= run_scenario(run, modules[scenario], target, base / f"{name}-{scenario}", names).outcomes

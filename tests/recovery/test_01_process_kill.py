@@ -23,6 +23,7 @@ from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.observations import (
     StartObservation,
     ask_chat,
+    count_ready_lines,
     describe_response,
     observe_start,
     read_text,
@@ -62,6 +63,7 @@ class KillEvidence:
     after: Health | None = None
     chat: Capture | None = None
     launched: ProcessState = "gone"
+    ready_lines: int = 0
 
 
 def restart_budget(start_s: float) -> float:
@@ -88,7 +90,8 @@ def killed(launch: Launcher, gateway: ScriptedGateway, target: Target) -> KillEv
     if recovery.answered_s is None:
         return KillEvidence(start, *budgets, before, recovery)
     after = proxy.health()
-    return KillEvidence(start, *budgets, before, recovery, after, ask_chat(proxy, QUESTION), proxy.ref.state())
+    lines = count_ready_lines(proxy, restart_budget_s)
+    return KillEvidence(start, *budgets, before, recovery, after, ask_chat(proxy, QUESTION), proxy.ref.state(), lines)
 
 
 @check(STARTED, title="최초 시작", source="docs/guide/recovery.md: Scenario 1")
@@ -212,6 +215,14 @@ def test_restart_is_counted(killed: KillEvidence) -> None:
     _, after = before_and_after(killed)
     found = (after.body.get("status"), after.restarts)
     expect(found == ("ok", 1), "status 'ok' and restarts 1 in /health", f"status {found[0]!r}, restarts {found[1]}")
+
+
+@check("1.6-ready-line", source="docs/behaviour.md: Instances")
+@OUR_RESTARTS
+def test_ready_line_is_printed_once(killed: KillEvidence) -> None:
+    """The ready line is printed once, and not again for the new worker."""
+    before_and_after(killed)
+    expect(killed.ready_lines == 1, "one line with 'ready on' and the address", f"{killed.ready_lines} of them")
 
 
 def expect_ready(start: StartObservation, budget_s: float) -> None:

@@ -127,16 +127,32 @@ def describe_damage(name: str) -> Check:
     )
 
 
+@dataclass(frozen=True)
+class DamagesEvidence:
+    """What `check` says about each damaged environment, by damage."""
+
+    environments: dict[str, EnvironmentEvidence]
+
+
+@stage(scenario=3)
+def damages(launch: Launcher, folder: Path) -> DamagesEvidence:
+    """Create environments with one damage each, and inspect them."""
+    found = {}
+    for name in FAILED_ROWS:
+        venv = virtual_environments.create_healthy(folder / name)
+        virtual_environments.DAMAGES[name](venv)
+        found[name] = inspect(launch, venv)
+    return DamagesEvidence(found)
+
+
 @check_each(
     "damage",
     {describe_damage(name): name for name in FAILED_ROWS},
     source="sysexits(3): EX_UNAVAILABLE is 69; QUICKSTART.md: 5.5 and 5.6",
 )
-def test_damage_is_reported(launch: Launcher, tmp_path: Path, damage: str) -> None:
+def test_damage_is_reported(damages: DamagesEvidence, damage: str) -> None:
     """A damaged environment gives exit status 69; exactly the damaged rows fail, and each has a hint for the repair."""
-    folder = virtual_environments.create_healthy(tmp_path / "venv")
-    virtual_environments.DAMAGES[damage](folder)
-    evidence = inspect(launch, folder)
+    evidence = damages.environments[damage]
     failed = {row["id"] for row in evidence.report["checks"] if not row["ok"]}
     assert failed == FAILED_ROWS[damage]
     assert evidence.exit_status == UNAVAILABLE

@@ -59,6 +59,8 @@ class WorkEvidence:
     ``paid_by_chat``     messages that the gateway received for the first chat
     ``chats``            the answers, the cold one first
     ``own_ms``           the server's own share of the time of each answer, where the answer has it
+    ``events``           the names of the events in the journal before the first question
+    ``at_rest``          whether the launched process waited, after each answer
     """
 
     start: StartObservation
@@ -70,6 +72,8 @@ class WorkEvidence:
     paid_by_chat: tuple[str, ...] = ()
     chats: tuple[Capture, ...] = ()
     own_ms: tuple[float | None, ...] = ()
+    events: tuple[str, ...] = ()
+    at_rest: tuple[bool, ...] = ()
 
 
 @stage(scenario=4)
@@ -81,15 +85,17 @@ def served(launch: Launcher, gateway: ScriptedGateway, target: Target) -> WorkEv
     if start.problem:
         return WorkEvidence(start, target.answer_s)
     nonce, timeout_s = uuid.uuid4().hex, target.answer_s + EXTRA_S
+    events = tuple(event.name for event in proxy.journal.events()) if "journal" in target.can else ()
     paid_before = len(gateway.chats)
     health = proxy.health().capture
     paid_by_health = len(gateway.chats) - paid_before
     free_calls, paid_before = len(gateway.calls) - len(gateway.chats), len(gateway.chats)
     chats = [proxy.chat(f"질문 {nonce}", timeout_s=timeout_s)]
     paid_by_chat = tuple(call.message for call in gateway.chats[paid_before:])
-    warm_until_s = time.monotonic() + WARM_CALLS_S
+    warm_until_s, at_rest = time.monotonic() + WARM_CALLS_S, [proxy.ref.is_at_rest()]
     while len(chats) <= WARM_CALLS and (len(chats) == 1 or time.monotonic() < warm_until_s):
         chats.append(proxy.chat(WARM_TEXTS[len(chats) % len(WARM_TEXTS)], timeout_s=timeout_s))
+        at_rest.append(proxy.ref.is_at_rest())
     return WorkEvidence(
         start=start,
         answer_budget_s=target.answer_s,
@@ -100,6 +106,8 @@ def served(launch: Launcher, gateway: ScriptedGateway, target: Target) -> WorkEv
         paid_by_chat=paid_by_chat,
         chats=tuple(chats),
         own_ms=tuple(map(own_share, chats)),
+        events=events,
+        at_rest=tuple(at_rest),
     )
 
 
@@ -206,6 +214,24 @@ def expect_sum(chat: Capture, which: str) -> None:
     expected = f"{which} has a total_tokens of {prompt} + {completion} = {prompt + completion}, prompt and completion"
     found = f"total_tokens {total}, for {len(read_text(chat))} characters of text"
     expect(total == prompt + completion, expected, found)
+
+
+@check("4.5-journal-of-a-start", source="docs/behaviour.md: Instances")
+@pytest.mark.needs("journal")
+def test_journal_of_a_start(served: WorkEvidence) -> None:
+    """The journal of a start has started, worker_spawned and ready, in this order."""
+    health_of(served)
+    expected = ("started", "worker_spawned", "ready")
+    expect(served.events[:3] == expected, f"the events {', '.join(expected)}", ", ".join(served.events))
+
+
+@check("4.6-supervisor-waits", source="proc_pid_stat(5): state S sleeps, R runs or waits for a processor")
+@pytest.mark.needs("journal")
+def test_supervisor_waits(served: WorkEvidence) -> None:
+    """The supervisor waits for events while chats are answered: it does not run in most of the looks at it."""
+    health_of(served)
+    rested, looks = sum(served.at_rest), len(served.at_rest)
+    expect(rested > looks / 2, f"it waits in more than half of {looks} looks", f"in {rested} of them")
 
 
 def health_of(served: WorkEvidence) -> Capture:
