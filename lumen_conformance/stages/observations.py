@@ -104,11 +104,11 @@ def count_ready_lines(proxy: LaunchedTarget, within_s: float) -> int:
     if "journal" not in proxy.target.can:
         return 0
 
-    def has_gone_on() -> bool:
+    def is_after_restart() -> bool:
         names = [event.name for event in proxy.journal.events()]
         return names.count("ready") > 1 and names[::-1].index("ready") > 0  # the line is between the two events
 
-    observe("the supervisor has gone on after the restart", has_gone_on, within_s=within_s)
+    observe("the supervisor has gone on after the restart", is_after_restart, within_s=within_s)
     return proxy.stdout.read_text("utf-8").count(f"ready on {proxy.url} ")
 
 
