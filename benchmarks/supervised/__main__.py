@@ -32,7 +32,7 @@ from supervised.servers import ALL, SupervisedServer
 
 ROUND_KILLS = 5
 KILLS, STORM, OURS = 50, 50, 1_000
-HANG_S, CRASH_S = 60.0, 20.0  # twice the longest time-out of a supervisor, 30 s of gunicorn; enough to tell a back-off
+HANG_S, CRASH_S = 60.0, 40.0  # twice the longest time-out, 30 s of gunicorn; circus gives up after 5 x 5 s
 CLIENTS = 16
 
 

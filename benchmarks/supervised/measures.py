@@ -21,8 +21,6 @@ from supervised.gateway import HOLD
 from supervised.launch import SupervisedLaunch
 from supervised.servers import KEY, MODEL, SupervisedServer
 
-HANG_S: Final = 60.0  # twice the longest time-out of a supervisor, 30 s of gunicorn
-CRASH_S: Final = 20.0  # long enough to tell a back-off from a busy loop
 ORPHANS_S: Final = 5.0  # scenario 7
 STANDBYS: Final = 3  # processes that have started before the crash and take over: they are killed, too
 STANDBY_S: Final = 1.0  # they answer within milliseconds

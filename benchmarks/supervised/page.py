@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,23 @@ from supervised.servers import ALL, ROOT, SupervisedServer
 PAGE = ROOT / "docs" / "league-recovery.md"
 FIGURES = PAGE.with_suffix(".json")
 HEAD = Path(__file__).with_name("head.md")
+STORM = Path(__file__).with_name("storm.md")
 BUSY_PER_S = 5.0  # starts; a loop with any pause has fewer
 Row = dict[str, Any]
 COLUMNS = (
-    "server", "version", "kills", "next answer", "refused", "under load: gap", "cut", "hang noticed", "crash loop",
-    "stop", "orphans", "suite",
+    "server",
+    "version",
+    "kills",
+    "next answer",
+    "refused",
+    "hang noticed",
+    "crash loop",
+    "stop",
+    "orphans",
+    "suite",
+)
+STORM_COLUMNS = (
+    "server", "kills", "answered", "refused", "in flight", "cut", "not by a kill", "gap", "growth", "zombies",
 )  # fmt: skip
 
 
@@ -38,16 +50,24 @@ def lines(rows: dict[str, Row]) -> Iterator[str]:
     yield ""
     yield from (f"- {each}" for each in _conditions(rows))
     yield ""
-    yield f"| {' | '.join(COLUMNS)} |"
-    yield f"|{'---|' * len(COLUMNS)}"
     known = [(server, rows[server.name]) for server in ALL if server.name in rows]
-    yield from (f"| {' | '.join(_cells(server, row))} |" for server, row in known)
+    yield from _table(COLUMNS, (_cells(server, row) for server, row in known))
+    yield STORM.read_text("utf-8").rstrip("\n")
     yield ""
+    yield from _table(STORM_COLUMNS, (_storm_cells(server, row) for server, row in known if "storm_kills" in row))
     yield from (f"- {server.title}: {server.note}." for server, _ in known if server.note)
     for server, row in known:
         if row.get("suite_failed"):
             yield f"\n## {server.title}: checks that failed\n"
             yield from (f"- {check}: {_one_line(reason)}" for check, reason in row["suite_failed"].items())
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    columns = tuple(columns)
+    yield f"| {' | '.join(columns)} |"
+    yield f"|{'---|' * len(columns)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+    yield ""
 
 
 def _conditions(rows: dict[str, Row]) -> list[str]:
@@ -57,11 +77,9 @@ def _conditions(rows: dict[str, Row]) -> list[str]:
 def _cells(server: SupervisedServer, row: Row) -> Iterator[str]:
     yield server.title
     yield server.version or "-"
-    yield f"{row.get('gap_kills', 0)}, {row.get('storm_kills', 0)} under load"
+    yield str(row.get("gap_kills", "-"))
     yield _range(row.get("gap_median_s"), row.get("gap_worst_s")) + (", then none" if row.get("gap_silent") else "")
     yield str(row.get("gap_refused", "-"))
-    yield _range(row.get("storm_gap_median_s"), row.get("storm_gap_worst_s"))
-    yield _per_kill(row)
     yield _hang(row)
     yield crash_loop(row)
     yield _stop(row)
@@ -73,10 +91,13 @@ def _range(median_s: float | None, worst_s: float | None) -> str:
     return "-" if median_s is None or worst_s is None else f"{median_s:.3f} s, {worst_s:.3f} s"
 
 
-def _per_kill(row: Row) -> str:
-    if not row.get("storm_kills"):
-        return "-"
-    return f"{row['storm_cut'] / row['storm_kills']:.1f}, refused {row['storm_refused']}"
+def _storm_cells(server: SupervisedServer, row: Row) -> Iterator[str]:
+    yield server.title
+    yield f"{row['storm_kills']}{', then ' + row['storm_trouble'] if row['storm_trouble'] else ''}"
+    yield from (str(row[f"storm_{name}"]) for name in ("answered", "refused", "in_flight", "cut", "cut_otherwise"))
+    yield _range(row["storm_gap_median_s"], row["storm_gap_worst_s"])
+    yield f"{row['storm_growth_mib']} MiB, {row['storm_growth_descriptors']} descriptors"
+    yield str(row["storm_zombies"])
 
 
 def _hang(row: Row) -> str:

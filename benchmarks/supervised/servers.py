@@ -21,6 +21,8 @@ WSGI, ASGI = "tests.fixtures.foreign.wsgi:application", "tests.fixtures.foreign.
 FOREIGN = ROOT / "tests" / "fixtures" / "foreign"
 THREADS = "32"  # more than the clients of the kills, so that no server is slow by its settings
 PINS = ("gunicorn==27.0.1", "uvicorn==0.54.0", "granian==2.8.9", "supervisor==4.3.0", "circus==0.19.0")
+CAN = "health,restart,drain"
+ORPHANS = f"{CAN},orphans"
 KEY = "sk-league"  # LiteLLM's proxy does not start without one
 MODEL = "gpt-4o-mini"
 
@@ -52,6 +54,7 @@ class SupervisedServer:
     ``variables``  more variables of its environment
     ``crash_word`` a part of the command line of a worker that does not run our application
     ``rest_s``     seconds between two kills, where a supervisor has a fixed limit
+    ``hang_timeout_s`` the time within which it replaces a worker that hangs; 0: it does not declare that it does
     ``most_kills`` fewer kills, for a server that starts slowly
     ``rest_event`` the event of the journal of our proxy that each kill waits for
     """
@@ -60,7 +63,7 @@ class SupervisedServer:
     title: str
     command: Callable[[Place], list[str]]
     pin: str = ""
-    can: str = "health,restart,drain"
+    can: str = CAN
     note: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
     is_ours: bool = False
@@ -70,6 +73,7 @@ class SupervisedServer:
     rest_s: float = 0.0
     rest_event: str = ""
     most_kills: int = 1_000
+    hang_timeout_s: float = 0.0
 
     @property
     def version(self) -> str:
@@ -165,9 +169,9 @@ def _proxy(name: str, standby: str, title: str) -> SupervisedServer:
 SERVERS = (
     _proxy("ours", "1", "Lumen proxy, standby on"),
     _proxy("ours-alone", "0", "Lumen proxy, standby off"),
-    SupervisedServer("gunicorn-1", "gunicorn, 1 worker", _gunicorn(1), PINS[0]),
-    SupervisedServer("gunicorn-2", "gunicorn, 2 workers", _gunicorn(2), PINS[0]),
-    SupervisedServer("uvicorn-2", "uvicorn, 2 workers", _uvicorn, PINS[1]),
+    SupervisedServer("gunicorn-1", "gunicorn, 1 worker", _gunicorn(1), PINS[0], ORPHANS, hang_timeout_s=40.0),
+    SupervisedServer("gunicorn-2", "gunicorn, 2 workers", _gunicorn(2), PINS[0], ORPHANS),
+    SupervisedServer("uvicorn-2", "uvicorn, 2 workers", _uvicorn, PINS[1], hang_timeout_s=10.0),
     SupervisedServer(
         "granian", "granian, 1 worker", _granian, PINS[2],
         note="`--respawn-failed-workers` is off by default; the server ends when a worker dies within 5.5 s after a "
@@ -181,7 +185,7 @@ SERVERS = (
     ),
     SupervisedServer("circus", "circus, a watcher with its socket", _circus, PINS[4]),
     SupervisedServer("loop", "a loop, as systemd's Restart=always", _loop),
-    SupervisedServer("node", "Node cluster, 2 workers", _node),
+    SupervisedServer("node", "Node cluster, 2 workers", _node, can=ORPHANS),
 )  # fmt: skip
 SLOW = (
     SupervisedServer(

@@ -45,8 +45,11 @@ def command(server: SupervisedServer, output: str) -> list[str]:
     """Return the command of the run."""
     launched = f"'{sys.executable}' '{LAUNCHER}' {server.name} {{host}} {{port}} {{gateway_url}}"
     options = [f"--health-path={server.health_path}", "--start-timeout=60"]
+    can = server.can
+    if server.hang_timeout_s:
+        can, options = f"{can},watchdog", [*options, f"--hang-timeout={server.hang_timeout_s:g}"]
     options += [f"--api-key={server.api_key}"] if server.api_key else []
     return [
-        sys.executable, "-m", "lumen_conformance", "run", "recovery", "--command", launched, "--can", server.can,
+        sys.executable, "-m", "lumen_conformance", "run", "recovery", "--command", launched, "--can", can,
         "--output", output, *options,
     ]  # fmt: skip
