@@ -171,7 +171,7 @@ SERVERS = (
     _proxy("ours-alone", "0", "Lumen proxy, standby off"),
     SupervisedServer("gunicorn-1", "gunicorn, 1 worker", _gunicorn(1), PINS[0], ORPHANS, hang_timeout_s=40.0),
     SupervisedServer("gunicorn-2", "gunicorn, 2 workers", _gunicorn(2), PINS[0], ORPHANS),
-    SupervisedServer("uvicorn-2", "uvicorn, 2 workers", _uvicorn, PINS[1], hang_timeout_s=10.0),
+    SupervisedServer("uvicorn-2", "uvicorn, 2 workers", _uvicorn, PINS[1], hang_timeout_s=20.0),
     SupervisedServer(
         "granian", "granian, 1 worker", _granian, PINS[2],
         note="`--respawn-failed-workers` is off by default; the server ends when a worker dies within 5.5 s after a "
