@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lumen_conformance.gateway.exchange import Reply
 from lumen_conformance.gateway.replies import echo, gated
 from lumen_conformance.gateway.server import ScriptedGateway
-from lumen_conformance.stages.outages import Answer, status
+from lumen_conformance.stages.outages import ChatAnswer, status
 from lumen_conformance.targets.launch import LaunchedTarget
 from lumen_conformance.waiting import observe
 
@@ -30,7 +30,7 @@ class Failing:
     """
 
     forwarded: int
-    refusal: Answer | None
+    refusal: ChatAnswer | None
     asked_by_it: int = 0
 
 
@@ -40,7 +40,7 @@ class Crowd:
 
     allowed: bool
     forwarded: int
-    others: tuple[Answer, ...]
+    others: tuple[ChatAnswer, ...]
     statuses: tuple[int | None, ...]
 
 
@@ -49,7 +49,7 @@ def fail_until_refused(target: LaunchedTarget, gateway: ScriptedGateway) -> Fail
     gateway.standing = status(500)
     for forwarded in range(AT_MOST):
         asked = len(gateway.chats)
-        answer = Answer.of(target.chat(f"{forwarded}번째 실패"))
+        answer = ChatAnswer.of(target.chat(f"{forwarded}번째 실패"))
         if answer.code == CIRCUIT_OPEN:
             return Failing(forwarded, answer, len(gateway.chats) - asked)
     return Failing(AT_MOST, None)
@@ -60,7 +60,7 @@ def ask_crowd(target: LaunchedTarget, gateway: ScriptedGateway, then: Reply = ec
     gate = threading.Event()
     gateway.standing = gated(gate, then)
     allowed = observe("a chat is allowed", lambda: target.call("GET", "/ready").status == 200, within_s=WITHIN_S)
-    asked, answers = len(gateway.chats), list[Answer]()
+    asked, answers = len(gateway.chats), list[ChatAnswer]()
 
     def forwarded() -> int:
         return len(gateway.chats) - asked
@@ -77,11 +77,11 @@ def ask_crowd(target: LaunchedTarget, gateway: ScriptedGateway, then: Reply = ec
     return Crowd(bool(allowed), held, others, tuple(answer.status for answer in answers))
 
 
-def settled(answers: list[Answer], forwarded: Callable[[], int]) -> Callable[[], bool]:
+def settled(answers: list[ChatAnswer], forwarded: Callable[[], int]) -> Callable[[], bool]:
     """Return a probe: whether each chat of the crowd was forwarded or answered."""
     return lambda: len(answers) + forwarded() >= CROWD
 
 
-def ask(target: LaunchedTarget, number: int, answers: list[Answer]) -> None:
+def ask(target: LaunchedTarget, number: int, answers: list[ChatAnswer]) -> None:
     """Send one chat of a crowd, which may wait for the gate; add its answer."""
-    answers.append(Answer.of(target.chat(f"{number}번째 질문", timeout_s=2 * WITHIN_S)))
+    answers.append(ChatAnswer.of(target.chat(f"{number}번째 질문", timeout_s=2 * WITHIN_S)))

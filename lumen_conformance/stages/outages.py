@@ -47,7 +47,7 @@ KINDS: Final = (REFUSED, *REPLIES, RESET)
 
 
 @dataclass(frozen=True)
-class Answer:
+class ChatAnswer:
     """One chat as its client saw it; ``described`` is for reports."""
 
     status: int | None
@@ -58,7 +58,7 @@ class Answer:
     described: str
 
     @classmethod
-    def of(cls, chat: Capture) -> Answer:
+    def of(cls, chat: Capture) -> ChatAnswer:
         """Return the parts of an answer; an answer without them has empty texts."""
         body = parse_json(chat)
         fields = body if isinstance(body, dict) else {}
@@ -75,8 +75,8 @@ class Outage:
     """One outage: the chat that met it, the next chat after its end, and how often the gateway read the first."""
 
     question: str
-    during: Answer
-    after: Answer
+    during: ChatAnswer
+    after: ChatAnswer
     written: int = 0
 
 
@@ -131,7 +131,7 @@ class FailingGateway:
         self.gateway.standing = reply
 
     def reply(self, exchange: Exchange) -> None:
-        """Answer one request of the gateway."""
+        """ChatAnswer one request of the gateway."""
         kind = exchange.call.message.partition(" ")[0]
         if kind in self._out:
             REPLIES[kind](exchange)
@@ -148,8 +148,8 @@ def stage_outages(target: LaunchedTarget, gateway: ScriptedGateway) -> tuple[dic
 
     def stage_one(kind: str) -> Outage:
         with failing.out(kind):
-            during = Answer.of(target.chat(f"{kind} 질문입니다"))
-        return Outage(f"{kind} 질문입니다", during, Answer.of(target.chat(f"{kind} 다음 질문입니다")))
+            during = ChatAnswer.of(target.chat(f"{kind} 질문입니다"))
+        return Outage(f"{kind} 질문입니다", during, ChatAnswer.of(target.chat(f"{kind} 다음 질문입니다")))
 
     found = {REFUSED: stage_one(REFUSED)}
     probes = [Probe.of(target.health())]

@@ -25,7 +25,7 @@ from lumen_conformance.stages.breaker import CROWD as PROBES
 from lumen_conformance.stages.breaker import Crowd, Failing, ask_crowd, fail_until_refused
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.observations import StartObservation, observe_start
-from lumen_conformance.stages.outages import DNS, KINDS, SLOW, Answer, Outage, Probe, stage_outages, status
+from lumen_conformance.stages.outages import DNS, KINDS, SLOW, ChatAnswer, Outage, Probe, stage_outages, status
 from lumen_conformance.targets.launch import Health, Launcher
 from lumen_conformance.targets.target import Target
 from lumen_conformance.waiting import observe
@@ -135,7 +135,7 @@ class OutageEvidence:
     health_budget_s: float
     outages: dict[str, Outage]
     probes: tuple[Probe, ...]
-    unresolved: Answer
+    unresolved: ChatAnswer
     pids: tuple[int, int]
     restarts: int
 
@@ -152,7 +152,7 @@ def outages(launch: Launcher, gateway: ScriptedGateway, target: Target) -> Outag
         health_budget_s=target.answer_s if target.foreign else HEALTH_BUDGET_S,
         outages=found,
         probes=probes,
-        unresolved=Answer.of(unresolved.chat("이름을 찾을 수 없는 게이트웨이")),
+        unresolved=ChatAnswer.of(unresolved.chat("이름을 찾을 수 없는 게이트웨이")),
         pids=(before, health.pid),
         restarts=health.restarts,
     )
@@ -316,11 +316,11 @@ def require_open(breaker: BreakerEvidence) -> None:
 class FallbackEvidence:
     """The evidence: chats while the gateway refuses, while it resets what it has read, and when it works again."""
 
-    refused: Answer
-    written: Answer
+    refused: ChatAnswer
+    written: ChatAnswer
     read_by_gateway: int
     asked_after_write: int
-    back: Answer
+    back: ChatAnswer
 
 
 @stage(scenario=12, needs=("journal",))
@@ -330,13 +330,13 @@ def fallback(launch: Launcher, gateway: ScriptedGateway) -> FallbackEvidence:
         address = {"LUMEN_FALLBACK": "cloud_ai", "CLOUD_AI_URL": f"{cloud.url}/chat"}
         proxy = launch(gateway=gateway, env={**address, **NO_BREAKER, **ALONE})
         gateway.down()
-        refused = Answer.of(proxy.chat("첫 질문"))
+        refused = ChatAnswer.of(proxy.chat("첫 질문"))
         gateway.up()
         gateway.standing, asked = reset_after_request, len(cloud.calls)
-        written = Answer.of(proxy.chat("둘째 질문"))
+        written = ChatAnswer.of(proxy.chat("둘째 질문"))
         read, asked_after_write = len(gateway.chats), len(cloud.calls) - asked
         gateway.standing = echo
-        return FallbackEvidence(refused, written, read, asked_after_write, Answer.of(proxy.chat("셋째 질문")))
+        return FallbackEvidence(refused, written, read, asked_after_write, ChatAnswer.of(proxy.chat("셋째 질문")))
 
 
 FALLBACK_RULE = (

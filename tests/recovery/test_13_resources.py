@@ -260,16 +260,16 @@ def test_lost_lines_are_counted(disk: DiskEvidence) -> None:
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputVariant:
     """An output: how a shell opens it, and the encoding of Python's streams."""
 
     redirection: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
-def encoded(name: str) -> Output:
+def encoded(name: str) -> OutputVariant:
     """Return an output that can show only the characters of an encoding."""
-    return Output("", {"PYTHONIOENCODING": f"{name}:strict", "PYTHONUTF8": "0", "LUMEN_STANDBY": "0"})
+    return OutputVariant("", {"PYTHONIOENCODING": f"{name}:strict", "PYTHONUTF8": "0", "LUMEN_STANDBY": "0"})
 
 
 @dataclass(frozen=True)
@@ -284,13 +284,13 @@ class OutputEvidence:
 @stage(
     scenario=13,
     variants={
-        "closed": Output(">&-", {"LUMEN_STANDBY": "0"}),
+        "closed": OutputVariant(">&-", {"LUMEN_STANDBY": "0"}),
         "ascii": encoded("ascii"),
         "cp949": encoded("cp949"),
         "cp1252": encoded("cp1252"),
     },
 )
-def output(launch: Launcher, gateway: ScriptedGateway, target: Target, variant: Output) -> OutputEvidence:
+def output(launch: Launcher, gateway: ScriptedGateway, target: Target, variant: OutputVariant) -> OutputEvidence:
     """Launch with this output, ask, and stop."""
     if target.foreign and not variant.redirection:
         pytest.skip("only our own proxy gets an encoding")
