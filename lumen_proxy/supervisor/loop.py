@@ -8,7 +8,7 @@ for its promotion, handles its own events: see `standby`.
     ------------------  --------------------------  ------------------------------------------------  ----------
     BOOTING             message imported            promote the worker: new generation, sockets       PROMOTED
     PROMOTED            message ready               write the journal, start a standby                SERVING
-    BOOTING, PROMOTED   timeout (BOOT_S)            kill the worker; its exit is the next event       KILLED
+    BOOTING, PROMOTED   timeout, see `time_limits`  kill the worker; its exit is the next event       KILLED
     SERVING             message beat                a sign of life, see `watchdog`                    SERVING
     SERVING             timeout (tick), not hung    probe a silent worker                             SERVING
     SERVING             timeout (tick), hung        ask the worker for its stack                      HUNG
@@ -88,6 +88,7 @@ class Loop:
         self.state = State.WAITING
         self.deadline: float | None = None
         self.worker: WorkerProcess | None = None
+        self.ready_within_s = time_limits.BOOT_S
         self.generation = 0  # promotions so far
         self.cut: int | None = None  # requests cut by the drain; None = unknown
         self.exit_status = Exit.OK
@@ -121,7 +122,7 @@ class Loop:
             case State.PROMOTED, WorkerMessage(worker, Ready()):
                 self._enter_service(worker)
             case ((State.BOOTING | State.PROMOTED), Timeout()):
-                self._kill_slow_worker(f"was not ready within {time_limits.BOOT_S:g} s; it is killed and replaced")
+                self._kill_slow_worker(f"was not ready within {self.ready_within_s:g} s; it is killed and replaced")
             case State.KILLED, Timeout():
                 self._kill_slow_worker(f"did not end within {time_limits.KILL_S:g} s after it was killed; killed again")
             case State.SERVING, WorkerMessage(_, Beat()):
@@ -170,7 +171,8 @@ class Loop:
             self.worker = taken.worker
             if taken.pid is not None:
                 self._promote(taken.worker, taken.pid)
-            self._move(State.PROMOTED if taken.pid else State.BOOTING, time_limits.BOOT_S)
+            self.ready_within_s = time_limits.PROMOTION_S if taken.pid else time_limits.BOOT_S
+            self._move(State.PROMOTED if taken.pid else State.BOOTING, self.ready_within_s)
             self.deadline = taken.boot_by or self.deadline
             return
         try:
@@ -182,7 +184,8 @@ class Loop:
                 raise Fatal(f"{problem}; {hint}", Exit.OS) from error
             self._back_off(problem)
             return
-        self._move(State.BOOTING, time_limits.BOOT_S)
+        self.ready_within_s = time_limits.BOOT_S
+        self._move(State.BOOTING, self.ready_within_s)
         self.context.journal.write("worker_spawned", pid=self.worker.pid, standby=False)
 
     def _promote(self, worker: WorkerProcess, pid: int) -> None:
@@ -246,7 +249,7 @@ class Loop:
         elif hang:
             self._back_off(hang)
         elif self.state is State.KILLED:
-            self._back_off(f"worker {worker.pid} was not ready within {time_limits.BOOT_S:g} s")
+            self._back_off(f"worker {worker.pid} was not ready within {self.ready_within_s:g} s")
         else:
             self._back_off(f"worker {worker.pid} ended with {describe_status(status)}")
 

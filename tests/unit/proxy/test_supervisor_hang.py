@@ -162,7 +162,7 @@ def test_a_starved_worker_has_more_time(on: HangStage) -> None:
     """Its serving loop runs for moments only, since its first silent tick: it is probed, and hung at the twelfth."""
     found = []
     for number in range(13):
-        on.runs = ThreadRuns(0.001 * number, 10 * number)
+        on.runs = ThreadRuns(on.now, 0.001 * number, 10 * number)
         found.append(on.wait())
     assert found == [State.SERVING] * 12 + [State.HUNG]
     assert len(on.probes) == 11
@@ -172,7 +172,7 @@ def test_a_worker_that_spins_is_not_starved(on: HangStage) -> None:
     """Its serving loop uses processor time without a heartbeat."""
     found = []
     for number in range(4):
-        on.runs = ThreadRuns(0.1 * number, 10 * number)
+        on.runs = ThreadRuns(on.now, 0.1 * number, 10 * number)
         found.append(on.wait())
     assert found[-1] is State.HUNG
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,20 @@ def test_a_standby_that_is_ready_is_promoted_by_one_message(tmp_path: Path) -> N
     assert on.send(Ready()) is State.SERVING
     assert on.observer.generations == [1, 2]
     assert on.loop._next_event() == StandbyTimeout(), "the next standby"  # noqa: SLF001
+
+
+def test_a_standby_that_hangs_is_noticed_at_its_promotion(tmp_path: Path) -> None:
+    """It is stopped while it waits, so it does not become ready: it is killed after PROMOTION_S, not after BOOT_S."""
+    on = serving(tmp_path)
+    worker, standby = on.worker, ready_standby(on)
+    die(on, worker)
+    began = time.monotonic()
+    assert on.feed() is State.PROMOTED
+    assert on.loop.deadline is not None
+    assert on.loop.deadline - time.monotonic() <= time_limits.PROMOTION_S <= on.loop.deadline - began
+    assert on.feed() is State.KILLED
+    assert standby.commands == ["serve 2/1", "kill"]
+    assert on.notices[-1].startswith("the worker was not ready within 5 s;")
 
 
 def test_a_standby_that_boots_becomes_the_worker_with_its_own_deadline(tmp_path: Path) -> None:
