@@ -23,6 +23,7 @@ SquatterKind = Literal[
     "silent",  # accepts and never answers
     "wildcard",  # a banner on 0.0.0.0
     "ipv6",  # a banner on ::1 only
+    "shared",  # listens with SO_REUSEPORT, in a parent and its child, and never accepts (not on Windows)
     "not_listening",  # bound with SO_REUSEADDR, never listens
     "lumen_stranger",  # answers /health as another Lumen proxy does
 ]

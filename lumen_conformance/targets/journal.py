@@ -48,12 +48,12 @@ class JournalReader:
         return {path: path.stat().st_size for path in self._files()}
 
     def events(self, since: JournalMark = BEGINNING, name: str | None = None) -> tuple[JournalEvent, ...]:
-        """Return all events after a mark, or those of one name; an incomplete line is left out."""
+        """Return all events after a mark, or those of one name; what is no JSON object is left out: check 18.3."""
         found: list[JournalEvent] = []
         for path in self._files():
             data = path.read_bytes()[since.get(path, 0) :]
             lines = data[: data.rfind(b"\n") + 1].splitlines()
-            found += (_event(json.loads(line)) for line in lines)
+            found += filter(None, map(_event, lines))
         found.sort(key=lambda event: event.mono_s)
         return tuple(event for event in found if name in {None, event.name})
 
@@ -72,6 +72,10 @@ class JournalReader:
         return lambda: next(iter(self.events(since, name)), None)
 
 
-def _event(line: dict[str, Any]) -> JournalEvent:
+def _event(data: bytes) -> JournalEvent | None:
+    try:
+        line = json.loads(data)
+    except ValueError:
+        return None
     rest = {key: value for key, value in line.items() if key not in {"event", "mono", "instance", "ts"}}
     return JournalEvent(line["event"], line["mono"], line["instance"], rest)

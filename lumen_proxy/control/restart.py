@@ -22,7 +22,7 @@ from lumen_proxy.control.stop import stop_now
 from lumen_proxy.control.upgrade import upgrade, why_impossible
 from lumen_proxy.errors import Exit, Fatal
 from lumen_proxy.masking import without_query
-from lumen_proxy.supervisor import listener, state
+from lumen_proxy.supervisor import listener, process_identity, state
 from lumen_proxy.supervisor.event_sources import CHECKUP_S
 
 if TYPE_CHECKING:
@@ -80,9 +80,10 @@ class _Plan:
 
 
 def _find_running(asked: config.Settings) -> InstanceState | None:
-    """The instance that runs on the port, if it is certain which process it is."""
+    """The instance that runs on the port, if it is certain which process it is and that it is one of this user."""
     holder = find(asked)
-    return holder.state if holder is not None and holder.is_verified else None
+    is_own = holder is not None and holder.is_verified and process_identity.is_own(holder.pid or 0)
+    return holder.state if holder is not None and is_own else None
 
 
 def _stop_and_start(plan: _Plan, notify: Callable[[str], None], show: Callable[[str], None]) -> ControlResult:

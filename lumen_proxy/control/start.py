@@ -65,6 +65,11 @@ def start_now(settings: Settings, environ: Mapping[str, str] = os.environ) -> Co
 def _check_running(settings: Settings, environ: Mapping[str, str]) -> ControlResult | None:
     """The result if an instance runs on the port; None if none does."""
     status = inspect_own(settings, BOOTING_S)
+    if status is not None and status.owner:
+        problem = (
+            f"cannot start on port {status.port}: it is held by a lumen-proxy of {status.owner}; nothing was changed"
+        )
+        return _refuse(status, f"{problem}; ask that user to stop it, or choose another --port")
     if status is not None and status.condition == "silent":
         return _refuse_silent(status, settings)
     if status is None or status.condition != "running":

@@ -2,13 +2,15 @@
 
 The file is opened for each line, so that it can be renamed between two lines: Windows cannot rename an open file. Two
 processes write to one file only while one hands its port over to the other. A failed write is counted and raises no
-exception.
+exception. An incomplete last line, which a process or a machine left that ended while it wrote, gets an end of line, so
+that the next line is a line of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
 import time
 from datetime import datetime
@@ -43,6 +45,7 @@ class RotatedFile:
         self._days_s = days * DAY_S
         self._lock = threading.Lock()
         self._next_check = 0.0
+        self._is_first = True  # of this process
 
     def append(self, line: bytes) -> None:
         """Append one line in a single write, so that the lines of two writers do not mix."""
@@ -54,6 +57,9 @@ class RotatedFile:
 
     def _append(self, line: bytes) -> None:
         is_old = self._is_old()
+        if self._is_first and self._is_torn():
+            line = b"\n" + line
+        self._is_first = False
         with self._open() as file:
             is_full = file.tell() > 0 and (is_old or file.tell() + len(line) > self._max_bytes)
             if not is_full:
@@ -61,7 +67,7 @@ class RotatedFile:
         if is_full:
             self._rotate()
             with self._open() as file:
-                file.write(line)
+                file.write(line.removeprefix(b"\n"))
 
     def _open(self) -> FileIO:
         """Open the current file. Create its folder again if it was deleted."""
@@ -70,6 +76,15 @@ class RotatedFile:
         except FileNotFoundError:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             return self.path.open("ab", buffering=0)
+
+    def _is_torn(self) -> bool:
+        """Whether the current file ends within a line."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(-1, os.SEEK_END)
+                return file.read(1) != b"\n"
+        except OSError:  # no file, or an empty one
+            return False
 
     def _is_old(self) -> bool:
         """Whether the current file covers its share of `days`, so that the oldest line is removed in time."""

@@ -155,9 +155,15 @@ def _conflict(state_dir: Path, port: int) -> Fatal:
     if pid and pid != read_holder(path) and (program := process_identity.describe_other_program(pid)):
         problem = f"cannot start on port {port}: {program}, which is not a lumen-proxy, has locked {path}"
         return Fatal(f"{problem}; end that program, or choose another --port", Exit.PORT_IN_USE)
-    who = f" (pid {pid})" if pid else ""
+    user = process_identity.of_other_user(pid) if pid else ""
+    who = f" (pid {pid}){user}" if pid else ""
     problem = f"cannot start on port {port}: another lumen-proxy{who} runs there"
-    return Fatal(f"{problem}; stop it with: lumen-proxy stop --port {port}", Exit.PORT_IN_USE)
+    advice = (
+        "ask that user to stop it, or choose another --port"
+        if user
+        else f"stop it with: lumen-proxy stop --port {port}"
+    )
+    return Fatal(f"{problem}; {advice}", Exit.PORT_IN_USE)
 
 
 def find_holder_pid(state_dir: Path, port: int) -> int | None:

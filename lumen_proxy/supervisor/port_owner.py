@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lumen_proxy import platform
 from lumen_proxy.console import streams
+from lumen_proxy.supervisor import process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +28,7 @@ WORD_BYTES = 4  # of an address: the kernel writes each of these in the byte ord
 
 
 def describe(address: str, port: int, system: str = platform.SYSTEM) -> str:
-    """The owner of address:port, such as `python3 (pid 4242)`, or why it is not known."""
+    """The owner of address:port, such as `python3 (pid 4242)`, or why it is not known; another user is named."""
     import psutil  # noqa: PLC0415 - only a conflict needs it
 
     found = list(_listening_pids([address], port, system))
@@ -36,7 +37,9 @@ def describe(address: str, port: int, system: str = platform.SYSTEM) -> str:
         return "a process that listens, owner not visible to this user" if found else "a process that does not listen"
     try:
         owner = _oldest_holder(psutil.Process(pids[0]), address, port, system, pids)
-        return f"{streams.replace_unprintable(owner.name())} (pid {owner.pid})"
+        return (
+            f"{streams.replace_unprintable(owner.name())} (pid {owner.pid}){process_identity.of_other_user(owner.pid)}"
+        )
     except psutil.Error:
         return f"a process (pid {pids[0]})"
 

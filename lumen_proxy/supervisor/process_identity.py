@@ -79,6 +79,11 @@ def is_foreign(pid: int) -> bool:
     return user_name(pid) not in {user_name(os.getpid()), None}
 
 
+def of_other_user(pid: int) -> str:
+    """The user of a process as the end of a text; empty for the user of this process."""
+    return f" of user {user_name(pid)}" if is_foreign(pid) else ""
+
+
 def describe_other_program(pid: int) -> str | None:
     """Name and PID of a process that is not a lumen-proxy by its command line; None if it may be one."""
     import psutil  # noqa: PLC0415 - only a command for people needs it

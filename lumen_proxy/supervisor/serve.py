@@ -61,6 +61,9 @@ def serve(  # noqa: PLR0913 - by name only, and most of them for tests
         retention.remove_old_logs(settings.log_dir, settings.log_days)
         if bound.note:
             notify(bound.note)
+        previous = None if old else state.read_left(settings.state_dir, settings.port)
+        if previous:
+            notify(f"{_describe(previous)} ended without a stop: it was killed, or the machine went down")
         platform.kill_children_with_this_process()
         platform.on_stop_request(journal.instance, events.put)
 
@@ -86,7 +89,11 @@ def serve(  # noqa: PLR0913 - by name only, and most of them for tests
             offer=offer,
             predecessor=old,
         )
-        return _run(Loop(context, events), instance)
+        return _run(Loop(context, events), instance, previous.instance if previous else None)
+
+
+def _describe(previous: state.InstanceState) -> str:
+    return f"the last lumen-proxy on port {previous.port} (pid {previous.pid}, instance {previous.instance})"
 
 
 def _open_journal(settings: Settings, instance: str, on_event: Callable[[Mapping[str, Any]], object] | None) -> Journal:
@@ -122,8 +129,11 @@ def _adopt(
     return old.listener, old.lock
 
 
-def _run(loop: Loop, instance: Instance) -> Exit:
-    """Run the loop to its end; write the beginning and the end into the journal."""
+def _run(loop: Loop, instance: Instance, unclean_end_of: str | None) -> Exit:
+    """Run the loop to its end; write the beginning and the end into the journal.
+
+    `unclean_end_of` is the instance that ran before and ended without a stop.
+    """
     settings, bound, journal = loop.context.settings, loop.context.listener, loop.context.journal
     journal.write(
         "started",
@@ -134,6 +144,7 @@ def _run(loop: Loop, instance: Instance) -> Exit:
         gateway_url=settings.gateway_url,
         cloud_ai_url=without_query(settings.cloud_ai_url),  # the query may be a secret
         sandbox=settings.sandboxed,
+        unclean_end_of=unclean_end_of,
     )
     status = Exit.SOFTWARE
     try:

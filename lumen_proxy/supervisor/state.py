@@ -176,6 +176,12 @@ def is_alive(state: InstanceState) -> bool:
     return started is not None and abs(started - state.start_time) <= START_TIME_SLACK_S
 
 
+def read_left(state_dir: Path, port: int) -> InstanceState | None:
+    """The state file of an instance that ended without removing it: it was killed, or the machine went down."""
+    left = read(state_path(state_dir, port))
+    return left if left and not is_alive(left) else None
+
+
 @contextlib.contextmanager
 def require_writable(directory: Path, variable: str) -> Iterator[None]:
     """Turn an OSError of the block into Fatal (73) that names the directory and the variable that moves it."""

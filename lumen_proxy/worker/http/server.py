@@ -241,7 +241,7 @@ class HttpServer:
     def _sweep(self, now: float) -> None:
         for channel in self._channels():
             server = channel.server
-            closing = server.is_draining or (channel.has_answered and server.closes_after_answer)
+            closing = channel.has_answered and server.closes_after_answer  # a new connection gets an answer first
             is_idle = not channel.discard_until and not self._is_waited_for(channel)
             if (closing and is_idle) or channel.is_overdue(now) or channel.is_abandoned():
                 channel.will_close = True

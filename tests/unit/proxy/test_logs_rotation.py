@@ -29,6 +29,18 @@ def test_a_file_covers_its_share_of_the_days(tmp_path: Path, days_ago: float, fi
     assert sorted(path.name for path in tmp_path.iterdir()) == files
 
 
+@pytest.mark.parametrize("before", [b"", b"{}\n", b'{}\n{"ts": '], ids=["empty", "whole", "torn"])
+def test_a_line_after_an_incomplete_one_is_a_line_of_its_own(tmp_path: Path, before: bytes) -> None:
+    """The first line of a process follows an end of line, and nothing that was there is lost."""
+    path, new = tmp_path / "log", line()
+    path.write_bytes(before)
+    log = RotatedFile(path, max_bytes=10_000, keep=2, days=14)
+    log.append(new)
+    log.append(new)
+    end = b"" if not before or before.endswith(b"\n") else b"\n"
+    assert path.read_bytes() == before + end + new + new
+
+
 def test_the_first_line_removes_old_files(tmp_path: Path) -> None:
     """The first line of a process removes old files, even without a rotation."""
     old = tmp_path / "log.2"

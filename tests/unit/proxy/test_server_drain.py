@@ -57,6 +57,20 @@ def test_during_a_drain_new_connections_are_answered(served: RawServer) -> None:
         assert all_of(busy)
 
 
+def test_during_a_drain_a_new_connection_is_not_closed_before_its_request(served: RawServer) -> None:
+    """A connection without a request so far stays open when the idle ones are closed, and its request is answered."""
+    with connect(served) as idle, connect(served) as new, connect(served) as busy:
+        use_once(idle)
+        busy.sendall(head(target="/wait"))
+        assert served.started.wait(WITHIN_S)
+        served.server.drain(WITHIN_S)
+        assert all_of(idle) == b""
+        new.sendall(head())
+        assert all_of(new).startswith(b"HTTP/1.1 200 ")
+        served.release.set()
+        assert all_of(busy)
+
+
 def test_a_drains_deadline_cuts_and_counts(served: RawServer) -> None:
     """Requests that are not finished are cut and counted."""
     with connect(served) as busy:

@@ -36,6 +36,15 @@ def test_state_is_read_as_written(tmp_path: Path) -> None:
     assert sys.platform == "win32" or path.stat().st_mode & 0o777 == state.READABLE_BY_OWNER == 0o600
 
 
+def test_a_state_file_is_left_if_its_process_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is left by an instance that was killed; that of a running process is not."""
+    state.write(state.state_path(tmp_path, 8080), sample())
+    for is_alive, left in ((True, None), (False, sample())):
+        monkeypatch.setattr(state, "is_alive", lambda _, is_alive=is_alive: is_alive)
+        assert state.read_left(tmp_path, 8080) == left
+    assert state.read_left(tmp_path, 8081) is None
+
+
 def test_a_failed_write_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The content is replaced in one step or not at all, and no draft file remains."""
     path = tmp_path / "proxy-8080.json"
