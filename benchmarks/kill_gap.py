@@ -6,7 +6,7 @@ Each server runs with one worker that serves, and is killed in turn with the oth
 falls on all of them alike. The proxy runs three times: with its standby ready, asked for /health; the same, asked for a
 chat; and without a standby (LUMEN_STANDBY=0). A kill waits until the journal has `standby_ready`. A peer runs from an
 environment of its own: NAME is a key of PEERS, PYTHON its interpreter, for example
-`gunicorn=.venv-league-recovery/bin/python`.
+`gunicorn=.venv-league-supervisors/bin/python`.
 
 A request that the killed worker had already accepted is lost, and sent again at once; a refused one is counted. The
 budgets are those of a quiet machine with two cores. On a busy one `chrt -f 5 python benchmarks/kill_gap.py` keeps the

@@ -139,7 +139,7 @@ def _suite(row: Row) -> str:
     counts = row.get("suite")
     if counts is None:
         return "-"
-    named = ("passed", "failed", "error", "not_judged")
+    named = ("passed", "failed", "warned", "error", "not_judged")
     applied = ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in named if name in counts)
     return f"{applied}, {counts.get('skipped', 0)} do not apply"
 

@@ -14,6 +14,7 @@ from supervised.servers import ROOT, SupervisedServer
 
 KEPT: Final = ROOT / "reports" / "league-recovery"
 RUN_S: Final = 900  # one to three minutes are usual
+BAD: Final = {"failed", "error", "warned"}  # warned: of tier S, which does not fail a run
 VERDICTS: Final = {0, 1}  # exit statuses of a run: nothing failed, something failed
 
 
@@ -36,9 +37,20 @@ def judge(server: SupervisedServer) -> dict[str, Any]:
     print(f"{server.name}: {dict(counts)} {trouble}", flush=True)
     return {
         "suite": dict(counts),
-        "suite_failed": {row["id"]: row.get("reason", "") for row in rows if row["outcome"] in {"failed", "error"}},
+        "suite_failed": {_name(row): _describe(row) for row in rows if row["outcome"] in BAD},
         "suite_trouble": trouble or ("" if rows else "no check was judged"),
     }
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"{row['id']} ({row['tier']})"
+
+
+def _describe(row: dict[str, Any]) -> str:
+    """Return the claim, and what was expected and found; of an error its reason."""
+    if row["outcome"] == "error":
+        return f"error: {row.get('reason')}"
+    return f"{row['claim']} Expected: {row.get('expected')}. Found: {row.get('found')}."
 
 
 def command(server: SupervisedServer, output: str) -> list[str]:

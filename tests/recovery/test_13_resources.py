@@ -109,7 +109,11 @@ def test_waiting_client_is_answered(descriptors: DescriptorEvidence, measure: Me
     expect(descriptors.waiting == 200, f"status 200 within {ANSWER_S:g} s", f"status {descriptors.waiting}")
 
 
-@check("13.3-no-spin", source="accept(2): EMFILE; a listening socket stays readable, so a loop without a pause spins")
+@check(
+    "13.3-no-spin",
+    tier="S",  # no client notices it
+    source="accept(2): EMFILE; a listening socket stays readable, so a loop without a pause spins",
+)
 @FORWARDS
 def test_no_busy_loop(descriptors: DescriptorEvidence, measure: MeasureFixture) -> None:
     """Without a free descriptor no thread of the processes that serve is busy."""
@@ -306,7 +310,11 @@ def output(launch: Launcher, gateway: ScriptedGateway, target: Target, variant: 
     return OutputEvidence("", chat, proxy.observe_exit(STOP_BUDGET_S))
 
 
-@check("13.12-output-serves", source="write(2): EBADF; docs/behaviour.md: standard output that cannot be written")
+@check(
+    "13.12-output-serves",
+    tier="S",  # no client notices it: a server that does not start serves nobody
+    source="write(2): EBADF; docs/behaviour.md: standard output that cannot be written",
+)
 @FORWARDS
 def test_output_serves(output: OutputEvidence) -> None:
     """A server whose output is closed, or cannot be encoded, starts and answers."""
