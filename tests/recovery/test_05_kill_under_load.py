@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import pytest
 
 from lumen_conformance.gateway.server import ScriptedGateway
+from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.client import request_bytes
 from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
 from lumen_conformance.stages.evidence import stage
@@ -110,9 +111,7 @@ def storm(launch: Launcher, gateway: ScriptedGateway, target: Target) -> KillsEv
         answered=sum(map(is_answered, clients.captures)),
         refused=ended.count("refused"),
         cut=sum(end in CUT for end in ended),
-        other=tuple(
-            sorted({f"{c.status} {c.ended}" for c in clients.captures if c.ended not in CUT and not is_answered(c)})
-        ),
+        other=tuple(sorted({f"{c.status} {c.ended}" for c in clients.captures if is_other(c)})),
         in_flight_at_kills=in_flight,
         next_answer_s=tuple(waits),
         longest_wait_s=max(capture.elapsed_s for capture in clients.captures),
@@ -140,6 +139,11 @@ def gap(launch: Launcher, gateway: ScriptedGateway, target: Target) -> WaitingEv
         answers = [read_answer(sock, request, killed_mono_s + 2 * target.start_s) for sock in connected]
     answered = sum(answer.startswith(b"HTTP/1.") for answer in answers)
     return WaitingEvidence(start, len(connected), problem, answered, time.monotonic() - killed_mono_s)
+
+
+def is_other(capture: Capture) -> bool:
+    """Return whether a request ended in another way than with an answer, a refusal or a cut."""
+    return not (is_answered(capture) or capture.ended in {*CUT, "refused"})
 
 
 def connect_all(port: int, stack: ExitStack) -> tuple[list[socket.socket], str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from lumen_conformance.gateway.replies import answer_with, stream_in_halves
+from lumen_conformance.gateway.replies import answer_with, reset_mid_body, stream_in_halves
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.registry import NotJudged, check, expect
@@ -43,6 +43,7 @@ LONG_TEXT = "긴 대답. " * 66_000
 SETTINGS = {"LUMEN_STREAM_COMMIT_S": "0", "LUMEN_RESTART_BACKOFF_S": "0"}
 # Our own proxy has nothing to stream before the gateway has answered: it sends comments (HTML, 9.2.5: lines with ":").
 BEGINNINGS = {"held": b":", "long": b"data:"}
+OK = 200
 KILLED = "6.1-error-visible"
 
 
@@ -62,13 +63,17 @@ class CutStream:
 
 @dataclass(frozen=True)
 class StreamKillEvidence:
-    """The evidence: the streams, and the chat after them; ``chat_text`` is empty without an answer."""
+    """The evidence: the streams, the chat after them, and a stream whose gateway fails, if there is a gateway.
+
+    ``chat_text`` is empty without an answer.
+    """
 
     start: StartObservation
     restart_budget_s: float
     streams: tuple[CutStream, ...] = ()
     chat: str = ""
     chat_text: str = ""
+    failed: CutStream | None = None
 
 
 class StreamClient:
@@ -115,7 +120,11 @@ def cut(launch: Launcher, gateway: ScriptedGateway, target: Target) -> StreamKil
     gate.set()
     proxy.health(within_s=target.start_s)
     chat = ask_chat(proxy, QUESTION)
-    return StreamKillEvidence(start, target.start_s, streams, describe_response(chat), read_text(chat))
+    failed = None
+    if "gateway" in target.can:
+        gateway.script(reset_mid_body)
+        failed = describe_stream("failed", proxy.chat(QUESTION, stream=True), streamed=True)
+    return StreamKillEvidence(start, target.start_s, streams, describe_response(chat), read_text(chat), failed)
 
 
 def cut_streams(proxy: LaunchedTarget, begin_s: float) -> tuple[CutStream, ...]:
@@ -189,6 +198,21 @@ def test_next_chat_is_answered(cut: StreamKillEvidence) -> None:
     """After the kill the next chat is answered with a text."""
     list_cut(cut)
     expect(bool(cut.chat_text), "a chat is answered with status 200 and a text", cut.chat)
+
+
+@check(
+    "6.5-late-error",
+    marks=(pytest.mark.needs("gateway"),),
+    source="openapi.yaml: finish_reason stop is a natural stop point; a stream is terminated by data: [DONE]",
+)
+def test_a_late_error_is_no_stop(cut: StreamKillEvidence) -> None:
+    """A stream whose gateway resets the connection is no complete one: it has an error, no finish_reason, no [DONE]."""
+    if cut.failed is None:
+        raise NotJudged("the server was never ready", ("1.1-initial-start",))
+    stream = cut.failed
+    visible = stream.status != OK or stream.ended in {"reset", "aborted"} or stream.has_error_event
+    expect(visible, "an error event, a reset or an error status", describe(stream))
+    expect(not (stream.has_done or stream.finish_reasons), "no finish_reason and no [DONE]", describe(stream))
 
 
 def list_cut(cut: StreamKillEvidence) -> tuple[CutStream, ...]:

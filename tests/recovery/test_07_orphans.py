@@ -6,8 +6,8 @@ gateway that does not answer. A worker that stays would hold the port against th
 
 Two mechanisms end the workers of our own proxy: the end of a pipe, which a worker reads after its imports, and on Linux
 a signal of the kernel at the death of the parent. The state ``starting`` can be ended by the first only: the worker
-asks for that signal when its parent has ended already. The states ``hangs at boot``, ``stopped`` and ``spinning`` can
-be ended by the second only, as the worker reads nothing.
+asks for that signal when its parent has ended already. The states ``hangs at boot``, ``stopped`` and ``locked`` can
+be ended by the second only, as no thread of the worker runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pytest
 
 from lumen_conformance.gateway.replies import silent
 from lumen_conformance.gateway.server import ScriptedGateway
-from lumen_conformance.inject.lumen_conditions import MARK, SPIN_SIGNAL, conditions
+from lumen_conformance.inject.lumen_conditions import LOCK_SIGNAL, MARK, conditions
 from lumen_conformance.processes.process_tree import ProcessRef, kill_all, list_running
 from lumen_conformance.registry import MeasureFixture, NotJudged, check, check_each, expect
 from lumen_conformance.stages.evidence import stage
@@ -191,12 +191,12 @@ def reach_stopped(proxy: LaunchedTarget) -> bool:
     return True
 
 
-def reach_spinning(proxy: LaunchedTarget) -> bool:
-    """Let the serving loop of the worker spin."""
+def reach_locked(proxy: LaunchedTarget) -> bool:
+    """Let a library of the worker hold the interpreter."""
     if find_problem(proxy) or not (process := proxy.worker().process()):
         return False
-    process.send_signal(SPIN_SIGNAL)
-    return reach_condition("spins")(proxy)
+    process.send_signal(LOCK_SIGNAL)
+    return reach_condition("locks")(proxy)
 
 
 STATES: dict[str, tuple[dict[str, str], Callable[[LaunchedTarget], bool]]] = {
@@ -204,7 +204,7 @@ STATES: dict[str, tuple[dict[str, str], Callable[[LaunchedTarget], bool]]] = {
     "7.5-hangs-at-boot": (conditions("hangs-at-import"), reach_condition("hangs")),
     "7.6-waiting": (LONG_DELAYS | conditions("ends-with-1"), reach_waiting),
     "7.8-stopped": ({}, reach_stopped),
-    "7.9-spinning": (conditions("spins-on-signal"), reach_spinning),
+    "7.9-locked": (conditions("locks-on-signal"), reach_locked),
 }
 DRAINING = "7.7-draining"
 IN_STATES = {name: name for name in sorted((*STATES, DRAINING))}

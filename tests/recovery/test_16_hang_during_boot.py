@@ -9,6 +9,7 @@ hangs while other commands look at the proxy.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
 from lumen_conformance.stages.crash_loop import CrashLoop, LoopMonitor, read_status
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.targets.launch import Launcher
-from lumen_conformance.waiting import observe
+from lumen_conformance.waiting import WaitError, observe
 
 pytestmark = pytest.mark.needs("journal")
 
@@ -57,7 +58,7 @@ def hanging(launch: Launcher) -> CrashLoop:
 @stage(scenario=16, needs=("journal",))
 def booting(launch: Launcher) -> BootingEvidence:
     """Look at a proxy whose first boot hangs, and stop it."""
-    proxy = launch(ready=False, env=conditions("hangs-at-import", "has-a-child"))
+    proxy = launch(ready=False, env=conditions("has-a-child", "hangs-at-import"))
     mark = f"{MARK} hangs".encode()
     if not observe("the boot hangs", lambda: mark in proxy.stderr.read_bytes(), within_s=BOOTING_S):
         return BootingEvidence(has_begun=False)
@@ -80,17 +81,24 @@ def booting(launch: Launcher) -> BootingEvidence:
 
 @dataclass(frozen=True)
 class StartEvidence:
-    """The evidence: how `lumen-proxy start` ended while each boot hung, and what it printed."""
+    """The evidence: how `lumen-proxy start` ended while each boot hung, None = not in time, and what it printed."""
 
-    exit_status: int
+    exit_status: int | None
     printed: str
 
 
 @stage(scenario=16, needs=("journal",))
-def start(launch: Launcher) -> StartEvidence:
+def start(launch: Launcher, folder: Path) -> StartEvidence:
     """Start a proxy in the background, each boot of which hangs."""
     env = SETTINGS | {"LUMEN_MAX_RESTARTS": "2"} | conditions("hangs-at-import", "boot-limit-is-short")
-    ended = launch.run("start", "--port", str(launch.reserve_port()), env=env)
+    port = ("--port", str(launch.reserve_port()))
+    folders = {"LUMEN_STATE_DIR": str(folder / "state"), "LUMEN_LOG_DIR": str(folder / "log")}
+    try:
+        ended = launch.run("start", *port, env=env | folders, within_s=LOOP_S)
+    except WaitError as error:
+        return StartEvidence(None, str(error).partition("\n")[0])
+    finally:
+        launch.run("stop", *port, env=folders)
     return StartEvidence(ended.exit_status, ended.stdout + ended.stderr)
 
 
