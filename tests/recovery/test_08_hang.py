@@ -51,6 +51,7 @@ HEALTHY_S = (
     1.5  # LUMEN_WATCHDOG_S of the second launch: a busy machine may keep a worker from the processor for a while
 )
 PHASE_S = 1.4 * HEALTHY_S  # a hang is noticed within the limit, and the kill follows within milliseconds
+FIRST_S = HEALTHY_S / 6  # two thirds of the time between two looks of the watchdog, of which three find a hang
 LONGEST_PHASE_S = 60.0  # of another server, whose time limit is declared
 # The state is shown after two of the four ticks in LUMEN_WATCHDOG_S, 10 s; four seconds later the worker is replaced.
 SHOWN_S = 6.0
@@ -258,7 +259,9 @@ def suspend_all(proxy: LaunchedTarget, wait: Callable[[], None]) -> None:
     for ref in (*workers, supervisor):
         ref.suspend()
     wait()
-    for ref in (supervisor, *workers):
+    supervisor.resume()
+    observe("it has ended", proxy.end_reason, within_s=FIRST_S)  # it looks at its workers before they run again
+    for ref in workers:
         ref.resume()
     wait()
 
