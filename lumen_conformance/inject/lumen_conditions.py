@@ -85,8 +85,11 @@ def _wait_for_orphanhood() -> None:
     """Start a worker only when its parent has ended: a signal at the end of the parent then comes too late."""
     import time  # noqa: PLC0415 -- loaded by Python itself
 
+    if WORKER not in sys.orig_argv:
+        return
     parent = os.getppid()
-    while WORKER in sys.orig_argv and os.getppid() == parent:
+    report("waits")  # from now on the stage may kill the parent
+    while os.getppid() == parent:
         time.sleep(0.002)  # noqa: TID251 -- a child has no event for the end of its parent
 
 

@@ -153,11 +153,6 @@ def reach_ready(proxy: LaunchedTarget) -> bool:
     return not find_problem(proxy) and wait_standby(proxy, STATE_S)
 
 
-def reach_event(name: str) -> Callable[[LaunchedTarget], bool]:
-    """Wait for an event of the journal."""
-    return lambda proxy: bool(proxy.journal.observe(name, within_s=STATE_S))
-
-
 def reach_condition(condition: str) -> Callable[[LaunchedTarget], bool]:
     """Wait until a worker says that the condition has begun."""
     mark = f"{MARK} {condition}".encode()
@@ -200,7 +195,7 @@ def reach_locked(proxy: LaunchedTarget) -> bool:
 
 
 STATES: dict[str, tuple[dict[str, str], Callable[[LaunchedTarget], bool]]] = {
-    "7.4-starting": (conditions("starts-as-orphan"), reach_event("worker_spawned")),
+    "7.4-starting": (conditions("starts-as-orphan"), reach_condition("waits")),
     "7.5-hangs-at-boot": (conditions("hangs-at-import"), reach_condition("hangs")),
     "7.6-waiting": (LONG_DELAYS | conditions("ends-with-1"), reach_waiting),
     "7.8-stopped": ({}, reach_stopped),
