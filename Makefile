@@ -12,7 +12,7 @@ NODE_CLIENTS := tests/contract/clients/node/node_modules/.ready
 # Kept bytecode halves the start of everything that is launched here.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help recovery test smoke contract matrix mutants lint docs demo clients breaks stability agreement league league-recovery clean
+.PHONY: help recovery test smoke contract matrix mutants soak lint docs demo clients breaks stability agreement league league-recovery clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -38,6 +38,9 @@ matrix: $(READY) ## prove the contract's checks: each fault turns exactly its de
 # Four at once on two cores: half of the time is a wait for a deadline or for a process.
 mutants: $(READY) ## prove the checks of recovery: each mutant of the proxy fails exactly its declared ones
 	$(PYTEST) -m mutants -n 4 --dist worksteal --html=reports/mutants.html
+
+soak: $(READY) ## random kills, hangs, restarts and faults of the gateway under load: MINUTES=10 SEED=7
+	E2E_LUMEN_SOAK_MINUTES=$(or $(MINUTES),10) E2E_LUMEN_SOAK_SEED=$(SEED) $(PYTEST) tests/soak/test_20_soak.py -s
 
 lint: $(LINTERS) ## style, types, layers, workflow, deployment files
 	$(BIN)/ruff check
