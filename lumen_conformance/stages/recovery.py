@@ -112,11 +112,15 @@ class RecoveryMonitor:
     def _find_workers(self) -> tuple[ProcessRef, ...]:
         serving = self._proxy.serving_processes()  # /health may name any process: only one of these is killed
         named = tuple(ref for ref in serving if self._health and ref.pid == self._health.pid)
-        return named or serving
+        answering = self._proxy.answering_process() if self._health and not named else None  # it has one worker
+        return named or ((answering,) if answering else serving)
 
     def _is_promoted(self, ref: ProcessRef) -> bool:
-        """Return whether /health of a target with one worker names a process that was there before."""
-        return self._health is not None and self._proxy.health().pid == ref.pid
+        """Return whether /health of a target with one worker names a process that was there before, or counts on."""
+        if self._health is None:
+            return False
+        now = self._proxy.health()
+        return now.pid == ref.pid or now.generation > self._health.generation
 
     def _is_there(self, ref: ProcessRef) -> bool:
         return ref == self._answered or ref.state() == "running"

@@ -64,6 +64,7 @@ class KillEvidence:
     chat: Capture | None = None
     launched: ProcessState = "gone"
     ready_lines: int = 0
+    standby_pid: int = 0  # of the standby that was ready before the kill
 
 
 def restart_budget(start_s: float) -> float:
@@ -84,14 +85,17 @@ def killed(launch: Launcher, gateway: ScriptedGateway, target: Target) -> KillEv
     before = proxy.health()
     if "restart" not in target.can:
         return KillEvidence(start, *budgets, before)
+    standby_pid = 0
     if "journal" in target.can:  # with a standby that is ready, as in a server that has run for a second
-        proxy.journal.observe("standby_ready", within_s=restart_budget_s)
+        standby = proxy.journal.observe("standby_ready", within_s=restart_budget_s)
+        standby_pid = standby["pid"] if standby else 0
     recovery = recover(proxy, restart_budget_s)
     if recovery.answered_s is None:
         return KillEvidence(start, *budgets, before, recovery)
     after = proxy.health()
     lines = count_ready_lines(proxy, restart_budget_s)
-    return KillEvidence(start, *budgets, before, recovery, after, ask_chat(proxy, QUESTION), proxy.ref.state(), lines)
+    chat, launched = ask_chat(proxy, QUESTION), proxy.ref.state()
+    return KillEvidence(start, *budgets, before, recovery, after, chat, launched, lines, standby_pid)
 
 
 @check(STARTED, title="최초 시작", source="docs/guide/recovery.md: Scenario 1")
@@ -185,6 +189,17 @@ def test_next_generation(killed: KillEvidence) -> None:
     same = after.supervisor_pid == before.supervisor_pid and killed.launched == "running"
     found = f"supervisor pid {after.supervisor_pid}; the launched process is {killed.launched}"
     expect(same, f"the supervisor with pid {before.supervisor_pid} still runs", found)
+
+
+@check("1.4.2-standby", source="docs/adr/0021-standby.md: a standby that is ready is promoted")
+@OUR_RESTARTS
+def test_standby_takes_over(killed: KillEvidence) -> None:
+    """A standby is ready before the kill, and serves after it."""
+    before, after = before_and_after(killed)
+    if after.pid in {0, before.pid} or after.generation != before.generation + 1:
+        raise NotJudged("/health does not name the next worker", ("1.4.1-generation",))
+    expect(killed.standby_pid != 0, "standby_ready in the journal before the kill", "no standby")
+    expect(after.pid == killed.standby_pid, f"the standby with pid {killed.standby_pid} serves", f"pid {after.pid}")
 
 
 @check(ANSWERED, title="재시작 후 상태 확인", source="docs/guide/recovery.md: Scenario 1")
