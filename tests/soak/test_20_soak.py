@@ -70,7 +70,7 @@ class SoakEvidence:
     disturbances: dict[str, int]
     timeline: tuple[str, ...]
     unexplained: tuple[str, ...]
-    unexplained_words: dict[str, int]
+    unexplained_counts: dict[str, int]
     unexpected_ends: tuple[str, ...]
     problems: tuple[str, ...]
     sizes: tuple[tuple[Size, Size], ...]
@@ -102,7 +102,7 @@ def soak(launch: Launcher, gateway: ScriptedGateway, folder: Path) -> SoakEviden
         disturbances=dict(Counter(one.name for one in record.disturbances)),
         timeline=tuple(describe(one, begun_s) for one in record.disturbances),
         unexplained=tuple(describe(one, begun_s) for one in unexplained),
-        unexplained_words=dict(Counter(one.word for one in unexplained)),
+        unexplained_counts=dict(Counter(one.word for one in unexplained)),
         unexpected_ends=record.list_unexpected_ends(proxy.journal.events()),
         problems=tuple(record.problems),
         sizes=sizes.pairs(),
@@ -190,7 +190,7 @@ def test_outcomes_are_explained(soak: SoakEvidence, measure: MeasureFixture) -> 
     measure(len(soak.unexplained), "unexplained", 0, headline=True)
     measure(sum(soak.counts.values()), "requests", label="requests")
     measure(sum(soak.disturbances.values()), "disturbances", label="disturbances")
-    found = f"others with seed {soak.seed}: {soak.unexplained_words}\n" + "\n".join(soak.unexplained[:SHOWN])
+    found = f"others with seed {soak.seed}: {soak.unexplained_counts}\n" + "\n".join(soak.unexplained[:SHOWN])
     found += "\ntimeline:\n" + "\n".join(soak.timeline)
     expect(not soak.unexplained, "each outcome is an answer, or explained by a disturbance", found)
 

@@ -79,15 +79,15 @@ def stream(*data: object) -> bytes:
         (stream(CHUNK, LAST, ERROR), "complete", "false answer"),
     ],
 )
-def test_words_of_answers(body: bytes, ended: Ended, word: str) -> None:
-    """The end of an answer with status 200 has the right word."""
+def test_names_of_answers(body: bytes, ended: Ended, word: str) -> None:
+    """The end of an answer with status 200 has the right name."""
     is_stream = body.startswith(b"data:")
     capture = Capture("", b"", 200, raw=b"HTTP/1.1 200 OK", body=body, ended=ended)
     assert name_outcome(capture, "안녕", is_stream=is_stream) == word
 
 
-def test_words_of_other_ends() -> None:
-    """Without an answer the word says how the exchange ended; an answer after the limit is late."""
+def test_names_of_other_ends() -> None:
+    """Without an answer the name says how the exchange ended; an answer after the limit is late."""
     error = json.dumps({"error": {"code": "circuit_open"}}).encode()
     ends = [
         (Capture("", b"", ended="refused"), "refused"),
