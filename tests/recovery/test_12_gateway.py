@@ -165,7 +165,7 @@ def outages(launch: Launcher, gateway: ScriptedGateway, target: Target) -> Outag
 )
 @FORWARDS
 def test_outage_is_an_error(outages: OutageEvidence, target: Target, kind: str) -> None:
-    """While the gateway fails ({row}), a chat ends with an error, and never with an answer."""
+    """While the gateway fails ({row}), a chat ends with an error status, and never with an answer."""
     answer = outages.unresolved if kind == DNS else outages.outages[kind].during
     expect(not answer.text, "no answer that the gateway has not given", answer.described)
     if kind not in SLOW or not target.foreign:  # other servers have longer deadlines
