@@ -131,7 +131,7 @@ class FailingGateway:
         self.gateway.standing = reply
 
     def reply(self, exchange: Exchange) -> None:
-        """ChatAnswer one request of the gateway."""
+        """Answer one request of the gateway."""
         kind = exchange.call.message.partition(" ")[0]
         if kind in self._out:
             REPLIES[kind](exchange)

@@ -43,7 +43,7 @@ class Handover:
                 offer.refuse(successor)
             case TakeOver(successor):
                 offer.give(successor)
-            case Commit(successor) if not is_ending:  # else it knows that this one is stopped
+            case Commit(successor) if offer.has_given(successor) and not is_ending:  # else it knows of the end
                 self._reporter.report_handover(successor.instance, successor.pid)
                 offer.release(successor)
                 return True

@@ -21,7 +21,7 @@ for its promotion, handles its own events: see `standby`.
     WAITING             timeout, standby boots      the standby becomes the worker                    BOOTING
     WAITING             timeout, no standby         start a worker                                    BOOTING
     WAITING             stop signal                 end with 0                                        STOPPED
-    BOOTING to KILLED   stop signal                 kill the worker; it serves no request yet         ENDING
+    BOOTING to KILLED   stop signal                 kill the worker; it does not serve                ENDING
     SERVING             stop signal                 close the port, tell the worker to drain          DRAINING
     DRAINING            message drained             store how many requests were cut                  DRAINING
     DRAINING            stop signal, timeout        kill the worker; 70 unless no request was cut     ENDING
@@ -34,7 +34,7 @@ for its promotion, handles its own events: see `standby`.
     WAITING             commit                      hand over, end with 0                             STOPPED
     HANDED_OVER         stop signal                 as a drain that was requested by a signal         DRAINING
     HANDED_OVER         any other                   as DRAINING                                       as DRAINING
-    BOOTING, PROMOTED   cancelled                   kill the worker, end with 70                      ENDING
+    BOOTING, PROMOTED   cancelled before commit     kill the worker, end with 70                      ENDING
     any                 checkup                     restore the lock and state files                  unchanged
 
 "A to B" is each state from A to B in the order of `State`. Before a drain and before any end the loop kills the standby
@@ -156,7 +156,7 @@ class Loop:
                 self._finish_drain(worker, status)
             case State.ENDING, (WorkerExit() | Timeout()):
                 self._end(self.exit_status)
-            case ((State.BOOTING | State.PROMOTED), Cancelled()):
+            case ((State.BOOTING | State.PROMOTED), Cancelled()) if self.handover.is_pending:
                 self._cancel()
 
     def _move(self, state: State, within_s: float | None = None) -> None:
@@ -291,6 +291,7 @@ class Loop:
     def _kill(self, exit_status: Exit) -> None:
         self.exit_status = exit_status
         self._kill_worker(State.ENDING)
+        self.standby.end()  # its back-off may end before the worker does
 
     def _end(self, exit_status: Exit) -> None:
         self.exit_status = exit_status

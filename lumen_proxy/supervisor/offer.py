@@ -92,13 +92,18 @@ class Offer:
             return
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)  # of an instance that was killed: the lock is ours
-            server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._server = server = self._listen()
+            threading.Thread(target=self._accept, args=(server,), name="handover", daemon=True).start()
+
+    def _listen(self) -> socket.socket:
+        with contextlib.ExitStack() as stack:
+            server = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             with short_name(self._path) as name:
                 server.bind(name)
             self._path.chmod(0o600)
             server.listen()
-            self._server = server
-            threading.Thread(target=self._accept, args=(server,), name="handover", daemon=True).start()
+            stack.pop_all()
+        return server
 
     def give(self, successor: Successor) -> None:
         """Send copies of the lock and the sockets. One new supervisor at a time gets them."""
@@ -116,13 +121,17 @@ class Offer:
             note=self._listener.note,
         )
 
+    def has_given(self, successor: Successor) -> bool:
+        """Whether this new supervisor has the sockets."""
+        return successor is self._successor
+
     def refuse(self, successor: Successor) -> None:
         """Tell a new supervisor that this instance ends, so that it must not serve."""
         successor.send("stopping")
 
     def withdraw(self) -> None:
-        """Tell the new supervisor that has the sockets that this instance is stopped."""
-        if self._successor is not None:
+        """Tell the new supervisor that has the sockets, but not the port yet, that this instance is stopped."""
+        if self._successor is not None and self._lock.is_owner:
             self.refuse(self._successor)
 
     def release(self, successor: Successor) -> None:
@@ -134,7 +143,7 @@ class Offer:
 
     def forget(self, successor: Successor) -> bool:
         """The connection to a new supervisor has ended; return True if it has failed while it had the sockets."""
-        if successor is not self._successor:
+        if not self.has_given(successor):
             return False
         self._successor = None
         if self._lock.is_owner:
@@ -150,7 +159,8 @@ class Offer:
             self._server.close()
             self._server = None
             if self._lock.is_owner:
-                self._path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # the next instance replaces it
+                    self._path.unlink()
 
     def _accept(self, server: socket.socket) -> None:
         with contextlib.suppress(OSError):  # the socket is closed

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -156,6 +156,21 @@ def test_a_stop_of_the_old_supervisor_cancels(old: Old) -> None:
     drop(new)
 
 
+def test_a_stop_of_the_old_supervisor_after_the_commit_is_not_sent(old: Old) -> None:
+    """The new supervisor owns the port after the commit, whatever happens to the old one."""
+    new = old.take()
+    cancelled: list[Cancelled] = []
+    new.watch(cancelled.append)
+    threading.Thread(target=release, args=(old,), daemon=True).start()
+    assert new.commit()
+    old.offer.withdraw()
+    assert old.offer._successor  # noqa: SLF001 - its process is this one
+    old.offer._successor._connection.shutdown(socket.SHUT_WR)  # noqa: SLF001 - same
+    assert new._replies.get(timeout=SOON_S) == "ended"  # noqa: SLF001 - the end of what the old one has sent
+    assert cancelled == []
+    drop(new)
+
+
 def test_one_new_supervisor_at_a_time(old: Old) -> None:
     """A second new supervisor gets nothing, and the first one is not disturbed."""
     first = old.take()
@@ -167,8 +182,10 @@ def test_one_new_supervisor_at_a_time(old: Old) -> None:
         refused.put(problem.value)
 
     threading.Thread(target=take, daemon=True).start()
-    old.offer.give(old.wait_for(TakeOver).successor)
+    second = old.wait_for(TakeOver).successor
+    old.offer.give(second)
     assert refused.get(timeout=SOON_S).exit_status is Exit.SOFTWARE
+    assert not old.offer.has_given(second)
     assert not old.offer.forget(old.wait_for(Left).successor)
     drop(first)
 
@@ -183,6 +200,29 @@ def test_the_socket_is_private(old: Old) -> None:
     old.offer.open()
     old.offer.close()
     assert not old.path.exists()
+
+
+def test_a_socket_that_cannot_be_removed_does_not_disturb_the_end(old: Old) -> None:
+    """The folder may have become read-only, or another program has put something else at the path."""
+    old.path.unlink()
+    old.path.mkdir()
+    old.offer.close()
+
+
+def test_a_socket_that_cannot_be_bound_is_closed(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a place for its socket an instance offers nothing, and no descriptor stays open."""
+    opened: list[socket.socket] = []
+    create = socket.socket
+
+    def record(*args: Any) -> socket.socket:  # noqa: ANN401 - those of socket.socket
+        opened.append(create(*args))
+        return opened[-1]
+
+    old.offer.close()
+    monkeypatch.setattr(old.offer, "_path", old.state_dir / "missing" / "handover.sock")
+    monkeypatch.setattr(socket, "socket", record)
+    old.offer.open()
+    assert [sock.fileno() for sock in opened] == [-1]
 
 
 def test_a_long_path_works(tmp_path: Path) -> None:

@@ -73,6 +73,15 @@ def test_a_commit_hands_over(old: Stage) -> None:
     assert old.loop.exit_status is Exit.OK
 
 
+def test_only_the_new_supervisor_that_has_the_sockets_commits(old: Stage) -> None:
+    """A commit of another one, such as one that was refused, changes nothing."""
+    old.serve()
+    old.offer.has_given.return_value = False
+    assert old.feed(Commit(NEW)) is State.SERVING
+    old.offer.has_given.assert_called_once_with(NEW)
+    old.offer.release.assert_not_called()
+
+
 @pytest.mark.parametrize("cut", [True, False])
 def test_a_handover_has_a_deadline(old: Stage, cut: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """A worker that does not drain in time is killed: 70, unless it has said that nothing was cut."""
@@ -164,3 +173,11 @@ def test_a_stop_of_the_old_supervisor_cancels(new: Stage, predecessor: Mock, at:
     assert new.exit(-9) is State.STOPPED
     assert new.loop.exit_status is Exit.SOFTWARE
     assert new.observer.generations == []
+
+
+def test_a_stop_of_the_old_supervisor_after_the_commit_changes_nothing(new: Stage) -> None:
+    """The message crosses the commit: the new supervisor owns the port and keeps it, even while its worker boots."""
+    new.serve()
+    new.exit(-9)
+    assert new.feed() is State.BOOTING
+    assert new.feed(Cancelled()) is State.BOOTING

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from lumen_proxy.errors import Exit
 from lumen_proxy.ipc import Drained, Imported, Ready
 from lumen_proxy.supervisor import time_limits
+from lumen_proxy.supervisor.event_queue import Event
+from lumen_proxy.supervisor.offer import Commit, Successor
 from lumen_proxy.supervisor.standby import StandbyState
 from lumen_proxy.supervisor.states import StandbyTimeout, State
 from tests.unit.proxy.loop_stage import FakeWorker, Stage
@@ -257,3 +261,17 @@ def test_a_stop_in_a_back_off_ends_the_standby(tmp_path: Path) -> None:
     die(on, worker)
     assert on.feed(signal.SIGTERM) is State.STOPPED
     assert standby.commands == [f"end {time_limits.KILL_S:g}", "close"]
+
+
+@pytest.mark.parametrize("event", [signal.SIGTERM, Commit(Successor(Mock(spec=socket.socket), "new", 4242))])
+def test_none_is_started_while_a_killed_worker_ends(tmp_path: Path, event: Event) -> None:
+    """A stop or a handover during a hang: the back-off of the standby may end before the worker does."""
+    on = serving(tmp_path)
+    worker = on.worker
+    die(on, boot_standby(on))
+    on.loop._move(State.HUNG, 0.0)  # noqa: SLF001 - the watchdog has its own tests
+    assert on.feed(event) is State.ENDING
+    assert on.loop.standby.deadline is None
+    on.feed(StandbyTimeout())
+    assert len(on.workers) == 2
+    assert die(on, worker) is State.STOPPED
