@@ -60,4 +60,5 @@ class CrashAlarm:
                 stderr=subprocess.DEVNULL,
                 **platform.outliving_options(),
             )
-            threading.Thread(target=child.wait, daemon=True).start()  # reaps the child
+            with contextlib.suppress(RuntimeError):  # no thread can be started; the next Popen reaps the child
+                threading.Thread(target=child.wait, daemon=True).start()  # reaps the child

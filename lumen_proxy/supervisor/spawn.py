@@ -7,6 +7,7 @@ lines of JSON. The worker exits when it reads end of file, which is how it notic
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import subprocess
 import threading
@@ -58,7 +59,7 @@ class MessageLines(io.BufferedReader):
 
 
 class WorkerProcess:
-    """One worker process and its two pipes. Raises OSError if it cannot be started.
+    """One worker process and its two pipes. Raises OSError if it, or a thread that watches it, cannot be started.
 
     `report` gets a line about each invalid message of the worker.
     """
@@ -86,9 +87,13 @@ class WorkerProcess:
         self._post = post
         self._report = report
         self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
         self._waiter = threading.Thread(target=self._wait, daemon=True)
-        self._waiter.start()
+        try:
+            self._reader.start()
+            self._waiter.start()
+        except RuntimeError as error:  # a limit of threads, which also counts the processes of this user
+            self._abandon()
+            raise OSError(errno.EAGAIN, "no thread can be started") from error
 
     def promote(self, pid: int, identity: Identity) -> None:
         """Tell the worker to serve. `pid` comes from the worker: on Windows, Popen may know only a launcher's PID."""
@@ -138,6 +143,14 @@ class WorkerProcess:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None and not self._reader.is_alive():
                 pipe.close()
+
+    def _abandon(self) -> None:
+        """End a process that no thread watches."""
+        self._process.kill()
+        self._process.wait()
+        if self._reader.ident is not None:
+            self._reader.join(LAST_MESSAGES_S)
+        self.close()
 
     def _send(self, message: Message) -> None:
         pipe = self._process.stdin

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -240,6 +241,26 @@ def test_a_crash_loop_starts_a_child_that_sends_an_alert(
         alarm.receive(record)
     assert len(started) == children
     assert SECRET not in str(started)
+
+
+def test_an_alert_needs_no_thread(slack: ScriptedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a limit of threads the alert is sent all the same: an exception would end the supervisor."""
+    started: list[object] = []
+
+    class Popen:
+        def __init__(self, command: list[str], **_: object) -> None:
+            started.append(command)
+
+        def wait(self) -> int:
+            return 0
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("subprocess.Popen", Popen)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    CrashAlarm(settings_for(slack)).receive({"event": "gave_up", "reason": "5 worker exits in 60 s"})
+    assert len(started) == 1
 
 
 def test_without_a_webhook_no_child_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
