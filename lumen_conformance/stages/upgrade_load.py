@@ -6,7 +6,7 @@ import contextlib
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +29,23 @@ CUT = frozenset(("reset", "aborted", "timeout"))
 
 @dataclass(frozen=True)
 class Load:
-    """What the clients of a stage met: answers with 200, refused connections, cut requests, and any other answers."""
+    """What the clients of a stage met: complete answers with 200, refused connections, cut requests, any other end."""
 
     answered: int
     refused: int
     cut: int
     other: tuple[str, ...]
+
+
+def summarize(ends: Mapping[tuple[int | None, str], int]) -> Load:
+    """Return the counts of requests by status and end, each request in one of the four groups."""
+    known = {(200, "complete"): "answered"} | {end: "refused" for end in ends if end[1] == "refused"}
+    known |= {end: "cut" for end in ends if end[1] in CUT}
+    counts = Counter[str]()
+    for end, number in ends.items():
+        counts[known.get(end, "other")] += number
+    others = (f"{number} x status {end[0]}, {end[1]}" for end, number in ends.items() if end not in known)
+    return Load(counts["answered"], counts["refused"], counts["cut"], tuple(sorted(others)))
 
 
 class UpgradeClients:
@@ -54,12 +65,7 @@ class UpgradeClients:
     def load(self) -> Load:
         """Return what the clients met so far."""
         with self._lock:
-            ends = dict(self._ends)
-        refused = sum(number for (_, ended), number in ends.items() if ended == "refused")
-        cut = sum(number for (_, ended), number in ends.items() if ended in CUT)
-        others = {end: number for end, number in ends.items() if end[0] not in {None, 200}}
-        words = tuple(sorted(f"{number} x status {status}, {ended}" for (status, ended), number in others.items()))
-        return Load(self.answered, refused, cut, words)
+            return summarize(self._ends)
 
     def wait_answers(self) -> None:
         """Wait until each client may have been answered since now."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lumen_proxy import platform
+from lumen_proxy.control.instances import DRAIN_PHASES
 from lumen_proxy.control.start import launch
 from lumen_proxy.control.stop import MARGIN_S, kill_all, list_processes, wait_for_end
 from lumen_proxy.errors import Exit
@@ -17,6 +18,8 @@ from lumen_proxy.supervisor import handover_socket, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    import psutil
 
     from lumen_proxy.config import Settings
     from lumen_proxy.control.result import ControlResult
@@ -48,10 +51,10 @@ def upgrade(
 
     The old one finishes its requests within its drain deadline; the new one serves meanwhile.
     """
-    processes, place = list_processes(known.pid), f"port {settings.port}"
+    processes, place = _list_old(known), f"port {settings.port}"
     started = launch(settings, environ, "--take-over")
     if started.exit_status is not Exit.OK:
-        return replace(started, problems=(*started.problems, *_describe_old(known, place)))
+        return replace(started, problems=(*started.problems, *_describe_old(settings, known, place)))
     show(started.said or started.did)
     remaining = wait_for_end(processes, SILENT_S)
     if remaining:
@@ -61,8 +64,19 @@ def upgrade(
     return replace(started, said=f"handed over: {place}; the old proxy (pid {known.pid}) {ended}")
 
 
-def _describe_old(known: InstanceState, place: str) -> tuple[str, ...]:
-    """What the old instance does after the new one has failed."""
-    if not state.is_alive(known):
+def _list_old(known: InstanceState) -> list[psutil.Process]:
+    """The processes of the old instance; none if another command has ended it meanwhile."""
+    import psutil  # noqa: PLC0415
+
+    try:
+        return list_processes(known.pid)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _describe_old(settings: Settings, known: InstanceState, place: str) -> tuple[str, ...]:
+    """What the old instance does after the new one has failed; nothing if another command stops it."""
+    now = state.read(state.state_path(settings.state_dir, settings.port))
+    if not state.is_alive(known) or (now and now.phase in DRAIN_PHASES):
         return ()
     return (f"{place}: the old proxy (pid {known.pid}, instance {known.instance}) keeps serving",)

@@ -78,7 +78,7 @@ def test_nothing_is_cut(upgraded: UpgradeEvidence, measure: MeasureFixture) -> N
 def test_each_answer_is_good(upgraded: UpgradeEvidence) -> None:
     """Each answer has the status 200: no client is told to come back later."""
     bad = upgraded.load.other
-    expect(not bad, "each answer has the status 200", f"other answers: {', '.join(bad)}")
+    expect(not bad, "each answer has the status 200", f"other ends: {', '.join(bad)}")
 
 
 @check(

@@ -51,7 +51,7 @@ class DisturbanceRecord:
 
     @contextmanager
     def lasting(self, name: str, after_s: float = 0.0) -> Iterator[None]:
-        """DisturbanceRecord a disturbance that lasts as long as the block, and then so many seconds."""
+        """Record a disturbance that lasts as long as the block, and then so many seconds."""
         position = len(self.disturbances)
         self.disturbances.append(Disturbance(name, time.monotonic()))
         try:
@@ -70,7 +70,7 @@ class DisturbanceRecord:
         )
 
     def add_drains(self, events: Iterable[JournalEvent]) -> None:
-        """DisturbanceRecord when each stop reached the proxy: the command takes some time to get there."""
+        """Record when each stop reached the proxy: the command takes some time to get there."""
         stops = [one for one in self.disturbances if one.name == "stop and start"]
         for event in (event for event in events if event.name == "draining"):
             ended_s = next((one.ended_s for one in stops if one.begun_s <= event.mono_s <= one.ended_s), None)

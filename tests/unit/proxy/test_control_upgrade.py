@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,9 @@ import pytest
 
 from lumen_proxy import config, platform
 from lumen_proxy.control import upgrade
-from lumen_proxy.supervisor import handover_socket
+from lumen_proxy.control.result import ControlResult
+from lumen_proxy.errors import Exit
+from lumen_proxy.supervisor import handover_socket, state
 from lumen_proxy.supervisor.state import InstanceState
 from tests.unit.proxy.test_supervisor_state import sample
 
@@ -45,3 +49,32 @@ def test_the_reason_is_named(
 def test_systems_that_pass_sockets(system: str) -> None:
     """Windows cannot pass sockets through a Unix socket; Linux and macOS can."""
     assert platform.can_pass_descriptors(system) is (system != "win32")
+
+
+FAILED = ControlResult("failed", Exit.SOFTWARE, 8080, problems=("it has failed",))
+
+
+@pytest.mark.parametrize(("phase", "serves_on"), [("serving", True), ("draining", False), ("ending", False)])
+def test_a_failure_says_what_the_old_proxy_does(
+    known: InstanceState, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, phase: str, *, serves_on: bool
+) -> None:
+    """If the new proxy fails, a line says that the old one keeps serving, unless that one is being stopped."""
+    monkeypatch.setattr(upgrade, "launch", lambda *_: FAILED)
+    monkeypatch.setattr(state, "is_alive", lambda _: True)
+    state.write(state.state_path(tmp_path, known.port), replace(known, phase=phase))
+    settings = config.load({"LUMEN_STATE_DIR": str(tmp_path)}, {"port": str(known.port)})
+    result = upgrade.upgrade(settings, {}, known, notify=print, show=print)
+    assert any("keeps serving" in line for line in result.problems) is serves_on
+    assert result.problems[0] == "it has failed"
+
+
+def test_an_old_proxy_that_has_just_ended_is_no_error(
+    known: InstanceState, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another command may end the old proxy just before the new one starts: the new one then says so itself."""
+    monkeypatch.setattr(upgrade, "launch", lambda *_: FAILED)
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    settings = config.load({"LUMEN_STATE_DIR": str(tmp_path)}, {"port": str(known.port)})
+    result = upgrade.upgrade(settings, {}, replace(known, pid=ended.pid, start_stamp=None), notify=print, show=print)
+    assert result.problems == ("it has failed",)
