@@ -71,8 +71,6 @@ if TYPE_CHECKING:
 
     from lumen_proxy.supervisor.context import SupervisorContext
 
-ENDING = frozenset({State.DRAINING, State.HANDED_OVER, State.ENDING})  # a new supervisor gets nothing
-
 
 class Loop:
     """One run of the supervisor. Raises Fatal (71) if the first worker cannot be started."""
@@ -108,7 +106,7 @@ class Loop:
             self.context.observer.restore_files()
             return
         if isinstance(event, TakeOver | Commit | Left):
-            if self.handover.handle(event, is_ending=self.state in ENDING):
+            if self.handover.handle(event, is_ending=self.state.is_ending):
                 self._end_handed_over()
             return
         if self.standby.owns(event):
@@ -180,8 +178,7 @@ class Loop:
         except OSError as error:
             problem = f"cannot start a worker process: {error.strerror}"
             if self.worker is None:  # no worker was started so far
-                hint = "check the process and file limits of this user (ulimit -a)"
-                raise Fatal(f"{problem}; {hint}", Exit.OS) from error
+                raise Fatal(f"{problem}; check the process and file limits of this user (ulimit -a)", Exit.OS) from error
             self._back_off(problem)
             return
         self.ready_within_s = time_limits.BOOT_S
@@ -299,6 +296,5 @@ class Loop:
         self._move(State.STOPPED)
 
     def _report_exit(self, worker: WorkerProcess, status: int) -> None:
-        serving = {State.SERVING, State.HUNG, State.DRAINING, State.HANDED_OVER}
-        was_serving = self.state in serving or self.hang.description is not None
+        was_serving = self.state.has_served or self.hang.description is not None
         self.reporter.report_exit(worker, self.generation, status, was_serving=was_serving)

@@ -25,6 +25,16 @@ class State(Enum):
         """What the state file shows."""
         return "booting" if self in {State.PROMOTED, State.KILLED} else self.value
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether this instance ends, so that a new supervisor gets nothing from it."""
+        return self in {State.DRAINING, State.HANDED_OVER, State.ENDING, State.STOPPED}
+
+    @property
+    def has_served(self) -> bool:
+        """Whether the worker has accepted connections. After a hang a worker in `KILLED` has, too: see `hang`."""
+        return self in {State.SERVING, State.HUNG, State.DRAINING, State.HANDED_OVER}
+
 
 @dataclass(frozen=True)
 class Timeout:
