@@ -178,7 +178,8 @@ class Loop:
         except OSError as error:
             problem = f"cannot start a worker process: {error.strerror}"
             if self.worker is None:  # no worker was started so far
-                raise Fatal(f"{problem}; check the process and file limits of this user (ulimit -a)", Exit.OS) from error
+                hint = "check the process and file limits of this user (ulimit -a)"
+                raise Fatal(f"{problem}; {hint}", Exit.OS) from error
             self._back_off(problem)
             return
         self.ready_within_s = time_limits.BOOT_S

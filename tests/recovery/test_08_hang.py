@@ -12,29 +12,18 @@ Of other servers only the stopped worker is judged, and what is no hang, within 
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
-import socket
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 
-from lumen_conformance.gateway.replies import silent
 from lumen_conformance.gateway.server import ScriptedGateway
-from lumen_conformance.inject.lumen_conditions import CLOCK_FILE, LOCK_SIGNAL, MARK, SPIN_SIGNAL, conditions
-from lumen_conformance.processes.process_tree import ProcessRef, list_running
 from lumen_conformance.registry import MeasureFixture, NotJudged, check, check_each, expect
 from lumen_conformance.stages.crash_loop import read_status
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.stages.kill_storm import Clients, is_answered
-from lumen_conformance.stages.observations import StartObservation, observe_start
-from lumen_conformance.stages.victims import find_supervisor, find_victims
+from lumen_conformance.stages.hang import STOPPED, Hang, HangEvidence, hang_workers
+from lumen_conformance.stages.no_hang import HealthyEvidence, disturb_worker
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.targets.target import Target
 from lumen_conformance.waiting import observe
@@ -42,69 +31,10 @@ from lumen_conformance.waiting import observe
 pytestmark = pytest.mark.needs("watchdog")
 
 OURS = pytest.mark.needs("journal")
-HANG_S = 1.0  # LUMEN_WATCHDOG_S of the first launch
-# A tick that comes late is skipped, because the supervisor did not run itself: on a busy machine one hang takes as long
-# as two. The stack takes 0.5 s at most (docs/behaviour.md), the restart as long as in scenario 1.
-NOTICED_S = 2 * HANG_S + 0.5
-RESTART_BUDGET_S = 3.0
-HEALTHY_S = (
-    1.5  # LUMEN_WATCHDOG_S of the second launch: a busy machine may keep a worker from the processor for a while
-)
-PHASE_S = 1.4 * HEALTHY_S  # a hang is noticed within the limit, and the kill follows within milliseconds
-FIRST_S = HEALTHY_S / 6  # two thirds of the time between two looks of the watchdog, of which three find a hang
-LONGEST_PHASE_S = 60.0  # of another server, whose time limit is declared
 # The state is shown after two of the four ticks in LUMEN_WATCHDOG_S, 10 s; four seconds later the worker is replaced.
 SHOWN_S = 6.0
-CLIENTS = 16
-SETTINGS = {"LUMEN_RESTART_BACKOFF_S": "0", "LUMEN_MAX_RESTARTS": "0", "LUMEN_WATCHDOG_S": f"{HANG_S:g}"}
-WORDS = "Bitte sagen Sie niemandem mein Kennwort"  # of a user; no function and no file has such a name
-STOPPED = ("stopped", "tracing-stop")
-STEP_S = 3_600  # from summer to winter time
-SIGNALS: dict[str, tuple[int, str]] = {
-    "stopped": (getattr(signal, "SIGSTOP", 0), ""),
-    "spinning": (SPIN_SIGNAL, "spins"),
-    "locked": (LOCK_SIGNAL, "locks"),
-}
 FUNCTIONS = {"spinning": "spin_in_the_serving_loop", "locked": "hold_the_interpreter"}
 NOTICED = "8.1-stopped"
-
-
-@dataclass(frozen=True)
-class Hang:
-    """What happened to a worker that hangs. Seconds count from the signal; None means: not in time.
-
-    ``connected``    whether the system accepted a connection meanwhile
-    ``replaced_s``   when another process answered that it is ready
-    ``continued``    whether the stopped worker was seen running
-    ``noticed_s``    when the journal had worker_hung; the next three are fields of it
-    """
-
-    connected: bool = False
-    replaced_s: float | None = None
-    continued: bool = False
-    noticed_s: float | None = None
-    process_state: str = ""
-    stack: tuple[str, ...] = ()
-    names_the_worker: bool = False
-
-
-@dataclass(frozen=True)
-class HangEvidence:
-    """The evidence by kind of hang, and whether a word of a user is in the logs."""
-
-    start: StartObservation
-    budget_s: float
-    hangs: dict[str, Hang] = field(default_factory=dict)
-    logs_have_words: bool = False
-
-
-@dataclass(frozen=True)
-class HealthyEvidence:
-    """The evidence: the workers that were replaced in each phase, and the requests that were answered in the first."""
-
-    start: StartObservation
-    replaced: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    answered: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,150 +50,13 @@ class StatusEvidence:
 @stage(scenario=8, needs=("watchdog",))
 def hung(launch: Launcher, gateway: ScriptedGateway, target: Target) -> HangEvidence:
     """Let one worker after the other hang."""
-    env = SETTINGS | conditions("spins-on-signal", "locks-on-signal")
-    proxy = launch(ready=False, gateway=gateway, env=env)
-    start = observe_start(proxy, target.start_s)
-    is_ours = "journal" in target.can
-    budget_s = NOTICED_S + max(RESTART_BUDGET_S, start.elapsed_s) if is_ours else target.hang_s
-    if start.problem:
-        return HangEvidence(start, budget_s)
-    gateway.standing = silent
-    hangs: dict[str, Hang] = {}
-    for name in tuple(SIGNALS) if is_ours else ("stopped",):
-        threading.Thread(target=proxy.chat, args=(WORDS,), daemon=True).start()
-        observe("the chat is in flight", lambda: len(gateway.chats) > len(hangs), within_s=target.start_s)
-        hangs[name] = hang(proxy, name, budget_s)
-        if hangs[name].replaced_s is None:
-            break
-    logs = (path.read_bytes() for path in proxy.folder.rglob("*") if path.is_file())
-    has_words = is_ours and any(word.encode() in log for log in logs for word in WORDS.split()[-1:])
-    return HangEvidence(start, budget_s, hangs, has_words)
-
-
-def hang(proxy: LaunchedTarget, name: str, within_s: float) -> Hang:
-    """Let what serves hang, and observe what follows; a hang that nobody notices is ended here."""
-    victims = find_victims(proxy)
-    number, condition = SIGNALS[name]
-    mark, since_mono_s = proxy.journal.mark(), time.monotonic()
-    for ref in victims:
-        if process := ref.process():
-            process.send_signal(number)
-    if condition:
-        text = f"{MARK} {condition}".encode()
-        observe(condition, lambda: text in proxy.stderr.read_bytes(), within_s=within_s)
-    else:
-        observe("stopped", lambda: set(list_states(victims)) <= {*STOPPED}, within_s=within_s)
-    connected = can_connect(proxy.port)
-    states: list[tuple[float, str]] = []
-    replaced_s = observe_replaced(proxy, victims, within_s, states)
-    event = next(iter(proxy.journal.events(mark, "worker_hung")), None)
-    for ref in victims:
-        ref.kill()
-    if event is None:
-        return Hang(connected, replaced_s)
-    return Hang(
-        connected,
-        replaced_s,
-        # A stopped process runs for its end: only what was seen before the supervisor has killed it counts.
-        continued=any(state not in STOPPED for at_mono_s, state in states if at_mono_s < event.mono_s),
-        noticed_s=event.mono_s - since_mono_s,
-        process_state=event["process_state"],
-        stack=tuple(event["stack"] or ()),
-        names_the_worker=event["pid"] in {ref.pid for ref in victims},
-    )
-
-
-def observe_replaced(
-    proxy: LaunchedTarget, victims: tuple[ProcessRef, ...], within_s: float, states: list[tuple[float, str]]
-) -> float | None:
-    """Wait until the victims have ended and the server is ready; return the seconds, and add what was seen of them."""
-    started_s = time.monotonic()
-
-    def have_ended() -> bool:
-        states.extend((time.monotonic(), state) for state in list_states(victims))
-        return not list_running(victims)
-
-    ended = observe("they have ended", have_ended, within_s=within_s)
-    is_ready = ended and observe("another one answers", lambda: proxy.health().ready, within_s=within_s)
-    return time.monotonic() - started_s if is_ready else None
-
-
-def list_states(victims: tuple[ProcessRef, ...]) -> list[str]:
-    """Return the states of the processes that are there, as the system names them."""
-    states: list[str] = []
-    for process in filter(None, (ref.process() for ref in victims)):
-        with contextlib.suppress(psutil.Error):
-            states.append(process.status())
-    return states
-
-
-def can_connect(port: int) -> bool:
-    """Return whether the system accepts a connection."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
-    except OSError:
-        return False
-    return True
+    return hang_workers(launch, gateway, target)
 
 
 @stage(scenario=8, needs=("watchdog",))
 def healthy(launch: Launcher, gateway: ScriptedGateway, target: Target, folder: Path) -> HealthyEvidence:
     """Cause what looks like a hang and is none, and see whether the processes that serve remain the same."""
-    clock = folder / "clock"
-    env = SETTINGS | {"LUMEN_WATCHDOG_S": f"{HEALTHY_S:g}", CLOCK_FILE: str(clock)}
-    proxy = launch(ready=False, gateway=gateway, env=env | conditions("clock-follows-a-file"))
-    start = observe_start(proxy, target.start_s)
-    if start.problem:
-        return HealthyEvidence(start)
-    phase_s = PHASE_S if "journal" in target.can else min(1.4 * target.hang_s, LONGEST_PHASE_S)
-    clients = Clients(proxy, CLIENTS, phase_s + target.answer_s)
-
-    def wait() -> None:
-        observe("it has ended", proxy.end_reason, within_s=phase_s)
-
-    def serve_clients() -> None:
-        with clients.running():
-            wait()
-
-    def wait_for_gateway() -> None:
-        gateway.standing = silent
-        threading.Thread(target=proxy.chat, args=(WORDS,), daemon=True).start()
-        wait()
-
-    def step_clock() -> None:
-        for step_s in (STEP_S, -STEP_S):
-            clock.write_text(str(step_s), "ascii")
-            wait()
-
-    phases: dict[str, Callable[[], None]] = {
-        "8.7-busy": serve_clients,
-        "8.8-slow-gateway": wait_for_gateway,
-        "8.9-suspended": lambda: suspend_all(proxy, wait),
-    } | ({"8.10-clock-step": step_clock} if "journal" in target.can else {})
-    replaced = {name: list_replaced(proxy, phase) for name, phase in phases.items()}
-    return HealthyEvidence(start, replaced, sum(map(is_answered, clients.captures)))
-
-
-def list_replaced(proxy: LaunchedTarget, phase: Callable[[], None]) -> tuple[str, ...]:
-    """Return the processes that served before a phase and have ended in it."""
-    before = find_victims(proxy)
-    phase()
-    running = list_running(before)
-    return tuple(f"pid {ref.pid}" for ref in before if ref not in running)
-
-
-def suspend_all(proxy: LaunchedTarget, wait: Callable[[], None]) -> None:
-    """Suspend worker and supervisor for longer than the limit; the supervisor runs first again."""
-    workers = find_victims(proxy)
-    supervisor = find_supervisor(proxy, workers[0])
-    for ref in (*workers, supervisor):
-        ref.suspend()
-    wait()
-    supervisor.resume()
-    observe("it has ended", proxy.end_reason, within_s=FIRST_S)  # it looks at its workers before they run again
-    for ref in workers:
-        ref.resume()
-    wait()
+    return disturb_worker(launch, gateway, target, folder)
 
 
 @stage(scenario=8, needs=("watchdog", "journal"))

@@ -10,39 +10,36 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 
 import pytest
 
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.child_process import WINDOWS
-from lumen_conformance.processes.process_tree import kill_all
 from lumen_conformance.registry import NotJudged, check, check_each, expect
 from lumen_conformance.stages.control_commands import CommandEvidence, start_and_stop
+from lumen_conformance.stages.difficult_stops import (
+    BootEvidence,
+    CutEvidence,
+    HurriedEvidence,
+    kill_in_drain,
+    stop_boot,
+    stop_endless_work,
+    stop_suspended_worker,
+    stop_twice,
+)
 from lumen_conformance.stages.drain import (
     HELD,
-    SEEN_S,
     STOP_BUDGET_S,
     DrainEvidence,
     Ending,
     drain,
-    error_code,
-    held_question,
     observe_end,
 )
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.stages.held_boot import HeldBoot
-from lumen_conformance.targets.endpoint import CHAT
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.targets.target import Target
-from lumen_conformance.waiting import observe
 
-ONE_SIGNAL_S = 0.1  # signals within 20 ms count as one (ADR 3); five times that
-EARLY_S = 1.0  # a command that does not wait has ended by then: a start of Python takes 0.1 s
-DRAIN_S, SHORT_DRAIN_S = "0.2", "0.05"
 CUT, UNAVAILABLE = 70, 503
 OURS = pytest.mark.needs("journal")
 DRAINS = pytest.mark.needs("drain", "gateway")
@@ -173,26 +170,10 @@ def clean(drained: dict[str, DrainEvidence]) -> dict[str, DrainEvidence]:
     return ended
 
 
-@dataclass(frozen=True)
-class HurriedEvidence:
-    """A stop by two signals: the status of the answer to the held question, and the end."""
-
-    answer_status: int | None
-    end: Ending
-
-
 @stage(scenario=10)
 def hurried(launch: Launcher, gateway: ScriptedGateway) -> HurriedEvidence:
     """Send a second signal while a question is held."""
-    proxy = launch(gateway=gateway)
-    with held_question(proxy.chat, gateway) as (_, answer):
-        proxy.stop()
-        proxy.journal.observe("draining", within_s=SEEN_S)
-        # One Ctrl-C may arrive twice within milliseconds (terminal and wrapper), so the second signal is sent later.
-        observe("it ends by itself", proxy.end_reason, within_s=ONE_SIGNAL_S)
-        proxy.stop()
-        end = observe_end(proxy)
-    return HurriedEvidence(answer.result().status, end)
+    return stop_twice(launch, gateway)
 
 
 @check(
@@ -212,28 +193,10 @@ def expect_cut(end: Ending) -> None:
     expect((end.processes_left, end.is_port_free) == (0, True), "no process is left, and the port is free", left)
 
 
-@dataclass(frozen=True)
-class CutEvidence:
-    """A drain with its deadline: the stream and the answer that it cut."""
-
-    stream: str
-    answer_status: int | None
-    answer_code: str
-    end: Ending
-
-
 @stage(scenario=10)
 def endless(launch: Launcher, gateway: ScriptedGateway) -> CutEvidence:
     """Stop while a stream and a question are held that do not end."""
-    proxy, begun = launch(gateway=gateway, env={"LUMEN_DRAIN_S": DRAIN_S, "LUMEN_STREAM_COMMIT_S": "0.05"}), Event()
-    question = {"model": proxy.target.model, "messages": [{"role": "user", "content": HELD}], "stream": True}
-    with held_question(proxy.chat, gateway) as (_, answer), ThreadPoolExecutor(1) as client:
-        streamed = client.submit(proxy.call, "POST", CHAT, json=question, on_body=lambda _: begun.set())
-        begun.wait(SEEN_S)  # an error before the first byte of a stream keeps its status
-        proxy.stop()
-        end = observe_end(proxy)
-        stream, held = streamed.result(), answer.result()
-    return CutEvidence(stream.text, held.status, error_code(held), end)
+    return stop_endless_work(launch, gateway)
 
 
 @check(
@@ -277,13 +240,7 @@ def test_the_journal_has_what_was_cut(endless: CutEvidence) -> None:
 @stage(scenario=10)
 def ignored(launch: Launcher, gateway: ScriptedGateway) -> Ending:
     """Stop a proxy whose worker is suspended, so that it cannot drain."""
-    proxy = launch(gateway=gateway, env={"LUMEN_DRAIN_S": SHORT_DRAIN_S})
-    worker = proxy.worker()
-    worker.suspend()
-    proxy.stop()
-    end = observe_end(proxy)
-    kill_all([worker])
-    return end
+    return stop_suspended_worker(launch, gateway)
 
 
 @check("10.15-worker-ignores-drain", marks=(OURS,), source=ADR)
@@ -295,13 +252,7 @@ def test_the_supervisor_has_a_deadline(ignored: Ending) -> None:
 @stage(scenario=10)
 def bereaved(launch: Launcher, gateway: ScriptedGateway) -> Ending:
     """Kill the worker in a drain."""
-    proxy = launch(gateway=gateway)
-    worker = proxy.worker()
-    with held_question(proxy.chat, gateway):
-        proxy.stop()
-        proxy.journal.observe("draining", within_s=SEEN_S)
-        worker.kill()
-        return observe_end(proxy)
+    return kill_in_drain(launch, gateway)
 
 
 @check("10.16-death-in-drain", marks=(OURS,), source=ADR)
@@ -343,22 +294,10 @@ def test_idle_stop_is_clean(idle: Ending, target: Target) -> None:
     expect(idle.is_port_free, "the port can be bound", "it cannot be bound")
 
 
-@dataclass(frozen=True)
-class BootEvidence:
-    """A stop during the boot."""
-
-    was_ready: bool
-    end: Ending
-
-
 @stage(scenario=10)
-def interrupted(launch: Launcher, gateway: ScriptedGateway, folder: Path, target: Target) -> BootEvidence:
+def interrupted(launch: Launcher, gateway: ScriptedGateway, folder: Path) -> BootEvidence:
     """Stop a proxy whose first worker boots."""
-    proxy = launch(gateway=gateway, ready=False, env=HeldBoot(folder, target).environ)
-    proxy.journal.observe("worker_spawned", within_s=target.start_s)
-    was_ready = bool(proxy.journal.events(name="ready"))
-    proxy.stop()
-    return BootEvidence(was_ready, observe_end(proxy))
+    return stop_boot(launch, gateway, folder)
 
 
 @check("10.17-stop-during-boot", marks=(OURS,), source="sysexits(3): EX_OK")

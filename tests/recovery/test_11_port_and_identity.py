@@ -7,7 +7,6 @@ program by now.
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,20 +15,18 @@ import pytest
 
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.child_process import WINDOWS
-from lumen_conformance.processes.process_tree import kill_all
 from lumen_conformance.processes.squatters import SquatterKind, Squatters
 from lumen_conformance.registry import NotJudged, check, check_each, expect
+from lumen_conformance.stages.earlier_files import FilesEvidence, LockEvidence, run_at_held_lock, start_with_files
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.launch_pair import PairEvidence, launch_twice
 from lumen_conformance.stages.observations import observe_start
-from lumen_conformance.stages.state_files import DAMAGES, StateFiles, hold_lock
-from lumen_conformance.targets.launch import CommandResult, LaunchedTarget, Launcher
+from lumen_conformance.stages.state_files import DAMAGES
+from lumen_conformance.stages.taken_ports import TakenPortEvidence, launch_at_taken_ports
+from lumen_conformance.targets.launch import CommandResult, Launcher
 from lumen_conformance.targets.target import Target
 
-# A start of the interpreter and a search for the process that holds the port take 0.3 s here.
-OUR_REFUSAL_BUDGET_S = 10.0
 PORT_IN_USE, CANNOT_CREATE, OS_ERROR = 75, 73, 71
-OTHER_START_S = 1.0  # after the boot of the machine: no process of a test started then
 NOT_HERE = "192.0.2.1"  # RFC 5737: no machine has this address
 POSIX = pytest.mark.skipif(WINDOWS, reason="Windows has no flock")
 OURS = pytest.mark.needs("journal")
@@ -42,39 +39,13 @@ if WINDOWS:  # no SO_REUSEPORT there
     del OUR_KINDS["11.4-taken-shared"]
 
 
-@dataclass(frozen=True)
-class TakenPortEvidence:
-    """A launch at a port that a squatter holds; `exit_status` is None if it did not end in time."""
-
-    budget_s: float
-    exit_status: int | None
-    message: str
-    squatter_pid: int
-    squatter_lives: bool
-
-
 @stage(scenario=11)
 def squatted(
     launch: Launcher, squat: Squatters, gateway: ScriptedGateway, target: Target
 ) -> dict[str, TakenPortEvidence]:
     """Launch at a port that another program holds, for each kind of program."""
     kinds = ANY_KINDS if target.foreign else ANY_KINDS | OUR_KINDS
-    budget_s = target.start_s if target.foreign else OUR_REFUSAL_BUDGET_S
-
-    def refuse(kind: SquatterKind) -> TakenPortEvidence:
-        squatter = squat(kind, port=launch.reserve_port())
-        proxy = launch(port=squatter.port, gateway=gateway, ready=False)
-        exit_status, message = observe_refusal(proxy, budget_s)
-        return TakenPortEvidence(budget_s, exit_status, message, squatter.pid, squatter.is_running())
-
-    return {kind: refuse(kind) for kind in kinds.values()}
-
-
-def observe_refusal(proxy: LaunchedTarget, within_s: float) -> tuple[int | None, str]:
-    """Wait for the end of a launch, and end it if it does not; return its exit status in time, and its message."""
-    exit_status = proxy.observe_exit(within_s)
-    proxy.end()
-    return exit_status, proxy.stderr.read_text("utf-8", errors="backslashreplace")
+    return launch_at_taken_ports(launch, squat, gateway, kinds.values())
 
 
 @check_each("kind", ANY_KINDS, source="bind(2): EADDRINUSE")
@@ -211,36 +182,10 @@ def test_another_start_is_refused(pair: PairEvidence) -> None:
     expect(is_found, "status 75 and the name of the setting", found)
 
 
-@dataclass(frozen=True)
-class FilesEvidence:
-    """Starts in a state folder with files of an earlier instance, and `stop` beside those of an unrelated process."""
-
-    first_problem: str
-    problems: dict[str, str]
-    stop_status: int
-    stop_output: str
-    stranger_lives: bool
-
-
 @stage(scenario=11)
-def found(launch: Launcher, squat: Squatters, folder: Path, target: Target) -> FilesEvidence:
+def found(launch: Launcher, squat: Squatters, folder: Path) -> FilesEvidence:
     """Kill an instance and change the files that it leaves; then run `stop`, and start the same command."""
-    port, stranger = launch.reserve_port(), squat("banner")
-    env: dict[str, str | None] = {"LUMEN_STATE_DIR": str(folder / "state"), "PROXY_PORT": str(port)}
-    first = launch(port=port, env=env, ready=False)
-    first_problem = observe_start(first, target.start_s).problem
-    files = StateFiles.of(folder / "state", port)
-    kill_all(first.processes())
-    first.end()
-    files.write(*files.naming(stranger.pid))
-    stopped = launch.run("stop", env=env)
-    problems: dict[str, str] = {}
-    for name, damage in DAMAGES.items():
-        files.write(*damage(files, stranger.pid))
-        proxy = launch(port=port, env=env, ready=False)
-        problems[name] = observe_start(proxy, target.start_s).problem
-        proxy.end()
-    return FilesEvidence(first_problem, problems, stopped.exit_status, stopped.stdout, stranger.is_running())
+    return start_with_files(launch, squat, folder)
 
 
 FILES = {f"11.{15 + number}-state-{name}": name for number, name in enumerate(DAMAGES)}
@@ -268,29 +213,10 @@ def test_an_unrelated_process_lives(found: FilesEvidence) -> None:
     expect(is_found, "stop: status 0 and not running", f"exit status {found.stop_status}: {found.stop_output!r}")
 
 
-@dataclass(frozen=True)
-class LockEvidence:
-    """`serve` and `stop` while a program holds the lock file, whose content names a third process."""
-
-    holder_pid: int
-    serve_status: int | None
-    serve_message: str
-    stop: CommandResult
-    stranger_lives: bool
-    holder_lives: bool
-
-
 @stage(scenario=11)
 def locked(launch: Launcher, squat: Squatters, folder: Path) -> LockEvidence:
     """Lock the file of a port as another program would, and run commands. Its content is that of an instance."""
-    port, stranger = launch.reserve_port(), squat("banner")
-    env: dict[str, str | None] = {"LUMEN_STATE_DIR": str(folder), "PROXY_PORT": str(port)}
-    path = folder / f"proxy-{port}.lock"
-    path.write_text(json.dumps({"pid": stranger.pid, "start_stamp": OTHER_START_S}))
-    holder = hold_lock(launch, path)
-    exit_status, message = observe_refusal(launch(port=port, env=env, ready=False), OUR_REFUSAL_BUDGET_S)
-    stop, living = launch.run("stop", env=env), (stranger.is_running(), holder.exit_status() is None)
-    return LockEvidence(holder.pid, exit_status, message, stop, *living)
+    return run_at_held_lock(launch, squat, folder)
 
 
 @check("11.20-start-time", marks=(OURS, POSIX), source=f"{IDENTITY}: PID and start time")

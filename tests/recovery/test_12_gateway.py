@@ -11,29 +11,24 @@ answered, so the proxy is certainly full then.
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
 
-from lumen_conformance.gateway.replies import cloud_echo, echo, gated, reset_after_request
 from lumen_conformance.gateway.server import ScriptedGateway
-from lumen_conformance.http.capture import Capture
 from lumen_conformance.registry import MeasureFixture, NotJudged, check, check_each, expect
 from lumen_conformance.stages.breaker import CROWD as PROBES
 from lumen_conformance.stages.breaker import Crowd, Failing, ask_crowd, fail_until_refused
+from lumen_conformance.stages.crowd import CROWD, LIMIT, QUEUE, CrowdEvidence, send_crowd
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.stages.observations import StartObservation, observe_start
+from lumen_conformance.stages.fallback import FallbackEvidence, ask_with_fallback
 from lumen_conformance.stages.outages import DNS, KINDS, SLOW, ChatAnswer, Outage, Probe, stage_outages, status
-from lumen_conformance.targets.launch import Health, Launcher
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
-from lumen_conformance.waiting import observe
 
 OURS = pytest.mark.needs("journal")
 FORWARDS = pytest.mark.needs("gateway")
 FORWARDS_HEALTHY = pytest.mark.needs("gateway", "health")
-START_BUDGET_S = 10.0  # check 1.1
 HEALTH_BUDGET_S = 1.0  # check 1.2: liveness calls no gateway and waits for no other request
 DEADLINE_S = 3.0  # of a call: long for an answer of this gateway, which takes milliseconds, and short for a test
 LATE_S = 5.0  # from a deadline to its answer, on a machine that is busy with other workers
@@ -42,51 +37,12 @@ ALONE = {"LUMEN_STANDBY": "0"}  # no worker is killed here
 OUTAGES = {"LUMEN_TIMEOUT_S": f"{DEADLINE_S:g}", "LUMEN_MAX_CONCURRENCY": "16", **NO_BREAKER}
 BREAKER = {"LUMEN_BREAKER_FAILURES": "3", "LUMEN_BREAKER_OPEN_S": "1", **ALONE}
 FAILURES = 3
-CROWD = 200
-LIMIT, QUEUE = 8, 16
-CLIENT_TIMEOUT_S = 30.0  # above the 20 s for which a chat may wait in the queue here
-LIMITS = {**ALONE, "LUMEN_MAX_CONCURRENCY": str(LIMIT), "LUMEN_MAX_QUEUE": str(QUEUE), "LUMEN_QUEUE_TIMEOUT_S": "20"}
-
-
-@dataclass(frozen=True)
-class CrowdEvidence:
-    """The evidence; `health` was requested while the limit and the queue were full."""
-
-    start: StartObservation
-    answers: tuple[Capture, ...] = ()
-    health: Health | None = None
-    full: bool = False
-    asked_at_once: int = 0
-    asked: int = 0
 
 
 @stage(scenario=12, needs=("journal",))
 def crowd(launch: Launcher, gateway: ScriptedGateway) -> CrowdEvidence:
     """Send two hundred chats; when the proxy is full and the rest is refused, request /health, then open the gate."""
-    proxy = launch(ready=False, gateway=gateway, env=LIMITS)
-    start = observe_start(proxy, START_BUDGET_S)
-    if start.problem:
-        return CrowdEvidence(start)
-    gate = threading.Event()
-    gateway.standing = gated(gate)
-    answers: list[Capture] = []
-
-    def ask(number: int) -> None:
-        answers.append(proxy.chat(f"{number}번째 질문", timeout_s=CLIENT_TIMEOUT_S))
-
-    with ThreadPoolExecutor(CROWD) as pool:
-        for number in range(CROWD):
-            pool.submit(ask, number)
-        try:
-            full = observe(
-                "all but limit and queue are refused",
-                lambda: len(answers) >= CROWD - LIMIT - QUEUE,
-                within_s=CLIENT_TIMEOUT_S,
-            )
-            health, asked_at_once = proxy.health(), len(gateway.chats)
-        finally:
-            gate.set()
-    return CrowdEvidence(start, tuple(answers), health, bool(full), asked_at_once, len(gateway.chats))
+    return send_crowd(launch, gateway)
 
 
 @check(
@@ -312,31 +268,10 @@ def require_open(breaker: BreakerEvidence) -> None:
         raise NotJudged("no chat was refused", ("12.10-breaker-opens",))
 
 
-@dataclass(frozen=True)
-class FallbackEvidence:
-    """The evidence: chats while the gateway refuses, while it resets what it has read, and when it works again."""
-
-    refused: ChatAnswer
-    written: ChatAnswer
-    read_by_gateway: int
-    asked_after_write: int
-    back: ChatAnswer
-
-
 @stage(scenario=12, needs=("journal",))
 def fallback(launch: Launcher, gateway: ScriptedGateway) -> FallbackEvidence:
     """Give the proxy Cloud AI as a fallback; send one chat in each state of the gateway."""
-    with ScriptedGateway(cloud_echo) as cloud:
-        address = {"LUMEN_FALLBACK": "cloud_ai", "CLOUD_AI_URL": f"{cloud.url}/chat"}
-        proxy = launch(gateway=gateway, env={**address, **NO_BREAKER, **ALONE})
-        gateway.down()
-        refused = ChatAnswer.of(proxy.chat("첫 질문"))
-        gateway.up()
-        gateway.standing, asked = reset_after_request, len(cloud.calls)
-        written = ChatAnswer.of(proxy.chat("둘째 질문"))
-        read, asked_after_write = len(gateway.chats), len(cloud.calls) - asked
-        gateway.standing = echo
-        return FallbackEvidence(refused, written, read, asked_after_write, ChatAnswer.of(proxy.chat("셋째 질문")))
+    return ask_with_fallback(launch, gateway, {**NO_BREAKER, **ALONE})
 
 
 FALLBACK_RULE = (

@@ -7,91 +7,32 @@ write to a file fails, as on a full disk. The output is closed, or its encoding 
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pytest
 
-from lumen_conformance.gateway.replies import gated
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
-from lumen_conformance.stages import resources
+from lumen_conformance.stages.descriptors import ANSWER_S, HELD, IDLE, DescriptorEvidence, take_descriptors
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.stages.observations import describe_response, observe_start, read_text
-from lumen_conformance.targets.launch import LaunchedTarget, Launcher
+from lumen_conformance.stages.full_disk import KEEP, MAX_BYTES, REQUESTS, DiskEvidence, describe_chat, fill_disk
+from lumen_conformance.stages.observations import observe_start
+from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
-from lumen_conformance.waiting import observe
 
 OURS = pytest.mark.needs("journal")
 FORWARDS = pytest.mark.needs("gateway")
-HELD = 6  # chats at the gateway: below the limit of eight calls
-WINDOW_S = 1.5  # three pauses of a worker that cannot accept
 # A worker that spins is runnable all the time. A worker that waits is runnable for 6 % of it here, with 36 processes
 # for two processors; half of the time is far from both.
 SHARE_BUDGET = 0.5
-ANSWER_S = 20.0  # a descriptor is free when the held chats are answered; the pause of a worker is half a second
-SPARE, IDLE = 8, 40  # free descriptors, and clients that connect and send nothing
-WITH_WATCHDOG = {"LUMEN_WATCHDOG_S": "1"}  # within the window: a worker without descriptors is not hung
-MAX_BYTES, KEEP = 1024, 2  # the smallest log
-REQUESTS = 40  # lines of about 200 bytes: more than twice what the files of a log may have
-LINES_S = 10.0  # a line is written within 0.2 s
-SMALL_LOG = {"LUMEN_LOG_MAX_BYTES": str(MAX_BYTES), "LUMEN_LOG_KEEP": str(KEEP), "LUMEN_LOG_LEVEL": "info"}
 STOP_BUDGET_S = 8.0  # no work is left
 
 
-@dataclass(frozen=True)
-class DescriptorEvidence:
-    """The evidence: held chats, a client that came meanwhile, the processor time, and a client among idle ones."""
-
-    held: tuple[int | None, ...]
-    waiting: int | None
-    waiting_s: float
-    busiest_share: float
-    is_same_worker: bool
-    among_idle: int | None
-    among_idle_s: float
-    died: int
-
-
 @stage(scenario=13, needs=("gateway",))
-def descriptors(launch: Launcher, gateway: ScriptedGateway, target: Target) -> DescriptorEvidence:
+def descriptors(launch: Launcher, gateway: ScriptedGateway) -> DescriptorEvidence:
     """Take all free descriptors of the processes that serve, then leave a few, with idle clients in their way."""
-    resources.need_limits()
-    proxy = launch(gateway=gateway, env=WITH_WATCHDOG)
-    worker, gate = proxy.worker(), threading.Event()
-    serving = proxy.serving_processes() if target.foreign else (worker,)  # ours has a supervisor and a standby as well
-    gateway.standing = gated(gate)
-    with ThreadPoolExecutor(HELD + 1) as pool:
-        held = [pool.submit(proxy.chat, f"{number}번째 질문", timeout_s=ANSWER_S) for number in range(HELD)]
-        gateway.until_called(HELD)
-        resources.limit_descriptors(serving, 0)
-        waiting = pool.submit(proxy.call, "GET", target.probe_path, timeout_s=ANSWER_S)
-        before, start_s = resources.runnable_s(serving), time.monotonic()
-        observe("it ends", proxy.end_reason, within_s=WINDOW_S)
-        share = resources.busiest_share(before, resources.runnable_s(serving), time.monotonic() - start_s)
-        gate.set()
-        statuses = tuple(chat.result().status for chat in held)
-        resources.limit_descriptors(serving, SPARE)
-    with ExitStack() as idle:
-        for _ in range(IDLE):
-            idle.enter_context(socket.create_connection(("127.0.0.1", proxy.port), timeout=ANSWER_S))
-        among_idle = proxy.call("GET", target.probe_path, timeout_s=ANSWER_S)
-    return DescriptorEvidence(
-        held=statuses,
-        waiting=waiting.result().status,
-        waiting_s=waiting.result().elapsed_s,
-        busiest_share=share,
-        is_same_worker=worker.state() == "running",
-        among_idle=among_idle.status,
-        among_idle_s=among_idle.elapsed_s,
-        died=len(proxy.journal.events(name="worker_died")),
-    )
+    return take_descriptors(launch, gateway)
 
 
 @check("13.1-held-chats-end", source="accept(2): EMFILE is about new connections only")
@@ -141,74 +82,10 @@ def test_idle_clients_give_way(descriptors: DescriptorEvidence, measure: Measure
     expect(descriptors.among_idle == 200, f"status 200 beside {IDLE} idle clients", found)
 
 
-@dataclass(frozen=True)
-class DiskEvidence:
-    """The evidence: a log at its limits, what was served on a full disk, and the log when there is space again."""
-
-    sizes: dict[str, int]
-    newest_kept: bool
-    chats: tuple[str, ...]
-    is_same_worker: bool
-    after_kill: str
-    was_replaced: bool
-    lost: float
-    resumed: bool
-
-
 @stage(scenario=13, needs=("journal", "restart"))
 def disk(launch: Launcher, gateway: ScriptedGateway) -> DiskEvidence:
     """Fill a small log, then the disk; kill the worker there; then make space again."""
-    resources.need_limits()
-    proxy = launch(gateway=gateway, env=SMALL_LOG)
-    folder, worker = proxy.journal.folder, proxy.worker()
-    with proxy.connection() as connection:
-        for number in range(REQUESTS):
-            connection.call("GET", "/v1/models", headers=[("x-request-id", f"request-{number:02d}")])
-    newest_kept = sees(folder, f"request-{REQUESTS - 1:02d}")
-    sizes = resources.list_sizes(folder)
-    resources.limit_files(proxy.processes(), 0)
-    first, lost = describe(proxy, "첫 질문"), read_lost(proxy)  # by then the line of the first was not written
-    chats = (first, describe(proxy, "둘째 질문"))
-    is_same = proxy.health().pid == worker.pid
-    worker.kill()
-    after_kill = describe(proxy, "다시 왔어요")
-    replaced = proxy.health().pid not in {0, worker.pid}
-    read_lost(proxy)  # by then the line of that chat was not written
-    resources.unlimit_files(proxy.processes())
-    proxy.call("GET", "/v1/models", headers=[("x-request-id", "request-resumed")])
-    return DiskEvidence(sizes, newest_kept, chats, is_same, after_kill, replaced, lost, sees(folder, "request-resumed"))
-
-
-def sees(folder: Path, text: str) -> bool:
-    """Wait for a line with this text in any log."""
-    return bool(
-        observe("a log has it", lambda: any(text in read(log) for log in folder.glob("*.jsonl*")), within_s=LINES_S)
-    )
-
-
-def read(file: Path) -> str:
-    """Return the text of a log; a file that was just renamed has none."""
-    try:
-        return file.read_text("utf-8", errors="backslashreplace")
-    except FileNotFoundError:
-        return ""
-
-
-def describe(proxy: LaunchedTarget, question: str) -> str:
-    """Return an empty text when the question is answered with its text, else what came."""
-    chat = proxy.chat(question, timeout_s=ANSWER_S)
-    return "" if chat.status == 200 and question in read_text(chat) else describe_response(chat)
-
-
-def read_lost(proxy: LaunchedTarget) -> float:
-    """Return how many lines could not be written, by /metrics: when it is above 0, or in the end."""
-
-    def lost() -> float:
-        lines = proxy.call("GET", "/metrics").text.splitlines()
-        values = (line.rpartition(" ")[2] for line in lines if line.startswith("lumen_log_lost "))
-        return float(next(values, "0"))
-
-    return observe("a lost line is counted", lost, within_s=LINES_S) or 0.0
+    return fill_disk(launch, gateway)
 
 
 @check("13.6-log-cap", source="docs/behaviour.md: LUMEN_LOG_MAX_BYTES, LUMEN_LOG_KEEP")
@@ -305,7 +182,7 @@ def output(launch: Launcher, gateway: ScriptedGateway, target: Target, variant: 
     start = observe_start(proxy, target.start_s)
     if start.problem:
         return OutputEvidence(start.problem, "", None)
-    chat = describe(proxy, "들려요?")
+    chat = describe_chat(proxy, "들려요?")
     proxy.stop()
     return OutputEvidence("", chat, proxy.observe_exit(STOP_BUDGET_S))
 
