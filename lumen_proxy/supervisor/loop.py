@@ -35,7 +35,7 @@ for its promotion, handles its own events: see `standby`.
     HANDED_OVER         stop signal                 as a drain that was requested by a signal         DRAINING
     HANDED_OVER         any other                   as DRAINING                                       as DRAINING
     BOOTING, PROMOTED   cancelled before commit     kill the worker, end with 70                      ENDING
-    any                 checkup                     restore the lock and state files                  unchanged
+    any                 checkup                     restore lock, state file and offer                unchanged
 
 "A to B" is each state from A to B in the order of `State`. Before a drain and before any end the loop kills the standby
 and waits for its exit: the standby has a copy of the listening sockets. The loop ignores any other event, and all
@@ -104,6 +104,7 @@ class Loop:
     def _handle(self, event: Event) -> None:  # noqa: C901, PLR0912 - the table above, line by line
         if isinstance(event, Checkup):
             self.context.observer.restore_files()
+            self.context.offer.restore()
             return
         if isinstance(event, TakeOver | Commit | Left):
             if self.handover.handle(event, is_ending=self.state.is_ending):

@@ -18,6 +18,7 @@ open file (see `instance_lock`), so it is held all the time.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from dataclasses import dataclass
@@ -84,16 +85,32 @@ class Offer:
         self._instance = instance
         self._post = post
         self._server: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        self._file: os.stat_result | None = None  # of the socket at the path
         self._successor: Successor | None = None
 
     def open(self) -> None:
         """Accept new supervisors. Where that is impossible, `restart` stops the instance before it starts another."""
         if not platform.can_pass_descriptors():
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RuntimeError):  # also a limit of descriptors or threads: see `restore`
             self._path.unlink(missing_ok=True)  # of an instance that was killed: the lock is ours
             self._server = server = self._listen()
-            threading.Thread(target=self._accept, args=(server,), name="handover", daemon=True).start()
+            self._file = self._path.stat()
+            self._thread = threading.Thread(target=self._accept, args=(server,), name="handover", daemon=True)
+            self._thread.start()
+
+    def restore(self) -> None:
+        """Open the offer again if its socket was deleted, or if it has ended at a limit of descriptors or threads."""
+        if self._lock.is_owner and not self._is_open():
+            self.close()
+            self.open()
+
+    def _is_open(self) -> bool:
+        with contextlib.suppress(OSError):
+            is_ours = self._file is not None and os.path.samestat(self._path.stat(), self._file)
+            return is_ours and self._thread is not None and self._thread.is_alive()
+        return False
 
     def _listen(self) -> socket.socket:
         with contextlib.ExitStack() as stack:
@@ -163,10 +180,14 @@ class Offer:
                     self._path.unlink()
 
     def _accept(self, server: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # the socket is closed
+        with contextlib.suppress(OSError, RuntimeError):  # the socket is closed; no descriptor or thread: see `restore`
             while True:
                 connection, _ = server.accept()
-                threading.Thread(target=self._read, args=(connection,), name="handover", daemon=True).start()
+                try:
+                    threading.Thread(target=self._read, args=(connection,), name="handover", daemon=True).start()
+                except RuntimeError:
+                    connection.close()
+                    raise
 
     def _read(self, connection: socket.socket) -> None:
         successor = None

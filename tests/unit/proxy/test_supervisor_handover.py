@@ -225,6 +225,51 @@ def test_a_socket_that_cannot_be_bound_is_closed(old: Old, monkeypatch: pytest.M
     assert [sock.fileno() for sock in opened] == [-1]
 
 
+def is_offered_now(old: Old) -> bool:
+    """Whether `restart` would find the offer."""
+    return is_offered(old.path, "old")
+
+
+def test_a_deleted_socket_is_restored(old: Old) -> None:
+    """A checkup makes a deleted or replaced socket again, and leaves one that is in order."""
+    before = old.path.stat()
+    old.offer.restore()
+    assert os.path.samestat(old.path.stat(), before)
+    old.path.unlink()
+    assert not is_offered_now(old)
+    old.offer.restore()
+    assert is_offered_now(old)
+    old.path.unlink()
+    old.path.touch()
+    old.offer.restore()
+    assert is_offered_now(old)
+
+
+def test_only_the_owner_restores_the_socket(old: Old) -> None:
+    """A supervisor that has handed its port over does not replace the socket of the new one."""
+    old.path.unlink()
+    old.lock.is_owner = False
+    old.offer.restore()
+    assert not old.path.exists()
+    old.lock.is_owner = True
+
+
+def test_an_offer_survives_a_limit_of_threads(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a free thread nothing is offered and nothing ends; a checkup offers the port again."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", refuse)
+        assert not is_offered_now(old)
+        old.offer.close()
+        old.offer.open()
+    assert not old.offer._is_open()  # noqa: SLF001 - a request would wait for the answer
+    old.offer.restore()
+    assert is_offered_now(old)
+
+
 def test_a_long_path_works(tmp_path: Path) -> None:
     """The state directory may have a path that does not fit into the address of a socket."""
     old = Old(tmp_path / ("long" * 30))

@@ -296,3 +296,4 @@ def test_a_checkup_restores_the_files(stage: MakeStage, phase: str) -> None:
     before, deadline = on.loop.state, on.loop.deadline
     assert on.feed(Checkup()) is before
     assert (on.observer.reports[-1], on.loop.deadline) == ("restored", deadline)
+    on.offer.restore.assert_called_once_with()
