@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +26,7 @@ class Clients:
     def __init__(self, proxy: LaunchedTarget, number: int, timeout_s: float) -> None:
         self.captures: list[Capture] = []
         self.in_flight = 0
+        self._answered: list[tuple[float, float]] = []  # when each was sent and complete; refused ones are many more
         self._proxy, self._number, self._timeout_s = proxy, number, timeout_s
         self._stopped = threading.Event()
         self._change = threading.Condition()
@@ -49,19 +50,21 @@ class Clients:
             with self._change:
                 self.in_flight -= 1
                 self.captures.append(capture)
+                if is_answered(capture):
+                    self._answered.append((capture.sent_mono_s, capture.sent_mono_s + capture.elapsed_s))
                 self._change.notify_all()
 
-    def next_answer_s(self, since_mono_s: float, within_s: float) -> float:
-        """Return the seconds from then until the answer to a request that was sent after it, at most `within_s`."""
+    def next_answer_s(self, since_mono_s: float, within_s: float, give_up: Callable[[], object]) -> float:
+        """Return the seconds from then until the answer to a request that was sent after it, at most `within_s`.
+
+        `give_up` returns something when no answer can come any more.
+        """
 
         def arrived() -> float:
-            times = (
-                c.sent_mono_s + c.elapsed_s for c in self.captures if is_answered(c) and c.sent_mono_s >= since_mono_s
-            )
-            return min(times, default=0.0)
+            return min((done_s for sent_s, done_s in self._answered if sent_s >= since_mono_s), default=0.0)
 
         with self._change:
-            self._change.wait_for(arrived, within_s)
+            self._change.wait_for(lambda: arrived() or give_up(), within_s)
             return (arrived() or time.monotonic()) - since_mono_s
 
 

@@ -18,6 +18,23 @@ def find_victims(proxy: LaunchedTarget) -> tuple[ProcessRef, ...]:
     return (proxy.worker(),) if "journal" in proxy.target.can else proxy.serving_processes()
 
 
+def find_worker(proxy: LaunchedTarget) -> ProcessRef | None:
+    """Return the process that answers, or None when nothing of the launch listens any more."""
+    with contextlib.suppress(IndexError):
+        return proxy.worker()
+    return None
+
+
+def describe_processes(proxy: LaunchedTarget) -> str:
+    """Return a text about a launch of which nothing serves."""
+    status, number = proxy.exit_status(), len(proxy.processes())
+    if status is not None:
+        return f"the server ended with exit status {status}"
+    return (
+        f"the server still runs with {number} process{'es' * (number > 1)}, none of which listens on port {proxy.port}"
+    )
+
+
 def find_supervisor(proxy: LaunchedTarget, worker: ProcessRef) -> ProcessRef:
     """Return the parent of a worker, which is the launched process unless a wrapper has started it."""
     process = worker.process()

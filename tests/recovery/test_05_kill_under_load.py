@@ -1,9 +1,10 @@
 """Scenario 5: workers are killed again and again while clients keep connecting.
 
 Setup: sixteen clients, each with a new connection for each question, because only a new connection can be refused; and
-a supervisor without a limit of restarts and without back-off, because ten kills in a row would count as a crash loop. A
-request in flight at a kill may be lost. No connection may be refused, and no client may wait longer than two restarts.
-In a second launch the clients connect while no worker accepts: the system must keep all of them until one does.
+a supervisor without a limit of restarts and without back-off, because so many kills in a row would count as a crash
+loop. A request in flight at a kill may be lost. No connection may be refused, and no client may wait longer than two
+restarts. In a second launch the clients connect while no worker accepts: the system must keep all of them until one
+does.
 
 Of a server with several workers one is killed at a time, so the claims are the same and easier to hold.
 """
@@ -25,25 +26,36 @@ from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.kill_storm import NO_USE, Clients, ProcessUse, is_answered, observe_use
 from lumen_conformance.stages.observations import StartObservation, observe_start
-from lumen_conformance.stages.victims import find_supervisor, find_victims, wait_standby
-from lumen_conformance.targets.launch import Launcher
+from lumen_conformance.stages.victims import (
+    describe_processes,
+    find_supervisor,
+    find_victims,
+    find_worker,
+    wait_standby,
+)
+from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.targets.target import Target
 from lumen_conformance.waiting import observe
 
 pytestmark = [pytest.mark.needs("restart"), pytest.mark.load]
 
 CLIENTS = 16
-KILLS = 10
 WARM_KILLS = 2  # the first restart imports modules that later ones use as well
-# Scenario 1: for the median of ten, which one slow restart does not change. The worst of ten has the budget of a start:
+KILLS = WARM_KILLS + 20  # a leak of one descriptor for each kill shows after the first; twenty show one in ten kills
+# A supervisor that looks for dead processes every 5 s takes 6 s for each kill: it gets no more kills after this time,
+# but ten in any case. Our own proxy takes 0.4 s for each on an idle machine, and 1.6 s at a load of fourteen.
+STORM_S = 60.0
+LEAST_KILLS = WARM_KILLS + 8
+# Scenario 1: for the median, which one slow restart does not change. The worst of all has the budget of a start:
 # without a standby a new worker is a cold start. Its 0.25 s of work compete with sixteen clients: it took 0.3 s on an
 # idle machine, and 3.8 s with two cores at a load of twelve.
 RESTART_BUDGET_S = 3.0
 SETTINGS = {"LUMEN_MAX_RESTARTS": "0", "LUMEN_RESTART_BACKOFF_S": "0", "LUMEN_MAX_CONCURRENCY": str(CLIENTS)}
 READ_BYTES = 65_536
+REPLACED = "5.3-next-answer"
 CUT = {"reset", "aborted"}
 NO_GROWTH_S = 5.0  # until a supervisor has closed and reaped what belonged to a killed worker: milliseconds
-# Of eight kills; an allocator may take another page for each, 4 KiB. A leak of the journal or of an event is more.
+# An allocator may take another page for each kill, 4 KiB. The cause of a larger growth is a leak.
 GROWTH_BYTES = 4 * 1_048_576
 # More than the smallest backlogs that defects leave (0, 5), less than the smallest default of a server in use (asyncio
 # 100, Node 511, gunicorn 2,048).
@@ -55,7 +67,10 @@ CONNECT_S = 0.9
 
 @dataclass(frozen=True)
 class KillsEvidence:
-    """The evidence: counts of requests by their ends, times in seconds, and the supervisor after two and ten kills."""
+    """The evidence: counts of requests by their ends, times in seconds, and the supervisor after two and all kills.
+
+    ``problem``  why there was no further kill, when nothing served any more
+    """
 
     start: StartObservation
     start_s: float = 0.0
@@ -69,6 +84,7 @@ class KillsEvidence:
     longest_wait_s: float = 0.0
     use_before: ProcessUse = NO_USE
     use_after: ProcessUse = NO_USE
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,25 +100,27 @@ class WaitingEvidence:
 
 @stage(scenario=5, needs=("restart",))
 def storm(launch: Launcher, gateway: ScriptedGateway, target: Target) -> KillsEvidence:
-    """Kill ten workers, each after the new worker of the last kill has answered."""
+    """Kill one worker after the other, each after the new worker of the last kill has answered."""
     proxy = launch(ready=False, gateway=gateway, env=SETTINGS)
     start = observe_start(proxy, target.start_s)
     if start.problem:
         return KillsEvidence(start)
     wait_standby(proxy, target.start_s)
     supervisor, usual = find_supervisor(proxy, proxy.worker()), len(proxy.processes())
-    clients, waits, in_flight, use = Clients(proxy, CLIENTS, 3 * target.start_s), [], 0, []
+    clients, waits, in_flight, use, problem = Clients(proxy, CLIENTS, 3 * target.start_s), list[float](), 0, NO_USE, ""
     with clients.running():
-        for number in range(KILLS):
-            if number == WARM_KILLS:
-                use.append(ProcessUse.of(supervisor))
-            victim = proxy.worker()
+        began_mono_s = time.monotonic()
+        while must_go_on(len(waits), began_mono_s):
+            if len(waits) == WARM_KILLS:
+                use = ProcessUse.of(supervisor)
+            if not (victim := find_worker(proxy)):
+                problem = f"nothing serves after kill {len(waits)}: {describe_processes(proxy)}"
+                break
             in_flight += clients.in_flight
             killed_mono_s = time.monotonic()
             victim.kill()
-            waits.append(clients.next_answer_s(killed_mono_s, target.start_s))
-            observe("it is replaced", lambda: len(proxy.processes()) >= usual, within_s=target.start_s)
-    use.append(observe_use(supervisor, use[0], NO_GROWTH_S))
+            waits.append(clients.next_answer_s(killed_mono_s, target.start_s, proxy.end_reason))
+            wait_count(proxy, usual, target.start_s)
     ended = [capture.ended for capture in clients.captures]
     return KillsEvidence(
         start,
@@ -115,9 +133,20 @@ def storm(launch: Launcher, gateway: ScriptedGateway, target: Target) -> KillsEv
         in_flight_at_kills=in_flight,
         next_answer_s=tuple(waits),
         longest_wait_s=max(capture.elapsed_s for capture in clients.captures),
-        use_before=use[0],
-        use_after=use[1],
+        use_before=use,
+        use_after=observe_use(supervisor, use, NO_GROWTH_S) if not problem else NO_USE,
+        problem=problem,
     )
+
+
+def must_go_on(kills: int, began_mono_s: float) -> bool:
+    """Return whether another worker is to be killed."""
+    return kills < (LEAST_KILLS if time.monotonic() - began_mono_s > STORM_S else KILLS)
+
+
+def wait_count(proxy: LaunchedTarget, usual: int, within_s: float) -> None:
+    """Wait until a launch has as many processes as before the first kill."""
+    observe("it is replaced", lambda: len(proxy.processes()) >= usual, within_s=within_s, give_up=proxy.end_reason)
 
 
 @stage(scenario=5, needs=("restart",))
@@ -172,7 +201,7 @@ def read_answer(sock: socket.socket, request: bytes, until_mono_s: float) -> byt
     source="docs/adr/0003-supervisor-holds-the-socket.md: connections wait in the backlog; listen(2)",
 )
 def test_nobody_is_refused(storm: KillsEvidence, measure: MeasureFixture) -> None:
-    """Ten kills with sixteen connecting clients refuse no connection."""
+    """Kills of one worker after the other, with sixteen connecting clients, refuse no connection."""
     after_kills(storm)
     measure(storm.refused, "refused", 0)
     measure(storm.answered, "answered", label="answered")
@@ -188,11 +217,12 @@ def test_only_requests_in_flight_are_cut(storm: KillsEvidence, measure: MeasureF
     expect(not storm.other, "status 200 for all others", ", ".join(storm.other))
 
 
-@check("5.3-next-answer", source="docs/architecture.md: A kill")
+@check(REPLACED, source="docs/architecture.md: A kill")
 def test_next_answer_comes_soon(storm: KillsEvidence, measure: MeasureFixture) -> None:
-    """After a kill the next answer arrives within the restart budget, and the slowest of ten within that of a start."""
+    """After a kill the next answer arrives within the restart budget, and the slowest of all within that of a start."""
     after_kills(storm)
-    median_s, worst_s = sorted(storm.next_answer_s)[KILLS // 2], max(storm.next_answer_s)
+    expect(not storm.problem, "a worker serves after each kill", storm.problem)
+    median_s, worst_s = sorted(storm.next_answer_s)[storm.kills // 2], max(storm.next_answer_s)
     median_budget_s = max(RESTART_BUDGET_S, storm.start.elapsed_s)  # on a busy machine: check 1.4
     measure(median_s, "s", median_budget_s, headline=True)
     measure(worst_s, "s", storm.start_s, label="worst")
@@ -211,16 +241,16 @@ def test_nobody_waits_for_ever(storm: KillsEvidence, measure: MeasureFixture) ->
 
 @check("5.5-descriptors", source="getrlimit(2): RLIMIT_NOFILE, 1024 by default, is a limit of restarts for a leak")
 def test_descriptors_do_not_grow(storm: KillsEvidence, measure: MeasureFixture) -> None:
-    """After eight more kills the supervisor has no more open descriptors than before them."""
-    before, after = after_kills(storm).use_before.descriptors, storm.use_after.descriptors
+    """After eight more kills, or up to twenty, the supervisor has no more open descriptors than before them."""
+    before, after = after_all_kills(storm).use_before.descriptors, storm.use_after.descriptors
     measure(after, "descriptors", before)
     expect(after <= before, f"at most {before} descriptors", f"{after} descriptors")
 
 
 @check("5.6-memory", source="docs/guide/recovery.md: Scenario 5")
 def test_memory_does_not_grow(storm: KillsEvidence, measure: MeasureFixture) -> None:
-    """Eight more kills cost the supervisor no memory that stays."""
-    growth = storm.use_after.resident_bytes - after_kills(storm).use_before.resident_bytes
+    """Eight more kills, or up to twenty, cost the supervisor no memory that stays."""
+    growth = storm.use_after.resident_bytes - after_all_kills(storm).use_before.resident_bytes
     measure(growth / 1024, "KiB", GROWTH_BYTES / 1024)
     expect(growth <= GROWTH_BYTES, f"at most {GROWTH_BYTES >> 10} KiB more", f"{growth >> 10} KiB more")
 
@@ -228,7 +258,7 @@ def test_memory_does_not_grow(storm: KillsEvidence, measure: MeasureFixture) -> 
 @check("5.7-zombies", source="wait(2): a child that has ended stays a zombie until its parent waits for it")
 def test_no_zombies_are_left(storm: KillsEvidence, measure: MeasureFixture) -> None:
     """No killed worker stays a zombie of the supervisor."""
-    zombies = after_kills(storm).use_after.zombies
+    zombies = after_all_kills(storm).use_after.zombies
     measure(zombies, "zombies", 0)
     expect(zombies == 0, "no zombie", f"{zombies} zombies")
 
@@ -254,6 +284,13 @@ def after_kills(storm: KillsEvidence) -> KillsEvidence:
     """Return the evidence; without a start nothing is judged."""
     if storm.start.problem:
         raise NotJudged("the server was never ready", ("1.1-initial-start",))
+    return storm
+
+
+def after_all_kills(storm: KillsEvidence) -> KillsEvidence:
+    """Return the evidence; of a server that is gone no growth is judged."""
+    if after_kills(storm).problem:
+        raise NotJudged(storm.problem, (REPLACED,))
     return storm
 
 

@@ -21,11 +21,11 @@ HANG_S = 1.0  # it has no watchdog, so any time is too short
 WAITED = ("5.8-connect-in-the-gap", "5.9-answered-after-the-gap")
 
 
-def target(*can: str) -> Target:
+def target(*can: str, command: tuple[str, ...] = COMMAND) -> Target:
     """The server, with these capabilities."""
     declared = frozenset({"launch", "health", "restart", *can})
     return Target(
-        command=COMMAND, tool=(), can=declared, profile="openai", foreign=True, start_s=START_S, hang_s=HANG_S
+        command=command, tool=(), can=declared, profile="openai", foreign=True, start_s=START_S, hang_s=HANG_S
     )  # fmt: skip
 
 
@@ -33,6 +33,16 @@ def test_clients_that_wait_are_served(run: Run, tmp_path: Path) -> None:
     """Its clients wait in the backlog while no worker accepts, and are answered by the next one."""
     ended = run_scenario(run, test_05_kill_under_load, target(), tmp_path / "run", WAITED)
     assert ended.ids("passed") == set(WAITED), ended.failed
+
+
+def test_a_server_that_has_ended(run: Run, tmp_path: Path) -> None:
+    """A server that nothing restarts fails each claim once, and 5.3 says why: no stage ends with an error."""
+    single = (sys.executable, "-m", "tests.fixtures.foreign.single", "{host}", "{port}")
+    ended = run_scenario(run, test_05_kill_under_load, target(command=single), tmp_path / "run", ("5.3-next-answer",))
+    assert ended.ids("error") == set(), ended.outcomes
+    assert set(ended.failed) == {"5.1-nobody-refused", "5.3-next-answer"}, ended.failed
+    assert ended.failed["5.3-next-answer"] == "nothing serves after kill 1: the server ended with exit status -9"
+    assert ended.ids("not_judged") == {"5.5-descriptors", "5.6-memory", "5.7-zombies"}
 
 
 def test_a_cut_stream_looks_complete(run: Run, tmp_path: Path) -> None:

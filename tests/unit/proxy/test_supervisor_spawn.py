@@ -15,7 +15,7 @@ WAITS = (sys.executable, "-c", "import sys; sys.stdin.read()")
 
 
 @pytest.mark.parametrize("started", [0, 1], ids=["no-reader", "no-waiter"])
-def test_a_process_that_no_thread_can_watch_is_not_started(monkeypatch: pytest.MonkeyPatch, started: int) -> None:
+def test_a_process_that_no_thread_can_wait_for_is_not_started(monkeypatch: pytest.MonkeyPatch, started: int) -> None:
     """Without a free thread the start is an OSError, as without a free process: nothing is left of the process."""
     threads_left, start = [*range(started)], threading.Thread.start
     events: list[WorkerMessage | WorkerExit] = []
