@@ -37,7 +37,7 @@ SIGNALS: dict[str, tuple[int, str]] = {
 
 
 @dataclass(frozen=True)
-class Hang:
+class HangObservation:
     """What happened to a worker that hangs. Seconds count from the signal; None means: not in time.
 
     ``connected``    whether the system accepted a connection meanwhile
@@ -61,8 +61,8 @@ class HangEvidence:
 
     start: StartObservation
     budget_s: float
-    hangs: dict[str, Hang] = field(default_factory=dict)
-    logs_have_words: bool = False
+    hangs: dict[str, HangObservation] = field(default_factory=dict)
+    logs_have_text: bool = False
 
 
 def hang_workers(launch: Launcher, gateway: ScriptedGateway, target: Target) -> HangEvidence:
@@ -75,7 +75,7 @@ def hang_workers(launch: Launcher, gateway: ScriptedGateway, target: Target) -> 
     if start.problem:
         return HangEvidence(start, budget_s)
     gateway.standing = silent
-    hangs: dict[str, Hang] = {}
+    hangs: dict[str, HangObservation] = {}
     for name in tuple(SIGNALS) if is_ours else ("stopped",):
         threading.Thread(target=proxy.chat, args=(WORDS,), daemon=True).start()
         observe("the chat is in flight", lambda: len(gateway.chats) > len(hangs), within_s=target.start_s)
@@ -83,11 +83,11 @@ def hang_workers(launch: Launcher, gateway: ScriptedGateway, target: Target) -> 
         if hangs[name].replaced_s is None:
             break
     logs = (path.read_bytes() for path in proxy.folder.rglob("*") if path.is_file())
-    has_words = is_ours and any(word.encode() in log for log in logs for word in WORDS.split()[-1:])
-    return HangEvidence(start, budget_s, hangs, has_words)
+    has_text = is_ours and any(word.encode() in log for log in logs for word in WORDS.split()[-1:])
+    return HangEvidence(start, budget_s, hangs, has_text)
 
 
-def hang(proxy: LaunchedTarget, name: str, within_s: float) -> Hang:
+def hang(proxy: LaunchedTarget, name: str, within_s: float) -> HangObservation:
     """Let what serves hang, and observe what follows; a hang that nobody notices is ended here."""
     victims = find_victims(proxy)
     number, condition = SIGNALS[name]
@@ -107,8 +107,8 @@ def hang(proxy: LaunchedTarget, name: str, within_s: float) -> Hang:
     for ref in victims:
         ref.kill()
     if event is None:
-        return Hang(connected, replaced_s)
-    return Hang(
+        return HangObservation(connected, replaced_s)
+    return HangObservation(
         connected,
         replaced_s,
         # A stopped process runs for its end: only what was seen before the supervisor has killed it counts.

@@ -22,7 +22,7 @@ from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.registry import MeasureFixture, NotJudged, check, check_each, expect
 from lumen_conformance.stages.crash_loop import read_status
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.stages.hang import STOPPED, Hang, HangEvidence, hang_workers
+from lumen_conformance.stages.hang import STOPPED, HangEvidence, HangObservation, hang_workers
 from lumen_conformance.stages.no_hang import HealthyEvidence, disturb_worker
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.targets.target import Target
@@ -130,10 +130,10 @@ def test_a_stopped_worker_is_not_continued(hung: HangEvidence) -> None:
 
 
 @check("8.12-no-words", marks=(OURS,), source="docs/behaviour.md: Hangs")
-def test_no_words_of_users_are_logged(hung: HangEvidence) -> None:
+def test_no_text_of_users_is_logged(hung: HangEvidence) -> None:
     """No log has a word of the chats that were in flight when the workers hung."""
     started(hung)
-    expect(not hung.logs_have_words, "no log with a word of the chat", "a log has one")
+    expect(not hung.logs_have_text, "no log with a word of the chat", "a log has one")
 
 
 @check_each(
@@ -167,7 +167,7 @@ def started(hung: HangEvidence) -> HangEvidence:
     return hung
 
 
-def noticed(hung: HangEvidence, kind: str) -> Hang:
+def noticed(hung: HangEvidence, kind: str) -> HangObservation:
     """Return a hang that the journal has; any other one is not judged here."""
     hang = started(hung).hangs.get(kind)
     if hang is None or hang.noticed_s is None:
