@@ -235,6 +235,7 @@ def test_a_server_that_needs_its_gateway(judge: Judge) -> None:
 NOT_JUDGED = {"4.3-openai-format", "4.4-response-time"}
 OUT_OF_ORDER = "^status 500, complete: .*out of order"
 STILL_RUNS = r"^it still runs after \d\d\.\d s; ports on which it listens: \d+$"
+TRIES_AGAIN = r"it still runs after .* it listens on no port, and the last line of its log is 'cannot listen on 127"
 FAULTY: dict[str, tuple[ModuleType, set[str], set[str], str]] = {
     "floors-usage": (FUNCTIONAL, {"4.3-openai-format"}, set(), r"^total_tokens \d+, for \d+ characters of text$"),
     "only-health": (FUNCTIONAL, {"4.2-post-chat"}, NOT_JUDGED, OUT_OF_ORDER),
@@ -258,6 +259,16 @@ def test_a_server_that_moves(waiting: dict[Fault, ScenarioResult]) -> None:
     ended = waiting[MOVES]
     assert (set(ended.failed), ended.ids("not_judged")) == ({"2.2-conflict-detected"}, set())
     assert re.search(STILL_RUNS, ended.failed["2.2-conflict-detected"])
+
+
+@pytest.mark.parametrize(("can", "word"), [(WITH_RESTART, "skipped"), (HEALTH, "failed")], ids=["restart", "none"])
+def test_a_supervisor_that_tries_again(judge: Judge, can: str, word: str) -> None:
+    """A supervisor that starts its program again and again need not end at a taken port, if it declares restart."""
+    ended = judge(f"sh '{FOREIGN / 'loop.sh'}' {command('single')}", can, CONFLICT)
+    conflict = ended.outcomes["2.2-conflict-detected"]
+    assert (conflict.word, ended.ids("passed")) == (word, CONFLICTED - {"2.2-conflict-detected"})
+    found = conflict.failure.found if conflict.failure else conflict.reason
+    assert re.search(TRIES_AGAIN, found), found
 
 
 def test_a_fault_in_a_run(tmp_path: Path) -> None:
