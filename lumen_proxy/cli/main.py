@@ -131,7 +131,7 @@ def _serve(args: argparse.Namespace) -> int:
 
             settings = stack.enter_context(gateway.embedded_channels(settings))
         return serve(
-            settings, announce=streams.announce, notify=notify, on_journal_event=on_event, takes_over=args.take_over
+            settings, announce=streams.announce, notify=notify, on_journal_event=on_event, restart_lock=args.take_over
         )
 
 

@@ -89,8 +89,9 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sandbox", action="store_true", help="answer from an embedded gateway; needs no network")
     # `start` uses this: standard error is the console log, and these settings were given as options.
     parser.add_argument("--detached", nargs="?", const="", help=argparse.SUPPRESS)
-    # `restart` uses this: the port is handed over by the instance that has it.
-    parser.add_argument("--take-over", action="store_true", help=argparse.SUPPRESS)
+    # `restart` uses this: the port is handed over by the instance that has it. The value is the descriptor of the lock
+    # of restarts, which is closed when this instance serves.
+    parser.add_argument("--take-over", type=int, help=argparse.SUPPRESS)
     add_settings(parser)
 
 

@@ -50,7 +50,7 @@ def restart(
     """
     asked = config.load(environ, options)
     require_port(asked)
-    with restart_record.exclusive(asked.state_dir, asked.port, notify):
+    with restart_record.exclusive(asked.state_dir, asked.port, notify) as lock:
         known = find_last_state(asked)
         settings, environ = _merge_settings(asked, known, options, sandbox, environ)
         for warning in (*settings.warnings, *_describe_not_recorded(known)):
@@ -66,7 +66,7 @@ def restart(
             return _stop_and_start(plan, notify, show)
         for line in plan.changes:
             notify(line)
-        return upgrade(settings, environ, running, notify=notify, show=show)
+        return upgrade(settings, environ, running, restart_lock=lock.fileno(), notify=notify, show=show)
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,8 @@ def lock_path(state_dir: Path, port: int) -> Path:
 
 
 @contextlib.contextmanager
-def exclusive(state_dir: Path, port: int, notify: Callable[[str], None]) -> Iterator[None]:
-    """Let this be the only restart of the port.
+def exclusive(state_dir: Path, port: int, notify: Callable[[str], None]) -> Iterator[FileLock]:
+    """Let this be the only restart of the port. A new instance that gets a copy of the lock continues the restart.
 
     Raises Fatal: 75 if another restart does not end, 73 if the lock file cannot be created.
     """
@@ -44,9 +44,14 @@ def exclusive(state_dir: Path, port: int, notify: Callable[[str], None]) -> Iter
         state_dir.mkdir(parents=True, exist_ok=True)
         lock = _take(lock_path(state_dir, port), port, notify)
     try:
-        yield
-    finally:
+        yield lock
+    except KeyboardInterrupt:
+        lock.drop_copy()  # the file keeps its name: a new instance may have a copy
+        raise
+    except BaseException:
         lock.release()
+        raise
+    lock.release()
 
 
 def _take(path: Path, port: int, notify: Callable[[str], None]) -> FileLock:

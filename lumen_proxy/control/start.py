@@ -30,7 +30,7 @@ from lumen_proxy.supervisor import state
 from lumen_proxy.wire import allowed_hosts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from lumen_proxy.config import Settings
     from lumen_proxy.supervisor.state import InstanceState
@@ -114,10 +114,10 @@ def _differences(known: InstanceState, settings: Settings, environ: Mapping[str,
     return [difference for difference in differences if needs_addresses or difference.variable != SANDBOX]
 
 
-def launch(settings: Settings, environ: Mapping[str, str], *options: str) -> ControlResult:
+def launch(settings: Settings, environ: Mapping[str, str], *options: str, keep: Sequence[int] = ()) -> ControlResult:
     """Start an instance and wait for its ready line; if it exits before, return its status and its last output.
 
-    `options` are those of `serve` that no user gives.
+    `options` are those of `serve` that no user gives, `keep` are the descriptors that it inherits.
     """
     log_path = streams.log_path(settings.log_dir, settings.port)
     with state.require_writable(settings.log_dir, "LUMEN_LOG_DIR"):
@@ -131,6 +131,7 @@ def launch(settings: Settings, environ: Mapping[str, str], *options: str) -> Con
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
+            pass_fds=keep,
             **platform.detached_options(),
         )
     timer = threading.Timer(READY_S, process.kill)

@@ -39,20 +39,22 @@ def why_impossible(settings: Settings, known: InstanceState) -> str | None:
     return None
 
 
-def upgrade(
+def upgrade(  # noqa: PLR0913 - half of them by name only
     settings: Settings,
     environ: Mapping[str, str],
     known: InstanceState,
     *,
+    restart_lock: int,
     notify: Callable[[str], None],
     show: Callable[[str], None],
 ) -> ControlResult:
     """Start the new instance on the port of the old one, then wait until the old one has ended.
 
-    The old one finishes its requests within its drain deadline; the new one serves meanwhile.
+    The old one finishes its requests within its drain deadline; the new one serves meanwhile. The new one gets the lock
+    of restarts, so that `stop` and another `restart` wait until it serves, even if this process is killed.
     """
     processes, place = _list_old(known), f"port {settings.port}"
-    started = launch(settings, environ, "--take-over")
+    started = launch(settings, environ, f"--take-over={restart_lock}", keep=(restart_lock,))
     if started.exit_status is not Exit.OK:
         return replace(started, problems=(*started.problems, *_describe_old(settings, known, place)))
     show(started.said or started.did)

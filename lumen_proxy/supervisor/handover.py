@@ -31,9 +31,9 @@ class Handover:
     def settle(self) -> None:
         """The state file is that of this instance: the old supervisor is not needed any more."""
         if self._old is not None:
+            self._context.offer.open()  # first: the end of the connection lets another restart begin
             self._old.close()
             self._old = None
-            self._context.offer.open()
 
     def handle(self, event: OfferEvent, *, is_ending: bool) -> bool:
         """Handle what a new supervisor asks; True if it has the port now. Nothing is given if this one ends."""

@@ -28,10 +28,11 @@ class Cancelled:
 class Predecessor:
     """The old supervisor, as the new one sees it. `listener` and `lock` are what it gave."""
 
-    def __init__(self, connection: socket.socket, listener: Listener, lock: FileLock) -> None:
+    def __init__(self, connection: socket.socket, listener: Listener, lock: FileLock, restart_lock: int | None) -> None:
         self.listener = listener
         self.lock = lock
         self._connection = connection
+        self._restart_lock = restart_lock
         self._replies: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def watch(self, post: Callable[[Cancelled], object]) -> None:
@@ -54,10 +55,13 @@ class Predecessor:
         return True
 
     def close(self) -> None:
-        """End the connection: the old supervisor closes its copy of the lock."""
+        """End the connection: the old supervisor closes its copy of the lock. Another restart may begin."""
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads
         self._connection.close()
+        if self._restart_lock is not None:
+            os.close(self._restart_lock)
+            self._restart_lock = None
 
     def _read(self, post: Callable[[Cancelled], object]) -> None:
         with self._connection, contextlib.suppress(OSError):
@@ -68,8 +72,11 @@ class Predecessor:
         self._replies.put("ended")
 
 
-def take(state_dir: Path, port: int, instance: str) -> Predecessor:
-    """Get the sockets and the lock of the instance on the port. Raises Fatal (70) if it does not give them."""
+def take(state_dir: Path, port: int, instance: str, restart_lock: int | None = None) -> Predecessor:
+    """Get the sockets and the lock of the instance on the port. Raises Fatal (70) if it does not give them.
+
+    `restart_lock` is a descriptor that `close` closes: until then no other restart begins.
+    """
     with contextlib.ExitStack() as stack:
         try:
             connection = stack.enter_context(connect(socket_path(state_dir, port)))
@@ -84,4 +91,5 @@ def take(state_dir: Path, port: int, instance: str) -> Predecessor:
     connection.settimeout(None)
     lock = FileLock(lock_path(state_dir, port), descriptors[0], is_owner=False)
     sockets = tuple(socket.socket(fileno=descriptor) for descriptor in descriptors[1:])
-    return Predecessor(connection, Listener(sockets, tuple(answer["hosts"]), port, answer.get("note")), lock)
+    listener = Listener(sockets, tuple(answer["hosts"]), port, answer.get("note"))
+    return Predecessor(connection, listener, lock, restart_lock)

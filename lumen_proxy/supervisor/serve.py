@@ -41,20 +41,23 @@ def serve(  # noqa: PLR0913 - by name only, and most of them for tests
     notify: Callable[[str], None],
     on_journal_event: Callable[[Mapping[str, Any]], object] | None = None,
     command: Sequence[str] = WORKER,
-    takes_over: bool = False,
+    restart_lock: int | None = None,
 ) -> Exit:
     """Keep a worker on the port until a stop signal; return the exit status. Main thread only.
 
     `announce` prints the ready line, `notify` prints lines for people, `on_journal_event` receives each event of the
-    journal, `command` starts a worker (see `lumen_proxy.ipc`). `takes_over`: the instance on the port hands
-    it over, see `offer`. Raises Fatal if the proxy cannot start.
+    journal, `command` starts a worker (see `lumen_proxy.ipc`). `restart_lock`: the instance on the port
+    hands it over, see `offer`; this descriptor is closed when this instance serves. Raises Fatal if the proxy cannot
+    start.
     """
     listener.refuse_unsafe(settings.host, has_key=settings.api_key is not None)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     with contextlib.ExitStack() as stack:
         stack.enter_context(event_sources.stop_signals(events.put))
         name = os.urandom(INSTANCE_BYTES).hex()
-        old = predecessor.take(settings.state_dir, settings.port, name) if takes_over else None
+        old = None
+        if restart_lock is not None:
+            old = predecessor.take(settings.state_dir, settings.port, name, restart_lock)
         bound, lock = _adopt(old, stack, events) if old else _claim(settings, stack)
         settings = replace(settings, port=bound.port)
         journal = _open_journal(settings, name, on_journal_event)

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lumen_conformance.processes.child_process import WINDOWS
 from lumen_conformance.waiting import until
 from tests.operations.conftest import SOON_S, Desk
 from tests.operations.observed import health, running_settings, state_file, status
@@ -108,3 +109,42 @@ def test_a_start_waits_for_a_restart_in_progress(desk: Desk) -> None:
     assert (restart.wait_exit(SOON_S), start.wait_exit(SOON_S)) == (0, 0)
     assert json.loads(start.stdout.read_text())["did"] == "already_running"
     assert status(desk)["sandbox"] is True
+
+
+def is_locked(path: Path) -> bool:
+    """True if a process holds the lock of the file."""
+    fcntl = pytest.importorskip("fcntl")
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def find_new_proxy(restart: int) -> psutil.Process | None:
+    """The new instance that a restart has started."""
+    children = psutil.Process(restart).children()
+    return next((child for child in children if "serve" in child.cmdline()), None)
+
+
+@pytest.mark.skipif(WINDOWS, reason="Windows hands no port over")
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
+def test_a_new_proxy_continues_a_killed_restart(desk: Desk, by: signal.Signals) -> None:
+    """Another restart waits until the new proxy of a restart that was killed serves, and then replaces that one."""
+    desk.run("start", "--sandbox")
+    killed = desk.background("restart", env=CLEAN)
+    until("a new proxy starts", lambda: find_new_proxy(killed.pid), within_s=SOON_S, give_up=killed.end_reason)
+    new = find_new_proxy(killed.pid)
+    assert new is not None
+    new.suspend()
+    killed.send(by)
+    killed.wait_exit(SOON_S)
+    assert is_locked(state_file(desk).parent / f"restart-{desk.port}.lock")
+    again = desk.background("restart", env=CLEAN)
+    new.resume()
+    until("the new proxy serves", lambda: health(desk)["supervisor_pid"] == new.pid, within_s=SOON_S)
+    assert again.wait_exit(SOON_S) == 0
+    assert health(desk)["supervisor_pid"] != new.pid
+    assert "closed for a moment" not in again.stderr.read_text()
+    assert not list(state_file(desk).parent.glob("restart*"))

@@ -59,11 +59,11 @@ def test_a_failure_says_what_the_old_proxy_does(
     known: InstanceState, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, phase: str, *, serves_on: bool
 ) -> None:
     """If the new proxy fails, a line says that the old one keeps serving, unless that one is being stopped."""
-    monkeypatch.setattr(upgrade, "launch", lambda *_: FAILED)
+    monkeypatch.setattr(upgrade, "launch", lambda *_, **__: FAILED)
     monkeypatch.setattr(state, "is_alive", lambda _: True)
     state.write(state.state_path(tmp_path, known.port), replace(known, phase=phase))
     settings = config.load({"LUMEN_STATE_DIR": str(tmp_path)}, {"port": str(known.port)})
-    result = upgrade.upgrade(settings, {}, known, notify=print, show=print)
+    result = upgrade.upgrade(settings, {}, known, restart_lock=9, notify=print, show=print)
     assert any("keeps serving" in line for line in result.problems) is serves_on
     assert result.problems[0] == "it has failed"
 
@@ -72,9 +72,11 @@ def test_an_old_proxy_that_has_just_ended_is_no_error(
     known: InstanceState, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Another command may end the old proxy just before the new one starts: the new one then says so itself."""
-    monkeypatch.setattr(upgrade, "launch", lambda *_: FAILED)
+    monkeypatch.setattr(upgrade, "launch", lambda *_, **__: FAILED)
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         pass
     settings = config.load({"LUMEN_STATE_DIR": str(tmp_path)}, {"port": str(known.port)})
-    result = upgrade.upgrade(settings, {}, replace(known, pid=ended.pid, start_stamp=None), notify=print, show=print)
+    result = upgrade.upgrade(
+        settings, {}, replace(known, pid=ended.pid, start_stamp=None), restart_lock=9, notify=print, show=print
+    )
     assert result.problems == ("it has failed",)

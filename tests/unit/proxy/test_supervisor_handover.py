@@ -245,6 +245,19 @@ def test_a_deleted_socket_is_restored(old: Old) -> None:
     assert is_offered_now(old)
 
 
+def test_the_lock_of_restarts_is_held_until_the_handover_has_ended(tmp_path: Path) -> None:
+    """The new supervisor keeps its copy until it closes the connection, so that no other restart begins before."""
+    ours, theirs = socket.socketpair()
+    path = tmp_path / "restart.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    new = Predecessor(ours, Listener((), (), 0), FileLock(path, -1, is_owner=False), descriptor)
+    assert instance_lock.is_locked(path)
+    new.close()
+    theirs.close()
+    assert not instance_lock.is_locked(path)
+
+
 def test_only_the_owner_restores_the_socket(old: Old) -> None:
     """A supervisor that has handed its port over does not replace the socket of the new one."""
     old.path.unlink()
