@@ -37,6 +37,8 @@ from pathlib import Path
 
 import psutil
 
+from lumen_conformance.ports import reserved_port
+
 FIGURES = Path(__file__).with_suffix(".json")
 FULL_RUN = 100
 MEDIAN_BUDGET_MS, WORST_BUDGET_MS = 10.0, 30.0  # of a quiet machine with two cores
@@ -154,11 +156,8 @@ def proxy(name: str, *, standby: bool, request: bytes = HEALTH_REQUEST) -> Itera
 @contextmanager
 def peer(name: str, python: str) -> Iterator[MeasuredServer]:
     """Another server with one worker."""
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as reserved:
+    with tempfile.TemporaryDirectory() as folder, reserved_port(name) as port:
         (Path(folder) / "peer.py").write_text(APPLICATION)
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
-        reserved.close()
         command = PEERS[name](str(Path(python).absolute()), port)
         with serving(command, dict(os.environ), folder) as process:
             yield MeasuredServer(name, port, process, is_prepared=lambda: is_accepted(port))

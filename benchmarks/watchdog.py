@@ -91,7 +91,7 @@ def false_kills(minutes: float, watchdog_s: float, seed: int) -> dict[str, Any]:
         worker, end = it.worker(), time.monotonic() + 60 * minutes
         while time.monotonic() < end or len(count) < len(ALL):
             for name in chance.sample(ALL, len(ALL)):
-                getattr(Episodes(it, worker, watchdog_s), name)()
+                getattr(Episodes(it, worker, watchdog_s, chance), name)()
                 count[name] += 1
                 replaced[name] += (after := it.worker()) != worker
                 worker = after

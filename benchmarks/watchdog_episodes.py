@@ -24,8 +24,9 @@ LARGE_BYTES = 1_000_000  # below LUMEN_MAX_BODY_BYTES
 class Episodes:
     """What a watchdog must not take for a hang; each episode lasts longer than the limit."""
 
-    def __init__(self, it: MeasuredProxy, worker: int, watchdog_s: float) -> None:
+    def __init__(self, it: MeasuredProxy, worker: int, watchdog_s: float, chance: random.Random) -> None:
         self.it, self.both, self.worker, self.long_s = it, (it.pid, worker), worker, 2 * watchdog_s
+        self.chance = chance
 
     def pause(self, seconds: float | None = None) -> None:
         """Let time pass."""
@@ -83,7 +84,7 @@ class Episodes:
         for pid in self.both:
             os.kill(pid, signal.SIGSTOP)
         self.pause()
-        for pid in random.sample(self.both, 2):
+        for pid in self.chance.sample(self.both, 2):
             os.kill(pid, signal.SIGCONT)
         self.pause()
 
