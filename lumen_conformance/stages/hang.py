@@ -22,10 +22,13 @@ from lumen_conformance.targets.target import Target
 from lumen_conformance.waiting import observe
 
 HANG_S = 1.0  # LUMEN_WATCHDOG_S of the first launch
+STACK_S = 0.5  # at most: docs/behaviour.md
 # A tick that comes late is skipped, because the supervisor did not run itself: on a busy machine one hang takes as long
-# as two. The stack takes 0.5 s at most (docs/behaviour.md), the restart as long as in scenario 1.
-NOTICED_S = 2 * HANG_S + 0.5
-RESTART_BUDGET_S = 3.0
+# as two. There a loop that spins gets little of the processor and looks starved. Then the twelfth silent tick counts, a
+# tick is a quarter of the limit, and the hang begins within another one: docs/adr/0022-watchdog.md.
+STARVED_S = (12 + 1) * HANG_S / 4
+NOTICED_S = {"stopped": 2 * HANG_S, "spinning": 2 * STARVED_S, "locked": 2 * HANG_S}
+RESTART_BUDGET_S = 3.0  # scenario 1
 SETTINGS = {"LUMEN_RESTART_BACKOFF_S": "0", "LUMEN_MAX_RESTARTS": "0", "LUMEN_WATCHDOG_S": f"{HANG_S:g}"}
 WORDS = "Bitte sagen Sie niemandem mein Kennwort"  # of a user; no function and no file has such a name
 STOPPED = ("stopped", "tracing-stop")
@@ -40,12 +43,14 @@ SIGNALS: dict[str, tuple[int, str]] = {
 class HangObservation:
     """What happened to a worker that hangs. Seconds count from the signal; None means: not in time.
 
+    ``budget_s``     until another process must be ready
     ``connected``    whether the system accepted a connection meanwhile
     ``replaced_s``   when another process answered that it is ready
     ``continued``    whether the stopped worker was seen running
     ``noticed_s``    when the journal had worker_hung; the next three are fields of it
     """
 
+    budget_s: float
     connected: bool = False
     replaced_s: float | None = None
     continued: bool = False
@@ -60,7 +65,6 @@ class HangEvidence:
     """The evidence by kind of hang, and whether a word of a user is in the logs."""
 
     start: StartObservation
-    budget_s: float
     hangs: dict[str, HangObservation] = field(default_factory=dict)
     logs_have_text: bool = False
 
@@ -71,20 +75,31 @@ def hang_workers(launch: Launcher, gateway: ScriptedGateway, target: Target) -> 
     proxy = launch(ready=False, gateway=gateway, env=env)
     start = observe_start(proxy, target.start_s)
     is_ours = "journal" in target.can
-    budget_s = NOTICED_S + max(RESTART_BUDGET_S, start.elapsed_s) if is_ours else target.hang_s
     if start.problem:
-        return HangEvidence(start, budget_s)
+        return HangEvidence(start)
+    restart_s = STACK_S + max(RESTART_BUDGET_S, start.elapsed_s)
     gateway.standing = silent
     hangs: dict[str, HangObservation] = {}
     for name in tuple(SIGNALS) if is_ours else ("stopped",):
         threading.Thread(target=proxy.chat, args=(WORDS,), daemon=True).start()
         observe("the chat is in flight", lambda: len(gateway.chats) > len(hangs), within_s=target.start_s)
-        hangs[name] = hang(proxy, name, budget_s)
+        if is_ours:
+            wait_next_standby(proxy, len(hangs))
+        hangs[name] = hang(proxy, name, NOTICED_S[name] + restart_s if is_ours else target.hang_s)
         if hangs[name].replaced_s is None:
             break
     logs = (path.read_bytes() for path in proxy.folder.rglob("*") if path.is_file())
     has_text = is_ours and any(word.encode() in log for log in logs for word in WORDS.split()[-1:])
-    return HangEvidence(start, budget_s, hangs, has_text)
+    return HangEvidence(start, hangs, has_text)
+
+
+def wait_next_standby(proxy: LaunchedTarget, taken: int) -> None:
+    """Wait until a standby is ready after so many were taken: else the time of its boot would be measured, too."""
+    observe(
+        "a standby is ready",
+        lambda: len(proxy.journal.events(name="standby_ready")) > taken,
+        within_s=proxy.target.start_s,
+    )
 
 
 def hang(proxy: LaunchedTarget, name: str, within_s: float) -> HangObservation:
@@ -107,8 +122,9 @@ def hang(proxy: LaunchedTarget, name: str, within_s: float) -> HangObservation:
     for ref in victims:
         ref.kill()
     if event is None:
-        return HangObservation(connected, replaced_s)
+        return HangObservation(within_s, connected, replaced_s)
     return HangObservation(
+        within_s,
         connected,
         replaced_s,
         # A stopped process runs for its end: only what was seen before the supervisor has killed it counts.

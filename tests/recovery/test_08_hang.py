@@ -105,8 +105,8 @@ def test_a_worker_that_does_not_serve_is_replaced(hung: HangEvidence, measure: M
 def test_hangs_are_in_the_journal(hung: HangEvidence) -> None:
     """The journal has worker_hung in time, with the PID of the worker; of a stopped one also its process state."""
     for kind, hang in started(hung).hangs.items():
-        in_time = hang.noticed_s is not None and hang.noticed_s < hung.budget_s
-        expect(in_time, f"worker_hung within {hung.budget_s:g} s ({kind})", f"after {hang.noticed_s} s")
+        in_time = hang.noticed_s is not None and hang.noticed_s < hang.budget_s
+        expect(in_time, f"worker_hung within {hang.budget_s:g} s ({kind})", f"after {hang.noticed_s} s")
         expect(hang.names_the_worker, "the PID of the worker that hangs", f"another one ({kind})")
     state = hung.hangs["stopped"].process_state
     expect(state in STOPPED, "the process state 'stopped'", repr(state))
@@ -183,10 +183,10 @@ def expect_replaced(hung: HangEvidence, kind: str, measure: MeasureFixture) -> N
     if hang is None:
         raise NotJudged("an earlier hang was not replaced", (NOTICED,))
     expect(hang.connected, "the system accepts a connection meanwhile", "it was refused")
-    expected = f"another process is ready within {hung.budget_s:.1f} s"
+    expected = f"another process is ready within {hang.budget_s:.1f} s"
     expect(hang.replaced_s is not None, expected, "the worker that hangs still runs, or nothing answers")
-    measure(hang.replaced_s or 0.0, "s", hung.budget_s, headline=kind == "stopped")
-    expect((hang.replaced_s or 0.0) < hung.budget_s, expected, f"after {hang.replaced_s or 0.0:.1f} s")
+    measure(hang.replaced_s or 0.0, "s", hang.budget_s, headline=kind == "stopped")
+    expect((hang.replaced_s or 0.0) < hang.budget_s, expected, f"after {hang.replaced_s or 0.0:.1f} s")
 
 
 def expect_kept(healthy: HealthyEvidence, phase: str) -> None:
