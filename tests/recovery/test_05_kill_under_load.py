@@ -43,8 +43,8 @@ CLIENTS = 16
 WARM_KILLS = 2  # the first restart imports modules that later ones use as well
 KILLS = WARM_KILLS + 20  # a leak of one descriptor for each kill shows after the first; twenty show one in ten kills
 # A supervisor that looks for dead processes every 5 s takes 6 s for each kill: it gets no more kills after this time,
-# but ten in any case. Our own proxy takes 0.4 s for each on an idle machine, and 1.6 s at a load of fourteen.
-STORM_S = 60.0
+# but ten in any case. Our own proxy takes 0.4 s for each on an idle machine, and 1.6 s at a load of fourteen beside.
+STORM_S = 20.0
 LEAST_KILLS = WARM_KILLS + 8
 # Scenario 1: for the median, which one slow restart does not change. The worst of all has the budget of a start:
 # without a standby a new worker is a cold start. Its 0.25 s of work compete with sixteen clients: it took 0.3 s on an
