@@ -33,6 +33,7 @@ SHORT_DELAYS = {"LUMEN_RESTART_BACKOFF_S": "0.01"}
 # 1.1) on a busy one.
 LOOP_S = 20.0
 EXIT_S = 5.0  # after the last death nothing is left to do
+AFTERWARDS_S = 0.5  # a proxy that ends with its last standby ends within milliseconds
 WINDOW_S = 0.6  # twice a restart of an idle machine; a slow restart makes the time between two deaths longer
 # A start of a worker takes 3 ms of the supervisor on an idle machine, of which most is the fork; four times that,
 # and the start of the supervisor itself, 0.25 s.
@@ -121,6 +122,7 @@ def standby(launch: Launcher) -> StandbyEvidence:
         ProcessRef.of(event["pid"]).kill()
         deaths += bool(proxy.journal.observe("standby_died", since=mark, within_s=EXIT_S))
     off = proxy.journal.observe("standby_off", within_s=EXIT_S)
+    observe("the proxy has ended", proxy.end_reason, within_s=AFTERWARDS_S)
     return StandbyEvidence(deaths, before, proxy.health().pid, int(off is not None))
 
 

@@ -22,7 +22,6 @@ from lumen_conformance.targets.launch import CommandResult, Launcher
 from lumen_conformance.targets.target import Target
 
 USER = "nobody"
-AT_ONCE = 3  # commands: more of them at once take longer on two cores
 PORT_IN_USE = 75
 COMMANDS = ("serve", "start", "stop", "restart")
 OURS = pytest.mark.needs("journal")
@@ -51,13 +50,14 @@ def other_user(launch: Launcher, folder: Path, target: Target) -> OtherUserEvide
     proxy = launch(port=port, env=folders, target=replace(target, command=(*as_user, *target.command)))
     before = proxy.health().instance
     places = {"its own state folder": {}, "that state folder": {"LUMEN_STATE_DIR": folders["LUMEN_STATE_DIR"]}}
-    runs = {f"{name} with {place}": (name, env) for place, env in places.items() for name in COMMANDS}
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        ended = {
-            name: pool.submit(launch.run, command, "--port", str(port), env=env)
-            for name, (command, env) in runs.items()
-        }
-    commands = {name: each.result() for name, each in ended.items()}
+
+    def run_commands(place: str) -> dict[str, CommandResult]:
+        """Run one command after the other: in one folder, a stop waits for a restart."""
+        arguments, env = ("--port", str(port)), places[place]
+        return {f"{command} with {place}": launch.run(command, *arguments, env=env) for command in COMMANDS}
+
+    with ThreadPoolExecutor() as pool:
+        commands = {name: result for each in pool.map(run_commands, places) for name, result in each.items()}
     return OtherUserEvidence(proxy.pid, commands, before, proxy.health().instance, proxy.exit_status() is None)
 
 
