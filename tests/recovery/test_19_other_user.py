@@ -23,7 +23,7 @@ from lumen_conformance.targets.target import Target
 
 USER = "nobody"
 PORT_IN_USE = 75
-COMMANDS = ("serve", "start", "stop", "restart")
+COMMANDS = ("serve", "start", "restart", "stop")  # the last one ends what a faulty proxy has started
 OURS = pytest.mark.needs("journal")
 
 
