@@ -15,11 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from lumen_conformance.processes.child_process import WINDOWS
+from lumen_conformance.processes.child_process import STOP_S, WINDOWS
+from lumen_conformance.processes.process_tree import ProcessRef, list_running, list_tree
 from lumen_conformance.registry import check, expect
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.targets.launch import CommandResult, Launcher
 from lumen_conformance.targets.target import Target
+from lumen_conformance.waiting import observe
 
 USER = "nobody"
 PORT_IN_USE = 75
@@ -58,10 +60,17 @@ def other_user(launch: Launcher, folder: Path, target: Target) -> OtherUserEvide
 
     with ThreadPoolExecutor() as pool:
         commands = {name: result for each in pool.map(run_commands, places) for name, result in each.items()}
-    after, runs = proxy.health().instance, proxy.exit_status() is None
-    for env in () if runs else places.values():  # a faulty proxy has started another instance
-        launch.run("stop", "--port", str(port), env=env)
-    return OtherUserEvidence(proxy.pid, commands, before, after, runs)
+    after, runs = proxy.health(), proxy.exit_status() is None
+    if not runs and after.supervisor_pid:
+        end_replacement(ProcessRef.of(after.supervisor_pid))
+    return OtherUserEvidence(proxy.pid, commands, before, after.instance, runs)
+
+
+def end_replacement(supervisor: ProcessRef) -> None:
+    """End the instance that a faulty proxy has started in place of the other user's."""
+    processes = list_tree(supervisor)
+    supervisor.terminate()
+    observe("it has ended", lambda: not list_running(processes), within_s=STOP_S)
 
 
 def find_user(launch: Launcher, target: Target) -> tuple[str, ...]:
