@@ -100,12 +100,12 @@ def spawn_options(sockets: Sequence[socket.socket], system: str = SYSTEM) -> dic
     return {"pass_fds": [sock.fileno() for sock in sockets]}
 
 
-def detached_options(system: str = SYSTEM) -> dict[str, Any]:
-    """Keyword arguments for Popen: a process that outlives its terminal."""
+def detached_options(system: str = SYSTEM, *, inherited: Sequence[int] = ()) -> dict[str, Any]:
+    """Keyword arguments for Popen: a process that outlives its terminal. It gets these descriptors (not on Windows)."""
     if is_windows(system):
         create_no_window, create_new_process_group = 0x08000000, 0x00000200  # winbase.h
         return {"creationflags": create_no_window | create_new_process_group}
-    return {"start_new_session": True}
+    return {"start_new_session": True, "pass_fds": tuple(inherited)}
 
 
 def outliving_options(system: str = SYSTEM) -> dict[str, Any]:

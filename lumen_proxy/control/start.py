@@ -131,8 +131,7 @@ def launch(settings: Settings, environ: Mapping[str, str], *options: str, keep: 
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
-            pass_fds=keep,
-            **platform.detached_options(),
+            **platform.detached_options(inherited=keep),
         )
     timer = threading.Timer(READY_S, process.kill)
     timer.start()

@@ -126,7 +126,7 @@ def test_options_of_a_new_process() -> None:
     with socket.socket() as sock:
         assert platform.spawn_options([sock], "linux") == {"pass_fds": [sock.fileno()]}
         assert platform.spawn_options([sock], "win32") == {"creationflags": 0x200}
-    assert platform.detached_options("linux") == {"start_new_session": True}
+    assert platform.detached_options("linux", inherited=[3]) == {"start_new_session": True, "pass_fds": (3,)}
     assert platform.detached_options("win32") == {"creationflags": 0x08000200}
     assert platform.outliving_options("win32") == {"creationflags": 0x09000200}
 
