@@ -26,7 +26,7 @@ BREAKER_OPEN_S: Final = 0.5
 DRAIN_S: Final = 3.0  # longer than the deadline of a call, so a stop cuts no call
 SETTINGS: Final[Mapping[str, str]] = {
     "LUMEN_MAX_RESTARTS": "0",  # the kills of a soak test are no crash loop
-    "LUMEN_RESTART_BACKOFF_S": "0.05",
+    "LUMEN_RESTART_BACKOFF_S": "0",  # nor is their delay, which would double up to 30 s
     "LUMEN_WATCHDOG_S": str(WATCHDOG_S),
     "LUMEN_TIMEOUT_S": str(GATEWAY_DEADLINE_S),
     "LUMEN_BREAKER_OPEN_S": str(BREAKER_OPEN_S),
