@@ -25,7 +25,7 @@ WORKER = "lumen_proxy.worker"  # in the command line of a worker
 LIMITS = "lumen_proxy.supervisor.time_limits"
 BOOT_LIMIT_S = 0.3  # this worker never boots, so the limit of the product, 30 s, only takes time
 LATER_S = 5.0  # the new proxy is killed or stopped before; it only takes time where that fails
-HANGS = "while os.getppid() == parent: time.sleep(0.01)"  # a process that hangs before it has its leash must not stay
+HANGS = "while os.getppid() == parent: time.sleep(0.01)"  # a process without the parent-death signal must end by itself
 PERMANENT = 78  # a worker that ends with it is not started again
 FAULTS = {
     "dies": ("os._exit(1)", ""),

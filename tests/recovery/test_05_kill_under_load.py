@@ -276,6 +276,8 @@ def test_clients_connect_while_nobody_accepts(gap: WaitingEvidence, measure: Mea
 def test_waiting_clients_are_answered(gap: WaitingEvidence, measure: MeasureFixture) -> None:
     """Clients that were connected when the worker died, and had sent nothing, are all answered by the next one."""
     after_start(gap)
+    if not gap.connected:
+        raise NotJudged("no client was connected", ("5.8-connect-in-the-gap",))
     measure(gap.slowest_s, "s")
     expect(gap.answered == gap.connected, f"{gap.connected} answers", f"{gap.answered} answers")
 

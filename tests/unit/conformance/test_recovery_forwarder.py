@@ -24,7 +24,7 @@ COMMAND = (
 )  # fmt: skip
 CAN = frozenset({"launch", "health", "gateway", "restart"})
 ELSEWHERE = {"1", "2", "4"}  # see `test_recovery_foreign`
-# One check of each scenario that must be judged here, so that a scenario does not come to apply to nobody.
+# One check of each scenario that must be judged here: a scenario that does not apply to this server would show nothing.
 JUDGED: Mapping[str, str] = {
     "5": "5.1-nobody-refused",
     "6": "6.4-next-chat",
