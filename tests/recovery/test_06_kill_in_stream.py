@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from lumen_conformance.gateway.exchange import Exchange
 from lumen_conformance.gateway.replies import answer_with, reset_mid_body, stream_in_halves
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import Capture
@@ -91,7 +92,9 @@ class StreamClient:
             "messages": [{"role": "user", "content": LONG_QUESTION}],
             "stream": True,
         }
-        return self._proxy.call("POST", CHAT, json=body, on_body=self._pause)
+        # The waits for both streams to begin, then the rest.
+        timeout_s = (1 + len(BEGINNINGS)) * self._proxy.target.answer_s
+        return self._proxy.call("POST", CHAT, json=body, timeout_s=timeout_s, on_body=self._pause)
 
     def resume(self) -> None:
         """Read on."""
@@ -111,12 +114,15 @@ def cut(launch: Launcher, gateway: ScriptedGateway, target: Target) -> StreamKil
     start = observe_start(proxy, target.start_s)
     if start.problem:
         return StreamKillEvidence(start, target.start_s)
-    gate = threading.Event()
-    gateway.script(
-        stream_in_halves(midway=lambda exchange: exchange.hold(gate)),
-        answer_with(LONG_TEXT) if "journal" in target.can else stream_in_halves(midway=lambda e: e.hold(gate)),
-    )
-    streams = cut_streams(proxy, target.answer_s)
+    gate, is_held = threading.Event(), threading.Event()
+
+    def hold_second_half(exchange: Exchange) -> bool:
+        is_held.set()
+        return exchange.hold(gate)
+
+    held = stream_in_halves(midway=hold_second_half)
+    gateway.script(held, answer_with(LONG_TEXT) if "journal" in target.can else held)
+    streams = cut_streams(proxy, target.answer_s, is_held if "gateway" in target.can else None)
     gate.set()
     proxy.health(within_s=target.start_s)
     chat = ask_chat(proxy, QUESTION)
@@ -127,14 +133,20 @@ def cut(launch: Launcher, gateway: ScriptedGateway, target: Target) -> StreamKil
     return StreamKillEvidence(start, target.start_s, streams, describe_response(chat), read_text(chat), failed)
 
 
-def cut_streams(proxy: LaunchedTarget, begin_s: float) -> tuple[CutStream, ...]:
-    """Begin the streams one after the other, kill what serves, and read to the ends of the streams."""
+def cut_streams(proxy: LaunchedTarget, begin_s: float, is_held: threading.Event | None) -> tuple[CutStream, ...]:
+    """Begin the streams one after the other, kill what serves, and read to the ends of the streams.
+
+    The second stream begins when the gateway holds the first (`is_held`): a comment may reach the client before the
+    gateway has the request, and the gateway answers in the order of arrival.
+    """
     clients = [StreamClient(name, beginning, proxy) for name, beginning in BEGINNINGS.items()]
     with ThreadPoolExecutor(len(clients)) as pool:
         captures = []
         for client in clients:
             captures.append(pool.submit(client.run))
             client.has_begun.wait(begin_s)
+            if is_held:
+                is_held.wait(begin_s)
         begun = [client.has_begun.is_set() for client in clients]
         try:
             for ref in find_victims(proxy):
