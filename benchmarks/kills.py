@@ -122,7 +122,9 @@ def run_round(storm: Storm, launch: SupervisedLaunch, kills: int, clients: int) 
             if not workers:
                 storm.trouble = "no worker answers"
                 break
-            done.append(launch.kill(workers[:1]))
+            if not (killing := launch.kill(workers[:1])).processes:
+                continue
+            done.append(killing)
             gap_s = load.wait_answer(done[-1].sent_s, ANSWER_S)
             if gap_s is None:
                 storm.trouble = f"no answer within {ANSWER_S:g} s after kill {len(storm.kills) + len(done)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -36,10 +37,14 @@ CHAT: Final = json.dumps({"model": MODEL, "messages": [{"role": "user", "content
 
 @dataclass(frozen=True)
 class Killing:
-    """One SIGKILL: when it was sent, and when the process was seen to have ended (seconds, monotonic clock)."""
+    """One SIGKILL: when it was sent, when the processes had ended (seconds, monotonic clock), and to how many.
+
+    ``processes`` is 0 when all of them had ended by themselves before the signal.
+    """
 
     sent_s: float
     ended_s: float
+    processes: int
 
 
 def chat_request(url: str, api_key: str = "") -> bytes:
@@ -129,7 +134,10 @@ class SupervisedLaunch:
 
     def kill(self, refs: tuple[ProcessRef, ...]) -> Killing:
         """Send SIGKILL to these processes, and wait until the kernel has ended them."""
-        descriptors = [os.pidfd_open(ref.pid) for ref in refs]
+        descriptors = []
+        for ref in refs:
+            with contextlib.suppress(ProcessLookupError):  # its own supervisor has ended it
+                descriptors.append(os.pidfd_open(ref.pid))
         self._mark = self._journal.mark()
         self._killed_s = sent_s = time.monotonic()
         for descriptor in descriptors:
@@ -141,7 +149,7 @@ class SupervisedLaunch:
         ended_s = time.monotonic()
         for descriptor in descriptors:
             os.close(descriptor)
-        return Killing(sent_s, ended_s)
+        return Killing(sent_s, ended_s, len(descriptors))
 
     def end(self) -> None:
         """Stop it; kill what is left of it, also what its supervisor has left behind."""

@@ -63,7 +63,8 @@ class Gaps:
             if not (victims := victims_of(launch)):
                 self.silent = True
                 return
-            killing = launch.kill(victims)
+            if not (killing := launch.kill(victims)).processes:
+                continue
             with ClientLoad(launch.port, launch.chat, clients=4, patience_s=PATIENCE_S) as load:
                 gap_s = load.wait_answer(killing.sent_s, ANSWER_S)
             self.ends.update(each.end for each in load.questions)

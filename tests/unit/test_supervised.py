@@ -69,5 +69,5 @@ def test_a_cut_is_explained_by_a_kill_or_not() -> None:
     not_sent_yet = LoadQuestion(1.9, 2.02, 2.03, "cut")
     long_after = LoadQuestion(2.5, 2.6, 2.7, "cut")
     answered = LoadQuestion(1.9, 1.95, 2.2, "answered", 200)
-    storm.count([in_flight, sent_while_ending, not_sent_yet, long_after, answered], [Killing(2.0, 2.01)])
+    storm.count([in_flight, sent_while_ending, not_sent_yet, long_after, answered], [Killing(2.0, 2.01, 1)])
     assert (storm.in_flight, storm.ends["cut"], storm.cut_unsent, storm.cut_otherwise) == (2, 4, 1, 1)
