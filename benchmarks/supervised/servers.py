@@ -137,8 +137,9 @@ def _supervisord_litellm(place: Place) -> list[str]:
 
 def _circus(place: Place) -> list[str]:
     command = " ".join([*_uvicorn_alone(), "--fd", "$(circus.sockets.web)"])
+    name = f"circus-{place.port}"  # an abstract socket of Linux: a path in a deep folder is too long for a socket
     lines = [
-        "[circus]", f"endpoint=ipc://{place.folder}/c", f"pubsub_endpoint=ipc://{place.folder}/p",
+        "[circus]", f"endpoint=ipc://@{name}-c", f"pubsub_endpoint=ipc://@{name}-p",
         "[watcher:chat]", f"cmd={command}", "use_sockets=true", "copy_env=true", "numprocesses=1",
         *(["max_retry=-1"] if place.unlimited else []),
         "[socket:web]", f"host={place.host}", f"port={place.port}",
