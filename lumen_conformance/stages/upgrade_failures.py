@@ -25,7 +25,8 @@ WORKER = "lumen_proxy.worker"  # in the command line of a worker
 LIMITS = "lumen_proxy.supervisor.time_limits"
 BOOT_LIMIT_S = 0.3  # this worker never boots, so the limit of the product, 30 s, only takes time
 LATER_S = 5.0  # the new proxy is killed or stopped before; it only takes time where that fails
-HANGS = "while os.getppid() == parent: time.sleep(0.01)"  # a process without the parent-death signal must end by itself
+# It ends with its supervisor, which holds the other end of its standard input: the parent-death signal is not set yet.
+HANGS = "poll = select.poll(); poll.register(0, 0); poll.poll()"
 PERMANENT = 78  # a worker that ends with it is not started again
 FAULTS = {
     "dies": ("os._exit(1)", ""),
@@ -68,7 +69,7 @@ def fault_in_worker(folder: Path, target: Target, program: str, limits: str) -> 
     The product has no switch for this: a module `sitecustomize` on the path does it.
     """
     folder.mkdir()
-    lines = ["import os, sys, time", "parent = os.getppid()", f"if {WORKER!r} in sys.orig_argv:", f"    {program}"]
+    lines = ["import os, select, sys", f"if {WORKER!r} in sys.orig_argv:", f"    {program}"]
     if limits:
         change = f"lambda module: vars(module).update({limits})"
         lines += ["import lumen_mutation", f"lumen_mutation.after_import({LIMITS!r}, {change})"]
