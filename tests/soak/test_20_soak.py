@@ -172,11 +172,12 @@ def describe(one: RequestOutcome | Disturbance, begun_s: float) -> str:
 
 
 def describe_progress(begun_s: float, clients: SoakClients, record: DisturbanceRecord) -> str:
-    """Return one line for a person who waits."""
+    """Return one line for a person who waits; the journal, which is read at the end, explains some outcomes."""
     unexplained = find_unexplained(list(clients.outcomes), list(record.disturbances))
     return (
         f"{time.monotonic() - begun_s:6.0f} s: {clients.counts.total():6} requests, "
-        f"{len(record.disturbances):4} disturbances, {len(unexplained)} unexplained, {len(record.problems)} problems"
+        f"{len(record.disturbances):4} disturbances, {len(unexplained)} not explained yet, "
+        f"{len(record.problems)} problems"
     )
 
 
