@@ -70,7 +70,10 @@ class LoopMonitor:
         observe(f"{number} deaths", has_come, within_s=within_s, give_up=self._proxy.end_reason)
 
     def end(self, exit_s: float, *, shown: bool = False) -> CrashLoop:
-        """Wait for the end of the loop, and return what happened; `shown` adds what `lumen-proxy status` prints."""
+        """Wait for the end of the loop, and return what happened.
+
+        `shown` adds what `lumen-proxy status` prints; the port has to be reserved, or it may name another program.
+        """
         proxy = self._proxy
         status = proxy.observe_exit(exit_s)
         port = next((event["port"] for event in proxy.journal.events(name="started")), 0)

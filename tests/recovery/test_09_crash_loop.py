@@ -68,7 +68,7 @@ def slow(launch: Launcher) -> CrashLoop:
 @stage(scenario=9, needs=("journal",))
 def boot(launch: Launcher) -> CrashLoop:
     """Let each worker die at its start."""
-    proxy = launch(ready=False, env=SHORT_DELAYS | conditions("ends-with-1"))
+    proxy = launch(port=launch.reserve_port(), ready=False, env=SHORT_DELAYS | conditions("ends-with-1"))
     monitor = LoopMonitor(launch, proxy)
     monitor.wait_deaths(LIMIT, LOOP_S)
     return monitor.end(EXIT_S, shown=True)
@@ -77,7 +77,7 @@ def boot(launch: Launcher) -> CrashLoop:
 @stage(scenario=9, needs=("journal",))
 def ready(launch: Launcher) -> CrashLoop:
     """Kill each worker as soon as it is ready."""
-    proxy = launch(ready=False, env=SHORT_DELAYS)
+    proxy = launch(port=launch.reserve_port(), ready=False, env=SHORT_DELAYS)
     kill_ready_workers(proxy, LIMIT)
     return LoopMonitor(launch, proxy).end(EXIT_S, shown=True)
 

@@ -49,7 +49,8 @@ class BootingEvidence:
 @stage(scenario=16, needs=("journal",))
 def hanging(launch: Launcher) -> CrashLoop:
     """Let each boot hang, with a short limit."""
-    proxy = launch(ready=False, env=SETTINGS | conditions("hangs-at-import", "boot-limit-is-short"))
+    env = SETTINGS | conditions("hangs-at-import", "boot-limit-is-short")
+    proxy = launch(port=launch.reserve_port(), ready=False, env=env)
     monitor = LoopMonitor(launch, proxy)
     monitor.wait_deaths(LIMIT, LOOP_S)
     return monitor.end(EXIT_S, shown=True)
