@@ -41,8 +41,8 @@ def _shut_down_after(within_s: float, sock: socket.socket) -> Iterator[None]:
             sock.shutdown(socket.SHUT_RDWR)
 
     timer = threading.Timer(within_s, shut_down)
-    timer.start()
     try:
+        timer.start()
         yield
     finally:
         timer.cancel()

@@ -134,8 +134,8 @@ def launch(settings: Settings, environ: Mapping[str, str], *options: str, keep: 
             **platform.detached_options(inherited=keep),
         )
     timer = threading.Timer(READY_S, process.kill)
-    timer.start()
     try:
+        timer.start()  # within the block: after a Ctrl-C it would delay the exit, and kill the new proxy
         ready = next((line for line in process.stdout or () if b": ready on " in line), None)
     finally:
         timer.cancel()

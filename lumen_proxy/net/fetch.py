@@ -105,8 +105,8 @@ def _shut_at(until: float, sock: socket.socket) -> Iterator[threading.Event]:
 
     timer = threading.Timer(max(until - monotonic(), 0), end)
     timer.daemon = True
-    timer.start()
     try:
+        timer.start()
         yield late
     finally:
         timer.cancel()

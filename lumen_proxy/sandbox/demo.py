@@ -66,8 +66,8 @@ def _run_proxy(folder: Path) -> Iterator[str]:
     with (folder / "errors.txt").open("wb") as errors:
         process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=errors)
     timer = threading.Timer(STEP_S, process.kill)
-    timer.start()
     try:
+        timer.start()
         line = (process.stdout.readline() if process.stdout else b"").decode("ascii", "replace")
         timer.cancel()
         if " ready on " not in line:
