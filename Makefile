@@ -55,10 +55,10 @@ lint: $(LINTERS) ## style, types, layers, workflow, deployment files
 docs: $(READY) ## write the tables of settings, checks, faults and clients into the docs
 	$(BIN)/python docs/settings.py
 	$(BIN)/python -m docs.tables
+	PYTHONPATH=benchmarks $(BIN)/python -m breaks pages
 	$(BIN)/python -m docs.catalogue
 	$(BIN)/python -m tests.mutants.missing
 	$(BIN)/python -m docs.readme
-	PYTHONPATH=benchmarks $(BIN)/python -m breaks pages
 	PYTHONPATH=benchmarks $(BIN)/python -m supervised pages
 
 demo: $(READY) ## a Korean question, a killed worker, the next question; no network

@@ -13,7 +13,7 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -21,6 +21,9 @@ from lumen_conformance.registry.declaration import Check, check_of, parameters_o
 from tests.fixtures.faults.catalogue import FAULTS
 from tests.fixtures.mutations import is_named
 from tests.mutants.mutants import MUTANTS
+
+if TYPE_CHECKING:
+    from tests.fixtures.faults.fault import Fault
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 FILE: Final = ROOT / "lumen_conformance" / "catalogue.json"
@@ -67,7 +70,14 @@ def catalogue() -> list[dict[str, Any]]:
                 entry["profiles"] += [profile] if profile not in entry["profiles"] else []
                 row = parameters_of(item, check)
                 entry["rows"] += [row] if row and row not in entry["rows"] else []
+    for entry in found.values():
+        entry["faults"] = [fault.name for fault in FAULTS.values() if _is_failed_by(entry, fault)]
     return list(found.values())
+
+
+def _is_failed_by(entry: dict[str, Any], fault: Fault) -> bool:
+    """Return whether a fault must fail a check; a target of another profile is not run against it."""
+    return fault.profile in entry["profiles"] and fault.declares(entry["id"])
 
 
 def _entry(item: pytest.Item, check: Check) -> dict[str, Any]:
@@ -81,7 +91,7 @@ def _entry(item: pytest.Item, check: Check) -> dict[str, Any]:
         "profiles": [],
         "rows": [],
         "smoke": item.get_closest_marker("smoke") is not None,
-        "faults": [fault.name for fault in FAULTS.values() if fault.declares(check.id)],
+        "faults": [],
         "mutants": [
             mutant.name for mutant in MUTANTS.values() if any(is_named(check.id, each) for each in mutant.fails)
         ],
