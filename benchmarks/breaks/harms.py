@@ -41,6 +41,8 @@ HARMS = (
     Harm("F7", "lost", "a good request fails because of the bad request of another caller"),
     Harm("G1-health-costs-nothing", "paid twice", "each request of a monitor costs an answer"),
     Harm("G1-*", "paid twice", "one request costs two answers, or is refused behind the server and lost"),
+    Harm("G10-finish-*", "lost", "half an answer looks like a whole one"),
+    Harm("G10-refusal", "lost", "the text of a refusal is missing, without an error"),
     Harm("G2-no-forgery", "mixed up", "a text looks like the turn of another role"),
     Harm("G2-persona-*", "mixed up", "another persona answers"),
     Harm("G2-no-persona", "mixed up", "a persona answers that was not requested"),

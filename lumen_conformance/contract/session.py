@@ -4,7 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -125,14 +125,9 @@ class ContractSession:
         body, patience_s = self.with_target_model(question("안녕")), self.target.answer_s
         return call(self.server.url, "POST", CHAT, json=body, headers=[*own, *others], timeout_s=patience_s)
 
-    @contextmanager
-    def failing(self, reply: Reply) -> Iterator[None]:
+    def failing(self, reply: Reply) -> AbstractContextManager[None]:
         """Let the gateway fail with this reply for every request."""
-        previous, self.gateway.standing = self.gateway.standing, reply
-        try:
-            yield
-        finally:
-            self.gateway.standing = previous
+        return self.gateway.replying(reply)
 
     def report_sections(self) -> Iterator[tuple[str, str]]:
         """Additional sections for the report of a failure: title and text."""

@@ -15,6 +15,7 @@ from lumen_conformance.gateway.exchange import ReceivedRequest
 from lumen_conformance.gateway.openai_requests import LIMITS, JsonObject, chosen_tool, read_object
 
 TOKEN_CHARS = 24
+STREAMED_TEXTS = ("reasoning_content", "reasoning", "content", "refusal")  # of a message, in the order of their deltas
 DONE = b"data: [DONE]\n\n"
 
 
@@ -22,7 +23,7 @@ def completion(call: ReceivedRequest, text: str) -> JsonObject:
     """Return the body of a plain answer."""
     request = read_object(call)
     count = request.get("n") or 1
-    message, finish, tokens = _tool_call(request) or _text(request, text)
+    message, finish, length = _tool_call(request) or _text(request, text)
     message = {"role": "assistant", **message, "refusal": None, "annotations": []}
     choice = {"message": message, "logprobs": None, "finish_reason": finish}
     return {
@@ -31,14 +32,14 @@ def completion(call: ReceivedRequest, text: str) -> JsonObject:
         "created": int(time.time()),
         "model": request.get("model", ""),
         "choices": [{"index": index, **choice} for index in range(count)],
-        "usage": _usage(request, count * tokens),
+        "usage": _usage(request, count * length),
     }
 
 
-def events(call: ReceivedRequest, text: str) -> tuple[bytes, ...]:
-    """Return the events of a streamed answer, each with its blank line."""
+def events(call: ReceivedRequest, answer: JsonObject) -> tuple[bytes, ...]:
+    """Return a plain answer as the events of a stream, each with its blank line."""
     counted = (read_object(call).get("stream_options") or {}).get("include_usage") is True
-    return (*map(event, chunks(completion(call, text), counted=counted)), DONE)
+    return (*map(event, chunks(answer, counted=counted)), DONE)
 
 
 def chunks(answer: JsonObject, *, counted: bool) -> Iterator[JsonObject]:
@@ -46,8 +47,8 @@ def chunks(answer: JsonObject, *, counted: bool) -> Iterator[JsonObject]:
     frame = {name: answer[name] for name in ("id", "created", "model")}
     frame |= {"object": "chat.completion.chunk"} | ({"usage": None} if counted else {})
     for choice in answer["choices"]:
-        for delta, finish in _deltas(choice):
-            entry = {"index": choice["index"], "delta": delta, "logprobs": None, "finish_reason": finish}
+        for delta, logprobs, finish in _deltas(choice):
+            entry = {"index": choice["index"], "delta": delta, "logprobs": logprobs, "finish_reason": finish}
             yield frame | {"choices": [entry]}
     if counted:
         yield frame | {"choices": [], "usage": answer["usage"]}
@@ -58,15 +59,25 @@ def event(value: object) -> bytes:
     return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
 
 
-def _deltas(choice: JsonObject) -> Iterator[tuple[JsonObject, str | None]]:
+def _deltas(choice: JsonObject) -> Iterator[tuple[JsonObject, JsonObject | None, str | None]]:
+    """Yield each delta of a choice with its logprobs and its finish reason."""
     message = choice["message"]
     text, calls = message.get("content"), message.get("tool_calls", [])
-    yield {"role": "assistant", "content": None if text is None else "", "refusal": None}, None
+    yield {"role": "assistant", "content": None if text is None else "", "refusal": None}, None, None
     for index, call in enumerate(calls):
-        yield {"tool_calls": [{"index": index, **call}]}, None
-    for piece in _tokens(text or ""):
-        yield {"content": piece}, None
-    yield {}, choice["finish_reason"]
+        yield {"tool_calls": [{"index": index, **call}]}, None, None
+    for name in STREAMED_TEXTS:
+        for number, piece in enumerate(tokens(message.get(name) or "")):
+            yield {name: piece}, _logprobs_of(choice, number) if name == "content" else None, None
+    if annotations := message.get("annotations"):
+        yield {"annotations": annotations}, None, None
+    yield {}, None, choice["finish_reason"]
+
+
+def _logprobs_of(choice: JsonObject, number: int) -> JsonObject | None:
+    """Return the logprobs of one token of the text."""
+    listed = (choice.get("logprobs") or {}).get("content") or []
+    return {"content": listed[number : number + 1], "refusal": None} if listed else None
 
 
 def _text(request: JsonObject, text: str) -> tuple[JsonObject, str, int]:
@@ -75,9 +86,9 @@ def _text(request: JsonObject, text: str) -> tuple[JsonObject, str, int]:
     offsets = [text.find(word) for word in ([stop] if isinstance(stop, str) else stop) if word]
     text = text[: min((offset for offset in offsets if offset >= 0), default=len(text))]
     limit = min((limit for name in LIMITS if (limit := request.get(name) or 0) > 0), default=len(text))
-    tokens = _tokens(text)
-    given, finish = "".join(tokens[:limit]), "length" if len(tokens) > limit else "stop"
-    return {"content": given}, finish, min(len(tokens), limit)
+    pieces = tokens(text)
+    given, finish = "".join(pieces[:limit]), "length" if len(pieces) > limit else "stop"
+    return {"content": given}, finish, min(len(pieces), limit)
 
 
 def _tool_call(request: JsonObject) -> tuple[JsonObject, str, int] | None:
@@ -87,14 +98,15 @@ def _tool_call(request: JsonObject) -> tuple[JsonObject, str, int] | None:
     kind = tool["type"]
     arguments = {"input": ""} if kind == "custom" else {"arguments": "{}"}
     call = {"id": f"call_{uuid.uuid4().hex}", "type": kind, kind: {"name": tool[kind]["name"], **arguments}}
-    return {"content": None, "tool_calls": [call]}, "tool_calls", len(_tokens(json.dumps(call[kind])))
+    return {"content": None, "tool_calls": [call]}, "tool_calls", len(tokens(json.dumps(call[kind])))
 
 
 def _usage(request: JsonObject, completion_tokens: int) -> JsonObject:
-    prompt_tokens = len(_tokens(json.dumps(request.get("messages"), ensure_ascii=False)))
+    prompt_tokens = len(tokens(json.dumps(request.get("messages"), ensure_ascii=False)))
     counts = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
     return counts | {"total_tokens": prompt_tokens + completion_tokens}
 
 
-def _tokens(text: str) -> list[str]:
+def tokens(text: str) -> list[str]:
+    """Return the tokens of a text: the pieces of its stream."""
     return [text[at : at + TOKEN_CHARS] for at in range(0, len(text), TOKEN_CHARS)]

@@ -62,9 +62,12 @@ def _chat(call: ReceivedRequest, text: str) -> ScriptedResponse:
         return refused
     if wrong := refusal(call):
         return plain(call, wrong, 400)
-    if wants_stream(call):
-        return streamed(call, events(call, text))
-    return plain(call, completion(call, text))
+    return completed(call, completion(call, text))
+
+
+def completed(call: ReceivedRequest, answer: JsonObject) -> ScriptedResponse:
+    """Return the response with this answer: a stream, if the request asks for one."""
+    return streamed(call, events(call, answer)) if wants_stream(call) else plain(call, answer)
 
 
 def _unreadable(call: ReceivedRequest) -> ScriptedResponse | None:

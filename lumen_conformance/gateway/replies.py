@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from lumen_conformance.gateway import openai_requests, openai_routes
 from lumen_conformance.gateway.exchange import Exchange, ReceivedRequest, Reply, at_accept
-from lumen_conformance.gateway.openai_answers import DONE, event
+from lumen_conformance.gateway.openai_answers import DONE, completion, event
 from lumen_conformance.gateway.response import JSON, Headers, ScriptedResponse, encoded, head, plain, streamed
 
 __all__ = [
@@ -63,6 +64,22 @@ def body_for(call: ReceivedRequest, text: str) -> bytes:
 def answer_with(text: str, **fields: object) -> Reply:
     """Return a reply with a good answer; `fields` adds to that of Lumen, or replaces."""
     return lambda exchange: good(exchange.call, text, **fields).send(exchange)
+
+
+def edited(*changes: Callable[[dict[str, Any]], object]) -> Reply:
+    """Return a reply that echoes, plain or as a stream, after changes of the answer; for chats of OpenAI only."""
+
+    def send(exchange: Exchange) -> None:
+        call = exchange.call
+        if not openai_requests.is_openai(call) or openai_requests.refusal(call):
+            echo(exchange)
+            return
+        answer = completion(call, call.message)
+        for change in changes:
+            change(answer)
+        openai_routes.completed(call, answer).send(exchange)
+
+    return send
 
 
 def stream_in_halves(text: str | None = None, *, midway: Callable[[Exchange], bool] = lambda _: True) -> Reply:

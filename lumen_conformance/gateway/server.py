@@ -91,6 +91,15 @@ class ScriptedGateway:
             with self._lock, contextlib.suppress(ValueError):
                 self._script.remove(reply)
 
+    @contextlib.contextmanager
+    def replying(self, reply: Reply) -> Iterator[None]:
+        """Send this reply to every request of the block for which no reply is scripted."""
+        previous, self.standing = self.standing, reply
+        try:
+            yield
+        finally:
+            self.standing = previous
+
     def until_called(self, times: int = 1, *, within_s: float = CALLED_S) -> ReceivedRequest:
         """Wait for the n-th chat request, and return it; raises `waiting.WaitTimeoutError`."""
         return until(

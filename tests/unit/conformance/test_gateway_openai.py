@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from lumen_conformance.contract.answer_details import DETAILS
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Exchange, Reply
 from lumen_conformance.gateway.server import ScriptedGateway
@@ -114,6 +115,17 @@ def test_text_ends_where_the_request_says(name: str, stream: bool, gateway: Scri
     fields, text, reason = CUT[name]
     capture = ask(gateway, stream=stream, **fields)
     assert (assistant_text(capture), finish_of(capture)) == (text, reason)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize("name", DETAILS)
+def test_details_as_asked(name: str, stream: bool, gateway: ScriptedGateway) -> None:  # noqa: FBT001 -- a row
+    """A detail of an answer comes in a plain answer and in a stream, and is read from both."""
+    how: dict[str, object] = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    with gateway.replying(replies.edited(DETAILS[name].change)):
+        changed = ask(gateway, **how)
+    assert DETAILS[name].read(changed) == DETAILS[name].expected(TEXT)
+    assert DETAILS[name].read(ask(gateway, **how)) != DETAILS[name].expected(TEXT)
 
 
 def usage_of(capture: Capture) -> dict[str, int]:

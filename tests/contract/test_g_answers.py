@@ -1,0 +1,97 @@
+"""G10, G11: what the gateway sends beside the text of an answer reaches the client, plain and as a stream.
+
+The gateway of the suite echoes the question and adds one detail. A target may ask it in either way and make the stream
+itself.
+"""
+
+import pytest
+
+from lumen_conformance.checks.preconditions import require_requested_stream_usage, require_usage
+from lumen_conformance.contract.answer_details import COUNTED, DETAILS, Detail
+from lumen_conformance.contract.exchanges import USAGE_REQUESTED
+from lumen_conformance.contract.expectations import describe, expect_response
+from lumen_conformance.contract.session import ContractSession
+from lumen_conformance.gateway.replies import edited
+from lumen_conformance.http.client import Capture
+from lumen_conformance.http.documents import error_documents, is_stream
+from lumen_conformance.registry.declaration import Check, check, check_each
+from lumen_conformance.registry.refutation import NotJudged, expect
+from lumen_conformance.schemas.descriptions import format_value
+
+pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
+
+ANSWERED = 200
+STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+SOURCES = {
+    "finish-length": ("M", "openapi.yaml: finish_reason; litellm#25825: an answer that was cut looks like a whole one"),
+    "finish-content-filter": ("M", "openapi.yaml: finish_reason; an answer that was cut looks like a whole one"),
+    "refusal": ("M", "openapi.yaml: ChatCompletionResponseMessage, refusal; without it the answer is empty"),
+    "logprobs": ("S", "openapi.yaml: choices[].logprobs; sglang#26778 lost them in streams"),
+    "usage-details": ("S", "openapi.yaml: CompletionUsage; omlx#919 lost them in plain answers"),
+    "annotations": (
+        "S",
+        "openapi.yaml: ChatCompletionResponseMessage; litellm#41492 lost them in streams",
+    ),
+    "reasoning-content": ("S", "@ai-sdk/openai-compatible 3.0.92 and LiteLLM 1.106.2 show it"),
+    "reasoning": ("S", "vLLM sends it, @ai-sdk/openai-compatible 3.0.92 shows it; lm-proxy#69 lost it in streams"),
+}
+FIELDS: dict[str, dict[str, object]] = {"logprobs": {"logprobs": True}}
+REFUSED = range(400, 500)
+SENT_AS_ERRORS = {"finish-content-filter", "refusal"}  # by servers that report a filtered answer as an error
+
+
+def ask_edited(
+    proxy: ContractSession, text: str, detail: Detail, *, stream: bool, with_usage: bool = False, **fields: object
+) -> Capture:
+    """Ask while the gateway adds the detail; not judged when the gateway received no request."""
+    before = len(proxy.gateway.chats)
+    how = USAGE_REQUESTED if stream and with_usage else {"stream": stream}
+    # A proxy may leave out what OpenAI does not document, so no check reads this member.
+    changes = (detail.change, lambda answer: answer.update(x_served_by="scripted"))
+    with proxy.gateway.replying(edited(*changes)):
+        capture = proxy.ask(text, **{**how, **fields})
+    if capture.status == ANSWERED and len(proxy.gateway.chats) == before:
+        raise NotJudged(f"the gateway received no request; {describe(capture)}", ("G1-forwarded-lone",))
+    return capture
+
+
+def expect_detail(capture: Capture, detail: Detail, text: str) -> None:
+    """The client receives the detail as the gateway sends it."""
+    wanted = f"{detail.name}: {format_value(detail.expected(text))}, as the gateway sends it"
+    expect_response(capture, capture.status == ANSWERED, wanted)
+    found = detail.read(capture)
+    received = f"no {detail.name}; {describe(capture)}" if found is None else f"{detail.name}: {format_value(found)}"
+    expect(found == detail.expected(text), wanted, received)
+
+
+def need_usage(capture: Capture) -> None:
+    """Raise `NotJudged` when an answer lacks the usage, which another check reports."""
+    missing = require_requested_stream_usage(capture) if is_stream(capture) else require_usage(capture)
+    if missing and capture.status == ANSWERED:
+        raise NotJudged(missing.reason, missing.because_of)
+
+
+@STREAMED
+@check_each("name", {Check(f"G10-{name}", tier, source=source): name for name, (tier, source) in SOURCES.items()})
+def test_detail(stream: bool, name: str, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
+    """What the gateway sends beside the text ({row}) reaches the client."""
+    detail, text = DETAILS[name], f"What is {name}, and which client shows it?"
+    of_usage = name == "usage-details"
+    capture = ask_edited(proxy, text, detail, stream=stream, with_usage=of_usage, **FIELDS.get(name, {}))
+    if name in SENT_AS_ERRORS and (capture.status in REFUSED or error_documents(capture)):
+        return
+    if name in FIELDS and capture.status in REFUSED:
+        pytest.skip(f"not applicable: the target refuses {', '.join(FIELDS[name])}: {describe(capture)}")
+    if of_usage:
+        need_usage(capture)
+    expect_detail(capture, detail, text)
+
+
+@STREAMED
+@check("G11-usage", tier="S", source="openapi.yaml: CompletionUsage; litellm#21011 counted streams again")
+def test_counts(stream: bool, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
+    """The counts of the usage are those of the gateway, which bills them."""
+    text = "How many tokens are these?"
+    capture = ask_edited(proxy, text, COUNTED, stream=stream, with_usage=True)
+    need_usage(capture)
+    expect_detail(capture, COUNTED, text)
