@@ -14,7 +14,7 @@ from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.gateway.replies import edited
 from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import error_documents, is_stream
-from lumen_conformance.registry.declaration import Check, check, check_each
+from lumen_conformance.registry.declaration import Check, Tier, check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect
 from lumen_conformance.schemas.descriptions import format_value
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
 
 ANSWERED = 200
 STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-SOURCES = {
+SOURCES: dict[str, tuple[Tier, str]] = {
     "finish-length": ("M", "openapi.yaml: finish_reason; litellm#25825: an answer that was cut looks like a whole one"),
     "finish-content-filter": ("M", "openapi.yaml: finish_reason; an answer that was cut looks like a whole one"),
     "refusal": ("M", "openapi.yaml: ChatCompletionResponseMessage, refusal; without it the answer is empty"),
@@ -32,7 +32,7 @@ SOURCES = {
         "S",
         "openapi.yaml: ChatCompletionResponseMessage; litellm#41492 lost them in streams",
     ),
-    "reasoning-content": ("S", "@ai-sdk/openai-compatible 3.0.92 and LiteLLM 1.106.2 show it"),
+    "reasoning-content": ("S", "vLLM until 0.10 sends it; @ai-sdk/openai-compatible 3.0.92 shows it"),
     "reasoning": ("S", "vLLM sends it, @ai-sdk/openai-compatible 3.0.92 shows it; lm-proxy#69 lost it in streams"),
 }
 FIELDS: dict[str, dict[str, object]] = {"logprobs": {"logprobs": True}}
