@@ -100,9 +100,8 @@ def test_a_long_body_is_kept(tmp_path: Path) -> None:
 
 def test_a_server_without_its_gateway_fails_checks(tmp_path: Path) -> None:
     """A server that answers without its gateway fails checks; none of them is an ERROR of the suite."""
-    ended = run(
-        tmp_path, f"--proxy-command={forwarder('alone')}", CAN, tests=[*AREAS[:5], "tests/contract/test_d_sse.py"]
-    )
+    tests = [*AREAS[:5], "tests/contract/test_d_sse.py", "tests/contract/test_g_turns.py"]
+    ended = run(tmp_path, f"--proxy-command={forwarder('alone')}", CAN, tests=tests)
     assert (ended.status, ended.ids("error")) == (1, set()), ended.output
     assert ended.ids("failed") > {"D1.1", "E1.1", "G1-forwarded-lone"}
     assert re.search(r"expected: +exactly one request to the gateway, POST.*\n +found: +none; status 200", ended.output)

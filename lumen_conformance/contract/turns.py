@@ -1,0 +1,102 @@
+"""The messages of a conversation as turns, which a proxy may write in another way without a loss.
+
+A proxy may send a developer message as a system message, join text parts with white space, join messages of one role
+that follow each other, put instructions first, and leave out an assistant message without content.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from lumen_conformance.contract.option_values import includes
+from lumen_conformance.schemas.descriptions import escape_invisible, format_value
+
+
+class Turn(NamedTuple):
+    """One message, or several of one role.
+
+    ``who``    the role; of a tool message also the id of its call, of a named message also the name
+    ``texts``  its text parts
+    ``parts``  its other parts, such as images
+    ``calls``  its tool calls
+    """
+
+    who: str
+    texts: tuple[str, ...] = ()
+    parts: tuple[Mapping[str, Any], ...] = ()
+    calls: object = None
+
+    def __str__(self) -> str:
+        shown = [*map(escape_invisible, filter(None, self.texts)), *map(format_value, self.parts)]
+        calls = f", calls {format_value(self.calls)}" if self.calls else ""
+        return f"{self.who}: {' + '.join(shown) or '(no text)'}{calls}"
+
+
+def turns(messages: object) -> list[Turn]:
+    """The turns of messages, as they are; what is no message is left out."""
+    found = [each for each in messages if isinstance(each, dict)] if isinstance(messages, list) else []
+    return [_turn(each) for each in found]
+
+
+def describe_turns(messages: object) -> str:
+    """Describe messages, for example: ``system: be brief; user: hi``."""
+    return "; ".join(map(str, turns(messages))) or "none"
+
+
+def same_turns(found: object, sent: object) -> bool:
+    """Whether two lists of messages say the same in the same order."""
+    received, wanted = _joined_turns(turns(found)), turns(sent)
+    first = sorted(wanted, key=lambda turn: turn.who != "system")  # stable: the order of the others stays
+    return any(_alike(received, _joined_turns(each)) for each in (wanted, first))
+
+
+def texts_of(content: object) -> tuple[str, ...]:
+    """The text parts of a content."""
+    parts = content if isinstance(content, list) else [{"text": content}]
+    return tuple(str(part.get("text") or "") for part in parts if isinstance(part, dict) and not _is_other(part))
+
+
+def _turn(message: Mapping[str, Any]) -> Turn:
+    content = message.get("content")
+    others = tuple(part for part in content if _is_other(part)) if isinstance(content, list) else ()
+    return Turn(_who(message), texts_of(content), others, message.get("tool_calls") or None)
+
+
+def _is_other(part: object) -> bool:
+    return isinstance(part, dict) and part.get("type", "text") != "text"
+
+
+def _who(message: Mapping[str, Any]) -> str:
+    role = str(message.get("role"))
+    name = f" {message['name']}" if message.get("name") else ""
+    return {"developer": "system", "tool": f"tool {message.get('tool_call_id')}"}.get(role, role + name)
+
+
+def _joined_turns(given: Iterable[Turn]) -> list[Turn]:
+    """The turns that say something, those of one role that follow each other as one."""
+    said = [turn for turn in given if turn.who != "assistant" or any(turn.texts) or turn.parts or turn.calls]
+    groups = (list(group) for _, group in groupby(said, key=lambda turn: turn.who))
+    return [joined for group in groups for joined in ([_join(group)] if _are_plain(group) else group)]
+
+
+def _are_plain(group: list[Turn]) -> bool:
+    return not any(turn.calls for turn in group)
+
+
+def _join(group: list[Turn]) -> Turn:
+    texts = tuple(text for turn in group for text in turn.texts)
+    return Turn(group[0].who, texts, tuple(part for turn in group for part in turn.parts))
+
+
+def _alike(found: list[Turn], sent: list[Turn]) -> bool:
+    pairs = zip(found, sent, strict=False)
+    return len(found) == len(sent) and all(_is_same(one, other) for one, other in pairs)
+
+
+def _is_same(found: Turn, sent: Turn) -> bool:
+    text = r"\s*".join(map(re.escape, sent.texts))
+    words = found.texts == sent.texts or re.fullmatch(text, "".join(found.texts)) is not None
+    return words and (found.who, found.calls) == (sent.who, sent.calls) and includes([*found.parts], [*sent.parts])

@@ -1,0 +1,88 @@
+"""G1, G2 for a target whose gateway has the OpenAI API: each message of a conversation is forwarded; H4 for any target.
+
+H4 asks for no more than an answer or a clear error. G1 and G2 read the same requests at the gateway.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from lumen_conformance.checks.findings import child_object
+from lumen_conformance.contract.conversations import CONVERSATIONS, UNUSUAL_CONVERSATIONS
+from lumen_conformance.contract.expectations import describe, expect_one_call, expect_response
+from lumen_conformance.contract.forwarded import FIRST_SERVER_ERROR, ForwardedRequest, forward
+from lumen_conformance.contract.session import ContractSession
+from lumen_conformance.contract.turns import describe_turns, same_turns
+from lumen_conformance.gateway import openai_requests
+from lumen_conformance.http.documents import answer_json
+from lumen_conformance.registry.declaration import Check, check_each
+from lumen_conformance.registry.refutation import NotJudged, expect
+from lumen_conformance.schemas.descriptions import format_value
+
+FORWARDED = (pytest.mark.needs("gateway"), pytest.mark.profile("openai"))
+SCHEMA = "openapi.yaml: CreateChatCompletionRequest"
+STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+ALL = CONVERSATIONS | UNUSUAL_CONVERSATIONS
+# The reports of each conversation; those without one have the schema as their source.
+REPORTS = {
+    "systems": "mlc-llm#2311: SillyTavern sends several instructions",
+    "late-system": "litellm#40693: an instruction after the first question",
+    "two-users": "inferencer-feedback#122: VS Code Copilot sends several questions in a row",
+    "assistant-parts": "Cline 0162b82 sends each message as parts",
+    "call-without-content": "aichat#1326 omits the content beside a call; mlx-openai-server#205 drops such a message",
+    "result-parts": "litellm#25993: openai-go sends each result as parts, and the result is lost",
+    "image": "litellm#37816: the picture is dropped, and the answer does not say so",
+}
+SENT_BY_CLIENTS = {"systems", "two-users", "assistant-parts", "call-without-content", "result-parts"}
+
+
+def row(area: str, name: str) -> Check:
+    """The check of one conversation.
+
+    The loss of a message is M, that of a speaker's name S. A failure of the server is M where a client is known to send
+    such a conversation.
+    """
+    is_serious = {"G2-forwarded": name != "names", "H4-turns": name in SENT_BY_CLIENTS}.get(area, True)
+    return Check(f"{area}-{name}", "M" if is_serious else "S", source=REPORTS.get(name, SCHEMA))
+
+
+def send(proxy: ContractSession, name: str, *, stream: bool) -> ForwardedRequest:
+    """Send a conversation; not judged when the target does not answer it and H4 reports that."""
+    sent = forward(proxy, f"turns {name}", ALL[name], stream=stream)
+    if name in UNUSUAL_CONVERSATIONS and not sent.calls and not sent.is_refused and sent.capture.status != 200:
+        raise NotJudged(f"the conversation is not answered: {describe(sent.capture)}", (f"H4-turns-{name}",))
+    return sent
+
+
+@STREAMED
+@check_each("name", {row("G1-forwarded", name): name for name in ALL}, marks=FORWARDED)
+def test_one_question(stream: bool, name: str, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
+    """One request ({row}) makes exactly one request to the gateway, and it fits OpenAI's schema."""
+    sent = send(proxy, name, stream=stream)
+    if sent.is_refused and name in UNUSUAL_CONVERSATIONS:
+        return
+    if not sent.calls and sent.capture.status is not None and sent.capture.status >= 400:
+        raise NotJudged(f"the conversation is refused: {describe(sent.capture)}", (f"G2-forwarded-{name}",))
+    expect_one_call(sent.calls, sent.capture)
+    refused = openai_requests.refusal(sent.calls[0])
+    expect(refused is None, "a request to the gateway that fits OpenAI's schema", format_value(refused))
+
+
+@check_each("name", {row("G2-forwarded", name): name for name in ALL}, marks=FORWARDED)
+def test_every_word(name: str, proxy: ContractSession) -> None:
+    """The gateway receives all messages of a conversation ({row}) in their order, and no others."""
+    sent = send(proxy, name, stream=False)
+    if sent.is_refused and name in UNUSUAL_CONVERSATIONS:
+        return
+    expect(bool(sent.calls), "a request to the gateway", f"none; {describe(sent.capture)}")
+    found = sent.received.get("messages")
+    expect(same_turns(found, ALL[name]), f"the messages {describe_turns(ALL[name])}", describe_turns(found))
+
+
+@check_each("name", {row("H4-turns", name): name for name in UNUSUAL_CONVERSATIONS})
+def test_conversation(name: str, proxy: ContractSession) -> None:
+    """A conversation that OpenAI accepts ({row}) gets an answer, or an error that says what is not supported."""
+    capture = forward(proxy, f"turns {name}", ALL[name], stream=False).capture
+    status = capture.status or FIRST_SERVER_ERROR
+    told = 400 <= status < FIRST_SERVER_ERROR and bool(child_object(answer_json(capture), "error").get("message"))
+    expect_response(capture, status == 200 or told, "status 200, or a status from 400 to 499 and an error message")

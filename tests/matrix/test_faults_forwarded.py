@@ -1,0 +1,14 @@
+"""Faults of forwarded requests: each fails exactly its declared checks."""
+
+import pytest
+
+from tests.fixtures.faults import lost_turns
+from tests.matrix.comparison import Matrix
+
+FAULTS = lost_turns.FAULTS
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault(name: str, matrix: Matrix) -> None:
+    """Exactly the declared checks fail, and none ends with an error."""
+    matrix.compare(FAULTS[name])
