@@ -27,9 +27,9 @@ def result(call: dict[str, Any], content: object) -> dict[str, Any]:
     return {"role": "tool", "tool_call_id": call["id"], "content": content}
 
 
-def text(words: str) -> dict[str, str]:
+def text(content: str) -> dict[str, str]:
     """A text part."""
-    return {"type": "text", "text": words}
+    return {"type": "text", "text": content}
 
 
 CONVERSATIONS: dict[str, Messages] = {
