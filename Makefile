@@ -12,7 +12,7 @@ NODE_CLIENTS := tests/contract/clients/node/node_modules/.ready
 # Kept bytecode halves the start of everything that is launched here.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help recovery test smoke contract matrix mutants soak lint docs demo clients breaks stability agreement league league-recovery clean
+.PHONY: help recovery test smoke contract matrix mutants soak lint docs demo clients breaks public-defects stability agreement league league-recovery clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -60,6 +60,7 @@ docs: $(READY) ## write the tables of settings, checks, faults and clients into 
 	$(BIN)/python -m tests.mutants.missing
 	$(BIN)/python -m docs.readme
 	PYTHONPATH=benchmarks $(BIN)/python -m supervised pages
+	PYTHONPATH=. $(BIN)/python benchmarks/public-defects --pages
 
 demo: $(READY) ## a Korean question, a killed worker, the next question; no network
 	$(BIN)/lumen-proxy demo
@@ -69,6 +70,9 @@ clients: $(CLIENTS) $(NODE_CLIENTS) ## set up real clients, Python and Node; lat
 
 breaks: $(READY) $(CLIENTS) $(NODE_CLIENTS) ## serve every fault to real clients; writes docs/breaks.md, the evidence of tier M
 	PYTHONPATH=benchmarks $(BIN)/python -m breaks
+
+public-defects: $(READY) ## the contract against the defects of public reports; docs/public-defects.md has the share that it catches
+	PYTHONPATH=. $(BIN)/python benchmarks/public-defects
 
 stability: $(READY) ## 30 green runs in a row, 15 of them on busy cores; figures to benchmarks/
 	$(BIN)/python benchmarks/stability.py

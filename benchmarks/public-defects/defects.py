@@ -1,0 +1,211 @@
+"""The defects of public reports: the forwarding reference with one defect each. reports.json has what they are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection, HTTPResponse
+from itertools import count
+from typing import Final
+
+import stream_defects
+from edits import (
+    JSON,
+    REFUSED_HERE,
+    SSE,
+    TEXT,
+    Json,
+    body_of,
+    both,
+    in_answers,
+    in_chunks,
+    in_errors,
+    in_events,
+    own_error,
+    refuse,
+)
+
+from tests.fixtures.faults.edits import in_chats, in_responses
+from tests.fixtures.faults.forwarders import with_body
+from tests.fixtures.faults.reference import forwarder
+from tests.fixtures.faults.reference.http import Refused, Request, Response, as_json
+from tests.fixtures.faults.reference.steps import Steps
+
+HEAD: Json = {"id": "chatcmpl-0", "created": 1, "model": "gpt-4o-mini"}
+
+
+def answer_half_at_once() -> Steps:
+    """While another chat waits, every second one is answered without text."""
+    waiting, lock, number = [0], threading.Lock(), count()
+
+    def forward(connection: HTTPConnection, request: Request) -> HTTPResponse:
+        with lock:
+            waiting[0] += 1
+            crowded = waiting[0] > 1
+        try:
+            if crowded and next(number) % 2 == 0:
+                request.headers.append(("x-defect-ignored", "yes"))
+            return forwarder.forward(connection, request)
+        finally:
+            with lock:
+                waiting[0] -= 1
+
+    def edit(request: Request, sent: Response) -> None:
+        if request.header("x-defect-ignored"):
+            emptied.response(request, sent)
+
+    def empty(answer: Json) -> None:
+        answer["choices"][0]["message"]["content"] = None
+
+    emptied = in_answers(empty)
+    return Steps(forward=forward, response=in_chats(edit).response)
+
+
+def is_chat(body: Json) -> bool:
+    """A list of messages."""
+    messages = body.get("messages")
+    return isinstance(messages, list) and bool(messages) and all(isinstance(one, dict) for one in messages)
+
+
+def wants_many(body: Json) -> bool:
+    """More than one choice."""
+    return isinstance(body.get("n"), int) and body["n"] > 1
+
+
+def impatient_plain_answers() -> Steps:
+    """A plain answer may take a third of the time that was declared."""
+
+    def forward(connection: HTTPConnection, request: Request) -> HTTPResponse:
+        if request.method != "POST" or body_of(request).get("stream") is True:
+            return forwarder.forward(connection, request)
+        assert connection.timeout is not None
+        connection.timeout /= 3
+        try:
+            return forwarder.forward(connection, request)
+        except Refused as refused:
+            raise Refused(500, REFUSED_HERE, "") from refused
+
+    return Steps(forward=forward, response=own_error(b"proxy error: Failed to read connection", TEXT).response)
+
+
+def error_in_stream(request: Request, sent: Response, error: Json) -> None:
+    """A bad request that asks for a stream is a stream with status 200."""
+    if sent.status == 400 and body_of(request).get("stream") is True:
+        sent.status, sent.body = 200, b"data: " + as_json({"error": error}) + b"\n\n"
+        sent.set("Content-Type", SSE)
+
+
+def forget_schema(body: Json) -> None:
+    """A JSON Schema is dropped."""
+    if body.get("response_format", {}).get("type") == "json_schema":
+        del body["response_format"]
+
+
+def wants_json_object(body: Json) -> bool:
+    """The old way to ask for JSON."""
+    asked = body.get("response_format")
+    return isinstance(asked, dict) and asked.get("type") == "json_object"
+
+
+def without_id_and_time(answer: Json) -> None:
+    """No id and no created."""
+    del answer["id"], answer["created"]
+
+
+def flat_error(_: Request, sent: Response, error: Json) -> None:
+    """The error is a text, its type stands beside it."""
+    sent.body = as_json({"error": error.get("message"), "error_type": error.get("type")})
+
+
+def error_as_event_stream(request: Request, sent: Response, _: Json) -> None:
+    """An error of the gateway has the media type of a stream where a stream was asked for."""
+    if body_of(request).get("stream") is True:
+        sent.set("Content-Type", SSE)
+
+
+def unfilled_template(answer: Json) -> None:
+    """The name of the model is the text of the configuration; no id and no time."""
+    without_id_and_time(answer)
+    answer["model"] = "$(uri_captures.model)"
+
+
+def failure_as_finish(request: Request, sent: Response, _: Json) -> None:
+    """A failure is an empty answer with a finish reason of its own."""
+    if sent.status < 500 or "/chat/completions" not in request.path:
+        return
+    ended: Json = {"index": 0, "finish_reason": "error"}
+    if body_of(request).get("stream") is True:
+        chunk = HEAD | {"object": "chat.completion.chunk", "choices": [ended | {"delta": {}}]}
+        sent.body = b"data: " + as_json(chunk) + b"\n\ndata: [DONE]\n\n"
+        sent.set("Content-Type", SSE)
+    else:
+        message = {"role": "assistant", "content": ""}
+        sent.body = as_json(HEAD | {"object": "chat.completion", "choices": [ended | {"message": message}]})
+    sent.status = 200
+
+
+def has_markup(body: Json) -> bool:
+    """A turn of the assistant has the markup of the model."""
+    messages = body.get("messages")
+    return isinstance(messages, list) and any(
+        isinstance(one, dict) and "<|channel|>" in str(one.get("content")) for one in messages
+    )
+
+
+def empty_text(answer: Json) -> None:
+    """An answer without text."""
+    for choice in answer["choices"]:
+        choice["message"]["content"] = ""
+
+
+KEY_ERROR: Json = {"message": "KeyError('guidance_scale')", "code": 500, "type": "OpenAIError", "param": ""}
+DEFECTS: Final[dict[str, Callable[[], Steps]]] = {
+    "vllm-project/vllm#40466": lambda: in_chunks(stream_defects.text_as_reasoning),
+    "vllm-project/vllm#16361": answer_half_at_once,
+    "sgl-project/sglang#910": lambda: refuse(wants_many, 500, b"Internal Server Error", TEXT),
+    "sgl-project/sglang#18335": lambda: in_events(stream_defects.nulls_first),
+    "ggml-org/llama.cpp#18063": impatient_plain_answers,
+    "ggml-org/llama.cpp#14566": lambda: in_errors(error_in_stream),
+    "ollama/ollama#10001": lambda: with_body(forget_schema),
+    "ollama/ollama#9632": lambda: in_chats(stream_defects.whole_with_tools),
+    "Zazza/sd-ai#2": lambda: refuse(
+        wants_json_object, 400, as_json({"error": "'response_format.type' must be 'json_schema' or 'text'"}), JSON
+    ),
+    "lmstudio-ai/lmstudio-bug-tracker#377": lambda: refuse(
+        lambda body: isinstance(body.get("messages"), dict), 500, as_json({"error": "_0x48eeaf is not iterable"}), JSON
+    ),
+    "mattermost/mattermost-plugin-agents#143": lambda: in_chunks(stream_defects.empty_finish_and_usage),
+    "mudler/LocalAI#1103": lambda: in_answers(without_id_and_time),
+    "huggingface/text-generation-inference#1743": lambda: in_errors(flat_error),
+    "BerriAI/litellm#1255": lambda: in_events(stream_defects.no_done),
+    "songquanpeng/one-api#1615": lambda: in_events(stream_defects.only_done),
+    "QuantumNous/new-api#1178": lambda: in_errors(error_as_event_stream),
+    "Portkey-AI/gateway#1399": lambda: in_chunks(stream_defects.without_role),
+    "envoyproxy/ai-gateway#494": lambda: in_chats(stream_defects.buffer_with_limit),
+    "Kong/kong#14715": lambda: in_answers(unfilled_template),
+    "LostRuins/koboldcpp#2481": lambda: in_errors(failure_as_finish),
+    "oobabooga/textgen#3718": lambda: refuse(is_chat, 500, as_json({"error": KEY_ERROR}), JSON),
+    "theroyallab/tabbyAPI#52": lambda: in_chats(stream_defects.buffer_all),
+    "ddalcu/mlx-serve#287": lambda: in_events(stream_defects.without_streamed_tools),
+    "NVIDIA/TensorRT-LLM#3280": lambda: in_events(stream_defects.whole_text_now_and_then),
+    "openvinotoolkit/model_server#4264": lambda: both(
+        refuse(has_markup, 400, as_json({"error": "INVALID_ARGUMENT: a message has <|channel|> tags"}), JSON),
+        in_events(stream_defects.harmony_markup),
+    ),
+    "triton-inference-server/server#7868": lambda: both(in_answers(empty_text), in_chunks(stream_defects.empty_deltas)),
+    "xorbitsai/inference#523": lambda: in_responses(stream_defects.bare_objects),
+    "chatchat-space/Langchain-Chatchat#2559": lambda: refuse(
+        lambda body: is_chat(body) and body.get("stream") is not True, 500, b"Internal Server Error", TEXT
+    ),
+    "gpustack/gpustack#6155": lambda: in_events(stream_defects.lose_prefixes),
+}
+"""The report → its defect; the reports that no client can see have none."""
+
+
+def unchanged() -> Iterator[tuple[str, Steps]]:
+    """The ways in which defects are made, without a defect: each must fail nothing."""
+    yield "events", in_events(lambda _: lambda _: None)
+    yield "chunks", in_chunks(lambda _: None)
+    yield "answers", in_answers(lambda _: None)
+    yield "errors", in_errors(lambda *_: None)
+    yield "refuse", refuse(lambda _: False, 500, b"", TEXT)
