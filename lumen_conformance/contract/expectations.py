@@ -13,7 +13,7 @@ from lumen_conformance.checks.findings import child_object
 from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.gateway.exchange import ReceivedRequest
 from lumen_conformance.http.client import Capture
-from lumen_conformance.http.documents import JsonObject, answer_json, assistant_text
+from lumen_conformance.http.documents import JsonObject, answer_json, assistant_text, error_documents, finish_of
 from lumen_conformance.http.strict_json import format_path
 from lumen_conformance.registry.refutation import expect, shorten
 from lumen_conformance.schemas.descriptions import format_value
@@ -80,6 +80,17 @@ def expect_text(capture: Capture, text: str, *, at: str = "") -> None:
     around = slice(max(0, place - AROUND_CHARS), place + AROUND_CHARS)
     expected = f"status 200 and a text of {len(text)} characters, with {text[around]!r} around character {place}"
     expect(holds=False, expected=expected, found=f"a text of {len(found)} characters, with {found[around]!r}", at=at)
+
+
+def expect_whole(capture: Capture, text: str, *, although: str = "") -> None:
+    """A stream has exactly this text, the finish_reason stop, and no error; ``although`` ends the expectation."""
+    found, finish, errors = assistant_text(capture), finish_of(capture), error_documents(capture)
+    if (capture.status, capture.ended, found, finish) == (200, "complete", text, "stop") and not errors:
+        return
+    expected = f'the whole answer of {len(text)} characters with the finish_reason "stop"{although}'
+    error = f", the error {format_value(errors[0].value)}" if errors else ""
+    counts = f"{len(found)} characters, the finish_reason {format_value(finish)}{error}; "
+    expect(holds=False, expected=expected, found=f"{counts if capture.status == 200 else ''}{describe(capture)}")
 
 
 def expect_answer(session: ContractSession, capture: Capture, text: str, *, at: str = "") -> None:

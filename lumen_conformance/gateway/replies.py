@@ -29,6 +29,8 @@ __all__ = [
 TIMESTAMP = "2025-10-24T10:09:00"  # the form of the original system: no zone
 GARBAGE = b"\x00\x01\x02 this is no HTTP at all \xff\xfe\r\n\r\n"
 HTML = b"<!doctype html><title>Service Unavailable</title><h1>Error: Server Error</h1>"  # as Cloud Run sends it
+EVENT_MESSAGE = "The server had an error while processing your request."  # of an error event, as OpenAI sends it
+_EVENT_BODY = openai_requests.error(EVENT_MESSAGE, "server_error")
 BYTE_S = 0.001  # with it most bytes arrive apart on loopback; a thousand of them take 2 s
 
 
@@ -111,9 +113,19 @@ def error_event(exchange: Exchange) -> None:
     if not openai_requests.wants_stream(exchange.call):
         exchange.close()
         return
-    body = openai_requests.error("The server had an error while processing your request.", "server_error")
-    response = streamed(exchange.call, [event(body), DONE])
-    exchange.send(response.framed)
+    exchange.send(_failed_stream(exchange).framed)
+
+
+def error_as_first_event(exchange: Exchange) -> None:
+    """Send status 200 and a stream whose first event is an error; without a stream, the error with status 500."""
+    if openai_requests.wants_stream(exchange.call):
+        _failed_stream(exchange).send(exchange)
+    else:
+        plain(exchange.call, _EVENT_BODY, 500).send(exchange)
+
+
+def _failed_stream(exchange: Exchange) -> ScriptedResponse:
+    return streamed(exchange.call, [event(_EVENT_BODY), DONE])
 
 
 def echo(exchange: Exchange) -> None:
@@ -187,6 +199,31 @@ def gated(gate: threading.Event, then: Reply = echo) -> Reply:
     def send(exchange: Exchange) -> None:
         if exchange.hold(gate):
             then(exchange)
+
+    return send
+
+
+def delayed(by_s: float, then: Reply = echo) -> Reply:
+    """Return a reply that sends nothing for these seconds, then answers."""
+
+    def send(exchange: Exchange) -> None:
+        if exchange.hold(at_most_s=by_s):
+            then(exchange)
+
+    return send
+
+
+def spread(over_s: float) -> Reply:
+    """Return a reply that sends the parts of the echo at equal distances over these seconds."""
+
+    def send(exchange: Exchange) -> None:
+        response = good(exchange.call)
+        exchange.send(response.head)
+        for part in response.parts:
+            if not exchange.hold(at_most_s=over_s / len(response.parts)):
+                return
+            exchange.send(response.frame([part]))
+        exchange.send(response.end)
 
     return send
 

@@ -1,7 +1,6 @@
 """F5: the gateway fails after the headers of a stream were sent; the client must notice the failure."""
 
 from collections.abc import Callable, Iterable
-from functools import cache
 
 import pytest
 
@@ -11,11 +10,12 @@ from lumen_conformance.checks.findings import child_object
 from lumen_conformance.checks.preconditions import FIRST_ERROR_STATUS
 from lumen_conformance.checks.verdict import Judge
 from lumen_conformance.contract.expectations import describe, expect_equal
+from lumen_conformance.contract.forwarded_failures import LATE, late_failure_exchange
 from lumen_conformance.contract.prerequisites import need_stream, responsible_checks
 from lumen_conformance.contract.session import ClaimAssertion, ContractSession
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Exchange, Reply
-from lumen_conformance.http.capture import LAST_CAPTURE, Capture
+from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.documents import error_documents
 from lumen_conformance.registry.declaration import check, check_each
 from lumen_conformance.registry.refutation import NotJudged
@@ -37,7 +37,7 @@ FRAMING = [judge for judge in BROKEN_STREAM if judge not in judges("F1.1", "F5",
 FORWARDED: dict[str, Reply] = {
     "forwarded-reset": Exchange.reset,
     "forwarded-cut": Exchange.close,
-    "forwarded-error": replies.error_event,
+    LATE: replies.error_event,
 }
 
 
@@ -45,12 +45,12 @@ FORWARDED: dict[str, Reply] = {
 def fail_stream(fast_deadline_proxy: ContractSession) -> Callable[[str], Capture]:
     """A function that returns the stream for a failure; each is made once, because some wait for a deadline."""
 
-    @cache
     def asked(name: str) -> Capture:
-        reply = FAILURES[name][0] if name in FAILURES else FORWARDED[name]
-        return fast_deadline_proxy.ask_and_wait(reply, fast_deadline_proxy.question_text)
+        return late_failure_exchange(
+            fast_deadline_proxy, name, FAILURES[name][0] if name in FAILURES else FORWARDED[name]
+        )
 
-    return lambda name: LAST_CAPTURE.record(asked(name))
+    return asked
 
 
 def require_late_failure(capture: Capture, proxy: ContractSession) -> Capture:

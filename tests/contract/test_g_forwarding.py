@@ -13,11 +13,10 @@ from lumen_conformance.contract.expectations import (
     expect_failure,
     expect_status,
 )
+from lumen_conformance.contract.forwarded_failures import FAILURES, SERVER, failed_exchange
 from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.gateway import openai_requests, replies
-from lumen_conformance.gateway.exchange import Reply
 from lumen_conformance.gateway.replies import respond_with
-from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import assistant_text, error_documents
 from lumen_conformance.registry.declaration import check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect
@@ -28,31 +27,11 @@ ERRORS = "RFC 9110, 15.6: a gateway reports failures of its upstream; openapi.ya
 STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 
 
-def status(code: int, kind: str, *headers: tuple[str, str]) -> Reply:
-    """An error in the form of OpenAI's errors."""
-    return respond_with(openai_requests.error(f"scripted failure {code}", kind), code, headers=headers)
-
-
-INVALID, SERVER = "invalid_request_error", "server_error"
-FAILURES: dict[str, Reply] = {
-    **{f"status-{code}": status(code, INVALID) for code in (400, 401, 403, 404, 413)},
-    "status-429": status(429, "rate_limit_error", ("Retry-After", "7")),
-    **{f"status-{code}": status(code, SERVER) for code in (500, 502, 503, 504)},
-    "html-502": respond_with(replies.HTML, 502, media_type="text/html"),
-    "reset": replies.reset_after_request,
-}
-
-
-def streamed_failure(proxy: ContractSession, name: str) -> Capture:
-    """The stream while the gateway fails; it is made once for all checks."""
-    return proxy.once(f"forwarded {name}", lambda: ask_failing_gateway(proxy, FAILURES[name], stream=True))
-
-
 @STREAMED
 @check_each("name", {f"G3-forwarded-{name}": name for name in FAILURES}, source=ERRORS)
 def test_failure(stream: bool, name: str, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """A failure of the gateway ({row}) gives an error, not an answer."""
-    capture = streamed_failure(proxy, name) if stream else ask_failing_gateway(proxy, FAILURES[name])
+    capture = failed_exchange(proxy, name, stream=stream)
     told = (
         stream and capture.status == 200 and error_documents(capture) and not assistant_text(capture)
     )  # clients also raise for an error event
@@ -63,7 +42,7 @@ def test_failure(stream: bool, name: str, proxy: ContractSession) -> None:  # no
 @check_each("name", {f"G3-forwarded-{name}-status": name for name in FAILURES}, tier="S", source=ERRORS)
 def test_status_of_a_failure(name: str, proxy: ContractSession) -> None:
     """A failure of the gateway before a stream ({row}) gives an error status."""
-    capture = streamed_failure(proxy, name)
+    capture = failed_exchange(proxy, name, stream=True)
     if capture.status == 200 and (assistant_text(capture) or not error_documents(capture)):
         raise NotJudged(f"the failure does not give an error: {describe(capture)}", (f"G3-forwarded-{name}",))
     expect_failure(capture)
@@ -87,7 +66,7 @@ def test_error_with_200(stream: bool, proxy: ContractSession) -> None:  # noqa: 
 @check("G8-forwarded-retry-after", tier="S", source="RFC 9110, 10.2.3; RFC 6585, 4")
 def test_retry_after(proxy: ContractSession) -> None:
     """A 429 of the gateway gives a 429 with the header Retry-After."""
-    capture = ask_failing_gateway(proxy, FAILURES["status-429"])
+    capture = failed_exchange(proxy, "status-429", stream=False)
     expect_status(capture, 429)
     retry_after = capture.header("retry-after") or ""
     expect(retry_after.isdigit(), "the header Retry-After with whole seconds", describe_header(capture, "Retry-After"))

@@ -23,6 +23,8 @@ SHORTER: Final = {
     "tests.contract.test_g_failures.DEADLINE_S": 1.0,
     "tests.contract.test_g_failures.SLACK_S": 1.5,
     "tests.contract.test_h_connections.IDLE_S": 0.6,
+    "tests.contract.test_g_time.PAUSE_S": 1.5,
+    "tests.contract.test_g_time.LONG_S": 2.0,
     "tests.contract.test_g_clients.CLOSED_WITHIN_S": 0.5,
 }
 

@@ -23,6 +23,8 @@ SCRIPTED: dict[str, Callable[[], Reply]] = {
     "byte-by-byte": lambda: replies.stream_byte_by_byte,
     "dripping": lambda: replies.drip(0.0),
     "split": lambda: replies.split(20),
+    "delayed": lambda: replies.delayed(0.0),
+    "spread": lambda: replies.spread(0.0),
 }
 PLAIN: dict[str, dict[str, object]] = {"absent": {}, "null": {"stream": None}, "false": {"stream": False}}
 

@@ -1,0 +1,117 @@
+"""G13: a stream survives the pauses of its gateway, and a stream that the target cuts does not look complete.
+
+All streams of this module are requested at the same time.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
+
+import pytest
+
+from lumen_conformance.contract.expectations import describe, expect_whole
+from lumen_conformance.contract.session import ContractSession
+from lumen_conformance.gateway import replies
+from lumen_conformance.gateway.exchange import Exchange, Reply
+from lumen_conformance.gateway.openai_requests import wants_stream
+from lumen_conformance.http.capture import LAST_CAPTURE, Capture
+from lumen_conformance.http.documents import assistant_text, error_documents
+from lumen_conformance.registry.declaration import check, check_each
+from lumen_conformance.registry.refutation import NotJudged, expect
+
+pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
+
+# A model reasons for a minute and more between two texts; a run cannot wait as long. Each wait is also at most a
+# quarter of the time that an answer may take (--timeout), so the whole stream is well within it.
+PAUSE_S = 3.0
+LONG_S = 4.0
+PARTS = 4
+TEXT = "The gateway writes this text in several pieces, and it takes its time for them."
+REPORTS = "NVIDIA/OpenShell#829 ends a stream after a pause; #641 ends a long one"
+
+
+@dataclass(frozen=True)
+class Wait:
+    """How the gateway takes its time: a reply for a number of seconds, and a description."""
+
+    reply: Callable[[float], Reply]
+    longest: Callable[[], float]
+    description: str
+
+    def seconds(self, proxy: ContractSession) -> float:
+        """The seconds for this target."""
+        return min(self.longest(), proxy.target.answer_s / PARTS)
+
+    def although(self, proxy: ContractSession) -> str:
+        """The end of an expectation."""
+        return f", although the gateway {self.description.format(f'{self.seconds(proxy):g} s')}"
+
+
+def pause(seconds: float) -> Reply:
+    """A reply with a pause in its middle."""
+    return replies.stream_in_halves(midway=lambda exchange: exchange.hold(at_most_s=seconds))
+
+
+WAITS = {
+    "pause": Wait(pause, lambda: PAUSE_S, "is silent for {} in mid-stream"),
+    "pause-first": Wait(replies.delayed, lambda: PAUSE_S, "is silent for {} before its response"),
+    "long": Wait(replies.spread, lambda: LONG_S, "writes for {}"),
+}
+
+
+def question_of(name: str) -> str:
+    """The question for a wait, which is the expected answer."""
+    return f"{name}: {TEXT}"
+
+
+def reply_as_asked(proxy: ContractSession, exchange: Exchange) -> None:
+    """Reply with the wait of the question, or at once to any other question."""
+    waits = {question_of(name): wait for name, wait in WAITS.items()}
+    wait = waits.get(exchange.call.message)
+    (wait.reply(wait.seconds(proxy)) if wait else replies.echo)(exchange)
+
+
+@pytest.fixture(scope="module")
+def ask_slow_gateway(proxy: ContractSession) -> Callable[[str], Capture]:
+    """A function that returns the stream for a wait; all are requested at once, when the first one is read."""
+    patience_s = len(WAITS) * proxy.target.answer_s  # for a target that answers one request after another
+
+    @cache
+    def ask_all() -> dict[str, Capture]:
+        ask = partial(proxy.ask, stream=True, timeout_s=patience_s)
+        with proxy.failing(partial(reply_as_asked, proxy)), ThreadPoolExecutor(len(WAITS)) as pool:
+            return dict(zip(WAITS, pool.map(ask, map(question_of, WAITS)), strict=True))
+
+    def captured(name: str) -> Capture:
+        capture = LAST_CAPTURE.record(ask_all()[name])
+        asked = [call for call in proxy.gateway.chats if call.message == question_of(name)]
+        if asked and not any(map(wants_stream, asked)):
+            raise NotJudged("the gateway received a request for a plain answer", ("E9",))
+        return capture
+
+    return captured
+
+
+def looks_complete(capture: Capture, name: str) -> bool:
+    """Whether a part of a stream ends as if it were the whole stream."""
+    ends_well = (capture.status, capture.ended) == (200, "complete") and not error_documents(capture)
+    return ends_well and len(assistant_text(capture)) < len(question_of(name))
+
+
+@check("G13-cut", source=f"{REPORTS}; every SDK treats a normal end as a complete answer")
+def test_no_clean_end(ask_slow_gateway: Callable[[str], Capture], proxy: ContractSession) -> None:
+    """A stream with a pause of the gateway is whole, or it ends as an error: a part of it does not look complete."""
+    for name, wait in WAITS.items():
+        capture = ask_slow_gateway(name)
+        expected = f"the whole answer, an error event, or an aborted body{wait.although(proxy)}"
+        expect(not looks_complete(capture, name), expected, f"a normal end: {describe(capture)}")
+
+
+@check_each("name", {f"G13-{name}": name for name in WAITS}, source=REPORTS)
+def test_whole(name: str, ask_slow_gateway: Callable[[str], Capture], proxy: ContractSession) -> None:
+    """A stream arrives whole when the gateway takes its time ({row})."""
+    capture = ask_slow_gateway(name)
+    if looks_complete(capture, name):
+        raise NotJudged(f"a part of the stream looks complete: {describe(capture)}", ("G13-cut",))
+    expect_whole(capture, question_of(name), although=WAITS[name].although(proxy))
