@@ -9,6 +9,7 @@ from itertools import count
 from typing import Final
 
 import stream_defects
+import stream_ends
 from edits import (
     JSON,
     REFUSED_HERE,
@@ -28,6 +29,7 @@ from edits import (
 from tests.fixtures.faults.edits import in_chats, in_responses
 from tests.fixtures.faults.forwarders import with_body
 from tests.fixtures.faults.reference import forwarder
+from tests.fixtures.faults.reference.gateway import ClientLeft
 from tests.fixtures.faults.reference.http import Refused, Request, Response, as_json
 from tests.fixtures.faults.reference.steps import Steps
 
@@ -158,6 +160,19 @@ def empty_text(answer: Json) -> None:
         choice["message"]["content"] = ""
 
 
+def nothing_behind_the_head(_: Request, sent: Response) -> None:
+    """The connection ends behind the head of a successful response."""
+    sent.body, sent.cut = iter(()), True
+
+
+def leave(connection: HTTPConnection, request: Request) -> HTTPResponse:
+    """The connection of a chat ends without a response."""
+    if request.method == "POST" and is_chat(body_of(request)):
+        raise ClientLeft
+    return forwarder.forward(connection, request)
+
+
+TOP_P = "Input validation error: `top_p` must be > 0.0 and < 1.0"
 KEY_ERROR: Json = {"message": "KeyError('guidance_scale')", "code": 500, "type": "OpenAIError", "param": ""}
 DEFECTS: Final[dict[str, Callable[[], Steps]]] = {
     "vllm-project/vllm#40466": lambda: in_chunks(stream_defects.text_as_reasoning),
@@ -198,6 +213,21 @@ DEFECTS: Final[dict[str, Callable[[], Steps]]] = {
         lambda body: is_chat(body) and body.get("stream") is not True, 500, b"Internal Server Error", TEXT
     ),
     "gpustack/gpustack#6155": lambda: in_events(stream_defects.lose_prefixes),
+    "huggingface/text-generation-inference#2222": lambda: refuse(
+        lambda body: body.get("top_p") in (0, 1), 422, as_json({"error": TOP_P, "error_type": "validation"}), JSON
+    ),
+    "BerriAI/litellm#40578": lambda: in_events(stream_ends.finish_after_error),
+    "songquanpeng/one-api#1394": lambda: in_events(stream_ends.message_at_the_end),
+    "Portkey-AI/gateway#1259": lambda: in_events(stream_defects.without_usage),
+    "envoyproxy/ai-gateway#2697": lambda: in_events(stream_ends.cut_at_error),
+    "Kong/kong#14425": lambda: in_chats(stream_defects.buffer_all),
+    "oobabooga/textgen#2505": lambda: in_chats(nothing_behind_the_head),
+    "ml-explore/mlx-lm#897": lambda: Steps(forward=leave),
+    "NVIDIA/TensorRT-Edge-LLM#93": lambda: in_chunks(stream_defects.only_id_and_choices),
+    "openvinotoolkit/model_server#3838": lambda: in_events(stream_ends.markup_in_arguments),
+    "xorbitsai/inference#1583": lambda: in_events(stream_ends.text_in_last_chunk),
+    "lm-sys/FastChat#3283": lambda: in_events(stream_ends.cut_after_first),
+    "Inebrio/Routerly#110": lambda: in_events(stream_defects.trace_first),
 }
 """The report → its defect; the reports that no client can see have none."""
 

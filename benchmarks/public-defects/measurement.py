@@ -90,14 +90,17 @@ def harmless() -> Iterator[tuple[str, dict[str, dict[str, str]]]]:
 
 
 def record(name: str, found: dict[str, dict[str, dict[str, str]]]) -> None:
-    """Keep a measurement of all reports under this name."""
+    """Keep a measurement under this name, beside what is kept of other reports at the same commit."""
     path = HERE / "measured.json"
     kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    commit = _git("rev-parse", "--short", "HEAD")
+    former = kept.get(name, {})
+    others = former["failed"] if former.get("commit") == commit else {}
     kept[name] = {
-        "commit": _git("rev-parse", "--short", "HEAD"),
+        "commit": commit,
         "day": datetime.now(UTC).date().isoformat(),
         "checks": len(contract("openai").checks),
-        "failed": {report: _kept(report, tiers) for report, tiers in found.items()},
+        "failed": others | {report: _kept(report, tiers) for report, tiers in found.items()},
     }
     path.write_text(json.dumps(kept, ensure_ascii=False, indent=1) + "\n", encoding="utf-8", newline="\n")
 

@@ -164,3 +164,36 @@ def lose_prefixes(request: Request) -> Each:
         return [as_json(payload) + b"\n\n"] if finished else None
 
     return each
+
+
+def without_usage(_: Request) -> Each:
+    """No chunk has usage, also where it was asked for."""
+
+    def each(chunk: Json | str) -> list[Json | bytes] | None:
+        if isinstance(chunk, str) or "usage" not in chunk:
+            return None
+        del chunk["usage"]
+        return [chunk] if chunk.get("choices") else []
+
+    return each
+
+
+def only_id_and_choices(chunk: Json) -> None:
+    """A chunk has no object, no created and no model."""
+    for name in ("object", "created", "model"):
+        if "choices" in chunk:
+            chunk.pop(name, None)
+
+
+def trace_first(_: Request) -> Each:
+    """A stream begins with an event of the server about itself."""
+    begun = False
+
+    def each(chunk: Json | str) -> list[Json | bytes] | None:
+        nonlocal begun
+        if begun or isinstance(chunk, str):
+            return None
+        begun = True
+        return [{"type": "trace", "entry": {"message": "router:request"}}, chunk]
+
+    return each
