@@ -66,6 +66,11 @@ HARMS = (
     ),
     Harm("G5-*", "lost", "characters of a question or of an answer are lost or changed"),
     Harm("G6", "paid twice", "an answer is paid after its client has disconnected (litellm#37140)"),
+    Harm(
+        "G14-stream-goes-on G14-abort-* G14-after-aborts-*",
+        "lost",
+        "a question or its answer is lost because another client asks or leaves",
+    ),
     Harm("G7.1 H2-own-answers", "mixed up", "a caller reads the answer of another caller"),
     Harm(
         " ".join(

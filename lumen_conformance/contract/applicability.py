@@ -44,6 +44,8 @@ CHECKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {
     "F5-code-*": (LUMEN,),
     "F7": (LOAD,),  # a valid request after each bad one
     "G5-stream-byte-by-byte": (OPENAI,),  # the Lumen Gateway has no streams
+    "G14-*-before-first-byte": (GATEWAY,),  # without one, nobody can say that a question has arrived
+    "G14-*-in-mid-stream": (OPENAI,),  # as above
     "H1-head-health": (LUMEN,),
     "H1-head-models": (MODELS,),
     "H1-slash-chat-bare": (LUMEN,),  # without /v1

@@ -47,10 +47,11 @@ NEED_STREAM = (
     "H4-stream-*",
     "G4-in-streams",
     "G5-stream-*",
+    "G14-*",
 )  # and parameters for a stream
 NEED_CHOICES = (
     *("E10", "F3-limit-is-inclusive", "F3-right-key", "F7", "G1-health-*", "G2-stop", "G4-drift-*", "G5-*", "G7.1"),
-    *("G10-*", "G11-*", "G12-*", "G13-*"),
+    *("G10-*", "G11-*", "G12-*", "G13-*", "G14-*"),
     *("H1-slash-*", "H2-ten", "H2-after-*", "H2-own-answers"),
     *("H3-usable", "H4-[!h]*", "H5-declared-host", "H5-declared-origin", "H5-host-own-*"),
 )

@@ -1,11 +1,11 @@
-"""Faults at the gateway: each fails exactly its declared checks."""
+"""Faults at the gateway, and of several clients at once: each fails exactly its declared checks."""
 
 import pytest
 
-from tests.fixtures.faults import gateways
+from tests.fixtures.faults import concurrency, gateways
 from tests.matrix.comparison import Matrix
 
-FAULTS = gateways.FAULTS
+FAULTS = gateways.FAULTS | concurrency.FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)
