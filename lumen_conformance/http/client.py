@@ -69,6 +69,8 @@ def request_bytes(
         body = body or b""
         defaults["Content-Length"] = str(len(body))
     named = {name.lower() for name, _ in given}
+    if "transfer-encoding" in named:
+        defaults.pop("Content-Length", None)  # a request has one of them (RFC 9112, 6.2)
     lines = [(name, value) for name, value in defaults.items() if name.lower() not in named] + given
     target = urlsplit(base_url).path.rstrip("/") + path
     head = "".join(f"{name}: {value}\r\n" for name, value in lines)

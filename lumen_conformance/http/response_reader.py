@@ -3,12 +3,19 @@
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import SplitResult
 
 import h11
 
 from lumen_conformance.http.capture import Capture, Ended
-from lumen_conformance.http.framing import allows_reuse, create_parser, describe_early_end, is_not_http
+from lumen_conformance.http.framing import (
+    allows_reuse,
+    create_parser,
+    describe_early_end,
+    is_not_http,
+    split_expectation,
+)
 
 OnBody = Callable[[bytearray], object]
 """Called with the body so far (not a copy) after each read; a true result ends the exchange (``ended="left"``)."""
@@ -17,6 +24,11 @@ READ_BYTES = 65_536
 # One megabyte of text in 20,000 chunks is 6 MB. The limit is five times that, so that no response fills the memory.
 MAX_BODY_BYTES = 32 * 1_048_576
 MAX_BYTES = 2 * MAX_BODY_BYTES  # with heads and framing: those 6 MB in chunks of one byte each are 36 MB
+
+
+# How long a request with Expect: 100-continue waits for it before its body is sent. curl waits 1 s; a server that sends
+# it at all does so in milliseconds, and on a busy machine within three times as long.
+CONTINUE_S = 3.0
 
 
 class ResponseReader:
@@ -44,6 +56,7 @@ class ResponseReader:
         self._arrivals: list[tuple[float, int]] = []
         self._parser = create_parser(request)
         self._at_end = False  # the server has closed the connection
+        self._lacks_body = False  # a response came in place of 100 Continue, so the body was not sent
 
     def remaining_s(self) -> float:
         """Seconds until the deadline; raises TimeoutError after it."""
@@ -56,11 +69,23 @@ class ResponseReader:
         """Send the request; record a lost connection, because a server may respond before it has read everything."""
         try:
             sock.settimeout(self.remaining_s())
-            sock.sendall(self._request)
+            head, body = split_expectation(self._request)
+            sock.sendall(head)
+            if body and self._may_continue(sock):
+                sock.sendall(body)
         except ConnectionError as error:
             self._error, self._cut = f"while sending: {error.strerror or error}", True
         self._sent_s = time.monotonic()
         self._taken_unix_s = time.time()
+
+    def _may_continue(self, sock: socket.socket) -> bool:
+        """Wait for 100 Continue, but not forever, as clients do; False when a response came instead."""
+        sock.settimeout(min(CONTINUE_S, self.remaining_s()))
+        with suppress(TimeoutError):
+            self._received(sock.recv(READ_BYTES))
+        self._lacks_body = self._response is not None or self._at_end
+        sock.settimeout(self.remaining_s())
+        return not self._lacks_body
 
     def read(self, sock: socket.socket, early: bytes = b"") -> None:
         """Read the response; ``early`` has bytes that came after the previous response."""
@@ -84,7 +109,7 @@ class ResponseReader:
 
     def allows_reuse(self) -> bool:
         """Whether the next request can use the same connection."""
-        return not (self._at_end or self._cut) and allows_reuse(self._request, self._response)
+        return not (self._at_end or self._cut or self._lacks_body) and allows_reuse(self._request, self._response)
 
     def record(self, connection: int) -> Capture:
         """The capture of the exchange on the connection with this number."""
