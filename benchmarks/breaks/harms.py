@@ -21,6 +21,11 @@ class Harm(NamedTuple):
 
 HARMS = (
     Harm("D7", "smuggled", "with two framings a proxy and a server see two different requests (RFC 9112, 6.3)"),
+    Harm(
+        "H2-body-* F3-key-body",
+        "smuggled",
+        "the body of one request is read as the next one, so the next caller gets another response (RFC 9112, 9.3)",
+    ),
     Harm("F3-key-stays-here", "leaked", "the caller's key reaches another server"),
     Harm(
         "F3-no-key F3-wrong-key F3-key-*",
@@ -114,6 +119,13 @@ RECORDED: dict[str, str] = {
     ),
     "E5.5": "SpeakGPT raises IndexOutOfBoundsException on a chunk without choices (AndraxDev/speak-gpt#162)",
     # Sources of these requests: tests/unit/proxy/client_requests.py.
+    "H6-charset": "AutoDev cannot use such a server (phodal/auto-dev#289)",
+    "H6-chunked": "Roo Code cannot use such a server (antirez/ds4#423)",
+    "H6-names-lower": "Codex 0.135.0 cannot use such a server (RakuenSoftware/aimee#27)",
+    "H6-upgrade": (
+        "OpenRefine's llm-extension 0.1.2 times out (lmstudio-ai/lmstudio-bug-tracker#1079), "
+        "DBeaver 26.1.4 gets 400 (Soju06/codex-lb#1760)"
+    ),
     "H4-content-parts": "Cline 0162b82 sends each turn so",
     "H4-developer": "Cline 0162b82 and pi send it where a model reasons (peonist-ai/halogen-flash-server#32)",
     "H4-limits-zero": "Cline 0162b82 sends it with every turn",

@@ -31,7 +31,7 @@ MIB_BYTES = 1_048_576
 FIRST_SERVER_ERROR = 500  # and above: the server failed, it did not refuse the request
 NEED_CHAT = (
     *("C8.*", "E10", "F2-*", "F3-key-stays-here", "F3-limit-is-inclusive", "F3-right-key", "F4", "F7", "G*"),
-    *("H1-slash-*", "H2-*", "H3-usable", "H4-[!h]*", "H5-declared-host", "H5-declared-origin", "H5-host-own-*"),
+    *("H1-slash-*", "H2-*", "H3-usable", "H4-[!h]*", "H5-declared-host", "H5-declared-origin", "H5-host-own-*", "H6-*"),
 )
 NEED_STREAM = (
     "E8.*",
@@ -53,11 +53,11 @@ NEED_CHOICES = (
     *("E10", "F3-limit-is-inclusive", "F3-right-key", "F7", "G1-health-*", "G2-stop", "G4-drift-*", "G5-*", "G7.1"),
     *("G10-*", "G11-*", "G12-*", "G13-*", "G14-*"),
     *("H1-slash-*", "H2-ten", "H2-after-*", "H2-own-answers"),
-    *("H3-usable", "H4-[!h]*", "H5-declared-host", "H5-declared-origin", "H5-host-own-*"),
+    *("H3-usable", "H4-[!h]*", "H5-declared-host", "H5-declared-origin", "H5-host-own-*", "H6-*"),
 )
 # The checks that fail when the plain answer lacks its text or its finish_reason.
 PLAIN_CHECKS = {"text": ("C4.2", "C4.5"), "finish": ("C4.4",)}
-NO_QUESTION = ("H2-id-nowhere", "H2-id-models")
+NO_QUESTION = ("H2-id-nowhere", "H2-id-models", "H2-after-unknown-route", "H2-close")  # and H2-body-*
 # The check that fails when the exchange is not of the expected kind.
 RESPONSIBLE_CHECKS = {
     "awkward": "C1.1",
@@ -111,7 +111,9 @@ def params_of(item: pytest.Item) -> dict[str, object]:
 @cache  # many tests share an id
 def needs_chat(check: str) -> bool:
     """Whether a check requires that the target answers a plain question."""
-    return check not in NO_QUESTION and any(fnmatchcase(check, pattern) for pattern in NEED_CHAT)
+    if check.startswith(("H2-body-", *NO_QUESTION)):
+        return False
+    return any(fnmatchcase(check, pattern) for pattern in NEED_CHAT)
 
 
 @cache

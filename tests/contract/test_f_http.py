@@ -147,10 +147,32 @@ def test_status_of_a_refused_key(authorization: str, keyed_proxy: ContractSessio
     expect_status(keyed_proxy.with_key(authorization), 401)
 
 
+SPELLINGS = {
+    "F3-key-scheme-lower": "bearer {key}",
+    "F3-key-scheme-upper": "BEARER {key}",
+    "F3-key-spaces": "Bearer   {key}",
+}
+
+
+def right_key(session: ContractSession) -> Capture:
+    """The response to a question with the right key."""
+    return session.once("right_key", lambda: session.with_key("Bearer {key}"))
+
+
 @check("F3-right-key", source="openapi.yaml: security, ApiKeyAuth")
 def test_key_accepted(keyed_proxy: ContractSession) -> None:
     """A request with the right key gets an answer."""
-    expect_answer(keyed_proxy, keyed_proxy.with_key("Bearer {key}"), "안녕")
+    expect_answer(keyed_proxy, right_key(keyed_proxy), "안녕")
+
+
+@check_each(
+    "authorization", SPELLINGS, tier="S", source="RFC 9110, 11.1 and 11.4; SamSaffron/term-llm#414, jetkvm/cloud-api#85"
+)
+def test_spelling_of_the_scheme(authorization: str, keyed_proxy: ContractSession) -> None:
+    """The scheme Bearer has any case, and any number of spaces ({row}) before the right key."""
+    if right_key(keyed_proxy).status != 200:
+        raise NotJudged(f"the right key is refused: {describe(right_key(keyed_proxy))}", ("F3-right-key",))
+    expect_answer(keyed_proxy, keyed_proxy.with_key(authorization), "안녕")
 
 
 @check("F3-key-guards-models", source="docs/behaviour.md: PROXY_API_KEY")

@@ -25,6 +25,9 @@ SHORTER: Final = {
     "tests.contract.test_h_connections.IDLE_S": 0.6,
     "tests.contract.test_g_time.PAUSE_S": 1.5,
     "tests.contract.test_g_time.LONG_S": 2.0,
+    "tests.contract.test_h_bodies.CLOSED_WITHIN_S": 0.5,
+    "tests.contract.test_h_framing.CONTINUE_S": 0.5,
+    "lumen_conformance.http.response_reader.CONTINUE_S": 0.5,
     "tests.contract.test_g_clients.CLOSED_WITHIN_S": 0.5,
     "tests.contract.test_g_concurrency.ABORTS": 8,  # more than `POOL` in the faults of these checks
     "tests.contract.test_g_concurrency.NOTICED_S": 0.5,

@@ -1,11 +1,11 @@
-"""Faults of HTTP behaviour and of hosts and origins: each fails exactly its declared checks."""
+"""Faults of HTTP behaviour, of requests and of hosts and origins: each fails exactly its declared checks."""
 
 import pytest
 
-from tests.fixtures.faults import http_behaviour, origins
+from tests.fixtures.faults import http_behaviour, origins, request_forms
 from tests.matrix.comparison import Matrix
 
-FAULTS = http_behaviour.FAULTS | origins.FAULTS
+FAULTS = http_behaviour.FAULTS | request_forms.FAULTS | origins.FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)
