@@ -105,3 +105,11 @@ def test_stays_open_after_connection_close(answer: Answer, closes: bool) -> None
     with Connection(answer(ENDS["close"] + SIZED, closes=closes)) as connection:
         connection.call("GET", "/")
         assert connection.stays_open(5 if closes else 0.1) is not closes
+
+
+def test_a_body_is_not_sent_after_a_refusal(answer: Answer) -> None:
+    """A response in place of 100 Continue ends the request without its body; the next one opens a connection."""
+    with Connection(answer(KEPT["by-version"] + SIZED)) as connection:
+        first = connection.call("POST", "/", body=b"body", headers=[("Expect", "100-continue")])
+        second = connection.call("GET", "/", timeout_s=5)
+    assert [(each.ended, each.connection) for each in (first, second)] == [("complete", 1), ("complete", 2)]
