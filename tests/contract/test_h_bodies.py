@@ -15,7 +15,7 @@ CLOSED_WITHIN_S = 3.0  # of the answer: a server closes its end at once, on a bu
 UNREAD = "RFC 9112, 9.3: a server reads the whole body or closes; ardeyouxipianyi/workbuddy2api-intl#30"
 
 
-class RefusedRequest(NamedTuple):
+class EarlyRefusal(NamedTuple):
     """A request with a body that is refused by its head, and the check that fails when it gets no response."""
 
     method: str
@@ -26,13 +26,13 @@ class RefusedRequest(NamedTuple):
 
 
 REFUSED = {
-    "H2-body-of-unknown-route": RefusedRequest("POST", NOWHERE, "F3-unknown-route-post"),
-    "H2-body-in-chunks": RefusedRequest("POST", NOWHERE, "F3-unknown-route-post", chunked=True),
-    "H2-body-of-wrong-method": RefusedRequest("PUT", CHAT, "F3-wrong-method-put"),
+    "H2-body-of-unknown-route": EarlyRefusal("POST", NOWHERE, "F3-unknown-route-post"),
+    "H2-body-in-chunks": EarlyRefusal("POST", NOWHERE, "F3-unknown-route-post", chunked=True),
+    "H2-body-of-wrong-method": EarlyRefusal("PUT", CHAT, "F3-wrong-method-put"),
 }
 
 
-def follow(session: ContractSession, request: RefusedRequest) -> tuple[Capture, Capture]:
+def follow(session: ContractSession, request: EarlyRefusal) -> tuple[Capture, Capture]:
     """Send a request that is refused, and then one for the health, on the same connection if it stays open."""
     body = session.with_target_model(question("안녕"))
     with session.server.connection() as connection:
@@ -48,7 +48,7 @@ def follow(session: ContractSession, request: RefusedRequest) -> tuple[Capture, 
     return refused, following
 
 
-def expect_own_response(session: ContractSession, request: RefusedRequest) -> None:
+def expect_own_response(session: ContractSession, request: EarlyRefusal) -> None:
     """The request after a refused one gets its own response, or the connection is closed."""
     refused, following = follow(session, request)
     closed = following.status is None and not following.raw
@@ -59,7 +59,7 @@ def expect_own_response(session: ContractSession, request: RefusedRequest) -> No
 
 
 @check_each("request_parts", REFUSED, source=UNREAD)
-def test_body_is_no_request(request_parts: RefusedRequest, proxy: ContractSession) -> None:
+def test_body_is_no_request(request_parts: EarlyRefusal, proxy: ContractSession) -> None:
     """The body of a refused request ({row}) is never answered as a request of its own."""
     expect_own_response(proxy, request_parts)
 
@@ -67,7 +67,7 @@ def test_body_is_no_request(request_parts: RefusedRequest, proxy: ContractSessio
 @check("F3-key-body", source=f"{UNREAD}; nesquena/hermes-webui#7550")
 def test_body_of_a_wrong_key_is_no_request(keyed_proxy: ContractSession) -> None:
     """The body of a request without the right key is never answered as a request of its own."""
-    wrong_key = RefusedRequest("POST", CHAT, "F3-wrong-key", (("Authorization", WRONG_KEY),))
+    wrong_key = EarlyRefusal("POST", CHAT, "F3-wrong-key", (("Authorization", WRONG_KEY),))
     expect_own_response(keyed_proxy, wrong_key)
 
 
