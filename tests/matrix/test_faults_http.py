@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.fixtures.faults import http_behaviour, origins, request_forms
+from tests.fixtures.faults import http_behaviour, origins
 from tests.matrix.comparison import Matrix
 
-FAULTS = http_behaviour.FAULTS | request_forms.FAULTS | origins.FAULTS
+FAULTS = http_behaviour.FAULTS | origins.FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)
