@@ -1,7 +1,7 @@
 """``python -m league``: judge all servers and write the pages.
 
 ``python -m league NAME …`` judges those of these names; ``python -m league pages`` writes the pages from the last
-outcome of each server that was judged here.
+outcome of each server that was judged here. What the pages say about another server stays.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from league import summary
 from league.launcher import ROOT
-from league.pages import appendix, table
+from league.pages import Earlier, appendix, table
 from league.runs import outcome_of
 from league.servers import SERVERS, LeagueServer
 
@@ -41,9 +41,11 @@ def judge(server: LeagueServer) -> str:
 
 def write_pages() -> None:
     """Write docs/league.md and docs/league-failures.md."""
-    outcomes = summary.outcomes()
-    for name, lines in (("league.md", table(outcomes)), ("league-failures.md", appendix(outcomes))):
-        (ROOT / "docs" / name).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    outcomes = {each.server.name: each for each in summary.outcomes()}
+    for name, write in (("league.md", table), ("league-failures.md", appendix)):
+        page = ROOT / "docs" / name
+        lines = write([outcomes.get(server.name) or Earlier(server, page.read_text("utf-8")) for server in SERVERS])
+        page.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -55,6 +55,11 @@ def litellm(folder: Path, host: str, port: str, gateway_url: str) -> list[str]:
     return [_script("litellm", "litellm"), *options]
 
 
+def litserve(_folder: Path, host: str, port: str, _gateway_url: str) -> list[str]:
+    """LitServe with two HTTP processes and two workers, which run a stub of a model."""
+    return [_script("litserve", "python"), str(Path(__file__).with_name("litserve_server.py")), host, port]
+
+
 def llama(_folder: Path, host: str, port: str, _gateway_url: str) -> list[str]:
     """The server of llama.cpp, as xllamacpp embeds it, with a model of 135 million parameters."""
     return [_script("llama", "python"), str(Path(__file__).with_name("llama_server.py")), host, port]
@@ -89,6 +94,16 @@ def lm_proxy(folder: Path, host: str, port: str, gateway_url: str) -> list[str]:
     return [_script("lm-proxy", "lm-proxy"), "--config", written]
 
 
+def mlflow(folder: Path, host: str, port: str, gateway_url: str) -> list[str]:
+    """MLflow's gateway with its default of two workers, which gunicorn supervises."""
+    os.environ.update({"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_GATEWAY_API_BASE_ALLOW_PRIVATE_IPS": "true"})
+    behind = {"openai_api_base": f"{gateway_url}/v1", "openai_api_key": KEY_BEHIND}
+    model = {"provider": "openai", "name": MODEL, "config": behind}
+    config = {"endpoints": [{"name": MODEL, "endpoint_type": "llm/v1/chat", "model": model}]}
+    written = _written(folder, "gateway.yaml", json.dumps(config))
+    return [_script("mlflow", "mlflow"), "gateway", "start", "--config-path", written, "--host", host, "--port", port]
+
+
 def mock_llm(_folder: Path, host: str, port: str, _gateway_url: str) -> list[str]:
     """Mock-LLM with its own rules: it echoes the question."""
     os.environ.update({"HOST": host, "PORT": port})
@@ -100,6 +115,13 @@ def mockllm(folder: Path, host: str, port: str, _gateway_url: str) -> list[str]:
     responses = {"responses": {}, "defaults": {"unknown_response": ANSWER}}
     os.environ["MOCKLLM_RESPONSES_FILE"] = _written(folder, "responses.yml", json.dumps(responses))
     return [_script("mockllm", "uvicorn"), "mockllm.server:app", "--host", host, "--port", port]
+
+
+def mocktopus(folder: Path, host: str, port: str, _gateway_url: str) -> list[str]:
+    """Mocktopus with one recorded answer to every question."""
+    rule = {"type": "llm.openai", "when": {"model": "*"}, "respond": {"content": ANSWER}}
+    written = _written(folder, "scenario.yaml", json.dumps({"version": 1, "rules": [rule]}))
+    return [_script("mocktopus", "mocktopus"), "serve", "--host", host, "--port", port, "--scenario", written]
 
 
 def openai_forward(_folder: Path, host: str, port: str, gateway_url: str) -> list[str]:
@@ -134,23 +156,33 @@ def stubllm(folder: Path, host: str, port: str, _gateway_url: str) -> list[str]:
     return [_script("stubllm", "stubllm"), "serve", "--host", host, "--port", port, "--fixture-file", written]
 
 
+def xpyd_sim(_folder: Path, host: str, port: str, _gateway_url: str) -> list[str]:
+    """xPyD-sim without the delays of a real accelerator, so that a run takes a minute."""
+    delays = [f"--{name}-delay-ms=1" for name in ("prefill", "kv-transfer")] + ["--decode-delay-per-token-ms=1"]
+    return [_script("xpyd-sim", "xpyd-sim"), "serve", "--host", host, "--port", port, "--model", MODEL, *delays]
+
+
 SERVERS: dict[str, Callable[[Path, str, str, str], list[str]]] = {
     "aimock": aimock,
     "aimock-proxy": aimock_proxy,
     "fakellm": fakellm,
     "litellm": litellm,
+    "litserve": litserve,
     "llama": llama,
     "llm-katan": llm_katan,
     "llm-mock-api": llm_mock_api,
     "llmock": llmock,
     "lm-proxy": lm_proxy,
+    "mlflow": mlflow,
     "mock-llm": mock_llm,
     "mockllm": mockllm,
+    "mocktopus": mocktopus,
     "openai-forward": openai_forward,
     "optillm": optillm,
     "portkey": portkey,
     "router-gateway": router_gateway,
     "stubllm": stubllm,
+    "xpyd-sim": xpyd_sim,
 }
 
 

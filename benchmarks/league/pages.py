@@ -6,21 +6,18 @@ import platform
 import re
 import shutil
 import subprocess
-import time
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from league.causes import LeagueCause, causes_of, ids_of, name_of
-from league.changes import changes
 from league.launcher import ROOT
 from league.notes import check_of
 from league.runs import ServerResult
-from league.summary import SUMMARY
+from league.servers import LeagueServer
 from lumen_proxy import __version__
 
 HEAD = Path(__file__).parent / "head.md"
-CHANGED = Path(__file__).parent / "changed.md"
 COLUMNS = ("server", "version", "clients", "strict", "M passed", "M failed", "causes", "M not judged", "S reported")
 SHOWN_CHARS = 700  # of an answer
 REQUEST_CHARS = 2_000  # of a request: some have a body of many thousand bytes
@@ -28,33 +25,66 @@ FAILURE_LINES, LINE_CHARS = 8, 300  # of the output of the suite
 SENTENCE_CHARS = 240  # of a cause
 
 
-def table(outcomes: Sequence[ServerResult]) -> Iterator[str]:
+@dataclass(frozen=True)
+class Earlier:
+    """What a page says about a server that was not judged here."""
+
+    server: LeagueServer
+    page: str
+
+    def row(self) -> Iterator[str]:
+        """Yield its row of the table, if there is one of this version."""
+        yield from re.findall(rf"(?m)^{re.escape(f'| {self.server.title} | {self.server.version} |')}.*", self.page)
+
+    def section(self) -> Iterator[str]:
+        """Yield its section with the heading, if there is one of this version."""
+        heading = re.escape(_heading(self.server))
+        yield from re.findall(rf"(?ms)^{heading}\n.*?(?=\n*(?:^## |\Z))", self.page)
+
+
+Result = ServerResult | Earlier
+
+
+def table(results: Sequence[Result]) -> Iterator[str]:
     """Yield docs/league.md."""
     yield HEAD.read_text("utf-8")
-    suite = f"lumen-conformance {__version__} on {_last_run()}: the sentences below are those of that version, and a"
-    yield f"Measured by {suite} claim may be worded in another way today."
-    yield f"With Python {platform.python_version()} and Node {_node_version()} on {platform.system()}.\n"
-    yield f"| {' | '.join((*COLUMNS, 'skipped', 'errors', 'time'))} |"
-    yield "|---" * (len(COLUMNS) + 3) + "|"
-    yield from (_row(each) for each in outcomes)
-    yield "\n" + CHANGED.read_text("utf-8")
-    yield from changes(outcomes)
-    for each in outcomes:
-        yield f"\n## {each.server.title} {each.server.version}\n"
-        yield from _section(each)
+    suite = f"lumen-conformance {__version__}, Python {platform.python_version()} and Node {_node_version()} on"
+    yield f"Measured with {suite} {platform.system()}. A claim may be worded in another way today.\n"
+    yield f"| {' | '.join((*COLUMNS, 'skipped', 'errors', 'time', 'day'))} |"
+    yield "|---" * (len(COLUMNS) + 4) + "|"
+    for each in results:
+        yield from each.row() if isinstance(each, Earlier) else [_row(each)]
+    yield from _joined(each.section() if isinstance(each, Earlier) else _section(each) for each in results)
+
+
+def _joined(sections: Iterable[Iterable[str]]) -> Iterator[str]:
+    for lines in sections:
+        if text := "\n".join(lines).rstrip():
+            yield f"\n{text}"
 
 
 def _row(outcome: ServerResult) -> str:
     ended = outcome.ended
-    counts = [len(ended("passed", "M")), len(ended("failed", "M")), len(causes_of(outcome, "M"))]
+    counts: list[object] = [len(ended("passed", "M")), len(ended("failed", "M"))]
+    counts += [f"[{len(causes_of(outcome, 'M'))}](league-failures.md#{_anchor(outcome.server)})"]
     counts += [len(ended("not_judged", "M")), len(ended("warned", "S")), len(ended("skipped")), len(ended("error"))]
     layers = [outcome.layers.get(layer, "") for layer in ("clients", "strict")]
     cells = [str(each) for each in counts] if outcome.verdicts else [""] * len(counts)
-    row = [outcome.server.title, outcome.server.version, *layers, *cells, f"{outcome.elapsed_s:.0f} s"]
+    row = [outcome.server.title, outcome.server.version, *layers, *cells, f"{outcome.elapsed_s:.0f} s", outcome.day]
     return f"| {' | '.join(row)} |"
 
 
+def _heading(server: LeagueServer) -> str:
+    return f"## {server.title} {server.version}"
+
+
+def _anchor(server: LeagueServer) -> str:
+    """The anchor that GitHub gives the heading of a server."""
+    return re.sub(r"[^\w\- ]", "", f"{server.title} {server.version}".lower()).replace(" ", "-")
+
+
 def _section(outcome: ServerResult) -> Iterator[str]:
+    yield f"{_heading(outcome.server)}\n"
     if outcome.trouble:
         what = "Judged in part" if outcome.verdicts else "Could not be judged here"
         yield f"{what}. What was tried, and what came of it:\n{_fenced('text', outcome.trouble)}\n"
@@ -78,20 +108,23 @@ def _causes(outcome: ServerResult) -> Iterator[str]:
         yield f"- {_sentence(cause)}. Checks: {ids_of(cause.failed)}.{behind}"
 
 
-def appendix(outcomes: Sequence[ServerResult]) -> Iterator[str]:
+def appendix(results: Sequence[Result]) -> Iterator[str]:
     """Yield docs/league-failures.md."""
     yield "# Failures of the league, each cause with a request\n"
     yield "Failures are grouped by their cause, the largest first. Of what clients break on (tier M) each cause has the"
     yield "checks that failed and, of the first of them, the request and the answer; below stands what is only reported"
     yield "(tier S), a line for each cause. `PORT` is that of the server, `GATEWAY` that of the scripted gateway; keys"
-    yield "are masked. What this is about: [league.md](league.md).\n"
-    for each in outcomes:
-        yield f"\n## {each.server.title} {each.server.version}"
-        for cause in causes_of(each, "M"):
-            yield from _entry(each, cause)
-        if reported := causes_of(each, "S"):
-            yield "\n### Only reported\n"
-            yield from (f"- {_sentence(cause)}. Checks: {ids_of(cause.failed)}." for cause in reported)
+    yield "are masked. What this is about: [league.md](league.md)."
+    yield from _joined(each.section() if isinstance(each, Earlier) else _failures(each) for each in results)
+
+
+def _failures(outcome: ServerResult) -> Iterator[str]:
+    yield _heading(outcome.server)
+    for cause in causes_of(outcome, "M"):
+        yield from _entry(outcome, cause)
+    if reported := causes_of(outcome, "S"):
+        yield "\n### Only reported\n"
+        yield from (f"- {_sentence(cause)}. Checks: {ids_of(cause.failed)}." for cause in reported)
 
 
 def _entry(outcome: ServerResult, cause: LeagueCause) -> Iterator[str]:
@@ -136,12 +169,6 @@ def _neutral(text: str) -> str:
     text = text.replace(str(ROOT), ".").replace("```", "'''")
     text = re.sub(r"(?:https|file)://\S+", "(address)", text)  # of a package index, in what an installer says
     return re.sub(r"/(?:root|home|tmp|opt|usr)/\S*/", "…/", text)
-
-
-def _last_run() -> str:
-    """Return the date of the last run of a server."""
-    ended_s = SUMMARY.stat().st_mtime if SUMMARY.exists() else time.time()
-    return datetime.fromtimestamp(ended_s, UTC).date().isoformat()
 
 
 def _node_version() -> str:

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,13 @@ INTERRUPT: int = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT)
 LAUNCHER = Path(__file__).parent / "launcher.py"
 
 
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
 @dataclass(frozen=True)
 class ServerResult:
-    """The result of one server; ``ending`` is the summary of the run, ``trouble`` the reason for missing verdicts."""
+    """The result of one server on a day; ``ending`` is the summary of the run, ``trouble`` why verdicts are missing."""
 
     server: LeagueServer
     verdicts: tuple[dict[str, Any], ...] = ()
@@ -43,6 +48,7 @@ class ServerResult:
     ending: dict[str, Any] = field(default_factory=dict)
     elapsed_s: float = 0.0
     trouble: str = ""
+    day: str = field(default_factory=_today)
 
     @property
     def counts(self) -> Counter[str]:
@@ -82,16 +88,16 @@ def _judge(server: LeagueServer, folder: Path) -> ServerResult:
     if not found or any(NEVER_READY in (each.get("reason") or "") for each in found):  # no verdict on the server
         output = (folder / "output.txt").read_text("utf-8", errors="replace")
         return ServerResult(server, elapsed_s=elapsed_s, trouble=f"{ended}:\n{output[-3_000:]}")
-    return kept(server, elapsed_s, "" if normally else ended)
+    return kept(server, elapsed_s, "" if normally else ended, _today())
 
 
-def kept(server: LeagueServer, elapsed_s: float, trouble: str) -> ServerResult:
+def kept(server: LeagueServer, elapsed_s: float, trouble: str, day: str) -> ServerResult:
     """The outcome of a run whose files are kept."""
     folder = KEPT / server.name
     verdicts, notes = (tuple(_lines(folder / f"{name}.jsonl")) for name in ("verdicts", "notes"))
     ending = folder / "summary.json"
     summary = json.loads(ending.read_text("utf-8")) if ending.exists() else {}  # a run that was stopped has none
-    return ServerResult(server, verdicts, notes, summary, elapsed_s, trouble)
+    return ServerResult(server, verdicts, notes, summary, elapsed_s, trouble, day)
 
 
 def _command(server: LeagueServer, folder: Path) -> list[str]:

@@ -78,6 +78,13 @@ GATEWAYS = (
         ("--proxy-health-path=none", f"--proxy-api-key={KEY}", "--proxy-can=models,n,tools,auth"),
     ),
     LeagueServer(
+        "mlflow",
+        "MLflow gateway",
+        # numpy and gunicorn, which it uses and does not ask for
+        ("mlflow-skinny[gateway]==3.17.2", "aiohttp==3.14.5", "gunicorn==27.0.1", "numpy==2.4.6"),
+        ("--proxy-can=n,tools",),
+    ),
+    LeagueServer(
         "portkey",
         "Portkey gateway",
         ("@portkey-ai/gateway@1.15.2",),
@@ -138,9 +145,12 @@ MOCKS = (
     _mock("llmock", "LLMock", "llmock==0.2.2", f"--proxy-api-key={KEY}", "--proxy-can=models,health,tools"),
     _mock("mock-llm", "Mock-LLM", "@dwmkerr/mock-llm@0.1.29", "--proxy-can=models,health", npm=True),
     _mock("mockllm", "MockLLM", "mockllm==0.0.8", "--proxy-health-path=/models"),
+    _mock("mocktopus", "Mocktopus", "mocktopus==0.2.0", "--proxy-can=models,health"),
     _mock("stubllm", "StubLLM", "stubllm==0.1.5", "--proxy-can=models,health"),
 )
 MODELS = (
+    _mock("litserve", "LitServe", "litserve==0.2.19", "--proxy-can=n"),
+    _mock("xpyd-sim", "xPyD-sim", "xpyd-sim==0.5.0", "--proxy-can=models,health,n,tools"),
     LeagueServer(
         "llama",
         "llama.cpp's server (xllamacpp) with SmolLM2-135M",

@@ -24,9 +24,9 @@ def outcomes() -> list[ServerResult]:
     lines = _read()
     known = [(server, lines[server.name]) for server in SERVERS if server.name in lines]
     return [
-        kept(server, row["elapsed_s"], row["trouble"])
+        kept(server, row["elapsed_s"], row["trouble"], row["day"])
         if row["counts"]
-        else ServerResult(server, elapsed_s=row["elapsed_s"], trouble=row["trouble"])
+        else ServerResult(server, elapsed_s=row["elapsed_s"], trouble=row["trouble"], day=row["day"])
         for server, row in known
     ]
 
@@ -42,6 +42,7 @@ def line(outcome: ServerResult) -> dict[str, Any]:
         "name": outcome.server.name,
         "server": outcome.server.title,
         "version": outcome.server.version,
+        "day": outcome.day,
         "layers": outcome.layers,
         "counts": dict(outcome.counts),
         "elapsed_s": round(outcome.elapsed_s, 1),

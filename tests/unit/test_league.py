@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterator
@@ -55,9 +54,11 @@ def test_counts_of_each_tier_and_of_what_was_not_judged() -> None:
         verdict("E5.1", "passed", tier="S"), ending={"layers": {"clients": "FAILED", "strict": "FAILED"}},
     )  # fmt: skip
     page = "\n".join(pages.table([seen]))
-    assert re.search(r"^Measured by lumen-conformance \d+\.\d+\.\d+ on \d{4}-\d\d-\d\d: ", page, re.MULTILINE)
+    assert re.search(r"^Measured with lumen-conformance \d+\.\d+\.\d+, Python ", page, re.MULTILINE)
     assert "| M passed | M failed | causes | M not judged | S reported | skipped | errors |" in page
-    assert "| FAILED | FAILED | 1 | 1 | 1 | 1 | 1 | 0 | 1 |" in page
+    assert re.search(
+        r"FAILED \| 1 \| 1 \| \[1\]\(league-failures\.md#litellm-proxy-\d+\) \| 1 \| 1 \| 0 \| 1 \| 0 s \| \d", page
+    )
     assert "- broken: A claim. Checks: C4.1. Not judged because of it: 1 more." in page
     assert "not of the server: G7.1." in page
 
@@ -79,28 +80,16 @@ def test_failures_of_one_cause_stand_together() -> None:
     assert "### Only reported\n\n- broken: A claim. Checks: E3.1." in page
 
 
-def test_what_became_of_the_failures_of_the_first_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A check that fails no more is counted by what became of it, a new failure by where it comes from."""
-    from league import changes  # noqa: PLC0415 -- see path_of_the_league
+def test_what_a_page_says_about_servers_that_were_not_judged_here_stays() -> None:
+    """The row and the section of a server are those of the earlier page, where it was not judged since."""
+    from league import pages, servers  # noqa: PLC0415 -- see path_of_the_league
 
-    failed_once = ("C4.1", "E3.1", "F1.2", "F3-allow", "D2.1")
-    known = {"litellm": {"failed": len(failed_once), "checks": failed_once}}
-    moves = {"moves": [{"check": "F2-n-zero-never-fails", "before": "", "reason": "split from F2: …"}]}
-    for name, told in (("BEFORE", known), ("MOVES", moves)):
-        monkeypatch.setattr(changes, name, tmp_path / name)
-        (tmp_path / name).write_text(json.dumps(told), "utf-8")
-    seen = outcome(
-        verdict("C4.1", "failed"), verdict("E3.1", "warned", tier="S"), verdict("F1.2", "not_judged"),
-        verdict("D2.1", "passed"), verdict("F2-n-zero-never-fails", "failed"), verdict("H3-list", "failed"),
-    )  # fmt: skip
-    assert changes.left(seen) == {
-        "E3.1": "tier S",
-        "F1.2": "not judged",
-        "F3-allow": "no longer asked",
-        "D2.1": "passed",
-    }
-    assert changes.came(seen) == {"F2-n-zero-never-fails": "split", "H3-list": "other"}
-    assert list(changes.changes([seen]))[-1] == "| LiteLLM proxy | 5 | 3 | 1 | 1 | 1 | 1 | 1 | 0 | 1 |"
+    judged = [outcome(verdict("C4.1", "failed", cause="C4.1")), outcome(verdict("C4.1", "passed"))]
+    first = ["\n".join(write([judged[0]])) for write in (pages.table, pages.appendix)]
+    for write, page in zip((pages.table, pages.appendix), first, strict=True):
+        assert "\n".join(write([pages.Earlier(servers.SERVERS[0], page)])) == page
+        assert "\n".join(write([judged[1]])) != page
+        assert "C4.1" not in "\n".join(write([pages.Earlier(servers.SERVERS[1], page)]))
 
 
 def test_a_name_that_no_server_has(capsys: pytest.CaptureFixture[str]) -> None:
