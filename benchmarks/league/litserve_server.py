@@ -43,8 +43,9 @@ class Stub(LitAPI):
 def main() -> None:
     """Serve until killed."""
     litserve: Any = importlib.import_module("litserve")
+    model: Any = Stub  # its base takes the options
     host, port = sys.argv[1:]
-    server = litserve.LitServer(Stub(spec=litserve.OpenAISpec()), accelerator="cpu", workers_per_device=PROCESSES)
+    server = litserve.LitServer(model(spec=litserve.OpenAISpec()), accelerator="cpu", workers_per_device=PROCESSES)
     server.run(host=host, port=int(port), num_api_servers=PROCESSES, generate_client_file=False)
 
 
