@@ -19,7 +19,7 @@ ANSWER = ("This ", "is ", "a ", "recorded ", "answer.")
 PROCESSES = 2  # of HTTP, and as many that run the model
 
 
-class Request(Protocol):
+class ModelInput(Protocol):
     """What LitServe makes of the body of a request; of its fields the stub reads this one."""
 
     messages: list[object]
@@ -31,7 +31,7 @@ class Stub(LitAPI):
     def setup(self, device: str) -> None:
         """Load nothing."""
 
-    def predict(self, request: Request) -> Iterator[dict[str, object]]:
+    def predict(self, request: ModelInput) -> Iterator[dict[str, object]]:
         """Yield the parts, the last with the counts."""
         asked = sum(len(str(message).split()) for message in request.messages)
         for part in ANSWER[:-1]:
