@@ -45,7 +45,7 @@ def _content(chunk: JsonObject) -> str:
 STYLES: dict[str, Style] = {
     "comments": lambda sent: (b": keep-alive\n\n", b":\n\n", *(b": next\n" + each for each in sent)),
     "blank-lines": each_event(lambda sent: b"\n\n" + sent + b"\n"),
-    "event-lines": each_event(lambda sent: b"event: message\n" + sent),
+    "event-lines": each_event(lambda sent: b"id: 7\nevent: message\n" + sent),
     "crlf": each_event(lambda sent: sent.replace(b"\n", b"\r\n")),
     "no-space": each_event(lambda sent: sent.replace(b"data: ", b"data:", 1)),
     "one-packet": lambda sent: (b"".join(sent),),

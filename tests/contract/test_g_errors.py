@@ -32,37 +32,50 @@ MESSAGE = "kortix-ai/suna#5986 says Bad Gateway in its place; LiteLLM 1.106.2 fi
 CODE = "openapi.yaml: ErrorResponse; langchain-openai 1.7.3 knows a context overflow by the code of 400"
 
 
-def need_error(proxy: ContractSession, status: int, *, stream: bool) -> Capture:
-    """The error for a failure of the gateway with this status; not judged when the target reports no error status."""
-    capture, check_id = failed_exchange(proxy, f"status-{status}", stream=stream), f"G3-forwarded-status-{status}"
+# Failure of the gateway → the first status of its class. A lost response is a failure of the server, too.
+CLASSES = {
+    **{f"status-{status}": status // 100 * 100 for status in (*REFUSALS, *BROKEN)},
+    **dict.fromkeys(("html-502", "reset"), 500),
+}
+CAUSES = {
+    **{f"status-{status}": f"as the gateway's {status}" for status in (*REFUSALS, *BROKEN)},
+    "html-502": "because the gateway sent HTML with status 502",
+    "reset": "because the gateway reset the connection",
+}
+
+
+def need_error(proxy: ContractSession, name: str, *, stream: bool) -> Capture:
+    """The error for a failure of the gateway; not judged when the target reports no error status."""
+    capture = failed_exchange(proxy, name, stream=stream)
     if capture.status is not None and capture.status >= FIRST_ERROR_STATUS:
         return capture
     in_stream = stream and error_documents(capture) and not assistant_text(capture)
-    raise NotJudged(f"no error status: {describe(capture)}", (f"{check_id}-status" if in_stream else check_id,))
+    because_of = f"G3-forwarded-{name}-status" if in_stream else f"G3-forwarded-{name}"
+    raise NotJudged(f"no error status: {describe(capture)}", (because_of,))
 
 
 def need_error_object(proxy: ContractSession, status: int, *, stream: bool) -> dict[str, object]:
     """The error in the class of the gateway's; not judged when it is of another class or has another form."""
-    capture = need_error(proxy, status, stream=stream)
-    if not is_same_class(capture, status):
+    capture = need_error(proxy, f"status-{status}", stream=stream)
+    if not is_of_class(capture, f"status-{status}"):
         raise NotJudged(f"an error of another class: {describe(capture)}", (f"G3-class-{status}",))
     if missing := require_error_object(capture):
         raise NotJudged(missing.reason, missing.because_of)
     return child_object(answer_json(capture), "error")
 
 
-def is_same_class(capture: Capture, status: int) -> bool:
-    """Whether a response has a status of the class of another one: 4xx or 5xx."""
-    return capture.status is not None and capture.status // 100 == status // 100
+def is_of_class(capture: Capture, name: str) -> bool:
+    """Whether a response has a status of the class of this failure: 4xx or 5xx."""
+    return capture.status is not None and 0 <= capture.status - CLASSES[name] < 100
 
 
 @STREAMED
-@check_each("status", {f"G3-class-{status}": status for status in (*REFUSALS, *BROKEN)}, tier="S", source=CLASS)
-def test_class(stream: bool, status: int, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
-    """An error of the gateway ({row}) stays an error of the client (4xx), or of the server (5xx)."""
-    capture, first = need_error(proxy, status, stream=stream), status // 100 * 100
-    expected = f"a status from {first} to {first + 99}, as the gateway's {status}"
-    expect_response(capture, is_same_class(capture, status), expected)
+@check_each("name", {f"G3-class-{name.removeprefix('status-')}": name for name in CLASSES}, tier="S", source=CLASS)
+def test_class(stream: bool, name: str, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
+    """An error of the gateway ({row}) stays one of the client (4xx) or of the server (5xx)."""
+    capture, first = need_error(proxy, name, stream=stream), CLASSES[name]
+    expected = f"a status from {first} to {first + 99}, {CAUSES[name]}"
+    expect_response(capture, is_of_class(capture, name), expected)
 
 
 @STREAMED

@@ -17,7 +17,9 @@ LARGE_TEXT = " ".join(map(str, range(15_000)))  # beyond 65,536 bytes, where the
 CHECKS = {
     "comments": Check("G12-comments", source="AIClient2API#695 read a comment as JSON; WHATWG HTML, 9.2.6"),
     "blank-lines": Check("G12-blank-lines", source="WHATWG HTML, 9.2.6: a blank line without data dispatches nothing"),
-    "event-lines": Check("G12-event-lines", source="WHATWG HTML, 9.2.6: the event type message is the default"),
+    "event-lines": Check(
+        "G12-event-lines", source="WHATWG HTML, 9.2.6: fields beside data; message is the default type"
+    ),
     "crlf": Check("G12-crlf", source="miruamel/xuan#194 dropped every chunk; WHATWG HTML, 9.2.5"),
     "no-space": Check("G12-no-space", source="freellmapi#1087, opencodex#1170 dropped every chunk; WHATWG HTML, 9.2.6"),
     "one-packet": Check("G12-one-packet", source="urllib3.future#344 dropped all events but the first; RFC 9112, 7.1"),
@@ -30,7 +32,7 @@ CHECKS = {
 HABITS = {
     "comments": "writes comments",
     "blank-lines": "writes blank lines between its events",
-    "event-lines": "names its events",
+    "event-lines": "names and numbers its events",
     "crlf": "ends its lines with CRLF",
     "no-space": "writes no space after data:",
     "one-packet": "sends all events in one chunk",
