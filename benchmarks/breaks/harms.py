@@ -119,6 +119,13 @@ RECORDED: dict[str, str] = {
     ),
     "E5.5": "SpeakGPT raises IndexOutOfBoundsException on a chunk without choices (AndraxDev/speak-gpt#162)",
     # Sources of these requests: tests/unit/proxy/client_requests.py.
+    "H8-unasked": "agent-vision-toolkit raises UnicodeDecodeError (Anionex/agent-vision-toolkit#36)",
+    "H8-accepted-plain": "OpenCode Desktop raises ZlibError (open-webui/open-webui#23920)",
+    "H8-accepted-stream": "OpenCode Desktop raises ZlibError (open-webui/open-webui#23920)",
+    "H8-accepted-error": "Claude Code shows ZlibError instead of the error (tombii/better-ccflare#243)",
+    "H8-gateway-plain": "OpenCode Desktop raises ZlibError (open-webui/open-webui#23920)",
+    "H8-gateway-stream": "Chrome raises ERR_CONTENT_DECODING_FAILED (open-webui/open-webui#23876)",
+    "H8-gateway-accepted": "Codex gets an error instead of each answer (headroomlabs-ai/headroom#51)",
     "H6-charset": "AutoDev cannot use such a server (phodal/auto-dev#289)",
     "H6-chunked": "Roo Code cannot use such a server (antirez/ds4#423)",
     "H6-names-lower": "Codex 0.135.0 cannot use such a server (RakuenSoftware/aimee#27)",

@@ -50,6 +50,8 @@ ACTS: dict[str, tuple[str, ...]] = {
     "H4-health": (),
     "H4-lenient": (),  # recorded: none of these clients sends it
     "H4-stream": ("stream",),
+    "H8": ("plain", "stream"),
+    "H8-gateway": (),  # its gateway codes nothing
     "H6": (),  # no client sends another form than its own; those that send these are recorded
 }
 ALL_ACTS = tuple(dict.fromkeys(act for acts in ACTS.values() for act in acts))

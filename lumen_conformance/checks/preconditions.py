@@ -9,6 +9,7 @@ from __future__ import annotations
 from lumen_conformance.checks.findings import child_object
 from lumen_conformance.checks.verdict import EXCHANGE, NotApplicable, NotObserved, Unjudged
 from lumen_conformance.http.capture import Capture
+from lumen_conformance.http.content_coding import coding_of
 from lumen_conformance.http.documents import (
     answer_json,
     assistant_text,
@@ -43,15 +44,23 @@ def require_body(capture: Capture) -> Unjudged | None:
     """A response was received; an error has a body."""
     if missing := require_response(capture):
         return missing
+    if missing := require_no_coding(capture):
+        return missing
     complete = capture.ended == "complete"
     bare = _is_error(capture) and not capture.body
     return NotObserved("the error has no body", ("F1.8" if complete else "F1.6",)) if bare else None
 
 
+def require_no_coding(capture: Capture) -> Unjudged | None:
+    """The body has no content coding: clients that decode it read it, others do not."""
+    coding = coding_of(capture)
+    return NotObserved(f"Content-Encoding: {coding} although not accepted", ("H8-unasked",)) if coding else None
+
+
 def require_status_200(capture: Capture) -> Unjudged | None:
-    """The status is 200."""
+    """The status is 200, and the body has no content coding."""
     if capture.status == 200:
-        return None
+        return require_no_coding(capture)
     received = "no response" if capture.status is None else f"the status is {capture.status}"
     check = "E8.4" if requires_tool_call(capture) else "C1.1"
     return NotObserved(f"{received}, {capture.ended}", (check,) if is_chat(capture) else (EXCHANGE,))

@@ -57,6 +57,7 @@ CHECKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {
     "H4-no-tools": (LUMEN,),  # OpenAI refuses empty lists
     "H4-assistant-content-null": (LUMEN,),  # with `tool_calls: null`, which OpenAI's schema does not allow
     "H4-health": (LUMEN, pytest.mark.needs("health")),
+    "H8-gateway-*": (OPENAI, GATEWAY),
     "K*": (LUMEN,),  # the clients run against our own proxy
     # A target that supports images, required tools or JSON mode need not refuse them.
     **{f"F2-{name}": (LUMEN,) for name in UNSUPPORTED_REQUESTS},

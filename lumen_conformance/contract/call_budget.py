@@ -36,6 +36,8 @@ OWN = {
     "test_no_replacement_character": 0,
     **dict.fromkeys(("test_body_is_no_request", "test_after_unknown_route", "test_close"), 0),
     "test_spelling_of_the_scheme": 2,
+    "test_no_coding_unasked": 0,
+    "test_vary": 2,
     "test_stream_off": 2,
     "test_stream_has_text": 2,
     "test_refused_before_the_stream": 2,

@@ -10,12 +10,13 @@ from unicodedata import normalize
 
 from lumen_conformance import schemas
 from lumen_conformance.checks.findings import child_object
+from lumen_conformance.checks.preconditions import require_no_coding
 from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.gateway.exchange import ReceivedRequest
 from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import JsonObject, answer_json, assistant_text, error_documents, finish_of
 from lumen_conformance.http.strict_json import format_path
-from lumen_conformance.registry.refutation import expect, shorten
+from lumen_conformance.registry.refutation import NotJudged, expect, shorten
 from lumen_conformance.schemas.descriptions import format_value
 
 AROUND_CHARS = 20  # before and after the first difference of two texts: one line of a report
@@ -67,8 +68,15 @@ def expect_complete(capture: Capture) -> None:
     expect_response(capture, holds, "a complete response, and no connection reset")
 
 
+def need_no_coding(capture: Capture) -> None:
+    """Raise `NotJudged` when the body has a content coding that the request does not accept."""
+    if missing := require_no_coding(capture):
+        raise NotJudged(missing.reason, missing.because_of)
+
+
 def expect_text(capture: Capture, text: str, *, at: str = "") -> None:
     """The response has status 200 and exactly this text of the assistant; for long texts the difference is shown."""
+    need_no_coding(capture)
     found = assistant_text(capture)
     if (capture.status, found) == (200, text):
         return
@@ -98,6 +106,7 @@ def expect_answer(session: ContractSession, capture: Capture, text: str, *, at: 
     if "gateway" in session.target.can:
         expect_text(capture, text, at=at)
         return
+    need_no_coding(capture)
     expected = "status 200 and a complete answer with a choice"
     expect(session.is_answered(capture, text), expected, describe(capture), at=at)
 
@@ -112,6 +121,7 @@ def expect_answer_with_text(session: ContractSession, capture: Capture, text: st
 
 def expect_error(capture: Capture, status: int, *, kind: str | None = None, code: str) -> None:
     """The response is an error with this status, type and code."""
+    need_no_coding(capture)
     error = child_object(answer_json(capture), "error")
     fields = {"code": code} | ({"type": kind} if kind else {})
     named = ", ".join(f"{name} {value!r}" for name, value in sorted(fields.items()))
@@ -141,6 +151,7 @@ def describe_header(capture: Capture, name: str) -> str:
 
 def expect_schema(capture: Capture, name: str, what: str) -> None:
     """The body matches a schema; ``what`` describes the schema."""
+    need_no_coding(capture)
     expect_value_schema(name, answer_json(capture), what, describe(capture))
 
 

@@ -32,6 +32,7 @@ FIRST_SERVER_ERROR = 500  # and above: the server failed, it did not refuse the 
 NEED_CHAT = (
     *("C8.*", "E10", "F2-*", "F3-key-stays-here", "F3-limit-is-inclusive", "F3-right-key", "F4", "F7", "G*"),
     *("H1-slash-*", "H2-*", "H3-usable", "H4-[!h]*", "H5-declared-host", "H5-declared-origin", "H5-host-own-*", "H6-*"),
+    *("H8-accepted-plain", "H8-accepted-stream", "H8-gateway-*"),
 )
 NEED_STREAM = (
     "E8.*",
@@ -45,6 +46,8 @@ NEED_STREAM = (
     "G3-words-first-event",
     "G3-words-late",
     "H4-stream-*",
+    "H8-accepted-stream",
+    "H8-gateway-stream",
     "G4-in-streams",
     "G5-stream-*",
     "G14-*",
@@ -54,6 +57,7 @@ NEED_CHOICES = (
     *("G10-*", "G11-*", "G12-*", "G13-*", "G14-*"),
     *("H1-slash-*", "H2-ten", "H2-after-*", "H2-own-answers"),
     *("H3-usable", "H4-[!h]*", "H5-declared-host", "H5-declared-origin", "H5-host-own-*", "H6-*"),
+    *("H8-accepted-plain", "H8-accepted-stream", "H8-gateway-*"),
 )
 # The checks that fail when the plain answer lacks its text or its finish_reason.
 PLAIN_CHECKS = {"text": ("C4.2", "C4.5"), "finish": ("C4.4",)}

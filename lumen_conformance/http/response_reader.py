@@ -13,6 +13,7 @@ from lumen_conformance.http.framing import (
     allows_reuse,
     create_parser,
     describe_early_end,
+    describe_invalid,
     is_not_http,
     split_expectation,
 )
@@ -145,7 +146,10 @@ class ResponseReader:
             self._take_events()
         except h11.RemoteProtocolError as error:
             self.ended = "invalid" if data or is_not_http(self._raw) else "aborted"
-            reason = describe_early_end(self._raw, self._response) if is_not_http(self._raw) or not data else str(error)
+            if is_not_http(self._raw) or not data:
+                reason = describe_early_end(self._raw, self._response)
+            else:
+                reason = describe_invalid(self._raw, error)
             self._error = "; ".join(filter(None, [self._error, reason]))
         if self.ended is None and len(self._raw) > MAX_BYTES:
             self.ended, self._error = "invalid", f"too large: more than {MAX_BYTES} bytes without an end"

@@ -3,6 +3,7 @@
 By URL there are four clients, with --proxy-load and for all other targets twenty.
 """
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,6 +12,7 @@ from lumen_conformance.contract.exchanges import FEW_CLIENTS, MANY_CLIENTS
 from lumen_conformance.contract.expectations import describe
 from lumen_conformance.contract.mixed_answers import SentQuestion, expect_own_answers, limit_tokens, make_unique
 from lumen_conformance.contract.session import ContractSession
+from lumen_conformance.http.capture import LAST_CAPTURE
 from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import answer_json, assistant_text, choices, chunks
 from lumen_conformance.registry.declaration import check
@@ -44,12 +46,26 @@ def concurrent_answers(proxy: ContractSession) -> list[SentQuestion]:
         return list(pool.map(lambda number: ask_until_accepted(proxy, number), range(many)))
 
 
+def is_own(one: SentQuestion) -> bool:
+    """Whether a client has the answer to its own question."""
+    return one.capture.status == 200 and assistant_text(one.capture) == one.text
+
+
+def count_statuses(asked: list[SentQuestion]) -> str:
+    """How many clients got which status."""
+    counts = Counter(f"status {one.capture.status}" if one.capture.status else one.capture.ended for one in asked)
+    return ", ".join(f"{number} of {len(asked)} clients: {status}" for status, number in counts.most_common())
+
+
 def answers(concurrent_answers: list[SentQuestion], proxy: ContractSession) -> list[Capture]:
     """The responses with status 200; raises `NotJudged` when there are fewer than two."""
     found = [each.capture for each in concurrent_answers if each.capture.status == 200]
     if len(found) < 2:
         because_of = ("G7.1",) if "gateway" in proxy.target.can else ()
-        raise NotJudged(f"{len(found)} of {len(concurrent_answers)} concurrent clients get an answer", because_of)
+        got = count_statuses(concurrent_answers)
+        raise NotJudged(
+            f"{len(found)} of {len(concurrent_answers)} concurrent clients get an answer: {got}", because_of
+        )
     return found
 
 
@@ -69,9 +85,12 @@ def test_unique_ids(concurrent_answers: list[SentQuestion], proxy: ContractSessi
 @check("G7.1", source="RFC 9112, 9.2: a response belongs to its request")
 def test_no_cross_talk(concurrent_answers: list[SentQuestion], proxy: ContractSession) -> None:
     """Each concurrent client gets the answer to its own question."""
-    for one in concurrent_answers if "gateway" in proxy.target.can else ():
-        own = one.capture.status == 200 and assistant_text(one.capture) == one.text
-        expect(own, f"status 200 and the client's own text {one.text!r}", describe(one.capture))
+    if "gateway" in proxy.target.can:
+        wrong = {n: one for n, one in enumerate(concurrent_answers, 1) if not is_own(one)}
+        for number, one in wrong.items():
+            LAST_CAPTURE.record(one.capture)
+            found = f"client {number} got {describe(one.capture)}; {count_statuses(concurrent_answers)}"
+            expect(holds=False, expected=f"status 200 and the client's own text {one.text!r}", found=found)
     answers(
         concurrent_answers, proxy
     )  # the answers of a model are unknown; they only must not be those to other questions

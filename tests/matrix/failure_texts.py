@@ -16,6 +16,7 @@ _DIFFERS: Final = (
     (re.compile(r"\b(chatcmpl|cmpl|req|call)[-_]\w+"), r"\1-ID"),
     (re.compile(r"\b(lumen-gateway|gpt-4o-mini)-\d+"), r"\1-N"),  # of a fault that counts its answers
     (re.compile(r"\b\d+ bytes after"), "N bytes after"),
+    (re.compile(r"\bclient \d+ got"), "client N got"),
     (re.compile(r"\b(sk|canary)-[\w-]+|\[hidden\]"), "KEY"),  # a report masks a key, a comparison does not
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b(?=\w*[a-f])(?=\w*\d)[0-9a-f]{12,}\b"), "ID"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d:?\d\d|Z)?"), "TIME"),

@@ -91,13 +91,30 @@ def test_how_it_ended(serve: Serve, answer: bytes, ended: str, body: bytes) -> N
     assert (capture.ended, capture.body) == (ended, body)
 
 
-@pytest.mark.parametrize(
-    ("answer", "missing"),
-    [(b"", "a response"), (b"HTTP/1.1 200", "the end of the head"), (SIZED[:-1], "the end of the body")],
-)
-def test_the_error_names_the_missing_part(serve: Serve, answer: bytes, missing: str) -> None:
-    """The error of an early end names the missing part of the response."""
-    assert call(serve(answer), "GET", "/").error == f"the connection ended before {missing}"
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNK = b"Transfer-Encoding: chunked\r\n"
+ERRORS = {
+    "no-response": (b"", "the connection ended before a response"),
+    "half-a-head": (b"HTTP/1.1 200", "the connection ended before the end of the head"),
+    "half-a-body": (SIZED[:-1], "the connection was closed before the end of the body (Content-Length: 2)"),
+    "no-last-chunk": (OK + CHUNK + b"\r\n2\r\nhi\r\n", "the connection was closed before the last chunk"),
+    "two-codings": (OK + CHUNK + CHUNK + b"\r\n", "2 headers Transfer-Encoding: chunked, chunked"),
+    "unknown-coding": (
+        OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+        "invalid header Transfer-Encoding: gzip, chunked",
+    ),
+    "two-lengths": (OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n", "2 headers Content-Length: 5, 6"),
+    "bad-length": (OK + b"Content-Length: x\r\n\r\n", "invalid header Content-Length: x"),
+    "bad-line": (OK + b"X : y\r\n\r\n", "illegal header line: 'X : y'"),
+    "bad-chunk": (OK + CHUNK + b"\r\nzz\r\n", "illegal chunk header: 'zz\\r\\n'"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_the_error_names_the_cause(serve: Serve, name: str) -> None:
+    """The error of a response that is invalid or not complete names what is wrong with it."""
+    answer, expected = ERRORS[name]
+    assert call(serve(answer), "GET", "/").error == expected
 
 
 @pytest.mark.parametrize(("per_read", "ended"), [(True, "complete"), (False, "timeout")])
