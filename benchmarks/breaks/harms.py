@@ -119,10 +119,13 @@ RECORDED: dict[str, str] = {
     ),
     "E5.5": "SpeakGPT raises IndexOutOfBoundsException on a chunk without choices (AndraxDev/speak-gpt#162)",
     # Sources of these requests: tests/unit/proxy/client_requests.py.
-    "H8-unasked": "agent-vision-toolkit raises UnicodeDecodeError (Anionex/agent-vision-toolkit#36)",
-    "H8-accepted-plain": "OpenCode Desktop raises ZlibError (open-webui/open-webui#23920)",
+    "H8-unasked": (
+        "agent-vision-toolkit raises UnicodeDecodeError on gzip (Anionex/agent-vision-toolkit#36), "
+        "openai-python 2.54.0 raises JSONDecodeError on br"
+    ),
+    "H8-accepted-plain": "openai-python 2.54.0 raises APIConnectionError, or UnicodeDecodeError without the header",
     "H8-accepted-stream": "OpenCode Desktop raises ZlibError (open-webui/open-webui#23920)",
-    "H8-accepted-error": "Claude Code shows ZlibError instead of the error (tombii/better-ccflare#243)",
+    "H8-accepted-error": "openai-python 2.54.0 raises APIConnectionError; Claude Code ZlibError (tombii/better-ccflare#243)",
     "H8-gateway-plain": "OpenCode Desktop raises ZlibError (open-webui/open-webui#23920)",
     "H8-gateway-stream": "Chrome raises ERR_CONTENT_DECODING_FAILED (open-webui/open-webui#23876)",
     "H8-gateway-accepted": "Codex gets an error instead of each answer (headroomlabs-ai/headroom#51)",

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 
-from lumen_conformance.checks.findings import child_object
+from lumen_conformance.checks.findings import child_object, describe_kind
 from lumen_conformance.checks.preconditions import (
     requests_usage,
     require_answer_object,
@@ -111,10 +111,12 @@ def created_is_now(capture: Capture) -> Findings:
 
 
 def _problems(capture: Capture, kinds: set[Kind], expected: str) -> Findings:
+    kind = "" if is_stream(capture) else describe_kind(capture.body)
     for document in documents(capture):
         for problem in document.problems:
             if problem.kind in kinds:
-                yield Finding(expected, problem.found, document.body_offset(problem.offset), format_path(problem.path))
+                found = f"{kind}: {problem.found}" if kind else problem.found
+                yield Finding(expected, found, document.body_offset(problem.offset), format_path(problem.path))
     if not documents(capture):
         yield NotObserved("the stream has no events with JSON", ("E1.1",))
     yield from filter(None, map(require_readable_json, documents(capture)))

@@ -1,5 +1,6 @@
 """Functions that judges share: they compare a capture with an expectation and yield findings."""
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 
 from lumen_conformance import schemas
@@ -45,10 +46,26 @@ def plain_document(capture: Capture) -> Document:
 def find_incomplete_body(capture: Capture) -> Iterator[Finding]:
     """A finding when the body does not end as its framing states; a client gets a part of it, or waits."""
     if capture.ended != "complete":
-        found = f"{capture.ended} after {len(capture.body)} bytes and {capture.ended_s:.1f} s"
-        yield Finding(
-            "the end of the body", f"{found}{f': {capture.error}' if capture.error else ''}", len(capture.body)
-        )
+        end = f"{capture.ended} after {len(capture.body)} bytes and {capture.ended_s:.1f} s"
+        yield Finding("the end of the body", "; ".join(filter(None, [capture.error, end])), len(capture.body))
+
+
+# What a body is that is no JSON, by its first bytes; white space before them does not matter.
+KINDS = {
+    b"\x1f\x8b": "compressed data without Content-Encoding",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+    BOM_UTF8: "a byte order mark (U+FEFF) before the value",
+    b"<": "a page of HTML or XML",
+    b"data:": "server-sent events",
+    b"event:": "server-sent events",
+}
+
+
+def describe_kind(body: bytes) -> str:
+    """Say what a body is that should be JSON; empty for one that begins like JSON or like nothing that is known."""
+    begin = body.lstrip()
+    return next((kind for first, kind in KINDS.items() if begin.startswith(first)), "" if begin else "an empty body")
 
 
 def describe_count(what: str, times: int, capture: Capture) -> str:

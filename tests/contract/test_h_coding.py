@@ -31,7 +31,7 @@ MESSAGE = "The scripted reason of a refusal."
 
 
 @pytest.mark.parametrize("exchange", ["chat", "stream", "refusal", "lost", "models"], indirect=True)
-@check("H8-unasked", source="RFC 9110, 8.4 and 12.5.3; agent-vision-toolkit#36: json.load raises UnicodeDecodeError")
+@check("H8-unasked", source="RFC 9110, 12.5.3; Anionex/agent-vision-toolkit#36; openai-python 2.54.0 raises on br")
 def test_no_coding_unasked(exchange: Capture) -> None:
     """A body has no content coding when the request accepts identity only."""
     coding = coding_of(exchange)
@@ -63,7 +63,9 @@ def ask_accepting(proxy: ContractSession, name: str) -> Capture:
 
 
 @check_each(
-    "name", {name: name for name in ACCEPTING}, source="RFC 9110, 8.4; open-webui/open-webui#23920; better-ccflare#243"
+    "name",
+    {name: name for name in ACCEPTING},
+    source="RFC 9110, 8.4; openai-python 2.54.0 raises APIConnectionError; open-webui#23920",
 )
 def test_coding_as_labelled(name: str, proxy: ContractSession) -> None:
     """Where a client accepts codings, a body ({row}) has the one that Content-Encoding says, or none."""
