@@ -125,7 +125,7 @@ RECORDED: dict[str, str] = {
     ),
     "H8-accepted-plain": "openai-python 2.54.0 raises APIConnectionError, or UnicodeDecodeError without the header",
     "H8-accepted-stream": "OpenCode Desktop raises ZlibError (open-webui/open-webui#23920)",
-    "H8-accepted-error": "openai-python 2.54.0 raises APIConnectionError; Claude Code ZlibError (tombii/better-ccflare#243)",
+    "H8-accepted-error": "openai-python 2.54.0 raises APIConnectionError (as tombii/better-ccflare#243)",
     "H8-gateway-plain": "OpenCode Desktop raises ZlibError (open-webui/open-webui#23920)",
     "H8-gateway-stream": "Chrome raises ERR_CONTENT_DECODING_FAILED (open-webui/open-webui#23876)",
     "H8-gateway-accepted": "Codex gets an error instead of each answer (headroomlabs-ai/headroom#51)",
