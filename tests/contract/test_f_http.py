@@ -172,7 +172,7 @@ def test_spelling_of_the_scheme(authorization: str, keyed_proxy: ContractSession
     """The scheme Bearer has any case, and any number of spaces ({row}) before the right key."""
     if right_key(keyed_proxy).status != 200:
         raise NotJudged(f"the right key is refused: {describe(right_key(keyed_proxy))}", ("F3-right-key",))
-    expect_answer(keyed_proxy, keyed_proxy.with_key(authorization), "안녕")
+    expect_status(keyed_proxy.with_key(authorization), 200)
 
 
 @check("F3-key-guards-models", source="docs/behaviour.md: PROXY_API_KEY")
