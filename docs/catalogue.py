@@ -33,7 +33,11 @@ QUIET: Final = (
 )
 PROFILES: Final = {
     "lumen": (),
-    "openai": ("--proxy-command=server {port} {gateway_url}", "--proxy-profile=openai", "--proxy-can=tools,n,models"),
+    "openai": (
+        "--proxy-command=server {port} {gateway_url}",
+        "--proxy-profile=openai",
+        "--proxy-can=json,tools,n,models",
+    ),
 }
 
 

@@ -98,7 +98,7 @@ HARMS = (
 )
 
 SILLY_TAVERN = "SillyTavern b588796"
-# Public reports about named clients.
+# Public reports about named clients, and what single programs observed.
 RECORDED: dict[str, str] = {
     "B2.1": "go-openai in SiYuan raises on a float (siyuan-note/siyuan#14787)",
     "C6.1": "AutoGen 0.2 sends the empty list back, and the next request is refused (microsoft/autogen#3120)",
@@ -118,6 +118,8 @@ RECORDED: dict[str, str] = {
         "(livekit/agents#6595)"
     ),
     "E5.5": "SpeakGPT raises IndexOutOfBoundsException on a chunk without choices (AndraxDev/speak-gpt#162)",
+    "J1.1": "langchain-openai 1.7.3 raises OutputParserException (json_mode; response-format-dropped)",
+    "J1.2": "openai 2.54.0 (Python) raises pydantic's ValidationError in parse() (json-schema-dropped); LangChain, too",
     # Sources of these requests: tests/unit/proxy/client_requests.py.
     "H8-unasked": (
         "agent-vision-toolkit raises UnicodeDecodeError on gzip (Anionex/agent-vision-toolkit#36), "

@@ -10,25 +10,31 @@ from lumen_conformance.checks import (
     c_comparisons,
     c_usage,
     d_framing,
+    e_comparisons,
     e_stream,
     e_tools,
     e_usage,
     f_errors,
     f_late_errors,
     f_leaks,
+    j_structured,
 )
 from lumen_conformance.checks.verdict import Claim, Comparison, Judge
 
 C_JUDGES = (*c_answer.JUDGES, *c_choices.JUDGES, *c_usage.JUDGES)
 E_JUDGES = (*e_stream.JUDGES, *e_usage.JUDGES, *e_tools.JUDGES)
+J_JUDGES = j_structured.JUDGES
 F_JUDGES = (*f_errors.JUDGES, *f_late_errors.JUDGES, *f_leaks.JUDGES)
 JUDGES: dict[str, Judge] = {  # in the order of their ids
     judge.claim.check: judge
     for judge in sorted(
-        (*b_json.JUDGES, *C_JUDGES, *d_framing.JUDGES, *E_JUDGES, *F_JUDGES), key=lambda judge: judge.claim.check
+        (*b_json.JUDGES, *C_JUDGES, *d_framing.JUDGES, *E_JUDGES, *F_JUDGES, *J_JUDGES),
+        key=lambda judge: judge.claim.check,
     )
 }
-COMPARISONS: dict[str, Comparison] = {each.claim.check: each for each in c_comparisons.COMPARISONS}
+COMPARISONS: dict[str, Comparison] = {
+    each.claim.check: each for each in (*c_comparisons.COMPARISONS, *e_comparisons.COMPARISONS)
+}
 CLAIMS: dict[str, Claim] = {
     **{name: judge.claim for name, judge in JUDGES.items()},
     **{name: comparison.claim for name, comparison in COMPARISONS.items()},

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 
 from lumen_conformance.gateway.exchange import ReceivedRequest
+from lumen_conformance.gateway.openai_formats import formatted
 from lumen_conformance.gateway.openai_requests import LIMITS, JsonObject, chosen_tool, read_object
 
 TOKEN_CHARS = 24
@@ -82,6 +83,7 @@ def _logprobs_of(choice: JsonObject, number: int) -> JsonObject | None:
 
 def _text(request: JsonObject, text: str) -> tuple[JsonObject, str, int]:
     """Return the text up to the first stop sequence or token limit, its finish reason, and its number of tokens."""
+    text = formatted(request, text)
     stop = request.get("stop") or []
     offsets = [text.find(word) for word in ([stop] if isinstance(stop, str) else stop) if word]
     text = text[: min((offset for offset in offsets if offset >= 0), default=len(text))]

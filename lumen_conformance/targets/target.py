@@ -32,7 +32,7 @@ CAPABILITIES = frozenset(options.CAPABILITIES)
 LAUNCH_CAPABILITIES = frozenset(
     ("launch", "gateway", "restart", "orphans", "watchdog", "drain", "journal", "venv")
 )  # of a launched target
-OURS = CAPABILITIES - {"tools", "n", "responses"}
+OURS = CAPABILITIES - {"json", "tools", "n", "responses"}
 PROBE_WITHOUT_HEALTH = "/v1/models"  # of a server without a health path: below 500 it is ready
 OUR_START_S = 10.0  # a cold start takes 0.3 s here, and a virus scanner may read every file
 # Large servers take 15 s for their imports on an idle machine.

@@ -1,19 +1,23 @@
 """E: the chunks of a stream."""
 
+from collections.abc import Callable
+
 import pytest
 
 from lumen_conformance.checks import e_stream, e_usage
-from lumen_conformance.checks.catalogue import judges
-from lumen_conformance.checks.decorators import check_each_judge
-from lumen_conformance.checks.verdict import Judge
-from lumen_conformance.contract.exchanges import TOKEN_COUNT_TEXTS
+from lumen_conformance.checks.catalogue import COMPARISONS, judges
+from lumen_conformance.checks.decorators import check_each_comparison, check_each_judge
+from lumen_conformance.checks.verdict import Comparison, Judge
+from lumen_conformance.contract.exchanges import TOKEN_COUNT_TEXTS, get_exchange
 from lumen_conformance.contract.expectations import describe
+from lumen_conformance.contract.prerequisites import params_of
 from lumen_conformance.contract.session import SECOND_QUESTION, ClaimAssertion, ContractSession
 from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import assistant_text, finish_of
 from lumen_conformance.registry.declaration import check
 from lumen_conformance.registry.refutation import NotJudged, expect
 
+ComparisonAssertion = Callable[[Comparison, list[Capture]], None]
 APART = judges("E5.9", "E9")
 STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "waited"]
 
@@ -46,6 +50,21 @@ def test_no_usage(judge: Judge, exchange: Capture, assert_holds: ClaimAssertion)
 def test_streamed_counts_add_up(judge: Judge, exchange: Capture, assert_holds: ClaimAssertion) -> None:
     """The token counts of a stream add up, for texts of every length modulo 4."""
     assert_holds(judge, exchange)
+
+
+@pytest.mark.parametrize(
+    "exchange", ["usage_stream", *(f"usage_stream-{name}" for name in TOKEN_COUNT_TEXTS)], indirect=True
+)
+@check_each_comparison([COMPARISONS["E11.1"], COMPARISONS["E11.2"]])
+def test_equal_counts(
+    comparison: Comparison, exchange: Capture, request: pytest.FixtureRequest, assert_comparison: ComparisonAssertion
+) -> None:
+    """The counts of a stream are those of a plain answer."""
+    proxy: ContractSession = request.getfixturevalue("proxy")
+    if proxy.target.profile == "openai" and "gateway" in proxy.target.can:
+        pytest.skip("not applicable: G11-usage compares the counts with those of the gateway")
+    plain = get_exchange(proxy, str(params_of(request.node)["exchange"]).replace("usage_stream", "chat"))
+    assert_comparison(comparison, [plain, exchange])
 
 
 @check_each_judge(judges("E9"))

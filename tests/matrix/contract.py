@@ -12,7 +12,7 @@ from tests.fixtures.check_session import CheckSession
 # The options that describe a target of each profile; its command is never run.
 _OPTIONS: Final[dict[Profile, tuple[str, ...]]] = {
     "lumen": (),
-    "openai": ("--proxy-command", "reference {gateway_url}", "--proxy-can", "models,n,tools,health"),
+    "openai": ("--proxy-command", "reference {gateway_url}", "--proxy-can", "models,n,tools,health,json"),
 }
 # Tests of real clients and of processes need more than the wire; what is not declared is skipped.
 _WITHOUT: Final = frozenset({"clients", "process", "skip"})

@@ -1,11 +1,11 @@
-"""Faults of what stands beside the text of an answer: each fails exactly its declared checks."""
+"""Faults of structured output, and of what stands beside the text: each fails exactly its declared checks."""
 
 import pytest
 
-from tests.fixtures.faults import details
+from tests.fixtures.faults import details, structured
 from tests.matrix.comparison import Matrix
 
-FAULTS = details.FAULTS
+FAULTS = details.FAULTS | structured.FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -21,7 +21,7 @@ MODEL = "a-model-that-costs"
 CHOICES = 10  # more choices than any check requests without --proxy-load
 BROKEN = {"failed", "error", "warned"}
 PASSED = 200  # 260 pass today; the bound leaves room for checks that are removed
-ALL = ("--proxy-can=models,n,tools,health", "--proxy-health-path=/health")  # the capabilities of the gateway
+ALL = ("--proxy-can=models,n,tools,health,json", "--proxy-health-path=/health")  # the capabilities of the gateway
 # The whole contract is counted below. A profile and a key add checks that have marks of their own.
 SELECTIONS = {
     "lumen": ("-m", "contract and profile", "--proxy-profile=lumen", "--proxy-can=health,n"),

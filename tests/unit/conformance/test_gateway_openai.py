@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from lumen_conformance.checks.j_structured import FITTING
 from lumen_conformance.contract.answer_details import DETAILS
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Exchange, Reply
@@ -128,6 +129,24 @@ def test_details_as_asked(name: str, stream: bool, gateway: ScriptedGateway) -> 
         changed = ask(gateway, **how)
     assert DETAILS[name].read(changed) == DETAILS[name].expected(TEXT)
     assert DETAILS[name].read(ask(gateway, **how)) != DETAILS[name].expected(TEXT)
+
+
+FORMATS: dict[str, tuple[object, object]] = {
+    "text": ({"type": "text"}, None),
+    "null": (None, None),
+    "object": ({"type": "json_object"}, {"text": TEXT}),
+    "schema": (FITTING, {"city": TEXT, "coastal": True, "rivers": [TEXT]}),
+    "no-schema": ({"type": "json_schema", "json_schema": {"name": "any"}}, {}),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_format_as_asked(name: str, stream: bool, gateway: ScriptedGateway) -> None:  # noqa: FBT001 -- a row
+    """A text is JSON that fits where the request asks for it."""
+    form, value = FORMATS[name]
+    capture = ask(gateway, stream=stream, response_format=form)
+    assert assistant_text(capture) == TEXT if value is None else json.loads(assistant_text(capture)) == value
 
 
 def usage_of(capture: Capture) -> dict[str, int]:
