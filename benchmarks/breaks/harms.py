@@ -63,6 +63,12 @@ HARMS = (
         "lost",
         "a part of the request does not reach the model",
     ),
+    Harm(
+        "G15-tools G15-tool-choice-named G15-response-format-*",
+        "lost",
+        "the tools or the schema do not reach the model, so a program gets words where it needs a call or an object",
+    ),
+    Harm("G15-max-*", "paid twice", "text beyond the limit is paid, although the request excludes it"),
     Harm("G3-*", "lost", "the text of an error looks like an answer, or a request is repeated and paid twice"),
     Harm(
         "G4-drift-* G4-extra-fields G4-no-sources G4-persona-with-name-only G4-timestamp-*",
@@ -141,6 +147,17 @@ RECORDED: dict[str, str] = {
     "H4-content-parts": "Cline 0162b82 sends each turn so",
     "H4-developer": "Cline 0162b82 and pi send it where a model reasons (peonist-ai/halogen-flash-server#32)",
     "H4-limits-zero": "Cline 0162b82 sends it with every turn",
+    "G15-max-completion-tokens": (
+        "pi summarizes without the limit, pays for 40,000 tokens, counts it as failed, and clears the context "
+        "(ikawrakow/ik_llama.cpp#2321)"
+    ),
+    "G15-tools": "pydantic-ai 2.31.1 raises UnexpectedModelBehavior, as run against options-without-tools",
+    "G15-tool-choice-named": (
+        "langchain-openai 1.7.3 returns None for an object, as run against options-without-tool-choice"
+    ),
+    "G15-response-format-schema": (
+        "openai 2.54.0 (Python) and langchain-openai 1.7.3 raise ValidationError, as run against options-without-format"
+    ),
     "H4-turns-assistant-parts": "Cline 0162b82 sends each turn so",
     "H4-turns-call-without-content": "aichat leaves out the content beside a tool call (sigoden/aichat#1326)",
     "H4-turns-result-parts": "openai-go sends each result of a tool so (BerriAI/litellm#25993)",

@@ -46,6 +46,12 @@ def describe_turns(messages: object) -> str:
     return "; ".join(map(str, turns(messages))) or "none"
 
 
+def describe_lost(found: object, sent: object) -> str:
+    """Describe the messages that did not arrive as they were sent; empty when only their order differs."""
+    lost = [turn for turn in turns(sent) if not any(_is_same(each, turn) for each in turns(found))]
+    return f"; without {'; '.join(map(str, lost))}" if lost else ""
+
+
 def same_turns(found: object, sent: object) -> bool:
     """Whether two lists of messages say the same in the same order."""
     received, wanted = _joined_turns(turns(found)), turns(sent)

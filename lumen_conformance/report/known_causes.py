@@ -53,6 +53,8 @@ KNOWN_CAUSES: Final = (
     KnownCause("late-failures", ("F5.*", "F5-*"), "", "a failure during a stream is not reported as OpenAI reports it"),
     KnownCause("gateway-failures", ("G3-*", "G8-*"), "",
                "failures of the gateway are not reported as OpenAI reports them"),
+    KnownCause("options", ("G15-*", "H4-limit-*", "H4-stop-ends"), "",
+               "options of a request have no effect, or another value"),
     KnownCause("forwarded-requests", ("G1-*", "G2-*"), "",
                "the request to the gateway differs from the request of the client"),
     KnownCause("metadata", ("G4-*",), "", "metadata in the gateway's answer is lost or wrong"),

@@ -12,7 +12,7 @@ from lumen_conformance.contract.conversations import CONVERSATIONS, UNUSUAL_CONV
 from lumen_conformance.contract.expectations import describe, expect_one_call, expect_response
 from lumen_conformance.contract.forwarded import FIRST_SERVER_ERROR, ForwardedRequest, forward
 from lumen_conformance.contract.session import ContractSession
-from lumen_conformance.contract.turns import describe_turns, same_turns
+from lumen_conformance.contract.turns import describe_lost, describe_turns, same_turns
 from lumen_conformance.gateway import openai_requests
 from lumen_conformance.http.documents import answer_json
 from lumen_conformance.registry.declaration import Check, check_each
@@ -28,7 +28,8 @@ REPORTS = {
     "systems": "mlc-llm#2311: SillyTavern sends several instructions",
     "late-system": "litellm#40693: an instruction after the first question",
     "two-users": "inferencer-feedback#122: VS Code Copilot sends several questions in a row",
-    "assistant-parts": "Cline 0162b82 sends each message as parts",
+    "assistant-parts": "command-code#820: QwenPaw 2.2.0 sends parts of the assistant, and they are lost",
+    "assistant-empty": "cmdcode2api#7: the message of a turn that was interrupted is sent again with every turn",
     "call-without-content": "aichat#1326 omits the content beside a call; mlx-openai-server#205 drops such a message",
     "result-parts": "litellm#25993: openai-go sends each result as parts, and the result is lost",
     "image": "litellm#37816: the picture is dropped, and the answer does not say so",
@@ -68,15 +69,17 @@ def test_one_question(stream: bool, name: str, proxy: ContractSession) -> None: 
     expect(refused is None, "a request to the gateway that fits OpenAI's schema", format_value(refused))
 
 
+@STREAMED
 @check_each("name", {row("G2-forwarded", name): name for name in ALL}, marks=FORWARDED)
-def test_every_word(name: str, proxy: ContractSession) -> None:
+def test_every_word(stream: bool, name: str, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """The gateway receives all messages of a conversation ({row}) in their order, and no others."""
-    sent = send(proxy, name, stream=False)
+    sent = send(proxy, name, stream=stream)
     if sent.is_refused and name in UNUSUAL_CONVERSATIONS:
         return
     expect(bool(sent.calls), "a request to the gateway", f"none; {describe(sent.capture)}")
     found = sent.received.get("messages")
-    expect(same_turns(found, ALL[name]), f"the messages {describe_turns(ALL[name])}", describe_turns(found))
+    told = f"{describe_turns(found)}{describe_lost(found, ALL[name])}"
+    expect(same_turns(found, ALL[name]), f"the messages {describe_turns(ALL[name])}", told)
 
 
 @check_each("name", {row("H4-turns", name): name for name in UNUSUAL_CONVERSATIONS})

@@ -15,9 +15,9 @@ from lumen_conformance.contract.expectations import (
 from lumen_conformance.contract.lenient_requests import LENIENT_REQUESTS
 from lumen_conformance.contract.session import AWKWARD_TEXT, ContractSession, question
 from lumen_conformance.http.client import Capture
-from lumen_conformance.http.documents import answer_json, assistant_text, media_type
+from lumen_conformance.http.documents import answer_json, assistant_text, finish_of, media_type
 from lumen_conformance.registry.declaration import Check, check, check_each
-from lumen_conformance.registry.refutation import expect, shorten
+from lumen_conformance.registry.refutation import NotJudged, expect, shorten
 
 NULLS = ("temperature", "top_p", "n", "stop", "stream", "stream_options", "max_tokens", "max_completion_tokens",
          "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "seed", "user",
@@ -124,6 +124,53 @@ def test_accept_is_not_negotiated(proxy: ContractSession) -> None:
     is_stream = media_type(capture) == "text/event-stream"
     expect(is_stream, "media type text/event-stream", describe_header(capture, "Content-Type"))
     expect_answer(proxy, capture, "안녕")
+
+
+FORTY_WORDS = " ".join(["one two three four five six seven eight nine ten"] * 4)
+LIMIT_TOKENS = 5  # each word is one token at least; a token of the scripted gateway is shorter than five words
+UNLIMITED = {"max_tokens": "H4-max-tokens", "max_completion_tokens": "H4-max-completion-tokens"}
+
+
+@check_each(
+    "name",
+    {f"H4-limit-{name.replace('_', '-')}": name for name in UNLIMITED},
+    tier="S",
+    marks=(pytest.mark.profile("openai"),),
+    source="openapi.yaml: max_completion_tokens; llama-cpp-python#1907 and llama.cpp#13700 ignore it",
+)
+def test_limit(name: str, proxy: ContractSession) -> None:
+    """A limit of tokens ({row}) limits the answer, or is refused."""
+    text = f"Repeat these words: {FORTY_WORDS}"
+    capture = proxy.ask(text, **{name: LIMIT_TOKENS})
+    if is_refused(capture):
+        return
+    need_status_200(capture, UNLIMITED[name])
+    count, finish = len(assistant_text(capture).split()), finish_of(capture)
+    is_cut = "gateway" in proxy.target.can and assistant_text(capture) != text
+    limited = count <= LIMIT_TOKENS or finish == "length" or is_cut
+    expect(limited, f"at most {LIMIT_TOKENS} words, or finish_reason length", f"{count} words, finish_reason {finish}")
+
+
+@check("H4-stop-ends", tier="S", marks=(pytest.mark.profile("openai"),), source="openapi.yaml: stop; mlx-vlm#1044")
+def test_stop(proxy: ContractSession) -> None:
+    """A text does not contain the stop sequence of its request, unless that is refused."""
+    capture = proxy.ask("Count from one to nine in digits, like this: 1 2 3 4 5 6 7 8 9", stop=["5"])
+    if is_refused(capture):
+        return
+    need_status_200(capture, "H4-stop-four")
+    text = assistant_text(capture)
+    expect("5" not in text, "a text that ends before the stop sequence '5'", f"the text {shorten(text)}")
+
+
+def is_refused(capture: Capture) -> bool:
+    """Whether a target says that it does not support a request."""
+    return capture.status is not None and 400 <= capture.status < 500
+
+
+def need_status_200(capture: Capture, responsible: str) -> None:
+    """Raise `NotJudged` when there is no answer, which another check reports."""
+    if capture.status != 200:
+        raise NotJudged(f"no answer: {describe(capture)}", (responsible,))
 
 
 @check("H4-health", tier="S", marks=(pytest.mark.smoke,), source="docs/behaviour.md: /health")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.fixtures.faults import lost_turns
+from tests.fixtures.faults import lost_options, lost_turns
 from tests.matrix.comparison import Matrix
 
-FAULTS = lost_turns.FAULTS
+FAULTS = lost_turns.FAULTS | lost_options.FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)

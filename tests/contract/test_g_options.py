@@ -1,0 +1,121 @@
+"""G15: the options of a request reach a gateway that has the OpenAI API, with their values.
+
+A client that sets an option gets an answer that is made with it, or an error: never an answer that is made without it.
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+import pytest
+
+from lumen_conformance.contract.expectations import describe
+from lumen_conformance.contract.forwarded import ForwardedRequest, forward
+from lumen_conformance.contract.request_options import (
+    FREE_OPTIONS,
+    OPTIONS,
+    REQUESTS,
+    STOP,
+    Option,
+    arrives,
+    describe_option,
+)
+from lumen_conformance.contract.session import ContractSession
+from lumen_conformance.gateway.openai_requests import LIMITS, JsonObject
+from lumen_conformance.http.client import Capture
+from lumen_conformance.http.documents import assistant_text, documents, finish_of
+from lumen_conformance.registry.declaration import Check, check, check_each
+from lumen_conformance.registry.refutation import NotJudged, expect
+from lumen_conformance.schemas.descriptions import format_value
+
+pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
+
+SCHEMA = "openapi.yaml: CreateChatCompletionRequest"
+STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+LONG_TEXT = f"of JSON options before {STOP} and after it; " + "more words than the limit allows, " * 20
+# Without these the answer is paid beyond its limit, or a part of what the model reads is lost.
+SERIOUS = {"max_tokens", "max_completion_tokens", "tools", "tool_choice_named", "response_format_schema",
+           "response_format_object"}  # fmt: skip
+REPORTS = {
+    "temperature_zero": "one-api#904: 0 is taken for absent; the answer is complete, but not the one that 0 selects",
+    "max_completion_tokens": "llama-cpp-python#1907; ik_llama.cpp#2321: pi pays for 40,000 tokens and discards them",
+    "parallel_tool_calls_false": "OrcaRouter-Lite#124: two tools are called where one was allowed",
+    "stop_list": "mlx-vlm#1044; langchain#20704: a ReAct agent cannot parse the text after the stop sequence",
+    "tools": "pydantic-ai 2.31.1 raises UnexpectedModelBehavior without them; openclaw#5643",
+    "tool_choice_named": "langchain-openai 1.7.3 returns None for an object when the model answers in words",
+    "response_format_schema": "openai-python 2.54.0 and langchain-openai 1.7.3 raise ValidationError on words",
+}
+
+
+def check_of_option(name: str) -> Check:
+    """The check of an option."""
+    return Check(f"G15-{name.replace('_', '-')}", "M" if name in SERIOUS else "S", source=REPORTS.get(name, SCHEMA))
+
+
+def send(proxy: ContractSession, name: str, fields: JsonObject, *, stream: bool) -> ForwardedRequest:
+    """Send options; the question begins with a number that identifies it at the gateway."""
+    number = crc32(f"{name} {stream}".encode())
+    turn = {"role": "user", "content": f"{number:08x}: {LONG_TEXT}"}
+    return forward(proxy, f"options {name}", [turn], stream=stream, **fields)
+
+
+def send_alone(proxy: ContractSession, option: Option, *, stream: bool) -> ForwardedRequest:
+    """Send one option, and those that it needs."""
+    return send(proxy, f"{option.name} of {option.request}", option.alone, stream=stream)
+
+
+def send_option(proxy: ContractSession, option: Option, *, stream: bool) -> ForwardedRequest:
+    """Send an option with others; where that is refused, alone. Not judged when no request reaches the gateway."""
+    sent = send(proxy, option.request, REQUESTS[option.request], stream=stream)
+    if not sent.calls or sent.capture.status != 200:
+        sent = send_alone(proxy, option, stream=stream)
+    if not sent.calls and sent.capture.status == 200:
+        raise NotJudged(f"the gateway receives no request: {describe(sent.capture)}", ("G1-forwarded-lone",))
+    return sent
+
+
+def is_applied(option: Option, capture: Capture) -> bool:
+    """Whether an answer shows that the target, or its gateway, has applied an option."""
+    if option.name in LIMITS:
+        return finish_of(capture) == "length"
+    if option.name == "stop":
+        return capture.status == 200 and STOP not in assistant_text(capture)
+    return option.name == "stream_options" and any(isinstance(each.get("usage"), dict) for each in objects_of(capture))
+
+
+def objects_of(capture: Capture) -> list[JsonObject]:
+    """The JSON objects of a response."""
+    return [each.value for each in documents(capture) if isinstance(each.value, dict)]
+
+
+def expect_option(proxy: ContractSession, option: Option, *, stream: bool) -> None:
+    """An option arrives, is refused, or is applied."""
+    sent = send_option(proxy, option, stream=stream)
+    holds = sent.is_refused or arrives(option, sent.received)
+    if not holds and not is_applied(option, send_alone(proxy, option, stream=stream).capture):
+        expected = f"{option.name}: {format_value(option.value)} in the request to the gateway, or a status from 400"
+        found = f"{describe_option(option, sent.received)}; {describe(sent.capture)}"
+        expect(holds=False, expected=f"{expected} to 499", found=found)
+
+
+@STREAMED
+@check_each("option", {check_of_option(name): option for name, option in OPTIONS.items()})
+def test_option(stream: bool, option: Option, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
+    """An option ({row}) reaches the gateway with its value, is applied, or is refused."""
+    expect_option(proxy, option, stream=stream)
+
+
+@check("G15-stream-options", tier="S", source="openapi.yaml: stream_options")
+def test_stream_options(proxy: ContractSession) -> None:
+    """The options of a stream reach the gateway, or the target adds the usage itself."""
+    expect_option(proxy, Option("usage", "stream_options"), stream=True)
+
+
+@STREAMED
+@check_each("option", {check_of_option(name): option for name, option in FREE_OPTIONS.items()})
+def test_free_option(stream: bool, option: Option, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
+    """An option without an effect on the answer, or with its default ({row}), is forwarded unchanged or not at all."""
+    sent = send_option(proxy, option, stream=stream)
+    kept = sent.received.get(option.name) is None or arrives(option, sent.received)
+    expected = f"{option.name}: {format_value(option.value)} in the request to the gateway, or no {option.name}"
+    expect(kept, expected, describe_option(option, sent.received))
