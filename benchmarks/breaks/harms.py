@@ -34,6 +34,9 @@ HARMS = (
     ),
     Harm("C1.1", "lost", "a good question is refused; the named fault, status 201, breaks nobody"),
     Harm("E10", "lost", "the text of a streamed answer is missing, without an error"),
+    Harm("C9.7", "lost", "langchain-openai 1.7.3: with_structured_output gives None in place of the answer"),
+    Harm("C9.2 E8.9", "mixed up", "the results of two tool calls refer to one call"),
+    Harm("C9.* E8.*", "lost", "the client cannot run the tool call that it required"),
     Harm("C3.3", "lost", "answers that the server declares are refused"),
     # Whether a client reads the refusal before the reset depends on timing, so no run can decide it.
     Harm("F3-oversize-huge", "lost", "the reason is lost with the connection, and megabytes are sent three times"),
@@ -91,6 +94,7 @@ HARMS = (
         "paid twice",
         "a client repeats a paid request, three times in all",
     ),
+    Harm("G9-*", "lost", "a tool call is lost, or runs with other arguments"),
     Harm("H5-exposed", "paid twice", "a page that cannot read x-should-retry repeats a paid request"),
     Harm(
         "H5-host-missing H5-host-twice H5-host-in-target",
@@ -103,11 +107,16 @@ HARMS = (
     ),
 )
 
+OPENCODE = "opencode 1.3.13 ends its turn after the call and never sends the result (anomalyco/opencode#20719)"
 SILLY_TAVERN = "SillyTavern b588796"
 # Public reports about named clients, and what single programs observed.
 RECORDED: dict[str, str] = {
     "B2.1": "go-openai in SiYuan raises on a float (siyuan-note/siyuan#14787)",
     "C6.1": "AutoGen 0.2 sends the empty list back, and the next request is refused (microsoft/autogen#3120)",
+    "C9.6": OPENCODE,
+    "E8.6": OPENCODE,
+    "E8.8": "vLLM's example client with openai-python joins two calls into one (ai-dynamo/dynamo#4723)",
+    "E8.10": "marimo raises IndexError (marimo-team/marimo#7330)",
     "D1.1": "HuggingChat raises on others (huggingface/chat-ui#430); EvalScope loses usage (vllm-ascend#6985)",
     "E2.1": "@langchain/openai in n8n loses the tool calls of a message without a role (OmniRoute#3911)",
     "E3.2": "OpenAI's library for .NET raises ArgumentOutOfRangeException on an empty one (mudler/LocalAI#5102)",

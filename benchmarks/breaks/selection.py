@@ -27,6 +27,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "C5": ("plain", "usage"),
     "C7": ("plain", "stream"),
     "C8": ("plain", "stream"),
+    "C9": TOOLS,
     "D": STREAMS,
     "D4": ("plain", *STREAMS),
     "D5": (*STREAMS, "late"),

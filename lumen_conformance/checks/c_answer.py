@@ -17,6 +17,7 @@ from lumen_conformance.checks.preconditions import (
     require_plain_json,
     require_response,
     require_status_200,
+    requires_tool_call,
 )
 from lumen_conformance.checks.verdict import Finding, Findings, NotObserved, judge, judges_in
 from lumen_conformance.http.capture import Capture
@@ -122,7 +123,8 @@ def fits(capture: Capture) -> Findings:
     if answer_json(capture).get("error") is not None and "choices" not in answer_json(capture):
         yield NotObserved("the body is an error", ("C1.3",))
     elif answer_json(capture):
-        yield from find_schema_breaches(plain_document(capture), "openai-chat-answer", _has_own_check)
+        elsewhere = _has_tool_check if requires_tool_call(capture) else _has_own_check
+        yield from find_schema_breaches(plain_document(capture), "openai-chat-answer", elsewhere)
     else:
         yield Finding(
             "a JSON object with id, object, model, choices and usage", _kind(plain_document(capture).value), 0
@@ -146,6 +148,11 @@ def _has_own_check(breach: Breach) -> bool:
     if path[-1:] == ("tool_calls",):
         return breach.schema.endswith("minItems")  # C6.1
     return path in CHECK_OF_PATH
+
+
+def _has_tool_check(breach: Breach) -> bool:
+    """The same for an answer with a required tool call: C9 reports what is wrong with the call."""
+    return "tool_calls" in breach.path or _has_own_check(breach)
 
 
 def _kind(value: object) -> str:

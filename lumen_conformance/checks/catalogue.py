@@ -8,6 +8,7 @@ from lumen_conformance.checks import (
     c_answer,
     c_choices,
     c_comparisons,
+    c_tools,
     c_usage,
     d_framing,
     e_comparisons,
@@ -21,7 +22,7 @@ from lumen_conformance.checks import (
 )
 from lumen_conformance.checks.verdict import Claim, Comparison, Judge
 
-C_JUDGES = (*c_answer.JUDGES, *c_choices.JUDGES, *c_usage.JUDGES)
+C_JUDGES = (*c_answer.JUDGES, *c_choices.JUDGES, *c_usage.JUDGES, *c_tools.JUDGES)
 E_JUDGES = (*e_stream.JUDGES, *e_usage.JUDGES, *e_tools.JUDGES)
 J_JUDGES = j_structured.JUDGES
 F_JUDGES = (*f_errors.JUDGES, *f_late_errors.JUDGES, *f_leaks.JUDGES)
@@ -73,6 +74,7 @@ ANY_STREAM = (
     *judges("B2", "C1.1", "F8"),
     *(judge for judge in (*d_framing.JUDGES, *e_stream.JUDGES) if judge not in ANY_JSON),
 )
+TOOL_ANSWER = (*ANSWER, *c_tools.JUDGES)
 STREAM = (*ANY_STREAM, *e_usage.NOT_REQUESTED)
 USAGE_STREAM = (*ANY_STREAM, *e_usage.REQUESTED)
 TOOL_STREAM = (*STREAM, *e_tools.JUDGES)

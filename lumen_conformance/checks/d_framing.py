@@ -12,6 +12,7 @@ from lumen_conformance.checks.preconditions import (
     require_stream,
     require_stream_chunks,
     require_stream_events,
+    requires_tool_call,
 )
 from lumen_conformance.checks.verdict import (
     Finding,
@@ -196,7 +197,9 @@ def closed_after_done(capture: Capture) -> Findings:
 def markers_are_text(capture: Capture, context: JudgeContext) -> Findings:
     """Text that contains "[DONE]" or "data:" arrives unchanged."""
     wanted, found = (context.text or ""), assistant_text(capture)
-    if not any(marker in wanted for marker in MARKERS):
+    if requires_tool_call(capture):
+        yield NotApplicable("the request requires a tool call")
+    elif not any(marker in wanted for marker in MARKERS):
         yield NotApplicable("the text contains neither [DONE] nor data:")
     elif not found:
         yield explain_missing_text(capture)

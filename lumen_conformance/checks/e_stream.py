@@ -16,6 +16,7 @@ from lumen_conformance.checks.preconditions import (
     require_stream,
     require_stream_chunks,
     require_stream_finish,
+    requires_tool_call,
 )
 from lumen_conformance.checks.verdict import (
     Finding,
@@ -170,10 +171,12 @@ def end_is_empty(capture: Capture) -> Iterator[Finding]:
     needs="text",
     given=require_stream_chunks,
 )
-def same_text(capture: Capture, context: JudgeContext) -> Iterator[Finding]:
+def same_text(capture: Capture, context: JudgeContext) -> Findings:
     """The joined deltas are equal to the text of the plain answer."""
     found, wanted = assistant_text(capture), context.text or ""
-    if context.text is not None and found != wanted:
+    if requires_tool_call(capture):
+        yield NotApplicable("the request requires a tool call")
+    elif context.text is not None and found != wanted:
         pairs = enumerate(zip(found, wanted, strict=False))
         at = next((place for place, (a, b) in pairs if a != b), min(len(found), len(wanted)))
         expected, there = (
@@ -189,9 +192,11 @@ def same_text(capture: Capture, context: JudgeContext) -> Iterator[Finding]:
     needs="finish",
     given=require_stream_finish,
 )
-def same_finish(capture: Capture, context: JudgeContext) -> Iterator[Finding]:
+def same_finish(capture: Capture, context: JudgeContext) -> Findings:
     """The finish_reason of a stream is that of the plain answer."""
-    if context.finish is not None and finish_of(capture) != context.finish:
+    if requires_tool_call(capture):
+        yield NotApplicable("the request requires a tool call")
+    elif context.finish is not None and finish_of(capture) != context.finish:
         found = f"finish_reason: {format_value(finish_of(capture))}"
         yield Finding(f"finish_reason: {format_value(context.finish)}, as in the plain answer", found)
 

@@ -3,142 +3,180 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from lumen_conformance.checks.c_tools import missing_call, wrong_finish
 from lumen_conformance.checks.findings import child_object, quote, wrong_value
-from lumen_conformance.checks.preconditions import require_response, require_stream_chunks, requires_tool_call
-from lumen_conformance.checks.verdict import Finding, Findings, NotApplicable, NotObserved, Unjudged, judge, judges_in
+from lumen_conformance.checks.preconditions import require_stream_finish
+from lumen_conformance.checks.tool_calls import (
+    KINDS,
+    ToolCall,
+    deltas_by_call,
+    deltas_of_another_call,
+    require_call_indexes,
+    require_own_indexes,
+    require_streamed_call_requested,
+    require_streamed_calls,
+    tool_calls,
+)
+from lumen_conformance.checks.verdict import Finding, Findings, NotApplicable, Unjudged, judge, judges_in
 from lumen_conformance.http.capture import Capture
-from lumen_conformance.http.documents import Choice, JsonObject, cached_on_capture, choices_by_index
-from lumen_conformance.http.strict_json import Path, parse
+from lumen_conformance.http.documents import choices
+from lumen_conformance.http.strict_json import is_count, parse
 from lumen_conformance.schemas.descriptions import format_value
 
-Call = tuple[Choice, Path, JsonObject]
-KINDS = ("function", "custom")
-ANSWERED = 200
+SEVERAL = 2
 
 
-@cached_on_capture
-def _calls(capture: Capture) -> list[Call]:
-    """Each delta of a tool call, with its choice and path."""
-    found: list[Call] = []
-    for choices in choices_by_index(capture).values():
-        for choice in choices:
-            listed = choice.delta.get("tool_calls")
-            for position, call in enumerate(listed if isinstance(listed, list) else []):
-                if isinstance(call, dict):
-                    found.append((choice, (*choice.path, "delta", "tool_calls", position), call))
-    return found
+def require_tool_finish(capture: Capture) -> Unjudged | None:
+    """The stream has tool calls and a finish_reason."""
+    return require_streamed_calls(capture) or require_stream_finish(capture)
 
 
-@cached_on_capture
-def _by_call(capture: Capture) -> list[list[Call]]:
-    found: dict[object, list[Call]] = defaultdict(list)
-    for each in _calls(capture):
-        found[str((each[0].value.get("index"), each[2].get("index")))].append(each)
-    return list(found.values())
-
-
-def require_tool_call_requested(capture: Capture) -> Unjudged | None:
-    """The request requires a tool call; if the status is 200, the stream has chunks with choices."""
-    if not requires_tool_call(capture):
-        return NotApplicable("the request does not require a tool call")
-    return require_stream_chunks(capture) if capture.status == ANSWERED else require_response(capture)
-
-
-def require_tool_calls(capture: Capture) -> Unjudged | None:
-    """The stream has tool calls."""
-    if missing := require_stream_chunks(capture):
-        return missing
-    if _calls(capture):
-        return None
-    return (
-        NotObserved("the stream has no tool call", ("E8.4",))
-        if requires_tool_call(capture)
-        else require_tool_call_requested(capture)
-    )
-
-
-def require_tool_call_indexes(capture: Capture) -> Unjudged | None:
-    """The stream has tool calls, and each of their deltas has an index."""
-    if missing := require_tool_calls(capture):
-        return missing
-    indexed = all("index" in call for _, _, call in _calls(capture))
-    return None if indexed else NotObserved("deltas of tool calls have no index", ("E8.1",))
-
-
-@judge("E8.1", "M", "openapi.yaml: ChatCompletionMessageToolCallChunk requires index", given=require_tool_calls)
+@judge("E8.1", "M", "openapi.yaml: ChatCompletionMessageToolCallChunk requires index", given=require_streamed_calls)
 def calls_have_an_index(capture: Capture) -> Iterator[Finding]:
     """Every delta of a tool call has an index."""
-    for choice, path, call in _calls(capture):
-        if "index" not in call:
-            yield wrong_value(choice.document, (*path, "index"), "the number of the call")
+    for each in tool_calls(capture):
+        if not is_count(each.value.get("index")):
+            yield wrong_value(each.choice.document, (*each.path, "index"), "the number of the call, from 0")
 
 
-@judge("E8.2", "M", "openai-python 2.54.0 concatenates repeated values: call_1call_1", given=require_tool_call_indexes)
+@judge("E8.2", "M", "openai-python 2.54.0 concatenates repeated values: call_1call_1", given=require_own_indexes)
 def names_come_once(capture: Capture) -> Iterator[Finding]:
     """Only the first delta of a tool call has its id and its name."""
-    for (choice, path, call), *later in _by_call(capture):
-        if not call.get("id"):
-            yield wrong_value(choice.document, (*path, "id"), "a non-empty string in the first delta")
-        if not _part(call).get("name"):
-            yield wrong_value(choice.document, (*path, _kind(call), "name"), "a non-empty string in the first delta")
-        for again, place, more in later:
-            if more.get("id"):
-                yield wrong_value(again.document, (*place, "id"), "no such key after the first delta")
-            if _part(more).get("name"):
-                yield wrong_value(again.document, (*place, _kind(more), "name"), "no such key after the first delta")
+    for first, *later in deltas_by_call(capture):
+        document = first.choice.document
+        if not first.value.get("id"):
+            yield wrong_value(document, (*first.path, "id"), "a non-empty string in the first delta")
+        if not first.part.get("name"):
+            yield wrong_value(document, (*first.path, first.kind, "name"), "a non-empty string in the first delta")
+        for each in later:
+            if each.value.get("id"):
+                yield wrong_value(each.choice.document, (*each.path, "id"), "no such key after the first delta")
+            if each.part.get("name"):
+                path = (*each.path, each.kind, "name")
+                yield wrong_value(each.choice.document, path, "no such key after the first delta")
 
 
-@judge("E8.3", "M", "openapi.yaml: arguments in JSON format", given=require_tool_call_indexes)
+@judge("E8.3", "M", "openapi.yaml: arguments in JSON format", given=require_own_indexes)
 def arguments_are_json(capture: Capture) -> Findings:
     """The joined arguments of a function call are one JSON value."""
-    functions = [deltas for deltas in _by_call(capture) if _kind(deltas[0][2]) == "function"]
+    functions = [deltas for deltas in deltas_by_call(capture) if deltas[0].kind == "function"]
     if not functions:
         yield NotApplicable("the stream has no function call")
     for deltas in functions:
-        pieces = [child_object(call, "function").get("arguments") for _, _, call in deltas]
+        pieces = [child_object(each.value, "function").get("arguments") for each in deltas]
         odd = next((at for at, piece in enumerate(pieces) if not isinstance(piece, str | None)), None)
-        choice, path, _ = deltas[odd or 0]
+        at = deltas[odd or 0]
         joined = "".join(piece or "" for piece in pieces if isinstance(piece, str | None))
         if odd is not None:
-            yield wrong_value(choice.document, (*path, "function", "arguments"), "a string")
+            yield wrong_value(at.choice.document, (*at.path, "function", "arguments"), "a string")
         elif parse(joined.encode("utf-8", errors="replace")).problems:
             found = f"arguments, joined: {quote(joined)}" if joined else "no arguments"
-            yield Finding("arguments, joined: one JSON value", found, choice.document.offset(path))
+            yield Finding("arguments, joined: one JSON value", found, at.choice.document.offset(at.path))
 
 
 @judge(
     "E8.4",
     "M",
     "openapi.yaml: tool_choice required means that the model must call one or more tools",
-    given=require_tool_call_requested,
+    given=require_streamed_call_requested,
 )
 def required_call_comes(capture: Capture) -> Iterator[Finding]:
     """A stream has the tool call that the request requires."""
-    if not _calls(capture):
-        received = "none" if capture.status == ANSWERED else f"status {capture.status}"
-        yield Finding("a delta with tool_calls", f"{received}: {quote(capture.body)}", 0)
+    if not tool_calls(capture):
+        yield missing_call(capture, "a delta with tool_calls")
+
+
+@judge("E8.5", "M", "openai-python 2.54.0: AssertionError of its stream helper on null", given=require_own_indexes)
+def types_stay(capture: Capture) -> Iterator[Finding]:
+    """The first delta of a tool call has the type function or custom, and no later delta has another type."""
+    for first, *later in deltas_by_call(capture):
+        kind = first.value.get("type")
+        if kind not in KINDS:
+            yield wrong_value(first.choice.document, (*first.path, "type"), '"function" or "custom" in the first delta')
+        for each in later:
+            if each.value.get("type", kind) != kind:
+                expected = f"{format_value(kind)}, or no such key"
+                yield wrong_value(each.choice.document, (*each.path, "type"), expected)
 
 
 @judge(
-    "E8.5", "M", "openai-python 2.54.0: AssertionError of its stream helper on null", given=require_tool_call_indexes
+    "E8.6",
+    "M",
+    "openapi.yaml: finish_reason tool_calls if the model called a tool; mlx-vlm#990 sent stop",
+    given=require_tool_finish,
 )
-def types_stay(capture: Capture) -> Iterator[Finding]:
-    """The first delta of a tool call has the type function or custom, and no later delta has another type."""
-    for (choice, path, call), *later in _by_call(capture):
-        if call.get("type") not in KINDS:
-            yield wrong_value(choice.document, (*path, "type"), '"function" or "custom" in the first delta')
-        for again, place, more in later:
-            if more.get("type", call.get("type")) != call.get("type"):
-                yield wrong_value(again.document, (*place, "type"), f"{format_value(call.get('type'))}, or no such key")
+def finish_is_tool_calls(capture: Capture) -> Findings:
+    """The finish_reason of a stream with a required tool call is tool_calls."""
+    ends = [choice for choice in choices(capture) if choice.value.get("finish_reason")]
+    yield from wrong_finish(capture, ends, "E3.2", "E3.3")
 
 
-def _kind(call: JsonObject) -> str:
-    """The key that contains the name of a call."""
-    return "custom" if "custom" in call or call.get("type") == "custom" else "function"
+@judge(
+    "E8.7",
+    "S",
+    "recorded streams of api.openai.com omit both; Effect-TS/effect-smol#2338 lost arguments on null",
+    given=require_own_indexes,
+)
+def names_stay(capture: Capture) -> Iterator[Finding]:
+    """No later delta of a tool call has an id or a name that is null or empty."""
+    for _first, *later in deltas_by_call(capture):
+        for each in later:
+            for path, holder in (((), each.value), ((each.kind,), each.part)):
+                key = "name" if path else "id"
+                if key in holder and not holder[key]:
+                    place = (*each.path, *path, key)
+                    yield wrong_value(each.choice.document, place, "no such key after the first delta")
 
 
-def _part(call: JsonObject) -> JsonObject:
-    return child_object(call, _kind(call))
+@judge(
+    "E8.8", "M", "dynamo#4723: clients that join deltas by index merged two calls into one", given=require_call_indexes
+)
+def calls_keep_their_index(capture: Capture) -> Iterator[Finding]:
+    """Each tool call of a stream has an index of its own."""
+    for first, each in deltas_of_another_call(capture):
+        expected = f"another number than {format_value(first.value.get('index'))}, the index of the call before"
+        path = (*each.path, "index")
+        id_text = format_value(each.value.get("id"))
+        found = f"index is {format_value(each.value.get('index'))} again, with the id {id_text} of another call"
+        yield Finding(f"index: {expected}", found, each.choice.document.offset(path))
+
+
+@judge(
+    "E8.9",
+    "M",
+    "openapi.yaml: tool_call_id, the tool call that this message is responding to",
+    given=require_own_indexes,
+)
+def ids_are_own(capture: Capture) -> Findings:
+    """No two tool calls of a stream have the same id."""
+    first_deltas = [deltas[0] for deltas in deltas_by_call(capture)]
+    if len(first_deltas) < SEVERAL:
+        yield NotApplicable("the stream has one tool call")
+    earlier: list[object] = []
+    for each in first_deltas:
+        if each.value.get("id") and each.value["id"] in earlier:
+            expected = "another one than that of an earlier call"
+            yield wrong_value(each.choice.document, (*each.path, "id"), expected)
+        earlier.append(each.value.get("id"))
+
+
+@judge(
+    "E8.10",
+    "M",
+    "openai-python 2.54.0 raises IndexError; bedrock-access-gateway#134 began with 1",
+    given=require_own_indexes,
+)
+def calls_are_numbered(capture: Capture) -> Iterator[Finding]:
+    """The indexes of the tool calls of a choice are 0, 1, and so on."""
+    by_choice: dict[str, list[ToolCall]] = defaultdict(list)
+    for first, *_ in deltas_by_call(capture):
+        by_choice[str(first.choice.value.get("index"))].append(first)
+    for firsts in by_choice.values():
+        found = sorted(each.value["index"] for each in firsts)
+        if found != list(range(len(firsts))):
+            expected = f"indexes of the tool calls: {format_value(list(range(len(firsts))))}"
+            at = firsts[0].choice.document.offset((*firsts[0].path, "index"))
+            yield Finding(expected, f"indexes of the tool calls: {format_value(found)}", at)
 
 
 JUDGES = judges_in(globals())

@@ -62,13 +62,21 @@ def require_status_200(capture: Capture) -> Unjudged | None:
     if capture.status == 200:
         return require_no_coding(capture)
     received = "no response" if capture.status is None else f"the status is {capture.status}"
-    check = "E8.4" if requires_tool_call(capture) else "C1.1"
+    check = check_of_tool_call(capture) if requires_tool_call(capture) else "C1.1"
     return NotObserved(f"{received}, {capture.ended}", (check,) if is_chat(capture) else (EXCHANGE,))
 
 
 def requires_tool_call(capture: Capture) -> bool:
-    """Whether the request requires a tool call."""
-    return request_json(capture).get("tool_choice") == "required"
+    """Whether the request requires a tool call: of any tool, or of the one that it names."""
+    choice = request_json(capture).get("tool_choice")
+    return choice == "required" or (isinstance(choice, dict) and choice.get("type") in ("function", "custom"))
+
+
+def check_of_tool_call(capture: Capture) -> str:
+    """The check that fails when the tool call that the request requires does not come."""
+    if requests_stream(capture):
+        return "E8.4"
+    return "C9.1" if request_json(capture).get("tool_choice") == "required" else "C9.7"
 
 
 def require_plain_json(capture: Capture) -> Unjudged | None:
@@ -132,6 +140,8 @@ def explain_missing_text(capture: Capture) -> Unjudged:
     parts = (child_object(choice.value, name) for choice in choices(capture) for name in ("message", "delta"))
     if any(part.get("tool_calls") for part in parts):
         return NotApplicable("the answer calls a tool")
+    if requires_tool_call(capture):
+        return NotObserved("the answer has neither a text nor a tool call", (check_of_tool_call(capture),))
     if requests_stream(capture):
         return NotObserved("the stream has no text", NO_STREAMED_TEXT)
     return NotObserved("the answer has no text", NO_TEXT)

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 import pytest
 
 from lumen_conformance.contract.bad_requests import UNSUPPORTED_REQUESTS
+from lumen_conformance.contract.tool_requests import SCRIPTED_EXCHANGES, TOOL_EXCHANGES
 from lumen_conformance.registry.declaration import check_of
 
 LUMEN, OPENAI = pytest.mark.profile("lumen"), pytest.mark.profile("openai")
@@ -21,7 +22,7 @@ GATEWAY, MODELS, AUTH, LOAD = (
     pytest.mark.needs("auth"),
     pytest.mark.load,
 )
-SEVERAL = pytest.mark.needs("n")
+SEVERAL, TOOLS = pytest.mark.needs("n"), pytest.mark.needs("tools")
 
 CHECKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {
     "C3.3": (SEVERAL,),  # a target that does not declare n may refuse it
@@ -75,6 +76,8 @@ EXCHANGES: dict[str, tuple[pytest.MarkDecorator, ...]] = {
     "gateway_error": (GATEWAY,),
     "gateway_reset": (GATEWAY,),
     "gateway_away": (GATEWAY,),
+    **dict.fromkeys(TOOL_EXCHANGES, (TOOLS,)),
+    **dict.fromkeys(SCRIPTED_EXCHANGES, (TOOLS, GATEWAY, OPENAI)),
     "health": (LUMEN, pytest.mark.needs("health")),  # no specification but ours describes the health endpoint
 }
 

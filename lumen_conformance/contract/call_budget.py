@@ -13,6 +13,7 @@ import pytest
 from lumen_conformance.contract.bad_requests import BAD_REQUESTS, UNSUPPORTED_REQUESTS
 from lumen_conformance.contract.exchanges import FEW_CLIENTS, MANY_CLIENTS, TOKEN_COUNT_TEXTS
 from lumen_conformance.contract.prerequisites import needs_chat, needs_stream
+from lumen_conformance.contract.tool_requests import TOOL_EXCHANGES
 from lumen_conformance.registry.declaration import check_of
 
 ANSWERS = ("chat", "stream")
@@ -22,7 +23,7 @@ ANSWERED = (
 SHARED = {
     **dict.fromkeys(("usage_stream", "refusal", "refused_stream", "unparsable", "wrong_type", "wrong_media_type"), 1),
     **dict.fromkeys((f"{kind}-{text}" for kind in ("chat", "usage_stream") for text in TOKEN_COUNT_TEXTS), 1),
-    **dict.fromkeys(("no_key", "oversize"), 1),
+    **dict.fromkeys(("no_key", "oversize", *TOOL_EXCHANGES), 1),
     "twenty_answers": 20,
     "concurrent_answers": MANY_CLIENTS,
 }
@@ -33,6 +34,7 @@ OWN = {
         ("test_answered", "test_counts_add_up", "test_streamed_counts_add_up", "test_not_unprocessable"), 0
     ),
     **dict.fromkeys(("test_unique_ids", "test_unique_request_ids"), 0),
+    **dict.fromkeys(("test_tool_call", "test_tool_calls", "test_usage", "test_no_usage"), 0),
     "test_no_replacement_character": 0,
     **dict.fromkeys(("test_body_is_no_request", "test_after_unknown_route", "test_close"), 0),
     "test_spelling_of_the_scheme": 2,

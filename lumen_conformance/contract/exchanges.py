@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lumen_conformance.contract.session import MODEL, ContractSession, question
+from lumen_conformance.contract.tool_requests import SCRIPTED_EXCHANGES, TOOL_EXCHANGES
 from lumen_conformance.gateway.exchange import Reply
 from lumen_conformance.gateway.replies import reset_after_request, respond_with
 from lumen_conformance.http.client import Capture
@@ -91,6 +92,8 @@ EXCHANGES: dict[str, Callable[[ContractSession], Capture]] = {
     "gateway_error": lambda session: ask_failing_gateway(session, SERVER_ERROR),
     "gateway_away": ask_stopped_gateway,
     "gateway_reset": lambda session: ask_failing_gateway(session, reset_after_request),
+    **TOOL_EXCHANGES,
+    **SCRIPTED_EXCHANGES,
 }
 
 

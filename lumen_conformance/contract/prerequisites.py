@@ -20,6 +20,7 @@ from lumen_conformance.checks.preconditions import (
     require_stream_chunks,
 )
 from lumen_conformance.contract.session import ContractSession
+from lumen_conformance.contract.tool_requests import SCRIPTED_EXCHANGES
 from lumen_conformance.http.capture import LAST_CAPTURE
 from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import is_stream, media_type
@@ -31,7 +32,7 @@ MIB_BYTES = 1_048_576
 FIRST_SERVER_ERROR = 500  # and above: the server failed, it did not refuse the request
 NEED_CHAT = (
     "J*",
-    *("C8.*", "E10", "F2-*", "F3-key-stays-here", "F3-limit-is-inclusive", "F3-right-key", "F4", "F7", "G*"),
+    *("C8.*", "C9.*", "E10", "F2-*", "F3-key-stays-here", "F3-limit-is-inclusive", "F3-right-key", "F4", "F7", "G*"),
     *("H1-slash-*", "H2-*", "H3-usable", "H4-[!h]*", "H5-declared-host", "H5-declared-origin", "H5-host-own-*", "H6-*"),
     *("H8-accepted-plain", "H8-accepted-stream", "H8-gateway-*"),
 )
@@ -84,6 +85,12 @@ RESPONSIBLE_CHECKS = {
     "models": "H3-list",
     "model": "H3-each",
     "health": "H4-health",
+    "tool_call": "C9.1",
+    "tool_stream": "E8.4",
+    "tool_usage_stream": "E8.4",
+    "named_tool_call": "C9.7",
+    **{name: "C9.1" for name in SCRIPTED_EXCHANGES if not name.endswith("_stream")},
+    **{name: "E8.4" for name in SCRIPTED_EXCHANGES if name.endswith("_stream")},
 }
 PROFILE_RESPONSIBLE_CHECKS = {
     "lumen": {

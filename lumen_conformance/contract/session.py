@@ -99,11 +99,6 @@ class ContractSession:
         """Ask one question; ``fields`` are added to the body."""
         return self.post(question(text, **fields), timeout_s=timeout_s)
 
-    def call_tool(self, *, stream: bool) -> Capture:
-        """Ask one question that requires a tool call."""
-        tool = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
-        return self.ask("Call the tool.", stream=stream, tools=[tool], tool_choice="required")
-
     def is_answered(self, capture: Capture, text: str) -> bool:
         """Whether a question is answered: with its text if the gateway of the suite echoes it, else with any choice."""
         if "gateway" in self.target.can:

@@ -18,6 +18,7 @@ from lumen_conformance.gateway.openai_requests import LIMITS, JsonObject, chosen
 TOKEN_CHARS = 24
 STREAMED_TEXTS = ("reasoning_content", "reasoning", "content", "refusal")  # of a message, in the order of their deltas
 DONE = b"data: [DONE]\n\n"
+ARGUMENT_KEYS = {"function": "arguments", "custom": "input"}
 
 
 def completion(call: ReceivedRequest, text: str) -> JsonObject:
@@ -63,16 +64,26 @@ def event(value: object) -> bytes:
 def _deltas(choice: JsonObject) -> Iterator[tuple[JsonObject, JsonObject | None, str | None]]:
     """Yield each delta of a choice with its logprobs and its finish reason."""
     message = choice["message"]
-    text, calls = message.get("content"), message.get("tool_calls", [])
+    text = message.get("content")
     yield {"role": "assistant", "content": None if text is None else "", "refusal": None}, None, None
-    for index, call in enumerate(calls):
-        yield {"tool_calls": [{"index": index, **call}]}, None, None
     for name in STREAMED_TEXTS:
         for number, piece in enumerate(tokens(message.get(name) or "")):
             yield {name: piece}, _logprobs_of(choice, number) if name == "content" else None, None
+    for index, call in enumerate(message.get("tool_calls", [])):
+        for delta in _tool_deltas(call):
+            yield {"tool_calls": [{"index": index, **delta}]}, None, None
     if annotations := message.get("annotations"):
         yield {"annotations": annotations}, None, None
     yield {}, None, choice["finish_reason"]
+
+
+def _tool_deltas(call: JsonObject) -> Iterator[JsonObject]:
+    """Yield a tool call as OpenAI streams it: first its id, type and name, then its arguments in pieces."""
+    kind = call["type"]
+    argument = ARGUMENT_KEYS[kind]
+    yield {**call, kind: {**call[kind], argument: ""}}
+    for piece in tokens(call[kind][argument]):
+        yield {kind: {argument: piece}}
 
 
 def _logprobs_of(choice: JsonObject, number: int) -> JsonObject | None:
@@ -94,13 +105,22 @@ def _text(request: JsonObject, text: str) -> tuple[JsonObject, str, int]:
 
 
 def _tool_call(request: JsonObject) -> tuple[JsonObject, str, int] | None:
-    """Return a call of the tool that the request requires; None when it requires none."""
+    """Return a call of the tool that the request requires; None when it requires none.
+
+    The finish reason is that of OpenAI: stop when the request names the function (vllm-project/vllm#25054).
+    """
     if (tool := chosen_tool(request)) is None:
         return None
     kind = tool["type"]
-    arguments = {"input": ""} if kind == "custom" else {"arguments": "{}"}
-    call = {"id": f"call_{uuid.uuid4().hex}", "type": kind, kind: {"name": tool[kind]["name"], **arguments}}
-    return {"content": None, "tool_calls": [call]}, "tool_calls", len(tokens(json.dumps(call[kind])))
+    arguments = {ARGUMENT_KEYS[kind]: "" if kind == "custom" else "{}"}
+    call = {"id": call_id(), "type": kind, kind: {"name": tool[kind]["name"], **arguments}}
+    finish = "stop" if isinstance(request["tool_choice"], dict) else "tool_calls"
+    return {"content": None, "tool_calls": [call]}, finish, len(tokens(json.dumps(call[kind])))
+
+
+def call_id() -> str:
+    """Return the id of a new tool call."""
+    return f"call_{uuid.uuid4().hex}"
 
 
 def _usage(request: JsonObject, completion_tokens: int) -> JsonObject:

@@ -12,7 +12,7 @@ from typing import Any
 
 from lumen_conformance.gateway import openai_requests, openai_routes
 from lumen_conformance.gateway.exchange import Exchange, ReceivedRequest, Reply, at_accept
-from lumen_conformance.gateway.openai_answers import DONE, completion, event
+from lumen_conformance.gateway.openai_answers import DONE, call_id, completion, event
 from lumen_conformance.gateway.response import JSON, Headers, ScriptedResponse, encoded, head, plain, streamed
 
 __all__ = [
@@ -82,6 +82,22 @@ def edited(*changes: Callable[[dict[str, Any]], object]) -> Reply:
         openai_routes.completed(call, answer).send(exchange)
 
     return send
+
+
+def call_tools(*tool_calls: dict[str, Any], text: str | None = None) -> Reply:
+    """Return a reply that calls tools, with a text beside the calls; for chats of OpenAI only.
+
+    A call has a type and the object of this type: ``{"type": "function", "function": {"name": …, "arguments": …}}``.
+    """
+
+    def change(answer: dict[str, Any]) -> None:
+        for choice in answer["choices"]:
+            calls = [{"id": call_id(), **call} for call in tool_calls]
+            choice.update(
+                finish_reason="tool_calls", message=choice["message"] | {"content": text, "tool_calls": calls}
+            )
+
+    return edited(change)
 
 
 def stream_in_halves(text: str | None = None, *, midway: Callable[[Exchange], bool] = lambda _: True) -> Reply:

@@ -4,20 +4,24 @@ from collections.abc import Callable
 
 import pytest
 
+from lumen_conformance.checks import c_tools
 from lumen_conformance.checks.catalogue import ANSWER_JUDGES, COMPARISONS, judges
 from lumen_conformance.checks.decorators import check_each_comparison, check_each_judge
+from lumen_conformance.checks.tool_calls import tool_calls
 from lumen_conformance.checks.verdict import Comparison, Judge
-from lumen_conformance.contract.exchanges import TOKEN_COUNT_TEXTS
+from lumen_conformance.contract.exchanges import TOKEN_COUNT_TEXTS, get_exchange
 from lumen_conformance.contract.expectations import describe
-from lumen_conformance.contract.prerequisites import CHAT_CHECK, need_chat, need_response
+from lumen_conformance.contract.prerequisites import need_chat
 from lumen_conformance.contract.session import MODEL, PLAIN_TEXT, ClaimAssertion, ContractSession, question
 from lumen_conformance.http.client import Capture
+from lumen_conformance.registry.refutation import NotJudged
 
 ComparisonAssertion = Callable[[Comparison, list[Capture]], None]
 IDS = 20  # answers whose ids are compared
 SEVERAL = judges("C3.2", "C3.3")
-CONTENT = judges("C4.2", "C4.5")
-APART = (*SEVERAL, *CONTENT, *judges("C1.1", "C5.2"))
+APART = (*SEVERAL, *judges("C1.1", "C5.2"))
+TOOL_CALLS = ["tool_call", "named_tool_call", "called_two"]
+ANSWERS = [pytest.param("chat", id="text"), pytest.param("tool_call", id="tool")]
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "stream"])
@@ -32,22 +36,20 @@ def test_answered(judge: Judge, streamed: bool, proxy: ContractSession, assert_h
     assert_holds(judge, capture, about=plainer)
 
 
+@pytest.mark.parametrize("exchange", ANSWERS, indirect=True)
 @check_each_judge([judge for judge in ANSWER_JUDGES if judge not in APART], pytest.mark.smoke)
-def test_answer(judge: Judge, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
-    """A plain answer has the form of OpenAI's answers."""
-    need_response(proxy.chat, (CHAT_CHECK,))
-    assert_holds(judge, proxy.chat)
+def test_answer(judge: Judge, exchange: Capture, assert_holds: ClaimAssertion) -> None:
+    """A plain answer has the form of OpenAI's answers, with a text and with a tool call."""
+    assert_holds(judge, exchange)
 
 
-@pytest.mark.parametrize("called", [False, True], ids=["text", "tool"])
-@check_each_judge(CONTENT, pytest.mark.smoke)
-def test_content(judge: Judge, called: bool, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:  # noqa: FBT001 -- a row
-    """A message has its content, with a text and with a tool call."""
-    if called:
-        proxy.target.require("tools")
-    capture = proxy.call_tool(stream=False) if called else proxy.chat
-    need_response(capture, (CHAT_CHECK,))
-    assert_holds(judge, capture)
+@pytest.mark.parametrize("exchange", TOOL_CALLS, indirect=True)
+@check_each_judge(c_tools.JUDGES)
+def test_tool_call(judge: Judge, exchange: Capture, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
+    """A tool call of a plain answer can be run."""
+    if judge.claim.check == "C9.7" and not tool_calls(exchange) and not tool_calls(get_exchange(proxy, "tool_call")):
+        raise NotJudged("no tool is called where the request requires one", ("C9.1",))
+    assert_holds(judge, exchange)
 
 
 @pytest.mark.parametrize("exchange", ["chat", *(f"chat-{name}" for name in TOKEN_COUNT_TEXTS)], indirect=True)

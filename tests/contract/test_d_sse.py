@@ -16,7 +16,7 @@ from lumen_conformance.registry.refutation import NotJudged, expect
 FRAMING = [judge for judge in d_framing.JUDGES if judge.claim.check != "D7"]
 # Answers with Korean and emoji, whose characters have several bytes, plain and streamed.
 MULTIBYTE = ["chat", "stream", "chat-korean", "chat-emoji", "usage_stream-korean", "usage_stream-emoji"]
-STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "waited"]
+STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "waited", "tool_stream"]
 
 
 @pytest.mark.parametrize("exchange", STREAMS, indirect=True)

@@ -19,7 +19,7 @@ from lumen_conformance.registry.refutation import NotJudged, expect
 
 ComparisonAssertion = Callable[[Comparison, list[Capture]], None]
 APART = judges("E5.9", "E9")
-STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "waited"]
+STREAMS = [pytest.param("stream", marks=pytest.mark.smoke), "usage_stream", "waited", "tool_stream"]
 
 
 @pytest.mark.parametrize("exchange", STREAMS, indirect=True)
@@ -29,7 +29,7 @@ def test_stream(judge: Judge, exchange: Capture, assert_holds: ClaimAssertion) -
     assert_holds(judge, exchange)
 
 
-@pytest.mark.parametrize("exchange", ["usage_stream"], indirect=True)
+@pytest.mark.parametrize("exchange", ["usage_stream", "tool_usage_stream"], indirect=True)
 @check_each_judge([judge for judge in e_usage.REQUESTED if judge not in APART])
 def test_usage(judge: Judge, exchange: Capture, assert_holds: ClaimAssertion) -> None:
     """A stream has usage in the form of OpenAI's usage when the request asks for it."""
@@ -44,7 +44,9 @@ def test_no_usage(judge: Judge, exchange: Capture, assert_holds: ClaimAssertion)
 
 
 @pytest.mark.parametrize(
-    "exchange", ["usage_stream", *(f"usage_stream-{name}" for name in TOKEN_COUNT_TEXTS)], indirect=True
+    "exchange",
+    ["usage_stream", "tool_usage_stream", *(f"usage_stream-{name}" for name in TOKEN_COUNT_TEXTS)],
+    indirect=True,
 )
 @check_each_judge(judges("E5.9"))
 def test_streamed_counts_add_up(judge: Judge, exchange: Capture, assert_holds: ClaimAssertion) -> None:
@@ -98,8 +100,8 @@ def ask_both(proxy: ContractSession, text: str) -> tuple[Capture, Capture]:
     return proxy.ask(text), proxy.ask(text, stream=True)
 
 
+@pytest.mark.parametrize("exchange", ["tool_stream", "tool_usage_stream", "called_two_stream"], indirect=True)
 @check_each_judge(judges("E8"))
-def test_tool_calls(judge: Judge, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
+def test_tool_calls(judge: Judge, exchange: Capture, assert_holds: ClaimAssertion) -> None:
     """The parts of tool calls in a stream can be joined."""
-    proxy.target.require("tools")
-    assert_holds(judge, proxy.call_tool(stream=True))
+    assert_holds(judge, exchange)

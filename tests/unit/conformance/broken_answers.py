@@ -1,5 +1,7 @@
 """Plain answers with one defect each, and the checks that must fail."""
 
+from collections.abc import Mapping
+
 from lumen_conformance.http.client import Capture
 from tests.unit.conformance import samples as s
 from tests.unit.conformance.broken_errors import Defect
@@ -94,4 +96,50 @@ ANSWERS: dict[str, Defect] = {
     ),
     "gateway-address-in-metadata": (of_answer(("lumen_metadata", "http://gateway.example/chat")), {"F6.3"}),
     "no-request-id": (s.late(s.plain(), headers=s.plain().headers[:1]), {"F8"}),
+}
+
+NOW, TODAY = ({"type": "function", "function": {"name": name}} for name in ("now", "today"))
+CALL = {"id": "call_1", "type": "function", "function": {"name": "now", "arguments": "{}"}}
+REQUIRED = {"tools": [NOW, TODAY], "tool_choice": "required"}
+NAMED = {"tools": [NOW, TODAY], "tool_choice": TODAY}
+
+
+def of_calls(calls: object, *edits: tuple[str, object], asked: Mapping[str, object] = REQUIRED) -> Capture:
+    """A plain answer with tool calls, with changes."""
+    changes = (
+        (f"{MESSAGE}.content", None),
+        (f"{MESSAGE}.tool_calls", calls),
+        ("choices.0.finish_reason", "tool_calls"),
+    )
+    return s.plain(edited(ANSWER, *changes, *edits), asked=asked)
+
+
+def of_call(*edits: tuple[str, object], asked: Mapping[str, object] = REQUIRED) -> Capture:
+    """The same with changes in its one call."""
+    return of_calls([edited(CALL, *edits)], asked=asked)
+
+
+TOOL_ANSWERS: dict[str, Defect] = {
+    "text-instead": (s.plain(asked=REQUIRED), {"C9.1"}),
+    "no-calls": (of_calls([]), {"C6.1", "C9.1"}),
+    "not-a-list": (of_calls(CALL), {"C9.1"}),
+    "status-400": (s.plain(ERROR, status=400, asked=REQUIRED), {"C1.1", "C9.1"}),
+    "cut-off": (s.late(s.plain(b"", asked=REQUIRED), status=None, ended="reset"), {"C1.1", "C9.1"}),
+    "id-absent": (of_call(("id", ABSENT)), {"C9.2"}),
+    "id-empty": (of_call(("id", "")), {"C9.2"}),
+    "id-number": (of_call(("id", 7)), {"C9.2"}),
+    "ids-shared": (of_calls([CALL, CALL]), {"C9.2"}),
+    "type-absent": (of_call(("type", ABSENT)), {"C9.3"}),
+    "type-in-capitals": (of_call(("type", "FUNCTION")), {"C9.3"}),
+    "name-absent": (of_call(("function.name", ABSENT)), {"C9.4"}),
+    "name-unknown": (of_call(("function.name", "then")), {"C9.4"}),
+    "no-function": (of_call(("function", ABSENT)), {"C9.4", "C9.5"}),
+    "arguments-object": (of_call(("function.arguments", {})), {"C9.5"}),
+    "arguments-absent": (of_call(("function.arguments", ABSENT)), {"C9.5"}),
+    "arguments-empty": (of_call(("function.arguments", "")), {"C9.5"}),
+    "arguments-list": (of_call(("function.arguments", "[]")), {"C9.5"}),
+    "arguments-quoted": (of_call(("function.arguments", '"{}"')), {"C9.5"}),
+    "finish-stop": (of_calls([CALL], ("choices.0.finish_reason", "stop")), {"C9.6"}),
+    "another-function": (of_call(asked=NAMED), {"C9.7"}),
+    "text-instead-of-the-function": (s.plain(asked=NAMED), {"C9.7"}),
 }

@@ -18,12 +18,13 @@ def of_usage(*edits: tuple[str, object]) -> Capture:
     return s.stream(edited(with_usage(), *edits), asked=USAGE_ASKED)
 
 
-def tools(*calls: object) -> Capture:
+def tools(*calls: object, finish: str = "tool_calls") -> Capture:
     """A stream of tool calls."""
     deltas = [chunk({"tool_calls": [call]}) for call in calls]
-    return s.stream([chunk({"role": "assistant", "content": None}), *deltas, chunk({}, "tool_calls")])
+    return s.stream([chunk({"role": "assistant", "content": None}), *deltas, chunk({}, finish)])
 
 
+REQUIRED = {"tool_choice": "required"}
 WHOLE_CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{"}}
 
@@ -160,7 +161,19 @@ TOOLS: dict[str, Defect] = {
     "type-null": (tools(CALL, {"index": 0, "type": None, "function": {"arguments": "}"}}), {"E8.5"}),
     "type-absent": (tools(edited(WHOLE_CALL, ("type", ABSENT))), {"E8.5"}),
     "arguments-object": (tools(edited(WHOLE_CALL, ("function.arguments", {}))), {"E8.3"}),
-    "required-call-missing": (s.stream(asked={"tool_choice": "required"}), {"E8.4"}),
+    "required-call-missing": (s.stream(asked=REQUIRED), {"E8.4"}),
+    "index-string": (tools(edited(WHOLE_CALL, ("index", "0"))), {"B2.2", "E8.1"}),
+    "finish-stop": (tools(WHOLE_CALL, finish="stop"), {"E8.6"}),
+    "name-null": (tools(CALL, {"index": 0, "function": {"name": None, "arguments": "}"}}), {"E8.7"}),
+    "name-empty": (tools(CALL, {"index": 0, "function": {"name": "", "arguments": "}"}}), {"E8.7"}),
+    "id-null": (tools(CALL, {"index": 0, "id": None, "function": {"arguments": "}"}}), {"E8.7"}),
+    "two-of-one-index": (tools(WHOLE_CALL, {**WHOLE_CALL, "id": "call_2"}), {"E8.8"}),
+    "two-of-one-id": (tools(WHOLE_CALL, {**WHOLE_CALL, "index": 1}), {"E8.9"}),
+    "numbered-from-1": (tools(edited(WHOLE_CALL, ("index", 1))), {"E8.10"}),
+    "not-a-list": (
+        s.stream([chunk({"role": "assistant", "tool_calls": WHOLE_CALL}), chunk({}, "tool_calls")], asked=REQUIRED),
+        {"E1.1"},
+    ),
     "arguments-cut": (tools(CALL, {"index": 0, "function": {"arguments": '"a":'}}), {"E8.3"}),
 }
 

@@ -8,7 +8,7 @@ from lumen_conformance.checks import catalogue
 from lumen_conformance.checks.verdict import EXCHANGE, Judge, JudgeContext, NotObserved
 from lumen_conformance.http.client import Capture
 from tests.unit.conformance import samples as s
-from tests.unit.conformance.broken_answers import ANSWERS
+from tests.unit.conformance.broken_answers import ANSWERS, TOOL_ANSWERS
 from tests.unit.conformance.broken_errors import BREAKS, REFUSALS, Defect
 from tests.unit.conformance.broken_streams import COLLECTED, MARKED, MARKERS, STREAMS, TOOLS, USAGES
 from tests.unit.conformance.samples import TEXT, chunks, framed
@@ -24,6 +24,7 @@ def _rows(table: dict[str, Defect], judges: Iterable[Judge], context: JudgeConte
 
 TABLES = [
     *_rows(ANSWERS, catalogue.ANSWER, CONTEXT),
+    *_rows(TOOL_ANSWERS, catalogue.TOOL_ANSWER, CONTEXT),
     *_rows(STREAMS, catalogue.STREAM, CONTEXT),
     *_rows(USAGES, catalogue.USAGE_STREAM, CONTEXT),
     *_rows(TOOLS, catalogue.TOOL_STREAM, JudgeContext()),

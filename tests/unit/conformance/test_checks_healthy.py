@@ -98,13 +98,16 @@ def test_streams_with_usage() -> None:
         pytest.param([CALL, {"index": 0, "function": {"arguments": "{}"}}], id="in-pieces"),
         pytest.param([CALL, {"index": 0, "type": "function", "function": {"arguments": "{}"}}], id="type-again"),
         pytest.param(
-            [CALL, {"index": 0, "id": None, "function": {"name": None, "arguments": "{}"}}], id="id-and-name-null"
-        ),
-        pytest.param(
             [{"index": 0, "id": "call_1", "type": "custom", "custom": {"name": "f", "input": "any text"}}], id="custom"
         ),
         pytest.param(
-            [CALL, {"index": 0, "function": {"arguments": "{}"}}, {**CALL, "index": 1}, WHOLE_ARGUMENTS], id="two-calls"
+            [
+                CALL,
+                {"index": 0, "function": {"arguments": "{}"}},
+                {**CALL, "index": 1, "id": "call_2"},
+                WHOLE_ARGUMENTS,
+            ],
+            id="two-calls",
         ),
     ],
 )
@@ -113,6 +116,32 @@ def test_tool_calls(calls: list[object]) -> None:
     deltas = [chunk({"tool_calls": [call]}) for call in calls]
     capture = s.stream([chunk({"role": "assistant", "content": None}), *deltas, chunk({}, "tool_calls")])
     assert broken(capture, catalogue.TOOL_STREAM, JudgeContext()) == []
+
+
+TOOL = {"type": "function", "function": {"name": "f"}}
+PLAIN_CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+CUSTOM_CALL = {"id": "call_1", "type": "custom", "custom": {"name": "f", "input": "any text"}}
+
+
+@pytest.mark.parametrize(
+    ("calls", "content", "finish", "choice"),
+    [
+        pytest.param([PLAIN_CALL], None, "tool_calls", "required", id="content-null"),
+        pytest.param([PLAIN_CALL], "", "tool_calls", "required", id="content-empty"),
+        pytest.param([PLAIN_CALL], TEXT, "tool_calls", "required", id="content-beside"),
+        pytest.param([PLAIN_CALL], None, "length", "required", id="cut"),
+        pytest.param([PLAIN_CALL], None, "stop", TOOL, id="named-stop"),
+        pytest.param([PLAIN_CALL], None, "tool_calls", TOOL, id="named-tool-calls"),
+        pytest.param([CUSTOM_CALL], None, "tool_calls", "required", id="custom"),
+        pytest.param([PLAIN_CALL, {**PLAIN_CALL, "id": "call_2"}], None, "tool_calls", "required", id="two-calls"),
+    ],
+)
+def test_plain_tool_calls(calls: list[object], content: str | None, finish: str, choice: object) -> None:
+    """Valid tool calls of a plain answer break no claim."""
+    message = {"role": "assistant", "content": content, "refusal": None, "tool_calls": calls}
+    answer = edited(ANSWER, ("choices.0.message", message), ("choices.0.finish_reason", finish))
+    capture = s.plain(answer, asked={"tools": [TOOL], "tool_choice": choice})
+    assert broken(capture, catalogue.TOOL_ANSWER) == []
 
 
 def test_stream_that_is_passed_on() -> None:
