@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Final, Literal
 
 from lumen_conformance.http.capture import Capture
+from lumen_conformance.http.exchange_record import hexdump
 from lumen_conformance.registry.refutation import Failure
 
 Tier = Literal["M", "S", "W"]
@@ -159,7 +160,8 @@ def summarize_findings(findings: Sequence[Finding], capture: Capture) -> Failure
         found += f"; and {'at least ' if len(findings) == MOST_FINDINGS else ''}{more} more"
     blamed = first.capture or capture
     where = ", ".join(filter(None, [first.path, "" if first.offset is None else f"byte {first.offset}"]))
-    return Failure(first.expected, found, where, excerpt(blamed.body, first.offset), blamed.curl())
+    dump = "" if first.offset is None else hexdump(blamed.body, first.offset)
+    return Failure(first.expected, found, where, excerpt(blamed.body, first.offset), blamed.curl(), dump=dump)
 
 
 def excerpt(body: bytes, offset: int | None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from lumen_conformance.checks.verdict import EXCHANGE, NotApplicable, NotObserved, Verdict
-from lumen_conformance.contract.failure_report import attach_body
+from lumen_conformance.contract.failure_report import attach_body, judge_exchanges
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.registry.declaration import check_of
 from lumen_conformance.registry.refutation import Failure, NotJudged, Refuted
@@ -22,6 +22,7 @@ def conclude(
     ``exchange``  the checks that fail when the exchange is not of the expected kind
     ``about``     is appended to what was found
     """
+    judge_exchanges(item, captures)
     if isinstance(verdict.unjudged, NotApplicable):
         pytest.skip(f"not applicable: {verdict.unjudged.reason}")
     if isinstance(verdict.unjudged, NotObserved):

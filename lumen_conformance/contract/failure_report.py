@@ -1,16 +1,20 @@
-"""The text of an exchange in the report of a failure, with a command that repeats it."""
+"""The exchange of a check in the report: its record, and for a failure a text with a command that repeats it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from lumen_conformance.http.capture import Capture
+from lumen_conformance.http.capture import LAST_CAPTURE, Capture
 from lumen_conformance.http.curl import body_file
-from lumen_conformance.registry.measurement import record_evidence
+from lumen_conformance.http.exchange_record import MOST_EXCHANGES, exchange_record
+from lumen_conformance.registry.measurement import EXCHANGE, IS_READ, record, record_evidence
 from lumen_conformance.run import RUN, run_of
 
 LAST_EXCHANGE = "last exchange"
 SHOWN_BYTES = 2_000  # of a response in a report
+_JUDGED = pytest.StashKey[tuple[Capture, ...]]()
 
 
 def describe_exchange(capture: Capture) -> str:
@@ -18,6 +22,20 @@ def describe_exchange(capture: Capture) -> str:
     response = (capture.raw_head + capture.body[:SHOWN_BYTES]).decode("utf-8", errors="backslashreplace")
     error = f", {capture.error}" if capture.error else ""
     return f"{capture.curl()}\n\n{response}\n({capture.ended}{error}, {len(capture.body)} bytes)"
+
+
+def judge_exchanges(item: pytest.Item, captures: Sequence[Capture]) -> None:
+    """Keep the exchanges that a judge decides about, for the report of the check."""
+    item.stash[_JUDGED] = tuple(captures)
+
+
+def record_exchanges(item: pytest.Item) -> None:
+    """Record the exchanges of a check that has been called: those that were judged, or the last one."""
+    if IS_READ not in item.config.stash:
+        return
+    last = (LAST_CAPTURE.capture,) if LAST_CAPTURE.capture else ()
+    for each in item.stash.get(_JUDGED, last)[:MOST_EXCHANGES]:
+        record(item, EXCHANGE, exchange_record(each))
 
 
 def attach_body(item: pytest.Item, capture: Capture | None, text: str) -> str:

@@ -38,6 +38,8 @@ class Capture:
     ``ended``         how the exchange ended; network errors are recorded here, not raised
     ``error``         a description of the network error
     ``elapsed_s``     from the first attempt to connect to the end
+    ``connected_s``   from the first attempt to connect to the connection; almost zero if it was open before
+    ``first_byte_s``  from the time the request was sent to the first byte of the response; None when none arrived
     ``ended_s``       from the time the request was sent to the end, on the same clock as ``arrivals``
     ``sent_mono_s``   ``time.monotonic()`` when the last byte was sent
     ``taken_unix_s``  wall clock at that time, to compare with ``created``
@@ -56,6 +58,8 @@ class Capture:
     ended: Ended = "aborted"
     error: str | None = None
     elapsed_s: float = 0.0
+    connected_s: float = 0.0
+    first_byte_s: float | None = None
     ended_s: float = 0.0
     sent_mono_s: float = 0.0
     taken_unix_s: float = 0.0

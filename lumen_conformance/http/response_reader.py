@@ -48,6 +48,8 @@ class ResponseReader:
         self._on_body = on_body
         self._start_s = self._timeout_start_s = self._sent_s = time.monotonic()
         self._timeout_s = timeout_s
+        self._connected_s = self._start_s
+        self._first_byte_s: float | None = None
         self._taken_unix_s = time.time()
         self._error: str | None = None
         self._cut = False  # the connection was lost while the request was sent
@@ -68,6 +70,7 @@ class ResponseReader:
 
     def write(self, sock: socket.socket) -> None:
         """Send the request; record a lost connection, because a server may respond before it has read everything."""
+        self._connected_s = time.monotonic()
         try:
             sock.settimeout(self.remaining_s())
             head, body = split_expectation(self._request)
@@ -129,6 +132,8 @@ class ResponseReader:
             ended="reset" if self._cut and self.ended == "aborted" else self.ended or "aborted",
             error=self._error,
             elapsed_s=now_s - self._start_s,
+            connected_s=self._connected_s - self._start_s,
+            first_byte_s=self._first_byte_s,
             ended_s=now_s - self._sent_s,
             sent_mono_s=self._sent_s,
             taken_unix_s=self._taken_unix_s,
@@ -138,6 +143,8 @@ class ResponseReader:
     def _received(self, data: bytes) -> None:
         """Parse the bytes of one read; no bytes mean the end of the connection."""
         self._raw += data
+        if data and self._first_byte_s is None:
+            self._first_byte_s = time.monotonic() - self._sent_s
         self._timeout_start_s = time.monotonic() if self.timeout_per_read else self._start_s
         self._at_end = not data
         before = len(self._body)

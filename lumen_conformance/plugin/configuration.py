@@ -12,6 +12,7 @@ from lumen_conformance.plugin import acceptance, parallel
 from lumen_conformance.plugin.report_hooks import ReportHooks
 from lumen_conformance.processes import interruption, standard_streams
 from lumen_conformance.registry import declaration, old_ids, option_table
+from lumen_conformance.registry.measurement import IS_READ
 from lumen_conformance.report import (
     baseline,
     baseline_writer,
@@ -58,6 +59,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse invalid options before any test runs, and prepare the run."""
     interruption.configure(config)  # first: signals may be pending
+    config.stash[IS_READ] = True
     standard_streams.configure(config)
     acceptance.configure(config)
     option_table.configure(config)

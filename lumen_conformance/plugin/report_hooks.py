@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from lumen_conformance.report import crashes
-from lumen_conformance.report.page import PAGE
 from lumen_conformance.report.progress import PROGRESS
 from lumen_conformance.report.results import RESULTS
 from lumen_conformance.report.run_record import RECORDER
@@ -41,28 +38,3 @@ class ReportHooks:
     def pytest_handlecrashitem(self, report: pytest.TestReport) -> None:
         """Keep the report of a test whose parallel worker died."""
         crashes.record(self._config, report)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_report_title(self, report: Any) -> None:  # noqa: ANN401 -- pytest-html has no types
-        """Set the title of the page."""
-        self._config.stash[PAGE].set_title(report)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_table_header(self, cells: list[str]) -> None:
-        """Set the columns of the table of tests."""
-        self._config.stash[PAGE].set_header(cells)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_table_row(self, report: pytest.TestReport | pytest.CollectReport, cells: list[str]) -> None:
-        """Set the cells of a row."""
-        self._config.stash[PAGE].set_row(report, cells)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_table_html(self, report: pytest.TestReport, data: list[str]) -> None:
-        """Set the text below a row."""
-        self._config.stash[PAGE].set_details(report, data)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_summary(self, prefix: list[str], postfix: list[str]) -> None:
-        """Reduce the table to one row a test, and reserve the places above and below it."""
-        self._config.stash[PAGE].reduce_table(prefix, postfix)

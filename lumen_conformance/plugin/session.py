@@ -68,7 +68,6 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     session.config.stash[_EXIT_STATUS] = int(session.exitstatus)
     environment.mask_evidence(session)
     if output_paths.is_refused(session):
-        page.discard(session.config)
         junit_file.discard(session.config)
         return
     write_errors.write_all(session, _WRITERS)
@@ -84,5 +83,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     leak_audit.print_section(terminalreporter, config)
     replay.print_section(terminalreporter, config)
     baseline_writer.print_section(terminalreporter, config)
+    page.print_path(terminalreporter, config)
     terminal.print_sections(terminalreporter, exit_status, config)
     write_errors.print_section(terminalreporter, config)

@@ -1,4 +1,4 @@
-"""What a check records for the report: measurements, warnings, paths of evidence.
+"""What a check records for the report: measurements, warnings, evidence.
 
 They are stored in ``user_properties``, as JSON values: parallel workers cannot send other values.
 """
@@ -17,9 +17,13 @@ from lumen_conformance.registry.refutation import Status, failure_tier, is_suite
 MEASUREMENT: Final = "measurement"
 WARNING: Final = "warning"
 EVIDENCE: Final = "evidence"
+OBSERVED: Final = "observed"  # path and value of each field that a check has read
+EXCHANGE: Final = "exchange"  # the request and the response that a check is about: `http.exchange_record`
 
 # Tiers whose failures are reported, and do not fail the run. With the profile openai, S is one of them.
 REPORTED_ONLY: Final = pytest.StashKey[frozenset[str]]()
+# Whether somebody reads what is recorded; the sessions of the matrix return outcomes only.
+IS_READ: Final = pytest.StashKey[bool]()
 
 
 @dataclass(frozen=True)

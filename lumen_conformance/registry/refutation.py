@@ -34,6 +34,7 @@ class Failure:
     ``judge``      the id of the judge, if it differs from the id of the check
     ``tier``       the tier of the failure, if it differs from the tier of the check
     ``signature``  what failures with the same cause have in common, if ``found`` is different for each
+    ``dump``       the bytes at this place and around it as a hexdump, if the place is an offset
     """
 
     expected: str
@@ -44,6 +45,7 @@ class Failure:
     judge: str = ""
     tier: str = ""
     signature: str = ""
+    dump: str = ""
 
     def text(self, check: str, tier: str, claim: str) -> str:
         """Return the text of the failure for the terminal and the report."""

@@ -22,8 +22,8 @@ from lumen_conformance.registry.option_table import spelled
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.baseline import BASELINE, TEXT, listed_as, text_of
 from lumen_conformance.report.known_ids import names
-from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import RESULTS, Result
+from lumen_conformance.report.under_test import TARGET
 
 REASON_CHARS: Final = 200  # one line of a review
 _WRITTEN: Final = pytest.StashKey[str]()

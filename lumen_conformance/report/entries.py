@@ -38,6 +38,7 @@ class ReportEntry:
     area: str
     scenario: int
     group: str
+    source: str = ""
 
     @property
     def name(self) -> str:
@@ -62,6 +63,7 @@ def entry_of(item: pytest.Item) -> ReportEntry:
         area=area_of(item.path, item.config),
         scenario=scenario_of(item.path, item.config) or 0,
         group=claim_of(module) or item.path.stem,
+        source=found.source if found else "",
     )
 
 

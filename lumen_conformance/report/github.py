@@ -19,9 +19,9 @@ import pytest
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.causes import causes_of
 from lumen_conformance.report.layers import deciding_layer, layer_results
-from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import OUTCOMES, RESULTS, Result, counts
 from lumen_conformance.report.run_result import summarize_run
+from lumen_conformance.report.under_test import TARGET
 
 MOST_ANNOTATIONS: Final = 10  # of each level: GitHub shows no more for a step
 MOST_ROWS: Final = 200  # of a table: a summary may have 1 MiB, and a row has 2 kB at most

@@ -11,9 +11,9 @@ from typing import Final
 import pytest
 
 from lumen_conformance.registry.measurement import REPORTED_ONLY
-from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import Result, Results
 from lumen_conformance.report.run_result import UNJUDGED
+from lumen_conformance.report.under_test import TARGET
 
 CLIENTS, STRICT = "clients", "strict"
 LAYERS: Final = {CLIENTS: frozenset("M"), STRICT: frozenset("MS")}

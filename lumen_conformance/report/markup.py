@@ -1,154 +1,195 @@
 """Markup of the page: templates that escape, fed with results."""
 
 import platform
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import jinja2
 import pytest
-from markupsafe import escape
 
-from lumen_conformance.registry.measurement import Measurement
+from lumen_conformance.registry.measurement import EXCHANGE
 from lumen_conformance.registry.redaction import redactor
-from lumen_conformance.report.causes import Cause
-from lumen_conformance.report.entries import ReportEntry
+from lumen_conformance.registry.visible_text import visible
+from lumen_conformance.report import korean
+from lumen_conformance.report.causes import Cause, causes_of
+from lumen_conformance.report.figures import format_figure, format_seconds
+from lumen_conformance.report.layers import layer_results
 from lumen_conformance.report.log_excerpts import LogExcerpt, read_logs
+from lumen_conformance.report.page_data import NEVER_RAN, PageData
 from lumen_conformance.report.result_groups import ResultGroup, group_results, share_of_budget
-from lumen_conformance.report.results import OUTCOMES, RESULTS, Results, counts
-from lumen_conformance.report.run_result import summarize_run
+from lumen_conformance.report.results import RESULTS, Result, Results, counts, properties
+from lumen_conformance.report.run_result import RunResult, count_sentence, summarize_run
 from lumen_conformance.report.selection import describe
+from lumen_conformance.report.under_test import describe_target
 
-# What is under test; whoever launches it may set the words.
-TARGET: Final = pytest.StashKey[str]()
-OUR_PROXY: Final = "lumen-proxy of this repository"
-
-Logs = list[tuple[ResultGroup, list[LogExcerpt]]]
+HEADLINE_CHARS: Final = 160  # of the name of a cause: two lines
+EXAMPLE_CHARS: Final = 1_500  # of the texts of the exchange of a cause
+LABELS: Final = {
+    "failed": "failed",
+    "error": "errors",
+    NEVER_RAN: "never ran",
+    "not_judged": "not judged",
+    "baselined": "known failures",
+    "warned": "warned",
+    "passed": "passed",
+    "skipped": "not applicable",
+}
+TIER_TITLES: Final = {
+    "M": "M: clients break without it",
+    "S": "S: OpenAI does it",
+    "W": "W: advice",
+}
+Logs = dict[tuple[str, str], list[LogExcerpt]]
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _ENVIRONMENT: Final = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-)
-
-# The second column is never shown: pytest-html names its rows by it.
-HEADER: Final = [
-    '<th class="sortable" data-column-type="result">Result</th>',
-    '<th class="col-testId" hidden>Test</th>',
-    '<th class="sortable" data-column-type="check">Check</th>',
-    "<th>Claim</th>",
-    '<th class="sortable" data-column-type="measured">Measured</th>',
-    '<th class="sortable" data-column-type="time">Time</th>',
-]
-
-
-def format_seconds(value_s: float) -> str:
-    """Return a time that a person can read: 12 ms, 3.4 s, 2 min 05 s."""
-    if (milliseconds := round(value_s * 1000)) < 1000:
-        return f"{milliseconds} ms"
-    if (tenths := round(value_s * 10)) < 600:
-        return f"{tenths / 10} s"
-    return "{} min {:02} s".format(*divmod(round(value_s), 60))
-
-
-def format_number(value: float) -> str:
-    """Return a figure with three digits that count, whole numbers as they are."""
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-
-
-def format_figure(value: float, unit: str) -> str:
-    """Return a figure with its unit; times below a tenth of a second in milliseconds."""
-    return f"{format_number(value * 1000)} ms" if unit == "s" and 0 < value < 0.1 else f"{format_number(value)} {unit}"
-
-
-_ENVIRONMENT.globals["figure_text"] = format_figure
+    loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+    lstrip_blocks=True,
+)  # fmt: skip
+_ENVIRONMENT.globals |= {"figure_text": format_figure, "labels": LABELS}
 _ENVIRONMENT.filters |= {"seconds": format_seconds, "share": share_of_budget}
+_ICON: Final = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8" fill="{colour}"/>'
+    '<text x="8" y="12" font-family="sans-serif" font-size="11" font-weight="700" text-anchor="middle" fill="#fff">'
+    "{mark}</text></svg>"
+)
+_ICONS: Final = {"good": ("#24703f", "✓"), "bad": ("#b2352c", "✗"), "incomplete": ("#8a5600", "!")}
 
 
-def escaped(text: str) -> str:
-    """Return the text as markup that shows it."""
-    return str(escape(text))
+@dataclass(frozen=True)
+class _Example:
+    """What the first failure of a cause shows: its findings, a command that repeats it, its exchange."""
+
+    findings: list[tuple[str, str]]
+    curl: str
+    exchange: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A group as the page shows it."""
+
+    group: ResultGroup
+    logs: list[LogExcerpt]
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- an attribute of the group
+        return getattr(self.group, name)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of tests for each outcome, in the order of the bar."""
+        return _ordered_counts(self.group.results, len(self.group.missing))
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the group opens by itself."""
+        return bool(self.group.missing) or any(each.outcome in {"failed", "error"} for each in self.group.results)
 
 
 def render_unfinished(title: str) -> str:
     """Return the page of a run that has not ended."""
-    return _render("unfinished.html", title=title, started=_now())
-
-
-def render_above(session: pytest.Session, layers: Mapping[str, str], causes: Sequence[Cause]) -> str:
-    """Return the verdict, its facts, the causes of what failed and the table of groups."""
-    results = session.config.stash[RESULTS]
-    ended = results.results
-    count = counts(ended)
-    return _render(
-        "before.html",
-        ending=summarize_run(int(session.exitstatus), results),
-        counts=[(word, count[word]) for word in OUTCOMES if count[word]],
-        facts={
-            "Selection": describe(session.config),
-            "Target": _target(session.config),
-            "Duration": format_seconds(results.duration_s),
-            "Generated": _now(),
-            "Runs on": f"Python {platform.python_version()}, {platform.system()} {platform.machine()}",
-        },
-        layers=layers,
-        causes=causes,
-        groups=group_results(results),
-        wrong=[each for each in ended if each.outcome in {"failed", "error"}],
-        broken=[each.nodeid for each in results.broken],
-    )
-
-
-def _target(config: pytest.Config) -> str:
-    mutation = config.getoption("mutation", None)
-    name = redactor().text(config.stash.get(TARGET, OUR_PROXY))
-    return f"{name}, with the mutation {mutation}" if mutation else name
+    return _ENVIRONMENT.get_template("unfinished.html").render(title=title, started=_now())
 
 
 def gather_logs(results: Results) -> Logs:
     """Return the logs of each group that has some, each file once, secrets masked."""
     mask = redactor()
-    groups = [
-        (group, read_logs((path for each in group.results for path in each.evidence), mask))
+    groups = {
+        (group.number, group.name): read_logs((path for each in group.results for path in each.evidence), mask)
         for group in group_results(results)
-    ]
-    return [(group, logs) for group, logs in groups if logs]
+    }
+    return {group: logs for group, logs in groups.items() if logs}
 
 
-def render_below(logs: Logs) -> str:
-    """Return the logs, folded."""
-    return _render("after.html", groups=logs)
-
-
-def render_row(
-    entry: ReportEntry, *, duration_s: float, figures: Sequence[Measurement], warnings: Sequence[str]
-) -> list[str]:
-    """Return the cells of one test after the first, each in one line: pytest-html reads them by a regular expression.
-
-    A cell that can be sorted begins with a comment, as pytest-html sorts by what is between the tags.
-    """
-    cells = _render(
-        "cells.html",
-        entry=entry,
-        order=_order(entry),
-        figures=figures,
-        nearest=f"{max(map(share_of_budget, figures), default=0):012.6f}",
-        warnings=warnings,
-        duration_s=duration_s,
+def render_page(session: pytest.Session, title: str, logs: Logs) -> str:
+    """Return the page of a run that has ended."""
+    config, results = session.config, session.config.stash[RESULTS]
+    causes = causes_of(results.results)
+    groups = [_Group(each, logs.get((each.number, each.name), [])) for each in group_results(results)]
+    ending = summarize_run(int(session.exitstatus), results)
+    data = PageData(results, [each.group for each in groups], causes)
+    shown = _page_causes(causes, results)
+    translations = korean.texts() | {
+        each.name: korean.scenarios()[each.number] for each in groups if each.number in korean.scenarios()
+    }
+    return _ENVIRONMENT.get_template("page.html").render(
+        title=title,
+        korean=translations,
+        ending=ending,
+        short_counts=count_sentence(results, with_reasons=False),
+        icon=_icon(ending),
+        layers=layer_results(config, results),
+        counts=_ordered_counts(results.results, len(results.missing)),
+        facts=_facts(config, results),
+        causes=shown,
+        broken=[each.nodeid for each in results.broken],
+        groups=groups,
+        tiers=sorted({each.entry.tier for each in results.results}),
+        areas=sorted({each.group.area for each in groups}),
+        data=data.json(
+            labels=LABELS, tiers=TIER_TITLES, korean=translations, causes=[each["headline"] for each in shown]
+        ),
     )
-    return [" ".join(cell.split()) for cell in cells.split("<!-- cell -->")]
 
 
-def _order(entry: ReportEntry) -> str:
-    """Return a text that sorts as people count: 1.2 before 1.10, tests without a number last."""
-    padded = re.sub(r"\d+", lambda found: found[0].zfill(5), entry.check_id)
-    return re.sub(r"[^\w.]", "_", padded or f"~{entry.nodeid}")
+def _facts(config: pytest.Config, results: Results) -> dict[str, str]:
+    return {
+        "Selection": describe(config),
+        "Target": describe_target(config),
+        "Duration": format_seconds(results.duration_s),
+        "Generated": _now(),
+        "Runs on": f"Python {platform.python_version()}, {platform.system()} {platform.machine()}",
+    }
+
+
+def _ordered_counts(results: Sequence[Result], missing: int) -> dict[str, int]:
+    counted: dict[str, int] = {str(word): number for word, number in counts(results).items()} | {NEVER_RAN: missing}
+    return {word: counted[word] for word in LABELS if counted.get(word)}
+
+
+def _icon(ending: RunResult) -> str:
+    colour, mark = _ICONS[ending.tone]
+    return _ICON.format(colour=colour, mark=mark)
+
+
+def _page_causes(causes: Sequence[Cause], results: Results) -> list[dict[str, Any]]:
+    """Return each cause with a name of one line and the evidence of its first failure."""
+    by_name = {each.name: each for each in results.results}
+    return [_page_cause(each, by_name.get(each.checks[0]), results) for each in causes]
+
+
+def _page_cause(cause: Cause, first: Result | None, results: Results) -> dict[str, Any]:
+    headline = " ".join(cause.sentence.split())
+    headline = headline if len(headline) <= HEADLINE_CHARS else f"{headline[:HEADLINE_CHARS]}…"
+    shown = {"size": cause.size, "checks": cause.checks, "not_judged": cause.not_judged}
+    return shown | {"headline": visible(headline), "example": _example(first, results) if first else None}
+
+
+def _example(result: Result, results: Results) -> _Example:
+    failure = result.failure
+    findings = [("check", f"{result.name}: {result.entry.claim}")]
+    findings += (
+        [(name, text) for name in ("expected", "found", "at") if (text := getattr(failure, name))]
+        if failure
+        else [("reason", result.reason)]
+    )
+    exchanges = properties(results.reports_of(result.entry.nodeid), EXCHANGE)
+    return _Example(
+        [(name, visible(text[:EXAMPLE_CHARS])) for name, text in findings],
+        visible(failure.curl) if failure else "",
+        _exchange(exchanges[0]) if exchanges else {},
+    )
+
+
+def _exchange(record: Mapping[str, Any]) -> dict[str, str]:
+    request = record["request"][0] if record["request"] else record["url"]
+    response = [*record["response"], "", record["body"]] if record["response"] else [record["error"] or record["ended"]]
+    text = "\n".join([*record["request"], "", record["request_body"][:EXAMPLE_CHARS], "", *response])
+    return {"line": visible(f"{request} → {record['status'] or record['ended']}"), "text": visible(text)}
 
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _render(template: str, **what: Any) -> str:  # noqa: ANN401  # whatever the template shows
-    return _ENVIRONMENT.get_template(template).render(**what)

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 import pytest
 
-from lumen_conformance.registry.measurement import EVIDENCE
+from lumen_conformance.registry.measurement import EVIDENCE, EXCHANGE
 from lumen_conformance.registry.refutation import NOT_JUDGED
 from lumen_conformance.report.entries import ReportEntry
 from lumen_conformance.report.known_ids import names
@@ -88,7 +88,8 @@ class Record:
                 )
             tests = tuple(msgspec.convert(line["test"], ReportEntry) for line in lines if "test" in line)
             name = path.resolve().parent.name if path.name == FILE else path.stem
-            reports = tuple(line["report"] for line in lines if "report" in line)
+            exchanges = [line["exchange"] for line in lines if "exchange" in line]
+            reports = tuple(_with_exchanges(line["report"], exchanges) for line in lines if "report" in line)
             msgspec.convert(reports, tuple[_Report, ...])
             return cls(path.resolve(), name, run, tests, reports)
         except OSError as error:
@@ -136,3 +137,9 @@ def _labelled(report: dict[str, Any], end: str, ids: dict[str, str]) -> dict[str
         for name, value in report["user_properties"]
     ]
     return report | {"nodeid": f"{report['nodeid']}{end}", "user_properties": properties}
+
+
+def _with_exchanges(report: dict[str, Any], exchanges: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the report with the exchanges that it names by their places."""
+    named = [(name, exchanges[value] if name == EXCHANGE else value) for name, value in report["user_properties"]]
+    return report | {"user_properties": named}

@@ -18,10 +18,10 @@ from lumen_conformance.registry.measurement import EVIDENCE, REPORTED_ONLY
 from lumen_conformance.report import record_copies, record_parts, shared_files
 from lumen_conformance.report.baseline import BASELINE, BASELINE_FILES, IN_PART
 from lumen_conformance.report.entries import publish
-from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.recorded_run import Record
 from lumen_conformance.report.results import RESULTS
 from lumen_conformance.report.selection import SELECTION
+from lumen_conformance.report.under_test import TARGET
 
 RECORDS: Final = pytest.StashKey[list[Record]]()
 OK, NOTHING_SELECTED = pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED

@@ -9,8 +9,6 @@ from lumen_conformance.registry.measurement import Measurement
 from lumen_conformance.report.entries import ReportEntry
 from lumen_conformance.report.results import Result, Results
 
-MOST_DOTS: Final = 40  # two or three lines of the page
-
 _ORDER: Final = ("recovery", "contract", "matrix", "unit", "")
 _ONE_GROUP: Final = {"matrix": "Tests of the suite with faulty targets", "unit": "Unit tests"}
 _SCENARIO_PREFIX: Final = re.compile(r"scenario \d+:\s*", re.IGNORECASE)
@@ -26,6 +24,12 @@ class ResultGroup:
     missing: tuple[ReportEntry, ...]
 
     @property
+    def area(self) -> str:
+        """The folder of its tests."""
+        entries = (*(each.entry for each in self.results), *self.missing)
+        return next((each.area for each in entries), "")
+
+    @property
     def passed(self) -> int:
         """The number of tests that passed, with or without a warning."""
         return sum(each.outcome in {"passed", "warned"} for each in self.results)
@@ -34,12 +38,6 @@ class ResultGroup:
     def total(self) -> int:
         """The number of selected tests, without skipped ones."""
         return len(self.missing) + sum(each.outcome != "skipped" for each in self.results)
-
-    @property
-    def dots(self) -> tuple[Result, ...]:
-        """The results that are drawn as dots; in a large group, only those that did not pass."""
-        few = len(self.results) <= MOST_DOTS
-        return tuple(each for each in self.results if few or each.outcome != "passed")
 
     @property
     def duration_s(self) -> float:

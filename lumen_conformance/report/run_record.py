@@ -1,7 +1,8 @@
 """``--record FILE``: everything that a report is made of, so that `replay` can join the reports of several runs.
 
-The file has one JSON object a line: first the run, then each collected test, then each report of a phase as pytest
-sends it between processes. Paths of evidence below the folder of the file are relative to that folder.
+The file has one JSON object a line: first the run, then each collected test, then each exchange, which the reports name
+by its place, then each report of a phase as pytest sends it between processes. Paths of evidence below the folder of
+the file are relative to that folder.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from typing import Any, Final
 
 import pytest
 
-from lumen_conformance.registry.measurement import EVIDENCE, REPORTED_ONLY
+from lumen_conformance.registry.measurement import EVIDENCE, EXCHANGE, REPORTED_ONLY
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.baseline import BASELINE, BASELINE_FILES, PARTLY_SELECTED, in_part
-from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import RESULTS
 from lumen_conformance.report.run_conditions import conditions
 from lumen_conformance.report.selection import describe
+from lumen_conformance.report.under_test import TARGET
 from lumen_conformance.run import run_of
 
-VERSION: Final = 2  # of the format of the file
+VERSION: Final = 3  # of the format of the file
 
 
 class RunRecorder:
@@ -32,16 +33,19 @@ class RunRecorder:
         self._config = config
         self._path = path
         self._reports: list[dict[str, Any]] = []
+        self._exchanges: dict[str, int] = {}  # each once: many checks are about the same
 
     def add_report(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         """Keep one phase of a test, or a module that could not be collected."""
         data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
         data.pop("node", None)  # the object of xdist for the worker that sent it
-        data["user_properties"] = [self._relative(*each) for each in data.get("user_properties", ())]
+        data["user_properties"] = [self._recorded(*each) for each in data.get("user_properties", ())]
         self._reports.append(data)
 
-    def _relative(self, name: str, value: Any) -> tuple[str, Any]:  # noqa: ANN401 -- whatever a check recorded
-        """A path of evidence below the folder of the file, relative to it."""
+    def _recorded(self, name: str, value: Any) -> tuple[str, Any]:  # noqa: ANN401 -- whatever a check recorded
+        """A path of evidence below the folder of the file, relative to it; the place of an exchange."""
+        if name == EXCHANGE:
+            return name, self._exchanges.setdefault(json.dumps(value, ensure_ascii=False), len(self._exchanges))
         folder = self._path.resolve().parent
         if name == EVIDENCE and Path(value).is_relative_to(folder):
             return name, Path(value).relative_to(folder).as_posix()
@@ -67,6 +71,7 @@ class RunRecorder:
             "expected": sorted(results.expected),
         }
         lines: list[dict[str, Any]] = [{"test": asdict(each)} for each in results.entries.values()]
+        lines += [{"exchange": json.loads(each)} for each in self._exchanges]
         lines += [{"report": each} for each in self._reports]
         written = [{"run": head | {"lines": len(lines)}}, *lines]  # a file that was cut has fewer
         text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in written)

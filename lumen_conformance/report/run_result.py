@@ -1,17 +1,23 @@
 """The result of a run, as one word and one sentence. Only a complete run can have passed."""
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import pytest
 
+from lumen_conformance.registry.option_table import spelled
 from lumen_conformance.report import shared_files
 from lumen_conformance.report.results import RESULTS, Result, Results, counts
 
 Tone = Literal["good", "bad", "incomplete"]
 
 UNJUDGED, NOTHING_PASSED, IN_PART = "NOT FULLY JUDGED", "NOTHING PASSED", "PASSED IN PART"
+MOST_REASONS: Final = 3
+REASON_CHARS: Final = 60
+_UNDECLARED: Final = re.compile(r"the target does not declare: (.*)")
 PARTIAL_RESULTS: Final = (UNJUDGED, NOTHING_PASSED, IN_PART)
 _INCOMPLETE: Final = {
     pytest.ExitCode.INTERRUPTED: ("INTERRUPTED", "The run was stopped before its end"),
@@ -32,26 +38,70 @@ class RunResult:
 
 def summarize_run(exit_status: int, results: Results) -> RunResult:
     """Return the result of a run that ended with this exit status of pytest."""
-    count, failures, undecided = counts(results.results), _failures(results), _undecided(results.results)
-    passed = f"{count['passed']} passed"
-    details = ", ".join(filter(None, [failures, *undecided]))
+    count, failures = counts(results.results), _failures(results)
+    sentence = count_sentence(results)
     if exit_status in _INCOMPLETE:
         word, why = _INCOMPLETE[pytest.ExitCode(exit_status)]
-        return RunResult("incomplete", word, f"{why}{f'; {details}' if details else ''}.")
+        return RunResult("incomplete", word, f"{why}; {sentence}." if results.results or failures else f"{why}.")
     if failures and failures == _never_ran(results) and not exit_status:
-        return RunResult("incomplete", "INCOMPLETE", f"{details}.")
+        return RunResult("incomplete", "INCOMPLETE", f"{sentence}.")
     unjudged = len(results.unjudged)
     if unjudged and not failures:
-        failing = f", {unjudged} of them fail the run" if unjudged < count["not_judged"] else ""
-        return RunResult("incomplete", UNJUDGED, f"{', '.join([passed, *undecided])}{failing}.")
+        failing = f"; {unjudged} of those not judged fail the run" if unjudged < count["not_judged"] else ""
+        return RunResult("incomplete", UNJUDGED, f"{sentence}{failing}.")
     if failures or exit_status:
-        return RunResult("bad", "FAILED", f"{details if failures else f'pytest ended with exit status {exit_status}'}.")
+        ended = "" if failures else f"; pytest ended with exit status {exit_status}"
+        return RunResult("bad", "FAILED", f"{sentence}{ended}.")
     if not count["passed"]:
-        return RunResult("incomplete", NOTHING_PASSED, "Every selected test was skipped, or only warned.")
+        return RunResult("incomplete", NOTHING_PASSED, f"{sentence}.")
     if count["skipped"] > count["passed"]:
-        parts = [passed, *undecided, f"{count['skipped']} not applicable"]
-        return RunResult("incomplete", IN_PART, f"{', '.join(parts)}.")
-    return RunResult("good", "PASSED", _success_sentence(results.results))
+        return RunResult("incomplete", IN_PART, f"{sentence}.")
+    return RunResult("good", "PASSED", f"{sentence}.")
+
+
+def count_sentence(results: Results, *, with_reasons: bool = True) -> str:
+    """Return the numbers of all outcomes in one sentence; what did not apply has its reasons, the most frequent first.
+
+    For example: 13 passed, 0 failed, 44 not applicable (38 need --proxy-can journal, 6 need --proxy-can tools).
+    """
+    ended, count = results.results, counts(results.results)
+    parts = [f"{count['passed']} passed", f"{count['failed']} failed"]
+    parts += _numbers(
+        {
+            "ended in an error": count["error"],
+            "could not be collected": len(results.broken),
+            "not judged": count["not_judged"],
+            _warned(ended): count["warned"],
+            "known to fail": count["baselined"],
+            "not applicable": count["skipped"],
+        }
+    )
+    if with_reasons and count["skipped"]:
+        parts[-1] += f" ({_reasons(ended)})"
+    return ", ".join(filter(None, [*parts, _never_ran(results)]))
+
+
+def _warned(results: Sequence[Result]) -> str:
+    """Return the word for warnings; those of tier S are failures of the strict layer, the others advice."""
+    strict = sum(each.reported for each in results)
+    warned = sum(each.outcome == "warned" for each in results)
+    return f"warned ({f'{strict} of ' * (strict < warned)}tier S)" if strict else "warned"
+
+
+def _reasons(results: Iterable[Result]) -> str:
+    """Return why tests did not apply, the most frequent reasons first."""
+    found = Counter(_reason(each.reason) for each in results if each.outcome == "skipped")
+    most = [f"{number} {reason}" for reason, number in found.most_common(MOST_REASONS)]
+    others = sum(found.values()) - sum(number for _, number in found.most_common(MOST_REASONS))
+    return ", ".join([*most, f"{others} for other reasons"] if others else most)
+
+
+def _reason(reason: str) -> str:
+    """Return a reason in a few words; a capability as the option that declares it."""
+    if missing := _UNDECLARED.match(reason):
+        return f"need {spelled('can')} {missing[1]}"
+    text = " ".join(reason.split())
+    return text if len(text) <= REASON_CHARS else f"{text[:REASON_CHARS]}…"
 
 
 def set_exit_status(session: pytest.Session) -> None:
@@ -81,9 +131,8 @@ def _failure_counts(results: Iterable[Result]) -> list[str]:
 
 def _undecided(results: Sequence[Result]) -> list[str]:
     count = counts(results)
-    strict = sum(each.reported for each in results)
-    warned = f"warned ({f'{strict} of ' * (strict < count['warned'])}tier S)"  # the others are advice, tier W
-    return _numbers({warned: count["warned"] if strict else 0, "not judged": count["not_judged"]})
+    strict = any(each.reported for each in results)
+    return _numbers({_warned(results): count["warned"] if strict else 0, "not judged": count["not_judged"]})
 
 
 def _numbers(parts: Mapping[str, int]) -> list[str]:
@@ -97,12 +146,3 @@ def _failures(results: Results) -> str:
 
 def _never_ran(results: Results) -> str:
     return f"{len(results.missing)} of {len(results.expected)} tests never ran" if results.missing else ""
-
-
-def _success_sentence(results: Sequence[Result]) -> str:
-    count, undecided = counts(results), _undecided(results)
-    advised = 0 if any(each.reported for each in results) else count["warned"]
-    others = {"with a warning": advised, "known to fail": count["baselined"], "skipped": count["skipped"]}
-    passed = count["passed"]
-    every = f"{passed} passed" if undecided else "The test passed" if passed == 1 else f"All {passed} tests passed"
-    return f"{', '.join([every, *undecided, *_numbers(others)])}."

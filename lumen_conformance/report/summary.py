@@ -12,9 +12,9 @@ import pytest
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.causes import causes_of
 from lumen_conformance.report.layers import deciding_layer, layer_results
-from lumen_conformance.report.markup import TARGET
 from lumen_conformance.report.results import OUTCOMES, RESULTS, counts
 from lumen_conformance.report.run_result import summarize_run
+from lumen_conformance.report.under_test import TARGET
 
 
 def configure(config: pytest.Config) -> None:

@@ -22,12 +22,14 @@ import filelock
 import msgspec
 import pytest
 
+from lumen_conformance.http.exchange_record import MOST_EXCHANGES, exchange_record
 from lumen_conformance.isolation import GUARD
 from lumen_conformance.processes.child_process import Leaked
 from lumen_conformance.processes.leak_audit import end_leaked_processes
 from lumen_conformance.processes.process_tree import ProcessRef, find_tagged, kill_all
-from lumen_conformance.registry.measurement import record_evidence
+from lumen_conformance.registry.measurement import EXCHANGE, OBSERVED, record, record_evidence
 from lumen_conformance.run import Run, run_of
+from lumen_conformance.stages.observed_fields import ObservedFields, observe_fields
 from lumen_conformance.stages.preflight import ensure_ready
 from lumen_conformance.stages.stage_resources import PARAMETERS, StageResources
 from lumen_conformance.targets.target import Target, target_of
@@ -179,7 +181,12 @@ def _checked(definition: StageDefinition, request: pytest.FixtureRequest) -> Ite
         pytest.skip(staged.trouble)
     if staged.outcome != "staged":
         pytest.fail(f"stage {staged.stage} {staged.outcome} on {staged.worker}:\n{staged.trouble}", pytrace=False)
-    yield definition.decode(staged.evidence)
+    fields = ObservedFields()
+    yield observe_fields(definition.decode(staged.evidence), fields)
+    if fields.values:
+        record(request.node, OBSERVED, fields.values)
+    for exchange in fields.exchanges[:MOST_EXCHANGES]:
+        record(request.node, EXCHANGE, exchange_record(exchange))
     if staged.leaks:
         raise Leaked(f"stage {staged.stage}: " + "; ".join(staged.leaks))
 

@@ -26,7 +26,7 @@ from lumen_conformance.registry.redaction import (
     secrets_in_command,
     secrets_of,
 )
-from lumen_conformance.report.markup import TARGET
+from lumen_conformance.report.under_test import TARGET
 from lumen_conformance.run import TAG, run_of
 from lumen_conformance.targets.options import API_KEY_VARIABLE
 from lumen_conformance.targets.parsers import PLACEHOLDERS, SUITE_PREFIX

@@ -18,7 +18,7 @@ from lumen_conformance.registry.measurement import REPORTED_ONLY
 from lumen_conformance.registry.option_table import spelled
 from lumen_conformance.registry.redaction import redactor
 from lumen_conformance.report import baseline
-from lumen_conformance.report.markup import TARGET
+from lumen_conformance.report.under_test import TARGET
 from lumen_conformance.targets import options, parsers
 from lumen_conformance.targets.options import LAUNCH_OPTIONS, api_key_of, list_given, refuse_empty, respelled
 

@@ -17,7 +17,7 @@ from lumen_conformance.contract.applicability import applicability_marks
 from lumen_conformance.contract.call_budget import max_chat_calls, max_shared_chat_calls
 from lumen_conformance.contract.conclusions import conclude
 from lumen_conformance.contract.exchanges import CLIENT_REFUSALS, REFUSALS, get_exchange
-from lumen_conformance.contract.failure_report import LAST_EXCHANGE, attach_body, describe_exchange
+from lumen_conformance.contract.failure_report import LAST_EXCHANGE, attach_body, describe_exchange, record_exchanges
 from lumen_conformance.contract.prerequisites import (
     CHAT_CHECK,
     need_answers,
@@ -114,7 +114,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     try:
         with monitored(item):
             yield
+            record_exchanges(item)
     except Refuted as error:
+        record_exchanges(item)
         if error.failure.curl or not (capture := LAST_CAPTURE.capture):
             raise
         curl = attach_body(item, capture, capture.curl())

@@ -44,14 +44,14 @@ def test_the_workers_crashed(ended: NestedRun) -> None:
 
 def test_the_crashed_tests_are_rows(ended: NestedRun) -> None:
     """The page shows each crashed test as an error, and the other test as passed."""
-    assert ended.rows == {"1.1-survivor": "Passed", "1.2-dies-in-call": "Error", "1.3-dies-in-setup": "Error"}
+    assert ended.rows == {"1.1-survivor": "passed", "1.2-dies-in-call": "error", "1.3-dies-in-setup": "error"}
 
 
 def test_the_page_is_red(ended: NestedRun) -> None:
     """Exit status and banner agree with the rows."""
     assert ended.status == pytest.ExitCode.TESTS_FAILED
     assert ended.banner == ("bad", "FAILED")
-    assert "2 ended in an error." in ended.html
+    assert "1 passed, 0 failed, 2 ended in an error." in ended.html
 
 
 def test_the_verdicts_keep_the_claim(ended: NestedRun) -> None:

@@ -39,10 +39,10 @@ BROKEN = "class Broken:\n    def pytest_runtest_logreport(self, report):\n      
 UNSERIALISABLE = "request.node.user_properties.append(('thing', object()))"
 SKIP_ALL = "pytestmark = pytest.mark.skip(reason='the target does not declare: tools')\n"
 ENDS = {
-    "passed": End(0, ("good", "PASSED"), "All 2 tests passed."),
-    "failed": End(1, ("bad", "FAILED"), "1 failed.", last("assert False")),
+    "passed": End(0, ("good", "PASSED"), "2 passed, 0 failed."),
+    "failed": End(1, ("bad", "FAILED"), "2 passed, 1 failed.", last("assert False")),
     "stopped early": End(
-        1, ("bad", "FAILED"), "1 failed, 1 of 4 tests never ran.", last("assert False") + NEVER, ("-x",)
+        1, ("bad", "FAILED"), "2 passed, 1 failed, 1 of 4 tests never ran.", last("assert False") + NEVER, ("-x",)
     ),
     "interrupted": End(2, ("incomplete", "INTERRUPTED"), "1 of 3 tests never ran", last("raise KeyboardInterrupt")),
     "internal error": End(3, ("incomplete", "INTERNAL ERROR"), "pytest failed", BROKEN + last(BREAK_PYTEST)),
@@ -54,7 +54,12 @@ ENDS = {
         1, ("bad", "FAILED"), "1 could not be collected", "import nowhere_to_be_found\n", ("-n2",)
     ),
     "nothing selected": End(5, ("incomplete", "NOTHING RAN"), "No test was selected.", "", ("-m", "smoke")),
-    "all skipped": End(0, ("incomplete", "NOTHING PASSED"), "was skipped", SKIP_ALL),
+    "all skipped": End(
+        0,
+        ("incomplete", "NOTHING PASSED"),
+        "2 not applicable (2 need --proxy-can tools).",
+        SKIP_ALL,
+    ),
     "died": End(0, ("incomplete", "NOT FINISHED"), "ended before its report was written", last("os._exit(0)")),
 }
 
@@ -113,7 +118,7 @@ def test_a_process_left_behind_fails_the_run(nested: NestedPytest, workers: str)
     nested.write({"contract/test_green.py": GREEN + LEFT})
     ended = nested.run(FOREIGN, workers)
     assert (ended.status, ended.banner) == (1, ("bad", "FAILED")), ended.output
-    assert "\nFAILED: pytest ended with exit status 1.\n" in ended.output
+    assert "\nFAILED: 3 passed, 0 failed; pytest ended with exit status 1.\n" in ended.output
     assert (ended.summary["exit_status"], ended.summary["word"]) == (1, "FAILED")
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from lumen_conformance.report.markup import format_figure, format_number, format_seconds
+from lumen_conformance.report.figures import format_figure, format_number, format_seconds
 from tests.fixtures.nested_pytest import NestedRun, stage
 
 MODULES = {
@@ -53,63 +53,44 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> NestedRun:
 def test_it_is_one_file(ended: NestedRun) -> None:
     """The run writes no other file beside the page, and the page loads no other file."""
     assert [each.name for each in (ended.folder / "reports").iterdir()] == ["report.html"]
-    assert not re.search(r"<link|src=[\"']http|@import|url\(", ended.html)
+    assert not re.search(r"<link (?!rel=\"icon\" href=\"data:)|src=[\"']http|@import|url\(", ended.html)
 
 
-def test_markup_from_tests_is_escaped(ended: NestedRun) -> None:
-    """Claims, titles, parameters, docstrings of modules and logs are escaped."""
-    for text in ("<i>worker", "<script>ready", "재시작 <b>", "</td><td> although", "[1.10-late-<u>"):
+def test_markup_from_tests_is_no_markup(ended: NestedRun) -> None:
+    """Claims, titles, parameters, docstrings of modules and logs are escaped in the page, and data elsewhere."""
+    for text in ("<i>worker", "<script>ready", "재시작 <b>", "</td><td> although", "1.10-late-<u>"):
         assert text not in ended.html
-    cells = [cell for rows in ended.data["tests"].values() for row in rows for cell in row["resultsTableRow"]]
-    for text in ("재시작 &lt;b&gt;", "&lt;/td&gt;&lt;td&gt; although nobody asked &amp; waited", "1.10-late-&lt;u&gt;"):
-        assert any(text in cell for cell in cells)
+    assert {"1.4-automatic-restart", "1.10-late-<u>"} <= ended.checks.keys()
+    assert ended.checks["1.4-automatic-restart"]["ko"] == "자동 재시작 <b>"
     assert "&lt;script&gt;ready" in ended.html
+    assert "A &lt;i&gt;worker&lt;/i&gt; is killed." in ended.html
 
 
-def test_korean_is_not_escaped(ended: NestedRun) -> None:
-    """A Korean title is UTF-8 text, not an escape."""
-    restart = ended.data["tests"]["tests/recovery/test_01_kill.py::test_restart[1.4-automatic-restart]"][0]
-    assert 'lang="ko">자동 재시작' in " ".join(restart["resultsTableRow"])
+def test_checks_are_in_the_order_of_their_numbers(ended: NestedRun) -> None:
+    """The order is 1.2, 1.4, 1.10, then tests without a number; scenarios come first."""
+    assert [name.rpartition("::")[2] for name in ended.checks] == [
+        "1.2-health", "1.4-automatic-restart", "1.10-late-<u>", "1.10-late-b", *(f"test_part[{n}]" for n in range(3)),
+    ]  # fmt: skip
+    assert [each["number"] for each in ended.data["groups"]] == ["1", ""]
 
 
-def test_rows_sort_by_number(ended: NestedRun) -> None:
-    """The sort keys of the cells order 1.2, 1.4, 1.10, then tests without a number."""
-    rows = [row for rows in ended.data["tests"].values() for row in rows]
-    names = [re.sub(r"<.*?>", " ", row["check"]).split()[0] for row in sorted(rows, key=lambda row: row["check"])]
-    assert names == [
-        "1.2-health",
-        "1.4-automatic-restart",
-        "1.10-late-&lt;u&gt;",
-        "1.10-late-b",
-        *(f"test_part[{n}]" for n in range(3)),
-    ]
-    assert ended.data["initialSort"] == "check"
+def test_a_check_has_its_measurements(ended: NestedRun) -> None:
+    """Each measurement has its budget, its share of the budget and its label."""
+    figures = {name: each["f"] for name, each in ended.checks.items() if "f" in each}
+    assert figures == {
+        "1.4-automatic-restart": [["0.4 s", "3 s", 0.133, "restart"], ["2.9 s", "3 s", 0.967, "nearer to its budget"]],
+        "1.2-health": [["4 s", "2 s", 2, ""]],
+    }
 
 
-def test_every_cell_is_one_line(ended: NestedRun) -> None:
-    """Each cell is one line, as pytest-html requires, and each row has as many cells as there are columns."""
-    rows = [row["resultsTableRow"] for rows in ended.data["tests"].values() for row in rows]
-    assert {len(row) for row in rows} == {6}
-    assert not any("\n" in cell for row in rows for cell in row)
-    assert all(cell.startswith("<td") and cell.endswith("</td>") for row in rows for cell in row)
-
-
-def test_a_measurement_is_drawn_against_its_budget(ended: NestedRun) -> None:
-    """A bar shows the share of the budget; above the budget it is full and marked."""
-    cells = "".join(cell for rows in ended.data["tests"].values() for row in rows for cell in row["resultsTableRow"])
-    assert 'aria-label="13 percent of the budget"' in cells
-    assert re.search(r'class="bar over".*?aria-label="200 percent of the budget".*?width="100.0"', cells)
-
-
-def test_the_scenarios_come_first(ended: NestedRun) -> None:
-    """The table of scenarios is above the table of tests, and shows the measurement marked as headline."""
-    head = ended.html[: ended.html.index('id="results-table"')]
-    row = re.search(r'<td class="number">1</td>.*?</tr>', head, re.DOTALL)
+def test_a_scenario_shows_its_headline(ended: NestedRun) -> None:
+    """The row of a scenario has the number of passed checks, and the measurement marked as headline with a bar."""
+    row = re.search(r'id="group-1">.*?</summary>', ended.html, re.DOTALL)
     assert row
-    assert "A &lt;i&gt;worker&lt;/i&gt; is killed." in row[0]
     assert ">4/4<" in row[0]
     assert "0.4 s" in row[0]
-    assert head.index('class="banner') < head.index('class="groups')
+    assert 'aria-label="13 percent of the budget"' in row[0]
+    assert 'aria-label="4 passed"' in row[0]
 
 
 def test_each_log_is_there_once(ended: NestedRun) -> None:

@@ -1,0 +1,30 @@
+"""The Korean texts of the page: headings, outcomes, names of scenarios, the claims of the seventeen."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+_FILE: Final = Path(__file__).with_suffix(".toml")
+
+
+@cache
+def _tables() -> dict[str, dict[str, str]]:
+    return tomllib.loads(_FILE.read_text("utf-8"))
+
+
+def texts() -> dict[str, str]:
+    """Return the Korean text for each English text of the page."""
+    return _tables()["texts"]
+
+
+def scenarios() -> dict[str, str]:
+    """Return the Korean name of each scenario, by its number."""
+    return _tables()["scenarios"]
+
+
+def claims() -> dict[str, str]:
+    """Return the Korean claim of each of the seventeen checks, by its id."""
+    return _tables()["claims"]

@@ -1,0 +1,186 @@
+"""The data of the page: one entry for each check, which ``page.js`` shows when somebody opens it.
+
+A run of all tests has thousands of entries, so they are short. An entry has only fields that differ from the usual:
+
+=========  =========================================================================================
+``m, n``   the module, by its place in ``modules``, and the rest of the pytest id
+``i``      the name of the check (its id with parameters); absent for a test without a number
+``g``      the group, by its place in ``groups``
+``o``      the outcome, if it is not ``passed``
+``t``      the tier, if it is not M
+``c``      the claim, by its place in ``claims``
+``ko``     its Korean title, and ``kc`` its Korean claim
+``s``      seconds
+``f``      the figures: value, budget, share of the budget, label
+``r``      the reason, expected, found and so on: see `_details`
+``x``      the exchanges, by their places in ``exchanges``
+``a``      the cause, by its place on the page
+=========  =========================================================================================
+
+Every text is shown as text, never as markup. Secrets are masked in each text before it is written as JSON: a mask that
+reads JSON does not know a secret with a character that JSON escapes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import lumen_conformance
+from lumen_conformance.registry.measurement import EXCHANGE, OBSERVED, WARNING, Measurement
+from lumen_conformance.registry.redaction import Redactor, redactor
+from lumen_conformance.registry.visible_text import visible
+from lumen_conformance.report import korean
+from lumen_conformance.report.baseline import BASELINED
+from lumen_conformance.report.causes import Cause
+from lumen_conformance.report.counts import deciding_report
+from lumen_conformance.report.entries import ReportEntry
+from lumen_conformance.report.figures import format_figure
+from lumen_conformance.report.result_groups import ResultGroup, share_of_budget
+from lumen_conformance.report.results import Result, Results, properties
+from lumen_conformance.schemas.descriptions import format_value
+
+NEVER_RAN: Final = "never_ran"
+LONGEST_LOG: Final = 20_000  # characters of the output of one failed test
+LONGEST_TEXT: Final = 2_000  # characters of an expected or found value
+MOST_FIELDS: Final = 30  # of the evidence that one check has read
+_CATALOGUE: Final = Path(lumen_conformance.__file__).with_name("catalogue.json")
+
+
+class PageData:
+    """Collects the entries of a page; ``groups`` are in the order of the page."""
+
+    def __init__(self, results: Results, groups: Sequence[ResultGroup], causes: Sequence[Cause]) -> None:
+        self._results = results
+        self._mask = redactor()
+        self._modules, self._claims, self._exchanges = _Places(), _Places(), _Places()
+        self._causes = {name: place for place, cause in reversed(list(enumerate(causes))) for name in cause.checks}
+        self._checks = [each for place, group in enumerate(groups) for each in self._entries(place, group)]
+        self._groups = [{"number": each.number, "name": each.name} for each in groups]
+
+    def json(self, **texts: object) -> str:
+        """Return the data as JSON that can stand in a ``script`` element; ``texts`` are added as they are."""
+        data = texts | {
+            "groups": self._groups,
+            "modules": self._modules.values,
+            "claims": self._claims.values,
+            "checks": self._checks,
+            "exchanges": [json.loads(each) for each in self._exchanges.values],
+        }
+        text = json.dumps(_masked(data, self._mask), ensure_ascii=False, separators=(",", ":"))
+        return text.replace("<", "\\u003c")  # no text can end the element
+
+    def _entries(self, place: int, group: ResultGroup) -> Iterator[dict[str, Any]]:
+        tests: list[Result | ReportEntry] = [*group.results, *group.missing]
+        for each in sorted(tests, key=_order):
+            yield self._ended(each, place) if isinstance(each, Result) else self._missing(each, place)
+
+    def _head(self, entry: ReportEntry, group: int) -> dict[str, Any]:
+        module, _, name = entry.nodeid.partition("::")
+        optional = {"i": entry.name if entry.check_id else "", "t": "" if entry.tier == "M" else entry.tier}
+        optional |= {"ko": entry.title, "kc": korean.claims().get(entry.check_id, "")}
+        return {
+            "m": self._modules.place(module),
+            "n": name,
+            "g": group,
+            "c": self._claims.place(entry.claim or entry.nodeid),
+            **{key: value for key, value in optional.items() if value},
+        }
+
+    def _missing(self, entry: ReportEntry, group: int) -> dict[str, Any]:
+        return self._head(entry, group) | {"o": NEVER_RAN, "r": {"reason": "the run ended before it"}}
+
+    def _ended(self, result: Result, group: int) -> dict[str, Any]:
+        reports = self._results.reports_of(result.entry.nodeid)
+        exchanges = [self._exchanges.place(json.dumps(each)) for each in properties(reports, EXCHANGE)]
+        optional = {
+            "o": "" if result.outcome == "passed" else result.outcome,
+            "f": [_figure(each) for each in result.measurements],
+            "r": self._details(result),
+            "x": exchanges,
+            "s": round(result.duration_s, 3),
+        }
+        found = self._head(result.entry, group) | {key: value for key, value in optional.items() if value}
+        if (cause := self._causes.get(result.name)) is not None:
+            found["a"] = cause
+        return found
+
+    def _details(self, result: Result) -> dict[str, Any]:
+        """What a reader sees when the check is opened, and its source and the clients that break without it."""
+        reports, entry = self._results.reports_of(result.entry.nodeid), result.entry
+        known = catalogue().get(entry.check_id, {})
+        failure = result.failure
+        observed = properties(reports, OBSERVED)
+        fields = observed[0] if observed else []
+        details: dict[str, Any] = {
+            "source": entry.source or known.get("source", ""),
+            "breaks": known.get("evidence", "") if entry.check_id else "",
+            "observed": [[path, format_value(value)] for path, value in fields[:MOST_FIELDS]],
+            "warnings": properties(reports, WARNING),
+            "known": properties(reports, BASELINED),
+            "because": list(result.because_of),
+        }
+        if result.outcome != "passed":
+            details |= {"reason": result.reason, "log": _log(result, self._results)}
+        if failure:
+            details |= {name: getattr(failure, name)[:LONGEST_TEXT] for name in ("expected", "found", "at", "excerpt")}
+            details |= {"dump": failure.dump, "curl": failure.curl}
+        return {key: value for key, value in details.items() if value}
+
+
+def _order(each: Result | ReportEntry) -> tuple[bool, list[int]]:
+    """Return a key that sorts as people count: 1.2 before 1.10, tests without a number last."""
+    check_id = each.entry.check_id if isinstance(each, Result) else each.check_id
+    return not check_id, [int(number) for number in re.findall(r"\d+", check_id.partition("-")[0])]
+
+
+class _Places:
+    """Values, each once, and their places."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+
+    def place(self, value: str) -> int:
+        """Return the place of a value."""
+        return self._places.setdefault(value, len(self._places))
+
+    @property
+    def values(self) -> list[str]:
+        """The values in the order of their places."""
+        return list(self._places)
+
+
+@cache
+def catalogue() -> dict[str, dict[str, Any]]:
+    """Return what is known of each check of the suite: its source, and the clients that break without it."""
+    return {each["id"]: each for each in json.loads(_CATALOGUE.read_text("utf-8"))}
+
+
+def _figure(figure: Measurement) -> list[Any]:
+    budget = None if figure.budget is None else format_figure(figure.budget, figure.unit)
+    return [format_figure(figure.value, figure.unit), budget, round(share_of_budget(figure), 3), figure.label]
+
+
+def _log(result: Result, results: Results) -> str:
+    """Return the text of a failure and what the test has printed; the middle of a long text is left out."""
+    if result.outcome in {"skipped", "not_judged"}:
+        return ""
+    report = deciding_report(result, results.reports_of(result.entry.nodeid))
+    parts = [report.longreprtext if report.failed else "", *(f"--- {name}\n{text}" for name, text in report.sections)]
+    text = "\n".join(filter(None, parts))
+    half = LONGEST_LOG // 2
+    left_out = len(text) - LONGEST_LOG
+    return text if left_out <= 0 else f"{text[:half]}\n… {left_out} characters left out …\n{text[-half:]}"
+
+
+def _masked(value: Any, mask: Redactor) -> Any:  # noqa: ANN401 -- any JSON
+    """Return the value with the secrets of all texts masked, and with escapes for characters that a page obeys."""
+    if isinstance(value, str):
+        return visible(mask.values_only(value))
+    if isinstance(value, dict):
+        return {key: _masked(each, mask) for key, each in value.items()}
+    return [_masked(each, mask) for each in value] if isinstance(value, list | tuple) else value

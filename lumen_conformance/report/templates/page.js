@@ -1,0 +1,376 @@
+"use strict";
+// Shows the entries of the checks, which are data, when a group or a check is opened. Every text is set as text.
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const MOST_ROWS = 300; // of one group at a time: more than a person reads
+  const page = document.documentElement;
+  const $ = (id) => document.getElementById(id);
+  const groups = [...document.querySelectorAll("details.group")];
+  const state = { text: "", outcomes: new Set(), tier: "", area: "", cause: "" };
+
+  // ---- small helpers -------------------------------------------------------------------------------------------
+  function element(name, attributes = {}, ...children) {
+    const made = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) {
+      if (value === true) made.setAttribute(key, "");
+      else if (value !== false && value !== undefined && value !== null && value !== "") made.setAttribute(key, value);
+    }
+    made.append(...children.filter((each) => each !== null && each !== undefined && each !== ""));
+    return made;
+  }
+  function translated(text) {
+    const korean = data.korean[text];
+    if (!korean) return text;
+    const both = document.createDocumentFragment();
+    both.append(element("span", { class: "t", lang: "en" }, text), element("span", { class: "t", lang: "ko" }, korean));
+    return both;
+  }
+  const outcomeOf = (check) => check.o || "passed";
+  const nameOf = (check) => check.i || `${data.modules[check.m]}::${check.n}`;
+  const nodeOf = (check) => `${data.modules[check.m]}::${check.n}`;
+  const claimOf = (check) => data.claims[check.c];
+  const seconds = (value) =>
+    value < 1 ? `${Math.round(value * 1000)} ms` : value < 60 ? `${value.toFixed(1)} s` : `${Math.floor(value / 60)} min ${String(Math.round(value % 60)).padStart(2, "0")} s`;
+
+  // ---- filter ---------------------------------------------------------------------------------------------------
+  const isFiltered = () => state.text || state.outcomes.size || state.tier || state.area || state.cause;
+  function searched(check) {
+    if (check.searched === undefined) {
+      const r = check.r || {};
+      check.searched = [nameOf(check), nodeOf(check), claimOf(check), check.ko, check.kc, r.reason, r.expected, r.found].join("\n").toLowerCase();
+    }
+    return check.searched;
+  }
+  function matches(check) {
+    return (
+      (!state.outcomes.size || state.outcomes.has(outcomeOf(check))) &&
+      (!state.tier || (check.t || "M") === state.tier) &&
+      (!state.area || groups[check.g].dataset.area === state.area) &&
+      (!state.cause || String(check.a) === state.cause) &&
+      (!state.text || state.text.split(/\s+/).every((word) => searched(check).includes(word)))
+    );
+  }
+  let found = [];
+  function apply() {
+    found = groups.map(() => []);
+    let number = 0;
+    for (const check of data.checks) {
+      if (matches(check)) {
+        found[check.g].push(check);
+        number += 1;
+      }
+    }
+    const filtered = Boolean(isFiltered());
+    groups.forEach((group, place) => {
+      group.hidden = filtered && !found[place].length;
+      group.querySelector(".rows").replaceChildren();
+      group.dataset.shown = "";
+      if (filtered && found[place].length && number <= MOST_ROWS) group.open = true;
+      if (group.open) fill(group);
+    });
+    $("matches").textContent = filtered ? `${number} / ${data.checks.length}` : "";
+    $("reset").hidden = !filtered;
+    for (const button of document.querySelectorAll("[data-outcome]")) {
+      button.setAttribute("aria-pressed", String(state.outcomes.has(button.dataset.outcome)));
+    }
+  }
+  function remember() {
+    const parts = new URLSearchParams();
+    if (state.text) parts.set("q", state.text);
+    if (state.outcomes.size) parts.set("outcome", [...state.outcomes].join(","));
+    for (const name of ["tier", "area", "cause"]) if (state[name]) parts.set(name, state[name]);
+    const text = parts.toString();
+    history.replaceState(null, "", text ? `#?${text}` : location.pathname + location.search);
+  }
+  function changed() {
+    apply();
+    remember();
+  }
+  function clear() {
+    Object.assign(state, { text: "", tier: "", area: "", cause: "" });
+    state.outcomes.clear();
+    show();
+  }
+  function show() {
+    $("search").value = state.text;
+    for (const name of ["tier", "area", "cause"]) if ($(name)) $(name).value = state[name];
+  }
+
+  // ---- rows -----------------------------------------------------------------------------------------------------
+  const ORDER = ["failed", "error", "never_ran", "not_judged", "warned", "baselined", "passed", "skipped"];
+  function fill(group) {
+    if (group.dataset.shown) return;
+    group.dataset.shown = "yes";
+    const rows = group.querySelector(".rows");
+    const checks = [...found[Number(group.dataset.group)]];
+    checks.sort((a, b) => ORDER.indexOf(outcomeOf(a)) - ORDER.indexOf(outcomeOf(b)));
+    const wrong = checks.filter((each) => !["passed", "skipped"].includes(outcomeOf(each)));
+    if (isFiltered() || !wrong.length) {
+      rows.append(...batch(checks));
+      return;
+    }
+    rows.append(...batch(wrong));
+    for (const word of ["passed", "skipped"]) {
+      const rest = checks.filter((each) => outcomeOf(each) === word);
+      if (!rest.length) continue;
+      const folded = element("details", { class: "folded" }, element("summary", {}, `${rest.length} `, translated(data.labels[word])));
+      folded.checks = rest;
+      folded.addEventListener("toggle", () => unfold(folded));
+      rows.append(folded);
+    }
+  }
+  function unfold(folded) {
+    if (folded.open && folded.children.length === 1) folded.append(...batch(folded.checks));
+  }
+  function batch(checks) {
+    const shown = checks.slice(0, MOST_ROWS).map(row);
+    const rest = checks.slice(MOST_ROWS);
+    if (rest.length) {
+      const more = element("button", { type: "button", class: "more" }, `${rest.length} `, translated("more"));
+      more.addEventListener("click", () => more.replaceWith(...batch(rest)));
+      shown.push(more);
+    }
+    return shown;
+  }
+  function row(check) {
+    const outcome = outcomeOf(check);
+    const details = element("details", { class: `check ${outcome}`, id: nameOf(check) });
+    const claim = element("span", { class: "claim" });
+    if (check.ko) claim.append(element("span", { class: "title", lang: "ko" }, check.ko), " ");
+    if (check.kc) claim.append(element("span", { class: "t", lang: "en" }, claimOf(check)), element("span", { class: "t", lang: "ko" }, check.kc));
+    else claim.append(claimOf(check));
+    const r = check.r || {};
+    const word = outcome === "passed" ? "" : outcome === "skipped" || outcome === "not_judged" ? r.reason : r.found || r.reason;
+    const figures = (check.f || []).map((each) => each[0] + (each[1] ? ` of ${each[1]}` : "")).join(", ");
+    details.append(
+      element(
+        "summary",
+        {},
+        element("span", { class: "outcome" }, translated(data.labels[outcome])),
+        element("span", { class: "id" }, check.i || check.n),
+        element("span", { class: "tier", title: data.tiers[check.t || "M"] }, check.t || "M"),
+        element("span", { class: "text" }, claim, word ? element("span", { class: "why" }, word) : null),
+        element("span", { class: "figures" }, figures),
+        element("span", { class: "time" }, seconds(check.s || 0)),
+      ),
+    );
+    details.check = check;
+    details.addEventListener("toggle", () => details.open && details.children.length === 1 && details.append(body(check)));
+    return details;
+  }
+  function line(name, ...values) {
+    return element("div", {}, element("dt", {}, translated(name)), element("dd", {}, ...values));
+  }
+  function body(check) {
+    const r = check.r || {};
+    const list = element("dl", { class: "findings" });
+    if (r.expected) list.append(line("expected", element("code", {}, r.expected)));
+    if (r.found) list.append(line("found", element("code", {}, r.found)));
+    if (r.at) list.append(line("at", element("code", {}, r.at)));
+    if (!r.found && r.reason) list.append(line("reason", element("code", {}, r.reason)));
+    for (const each of r.warnings || []) if (each !== r.reason) list.append(line("warning", each));
+    for (const each of r.known || []) list.append(line("known failure", each));
+    if (r.because) list.append(line("because of", ...r.because.flatMap((id) => [element("a", { href: `#${encodeURIComponent(id)}` }, id), " "])));
+    for (const each of check.f || []) list.append(line(each[3] || "measured", `${each[0]}${each[1] ? ` of ${each[1]} (${Math.round(each[2] * 100)} %)` : ""}`));
+    if (r.source) list.append(line("source", r.source));
+    if (r.breaks) list.append(line("who breaks", r.breaks));
+    if (check.a !== undefined) list.append(line("cause", element("a", { href: `#cause-${check.a}` }, data.causes[check.a])));
+    list.append(line("test", element("code", {}, nodeOf(check)), " ", element("a", { class: "permalink", href: `#${encodeURIComponent(nameOf(check))}` }, translated("link"))));
+    const made = element("div", { class: "body" }, list);
+    if (r.curl) made.append(code(r.curl, "repeat"));
+    if (r.dump) made.append(code(r.dump, "bytes"));
+    else if (r.excerpt) made.append(code(r.excerpt, "bytes"));
+    if (r.observed) made.append(observed(r.observed));
+    for (const place of check.x || []) made.append(exchange(data.exchanges[place]));
+    if (r.log) made.append(folded("log", element("pre", { tabindex: "0" }, r.log)));
+    return made;
+  }
+  function folded(name, ...content) {
+    return element("details", {}, element("summary", {}, translated(name)), ...content);
+  }
+  function code(text, name) {
+    const button = element("button", { type: "button", class: "copy" }, translated("Copy"));
+    return element("div", { class: "code" }, element("span", { class: "name" }, translated(name)), element("pre", { tabindex: "0" }, text), button);
+  }
+  function observed(fields) {
+    const rows = fields.map(([path, value]) => element("tr", {}, element("th", { scope: "row" }, path), element("td", {}, element("code", {}, value))));
+    return element("table", { class: "observed" }, element("caption", {}, translated("observed by the stage, as far as the claim speaks of it")), element("tbody", {}, ...rows));
+  }
+
+  // ---- exchanges --------------------------------------------------------------------------------------------------
+  function exchange(one) {
+    const status = one.status === null ? one.ended : `${one.status}, ${one.ended}`;
+    const title = `${one.request[0] || one.url} → ${status}, ${one.body_bytes} bytes, ${seconds(one.times.ended)}`;
+    const content = element("details", { class: "exchange" }, element("summary", {}, element("code", {}, title)));
+    content.addEventListener("toggle", () => content.open && content.children.length === 1 && content.append(...parts(one)));
+    return content;
+  }
+  function parts(one) {
+    const made = [waterfall(one.times)];
+    made.push(element("h4", {}, translated("request")), element("pre", { tabindex: "0" }, [...one.request, "", cut(one.request_body, one.request_bytes)].join("\n")));
+    made.push(element("h4", {}, translated("response")), element("pre", { tabindex: "0" }, (one.response.length ? one.response : [one.error || one.ended]).join("\n")));
+    if (one.events) {
+      const items = one.events.data.map((each) => element("li", {}, element("code", {}, each)));
+      const rest = one.events.number - items.length;
+      made.push(element("h4", {}, `${one.events.number} `, translated("events")), element("ol", { class: "events" }, ...items), rest > 0 ? element("p", {}, `… ${rest} `, translated("more")) : "");
+    } else if (one.body_bytes) made.push(element("pre", { tabindex: "0" }, cut(one.body, one.body_bytes)));
+    return made;
+  }
+  function cut(text, bytes) {
+    const length = new TextEncoder().encode(text).length;
+    return length < bytes ? `${text}\n… (${bytes} bytes)` : text;
+  }
+  function waterfall(times) {
+    const whole = times.ended || 1e-6;
+    const first = times.first_byte === null ? times.ended : times.first_byte;
+    const spans = [["connect", 0, times.connected], ["send", times.connected, times.sent], ["wait", times.sent, first], ["receive", first, times.ended]];
+    const list = element("ol", { class: "waterfall", "aria-label": "times of the exchange" });
+    for (const [name, begin, end] of spans) {
+      if (name === "receive" && times.first_byte === null) continue;
+      const bar = element("i", { class: name, style: `margin-left:${(begin / whole) * 100}%;width:${Math.max(0.4, ((end - begin) / whole) * 100)}%` });
+      const track = element("span", { class: "track" }, bar);
+      if (name === "receive") {
+        for (const [at, length] of times.chunks) track.append(element("b", { style: `left:${(at / whole) * 100}%`, title: `${length} bytes after ${seconds(at)}` }));
+      }
+      const many = name === "receive" && times.number_of_chunks ? ` (${times.number_of_chunks})` : "";
+      list.append(element("li", {}, element("span", {}, translated(name), many), track, element("span", {}, precise(end - begin))));
+    }
+    return list;
+  }
+  const precise = (value) => (value < 0.1 ? `${(value * 1000).toFixed(1)} ms` : `${value.toFixed(2)} s`);
+
+  // ---- links --------------------------------------------------------------------------------------------------------
+  function follow() {
+    let wanted = location.hash.slice(1);
+    if (wanted.startsWith("?")) {
+      const parts = new URLSearchParams(wanted.slice(1));
+      clear();
+      state.text = (parts.get("q") || "").toLowerCase();
+      for (const word of (parts.get("outcome") || "").split(",").filter(Boolean)) state.outcomes.add(word);
+      for (const name of ["tier", "area", "cause"]) state[name] = parts.get(name) || "";
+      show();
+      apply();
+      return;
+    }
+    try {
+      wanted = decodeURIComponent(wanted);
+    } catch {
+      return;
+    }
+    const check = data.checks.find((each) => each.i === wanted || nodeOf(each) === wanted) || data.checks.find((each) => each.i && each.i.startsWith(`${wanted}-`));
+    if (!check) return;
+    if (!matches(check)) {
+      clear();
+      apply();
+    }
+    const group = groups[check.g];
+    group.open = true;
+    fill(group);
+    for (const one of group.querySelectorAll(".folded")) {
+      if (one.checks.includes(check)) {
+        one.open = true;
+        unfold(one);
+      }
+    }
+    let target = [...group.querySelectorAll("details.check")].find((each) => each.check === check);
+    while (!target && group.querySelector(".more")) {
+      group.querySelector(".more").click();
+      target = [...group.querySelectorAll("details.check")].find((each) => each.check === check);
+    }
+    if (!target) return;
+    target.open = true;
+    target.querySelector("summary").focus({ preventScroll: true });
+    target.scrollIntoView({ block: "start" });
+  }
+
+  // ---- language ---------------------------------------------------------------------------------------------------------
+  function speak(language) {
+    page.lang = language;
+    for (const button of document.querySelectorAll("[data-language]")) button.setAttribute("aria-pressed", String(button.dataset.language === language));
+    try {
+      localStorage.setItem("lumen-language", language);
+    } catch {
+      // a page of a file may have no storage
+    }
+  }
+  function firstLanguage() {
+    try {
+      const kept = localStorage.getItem("lumen-language");
+      if (kept) return kept;
+    } catch {
+      // same
+    }
+    return (navigator.language || "").startsWith("ko") ? "ko" : "en";
+  }
+
+  // ---- events -------------------------------------------------------------------------------------------------------------
+  for (const group of groups) group.addEventListener("toggle", () => group.open && fill(group));
+  $("search").addEventListener("input", () => {
+    state.text = $("search").value.trim().toLowerCase();
+    changed();
+  });
+  for (const name of ["tier", "area", "cause"]) {
+    if ($(name)) $(name).addEventListener("change", () => ((state[name] = $(name).value), changed()));
+  }
+  document.querySelector(".filters").addEventListener("submit", (event) => event.preventDefault());
+  document.querySelector(".filters").addEventListener("reset", (event) => {
+    event.preventDefault();
+    clear();
+    changed();
+  });
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if (button.dataset.outcome) {
+      const word = button.dataset.outcome;
+      if (!state.outcomes.delete(word)) state.outcomes.add(word);
+      changed();
+    } else if (button.dataset.language) speak(button.dataset.language);
+    else if (button.className === "copy") copy(button);
+  });
+  function copy(button) {
+    const text = button.parentElement.querySelector("pre").textContent;
+    const selected = () => {
+      getSelection().selectAllChildren(button.parentElement.querySelector("pre"));
+    };
+    const done = () => button.replaceChildren(translated("Copied"));
+    if (navigator.clipboard) navigator.clipboard.writeText(text).then(done, selected);
+    else selected();
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const typing = event.target.matches("input, select, textarea");
+    if (event.key === "Escape") {
+      if (typing) event.target.blur();
+      clear();
+      changed();
+    }
+    if (typing) return;
+    if (event.key === "/") {
+      event.preventDefault();
+      $("search").focus();
+    } else if (event.key === "j" || event.key === "k") step(event.key === "j" ? 1 : -1);
+    else if (event.key === "f") {
+      const only = state.outcomes.has("failed") || state.outcomes.has("error");
+      clear();
+      if (!only) ["failed", "error", "never_ran"].forEach((word) => state.outcomes.add(word));
+      changed();
+    } else if (event.key === "l") speak(page.lang === "ko" ? "en" : "ko");
+  });
+  function step(by) {
+    const rows = [...document.querySelectorAll("details.check > summary")].filter((each) => each.offsetParent);
+    const at = rows.indexOf(document.activeElement);
+    const next = rows[at < 0 && by < 0 ? rows.length - 1 : at + by];
+    if (next) next.focus();
+  }
+  addEventListener("hashchange", follow);
+  addEventListener("beforeprint", () => {
+    for (const group of groups) if (found[Number(group.dataset.group)].some((each) => !["passed", "skipped"].includes(outcomeOf(each)))) group.open = true;
+    for (const group of groups) if (group.open) fill(group);
+    for (const each of document.querySelectorAll("details.check:is(.failed, .error)")) each.open = true;
+  });
+
+  speak(firstLanguage());
+  apply();
+  follow();
+})();

@@ -1,0 +1,80 @@
+"""Which fields of a stage's evidence a check has read: the report shows them, also when the check passes.
+
+`observe_fields` returns evidence that behaves as the original does. Each field that is read from it is kept with its
+path and value; a field that is a dataclass is followed, so that ``recovery.answered_s`` is kept and not all of
+``recovery``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from lumen_conformance.http.capture import Capture
+
+T = TypeVar("T")
+
+
+class ObservedFields:
+    """The fields that were read, in the order of their first reading; an exchange is kept apart from them."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+
+    def add(self, path: str, value: object) -> None:
+        """Keep a field."""
+        self._values.setdefault(path, value)
+
+    @property
+    def exchanges(self) -> list[Capture]:
+        """The exchanges among the fields."""
+        return [each for each in self._values.values() if isinstance(each, Capture)]
+
+    @property
+    def values(self) -> list[tuple[str, Any]]:
+        """Path and value of each field, as JSON values; of a dataclass of which fields were read, only these."""
+        found = [(path, value) for path, value in self._values.items() if not isinstance(value, Capture)]
+        read = tuple(path for path, _ in found)
+        return [
+            (path, msgspec.to_builtins(value))
+            for path, value in found
+            if not (_is_record(value) and any(other.startswith(f"{path}.") for other in read))
+        ]
+
+
+def observe_fields(evidence: T, fields: ObservedFields, path: str = "") -> T:
+    """Return the evidence; ``fields`` gets what is read from it. Anything but a dataclass is returned as it is."""
+    if not _is_record(evidence):
+        return evidence
+    original: Any = type(evidence)
+    observed: T = object.__new__(_observing(original))
+    own = object.__getattribute__(observed, "__dict__")
+    own.update(object.__getattribute__(evidence, "__dict__"), __observed__=(original, fields, path))
+    return observed
+
+
+def _is_record(value: object) -> bool:
+    """Whether it is a dataclass whose fields can be followed; an exchange is shown as a whole."""
+    return dataclasses.is_dataclass(value) and not isinstance(value, type | Capture) and hasattr(value, "__dict__")
+
+
+@cache
+def _observing(original: type[Any]) -> type[Any]:
+    """Return a class whose objects are taken for objects of the original one, also by its comparison."""
+    names = {each.name for each in dataclasses.fields(original)}
+
+    def read(self: Any, name: str) -> Any:  # noqa: ANN401 -- the value of any field
+        own = object.__getattribute__(self, "__dict__")["__observed__"]
+        if name == "__class__":
+            return own[0]
+        value = object.__getattribute__(self, name)
+        if name not in names:
+            return value
+        path = f"{own[2]}.{name}" if own[2] else name
+        own[1].add(path, value)
+        return observe_fields(value, own[1], path)
+
+    return type(original.__name__, (original,), {"__getattribute__": read})

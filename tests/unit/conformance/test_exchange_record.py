@@ -1,0 +1,77 @@
+"""The record of an exchange for the report has its texts, times and events, bounded, without secrets."""
+
+from __future__ import annotations
+
+import json
+
+from lumen_conformance.http.capture import Capture
+from lumen_conformance.http.exchange_record import SHOWN_BYTES, SHOWN_CHARS, exchange_record, hexdump
+
+HEAD = b"POST /v1/chat HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer sk-very-secret\r\nContent-Length: 2\r\n\r\n"
+
+
+def capture(**fields: object) -> Capture:
+    """Return an exchange."""
+    given = {
+        "url": "http://127.0.0.1:1/v1/chat/completions",
+        "request": HEAD + b"{}",
+        "status": 200,
+        "ended": "complete",
+    }
+    return Capture(**given | fields)  # type: ignore[arg-type]
+
+
+def test_times_count_from_the_first_attempt_to_connect() -> None:
+    """Sent, first byte, chunks and end are on one scale, although a capture counts from two moments."""
+    found = exchange_record(
+        capture(elapsed_s=1.5, ended_s=1.0, connected_s=0.4, first_byte_s=0.2, arrivals=((0.3, 5), (0.9, 9)))
+    )["times"]
+    assert found["chunks"] == [(0.8, 5), (1.4, 9)]
+    assert {name: found[name] for name in ("connected", "sent", "first_byte", "ended")} == {
+        "connected": 0.4, "sent": 0.5, "first_byte": 0.7, "ended": 1.5,
+    }  # fmt: skip
+
+
+def test_secret_headers_are_masked() -> None:
+    """The value of Authorization is in no part of the record."""
+    found = exchange_record(capture(raw_head=b"HTTP/1.1 200 OK\r\nSet-Cookie: a\r\nCookie: topsecret\r\n\r\n"))
+    assert "Authorization: ***" in found["request"]
+    assert "Cookie: ***" in found["response"]
+    assert "very-secret" not in json.dumps(found)
+
+
+def test_long_parts_are_cut() -> None:
+    """A record has a few kilobytes at most, and says how long each part was."""
+    stream = b"".join(b"data: " + b"x" * 5_000 + b"\n\n" for _ in range(1_000))
+    found = exchange_record(
+        capture(
+            request=HEAD + b"y" * 9_000,
+            headers=(("content-type", "text/event-stream"),),
+            raw_head=b"HTTP/1.1 200 OK\r\n" + b"".join(b"a: %s\r\n" % (b"z" * 9_000) for _ in range(300)) + b"\r\n",
+            body=stream,
+            arrivals=tuple((n / 100, n) for n in range(1_000)),
+        )
+    )
+    assert (found["body_bytes"], found["request_bytes"]) == (len(stream), 9_000)
+    assert (found["events"]["number"], len(found["body"])) == (1_000, SHOWN_BYTES)
+    assert found["times"]["number_of_chunks"] == 1_000
+    assert found["response"][-1].startswith("… ")
+    assert all(len(line) <= SHOWN_CHARS + 1 for line in found["response"])
+    assert len(json.dumps(found)) < 50_000
+
+
+def test_lost_connections_have_a_record() -> None:
+    """An exchange without a response is recorded, too."""
+    found = exchange_record(capture(status=None, ended="refused", error="ConnectionRefusedError"))
+    assert (found["status"], found["events"], found["times"]["first_byte"]) == (None, None, None)
+
+
+def test_hexdump_marks_the_line_of_the_offset() -> None:
+    """The dump has three lines before and after the offset at most, and one of them is marked."""
+    lines = hexdump(bytes(range(256)), 100).split("\n")
+    assert [line for line in lines if line.startswith(">")] == [lines[3]]
+    assert lines[3].startswith("> 00000060  60 61 62 63")
+    assert lines[3].endswith("`abcdefghijklmno")
+    assert len(lines) == 7
+    assert hexdump(b"ab", 1) == f"> 00000000  {'61 62':<47}  ab"
+    assert hexdump(b"", 0) == ""

@@ -1,0 +1,81 @@
+"""The fields of evidence that a check reads are kept, and the evidence behaves as it does without."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from lumen_conformance.http.capture import Capture
+from lumen_conformance.stages.observed_fields import ObservedFields, observe_fields
+
+
+@dataclass(frozen=True)
+class Part:
+    """A record in another."""
+
+    seconds: float
+    names: tuple[str, ...] = ()
+
+    @property
+    def first(self) -> str:
+        """The first name."""
+        return self.names[0]
+
+
+@dataclass(frozen=True)
+class Record:
+    """The evidence of a stage."""
+
+    part: Part
+    pid: int
+    unread: str = "?"
+    chat: Capture | None = None
+    absent: Part | None = None
+
+
+RECORD = Record(Part(0.5, ("a", "b")), 7, chat=Capture("http://127.0.0.1/", b"GET / HTTP/1.1\r\n\r\n"))
+
+
+def read(*paths: str, record: Record = RECORD) -> ObservedFields:
+    """Read fields as a check does."""
+    fields = ObservedFields()
+    observed = observe_fields(record, fields)
+    for path in paths:
+        value: object = observed
+        for name in path.split("."):
+            value = getattr(value, name)
+    return fields
+
+
+def test_read_fields_are_kept() -> None:
+    """Only what was read is kept: a field of a part by its path, a property by the fields that it reads."""
+    assert read("pid", "part.seconds").values == [("pid", 7), ("part.seconds", 0.5)]
+    assert read("part.first").values == [("part.names", ("a", "b"))]
+    assert read("absent", "pid", "pid").values == [("absent", None), ("pid", 7)]
+
+
+def test_whole_records_are_kept_when_none_of_their_fields_is_read() -> None:
+    """A part that is compared as a whole is a value."""
+    assert read("part").values == [("part", {"seconds": 0.5, "names": ("a", "b")})]
+
+
+def test_exchanges_are_apart() -> None:
+    """An exchange is no value, but it can be shown."""
+    fields = read("chat.status", "chat.url")
+    assert (fields.values, fields.exchanges) == ([], [RECORD.chat])
+
+
+def test_it_behaves_as_the_original() -> None:
+    """Comparison, hash, class, copy and representation are those of the evidence."""
+    observed = observe_fields(RECORD, ObservedFields())
+    assert observed == RECORD
+    assert [observed] == [RECORD]
+    assert observed.part == Part(0.5, ("a", "b"))
+    assert {RECORD.part: 1}[observed.part]
+    assert isinstance(observed, Record)
+    assert replace(observed, pid=8) == replace(RECORD, pid=8)
+    assert repr(observed.part) == repr(RECORD.part)
+
+
+def test_other_values_stay() -> None:
+    """Evidence that is no dataclass is returned as it is."""
+    assert observe_fields({"a": 1}, ObservedFields()) == {"a": 1}
