@@ -61,7 +61,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     replay.set_exit_status(session)
     run_result.set_exit_status(session)
     progress.finish(session)
-    page.read_logs(session)  # before temporary folders are removed
+    page.read_evidence(session)  # before temporary folders are removed
     yield
     reaper.stop(session)  # after the fixtures of the session
     leak_audit.end_leftovers(session)  # may set the exit status

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from lumen_conformance.report.result_groups import ResultGroup, group_results, s
 from lumen_conformance.report.results import RESULTS, Result, Results, counts, properties
 from lumen_conformance.report.run_result import RunResult, count_sentence, summarize_run
 from lumen_conformance.report.selection import describe
+from lumen_conformance.report.timeline import Timeline, read_timeline
 from lumen_conformance.report.under_test import describe_target
 
 HEADLINE_CHARS: Final = 160  # of the name of a cause: two lines
@@ -42,7 +43,16 @@ TIER_TITLES: Final = {
     "S": "S: OpenAI does it",
     "W": "W: advice",
 }
-Logs = dict[tuple[str, str], list[LogExcerpt]]
+GroupKey = tuple[str, str]  # number and name
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the files of a run say, by group: it is read before they are removed."""
+
+    logs: dict[GroupKey, list[LogExcerpt]] = field(default_factory=dict)
+    timelines: dict[GroupKey, list[Timeline]] = field(default_factory=dict)
+
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _ENVIRONMENT: Final = jinja2.Environment(
@@ -74,6 +84,7 @@ class _Group:
 
     group: ResultGroup
     logs: list[LogExcerpt]
+    timelines: list[Timeline]
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- an attribute of the group
         return getattr(self.group, name)
@@ -94,21 +105,29 @@ def render_unfinished(title: str) -> str:
     return _ENVIRONMENT.get_template("unfinished.html").render(title=title, started=_now())
 
 
-def gather_logs(results: Results) -> Logs:
-    """Return the logs of each group that has some, each file once, secrets masked."""
-    mask = redactor()
-    groups = {
-        (group.number, group.name): read_logs((path for each in group.results for path in each.evidence), mask)
-        for group in group_results(results)
-    }
-    return {group: logs for group, logs in groups.items() if logs}
+def gather_evidence(results: Results) -> Evidence:
+    """Return the logs and the timelines of each group that has some, each file once, secrets masked."""
+    mask, found = redactor(), Evidence()
+    for group in group_results(results):
+        paths = list(dict.fromkeys(path for each in group.results for path in each.evidence))
+        found.logs[_key(group)] = read_logs(paths, mask)
+        timelines = (read_timeline(Path(path), mask) for path in paths)
+        found.timelines[_key(group)] = [each for each in timelines if each]
+    return found
 
 
-def render_page(session: pytest.Session, title: str, logs: Logs) -> str:
+def _key(group: ResultGroup) -> GroupKey:
+    return group.number, group.name
+
+
+def render_page(session: pytest.Session, title: str, evidence: Evidence) -> str:
     """Return the page of a run that has ended."""
     config, results = session.config, session.config.stash[RESULTS]
     causes = causes_of(results.results)
-    groups = [_Group(each, logs.get((each.number, each.name), [])) for each in group_results(results)]
+    groups = [
+        _Group(each, evidence.logs.get(_key(each), []), evidence.timelines.get(_key(each), []))
+        for each in group_results(results)
+    ]
     ending = summarize_run(int(session.exitstatus), results)
     data = PageData(results, [each.group for each in groups], causes)
     shown = _page_causes(causes, results)

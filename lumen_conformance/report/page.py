@@ -48,10 +48,10 @@ def write_unfinished(config: pytest.Config) -> None:
         page.write_unfinished()
 
 
-def read_logs(session: pytest.Session) -> None:
-    """Read the logs for the page before temporary folders are removed."""
+def read_evidence(session: pytest.Session) -> None:
+    """Read the files of the run for the page before temporary folders are removed."""
     if page := session.config.stash.get(PAGE, None):
-        page.read_logs()
+        page.read_evidence()
 
 
 def complete(session: pytest.Session) -> None:
@@ -80,7 +80,7 @@ class Page:
         self.is_written = False
         self._config = config
         self._results = config.stash[RESULTS]
-        self._logs: markup.Logs = {}
+        self._evidence = markup.Evidence()
 
     def write_unfinished(self) -> None:
         """Write a page that says that the run has not finished."""
@@ -88,14 +88,14 @@ class Page:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_text(markup.render_unfinished(TITLE), "utf-8", "backslashreplace")
 
-    def read_logs(self) -> None:
-        """Read the logs now: after the session another run may remove its temporary folders."""
+    def read_evidence(self) -> None:
+        """Read the files of the run now: after the session another run may remove its temporary folders."""
         report_redaction.receive_secrets(self._config)
-        self._logs = markup.gather_logs(self._results)
+        self._evidence = markup.gather_evidence(self._results)
 
     def write(self, session: pytest.Session) -> None:
         """Write the page; raises OSError."""
-        text = markup.render_page(session, TITLE, self._logs)
+        text = markup.render_page(session, TITLE, self._evidence)
         self.path.write_text(redactor().values_only(text), "utf-8", "backslashreplace")
         self.is_written = True
 

@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 
 from lumen_conformance.processes.process_tree import ProcessRef
+from lumen_conformance.registry.journal_event import JournalEvent
 from lumen_conformance.stages.observations import is_port_free
-from lumen_conformance.targets.journal import JournalEvent
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.waiting import observe
 

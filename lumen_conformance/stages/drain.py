@@ -13,8 +13,8 @@ from lumen_conformance.gateway.replies import echo, gated
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.processes.process_tree import kill_all
+from lumen_conformance.registry.journal_event import JournalEvent
 from lumen_conformance.stages.observations import is_port_free, parse_json, read_text
-from lumen_conformance.targets.journal import JournalEvent
 from lumen_conformance.targets.launch import LaunchedTarget
 from lumen_conformance.waiting import observe
 

@@ -61,6 +61,11 @@ class RecoveryMonitor:
         """Return the seconds since the kill."""
         return time.monotonic() - self._killed_s
 
+    @property
+    def killed_mono_s(self) -> float:
+        """When the first worker was killed, on the clock of ``time.monotonic()``."""
+        return self._killed_s
+
     def kill(self) -> bool:
         """Kill the workers; return whether all of them ended."""
         self._killed_s = time.monotonic()
@@ -192,6 +197,7 @@ def recover(proxy: LaunchedTarget, within_s: float) -> Recovery:
         answered_s=in_time(monitor.answered_s),
         elsewhere=monitor.list_new_ports(),
         left=len(proxy.processes()),
+        killed_mono_s=monitor.killed_mono_s,
     )
 
 

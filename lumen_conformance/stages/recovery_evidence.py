@@ -42,6 +42,7 @@ class Recovery:
     ``answered_s``  when one of them answered on the port of the launch that it is ready
     ``elsewhere``   ports on which the launch listens at the end and did not before the kill
     ``left``        the number of processes of the launch at the end
+    ``killed_mono_s``  ``time.monotonic()`` when the first of them was killed
     """
 
     killed: tuple[NamedProcess, ...]
@@ -54,6 +55,7 @@ class Recovery:
     answered_s: float | None = None
     elsewhere: tuple[int, ...] = ()
     left: int = 0
+    killed_mono_s: float = 0.0
 
     def name_killed(self) -> str:
         """Return the killed processes as text."""

@@ -13,10 +13,11 @@ from typing import Any
 
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.process_tree import ProcessRef
+from lumen_conformance.registry.journal_event import JournalEvent
 from lumen_conformance.stages.observations import is_port_free
 from lumen_conformance.stages.upgrade import COMMAND_S, END_S, Commands, RestartObservation, observe_restart
 from lumen_conformance.stages.upgrade_load import Ownership, OwnershipMonitor
-from lumen_conformance.targets.journal import JournalEvent, JournalMark
+from lumen_conformance.targets.journal import JournalMark
 from lumen_conformance.targets.launch import CommandResult, Launcher
 from lumen_conformance.targets.target import Target
 from lumen_conformance.waiting import observe

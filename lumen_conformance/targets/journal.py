@@ -5,28 +5,12 @@ A test marks the end of the journal before an act, and reads what came after the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from lumen_conformance.registry.journal_event import JournalEvent, parse_events
 from lumen_conformance.waiting import observe, until
-
-
-@dataclass(frozen=True)
-class JournalEvent:
-    """One line. ``mono_s`` is on the clock of ``time.monotonic()``; ``fields`` has the other fields."""
-
-    name: str
-    mono_s: float
-    instance: str
-    fields: dict[str, Any]
-
-    def __getitem__(self, field: str) -> Any:  # noqa: ANN401 -- any JSON
-        """Return one field; raises KeyError."""
-        return self.fields[field]
-
 
 JournalMark = Mapping[Path, int]
 """The size of each file of a journal, in bytes."""
@@ -51,9 +35,7 @@ class JournalReader:
         """Return all events after a mark, or those of one name; what is no JSON object is left out: check 18.3."""
         found: list[JournalEvent] = []
         for path in self._files():
-            data = path.read_bytes()[since.get(path, 0) :]
-            lines = data[: data.rfind(b"\n") + 1].splitlines()
-            found += filter(None, map(_event, lines))
+            found += parse_events(path.read_bytes()[since.get(path, 0) :])
         found.sort(key=lambda event: event.mono_s)
         return tuple(event for event in found if name in {None, event.name})
 
@@ -70,12 +52,3 @@ class JournalReader:
 
     def _first(self, name: str, since: JournalMark) -> Callable[[], JournalEvent | None]:
         return lambda: next(iter(self.events(since, name)), None)
-
-
-def _event(data: bytes) -> JournalEvent | None:
-    try:
-        line = json.loads(data)
-    except ValueError:
-        return None
-    rest = {key: value for key, value in line.items() if key not in {"event", "mono", "instance", "ts"}}
-    return JournalEvent(line["event"], line["mono"], line["instance"], rest)

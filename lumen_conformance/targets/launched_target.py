@@ -16,11 +16,12 @@ from lumen_conformance.http.client import request_bytes
 from lumen_conformance.processes import serving_processes
 from lumen_conformance.processes.child_process import ChildProcess, ProcessEnd
 from lumen_conformance.processes.process_tree import ProcessRef
+from lumen_conformance.registry.journal_event import JournalEvent
 from lumen_conformance.registry.option_table import spelled
 from lumen_conformance.run import Run
 from lumen_conformance.targets.endpoint import Endpoint
 from lumen_conformance.targets.foreign_process import ForeignProcess
-from lumen_conformance.targets.journal import JournalEvent, JournalReader
+from lumen_conformance.targets.journal import JournalReader
 from lumen_conformance.targets.readiness import advise_command, describe_answer, describe_end
 from lumen_conformance.targets.target import Target
 from lumen_conformance.waiting import WaitEndedError, WaitTimeoutError, until

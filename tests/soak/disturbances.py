@@ -16,7 +16,7 @@ from lumen_conformance.gateway.exchange import Reply
 from lumen_conformance.gateway.replies import drip, echo, garbage, reset_after_request, respond_with, silent
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.process_tree import ProcessRef
-from lumen_conformance.targets.journal import JournalEvent
+from lumen_conformance.registry.journal_event import JournalEvent
 from lumen_conformance.waiting import observe
 from tests.soak.clients import SoakClients, ask
 from tests.soak.oracle import Disturbance

@@ -363,6 +363,12 @@
     const next = rows[at < 0 && by < 0 ? rows.length - 1 : at + by];
     if (next) next.focus();
   }
+  for (const event of ["focusin", "pointerover"]) {
+    document.addEventListener(event, ({ target }) => {
+      const figure = target.closest && target.closest("figure.timeline");
+      if (figure && target.getAttribute("aria-label") && target.hasAttribute("tabindex")) figure.querySelector(".mark-record").textContent = target.getAttribute("aria-label");
+    });
+  }
   addEventListener("hashchange", follow);
   addEventListener("beforeprint", () => {
     for (const group of groups) if (found[Number(group.dataset.group)].some((each) => !["passed", "skipped"].includes(outcomeOf(each)))) group.open = true;

@@ -1,0 +1,248 @@
+"""The timeline of a stage: when its processes lived, what their journal says, and what happened to requests.
+
+It is read from the folder of the stage: the journals of its launches, and the exchanges and times in its record. All of
+them are on the clock of ``time.monotonic()``. A target without a journal has the processes that were killed and those
+that replaced them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+from lumen_conformance.registry.journal_event import JournalEvent, parse_events
+from lumen_conformance.registry.redaction import Redactor
+from lumen_conformance.registry.visible_text import visible
+from lumen_conformance.report.figures import format_figure
+
+MOST_LANES: Final = 12  # processes of one stage; a crash loop has many, and the first ones show it
+MOST_MARKS: Final = 400
+RECORD_CHARS: Final = 400
+TONES: Final = {
+    "ready": "good", "standby_ready": "good", "worker_died": "bad", "standby_died": "bad", "gave_up": "bad",
+    "worker_hung": "bad", "draining": "warn", "restart_scheduled": "warn", "killed": "bad",
+}  # fmt: skip
+_DIED: Final = ("worker_died", "standby_died")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something at one time. ``lane`` is the place of its process; ``record`` is what was written about it."""
+
+    at_s: float
+    lane: int
+    name: str
+    tone: str
+    record: str
+
+
+@dataclass
+class Lane:
+    """One process. Seconds count from the begin of the timeline; without an end it lived until the end."""
+
+    pid: int
+    name: str
+    begin_s: float
+    end_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Span:
+    """A time without an answer, or a request."""
+
+    begin_s: float
+    end_s: float
+    tone: str
+    text: str
+
+
+@dataclass
+class Timeline:
+    """What one stage observed. Seconds count from its first event."""
+
+    stage: str
+    seconds: float = 0.0
+    lanes: list[Lane] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    outages: list[Span] = field(default_factory=list)
+    requests: list[Span] = field(default_factory=list)
+    left_out: int = 0
+
+    def rows(self) -> list[tuple[float, str, str]]:
+        """Return time, name and record of everything, in the order of time: the timeline as a table."""
+        rows = [(each.at_s, f"{self.lanes[each.lane].name}: {each.name}", each.record) for each in self.marks]
+        rows += [(each.begin_s, "request", each.text) for each in self.requests]
+        rows += [(each.begin_s, "outage", each.text) for each in self.outages]
+        return sorted(rows)
+
+    def ticks(self) -> list[float]:
+        """Return times for the scale: at most ten, at round numbers."""
+        step = next(each for each in _steps() if self.seconds / each <= 10)
+        return [round(place * step, 6) for place in range(int(self.seconds / step) + 1)]
+
+
+def _steps() -> Iterator[float]:
+    for power in range(-3, 6):
+        yield from (digit * 10.0**power for digit in (1, 2, 5))
+
+
+def read_timeline(folder: Path, mask: Redactor) -> Timeline | None:
+    """Return the timeline of the stage with this folder; None if it has no events."""
+    try:
+        staged = json.loads((folder / "record.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    events = sorted(_events(folder), key=lambda each: each.mono_s)
+    found = _Observed()
+    found.walk(staged.get("evidence"))
+    reader = _TimelineReader(events, found, mask)
+    return reader.read(str(staged.get("stage", folder.name)))
+
+
+def _events(folder: Path) -> Iterator[JournalEvent]:
+    for path in sorted(folder.rglob("journal*.jsonl")):
+        yield from parse_events(path.read_bytes())
+
+
+class _Observed:
+    """What a record has with a time: exchanges, kills, and other moments."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[dict[str, Any]] = []
+        self.recoveries: list[dict[str, Any]] = []
+
+    def walk(self, value: object) -> None:
+        """Find it anywhere in the record."""
+        if isinstance(value, dict):
+            if value.get("sent_mono_s") and "url" in value:
+                self.exchanges.append(value)
+                return
+            if value.get("killed_mono_s") and "killed" in value:
+                self.recoveries.append(value)
+            value = list(value.values())
+        if isinstance(value, list):
+            for each in value:
+                self.walk(each)
+
+
+class _TimelineReader:
+    """Makes one timeline."""
+
+    def __init__(self, events: list[JournalEvent], observed: _Observed, mask: Redactor) -> None:
+        self._events, self._observed, self._mask = events, observed, mask
+        self._lanes: dict[int, int] = {}
+        self._supervisors: dict[str, int] = {}  # by instance
+        times = [each.mono_s for each in events]
+        times += [each["sent_mono_s"] for each in observed.exchanges]
+        times += [each["killed_mono_s"] for each in observed.recoveries]
+        self._begin_s = min(times, default=0.0)
+        self._timeline = Timeline("")
+
+    def read(self, stage: str) -> Timeline | None:
+        """Return the timeline; None without events."""
+        self._timeline.stage = stage.rpartition(".")[2]
+        for event in self._events:
+            self._add_event(event)
+        for recovery in self._observed.recoveries:
+            self._add_recovery(recovery)
+        for exchange in self._observed.exchanges:
+            self._add_exchange(exchange)
+        timeline = self._timeline
+        if not timeline.lanes:
+            return None
+        timeline.outages += [] if self._observed.recoveries else self._journalled_outages()
+        ends = [each.at_s for each in timeline.marks] + [each.end_s for each in timeline.requests + timeline.outages]
+        timeline.seconds = max(ends, default=0.0) * 1.02 or 0.001
+        timeline.left_out += max(0, len(timeline.marks) - MOST_MARKS)
+        timeline.marks = timeline.marks[:MOST_MARKS]
+        return timeline
+
+    def _lane(self, pid: int, name: str, at_s: float) -> int | None:
+        """Return the place of a process, or None when the timeline has enough of them."""
+        if pid in self._lanes:
+            return self._lanes[pid]
+        if len(self._timeline.lanes) >= MOST_LANES:
+            self._timeline.left_out += 1
+            return None
+        self._lanes[pid] = len(self._timeline.lanes)
+        self._timeline.lanes.append(Lane(pid, f"{name} {pid}", at_s))
+        return self._lanes[pid]
+
+    def _add_event(self, event: JournalEvent) -> None:
+        at_s = event.mono_s - self._begin_s
+        supervisor = self._supervisor(event, at_s)
+        own = event.fields.get("pid")
+        lane = supervisor
+        if isinstance(own, int) and event.name != "started":
+            lane = self._lane(own, "standby" if event.fields.get("standby") else "worker", at_s)
+        if lane is None:
+            return
+        if event.name == "ready":
+            self._timeline.lanes[lane].name = f"worker {own}, generation {event.fields.get('generation')}"
+        if event.name in _DIED or event.name == "stopped":
+            self._timeline.lanes[lane].end_s = at_s
+        self._mark(at_s, lane, event.name, event.fields)
+
+    def _supervisor(self, event: JournalEvent, at_s: float) -> int | None:
+        """Return the lane of the supervisor of this instance."""
+        pid = event.fields.get("supervisor_pid")
+        if event.name == "started" and isinstance(pid, int):
+            self._supervisors[event.instance] = pid
+            return self._lane(pid, "supervisor", at_s)
+        known = self._supervisors.get(event.instance)
+        return None if known is None else self._lane(known, "supervisor", at_s)
+
+    def _add_recovery(self, recovery: dict[str, Any]) -> None:
+        at_s = recovery["killed_mono_s"] - self._begin_s
+        for each in recovery["killed"]:
+            lane = self._lane(each["ref"]["pid"], "killed", 0.0)
+            if lane is not None:
+                self._mark(at_s, lane, "killed", each)
+                self._timeline.lanes[lane].end_s = at_s
+        for each in recovery["replaced"]:
+            replaced_s = at_s + (recovery["replaced_s"] or recovery["waited_s"])
+            lane = self._lane(each["ref"]["pid"], "new process", replaced_s)
+            if lane is not None:
+                self._mark(replaced_s, lane, "seen", each)
+        answered_s = recovery["answered_s"]
+        text = f"first answer after {format_figure(answered_s, 's')}" if answered_s else "no answer"
+        self._timeline.outages.append(Span(at_s, at_s + (answered_s or recovery["waited_s"]), "bad", text))
+
+    def _add_exchange(self, exchange: dict[str, Any]) -> None:
+        begin_s = exchange["sent_mono_s"] - self._begin_s
+        path = "/" + str(exchange["url"]).split("//", 1)[-1].partition("/")[2]
+        status, ended = exchange.get("status"), exchange.get("ended", "")
+        good = ended == "complete" and status is not None and status < 400
+        tone = "good" if good else "warn" if ended == "complete" else "bad"
+        text = self._text(f"{path}: {status or 'no status'}, {ended}, {format_figure(exchange['ended_s'], 's')}")
+        self._timeline.requests.append(Span(begin_s, begin_s + exchange["ended_s"], tone, text))
+
+    def _journalled_outages(self) -> list[Span]:
+        """The times from the death of a serving worker to the next that is ready, as the journal has them."""
+        serving = [
+            each
+            for each in self._events
+            if each.name == "ready" or (each.name == "worker_died" and each.fields.get("was_serving"))
+        ]
+        return [
+            Span(
+                one.mono_s - self._begin_s,
+                other.mono_s - self._begin_s,
+                "bad",
+                f"no worker for {format_figure(other.mono_s - one.mono_s, 's')}, by the journal",
+            )
+            for one, other in pairwise(serving)
+            if (one.name, other.name) == ("worker_died", "ready")
+        ]
+
+    def _mark(self, at_s: float, lane: int, name: str, record: object) -> None:
+        text = self._text(json.dumps(record, ensure_ascii=False))
+        self._timeline.marks.append(Mark(at_s, lane, self._text(name), TONES.get(name, "plain"), text))
+
+    def _text(self, text: str) -> str:
+        cut = text if len(text) <= RECORD_CHARS else f"{text[:RECORD_CHARS]}…"
+        return visible(self._mask.text(cut))

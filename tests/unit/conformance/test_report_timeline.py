@@ -1,0 +1,132 @@
+"""The timeline of a stage has its processes, its journal, its outages and its requests on one clock."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lumen_conformance.registry.redaction import Redactor
+from lumen_conformance.report.timeline import MOST_LANES, Timeline, read_timeline
+
+BEGIN_S = 1_000.0
+KEY = "sk-very-secret-key"
+EVENTS: list[tuple[float, str, dict[str, Any]]] = [
+    (0.0, "started", {"supervisor_pid": 10}),
+    (0.1, "worker_spawned", {"pid": 11, "standby": False}),
+    (0.5, "ready", {"pid": 11, "generation": 1}),
+    (0.6, "worker_spawned", {"pid": 12, "standby": True}),
+    (1.0, "worker_died", {"pid": 11, "was_serving": True, "signal": 9}),
+    (1.25, "ready", {"pid": 12, "generation": 2}),
+    (2.0, "stopped", {"exit_status": 0}),
+]
+
+
+def request(at_s: float, **fields: object) -> dict[str, Any]:
+    """Return an exchange as a record has it."""
+    exchange = {"url": f"http://127.0.0.1:1/health?key={KEY}", "sent_mono_s": BEGIN_S + at_s, "ended_s": 0.1}
+    return {**exchange, "status": 200, "ended": "complete", **fields}
+
+
+def recovery(**fields: object) -> dict[str, Any]:
+    """Return what a stage observes of a kill."""
+    killed = [{"ref": {"pid": 21}, "command": "server"}]
+    found = {"killed_mono_s": BEGIN_S + 1.0, "killed": killed, "replaced": [], "replaced_s": None, "answered_s": None}
+    return {**found, "waited_s": 3.0, **fields}
+
+
+def read(folder: Path, evidence: object, events: list[tuple[float, str, dict[str, Any]]]) -> Timeline | None:
+    """Write the folder of a stage and read its timeline."""
+    (folder / "launch").mkdir()
+    record = {"stage": "recovery.test_01_process_kill.killed", "evidence": evidence}
+    (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+    lines = [
+        json.dumps({"event": name, "mono": BEGIN_S + at_s, "instance": "a", **fields}) for at_s, name, fields in events
+    ]
+    (folder / "launch" / "journal-1.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return read_timeline(folder, Redactor([KEY]))
+
+
+def test_processes_have_lanes(tmp_path: Path) -> None:
+    """Each process lives from its first event to its last; a worker has the generation with which it served."""
+    timeline = read(tmp_path, {}, EVENTS)
+    assert timeline
+    assert timeline.stage == "killed"
+    lanes = [(each.name, each.begin_s, each.end_s) for each in timeline.lanes]
+    assert lanes == [
+        ("supervisor 10", 0.0, 2.0),
+        ("worker 11, generation 1", pytest.approx(0.1), 1.0),
+        ("worker 12, generation 2", pytest.approx(0.6), None),
+    ]
+
+
+def test_an_outage_is_measured(tmp_path: Path) -> None:
+    """Without a kill by the stage, the time from the death of a serving worker to the next ready one is an outage."""
+    timeline = read(tmp_path, {}, EVENTS)
+    assert timeline
+    assert [(each.begin_s, each.end_s, each.text) for each in timeline.outages] == [
+        (1.0, 1.25, "no worker for 0.25 s, by the journal")
+    ]
+
+
+def test_requests_have_the_colour_of_their_outcome(tmp_path: Path) -> None:
+    """An exchange anywhere in the record is a request: answered, refused, or lost."""
+    requests = [request(0.2), {"deep": request(0.3, status=503)}, request(0.4, status=None, ended="reset")]
+    timeline = read(tmp_path, {"asked": requests}, EVENTS)
+    assert timeline
+    assert [each.tone for each in timeline.requests] == ["good", "warn", "bad"]
+    assert timeline.requests[2].text.endswith("no status, reset, 0.1 s")
+    assert KEY not in str(timeline)
+
+
+def test_a_target_without_a_journal_has_a_timeline(tmp_path: Path) -> None:
+    """The killed process, the one that replaced it, and the outage until the first answer are in it."""
+    new = [{"ref": {"pid": 22}, "command": "server"}]
+    timeline = read(tmp_path, {"recovery": recovery(replaced=new, replaced_s=0.5, answered_s=0.75)}, [])
+    assert timeline
+    assert [(each.name, each.end_s) for each in timeline.lanes] == [("killed 21", 0.0), ("new process 22", None)]
+    assert [(each.begin_s, each.end_s, each.text) for each in timeline.outages] == [
+        (0.0, 0.75, "first answer after 0.75 s")
+    ]
+
+
+def test_an_outage_without_an_answer(tmp_path: Path) -> None:
+    """An outage that did not end is as long as the wait."""
+    timeline = read(tmp_path, recovery(), [])
+    assert timeline
+    assert [(each.end_s, each.text) for each in timeline.outages] == [(3.0, "no answer")]
+
+
+def test_a_stage_without_events_has_none(tmp_path: Path) -> None:
+    """No journal and no time: there is nothing to draw; a folder without a record is none of a stage."""
+    assert read_timeline(tmp_path, Redactor(())) is None
+    assert read(tmp_path, {"status": 69}, []) is None
+
+
+def test_many_processes_are_left_out(tmp_path: Path) -> None:
+    """A crash loop shows its first processes, and says how many are left out."""
+    spawned = [(n / 10, "worker_spawned", {"pid": 100 + n}) for n in range(50)]
+    timeline = read(tmp_path, {}, [EVENTS[0], *spawned])
+    assert timeline
+    assert len(timeline.lanes) == MOST_LANES
+    assert timeline.left_out == 51 - MOST_LANES
+
+
+def test_the_table_says_the_same(tmp_path: Path) -> None:
+    """The table has each event, request and outage in the order of time."""
+    timeline = read(tmp_path, request(0.2), EVENTS)
+    assert timeline
+    rows = timeline.rows()
+    assert [at_s for at_s, _, _ in rows] == sorted(at_s for at_s, _, _ in rows)
+    assert len(rows) == len(EVENTS) + 2
+    assert rows[0][1] == "supervisor 10: started"
+
+
+@pytest.mark.parametrize(("seconds", "last"), [(0.004, 0.004), (3.5, 3.5), (47.0, 45.0), (0.001, 0.001)])
+def test_the_scale_has_round_numbers(seconds: float, last: float) -> None:
+    """There are at most eleven ticks, and the last is near the end."""
+    ticks = Timeline("a", seconds).ticks()
+    assert len(ticks) <= 11
+    assert ticks[-1] == pytest.approx(last)
