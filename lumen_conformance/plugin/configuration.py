@@ -16,7 +16,6 @@ from lumen_conformance.registry.measurement import IS_READ
 from lumen_conformance.report import (
     baseline,
     baseline_writer,
-    crashes,
     github,
     id_selection,
     junit_file,
@@ -71,7 +70,6 @@ def pytest_configure(config: pytest.Config) -> None:
     github.configure(config)
     verdict_records.configure(config)
     results.configure(config)
-    crashes.configure(config)
     shards.configure(config)
     id_selection.configure(config)
     baseline.configure(config)

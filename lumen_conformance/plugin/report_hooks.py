@@ -14,7 +14,6 @@ class ReportHooks:
     """Passes reports on to the results, the record and the page of one run."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._config = config
         self._results = config.stash[RESULTS]
         self._recorder = config.stash.get(RECORDER, None)
         self._progress = config.stash.get(PROGRESS, None)
@@ -37,4 +36,4 @@ class ReportHooks:
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, report: pytest.TestReport) -> None:
         """Keep the report of a test whose parallel worker died."""
-        crashes.record(self._config, report)
+        crashes.record(report)

@@ -12,7 +12,6 @@ from lumen_conformance.processes import external_connections, interruption, leak
 from lumen_conformance.report import (
     baseline_writer,
     counts,
-    crashes,
     github,
     junit_file,
     output_paths,
@@ -55,7 +54,6 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """
     interruption.finish(session)
     acceptance.end(session)
-    crashes.add_teardowns(session)
     counts.recount_all(session)
     shards.accept_empty(session)
     replay.set_exit_status(session)

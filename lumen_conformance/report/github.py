@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,14 +19,18 @@ import pytest
 
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.causes import causes_of
+from lumen_conformance.report.figures import format_seconds
 from lumen_conformance.report.layers import deciding_layer, layer_results
-from lumen_conformance.report.results import OUTCOMES, RESULTS, Result, counts
+from lumen_conformance.report.results import RESULTS, Result, Results
 from lumen_conformance.report.run_result import summarize_run
 from lumen_conformance.report.under_test import TARGET
 
 MOST_ANNOTATIONS: Final = 10  # of each level: GitHub shows no more for a step
 MOST_ROWS: Final = 200  # of a table: a summary may have 1 MiB, and a row has 2 kB at most
 LONGEST_CELL: Final = 600  # characters
+MOST_REPEATED: Final = 10  # checks in one command
+MOST_SLOW: Final = 5
+SLOW_S: Final = 1.0
 _TOKEN: Final = pytest.StashKey[str]()
 
 
@@ -48,7 +53,8 @@ def write(session: pytest.Session) -> None:
     config = session.config
     if path := _path(config):
         _print(config, f"::{config.stash[_TOKEN]}::")
-        for line in workflow_commands(config.stash[RESULTS].results):
+        # The maintainer of another server has none of the files of the checks: an annotation would be at no line.
+        for line in workflow_commands(config.stash[RESULTS]) if TARGET not in config.stash else ():
             _print(config, line)
         _print(config, f"::stop-commands::{config.stash[_TOKEN]}")
         with path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
@@ -73,10 +79,10 @@ def _print(config: pytest.Config, line: str) -> None:
 
 
 def markdown(session: pytest.Session) -> str:
-    """Return the summary of a run."""
+    """Return the summary of a run: the verdict, the causes, the failures, what took longest, how to repeat it."""
     config, results = session.config, session.config.stash[RESULTS]
     ending = summarize_run(int(session.exitstatus), results)
-    count = counts(results.results)
+    ended = results.results
     lines = [
         f"## {_code(config.stash[TARGET]) if TARGET in config.stash else 'Conformance'}: {ending.word}",
         "",
@@ -88,17 +94,28 @@ def markdown(session: pytest.Session) -> str:
         lines += ["| layer | result |", "|---|---|"]
         lines += [f"| {name}{' (decides)' * (name == decides)} | {word} |" for name, word in layers.items()]
         lines += [""]
-    lines += [", ".join(f"{count[outcome]} {outcome.replace('_', ' ')}" for outcome in OUTCOMES if count[outcome]), ""]
-    lines += _table("Failures", [each for each in results.results if each.outcome in {"failed", "error"}])
-    lines += _table("Not as OpenAI does it, and no client breaks", [each for each in results.results if each.reported])
-    if causes := causes_of(results.results):
-        lines += [
-            "### Causes",
-            "",
-            *(f"- {_code(cause.sentence)} ({cause.size})" for cause in causes[:MOST_ROWS]),
-            "",
-        ]
+    causes = causes_of(ended)
+    if causes:
+        lines += ["### Causes", "", *(f"- {_code(each.sentence)} ({each.size})" for each in causes[:MOST_ROWS]), ""]
+        lines += _repeat(causes[0].checks, is_foreign=TARGET in config.stash)
+    lines += _table("Failures", [each for each in ended if each.outcome in {"failed", "error"}])
+    lines += _table("Not as OpenAI does it, and no client breaks", [each for each in ended if each.reported])
+    lines += _slowest(ended)
     return "\n".join(lines) + "\n"
+
+
+def _repeat(checks: Sequence[str], *, is_foreign: bool) -> list[str]:
+    """Return the command that repeats the checks of the largest cause; the options of the target are not repeated."""
+    only = " ".join(f"--only {shlex.quote(name)}" for name in checks[:MOST_REPEATED])
+    command = f"lumen-conformance run all {only} …" if is_foreign else f"python -m pytest {only}"
+    return ["The largest cause again:", "", "```sh", _shortened(command), "```", ""]
+
+
+def _slowest(results: Sequence[Result]) -> list[str]:
+    """Return the tests that took longest; none where all are fast."""
+    found = sorted(results, key=lambda each: -each.duration_s)[:MOST_SLOW]
+    rows = [f"| {_name(each)} | {format_seconds(each.duration_s)} |" for each in found if each.duration_s >= SLOW_S]
+    return ["### Slowest", "", "| check | time |", "|---|---|", *rows, ""] if rows else []
 
 
 def _table(title: str, results: list[Result]) -> list[str]:
@@ -152,17 +169,18 @@ def _shortened(text: str) -> str:
     return " ".join((text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…").split())
 
 
-def workflow_commands(results: Iterable[Result]) -> Iterator[str]:
-    """Yield the workflow commands: an error for each failure, a warning for what is only reported."""
-    every = list(results)
+def workflow_commands(results: Results) -> Iterator[str]:
+    """Yield the workflow commands of our own proxy: an error at the declaration of each failed check, and so on."""
     levels = {
-        "error": [each for each in every if each.outcome in {"failed", "error"}],
-        "warning": [each for each in every if each.reported],
+        "error": [each for each in results.results if each.outcome in {"failed", "error"}],
+        "warning": [each for each in results.results if each.reported],
     }
     for level, found in levels.items():
         for each in found[:MOST_ANNOTATIONS]:
             title = _escaped(f"{each.name} ({each.entry.tier})").replace(":", "%3A").replace(",", "%2C")
-            yield f"::{level} title={title}::{_escaped(f'{each.entry.claim}: {_what(each)}')}"
+            file, line, _ = results.reports_of(each.entry.nodeid)[0].location
+            place = f"file={_escaped(Path(file).as_posix())},line={(line or 0) + 1},"
+            yield f"::{level} {place}title={title}::{_escaped(f'{each.entry.claim}: {_what(each)}')}"
 
 
 def _escaped(text: str) -> str:

@@ -1,6 +1,6 @@
 """The page, the verdicts and the exit status show a test whose parallel worker crashed.
 
-pytest-html alone writes a page without failures then. On Windows pytest-timeout ends a worker in the same way.
+On Windows pytest-timeout ends a worker in the same way.
 """
 
 from __future__ import annotations

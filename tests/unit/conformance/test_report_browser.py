@@ -1,0 +1,150 @@
+"""The report in headless Chromium: filters, search, links, keys, both languages, widths, accessibility."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.contract.clients.versions import HERE, PYTHON
+from tests.fixtures.nested_pytest import stage
+from tests.fixtures.repository import ROOT
+from tests.unit.proxy.test_browser import BROWSER_S, missing_browser
+
+AXE = HERE / "node" / "node_modules" / "axe-core" / "axe.min.js"
+SCRIPT = ROOT / "tests" / "fixtures" / "report_browser.py"
+HOSTILE = "<script>document.title = 'owned'</script><img src=x onerror=alert(1)>\\u202e"
+MODULES = {
+    "contract/test_ends.py": f'''
+    """Ends: a check of each outcome."""
+    from lumen_conformance.http.capture import Capture
+    from lumen_conformance.http.exchange_record import exchange_record
+    from lumen_conformance.registry import expect
+    from lumen_conformance.registry.measurement import EXCHANGE, record
+    @check("C1-fails")
+    def test_fails():
+        """A first check fails."""
+        expect(False, "a word", "{HOSTILE}", at="byte 7")
+    @check("C2-passes")
+    def test_passes(request, measure):
+        """A second check passes."""
+        measure(0.5, "s", 2.0)
+        head = b"POST /v1/chat/completions HTTP/1.1\\\\r\\\\nHost: h\\\\r\\\\n\\\\r\\\\n{{}}"
+        sse = b'data: {{"id": 1}}\\\\n\\\\ndata: [DONE]\\\\n\\\\n'
+        given = dict(status=200, raw_head=b"HTTP/1.1 200 OK\\\\r\\\\n\\\\r\\\\n", body=sse, ended="complete",
+                     headers=(("content-type", "text/event-stream"),), arrivals=((0.1, 10), (0.2, len(sse))),
+                     elapsed_s=0.4, ended_s=0.3, connected_s=0.05, first_byte_s=0.08)
+        record(request.node, EXCHANGE, exchange_record(Capture("http://h/v1", head, **given)))
+    @check("C3-skipped")
+    def test_skipped():
+        """A third check does not apply."""
+        pytest.skip("the target does not declare: tools")
+    @check("C4-warned", tier="W")
+    def test_warned(warn):
+        """A fourth check warns."""
+        warn("it could be better")
+    @check_each("n", {{f"C5.{{n}}": n for n in range(20)}})
+    def test_many(n):
+        """Many checks pass."""
+    ''',
+    "recovery/test_01_kill.py": '''
+    """Scenario 1: a worker is killed."""
+    import json
+    from pathlib import Path
+    @check("1.4-automatic-restart", title="자동 재시작")
+    def test_restart(measure, evidence_path):
+        """A new worker answers."""
+        measure(0.4, "s", 3.0, headline=True)
+        folder = Path("temporary/recovery.test_01_kill.killed")
+        folder.mkdir(exist_ok=True)
+        (folder / "record.json").write_text(json.dumps({"stage": "recovery.test_01_kill.killed", "evidence": None}))
+        rows = [(1.0, "started", {"supervisor_pid": 10}), (1.5, "ready", {"pid": 11, "generation": 1}),
+                (2.0, "worker_died", {"pid": 11, "was_serving": True}), (2.2, "ready", {"pid": 12, "generation": 2})]
+        lines = [json.dumps({"event": name, "mono": at, "instance": "a", **more}) + "\\\\n" for at, name, more in rows]
+        (folder / "journal.jsonl").write_text("".join(lines))
+        evidence_path(folder)
+    ''',
+}
+BY_OUTCOME = {"failed": ["C1-fails"], "skipped": ["C3-skipped"]}
+
+
+def missing() -> str | None:
+    """Why the report cannot be opened here, or None."""
+    return missing_browser() or (None if AXE.exists() else "axe-core is not set up: make clients")
+
+
+pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a reviewer sees, who does everything once."""
+    folder = tmp_path_factory.mktemp("report")
+    ended = stage(folder, MODULES)
+    assert ended.status == 1, ended.output
+    shutil.copy(folder / "reports" / "report.html", folder / "report.html")
+    results = folder / "seen.json"
+    command = [str(PYTHON), str(SCRIPT), str(folder / "report.html"), str(AXE), str(results)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=BROWSER_S, check=False, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(results.read_text("utf-8"))
+    return found
+
+
+def test_nothing_is_executed_or_loaded(seen: dict[str, Any]) -> None:
+    """No script of a server runs, the page asks for nothing else, and the console has no error."""
+    assert seen["errors"] == []
+    assert seen["title"].startswith("FAILED: 22 passed, 1 failed, 1 warned, 1 not applicable - ")
+
+
+def test_the_failures_are_open(seen: dict[str, Any]) -> None:
+    """Checks that did not pass are shown at once; those that passed are folded."""
+    assert seen["open"] == ["C1-fails", "C4-warned"]
+
+
+def test_filters(seen: dict[str, Any]) -> None:
+    """A click on an outcome shows its checks only; the link of the page then repeats the filter."""
+    assert (seen["failed"], seen["failed_link"]) == (["C1-fails"], "?outcome=failed")
+    assert seen["filter_of_a_link"] == ["C3-skipped"]
+
+
+def test_search(seen: dict[str, Any]) -> None:
+    """Words are searched in ids, claims and found values."""
+    assert (seen["searched"], seen["matches"]) == (["C2-passes"], "1 / 25")
+
+
+def test_a_link_opens_a_check(seen: dict[str, Any]) -> None:
+    """The id of a folded check as a link opens it, with its figures; its exchange has request, times and events."""
+    assert seen["linked"] == "C2-passes"
+    assert "0.5 s of 2 s (25 %)" in seen["linked_text"]
+    for text in ("POST /v1/chat/completions", "connect", "receive (2)", "2 events", '{"id": 1}'):
+        assert text in seen["exchange"]
+
+
+def test_keys(seen: dict[str, Any]) -> None:
+    """The key f shows the failures, j goes to the next check, Enter opens it."""
+    assert seen["failures_by_key"] == ["C1-fails"]
+    assert seen["next"] == "C1-fails"
+    assert "<script>document.title" in seen["opened_by_key"]
+    assert "\\u202e" in seen["opened_by_key"]
+
+
+def test_languages(seen: dict[str, Any]) -> None:
+    """The key l changes to Korean, and the page remembers it."""
+    assert seen["korean"] == ["ko", "실패", "원인"]
+    assert seen["korean_after_reload"] == "ko"
+    assert seen["english"] == "FAILED"
+
+
+def test_widths(seen: dict[str, Any]) -> None:
+    """From a phone of 320 pixels to a screen of 3840 nothing must be scrolled sideways."""
+    assert {int(width): found for width, found in seen["wide"].items() if found > int(width)} == {}
+
+
+@pytest.mark.parametrize("scheme", ["axe", "axe_dark"])
+def test_accessibility(seen: dict[str, Any], scheme: str) -> None:
+    """With everything open, axe finds nothing serious, light and dark."""
+    assert seen[scheme] == []
