@@ -32,6 +32,7 @@ def add_output_options(group: argparse._ArgumentGroup) -> None:
         group.add_argument(f"--{name}", metavar="FILE", help=text)
     group.add_argument("--junit", metavar="FILE", help="write JUnit XML to FILE")
     group.add_argument("--github-summary", metavar="FILE", help=TEXTS["--github-summary"])
+    group.add_argument("--history", metavar="FILE", help=TEXTS["--history"])
 
 
 def output_arguments(args: argparse.Namespace) -> list[str]:
@@ -43,7 +44,7 @@ def output_arguments(args: argparse.Namespace) -> list[str]:
         raise CommandError(f"--output={folder}: {others[0]} is no folder; name another")
     files = {option: getattr(args, name) for name, (_, option) in OUTPUT_FILES.items()}
     defaults = {option: str(folder / file) for file, option in OUTPUT_FILES.values()}
-    files |= {"--junit-xml": args.junit, "--github-summary": args.github_summary}
+    files |= {"--junit-xml": args.junit, "--github-summary": args.github_summary, "--history": args.history}
     named = {option: defaults.get(option) if file is None else file for option, file in files.items()}
     return [
         *(f"{option}={file}" for option, file in named.items() if file is not None),

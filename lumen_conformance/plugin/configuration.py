@@ -17,6 +17,7 @@ from lumen_conformance.report import (
     baseline,
     baseline_writer,
     github,
+    history,
     id_selection,
     junit_file,
     output_paths,
@@ -68,6 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
     conditions.configure(config)
     summary.configure(config)
     github.configure(config)
+    history.configure(config)
     verdict_records.configure(config)
     results.configure(config)
     shards.configure(config)

@@ -13,6 +13,7 @@ from lumen_conformance.report import (
     baseline_writer,
     counts,
     github,
+    history,
     junit_file,
     output_paths,
     page,
@@ -36,6 +37,7 @@ _WRITERS: Final = {
     "--record": run_record.write_file,
     "--github-summary": github.write,
     "--html": page.complete,
+    "--history": history.write_file,  # after the page, which compares with the earlier runs
     "--junit": junit_file.write_file,
 }
 

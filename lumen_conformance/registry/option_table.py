@@ -56,8 +56,19 @@ FILES: Final = (
         "write to FILE, as JSON: the result, the results of the layers, the exit status and the layer that it follows, "
         "counts, causes",
     ),
+    RunOption(
+        "--history",
+        "report",
+        "FILE",
+        "append one line about the run to FILE, and show what changed",
+    ),
     RunOption("--record", "report", "FILE", "write everything that the report is made of to FILE"),
-    RunOption("--github-summary", "report", "FILE", "append a Markdown summary to FILE, and print annotations"),
+    RunOption(
+        "--github-summary",
+        "report",
+        "FILE",
+        "append a Markdown summary to FILE; for our own proxy print annotations",
+    ),
 )
 TEXTS: Final = {each.name: each.text for each in (*SELECTION, *BASELINE, *FILES)}
 

@@ -16,6 +16,7 @@ from lumen_conformance.registry.visible_text import visible
 from lumen_conformance.report import korean
 from lumen_conformance.report.causes import Cause, causes_of
 from lumen_conformance.report.figures import format_figure, format_seconds
+from lumen_conformance.report.history import history_of, points
 from lumen_conformance.report.layers import layer_results
 from lumen_conformance.report.log_excerpts import LogExcerpt, read_logs
 from lumen_conformance.report.page_data import NEVER_RAN, PageData
@@ -60,7 +61,7 @@ _ENVIRONMENT: Final = jinja2.Environment(
     lstrip_blocks=True,
 )  # fmt: skip
 _ENVIRONMENT.globals |= {"figure_text": format_figure, "labels": LABELS}
-_ENVIRONMENT.filters |= {"seconds": format_seconds, "share": share_of_budget}
+_ENVIRONMENT.filters |= {"seconds": format_seconds, "share": share_of_budget, "points": points}
 _ICON: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8" fill="{colour}"/>'
     '<text x="8" y="12" font-family="sans-serif" font-size="11" font-weight="700" text-anchor="middle" fill="#fff">'
@@ -85,6 +86,7 @@ class _Group:
     group: ResultGroup
     logs: list[LogExcerpt]
     timelines: list[Timeline]
+    trend: list[float]
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- an attribute of the group
         return getattr(self.group, name)
@@ -123,13 +125,18 @@ def _key(group: ResultGroup) -> GroupKey:
 def render_page(session: pytest.Session, title: str, evidence: Evidence) -> str:
     """Return the page of a run that has ended."""
     config, results = session.config, session.config.stash[RESULTS]
-    causes = causes_of(results.results)
+    causes, earlier = causes_of(results.results), history_of(session)
     groups = [
-        _Group(each, evidence.logs.get(_key(each), []), evidence.timelines.get(_key(each), []))
+        _Group(
+            each,
+            evidence.logs.get(_key(each), []),
+            evidence.timelines.get(_key(each), []),
+            earlier.trend(each.number, each.headline.value if each.headline else None),
+        )
         for each in group_results(results)
     ]
     ending = summarize_run(int(session.exitstatus), results)
-    data = PageData(results, [each.group for each in groups], causes)
+    data = PageData(results, [each.group for each in groups], causes, earlier)
     shown = _page_causes(causes, results)
     translations = korean.texts() | {
         each.name: korean.scenarios()[each.number] for each in groups if each.number in korean.scenarios()
@@ -146,6 +153,7 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence) -> str:
         causes=shown,
         broken=[each.nodeid for each in results.broken],
         groups=groups,
+        earlier=earlier.runs,
         tiers=sorted({each.entry.tier for each in results.results}),
         areas=sorted({each.group.area for each in groups}),
         data=data.json(

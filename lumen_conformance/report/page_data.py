@@ -15,6 +15,7 @@ A run of all tests has thousands of entries, so they are short. An entry has onl
 ``r``      the reason, expected, found and so on: see `_details`
 ``x``      the exchanges, by their places in ``exchanges``
 ``a``      the cause, by its place on the page
+``new``    1 if it did not fail in the run before (`--history`); ``flips``: how often that changed
 =========  =========================================================================================
 
 Every text is shown as text, never as markup. Secrets are masked in each text before it is written as JSON: a mask that
@@ -40,12 +41,14 @@ from lumen_conformance.report.causes import Cause
 from lumen_conformance.report.counts import deciding_report
 from lumen_conformance.report.entries import ReportEntry
 from lumen_conformance.report.figures import format_figure
+from lumen_conformance.report.history import History
 from lumen_conformance.report.result_groups import ResultGroup, share_of_budget
 from lumen_conformance.report.results import Result, Results, properties
 from lumen_conformance.schemas.descriptions import format_value
 
 NEVER_RAN: Final = "never_ran"
-LONGEST_LOG: Final = 20_000  # characters of the output of one failed test
+LONGEST_LOG: Final = 20_000  # characters of the failure and the output of one test
+LONGEST_OUTPUT: Final = 1_000  # characters of the output of a test that passed
 LONGEST_TEXT: Final = 2_000  # characters of an expected or found value
 MOST_FIELDS: Final = 30  # of the evidence that one check has read
 _CATALOGUE: Final = Path(lumen_conformance.__file__).with_name("catalogue.json")
@@ -54,8 +57,10 @@ _CATALOGUE: Final = Path(lumen_conformance.__file__).with_name("catalogue.json")
 class PageData:
     """Collects the entries of a page; ``groups`` are in the order of the page."""
 
-    def __init__(self, results: Results, groups: Sequence[ResultGroup], causes: Sequence[Cause]) -> None:
-        self._results = results
+    def __init__(
+        self, results: Results, groups: Sequence[ResultGroup], causes: Sequence[Cause], earlier: History
+    ) -> None:
+        self._results, self._earlier = results, earlier
         self._mask = redactor()
         self._modules, self._claims, self._exchanges = _Places(), _Places(), _Places()
         self._causes = {name: place for place, cause in reversed(list(enumerate(causes))) for name in cause.checks}
@@ -103,6 +108,8 @@ class PageData:
             "r": self._details(result),
             "x": exchanges,
             "s": round(result.duration_s, 3),
+            "new": int(self._earlier.is_new(result)),
+            "flips": self._earlier.flips(result),
         }
         found = self._head(result.entry, group) | {key: value for key, value in optional.items() if value}
         if (cause := self._causes.get(result.name)) is not None:
@@ -123,9 +130,9 @@ class PageData:
             "warnings": properties(reports, WARNING),
             "known": properties(reports, BASELINED),
             "because": list(result.because_of),
+            "log": _log(result, self._results),
+            "reason": "" if result.outcome == "passed" else result.reason,
         }
-        if result.outcome != "passed":
-            details |= {"reason": result.reason, "log": _log(result, self._results)}
         if failure:
             details |= {name: getattr(failure, name)[:LONGEST_TEXT] for name in ("expected", "found", "at", "excerpt")}
             details |= {"dump": failure.dump, "curl": failure.curl}
@@ -167,13 +174,11 @@ def _figure(figure: Measurement) -> list[Any]:
 
 def _log(result: Result, results: Results) -> str:
     """Return the text of a failure and what the test has printed; the middle of a long text is left out."""
-    if result.outcome in {"skipped", "not_judged"}:
-        return ""
     report = deciding_report(result, results.reports_of(result.entry.nodeid))
     parts = [report.longreprtext if report.failed else "", *(f"--- {name}\n{text}" for name, text in report.sections)]
     text = "\n".join(filter(None, parts))
-    half = LONGEST_LOG // 2
-    left_out = len(text) - LONGEST_LOG
+    longest = LONGEST_LOG if report.failed else LONGEST_OUTPUT
+    half, left_out = longest // 2, len(text) - longest
     return text if left_out <= 0 else f"{text[:half]}\n… {left_out} characters left out …\n{text[-half:]}"
 
 

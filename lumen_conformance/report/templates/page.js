@@ -134,7 +134,7 @@
   }
   function row(check) {
     const outcome = outcomeOf(check);
-    const details = element("details", { class: `check ${outcome}`, id: nameOf(check) });
+    const details = element("details", { class: `check ${outcome}`, "data-name": nameOf(check) });
     const claim = element("span", { class: "claim" });
     if (check.ko) claim.append(element("span", { class: "title", lang: "ko" }, check.ko), " ");
     if (check.kc) claim.append(element("span", { class: "t", lang: "en" }, claimOf(check)), element("span", { class: "t", lang: "ko" }, check.kc));
@@ -149,7 +149,7 @@
         element("span", { class: "outcome" }, translated(data.labels[outcome])),
         element("span", { class: "id" }, check.i || check.n),
         element("span", { class: "tier", title: data.tiers[check.t || "M"] }, check.t || "M"),
-        element("span", { class: "text" }, claim, word ? element("span", { class: "why" }, word) : null),
+        element("span", { class: "text" }, claim, check.new ? element("span", { class: "badge" }, translated("new")) : "", check.flips > 1 ? element("span", { class: "badge" }, `${check.flips} × `, translated("changed")) : "", word ? element("span", { class: "why" }, word) : null),
         element("span", { class: "figures" }, figures),
         element("span", { class: "time" }, seconds(check.s || 0)),
       ),

@@ -79,12 +79,12 @@ def test_a_failure_is_one_annotation(ended: NestedRun) -> None:
     """A failure is one workflow command at the test; commands in the text of a server are ignored by GitHub."""
     file = "::error file=tests/contract/test_one.py"
     line = (
-        f"{file},line=4,title=B1.1 (M)::A body | is JSON.: expected JSON; found |x|<b>%0A::error::y%0D%0A%250A`z` "
+        f"{file},line=5,title=B1.1 (M)::A body | is JSON.: expected JSON; found |x|<b>%0A::error::y%0D%0A%250A`z` "
         r"@team #1 a\|b \x1b[2J\u202e"
     )
     assert list(obeyed(ended.output)) == [
         line,
-        f"{file},line=8,title=B1.4-a%3Ab%2Cc (M)::A row is a title.: expected JSON; found ",
+        f"{file},line=9,title=B1.4-a%3Ab%2Cc (M)::A row is a title.: expected JSON; found ",
     ]
     assert "\n::error::y" in ended.output, "the terminal shows no text of the server, so this proves nothing"
 

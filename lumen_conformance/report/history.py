@@ -1,0 +1,151 @@
+"""``--history FILE``: append one line about the run, and show on the page what changed since the earlier ones.
+
+Only lines of the same target and the same selection are compared. A line has the tests that did not pass; all others
+of the selection passed or did not apply.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from lumen_conformance.report import output_paths, shared_files
+from lumen_conformance.report.result_groups import group_results
+from lumen_conformance.report.results import RESULTS, Result, Results, counts
+from lumen_conformance.report.run_conditions import conditions
+from lumen_conformance.report.run_result import summarize_run
+from lumen_conformance.run import run_of
+
+MOST_RUNS: Final = 30  # that are compared and drawn
+_NOT_WRONG: Final = frozenset({"passed", "skipped"})
+
+
+@dataclass(frozen=True)
+class Run:
+    """One line of the file. ``wrong`` has the outcome of each test that did not pass, by its name.
+
+    ``scenarios`` has the headline figure of each scenario, by its number: value and unit. ``conditions`` are those of
+    `run_conditions`, without the version of the suite.
+    """
+
+    run_id: str
+    at: str
+    conditions: dict[str, Any]
+    word: str
+    duration_s: float
+    counts: dict[str, int]
+    wrong: dict[str, str]
+    scenarios: dict[str, tuple[float, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class History:
+    """The earlier runs of the same target and selection, the oldest first."""
+
+    runs: tuple[Run, ...] = ()
+
+    def is_new(self, result: Result) -> bool:
+        """Return whether a test fails that did not fail in the last run."""
+        wrong = result.outcome in {"failed", "error"}
+        return wrong and bool(self.runs) and self.runs[-1].wrong.get(result.name) not in {"failed", "error"}
+
+    def flips(self, result: Result) -> int:
+        """Return how often the test changed between passing and not passing, from run to run; 0 without two runs."""
+        states = [each.wrong.get(result.name) in {"failed", "error"} for each in self.runs]
+        states.append(result.outcome in {"failed", "error"})
+        return sum(one != other for one, other in pairwise(states))
+
+    def trend(self, number: str, value: float | None) -> list[float]:
+        """Return the headline figures of a scenario, the oldest first and this run's last; empty for one figure."""
+        found = [each.scenarios[number][0] for each in self.runs if number in each.scenarios]
+        found += [value] if value is not None else []
+        return found if len(found) > 1 else []
+
+
+HISTORY: Final = pytest.StashKey[History]()
+
+
+def configure(config: pytest.Config) -> None:
+    """Read the earlier runs; refuse a file that cannot be written or is no history."""
+    if path := _path(config):
+        output_paths.refuse_unwritable("--history", path)
+        config.stash[HISTORY] = History(_read(path))
+
+
+def history_of(session: pytest.Session) -> History:
+    """Return the earlier runs that can be compared with this one; none without the option."""
+    every = session.config.stash.get(HISTORY, History())
+    same = _conditions(session.config)
+    return History(tuple(each for each in every.runs if each.conditions == same)[-MOST_RUNS:])
+
+
+def _conditions(config: pytest.Config) -> dict[str, Any]:
+    """Return the conditions of a run as they are read back from a file: a new version of the suite is compared."""
+    found = {name: value for name, value in conditions(config).items() if name != "suite version"}
+    read: dict[str, Any] = json.loads(json.dumps(found))
+    return read
+
+
+def write_file(session: pytest.Session) -> None:
+    """Append the line of this run, if the option is given."""
+    if path := _path(session.config):
+        line = json.dumps(asdict(_this_run(session)), ensure_ascii=False)
+        with path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write(f"{line}\n")
+
+
+def _path(config: pytest.Config) -> Path | None:
+    return output_paths.given(config, "--history") if shared_files.reports(config) else None
+
+
+def _read(path: Path) -> tuple[Run, ...]:
+    """Return the runs of a file, none when there is no file; raises pytest.UsageError."""
+    if not path.exists():
+        return ()
+    lines = [line for line in path.read_text("utf-8").split("\n") if line]
+    return tuple(_run(path, number, line) for number, line in enumerate(lines, 1))
+
+
+def _run(path: Path, number: int, line: str) -> Run:
+    try:
+        found: Mapping[str, Any] = json.loads(line)
+        return Run(**found)
+    except (ValueError, TypeError) as error:
+        raise pytest.UsageError(
+            f"--history {path}: line {number} is no run: {error}; name a file that --history has written, or a new one"
+        ) from None
+
+
+def _this_run(session: pytest.Session) -> Run:
+    results: Results = session.config.stash[RESULTS]
+    return Run(
+        run_id=run_of(session.config).id,
+        at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        conditions=_conditions(session.config),
+        word=summarize_run(int(session.exitstatus), results).word,
+        duration_s=round(results.duration_s, 3),
+        counts={str(word): number for word, number in counts(results.results).items()},
+        wrong=_wrong(results.results),
+        scenarios={
+            group.number: (round(group.headline.value, 6), group.headline.unit)
+            for group in group_results(results)
+            if group.number and group.headline
+        },
+    )
+
+
+def _wrong(results: Iterable[Result]) -> dict[str, str]:
+    return {each.name: each.outcome for each in results if each.outcome not in _NOT_WRONG}
+
+
+def points(values: Sequence[float], width: float, height: float) -> str:
+    """Return the points of a line through the values, from zero at the bottom to the largest at the top, for SVG."""
+    top, step = max(values) or 1.0, width / (len(values) - 1)
+    return " ".join(f"{place * step:.1f},{height - value / top * height:.1f}" for place, value in enumerate(values))
