@@ -32,9 +32,9 @@ MODULES = {
     def test_passes(request, measure):
         """A second check passes."""
         measure(0.5, "s", 2.0)
-        head = b"POST /v1/chat/completions HTTP/1.1\\\\r\\\\nHost: h\\\\r\\\\n\\\\r\\\\n{{}}"
-        sse = b'data: {{"id": 1}}\\\\n\\\\ndata: [DONE]\\\\n\\\\n'
-        given = dict(status=200, raw_head=b"HTTP/1.1 200 OK\\\\r\\\\n\\\\r\\\\n", body=sse, ended="complete",
+        head = b"POST /v1/chat/completions HTTP/1.1\\r\\nHost: h\\r\\n\\r\\n{{}}"
+        sse = b'data: {{"id": 1}}\\n\\ndata: [DONE]\\n\\n'
+        given = dict(status=200, raw_head=b"HTTP/1.1 200 OK\\r\\n\\r\\n", body=sse, ended="complete",
                      headers=(("content-type", "text/event-stream"),), arrivals=((0.1, 10), (0.2, len(sse))),
                      elapsed_s=0.4, ended_s=0.3, connected_s=0.05, first_byte_s=0.08)
         record(request.node, EXCHANGE, exchange_record(Capture("http://h/v1", head, **given)))
@@ -63,7 +63,7 @@ MODULES = {
         (folder / "record.json").write_text(json.dumps({"stage": "recovery.test_01_kill.killed", "evidence": None}))
         rows = [(1.0, "started", {"supervisor_pid": 10}), (1.5, "ready", {"pid": 11, "generation": 1}),
                 (2.0, "worker_died", {"pid": 11, "was_serving": True}), (2.2, "ready", {"pid": 12, "generation": 2})]
-        lines = [json.dumps({"event": name, "mono": at, "instance": "a", **more}) + "\\\\n" for at, name, more in rows]
+        lines = [json.dumps({"event": name, "mono": at, "instance": "a", **more}) + "\\n" for at, name, more in rows]
         (folder / "journal.jsonl").write_text("".join(lines))
         evidence_path(folder)
     ''',
