@@ -51,6 +51,7 @@ LONGEST_LOG: Final = 20_000  # characters of the failure and the output of one t
 LONGEST_OUTPUT: Final = 1_000  # characters of the output of a test that passed
 LONGEST_TEXT: Final = 2_000  # characters of an expected or found value
 MOST_FIELDS: Final = 30  # of the evidence that one check has read
+_STATED: Final = ("last exchange", "failure of tier S", "failure of tier W")  # sections that repeat the findings
 _CATALOGUE: Final = Path(lumen_conformance.__file__).with_name("catalogue.json")
 
 
@@ -175,7 +176,12 @@ def _figure(figure: Measurement) -> list[Any]:
 def _log(result: Result, results: Results) -> str:
     """Return the text of a failure and what the test has printed; the middle of a long text is left out."""
     report = deciding_report(result, results.reports_of(result.entry.nodeid))
-    parts = [report.longreprtext if report.failed else "", *(f"--- {name}\n{text}" for name, text in report.sections)]
+    stated = result.failure is not None  # then the findings and the exchanges say the same
+    sections = [(name, text) for name, text in report.sections if not (stated and name in _STATED)]
+    parts = [
+        "" if stated or not report.failed else report.longreprtext,
+        *(f"--- {name}\n{text}" for name, text in sections),
+    ]
     text = "\n".join(filter(None, parts))
     longest = LONGEST_LOG if report.failed else LONGEST_OUTPUT
     half, left_out = longest // 2, len(text) - longest

@@ -99,7 +99,7 @@ def _reasons(results: Iterable[Result]) -> str:
 def _reason(reason: str) -> str:
     """Return a reason in a few words; a capability as the option that declares it."""
     if missing := _UNDECLARED.match(reason):
-        return f"need {spelled('can')} {missing[1]}"
+        return f"need {spelled('can')} {missing[1].replace(', ', ',')}"
     text = " ".join(reason.split())
     return text if len(text) <= REASON_CHARS else f"{text[:REASON_CHARS]}…"
 
