@@ -28,7 +28,7 @@ _NOT_WRONG: Final = frozenset({"passed", "skipped"})
 
 
 @dataclass(frozen=True)
-class Run:
+class EarlierRun:
     """One line of the file. ``wrong`` has the outcome of each test that did not pass, by its name.
 
     ``scenarios`` has the headline figure of each scenario, by its number: value and unit. ``conditions`` are those of
@@ -49,7 +49,7 @@ class Run:
 class History:
     """The earlier runs of the same target and selection, the oldest first."""
 
-    runs: tuple[Run, ...] = ()
+    runs: tuple[EarlierRun, ...] = ()
 
     def is_new(self, result: Result) -> bool:
         """Return whether a test fails that did not fail in the last run."""
@@ -105,7 +105,7 @@ def _path(config: pytest.Config) -> Path | None:
     return output_paths.given(config, "--history") if shared_files.reports(config) else None
 
 
-def _read(path: Path) -> tuple[Run, ...]:
+def _read(path: Path) -> tuple[EarlierRun, ...]:
     """Return the runs of a file, none when there is no file; raises pytest.UsageError."""
     if not path.exists():
         return ()
@@ -113,19 +113,19 @@ def _read(path: Path) -> tuple[Run, ...]:
     return tuple(_run(path, number, line) for number, line in enumerate(lines, 1))
 
 
-def _run(path: Path, number: int, line: str) -> Run:
+def _run(path: Path, number: int, line: str) -> EarlierRun:
     try:
         found: Mapping[str, Any] = json.loads(line)
-        return Run(**found)
+        return EarlierRun(**found)
     except (ValueError, TypeError) as error:
         raise pytest.UsageError(
             f"--history {path}: line {number} is no run: {error}; name a file that --history has written, or a new one"
         ) from None
 
 
-def _this_run(session: pytest.Session) -> Run:
+def _this_run(session: pytest.Session) -> EarlierRun:
     results: Results = session.config.stash[RESULTS]
-    return Run(
+    return EarlierRun(
         run_id=run_of(session.config).id,
         at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         conditions=_conditions(session.config),

@@ -149,7 +149,7 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence) -> str:
         icon=_icon(ending),
         layers=layer_results(config, results),
         counts=_ordered_counts(results.results, len(results.missing)),
-        facts=_facts(config, results),
+        facts=_run_details(config, results),
         causes=shown,
         broken=[each.nodeid for each in results.broken],
         groups=groups,
@@ -162,7 +162,7 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence) -> str:
     )
 
 
-def _facts(config: pytest.Config, results: Results) -> dict[str, str]:
+def _run_details(config: pytest.Config, results: Results) -> dict[str, str]:
     return {
         "Selection": describe(config),
         "Target": describe_target(config),

@@ -63,7 +63,7 @@ class PageData:
     ) -> None:
         self._results, self._earlier = results, earlier
         self._mask = redactor()
-        self._modules, self._claims, self._exchanges = _Places(), _Places(), _Places()
+        self._modules, self._claims, self._exchanges = _ValueTable(), _ValueTable(), _ValueTable()
         self._causes = {name: place for place, cause in reversed(list(enumerate(causes))) for name in cause.checks}
         self._checks = [each for place, group in enumerate(groups) for each in self._entries(place, group)]
         self._groups = [{"number": each.number, "name": each.name} for each in groups]
@@ -90,10 +90,10 @@ class PageData:
         optional = {"i": entry.name if entry.check_id else "", "t": "" if entry.tier == "M" else entry.tier}
         optional |= {"ko": entry.title, "kc": korean.claims().get(entry.check_id, "")}
         return {
-            "m": self._modules.place(module),
+            "m": self._modules.number(module),
             "n": name,
             "g": group,
-            "c": self._claims.place(entry.claim or entry.nodeid),
+            "c": self._claims.number(entry.claim or entry.nodeid),
             **{key: value for key, value in optional.items() if value},
         }
 
@@ -102,7 +102,7 @@ class PageData:
 
     def _ended(self, result: Result, group: int) -> dict[str, Any]:
         reports = self._results.reports_of(result.entry.nodeid)
-        exchanges = [self._exchanges.place(json.dumps(each)) for each in properties(reports, EXCHANGE)]
+        exchanges = [self._exchanges.number(json.dumps(each)) for each in properties(reports, EXCHANGE)]
         optional = {
             "o": "" if result.outcome == "passed" else result.outcome,
             "f": [_figure(each) for each in result.measurements],
@@ -146,20 +146,20 @@ def _order(each: Result | ReportEntry) -> tuple[bool, list[int]]:
     return not check_id, [int(number) for number in re.findall(r"\d+", check_id.partition("-")[0])]
 
 
-class _Places:
+class _ValueTable:
     """Values, each once, and their places."""
 
     def __init__(self) -> None:
-        self._places: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
 
-    def place(self, value: str) -> int:
+    def number(self, value: str) -> int:
         """Return the place of a value."""
-        return self._places.setdefault(value, len(self._places))
+        return self._numbers.setdefault(value, len(self._numbers))
 
     @property
     def values(self) -> list[str]:
         """The values in the order of their places."""
-        return list(self._places)
+        return list(self._numbers)
 
 
 @cache

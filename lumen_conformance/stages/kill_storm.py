@@ -90,6 +90,11 @@ class ProcessUse:
             return cls(process.num_fds(), process.memory_info().rss, zombies)
         return cls(0, 0, 0)
 
+    def most(self, other: ProcessUse) -> ProcessUse:
+        """Return the larger numbers of two moments, of which one may be in the middle of a restart; no zombie."""
+        descriptors = max(self.descriptors, other.descriptors)
+        return ProcessUse(descriptors, max(self.resident_bytes, other.resident_bytes), 0)
+
 
 NO_USE: Final = ProcessUse(0, 0, 0)
 

@@ -107,12 +107,13 @@ def storm(launch: Launcher, gateway: ScriptedGateway, target: Target) -> KillsEv
         return KillsEvidence(start)
     wait_standby(proxy, target.start_s)
     supervisor, usual = find_supervisor(proxy, proxy.worker()), len(proxy.processes())
-    clients, waits, in_flight, use, problem = Clients(proxy, CLIENTS, 3 * target.start_s), list[float](), 0, NO_USE, ""
+    clients, waits, in_flight, problem = Clients(proxy, CLIENTS, 3 * target.start_s), list[float](), 0, ""
+    use = ProcessUse.of(supervisor)
     with clients.running():
         began_mono_s = time.monotonic()
         while must_go_on(len(waits), began_mono_s):
             if len(waits) == WARM_KILLS:
-                use = ProcessUse.of(supervisor)
+                use = use.most(ProcessUse.of(supervisor))
             if not (victim := find_worker(proxy)):
                 problem = f"nothing serves after kill {len(waits)}: {describe_processes(proxy)}"
                 break

@@ -66,7 +66,7 @@ def test_lost_connections_have_a_record() -> None:
     assert (found["status"], found["events"], found["times"]["first_byte"]) == (None, None, None)
 
 
-def test_hexdump_marks_the_line_of_the_offset() -> None:
+def test_hexdump_points_to_the_line_of_the_offset() -> None:
     """The dump has three lines before and after the offset at most, and one of them is marked."""
     lines = hexdump(bytes(range(256)), 100).split("\n")
     assert [line for line in lines if line.startswith(">")] == [lines[3]]

@@ -22,7 +22,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Record:
+class StageEvidence:
     """The evidence of a stage."""
 
     part: Part
@@ -32,10 +32,10 @@ class Record:
     absent: Part | None = None
 
 
-RECORD = Record(Part(0.5, ("a", "b")), 7, chat=Capture("http://127.0.0.1/", b"GET / HTTP/1.1\r\n\r\n"))
+RECORD = StageEvidence(Part(0.5, ("a", "b")), 7, chat=Capture("http://127.0.0.1/", b"GET / HTTP/1.1\r\n\r\n"))
 
 
-def read(*paths: str, record: Record = RECORD) -> ObservedFields:
+def read(*paths: str, record: StageEvidence = RECORD) -> ObservedFields:
     """Read fields as a check does."""
     fields = ObservedFields()
     observed = observe_fields(record, fields)
@@ -71,7 +71,7 @@ def test_it_behaves_as_the_original() -> None:
     assert [observed] == [RECORD]
     assert observed.part == Part(0.5, ("a", "b"))
     assert {RECORD.part: 1}[observed.part]
-    assert isinstance(observed, Record)
+    assert isinstance(observed, StageEvidence)
     assert replace(observed, pid=8) == replace(RECORD, pid=8)
     assert repr(observed.part) == repr(RECORD.part)
 

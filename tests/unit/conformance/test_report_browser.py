@@ -80,71 +80,71 @@ pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a reviewer sees, who does everything once."""
     folder = tmp_path_factory.mktemp("report")
     ended = stage(folder, MODULES)
     assert ended.status == 1, ended.output
     shutil.copy(folder / "reports" / "report.html", folder / "report.html")
-    results = folder / "seen.json"
+    results = folder / "found.json"
     command = [str(PYTHON), str(SCRIPT), str(folder / "report.html"), str(AXE), str(results)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=BROWSER_S, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(results.read_text("utf-8"))
-    return found
+    observed: dict[str, Any] = json.loads(results.read_text("utf-8"))
+    return observed
 
 
-def test_nothing_is_executed_or_loaded(seen: dict[str, Any]) -> None:
+def test_nothing_is_executed_or_loaded(found: dict[str, Any]) -> None:
     """No script of a server runs, the page asks for nothing else, and the console has no error."""
-    assert seen["errors"] == []
-    assert seen["title"].startswith("FAILED: 22 passed, 1 failed, 1 warned, 1 not applicable - ")
+    assert found["errors"] == []
+    assert found["title"].startswith("FAILED: 22 passed, 1 failed, 1 warned, 1 not applicable - ")
 
 
-def test_the_failures_are_open(seen: dict[str, Any]) -> None:
+def test_the_failures_are_open(found: dict[str, Any]) -> None:
     """Checks that did not pass are shown at once; those that passed are folded."""
-    assert seen["open"] == ["C1-fails", "C4-warned"]
+    assert found["open"] == ["C1-fails", "C4-warned"]
 
 
-def test_filters(seen: dict[str, Any]) -> None:
+def test_filters(found: dict[str, Any]) -> None:
     """A click on an outcome shows its checks only; the link of the page then repeats the filter."""
-    assert (seen["failed"], seen["failed_link"]) == (["C1-fails"], "?outcome=failed")
-    assert seen["filter_of_a_link"] == ["C3-skipped"]
+    assert (found["failed"], found["failed_link"]) == (["C1-fails"], "?outcome=failed")
+    assert found["filter_of_a_link"] == ["C3-skipped"]
 
 
-def test_search(seen: dict[str, Any]) -> None:
+def test_search(found: dict[str, Any]) -> None:
     """Words are searched in ids, claims and found values."""
-    assert (seen["searched"], seen["matches"]) == (["C2-passes"], "1 / 25")
+    assert (found["searched"], found["matches"]) == (["C2-passes"], "1 / 25")
 
 
-def test_a_link_opens_a_check(seen: dict[str, Any]) -> None:
+def test_a_link_opens_a_check(found: dict[str, Any]) -> None:
     """The id of a folded check as a link opens it, with its figures; its exchange has request, times and events."""
-    assert seen["linked"] == "C2-passes"
-    assert "0.5 s of 2 s (25 %)" in seen["linked_text"]
+    assert found["linked"] == "C2-passes"
+    assert "0.5 s of 2 s (25 %)" in found["linked_text"]
     for text in ("POST /v1/chat/completions", "connect", "receive (2)", "2 events", '{"id": 1}'):
-        assert text in seen["exchange"]
+        assert text in found["exchange"]
 
 
-def test_keys(seen: dict[str, Any]) -> None:
+def test_keys(found: dict[str, Any]) -> None:
     """The key f shows the failures, j goes to the next check, Enter opens it."""
-    assert seen["failures_by_key"] == ["C1-fails"]
-    assert seen["next"] == "C1-fails"
-    assert "<script>document.title" in seen["opened_by_key"]
-    assert "\\u202e" in seen["opened_by_key"]
+    assert found["failures_by_key"] == ["C1-fails"]
+    assert found["next"] == "C1-fails"
+    assert "<script>document.title" in found["opened_by_key"]
+    assert "\\u202e" in found["opened_by_key"]
 
 
-def test_languages(seen: dict[str, Any]) -> None:
+def test_languages(found: dict[str, Any]) -> None:
     """The key l changes to Korean, and the page remembers it."""
-    assert seen["korean"] == ["ko", "실패", "원인"]
-    assert seen["korean_after_reload"] == "ko"
-    assert seen["english"] == "FAILED"
+    assert found["korean"] == ["ko", "실패", "원인"]
+    assert found["korean_after_reload"] == "ko"
+    assert found["english"] == "FAILED"
 
 
-def test_widths(seen: dict[str, Any]) -> None:
+def test_widths(found: dict[str, Any]) -> None:
     """From a phone of 320 pixels to a screen of 3840 nothing must be scrolled sideways."""
-    assert {int(width): found for width, found in seen["wide"].items() if found > int(width)} == {}
+    assert {int(width): needed for width, needed in found["wide"].items() if needed > int(width)} == {}
 
 
 @pytest.mark.parametrize("scheme", ["axe", "axe_dark"])
-def test_accessibility(seen: dict[str, Any], scheme: str) -> None:
+def test_accessibility(found: dict[str, Any], scheme: str) -> None:
     """With everything open, axe finds nothing serious, light and dark."""
-    assert seen[scheme] == []
+    assert found[scheme] == []
