@@ -162,6 +162,8 @@ def empty_text(answer: Json) -> None:
 
 def nothing_behind_the_head(_: Request, sent: Response) -> None:
     """The connection ends behind the head of a successful response."""
+    if not isinstance(sent.body, bytes):
+        b"".join(sent.body)  # ends the request to the gateway
     sent.body, sent.cut = iter(()), True
 
 
