@@ -46,7 +46,7 @@ HARMS = (
     Harm("F6.1", "leaked", "a caller that makes a server fail sees its code and data, keys included (CWE-209)"),
     Harm("F6.3", "leaked", "a caller learns an address behind the server, which needs no key (CWE-209)"),
     Harm("F6.4", "leaked", "a key is shown"),
-    Harm("F7", "lost", "a good request fails because of the bad request of another caller"),
+    Harm("F7 F7-after-odd", "lost", "a good request fails because of the request of another caller"),
     Harm("G1-health-costs-nothing", "paid twice", "each request of a monitor costs an answer"),
     Harm("G1-*", "paid twice", "one request costs two answers, or is refused behind the server and lost"),
     Harm("G10-finish-*", "lost", "half an answer looks like a whole one"),

@@ -43,6 +43,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "F4": ("refused-stream",),
     "F5": ("stream", "late"),
     "F7": ("plain",),
+    "F7-": (),  # of values that none of these clients sends by itself
     "F8": ("plain",),
     "G8": ("away", "lost"),
     "H2": ("plain",),

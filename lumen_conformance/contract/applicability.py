@@ -45,6 +45,7 @@ CHECKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {
     "F3-key-stays-here": (LUMEN, GATEWAY),
     "F5-code-*": (LUMEN,),
     "F7": (LOAD,),  # a valid request after each bad one
+    "F7-odd-max-tokens-zero-*": (OPENAI,),  # as F2-max-tokens-zero-never-fails, which is of the profile lumen
     "G5-stream-byte-by-byte": (OPENAI,),  # the Lumen Gateway has no streams
     "G14-*-before-first-byte": (GATEWAY,),  # without one, nobody can say that a question has arrived
     "G14-*-in-mid-stream": (OPENAI,),  # as above

@@ -14,6 +14,7 @@ from lumen_conformance.contract.bad_requests import BAD_REQUESTS, UNSUPPORTED_RE
 from lumen_conformance.contract.exchanges import FEW_CLIENTS, MANY_CLIENTS, TOKEN_COUNT_TEXTS
 from lumen_conformance.contract.prerequisites import needs_chat, needs_stream
 from lumen_conformance.contract.tool_requests import TOOL_EXCHANGES
+from lumen_conformance.contract.unusual_requests import UNUSUAL_REQUESTS
 from lumen_conformance.registry.declaration import check_of
 
 ANSWERS = ("chat", "stream")
@@ -51,8 +52,10 @@ OWN = {
     "test_after_idling": 2,
     "test_after_refusals": 4,
     "test_each_model_is_usable": 2,
-    "test_healthy_after_bad": 3 * (len(BAD_REQUESTS) + len(UNSUPPORTED_REQUESTS)),
+    "test_healthy_after_bad": 4 * (len(BAD_REQUESTS) + len(UNSUPPORTED_REQUESTS)),
+    "test_healthy_after_unusual": 1 + 3 * len(UNUSUAL_REQUESTS),
 }
+OWN_WITHOUT_LOAD = {"test_healthy_after_unusual": len(UNUSUAL_REQUESTS) + 2}
 
 
 def max_chat_calls(items: Iterable[pytest.Item], workers: int = 1, *, load: bool) -> int:
@@ -61,7 +64,8 @@ def max_chat_calls(items: Iterable[pytest.Item], workers: int = 1, *, load: bool
     Skipped tests make no calls; each parallel worker makes the shared exchanges.
     """
     running = _running(items)
-    own = sum(OWN.get(item.originalname, 1) for item in running)
+    costs = OWN | ({} if load else OWN_WITHOUT_LOAD)
+    own = sum(costs.get(item.originalname, 1) for item in running)
     return own + workers * max_shared_chat_calls(running, load=load)
 
 

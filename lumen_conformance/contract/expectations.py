@@ -63,6 +63,18 @@ def expect_client_error(capture: Capture) -> None:
     expect_response(capture, refused, "a status from 400 to 499")
 
 
+def is_no_failure(capture: Capture) -> bool:
+    """Whether a response is an answer, or an error with a status from 400 to 499."""
+    known = capture.status == 200 or 400 <= (capture.status or 0) < 500
+    disguised = capture.status == 200 and answer_json(capture).get("error") is not None
+    return known and capture.ended == "complete" and not disguised
+
+
+def expect_no_failure(capture: Capture) -> None:
+    """The response is no failure of the server."""
+    expect_response(capture, is_no_failure(capture), "a status from 400 to 499, or an answer")
+
+
 def expect_failure(capture: Capture) -> None:
     """The response has a status from 400 to 599, and no text of the assistant."""
     holds = capture.status is not None and 400 <= capture.status < 600 and not assistant_text(capture)

@@ -31,6 +31,7 @@ CHAT_CHECK = "C1.1"
 MIB_BYTES = 1_048_576
 FIRST_SERVER_ERROR = 500  # and above: the server failed, it did not refuse the request
 NEED_CHAT = (
+    "F7-*",
     "J*",
     *("C8.*", "C9.*", "E10", "F2-*", "F3-key-stays-here", "F3-limit-is-inclusive", "F3-right-key", "F4", "F7", "G*"),
     *("H1-slash-*", "H2-*", "H3-usable", "H4-[!h]*", "H5-declared-host", "H5-declared-origin", "H5-host-own-*", "H6-*"),
@@ -57,7 +58,7 @@ NEED_STREAM = (
 NEED_CHOICES = (
     "J*",
     *("E10", "F3-limit-is-inclusive", "F3-right-key", "F7", "G1-health-*", "G2-stop", "G4-drift-*", "G5-*", "G7.1"),
-    *("G10-*", "G11-*", "G12-*", "G13-*", "G14-*"),
+    *("F7-after-*", "G10-*", "G11-*", "G12-*", "G13-*", "G14-*"),
     *("H1-slash-*", "H2-ten", "H2-after-*", "H2-own-answers"),
     *("H3-usable", "H4-[!h]*", "H5-declared-host", "H5-declared-origin", "H5-host-own-*", "H6-*"),
     *("H8-accepted-plain", "H8-accepted-stream", "H8-gateway-*"),

@@ -21,6 +21,7 @@ NEAR_STEP: Final = 2
 FAR_STEP: Final = 24  # with 380 faults each check is run against some fifteen that must not turn it red
 # They wait for a time-out or an idle connection, or send megabytes or hundreds of requests.
 SLOW: Final = frozenset((
+    "test_healthy_after_unusual",
     "test_after_idling", "test_disconnected_client", "test_healthy_after_bad", "test_identity", "test_large_answer",
     "test_long_request", "test_no_clean_end", "test_no_cross_talk", "test_oversize", "test_split_anywhere",
     "test_stream_byte_by_byte", "test_timeout", "test_timeout_hints", "test_unique_ids", "test_unique_request_ids",
