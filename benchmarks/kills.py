@@ -30,6 +30,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 from client_load import ClientLoad, LoadQuestion, list_in_flight
@@ -183,7 +184,7 @@ def is_sound(storm: Storm) -> bool:
     return is_flat and is_cut_by_kills and not storm.trouble
 
 
-def conditions() -> dict[str, object]:
+def conditions() -> dict[str, Any]:
     """Return when and where this is measured."""
     return {
         "when": datetime.now(UTC).date().isoformat(),

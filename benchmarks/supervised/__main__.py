@@ -120,6 +120,7 @@ def run(servers: tuple[SupervisedServer, ...], options: argparse.Namespace) -> i
         installation.set_up(servers)
         begun = kills.conditions()
         rows = {} if options.only_suite else measure_all(servers, options)
+        begun = max(begun, kills.conditions(), key=lambda each: each["load"])  # others may have come meanwhile
     except (WaitError, OSError, subprocess.SubprocessError) as error:
         print(f"league-recovery: {error}", file=sys.stderr)
         return 1
