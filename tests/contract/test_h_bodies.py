@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from lumen_conformance.contract.expectations import describe
+from lumen_conformance.contract.prerequisites import CHAT_CHECK
 from lumen_conformance.contract.session import ContractSession, question
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.registry.declaration import check, check_each
@@ -89,6 +90,6 @@ def test_close(proxy: ContractSession) -> None:
     with proxy.server.connection() as connection:
         capture = connection.call("GET", proxy.target.probe_path, headers=[("Connection", "close")])
         if capture.status is None:
-            raise NotJudged(f"no response: {describe(capture)}", ())
+            raise NotJudged(f"no response: {describe(capture)}", (CHAT_CHECK,))
         is_open = connection.stays_open(CLOSED_WITHIN_S)
     expect(not is_open, "the end of the connection", f"an open connection after {CLOSED_WITHIN_S:g} s")
