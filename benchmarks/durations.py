@@ -20,8 +20,8 @@ FILE = ROOT / "lumen_conformance" / "durations.json"
 def measure(record: Path) -> dict[str, float]:
     """Return the seconds of each module, as folder and file name, from the record of a run."""
     found_s: dict[str, float] = defaultdict(float)
-    for line in record.read_text("utf-8").splitlines():
-        if report := json.loads(line).get("report"):
+    for line in record.read_text("utf-8").split("\n"):  # a text may have U+2028
+        if line and (report := json.loads(line).get("report")):
             path = Path(report["nodeid"].partition("::")[0])
             found_s[f"{path.parent.name}/{path.name}"] += report["duration"]
     return {name: round(seconds, 2) for name, seconds in sorted(found_s.items())}
