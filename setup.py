@@ -10,7 +10,7 @@ setup(
     package_dir=SUITES | CLIENTS,
     package_data={
         "lumen_conformance": ["*.ini", "*.json", "py.typed"],
-        "lumen_conformance.report": ["templates/*"],
+        "lumen_conformance.report": ["korean.toml", "templates/*"],
         "lumen_conformance.schemas": ["*.json"],
         "lumen_conformance.suites.contract.clients": ["browser/*", "node/*.mjs", "node/package*.json", "python/*"],
         "lumen_proxy": ["py.typed"],
