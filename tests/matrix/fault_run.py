@@ -16,13 +16,16 @@ from tests.matrix.contract import contract
 from tests.matrix.reference_launch import ReferenceLaunches
 
 Outcomes = Mapping[CheckItem, Outcome]
-# Module and name of what a test waits for → seconds: the references answer within milliseconds.
+# Module and name of a constant of a test → its value here: the references answer within milliseconds, and their faults
+# need no larger texts and no more offsets.
 SHORTER: Final = {
     "lumen_conformance.contract.target_monitor.EXIT_S": 0.0,  # servers of this process do not exit
     "tests.contract.conftest.DEADLINE_S": 1.0,
     "tests.contract.test_g_failures.DEADLINE_S": 1.0,
     "tests.contract.test_g_failures.SLACK_S": 1.5,
     "tests.contract.test_h_connections.IDLE_S": 0.6,
+    "tests.contract.test_g_text.LARGE_BYTES": 400_000,  # more than the faults that cut texts leave
+    "tests.contract.test_g_text.OFFSET_STEP": 5,  # of some 200 bytes
     "tests.contract.test_g_time.PAUSE_S": 1.5,
     "tests.contract.test_g_time.LONG_S": 2.0,
     "tests.contract.test_h_bodies.CLOSED_WITHIN_S": 0.5,
@@ -37,7 +40,7 @@ SHORTER: Final = {
 
 @contextmanager
 def shorten_waits(shorter: Mapping[str, float] = SHORTER) -> Iterator[None]:
-    """Replace the durations that tests wait for."""
+    """Replace these constants of tests."""
     with ExitStack() as stack:
         for name, seconds in shorter.items():
             stack.enter_context(mock.patch(name, seconds))
