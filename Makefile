@@ -74,7 +74,7 @@ breaks: $(READY) $(CLIENTS) $(NODE_CLIENTS) ## serve every fault to real clients
 public-defects: $(READY) ## the contract against the defects of public reports; docs/public-defects.md has the share that it catches
 	PYTHONPATH=. $(BIN)/python benchmarks/public-defects
 
-stability: $(READY) ## 30 green runs in a row, 15 of them on busy cores; figures to benchmarks/
+stability: $(READY) ## 50 green runs of recovery in a row, 25 of them on busy cores; figures to benchmarks/
 	$(BIN)/python benchmarks/stability.py
 
 agreement: $(READY) ## the contract alone, in parallel, in random orders and again: the same verdicts; figures to benchmarks/

@@ -70,7 +70,7 @@ def speed() -> Iterator[str]:
     ratios = [f"{row['ratio']:.2f}" for row in latency["rows"]]
     yield from ("| what | measured | command |", "|---|---|---|")
     yield (
-        f"| {stability['runs']} runs of smoke and recovery in a row, half of them on busy cores "
+        f"| {stability['runs']} runs of `pytest -m recovery` in a row, half of them on busy cores "
         f"| {stability['green']} green; median {quiet:.0f} s quiet, {busy:.0f} s busy | `make stability` |"
     )
     yield (

@@ -8,8 +8,8 @@ STABILITY = importlib.import_module("benchmarks.stability")  # a script, which m
 
 
 @pytest.mark.parametrize(
-    ("green", "asked", "kept"), [(30, 30, True), (40, 40, True), (30, 40, False), (29, 30, False), (10, 10, False)]
+    ("green", "asked", "kept"), [(50, 50, True), (60, 60, True), (50, 60, False), (49, 50, False), (10, 10, False)]
 )
 def test_only_a_whole_green_series_is_kept(green: int, asked: int, kept: bool) -> None:  # noqa: FBT001 -- a column
-    """Thirty runs or more, and every run that was asked for was green."""
+    """Fifty runs or more, and every run that was asked for was green."""
     assert STABILITY.is_full({"green": green}, asked) is kept
