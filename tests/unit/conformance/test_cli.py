@@ -286,7 +286,7 @@ def test_same_settings_as_pytest_ini() -> None:
     """What both pytest.ini and the configuration of the command set, they set alike."""
     files = [ROOT / "pytest.ini", ROOT / "lumen_conformance" / "suite.ini"]
     ours, shipped = ({**_read(file)["pytest"]} for file in files)
-    shared = {"minversion", "initial_sort", "render_collapsed", "strict_xfail", "filterwarnings", "timeout"}
+    shared = {"minversion", "strict_xfail", "filterwarnings", "timeout"}
     assert {name: ours[name] for name in shared} == {name: shipped[name] for name in shared}
     assert set(shipped["addopts"].split()) - {"-rfE"} <= set(
         ours["addopts"].split()
