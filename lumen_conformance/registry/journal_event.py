@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+_TYPES: Final = {"event": str, "mono": int | float, "instance": str}
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ def parse_events(data: bytes) -> Iterator[JournalEvent]:
     for line in data[: data.rfind(b"\n") + 1].splitlines():
         try:
             found = json.loads(line)
-            rest = {key: value for key, value in found.items() if key not in {"event", "mono", "instance", "ts"}}
-            yield JournalEvent(found["event"], found["mono"], found["instance"], rest)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
+        if isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in _TYPES.items()):
+            rest = {key: value for key, value in found.items() if key not in {*_TYPES, "ts"}}
+            yield JournalEvent(found["event"], found["mono"], found["instance"], rest)

@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -24,6 +24,7 @@ EXCHANGE: Final = "exchange"  # the request and the response that a check is abo
 REPORTED_ONLY: Final = pytest.StashKey[frozenset[str]]()
 # Whether somebody reads what is recorded; the sessions of the matrix return outcomes only.
 IS_READ: Final = pytest.StashKey[bool]()
+DIGITS: Final = 6  # of a second behind the point: no clock of a check is read more exactly than to a microsecond
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,15 @@ class EvidenceFixture:
     def __call__(self, path: Path) -> None:
         """Record the path of a file or folder, whose text the report shows; several tests may record the same path."""
         record_evidence(self._item, path)
+
+
+def rounded(value: Any) -> Any:  # noqa: ANN401 -- any JSON
+    """Return what was measured without the digits that a difference of two floats adds: 0.3 instead of 0.1 + 0.2."""
+    if isinstance(value, float):
+        return round(value, DIGITS)
+    if isinstance(value, dict):
+        return {key: rounded(each) for key, each in value.items()}
+    return [rounded(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def record(item: pytest.Item, name: str, value: object) -> None:

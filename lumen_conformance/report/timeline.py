@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from lumen_conformance.registry.journal_event import JournalEvent, parse_events
+from lumen_conformance.registry.measurement import rounded
 from lumen_conformance.registry.redaction import Redactor
 from lumen_conformance.registry.visible_text import visible
 from lumen_conformance.report.figures import format_figure
 
 MOST_LANES: Final = 12  # processes of one stage; a crash loop has many, and the first ones show it
-MOST_MARKS: Final = 400
+MOST_MARKS: Final = 400  # of each kind
 RECORD_CHARS: Final = 400
 TONES: Final = {
     "ready": "good", "standby_ready": "good", "worker_died": "bad", "standby_died": "bad", "gave_up": "bad",
@@ -78,6 +79,11 @@ class Timeline:
         rows += [(each.begin_s, "request", each.text) for each in self.requests]
         rows += [(each.begin_s, "outage", each.text) for each in self.outages]
         return sorted(rows)
+
+    def kinds(self) -> set[str]:
+        """Return what the legend explains: the kinds and tones that occur."""
+        found = {f"mark {each.tone}" for each in self.marks} | {f"request {each.tone}" for each in self.requests}
+        return found | {f"outage {each.tone}" for each in self.outages}
 
     def ticks(self) -> list[float]:
         """Return times for the scale: at most ten, at round numbers."""
@@ -155,10 +161,12 @@ class _TimelineReader:
         if not timeline.lanes:
             return None
         timeline.outages += [] if self._observed.recoveries else self._journalled_outages()
+        every: tuple[list[Any], ...] = (timeline.marks, timeline.requests, timeline.outages)
+        for shown in every:
+            timeline.left_out += max(0, len(shown) - MOST_MARKS)
+            del shown[MOST_MARKS:]
         ends = [each.at_s for each in timeline.marks] + [each.end_s for each in timeline.requests + timeline.outages]
         timeline.seconds = max(ends, default=0.0) * 1.02 or 0.001
-        timeline.left_out += max(0, len(timeline.marks) - MOST_MARKS)
-        timeline.marks = timeline.marks[:MOST_MARKS]
         return timeline
 
     def _lane(self, pid: int, name: str, at_s: float) -> int | None:
@@ -240,7 +248,7 @@ class _TimelineReader:
         ]
 
     def _mark(self, at_s: float, lane: int, name: str, record: object) -> None:
-        text = self._text(json.dumps(record, ensure_ascii=False))
+        text = self._text(json.dumps(rounded(record), ensure_ascii=False))
         self._timeline.marks.append(Mark(at_s, lane, self._text(name), TONES.get(name, "plain"), text))
 
     def _text(self, text: str) -> str:

@@ -12,6 +12,7 @@ import psutil
 
 from lumen_conformance.processes.process_tree import ProcessRef
 from lumen_conformance.registry.journal_event import JournalEvent
+from lumen_conformance.registry.measurement import rounded
 from lumen_conformance.stages.observations import is_port_free
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.waiting import observe
@@ -110,7 +111,7 @@ def list_restarts(events: tuple[JournalEvent, ...]) -> tuple[ScheduledRestart, .
         if event.name == "restart_scheduled":
             after = (each for each in events[number:] if each.name in REPLACED_BY and not each.fields.get("standby"))
             following = next(after, None)
-            gap_s = following.mono_s - event.mono_s if following else None
+            gap_s = rounded(following.mono_s - event.mono_s) if following else None
             found.append(ScheduledRestart(event["delay_s"], event["delay_cap_s"], gap_s))
     return tuple(found)
 

@@ -27,7 +27,7 @@ from lumen_conformance.isolation import GUARD
 from lumen_conformance.processes.child_process import Leaked
 from lumen_conformance.processes.leak_audit import end_leaked_processes
 from lumen_conformance.processes.process_tree import ProcessRef, find_tagged, kill_all
-from lumen_conformance.registry.measurement import EXCHANGE, OBSERVED, record, record_evidence
+from lumen_conformance.registry.measurement import EXCHANGE, OBSERVED, record, record_evidence, rounded
 from lumen_conformance.run import Run, run_of
 from lumen_conformance.stages.observed_fields import ObservedFields, observe_fields
 from lumen_conformance.stages.preflight import ensure_ready
@@ -184,7 +184,7 @@ def _checked(definition: StageDefinition, request: pytest.FixtureRequest) -> Ite
     fields = ObservedFields()
     yield observe_fields(definition.decode(staged.evidence), fields)
     if fields.values:
-        record(request.node, OBSERVED, fields.values)
+        record(request.node, OBSERVED, rounded(fields.values))
     for exchange in fields.exchanges[:MOST_EXCHANGES]:
         record(request.node, EXCHANGE, exchange_record(exchange))
     if staged.leaks:

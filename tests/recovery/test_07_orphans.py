@@ -26,6 +26,7 @@ from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.inject.lumen_conditions import LOCK_SIGNAL, MARK, conditions
 from lumen_conformance.processes.process_tree import ProcessRef, kill_all, list_running
 from lumen_conformance.registry import MeasureFixture, NotJudged, check, check_each, expect
+from lumen_conformance.registry.measurement import rounded
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.observations import is_port_free
 from lumen_conformance.stages.victims import find_supervisor, wait_standby
@@ -249,7 +250,7 @@ def expect_ended(tree: KilledTree, measure: MeasureFixture) -> None:
     # machine two starts differ, so twice the next one is the limit if that is longer.
     budget_s = max(END_BUDGET_S, 2 * tree.next_start_s)
     expected = f"no process of {tree.processes} is left within {budget_s:g} s"
-    found = f"left: {', '.join(tree.left)}" if tree.left else f"the last one ended after {tree.ended_s} s"
+    found = f"left: {', '.join(tree.left)}" if tree.left else f"the last one ended after {rounded(tree.ended_s)} s"
     expect(tree.ended_s is not None and tree.ended_s < budget_s, expected, found)
     found = "taken" if tree.port_free_s is None else f"free after {tree.port_free_s:.2f} s"
     expect(tree.port_free_s is not None and tree.port_free_s < budget_s, "the port is free in time", found)

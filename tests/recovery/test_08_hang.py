@@ -20,6 +20,7 @@ import pytest
 
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.registry import MeasureFixture, NotJudged, check, check_each, expect
+from lumen_conformance.registry.measurement import rounded
 from lumen_conformance.stages.crash_loop import read_status
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.hang import STOPPED, HangEvidence, HangObservation, hang_workers
@@ -106,7 +107,7 @@ def test_hangs_are_in_the_journal(hung: HangEvidence) -> None:
     """The journal has worker_hung in time, with the PID of the worker; of a stopped one also its process state."""
     for kind, hang in started(hung).hangs.items():
         in_time = hang.noticed_s is not None and hang.noticed_s < hang.budget_s
-        expect(in_time, f"worker_hung within {hang.budget_s:g} s ({kind})", f"after {hang.noticed_s} s")
+        expect(in_time, f"worker_hung within {hang.budget_s:g} s ({kind})", f"after {rounded(hang.noticed_s)} s")
         expect(hang.names_the_worker, "the PID of the worker that hangs", f"another one ({kind})")
     state = hung.hangs["stopped"].process_state
     expect(state in STOPPED, "the process state 'stopped'", repr(state))

@@ -242,6 +242,7 @@
   // ---- links --------------------------------------------------------------------------------------------------------
   function follow() {
     let wanted = location.hash.slice(1);
+    unknown("");
     if (wanted.startsWith("?")) {
       const parts = new URLSearchParams(wanted.slice(1));
       clear();
@@ -255,10 +256,16 @@
     try {
       wanted = decodeURIComponent(wanted);
     } catch {
+      // it is shown as it is
+    }
+    if (!wanted) return;
+    const check = data.checks.find((each) => each.i === wanted || nodeOf(each) === wanted) || data.checks.find((each) => each.i && each.i.startsWith(`${wanted}-`));
+    if (!check) {
+      const part = $(wanted) || $(`group-${wanted}`);
+      if (part) reveal(part);
+      else unknown(wanted);
       return;
     }
-    const check = data.checks.find((each) => each.i === wanted || nodeOf(each) === wanted) || data.checks.find((each) => each.i && each.i.startsWith(`${wanted}-`));
-    if (!check) return;
     if (!matches(check)) {
       clear();
       apply();
@@ -281,6 +288,27 @@
     target.open = true;
     target.querySelector("summary").focus({ preventScroll: true });
     target.scrollIntoView({ block: "start" });
+  }
+
+  function reveal(part) {
+    if (part.matches("details.group")) {
+      if (part.hidden) {
+        clear();
+        apply();
+      }
+      part.open = true;
+      fill(part);
+      part.querySelector("summary").focus({ preventScroll: true });
+    }
+    part.scrollIntoView({ block: "start" });
+  }
+  function unknown(id) {
+    const notice = $("unknown-link");
+    notice.hidden = !id;
+    notice.replaceChildren();
+    if (!id) return;
+    notice.append(element("b", {}, id.slice(0, 200)), " ", translated("Nothing on this page has this id: the run did not select it, or it has another name now."));
+    notice.scrollIntoView({ block: "start" });
   }
 
   // ---- language ---------------------------------------------------------------------------------------------------------

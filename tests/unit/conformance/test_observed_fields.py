@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lumen_conformance.http.capture import Capture
+from lumen_conformance.registry.measurement import rounded
 from lumen_conformance.stages.observed_fields import ObservedFields, observe_fields
 
 
@@ -79,3 +80,9 @@ def test_it_behaves_as_the_original() -> None:
 def test_other_values_stay() -> None:
     """Evidence that is no dataclass is returned as it is."""
     assert observe_fields({"a": 1}, ObservedFields()) == {"a": 1}
+
+
+def test_what_was_measured_has_no_digits_of_a_float() -> None:
+    """A difference of two times is shown to the microsecond; whole numbers and texts stay."""
+    found = rounded([("waited_s", 0.1 + 0.2), ("part", {"names": ("a", 1.23456789), "pid": 7, "read": True})])
+    assert found == [["waited_s", 0.3], ["part", {"names": ["a", 1.234568], "pid": 7, "read": True}]]

@@ -124,6 +124,13 @@ def test_a_link_opens_a_check(found: dict[str, Any]) -> None:
         assert text in found["exchange"]
 
 
+def test_a_link_to_nothing_says_so(found: dict[str, Any]) -> None:
+    """An id that the page does not have is named; the next link removes the notice. A number opens its scenario."""
+    assert found["unknown"].startswith("99.9-<b>nothing Nothing on this page has this id")
+    assert found["group"] == "group-1"
+    assert (found["unknown_before"], found["unknown_after"]) == (False, False)
+
+
 def test_keys(found: dict[str, Any]) -> None:
     """The key f shows the failures, j goes to the next check, Enter opens it."""
     assert found["failures_by_key"] == ["C1-fails"]

@@ -130,3 +130,28 @@ def test_the_scale_has_round_numbers(seconds: float, last: float) -> None:
     ticks = Timeline("a", seconds).ticks()
     assert len(ticks) <= 11
     assert ticks[-1] == pytest.approx(last)
+
+
+def test_the_legend_has_the_colours_that_occur(tmp_path: Path) -> None:
+    """A colour is explained where it is used, and no other."""
+    timeline = read(tmp_path, request(0.3, status=503), EVENTS)
+    assert timeline
+    assert timeline.kinds() == {"mark plain", "mark good", "mark bad", "request warn", "outage bad"}
+
+
+def test_records_have_no_digits_of_a_float(tmp_path: Path) -> None:
+    """What was measured is shown to the microsecond."""
+    timeline = read(tmp_path, {}, [(0.0, "started", {"supervisor_pid": 10, "after_s": 0.1 + 0.2})])
+    assert timeline
+    assert timeline.marks[0].record == '{"supervisor_pid": 10, "after_s": 0.3}'
+
+
+@pytest.mark.parametrize(
+    "line", ["[]", "7", '{"event": "ready"}', '{"event": 1, "mono": 1, "instance": "a"}', "[" * 100_000, "\ud800", "{"]
+)
+def test_what_is_no_event_is_left_out(line: str, tmp_path: Path) -> None:
+    """A journal may have any line; the timeline has its events."""
+    (tmp_path / "journal.jsonl").write_text(f"{line}\n", "utf-8", "surrogatepass")
+    timeline = read(tmp_path, {}, EVENTS)
+    assert timeline
+    assert len(timeline.marks) == len(EVENTS)
