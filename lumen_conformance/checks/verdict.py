@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.exchange_record import hexdump
+from lumen_conformance.registry.redaction import redactor
 from lumen_conformance.registry.refutation import Failure
 
 Tier = Literal["M", "S", "W"]
@@ -160,7 +161,7 @@ def summarize_findings(findings: Sequence[Finding], capture: Capture) -> Failure
         found += f"; and {'at least ' if len(findings) == MOST_FINDINGS else ''}{more} more"
     blamed = first.capture or capture
     where = ", ".join(filter(None, [first.path, "" if first.offset is None else f"byte {first.offset}"]))
-    dump = "" if first.offset is None else hexdump(blamed.body, first.offset)
+    dump = "" if first.offset is None else hexdump(redactor().blanked(blamed.body), first.offset)
     return Failure(first.expected, found, where, excerpt(blamed.body, first.offset), blamed.curl(), dump=dump)
 
 

@@ -19,7 +19,7 @@ from lumen_conformance.cli.errors import CommandError
 from lumen_conformance.cli.output import add_output_options, output_arguments
 from lumen_conformance.ports import WORKERS
 from lumen_conformance.processes import interruption
-from lumen_conformance.registry.option_table import BASELINE, SELECTION, spelled_for_command
+from lumen_conformance.registry.option_table import BASELINE, BODIES, SELECTION, spelled_for_command
 from lumen_conformance.targets.options import API_KEY_VARIABLE, PROXY_OPTIONS
 
 SELECTIONS: Final = {
@@ -61,7 +61,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "-n", dest="workers", metavar="N", type=parse_workers, help="run N checks at the same time, or auto"
     )
     output = parser.add_argument_group("output")
-    for each in BASELINE:
+    for each in (*BASELINE, *BODIES):
         output.add_argument(each.name, metavar=each.metavar, help=each.text)
     add_output_options(output)
 
@@ -122,7 +122,7 @@ def wait_for_child(command: list[str], environ: Mapping[str, str]) -> int:
 def _selected(args: argparse.Namespace) -> list[str]:
     words = ["-m", SELECTIONS[args.selection][1]]
     words += [f"--{name}={check}" for name in ("only", "skip") for check in getattr(args, name) or []]
-    for option in ("shard", "baseline", "write_baseline"):
+    for option in ("shard", "baseline", "write_baseline", "keep_bodies"):
         value = getattr(args, option)
         words += [] if value is None else [f"--{option.replace('_', '-')}={value}"]
     words += ["-n", args.workers, "--dist", "loadfile"] if args.workers else []

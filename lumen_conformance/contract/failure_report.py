@@ -8,34 +8,32 @@ import pytest
 
 from lumen_conformance.http.capture import LAST_CAPTURE, Capture
 from lumen_conformance.http.curl import body_file
-from lumen_conformance.http.exchange_record import MOST_EXCHANGES, exchange_record
-from lumen_conformance.registry.measurement import EXCHANGE, IS_READ, record, record_evidence
+from lumen_conformance.registry.measurement import record_evidence
+from lumen_conformance.report import exchange_evidence
 from lumen_conformance.run import RUN, run_of
 
 LAST_EXCHANGE = "last exchange"
 SHOWN_BYTES = 2_000  # of a response in a report
-_JUDGED = pytest.StashKey[tuple[Capture, ...]]()
+_JUDGED = pytest.StashKey[Sequence[Capture]]()
 
 
 def describe_exchange(capture: Capture) -> str:
     """A command that repeats the request, and the response."""
     response = (capture.raw_head + capture.body[:SHOWN_BYTES]).decode("utf-8", errors="backslashreplace")
+    response += "…" if len(capture.body) > SHOWN_BYTES else ""
     error = f", {capture.error}" if capture.error else ""
     return f"{capture.curl()}\n\n{response}\n({capture.ended}{error}, {len(capture.body)} bytes)"
 
 
 def judge_exchanges(item: pytest.Item, captures: Sequence[Capture]) -> None:
     """Keep the exchanges that a judge decides about, for the report of the check."""
-    item.stash[_JUDGED] = tuple(captures)
+    item.stash[_JUDGED] = captures
 
 
 def record_exchanges(item: pytest.Item) -> None:
     """Record the exchanges of a check that has been called: those that were judged, or the last one."""
-    if IS_READ not in item.config.stash:
-        return
     last = (LAST_CAPTURE.capture,) if LAST_CAPTURE.capture else ()
-    for each in item.stash.get(_JUDGED, last)[:MOST_EXCHANGES]:
-        record(item, EXCHANGE, exchange_record(each))
+    exchange_evidence.record_exchanges(item, item.stash.get(_JUDGED, last))
 
 
 def attach_body(item: pytest.Item, capture: Capture | None, text: str) -> str:

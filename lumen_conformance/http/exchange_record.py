@@ -2,51 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from lumen_conformance.http import sse
 from lumen_conformance.http.capture import Capture
+from lumen_conformance.http.content_coding import coding_of, decoded
 from lumen_conformance.http.curl import SECRET_HEADERS
-from lumen_conformance.http.documents import cached_on_capture
 
-MOST_EXCHANGES: Final = 3  # of one check
 SHOWN_BYTES: Final = 2_000  # of a body
 SHOWN_HEADERS: Final = 40
 SHOWN_CHARS: Final = 400  # of a header or of an event
-SHOWN_ARRIVALS: Final = 40
+SHOWN_ARRIVALS: Final = 100  # marks on a line of 600 pixels
 SHOWN_EVENTS: Final = 30
 HEX_BYTES: Final = 48  # before and after an offset: three lines each of a hexdump
 HEX_LINE_BYTES: Final = 16
+Arrivals = tuple[tuple[float, int], ...]
 
 
-@cached_on_capture
-def exchange_record(capture: Capture) -> dict[str, Any]:
-    """Return the record. Times are in seconds since the first attempt to connect; what is cut has its whole length."""
+def exchange_record(capture: Capture, mask: Callable[[bytes], bytes] = bytes) -> dict[str, Any]:
+    """Return the record. Times are in seconds since the first attempt to connect; what is cut has its whole length.
+
+    ``mask`` masks secrets in a whole body, before it is cut. ``cut`` and ``masked`` name the bodies that are cut, and
+    those that ``mask`` has changed.
+    """
     sent_s = max(0.0, capture.elapsed_s - capture.ended_s)
-    arrivals = [(round(sent_s + at_s, 6), length) for at_s, length in capture.arrivals]
     first_s = None if capture.first_byte_s is None else round(sent_s + capture.first_byte_s, 6)
+    bodies = {"request_body": capture.request_body, "body": readable_body(capture)}
+    masked = {name: mask(body) for name, body in bodies.items()}
+    events = _events(capture, sent_s)
     return {
         "request": _head(capture.request.partition(b"\r\n\r\n")[0]),
-        "request_body": _text(capture.request_body),
         "request_bytes": len(capture.request_body),
         "url": capture.url,
         "status": capture.status,
         "response": _head(capture.raw_head),
-        "body": _text(capture.body),
         "body_bytes": len(capture.body),
-        "events": _events(capture),
+        **{name: _text(body) for name, body in masked.items()},
+        "cut": [name for name, body in masked.items() if len(body) > SHOWN_BYTES],
+        "masked": [name for name, body in masked.items() if body != bodies[name]],
+        "events": events,
         "ended": capture.ended,
         "error": capture.error,
         "times": {
             "connected": round(capture.connected_s, 6),
             "sent": round(sent_s, 6),
             "first_byte": first_s,
-            "chunks": arrivals[:SHOWN_ARRIVALS],
-            "number_of_chunks": len(arrivals),
+            "chunks": [(round(sent_s + at_s, 6), length) for at_s, length in _thinned(capture.arrivals)],
+            "number_of_chunks": len(capture.arrivals),
             "ended": round(capture.elapsed_s, 6),
         },
         "curl": capture.curl(),
     }
+
+
+def readable_body(capture: Capture) -> bytes:
+    """Return the body without its content coding, if it can be decoded."""
+    try:
+        return decoded(capture).body
+    except ValueError:
+        return capture.body
 
 
 def hexdump(body: bytes, offset: int) -> str:
@@ -81,10 +96,25 @@ def _cut(text: str) -> str:
     return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"
 
 
-def _events(capture: Capture) -> dict[str, Any] | None:
-    """The events of a stream, each with its data and the time at which its last byte arrived; None if it is none."""
+def _thinned(arrivals: Arrivals) -> Arrivals:
+    """Return at most `SHOWN_ARRIVALS`, the first and the last among them, the others at equal distances."""
+    if len(arrivals) <= SHOWN_ARRIVALS:
+        return arrivals
+    step = (len(arrivals) - 1) / (SHOWN_ARRIVALS - 1)
+    return tuple(arrivals[round(place * step)] for place in range(SHOWN_ARRIVALS))
+
+
+def _events(capture: Capture, sent_s: float) -> dict[str, Any] | None:
+    """The events of a stream, each with its data and the time at which its last line arrived; None if it is none.
+
+    The bytes of a stream with a content coding have other offsets than its lines, so its events have no times.
+    """
     if "text/event-stream" not in (capture.header("content-type") or "").lower():
         return None
-    events = [each for each in sse.parse(capture.body) if each.data is not None]
-    shown = [_cut((each.data or b"").decode("utf-8", errors="backslashreplace")) for each in events[:SHOWN_EVENTS]]
-    return {"number": len(events), "data": shown}
+    events = [each for each in sse.parse(readable_body(capture)) if each.data is not None]
+    shown = events[:SHOWN_EVENTS]
+    texts = [_cut((each.data or b"").decode("utf-8", errors="backslashreplace")) for each in shown]
+    ends = [each.lines[-1].value_offset + len(each.lines[-1].value) - 1 for each in shown]
+    arrived = [None if coding_of(capture) else capture.arrived_s(max(0, end)) for end in ends]
+    times = [None if at_s is None else round(sent_s + at_s, 6) for at_s in arrived]
+    return {"number": len(events), "data": texts, "times": times}

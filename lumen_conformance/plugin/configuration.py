@@ -16,6 +16,7 @@ from lumen_conformance.registry.measurement import IS_READ
 from lumen_conformance.report import (
     baseline,
     baseline_writer,
+    exchange_evidence,
     github,
     history,
     id_selection,
@@ -79,6 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
     baseline_writer.configure(config)  # after the target
     page.configure(config)  # after the results
     junit_file.configure(config)
+    exchange_evidence.configure(config)
     progress.configure(config)
     replay.configure(config)  # last of the report: it replaces target, tiers, selection and baseline
     isolation.configure(config)  # after the options are read from the environment, which it cleans

@@ -12,6 +12,7 @@ from lumen_conformance.processes import external_connections, interruption, leak
 from lumen_conformance.report import (
     baseline_writer,
     counts,
+    exchange_evidence,
     github,
     history,
     junit_file,
@@ -36,6 +37,7 @@ _WRITERS: Final = {
     "--summary": summary.write_file,
     "--record": run_record.write_file,
     "--github-summary": github.write,
+    "--keep-bodies": exchange_evidence.complete,
     "--html": page.complete,
     "--history": history.write_file,  # after the page, which compares with the earlier runs
     "--junit": junit_file.write_file,

@@ -21,7 +21,7 @@ def cut_and_mask(folder: Path, mask: Redactor) -> None:
     """Cut large files and mask secrets in each file of a launch whose server has ended."""
     for path in _list_files(folder):
         with contextlib.suppress(OSError):
-            _write(path, _mask(_cut(path), mask))
+            _write(path, mask.content(_cut(path)))
 
 
 def mask_all(folder: Path, mask: Redactor) -> None:
@@ -29,7 +29,7 @@ def mask_all(folder: Path, mask: Redactor) -> None:
     for path in _list_files(folder):
         with contextlib.suppress(OSError):
             if path.stat().st_size <= LOG_BYTES:
-                _write(path, _mask(_mask_coded(path.read_bytes(), mask), mask))
+                _write(path, mask.content(_mask_coded(path.read_bytes(), mask)))
 
 
 def _list_files(folder: Path) -> Iterator[Path]:
@@ -51,15 +51,10 @@ def _cut(path: Path) -> bytes:
     return begin + format_mark(size - len(begin) - len(end), "here") + end
 
 
-def _mask(data: bytes, mask: Redactor) -> bytes:
-    """Mask secrets; bytes that are no UTF-8 stay as they are."""
-    return mask.text(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-
-
 def _mask_coded(data: bytes, mask: Redactor) -> bytes:
     def replaced(found: re.Match[bytes]) -> bytes:
         before = base64.b64decode(found[0])
-        after = _mask(before, mask)
+        after = mask.content(before)
         return found[0] if after == before else base64.b64encode(after)
 
     return _BASE64.sub(replaced, data)

@@ -70,6 +70,14 @@ FILES: Final = (
         "append a Markdown summary to FILE; for our own proxy print annotations",
     ),
 )
+BODIES: Final = (
+    RunOption(
+        "--keep-bodies",
+        "report",
+        "DIR",
+        "keep all bytes of the bodies that the report cuts, without secrets, as files in a new folder of DIR",
+    ),
+)
 TEXTS: Final = {each.name: each.text for each in (*SELECTION, *BASELINE, *FILES)}
 
 _prefix = OF_PYTEST
@@ -78,7 +86,7 @@ _prefix = OF_PYTEST
 def add_options(parser: pytest.Parser) -> None:
     """Add the options to pytest."""
     parser.addini(SETTING, "how messages begin the names of the options of the target", default=OF_PYTEST)
-    for each in (*SELECTION, *BASELINE, *FILES):
+    for each in (*SELECTION, *BASELINE, *FILES, *BODIES):
         action = "append" if each.is_list else "store"
         parser.getgroup(each.group).addoption(each.name, action=action, metavar=each.metavar, help=each.text)
 

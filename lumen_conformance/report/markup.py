@@ -122,8 +122,8 @@ def _key(group: ResultGroup) -> GroupKey:
     return group.number, group.name
 
 
-def render_page(session: pytest.Session, title: str, evidence: Evidence) -> str:
-    """Return the page of a run that has ended."""
+def render_page(session: pytest.Session, title: str, evidence: Evidence, folder: Path) -> str:
+    """Return the page of a run that has ended; ``folder`` is where it will be."""
     config, results = session.config, session.config.stash[RESULTS]
     causes, earlier = causes_of(results.results), history_of(session)
     groups = [
@@ -136,7 +136,7 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence) -> str:
         for each in group_results(results)
     ]
     ending = summarize_run(int(session.exitstatus), results)
-    data = PageData(results, [each.group for each in groups], causes, earlier)
+    data = PageData(results, [each.group for each in groups], causes, earlier, folder)
     shown = _page_causes(causes, results)
     translations = korean.texts() | {
         each.name: korean.scenarios()[each.number] for each in groups if each.number in korean.scenarios()
@@ -213,9 +213,16 @@ def _example(result: Result, results: Results) -> _Example:
 
 def _exchange(record: Mapping[str, Any]) -> dict[str, str]:
     request = record["request"][0] if record["request"] else record["url"]
-    response = [*record["response"], "", record["body"]] if record["response"] else [record["error"] or record["ended"]]
-    text = "\n".join([*record["request"], "", record["request_body"][:EXAMPLE_CHARS], "", *response])
+    request_body, body = _body(record, "request_body"), _body(record, "body")
+    response = [*record["response"], "", body] if record["response"] else [record["error"] or record["ended"]]
+    text = "\n".join([*record["request"], "", request_body, "", *response])
     return {"line": visible(f"{request} → {record['status'] or record['ended']}"), "text": visible(text)}
+
+
+def _body(record: Mapping[str, Any], name: str) -> str:
+    text = record[name]
+    is_whole = len(text) <= EXAMPLE_CHARS and name not in record["cut"]
+    return text if is_whole else f"{text[:EXAMPLE_CHARS]}…"
 
 
 def _now() -> str:

@@ -95,7 +95,7 @@ class Page:
 
     def write(self, session: pytest.Session) -> None:
         """Write the page; raises OSError."""
-        text = markup.render_page(session, TITLE, self._evidence)
+        text = markup.render_page(session, TITLE, self._evidence, self.path.parent)
         self.path.write_text(redactor().values_only(text), "utf-8", "backslashreplace")
         self.is_written = True
 

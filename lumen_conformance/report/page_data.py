@@ -25,11 +25,13 @@ reads JSON does not know a secret with a character that JSON escapes.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import lumen_conformance
 from lumen_conformance.registry.measurement import EXCHANGE, OBSERVED, WARNING, Measurement
@@ -40,6 +42,7 @@ from lumen_conformance.report.baseline import BASELINED
 from lumen_conformance.report.causes import Cause
 from lumen_conformance.report.counts import deciding_report
 from lumen_conformance.report.entries import ReportEntry
+from lumen_conformance.report.exchange_evidence import with_files
 from lumen_conformance.report.figures import format_figure
 from lumen_conformance.report.history import History
 from lumen_conformance.report.result_groups import ResultGroup, share_of_budget
@@ -59,9 +62,9 @@ class PageData:
     """Collects the entries of a page; ``groups`` are in the order of the page."""
 
     def __init__(
-        self, results: Results, groups: Sequence[ResultGroup], causes: Sequence[Cause], earlier: History
+        self, results: Results, groups: Sequence[ResultGroup], causes: Sequence[Cause], earlier: History, folder: Path
     ) -> None:
-        self._results, self._earlier = results, earlier
+        self._results, self._earlier, self._folder = results, earlier, folder
         self._mask = redactor()
         self._modules, self._claims, self._exchanges = _ValueTable(), _ValueTable(), _ValueTable()
         self._causes = {name: place for place, cause in reversed(list(enumerate(causes))) for name in cause.checks}
@@ -75,10 +78,19 @@ class PageData:
             "modules": self._modules.values,
             "claims": self._claims.values,
             "checks": self._checks,
-            "exchanges": [json.loads(each) for each in self._exchanges.values],
+            "exchanges": [with_files(json.loads(each), self._link) for each in self._exchanges.values],
         }
         text = json.dumps(_masked(data, self._mask), ensure_ascii=False, separators=(",", ":"))
         return text.replace("<", "\\u003c")  # no text can end the element
+
+    def _link(self, path: Path) -> str:
+        """Return the address of a file for a link of the page; empty if the file is not there any more."""
+        if not path.is_file():
+            return ""
+        try:
+            return quote(Path(os.path.relpath(path, self._folder)).as_posix())
+        except ValueError:  # another drive
+            return path.absolute().as_uri()
 
     def _entries(self, place: int, group: ResultGroup) -> Iterator[dict[str, Any]]:
         tests: list[Result | ReportEntry] = [*group.results, *group.missing]

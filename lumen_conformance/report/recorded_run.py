@@ -14,10 +14,11 @@ import pytest
 from lumen_conformance.registry.measurement import EVIDENCE, EXCHANGE
 from lumen_conformance.registry.refutation import NOT_JUDGED
 from lumen_conformance.report.entries import ReportEntry
+from lumen_conformance.report.exchange_evidence import FILES
 from lumen_conformance.report.known_ids import names
 from lumen_conformance.report.run_record import VERSION
 
-_EVIDENCE_FOLDER: Final = re.compile(r"((?:[^/]+/)*evidence-[^/]+)/")
+_EVIDENCE_FOLDER: Final = re.compile(r"((?:[^/]+/)*(?:evidence|bodies)-[^/]+)/")
 FILE: Final = "record.jsonl"  # its name in an output folder
 
 
@@ -67,9 +68,11 @@ class Record:
 
     def evidence_folders(self) -> list[str]:
         """Return the folders that the reports name as evidence, relative to the folder of the file."""
-        named = {value for each in self.reports for name, value in each["user_properties"] if name == EVIDENCE}
+        properties = [each for report in self.reports for each in report["user_properties"]]
+        named = {value for name, value in properties if name == EVIDENCE}
+        named |= {path for name, value in properties if name == EXCHANGE for path in value.get(FILES, {}).values()}
         folders = {match[1] for value in named if (match := _EVIDENCE_FOLDER.match(str(value)))}
-        return sorted(each for each in folders if (self.folder / each).is_dir())
+        return sorted(each for each in folders if ".." not in Path(each).parts and (self.folder / each).is_dir())
 
     @classmethod
     def read(cls, path: Path) -> Record:

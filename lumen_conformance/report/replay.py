@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import pytest
 
-from lumen_conformance.registry.measurement import EVIDENCE, REPORTED_ONLY
-from lumen_conformance.report import record_copies, record_parts, shared_files
+from lumen_conformance.registry.measurement import EVIDENCE, EXCHANGE, REPORTED_ONLY
+from lumen_conformance.report import exchange_evidence, record_copies, record_parts, shared_files
 from lumen_conformance.report.baseline import BASELINE, BASELINE_FILES, IN_PART
 from lumen_conformance.report.entries import publish
 from lumen_conformance.report.recorded_run import Record
@@ -95,7 +95,7 @@ def report_records(session: pytest.Session) -> bool | None:
 
 
 def _report(config: pytest.Config, folder: Path, data: dict[str, Any]) -> None:
-    found = [(name, str(folder / value) if name == EVIDENCE else value) for name, value in data["user_properties"]]
+    found = [(name, _beside(folder, name, value)) for name, value in data["user_properties"]]
     report = config.hook.pytest_report_from_serializable(config=config, data=data | {"user_properties": found})
     if isinstance(report.longrepr, list):  # where a test was skipped: pytest has a tuple, JSON a list
         report.longrepr = tuple(report.longrepr)
@@ -103,6 +103,13 @@ def _report(config: pytest.Config, folder: Path, data: dict[str, Any]) -> None:
         config.hook.pytest_runtest_logreport(report=report)
     else:
         config.hook.pytest_collectreport(report=report)
+
+
+def _beside(folder: Path, name: str, value: Any) -> Any:  # noqa: ANN401 -- whatever a check recorded
+    """Return a value with its paths, which are relative to the folder of its record."""
+    if name == EXCHANGE:
+        return exchange_evidence.with_files(value, lambda path: str(folder / path))
+    return str(folder / value) if name == EVIDENCE else value
 
 
 def set_exit_status(session: pytest.Session) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 
 from lumen_conformance.registry.measurement import EVIDENCE, EXCHANGE, REPORTED_ONLY
-from lumen_conformance.report import output_paths, shared_files
+from lumen_conformance.report import exchange_evidence, output_paths, shared_files
 from lumen_conformance.report.baseline import BASELINE, BASELINE_FILES, PARTLY_SELECTED, in_part
 from lumen_conformance.report.results import RESULTS
 from lumen_conformance.report.run_conditions import conditions
@@ -23,7 +23,7 @@ from lumen_conformance.report.selection import describe
 from lumen_conformance.report.under_test import TARGET
 from lumen_conformance.run import run_of
 
-VERSION: Final = 3  # of the format of the file
+VERSION: Final = 4  # of the format of the file
 
 
 class RunRecorder:
@@ -45,11 +45,14 @@ class RunRecorder:
     def _recorded(self, name: str, value: Any) -> tuple[str, Any]:  # noqa: ANN401 -- whatever a check recorded
         """A path of evidence below the folder of the file, relative to it; the place of an exchange."""
         if name == EXCHANGE:
-            return name, self._exchanges.setdefault(json.dumps(value, ensure_ascii=False), len(self._exchanges))
+            text = json.dumps(exchange_evidence.with_files(value, self._below), ensure_ascii=False)
+            return name, self._exchanges.setdefault(text, len(self._exchanges))
+        return name, self._below(Path(value)) if name == EVIDENCE else value
+
+    def _below(self, path: Path) -> str:
+        """Return a path relative to the folder of the file, if it is below it."""
         folder = self._path.resolve().parent
-        if name == EVIDENCE and Path(value).is_relative_to(folder):
-            return name, Path(value).relative_to(folder).as_posix()
-        return name, value
+        return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
 
     def write(self, session: pytest.Session) -> None:
         """Write the file."""

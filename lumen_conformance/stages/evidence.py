@@ -22,12 +22,12 @@ import filelock
 import msgspec
 import pytest
 
-from lumen_conformance.http.exchange_record import MOST_EXCHANGES, exchange_record
 from lumen_conformance.isolation import GUARD
 from lumen_conformance.processes.child_process import Leaked
 from lumen_conformance.processes.leak_audit import end_leaked_processes
 from lumen_conformance.processes.process_tree import ProcessRef, find_tagged, kill_all
-from lumen_conformance.registry.measurement import EXCHANGE, OBSERVED, record, record_evidence, rounded
+from lumen_conformance.registry.measurement import OBSERVED, record, record_evidence, rounded
+from lumen_conformance.report import exchange_evidence
 from lumen_conformance.run import Run, run_of
 from lumen_conformance.stages.observed_fields import ObservedFields, observe_fields
 from lumen_conformance.stages.preflight import ensure_ready
@@ -185,8 +185,7 @@ def _checked(definition: StageDefinition, request: pytest.FixtureRequest) -> Ite
     yield observe_fields(definition.decode(staged.evidence), fields)
     if fields.values:
         record(request.node, OBSERVED, rounded(fields.values))
-    for exchange in fields.exchanges[:MOST_EXCHANGES]:
-        record(request.node, EXCHANGE, exchange_record(exchange))
+    exchange_evidence.record_exchanges(request.node, fields.exchanges)
     if staged.leaks:
         raise Leaked(f"stage {staged.stage}: " + "; ".join(staged.leaks))
 

@@ -207,18 +207,30 @@
   }
   function parts(one) {
     const made = [waterfall(one.times)];
-    made.push(element("h4", {}, translated("request")), element("pre", { tabindex: "0" }, [...one.request, "", cut(one.request_body, one.request_bytes)].join("\n")));
+    made.push(element("h4", {}, translated("request")), element("pre", { tabindex: "0" }, [...one.request, "", one.request_body].join("\n")), ...bodyNotes(one, "request_body", one.request_bytes));
     made.push(element("h4", {}, translated("response")), element("pre", { tabindex: "0" }, (one.response.length ? one.response : [one.error || one.ended]).join("\n")));
     if (one.events) {
-      const items = one.events.data.map((each) => element("li", {}, element("code", {}, each)));
+      const items = one.events.data.map((each, place) => element("li", {}, element("span", { class: "at" }, one.events.times[place] === null ? "" : precise(one.events.times[place])), element("code", {}, each)));
       const rest = one.events.number - items.length;
       made.push(element("h4", {}, `${one.events.number} `, translated("events")), element("ol", { class: "events" }, ...items), rest > 0 ? element("p", {}, `… ${rest} `, translated("more")) : "");
-    } else if (one.body_bytes) made.push(element("pre", { tabindex: "0" }, cut(one.body, one.body_bytes)));
+      made.push(folded("body", element("pre", { tabindex: "0" }, one.body)));
+    } else if (one.body) made.push(element("pre", { tabindex: "0" }, one.body));
+    made.push(...bodyNotes(one, "body", one.body_bytes));
+    if (one.curl) made.push(code(one.curl, "repeat"));
     return made;
   }
-  function cut(text, bytes) {
-    const length = new TextEncoder().encode(text).length;
-    return length < bytes ? `${text}\n… (${bytes} bytes)` : text;
+  // Whether a body is cut, where all of it is, and whether a secret is masked.
+  function bodyNotes(one, name, bytes) {
+    const notes = [];
+    if (one.cut.includes(name)) {
+      const file = one.files && one.files[name];
+      if (file) notes.push(element("a", { href: file }, `${bytes} `, translated("bytes: all of them in a file")));
+      else if (one.files) notes.push(translated("the file with all bytes is not there any more"));
+      else if (one.not_kept) notes.push(`${bytes} `, translated("bytes; they could not be kept"), `: ${one.not_kept}`);
+      else notes.push(`${bytes} `, translated("bytes, cut here; a run with --keep-bodies DIR keeps all of them in a file"));
+    }
+    if (one.masked.includes(name)) notes.push(notes.length ? "; " : "", translated("a secret in this body is masked"));
+    return notes.length ? [element("p", { class: "note" }, ...notes)] : [];
   }
   function waterfall(times) {
     const whole = times.ended || 1e-6;

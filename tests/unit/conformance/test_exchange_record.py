@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 from lumen_conformance.http.capture import Capture
-from lumen_conformance.http.exchange_record import SHOWN_BYTES, SHOWN_CHARS, exchange_record, hexdump
+from lumen_conformance.http.exchange_record import SHOWN_ARRIVALS, SHOWN_BYTES, SHOWN_CHARS, exchange_record, hexdump
+from lumen_conformance.registry.redaction import Redactor
 
 HEAD = b"POST /v1/chat HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer sk-very-secret\r\nContent-Length: 2\r\n\r\n"
+
+GZIPPED = gzip.compress(b"data: 1\n\n")
 
 
 def capture(**fields: object) -> Capture:
@@ -58,6 +62,37 @@ def test_long_parts_are_cut() -> None:
     assert found["response"][-1].startswith("… ")
     assert all(len(line) <= SHOWN_CHARS + 1 for line in found["response"])
     assert len(json.dumps(found)) < 50_000
+
+
+def test_events_have_times() -> None:
+    """Each event has the time at which its last line arrived, on the scale of the other times; a coded one has none."""
+    fields = {
+        "headers": (("content-type", "text/event-stream"),),
+        "body": b"data: 1\n\ndata: 2\n\n",
+        "arrivals": ((0.1, 6), (0.2, 12), (0.9, 18)),
+        "elapsed_s": 1.5,
+        "ended_s": 1.0,
+    }
+    assert exchange_record(capture(**fields))["events"] == {"number": 2, "data": ["1", "2"], "times": [0.7, 1.4]}
+    coded = {"headers": (("content-type", "text/event-stream"), ("content-encoding", "gzip")), "body": GZIPPED}
+    assert exchange_record(capture(**fields | coded))["events"] == {"number": 1, "data": ["1"], "times": [None]}
+
+
+def test_a_body_is_masked_before_it_is_cut() -> None:
+    """No part of a secret is left where a body is cut, also in one that is compressed."""
+    mask = Redactor(["k3y-k3y-k3y"]).content
+    found = exchange_record(capture(body=b"x" * (SHOWN_BYTES - 5) + b"k3y-k3y-k3y"), mask)
+    assert (found["body"][-5:], found["cut"], found["masked"]) == ("[hidd", ["body"], ["body"])
+    assert found["body_bytes"] == SHOWN_BYTES + 6
+    coded = capture(body=gzip.compress(b"a k3y-k3y-k3y"), headers=(("content-encoding", "gzip"),))
+    assert exchange_record(coded, mask)["body"] == "a [hidden]"
+
+
+def test_many_arrivals_are_thinned() -> None:
+    """Of many arrivals the first, the last, and some between them are kept."""
+    found = exchange_record(capture(arrivals=tuple((n / 1_000, n) for n in range(5_000))))["times"]
+    assert (len(found["chunks"]), found["number_of_chunks"]) == (SHOWN_ARRIVALS, 5_000)
+    assert (found["chunks"][0], found["chunks"][-1]) == ((0.0, 0), (4.999, 4_999))
 
 
 def test_lost_connections_have_a_record() -> None:

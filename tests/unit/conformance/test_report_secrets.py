@@ -94,6 +94,14 @@ def test_the_machine_is_not_described(ended: NestedRun) -> None:
     assert "of-this-machine" not in ended.html
 
 
+def test_bytes_of_a_secret_are_stars() -> None:
+    """Where offsets count, each byte of a secret is a star, and all other bytes stay where they are."""
+    body = "é \udcff key=k3y-k3y-é, Authorization: Bearer abc".encode("utf-8", "surrogateescape")
+    stars = Redactor(["k3y-k3y-é"]).blanked(body)
+    assert stars.decode("utf-8", "surrogateescape") == "é \udcff key=**********, Authorization: **********"
+    assert len(stars) == len(body)
+
+
 SHAPES = {
     "Authorization: Bearer abc.def-123456": "Authorization: [hidden]",
     "authorization: basic dXNlcjpwYXNz": "authorization: [hidden]",
