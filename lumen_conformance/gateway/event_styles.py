@@ -1,9 +1,13 @@
-"""The ways in which gateways write the events of a stream. All are legal server-sent events (WHATWG HTML, 9.2)."""
+"""The ways in which gateways write the events of a stream.
+
+All but one are legal server-sent events (WHATWG HTML, 9.2): a reader may discard an event without its blank line.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import NamedTuple
 
 from lumen_conformance.gateway.exchange import Exchange, Reply
 from lumen_conformance.gateway.openai_answers import event
@@ -11,12 +15,19 @@ from lumen_conformance.gateway.openai_requests import JsonObject, wants_stream
 from lumen_conformance.gateway.replies import good
 from lumen_conformance.gateway.response import streamed
 
-Style = Callable[[tuple[bytes, ...]], tuple[bytes, ...]]
+Write = Callable[[tuple[bytes, ...]], tuple[bytes, ...]]
 """From events to the parts of a body; each part is sent as one chunk of the chunked coding."""
 
 
-def each_event(change: Callable[[bytes], bytes]) -> Style:
-    """Return a style that changes every event."""
+class Style(NamedTuple):
+    """One way to write events, and what a gateway does that writes them so."""
+
+    description: str
+    write: Write
+
+
+def each_event(change: Callable[[bytes], bytes]) -> Write:
+    """Return a function that changes every event."""
     return lambda sent: tuple(map(change, sent))
 
 
@@ -43,15 +54,17 @@ def _content(chunk: JsonObject) -> str:
 
 
 STYLES: dict[str, Style] = {
-    "comments": lambda sent: (b": keep-alive\n\n", b":\n\n", *(b": next\n" + each for each in sent)),
-    "blank-lines": each_event(lambda sent: b"\n\n" + sent + b"\n"),
-    "event-lines": each_event(lambda sent: b"id: 7\nevent: message\n" + sent),
-    "crlf": each_event(lambda sent: sent.replace(b"\n", b"\r\n")),
-    "no-space": each_event(lambda sent: sent.replace(b"data: ", b"data:", 1)),
-    "one-packet": lambda sent: (b"".join(sent),),
-    "large-event": in_one_delta,
-    "no-final-blank-line": lambda sent: (*sent[:-1], sent[-1].rstrip(b"\n")),
-    "data-lines": each_event(split_data),
+    "comments": Style(
+        "writes comments", lambda sent: (b": keep-alive\n\n", b":\n\n", *(b": next\n" + each for each in sent))
+    ),
+    "blank-lines": Style("writes blank lines between its events", each_event(lambda sent: b"\n\n" + sent + b"\n")),
+    "event-lines": Style("names and numbers its events", each_event(lambda sent: b"id: 7\nevent: message\n" + sent)),
+    "crlf": Style("ends its lines with CRLF", each_event(lambda sent: sent.replace(b"\n", b"\r\n"))),
+    "no-space": Style("writes no space after data:", each_event(lambda sent: sent.replace(b"data: ", b"data:", 1))),
+    "one-packet": Style("sends all events in one chunk", lambda sent: (b"".join(sent),)),
+    "large-event": Style("sends an event larger than 64 KB", in_one_delta),
+    "no-final-blank-line": Style("ends without a blank line", lambda sent: (*sent[:-1], sent[-1].rstrip(b"\n"))),
+    "data-lines": Style("writes an event on several data lines", each_event(split_data)),
 }
 
 
@@ -61,7 +74,7 @@ def in_style(style: Style, text: str) -> Reply:
     def send(exchange: Exchange) -> None:
         response = good(exchange.call, text)
         if wants_stream(exchange.call):
-            response = streamed(exchange.call, style(response.parts))
+            response = streamed(exchange.call, style.write(response.parts))
         response.send(exchange)
 
     return send
