@@ -49,7 +49,7 @@ HARMS = (
     Harm("F7 F7-after-odd", "lost", "a good request fails because of the request of another caller"),
     Harm("G1-health-costs-nothing", "paid twice", "each request of a monitor costs an answer"),
     Harm("G1-*", "paid twice", "one request costs two answers, or is refused behind the server and lost"),
-    Harm("G10-finish-*", "lost", "half an answer looks like a whole one"),
+    Harm("G10-finish-*", "lost", "half an answer looks like a whole one: parse() of openai 2.54.0 does not raise"),
     Harm("G10-refusal", "lost", "the text of a refusal is missing, without an error"),
     Harm("G12-*", "lost", "a paid answer does not arrive: openai 2.54.0 and litellm 1.106.2 give no text, or raise"),
     Harm("G13-cut", "lost", "openai 2.54.0, langchain-openai 1.7.3, litellm 1.106.2 give half a text, without error"),
@@ -157,7 +157,7 @@ RECORDED: dict[str, str] = {
     "H4-developer": "Cline 0162b82 and pi send it where a model reasons (peonist-ai/halogen-flash-server#32)",
     "H4-limits-zero": "Cline 0162b82 sends it with every turn",
     "G15-max-completion-tokens": (
-        "pi summarizes without the limit, pays for 40,000 tokens, counts it as failed, and clears the context "
+        "pi summarizes without the limit, waits for 40,000 tokens, counts it as failed, and clears the context "
         "(ikawrakow/ik_llama.cpp#2321)"
     ),
     "G15-tools": "pydantic-ai 2.31.1 raises UnexpectedModelBehavior, as run against options-without-tools",

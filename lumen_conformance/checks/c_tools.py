@@ -98,7 +98,7 @@ def arguments_are_json(capture: Capture) -> Findings:
 @judge(
     "C9.6",
     "M",
-    "openapi.yaml: finish_reason tool_calls if the model called a tool; mlx-vlm#990 sent stop",
+    "openapi.yaml: tool_calls if the model called a tool; opencode#20719: its loop ends on stop",
     given=require_plain_calls,
 )
 def finish_is_tool_calls(capture: Capture) -> Findings:

@@ -102,7 +102,7 @@ def types_stay(capture: Capture) -> Iterator[Finding]:
 @judge(
     "E8.6",
     "M",
-    "openapi.yaml: finish_reason tool_calls if the model called a tool; mlx-vlm#990 sent stop",
+    "openapi.yaml: tool_calls if the model called a tool; opencode#20719: its loop ends on stop",
     given=require_tool_finish,
 )
 def finish_is_tool_calls(capture: Capture) -> Findings:
@@ -129,7 +129,10 @@ def names_stay(capture: Capture) -> Iterator[Finding]:
 
 
 @judge(
-    "E8.8", "M", "dynamo#4723: clients that join deltas by index merged two calls into one", given=require_call_indexes
+    "E8.8",
+    "M",
+    "ai-dynamo/dynamo#4723: clients that join deltas by index merged two calls into one",
+    given=require_call_indexes,
 )
 def calls_keep_their_index(capture: Capture) -> Iterator[Finding]:
     """Each tool call of a stream has an index of its own."""
@@ -163,7 +166,7 @@ def ids_are_own(capture: Capture) -> Findings:
 @judge(
     "E8.10",
     "M",
-    "openai-python 2.54.0 raises IndexError; bedrock-access-gateway#134 began with 1",
+    "openai-python 2.54.0 raises IndexError; litellm#32759: openai-go drops a call that is numbered from 1",
     given=require_own_indexes,
 )
 def calls_are_numbered(capture: Capture) -> Iterator[Finding]:

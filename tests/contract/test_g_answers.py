@@ -23,15 +23,12 @@ pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
 ANSWERED = 200
 STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 SOURCES: dict[str, tuple[Tier, str]] = {
-    "finish-length": ("M", "openapi.yaml: finish_reason; litellm#25825: an answer that was cut looks like a whole one"),
-    "finish-content-filter": ("M", "openapi.yaml: finish_reason; an answer that was cut looks like a whole one"),
+    "finish-length": ("M", "litellm#25825 says stop of a cut answer; parse() of openai-python 2.54.0 raises on length"),
+    "finish-content-filter": ("M", "openapi.yaml; parse() of openai-python 2.54.0 raises on content_filter"),
     "refusal": ("M", "openapi.yaml: ChatCompletionResponseMessage, refusal; without it the answer is empty"),
-    "logprobs": ("S", "openapi.yaml: choices[].logprobs; sglang#26778 lost them in streams"),
+    "logprobs": ("S", "openapi.yaml: choices[].logprobs; sgl-project/sglang#26778 lost them in streams"),
     "usage-details": ("S", "openapi.yaml: CompletionUsage; omlx#919 lost them in plain answers"),
-    "annotations": (
-        "S",
-        "openapi.yaml: ChatCompletionResponseMessage; litellm#41492 lost them in streams",
-    ),
+    "annotations": ("S", "openapi.yaml: ChatCompletionResponseMessage; litellm#41492 lost them in streams"),
     "reasoning-content": ("S", "vLLM until 0.10 sends it; @ai-sdk/openai-compatible 3.0.92 shows it"),
     "reasoning": ("S", "vLLM sends it, @ai-sdk/openai-compatible 3.0.92 shows it; lm-proxy#69 lost it in streams"),
 }
@@ -46,7 +43,7 @@ def ask_edited(
     """Ask while the gateway adds the detail; not judged when the gateway received no request."""
     before = len(proxy.gateway.chats)
     how = USAGE_REQUESTED if stream and with_usage else {"stream": stream}
-    # A proxy may leave out what OpenAI does not document, so no check reads this member.
+    # Gateways add members that OpenAI does not document. A proxy may drop them, and must not fail on them.
     changes = (detail.change, lambda answer: answer.update(x_served_by="scripted"))
     with proxy.gateway.replying(edited(*changes)):
         capture = proxy.ask(text, **{**how, **fields})

@@ -24,7 +24,7 @@ from lumen_conformance.registry.declaration import check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect
 from lumen_conformance.waiting import observe
 
-# More than the 100 connections of a pool of httpx; lmdeploy#1788 stalls after 100 to 300 aborted streams.
+# More than the 100 connections of a pool of httpx; InternLM/lmdeploy#1788 stalls after 100 to 300 aborted streams.
 ABORTS = 128
 SERVED_S = TIMEOUT_S  # for an answer that takes milliseconds unless it waits for another one
 NOTICED_S = 1.0  # targets that watch the connections of their clients notice an abort within milliseconds
@@ -142,7 +142,7 @@ def expect_answered(capture: Capture, *, at: str) -> None:
     "G14-health",
     tier="S",
     marks=(pytest.mark.needs("gateway"), pytest.mark.needs("health")),
-    source="vllm-mlx#261: no health while a stream runs, and a monitor restarts the server",
+    source="waybarrios/vllm-mlx#261: no health while a stream runs, and a monitor restarts the server",
 )
 def test_health_beside_a_stream(beside: Beside, proxy: ContractSession) -> None:
     """The health is answered while another client's stream is open."""
@@ -152,7 +152,7 @@ def test_health_beside_a_stream(beside: Beside, proxy: ContractSession) -> None:
 
 
 @STREAMED
-@check("G14-chat", tier="S", marks=(pytest.mark.needs("gateway"),), source=f"{INDEPENDENT}; vllm-mlx#261")
+@check("G14-chat", tier="S", marks=(pytest.mark.needs("gateway"),), source=f"{INDEPENDENT}; waybarrios/vllm-mlx#261")
 def test_chat_beside_a_stream(stream: bool, beside: Beside) -> None:  # noqa: FBT001 -- a row
     """A question is answered while another client's stream is open; a limit answers 429 with Retry-After."""
     capture = LAST_CAPTURE.record(beside.streamed if stream else beside.plain)
@@ -168,7 +168,7 @@ def test_stream_goes_on(beside: Beside, proxy: ContractSession) -> None:
 
 
 @check_each("silent", {f"G14-abort-{name}": silent for name, silent in ABORTED.items()}, source=(
-    f"{INDEPENDENT}; ik_llama.cpp#1929: a client that leaves ends the answer of another; llama.cpp#27604"
+    f"{INDEPENDENT}; ik_llama.cpp#1929: a client that leaves ends the answer of another"
 ))  # fmt: skip
 def test_stream_beside_an_abort(silent: bool, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """A stream is whole although another client leaves ({row}) while it is open."""
@@ -208,7 +208,7 @@ def ask_beside_an_abort(proxy: ContractSession) -> Capture:
 
 
 @check_each("silent", {f"G14-after-aborts-{name}": silent for name, silent in ABORTED.items()}, source=(
-    "lmdeploy#1788: stalls after 100 to 300 aborted streams; OpenSandbox#1488: each aborted request keeps a connection"
+    "InternLM/lmdeploy#1788 stalls after 100 to 300 aborts; opensandbox-group/OpenSandbox#1488 loses its connections"
 ))  # fmt: skip
 def test_after_aborts(silent: bool, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """The next question is answered after many clients have left ({row})."""

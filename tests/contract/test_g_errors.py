@@ -27,7 +27,7 @@ from lumen_conformance.schemas.descriptions import format_value
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
 
 STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-CLASS = "cloudflare/ai#436 sends 400 for 503, vllm-ascend#8893 sends 500 for 400; RFC 9110, 15.5, 15.6"
+CLASS = "cloudflare/ai#436 sends 400 for 503, vllm-project/vllm-ascend#8893 sends 500 for 400; RFC 9110, 15.5"
 MESSAGE = "kortix-ai/suna#5986 says Bad Gateway in its place; LiteLLM 1.106.2 finds its fallback by the message of 400"
 CODE = "openapi.yaml: ErrorResponse; langchain-openai 1.7.3 knows a context overflow by the code of 400"
 
@@ -102,7 +102,7 @@ def expect_message(error: dict[str, object], message: str) -> None:
     expect(holds, f"the message of the gateway: {message!r}", f"the message {format_value(found)}")
 
 
-@check("G3-first-event", source="llm-rosetta#454 ends such a stream as an empty answer")
+@check("G3-first-event", source="Oaklight/llm-rosetta#454 ends such a stream as an empty answer")
 def test_first_event(proxy: ContractSession) -> None:
     """An error as the first event of the gateway's stream gives an error, not an empty answer."""
     capture = failed_exchange(proxy, FIRST_EVENT, stream=True)
@@ -111,7 +111,7 @@ def test_first_event(proxy: ContractSession) -> None:
     expect_response(capture, holds, "an error status or an error event, and no text of the assistant")
 
 
-@check("G3-words-first-event", tier="S", source="llm-rosetta#454; vercel/ai#18303")
+@check("G3-words-first-event", tier="S", source="Oaklight/llm-rosetta#454; vercel/ai#18303")
 def test_message_of_first_event(proxy: ContractSession) -> None:
     """The message of an error in the gateway's first event is in the message of the error."""
     capture = failed_exchange(proxy, FIRST_EVENT, stream=True)

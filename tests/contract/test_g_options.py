@@ -38,12 +38,14 @@ SERIOUS = {"max_tokens", "max_completion_tokens", "tools", "tool_choice_named", 
            "response_format_object"}  # fmt: skip
 REPORTS = {
     "temperature_zero": "one-api#904: 0 is taken for absent; the answer is complete, but not the one that 0 selects",
-    "max_completion_tokens": "llama-cpp-python#1907; ik_llama.cpp#2321: pi pays for 40,000 tokens and discards them",
+    "max_tokens": "openapi.yaml: an upper bound for the tokens that are generated, and paid",
+    "max_completion_tokens": "llama-cpp-python#1907; ik_llama.cpp#2321: pi waits for 40,000 tokens and discards them",
     "parallel_tool_calls_false": "OrcaRouter-Lite#124: two tools are called where one was allowed",
     "stop_list": "mlx-vlm#1044; langchain#20704: a ReAct agent cannot parse the text after the stop sequence",
-    "tools": "pydantic-ai 2.31.1 raises UnexpectedModelBehavior without them; openclaw#5643",
+    "tools": "pydantic-ai 2.31.1 raises UnexpectedModelBehavior without them",
     "tool_choice_named": "langchain-openai 1.7.3 returns None for an object when the model answers in words",
     "response_format_schema": "openai-python 2.54.0 and langchain-openai 1.7.3 raise ValidationError on words",
+    "response_format_object": "langchain-openai 1.7.3, json_mode: raises OutputParserException on words",
 }
 
 
