@@ -11,6 +11,7 @@ from typing import Final
 import stream_defects
 import stream_ends
 from edits import (
+    HEAD,
     JSON,
     REFUSED_HERE,
     SSE,
@@ -32,8 +33,6 @@ from tests.fixtures.faults.reference import forwarder
 from tests.fixtures.faults.reference.gateway import ClientLeft
 from tests.fixtures.faults.reference.http import Refused, Request, Response, as_json
 from tests.fixtures.faults.reference.steps import Steps
-
-HEAD: Json = {"id": "chatcmpl-0", "created": 1, "model": "gpt-4o-mini"}
 
 
 def answer_half_at_once() -> Steps:

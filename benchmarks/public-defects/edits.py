@@ -20,6 +20,7 @@ REFUSED_HERE = "refused_by_the_defect"
 TEXT = "text/plain"
 JSON = "application/json"
 SSE = "text/event-stream"
+HEAD: Json = {"id": "chatcmpl-0", "created": 1, "model": "gpt-4o-mini"}  # of a chunk or an answer of its own
 
 
 def body_of(request: Request) -> Json:
@@ -55,6 +56,12 @@ def payload_of(event: bytes) -> Json | str | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def first_choice(payload: Json | str) -> Json:
+    """The first choice of a chunk; empty for DONE and for a chunk without choices."""
+    found: Json = (payload.get("choices") or [{}])[0] if isinstance(payload, dict) else {}
+    return found
 
 
 def in_events(change: Callable[[Request], Callable[[Json | str], list[Json | bytes] | None]]) -> Steps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from edits import DONE, Json, body_of, in_events, send_whole
+from edits import DONE, Json, body_of, first_choice, in_events, send_whole
 
 from tests.fixtures.faults.reference.http import Request, Response, as_json
 
@@ -104,7 +104,7 @@ def whole_text_now_and_then(_: Request) -> Each:
 
     def each(chunk: Json | str) -> list[Json | bytes] | None:
         nonlocal so_far, number
-        choice = (chunk.get("choices") or [{}])[0] if isinstance(chunk, dict) else {}
+        choice = first_choice(chunk)
         text = choice.get("delta", {}).get("content")
         if not isinstance(chunk, dict) or not text:
             return None
@@ -123,7 +123,7 @@ def harmony_markup(_: Request) -> Each:
 
     def each(chunk: Json | str) -> list[Json | bytes] | None:
         nonlocal begun
-        choice = (chunk.get("choices") or [{}])[0] if isinstance(chunk, dict) else {}
+        choice = first_choice(chunk)
         text = choice.get("delta", {}).get("content")
         if not isinstance(chunk, dict) or not text or begun:
             return None

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from edits import Json
+from edits import HEAD, Json, first_choice
 from stream_defects import Each
 
 from tests.fixtures.faults.reference.http import Request
 
-HEAD: Final[Json] = {"id": "chatcmpl-0", "created": 1, "model": "gpt-4o-mini"}
 LOST: Final = "gateway_connection_lost"  # the error of the reference itself, when its gateway is gone
 
 
@@ -67,7 +66,7 @@ def message_at_the_end(_: Request) -> Each:
 
     def each(chunk: Json | str) -> list[Json | bytes] | None:
         nonlocal text
-        choice = (chunk.get("choices") or [{}])[0] if isinstance(chunk, dict) else {}
+        choice = first_choice(chunk)
         text += choice.get("delta", {}).get("content") or ""
         if not isinstance(chunk, dict) or not choice.get("finish_reason"):
             return None
@@ -85,7 +84,7 @@ def text_in_last_chunk(_: Request) -> Each:
     def each(chunk: Json | str) -> list[Json | bytes] | None:
         nonlocal waiting
         held, waiting = waiting, None
-        choice = (chunk.get("choices") or [{}])[0] if isinstance(chunk, dict) else {}
+        choice = first_choice(chunk)
         if isinstance(chunk, dict) and choice.get("delta", {}).get("content") and not choice.get("finish_reason"):
             waiting = chunk
             return [held] if held else []
@@ -103,7 +102,7 @@ def markup_in_arguments(_: Request) -> Each:
     """The arguments of a streamed tool call end with markup of the model."""
 
     def each(chunk: Json | str) -> list[Json | bytes] | None:
-        choice = (chunk.get("choices") or [{}])[0] if isinstance(chunk, dict) else {}
+        choice = first_choice(chunk)
         if not isinstance(chunk, dict) or choice.get("finish_reason") != "tool_calls":
             return None
         piece = {"index": 0, "function": {"arguments": "}\n</tool_call>"}}
