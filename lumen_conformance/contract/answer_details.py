@@ -26,9 +26,13 @@ from lumen_conformance.http.documents import (
 
 REFUSAL = "I cannot help with that."
 REASONING = "The user asks about the weather, so the forecast for Seoul is needed."
-REASONING_NAMES = ("reasoning_content", "reasoning")  # of the same text: of DeepSeek, and of OpenRouter and vLLM
+REASONING_NAMES = ("reasoning_content", "reasoning")  # DeepSeek sends the first, OpenRouter and vLLM the second
 SOURCE = {"url": "https://example.com/seoul", "title": "Seoul", "start_index": 0, "end_index": 4}
-USAGE = {"prompt_tokens": 1234, "completion_tokens": 567, "total_tokens": 1801}  # nobody counts these in the texts
+USAGE = {
+    "prompt_tokens": 1234,
+    "completion_tokens": 567,
+    "total_tokens": 1801,
+}  # no tokenizer counts so many in these texts
 CACHED_TOKENS, REASONING_TOKENS = 1024, 321
 LOGPROB = -0.25
 

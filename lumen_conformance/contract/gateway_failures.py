@@ -3,7 +3,7 @@
 In each row the gateway receives the request. It may have been paid for, so the proxy must send it exactly once.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Exchange, Reply
@@ -21,13 +21,17 @@ class GatewayFailure:
     status: int
     code: str
     type: str = "server_error"
-    hints: tuple[tuple[str, str], ...] = field(default=NO_RETRY)
+    hints: tuple[tuple[str, str], ...] = NO_RETRY
 
 
-def error_status(gateway: int, status: int, code: str, **more: object) -> GatewayFailure:
+def error_status(gateway: int, status: int, code: str) -> GatewayFailure:
     """The gateway answers with an error status and an HTML page, as its hosting provider does."""
-    reply = respond_with(replies.HTML, gateway, media_type="text/html")
-    return GatewayFailure(reply, status, code, **more)  # type: ignore[arg-type]  # fields of a failure
+    return GatewayFailure(respond_with(replies.HTML, gateway, media_type="text/html"), status, code)
+
+
+def refusal(gateway: int, code: str) -> GatewayFailure:
+    """The gateway refuses the request with this status: an error of the client, which has no retry headers."""
+    return replace(error_status(gateway, 400, code), type="invalid_request_error", hints=())
 
 
 def redirect(gateway: int) -> GatewayFailure:
@@ -45,22 +49,21 @@ def invalid_answer(body: object, media_type: str = JSON) -> GatewayFailure:
     return GatewayFailure(respond_with(body, media_type=media_type), 502, "gateway_invalid_response")
 
 
-BAD = "invalid_request_error"
-CUT = {"success": True, "persona": {"name": "세나"}, "sources": [], "timestamp": TIMESTAMP}
-AGAIN = (("retry-after", "7"),)
-BUSY = respond_with({"error": "busy"}, 429, headers=AGAIN)
-AWAY = respond_with({"error": "away"}, 503, headers=AGAIN)
+WITHOUT_RESPONSE = {"success": True, "persona": {"name": "세나"}, "sources": [], "timestamp": TIMESTAMP}
+RETRY_AFTER = (("retry-after", "7"),)
+LIMITED = respond_with({"error": "busy"}, 429, headers=RETRY_AFTER)
+UNAVAILABLE = respond_with({"error": "away"}, 503, headers=RETRY_AFTER)
 
 STATUSES = {
     **{f"gateway-{code}": redirect(code) for code in (301, 302, 303, 307, 308)},
-    **{f"gateway-{code}": error_status(code, 400, "gateway_rejected", type=BAD, hints=()) for code in (400, 422)},
+    **{f"gateway-{code}": refusal(code, "gateway_rejected") for code in (400, 422)},
     **{f"gateway-{code}": error_status(code, 502, "gateway_auth_failed") for code in (401, 403)},
     **{f"gateway-{code}": error_status(code, 502, "gateway_misconfigured") for code in (404, 405)},
     **{f"gateway-{code}": error_status(code, 504, "gateway_timeout") for code in (408, 504)},
-    "gateway-413": error_status(413, 400, "context_length_exceeded", type=BAD, hints=()),
-    "gateway-429": GatewayFailure(BUSY, 429, "rate_limit_exceeded", "rate_limit_error", AGAIN),
+    "gateway-413": refusal(413, "context_length_exceeded"),
+    "gateway-429": GatewayFailure(LIMITED, 429, "rate_limit_exceeded", "rate_limit_error", RETRY_AFTER),
     **{f"gateway-{code}": error_status(code, 502, "gateway_error") for code in (500, 502)},
-    "gateway-503": GatewayFailure(AWAY, 503, "gateway_unavailable", hints=AGAIN),
+    "gateway-503": GatewayFailure(UNAVAILABLE, 503, "gateway_unavailable", hints=RETRY_AFTER),
 }
 CONNECTIONS = {
     "reset-after-request": GatewayFailure(replies.reset_after_request, 502, "gateway_connection_lost"),
@@ -78,10 +81,10 @@ ANSWERS = {
     "json-null": invalid_answer(None),
     "json-list": invalid_answer([lumen("hello")]),
     "json-string": invalid_answer("hello"),
-    "no-response": invalid_answer(CUT),
-    "response-null": invalid_answer({**CUT, "response": None}),
-    "response-number": invalid_answer({**CUT, "response": 1}),
-    "response-object": invalid_answer({**CUT, "response": {"text": "hello"}}),
+    "no-response": invalid_answer(WITHOUT_RESPONSE),
+    "response-null": invalid_answer({**WITHOUT_RESPONSE, "response": None}),
+    "response-number": invalid_answer({**WITHOUT_RESPONSE, "response": 1}),
+    "response-object": invalid_answer({**WITHOUT_RESPONSE, "response": {"text": "hello"}}),
     "oversize": invalid_answer(lumen("x" * OVERSIZE_BYTES)),
     "declined": GatewayFailure(respond_with({"success": False, "error": "quota"}), 502, "gateway_declined"),
     "declined-with-words": GatewayFailure(answer_with("quota is used up", success=False), 502, "gateway_declined"),

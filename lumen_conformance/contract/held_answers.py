@@ -64,7 +64,8 @@ class HeldAnswers:
 def leave(session: ContractSession, held: HeldAnswer, pool: Executor, *, within_s: float) -> Capture:
     """Ask, and disconnect while the answer is held; the capture has the status if the target has answered.
 
-    The client leaves after the first content, or before the first byte of a silent answer.
+    The client leaves after the first content, or before the first byte of a silent answer. ``within_s`` is the longest
+    wait for that content, or for the question to reach the gateway.
     """
     if held.silent:
         return _leave_before_first_byte(session, held, pool, within_s)

@@ -1,8 +1,8 @@
 """The options of a chat request (openapi.yaml: CreateChatCompletionRequest) that a proxy has to forward.
 
-The requests have many options each, so that few are sent. A target that refuses one of them is asked for each option
-alone. The checks of `OPTIONS` require that a value arrives, is applied by the target, or is refused. Those of
-`FREE_OPTIONS` have no effect on the answer, or the value that is the default: they arrive unchanged or not at all.
+Each request has many options, so that few requests are needed. Where a target refuses a request, each of its options is
+sent alone. `OPTIONS` must arrive with their values, be applied by the target, or be refused. `FREE_OPTIONS` have no
+effect on the answer, or their default value: they arrive unchanged or not at all.
 """
 
 from __future__ import annotations
