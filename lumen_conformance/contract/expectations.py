@@ -59,13 +59,12 @@ def expect_status(capture: Capture, *statuses: int) -> None:
 
 def expect_client_error(capture: Capture) -> None:
     """The response has a status from 400 to 499."""
-    refused = capture.status is not None and 400 <= capture.status < 500
-    expect_response(capture, refused, "a status from 400 to 499")
+    expect_response(capture, capture.is_client_error, "a status from 400 to 499")
 
 
 def is_no_failure(capture: Capture) -> bool:
     """Whether a response is an answer, or an error with a status from 400 to 499."""
-    known = capture.status == 200 or 400 <= (capture.status or 0) < 500
+    known = capture.status == 200 or capture.is_client_error
     disguised = capture.status == 200 and answer_json(capture).get("error") is not None
     return known and capture.ended == "complete" and not disguised
 
@@ -130,11 +129,11 @@ def expect_answer(session: ContractSession, capture: Capture, text: str, *, at: 
     expect(session.is_answered(capture, text), expected, describe(capture), at=at)
 
 
-def expect_usual_answer(session: ContractSession, capture: Capture, text: str) -> None:
+def expect_usual_answer(session: ContractSession, capture: Capture, text: str, *, at: str = "") -> None:
     """The response answers a question that has only another form; an answer without its text may lack it usually."""
     shared = session.stream if is_stream(capture) else session.chat
     if assistant_text(shared) == session.question_text or "gateway" not in session.target.can:
-        expect_answer(session, capture, text)
+        expect_answer(session, capture, text, at=at)
     expect_status(capture, 200)
 
 
@@ -154,6 +153,12 @@ def expect_error(capture: Capture, status: int, *, kind: str | None = None, code
     named = ", ".join(f"{name} {value!r}" for name, value in sorted(fields.items()))
     holds = capture.status == status and all(error.get(name) == value for name, value in fields.items())
     expect_response(capture, holds, f"status {status} and an error with {named}")
+
+
+def expect_no_redirect_to_get(capture: Capture) -> None:
+    """The response is no redirect after which clients send GET in place of POST (RFC 9110, 15.4)."""
+    holds = capture.status not in {301, 302, 303}
+    expect(holds, "no redirect that changes POST to GET", describe_header(capture, "Location"))
 
 
 def expect_header(capture: Capture, name: str, *values: str) -> None:

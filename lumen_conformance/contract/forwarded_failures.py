@@ -12,6 +12,7 @@ from lumen_conformance.gateway.exchange import Reply
 from lumen_conformance.gateway.openai_requests import error
 from lumen_conformance.gateway.replies import respond_with
 from lumen_conformance.http.client import Capture
+from lumen_conformance.http.documents import assistant_text, error_documents
 
 INVALID, SERVER, LIMIT = "invalid_request_error", "server_error", "rate_limit_error"
 # Clients know some of them: langchain-openai by the code of 400, LiteLLM by its message. The messages have no key and
@@ -29,23 +30,15 @@ BROKEN = (500, 502, 503, 504)
 OF_THE_KEY = (401, 403)
 
 
-def _refused(status: int) -> Reply:
-    code, message = REFUSALS[status]
-    kind, headers = (LIMIT, (("Retry-After", "7"),)) if status == 429 else (INVALID, ())
+def _reply_with(status: int) -> Reply:
+    kind = LIMIT if status == 429 else SERVER if status in BROKEN else INVALID
+    code, message = REFUSALS.get(status, (None, f"scripted failure {status}"))
+    headers = (("Retry-After", "7"),) if status == 429 else ()
     return respond_with(error(message, kind, code=code), status, headers=headers)
 
 
-def _failed(status: int, kind: str) -> Reply:
-    return respond_with(error(f"scripted failure {status}", kind), status)
-
-
-STATUSES: dict[str, Reply] = {
-    **{f"status-{status}": _failed(status, INVALID) for status in OF_THE_KEY},
-    **{f"status-{status}": _refused(status) for status in REFUSALS},
-    **{f"status-{status}": _failed(status, SERVER) for status in BROKEN},
-}
 FAILURES: dict[str, Reply] = {
-    **dict(sorted(STATUSES.items())),
+    **{f"status-{status}": _reply_with(status) for status in sorted((*OF_THE_KEY, *REFUSALS, *BROKEN))},
     "html-502": respond_with(replies.HTML, 502, media_type="text/html"),
     "reset": replies.reset_after_request,
 }
@@ -59,6 +52,11 @@ def failed_exchange(proxy: ContractSession, name: str, *, stream: bool) -> Captu
     """The response while the gateway fails, plain or for a stream."""
     reply = replies.error_as_first_event if name == FIRST_EVENT else FAILURES[name]
     return proxy.once(f"forwarded {name} {stream}", lambda: ask_failing_gateway(proxy, reply, stream=stream))
+
+
+def is_error_in_stream(capture: Capture) -> bool:
+    """Whether a stream with status 200 has an error event and no text; clients raise for it as for an error status."""
+    return capture.status == 200 and bool(error_documents(capture)) and not assistant_text(capture)
 
 
 def late_failure_exchange(proxy: ContractSession, name: str, reply: Reply) -> Capture:

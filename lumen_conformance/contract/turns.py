@@ -1,7 +1,7 @@
-"""The messages of a conversation as turns, which a proxy may write in another way without a loss.
+"""The messages of a conversation as turns, to compare those that a gateway receives with those that were sent.
 
 A proxy may send a developer message as a system message, join text parts with white space, join messages of one role
-that follow each other, put instructions first, and leave out an assistant message without content.
+that follow each other, put instructions first, and leave out an assistant message without content: nothing is lost.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Turn(NamedTuple):
 
 
 def turns(messages: object) -> list[Turn]:
-    """The turns of messages, as they are; what is no message is left out."""
+    """The turns of a list of messages, one for each; entries that are no objects are left out."""
     found = [each for each in messages if isinstance(each, dict)] if isinstance(messages, list) else []
     return [_turn(each) for each in found]
 
@@ -49,14 +49,14 @@ def describe_turns(messages: object) -> str:
 def describe_lost(found: object, sent: object) -> str:
     """Describe the messages that did not arrive as they were sent; empty when only their order differs."""
     lost = [turn for turn in turns(sent) if not any(_is_same(each, turn) for each in turns(found))]
-    return f"; without {'; '.join(map(str, lost))}" if lost else ""
+    return f"; missing: {'; '.join(map(str, lost))}" if lost else ""
 
 
 def same_turns(found: object, sent: object) -> bool:
-    """Whether two lists of messages say the same in the same order."""
+    """Whether the gateway received each turn that was sent, in the same order or with the instructions first."""
     received, wanted = _joined_turns(turns(found)), turns(sent)
     first = sorted(wanted, key=lambda turn: turn.who != "system")  # stable: the order of the others stays
-    return any(_alike(received, _joined_turns(each)) for each in (wanted, first))
+    return any(_are_same(received, _joined_turns(each)) for each in (wanted, first))
 
 
 def texts_of(content: object) -> tuple[str, ...]:
@@ -82,9 +82,9 @@ def _who(message: Mapping[str, Any]) -> str:
 
 
 def _joined_turns(given: Iterable[Turn]) -> list[Turn]:
-    """The turns that say something, those of one role that follow each other as one."""
-    said = [turn for turn in given if turn.who != "assistant" or any(turn.texts) or turn.parts or turn.calls]
-    groups = (list(group) for _, group in groupby(said, key=lambda turn: turn.who))
+    """The turns without empty ones of the assistant; those of one role that follow each other are joined."""
+    kept = [turn for turn in given if turn.who != "assistant" or any(turn.texts) or turn.parts or turn.calls]
+    groups = (list(group) for _, group in groupby(kept, key=lambda turn: turn.who))
     return [joined for group in groups for joined in ([_join(group)] if _are_plain(group) else group)]
 
 
@@ -97,12 +97,12 @@ def _join(group: list[Turn]) -> Turn:
     return Turn(group[0].who, texts, tuple(part for turn in group for part in turn.parts))
 
 
-def _alike(found: list[Turn], sent: list[Turn]) -> bool:
+def _are_same(found: list[Turn], sent: list[Turn]) -> bool:
     pairs = zip(found, sent, strict=False)
     return len(found) == len(sent) and all(_is_same(one, other) for one, other in pairs)
 
 
 def _is_same(found: Turn, sent: Turn) -> bool:
     text = r"\s*".join(map(re.escape, sent.texts))
-    words = found.texts == sent.texts or re.fullmatch(text, "".join(found.texts)) is not None
-    return words and (found.who, found.calls) == (sent.who, sent.calls) and includes([*found.parts], [*sent.parts])
+    same_text = found.texts == sent.texts or re.fullmatch(text, "".join(found.texts)) is not None
+    return same_text and (found.who, found.calls) == (sent.who, sent.calls) and includes([*found.parts], [*sent.parts])

@@ -6,7 +6,7 @@ A status of 401 or 403 is about the key of the target, so a target may report it
 import pytest
 
 from lumen_conformance.checks.findings import child_object
-from lumen_conformance.checks.preconditions import FIRST_ERROR_STATUS, require_error_object
+from lumen_conformance.checks.preconditions import require_error_object
 from lumen_conformance.contract.expectations import describe, expect_response
 from lumen_conformance.contract.forwarded_failures import (
     BROKEN,
@@ -14,6 +14,7 @@ from lumen_conformance.contract.forwarded_failures import (
     LATE,
     REFUSALS,
     failed_exchange,
+    is_error_in_stream,
     late_failure_exchange,
 )
 from lumen_conformance.contract.session import ContractSession
@@ -31,7 +32,6 @@ CLASS = "cloudflare/ai#436 sends 400 for 503, vllm-project/vllm-ascend#8893 send
 MESSAGE = "kortix-ai/suna#5986 says Bad Gateway in its place; LiteLLM 1.106.2 finds its fallback by the message of 400"
 CODE = "openapi.yaml: ErrorResponse; langchain-openai 1.7.3 knows a context overflow by the code of 400"
 
-
 # Failure of the gateway → the first status of its class. A lost response is a failure of the server, too.
 CLASSES = {
     **{f"status-{status}": status // 100 * 100 for status in (*REFUSALS, *BROKEN)},
@@ -47,10 +47,9 @@ CAUSES = {
 def need_error(proxy: ContractSession, name: str, *, stream: bool) -> Capture:
     """The error for a failure of the gateway; not judged when the target reports no error status."""
     capture = failed_exchange(proxy, name, stream=stream)
-    if capture.status is not None and capture.status >= FIRST_ERROR_STATUS:
+    if capture.is_error:
         return capture
-    in_stream = stream and error_documents(capture) and not assistant_text(capture)
-    because_of = f"G3-forwarded-{name}-status" if in_stream else f"G3-forwarded-{name}"
+    because_of = f"G3-forwarded-{name}{'-status' * (stream and is_error_in_stream(capture))}"
     raise NotJudged(f"no error status: {describe(capture)}", (because_of,))
 
 
@@ -106,9 +105,9 @@ def expect_message(error: dict[str, object], message: str) -> None:
 def test_first_event(proxy: ContractSession) -> None:
     """An error as the first event of the gateway's stream gives an error, not an empty answer."""
     capture = failed_exchange(proxy, FIRST_EVENT, stream=True)
-    failed = capture.status is not None and capture.status >= FIRST_ERROR_STATUS
-    holds = (failed or bool(error_documents(capture)) or capture.ended != "complete") and not assistant_text(capture)
-    expect_response(capture, holds, "an error status or an error event, and no text of the assistant")
+    failed = capture.is_error or bool(error_documents(capture)) or capture.ended != "complete"
+    expected = "an error status or an error event and no text, because the gateway's first event is an error"
+    expect_response(capture, failed and not assistant_text(capture), expected)
 
 
 @check("G3-words-first-event", tier="S", source="Oaklight/llm-rosetta#454; vercel/ai#18303")
@@ -122,7 +121,7 @@ def test_message_of_first_event(proxy: ContractSession) -> None:
 def test_message_of_late_error(proxy: ContractSession) -> None:
     """The message of an error event of the gateway after the first content arrives in an error event."""
     capture = late_failure_exchange(proxy, LATE, error_event)
-    if capture.status is not None and capture.status >= FIRST_ERROR_STATUS:
+    if capture.is_error:
         raise NotJudged(f"the failure came before the stream started: {describe(capture)}", ("E9",))
     expect_event_message(capture, "F5.3")
 

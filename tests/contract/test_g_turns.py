@@ -10,7 +10,7 @@ import pytest
 from lumen_conformance.checks.findings import child_object
 from lumen_conformance.contract.conversations import CONVERSATIONS, UNUSUAL_CONVERSATIONS
 from lumen_conformance.contract.expectations import describe, expect_one_call, expect_response
-from lumen_conformance.contract.forwarded import FIRST_SERVER_ERROR, ForwardedRequest, forward
+from lumen_conformance.contract.forwarded import ForwardedRequest, forward
 from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.contract.turns import describe_lost, describe_turns, same_turns
 from lumen_conformance.gateway import openai_requests
@@ -62,7 +62,7 @@ def test_one_question(stream: bool, name: str, proxy: ContractSession) -> None: 
     sent = send(proxy, name, stream=stream)
     if sent.is_refused and name in UNUSUAL_CONVERSATIONS:
         return
-    if not sent.calls and sent.capture.status is not None and sent.capture.status >= 400:
+    if not sent.calls and sent.capture.is_error:
         raise NotJudged(f"the conversation is refused: {describe(sent.capture)}", (f"G2-forwarded-{name}",))
     expect_one_call(sent.calls, sent.capture)
     refused = openai_requests.refusal(sent.calls[0])
@@ -78,14 +78,14 @@ def test_every_word(stream: bool, name: str, proxy: ContractSession) -> None:  #
         return
     expect(bool(sent.calls), "a request to the gateway", f"none; {describe(sent.capture)}")
     found = sent.received.get("messages")
-    told = f"{describe_turns(found)}{describe_lost(found, ALL[name])}"
-    expect(same_turns(found, ALL[name]), f"the messages {describe_turns(ALL[name])}", told)
+    received = f"{describe_turns(found)}{describe_lost(found, ALL[name])}"
+    expect(same_turns(found, ALL[name]), f"the messages {describe_turns(ALL[name])}", received)
 
 
 @check_each("name", {row("H4-turns", name): name for name in UNUSUAL_CONVERSATIONS})
 def test_conversation(name: str, proxy: ContractSession) -> None:
     """A conversation that OpenAI accepts ({row}) gets an answer, or an error that says what is not supported."""
     capture = forward(proxy, f"turns {name}", ALL[name], stream=False).capture
-    status = capture.status or FIRST_SERVER_ERROR
-    told = 400 <= status < FIRST_SERVER_ERROR and bool(child_object(answer_json(capture), "error").get("message"))
-    expect_response(capture, status == 200 or told, "status 200, or a status from 400 to 499 and an error message")
+    refused = capture.is_client_error and bool(child_object(answer_json(capture), "error").get("message"))
+    expected = "status 200, or a status from 400 to 499 and an error message"
+    expect_response(capture, capture.status == 200 or refused, expected)

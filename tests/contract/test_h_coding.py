@@ -132,8 +132,12 @@ def test_coding_of_the_gateway(stream: bool, proxy: ContractSession) -> None:  #
 @check("H8-gateway-accepted", source=GATEWAY_CODES)
 def test_coding_that_only_the_client_knows(proxy: ContractSession) -> None:
     """A client that accepts more codings than the server knows gets its answer."""
-    capture = ask_coding_gateway(proxy, answer_coded, accepts=True)
-    expect_usual_answer(proxy, expect_decoded(capture), TEXT)
+    before = len(proxy.gateway.chats)
+    capture = expect_decoded(ask_coding_gateway(proxy, answer_coded, accepts=True))
+    accepted = sorted({call.header("accept-encoding") or "" for call in proxy.gateway.chats[before:]})
+    expect_usual_answer(
+        proxy, capture, TEXT, at=f"the request to the gateway has Accept-Encoding: {'; '.join(accepted)}"
+    )
 
 
 @check("H8-gateway-error", tier="S", source="router-for-me/CLIProxyAPI#1895: the coded bytes are the message")
