@@ -151,7 +151,7 @@ def message_not_empty(capture: Capture) -> Iterator[Finding]:
 @judge("F2-status", "M", "RFC 9110, 15.5; letta#3381, sglang#3805")
 def client_error(capture: Capture) -> Iterator[Finding]:
     """A bad request gets a status from 400 to 499."""
-    if capture.status is None or not 400 <= capture.status < 500:
+    if not capture.is_client_error:
         yield Finding("a status from 400 to 499", _describe_end(capture), 0)
 
 

@@ -30,7 +30,6 @@ JSON_CHECKS = {
     "utf8": "B1.1", "constant": "B1.2", "duplicate": "B1.3", "surrogate": "B1.4", "digits": "B1.6", "range": "B1.7",
 }  # fmt: skip
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
-FIRST_ERROR_STATUS = 400  # and above: an error status
 NO_TEXT = ("C4.2", "C4.5", "H3-usable")  # one of them fails when a plain answer has no text
 NO_STREAMED_TEXT = ("E10", "E6.1")  # one of them fails when only the stream has no text
 
@@ -47,7 +46,7 @@ def require_body(capture: Capture) -> Unjudged | None:
     if missing := require_no_coding(capture):
         return missing
     complete = capture.ended == "complete"
-    bare = _is_error(capture) and not capture.body
+    bare = capture.is_error and not capture.body
     return NotObserved("the error has no body", ("F1.8" if complete else "F1.6",)) if bare else None
 
 
@@ -269,12 +268,8 @@ def require_error_status(capture: Capture) -> Unjudged | None:
     if missing := require_response(capture):
         return missing
     return (
-        None if _is_error(capture) else NotObserved(f"the status is {capture.status}, not an error status", (EXCHANGE,))
+        None if capture.is_error else NotObserved(f"the status is {capture.status}, not an error status", (EXCHANGE,))
     )
-
-
-def _is_error(capture: Capture) -> bool:
-    return capture.status is not None and capture.status >= FIRST_ERROR_STATUS
 
 
 def require_stream_start(capture: Capture) -> Unjudged | None:

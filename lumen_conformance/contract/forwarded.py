@@ -15,7 +15,6 @@ from lumen_conformance.http.capture import LAST_CAPTURE
 from lumen_conformance.http.client import Capture
 
 PREFIX_CHARS = 9  # the first characters of a question that is forwarded are different from those of all others
-FIRST_CLIENT_ERROR, FIRST_SERVER_ERROR = 400, 500
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,7 @@ class ForwardedRequest:
     @property
     def is_refused(self) -> bool:
         """Whether the target refuses the request itself, with a status from 400 to 499."""
-        status = self.capture.status or 0
-        return not self.calls and FIRST_CLIENT_ERROR <= status < FIRST_SERVER_ERROR
+        return not self.calls and self.capture.is_client_error
 
 
 _FORWARDED: WeakKeyDictionary[ContractSession, dict[str, ForwardedRequest]] = WeakKeyDictionary()

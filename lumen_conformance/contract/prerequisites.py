@@ -29,7 +29,6 @@ from lumen_conformance.targets.target import Target
 
 CHAT_CHECK = "C1.1"
 MIB_BYTES = 1_048_576
-FIRST_SERVER_ERROR = 500  # and above: the server failed, it did not refuse the request
 NEED_CHAT = (
     "F7-*",
     "J*",
@@ -199,12 +198,7 @@ def need_refusal(capture: Capture, because_of: tuple[str, ...]) -> None:
         pytest.skip(f"{sent}: it is not too large for this target")  # allowed; F3-oversize only forbids a reset
     if capture.status is not None and capture.status < 400 and because_of:
         raise NotJudged(f"the request is not refused: status {capture.status}", because_of)
-    if (
-        capture.status is not None
-        and capture.status >= FIRST_SERVER_ERROR
-        and because_of
-        and because_of[0].startswith("F2-")
-    ):
+    if capture.is_server_error and because_of and because_of[0].startswith("F2-"):
         crashed = tuple(
             f"{check}-never-fails" for check in because_of
         )  # the error page of a framework is not a refusal

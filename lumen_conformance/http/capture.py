@@ -81,6 +81,21 @@ class Capture:
         return {}
 
     @property
+    def is_client_error(self) -> bool:
+        """Whether the status is from 400 to 499: the server refuses the request."""
+        return self.status is not None and 400 <= self.status < 500
+
+    @property
+    def is_server_error(self) -> bool:
+        """Whether the status is from 500 on: the server has failed."""
+        return self.status is not None and self.status >= 500
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the status is from 400 on."""
+        return self.is_client_error or self.is_server_error
+
+    @property
     def text(self) -> str:
         """The body as text; invalid UTF-8 is escaped."""
         return self.body.decode("utf-8", errors="backslashreplace")

@@ -7,7 +7,6 @@ import pytest
 from lumen_conformance.checks.catalogue import BROKEN_STREAM, judges
 from lumen_conformance.checks.decorators import check_each_judge
 from lumen_conformance.checks.findings import child_object
-from lumen_conformance.checks.preconditions import FIRST_ERROR_STATUS
 from lumen_conformance.checks.verdict import Judge
 from lumen_conformance.contract.expectations import describe, expect_equal
 from lumen_conformance.contract.forwarded_failures import LATE, late_failure_exchange
@@ -60,7 +59,7 @@ def require_late_failure(capture: Capture, proxy: ContractSession) -> Capture:
     stream starts.
     """
     need_stream(proxy, choices=False)  # repeated here: fixtures of a module are set up before those of a test
-    if proxy.target.profile != "lumen" and (capture.status or 0) >= FIRST_ERROR_STATUS:
+    if proxy.target.profile != "lumen" and capture.is_error:
         pytest.skip(f"status {capture.status} before the stream: no late failure; checks G3-forwarded-* test it")
     if capture.status != 200:
         raise NotJudged(

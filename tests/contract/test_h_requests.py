@@ -142,7 +142,7 @@ def test_limit(name: str, proxy: ContractSession) -> None:
     """A limit of tokens ({row}) limits the answer, or is refused."""
     text = f"Repeat these words: {FORTY_WORDS}"
     capture = proxy.ask(text, **{name: LIMIT_TOKENS})
-    if is_refused(capture):
+    if capture.is_client_error:
         return
     need_status_200(capture, UNLIMITED[name])
     count, finish = len(assistant_text(capture).split()), finish_of(capture)
@@ -155,16 +155,11 @@ def test_limit(name: str, proxy: ContractSession) -> None:
 def test_stop(proxy: ContractSession) -> None:
     """A text does not contain the stop sequence of its request, unless that is refused."""
     capture = proxy.ask("Count from one to nine in digits, like this: 1 2 3 4 5 6 7 8 9", stop=["5"])
-    if is_refused(capture):
+    if capture.is_client_error:
         return
     need_status_200(capture, "H4-stop-four")
     text = assistant_text(capture)
     expect("5" not in text, "a text that ends before the stop sequence '5'", f"the text {shorten(text)}")
-
-
-def is_refused(capture: Capture) -> bool:
-    """Whether a target says that it does not support a request."""
-    return capture.status is not None and 400 <= capture.status < 500
 
 
 def need_status_200(capture: Capture, responsible: str) -> None:
