@@ -231,7 +231,7 @@ def comments_between_events(capture: Capture) -> Iterator[Finding]:
                 )
 
 
-@judge("D6.1", "S", "RFC 9111, 5.2.2.4; docs/behaviour.md", profile="lumen", given=require_stream)
+@judge("D6.1", "S", "RFC 9111, 5.2.2.4; docs/behaviour.md", profile="lumen", given=require_stream_events)
 def not_cached(capture: Capture) -> Iterator[Finding]:
     """A stream has the header Cache-Control: no-cache."""
     if "no-cache" not in (capture.header("cache-control") or ""):
@@ -243,7 +243,7 @@ def not_cached(capture: Capture) -> Iterator[Finding]:
     "S",
     "nginx, proxy_buffering: without it a stream is buffered; docs/behaviour.md",
     profile="lumen",
-    given=require_stream,
+    given=require_stream_events,
 )
 def not_buffered(capture: Capture) -> Iterator[Finding]:
     """A stream has the header X-Accel-Buffering: no."""

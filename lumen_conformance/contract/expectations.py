@@ -21,6 +21,7 @@ from lumen_conformance.http.documents import (
     error_documents,
     finish_of,
     is_stream,
+    media_type,
 )
 from lumen_conformance.http.strict_json import format_path
 from lumen_conformance.registry.refutation import NotJudged, expect, shorten
@@ -36,7 +37,7 @@ def describe(capture: Capture) -> str:
     if capture.status is None:
         return f"no response: {capture.ended}{f', {capture.error}' if capture.error else ''}"
     error, text = child_object(answer_json(capture), "error"), assistant_text(capture)
-    content = f", the error {format_value(error)}" if error else ""
+    content = f", the error {format_value(error)}" if error else _page_kind(capture)
     content = f", the text {shorten(text, TEXT_CHARS)}" if text else content
     return f"status {capture.status}, {capture.ended}{f' ({capture.error})' if capture.error else ''}{content}"
 
@@ -178,7 +179,13 @@ def describe_header(capture: Capture, name: str) -> str:
     """Describe a header of a response, or its absence."""
     values = capture.header_all(name.lower())
     found = f"{name}: {', '.join(values)}" if values else f"no header {name}"
-    return f"{found} (status {capture.status})"
+    return f"{found} (status {capture.status}{_page_kind(capture)})"
+
+
+def _page_kind(capture: Capture) -> str:
+    """The media type of an error that is a web page."""
+    is_page = capture.status is not None and capture.status >= 400 and media_type(capture) == "text/html"
+    return ", text/html" if is_page else ""
 
 
 def expect_schema(capture: Capture, name: str, what: str) -> None:

@@ -88,8 +88,8 @@ def with_common(call: ReceivedRequest, headers: Headers) -> Headers:
 
 
 def encoded(body: object) -> bytes:
-    """Return bytes as they are, and anything else as JSON."""
-    return body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+    """Return bytes as they are, and anything else as JSON; half of a surrogate pair, which UTF-8 lacks, is escaped."""
+    return body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def chunk(data: bytes) -> bytes:

@@ -1,7 +1,8 @@
 """Group failures by their cause: hundreds of failures often have a few causes.
 
-`known_causes` lists causes that many checks share. Any other cause has the number of the check without its row (`F2`,
-`C2.5`) and a signature: the found value, without the parts that differ from row to row.
+`known_causes` lists causes that many checks share; some apply only where most of these checks fail. Any other cause
+has the number of the check without its row (`F2`, `C2.5`) and a signature: the found value, without the parts that
+differ from row to row.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lumen_conformance.report.known_causes import STALE, KnownCause, find_known_cause
+from lumen_conformance.report.known_causes import STALE, JudgedCheck, KnownCause, applicable_causes, find_known_cause
 from lumen_conformance.report.results import Result
 
 TIERS: Final = "MSW"  # the strictest first
 SIGNATURE_CHARS: Final = 80  # distinguishes two causes, and fits in one line
 _ROW: Final = re.compile(r" \([^()]*\)")  # as the claim of a row names it
 _NUMBER: Final = re.compile(r"[A-Z]?\d+(\.\d+)*")
+_APART: Final = "G5-"  # each check is about other characters, and what was found differs in nothing else
 _VARIABLE_PARTS: Final = (  # what differs between failures with the same cause, and its replacement
     (re.compile(r";.*", re.DOTALL), ""),  # further findings
     (re.compile(r"""\bb?'(?:[^'\\]|\\.)*'|\bb?"(?:[^"\\]|\\.)*"|(?<!\w)'(?:[^'\\]|\\.)*'"""), "'...'"),
@@ -55,23 +57,35 @@ class Cause:
         return ", ".join(f"{number} {tier}" for tier, number in self.tiers.items())
 
 
-def cause_of(result: Result) -> str:
-    """Return the name of the cause of a failure."""
-    if known := _known_cause(result):
-        return known.name
-    signature = signature_of(result)
-    return f"{number_of(result)}: {signature}" if signature else number_of(result)
+class CauseNames:
+    """Names the cause of each failure of a run."""
+
+    def __init__(self, results: Iterable[Result]) -> None:
+        judged = (each for each in results if each.refuted or each.outcome in {"passed", "warned"})
+        self._known = applicable_causes(map(_judged, judged))
+
+    def of(self, result: Result) -> str:
+        """Return the name of the cause of a failure."""
+        if known := self.known(result):
+            return known.name
+        signature = signature_of(result)
+        return f"{number_of(result)}: {signature}" if signature else number_of(result)
+
+    def known(self, result: Result) -> KnownCause | None:
+        """Return the known cause of a failure; an error is no statement about the target, so it has none."""
+        if result.stale:
+            return STALE
+        return None if result.outcome == "error" else find_known_cause(self._known, _judged(result))
 
 
-def _known_cause(result: Result) -> KnownCause | None:
-    """Return the known cause of a failure; an error is no statement about the target, so it has none."""
-    if result.stale:
-        return STALE
-    return None if result.outcome == "error" else find_known_cause(result.entry.check_id, found_by(result))
+def _judged(result: Result) -> JudgedCheck:
+    return JudgedCheck(result.entry.check_id, result.name, found_by(result) if result.refuted else None)
 
 
 def number_of(result: Result) -> str:
     """Return the number at the beginning of the check id, or the module of a test without a number."""
+    if result.entry.check_id.startswith(_APART):
+        return result.entry.check_id
     found = _NUMBER.match(result.entry.check_id)
     return found[0] if found else result.entry.nodeid.partition("::")[0]
 
@@ -97,13 +111,13 @@ def without_differences(text: str) -> str:
 
 def causes_of(results: Sequence[Result]) -> list[Cause]:
     """Return the causes of all failures, also of those that do not fail the run: by the failures of the run."""
-    groups: dict[str, list[Result]] = {}
+    names, groups = CauseNames(results), dict[str, list[Result]]()
     for each in results:
         if is_shown(each):
-            groups.setdefault(cause_of(each), []).append(each)
+            groups.setdefault(names.of(each), []).append(each)
     unjudged = [each for each in results if each.outcome == "not_judged"]
     ordered = sorted(groups.items(), key=lambda each: (-sum(map(_fails, each[1])), -len(each[1]), each[0]))
-    return [_cause(name, sorted(group, key=_importance), unjudged) for name, group in ordered]
+    return [_cause(name, sorted(group, key=_importance), unjudged, names) for name, group in ordered]
 
 
 def is_shown(result: Result) -> bool:
@@ -119,12 +133,12 @@ def _importance(result: Result) -> tuple[bool, int]:
     return not _fails(result), TIERS.index(result.entry.tier)
 
 
-def _cause(name: str, group: Sequence[Result], unjudged: Iterable[Result]) -> Cause:
+def _cause(name: str, group: Sequence[Result], unjudged: Iterable[Result], names: CauseNames) -> Cause:
     ids = {each.entry.check_id for each in group if not each.stale}
     tiers = Counter(each.entry.tier for each in group)
     return Cause(
         name=name,
-        sentence=_sentence(group),
+        sentence=_sentence(group, names.known(group[0])),
         tier=min(tiers, key=TIERS.index),
         tiers={tier: tiers[tier] for tier in TIERS if tiers[tier]},
         checks=tuple(each.name for each in group),
@@ -140,9 +154,9 @@ def shared_claim(claims: Sequence[str]) -> str:
     return without_rows.pop() if len(without_rows) == 1 else claims[0]
 
 
-def _sentence(group: Sequence[Result]) -> str:
+def _sentence(group: Sequence[Result], known: KnownCause | None) -> str:
     first = group[0]
-    if known := _known_cause(first):
+    if known:
         return known.sentence
     claim = "" if first.outcome == "error" else shared_claim([each.entry.claim for each in group]).rstrip(".")
     if first.failure is None:

@@ -14,7 +14,7 @@ import pytest
 from lumen_conformance.registry.measurement import Measurement
 from lumen_conformance.registry.refutation import Failure
 from lumen_conformance.report import output_paths, shared_files
-from lumen_conformance.report.causes import cause_of
+from lumen_conformance.report.causes import CauseNames
 from lumen_conformance.report.entries import ReportEntry
 from lumen_conformance.report.results import RESULTS, Result, Results
 
@@ -46,9 +46,10 @@ def write(path: Path, results: Results) -> None:
 def verdicts(results: Results) -> Iterator[dict[str, Any]]:
     """Yield one verdict for each check and its parameters."""
     ended = [each for each in results.results if each.entry.check_id]
-    causes = {each.entry.check_id: cause_of(each) for each in ended if each.refuted or each.outcome == "error"}
+    names = CauseNames(results.results)
+    causes = {each.entry.check_id: names.of(each) for each in ended if each.refuted or each.outcome == "error"}
     for each in ended:
-        yield _verdict(each, causes)
+        yield _verdict(each, causes, names)
     for entry in (each for each in results.missing if each.check_id):
         yield _head(entry) | {
             "outcome": "error",
@@ -61,10 +62,10 @@ def verdicts(results: Results) -> Iterator[dict[str, Any]]:
         }
 
 
-def _verdict(result: Result, causes: Mapping[str, str]) -> dict[str, Any]:
+def _verdict(result: Result, causes: Mapping[str, str], names: CauseNames) -> dict[str, Any]:
     named = (causes[check] for check in result.because_of if check in causes)
     wrong = result.refuted or result.stale or result.outcome == "error"
-    own = cause_of(result) if wrong else next(named, None)
+    own = names.of(result) if wrong else next(named, None)
     return _head(result.entry) | {
         "outcome": result.outcome,
         "measurement": _measurement(result.measurements),

@@ -27,6 +27,14 @@ def test_request_is_recorded_and_echoed(gateway: ScriptedGateway) -> None:
     assert gateway.until_called(1) == one
 
 
+def test_half_a_surrogate_pair_is_echoed(gateway: ScriptedGateway) -> None:
+    """Half a surrogate pair, which UTF-8 lacks, comes back as the escape of JSON."""
+    capture = call(
+        gateway.url, "POST", "/chat", body=b'{"message": "\\ud83c"}', headers=[("Content-Type", "application/json")]
+    )
+    assert (capture.status, capture.json()["response"]) == (200, "\ud83c")
+
+
 def test_connections_have_numbers(gateway: ScriptedGateway) -> None:
     """Two requests on one connection, one on another; pieces of a body are joined."""
     with Connection(gateway.url) as connection:

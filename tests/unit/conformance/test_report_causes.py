@@ -14,11 +14,11 @@ MODULES = {
     """Errors: of one cause and of others."""
     from lumen_conformance.registry import NotJudged, Refuted, expect
     from lumen_conformance.registry.refutation import Failure
-    ROWS = {f"F2-row-{n}": n for n in range(8)}
+    ROWS = {f"F2-row-{n}": n for n in range(15)}
     @check_each("n", ROWS)
     def test_bad_request(n):
         """A bad request is refused."""
-        expect(n == 7, "a 4xx", f"status {500 if n > 4 else 200}, {n * 100} bytes, '한국어 {n}'")
+        expect(n >= 7, "a 4xx", f"status {500 if n > 4 else 200}, {n * 100} bytes, '한국어 {n}'")
     @check_each("size", {"C9.1": 417, "C9.2": 9})
     def test_size(size):
         """A body is as long as it says."""
@@ -86,7 +86,7 @@ def test_causes_of_the_terminal(ended: NestedRun) -> None:
 
 def test_the_last_sentence_has_the_numbers_of_the_causes(ended: NestedRun) -> None:
     """The last sentence, the causes and the last line of pytest have the same numbers."""
-    assert "1 passed, 12 failed, 1 not judged, 4 warned (3 of tier S).</p>" in ended.html
+    assert "8 passed, 12 failed, 1 not judged, 4 warned (3 of tier S).</p>" in ended.html
     assert re.search("12 failed, .*4 warned", ended.output.splitlines()[-1])
 
 

@@ -1,0 +1,70 @@
+"""What a server lacks as a whole is one cause; two independent defects are two."""
+
+from __future__ import annotations
+
+import pytest
+
+from lumen_conformance.registry.refutation import Failure
+from lumen_conformance.report.causes import causes_of
+from lumen_conformance.report.entries import ReportEntry
+from lumen_conformance.report.results import Result
+from tests.fixtures.faults.catalogue import FAULTS
+from tests.fixtures.faults.fault import FAILURES
+
+CHECKS = sorted({fault.check for fault in FAULTS.values()})
+PAIRS = {
+    "a failure of the gateway, and a hint to retry": ("gateway-auth-passed-on", "retry-not-forbidden"),
+    "a persona, and the order of messages": ("persona-lost", "instructions-last"),
+    "a foreign host, and the address of the server itself": ("any-host", "v6-loopback-refused"),
+    "metadata, and compressed answers": ("metadata-missing", "gzip-unread"),
+    "media types, and keys": ("media-type-unchecked", "key-unchecked"),
+    "two headers of a stream": ("stream-cached", "stream-buffered-by-nginx"),
+    "ids that repeat, and ids without their prefix": ("one-id-for-all", "id-without-prefix"),
+    "a path with a slash, and connections": ("slash-redirects", "says-close-each-time"),
+    "two fields of an error": ("param-missing", "code-number"),
+    "the id of a request, and that of the client": ("request-id-missing", "C85-request-id-lost"),
+    "a traceback, and an address": ("C75-traceback", "gateway-address-in-error"),
+    "two options": ("options-without-zeros", "options-without-stop"),
+    "two texts": ("joiners-stripped", "quotes-straightened"),
+    "silence in a stream, and a comment in an event": ("silent-while-waiting", "comment-within-event"),
+}
+
+
+def result_of(check: str, found: str = "") -> Result:
+    """Return the result of a check that has found this, or that passes."""
+    entry = ReportEntry(f"tests/{check}", check, "", "M", f"The claim of {check}", "", "contract", 0, "")
+    failure = Failure("another value", found) if found else None
+    return Result(entry, "failed" if found else "passed", found, False, 0.0, (), (), failure=failure)  # noqa: FBT003
+
+
+def checks_by_cause(**found: str) -> dict[str, tuple[str, ...]]:
+    """Return the checks of each cause, where some checks fail and all others pass."""
+    failures = {name.replace("_", "-"): text for name, text in found.items()}
+    return {each.name: each.checks for each in causes_of([result_of(each, failures.get(each, "")) for each in CHECKS])}
+
+
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+def test_two_defects_have_two_causes(pair: tuple[str, str]) -> None:
+    """Two faults of the catalogue in one server are two causes, with one check each."""
+    failures = {FAULTS[name].check: FAILURES[name].found for name in pair}
+    assert len(failures) == 2
+    assert sorted(checks_by_cause(**failures).values()) == sorted((check,) for check in failures)
+
+
+def test_what_is_missing_as_a_whole_is_one_cause() -> None:
+    """A server that passes on every status of its gateway has one cause, also for checks with other values."""
+    found = {check: f"status {500 + n}" for n, check in enumerate(CHECKS) if check.startswith(("G3-", "G8-"))}
+    assert list(checks_by_cause(**found)) == ["gateway-failures"]
+
+
+def test_a_few_failures_are_not_a_whole() -> None:
+    """Three checks of failures of the gateway are three causes, also where no other one was judged."""
+    results = [result_of(f"G3-{name}", f"status 50{n}, {name}") for n, name in enumerate(("reset", "html", "tls"))]
+    assert len(causes_of(results)) == 3
+    assert len(causes_of([*results, result_of("G3-away", "status 500")])) == 1
+
+
+def test_the_label_of_a_system_does_not_matter() -> None:
+    """The checks of several systems in one report have the causes that they have alone."""
+    results = [result_of(f"D1.1@{system}", "content-type: text/plain") for system in ("linux", "macos")]
+    assert [each.name for each in causes_of(results)] == ["no-stream"]
