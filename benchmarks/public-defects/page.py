@@ -51,7 +51,7 @@ def _of(some: list[Report], every: list[Report]) -> str:
 def _table(reports: list[Report], measured: Measured) -> Iterator[str]:
     names = [name for name in WHEN if name in measured]
     yield "\n## The reports\n"
-    yield f"| report | product | what it is on the wire | kind | {' | '.join(f'caught by, {name}' for name in names)} |"
+    yield f"| report | product | defect on the wire | kind | {' | '.join(f'caught by, {name}' for name in names)} |"
     yield f"|---|---|---|---|{'---|' * len(names)}"
     for report in reports:
         cells = [_cell(report, measured[name]) for name in names]
