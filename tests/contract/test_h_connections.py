@@ -19,7 +19,7 @@ REDIRECTS = "RFC 9110, 15.4.2 and 15.4.3: clients may change POST to GET"
 PERSISTENCE = "RFC 9112, 9.3"
 CLIENT_REQUEST_ID = "docs/behaviour.md; clients find a request in the server's log by this id"
 TEN = 10  # requests on one connection
-IDLE_S = 3.0  # longer than a pause between two requests of a program, far below the keep-alive time of servers
+IDLE_S = 3.0  # of a program between two requests; uvicorn and Node keep an idle connection for 5 s
 BODY_CHECKS = {"/health": "H4-health", "/v1/models": "H3-list"}  # they fail when the response has no body
 
 
