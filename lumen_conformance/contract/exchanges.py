@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from lumen_conformance.contract.session import MODEL, ContractSession, question
 from lumen_conformance.contract.tool_requests import SCRIPTED_EXCHANGES, TOOL_EXCHANGES
 from lumen_conformance.gateway.exchange import Reply
@@ -16,6 +18,8 @@ from lumen_conformance.gateway.replies import reset_after_request, respond_with
 from lumen_conformance.http.client import Capture
 from lumen_conformance.targets.endpoint import CHAT
 
+STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+"""A check asks for a plain answer, and for a stream."""
 ATTEMPTS = 3  # a proxy may retry before it reports a failure of its gateway: twice, like the OpenAI libraries
 JSON = ("Content-Type", "application/json")
 # Texts for checks of token counts. Their lengths cover all values modulo 4, in characters and in bytes: many servers

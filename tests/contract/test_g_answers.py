@@ -8,7 +8,7 @@ import pytest
 
 from lumen_conformance.checks.preconditions import require_requested_stream_usage, require_usage
 from lumen_conformance.contract.answer_details import COUNTED, DETAILS, Detail
-from lumen_conformance.contract.exchanges import USAGE_REQUESTED
+from lumen_conformance.contract.exchanges import STREAMED, USAGE_REQUESTED
 from lumen_conformance.contract.expectations import describe, expect_response
 from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.gateway.replies import edited
@@ -21,7 +21,6 @@ from lumen_conformance.schemas.descriptions import format_value
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
 
 ANSWERED = 200
-STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 SOURCES: dict[str, tuple[Tier, str]] = {
     "finish-length": ("M", "litellm#25825 says stop of a cut answer; parse() of openai-python 2.54.0 raises on length"),
     "finish-content-filter": ("M", "openapi.yaml; parse() of openai-python 2.54.0 raises on content_filter"),

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from lumen_conformance.contract.exchanges import STREAMED
 from lumen_conformance.contract.expectations import describe
 from lumen_conformance.contract.session import ContractSession, question
 from lumen_conformance.gateway.exchange import ReceivedRequest
@@ -59,7 +60,7 @@ def disconnect(session: ContractSession, *, stream: bool) -> tuple[Capture, floa
     return future.result(), None if open_s is None else call.at_mono_s + open_s - left_mono_s
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@STREAMED
 @check("G6", source="docs/behaviour.md: a client that goes away frees its call within 5 s")
 def test_disconnected_client(stream: bool, early_stream_proxy: ContractSession, measure: MeasureFixture) -> None:  # noqa: FBT001 -- a row
     """The connection to the gateway is closed within 5 s after the client has disconnected."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from lumen_conformance.checks.catalogue import JUDGES
-from lumen_conformance.contract.exchanges import FEW_CLIENTS
+from lumen_conformance.contract.exchanges import FEW_CLIENTS, STREAMED
 from lumen_conformance.contract.expectations import describe, expect_response
 from lumen_conformance.contract.held_answers import HeldAnswer, HeldAnswers, leave, release
 from lumen_conformance.contract.mixed_answers import make_unique
@@ -34,7 +34,6 @@ NO_CALL = {"lumen": "G1-stream", "openai": "E9"}  # they fail when the gateway i
 NOT_WHOLE = ("E3.3", "E6.1", "E10", "D3.1")  # one of them fails when a stream is not whole, also without other clients
 INDEPENDENT = "RFC 9110, 3.3: each request is independent of other requests"
 ABORTED = {"before-first-byte": True, "in-mid-stream": False}  # whether the answer has begun when the client leaves
-STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pytest
 
 from lumen_conformance.checks.findings import child_object
 from lumen_conformance.checks.preconditions import require_error_object
+from lumen_conformance.contract.exchanges import STREAMED
 from lumen_conformance.contract.expectations import describe, expect_response
 from lumen_conformance.contract.forwarded_failures import (
     BROKEN,
@@ -27,7 +28,6 @@ from lumen_conformance.schemas.descriptions import format_value
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
 
-STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 CLASS = "cloudflare/ai#436 sends 400 for 503, vllm-project/vllm-ascend#8893 sends 500 for 400; RFC 9110, 15.5"
 MESSAGE = "kortix-ai/suna#5986 says Bad Gateway in its place; LiteLLM 1.106.2 finds its fallback by the message of 400"
 CODE = "openapi.yaml: ErrorResponse; langchain-openai 1.7.3 knows a context overflow by the code of 400"

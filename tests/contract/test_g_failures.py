@@ -6,6 +6,7 @@ from functools import cache
 import pytest
 
 from lumen_conformance.checks.findings import child_object
+from lumen_conformance.contract.exchanges import STREAMED
 from lumen_conformance.contract.expectations import describe, describe_header, expect_error, expect_one_call
 from lumen_conformance.contract.gateway_failures import GATEWAY_FAILURES, NO_RETRY, GatewayFailure
 from lumen_conformance.contract.prerequisites import need_refusal
@@ -19,7 +20,6 @@ from lumen_conformance.registry.refutation import expect
 from lumen_conformance.targets.launch import HasUrl, Launcher
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("lumen")]
-STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 SLACK_S = 5.0  # from a deadline to its response, on a machine that is busy with other workers
 
 

@@ -5,7 +5,7 @@ The gateway fails for every request in the same way, because a proxy may retry.
 
 import pytest
 
-from lumen_conformance.contract.exchanges import ask_failing_gateway, ask_stopped_gateway
+from lumen_conformance.contract.exchanges import STREAMED, ask_failing_gateway, ask_stopped_gateway
 from lumen_conformance.contract.expectations import (
     describe,
     describe_header,
@@ -23,7 +23,6 @@ from lumen_conformance.registry.refutation import NotJudged, expect
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
 
 ERRORS = "RFC 9110, 15.6: a gateway reports failures of its upstream; openapi.yaml: ErrorResponse"
-STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 
 
 @STREAMED

@@ -9,6 +9,7 @@ from zlib import crc32
 
 import pytest
 
+from lumen_conformance.contract.exchanges import STREAMED
 from lumen_conformance.contract.expectations import describe
 from lumen_conformance.contract.forwarded import ForwardedRequest, forward
 from lumen_conformance.contract.request_options import (
@@ -31,7 +32,6 @@ from lumen_conformance.schemas.descriptions import format_value
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
 
 SCHEMA = "openapi.yaml: CreateChatCompletionRequest"
-STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 LONG_TEXT = f"of JSON options before {STOP} and after it; " + "more words than the limit allows, " * 20
 # Without these the answer is paid beyond its limit, or a part of what the model reads is lost.
 SERIOUS = {"max_tokens", "max_completion_tokens", "tools", "tool_choice_named", "response_format_schema",

@@ -8,6 +8,7 @@ from codecs import BOM_UTF8
 import pytest
 
 from lumen_conformance.checks.findings import child_object
+from lumen_conformance.contract.exchanges import STREAMED
 from lumen_conformance.contract.expectations import (
     describe,
     describe_lookalike,
@@ -54,7 +55,6 @@ TEXTS = {
     "combining": "e\u0301 Z\u0351\u036b\u0343",
     "html": "<script>alert('&')</script>",
 }
-STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 
 
 def numbered(text: str, times: int) -> str:

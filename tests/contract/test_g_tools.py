@@ -12,7 +12,7 @@ import pytest
 
 from lumen_conformance.checks import c_tools, e_tools
 from lumen_conformance.checks.tool_calls import CompleteCall, complete_calls
-from lumen_conformance.contract.exchanges import get_exchange
+from lumen_conformance.contract.exchanges import STREAMED, get_exchange
 from lumen_conformance.contract.expectations import AROUND_CHARS, describe, expect_equal, first_difference
 from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.contract.tool_requests import SCRIPTED_CALLS
@@ -26,7 +26,7 @@ LONG_CHARS = 80  # of a text before a difference that is shown whole
 CALLS = "openapi.yaml: ChatCompletionMessageToolCall; a client runs the function with the arguments that it receives"
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@STREAMED
 @check_each("name", {f"G9-forwarded-{name}": name for name in SCRIPTED_CALLS}, source=CALLS)
 def test_forwarded_calls(stream: bool, name: str, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """The client receives the tool calls of the gateway ({row}) with their names and arguments, and the text."""

@@ -9,6 +9,7 @@ import pytest
 
 from lumen_conformance.checks.findings import child_object
 from lumen_conformance.contract.conversations import CONVERSATIONS, UNUSUAL_CONVERSATIONS
+from lumen_conformance.contract.exchanges import STREAMED
 from lumen_conformance.contract.expectations import describe, expect_one_call, expect_response
 from lumen_conformance.contract.forwarded import ForwardedRequest, forward
 from lumen_conformance.contract.session import ContractSession
@@ -21,7 +22,6 @@ from lumen_conformance.schemas.descriptions import format_value
 
 FORWARDED = (pytest.mark.needs("gateway"), pytest.mark.profile("openai"))
 SCHEMA = "openapi.yaml: CreateChatCompletionRequest"
-STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 ALL = CONVERSATIONS | UNUSUAL_CONVERSATIONS
 # The reports of each conversation; those without one have the schema as their source.
 REPORTS = {

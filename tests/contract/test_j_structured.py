@@ -6,6 +6,7 @@ from lumen_conformance.checks.catalogue import judges
 from lumen_conformance.checks.decorators import check_each_judge
 from lumen_conformance.checks.j_structured import FITTING, OBJECT
 from lumen_conformance.checks.verdict import Judge
+from lumen_conformance.contract.exchanges import STREAMED
 from lumen_conformance.contract.session import ClaimAssertion, ContractSession
 from lumen_conformance.gateway.openai_requests import read_object
 from lumen_conformance.http.client import Capture
@@ -13,7 +14,6 @@ from lumen_conformance.http.client import Capture
 QUESTION = "Describe Paris in JSON: its name (city), whether it is at a coast (coastal), and its rivers (rivers)."
 FORMATS = {"object": OBJECT, "schema": FITTING}
 FORMAT_OF = {"J1.1": "object", "J1.2": "schema"}
-STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 
 
 def ask_for_json(proxy: ContractSession, name: str, *, stream: bool) -> Capture:
