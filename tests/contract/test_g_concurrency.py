@@ -118,7 +118,7 @@ def find_lacking(capture: Capture, text: str) -> str:
     return ", ".join(name for name, holds in found.items() if not holds)
 
 
-def expect_whole(proxy: ContractSession, capture: Capture, text: str, *, at: str) -> None:
+def expect_undisturbed(proxy: ContractSession, capture: Capture, text: str, *, at: str) -> None:
     """A stream is whole; not judged when the stream of the only client is not whole either."""
     LAST_CAPTURE.record(capture)
     echoed = "gateway" in proxy.target.can  # a model says what it wants
@@ -163,7 +163,7 @@ def test_chat_beside_a_stream(stream: bool, beside: Beside) -> None:  # noqa: FB
 @check("G14-stream-goes-on", marks=(pytest.mark.needs("gateway"),), source=INDEPENDENT)
 def test_stream_goes_on(beside: Beside, proxy: ContractSession) -> None:
     """A stream is whole although other clients ask until it goes on."""
-    expect_whole(proxy, beside.stream, beside.text, at="after two other questions")
+    expect_undisturbed(proxy, beside.stream, beside.text, at="after two other questions")
 
 
 @check_each("silent", {f"G14-abort-{name}": silent for name, silent in ABORTED.items()}, source=(
@@ -176,7 +176,7 @@ def test_stream_beside_an_abort(silent: bool, proxy: ContractSession) -> None:  
         capture, text = hold_beside_an_abort(proxy, silent=silent)
     else:
         capture, text = ask_beside_an_abort(proxy), ""
-    expect_whole(proxy, capture, text, at="after another client has left")
+    expect_undisturbed(proxy, capture, text, at="after another client has left")
 
 
 def hold_beside_an_abort(proxy: ContractSession, *, silent: bool) -> tuple[Capture, str]:
