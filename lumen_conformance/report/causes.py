@@ -161,5 +161,4 @@ def _sentence(group: Sequence[Result], known: KnownCause | None) -> str:
     claim = "" if first.outcome == "error" else shared_claim([each.entry.claim for each in group]).rstrip(".")
     if first.failure is None:
         return f"{claim}: {first.reason}" if claim else first.reason
-    shown = " ".join(f"expected {first.failure.expected}, found {first.failure.found}".split())
-    return f"{claim}: {shown}"
+    return f"{claim}: found {' '.join(first.failure.found.split())}"

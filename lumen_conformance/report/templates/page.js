@@ -302,7 +302,20 @@
     target.scrollIntoView({ block: "start" });
   }
 
+  // On a wide screen, one cause is shown at a time, beside the names of all: see style.css.
+  function pick(article) {
+    for (const each of document.querySelectorAll(".cause")) each.classList.toggle("picked", each === article);
+    for (const link of document.querySelectorAll(".names a")) {
+      if (link.hash === `#${article.id}`) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
+  }
   function reveal(part) {
+    if (part.matches(".cause")) {
+      pick(part);
+      part.scrollIntoView({ block: "nearest" });
+      return;
+    }
     if (part.matches("details.group")) {
       if (part.hidden) {
         clear();
@@ -416,6 +429,9 @@
     for (const each of document.querySelectorAll("details.check:is(.failed, .error)")) each.open = true;
   });
 
+  page.classList.add("scripted");
+  const largest = document.querySelector(".cause[id]");
+  if (largest) pick(largest);
   speak(firstLanguage());
   apply();
   follow();

@@ -62,7 +62,7 @@ def test_a_stale_line_has_a_cause_of_its_own(ended: NestedRun) -> None:
     causes = {each["name"]: each for each in ended.summary["causes"]}
     assert causes[STALE]["checks"] == ["F1.2-refusal"]
     assert causes[STALE]["sentence"].startswith("the baseline is out of date")
-    assert causes["error-envelope"]["checks"] == ["F1.2-lost"]
+    assert causes["F1.2: a list"]["checks"] == ["F1.2-lost"]
     by_row = {(each["id"], each["param"]): each["cause"] for each in ended.verdicts}
     assert by_row["F1.2", "refusal"] == STALE
-    assert by_row["F1.3", "lost"] == "error-envelope"
+    assert by_row["F1.3", "lost"] == "F1.2: a list"
