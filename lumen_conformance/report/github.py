@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shlex
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -23,12 +23,15 @@ from lumen_conformance.report.figures import format_seconds
 from lumen_conformance.report.layers import deciding_layer, layer_results
 from lumen_conformance.report.results import RESULTS, Result, Results
 from lumen_conformance.report.run_result import summarize_run
-from lumen_conformance.report.under_test import TARGET
+from lumen_conformance.report.under_test import TARGET, repeat_command
 
 MOST_ANNOTATIONS: Final = 10  # of each level: GitHub shows no more for a step
-MOST_ROWS: Final = 200  # of a table: a summary may have 1 MiB, and a row has 2 kB at most
+MOST_BYTES: Final = 1_000_000  # of a summary: GitHub refuses more than 1 MiB for a step
+MOST_ROWS: Final = 200  # of a table
 LONGEST_CELL: Final = 600  # characters
+LONGEST_ANNOTATION: Final = 2_000
 MOST_REPEATED: Final = 10  # checks in one command
+MOST_NAMES: Final = 20  # of tests that never ran
 MOST_SLOW: Final = 5
 SLOW_S: Final = 1.0
 _TOKEN: Final = pytest.StashKey[str]()
@@ -58,7 +61,7 @@ def write(session: pytest.Session) -> None:
             _print(config, line)
         _print(config, f"::stop-commands::{config.stash[_TOKEN]}")
         with path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(markdown(session))
+            file.write(fitting(markdown(session)))
 
 
 def restore(config: pytest.Config) -> None:
@@ -76,6 +79,14 @@ def _print(config: pytest.Config, line: str) -> None:
     if reporter := config.pluginmanager.get_plugin("terminalreporter"):
         reporter.ensure_newline()
         reporter.write_line(line)
+
+
+def fitting(text: str) -> str:
+    """Return the lines that GitHub accepts, and how many are left out; Korean has three bytes a character."""
+    lines = text.splitlines(keepends=True)
+    ends = accumulate(len(line.encode("utf-8", "backslashreplace")) for line in lines)
+    fit = sum(end <= MOST_BYTES for end in ends)
+    return "".join(lines[:fit]) + (f"\n{len(lines) - fit} more lines in the report\n" if fit < len(lines) else "")
 
 
 def markdown(session: pytest.Session) -> str:
@@ -97,18 +108,15 @@ def markdown(session: pytest.Session) -> str:
     causes = causes_of(ended)
     if causes:
         lines += ["### Causes", "", *(f"- {_code(each.sentence)} ({each.size})" for each in causes[:MOST_ROWS]), ""]
-        lines += _repeat(causes[0].checks, is_foreign=TARGET in config.stash)
+        command = _shortened(repeat_command(config, causes[0].checks[:MOST_REPEATED]))
+        lines += ["The largest cause again:", "", "```sh", command, "```", ""]
+    if missing := [_code(each.name) for each in results.missing]:
+        more = f" and {len(missing) - MOST_NAMES} more" if len(missing) > MOST_NAMES else ""
+        lines += ["### Never ran", "", ", ".join(missing[:MOST_NAMES]) + more, ""]
     lines += _table("Failures", [each for each in ended if each.outcome in {"failed", "error"}])
     lines += _table("Not as OpenAI does it, and no client breaks", [each for each in ended if each.reported])
     lines += _slowest(ended)
     return "\n".join(lines) + "\n"
-
-
-def _repeat(checks: Sequence[str], *, is_foreign: bool) -> list[str]:
-    """Return the command that repeats the checks of the largest cause; the options of the target are not repeated."""
-    only = " ".join(f"--only {shlex.quote(name)}" for name in checks[:MOST_REPEATED])
-    command = f"lumen-conformance run all {only} …" if is_foreign else f"python -m pytest {only}"
-    return ["The largest cause again:", "", "```sh", _shortened(command), "```", ""]
 
 
 def _slowest(results: Sequence[Result]) -> list[str]:
@@ -180,7 +188,8 @@ def workflow_commands(results: Results) -> Iterator[str]:
             title = _escaped(f"{each.name} ({each.entry.tier})").replace(":", "%3A").replace(",", "%2C")
             file, line, _ = results.reports_of(each.entry.nodeid)[0].location
             place = f"file={_escaped(Path(file).as_posix())},line={(line or 0) + 1},"
-            yield f"::{level} {place}title={title}::{_escaped(f'{each.entry.claim}: {_what(each)}')}"
+            text = f"{each.entry.claim}: {_what(each)}"[:LONGEST_ANNOTATION]
+            yield f"::{level} {place}title={title}::{_escaped(text)}"
 
 
 def _escaped(text: str) -> str:

@@ -25,10 +25,11 @@ from lumen_conformance.report.results import RESULTS, Result, Results, counts, p
 from lumen_conformance.report.run_result import RunResult, count_sentence, summarize_run
 from lumen_conformance.report.selection import describe
 from lumen_conformance.report.timeline import Timeline, read_timeline
-from lumen_conformance.report.under_test import describe_target
+from lumen_conformance.report.under_test import describe_target, repeat_command
 
 HEADLINE_CHARS: Final = 160  # of the name of a cause: two lines
 EXAMPLE_CHARS: Final = 1_500  # of the texts of the exchange of a cause
+FINDING_CHARS: Final = 400  # of an expected or found value in a cause, so that the command is on the first screen, too
 LABELS: Final = {
     "failed": "failed",
     "error": "errors",
@@ -72,9 +73,10 @@ _ICONS: Final = {"good": ("#24703f", "✓"), "bad": ("#b2352c", "✗"), "incompl
 
 @dataclass(frozen=True)
 class _Example:
-    """What the first failure of a cause shows: its findings, a command that repeats it, its exchange."""
+    """What the first failure of a cause shows: its findings, the commands that repeat it, its exchange."""
 
     findings: list[tuple[str, str]]
+    again: str
     curl: str
     exchange: dict[str, str]
 
@@ -137,7 +139,7 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence, folder:
     ]
     ending = summarize_run(int(session.exitstatus), results)
     data = PageData(results, [each.group for each in groups], causes, earlier, folder)
-    shown = _page_causes(causes, results)
+    shown = _page_causes(causes, config)
     translations = korean.texts() | {
         each.name: korean.scenarios()[each.number] for each in groups if each.number in korean.scenarios()
     }
@@ -182,20 +184,19 @@ def _icon(ending: RunResult) -> str:
     return _ICON.format(colour=colour, mark=mark)
 
 
-def _page_causes(causes: Sequence[Cause], results: Results) -> list[dict[str, Any]]:
+def _page_causes(causes: Sequence[Cause], config: pytest.Config) -> list[dict[str, Any]]:
     """Return each cause with a name of one line and the evidence of its first failure."""
-    by_name = {each.name: each for each in results.results}
-    return [_page_cause(each, by_name.get(each.checks[0]), results) for each in causes]
+    by_name = {each.name: each for each in config.stash[RESULTS].results}
+    return [_page_cause(each, by_name.get(each.checks[0]), config) for each in causes]
 
 
-def _page_cause(cause: Cause, first: Result | None, results: Results) -> dict[str, Any]:
-    headline = " ".join(cause.sentence.split())
-    headline = headline if len(headline) <= HEADLINE_CHARS else f"{headline[:HEADLINE_CHARS]}…"
+def _page_cause(cause: Cause, first: Result | None, config: pytest.Config) -> dict[str, Any]:
+    headline = _cut(" ".join(cause.sentence.split()), HEADLINE_CHARS)
     shown = {"size": cause.size, "checks": cause.checks, "not_judged": cause.not_judged}
-    return shown | {"headline": visible(headline), "example": _example(first, results) if first else None}
+    return shown | {"headline": visible(headline), "example": _example(first, config) if first else None}
 
 
-def _example(result: Result, results: Results) -> _Example:
+def _example(result: Result, config: pytest.Config) -> _Example:
     failure = result.failure
     findings = [("check", f"{result.name}: {result.entry.claim}")]
     findings += (
@@ -203,9 +204,10 @@ def _example(result: Result, results: Results) -> _Example:
         if failure
         else [("reason", result.reason)]
     )
-    exchanges = properties(results.reports_of(result.entry.nodeid), EXCHANGE)
+    exchanges = properties(config.stash[RESULTS].reports_of(result.entry.nodeid), EXCHANGE)
     return _Example(
-        [(name, visible(text[:EXAMPLE_CHARS])) for name, text in findings],
+        [(name, visible(_cut(text, FINDING_CHARS))) for name, text in findings],
+        visible(repeat_command(config, [result.name])),
         visible(failure.curl) if failure else "",
         _exchange(exchanges[0]) if exchanges else {},
     )
@@ -221,8 +223,11 @@ def _exchange(record: Mapping[str, Any]) -> dict[str, str]:
 
 def _body(record: Mapping[str, Any], name: str) -> str:
     text = record[name]
-    is_whole = len(text) <= EXAMPLE_CHARS and name not in record["cut"]
-    return text if is_whole else f"{text[:EXAMPLE_CHARS]}…"
+    return f"{text[:EXAMPLE_CHARS]}…" if name in record["cut"] else _cut(text, EXAMPLE_CHARS)
+
+
+def _cut(text: str, chars: int) -> str:
+    return text if len(text) <= chars else f"{text[:chars]}…"
 
 
 def _now() -> str:

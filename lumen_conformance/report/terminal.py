@@ -90,6 +90,8 @@ def result_lines(exit_status: int, results: Results, *, always: bool) -> Iterato
     if results.unjudged:
         tiers = " and ".join(sorted({each.entry.tier for each in results.unjudged}, key=TIERS.index))
         yield f"not judged, tier {tiers}: {_few([each.name for each in results.unjudged])}"
+    if results.missing:
+        yield f"never ran: {_few([_shortened(each.name, _SENTENCE_COLUMNS) for each in results.missing])}"
 
 
 def baseline_lines(config: pytest.Config) -> Iterator[str]:

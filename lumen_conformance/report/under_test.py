@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterable
 from typing import Final
 
 import pytest
@@ -17,3 +19,16 @@ def describe_target(config: pytest.Config) -> str:
     mutation = config.getoption("mutation", None)
     name = redactor().text(config.stash.get(TARGET, OUR_PROXY))
     return f"{name}, with the mutation {mutation}" if mutation else name
+
+
+def repeat_command(config: pytest.Config, names: Iterable[str]) -> str:
+    """Return the command that runs checks or tests again; the options of a foreign target are not repeated.
+
+    A name may have the label of its system, which a merged report adds.
+    """
+    plain = dict.fromkeys(name if "::" in name else name.partition("@")[0] for name in names)
+    words = [shlex.quote(name) if "::" in name else f"--only {shlex.quote(name)}" for name in plain]
+    if TARGET not in config.stash:
+        mutation = config.getoption("mutation", None)
+        return " ".join(["python -m pytest", *words, *([f"--mutation={mutation}"] if mutation else [])])
+    return " ".join(["lumen-conformance run all", *words, "…"])

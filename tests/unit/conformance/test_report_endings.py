@@ -122,6 +122,17 @@ def test_a_process_left_behind_fails_the_run(nested: NestedPytest, workers: str)
     assert (ended.summary["exit_status"], ended.summary["word"]) == (1, "FAILED")
 
 
+def test_tests_that_never_ran_are_named(nested: NestedPytest) -> None:
+    """The terminal and the summary of GitHub name the first tests that never ran, and have the number of the others."""
+    many = '@check_each("n", {f"B1.{n}": n for n in range(30)})\ndef test_many(n):\n    """It is one of many."""\n'
+    nested.write({"contract/test_green.py": GREEN + last("assert False") + many})
+    ended = nested.run("-x", "--github-summary=summary.md")
+    assert "\nnever ran: B1.0, B1.1, B1.2, B1.3, B1.4, B1.5 and 24 more\n" in ended.output
+    summary = (nested.folder / "summary.md").read_text("utf-8")
+    assert "### Never ran\n\n`B1.0`, `B1.1`, " in summary
+    assert ", `B1.19` and 10 more\n" in summary
+
+
 def test_a_check_that_never_ran_is_an_error(nested: NestedPytest) -> None:
     """The verdicts of an interrupted run list the checks that did not run as errors."""
     nested.write({"contract/test_green.py": GREEN.replace('passes."""', 'passes."""\n    raise KeyboardInterrupt')})

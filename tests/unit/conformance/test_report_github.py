@@ -109,7 +109,16 @@ def test_a_large_summary_is_cut() -> None:
     table = github._table("Failures", found)  # noqa: SLF001 -- a run with so many failures takes seconds
     assert (len([line for line in table if line.startswith("| B1.1")]), table[-2]) == (200, "and 1 more in the report")
     assert f"| {'x' * 600}… |" in table[4]
-    assert len("\n".join(table)) * 4 < 2**20, "the causes and two tables with longer cells would not fit in 1 MiB"
+
+
+def test_a_summary_fits_into_one_mebibyte() -> None:
+    """Five hundred failures with Korean texts are cut at a line, and the last line has the number of the others."""
+    text = github.fitting("".join(f"| C1.{n} | {'가' * 1_200} |\n" for n in range(500)))
+    assert len(text.encode()) < 2**20
+    rows = text.splitlines()[:-2]
+    assert rows[-1].endswith("가 |")
+    assert text.endswith(f"\n{500 - len(rows)} more lines in the report\n")
+    assert github.fitting("a\nb\n") == "a\nb\n"
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
