@@ -92,7 +92,7 @@ def test_the_last_sentence_has_the_numbers_of_the_causes(ended: NestedRun) -> No
 
 def test_causes_of_the_page(ended: NestedRun) -> None:
     """The page names the causes first, then shows each with its first failure and its checks, above the checks."""
-    section = ended.html[ended.html.index('class="causes"') : ended.html.index('id="checks"')]
+    section = ended.html[ended.html.index('class="causes') : ended.html.index('id="checks"')]
     names = re.findall(r'<a href="#cause-(\d+)">([^<]*)</a>', section)
     assert [number for number, _ in names] == [str(number) for number in range(7)]
     assert names[0][1] == "bad requests are answered with 200"
