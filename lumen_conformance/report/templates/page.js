@@ -422,6 +422,14 @@
       if (figure && target.getAttribute("aria-label") && target.hasAttribute("tabindex")) figure.querySelector(".mark-record").textContent = target.getAttribute("aria-label");
     });
   }
+  for (const link of document.querySelectorAll(".names a")) {
+    link.addEventListener("click", (event) => {
+      if (!matchMedia("(min-width: 1000px)").matches) return; // the causes stand below each other
+      event.preventDefault(); // the cause is beside its name: nothing must scroll
+      history.replaceState(null, "", link.hash);
+      pick($(link.hash.slice(1)));
+    });
+  }
   addEventListener("hashchange", follow);
   addEventListener("beforeprint", () => {
     for (const group of groups) if (found[Number(group.dataset.group)].some((each) => !["passed", "skipped"].includes(outcomeOf(each)))) group.open = true;
