@@ -1,6 +1,6 @@
 """Fifty runs of the recovery selection in a row; one red run is a bug of the highest priority.
 
-    python benchmarks/stability.py [--runs 50] [--json]
+    python benchmarks/stability.py [--runs 50] [--beside TEXT] [--json]
 
 Every second run has each core kept busy by another process, because a race that a quiet machine hides
 shows there. The figures of the last full series are kept beside this file in stability.json.
@@ -112,10 +112,11 @@ def main() -> int:
     """Run the series, keep a full one, say the verdict."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=FULL_SERIES)
+    parser.add_argument("--beside", default="nothing else", help="what else runs; kept with the figures")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     folder, measured = Path(tempfile.mkdtemp(prefix="lumen-stability-")), commit()  # before anybody goes on working
-    result = {"commit": measured, **summary(series(options.runs, folder))}
+    result = {"commit": measured, "beside": options.beside, **summary(series(options.runs, folder))}
     if is_full(result, options.runs):
         FIGURES.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     print(

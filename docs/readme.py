@@ -71,7 +71,8 @@ def speed() -> Iterator[str]:
     yield from ("| what | measured | command |", "|---|---|---|")
     yield (
         f"| {stability['runs']} runs of `pytest -m recovery` in a row, half of them on busy cores "
-        f"| {stability['green']} green; median {quiet:.0f} s quiet, {busy:.0f} s busy | `make stability` |"
+        f"| {stability['green']} green; median {quiet:.0f} s quiet, {busy:.0f} s busy; beside {stability['beside']} "
+        "| `make stability` |"
     )
     yield (
         f"| the contract, run {len(agreement['runs'])} times (alone, in parallel, in random orders) "
