@@ -66,7 +66,7 @@ class PageData:
     ) -> None:
         self._results, self._earlier, self._folder = results, earlier, folder
         self._mask = redactor()
-        self._modules, self._claims, self._exchanges = _ValueTable(), _ValueTable(), _ValueTable()
+        self._modules, self._claims, self._exchanges = ValueTable(), ValueTable(), ValueTable()
         self._causes = {name: place for place, cause in reversed(list(enumerate(causes))) for name in cause.checks}
         self._checks = [each for place, group in enumerate(groups) for each in self._entries(place, group)]
         self._groups = [{"number": each.number, "name": each.name} for each in groups]
@@ -78,19 +78,9 @@ class PageData:
             "modules": self._modules.values,
             "claims": self._claims.values,
             "checks": self._checks,
-            "exchanges": [with_files(json.loads(each), self._link) for each in self._exchanges.values],
+            "exchanges": linked(self._exchanges, self._folder),
         }
-        text = json.dumps(_masked(data, self._mask), ensure_ascii=False, separators=(",", ":"))
-        return text.replace("<", "\\u003c")  # no text can end the element
-
-    def _link(self, path: Path) -> str:
-        """Return the address of a file for a link of the page; empty if the file is not there any more."""
-        if not path.is_file():
-            return ""
-        try:
-            return quote(Path(os.path.relpath(path, self._folder)).as_posix())
-        except ValueError:  # another drive
-            return path.absolute().as_uri()
+        return to_json(data, self._mask)
 
     def _entries(self, place: int, group: ResultGroup) -> Iterator[dict[str, Any]]:
         tests: list[Result | ReportEntry] = [*group.results, *group.missing]
@@ -152,13 +142,33 @@ class PageData:
         return {key: value for key, value in details.items() if value}
 
 
+def linked(exchanges: ValueTable, folder: Path) -> list[dict[str, Any]]:
+    """Return exchanges with links to their files for a page in a folder; a link is empty without its file."""
+
+    def link(path: Path) -> str:
+        if not path.is_file():
+            return ""
+        try:
+            return quote(Path(os.path.relpath(path, folder)).as_posix())
+        except ValueError:  # another drive
+            return path.absolute().as_uri()
+
+    return [with_files(json.loads(each), link) for each in exchanges.values]
+
+
+def to_json(data: object, mask: Redactor) -> str:
+    """Return data, secrets masked, as JSON that can stand in a ``script`` element."""
+    text = json.dumps(_masked(data, mask), ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")  # no text can end the element
+
+
 def _order(each: Result | ReportEntry) -> tuple[bool, list[int]]:
     """Return a key that sorts as people count: 1.2 before 1.10, tests without a number last."""
     check_id = each.entry.check_id if isinstance(each, Result) else each.check_id
     return not check_id, [int(number) for number in re.findall(r"\d+", check_id.partition("-")[0])]
 
 
-class _ValueTable:
+class ValueTable:
     """Values, each once, and their places."""
 
     def __init__(self) -> None:

@@ -26,8 +26,9 @@
     return both;
   }
   const outcomeOf = (check) => check.o || "passed";
-  const nameOf = (check) => check.i || `${data.modules[check.m]}::${check.n}`;
-  const nodeOf = (check) => `${data.modules[check.m]}::${check.n}`;
+  const nameOf = (check) => check.i || nodeOf(check);
+  const nodeOf = (check) => (check.m === undefined ? "" : `${data.modules[check.m]}::${check.n}`);
+  const latestOf = (check) => (check.sides ? check.sides[1] || check.sides[0] : check); // of a comparison
   const claimOf = (check) => data.claims[check.c];
   const seconds = (value) =>
     value < 1 ? `${Math.round(value * 1000)} ms` : value < 60 ? `${value.toFixed(1)} s` : `${Math.floor(value / 60)} min ${String(Math.round(value % 60)).padStart(2, "0")} s`;
@@ -36,8 +37,8 @@
   const isFiltered = () => state.text || state.outcomes.size || state.tier || state.area || state.cause;
   function searched(check) {
     if (check.searched === undefined) {
-      const r = check.r || {};
-      check.searched = [nameOf(check), nodeOf(check), claimOf(check), check.ko, check.kc, r.reason, r.expected, r.found].join("\n").toLowerCase();
+      const texts = (check.sides || [check]).flatMap((each) => (each && each.r ? [each.r.reason, each.r.expected, each.r.found] : []));
+      check.searched = [nameOf(check), nodeOf(check), claimOf(check), check.ko, check.kc, ...texts].join("\n").toLowerCase();
     }
     return check.searched;
   }
@@ -97,7 +98,7 @@
   }
 
   // ---- rows -----------------------------------------------------------------------------------------------------
-  const ORDER = ["failed", "error", "never_ran", "not_judged", "warned", "baselined", "passed", "skipped"];
+  const ORDER = ["absent", "failed", "error", "never_ran", "not_judged", "warned", "baselined", "passed", "skipped"];
   function fill(group) {
     if (group.dataset.shown) return;
     group.dataset.shown = "yes";
@@ -139,19 +140,20 @@
     if (check.ko) claim.append(element("span", { class: "title", lang: "ko" }, check.ko), " ");
     if (check.kc) claim.append(element("span", { class: "t", lang: "en" }, claimOf(check)), element("span", { class: "t", lang: "ko" }, check.kc));
     else claim.append(claimOf(check));
-    const r = check.r || {};
+    const { r = {}, f = [] } = latestOf(check);
     const word = outcome === "passed" ? "" : outcome === "skipped" || outcome === "not_judged" ? r.reason : r.found || r.reason;
-    const figures = (check.f || []).map((each) => each[0] + (each[1] ? ` of ${each[1]}` : "")).join(", ");
+    const figures = f.map((each) => each[0] + (each[1] ? ` of ${each[1]}` : "")).join(", ");
+    const before = check.was ? [element("span", { class: `before ${check.was}` }, translated(data.labels[check.was])), " → "] : [];
     details.append(
       element(
         "summary",
         {},
-        element("span", { class: "outcome" }, translated(data.labels[outcome])),
+        element("span", { class: "outcome" }, ...before, translated(data.labels[outcome])),
         element("span", { class: "id" }, check.i || check.n),
         element("span", { class: "tier", title: data.tiers[check.t || "M"] }, check.t || "M"),
         element("span", { class: "text" }, claim, check.new ? element("span", { class: "badge" }, translated("new")) : "", check.flips > 1 ? element("span", { class: "badge" }, `${check.flips} × `, translated("changed")) : "", word ? element("span", { class: "why" }, word) : null),
         element("span", { class: "figures" }, figures),
-        element("span", { class: "time" }, seconds(check.s || 0)),
+        element("span", { class: "time" }, check.sides ? "" : seconds(check.s || 0)),
       ),
     );
     details.check = check;
@@ -162,35 +164,51 @@
     return element("div", {}, element("dt", {}, translated(name)), element("dd", {}, ...values));
   }
   function body(check) {
-    const r = check.r || {};
+    const { source, breaks } = check.r || {};
     const list = element("dl", { class: "findings" });
-    if (r.expected) list.append(line("expected", element("code", {}, r.expected)));
-    if (r.found) list.append(line("found", element("code", {}, r.found)));
-    if (r.at) list.append(line("at", element("code", {}, r.at)));
-    if (!r.found && r.reason) list.append(line("reason", element("code", {}, r.reason)));
-    for (const each of r.warnings || []) if (each !== r.reason) list.append(line("warning", each));
-    for (const each of r.known || []) list.append(line("known failure", each));
-    if (r.because) list.append(line("because of", ...r.because.flatMap((id) => [element("a", { href: `#${encodeURIComponent(id)}` }, id), " "])));
-    for (const each of check.f || []) list.append(line(each[3] || "measured", `${each[0]}${each[1] ? ` of ${each[1]} (${Math.round(each[2] * 100)} %)` : ""}`));
-    if (r.source) list.append(line("source", r.source));
-    if (r.breaks) list.append(line("who breaks", r.breaks));
+    if (!check.sides) list.append(...findings(check));
+    if (source) list.append(line("source", source));
+    if (breaks) list.append(line("who breaks", breaks));
     if (check.a !== undefined) list.append(line("cause", element("a", { href: `#cause-${check.a}` }, data.causes[check.a])));
-    list.append(line("test", element("code", {}, nodeOf(check)), " ", element("a", { class: "permalink", href: `#${encodeURIComponent(nameOf(check))}` }, translated("link"))));
-    const made = element("div", { class: "body" }, list);
-    if (r.curl) made.append(code(r.curl, "repeat"));
-    if (r.dump) made.append(code(r.dump, "bytes"));
-    else if (r.excerpt) made.append(code(r.excerpt, "bytes"));
-    if (r.observed) made.append(observed(r.observed));
-    for (const place of check.x || []) made.append(exchange(data.exchanges[place]));
-    if (r.log) made.append(folded("log", element("pre", { tabindex: "0" }, r.log)));
+    const link = element("a", { class: "permalink", href: `#${encodeURIComponent(nameOf(check))}` }, translated("link"));
+    list.append(line("test", element("code", {}, nodeOf(check) || nameOf(check)), " ", link));
+    return element("div", { class: "body" }, list, ...(check.sides ? [both(check.sides)] : evidence(check)));
+  }
+  function both(sides) {
+    const shown = sides.map((side, place) => {
+      const title = element("h4", {}, translated(place ? "After" : "Before"), ": ", translated(data.labels[side ? side.o : "absent"]));
+      return element("section", { class: `side ${side ? side.o : "absent"}` }, title, ...(side ? [element("dl", { class: "findings" }, ...findings(side)), ...evidence(side)] : []));
+    });
+    return element("div", { class: "sides" }, ...shown);
+  }
+  function findings({ r = {}, f = [] }) {
+    const lines = [];
+    if (r.expected) lines.push(line("expected", element("code", {}, r.expected)));
+    if (r.found) lines.push(line("found", element("code", {}, r.found)));
+    if (r.at) lines.push(line("at", element("code", {}, r.at)));
+    if (!r.found && r.reason) lines.push(line("reason", element("code", {}, r.reason)));
+    for (const each of r.warnings || []) if (each !== r.reason) lines.push(line("warning", each));
+    for (const each of r.known || []) lines.push(line("known failure", each));
+    if (r.because) lines.push(line("because of", ...r.because.flatMap((id) => [element("a", { href: `#${encodeURIComponent(id)}` }, id), " "])));
+    for (const each of f) lines.push(line(each[3] || "measured", `${each[0]}${each[1] ? ` of ${each[1]} (${Math.round(each[2] * 100)} %)` : ""}`));
+    return lines;
+  }
+  function evidence({ r = {}, x = [] }) {
+    const made = [];
+    if (r.curl) made.push(code(r.curl, "repeat"));
+    if (r.dump) made.push(code(r.dump, "bytes", "dump"));
+    else if (r.excerpt) made.push(code(r.excerpt, "bytes"));
+    if (r.observed) made.push(observed(r.observed));
+    for (const place of x) made.push(exchange(data.exchanges[place]));
+    if (r.log) made.push(folded("log", element("pre", { tabindex: "0" }, r.log)));
     return made;
   }
   function folded(name, ...content) {
     return element("details", {}, element("summary", {}, translated(name)), ...content);
   }
-  function code(text, name) {
+  function code(text, name, kind) {
     const button = element("button", { type: "button", class: "copy" }, translated("Copy"));
-    return element("div", { class: "code" }, element("span", { class: "name" }, translated(name)), element("pre", { tabindex: "0" }, text), button);
+    return element("div", { class: "code" }, element("span", { class: "name" }, translated(name)), element("pre", { tabindex: "0", class: kind }, text), button);
   }
   function observed(fields) {
     const rows = fields.map(([path, value]) => element("tr", {}, element("th", { scope: "row" }, path), element("td", {}, element("code", {}, value))));

@@ -39,6 +39,7 @@ def test_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "newly warned: 1\n  G1.1 (S)  passed -> warned: found 500\n"
         "newly passing: 1\n  C4.2 (M)  failed -> passed\n"
         "newly absent: 1\n  F1.2 (M)  passed -> absent\n"
+        "newly present: 0\n"
         "other changes: 1\n  G1.2 (S)  failed -> warned\n"
     )
 
@@ -74,6 +75,35 @@ def test_compare_exit_status(old: str, new: str, status: int, tmp_path: Path) ->
     """The exit status says whether a check newly fails, by what fails a run: a warning does not."""
     files = [str(write(tmp_path / name, line)) for name, line in (("old", old), ("new", new))]
     assert cli.main(["compare", *files]) == status
+
+
+def test_compare_writes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of verdicts alone is enough; the page names what it lacks, and standard output has only the JSON."""
+    old = write(tmp_path / "old", verdict("B1.1", "passed"), verdict("C1.1", "failed"), verdict("C1.2", "passed"))
+    new = write(tmp_path / "new", verdict("B1.1", "failed"), verdict("C1.1", "failed"), verdict("C1.2", "passed"))
+    page = tmp_path / "pages" / "page.html"
+    assert cli.main(["compare", str(old), str(new), "--json", f"--html={page}"]) == 1
+    assert [each["id"] for each in json.loads(capsys.readouterr().out)["newly_failing"]] == ["B1.1"]
+    text = page.read_text("utf-8")
+    assert "<title>WORSE: 1 newly failing, 1 failing in both, 1 otherwise unchanged. - Comparison of two runs<" in text
+    assert f"{old}: 3 checks (verdicts only)" in text
+    assert cli.main(["compare", str(old), str(old), f"--html={page}"]) == 0
+    assert "<title>NO CHANGE: 1 failing in both, 2 otherwise unchanged." in page.read_text("utf-8")
+    assert capsys.readouterr().out.endswith(f"Generated html report: {page.as_uri()}\n")
+
+
+@pytest.mark.parametrize("name", ["", "old", "new", "old/page.html", "."], ids=repr)
+def test_compare_refuses_a_page_that_it_cannot_write(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty name, a file that is compared, a folder: one line, status 4, and both files stay as they are."""
+    monkeypatch.chdir(tmp_path)
+    files = [write(tmp_path / each, verdict("B1.1", "passed")) for each in ("old", "new")]
+    before = [each.read_bytes() for each in files]
+    assert cli.main(["compare", "old", "new", f"--html={name}"]) == 4
+    error = capsys.readouterr().err
+    assert (error.count("\n"), "another file" in error) == (1, True)
+    assert [each.read_bytes() for each in files] == before
 
 
 @pytest.mark.parametrize(

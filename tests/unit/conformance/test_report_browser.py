@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +69,7 @@ MODULES = {
         evidence_path(folder)
     ''',
 }
+AUDITS = ("axe_en_light", "axe_en_dark", "axe_ko_light", "axe_ko_dark")
 BY_OUTCOME = {"failed": ["C1-fails"], "skipped": ["C3-skipped"]}
 
 
@@ -79,6 +81,16 @@ def missing() -> str | None:
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
 
+def browse(kind: str, page: Path) -> dict[str, Any]:
+    """Return what the program for the browser finds in a page."""
+    results = page.with_name("found.json")
+    command = [str(PYTHON), str(SCRIPT), kind, str(page), str(AXE), str(results)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=BROWSER_S, check=False, cwd=page.parent)
+    assert done.returncode == 0, done.stderr
+    observed: dict[str, Any] = json.loads(results.read_text("utf-8"))
+    return observed
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a reviewer sees, who does everything once."""
@@ -86,12 +98,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     ended = stage(folder, MODULES)
     assert ended.status == 1, ended.output
     shutil.copy(folder / "reports" / "report.html", folder / "report.html")
-    results = folder / "found.json"
-    command = [str(PYTHON), str(SCRIPT), str(folder / "report.html"), str(AXE), str(results)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=BROWSER_S, check=False, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    observed: dict[str, Any] = json.loads(results.read_text("utf-8"))
-    return observed
+    return browse("report", folder / "report.html")
 
 
 def test_nothing_is_executed_or_loaded(found: dict[str, Any]) -> None:
@@ -151,7 +158,6 @@ def test_widths(found: dict[str, Any]) -> None:
     assert {int(width): needed for width, needed in found["wide"].items() if needed > int(width)} == {}
 
 
-@pytest.mark.parametrize("scheme", ["axe", "axe_dark"])
-def test_accessibility(found: dict[str, Any], scheme: str) -> None:
-    """With everything open, axe finds nothing serious, light and dark."""
-    assert found[scheme] == []
+def test_accessibility(found: dict[str, Any]) -> None:
+    """With everything open, axe finds nothing serious, light and dark, in English and Korean."""
+    assert [found[name] for name in AUDITS] == [[]] * len(AUDITS)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import lumen_conformance
-from lumen_conformance.report import korean, markup, run_result
+from lumen_conformance.report import comparison_page, korean, rendering, run_result
 from lumen_conformance.report.layers import FAILED, NO_CHECK, PASSED
 from lumen_conformance.report.selection import SEVENTEEN
 from tests.fixtures.repository import ROOT
@@ -27,6 +27,12 @@ SENTENCES: Final = {
     "at",
     "reason",
     "INCOMPLETE",
+    "Before",
+    "After",
+    "before",
+    "WORSE",
+    "NOT WORSE",
+    "NO CHANGE",
 }
 
 
@@ -37,7 +43,8 @@ def shown() -> set[str]:
     found = set(IN_HTML.findall(html)) | {one or other for one, other in IN_SCRIPT.findall(script)}
     words = {word for word, _ in run_result._INCOMPLETE.values()}  # noqa: SLF001 -- the words of the banner
     facts = {"Selection", "Target", "Duration", "Generated", "Runs on"}
-    parts = {*markup.LABELS.values(), *facts, *words, *run_result.PARTIAL_RESULTS, FAILED, NO_CHECK, PASSED}
+    parts = {*comparison_page.OUTCOMES.values(), *comparison_page.TONES, comparison_page.TITLE}
+    parts |= {*rendering.LABELS.values(), *facts, *words, *run_result.PARTIAL_RESULTS, FAILED, NO_CHECK, PASSED}
     return found | set(SPANS.findall(script)) | parts | SENTENCES
 
 

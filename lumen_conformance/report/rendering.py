@@ -1,0 +1,100 @@
+"""The templates of the pages, and what all pages have in common: names of outcomes and tiers, the icon, the causes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+
+from lumen_conformance.registry.visible_text import visible
+from lumen_conformance.report.figures import format_figure, format_seconds
+from lumen_conformance.report.history import points
+from lumen_conformance.report.page_data import NEVER_RAN
+from lumen_conformance.report.result_groups import share_of_budget
+
+HEADLINE_CHARS: Final = 160  # of the name of a cause: two lines
+EXAMPLE_CHARS: Final = 1_500  # of the texts of the exchange of a cause
+FINDING_CHARS: Final = 400  # of an expected or found value in a cause, so that the command is on the first screen, too
+LABELS: Final = {
+    "failed": "failed",
+    "error": "errors",
+    NEVER_RAN: "never ran",
+    "not_judged": "not judged",
+    "baselined": "known failures",
+    "warned": "warned",
+    "passed": "passed",
+    "skipped": "not applicable",
+}
+TIER_TITLES: Final = {
+    "M": "M: clients break without it",
+    "S": "S: OpenAI does it",
+    "W": "W: advice",
+}
+_TEMPLATES: Final = Path(__file__).parent / "templates"
+ENVIRONMENT: Final = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+    lstrip_blocks=True,
+)  # fmt: skip
+ENVIRONMENT.globals |= {"figure_text": format_figure, "labels": LABELS}
+ENVIRONMENT.filters |= {"seconds": format_seconds, "share": share_of_budget, "points": points}
+_ICON: Final = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8" fill="{colour}"/>'
+    '<text x="8" y="12" font-family="sans-serif" font-size="11" font-weight="700" text-anchor="middle" fill="#fff">'
+    "{mark}</text></svg>"
+)
+_ICONS: Final = {"good": ("#24703f", "✓"), "bad": ("#b2352c", "✗"), "incomplete": ("#8a5600", "!")}
+
+
+@dataclass(frozen=True)
+class CauseExample:
+    """What the first failure of a cause shows: its findings, the commands that repeat it, its exchange."""
+
+    findings: list[tuple[str, str]]
+    again: str
+    curl: str
+    exchange: dict[str, str]
+
+
+def make_example(
+    findings: list[tuple[str, str]], again: str, curl: str, exchange: Mapping[str, Any] | None
+) -> CauseExample:
+    """Return an example, its texts cut and without characters that a page obeys."""
+    shown = [(name, visible(_cut(text, FINDING_CHARS))) for name, text in findings if text]
+    return CauseExample(shown, visible(again), visible(curl), _exchange(exchange) if exchange else {})
+
+
+def _exchange(record: Mapping[str, Any]) -> dict[str, str]:
+    request = record["request"][0] if record["request"] else record["url"]
+    request_body, body = _body(record, "request_body"), _body(record, "body")
+    response = [*record["response"], "", body] if record["response"] else [record["error"] or record["ended"]]
+    text = "\n".join([*record["request"], "", request_body, "", *response])
+    return {"line": visible(f"{request} → {record['status'] or record['ended']}"), "text": visible(text)}
+
+
+def _body(record: Mapping[str, Any], name: str) -> str:
+    text = record[name]
+    return f"{text[:EXAMPLE_CHARS]}…" if name in record["cut"] else _cut(text, EXAMPLE_CHARS)
+
+
+def _cut(text: str, chars: int) -> str:
+    return text if len(text) <= chars else f"{text[:chars]}…"
+
+
+def headline(sentence: str) -> str:
+    """Return the name of a cause in one or two lines."""
+    return visible(_cut(" ".join(sentence.split()), HEADLINE_CHARS))
+
+
+def icon(tone: str) -> str:
+    """Return the icon of a result as SVG."""
+    colour, mark = _ICONS[tone]
+    return _ICON.format(colour=colour, mark=mark)
+
+
+def now() -> str:
+    """Return the time as the pages show it."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
