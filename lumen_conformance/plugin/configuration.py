@@ -109,6 +109,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         selection.header_line(config),
         target.header_line(config),
         environment.header_line(config),
+        history.header_line(config),
     )
     return [line for line in lines if line]
 

@@ -2,18 +2,24 @@
 
 Only lines of the same target and the same selection are compared. A line has the tests that did not pass; all others
 of the selection passed or did not apply.
+
+A file without any line of a run is not a history, and is refused. A line that is no run among others, such as one that
+a full disk has cut, is left out with a warning. No file changes the result of a run.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+import msgspec
 import pytest
 
 from lumen_conformance.report import output_paths, shared_files
@@ -24,7 +30,12 @@ from lumen_conformance.report.run_result import summarize_run
 from lumen_conformance.run import run_of
 
 MOST_RUNS: Final = 30  # that are compared and drawn
+LONGEST_ERROR: Final = 200  # characters
 _NOT_WRONG: Final = frozenset({"passed", "skipped"})
+
+
+_FIRST: Final = b'{"run_id": '  # how a line begins, also one that is cut
+Figure = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
 @dataclass(frozen=True)
@@ -39,10 +50,10 @@ class EarlierRun:
     at: str
     conditions: dict[str, Any]
     word: str
-    duration_s: float
+    duration_s: Figure
     counts: dict[str, int]
     wrong: dict[str, str]
-    scenarios: dict[str, tuple[float, str]] = field(default_factory=dict)
+    scenarios: dict[str, tuple[Figure, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,7 @@ class History:
     """The earlier runs of the same target and selection, the oldest first."""
 
     runs: tuple[EarlierRun, ...] = ()
+    warning: str = ""
 
     def is_new(self, result: Result) -> bool:
         """Return whether a test fails that did not fail in the last run."""
@@ -68,6 +80,10 @@ class History:
         found += [value] if value is not None else []
         return found if len(found) > 1 else []
 
+    def durations(self, duration_s: float) -> list[float]:
+        """Return the durations of the runs in seconds, the oldest first and this run's last; empty for one run."""
+        return [*(each.duration_s for each in self.runs), duration_s] if self.runs else []
+
 
 HISTORY: Final = pytest.StashKey[History]()
 
@@ -76,14 +92,19 @@ def configure(config: pytest.Config) -> None:
     """Read the earlier runs; refuse a file that cannot be written or is no history."""
     if path := _path(config):
         output_paths.refuse_unwritable("--history", path)
-        config.stash[HISTORY] = History(_read(path))
+        config.stash[HISTORY] = _read(path)
+
+
+def header_line(config: pytest.Config) -> str:
+    """Return what is wrong with the file; empty if nothing is."""
+    return config.stash[HISTORY].warning if HISTORY in config.stash else ""
 
 
 def history_of(session: pytest.Session) -> History:
     """Return the earlier runs that can be compared with this one; none without the option."""
     every = session.config.stash.get(HISTORY, History())
     same = _conditions(session.config)
-    return History(tuple(each for each in every.runs if each.conditions == same)[-MOST_RUNS:])
+    return History(tuple(each for each in every.runs if each.conditions == same)[-MOST_RUNS:], every.warning)
 
 
 def _conditions(config: pytest.Config) -> dict[str, Any]:
@@ -94,33 +115,54 @@ def _conditions(config: pytest.Config) -> dict[str, Any]:
 
 
 def write_file(session: pytest.Session) -> None:
-    """Append the line of this run, if the option is given."""
+    """Append the line of this run, if the option is given; raises OSError, and leaves the file as it was."""
     if path := _path(session.config):
         line = json.dumps(asdict(_this_run(session)), ensure_ascii=False)
-        with path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(f"{line}\n")
+        size = path.stat().st_size if path.is_file() else 0
+        begin = "" if _ends_with_a_line(path) else "\n"  # behind a line that was cut
+        try:
+            with path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+                file.write(f"{begin}{line}\n")
+        except OSError:
+            with suppress(OSError):
+                os.truncate(path, size)
+            raise
+
+
+def _ends_with_a_line(path: Path) -> bool:
+    if not (path.is_file() and path.stat().st_size):
+        return True
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
 
 
 def _path(config: pytest.Config) -> Path | None:
     return output_paths.given(config, "--history") if shared_files.reports(config) else None
 
 
-def _read(path: Path) -> tuple[EarlierRun, ...]:
-    """Return the runs of a file, none when there is no file; raises pytest.UsageError."""
-    if not path.exists():
-        return ()
-    lines = [line for line in path.read_text("utf-8").split("\n") if line]
-    return tuple(_run(path, number, line) for number, line in enumerate(lines, 1))
-
-
-def _run(path: Path, number: int, line: str) -> EarlierRun:
+def _read(path: Path) -> History:
+    """Return the runs of a file, none when there is no file or a device; raises pytest.UsageError."""
     try:
-        found: Mapping[str, Any] = json.loads(line)
-        return EarlierRun(**found)
-    except (ValueError, TypeError) as error:
-        raise pytest.UsageError(
-            f"--history {path}: line {number} is no run: {error}; name a file that --history has written, or a new one"
-        ) from None
+        lines = path.read_bytes().split(b"\n") if path.is_file() else []
+    except OSError as error:
+        raise pytest.UsageError(f"--history={path} cannot be read: {error.strerror}; name another file") from None
+    found: list[EarlierRun] = []
+    wrong: list[str] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found += [_run(line)] if line.strip() else []
+        except (ValueError, RecursionError) as error:  # one of msgspec is a ValueError, too
+            wrong.append(f"line {number} is no run: {' '.join(str(error).split())[:LONGEST_ERROR]}")
+    if wrong and not found and not any(line.startswith(_FIRST) for line in lines):
+        raise pytest.UsageError(f"--history {path}: {wrong[0]}; name a file that --history has written, or a new one")
+    others = f", and {len(wrong) - 1} others" if len(wrong) > 1 else ""
+    return History(tuple(found), f"history: {path}: {wrong[0]}{others}; left out" if wrong else "")
+
+
+def _run(line: bytes) -> EarlierRun:
+    """Return the run of a line; raises ValueError or RecursionError."""
+    return msgspec.convert(json.loads(line.decode("utf-8")), EarlierRun)
 
 
 def _this_run(session: pytest.Session) -> EarlierRun:

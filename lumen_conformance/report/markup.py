@@ -120,6 +120,7 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence, folder:
         broken=[each.nodeid for each in results.broken],
         groups=groups,
         earlier=earlier.runs,
+        durations=earlier.durations(results.duration_s),
         tiers=sorted({each.entry.tier for each in results.results}),
         areas=sorted({each.group.area for each in groups}),
         data=data.json(

@@ -1,4 +1,7 @@
-"""Write the files of a run one by one: a file that cannot be written prevents no other, and fails the run."""
+"""Write the files of a run one by one: a file that cannot be written prevents no other, and fails the run.
+
+The history does not fail it: it has no result of this run that another file lacks.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ _ERRORS: Final = pytest.StashKey[list[str]]()
 
 def write_all(session: pytest.Session, writers: Mapping[str, Callable[[pytest.Session], None]]) -> None:
     """Write the file of each option; then, if one failed, end the run with the status of an internal error."""
-    errors = [line for option, writer in writers.items() if (line := _write(session, option, writer))]
-    session.config.stash[_ERRORS] = errors
-    if errors:
+    errors = {option: line for option, writer in writers.items() if (line := _write(session, option, writer))}
+    session.config.stash[_ERRORS] = list(errors.values())
+    if errors.keys() - {"--history"}:
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
