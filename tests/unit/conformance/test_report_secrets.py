@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 import platform
+import time
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -100,6 +106,59 @@ def test_bytes_of_a_secret_are_stars() -> None:
     stars = Redactor(["k3y-k3y-é"]).blanked(body)
     assert stars.decode("utf-8", "surrogateescape") == "é \udcff key=**********, Authorization: **********"
     assert len(stars) == len(body)
+
+
+AWKWARD = 'k3y "of" <the> run/한국어\\n\n😀&'
+KOREAN = '비밀의 열쇠 "입니다"'
+NESTED: dict[str, Callable[[str], str]] = {
+    "plain": str, "repr": repr, "ascii": ascii, "json": json.dumps, "html": html.escape,
+    "utf8": lambda text: json.dumps(text, ensure_ascii=False), "markup": lambda text: html.escape(text, quote=False),
+    "bytes": lambda text: repr(text.encode()), "wsgi": lambda text: html.escape(text).replace("&quot;", "&#34;"),
+}  # fmt: skip
+SINGLE: dict[str, Callable[[str], str]] = {
+    "url": quote, "form": quote_plus, "path": lambda text: quote(text, safe=""),
+    "lower": lambda text: quote(text).lower(), "twice": lambda text: quote(quote(text)),
+    "entities": lambda text: "".join(each if each.isalnum() else f"&#x{ord(each):X};" for each in text),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("second", NESTED)
+@pytest.mark.parametrize("first", NESTED | SINGLE)
+def test_a_known_value_is_masked_in_any_spelling(first: str, second: str) -> None:
+    """JSON in JSON, HTML in JSON, a repr in a page: no part of a secret with quotes is left."""
+    text = NESTED[second]((NESTED | SINGLE)[first](AWKWARD))
+    masked = Redactor([AWKWARD]).text(f"before {text} after")
+    assert [part for part in ("k3y", "of", "the", "run", "azN5") if part in masked.removesuffix("after")] == []
+    assert (masked[:7], masked[-6:]) == ("before ", " after")
+
+
+@pytest.mark.parametrize("name", ["plain", "ascii", "json", "html", "markup", "wsgi", "url", "base64"])
+def test_a_known_value_without_letters_is_masked(name: str) -> None:
+    """A secret of Korean words has its usual spellings."""
+    text = (NESTED | SINGLE)[name](KOREAN)
+    assert MASK in Redactor([KOREAN]).text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"), [("AAA ZQkeZQkey-01…", f"AAA ZQke{MASK}…"), ("…y-0123456789-0123456789.", f"…{MASK}.")]
+)
+def test_a_cut_value_may_repeat_itself(text: str, masked: str) -> None:
+    """Where the beginning of a secret stands twice, that which ends at the ellipsis is masked."""
+    assert Redactor(["ZQkey-0123456789-0123456789"]).text(text) == masked
+
+
+def test_a_long_hostile_text_takes_no_time() -> None:
+    """Masking takes a time that is in proportion to the length of the text."""
+    mask = Redactor([AWKWARD, '"quoted secret', "sk-plain-0123456789"])
+    for text in ("\\", "…sk-pla", '"quoted secre', "&amp;", "://a:b", "sk-", "authorization: "):
+        times = []
+        for length in (20_000, 80_000):
+            begin_s = time.process_time()
+            mask.text(text * (length // len(text)))
+            times.append(time.process_time() - begin_s)
+        # Four times the length takes four times the time, and sixteen times if it is the square. The rest is noise.
+        assert times[1] < 10 * times[0] + 0.1, text
 
 
 SHAPES = {
