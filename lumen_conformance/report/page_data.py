@@ -130,11 +130,11 @@ class PageData:
             "source": entry.source or known.get("source", ""),
             "breaks": known.get("evidence", "") if entry.check_id else "",
             "observed": [[path, format_value(value)] for path, value in fields[:MOST_FIELDS]],
-            "warnings": properties(reports, WARNING),
-            "known": properties(reports, BASELINED),
+            "warnings": [each[:LONGEST_TEXT] for each in properties(reports, WARNING)],
+            "known": [each[:LONGEST_TEXT] for each in properties(reports, BASELINED)],
             "because": list(result.because_of),
             "log": _log(result, self._results),
-            "reason": "" if result.outcome == "passed" else result.reason,
+            "reason": "" if result.outcome == "passed" else result.reason[:LONGEST_TEXT],
         }
         if failure:
             details |= {name: getattr(failure, name)[:LONGEST_TEXT] for name in ("expected", "found", "at", "excerpt")}

@@ -23,6 +23,7 @@ from lumen_conformance.report.figures import format_figure
 MOST_LANES: Final = 12  # processes of one stage; a crash loop has many, and the first ones show it
 MOST_MARKS: Final = 400  # of each kind
 RECORD_CHARS: Final = 400
+NAME_CHARS: Final = 40  # of a process: the room beside its line
 TONES: Final = {
     "ready": "good", "standby_ready": "good", "worker_died": "bad", "standby_died": "bad", "gave_up": "bad",
     "worker_hung": "bad", "draining": "warn", "restart_scheduled": "warn", "killed": "bad",
@@ -150,7 +151,7 @@ class _TimelineReader:
 
     def read(self, stage: str) -> Timeline | None:
         """Return the timeline; None without events."""
-        self._timeline.stage = stage.rpartition(".")[2]
+        self._timeline.stage = self._text(stage.rpartition(".")[2])
         for event in self._events:
             self._add_event(event)
         for recovery in self._observed.recoveries:
@@ -190,7 +191,9 @@ class _TimelineReader:
         if lane is None:
             return
         if event.name == "ready":
-            self._timeline.lanes[lane].name = f"worker {own}, generation {event.fields.get('generation')}"
+            self._timeline.lanes[lane].name = self._text(f"worker {own}, generation {event.fields.get('generation')}")[
+                :NAME_CHARS
+            ]
         if event.name in _DIED or event.name == "stopped":
             self._timeline.lanes[lane].end_s = at_s
         self._mark(at_s, lane, event.name, event.fields)
