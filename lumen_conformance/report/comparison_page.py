@@ -29,7 +29,7 @@ from lumen_conformance.report.comparison import (
     in_groups,
 )
 from lumen_conformance.report.figures import format_figure
-from lumen_conformance.report.known_causes import KNOWN_CAUSES
+from lumen_conformance.report.known_causes import ENDED, EXACT, WHOLE
 from lumen_conformance.report.page_data import LONGEST_TEXT, MOST_FIELDS, ValueTable, catalogue, linked, to_json
 from lumen_conformance.report.rendering import ENVIRONMENT, LABELS, TIER_TITLES, headline, icon, make_example, now
 from lumen_conformance.report.run_result import RunResult
@@ -49,7 +49,7 @@ TONES: Final = {  # the outcome that has the colour of a group
     "other changes": "warned",
     STILL: "failed",
 }
-_SENTENCES: Final = {each.name: each.sentence for each in KNOWN_CAUSES}
+_SENTENCES: Final = {each.name: each.sentence for each in (ENDED, *WHOLE, *EXACT)}
 
 
 @dataclass
