@@ -37,6 +37,7 @@ def spellings(secret: str) -> set[str]:
     """Return the usual spellings of a secret."""
     found = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), repr(secret)[1:-1], ascii(secret)[1:-1]}
     found |= {html.escape(secret), html.escape(secret, quote=False), html.escape(secret).replace("&quot;", "&#34;")}
+    found |= {repr(secret.encode("utf-8", "surrogatepass"))[2:-1]}
     for is_ascii in (True, False):
         once = json.dumps(secret, ensure_ascii=is_ascii)[1:-1]
         found |= {once, json.dumps(once, ensure_ascii=is_ascii)[1:-1]}
@@ -54,7 +55,7 @@ def _any_spelling(char: str) -> str:
     forms += [r"\+"] if char == " " else [r"\\{1,16}"] if char == "\\" else []
     escapes = [
         "".join(f"{_ESCAPES}u{units[at : at + 2].hex()}" for at in range(0, len(units), 2)),
-        "".join(f"{_ESCAPES}x{byte:02x}" for byte in data),
+        "".join(f"(?:{_ESCAPES}x{byte:02x}|{re.escape(chr(byte))})" for byte in data),  # in a header read as Latin-1
         f"{_ESCAPES}{f'x{code:02x}' if code < 256 else f'U{code:08x}'}",
     ]
     escapes += [_ESCAPES + _LETTERS[char]] if char in _LETTERS else []

@@ -54,6 +54,33 @@ MODULES = {
             log.write("{MADE_UP}\\n")
         assert not "{MADE_UP}"
     ''',
+    "contract/test_h_keys.py": '''
+    """Keys slip in other spellings."""
+    import html, json
+    from urllib.parse import quote
+    from lumen_conformance.registry import expect
+    from lumen_conformance.registry.measurement import EXCHANGE
+    from lumen_conformance.http.capture import Capture
+    from lumen_conformance.http.exchange_record import exchange_record
+    from lumen_conformance.registry.measurement import record
+    KEY = os.environ["SERVER_API_KEY"]
+    WRITTEN = [json.dumps({"body": json.dumps({"key": KEY})}), html.escape(KEY), html.escape(json.dumps(KEY)),
+               json.dumps(html.escape(KEY)), quote(quote(KEY)), repr(KEY.encode()), KEY[:12] + "…", "…" + KEY[-12:]]
+    @check("H3-slips")
+    def test_slips(request, warn):
+        """It is in a query, a body, a header and an error."""
+        print(*WRITTEN)
+        text = " ".join(WRITTEN).encode()
+        head = f"GET /?key={quote(KEY)} HTTP/1.1\\r\\nX-Key: {quote(KEY)}\\r\\n\\r\\n".encode() + text
+        given = dict(status=200, raw_head=b"HTTP/1.1 200 OK\\r\\nX-Echo: " + text + b"\\r\\n\\r\\n", body=text)
+        capture = Capture(f"http://h/?key={quote(KEY)}", head, ended="complete", error=KEY, **given)
+        record(request.node, EXCHANGE, exchange_record(capture))
+        expect(False, "no key", " ".join(WRITTEN), at=f"$[{json.dumps(KEY)}]")
+    ''',
+}  # fmt: skip
+FILES = {
+    "--record": "record.jsonl", "--junit-xml": "junit.xml", "--github-summary": "summary.md",
+    "--history": "history.jsonl",
 }  # fmt: skip
 ENVIRON = {"SERVER_API_KEY": KEY, "CHAT_WEBHOOK_URL": WEBHOOK, "BUILD_URL": "https://ci.invalid/of-this-machine"}
 
@@ -61,12 +88,13 @@ ENVIRON = {"SERVER_API_KEY": KEY, "CHAT_WEBHOOK_URL": WEBHOOK, "BUILD_URL": "htt
 @pytest.fixture(scope="module", params=["-n0", "-n2"])
 def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NestedRun:
     """Run tests that print secrets in several ways."""
-    return stage(tmp_path_factory.mktemp("secrets"), MODULES, request.param, **ENVIRON)
+    options = (f"{option}={name}" for option, name in FILES.items())
+    return stage(tmp_path_factory.mktemp("secrets"), MODULES, request.param, *options, **ENVIRON)
 
 
 def test_other_texts_are_shown(ended: NestedRun) -> None:
     """The page shows the other texts of these tests, so the next tests are meaningful."""
-    assert sorted(ended.rows.values()) == ["failed", "failed", "passed", "skipped"]
+    assert sorted(ended.rows.values()) == ["failed", "failed", "failed", "passed", "skipped"]
     assert PLAIN in ended.html
     assert "end of log" in ended.html
     assert MASK in ended.html
@@ -79,6 +107,8 @@ def test_other_texts_are_shown(ended: NestedRun) -> None:
         ("…b'ey-0123456789', 200", f"…b'{MASK}', 200"),
         ("AAA ZQke… (90 characters)", "AAA ZQke… (90 characters)"),  # as short as ordinary text
         ("no key … here", "no key … here"),
+        ("{'key': 'AAA...y-0123456789'}", f"{{'key': 'AAA...{MASK}'}}"),
+        ("and so on ...", "and so on ..."),
     ],
 )
 def test_a_known_value_that_is_cut_is_masked(text: str, masked: str) -> None:
@@ -92,6 +122,21 @@ def test_a_secret_is_not_on_the_page(ended: NestedRun, secret: str) -> None:
     verdicts = (ended.folder / "verdicts.jsonl").read_text(encoding="utf-8")
     assert secret not in ended.html
     assert secret not in verdicts
+
+
+@pytest.mark.parametrize("name", [*FILES.values(), "reports/report.html", "verdicts.jsonl", "summary.json"])
+def test_no_part_of_a_secret_is_in_a_file(ended: NestedRun, name: str) -> None:
+    """No file of the run has a part of a secret with quotes, however it was written or cut."""
+    text = (ended.folder / name).read_text("utf-8").replace(">한국어</button>", "")  # a word of the page
+    assert "H3-slips" in text
+    parts = ("k3y", "<the>", "the&gt;", "run/", "run%2F", "한국어", "ud55c", "xed\\x95", "%ED%95")
+    assert [text[max(0, text.find(part) - 80) :][:160] for part in parts if part in text] == []
+
+
+def test_no_part_of_a_secret_is_printed(ended: NestedRun) -> None:
+    """Nor has the terminal one."""
+    parts, text = ("k3y", "<the>", "run/한국어", "ud55c"), ended.output
+    assert [text[max(0, text.find(part) - 80) :][:160] for part in parts if part in text] == []
 
 
 def test_the_machine_is_not_described(ended: NestedRun) -> None:
