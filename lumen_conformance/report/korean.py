@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -28,3 +29,9 @@ def scenarios() -> dict[str, str]:
 def claims() -> dict[str, str]:
     """Return the Korean claim of each of the seventeen checks, by its id."""
     return _tables()["claims"]
+
+
+def count_sentence(counts: Mapping[str, int], reasons: str) -> str:
+    """Return the numbers of outcomes, by their English words, in one sentence; the reasons are those of the checks."""
+    parts = [f"{texts()[word]} {number}" for word, number in counts.items()]
+    return f"{', '.join(parts)}{f' ({reasons})' if reasons else ''}."

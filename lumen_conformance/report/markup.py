@@ -29,7 +29,7 @@ from lumen_conformance.report.rendering import (
 )
 from lumen_conformance.report.result_groups import ResultGroup, group_results
 from lumen_conformance.report.results import RESULTS, Result, Results, counts, properties
-from lumen_conformance.report.run_result import count_sentence, summarize_run
+from lumen_conformance.report.run_result import count_sentence, skip_reasons, summarize_run
 from lumen_conformance.report.selection import describe
 from lumen_conformance.report.timeline import Timeline, read_timeline
 from lumen_conformance.report.under_test import describe_target, repeat_command
@@ -104,6 +104,7 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence, folder:
     ending = summarize_run(int(session.exitstatus), results)
     data = PageData(results, [each.group for each in groups], causes, earlier, folder)
     shown = _page_causes(causes, config)
+    numbers = _ordered_counts(results.results, len(results.missing))
     translations = korean.texts() | {
         each.name: korean.scenarios()[each.number] for each in groups if each.number in korean.scenarios()
     }
@@ -111,10 +112,13 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence, folder:
         title=title,
         korean=translations,
         ending=ending,
+        korean_sentence=korean.count_sentence(
+            {LABELS[word]: number for word, number in numbers.items()}, skip_reasons(results.results)
+        ),
         short_counts=count_sentence(results, with_reasons=False),
         icon=icon(ending.tone),
         layers=layer_results(config, results),
-        counts=_ordered_counts(results.results, len(results.missing)),
+        counts=numbers,
         facts=_run_details(config, results),
         causes=shown,
         broken=[each.nodeid for each in results.broken],

@@ -77,7 +77,7 @@ def count_sentence(results: Results, *, with_reasons: bool = True) -> str:
         }
     )
     if with_reasons and count["skipped"]:
-        parts[-1] += f" ({_reasons(ended)})"
+        parts[-1] += f" ({skip_reasons(ended)})"
     return ", ".join(filter(None, [*parts, _never_ran(results)]))
 
 
@@ -88,7 +88,7 @@ def _warned(results: Sequence[Result]) -> str:
     return f"warned ({f'{strict} of ' * (strict < warned)}tier S)" if strict else "warned"
 
 
-def _reasons(results: Iterable[Result]) -> str:
+def skip_reasons(results: Iterable[Result]) -> str:
     """Return why tests did not apply, the most frequent reasons first."""
     found = Counter(_reason(each.reason) for each in results if each.outcome == "skipped")
     most = [f"{number} {reason}" for reason, number in found.most_common(MOST_REASONS)]

@@ -355,8 +355,10 @@
   }
 
   // ---- language ---------------------------------------------------------------------------------------------------------
+  const english = $("search").placeholder;
   function speak(language) {
     page.lang = language;
+    $("search").placeholder = language === "ko" ? $("search").dataset.ko : english;
     for (const button of document.querySelectorAll("[data-language]")) button.setAttribute("aria-pressed", String(button.dataset.language === language));
     try {
       localStorage.setItem("lumen-language", language);
@@ -383,7 +385,10 @@
   for (const name of ["tier", "area", "cause"]) {
     if ($(name)) $(name).addEventListener("change", () => ((state[name] = $(name).value), changed()));
   }
-  document.querySelector(".filters").addEventListener("submit", (event) => event.preventDefault());
+  document.querySelector(".filters").addEventListener("submit", (event) => {
+    event.preventDefault();
+    step(1); // Enter goes to the first check that was found
+  });
   document.querySelector(".filters").addEventListener("reset", (event) => {
     event.preventDefault();
     clear();

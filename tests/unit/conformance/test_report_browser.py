@@ -119,8 +119,9 @@ def test_filters(found: dict[str, Any]) -> None:
 
 
 def test_search(found: dict[str, Any]) -> None:
-    """Words are searched in ids, claims and found values."""
+    """Words are searched in ids, claims and found values; Enter goes to the first check."""
     assert (found["searched"], found["matches"]) == (["C2-passes"], "1 / 25")
+    assert found["entered"] == "C2-passes"
 
 
 def test_a_link_opens_a_check(found: dict[str, Any]) -> None:
@@ -148,7 +149,8 @@ def test_keys(found: dict[str, Any]) -> None:
 
 def test_languages(found: dict[str, Any]) -> None:
     """The key l changes to Korean, and the page remembers it."""
-    assert found["korean"] == ["ko", "실패", "원인"]
+    sentence = "실패 1, 경고 1, 통과 22, 해당 없음 1 (1 need --proxy-can tools)."
+    assert found["korean"] == ["ko", "실패", "원인", sentence, "ID, 주장, 발견한 값"]
     assert found["korean_after_reload"] == "ko"
     assert found["english"] == "FAILED"
 

@@ -30,6 +30,7 @@ SENTENCES: Final = {
     "Before",
     "After",
     "before",
+    "id, claim, found value",
     "WORSE",
     "NOT WORSE",
     "NO CHANGE",
