@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from lumen_conformance.contract.session import MODEL, ContractSession
+from lumen_conformance.contract.session import MODEL, ContractSession, without_default
 from lumen_conformance.contract.turns import texts_of
 from lumen_conformance.gateway.exchange import ReceivedRequest
 from lumen_conformance.gateway.openai_requests import JsonObject, read_object
@@ -50,7 +50,7 @@ def forward(session: ContractSession, name: str, messages: list[dict[str, Any]],
 
 def _send(session: ContractSession, messages: list[dict[str, Any]], fields: dict[str, object]) -> ForwardedRequest:
     before = len(session.gateway.chats)
-    capture = session.post({"model": MODEL, "messages": messages, **fields})
+    capture = session.post({"model": MODEL, "messages": messages, **without_default(fields)})
     questions = {_beginning(texts_of(turn.get("content"))) for turn in messages if turn["role"] == "user"}
     # A proxy may still retry for a client that has disconnected; those calls have another question.
     calls = (call for call in session.gateway.chats[before:] if _beginning([call.message]) in questions)

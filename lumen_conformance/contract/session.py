@@ -281,5 +281,10 @@ def model_path(name: str) -> str:
 
 
 def question(text: str = AWKWARD_TEXT, **fields: object) -> dict[str, object]:
-    """A request with one message of a user."""
-    return {"model": MODEL, "messages": [{"role": "user", "content": text}], **fields}
+    """A request with one message of a user, without `stream: false`, which is the default."""
+    return {"model": MODEL, "messages": [{"role": "user", "content": text}], **without_default(fields)}
+
+
+def without_default(fields: dict[str, Any]) -> dict[str, Any]:
+    """These fields without `stream: false`: a target that refuses it fails the checks that send it, and no others."""
+    return {name: value for name, value in fields.items() if name != "stream" or value is not False}

@@ -72,7 +72,7 @@ def test_several_choices(judge: Judge, streamed: bool, proxy: ContractSession, a
 @check_each_comparison([COMPARISONS["C7"]])
 def test_stream_off(comparison: Comparison, proxy: ContractSession, assert_comparison: ComparisonAssertion) -> None:
     """An absent stream and stream: false mean the same; check H4-null-stream tests null, which clients do not send."""
-    assert_comparison(comparison, [proxy.chat, proxy.ask(proxy.question_text, stream=False)])
+    assert_comparison(comparison, [proxy.chat, proxy.post(question(proxy.question_text) | {"stream": False})])
 
 
 @pytest.fixture(scope="module")
