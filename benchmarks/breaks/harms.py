@@ -53,6 +53,7 @@ HARMS = (
     Harm("G10-refusal", "lost", "the text of a refusal is missing, without an error"),
     Harm("G12-*", "lost", "a paid answer does not arrive: openai 2.54.0 and litellm 1.106.2 give no text, or raise"),
     Harm("G13-cut", "lost", "openai 2.54.0, langchain-openai 1.7.3, litellm 1.106.2 give half a text, without error"),
+    Harm("G13-plain", "paid twice", "a paid answer is an error, and after a 5xx clients ask again"),
     Harm("G13-*", "lost", "the rest of a paid answer does not arrive: openai 2.54.0 raises APIError"),
     Harm("G3-first-event", "lost", "a request that failed has an empty answer, without an error"),
     Harm("G2-no-forgery", "mixed up", "a text looks like the turn of another role"),
@@ -190,7 +191,7 @@ SAME = {
 # Checks of tier M that no client notices and that are no harm of these kinds: proposed for tier S, with the reason.
 NOTICED: dict[str, str] = {
     "D5-waits": "without comments a waiting stream is only silent; time-outs of proxies begin at 30 s and more",
-    "E9": "a stream that is collected until its end loses nothing; a user waits longer for the first text",
+    "E9*": "a stream that is collected until its end loses nothing; a user waits longer for the first text",
     "F3-limit-is-inclusive": "a request of exactly one length is refused with a reason",
     "F3-allow": "no client uses another method, and none reads Allow",
     "F3-wrong-method-*": "no client uses another method",

@@ -17,10 +17,12 @@ from lumen_conformance.registry.declaration import check_of
 from tests.fixtures.faults.fault import Fault
 from tests.fixtures.faults.reference.steps import Steps
 from tests.matrix.contract import contract
-from tests.matrix.fault_run import run_fault
+from tests.matrix.fault_run import SHORTER, run_fault
 
 HERE = Path(__file__).parent
 TIERS = ("M", "S")
+# The waits of the matrix, but those for slow answers: a defect may have a limit of seconds.
+WAITS: Final = {name: seconds for name, seconds in SHORTER.items() if "test_g_time" not in name}
 TEXT_CHARS: Final = 160  # of a failure: enough to name the cause
 
 
@@ -74,7 +76,8 @@ def measure(names: Iterable[str] = ()) -> Iterator[tuple[str, dict[str, dict[str
 def failures(name: str, steps: Steps) -> dict[str, dict[str, str]]:
     """The checks of tiers M and S that fail for these steps; raises RuntimeError when a check ends with an error."""
     found: dict[str, dict[str, str]] = {tier: {} for tier in TIERS}
-    for test, outcome in run_fault(Fault(name, "", "", steps, profile="openai"), contract("openai").tests).items():
+    fault = Fault(name, "", "", steps, profile="openai")
+    for test, outcome in run_fault(fault, contract("openai").tests, WAITS).items():
         if outcome.word == "error":
             raise RuntimeError(f"{name}: {test.name} ends with an error: {outcome.reason}")
         check = check_of(test.item)

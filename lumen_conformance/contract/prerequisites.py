@@ -38,12 +38,12 @@ NEED_CHAT = (
 )
 NEED_STREAM = (
     "E8.*",
-    "E9",
+    "E9*",
     "E10",
     "F5.*",
     "F5-*",
     "G12-*",
-    "G13-*",
+    *("G13-cut", "G13-long", "G13-pause*"),
     "G3-first-event",
     "G3-words-first-event",
     "G3-words-late",

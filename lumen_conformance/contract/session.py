@@ -209,6 +209,10 @@ class ContractSession:
 
     @cached_property
     def slow_stream(self) -> tuple[Capture, float | None]:
+        """See `ask_slow_gateway`."""
+        return self.ask_slow_gateway()
+
+    def ask_slow_gateway(self, **fields: object) -> tuple[Capture, float | None]:
         """A stream whose gateway sends its last content late, and the monotonic time of that (None: no request)."""
         started = threading.Event()
         said_mono_s: list[float] = []
@@ -223,7 +227,7 @@ class ContractSession:
                 started.set()
 
         with self.gateway.scripted(stream_in_halves(midway=midway)):
-            capture = self.post(question(self.question_text, stream=True), on_body=look)
+            capture = self.post(question(self.question_text, stream=True, **fields), on_body=look)
         return capture, next(iter(said_mono_s), None)
 
     @shared_exchange

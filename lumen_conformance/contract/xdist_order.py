@@ -18,7 +18,8 @@ WAITS: tuple[tuple[str, ...], ...] = (
     ("test_timeout[G3-silent]", "test_timeout_hints[G8-silent]"),
     ("test_timeout[G3-dripping]",),
     ("test_after_idling[H2-after-idling]",),
-    ("test_no_clean_end[G13-cut]", "test_whole[G13-pause]", "test_whole[G13-pause-first]", "test_whole[G13-long]"),
+    ("test_no_clean_end[G13-cut]", "test_whole[G13-pause]", "test_whole[G13-pause-first]", "test_whole[G13-long]",
+     "test_whole[G13-plain]"),
 )  # fmt: skip
 
 

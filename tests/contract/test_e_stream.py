@@ -1,19 +1,21 @@
 """E: the chunks of a stream."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from lumen_conformance.checks import e_stream, e_usage
-from lumen_conformance.checks.catalogue import COMPARISONS, judges
+from lumen_conformance.checks.catalogue import COMPARISONS, JUDGES, judges
 from lumen_conformance.checks.decorators import check_each_comparison, check_each_judge
 from lumen_conformance.checks.verdict import Comparison, Judge
 from lumen_conformance.contract.exchanges import TOKEN_COUNT_TEXTS, get_exchange
 from lumen_conformance.contract.expectations import describe
 from lumen_conformance.contract.prerequisites import params_of
 from lumen_conformance.contract.session import SECOND_QUESTION, ClaimAssertion, ContractSession
+from lumen_conformance.contract.tool_requests import WEATHER
 from lumen_conformance.http.client import Capture
-from lumen_conformance.http.documents import assistant_text, finish_of
+from lumen_conformance.http.documents import assistant_text, finish_of, is_stream
 from lumen_conformance.registry.declaration import check
 from lumen_conformance.registry.refutation import NotJudged, expect
 
@@ -76,6 +78,23 @@ def test_passed_on(judge: Judge, proxy: ContractSession, assert_holds: ClaimAsse
     asked = said_mono_s is not None
     expect(asked, "a request to the gateway", f"none; {describe(capture)}")
     assert_holds(judge, capture, said_mono_s=said_mono_s)
+
+
+@check(
+    "E9-tools",
+    tier="S",
+    marks=(pytest.mark.needs("gateway"), pytest.mark.needs("tools"), pytest.mark.profile("openai")),
+    source="ollama#9632: with tools a stream came when it was complete",
+)
+def test_passed_on_with_tools(proxy: ContractSession, assert_holds: ClaimAssertion) -> None:
+    """A stream of the gateway is forwarded without buffering, too, when the request offers tools."""
+    capture, said_mono_s = proxy.ask_slow_gateway(tools=[WEATHER])
+    if said_mono_s is None or not is_stream(capture):
+        raise NotJudged(f"no stream of the gateway: {describe(capture)}", ("H4-tools-unused", "E9"))
+    alone, alone_mono_s = proxy.slow_stream
+    if JUDGES["E9"](alone, replace(proxy.judge_context, said_mono_s=alone_mono_s)).failure:
+        raise NotJudged("a stream is buffered also without tools", ("E9",))
+    assert_holds(JUDGES["E9"], capture, said_mono_s=said_mono_s)
 
 
 @check("E10", source="openapi.yaml:33665: choices[].delta.content; clients show an empty answer")

@@ -13,6 +13,7 @@ from lumen_conformance.checks.catalogue import JUDGES
 from lumen_conformance.contract.exchanges import FEW_CLIENTS, STREAMED
 from lumen_conformance.contract.expectations import describe, expect_response
 from lumen_conformance.contract.held_answers import HeldAnswer, HeldAnswers, leave, release
+from lumen_conformance.contract.limits import LIMIT, ask_until_served, is_limited
 from lumen_conformance.contract.mixed_answers import make_unique
 from lumen_conformance.contract.prerequisites import need_chat, need_stream
 from lumen_conformance.contract.session import FIRST_CONTENT, ContractSession, question
@@ -28,7 +29,6 @@ from lumen_conformance.waiting import observe
 ABORTS = 128
 SERVED_S = TIMEOUT_S  # for an answer that takes milliseconds unless it waits for another one
 NOTICED_S = 1.0  # targets that watch the connections of their clients notice an abort within milliseconds
-LIMIT = 429  # the status of a target that serves fewer clients at once
 LEAVES_S = 0.3  # a client of a model leaves after that also without a first byte: its question may wait for the other
 NO_CALL = {"lumen": "G1-stream", "openai": "E9"}  # they fail when the gateway is not called for a stream
 NOT_WHOLE = ("E3.3", "E6.1", "E10", "D3.1")  # one of them fails when a stream is not whole, also without other clients
@@ -155,7 +155,7 @@ def test_health_beside_a_stream(beside: Beside, proxy: ContractSession) -> None:
 def test_chat_beside_a_stream(stream: bool, beside: Beside) -> None:  # noqa: FBT001 -- a row
     """A question is answered while another client's stream is open; a limit answers 429 with Retry-After."""
     capture = LAST_CAPTURE.record(beside.streamed if stream else beside.plain)
-    if capture.status == LIMIT and capture.header("retry-after"):
+    if is_limited(capture):
         pytest.skip("the target refuses a second question with 429 and Retry-After: it has a limit")
     expect_answered(capture, at="while another client's stream is open")
 
@@ -213,14 +213,13 @@ def test_after_aborts(silent: bool, proxy: ContractSession) -> None:  # noqa: FB
     """The next question is answered after many clients have left ({row})."""
     need_answers_and_streams(proxy)
     left = abort_held(proxy, silent=silent) if "gateway" in proxy.target.can else abort_some(proxy)
-    last: list[Capture] = []
-
-    def is_decided() -> bool:
-        last[:] = [proxy.ask(make_unique("next"))]
-        return bool(proxy.target.url) or last[0].status != LIMIT  # what the others asked may still be in progress
-
-    observe("the next question is not refused for a limit", is_decided, within_s=SERVED_S)
-    expect_answered(last[0], at=f"after {left} clients that have left")
+    capture = ask_until_served(
+        proxy,
+        make_unique("next"),
+        within_s=SERVED_S,
+        is_refused=lambda found: found.status == LIMIT,  # what the others asked may still be in progress
+    )
+    expect_answered(capture, at=f"after {left} clients that have left")
 
 
 def abort_held(proxy: ContractSession, *, silent: bool) -> int:

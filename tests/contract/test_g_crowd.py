@@ -10,6 +10,7 @@ import pytest
 
 from lumen_conformance.contract.exchanges import FEW_CLIENTS, MANY_CLIENTS
 from lumen_conformance.contract.expectations import describe
+from lumen_conformance.contract.limits import ask_until_served
 from lumen_conformance.contract.mixed_answers import SentQuestion, expect_own_answers, limit_tokens, make_unique
 from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.http.capture import LAST_CAPTURE
@@ -17,7 +18,6 @@ from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import answer_json, assistant_text, choices, chunks
 from lumen_conformance.registry.declaration import check
 from lumen_conformance.registry.refutation import NotJudged, expect
-from lumen_conformance.waiting import observe
 
 PLACE_WITHIN_S = 60.0  # for a client that must retry after a 429: twenty answers take far less than a second
 
@@ -26,15 +26,8 @@ def ask_until_accepted(proxy: ContractSession, number: int) -> SentQuestion:
     """Ask with a unique text, every second time for a stream if the target streams; retry after a 429."""
     text = make_unique("말해")
     streamed = bool(number % 2) and bool(assistant_text(proxy.stream))
-    last: list[Capture] = []
-
-    def answered() -> bool:
-        last[:] = [proxy.ask(text, stream=streamed, **limit_tokens(proxy))]
-        full = last[0].status == 429 and last[0].header("retry-after")
-        return bool(proxy.target.url) or not full  # by URL no request is repeated
-
-    observe("the target accepts the request", answered, within_s=PLACE_WITHIN_S)
-    return SentQuestion(text, "", last[0])
+    capture = ask_until_served(proxy, text, within_s=PLACE_WITHIN_S, stream=streamed, **limit_tokens(proxy))
+    return SentQuestion(text, "", capture)
 
 
 @pytest.fixture(scope="module")

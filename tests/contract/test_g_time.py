@@ -1,6 +1,6 @@
-"""G13: a stream survives the pauses of its gateway, and a stream that the target cuts does not look complete.
+"""G13: an answer survives the pauses of its gateway, and a stream that the target cuts does not look complete.
 
-All streams of this module are requested at the same time.
+All answers of this module are requested at the same time.
 """
 
 from collections.abc import Callable
@@ -11,24 +11,28 @@ from functools import cache, partial
 import pytest
 
 from lumen_conformance.contract.expectations import describe, expect_whole
+from lumen_conformance.contract.limits import ask_until_served
 from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.gateway import replies
 from lumen_conformance.gateway.exchange import Exchange, Reply
 from lumen_conformance.gateway.openai_requests import wants_stream
 from lumen_conformance.http.capture import LAST_CAPTURE, Capture
 from lumen_conformance.http.documents import assistant_text, error_documents
-from lumen_conformance.registry.declaration import check, check_each
+from lumen_conformance.registry.declaration import Check, check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
 
-# A model reasons for a minute and more between two texts; a run cannot wait as long. Each wait is also at most a
-# quarter of the time that an answer may take (--timeout), so the whole stream is well within it.
+# A model reasons for a minute and more between two texts; a run cannot wait as long. Each wait of a stream is also at
+# most a quarter of the time that an answer may take (--timeout), so the whole stream is well within it; a plain answer
+# has one wait, and may take half of that time.
 PAUSE_S = 3.0
 LONG_S = 4.0
 PARTS = 4
+PLAIN_PARTS = 2
 TEXT = "The gateway writes this text in several pieces, and it takes its time for them."
 REPORTS = "NVIDIA/OpenShell#829 ends a stream after a pause; #641 ends a long one"
+PLAIN_REPORT = "llama.cpp#18063: a plain answer fails long before the time-out, a stream does not"
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,11 @@ class Wait:
     reply: Callable[[float], Reply]
     longest: Callable[[], float]
     description: str
+    stream: bool = True
 
     def seconds(self, proxy: ContractSession) -> float:
         """The seconds for this target."""
-        return min(self.longest(), proxy.target.answer_s / PARTS)
+        return min(self.longest(), proxy.target.answer_s / (PARTS if self.stream else PLAIN_PARTS))
 
     def although(self, proxy: ContractSession) -> str:
         """The end of an expectation."""
@@ -53,11 +58,13 @@ def pause(seconds: float) -> Reply:
     return replies.stream_in_halves(midway=lambda exchange: exchange.hold(at_most_s=seconds))
 
 
-WAITS = {
+SILENT_FIRST = "is silent for {} before its response"
+STREAMS = {
     "pause": Wait(pause, lambda: PAUSE_S, "is silent for {} in mid-stream"),
-    "pause-first": Wait(replies.delayed, lambda: PAUSE_S, "is silent for {} before its response"),
+    "pause-first": Wait(replies.delayed, lambda: PAUSE_S, SILENT_FIRST),
     "long": Wait(replies.spread, lambda: LONG_S, "writes for {}"),
 }
+WAITS = STREAMS | {"plain": Wait(replies.delayed, lambda: LONG_S, SILENT_FIRST, stream=False)}
 
 
 def question_of(name: str) -> str:
@@ -74,19 +81,23 @@ def reply_as_asked(proxy: ContractSession, exchange: Exchange) -> None:
 
 @pytest.fixture(scope="module")
 def ask_slow_gateway(proxy: ContractSession) -> Callable[[str], Capture]:
-    """A function that returns the stream for a wait; all are requested at once, when the first one is read."""
+    """A function that returns the answer for a wait; all are requested at once, when the first one is read."""
     patience_s = len(WAITS) * proxy.target.answer_s  # for a target that answers one request after another
+
+    def ask(name: str) -> Capture:
+        return ask_until_served(
+            proxy, question_of(name), within_s=patience_s, timeout_s=patience_s, stream=WAITS[name].stream
+        )
 
     @cache
     def ask_all() -> dict[str, Capture]:
-        ask = partial(proxy.ask, stream=True, timeout_s=patience_s)
         with proxy.failing(partial(reply_as_asked, proxy)), ThreadPoolExecutor(len(WAITS)) as pool:
-            return dict(zip(WAITS, pool.map(ask, map(question_of, WAITS)), strict=True))
+            return dict(zip(WAITS, pool.map(ask, WAITS), strict=True))
 
     def captured(name: str) -> Capture:
         capture = LAST_CAPTURE.record(ask_all()[name])
         asked = [call for call in proxy.gateway.chats if call.message == question_of(name)]
-        if asked and not any(map(wants_stream, asked)):
+        if WAITS[name].stream and asked and not any(map(wants_stream, asked)):
             raise NotJudged("the gateway received a request for a plain answer", ("E9",))
         return capture
 
@@ -102,16 +113,22 @@ def looks_complete(capture: Capture, name: str) -> bool:
 @check("G13-cut", source=f"{REPORTS}; every SDK treats a normal end as a complete answer")
 def test_no_clean_end(ask_slow_gateway: Callable[[str], Capture], proxy: ContractSession) -> None:
     """A stream with a pause of the gateway is whole, or it ends as an error: a part of it does not look complete."""
-    for name, wait in WAITS.items():
+    for name, wait in STREAMS.items():
         capture = ask_slow_gateway(name)
         expected = f"the whole answer, an error event, or an aborted body{wait.although(proxy)}"
         expect(not looks_complete(capture, name), expected, f"a normal end: {describe(capture)}")
 
 
-@check_each("name", {f"G13-{name}": name for name in WAITS}, source=REPORTS)
+PLAIN = Check("G13-plain", source=PLAIN_REPORT, claim="A plain answer arrives when the gateway takes its time")
+
+
+@check_each("name", {f"G13-{name}": name for name in STREAMS} | {PLAIN: "plain"}, source=REPORTS)
 def test_whole(name: str, ask_slow_gateway: Callable[[str], Capture], proxy: ContractSession) -> None:
     """A stream arrives whole when the gateway takes its time ({row})."""
     capture = ask_slow_gateway(name)
-    if looks_complete(capture, name):
+    if name in STREAMS and looks_complete(capture, name):
         raise NotJudged(f"a part of the stream looks complete: {describe(capture)}", ("G13-cut",))
+    if name == "plain" and capture.status != 200 and ask_slow_gateway("pause-first").status == capture.status:
+        raise NotJudged(f"a stream that begins late fails, too: {describe(capture)}", ("G13-pause-first",))
+    LAST_CAPTURE.record(capture)
     expect_whole(capture, question_of(name), although=WAITS[name].although(proxy))
