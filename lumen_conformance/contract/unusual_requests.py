@@ -1,7 +1,7 @@
 """Valid requests with unusual values. An answer and a refusal are both right; a failure of the server is not.
 
-Each of these values has ended a server, or a request, in public reports or in the libraries that servers use:
-docs/protocol/chat-completions.md.
+Public reports name some of these values, with what they did to a server: docs/protocol/chat-completions.md. The others
+(emoji, direction, numbers, names, stop-empty) have no report; they are legal values at the edge of their types.
 """
 
 import json
