@@ -52,12 +52,12 @@ def send(proxy: ContractSession, name: str, *, stream: bool) -> ForwardedRequest
     """Send a conversation; not judged when the target does not forward it, and fails H4 for it."""
     plain = forward(proxy, f"turns {name}", ALL[name], stream=False).capture
     sent = forward(proxy, f"turns {name}", ALL[name], stream=stream)
-    if name in UNUSUAL_CONVERSATIONS and not sent.calls and not sent.is_refused and not is_told(plain):
+    if name in UNUSUAL_CONVERSATIONS and not sent.calls and not sent.is_refused and not is_handled(plain):
         raise NotJudged(f"the conversation is not answered: {describe(plain)}", (f"H4-turns-{name}",))
     return sent
 
 
-def is_told(capture: Capture) -> bool:
+def is_handled(capture: Capture) -> bool:
     """Whether a response is an answer, or an error that says what is not supported."""
     refused = capture.is_client_error and bool(child_object(answer_json(capture), "error").get("message"))
     return capture.status == 200 or refused
@@ -94,4 +94,4 @@ def test_every_word(stream: bool, name: str, proxy: ContractSession) -> None:  #
 def test_conversation(name: str, proxy: ContractSession) -> None:
     """A conversation that OpenAI accepts ({row}) gets an answer, or an error that says what is not supported."""
     capture = forward(proxy, f"turns {name}", ALL[name], stream=False).capture
-    expect_response(capture, is_told(capture), "status 200, or a status from 400 to 499 and an error message")
+    expect_response(capture, is_handled(capture), "status 200, or a status from 400 to 499 and an error message")
