@@ -36,7 +36,6 @@ FITTING: Final[dict[str, Any]] = {
 FENCE = "```"
 CUT = ("length", "content_filter")  # OpenAI documents that the JSON may be partial then
 REFUSED = range(400, 500)
-_breaches = Compiler(lambda _reference: {}).rule(SCHEMA)
 
 
 def require_object_requested(capture: Capture) -> Unjudged | None:
@@ -88,6 +87,11 @@ def format_is_not_ignored(capture: Capture) -> Findings:
         yield from _unfit(capture, "a text that is JSON and fits the response_format, or a status from 400 to 499")
 
 
+def fits_format(capture: Capture) -> bool:
+    """Whether an answer has a text that is a JSON object, and fits the schema of its request if there is one."""
+    return capture.status == 200 and next(iter(_unfit_text(capture, "")), None) is None
+
+
 def _unfit(capture: Capture, expected: str) -> Findings:
     """What is wrong with the text of an answer, if anything."""
     if capture.status is None:
@@ -110,9 +114,9 @@ def _unfit_text(capture: Capture, expected: str) -> Findings:
         yield Finding(expected, f"a text that is not JSON{fenced}: {quote(text)}")
     elif not isinstance(document.value, dict):
         yield Finding(expected, f"JSON that is no object: {quote(text)}")
-    elif _requested(capture) == FITTING:
+    elif schema := child_object(child_object(_requested(capture), "json_schema"), "schema"):
         found: list[Breach] = []
-        _breaches(document.value, (), found)
+        Compiler(lambda _reference: {}).rule(schema)(document.value, (), found)
         for number, breach in enumerate(found):
             within = f", in the text {quote(text)}" if number == 0 else ""
             yield Finding(f"{expected}: {breach.expected}", breach.found + within, path=format_path(breach.path))

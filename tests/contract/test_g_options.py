@@ -9,6 +9,7 @@ from zlib import crc32
 
 import pytest
 
+from lumen_conformance.checks.j_structured import fits_format
 from lumen_conformance.contract.exchanges import STREAMED
 from lumen_conformance.contract.expectations import describe
 from lumen_conformance.contract.forwarded import ForwardedRequest, forward
@@ -82,6 +83,8 @@ def is_applied(option: Option, capture: Capture) -> bool:
         return finish_of(capture) == "length"
     if option.name == "stop":
         return capture.status == 200 and STOP not in assistant_text(capture)
+    if option.name == "response_format":
+        return fits_format(capture)
     return option.name == "stream_options" and any(isinstance(each.get("usage"), dict) for each in objects_of(capture))
 
 

@@ -1,4 +1,7 @@
-"""J: structured output. The gateway of the suite answers in the requested format, with the question in each string."""
+"""J: structured output. The gateway of the suite answers in the requested format, with the question in each string.
+
+A proxy that does not forward the format fails G15-response-format-…, which names this cause; J1 is not judged then.
+"""
 
 import pytest
 
@@ -10,6 +13,7 @@ from lumen_conformance.contract.exchanges import STREAMED
 from lumen_conformance.contract.session import ClaimAssertion, ContractSession
 from lumen_conformance.gateway.openai_requests import read_object
 from lumen_conformance.http.client import Capture
+from lumen_conformance.registry.refutation import NotJudged
 
 QUESTION = "Describe Paris in JSON: its name (city), whether it is at a coast (coastal), and its rivers (rivers)."
 FORMATS = {"object": OBJECT, "schema": FITTING}
@@ -22,14 +26,19 @@ def ask_for_json(proxy: ContractSession, name: str, *, stream: bool) -> Capture:
     return proxy.once(f"json {name} {how}", lambda: proxy.ask(QUESTION, stream=stream, response_format=FORMATS[name]))
 
 
-def describe_forwarding(proxy: ContractSession, capture: Capture, name: str) -> str:
-    """Say that the gateway received no such format for this request; empty when it did, or has no formats."""
+def is_lost(proxy: ContractSession, capture: Capture, name: str) -> bool:
+    """Whether the gateway of this request has formats, and did not receive this one."""
     began_mono_s = capture.sent_mono_s - (capture.elapsed_s - capture.ended_s)
     ended_mono_s = capture.sent_mono_s + capture.ended_s
     calls = [call for call in proxy.gateway.chats if began_mono_s <= call.at_mono_s <= ended_mono_s]
     asked = [read_object(call).get("response_format") for call in calls]
-    is_known = not asked or proxy.target.profile != "openai"
-    return "" if is_known or FORMATS[name] in asked else "the request to the gateway has no such response_format"
+    return bool(asked) and proxy.target.profile == "openai" and FORMATS[name] not in asked
+
+
+def need_format(proxy: ContractSession, judge: Judge, capture: Capture, name: str) -> None:
+    """Raise `NotJudged` when a claim is broken and the gateway did not receive the format."""
+    if is_lost(proxy, capture, name) and judge(capture, proxy.judge_context).failure:
+        raise NotJudged("the request to the gateway has no such response_format", (f"G15-response-format-{name}",))
 
 
 @STREAMED
@@ -38,7 +47,8 @@ def test_structured(judge: Judge, stream: bool, proxy: ContractSession, assert_h
     """A target that declares json gives JSON."""
     name = FORMAT_OF[judge.claim.check]
     capture = ask_for_json(proxy, name, stream=stream)
-    assert_holds(judge, capture, about=describe_forwarding(proxy, capture, name))
+    need_format(proxy, judge, capture, name)
+    assert_holds(judge, capture)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -48,4 +58,5 @@ def test_not_ignored(judge: Judge, name: str, proxy: ContractSession, assert_hol
     if "json" in proxy.target.can:
         pytest.skip("not applicable: the target declares json, and J1.1 and J1.2 judge it")
     capture = ask_for_json(proxy, name, stream=False)
-    assert_holds(judge, capture, about=describe_forwarding(proxy, capture, name))
+    need_format(proxy, judge, capture, name)
+    assert_holds(judge, capture)
