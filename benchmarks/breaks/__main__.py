@@ -1,6 +1,7 @@
 """``python -m breaks [CLIENT …]``: ask all clients, or these, then write tiers.json and docs/breaks.md.
 
-``python -m breaks pages`` writes both from what is kept.
+``python -m breaks new`` asks all clients of what is not served yet, and keeps the rest of the record; ``python -m
+breaks pages`` writes both files from what is kept.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ DOCS = HERE.parents[1] / "docs" / "breaks.md"
 
 def main(names: list[str]) -> None:
     """Run what was asked for."""
-    if names != ["pages"]:
+    if names == ["new"]:
+        run(list(CLIENTS), only_new=True)
+    elif names != ["pages"]:
         run(names or list(CLIENTS))
     record, selected = BreaksRecord.read(), selection()
     found = tiers(record, selected)

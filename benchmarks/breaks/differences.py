@@ -22,6 +22,7 @@ OTHER = {
     "built": "joins wrongly",
     "answers": "loses answers",
     "calls": "other tool calls",
+    "parsed": "other object",
     "listed": "loses models",
     "found": "loses models",
 }

@@ -64,6 +64,21 @@ def keep(client: str, served: list[str], found: Found) -> None:
     path_of(client).write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
+def served(client: str) -> set[str]:
+    """The names of the servers that a client was asked of."""
+    return set(json.loads(path_of(client).read_text("utf-8"))["served"])
+
+
+def keep_more(client: str, known: list[str], found: Found) -> None:
+    """Add to the record of a client, whose servers are those of these names."""
+    kept = json.loads(path_of(client).read_text("utf-8"))["found"]
+    keep(
+        client,
+        known,
+        {name: kept.get(name, {}) | found.get(name, {}) for name in known if name in kept or name in found},
+    )
+
+
 def path_of(client: str) -> Path:
     """The file of a client."""
     return FOLDER / f"{client}.json"

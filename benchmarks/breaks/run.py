@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 from breaks.differences import by_server
-from breaks.record import keep
-from breaks.selection import AGAIN, selection
+from breaks.record import keep, keep_more, served
+from breaks.selection import AGAIN, Served, selection
 from breaks.visits import visits_of
 from lumen_conformance.isolation import clean
 from tests.contract.clients.client_list import CLIENTS
@@ -19,8 +19,11 @@ STEP_ACTS = 250  # between two lines of progress
 FILES = 4_096  # of a process that serves all: openai-node makes it open 1,050, as each server keeps its connections
 
 
-def run(names: Sequence[str]) -> None:
-    """Ask these clients of every server, and keep what they found; raises RuntimeError when one is not set up."""
+def run(names: Sequence[str], *, only_new: bool = False) -> None:
+    """Ask these clients of every server, and keep what they found; raises RuntimeError when one is not set up.
+
+    ``only_new``  ask of the servers that are not in the record, beside the healthy ones, and add to the record
+    """
     for name in names:
         if missing := CLIENTS[name].missing:
             raise RuntimeError(missing)
@@ -29,7 +32,7 @@ def run(names: Sequence[str]) -> None:
         clean(os.environ, f"http://127.0.0.1:{dead.getsockname()[1]}")
         # A process each: threads of one would share its processor.
         with ProcessPoolExecutor(AT_ONCE, max_tasks_per_child=1) as pool:
-            for job in [pool.submit(_visit, name) for name in names]:
+            for job in [pool.submit(_visit, name, only_new) for name in names]:
                 job.result()
 
 
@@ -44,9 +47,9 @@ def allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, most))
 
 
-def _visit(name: str) -> None:
+def _visit(name: str, only_new: bool) -> None:  # noqa: FBT001 -- passed to another process
     allow_files()
-    selected = selection()
+    selected = unserved(name) if only_new else selection()
     shown = 0
 
     def progress(done: int) -> None:
@@ -60,4 +63,15 @@ def _visit(name: str) -> None:
     print(f"breaks: {name}: done, {len(visits)} acts, {len(found)} servers make a difference", flush=True)
     if AGAIN in found:
         raise RuntimeError(f"{name}: the healthy server differs from itself, the run was disturbed: {found[AGAIN]}")
-    keep(name, [each.name for each in selected], found)
+    if only_new:
+        keep_more(name, [each.name for each in selection()], found)
+    else:
+        keep(name, [each.name for each in selected], found)
+
+
+def unserved(client: str) -> tuple[Served, ...]:
+    """The servers that a client was not asked of, and those that they are compared with."""
+    kept, every = served(client), selection()
+    new = [each for each in every if each.name not in kept]
+    needed = {AGAIN, *(each.baseline for each in new), *(each.name for each in new)}
+    return tuple(each for each in every if each.name in needed)

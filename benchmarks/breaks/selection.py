@@ -13,6 +13,7 @@ CHAT = ("plain", "stream", "usage", "helper")
 STREAMS = ("stream", "usage", "helper")
 REFUSALS = ("refused", "refused-stream", "wrong-url", "wrong-key", "unknown-model")
 TOOLS = ("tools", "tools-stream")
+FORMATS = ("json", "parse", "parse-stream")
 SENT = ("plain", "stream", "usage", "limited", "instructed", "parts")  # what a client makes of a plain question
 # The longest prefix of a check's id → acts. Checks of another prefix are about harm that no client can report (G), or
 # about who may ask (H5, F6).
@@ -34,6 +35,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "D7": ("models",),
     "E": STREAMS,
     "E8": TOOLS,
+    "E9-tools": TOOLS,
     "F1": ("refused", "wrong-url", "unknown-model"),
     "F2": ("refused", "refused-stream"),
     "F3": ("wrong-url", "wrong-key", "unknown-model"),
@@ -45,7 +47,10 @@ ACTS: dict[str, tuple[str, ...]] = {
     "F7": ("plain",),
     "F7-": (),  # of values that none of these clients sends by itself
     "F8": ("plain",),
+    "G15-response-format": FORMATS,
+    "G15-tool": TOOLS,
     "G8": ("away", "lost"),
+    "J": FORMATS,
     "H2": ("plain",),
     "H3": ("models", "unknown-model"),
     "H4": SENT,
@@ -57,7 +62,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "H6": (),  # no client sends another form than its own; those that send these are recorded
 }
 ALL_ACTS = tuple(dict.fromkeys(act for acts in ACTS.values() for act in acts))
-OF_RELAYS = TOOLS  # the other reference calls no tool
+OF_RELAYS = (*TOOLS, *FORMATS)  # the other reference calls no tool, and writes no JSON
 AGAIN = "reference-again"
 OTHER_TOOL = ("tool-custom",)  # calls a custom tool, where the clients offer a function
 EARLY = ("late",)  # needs a server that begins its streams before the gateway has answered
@@ -95,7 +100,7 @@ def acts_of(fault: Fault) -> tuple[str, ...]:
 
 def acts_of_relay(name: str) -> tuple[str, ...]:
     """What is asked of a healthy variant of the relay."""
-    return CHAT if name in OTHER_TOOL else (*CHAT, *TOOLS)
+    return CHAT if name in OTHER_TOOL else (*CHAT, *OF_RELAYS)
 
 
 def baselines() -> tuple[Served, ...]:

@@ -1,9 +1,10 @@
 // The AI SDK with its provider for OpenAI-compatible servers.
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { generateText, streamText, tool } from "ai";
+import { generateText, Output, streamText, tool } from "ai";
 import { z } from "zod";
 
 import { instructions, runActs } from "./client_runner.mjs";
+import { city } from "./city.mjs";
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 const LIMIT_TOKENS = 100; // as python/client_runner.py has it
@@ -11,7 +12,8 @@ const LIMIT_TOKENS = 100; // as python/client_runner.py has it
 // Default settings; usage in streams is an option. The AI SDK retries whatever x-should-retry says; a program turns
 // that off by `maxRetries: 0`, which `more` can have.
 function connect(baseURL, apiKey, more = {}) {
-  const ours = (includeUsage) => createOpenAICompatible({ name: "lumen", baseURL, apiKey, includeUsage })(instructions.model);
+  const provider = (options) => createOpenAICompatible({ name: "lumen", baseURL, apiKey, ...options })(instructions.model);
+  const ours = (includeUsage) => provider({ includeUsage });
 
   const plain = (text) => answered({ prompt: text });
 
@@ -45,7 +47,23 @@ function connect(baseURL, apiKey, more = {}) {
     if (errors.length) throw errors[0];
   }
 
+  // A provider has to be told that its server knows schemas.
+  const placed = () => ({ model: provider({ supportsStructuredOutputs: true }), output: Output.object({ schema: city }), ...more });
+
+  async function* parse(text) {
+    yield { parsed: (await generateText({ prompt: text, ...placed() })).output };
+  }
+
+  async function* parseStream(text) {
+    const errors = [];
+    const answer = streamText({ prompt: text, onError: ({ error }) => void errors.push(error), ...placed() });
+    yield { parsed: await answer.output };
+    if (errors.length) throw errors[0];
+  }
+
   const asks = {
+    parse,
+    "parse-stream": parseStream,
     limited: (text) => answered({ prompt: text, maxOutputTokens: LIMIT_TOKENS }),
     instructed: (text) => answered({ system: "Be brief.", prompt: text }),
     parts: (text) => answered({ messages: [{ role: "user", content: ["Be brief.", text].map((each) => ({ type: "text", text: each })) }] }),

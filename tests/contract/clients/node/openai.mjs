@@ -1,12 +1,15 @@
 // The OpenAI library of Node.
 import OpenAI from "openai";
+import { zodResponseFormat } from "openai/helpers/zod";
 
 import { instructions, runActs } from "./client_runner.mjs";
+import { city } from "./city.mjs";
 
 const { model, texts } = instructions;
 const question = (content) => [{ role: "user", content }];
 
 const tool = { type: "function", function: { name: "now", parameters: { type: "object", properties: {} } } };
+const placed = zodResponseFormat(city, "city");
 const forced = { tools: [tool], tool_choice: "required" };
 
 // Default settings, including retries.
@@ -65,8 +68,26 @@ function connect(baseURL, apiKey) {
     yield { finish: (await completions.create({ model, messages })).choices[0].finish_reason };
   }
 
+  async function* json(text) {
+    const answer = await completions.create({ model, messages: question(text), response_format: { type: "json_object" } });
+    yield { parsed: JSON.parse(answer.choices[0].message.content) };
+  }
+
+  async function* parse(text) {
+    const answer = await completions.parse({ model, messages: question(text), response_format: placed });
+    yield { parsed: answer.choices[0].message.parsed };
+  }
+
+  async function* parseStream(text) {
+    const stream = completions.stream({ model, messages: question(text), response_format: placed });
+    yield { parsed: (await stream.finalChatCompletion()).choices[0].message.parsed };
+  }
+
   const more = {
     helper,
+    json,
+    parse,
+    "parse-stream": parseStream,
     models,
     turn,
     two,

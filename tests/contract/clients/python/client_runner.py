@@ -28,6 +28,7 @@ URL, EARLY_STREAM_URL, KEY, MODEL, TEXTS = (
 )
 OVERSIZE_BYTES = 4 * 1_048_576  # more than the buffers of a connection hold, so that a reset is noticed while sending
 WRONG_PREFIX = "/nothing-here"  # of a base URL with a typing error
+JSON_OBJECT = {"type": "json_object"}
 LIMIT_TOKENS = 100  # more tokens than the answer to the text of a visit has
 
 Output = Iterable["str | dict[str, object]"]

@@ -3,6 +3,7 @@
 import json
 from functools import partial
 
+from city import City
 from client_runner import LIMIT_TOKENS, MODEL, ClientCalls, Output, run_acts
 from langchain_openai import ChatOpenAI
 
@@ -38,6 +39,9 @@ def connect(url: str, key: str) -> ClientCalls:
         yield called(whole)
 
     asks = {
+        "json": partial(in_json, chat),
+        "parse": partial(parse, chat),
+        "parse-stream": partial(parse_stream, chat),
         "turn": lambda text: ended(chat.invoke([("user", text), chat.invoke(text), ("user", text)])),
         "limited": lambda text: invoked(ChatOpenAI(**where, model=MODEL, max_tokens=LIMIT_TOKENS), text),
         "instructed": lambda text: invoked(ChatOpenAI(**where, model=REASONING_MODEL), [INSTRUCTION, ("user", text)]),
@@ -52,6 +56,22 @@ def invoked(chat: ChatOpenAI, asked: object) -> Output:
     message = chat.invoke(asked)
     yield message.content
     yield {"finish": message.response_metadata.get("finish_reason"), "usage": counted(message.usage_metadata)}
+
+
+def in_json(chat: ChatOpenAI, text: str) -> Output:
+    """One answer in JSON."""
+    yield {"parsed": chat.with_structured_output(None, method="json_mode").invoke(text)}
+
+
+def parse(chat: ChatOpenAI, text: str) -> Output:
+    """One answer that fits a schema."""
+    yield {"parsed": chat.with_structured_output(City, method="json_schema").invoke(text).model_dump()}
+
+
+def parse_stream(chat: ChatOpenAI, text: str) -> Output:
+    """One streamed answer that fits a schema."""
+    *_, last = chat.with_structured_output(City, method="json_schema").stream(text)
+    yield {"parsed": last.model_dump()}
 
 
 def ended(message: object) -> Output:

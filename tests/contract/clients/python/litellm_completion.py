@@ -1,7 +1,10 @@
-"""LiteLLM as a client of an OpenAI-compatible server."""
+"""LiteLLM as a client of an OpenAI-compatible server. A request with tools needs the package mcp, so none is sent."""
+
+import json
 
 import litellm
-from client_runner import KEY, LIMIT_TOKENS, MODEL, URL, ClientCalls, Output, question, run_acts
+from city import City
+from client_runner import JSON_OBJECT, KEY, LIMIT_TOKENS, MODEL, URL, ClientCalls, Output, question, run_acts
 
 
 def connect(url: str, key: str) -> ClientCalls:
@@ -27,8 +30,25 @@ def connect(url: str, key: str) -> ClientCalls:
                 yield {"usage": usage.model_dump()}
         yield built(chunks)
 
-    more = {"limited": lambda text: plain(text, max_tokens=LIMIT_TOKENS)}
+    def answer_of(text: str, **more: object) -> object:
+        return litellm.completion(messages=question(text), **more, **where).choices[0].message
+
+    def joined(text: str, **more: object) -> object:
+        chunks = list(litellm.completion(messages=question(text), stream=True, **more, **where))
+        return litellm.stream_chunk_builder(chunks).choices[0].message
+
+    more = {
+        "json": lambda text: [{"parsed": json.loads(answer_of(text, response_format=JSON_OBJECT).content)}],
+        "parse": lambda text: parsed(answer_of(text, response_format=City)),
+        "parse-stream": lambda text: parsed(joined(text, response_format=City)),
+        "limited": lambda text: plain(text, max_tokens=LIMIT_TOKENS),
+    }
     return ClientCalls(plain, stream, lambda text: stream(text, stream_options={"include_usage": True}), more)
+
+
+def parsed(message: object) -> Output:
+    """The city of a message."""
+    yield {"parsed": City.model_validate_json(message.content).model_dump()}
 
 
 def built(chunks: list[object]) -> dict[str, object]:

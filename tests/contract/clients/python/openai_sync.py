@@ -1,9 +1,11 @@
 """The OpenAI library of Python, as most programs use it."""
 
+import json
 from functools import partial
 
 import openai
-from client_runner import KEY, MODEL, TEXTS, URL, ClientCalls, Output, question, run_acts
+from city import City
+from client_runner import JSON_OBJECT, KEY, MODEL, TEXTS, URL, ClientCalls, Output, question, run_acts
 
 TOOL = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
 FORCED = {"tools": [TOOL], "tool_choice": "required"}
@@ -20,6 +22,9 @@ def connect(url: str, key: str) -> ClientCalls:
         "turn": partial(turn, client),
         "tools": partial(plain, client, **FORCED),
         "tools-stream": partial(helper, client, **FORCED),
+        "json": partial(in_json, client),
+        "parse": partial(parse, client),
+        "parse-stream": partial(parse_stream, client),
     }
     usage = partial(stream, client, stream_options={"include_usage": True})
     return ClientCalls(partial(plain, client), partial(stream, client), usage, more)
@@ -64,6 +69,25 @@ def helper(client: openai.OpenAI, text: str, **more: object) -> Output:
         final = events.get_final_completion().choices[0]
     yield {"finish": final.finish_reason, "built": final.message.content}
     yield called(final.message)
+
+
+def in_json(client: openai.OpenAI, text: str) -> Output:
+    """One answer in JSON, which the program reads."""
+    answer = client.chat.completions.create(model=MODEL, messages=question(text), response_format=JSON_OBJECT)
+    yield {"parsed": json.loads(answer.choices[0].message.content)}
+
+
+def parse(client: openai.OpenAI, text: str) -> Output:
+    """One answer that fits a schema."""
+    answer = client.chat.completions.parse(model=MODEL, messages=question(text), response_format=City)
+    yield {"parsed": answer.choices[0].message.parsed.model_dump()}
+
+
+def parse_stream(client: openai.OpenAI, text: str) -> Output:
+    """One streamed answer that fits a schema."""
+    with client.chat.completions.stream(model=MODEL, messages=question(text), response_format=City) as events:
+        final = events.get_final_completion().choices[0]
+    yield {"parsed": final.message.parsed.model_dump()}
 
 
 def called(message: object) -> dict[str, object]:

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from city import City
 from client_runner import LIMIT_TOKENS, MODEL, ClientCalls, Output, drain, run_acts
-from pydantic_ai import Agent
+from pydantic_ai import Agent, NativeOutput
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
@@ -36,7 +37,16 @@ def connect(url: str, key: str) -> ClientCalls:
         async with agent(output_type=Now).run_stream(text) as result:
             yield {"calls": [[type(await result.get_output()).__name__, "{}"]]}
 
+    def parse(text: str) -> Output:
+        yield {"parsed": agent(output_type=NativeOutput(City)).run_sync(text).output.model_dump()}
+
+    async def parsed(text: str) -> AsyncIterator[object]:
+        async with agent(output_type=NativeOutput(City)).run_stream(text) as result:
+            yield {"parsed": (await result.get_output()).model_dump()}
+
     more = {
+        "parse": parse,
+        "parse-stream": lambda text: drain(parsed(text)),
         "tools": tools,
         "tools-stream": lambda text: drain(called(text)),
         "limited": lambda text: plain(text, model_settings={"max_tokens": LIMIT_TOKENS}),
