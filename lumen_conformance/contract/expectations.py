@@ -29,6 +29,7 @@ from lumen_conformance.schemas.descriptions import format_value
 
 AROUND_CHARS = 20  # before and after the first difference of two texts: one line of a report
 SHOWN_BREACHES = 3  # of a schema: further breaches add no information
+KEEPS_POST = {307, 308}  # redirects that clients follow with the method and the body
 TEXT_CHARS = 60  # of a text in a sentence
 
 

@@ -6,7 +6,12 @@ from itertools import pairwise
 
 import pytest
 
-from lumen_conformance.contract.expectations import describe, expect_no_redirect_to_get, expect_usual_answer
+from lumen_conformance.contract.expectations import (
+    KEEPS_POST,
+    describe,
+    expect_no_redirect_to_get,
+    expect_usual_answer,
+)
 from lumen_conformance.contract.session import ContractSession, question
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.client import request_bytes, send
@@ -17,7 +22,6 @@ from lumen_conformance.targets.endpoint import CHAT
 
 TEXT = "안녕"
 CHUNKS = 3
-KEEPS_POST = {307, 308}
 UPGRADE = (
     ("Connection", "Upgrade, HTTP2-Settings"),
     ("Upgrade", "h2c"),

@@ -35,7 +35,7 @@ SENT_BY_CLIENTS: dict[str, dict[str, object]] = {
     "H4-max-tokens": {"max_tokens": 100},
     "H4-pydantic-ai": {"stream": False, "max_completion_tokens": 10},
 }
-# Requests that no client sends by default: a program has to set these fields. OpenAI refuses unknown fields.
+# Requests that no client sends by default: a program has to set these fields.
 ACCEPTED: dict[str, dict[str, object]] = {
     **{f"H4-null-{name.replace('_', '-')}": {name: None} for name in NULLS},
     "H4-unknown-field": {"thinking": {"type": "enabled", "budget_tokens": 1}, "top_k": 40},
