@@ -80,7 +80,11 @@ HARMS = (
         "a paid answer is discarded because of another field",
     ),
     Harm("G5-*", "lost", "characters of a question or of an answer are lost or changed"),
-    Harm("G6", "paid twice", "an answer is paid after its client has disconnected (litellm#37140)"),
+    Harm(
+        "G6",
+        "paid twice",
+        "an answer is paid whose client has left, and another when it asks again (litellm#37140)",
+    ),
     Harm(
         "G14-stream-goes-on G14-abort-* G14-after-aborts-*",
         "lost",
@@ -147,6 +151,7 @@ RECORDED: dict[str, str] = {
     "H8-gateway-plain": "OpenCode Desktop raises ZlibError (open-webui/open-webui#23920)",
     "H8-gateway-stream": "Chrome raises ERR_CONTENT_DECODING_FAILED (open-webui/open-webui#23876)",
     "H8-gateway-accepted": "Codex gets an error instead of each answer (headroomlabs-ai/headroom#51)",
+    "H6-apart": "openai 3.57.0 (Python) raises BadRequestError for 37 of 60 questions: it sends head and body apart",
     "H6-charset": "AutoDev cannot use such a server (phodal/auto-dev#289)",
     "H6-chunked": "Roo Code cannot use such a server (antirez/ds4#423)",
     "H6-names-lower": "Codex 0.135.0 cannot use such a server (RakuenSoftware/aimee#27)",

@@ -32,7 +32,8 @@ MIB_BYTES = 1_048_576
 NEED_CHAT = (
     "F7-*",
     "J*",
-    *("C8.*", "C9.*", "E10", "F2-*", "F3-key-stays-here", "F3-limit-is-inclusive", "F3-right-key", "F4", "F7", "G*"),
+    *("C3.[23]", "C8.*", "C9.*", "E10", "F2-*", "F3-oversize*"),
+    *("F3-key-stays-here", "F3-limit-is-inclusive", "F3-right-key", "F4", "F7", "G*"),
     *("H1-slash-*", "H2-*", "H3-usable", "H4-[!h]*", "H5-declared-host", "H5-declared-origin", "H5-host-own-*", "H6-*"),
     *("H8-accepted-plain", "H8-accepted-stream", "H8-gateway-*"),
 )

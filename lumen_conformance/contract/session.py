@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from lumen_conformance.checks.preconditions import require_choices
 from lumen_conformance.checks.verdict import Judge, JudgeContext
+from lumen_conformance.contract.request_limits import ask_within_limit
 from lumen_conformance.gateway.exchange import Exchange, Reply
 from lumen_conformance.gateway.replies import echo, gated, stream_in_halves
 from lumen_conformance.gateway.server import ScriptedGateway
@@ -80,8 +81,11 @@ class ContractSession:
         return self.server.target
 
     def call(self, method: str, path: str, **how: Any) -> Capture:  # noqa: ANN401 -- passed on as they are
-        """Send one request for the model of the target; see ``call`` of the server."""
-        return self.server.call(method, path, **{name: self.with_target_model(value) for name, value in how.items()})
+        """Send one request for the model of the target, a chat within its limit; see ``call`` of the server."""
+        sent = {name: self.with_target_model(value) for name, value in how.items()}
+        ask = partial(self.server.call, method, path, **sent)
+        is_limited = path == CHAT and self.target.profile == "openai"
+        return ask_within_limit(ask, lambda: len(self.gateway.calls)) if is_limited else ask()
 
     def with_target_model(self, body: Any) -> Any:  # noqa: ANN401 -- any body, any other argument
         """Replace `MODEL` in a request body by the model of the target; return other values unchanged."""

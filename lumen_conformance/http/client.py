@@ -39,10 +39,12 @@ def call(
     return send(base_url, request, timeout_s=timeout_s, on_body=on_body)
 
 
-def send(base_url: str, request: bytes, *, timeout_s: float = TIMEOUT_S, on_body: OnBody | None = None) -> Capture:
-    """Send these bytes on a new connection."""
+def send(
+    base_url: str, request: bytes, *, timeout_s: float = TIMEOUT_S, on_body: OnBody | None = None, apart: bool = False
+) -> Capture:
+    """Send these bytes on a new connection; ``apart``: the head and two parts of the body with pauses between them."""
     with Connection(base_url) as connection:
-        return connection.send(request, timeout_s=timeout_s, on_body=on_body)
+        return connection.send(request, timeout_s=timeout_s, on_body=on_body, apart=apart)
 
 
 def request_bytes(
@@ -140,10 +142,12 @@ class Connection:
         request = request_bytes(self._url.geturl(), method, path, json=json, body=body, headers=headers)
         return self.send(request, timeout_s=timeout_s, on_body=on_body)
 
-    def send(self, request: bytes, *, timeout_s: float | None = None, on_body: OnBody | None = None) -> Capture:
-        """Send these bytes and read one response."""
+    def send(
+        self, request: bytes, *, timeout_s: float | None = None, on_body: OnBody | None = None, apart: bool = False
+    ) -> Capture:
+        """Send these bytes and read one response; ``apart`` as in the function ``send``."""
         reader = ResponseReader(self._url, request, timeout_s or self._timeout_s, on_body)
-        reader.timeout_per_read = self._timeout_per_read
+        reader.timeout_per_read, reader.apart = self._timeout_per_read, apart
         try:
             sock = self._opened(reader)
             reader.write(sock)

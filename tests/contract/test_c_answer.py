@@ -11,7 +11,6 @@ from lumen_conformance.checks.tool_calls import tool_calls
 from lumen_conformance.checks.verdict import Comparison, Judge
 from lumen_conformance.contract.exchanges import TOKEN_COUNT_TEXTS, get_exchange
 from lumen_conformance.contract.expectations import describe
-from lumen_conformance.contract.prerequisites import need_chat
 from lumen_conformance.contract.session import MODEL, PLAIN_TEXT, ClaimAssertion, ContractSession, question
 from lumen_conformance.http.client import Capture
 from lumen_conformance.registry.refutation import NotJudged
@@ -64,8 +63,6 @@ def test_counts_add_up(judge: Judge, exchange: Capture, assert_holds: ClaimAsser
 def test_several_choices(judge: Judge, streamed: bool, proxy: ContractSession, assert_holds: ClaimAssertion) -> None:  # noqa: FBT001 -- a row
     """Two choices are returned, or refused by a target that does not declare n."""
     capture = proxy.ask(proxy.question_text, n=2, stream=streamed)
-    if capture.status is None:
-        need_chat(proxy, choices=False)
     assert_holds(judge, capture)
 
 

@@ -61,7 +61,7 @@ def disconnect(session: ContractSession, *, stream: bool) -> tuple[Capture, floa
 
 
 @STREAMED
-@check("G6", source="docs/behaviour.md: a client that goes away frees its call within 5 s")
+@check("G6", source="litellm#37140: an answer is paid whose client has left, and another when it asks again")
 def test_disconnected_client(stream: bool, early_stream_proxy: ContractSession, measure: MeasureFixture) -> None:  # noqa: FBT001 -- a row
     """The connection to the gateway is closed within 5 s after the client has disconnected."""
     capture, closed_s = disconnect(early_stream_proxy, stream=stream)

@@ -103,6 +103,16 @@ def test_form_of_request(change: Change, proxy: ContractSession) -> None:
 
 
 @check(
+    "H6-apart",
+    source="RFC 9293, 3.7: TCP is a stream of bytes; httpcore 1.0, below openai-python, sends head and body apart",
+)
+def test_parts_of_a_request(proxy: ContractSession) -> None:
+    """A question is answered whose head and two parts of the body come one after the other."""
+    capture = send(proxy.server.url, question_bytes(proxy), timeout_s=proxy.target.answer_s, apart=True)
+    expect_usual_answer(proxy, capture, TEXT)
+
+
+@check(
     "H6-upgrade", source="RFC 9110, 7.8; Java's HttpClient sends it: lmstudio-bug-tracker#1079, Soju06/codex-lb#1760"
 )
 def test_upgrade(proxy: ContractSession) -> None:

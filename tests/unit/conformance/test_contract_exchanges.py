@@ -41,5 +41,7 @@ def test_the_root_itself_is_judged() -> None:
     """C1.1, which other checks depend on, has no precondition; nor have checks of processes and keys."""
     for check in ("C1.1", "A1", "F3-no-key", "H3-list", "H4-health", "K0"):
         assert not needs_chat(check)
+    for check in ("C3.2", "C3.3", "F3-oversize", "F3-oversize-huge"):  # else one unknown path is many failures
+        assert needs_chat(check)
     assert not needs_stream("C1.1", {"streamed": True})
     assert needs_stream("C3.2", {"streamed": True})
