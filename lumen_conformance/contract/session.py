@@ -84,8 +84,11 @@ class ContractSession:
         """Send one request for the model of the target, a chat within its limit; see ``call`` of the server."""
         sent = {name: self.with_target_model(value) for name, value in how.items()}
         ask = partial(self.server.call, method, path, **sent)
-        is_limited = path == CHAT and self.target.profile == "openai"
-        return ask_within_limit(ask, lambda: len(self.gateway.calls)) if is_limited else ask()
+        return self.ask_within_limit(ask) if path == CHAT else ask()
+
+    def ask_within_limit(self, ask: Callable[[], Capture]) -> Capture:
+        """Ask; ask again where a foreign target refuses for its limit."""
+        return ask() if self.target.profile == "lumen" else ask_within_limit(ask, calls=lambda: len(self.gateway.calls))
 
     def with_target_model(self, body: Any) -> Any:  # noqa: ANN401 -- any body, any other argument
         """Replace `MODEL` in a request body by the model of the target; return other values unchanged."""

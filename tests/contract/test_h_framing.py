@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -91,9 +92,11 @@ def question_bytes(proxy: ContractSession, path: str = CHAT) -> bytes:
     return request_bytes(proxy.server.url, "POST", path, json=body, headers=proxy.server.with_headers())
 
 
-def ask(proxy: ContractSession, request: bytes) -> Capture:
+def ask(proxy: ContractSession, request: bytes, *, apart: bool = False) -> Capture:
     """Send these bytes, with the time that an answer of the target may take."""
-    return send(proxy.server.url, request, timeout_s=proxy.target.answer_s)
+    return proxy.ask_within_limit(
+        partial(send, proxy.server.url, request, timeout_s=proxy.target.answer_s, apart=apart)
+    )
 
 
 @check_each("change", FORMS)
@@ -108,8 +111,7 @@ def test_form_of_request(change: Change, proxy: ContractSession) -> None:
 )
 def test_parts_of_a_request(proxy: ContractSession) -> None:
     """A question is answered whose head and two parts of the body come one after the other."""
-    capture = send(proxy.server.url, question_bytes(proxy), timeout_s=proxy.target.answer_s, apart=True)
-    expect_usual_answer(proxy, capture, TEXT)
+    expect_usual_answer(proxy, ask(proxy, question_bytes(proxy), apart=True), TEXT)
 
 
 @check(
