@@ -29,6 +29,7 @@ from lumen_conformance.targets.endpoint import CHAT
 pytestmark = pytest.mark.needs("gateway")
 
 LONG_CHARS = 16_000  # of a request: half of the 32,000 that our own gateway accepts
+BYTES_S = 60.0  # for some thousand bytes with a pause after each: 3 s, and on a busy machine more than 10 s
 LARGE_BYTES = 1_000_000  # of an answer
 OFFSET_STEP = 1  # between the offsets at which the bytes of the gateway are split
 SOURCE = "RFC 8259, 8.1: JSON is UTF-8; openapi.yaml: content"
@@ -162,5 +163,5 @@ def test_stream_byte_by_byte(proxy: ContractSession) -> None:
     """A stream arrives unchanged when the gateway sends it byte by byte."""
     text = "힣\u2028👩‍👧"
     with proxy.gateway.scripted(replies.stream_byte_by_byte):
-        capture = proxy.ask(text, stream=True)
+        capture = proxy.ask(text, stream=True, timeout_s=max(BYTES_S, proxy.target.answer_s))
     expect_text(capture, text)
