@@ -86,7 +86,7 @@ def test_causes_of_the_terminal(ended: NestedRun) -> None:
 
 def test_the_last_sentence_has_the_numbers_of_the_causes(ended: NestedRun) -> None:
     """The last sentence, the causes and the last line of pytest have the same numbers."""
-    assert "8 passed, 12 failed, 1 not judged, 4 warned (3 of tier S).</p>" in ended.html
+    assert "8 passed, 12 failed, 1 not judged, 4 warned (3 of tier S)." in ended.html
     assert re.search("12 failed, .*4 warned", ended.output.splitlines()[-1])
 
 
