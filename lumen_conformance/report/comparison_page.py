@@ -30,7 +30,7 @@ from lumen_conformance.report.comparison import (
 )
 from lumen_conformance.report.figures import format_figure
 from lumen_conformance.report.known_causes import ENDED, EXACT, WHOLE
-from lumen_conformance.report.page_data import LONGEST_TEXT, MOST_FIELDS, ValueTable, catalogue, linked, to_json
+from lumen_conformance.report.page_data import LONGEST_TEXT, MOST_FIELDS, ValueTable, catalogue, linked, pack
 from lumen_conformance.report.rendering import ENVIRONMENT, LABELS, TIER_TITLES, headline, icon, make_example, now
 from lumen_conformance.report.run_result import RunResult
 from lumen_conformance.schemas.descriptions import format_value
@@ -179,7 +179,7 @@ class _Entries:
 
     def json(self, texts: dict[str, str]) -> str:
         """Return the data as JSON."""
-        return to_json(
+        return pack(
             {
                 "labels": OUTCOMES, "tiers": TIER_TITLES, "korean": texts, "causes": self._causes, "modules": [],
                 "claims": self._claims.values, "checks": self._checks,

@@ -39,9 +39,9 @@ GroupKey = tuple[str, str]  # number and name
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the files of a run say, by group: it is read before they are removed."""
+    """What the files of a run say, the logs by the path of evidence: it is read before they are removed."""
 
-    logs: dict[GroupKey, list[LogExcerpt]] = field(default_factory=dict)
+    logs: dict[str, list[LogExcerpt]] = field(default_factory=dict)
     timelines: dict[GroupKey, list[Timeline]] = field(default_factory=dict)
 
 
@@ -50,7 +50,6 @@ class _Group:
     """A group as the page shows it."""
 
     group: ResultGroup
-    logs: list[LogExcerpt]
     timelines: list[Timeline]
     trend: list[float]
 
@@ -74,11 +73,11 @@ def render_unfinished(title: str) -> str:
 
 
 def gather_evidence(results: Results) -> Evidence:
-    """Return the logs and the timelines of each group that has some, each file once, secrets masked."""
+    """Return the logs of each path of evidence, and the timelines of each group, secrets masked."""
     mask, found = redactor(), Evidence()
     for group in group_results(results):
         paths = list(dict.fromkeys(path for each in group.results for path in each.evidence))
-        found.logs[_key(group)] = read_logs(paths, mask)
+        found.logs.update({path: read_logs([path], mask) for path in paths if path not in found.logs})
         timelines = (read_timeline(Path(path), mask) for path in paths)
         found.timelines[_key(group)] = [each for each in timelines if each]
     return found
@@ -95,14 +94,13 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence, folder:
     groups = [
         _Group(
             each,
-            evidence.logs.get(_key(each), []),
             evidence.timelines.get(_key(each), []),
             earlier.trend(each.number, each.headline.value if each.headline else None),
         )
         for each in group_results(results)
     ]
     ending = summarize_run(int(session.exitstatus), results)
-    data = PageData(results, [each.group for each in groups], causes, earlier, folder)
+    data = PageData(results, [each.group for each in groups], causes, earlier, logs=evidence.logs, folder=folder)
     shown = _page_causes(causes, config)
     numbers = _ordered_counts(results.results, len(results.missing))
     translations = korean.texts() | {
@@ -127,7 +125,7 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence, folder:
         durations=earlier.durations(results.duration_s),
         tiers=sorted({each.entry.tier for each in results.results}),
         areas=sorted({each.group.area for each in groups}),
-        data=data.json(
+        data=data.packed(
             labels=LABELS, tiers=TIER_TITLES, korean=translations, causes=[each["headline"] for each in shown]
         ),
     )

@@ -14,20 +14,25 @@ A run of all tests has thousands of entries, so they are short. An entry has onl
 ``f``      the figures: value, budget, share of the budget, label
 ``r``      the reason, expected, found and so on: see `_details`
 ``x``      the exchanges, by their places in ``exchanges``
+``l``      the logs of its stage, by their places in ``logs``
 ``a``      the cause, by its place on the page
 ``new``    1 if it did not fail in the run before (`--history`); ``flips``: how often that changed
 =========  =========================================================================================
 
-Every text is shown as text, never as markup. Secrets are masked in each text before it is written as JSON: a mask that
+The texts repeat each other, so the data are compressed: a tenth is left. Every text is shown as text, never as
+markup. Secrets are masked in each text before it is written as JSON: a mask that
 reads JSON does not know a secret with a character that JSON escapes.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -45,6 +50,7 @@ from lumen_conformance.report.entries import ReportEntry
 from lumen_conformance.report.exchange_evidence import with_files
 from lumen_conformance.report.figures import format_figure
 from lumen_conformance.report.history import History
+from lumen_conformance.report.log_excerpts import LogExcerpt
 from lumen_conformance.report.result_groups import ResultGroup, share_of_budget
 from lumen_conformance.report.results import Result, Results, properties
 from lumen_conformance.schemas.descriptions import format_value
@@ -62,25 +68,42 @@ class PageData:
     """Collects the entries of a page; ``groups`` are in the order of the page."""
 
     def __init__(
-        self, results: Results, groups: Sequence[ResultGroup], causes: Sequence[Cause], earlier: History, folder: Path
+        self,
+        results: Results,
+        groups: Sequence[ResultGroup],
+        causes: Sequence[Cause],
+        earlier: History,
+        *,
+        logs: Mapping[str, Sequence[LogExcerpt]],
+        folder: Path,
     ) -> None:
         self._results, self._earlier, self._folder = results, earlier, folder
+        every = {each.name: each for found in logs.values() for each in found}
+        self._logs, places = list(every.values()), {name: place for place, name in enumerate(every)}
+        self._log_places = {path: [places[each.name] for each in found] for path, found in logs.items()}
         self._mask = redactor()
         self._modules, self._claims, self._exchanges = ValueTable(), ValueTable(), ValueTable()
         self._causes = {name: place for place, cause in reversed(list(enumerate(causes))) for name in cause.checks}
         self._checks = [each for place, group in enumerate(groups) for each in self._entries(place, group)]
-        self._groups = [{"number": each.number, "name": each.name} for each in groups]
+        self._groups = [
+            {"number": each.number, "name": each.name, "l": self._logs_of(*each.results)} for each in groups
+        ]
 
-    def json(self, **texts: object) -> str:
-        """Return the data as JSON that can stand in a ``script`` element; ``texts`` are added as they are."""
+    def packed(self, **texts: object) -> str:
+        """Return the data as JSON, compressed, in base64; ``texts`` are added as they are."""
         data = texts | {
             "groups": self._groups,
             "modules": self._modules.values,
             "claims": self._claims.values,
             "checks": self._checks,
+            "logs": [asdict(each) for each in self._logs],
             "exchanges": linked(self._exchanges, self._folder),
         }
-        return to_json(data, self._mask)
+        return pack(data, self._mask)
+
+    def _logs_of(self, *results: Result) -> list[int]:
+        places = (place for each in results for path in each.evidence for place in self._log_places.get(path, ()))
+        return list(dict.fromkeys(places))
 
     def _entries(self, place: int, group: ResultGroup) -> Iterator[dict[str, Any]]:
         tests: list[Result | ReportEntry] = [*group.results, *group.missing]
@@ -110,6 +133,7 @@ class PageData:
             "f": [_figure(each) for each in result.measurements],
             "r": self._details(result),
             "x": exchanges,
+            "l": self._logs_of(result),
             "s": round(result.duration_s, 3),
             "new": int(self._earlier.is_new(result)),
             "flips": self._earlier.flips(result),
@@ -156,10 +180,10 @@ def linked(exchanges: ValueTable, folder: Path) -> list[dict[str, Any]]:
     return [with_files(json.loads(each), link) for each in exchanges.values]
 
 
-def to_json(data: object, mask: Redactor) -> str:
-    """Return data, secrets masked, as JSON that can stand in a ``script`` element."""
+def pack(data: object, mask: Redactor) -> str:
+    """Return data, secrets masked, as JSON that is compressed and in base64, so that no text can look like markup."""
     text = json.dumps(_masked(data, mask), ensure_ascii=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c")  # no text can end the element
+    return b64encode(gzip.compress(text.encode("utf-8", "backslashreplace"), mtime=0)).decode()
 
 
 def _order(each: Result | ReportEntry) -> tuple[bool, list[int]]:

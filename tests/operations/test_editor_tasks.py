@@ -17,6 +17,7 @@ from lumen_conformance.processes.child_process import WINDOWS
 from lumen_conformance.targets.journal import JournalReader
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.waiting import until
+from tests.fixtures.nested_pytest import read_page
 from tests.fixtures.repository import ROOT
 from tests.operations import editor
 from tests.operations.conftest import Desk
@@ -239,7 +240,7 @@ def test_a_suite_task_runs_its_checks(desk: Desk, tmp_path: Path, label: str) ->
     assert judged.end() == 0, judged.lines()
     assert judged.matches(f"^{selection}")
     assert judged.matches(r"=+ 1 passed")
-    assert check in (tmp_path / "report.html").read_text("utf-8")
+    assert check in read_page(tmp_path / "report.html")
 
 
 def test_a_failed_check_is_a_problem_in_the_editor(desk: Desk, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 "use strict";
 // Shows the entries of the checks, which are data, when a group or a check is opened. Every text is set as text.
-(() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+(async () => {
+  const packed = Uint8Array.from(atob(document.getElementById("data").textContent), (each) => each.charCodeAt(0));
+  const data = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
   const MOST_ROWS = 300; // of one group at a time: more than a person reads
   const page = document.documentElement;
   const $ = (id) => document.getElementById(id);
@@ -103,6 +104,20 @@
     if (group.dataset.shown) return;
     group.dataset.shown = "yes";
     const rows = group.querySelector(".rows");
+    fillRows(group, rows);
+    const logs = data.groups[Number(group.dataset.group)].l;
+    if (logs && logs.length) rows.append(folded("Logs", ...logsAt(logs)));
+  }
+  function logsAt(places) {
+    return places.map((place) => {
+      const log = data.logs[place];
+      const title = element("summary", {}, element("code", {}, log.name), log.cut_bytes ? element("small", {}, ` ${log.cut_bytes} `, translated("earlier bytes are left out")) : "");
+      const made = element("details", { class: "log" }, title);
+      made.addEventListener("toggle", () => made.open && made.children.length === 1 && made.append(element("pre", { tabindex: "0" }, log.text)));
+      return made;
+    });
+  }
+  function fillRows(group, rows) {
     const checks = [...found[Number(group.dataset.group)]];
     checks.sort((a, b) => ORDER.indexOf(outcomeOf(a)) - ORDER.indexOf(outcomeOf(b)));
     const wrong = checks.filter((each) => !["passed", "skipped"].includes(outcomeOf(each)));
@@ -193,7 +208,7 @@
     for (const each of f) lines.push(line(each[3] || "measured", `${each[0]}${each[1] ? ` of ${each[1]} (${Math.round(each[2] * 100)} %)` : ""}`));
     return lines;
   }
-  function evidence({ r = {}, x = [] }) {
+  function evidence({ r = {}, x = [], l = [] }) {
     const made = [];
     if (r.curl) made.push(code(r.curl, "repeat"));
     if (r.dump) made.push(code(r.dump, "bytes", "dump"));
@@ -201,6 +216,7 @@
     if (r.observed) made.push(observed(r.observed));
     for (const place of x) made.push(exchange(data.exchanges[place]));
     if (r.log) made.push(folded("log", element("pre", { tabindex: "0" }, r.log)));
+    if (l.length) made.push(folded("logs of the stage", ...logsAt(l)));
     return made;
   }
   function folded(name, ...content) {
@@ -442,7 +458,7 @@
   for (const event of ["focusin", "pointerover"]) {
     document.addEventListener(event, ({ target }) => {
       const figure = target.closest && target.closest("figure.timeline");
-      if (figure && target.getAttribute("aria-label") && target.hasAttribute("tabindex")) figure.querySelector(".mark-record").textContent = target.getAttribute("aria-label");
+      if (figure && target.querySelector("title")) figure.querySelector(".mark-record").textContent = target.querySelector("title").textContent;
     });
   }
   for (const link of document.querySelectorAll(".names a")) {
@@ -466,4 +482,5 @@
   speak(firstLanguage());
   apply();
   follow();
+  page.dataset.ready = "yes";
 })();

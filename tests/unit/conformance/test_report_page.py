@@ -62,7 +62,7 @@ def test_markup_from_tests_is_no_markup(ended: NestedRun) -> None:
         assert text not in ended.html
     assert {"1.4-automatic-restart", "1.10-late-<u>"} <= ended.checks.keys()
     assert ended.checks["1.4-automatic-restart"]["ko"] == "자동 재시작 <b>"
-    assert "&lt;script&gt;ready" in ended.html
+    assert "\\u003cscript>ready" in ended.html
     assert "A &lt;i&gt;worker&lt;/i&gt; is killed." in ended.html
 
 
@@ -95,11 +95,12 @@ def test_a_scenario_shows_its_headline(ended: NestedRun) -> None:
 
 def test_each_log_is_there_once(ended: NestedRun) -> None:
     """The page shows the end of each log once, although every check of a scenario records the same evidence."""
-    logs = ended.html[ended.html.index('class="logs"') :]
-    assert logs.count("the end of a long log") == 1
-    assert "first 8022 bytes left out" in logs
-    assert logs.count("&lt;script&gt;ready") == 1
-    assert "not a log" not in logs
+    assert [(each["name"], each["cut_bytes"]) for each in ended.data["logs"]] == [
+        ("temporary/evidence/journal.jsonl", 0), ("temporary/evidence/proxy.log", 8022),
+    ]  # fmt: skip
+    assert ended.html.count("the end of a long log") == 1
+    assert {tuple(each["l"]) for name, each in ended.checks.items() if name.startswith("1.")} == {(0, 1)}
+    assert [each["l"] for each in ended.data["groups"]] == [[0, 1], []]
 
 
 @pytest.mark.parametrize(

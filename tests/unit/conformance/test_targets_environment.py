@@ -19,6 +19,7 @@ from lumen_conformance.stages.evidence import lock_timeout_s
 from lumen_conformance.targets import environment
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
+from tests.fixtures.nested_pytest import read_page
 from tests.fixtures.suite_subprocess import SuiteRun as Ended
 from tests.fixtures.suite_subprocess import run as judged
 
@@ -161,7 +162,7 @@ def test_a_slow_start_is_reported_without_secrets(tmp_path: Path, word: str) -> 
     assert late.ids("error") == {"A1"}
     assert "not ready within 4 s" in late.output
     assert f"the word is {MASK}" in late.output
-    for shown in (late.output, str(late.verdicts), (tmp_path / "report.html").read_text("utf-8")):
+    for shown in (late.output, str(late.verdicts), read_page(tmp_path / "report.html")):
         assert "xyzzy" not in shown
 
 

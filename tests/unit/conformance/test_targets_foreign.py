@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.nested_pytest import read_page
 from tests.fixtures.suite_subprocess import SuiteRun, forwarder, run
 
 AREAS = ("tests/contract/test_e_stream.py", "tests/contract/test_f_http.py", "tests/contract/test_f_late.py",
@@ -182,7 +183,7 @@ def test_a_known_failure_is_not_red(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (ended.status, ended.ids("baselined"), ended.ids("failed")) == (0, {"F1.2"}, set()), ended.output
     assert re.search(r"1 baselined", ended.output)
-    assert "issue 17" in (tmp_path / "report.html").read_text("utf-8")
+    assert "issue 17" in read_page(tmp_path / "report.html")
 
 
 def test_a_stale_baseline_is_red(tmp_path: Path) -> None:
