@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from lumen_conformance.http.capture import LAST_CAPTURE, Capture
+from lumen_conformance.http.capture import LAST_CAPTURE, Capture, captures_in
 from lumen_conformance.http.curl import body_file
 from lumen_conformance.registry.measurement import record_evidence
 from lumen_conformance.report import exchange_evidence
@@ -31,8 +31,9 @@ def judge_exchanges(item: pytest.Item, captures: Sequence[Capture]) -> None:
 
 
 def record_exchanges(item: pytest.Item) -> None:
-    """Record the exchanges of a check that has been called: those that were judged, or the last one."""
-    last = (LAST_CAPTURE.capture,) if LAST_CAPTURE.capture else ()
+    """Record the exchanges of a check that has been called: those that were judged, the last one, or its fixtures'."""
+    given = getattr(item, "funcargs", {})
+    last = [LAST_CAPTURE.capture] if LAST_CAPTURE.capture else captures_in(given)
     exchange_evidence.record_exchanges(item, item.stash.get(_JUDGED, last))
 
 

@@ -5,7 +5,7 @@ from the bytes.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -119,6 +119,17 @@ class Capture:
     def curl(self) -> str:
         """A command line that repeats the request; see `curl.curl_line`."""
         return curl_line(self.url, self.request)
+
+
+def captures_in(value: object) -> list[Capture]:
+    """Return the exchanges in a value: in lists, tuples, dicts and frozen dataclasses."""
+    if isinstance(value, Capture):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    elif is_dataclass(value) and not isinstance(value, type) and value.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        value = [getattr(value, each.name) for each in fields(value)]
+    return [each for part in value for each in captures_in(part)] if isinstance(value, list | tuple) else []
 
 
 class LastCapture:

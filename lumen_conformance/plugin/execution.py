@@ -28,6 +28,16 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
         raise readiness.outcome_of(item, error) from None
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Record the expectations that held, also those before a failure."""
+    refutation.clear_held()
+    try:
+        yield
+    finally:
+        measurement.record_held(item)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost: after the fixtures of the test have ended
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     """Fail a test that has connected beyond this machine, or has left something behind."""

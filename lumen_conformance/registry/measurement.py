@@ -12,11 +12,12 @@ from typing import Any, Final
 import pytest
 
 from lumen_conformance.registry.declaration import check_of
-from lumen_conformance.registry.refutation import Status, failure_tier, is_suite_fault
+from lumen_conformance.registry.refutation import Status, failure_tier, held, is_suite_fault
 
 MEASUREMENT: Final = "measurement"
 WARNING: Final = "warning"
 EVIDENCE: Final = "evidence"
+HELD: Final = "held"  # expectations that held, and the values that were found
 OBSERVED: Final = "observed"  # path and value of each field that a check has read
 EXCHANGE: Final = "exchange"  # the request and the response that a check is about: `http.exchange_record`
 
@@ -90,6 +91,12 @@ def record(item: pytest.Item, name: str, value: object) -> None:
     """Add one property to the reports of a test; raises TypeError for a value that is not JSON."""
     json.dumps(value)
     item.user_properties.append((name, value))
+
+
+def record_held(item: pytest.Item) -> None:
+    """Record the expectations of a check that held, if somebody reads them."""
+    if IS_READ in item.config.stash and check_of(item) and (found := held()):
+        record(item, HELD, found)
 
 
 def record_evidence(item: pytest.Item, path: Path) -> None:

@@ -18,7 +18,10 @@ from lumen_conformance.schemas.descriptions import format_json
 FAILURE: Final = "failure"
 NOT_JUDGED: Final = "not_judged"
 SUITE_FAULT: Final = "suite_fault"
+MOST_HELD: Final = 8  # expectations of one check that the report shows, when they held
 FOUND_CHARS: Final = 300  # of a found value in a report: a few lines
+
+_HELD: Final[dict[str, object]] = {}
 
 # What pytest_report_teststatus returns: category, letter, word with its markup.
 Status = tuple[str, str, tuple[str, dict[str, bool]]]
@@ -79,6 +82,19 @@ def expect(holds: bool, expected: str, found: object, *, at: str = "") -> None: 
     """Raise `Refuted` if ``holds`` is false; ``found`` is a text, or a value that is shown as JSON."""
     if not holds:
         raise Refuted(Failure(expected, found if isinstance(found, str) else shorten(found), at))
+    if len(_HELD) < MOST_HELD:
+        # A text says what was found in the words of a failure; only a value is true in both cases.
+        _HELD.setdefault(expected, "" if isinstance(found, str) else found)
+
+
+def clear_held() -> None:
+    """Forget what held before; called before each test."""
+    _HELD.clear()
+
+
+def held() -> list[tuple[str, str]]:
+    """Return the expectations of the running test that held, each with the found value or an empty text."""
+    return [(expected, found if isinstance(found, str) else shorten(found)) for expected, found in _HELD.items()]
 
 
 def shorten(value: object, chars: int = FOUND_CHARS) -> str:

@@ -39,7 +39,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import lumen_conformance
-from lumen_conformance.registry.measurement import EXCHANGE, OBSERVED, WARNING, Measurement
+from lumen_conformance.registry.measurement import EXCHANGE, HELD, OBSERVED, WARNING, Measurement
 from lumen_conformance.registry.redaction import Redactor, redactor
 from lumen_conformance.registry.visible_text import visible
 from lumen_conformance.report import korean
@@ -154,6 +154,7 @@ class PageData:
             "source": entry.source or known.get("source", ""),
             "breaks": known.get("evidence", "") if entry.check_id else "",
             "observed": [[path, format_value(value)] for path, value in fields[:MOST_FIELDS]],
+            "held": [each for found in properties(reports, HELD) for each in found],
             "warnings": [each[:LONGEST_TEXT] for each in properties(reports, WARNING)],
             "known": [each[:LONGEST_TEXT] for each in properties(reports, BASELINED)],
             "because": list(result.because_of),

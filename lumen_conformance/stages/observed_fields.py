@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from lumen_conformance.http.capture import Capture
+from lumen_conformance.http.capture import Capture, captures_in
 
 T = TypeVar("T")
+_CONTAINERS: Final[tuple[type, ...]] = (list, tuple, dict)  # but no classes of their own
+MOST_PARTS: Final = 12  # of a list or dict: more than a reader compares
 
 
 class ObservedFields:
@@ -31,22 +33,27 @@ class ObservedFields:
     @property
     def exchanges(self) -> list[Capture]:
         """The exchanges among the fields."""
-        return [each for each in self._values.values() if isinstance(each, Capture)]
+        found = captures_in([value for value in self._values.values() if not _is_record(value)])
+        return list({id(each): each for each in found}.values())
 
     @property
     def values(self) -> list[tuple[str, Any]]:
         """Path and value of each field, as JSON values; of a dataclass of which fields were read, only these."""
-        found = [(path, value) for path, value in self._values.items() if not isinstance(value, Capture)]
-        read = tuple(path for path, _ in found)
-        return [
-            (path, msgspec.to_builtins(value))
-            for path, value in found
-            if not (_is_record(value) and any(other.startswith(f"{path}.") for other in read))
+        found = [
+            (path, _without_bytes(value)) for path, value in self._values.items() if not isinstance(value, Capture)
         ]
+        parents = {parent for path, _ in found for parent in _parents(path)}
+        return [(path, msgspec.to_builtins(value)) for path, value in found if path not in parents]
 
 
 def observe_fields(evidence: T, fields: ObservedFields, path: str = "") -> T:
-    """Return the evidence; ``fields`` gets what is read from it. Anything but a dataclass is returned as it is."""
+    """Return the evidence; ``fields`` gets what is read from it. Anything but a dataclass is returned as it is.
+
+    In a short list or dict of dataclasses each of them is followed; of a long one the whole is a value.
+    """
+    if type(evidence) in _CONTAINERS:
+        parts: T = _observe_parts(evidence, fields, path)
+        return parts
     if not _is_record(evidence):
         return evidence
     original: Any = type(evidence)
@@ -54,6 +61,30 @@ def observe_fields(evidence: T, fields: ObservedFields, path: str = "") -> T:
     own = object.__getattribute__(observed, "__dict__")
     own.update(object.__getattribute__(evidence, "__dict__"), __observed__=(original, fields, path))
     return observed
+
+
+def _observe_parts(parts: Any, fields: ObservedFields, path: str) -> Any:  # noqa: ANN401 -- a list, tuple or dict
+    named: dict[Any, Any] = parts if isinstance(parts, dict) else dict(enumerate(parts))
+    if len(named) > MOST_PARTS or not all(_is_record(each) for each in named.values()):
+        return parts
+    observed = {
+        name: observe_fields(each, fields, f"{path}.{name}" if path else str(name)) for name, each in named.items()
+    }
+    return observed if isinstance(parts, dict) else type(parts)(observed.values())
+
+
+def _parents(path: str) -> list[str]:
+    names = path.split(".")
+    return [".".join(names[:end]) for end in range(1, len(names))]
+
+
+def _without_bytes(value: object) -> object:
+    """Return a value with one line for each exchange in it: the exchange is shown as a whole elsewhere."""
+    if isinstance(value, Capture):
+        return f"{value.method} {value.url}: {value.status or value.ended}"
+    if isinstance(value, dict):
+        return {name: _without_bytes(each) for name, each in value.items()}
+    return tuple(_without_bytes(each) for each in value) if isinstance(value, list | tuple) else value
 
 
 def _is_record(value: object) -> bool:

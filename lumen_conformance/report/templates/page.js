@@ -201,6 +201,7 @@
     if (r.expected) lines.push(line("expected", element("code", {}, r.expected)));
     if (r.found) lines.push(line("found", element("code", {}, r.found)));
     if (r.at) lines.push(line("at", element("code", {}, r.at)));
+    for (const [expected, value] of r.held || []) lines.push(line("expected, and it holds", element("code", {}, expected), value ? ": " : "", value ? element("code", {}, value) : ""));
     if (!r.found && r.reason) lines.push(line("reason", element("code", {}, r.reason)));
     for (const each of r.warnings || []) if (each !== r.reason) lines.push(line("warning", each));
     for (const each of r.known || []) lines.push(line("known failure", each));

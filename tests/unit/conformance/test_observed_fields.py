@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.registry.measurement import rounded
-from lumen_conformance.stages.observed_fields import ObservedFields, observe_fields
+from lumen_conformance.stages.observed_fields import MOST_PARTS, ObservedFields, observe_fields
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,37 @@ def test_read_fields_are_kept() -> None:
     assert read("pid", "part.seconds").values == [("pid", 7), ("part.seconds", 0.5)]
     assert read("part.first").values == [("part.names", ("a", "b"))]
     assert read("absent", "pid", "pid").values == [("absent", None), ("pid", 7)]
+
+
+def test_records_in_containers_are_followed() -> None:
+    """Of records in a dict, a list or a tuple what was read is kept; their exchanges are kept apart from the fields."""
+    fields = ObservedFields()
+    observed = observe_fields({"first": RECORD, "second": replace(RECORD, pid=8)}, fields)
+    assert (observed["second"].pid, observed["first"].chat) == (8, RECORD.chat)
+    assert fields.values == [("second.pid", 8)]
+    assert fields.exchanges == [RECORD.chat]
+    listed = ObservedFields()
+    assert [each.pid for each in observe_fields([RECORD, RECORD], listed)] == [7, 7]
+    assert listed.values == [("0.pid", 7), ("1.pid", 7)]
+
+
+def test_a_long_list_is_a_value() -> None:
+    """A list of many records is one value, and exchanges in a list are no values."""
+
+    @dataclass(frozen=True)
+    class Many:
+        parts: tuple[Part, ...]
+        chats: tuple[Capture, ...]
+
+    assert RECORD.chat
+    fields = ObservedFields()
+    observed = observe_fields(Many((RECORD.part,) * (MOST_PARTS + 1), (RECORD.chat,)), fields)
+    assert observed.parts[0].seconds == 0.5
+    assert observed.chats == (RECORD.chat,)
+    (path, parts), (_, chats) = fields.values
+    assert (path, len(parts)) == ("parts", MOST_PARTS + 1)
+    assert chats == ("GET http://127.0.0.1/: aborted",)
+    assert fields.exchanges == [RECORD.chat]
 
 
 def test_whole_records_are_kept_when_none_of_their_fields_is_read() -> None:

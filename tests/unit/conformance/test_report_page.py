@@ -13,6 +13,7 @@ MODULES = {
     "recovery/test_01_kill.py": '''
     """Scenario 1: a <i>worker</i> is killed."""
     from pathlib import Path
+    from lumen_conformance.registry import expect
     @pytest.fixture(autouse=True)
     def evidence(evidence_path):
         folder = Path("temporary/evidence")
@@ -30,6 +31,9 @@ MODULES = {
     def test_health(measure):
         """Health answers."""
         measure(4.0, "s", 2.0)
+        for status in (200, 201):
+            expect(True, "an answer", status)
+        expect(True, "the port can be bound", "it cannot be bound")
     @check("1.10-late")
     @pytest.mark.parametrize("how", ["<u>", "b"])
     def test_late(how):
@@ -81,6 +85,12 @@ def test_a_check_has_its_measurements(ended: NestedRun) -> None:
         "1.4-automatic-restart": [["0.4 s", "3 s", 0.133, "restart"], ["2.9 s", "3 s", 0.967, "nearer to its budget"]],
         "1.2-health": [["4 s", "2 s", 2, ""]],
     }
+
+
+def test_what_held_is_shown(ended: NestedRun) -> None:
+    """Each expectation that held is shown once, with the found value; a text in the words of a failure is not."""
+    held = {name: each["r"]["held"] for name, each in ended.checks.items() if "held" in each.get("r", {})}
+    assert held == {"1.2-health": [["an answer", "200"], ["the port can be bound", ""]]}
 
 
 def test_a_scenario_shows_its_headline(ended: NestedRun) -> None:
