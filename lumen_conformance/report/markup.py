@@ -69,7 +69,7 @@ class _Group:
 
 def render_unfinished(title: str) -> str:
     """Return the page of a run that has not ended."""
-    return ENVIRONMENT.get_template("unfinished.html").render(title=title, started=now())
+    return ENVIRONMENT.get_template("unfinished.html").render(title=title, started=now(), icon=icon("incomplete"))
 
 
 def gather_evidence(results: Results) -> Evidence:

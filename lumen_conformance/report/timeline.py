@@ -22,6 +22,7 @@ from lumen_conformance.report.figures import format_figure
 
 MOST_LANES: Final = 12  # processes of one stage; a crash loop has many, and the first ones show it
 MOST_MARKS: Final = 400  # of each kind
+MOST_REQUESTS: Final = 200  # those that were not answered first
 RECORD_CHARS: Final = 400
 NAME_CHARS: Final = 40  # of a process: the room beside its line
 TONES: Final = {
@@ -162,6 +163,7 @@ class _TimelineReader:
         if not timeline.lanes:
             return None
         timeline.outages += [] if self._observed.recoveries else self._journalled_outages()
+        self._thin_requests()
         every: tuple[list[Any], ...] = (timeline.marks, timeline.requests, timeline.outages)
         for shown in every:
             timeline.left_out += max(0, len(shown) - MOST_MARKS)
@@ -169,6 +171,15 @@ class _TimelineReader:
         ends = [each.at_s for each in timeline.marks] + [each.end_s for each in timeline.requests + timeline.outages]
         timeline.seconds = max(ends, default=0.0) * 1.02 or 0.001
         return timeline
+
+    def _thin_requests(self) -> None:
+        """Keep a part of many requests: those without an answer, then every n-th; what went wrong is drawn last."""
+        requests, timeline = self._timeline.requests, self._timeline
+        wrong = [each for each in requests if each.tone != "good"][: MOST_REQUESTS - 1]
+        good = [each for each in requests if each.tone == "good"]
+        step = max(1, -(-len(good) // (MOST_REQUESTS - len(wrong))))
+        timeline.requests = [*good[::step], *sorted(wrong, key=lambda each: each.tone, reverse=True)]
+        timeline.left_out += len(requests) - len(timeline.requests)
 
     def _lane(self, pid: int, name: str, at_s: float) -> int | None:
         """Return the place of a process, or None when the timeline has enough of them."""

@@ -20,6 +20,17 @@ from lumen_conformance.waiting import observe
 QUESTION = "또 왔어요"
 
 
+@dataclass(frozen=True)
+class RequestTimes:
+    """When one request was sent and how it ended, for the timeline; ``ended_s`` counts from ``sent_mono_s``."""
+
+    url: str
+    sent_mono_s: float
+    ended_s: float
+    status: int | None
+    ended: str
+
+
 class Clients:
     """Threads that send chats, each on a new connection: only a new connection can be refused."""
 
@@ -53,6 +64,11 @@ class Clients:
                 if is_answered(capture):
                     self._answered.append((capture.sent_mono_s, capture.sent_mono_s + capture.elapsed_s))
                 self._change.notify_all()
+
+    def times(self) -> tuple[RequestTimes, ...]:
+        """Return the times of the requests that were sent; a refused one was not."""
+        sent = (each for each in self.captures if each.sent_mono_s)
+        return tuple(RequestTimes(one.url, one.sent_mono_s, one.ended_s, one.status, one.ended) for one in sent)
 
     def next_answer_s(self, since_mono_s: float, within_s: float, give_up: Callable[[], object]) -> float:
         """Return the seconds from then until the answer to a request that was sent after it, at most `within_s`.

@@ -24,7 +24,7 @@ from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.client import request_bytes
 from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
 from lumen_conformance.stages.evidence import stage
-from lumen_conformance.stages.kill_storm import NO_USE, Clients, ProcessUse, is_answered, observe_use
+from lumen_conformance.stages.kill_storm import NO_USE, Clients, ProcessUse, RequestTimes, is_answered, observe_use
 from lumen_conformance.stages.observations import StartObservation, observe_start
 from lumen_conformance.stages.victims import (
     describe_processes,
@@ -85,6 +85,7 @@ class KillsEvidence:
     use_before: ProcessUse = NO_USE
     use_after: ProcessUse = NO_USE
     problem: str = ""
+    requests: tuple[RequestTimes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ def storm(launch: Launcher, gateway: ScriptedGateway, target: Target) -> KillsEv
         in_flight_at_kills=in_flight,
         next_answer_s=tuple(waits),
         longest_wait_s=max(capture.elapsed_s for capture in clients.captures),
+        requests=clients.times(),
         use_before=use,
         use_after=observe_use(supervisor, use, NO_GROWTH_S) if not problem else NO_USE,
         problem=problem,

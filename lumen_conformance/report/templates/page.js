@@ -242,6 +242,7 @@
   }
   function parts(one) {
     const made = [waterfall(one.times)];
+    if (one.times.chunks.length > 1) made.push(folded("received pieces", arrivals(one.times)));
     made.push(element("h4", {}, translated("request")), element("pre", { tabindex: "0" }, [...one.request, "", one.request_body].join("\n")), ...bodyNotes(one, "request_body", one.request_bytes));
     made.push(element("h4", {}, translated("response")), element("pre", { tabindex: "0" }, (one.response.length ? one.response : [one.error || one.ended]).join("\n")));
     if (one.events) {
@@ -283,6 +284,16 @@
       list.append(element("li", {}, element("span", {}, translated(name), many), track, element("span", {}, precise(end - begin))));
     }
     return list;
+  }
+  function arrivals(times) {
+    const cells = (...texts) => texts.map((each) => element("td", {}, each));
+    const rows = times.chunks.map(([at, length], place) => {
+      const [before, had] = place ? times.chunks[place - 1] : [times.sent, 0];
+      return element("tr", {}, ...cells(precise(at), `+${precise(at - before)}`, `${length - had}`));
+    });
+    const heads = ["after", "since the one before", "bytes"].map((each) => element("th", { scope: "col" }, translated(each)));
+    const rest = times.number_of_chunks - rows.length;
+    return element("table", { class: "arrivals" }, rest > 0 ? element("caption", {}, `${rest} `, translated("more between these")) : "", element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows));
   }
   const precise = (value) => (value < 0.1 ? `${(value * 1000).toFixed(1)} ms` : `${value.toFixed(2)} s`);
 

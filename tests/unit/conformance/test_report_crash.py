@@ -51,6 +51,7 @@ def test_the_page_is_red(ended: NestedRun) -> None:
     """Exit status and banner agree with the rows."""
     assert ended.status == pytest.ExitCode.TESTS_FAILED
     assert ended.banner == ("bad", "FAILED")
+    assert ended.tab == ("✗", "FAILED")
     assert "1 passed, 0 failed, 2 ended in an error." in ended.html
 
 

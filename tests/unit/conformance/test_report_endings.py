@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import NamedTuple
 
 import pytest
@@ -17,6 +18,9 @@ def test_second():
     """It passes too."""
 '''
 STALE = '<section class="banner good"><p class="word">PASSED</p></section>'
+
+
+MARKS = {"good": "✓", "bad": "✗", "incomplete": "!"}
 
 
 class End(NamedTuple):
@@ -36,6 +40,7 @@ def last(body: str) -> str:
 NEVER = 'def test_never():\n    """It is not reached."""\n'
 BREAK_PYTEST = "request.config.pluginmanager.register(Broken())"
 BROKEN = "class Broken:\n    def pytest_runtest_logreport(self, report):\n        raise OSError('a plugin broke')\n"
+WAIT = "__import__('threading').Event().wait()"
 UNSERIALISABLE = "request.node.user_properties.append(('thing', object()))"
 SKIP_ALL = "pytestmark = pytest.mark.skip(reason='the target does not declare: tools')\n"
 ENDS = {
@@ -60,13 +65,27 @@ ENDS = {
         "2 not applicable (2 need --proxy-can tools).",
         SKIP_ALL,
     ),
+    "timed out": End(1, ("bad", "FAILED"), "2 passed, 1 failed.", last(WAIT), ("--timeout=0.5",)),
+    "timed out, and the process ended": End(
+        1,
+        ("incomplete", "NOT FINISHED"),
+        "ended before its report was written",
+        last(WAIT),
+        ("--timeout=0.5", "--timeout-method=thread"),
+    ),
+    "a worker crashed": End(
+        1, ("bad", "FAILED"), "2 passed, 0 failed, 1 ended in an error.", last("os._exit(3)"), ("-n1",)
+    ),
+    "a worker crashed and is not replaced": End(
+        1, ("bad", "FAILED"), "of 4 tests never ran", last("os._exit(3)") + NEVER, ("-n1", "--max-worker-restart=0")
+    ),
     "died": End(0, ("incomplete", "NOT FINISHED"), "ended before its report was written", last("os._exit(0)")),
 }
 
 
 @pytest.mark.parametrize("how", ENDS, ids=lambda how: how.replace(" ", "-"))
 def test_the_banner_shows_how_a_run_ended(nested: NestedPytest, how: str) -> None:
-    """Colour, word and sentence of the banner match the end of the run, and replace the page of an earlier run."""
+    """Colour, word, sentence, title and icon match the end of the run, and replace the page of an earlier run."""
     end = ENDS[how]
     nested.write({"contract/test_green.py": GREEN + end.more})
     (nested.folder / "reports").mkdir()
@@ -74,6 +93,45 @@ def test_the_banner_shows_how_a_run_ended(nested: NestedPytest, how: str) -> Non
     ended = nested.run(*end.arguments)
     assert (ended.status, ended.banner) == (end.status, end.banner), ended.output
     assert end.sentence in ended.html
+    assert ended.tab == (MARKS[end.banner[0]], end.banner[1])
+
+
+STAGED = """
+from lumen_conformance.stages.evidence import stage
+@stage(scenario=1)
+def killed() -> dict[str, int]:
+    "It ends the process that stages."
+    os._exit(3)
+@check("1.3-first")
+def test_first(killed):
+    "The stage observed it."
+@check("1.4-second")
+def test_second(killed):
+    "The stage observed this, too."
+"""
+
+
+def test_a_worker_that_dies_in_a_stage(nested: NestedPytest) -> None:
+    """The stage is not run again: each of its checks fails, and the page says so."""
+    nested.write({"recovery/test_01_kill.py": '"""Scenario 1: a stage ends its process."""\n' + STAGED})
+    ended = nested.run("-n1", "--dist=loadfile")
+    assert (ended.status, ended.banner, ended.tab) == (1, ("bad", "FAILED"), ("✗", "FAILED")), ended.output
+    assert set(ended.rows.values()) <= {"error", "failed"}
+    assert len(ended.rows) == 2
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no limit on the size of files")
+def test_a_disk_that_fills_up(nested: NestedPytest) -> None:
+    """A page of which only a part can be written is removed: neither it nor that of an earlier run looks complete."""
+    limit = "__import__('resource').setrlimit(__import__('resource').RLIMIT_FSIZE, (8192, 8192))"
+    nested.write({"contract/test_green.py": GREEN + last(limit)})
+    (nested.folder / "reports").mkdir()
+    page = nested.folder / "reports" / "report.html"
+    page.write_text(STALE, encoding="utf-8")
+    ended = nested.run()
+    assert ended.status == pytest.ExitCode.INTERNAL_ERROR, ended.output
+    assert "--html=reports/report.html cannot be written: File too large" in ended.output
+    assert not page.exists()
 
 
 REFUSED = {

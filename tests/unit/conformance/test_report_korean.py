@@ -20,6 +20,8 @@ IN_SCRIPT: Final = re.compile(
 SPANS: Final = re.compile(r'\["(connect|send|wait|receive)",')
 SENTENCES: Final = {
     "measured",
+    "after",
+    "since the one before",
     "Lumen recovery and contract report",
     "check",
     "expected",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lumen_conformance.registry.redaction import Redactor
-from lumen_conformance.report.timeline import MOST_LANES, Timeline, read_timeline
+from lumen_conformance.report.timeline import MOST_LANES, MOST_REQUESTS, Timeline, read_timeline
 
 BEGIN_S = 1_000.0
 KEY = "sk-very-secret-key"
@@ -112,6 +112,18 @@ def test_many_processes_are_left_out(tmp_path: Path) -> None:
     assert timeline
     assert len(timeline.lanes) == MOST_LANES
     assert timeline.left_out == 51 - MOST_LANES
+
+
+def test_many_requests_are_thinned(tmp_path: Path) -> None:
+    """Of many requests those without an answer stay, and are drawn last; the others are a sample."""
+    lost = {"status": None, "ended": "reset"}
+    many = [request(n / 1_000, **({} if n % 100 else lost)) for n in range(5_000)]
+    timeline = read(tmp_path, many, EVENTS)
+    assert timeline
+    tones = [each.tone for each in timeline.requests]
+    assert tones[-50:] == ["bad"] * 50
+    assert MOST_REQUESTS / 2 < len(tones) <= MOST_REQUESTS
+    assert timeline.left_out == 5_000 - len(tones)
 
 
 def test_the_table_says_the_same(tmp_path: Path) -> None:
