@@ -80,7 +80,7 @@ class PageData:
         self._results, self._earlier, self._folder = results, earlier, folder
         every = {each.name: each for found in logs.values() for each in found}
         self._logs, places = list(every.values()), {name: place for place, name in enumerate(every)}
-        self._log_places = {path: [places[each.name] for each in found] for path, found in logs.items()}
+        self._logs_at = {path: [places[each.name] for each in found] for path, found in logs.items()}
         self._mask = redactor()
         self._modules, self._claims, self._exchanges = ValueTable(), ValueTable(), ValueTable()
         self._causes = {name: place for place, cause in reversed(list(enumerate(causes))) for name in cause.checks}
@@ -102,7 +102,7 @@ class PageData:
         return pack(data, self._mask)
 
     def _logs_of(self, *results: Result) -> list[int]:
-        places = (place for each in results for path in each.evidence for place in self._log_places.get(path, ()))
+        places = (place for each in results for path in each.evidence for place in self._logs_at.get(path, ()))
         return list(dict.fromkeys(places))
 
     def _entries(self, place: int, group: ResultGroup) -> Iterator[dict[str, Any]]:

@@ -130,7 +130,7 @@ def test_a_disk_that_fills_up(nested: NestedPytest) -> None:
     page.write_text(STALE, encoding="utf-8")
     ended = nested.run()
     assert ended.status == pytest.ExitCode.INTERNAL_ERROR, ended.output
-    assert "--html=reports/report.html cannot be written: File too large" in ended.output
+    assert "report.html cannot be written: File too large" in ended.output
     assert not page.exists()
 
 
