@@ -92,6 +92,13 @@ def speed() -> Iterator[str]:
         f"| {endurance['failed']} failed, memory +{endurance['growth_mib']:.1f} MiB, "
         f"descriptors {first} before and {last} after | `python benchmarks/endurance.py` |"
     )
+    pages = _measured("report_page")
+    for row in pages["rows"]:
+        yield (
+            f"| the page of {row['tests']:,} tests, {row['failed']} failed, at a load of {pages['load']:g} "
+            f"| {row['bytes'] / 1_000_000:.1f} MB, usable after {row['usable_s']:.1f} s, written in "
+            f"{row['write_s'] / row['run_s']:.0%} of the time of the run | `python benchmarks/report_page.py RECORD...` |"
+        )
 
 
 def _measured(name: str) -> dict[str, Any]:
