@@ -94,10 +94,11 @@ def speed() -> Iterator[str]:
     )
     pages = _measured("report_page")
     for row in pages["rows"]:
+        share = row["write_s"] / row["run_s"]
         yield (
             f"| the page of {row['tests']:,} tests, {row['failed']} failed, at a load of {pages['load']:g} "
-            f"| {row['bytes'] / 1_000_000:.1f} MB, usable after {row['usable_s']:.1f} s, written in "
-            f"{row['write_s'] / row['run_s']:.0%} of the time of the run | `python benchmarks/report_page.py RECORD...` |"
+            f"| {row['bytes'] / 1_000_000:.1f} MB, usable after {row['usable_s']:.1f} s, "
+            f"written in {share:.0%} of the time of the run | `python benchmarks/report_page.py RECORD...` |"
         )
 
 

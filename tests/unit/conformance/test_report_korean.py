@@ -20,6 +20,7 @@ IN_SCRIPT: Final = re.compile(
 SPANS: Final = re.compile(r'\["(connect|send|wait|receive)",')
 SENTENCES: Final = {
     "measured",
+    "checks",
     "after",
     "since the one before",
     "Lumen recovery and contract report",
