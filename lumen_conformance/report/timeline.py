@@ -45,12 +45,16 @@ class Mark:
 
 @dataclass
 class Lane:
-    """One process. Seconds count from the begin of the timeline; without an end it lived until the end."""
+    """One process. Seconds count from the begin of the timeline; without an end nobody recorded when it ended.
+
+    ``last_s`` is the time of its last event: until then it certainly lived.
+    """
 
     pid: int
     name: str
     begin_s: float
     end_s: float | None = None
+    last_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ class Timeline:
     def kinds(self) -> set[str]:
         """Return what the legend explains: the kinds and tones that occur."""
         found = {f"mark {each.tone}" for each in self.marks} | {f"request {each.tone}" for each in self.requests}
+        found |= {"lane unseen"} if any(each.end_s is None for each in self.lanes) else set()
         return found | {f"outage {each.tone}" for each in self.outages}
 
     def ticks(self) -> list[float]:
@@ -264,6 +269,7 @@ class _TimelineReader:
     def _mark(self, at_s: float, lane: int, name: str, record: object) -> None:
         text = self._text(json.dumps(rounded(record), ensure_ascii=False))
         self._timeline.marks.append(Mark(at_s, lane, self._text(name), TONES.get(name, "plain"), text))
+        self._timeline.lanes[lane].last_s = max(at_s, self._timeline.lanes[lane].last_s)
 
     def _text(self, text: str) -> str:
         cut = text if len(text) <= RECORD_CHARS else f"{text[:RECORD_CHARS]}…"

@@ -62,6 +62,14 @@ def test_processes_have_lanes(tmp_path: Path) -> None:
     ]
 
 
+def test_nothing_is_claimed_after_the_last_event(tmp_path: Path) -> None:
+    """A process without an end has the time of its last event; the legend says that it may have ended."""
+    timeline = read(tmp_path, {}, EVENTS)
+    assert timeline
+    assert [(each.end_s, each.last_s) for each in timeline.lanes] == [(2.0, 2.0), (1.0, 1.0), (None, 1.25)]
+    assert "lane unseen" in timeline.kinds()
+
+
 def test_an_outage_is_measured(tmp_path: Path) -> None:
     """Without a kill by the stage, the time from the death of a serving worker to the next ready one is an outage."""
     timeline = read(tmp_path, {}, EVENTS)
@@ -148,7 +156,9 @@ def test_the_legend_has_the_colours_that_occur(tmp_path: Path) -> None:
     """A colour is explained where it is used, and no other."""
     timeline = read(tmp_path, request(0.3, status=503), EVENTS)
     assert timeline
-    assert timeline.kinds() == {"mark plain", "mark good", "mark bad", "request warn", "outage bad"}
+    assert timeline.kinds() == {
+        "mark plain", "mark good", "mark bad", "request warn", "outage bad", "lane unseen",
+    }  # fmt: skip
 
 
 def test_records_have_no_digits_of_a_float(tmp_path: Path) -> None:
