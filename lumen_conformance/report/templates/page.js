@@ -246,7 +246,7 @@
     made.push(element("h4", {}, translated("request")), element("pre", { tabindex: "0" }, [...one.request, "", one.request_body].join("\n")), ...bodyNotes(one, "request_body", one.request_bytes));
     made.push(element("h4", {}, translated("response")), element("pre", { tabindex: "0" }, (one.response.length ? one.response : [one.error || one.ended]).join("\n")));
     if (one.events) {
-      const items = one.events.data.map((each, place) => element("li", {}, element("span", { class: "at" }, one.events.times[place] === null ? "" : precise(one.events.times[place])), element("code", {}, each)));
+      const items = one.events.data.map((each, place) => element("li", {}, element("span", { class: "at" }, timeOf(one.events, place)), element("code", {}, each)));
       const rest = one.events.number - items.length;
       made.push(element("h4", {}, `${one.events.number} `, translated("events")), element("ol", { class: "events" }, ...items), rest > 0 ? element("p", {}, `… ${rest} `, translated("more")) : "");
       made.push(folded("body", element("pre", { tabindex: "0" }, one.body)));
@@ -254,6 +254,10 @@
     made.push(...bodyNotes(one, "body", one.body_bytes));
     if (one.curl) made.push(code(one.curl, "repeat"));
     return made;
+  }
+  function timeOf(events, place) {
+    const at = events.times && events.times[place];
+    return typeof at === "number" ? precise(at) : "";
   }
   // Whether a body is cut, where all of it is, and whether a secret is masked.
   function bodyNotes(one, name, bytes) {
