@@ -105,8 +105,8 @@
     group.dataset.shown = "yes";
     const rows = group.querySelector(".rows");
     fillRows(group, rows);
-    const logs = data.groups[Number(group.dataset.group)].l;
-    if (logs && logs.length) rows.append(folded("Logs", ...logsAt(logs)));
+    const { l: logs = [] } = data.groups ? data.groups[Number(group.dataset.group)] : {};
+    if (logs.length) rows.append(folded("Logs", ...logsAt(logs)));
   }
   function logsAt(places) {
     return places.map((place) => {
