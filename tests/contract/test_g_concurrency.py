@@ -223,7 +223,7 @@ def test_after_aborts(silent: bool, proxy: ContractSession) -> None:  # noqa: FB
 
 
 def abort_held(proxy: ContractSession, *, silent: bool) -> int:
-    """Let clients leave until `ABORTS` have left, or until the gateway gets no question; return their number."""
+    """Let clients leave until `ABORTS` have left, or one waits in vain; return their number."""
     if not silent:
         need_forwarding(proxy)
     with ThreadPoolExecutor(1) as pool:
@@ -232,7 +232,7 @@ def abort_held(proxy: ContractSession, *, silent: bool) -> int:
             with proxy.failing(held):
                 capture = leave(proxy, held, pool, within_s=CALLED_S)
                 release(held, noticed_within_s=0, within_s=SERVED_S)
-            if not held.begun.is_set() and capture.status != LIMIT:
+            if capture.ended == "timeout" or (not held.begun.is_set() and capture.status != LIMIT):
                 LAST_CAPTURE.record(capture)
                 return number
     return ABORTS

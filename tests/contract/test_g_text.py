@@ -55,6 +55,7 @@ TEXTS = {
     "noncharacter": "\uffff\U0010ffff",
     "combining": "e\u0301 Z\u0351\u036b\u0343",
     "html": "<script>alert('&')</script>",
+    "zero": "0",
 }
 
 
