@@ -33,6 +33,7 @@ class _Head(msgspec.Struct):
     baseline_file: str
     partly_selected: list[str]
     target: str | None
+    target_options: str
     reported_only: list[str]
     exit_status: int
     duration_s: float

@@ -21,7 +21,7 @@ from lumen_conformance.report.entries import publish
 from lumen_conformance.report.recorded_run import Record
 from lumen_conformance.report.results import RESULTS
 from lumen_conformance.report.selection import SELECTION
-from lumen_conformance.report.under_test import TARGET
+from lumen_conformance.report.under_test import OPTIONS, TARGET
 
 RECORDS: Final = pytest.StashKey[list[Record]]()
 OK, NOTHING_SELECTED = pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED
@@ -49,6 +49,8 @@ def configure(config: pytest.Config) -> None:
     targets = dict.fromkeys(record.run["target"] for record in records if record.run["target"])
     if targets:
         config.stash[TARGET] = " | ".join(targets)
+        if len(options := {record.run["target_options"] for record in records}) == 1:  # else of several systems
+            config.stash[OPTIONS] = options.pop()
     config.stash[REPORTED_ONLY] = frozenset(records[0].run["reported_only"])
     config.stash[SELECTION] = " | ".join(dict.fromkeys(record.run["selection"] for record in records))
     config.stash[BASELINE] = {name: why for record in records for name, why in record.run["baseline"].items()}

@@ -20,7 +20,7 @@ from lumen_conformance.report.baseline import BASELINE, BASELINE_FILES, PARTLY_S
 from lumen_conformance.report.results import RESULTS
 from lumen_conformance.report.run_conditions import conditions
 from lumen_conformance.report.selection import describe
-from lumen_conformance.report.under_test import TARGET
+from lumen_conformance.report.under_test import OPTIONS, TARGET
 from lumen_conformance.run import run_of
 
 VERSION: Final = 4  # of the format of the file
@@ -68,6 +68,7 @@ class RunRecorder:
             "baseline_file": next(iter(self._config.stash[BASELINE_FILES].values()), ""),
             "partly_selected": sorted(in_part(self._config, PARTLY_SELECTED)),
             "target": self._config.stash.get(TARGET, None),
+            "target_options": self._config.stash.get(OPTIONS, ""),
             "reported_only": sorted(reported_only),
             "exit_status": int(session.exitstatus),
             "duration_s": round(results.duration_s, 3),

@@ -11,6 +11,8 @@ import pytest
 from lumen_conformance.registry.redaction import redactor
 
 TARGET: Final = pytest.StashKey[str]()
+OPTIONS: Final = pytest.StashKey[str]()
+"""The options of a foreign target, as the command has them."""
 OUR_PROXY: Final = "lumen-proxy of this repository"
 
 
@@ -22,7 +24,7 @@ def describe_target(config: pytest.Config) -> str:
 
 
 def repeat_command(config: pytest.Config, names: Iterable[str]) -> str:
-    """Return the command that runs checks or tests again; the options of a foreign target are not repeated.
+    """Return the command that runs checks or tests again, without what may be secret of a target.
 
     A name may have the label of its system, which a merged report adds.
     """
@@ -31,4 +33,4 @@ def repeat_command(config: pytest.Config, names: Iterable[str]) -> str:
     if TARGET not in config.stash:
         mutation = config.getoption("mutation", None)
         return " ".join(["python -m pytest", *words, *([f"--mutation={mutation}"] if mutation else [])])
-    return " ".join(["lumen-conformance run all", *words, "…"])
+    return " ".join(["lumen-conformance run all", *words, config.stash.get(OPTIONS, "…")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from lumen_conformance.http.client import TIMEOUT_S
 from lumen_conformance.inject import lumen_guard
 from lumen_conformance.targets import parsers
-from lumen_conformance.targets.options import PROXY_OPTIONS
+from lumen_conformance.targets.options import PROXY_OPTIONS, options_again
 from lumen_conformance.targets.target import FOREIGN_START_S, MODEL_S, MODELS, OURS, target_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -224,3 +225,18 @@ def test_the_guard_allows_only_the_named_host(monkeypatch: pytest.MonkeyPatch) -
 def test_the_guard_allows_no_host_by_default() -> None:
     """Without a URL no connection beyond loopback is allowed."""
     assert set() == lumen_guard.ALLOWED
+
+
+def test_the_options_of_a_command_to_run_again() -> None:
+    """A report says how to run a check again: all options of the target, and nothing that may be secret."""
+    given = {
+        "proxy_command": COMMAND,
+        "proxy_can": ["models,n", "tools"],
+        "proxy_header": ["X-Tenant: blue"],
+        "proxy_env": ["TOKEN=a=b"],
+        "proxy_api_key": "sk-secret",
+        "proxy_load": True,
+    }
+    again = shlex.split(options_again(FakeConfig(**given)))  # type: ignore[arg-type]  # only getoption is asked
+    expected = ["--command", COMMAND, "--api-key", "…", "--header", "X-Tenant:…", "--can", "models,n", "--can", "tools"]
+    assert again == [*expected, "--load", "--env", "TOKEN=…"]
