@@ -23,7 +23,7 @@ SHORTER: Final = {
     "tests.contract.conftest.DEADLINE_S": 1.0,
     "tests.contract.test_g_failures.DEADLINE_S": 1.0,
     "tests.contract.test_g_failures.SLACK_S": 1.5,
-    "tests.contract.test_h_connections.IDLE_S": 0.6,
+    "tests.contract.test_h_connections.IDLE_S": 1.0,
     "tests.contract.test_g_text.LARGE_BYTES": 400_000,  # more than the faults that cut texts leave
     "tests.contract.test_g_text.OFFSET_STEP": 5,  # of some 200 bytes
     "tests.contract.test_g_time.PAUSE_S": 1.5,
