@@ -20,6 +20,7 @@ Tier = Literal["M", "S", "W"]
 Profile = Literal["any", "lumen", "openai"]
 
 EXCERPT_BYTES = 60  # before and after the offset of a finding: one line of a report
+NEAR_BYTES: Final = 8_192  # before and after an offset: more than a hexdump shows, and than a secret is long
 SHOWN_FINDINGS = 5  # further findings add no information
 MOST_FINDINGS = 100  # a limit on the time of a judge: every chunk of a long stream can have a finding
 
@@ -161,8 +162,14 @@ def summarize_findings(findings: Sequence[Finding], capture: Capture) -> Failure
         found += f"; and {'at least ' if len(findings) == MOST_FINDINGS else ''}{more} more"
     blamed = first.capture or capture
     where = ", ".join(filter(None, [first.path, "" if first.offset is None else f"byte {first.offset}"]))
-    dump = "" if first.offset is None else hexdump(redactor().blanked(blamed.body), first.offset)
+    dump = "" if first.offset is None else hexdump(_blanked_near(blamed.body, first.offset), first.offset)
     return Failure(first.expected, found, where, excerpt(blamed.body, first.offset), blamed.curl(), dump=dump)
+
+
+def _blanked_near(body: bytes, offset: int) -> bytes:
+    """Return the body with secrets blanked in what a hexdump of this offset shows; all of a long one takes too long."""
+    start, end = max(0, offset - NEAR_BYTES), offset + NEAR_BYTES
+    return body[:start] + redactor().blanked(body[start:end]) + body[end:]
 
 
 def excerpt(body: bytes, offset: int | None) -> str:

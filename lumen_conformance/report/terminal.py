@@ -24,7 +24,7 @@ _ROW: Final = "{number:>2} {name:<48} {checks:>9}  {headline}"
 
 def print_sections(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     """Print the sections; with ``-q`` without causes and scenarios."""
-    if not shared_files.reports(config):
+    if config.option.collectonly or not shared_files.reports(config):
         return
     results = config.stash[RESULTS]
     _section(terminalreporter, "baseline", baseline_lines(config))

@@ -26,9 +26,9 @@ from lumen_conformance.registry.redaction import (
     secrets_in_command,
     secrets_of,
 )
-from lumen_conformance.report.under_test import TARGET
+from lumen_conformance.report.under_test import OPTIONS, TARGET
 from lumen_conformance.run import TAG, run_of
-from lumen_conformance.targets.options import API_KEY_VARIABLE
+from lumen_conformance.targets.options import API_KEY_VARIABLE, options_again
 from lumen_conformance.targets.parsers import PLACEHOLDERS, SUITE_PREFIX
 from lumen_conformance.targets.target import HOST, Target, target_of
 
@@ -119,6 +119,7 @@ def configure(config: pytest.Config) -> None:
         hide_configured(secret)
     if TARGET in config.stash:
         config.stash[TARGET] = redactor().text(config.stash[TARGET])
+        config.stash[OPTIONS] = options_again(config)
 
 
 def mask_evidence(session: pytest.Session) -> None:

@@ -18,13 +18,12 @@ from lumen_conformance.registry.measurement import REPORTED_ONLY
 from lumen_conformance.registry.option_table import spelled
 from lumen_conformance.registry.redaction import redactor
 from lumen_conformance.report import baseline
-from lumen_conformance.report.under_test import OPTIONS, TARGET
+from lumen_conformance.report.under_test import TARGET
 from lumen_conformance.targets import options, parsers
 from lumen_conformance.targets.options import (
     LAUNCH_OPTIONS,
     api_key_of,
     list_given,
-    options_again,
     refuse_empty,
     respelled,
 )
@@ -258,7 +257,6 @@ def configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "load: many or very large requests; by URL only with --proxy-load")
     if target.foreign:
         config.stash[TARGET] = redactor().text(target.describe())
-        config.stash[OPTIONS] = redactor().text(options_again(config))
     if target.profile != "lumen":
         config.stash[REPORTED_ONLY] = frozenset(("S", "W"))
 

@@ -51,7 +51,7 @@ def test_the_page_shows_what_changed(nested: NestedPytest) -> None:
     marks = {name: (each.get("new", 0), each.get("flips", 0)) for name, each in ended.checks.items()}
     assert marks == {"1.4-automatic-restart": (0, 0), "1.5-health-after": (1, 1), "1.6-ready-line": (0, 2)}
     assert 'aria-label="4 runs: 0.5 s, 0.25 s, 1 s, 0.125 s"' in ended.html
-    assert re.search(r'"earlier">.*4 runs: [\d.]+ s, ', ended.html), "the durations of the runs"
+    assert re.search(r'"earlier">.*4 runs: [\d.]+ m?s, ', ended.html), "the durations of the runs"
     assert 'points="0.0,10.0 33.3,15.0 66.7,0.0 100.0,17.5"' in ended.html
 
 
