@@ -102,7 +102,7 @@ $(LINTERS): $(READY)
 
 $(CLIENTS): pyproject.toml constraints-clients.txt tests/contract/clients/python/openai-3.txt
 	$(PYTHON) -m venv .venv-clients
-	.venv-clients/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-clients.txt --editable '.[clients,browser]'
+	.venv-clients/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-clients.txt --editable '.[clients,client-tools]'
 	.venv-clients/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --upgrade --target .venv-clients/openai-3 --requirement tests/contract/clients/python/openai-3.txt
 	@touch $@
 
