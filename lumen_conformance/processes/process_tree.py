@@ -47,10 +47,15 @@ class ProcessRef:
         return process if same else None
 
     def state(self) -> ProcessState:
-        """Return the state. A zombie has ended and is not reaped by its parent yet; gone does not mean a free PID."""
+        """Return the state. A zombie has ended and is not reaped by its parent yet; gone does not mean a free PID.
+
+        A process whose first thread has ended runs until its last one has: only then are its sockets closed.
+        """
         process = self.process()
         try:
             status = process.status() if process else None
+            if process and status == psutil.STATUS_ZOMBIE and process.num_threads() > 1:
+                return "running"
         except psutil.NoSuchProcess:
             status = None
         if status is None:

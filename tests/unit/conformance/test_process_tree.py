@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from lumen_conformance.processes.process_tree import ProcessRef, kill_all, list_session
+from lumen_conformance.waiting import until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sessions of POSIX")
 WAITS = "import threading; threading.Event().wait()"
@@ -47,3 +49,20 @@ def test_a_session_that_outlives_its_leader() -> None:
         assert list_session(leader, leader.start_time - EARLIER_S, {left}) == (left,)
     finally:
         kill_all([left])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux shows the threads of a process whose first one has ended")
+def test_a_process_runs_until_its_last_thread_has_ended() -> None:
+    """The first thread is a zombie while another one still has the sockets."""
+    source = (
+        "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start(); "
+        "print(flush=True); ctypes.CDLL(None).pthread_exit(None)"
+    )
+    with subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        child.stdout.readline()
+        ref = ProcessRef.of(child.pid)
+        until("the first thread has ended", lambda: psutil.Process(child.pid).status() == "zombie", within_s=5)
+        assert ref.state() == "running"
+        child.kill()
+        assert kill_all([ref]) == ()
