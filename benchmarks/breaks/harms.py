@@ -49,7 +49,11 @@ HARMS = (
     Harm("F7 F7-after-odd", "lost", "a good request fails because of the request of another caller"),
     Harm("G1-health-costs-nothing", "paid twice", "each request of a monitor costs an answer"),
     Harm("G1-*", "paid twice", "one request costs two answers, or is refused behind the server and lost"),
-    Harm("G10-finish-*", "lost", "half an answer looks like a whole one: parse() of openai 2.54.0 does not raise"),
+    Harm(
+        "G10-finish-*",
+        "lost",
+        "half an answer looks like a whole one: parse() of openai 2.54.0 raises only for length and content_filter",
+    ),
     Harm("G10-refusal", "lost", "the text of a refusal is missing, without an error"),
     Harm("G12-*", "lost", "a paid answer does not arrive: openai 2.54.0 and litellm 1.106.2 give no text, or raise"),
     Harm("G13-cut", "lost", "openai 2.54.0, langchain-openai 1.7.3, litellm 1.106.2 give half a text, without error"),
@@ -138,14 +142,11 @@ RECORDED: dict[str, str] = {
         "(livekit/agents#6595)"
     ),
     "E5.5": "SpeakGPT raises IndexOutOfBoundsException on a chunk without choices (AndraxDev/speak-gpt#162)",
-    "J1.1": "langchain-openai 1.7.3 raises OutputParserException (json_mode; response-format-dropped)",
-    "J1.2": "openai 2.54.0 (Python) raises pydantic's ValidationError in parse() (json-schema-dropped); LangChain, too",
     # Sources of these requests: tests/unit/proxy/client_requests.py.
     "H8-unasked": (
         "agent-vision-toolkit raises UnicodeDecodeError on gzip (Anionex/agent-vision-toolkit#36), "
         "openai-python 2.54.0 raises JSONDecodeError on br"
     ),
-    "H8-accepted-plain": "openai-python 2.54.0 raises APIConnectionError, or UnicodeDecodeError without the header",
     "H8-accepted-stream": "OpenCode Desktop raises ZlibError (open-webui/open-webui#23920)",
     "H8-accepted-error": "openai-python 2.54.0 raises APIConnectionError (as tombii/better-ccflare#243)",
     "H8-gateway-plain": "OpenCode Desktop raises ZlibError (open-webui/open-webui#23920)",
@@ -165,13 +166,6 @@ RECORDED: dict[str, str] = {
     "G15-max-completion-tokens": (
         "pi summarizes without the limit, waits for 40,000 tokens, counts it as failed, and clears the context "
         "(ikawrakow/ik_llama.cpp#2321)"
-    ),
-    "G15-tools": "pydantic-ai 2.31.1 raises UnexpectedModelBehavior, as run against options-without-tools",
-    "G15-tool-choice-named": (
-        "langchain-openai 1.7.3 returns None for an object, as run against options-without-tool-choice"
-    ),
-    "G15-response-format-schema": (
-        "openai 2.54.0 (Python) and langchain-openai 1.7.3 raise ValidationError, as run against options-without-format"
     ),
     "H4-turns-assistant-parts": "Cline 0162b82 sends each turn so",
     "H4-turns-call-without-content": "aichat leaves out the content beside a tool call (sigoden/aichat#1326)",

@@ -61,7 +61,8 @@ def keep(client: str, served: list[str], found: Found) -> None:
     ordered = {server: found[server] for server in served if server in found}
     text = json.dumps({"releases": releases(client), "served": served, "found": ordered}, ensure_ascii=False, indent=1)
     FOLDER.mkdir(exist_ok=True)
-    path_of(client).write_text(text + "\n", encoding="utf-8", newline="\n")
+    # One half of a surrogate pair is no UTF-8; its escape is JSON.
+    path_of(client).write_text(text + "\n", encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def served(client: str) -> set[str]:

@@ -50,6 +50,8 @@ def allow_files() -> None:
 def _visit(name: str, only_new: bool) -> None:  # noqa: FBT001 -- passed to another process
     allow_files()
     selected = unserved(name) if only_new else selection()
+    if not selected:
+        return
     shown = 0
 
     def progress(done: int) -> None:
@@ -70,8 +72,10 @@ def _visit(name: str, only_new: bool) -> None:  # noqa: FBT001 -- passed to anot
 
 
 def unserved(client: str) -> tuple[Served, ...]:
-    """The servers that a client was not asked of, and those that they are compared with."""
+    """The servers that a client was not asked of, and those that they are compared with; nothing when there is none."""
     kept, every = served(client), selection()
     new = [each for each in every if each.name not in kept]
-    needed = {AGAIN, *(each.baseline for each in new), *(each.name for each in new)}
+    if not new:
+        return ()
+    needed = {"reference", AGAIN, *(each.baseline for each in new), *(each.name for each in new)}
     return tuple(each for each in every if each.name in needed)

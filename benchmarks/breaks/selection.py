@@ -58,6 +58,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "H4-lenient": (),  # recorded: none of these clients sends it
     "H4-stream": ("stream",),
     "H8": ("plain", "stream"),
+    "H8-accepted-error": ("refused", "refused-stream", "unknown-model"),
     "H8-gateway": (),  # its gateway codes nothing
     "H6": (),  # no client sends another form than its own; those that send these are recorded
 }
@@ -65,6 +66,7 @@ ALL_ACTS = tuple(dict.fromkeys(act for acts in ACTS.values() for act in acts))
 OF_RELAYS = (*TOOLS, *FORMATS)  # the other reference calls no tool, and writes no JSON
 AGAIN = "reference-again"
 OTHER_TOOL = ("tool-custom",)  # calls a custom tool, where the clients offer a function
+LIMITED = "relay-with-a-limit-of-requests"  # every client asks it again, as it says
 EARLY = ("late",)  # needs a server that begins its streams before the gateway has answered
 
 
@@ -122,7 +124,7 @@ def selection() -> tuple[Served, ...]:
             variant, (*CHAT, "models", "refused", "wrong-url") if variant.profile == "lumen" else acts_of_relay(name)
         )
         for name, variant in VARIANTS.items()
-        if name not in {"reference", "relay"}
+        if name not in {"reference", "relay", LIMITED}
     )
     faults = (Served(fault, acts) for fault in (FAULTS | PROBES).values() if (acts := acts_of(fault)))
     again = Served(Fault(AGAIN, "the reference once more, at the end", ""), CHAT)
