@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 
+from breaks.kinds import kinds_table
 from breaks.moves import BEFORE, MOVES, moves_table
 from breaks.record import BreaksRecord
 from breaks.selection import Served
@@ -26,6 +27,8 @@ def page(record: BreaksRecord, selected: Iterable[Served], found: Mapping[str, T
     yield from _counts(found)
     yield "## Clients\n"
     yield from (f"- {name}: {text}" for name, text in record.clients.items())
+    yield "\n## Kinds of public reports\n"
+    yield from kinds_table(record)
     yield "\n## Who breaks on what\n"
     yield from _table(record, shown)
     if new := [served.name for served in faults if served not in shown]:

@@ -27,10 +27,10 @@ AGAIN = "say: PYTHONPATH=benchmarks python -m breaks pages"
 def breaks(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The modules of the benchmark, which is a script's own package on its own path."""
     monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
-    from breaks import differences, harms, moves, page, probes, record, selection, servers, tiers, visits  # noqa: PLC0415 -- as above
+    from breaks import differences, harms, kinds, moves, page, probes, record, selection, servers, tiers, visits  # noqa: PLC0415 -- as above
 
     return SimpleNamespace(
-        differences=differences, harms=harms, moves=moves, page=page, probes=probes, record=record,
+        differences=differences, harms=harms, kinds=kinds, moves=moves, page=page, probes=probes, record=record,
         selection=selection, servers=servers, tiers=tiers, visits=visits,
     )  # fmt: skip
 
@@ -171,6 +171,16 @@ def test_healthy_variants_break_nobody(breaks: SimpleNamespace) -> None:
     record = breaks.record.BreaksRecord.read()
     healthy = [each.name for each in breaks.selection.selection() if not each.fault.check]
     assert {name: record.broken(name) for name in healthy if record.broken(name)} == {}
+
+
+def test_every_reported_kind_is_closed(breaks: SimpleNamespace) -> None:
+    """Each kind of public report has a check, and at least two faults that prove its checks."""
+    from tests.fixtures.faults.catalogue import FAULTS  # noqa: PLC0415 -- beside its only use
+
+    faults = {
+        kind.title: [fault for fault in FAULTS.values() if kind.has(fault.check)] for kind in breaks.kinds.REPORTED
+    }
+    assert {title for title, found in faults.items() if len(found) < 2} == set()
 
 
 def test_record_has_every_client(breaks: SimpleNamespace) -> None:
