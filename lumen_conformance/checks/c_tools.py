@@ -11,6 +11,8 @@ from lumen_conformance.checks.tool_calls import (
     ToolCall,
     call_lists,
     demanded_name,
+    is_object_text,
+    name_not_offered,
     offered_names,
     require_named_call_requested,
     require_plain_call_requested,
@@ -20,7 +22,7 @@ from lumen_conformance.checks.tool_calls import (
 from lumen_conformance.checks.verdict import Finding, Findings, NotApplicable, NotObserved, judge, judges_in
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.documents import Choice, choices
-from lumen_conformance.http.strict_json import format_path, parse
+from lumen_conformance.http.strict_json import format_path
 from lumen_conformance.schemas.descriptions import format_value
 
 ANSWERED = 200
@@ -73,11 +75,8 @@ def types_are_known(capture: Capture) -> Iterator[Finding]:
 @judge("C9.4", "M", "openapi.yaml: the name of the function to call", given=require_plain_calls)
 def names_are_requested(capture: Capture) -> Iterator[Finding]:
     """Each tool call of a plain answer has the name of a tool of the request."""
-    names = offered_names(capture)
     for call in tool_calls(capture):
-        if call.part.get("name") not in names:
-            expected = f"one of the tools of the request: {', '.join(names)}"
-            yield wrong_value(call.choice.document, (*call.path, call.kind, "name"), expected)
+        yield from name_not_offered(capture, call)
 
 
 @judge(
@@ -150,9 +149,7 @@ def _wrong_arguments(call: ToolCall) -> Iterator[Finding]:
     path, text = (*call.path, "function", "arguments"), call.arguments
     if not isinstance(text, str):
         yield wrong_value(call.choice.document, path, "a string that contains a JSON object")
-        return
-    document = parse(text.encode("utf-8", errors="replace"))
-    if document.problems or not isinstance(document.value, dict):
+    elif not is_object_text(text):
         found = f"arguments: {quote(text)}" if text else "empty arguments"
         yield Finding("arguments: a JSON object", found, call.choice.document.offset(path), format_path(path))
 

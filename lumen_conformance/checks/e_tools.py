@@ -11,16 +11,18 @@ from lumen_conformance.checks.tool_calls import (
     ToolCall,
     deltas_by_call,
     deltas_of_another_call,
+    is_object_text,
+    name_not_offered,
     require_call_indexes,
     require_own_indexes,
     require_streamed_call_requested,
     require_streamed_calls,
     tool_calls,
 )
-from lumen_conformance.checks.verdict import Finding, Findings, NotApplicable, Unjudged, judge, judges_in
+from lumen_conformance.checks.verdict import Finding, Findings, NotApplicable, NotObserved, Unjudged, judge, judges_in
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.documents import choices
-from lumen_conformance.http.strict_json import is_count, parse
+from lumen_conformance.http.strict_json import is_count
 from lumen_conformance.schemas.descriptions import format_value
 
 SEVERAL = 2
@@ -58,7 +60,7 @@ def names_come_once(capture: Capture) -> Iterator[Finding]:
 
 @judge("E8.3", "M", "openapi.yaml: arguments in JSON format", given=require_own_indexes)
 def arguments_are_json(capture: Capture) -> Findings:
-    """The joined arguments of a function call are one JSON value."""
+    """The joined arguments of a function call are a JSON object."""
     functions = [deltas for deltas in deltas_by_call(capture) if deltas[0].kind == "function"]
     if not functions:
         yield NotApplicable("the stream has no function call")
@@ -69,9 +71,9 @@ def arguments_are_json(capture: Capture) -> Findings:
         joined = "".join(piece or "" for piece in pieces if isinstance(piece, str | None))
         if odd is not None:
             yield wrong_value(at.choice.document, (*at.path, "function", "arguments"), "a string")
-        elif parse(joined.encode("utf-8", errors="replace")).problems:
+        elif not is_object_text(joined):
             found = f"arguments, joined: {quote(joined)}" if joined else "no arguments"
-            yield Finding("arguments, joined: one JSON value", found, at.choice.document.offset(at.path))
+            yield Finding("arguments, joined: a JSON object", found, at.choice.document.offset(at.path))
 
 
 @judge(
@@ -170,16 +172,27 @@ def ids_are_own(capture: Capture) -> Findings:
     given=require_own_indexes,
 )
 def calls_are_numbered(capture: Capture) -> Iterator[Finding]:
-    """The indexes of the tool calls of a choice are 0, 1, and so on."""
+    """The indexes of the tool calls of a choice are 0, 1, and so on, in the order in which the calls begin."""
     by_choice: dict[str, list[ToolCall]] = defaultdict(list)
     for first, *_ in deltas_by_call(capture):
         by_choice[str(first.choice.value.get("index"))].append(first)
     for firsts in by_choice.values():
-        found = sorted(each.value["index"] for each in firsts)
+        found = [each.value["index"] for each in firsts]
         if found != list(range(len(firsts))):
             expected = f"indexes of the tool calls: {format_value(list(range(len(firsts))))}"
             at = firsts[0].choice.document.offset((*firsts[0].path, "index"))
             yield Finding(expected, f"indexes of the tool calls: {format_value(found)}", at)
+
+
+@judge("E8.11", "M", "openapi.yaml: the name of the function to call", given=require_own_indexes)
+def names_are_requested(capture: Capture) -> Findings:
+    """Each tool call of a stream has the name of a tool of the request."""
+    for deltas in deltas_by_call(capture):
+        named = next((each for each in deltas if each.part.get("name")), None)
+        if named is None:
+            yield NotObserved("a tool call has no name", ("E8.2",))
+        else:
+            yield from name_not_offered(capture, named)
 
 
 JUDGES = judges_in(globals())

@@ -9,14 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lumen_conformance.checks.findings import child_object
+from lumen_conformance.checks.findings import child_object, wrong_value
 from lumen_conformance.checks.preconditions import (
     check_of_tool_call,
     require_messages,
     require_stream_chunks,
     requires_tool_call,
 )
-from lumen_conformance.checks.verdict import NotApplicable, NotObserved, Unjudged
+from lumen_conformance.checks.verdict import Finding, NotApplicable, NotObserved, Unjudged
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.documents import (
     Choice,
@@ -28,7 +28,7 @@ from lumen_conformance.http.documents import (
     request_json,
     requests_stream,
 )
-from lumen_conformance.http.strict_json import Path, is_count
+from lumen_conformance.http.strict_json import Path, is_count, parse
 
 KINDS = ("function", "custom")
 ARGUMENT_KEYS = {"function": "arguments", "custom": "input"}
@@ -111,6 +111,19 @@ def offered_names(capture: Capture) -> list[str]:
     """The names of the tools of the request."""
     tools = request_json(capture).get("tools")
     return [_name_of(tool) for tool in tools] if isinstance(tools, list) else []
+
+
+def is_object_text(text: str) -> bool:
+    """Whether arguments are the text of a JSON object: a client passes its members to the function."""
+    document = parse(text.encode("utf-8", errors="replace"))
+    return not document.problems and isinstance(document.value, dict)
+
+
+def name_not_offered(capture: Capture, call: ToolCall) -> Iterator[Finding]:
+    """A finding if the request offers no tool with the name of this call."""
+    if call.part.get("name") not in (names := offered_names(capture)):
+        expected = f"one of the tools of the request: {', '.join(names)}"
+        yield wrong_value(call.choice.document, (*call.path, call.kind, "name"), expected)
 
 
 def demanded_name(capture: Capture) -> str:

@@ -21,9 +21,10 @@ def of_usage(*edits: tuple[str, object]) -> Capture:
 def tools(*calls: object, finish: str = "tool_calls") -> Capture:
     """A stream of tool calls."""
     deltas = [chunk({"tool_calls": [call]}) for call in calls]
-    return s.stream([chunk({"role": "assistant", "content": None}), *deltas, chunk({}, finish)])
+    return s.stream([chunk({"role": "assistant", "content": None}), *deltas, chunk({}, finish)], asked=OFFERED)
 
 
+OFFERED = {"tools": [{"type": "function", "function": {"name": "f"}}]}
 REQUIRED = {"tool_choice": "required"}
 WHOLE_CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{"}}
@@ -170,6 +171,9 @@ TOOLS: dict[str, Defect] = {
     "two-of-one-index": (tools(WHOLE_CALL, {**WHOLE_CALL, "id": "call_2"}), {"E8.8"}),
     "two-of-one-id": (tools(WHOLE_CALL, {**WHOLE_CALL, "index": 1}), {"E8.9"}),
     "numbered-from-1": (tools(edited(WHOLE_CALL, ("index", 1))), {"E8.10"}),
+    "numbered-backwards": (tools({**WHOLE_CALL, "index": 1, "id": "call_2"}, WHOLE_CALL), {"E8.10"}),
+    "arguments-null": (tools(edited(WHOLE_CALL, ("function.arguments", "null"))), {"E8.3"}),
+    "name-not-offered": (tools(edited(WHOLE_CALL, ("function.name", "g"))), {"E8.11"}),
     "not-a-list": (
         s.stream([chunk({"role": "assistant", "tool_calls": WHOLE_CALL}), chunk({}, "tool_calls")], asked=REQUIRED),
         {"E1.1"},

@@ -12,7 +12,7 @@ SECRET, MODEL, PATHS = "ollama", "/srv/models/mistral", 'put it into /usr/local/
 KNOWN = JudgeContext(text=TEXT, finish="stop", secrets=(SECRET,), model=MODEL)
 USAGE_ASKED = {"stream_options": {"include_usage": True}}
 CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": ""}}
-WHOLE_ARGUMENTS = {"index": 1, "function": {"arguments": "1"}}
+WHOLE_ARGUMENTS = {"index": 1, "function": {"arguments": "{}"}}
 EXTRA = {"lumen_metadata": {"persona": {"name": "비노슈"}}, "service_tier": "default", "system_fingerprint": None}
 
 
@@ -114,7 +114,8 @@ def test_streams_with_usage() -> None:
 def test_tool_calls(calls: list[object]) -> None:
     """Valid tool calls break no claim."""
     deltas = [chunk({"tool_calls": [call]}) for call in calls]
-    capture = s.stream([chunk({"role": "assistant", "content": None}), *deltas, chunk({}, "tool_calls")])
+    sent = [chunk({"role": "assistant", "content": None}), *deltas, chunk({}, "tool_calls")]
+    capture = s.stream(sent, asked={"tools": [TOOL]})
     assert broken(capture, catalogue.TOOL_STREAM, JudgeContext()) == []
 
 
