@@ -1,20 +1,22 @@
 """Correct the counts of the terminal and of JUnit, so that they agree with the page and the verdicts.
 
 pytest counts reports, and counts some tests twice: a test whose teardown fails after its call, and a test whose
-parallel worker dies after its call.
+parallel worker dies after its call. It has no case for a test that never ran.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 import pytest
 from _pytest.junitxml import LogXML, xml_key
 
 from lumen_conformance.report import shared_files
-from lumen_conformance.report.results import OUTCOMES, RESULTS, Outcome, Result, Results
+from lumen_conformance.report.entries import ReportEntry
+from lumen_conformance.report.results import NEVER_RAN_REASON, OUTCOMES, RESULTS, Outcome, Result, Results
 
 # The outcome of pytest that each outcome has in JUnit; passed if it is not listed.
 _JUNIT: Final[dict[Outcome, str]] = {
@@ -68,7 +70,8 @@ def deciding_report(result: Result, reports: Iterable[pytest.TestReport]) -> pyt
 
 
 def rewrite(xml: LogXML, results: Results) -> None:
-    """Replace the cases of each test in JUnit by one case."""
+    """Replace the cases of each test in JUnit by one case; what fails the run is red there, too."""
+    unjudged = {each.entry.nodeid for each in results.unjudged}
     kept = [case for (nodeid, _), case in xml.node_reporters.items() if not results.reports_of(str(nodeid))]
     xml.node_reporters_ordered[:] = kept  # only modules that could not be collected
     xml.node_reporters.clear()
@@ -76,8 +79,19 @@ def rewrite(xml: LogXML, results: Results) -> None:
     xml.cnt_double_fail_tests = 0
     xml.stats.update({"error": len(kept), "passed": 0, "failure": 0, "skipped": 0})
     for each in results.results:
-        for report in _for_junit(each, results.reports_of(each.entry.nodeid)):
+        fails = replace(each, outcome="error") if each.entry.nodeid in unjudged else each
+        for report in _for_junit(fails, results.reports_of(each.entry.nodeid)):
             xml.pytest_runtest_logreport(report)
+    for entry in results.missing:
+        for report in _never_ran(entry):
+            xml.pytest_runtest_logreport(report)
+
+
+def _never_ran(entry: ReportEntry) -> list[pytest.TestReport]:
+    """Return two reports of a test that never ran: an error, and its end."""
+    location = (entry.nodeid.partition("::")[0], None, "")
+    error = pytest.TestReport(entry.nodeid, location, {}, "failed", NEVER_RAN_REASON, "setup")
+    return [error, pytest.TestReport(entry.nodeid, location, {}, "passed", None, "teardown")]
 
 
 def _for_junit(result: Result, reports: list[pytest.TestReport]) -> list[pytest.TestReport]:
@@ -85,6 +99,8 @@ def _for_junit(result: Result, reports: list[pytest.TestReport]) -> list[pytest.
     decisive, last = copy.copy(deciding_report(result, reports)), copy.copy(reports[-1])
     decisive.outcome = _JUNIT.get(result.outcome, "passed")  # type: ignore[assignment]  # an outcome of pytest
     decisive.when = "setup" if result.outcome == "error" else "call"
+    if decisive.failed and isinstance(decisive.longrepr, tuple):  # of a test that was not judged
+        decisive.longrepr = result.reason
     decisive.duration, last.duration = result.duration_s, 0.0
     last.when, last.outcome, last.longrepr = "teardown", "passed", None
     for each in (decisive, last):

@@ -7,7 +7,7 @@ an incomplete run does not look complete.
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
@@ -16,9 +16,7 @@ from lumen_conformance.registry.refutation import Failure
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.causes import CauseNames
 from lumen_conformance.report.entries import ReportEntry
-from lumen_conformance.report.results import RESULTS, Result, Results
-
-NEVER_RAN: Final = "never ran: the run ended before it"
+from lumen_conformance.report.results import NEVER_RAN_REASON, RESULTS, Result, Results
 
 
 def configure(config: pytest.Config) -> None:
@@ -55,7 +53,7 @@ def verdicts(results: Results) -> Iterator[dict[str, Any]]:
             "outcome": "error",
             "measurement": None,
             "evidence": [],
-            "reason": NEVER_RAN,
+            "reason": NEVER_RAN_REASON,
             **_failure_fields(None),
             "because_of": [],
             "cause": None,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from typing import NamedTuple
 
 import pytest
 
-from tests.fixtures.nested_pytest import FOREIGN, NestedPytest
+from tests.fixtures.nested_pytest import FOREIGN, NestedPytest, NestedRun
 
 GREEN = '''"""Two tests that pass."""
 @check("A1-first")
@@ -41,6 +42,7 @@ NEVER = 'def test_never():\n    """It is not reached."""\n'
 BREAK_PYTEST = "request.config.pluginmanager.register(Broken())"
 BROKEN = "class Broken:\n    def pytest_runtest_logreport(self, report):\n        raise OSError('a plugin broke')\n"
 WAIT = "__import__('threading').Event().wait()"
+NOT_JUDGED = "from lumen_conformance.registry import NotJudged\n"
 UNSERIALISABLE = "request.node.user_properties.append(('thing', object()))"
 SKIP_ALL = "pytestmark = pytest.mark.skip(reason='the target does not declare: tools')\n"
 ENDS = {
@@ -64,6 +66,12 @@ ENDS = {
         ("incomplete", "NOTHING PASSED"),
         "2 not applicable (2 need --proxy-can tools).",
         SKIP_ALL,
+    ),
+    "not judged": End(
+        1,
+        ("incomplete", "NOT FULLY JUDGED"),
+        "2 passed, 0 failed, 1 not judged.",
+        NOT_JUDGED + last("raise NotJudged('the body is no JSON', ('A1',))"),
     ),
     "timed out": End(1, ("bad", "FAILED"), "2 passed, 1 failed.", last(WAIT), ("--timeout=0.5",)),
     "timed out, and the process ended": End(
@@ -90,10 +98,25 @@ def test_the_banner_shows_how_a_run_ended(nested: NestedPytest, how: str) -> Non
     nested.write({"contract/test_green.py": GREEN + end.more})
     (nested.folder / "reports").mkdir()
     (nested.folder / "reports" / "report.html").write_text(STALE, encoding="utf-8")
-    ended = nested.run(*end.arguments)
+    ended = nested.run("--junit-xml=junit.xml", *end.arguments)
     assert (ended.status, ended.banner) == (end.status, end.banner), ended.output
     assert end.sentence in ended.html
     assert ended.tab == (MARKS[end.banner[0]], end.banner[1])
+    if end.banner[1] != "NOT FINISHED":
+        assert_junit_agrees(ended)
+
+
+def assert_junit_agrees(ended: NestedRun) -> None:
+    """JUnit has a case for each test of the page, and is red where the run is, as a CI system shows its counts only."""
+    junit, page = ended.junit, Counter(ended.rows.values())
+    assert junit["tests"] >= sum(page.values()), "a module that was not collected has a case, too"
+    assert (junit["failures"], junit["skipped"]) == (page["failed"], page["skipped"])
+    assert junit["errors"] >= page["error"] + page["never_ran"] + page["not_judged"]
+    outcomes = Counter(each["outcome"] for each in ended.verdicts)
+    numbered = Counter(outcome for name, outcome in ended.rows.items() if "::" not in name)
+    assert outcomes["error"] == numbered["error"] + numbered["never_ran"]
+    red = ended.status not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
+    assert bool(junit["errors"] + junit["failures"]) == red
 
 
 STAGED = """
