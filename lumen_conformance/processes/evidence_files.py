@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
 import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 from lumen_conformance.processes.capped_output import LOG_BYTES, format_mark, read_begin, read_end
 from lumen_conformance.registry.redaction import Redactor
+from lumen_conformance.registry.regular_files import list_regular_files
 
 # Bytes within JSON: four characters stand for three bytes. Of a request the first 30 are a line without a secret.
 _BASE64 = re.compile(rb'(?<=")(?:[A-Za-z0-9+/]{4}){10,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?(?=")')
@@ -19,27 +18,17 @@ _BASE64 = re.compile(rb'(?<=")(?:[A-Za-z0-9+/]{4}){10,}(?:[A-Za-z0-9+/]{2}==|[A-
 
 def cut_and_mask(folder: Path, mask: Redactor) -> None:
     """Cut large files and mask secrets in each file of a launch whose server has ended."""
-    for path in _list_files(folder):
+    for path in list_regular_files(folder):
         with contextlib.suppress(OSError):
             _write(path, mask.content(_cut(path)))
 
 
 def mask_all(folder: Path, mask: Redactor) -> None:
     """Mask secrets in each file of a run that has ended, also in coded bytes of records; large files are no logs."""
-    for path in _list_files(folder):
+    for path in list_regular_files(folder):
         with contextlib.suppress(OSError):
             if path.stat().st_size <= LOG_BYTES:
                 _write(path, mask.content(_mask_coded(path.read_bytes(), mask)))
-
-
-def _list_files(folder: Path) -> Iterator[Path]:
-    """Yield the regular files with one name: a link, or a second name, may be of a file outside this run."""
-    for place, _, names in os.walk(folder):
-        for path in (Path(place, name) for name in names):
-            with contextlib.suppress(OSError):
-                found = path.lstat()
-                if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
-                    yield path
 
 
 def _cut(path: Path) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 _TYPES: Final = {"event": str, "mono": int | float, "instance": str}
+LATEST_S: Final = 1e11  # three thousand years: a target may write any number
 
 
 @dataclass(frozen=True)
@@ -33,4 +34,5 @@ def parse_events(data: bytes) -> Iterator[JournalEvent]:
             continue
         if isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in _TYPES.items()):
             rest = {key: value for key, value in found.items() if key not in {*_TYPES, "ts"}}
-            yield JournalEvent(found["event"], found["mono"], found["instance"], rest)
+            if 0 <= found["mono"] <= LATEST_S:  # also not for NaN
+                yield JournalEvent(found["event"], float(found["mono"]), found["instance"], rest)

@@ -10,15 +10,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from lumen_conformance.registry.journal_event import JournalEvent, parse_events
+from lumen_conformance.registry.journal_event import JournalEvent
 from lumen_conformance.registry.measurement import rounded
 from lumen_conformance.registry.redaction import Redactor
 from lumen_conformance.registry.visible_text import visible
 from lumen_conformance.report.figures import format_figure
+from lumen_conformance.report.stage_times import StageTimes
 
 MOST_LANES: Final = 12  # processes of one stage; a crash loop has many, and the first ones show it
 MOST_MARKS: Final = 400  # of each kind
@@ -99,59 +100,29 @@ class Timeline:
 
 
 def _steps() -> Iterator[float]:
-    for power in range(-3, 6):
+    for power in count(-3):
         yield from (digit * 10.0**power for digit in (1, 2, 5))
 
 
 def read_timeline(folder: Path, mask: Redactor) -> Timeline | None:
     """Return the timeline of the stage with this folder; None if it has no events."""
     try:
-        staged = json.loads((folder / "record.json").read_bytes())
+        times = StageTimes(folder)
     except (OSError, ValueError):
         return None
-    events = sorted(_events(folder), key=lambda each: each.mono_s)
-    found = _Observed()
-    found.walk(staged.get("evidence"))
-    reader = _TimelineReader(events, found, mask)
-    return reader.read(str(staged.get("stage", folder.name)))
-
-
-def _events(folder: Path) -> Iterator[JournalEvent]:
-    for path in sorted(folder.rglob("journal*.jsonl")):
-        yield from parse_events(path.read_bytes())
-
-
-class _Observed:
-    """What a record has with a time: exchanges, kills, and other moments."""
-
-    def __init__(self) -> None:
-        self.exchanges: list[dict[str, Any]] = []
-        self.recoveries: list[dict[str, Any]] = []
-
-    def walk(self, value: object) -> None:
-        """Find it anywhere in the record."""
-        if isinstance(value, dict):
-            if value.get("sent_mono_s") and "url" in value:
-                self.exchanges.append(value)
-                return
-            if value.get("killed_mono_s") and "killed" in value:
-                self.recoveries.append(value)
-            value = list(value.values())
-        if isinstance(value, list):
-            for each in value:
-                self.walk(each)
+    return _TimelineReader(times, mask).read(times.name)
 
 
 class _TimelineReader:
     """Makes one timeline."""
 
-    def __init__(self, events: list[JournalEvent], observed: _Observed, mask: Redactor) -> None:
-        self._events, self._observed, self._mask = events, observed, mask
+    def __init__(self, found: StageTimes, mask: Redactor) -> None:
+        self._events, self._observed, self._mask = found.events, found, mask
         self._lanes: dict[int, int] = {}
         self._supervisors: dict[str, int] = {}  # by instance
-        times = [each.mono_s for each in events]
-        times += [each["sent_mono_s"] for each in observed.exchanges]
-        times += [each["killed_mono_s"] for each in observed.recoveries]
+        times = [each.mono_s for each in found.events]
+        times += [each["sent_mono_s"] for each in found.exchanges]
+        times += [each["killed_mono_s"] for each in found.recoveries]
         self._begin_s = min(times, default=0.0)
         self._timeline = Timeline("")
 
@@ -267,7 +238,10 @@ class _TimelineReader:
         ]
 
     def _mark(self, at_s: float, lane: int, name: str, record: object) -> None:
-        text = self._text(json.dumps(rounded(record), ensure_ascii=False))
+        try:
+            text = self._text(json.dumps(rounded(record), ensure_ascii=False))
+        except RecursionError:  # a journal may have it
+            text = "too many levels"
         self._timeline.marks.append(Mark(at_s, lane, self._text(name), TONES.get(name, "plain"), text))
         self._timeline.lanes[lane].last_s = max(at_s, self._timeline.lanes[lane].last_s)
 

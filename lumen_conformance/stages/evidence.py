@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -46,6 +47,8 @@ class StageRecord(msgspec.Struct, frozen=True):
 
     ``leaks``  what outlived the stage: its checks are judged, and each is an ERROR at its end
     ``logs``   name → path of every file that its children wrote
+
+    ``began_mono_s`` and ``ended_mono_s`` are on the clock of ``time.monotonic()``: what was observed lies between them.
     """
 
     stage: str
@@ -57,14 +60,17 @@ class StageRecord(msgspec.Struct, frozen=True):
     leaks: tuple[str, ...] = ()
     logs: dict[str, str] = msgspec.field(default_factory=dict)
     evidence: msgspec.Raw = msgspec.Raw(b"null")
+    began_mono_s: float = 0.0
+    ended_mono_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class StageStart:
-    """The marker of a stage that has started."""
+    """The marker of a stage that has started, at a time of ``time.monotonic()``."""
 
     worker: str
     process: ProcessRef
+    mono_s: float
 
 
 @dataclass(frozen=True)
@@ -106,14 +112,16 @@ class StageDefinition:
         if (folder / "record.json").exists():
             return
         if started.exists():
-            died = msgspec.json.decode(started.read_bytes(), type=StageStart)
+            start = died = msgspec.json.decode(started.read_bytes(), type=StageStart)
             staged = StageRecord(
                 self.name(variant), self.scenario, run.id, died.worker, "crashed", _end_crashed(run, died)
             )
         else:
-            _write(started, StageStart(run.worker, ProcessRef.of(os.getpid())))
+            start = StageStart(run.worker, ProcessRef.of(os.getpid()), time.monotonic())
+            _write(started, start)
             staged = self._stage(config, folder, variant)
-        _write(folder / "record.json", staged)
+        times = {"began_mono_s": start.mono_s, "ended_mono_s": time.monotonic()}
+        _write(folder / "record.json", msgspec.structs.replace(staged, **times))
 
     def _stage(self, config: pytest.Config, folder: Path, variant: str | None) -> StageRecord:
         run = run_of(config)

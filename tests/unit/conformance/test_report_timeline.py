@@ -11,7 +11,7 @@ import pytest
 from lumen_conformance.registry.redaction import Redactor
 from lumen_conformance.report.timeline import MOST_LANES, MOST_REQUESTS, Timeline, read_timeline
 
-BEGIN_S = 1_000.0
+BEGIN_S, LASTS_S = 1_000.0, 60.0
 KEY = "sk-very-secret-key"
 EVENTS: list[tuple[float, str, dict[str, Any]]] = [
     (0.0, "started", {"supervisor_pid": 10}),
@@ -40,7 +40,8 @@ def recovery(**fields: object) -> dict[str, Any]:
 def read(folder: Path, evidence: object, events: list[tuple[float, str, dict[str, Any]]]) -> Timeline | None:
     """Write the folder of a stage and read its timeline."""
     (folder / "launch").mkdir()
-    record = {"stage": "recovery.test_01_process_kill.killed", "evidence": evidence}
+    times = {"began_mono_s": BEGIN_S, "ended_mono_s": BEGIN_S + LASTS_S}
+    record = {"stage": "recovery.test_01_process_kill.killed", "evidence": evidence, **times}
     (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
     lines = [
         json.dumps({"event": name, "mono": BEGIN_S + at_s, "instance": "a", **fields}) for at_s, name, fields in events
@@ -113,6 +114,43 @@ def test_a_stage_without_events_has_none(tmp_path: Path) -> None:
     assert read(tmp_path, {"status": 69}, []) is None
 
 
+STRANGE_TIMES = ["1700000000", "1e999", "-1e999", "NaN", "1" * 400, "-5", "999.9", "1060.5", "true", "1e12"]
+
+
+@pytest.mark.parametrize("mono", STRANGE_TIMES, ids=lambda mono: mono[:10])
+def test_an_event_outside_of_the_stage_is_left_out(tmp_path: Path, mono: str) -> None:
+    """A target may write any time into its journal: what is no time of this stage is not drawn."""
+    line = f'{{"event": "ready", "mono": {mono}, "instance": "a", "pid": 11}}\n'
+    (tmp_path / "journal.jsonl").write_text(line, "utf-8")
+    timeline = read(tmp_path, {}, EVENTS)
+    assert timeline
+    assert len(timeline.marks) == len(EVENTS)
+    assert timeline.seconds == pytest.approx(2.0 * 1.02)
+
+
+FOREIGN_OBJECTS: list[dict[str, Any]] = [
+    request(0.2, sent_mono_s="soon"), request(0.2, ended_s=None), request(0.2, ended_s=1e300), request(5_000.0),
+    recovery(killed_mono_s=10**400), recovery(killed=7), recovery(killed=[{"ref": None}]), recovery(waited_s="long"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("found", FOREIGN_OBJECTS)
+def test_a_foreign_object_in_a_record_is_left_out(tmp_path: Path, found: dict[str, Any]) -> None:
+    """A record may have JSON of a target, which has the names of our fields and other values."""
+    timeline = read(tmp_path, {"health": found}, EVENTS)
+    assert timeline
+    assert (timeline.requests, len(timeline.marks)) == ([], len(EVENTS))
+
+
+def test_a_deep_value_is_no_error(tmp_path: Path) -> None:
+    """An event with more levels than Python follows is on the timeline, without its record."""
+    deep = '{"event": "ready", "mono": 1001, "instance": "a", "pid": 11, "deep": ' + "[" * 900 + "]" * 900 + "}\n"
+    (tmp_path / "journal.jsonl").write_text(deep, "utf-8")
+    timeline = read(tmp_path, {}, EVENTS)
+    assert timeline
+    assert len(timeline.marks) == len(EVENTS) + 1
+
+
 def test_many_processes_are_left_out(tmp_path: Path) -> None:
     """A crash loop shows its first processes, and says how many are left out."""
     spawned = [(n / 10, "worker_spawned", {"pid": 100 + n}) for n in range(50)]
@@ -144,7 +182,7 @@ def test_the_table_says_the_same(tmp_path: Path) -> None:
     assert rows[0][1] == "supervisor 10: started"
 
 
-@pytest.mark.parametrize(("seconds", "last"), [(0.004, 0.004), (3.5, 3.5), (47.0, 45.0), (0.001, 0.001)])
+@pytest.mark.parametrize(("seconds", "last"), [(0.004, 0.004), (3.5, 3.5), (47.0, 45.0), (0.001, 0.001), (1e9, 1e9)])
 def test_the_scale_has_round_numbers(seconds: float, last: float) -> None:
     """There are at most eleven ticks, and the last is near the end."""
     ticks = Timeline("a", seconds).ticks()
