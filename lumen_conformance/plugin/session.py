@@ -34,13 +34,13 @@ _EXIT_STATUS: Final = pytest.StashKey[int]()
 _WRITERS: Final = {
     "--write-baseline": baseline_writer.write_file,
     "--verdicts": verdict_records.write_file,
+    "--keep-bodies": exchange_evidence.complete,
+    "--junit": junit_file.write_file,
     "--summary": summary.write_file,
     "--record": run_record.write_file,
-    "--github-summary": github.write,
-    "--keep-bodies": exchange_evidence.complete,
     "--html": page.complete,
-    "--history": history.write_file,  # after the page, which compares with the earlier runs
-    "--junit": junit_file.write_file,
+    "--github-summary": github.write,  # behind them, as it cannot be written again: it is appended to a file
+    "--history": history.write_file,
 }
 
 
@@ -67,12 +67,12 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     yield
     reaper.stop(session)  # after the fixtures of the session
     leak_audit.end_leftovers(session)  # may set the exit status
-    session.config.stash[_EXIT_STATUS] = int(session.exitstatus)
     environment.mask_evidence(session)
     if output_paths.is_refused(session):
         junit_file.discard(session.config)
-        return
-    write_errors.write_all(session, _WRITERS)
+    else:
+        write_errors.write_all(session, _WRITERS)  # may set the exit status, too
+    session.config.stash[_EXIT_STATUS] = int(session.exitstatus)
 
 
 @pytest.hookimpl(trylast=True)  # below the sections of pytest

@@ -55,13 +55,14 @@ def write(session: pytest.Session) -> None:
     """Append the summary, and print the annotations."""
     config = session.config
     if path := _path(config):
+        text = fitting(markdown(session))
         _print(config, f"::{config.stash[_TOKEN]}::")
         # The maintainer of another server has none of the files of the checks: an annotation would be at no line.
         for line in workflow_commands(config.stash[RESULTS]) if TARGET not in config.stash else ():
             _print(config, line)
         _print(config, f"::stop-commands::{config.stash[_TOKEN]}")
         with path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(fitting(markdown(session)))
+            file.write(text)
 
 
 def restore(config: pytest.Config) -> None:

@@ -81,6 +81,7 @@ class Page:
         self._config = config
         self._results = config.stash[RESULTS]
         self._evidence = markup.Evidence()
+        self._fault: Exception | None = None  # that prevents the page
 
     def write_unfinished(self) -> None:
         """Write a page that says that the run has not finished."""
@@ -90,11 +91,17 @@ class Page:
 
     def read_evidence(self) -> None:
         """Read the files of the run now: after the session another run may remove its temporary folders."""
-        report_redaction.receive_secrets(self._config)
-        self._evidence = markup.gather_evidence(self._results)
+        try:
+            report_redaction.receive_secrets(self._config)
+            self._evidence = markup.gather_evidence(self._results)
+        except Exception as error:  # noqa: BLE001 -- it is reported when the page is written, and costs no other file
+            self._fault = error
 
     def write(self, session: pytest.Session) -> None:
-        """Write the page; raises OSError."""
+        """Write the page; raises OSError, or what reading the evidence has raised."""
+        self.is_written = False
+        if self._fault:
+            raise self._fault
         text = markup.render_page(session, TITLE, self._evidence, self.path.parent)
         self.path.write_text(redactor().values_only(text), "utf-8", "backslashreplace")
         self.is_written = True

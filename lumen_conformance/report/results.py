@@ -73,6 +73,8 @@ class Results:
         self.broken: list[pytest.CollectReport] = []
         self._started_s = time.monotonic()
         self._recorded_s: float | None = None
+        self.lost_files: list[str] = []
+        self.status_before_loss = 0
 
     @property
     def duration_s(self) -> float:
@@ -155,6 +157,12 @@ class Results:
         """Keep the report of a module that could not be collected."""
         if report.nodeid not in {each.nodeid for each in self.broken}:  # each worker reports it
             self.broken.append(report)
+
+    def lose(self, file: str, exit_status: int) -> None:
+        """Keep the name of a file of results that cannot be written, and the status of the run before the first."""
+        if not self.lost_files:
+            self.status_before_loss = exit_status
+        self.lost_files.append(file)
 
     def replayed(self, nodeids: Iterable[str], duration_s: float) -> None:
         """Set the selected tests of recorded runs, and the duration of the longest run."""

@@ -15,10 +15,11 @@ from lumen_conformance.report.results import RESULTS, Result, Results, counts
 Tone = Literal["good", "bad", "incomplete"]
 
 UNJUDGED, NOTHING_PASSED, IN_PART = "NOT FULLY JUDGED", "NOTHING PASSED", "PASSED IN PART"
+INCOMPLETE: Final = "INCOMPLETE"
 MOST_REASONS: Final = 3
 REASON_CHARS: Final = 60
 _UNDECLARED: Final = re.compile(r"the target does not declare: (.*)")
-PARTIAL_RESULTS: Final = (UNJUDGED, NOTHING_PASSED, IN_PART)
+PARTIAL_RESULTS: Final = (UNJUDGED, NOTHING_PASSED, IN_PART, INCOMPLETE)
 _INCOMPLETE: Final = {
     pytest.ExitCode.INTERRUPTED: ("INTERRUPTED", "The run was stopped before its end"),
     pytest.ExitCode.INTERNAL_ERROR: ("INTERNAL ERROR", "pytest failed, so the results are not reliable"),
@@ -37,14 +38,23 @@ class RunResult:
 
 
 def summarize_run(exit_status: int, results: Results) -> RunResult:
-    """Return the result of a run that ended with this exit status of pytest."""
+    """Return the result of a run that ended with this exit status of pytest; without a file it has not passed."""
+    if not results.lost_files:
+        return _summarize_checks(exit_status, results)
+    checks = _summarize_checks(results.status_before_loss, results)
+    sentence = f"{checks.sentence.removesuffix('.')}; not written: {', '.join(results.lost_files)}."
+    tone: Tone = "bad" if checks.tone == "bad" else "incomplete"
+    return RunResult(tone, checks.word if results.status_before_loss else INCOMPLETE, sentence)
+
+
+def _summarize_checks(exit_status: int, results: Results) -> RunResult:
     count, failures = counts(results.results), _failures(results)
     sentence = count_sentence(results)
     if exit_status in _INCOMPLETE:
         word, why = _INCOMPLETE[pytest.ExitCode(exit_status)]
         return RunResult("incomplete", word, f"{why}; {sentence}." if results.results or failures else f"{why}.")
     if failures and failures == _never_ran(results) and not exit_status:
-        return RunResult("incomplete", "INCOMPLETE", f"{sentence}.")
+        return RunResult("incomplete", INCOMPLETE, f"{sentence}.")
     unjudged = len(results.unjudged)
     if unjudged and not failures:
         failing = f"; {unjudged} of those not judged fail the run" if unjudged < count["not_judged"] else ""
