@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from unicodedata import normalize
 
 from lumen_conformance import schemas
+from lumen_conformance.checks.catalogue import judges
 from lumen_conformance.checks.findings import child_object
 from lumen_conformance.checks.preconditions import require_no_coding
 from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.gateway.exchange import ReceivedRequest
-from lumen_conformance.http.client import Capture
+from lumen_conformance.http.capture import LAST_CAPTURE, Capture
 from lumen_conformance.http.documents import (
     JsonObject,
     answer_json,
@@ -110,15 +111,29 @@ def expect_text(capture: Capture, text: str, *, at: str = "") -> None:
     expect(holds=False, expected=expected, found=f"a text of {len(found)} characters, with {found[around]!r}", at=at)
 
 
-def expect_whole(capture: Capture, text: str, *, although: str = "") -> None:
-    """A stream has exactly this text, the finish_reason stop, and no error; ``although`` ends the expectation."""
+def expect_whole(session: ContractSession, capture: Capture, text: str, *, although: str = "") -> None:
+    """An answer has exactly this text, the finish_reason stop, no error, and as a stream the end that others have.
+
+    ``although`` ends the expectation.
+    """
     found, finish, errors = assistant_text(capture), finish_of(capture), error_documents(capture)
     if (capture.status, capture.ended, found, finish) == (200, "complete", text, "stop") and not errors:
+        _expect_done(session, capture, although)
         return
     expected = f'the whole answer of {len(text)} characters with the finish_reason "stop"{although}'
     error = f", the error {format_value(errors[0].value)}" if errors else ""
     counts = f"{len(found)} characters, the finish_reason {format_value(finish)}{error}; "
     expect(holds=False, expected=expected, found=f"{counts if capture.status == 200 else ''}{describe(capture)}")
+
+
+def _expect_done(session: ContractSession, capture: Capture, although: str) -> None:
+    for judge in judges("D3.1", "D3.2") if is_stream(capture) else ():
+        failure = judge(capture).failure
+        if failure and judge(session.stream).failed:
+            raise NotJudged("another stream has no valid end either", (judge.claim.check,))
+        LAST_CAPTURE.record(capture)
+        if failure:
+            expect(holds=False, expected=f"{failure.expected}{although}", found=failure.found)
 
 
 def expect_answer(session: ContractSession, capture: Capture, text: str, *, at: str = "") -> None:

@@ -48,4 +48,4 @@ def test_style(name: str, proxy: ContractSession) -> None:
     """A stream arrives whole and ends well when the gateway writes its events in another legal form ({row})."""
     text = LARGE_TEXT if name == "large-event" else TEXT
     capture = ask_in_style(proxy, name, text)
-    expect_whole(capture, text, although=f", although the gateway {STYLES[name].description}")
+    expect_whole(proxy, capture, text, although=f", although the gateway {STYLES[name].description}")

@@ -131,4 +131,4 @@ def test_whole(name: str, ask_slow_gateway: Callable[[str], Capture], proxy: Con
     if name == "plain" and capture.status != 200 and ask_slow_gateway("pause-first").status == capture.status:
         raise NotJudged(f"a stream that begins late fails, too: {describe(capture)}", ("G13-pause-first",))
     LAST_CAPTURE.record(capture)
-    expect_whole(capture, question_of(name), although=WAITS[name].although(proxy))
+    expect_whole(proxy, capture, question_of(name), although=WAITS[name].although(proxy))
