@@ -1,4 +1,4 @@
-"""Valid requests with unusual values. An answer and a refusal are both right; a failure of the server is not.
+"""Requests with unusual values, most of them valid: an answer and a refusal are right, a failure of the server is not.
 
 Public reports name some of these values, with what they did to a server: docs/protocol/chat-completions.md. The others
 (emoji, direction, numbers, names, stop-empty) have no report; they are legal values at the edge of their types.

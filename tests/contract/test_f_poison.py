@@ -1,4 +1,4 @@
-"""F7: requests after which a server is not what it was: bad ones, and valid ones with unusual values."""
+"""F7: requests after which a server is not what it was: bad ones, and unusual ones."""
 
 from lumen_conformance.contract.bad_requests import BAD_REQUESTS, UNSUPPORTED_REQUESTS
 from lumen_conformance.contract.exchanges import JSON
@@ -38,7 +38,7 @@ def test_healthy_after_bad(proxy: ContractSession) -> None:
 
 @check_each("name", {f"F7-odd-{name}-never-fails": name for name in UNUSUAL_REQUESTS}, source=RETRIES)
 def test_unusual_request_is_no_failure(name: str, proxy: ContractSession) -> None:
-    """A valid request with unusual values ({row}) gets an answer or a refusal, no 5xx and no lost connection."""
+    """An unusual request ({row}) gets an answer or a refusal, no 5xx and no lost connection."""
     capture = unusual_response(proxy, name)
     need_answers(proxy, capture)
     if capture.status == 200 and not is_no_failure(proxy.chat):

@@ -35,6 +35,15 @@ FIELDS: dict[str, dict[str, object]] = {"logprobs": {"logprobs": True}}
 SENT_AS_ERRORS = {"finish-content-filter", "refusal"}  # by servers that report a filtered answer as an error
 
 
+def check_of_detail(name: str) -> Check:
+    """The check of a detail."""
+    tier, source = SOURCES[name]
+    value = f" {DETAILS[name].expected('')}" if name.startswith("finish") else ""
+    instead = ", or an error" if name in SENT_AS_ERRORS else ""
+    claim = f"A client receives the {DETAILS[name].name}{value} that the gateway sends{instead}"
+    return Check(f"G10-{name}", tier, claim=claim, source=source)
+
+
 def ask_edited(
     proxy: ContractSession, text: str, detail: Detail, *, stream: bool, with_usage: bool = False, **fields: object
 ) -> Capture:
@@ -67,7 +76,7 @@ def need_usage(capture: Capture) -> None:
 
 
 @STREAMED
-@check_each("name", {Check(f"G10-{name}", tier, source=source): name for name, (tier, source) in SOURCES.items()})
+@check_each("name", {check_of_detail(name): name for name in SOURCES})
 def test_detail(stream: bool, name: str, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """What the gateway sends beside the text ({row}) reaches the client."""
     detail, text = DETAILS[name], f"What is {name}, and which client shows it?"

@@ -28,6 +28,7 @@ SOURCES = {
 }
 # A reader may discard an event without its blank line, and no gateway is known to write several data lines.
 TIERS: dict[str, Tier] = {"no-final-blank-line": "W", "data-lines": "W"}
+CLAIM = "A stream arrives whole and ends well although the gateway {}"
 
 
 def ask_in_style(proxy: ContractSession, name: str, text: str) -> Capture:
@@ -42,10 +43,11 @@ def ask_in_style(proxy: ContractSession, name: str, text: str) -> Capture:
 
 
 @check_each("name", {
-    Check(f"G12-{name}", TIERS.get(name, "M"), source=source): name for name, source in SOURCES.items()
+    Check(f"G12-{name}", TIERS.get(name, "M"), claim=CLAIM.format(STYLES[name].description), source=source): name
+    for name, source in SOURCES.items()
 })  # fmt: skip
 def test_style(name: str, proxy: ContractSession) -> None:
-    """A stream arrives whole and ends well when the gateway writes its events in another legal form ({row})."""
+    """A stream arrives whole and ends well, however the gateway writes its events ({row})."""
     text = LARGE_TEXT if name == "large-event" else TEXT
     capture = ask_in_style(proxy, name, text)
     expect_whole(proxy, capture, text, although=f", although the gateway {STYLES[name].description}")

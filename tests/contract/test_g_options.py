@@ -26,7 +26,7 @@ from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.gateway.openai_requests import LIMITS, JsonObject
 from lumen_conformance.http.client import Capture
 from lumen_conformance.http.documents import assistant_text, documents, finish_of
-from lumen_conformance.registry.declaration import Check, check, check_each
+from lumen_conformance.registry.declaration import Check, Tier, check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect
 from lumen_conformance.schemas.descriptions import format_value
 
@@ -34,6 +34,7 @@ pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
 
 SCHEMA = "openapi.yaml: CreateChatCompletionRequest"
 LONG_TEXT = f"of JSON options before {STOP} and after it; " + "more words than the limit allows, " * 20
+CLAIM_CHARS = 70  # of a value in a claim; a longer one is no part of it
 # Without these the answer is paid beyond its limit, or a part of what the model reads is lost.
 SERIOUS = {"max_tokens", "max_completion_tokens", "tools", "tool_choice_named", "response_format_schema",
            "response_format_object"}  # fmt: skip
@@ -50,9 +51,12 @@ REPORTS = {
 }
 
 
-def check_of_option(name: str) -> Check:
-    """The check of an option."""
-    return Check(f"G15-{name.replace('_', '-')}", "M" if name in SERIOUS else "S", source=REPORTS.get(name, SCHEMA))
+def check_of_option(name: str, option: Option, holds: str) -> Check:
+    """The check of an option; ``holds`` is what it claims."""
+    tier: Tier = "M" if name in SERIOUS else "S"
+    value = f": {format_value(option.value)}" if len(format_value(option.value)) <= CLAIM_CHARS else ""
+    claim = f"The option {option.name}{value} {holds}"
+    return Check(f"G15-{name.replace('_', '-')}", tier, claim=claim, source=REPORTS.get(name, SCHEMA))
 
 
 def send(proxy: ContractSession, name: str, fields: JsonObject, *, stream: bool) -> ForwardedRequest:
@@ -104,7 +108,13 @@ def expect_option(proxy: ContractSession, option: Option, *, stream: bool) -> No
 
 
 @STREAMED
-@check_each("option", {check_of_option(name): option for name, option in OPTIONS.items()})
+@check_each(
+    "option",
+    {
+        check_of_option(name, option, "reaches the gateway, is applied, or is refused"): option
+        for name, option in OPTIONS.items()
+    },
+)
 def test_option(stream: bool, option: Option, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """An option ({row}) reaches the gateway with its value, is applied, or is refused."""
     expect_option(proxy, option, stream=stream)
@@ -117,7 +127,13 @@ def test_stream_options(proxy: ContractSession) -> None:
 
 
 @STREAMED
-@check_each("option", {check_of_option(name): option for name, option in FREE_OPTIONS.items()})
+@check_each(
+    "option",
+    {
+        check_of_option(name, option, "is forwarded unchanged, or not at all"): option
+        for name, option in FREE_OPTIONS.items()
+    },
+)
 def test_free_option(stream: bool, option: Option, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """An option without an effect on the answer, or with its default ({row}), is forwarded unchanged or not at all."""
     sent = send_option(proxy, option, stream=stream)
