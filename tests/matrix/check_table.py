@@ -1,4 +1,4 @@
-"""The table of checks that are no judges, for the docs: a row for the checks of one function with one tier and claim."""
+"""The table of checks that are no judges, for the docs: a row for the checks of a function with one tier and claim."""
 
 from __future__ import annotations
 
