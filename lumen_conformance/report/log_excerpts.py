@@ -1,6 +1,7 @@
 """Read the logs of the evidence for the page: each file once for each group, and only its end.
 
-Secrets are masked, and control characters are escaped.
+Secrets are masked, and control characters are escaped. A server can write to these folders, so links are not followed,
+and the number of logs is bounded.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,10 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from lumen_conformance.registry.redaction import Redactor
+from lumen_conformance.registry.regular_files import is_regular, list_regular_files
 from lumen_conformance.registry.visible_text import visible
 
 # The end of a scenario is usually shorter. A page with 14 scenarios has a few megabytes.
 LARGEST_TAIL_BYTES: Final = 32_000
+MASKED_BYTES: Final = 8_000  # read before it: a secret that the cut would split is masked as a whole; a key has 3 kB
+MOST_LOGS: Final = 50  # of one stage; a crash loop of the proxy has 20
 _LOGS: Final = frozenset({".log", ".jsonl"})
 
 
@@ -27,23 +31,45 @@ class LogExcerpt:
 
 def read_logs(paths: Iterable[str], mask: Redactor) -> list[LogExcerpt]:
     """Return the logs at the paths of evidence, each file once; a file that cannot be read is omitted."""
-    files = {file: name for path in paths for file, name in _files(Path(path))}
-    return [log for file, name in files.items() if (log := _read(file, name, mask)) and log.text]
+    return list({each.name: each for path in paths for each in _excerpts(Path(path), mask)}.values())
 
 
-def _files(path: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the logs at a path, or below it, each with a name that is unique among scenarios and variants."""
-    if path.is_dir():
-        logs = sorted(each for each in path.rglob("*") if each.suffix in _LOGS and each.is_file())
-        yield from ((each, "/".join((path.parent.name, path.name, *each.relative_to(path).parts))) for each in logs)
-    elif path.is_file():
-        yield path, f"{path.parent.name}/{path.name}"
+def _excerpts(path: Path, mask: Redactor) -> Iterator[LogExcerpt]:
+    """Yield the first logs at a path, each with a name that is unique among scenarios and variants."""
+    files = _files(path)
+    for file in files[:MOST_LOGS]:
+        parts = (path.parent.name, path.name, *file.relative_to(path).parts)
+        if (log := _read(file, "/".join(parts), mask)) and log.text:
+            yield log
+    if (more := len(files) - MOST_LOGS) > 0:
+        yield LogExcerpt(f"{path.name}: {more} more", "They are in the folder of the evidence.", 0)
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the logs at a path, or below it, without those that are empty; the suite's own are not deep."""
+    if not path.is_dir():
+        return [path] if is_regular(path) else []
+    logs = [each for each in list_regular_files(path) if each.suffix in _LOGS and each.stat().st_size]
+    return sorted(logs, key=lambda each: (len(each.parts), each))
 
 
 def _read(path: Path, name: str, mask: Redactor) -> LogExcerpt | None:
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - LARGEST_TAIL_BYTES - MASKED_BYTES))
+            content = file.read(LARGEST_TAIL_BYTES + MASKED_BYTES)
     except OSError:
         return None
-    tail = content[-LARGEST_TAIL_BYTES:].decode("utf-8", "replace")
-    return LogExcerpt(name, visible(mask.text(tail)).strip(), max(0, len(content) - LARGEST_TAIL_BYTES))
+    if len(content) < size:
+        content = _without_partial_line(content)
+        content = mask.content("…".encode() + content).removeprefix("…".encode())
+    else:
+        content = mask.content(content)
+    if size > LARGEST_TAIL_BYTES:
+        content = _without_partial_line(content[-LARGEST_TAIL_BYTES:])
+    return LogExcerpt(name, visible(content.decode("utf-8", "replace")).strip(), max(0, size - LARGEST_TAIL_BYTES))
+
+
+def _without_partial_line(content: bytes) -> bytes:
+    return content.partition(b"\n")[2] or content

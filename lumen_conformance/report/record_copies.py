@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from lumen_conformance.registry.regular_files import is_regular
 from lumen_conformance.report.recorded_run import FILE, Record
 
 _UNFINISHED: Final = ".new"  # end of the name of the folder until it is complete
@@ -47,7 +48,7 @@ def _copy(record: Record, folder: Path) -> None:
 def _not_copied(folder: str, names: list[str]) -> list[str]:
     """Return what is neither a regular file nor a folder: a server may link to any file of its user."""
     paths = [Path(folder, name) for name in names]
-    return [path.name for path in paths if path.is_symlink() or not (path.is_file() or path.is_dir())]
+    return [path.name for path in paths if not (is_regular(path) or (path.is_dir() and not path.is_symlink()))]
 
 
 def _remove(folder: Path) -> None:

@@ -130,6 +130,7 @@ def test_regular_files_of_named_evidence_are_copied(record: Path, tmp_path: Path
         (tmp_path / "run" / name).mkdir()
         (tmp_path / "run" / name / "server.log").write_text("ready")
     (tmp_path / "run" / "evidence-1" / "home").symlink_to(tmp_path)
+    os.link(record, tmp_path / "run" / "evidence-1" / "hard.log")
     os.mkfifo(tmp_path / "run" / "evidence-1" / "pipe")
     record_copies.copy([Record.read(source)], tmp_path / "parts")
     copied = {path.relative_to(tmp_path / "parts").as_posix() for path in (tmp_path / "parts").rglob("*")}
