@@ -1,7 +1,8 @@
 """``--history FILE``: append one line about the run, and show on the page what changed since the earlier ones.
 
-Only lines of the same target and the same selection are compared. A line has the tests that did not pass; all others
-of the selection passed or did not apply.
+Only lines of the same target and the same selection are compared. A line has the tests that did not pass, also those
+that never ran; all others of the selection passed or did not apply, if the line is complete. Of a run with a module
+that could not be collected it is not known which tests there are.
 
 A file without any line of a run is not a history, and is refused. A line that is no run among others, such as one that
 a full disk has cut, is left out with a warning. No file changes the result of a run.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ import pytest
 
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.result_groups import group_results
-from lumen_conformance.report.results import RESULTS, Result, Results, counts
+from lumen_conformance.report.results import NEVER_RAN, RESULTS, Result, Results, counts
 from lumen_conformance.report.run_conditions import conditions
 from lumen_conformance.report.run_result import summarize_run
 from lumen_conformance.run import run_of
@@ -32,7 +33,7 @@ from lumen_conformance.run import run_of
 MOST_RUNS: Final = 30  # that are compared and drawn
 LONGEST_ERROR: Final = 200  # characters
 _NOT_WRONG: Final = frozenset({"passed", "skipped"})
-
+_FAILING: Final = frozenset({"failed", "error"})
 
 _FIRST: Final = b'{"run_id": '  # how a line begins, also one that is cut
 Figure = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
@@ -42,6 +43,7 @@ Figure = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 class EarlierRun:
     """One line of the file. ``wrong`` has the outcome of each test that did not pass, by its name.
 
+    ``complete`` is whether all others passed or did not apply.
     ``scenarios`` has the headline figure of each scenario, by its number: value and unit. ``conditions`` are those of
     `run_conditions`, without the version of the suite.
     """
@@ -54,6 +56,11 @@ class EarlierRun:
     counts: dict[str, int]
     wrong: dict[str, str]
     scenarios: dict[str, tuple[Figure, str]] = field(default_factory=dict)
+    complete: bool = True
+
+    def outcome(self, name: str) -> str:
+        """Return the outcome of a test; passed also if it did not apply, never ran also if nothing is known."""
+        return self.wrong.get(name, "passed" if self.complete else NEVER_RAN)
 
 
 @dataclass(frozen=True)
@@ -64,15 +71,19 @@ class History:
     warning: str = ""
 
     def is_new(self, result: Result) -> bool:
-        """Return whether a test fails that did not fail in the last run."""
-        wrong = result.outcome in {"failed", "error"}
-        return wrong and bool(self.runs) and self.runs[-1].wrong.get(result.name) not in {"failed", "error"}
+        """Return whether a test fails that did not fail when it ran last."""
+        earlier = self._failed(result)
+        return result.outcome in _FAILING and bool(earlier) and not earlier[-1]
 
     def flips(self, result: Result) -> int:
         """Return how often the test changed between passing and not passing, from run to run; 0 without two runs."""
-        states = [each.wrong.get(result.name) in {"failed", "error"} for each in self.runs]
-        states.append(result.outcome in {"failed", "error"})
+        states = [*self._failed(result), result.outcome in _FAILING]
         return sum(one != other for one, other in pairwise(states))
+
+    def _failed(self, result: Result) -> list[bool]:
+        """Return whether a test failed in each run in which it ran, the oldest first."""
+        outcomes = (each.outcome(result.name) for each in self.runs)
+        return [each in _FAILING for each in outcomes if each != NEVER_RAN]
 
     def trend(self, number: str, value: float | None) -> list[float]:
         """Return the headline figures of a scenario, the oldest first and this run's last; empty for one figure."""
@@ -173,8 +184,9 @@ def _this_run(session: pytest.Session) -> EarlierRun:
         conditions=_conditions(session.config),
         word=summarize_run(int(session.exitstatus), results).word,
         duration_s=round(results.duration_s, 3),
-        counts={str(word): number for word, number in counts(results.results).items()},
-        wrong=_wrong(results.results),
+        counts=_counts(results),
+        wrong=_wrong(results),
+        complete=bool(results.expected) and not results.broken,
         scenarios={
             group.number: (round(group.headline.value, 6), group.headline.unit)
             for group in group_results(results)
@@ -183,8 +195,14 @@ def _this_run(session: pytest.Session) -> EarlierRun:
     )
 
 
-def _wrong(results: Iterable[Result]) -> dict[str, str]:
-    return {each.name: each.outcome for each in results if each.outcome not in _NOT_WRONG}
+def _counts(results: Results) -> dict[str, int]:
+    counted = {str(word): number for word, number in counts(results.results).items()}
+    return counted | ({NEVER_RAN: len(results.missing)} if results.missing else {})
+
+
+def _wrong(results: Results) -> dict[str, str]:
+    wrong: dict[str, str] = {each.name: each.outcome for each in results.results if each.outcome not in _NOT_WRONG}
+    return wrong | {each.name: NEVER_RAN for each in results.missing}
 
 
 def points(values: Sequence[float], width: float, height: float) -> str:

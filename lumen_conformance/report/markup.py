@@ -16,7 +16,7 @@ from lumen_conformance.report.figures import format_seconds
 from lumen_conformance.report.history import history_of
 from lumen_conformance.report.layers import layer_results
 from lumen_conformance.report.log_excerpts import LogExcerpt, read_logs
-from lumen_conformance.report.page_data import NEVER_RAN, PageData
+from lumen_conformance.report.page_data import PageData
 from lumen_conformance.report.rendering import (
     ENVIRONMENT,
     LABELS,
@@ -28,7 +28,7 @@ from lumen_conformance.report.rendering import (
     now,
 )
 from lumen_conformance.report.result_groups import ResultGroup, group_results
-from lumen_conformance.report.results import RESULTS, Result, Results, counts, properties
+from lumen_conformance.report.results import NEVER_RAN, RESULTS, Result, Results, counts, properties
 from lumen_conformance.report.run_result import count_sentence, skip_reasons, summarize_run
 from lumen_conformance.report.selection import describe
 from lumen_conformance.report.timeline import Timeline, read_timeline

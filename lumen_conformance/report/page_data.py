@@ -52,10 +52,9 @@ from lumen_conformance.report.figures import format_figure
 from lumen_conformance.report.history import History
 from lumen_conformance.report.log_excerpts import LogExcerpt
 from lumen_conformance.report.result_groups import ResultGroup, share_of_budget
-from lumen_conformance.report.results import Result, Results, properties
+from lumen_conformance.report.results import NEVER_RAN, Result, Results, properties
 from lumen_conformance.schemas.descriptions import format_value
 
-NEVER_RAN: Final = "never_ran"
 LONGEST_LOG: Final = 20_000  # characters of the failure and the output of one test
 LONGEST_OUTPUT: Final = 1_000  # characters of the output of a test that passed
 LONGEST_TEXT: Final = 2_000  # characters of an expected or found value

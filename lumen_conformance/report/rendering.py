@@ -13,8 +13,8 @@ import jinja2
 from lumen_conformance.registry.visible_text import visible
 from lumen_conformance.report.figures import format_figure, format_seconds
 from lumen_conformance.report.history import points
-from lumen_conformance.report.page_data import NEVER_RAN
 from lumen_conformance.report.result_groups import share_of_budget
+from lumen_conformance.report.results import NEVER_RAN
 
 HEADLINE_CHARS: Final = 160  # of the name of a cause: two lines
 EXAMPLE_CHARS: Final = 1_500  # of the texts of the exchange of a cause

@@ -18,6 +18,7 @@ from lumen_conformance.report.root_causes import roots
 
 Outcome = Literal["passed", "failed", "warned", "not_judged", "skipped", "error", "baselined"]
 OUTCOMES: Final[tuple[Outcome, ...]] = ("passed", "failed", "error", "not_judged", "baselined", "warned", "skipped")
+NEVER_RAN: Final = "never_ran"  # in the place of an outcome, for a test that has none
 NEVER_RAN_REASON: Final = "never ran: the run ended before it"
 
 

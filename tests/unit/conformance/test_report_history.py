@@ -30,9 +30,11 @@ def test_line():
 '''
 
 
-def run(nested: NestedPytest, seconds: float, *, healthy: bool = True, says: bool = True) -> NestedRun:
-    """Run three checks."""
-    nested.write({"recovery/test_01_kill.py": MODULE.format(seconds=seconds, healthy=healthy, says=says)})
+def run(nested: NestedPytest, seconds: float, *, healthy: bool = True, says: bool = True, more: str = "") -> NestedRun:
+    """Run three checks; ``more`` is a line of the first, or of the module."""
+    text = MODULE.format(seconds=seconds, healthy=healthy, says=says)
+    begin, first, rest = text.partition('    """A new worker answers."""\n')
+    nested.write({"recovery/test_01_kill.py": begin + first + more + rest if more == STOP else text + more})
     return nested.run("--history=history.jsonl")
 
 
@@ -53,6 +55,36 @@ def test_the_page_shows_what_changed(nested: NestedPytest) -> None:
     assert 'aria-label="4 runs: 0.5 s, 0.25 s, 1 s, 0.125 s"' in ended.html
     assert re.search(r'"earlier">.*4 runs: [\d.]+ m?s, ', ended.html), "the durations of the runs"
     assert 'points="0.0,10.0 33.3,15.0 66.7,0.0 100.0,17.5"' in ended.html
+
+
+STOP = "    raise KeyboardInterrupt\n"
+BROKEN = "import nowhere_to_be_found\n"
+
+
+def test_a_run_that_stopped_says_nothing_of_the_others(nested: NestedPytest) -> None:
+    """A test that never ran neither passed nor failed: what fails before and after it is not new, and has no flip."""
+    run(nested, 0.5, says=False)
+    run(nested, 0.5, says=False, more=STOP)
+    run(nested, 0.5, says=False, more=BROKEN)
+    ended = run(nested, 0.5, says=False)
+    lines = [json.loads(line) for line in (nested.folder / "history.jsonl").read_text("utf-8").splitlines()]
+    never = {"1.5-health-after": "never_ran", "1.6-ready-line": "never_ran"}
+    assert [each["wrong"] for each in lines] == [
+        {"1.6-ready-line": "failed"}, {"1.4-automatic-restart": "never_ran"} | never, {}, {"1.6-ready-line": "failed"},
+    ]  # fmt: skip
+    assert [each["complete"] for each in lines] == [True, True, False, True]
+    assert lines[1]["counts"] == {"never_ran": 3}
+    marks = {name: (each.get("new", 0), each.get("flips", 0)) for name, each in ended.checks.items()}
+    assert set(marks.values()) == {(0, 0)}
+
+
+def test_a_failure_after_a_run_that_stopped_may_be_new(nested: NestedPytest) -> None:
+    """It is new if it passed when it ran last."""
+    run(nested, 0.5)
+    run(nested, 0.5, more=STOP)
+    ended = run(nested, 0.5, says=False)
+    marks = {name: (each.get("new", 0), each.get("flips", 0)) for name, each in ended.checks.items()}
+    assert marks == {"1.4-automatic-restart": (0, 0), "1.5-health-after": (0, 0), "1.6-ready-line": (1, 1)}
 
 
 def test_another_selection_is_not_compared(nested: NestedPytest) -> None:
