@@ -3,80 +3,89 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 
 from lumen_conformance.http.capture import Capture
+from lumen_conformance.http.zstd import ZSTD, unframe_zstd
 
-GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"  # the first bytes (RFC 1952, 2.3.1; RFC 8878, 3.1.1)
-ZSTD_HEADER = ZSTD + b"\xa0"  # one segment, and a content size of four bytes
-ZSTD_BLOCK_BYTES = 100_000  # below the limit of 128 KiB
-DEFLATED = {"gzip", "x-gzip", "deflate"}
+GZIP = b"\x1f\x8b"  # the first bytes (RFC 1952, 2.3.1)
+SHOWN_BYTES = 20
+TEXT_BYTES = 64  # that are printable: compressed data begin with as many less than once in 10^20 times
+SAME = {"x-gzip": "gzip"}  # RFC 9110, 8.4.1.3
 
 
 def coding_of(capture: Capture) -> str:
-    """The content coding that the response has, in lower case; empty for none and for identity."""
-    found = ", ".join(capture.header_all("content-encoding")).strip().lower()
-    return "" if found == "identity" else found
+    """The content codings that the response has, in lower case, as a list with commas; empty for none."""
+    return ", ".join(_codings(capture.header_all("content-encoding")))
 
 
 def is_accepted(capture: Capture, coding: str) -> bool:
-    """Whether the request accepts this coding by its name."""
+    """Whether the request accepts each of these codings by its name."""
     lines = capture.request.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
-    values = (line.partition(":")[2] for line in lines if line.lower().startswith("accept-encoding:"))
-    listed = (each.strip().lower() for value in values for each in value.split(","))
-    return any(name.partition(";")[0].strip() == coding and not name.endswith("q=0") for name in listed)
+    values = [line.partition(":")[2] for line in lines if line.lower().startswith("accept-encoding:")]
+    accepted = {_same(name.partition(";")[0]) for name in _codings(values) if not name.endswith("q=0")}
+    return all(_same(name) in accepted for name in _codings([coding]))
 
 
 def decoded(capture: Capture) -> Capture:
-    """The response without its content coding. Raises ValueError when the body does not have the coding that it says.
+    """The response without its content codings. Raises ValueError when the body does not have those that it says.
 
-    Of Brotli nothing is decoded: the standard library lacks it.
+    A coding stays when the standard library has no decoder: Brotli, zstd with compressed blocks, and unknown ones.
     """
-    coding, body = coding_of(capture), capture.body
-    if not coding and body.startswith((GZIP, ZSTD)):
+    codings, body = _codings(capture.header_all("content-encoding")), capture.body
+    if not codings and body.startswith((GZIP, ZSTD)):
         raise ValueError(f"no Content-Encoding, but a body that begins with {body[:4]!r} as compressed data do")
-    if coding in DEFLATED:
-        return _replace(capture, _inflate(coding, body))
-    if coding == "zstd":
-        return _replace(capture, _unframe(body))
-    if coding == "br" and body.lstrip()[:1] in {b"{", b"d", b":"}:
-        raise ValueError(f"Content-Encoding: br, but the body begins with {body[:20]!r}")
-    return capture
+    while codings and (decode := DECODERS.get(_same(codings[-1]))):
+        try:
+            data = decode(body)
+        except ValueError as wrong:
+            raise ValueError(f"Content-Encoding: {', '.join(codings)}, but {wrong}") from wrong
+        if data is None:
+            break
+        codings, body = codings[:-1], data
+    headers = [pair for pair in capture.headers if pair[0] != "content-encoding"]
+    return replace(capture, body=body, headers=(*headers, *[("content-encoding", ", ".join(codings))] * bool(codings)))
 
 
-def frame_zstd(body: bytes) -> bytes:
-    """A body as zstd data that are not compressed: a frame of raw blocks (RFC 8878, 3.1.1)."""
-    blocks = [body[at : at + ZSTD_BLOCK_BYTES] for at in range(0, len(body), ZSTD_BLOCK_BYTES)] or [b""]
-    heads = (len(block) << 3 | (number == len(blocks)) for number, block in enumerate(blocks, 1))
-    framed = (head.to_bytes(3, "little") + block for head, block in zip(heads, blocks, strict=True))
-    return ZSTD_HEADER + len(body).to_bytes(4, "little") + b"".join(framed)
+def _codings(values: tuple[str, ...] | list[str]) -> list[str]:
+    """The names of a list in headers, in lower case, without identity."""
+    names = (name.strip().lower() for value in values for name in value.split(","))
+    return [name for name in names if name not in {"", "identity"}]
 
 
-def _replace(capture: Capture, body: bytes) -> Capture:
-    headers = tuple(pair for pair in capture.headers if pair[0] != "content-encoding")
-    return replace(capture, body=body, headers=headers)
+def _same(coding: str) -> str:
+    return SAME.get(coding.strip(), coding.strip())
 
 
-def _inflate(coding: str, body: bytes) -> bytes:
+def _gunzip(body: bytes) -> bytes:
+    if not body.startswith(GZIP):
+        raise ValueError(f"the body begins with {body[:SHOWN_BYTES]!r}")
+    return _inflate(body)
+
+
+def _inflate(body: bytes) -> bytes:
     """The data of gzip or deflate; clients accept deflate with and without the header of zlib."""
-    if coding == "gzip" and not body.startswith(GZIP):
-        raise ValueError(f"Content-Encoding: gzip, but the body begins with {body[:20]!r}")
     for bits in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
         try:
             return zlib.decompress(body, bits)
         except zlib.error as error:
             reason = error
-    raise ValueError(f"Content-Encoding: {coding}, but the body cannot be decoded: {reason}")
+    raise ValueError(f"the body cannot be decoded: {reason}")
 
 
-def _unframe(body: bytes) -> bytes:
-    """The data of a frame of `frame_zstd`; the coded body of any other frame."""
-    if not body.startswith(ZSTD):
-        raise ValueError(f"Content-Encoding: zstd, but the body begins with {body[:20]!r}")
-    data, at = b"", len(ZSTD_HEADER) + 4
-    while body.startswith(ZSTD_HEADER) and at + 3 <= len(body):
-        head = int.from_bytes(body[at : at + 3], "little")
-        if head & 6:  # compressed
-            return body
-        data, at = data + body[at + 3 : at + 3 + (head >> 3)], at + 3 + (head >> 3)
-    return data or body
+def _refuse_other_data(body: bytes) -> None:
+    """Raise ValueError for what is no Brotli: a text, or the first bytes of another coding. Nothing is decoded."""
+    if body.startswith((GZIP, ZSTD)):
+        raise ValueError(f"the body begins with {body[:4]!r}, as data of another coding do")
+    text = body[:TEXT_BYTES].decode("utf-8", "replace").rstrip("\ufffd")  # a character may be cut
+    if text and "".join(text.split()).isprintable() and "\ufffd" not in text:
+        raise ValueError(f"the body begins with {body[:SHOWN_BYTES]!r}")
+
+
+DECODERS: dict[str, Callable[[bytes], bytes | None]] = {
+    "gzip": _gunzip,
+    "deflate": _inflate,
+    "zstd": unframe_zstd,
+    "br": _refuse_other_data,
+}
