@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,6 +16,7 @@ from lumen_conformance.registry.visible_text import visible
 from lumen_conformance.report.compared_run import ComparedRun
 from lumen_conformance.report.comparison import NOT_JUDGED, Change, VerdictLine, Verdicts, differences, in_groups
 from lumen_conformance.report.comparison_page import write_page
+from lumen_conformance.report.run_ending import FILE, read_ending
 
 if TYPE_CHECKING:
     import argparse
@@ -33,26 +34,40 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print what differs; exit status 1 when a check newly fails, or one of tier M is newly not judged."""
+    """Print what differs; exit status 1 for a check that newly fails or is newly not judged (tier M), or half a run."""
     paths = Path(args.old), Path(args.new)
     page = _page(args.html, paths)
-    old, new = map(read, paths)
-    changes = differences(old, new)
+    old, new = (_run(name, path) for name, path in zip((args.old, args.new), paths, strict=True))
+    changes = differences(old.verdicts, new.verdicts)
     groups = in_groups(changes)
     if args.json:
-        json.dump(
-            {name.replace(" ", "_"): [vars(each) for each in found] for name, found in groups.items()},
-            sys.stdout,
-            indent=1,
-        )
+        found: dict[str, Any] = {name.replace(" ", "_"): [vars(each) for each in them] for name, them in groups.items()}
+        json.dump(found | {"old_run": _ending(old), "new_run": _ending(new)}, sys.stdout, indent=1)
         print()
     else:
         _print(groups)
+        if not new.ending.is_complete:
+            print(f"the new run is not complete: {visible(new.ending.describe())}")
     if page:
-        write_page(page, [ComparedRun(args.old, old, paths[0]), ComparedRun(args.new, new, paths[1])])
+        write_page(page, [old, new])
         if not args.json:
             print(f"Generated html report: {page.resolve().as_uri()}")
-    return ExitStatus.FAILED if any(each.fails for each in changes) else ExitStatus.OK
+    fails = any(each.fails for each in changes) or not new.ending.is_complete
+    return ExitStatus.FAILED if fails else ExitStatus.OK
+
+
+def _run(name: str, path: Path) -> ComparedRun:
+    """Return a run; raises CommandError."""
+    verdicts = read(path)
+    try:
+        return ComparedRun(name, verdicts, path, read_ending(path, verdicts))
+    except (OSError, ValueError) as error:  # one of msgspec is a ValueError
+        raise CommandError(f"{path / FILE} is no summary of a run: {error}; give a folder of a run") from None
+
+
+def _ending(run: ComparedRun) -> dict[str, Any]:
+    ending = run.ending
+    return {"word": ending.word, "exit_status": ending.exit_status, "complete": ending.is_complete}
 
 
 def _page(name: str | None, paths: tuple[Path, Path]) -> Path | None:

@@ -17,7 +17,8 @@ class ExitStatus(IntEnum):
 
 DESCRIPTION: Final = """exit status:
   0  no check failed; warnings do not count
-  1  a check failed, or could not be judged; compare: a check newly fails, or is newly not judged
+  1  a check failed, or could not be judged; compare: a check newly fails, or is newly not judged,
+     or the new run did not come to its end
   2  the run was interrupted (SIGINT, SIGTERM); list, compare: the program that reads the output has ended
   3  an internal error of the suite, or a result file or an output that cannot be written
   4  invalid options or an unreadable file

@@ -11,19 +11,27 @@ import pytest
 
 from lumen_conformance.registry.measurement import EXCHANGE
 from lumen_conformance.registry.old_ids import translate
-from lumen_conformance.report.comparison import Verdicts
+from lumen_conformance.report.comparison import FAILING, Verdicts
 from lumen_conformance.report.exchange_evidence import with_files
 from lumen_conformance.report.known_ids import names
 from lumen_conformance.report.recorded_run import FILE, Record
+from lumen_conformance.report.run_ending import RunEnding
 
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One of the two runs: the file or folder that was given, and its verdicts."""
+    """One of the two runs: the file or folder that was given, its verdicts, and how it ended."""
 
     label: str
     verdicts: Verdicts
     path: Path
+    ending: RunEnding
+
+    @property
+    def fails(self) -> bool:
+        """Whether the run failed, or one of its checks, also if its baseline lists it."""
+        failing = any(each.outcome in FAILING for each in self.verdicts.values())
+        return failing or bool(self.ending.exit_status)
 
     @cached_property
     def record(self) -> Record | str:
@@ -57,6 +65,7 @@ class ComparedRun:
         return next(iter(self.recorded(name, kind)), default)
 
     def describe(self) -> str:
-        """Return the run in words: its name, the number of its checks, and what it lacks."""
+        """Return the run in words: its name, the number of its checks, how it ended, and what it lacks."""
         lacks = f" ({self.record})" if isinstance(self.record, str) else ""
-        return f"{self.label}: {len(self.verdicts)} checks{lacks}"
+        ending = self.ending.describe()
+        return f"{self.label}: {len(self.verdicts)} checks{f'; {ending}' if ending else ''}{lacks}"

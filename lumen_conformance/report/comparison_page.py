@@ -32,7 +32,7 @@ from lumen_conformance.report.figures import format_figure
 from lumen_conformance.report.known_causes import ENDED, EXACT, WHOLE
 from lumen_conformance.report.page_data import LONGEST_TEXT, MOST_FIELDS, ValueTable, catalogue, linked, pack
 from lumen_conformance.report.rendering import ENVIRONMENT, LABELS, TIER_TITLES, headline, icon, make_example, now
-from lumen_conformance.report.run_result import RunResult
+from lumen_conformance.report.run_result import INCOMPLETE, RunResult
 from lumen_conformance.schemas.descriptions import format_value
 
 TITLE: Final = "Comparison of two runs"
@@ -85,25 +85,28 @@ def render(folder: Path, old: ComparedRun, new: ComparedRun) -> str:
     causes = _causes(found["newly failing"], old, new)
     both = len(new.verdicts.keys() & old.verdicts.keys())
     unchanged = both - sum(bool(each.old and each.new) for each in changes) - len(found[STILL])
-    result = summarize(found, changes, unchanged)
+    result = summarize(found, changes, unchanged, new)
     texts = korean.texts()
     shown = [change for group in groups for change in group.changes]
     return ENVIRONMENT.get_template("comparison.html").render(
         title=TITLE, korean=texts, ending=result, short_counts=result.sentence, icon=icon(result.tone),
         facts={"Before": old.describe(), "After": new.describe(), "Generated": now()},
+        incomplete="" if new.ending.is_complete else new.ending.describe(),
         labels=OUTCOMES, counts=_ordered(shown), unchanged=unchanged, groups=groups, causes=causes,
         tiers=sorted({each.tier for each in shown}), areas=[],
         data=_Entries((old, new), groups, causes, folder).json(texts),
     )  # fmt: skip
 
 
-def summarize(found: dict[str, list[Change]], changes: Iterable[Change], unchanged: int) -> RunResult:
-    """Return the result of the comparison: it is bad where the command fails."""
+def summarize(found: dict[str, list[Change]], changes: Iterable[Change], unchanged: int, new: ComparedRun) -> RunResult:
+    """Return the result of the comparison: bad or incomplete where the command fails, good only if the new run is."""
     numbers = [f"{len(each)} {name}" for name, each in found.items() if each]
     sentence = f"{', '.join([*numbers, f'{unchanged} otherwise unchanged'])}."
     if any(each.fails for each in changes):
         return RunResult("bad", "WORSE", sentence)
-    return RunResult("good", "NOT WORSE" if changes else "NO CHANGE", sentence)
+    if not new.ending.is_complete:
+        return RunResult("incomplete", INCOMPLETE, sentence)
+    return RunResult("incomplete" if new.fails else "good", "NOT WORSE" if changes else "NO CHANGE", sentence)
 
 
 def _still_failing(old: Verdicts, new: Verdicts) -> list[Change]:

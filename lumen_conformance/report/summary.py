@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.causes import causes_of
 from lumen_conformance.report.layers import deciding_layer, layer_results
-from lumen_conformance.report.results import OUTCOMES, RESULTS, counts
+from lumen_conformance.report.results import NEVER_RAN, OUTCOMES, RESULTS, counts
 from lumen_conformance.report.run_result import summarize_run
 from lumen_conformance.report.under_test import TARGET
+
+NOT_COLLECTED: Final = "not_collected"  # modules
 
 
 def configure(config: pytest.Config) -> None:
@@ -41,7 +43,8 @@ def summary(session: pytest.Session) -> dict[str, Any]:
         "exit_status": int(session.exitstatus),
         "layers": layer_results(session.config, results),
         "exit_status_follows": deciding_layer(session.config),
-        "counts": {outcome: count[outcome] for outcome in OUTCOMES} | {"never_ran": len(results.missing)},
+        "counts": {outcome: count[outcome] for outcome in OUTCOMES}
+        | {NEVER_RAN: len(results.missing), NOT_COLLECTED: len(results.broken)},
         "causes": [asdict(each) for each in causes_of(results.results)],
     }
 

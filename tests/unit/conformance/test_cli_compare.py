@@ -77,6 +77,80 @@ def test_compare_exit_status(old: str, new: str, status: int, tmp_path: Path) ->
     assert cli.main(["compare", *files]) == status
 
 
+def folder(path: Path, status: int, word: str, *lines: str, **counts: int) -> Path:
+    """Write an output folder."""
+    path.mkdir()
+    write(path / "verdicts.jsonl", *lines)
+    (path / "summary.json").write_text(json.dumps({"word": word, "exit_status": status, "counts": counts}), "utf-8")
+    return path
+
+
+NEVER = verdict("C1.2", "error").replace("found 500", "never ran: the run ended before it")
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "counts", "lines", "why"),
+    [
+        (2, "INTERRUPTED", {"never_ran": 3}, (), "INTERRUPTED, exit status 2, 3 never ran"),
+        (3, "INTERNAL ERROR", {}, (), "INTERNAL ERROR, exit status 3"),
+        (1, "FAILED", {"not_collected": 2}, (), "FAILED, exit status 1, 2 could not be collected"),
+        (1, "FAILED", {"never_ran": 1}, (NEVER,), "FAILED, exit status 1, 1 never ran"),
+    ],
+)
+def test_an_incomplete_run_is_not_better(
+    *, status: int, word: str, counts: dict[str, int], lines: tuple[str, ...], why: str, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """What did not come to its end says nothing of the release: status 1, another word, and no green page."""
+    same = (verdict("B1.1", "passed"), *lines)
+    old = folder(tmp_path / "old", 0, "PASSED", same[0], *(verdict("C1.2", "error") for _ in lines))
+    new = folder(tmp_path / "new", status, word, *same, **counts)
+    page = tmp_path / "page.html"
+    assert cli.main(["compare", str(old), str(new), f"--html={page}"]) == 1
+    assert f"\nthe new run is not complete: {why}\n" in capsys.readouterr().out
+    text = page.read_text("utf-8")
+    assert "<title>INCOMPLETE: " in text
+    assert '<section class="banner incomplete"' in text
+    assert "The new run is not complete</span>" in text
+    assert f"{old}: {len(same)} checks; PASSED, exit status 0" in text
+    assert f"{new}: {len(same)} checks; {why}" in text
+    assert cli.main(["compare", str(old), str(new), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["old_run"]["complete"], found["new_run"]) == (
+        True, {"word": word, "exit_status": status, "complete": False},
+    )  # fmt: skip
+    assert cli.main(["compare", str(new), str(old)]) == 0, "the earlier run is only shown"
+
+
+def test_a_file_with_a_check_that_never_ran(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Verdicts alone show this, too, also where it is no change."""
+    file = write(tmp_path / "new", verdict("B1.1", "passed"), NEVER)
+    assert cli.main(["compare", str(file), str(file)]) == 1
+    assert capsys.readouterr().out.endswith("\nthe new run is not complete: 1 never ran\n")
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(0, "baselined"), (1, "failed"), (1, "passed")])
+def test_a_run_that_fails_is_not_green(status: int, outcome: str, tmp_path: Path) -> None:
+    """No change, and not worse: neither is green while checks fail, or the run does."""
+    lines, page = (verdict("B1.1", outcome), verdict("C1.1", "passed")), tmp_path / "page.html"
+    new = folder(tmp_path / "new", status, "FAILED" if status else "PASSED", *lines)
+    for name, word in (("C1.1", "NO CHANGE"), ("C1.2", "NOT WORSE")):
+        old = folder(tmp_path / name, status, "FAILED", lines[0], verdict(name, "passed"))
+        assert cli.main(["compare", str(old), str(new), f"--html={page}"]) == 0
+        assert f"<title>{word}: " in page.read_text("utf-8")
+        assert '<section class="banner incomplete"' in page.read_text("utf-8")
+
+
+def test_a_damaged_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """How a run ended must be readable: one line, status 4."""
+    good = folder(tmp_path / "good", 0, "PASSED", verdict("B1.1", "passed"))
+    bad = folder(tmp_path / "bad", 0, "PASSED", verdict("B1.1", "passed"))
+    (bad / "summary.json").write_text('{"word": 1}', "utf-8")
+    assert cli.main(["compare", str(good), str(bad)]) == 4
+    error = capsys.readouterr().err
+    assert (error.count("\n"), f"{bad / 'summary.json'} is no summary of a run: " in error) == (1, True)
+
+
 def test_compare_writes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file of verdicts alone is enough; the page names what it lacks, and standard output has only the JSON."""
     old = write(tmp_path / "old", verdict("B1.1", "passed"), verdict("C1.1", "failed"), verdict("C1.2", "passed"))

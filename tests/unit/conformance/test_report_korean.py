@@ -46,7 +46,7 @@ def shown() -> set[str]:
     script = (TEMPLATES / "page.js").read_text("utf-8")
     found = set(IN_HTML.findall(html)) | {one or other for one, other in IN_SCRIPT.findall(script)}
     words = {word for word, _ in run_result._INCOMPLETE.values()}  # noqa: SLF001 -- the words of the banner
-    facts = {"Selection", "Target", "Duration", "Generated", "Runs on"}
+    facts = {"Not written", "Selection", "Target", "Duration", "Generated", "Runs on"}
     parts = {*comparison_page.OUTCOMES.values(), *comparison_page.TONES, comparison_page.TITLE}
     parts |= {*rendering.LABELS.values(), *facts, *words, *run_result.PARTIAL_RESULTS, FAILED, NO_CHECK, PASSED}
     return found | set(SPANS.findall(script)) | parts | SENTENCES
