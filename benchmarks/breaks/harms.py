@@ -122,8 +122,7 @@ SILLY_TAVERN = "SillyTavern b588796"
 RECORDED: dict[str, str] = {
     "B2.1": "go-openai in SiYuan raises on a float (siyuan-note/siyuan#14787)",
     "C6.1": "AutoGen 0.2 sends the empty list back, and the next request is refused (microsoft/autogen#3120)",
-    "C9.6": OPENCODE,
-    "E8.6": OPENCODE,
+    "G9-finish": OPENCODE,
     "E8.8": "vLLM's example client with openai-python joins two calls into one (ai-dynamo/dynamo#4723)",
     "E8.10": "marimo raises IndexError (marimo-team/marimo#7330)",
     "D1.1": "HuggingChat raises on others (huggingface/chat-ui#430); EvalScope loses usage (vllm-ascend#6985)",

@@ -51,6 +51,8 @@ ACTS: dict[str, tuple[str, ...]] = {
     "G15-tool": TOOLS,
     "G8": ("away", "lost"),
     "J": FORMATS,
+    "G9-finish": TOOLS,
+    "G9-forwarded-empty": TOOLS,
     "H2": ("plain",),
     "H3": ("models", "unknown-model"),
     "H4": SENT,

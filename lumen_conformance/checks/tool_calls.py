@@ -107,6 +107,24 @@ def complete_calls(capture: Capture) -> list[CompleteCall]:
     ]
 
 
+def function_calls(capture: Capture) -> list[ToolCall]:
+    """The calls of functions in a plain answer."""
+    return [call for call in tool_calls(capture) if call.kind == "function"]
+
+
+def deltas_of_functions(capture: Capture) -> list[list[ToolCall]]:
+    """The deltas of each call of a function in a stream."""
+    return [deltas for deltas in deltas_by_call(capture) if deltas[0].kind == "function"]
+
+
+def has_parameters(capture: Capture, call: ToolCall) -> bool:
+    """Whether the function of a call takes arguments; one that the request does not offer may take some."""
+    tools = request_json(capture).get("tools")
+    offered = [tool for tool in tools if _name_of(tool) == call.part.get("name")] if isinstance(tools, list) else []
+    found = (child_object(child_object(tool, "function"), "parameters") for tool in offered)
+    return not offered or any(parameters.get("properties") for parameters in found)
+
+
 def offered_names(capture: Capture) -> list[str]:
     """The names of the tools of the request."""
     tools = request_json(capture).get("tools")
@@ -159,6 +177,21 @@ def require_plain_calls(capture: Capture) -> Unjudged | None:
     return NotApplicable("the request does not require a tool call")
 
 
+def require_function_calls(capture: Capture) -> Unjudged | None:
+    """The plain answer has calls of functions."""
+    if missing := require_plain_calls(capture):
+        return missing
+    return None if function_calls(capture) else NotApplicable("the answer has no function call")
+
+
+def require_text_arguments(capture: Capture) -> Unjudged | None:
+    """The plain answer has calls of functions, whose arguments are strings."""
+    if missing := require_function_calls(capture):
+        return missing
+    texts = all(isinstance(call.arguments, str) for call in function_calls(capture))
+    return None if texts else NotObserved("arguments are no string", ("C9.5",))
+
+
 def require_streamed_call_requested(capture: Capture) -> Unjudged | None:
     """The request requires a tool call; if the status is 200, the stream has chunks, and lists of tool calls."""
     if not requires_tool_call(capture):
@@ -198,6 +231,22 @@ def require_own_indexes(capture: Capture) -> Unjudged | None:
     if missing := require_call_indexes(capture):
         return missing
     return NotObserved("two tool calls have one index", ("E8.8",)) if deltas_of_another_call(capture) else None
+
+
+def require_streamed_functions(capture: Capture) -> Unjudged | None:
+    """The stream has calls of functions; see `require_own_indexes`."""
+    if missing := require_own_indexes(capture):
+        return missing
+    return None if deltas_of_functions(capture) else NotApplicable("the stream has no function call")
+
+
+def require_streamed_text(capture: Capture) -> Unjudged | None:
+    """The stream has calls of functions, and the parts of their arguments are strings."""
+    if missing := require_streamed_functions(capture):
+        return missing
+    pieces = (each.arguments for deltas in deltas_of_functions(capture) for each in deltas)
+    texts = all(isinstance(piece, str | None) for piece in pieces)
+    return None if texts else NotObserved("arguments are no string", ("E8.3",))
 
 
 def deltas_of_another_call(capture: Capture) -> list[tuple[ToolCall, ToolCall]]:

@@ -1,11 +1,13 @@
 """The messages of a conversation as turns, to compare those that a gateway receives with those that were sent.
 
 A proxy may send a developer message as a system message, join text parts with white space, join messages of one role
-that follow each other, put instructions first, and leave out an assistant message without content: nothing is lost.
+that follow each other, put instructions first, add instructions, write the arguments of a tool call in another way, and
+leave out an assistant message without content: nothing is lost.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from itertools import groupby
@@ -53,16 +55,33 @@ def describe_lost(found: object, sent: object) -> str:
 
 
 def same_turns(found: object, sent: object) -> bool:
-    """Whether the gateway received each turn that was sent, in the same order or with the instructions first."""
+    """Whether the gateway received each turn that was sent, in the same order or with the instructions first.
+
+    It may have received more instructions; `added_instructions` has them.
+    """
     received, wanted = _joined_turns(turns(found)), turns(sent)
     first = sorted(wanted, key=lambda turn: turn.who != "system")  # stable: the order of the others stays
     return any(_are_same(received, _joined_turns(each)) for each in (wanted, first))
+
+
+def added_instructions(found: object, sent: object) -> str:
+    """Describe the instructions that the gateway received, if they are others than those that were sent."""
+    received, wanted = ([turn for turn in turns(messages) if _is_instruction(turn)] for messages in (found, sent))
+    return "" if _words(received) == _words(wanted) else "; ".join(map(str, received))
 
 
 def texts_of(content: object) -> tuple[str, ...]:
     """The text parts of a content."""
     parts = content if isinstance(content, list) else [{"text": content}]
     return tuple(str(part.get("text") or "") for part in parts if isinstance(part, dict) and not _is_other(part))
+
+
+def _words(given: Iterable[Turn]) -> list[str]:
+    return " ".join(text for turn in given for text in turn.texts).split()
+
+
+def _is_instruction(turn: Turn) -> bool:
+    return turn.who.partition(" ")[0] == "system"
 
 
 def _turn(message: Mapping[str, Any]) -> Turn:
@@ -98,11 +117,31 @@ def _join(group: list[Turn]) -> Turn:
 
 
 def _are_same(found: list[Turn], sent: list[Turn]) -> bool:
-    pairs = zip(found, sent, strict=False)
-    return len(found) == len(sent) and all(_is_same(one, other) for one, other in pairs)
+    """Whether the found turns are the sent ones, in their order, with more instructions at most."""
+    left = list(sent)
+    for turn in found:
+        if left and _is_same(turn, left[0]):
+            del left[0]
+        elif not _is_instruction(turn):
+            return False
+    return not left
 
 
 def _is_same(found: Turn, sent: Turn) -> bool:
     text = r"\s*".join(map(re.escape, sent.texts))
-    same_text = found.texts == sent.texts or re.fullmatch(text, "".join(found.texts)) is not None
-    return same_text and (found.who, found.calls) == (sent.who, sent.calls) and includes([*found.parts], [*sent.parts])
+    compare = re.search if _is_instruction(sent) else re.fullmatch
+    same_text = found.texts == sent.texts or compare(text, "".join(found.texts)) is not None
+    same_calls = includes(_parsed_calls(found.calls), _parsed_calls(sent.calls))
+    return same_text and found.who == sent.who and same_calls and includes([*found.parts], [*sent.parts])
+
+
+def _parsed_calls(calls: object) -> object:
+    """Tool calls with the JSON of their arguments in one form; calls that have no such arguments as they are."""
+    try:
+        return [each | {"function": each["function"] | {"arguments": _rewritten(each)}} for each in calls]  # type: ignore[attr-defined]
+    except (TypeError, LookupError, ValueError):
+        return calls
+
+
+def _rewritten(call: Mapping[str, Any]) -> str:
+    return json.dumps(json.loads(call["function"]["arguments"]), sort_keys=True)

@@ -16,8 +16,8 @@ from lumen_conformance.contract.exchanges import STREAMED, get_exchange
 from lumen_conformance.contract.expectations import AROUND_CHARS, describe, expect_equal, first_difference
 from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.contract.tool_requests import SCRIPTED_CALLS
-from lumen_conformance.http.documents import assistant_text
-from lumen_conformance.registry.declaration import check_each
+from lumen_conformance.http.documents import assistant_text, finish_of
+from lumen_conformance.registry.declaration import check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.needs("tools"), pytest.mark.profile("openai")]
@@ -41,6 +41,21 @@ def test_forwarded_calls(stream: bool, name: str, proxy: ContractSession) -> Non
         expect_equal(assistant_text(capture), text, "the text beside the calls")
 
 
+@STREAMED
+@pytest.mark.parametrize("name", ["empty", "text"])
+@check("G9-finish", source="opencode#20719: its loop ends on stop; mlx-vlm#990; openapi.yaml: finish_reason")
+def test_forwarded_finish(name: str, stream: bool, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
+    """The client receives the finish_reason tool_calls of the gateway with its tool calls."""
+    need_valid_calls(proxy, name, stream=stream)
+    capture = get_exchange(proxy, f"called_{name}_stream" if stream else f"called_{name}")
+    if not complete_calls(capture):
+        raise NotJudged(f"no tool call: {describe(capture)}", (f"G9-forwarded-{name}",))
+    found = finish_of(capture)
+    if found is None:
+        raise NotJudged("no finish_reason", ("E3.3" if stream else "C4.4",))
+    expect_equal(found, "tool_calls", "the finish_reason of the gateway")
+
+
 def need_valid_calls(proxy: ContractSession, name: str, *, stream: bool) -> None:
     """Raise `NotJudged` when a simpler tool call has a wrong form, or this one, if C9 and E8 judge its form."""
     judges, suffix = (e_tools.JUDGES, "_stream") if stream else (c_tools.JUDGES, "")
@@ -53,7 +68,11 @@ def need_valid_calls(proxy: ContractSession, name: str, *, stream: bool) -> None
 
 
 def _describe(calls: list[CompleteCall]) -> str:
-    """Describe calls in the order of their names and arguments; arguments that are no JSON as they are."""
+    """Describe calls in the order of their names and arguments; arguments that are no JSON as they are.
+
+    Clients read empty arguments as an empty object, which OpenAI sends of functions without parameters
+    (openai-python#3502).
+    """
     return ", ".join(sorted(f"{call.name}({_normal(call.arguments)})" for call in calls)) or "none"
 
 
@@ -69,6 +88,6 @@ def _difference(sent: str, found: str) -> tuple[str, str]:
 
 def _normal(arguments: str) -> str:
     try:
-        return json.dumps(json.loads(arguments), ensure_ascii=False, sort_keys=True)
+        return json.dumps(json.loads(arguments or "{}"), ensure_ascii=False, sort_keys=True)
     except ValueError:
         return repr(arguments)

@@ -13,11 +13,11 @@ from lumen_conformance.contract.exchanges import STREAMED
 from lumen_conformance.contract.expectations import describe, expect_one_call, expect_response
 from lumen_conformance.contract.forwarded import ForwardedRequest, forward
 from lumen_conformance.contract.session import ContractSession
-from lumen_conformance.contract.turns import describe_lost, describe_turns, same_turns
+from lumen_conformance.contract.turns import added_instructions, describe_lost, describe_turns, same_turns
 from lumen_conformance.gateway import openai_requests
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.documents import answer_json
-from lumen_conformance.registry.declaration import Check, check_each
+from lumen_conformance.registry.declaration import Check, check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect
 from lumen_conformance.schemas.descriptions import format_value
 
@@ -80,7 +80,7 @@ def test_one_question(stream: bool, name: str, proxy: ContractSession) -> None: 
 @STREAMED
 @check_each("name", {row("G2-forwarded", name): name for name in ALL}, marks=FORWARDED)
 def test_every_word(stream: bool, name: str, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
-    """The gateway receives all messages of a conversation ({row}) in their order, and no others."""
+    """The gateway receives all messages of a conversation ({row}) in their order, and no others but instructions."""
     sent = send(proxy, name, stream=stream)
     if sent.is_refused and name in UNUSUAL_CONVERSATIONS:
         return
@@ -88,6 +88,24 @@ def test_every_word(stream: bool, name: str, proxy: ContractSession) -> None:  #
     found = sent.received.get("messages")
     received = f"{describe_turns(found)}{describe_lost(found, ALL[name])}"
     expect(same_turns(found, ALL[name]), f"the messages {describe_turns(ALL[name])}", received)
+
+
+@STREAMED
+@pytest.mark.parametrize("name", ["lone", "system"])
+@check(
+    "G2-added-instructions",
+    tier="W",
+    marks=FORWARDED,
+    source="Kong AI Prompt Decorator and Apache APISIX ai-prompt-decorator add them where they are configured to",
+)
+def test_added_instructions(name: str, stream: bool, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
+    """The gateway receives no instructions beside those of the request."""
+    sent = send(proxy, name, stream=stream)
+    found = sent.received.get("messages")
+    if not same_turns(found, ALL[name]):
+        raise NotJudged(f"the messages do not arrive: {describe_turns(found)}", (f"G2-forwarded-{name}",))
+    added = added_instructions(found, ALL[name])
+    expect(not added, "no instructions but those of the request", added)
 
 
 @check_each("name", {row("H4-turns", name): name for name in UNUSUAL_CONVERSATIONS})

@@ -102,6 +102,8 @@ NOW, TODAY = ({"type": "function", "function": {"name": name}} for name in ("now
 CALL = {"id": "call_1", "type": "function", "function": {"name": "now", "arguments": "{}"}}
 REQUIRED = {"tools": [NOW, TODAY], "tool_choice": "required"}
 NAMED = {"tools": [NOW, TODAY], "tool_choice": TODAY}
+PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}}
+WITH_PARAMETERS = {**REQUIRED, "tools": [{**NOW, "function": {"name": "now", "parameters": PARAMETERS}}]}
 
 
 def of_calls(calls: object, *edits: tuple[str, object], asked: Mapping[str, object] = REQUIRED) -> Capture:
@@ -136,9 +138,9 @@ TOOL_ANSWERS: dict[str, Defect] = {
     "no-function": (of_call(("function", ABSENT)), {"C9.4", "C9.5"}),
     "arguments-object": (of_call(("function.arguments", {})), {"C9.5"}),
     "arguments-absent": (of_call(("function.arguments", ABSENT)), {"C9.5"}),
-    "arguments-empty": (of_call(("function.arguments", "")), {"C9.5"}),
-    "arguments-list": (of_call(("function.arguments", "[]")), {"C9.5"}),
-    "arguments-quoted": (of_call(("function.arguments", '"{}"')), {"C9.5"}),
+    "arguments-empty": (of_call(("function.arguments", ""), asked=WITH_PARAMETERS), {"C9.8"}),
+    "arguments-list": (of_call(("function.arguments", "[]")), {"C9.8"}),
+    "arguments-quoted": (of_call(("function.arguments", '"{}"')), {"C9.8"}),
     "finish-stop": (of_calls([CALL], ("choices.0.finish_reason", "stop")), {"C9.6"}),
     "another-function": (of_call(asked=NAMED), {"C9.7"}),
     "text-instead-of-the-function": (s.plain(asked=NAMED), {"C9.7"}),

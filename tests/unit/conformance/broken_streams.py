@@ -178,7 +178,7 @@ TOOLS: dict[str, Defect] = {
         s.stream([chunk({"role": "assistant", "tool_calls": WHOLE_CALL}), chunk({}, "tool_calls")], asked=REQUIRED),
         {"E1.1"},
     ),
-    "arguments-cut": (tools(CALL, {"index": 0, "function": {"arguments": '"a":'}}), {"E8.3"}),
+    "arguments-cut": (tools(CALL, {"index": 0, "function": {"arguments": '"a":'}}), {"E8.11"}),
 }
 
 MARKED = 'a [DONE] b\ndata: {"c": 1}'

@@ -121,6 +121,7 @@ def test_tool_calls(calls: list[object]) -> None:
 
 TOOL = {"type": "function", "function": {"name": "f"}}
 PLAIN_CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+WITHOUT_ARGUMENTS = {**PLAIN_CALL, "function": {"name": "f", "arguments": ""}}
 CUSTOM_CALL = {"id": "call_1", "type": "custom", "custom": {"name": "f", "input": "any text"}}
 
 
@@ -133,6 +134,7 @@ CUSTOM_CALL = {"id": "call_1", "type": "custom", "custom": {"name": "f", "input"
         pytest.param([PLAIN_CALL], None, "length", "required", id="cut"),
         pytest.param([PLAIN_CALL], None, "stop", TOOL, id="named-stop"),
         pytest.param([PLAIN_CALL], None, "tool_calls", TOOL, id="named-tool-calls"),
+        pytest.param([WITHOUT_ARGUMENTS], None, "tool_calls", "required", id="no-arguments"),
         pytest.param([CUSTOM_CALL], None, "tool_calls", "required", id="custom"),
         pytest.param([PLAIN_CALL, {**PLAIN_CALL, "id": "call_2"}], None, "tool_calls", "required", id="two-calls"),
     ],
