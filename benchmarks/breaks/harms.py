@@ -184,7 +184,6 @@ RECORDED: dict[str, str] = {
 SAME = {
     "H3-list-bare": "H3-list",
     "H3-list-bare-wire": "H3-list-wire",
-    "H4-pydantic-ai": "H4-max-completion-tokens",
 }
 # Checks of tier M that no client notices and that are no harm of these kinds: proposed for tier S, with the reason.
 NOTICED: dict[str, str] = {

@@ -17,7 +17,11 @@ JsonObject = dict[str, Any]
 
 CHAT_SUFFIX = "/chat/completions"
 CREATED_UNIX_S = 1_761_268_140  # of the models: the same in each answer
-NEVER_NULL = {"model", "messages"}  # null is legal for every other parameter (openapi.yaml:33105)
+REQUIRED = {"model", "messages"}
+# Null is legal for every other parameter (openapi.yaml:33105; the types of openai-python are generated from it). OpenAI
+# refuses these (run-llama/llama_index#20814, fixie-ai/ai-jsx#169).
+NEVER_NULL = (*REQUIRED, "functions", "function_call", "parallel_tool_calls", "response_format", "tool_choice", "tools",
+              "user")  # fmt: skip
 LIMITS = ("max_completion_tokens", "max_tokens")
 TOOLS = ("function", "custom")
 
@@ -87,8 +91,10 @@ def _given(request: JsonObject) -> JsonObject:
 
 def _breach(given: JsonObject) -> JsonObject | None:
     """Return an error for the first breach of the schema."""
+    if null := next((name for name in NEVER_NULL if name in given and given[name] is None), None):
+        return error(f"Invalid type for '{null}': got null instead.", param=null, code="invalid_type")
     for breach in schemas.find_breaches("openai-chat-request", given):
-        field = _spell(breach.path) or next((name for name in NEVER_NULL if name not in given), None)
+        field = _spell(breach.path) or next((name for name in REQUIRED if name not in given), None)
         return error(f"Invalid value for '{field}': {breach.text[:200]}", param=field)
     return None
 

@@ -25,6 +25,7 @@ RENUMBERED: Final = {
     "4.1.schema": "4.1.2-schema",
     "4.2.forwarded": "4.2.1-forwarded",
     "4.4.share": "4.4.1-share",
+    "H4-pydantic-ai": "H4-max-completion-tokens",
     "F3.media-type-form": "F3-media-type-urlencoded",
 }
 """Old id → new id, where more than a dot has changed."""

@@ -1,5 +1,6 @@
 """H4: the requests of client libraries, unusual requests that OpenAI accepts, and the health."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -20,9 +21,17 @@ from lumen_conformance.registry.declaration import Check, check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect, shorten
 
 NULLS = ("temperature", "top_p", "n", "stop", "stream", "stream_options", "max_tokens", "max_completion_tokens",
-         "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "seed", "user",
-         "metadata", "response_format", "tools", "tool_choice", "functions", "store", "service_tier",
-         "reasoning_effort", "parallel_tool_calls", "modalities", "prediction", "audio")  # fmt: skip
+         "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "seed", "metadata",
+         "store", "service_tier", "reasoning_effort", "modalities", "prediction", "audio")  # fmt: skip
+# OpenAI refuses null for these.
+NEVER_NULL = ("user", "response_format", "tools", "tool_choice", "functions", "parallel_tool_calls")
+
+
+def rows_of_nulls(names: Iterable[str]) -> dict[str, dict[str, object]]:
+    """A row for each field with the value null."""
+    return {f"H4-null-{name.replace('_', '-')}": {name: None} for name in names}
+
+
 # In these requests `AWKWARD_TEXT` is a placeholder for the question of the shared exchanges.
 TURNS = [{"role": "developer", "content": "be brief"}, {"role": "user", "content": AWKWARD_TEXT}]
 # How clients send a plain question, instructions and a limit; docs/breaks.md names the clients.
@@ -33,11 +42,10 @@ SENT_BY_CLIENTS: dict[str, dict[str, object]] = {
     "H4-limits-zero": {"temperature": 0},
     "H4-max-completion-tokens": {"max_completion_tokens": 100},
     "H4-max-tokens": {"max_tokens": 100},
-    "H4-pydantic-ai": {"stream": False, "max_completion_tokens": 10},
 }
 # Requests that no client sends by default: a program has to set these fields.
 ACCEPTED: dict[str, dict[str, object]] = {
-    **{f"H4-null-{name.replace('_', '-')}": {name: None} for name in NULLS},
+    **rows_of_nulls(NULLS),
     "H4-unknown-field": {"thinking": {"type": "enabled", "budget_tokens": 1}, "top_k": 40},
     "H4-unknown-message-field": {
         "messages": [{"role": "user", "content": AWKWARD_TEXT, "name": "kim", "cache": {"ttl": 1}}]
@@ -69,6 +77,18 @@ def test_sent_by_clients(fields: dict[str, object], proxy: ContractSession) -> N
 @check_each("fields", ACCEPTED, tier="S", source="openapi.yaml: CreateChatCompletionRequest")
 def test_accepted(fields: dict[str, object], proxy: ContractSession) -> None:
     """Requests that OpenAI accepts ({row}) are accepted, unless the error says that the model lacks a feature."""
+    expect_accepted(proxy, fields)
+
+
+@check_each(
+    "fields",
+    rows_of_nulls(NEVER_NULL),
+    tier="S",
+    marks=(pytest.mark.profile("lumen"),),
+    source="docs/behaviour.md; OpenAI refuses them (llama_index#20814, fixie-ai/ai-jsx#169)",
+)
+def test_null_accepted(fields: dict[str, object], proxy: ContractSession) -> None:
+    """A field that is null ({row}) is accepted as if it were absent, also where OpenAI refuses it."""
     expect_accepted(proxy, fields)
 
 

@@ -135,7 +135,6 @@ def test_details_as_asked(name: str, stream: bool, gateway: ScriptedGateway) -> 
 
 FORMATS: dict[str, tuple[object, object]] = {
     "text": ({"type": "text"}, None),
-    "null": (None, None),
     "object": ({"type": "json_object"}, {"text": TEXT}),
     "schema": (FITTING, {"city": TEXT, "coastal": True, "rivers": [TEXT]}),
     "no-schema": ({"type": "json_schema", "json_schema": {"name": "any"}}, {}),
@@ -184,7 +183,6 @@ CHOICES: dict[str, tuple[object, str | None]] = {
     "named": ({"type": "function", "function": {"name": "then"}}, "then"),
     "auto": ("auto", None),
     "none": ("none", None),
-    "null": (None, None),
 }
 
 
@@ -223,6 +221,8 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
     ),
     "no-tools": ({"tool_choice": "required"}, "tool_choice"),
     "n-zero": ({"n": 0}, "n"),
+    **{f"null-{name}": ({name: None}, name) for name in ("user", "tools", "tool_choice", "response_format")},
+    "null-model": ({"model": None}, "model"),
     "role": ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
 }
 
