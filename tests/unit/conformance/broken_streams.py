@@ -172,13 +172,13 @@ TOOLS: dict[str, Defect] = {
     "two-of-one-id": (tools(WHOLE_CALL, {**WHOLE_CALL, "index": 1}), {"E8.9"}),
     "numbered-from-1": (tools(edited(WHOLE_CALL, ("index", 1))), {"E8.10"}),
     "numbered-backwards": (tools({**WHOLE_CALL, "index": 1, "id": "call_2"}, WHOLE_CALL), {"E8.10"}),
-    "arguments-null": (tools(edited(WHOLE_CALL, ("function.arguments", "null"))), {"E8.3"}),
+    "arguments-null": (tools(edited(WHOLE_CALL, ("function.arguments", "null"))), {"E8.12"}),
     "name-not-offered": (tools(edited(WHOLE_CALL, ("function.name", "g"))), {"E8.11"}),
     "not-a-list": (
         s.stream([chunk({"role": "assistant", "tool_calls": WHOLE_CALL}), chunk({}, "tool_calls")], asked=REQUIRED),
         {"E1.1"},
     ),
-    "arguments-cut": (tools(CALL, {"index": 0, "function": {"arguments": '"a":'}}), {"E8.11"}),
+    "arguments-cut": (tools(CALL, {"index": 0, "function": {"arguments": '"a":'}}), {"E8.12"}),
 }
 
 MARKED = 'a [DONE] b\ndata: {"c": 1}'
