@@ -1,7 +1,7 @@
 """What a gateway sends beside the text of an answer, and how it is read from what the client receives.
 
 A detail is found in a plain answer or in the deltas of a stream. A proxy may cut the pieces of a stream in another way,
-and may leave out members that OpenAI does not document: no detail requires them.
+and may leave out members that OpenAI does not document: of those only the reasoning is a detail, and its checks are advice.
 """
 
 from __future__ import annotations

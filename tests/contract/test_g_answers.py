@@ -27,9 +27,9 @@ SOURCES: dict[str, tuple[Tier, str]] = {
     "refusal": ("M", "openapi.yaml: ChatCompletionResponseMessage, refusal; without it the answer is empty"),
     "logprobs": ("S", "openapi.yaml: choices[].logprobs; sgl-project/sglang#26778 lost them in streams"),
     "usage-details": ("S", "openapi.yaml: CompletionUsage; omlx#919 lost them in plain answers"),
-    "annotations": ("S", "openapi.yaml: ChatCompletionResponseMessage; litellm#41492 lost them in streams"),
-    "reasoning-content": ("S", "DeepSeek sends it, vLLM until vllm#33402; @ai-sdk/openai-compatible 3.0.92 shows it"),
-    "reasoning": ("S", "vLLM sends it, @ai-sdk/openai-compatible 3.0.92 shows it; lm-proxy#69 lost it in streams"),
+    "annotations": ("S", "openapi.yaml; openai-java#297: a stream of OpenAI; litellm#41492 lost them in streams"),
+    "reasoning-content": ("W", "DeepSeek sends it, vLLM until vllm#33402; @ai-sdk/openai-compatible 3.0.92 shows it"),
+    "reasoning": ("W", "vLLM sends it, @ai-sdk/openai-compatible 3.0.92 shows it; lm-proxy#69 lost it in streams"),
 }
 FIELDS: dict[str, dict[str, object]] = {"logprobs": {"logprobs": True}}
 SENT_AS_ERRORS = {"finish-content-filter", "refusal"}  # by servers that report a filtered answer as an error

@@ -38,6 +38,8 @@ CLAIM_CHARS = 70  # of a value in a claim; a longer one is no part of it
 # Without these the answer is paid beyond its limit, or a part of what the model reads is lost.
 SERIOUS = {"max_tokens", "max_completion_tokens", "tools", "tool_choice_named", "response_format_schema",
            "response_format_object"}  # fmt: skip
+# A gateway may hash or replace these, as with the names of users, or forbid to store: no user notices it in an answer.
+UNNOTICED = {"user", "user_empty", "store", "metadata", "prompt_cache_key", "safety_identifier"}
 REPORTS = {
     "temperature_zero": "one-api#904: 0 is taken for absent; the answer is complete, but not the one that 0 selects",
     "max_tokens": "openapi.yaml: an upper bound for the tokens that are generated, and paid",
@@ -53,7 +55,7 @@ REPORTS = {
 
 def check_of_option(name: str, option: Option, holds: str) -> Check:
     """The check of an option; ``holds`` is what it claims."""
-    tier: Tier = "M" if name in SERIOUS else "S"
+    tier: Tier = "M" if name in SERIOUS else "W" if name in UNNOTICED else "S"
     value = f": {format_value(option.value)}" if len(format_value(option.value)) <= CLAIM_CHARS else ""
     claim = f"The option {option.name}{value} {holds}"
     return Check(f"G15-{name.replace('_', '-')}", tier, claim=claim, source=REPORTS.get(name, SCHEMA))
