@@ -79,7 +79,7 @@ HARMS = (
     Harm("G15-max-*", "paid twice", "text beyond the limit is paid, although the request excludes it"),
     Harm("G3-*", "lost", "the text of an error looks like an answer, or a request is repeated and paid twice"),
     Harm(
-        "G4-drift-* G4-extra-fields G4-no-sources G4-persona-with-name-only G4-timestamp-*",
+        "G10-unknown-member G4-drift-* G4-extra-fields G4-no-sources G4-persona-with-name-only G4-timestamp-*",
         "lost",
         "a paid answer is discarded because of another field",
     ),

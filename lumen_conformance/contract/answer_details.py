@@ -1,7 +1,7 @@
 """What a gateway sends beside the text of an answer, and how it is read from what the client receives.
 
 A detail is found in a plain answer or in the deltas of a stream. A proxy may cut the pieces of a stream in another way,
-and may leave out members that OpenAI does not document: of those only the reasoning is a detail, and its checks are advice.
+and may leave out members that OpenAI does not document. Of those only the reasoning is a detail: its checks are advice.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from lumen_conformance.http.documents import (
     Choice,
     JsonObject,
     answer_json,
+    assistant_text,
     choices,
     choices_by_index,
     finish_of,
@@ -167,4 +168,6 @@ DETAILS: dict[str, Detail] = {
     "reasoning-content": _reasoning("reasoning_content"),
     "reasoning": _reasoning("reasoning"),
 }
+# Gateways add members that OpenAI does not document. A proxy may drop them, and must not fail on them.
+ADDED = Detail("text", lambda answer: answer.update(x_served_by="scripted"), assistant_text, lambda text: text)
 COUNTED = Detail("usage", lambda answer: answer.update(usage=dict(USAGE)), _counts_of, lambda _: USAGE)

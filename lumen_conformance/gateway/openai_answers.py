@@ -46,7 +46,7 @@ def events(call: ReceivedRequest, answer: JsonObject) -> tuple[bytes, ...]:
 
 def chunks(answer: JsonObject, *, counted: bool) -> Iterator[JsonObject]:
     """Yield a plain answer as the chunks of a stream; `counted` adds the usage."""
-    frame = {name: answer[name] for name in ("id", "created", "model")}
+    frame = {name: value for name, value in answer.items() if name not in ("choices", "usage")}
     frame |= {"object": "chat.completion.chunk"} | ({"usage": None} if counted else {})
     for choice in answer["choices"]:
         for delta, logprobs, finish in _deltas(choice):

@@ -14,6 +14,8 @@ NOWHERE = "/v1/nothing-here"
 WRONG_KEY = "Bearer sk-wrong-6b1e77"
 CLOSED_WITHIN_S = 3.0  # of the answer: a server closes its end at once, on a busy machine within seconds
 CLOSED = {"aborted", "reset"}  # a request that waits in vain on an open connection ends as a time-out
+OF_NO_REQUEST = {None, 400, 405, 501}  # responses to a body that is read as a request; None is one that is no HTTP
+LIMITED = {429, 503}
 UNREAD = "RFC 9112, 9.3: a server reads the whole body or closes; ardeyouxipianyi/workbuddy2api-intl#30"
 
 
@@ -55,9 +57,18 @@ def expect_own_response(session: ContractSession, request: EarlyRefusal) -> None
     closed = following.ended in CLOSED and not following.raw
     own = following.ended == "complete" and following.status == session.health.status
     wanted = f"the response to GET {session.target.probe_path}, status {session.health.status}, or a closed connection"
-    what = "the body of the first request is read as a request" if following.raw else "the next request"
-    found = f"after status {refused.status}, {what}: {describe(following)}"
+    if following.status in LIMITED and not own:
+        raise NotJudged(f"the request after it is refused for a limit: {describe(following)}", ())
+    found = f"after status {refused.status}, {_describe_other(following)}: {describe(following)}"
     expect(closed or own, wanted, found)
+
+
+def _describe_other(following: Capture) -> str:
+    """What a response that is not that of the next request says about the body of the first one."""
+    if not following.raw:
+        return "the next request"
+    is_read = following.status in OF_NO_REQUEST
+    return "the body of the first request is read as a request" if is_read else "another response"
 
 
 @check_each("request_parts", REFUSED, source=UNREAD)

@@ -23,6 +23,7 @@ from lumen_conformance.targets.endpoint import CHAT
 
 TEXT = "안녕"
 CHUNKS = 3
+LENGTH_REQUIRED = 411
 UPGRADE = (
     ("Connection", "Upgrade, HTTP2-Settings"),
     ("Upgrade", "h2c"),
@@ -102,7 +103,26 @@ def ask(proxy: ContractSession, request: bytes, *, apart: bool = False) -> Captu
 @check_each("change", FORMS)
 def test_form_of_request(change: Change, proxy: ContractSession) -> None:
     """A question in another legal form is answered."""
-    expect_usual_answer(proxy, ask(proxy, change(question_bytes(proxy))), TEXT)
+    if change is send_in_chunks and ask_in_chunks(proxy).status == LENGTH_REQUIRED:
+        raise NotJudged("the target asks for a Content-Length", ("H6-chunked-length",))
+    capture = ask_in_chunks(proxy) if change is send_in_chunks else ask(proxy, change(question_bytes(proxy)))
+    expect_usual_answer(proxy, capture, TEXT)
+
+
+def ask_in_chunks(proxy: ContractSession) -> Capture:
+    """Ask, with a body in chunks."""
+    return proxy.once("in_chunks", lambda: ask(proxy, send_in_chunks(question_bytes(proxy))))
+
+
+@check(
+    "H6-chunked-length",
+    tier="S",
+    source="RFC 9112, 6.3: a server may answer 411; antirez/ds4#423: Roo Code sends it",
+)
+def test_length_is_not_required(proxy: ContractSession) -> None:
+    """A question whose body is sent in chunks is not refused for the lack of a Content-Length."""
+    capture = ask_in_chunks(proxy)
+    expect(capture.status != LENGTH_REQUIRED, "any other status than 411, Length Required", describe(capture))
 
 
 @check(
