@@ -7,7 +7,11 @@ from typing import Any
 Messages = list[dict[str, Any]]
 
 PARTS = [{"type": "text", "text": "second question"}, {"type": "text", "text": "its rest"}]
-CALL = {"id": "call_7", "type": "function", "function": {"name": "weather_of", "arguments": '{"city": "Seoul"}'}}
+CALL: dict[str, Any] = {
+    "id": "call_7",
+    "type": "function",
+    "function": {"name": "weather_of", "arguments": '{"city": "Seoul"}'},
+}
 SECOND_CALL = CALL | {"id": "call_8", "function": {"name": "weather_of", "arguments": '{"city": "Busan"}'}}
 PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+M8AAAIBAQCzzHJ7AAAAAElFTkSuQmCC"  # fmt: skip  # noqa: E501 -- one picture
 
