@@ -67,7 +67,7 @@ def same_turns(found: object, sent: object) -> bool:
 def added_instructions(found: object, sent: object) -> str:
     """Describe the instructions that the gateway received, if they are others than those that were sent."""
     received, wanted = ([turn for turn in turns(messages) if _is_instruction(turn)] for messages in (found, sent))
-    return "" if _words(received) == _words(wanted) else "; ".join(map(str, received))
+    return "" if _split_texts(received) == _split_texts(wanted) else "; ".join(map(str, received))
 
 
 def texts_of(content: object) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ def texts_of(content: object) -> tuple[str, ...]:
     return tuple(str(part.get("text") or "") for part in parts if isinstance(part, dict) and not _is_other(part))
 
 
-def _words(given: Iterable[Turn]) -> list[str]:
+def _split_texts(given: Iterable[Turn]) -> list[str]:
     return " ".join(text for turn in given for text in turn.texts).split()
 
 
@@ -131,11 +131,11 @@ def _is_same(found: Turn, sent: Turn) -> bool:
     text = r"\s*".join(map(re.escape, sent.texts))
     compare = re.search if _is_instruction(sent) else re.fullmatch
     same_text = found.texts == sent.texts or compare(text, "".join(found.texts)) is not None
-    same_calls = includes(_parsed_calls(found.calls), _parsed_calls(sent.calls))
+    same_calls = includes(_normalized(found.calls), _normalized(sent.calls))
     return same_text and found.who == sent.who and same_calls and includes([*found.parts], [*sent.parts])
 
 
-def _parsed_calls(calls: object) -> object:
+def _normalized(calls: object) -> object:
     """Tool calls with the JSON of their arguments in one form; calls that have no such arguments as they are."""
     try:
         return [each | {"function": each["function"] | {"arguments": _rewritten(each)}} for each in calls]  # type: ignore[attr-defined]
