@@ -23,7 +23,8 @@ ALLOWED = {
     "tool calls of the OpenAI protocol": """_calls calls_are_numbered calls_have_an_index calls_keep_their_index
         complete_calls drop_tool_calls finish_is_tool_calls function_calls in_all_calls in_tool_calls need_valid_calls
         no_empty_tool_calls no_null_tool_calls of_calls require_function_calls require_plain_calls
-        require_streamed_calls rewrite_tool_calls test_forwarded_calls test_odd_tool_calls test_plain_tool_calls test_scripted_tool_calls
+        require_streamed_calls rewrite_tool_calls test_forwarded_calls
+        test_odd_tool_calls test_plain_tool_calls test_scripted_tool_calls
         test_tool_calls test_tool_calls_of_the_past tool_calls tool_calls_of""",
     "calls of a gateway, of a function or of a client library": """ClientCalls calls free_calls max_chat_calls
         max_shared_chat_calls test_a_drain_ends_all_calls test_a_sweep_ends_expired_calls
