@@ -30,6 +30,7 @@ from lumen_conformance.processes.process_tree import (
     list_running,
     list_tree,
 )
+from lumen_conformance.processes.sent_signals import note_signal
 from lumen_conformance.run import TAG, Run
 from lumen_conformance.waiting import observe, until
 
@@ -150,8 +151,8 @@ class ChildProcess:
 
     def send(self, signal_number: int) -> None:
         """Send a signal to this process alone; nothing happens when it has ended."""
-        if self.exit_status() is None:
-            self._process.send_signal(signal_number)
+        if self._process.poll() is None:
+            self.ref.send(signal_number)
 
     def send_group(self, signal_number: int) -> None:
         """Send a signal to the whole process group, as a terminal or a control group does (POSIX).
@@ -159,6 +160,7 @@ class ChildProcess:
         Nothing happens when this process has ended: another group may have its number then.
         """
         if self._process.poll() is None:
+            note_signal(f"{signal.Signals(signal_number).name} to the group", self.ref.pid, self.ref.start_time)
             os.killpg(self.pid, signal_number)
 
     def stop(self) -> None:

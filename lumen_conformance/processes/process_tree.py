@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Literal
 import psutil
 
 from lumen_conformance.inject.lumen_guard import TAG
+from lumen_conformance.processes.sent_signals import note_signal
 from lumen_conformance.waiting import observe
 
 ProcessState = Literal["running", "zombie", "gone"]
@@ -71,26 +73,31 @@ class ProcessRef:
             return False
 
     def kill(self) -> None:
-        """Send SIGKILL, or call TerminateProcess on Windows; nothing happens to a process that has ended."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if process := self.process():
-                process.kill()
+        """Send SIGKILL, or call TerminateProcess on Windows."""
+        self._send("SIGKILL", psutil.Process.kill)
 
     def terminate(self) -> None:
-        """Send SIGTERM, or call TerminateProcess on Windows; nothing happens to a process that has ended."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if process := self.process():
-                process.terminate()
+        """Send SIGTERM, or call TerminateProcess on Windows."""
+        self._send("SIGTERM", psutil.Process.terminate)
 
     def suspend(self) -> None:
         """Suspend it (SIGSTOP)."""
-        if process := self.process():
-            process.suspend()
+        self._send("SIGSTOP", psutil.Process.suspend)
 
     def resume(self) -> None:
         """Resume it (SIGCONT)."""
-        if process := self.process():
-            process.resume()
+        self._send("SIGCONT", psutil.Process.resume)
+
+    def send(self, number: int) -> None:
+        """Send a signal; Windows has SIGTERM, CTRL_C_EVENT and CTRL_BREAK_EVENT."""
+        self._send(signal.Signals(number).name, lambda process: process.send_signal(number))
+
+    def _send(self, name: str, send: Callable[[psutil.Process], None]) -> None:
+        """Send a signal, which the timeline shows; nothing happens to a process that has ended."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if self.state() == "running" and (process := self.process()):
+                note_signal(name, self.pid, self.start_time)
+                send(process)
 
     def command_line(self) -> str:
         """Return its command line as text."""

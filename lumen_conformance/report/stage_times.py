@@ -1,4 +1,4 @@
-"""What the folder of a stage has with a time: the events of its journals, and the exchanges and kills of its record.
+"""What the folder of a stage has with a time: the events of its journals, and what its record has.
 
 A target writes its journal, and a record may have JSON of a target: what is no time of this stage is left out.
 """
@@ -21,11 +21,21 @@ Moment = Annotated[float, msgspec.Meta(gt=0, le=1e12)]  # on the clock of time.m
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)]
 
 
+class StageSignal(msgspec.Struct):
+    """A signal of the stage: `processes.sent_signals`."""
+
+    name: str
+    pid: int
+    sent_mono_s: float
+    began_mono_s: float
+
+
 class _Stage(msgspec.Struct):
     stage: str
     began_mono_s: Moment
     ended_mono_s: Moment
     evidence: Any
+    signals: list[StageSignal] = []
 
 
 class _Exchange(msgspec.Struct):
@@ -46,7 +56,6 @@ class _Process(msgspec.Struct):
 
 class _Recovery(msgspec.Struct):
     killed_mono_s: Moment
-    killed: list[_Process]
     replaced: list[_Process]
     waited_s: Seconds
     replaced_s: Seconds | None
@@ -62,6 +71,7 @@ class StageTimes:
         self.name = self._stage.stage
         self.exchanges: list[dict[str, Any]] = []
         self.recoveries: list[dict[str, Any]] = []
+        self.signals = self._stage.signals
         self._walk(self._stage.evidence)
         paths = [each for each in list_regular_files(folder) if each.match("journal*.jsonl")]
         events = (each for path in paths for each in parse_events(_read(path)))
@@ -74,7 +84,7 @@ class StageTimes:
         return self._stage.began_mono_s <= begin_mono_s <= self._stage.ended_mono_s - lasted_s
 
     def _walk(self, value: object) -> None:
-        """Find exchanges and kills anywhere in the record."""
+        """Find exchanges and recoveries anywhere in the record."""
         if isinstance(value, dict):
             if value.get("sent_mono_s") and "url" in value:
                 self.exchanges += [value] * self._is_exchange(value)

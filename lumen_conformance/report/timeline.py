@@ -1,15 +1,15 @@
 """The timeline of a stage: when its processes lived, what their journal says, and what happened to requests.
 
-It is read from the folder of the stage: the journals of its launches, and the exchanges and times in its record. All of
-them are on the clock of ``time.monotonic()``. A target without a journal has the processes that were killed and those
-that replaced them.
+It is read from the folder of the stage: the journals of its launches, and the signals, exchanges and times in its
+record. All of them are on the clock of ``time.monotonic()``. A target without a journal has the processes that got a
+signal and those that replaced them.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -19,16 +19,17 @@ from lumen_conformance.registry.measurement import rounded
 from lumen_conformance.registry.redaction import Redactor
 from lumen_conformance.registry.visible_text import visible
 from lumen_conformance.report.figures import format_figure
-from lumen_conformance.report.stage_times import StageTimes
+from lumen_conformance.report.stage_times import StageSignal, StageTimes
 
-MOST_LANES: Final = 12  # processes of one stage; a crash loop has many, and the first ones show it
+MOST_LANES: Final = 12  # of one stage: those that got a signal, then the first ones; a crash loop has many
 MOST_MARKS: Final = 400  # of each kind
 MOST_REQUESTS: Final = 200  # those that were not answered first
 RECORD_CHARS: Final = 400
 NAME_CHARS: Final = 40  # of a process: the room beside its line
 TONES: Final = {
     "ready": "good", "standby_ready": "good", "worker_died": "bad", "standby_died": "bad", "gave_up": "bad",
-    "worker_hung": "bad", "draining": "warn", "restart_scheduled": "warn", "killed": "bad",
+    "worker_hung": "bad", "draining": "warn", "restart_scheduled": "warn", "SIGKILL": "bad", "SIGSTOP": "bad",
+    "SIGTERM": "warn", "SIGINT": "warn",
 }  # fmt: skip
 _DIED: Final = ("worker_died", "standby_died")
 
@@ -123,6 +124,7 @@ class _TimelineReader:
         times = [each.mono_s for each in found.events]
         times += [each["sent_mono_s"] for each in found.exchanges]
         times += [each["killed_mono_s"] for each in found.recoveries]
+        times += [each.sent_mono_s for each in found.signals]
         self._begin_s = min(times, default=0.0)
         self._timeline = Timeline("")
 
@@ -131,6 +133,8 @@ class _TimelineReader:
         self._timeline.stage = self._text(stage.rpartition(".")[2])
         for event in self._events:
             self._add_event(event)
+        for sent in self._observed.signals:
+            self._add_signal(sent)
         for recovery in self._observed.recoveries:
             self._add_recovery(recovery)
         for exchange in self._observed.exchanges:
@@ -139,6 +143,7 @@ class _TimelineReader:
         if not timeline.lanes:
             return None
         timeline.outages += [] if self._observed.recoveries else self._journalled_outages()
+        self._thin_lanes()
         self._thin_requests()
         every: tuple[list[Any], ...] = (timeline.marks, timeline.requests, timeline.outages)
         for shown in every:
@@ -147,6 +152,16 @@ class _TimelineReader:
         ends = [each.at_s for each in timeline.marks] + [each.end_s for each in timeline.requests + timeline.outages]
         timeline.seconds = max(ends, default=0.0) * 1.02 or 0.001
         return timeline
+
+    def _thin_lanes(self) -> None:
+        """Keep a part of many processes, with their marks, in the order of their begin."""
+        timeline, signalled = self._timeline, {each.pid for each in self._observed.signals}
+        places = sorted(range(len(timeline.lanes)), key=lambda place: timeline.lanes[place].begin_s)
+        kept = sorted(places, key=lambda place: timeline.lanes[place].pid not in signalled)[:MOST_LANES]
+        kept = [place for place in places if place in kept]
+        timeline.left_out += len(places) - len(kept)
+        timeline.lanes = [timeline.lanes[place] for place in kept]
+        timeline.marks = [replace(each, lane=kept.index(each.lane)) for each in timeline.marks if each.lane in kept]
 
     def _thin_requests(self) -> None:
         """Keep a part of many requests: those without an answer, then every n-th; what went wrong is drawn last."""
@@ -157,15 +172,11 @@ class _TimelineReader:
         timeline.requests = [*good[::step], *sorted(wrong, key=lambda each: each.tone, reverse=True)]
         timeline.left_out += len(requests) - len(timeline.requests)
 
-    def _lane(self, pid: int, name: str, at_s: float) -> int | None:
-        """Return the place of a process, or None when the timeline has enough of them."""
-        if pid in self._lanes:
-            return self._lanes[pid]
-        if len(self._timeline.lanes) >= MOST_LANES:
-            self._timeline.left_out += 1
-            return None
-        self._lanes[pid] = len(self._timeline.lanes)
-        self._timeline.lanes.append(Lane(pid, f"{name} {pid}", at_s))
+    def _lane(self, pid: int, name: str, at_s: float) -> int:
+        """Return the place of a process."""
+        if pid not in self._lanes:
+            self._lanes[pid] = len(self._timeline.lanes)
+            self._timeline.lanes.append(Lane(pid, f"{name} {pid}", at_s))
         return self._lanes[pid]
 
     def _add_event(self, event: JournalEvent) -> None:
@@ -194,18 +205,18 @@ class _TimelineReader:
         known = self._supervisors.get(event.instance)
         return None if known is None else self._lane(known, "supervisor", at_s)
 
+    def _add_signal(self, sent: StageSignal) -> None:
+        at_s = sent.sent_mono_s - self._begin_s
+        lane = self._lane(sent.pid, "process", max(0.0, sent.began_mono_s - self._begin_s))
+        self._mark(at_s, lane, sent.name, {"sent by": "the suite", "pid": sent.pid})
+        if sent.name == "SIGKILL":
+            self._timeline.lanes[lane].end_s = at_s
+
     def _add_recovery(self, recovery: dict[str, Any]) -> None:
         at_s = recovery["killed_mono_s"] - self._begin_s
-        for each in recovery["killed"]:
-            lane = self._lane(each["ref"]["pid"], "killed", 0.0)
-            if lane is not None:
-                self._mark(at_s, lane, "killed", each)
-                self._timeline.lanes[lane].end_s = at_s
         for each in recovery["replaced"]:
             replaced_s = at_s + (recovery["replaced_s"] or recovery["waited_s"])
-            lane = self._lane(each["ref"]["pid"], "new process", replaced_s)
-            if lane is not None:
-                self._mark(replaced_s, lane, "seen", each)
+            self._mark(replaced_s, self._lane(each["ref"]["pid"], "new process", replaced_s), "seen", each)
         answered_s = recovery["answered_s"]
         text = f"first answer after {format_figure(answered_s, 's')}" if answered_s else "no answer"
         self._timeline.outages.append(Span(at_s, at_s + (answered_s or recovery["waited_s"]), "bad", text))
@@ -221,11 +232,14 @@ class _TimelineReader:
 
     def _journalled_outages(self) -> list[Span]:
         """The times from the death of a serving worker to the next that is ready, as the journal has them."""
-        serving = [
-            each
-            for each in self._events
-            if each.name == "ready" or (each.name == "worker_died" and each.fields.get("was_serving"))
-        ]
+        serving = sorted(
+            (
+                each
+                for each in self._events
+                if each.name == "ready" or (each.name == "worker_died" and each.fields.get("was_serving"))
+            ),
+            key=lambda each: each.instance,
+        )
         return [
             Span(
                 one.mono_s - self._begin_s,
@@ -234,7 +248,7 @@ class _TimelineReader:
                 f"no worker for {format_figure(other.mono_s - one.mono_s, 's')}, by the journal",
             )
             for one, other in pairwise(serving)
-            if (one.name, other.name) == ("worker_died", "ready")
+            if (one.name, other.name, one.instance) == ("worker_died", "ready", other.instance)
         ]
 
     def _mark(self, at_s: float, lane: int, name: str, record: object) -> None:

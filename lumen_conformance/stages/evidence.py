@@ -27,6 +27,7 @@ from lumen_conformance.isolation import GUARD
 from lumen_conformance.processes.child_process import Leaked
 from lumen_conformance.processes.leak_audit import end_leaked_processes
 from lumen_conformance.processes.process_tree import ProcessRef, find_tagged, kill_all
+from lumen_conformance.processes.sent_signals import SentSignal, record_signals
 from lumen_conformance.registry.measurement import OBSERVED, record, record_evidence, rounded
 from lumen_conformance.report import exchange_evidence
 from lumen_conformance.run import Run, run_of
@@ -45,8 +46,9 @@ Outcome = Literal["staged", "failed", "skipped", "crashed"]
 class StageRecord(msgspec.Struct, frozen=True):
     """The record of one stage: the evidence, or the reason why there is none (``trouble``).
 
-    ``leaks``  what outlived the stage: its checks are judged, and each is an ERROR at its end
-    ``logs``   name → path of every file that its children wrote
+    ``leaks``    what outlived the stage: its checks are judged, and each is an ERROR at its end
+    ``logs``     name → path of every file that its children wrote
+    ``signals``  those that the stage has sent, without those that end what it has left
 
     ``began_mono_s`` and ``ended_mono_s`` are on the clock of ``time.monotonic()``: what was observed lies between them.
     """
@@ -60,6 +62,7 @@ class StageRecord(msgspec.Struct, frozen=True):
     leaks: tuple[str, ...] = ()
     logs: dict[str, str] = msgspec.field(default_factory=dict)
     evidence: msgspec.Raw = msgspec.Raw(b"null")
+    signals: tuple[SentSignal, ...] = ()
     began_mono_s: float = 0.0
     ended_mono_s: float = 0.0
 
@@ -129,10 +132,12 @@ class StageDefinition:
         outcome: Outcome = "failed"
         leaks: tuple[str, ...] = ()
         trouble, evidence = "", msgspec.Raw(b"null")
+        signals: list[SentSignal] = []
         try:
             with ExitStack() as stack:
                 wanted = resources.open(inspect.signature(self.function).parameters, stack)
-                evidence = msgspec.Raw(msgspec.json.encode(self.function(**wanted)))
+                with record_signals() as signals:
+                    evidence = msgspec.Raw(msgspec.json.encode(self.function(**wanted)))
                 self.decode(evidence)  # or only another worker would find that it cannot be decoded
                 outcome = "staged"
             config.stash[GUARD].check()
@@ -145,7 +150,8 @@ class StageDefinition:
             else:
                 outcome, trouble = "failed", traceback.format_exc()
         name = self.name(variant)
-        return StageRecord(name, self.scenario, run.id, run.worker, outcome, trouble, leaks, resources.logs(), evidence)
+        logs, sent = resources.logs(), tuple(signals)
+        return StageRecord(name, self.scenario, run.id, run.worker, outcome, trouble, leaks, logs, evidence, sent)
 
 
 def stage(

@@ -108,8 +108,7 @@ def hang(proxy: LaunchedTarget, name: str, within_s: float) -> HangObservation:
     number, condition = SIGNALS[name]
     mark, since_mono_s = proxy.journal.mark(), time.monotonic()
     for ref in victims:
-        if process := ref.process():
-            process.send_signal(number)
+        ref.send(number)
     if condition:
         text = f"{MARK} {condition}".encode()
         observe(condition, lambda: text in proxy.stderr.read_bytes(), within_s=within_s)

@@ -110,7 +110,7 @@ class ForeignProcess(ChildProcess):
     def send(self, signal_number: int) -> None:
         """Send a signal to the launched process alone; nothing happens when it has ended."""
         self._is_signalled = True
-        self._process.send_signal(signal_number)
+        super().send(signal_number)
 
     def stop(self) -> None:
         """Stop the launched process, or the daemon that it has left."""

@@ -201,9 +201,9 @@ def reach_stopped(proxy: LaunchedTarget) -> bool:
 
 def reach_locked(proxy: LaunchedTarget) -> bool:
     """Let a library of the worker hold the interpreter."""
-    if find_problem(proxy) or not (process := proxy.worker().process()):
+    if find_problem(proxy):
         return False
-    process.send_signal(LOCK_SIGNAL)
+    proxy.worker().send(LOCK_SIGNAL)
     return reach_condition("locks")(proxy)
 
 

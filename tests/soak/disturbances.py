@@ -6,11 +6,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
-
-import psutil
 
 from lumen_conformance.gateway.exchange import Reply
 from lumen_conformance.gateway.replies import drip, echo, garbage, reset_after_request, respond_with, silent
@@ -91,7 +89,7 @@ class ProcessDisturbances:
         self._proxy, self._record = proxy, record
         self._acts: dict[str, Callable[[PlannedStep], None]] = {
             "worker killed": lambda step: self._end_one(step, proxy.worker(), ProcessRef.kill),
-            "worker crashed": lambda step: self._end_one(step, proxy.worker(), _crash),
+            "worker crashed": lambda step: self._end_one(step, proxy.worker(), lambda ref: ref.send(signal.SIGSEGV)),
             "standby killed": lambda step: self._end_one(step, proxy.standby(), ProcessRef.kill),
             "worker hangs": self._hang,
             "processes suspended": self._suspend,
@@ -201,9 +199,3 @@ def wait(for_s: float) -> None:
 
 def _running(processes: tuple[ProcessRef, ...]) -> bool:
     return any(ref.state() == "running" for ref in processes)
-
-
-def _crash(ref: ProcessRef) -> None:
-    if process := ref.process():
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGSEGV)

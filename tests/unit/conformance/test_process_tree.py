@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import psutil
 import pytest
 
 from lumen_conformance.processes.process_tree import ProcessRef, kill_all, list_session
+from lumen_conformance.processes.sent_signals import record_signals
 from lumen_conformance.waiting import until
+from tests.fixtures.repository import ROOT
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sessions of POSIX")
 WAITS = "import threading; threading.Event().wait()"
+STARTED_S = 10.0  # a process that is started by a fixture is this old at most
 EARLIER_S = 100.0  # far beyond the accuracy of a start time
 
 
@@ -66,3 +72,30 @@ def test_a_process_runs_until_its_last_thread_has_ended() -> None:
         assert ref.state() == "running"
         child.kill()
         assert kill_all([ref]) == ()
+
+
+def test_each_signal_is_recorded(leader: ProcessRef) -> None:
+    """Kills, stops and suspensions have their times, and the time at which the process began; none after its end."""
+    before_s = time.monotonic()
+    with record_signals() as sent:
+        leader.send(signal.SIGCONT)
+        leader.suspend()
+        leader.resume()
+        leader.kill()
+        until("it has ended", lambda: leader.state() != "running", within_s=5.0)
+        leader.kill()
+    assert [(each.name, each.pid) for each in sent] == [
+        (name, leader.pid) for name in ("SIGCONT", "SIGSTOP", "SIGCONT", "SIGKILL")
+    ]
+    times = [before_s, *(each.sent_mono_s for each in sent), time.monotonic()]
+    assert times == sorted(times)
+    # The process began just before; the start is counted from a boot time that the system gives in whole seconds.
+    assert all(abs(before_s - each.began_mono_s) < STARTED_S + 1.0 for each in sent)
+
+
+def test_no_signal_is_sent_in_another_way() -> None:
+    """What a stage sends goes through ProcessRef or ChildProcess, or the timeline would not have it."""
+    folders = ("lumen_conformance/stages", "lumen_conformance/targets", "tests/recovery", "tests/soak")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    direct = re.compile(r"\.send_signal\(|os\.killpg?\(")
+    assert [str(path) for path in paths if direct.search(path.read_text("utf-8"))] == []

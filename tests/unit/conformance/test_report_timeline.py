@@ -30,6 +30,11 @@ def request(at_s: float, **fields: object) -> dict[str, Any]:
     return {**exchange, "status": 200, "ended": "complete", **fields}
 
 
+def sent(at_s: float, name: str, pid: int, began_s: float = -1.0) -> dict[str, Any]:
+    """Return a signal as a record has it; its process began before the stage, unless a time is given."""
+    return {"name": name, "pid": pid, "sent_mono_s": BEGIN_S + at_s, "began_mono_s": BEGIN_S + began_s}
+
+
 def recovery(**fields: object) -> dict[str, Any]:
     """Return what a stage observes of a kill."""
     killed = [{"ref": {"pid": 21}, "command": "server"}]
@@ -37,14 +42,19 @@ def recovery(**fields: object) -> dict[str, Any]:
     return {**found, "waited_s": 3.0, **fields}
 
 
-def read(folder: Path, evidence: object, events: list[tuple[float, str, dict[str, Any]]]) -> Timeline | None:
+def read(
+    folder: Path,
+    evidence: object,
+    events: list[tuple[float, str, dict[str, Any]]],
+    signals: list[dict[str, Any]] | None = None,
+) -> Timeline | None:
     """Write the folder of a stage and read its timeline."""
     (folder / "launch").mkdir()
     times = {"began_mono_s": BEGIN_S, "ended_mono_s": BEGIN_S + LASTS_S}
-    record = {"stage": "recovery.test_01_process_kill.killed", "evidence": evidence, **times}
+    record = {"stage": "recovery.test_01_process_kill.killed", "evidence": evidence, "signals": signals or [], **times}
     (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
     lines = [
-        json.dumps({"event": name, "mono": BEGIN_S + at_s, "instance": "a", **fields}) for at_s, name, fields in events
+        json.dumps({"event": name, "mono": BEGIN_S + at_s, "instance": "a"} | fields) for at_s, name, fields in events
     ]
     (folder / "launch" / "journal-1.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return read_timeline(folder, Redactor([KEY]))
@@ -93,17 +103,51 @@ def test_requests_have_the_colour_of_their_outcome(tmp_path: Path) -> None:
 def test_a_target_without_a_journal_has_a_timeline(tmp_path: Path) -> None:
     """The killed process, the one that replaced it, and the outage until the first answer are in it."""
     new = [{"ref": {"pid": 22}, "command": "server"}]
-    timeline = read(tmp_path, {"recovery": recovery(replaced=new, replaced_s=0.5, answered_s=0.75)}, [])
+    evidence = {"recovery": recovery(replaced=new, replaced_s=0.5, answered_s=0.75)}
+    timeline = read(tmp_path, evidence, [], [sent(1.0, "SIGKILL", 21)])
     assert timeline
-    assert [(each.name, each.end_s) for each in timeline.lanes] == [("killed 21", 0.0), ("new process 22", None)]
+    assert [(each.name, each.end_s) for each in timeline.lanes] == [("process 21", 0.0), ("new process 22", None)]
     assert [(each.begin_s, each.end_s, each.text) for each in timeline.outages] == [
         (0.0, 0.75, "first answer after 0.75 s")
     ]
 
 
+def test_signals_are_marks(tmp_path: Path) -> None:
+    """Each signal of the stage is a mark of its process, whatever the scenario; a killed process ends there."""
+    signals = [sent(0.7, "SIGSTOP", 11), sent(0.9, "SIGCONT", 11), sent(1.5, "SIGKILL", 10), sent(1.6, "SIGTERM", 30)]
+    timeline = read(tmp_path, {}, EVENTS[:-1], signals)
+    assert timeline
+    marks = [(each.name, each.tone, timeline.lanes[each.lane].name) for each in timeline.marks if "SIG" in each.name]
+    assert marks == [
+        ("SIGSTOP", "bad", "worker 11, generation 1"),
+        ("SIGCONT", "plain", "worker 11, generation 1"),
+        ("SIGKILL", "bad", "supervisor 10"),
+        ("SIGTERM", "warn", "process 30"),
+    ]
+    assert {each.name: each.end_s for each in timeline.lanes}["supervisor 10"] == 1.5
+
+
+def test_a_process_that_got_a_signal_has_a_lane(tmp_path: Path) -> None:
+    """Of many processes those that got a signal are shown; a process lives from its own begin."""
+    spawned = [(n / 10, "worker_spawned", {"pid": 100 + n}) for n in range(50)]
+    timeline = read(tmp_path, {}, [EVENTS[0], *spawned], [sent(4.5, "SIGKILL", 140), sent(4.6, "SIGKILL", 300, 4.25)])
+    assert timeline
+    assert len(timeline.lanes) == MOST_LANES
+    assert [(each.pid, each.begin_s) for each in timeline.lanes[-2:]] == [(140, 4.0), (300, 4.25)]
+    assert timeline.left_out == 52 - MOST_LANES
+
+
+def test_an_outage_is_of_one_instance(tmp_path: Path) -> None:
+    """A worker of another launch, which is ready at the same time, ends no outage."""
+    other = (1.1, "ready", {"pid": 40, "generation": 1, "instance": "b"})
+    timeline = read(tmp_path, {}, sorted([*EVENTS, other]))
+    assert timeline
+    assert [(each.begin_s, each.end_s) for each in timeline.outages] == [(1.0, 1.25)]
+
+
 def test_an_outage_without_an_answer(tmp_path: Path) -> None:
     """An outage that did not end is as long as the wait."""
-    timeline = read(tmp_path, recovery(), [])
+    timeline = read(tmp_path, recovery(), [], [sent(1.0, "SIGKILL", 21)])
     assert timeline
     assert [(each.end_s, each.text) for each in timeline.outages] == [(3.0, "no answer")]
 

@@ -1,5 +1,8 @@
 """A stage runs once in a run, also with several xdist workers, and its failure is the failure of its checks."""
 
+import json
+import time
+
 import pytest
 
 from tests.unit.conformance.plugin_run import PluginRun
@@ -122,3 +125,17 @@ def test_each_variant_is_staged_once(plugin_run: PluginRun) -> None:
     result = plugin_run.run(suite.replace("scenario=1", "scenario=1, variants={'one': 1, 'zero': 0}"), "-n2", "-v")
     result.assert_outcomes(passed=6, errors=6)
     assert len(plugin_run.lines()) == 2
+
+
+def test_the_signals_of_a_stage_are_in_its_record(plugin_run: PluginRun) -> None:
+    """A kill from a thread of the stage is in the record with its time; the end of what is left is not."""
+    act = """import subprocess, sys, threading
+    from lumen_conformance.processes.process_tree import ProcessRef
+    with subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"]) as child:
+        threading.Thread(target=ProcessRef.of(child.pid).kill).start()
+    Path(os.environ["TALLY"]).with_name("pid").write_text(str(child.pid))"""
+    plugin_run.run(SUITE.format(act=act), "-n0", "--evidence-dir=kept").assert_outcomes(passed=6)
+    (path,) = plugin_run.tally.parent.parent.glob("kept/*/*told/record.json")
+    (sent,) = json.loads(path.read_bytes())["signals"]
+    assert (sent["name"], sent["pid"]) == ("SIGKILL", int(plugin_run.tally.with_name("pid").read_text()))
+    assert sent["sent_mono_s"] < time.monotonic()
