@@ -214,6 +214,7 @@ class _Entries:
         texts = {name: getattr(verdict, name) or "" for name in ("expected", "found", "at", "reason")}
         details = {name: text[:LONGEST_TEXT] for name, text in texts.items()}
         details |= {name: failure.get(name, "") for name in ("dump", "excerpt", "curl")}
+        details |= {"reason_ko": korean.of_reason(texts["reason"])}
         details |= {"observed": [[path, format_value(value)] for path, value in observed[:MOST_FIELDS]]}
         exchanges = run.recorded(verdict.name, EXCHANGE)
         return {

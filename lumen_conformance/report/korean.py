@@ -1,12 +1,15 @@
-"""The Korean texts of the page: headings, outcomes, names of scenarios, the claims of the seventeen."""
+"""The Korean texts of the page: headings, outcomes, names of scenarios, reasons, the claims of the seventeen."""
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
+
+from lumen_conformance.report.run_result import spell
 
 _FILE: Final = Path(__file__).with_suffix(".toml")
 
@@ -31,7 +34,30 @@ def claims() -> dict[str, str]:
     return _tables()["claims"]
 
 
-def count_sentence(counts: Mapping[str, int], reasons: str) -> str:
-    """Return the numbers of outcomes, by their English words, in one sentence; the reasons are those of the checks."""
-    parts = [f"{texts()[word]} {number}" for word, number in counts.items()]
-    return f"{', '.join(parts)}{f' ({reasons})' if reasons else ''}."
+@cache
+def _patterns(table: str) -> list[tuple[re.Pattern[str], str]]:
+    keys = _tables()[table]
+    return [(re.compile(re.escape(key).replace(r"\{\}", "(.+)"), re.DOTALL), keys[key]) for key in keys]
+
+
+def of_pattern(text: str, table: str = "patterns") -> str:
+    """Return the Korean text of an English one with variable parts; empty for a text that no pattern fits."""
+    found = ((pattern.fullmatch(text), korean) for pattern, korean in _patterns(table))
+    return next((korean.format(*map(_of_part, match.groups())) for match, korean in found if match), "")
+
+
+def _of_part(text: str) -> str:
+    """Return the Korean text of a variable part, which may be a sentence itself, or the part."""
+    return texts().get(text) or of_pattern(text) or text
+
+
+def of_reason(reason: str) -> str:
+    """Return the Korean text of why a check did not run; empty for a reason that is not one of the suite."""
+    return of_pattern(reason.removeprefix("not applicable: "), "reasons")
+
+
+def count_sentence(counts: Mapping[str, int], reasons: Iterable[tuple[int, str]]) -> str:
+    """Return the numbers of outcomes, by their English words, in one sentence, and why checks did not apply."""
+    parts = ", ".join(f"{texts()[word]} {number}" for word, number in counts.items())
+    shown = ", ".join(f"{of_reason(reason) or spell(reason)} {number}" for number, reason in reasons)
+    return f"{parts}{f' ({shown})' if shown else ''}."

@@ -122,7 +122,7 @@ class PageData:
         }
 
     def _missing(self, entry: ReportEntry, group: int) -> dict[str, Any]:
-        return self._head(entry, group) | {"o": NEVER_RAN, "r": {"reason": "the run ended before it"}}
+        return self._head(entry, group) | {"o": NEVER_RAN, "r": with_korean("the run ended before it")}
 
     def _ended(self, result: Result, group: int) -> dict[str, Any]:
         reports = self._results.reports_of(result.entry.nodeid)
@@ -158,12 +158,17 @@ class PageData:
             "known": [each[:LONGEST_TEXT] for each in properties(reports, BASELINED)],
             "because": list(result.because_of),
             "log": _log(result, self._results),
-            "reason": "" if result.outcome == "passed" else result.reason[:LONGEST_TEXT],
+            **with_korean("" if result.outcome == "passed" else result.reason[:LONGEST_TEXT]),
         }
         if failure:
             details |= {name: getattr(failure, name)[:LONGEST_TEXT] for name in ("expected", "found", "at", "excerpt")}
             details |= {"dump": failure.dump, "curl": failure.curl}
         return {key: value for key, value in details.items() if value}
+
+
+def with_korean(reason: str) -> dict[str, str]:
+    """Return a reason, and its Korean text if it is one of the suite."""
+    return {"reason": reason, "reason_ko": korean.of_reason(reason)}
 
 
 def linked(exchanges: ValueTable, folder: Path) -> list[dict[str, Any]]:

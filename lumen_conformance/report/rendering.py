@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import jinja2
+from markupsafe import Markup
 
 from lumen_conformance.registry.visible_text import visible
 from lumen_conformance.report.figures import format_figure, format_seconds
 from lumen_conformance.report.history import points
+from lumen_conformance.report.korean import of_pattern
 from lumen_conformance.report.result_groups import share_of_budget
 from lumen_conformance.report.results import NEVER_RAN
 
@@ -39,7 +42,7 @@ ENVIRONMENT: Final = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
     lstrip_blocks=True,
 )  # fmt: skip
-ENVIRONMENT.globals |= {"figure_text": format_figure, "labels": LABELS}
+ENVIRONMENT.globals |= {"figure_text": format_figure, "labels": LABELS, "of_pattern": of_pattern}
 ENVIRONMENT.filters |= {"seconds": format_seconds, "share": share_of_budget, "points": points}
 _ICON: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8" fill="{colour}"/>'
@@ -89,6 +92,14 @@ def headline(sentence: str) -> str:
     return visible(_cut(" ".join(sentence.split()), HEADLINE_CHARS))
 
 
+def prose(text: str) -> Markup:
+    """Return a text, escaped, in which what is between backticks is code."""
+    parts = re.split(r"`+([^`]+)`+", text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts)
+    )
+
+
 def icon(tone: str) -> str:
     """Return the icon of a result as SVG."""
     colour, mark = _ICONS[tone]
@@ -98,3 +109,6 @@ def icon(tone: str) -> str:
 def now() -> str:
     """Return the time as the pages show it."""
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+ENVIRONMENT.filters["prose"] = prose

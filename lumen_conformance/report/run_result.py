@@ -87,7 +87,7 @@ def count_sentence(results: Results, *, with_reasons: bool = True) -> str:
         }
     )
     if with_reasons and count["skipped"]:
-        parts[-1] += f" ({skip_reasons(ended)})"
+        parts[-1] += f" ({', '.join(f'{number} {spell(reason)}' for number, reason in skip_reasons(ended))})"
     return ", ".join(filter(None, [*parts, _never_ran(results)]))
 
 
@@ -98,15 +98,16 @@ def _warned(results: Sequence[Result]) -> str:
     return f"warned ({f'{strict} of ' * (strict < warned)}tier S)" if strict else "warned"
 
 
-def skip_reasons(results: Iterable[Result]) -> str:
-    """Return why tests did not apply, the most frequent reasons first."""
-    found = Counter(_reason(each.reason) for each in results if each.outcome == "skipped")
-    most = [f"{number} {reason}" for reason, number in found.most_common(MOST_REASONS)]
-    others = sum(found.values()) - sum(number for _, number in found.most_common(MOST_REASONS))
-    return ", ".join([*most, f"{others} for other reasons"] if others else most)
+def skip_reasons(results: Iterable[Result]) -> list[tuple[int, str]]:
+    """Return how many tests did not apply, and why, the most frequent reasons first; the last may be of the others."""
+    reasons = [each.reason for each in results if each.outcome == "skipped"]
+    found, whole = Counter(map(spell, reasons)), dict(zip(map(spell, reasons), reasons, strict=True))
+    most = [(number, whole[reason]) for reason, number in found.most_common(MOST_REASONS)]
+    others = len(reasons) - sum(number for number, _ in most)
+    return [*most, (others, "for other reasons")] if others else most
 
 
-def _reason(reason: str) -> str:
+def spell(reason: str) -> str:
     """Return a reason in a few words; a capability as the option that declares it."""
     if missing := _UNDECLARED.match(reason):
         return f"need {spelled('can')} {missing[1].replace(', ', ',')}"

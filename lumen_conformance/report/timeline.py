@@ -81,11 +81,11 @@ class Timeline:
     requests: list[Span] = field(default_factory=list)
     left_out: int = 0
 
-    def rows(self) -> list[tuple[float, str, str]]:
-        """Return time, name and record of everything, in the order of time: the timeline as a table."""
-        rows = [(each.at_s, f"{self.lanes[each.lane].name}: {each.name}", each.record) for each in self.marks]
-        rows += [(each.begin_s, "request", each.text) for each in self.requests]
-        rows += [(each.begin_s, "outage", each.text) for each in self.outages]
+    def rows(self) -> list[tuple[float, str, str, str]]:
+        """Return time, process, event and record of everything, in the order of time: the timeline as a table."""
+        rows = [(each.at_s, self.lanes[each.lane].name, each.name, each.record) for each in self.marks]
+        rows += [(each.begin_s, "request", "", each.text) for each in self.requests]
+        rows += [(each.begin_s, "outage", "", each.text) for each in self.outages]
         return sorted(rows)
 
     def kinds(self) -> set[str]:

@@ -19,14 +19,29 @@
     made.append(...children.filter((each) => each !== null && each !== undefined && each !== ""));
     return made;
   }
-  function translated(text) {
-    const korean = data.korean[text];
-    if (!korean) return text;
+  const translated = (text) => inBoth(text, data.korean[text]);
+  function inBoth(english, korean) {
     const both = document.createDocumentFragment();
-    both.append(element("span", { class: "t", lang: "en" }, text), element("span", { class: "t", lang: "ko" }, korean));
+    if (korean) both.append(element("span", { class: "t", lang: "en" }, ...prose(english)), element("span", { class: "t", lang: "ko" }, ...prose(korean)));
+    else both.append(...prose(english));
     return both;
   }
+  // What is between backticks is code.
+  const prose = (text) => text.split(/`+([^`]+)`+/).map((part, place) => (place % 2 ? element("code", {}, part) : part));
+  // An attribute in both languages, as the templates have it.
+  function labelled(node, name, text) {
+    Object.assign(node.dataset, { of: name, en: text, ko: data.korean[text] || text });
+    node.setAttribute(name, node.dataset[page.lang]);
+    return node;
+  }
+  // Details whose content is made when they are opened.
+  function lazy(details, make) {
+    details.fill = () => details.children.length === 1 && details.append(...make());
+    details.addEventListener("toggle", () => details.open && details.fill());
+    return details;
+  }
   const outcomeOf = (check) => check.o || "passed";
+  const isWrong = (check) => !["passed", "skipped"].includes(outcomeOf(check));
   const nameOf = (check) => check.i || nodeOf(check);
   const nodeOf = (check) => (check.m === undefined ? "" : `${data.modules[check.m]}::${check.n}`);
   const latestOf = (check) => (check.sides ? check.sides[1] || check.sides[0] : check); // of a comparison
@@ -112,15 +127,13 @@
     return places.map((place) => {
       const log = data.logs[place];
       const title = element("summary", {}, element("code", {}, log.name), log.cut_bytes ? element("small", {}, ` ${log.cut_bytes} `, translated("earlier bytes are left out")) : "");
-      const made = element("details", { class: "log" }, title);
-      made.addEventListener("toggle", () => made.open && made.children.length === 1 && made.append(element("pre", { tabindex: "0" }, log.text)));
-      return made;
+      return lazy(element("details", { class: "log" }, title), () => [element("pre", { tabindex: "0" }, log.text)]);
     });
   }
   function fillRows(group, rows) {
     const checks = [...found[Number(group.dataset.group)]];
     checks.sort((a, b) => ORDER.indexOf(outcomeOf(a)) - ORDER.indexOf(outcomeOf(b)));
-    const wrong = checks.filter((each) => !["passed", "skipped"].includes(outcomeOf(each)));
+    const wrong = checks.filter(isWrong);
     if (isFiltered() || !wrong.length) {
       rows.append(...batch(checks));
       return;
@@ -131,12 +144,8 @@
       if (!rest.length) continue;
       const folded = element("details", { class: "folded" }, element("summary", {}, `${rest.length} `, translated(data.labels[word])));
       folded.checks = rest;
-      folded.addEventListener("toggle", () => unfold(folded));
-      rows.append(folded);
+      rows.append(lazy(folded, () => batch(rest)));
     }
-  }
-  function unfold(folded) {
-    if (folded.open && folded.children.length === 1) folded.append(...batch(folded.checks));
   }
   function batch(checks) {
     const shown = checks.slice(0, MOST_ROWS).map(row);
@@ -153,11 +162,10 @@
     const details = element("details", { class: `check ${outcome}`, "data-name": nameOf(check) });
     const claim = element("span", { class: "claim" });
     if (check.ko) claim.append(element("span", { class: "title", lang: "ko" }, check.ko), " ");
-    if (check.kc) claim.append(element("span", { class: "t", lang: "en" }, claimOf(check)), element("span", { class: "t", lang: "ko" }, check.kc));
-    else claim.append(claimOf(check));
+    claim.append(inBoth(claimOf(check), check.kc));
     const { r = {}, f = [] } = latestOf(check);
     const word = outcome === "passed" ? "" : outcome === "skipped" || outcome === "not_judged" ? r.reason : r.found || r.reason;
-    const figures = f.map((each) => each[0] + (each[1] ? ` of ${each[1]}` : "")).join(", ");
+    const figures = f.map((each) => each[0] + (each[1] ? ` / ${each[1]}` : "")).join(", ");
     const before = check.was ? [element("span", { class: `before ${check.was}` }, translated(data.labels[check.was])), " → "] : [];
     details.append(
       element(
@@ -165,15 +173,14 @@
         {},
         element("span", { class: "outcome" }, ...before, translated(data.labels[outcome])),
         element("span", { class: "id" }, check.i || check.n),
-        element("span", { class: "tier", title: data.tiers[check.t || "M"] }, check.t || "M"),
-        element("span", { class: "text" }, claim, check.new ? element("span", { class: "badge" }, translated("new")) : "", check.flips > 1 ? element("span", { class: "badge" }, `${check.flips} × `, translated("changed")) : "", word ? element("span", { class: "why" }, word) : null),
+        labelled(element("span", { class: "tier" }, check.t || "M"), "title", data.tiers[check.t || "M"]),
+        element("span", { class: "text" }, claim, check.new ? element("span", { class: "badge" }, translated("new")) : "", check.flips > 1 ? element("span", { class: "badge" }, `${check.flips} × `, translated("changed")) : "", word ? element("span", { class: "why" }, word === r.reason ? inBoth(word, r.reason_ko) : word) : null),
         element("span", { class: "figures" }, figures),
         element("span", { class: "time" }, check.sides ? "" : seconds(check.s || 0)),
       ),
     );
     details.check = check;
-    details.addEventListener("toggle", () => details.open && details.children.length === 1 && details.append(body(check)));
-    return details;
+    return lazy(details, () => [body(check)]);
   }
   function line(name, ...values) {
     return element("div", {}, element("dt", {}, translated(name)), element("dd", {}, ...values));
@@ -182,9 +189,9 @@
     const { source, breaks } = check.r || {};
     const list = element("dl", { class: "findings" });
     if (!check.sides) list.append(...findings(check));
-    if (source) list.append(line("source", source));
-    if (breaks) list.append(line("who breaks", breaks));
-    if (check.a !== undefined) list.append(line("cause", element("a", { href: `#cause-${check.a}` }, data.causes[check.a])));
+    if (source) list.append(line("source", ...prose(source)));
+    if (breaks) list.append(line("who breaks", ...prose(breaks)));
+    if (check.a !== undefined) list.append(line("cause", element("a", { href: `#cause-${check.a}` }, ...prose(data.causes[check.a]))));
     const link = element("a", { class: "permalink", href: `#${encodeURIComponent(nameOf(check))}` }, translated("link"));
     list.append(line("test", element("code", {}, nodeOf(check) || nameOf(check)), " ", link));
     return element("div", { class: "body" }, list, ...(check.sides ? [both(check.sides)] : evidence(check)));
@@ -202,11 +209,11 @@
     if (r.found) lines.push(line("found", element("code", {}, r.found)));
     if (r.at) lines.push(line("at", element("code", {}, r.at)));
     for (const [expected, value] of r.held || []) lines.push(line("expected, and it holds", element("code", {}, expected), value ? ": " : "", value ? element("code", {}, value) : ""));
-    if (!r.found && r.reason) lines.push(line("reason", element("code", {}, r.reason)));
+    if (!r.found && r.reason) lines.push(line("reason", r.reason_ko ? inBoth(r.reason, r.reason_ko) : element("code", {}, r.reason)));
     for (const each of r.warnings || []) if (each !== r.reason) lines.push(line("warning", each));
     for (const each of r.known || []) lines.push(line("known failure", each));
     if (r.because) lines.push(line("because of", ...r.because.flatMap((id) => [element("a", { href: `#${encodeURIComponent(id)}` }, id), " "])));
-    for (const each of f) lines.push(line(each[3] || "measured", `${each[0]}${each[1] ? ` of ${each[1]} (${Math.round(each[2] * 100)} %)` : ""}`));
+    for (const each of f) lines.push(line(each[3] || "measured", `${each[0]}${each[1] ? ` / ${each[1]} (${Math.round(each[2] * 100)} %)` : ""}`));
     return lines;
   }
   function evidence({ r = {}, x = [], l = [] }) {
@@ -216,7 +223,7 @@
     else if (r.excerpt) made.push(code(r.excerpt, "bytes"));
     if (r.observed) made.push(observed(r.observed));
     for (const place of x) made.push(exchange(data.exchanges[place]));
-    if (r.log) made.push(folded("log", element("pre", { tabindex: "0" }, r.log)));
+    if (r.log) made.push(element("details", { class: "output" }, element("summary", {}, translated("log")), element("pre", { tabindex: "0" }, r.log)));
     if (l.length) made.push(folded("logs of the stage", ...logsAt(l)));
     return made;
   }
@@ -235,10 +242,8 @@
   // ---- exchanges --------------------------------------------------------------------------------------------------
   function exchange(one) {
     const status = one.status === null ? one.ended : `${one.status}, ${one.ended}`;
-    const title = `${one.request[0] || one.url} → ${status}, ${one.body_bytes} bytes, ${seconds(one.times.ended)}`;
-    const content = element("details", { class: "exchange" }, element("summary", {}, element("code", {}, title)));
-    content.addEventListener("toggle", () => content.open && content.children.length === 1 && content.append(...parts(one)));
-    return content;
+    const title = `${one.request[0] || one.url} → ${status}, ${one.body_bytes} B, ${seconds(one.times.ended)}`;
+    return lazy(element("details", { class: "exchange" }, element("summary", {}, element("code", {}, title))), () => parts(one));
   }
   function parts(one) {
     const made = [waterfall(one.times)];
@@ -276,13 +281,13 @@
     const whole = times.ended || 1e-6;
     const first = times.first_byte === null ? times.ended : times.first_byte;
     const spans = [["connect", 0, times.connected], ["send", times.connected, times.sent], ["wait", times.sent, first], ["receive", first, times.ended]];
-    const list = element("ol", { class: "waterfall", "aria-label": "times of the exchange" });
+    const list = labelled(element("ol", { class: "waterfall" }), "aria-label", "times of the exchange");
     for (const [name, begin, end] of spans) {
       if (name === "receive" && times.first_byte === null) continue;
       const bar = element("i", { class: name, style: `margin-left:${(begin / whole) * 100}%;width:${Math.max(0.4, ((end - begin) / whole) * 100)}%` });
       const track = element("span", { class: "track" }, bar);
       if (name === "receive") {
-        for (const [at, length] of times.chunks) track.append(element("b", { style: `left:${(at / whole) * 100}%`, title: `${length} bytes after ${seconds(at)}` }));
+        for (const [at, length] of times.chunks) track.append(element("b", { style: `left:${(at / whole) * 100}%`, title: `${seconds(at)}: ${length} B` }));
       }
       const many = name === "receive" && times.number_of_chunks ? ` (${times.number_of_chunks})` : "";
       list.append(element("li", {}, element("span", {}, translated(name), many), track, element("span", {}, precise(end - begin))));
@@ -338,7 +343,7 @@
     for (const one of group.querySelectorAll(".folded")) {
       if (one.checks.includes(check)) {
         one.open = true;
-        unfold(one);
+        one.fill();
       }
     }
     let target = [...group.querySelectorAll("details.check")].find((each) => each.check === check);
@@ -387,10 +392,12 @@
   }
 
   // ---- language ---------------------------------------------------------------------------------------------------------
-  const english = $("search").placeholder;
   function speak(language) {
     page.lang = language;
-    $("search").placeholder = language === "ko" ? $("search").dataset.ko : english;
+    for (const node of document.querySelectorAll("[data-of]")) {
+      if (node.dataset.of === "text") node.textContent = node.dataset[language];
+      else node.setAttribute(node.dataset.of, node.dataset[language]);
+    }
     for (const button of document.querySelectorAll("[data-language]")) button.setAttribute("aria-pressed", String(button.dataset.language === language));
     try {
       localStorage.setItem("lumen-language", language);
@@ -409,7 +416,10 @@
   }
 
   // ---- events -------------------------------------------------------------------------------------------------------------
-  for (const group of groups) group.addEventListener("toggle", () => group.open && fill(group));
+  for (const group of groups) {
+    group.fill = () => fill(group);
+    group.addEventListener("toggle", () => group.open && fill(group));
+  }
   $("search").addEventListener("input", () => {
     state.text = $("search").value.trim().toLowerCase();
     changed();
@@ -486,11 +496,21 @@
     });
   }
   addEventListener("hashchange", follow);
+  // What failed is printed with its cause, evidence and command; afterwards the page is as it was.
+  const unfolded = [];
+  function unfold(details) {
+    if (!details.open) unfolded.push(details);
+    details.open = true;
+    if (details.fill) details.fill();
+  }
   addEventListener("beforeprint", () => {
-    for (const group of groups) if (found[Number(group.dataset.group)].some((each) => !["passed", "skipped"].includes(outcomeOf(each)))) group.open = true;
-    for (const group of groups) if (group.open) fill(group);
-    for (const each of document.querySelectorAll("details.check:is(.failed, .error)")) each.open = true;
+    document.querySelectorAll(".cause details").forEach(unfold);
+    groups.filter((group, place) => group.open || found[place].some(isWrong)).forEach(unfold);
+    for (const selector of ["details.check:is(.failed, .error)", "details.check:is(.failed, .error) :is(.exchange, .output)"]) {
+      document.querySelectorAll(selector).forEach(unfold);
+    }
   });
+  addEventListener("afterprint", () => unfolded.splice(0).forEach((details) => (details.open = false)));
 
   page.classList.add("scripted");
   const largest = document.querySelector(".cause[id]");

@@ -25,20 +25,23 @@ MODULES = {
     from lumen_conformance.http.exchange_record import exchange_record
     from lumen_conformance.registry import expect
     from lumen_conformance.registry.measurement import EXCHANGE, record
-    @check("C1-fails")
-    def test_fails():
-        """A first check fails."""
-        expect(False, "a word", "{HOSTILE}", at="byte 7")
-    @check("C2-passes")
-    def test_passes(request, measure):
-        """A second check passes."""
-        measure(0.5, "s", 2.0)
+    def exchange(request):
         head = b"POST /v1/chat/completions HTTP/1.1\\r\\nHost: h\\r\\n\\r\\n{{}}"
         sse = b'data: {{"id": 1}}\\n\\ndata: [DONE]\\n\\n'
         given = dict(status=200, raw_head=b"HTTP/1.1 200 OK\\r\\n\\r\\n", body=sse, ended="complete",
                      headers=(("content-type", "text/event-stream"),), arrivals=((0.1, 10), (0.2, len(sse))),
                      elapsed_s=0.4, ended_s=0.3, connected_s=0.05, first_byte_s=0.08)
         record(request.node, EXCHANGE, exchange_record(Capture("http://h/v1", head, **given)))
+    @check("C1-fails")
+    def test_fails(request):
+        """A first check finds `data: [DONE]` and fails."""
+        exchange(request)
+        expect(False, "a word", "{HOSTILE}", at="byte 7")
+    @check("C2-passes")
+    def test_passes(request, measure):
+        """A second check passes."""
+        measure(0.5, "s", 2.0)
+        exchange(request)
     @check("C3-skipped")
     def test_skipped():
         """A third check does not apply."""
@@ -52,7 +55,7 @@ MODULES = {
         """Many checks pass."""
     ''',
     "recovery/test_01_kill.py": '''
-    """Scenario 1: a worker is killed."""
+    """Scenario 1: `kill` ends a worker."""
     import json
     from pathlib import Path
     @check("1.4-automatic-restart", title="자동 재시작")
@@ -127,7 +130,7 @@ def test_search(found: dict[str, Any]) -> None:
 def test_a_link_opens_a_check(found: dict[str, Any]) -> None:
     """The id of a folded check as a link opens it, with its figures; its exchange has request, times and events."""
     assert found["linked"] == "C2-passes"
-    assert "0.5 s of 2 s (25 %)" in found["linked_text"]
+    assert "0.5 s / 2 s (25 %)" in found["linked_text"]
     for text in ("POST /v1/chat/completions", "connect", "receive (2)", "2 events", '{"id": 1}'):
         assert text in found["exchange"]
 
@@ -149,10 +152,55 @@ def test_keys(found: dict[str, Any]) -> None:
 
 def test_languages(found: dict[str, Any]) -> None:
     """The key l changes to Korean, and the page remembers it."""
-    sentence = "실패 1, 경고 1, 통과 22, 해당 없음 1 (1 need --proxy-can tools)."
+    sentence = "실패 1, 경고 1, 통과 22, 해당 없음 1 (대상이 선언하지 않음: tools 1)."
     assert found["korean"] == ["ko", "실패", "원인", sentence, "ID, 주장, 발견한 값"]
     assert found["korean_after_reload"] == "ko"
     assert found["english"] == "FAILED"
+
+
+def test_backticks_are_code(found: dict[str, Any]) -> None:
+    """What is between backticks is set as code: in names of scenarios, claims and causes, in both languages."""
+    assert "data: [DONE]" in found["paper"]
+    assert "`" not in found["paper"] + found["korean_text"]
+
+
+def test_print(found: dict[str, Any]) -> None:
+    """What failed is printed with cause, evidence and command; the rest is folded, and the page says so."""
+    paper = found["paper"]
+    for text in (
+        "\nexpected\na word",
+        "POST /v1/chat/completions HTTP/1.1\nHost: h",
+        "2 events",
+        "curl ",
+        "--only C1-fails",
+    ):
+        assert text in paper
+    assert "The details of the other checks and the logs are left out" in paper
+    shown = ("Skip to the checks", "English", "Search", "Show all", "next and previous check", "Copy", "C2-passes")
+    assert [text for text in shown if text in paper] == []
+    assert "Host: h" in found["printed_by_chromium"]
+    assert found["open_after_print"] == 0
+
+
+def test_korean_is_whole(found: dict[str, Any]) -> None:
+    """In Korean only names, values and claims are English: headings, legend, reasons and labels are Korean."""
+    english = ("need", "does not declare", "outage", "requests", "supervisor 10", "worker 11")
+    assert [text for text in english if text in found["korean_text"]] == []
+    for text in ("대상이 선언하지 않음: tools", "감독 프로세스 10", "작업 프로세스 11, 1세대", "준비됨", "사건\t기록"):
+        assert text in found["korean_text"]
+    labels = set(found["korean_labels"])
+    assert {
+        "결과",
+        "언어",
+        "결과별 보기",
+        "범례",
+        "killed 시간표",
+        "요청과 응답의 시간",
+        "M: 없으면 클라이언트가 고장 남",
+    } <= labels
+    assert {"Result", "Legend", "timeline of killed", "M: clients break without it"} <= set(found["english_labels"])
+    same = labels & set(found["english_labels"])  # the time and the size of a piece of a body
+    assert [each for each in same if " " in each and not each.endswith(" B")] == []
 
 
 def test_widths(found: dict[str, Any]) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 import lumen_conformance
 from lumen_conformance.report import comparison_page, korean, rendering, run_result
@@ -13,9 +16,10 @@ from lumen_conformance.report.selection import SEVENTEEN
 from tests.fixtures.repository import ROOT
 
 TEMPLATES: Final = Path(lumen_conformance.__file__).parent / "report" / "templates"
-IN_HTML: Final = re.compile(r'\bt\("([^"]+)"\)')
+IN_HTML: Final = re.compile(r'\b(?:t|label|code_block\([^"()]+)(?:\(|, )"([^"]+)"(?=[,)])')
 IN_SCRIPT: Final = re.compile(
     r'\b(?:translated|line|folded|element\("h4", \{\}, translated)\("([^"]+)"|code\(r?\w*[\w.]*, "([^"]+)"\)'
+    r'|"aria-label", "([^"]+)"'
 )
 SPANS: Final = re.compile(r'\["(connect|send|wait|receive)",')
 SENTENCES: Final = {
@@ -33,7 +37,7 @@ SENTENCES: Final = {
     "Before",
     "After",
     "before",
-    "id, claim, found value",
+    "outage",
     "WORSE",
     "NOT WORSE",
     "NO CHANGE",
@@ -44,11 +48,20 @@ def shown() -> set[str]:
     """Return the English texts of the page that have a translation."""
     html = "".join(path.read_text("utf-8") for path in TEMPLATES.glob("*.html"))
     script = (TEMPLATES / "page.js").read_text("utf-8")
-    found = set(IN_HTML.findall(html)) | {one or other for one, other in IN_SCRIPT.findall(script)}
+    found = set(IN_HTML.findall(html)) | {text for found in IN_SCRIPT.findall(script) for text in found if text}
     words = {word for word, _ in run_result._INCOMPLETE.values()}  # noqa: SLF001 -- the words of the banner
     facts = {"Not written", "Selection", "Target", "Duration", "Generated", "Runs on"}
     parts = {*comparison_page.OUTCOMES.values(), *comparison_page.TONES, comparison_page.TITLE}
-    parts |= {*rendering.LABELS.values(), *facts, *words, *run_result.PARTIAL_RESULTS, FAILED, NO_CHECK, PASSED}
+    parts |= {
+        *rendering.LABELS.values(),
+        *rendering.TIER_TITLES.values(),
+        *facts,
+        *words,
+        *run_result.PARTIAL_RESULTS,
+        FAILED,
+        NO_CHECK,
+        PASSED,
+    }
     return found | set(SPANS.findall(script)) | parts | SENTENCES
 
 
@@ -66,3 +79,53 @@ def test_every_scenario_has_its_korean_name() -> None:
 def test_the_seventeen_have_korean_claims() -> None:
     """Each of the seventeen checks has a Korean claim."""
     assert {each.partition("-")[0] for each in korean.claims()} == set(SEVENTEEN)
+
+
+TEXTS: Final = {
+    "timeline of killed": "killed 시간표",
+    "outage: first answer after 0.5 s": "중단: 0.5 s 뒤에 첫 응답",
+    "outage: no answer": "중단: 응답 없음",
+    "no worker for 0.2 s, by the journal": "저널에 따르면 0.2 s 동안 작업 프로세스 없음",
+    "supervisor 7": "감독 프로세스 7",
+    "worker 7, generation 2": "작업 프로세스 7, 2세대",
+    "worker 7": "작업 프로세스 7",
+    "standby 7": "대기 프로세스 7",
+    "process 7": "프로세스 7",
+    "new process 7": "새 프로세스 7",
+    "25 percent of the budget": "허용량의 25 퍼센트",
+    "2 runs: 1 s, 2 s": "실행 2번: 1 s, 2 s",
+    "a text of a server": "",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_with_variable_parts(text: str) -> None:
+    """The parts are kept, and a part that is a text of the page is translated, too."""
+    assert korean.of_pattern(text) == TEXTS[text]
+
+
+SKIPS: Final = {"NotApplicable", "pytest.skip", "pytest.skip.Exception", "pytest.mark.skip", "pytest.mark.skipif"}
+FOLDERS: Final = ("lumen_conformance", "tests/contract", "tests/recovery")
+
+
+def stated_reasons() -> set[str]:
+    """Return why checks of the suite do not apply, as the code has it, with {} for each variable part."""
+    paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if "node_modules" not in path.parts]
+    nodes = (node for path in paths for node in ast.walk(ast.parse(path.read_text("utf-8"))))
+    skips = (node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) in SKIPS)
+    given = (each for skip in skips for each in (*skip.args, *(word.value for word in skip.keywords)))
+    return {text.removeprefix("not applicable: ") for each in given if (text := template_of(each))} - {"{}", "{}: {}"}
+
+
+def template_of(node: ast.expr) -> str:
+    """Return a text with {} for each variable part; empty for an expression that is no text."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def test_every_reason_of_the_suite_has_its_korean() -> None:
+    """What the code states when a check does not apply has a Korean text; what a server says is kept."""
+    assert sorted(reason for reason in stated_reasons() if not korean.of_reason(reason)) == []
+    assert korean.of_reason("the target does not declare: tools") == "대상이 선언하지 않음: tools"
+    assert korean.of_reason("a text of a server") == ""

@@ -221,9 +221,9 @@ def test_the_table_says_the_same(tmp_path: Path) -> None:
     timeline = read(tmp_path, request(0.2), EVENTS)
     assert timeline
     rows = timeline.rows()
-    assert [at_s for at_s, _, _ in rows] == sorted(at_s for at_s, _, _ in rows)
+    assert [row[0] for row in rows] == sorted(row[0] for row in rows)
     assert len(rows) == len(EVENTS) + 2
-    assert rows[0][1] == "supervisor 10: started"
+    assert rows[0][1:3] == ("supervisor 10", "started")
 
 
 @pytest.mark.parametrize(("seconds", "last"), [(0.004, 0.004), (3.5, 3.5), (47.0, 45.0), (0.001, 0.001), (1e9, 1e9)])
