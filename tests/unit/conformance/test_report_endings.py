@@ -203,15 +203,44 @@ def test_a_process_left_behind_fails_the_run(nested: NestedPytest, workers: str)
     assert (ended.summary["exit_status"], ended.summary["word"]) == (1, "FAILED")
 
 
-def test_tests_that_never_ran_are_named(nested: NestedPytest) -> None:
-    """The terminal and the summary of GitHub name the first tests that never ran, and have the number of the others."""
+class Stop(NamedTuple):
+    """The exit status of a run that is stopped, how many of its 34 tests never ran at least, and what stops it."""
+
+    status: int
+    never_ran: int
+    body: str
+    arguments: tuple[str, ...] = ()
+
+
+CTRL_C = f"{WAIT} if os.kill({{}}, 2) is None else 0"
+STOPS = {
+    "the first failure": Stop(1, 31, "assert False", ("-x",)),
+    "the second failure": Stop(1, 30, "assert False", ("--maxfail=2",)),
+    "a crashed worker": Stop(1, 31, "os._exit(3)", ("-n1", "--max-worker-restart=0")),
+    "Ctrl-C": Stop(2, 32, CTRL_C.format("os.getpid()")),
+    "Ctrl-C with a worker": Stop(2, 32, CTRL_C.format("os.getppid()"), ("-n1",)),
+}
+
+
+@pytest.mark.parametrize("how", STOPS, ids=lambda how: how.replace(" ", "-"))
+def test_tests_that_never_ran_are_named(nested: NestedPytest, how: str) -> None:
+    """Terminal, page and both summaries have the number of the tests that never ran, and their names."""
+    stop = STOPS[how]
     many = '@check_each("n", {f"B1.{n}": n for n in range(30)})\ndef test_many(n):\n    """It is one of many."""\n'
-    nested.write({"contract/test_green.py": GREEN + last("assert False") + many})
-    ended = nested.run("-x", "--github-summary=summary.md")
-    assert "\nnever ran: B1.0, B1.1, B1.2, B1.3, B1.4, B1.5 and 24 more\n" in ended.output
+    other = last("assert False").replace("last", "other").replace("A9", "A8")
+    nested.write({"contract/test_green.py": GREEN + last(stop.body) + other + many})
+    ended = nested.run("--github-summary=summary.md", *stop.arguments)
+    every = ["A1-first", "A2-second", "A9-last", "A8-other", *(f"B1.{n}" for n in range(30))]
+    names = [name for name in every if ended.rows[name] == "never_ran"]
+    # A worker has not sent the last results yet when the run is interrupted: then these tests never ran, too.
+    assert len(names) in range(stop.never_ran, stop.never_ran + (3 if "-n1" in stop.arguments else 1))
+    assert ended.status == ended.summary["exit_status"] == stop.status, ended.output
+    assert f"\nnever ran: {', '.join(names[:6])} and {len(names) - 6} more\n" in ended.output
+    assert f"{len(names)} of 34 tests never ran" in ended.html
+    assert ended.summary["counts"]["never_ran"] == len(names)
     summary = (nested.folder / "summary.md").read_text("utf-8")
-    assert "### Never ran\n\n`B1.0`, `B1.1`, " in summary
-    assert ", `B1.19` and 10 more\n" in summary
+    listed = ", ".join(f"`{name}`" for name in names[:20])
+    assert f"### Never ran\n\n{listed} and {len(names) - 20} more\n" in summary
 
 
 def test_a_check_that_never_ran_is_an_error(nested: NestedPytest) -> None:
