@@ -112,7 +112,7 @@ def test_a_target_without_a_journal_has_a_timeline(tmp_path: Path) -> None:
     ]
 
 
-def test_signals_are_marks(tmp_path: Path) -> None:
+def test_signals_of_the_stage_are_shown(tmp_path: Path) -> None:
     """Each signal of the stage is a mark of its process, whatever the scenario; a killed process ends there."""
     signals = [sent(0.7, "SIGSTOP", 11), sent(0.9, "SIGCONT", 11), sent(1.5, "SIGKILL", 10), sent(1.6, "SIGTERM", 30)]
     timeline = read(tmp_path, {}, EVENTS[:-1], signals)
