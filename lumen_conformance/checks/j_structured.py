@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from lumen_conformance.checks.findings import child_object, quote
-from lumen_conformance.checks.verdict import Finding, Findings, NotApplicable, Unjudged, judge, judges_in
-from lumen_conformance.http.capture import Capture
+from lumen_conformance.checks.verdict import Finding, Findings, NotApplicable, NotObserved, Unjudged, judge, judges_in
+from lumen_conformance.http.capture import REFUSAL_TEXT, Capture
 from lumen_conformance.http.documents import (
     assistant_text,
     choices,
@@ -35,7 +35,6 @@ FITTING: Final[dict[str, Any]] = {
 }
 FENCE = "```"
 CUT = ("length", "content_filter")  # OpenAI documents that the JSON may be partial then
-REFUSED = range(400, 500)
 
 
 def require_object_requested(capture: Capture) -> Unjudged | None:
@@ -82,9 +81,11 @@ def text_fits_the_schema(capture: Capture) -> Findings:
     given=require_format_requested,
 )
 def format_is_not_ignored(capture: Capture) -> Findings:
-    """A response_format is not ignored: the text is JSON that fits it, or the request gets a status from 400 to 499."""
-    if capture.status not in REFUSED:
-        yield from _unfit(capture, "a text that is JSON and fits the response_format, or a status from 400 to 499")
+    """A response_format is not ignored: the text is JSON that fits it, or the request is refused."""
+    if capture.is_client_error and not capture.is_refusal:
+        yield NotObserved(f"status {capture.status} is neither an answer nor {REFUSAL_TEXT}", ("J1.1", "J1.2"))
+    elif not capture.is_refusal:
+        yield from _unfit(capture, f"a text that is JSON and fits the response_format, or {REFUSAL_TEXT}")
 
 
 def fits_format(capture: Capture) -> bool:

@@ -14,7 +14,7 @@ from lumen_conformance.checks.findings import child_object
 from lumen_conformance.checks.preconditions import require_no_coding
 from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.gateway.exchange import ReceivedRequest
-from lumen_conformance.http.capture import LAST_CAPTURE, Capture
+from lumen_conformance.http.capture import LAST_CAPTURE, REFUSAL_TEXT, Capture
 from lumen_conformance.http.documents import (
     JsonObject,
     answer_json,
@@ -87,6 +87,12 @@ def expect_complete(capture: Capture) -> None:
     """The response is complete, and the server has read the whole request."""
     holds = capture.ended == "complete" and capture.error is None
     expect_response(capture, holds, "a complete response, and no connection reset")
+
+
+def need_known_refusal(capture: Capture, *because_of: str) -> None:
+    """Raise `NotJudged` for a status from 400 to 499 that says something else than that the request is refused."""
+    if capture.is_client_error and not capture.is_refusal:
+        raise NotJudged(f"neither an answer nor {REFUSAL_TEXT}: {describe(capture)}", because_of)
 
 
 def need_no_coding(capture: Capture) -> None:

@@ -31,8 +31,8 @@ class ForwardedRequest:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the target refuses the request itself, with a status from 400 to 499."""
-        return not self.calls and self.capture.is_client_error
+        """Whether the target refuses the request itself."""
+        return not self.calls and self.capture.is_refusal
 
 
 _FORWARDED: WeakKeyDictionary[ContractSession, dict[str, ForwardedRequest]] = WeakKeyDictionary()

@@ -21,6 +21,10 @@ Ended = Literal[
     "unreachable",  # the name was not resolved, there is no route, or TLS failed
     "invalid",  # the response is not HTTP, or it is larger than the limits of the client
 ]
+# Other statuses from 400 to 499 say something else: 401 is about the key, 404 about the path or the model, 408 and 429
+# about the moment.
+REFUSALS = frozenset((400, 403, 413, 415, 422))
+REFUSAL_TEXT = f"a refusal (status {', '.join(map(str, sorted(REFUSALS)[:-1]))} or {max(REFUSALS)})"
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,13 @@ class Capture:
         return {}
 
     @property
+    def is_refusal(self) -> bool:
+        """Whether the status says that the server does not serve this request as it is."""
+        return self.status in REFUSALS
+
+    @property
     def is_client_error(self) -> bool:
-        """Whether the status is from 400 to 499: the server refuses the request."""
+        """Whether the status is from 400 to 499."""
         return self.status is not None and 400 <= self.status < 500
 
     @property

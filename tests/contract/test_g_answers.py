@@ -9,7 +9,7 @@ import pytest
 from lumen_conformance.checks.preconditions import require_requested_stream_usage, require_usage
 from lumen_conformance.contract.answer_details import ADDED, COUNTED, DETAILS, Detail
 from lumen_conformance.contract.exchanges import STREAMED, USAGE_REQUESTED
-from lumen_conformance.contract.expectations import describe, expect_response
+from lumen_conformance.contract.expectations import describe, expect_response, need_known_refusal
 from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.gateway.replies import edited
 from lumen_conformance.http.client import Capture
@@ -80,9 +80,10 @@ def test_detail(stream: bool, name: str, proxy: ContractSession) -> None:  # noq
     detail, text = DETAILS[name], f"What is {name}, and which client shows it?"
     of_usage = name == "usage-details"
     capture = ask_edited(proxy, text, detail, stream=stream, with_usage=of_usage, **FIELDS.get(name, {}))
-    if name in SENT_AS_ERRORS and (capture.is_client_error or error_documents(capture)):
+    need_known_refusal(capture)
+    if name in SENT_AS_ERRORS and (capture.is_refusal or error_documents(capture)):
         return
-    if name in FIELDS and capture.is_client_error:
+    if name in FIELDS and capture.is_refusal:
         pytest.skip(f"not applicable: the target refuses {', '.join(FIELDS[name])}: {describe(capture)}")
     if of_usage:
         need_usage(capture)

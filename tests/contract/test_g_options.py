@@ -5,35 +5,27 @@ A client that sets an option gets an answer that is made with it, or an error: n
 
 from __future__ import annotations
 
-from zlib import crc32
-
 import pytest
 
-from lumen_conformance.checks.j_structured import fits_format
 from lumen_conformance.contract.exchanges import STREAMED
 from lumen_conformance.contract.expectations import describe
-from lumen_conformance.contract.forwarded import ForwardedRequest, forward
+from lumen_conformance.contract.forwarded_options import is_respected, send_option
 from lumen_conformance.contract.request_options import (
     FREE_OPTIONS,
     OPTIONS,
-    REQUESTS,
-    STOP,
     Option,
     arrives,
     describe_option,
 )
 from lumen_conformance.contract.session import ContractSession
-from lumen_conformance.gateway.openai_requests import LIMITS, JsonObject
-from lumen_conformance.http.client import Capture
-from lumen_conformance.http.documents import assistant_text, documents, finish_of
+from lumen_conformance.http.capture import REFUSAL_TEXT
 from lumen_conformance.registry.declaration import Check, Tier, check, check_each
-from lumen_conformance.registry.refutation import NotJudged, expect
+from lumen_conformance.registry.refutation import expect
 from lumen_conformance.schemas.descriptions import format_value
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
 
 SCHEMA = "openapi.yaml: CreateChatCompletionRequest"
-LONG_TEXT = f"of JSON options before {STOP} and after it; " + "more words than the limit allows, " * 20
 CLAIM_CHARS = 70  # of a value in a claim; a longer one is no part of it
 # Without these the answer is paid beyond its limit, or a part of what the model reads is lost.
 SERIOUS = {"max_tokens", "max_completion_tokens", "tools", "tool_choice_named", "response_format_schema",
@@ -61,52 +53,14 @@ def check_of_option(name: str, option: Option, holds: str) -> Check:
     return Check(f"G15-{name.replace('_', '-')}", tier, claim=claim, source=REPORTS.get(name, SCHEMA))
 
 
-def send(proxy: ContractSession, name: str, fields: JsonObject, *, stream: bool) -> ForwardedRequest:
-    """Send options; the question begins with a number that identifies it at the gateway."""
-    number = crc32(f"{name} {stream}".encode())
-    turn = {"role": "user", "content": f"{number:08x}: {LONG_TEXT}"}
-    return forward(proxy, f"options {name}", [turn], stream=stream, **fields)
-
-
-def send_alone(proxy: ContractSession, option: Option, *, stream: bool) -> ForwardedRequest:
-    """Send one option, and those that it needs."""
-    return send(proxy, f"{option.name} of {option.request}", option.alone, stream=stream)
-
-
-def send_option(proxy: ContractSession, option: Option, *, stream: bool) -> ForwardedRequest:
-    """Send an option with others; where that is refused, alone. Not judged when no request reaches the gateway."""
-    sent = send(proxy, option.request, REQUESTS[option.request], stream=stream)
-    if not sent.calls or sent.capture.status != 200:
-        sent = send_alone(proxy, option, stream=stream)
-    if not sent.calls and sent.capture.status == 200:
-        raise NotJudged(f"the gateway receives no request: {describe(sent.capture)}", ("G1-forwarded-lone",))
-    return sent
-
-
-def is_applied(option: Option, capture: Capture) -> bool:
-    """Whether an answer shows that the target, or its gateway, has applied an option."""
-    if option.name in LIMITS:
-        return finish_of(capture) == "length"
-    if option.name == "stop":
-        return capture.status == 200 and STOP not in assistant_text(capture)
-    if option.name == "response_format":
-        return fits_format(capture)
-    return option.name == "stream_options" and any(isinstance(each.get("usage"), dict) for each in objects_of(capture))
-
-
-def objects_of(capture: Capture) -> list[JsonObject]:
-    """The JSON objects of a response."""
-    return [each.value for each in documents(capture) if isinstance(each.value, dict)]
-
-
 def expect_option(proxy: ContractSession, option: Option, *, stream: bool) -> None:
     """An option arrives, is refused, or is applied."""
     sent = send_option(proxy, option, stream=stream)
-    holds = sent.is_refused or arrives(option, sent.received)
-    if not holds and not is_applied(option, send_alone(proxy, option, stream=stream).capture):
+    holds = is_respected(proxy, option, stream=stream)
+    if not holds:
         wanted = f"{option.name}: {format_value(option.value)}"
         found = f"{describe_option(option, sent.received)}; {describe(sent.capture)}"
-        expect(holds, f"{wanted} in the request to the gateway, or a status from 400 to 499", found)
+        expect(holds, f"{wanted} in the request to the gateway, or {REFUSAL_TEXT}", found)
 
 
 @STREAMED

@@ -13,9 +13,11 @@ from lumen_conformance.contract.expectations import (
     expect_schema,
     expect_status,
 )
+from lumen_conformance.contract.forwarded_options import is_respected
 from lumen_conformance.contract.lenient_requests import LENIENT_REQUESTS
+from lumen_conformance.contract.request_options import OPTIONS
 from lumen_conformance.contract.session import AWKWARD_TEXT, ContractSession, question
-from lumen_conformance.http.client import Capture
+from lumen_conformance.http.capture import LAST_CAPTURE, REFUSAL_TEXT, Capture
 from lumen_conformance.http.documents import answer_json, assistant_text, finish_of, media_type
 from lumen_conformance.registry.declaration import Check, check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect, shorten
@@ -162,30 +164,49 @@ def test_limit(name: str, proxy: ContractSession) -> None:
     """A limit of tokens ({row}) limits the answer, or is refused."""
     text = f"Repeat these words: {FORTY_WORDS}"
     capture = proxy.ask(text, **{name: LIMIT_TOKENS})
-    if capture.is_client_error:
+    if is_refused(capture, UNLIMITED[name]):
         return
-    need_status_200(capture, UNLIMITED[name])
     count, finish = len(assistant_text(capture).split()), finish_of(capture)
     is_cut = "gateway" in proxy.target.can and assistant_text(capture) != text
     limited = count <= LIMIT_TOKENS or finish == "length" or is_cut
+    if not limited:
+        need_respected(proxy, capture, name)
     expect(limited, f"at most {LIMIT_TOKENS} words, or finish_reason length", f"{count} words, finish_reason {finish}")
 
 
 @check("H4-stop-ends", tier="S", marks=(pytest.mark.profile("openai"),), source="openapi.yaml: stop; mlx-vlm#1044")
 def test_stop(proxy: ContractSession) -> None:
-    """A text does not contain the stop sequence of its request, unless that is refused."""
-    capture = proxy.ask("Count from one to nine in digits, like this: 1 2 3 4 5 6 7 8 9", stop=["5"])
-    if capture.is_client_error:
+    """A text ends before the stop sequence of its request, and not earlier, unless the request is refused."""
+    question_text = "Count from one to nine in digits, like this: 1 2 3 4 5 6 7 8 9"
+    capture = proxy.ask(question_text, stop=["5"])
+    if is_refused(capture, "H4-stop-four"):
         return
-    need_status_200(capture, "H4-stop-four")
     text = assistant_text(capture)
+    if "5" in text:
+        need_respected(proxy, capture, "stop_list", "stop_string")
     expect("5" not in text, "a text that ends before the stop sequence '5'", f"the text {shorten(text)}")
+    echoed = "gateway" in proxy.target.can  # a model chooses its words
+    before = question_text.partition("5")[0].strip() if echoed else ""
+    whole = before in text if before else bool(text.strip())
+    wanted = f"the text {shorten(before)}" if before else "a text"
+    expect(whole, f"{wanted} before the stop sequence '5'", f"the text {shorten(text)}")
 
 
-def need_status_200(capture: Capture, responsible: str) -> None:
-    """Raise `NotJudged` when there is no answer, which another check reports."""
-    if capture.status != 200:
-        raise NotJudged(f"no answer: {describe(capture)}", (responsible,))
+def is_refused(capture: Capture, responsible: str) -> bool:
+    """Whether a request is refused. Not judged when it is neither refused nor answered, which another check reports."""
+    if not capture.is_refusal and capture.status != 200:
+        raise NotJudged(f"neither an answer nor {REFUSAL_TEXT}: {describe(capture)}", (responsible,))
+    return capture.is_refusal
+
+
+def need_respected(proxy: ContractSession, capture: Capture, *names: str) -> None:
+    """Raise `NotJudged` when one of these options does not reach the gateway, which G15 reports."""
+    forwarded = names if "gateway" in proxy.target.can else ()
+    found = [name for name in forwarded if not is_respected(proxy, OPTIONS[name], stream=False)]
+    LAST_CAPTURE.record(capture)
+    if found:
+        checks = tuple(f"G15-{name.replace('_', '-')}" for name in found)
+        raise NotJudged("the option does not reach the gateway", checks)
 
 
 @check("H4-health", tier="S", marks=(pytest.mark.smoke,), source="docs/behaviour.md: /health")
