@@ -61,6 +61,8 @@ def test_refusals() -> None:
     """Without the capability a refusal is fine, a failure of the server is not."""
     assert [judged("J1.3", None, FITTING, status=status) for status in (400, 422, 500)] == ["holds", "holds", "broken"]
     assert judged("J1.2", None, FITTING, status=400) == "broken"
+    others = (401, 404, 408, 429)
+    assert [judged("J1.3", None, FITTING, status=status) for status in others] == ["unjudged"] * len(others)
 
 
 @pytest.mark.parametrize(("name", "check"), [("prompt_tokens", "E11.1"), ("completion_tokens", "E11.2")])

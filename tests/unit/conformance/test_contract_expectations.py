@@ -10,7 +10,7 @@ import pytest
 
 from lumen_conformance.contract import expectations
 from lumen_conformance.http.capture import Capture
-from lumen_conformance.registry.refutation import Refuted
+from lumen_conformance.registry.refutation import NotJudged, Refuted
 from tests.fixtures.repository import ROOT
 
 CONTRACT = ROOT / "tests" / "contract"
@@ -118,6 +118,19 @@ def test_expected_and_found(name: str) -> None:
     """Expected has the claim, found describes the response."""
     expect, expected, found = ROWS[name]
     assert refuted(expect) == (expected, found)
+
+
+@pytest.mark.parametrize("status", [401, 404, 408, 429])
+def test_other_errors_are_no_refusals(status: int) -> None:
+    """An error about the key, the path or the moment decides nothing about the request."""
+    with pytest.raises(NotJudged, match=f"neither an answer nor a refusal .*: status {status}"):
+        expectations.need_known_refusal(response(status=status), "H4-max-tokens")
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 413, 415, 422, 500])
+def test_answers_and_refusals_are_judged(status: int) -> None:
+    """An answer, a refusal and a failure of the server are left to the check."""
+    expectations.need_known_refusal(response(status=status))
 
 
 ODD = [b"", b"null", b"[]", b"[1]", b"1", b'"text"', b"{", b"\xff", b'{"error": 1}', b'{"choices": 1}',
