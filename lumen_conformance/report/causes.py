@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lumen_conformance.report.known_causes import STALE, JudgedCheck, KnownCause, applicable_causes, find_known_cause
-from lumen_conformance.report.results import Result
+from lumen_conformance.report.results import Result, Results
 
 TIERS: Final = "MSW"  # the strictest first
 SIGNATURE_CHARS: Final = 80  # distinguishes two causes, and fits in one line
@@ -79,13 +79,13 @@ class CauseNames:
 
 
 def _judged(result: Result) -> JudgedCheck:
-    return JudgedCheck(result.entry.check_id, result.name, found_by(result) if result.refuted else None)
+    return JudgedCheck(result.entry.plain_id, result.entry.plain_name, found_by(result) if result.refuted else None)
 
 
 def number_of(result: Result) -> str:
     """Return the number at the beginning of the check id, or the module of a test without a number."""
     if result.entry.check_id.startswith(_APART):
-        return result.entry.check_id
+        return result.entry.plain_id
     found = _NUMBER.match(result.entry.check_id)
     return found[0] if found else result.entry.nodeid.partition("::")[0]
 
@@ -118,6 +118,12 @@ def causes_of(results: Sequence[Result]) -> list[Cause]:
     unjudged = [each for each in results if each.outcome == "not_judged"]
     ordered = sorted(groups.items(), key=lambda each: (-sum(map(_fails, each[1])), -len(each[1]), each[0]))
     return [_cause(name, sorted(group, key=_importance), unjudged, names) for name, group in ordered]
+
+
+def unjudged_without_cause(results: Results, causes: Iterable[Cause]) -> list[Result]:
+    """Return the results that fail the run because they were not judged, without those that a cause names."""
+    named = {name for each in causes for name in each.not_judged}
+    return [each for each in results.unjudged if each.name not in named]
 
 
 def is_shown(result: Result) -> bool:

@@ -23,10 +23,11 @@ _NAME: Final = "entries"
 class ReportEntry:
     """One test.
 
-    ``check_id``  empty for a test without a number
+    ``check_id``  empty for a test without a number; with the label of its system in a report of several
     ``area``      the folder below tests/
     ``scenario``  0 outside the recovery tests
     ``group``     the first line of the docstring of the module
+    ``label``     of its system: what `check_id` and `nodeid` end with in a report of several, such as @linux
     """
 
     nodeid: str
@@ -39,11 +40,22 @@ class ReportEntry:
     scenario: int
     group: str
     source: str = ""
+    label: str = ""
 
     @property
     def name(self) -> str:
         """The id that lists this row in a baseline, or the pytest id of a test without a number."""
         return names(self.check_id, self.parameters)[0] or self.nodeid
+
+    @property
+    def plain_id(self) -> str:
+        """The id of the check, as the suite has it."""
+        return self.check_id.removesuffix(self.label)
+
+    @property
+    def plain_name(self) -> str:
+        """The name that selects this row, without the label of its system."""
+        return names(self.plain_id, self.parameters)[0] or self.nodeid.removesuffix(self.label)
 
 
 Entries = Mapping[str, ReportEntry]

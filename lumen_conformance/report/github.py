@@ -18,7 +18,7 @@ from typing import Final
 import pytest
 
 from lumen_conformance.report import output_paths, shared_files
-from lumen_conformance.report.causes import causes_of
+from lumen_conformance.report.causes import causes_of, unjudged_without_cause
 from lumen_conformance.report.figures import format_seconds
 from lumen_conformance.report.layers import deciding_layer, layer_results
 from lumen_conformance.report.results import RESULTS, Result, Results
@@ -109,11 +109,13 @@ def markdown(session: pytest.Session) -> str:
     causes = causes_of(ended)
     if causes:
         lines += ["### Causes", "", *(f"- {_code(each.sentence)} ({each.size})" for each in causes[:MOST_ROWS]), ""]
-        command = _shortened(repeat_command(config, causes[0].checks[:MOST_REPEATED]))
+        first = [each.entry for each in ended if each.name in causes[0].checks[:MOST_REPEATED]]
+        command = _shortened(repeat_command(config, first))
         lines += ["The largest cause again:", "", "```sh", command, "```", ""]
     if missing := [_code(each.name) for each in results.missing]:
         more = f" and {len(missing) - MOST_NAMES} more" if len(missing) > MOST_NAMES else ""
         lines += ["### Never ran", "", ", ".join(missing[:MOST_NAMES]) + more, ""]
+    lines += _table("Not judged", unjudged_without_cause(results, causes))
     lines += _table("Failures", [each for each in ended if each.outcome in {"failed", "error"}])
     lines += _table("Not as OpenAI does it, and no client breaks", [each for each in ended if each.reported])
     lines += _slowest(ended)
@@ -179,9 +181,9 @@ def _shortened(text: str) -> str:
 
 
 def workflow_commands(results: Results) -> Iterator[str]:
-    """Yield the workflow commands of our own proxy: an error at the declaration of each failed check, and so on."""
+    """Yield the workflow commands of our own proxy: an error at the declaration of each check that fails the run."""
     levels = {
-        "error": [each for each in results.results if each.outcome in {"failed", "error"}],
+        "error": [*(each for each in results.results if each.outcome in {"failed", "error"}), *results.unjudged],
         "warning": [each for each in results.results if each.reported],
     }
     for level, found in levels.items():

@@ -23,6 +23,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import pytest
 
+from lumen_conformance.registry.measurement import Measurement
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.result_groups import group_results
 from lumen_conformance.report.results import NEVER_RAN, RESULTS, Result, Results, counts
@@ -44,8 +45,8 @@ class EarlierRun:
     """One line of the file. ``wrong`` has the outcome of each test that did not pass, by its name.
 
     ``complete`` is whether all others passed or did not apply.
-    ``scenarios`` has the headline figure of each scenario, by its number: value and unit. ``conditions`` are those of
-    `run_conditions`, without the version of the suite.
+    ``scenarios`` has the headline figure of each scenario, by its number: value and unit. ``labels`` has what the
+    figure is of, where it has a label. ``conditions`` are those of `run_conditions`, without the version of the suite.
     """
 
     run_id: str
@@ -57,10 +58,16 @@ class EarlierRun:
     wrong: dict[str, str]
     scenarios: dict[str, tuple[Figure, str]] = field(default_factory=dict)
     complete: bool = True
+    labels: dict[str, str] = field(default_factory=dict)
 
     def outcome(self, name: str) -> str:
         """Return the outcome of a test; passed also if it did not apply, never ran also if nothing is known."""
         return self.wrong.get(name, "passed" if self.complete else NEVER_RAN)
+
+    def figure(self, number: str, like: Measurement) -> float | None:
+        """Return the headline figure of a scenario; None if it is of something else than this one."""
+        value, unit = self.scenarios.get(number, (None, ""))
+        return value if (unit, self.labels.get(number, "")) == (like.unit, like.label) else None
 
 
 @dataclass(frozen=True)
@@ -85,10 +92,12 @@ class History:
         outcomes = (each.outcome(result.name) for each in self.runs)
         return [each in _FAILING for each in outcomes if each != NEVER_RAN]
 
-    def trend(self, number: str, value: float | None) -> list[float]:
+    def trend(self, number: str, headline: Measurement | None) -> list[float]:
         """Return the headline figures of a scenario, the oldest first and this run's last; empty for one figure."""
-        found = [each.scenarios[number][0] for each in self.runs if number in each.scenarios]
-        found += [value] if value is not None else []
+        if headline is None:
+            return []
+        earlier = (each.figure(number, headline) for each in self.runs)
+        found = [*(each for each in earlier if each is not None), headline.value]
         return found if len(found) > 1 else []
 
     def durations(self, duration_s: float) -> list[float]:
@@ -178,6 +187,7 @@ def _run(line: bytes) -> EarlierRun:
 
 def _this_run(session: pytest.Session) -> EarlierRun:
     results: Results = session.config.stash[RESULTS]
+    headlines = {each.number: each.headline for each in group_results(results) if each.number and each.headline}
     return EarlierRun(
         run_id=run_of(session.config).id,
         at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -187,11 +197,8 @@ def _this_run(session: pytest.Session) -> EarlierRun:
         counts=_counts(results),
         wrong=_wrong(results),
         complete=bool(results.expected) and not results.broken,
-        scenarios={
-            group.number: (round(group.headline.value, 6), group.headline.unit)
-            for group in group_results(results)
-            if group.number and group.headline
-        },
+        scenarios={number: (round(each.value, 6), each.unit) for number, each in headlines.items()},
+        labels={number: each.label for number, each in headlines.items() if each.label},
     )
 
 

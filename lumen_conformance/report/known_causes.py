@@ -28,9 +28,8 @@ class KnownCause(NamedTuple):
     sentence: str
 
     def is_about(self, check: str, row: str) -> bool:
-        """Return whether a check, or this row of it, is one of this cause; a label of the system does not matter."""
-        names = {check.partition("@")[0], row.partition("@")[0]}
-        return any(fnmatchcase(name, pattern) for pattern in self.checks for name in names)
+        """Return whether a check, or this row of it, is one of this cause."""
+        return any(fnmatchcase(name, pattern) for pattern in self.checks for name in (check, row))
 
     def explains(self, judged: JudgedCheck) -> bool:
         """Return whether this is the cause of a failure."""
@@ -40,7 +39,10 @@ class KnownCause(NamedTuple):
 
 
 class JudgedCheck(NamedTuple):
-    """A check that passed or failed: its id, the name of its row, and the found value; None if it passed."""
+    """A check that passed or failed: its id, the name of its row, and the found value; None if it passed.
+
+    In a report of several systems, id and name are without the label of the system.
+    """
 
     check: str
     row: str

@@ -11,7 +11,7 @@ import pytest
 from lumen_conformance.registry.measurement import EXCHANGE
 from lumen_conformance.registry.redaction import redactor
 from lumen_conformance.report import korean
-from lumen_conformance.report.causes import Cause, causes_of
+from lumen_conformance.report.causes import Cause, causes_of, unjudged_without_cause
 from lumen_conformance.report.figures import format_seconds
 from lumen_conformance.report.history import history_of
 from lumen_conformance.report.layers import layer_results
@@ -47,11 +47,12 @@ class Evidence:
 
 @dataclass(frozen=True)
 class _Group:
-    """A group as the page shows it."""
+    """A group as the page shows it; ``unjudged`` has the names of what fails the run because it was not judged."""
 
     group: ResultGroup
     timelines: list[Timeline]
     trend: list[float]
+    unjudged: frozenset[str]
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- an attribute of the group
         return getattr(self.group, name)
@@ -64,7 +65,9 @@ class _Group:
     @property
     def wrong(self) -> bool:
         """Whether the group opens by itself."""
-        return bool(self.group.missing) or any(each.outcome in {"failed", "error"} for each in self.group.results)
+        ended = self.group.results
+        wrong = any(each.outcome in {"failed", "error"} or each.name in self.unjudged for each in ended)
+        return wrong or bool(self.group.missing)
 
 
 def render_unfinished(title: str) -> str:
@@ -91,11 +94,13 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence, folder:
     """Return the page of a run that has ended; ``folder`` is where it will be."""
     config, results = session.config, session.config.stash[RESULTS]
     causes, earlier = causes_of(results.results), history_of(session)
+    unjudged = frozenset(each.name for each in results.unjudged)
     groups = [
         _Group(
             each,
             evidence.timelines.get(_key(each), []),
-            earlier.trend(each.number, each.headline.value if each.headline else None),
+            earlier.trend(each.number, each.headline),
+            unjudged,
         )
         for each in group_results(results)
     ]
@@ -119,6 +124,7 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence, folder:
         counts=numbers,
         facts=_run_details(config, results),
         causes=shown,
+        unjudged=unjudged_without_cause(results, causes),
         broken=[each.nodeid for each in results.broken],
         groups=groups,
         earlier=earlier.runs,
@@ -167,5 +173,5 @@ def _example(result: Result, config: pytest.Config) -> CauseExample:
         else [("reason", result.reason)]
     )
     exchanges = properties(config.stash[RESULTS].reports_of(result.entry.nodeid), EXCHANGE)
-    again = repeat_command(config, [result.name])
+    again = repeat_command(config, [result.entry])
     return make_example(findings, again, failure.curl if failure else "", exchanges[0] if exchanges else None)

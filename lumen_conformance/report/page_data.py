@@ -112,7 +112,7 @@ class PageData:
     def _head(self, entry: ReportEntry, group: int) -> dict[str, Any]:
         module, _, name = entry.nodeid.partition("::")
         optional = {"i": entry.name if entry.check_id else "", "t": "" if entry.tier == "M" else entry.tier}
-        optional |= {"ko": entry.title, "kc": korean.claims().get(entry.check_id, "")}
+        optional |= {"ko": entry.title, "kc": korean.claims().get(entry.plain_id, "")}
         return {
             "m": self._modules.number(module),
             "n": name,
@@ -145,7 +145,7 @@ class PageData:
     def _details(self, result: Result) -> dict[str, Any]:
         """What a reader sees when the check is opened, and its source and the clients that break without it."""
         reports, entry = self._results.reports_of(result.entry.nodeid), result.entry
-        known = catalogue().get(entry.check_id, {})
+        known = catalogue().get(entry.plain_id, {})
         failure = result.failure
         observed = properties(reports, OBSERVED)
         fields = observed[0] if observed else []

@@ -110,7 +110,8 @@ class Record:
         end = f"@{label}" if label else ""
         ids = {each.check_id: f"{each.check_id}{end}" for each in self.entries if each.check_id}
         tests = [
-            replace(each, nodeid=f"{each.nodeid}{end}", check_id=ids.get(each.check_id, "")) for each in self.entries
+            replace(each, nodeid=f"{each.nodeid}{end}", check_id=ids.get(each.check_id, ""), label=each.label + end)
+            for each in self.entries
         ]
         listed = {
             old: new

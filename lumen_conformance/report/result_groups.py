@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lumen_conformance.registry.measurement import Measurement
@@ -11,6 +11,7 @@ from lumen_conformance.report.results import Result, Results
 
 _ORDER: Final = ("recovery", "contract", "matrix", "unit", "")
 _ONE_GROUP: Final = {"matrix": "Tests of the suite with faulty targets", "unit": "Unit tests"}
+_WITHOUT_EVERY_FIGURE: Final = frozenset({"failed", "error", "not_judged"})
 _SCENARIO_PREFIX: Final = re.compile(r"scenario \d+:\s*", re.IGNORECASE)
 
 
@@ -31,8 +32,13 @@ class ResultGroup:
 
     @property
     def passed(self) -> int:
-        """The number of tests that passed, with or without a warning."""
-        return sum(each.outcome in {"passed", "warned"} for each in self.results)
+        """The number of tests that passed without a warning."""
+        return sum(each.outcome == "passed" for each in self.results)
+
+    @property
+    def warned(self) -> int:
+        """The number of tests that warned, also of those whose claim of tier S or W does not hold."""
+        return sum(each.outcome == "warned" for each in self.results)
 
     @property
     def total(self) -> int:
@@ -46,11 +52,17 @@ class ResultGroup:
 
     @property
     def headline(self) -> Measurement | None:
-        """The measurement of the table: the one marked as headline, else the time that is nearest to its budget."""
-        figures = [figure for each in self.results for figure in each.measurements]
-        marked = [figure for figure in figures if figure.headline]
-        timed = [figure for figure in figures if figure.unit == "s" and figure.budget]
-        return next(iter(marked), max(timed, key=share_of_budget, default=None))
+        """The measurement of the table: the one marked as headline, else the time that is nearest to its budget.
+
+        The latter has the id of its check as its label if it has none. Where a test failed or was not judged, the
+        marked figure may be missing, and another one would look like it.
+        """
+        figures = [(each.name, figure) for each in self.results for figure in each.measurements]
+        marked = [figure for _, figure in figures if figure.headline]
+        if marked or self.missing or any(each.outcome in _WITHOUT_EVERY_FIGURE for each in self.results):
+            return next(iter(marked), None)
+        timed = [replace(each, label=each.label or name) for name, each in figures if each.unit == "s" and each.budget]
+        return max(timed, key=share_of_budget, default=None)
 
 
 def share_of_budget(figure: Measurement) -> float:

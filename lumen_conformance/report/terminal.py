@@ -114,7 +114,7 @@ def table(scenarios: list[ResultGroup]) -> Iterator[str]:
             number=each.number,
             name=_shortened(each.name, _NAME_COLUMNS),
             checks=f"{each.passed}/{each.total}",
-            headline=_headline(each),
+            headline=_headline(each) + (f"  {each.warned} warned" if each.warned else ""),
         )
 
 
@@ -123,7 +123,7 @@ def _headline(group: ResultGroup) -> str:
     if figure is None:
         return "-"
     budget = f" of {figure.budget:g} {figure.unit}" if figure.budget else ""
-    return f"{figure.value:.3g} {figure.unit}{budget}"
+    return f"{figure.value:.3g} {figure.unit}{budget}{f' ({figure.label})' if figure.label else ''}"
 
 
 def _shortened(name: str, columns: int) -> str:

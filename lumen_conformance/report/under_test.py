@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from lumen_conformance.registry.redaction import redactor
+from lumen_conformance.report.entries import ReportEntry
 
 TARGET: Final = pytest.StashKey[str]()
 OPTIONS: Final = pytest.StashKey[str]()
@@ -23,13 +24,10 @@ def describe_target(config: pytest.Config) -> str:
     return f"{name}, with the mutation {mutation}" if mutation else name
 
 
-def repeat_command(config: pytest.Config, names: Iterable[str]) -> str:
-    """Return the command that runs checks or tests again, without what may be secret of a target.
-
-    A name may have the label of its system, which a merged report adds.
-    """
-    plain = dict.fromkeys(name if "::" in name else name.partition("@")[0] for name in names)
-    words = [shlex.quote(name) if "::" in name else f"--only {shlex.quote(name)}" for name in plain]
+def repeat_command(config: pytest.Config, entries: Iterable[ReportEntry]) -> str:
+    """Return the command that runs checks or tests again, without what may be secret of a target."""
+    options = {each.plain_name: "--only " * bool(each.check_id) for each in entries}
+    words = [f"{option}{shlex.quote(name)}" for name, option in options.items()]
     if TARGET not in config.stash:
         mutation = config.getoption("mutation", None)
         return " ".join(["python -m pytest", *words, *([f"--mutation={mutation}"] if mutation else [])])

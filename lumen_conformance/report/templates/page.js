@@ -471,7 +471,7 @@
     else if (event.key === "f") {
       const only = state.outcomes.has("failed") || state.outcomes.has("error");
       clear();
-      if (!only) ["failed", "error", "never_ran"].forEach((word) => state.outcomes.add(word));
+      if (!only) ["failed", "error", "never_ran", "not_judged"].forEach((word) => state.outcomes.add(word));
       changed();
     } else if (event.key === "l") speak(page.lang === "ko" ? "en" : "ko");
   });

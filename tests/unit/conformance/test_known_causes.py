@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lumen_conformance.registry.refutation import Failure
 from lumen_conformance.report.causes import causes_of
-from lumen_conformance.report.entries import ReportEntry
 from lumen_conformance.report.results import Result
+from lumen_conformance.report.under_test import repeat_command
 from tests.fixtures.faults.catalogue import FAULTS
 from tests.fixtures.faults.fault import FAILURES
+from tests.unit.conformance.report_results import entry_of
+from tests.unit.conformance.report_results import result_of as made
 
 CHECKS = sorted({fault.check for fault in FAULTS.values()})
 PAIRS = {
@@ -32,9 +36,8 @@ PAIRS = {
 
 def result_of(check: str, found: str = "") -> Result:
     """Return the result of a check that has found this, or that passes."""
-    entry = ReportEntry(f"tests/{check}", check, "", "M", f"The claim of {check}", "", "contract", 0, "")
     failure = Failure("another value", found) if found else None
-    return Result(entry, "failed" if found else "passed", found, False, 0.0, (), (), failure=failure)  # noqa: FBT003
+    return made(entry_of(check), "failed" if found else "passed", failure=failure)
 
 
 def checks_by_cause(**found: str) -> dict[str, tuple[str, ...]]:
@@ -64,7 +67,25 @@ def test_a_few_failures_are_not_a_whole() -> None:
     assert len(causes_of([*results, result_of("G3-away", "status 500")])) == 1
 
 
-def test_the_label_of_a_system_does_not_matter() -> None:
-    """The checks of several systems in one report have the causes that they have alone."""
-    results = [result_of(f"D1.1@{system}", "content-type: text/plain") for system in ("linux", "macos")]
-    assert [each.name for each in causes_of(results)] == ["no-stream"]
+@pytest.mark.parametrize("label", ["@linux", "@mac-os", "@a@b-c"])
+@pytest.mark.parametrize(
+    ("check", "row", "found", "cause"),
+    [
+        ("D1.1", "", "content-type: text/plain", "no-stream"),
+        ("F1.2", "lost", "<html>", "errors-are-web-pages"),
+        ("H2", "id-stream", "no x-request-id", "no-request-id"),
+    ],
+)
+def test_the_label_of_a_system_does_not_matter(check: str, row: str, found: str, cause: str, label: str) -> None:
+    """The checks of several systems in one report have the causes that they have alone, those of a row, too."""
+    entries = [entry_of(f"{check}{each}", parameters=row, label=each) for each in (label, "@other")]
+    failed = [made(each, "failed", failure=Failure("another", found)) for each in entries]
+    assert [each.name for each in causes_of(failed)] == [cause]
+
+
+def test_a_labelled_row_is_run_again_by_its_own_name(pytestconfig: pytest.Config) -> None:
+    """The command of a merged report names the row of a check, or the file of a test without a number."""
+    row = entry_of("F1.2@linux", parameters="gateway_error", label="@linux")
+    plain = replace(entry_of("", label="@linux"), nodeid="tests/unit/test_a.py::test_b[x@y]@linux")
+    command = repeat_command(pytestconfig, [row, plain, replace(row, check_id="F1.2@mac", label="@mac")])
+    assert command == "python -m pytest --only F1.2-gateway_error 'tests/unit/test_a.py::test_b[x@y]'"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
+from lumen_conformance.registry.measurement import Measurement
 from lumen_conformance.report import history
 from tests.fixtures.nested_pytest import NestedPytest, NestedRun
 
@@ -170,3 +172,15 @@ def test_a_full_disk_does_not_change_the_result(nested: NestedPytest) -> None:
     ended = nested.run("--history=/dev/full")
     assert ended.status == pytest.ExitCode.OK, ended.output
     assert "--history=/dev/full cannot be written: No space left on device" in ended.output
+
+
+def test_a_trend_is_of_one_figure() -> None:
+    """Figures with another unit or of something else are not drawn in one line; a run without a figure draws none."""
+    line = LINE | {"run_id": "b", "scenarios": {"1": [0.75, "s"]}, "labels": {"1": "1.1-start"}}
+    runs = [history._run(json.dumps(each).encode()) for each in (LINE, line, LINE | {"scenarios": {"1": [7, "kills"]}})]  # noqa: SLF001 -- as a file is read
+    earlier = history.History(tuple(runs))
+    restart = Measurement(0.25, "s", 3.0, "", headline=True)
+    assert earlier.trend("1", restart) == [0.5, 0.25]
+    assert earlier.trend("1", replace(restart, label="1.1-start")) == [0.75, 0.25]
+    assert earlier.trend("1", replace(restart, label="1.2-health")) == []
+    assert earlier.trend("1", None) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> NestedRun:
 @pytest.fixture(scope="module")
 def unjudged(tmp_path_factory: pytest.TempPathFactory) -> NestedRun:
     """Run the checks so that none fails and one is not judged."""
-    return stage(tmp_path_factory.mktemp("unjudged"), answers(json=True, total=False))
+    return stage(tmp_path_factory.mktemp("unjudged"), answers(json=True, total=False), "--github-summary=summary.md")
 
 
 def test_reasons_are_resolved(broken: NestedRun) -> None:
@@ -73,6 +74,30 @@ def test_not_judged_is_not_passed(unjudged: NestedRun) -> None:
 def test_an_unjudged_row_shows_the_reason(unjudged: NestedRun) -> None:
     """The row of a check that was not judged shows the reason, without file and line."""
     assert unjudged.checks["C5.2"]["r"]["reason"] == "not judged: the body is no JSON object (C2.5)"
+
+
+def test_what_was_not_judged_is_named_at_the_top(unjudged: NestedRun) -> None:
+    """The page lists the check with its reason beside the causes, and opens its group."""
+    (section,) = re.findall(r'<section class="unjudged">.*?</section>', unjudged.html, re.DOTALL)
+    assert '<a href="#C5.2">C5.2</a>' in section
+    assert "not judged: the body is no JSON object (C2.5)" in section
+    assert re.search(r'<details class="group"[^>]* open>', unjudged.html)
+
+
+def test_the_summary_of_github_names_what_was_not_judged(unjudged: NestedRun) -> None:
+    """The Markdown has a table of it, and there is an annotation at the check."""
+    summary = (unjudged.folder / "summary.md").read_text("utf-8")
+    row = "| C5.2 | M | The total is the sum. | `not judged: the body is no JSON object (C2.5)` |"
+    assert f"### Not judged\n\n| check | tier | claim | result |\n|---|---|---|---|\n{row}\n" in summary
+    assert re.search(
+        r"^::error file=tests/contract/test_answers.py,line=\d+,title=C5.2 ", unjudged.output, re.MULTILINE
+    )
+
+
+def test_what_a_cause_explains_is_named_there_only(broken: NestedRun) -> None:
+    """Checks that were not judged because of a failure are named at its cause."""
+    assert 'class="unjudged"' not in broken.html
+    assert ">2 <" in broken.html.partition('class="causes')[2]
 
 
 def test_strict_checks_do_not_matter_for_clients(tmp_path: Path) -> None:
