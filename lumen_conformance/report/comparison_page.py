@@ -32,7 +32,7 @@ from lumen_conformance.report.figures import format_figure
 from lumen_conformance.report.known_causes import ENDED, EXACT, WHOLE
 from lumen_conformance.report.page_data import LONGEST_TEXT, MOST_FIELDS, ValueTable, catalogue, linked, pack
 from lumen_conformance.report.rendering import ENVIRONMENT, LABELS, TIER_TITLES, headline, icon, make_example, now
-from lumen_conformance.report.run_result import INCOMPLETE, RunResult
+from lumen_conformance.report.run_result import INCOMPLETE, Phrase, RunResult
 from lumen_conformance.schemas.descriptions import format_value
 
 TITLE: Final = "Comparison of two runs"
@@ -89,7 +89,7 @@ def render(folder: Path, old: ComparedRun, new: ComparedRun) -> str:
     texts = korean.texts()
     shown = [change for group in groups for change in group.changes]
     return ENVIRONMENT.get_template("comparison.html").render(
-        title=TITLE, korean=texts, ending=result, short_counts=result.sentence, icon=icon(result.tone),
+        title=TITLE, korean=texts, ending=result, icon=icon(result.tone),
         facts={"Before": old.describe(), "After": new.describe(), "Generated": now()},
         incomplete="" if new.ending.is_complete else new.ending.describe(),
         labels=OUTCOMES, counts=_ordered(shown), unchanged=unchanged, groups=groups, causes=causes,
@@ -100,13 +100,13 @@ def render(folder: Path, old: ComparedRun, new: ComparedRun) -> str:
 
 def summarize(found: dict[str, list[Change]], changes: Iterable[Change], unchanged: int, new: ComparedRun) -> RunResult:
     """Return the result of the comparison: bad or incomplete where the command fails, good only if the new run is."""
-    numbers = [f"{len(each)} {name}" for name, each in found.items() if each]
-    sentence = f"{', '.join([*numbers, f'{unchanged} otherwise unchanged'])}."
+    numbers = {name: len(each) for name, each in found.items() if each} | {"otherwise unchanged": unchanged}
+    phrases = tuple(Phrase(f"{{}} {name}", (number,)) for name, number in numbers.items())
     if any(each.fails for each in changes):
-        return RunResult("bad", "WORSE", sentence)
+        return RunResult("bad", "WORSE", phrases)
     if not new.ending.is_complete:
-        return RunResult("incomplete", INCOMPLETE, sentence)
-    return RunResult("incomplete" if new.fails else "good", "NOT WORSE" if changes else "NO CHANGE", sentence)
+        return RunResult("incomplete", INCOMPLETE, phrases)
+    return RunResult("incomplete" if new.fails else "good", "NOT WORSE" if changes else "NO CHANGE", phrases)
 
 
 def _still_failing(old: Verdicts, new: Verdicts) -> list[Change]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-from lumen_conformance.report.run_result import spell
+from lumen_conformance.report.run_result import RunResult, spell
 
 _FILE: Final = Path(__file__).with_suffix(".toml")
 
@@ -22,6 +21,11 @@ def _tables() -> dict[str, dict[str, str]]:
 def texts() -> dict[str, str]:
     """Return the Korean text for each English text of the page."""
     return _tables()["texts"]
+
+
+def phrases() -> dict[str, str]:
+    """Return the Korean text for each part of the sentence about a run, with places for the same values."""
+    return _tables()["sentence"]
 
 
 def scenarios() -> dict[str, str]:
@@ -56,8 +60,9 @@ def of_reason(reason: str) -> str:
     return of_pattern(reason.removeprefix("not applicable: "), "reasons")
 
 
-def count_sentence(counts: Mapping[str, int], reasons: Iterable[tuple[int, str]]) -> str:
-    """Return the numbers of outcomes, by their English words, in one sentence, and why checks did not apply."""
-    parts = ", ".join(f"{texts()[word]} {number}" for word, number in counts.items())
-    shown = ", ".join(f"{of_reason(reason) or spell(reason)} {number}" for number, reason in reasons)
-    return f"{parts}{f' ({shown})' if shown else ''}."
+def sentence(result: RunResult) -> str:
+    """Return the result of a run in one sentence."""
+    return result.written(
+        lambda phrase: phrases()[phrase.text].format(*phrase.values),
+        lambda number, reason: f"{of_reason(reason) or spell(reason)} {number}",
+    )

@@ -29,7 +29,7 @@ from lumen_conformance.report.rendering import (
 )
 from lumen_conformance.report.result_groups import ResultGroup, group_results
 from lumen_conformance.report.results import NEVER_RAN, RESULTS, Result, Results, counts, properties
-from lumen_conformance.report.run_result import count_sentence, skip_reasons, summarize_run
+from lumen_conformance.report.run_result import summarize_run
 from lumen_conformance.report.selection import describe
 from lumen_conformance.report.timeline import Timeline, read_timeline
 from lumen_conformance.report.under_test import describe_target, repeat_command
@@ -115,10 +115,7 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence, folder:
         title=title,
         korean=translations,
         ending=ending,
-        korean_sentence=korean.count_sentence(
-            {LABELS[word]: number for word, number in numbers.items()}, skip_reasons(results.results)
-        ),
-        short_counts=count_sentence(results, with_reasons=False),
+        korean_sentence=korean.sentence(ending),
         icon=icon(ending.tone),
         layers=layer_results(config, results),
         counts=numbers,

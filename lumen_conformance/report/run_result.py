@@ -2,9 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal, NamedTuple
 
 import pytest
 
@@ -18,6 +18,7 @@ UNJUDGED, NOTHING_PASSED, IN_PART = "NOT FULLY JUDGED", "NOTHING PASSED", "PASSE
 INCOMPLETE: Final = "INCOMPLETE"
 MOST_REASONS: Final = 3
 REASON_CHARS: Final = 60
+NOT_APPLICABLE: Final = "{} not applicable"
 _UNDECLARED: Final = re.compile(r"the target does not declare: (.*)")
 PARTIAL_RESULTS: Final = (UNJUDGED, NOTHING_PASSED, IN_PART, INCOMPLETE)
 _INCOMPLETE: Final = {
@@ -28,13 +29,60 @@ _INCOMPLETE: Final = {
 }
 
 
+class Phrase(NamedTuple):
+    """A part of a sentence: a text with places for values. The text is the key of its translation."""
+
+    text: str
+    values: tuple[int | str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.text.format(*self.values)
+
+
+Phrases = tuple[Phrase, ...]
+Reasons = tuple[tuple[int, str], ...]  # how many tests did not apply, and why
+
+
 @dataclass(frozen=True)
 class RunResult:
-    """The result of a run; ``tone`` selects its colour."""
+    """The result of a run, in parts that make one sentence; ``tone`` selects its colour.
+
+    ``why``      why the run is not complete
+    ``counts``   the number of each outcome
+    ``remarks``  what the counts do not say
+    ``reasons``  why tests did not apply
+    """
 
     tone: Tone
     word: str
-    sentence: str
+    counts: Phrases = ()
+    why: Phrases = ()
+    remarks: Phrases = ()
+    reasons: Reasons = ()
+
+    @property
+    def sentence(self) -> str:
+        """The sentence in English.
+
+        For example: 13 passed, 0 failed, 44 not applicable (38 need --proxy-can journal, 6 need --proxy-can tools).
+        """
+        return self.written(str, lambda number, reason: f"{number} {spell(reason)}")
+
+    def written(self, phrase: Callable[[Phrase], str], reason: Callable[[int, str], str]) -> str:
+        """Return the sentence in the language of these functions."""
+        reasons = ", ".join(reason(*each) for each in self.reasons)
+        notes = {NOT_APPLICABLE: f" ({reasons})"} if reasons else {}
+        parts = (
+            ", ".join(f"{phrase(each)}{notes.get(each.text, '')}" for each in part)
+            for part in (self.why, self.counts, self.remarks)
+            if part
+        )
+        return f"{'; '.join(parts)}."
+
+    @property
+    def short_counts(self) -> str:
+        """The numbers of all outcomes in English, without reasons."""
+        return ", ".join(map(str, self.counts))
 
 
 def summarize_run(exit_status: int, results: Results) -> RunResult:
@@ -42,69 +90,73 @@ def summarize_run(exit_status: int, results: Results) -> RunResult:
     if not results.lost_files:
         return _summarize_checks(exit_status, results)
     checks = _summarize_checks(results.status_before_loss, results)
-    sentence = f"{checks.sentence.removesuffix('.')}; not written: {', '.join(results.lost_files)}."
-    tone: Tone = "bad" if checks.tone == "bad" else "incomplete"
-    return RunResult(tone, checks.word if results.status_before_loss else INCOMPLETE, sentence)
+    return replace(
+        checks,
+        tone="bad" if checks.tone == "bad" else "incomplete",
+        word=checks.word if results.status_before_loss else INCOMPLETE,
+        remarks=(*checks.remarks, Phrase("not written: {}", (", ".join(results.lost_files),))),
+    )
 
 
 def _summarize_checks(exit_status: int, results: Results) -> RunResult:
-    count, failures = counts(results.results), _failures(results)
-    sentence = count_sentence(results)
+    count, failures, never_ran = counts(results.results), _failures(results), _never_ran(results)
+    unjudged, reasons = len(results.unjudged), skip_reasons(results.results)
+
+    def result(tone: Tone, word: str, *remarks: Phrase) -> RunResult:
+        return RunResult(tone, word, _counts(results), (), remarks, reasons)
+
     if exit_status in _INCOMPLETE:
         word, why = _INCOMPLETE[pytest.ExitCode(exit_status)]
-        return RunResult("incomplete", word, f"{why}; {sentence}." if results.results or failures else f"{why}.")
-    if failures and failures == _never_ran(results) and not exit_status:
-        return RunResult("incomplete", INCOMPLETE, f"{sentence}.")
-    unjudged = len(results.unjudged)
+        numbers = _counts(results) if results.results or failures else ()
+        return RunResult("incomplete", word, numbers, (Phrase(why),), (), reasons)
+    if failures and failures == never_ran and not exit_status:
+        return result("incomplete", INCOMPLETE)
     if unjudged and not failures:
-        failing = f"; {unjudged} of those not judged fail the run" if unjudged < count["not_judged"] else ""
-        return RunResult("incomplete", UNJUDGED, f"{sentence}{failing}.")
+        failing = Phrase("{} of those not judged fail the run", (unjudged,))
+        return result("incomplete", UNJUDGED, *[failing] * (unjudged < count["not_judged"]))
     if failures or exit_status:
-        ended = "" if failures else f"; pytest ended with exit status {exit_status}"
-        return RunResult("bad", "FAILED", f"{sentence}{ended}.")
+        return result("bad", "FAILED", *[Phrase("pytest ended with exit status {}", (exit_status,))] * (not failures))
     if not count["passed"]:
-        return RunResult("incomplete", NOTHING_PASSED, f"{sentence}.")
+        return result("incomplete", NOTHING_PASSED)
     if count["skipped"] > count["passed"]:
-        return RunResult("incomplete", IN_PART, f"{sentence}.")
-    return RunResult("good", "PASSED", f"{sentence}.")
+        return result("incomplete", IN_PART)
+    return result("good", "PASSED")
 
 
-def count_sentence(results: Results, *, with_reasons: bool = True) -> str:
-    """Return the numbers of all outcomes in one sentence; what did not apply has its reasons, the most frequent first.
-
-    For example: 13 passed, 0 failed, 44 not applicable (38 need --proxy-can journal, 6 need --proxy-can tools).
-    """
+def _counts(results: Results) -> Phrases:
+    """Return the numbers of all outcomes."""
     ended, count = results.results, counts(results.results)
-    parts = [f"{count['passed']} passed", f"{count['failed']} failed"]
-    parts += _numbers(
-        {
-            "ended in an error": count["error"],
-            "could not be collected": len(results.broken),
-            "not judged": count["not_judged"],
-            _warned(ended): count["warned"],
-            "known to fail": count["baselined"],
-            "not applicable": count["skipped"],
-        }
+    return (
+        Phrase("{} passed", (count["passed"],)),
+        Phrase("{} failed", (count["failed"],)),
+        *_present(Phrase("{} ended in an error", (count["error"],)), _broken(results)),
+        *_present(Phrase("{} not judged", (count["not_judged"],)), _warned(ended)),
+        *_present(Phrase("{} known to fail", (count["baselined"],)), Phrase(NOT_APPLICABLE, (count["skipped"],))),
+        *_never_ran(results),
     )
-    if with_reasons and count["skipped"]:
-        parts[-1] += f" ({', '.join(f'{number} {spell(reason)}' for number, reason in skip_reasons(ended))})"
-    return ", ".join(filter(None, [*parts, _never_ran(results)]))
 
 
-def _warned(results: Sequence[Result]) -> str:
-    """Return the word for warnings; those of tier S are failures of the strict layer, the others advice."""
+def _present(*phrases: Phrase) -> Phrases:
+    """Return the phrases whose first value is not 0."""
+    return tuple(each for each in phrases if each.values[0])
+
+
+def _warned(results: Sequence[Result]) -> Phrase:
+    """Return the number of warnings; those of tier S are failures of the strict layer, the others advice."""
     strict = sum(each.reported for each in results)
     warned = sum(each.outcome == "warned" for each in results)
-    return f"warned ({f'{strict} of ' * (strict < warned)}tier S)" if strict else "warned"
+    if 0 < strict < warned:
+        return Phrase("{} warned ({} of tier S)", (warned, strict))
+    return Phrase("{} warned (tier S)" if strict else "{} warned", (warned,))
 
 
-def skip_reasons(results: Iterable[Result]) -> list[tuple[int, str]]:
+def skip_reasons(results: Iterable[Result]) -> Reasons:
     """Return how many tests did not apply, and why, the most frequent reasons first; the last may be of the others."""
     reasons = [each.reason for each in results if each.outcome == "skipped"]
     found, whole = Counter(map(spell, reasons)), dict(zip(map(spell, reasons), reasons, strict=True))
-    most = [(number, whole[reason]) for reason, number in found.most_common(MOST_REASONS)]
+    most = tuple((number, whole[reason]) for reason, number in found.most_common(MOST_REASONS))
     others = len(reasons) - sum(number for number, _ in most)
-    return [*most, (others, "for other reasons")] if others else most
+    return (*most, (others, "for other reasons")) if others else most
 
 
 def spell(reason: str) -> str:
@@ -132,28 +184,23 @@ def _fails(results: Results) -> bool:
 
 def describe_counts(results: Sequence[Result]) -> list[str]:
     """Return texts with the numbers of checks that did not pass."""
-    return [*_failure_counts(results), *_undecided(results)]
+    strict = [_warned(results)] if any(each.reported for each in results) else []
+    unjudged = Phrase("{} not judged", (counts(results)["not_judged"],))
+    return [str(each) for each in (*_failure_counts(results), *_present(*strict, unjudged))]
 
 
-def _failure_counts(results: Iterable[Result]) -> list[str]:
+def _failure_counts(results: Iterable[Result]) -> Phrases:
     count = counts(results)
-    return _numbers({"failed": count["failed"], "ended in an error": count["error"]})
+    return _present(Phrase("{} failed", (count["failed"],)), Phrase("{} ended in an error", (count["error"],)))
 
 
-def _undecided(results: Sequence[Result]) -> list[str]:
-    count = counts(results)
-    strict = any(each.reported for each in results)
-    return _numbers({_warned(results): count["warned"] if strict else 0, "not judged": count["not_judged"]})
+def _failures(results: Results) -> Phrases:
+    return (*_failure_counts(results.results), *_present(_broken(results)), *_never_ran(results))
 
 
-def _numbers(parts: Mapping[str, int]) -> list[str]:
-    return [f"{number} {text}" for text, number in parts.items() if number]
+def _broken(results: Results) -> Phrase:
+    return Phrase("{} could not be collected", (len(results.broken),))
 
 
-def _failures(results: Results) -> str:
-    broken = _numbers({"could not be collected": len(results.broken)})
-    return ", ".join(filter(None, [*_failure_counts(results.results), *broken, _never_ran(results)]))
-
-
-def _never_ran(results: Results) -> str:
-    return f"{len(results.missing)} of {len(results.expected)} tests never ran" if results.missing else ""
+def _never_ran(results: Results) -> Phrases:
+    return _present(Phrase("{} of {} tests never ran", (len(results.missing), len(results.expected))))

@@ -159,10 +159,10 @@ def test_compare_writes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert cli.main(["compare", str(old), str(new), "--json", f"--html={page}"]) == 1
     assert [each["id"] for each in json.loads(capsys.readouterr().out)["newly_failing"]] == ["B1.1"]
     text = page.read_text("utf-8")
-    assert "<title>WORSE: 1 newly failing, 1 failing in both, 1 otherwise unchanged. - Comparison of two runs<" in text
+    assert "<title>WORSE: 1 newly failing, 1 failing in both, 1 otherwise unchanged - Comparison of two runs<" in text
     assert f"{old}: 3 checks (verdicts only)" in text
     assert cli.main(["compare", str(old), str(old), f"--html={page}"]) == 0
-    assert "<title>NO CHANGE: 1 failing in both, 2 otherwise unchanged." in page.read_text("utf-8")
+    assert "<title>NO CHANGE: 1 failing in both, 2 otherwise unchanged - " in page.read_text("utf-8")
     assert capsys.readouterr().out.endswith(f"Generated html report: {page.as_uri()}\n")
 
 

@@ -152,7 +152,7 @@ def test_keys(found: dict[str, Any]) -> None:
 
 def test_languages(found: dict[str, Any]) -> None:
     """The key l changes to Korean, and the page remembers it."""
-    sentence = "실패 1, 경고 1, 통과 22, 해당 없음 1 (대상이 선언하지 않음: tools 1)."
+    sentence = "통과 22, 실패 1, 경고 1, 해당 없음 1 (대상이 선언하지 않음: tools 1)."
     assert found["korean"] == ["ko", "실패", "원인", sentence, "ID, 주장, 발견한 값"]
     assert found["korean_after_reload"] == "ko"
     assert found["english"] == "FAILED"

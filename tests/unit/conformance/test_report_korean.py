@@ -5,15 +5,18 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
-from typing import Final
+from types import SimpleNamespace
+from typing import Final, cast
 
 import pytest
 
 import lumen_conformance
 from lumen_conformance.report import comparison_page, korean, rendering, run_result
 from lumen_conformance.report.layers import FAILED, NO_CHECK, PASSED
+from lumen_conformance.report.results import Outcome, Results
 from lumen_conformance.report.selection import SEVENTEEN
 from tests.fixtures.repository import ROOT
+from tests.unit.conformance.report_results import entry_of, result_of
 
 TEMPLATES: Final = Path(lumen_conformance.__file__).parent / "report" / "templates"
 IN_HTML: Final = re.compile(r'\b(?:t|label|code_block\([^"()]+)(?:\(|, )"([^"]+)"(?=[,)])')
@@ -129,3 +132,57 @@ def test_every_reason_of_the_suite_has_its_korean() -> None:
     assert sorted(reason for reason in stated_reasons() if not korean.of_reason(reason)) == []
     assert korean.of_reason("the target does not declare: tools") == "대상이 선언하지 않음: tools"
     assert korean.of_reason("a text of a server") == ""
+
+
+def run_of(*outcomes: Outcome, missing: int = 0, broken: int = 0, **fields: object) -> Results:
+    """Return what a run with these outcomes has."""
+    entries = [entry_of(f"B1.{place}") for place in range(len(outcomes) + missing)]
+    ended = [result_of(*each) for each in zip(entries, outcomes, strict=False)]
+    unjudged = [each for each in ended if each.outcome == "not_judged"]
+    given = {
+        "results": ended,
+        "unjudged": unjudged,
+        "missing": entries[len(ended) :],
+        "expected": entries,
+        "lost_files": [],
+        **fields,
+    }
+    return cast("Results", SimpleNamespace(**given, broken=range(broken)))
+
+
+RUNS: Final = {
+    "stopped": (2, run_of("passed", "failed", missing=2)),
+    "internal error": (3, run_of("passed")),
+    "usage": (4, run_of()),
+    "nothing ran": (5, run_of()),
+    "lost": (0, run_of("passed", missing=1)),
+    "broken": (1, run_of("passed", broken=1)),
+    "unjudged": (1, run_of("passed", "not_judged", "not_judged", unjudged=[0])),
+    "leaked": (1, run_of("passed")),
+    "without a file": (3, run_of("passed", lost_files=["--verdicts"], status_before_loss=0)),
+    "every outcome": (1, run_of("passed", "failed", "error", "warned", "baselined", "skipped", "not_judged")),
+}
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_sentence_says_the_same(run: str) -> None:
+    """What went wrong is said in both languages, with the same numbers."""
+    result = run_result.summarize_run(*RUNS[run])
+    texts = [result.sentence, korean.sentence(result)]
+    assert sorted(re.findall(r"\d+", texts[0])) == sorted(re.findall(r"\d+", texts[1]))
+    assert all(len(each) > 5 for each in texts)
+    assert [bool(result.why), bool(result.remarks)] == [
+        run in INCOMPLETE,
+        run in {"unjudged", "leaked", "without a file"},
+    ]
+
+
+INCOMPLETE: Final = {"stopped", "internal error", "usage", "nothing ran"}
+
+
+def test_every_part_of_the_sentence_has_its_korean() -> None:
+    """Each part that the code has is translated, and no other."""
+    tree = ast.parse(Path(run_result.__file__).read_text("utf-8"))
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    why = {why for _, why in run_result._INCOMPLETE.values()}  # noqa: SLF001 -- why a run is not complete
+    assert korean.phrases().keys() == why | {each for each in texts if "{}" in each}
