@@ -46,8 +46,6 @@
   const nodeOf = (check) => (check.m === undefined ? "" : `${data.modules[check.m]}::${check.n}`);
   const latestOf = (check) => (check.sides ? check.sides[1] || check.sides[0] : check); // of a comparison
   const claimOf = (check) => data.claims[check.c];
-  const seconds = (value) =>
-    value < 1 ? `${Math.round(value * 1000)} ms` : value < 60 ? `${value.toFixed(1)} s` : `${Math.floor(value / 60)} min ${String(Math.round(value % 60)).padStart(2, "0")} s`;
 
   // ---- filter ---------------------------------------------------------------------------------------------------
   const isFiltered = () => state.text || state.outcomes.size || state.tier || state.area || state.cause;
@@ -176,7 +174,7 @@
         labelled(element("span", { class: "tier" }, check.t || "M"), "title", data.tiers[check.t || "M"]),
         element("span", { class: "text" }, claim, check.new ? element("span", { class: "badge" }, translated("new")) : "", check.flips > 1 ? element("span", { class: "badge" }, `${check.flips} × `, translated("changed")) : "", word ? element("span", { class: "why" }, word === r.reason ? inBoth(word, r.reason_ko) : word) : null),
         element("span", { class: "figures" }, figures),
-        element("span", { class: "time" }, check.sides ? "" : seconds(check.s || 0)),
+        element("span", { class: "time" }, check.sides ? "" : formatSeconds(check.s || 0)),
       ),
     );
     details.check = check;
@@ -242,7 +240,7 @@
   // ---- exchanges --------------------------------------------------------------------------------------------------
   function exchange(one) {
     const status = one.status === null ? one.ended : `${one.status}, ${one.ended}`;
-    const title = `${one.request[0] || one.url} → ${status}, ${one.body_bytes} B, ${seconds(one.times.ended)}`;
+    const title = `${one.request[0] || one.url} → ${status}, ${one.body_bytes} B, ${formatSeconds(one.times.ended)}`;
     return lazy(element("details", { class: "exchange" }, element("summary", {}, element("code", {}, title))), () => parts(one));
   }
   function parts(one) {
@@ -262,7 +260,7 @@
   }
   function timeOf(events, place) {
     const at = events.times && events.times[place];
-    return typeof at === "number" ? precise(at) : "";
+    return typeof at === "number" ? formatSeconds(at) : "";
   }
   // Whether a body is cut, where all of it is, and whether a secret is masked.
   function bodyNotes(one, name, bytes) {
@@ -287,10 +285,10 @@
       const bar = element("i", { class: name, style: `margin-left:${(begin / whole) * 100}%;width:${Math.max(0.4, ((end - begin) / whole) * 100)}%` });
       const track = element("span", { class: "track" }, bar);
       if (name === "receive") {
-        for (const [at, length] of times.chunks) track.append(element("b", { style: `left:${(at / whole) * 100}%`, title: `${seconds(at)}: ${length} B` }));
+        for (const [at, length] of times.chunks) track.append(element("b", { style: `left:${(at / whole) * 100}%`, title: `${formatSeconds(at)}: ${length} B` }));
       }
       const many = name === "receive" && times.number_of_chunks ? ` (${times.number_of_chunks})` : "";
-      list.append(element("li", {}, element("span", {}, translated(name), many), track, element("span", {}, precise(end - begin))));
+      list.append(element("li", {}, element("span", {}, translated(name), many), track, element("span", {}, formatSeconds(end - begin))));
     }
     return list;
   }
@@ -298,13 +296,12 @@
     const cells = (...texts) => texts.map((each) => element("td", {}, each));
     const rows = times.chunks.map(([at, length], place) => {
       const [before, had] = place ? times.chunks[place - 1] : [times.sent, 0];
-      return element("tr", {}, ...cells(precise(at), `+${precise(at - before)}`, `${length - had}`));
+      return element("tr", {}, ...cells(formatSeconds(at), `+${formatSeconds(at - before)}`, `${length - had}`));
     });
     const heads = ["after", "since the one before", "bytes"].map((each) => element("th", { scope: "col" }, translated(each)));
     const rest = times.number_of_chunks - rows.length;
     return element("table", { class: "arrivals" }, rest > 0 ? element("caption", {}, `${rest} `, translated("more between these")) : "", element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows));
   }
-  const precise = (value) => (value < 0.1 ? `${(value * 1000).toFixed(1)} ms` : `${value.toFixed(2)} s`);
 
   // ---- links --------------------------------------------------------------------------------------------------------
   function follow() {

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lumen_conformance.report.figures import format_seconds
 from tests.contract.clients.versions import HERE, PYTHON
 from tests.fixtures.nested_pytest import stage
 from tests.fixtures.repository import ROOT
@@ -108,6 +109,12 @@ def test_nothing_is_executed_or_loaded(found: dict[str, Any]) -> None:
     """No script of a server runs, the page asks for nothing else, and the console has no error."""
     assert found["errors"] == []
     assert found["title"].startswith("FAILED: 22 passed, 1 failed, 1 warned, 1 not applicable - ")
+
+
+def test_durations(found: dict[str, Any]) -> None:
+    """The script writes a duration as the other parts of the page and the summary for GitHub do."""
+    assert found["durations"] == [[each, format_seconds(each)] for each, _ in found["durations"]]
+    assert len(found["durations"]) > 10
 
 
 def test_the_failures_are_open(found: dict[str, Any]) -> None:

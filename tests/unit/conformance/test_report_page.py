@@ -123,7 +123,15 @@ def test_a_value_has_three_digits(value: float, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value_s", "shown"), [(0.0123, "12 ms"), (0.9999, "1.0 s"), (59.96, "1 min 00 s"), (125.0, "2 min 05 s")]
+    ("value_s", "shown"),
+    [
+        (0, "0 ms"),
+        (0.00042, "0.4 ms"),
+        (0.0123, "12 ms"),
+        (0.9999, "1.0 s"),
+        (59.96, "1 min 00 s"),
+        (119.6, "2 min 00 s"),
+    ],
 )
 def test_a_time_has_a_suitable_unit(value_s: float, shown: str) -> None:
     """A time is shown in milliseconds, seconds or minutes, also at the boundaries."""
