@@ -1,13 +1,23 @@
 "use strict";
 // Shows the entries of the checks, which are data, when a group or a check is opened. Every text is set as text.
 (async () => {
-  const packed = Uint8Array.from(atob(document.getElementById("data").textContent), (each) => each.charCodeAt(0));
-  const data = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
   const MOST_ROWS = 300; // of one group at a time: more than a person reads
   const page = document.documentElement;
   const $ = (id) => document.getElementById(id);
   const groups = [...document.querySelectorAll("details.group")];
-  const state = { text: "", outcomes: new Set(), tier: "", area: "", cause: "" };
+  const SELECTS = ["tier", "area", "group", "cause"];
+  const WRONG = ["failed", "error", "never_ran", "not_judged"];
+  const state = { text: "", outcomes: new Set(), tier: "", area: "", group: "", cause: "" };
+  const data = await readData().catch(() => ({ labels: {}, korean: {}, checks: [] }));
+
+  // ---- data -----------------------------------------------------------------------------------------------------
+  // The notice that the data cannot be read is in the page; it is removed when they are read.
+  async function readData() {
+    const packed = Uint8Array.from(atob(document.getElementById("data").textContent), (each) => each.charCodeAt(0));
+    const read = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+    $("unreadable").remove();
+    return read;
+  }
 
   // ---- small helpers -------------------------------------------------------------------------------------------
   function element(name, attributes = {}, ...children) {
@@ -48,7 +58,7 @@
   const claimOf = (check) => data.claims[check.c];
 
   // ---- filter ---------------------------------------------------------------------------------------------------
-  const isFiltered = () => state.text || state.outcomes.size || state.tier || state.area || state.cause;
+  const isFiltered = () => state.text || state.outcomes.size || SELECTS.some((name) => state[name]);
   function searched(check) {
     if (check.searched === undefined) {
       const texts = (check.sides || [check]).flatMap((each) => (each && each.r ? [each.r.reason, each.r.expected, each.r.found] : []));
@@ -61,6 +71,7 @@
       (!state.outcomes.size || state.outcomes.has(outcomeOf(check))) &&
       (!state.tier || (check.t || "M") === state.tier) &&
       (!state.area || groups[check.g].dataset.area === state.area) &&
+      (!state.group || groups[check.g].dataset.name === state.group) &&
       (!state.cause || String(check.a) === state.cause) &&
       (!state.text || state.text.split(/\s+/).every((word) => searched(check).includes(word)))
     );
@@ -93,7 +104,7 @@
     const parts = new URLSearchParams();
     if (state.text) parts.set("q", state.text);
     if (state.outcomes.size) parts.set("outcome", [...state.outcomes].join(","));
-    for (const name of ["tier", "area", "cause"]) if (state[name]) parts.set(name, state[name]);
+    for (const name of SELECTS) if (state[name]) parts.set(name, state[name]);
     const text = parts.toString();
     history.replaceState(null, "", text ? `#?${text}` : location.pathname + location.search);
   }
@@ -102,13 +113,13 @@
     remember();
   }
   function clear() {
-    Object.assign(state, { text: "", tier: "", area: "", cause: "" });
+    Object.assign(state, { text: "", tier: "", area: "", group: "", cause: "" });
     state.outcomes.clear();
     show();
   }
   function show() {
     $("search").value = state.text;
-    for (const name of ["tier", "area", "cause"]) if ($(name)) $(name).value = state[name];
+    for (const name of SELECTS) if ($(name)) $(name).value = state[name];
   }
 
   // ---- rows -----------------------------------------------------------------------------------------------------
@@ -312,7 +323,7 @@
       clear();
       state.text = (parts.get("q") || "").toLowerCase();
       for (const word of (parts.get("outcome") || "").split(",").filter(Boolean)) state.outcomes.add(word);
-      for (const name of ["tier", "area", "cause"]) state[name] = parts.get(name) || "";
+      for (const name of SELECTS) state[name] = parts.get(name) || "";
       show();
       apply();
       return;
@@ -396,20 +407,23 @@
       else node.setAttribute(node.dataset.of, node.dataset[language]);
     }
     for (const button of document.querySelectorAll("[data-language]")) button.setAttribute("aria-pressed", String(button.dataset.language === language));
+    keep("lumen-language", language);
+  }
+  const firstLanguage = () => kept("lumen-language") || ((navigator.language || "").startsWith("ko") ? "ko" : "en");
+  // What a reader has chosen is kept, unless the browser gives a file no storage.
+  function keep(name, value) {
     try {
-      localStorage.setItem("lumen-language", language);
+      localStorage.setItem(name, value);
     } catch {
-      // a page of a file may have no storage
+      // it is asked again
     }
   }
-  function firstLanguage() {
+  function kept(name) {
     try {
-      const kept = localStorage.getItem("lumen-language");
-      if (kept) return kept;
+      return localStorage.getItem(name);
     } catch {
-      // same
+      return null;
     }
-    return (navigator.language || "").startsWith("ko") ? "ko" : "en";
   }
 
   // ---- events -------------------------------------------------------------------------------------------------------------
@@ -421,7 +435,7 @@
     state.text = $("search").value.trim().toLowerCase();
     changed();
   });
-  for (const name of ["tier", "area", "cause"]) {
+  for (const name of SELECTS) {
     if ($(name)) $(name).addEventListener("change", () => ((state[name] = $(name).value), changed()));
   }
   document.querySelector(".filters").addEventListener("submit", (event) => {
@@ -452,26 +466,35 @@
     if (navigator.clipboard) navigator.clipboard.writeText(text).then(done, selected);
     else selected();
   }
+  // A key is known by its character, or by its place where the layout has another one there, as the Korean layout has.
+  const KEYS = {
+    "/": () => $("search").focus(),
+    j: () => step(1),
+    k: () => step(-1),
+    f: () => {
+      const only = WRONG.every((word) => state.outcomes.has(word));
+      clear();
+      if (!only) WRONG.forEach((word) => state.outcomes.add(word));
+      changed();
+    },
+    l: () => speak(page.lang === "ko" ? "en" : "ko"),
+  };
+  const PLACES = { Slash: "/", KeyJ: "j", KeyK: "k", KeyF: "f", KeyL: "l" };
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const typing = event.target.matches("input, select, textarea");
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.target.matches("select")) return;
+    const typing = event.target.matches("input:not([type=checkbox]), textarea");
     if (event.key === "Escape") {
       if (typing) event.target.blur();
       clear();
       changed();
     }
-    if (typing) return;
-    if (event.key === "/") {
-      event.preventDefault();
-      $("search").focus();
-    } else if (event.key === "j" || event.key === "k") step(event.key === "j" ? 1 : -1);
-    else if (event.key === "f") {
-      const only = state.outcomes.has("failed") || state.outcomes.has("error");
-      clear();
-      if (!only) ["failed", "error", "never_ran", "not_judged"].forEach((word) => state.outcomes.add(word));
-      changed();
-    } else if (event.key === "l") speak(page.lang === "ko" ? "en" : "ko");
+    const name = /^[ -~]$/.test(event.key) ? event.key.toLowerCase() : PLACES[event.code];
+    if (typing || !$("keys").checked || !Object.hasOwn(KEYS, name)) return;
+    event.preventDefault();
+    KEYS[name]();
   });
+  $("keys").checked = kept("lumen-keys") !== "off";
+  $("keys").addEventListener("change", () => keep("lumen-keys", $("keys").checked ? "on" : "off"));
   function step(by) {
     const rows = [...document.querySelectorAll("details.check > summary")].filter((each) => each.offsetParent);
     const at = rows.indexOf(document.activeElement);
@@ -481,7 +504,22 @@
   for (const event of ["focusin", "pointerover"]) {
     document.addEventListener(event, ({ target }) => {
       const figure = target.closest && target.closest("figure.timeline");
-      if (figure && target.querySelector("title")) figure.querySelector(".mark-record").textContent = target.querySelector("title").textContent;
+      const title = figure && target.querySelector(":scope > title");
+      if (title) figure.querySelector(".mark-record").textContent = title.textContent;
+    });
+  }
+  // What a timeline shows is one stop of the Tab key: arrows go to the next and the one before, in the order of time.
+  const leftOf = (mark) => Number(mark.getAttribute("x") || mark.getAttribute("cx"));
+  for (const drawing of document.querySelectorAll("figure.timeline svg")) {
+    const marks = [...drawing.querySelectorAll("[tabindex]")].sort((one, other) => leftOf(one) - leftOf(other));
+    if (marks.length) marks[0].setAttribute("tabindex", "0");
+    drawing.addEventListener("focusin", ({ target }) => marks.forEach((mark) => mark.setAttribute("tabindex", mark === target ? "0" : "-1")));
+    drawing.addEventListener("keydown", (event) => {
+      const at = marks.indexOf(document.activeElement);
+      const next = marks[{ ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: marks.length - 1 }[event.key]];
+      if (!next) return;
+      event.preventDefault();
+      next.focus();
     });
   }
   for (const link of document.querySelectorAll(".names a")) {

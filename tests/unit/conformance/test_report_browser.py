@@ -157,6 +157,51 @@ def test_keys(found: dict[str, Any]) -> None:
     assert "\\u202e" in found["opened_by_key"]
 
 
+def test_keys_of_a_korean_layout(found: dict[str, Any]) -> None:
+    """A key is known by its place where the layout has another character; a composition and a select keep theirs."""
+    assert found["korean_f"] == ["failed"]
+    assert found["composing"] == "en"
+    assert found["in_a_select"] == [["failed"], "en"]
+
+
+def test_keys_can_be_switched_off(found: dict[str, Any]) -> None:
+    """Without the switch, keys of one character do nothing, also after the page was loaded again."""
+    assert found["switched_off"] == ["en", ""]
+
+
+def test_a_timeline_is_one_tab_stop(found: dict[str, Any]) -> None:
+    """Arrow keys go through it in the order of time; an empty place shows no record."""
+    assert (found["empty_place"], found["stops"]) == ("", 1)
+    names = [each.partition(": ")[0] for each in found["records"]]
+    assert names == [
+        "0.000 s, started",
+        "0.500 s, ready",
+        "1.200 s, ready",
+        "1.200 s, ready",
+        "1.000 s, worker_died",
+        "0.000 s, started",
+    ]
+
+
+def test_one_group_can_be_shown(found: dict[str, Any]) -> None:
+    """The filter by group shows one scenario, and the link keeps it."""
+    assert found["group_filter"] == [["1.4-automatic-restart"], "?group=1"]
+    assert found["group_of_a_link"] == [["1.4-automatic-restart"], "1"]
+
+
+def test_a_damaged_page_says_so(tmp_path: Path) -> None:
+    """A page whose data are wrong or cut, or that is opened by an old browser, has a notice beside its verdict."""
+    ended = stage(
+        tmp_path, {"contract/test_one.py": '''"""One."""\n@check("B1.1")\ndef test_one():\n    """It."""\n'''}
+    )
+    seen = browse("damaged", ended.folder / "reports" / "report.html")
+    for name in ("wrong", "cut", "old"):
+        notice, word = seen[name]
+        assert "Copy the file again" in notice, name
+        assert word == "PASSED"
+    assert seen["errors"] == []
+
+
 def test_languages(found: dict[str, Any]) -> None:
     """The key l changes to Korean, and the page remembers it."""
     sentence = "통과 22, 실패 1, 경고 1, 해당 없음 1 (대상이 선언하지 않음: tools 1)."
