@@ -49,7 +49,7 @@ class Mark:
 class Lane:
     """One process. Seconds count from the begin of the timeline; without an end nobody recorded when it ended.
 
-    ``last_s`` is the time of its last event: until then it certainly lived.
+    ``last_s`` is the time of its last event: it was running until then.
     """
 
     pid: int
@@ -142,7 +142,9 @@ class _TimelineReader:
         timeline = self._timeline
         if not timeline.lanes:
             return None
-        timeline.outages += [] if self._observed.recoveries else self._journalled_outages()
+        if not self._observed.recoveries:
+            ends = [each.at_s for each in timeline.marks] + [each.end_s for each in timeline.requests]
+            timeline.outages += self._journalled_outages(max(ends, default=0.0))
         self._thin_lanes()
         self._thin_requests()
         every: tuple[list[Any], ...] = (timeline.marks, timeline.requests, timeline.outages)
@@ -218,8 +220,9 @@ class _TimelineReader:
             replaced_s = at_s + (recovery["replaced_s"] or recovery["waited_s"])
             self._mark(replaced_s, self._lane(each["ref"]["pid"], "new process", replaced_s), "seen", each)
         answered_s = recovery["answered_s"]
-        text = f"first answer after {format_figure(answered_s, 's')}" if answered_s else "no answer"
-        self._timeline.outages.append(Span(at_s, at_s + (answered_s or recovery["waited_s"]), "bad", text))
+        lasted_s = answered_s or recovery["waited_s"]
+        text = f"{'first answer after' if answered_s else 'no answer for'} {format_figure(lasted_s, 's')}"
+        self._timeline.outages.append(Span(at_s, at_s + lasted_s, "bad", text))
 
     def _add_exchange(self, exchange: dict[str, Any]) -> None:
         begin_s = exchange["sent_mono_s"] - self._begin_s
@@ -230,26 +233,19 @@ class _TimelineReader:
         text = self._text(f"{path}: {status or 'no status'}, {ended}, {format_figure(exchange['ended_s'], 's')}")
         self._timeline.requests.append(Span(begin_s, begin_s + exchange["ended_s"], tone, text))
 
-    def _journalled_outages(self) -> list[Span]:
-        """The times from the death of a serving worker to the next that is ready, as the journal has them."""
-        serving = sorted(
-            (
-                each
-                for each in self._events
-                if each.name == "ready" or (each.name == "worker_died" and each.fields.get("was_serving"))
-            ),
-            key=lambda each: each.instance,
-        )
-        return [
-            Span(
-                one.mono_s - self._begin_s,
-                other.mono_s - self._begin_s,
-                "bad",
-                f"no worker for {format_figure(other.mono_s - one.mono_s, 's')}, by the journal",
-            )
-            for one, other in pairwise(serving)
-            if (one.name, other.name, one.instance) == ("worker_died", "ready", other.instance)
-        ]
+    def _journalled_outages(self, end_s: float) -> list[Span]:
+        """The times from the death of a serving worker to the next that is ready, as the journals have them.
+
+        Further deaths belong to the same outage. Without a ready worker it lasts to the end of the timeline.
+        """
+        spans, died_s = list[Span](), dict[str, float]()  # by instance
+        for event in self._events:
+            at_s = event.mono_s - self._begin_s
+            if event.name == "worker_died" and event.fields.get("was_serving"):
+                died_s.setdefault(event.instance, at_s)
+            elif event.name == "ready" and event.instance in died_s:
+                spans.append(_outage(died_s.pop(event.instance), at_s, ""))
+        return [*spans, *(_outage(begin_s, end_s, "at least ") for begin_s in died_s.values())]
 
     def _mark(self, at_s: float, lane: int, name: str, record: object) -> None:
         try:
@@ -262,3 +258,8 @@ class _TimelineReader:
     def _text(self, text: str) -> str:
         cut = text if len(text) <= RECORD_CHARS else f"{text[:RECORD_CHARS]}…"
         return visible(self._mask.text(cut))
+
+
+def _outage(begin_s: float, end_s: float, bound: str) -> Span:
+    text = f"no worker for {bound}{format_figure(round(end_s - begin_s, 6), 's')}, by the journal"
+    return Span(begin_s, end_s, "bad", text)

@@ -87,7 +87,8 @@ def test_the_seventeen_have_korean_claims() -> None:
 TEXTS: Final = {
     "timeline of killed": "killed 시간표",
     "outage: first answer after 0.5 s": "중단: 0.5 s 뒤에 첫 응답",
-    "outage: no answer": "중단: 응답 없음",
+    "outage: no answer for 3 s": "중단: 3 s 동안 응답 없음",
+    "no worker for at least 3 s, by the journal": "저널에 따르면 3 s 이상 워커 없음",
     "no worker for 0.2 s, by the journal": "저널에 따르면 0.2 s 동안 작업 프로세스 없음",
     "supervisor 7": "감독 프로세스 7",
     "worker 7, generation 2": "작업 프로세스 7, 2세대",

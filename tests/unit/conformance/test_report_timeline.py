@@ -145,11 +145,38 @@ def test_an_outage_is_of_one_instance(tmp_path: Path) -> None:
     assert [(each.begin_s, each.end_s) for each in timeline.outages] == [(1.0, 1.25)]
 
 
+def outages(folder: Path, *later: tuple[float, str, dict[str, Any]]) -> list[tuple[float, float, str]]:
+    """Return the outages of a launch whose first worker is ready after 0.5 s, and what happens later."""
+    timeline = read(folder, {}, [*EVENTS[:3], *later])
+    assert timeline
+    return [(each.begin_s, each.end_s, each.text) for each in timeline.outages]
+
+
+DIED = {"pid": 11, "was_serving": True}
+
+
+def test_a_crash_loop_is_one_outage(tmp_path: Path) -> None:
+    """An outage begins at the first death, also where the next workers die, and lasts to the end of the timeline."""
+    again = ((at_s, "worker_died", {"pid": 12, "was_serving": at_s < 2}) for at_s in (1.5, 2.5))
+    found = outages(tmp_path, (1.0, "worker_died", DIED), *again, (4.0, "gave_up", {"reason": "crash loop"}))
+    assert found == [(1.0, 4.0, "no worker for at least 3 s, by the journal")]
+
+
+def test_an_outage_ends_at_the_next_ready_worker(tmp_path: Path) -> None:
+    """Several deaths before it belong to the same outage; a later death begins another."""
+    deaths = [(at_s, "worker_died", DIED) for at_s in (1.0, 1.5, 3.0)]
+    ready = [(at_s, "ready", {"pid": 12}) for at_s in (2.0, 3.5)]
+    assert outages(tmp_path, *sorted(deaths + ready)) == [
+        (1.0, 2.0, "no worker for 1 s, by the journal"),
+        (3.0, 3.5, "no worker for 0.5 s, by the journal"),
+    ]
+
+
 def test_an_outage_without_an_answer(tmp_path: Path) -> None:
     """An outage that did not end is as long as the wait."""
     timeline = read(tmp_path, recovery(), [], [sent(1.0, "SIGKILL", 21)])
     assert timeline
-    assert [(each.end_s, each.text) for each in timeline.outages] == [(3.0, "no answer")]
+    assert [(each.end_s, each.text) for each in timeline.outages] == [(3.0, "no answer for 3 s")]
 
 
 def test_a_stage_without_events_has_none(tmp_path: Path) -> None:
