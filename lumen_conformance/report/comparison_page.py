@@ -90,7 +90,7 @@ def render(folder: Path, old: ComparedRun, new: ComparedRun) -> str:
     shown = [change for group in groups for change in group.changes]
     return ENVIRONMENT.get_template("comparison.html").render(
         title=TITLE, korean=texts, ending=result, icon=icon(result.tone),
-        facts={"Before": old.describe(), "After": new.describe(), "Generated": now()},
+        details={"Before": old.describe(), "After": new.describe(), "Generated": now()},
         incomplete="" if new.ending.is_complete else new.ending.describe(),
         labels=OUTCOMES, counts=_ordered(shown), unchanged=unchanged, groups=groups, causes=causes,
         tiers=sorted({each.tier for each in shown}), areas=[],

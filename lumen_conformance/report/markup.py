@@ -119,7 +119,7 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence, folder:
         icon=icon(ending.tone),
         layers=layer_results(config, results),
         counts=numbers,
-        facts=_run_details(config, results),
+        details=_run_details(config, results),
         causes=shown,
         unjudged=unjudged_without_cause(results, causes),
         broken=[each.nodeid for each in results.broken],

@@ -57,17 +57,17 @@ class CauseExample:
     """What the first failure of a cause shows: its findings, the commands that repeat it, its exchange."""
 
     findings: list[tuple[str, str]]
-    again: str
+    repeat_command: str
     curl: str
     exchange: dict[str, str]
 
 
 def make_example(
-    findings: list[tuple[str, str]], again: str, curl: str, exchange: Mapping[str, Any] | None
+    findings: list[tuple[str, str]], repeat_command: str, curl: str, exchange: Mapping[str, Any] | None
 ) -> CauseExample:
     """Return an example, its texts cut and without characters that a page obeys."""
     shown = [(name, visible(_cut(text, FINDING_CHARS))) for name, text in findings if text]
-    return CauseExample(shown, visible(again), visible(curl), _exchange(exchange) if exchange else {})
+    return CauseExample(shown, visible(repeat_command), visible(curl), _exchange(exchange) if exchange else {})
 
 
 def _exchange(record: Mapping[str, Any]) -> dict[str, str]:

@@ -30,11 +30,12 @@
     return made;
   }
   const translated = (text) => inBoth(text, data.korean[text]);
+  const counted = (text, number) => inBoth(text.replace("{}", number), (data.korean[text] || "").replace("{}", number));
   function inBoth(english, korean) {
-    const both = document.createDocumentFragment();
-    if (korean) both.append(element("span", { class: "t", lang: "en" }, ...prose(english)), element("span", { class: "t", lang: "ko" }, ...prose(korean)));
-    else both.append(...prose(english));
-    return both;
+    const fragment = document.createDocumentFragment();
+    if (korean) fragment.append(element("span", { class: "t", lang: "en" }, ...prose(english)), element("span", { class: "t", lang: "ko" }, ...prose(korean)));
+    else fragment.append(...prose(english));
+    return fragment;
   }
   // What is between backticks is code.
   const prose = (text) => text.split(/`+([^`]+)`+/).map((part, place) => (place % 2 ? element("code", {}, part) : part));
@@ -100,7 +101,7 @@
       button.setAttribute("aria-pressed", String(state.outcomes.has(button.dataset.outcome)));
     }
   }
-  function remember() {
+  function keepFilterInLink() {
     const parts = new URLSearchParams();
     if (state.text) parts.set("q", state.text);
     if (state.outcomes.size) parts.set("outcome", [...state.outcomes].join(","));
@@ -108,9 +109,9 @@
     const text = parts.toString();
     history.replaceState(null, "", text ? `#?${text}` : location.pathname + location.search);
   }
-  function changed() {
+  function updateFilter() {
     apply();
-    remember();
+    keepFilterInLink();
   }
   function clear() {
     Object.assign(state, { text: "", tier: "", area: "", group: "", cause: "" });
@@ -135,7 +136,7 @@
   function logsAt(places) {
     return places.map((place) => {
       const log = data.logs[place];
-      const title = element("summary", {}, element("code", {}, log.name), log.cut_bytes ? element("small", {}, ` ${log.cut_bytes} `, translated("earlier bytes are left out")) : "");
+      const title = element("summary", {}, element("code", {}, log.name), log.cut_bytes ? element("small", {}, " ", counted("{} earlier bytes are left out", log.cut_bytes)) : "");
       return lazy(element("details", { class: "log" }, title), () => [element("pre", { tabindex: "0" }, log.text)]);
     });
   }
@@ -160,7 +161,7 @@
     const shown = checks.slice(0, MOST_ROWS).map(row);
     const rest = checks.slice(MOST_ROWS);
     if (rest.length) {
-      const more = element("button", { type: "button", class: "more" }, `${rest.length} `, translated("more"));
+      const more = element("button", { type: "button", class: "more" }, counted("{} more", rest.length));
       more.addEventListener("click", () => more.replaceWith(...batch(rest)));
       shown.push(more);
     }
@@ -183,7 +184,7 @@
         element("span", { class: "outcome" }, ...before, translated(data.labels[outcome])),
         element("span", { class: "id" }, check.i || check.n),
         labelled(element("span", { class: "tier" }, check.t || "M"), "title", data.tiers[check.t || "M"]),
-        element("span", { class: "text" }, claim, check.new ? element("span", { class: "badge" }, translated("new")) : "", check.flips > 1 ? element("span", { class: "badge" }, `${check.flips} × `, translated("changed")) : "", word ? element("span", { class: "why" }, word === r.reason ? inBoth(word, r.reason_ko) : word) : null),
+        element("span", { class: "text" }, claim, check.new ? element("span", { class: "badge" }, translated("new")) : "", check.flips > 1 ? element("span", { class: "badge" }, counted("changed {} times", check.flips)) : "", word ? element("span", { class: "why" }, word === r.reason ? inBoth(word, r.reason_ko) : word) : null),
         element("span", { class: "figures" }, figures),
         element("span", { class: "time" }, check.sides ? "" : formatSeconds(check.s || 0)),
       ),
@@ -199,13 +200,13 @@
     const list = element("dl", { class: "findings" });
     if (!check.sides) list.append(...findings(check));
     if (source) list.append(line("source", ...prose(source)));
-    if (breaks) list.append(line("who breaks", ...prose(breaks)));
+    if (breaks) list.append(line("affected clients", ...prose(breaks)));
     if (check.a !== undefined) list.append(line("cause", element("a", { href: `#cause-${check.a}` }, ...prose(data.causes[check.a]))));
     const link = element("a", { class: "permalink", href: `#${encodeURIComponent(nameOf(check))}` }, translated("link"));
     list.append(line("test", element("code", {}, nodeOf(check) || nameOf(check)), " ", link));
-    return element("div", { class: "body" }, list, ...(check.sides ? [both(check.sides)] : evidence(check)));
+    return element("div", { class: "body" }, list, ...(check.sides ? [renderSides(check.sides)] : evidence(check)));
   }
-  function both(sides) {
+  function renderSides(sides) {
     const shown = sides.map((side, place) => {
       const title = element("h4", {}, translated(place ? "After" : "Before"), ": ", translated(data.labels[side ? side.o : "absent"]));
       return element("section", { class: `side ${side ? side.o : "absent"}` }, title, ...(side ? [element("dl", { class: "findings" }, ...findings(side)), ...evidence(side)] : []));
@@ -217,7 +218,7 @@
     if (r.expected) lines.push(line("expected", element("code", {}, r.expected)));
     if (r.found) lines.push(line("found", element("code", {}, r.found)));
     if (r.at) lines.push(line("at", element("code", {}, r.at)));
-    for (const [expected, value] of r.held || []) lines.push(line("expected, and it holds", element("code", {}, expected), value ? ": " : "", value ? element("code", {}, value) : ""));
+    for (const [expected, value] of r.held || []) lines.push(line("expected (met)", element("code", {}, expected), value ? ": " : "", value ? element("code", {}, value) : ""));
     if (!r.found && r.reason) lines.push(line("reason", r.reason_ko ? inBoth(r.reason, r.reason_ko) : element("code", {}, r.reason)));
     for (const each of r.warnings || []) if (each !== r.reason) lines.push(line("warning", each));
     for (const each of r.known || []) lines.push(line("known failure", each));
@@ -245,7 +246,7 @@
   }
   function observed(fields) {
     const rows = fields.map(([path, value]) => element("tr", {}, element("th", { scope: "row" }, path), element("td", {}, element("code", {}, value))));
-    return element("table", { class: "observed" }, element("caption", {}, translated("observed by the stage, as far as the claim speaks of it")), element("tbody", {}, ...rows));
+    return element("table", { class: "observed" }, element("caption", {}, translated("observed fields")), element("tbody", {}, ...rows));
   }
 
   // ---- exchanges --------------------------------------------------------------------------------------------------
@@ -262,7 +263,7 @@
     if (one.events) {
       const items = one.events.data.map((each, place) => element("li", {}, element("span", { class: "at" }, timeOf(one.events, place)), element("code", {}, each)));
       const rest = one.events.number - items.length;
-      made.push(element("h4", {}, `${one.events.number} `, translated("events")), element("ol", { class: "events" }, ...items), rest > 0 ? element("p", {}, `… ${rest} `, translated("more")) : "");
+      made.push(element("h4", {}, counted("{} events", one.events.number)), element("ol", { class: "events" }, ...items), rest > 0 ? element("p", {}, "… ", counted("{} more", rest)) : "");
       made.push(folded("body", element("pre", { tabindex: "0" }, one.body)));
     } else if (one.body) made.push(element("pre", { tabindex: "0" }, one.body));
     made.push(...bodyNotes(one, "body", one.body_bytes));
@@ -278,10 +279,10 @@
     const notes = [];
     if (one.cut.includes(name)) {
       const file = one.files && one.files[name];
-      if (file) notes.push(element("a", { href: file }, `${bytes} `, translated("bytes: all of them in a file")));
+      if (file) notes.push(element("a", { href: file }, counted("{} bytes: all of them in a file", bytes)));
       else if (one.files) notes.push(translated("the file with all bytes is not there any more"));
-      else if (one.not_kept) notes.push(`${bytes} `, translated("bytes; they could not be kept"), `: ${one.not_kept}`);
-      else notes.push(`${bytes} `, translated("bytes, cut here; a run with --keep-bodies DIR keeps all of them in a file"));
+      else if (one.not_kept) notes.push(counted("{} bytes; they could not be kept", bytes), `: ${one.not_kept}`);
+      else notes.push(counted("{} bytes, cut here; a run with --keep-bodies DIR keeps all of them in a file", bytes));
     }
     if (one.masked.includes(name)) notes.push(notes.length ? "; " : "", translated("a secret in this body is masked"));
     return notes.length ? [element("p", { class: "note" }, ...notes)] : [];
@@ -311,13 +312,13 @@
     });
     const heads = ["after", "since the one before", "bytes"].map((each) => element("th", { scope: "col" }, translated(each)));
     const rest = times.number_of_chunks - rows.length;
-    return element("table", { class: "arrivals" }, rest > 0 ? element("caption", {}, `${rest} `, translated("more between these")) : "", element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows));
+    return element("table", { class: "arrivals" }, rest > 0 ? element("caption", {}, counted("{} more between these", rest)) : "", element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows));
   }
 
   // ---- links --------------------------------------------------------------------------------------------------------
-  function follow() {
+  function followLink() {
     let wanted = location.hash.slice(1);
-    unknown("");
+    showUnknownLink("");
     if (wanted.startsWith("?")) {
       const parts = new URLSearchParams(wanted.slice(1));
       clear();
@@ -338,7 +339,7 @@
     if (!check) {
       const part = $(wanted) || $(`group-${wanted}`);
       if (part) reveal(part);
-      else unknown(wanted);
+      else showUnknownLink(wanted);
       return;
     }
     if (!matches(check)) {
@@ -366,7 +367,7 @@
   }
 
   // On a wide screen, one cause is shown at a time, beside the names of all: see style.css.
-  function pick(article) {
+  function selectCause(article) {
     for (const each of document.querySelectorAll(".cause")) each.classList.toggle("picked", each === article);
     for (const link of document.querySelectorAll(".names a")) {
       if (link.hash === `#${article.id}`) link.setAttribute("aria-current", "true");
@@ -375,7 +376,7 @@
   }
   function reveal(part) {
     if (part.matches(".cause")) {
-      pick(part);
+      selectCause(part);
       part.scrollIntoView({ block: "nearest" });
       return;
     }
@@ -390,7 +391,7 @@
     }
     part.scrollIntoView({ block: "start" });
   }
-  function unknown(id) {
+  function showUnknownLink(id) {
     const notice = $("unknown-link");
     notice.hidden = !id;
     notice.replaceChildren();
@@ -400,25 +401,25 @@
   }
 
   // ---- language ---------------------------------------------------------------------------------------------------------
-  function speak(language) {
+  function setLanguage(language) {
     page.lang = language;
     for (const node of document.querySelectorAll("[data-of]")) {
       if (node.dataset.of === "text") node.textContent = node.dataset[language];
       else node.setAttribute(node.dataset.of, node.dataset[language]);
     }
     for (const button of document.querySelectorAll("[data-language]")) button.setAttribute("aria-pressed", String(button.dataset.language === language));
-    keep("lumen-language", language);
+    store("lumen-language", language);
   }
-  const firstLanguage = () => kept("lumen-language") || ((navigator.language || "").startsWith("ko") ? "ko" : "en");
+  const firstLanguage = () => stored("lumen-language") || ((navigator.language || "").startsWith("ko") ? "ko" : "en");
   // What a reader has chosen is kept, unless the browser gives a file no storage.
-  function keep(name, value) {
+  function store(name, value) {
     try {
       localStorage.setItem(name, value);
     } catch {
       // it is asked again
     }
   }
-  function kept(name) {
+  function stored(name) {
     try {
       return localStorage.getItem(name);
     } catch {
@@ -433,10 +434,10 @@
   }
   $("search").addEventListener("input", () => {
     state.text = $("search").value.trim().toLowerCase();
-    changed();
+    updateFilter();
   });
   for (const name of SELECTS) {
-    if ($(name)) $(name).addEventListener("change", () => ((state[name] = $(name).value), changed()));
+    if ($(name)) $(name).addEventListener("change", () => ((state[name] = $(name).value), updateFilter()));
   }
   document.querySelector(".filters").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -445,7 +446,7 @@
   document.querySelector(".filters").addEventListener("reset", (event) => {
     event.preventDefault();
     clear();
-    changed();
+    updateFilter();
   });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
@@ -453,8 +454,8 @@
     if (button.dataset.outcome) {
       const word = button.dataset.outcome;
       if (!state.outcomes.delete(word)) state.outcomes.add(word);
-      changed();
-    } else if (button.dataset.language) speak(button.dataset.language);
+      updateFilter();
+    } else if (button.dataset.language) setLanguage(button.dataset.language);
     else if (button.className === "copy") copy(button);
   });
   function copy(button) {
@@ -475,9 +476,9 @@
       const only = WRONG.every((word) => state.outcomes.has(word));
       clear();
       if (!only) WRONG.forEach((word) => state.outcomes.add(word));
-      changed();
+      updateFilter();
     },
-    l: () => speak(page.lang === "ko" ? "en" : "ko"),
+    l: () => setLanguage(page.lang === "ko" ? "en" : "ko"),
   };
   const PLACES = { Slash: "/", KeyJ: "j", KeyK: "k", KeyF: "f", KeyL: "l" };
   document.addEventListener("keydown", (event) => {
@@ -486,15 +487,15 @@
     if (event.key === "Escape") {
       if (typing) event.target.blur();
       clear();
-      changed();
+      updateFilter();
     }
     const name = /^[ -~]$/.test(event.key) ? event.key.toLowerCase() : PLACES[event.code];
     if (typing || !$("keys").checked || !Object.hasOwn(KEYS, name)) return;
     event.preventDefault();
     KEYS[name]();
   });
-  $("keys").checked = kept("lumen-keys") !== "off";
-  $("keys").addEventListener("change", () => keep("lumen-keys", $("keys").checked ? "on" : "off"));
+  $("keys").checked = stored("lumen-keys") !== "off";
+  $("keys").addEventListener("change", () => store("lumen-keys", $("keys").checked ? "on" : "off"));
   function step(by) {
     const rows = [...document.querySelectorAll("details.check > summary")].filter((each) => each.offsetParent);
     const at = rows.indexOf(document.activeElement);
@@ -527,10 +528,10 @@
       if (!matchMedia("(min-width: 1000px)").matches) return; // the causes stand below each other
       event.preventDefault(); // the cause is beside its name: nothing must scroll
       history.replaceState(null, "", link.hash);
-      pick($(link.hash.slice(1)));
+      selectCause($(link.hash.slice(1)));
     });
   }
-  addEventListener("hashchange", follow);
+  addEventListener("hashchange", followLink);
   // What failed is printed with its cause, evidence and command; afterwards the page is as it was.
   const unfolded = [];
   function unfold(details) {
@@ -549,9 +550,9 @@
 
   page.classList.add("scripted");
   const largest = document.querySelector(".cause[id]");
-  if (largest) pick(largest);
-  speak(firstLanguage());
+  if (largest) selectCause(largest);
+  setLanguage(firstLanguage());
   apply();
-  follow();
+  followLink();
   page.dataset.ready = "yes";
 })();

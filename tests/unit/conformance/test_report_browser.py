@@ -65,7 +65,8 @@ MODULES = {
         measure(0.4, "s", 3.0, headline=True)
         folder = Path("temporary/recovery.test_01_kill.killed")
         folder.mkdir(exist_ok=True)
-        (folder / "record.json").write_text(json.dumps({"stage": "recovery.test_01_kill.killed", "evidence": None}))
+        stage = {"stage": "recovery.test_01_kill.killed", "began_mono_s": 0.5, "ended_mono_s": 3.0, "evidence": None}
+        (folder / "record.json").write_text(json.dumps(stage))
         rows = [(1.0, "started", {"supervisor_pid": 10}), (1.5, "ready", {"pid": 11, "generation": 1}),
                 (2.0, "worker_died", {"pid": 11, "was_serving": True}), (2.2, "ready", {"pid": 12, "generation": 2})]
         lines = [json.dumps({"event": name, "mono": at, "instance": "a", **more}) + "\\n" for at, name, more in rows]
@@ -205,7 +206,7 @@ def test_a_damaged_page_says_so(tmp_path: Path) -> None:
 def test_languages(found: dict[str, Any]) -> None:
     """The key l changes to Korean, and the page remembers it."""
     sentence = "통과 22, 실패 1, 경고 1, 해당 없음 1 (대상이 선언하지 않음: tools 1)."
-    assert found["korean"] == ["ko", "실패", "원인", sentence, "ID, 주장, 발견한 값"]
+    assert found["korean"] == ["ko", "실패", "원인", sentence, "ID, 검사 내용, 실제 값"]
     assert found["korean_after_reload"] == "ko"
     assert found["english"] == "FAILED"
 
@@ -238,7 +239,7 @@ def test_korean_is_whole(found: dict[str, Any]) -> None:
     """In Korean only names, values and claims are English: headings, legend, reasons and labels are Korean."""
     english = ("need", "does not declare", "outage", "requests", "supervisor 10", "worker 11")
     assert [text for text in english if text in found["korean_text"]] == []
-    for text in ("대상이 선언하지 않음: tools", "감독 프로세스 10", "작업 프로세스 11, 1세대", "준비됨", "사건\t기록"):
+    for text in ("대상이 선언하지 않음: tools", "슈퍼바이저 10", "워커 11, 1세대", "준비됨", "이벤트\t기록"):
         assert text in found["korean_text"]
     labels = set(found["korean_labels"])
     assert {
@@ -246,9 +247,9 @@ def test_korean_is_whole(found: dict[str, Any]) -> None:
         "언어",
         "결과별 보기",
         "범례",
-        "killed 시간표",
+        "killed 타임라인",
         "요청과 응답의 시간",
-        "M: 없으면 클라이언트가 고장 남",
+        "M: 지키지 않으면 클라이언트가 오작동함",
     } <= labels
     assert {"Result", "Legend", "timeline of killed", "M: clients break without it"} <= set(found["english_labels"])
     same = labels & set(found["english_labels"])  # the time and the size of a piece of a body

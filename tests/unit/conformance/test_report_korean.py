@@ -19,15 +19,14 @@ from tests.fixtures.repository import ROOT
 from tests.unit.conformance.report_results import entry_of, result_of
 
 TEMPLATES: Final = Path(lumen_conformance.__file__).parent / "report" / "templates"
-IN_HTML: Final = re.compile(r'\b(?:t|label|code_block\([^"()]+)(?:\(|, )"([^"]+)"(?=[,)])')
+IN_HTML: Final = re.compile(r'\b(?:t|counted|label|code_block\([^"()]+)(?:\(|, )"([^"]+)"(?=[,)])')
 IN_SCRIPT: Final = re.compile(
-    r'\b(?:translated|line|folded|element\("h4", \{\}, translated)\("([^"]+)"|code\(r?\w*[\w.]*, "([^"]+)"\)'
+    r'\b(?:translated|counted|line|folded|element\("h4", \{\}, translated)\("([^"]+)"|code\(r?\w*[\w.]*, "([^"]+)"\)'
     r'|"aria-label", "([^"]+)"'
 )
 SPANS: Final = re.compile(r'\["(connect|send|wait|receive)",')
 SENTENCES: Final = {
     "measured",
-    "checks",
     "after",
     "since the one before",
     "Lumen recovery and contract report",
@@ -85,15 +84,15 @@ def test_the_seventeen_have_korean_claims() -> None:
 
 
 TEXTS: Final = {
-    "timeline of killed": "killed 시간표",
+    "timeline of killed": "killed 타임라인",
     "outage: first answer after 0.5 s": "중단: 0.5 s 뒤에 첫 응답",
     "outage: no answer for 3 s": "중단: 3 s 동안 응답 없음",
     "no worker for at least 3 s, by the journal": "저널에 따르면 3 s 이상 워커 없음",
-    "no worker for 0.2 s, by the journal": "저널에 따르면 0.2 s 동안 작업 프로세스 없음",
-    "supervisor 7": "감독 프로세스 7",
-    "worker 7, generation 2": "작업 프로세스 7, 2세대",
-    "worker 7": "작업 프로세스 7",
-    "standby 7": "대기 프로세스 7",
+    "no worker for 0.2 s, by the journal": "저널에 따르면 0.2 s 동안 워커 없음",
+    "supervisor 7": "슈퍼바이저 7",
+    "worker 7, generation 2": "워커 7, 2세대",
+    "worker 7": "워커 7",
+    "standby 7": "대기 워커 7",
     "process 7": "프로세스 7",
     "new process 7": "새 프로세스 7",
     "25 percent of the budget": "허용량의 25 퍼센트",
