@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from markupsafe import Markup
+
 from lumen_conformance.registry.measurement import EXCHANGE, OBSERVED
 from lumen_conformance.registry.old_ids import translate
 from lumen_conformance.registry.redaction import redactor
@@ -31,12 +33,12 @@ from lumen_conformance.report.comparison import (
 from lumen_conformance.report.figures import format_figure
 from lumen_conformance.report.known_causes import ENDED, EXACT, WHOLE
 from lumen_conformance.report.page_data import LONGEST_TEXT, MOST_FIELDS, ValueTable, catalogue, linked, pack
-from lumen_conformance.report.rendering import ENVIRONMENT, LABELS, TIER_TITLES, headline, icon, make_example, now
+from lumen_conformance.report.page_mask import ABSENT
+from lumen_conformance.report.rendering import LABELS, TIER_TITLES, headline, icon, make_example, now, render
 from lumen_conformance.report.run_result import INCOMPLETE, Phrase, RunResult
 from lumen_conformance.schemas.descriptions import format_value
 
 TITLE: Final = "Comparison of two runs"
-ABSENT: Final = "absent"
 STILL: Final = "failing in both"
 OUTCOMES: Final = LABELS | {ABSENT: "absent"}
 TONES: Final = {  # the outcome that has the colour of a group
@@ -74,10 +76,10 @@ class _ChangeGroup:
 def write_page(path: Path, runs: Sequence[ComparedRun]) -> None:
     """Write the page; raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(redactor().values_only(render(path.parent, *runs)), "utf-8", "backslashreplace")
+    path.write_text(render_comparison(path.parent, *runs), "utf-8", "backslashreplace")
 
 
-def render(folder: Path, old: ComparedRun, new: ComparedRun) -> str:
+def render_comparison(folder: Path, old: ComparedRun, new: ComparedRun) -> str:
     """Return the page; ``folder`` is where it will be."""
     changes = differences(old.verdicts, new.verdicts)
     found = in_groups(changes) | {STILL: _still_failing(old.verdicts, new.verdicts)}
@@ -88,13 +90,13 @@ def render(folder: Path, old: ComparedRun, new: ComparedRun) -> str:
     result = summarize(found, changes, unchanged, new)
     texts = korean.texts()
     shown = [change for group in groups for change in group.changes]
-    return ENVIRONMENT.get_template("comparison.html").render(
-        title=TITLE, korean=texts, ending=result, icon=icon(result.tone),
+    return render(
+        "comparison.html", title=TITLE, korean=texts, ending=result, icon=icon(result.tone),
         details={"Before": old.describe(), "After": new.describe(), "Generated": now()},
         incomplete="" if new.ending.is_complete else new.ending.describe(),
         labels=OUTCOMES, counts=_ordered(shown), unchanged=unchanged, groups=groups, causes=causes,
         tiers=sorted({each.tier for each in shown}), areas=[],
-        data=_Entries((old, new), groups, causes, folder).json(texts),
+        data=_Entries((old, new), groups, causes, folder).packed(texts),
     )  # fmt: skip
 
 
@@ -180,8 +182,8 @@ class _Entries:
         self._cause_numbers = {name: place for place, cause in enumerate(causes) for name in cause["checks"]}
         self._checks = [self._entry(each, place) for place, group in enumerate(groups) for each in group.changes]
 
-    def json(self, texts: dict[str, str]) -> str:
-        """Return the data as JSON."""
+    def packed(self, texts: dict[str, str]) -> Markup:
+        """Return the data as JSON, compressed, in base64."""
         return pack(
             {
                 "labels": OUTCOMES, "tiers": TIER_TITLES, "korean": texts, "causes": self._causes, "modules": [],

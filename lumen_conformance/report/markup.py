@@ -18,7 +18,6 @@ from lumen_conformance.report.layers import layer_results
 from lumen_conformance.report.log_excerpts import LogExcerpt, read_logs
 from lumen_conformance.report.page_data import PageData
 from lumen_conformance.report.rendering import (
-    ENVIRONMENT,
     LABELS,
     TIER_TITLES,
     CauseExample,
@@ -26,6 +25,7 @@ from lumen_conformance.report.rendering import (
     icon,
     make_example,
     now,
+    render,
 )
 from lumen_conformance.report.result_groups import ResultGroup, group_results
 from lumen_conformance.report.results import NEVER_RAN, RESULTS, Result, Results, counts, properties
@@ -72,7 +72,7 @@ class _Group:
 
 def render_unfinished(title: str) -> str:
     """Return the page of a run that has not ended."""
-    return ENVIRONMENT.get_template("unfinished.html").render(title=title, started=now(), icon=icon("incomplete"))
+    return render("unfinished.html", title=title, started=now(), icon=icon("incomplete"))
 
 
 def gather_evidence(results: Results) -> Evidence:
@@ -111,7 +111,8 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence, folder:
     translations = korean.texts() | {
         each.name: korean.scenarios()[each.number] for each in groups if each.number in korean.scenarios()
     }
-    return ENVIRONMENT.get_template("page.html").render(
+    return render(
+        "page.html",
         title=title,
         korean=translations,
         ending=ending,

@@ -38,6 +38,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from markupsafe import Markup
+
 import lumen_conformance
 from lumen_conformance.registry.measurement import EXCHANGE, HELD, OBSERVED, WARNING, Measurement
 from lumen_conformance.registry.redaction import Redactor, redactor
@@ -51,6 +53,7 @@ from lumen_conformance.report.exchange_evidence import with_files
 from lumen_conformance.report.figures import format_figure
 from lumen_conformance.report.history import History
 from lumen_conformance.report.log_excerpts import LogExcerpt
+from lumen_conformance.report.page_mask import masked
 from lumen_conformance.report.result_groups import ResultGroup, share_of_budget
 from lumen_conformance.report.results import NEVER_RAN, Result, Results, properties
 from lumen_conformance.schemas.descriptions import format_value
@@ -88,7 +91,7 @@ class PageData:
             {"number": each.number, "name": each.name, "l": self._logs_of(*each.results)} for each in groups
         ]
 
-    def packed(self, **texts: object) -> str:
+    def packed(self, **texts: object) -> Markup:
         """Return the data as JSON, compressed, in base64; ``texts`` are added as they are."""
         data = texts | {
             "groups": self._groups,
@@ -185,10 +188,11 @@ def linked(exchanges: ValueTable, folder: Path) -> list[dict[str, Any]]:
     return [with_files(json.loads(each), link) for each in exchanges.values]
 
 
-def pack(data: object, mask: Redactor) -> str:
+def pack(data: object, mask: Redactor) -> Markup:
     """Return data, secrets masked, as JSON that is compressed and in base64, so that no text can look like markup."""
-    text = json.dumps(_masked(data, mask), ensure_ascii=False, separators=(",", ":"))
-    return b64encode(gzip.compress(text.encode("utf-8", "backslashreplace"), mtime=0)).decode()
+    text = json.dumps(_mask_all(data, mask), ensure_ascii=False, separators=(",", ":"))
+    coded = b64encode(gzip.compress(text.encode("utf-8", "backslashreplace"), mtime=0)).decode()
+    return Markup(coded)  # noqa: S704 -- base64 has no character of markup
 
 
 def _order(each: Result | ReportEntry) -> tuple[bool, list[int]]:
@@ -239,10 +243,10 @@ def _log(result: Result, results: Results) -> str:
     return text if left_out <= 0 else f"{text[:half]}\n… {left_out} characters left out …\n{text[-half:]}"
 
 
-def _masked(value: Any, mask: Redactor) -> Any:  # noqa: ANN401 -- any JSON
+def _mask_all(value: Any, mask: Redactor) -> Any:  # noqa: ANN401 -- any JSON
     """Return the value with the secrets of all texts masked, and with escapes for characters that a page obeys."""
     if isinstance(value, str):
-        return visible(mask.values_only(value))
+        return visible(masked(value, mask))
     if isinstance(value, dict):
-        return {key: _masked(each, mask) for key, each in value.items()}
-    return [_masked(each, mask) for each in value] if isinstance(value, list | tuple) else value
+        return {key: _mask_all(each, mask) for key, each in value.items()}
+    return [_mask_all(each, mask) for each in value] if isinstance(value, list | tuple) else value

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup
 
+from lumen_conformance.registry.redaction import Redactor, redactor
 from lumen_conformance.registry.visible_text import visible
 from lumen_conformance.report.figures import format_figure, format_seconds
 from lumen_conformance.report.history import points
 from lumen_conformance.report.korean import of_pattern
+from lumen_conformance.report.page_mask import masked
 from lumen_conformance.report.result_groups import share_of_budget
 from lumen_conformance.report.results import NEVER_RAN
 
@@ -38,12 +42,31 @@ TIER_TITLES: Final = {
     "W": "W: advice",
 }
 _TEMPLATES: Final = Path(__file__).parent / "templates"
+_MASK: Final[ContextVar[Redactor]] = ContextVar("_MASK")  # of the page that is rendered
+
+
+def _masked(value: object) -> object:
+    """Return a value of a template with its secrets masked; markup has only values that were masked before."""
+    return masked(value, _MASK.get()) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 ENVIRONMENT: Final = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-    lstrip_blocks=True,
+    lstrip_blocks=True, finalize=_masked,
 )  # fmt: skip
 ENVIRONMENT.globals |= {"figure_text": format_figure, "labels": LABELS, "of_pattern": of_pattern}
 ENVIRONMENT.filters |= {"seconds": format_seconds, "share": share_of_budget, "points": points}
+
+
+def render(template: str, **values: object) -> str:
+    """Return a page, the secrets of all values masked but not those of `Markup`."""
+    token = _MASK.set(redactor())
+    try:
+        return ENVIRONMENT.get_template(template).render(**values)
+    finally:
+        _MASK.reset(token)
+
+
 _ICON: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8" fill="{colour}"/>'
     '<text x="8" y="12" font-family="sans-serif" font-size="11" font-weight="700" text-anchor="middle" fill="#fff">'
@@ -93,17 +116,17 @@ def headline(sentence: str) -> str:
 
 
 def prose(text: str) -> Markup:
-    """Return a text, escaped, in which what is between backticks is code."""
-    parts = re.split(r"`+([^`]+)`+", text)
+    """Return a text, masked and escaped, in which what is between backticks is code."""
+    parts = re.split(r"`+([^`]+)`+", masked(text, _MASK.get()))
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts)
     )
 
 
-def icon(tone: str) -> str:
-    """Return the icon of a result as SVG."""
+def icon(tone: str) -> Markup:
+    """Return the icon of a result as SVG for a URL."""
     colour, mark = _ICONS[tone]
-    return _ICON.format(colour=colour, mark=mark)
+    return Markup(quote(_ICON.format(colour=colour, mark=mark)))  # noqa: S704 -- of these constants
 
 
 def now() -> str:

@@ -8,14 +8,17 @@ import json
 import platform
 import time
 from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lumen_conformance.cli import main as cli
 from lumen_conformance.registry.redaction import MASK, SHORTEST_SECRET_CHARS, Redactor, secrets_of
-from tests.fixtures.nested_pytest import NestedRun, stage
+from tests.fixtures.nested_pytest import NestedRun, read_page, stage
 
 KEY = 'k3y "of" <the> run/한국어'
 WEBHOOK = "https://hooks.example/T000/B000/xyzzy-plugh"
@@ -131,6 +134,85 @@ def test_no_part_of_a_secret_is_in_a_file(ended: NestedRun, name: str) -> None:
     assert "H3-slips" in text
     parts = ("k3y", "<the>", "the&gt;", "run/", "run%2F", "한국어", "ud55c", "xed\\x95", "%ED%95")
     assert [text[max(0, text.find(part) - 80) :][:160] for part in parts if part in text] == []
+
+
+def test_no_file_has_a_secret_in_base64(ended: NestedRun) -> None:
+    """Nor is one in base64, wherever it begins in what is coded."""
+    spelled = [base64.b64encode(b"x" * before + KEY.encode())[4:20].decode() for before in range(3)]
+    for name in [*FILES.values(), "reports/report.html", "verdicts.jsonl", "summary.json"]:
+        raw = (ended.folder / name).read_text("utf-8")
+        assert [each for each in spelled if each in raw or each in read_page(ended.folder / name)] == []
+
+
+WORDS_OF_THE_PAGE = ("header", "H4sIAA", "passed", "details", "banner", "function", "incomplete", "viewBox", "failed")
+PLAIN_MODULE = {
+    "recovery/test_01_kill.py": '''
+    """Scenario 1: a worker is killed."""
+    @check("1.4-automatic-restart")
+    def test_restart():
+        """It has a header."""
+    @check("1.5-fails")
+    def test_fails():
+        """It has none."""
+        assert False, "no header"
+    ''',
+}
+
+
+class Markup(HTMLParser):
+    """The tags of a page with their attributes, and its style and script."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.found: list[object] = []
+        self._is_code = False
+        self.feed(page.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep a tag."""
+        self._is_code = tag in {"style", "script"} and ("id", "data") not in attrs
+        self.found.append(
+            (tag, [each for each in attrs if each[0] in {"class", "id", "style", "data-outcome", "href"}])
+        )
+
+    def handle_data(self, data: str) -> None:
+        """Keep style and script."""
+        self.found += [data] * self._is_code
+
+    def handle_endtag(self, tag: str) -> None:
+        """Keep the end of a tag."""
+        self.found.append(tag)
+
+
+def test_a_secret_that_is_a_word_of_the_page_breaks_no_markup(tmp_path: Path) -> None:
+    """Values are masked, and not the page: AUTH_MODE=header makes no ``<[hidden]>``, and no key is found in base64."""
+    environ = {f"AUTH_{number}": word for number, word in enumerate(WORDS_OF_THE_PAGE)}
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "masked").mkdir()
+    plain = stage(tmp_path / "plain", PLAIN_MODULE)
+    masked = stage(tmp_path / "masked", PLAIN_MODULE, **environ)
+    pages = [Markup(each.folder / "reports" / "report.html").found for each in (plain, masked)]
+    assert pages[0] == pages[1]
+    assert masked.rows == plain.rows
+    assert masked.filter == {"passed": 1, "failed": 1}
+    assert masked.data["claims"] == ["It has a [hidden].", "It has none."]
+    assert "no [hidden]" in masked.html
+
+
+def test_a_comparison_has_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each field of a verdict is masked on the page of two runs, too, and not its markup."""
+    for number, word in enumerate((KEY, *WORDS_OF_THE_PAGE)):
+        monkeypatch.setenv(f"AUTH_{number}", word)
+    names = ("param", "claim", "reason", "expected", "found", "at", "cause")
+    line = {"id": "B1.1", "tier": "M", "outcome": "failed", **{name: f"{name} {KEY} header" for name in names}}
+    for name, outcome in (("old", "passed"), ("new", "failed")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "verdicts.jsonl").write_text(json.dumps(line | {"outcome": outcome}), "utf-8")
+    page = tmp_path / "page.html"
+    assert cli.main(["compare", str(tmp_path / "old"), str(tmp_path / "new"), f"--html={page}"]) == 1
+    text = read_page(page).replace(">한국어</button>", "")
+    assert "<header>" in text
+    assert [part for part in ("k3y", "<the>", "the&gt;", "run/", "한국어", " header") if part in text] == []
 
 
 def test_no_part_of_a_secret_is_printed(ended: NestedRun) -> None:
