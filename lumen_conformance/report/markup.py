@@ -136,8 +136,7 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence, folder:
 
 
 def _run_details(config: pytest.Config, results: Results) -> dict[str, str]:
-    lost = {"Not written": ", ".join(results.lost_files)} if results.lost_files else {}
-    return lost | {
+    return {
         "Selection": describe(config),
         "Target": describe_target(config),
         "Duration": format_seconds(results.duration_s),

@@ -52,7 +52,7 @@ def shown() -> set[str]:
     script = (TEMPLATES / "page.js").read_text("utf-8")
     found = set(IN_HTML.findall(html)) | {text for found in IN_SCRIPT.findall(script) for text in found if text}
     words = {word for word, _ in run_result._INCOMPLETE.values()}  # noqa: SLF001 -- the words of the banner
-    facts = {"Not written", "Selection", "Target", "Duration", "Generated", "Runs on"}
+    facts = {"Selection", "Target", "Duration", "Generated", "Runs on"}
     parts = {*comparison_page.OUTCOMES.values(), *comparison_page.TONES, comparison_page.TITLE}
     parts |= {
         *rendering.LABELS.values(),
