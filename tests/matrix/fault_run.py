@@ -26,8 +26,7 @@ SHORTER: Final = {
     "tests.contract.test_h_connections.IDLE_S": 1.0,
     "tests.contract.test_g_text.LARGE_BYTES": 400_000,  # more than the faults that cut texts leave
     "tests.contract.test_g_text.OFFSET_STEP": 5,  # of some 200 bytes
-    "tests.contract.test_g_time.PAUSE_S": 1.5,
-    "tests.contract.test_g_time.LONG_S": 2.0,
+    "tests.contract.test_g_time.MOST_S": 2.0,
     "tests.contract.test_h_bodies.CLOSED_WITHIN_S": 0.5,
     "tests.contract.test_h_framing.CONTINUE_S": 0.5,
     "lumen_conformance.http.response_reader.CONTINUE_S": 0.5,
