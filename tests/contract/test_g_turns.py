@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import pytest
 
+from lumen_conformance.checks.catalogue import JUDGES
 from lumen_conformance.checks.findings import child_object
 from lumen_conformance.contract.conversations import CONVERSATIONS, UNUSUAL_CONVERSATIONS
-from lumen_conformance.contract.exchanges import STREAMED
-from lumen_conformance.contract.expectations import describe, expect_one_call, expect_response
+from lumen_conformance.contract.exchanges import STREAMED, get_exchange
+from lumen_conformance.contract.expectations import describe, expect_one_call, expect_response, need_known_refusal
 from lumen_conformance.contract.forwarded import ForwardedRequest, forward
 from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.contract.turns import added_instructions, describe_lost, describe_turns, same_turns
 from lumen_conformance.gateway import openai_requests
-from lumen_conformance.http.capture import Capture
+from lumen_conformance.http.capture import LAST_CAPTURE, REFUSAL_TEXT, Capture
 from lumen_conformance.http.documents import answer_json
 from lumen_conformance.registry.declaration import Check, check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect
@@ -26,7 +27,7 @@ SCHEMA = "openapi.yaml: CreateChatCompletionRequest"
 ALL = CONVERSATIONS | UNUSUAL_CONVERSATIONS
 # The reports of each conversation; those without one have the schema as their source.
 REPORTS = {
-    "systems": "mlc-ai/mlc-llm#2311: SillyTavern sends several instructions",
+    "systems": "mlc-ai/mlc-llm#2311: SillyTavern sends several instructions; a refusal with its reason is allowed",
     "late-system": "litellm#34290: a correction after the result of a tool is dropped in silence",
     "two-users": "inferencerlabs/inferencer-feedback#122: VS Code Copilot sends several questions in a row",
     "assistant-parts": "CommandCodeAI/command-code#820: QwenPaw 2.2.0 sends parts of the assistant; they are lost",
@@ -36,6 +37,7 @@ REPORTS = {
     "image": "maiphucgiang/codebuddy2api#25: the picture is dropped, and the status is 200",
 }
 SENT_BY_CLIENTS = {"systems", "two-users", "assistant-parts", "call-without-content", "result-parts"}
+OTHER_REFUSALS = ("lost", "unparsable", "refusal")  # of which F1.2 judges the form, too
 
 
 def row(area: str, name: str) -> Check:
@@ -58,8 +60,8 @@ def send(proxy: ContractSession, name: str, *, stream: bool) -> ForwardedRequest
 
 
 def is_handled(capture: Capture) -> bool:
-    """Whether a response is an answer, or an error that says what is not supported."""
-    refused = capture.is_client_error and bool(child_object(answer_json(capture), "error").get("message"))
+    """Whether a response is an answer, or a refusal that says what is not supported."""
+    refused = capture.is_refusal and bool(child_object(answer_json(capture), "error").get("message"))
     return capture.status == 200 or refused
 
 
@@ -110,6 +112,12 @@ def test_added_instructions(name: str, stream: bool, proxy: ContractSession) -> 
 
 @check_each("name", {row("H4-turns", name): name for name in UNUSUAL_CONVERSATIONS})
 def test_conversation(name: str, proxy: ContractSession) -> None:
-    """A conversation that OpenAI accepts ({row}) gets an answer, or an error that says what is not supported."""
+    """A conversation that OpenAI accepts ({row}) gets an answer, or a refusal with an error message."""
     capture = forward(proxy, f"turns {name}", ALL[name], stream=False).capture
-    expect_response(capture, is_handled(capture), "status 200, or a status from 400 to 499 and an error message")
+    need_known_refusal(capture)
+    if capture.is_refusal and JUDGES["F1.2"](capture).failed:
+        other = (get_exchange(proxy, name) for name in OTHER_REFUSALS)
+        if any(JUDGES["F1.2"](each).failed for each in other):
+            raise NotJudged(f"errors have another form: {describe(capture)}", ("F1.2",))
+    LAST_CAPTURE.record(capture)
+    expect_response(capture, is_handled(capture), f"status 200, or {REFUSAL_TEXT} with an error message")
