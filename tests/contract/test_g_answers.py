@@ -27,7 +27,7 @@ SOURCES: dict[str, tuple[Tier, str]] = {
     "refusal": ("M", "openapi.yaml: ChatCompletionResponseMessage, refusal; without it the answer is empty"),
     "logprobs": ("S", "openapi.yaml: choices[].logprobs; sgl-project/sglang#26778 lost them in streams"),
     "usage-details": ("S", "openapi.yaml: CompletionUsage; omlx#919 lost them in plain answers"),
-    "annotations": ("S", "openapi.yaml; openai-java#297: a stream of OpenAI; litellm#41492 lost them in streams"),
+    "annotations": ("S", "openapi.yaml; openai/openai-java#297, a stream of OpenAI; BerriAI/litellm#41492 lost them"),
     "reasoning-content": ("W", "DeepSeek sends it, vLLM until vllm#33402; @ai-sdk/openai-compatible 3.0.92 shows it"),
     "reasoning": ("W", "vLLM sends it, @ai-sdk/openai-compatible 3.0.92 shows it; lm-proxy#69 lost it in streams"),
 }

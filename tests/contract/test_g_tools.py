@@ -43,7 +43,7 @@ def test_forwarded_calls(stream: bool, name: str, proxy: ContractSession) -> Non
 
 @STREAMED
 @pytest.mark.parametrize("name", ["empty", "text"])
-@check("G9-finish", source="opencode#20719: its loop ends on stop; mlx-vlm#990; openapi.yaml: finish_reason")
+@check("G9-finish", source="anomalyco/opencode#20719: its loop ends on stop; Blaizzy/mlx-vlm#990; openapi.yaml")
 def test_forwarded_finish(name: str, stream: bool, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """The client receives the finish_reason tool_calls of the gateway with its tool calls."""
     need_valid_calls(proxy, name, stream=stream)
@@ -71,7 +71,7 @@ def _describe(calls: list[CompleteCall]) -> str:
     """Describe calls in the order of their names and arguments; arguments that are no JSON as they are.
 
     Clients read empty arguments as an empty object, which OpenAI sends of functions without parameters
-    (openai-python#3502).
+    (openai/openai-python#3502).
     """
     return ", ".join(sorted(f"{call.name}({_normal(call.arguments)})" for call in calls)) or "none"
 

@@ -87,7 +87,7 @@ def test_accepted(fields: dict[str, object], proxy: ContractSession) -> None:
     rows_of_nulls(NEVER_NULL),
     tier="S",
     marks=(pytest.mark.profile("lumen"),),
-    source="docs/behaviour.md; OpenAI refuses them (llama_index#20814, fixie-ai/ai-jsx#169)",
+    source="docs/behaviour.md; OpenAI refuses them (run-llama/llama_index#20814, fixie-ai/ai-jsx#169)",
 )
 def test_null_accepted(fields: dict[str, object], proxy: ContractSession) -> None:
     """A field that is null ({row}) is accepted as if it were absent, also where OpenAI refuses it."""
