@@ -1,36 +1,32 @@
-"""Targets that serve a limited number of clients at once, and refuse all others with 429."""
+"""Targets that serve a limited number of clients at once, and refuse all others with 429 or 503."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.waiting import observe
 
-LIMIT = 429
+LIMITS = (429, 503)  # RFC 6585, 4; RFC 9110, 15.6.4: a temporary overload
 
 
-def is_limited(capture: Capture) -> bool:
-    """Whether a target refuses a question for a limit, and says when to ask again."""
-    return capture.status == LIMIT and bool(capture.header("retry-after"))
+def is_at_limit(capture: Capture) -> bool:
+    """Whether a target may refuse a question because it serves others; Retry-After is optional."""
+    return capture.status in LIMITS
 
 
 def ask_until_served(
-    session: ContractSession,
-    text: str,
-    *,
-    within_s: float,
-    timeout_s: float | None = None,
-    is_refused: Callable[[Capture], bool] = is_limited,
-    **fields: object,
+    session: ContractSession, text: str, *, within_s: float, timeout_s: float | None = None, **fields: object
 ) -> Capture:
-    """Ask a question again while it is refused for a limit, at most for so long; by URL no request is repeated."""
+    """Ask a question again while it is refused for a limit, at most for so long; by URL no request is repeated.
+
+    A response to a question that the gateway has is no refusal of the target.
+    """
     last: list[Capture] = []
 
     def is_decided() -> bool:
         last[:] = [session.ask(text, timeout_s=timeout_s, **fields)]
-        return bool(session.target.url) or not is_refused(last[0])
+        forwarded = any(call.message == text for call in session.gateway.chats)
+        return bool(session.target.url) or forwarded or not is_at_limit(last[0])
 
     observe("the target serves the question", is_decided, within_s=within_s)
     return last[0]

@@ -19,11 +19,11 @@ from lumen_conformance.http.documents import answer_json, assistant_text, choice
 from lumen_conformance.registry.declaration import check
 from lumen_conformance.registry.refutation import NotJudged, expect
 
-PLACE_WITHIN_S = 60.0  # for a client that must retry after a 429: twenty answers take far less than a second
+PLACE_WITHIN_S = 60.0  # for a client that must retry: twenty answers take far less than a second
 
 
 def ask_until_accepted(proxy: ContractSession, number: int) -> SentQuestion:
-    """Ask with a unique text, every second time for a stream if the target streams; retry after a 429."""
+    """Ask with a unique text, every second time for a stream if the target streams; retry at a limit."""
     text = make_unique("말해")
     streamed = bool(number % 2) and bool(assistant_text(proxy.stream))
     capture = ask_until_served(proxy, text, within_s=PLACE_WITHIN_S, stream=streamed, **limit_tokens(proxy))
