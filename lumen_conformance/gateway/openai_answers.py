@@ -17,6 +17,7 @@ from lumen_conformance.gateway.openai_requests import LIMITS, JsonObject, chosen
 
 TOKEN_CHARS = 24
 STREAMED_TEXTS = ("reasoning_content", "reasoning", "content", "refusal")  # of a message, in the order of their deltas
+KNOWN = ("id", "object", "created", "model", "choices", "usage")  # members of an answer
 DONE = b"data: [DONE]\n\n"
 ARGUMENT_KEYS = {"function": "arguments", "custom": "input"}
 
@@ -46,7 +47,8 @@ def events(call: ReceivedRequest, answer: JsonObject) -> tuple[bytes, ...]:
 
 def chunks(answer: JsonObject, *, counted: bool) -> Iterator[JsonObject]:
     """Yield a plain answer as the chunks of a stream; `counted` adds the usage."""
-    frame = {name: value for name, value in answer.items() if name not in ("choices", "usage")}
+    frame = {name: answer[name] for name in ("id", "created", "model")}
+    frame |= {name: value for name, value in answer.items() if name not in KNOWN}
     frame |= {"object": "chat.completion.chunk"} | ({"usage": None} if counted else {})
     for choice in answer["choices"]:
         for delta, logprobs, finish in _deltas(choice):

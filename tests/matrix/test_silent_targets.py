@@ -46,6 +46,7 @@ PASSES: dict[str, tuple[frozenset[str], str]] = {
     "F6.?": (ANY_BODY, "headers and body have no traceback, no path, no address and no key"),
     "H1-head-nowhere": (ANY_BODY, "HEAD has the status of GET, no body, and leaves the connection usable"),
     "H1-head-*": (JSON_BODY, "HEAD has the status of GET, not its body, and leaves the connection usable"),
+    "H2-kept": (ANY_200, "ten requests use one connection"),
     "H2-body-*": (ANY_BODY, "the connection answers the next request with its own answer"),
     "H2-after-unknown-route": (ANY_BODY, "the connection is usable after the answer"),
     "H2-close": (ANY_BODY, "the connection ends after the answer"),
