@@ -35,7 +35,8 @@ TEXT_CHARS = 60  # of a text in a sentence
 
 
 def describe(capture: Capture) -> str:
-    """Describe a response: its status, how it ended, and its error or its text."""
+    """Describe a response: its status, how it ended, and its error or its text. A failure shows its exchange."""
+    LAST_CAPTURE.record(capture)
     if capture.status is None:
         return f"no response: {capture.ended}{f', {capture.error}' if capture.error else ''}"
     error, text = child_object(answer_json(capture), "error"), assistant_text(capture)
@@ -97,6 +98,7 @@ def need_known_refusal(capture: Capture, *because_of: str) -> None:
 
 def need_no_coding(capture: Capture) -> None:
     """Raise `NotJudged` when the body has a content coding that the request does not accept."""
+    LAST_CAPTURE.record(capture)
     if missing := require_no_coding(capture):
         raise NotJudged(missing.reason, missing.because_of)
 
@@ -198,7 +200,8 @@ def expect_header_tokens(capture: Capture, name: str, *tokens: str) -> None:
 
 
 def describe_header(capture: Capture, name: str) -> str:
-    """Describe a header of a response, or its absence."""
+    """Describe a header of a response, or its absence. A failure shows its exchange."""
+    LAST_CAPTURE.record(capture)
     values = capture.header_all(name.lower())
     found = f"{name}: {', '.join(values)}" if values else f"no header {name}"
     return f"{found} (status {capture.status}{_page_kind(capture)})"

@@ -49,6 +49,7 @@ class Capture:
     ``taken_unix_s``  wall clock at that time, to compare with ``created``
     ``connection``    the number of the connection, from 1; two records of one ``Connection`` with the same number used
                       the same connection
+    ``earlier``       the requests that were sent before on this connection
     """
 
     url: str
@@ -68,6 +69,7 @@ class Capture:
     sent_mono_s: float = 0.0
     taken_unix_s: float = 0.0
     connection: int = 1
+    earlier: tuple[bytes, ...] = ()
 
     @property
     def method(self) -> str:
@@ -126,8 +128,8 @@ class Capture:
         return next((at_s for at_s, length in self.arrivals if length > offset), None)
 
     def curl(self) -> str:
-        """A command line that repeats the request; see `curl.curl_line`."""
-        return curl_line(self.url, self.request)
+        """A command line that repeats the request, after those before it on its connection; see `curl.curl_line`."""
+        return curl_line(self.url, self.request, self.earlier)
 
 
 def captures_in(value: object) -> list[Capture]:
@@ -142,7 +144,7 @@ def captures_in(value: object) -> list[Capture]:
 
 
 class LastCapture:
-    """The exchange that a failure report shows: the last one that was made, read from the cache, or checked."""
+    """The exchange that a failure report shows: the last one that was made, read from the cache, or described."""
 
     capture: Capture | None = None
 

@@ -98,6 +98,7 @@ class Connection:
         self._socket: socket.socket | None = None
         self._early = b""  # bytes after the last response
         self._number, self._closing = 0, False  # number of connections; whether this one cannot be used again
+        self._sent: list[bytes] = []  # the requests on this one
 
     def __enter__(self) -> Self:
         return self
@@ -158,13 +159,16 @@ class Connection:
         self._closing = not reader.allows_reuse()
         if reader.ended != "complete":
             self.close()
-        return LAST_CAPTURE.record(reader.record(self._number))
+        capture = reader.record(self._number, tuple(self._sent))
+        self._sent.append(request)
+        return LAST_CAPTURE.record(capture)
 
     def _opened(self, reader: ResponseReader) -> socket.socket:
         if self._closing:
             self.close()
         if self._socket is None:
             self._number += 1
+            self._sent.clear()
             self._socket = _connect(self._url, reader.remaining_s())
         return self._socket
 

@@ -125,8 +125,8 @@ class ResponseReader:
         """Whether the next request can use the same connection."""
         return not (self._at_end or self._cut or self._lacks_body) and allows_reuse(self._request, self._response)
 
-    def record(self, connection: int) -> Capture:
-        """The capture of the exchange on the connection with this number."""
+    def record(self, connection: int, earlier: tuple[bytes, ...]) -> Capture:
+        """The capture of the exchange on the connection with this number, after these requests."""
         now_s, response = time.monotonic(), self._response
         target = self._request.split(b" ", 2)[1].decode("latin-1") if b" " in self._request else ""
         head_bytes = len(self._raw) if self._head_bytes is None else self._head_bytes
@@ -148,6 +148,7 @@ class ResponseReader:
             sent_mono_s=self._sent_s,
             taken_unix_s=self._taken_unix_s,
             connection=connection,
+            earlier=earlier,
         )
 
     def _received(self, data: bytes) -> None:

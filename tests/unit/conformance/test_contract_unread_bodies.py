@@ -6,7 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from lumen_conformance.http.capture import Capture
+from lumen_conformance.http.capture import LAST_CAPTURE, Capture
 from lumen_conformance.registry.refutation import NotJudged, Refuted
 from tests.contract import test_h_bodies as bodies
 from tests.unit.conformance import samples as s
@@ -30,8 +30,10 @@ def test_own_response(following: Capture, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(("status", "what"), [(400, "is read as a request"), (501, "is read as"), (404, "another")])
 def test_other_response(status: int, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only an error about a request says that the body is read as one."""
+    following = s.plain(ERROR, status=status)
     with pytest.raises(Refuted, match=what):
-        expect_own(monkeypatch, s.plain(ERROR, status=status))
+        expect_own(monkeypatch, following)
+    assert LAST_CAPTURE.capture is following
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -113,6 +113,15 @@ def test_secrets_are_masked() -> None:
     assert [("hush" in line, "***" in line) for line in lines] == [(False, True)] * 2
 
 
+def test_earlier_requests_are_repeated() -> None:
+    """A command repeats the requests before the last one on its connection, but not very many."""
+    requests = [f"GET /{number} HTTP/1.1\r\nHost: h\r\n\r\n".encode() for number in range(6)]
+    line = Capture("http://h:81/2", requests[2], earlier=tuple(requests[:2])).curl()
+    assert [f"GET /{number}" in line for number in range(4)] == [True, True, True, False]
+    assert line.endswith("| curl -sS telnet://h:81")
+    assert "/4" not in Capture("http://h:81/5", requests[5], earlier=tuple(requests[:5])).curl()
+
+
 def test_every_request_is_recorded() -> None:
     """`LAST_CAPTURE` has the last exchange, whichever function made it."""
     LAST_CAPTURE.clear()
