@@ -116,10 +116,20 @@ def _problems(capture: Capture, kinds: set[Kind], expected: str) -> Findings:
         for problem in document.problems:
             if problem.kind in kinds:
                 found = f"{kind}: {problem.found}" if kind else problem.found
+                found += describe_length(capture) if problem.kind == "syntax" else ""
                 yield Finding(expected, found, document.body_offset(problem.offset), format_path(problem.path))
     if not documents(capture):
         yield NotObserved("the stream has no events with JSON", ("E1.1",))
     yield from filter(None, map(require_readable_json, documents(capture)))
+
+
+def describe_length(capture: Capture) -> str:
+    """Say when more bytes followed a body than its Content-Length counts; a client does not read them."""
+    length = capture.header("content-length") or ""
+    more = len(capture.raw) - len(capture.raw_head) - len(capture.body)
+    if not length.isdigit() or int(length) != len(capture.body) or more <= 0:
+        return ""
+    return f"; the body ends at its Content-Length {length}, and {more} more bytes follow"
 
 
 def _created(document: Document) -> Iterator[tuple[Path, object]]:

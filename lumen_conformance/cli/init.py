@@ -20,7 +20,8 @@ BASELINE: Final = """# Known failures of this server: one check a line, its id, 
 # `lumen-conformance run … --write-baseline FILE` writes the lines for what fails now.
 """
 WORKFLOW: Final = Template("""# Judges this server on every push.
-# Put the command of your server in the place of `python -m your_server`.
+# Put the command of your server in the place of `python -m your_server`, and install what the server needs in a step
+# before the last one. The suite has an environment of its own.
 name: conformance
 on: [push, pull_request]
 permissions: {}

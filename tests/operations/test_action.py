@@ -26,7 +26,7 @@ SERVER = f"{sys.executable} -P -m lumen_conformance.examples.forwarder {{host}} 
 KEY = "plugh-of-the-action"
 JUDGE: Final = {
     "COMMAND": "", "URL": "", "MODEL": "", "CONFORMANCE_API_KEY": "", "SELECTION": "contract", "CAPABILITIES": "",
-    "BASELINE": "", "PROFILE": "openai", "OUTPUT": "report",
+    "BASELINE": "", "MORE": "", "PROFILE": "openai", "OUTPUT": "report",
 }  # fmt: skip
 RECORDER = """\
 #!/bin/sh
@@ -108,12 +108,14 @@ def test_the_arguments_of_the_command(tmp_path: Path) -> None:
     program.write_text(RECORDER)
     program.chmod(0o755)
     given = {"COMMAND": "a 'b c' $(touch evil) {port}", "CONFORMANCE_API_KEY": KEY, "CAPABILITIES": "n,tools"}
+    given["MORE"] = "--health-path=/ready\n\n--env=GREETING=안녕 $(touch evil)\n"
     status, output, _ = Step.of("run").run(tmp_path, {**JUDGE, **given, "PROGRAM": str(program)})
     arguments = (tmp_path / "arguments").read_text().splitlines()
     assert status == 1, output
     assert arguments == [
         "run", "contract", "--output=report", "--junit=report/junit.xml", f"--github-summary={tmp_path / 'summary.md'}",
         "--profile=openai", "-n", "auto", "--command=a 'b c' $(touch evil) {port}", "--can=n,tools",
+        "--health-path=/ready", "--env=GREETING=안녕 $(touch evil)",
     ]  # fmt: skip
     assert (tmp_path / "key").read_text() == KEY
     assert not (tmp_path / "evil").exists()
