@@ -14,14 +14,22 @@ from lumen_conformance.cli.exit_status import ExitStatus
 from lumen_conformance.cli.output import OUTPUT_FILES
 from lumen_conformance.registry.visible_text import visible
 from lumen_conformance.report.compared_run import ComparedRun
-from lumen_conformance.report.comparison import NOT_JUDGED, Change, VerdictLine, Verdicts, differences, in_groups
+from lumen_conformance.report.comparison import (
+    JUDGED,
+    NOT_JUDGED,
+    Change,
+    VerdictLine,
+    Verdicts,
+    differences,
+    in_groups,
+)
 from lumen_conformance.report.comparison_page import write_page
 from lumen_conformance.report.run_ending import FILE, read_ending
 
 if TYPE_CHECKING:
     import argparse
 
-REASONED = ("newly failing", NOT_JUDGED, "newly warned")
+REASONED = ("newly failing", NOT_JUDGED, JUDGED, "newly warned")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,9 @@
 A check of tier M that was judged before and is not judged now is a failure, as it is in a run: the release may have
 broken what the check needs. One of tier S or W is shown only, as its tier does not fail the run of every target.
 
+A check that fails now and was not judged before is "newly judged" and no failure: another defect hid it, so nobody
+knows whether it is new.
+
 A check that only the old run has is "newly absent" and no failure: the new run did not select it, or the suite does not
 have it any more. A check that was selected and did not run is an error in the new run.
 """
@@ -19,8 +22,10 @@ from lumen_conformance.report.known_ids import names
 
 FAILING: Final = frozenset({"failed", "error", "baselined"})  # a warning, of tier S or W, fails no run
 NOT_JUDGED: Final = "newly not judged"
+JUDGED: Final = "newly judged"
 GROUPS: Final = (
-    "newly failing", NOT_JUDGED, "newly warned", "newly passing", "newly absent", "newly present", "other changes",
+    "newly failing", NOT_JUDGED, JUDGED, "newly warned", "newly passing", "newly absent", "newly present",
+    "other changes",
 )  # fmt: skip
 
 
@@ -65,6 +70,8 @@ class Change:
             return "newly absent"
         if self.new == "passed" and self.old is not None:
             return "newly passing"
+        if self.old == "not_judged" and self.new in FAILING:
+            return JUDGED
         by_outcome = {**dict.fromkeys(FAILING, "newly failing"), "not_judged": NOT_JUDGED, "warned": "newly warned"}
         other = "newly present" if self.old is None else "other changes"
         return other if self.old in FAILING else by_outcome.get(self.new, other)

@@ -23,6 +23,7 @@ from lumen_conformance.report import korean
 from lumen_conformance.report.compared_run import ComparedRun
 from lumen_conformance.report.comparison import (
     FAILING,
+    JUDGED,
     NOT_JUDGED,
     Change,
     VerdictLine,
@@ -44,6 +45,7 @@ OUTCOMES: Final = LABELS | {ABSENT: "absent"}
 TONES: Final = {  # the outcome that has the colour of a group
     "newly failing": "failed",
     NOT_JUDGED: "not_judged",
+    JUDGED: "failed",
     "newly warned": "warned",
     "newly passing": "passed",
     "newly absent": "skipped",
@@ -70,7 +72,7 @@ class _ChangeGroup:
     @property
     def is_open(self) -> bool:
         """Whether the group opens by itself."""
-        return self.name in {"newly failing", NOT_JUDGED}
+        return self.name in {"newly failing", NOT_JUDGED, JUDGED}
 
 
 def write_page(path: Path, runs: Sequence[ComparedRun]) -> None:

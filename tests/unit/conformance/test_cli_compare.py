@@ -25,17 +25,18 @@ def test_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each check with another outcome is named below what has changed, with both outcomes; the exit status is 1."""
     old = write(tmp_path / "old", *(verdict(*each) for each in (
         ("B1.1", "passed", "M", "plain"), ("C4.2", "failed"), ("E2.1", "passed"), ("E2.2", "passed"),
-        ("F1.2", "passed"), ("G1.1", "passed", "S"), ("G1.2", "failed", "S"),
+        ("F1.2", "passed"), ("F2", "not_judged"), ("G1.1", "passed", "S"), ("G1.2", "failed", "S"),
     )))  # fmt: skip
     new = write(tmp_path / "new", *(verdict(*each) for each in (
         ("B1.1", "failed", "M", "plain"), ("C4.2", "passed"), ("E2.1", "passed"), ("E2.2", "not_judged"),
-        ("G1.1", "warned", "S"), ("G1.2", "warned", "S"),
+        ("F2", "failed"), ("G1.1", "warned", "S"), ("G1.2", "warned", "S"),
     )))  # fmt: skip
     assert cli.main(["compare", str(old), str(new)]) == 1
     output = capsys.readouterr().out
     assert output == (
         "newly failing: 1\n  B1.1-plain (M)  passed -> failed: found 500\n"
         "newly not judged: 1\n  E2.2 (M)  passed -> not_judged: found 500\n"
+        "newly judged: 1\n  F2 (M)  not_judged -> failed: found 500\n"
         "newly warned: 1\n  G1.1 (S)  passed -> warned: found 500\n"
         "newly passing: 1\n  C4.2 (M)  failed -> passed\n"
         "newly absent: 1\n  F1.2 (M)  passed -> absent\n"
@@ -56,6 +57,7 @@ def test_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (verdict("B1.1", "passed"), verdict("B1.1", "not_judged"), 1),
         (verdict("B1.1", "passed", "S"), verdict("B1.1", "not_judged", "S"), 0),
         (verdict("B1.1", "failed"), verdict("B1.1", "not_judged"), 0),
+        (verdict("B1.1", "not_judged"), verdict("B1.1", "failed"), 0),
         (verdict("B1.1", "passed"), verdict("C1.1", "passed"), 0),
     ],
     ids=[
@@ -68,6 +70,7 @@ def test_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "not-judged",
         "not-judged-s",
         "failed-before",
+        "judged",
         "absent",
     ],
 )
