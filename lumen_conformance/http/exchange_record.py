@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from lumen_conformance.http import sse
@@ -23,6 +24,7 @@ Arrivals = tuple[tuple[float, int], ...]
 def exchange_record(capture: Capture, mask: Callable[[bytes], bytes] = bytes) -> dict[str, Any]:
     """Return the record. Times are in seconds since the first attempt to connect; what is cut has its whole length.
 
+    ``body_bytes`` is the length on the wire; ``decoded_bytes`` is that without the content coding, where it differs.
     ``mask`` masks secrets in a whole body, before it is cut. ``cut`` and ``masked`` name the bodies that are cut, and
     those that ``mask`` has changed.
     """
@@ -38,6 +40,7 @@ def exchange_record(capture: Capture, mask: Callable[[bytes], bytes] = bytes) ->
         "status": capture.status,
         "response": _head(capture.raw_head),
         "body_bytes": len(capture.body),
+        **({"decoded_bytes": len(bodies["body"])} if len(bodies["body"]) != len(capture.body) else {}),
         **{name: _text(body) for name, body in masked.items()},
         "cut": [name for name, body in masked.items() if len(body) > SHOWN_BYTES],
         "masked": [name for name, body in masked.items() if body != bodies[name]],
@@ -89,7 +92,17 @@ def _masked(line: str) -> str:
 
 
 def _text(body: bytes) -> str:
-    return body[:SHOWN_BYTES].decode("utf-8", errors="backslashreplace")
+    return body[: _end(body)].decode("utf-8", errors="backslashreplace")
+
+
+def _end(body: bytes) -> int:
+    """Return where a body is cut: not within a character, whose first bytes would look like a defect of the server."""
+    for begin in range(max(0, SHOWN_BYTES - 3), SHOWN_BYTES):
+        for end in range(SHOWN_BYTES + 1, begin + 5):
+            with suppress(UnicodeDecodeError):
+                if len(body) >= end and len(body[begin:end].decode("utf-8")) == 1:
+                    return begin
+    return SHOWN_BYTES
 
 
 def _cut(text: str) -> str:

@@ -266,7 +266,9 @@
       made.push(element("h4", {}, counted("{} events", one.events.number)), element("ol", { class: "events" }, ...items), rest > 0 ? element("p", {}, "… ", counted("{} more", rest)) : "");
       made.push(folded("body", element("pre", { tabindex: "0" }, one.body)));
     } else if (one.body) made.push(element("pre", { tabindex: "0" }, one.body));
-    made.push(...bodyNotes(one, "body", one.body_bytes));
+    const decoded = one.decoded_bytes === undefined ? one.body_bytes : one.decoded_bytes;
+    made.push(...bodyNotes(one, "body", decoded));
+    if (decoded !== one.body_bytes) made.push(element("p", { class: "note" }, counted("{} bytes without their content coding", decoded)));
     if (one.curl) made.push(code(one.curl, "repeat"));
     return made;
   }

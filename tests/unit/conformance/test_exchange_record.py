@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 
+import pytest
+
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.http.exchange_record import SHOWN_ARRIVALS, SHOWN_BYTES, SHOWN_CHARS, exchange_record, hexdump
 from lumen_conformance.registry.redaction import Redactor
@@ -86,6 +88,37 @@ def test_a_body_is_masked_before_it_is_cut() -> None:
     assert found["body_bytes"] == SHOWN_BYTES + 6
     coded = capture(body=gzip.compress(b"a k3y-k3y-k3y"), headers=(("content-encoding", "gzip"),))
     assert exchange_record(coded, mask)["body"] == "a [hidden]"
+
+
+@pytest.mark.parametrize("before", range(4))
+@pytest.mark.parametrize("letter", ["é", "안", "😀"])
+def test_a_body_is_cut_between_characters(before: int, letter: str) -> None:
+    """A cut text ends with a whole character: half of one would look like a defect of the server."""
+    text = "x" * before + letter * SHOWN_BYTES
+    found = exchange_record(capture(body=text.encode(), request=HEAD + text.encode()))
+    assert (found["body"], found["request_body"]) == (text[: len(found["body"])],) * 2
+    assert SHOWN_BYTES - 3 <= len(found["body"].encode()) <= SHOWN_BYTES
+
+
+@pytest.mark.parametrize(
+    ("body", "end"),
+    [
+        (b"x" * (SHOWN_BYTES - 1) + b"\xec", "x\\xec"),
+        (b"x" * (SHOWN_BYTES - 1) + b"\xecyyy", "x\\xec"),
+        (b"\xff" * SHOWN_BYTES + b"y", "\\xff"),
+    ],
+)
+def test_wrong_bytes_are_shown(body: bytes, end: str) -> None:
+    """Bytes that are no character are shown, at the end of a whole body and in one that is cut."""
+    assert exchange_record(capture(body=body))["body"].endswith(end)
+
+
+def test_a_coded_body_has_two_sizes() -> None:
+    """Its bytes on the wire, and those that are shown; a body without a coding has one."""
+    coded = capture(body=gzip.compress(b"a" * 9_000), headers=(("content-encoding", "gzip"),))
+    found = exchange_record(coded)
+    assert (found["body_bytes"], found["decoded_bytes"]) == (len(coded.body), 9_000)
+    assert "decoded_bytes" not in exchange_record(capture(body=b"a" * 9_000))
 
 
 def test_many_arrivals_are_thinned() -> None:
