@@ -19,6 +19,7 @@ import pytest
 
 from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.causes import causes_of, unjudged_without_cause
+from lumen_conformance.report.entries import ReportEntry
 from lumen_conformance.report.figures import format_seconds
 from lumen_conformance.report.layers import deciding_layer, layer_results
 from lumen_conformance.report.results import RESULTS, Result, Results
@@ -26,7 +27,8 @@ from lumen_conformance.report.run_result import summarize_run
 from lumen_conformance.report.under_test import TARGET, repeat_command
 
 MOST_ANNOTATIONS: Final = 10  # of each level: GitHub shows no more for a step
-MOST_BYTES: Final = 1_000_000  # of a summary: GitHub refuses more than 1 MiB for a step
+MOST_ACCEPTED: Final = 2**20  # bytes of the file of a step: GitHub refuses a larger one
+MOST_BYTES: Final = 1_000_000  # so that a last line fits
 MOST_ROWS: Final = 200  # of a table
 LONGEST_CELL: Final = 600  # characters
 LONGEST_ANNOTATION: Final = 2_000
@@ -55,7 +57,7 @@ def write(session: pytest.Session) -> None:
     """Append the summary, and print the annotations."""
     config = session.config
     if path := _path(config):
-        text = fitting(markdown(session))
+        text = fitting(markdown(session), path.stat().st_size if path.is_file() else 0)
         _print(config, f"::{config.stash[_TOKEN]}::")
         # The maintainer of another server has none of the files of the checks: an annotation would be at no line.
         for line in workflow_commands(config.stash[RESULTS]) if TARGET not in config.stash else ():
@@ -82,12 +84,18 @@ def _print(config: pytest.Config, line: str) -> None:
         reporter.write_line(line)
 
 
-def fitting(text: str) -> str:
-    """Return the lines that GitHub accepts, and how many are left out; Korean has three bytes a character."""
+def fitting(text: str, used: int = 0) -> str:
+    """Return the lines that GitHub accepts behind so many bytes, and how many are left out.
+
+    Korean has three bytes a character.
+    """
     lines = text.splitlines(keepends=True)
-    ends = accumulate(len(line.encode("utf-8", "backslashreplace")) for line in lines)
-    fit = sum(end <= MOST_BYTES for end in ends)
-    return "".join(lines[:fit]) + (f"\n{len(lines) - fit} more lines in the report\n" if fit < len(lines) else "")
+    ends = accumulate((len(line.encode("utf-8", "backslashreplace")) for line in lines), initial=used)
+    fit = sum(end <= MOST_BYTES for end in ends) - 1
+    if fit == len(lines):
+        return text
+    more = f"\n{len(lines) - max(0, fit)} more lines in the report\n"
+    return "".join(lines[: max(0, fit)]) + more * (used + len(more) < MOST_ACCEPTED)
 
 
 def markdown(session: pytest.Session) -> str:
@@ -110,8 +118,7 @@ def markdown(session: pytest.Session) -> str:
     if causes:
         lines += ["### Causes", "", *(f"- {_code(each.sentence)} ({each.size})" for each in causes[:MOST_ROWS]), ""]
         first = [each.entry for each in ended if each.name in causes[0].checks[:MOST_REPEATED]]
-        command = _shortened(repeat_command(config, first))
-        lines += ["The largest cause again:", "", "```sh", command, "```", ""]
+        lines += ["The largest cause again:", "", *_fenced(_command(config, first)), ""]
     if missing := [_code(each.name) for each in results.missing]:
         more = f" and {len(missing) - MOST_NAMES} more" if len(missing) > MOST_NAMES else ""
         lines += ["### Never ran", "", ", ".join(missing[:MOST_NAMES]) + more, ""]
@@ -120,6 +127,22 @@ def markdown(session: pytest.Session) -> str:
     lines += _table("Not as OpenAI does it, and no client breaks", [each for each in ended if each.reported])
     lines += _slowest(ended)
     return "\n".join(lines) + "\n"
+
+
+def _command(config: pytest.Config, entries: Sequence[ReportEntry]) -> str:
+    """Return the command for as many of these checks as it has room for; it is never cut."""
+    commands = [repeat_command(config, entries[:number]) for number in range(len(entries), 0, -1)]
+    return next((each for each in commands if len(each) <= LONGEST_CELL), commands[-1])
+
+
+def _fenced(command: str) -> list[str]:
+    """Return the lines of a block of code, whose fence is longer than each run of backticks in it."""
+    fence = "`" * max(3, _longest_backticks(command) + 1)
+    return [f"{fence}sh", command, fence]
+
+
+def _longest_backticks(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
 
 
 def _slowest(results: Sequence[Result]) -> list[str]:
@@ -158,8 +181,7 @@ def _code(text: str) -> str:
     The fence is longer than each run of backticks in it.
     """
     line = _shortened(text)
-    longest = max(map(len, re.findall("`+", line)), default=0)
-    fence, blank = "`" * (longest + 1), " " if line.startswith("`") or line.endswith("`") else ""
+    fence, blank = "`" * (_longest_backticks(line) + 1), " " if line.startswith("`") or line.endswith("`") else ""
     return f"{fence}{blank}{line}{blank}{fence}" if line else ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -119,6 +120,49 @@ def test_a_summary_fits_into_one_mebibyte() -> None:
     assert rows[-1].endswith("가 |")
     assert text.endswith(f"\n{500 - len(rows)} more lines in the report\n")
     assert github.fitting("a\nb\n") == "a\nb\n"
+
+
+@pytest.mark.parametrize("used", [0, 500_000, 999_999, 2**20 - 10, 2**20, 5_000_000])
+def test_the_limit_is_of_the_file(used: int) -> None:
+    """What other tools have written counts, too: GitHub refuses the whole file."""
+    text = github.fitting("## FAILED\n" + "row\n" * 400_000, used)
+    assert used + len(text) <= max(used, 2**20)
+    assert text.startswith("## FAILED\n") == (used < 999_999 - len("## FAILED"))
+
+
+def test_the_file_is_measured(tmp_path: Path) -> None:
+    """A summary behind a long one has the verdict, and says how many lines are left out."""
+    (tmp_path / "summary.md").write_text("x" * 999_900 + "\n", "utf-8")
+    stage(tmp_path, MODULES, "--github-summary=summary.md")
+    lines = (tmp_path / "summary.md").read_text("utf-8").splitlines()
+    assert lines[1].endswith(": FAILED")
+    assert re.fullmatch(r"\d+ more lines in the report", lines[-1])
+
+
+LONG = {
+    "contract/test_long.py": '''
+        """Long."""
+        from lumen_conformance.registry import expect
+        @check_each("n", {f"B1-{n}{'x' * 100}": n for n in "abcdefghij"})
+        def test_many(n):
+            """It has a long id."""
+            expect(False, "a", "b")
+    ''',
+}
+OPTION = "--proxy-command=server 'a  b' ``` " + "y" * 700
+
+
+@pytest.mark.parametrize(("option", "ids"), [("--proxy-command=server", 4), (OPTION, 1), ("", 5)])
+def test_the_command_runs(tmp_path: Path, option: str, ids: int) -> None:
+    """The command for the largest cause has fewer ids where it is long; no end of it is cut, and no blank is lost."""
+    ended = stage(tmp_path, LONG, "--github-summary=summary.md", *filter(None, [option]))
+    text = (ended.folder / "summary.md").read_text("utf-8")
+    found = re.search(r"^(`{3,})sh\n(.*?)\n\1$", text, re.DOTALL | re.MULTILINE)
+    assert found, text
+    words = shlex.split(found[2])
+    assert (words.count("--only"), "…" in found[2]) == (ids, False)
+    assert [each for each in words if each.endswith("x" * 100)] == [f"B1-{n}{'x' * 100}" for n in "abcdefghij"[:ids]]
+    assert not option or words[-1] == option.partition("=")[2]
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
