@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection, HTTPResponse
 from itertools import count
 from typing import Final
 
+import mixed_clients
 import stream_defects
 import stream_ends
+import tool_pieces
 from edits import (
     HEAD,
     JSON,
@@ -28,8 +31,9 @@ from edits import (
 )
 
 from lumen_conformance.http.client import TIMEOUT_S
-from tests.fixtures.faults.edits import in_chats, in_responses
+from tests.fixtures.faults.edits import in_chats, in_responses, in_streams
 from tests.fixtures.faults.forwarders import with_body
+from tests.fixtures.faults.kept_state import OneModel, keep_option, keep_turns, read_to_the_end
 from tests.fixtures.faults.reference import forwarder
 from tests.fixtures.faults.reference.gateway import ClientLeft
 from tests.fixtures.faults.reference.http import Refused, Request, Response, as_json
@@ -173,6 +177,37 @@ def leave(connection: HTTPConnection, request: Request) -> HTTPResponse:
     return forwarder.forward(connection, request)
 
 
+def index_zero(chunk: Json) -> None:
+    """Every choice of every chunk has the index 0."""
+    for choice in chunk["choices"]:
+        choice["index"] = 0
+
+
+def stream_unasked(body: Json) -> None:
+    """A request that says `stream: false` is sent on as one for a stream."""
+    if body.get("stream") is False:
+        body["stream"] = True
+
+
+def same_owner(request: Request, sent: Response) -> None:
+    """Each model of the list has the same owner and the same time."""
+    if request.path != "/v1/models" or sent.status != 200 or not isinstance(sent.body, bytes) or not sent.body:
+        return
+    listed = json.loads(sent.body)
+    for one in listed["data"]:
+        one.update(created=1677610602, owned_by="openai")
+    sent.body = as_json(listed)
+
+
+def has_image(body: Json) -> bool:
+    """A message has a picture."""
+    contents = [one.get("content") for one in body["messages"]] if is_chat(body) else []
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    return any(isinstance(part, dict) and part.get("type") == "image_url" for part in parts)
+
+
+SEED = "ollama does not support parameters: {'seed': 1}. To drop these, set `litellm.drop_params=True`"
+NO_VISION = "The model has no vision adapter: load a multimodal model to process images."
 TOP_P = "Input validation error: `top_p` must be > 0.0 and < 1.0"
 KEY_ERROR: Json = {"message": "KeyError('guidance_scale')", "code": 500, "type": "OpenAIError", "param": ""}
 DEFECTS: Final[dict[str, Callable[[], Steps]]] = {
@@ -229,6 +264,23 @@ DEFECTS: Final[dict[str, Callable[[], Steps]]] = {
     "xorbitsai/inference#1583": lambda: in_events(stream_ends.text_in_last_chunk),
     "lm-sys/FastChat#3283": lambda: in_events(stream_ends.cut_after_first),
     "Inebrio/Routerly#110": lambda: in_events(stream_defects.trace_first),
+    "BerriAI/litellm#3276": lambda: in_chunks(index_zero),
+    "ggml-org/llama.cpp#9477": lambda: keep_option("logit_bias", dict),
+    "sgl-project/sglang#37833": lambda: in_streams(read_to_the_end),
+    "inferencerlabs/inferencer-feedback#127": mixed_clients.mix_at_once,
+    "openclaw/openclaw#110642": lambda: in_events(tool_pieces.halves_of_characters),
+    "QuantumNous/new-api#5230": lambda: with_body(stream_unasked),
+    "BerriAI/litellm#5275": lambda: in_responses(same_owner),
+    "BerriAI/litellm#3923": lambda: refuse(
+        lambda body: body.get("seed") is not None,
+        500,
+        as_json({"error": {"message": SEED, "type": None, "param": None, "code": 500}}),
+        JSON,
+    ),
+    "lmstudio-ai/lmstudio-bug-tracker#266": lambda: refuse(has_image, 200, as_json({"error": NO_VISION}), JSON),
+    "vllm-project/vllm#17703": lambda: in_events(tool_pieces.once_more),
+    "exo-explore/exo#1362": lambda: keep_turns(lambda one: one["role"] == "tool"),
+    "lemonade-sdk/lemonade#1836": lambda: OneModel(whole=False).steps,
 }
 """The report → its defect; the reports that no client can see have none."""
 

@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 TIERS = ("M", "S")
 # The waits of the matrix, but those for slow answers: a defect may have a limit of seconds.
 WAITS: Final = {name: seconds for name, seconds in SHORTER.items() if "test_g_time" not in name}
+COMMIT_CHARS: Final = 7
 TEXT_CHARS: Final = 160  # of a failure: enough to name the cause
 
 
@@ -30,6 +31,7 @@ TEXT_CHARS: Final = 160  # of a failure: enough to name the cause
 class Report:
     """A public report: repository and number, and what it says.
 
+    ``series``   the collection that it belongs to, from 1
     ``kind``     the kind of its defect; `visible` is false when no client of the server can see it
     ``what``     the defect on the wire
     ``checks``   the checks of that kind, as patterns: chosen by reading why they failed
@@ -46,6 +48,7 @@ class Report:
     checks: tuple[str, ...] = ()
     assumed: str = ""
     missed: str = ""
+    series: int = 1
 
     @property
     def url(self) -> str:
@@ -96,7 +99,8 @@ def record(name: str, found: dict[str, dict[str, dict[str, str]]]) -> None:
     """Keep a measurement under this name, beside what is kept of other reports at the same commit."""
     path = HERE / "measured.json"
     kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    commit = _git("log", "-1", "--format=%h", "--", ":/lumen_conformance", ":/tests")  # the last one of the contract
+    # The last one of the contract; git's own short form grows with the repository.
+    commit = _git("log", "-1", "--format=%H", "--", ":/lumen_conformance", ":/tests")[:COMMIT_CHARS]
     former = kept.get(name, {})
     others = former["failed"] if former.get("commit") == commit else {}
     kept[name] = {

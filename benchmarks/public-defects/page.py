@@ -9,7 +9,9 @@ from typing import Any, Final
 from measurement import HERE, TIERS, Report, read_reports
 
 PAGE = HERE.parents[1] / "docs" / "public-defects.md"
-WHEN: Final = {"before": "before", "after": "after"}
+AFTER: Final = "after"
+BEFORE: Final = {1: "before", 2: "before", 3: "before the third"}  # series → the measurement before it was worked on
+SERIES: Final = {1: "first", 2: "second", 3: "third"}
 SHOWN = 3  # checks of one report
 Measured = dict[str, Any]
 
@@ -31,17 +33,33 @@ def caught_by(report: Report, measurement: Measured) -> dict[str, list[str]]:
 
 def _shares(reports: list[Report], measured: Measured) -> Iterator[str]:
     yield "## The share\n"
-    yield "| measured | checks | caught by M or S | by M alone | of those on the wire |"
-    yield "|---|---|---|---|---|"
+    yield "| reports | measured | checks | caught by M or S | by M alone | of those on the wire |"
+    yield "|---|---|---|---|---|---|"
+    sets = {f"the {name} {len(own)}": own for number, name in SERIES.items() if (own := _of_series(reports, number))}
+    for name, own in sets.items():
+        yield from _share(name, "before", own, measured[BEFORE[own[0].series]])
+        yield from _share(name, AFTER, own, measured[AFTER])
+    yield from _share(f"all {len(reports)}", AFTER, reports, measured[AFTER])
+
+
+def _of_series(reports: list[Report], number: int) -> list[Report]:
+    return [report for report in reports if report.series == number]
+
+
+def _share(name: str, when: str, reports: list[Report], measurement: Measured) -> Iterator[str]:
+    """A row, unless one of these reports was not measured."""
+    if not all(_is_measured(report, measurement) for report in reports):
+        return
+    both = [report for report in reports if any(caught_by(report, measurement).values())]
+    must = [report for report in reports if caught_by(report, measurement)["M"]]
     visible = [report for report in reports if report.visible]
-    for name in WHEN:
-        if name in measured:
-            measurement = measured[name]
-            both = [report for report in reports if any(caught_by(report, measurement).values())]
-            must = [report for report in reports if caught_by(report, measurement)["M"]]
-            where = f"{name}: commit `{measurement['commit']}`, {measurement['day']}"
-            cells = [_of(both, reports), _of(must, reports), _of([each for each in both if each.visible], visible)]
-            yield f"| {where} | {measurement['checks']} | {' | '.join(cells)} |"
+    where = f"{when}: commit `{measurement['commit']}`, {measurement['day']}"
+    cells = [_of(both, reports), _of(must, reports), _of([each for each in both if each.visible], visible)]
+    yield f"| {name} | {where} | {measurement['checks']} | {' | '.join(cells)} |"
+
+
+def _is_measured(report: Report, measurement: Measured) -> bool:
+    return report.report in measurement["failed"]
 
 
 def _of(some: list[Report], every: list[Report]) -> str:
@@ -49,19 +67,18 @@ def _of(some: list[Report], every: list[Report]) -> str:
 
 
 def _table(reports: list[Report], measured: Measured) -> Iterator[str]:
-    names = [name for name in WHEN if name in measured]
     yield "\n## The reports\n"
-    yield f"| report | product | defect on the wire | kind | {' | '.join(f'caught by, {name}' for name in names)} |"
-    yield f"|---|---|---|---|{'---|' * len(names)}"
+    yield "| report | product | defect on the wire | kind | caught by, before | caught by, after |"
+    yield "|---|---|---|---|---|---|"
     for report in reports:
-        cells = [_cell(report, measured[name]) for name in names]
+        cells = [_cell(report, measured[name]) for name in (BEFORE[report.series], AFTER)]
         what = report.what if report.visible else f"Not on the wire: {report.what}"
         link = f"[{report.report}]({report.url})"
         yield f"| {link} | {report.product} | {_escaped(what)} | {report.kind} | {' | '.join(cells)} |"
 
 
 def _cell(report: Report, measurement: Measured) -> str:
-    if report.report not in measurement["failed"]:
+    if not _is_measured(report, measurement):
         return "not measured"
     found = [f"{check} ({tier})" for tier, checks in caught_by(report, measurement).items() for check in checks]
     more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
@@ -69,12 +86,18 @@ def _cell(report: Report, measurement: Measured) -> str:
 
 
 def _uncaught(reports: list[Report], measured: Measured) -> Iterator[str]:
-    last = measured[[name for name in WHEN if name in measured][-1]]
-    left = [report for report in reports if not any(caught_by(report, last).values())]
+    left = [report for report in reports if not any(caught_by(report, _last(report, measured)).values())]
     yield "\n## Not caught\n"
     if not left:
         yield "Nothing."
     yield from (f"- {report.report}: {report.missed or 'unknown why'}" for report in left)
+
+
+def _last(report: Report, measured: Measured) -> Measured:
+    """The last measurement of a report."""
+    after: Measured = measured[AFTER]
+    before: Measured = measured[BEFORE[report.series]]
+    return after if _is_measured(report, after) else before
 
 
 def _assumed(reports: list[Report]) -> Iterator[str]:
@@ -84,13 +107,12 @@ def _assumed(reports: list[Report]) -> Iterator[str]:
 
 
 def _evidence(reports: list[Report], measured: Measured) -> Iterator[str]:
-    name = [name for name in WHEN if name in measured][-1]
-    yield f"\n## Why they failed, {name}\n"
-    yield "The failure of one check for each report.\n"
+    yield "\n## Why they failed\n"
+    yield "The failure of one check for each report, when it was measured last.\n"
     yield "| report | check | failure |"
     yield "|---|---|---|"
     for report in reports:
-        for check, text in measured[name]["failed"].get(report.report, {}).get("text", {}).items():
+        for check, text in _last(report, measured)["failed"].get(report.report, {}).get("text", {}).items():
             yield f"| {report.report} | {check} | `{_escaped(text).replace('`', chr(39))}` |"
 
 
