@@ -85,15 +85,16 @@ HARMS = (
     ),
     Harm("G5-*", "lost", "characters of a question or of an answer are lost or changed"),
     Harm(
-        "G6",
+        "G6 G6-in-mid-stream",
         "paid twice",
         "an answer is paid whose client has left, and another when it asks again (litellm#37140)",
     ),
     Harm(
-        "G14-stream-goes-on G14-abort-* G14-after-aborts-*",
+        "G14-stream-goes-on G14-other-model G14-abort-* G14-after-aborts-*",
         "lost",
         "a question or its answer is lost because another client asks or leaves",
     ),
+    Harm("G16-*", "mixed up", "the options or the turns of one caller are in the request of another"),
     Harm("G7.1 H2-own-answers", "mixed up", "a caller reads the answer of another caller"),
     Harm(
         " ".join(
@@ -154,6 +155,11 @@ RECORDED: dict[str, str] = {
     "H6-apart": "openai 3.57.0 (Python) raises BadRequestError for 37 of 60 questions: it sends head and body apart",
     "H6-charset": "AutoDev cannot use such a server (phodal/auto-dev#289)",
     "H6-chunked": "Roo Code cannot use such a server (antirez/ds4#423)",
+    "H6-large-body": "aider raises litellm.APIError where a body has at most 100 KB (lutzleonhardt/copilot-proxy#4)",
+    "H6-large-picture": (
+        "Open WebUI sends a picture with the question and shows an error in place of an answer "
+        "(mnfst/llm-gateway#2126, agentgateway/agentgateway#2715)"
+    ),
     "H6-names-lower": "Codex 0.135.0 cannot use such a server (RakuenSoftware/aimee#27)",
     "H6-upgrade": (
         "OpenRefine's llm-extension 0.1.2 times out (lmstudio-ai/lmstudio-bug-tracker#1079), "

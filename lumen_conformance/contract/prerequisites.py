@@ -44,6 +44,7 @@ NEED_STREAM = (
     "F5.*",
     "F5-*",
     "G12-*",
+    "G6-in-mid-stream",
     *("G13-cut", "G13-long", "G13-pause*"),
     "G3-first-event",
     "G3-words-first-event",

@@ -28,11 +28,14 @@ def called(name: str, **arguments: object) -> Json:
 
 NOW, TODAY = offer("now"), offer("today")
 WEATHER = offer("weather_of", city="string", note="string")
+# Where each character has two units of UTF-16, every second place to cut is within one; after an x, the others are.
+EMOJI = "🌸" * 200
 LOOK = "Let me look."
 # What the gateway calls: the calls, and the text beside them.
 SCRIPTED_CALLS: dict[str, tuple[list[Json], str | None]] = {
     "korean": ([called("weather_of", city="서울특별시", note="👩‍👩‍👧‍👦 나들이")], None),
     "quotes": ([called("weather_of", city='the "city"', note="a \\ b\n{'c': [\"d\"]}")], None),
+    "emoji": ([called("weather_of", city="Seoul", note=f"{EMOJI}x{EMOJI}")], None),
     "empty": ([called("now")], None),
     "long": ([called("weather_of", city="Seoul", note=" ".join(f"word {number}" for number in range(30)))], None),
     "two": ([called("weather_of", city="Seoul"), called("weather_of", city="Busan")], None),

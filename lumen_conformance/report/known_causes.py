@@ -104,6 +104,10 @@ EXACT: Final = (
     KnownCause("sizes-not-checked", ("F3-oversize*", "F3-exact-413"), OK, "requests of any size are answered"),
     KnownCause("chunked-bodies", ("H6-chunked", "H2-body-in-chunks"), "",
                "the body of a request that is sent in chunks is not read"),
+    KnownCause("small-bodies", ("H6-large-*",), r"\bstatus [45]",
+               "request bodies of an ordinary size are refused as too large"),
+    KnownCause("small-headers", ("H6-long-header", "H6-many-headers"), r"\bstatus [45]|no response",
+               "request headers of an ordinary size are refused as too large"),
     KnownCause("ids-repeat", ("C8.1", "C8.4"), "", "several answers have the same id"),
     KnownCause("no-models", ("H3-*",), NOT_FOUND, "there is no list of models"),
 )  # fmt: skip

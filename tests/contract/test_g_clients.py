@@ -7,14 +7,15 @@ import pytest
 
 from lumen_conformance.contract.exchanges import STREAMED
 from lumen_conformance.contract.expectations import describe
-from lumen_conformance.contract.session import ContractSession, question
+from lumen_conformance.contract.session import FIRST_CONTENT, ContractSession, question
 from lumen_conformance.gateway.exchange import ReceivedRequest
-from lumen_conformance.gateway.replies import silent
+from lumen_conformance.gateway.replies import silent, spread
 from lumen_conformance.gateway.server import CALLED_S, ScriptedGateway
 from lumen_conformance.http.capture import Capture
+from lumen_conformance.http.documents import finish_of
 from lumen_conformance.registry.declaration import check
 from lumen_conformance.registry.measurement import MeasureFixture
-from lumen_conformance.registry.refutation import Failure, Refuted, expect
+from lumen_conformance.registry.refutation import Failure, NotJudged, Refuted, expect
 from lumen_conformance.targets.endpoint import CHAT
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
@@ -24,6 +25,8 @@ pytestmark = pytest.mark.needs("gateway")
 
 PATIENCE_S = 60.0  # the timeout of the client, longer than the test
 CLOSED_WITHIN_S = 5.0  # docs/behaviour.md: a client that goes away frees its call within 5 s
+LASTS = 4  # times that: a stream that ends later than any good server has closed it
+LONG_TEXT = "one more word " * 50  # a piece of it comes every half second, and a server notices at one of the next two
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +71,32 @@ def test_disconnected_client(stream: bool, early_stream_proxy: ContractSession, 
     # Aborted, or reset: when data arrives after the shutdown of the socket, Linux resets the connection.
     disconnected = capture.ended in {"aborted", "reset"}
     expect(disconnected, "no response before the client disconnected", describe(capture))
+    expect_closed(closed_s, measure)
+
+
+def expect_closed(closed_s: float | None, measure: MeasureFixture) -> None:
+    """The connection to the gateway is closed so many seconds after the client has left; None: it is still open."""
     expected = f"the gateway connection closed within {CLOSED_WITHIN_S} s"
     if closed_s is None:
         expect(holds=False, expected=expected, found=f"still open after {2 * CLOSED_WITHIN_S} s")
     else:
         holds = measure(closed_s, "s", CLOSED_WITHIN_S) < CLOSED_WITHIN_S
         expect(holds, expected, f"closed after {closed_s:.3f} s")
+
+
+@check(
+    "G6-in-mid-stream",
+    marks=(pytest.mark.profile("openai"),),
+    source="sgl-project/sglang#37833: an answer is generated to its end, and paid, although its client has left",
+)
+def test_client_leaves_a_stream(proxy: ContractSession, measure: MeasureFixture) -> None:
+    """The connection to the gateway is closed within 5 s after the client has left amid a stream."""
+    proxy.gateway.script(spread(LASTS * CLOSED_WITHIN_S))
+    before = len(proxy.gateway.chats)
+    capture = proxy.post(question(LONG_TEXT, stream=True), on_body=FIRST_CONTENT.search)
+    left_mono_s = time.monotonic()
+    calls = proxy.gateway.chats[before:]
+    if not calls or not FIRST_CONTENT.search(capture.body) or finish_of(capture):
+        raise NotJudged(f"no client can leave amid the stream: {describe(capture)}", ("E9",))
+    open_s = proxy.gateway.wait_disconnect_s(calls[0], within_s=2 * CLOSED_WITHIN_S)
+    expect_closed(None if open_s is None else calls[0].at_mono_s + open_s - left_mono_s, measure)

@@ -20,7 +20,7 @@ from lumen_conformance.contract.session import FIRST_CONTENT, ContractSession, q
 from lumen_conformance.gateway.server import CALLED_S
 from lumen_conformance.http.capture import LAST_CAPTURE, Capture
 from lumen_conformance.http.client import TIMEOUT_S
-from lumen_conformance.http.documents import assistant_text, finish_of
+from lumen_conformance.http.documents import answer_json, assistant_text, finish_of
 from lumen_conformance.registry.declaration import Check, check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect
 from lumen_conformance.waiting import observe
@@ -31,6 +31,8 @@ ABORTS = 320
 SERVED_S = TIMEOUT_S  # for an answer that takes milliseconds unless it waits for another one
 NOTICED_S = 1.0  # targets that watch the connections of their clients notice an abort within milliseconds
 LEAVES_S = 0.3  # a client of a model leaves after that also without a first byte: its question may wait for the other
+OTHER_MODELS = ("gpt-4o-mini", "gpt-4o")  # a gateway answers for any name, and so does a target that forwards it
+MODELS = 3  # of the list: some may be unable to chat
 NO_CALL = {"lumen": "G1-stream", "openai": "E9"}  # they fail when the gateway is not called for a stream
 NOT_WHOLE = ("E3.3", "E6.1", "E10", "D3.1")  # one of them fails when a stream is not whole, also without other clients
 INDEPENDENT = "RFC 9110, 3.3: each request is independent of other requests"
@@ -170,6 +172,34 @@ def test_chat_beside_a_stream(stream: bool, beside: Beside) -> None:  # noqa: FB
 def test_stream_goes_on(beside: Beside, proxy: ContractSession) -> None:
     """A stream is whole although other clients ask until it goes on."""
     expect_undisturbed(proxy, beside.stream, beside.text, at="after two other questions")
+
+
+def find_other_model(proxy: ContractSession) -> str:
+    """Another model that answers; skips the check when there is none."""
+    data = answer_json(proxy.models).get("data") if "models" in proxy.target.can else None
+    listed = [str(one.get("id")) for one in data if isinstance(one, dict)] if isinstance(data, list) else []
+    for name in [each for each in (*listed[:MODELS], *OTHER_MODELS) if each != proxy.target.model]:
+        if proxy.post({**question(make_unique("another model")), "model": name}).status == 200:
+            return name
+    pytest.skip("no other model answers")
+
+
+@check(
+    "G14-other-model",
+    marks=(pytest.mark.needs("gateway"), pytest.mark.profile("openai")),
+    source=f"{INDEPENDENT}; lemonade-sdk/lemonade#1836: answers are cut when another model is loaded",
+)
+def test_stream_beside_another_model(proxy: ContractSession) -> None:
+    """A stream is whole although another client asks another model while it is open."""
+    need_answers_and_streams(proxy)
+    other, held = find_other_model(proxy), HeldAnswers()
+    own, asked = held.hold(make_unique("one model")), question(make_unique("another model"))
+    with proxy.failing(held), ThreadPoolExecutor(1) as pool:
+        stream = open_stream(proxy, own, pool)
+        proxy.post({**asked, "model": other}, timeout_s=SERVED_S)
+        own.released.set()
+    need_call(proxy, own, stream.result())
+    expect_undisturbed(proxy, stream.result(), own.text, at=f"after a question to the model {other}")
 
 
 @check_each("silent", {f"G14-abort-{name}": silent for name, silent in ABORTED.items()}, source=(

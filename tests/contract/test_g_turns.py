@@ -17,13 +17,14 @@ from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.contract.turns import added_instructions, describe_lost, describe_turns, same_turns
 from lumen_conformance.gateway import openai_requests
 from lumen_conformance.http.capture import LAST_CAPTURE, REFUSAL_TEXT, Capture
-from lumen_conformance.http.documents import answer_json
+from lumen_conformance.http.documents import answer_json, choices
 from lumen_conformance.registry.declaration import Check, check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect
 from lumen_conformance.schemas.descriptions import format_value
 
 FORWARDED = (pytest.mark.needs("gateway"), pytest.mark.profile("openai"))
 SCHEMA = "openapi.yaml: CreateChatCompletionRequest"
+HANDLED = f"status 200 and a choice, or {REFUSAL_TEXT} with an error message"
 ALL = CONVERSATIONS | UNUSUAL_CONVERSATIONS
 # The reports of each conversation; those without one have the schema as their source.
 REPORTS = {
@@ -60,9 +61,9 @@ def send(proxy: ContractSession, name: str, *, stream: bool) -> ForwardedRequest
 
 
 def is_handled(capture: Capture) -> bool:
-    """Whether a response is an answer, or a refusal that says what is not supported."""
+    """Whether a response is an answer with a choice, or a refusal that says what is not supported."""
     refused = capture.is_refusal and bool(child_object(answer_json(capture), "error").get("message"))
-    return capture.status == 200 or refused
+    return (capture.status == 200 and bool(choices(capture))) or refused
 
 
 @STREAMED
@@ -120,4 +121,4 @@ def test_conversation(name: str, proxy: ContractSession) -> None:
         if any(JUDGES["F1.2"](each).failed for each in other):
             raise NotJudged(f"errors have another form: {describe(capture)}", ("F1.2",))
     LAST_CAPTURE.record(capture)
-    expect_response(capture, is_handled(capture), f"status 200, or {REFUSAL_TEXT} with an error message")
+    expect_response(capture, is_handled(capture), HANDLED)

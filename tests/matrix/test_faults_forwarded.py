@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.fixtures.faults import lost_options, lost_turns
+from tests.fixtures.faults import kept_state, lost_options, lost_turns
 from tests.matrix.comparison import Matrix
 
-FAULTS = lost_turns.FAULTS | lost_options.FAULTS
+FAULTS = lost_turns.FAULTS | lost_options.FAULTS | kept_state.FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.fixtures.faults import poison, refusals, requests
+from tests.fixtures.faults import poison, refusals, requests, size_limits
 from tests.matrix.comparison import Matrix
 
-FAULTS = requests.FAULTS | refusals.FAULTS | poison.FAULTS
+FAULTS = requests.FAULTS | refusals.FAULTS | poison.FAULTS | size_limits.FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)
