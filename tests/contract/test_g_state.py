@@ -7,7 +7,7 @@ from lumen_conformance.contract.expectations import describe
 from lumen_conformance.contract.forwarded import ForwardedRequest, forward
 from lumen_conformance.contract.request_options import tool
 from lumen_conformance.contract.session import ContractSession
-from lumen_conformance.contract.turns import describe_turns, same_turns
+from lumen_conformance.contract.turns import describe_turns
 from lumen_conformance.registry.declaration import Check, check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect
 from lumen_conformance.schemas.descriptions import format_value
@@ -29,16 +29,17 @@ OPTIONS: dict[str, object] = {
     "tools": [{"type": "function", "function": tool("altitude")}],
 }
 TIDE, TRAIN = user("when is high tide?"), user("from where does the train leave?")
-# What another client sends before → the question that follows, and the check that fails when it is not forwarded.
-BEFORE: dict[Check, tuple[Messages, Messages, str]] = {
+RESULT, INSTRUCTION = "at noon, the tables of the harbour say", "answer as a guard of platform nine"
+# What another client sends before → its text, the question that follows, and the check that fails when it is lost.
+BEFORE: dict[Check, tuple[Messages, str, str]] = {
     Check("G16-tool-results", source="exo-explore/exo#1362: a question is answered with the tool results of another"): (
-        [TIDE, assistant(None, tool_calls=[CALL]), result(CALL, "at noon")],
-        [TIDE],
+        [TIDE, assistant(None, tool_calls=[CALL]), result(CALL, RESULT)],
+        RESULT,
         "G2-forwarded-tools",
     ),
     Check("G16-instructions", source="RFC 9110, 3.3: each request is independent of other requests"): (
-        [{"role": "system", "content": "answer as a guard"}, TRAIN],
-        [TRAIN],
+        [{"role": "system", "content": INSTRUCTION}, TRAIN],
+        INSTRUCTION,
         "G2-forwarded-system",
     ),
 }
@@ -62,11 +63,12 @@ def test_options_of_another(proxy: ContractSession) -> None:
 
 
 @check_each("row", BEFORE)
-def test_turns_of_another(row: tuple[Messages, Messages, str], proxy: ContractSession) -> None:
+def test_turns_of_another(row: tuple[Messages, str, str], proxy: ContractSession) -> None:
     """A question that another client has asked with more turns ({row}) reaches the gateway without them."""
-    before, after, responsible = row
+    before, text, responsible = row
     need_call(forward(proxy, f"before {responsible}", before), responsible)
-    sent = forward(proxy, f"after {responsible}", after)
+    alone = [turn for turn in before if turn["role"] == "user"]
+    sent = forward(proxy, f"after {responsible}", alone)
     need_call(sent, "G1-forwarded-lone")
-    found = sent.received.get("messages")
-    expect(same_turns(found, after), f"the messages {describe_turns(after)}", describe_turns(found))
+    received = describe_turns(sent.received.get("messages"))
+    expect(text not in received, f"the messages {describe_turns(alone)}, and no {text!r}", received)
