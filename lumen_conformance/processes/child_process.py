@@ -160,7 +160,7 @@ class ChildProcess:
         Nothing happens when this process has ended: another group may have its number then.
         """
         if self._process.poll() is None:
-            note_signal(f"{signal.Signals(signal_number).name} to the group", self.ref.pid, self.ref.start_time)
+            note_signal(f"{signal.Signals(signal_number).name} to the group", self.pid, self.ref.start_time)
             os.killpg(self.pid, signal_number)
 
     def stop(self) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-_RECORDED: Final[list[list[SentSignal]]] = []  # of the stage that runs
+_RECORDERS: Final[list[Callable[[SentSignal], object]]] = []  # of the stage that runs
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,17 @@ class SentSignal:
 
 
 @contextlib.contextmanager
-def record_signals() -> Iterator[list[SentSignal]]:
-    """Return a list that gets the signals which are sent until the end of the block."""
-    sent: list[SentSignal] = []
-    _RECORDED.append(sent)
+def record_signals(recorder: Callable[[SentSignal], object]) -> Iterator[None]:
+    """Call a function with each signal that is sent until the end of the block."""
+    _RECORDERS.append(recorder)
     try:
-        yield sent
+        yield
     finally:
-        _RECORDED.pop()
+        _RECORDERS.pop()
 
 
 def note_signal(name: str, pid: int, start_time: float) -> None:
-    """Add a signal that is sent now, to a process that began at this time (seconds since the epoch)."""
+    """Record a signal just before it is sent to a process that began at this time (seconds since the epoch)."""
     now_s = time.monotonic()
-    for sent in _RECORDED:
-        sent.append(SentSignal(name, pid, now_s, now_s - (time.time() - start_time)))
+    for recorder in _RECORDERS:
+        recorder(SentSignal(name, pid, now_s, now_s - (time.time() - start_time)))

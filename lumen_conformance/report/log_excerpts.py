@@ -4,7 +4,7 @@ Secrets are masked, and control characters are escaped. A server can write to th
 and the number of logs is bounded.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 from lumen_conformance.registry.redaction import Redactor
 from lumen_conformance.registry.regular_files import is_regular, list_regular_files
 from lumen_conformance.registry.visible_text import visible
+from lumen_conformance.report.log_lines import LogClock, Written
 
 # The end of a scenario is usually shorter. A page with 14 scenarios has a few megabytes.
 LARGEST_TAIL_BYTES: Final = 32_000
@@ -22,11 +23,15 @@ _LOGS: Final = frozenset({".log", ".jsonl"})
 
 @dataclass(frozen=True)
 class LogExcerpt:
-    """The end of one text file; ``cut_bytes`` is the number of omitted bytes at its beginning."""
+    """The end of one text file; ``cut_bytes`` is the number of omitted bytes at its beginning.
+
+    ``written``  when each line was written: `log_lines`; empty if nobody knows
+    """
 
     name: str
     text: str
     cut_bytes: int
+    written: Sequence[Written] = ()
 
 
 def read_logs(paths: Iterable[str], mask: Redactor) -> list[LogExcerpt]:
@@ -36,10 +41,10 @@ def read_logs(paths: Iterable[str], mask: Redactor) -> list[LogExcerpt]:
 
 def _excerpts(path: Path, mask: Redactor) -> Iterator[LogExcerpt]:
     """Yield the first logs at a path, each with a name that is unique among scenarios and variants."""
-    files = _files(path)
+    files, clock = _files(path), LogClock(path)
     for file in files[:MOST_LOGS]:
         parts = (path.parent.name, path.name, *file.relative_to(path).parts)
-        if (log := _read(file, "/".join(parts), mask)) and log.text:
+        if (log := _read(file, "/".join(parts), clock, mask)) and log.text:
             yield log
     if (more := len(files) - MOST_LOGS) > 0:
         yield LogExcerpt(f"{path.name}: {more} more", "They are in the folder of the evidence.", 0)
@@ -53,7 +58,7 @@ def _files(path: Path) -> list[Path]:
     return sorted(logs, key=lambda each: (len(each.parts), each))
 
 
-def _read(path: Path, name: str, mask: Redactor) -> LogExcerpt | None:
+def _read(path: Path, name: str, clock: LogClock, mask: Redactor) -> LogExcerpt | None:
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
@@ -62,13 +67,18 @@ def _read(path: Path, name: str, mask: Redactor) -> LogExcerpt | None:
     except OSError:
         return None
     if len(content) < size:
-        content = _without_partial_line(content)
+        content = whole = _without_partial_line(content)
         content = mask.content("…".encode() + content).removeprefix("…".encode())
     else:
-        content = mask.content(content)
+        whole, content = content, mask.content(content)
+    is_aligned = content.count(b"\n") == whole.count(b"\n")  # else a secret of several lines is masked
+    written = clock.written(path, whole, size - len(whole)) if is_aligned else []
     if size > LARGEST_TAIL_BYTES:
         content = _without_partial_line(content[-LARGEST_TAIL_BYTES:])
-    return LogExcerpt(name, visible(content.decode("utf-8", "replace")).strip(), max(0, size - LARGEST_TAIL_BYTES))
+    text = visible(content.decode("utf-8", "replace"))
+    shown = text.lstrip()
+    lines = written[-text.count("\n") - 1 :][text[: len(text) - len(shown)].count("\n") :]
+    return LogExcerpt(name, shown.rstrip(), max(0, size - LARGEST_TAIL_BYTES), lines[: shown.rstrip().count("\n") + 1])
 
 
 def _without_partial_line(content: bytes) -> bytes:

@@ -15,6 +15,7 @@ A run of all tests has thousands of entries, so they are short. An entry has onl
 ``r``      the reason, expected, found and so on: see `_details`
 ``x``      the exchanges, by their places in ``exchanges``
 ``l``      the logs of its stage, by their places in ``logs``
+``w``      the lines of them that were written in its own steps: the place of the log, first and last line of each part
 ``a``      the cause, by its place on the page
 ``new``    1 if it did not fail in the run before (`--history`); ``flips``: how often that changed
 =========  =========================================================================================
@@ -32,7 +33,6 @@ import os
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -41,7 +41,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 import lumen_conformance
-from lumen_conformance.registry.measurement import EXCHANGE, HELD, OBSERVED, WARNING, Measurement
+from lumen_conformance.registry.measurement import EXCHANGE, HELD, OBSERVED, STEPS, WARNING, Measurement
 from lumen_conformance.registry.redaction import Redactor, redactor
 from lumen_conformance.registry.visible_text import visible
 from lumen_conformance.report import korean
@@ -53,6 +53,7 @@ from lumen_conformance.report.exchange_evidence import with_files
 from lumen_conformance.report.figures import format_figure
 from lumen_conformance.report.history import History
 from lumen_conformance.report.log_excerpts import LogExcerpt
+from lumen_conformance.report.log_lines import lines_in
 from lumen_conformance.report.page_mask import masked
 from lumen_conformance.report.result_groups import ResultGroup, share_of_budget
 from lumen_conformance.report.results import NEVER_RAN, Result, Results, properties
@@ -98,7 +99,7 @@ class PageData:
             "modules": self._modules.values,
             "claims": self._claims.values,
             "checks": self._checks,
-            "logs": [asdict(each) for each in self._logs],
+            "logs": [{"name": each.name, "text": each.text, "cut_bytes": each.cut_bytes} for each in self._logs],
             "exchanges": linked(self._exchanges, self._folder),
         }
         return pack(data, self._mask)
@@ -106,6 +107,12 @@ class PageData:
     def _logs_of(self, *results: Result) -> list[int]:
         places = (place for each in results for path in each.evidence for place in self._logs_at.get(path, ()))
         return list(dict.fromkeys(places))
+
+    def _step_lines(self, result: Result) -> dict[int, list[tuple[int, int]]]:
+        reports = self._results.reports_of(result.entry.nodeid)
+        steps = [(begin, end) for found in properties(reports, STEPS) for begin, end in found]
+        lines = {place: lines_in(self._logs[place].written, steps) for place in self._logs_of(result)}
+        return {place: found for place, found in lines.items() if found}
 
     def _entries(self, place: int, group: ResultGroup) -> Iterator[dict[str, Any]]:
         tests: list[Result | ReportEntry] = [*group.results, *group.missing]
@@ -136,6 +143,7 @@ class PageData:
             "r": self._details(result),
             "x": exchanges,
             "l": self._logs_of(result),
+            "w": self._step_lines(result),
             "s": round(result.duration_s, 3),
             "new": int(self._earlier.is_new(result)),
             "flips": self._earlier.flips(result),

@@ -11,6 +11,7 @@ from lumen_conformance.gateway.exchange import Reply
 from lumen_conformance.gateway.replies import echo, gated
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.stages.outages import ChatAnswer, status
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import LaunchedTarget
 from lumen_conformance.waiting import observe
 
@@ -21,7 +22,7 @@ WITHIN_S = 20.0  # until a probe is allowed, one second here; and until each of 
 
 
 @dataclass(frozen=True)
-class Failing:
+class Failing(StageStep):
     """Chats one after the other until one is refused by an open breaker.
 
     ``forwarded``     the chats before, which the gateway has answered with an error
@@ -35,7 +36,7 @@ class Failing:
 
 
 @dataclass(frozen=True)
-class Crowd:
+class Crowd(StageStep):
     """Chats at the same time: how many the gateway got while it answered none, and the answers to the others."""
 
     allowed: bool

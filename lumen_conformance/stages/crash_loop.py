@@ -14,6 +14,7 @@ from lumen_conformance.processes.process_tree import ProcessRef
 from lumen_conformance.registry.journal_event import JournalEvent
 from lumen_conformance.registry.measurement import rounded
 from lumen_conformance.stages.observations import is_port_free
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.waiting import observe
 
@@ -30,7 +31,7 @@ class ScheduledRestart:
 
 
 @dataclass(frozen=True)
-class CrashLoop:
+class CrashLoop(StageStep):
     """The evidence. Without an end ``exit_status`` is None, and ``state`` is that of the running proxy.
 
     ``deaths``       exit statuses and signals (negative) of the workers

@@ -15,6 +15,7 @@ from lumen_conformance.http.capture import Capture
 from lumen_conformance.processes.process_tree import kill_all
 from lumen_conformance.registry.journal_event import JournalEvent
 from lumen_conformance.stages.observations import is_port_free, parse_json, read_text
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import LaunchedTarget
 from lumen_conformance.waiting import observe
 
@@ -27,7 +28,7 @@ HELD = "아직 듣고 있어요?"
 
 
 @dataclass(frozen=True)
-class Ending:
+class Ending(StageStep):
     """How a launch ended: `exit_status` is None if it did not end in time; `events` are those of its journal."""
 
     exit_status: int | None

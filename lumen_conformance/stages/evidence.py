@@ -27,13 +27,14 @@ from lumen_conformance.isolation import GUARD
 from lumen_conformance.processes.child_process import Leaked
 from lumen_conformance.processes.leak_audit import end_leaked_processes
 from lumen_conformance.processes.process_tree import ProcessRef, find_tagged, kill_all
-from lumen_conformance.processes.sent_signals import SentSignal, record_signals
-from lumen_conformance.registry.measurement import OBSERVED, record, record_evidence, rounded
+from lumen_conformance.processes.sent_signals import SentSignal
+from lumen_conformance.registry.measurement import OBSERVED, STEPS, record, record_evidence, rounded
 from lumen_conformance.report import exchange_evidence
 from lumen_conformance.run import Run, run_of
 from lumen_conformance.stages.observed_fields import ObservedFields, observe_fields
 from lumen_conformance.stages.preflight import ensure_ready
 from lumen_conformance.stages.stage_resources import PARAMETERS, StageResources
+from lumen_conformance.stages.stage_steps import LogSizes, StageRecorder, begin_at_steps
 from lumen_conformance.targets.target import Target, target_of
 
 LOCK_S = (
@@ -46,9 +47,11 @@ Outcome = Literal["staged", "failed", "skipped", "crashed"]
 class StageRecord(msgspec.Struct, frozen=True):
     """The record of one stage: the evidence, or the reason why there is none (``trouble``).
 
-    ``leaks``    what outlived the stage: its checks are judged, and each is an ERROR at its end
-    ``logs``     name → path of every file that its children wrote
-    ``signals``  those that the stage has sent, without those that end what it has left
+    ``leaks``      what outlived the stage: its checks are judged, and each is an ERROR at its end
+    ``logs``       name → path of every file that its children wrote
+    ``signals``    those that the stage has sent, without those that end what it has left
+    ``log_sizes``  how large the logs were after each step and before each signal
+    ``clock_s``    ``time.time()`` minus ``time.monotonic()``
 
     ``began_mono_s`` and ``ended_mono_s`` are on the clock of ``time.monotonic()``: what was observed lies between them.
     """
@@ -63,6 +66,8 @@ class StageRecord(msgspec.Struct, frozen=True):
     logs: dict[str, str] = msgspec.field(default_factory=dict)
     evidence: msgspec.Raw = msgspec.Raw(b"null")
     signals: tuple[SentSignal, ...] = ()
+    log_sizes: tuple[LogSizes, ...] = ()
+    clock_s: float = 0.0
     began_mono_s: float = 0.0
     ended_mono_s: float = 0.0
 
@@ -132,11 +137,11 @@ class StageDefinition:
         outcome: Outcome = "failed"
         leaks: tuple[str, ...] = ()
         trouble, evidence = "", msgspec.Raw(b"null")
-        signals: list[SentSignal] = []
+        recorder = StageRecorder(folder)
         try:
             with ExitStack() as stack:
                 wanted = resources.open(inspect.signature(self.function).parameters, stack)
-                with record_signals() as signals:
+                with recorder.recording():
                     evidence = msgspec.Raw(msgspec.json.encode(self.function(**wanted)))
                 self.decode(evidence)  # or only another worker would find that it cannot be decoded
                 outcome = "staged"
@@ -150,8 +155,10 @@ class StageDefinition:
             else:
                 outcome, trouble = "failed", traceback.format_exc()
         name = self.name(variant)
-        logs, sent = resources.logs(), tuple(signals)
-        return StageRecord(name, self.scenario, run.id, run.worker, outcome, trouble, leaks, logs, evidence, sent)
+        return StageRecord(
+            name, self.scenario, run.id, run.worker, outcome, trouble, leaks, resources.logs(), evidence,
+            tuple(recorder.signals), tuple(recorder.sizes), time.time() - time.monotonic(),
+        )  # fmt: skip
 
 
 def stage(
@@ -199,6 +206,7 @@ def _checked(definition: StageDefinition, request: pytest.FixtureRequest) -> Ite
     yield observe_fields(definition.decode(staged.evidence), fields)
     if fields.values:
         record(request.node, OBSERVED, rounded(fields.values))
+        record(request.node, STEPS, begin_at_steps(fields.steps, staged.log_sizes))
     exchange_evidence.record_exchanges(request.node, fields.exchanges)
     if staged.leaks:
         raise Leaked(f"stage {staged.stage}: " + "; ".join(staged.leaks))

@@ -16,6 +16,7 @@ from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.inject.lumen_conditions import LOCK_SIGNAL, MARK, SPIN_SIGNAL, conditions
 from lumen_conformance.processes.process_tree import ProcessRef, list_running
 from lumen_conformance.stages.observations import StartObservation, observe_start
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.stages.victims import find_victims
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.targets.target import Target
@@ -40,7 +41,7 @@ SIGNALS: dict[str, tuple[int, str]] = {
 
 
 @dataclass(frozen=True)
-class HangObservation:
+class HangObservation(StageStep):
     """What happened to a worker that hangs. Seconds count from the signal; None means: not in time.
 
     ``budget_s``     until another process must be ready

@@ -13,6 +13,7 @@ from lumen_conformance.http.capture import Capture
 from lumen_conformance.ports import loopbacks
 from lumen_conformance.processes.child_process import ChildProcess
 from lumen_conformance.processes.socket_table import list_listening_sockets
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import LaunchedTarget
 from lumen_conformance.waiting import WaitError, observe
 
@@ -23,9 +24,10 @@ SHOWN_CHARS = 120  # of an answer: enough for the message of an error
 
 
 @dataclass(frozen=True)
-class StartObservation:
+class StartObservation(StageStep):
     """The start of a launch: `problem` is empty when it became ready."""
 
+    is_precondition = True
     problem: str
     elapsed_s: float
     pid: int
@@ -36,7 +38,7 @@ class StartObservation:
 
 
 @dataclass(frozen=True)
-class ExitObservation:
+class ExitObservation(StageStep):
     """The end of a launch.
 
     ``status``       its exit status; None when it did not end in time

@@ -14,9 +14,12 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from lumen_conformance.http.capture import Capture, captures_in
+from lumen_conformance.stages.stage_steps import StageStep
+from lumen_conformance.targets.endpoint import Health
 
 T = TypeVar("T")
 _CONTAINERS: Final[tuple[type, ...]] = (list, tuple, dict)  # but no classes of their own
+_TIMES: Final = frozenset(each.name for each in dataclasses.fields(StageStep))
 MOST_PARTS: Final = 12  # of a list or dict: more than a reader compares
 
 
@@ -25,10 +28,25 @@ class ObservedFields:
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
+        self._steps: list[tuple[float, float]] = []
+        self._preconditions: list[tuple[float, float]] = []
 
     def add(self, path: str, value: object) -> None:
         """Keep a field."""
         self._values.setdefault(path, value)
+
+    def add_step(self, original: type[Any], values: dict[str, Any]) -> None:
+        """Keep begin and end of the step that has observed a record, of which a field is read."""
+        if issubclass(original, StageStep):
+            steps = self._preconditions if original.is_precondition else self._steps
+            steps.append((values["since_mono_s"], values["at_mono_s"]))
+        elif issubclass(original, Health):
+            self._steps.append(_times(values["capture"]))
+
+    @property
+    def steps(self) -> list[tuple[float, float]]:
+        """Begin and end of each step or exchange that was read; of a precondition if nothing else was."""
+        return list(dict.fromkeys([*self._steps, *map(_times, self.exchanges)] or self._preconditions))
 
     @property
     def exchanges(self) -> list[Capture]:
@@ -43,7 +61,7 @@ class ObservedFields:
             (path, _without_bytes(value)) for path, value in self._values.items() if not isinstance(value, Capture)
         ]
         parents = {parent for path, _ in found for parent in _parents(path)}
-        return [(path, msgspec.to_builtins(value)) for path, value in found if path not in parents]
+        return [(path, _without_times(msgspec.to_builtins(value))) for path, value in found if path not in parents]
 
 
 def observe_fields(evidence: T, fields: ObservedFields, path: str = "") -> T:
@@ -78,6 +96,17 @@ def _parents(path: str) -> list[str]:
     return [".".join(names[:end]) for end in range(1, len(names))]
 
 
+def _times(exchange: Capture) -> tuple[float, float]:
+    return exchange.sent_mono_s, exchange.sent_mono_s + exchange.elapsed_s
+
+
+def _without_times(value: Any) -> Any:  # noqa: ANN401 -- any JSON
+    """Return a value without begin and end of its steps."""
+    if isinstance(value, dict):
+        return {name: _without_times(each) for name, each in value.items() if name not in _TIMES}
+    return type(value)(map(_without_times, value)) if type(value) in _CONTAINERS else value
+
+
 def _without_bytes(value: object) -> object:
     """Return a value with one line for each exchange in it: the exchange is shown as a whole elsewhere."""
     if isinstance(value, Capture):
@@ -98,7 +127,8 @@ def _observing(original: type[Any]) -> type[Any]:
     names = {each.name for each in dataclasses.fields(original)}
 
     def read(self: Any, name: str) -> Any:  # noqa: ANN401 -- the value of any field
-        own = object.__getattribute__(self, "__dict__")["__observed__"]
+        values = object.__getattribute__(self, "__dict__")
+        own = values["__observed__"]
         if name == "__class__":
             return own[0]
         value = object.__getattribute__(self, name)
@@ -106,6 +136,7 @@ def _observing(original: type[Any]) -> type[Any]:
             return value
         path = f"{own[2]}.{name}" if own[2] else name
         own[1].add(path, value)
+        own[1].add_step(own[0], values)
         return observe_fields(value, own[1], path)
 
     return type(original.__name__, (original,), {"__getattribute__": read})

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lumen_conformance.gateway import replies
@@ -18,6 +18,7 @@ from lumen_conformance.gateway.exchange import Exchange, Reply
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.stages.observations import describe_response, parse_json, read_text
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import Health, LaunchedTarget
 
 BYTE_S: Final = 1.0  # between two bytes of an answer that never ends in time
@@ -71,7 +72,7 @@ class ChatAnswer:
 
 
 @dataclass(frozen=True)
-class Outage:
+class Outage(StageStep):
     """One outage: the chat that met it, the next chat after its end, and how often the gateway read the first."""
 
     question: str
@@ -174,4 +175,4 @@ def probe_until(target: LaunchedTarget, staged: list[Future[Outage]]) -> list[Pr
 def count_written(outage: Outage, gateway: ScriptedGateway) -> Outage:
     """Return the outage with the number of calls that the gateway has read for its question."""
     written = sum(outage.question in call.message for call in gateway.chats)
-    return Outage(outage.question, outage.during, outage.after, written)
+    return replace(outage, written=written)

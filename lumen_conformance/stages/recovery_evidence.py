@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from lumen_conformance.processes.process_tree import ProcessRef, ProcessState
+from lumen_conformance.stages.stage_steps import StageStep
 
 COMMAND_CHARS = 80  # of a command line in a sentence that names several
 FOLDER = re.compile(r"(?<!\S)([A-Za-z]:)?[\\/]\S*[\\/]")  # of a file that is named by its whole path
@@ -30,7 +31,7 @@ class NamedProcess:
 
 
 @dataclass(frozen=True)
-class Recovery:
+class Recovery(StageStep):
     """What happened after the kill. Seconds count from the kill; None means: not within `waited_s`.
 
     ``killed``      the processes that served and were killed

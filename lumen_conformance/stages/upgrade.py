@@ -13,6 +13,7 @@ from lumen_conformance.gateway.exchange import Exchange
 from lumen_conformance.gateway.replies import echo, gated
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.process_tree import ProcessRef, list_running, list_tree
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.stages.upgrade_load import (
     CLIENT_TIMEOUT_S,
     CLIENTS,
@@ -51,7 +52,7 @@ class ServingInstance:
 
 
 @dataclass(frozen=True)
-class RestartObservation:
+class RestartObservation(StageStep):
     """One restart: who answered before and after it, and which of the old processes ran at its end."""
 
     before: ServingInstance

@@ -15,6 +15,7 @@ from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.process_tree import ProcessRef
 from lumen_conformance.registry.journal_event import JournalEvent
 from lumen_conformance.stages.observations import is_port_free
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.stages.upgrade import COMMAND_S, END_S, Commands, RestartObservation, observe_restart
 from lumen_conformance.stages.upgrade_load import Ownership, OwnershipMonitor
 from lumen_conformance.targets.journal import JournalMark
@@ -38,7 +39,7 @@ FAULTS = {
 
 
 @dataclass(frozen=True)
-class FailedRestart:
+class FailedRestart(StageStep):
     """A restart whose new proxy fails; the statuses of a chat while it boots and of one after it."""
 
     restart: RestartObservation

@@ -28,6 +28,7 @@ from lumen_conformance.stages.observations import (
     observe_start,
     read_text,
 )
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.stages.victims import find_victims
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.targets.target import Target
@@ -49,7 +50,7 @@ KILLED = "6.1-error-visible"
 
 
 @dataclass(frozen=True)
-class CutStream:
+class CutStream(StageStep):
     """What a client received of a stream: ``streamed`` says whether its first byte came before the kill."""
 
     name: str

@@ -29,6 +29,7 @@ from lumen_conformance.registry import MeasureFixture, NotJudged, check, check_e
 from lumen_conformance.registry.measurement import rounded
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.observations import is_port_free
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.stages.victims import find_supervisor, wait_standby
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.waiting import WaitError, observe
@@ -56,7 +57,7 @@ LONG_DELAYS = {**NEVER_GIVES_UP, "LUMEN_RESTART_BACKOFF_S": "3600"}  # up to the
 
 
 @dataclass(frozen=True)
-class KilledTree:
+class KilledTree(StageStep):
     """What followed the death of a supervisor. Seconds count from its kill; None means: not within `OBSERVED_S`.
 
     ``reached``     whether the state was reached before the kill

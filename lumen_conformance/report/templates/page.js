@@ -140,6 +140,14 @@
       return lazy(element("details", { class: "log" }, title), () => [element("pre", { tabindex: "0" }, log.text)]);
     });
   }
+  // The lines that were written in the steps of a check; what is between them is left out.
+  function stepLines(places) {
+    return Object.entries(places).map(([place, parts]) => {
+      const lines = data.logs[place].text.split("\n");
+      const text = parts.map(([first, last]) => lines.slice(first, last + 1).join("\n")).join("\n…\n");
+      return element("div", { class: "code" }, element("code", {}, data.logs[place].name.replace(/^.*?\/.*?\//, "")), element("pre", { tabindex: "0" }, text));
+    });
+  }
   function fillRows(group, rows) {
     const checks = [...found[Number(group.dataset.group)]];
     checks.sort((a, b) => ORDER.indexOf(outcomeOf(a)) - ORDER.indexOf(outcomeOf(b)));
@@ -226,7 +234,7 @@
     for (const each of f) lines.push(line(each[3] || "measured", `${each[0]}${each[1] ? ` / ${each[1]} (${Math.round(each[2] * 100)} %)` : ""}`));
     return lines;
   }
-  function evidence({ r = {}, x = [], l = [] }) {
+  function evidence({ r = {}, x = [], l = [], w }) {
     const made = [];
     if (r.curl) made.push(code(r.curl, "repeat"));
     if (r.dump) made.push(code(r.dump, "bytes", "dump"));
@@ -234,7 +242,8 @@
     if (r.observed) made.push(observed(r.observed));
     for (const place of x) made.push(exchange(data.exchanges[place]));
     if (r.log) made.push(element("details", { class: "output" }, element("summary", {}, translated("log")), element("pre", { tabindex: "0" }, r.log)));
-    if (l.length) made.push(folded("logs of the stage", ...logsAt(l)));
+    if (w) made.push(element("h4", {}, translated("what was logged in the steps that this check is about")), ...stepLines(w));
+    if (l.length) made.push(folded("logs of the whole stage", ...logsAt(l)));
     return made;
   }
   function folded(name, ...content) {

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from lumen_conformance.processes.process_tree import ProcessRef, kill_all, list_session
-from lumen_conformance.processes.sent_signals import record_signals
+from lumen_conformance.processes.sent_signals import SentSignal, record_signals
 from lumen_conformance.waiting import until
 from tests.fixtures.repository import ROOT
 
@@ -77,7 +77,8 @@ def test_a_process_runs_until_its_last_thread_has_ended() -> None:
 def test_each_signal_is_recorded(leader: ProcessRef) -> None:
     """Kills, stops and suspensions have their times, and the time at which the process began; none after its end."""
     before_s = time.monotonic()
-    with record_signals() as sent:
+    sent: list[SentSignal] = []
+    with record_signals(sent.append):
         leader.send(signal.SIGCONT)
         leader.suspend()
         leader.resume()

@@ -59,9 +59,11 @@ MODULES = {
     """Scenario 1: `kill` ends a worker."""
     import json
     from pathlib import Path
+    from lumen_conformance.registry.measurement import STEPS, record
     @check("1.4-automatic-restart", title="자동 재시작")
-    def test_restart(measure, evidence_path):
+    def test_restart(measure, evidence_path, request):
         """A new worker answers."""
+        record(request.node, STEPS, [[1.5, 2.1]])
         measure(0.4, "s", 3.0, headline=True)
         folder = Path("temporary/recovery.test_01_kill.killed")
         folder.mkdir(exist_ok=True)
@@ -148,6 +150,13 @@ def test_a_link_to_nothing_says_so(found: dict[str, Any]) -> None:
     assert found["unknown"].startswith("99.9-<b>nothing Nothing on this page has this id")
     assert found["group"] == "group-1"
     assert (found["unknown_before"], found["unknown_after"]) == (False, False)
+
+
+def test_log_lines_of_a_check(found: dict[str, Any]) -> None:
+    """A check of a stage shows the lines that were logged in its steps; all logs of the stage are folded below."""
+    assert "ready" not in found["steps"]
+    assert '"event": "worker_died"' in found["steps"]
+    assert found["steps"].endswith("logs of the whole stage")
 
 
 def test_keys(found: dict[str, Any]) -> None:
