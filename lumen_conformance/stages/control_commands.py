@@ -13,6 +13,7 @@ from lumen_conformance.processes.process_tree import ProcessRef, kill_all, list_
 from lumen_conformance.stages.drain import held_question
 from lumen_conformance.stages.held_boot import HeldBoot
 from lumen_conformance.stages.observations import is_port_free
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.endpoint import CHAT
 from lumen_conformance.targets.journal import JournalReader
 from lumen_conformance.targets.launch import Launcher
@@ -22,7 +23,7 @@ EARLY_S = 1.0  # a command that does not wait has ended by then: a start of Pyth
 
 
 @dataclass(frozen=True)
-class CommandEvidence:
+class CommandEvidence(StageStep):
     """The commands `start` and `stop`; what was left was observed as soon as `stop` had ended."""
 
     started_early: bool

@@ -10,6 +10,7 @@ from lumen_conformance.gateway.replies import gated
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.stages.observations import StartObservation, observe_start
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import Health, Launcher
 from lumen_conformance.waiting import observe
 
@@ -26,7 +27,7 @@ LIMITS = {
 
 
 @dataclass(frozen=True)
-class CrowdEvidence:
+class CrowdEvidence(StageStep):
     """The evidence; `health` was requested while the limit and the queue were full."""
 
     start: StartObservation

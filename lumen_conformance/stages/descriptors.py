@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from lumen_conformance.gateway.replies import gated
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.stages import resources
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.waiting import observe
 
@@ -23,7 +24,7 @@ WITH_WATCHDOG = {"LUMEN_WATCHDOG_S": "1"}  # within the window: a worker without
 
 
 @dataclass(frozen=True)
-class DescriptorEvidence:
+class DescriptorEvidence(StageStep):
     """The evidence: held chats, a client that came meanwhile, the processor time, and a client among idle ones."""
 
     held: tuple[int | None, ...]

@@ -11,6 +11,7 @@ from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.process_tree import kill_all
 from lumen_conformance.stages.drain import HELD, SEEN_S, Ending, error_code, held_question, observe_end
 from lumen_conformance.stages.held_boot import HeldBoot
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.endpoint import CHAT
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.waiting import observe
@@ -20,7 +21,7 @@ DRAIN_S, SHORT_DRAIN_S = "0.2", "0.05"
 
 
 @dataclass(frozen=True)
-class HurriedEvidence:
+class HurriedEvidence(StageStep):
     """A stop by two signals: the status of the answer to the held question, and the end."""
 
     answer_status: int | None
@@ -28,7 +29,7 @@ class HurriedEvidence:
 
 
 @dataclass(frozen=True)
-class CutEvidence:
+class CutEvidence(StageStep):
     """A drain with its deadline: the stream and the answer that it cut."""
 
     stream: str
@@ -38,7 +39,7 @@ class CutEvidence:
 
 
 @dataclass(frozen=True)
-class BootEvidence:
+class BootEvidence(StageStep):
     """A stop during the boot."""
 
     was_ready: bool

@@ -46,7 +46,7 @@ class Ending(StageStep):
 
 
 @dataclass(frozen=True)
-class DrainEvidence:
+class DrainEvidence(StageStep):
     """One drain: what new requests were answered meanwhile, what the held question was, and the end.
 
     ``ready_status``, ``chat_status`` and ``chat_code`` are of a target with a journal.

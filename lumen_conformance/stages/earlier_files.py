@@ -9,6 +9,7 @@ from pathlib import Path
 from lumen_conformance.processes.process_tree import kill_all
 from lumen_conformance.processes.squatters import Squatters
 from lumen_conformance.stages.observations import observe_start
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.stages.state_files import DAMAGES, StateFiles, hold_lock
 from lumen_conformance.stages.taken_ports import OUR_REFUSAL_BUDGET_S, observe_refusal
 from lumen_conformance.targets.launch import CommandResult, Launcher
@@ -17,7 +18,7 @@ OTHER_START_S = 1.0  # after the boot of the machine: no process of a test start
 
 
 @dataclass(frozen=True)
-class FilesEvidence:
+class FilesEvidence(StageStep):
     """Starts in a state folder with files of an earlier instance, and `stop` beside those of an unrelated process."""
 
     first_problem: str
@@ -28,7 +29,7 @@ class FilesEvidence:
 
 
 @dataclass(frozen=True)
-class LockEvidence:
+class LockEvidence(StageStep):
     """`serve` and `stop` while a program holds the lock file, whose content names a third process."""
 
     holder_pid: int

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from lumen_conformance.gateway.replies import cloud_echo, echo, reset_after_request
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.stages.outages import ChatAnswer
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import Launcher
 
 
 @dataclass(frozen=True)
-class FallbackEvidence:
+class FallbackEvidence(StageStep):
     """The evidence: chats while the gateway refuses, while it resets what it has read, and when it works again."""
 
     refused: ChatAnswer

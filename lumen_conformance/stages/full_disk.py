@@ -9,6 +9,7 @@ from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.stages import resources
 from lumen_conformance.stages.descriptors import ANSWER_S
 from lumen_conformance.stages.observations import describe_response, read_text
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.waiting import observe
 
@@ -19,7 +20,7 @@ SMALL_LOG = {"LUMEN_LOG_MAX_BYTES": str(MAX_BYTES), "LUMEN_LOG_KEEP": str(KEEP),
 
 
 @dataclass(frozen=True)
-class DiskEvidence:
+class DiskEvidence(StageStep):
     """The evidence: a log at its limits, what was served on a full disk, and the log when there is space again."""
 
     sizes: dict[str, int]

@@ -9,6 +9,7 @@ from pathlib import Path
 from lumen_conformance.http.client import call
 from lumen_conformance.stages.held_boot import HeldBoot
 from lumen_conformance.stages.observations import describe_response, observe_start, parse_json
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import CommandResult, LaunchedTarget, Launcher
 from lumen_conformance.waiting import observe
 
@@ -19,7 +20,7 @@ ADDRESSES = ("127.0.0.1", "localhost", "[::1]")
 
 
 @dataclass(frozen=True)
-class PairEvidence:
+class PairEvidence(StageStep):
     """Two launches at once with one port and one state folder, and other commands while the winner runs.
 
     ``announced_early``  whether the winner said that it is ready before its worker booted

@@ -14,6 +14,7 @@ from lumen_conformance.processes.process_tree import list_running
 from lumen_conformance.stages.hang import SETTINGS, WORDS
 from lumen_conformance.stages.kill_storm import Clients, is_answered
 from lumen_conformance.stages.observations import StartObservation, observe_start
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.stages.victims import find_supervisor, find_victims
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.targets.target import Target
@@ -29,7 +30,7 @@ STEP_S = 3_600  # from summer to winter time
 
 
 @dataclass(frozen=True)
-class HealthyEvidence:
+class HealthyEvidence(StageStep):
     """The evidence: the workers that were replaced in each phase, and the requests that were answered in the first."""
 
     start: StartObservation

@@ -23,30 +23,36 @@ _TIMES: Final = frozenset(each.name for each in dataclasses.fields(StageStep))
 MOST_PARTS: Final = 12  # of a list or dict: more than a reader compares
 
 
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """Begin and end of a step on the clock of ``time.monotonic()``: see `StageStep`."""
+
+    begin_s: float
+    end_s: float
+    is_precondition: bool = False
+
+
 class ObservedFields:
     """The fields that were read, in the order of their first reading; an exchange is kept apart from them."""
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
-        self._steps: list[tuple[float, float]] = []
-        self._preconditions: list[tuple[float, float]] = []
+        self._steps: list[_Step] = []
 
     def add(self, path: str, value: object) -> None:
         """Keep a field."""
         self._values.setdefault(path, value)
 
-    def add_step(self, original: type[Any], values: dict[str, Any]) -> None:
-        """Keep begin and end of the step that has observed a record, of which a field is read."""
-        if issubclass(original, StageStep):
-            steps = self._preconditions if original.is_precondition else self._steps
-            steps.append((values["since_mono_s"], values["at_mono_s"]))
-        elif issubclass(original, Health):
-            self._steps.append(_times(values["capture"]))
+    def add_step(self, step: _Step) -> None:
+        """Keep the step that has observed a field."""
+        self._steps.append(step)
 
     @property
     def steps(self) -> list[tuple[float, float]]:
-        """Begin and end of each step or exchange that was read; of a precondition if nothing else was."""
-        return list(dict.fromkeys([*self._steps, *map(_times, self.exchanges)] or self._preconditions))
+        """Begin and end of each step or exchange that was read; of preconditions if nothing else was."""
+        own = [(each.begin_s, each.end_s) for each in self._steps if not each.is_precondition]
+        every = [(each.begin_s, each.end_s) for each in self._steps]
+        return list(dict.fromkeys([*own, *map(_times, self.exchanges)] or every))
 
     @property
     def exchanges(self) -> list[Capture]:
@@ -64,29 +70,33 @@ class ObservedFields:
         return [(path, _without_times(msgspec.to_builtins(value))) for path, value in found if path not in parents]
 
 
-def observe_fields(evidence: T, fields: ObservedFields, path: str = "") -> T:
+def observe_fields(evidence: T, fields: ObservedFields, path: str = "", step: _Step | None = None) -> T:
     """Return the evidence; ``fields`` gets what is read from it. Anything but a dataclass is returned as it is.
 
-    In a short list or dict of dataclasses each of them is followed; of a long one the whole is a value.
+    In a short list or dict of dataclasses each of them is followed; of a long one the whole is a value. ``step`` is
+    the one that has observed the evidence.
     """
     if type(evidence) in _CONTAINERS:
-        parts: T = _observe_parts(evidence, fields, path)
+        parts: T = _observe_parts(evidence, fields, path, step)
         return parts
     if not _is_record(evidence):
         return evidence
     original: Any = type(evidence)
     observed: T = object.__new__(_observing(original))
     own = object.__getattribute__(observed, "__dict__")
-    own.update(object.__getattribute__(evidence, "__dict__"), __observed__=(original, fields, path))
+    own.update(
+        object.__getattribute__(evidence, "__dict__"), __observed__=(original, fields, path, _step_of(evidence) or step)
+    )
     return observed
 
 
-def _observe_parts(parts: Any, fields: ObservedFields, path: str) -> Any:  # noqa: ANN401 -- a list, tuple or dict
+def _observe_parts(parts: Any, fields: ObservedFields, path: str, step: _Step | None) -> Any:  # noqa: ANN401 -- a list, tuple or dict
     named: dict[Any, Any] = parts if isinstance(parts, dict) else dict(enumerate(parts))
     if len(named) > MOST_PARTS or not all(_is_record(each) for each in named.values()):
         return parts
     observed = {
-        name: observe_fields(each, fields, f"{path}.{name}" if path else str(name)) for name, each in named.items()
+        name: observe_fields(each, fields, f"{path}.{name}" if path else str(name), step)
+        for name, each in named.items()
     }
     return observed if isinstance(parts, dict) else type(parts)(observed.values())
 
@@ -98,6 +108,22 @@ def _parents(path: str) -> list[str]:
 
 def _times(exchange: Capture) -> tuple[float, float]:
     return exchange.sent_mono_s, exchange.sent_mono_s + exchange.elapsed_s
+
+
+def _step_of(record: object) -> _Step | None:
+    """Return the step that has observed a record: it begins with the first of the steps in it."""
+    if isinstance(record, Health):
+        return _Step(*_times(record.capture))
+    if not isinstance(record, StageStep):
+        return None
+    values = vars(record).values()
+    parts = (part for value in values for part in (_parts_of(value) if type(value) in _CONTAINERS else [value]))
+    begins = [part.since_mono_s for part in parts if isinstance(part, StageStep) and not part.is_precondition]
+    return _Step(min([record.since_mono_s, *begins]), record.at_mono_s, record.is_precondition)
+
+
+def _parts_of(value: Any) -> list[Any]:  # noqa: ANN401 -- a list, tuple or dict
+    return list(value.values() if isinstance(value, dict) else value)
 
 
 def _without_times(value: Any) -> Any:  # noqa: ANN401 -- any JSON
@@ -127,8 +153,7 @@ def _observing(original: type[Any]) -> type[Any]:
     names = {each.name for each in dataclasses.fields(original)}
 
     def read(self: Any, name: str) -> Any:  # noqa: ANN401 -- the value of any field
-        values = object.__getattribute__(self, "__dict__")
-        own = values["__observed__"]
+        own = object.__getattribute__(self, "__dict__")["__observed__"]
         if name == "__class__":
             return own[0]
         value = object.__getattribute__(self, name)
@@ -136,7 +161,9 @@ def _observing(original: type[Any]) -> type[Any]:
             return value
         path = f"{own[2]}.{name}" if own[2] else name
         own[1].add(path, value)
-        own[1].add_step(own[0], values)
-        return observe_fields(value, own[1], path)
+        followed = observe_fields(value, own[1], path, own[3])
+        if own[3] and followed is value:
+            own[1].add_step(own[3])
+        return followed
 
     return type(original.__name__, (original,), {"__getattribute__": read})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.squatters import SquatterKind, Squatters
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 
 # A start of the interpreter and a search for the process that holds the port take 0.3 s here.
@@ -14,7 +15,7 @@ OUR_REFUSAL_BUDGET_S = 10.0
 
 
 @dataclass(frozen=True)
-class TakenPortEvidence:
+class TakenPortEvidence(StageStep):
     """A launch at a port that a squatter holds; `exit_status` is None if it did not end in time."""
 
     budget_s: float

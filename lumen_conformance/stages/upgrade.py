@@ -96,7 +96,7 @@ class Commands:
 
 
 @dataclass(frozen=True)
-class UpgradeEvidence:
+class UpgradeEvidence(StageStep):
     """The evidence of two restarts under load; `held`: the stream had not ended when the new proxy was ready."""
 
     url: str
@@ -166,7 +166,7 @@ def observe_upgrade(launch: Launcher, gateway: ScriptedGateway, folder: Path) ->
 
 
 @dataclass(frozen=True)
-class OverdueEvidence:
+class OverdueEvidence(StageStep):
     """The evidence of a restart while a request does not end; `stream` is its status, its end and its text."""
 
     restart: RestartObservation

@@ -18,6 +18,7 @@ from lumen_conformance.processes.squatters import Squatters
 from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.observations import StartObservation, is_port_free, observe_exit, observe_start
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 
@@ -28,7 +29,7 @@ OURS = pytest.mark.needs("journal")
 
 
 @dataclass(frozen=True)
-class ConflictEvidence:
+class ConflictEvidence(StageStep):
     """The evidence. ``listened_on`` has the ports on which the refused launch listened until its end or its budget."""
 
     budget_s: float

@@ -17,6 +17,7 @@ from typing import Any
 from lumen_conformance.registry import Check, check, check_each
 from lumen_conformance.stages import virtual_environments
 from lumen_conformance.stages.evidence import stage
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 
@@ -27,7 +28,7 @@ WHERE = "import {0}, importlib.metadata as m; print({0}.__file__, m.version('{0}
 
 
 @dataclass(frozen=True)
-class EnvironmentEvidence:
+class EnvironmentEvidence(StageStep):
     """The report of `check --json`, and the exit status and the output of the environment's interpreter."""
 
     folder: str
@@ -134,7 +135,7 @@ def describe_damage(name: str) -> Check:
 
 
 @dataclass(frozen=True)
-class DamageEvidence:
+class DamageEvidence(StageStep):
     """The report of `check --json` on an environment with one damage."""
 
     exit_status: int

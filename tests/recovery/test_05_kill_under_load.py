@@ -26,6 +26,7 @@ from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.kill_storm import NO_USE, Clients, ProcessUse, RequestTimes, is_answered, observe_use
 from lumen_conformance.stages.observations import StartObservation, observe_start
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.stages.victims import (
     describe_processes,
     find_supervisor,
@@ -66,7 +67,7 @@ CONNECT_S = 0.9
 
 
 @dataclass(frozen=True)
-class KillsEvidence:
+class KillsEvidence(StageStep):
     """The evidence: counts of requests by their ends, times in seconds, and the supervisor after two and all kills.
 
     ``problem``  why there was no further kill, when nothing served any more
@@ -89,7 +90,7 @@ class KillsEvidence:
 
 
 @dataclass(frozen=True)
-class WaitingEvidence:
+class WaitingEvidence(StageStep):
     """The evidence of `WAITING` clients that connect while every worker is stopped, and send when it is killed."""
 
     start: StartObservation

@@ -50,7 +50,7 @@ KILLED = "6.1-error-visible"
 
 
 @dataclass(frozen=True)
-class CutStream(StageStep):
+class CutStream:
     """What a client received of a stream: ``streamed`` says whether its first byte came before the kill."""
 
     name: str
@@ -64,7 +64,7 @@ class CutStream(StageStep):
 
 
 @dataclass(frozen=True)
-class StreamKillEvidence:
+class StreamKillEvidence(StageStep):
     """The evidence: the streams, the chat after them, and a stream whose gateway fails, if there is a gateway.
 
     ``chat_text`` is empty without an answer.

@@ -25,6 +25,7 @@ from lumen_conformance.stages.crash_loop import read_status
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.hang import STOPPED, HangEvidence, HangObservation, hang_workers
 from lumen_conformance.stages.no_hang import HealthyEvidence, disturb_worker
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.targets.target import Target
 from lumen_conformance.waiting import observe
@@ -39,7 +40,7 @@ NOTICED, BUSY = "8.1-stopped", "8.7-busy"
 
 
 @dataclass(frozen=True)
-class StatusEvidence:
+class StatusEvidence(StageStep):
     """The evidence: what `lumen-proxy status` shows of a worker that is stopped; ``is_late`` if it was replaced."""
 
     state: str

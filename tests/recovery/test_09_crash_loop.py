@@ -16,6 +16,7 @@ from lumen_conformance.processes.process_tree import ProcessRef
 from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
 from lumen_conformance.stages.crash_loop import CrashLoop, LoopMonitor, ScheduledRestart
 from lumen_conformance.stages.evidence import stage
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.journal import BEGINNING, JournalMark
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.waiting import observe
@@ -45,7 +46,7 @@ RESTART_SOURCE = "docs/behaviour.md: LUMEN_MAX_RESTARTS"
 
 
 @dataclass(frozen=True)
-class StandbyEvidence:
+class StandbyEvidence(StageStep):
     """The evidence: how many standbys were killed, and the PID of the worker before and after; 0 = none answers."""
 
     deaths: int

@@ -21,6 +21,7 @@ from lumen_conformance.stages.earlier_files import FilesEvidence, LockEvidence, 
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.launch_pair import PairEvidence, launch_twice
 from lumen_conformance.stages.observations import observe_start
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.stages.state_files import DAMAGES
 from lumen_conformance.stages.taken_ports import TakenPortEvidence, launch_at_taken_ports
 from lumen_conformance.targets.launch import CommandResult, Launcher
@@ -86,7 +87,7 @@ def test_no_squatter_is_harmed(squatted: dict[str, TakenPortEvidence]) -> None:
 
 
 @dataclass(frozen=True)
-class SharedEvidence:
+class SharedEvidence(StageStep):
     """A launch beside a program that has bound the port and does not listen."""
 
     problem: str

@@ -23,6 +23,7 @@ from lumen_conformance.stages.crowd import CROWD, LIMIT, QUEUE, CrowdEvidence, s
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.fallback import FallbackEvidence, ask_with_fallback
 from lumen_conformance.stages.outages import DNS, KINDS, SLOW, ChatAnswer, Outage, Probe, stage_outages, status
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 
@@ -85,7 +86,7 @@ def test_health_when_full(crowd: CrowdEvidence, measure: MeasureFixture) -> None
 
 
 @dataclass(frozen=True)
-class OutageEvidence:
+class OutageEvidence(StageStep):
     """The evidence: the outages by kind, the probes meanwhile, and which worker answered before and after."""
 
     health_budget_s: float

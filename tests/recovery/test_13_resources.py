@@ -18,6 +18,7 @@ from lumen_conformance.stages.descriptors import ANSWER_S, HELD, IDLE, Descripto
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.full_disk import KEEP, MAX_BYTES, REQUESTS, DiskEvidence, describe_chat, fill_disk
 from lumen_conformance.stages.observations import observe_start
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 
@@ -154,7 +155,7 @@ def encoded(name: str) -> OutputVariant:
 
 
 @dataclass(frozen=True)
-class OutputEvidence:
+class OutputEvidence(StageStep):
     """The evidence: why it did not start, what a chat got, and how it stopped."""
 
     problem: str

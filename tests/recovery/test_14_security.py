@@ -25,6 +25,7 @@ from lumen_conformance.registry import MeasureFixture, check, check_each, expect
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.observations import observe_exit
 from lumen_conformance.stages.outages import ChatAnswer
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.endpoint import PROBE_S
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.targets.target import Target
@@ -79,7 +80,7 @@ BAD_REQUESTS = {
 
 
 @dataclass(frozen=True)
-class AccessEvidence:
+class AccessEvidence(StageStep):
     """The evidence: the answers by check, how many calls each made, a good request, and where the canary was found."""
 
     refusals: dict[str, ChatAnswer]
@@ -162,7 +163,7 @@ def test_canary_is_nowhere(guarded: AccessEvidence, measure: MeasureFixture) -> 
 
 
 @dataclass(frozen=True)
-class OpenEvidence:
+class OpenEvidence(StageStep):
     """The evidence: how a start at an address of the network without a key ended, and where it listened."""
 
     exit_status: int | None
@@ -188,7 +189,7 @@ def test_network_needs_a_key(open_start: OpenEvidence) -> None:
 
 
 @dataclass(frozen=True)
-class SlowEvidence:
+class SlowEvidence(StageStep):
     """The evidence: probes while two hundred clients send slow heads, and how many of these were ended, and when."""
 
     probes: tuple[tuple[bool, float], ...]

@@ -15,6 +15,7 @@ from lumen_conformance.processes.squatters import Squatters
 from lumen_conformance.registry import Check, check_each, expect
 from lumen_conformance.stages import virtual_environments
 from lumen_conformance.stages.evidence import stage
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 
@@ -91,7 +92,7 @@ BAD_INPUTS: dict[str, BadInput] = {
 
 
 @dataclass(frozen=True)
-class RefusalEvidence:
+class RefusalEvidence(StageStep):
     """The evidence: how the start ended, and what the owner of the port answered before and after.
 
     ``exit_status`` is None if it still ran after `REFUSAL_BUDGET_S`. ``texts`` are those of the input, filled in.

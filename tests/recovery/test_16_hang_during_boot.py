@@ -18,6 +18,7 @@ from lumen_conformance.processes.process_tree import kill_all
 from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
 from lumen_conformance.stages.crash_loop import CrashLoop, LoopMonitor, read_status
 from lumen_conformance.stages.evidence import stage
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.waiting import WaitError, observe
 
@@ -35,7 +36,7 @@ BOOTING_S = 10.0  # until a worker is in its imports: check 1.1
 
 
 @dataclass(frozen=True)
-class BootingEvidence:
+class BootingEvidence(StageStep):
     """The evidence: what `lumen-proxy status` shows during a boot that hangs, and the end after a stop."""
 
     has_begun: bool
@@ -81,7 +82,7 @@ def booting(launch: Launcher) -> BootingEvidence:
 
 
 @dataclass(frozen=True)
-class StartEvidence:
+class StartEvidence(StageStep):
     """The evidence: how `lumen-proxy start` ended while each boot hung, None = not in time, and what it printed."""
 
     exit_status: int | None

@@ -22,6 +22,7 @@ from lumen_conformance.registry import MeasureFixture, NotJudged, check, expect
 from lumen_conformance.stages.drain import SEEN_S, held_question
 from lumen_conformance.stages.evidence import stage
 from lumen_conformance.stages.observations import observe_start
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import LaunchedTarget, Launcher
 from lumen_conformance.targets.target import Target
 
@@ -32,7 +33,7 @@ STARTED = "18.1-next-start"
 
 
 @dataclass(frozen=True)
-class PowerLossEvidence:
+class PowerLossEvidence(StageStep):
     """The start after the outage, and the logs before and after it.
 
     ``said``       what the second launch wrote to standard error

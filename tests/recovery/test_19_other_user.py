@@ -19,6 +19,7 @@ from lumen_conformance.processes.child_process import STOP_S, WINDOWS
 from lumen_conformance.processes.process_tree import ProcessRef, list_running, list_tree
 from lumen_conformance.registry import check, expect
 from lumen_conformance.stages.evidence import stage
+from lumen_conformance.stages.stage_steps import StageStep
 from lumen_conformance.targets.launch import CommandResult, Launcher
 from lumen_conformance.targets.target import Target
 from lumen_conformance.waiting import observe
@@ -30,7 +31,7 @@ OURS = pytest.mark.needs("journal")
 
 
 @dataclass(frozen=True)
-class OtherUserEvidence:
+class OtherUserEvidence(StageStep):
     """The commands of this user, by name, and the instance of the other user before and after them."""
 
     pid: int

@@ -67,6 +67,13 @@ def test_a_stage_without_sizes_has_no_lines_of_a_check(tmp_path: Path) -> None:
     assert lines(read(tmp_path, "stderr.log", OUTPUT, log_sizes=[]), (0.0, 9.0)) == []
 
 
+def test_blank_lines_are_counted(tmp_path: Path) -> None:
+    """A log that begins and ends with blank lines has the times of its other lines."""
+    sizes = [{"at_mono_s": float(n), "bytes": {"launch/01/stderr.log": n}} for n in range(1, 8)]
+    log = read(tmp_path, "stderr.log", "\n\na\nb\n\n", log_sizes=sizes)
+    assert (lines(log, (2.0, 3.0)), lines(log, (4.0, 5.0))) == (["a"], ["b"])
+
+
 def test_many_lines_are_cut_in_the_middle(tmp_path: Path) -> None:
     """A check shows the first and the last lines of a long step."""
     text = "".join(f"{n}\n" for n in range(1_000))

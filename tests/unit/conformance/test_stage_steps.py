@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +74,42 @@ def test_an_exchange_belongs_to_the_time_since_the_last_step() -> None:
     """What is logged before a request was sent is caused by what was done after the last step."""
     sizes = [LogSizes(1.0, {}), LogSizes(3.0, {})]
     assert begin_at_steps([(0.5, 0.75), (2.0, 2.5), (3.0, 4.0)], sizes) == [(0.0, 0.75), (1.0, 2.5), (3.0, 4.0)]
+
+
+@dataclass(frozen=True)
+class WholeEvidence(StageStep):
+    """A step that has others in it, and records that are none."""
+
+    number: int
+    start: FirstStep
+    parts: tuple[CountedStep, ...]
+    plain: dict[str, PlainPart]
+
+
+@dataclass(frozen=True)
+class PlainPart:
+    """What a step has observed."""
+
+    value: int
+
+
+def test_a_step_with_parts() -> None:
+    """Its own fields, and those of records in it that are no steps, count for all of it; a part counts for itself."""
+    evidence = WholeEvidence(7, FirstStep(), (CountedStep(1), CountedStep(2)), {"one": PlainPart(3)})
+    whole = (evidence.parts[0].since_mono_s, evidence.at_mono_s)
+    start = (evidence.start.since_mono_s, evidence.start.at_mono_s)
+    second = (evidence.parts[1].since_mono_s, evidence.parts[1].at_mono_s)
+    assert steps(evidence, lambda found: found.start.problem) == [start]
+    assert steps(evidence, lambda found: (found.start.problem, found.number)) == [whole]
+    assert steps(evidence, lambda found: found.plain["one"].value) == [whole]
+    assert steps(evidence, lambda found: found.parts[1].value) == [second]
+
+
+def steps(evidence: WholeEvidence, read: Callable[[WholeEvidence], object]) -> list[tuple[float, float]]:
+    """Return the steps that a check has read."""
+    fields = ObservedFields()
+    read(observe_fields(evidence, fields))
+    return fields.steps
 
 
 def test_the_steps_that_a_check_has_read() -> None:
