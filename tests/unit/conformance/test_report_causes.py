@@ -97,7 +97,7 @@ def test_causes_of_the_page(ended: NestedRun) -> None:
     assert [number for number, _ in names] == [str(number) for number in range(7)]
     assert names[0][1] == "bad requests are answered with 200"
     first = section[section.index('id="cause-0"') : section.index('id="cause-1"')]
-    assert "<code>F2-row-0: " in first
+    assert "<dd>F2-row-0: " in first
     assert '<a href="#F2-row-1">F2-row-1</a>' in first
 
 
