@@ -30,10 +30,13 @@ def write_file(session: pytest.Session) -> None:
     """Write the file."""
     path, unfinished = output_paths.given(session.config, "--junit"), session.config.stash.get(_UNFINISHED, None)
     if path and unfinished and unfinished.exists():
-        session.config.stash[xml_key].logfile = str(path)  # pytest prints its name
-        text = unfinished.read_bytes()
+        try:
+            path.write_bytes(unfinished.read_bytes())
+        except Exception:
+            discard(session.config)
+            raise
         unfinished.unlink()
-        path.write_bytes(text)
+        session.config.stash[xml_key].logfile = str(path)  # pytest prints its name
 
 
 def discard(config: pytest.Config) -> None:

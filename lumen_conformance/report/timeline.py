@@ -109,7 +109,7 @@ def read_timeline(folder: Path, mask: Redactor) -> Timeline | None:
     """Return the timeline of the stage with this folder; None if it has no events."""
     try:
         times = StageTimes(folder)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return _TimelineReader(times, mask).read(times.name)
 

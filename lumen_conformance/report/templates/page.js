@@ -30,7 +30,8 @@
     return made;
   }
   const translated = (text) => inBoth(text, data.korean[text]);
-  const counted = (text, number) => inBoth(text.replace("{}", number), (data.korean[text] || "").replace("{}", number));
+  const filled = (text, numbers) => numbers.reduce((found, number) => found.replace("{}", number), text);
+  const counted = (text, ...numbers) => inBoth(filled(text, numbers), filled(data.korean[text] || "", numbers));
   function inBoth(english, korean) {
     const fragment = document.createDocumentFragment();
     if (korean) fragment.append(element("span", { class: "t", lang: "en" }, ...prose(english)), element("span", { class: "t", lang: "ko" }, ...prose(korean)));
@@ -277,7 +278,7 @@
     } else if (one.body) made.push(element("pre", { tabindex: "0" }, one.body));
     const decoded = one.decoded_bytes === undefined ? one.body_bytes : one.decoded_bytes;
     made.push(...bodyNotes(one, "body", decoded));
-    if (decoded !== one.body_bytes) made.push(element("p", { class: "note" }, counted("{} bytes without their content coding", decoded)));
+    if (decoded !== one.body_bytes) made.push(element("p", { class: "note" }, counted("{} bytes on the wire, {} without their content coding", one.body_bytes, decoded)));
     if (one.curl) made.push(code(one.curl, "repeat"));
     return made;
   }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,15 +23,16 @@ HOSTILE = "<script>document.title = 'owned'</script><img src=x onerror=alert(1)>
 MODULES = {
     "contract/test_ends.py": f'''
     """Ends: a check of each outcome."""
+    import gzip
     from lumen_conformance.http.capture import Capture
     from lumen_conformance.http.exchange_record import exchange_record
     from lumen_conformance.registry import expect
     from lumen_conformance.registry.measurement import EXCHANGE, record
-    def exchange(request):
+    def exchange(request, body=bytes, *headers):
         head = b"POST /v1/chat/completions HTTP/1.1\\r\\nHost: h\\r\\n\\r\\n{{}}"
         sse = b'data: {{"id": 1}}\\n\\ndata: [DONE]\\n\\n'
-        given = dict(status=200, raw_head=b"HTTP/1.1 200 OK\\r\\n\\r\\n", body=sse, ended="complete",
-                     headers=(("content-type", "text/event-stream"),), arrivals=((0.1, 10), (0.2, len(sse))),
+        given = dict(status=200, raw_head=b"HTTP/1.1 200 OK\\r\\n\\r\\n", body=body(sse), ended="complete",
+                     headers=(("content-type", "text/event-stream"), *headers), arrivals=((0.1, 10), (0.2, len(sse))),
                      elapsed_s=0.4, ended_s=0.3, connected_s=0.05, first_byte_s=0.08)
         record(request.node, EXCHANGE, exchange_record(Capture("http://h/v1", head, **given)))
     @check("C1-fails")
@@ -42,7 +44,7 @@ MODULES = {
     def test_passes(request, measure):
         """A second check passes."""
         measure(0.5, "s", 2.0)
-        exchange(request)
+        exchange(request, gzip.compress, ("content-encoding", "gzip"))
     @check("C3-skipped")
     def test_skipped():
         """A third check does not apply."""
@@ -143,6 +145,7 @@ def test_a_link_opens_a_check(found: dict[str, Any]) -> None:
     assert "0.5 s / 2 s (25 %)" in found["linked_text"]
     for text in ("POST /v1/chat/completions", "connect", "receive (2)", "2 events", '{"id": 1}'):
         assert text in found["exchange"]
+    assert re.search(r"\n\d+ bytes on the wire, 31 without their content coding\n", found["exchange"])
 
 
 def test_a_link_to_nothing_says_so(found: dict[str, Any]) -> None:
