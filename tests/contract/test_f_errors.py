@@ -1,6 +1,7 @@
 """F1, F2, F4, F6, F8: bad requests, and the form of all errors."""
 
 import json
+import re
 
 import pytest
 
@@ -69,14 +70,15 @@ def test_not_unprocessable(refusal: Capture) -> None:
 
 @check_each("name", {f"F2-{name}-param": name for name in WITH_FIELD}, tier="S", source="openapi.yaml:38249: param")
 def test_param(name: str, proxy: ContractSession) -> None:
-    """The error for a bad request ({row}) names the field that is wrong."""
+    """The error for a bad request ({row}) names the field that is wrong; of a foreign server, its key is enough."""
     field, capture = str(ALL[name].field), bad_request_response(proxy, name)
     need_refusal(capture, (f"F2-{name}",))
     error = child_object(answer_json(capture), "error")
     if not error:
         raise NotJudged("the error is not an object under the key error", ("F1.2",))
     found = error.get("param")
-    named = isinstance(found, str) and found.startswith(field)
+    key = re.split(r"[.\[]", field)[0]
+    named = isinstance(found, str) and (found.startswith(field) or (proxy.target.profile == "openai" and found == key))
     expect(named, f"an error whose param begins with {field!r}", f"param: {shorten(found)}; {describe(capture)}")
 
 
