@@ -12,6 +12,7 @@ from breaks.selection import Served
 from lumen_conformance.registry.declaration import check_of
 from tests.matrix.contract import contract
 
+MOST_FAULTS = 3  # of a check whose clients are named
 CRASH = "-never-fails"  # the checks of bad requests that are of tier M: see `OF_BAD_REQUESTS`
 # A bad request is no failure of the server, no lost connection and no answer: the faults of all these checks.
 OF_BAD_REQUESTS = ("refusal-500", "refusal-cut", "C67-error-with-200")
@@ -76,12 +77,15 @@ def faults_of_harm(check: str) -> bool:
 
 
 def _describe(breaking: Mapping[str, dict[str, str]], record: BreaksRecord) -> str:
-    """One client of the fault that breaks most, and how many others."""
-    fault = max(breaking, key=lambda name: len(breaking[name]))
-    client, how = next(iter(breaking[fault].items()))
-    others = len({name for broken in breaking.values() for name in broken}) - 1
-    more = f"; {others} more of {len(record.clients)} clients" if others else ""
-    return f"{record.clients[client]} {how} ({fault}){more}"
+    """One client of each of the faults that break most, and how many others: another defect of a check breaks others."""
+    most = sorted(breaking, key=lambda name: -len(breaking[name]))[:MOST_FAULTS]
+    return "; ".join(_describe_fault(fault, breaking[fault], record) for fault in most)
+
+
+def _describe_fault(fault: str, broken: Mapping[str, str], record: BreaksRecord) -> str:
+    client, how = next(iter(broken.items()))
+    others = f", and {len(broken) - 1} more of {len(record.clients)} clients" if len(broken) > 1 else ""
+    return f"{fault}: {record.clients[client]} {how}{others}"
 
 
 def as_json(found: Mapping[str, Tier]) -> dict[str, dict[str, object]]:
