@@ -77,7 +77,7 @@ def faults_of_harm(check: str) -> bool:
 
 
 def _describe(breaking: Mapping[str, dict[str, str]], record: BreaksRecord) -> str:
-    """One client of each of the faults that break most, and how many others: another defect of a check breaks others."""
+    """One client of each of the faults that break most, and how many others."""
     most = sorted(breaking, key=lambda name: -len(breaking[name]))[:MOST_FAULTS]
     return "; ".join(_describe_fault(fault, breaking[fault], record) for fault in most)
 

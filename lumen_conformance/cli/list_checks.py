@@ -33,7 +33,8 @@ def main(args: argparse.Namespace) -> int:
     checks = [each for each in read() if not wanted or any(is_meant(_names(each), name) for name in wanted)]
     checks.sort(key=lambda each: _order(each["id"]))
     if unknown := [name for name in wanted if not any(is_meant(_names(each), name) for each in checks)]:
-        raise CommandError(f"no check has the id {', '.join(unknown)}; see lumen-conformance list")
+        patterns = " ".join(f"'{name}*'" for name in unknown)
+        raise CommandError(f"no check has the id {', '.join(unknown)}; see lumen-conformance list, or try {patterns}")
     if args.json:
         json.dump(checks, sys.stdout, indent=1)
         print()
