@@ -144,7 +144,7 @@ class PageData:
             "x": exchanges,
             "l": self._logs_of(result),
             "w": self._step_lines(result),
-            "s": round(result.duration_s, 3),
+            "s": round(result.duration_s, 4),
             "new": int(self._earlier.is_new(result)),
             "flips": self._earlier.flips(result),
         }
