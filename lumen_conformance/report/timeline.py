@@ -234,17 +234,23 @@ class _TimelineReader:
         self._timeline.requests.append(Span(begin_s, begin_s + exchange["ended_s"], tone, text))
 
     def _journalled_outages(self, end_s: float) -> list[Span]:
-        """The times from the death of a serving worker to the next that is ready, as the journals have them.
+        """The times from the death of a worker to the next that is ready, as the journals have them.
 
-        Further deaths belong to the same outage. Without a ready worker it lasts to the end of the timeline.
+        Further deaths belong to the same outage. Without a ready worker it lasts to the end of the timeline. The death
+        of a worker that has not served is an outage where no other serves, as in a crash loop.
         """
-        spans, died_s = list[Span](), dict[str, float]()  # by instance
+        spans, died_s, serving = list[Span](), dict[str, float](), set[str]()  # by instance
         for event in self._events:
             at_s = event.mono_s - self._begin_s
-            if event.name == "worker_died" and event.fields.get("was_serving"):
+            if event.name == "worker_died" and (event.fields.get("was_serving") or not serving):
                 died_s.setdefault(event.instance, at_s)
-            elif event.name == "ready" and event.instance in died_s:
-                spans.append(_outage(died_s.pop(event.instance), at_s, ""))
+                serving.discard(event.instance)
+            elif event.name == "stopped":
+                serving.discard(event.instance)
+            elif event.name == "ready":
+                serving.add(event.instance)
+                if event.instance in died_s:
+                    spans.append(_outage(died_s.pop(event.instance), at_s, ""))
         return [*spans, *(_outage(begin_s, end_s, "at least ") for begin_s in died_s.values())]
 
     def _mark(self, at_s: float, lane: int, name: str, record: object) -> None:

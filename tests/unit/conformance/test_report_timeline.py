@@ -162,6 +162,19 @@ def test_a_crash_loop_is_one_outage(tmp_path: Path) -> None:
     assert found == [(1.0, 4.0, "no worker for at least 3 s, by the journal")]
 
 
+def test_boots_that_fail_are_one_outage(tmp_path: Path) -> None:
+    """A server whose workers die before they serve has an outage from the first death, unless another one serves."""
+    boots = [(at_s, "worker_died", {"pid": 30, "was_serving": False}) for at_s in (0.2, 0.3)]
+    timeline = read(tmp_path, {}, [EVENTS[0], *boots, (0.4, "gave_up", {})])
+    assert timeline
+    assert [(round(each.begin_s, 3), round(each.end_s, 3)) for each in timeline.outages] == [(0.2, 0.4)]
+
+
+def test_a_failed_boot_beside_a_serving_worker_is_no_outage(tmp_path: Path) -> None:
+    """While a worker serves, the death of one that boots costs no request."""
+    assert outages(tmp_path, (0.8, "worker_died", {"pid": 30, "was_serving": False})) == []
+
+
 def test_an_outage_ends_at_the_next_ready_worker(tmp_path: Path) -> None:
     """Several deaths before it belong to the same outage; a later death begins another."""
     deaths = [(at_s, "worker_died", DIED) for at_s in (1.0, 1.5, 3.0)]
