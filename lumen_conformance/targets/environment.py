@@ -119,6 +119,7 @@ def configure(config: pytest.Config) -> None:
         hide_configured(secret)
     if TARGET in config.stash:
         config.stash[TARGET] = redactor().text(config.stash[TARGET])
+    if target.foreign:  # a merge has the options of its records
         config.stash[OPTIONS] = options_again(config)
 
 
