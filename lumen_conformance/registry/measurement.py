@@ -19,7 +19,7 @@ WARNING: Final = "warning"
 EVIDENCE: Final = "evidence"
 HELD: Final = "held"  # expectations that held, and the values that were found
 OBSERVED: Final = "observed"  # path and value of each field that a check has read
-STEPS: Final = "steps"  # begin and end of the steps of a stage whose observations a check has read
+STEPS: Final = "steps"  # the steps of a stage whose observations a check has read: begin, end, own launches
 EXCHANGE: Final = "exchange"  # the request and the response that a check is about: `http.exchange_record`
 
 # Tiers whose failures are reported, and do not fail the run. With the profile openai, S is one of them.

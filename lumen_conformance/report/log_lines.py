@@ -21,6 +21,8 @@ MOST_LINES: Final = 60  # of one log for one check: two screens; the whole log i
 TIMESTAMP_S: Final = 0.001  # a line has its time in whole milliseconds
 Written = tuple[float, float]
 """After and until which time of ``time.monotonic()`` a line was written."""
+Step = tuple[float, float, Sequence[str]]
+"""Begin and end of a step, and parts of the names of its own logs; without any it is about all logs."""
 
 
 class _Sizes(msgspec.Struct):
@@ -63,9 +65,10 @@ class LogClock:
         return inf, -inf  # no event
 
 
-def lines_in(written: Sequence[Written], steps: Iterable[tuple[float, float]]) -> list[tuple[int, int]]:
-    """Return first and last line of each part that was written in these steps; the middle of many is cut."""
-    spans, numbered = list(steps), enumerate(written)
+def lines_in(name: str, written: Sequence[Written], steps: Iterable[Step]) -> list[tuple[int, int]]:
+    """Return first and last line of each part of a log that was written in these steps; the middle of many is cut."""
+    spans = [(begin, end) for begin, end, own in steps if not own or any(launch in name for launch in own)]
+    numbered = enumerate(written)
     found = [n for n, (after, until) in numbered if any(after < end and until > begin for begin, end in spans)]
     if len(found) > MOST_LINES:
         found = found[: MOST_LINES // 2] + found[-MOST_LINES // 2 :]

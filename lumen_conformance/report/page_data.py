@@ -110,8 +110,10 @@ class PageData:
 
     def _step_lines(self, result: Result) -> dict[int, list[tuple[int, int]]]:
         reports = self._results.reports_of(result.entry.nodeid)
-        steps = [(begin, end) for found in properties(reports, STEPS) for begin, end in found]
-        lines = {place: lines_in(self._logs[place].written, steps) for place in self._logs_of(result)}
+        steps = [each for found in properties(reports, STEPS) for each in found]
+        lines = {
+            place: lines_in(self._logs[place].name, self._logs[place].written, steps) for place in self._logs_of(result)
+        }
         return {place: found for place, found in lines.items() if found}
 
     def _entries(self, place: int, group: ResultGroup) -> Iterator[dict[str, Any]]:

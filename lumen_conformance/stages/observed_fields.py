@@ -14,22 +14,15 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from lumen_conformance.http.capture import Capture, captures_in
-from lumen_conformance.stages.stage_steps import StageStep
+from lumen_conformance.stages.stage_steps import StageStep, StepTime
 from lumen_conformance.targets.endpoint import Health
 
 T = TypeVar("T")
 _CONTAINERS: Final[tuple[type, ...]] = (list, tuple, dict)  # but no classes of their own
 _TIMES: Final = frozenset(each.name for each in dataclasses.fields(StageStep))
+_ReadStep = tuple[StepTime, bool]
+"""A step, and whether it is a precondition."""
 MOST_PARTS: Final = 12  # of a list or dict: more than a reader compares
-
-
-@dataclasses.dataclass(frozen=True)
-class _Step:
-    """Begin and end of a step on the clock of ``time.monotonic()``: see `StageStep`."""
-
-    begin_s: float
-    end_s: float
-    is_precondition: bool = False
 
 
 class ObservedFields:
@@ -37,22 +30,21 @@ class ObservedFields:
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
-        self._steps: list[_Step] = []
+        self._steps: list[_ReadStep] = []
 
     def add(self, path: str, value: object) -> None:
         """Keep a field."""
         self._values.setdefault(path, value)
 
-    def add_step(self, step: _Step) -> None:
+    def add_step(self, step: _ReadStep) -> None:
         """Keep the step that has observed a field."""
         self._steps.append(step)
 
     @property
-    def steps(self) -> list[tuple[float, float]]:
-        """Begin and end of each step or exchange that was read; of preconditions if nothing else was."""
-        own = [(each.begin_s, each.end_s) for each in self._steps if not each.is_precondition]
-        every = [(each.begin_s, each.end_s) for each in self._steps]
-        return list(dict.fromkeys([*own, *map(_times, self.exchanges)] or every))
+    def steps(self) -> list[StepTime]:
+        """Each step or exchange that was read; preconditions if nothing else was."""
+        own = [step for step, is_precondition in self._steps if not is_precondition]
+        return list(dict.fromkeys([*own, *map(_times, self.exchanges)] or [step for step, _ in self._steps]))
 
     @property
     def exchanges(self) -> list[Capture]:
@@ -70,7 +62,7 @@ class ObservedFields:
         return [(path, _without_times(msgspec.to_builtins(value))) for path, value in found if path not in parents]
 
 
-def observe_fields(evidence: T, fields: ObservedFields, path: str = "", step: _Step | None = None) -> T:
+def observe_fields(evidence: T, fields: ObservedFields, path: str = "", step: _ReadStep | None = None) -> T:
     """Return the evidence; ``fields`` gets what is read from it. Anything but a dataclass is returned as it is.
 
     In a short list or dict of dataclasses each of them is followed; of a long one the whole is a value. ``step`` is
@@ -90,7 +82,7 @@ def observe_fields(evidence: T, fields: ObservedFields, path: str = "", step: _S
     return observed
 
 
-def _observe_parts(parts: Any, fields: ObservedFields, path: str, step: _Step | None) -> Any:  # noqa: ANN401 -- a list, tuple or dict
+def _observe_parts(parts: Any, fields: ObservedFields, path: str, step: _ReadStep | None) -> Any:  # noqa: ANN401 -- a list, tuple or dict
     named: dict[Any, Any] = parts if isinstance(parts, dict) else dict(enumerate(parts))
     if len(named) > MOST_PARTS or not all(_is_record(each) for each in named.values()):
         return parts
@@ -106,20 +98,20 @@ def _parents(path: str) -> list[str]:
     return [".".join(names[:end]) for end in range(1, len(names))]
 
 
-def _times(exchange: Capture) -> tuple[float, float]:
-    return exchange.sent_mono_s, exchange.sent_mono_s + exchange.elapsed_s
+def _times(exchange: Capture) -> StepTime:
+    return exchange.sent_mono_s, exchange.sent_mono_s + exchange.elapsed_s, ()
 
 
-def _step_of(record: object) -> _Step | None:
+def _step_of(record: object) -> _ReadStep | None:
     """Return the step that has observed a record: it begins with the first of the steps in it."""
     if isinstance(record, Health):
-        return _Step(*_times(record.capture))
+        return _times(record.capture), False
     if not isinstance(record, StageStep):
         return None
     values = vars(record).values()
     parts = (part for value in values for part in (_parts_of(value) if type(value) in _CONTAINERS else [value]))
     begins = [part.since_mono_s for part in parts if isinstance(part, StageStep) and not part.is_precondition]
-    return _Step(min([record.since_mono_s, *begins]), record.at_mono_s, record.is_precondition)
+    return (min([record.since_mono_s, *begins]), record.at_mono_s, record.own_launches), record.is_precondition
 
 
 def _parts_of(value: Any) -> list[Any]:  # noqa: ANN401 -- a list, tuple or dict

@@ -11,6 +11,7 @@ from typing import Any
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.processes.squatters import Squatters
 from lumen_conformance.run import Run
+from lumen_conformance.stages.stage_steps import note_launch
 from lumen_conformance.targets.launch import Launcher
 from lumen_conformance.targets.target import Target
 
@@ -42,7 +43,7 @@ class StageResources:
 
 
 def _squatters(resources: StageResources) -> Squatters:
-    squatters = Squatters(resources.run, resources.folder / "squat")
+    squatters = Squatters(resources.run, resources.folder / "squat", note_launch)
     squatters.fault = resources.target.mutation_environ()
     return squatters
 
@@ -55,7 +56,7 @@ _RESOURCES: dict[str, Callable[[StageResources, ExitStack], Any]] = {
     "gateway": lambda _, stack: stack.enter_context(ScriptedGateway()),
     "squat": lambda resources, stack: stack.enter_context(_squatters(resources)),
     "launch": lambda resources, stack: stack.enter_context(
-        Launcher(resources.run, resources.target, resources.folder / "launch")
+        Launcher(resources.run, resources.target, resources.folder / "launch", note_launch)
     ),
 }
 PARAMETERS = frozenset(_RESOURCES)

@@ -18,6 +18,8 @@ from lumen_conformance.processes.sent_signals import SentSignal, record_signals
 
 MOST_SIZES: Final = 200  # of one stage; most have fewer than ten
 _LAST: Final = threading.local()
+StepTime = tuple[float, float, tuple[str, ...]]
+"""Begin and end of a step on the clock of ``time.monotonic()``, and its own launches: see `StageStep`."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class StageRecorder:
     def __init__(self, folder: Path) -> None:
         self.signals: list[SentSignal] = []
         self.sizes: list[LogSizes] = []
+        self.thread = threading.get_ident()
         self._folder = folder
         self._last: dict[str, int] = {}
 
@@ -65,10 +68,21 @@ class StageRecorder:
 _RECORDERS: Final[list[StageRecorder]] = []  # of the stage that runs
 
 
-def begin_at_steps(times: Iterable[tuple[float, float]], sizes: Sequence[LogSizes]) -> list[tuple[float, float]]:
-    """Return times, begin and end, each of which begins at the last step or signal before: 0 if there is none."""
+def begin_at_steps(steps: Iterable[StepTime], sizes: Sequence[LogSizes]) -> list[StepTime]:
+    """Return steps, each of which begins at the last step or signal before: 0 if there is none."""
     ends = [each.at_mono_s for each in sizes]
-    return [(max((end for end in ends if end <= begin), default=0.0), end) for begin, end in times]
+    return [(max((end for end in ends if end <= begin), default=0.0), end, own) for begin, end, own in steps]
+
+
+def note_launch(folder: Path) -> None:
+    """Note that this thread has launched a process with this folder."""
+    _LAST.launches = (*getattr(_LAST, "launches", ()), f"/{folder.parent.name}/{folder.name}/")
+
+
+def _own_launches() -> tuple[str, ...]:
+    """Return the launches of this thread, if it works beside others; what it observes is about no other launch."""
+    is_beside = any(recorder.thread != threading.get_ident() for recorder in _RECORDERS)
+    return getattr(_LAST, "launches", ()) if is_beside else ()
 
 
 def _begin() -> float:
@@ -90,8 +104,10 @@ class StageStep:
     """A base class of what a stage observes in one step; both times are on the clock of ``time.monotonic()``.
 
     ``is_precondition``  whether most checks of a stage read it only to see whether they can be judged
+    ``own_launches``     parts of the paths of the logs that it is about; empty for all logs of the stage
     """
 
     is_precondition: ClassVar[bool] = False
     since_mono_s: float = field(default_factory=_begin, compare=False, repr=False)
     at_mono_s: float = field(default_factory=_end, compare=False, repr=False)
+    own_launches: tuple[str, ...] = field(default_factory=_own_launches, compare=False, repr=False)

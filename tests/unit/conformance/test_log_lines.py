@@ -28,10 +28,14 @@ def read(folder: Path, name: str, text: str, **record: object) -> LogExcerpt:
     return found
 
 
-def lines(log: LogExcerpt, *steps: tuple[float, float]) -> list[str]:
-    """Return the lines of these steps."""
+def lines(log: LogExcerpt, *steps: tuple[float, float], own: tuple[str, ...] = ()) -> list[str]:
+    """Return the lines of these steps, with their own launches."""
     every = log.text.split("\n")
-    return [line for first, last in lines_in(log.written, steps) for line in every[first : last + 1]]
+    return [
+        line
+        for first, last in lines_in(log.name, log.written, [(*step, own) for step in steps])
+        for line in every[first : last + 1]
+    ]
 
 
 def test_lines_without_a_time_are_between_two_sizes(tmp_path: Path) -> None:
@@ -67,6 +71,13 @@ def test_a_stage_without_sizes_has_no_lines_of_a_check(tmp_path: Path) -> None:
     assert lines(read(tmp_path, "stderr.log", OUTPUT, log_sizes=[]), (0.0, 9.0)) == []
 
 
+def test_a_step_beside_others_has_its_own_logs(tmp_path: Path) -> None:
+    """Only the logs of its launches are shown for a step of a thread that has launched processes."""
+    log = read(tmp_path, "stderr.log", OUTPUT)
+    assert lines(log, (0.0, 1.0), own=("/launch/01/", "/launch/02/")) == ["one"]
+    assert lines(log, (0.0, 1.0), own=("/launch/02/",)) == []
+
+
 def test_blank_lines_are_counted(tmp_path: Path) -> None:
     """A log that begins and ends with blank lines has the times of its other lines."""
     sizes = [{"at_mono_s": float(n), "bytes": {"launch/01/stderr.log": n}} for n in range(1, 8)]
@@ -82,7 +93,7 @@ def test_many_lines_are_cut_in_the_middle(tmp_path: Path) -> None:
     found = lines(log, (0.0, 1.0))
     assert len(found) == MOST_LINES
     assert (found[0], found[-1]) == ("0", "999")
-    assert len(lines_in(log.written, [(0.0, 1.0)])) == 2
+    assert len(lines_in(log.name, log.written, [(0.0, 1.0, ())])) == 2
 
 
 def test_the_end_of_a_long_log(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ MODULES = {
     @check("1.4-automatic-restart", title="자동 재시작")
     def test_restart(measure, evidence_path, request):
         """A new worker answers."""
-        record(request.node, STEPS, [[1.5, 2.1]])
+        record(request.node, STEPS, [[1.5, 2.1, []]])
         measure(0.4, "s", 3.0, headline=True)
         folder = Path("temporary/recovery.test_01_kill.killed")
         folder.mkdir(exist_ok=True)

@@ -12,7 +12,14 @@ import msgspec
 
 from lumen_conformance.http.capture import Capture
 from lumen_conformance.stages.observed_fields import ObservedFields, observe_fields
-from lumen_conformance.stages.stage_steps import LogSizes, StageRecorder, StageStep, begin_at_steps
+from lumen_conformance.stages.stage_steps import (
+    LogSizes,
+    StageRecorder,
+    StageStep,
+    StepTime,
+    begin_at_steps,
+    note_launch,
+)
 from lumen_conformance.targets.endpoint import Health
 
 
@@ -73,7 +80,25 @@ def test_the_sizes_of_logs_after_each_step(tmp_path: Path) -> None:
 def test_an_exchange_belongs_to_the_time_since_the_last_step() -> None:
     """What is logged before a request was sent is caused by what was done after the last step."""
     sizes = [LogSizes(1.0, {}), LogSizes(3.0, {})]
-    assert begin_at_steps([(0.5, 0.75), (2.0, 2.5), (3.0, 4.0)], sizes) == [(0.0, 0.75), (1.0, 2.5), (3.0, 4.0)]
+    steps = [(0.5, 0.75, ()), (2.0, 2.5, ()), (3.0, 4.0, ("/launch/01/",))]
+    assert begin_at_steps(steps, sizes) == [(0.0, 0.75, ()), (1.0, 2.5, ()), (3.0, 4.0, ("/launch/01/",))]
+
+
+def test_a_step_beside_others_has_its_own_launches(tmp_path: Path) -> None:
+    """A step of a thread has the launches of this thread; one of the stage itself may be about any launch."""
+    observed = list[CountedStep]()
+
+    def launch(number: int) -> None:
+        note_launch(tmp_path / "launch" / f"{number:02}")
+        observed.append(CountedStep(number))
+
+    with StageRecorder(tmp_path).recording():
+        for number in (1, 2):
+            thread = threading.Thread(target=launch, args=(number,))
+            thread.start()
+            thread.join()
+        launch(3)
+    assert [each.own_launches for each in observed] == [("/launch/01/",), ("/launch/02/",), ()]
 
 
 @dataclass(frozen=True)
@@ -96,16 +121,16 @@ class PlainPart:
 def test_a_step_with_parts() -> None:
     """Its own fields, and those of records in it that are no steps, count for all of it; a part counts for itself."""
     evidence = WholeEvidence(7, FirstStep(), (CountedStep(1), CountedStep(2)), {"one": PlainPart(3)})
-    whole = (evidence.parts[0].since_mono_s, evidence.at_mono_s)
-    start = (evidence.start.since_mono_s, evidence.start.at_mono_s)
-    second = (evidence.parts[1].since_mono_s, evidence.parts[1].at_mono_s)
+    whole = (evidence.parts[0].since_mono_s, evidence.at_mono_s, ())
+    start = (evidence.start.since_mono_s, evidence.start.at_mono_s, ())
+    second = (evidence.parts[1].since_mono_s, evidence.parts[1].at_mono_s, ())
     assert steps(evidence, lambda found: found.start.problem) == [start]
     assert steps(evidence, lambda found: (found.start.problem, found.number)) == [whole]
     assert steps(evidence, lambda found: found.plain["one"].value) == [whole]
     assert steps(evidence, lambda found: found.parts[1].value) == [second]
 
 
-def steps(evidence: WholeEvidence, read: Callable[[WholeEvidence], object]) -> list[tuple[float, float]]:
+def steps(evidence: WholeEvidence, read: Callable[[WholeEvidence], object]) -> list[StepTime]:
     """Return the steps that a check has read."""
     fields = ObservedFields()
     read(observe_fields(evidence, fields))
@@ -119,11 +144,11 @@ def test_the_steps_that_a_check_has_read() -> None:
     fields = ObservedFields()
     observed = observe_fields(evidence, fields)
     assert not observed.start.problem
-    assert fields.steps == [(evidence.start.since_mono_s, evidence.start.at_mono_s)]
+    assert fields.steps == [(evidence.start.since_mono_s, evidence.start.at_mono_s, ())]
     assert observed.second.value == 2
     assert observed.first is not None
     assert observed.health.status == 200
-    assert fields.steps == [(evidence.second.since_mono_s, evidence.second.at_mono_s), (7.0, 7.5)]
+    assert fields.steps == [(evidence.second.since_mono_s, evidence.second.at_mono_s, ()), (7.0, 7.5, ())]
     assert fields.values == [
         ("start.problem", ""),
         ("second.value", 2),
