@@ -59,7 +59,8 @@ def same_turns(found: object, sent: object) -> bool:
 
     It may have received more instructions; `added_instructions` has them.
     """
-    received, wanted = _joined_turns(turns(found)), turns(sent)
+    wanted = turns(sent)
+    received = _joined_turns(turn for turn in turns(found) if not _is_added(turn, wanted))
     first = sorted(wanted, key=lambda turn: turn.who != "system")  # stable: the order of the others stays
     return any(_are_same(received, _joined_turns(each)) for each in (wanted, first))
 
@@ -82,6 +83,12 @@ def _split_texts(given: Iterable[Turn]) -> list[str]:
 
 def _is_instruction(turn: Turn) -> bool:
     return turn.who.partition(" ")[0] == "system"
+
+
+def _is_added(turn: Turn, sent: Iterable[Turn]) -> bool:
+    """Whether instructions have no text of those that were sent."""
+    known = (text for each in sent if _is_instruction(each) for text in each.texts)
+    return _is_instruction(turn) and not any(text in " ".join(turn.texts) for text in known)
 
 
 def _turn(message: Mapping[str, Any]) -> Turn:
@@ -117,14 +124,8 @@ def _join(group: list[Turn]) -> Turn:
 
 
 def _are_same(found: list[Turn], sent: list[Turn]) -> bool:
-    """Whether the found turns are the sent ones, in their order, with more instructions at most."""
-    left = list(sent)
-    for turn in found:
-        if left and _is_same(turn, left[0]):
-            del left[0]
-        elif not _is_instruction(turn):
-            return False
-    return not left
+    pairs = zip(found, sent, strict=False)
+    return len(found) == len(sent) and all(_is_same(one, other) for one, other in pairs)
 
 
 def _is_same(found: Turn, sent: Turn) -> bool:

@@ -35,6 +35,7 @@ FIRST, LAST = {"role": "developer", "content": "be brief\n\nbe polite"}, SENT[-1
         ([user("one"), user("two"), SYSTEM, LATER, LAST], False),
         ([OWN, *SENT], True),
         ([*SENT, OWN], True),
+        ([*SENT[:2], OWN, *SENT[2:]], True),
         ([{"role": "system", "content": "be kind\n\nbe brief"}, *SENT[1:]], True),
         ([OWN, *SENT[1:]], False),
         ([*SENT, user("be kind")], False),
