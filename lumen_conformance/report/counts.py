@@ -87,6 +87,15 @@ def rewrite(xml: LogXML, results: Results) -> None:
             xml.pytest_runtest_logreport(report)
 
 
+def set_run_error(xml: LogXML, word: str, sentence: str) -> None:
+    """Add or replace a case that is an error of the run as a whole."""
+    case = xml.node_reporter("run")
+    case.attrs.update(classname="lumen_conformance", name="run")
+    xml.stats["error"] -= len(case.nodes)
+    case.nodes.clear()
+    case._add_simple("error", word, sentence)  # noqa: SLF001 -- as pytest adds an internal error
+
+
 def _never_ran(entry: ReportEntry) -> list[pytest.TestReport]:
     """Return two reports of a test that never ran: an error, and its end."""
     location = (entry.nodeid.partition("::")[0], None, "")

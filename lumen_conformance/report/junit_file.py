@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from _pytest.junitxml import xml_key
+from _pytest.junitxml import LogXML, xml_key
 
-from lumen_conformance.report import output_paths, shared_files
+from lumen_conformance.report import counts, output_paths, shared_files
+from lumen_conformance.report.results import RESULTS
+from lumen_conformance.report.run_result import summarize_run
 from lumen_conformance.run import run_of
 
+GREEN: Final = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 _UNFINISHED: Final = pytest.StashKey[Path]()
 
 
@@ -27,16 +30,27 @@ def configure(config: pytest.Config) -> None:
 
 
 def write_file(session: pytest.Session) -> None:
-    """Write the file."""
-    path, unfinished = output_paths.given(session.config, "--junit"), session.config.stash.get(_UNFINISHED, None)
-    if path and unfinished and unfinished.exists():
-        try:
-            path.write_bytes(unfinished.read_bytes())
-        except Exception:
-            discard(session.config)
-            raise
-        unfinished.unlink()
-        session.config.stash[xml_key].logfile = str(path)  # pytest prints its name
+    """Write the file; what only fails the run as a whole, such as a file that is not written, is an error in it."""
+    config = session.config
+    path, xml = output_paths.given(config, "--junit"), config.stash.get(xml_key, None)
+    if not (path and xml and _UNFINISHED in config.stash):
+        return
+    ending = summarize_run(int(session.exitstatus), config.stash[RESULTS])
+    if session.exitstatus not in GREEN and (config.stash[RESULTS].lost_files or not _is_red(xml)):
+        counts.set_run_error(xml, ending.word, ending.sentence)
+    try:
+        xml.logfile = str(config.stash[_UNFINISHED])
+        xml.pytest_sessionfinish()  # again: the status of the run is known now
+        path.write_bytes(config.stash[_UNFINISHED].read_bytes())
+    except Exception:
+        discard(config)
+        raise
+    config.stash[_UNFINISHED].unlink()
+    xml.logfile = str(path)  # pytest prints its name
+
+
+def _is_red(xml: LogXML) -> bool:
+    return bool(xml.stats["error"] + xml.stats["failure"])
 
 
 def discard(config: pytest.Config) -> None:

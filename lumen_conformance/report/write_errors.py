@@ -15,16 +15,18 @@ from typing import Final
 import pytest
 
 from lumen_conformance.registry.visible_text import visible
-from lumen_conformance.report import output_paths
+from lumen_conformance.report import output_paths, shared_files
 from lumen_conformance.report.results import RESULTS
 
 _ERRORS: Final = pytest.StashKey[list[str]]()
-_WITH_STATUS: Final = ("--summary", "--record", "--html")
+_WITH_STATUS: Final = ("--junit", "--summary", "--record", "--html")
 ERROR_CHARS: Final = 300
 
 
 def write_all(session: pytest.Session, writers: Mapping[str, Callable[[pytest.Session], None]]) -> None:
     """Write the file of each option in this order; if one fails, end the run with the status of an internal error."""
+    if not shared_files.reports(session.config):
+        return
     errors: dict[str, str] = {}
     waiting = list(writers)
     while waiting:

@@ -197,8 +197,10 @@ def test_leaves(run):
 def test_a_process_left_behind_fails_the_run(nested: NestedPytest, workers: str) -> None:
     """Terminal, page and summary have the exit status of a run that fails only because of a process left behind."""
     nested.write({"contract/test_green.py": GREEN + LEFT})
-    ended = nested.run(FOREIGN, workers)
+    ended = nested.run(FOREIGN, workers, "--junit-xml=junit.xml")
     assert (ended.status, ended.banner) == (1, ("bad", "FAILED")), ended.output
+    assert ended.junit == {"tests": 4, "errors": 1, "failures": 0, "skipped": 0}
+    assert 'message="FAILED"' in (ended.folder / "junit.xml").read_text("utf-8")
     assert "\nFAILED: 3 passed, 0 failed; pytest ended with exit status 1.\n" in ended.output
     assert (ended.summary["exit_status"], ended.summary["word"]) == (1, "FAILED")
 

@@ -55,6 +55,9 @@ def assert_not_green(ended: NestedRun, lost: str) -> None:
         assert (ended.banner, ended.tab) == (("incomplete", "INCOMPLETE"), ("!", "INCOMPLETE"))
         assert ended.html.count(f"1 passed, 0 failed; not written: {lost}.") == 1
         assert ended.html.count(lost) == 2, "a line of the banner has it in each language"
+    if (ended.folder / "junit.xml").exists():
+        assert ended.junit == {"tests": 2, "errors": 1, "failures": 0, "skipped": 0}
+        assert f"not written: {lost}." in (ended.folder / "junit.xml").read_text("utf-8")
     if "summary.md" in there:
         text = files["summary.md"].read_text("utf-8")
         assert "not written" in text
