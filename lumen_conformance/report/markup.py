@@ -20,6 +20,7 @@ from lumen_conformance.report.page_data import PageData
 from lumen_conformance.report.rendering import (
     LABELS,
     TIER_TITLES,
+    UNCOLLECTED,
     CauseExample,
     headline,
     icon,
@@ -120,6 +121,7 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence, folder:
         icon=icon(ending.tone),
         layers=layer_results(config, results),
         counts=numbers,
+        banner_counts=_ordered_counts(results.results, len(results.missing), len(results.broken)),
         details=_run_details(config, results),
         causes=shown,
         unjudged=unjudged_without_cause(results, causes),
@@ -145,8 +147,9 @@ def _run_details(config: pytest.Config, results: Results) -> dict[str, str]:
     }
 
 
-def _ordered_counts(results: Sequence[Result], missing: int) -> dict[str, int]:
-    counted: dict[str, int] = {str(word): number for word, number in counts(results).items()} | {NEVER_RAN: missing}
+def _ordered_counts(results: Sequence[Result], missing: int, broken: int = 0) -> dict[str, int]:
+    counted: dict[str, int] = {str(word): number for word, number in counts(results).items()}
+    counted |= {NEVER_RAN: missing, UNCOLLECTED: broken}
     return {word: counted[word] for word in LABELS if counted.get(word)}
 
 

@@ -23,12 +23,14 @@ from lumen_conformance.report.page_mask import masked
 from lumen_conformance.report.result_groups import share_of_budget
 from lumen_conformance.report.results import NEVER_RAN
 
+UNCOLLECTED: Final = "uncollected"  # modules, which are no tests and have no rows
 HEADLINE_CHARS: Final = 160  # of the name of a cause: two lines
 EXAMPLE_CHARS: Final = 1_500  # of the texts of the exchange of a cause
 FINDING_CHARS: Final = 400  # of an expected or found value in a cause, so that the command is on the first screen, too
 LABELS: Final = {
     "failed": "failed",
     "error": "errors",
+    UNCOLLECTED: "could not be collected",
     NEVER_RAN: "never ran",
     "not_judged": "not judged",
     "baselined": "known failures",

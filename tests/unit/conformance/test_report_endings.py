@@ -101,6 +101,7 @@ def test_the_banner_shows_how_a_run_ended(nested: NestedPytest, how: str) -> Non
     ended = nested.run("--junit-xml=junit.xml", *end.arguments)
     assert (ended.status, ended.banner) == (end.status, end.banner), ended.output
     assert end.sentence in ended.html
+    assert ("uncollected" in ended.counts) == ("could not be collected" in end.sentence), "the bar is not all green"
     assert ended.tab == (MARKS[end.banner[0]], end.banner[1])
     if end.banner[1] != "NOT FINISHED":
         assert_junit_agrees(ended)
