@@ -28,7 +28,8 @@ _DIFFERS: Final = (
 
 
 def stable(text: str) -> str:
-    """A text in one line, without ports, ids, times and paths."""
+    """A text in one line, without ports, ids, times and paths; half of a surrogate pair is escaped, as in the file."""
+    text = text.encode("utf-8", "backslashreplace").decode()
     for pattern, replacement in _DIFFERS:
         text = pattern.sub(replacement, text)
     return text.strip()
