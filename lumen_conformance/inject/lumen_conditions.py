@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NAMES = "E2E_LUMEN_CONDITIONS"
 CLOCK_FILE = "E2E_LUMEN_CLOCK"  # a file with the seconds by which the clock of the machine is wrong
+STARTED_BY = "E2E_LUMEN_STARTED_BY"  # the PID of the process that starts workers
 SERVER = "waitress"  # of the modules of our own proxy only a worker imports it
 LIMITS = "lumen_proxy.supervisor.time_limits"
 MARK = "condition of the suite:"
@@ -82,14 +83,18 @@ def _wait_for_ever() -> None:
 
 
 def _wait_for_orphanhood() -> None:
-    """Start a worker only when its parent has ended: a signal at the end of the parent then comes too late."""
+    """Start a worker only when its supervisor has ended: a signal at the end of the parent then comes too late.
+
+    The supervisor writes its PID into the environment of its workers: a worker may begin when another process is its
+    parent already. The end of its standard input comes before the end of its parent, and the signal between them.
+    """
     import time  # noqa: PLC0415 -- loaded by Python itself
 
     if WORKER not in sys.orig_argv:
+        os.environ[STARTED_BY] = str(os.getpid())
         return
-    parent = os.getppid()
-    report("waits")  # from now on the stage may kill the parent
-    while os.getppid() == parent:
+    report("waits")  # from now on the stage may kill the supervisor
+    while os.getppid() == int(os.environ[STARTED_BY]):
         time.sleep(0.002)  # noqa: TID251 -- a child has no event for the end of its parent
 
 
