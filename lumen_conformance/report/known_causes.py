@@ -53,6 +53,8 @@ class JudgedCheck(NamedTuple):
 OK, SERVER_ERROR, NOT_FOUND = r"\b200\b", r"\b5\d\d\b", r"\bstatus 404\b"
 WEB_PAGE = r"<!doctype|<html|text/html"
 NO_STREAM = r"^none\b|^no such event|^'' of 0|application/json|\"chat\.completion\"|^None$|^no stream"
+# The same question is answered without chunks, so a refusal for its form (RFC 9112, 6.1: 501) is about them.
+UNREAD = r"^status (400|411|422|501)\b|the body of the first request is read as a request"
 SERVER_ENDED = r"^the server (ended by itself|is gone)"
 FEW: Final = 3  # checks that fail: as many may have as many causes
 
@@ -102,7 +104,7 @@ EXACT: Final = (
     KnownCause("media-types-not-checked", ("F3-media*", "F3-exact-415"), OK,
                "requests with another media type than JSON are answered"),
     KnownCause("sizes-not-checked", ("F3-oversize*", "F3-exact-413"), OK, "requests of any size are answered"),
-    KnownCause("chunked-bodies", ("H6-chunked", "H2-body-in-chunks"), "",
+    KnownCause("chunked-bodies", ("H6-chunked", "H2-body-in-chunks"), UNREAD,
                "the body of a request that is sent in chunks is not read"),
     KnownCause("small-bodies", ("H6-large-*",), r"\bstatus [45]",
                "request bodies of an ordinary size are refused as too large"),

@@ -89,3 +89,22 @@ def test_a_labelled_row_is_run_again_by_its_own_name(pytestconfig: pytest.Config
     plain = replace(entry_of("", label="@linux"), nodeid="tests/unit/test_a.py::test_b[x@y]@linux")
     command = repeat_command(pytestconfig, [row, plain, replace(row, check_id="F1.2@mac", label="@mac")])
     assert command == "python -m pytest --only F1.2-gateway_error 'tests/unit/test_a.py::test_b[x@y]'"
+
+
+@pytest.mark.parametrize(
+    ("check", "found", "is_unread"),
+    [
+        ("H6-chunked", "status 400, complete, the error {}, no text", True),
+        ("H6-chunked", "status 411, complete, the error {}, no text", True),
+        ("H6-chunked", "status 501, complete, no text", True),
+        ("H2-body-in-chunks", "after status 404, the body of the first request is read as a request: status 400", True),
+        ("H6-chunked", "status 429, complete, the error {}, no text", False),
+        ("H6-chunked", "status 500, complete, no text", False),
+        ("H6-chunked", "no response: timeout", False),
+        ("H6-chunked", "status 200, complete, the text 'status 400'", False),
+    ],
+)
+def test_unread_chunks(check: str, found: str, is_unread: bool) -> None:  # noqa: FBT001 -- a row
+    """A body in chunks is not read if that is what the response says; a limit or a crash says something else."""
+    (cause,) = causes_of([result_of(check, found)])
+    assert (cause.name == "chunked-bodies") == is_unread
