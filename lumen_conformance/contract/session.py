@@ -16,7 +16,7 @@ from lumen_conformance.gateway.exchange import Exchange, Reply
 from lumen_conformance.gateway.replies import echo, gated, stream_in_halves
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.http.capture import LAST_CAPTURE
-from lumen_conformance.http.client import Capture, call, send
+from lumen_conformance.http.client import Capture, Connection, call, send
 from lumen_conformance.http.documents import answer_json, assistant_text, choices_in, documents, finish_of, is_stream
 from lumen_conformance.targets.endpoint import CHAT, Endpoint
 from lumen_conformance.targets.launch import LaunchedTarget
@@ -81,10 +81,13 @@ class ContractSession:
         return self.server.target
 
     def call(self, method: str, path: str, **how: Any) -> Capture:  # noqa: ANN401 -- passed on as they are
-        """Send one request for the model of the target, a chat within its limit; see ``call`` of the server."""
+        """Send one request for the model of the target, within its limit; see ``call`` of the server."""
+        return self.call_on(self.server, method, path, **how)
+
+    def call_on(self, server: Endpoint | Connection, method: str, path: str, **how: Any) -> Capture:  # noqa: ANN401 -- same
+        """The same on a connection that stays open."""
         sent = {name: self.with_target_model(value) for name, value in how.items()}
-        ask = partial(self.server.call, method, path, **sent)
-        return self.ask_within_limit(ask) if path == CHAT else ask()
+        return self.ask_within_limit(partial(server.call, method, path, **sent))
 
     def ask_within_limit(self, ask: Callable[[], Capture]) -> Capture:
         """Ask; ask again where a foreign target refuses for its limit."""
@@ -125,7 +128,10 @@ class ContractSession:
         others = [pair for pair in self.target.headers if pair[0].lower() != "authorization"]
         own = [("Authorization", authorization.format(key=key, cut=key[:-1]))] if authorization else []
         body, patience_s = self.with_target_model(question("안녕")), self.target.answer_s
-        return call(self.server.url, "POST", CHAT, json=body, headers=[*own, *others], timeout_s=patience_s)
+        headers = [*own, *others]
+        return self.ask_within_limit(
+            partial(call, self.server.url, "POST", CHAT, json=body, headers=headers, timeout_s=patience_s)
+        )
 
     def failing(self, reply: Reply) -> AbstractContextManager[None]:
         """Let the gateway fail with this reply for every request."""

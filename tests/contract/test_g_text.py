@@ -120,7 +120,7 @@ def _delta_text(event: bytes) -> str:
 def ask_with_read_timeout(proxy: ContractSession, *, stream: bool) -> Capture:
     """Ask a question with a timeout for each read, not for the whole answer."""
     with Connection(proxy.server.url, proxy.server.headers, proxy.target.answer_s, timeout_per_read=True) as connection:
-        return connection.call("POST", CHAT, json=proxy.with_target_model(question("안녕", stream=stream)))
+        return proxy.call_on(connection, "POST", CHAT, json=question("안녕", stream=stream))
 
 
 @STREAMED
@@ -145,7 +145,7 @@ def expect_long_text(found: str, text: str) -> None:
     expect(found == text, f"a text of {len(text)} characters", f"a text of {len(found)} characters; {difference}")
 
 
-@check("G5-split-anywhere", source="RFC 9293, 3.7: TCP may split bytes anywhere; claude-code-router#1672")
+@check("G5-split-anywhere", source="RFC 9293, 3.7: TCP may split bytes anywhere; musistudio/claude-code-router#1672")
 def test_split_anywhere(proxy: ContractSession) -> None:
     """An answer arrives unchanged when the gateway's bytes are split at any offset."""
     text = "힣\u2028👩‍👧"
@@ -159,7 +159,9 @@ def test_split_anywhere(proxy: ContractSession) -> None:
         expect_text(capture, text, at=f"the gateway's body is split at byte {offset}")
 
 
-@check("G5-stream-byte-by-byte", source="RFC 9293, 3.7: TCP may split bytes anywhere; claude-code-router#1672")
+@check(
+    "G5-stream-byte-by-byte", source="RFC 9293, 3.7: TCP may split bytes anywhere; musistudio/claude-code-router#1672"
+)
 def test_stream_byte_by_byte(proxy: ContractSession) -> None:
     """A stream arrives unchanged when the gateway sends it byte by byte."""
     text = "힣\u2028👩‍👧"

@@ -38,14 +38,14 @@ REFUSED = {
 
 def follow(session: ContractSession, request: EarlyRefusal) -> tuple[Capture, Capture]:
     """Send a request that is refused, and then one for the health, on the same connection if it stays open."""
-    body: dict[str, Any] = {"json": session.with_target_model(question("안녕"))}
+    body: dict[str, Any] = {"json": question("안녕")}
     headers = request.headers
     if request.chunked:
         body = {"body": b"2\r\n{}\r\n0\r\n\r\n"}
         headers = (("Content-Type", "application/json"), ("Transfer-Encoding", "chunked"), *headers)
     with session.server.connection() as connection:
-        refused = connection.call(request.method, request.path, headers=headers, **body)
-        following = connection.call("GET", session.target.probe_path)
+        refused = session.call_on(connection, request.method, request.path, headers=headers, **body)
+        following = session.call_on(connection, "GET", session.target.probe_path)
     if refused.status is None:
         raise NotJudged(f"the first request gets no response: {describe(refused)}", (request.responsible,))
     return refused, following
@@ -92,11 +92,13 @@ def test_after_unknown_route(proxy: ContractSession) -> None:
     expect(following.status is not None, "a response on the same connection, or Connection: close", found)
 
 
-@check("H2-close", tier="S", source="RFC 9112, 9.6; SillyTavern waits for the end (lmstudio-bug-tracker#23)")
+@check(
+    "H2-close", tier="S", source="RFC 9112, 9.6; SillyTavern waits for the end (lmstudio-ai/lmstudio-bug-tracker#23)"
+)
 def test_close(proxy: ContractSession) -> None:
     """The server closes the connection after the response to a request with Connection: close."""
     with proxy.server.connection() as connection:
-        capture = connection.call("GET", proxy.target.probe_path, headers=[("Connection", "close")])
+        capture = proxy.call_on(connection, "GET", proxy.target.probe_path, headers=[("Connection", "close")])
         if capture.status is None:
             raise NotJudged(f"no response: {describe(capture)}", (CHAT_CHECK,))
         is_open = connection.stays_open(CLOSED_WITHIN_S)

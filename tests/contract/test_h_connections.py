@@ -37,7 +37,7 @@ def test_head(path: str, proxy: ContractSession) -> None:
     """HEAD ({path}) gets the status of GET and no body, and the connection can be used again."""
     alone = proxy.call("GET", path)  # on a new connection: bytes after a head would be read as the next response
     with proxy.server.connection() as connection:
-        head, get = connection.call("HEAD", path), connection.call("GET", path)
+        head, get = (proxy.call_on(connection, method, path) for method in ("HEAD", "GET"))
     if get.ended == "complete" and not get.body and path in BODY_CHECKS:
         raise NotJudged(f"GET {path} has no body: {describe(get)}", (BODY_CHECKS[path],))
     wanted = f"status {alone.status} as with GET, complete and without a body"
@@ -61,17 +61,16 @@ def test_trailing_slash(path: str, proxy: ContractSession) -> None:
 def ten_answers(proxy: ContractSession) -> list[Capture]:
     """The answers to ten questions on one connection; on new ones where a response ends it and says so."""
     with proxy.server.connection() as connection:
-        asked = [proxy.with_target_model(question(f"{number}번째")) for number in range(TEN)]
-        return [connection.call("POST", CHAT, json=body) for body in asked]
+        return [proxy.call_on(connection, "POST", CHAT, json=question(f"{number}번째")) for number in range(TEN)]
 
 
 @pytest.fixture(scope="module")
 def refused_and_answered(proxy: ContractSession) -> list[Capture]:
     """The responses to three bad requests and to a good one, in the same way."""
-    bodies: list[object] = [[], {}, proxy.with_target_model(question("안녕", n=0))]
+    bodies: list[object] = [[], {}, question("안녕", n=0)]
     with proxy.server.connection() as connection:
-        refused = [connection.call("POST", CHAT, json=body) for body in bodies]
-        answer = connection.call("POST", CHAT, json=proxy.with_target_model(question("안녕")))
+        refused = [proxy.call_on(connection, "POST", CHAT, json=body) for body in bodies]
+        answer = proxy.call_on(connection, "POST", CHAT, json=question("안녕"))
     if not any(each.is_error for each in refused):
         raise NotJudged("no request is refused", ("F2-body-list", "F2-messages-missing"))
     return [*refused, answer]
@@ -94,10 +93,10 @@ def test_connection_is_kept(ten_answers: list[Capture]) -> None:
 def test_after_idling(proxy: ContractSession) -> None:
     """A connection can be used again after a pause."""
     with proxy.server.connection() as connection:
-        first = connection.call("POST", CHAT, json=proxy.with_target_model(question("하나")))
+        first = proxy.call_on(connection, "POST", CHAT, json=question("하나"))
         expect_answer(proxy, first, "하나", at="before the pause")
         expect(connection.stays_open(IDLE_S), f"a connection that stays open for {IDLE_S} s", "closed by the server")
-        second = connection.call("POST", CHAT, json=proxy.with_target_model(question("안녕")))
+        second = proxy.call_on(connection, "POST", CHAT, json=question("안녕"))
     expect_answer(proxy, second, "안녕", at="after the pause")
 
 

@@ -33,8 +33,8 @@ def ask_on_one_connection(session: ContractSession) -> list[SentQuestion]:
         for number in range(REQUESTS):
             text, request_id = make_unique("말해"), f"own-{uuid.uuid4().hex}"
             fields = {"stream": streams and number % 2 == 1, **limit_tokens(session)}
-            body = session.with_target_model(question(text, **fields))
-            capture = connection.call("POST", CHAT, json=body, headers=[("X-Request-Id", request_id)])
+            headers = [("X-Request-Id", request_id)]
+            capture = session.call_on(connection, "POST", CHAT, json=question(text, **fields), headers=headers)
             sent.append(SentQuestion(text, request_id, capture))
     return sent
 

@@ -30,7 +30,9 @@ SHORTER: Final = {
     "tests.contract.test_h_bodies.CLOSED_WITHIN_S": 0.5,
     "tests.contract.test_h_framing.CONTINUE_S": 0.5,
     "lumen_conformance.http.response_reader.CONTINUE_S": 0.5,
-    "tests.contract.test_g_clients.CLOSED_WITHIN_S": 0.5,
+    # The bound of the claim stays. A reference closes in milliseconds of processor time, over some five wake-ups of
+    # threads; with 11 runnable threads for each core, each of them waits for some 11 slices of 4 ms, so 0.25 s in all.
+    "tests.contract.test_g_clients.OPEN_S": 3.0,
     "tests.contract.test_g_concurrency.ABORTS": 8,  # more than `POOL` in the faults of these checks
     "tests.contract.test_g_concurrency.NOTICED_S": 0.5,
     "tests.contract.test_g_concurrency.SERVED_S": 1.0,

@@ -10,7 +10,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from tests.fixtures.faults.concurrency import HEALTHY, POOL, LeakingPool, OneClient
+from tests.fixtures.faults.concurrency import POOL, LeakingPool
+from tests.fixtures.faults.healthy_limits import LIMITS, OneClient
 from tests.fixtures.faults.reference import forwarder
 from tests.fixtures.faults.reference.http import Refused, Request, Response
 from tests.matrix.contract import contract
@@ -56,7 +57,7 @@ def test_leaks_do_not_wait_for_the_ends_of_streams(ask_and_leave: Ask) -> None:
 
 def test_slow_answers_of_a_limited_target() -> None:
     """A target that serves one chat at a time passes the checks of slow answers, which are asked for at once."""
-    fault = HEALTHY["relay-of-one-chat-at-a-time"]
+    fault = LIMITS["relay-of-one-chat-at-a-time"]
     tests = tuple(test for test in contract(fault.profile).tests if test.check.startswith("G13-"))
     outcomes = run_fault(fault, tests, SHORTER | SHORT)
     assert failed_checks(outcomes) == frozenset()

@@ -1,11 +1,14 @@
 """A question that the target refuses for its limit is asked again, as client libraries do."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from unittest.mock import Mock
 
 import pytest
 
 from lumen_conformance.contract.request_limits import ask_within_limit
+from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.http.capture import Capture
+from lumen_conformance.targets.target import Target
 
 OK = Capture("http://x/", b"", 200, ended="complete")
 
@@ -42,3 +45,22 @@ def test_asked_again(responses: tuple[Capture, ...], found: tuple[int, int]) -> 
 def test_a_limit_of_the_gateway_is_an_answer() -> None:
     """A 429 after a request of the gateway is what the target makes of the gateway's answer."""
     assert statuses(limited("0"), OK, calls=iter(range(9))) == (429, 1)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda session: session.post({}),
+        lambda session: session.post({}, "/v1//chat/completions?trace=1"),
+        lambda session: session.call("GET", "/v1/models"),
+        lambda session: session.call_on(session.server, "POST", "/v1/chat/completions"),
+        lambda session: session.with_key("Bearer {key}"),
+    ],
+    ids=["chat", "other-spelling", "models", "connection", "key"],
+)
+def test_every_request_waits(ask: Callable[[ContractSession], Capture], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request of a session is repeated, on any path and connection, and with any key."""
+    responses = Mock(side_effect=[limited("0"), OK])
+    monkeypatch.setattr("lumen_conformance.contract.session.call", responses)
+    server = Mock(target=Target(profile="openai"), call=responses)
+    assert ask(ContractSession(server, Mock(calls=()))).status == 200
