@@ -3,7 +3,9 @@
 All checks of 380 faults take minutes of processor time, and most of them read bytes that the fault does not change. So
 a fault is run against the checks that it declares, every second other row of their test functions, and every 24th of
 all other checks: other ones for each fault, as its name decides. Checks that take seconds are run where they are
-declared. ``E2E_LUMEN_WHOLE_MATRIX=1`` (`make matrix`, and the job "everything on Linux") runs every check.
+declared. A healthy variant is also run against every text and against the checks for which it was built, by
+`variants.txt`; the references are run against all. ``E2E_LUMEN_WHOLE_MATRIX=1`` (`make matrix`, and the job "everything
+on Linux") runs every check.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Final
 from zlib import crc32
 
 from tests.fixtures.check_session import CheckItem
-from tests.fixtures.faults.fault import Fault
+from tests.fixtures.faults.fault import BUILT_FOR, Fault, matches
 
 WHOLE: Final = os.environ.get("E2E_LUMEN_WHOLE_MATRIX") == "1"
 NEAR_STEP: Final = 2
@@ -28,7 +30,7 @@ SLOW: Final = frozenset((
     "test_whole",
 ))  # fmt: skip
 SLOW_ROWS: Final = ("silent", "F3-oversize-huge", "G3-oversize", "G8-oversize")
-COMPLETE: Final = frozenset(("reference", "relay"))  # healthy variants that are run against every check
+EVERY: Final = ("*",)
 
 
 def select(fault: Fault, tests: tuple[CheckItem, ...], *, whole: bool = WHOLE) -> Iterator[CheckItem]:
@@ -43,10 +45,10 @@ def select(fault: Fault, tests: tuple[CheckItem, ...], *, whole: bool = WHOLE) -
 
 
 def select_for_variant(variant: Fault, tests: tuple[CheckItem, ...]) -> Iterator[CheckItem]:
-    """The checks that a healthy variant is run against: all of the references, of others every text and a sample."""
-    drawn = set(select(variant, tests))
+    """The checks that a healthy variant is run against: those for which it was built, every text, and a sample."""
+    drawn, built_for = set(select(variant, tests)), BUILT_FOR.get(variant.name, EVERY)
     for test in tests:
-        if variant.name in COMPLETE or test in drawn or function_of(test) == "test_round_trip":
+        if test in drawn or matches(test.check, built_for) or function_of(test) == "test_round_trip":
             yield test
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.fixtures.faults.catalogue import FAULTS
-from tests.fixtures.faults.fault import Fault
+from tests.fixtures.faults.fault import BUILT_FOR, Fault
 from tests.fixtures.faults.healthy import VARIANTS
 from tests.fixtures.faults.numbers import ALSO, NUMBERS
+from tests.matrix.selection import EVERY
 
 
 def declared_table() -> str:
@@ -18,9 +19,12 @@ def declared_table() -> str:
 
 
 def variants_table() -> str:
-    """Each healthy variant."""
-    rows = [f"| {variant.name} | {_escaped(variant.defect)} |" for variant in VARIANTS.values()]
-    return "\n".join(["| variant | what it does |", "|---|---|", *rows])
+    """Each healthy variant with the checks for which it was built."""
+    rows = [
+        f"| {name} | {_escaped(variant.defect)} | {_escaped(' '.join(BUILT_FOR.get(name, EVERY)))} |"
+        for name, variant in VARIANTS.items()
+    ]
+    return "\n".join(["| variant | what it does | checks that it is always run against |", "|---|---|---|", *rows])
 
 
 def observed_table(red_by_fault: Mapping[str, list[str]]) -> str:

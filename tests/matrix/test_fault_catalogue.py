@@ -11,12 +11,13 @@ from lumen_conformance.checks.catalogue import CLAIMS
 from lumen_conformance.contract.bad_requests import BAD_REQUESTS
 from lumen_conformance.registry.declaration import check_of
 from tests.fixtures.faults.catalogue import FAULTS
-from tests.fixtures.faults.fault import COMPANIONS, FAILURES, matches
+from tests.fixtures.faults.fault import BUILT_FOR, COMPANIONS, FAILURES, matches
+from tests.fixtures.faults.healthy import VARIANTS
 from tests.fixtures.faults.numbers import ALSO, NUMBERS
 from tests.matrix.check_table import of_judge, rows_table
 from tests.matrix.contract import contract
 from tests.matrix.fault_run import SHORTER
-from tests.matrix.selection import SLOW, function_of
+from tests.matrix.selection import SLOW, function_of, select_for_variant
 from tests.matrix.tables import declared_table, variants_table
 
 HERE = Path(__file__).resolve().parent
@@ -64,6 +65,17 @@ def test_named_checks_exist() -> None:
         for pattern in fault.companions:
             assert any(matches(check, (pattern.lstrip("!"),)) for check in known), (fault.name, pattern)
     assert set(COMPANIONS) <= set(FAULTS)
+
+
+def test_variants_name_their_checks() -> None:
+    """Each healthy variant but the references names checks of its profile, and is run against all of them."""
+    assert set(VARIANTS) - set(BUILT_FOR) == {"reference", "relay"}
+    for name, patterns in BUILT_FOR.items():
+        tests = contract(VARIANTS[name].profile).tests
+        selected = {test for test in tests if matches(test.check, patterns)}
+        assert selected <= set(select_for_variant(VARIANTS[name], tests)), name
+        for pattern in patterns:
+            assert any(matches(test.check, (pattern,)) for test in selected), (name, pattern)
 
 
 def test_failures_have_no_code() -> None:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.fixtures.faults import chunks, forwarders, sse_format, tool_answers, tools
+from tests.fixtures.faults import chunks, forwarders, lost_tools, sse_format, tool_answers, tools
 from tests.matrix.comparison import Matrix
 
-FAULTS = sse_format.FAULTS | chunks.FAULTS | forwarders.FAULTS | tools.FAULTS | tool_answers.FAULTS
+FAULTS = sse_format.FAULTS | chunks.FAULTS | forwarders.FAULTS | tools.FAULTS | tool_answers.FAULTS | lost_tools.FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)
