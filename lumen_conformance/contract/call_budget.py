@@ -46,7 +46,7 @@ OWN = {
     "test_refused_before_the_stream": 2,
     "test_key_stays_here": 2,
     "test_own_answers": 4,
-    "test_stream_beside_an_abort": 2,
+    "test_stream_during_an_abort": 2,
     "test_after_aborts": FEW_CLIENTS + 1,
     "test_ten_on_one_connection": 10,
     "test_after_idling": 2,

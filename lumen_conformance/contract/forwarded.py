@@ -35,6 +35,13 @@ class ForwardedRequest:
         return not self.calls and self.capture.is_refusal
 
 
+def requests_behind(session: ContractSession, capture: Capture) -> list[ReceivedRequest]:
+    """The requests to the gateway from the beginning of an exchange to its end; empty without a gateway."""
+    began_mono_s = capture.sent_mono_s - (capture.elapsed_s - capture.ended_s)
+    ended_mono_s = capture.sent_mono_s + capture.ended_s
+    return [call for call in session.gateway.chats if began_mono_s <= call.at_mono_s <= ended_mono_s]
+
+
 _FORWARDED: WeakKeyDictionary[ContractSession, dict[str, ForwardedRequest]] = WeakKeyDictionary()
 
 

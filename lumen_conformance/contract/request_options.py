@@ -149,13 +149,13 @@ def arrives(option: Option, received: JsonObject) -> bool:
         case "logit_bias":
             return found == sent
         case "stop":
-            return _has_each(_listed(found), _listed(sent))
+            return has_each(_listed(found), _listed(sent))
         case "tools":
-            return _has_each(found, sent)
+            return has_each(found, sent)
         case "tool_choice" if sent == "none":
             return found == "none" or not received.get("tools")
         case "functions" if found is None:
-            return _has_each(received.get("tools"), TOOLS)
+            return has_each(received.get("tools"), TOOLS)
         case "function_call" if found is None:
             return includes(received.get("tool_choice"), NAMED)
     return option.name in received and includes(found, sent)
@@ -167,7 +167,7 @@ def describe_option(option: Option, received: JsonObject) -> str:
     return f"no {option.name}" if option.name not in received else f"{option.name}: {format_value(found)}"
 
 
-def _has_each(found: object, sent: object) -> bool:
+def has_each(found: object, sent: object) -> bool:
     """Whether a list has each of the sent ones; a proxy may add its own stop sequences and tools."""
     if not isinstance(found, list) or not isinstance(sent, list):
         return False

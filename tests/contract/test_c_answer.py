@@ -11,6 +11,7 @@ from lumen_conformance.checks.tool_calls import tool_calls
 from lumen_conformance.checks.verdict import Comparison, Judge
 from lumen_conformance.contract.exchanges import TOKEN_COUNT_TEXTS, get_exchange
 from lumen_conformance.contract.expectations import describe
+from lumen_conformance.contract.forwarded_options import need_tools
 from lumen_conformance.contract.session import MODEL, PLAIN_TEXT, ClaimAssertion, ContractSession, question
 from lumen_conformance.http.client import Capture
 from lumen_conformance.registry.refutation import NotJudged
@@ -20,6 +21,7 @@ IDS = 20  # answers whose ids are compared
 SEVERAL = judges("C3.2", "C3.3")
 APART = (*SEVERAL, *judges("C1.1", "C5.2"))
 TOOL_CALLS = ["tool_call", "named_tool_call", "called_two"]
+REQUIRED = ("C9.1", "C9.7")  # the tool call that the request requires comes
 ANSWERS = [pytest.param("chat", id="text"), pytest.param("tool_call", id="tool")]
 
 
@@ -48,6 +50,8 @@ def test_tool_call(judge: Judge, exchange: Capture, proxy: ContractSession, asse
     """A tool call of a plain answer can be run."""
     if judge.claim.check == "C9.7" and not tool_calls(exchange) and not tool_calls(get_exchange(proxy, "tool_call")):
         raise NotJudged("no tool is called where the request requires one", ("C9.1",))
+    if judge.claim.check in REQUIRED and judge(exchange).failure:
+        need_tools(proxy, exchange)
     assert_holds(judge, exchange)
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from lumen_conformance.contract.exchanges import STREAMED
 from lumen_conformance.contract.expectations import describe
-from lumen_conformance.contract.forwarded_options import is_respected, send_option
+from lumen_conformance.contract.forwarded_options import is_respected, need_respected, option_check, send_option
 from lumen_conformance.contract.request_options import (
     FREE_OPTIONS,
+    NEEDS,
     OPTIONS,
     Option,
     arrives,
@@ -33,11 +34,18 @@ SERIOUS = {"max_tokens", "max_completion_tokens", "tools", "tool_choice_named", 
 # A gateway may hash or replace these, as with the names of users, or forbid to store: no user notices it in an answer.
 UNNOTICED = {"user", "user_empty", "store", "metadata", "prompt_cache_key", "safety_identifier"}
 REPORTS = {
-    "temperature_zero": "one-api#904: 0 is taken for absent; the answer is complete, but not the one that 0 selects",
+    "temperature_zero": (
+        "songquanpeng/one-api#904: 0 is taken for absent; the answer is complete, but not the one that 0 selects"
+    ),
     "max_tokens": "openapi.yaml: an upper bound for the tokens that are generated, and paid",
-    "max_completion_tokens": "llama-cpp-python#1907; ik_llama.cpp#2321: pi waits for 40,000 tokens and discards them",
-    "parallel_tool_calls_false": "OrcaRouter-Lite#124: two tools are called where one was allowed",
-    "stop_list": "mlx-vlm#1044; langchain#20704: a ReAct agent cannot parse the text after the stop sequence",
+    "max_completion_tokens": (
+        "abetlen/llama-cpp-python#1907; ikawrakow/ik_llama.cpp#2321: pi waits for 40,000 tokens and discards them"
+    ),
+    "parallel_tool_calls_false": "Continuum-AI-Corp/OrcaRouter-Lite#124: two tools are called where one was allowed",
+    "stop_list": (
+        "Blaizzy/mlx-vlm#1044; "
+        "langchain-ai/langchain#20704: a ReAct agent cannot parse the text after the stop sequence"
+    ),
     "tools": "pydantic-ai 2.31.1 raises UnexpectedModelBehavior without them",
     "tool_choice_named": "langchain-openai 1.7.3 returns None for an object when the model answers in words",
     "response_format_schema": "openai-python 2.54.0 and langchain-openai 1.7.3 raise ValidationError on words",
@@ -50,14 +58,15 @@ def check_of_option(name: str, option: Option, holds: str) -> Check:
     tier: Tier = "M" if name in SERIOUS else "W" if name in UNNOTICED else "S"
     value = f": {format_value(option.value)}" if len(format_value(option.value)) <= CLAIM_CHARS else ""
     claim = f"The option {option.name}{value} {holds}"
-    return Check(f"G15-{name.replace('_', '-')}", tier, claim=claim, source=REPORTS.get(name, SCHEMA))
+    return Check(option_check(name), tier, claim=claim, source=REPORTS.get(name, SCHEMA))
 
 
 def expect_option(proxy: ContractSession, option: Option, *, stream: bool) -> None:
-    """An option arrives, is refused, or is applied."""
+    """An option arrives, is refused, or is applied; not judged where another does not arrive, which it needs."""
     sent = send_option(proxy, option, stream=stream)
     holds = is_respected(proxy, option, stream=stream)
     if not holds:
+        need_respected(proxy, sent.capture, *NEEDS.get(option.name, ()), stream=stream)
         wanted = f"{option.name}: {format_value(option.value)}"
         found = f"{describe_option(option, sent.received)}; {describe(sent.capture)}"
         expect(holds, f"{wanted} in the request to the gateway, or {REFUSAL_TEXT}", found)

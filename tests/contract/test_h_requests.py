@@ -14,11 +14,10 @@ from lumen_conformance.contract.expectations import (
     expect_schema,
     expect_status,
 )
-from lumen_conformance.contract.forwarded_options import is_respected
+from lumen_conformance.contract.forwarded_options import need_respected
 from lumen_conformance.contract.lenient_requests import LENIENT_REQUESTS
-from lumen_conformance.contract.request_options import OPTIONS
 from lumen_conformance.contract.session import AWKWARD_TEXT, ContractSession, question
-from lumen_conformance.http.capture import LAST_CAPTURE, REFUSAL_TEXT, Capture
+from lumen_conformance.http.capture import REFUSAL_TEXT, Capture
 from lumen_conformance.http.documents import answer_json, assistant_text, finish_of, media_type
 from lumen_conformance.registry.declaration import Check, check, check_each
 from lumen_conformance.registry.refutation import NotJudged, expect, shorten
@@ -99,8 +98,8 @@ def test_null_accepted(fields: dict[str, object], proxy: ContractSession) -> Non
     expect_accepted(proxy, fields)
 
 
-# OpenAI's reasoning models refuse `max_tokens`, and temperatures other than 1, with these codes (ComfyUI-Griptape#312,
-# forgecode#1177).
+# OpenAI's reasoning models refuse `max_tokens`, and temperatures other than 1, with these codes
+# (griptape-ai/ComfyUI-Griptape#312, tailcallhq/forgecode#1177).
 UNSUPPORTED_CODES = ("unsupported_parameter", "unsupported_value")
 
 
@@ -161,7 +160,7 @@ UNLIMITED = {"max_tokens": "H4-max-tokens", "max_completion_tokens": "H4-max-com
     {f"H4-limit-{name.replace('_', '-')}": name for name in UNLIMITED},
     tier="S",
     marks=(pytest.mark.profile("openai"),),
-    source="openapi.yaml: max_completion_tokens; llama-cpp-python#1907 and llama.cpp#13700 ignore it",
+    source="openapi.yaml: max_completion_tokens; abetlen/llama-cpp-python#1907 and ggml-org/llama.cpp#13700 ignore it",
 )
 def test_limit(name: str, proxy: ContractSession) -> None:
     """A limit of tokens ({row}) limits the answer, or is refused."""
@@ -177,7 +176,9 @@ def test_limit(name: str, proxy: ContractSession) -> None:
     expect(limited, f"at most {LIMIT_TOKENS} words, or finish_reason length", f"{count} words, finish_reason {finish}")
 
 
-@check("H4-stop-ends", tier="S", marks=(pytest.mark.profile("openai"),), source="openapi.yaml: stop; mlx-vlm#1044")
+@check(
+    "H4-stop-ends", tier="S", marks=(pytest.mark.profile("openai"),), source="openapi.yaml: stop; Blaizzy/mlx-vlm#1044"
+)
 def test_stop(proxy: ContractSession) -> None:
     """A text ends before the stop sequence of its request, and not earlier, unless the request is refused."""
     question_text = "Count from one to nine in digits, like this: 1 2 3 4 5 6 7 8 9"
@@ -200,16 +201,6 @@ def is_refused(capture: Capture, responsible: str) -> bool:
     if not capture.is_refusal and capture.status != 200:
         raise NotJudged(f"neither an answer nor {REFUSAL_TEXT}: {describe(capture)}", (responsible,))
     return capture.is_refusal
-
-
-def need_respected(proxy: ContractSession, capture: Capture, *names: str) -> None:
-    """Raise `NotJudged` when one of these options does not reach the gateway, which G15 reports."""
-    forwarded = names if "gateway" in proxy.target.can else ()
-    found = [name for name in forwarded if not is_respected(proxy, OPTIONS[name], stream=False)]
-    LAST_CAPTURE.record(capture)
-    if found:
-        checks = tuple(f"G15-{name.replace('_', '-')}" for name in found)
-        raise NotJudged("the option does not reach the gateway", checks)
 
 
 @check("H4-health", tier="S", marks=(pytest.mark.smoke,), source="docs/behaviour.md: /health")

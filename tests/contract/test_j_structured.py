@@ -10,6 +10,7 @@ from lumen_conformance.checks.decorators import check_each_judge
 from lumen_conformance.checks.j_structured import FITTING, OBJECT
 from lumen_conformance.checks.verdict import Judge
 from lumen_conformance.contract.exchanges import STREAMED
+from lumen_conformance.contract.forwarded import requests_behind
 from lumen_conformance.contract.session import ClaimAssertion, ContractSession
 from lumen_conformance.gateway.openai_requests import read_object
 from lumen_conformance.http.client import Capture
@@ -28,10 +29,7 @@ def ask_for_json(proxy: ContractSession, name: str, *, stream: bool) -> Capture:
 
 def is_lost(proxy: ContractSession, capture: Capture, name: str) -> bool:
     """Whether the gateway of this request has formats, and did not receive this one."""
-    began_mono_s = capture.sent_mono_s - (capture.elapsed_s - capture.ended_s)
-    ended_mono_s = capture.sent_mono_s + capture.ended_s
-    calls = [call for call in proxy.gateway.chats if began_mono_s <= call.at_mono_s <= ended_mono_s]
-    asked = [read_object(call).get("response_format") for call in calls]
+    asked = [read_object(call).get("response_format") for call in requests_behind(proxy, capture)]
     return bool(asked) and proxy.target.profile == "openai" and FORMATS[name] not in asked
 
 
