@@ -87,7 +87,8 @@ HARMS = (
     Harm(
         "G6 G6-in-mid-stream",
         "paid twice",
-        "an answer is paid whose client has left, and another when it asks again (litellm#37140)",
+        "an answer is paid whose client has left: openai-python 2.54.0 leaves after its time-out and asks twice more "
+        "(plain: BerriAI/litellm#37140; streamed: QuantumNous/new-api#4184)",
     ),
     Harm(
         "G14-stream-goes-on G14-other-model G14-abort-* G14-after-aborts-*",
@@ -126,8 +127,10 @@ RECORDED: dict[str, str] = {
     "G9-finish": OPENCODE,
     "E8.8": "vLLM's example client with openai-python joins two calls into one (ai-dynamo/dynamo#4723)",
     "E8.10": "marimo raises IndexError (marimo-team/marimo#7330)",
-    "D1.1": "HuggingChat raises on others (huggingface/chat-ui#430); EvalScope loses usage (vllm-ascend#6985)",
-    "E2.1": "@langchain/openai in n8n loses the tool calls of a message without a role (OmniRoute#3911)",
+    "D1.1": (
+        "HuggingChat raises on others (huggingface/chat-ui#430); EvalScope loses usage (vllm-project/vllm-ascend#6985)"
+    ),
+    "E2.1": "@langchain/openai in n8n loses the tool calls of a message without a role (diegosouzapw/OmniRoute#3911)",
     "E3.2": "OpenAI's library for .NET raises ArgumentOutOfRangeException on an empty one (mudler/LocalAI#5102)",
     "E3.4": "opencode raises `content after the finish reason` (anomalyco/opencode#49167)",
     "D3.1": "inference-benchmarker 687e477 takes a stream without [DONE] for a failure (ikawrakow/ik_llama.cpp#467)",
@@ -179,7 +182,9 @@ RECORDED: dict[str, str] = {
     "H4-turns-two-users": "VS Code Copilot sends questions in a row (inferencerlabs/inferencer-feedback#122)",
     "H4-lenient-no-bias": f"{SILLY_TAVERN} sends it when it impersonates, and shows an error",
     "H4-lenient-no-stop": f"{SILLY_TAVERN} sends it with every turn",
-    "H4-lenient-old-image": "Open WebUI 0.6.18 sends it again with every turn, so the conversation ends (#16229)",
+    "H4-lenient-old-image": (
+        "Open WebUI 0.6.18 sends it again with every turn, so the conversation ends (open-webui/open-webui#16229)"
+    ),
     "H4-lenient-only-a-system-message": f"{SILLY_TAVERN} sends it when it impersonates",
     "H4-lenient-system-last": f"{SILLY_TAVERN} sends it with every turn",
     "H4-lenient-tools-auto": f"{SILLY_TAVERN} sends it with every turn",

@@ -58,7 +58,7 @@ def no_lone_surrogates(capture: Capture) -> Findings:
     yield from _problems(capture, {"surrogate"}, "complete surrogate pairs")
 
 
-@judge("B1.5", "M", "RFC 8259, 2; 9router#3492 appended [DONE] to a plain answer", given=require_body)
+@judge("B1.5", "M", "RFC 8259, 2; decolua/9router#3492 appended [DONE] to a plain answer", given=require_body)
 def one_value(capture: Capture) -> Findings:
     """A body, and each event, is exactly one JSON value."""
     yield from _problems(capture, {"syntax", "extra"}, "exactly one JSON value")
@@ -78,7 +78,7 @@ def numbers_are_finite(capture: Capture) -> Findings:
     yield from _problems(capture, {"range"}, f"a number from {-MAX_DOUBLE:.1e} to {MAX_DOUBLE:.1e}")
 
 
-@judge("B2.1", "M", "baml#1746 sent a float, go-openai#1003 a string", given=require_status_200)
+@judge("B2.1", "M", "BoundaryML/baml#1746 sent a float, sashabaranov/go-openai#1003 a string", given=require_status_200)
 def created_is_integer(capture: Capture) -> Findings:
     """A `created` that is not null is written as an integer."""
     yield from _integers(capture, _created, "created", "C2.6", "E1.5")

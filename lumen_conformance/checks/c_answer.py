@@ -62,7 +62,8 @@ def _ask_model(capture: Capture) -> str:
 @judge(
     "C1.2",
     "M",
-    "openai-node internal/parse reads other types as a string; minimind#851 sends a stream that was not requested",
+    "openai-node internal/parse reads other types as a string; "
+    "jingyaogong/minimind#851 sends a stream that was not requested",
     given=require_status_200,
 )
 def media_type_json(capture: Capture) -> Iterator[Finding]:
@@ -70,7 +71,7 @@ def media_type_json(capture: Capture) -> Iterator[Finding]:
     yield from find_wrong_media_type(capture, "application/json")
 
 
-@judge("C1.3", "M", "worker-vllm#57", given=require_plain_json)
+@judge("C1.3", "M", "runpod-workers/worker-vllm#57", given=require_plain_json)
 def no_error_inside(capture: Capture) -> Iterator[Finding]:
     """An answer with status 200 contains no error."""
     if answer_json(capture).get("error") is not None:
@@ -92,14 +93,19 @@ def has_id(capture: Capture) -> Iterator[Finding]:
     yield from _text(capture, "id")
 
 
-@judge("C2.2", "M", "ray-llm#43; pydantic-ai and openai-python's stream helper raise", given=require_answer_object)
+@judge(
+    "C2.2",
+    "M",
+    "ray-project/ray-llm#43; pydantic-ai and openai-python's stream helper raise",
+    given=require_answer_object,
+)
 def object_name(capture: Capture) -> Iterator[Finding]:
     """The object is "chat.completion"."""
     if answer_json(capture).get("object") != "chat.completion":
         yield wrong_value(plain_document(capture), ("object",), '"chat.completion"')
 
 
-@judge("C2.3", "M", "foundry-local#144 sent null", given=require_answer_object)
+@judge("C2.3", "M", "microsoft/foundry-local#144 sent null", given=require_answer_object)
 def has_model(capture: Capture) -> Iterator[Finding]:
     """The model is a string."""
     yield from _text(capture, "model")
@@ -131,7 +137,12 @@ def fits(capture: Capture) -> Findings:
         )
 
 
-@judge("C2.6", "S", "openapi.yaml:33507; TGI#1782 sent an empty id", given=require_answer_object)
+@judge(
+    "C2.6",
+    "S",
+    "openapi.yaml:33507; huggingface/text-generation-inference#1782 sent an empty id",
+    given=require_answer_object,
+)
 def details_fit(capture: Capture) -> Iterator[Finding]:
     """The fields of an answer match OpenAI's schema, also where clients do not depend on them."""
     yield from find_wire_breaches(plain_document(capture), "openai-chat-answer")

@@ -12,6 +12,8 @@ from lumen_conformance.schemas.descriptions import format_value
 
 FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
 FINISH_REASON_TEXT = f"one of {', '.join(sorted(FINISH_REASONS))}"
+INCOMPLETE_REASONS = ("length", "content_filter")
+"""The finish_reason of an answer that was cut or blocked: its JSON and its tool calls may be incomplete."""
 UNSUPPORTED = 400
 
 
@@ -30,7 +32,7 @@ def choices_are_numbered(capture: Capture) -> Iterator[Finding]:
         yield Finding(_indexed(wanted), _indexed(found), at, "$.choices")
 
 
-@judge("C3.2", "M", "llama-cpp-python#1906", given=require_several_requested)
+@judge("C3.2", "M", "abetlen/llama-cpp-python#1906", given=require_several_requested)
 def n_not_ignored(capture: Capture) -> Iterator[Finding]:
     """A request for more choices than the server supports gets status 400, not fewer choices."""
     wanted = _asked_n(capture)
@@ -84,7 +86,12 @@ def finish_reason_present(capture: Capture) -> Iterator[Finding]:
             yield wrong_value(choice.document, (*choice.path, "finish_reason"), FINISH_REASON_TEXT)
 
 
-@judge("C4.5", "S", "openapi.yaml requires it; mlx-lm#1738 omitted it; no client depends on it", given=require_messages)
+@judge(
+    "C4.5",
+    "S",
+    "openapi.yaml requires it; ml-explore/mlx-lm#1738 omitted it; no client depends on it",
+    given=require_messages,
+)
 def content_present(capture: Capture) -> Iterator[Finding]:
     """Every message has the key content, also with a tool call."""
     for choice, path in _messages(capture, "content"):
@@ -92,7 +99,7 @@ def content_present(capture: Capture) -> Iterator[Finding]:
             yield wrong_value(choice.document, path, "a string or null")
 
 
-@judge("C6.1", "M", "vllm#44105", given=require_messages)
+@judge("C6.1", "M", "vllm-project/vllm#44105", given=require_messages)
 def no_empty_tool_calls(capture: Capture) -> Iterator[Finding]:
     """No message has an empty list of tool calls."""
     for choice, path in _messages(capture, "tool_calls"):
@@ -111,7 +118,7 @@ def no_null_tool_calls(capture: Capture) -> Iterator[Finding]:
 @judge(
     "C6.3",
     "S",
-    "openapi.yaml requires it; all recorded answers of api.openai.com have it; aimock#33 omitted it",
+    "openapi.yaml requires it; all recorded answers of api.openai.com have it; CopilotKit/aimock#33 omitted it",
     given=require_messages,
 )
 def refusal_present(capture: Capture) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from lumen_conformance.schemas.descriptions import format_value
 LEAST = 2  # answers that can be compared
 
 
-@comparison("C7", "M", "minimind#851 sends a stream that was not requested")
+@comparison("C7", "M", "jingyaogong/minimind#851 sends a stream that was not requested")
 def stream_false_is_the_default(captures: Sequence[Capture]) -> Findings:
     """A request without stream and a request with stream: false get the same kind of answer."""
     first = _kind(captures[0])

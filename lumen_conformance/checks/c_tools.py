@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from lumen_conformance.checks.c_choices import is_finish_reason
+from lumen_conformance.checks.c_choices import INCOMPLETE_REASONS, is_finish_reason
 from lumen_conformance.checks.findings import quote, wrong_value
 from lumen_conformance.checks.tool_calls import (
     KINDS,
@@ -29,8 +29,6 @@ from lumen_conformance.http.strict_json import format_path
 from lumen_conformance.schemas.descriptions import format_value
 
 ANSWERED = 200
-# An answer that was cut or blocked has another finish_reason; a client does not run its tool calls.
-CUT = ("length", "content_filter")
 
 
 @judge(
@@ -85,7 +83,7 @@ def names_are_requested(capture: Capture) -> Iterator[Finding]:
 @judge(
     "C9.5",
     "M",
-    "openapi.yaml: arguments, a string; llama.cpp#20198 sent an object",
+    "openapi.yaml: arguments, a string; ggml-org/llama.cpp#20198 sent an object",
     given=require_function_calls,
 )
 def arguments_are_text(capture: Capture) -> Iterator[Finding]:
@@ -157,7 +155,7 @@ def wrong_finish(capture: Capture, ends: Iterable[Choice], unknown_check: str, m
         if not is_finish_reason(reason):
             check = missing_check if reason is None else unknown_check
             yield NotObserved("a finish_reason is missing or unknown", (check,))
-        elif reason not in ("tool_calls", *CUT):
+        elif reason not in ("tool_calls", *INCOMPLETE_REASONS):
             yield wrong_value(choice.document, (*choice.path, "finish_reason"), '"tool_calls"')
 
 

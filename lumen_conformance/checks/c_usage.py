@@ -13,7 +13,7 @@ from lumen_conformance.http.strict_json import is_whole
 @judge(
     "C5.1",
     "M",
-    "openapi.yaml: CompletionUsage; FastDeploy#3247 omitted one; llm --no-stream fails without usage",
+    "openapi.yaml: CompletionUsage; PaddlePaddle/FastDeploy#3247 omitted one; llm --no-stream fails without usage",
     given=require_answer_object,
 )
 def usage_present(capture: Capture) -> Iterator[Finding]:
@@ -39,7 +39,7 @@ def usage_adds_up(capture: Capture) -> Iterator[Finding]:
         )
 
 
-@judge("C5.3", "S", "igllama#82 sent zeros", given=require_usage_and_text)
+@judge("C5.3", "S", "bkataru/igllama#82 sent zeros", given=require_usage_and_text)
 def usage_is_counted(capture: Capture) -> Iterator[Finding]:
     """The usage of a non-empty question and answer is more than zero."""
     for name in COUNTS[:2]:

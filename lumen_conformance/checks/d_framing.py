@@ -49,7 +49,7 @@ def _text(line: sse.Line) -> str:
 @judge(
     "D1.1",
     "M",
-    "WHATWG HTML, 9.2.6; vllm-ascend#6985 sent application/json, ramalama#2902 text/plain",
+    "WHATWG HTML, 9.2.6; vllm-project/vllm-ascend#6985 sent application/json, containers/ramalama#2902 text/plain",
     given=require_stream,
 )
 def media_type_event_stream(capture: Capture) -> Iterator[Finding]:
@@ -60,7 +60,7 @@ def media_type_event_stream(capture: Capture) -> Iterator[Finding]:
 @judge(
     "D1.2",
     "M",
-    "OmniRoute#1146; openai-python 2.54.0 raises JSONDecodeError on the empty data",
+    "diegosouzapw/OmniRoute#1146; openai-python 2.54.0 raises JSONDecodeError on the empty data",
     given=require_stream_events,
 )
 def no_event_without_data(capture: Capture) -> Iterator[Finding]:
@@ -116,7 +116,7 @@ def every_event_is_closed(capture: Capture) -> Iterator[Finding]:
 @judge(
     "D2.2",
     "M",
-    "WHATWG HTML, 9.2.6; OpenMetadata#29531: U+0085 and U+2028 are text, not line ends",
+    "WHATWG HTML, 9.2.6; open-metadata/OpenMetadata#29531: U+0085 and U+2028 are text, not line ends",
     given=require_stream_events,
 )
 def events_are_whole(capture: Capture) -> Iterator[Finding]:
@@ -150,7 +150,8 @@ def no_byte_order_mark(capture: Capture) -> Iterator[Finding]:
 @judge(
     "D3.1",
     "M",
-    "ik_llama.cpp#467: inference-benchmarker 687e477 fails without one; TGI#1896; all clients stop at the first one",
+    "ikawrakow/ik_llama.cpp#467: inference-benchmarker 687e477 fails without one; "
+    "huggingface/text-generation-inference#1896; all clients stop at the first one",
     given=require_stream_events,
 )
 def done_once(capture: Capture) -> Iterator[Finding]:
@@ -174,7 +175,7 @@ def done_last(capture: Capture) -> Findings:
                     yield Finding("nothing after data: [DONE]", _text(line), line.offset)
 
 
-@judge("D3.3", "M", "OmniRoute#6777 did not close the connection", given=require_stream_events)
+@judge("D3.3", "M", "diegosouzapw/OmniRoute#6777 did not close the connection", given=require_stream_events)
 def closed_after_done(capture: Capture) -> Findings:
     """The body ends within 2 s of [DONE]."""
     yield from _without_done(capture)
@@ -210,7 +211,7 @@ def markers_are_text(capture: Capture, context: JudgeContext) -> Findings:
                 yield Finding(f"number of {marker} in the text: {wanted.count(marker)}", there, 0)
 
 
-@judge("D4", "M", "claude-code-router#1672 split a character over two chunks", given=require_stream_chunks)
+@judge("D4", "M", "musistudio/claude-code-router#1672 split a character over two chunks", given=require_stream_chunks)
 def no_replacement_characters(capture: Capture) -> Findings:
     """An answer that echoes the request has U+FFFD only if the request has it."""
     at = _replacement(capture.body)  # no comparison with the plain answer: it can have the same defect

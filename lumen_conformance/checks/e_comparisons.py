@@ -24,7 +24,12 @@ def require_counts(capture: Capture) -> Unjudged | None:
     return require_usage(capture)
 
 
-@comparison("E11.1", "S", "openapi.yaml: CompletionUsage; new-api#6212 estimated it in streams", given=require_counts)
+@comparison(
+    "E11.1",
+    "S",
+    "openapi.yaml: CompletionUsage; QuantumNous/new-api#6212 estimated it in streams",
+    given=require_counts,
+)
 def prompt_counts_are_equal(captures: Sequence[Capture]) -> Findings:
     """The usage of a stream has as many prompt tokens as that of the plain answer to the same question."""
     yield from _differences(captures, "prompt_tokens")
@@ -33,7 +38,7 @@ def prompt_counts_are_equal(captures: Sequence[Capture]) -> Findings:
 @comparison(
     "E11.2",
     "S",
-    "openapi.yaml: CompletionUsage; litellm#21011 estimated it in streams",
+    "openapi.yaml: CompletionUsage; BerriAI/litellm#21011 estimated it in streams",
     given=require_counts,
     profile="lumen",
 )

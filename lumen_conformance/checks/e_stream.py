@@ -50,7 +50,8 @@ AROUND_CHARS = 20  # before and after the first difference of two texts: one lin
 @judge(
     "E1.1",
     "M",
-    "openapi.yaml:33665; unify-chat-provider#29; openai-python raises on null, other choices, and an error",
+    "openapi.yaml:33665; smallmain/vscode-unify-chat-provider#29; "
+    "openai-python raises on null, other choices, and an error",
     given=require_stream,
 )
 def chunks_fit(capture: Capture) -> Iterator[Finding]:
@@ -82,14 +83,19 @@ def model_is_constant(capture: Capture) -> Findings:
     yield from _constant(capture, "model")
 
 
-@judge("E1.5", "S", "openapi.yaml:33665; minimind#738, foundry-local#144", given=require_stream_chunks)
+@judge(
+    "E1.5",
+    "S",
+    "openapi.yaml:33665; jingyaogong/minimind#738, microsoft/foundry-local#144",
+    given=require_stream_chunks,
+)
 def details_fit(capture: Capture) -> Iterator[Finding]:
     """The fields of every chunk match OpenAI's schema, also where clients do not depend on them."""
     for document in chunks(capture):
         yield from find_wire_breaches(document, "openai-chat-chunk")
 
 
-@judge("E2.1", "M", "langwatch#6196, tensorzero#1265", given=require_stream_chunks)
+@judge("E2.1", "M", "langwatch/langwatch#6196, tensorzero/tensorzero#1265", given=require_stream_chunks)
 def role_first(capture: Capture) -> Iterator[Finding]:
     """The first delta of every choice has the role assistant."""
     for first, *_ in choices_by_index(capture).values():
@@ -113,7 +119,12 @@ def role_never_changes(capture: Capture) -> Iterator[Finding]:
             yield wrong_value(choice.document, (*choice.path, "delta", "role"), '"assistant", or no such key')
 
 
-@judge("E3.1", "S", "vllm#19662; openapi.yaml requires it; no client depends on it", given=require_stream_chunks)
+@judge(
+    "E3.1",
+    "S",
+    "vllm-project/vllm#19662; openapi.yaml requires it; no client depends on it",
+    given=require_stream_chunks,
+)
 def finish_reason_present(capture: Capture) -> Iterator[Finding]:
     """Every choice of every chunk has the key finish_reason."""
     for choice in choices(capture):
@@ -121,7 +132,7 @@ def finish_reason_present(capture: Capture) -> Iterator[Finding]:
             yield wrong_value(choice.document, (*choice.path, "finish_reason"), "null until the end")
 
 
-@judge("E3.2", "M", "openapi.yaml:33665; ollama#4357 sent an empty string", given=require_stream_chunks)
+@judge("E3.2", "M", "openapi.yaml:33665; ollama/ollama#4357 sent an empty string", given=require_stream_chunks)
 def finish_reason_known(capture: Capture) -> Iterator[Finding]:
     """Every finish_reason of a stream is null or one of the five values of OpenAI's schema."""
     for choice in choices(capture):
@@ -145,7 +156,7 @@ def one_end(capture: Capture) -> Iterator[Finding]:
             yield Finding(f"one finish_reason of choice {index}", found, last.offset("finish_reason"))
 
 
-@judge("E3.4", "M", "opencode#49167 sent content after it", given=require_stream_finish)
+@judge("E3.4", "M", "anomalyco/opencode#49167 sent content after it", given=require_stream_finish)
 def nothing_after_the_end(capture: Capture) -> Iterator[Finding]:
     """No part of the message follows the finish_reason of a choice."""
     for own in choices_by_index(capture).values():
@@ -224,7 +235,7 @@ def deltas_are_increments(capture: Capture) -> Findings:
 @judge_with_context(
     "E9",
     "S",
-    "litellm#29557 and koboldcpp#1168 buffer a stream until its end",
+    "BerriAI/litellm#29557 and LostRuins/koboldcpp#1168 buffer a stream until its end",
     profile="openai",
     needs="said_mono_s",
     given=require_stream_chunks,

@@ -164,7 +164,7 @@ def ids_are_own(capture: Capture) -> Findings:
 @judge(
     "E8.10",
     "M",
-    "openai-python 2.54.0 raises IndexError; litellm#32759: openai-go drops a call that is numbered from 1",
+    "openai-python 2.54.0 raises IndexError; BerriAI/litellm#32759: openai-go drops a call that is numbered from 1",
     given=require_own_indexes,
 )
 def calls_are_numbered(capture: Capture) -> Iterator[Finding]:

@@ -25,7 +25,8 @@ from lumen_conformance.http.strict_json import Document, is_count, is_whole
 @judge(
     "E5.1",
     "S",
-    "ollama#4448 and TGI#2531 ignored include_usage; a client that adds the counts counts twice",
+    "ollama/ollama#4448 and huggingface/text-generation-inference#2531 ignored include_usage; "
+    "a client that adds the counts counts twice",
     given=require_usage_requested,
 )
 def usage_chunk(capture: Capture) -> Iterator[Finding]:
@@ -58,7 +59,7 @@ def counts_are_whole(capture: Capture) -> Iterator[Finding]:
                 yield wrong_value(chunk, ("usage", name), "an integer of at least 0")
 
 
-@judge("E5.4", "S", "litellm#9657; openapi.yaml:31765", given=require_requested_stream_usage)
+@judge("E5.4", "S", "BerriAI/litellm#9657; openapi.yaml:31765", given=require_requested_stream_usage)
 def usage_null_elsewhere(capture: Capture) -> Iterator[Finding]:
     """With include_usage, all other chunks have usage: null."""
     for chunk in chunks(capture):
@@ -67,7 +68,10 @@ def usage_null_elsewhere(capture: Capture) -> Iterator[Finding]:
 
 
 @judge(
-    "E5.5", "M", "openapi.yaml:33665; speak-gpt#162 raises IndexOutOfBoundsException", given=require_usage_not_requested
+    "E5.5",
+    "M",
+    "openapi.yaml:33665; AndraxDev/speak-gpt#162 raises IndexOutOfBoundsException",
+    given=require_usage_not_requested,
 )
 def no_usage_chunk_unrequested(capture: Capture) -> Iterator[Finding]:
     """Without include_usage, no chunk contains only usage."""
@@ -80,7 +84,7 @@ def no_usage_chunk_unrequested(capture: Capture) -> Iterator[Finding]:
             )
 
 
-@judge("E5.6", "S", "igllama#82 sent zeros", given=require_stream_usage_and_text)
+@judge("E5.6", "S", "bkataru/igllama#82 sent zeros", given=require_stream_usage_and_text)
 def usage_is_counted(capture: Capture) -> Iterator[Finding]:
     """The usage of a non-empty stream is more than zero."""
     for chunk in usage_chunks(capture):
@@ -99,7 +103,9 @@ def no_usage_unrequested(capture: Capture) -> Iterator[Finding]:
             yield wrong_value(chunk, ("usage",), "no such key, or null, because the request does not ask for it")
 
 
-@judge("E5.8", "S", "openapi.yaml:31765; litellm#8751 sent choices with it", given=require_requested_stream_usage)
+@judge(
+    "E5.8", "S", "openapi.yaml:31765; BerriAI/litellm#8751 sent choices with it", given=require_requested_stream_usage
+)
 def usage_without_choices(capture: Capture) -> Iterator[Finding]:
     """With include_usage, the chunk with usage has an empty list of choices."""
     for chunk in usage_chunks(capture):

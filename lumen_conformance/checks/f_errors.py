@@ -53,7 +53,7 @@ def _message_of(document: Document) -> object:
 @judge(
     "F1.1",
     "M",
-    "OmniRoute#6405 sent HTML; openai-node reads other types as text",
+    "diegosouzapw/OmniRoute#6405 sent HTML; openai-node reads other types as text",
     given=require_error,
 )
 def json_media_type(capture: Capture) -> Iterator[Finding]:
@@ -64,7 +64,8 @@ def json_media_type(capture: Capture) -> Iterator[Finding]:
 @judge(
     "F1.2",
     "M",
-    "openapi.yaml: ErrorResponse; sglang#7487, vllm#57997; all clients lose the message of other forms",
+    "openapi.yaml: ErrorResponse; sgl-project/sglang#7487, vllm-project/vllm#57997; "
+    "all clients lose the message of other forms",
     given=require_error_json,
 )
 def envelope(capture: Capture) -> Iterator[Finding]:
@@ -92,7 +93,7 @@ def all_four_keys(capture: Capture) -> Iterator[Finding]:
         yield from (each for each in find_schema_breaches(document, "openai-error") if each.path not in other)
 
 
-@judge("F1.5", "S", "litellm#39521", given=require_error_object)
+@judge("F1.5", "S", "BerriAI/litellm#39521", given=require_error_object)
 def no_null_texts(capture: Capture) -> Iterator[Finding]:
     """No field of an error is the text None, null or undefined."""
     for document in _refusals(capture):
@@ -148,14 +149,14 @@ def message_not_empty(capture: Capture) -> Iterator[Finding]:
             yield wrong_value(document, ("error", "message"), "a string that is not blank")
 
 
-@judge("F2-status", "M", "RFC 9110, 15.5; letta#3381, sglang#3805")
+@judge("F2-status", "M", "RFC 9110, 15.5; letta-ai/letta#3381, sgl-project/sglang#3805")
 def client_error(capture: Capture) -> Iterator[Finding]:
     """A bad request gets a status from 400 to 499."""
     if not capture.is_client_error:
         yield Finding("a status from 400 to 499", _describe_end(capture), 0)
 
 
-@judge("F4", "S", "openai-api-proxy#33, worker-vllm#57")
+@judge("F4", "S", "easychen/openai-api-proxy#33, runpod-workers/worker-vllm#57")
 def real_status_before_the_stream(capture: Capture) -> Iterator[Finding]:
     """An error before the first byte of a stream has an error status."""
     if capture.status is None or capture.status < 400:

@@ -14,7 +14,7 @@ ABORTED = {"aborted", "reset"}  # all clients raise an error
 @judge(
     "F5.1",
     "S",
-    "any-llm#847; most clients treat an error without the key error as a short answer",
+    "mozilla-ai/any-llm#847; most clients treat an error without the key error as a short answer",
     given=require_stream_start,
 )
 def late_error_is_reported(capture: Capture) -> Findings:
@@ -30,7 +30,9 @@ def late_error_is_reported(capture: Capture) -> Findings:
         yield Finding('data: {"error": {…}}, or an aborted body', f"neither: {capture.ended}", len(capture.body))
 
 
-@judge("F5.2", "S", "litellm#33404 ended a reset stream with the finish_reason stop", given=require_stream_start)
+@judge(
+    "F5.2", "S", "BerriAI/litellm#33404 ended a reset stream with the finish_reason stop", given=require_stream_start
+)
 def late_error_is_no_success(capture: Capture) -> Findings:
     """A stream that fails has no finish_reason."""
     if capture.ended == "complete" and not (choices(capture) or error_documents(capture)):

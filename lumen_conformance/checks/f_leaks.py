@@ -29,14 +29,14 @@ SHORT_SECRET = 6  # characters: shorter ones occur in ordinary words
 TEXT_MEMBERS = {"content", "reasoning_content", "refusal", "arguments"}  # members that contain the model's text
 
 
-@judge("F6.1", "M", "ray#64832, litellm#39757", given=require_response)
+@judge("F6.1", "M", "ray-project/ray#64832, BerriAI/litellm#39757", given=require_response)
 def no_traceback(capture: Capture) -> Iterator[Finding]:
     """No body or header contains a traceback."""
     yield from _matches(capture, TRACEBACK, "no traceback")
 
 
 @judge_with_context(
-    "F6.2", "S", "no recorded error of api.openai.com contains a path; ray#64832", given=require_response
+    "F6.2", "S", "no recorded error of api.openai.com contains a path; ray-project/ray#64832", given=require_response
 )
 def no_file_path(capture: Capture, context: JudgeContext) -> Iterator[Finding]:
     """No header, and no body outside the assistant's text, contains a file path that the client has not sent."""
@@ -57,7 +57,7 @@ def no_upstream_address(capture: Capture, context: JudgeContext) -> Iterator[Fin
         yield from _matches(capture, re.compile(re.escape(address.encode())), "no address of the gateway")
 
 
-@judge_with_context("F6.4", "M", "litellm#39293, free-one-api#144", given=require_response)
+@judge_with_context("F6.4", "M", "BerriAI/litellm#39293, RockChinQ/free-one-api#144", given=require_response)
 def no_secret(capture: Capture, context: JudgeContext) -> Findings:
     """No header, and no body outside the assistant's text, contains a configured or submitted key."""
     secrets = [secret for secret in {*context.secrets, *_submitted(capture)} if len(secret) >= SHORT_SECRET]

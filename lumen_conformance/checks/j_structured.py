@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from lumen_conformance.checks.c_choices import INCOMPLETE_REASONS
 from lumen_conformance.checks.findings import child_object, quote
 from lumen_conformance.checks.verdict import Finding, Findings, NotApplicable, NotObserved, Unjudged, judge, judges_in
 from lumen_conformance.http.capture import REFUSAL_TEXT, Capture
@@ -34,7 +35,6 @@ FITTING: Final[dict[str, Any]] = {
     "json_schema": {"name": "city", "strict": True, "schema": SCHEMA},
 }
 FENCE = "```"
-CUT = ("length", "content_filter")  # OpenAI documents that the JSON may be partial then
 
 
 def require_object_requested(capture: Capture) -> Unjudged | None:
@@ -55,7 +55,7 @@ def require_format_requested(capture: Capture) -> Unjudged | None:
 @judge(
     "J1.1",
     "M",
-    "openapi.yaml: ResponseFormatJsonObject; FastFlowLM#554, halogen-flash-server#14",
+    "openapi.yaml: ResponseFormatJsonObject; ROCm/FastFlowLM#554, peonist-ai/halogen-flash-server#14",
     given=require_object_requested,
 )
 def text_is_an_object(capture: Capture) -> Findings:
@@ -77,7 +77,8 @@ def text_fits_the_schema(capture: Capture) -> Findings:
 @judge(
     "J1.3",
     "S",
-    "openapi.yaml: response_format; openclaw#82003 ignored it; halogen-flash-server#14 asks for a refusal",
+    "openapi.yaml: response_format; openclaw/openclaw#82003 ignored it; "
+    "peonist-ai/halogen-flash-server#14 asks for a refusal",
     given=require_format_requested,
 )
 def format_is_not_ignored(capture: Capture) -> Findings:
@@ -99,7 +100,7 @@ def _unfit(capture: Capture, expected: str) -> Findings:
         yield Finding(expected, f"no response: {capture.ended}")
     elif capture.status != 200 or error_documents(capture):
         yield Finding(expected, f"status {capture.status}: {quote(capture.body)}", 0)
-    elif finish_of(capture) in CUT or _is_refused(capture):
+    elif finish_of(capture) in INCOMPLETE_REASONS or _is_refused(capture):
         yield NotApplicable(f"the model has refused, or the text is cut: finish_reason {finish_of(capture)}")
     else:
         yield from _unfit_text(capture, expected)

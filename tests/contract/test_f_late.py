@@ -92,7 +92,7 @@ def test_late_failure_is_framed(late_failure: Capture, proxy: ContractSession, a
     )
 
 
-@check("F5-shows-nothing", source="CWE-209; ray#64832, litellm#39757")
+@check("F5-shows-nothing", source="CWE-209; ray-project/ray#64832, BerriAI/litellm#39757")
 def test_late_failure_shows_nothing(
     late_failure: Capture, proxy: ContractSession, assert_holds: ClaimAssertion
 ) -> None:

@@ -27,7 +27,7 @@ def unusual_response(proxy: ContractSession, name: str) -> Capture:
     return proxy.once(f"unusual request {name}", lambda: send(proxy, UNUSUAL_REQUESTS[name]))
 
 
-@check("F7", source=f"{INDEPENDENT}; TensorRT-LLM#7692: a bad request ends the model when it comes again")
+@check("F7", source=f"{INDEPENDENT}; NVIDIA/TensorRT-LLM#7692: a bad request ends the model when it comes again")
 def test_healthy_after_bad(proxy: ContractSession) -> None:
     """A valid request succeeds after each bad request, which is sent twice."""
     for name, bad in (BAD_REQUESTS | UNSUPPORTED_REQUESTS if proxy.target.profile == "lumen" else BAD_REQUESTS).items():
@@ -46,7 +46,10 @@ def test_unusual_request_is_no_failure(name: str, proxy: ContractSession) -> Non
     expect_no_failure(LAST_CAPTURE.record(capture))
 
 
-@check("F7-after-odd", source=f"{INDEPENDENT}; llama.cpp#5246, ollama#2397: nobody is answered after an empty question")
+@check(
+    "F7-after-odd",
+    source=f"{INDEPENDENT}; ggml-org/llama.cpp#5246, ollama/ollama#2397: nobody is answered after an empty question",
+)
 def test_healthy_after_unusual(proxy: ContractSession) -> None:
     """A plain question is answered after requests with unusual values; with load, after each, which is sent twice."""
     before = proxy.ask("안녕")

@@ -22,14 +22,23 @@ pytestmark = [pytest.mark.needs("gateway"), pytest.mark.profile("openai")]
 
 ANSWERED = 200
 SOURCES: dict[str, tuple[Tier, str]] = {
-    "finish-length": ("M", "litellm#25825 says stop of a cut answer; parse() of openai-python 2.54.0 raises on length"),
+    "finish-length": (
+        "M",
+        "BerriAI/litellm#25825 says stop of a cut answer; parse() of openai-python 2.54.0 raises on length",
+    ),
     "finish-content-filter": ("M", "openapi.yaml; parse() of openai-python 2.54.0 raises on content_filter"),
     "refusal": ("M", "openapi.yaml: ChatCompletionResponseMessage, refusal; without it the answer is empty"),
     "logprobs": ("S", "openapi.yaml: choices[].logprobs; sgl-project/sglang#26778 lost them in streams"),
-    "usage-details": ("S", "openapi.yaml: CompletionUsage; omlx#919 lost them in plain answers"),
+    "usage-details": ("S", "openapi.yaml: CompletionUsage; jundot/omlx#919 lost them in plain answers"),
     "annotations": ("S", "openapi.yaml; openai/openai-java#297, a stream of OpenAI; BerriAI/litellm#41492 lost them"),
-    "reasoning-content": ("W", "DeepSeek sends it, vLLM until vllm#33402; @ai-sdk/openai-compatible 3.0.92 shows it"),
-    "reasoning": ("W", "vLLM sends it, @ai-sdk/openai-compatible 3.0.92 shows it; lm-proxy#69 lost it in streams"),
+    "reasoning-content": (
+        "W",
+        "DeepSeek sends it, vLLM until vllm-project/vllm#33402; @ai-sdk/openai-compatible 3.0.92 shows it",
+    ),
+    "reasoning": (
+        "W",
+        "vLLM sends it, @ai-sdk/openai-compatible 3.0.92 shows it; Nayjest/lm-proxy#69 lost it in streams",
+    ),
 }
 FIELDS: dict[str, dict[str, object]] = {"logprobs": {"logprobs": True}}
 SENT_AS_ERRORS = {"finish-content-filter", "refusal"}  # by servers that report a filtered answer as an error
@@ -99,7 +108,7 @@ def test_unknown_member(stream: bool, proxy: ContractSession) -> None:  # noqa: 
 
 
 @STREAMED
-@check("G11-usage", tier="S", source="openapi.yaml: CompletionUsage; litellm#21011 counted streams again")
+@check("G11-usage", tier="S", source="openapi.yaml: CompletionUsage; BerriAI/litellm#21011 counted streams again")
 def test_counts(stream: bool, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """The counts of the usage are those of the gateway, which bills them."""
     text = "How many tokens are these?"

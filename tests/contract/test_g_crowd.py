@@ -62,7 +62,7 @@ def answers(concurrent_answers: list[SentQuestion], proxy: ContractSession) -> l
     return found
 
 
-@check("C8.4", source="openapi.yaml: a unique identifier; litellm#28376: LiteLLM stores costs under this id")
+@check("C8.4", source="openapi.yaml: a unique identifier; BerriAI/litellm#28376: LiteLLM stores costs under this id")
 def test_unique_ids(concurrent_answers: list[SentQuestion], proxy: ContractSession) -> None:
     """The answers to concurrent clients have different ids."""
     ids = [answer_id(capture) for capture in answers(concurrent_answers, proxy)]

@@ -78,7 +78,7 @@ def test_class(stream: bool, name: str, proxy: ContractSession) -> None:  # noqa
 
 
 @STREAMED
-@check_each("status", {f"G3-words-{status}": status for status in REFUSALS}, tier="S", source=MESSAGE)
+@check_each("status", {f"G3-message-{status}": status for status in REFUSALS}, tier="S", source=MESSAGE)
 def test_message(stream: bool, status: int, proxy: ContractSession) -> None:  # noqa: FBT001 -- a row
     """The message of the gateway's error ({row}) is in the message of the error."""
     expect_message(need_error_object(proxy, status, stream=stream), REFUSALS[status][1])
@@ -110,14 +110,14 @@ def test_first_event(proxy: ContractSession) -> None:
     expect_response(capture, failed and not assistant_text(capture), expected)
 
 
-@check("G3-words-first-event", tier="S", source="Oaklight/llm-rosetta#454; vercel/ai#18303")
+@check("G3-message-first-event", tier="S", source="Oaklight/llm-rosetta#454; vercel/ai#18303")
 def test_message_of_first_event(proxy: ContractSession) -> None:
     """The message of an error in the gateway's first event is in the message of the error."""
     capture = failed_exchange(proxy, FIRST_EVENT, stream=True)
     expect_event_message(capture, "G3-first-event")
 
 
-@check("G3-words-late", tier="S", source="vercel/ai#18303 says Stream error occurred in place of the reason")
+@check("G3-message-late", tier="S", source="vercel/ai#18303 says Stream error occurred in place of the reason")
 def test_message_of_late_error(proxy: ContractSession) -> None:
     """The message of an error event of the gateway after the first content arrives in an error event."""
     capture = late_failure_exchange(proxy, LATE, error_event)

@@ -23,7 +23,9 @@ SOURCES = {
     "no-space": f"{SPEC}; tashfeenahmed/freellmapi#1087, lidge-jun/opencodex#1170 dropped every chunk",
     "one-packet": "RFC 9112, 7.1; jawah/urllib3.future#344 dropped all events but the first",
     "large-event": "ferro-labs/ai-gateway#129 ended the stream at 64 KB",
-    "no-final-blank-line": "openai-node#2725: gateways end so, and 7.15.0 lost the last event; a reader may discard it",
+    "no-final-blank-line": (
+        "openai/openai-node#2725: gateways end so, and 7.15.0 lost the last event; a reader may discard it"
+    ),
     "data-lines": f"{SPEC}: data lines of one event are joined",
 }
 # A reader may discard an event without its blank line, and no gateway is known to write several data lines.

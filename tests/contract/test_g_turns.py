@@ -29,12 +29,14 @@ ALL = CONVERSATIONS | UNUSUAL_CONVERSATIONS
 # The reports of each conversation; those without one have the schema as their source.
 REPORTS = {
     "systems": "mlc-ai/mlc-llm#2311: SillyTavern sends several instructions; a refusal with its reason is allowed",
-    "late-system": "litellm#34290: a correction after the result of a tool is dropped in silence",
+    "late-system": "BerriAI/litellm#34290: a correction after the result of a tool is dropped in silence",
     "two-users": "inferencerlabs/inferencer-feedback#122: VS Code Copilot sends several questions in a row",
     "assistant-parts": "CommandCodeAI/command-code#820: QwenPaw 2.2.0 sends parts of the assistant; they are lost",
-    "assistant-empty": "vllm#21089: OpenAI answers it; openai/codex#22602: an interrupted turn is sent again each time",
+    "assistant-empty": (
+        "vllm-project/vllm#21089: OpenAI answers it; openai/codex#22602: an interrupted turn is sent again each time"
+    ),
     "call-without-content": "sigoden/aichat#1326 omits the content; cubist38/mlx-openai-server#205 drops such a call",
-    "result-parts": "litellm#25993: openai-go sends each result as parts, and the result is lost",
+    "result-parts": "BerriAI/litellm#25993: openai-go sends each result as parts, and the result is lost",
     "image": "maiphucgiang/codebuddy2api#25: the picture is dropped, and the status is 200",
 }
 SENT_BY_CLIENTS = {"systems", "two-users", "assistant-parts", "call-without-content", "result-parts"}

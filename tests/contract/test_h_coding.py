@@ -66,7 +66,7 @@ def ask_accepting(proxy: ContractSession, name: str) -> Capture:
 @check_each(
     "name",
     {name: name for name in ACCEPTING},
-    source="RFC 9110, 8.4; openai-python 2.54.0 raises APIConnectionError; open-webui#23920",
+    source="RFC 9110, 8.4; openai-python 2.54.0 raises APIConnectionError; open-webui/open-webui#23920",
 )
 def test_coding_as_labelled(name: str, proxy: ContractSession) -> None:
     """Where a client accepts codings, a body ({row}) has the one that Content-Encoding says, or none."""

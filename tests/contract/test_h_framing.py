@@ -135,7 +135,8 @@ def test_parts_of_a_request(proxy: ContractSession) -> None:
 
 
 @check(
-    "H6-upgrade", source="RFC 9110, 7.8; Java's HttpClient sends it: lmstudio-bug-tracker#1079, Soju06/codex-lb#1760"
+    "H6-upgrade",
+    source="RFC 9110, 7.8; Java's HttpClient sends it: lmstudio-ai/lmstudio-bug-tracker#1079, Soju06/codex-lb#1760",
 )
 def test_upgrade(proxy: ContractSession) -> None:
     """A question that offers HTTP/2 by Upgrade: h2c is answered, or the offer is accepted."""
