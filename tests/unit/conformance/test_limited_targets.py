@@ -18,7 +18,7 @@ from tests.matrix.contract import contract
 from tests.matrix.fault_run import SHORTER, failed_checks, run_fault
 
 PATH = "/v1/chat/completions"
-SHORT = {"tests.contract.test_g_time.PAUSE_S": 0.2, "tests.contract.test_g_time.LONG_S": 0.3}
+SHORT = {"tests.contract.test_g_time.MOST_S": 0.3}  # of each wait
 Ask = Callable[[LeakingPool | OneClient], bool]
 
 
