@@ -30,7 +30,7 @@ class Picture(NamedTuple):
 PICTURES = (
     Picture("../report.png", 0, 1280, 860),
     Picture("report-passed.png", 0, 1280, 900, fragment="#1.4-automatic-restart"),
-    Picture("report-dark.png", 0, 1280, 860, "dark", "#7.1"),
+    Picture("report-dark.png", 0, 1280, 860, "dark", "#7"),
     Picture("report-recovery-failure.png", 1, 1280, 1000),
     Picture("report-causes.png", 2, 1280, 900),
     Picture("report-merged.png", 2, 1280, 900, "dark", "#checks"),

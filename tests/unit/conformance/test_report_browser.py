@@ -240,7 +240,7 @@ def test_print(found: dict[str, Any]) -> None:
         "--only C1-fails",
     ):
         assert text in paper
-    assert "The details of the other checks and the logs are left out" in paper
+    assert "The details of the other checks and the whole logs are left out" in paper
     shown = ("Skip to the checks", "English", "Search", "Show all", "next and previous check", "Copy", "C2-passes")
     assert [text for text in shown if text in paper] == []
     assert "Host: h" in found["printed_by_chromium"]
