@@ -155,7 +155,10 @@ RECORDED: dict[str, str] = {
     "H8-gateway-plain": "OpenCode Desktop raises ZlibError (open-webui/open-webui#23920)",
     "H8-gateway-stream": "Chrome raises ERR_CONTENT_DECODING_FAILED (open-webui/open-webui#23876)",
     "H8-gateway-accepted": "Codex gets an error instead of each answer (headroomlabs-ai/headroom#51)",
-    "H6-apart": "openai 3.57.0 (Python) raises BadRequestError for 37 of 60 questions: it sends head and body apart",
+    "H6-apart": (
+        "openai 3.57.0 (Python), 60 questions to a server that reads a request once: BadRequestError for 37, as head "
+        "and body are sent apart"
+    ),
     "H6-charset": "AutoDev cannot use such a server (phodal/auto-dev#289)",
     "H6-chunked": "Roo Code cannot use such a server (antirez/ds4#423)",
     "H6-large-body": "aider raises litellm.APIError where a body has at most 100 KB (lutzleonhardt/copilot-proxy#4)",
