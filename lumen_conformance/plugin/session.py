@@ -53,8 +53,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """Complete the results; then write them.
 
-    Between the two parts JUnit is written, xdist ends its workers, fixtures of an interrupted run are torn down, and
-    pytest-html writes its page.
+    Between the two parts JUnit is written, xdist ends its workers, and fixtures of an interrupted run are torn down.
     """
     interruption.finish(session)
     acceptance.end(session)

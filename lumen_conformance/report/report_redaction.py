@@ -1,4 +1,4 @@
-"""Mask secrets in reports of tests and of the collection, and in the metadata of the page; bound their texts."""
+"""Mask secrets in reports of tests and of the collection, and in the metadata of the run; bound their texts."""
 
 import json
 import platform
