@@ -18,6 +18,7 @@ from lumen_conformance.report.results import Result, Results
 
 TIERS: Final = "MSW"  # the strictest first
 SIGNATURE_CHARS: Final = 80  # distinguishes two causes, and fits in one line
+FOUND_CHARS: Final = 120  # of the found value in the sentence of a cause; the claim follows
 _ROW: Final = re.compile(r" \([^()]*\)")  # as the claim of a row names it
 _NUMBER: Final = re.compile(r"[A-Z]?\d+(\.\d+)*")
 _APART: Final = "G5-"  # each check is about other characters, and what was found differs in nothing else
@@ -167,4 +168,6 @@ def _sentence(group: Sequence[Result], known: KnownCause | None) -> str:
     claim = "" if first.outcome == "error" else shared_claim([each.entry.claim for each in group]).rstrip(".")
     if first.failure is None:
         return f"{claim}: {first.reason}" if claim else first.reason
-    return f"{claim}: found {' '.join(first.failure.found.split())}"
+    found = " ".join(first.failure.found.split())
+    shown = found if len(found) <= FOUND_CHARS else f"{found[:FOUND_CHARS]}…"
+    return f"found {shown}; claim: {claim}"

@@ -78,10 +78,10 @@ def test_causes_of_the_terminal(ended: NestedRun) -> None:
     assert "12 failed, 4 warned (3 of tier S), 1 not judged; 7 causes, first those that fail the run:\n" in ended.output
     assert "   5  bad requests are answered with 200 (5 M)\n      F2-row-0, F2-row-1" in ended.output
     assert "   3  errors are web pages, not JSON (1 M, 2 S)\n      B3-html, B2-html-chat, B2-html-str" in ended.output
-    assert "   1  A body is as long as it says (C9.1): found 417 bytes" in ended.output
+    assert "   1  found 417 bytes after 417.25 s from 127.0.0.1:417; claim: A body is" in ended.output
     assert "      C9.1; not judged because of it: 1\n" in ended.output
-    assert "   2  A word is right: found one" in ended.output  # no row: it is the cause of two
-    assert "found lax (1 S)\n" in ended.output
+    assert "   2  found one; claim: A word is right" in ended.output  # no row: it is the cause of two
+    assert "   1  found lax; claim: " in ended.output
 
 
 def test_the_last_sentence_has_the_numbers_of_the_causes(ended: NestedRun) -> None:
