@@ -85,7 +85,8 @@ def failures(name: str, steps: Steps) -> dict[str, dict[str, str]]:
             raise RuntimeError(f"{name}: {test.name} ends with an error: {outcome.reason}")
         check = check_of(test.item)
         if check and outcome.word == "failed" and check.tier in found:
-            found[check.tier].setdefault(test.check, outcome.reason)
+            text = outcome.reason.encode("utf-8", "backslashreplace").decode()  # half of a pair cannot be written
+            found[check.tier].setdefault(test.check, text)
     return found
 
 

@@ -88,6 +88,7 @@ def _difference(sent: str, found: str) -> tuple[str, str]:
 
 def _normal(arguments: str) -> str:
     try:
-        return json.dumps(json.loads(arguments or "{}"), ensure_ascii=False, sort_keys=True)
+        text = json.dumps(json.loads(arguments or "{}"), ensure_ascii=False, sort_keys=True)
     except ValueError:
         return repr(arguments)
+    return text.encode("utf-8", "backslashreplace").decode()  # half of a character cannot be written

@@ -57,7 +57,13 @@ def send(proxy: ContractSession, name: str, *, stream: bool) -> ForwardedRequest
     """Send a conversation; not judged when the target does not forward it, and fails H4 for it."""
     plain = forward(proxy, f"turns {name}", ALL[name], stream=False).capture
     sent = forward(proxy, f"turns {name}", ALL[name], stream=stream)
-    if name in UNUSUAL_CONVERSATIONS and not sent.calls and not sent.is_refused and not is_handled(plain):
+    if (
+        name in UNUSUAL_CONVERSATIONS
+        and not sent.calls
+        and not sent.is_refused
+        and plain.status != 200
+        and not is_handled(plain)
+    ):
         raise NotJudged(f"the conversation is not answered: {describe(plain)}", (f"H4-turns-{name}",))
     return sent
 
