@@ -57,13 +57,8 @@ def send(proxy: ContractSession, name: str, *, stream: bool) -> ForwardedRequest
     """Send a conversation; not judged when the target does not forward it, and fails H4 for it."""
     plain = forward(proxy, f"turns {name}", ALL[name], stream=False).capture
     sent = forward(proxy, f"turns {name}", ALL[name], stream=stream)
-    if (
-        name in UNUSUAL_CONVERSATIONS
-        and not sent.calls
-        and not sent.is_refused
-        and plain.status != 200
-        and not is_handled(plain)
-    ):
+    answered = plain.status == 200 or is_handled(plain)  # H4 asks for more
+    if name in UNUSUAL_CONVERSATIONS and not (sent.calls or sent.is_refused or answered):
         raise NotJudged(f"the conversation is not answered: {describe(plain)}", (f"H4-turns-{name}",))
     return sent
 
