@@ -126,7 +126,7 @@ RECORDED: dict[str, str] = {
     "C6.1": "AutoGen 0.2 sends the empty list back, and the next request is refused (microsoft/autogen#3120)",
     "G9-finish": OPENCODE,
     "E8.8": "vLLM's example client with openai-python joins two calls into one (ai-dynamo/dynamo#4723)",
-    "E8.10": "marimo raises IndexError (marimo-team/marimo#7330)",
+    "E8.10": "openai 2.54.0 raises IndexError, marimo too (marimo-team/marimo#7330)",
     "D1.1": (
         "HuggingChat raises on others (huggingface/chat-ui#430); EvalScope loses usage (vllm-project/vllm-ascend#6985)"
     ),
