@@ -67,7 +67,8 @@ ACTS: dict[str, tuple[str, ...]] = {
 ALL_ACTS = tuple(dict.fromkeys(act for acts in ACTS.values() for act in acts))
 OF_RELAYS = (*TOOLS, *FORMATS)  # the other reference calls no tool, and writes no JSON
 AGAIN = "reference-again"
-OTHER_TOOL = ("tool-custom",)  # calls a custom tool, where the clients offer a function
+# One calls a custom tool, where the clients offer a function; one writes no arguments where the function has none.
+OTHER_TOOL = ("tool-custom", "tool-arguments-empty")
 LIMITED = "relay-with-a-limit-of-requests"  # every client asks it again, as it says
 EARLY = ("late",)  # needs a server that begins its streams before the gateway has answered
 
