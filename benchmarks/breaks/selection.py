@@ -69,7 +69,7 @@ OF_RELAYS = (*TOOLS, *FORMATS)  # the other reference calls no tool, and writes 
 AGAIN = "reference-again"
 # One calls a custom tool, where the clients offer a function; one writes no arguments where the function has none.
 OTHER_TOOL = ("tool-custom", "tool-arguments-empty")
-LIMITED = "relay-with-a-limit-of-requests"  # every client asks it again, as it says
+LIMITED = {"relay-with-a-limit-of-requests", "relay-with-a-limit-of-rate"}  # every client asks again, as they say
 EARLY = ("late",)  # needs a server that begins its streams before the gateway has answered
 
 
@@ -127,7 +127,7 @@ def selection() -> tuple[Served, ...]:
             variant, (*CHAT, "models", "refused", "wrong-url") if variant.profile == "lumen" else acts_of_relay(name)
         )
         for name, variant in VARIANTS.items()
-        if name not in {"reference", "relay", LIMITED}
+        if name not in {"reference", "relay", *LIMITED}
     )
     faults = (Served(fault, acts) for fault in (FAULTS | PROBES).values() if (acts := acts_of(fault)))
     again = Served(Fault(AGAIN, "the reference once more, at the end", ""), CHAT)
