@@ -18,7 +18,8 @@ from lumen_conformance.report.results import Result, Results
 
 TIERS: Final = "MSW"  # the strictest first
 SIGNATURE_CHARS: Final = 80  # distinguishes two causes, and fits in one line
-FOUND_CHARS: Final = 120  # of the found value in the sentence of a cause; the claim follows
+NUMBERS: Final = ("{} failed", "{} warned", "blocks {}")  # of a cause
+VALUE_CHARS: Final = 60  # of the expected and of the found value in a title
 _ROW: Final = re.compile(r" \([^()]*\)")  # as the claim of a row names it
 _NUMBER: Final = re.compile(r"[A-Z]?\d+(\.\d+)*")
 _APART: Final = "G5-"  # each check is about other characters, and what was found differs in nothing else
@@ -39,6 +40,7 @@ class Cause:
 
     ``name``        check and signature, or the name of a known cause: the same in every run
     ``sentence``    what is wrong, in one line
+    ``failed``      the number of its checks that fail the run; the others are only reported
     ``tier``        the strictest tier of its checks
     ``tiers``       the number of its checks of each tier
     ``checks``      the checks that failed, first those that fail the run
@@ -47,15 +49,28 @@ class Cause:
 
     name: str
     sentence: str
+    failed: int
     tier: str
     tiers: dict[str, int]
     checks: tuple[str, ...]
     not_judged: tuple[str, ...]
 
     @property
+    def numbers(self) -> dict[str, int]:
+        """Texts with a place for a number, and the numbers: of the checks that failed and of those not judged."""
+        numbers = (self.failed, len(self.checks) - self.failed, len(self.not_judged))
+        return {text: number for text, number in zip(NUMBERS, numbers, strict=True) if number}
+
+    @property
     def size(self) -> str:
-        """The number of checks of each tier: 11 M, 2 S."""
-        return ", ".join(f"{number} {tier}" for tier, number in self.tiers.items())
+        """These numbers: 11 failed, 2 warned, blocks 201."""
+        return ", ".join(text.format(number) for text, number in self.numbers.items())
+
+    @property
+    def order(self) -> tuple[bool, int, int, str]:
+        """A key that sorts causes: first those that fail the run, then by what failed and what was not judged."""
+        weight = (self.failed or len(self.checks)) + len(self.not_judged)
+        return not self.failed, -weight, -len(self.checks), self.name
 
 
 class CauseNames:
@@ -111,14 +126,14 @@ def without_differences(text: str) -> str:
 
 
 def causes_of(results: Sequence[Result]) -> list[Cause]:
-    """Return the causes of all failures, also of those that do not fail the run: by the failures of the run."""
+    """Return the causes of all failures, also of those that do not fail the run, the largest first."""
     names, groups = CauseNames(results), dict[str, list[Result]]()
     for each in results:
         if is_shown(each):
             groups.setdefault(names.of(each), []).append(each)
     unjudged = [each for each in results if each.outcome == "not_judged"]
-    ordered = sorted(groups.items(), key=lambda each: (-sum(map(_fails, each[1])), -len(each[1]), each[0]))
-    return [_cause(name, sorted(group, key=_importance), unjudged, names) for name, group in ordered]
+    causes = (_cause(name, sorted(group, key=_importance), unjudged, names) for name, group in groups.items())
+    return sorted(causes, key=lambda each: each.order)
 
 
 def unjudged_without_cause(results: Results, causes: Iterable[Cause]) -> list[Result]:
@@ -146,6 +161,7 @@ def _cause(name: str, group: Sequence[Result], unjudged: Iterable[Result], names
     return Cause(
         name=name,
         sentence=_sentence(group, names.known(group[0])),
+        failed=sum(map(_fails, group)),
         tier=min(tiers, key=TIERS.index),
         tiers={tier: tiers[tier] for tier in TIERS if tiers[tier]},
         checks=tuple(each.name for each in group),
@@ -165,9 +181,19 @@ def _sentence(group: Sequence[Result], known: KnownCause | None) -> str:
     first = group[0]
     if known:
         return known.sentence
-    claim = "" if first.outcome == "error" else shared_claim([each.entry.claim for each in group]).rstrip(".")
     if first.failure is None:
+        claim = "" if first.outcome == "error" else shared_claim([each.entry.claim for each in group]).rstrip(".")
         return f"{claim}: {first.reason}" if claim else first.reason
-    found = " ".join(first.failure.found.split())
-    shown = found if len(found) <= FOUND_CHARS else f"{found[:FOUND_CHARS]}…"
-    return f"found {shown}; claim: {claim}"
+    ids = {each.entry.check_id for each in group}
+    check = f"{first.name if len(group) == 1 else first.entry.check_id}: " if len(ids) == 1 else ""
+    expected, found = map(_shortened, (first.failure.expected, first.failure.found))
+    return f"{check}expected {expected}; found {found}"
+
+
+def _shortened(value: str) -> str:
+    """Return a value in one line, cut at a word."""
+    line = " ".join(value.split())
+    if len(line) <= VALUE_CHARS:
+        return line
+    words = line[: VALUE_CHARS + 1].rpartition(" ")[0] or line[:VALUE_CHARS]
+    return f"{words.rstrip(' ,;:')}…"

@@ -149,11 +149,10 @@ def _cause(name: str, group: Sequence[Change], old: ComparedRun, new: ComparedRu
     ]  # fmt: skip
     exchange = new.first(first, EXCHANGE, None)
     failure = new.first(first, FAILURE, {})
-    tiers = Counter(each.tier for each in group)
     return {
         "name": name,
         "headline": headline(_SENTENCES.get(name, name)),
-        "size": ", ".join(f"{tiers[tier]} {tier}" for tier in sorted(tiers)),
+        "numbers": {"{} failed": len(group)},
         "checks": [each.id for each in group],
         "not_judged": [],
         "example": make_example(findings, "", str(failure.get("curl", "")), exchange),

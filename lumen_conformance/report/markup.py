@@ -160,7 +160,7 @@ def _page_causes(causes: Sequence[Cause], config: pytest.Config) -> list[dict[st
 
 
 def _page_cause(cause: Cause, first: Result | None, config: pytest.Config) -> dict[str, Any]:
-    shown = {"size": cause.size, "checks": cause.checks, "not_judged": cause.not_judged}
+    shown = {"numbers": cause.numbers, "checks": cause.checks, "not_judged": cause.not_judged}
     return shown | {"headline": headline(cause.sentence), "example": _example(first, config) if first else None}
 
 

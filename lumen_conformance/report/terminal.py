@@ -62,8 +62,7 @@ def cause_lines(results: Sequence[Result]) -> Iterator[str]:
         yield f"{', '.join(describe_counts(results))}; {_number(len(causes), 'cause')}{first}:"
     for each in causes:
         yield f"{len(each.checks):>4}  {_shortened(each.sentence, _SENTENCE_COLUMNS)} ({each.size})"
-        others = f"; not judged because of it: {len(each.not_judged)}" if each.not_judged else ""
-        yield f"      {_few(each.checks)}{others}"
+        yield f"      {_few(each.checks)}"
 
 
 def _number(count: int, word: str) -> str:

@@ -6,8 +6,10 @@ import re
 
 import pytest
 
-from lumen_conformance.report.causes import without_differences
+from lumen_conformance.registry.refutation import Failure
+from lumen_conformance.report.causes import causes_of, without_differences
 from tests.fixtures.nested_pytest import NestedRun, stage_foreign
+from tests.unit.conformance.report_results import entry_of, result_of
 
 MODULES = {
     "contract/test_errors.py": '''
@@ -44,8 +46,8 @@ MODULES = {
     def test_advice():
         """It would be nice."""
         expect(False, "nice", "not nice")
-    @check("C5.2")
-    def test_not_judged():
+    @check_each("n", {"C5.2": 2, "C5.3": 3})
+    def test_not_judged(n):
         """The total is the sum."""
         raise NotJudged("no answer", ("C9.1",))
     ''',
@@ -60,14 +62,14 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> NestedRun:
 
 
 def test_causes_of_the_summary(ended: NestedRun) -> None:
-    """Each cause has its checks and those not judged because of it; those with most failures of the run come first."""
+    """Each cause has its checks and those not judged because of it; what failed and what it blocks make the order."""
     shown = [(each["name"], len(each["checks"]), each["not_judged"]) for each in ended.summary["causes"]]
     assert shown == [
         ("bad-requests-answered", 5, []),
+        ("C9.1: N bytes after N s from HOST", 1, ["C5.2", "C5.3"]),
         ("C4.8: the wrong word", 2, []),
         ("bad-requests-crash", 2, []),
         ("errors-are-web-pages", 3, []),
-        ("C9.1: N bytes after N s from HOST", 1, ["C5.2"]),
         ("C9.2: N bytes after N s from HOST", 1, []),
         ("E1.1: lax", 1, []),
     ]
@@ -75,18 +77,21 @@ def test_causes_of_the_summary(ended: NestedRun) -> None:
 
 def test_causes_of_the_terminal(ended: NestedRun) -> None:
     """The terminal shows the same causes, with the first checks and the number of the others."""
-    assert "12 failed, 4 warned (3 of tier S), 1 not judged; 7 causes, first those that fail the run:\n" in ended.output
-    assert "   5  bad requests are answered with 200 (5 M)\n      F2-row-0, F2-row-1" in ended.output
-    assert "   3  errors are web pages, not JSON (1 M, 2 S)\n      B3-html, B2-html-chat, B2-html-str" in ended.output
-    assert "   1  found 417 bytes after 417.25 s from 127.0.0.1:417; claim: A body is" in ended.output
-    assert "      C9.1; not judged because of it: 1\n" in ended.output
-    assert "   2  found one; claim: A word is right" in ended.output  # no row: it is the cause of two
-    assert "   1  found lax; claim: " in ended.output
+    assert "12 failed, 4 warned (3 of tier S), 2 not judged; 7 causes, first those that fail the run:\n" in ended.output
+    assert "   5  bad requests are answered with 200 (5 failed)\n      F2-row-0, F2-row-1" in ended.output
+    assert (
+        "   3  errors are web pages, not JSON (1 failed, 2 warned)\n      B3-html, B2-html-chat, B2-html-str"
+        in ended.output
+    )
+    title = "C9.1: expected another length; found 417 bytes after 417.25 s from 127.0.0.1:417"
+    assert f"   1  {title} (1 failed, blocks 2)\n      C9.1\n" in ended.output
+    assert "   2  expected right; found one (2 failed)\n      C4.8-a, C4.8-b\n" in ended.output  # of two checks
+    assert "   1  E1.1: expected strict; found lax (1 warned)\n" in ended.output
 
 
 def test_the_last_sentence_has_the_numbers_of_the_causes(ended: NestedRun) -> None:
     """The last sentence, the causes and the last line of pytest have the same numbers."""
-    assert "8 passed, 12 failed, 1 not judged, 4 warned (3 of tier S)." in ended.html
+    assert "8 passed, 12 failed, 2 not judged, 4 warned (3 of tier S)." in ended.html
     assert re.search("12 failed, .*4 warned", ended.output.splitlines()[-1])
 
 
@@ -96,6 +101,8 @@ def test_causes_of_the_page(ended: NestedRun) -> None:
     names = re.findall(r'<a href="#cause-(\d+)">([^<]*)</a>', section)
     assert [number for number, _ in names] == [str(number) for number in range(7)]
     assert names[0][1] == "bad requests are answered with 200"
+    sizes = ['<span class="t" lang="en">1 failed</span>', '<span class="t" lang="en">blocks 2</span>']
+    assert [each in section.split("</li>")[1] for each in sizes] == [True, True]
     first = section[section.index('id="cause-0"') : section.index('id="cause-1"')]
     assert "<dd>F2-row-0: " in first
     assert '<a href="#F2-row-1">F2-row-1</a>' in first
@@ -107,6 +114,38 @@ def test_layers(ended: NestedRun) -> None:
     assert "clients  (M: what clients need): FAILED\n" in ended.output
     assert "strict   (M and S: what OpenAI does): FAILED\n" in ended.output
     assert re.search(r"<span>clients: <b>(<[^>]*>)?FAILED<", ended.html)
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "title"),
+    [
+        ("a call", "none", "F2: expected a call; found none"),
+        ("x " * 40, "a\n b", f"F2: expected {'x ' * 29}x…; found a b"),
+        ("x", f"{'y' * 50} zzzzzzzzzzzz", f"F2: expected x; found {'y' * 50}…"),
+        ("x" * 70, "y", f"F2: expected {'x' * 60}…; found y"),
+        ("x", f"{'y' * 59}, z", f"F2: expected x; found {'y' * 59}…"),
+    ],
+)
+def test_titles_are_short(expected: str, found: str, title: str) -> None:
+    """A title is the check, what was expected and what was found, each cut at a word."""
+    failed = result_of(entry_of("F2"), "failed", failure=Failure(expected, found))
+    assert causes_of([failed])[0].sentence == title
+
+
+def test_a_cause_that_blocks_others_is_first() -> None:
+    """Failures and blocked checks add up, but what fails the run comes first."""
+    made = {f"C{n}": Failure("x", f"y {'z' * n}") for n in (1, 2)}
+    failed = [result_of(entry_of(check), "failed", failure=failure) for check, failure in made.items()]
+    warned = [result_of(entry_of("E1", tier="S"), "warned", failure=Failure("x", "y"))]
+    blocked = {"C1": 1, "C2": 3, "E1": 9}
+    unjudged = [
+        result_of(entry_of(f"F{cause}{n}"), "not_judged", because_of=(cause,))
+        for cause, number in blocked.items()
+        for n in range(number)
+    ]
+    found = causes_of([*warned, *failed, *unjudged])
+    assert [each.checks for each in found] == [("C2",), ("C1",), ("E1",)]
+    assert [each.size for each in found] == ["1 failed, blocks 3", "1 failed, blocks 1", "1 warned, blocks 9"]
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_a_failure_is_one_row(ended: NestedRun) -> None:
 def test_causes_are_one_line(ended: NestedRun) -> None:
     """A cause is a code span too: nothing of the server is markup."""
     lines = [line for line in (ended.folder / "summary.md").read_text("utf-8").splitlines() if line.startswith("- ")]
-    assert all(re.fullmatch(r"- (`+)(?:(?!\1).)+\1 \(1 M\)", line) for line in lines), lines
+    assert all(re.fullmatch(r"- (`+)(?:(?!\1).)+\1 \(1 failed\)", line) for line in lines), lines
     assert "@team" in "".join(lines)
 
 

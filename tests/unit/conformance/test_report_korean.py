@@ -12,6 +12,7 @@ import pytest
 
 import lumen_conformance
 from lumen_conformance.report import comparison_page, korean, rendering, run_result
+from lumen_conformance.report.causes import NUMBERS
 from lumen_conformance.report.layers import FAILED, NO_CHECK, PASSED
 from lumen_conformance.report.results import Outcome, Results
 from lumen_conformance.report.selection import SEVENTEEN
@@ -55,6 +56,7 @@ def shown() -> set[str]:
     facts = {"Selection", "Target", "Duration", "Generated", "Runs on"}
     parts = {*comparison_page.OUTCOMES.values(), *comparison_page.TONES, comparison_page.TITLE}
     parts |= {
+        *NUMBERS,
         *rendering.LABELS.values(),
         *rendering.TIER_TITLES.values(),
         *facts,
