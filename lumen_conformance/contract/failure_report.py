@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
+from lumen_conformance.contract.gateway_side import gateway_side
 from lumen_conformance.http.capture import LAST_CAPTURE, Capture, captures_in
 from lumen_conformance.http.curl import body_file
 from lumen_conformance.registry.measurement import record_evidence
 from lumen_conformance.report import exchange_evidence
 from lumen_conformance.run import RUN, run_of
+from lumen_conformance.targets.target import target_of
 
 LAST_EXCHANGE = "last exchange"
 SHOWN_BYTES = 2_000  # of a response in a report
@@ -34,7 +37,12 @@ def record_exchanges(item: pytest.Item) -> None:
     """Record the exchanges of a check that has been called: those that were judged, the last one, or its fixtures'."""
     given = getattr(item, "funcargs", {})
     last = [LAST_CAPTURE.capture] if LAST_CAPTURE.capture else captures_in(given)
-    exchange_evidence.record_exchanges(item, item.stash.get(_JUDGED, last))
+    has_gateway = "gateway" in target_of(item.config).can
+
+    def beside(capture: Capture) -> dict[str, Any]:
+        return {"gateway": gateway_side(capture)} if has_gateway else {}
+
+    exchange_evidence.record_exchanges(item, item.stash.get(_JUDGED, last), beside)
 
 
 def attach_body(item: pytest.Item, capture: Capture | None, text: str) -> str:

@@ -26,6 +26,7 @@ from lumen_conformance.gateway.acceptors import Acceptors, Serve
 from lumen_conformance.gateway.exchange import AT_ACCEPT, Exchange, ReceivedRequest, Reply
 from lumen_conformance.gateway.openai_requests import error, is_openai
 from lumen_conformance.gateway.openai_routes import MAX_BODY_BYTES
+from lumen_conformance.gateway.received import RECEIVED
 from lumen_conformance.gateway.replies import echo
 from lumen_conformance.gateway.response import plain
 from lumen_conformance.ports import CAN_HOLD, reserved_port
@@ -171,7 +172,7 @@ class ScriptedGateway:
         except h11.RemoteProtocolError as failure:
             self._malformed.append(str(failure))
             with contextlib.suppress(OSError):
-                _refuse(Exchange(_empty_call(connection), sock, closing), failure)
+                _refuse(_noted(Exchange(_empty_call(connection), sock, closing)), failure)
                 _wait_for_end(sock)
         except OSError:
             pass  # reset by the client, or cut by an outage: the end of the connection
@@ -183,12 +184,12 @@ class ScriptedGateway:
     def _answer(self, sock: socket.socket, connection: int, closing: threading.Event) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if reply := self._reply_at_accept():
-            reply(Exchange(_empty_call(connection), sock, closing))
+            reply(_noted(Exchange(_empty_call(connection), sock, closing)))
             return
         data = b""
         while not closing.is_set() and (read := self._read(sock, data, connection)):
             call, data = read
-            exchange = Exchange(call, sock, closing)
+            exchange = _noted(Exchange(call, sock, closing))
             self._next_reply()(exchange)
             if exchange.is_disconnected or sock.fileno() < 0:
                 break
@@ -234,6 +235,12 @@ class ScriptedGateway:
             if self._script:
                 return self._script.popleft() if self._script[0] in AT_ACCEPT else None
             return self.standing if self.standing in AT_ACCEPT else None
+
+
+def _noted(exchange: Exchange) -> Exchange:
+    """Note for the report what was received, and what will be sent."""
+    RECEIVED.add(exchange.call, exchange.sent)
+    return exchange
 
 
 def _empty_call(connection: int) -> ReceivedRequest:

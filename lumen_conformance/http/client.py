@@ -14,6 +14,7 @@ from typing import Any, Self
 from urllib.parse import SplitResult, urlsplit
 
 from lumen_conformance.http.capture import LAST_CAPTURE, Capture, Ended
+from lumen_conformance.http.parallel import note_alone, running
 from lumen_conformance.http.response_reader import OnBody, ResponseReader
 
 __all__ = ["Capture", "Connection", "Ended", "OnBody", "call", "request_bytes", "send"]
@@ -149,19 +150,20 @@ class Connection:
         """Send these bytes and read one response; ``apart`` as in the function ``send``."""
         reader = ResponseReader(self._url, request, timeout_s or self._timeout_s, on_body)
         reader.timeout_per_read, reader.apart = self._timeout_per_read, apart
-        try:
-            sock = self._opened(reader)
-            reader.write(sock)
-            reader.read(sock, self._early)
-        except (OSError, UnicodeError) as error:  # UnicodeError: an invalid host name
-            reader.fail(error, connected=self._socket is not None)
+        with running() as state:
+            try:
+                sock = self._opened(reader)
+                reader.write(sock)
+                reader.read(sock, self._early)
+            except (OSError, UnicodeError) as error:  # UnicodeError: an invalid host name
+                reader.fail(error, connected=self._socket is not None)
         self._early = reader.trailing
         self._closing = not reader.allows_reuse()
         if reader.ended != "complete":
             self.close()
         capture = reader.record(self._number, tuple(self._sent))
         self._sent.append(request)
-        return LAST_CAPTURE.record(capture)
+        return LAST_CAPTURE.record(note_alone(capture, alone=state.alone))
 
     def _opened(self, reader: ResponseReader) -> socket.socket:
         if self._closing:

@@ -41,7 +41,7 @@ def exchange_record(capture: Capture, mask: Callable[[bytes], bytes] = bytes) ->
         "response": _head(capture.raw_head),
         "body_bytes": len(capture.body),
         **({"decoded_bytes": len(bodies["body"])} if len(bodies["body"]) != len(capture.body) else {}),
-        **{name: _text(body) for name, body in masked.items()},
+        **{name: text_of(body) for name, body in masked.items()},
         "cut": [name for name, body in masked.items() if len(body) > SHOWN_BYTES],
         "masked": [name for name, body in masked.items() if body != bodies[name]],
         "events": events,
@@ -91,18 +91,19 @@ def _masked(line: str) -> str:
     return f"{name}: ***" if colon and SECRET_HEADERS.match(name) else line
 
 
-def _text(body: bytes) -> str:
-    return body[: _end(body)].decode("utf-8", errors="backslashreplace")
+def text_of(body: bytes, longest: int = SHOWN_BYTES) -> str:
+    """Return the beginning of a body as text, so many bytes of it."""
+    return body[: _end(body, longest)].decode("utf-8", errors="backslashreplace")
 
 
-def _end(body: bytes) -> int:
+def _end(body: bytes, longest: int) -> int:
     """Return where a body is cut: not within a character, whose first bytes would look like a defect of the server."""
-    for begin in range(max(0, SHOWN_BYTES - 3), SHOWN_BYTES):
-        for end in range(SHOWN_BYTES + 1, begin + 5):
+    for begin in range(max(0, longest - 3), longest):
+        for end in range(longest + 1, begin + 5):
             with suppress(UnicodeDecodeError):
                 if len(body) >= end and len(body[begin:end].decode("utf-8")) == 1:
                     return begin
-    return SHOWN_BYTES
+    return longest
 
 
 def _cut(text: str) -> str:

@@ -38,11 +38,16 @@ def configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"{OPTION}={folder} cannot be written: {existing} is no folder that you can change")
 
 
-def record_exchanges(item: pytest.Item, captures: Sequence[Capture]) -> None:
-    """Record the exchanges of a check, if somebody reads them, and keep the bodies that the records cut."""
+def record_exchanges(
+    item: pytest.Item, captures: Sequence[Capture], beside: Callable[[Capture], Exchange] = lambda _: {}
+) -> None:
+    """Record the exchanges of a check, if somebody reads them, and keep the bodies that the records cut.
+
+    ``beside``  returns more fields of a record
+    """
     if IS_READ in item.config.stash:
         for each in captures[:MOST_EXCHANGES]:
-            record(item, EXCHANGE, _kept(item.config, each))
+            record(item, EXCHANGE, _kept(item.config, each) | beside(each))
 
 
 @cached_on_capture

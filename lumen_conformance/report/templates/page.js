@@ -263,7 +263,23 @@
   function exchange(one) {
     const status = one.status === null ? one.ended : `${one.status}, ${one.ended}`;
     const title = `${one.request[0] || one.url} → ${status}, ${one.body_bytes} B, ${formatSeconds(one.times.ended)}`;
-    return lazy(element("details", { class: "exchange" }, element("summary", {}, element("code", {}, title))), () => parts(one));
+    return lazy(element("details", { class: "exchange" }, element("summary", {}, element("code", {}, title), ...(one.gateway ? [element("br"), upstream(one.gateway)] : []))), () => parts(one));
+  }
+  // What the scripted gateway received meanwhile.
+  function upstream({ requests, more }) {
+    const lines = (requests || []).map((each) => `${each.line || "…"} → ${each.answer.split("\r\n")[0].replace(/^HTTP\S+ /, "") || each.ended || "…"}`);
+    const rest = more ? [" ", counted("{} more", more)] : [];
+    const said = lines.length ? element("code", {}, lines.join("; ")) : requests ? translated("the gateway received no request") : translated("not known: other requests ran at the same time");
+    return element("small", {}, translated("server → gateway"), ": ", said, ...rest);
+  }
+  function gatewaySide(each) {
+    const answer = each.answer ? each.answer : each.ended || "…";
+    return [
+      element("h4", {}, translated("server → gateway"), ` ${formatSeconds(each.at)}`),
+      element("pre", { tabindex: "0" }, each.line ? [each.line, "", each.body].join("\n") : translated("a connection; no request was read")),
+      element("h4", {}, translated("gateway → server"), ` ${each.answer_bytes} B${each.ended ? `, ${each.ended}` : ""}`),
+      element("pre", { tabindex: "0" }, answer),
+    ];
   }
   function parts(one) {
     const made = [waterfall(one.times)];
@@ -279,6 +295,7 @@
     const decoded = one.decoded_bytes === undefined ? one.body_bytes : one.decoded_bytes;
     made.push(...bodyNotes(one, "body", decoded));
     if (decoded !== one.body_bytes) made.push(element("p", { class: "note" }, counted("{} bytes on the wire, {} without their content coding", one.body_bytes, decoded)));
+    if (one.gateway) made.push(...(one.gateway.requests || []).flatMap(gatewaySide));
     if (one.curl) made.push(code(one.curl, "repeat"));
     return made;
   }
