@@ -32,7 +32,7 @@ from lumen_conformance.report.comparison import (
     in_groups,
 )
 from lumen_conformance.report.figures import format_figure
-from lumen_conformance.report.known_causes import ENDED, EXACT, WHOLE
+from lumen_conformance.report.known_causes import SENTENCES
 from lumen_conformance.report.page_data import LONGEST_TEXT, MOST_FIELDS, ValueTable, catalogue, linked, pack
 from lumen_conformance.report.page_mask import ABSENT
 from lumen_conformance.report.rendering import LABELS, TIER_TITLES, headline, icon, make_example, now, render
@@ -53,7 +53,6 @@ TONES: Final = {  # the outcome that has the colour of a group
     "other changes": "warned",
     STILL: "failed",
 }
-_SENTENCES: Final = {each.name: each.sentence for each in (ENDED, *WHOLE, *EXACT)}
 
 
 @dataclass
@@ -151,7 +150,7 @@ def _cause(name: str, group: Sequence[Change], old: ComparedRun, new: ComparedRu
     failure = new.first(first, FAILURE, {})
     return {
         "name": name,
-        "headline": headline(_SENTENCES.get(name, name)),
+        "headline": headline(SENTENCES.get(name, name)),
         "numbers": {"{} failed": len(group)},
         "checks": [each.id for each in group],
         "not_judged": [],

@@ -4,7 +4,8 @@ The first row that matches a failure is its cause. A failure that no row matches
 
 A row of `WHOLE` says that a server lacks something as a whole, so that its failures have one cause. It applies only
 where most of its checks fail: a server that fails two checks of failures of the gateway may have two defects, one that
-fails ninety of a hundred has no such errors. A row of `EXACT` applies to each failure: what was found is the same.
+fails ninety of a hundred has no such errors. A row of `PATTERNS` applies where two of its checks fail, and no check
+that would fail for another reason. A row of `EXACT` applies to each failure: what was found is the same.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ class KnownCause(NamedTuple):
 
     ``checks``  patterns of check ids, or of the names of their rows
     ``found``   a regular expression that the found value must contain
+    ``unless``  checks that pass if this is the cause
     """
 
     name: str
     checks: tuple[str, ...]
     found: str
     sentence: str
+    unless: tuple[str, ...] = ()
 
     def is_about(self, check: str, row: str) -> bool:
         """Return whether a check, or this row of it, is one of this cause."""
@@ -55,6 +58,8 @@ WEB_PAGE = r"<!doctype|<html|text/html"
 NO_STREAM = r"^none\b|^no such event|^'' of 0|application/json|\"chat\.completion\"|^None$|^no stream"
 # The same question is answered without chunks, so a refusal for its form (RFC 9112, 6.1: 501) is about them.
 UNREAD = r"^status (400|411|422|501)\b|the body of the first request is read as a request"
+CHUNKED = ("H6-chunked", "H2-body-in-chunks")
+UNREAD_SENTENCE = "the body of a request that is sent in chunks is not read"
 SERVER_ENDED = r"^the server (ended by itself|is gone)"
 FEW: Final = 3  # checks that fail: as many may have as many causes
 
@@ -75,12 +80,24 @@ WHOLE: Final = (
     KnownCause("fields-without-effect", ("C3.2", "J1.3", "G15-*", "H4-limit-*", "H4-stop-ends", "G2-stop", "G2-user",
                                          "G2-persona-*"), "",
                "fields of a request beside its messages have no effect"),
+    KnownCause("no-chat-forwarded", ("G1-forwarded-*", "G2-forwarded-*"), r"^none\b|messages is missing",
+               "no request reaches the gateway as a chat completion"),
+    KnownCause("only-the-text", ("G10-*", "G11-usage"), r'^no \b|^(finish_reason: "stop"|refusal: |usage: )',
+               "of an answer of the gateway only the text is kept, not its finish_reason, usage and other fields"),
     KnownCause("metadata", ("G4-*", "G2-dropped-is-disclosed", "G2-unknown-model"), "",
                "metadata is lost, and unusual forms of the gateway's answer are not understood"),
     KnownCause("texts", ("G5-*", "D4"), "", "the received text differs from the text that was sent"),
     KnownCause("late-failures", ("F5.*", "F5-*"), "", "a failure during a stream is not reported as OpenAI reports it"),
     KnownCause("error-envelope", ("F1.*", "F3-*", "H3-unknown", "H1-head-*"), "",
                "the form or the status of errors differs from OpenAI's"),
+)  # fmt: skip
+
+PATTERNS: Final = (
+    KnownCause("zeros-dropped",
+               ("G15-temperature-zero", "G15-top-p-zero", "G15-seed-zero", "G15-parallel-tool-calls-false"), "^no ",
+               "options with the value 0 or false do not reach the gateway",
+               unless=("G15-temperature", "G15-top-p", "G15-seed")),
+    KnownCause("chunked-bodies", CHUNKED, rf"{UNREAD}|^status 500\b", UNREAD_SENTENCE),  # one crash alone may be another
 )  # fmt: skip
 
 EXACT: Final = (
@@ -104,12 +121,17 @@ EXACT: Final = (
     KnownCause("media-types-not-checked", ("F3-media*", "F3-exact-415"), OK,
                "requests with another media type than JSON are answered"),
     KnownCause("sizes-not-checked", ("F3-oversize*", "F3-exact-413"), OK, "requests of any size are answered"),
-    KnownCause("chunked-bodies", ("H6-chunked", "H2-body-in-chunks"), UNREAD,
-               "the body of a request that is sent in chunks is not read"),
+    KnownCause("chunked-bodies", CHUNKED, UNREAD, UNREAD_SENTENCE),
     KnownCause("small-bodies", ("H6-large-*",), r"\bstatus [45]",
                "request bodies of an ordinary size are refused as too large"),
     KnownCause("small-headers", ("H6-long-header", "H6-many-headers"), r"\bstatus [45]|no response",
                "request headers of an ordinary size are refused as too large"),
+    KnownCause("4xx-becomes-5xx", ("G3-class-4*", "G3-code-4*", "G3-message-4*", "G8-forwarded-retry-after"),
+               r"^status 5\d\d\b", "errors 4xx of the gateway become 5xx"),
+    KnownCause("status-as-code", ("G3-code-*", "F1.7-gateway_error"), r"^(the code|code is) [45]\d\d$",
+               "the code of an error of the gateway is replaced by its status"),
+    KnownCause("tool-calls-end-with-stop", ("G9-finish", "C9.6", "E8.6"), r"""["']stop["']""",
+               "the finish_reason tool_calls is sent as stop"),
     KnownCause("ids-repeat", ("C8.1", "C8.4"), "", "several answers have the same id"),
     KnownCause("no-models", ("H3-*",), NOT_FOUND, "there is no list of models"),
 )  # fmt: skip
@@ -117,6 +139,7 @@ EXACT: Final = (
 ENDED: Final = KnownCause("server-ends", ("*",), SERVER_ENDED, "the server ends during the run")
 STALE: Final = KnownCause("baseline-out-of-date", (), "",
                "the baseline is out of date: it lists checks that pass; remove their lines")  # fmt: skip
+SENTENCES: Final = {each.name: each.sentence for each in (ENDED, *WHOLE, *PATTERNS, *EXACT)}
 
 
 def applicable_causes(judged: Iterable[JudgedCheck]) -> tuple[KnownCause, ...]:
@@ -124,15 +147,25 @@ def applicable_causes(judged: Iterable[JudgedCheck]) -> tuple[KnownCause, ...]:
     every = list(judged)
     failed = [each for each in every if each.found is not None]
     whole = (cause for cause in WHOLE if _is_missing(cause, failed, every))
-    return (ENDED, *whole, *EXACT)
+    patterns = (cause for cause in PATTERNS if _is_pattern(cause, failed))
+    return (ENDED, *whole, *patterns, *EXACT)
 
 
 def _is_missing(cause: KnownCause, failed: Iterable[JudgedCheck], every: Iterable[JudgedCheck]) -> bool:
     """Return whether at least half of the checks of a cause fail for it, and more than a few."""
-    explained = {each.check for each in failed if cause.explains(each)}
+    explained = _explained(cause, failed)
     if len(explained) <= FEW:
         return False
     return 2 * len(explained) >= len({each.check for each in every if cause.is_about(each.check, each.row)})
+
+
+def _is_pattern(cause: KnownCause, failed: Iterable[JudgedCheck]) -> bool:
+    """Return whether several checks fail for a cause, and none that would pass then."""
+    return len(_explained(cause, failed)) > 1 and not {each.check for each in failed} & {*cause.unless}
+
+
+def _explained(cause: KnownCause, failed: Iterable[JudgedCheck]) -> set[str]:
+    return {each.check for each in failed if cause.explains(each)}
 
 
 def find_known_cause(causes: Iterable[KnownCause], failure: JudgedCheck) -> KnownCause | None:

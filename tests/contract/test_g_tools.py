@@ -18,7 +18,7 @@ from lumen_conformance.contract.session import ContractSession
 from lumen_conformance.contract.tool_requests import SCRIPTED_CALLS
 from lumen_conformance.http.documents import assistant_text, finish_of
 from lumen_conformance.registry.declaration import check, check_each
-from lumen_conformance.registry.refutation import NotJudged, expect
+from lumen_conformance.registry.refutation import NotJudged, expect, shorten
 
 pytestmark = [pytest.mark.needs("gateway"), pytest.mark.needs("tools"), pytest.mark.profile("openai")]
 
@@ -53,7 +53,7 @@ def test_forwarded_finish(name: str, stream: bool, proxy: ContractSession) -> No
     found = finish_of(capture)
     if found is None:
         raise NotJudged("no finish_reason", ("E3.3" if stream else "C4.4",))
-    expect_equal(found, "tool_calls", "the finish_reason of the gateway")
+    expect(found == "tool_calls", "the finish_reason of the gateway, 'tool_calls'", shorten(found))
 
 
 def need_valid_calls(proxy: ContractSession, name: str, *, stream: bool) -> None:

@@ -31,6 +31,14 @@ PAIRS = {
     "two options": ("options-without-zeros", "options-without-stop"),
     "two texts": ("joiners-stripped", "quotes-straightened"),
     "silence in a stream, and a comment in an event": ("silent-while-waiting", "comment-within-event"),
+    "errors that become 5xx, and a hint to retry": ("forwards-4xx-as-500", "forwards-no-hint"),
+    "errors that become 5xx, and others that become 4xx": ("forwards-4xx-as-500", "forwards-5xx-as-400"),
+    "the finish_reason of a call, and of a limit": ("tool-stream-says-stop", "length-sent-as-stop"),
+    "zeros, and a limit": ("options-without-zeros", "options-without-new-limit"),
+    "instructions, and options": ("forwards-no-system", "forwards-bad-options"),
+    "two fields of an answer": ("refusal-dropped", "logprobs-dropped-in-streams"),
+    "codes, and messages": ("forwards-status-as-code", "forwards-own-words"),
+    "codes of the server, and of the gateway": ("code-number", "forwards-status-as-code"),
 }
 
 
@@ -65,6 +73,64 @@ def test_a_few_failures_are_not_a_whole() -> None:
     results = [result_of(f"G3-{name}", f"status 50{n}, {name}") for n, name in enumerate(("reset", "html", "tls"))]
     assert len(causes_of(results)) == 3
     assert len(causes_of([*results, result_of("G3-away", "status 500")])) == 1
+
+
+ONE_DEFECT: dict[str, dict[str, str]] = {
+    "zeros-dropped": {
+        "G15-temperature-zero": "no temperature; status 200, complete, the text 'a'",
+        "G15-seed-zero": "no seed; status 200, complete, the text 'a'",
+        "G15-parallel-tool-calls-false": "no parallel_tool_calls; status 200, complete",
+    },
+    "tool-calls-end-with-stop": {
+        "G9-finish": "'stop'", "C9.6": 'finish_reason is "stop"', "E8.6": 'finish_reason is "stop"; and 1 more',
+    },
+    "4xx-becomes-5xx": {
+        "G3-class-400": 'status 500, complete, the error {"message": "a"}',
+        "G3-class-429": "status 502, complete, no text",
+        "G8-forwarded-retry-after": 'status 500, complete, the error {"message": "b"}',
+    },
+    "status-as-code": {
+        "G3-code-400": "the code 400", "G3-code-429": "the code 429", "F1.7-gateway_error": "code is 500",
+    },
+    "chunked-bodies": {
+        "H6-chunked": "status 500, complete, text/html, no text",
+        "H2-body-in-chunks": "after status 404, the body of the first request is read as a request: status 400",
+    },
+    "no-chat-forwarded": {
+        "G1-forwarded-lone": "{'error': Invalid value for 'messages': messages is missing, expected",
+        "G1-forwarded-image": "none; status 200, complete, the text 'a'",
+        "G2-forwarded-lone": "none; missing: user: hi",
+        "G2-forwarded-image": "none; status 200, complete",
+    },
+    "only-the-text": {
+        "G10-finish-length": 'finish_reason: "stop"',
+        "G10-refusal": 'refusal: "What is refusal?"',
+        "G10-logprobs": "no logprobs; status 200, complete, the text 'a'",
+        "G11-usage": 'usage: {"prompt_tokens": 1}',
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("cause", "found"), ONE_DEFECT.items(), ids=ONE_DEFECT)
+def test_one_defect_has_one_cause(cause: str, found: dict[str, str]) -> None:
+    """What one defect does to several checks is one cause, whatever each of them found."""
+    assert [each.name for each in causes_of([result_of(*each) for each in found.items()])] == [cause]
+
+
+def test_what_is_lost_with_every_value_is_no_matter_of_zeros() -> None:
+    """A server that drops an option also where its value is not 0 does not drop zeros; one zero is no pattern."""
+    zeros = ONE_DEFECT["zeros-dropped"]
+    failed = [result_of(*each) for each in (zeros | {"G15-seed": "no seed; status 200, complete"}).items()]
+    every = causes_of(
+        [*failed, *(result_of(f"G15-{option}") for option in ("stop", "tools", "user", "format", "logprobs"))]
+    )
+    assert [(each.name, len(each.checks)) for each in every] == [
+        ("G15: no seed", 2),
+        ("G15: no parallel_tool_calls", 1),
+        ("G15: no temperature", 1),
+    ]
+    (one,) = causes_of([result_of("G15-seed-zero", zeros["G15-seed-zero"])])
+    assert one.name == "G15: no seed"
 
 
 @pytest.mark.parametrize("label", ["@linux", "@mac-os", "@a@b-c"])
