@@ -97,7 +97,7 @@ PATTERNS: Final = (
                ("G15-temperature-zero", "G15-top-p-zero", "G15-seed-zero", "G15-parallel-tool-calls-false"), "^no ",
                "options with the value 0 or false do not reach the gateway",
                unless=("G15-temperature", "G15-top-p", "G15-seed")),
-    KnownCause("chunked-bodies", CHUNKED, rf"{UNREAD}|^status 500\b", UNREAD_SENTENCE),  # one crash alone may be another
+    KnownCause("chunked-bodies", CHUNKED, rf"{UNREAD}|^status 500\b", UNREAD_SENTENCE),  # one crash may be another
 )  # fmt: skip
 
 EXACT: Final = (
