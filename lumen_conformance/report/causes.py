@@ -156,7 +156,7 @@ def _importance(result: Result) -> tuple[bool, int]:
 
 
 def _cause(name: str, group: Sequence[Result], unjudged: Iterable[Result], names: CauseNames) -> Cause:
-    ids = {each.entry.check_id for each in group if not each.stale}
+    failed = {each.name for each in group if not each.stale}
     tiers = Counter(each.entry.tier for each in group)
     return Cause(
         name=name,
@@ -165,7 +165,7 @@ def _cause(name: str, group: Sequence[Result], unjudged: Iterable[Result], names
         tier=min(tiers, key=TIERS.index),
         tiers={tier: tiers[tier] for tier in TIERS if tiers[tier]},
         checks=tuple(each.name for each in group),
-        not_judged=tuple(each.name for each in unjudged if ids & set(each.because_of)),
+        not_judged=tuple(each.name for each in unjudged if failed & set(each.explained_by)),
     )
 
 

@@ -169,7 +169,7 @@ class PageData:
             "held": [each for found in properties(reports, HELD) for each in found],
             "warnings": [each[:LONGEST_TEXT] for each in properties(reports, WARNING)],
             "known": [each[:LONGEST_TEXT] for each in properties(reports, BASELINED)],
-            "because": list(result.because_of),
+            "because": list(result.explained_by),
             "log": _log(result, self._results),
             **with_korean("" if result.outcome == "passed" else result.reason[:LONGEST_TEXT]),
         }

@@ -1,7 +1,7 @@
 """The result of each test, from the reports of its phases."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
@@ -14,7 +14,8 @@ from lumen_conformance.report import entries, shared_files
 from lumen_conformance.report.baseline import BASELINE, BASELINE_FILES, BASELINED, in_part, listed_as, stale
 from lumen_conformance.report.crashes import CRASHED
 from lumen_conformance.report.entries import ReportEntry
-from lumen_conformance.report.root_causes import roots
+from lumen_conformance.report.known_ids import names
+from lumen_conformance.report.root_causes import roots, rows_of
 
 Outcome = Literal["passed", "failed", "warned", "not_judged", "skipped", "error", "baselined"]
 OUTCOMES: Final[tuple[Outcome, ...]] = ("passed", "failed", "error", "not_judged", "baselined", "warned", "skipped")
@@ -26,7 +27,7 @@ NEVER_RAN_REASON: Final = "never ran: the run ended before it"
 class Result:
     """The result of one test; ``reason`` is one line, empty if it passed; ``crashed`` if its process ended.
 
-    ``because_of``  the ids of the checks because of which it was not judged
+    ``because_of``  the ids of the checks because of which it was not judged, and ``explained_by`` their names
     ``failure``     the expected and the found value, if the check states them
     ``excused``     whether it was not judged, but does not fail the run: the baseline lists it, or all of its causes
                     do not fail the run
@@ -41,6 +42,7 @@ class Result:
     measurements: tuple[Measurement, ...]
     evidence: tuple[str, ...]
     because_of: tuple[str, ...] = ()
+    explained_by: tuple[str, ...] = ()
     failure: Failure | None = None
     excused: bool = False
     stale: bool = False
@@ -226,13 +228,25 @@ def _result(entry: ReportEntry, reports: list[pytest.TestReport]) -> Result:
 
 def _traced(results: list[Result]) -> Iterator[Result]:
     """Yield the results; ``because_of`` names failures, not other checks that were not judged."""
-    refuted = {each.entry.check_id for each in results if each.refuted or each.outcome == "error"}
-    reasons: dict[str, tuple[str, ...]] = {}
+    refuted: dict[str, list[str]] = defaultdict(list)
+    unjudged: dict[str, list[str]] = defaultdict(list)
     for each in results:
-        if each.outcome == "not_judged":
-            reasons[each.entry.check_id] = reasons.get(each.entry.check_id, ()) + each.because_of
+        if each.refuted or each.outcome == "error":
+            refuted[each.entry.check_id].append(each.entry.parameters)
+        elif each.outcome == "not_judged":
+            unjudged[each.entry.check_id].append(each.entry.parameters)
+    reasons = {
+        (each.entry.check_id, each.entry.parameters): tuple(
+            row for name in each.because_of for row in rows_of(name, each.entry.parameters, refuted, unjudged)
+        )
+        for each in results
+        if each.because_of
+    }
+    failed = {(check_id, parameters) for check_id, rows in refuted.items() for parameters in rows}
     for each in results:
-        yield replace(each, because_of=roots(each.because_of, refuted, reasons)) if each.because_of else each
+        rows = roots(reasons.get((each.entry.check_id, each.entry.parameters), ()), failed, reasons)
+        ids = tuple(dict.fromkeys(check_id for check_id, _ in rows))
+        yield replace(each, because_of=ids, explained_by=tuple(names(*row)[0] for row in rows)) if rows else each
 
 
 def _success(warnings: list[str], known: list[str]) -> Outcome:

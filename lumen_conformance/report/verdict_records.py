@@ -45,7 +45,7 @@ def verdicts(results: Results) -> Iterator[dict[str, Any]]:
     """Yield one verdict for each check and its parameters."""
     ended = [each for each in results.results if each.entry.check_id]
     names = CauseNames(results.results)
-    causes = {each.entry.check_id: names.of(each) for each in ended if each.refuted or each.outcome == "error"}
+    causes = {each.name: names.of(each) for each in ended if each.refuted or each.outcome == "error"}
     for each in ended:
         yield _verdict(each, causes, names)
     for entry in (each for each in results.missing if each.check_id):
@@ -61,7 +61,7 @@ def verdicts(results: Results) -> Iterator[dict[str, Any]]:
 
 
 def _verdict(result: Result, causes: Mapping[str, str], names: CauseNames) -> dict[str, Any]:
-    named = (causes[check] for check in result.because_of if check in causes)
+    named = (causes[check] for check in result.explained_by if check in causes)
     wrong = result.refuted or result.stale or result.outcome == "error"
     own = names.of(result) if wrong else next(named, None)
     return _head(result.entry) | {

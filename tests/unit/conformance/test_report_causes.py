@@ -139,7 +139,7 @@ def test_a_cause_that_blocks_others_is_first() -> None:
     warned = [result_of(entry_of("E1", tier="S"), "warned", failure=Failure("x", "y"))]
     blocked = {"C1": 1, "C2": 3, "E1": 9}
     unjudged = [
-        result_of(entry_of(f"F{cause}{n}"), "not_judged", because_of=(cause,))
+        result_of(entry_of(f"F{cause}{n}"), "not_judged", explained_by=(cause,))
         for cause, number in blocked.items()
         for n in range(number)
     ]

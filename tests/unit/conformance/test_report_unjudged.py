@@ -29,6 +29,30 @@ BODY = '''
             raise NotJudged("the body is no JSON object", ("C2.5",))
     '''
 
+ROWS = {
+    "contract/test_rows.py": """
+    '''Rows: one check of several exchanges.'''
+    from lumen_conformance.registry import NotJudged, expect
+    @check("F1.1")
+    @pytest.mark.parametrize("row", ["lost", "refusal"])
+    def test_media_type(row):
+        '''The error is JSON.'''
+        expect(False, "application/json", "letters" if row == "lost" else "octets")
+    @check("B1.5")
+    @pytest.mark.parametrize("row", ["chat", "lost"])
+    def test_json(row):
+        '''The body is JSON.'''
+        if row == "lost":
+            raise NotJudged("the media type is not JSON", ("F1.1",))
+        expect(False, "JSON", "<")
+    @check("F1.2")
+    @pytest.mark.parametrize("row", ["lost", "stream"])
+    def test_object(row):
+        '''The error is an object.'''
+        raise NotJudged("the body is not JSON", ("B1.5",))
+    """
+}
+
 
 def answers(*, json: bool, total: bool, tier: str = "") -> dict[str, str]:
     """Return a module in which the body is JSON or not, and the total is judged or not."""
@@ -54,6 +78,17 @@ def test_reasons_are_resolved(broken: NestedRun) -> None:
     assert shown == {
         "B1.5": ("failed", []), "C2.5": ("not_judged", ["B1.5"]), "C5.2": ("not_judged", ["B1.5"]),
     }  # fmt: skip
+
+
+def test_reasons_are_those_of_the_same_exchange(tmp_path: Path) -> None:
+    """A check of an exchange waits for the failure of this exchange; without such a row, for each failure of the id."""
+    ended = stage(tmp_path, ROWS)
+    shown = {(each["id"], each["param"]): (each["because_of"], each["cause"]) for each in ended.verdicts}
+    assert shown["F1.2", "lost"] == shown["B1.5", "lost"] == (["F1.1"], "F1.1: letters")
+    assert shown["F1.2", "stream"] == (["B1.5"], "B1.5: <")
+    assert ended.checks["F1.2-lost"]["r"]["because"] == ["F1.1-lost"]
+    waiting = re.findall(r">(\d+) not judged because of it<", ended.html)
+    assert sorted(map(int, waiting)) == [1, 2], "F1.1-refusal explains nothing"
 
 
 def test_a_verdict_has_expected_found_and_cause(broken: NestedRun) -> None:
