@@ -1,6 +1,7 @@
 """Markup of the page: templates that escape, fed with results."""
 
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from lumen_conformance.report.figures import format_seconds
 from lumen_conformance.report.history import history_of
 from lumen_conformance.report.layers import layer_results
 from lumen_conformance.report.log_excerpts import LogExcerpt, read_logs
-from lumen_conformance.report.page_data import PageData
+from lumen_conformance.report.page_data import PageData, catalogue
 from lumen_conformance.report.rendering import (
     LABELS,
     TIER_TITLES,
@@ -153,6 +154,11 @@ def _ordered_counts(results: Sequence[Result], missing: int, broken: int = 0) ->
     return {word: counted[word] for word in LABELS if counted.get(word)}
 
 
+def first_evidence(evidence: str) -> str:
+    """Return the first client of the catalogue that breaks, or what is harmed; the details of a check have all."""
+    return re.sub(r"^(recorded|client: [\w-]+): ", "", evidence).partition("; ")[0]
+
+
 def _page_causes(causes: Sequence[Cause], config: pytest.Config) -> list[dict[str, Any]]:
     """Return each cause with a name of one line and the evidence of its first failure."""
     by_name = {each.name: each for each in config.stash[RESULTS].results}
@@ -171,6 +177,9 @@ def _example(result: Result, config: pytest.Config) -> CauseExample:
         [(name, getattr(failure, name)) for name in ("expected", "found", "at")]
         if failure
         else [("reason", result.reason)]
+    )
+    findings.append(
+        ("affected clients", first_evidence(catalogue().get(result.entry.plain_id, {}).get("evidence", "")))
     )
     exchanges = properties(config.stash[RESULTS].reports_of(result.entry.nodeid), EXCHANGE)
     again = repeat_command(config, [result.entry])

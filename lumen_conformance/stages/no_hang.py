@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from lumen_conformance.gateway.replies import silent
 from lumen_conformance.gateway.server import ScriptedGateway
 from lumen_conformance.inject.lumen_conditions import CLOCK_FILE, conditions
 from lumen_conformance.processes.process_tree import list_running
+from lumen_conformance.registry.journal_event import JournalEvent
 from lumen_conformance.stages.hang import SETTINGS, WORDS
 from lumen_conformance.stages.kill_storm import Clients, is_answered
 from lumen_conformance.stages.observations import StartObservation, observe_start
@@ -76,11 +78,20 @@ def disturb_worker(launch: Launcher, gateway: ScriptedGateway, target: Target, f
 
 
 def list_replaced(proxy: LaunchedTarget, phase: Callable[[], None]) -> tuple[str, ...]:
-    """Return the processes that served before a phase and have ended in it."""
-    before = find_victims(proxy)
+    """Return the processes that served before a phase and have ended in it, with what the journal says of them."""
+    before, mark, since_mono_s = find_victims(proxy), proxy.journal.mark(), time.monotonic()
     phase()
     running = list_running(before)
-    return tuple(f"pid {ref.pid}" for ref in before if ref not in running)
+    hung = {event.fields.get("pid"): event for event in proxy.journal.events(mark, "worker_hung")}
+    return tuple(describe_end(ref.pid, hung.get(ref.pid), since_mono_s) for ref in before if ref not in running)
+
+
+def describe_end(pid: int, event: JournalEvent | None, since_mono_s: float) -> str:
+    """Return which process has ended, and when and why, if its supervisor says that it replaced it."""
+    if event is None:
+        return f"process {pid}"
+    after = f"replaced as hung after {event.mono_s - since_mono_s:.1f} s"
+    return f"worker {pid}, {after}: silent for {event.fields.get('silent_s')} s"
 
 
 def suspend_all(proxy: LaunchedTarget, wait: Callable[[], None]) -> None:

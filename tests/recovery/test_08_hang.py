@@ -143,7 +143,7 @@ def test_no_text_of_users_is_logged(hung: HangEvidence) -> None:
     source="docs/behaviour.md: Hangs; Kubernetes, liveness probes: a restart under load makes an overload worse",
 )  # fmt: skip
 def test_what_is_no_hang_replaces_nothing(healthy: HealthyEvidence, phase: str) -> None:
-    """What is no hang ({row}) replaces no worker, although it lasts longer than the limit."""
+    """A worker that is busy, slow or suspended, but not hung ({row}), is not replaced."""
     expect_kept(healthy, phase)
     if phase == BUSY and not healthy.answered:
         raise NotJudged("no client was answered, so there was no load", ())

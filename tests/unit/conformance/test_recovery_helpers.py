@@ -13,7 +13,9 @@ from unittest import mock
 import pytest
 
 from lumen_conformance.processes.process_tree import ProcessRef
+from lumen_conformance.registry.journal_event import JournalEvent
 from lumen_conformance.run import Run
+from lumen_conformance.stages.no_hang import describe_end
 from lumen_conformance.stages.recovery import recover
 from lumen_conformance.stages.recovery_evidence import NamedProcess, Recovery
 from lumen_conformance.targets.launch import Launcher
@@ -44,6 +46,13 @@ def test_helpers_are_no_replacement(recovery_of: Recover) -> None:
     """Short processes of a supervisor that restarts nothing are no replacement."""
     recovery = recovery_of(*PREFORK, "only-helpers")
     assert (recovery.replaced, recovery.replaced_s, recovery.answered_s) == ((), None, None)
+
+
+def test_what_ended_has_its_time_and_its_reason() -> None:
+    """A worker that ended is named with what the journal says of it; without an entry only by its PID."""
+    event = JournalEvent("worker_hung", 107.25, "a", {"pid": 4711, "silent_s": 1.5})
+    assert describe_end(4711, event, 105.0) == "worker 4711, replaced as hung after 2.2 s: silent for 1.5 s"
+    assert describe_end(4711, None, 105.0) == "process 4711"
 
 
 COMMANDS = {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
 
 from lumen_conformance.registry.refutation import Failure
 from lumen_conformance.report.causes import causes_of, without_differences
+from lumen_conformance.report.markup import first_evidence
+from lumen_conformance.report.page_data import catalogue
 from tests.fixtures.nested_pytest import NestedRun, stage_foreign
 from tests.unit.conformance.report_results import entry_of, result_of
 
@@ -106,6 +109,31 @@ def test_causes_of_the_page(ended: NestedRun) -> None:
     first = section[section.index('id="cause-0"') : section.index('id="cause-1"')]
     assert "<dd>F2-row-0: " in first
     assert '<a href="#F2-row-1">F2-row-1</a>' in first
+
+
+def test_an_example_says_which_client_breaks(ended: NestedRun) -> None:
+    """A cause has the first client that breaks without its first check, or what is harmed, and only the text."""
+    known = catalogue()["E1.1"]["evidence"]
+    assert known.startswith("client: error-amid-the-words: openai ")
+    shown = html.unescape(ended.html[ended.html.index('id="cause-6"') : ended.html.index('id="checks"')])
+    assert f"<dd>{known.removeprefix('client: error-amid-the-words: ').partition(';')[0]}</dd>" in shown
+
+
+@pytest.mark.parametrize(
+    ("evidence", "first"),
+    [
+        ("recorded: HuggingChat raises (a/b#1); EvalScope loses usage (c/d#2)", "HuggingChat raises (a/b#1)"),
+        (
+            "client: a-fault: openai 2.5 raises KeyError: 'x', and 1 more; b: c",
+            "openai 2.5 raises KeyError: 'x', and 1 more",
+        ),
+        ("harm: lost: a paid answer is discarded", "harm: lost: a paid answer is discarded"),
+        ("", ""),
+    ],
+)
+def test_the_first_of_the_affected_clients(evidence: str, first: str) -> None:
+    """Neither the kind of the evidence nor the name of a fault says anything to a reader of a cause."""
+    assert first_evidence(evidence) == first
 
 
 def test_layers(ended: NestedRun) -> None:
