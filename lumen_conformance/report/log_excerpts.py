@@ -12,11 +12,13 @@ from typing import Final
 from lumen_conformance.registry.redaction import Redactor
 from lumen_conformance.registry.regular_files import is_regular, list_regular_files
 from lumen_conformance.registry.visible_text import visible
-from lumen_conformance.report.log_lines import LogClock, Written
+from lumen_conformance.report.log_lines import NO_TIME, LogClock, Written
 
 # The end of a scenario is usually shorter. A page with 14 scenarios has a few megabytes.
 LARGEST_TAIL_BYTES: Final = 32_000
 MASKED_BYTES: Final = 8_000  # read before it: a secret that the cut would split is masked as a whole; a key has 3 kB
+# Of a long log of a stage in which a process has ended: its last lines may be far before the end of the log.
+LARGEST_READ_BYTES: Final = 2_000_000
 MOST_LOGS: Final = 50  # of one stage; a crash loop of the proxy has 20
 _LOGS: Final = frozenset({".log", ".jsonl"})
 
@@ -25,6 +27,7 @@ _LOGS: Final = frozenset({".log", ".jsonl"})
 class LogExcerpt:
     """The end of one text file; ``cut_bytes`` is the number of omitted bytes at its beginning.
 
+    ``early``    the number of its lines before the end of a process, from the part of the log that is left out
     ``written``  when each line was written: `log_lines`; empty if nobody knows
     """
 
@@ -32,6 +35,7 @@ class LogExcerpt:
     text: str
     cut_bytes: int
     written: Sequence[Written] = ()
+    early: int = 0
 
 
 def read_logs(paths: Iterable[str], mask: Redactor) -> list[LogExcerpt]:
@@ -62,8 +66,10 @@ def _read(path: Path, name: str, clock: LogClock, mask: Redactor) -> LogExcerpt 
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
-            file.seek(max(0, size - LARGEST_TAIL_BYTES - MASKED_BYTES))
-            content = file.read(LARGEST_TAIL_BYTES + MASKED_BYTES)
+            is_long = size > LARGEST_TAIL_BYTES and clock.ends
+            most = LARGEST_READ_BYTES if is_long else LARGEST_TAIL_BYTES + MASKED_BYTES
+            file.seek(max(0, size - most))
+            content = file.read(most)
     except OSError:
         return None
     if len(content) < size:
@@ -73,12 +79,34 @@ def _read(path: Path, name: str, clock: LogClock, mask: Redactor) -> LogExcerpt 
         whole, content = content, mask.content(content)
     is_aligned = content.count(b"\n") == whole.count(b"\n")  # else a secret of several lines is masked
     written = clock.written(path, whole, size - len(whole)) if is_aligned else []
+    every = content
     if size > LARGEST_TAIL_BYTES:
         content = _without_partial_line(content[-LARGEST_TAIL_BYTES:])
     text = visible(content.decode("utf-8", "replace"))
     shown = text.lstrip()
     lines = written[-text.count("\n") - 1 :][text[: len(text) - len(shown)].count("\n") :]
-    return LogExcerpt(name, shown.rstrip(), max(0, size - LARGEST_TAIL_BYTES), lines[: shown.rstrip().count("\n") + 1])
+    tail = LogExcerpt(name, shown.rstrip(), max(0, size - LARGEST_TAIL_BYTES), lines[: shown.rstrip().count("\n") + 1])
+    return _with_early_lines(tail, every[: len(every) - len(content)].split(b"\n")[:-1], clock, written)
+
+
+def _with_early_lines(
+    tail: LogExcerpt, before: Sequence[bytes], clock: LogClock, written: Sequence[Written]
+) -> LogExcerpt:
+    """Return the end of a long log with the lines before it that a process wrote last."""
+    places = [each for each in clock.lines_before_ends(written) if each < len(before)]
+    if not places:
+        return tail
+    texts, times, last = list[str](), list[Written](), -1
+    for place in [*places, len(before)]:
+        if place > last + 1:
+            texts.append(f"… {place - last - 1} lines …")
+            times.append(NO_TIME)
+        if place < len(before):
+            texts.append(visible(before[place].decode("utf-8", "replace")))
+            times.append(written[place])
+        last = place
+    cut_bytes = tail.cut_bytes - sum(len(before[place]) + 1 for place in places)
+    return LogExcerpt(tail.name, "\n".join([*texts, tail.text]), max(0, cut_bytes), [*times, *tail.written], len(texts))
 
 
 def _without_partial_line(content: bytes) -> bytes:

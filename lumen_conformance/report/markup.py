@@ -33,6 +33,7 @@ from lumen_conformance.report.result_groups import ResultGroup, group_results
 from lumen_conformance.report.results import NEVER_RAN, RESULTS, Result, Results, counts, properties
 from lumen_conformance.report.run_result import summarize_run
 from lumen_conformance.report.selection import describe
+from lumen_conformance.report.stage_checks import checks_of_stage
 from lumen_conformance.report.timeline import Timeline, read_timeline
 from lumen_conformance.report.under_test import describe_target, repeat_command
 
@@ -83,8 +84,9 @@ def gather_evidence(results: Results) -> Evidence:
     for group in group_results(results):
         paths = list(dict.fromkeys(path for each in group.results for path in each.evidence))
         found.logs.update({path: read_logs([path], mask) for path in paths if path not in found.logs})
-        timelines = (read_timeline(Path(path), mask) for path in paths)
-        found.timelines[_key(group)] = [each for each in timelines if each]
+        checks = [checks_of_stage(group.results, path, results) for path in paths]
+        timelines = (read_timeline(Path(path), mask, own) for path, own in zip(paths, checks, strict=True))
+        found.timelines[_key(group)] = sorted((each for each in timelines if each), key=lambda each: not each.failed)
     return found
 
 

@@ -112,7 +112,8 @@ class PageData:
         reports = self._results.reports_of(result.entry.nodeid)
         steps = [each for found in properties(reports, STEPS) for each in found]
         lines = {
-            place: lines_in(self._logs[place].name, self._logs[place].written, steps) for place in self._logs_of(result)
+            place: lines_in(log.name, log.written, steps, log.early)
+            for place, log in ((place, self._logs[place]) for place in self._logs_of(result))
         }
         return {place: found for place, found in lines.items() if found}
 

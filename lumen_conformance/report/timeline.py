@@ -8,7 +8,7 @@ signal and those that replaced them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -19,6 +19,7 @@ from lumen_conformance.registry.measurement import rounded
 from lumen_conformance.registry.redaction import Redactor
 from lumen_conformance.registry.visible_text import visible
 from lumen_conformance.report.figures import format_figure
+from lumen_conformance.report.stage_checks import StageChecks
 from lumen_conformance.report.stage_times import StageSignal, StageTimes
 
 MOST_LANES: Final = 12  # of one stage: those that got a signal, then the first ones; a crash loop has many
@@ -28,8 +29,7 @@ RECORD_CHARS: Final = 400
 NAME_CHARS: Final = 40  # of a process: the room beside its line
 TONES: Final = {
     "ready": "good", "standby_ready": "good", "worker_died": "bad", "standby_died": "bad", "gave_up": "bad",
-    "worker_hung": "bad", "draining": "warn", "restart_scheduled": "warn", "SIGKILL": "bad", "SIGSTOP": "bad",
-    "SIGTERM": "warn", "SIGINT": "warn",
+    "worker_hung": "bad", "draining": "warn", "restart_scheduled": "warn",
 }  # fmt: skip
 _DIED: Final = ("worker_died", "standby_died")
 
@@ -71,14 +71,19 @@ class Span:
 
 @dataclass
 class Timeline:
-    """What one stage observed. Seconds count from its first event."""
+    """What one stage observed. Seconds count from its first event.
+
+    ``failed``  the checks of the stage that failed; ``steps`` are theirs
+    """
 
     stage: str
     seconds: float = 0.0
+    failed: Sequence[str] = ()
     lanes: list[Lane] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     outages: list[Span] = field(default_factory=list)
     requests: list[Span] = field(default_factory=list)
+    steps: list[Span] = field(default_factory=list)
     left_out: int = 0
 
     def rows(self) -> list[tuple[float, str, str, str]]:
@@ -86,11 +91,13 @@ class Timeline:
         rows = [(each.at_s, self.lanes[each.lane].name, each.name, each.record) for each in self.marks]
         rows += [(each.begin_s, "request", "", each.text) for each in self.requests]
         rows += [(each.begin_s, "outage", "", each.text) for each in self.outages]
+        rows += [(each.begin_s, "step", "", each.text) for each in self.steps]
         return sorted(rows)
 
     def kinds(self) -> set[str]:
         """Return what the legend explains: the kinds and tones that occur."""
         found = {f"mark {each.tone}" for each in self.marks} | {f"request {each.tone}" for each in self.requests}
+        found |= {"step"} if self.steps else set()
         found |= {"lane unseen"} if any(each.end_s is None for each in self.lanes) else set()
         return found | {f"outage {each.tone}" for each in self.outages}
 
@@ -105,19 +112,20 @@ def _steps() -> Iterator[float]:
         yield from (digit * 10.0**power for digit in (1, 2, 5))
 
 
-def read_timeline(folder: Path, mask: Redactor) -> Timeline | None:
+def read_timeline(folder: Path, mask: Redactor, checks: StageChecks = StageChecks()) -> Timeline | None:  # noqa: B008 -- frozen
     """Return the timeline of the stage with this folder; None if it has no events."""
     try:
         times = StageTimes(folder)
     except (OSError, ValueError, RecursionError):
         return None
-    return _TimelineReader(times, mask).read(times.name)
+    return _TimelineReader(times, mask, checks).read(times.name)
 
 
 class _TimelineReader:
     """Makes one timeline."""
 
-    def __init__(self, found: StageTimes, mask: Redactor) -> None:
+    def __init__(self, found: StageTimes, mask: Redactor, checks: StageChecks) -> None:
+        self._checks = checks
         self._events, self._observed, self._mask = found.events, found, mask
         self._lanes: dict[int, int] = {}
         self._supervisors: dict[str, int] = {}  # by instance
@@ -130,7 +138,8 @@ class _TimelineReader:
 
     def read(self, stage: str) -> Timeline | None:
         """Return the timeline; None without events."""
-        self._timeline.stage = self._text(stage.rpartition(".")[2])
+        self._timeline.stage = self._text(self._checks.title or stage.rpartition(".")[2])
+        self._timeline.failed = self._checks.failed
         for event in self._events:
             self._add_event(event)
         for sent in self._observed.signals:
@@ -153,6 +162,9 @@ class _TimelineReader:
             del shown[MOST_MARKS:]
         ends = [each.at_s for each in timeline.marks] + [each.end_s for each in timeline.requests + timeline.outages]
         timeline.seconds = max(ends, default=0.0) * 1.02 or 0.001
+        for name, *times in self._checks.steps:
+            begin_s, end_s = (min(max(0.0, each - self._begin_s), timeline.seconds) for each in times)
+            timeline.steps += [Span(begin_s, end_s, "step", name)] if begin_s < end_s else []
         return timeline
 
     def _thin_lanes(self) -> None:
@@ -210,7 +222,7 @@ class _TimelineReader:
     def _add_signal(self, sent: StageSignal) -> None:
         at_s = sent.sent_mono_s - self._begin_s
         lane = self._lane(sent.pid, "process", max(0.0, sent.began_mono_s - self._begin_s))
-        self._mark(at_s, lane, sent.name, {"sent by": "the suite", "pid": sent.pid})
+        self._mark(at_s, lane, sent.name, {"sent by": "the suite", "pid": sent.pid}, "test")
         if sent.name == "SIGKILL":
             self._timeline.lanes[lane].end_s = at_s
 
@@ -222,7 +234,7 @@ class _TimelineReader:
         answered_s = recovery["answered_s"]
         lasted_s = answered_s or recovery["waited_s"]
         text = f"{'first answer after' if answered_s else 'no answer for'} {format_figure(lasted_s, 's')}"
-        self._timeline.outages.append(Span(at_s, at_s + lasted_s, "bad", text))
+        self._timeline.outages.append(Span(at_s, at_s + lasted_s, self._outage_tone, text))
 
     def _add_exchange(self, exchange: dict[str, Any]) -> None:
         begin_s = exchange["sent_mono_s"] - self._begin_s
@@ -250,22 +262,25 @@ class _TimelineReader:
             elif event.name == "ready":
                 serving.add(event.instance)
                 if event.instance in died_s:
-                    spans.append(_outage(died_s.pop(event.instance), at_s, ""))
-        return [*spans, *(_outage(begin_s, end_s, "at least ") for begin_s in died_s.values())]
+                    spans.append(self._outage(died_s.pop(event.instance), at_s, ""))
+        return [*spans, *(self._outage(begin_s, end_s, "at least ") for begin_s in died_s.values())]
 
-    def _mark(self, at_s: float, lane: int, name: str, record: object) -> None:
+    @property
+    def _outage_tone(self) -> str:
+        return "bad" if self._checks.failed else "plain"
+
+    def _mark(self, at_s: float, lane: int, name: str, record: object, tone: str = "") -> None:
         try:
             text = self._text(json.dumps(rounded(record), ensure_ascii=False))
         except RecursionError:  # a journal may have it
             text = "too many levels"
-        self._timeline.marks.append(Mark(at_s, lane, self._text(name), TONES.get(name, "plain"), text))
+        self._timeline.marks.append(Mark(at_s, lane, self._text(name), tone or TONES.get(name, "plain"), text))
         self._timeline.lanes[lane].last_s = max(at_s, self._timeline.lanes[lane].last_s)
 
     def _text(self, text: str) -> str:
         cut = text if len(text) <= RECORD_CHARS else f"{text[:RECORD_CHARS]}…"
         return visible(self._mask.text(cut))
 
-
-def _outage(begin_s: float, end_s: float, bound: str) -> Span:
-    text = f"no worker for {bound}{format_figure(round(end_s - begin_s, 6), 's')}, by the journal"
-    return Span(begin_s, end_s, "bad", text)
+    def _outage(self, begin_s: float, end_s: float, bound: str) -> Span:
+        text = f"no worker for {bound}{format_figure(round(end_s - begin_s, 6), 's')}, by the journal"
+        return Span(begin_s, end_s, self._outage_tone, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from lumen_conformance.registry.redaction import MASK, Redactor
 from lumen_conformance.report.log_excerpts import LARGEST_TAIL_BYTES, MASKED_BYTES, MOST_LOGS, read_logs
+from lumen_conformance.report.log_lines import LINES_BEFORE, MOST_LINES, lines_in
 
 KEY = "k3y-of-the-run-which-is-long"
 LINES = "-----BEGIN KEY-----\n" + "MIIEvQIBADANBgkqhkiG9w0\n" * 20
@@ -111,3 +113,39 @@ def test_many_logs_are_left_out(tmp_path: Path) -> None:
 def test_known_values_are_masked(tmp_path: Path) -> None:
     """A short log is shown whole, with its secrets masked."""
     assert read(tmp_path / "server.log", f"key {KEY}.".encode()) == (f"key {MASK}.", 0)
+
+
+BEGIN_S = 1_000.0
+
+
+def write_stage(folder: Path, *, hung_s: float) -> None:
+    """Write a stage whose worker writes a line in each millisecond and hangs at a time; another one writes on."""
+    record = {"stage": "a.b", "evidence": None, "began_mono_s": BEGIN_S, "ended_mono_s": BEGIN_S + 60, "clock_s": 0.0}
+    (folder / "record.json").write_text(json.dumps(record | {"log_sizes": [{"at_mono_s": 1.0, "bytes": {}}]}), "utf-8")
+    hung = {"event": "worker_hung", "mono": BEGIN_S + hung_s, "instance": "a", "pid": 11}
+    (folder / "journal.jsonl").write_text(f"{json.dumps(hung)}\n", "utf-8")
+    lines = (json.dumps({"mono": BEGIN_S + n / 1_000, "n": n, "key": KEY}) for n in range(5_000))
+    (folder / "worker.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+
+
+def test_the_last_lines_of_a_worker_that_hung_are_shown(tmp_path: Path) -> None:
+    """Workers share a file: what the first one wrote last is there, although the end of the file is of another."""
+    write_stage(tmp_path, hung_s=2.0)
+    (found,) = (each for each in read_logs([str(tmp_path)], MASKS) if each.name.endswith("worker.jsonl"))
+    lines = found.text.split("\n")
+    numbers = [json.loads(line)["n"] for line in lines[1 : LINES_BEFORE + 1]]
+    assert numbers == list(range(2_001 - LINES_BEFORE, 2_002)[-LINES_BEFORE:])
+    assert lines[0] == f"… {numbers[0]} lines …"
+    assert (found.early, len(found.written)) == (LINES_BEFORE + 2, len(lines))
+    assert KEY not in found.text
+    shown = lines_in(found.name, found.written, [(BEGIN_S, BEGIN_S + 9, ())], found.early)
+    assert shown[0] == (1, LINES_BEFORE)
+    assert sum(last - first + 1 for first, last in shown) == MOST_LINES
+
+
+def test_a_worker_that_hung_at_the_end_needs_no_other_lines(tmp_path: Path) -> None:
+    """Its lines are in the end of the file anyway."""
+    write_stage(tmp_path, hung_s=4.999)
+    (found,) = (each for each in read_logs([str(tmp_path)], MASKS) if each.name.endswith("worker.jsonl"))
+    assert '"n": 4999' in found.text
+    assert found.early == 0

@@ -259,11 +259,13 @@ def test_korean_is_whole(found: dict[str, Any]) -> None:
         "언어",
         "결과별 보기",
         "범례",
-        "killed 타임라인",
+        "1.4: automatic restart 타임라인",
         "요청과 응답의 시간",
         "M: 지키지 않으면 클라이언트가 오작동함",
     } <= labels
-    assert {"Result", "Legend", "timeline of killed", "M: clients break without it"} <= set(found["english_labels"])
+    assert {"Result", "Legend", "timeline of 1.4: automatic restart", "M: clients break without it"} <= set(
+        found["english_labels"]
+    )
     same = labels & set(found["english_labels"])  # the time and the size of a piece of a body
     assert [each for each in same if " " in each and not each.endswith(" B")] == []
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lumen_conformance.registry.redaction import Redactor
+from lumen_conformance.report.stage_checks import StageChecks
 from lumen_conformance.report.timeline import MOST_LANES, MOST_REQUESTS, Timeline, read_timeline
 
 BEGIN_S, LASTS_S = 1_000.0, 60.0
@@ -47,6 +48,7 @@ def read(
     evidence: object,
     events: list[tuple[float, str, dict[str, Any]]],
     signals: list[dict[str, Any]] | None = None,
+    checks: StageChecks = StageChecks(),  # noqa: B008 -- frozen
 ) -> Timeline | None:
     """Write the folder of a stage and read its timeline."""
     (folder / "launch").mkdir()
@@ -57,7 +59,7 @@ def read(
         json.dumps({"event": name, "mono": BEGIN_S + at_s, "instance": "a"} | fields) for at_s, name, fields in events
     ]
     (folder / "launch" / "journal-1.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    return read_timeline(folder, Redactor([KEY]))
+    return read_timeline(folder, Redactor([KEY]), checks)
 
 
 def test_processes_have_lanes(tmp_path: Path) -> None:
@@ -119,10 +121,10 @@ def test_signals_of_the_stage_are_shown(tmp_path: Path) -> None:
     assert timeline
     marks = [(each.name, each.tone, timeline.lanes[each.lane].name) for each in timeline.marks if "SIG" in each.name]
     assert marks == [
-        ("SIGSTOP", "bad", "worker 11, generation 1"),
-        ("SIGCONT", "plain", "worker 11, generation 1"),
-        ("SIGKILL", "bad", "supervisor 10"),
-        ("SIGTERM", "warn", "process 30"),
+        ("SIGSTOP", "test", "worker 11, generation 1"),
+        ("SIGCONT", "test", "worker 11, generation 1"),
+        ("SIGKILL", "test", "supervisor 10"),
+        ("SIGTERM", "test", "process 30"),
     ]
     assert {each.name: each.end_s for each in timeline.lanes}["supervisor 10"] == 1.5
 
@@ -279,7 +281,7 @@ def test_the_legend_has_the_colours_that_occur(tmp_path: Path) -> None:
     timeline = read(tmp_path, request(0.3, status=503), EVENTS)
     assert timeline
     assert timeline.kinds() == {
-        "mark plain", "mark good", "mark bad", "request warn", "outage bad", "lane unseen",
+        "mark plain", "mark good", "mark bad", "request warn", "outage plain", "lane unseen",
     }  # fmt: skip
 
 
@@ -299,3 +301,44 @@ def test_what_is_no_event_is_left_out(line: str, tmp_path: Path) -> None:
     timeline = read(tmp_path, {}, EVENTS)
     assert timeline
     assert len(timeline.marks) == len(EVENTS)
+
+
+def test_an_outage_is_red_where_a_check_failed(tmp_path: Path) -> None:
+    """A pause that every check of the stage accepts is grey."""
+    tones = {}
+    for failed in ((), ("8.7-busy",)):
+        folder = tmp_path / str(len(failed))
+        folder.mkdir()
+        timeline = read(folder, {}, EVENTS, checks=StageChecks(("8.7-busy",), failed))
+        assert timeline
+        tones[failed] = [each.tone for each in timeline.outages]
+    assert tones == {(): ["plain"], ("8.7-busy",): ["bad"]}
+
+
+def test_the_steps_of_a_failed_check_are_shaded(tmp_path: Path) -> None:
+    """A step is cut at the begin and the end of the timeline; one beside it is left out."""
+    steps = [("8.7-busy", BEGIN_S - 9, BEGIN_S + 1), ("8.7-busy", BEGIN_S + 1.5, BEGIN_S + 9), ("8.8-slow", 1.0, 2.0)]
+    timeline = read(tmp_path, {}, EVENTS, checks=StageChecks(("8.7-busy", "8.8-slow"), ("8.7-busy",), steps))
+    assert timeline
+    assert timeline.failed == ("8.7-busy",)
+    assert [(each.begin_s, each.end_s, each.text) for each in timeline.steps] == [
+        (0.0, 1.0, "8.7-busy"), (1.5, pytest.approx(2.0 * 1.02), "8.7-busy"),
+    ]  # fmt: skip
+    assert "step" in timeline.kinds()
+    assert ("step", "", "8.7-busy") in [row[1:] for row in timeline.rows()]
+
+
+@pytest.mark.parametrize(
+    ("names", "title"),
+    [
+        (["8.10-clock-step", "8.7-busy", "8.9-paused", "8.8-slow"], "8.7 to 8.10: busy, slow, paused, …"),
+        (["8.11-status"], "8.11: status"),
+        (["1.3.1-reaped", "1.1-initial-start"], "1.1, 1.3.1: initial start, reaped"),
+        (["8.1-stopped", "8.2-spinning", "8.12-no-words"], "8.1 to 8.2, 8.12: stopped, spinning, no words"),
+        (["4.4-response-time", "4.4.1-share", "4.5"], "4.4 to 4.5: response time, share"),
+        ([], ""),
+    ],
+)  # fmt: skip
+def test_a_stage_has_the_name_of_its_checks(names: list[str], title: str) -> None:
+    """Who reads of a failed check finds its stage; the name of a function says nothing."""
+    assert StageChecks(names).title == title
