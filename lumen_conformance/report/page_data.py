@@ -16,7 +16,7 @@ A run of all tests has thousands of entries, so they are short. An entry has onl
 ``x``      the exchanges, by their places in ``exchanges``
 ``l``      the logs of its stage, by their places in ``logs``
 ``w``      the lines of them that were written in its own steps: the place of the log, first and last line of each part
-``a``      the cause, by its place on the page
+``a``      the cause, by its place on the page; ``b``: those that a check waits for that was not judged
 ``new``    1 if it did not fail in the run before (`--history`); ``flips``: how often that changed
 =========  =========================================================================================
 
@@ -87,6 +87,10 @@ class PageData:
         self._mask = redactor()
         self._modules, self._claims, self._exchanges = ValueTable(), ValueTable(), ValueTable()
         self._causes = {name: place for place, cause in reversed(list(enumerate(causes))) for name in cause.checks}
+        self._awaited: dict[str, list[int]] = {}
+        for place, cause in enumerate(causes):
+            for name in cause.not_judged:
+                self._awaited.setdefault(name, []).append(place)
         self._checks = [each for place, group in enumerate(groups) for each in self._entries(place, group)]
         self._groups = [
             {"number": each.number, "name": each.name, "l": self._logs_of(*each.results)} for each in groups
@@ -150,6 +154,7 @@ class PageData:
             "s": round(result.duration_s, 4),
             "new": int(self._earlier.is_new(result)),
             "flips": self._earlier.flips(result),
+            "b": self._awaited.get(result.name, []),
         }
         found = self._head(result.entry, group) | {key: value for key, value in optional.items() if value}
         if (cause := self._causes.get(result.name)) is not None:

@@ -5,9 +5,11 @@
   const page = document.documentElement;
   const $ = (id) => document.getElementById(id);
   const groups = [...document.querySelectorAll("details.group")];
+  const WHOLE = "whole"; // an address that the page has set: it has the filter, too; that of a link has not
   const SELECTS = ["tier", "area", "group", "cause"];
-  const WRONG = ["failed", "error", "never_ran", "not_judged"];
+  const FAILURES = ["failed", "error", "never_ran"]; // of these, those that the page has
   const state = { text: "", outcomes: new Set(), tier: "", area: "", group: "", cause: "" };
+  const failures = presentOf(FAILURES).length ? presentOf(FAILURES) : presentOf(["not_judged"]); // what fails the run
   const data = await readData().catch(() => ({ labels: {}, korean: {}, checks: [] }));
 
   // ---- data -----------------------------------------------------------------------------------------------------
@@ -52,18 +54,22 @@
     details.addEventListener("toggle", () => details.open && details.fill());
     return details;
   }
+  function presentOf(words) {
+    return words.filter((word) => document.querySelector(`.filters [data-outcome=${word}]`));
+  }
   const outcomeOf = (check) => check.o || "passed";
   const isWrong = (check) => !["passed", "skipped"].includes(outcomeOf(check));
   const nameOf = (check) => check.i || nodeOf(check);
   const nodeOf = (check) => (check.m === undefined ? "" : `${data.modules[check.m]}::${check.n}`);
   const latestOf = (check) => (check.sides ? check.sides[1] || check.sides[0] : check); // of a comparison
   const claimOf = (check) => data.claims[check.c];
+  const causesOf = (check) => (check.a === undefined ? check.b || [] : [check.a]);
 
   // ---- filter ---------------------------------------------------------------------------------------------------
   const isFiltered = () => state.text || state.outcomes.size || SELECTS.some((name) => state[name]);
   function searched(check) {
     if (check.searched === undefined) {
-      const texts = (check.sides || [check]).flatMap((each) => (each && each.r ? [each.r.reason, each.r.expected, each.r.found] : []));
+      const texts = [check, ...(check.sides || [])].flatMap((each) => (each && each.r ? [each.r.reason, each.r.expected, each.r.found, each.r.breaks] : []));
       check.searched = [nameOf(check), nodeOf(check), claimOf(check), check.ko, check.kc, ...texts].join("\n").toLowerCase();
     }
     return check.searched;
@@ -74,7 +80,7 @@
       (!state.tier || (check.t || "M") === state.tier) &&
       (!state.area || groups[check.g].dataset.area === state.area) &&
       (!state.group || groups[check.g].dataset.name === state.group) &&
-      (!state.cause || String(check.a) === state.cause) &&
+      (!state.cause || causesOf(check).map(String).includes(state.cause)) &&
       (!state.text || state.text.split(/\s+/).every((word) => searched(check).includes(word)))
     );
   }
@@ -102,17 +108,21 @@
       button.setAttribute("aria-pressed", String(state.outcomes.has(button.dataset.outcome)));
     }
   }
-  function keepFilterInLink() {
+  // The address names the part that is open, and the filter: #1.4-automatic-restart?outcome=failed.
+  function address(part) {
     const parts = new URLSearchParams();
     if (state.text) parts.set("q", state.text);
     if (state.outcomes.size) parts.set("outcome", [...state.outcomes].join(","));
     for (const name of SELECTS) if (state[name]) parts.set(name, state[name]);
-    const text = parts.toString();
-    history.replaceState(null, "", text ? `#?${text}` : location.pathname + location.search);
+    const filter = parts.toString();
+    return part || filter ? `#${encodeURIComponent(part)}${filter ? `?${filter}` : ""}` : location.pathname + location.search;
+  }
+  function setAddress(part) {
+    history.replaceState(WHOLE, "", address(part));
   }
   function updateFilter() {
     apply();
-    keepFilterInLink();
+    setAddress("");
   }
   function clear() {
     Object.assign(state, { text: "", tier: "", area: "", group: "", cause: "" });
@@ -210,7 +220,7 @@
     if (!check.sides) list.append(...findings(check));
     if (source) list.append(line("source", ...prose(source)));
     if (breaks) list.append(line("affected clients", ...prose(breaks)));
-    if (check.a !== undefined) list.append(line("cause", element("a", { href: `#cause-${check.a}` }, ...prose(data.causes[check.a]))));
+    for (const place of causesOf(check)) list.append(line("cause", element("a", { href: `#cause-${place}` }, ...prose(data.causes[place]))));
     const link = element("a", { class: "permalink", href: `#${encodeURIComponent(nameOf(check))}` }, translated("link"));
     list.append(line("test", element("code", {}, nodeOf(check) || nameOf(check)), " ", link));
     return element("div", { class: "body" }, list, ...(check.sides ? [renderSides(check.sides)] : evidence(check)));
@@ -345,17 +355,24 @@
   }
 
   // ---- links --------------------------------------------------------------------------------------------------------
-  function followLink() {
-    let wanted = location.hash.slice(1);
+  function readFilter(text) {
+    const parts = new URLSearchParams(text);
+    clear();
+    state.text = (parts.get("q") || "").toLowerCase();
+    for (const word of (parts.get("outcome") || "").split(",").filter(Boolean)) state.outcomes.add(word);
+    for (const name of SELECTS) state[name] = parts.get(name) || "";
+    show();
+    apply();
+  }
+  function followLink(event) {
+    let [wanted, ...filter] = location.hash.slice(1).split("?");
+    const isNew = history.state !== WHOLE; // not one that the reader comes back to
     showUnknownLink("");
-    if (wanted.startsWith("?")) {
-      const parts = new URLSearchParams(wanted.slice(1));
-      clear();
-      state.text = (parts.get("q") || "").toLowerCase();
-      for (const word of (parts.get("outcome") || "").split(",").filter(Boolean)) state.outcomes.add(word);
-      for (const name of SELECTS) state[name] = parts.get(name) || "";
-      show();
-      apply();
+    if (!wanted || !isNew || filter.length) readFilter(filter.join("?"));
+    if (!wanted) {
+      if (largest) selectCause(largest);
+      if (event && isNew && filter.length) $("checks").scrollIntoView();
+      history.replaceState(WHOLE, "");
       return;
     }
     try {
@@ -363,18 +380,19 @@
     } catch {
       // it is shown as it is
     }
-    if (!wanted) return;
     const check = data.checks.find((each) => each.i === wanted || nodeOf(each) === wanted) || data.checks.find((each) => each.i && each.i.startsWith(`${wanted}-`));
     if (!check) {
       const part = $(wanted) || $(`group-${wanted}`);
-      if (part) reveal(part);
-      else showUnknownLink(wanted);
+      if (!part) return showUnknownLink(wanted);
+      reveal(part);
+      setAddress(wanted);
       return;
     }
     if (!matches(check)) {
       clear();
       apply();
     }
+    setAddress(wanted);
     const group = groups[check.g];
     group.open = true;
     fill(group);
@@ -478,6 +496,8 @@
     updateFilter();
   });
   document.addEventListener("click", (event) => {
+    const summary = event.target.closest("details.check > summary");
+    if (summary) setAddress(summary.parentElement.open ? "" : nameOf(summary.parentElement.check)); // it changes after this
     const button = event.target.closest("button");
     if (!button) return;
     if (button.dataset.outcome) {
@@ -502,9 +522,9 @@
     j: () => step(1),
     k: () => step(-1),
     f: () => {
-      const only = WRONG.every((word) => state.outcomes.has(word));
+      const only = failures.every((word) => state.outcomes.has(word));
       clear();
-      if (!only) WRONG.forEach((word) => state.outcomes.add(word));
+      if (!only) failures.forEach((word) => state.outcomes.add(word));
       updateFilter();
     },
     l: () => setLanguage(page.lang === "ko" ? "en" : "ko"),
@@ -528,7 +548,8 @@
   function step(by) {
     const rows = [...document.querySelectorAll("details.check > summary")].filter((each) => each.offsetParent);
     const at = rows.indexOf(document.activeElement);
-    const next = rows[at < 0 && by < 0 ? rows.length - 1 : at + by];
+    const first = Math.max(0, rows.findIndex((each) => failures.includes(outcomeOf(each.parentElement.check))));
+    const next = rows[at >= 0 ? at + by : by < 0 ? rows.length - 1 : first];
     if (next) next.focus();
   }
   for (const event of ["focusin", "pointerover"]) {
@@ -556,8 +577,9 @@
     link.addEventListener("click", (event) => {
       if (!matchMedia("(min-width: 1000px)").matches) return; // the causes stand below each other
       event.preventDefault(); // the cause is beside its name: nothing must scroll
-      history.replaceState(null, "", link.hash);
-      selectCause($(link.hash.slice(1)));
+      const name = link.hash.slice(1);
+      if (location.hash !== address(name)) history.pushState(WHOLE, "", address(name));
+      selectCause($(name));
     });
   }
   addEventListener("hashchange", followLink);

@@ -163,7 +163,7 @@ def test_log_lines_of_a_check(found: dict[str, Any]) -> None:
 
 
 def test_keys(found: dict[str, Any]) -> None:
-    """The key f shows the failures, j goes to the next check, Enter opens it."""
+    """The key f shows the failures, j goes to the first, Enter opens it."""
     assert found["failures_by_key"] == ["C1-fails"]
     assert found["next"] == "C1-fails"
     assert "<script>document.title" in found["opened_by_key"]
@@ -218,7 +218,7 @@ def test_a_damaged_page_says_so(tmp_path: Path) -> None:
 def test_languages(found: dict[str, Any]) -> None:
     """The key l changes to Korean, and the page remembers it."""
     sentence = "통과 22, 실패 1, 경고 1, 해당 없음 1 (대상이 선언하지 않음: tools 1)."
-    assert found["korean"] == ["ko", "실패", "원인", sentence, "ID, 검사 내용, 실제 값"]
+    assert found["korean"] == ["ko", "실패", "원인", sentence, "ID, 검사 내용, 실제 값, 클라이언트"]
     assert found["korean_after_reload"] == "ko"
     assert found["english"] == "FAILED"
 
