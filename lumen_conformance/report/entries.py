@@ -27,6 +27,7 @@ class ReportEntry:
     ``area``      the folder below tests/
     ``scenario``  0 outside the recovery tests
     ``group``     the first line of the docstring of the module
+    ``gateway``   whether it needs the gateway of the suite
     ``label``     of its system: what `check_id` and `nodeid` end with in a report of several, such as @linux
     """
 
@@ -41,6 +42,7 @@ class ReportEntry:
     group: str
     source: str = ""
     label: str = ""
+    gateway: bool = False
 
     @property
     def name(self) -> str:
@@ -76,6 +78,7 @@ def entry_of(item: pytest.Item) -> ReportEntry:
         scenario=scenario_of(item.path, item.config) or 0,
         group=claim_of(module) or item.path.stem,
         source=found.source if found else "",
+        gateway=any("gateway" in mark.args for mark in item.iter_markers("needs")),
     )
 
 

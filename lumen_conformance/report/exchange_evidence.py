@@ -21,11 +21,14 @@ from lumen_conformance.http.exchange_record import exchange_record, readable_bod
 from lumen_conformance.registry.measurement import EXCHANGE, IS_READ, record
 from lumen_conformance.registry.redaction import redactor
 from lumen_conformance.report import output_paths, report_redaction, shared_files
+from lumen_conformance.report.entries import ReportEntry
 from lumen_conformance.report.results import RESULTS, properties
 from lumen_conformance.run import run_of
 
 OPTION: Final = "--keep-bodies"
 MOST_EXCHANGES: Final = 3  # of one check
+NEEDS_GATEWAY: Final = "The gateway of the suite is needed to see it: run the check again instead."
+NEEDS_SEVERAL: Final = "Several requests are needed to see it: run the check again instead."
 FILES, NOT_KEPT = "files", "not_kept"  # in the record of an exchange
 Exchange = dict[str, Any]
 
@@ -48,6 +51,13 @@ def record_exchanges(
     if IS_READ in item.config.stash:
         for each in captures[:MOST_EXCHANGES]:
             record(item, EXCHANGE, _kept(item.config, each) | beside(each))
+
+
+def remark_on_curl(entry: ReportEntry, exchanges: Sequence[Exchange]) -> str:
+    """Return why one request alone does not show the failure of a check; empty if it does."""
+    if entry.gateway:
+        return NEEDS_GATEWAY
+    return NEEDS_SEVERAL if len(exchanges) > 1 else ""
 
 
 @cached_on_capture

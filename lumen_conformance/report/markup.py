@@ -13,6 +13,7 @@ from lumen_conformance.registry.measurement import EXCHANGE
 from lumen_conformance.registry.redaction import redactor
 from lumen_conformance.report import korean
 from lumen_conformance.report.causes import Cause, causes_of, unjudged_without_cause
+from lumen_conformance.report.exchange_evidence import remark_on_curl
 from lumen_conformance.report.figures import format_seconds
 from lumen_conformance.report.history import history_of
 from lumen_conformance.report.layers import layer_results
@@ -185,4 +186,6 @@ def _example(result: Result, config: pytest.Config) -> CauseExample:
     )
     exchanges = properties(config.stash[RESULTS].reports_of(result.entry.nodeid), EXCHANGE)
     again = repeat_command(config, [result.entry])
-    return make_example(findings, again, failure.curl if failure else "", exchanges[0] if exchanges else None)
+    curl = failure.curl if failure else ""
+    remark = remark_on_curl(result.entry, exchanges) if curl else ""
+    return make_example(findings, again, curl, exchanges[0] if exchanges else None, remark=remark)

@@ -49,7 +49,7 @@ from lumen_conformance.report.baseline import BASELINED
 from lumen_conformance.report.causes import Cause
 from lumen_conformance.report.counts import deciding_report
 from lumen_conformance.report.entries import ReportEntry
-from lumen_conformance.report.exchange_evidence import with_files
+from lumen_conformance.report.exchange_evidence import remark_on_curl, with_files
 from lumen_conformance.report.figures import format_figure
 from lumen_conformance.report.history import History
 from lumen_conformance.report.log_excerpts import LogExcerpt
@@ -181,7 +181,8 @@ class PageData:
         }
         if failure:
             details |= {name: getattr(failure, name)[:LONGEST_TEXT] for name in ("expected", "found", "at", "excerpt")}
-            details |= {"dump": failure.dump, "curl": failure.curl}
+            remark = remark_on_curl(entry, properties(reports, EXCHANGE)) if failure.curl else ""
+            details |= {"dump": failure.dump, "curl": failure.curl, "curl_remark": remark}
         return {key: value for key, value in details.items() if value}
 
 

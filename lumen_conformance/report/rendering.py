@@ -79,20 +79,30 @@ _ICONS: Final = {"good": ("#24703f", "✓"), "bad": ("#b2352c", "✗"), "incompl
 
 @dataclass(frozen=True)
 class CauseExample:
-    """What the first failure of a cause shows: its findings, the commands that repeat it, its exchange."""
+    """What the first failure of a cause shows: its findings, the commands that repeat it, its exchange.
+
+    ``remark``  why the request alone does not show the failure, or empty
+    """
 
     findings: list[tuple[str, str]]
     repeat_command: str
     curl: str
+    remark: str
     exchange: dict[str, str]
 
 
 def make_example(
-    findings: list[tuple[str, str]], repeat_command: str, curl: str, exchange: Mapping[str, Any] | None
+    findings: list[tuple[str, str]],
+    repeat_command: str,
+    curl: str,
+    exchange: Mapping[str, Any] | None,
+    *,
+    remark: str = "",
 ) -> CauseExample:
     """Return an example, its texts cut and without characters that a page obeys."""
     shown = [(name, visible(_cut(text, FINDING_CHARS))) for name, text in findings if text]
-    return CauseExample(shown, visible(repeat_command), visible(curl), _exchange(exchange) if exchange else {})
+    exchanged = _exchange(exchange) if exchange else {}
+    return CauseExample(shown, visible(repeat_command), visible(curl), remark, exchanged)
 
 
 def _exchange(record: Mapping[str, Any]) -> dict[str, str]:

@@ -248,6 +248,7 @@
   function evidence({ r = {}, x = [], l = [], w }) {
     const made = [];
     if (r.curl) made.push(code(r.curl, "repeat"));
+    if (r.curl_remark) made.push(element("p", { class: "remark" }, translated(r.curl_remark)));
     if (r.dump) made.push(code(r.dump, "bytes", "dump"));
     else if (r.excerpt) made.push(code(r.excerpt, "bytes"));
     if (r.observed) made.push(observed(r.observed));

@@ -13,6 +13,7 @@ import pytest
 import lumen_conformance
 from lumen_conformance.report import comparison_page, korean, rendering, run_result
 from lumen_conformance.report.causes import NUMBERS
+from lumen_conformance.report.exchange_evidence import NEEDS_GATEWAY, NEEDS_SEVERAL
 from lumen_conformance.report.layers import FAILED, NO_CHECK, PASSED
 from lumen_conformance.report.results import Outcome, Results
 from lumen_conformance.report.selection import SEVENTEEN
@@ -62,6 +63,8 @@ def shown() -> set[str]:
         *facts,
         *words,
         *run_result.PARTIAL_RESULTS,
+        NEEDS_GATEWAY,
+        NEEDS_SEVERAL,
         FAILED,
         NO_CHECK,
         PASSED,
