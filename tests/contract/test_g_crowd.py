@@ -10,6 +10,7 @@ import pytest
 
 from lumen_conformance.contract.exchanges import FEW_CLIENTS, MANY_CLIENTS
 from lumen_conformance.contract.expectations import describe
+from lumen_conformance.contract.failure_report import judge_exchanges
 from lumen_conformance.contract.limits import ask_until_served
 from lumen_conformance.contract.mixed_answers import SentQuestion, expect_own_answers, limit_tokens, make_unique
 from lumen_conformance.contract.session import ContractSession
@@ -63,10 +64,14 @@ def answers(concurrent_answers: list[SentQuestion], proxy: ContractSession) -> l
 
 
 @check("C8.4", source="openapi.yaml: a unique identifier; BerriAI/litellm#28376: LiteLLM stores costs under this id")
-def test_unique_ids(concurrent_answers: list[SentQuestion], proxy: ContractSession) -> None:
+def test_unique_ids(
+    concurrent_answers: list[SentQuestion], proxy: ContractSession, request: pytest.FixtureRequest
+) -> None:
     """The answers to concurrent clients have different ids."""
-    ids = [answer_id(capture) for capture in answers(concurrent_answers, proxy)]
-    if not all(choices(capture) for capture in answers(concurrent_answers, proxy)):
+    captures = answers(concurrent_answers, proxy)
+    judge_exchanges(request.node, captures)
+    ids = [answer_id(capture) for capture in captures]
+    if not all(choices(capture) for capture in captures):
         raise NotJudged(
             f"one of {len(ids)} concurrent answers has no choices", ("G7.1",) * ("gateway" in proxy.target.can)
         )
