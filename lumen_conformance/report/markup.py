@@ -16,7 +16,7 @@ from lumen_conformance.report.causes import Cause, causes_of, unjudged_without_c
 from lumen_conformance.report.exchange_evidence import remark_on_curl
 from lumen_conformance.report.figures import format_seconds
 from lumen_conformance.report.history import history_of
-from lumen_conformance.report.layers import layer_results
+from lumen_conformance.report.layers import MEANINGS, layer_results
 from lumen_conformance.report.log_excerpts import LogExcerpt, read_logs
 from lumen_conformance.report.page_data import PageData, catalogue
 from lumen_conformance.report.rendering import (
@@ -32,13 +32,14 @@ from lumen_conformance.report.rendering import (
 )
 from lumen_conformance.report.result_groups import ResultGroup, group_results
 from lumen_conformance.report.results import NEVER_RAN, RESULTS, Result, Results, counts, properties
-from lumen_conformance.report.run_result import summarize_run
+from lumen_conformance.report.run_result import skip_reasons, spell, summarize_run
 from lumen_conformance.report.selection import describe
 from lumen_conformance.report.stage_checks import checks_of_stage
 from lumen_conformance.report.timeline import Timeline, read_timeline
 from lumen_conformance.report.under_test import describe_target, repeat_command
 
 GroupKey = tuple[str, str]  # number and name
+MOST_REASONS, REASON_CHARS = 100, 1_000  # of the list of all reasons; the sentence has three short ones
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,9 @@ def render_page(session: pytest.Session, title: str, evidence: Evidence, folder:
         korean_sentence=korean.sentence(ending),
         icon=icon(ending.tone),
         layers=layer_results(config, results),
+        layer_meanings=MEANINGS,
+        reasons=_reasons(results),
+        advice=sum(each.outcome == "warned" and not each.reported for each in results.results),
         counts=numbers,
         banner_counts=_ordered_counts(results.results, len(results.missing), len(results.broken)),
         details=_run_details(config, results),
@@ -149,6 +153,15 @@ def _run_details(config: pytest.Config, results: Results) -> dict[str, str]:
         "Generated": now(),
         "Runs on": f"Python {platform.python_version()}, {platform.system()} {platform.machine()}",
     }
+
+
+def _reasons(results: Results) -> list[tuple[int, str, str]]:
+    """Return how many checks did not apply and why, each reason in English and Korean."""
+    found = skip_reasons(results.results, MOST_REASONS)
+    return [
+        (number, spell(reason, REASON_CHARS), korean.of_reason(reason) or spell(reason, REASON_CHARS))
+        for number, reason in found
+    ]
 
 
 def _ordered_counts(results: Sequence[Result], missing: int, broken: int = 0) -> dict[str, int]:
@@ -186,6 +199,6 @@ def _example(result: Result, config: pytest.Config) -> CauseExample:
     )
     exchanges = properties(config.stash[RESULTS].reports_of(result.entry.nodeid), EXCHANGE)
     again = repeat_command(config, [result.entry])
-    curl = failure.curl if failure else ""
+    curl, at = (failure.curl, failure.at) if failure else ("", "")
     remark = remark_on_curl(result.entry, exchanges) if curl else ""
-    return make_example(findings, again, curl, exchanges[0] if exchanges else None, remark=remark)
+    return make_example(findings, again, curl, exchanges[0] if exchanges else None, at=at, remark=remark)

@@ -25,6 +25,7 @@ from lumen_conformance.report.results import NEVER_RAN
 
 UNCOLLECTED: Final = "uncollected"  # modules, which are no tests and have no rows
 HEADLINE_CHARS: Final = 160  # of the name of a cause: two lines
+MARKED_CHARS: Final = 60  # of the line of an exchange at which a check failed
 EXAMPLE_CHARS: Final = 1_500  # of the texts of the exchange of a cause
 FINDING_CHARS: Final = 400  # of an expected or found value in a cause, so that the command is on the first screen, too
 LABELS: Final = {
@@ -43,6 +44,8 @@ TIER_TITLES: Final = {
     "S": "S: OpenAI does it",
     "W": "W: advice",
 }
+_PORT: Final = re.compile(r"://[^\s/]*:(\d+)")
+_BYTE: Final = re.compile(r"\bbyte (\d+)$")
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _MASK: Final[ContextVar[Redactor]] = ContextVar("_MASK")  # of the page that is rendered
 
@@ -56,7 +59,10 @@ ENVIRONMENT: Final = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
     lstrip_blocks=True, finalize=_masked,
 )  # fmt: skip
-ENVIRONMENT.globals |= {"figure_text": format_figure, "labels": LABELS, "of_pattern": of_pattern}
+ENVIRONMENT.globals |= {
+    "figure_text": format_figure, "labels": LABELS, "tier_titles": TIER_TITLES, "of_pattern": of_pattern,
+    "words_of_groups": ("passed", *(word for word in LABELS if word != "passed")),
+}  # fmt: skip
 ENVIRONMENT.filters |= {"seconds": format_seconds, "share": share_of_budget, "points": points}
 
 
@@ -90,6 +96,12 @@ class CauseExample:
     remark: str
     exchange: dict[str, str]
 
+    @property
+    def port(self) -> str:
+        """The port in the command that sends the request, of a server that may have ended."""
+        found = _PORT.search(self.curl)
+        return found[1] if found else ""
+
 
 def make_example(
     findings: list[tuple[str, str]],
@@ -97,20 +109,38 @@ def make_example(
     curl: str,
     exchange: Mapping[str, Any] | None,
     *,
+    at: str = "",
     remark: str = "",
 ) -> CauseExample:
     """Return an example, its texts cut and without characters that a page obeys."""
     shown = [(name, visible(_cut(text, FINDING_CHARS))) for name, text in findings if text]
-    exchanged = _exchange(exchange) if exchange else {}
+    exchanged = _exchange(exchange, at) if exchange else {}
     return CauseExample(shown, visible(repeat_command), visible(curl), remark, exchanged)
 
 
-def _exchange(record: Mapping[str, Any]) -> dict[str, str]:
+def _exchange(record: Mapping[str, Any], at: str) -> dict[str, str]:
+    """Return the texts of an exchange, what is at the offset of a failure apart from what is before and after it."""
     request = record["request"][0] if record["request"] else record["url"]
     request_body, body = _body(record, "request_body"), _body(record, "body")
     response = [*record["response"], "", body] if record["response"] else [record["error"] or record["ended"]]
     text = "\n".join([*record["request"], "", request_body, "", *response])
-    return {"line": visible(f"{request} → {record['status'] or record['ended']}"), "text": visible(text)}
+    begin, end = _marked(body, at) if record["response"] else (0, 0)
+    before = len(text) - len(body)
+    parts = {"before": text[: before + begin], "marked": text[before + begin : before + end]}
+    return {
+        "line": visible(f"{request} → {record['status'] or record['ended']}"),
+        **{name: visible(part) for name, part in {**parts, "after": text[before + end :]}.items()},
+    }
+
+
+def _marked(body: str, at: str) -> tuple[int, int]:
+    """Return begin and end of what is marked in a body: from the byte of a failure to the end of its line."""
+    found = _BYTE.search(at)
+    begin = len(body.encode()[: int(found[1])].decode(errors="ignore")) if found else len(body)
+    if begin >= len(body):
+        return 0, 0
+    line = body.find("\n", begin)
+    return begin, min(begin + MARKED_CHARS, line if line > begin else len(body))
 
 
 def _body(record: Mapping[str, Any], name: str) -> str:

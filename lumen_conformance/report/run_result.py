@@ -150,21 +150,21 @@ def _warned(results: Sequence[Result]) -> Phrase:
     return Phrase("{} warned (tier S)" if strict else "{} warned", (warned,))
 
 
-def skip_reasons(results: Iterable[Result]) -> Reasons:
+def skip_reasons(results: Iterable[Result], most: int = MOST_REASONS) -> Reasons:
     """Return how many tests did not apply, and why, the most frequent reasons first; the last may be of the others."""
     reasons = [each.reason for each in results if each.outcome == "skipped"]
     found, whole = Counter(map(spell, reasons)), dict(zip(map(spell, reasons), reasons, strict=True))
-    most = tuple((number, whole[reason]) for reason, number in found.most_common(MOST_REASONS))
-    others = len(reasons) - sum(number for number, _ in most)
-    return (*most, (others, "for other reasons")) if others else most
+    shown = tuple((number, whole[reason]) for reason, number in found.most_common(most))
+    others = len(reasons) - sum(number for number, _ in shown)
+    return (*shown, (others, "for other reasons")) if others else shown
 
 
-def spell(reason: str) -> str:
+def spell(reason: str, chars: int = REASON_CHARS) -> str:
     """Return a reason in a few words; a capability as the option that declares it."""
     if missing := _UNDECLARED.match(reason):
         return f"need {spelled('can')} {missing[1].replace(', ', ',')}"
-    text = " ".join(reason.split())
-    return text if len(text) <= REASON_CHARS else f"{text[:REASON_CHARS]}…"
+    text = " ".join(reason.removeprefix("not applicable: ").split())
+    return text if len(text) <= chars else f"{text[:chars].rpartition(' ')[0] or text[:chars]}…"
 
 
 def set_exit_status(session: pytest.Session) -> None:

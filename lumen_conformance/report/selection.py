@@ -93,8 +93,9 @@ def describe(config: pytest.Config) -> str:
     narrower += ["only the tests named on the command line"] if config.args_source.name == "ARGS" else []
     if config.getoption("--progress"):  # the command: its words select, and it names the tests itself
         return f"{name_of(expression)}{f' ({narrower[0]})' if config.option.keyword else ''}"
-    reasons = [why if expression else "no -m given", *narrower]
-    return f"{name_of(expression)} ({', '.join(reasons)})"
+    is_named = why.startswith("-m") and name_of(expression) == expression.strip()  # it would be said twice
+    reasons = [*([] if expression and is_named else [why if expression else "no -m given"]), *narrower]
+    return " ".join([name_of(expression), *([f"({', '.join(reasons)})"] if reasons else [])])
 
 
 def configure(config: pytest.Config) -> None:

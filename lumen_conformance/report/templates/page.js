@@ -2,6 +2,8 @@
 // Shows the entries of the checks, which are data, when a group or a check is opened. Every text is set as text.
 (async () => {
   const MOST_ROWS = 300; // of one group at a time: more than a person reads
+  const MOST_LINES = 60; // of a text that is shown whole; of a longer one, and of a log on paper, SHOWN_LINES
+  const SHOWN_LINES = 40;
   const page = document.documentElement;
   const $ = (id) => document.getElementById(id);
   const groups = [...document.querySelectorAll("details.group")];
@@ -80,7 +82,7 @@
       (!state.tier || (check.t || "M") === state.tier) &&
       (!state.area || groups[check.g].dataset.area === state.area) &&
       (!state.group || groups[check.g].dataset.name === state.group) &&
-      (!state.cause || causesOf(check).map(String).includes(state.cause)) &&
+      (!state.cause || causesOf(check).some((place) => String(place + 1) === state.cause)) &&
       (!state.text || state.text.split(/\s+/).every((word) => searched(check).includes(word)))
     );
   }
@@ -148,7 +150,7 @@
     return places.map((place) => {
       const log = data.logs[place];
       const title = element("summary", {}, element("code", {}, log.name), log.cut_bytes ? element("small", {}, " ", counted("{} earlier bytes are left out", log.cut_bytes)) : "");
-      return lazy(element("details", { class: "log" }, title), () => [element("pre", { tabindex: "0" }, log.text)]);
+      return lazy(element("details", { class: "log" }, title), () => texts(log.text, true));
     });
   }
   // The lines that were written in the steps of a check; what is between them is left out.
@@ -156,7 +158,7 @@
     return Object.entries(places).map(([place, parts]) => {
       const lines = data.logs[place].text.split("\n");
       const text = parts.map(([first, last]) => lines.slice(first, last + 1).join("\n")).join("\n…\n");
-      return element("div", { class: "code" }, element("code", {}, data.logs[place].name.replace(/^.*?\/.*?\//, "")), element("pre", { tabindex: "0" }, text));
+      return element("div", { class: "code" }, element("code", {}, data.logs[place].name.replace(/^.*?\/.*?\//, "")), ...texts(text, true));
     });
   }
   function fillRows(group, rows) {
@@ -220,8 +222,8 @@
     if (!check.sides) list.append(...findings(check));
     if (source) list.append(line("source", ...prose(source)));
     if (breaks) list.append(line("affected clients", ...prose(breaks)));
-    for (const place of causesOf(check)) list.append(line("cause", element("a", { href: `#cause-${place}` }, ...prose(data.causes[place]))));
-    const link = element("a", { class: "permalink", href: `#${encodeURIComponent(nameOf(check))}` }, translated("link"));
+    for (const place of causesOf(check)) list.append(line("cause", element("a", { href: `#cause-${place + 1}` }, ...prose(data.causes[place]))));
+    const link = labelled(element("a", { class: "permalink", href: `#${encodeURIComponent(nameOf(check))}` }, "#"), "aria-label", "link to this check");
     list.append(line("test", element("code", {}, nodeOf(check) || nameOf(check)), " ", link));
     return element("div", { class: "body" }, list, ...(check.sides ? [renderSides(check.sides)] : evidence(check)));
   }
@@ -237,7 +239,7 @@
     if (r.expected) lines.push(line("expected", element("code", {}, r.expected)));
     if (r.found) lines.push(line("found", element("code", {}, r.found)));
     if (r.at) lines.push(line("at", element("code", {}, r.at)));
-    for (const [expected, value] of r.held || []) lines.push(line("expected (met)", element("code", {}, expected), value ? ": " : "", value ? element("code", {}, value) : ""));
+    for (const [expected, value] of r.held || []) lines.push(line("as expected", element("code", {}, expected), value ? ": " : "", value ? element("code", {}, value) : ""));
     if (!r.found && r.reason) lines.push(line("reason", r.reason_ko ? inBoth(r.reason, r.reason_ko) : element("code", {}, r.reason)));
     for (const each of r.warnings || []) if (each !== r.reason) lines.push(line("warning", each));
     for (const each of r.known || []) lines.push(line("known failure", each));
@@ -247,13 +249,13 @@
   }
   function evidence({ r = {}, x = [], l = [], w }) {
     const made = [];
-    if (r.curl) made.push(code(r.curl, "repeat"));
+    if (r.curl) made.push(request(r.curl));
     if (r.curl_remark) made.push(element("p", { class: "remark" }, translated(r.curl_remark)));
     if (r.dump) made.push(code(r.dump, "bytes", "dump"));
     else if (r.excerpt) made.push(code(r.excerpt, "bytes"));
     if (r.observed) made.push(observed(r.observed));
-    for (const place of x) made.push(exchange(data.exchanges[place]));
-    if (r.log) made.push(element("details", { class: "output" }, element("summary", {}, translated("log")), element("pre", { tabindex: "0" }, r.log)));
+    for (const place of x) made.push(exchange(data.exchanges[place], r.curl));
+    if (r.log) made.push(element("details", { class: "output" }, element("summary", {}, translated("log")), ...texts(r.log, true)));
     if (w) made.push(element("h4", {}, translated("what was logged in the steps that this check is about")), ...stepLines(w));
     if (l.length) made.push(folded("logs of the whole stage", ...logsAt(l)));
     return made;
@@ -262,8 +264,31 @@
     return element("details", {}, element("summary", {}, translated(name)), ...content);
   }
   function code(text, name, kind) {
-    const button = element("button", { type: "button", class: "copy" }, translated("Copy"));
-    return element("div", { class: "code" }, element("span", { class: "name" }, translated(name)), element("pre", { tabindex: "0", class: kind }, text), button);
+    return element("div", { class: "code" }, element("p", { class: "name" }, translated(name)), element("pre", { tabindex: "0", class: kind }, ...marked(text)));
+  }
+  // The line of the offset in a hexdump begins with ">".
+  const marked = (text) => text.split(/^(>.*)$/m).map((part, place) => (place % 2 ? element("mark", {}, part) : part));
+  // A request that can be sent again, to a server that somebody has started: the one of the run has ended.
+  function request(curl) {
+    const made = code(curl, "Send the request alone");
+    const port = /:\/\/[^\s/]*:(\d+)/.exec(curl);
+    if (port) made.firstChild.append(": ", counted("start the server, and put its port in the place of {}", port[1]));
+    made.append(element("button", { type: "button", class: "copy" }, translated("Copy")));
+    return made;
+  }
+  // A text, and if it is long, a button that shows the rest: of a log, what is before its end.
+  function texts(text, isLog = false) {
+    const lines = text.trimEnd().split("\n");
+    if (lines.length <= (isLog ? SHOWN_LINES : MOST_LINES)) return [element("pre", { tabindex: "0" }, text)];
+    const shown = element("pre", { tabindex: "0" }, (isLog ? lines.slice(-SHOWN_LINES) : lines.slice(0, SHOWN_LINES)).join("\n"));
+    const rest = lines.length - SHOWN_LINES;
+    const more = element("button", { type: "button", class: "more lines" }, isLog ? counted("{} earlier lines", rest) : counted("{} more lines", rest));
+    more.addEventListener("click", () => {
+      shown.textContent = text;
+      shown.focus({ preventScroll: true });
+      more.remove();
+    });
+    return isLog ? [more, shown] : [shown, more];
   }
   function observed(fields) {
     const rows = fields.map(([path, value]) => element("tr", {}, element("th", { scope: "row" }, path), element("td", {}, element("code", {}, value))));
@@ -271,10 +296,10 @@
   }
 
   // ---- exchanges --------------------------------------------------------------------------------------------------
-  function exchange(one) {
+  function exchange(one, curl) {
     const status = one.status === null ? one.ended : `${one.status}, ${one.ended}`;
     const title = `${one.request[0] || one.url} → ${status}, ${one.body_bytes} B, ${formatSeconds(one.times.ended)}`;
-    return lazy(element("details", { class: "exchange" }, element("summary", {}, element("code", {}, title), ...(one.gateway ? [element("br"), upstream(one.gateway)] : []))), () => parts(one));
+    return lazy(element("details", { class: "exchange" }, element("summary", {}, element("code", {}, title), ...(one.gateway ? [element("br"), upstream(one.gateway)] : []))), () => parts(one, curl));
   }
   // What the scripted gateway received meanwhile.
   function upstream({ requests, more }) {
@@ -287,27 +312,27 @@
     const answer = each.answer ? each.answer : each.ended || "…";
     return [
       element("h4", {}, translated("server → gateway"), ` ${formatSeconds(each.at)}`),
-      element("pre", { tabindex: "0" }, each.line ? [each.line, "", each.body].join("\n") : translated("a connection; no request was read")),
+      ...(each.line ? texts([each.line, "", each.body].join("\n")) : [element("pre", { tabindex: "0" }, translated("a connection; no request was read"))]),
       element("h4", {}, translated("gateway → server"), ` ${each.answer_bytes} B${each.ended ? `, ${each.ended}` : ""}`),
-      element("pre", { tabindex: "0" }, answer),
+      ...texts(answer),
     ];
   }
-  function parts(one) {
+  function parts(one, curl) {
     const made = [waterfall(one.times)];
     if (one.times.chunks.length > 1) made.push(folded("received pieces", arrivals(one.times)));
-    made.push(element("h4", {}, translated("request")), element("pre", { tabindex: "0" }, [...one.request, "", one.request_body].join("\n")), ...bodyNotes(one, "request_body", one.request_bytes));
-    made.push(element("h4", {}, translated("response")), element("pre", { tabindex: "0" }, (one.response.length ? one.response : [one.error || one.ended]).join("\n")));
+    made.push(element("h4", {}, translated("request")), ...texts([...one.request, "", one.request_body].join("\n")), ...bodyNotes(one, "request_body", one.request_bytes));
+    made.push(element("h4", {}, translated("response")), ...texts((one.response.length ? one.response : [one.error || one.ended]).join("\n")));
     if (one.events) {
       const items = one.events.data.map((each, place) => element("li", {}, element("span", { class: "at" }, timeOf(one.events, place)), element("code", {}, each)));
       const rest = one.events.number - items.length;
       made.push(element("h4", {}, counted("{} events", one.events.number)), element("ol", { class: "events" }, ...items), rest > 0 ? element("p", {}, "… ", counted("{} more", rest)) : "");
-      made.push(folded("body", element("pre", { tabindex: "0" }, one.body)));
-    } else if (one.body) made.push(element("pre", { tabindex: "0" }, one.body));
+      made.push(folded("body", ...texts(one.body)));
+    } else if (one.body) made.push(...texts(one.body));
     const decoded = one.decoded_bytes === undefined ? one.body_bytes : one.decoded_bytes;
     made.push(...bodyNotes(one, "body", decoded));
     if (decoded !== one.body_bytes) made.push(element("p", { class: "note" }, counted("{} bytes on the wire, {} without their content coding", one.body_bytes, decoded)));
     if (one.gateway) made.push(...(one.gateway.requests || []).flatMap(gatewaySide));
-    if (one.curl) made.push(code(one.curl, "repeat"));
+    if (one.curl && one.curl !== curl) made.push(request(one.curl));
     return made;
   }
   function timeOf(events, place) {
@@ -417,6 +442,7 @@
   // On a wide screen, one cause is shown at a time, beside the names of all: see style.css.
   function selectCause(article) {
     for (const each of document.querySelectorAll(".cause")) each.classList.toggle("picked", each === article);
+    article.open = true;
     for (const link of document.querySelectorAll(".names a")) {
       if (link.hash === `#${article.id}`) link.setAttribute("aria-current", "true");
       else link.removeAttribute("aria-current");
@@ -592,10 +618,13 @@
     if (details.fill) details.fill();
   }
   addEventListener("beforeprint", () => {
-    document.querySelectorAll(".cause details").forEach(unfold);
+    document.querySelectorAll("details.cause, .cause details:not(.hidden-by)").forEach(unfold);
     groups.filter((group, place) => group.open || found[place].some(isWrong)).forEach(unfold);
-    for (const selector of ["details.check:is(.failed, .error)", "details.check:is(.failed, .error) :is(.exchange, .output)"]) {
-      document.querySelectorAll(selector).forEach(unfold);
+    const first = new Set([...document.querySelectorAll("details.cause")].map((each) => each.dataset.first));
+    for (const check of document.querySelectorAll("details.check:is(.failed, .error)")) {
+      if (!first.has(check.dataset.name)) continue;
+      unfold(check);
+      check.querySelectorAll(":is(.exchange, .output)").forEach(unfold);
     }
   });
   addEventListener("afterprint", () => unfolded.splice(0).forEach((details) => (details.open = false)));

@@ -76,7 +76,7 @@ def test_a_module_that_could_not_be_imported(joined: NestedRun) -> None:
 
 def test_a_check_is_run_again_with_the_options_of_its_run(joined: NestedRun) -> None:
     """The command has the options that the records have in common, not those of the merge."""
-    assert "lumen-conformance run all --only A1-strict --command server<" in joined.html
+    assert "python -m pytest --only A1-strict --proxy-command server<" in joined.html
 
 
 def test_evidence_and_causes_are_of_their_record(joined: NestedRun) -> None:

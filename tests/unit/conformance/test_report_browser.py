@@ -53,6 +53,15 @@ MODULES = {
     def test_warned(warn):
         """A fourth check warns."""
         warn("it could be better")
+    @check("C6-long")
+    def test_long():
+        """A sixth check prints much."""
+        print("\\n".join(f"line {{n}}" for n in range(100)))
+    @check("C7-hidden")
+    def test_hidden():
+        """A seventh check cannot be judged."""
+        from lumen_conformance.registry import NotJudged
+        raise NotJudged("nothing came", ("C1-fails",))
     @check_each("n", {{f"C5.{{n}}": n for n in range(20)}})
     def test_many(n):
         """Many checks pass."""
@@ -113,7 +122,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_nothing_is_executed_or_loaded(found: dict[str, Any]) -> None:
     """No script of a server runs, the page asks for nothing else, and the console has no error."""
     assert found["errors"] == []
-    assert found["title"].startswith("FAILED: 22 passed, 1 failed, 1 warned, 1 not applicable - ")
+    assert found["title"].startswith("FAILED: 23 passed, 1 failed, 1 not judged, 1 warned, 1 not applicable - ")
 
 
 def test_durations(found: dict[str, Any]) -> None:
@@ -124,7 +133,7 @@ def test_durations(found: dict[str, Any]) -> None:
 
 def test_the_failures_are_open(found: dict[str, Any]) -> None:
     """Checks that did not pass are shown at once; those that passed are folded."""
-    assert found["open"] == ["C1-fails", "C4-warned"]
+    assert found["open"] == ["C1-fails", "C7-hidden", "C4-warned"]
 
 
 def test_filters(found: dict[str, Any]) -> None:
@@ -135,7 +144,7 @@ def test_filters(found: dict[str, Any]) -> None:
 
 def test_search(found: dict[str, Any]) -> None:
     """Words are searched in ids, claims and found values; Enter goes to the first check."""
-    assert (found["searched"], found["matches"]) == (["C2-passes"], "1 / 25")
+    assert (found["searched"], found["matches"]) == (["C2-passes"], "1 / 27")
     assert found["entered"] == "C2-passes"
 
 
@@ -160,6 +169,14 @@ def test_log_lines_of_a_check(found: dict[str, Any]) -> None:
     assert "ready" not in found["steps"]
     assert '"event": "worker_died"' in found["steps"]
     assert found["steps"].endswith("logs of the whole stage")
+
+
+def test_a_long_log_shows_its_end(found: dict[str, Any]) -> None:
+    """Of a long log the last lines are shown; a button that says how many lines are missing shows all."""
+    text, button = found["end_of_a_log"]
+    assert (text.startswith("line 6"), text.rstrip().endswith("line 99")) == (True, True)
+    assert button == f"{100 + 1 - 40} earlier lines"  # the title of the output is a line, too
+    assert len(found["whole_log"].splitlines()) == 100 + 1
 
 
 def test_keys(found: dict[str, Any]) -> None:
@@ -217,7 +234,7 @@ def test_a_damaged_page_says_so(tmp_path: Path) -> None:
 
 def test_languages(found: dict[str, Any]) -> None:
     """The key l changes to Korean, and the page remembers it."""
-    sentence = "통과 22, 실패 1, 경고 1, 해당 없음 1 (대상이 선언하지 않음: tools 1)."
+    sentence = "통과 23, 실패 1, 판정 불가 1, 경고 1, 해당 없음 1 (대상이 선언하지 않음: tools 1)."
     assert found["korean"] == ["ko", "실패", "원인", sentence, "ID, 검사 내용, 실제 값, 클라이언트"]
     assert found["korean_after_reload"] == "ko"
     assert found["english"] == "FAILED"
@@ -240,9 +257,10 @@ def test_print(found: dict[str, Any]) -> None:
         "--only C1-fails",
     ):
         assert text in paper
-    assert "The details of the other checks and the whole logs are left out" in paper
-    shown = ("Skip to the checks", "English", "Search", "Show all", "next and previous check", "Copy", "C2-passes")
-    assert [text for text in shown if text in paper] == []
+    assert "all but the end of long logs are left out" in paper
+    unread = ("Skip to the checks", "English", "Search", "Show all", "next and previous check", "Copy", "As a table")
+    assert [text for text in (*unread, "C2-passes", "C7-hidden") if text in paper] == []
+    assert "1 not judged because of it" in paper
     assert "Host: h" in found["printed_by_chromium"]
     assert found["open_after_print"] == 0
 

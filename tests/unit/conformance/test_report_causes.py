@@ -11,6 +11,7 @@ from lumen_conformance.registry.refutation import Failure
 from lumen_conformance.report.causes import causes_of, without_differences
 from lumen_conformance.report.markup import first_evidence
 from lumen_conformance.report.page_data import catalogue
+from lumen_conformance.report.rendering import make_example
 from tests.fixtures.nested_pytest import NestedRun, stage_foreign
 from tests.unit.conformance.report_results import entry_of, result_of
 
@@ -102,11 +103,11 @@ def test_causes_of_the_page(ended: NestedRun) -> None:
     """The page names the causes first, then shows each with its first failure and its checks, above the checks."""
     section = ended.html[ended.html.index('class="causes') : ended.html.index('id="checks"')]
     names = re.findall(r'<a href="#cause-(\d+)">([^<]*)</a>', section)
-    assert [number for number, _ in names] == [str(number) for number in range(7)]
+    assert [number for number, _ in names] == [str(number) for number in range(1, 8)]
     assert names[0][1] == "bad requests are answered with 200"
     sizes = ['<span class="t" lang="en">1 failed</span>', '<span class="t" lang="en">blocks 2</span>']
     assert [each in section.split("</li>")[1] for each in sizes] == [True, True]
-    first = section[section.index('id="cause-0"') : section.index('id="cause-1"')]
+    first = section[section.index('id="cause-1"') : section.index('id="cause-2"')]
     assert "<dd>F2-row-0: " in first
     assert '<a href="#F2-row-1">F2-row-1</a>' in first
 
@@ -115,7 +116,7 @@ def test_an_example_says_which_client_breaks(ended: NestedRun) -> None:
     """A cause has the first client that breaks without its first check, or what is harmed, and only the text."""
     known = catalogue()["E1.1"]["evidence"]
     assert known.startswith("client: error-amid-the-words: openai ")
-    shown = html.unescape(ended.html[ended.html.index('id="cause-6"') : ended.html.index('id="checks"')])
+    shown = html.unescape(ended.html[ended.html.index('id="cause-7"') : ended.html.index('id="checks"')])
     assert f"<dd>{known.removeprefix('client: error-amid-the-words: ').partition(';')[0]}</dd>" in shown
 
 
@@ -141,7 +142,22 @@ def test_layers(ended: NestedRun) -> None:
     assert ended.summary["layers"] == {"clients": "FAILED", "strict": "FAILED"}
     assert "clients  (M: what clients need): FAILED\n" in ended.output
     assert "strict   (M and S: what OpenAI does): FAILED\n" in ended.output
-    assert re.search(r"<span>clients: <b>(<[^>]*>)?FAILED<", ended.html)
+    assert re.search(r"<span>clients: <b>(<[^>]*>)?FAILED<.*what clients need", ended.html)
+
+
+def test_the_place_of_a_failure_is_marked() -> None:
+    """In the exchange of a cause, what begins at the byte of the failure is apart, to the end of its line."""
+    record = {
+        "request": ["GET / HTTP/1.1"], "request_body": "", "response": ["HTTP/1.1 200 OK"],
+        "body": "데이터: 1\ntwo\nthree",
+        "cut": [], "status": 200, "ended": "complete", "error": "", "url": "http://h/",
+    }  # fmt: skip
+    shown = make_example([], "", "curl http://127.0.0.1:4711/v1", record, at="$.id, byte 13")
+    assert shown.exchange["marked"] == "two"
+    assert shown.exchange["after"] == "\nthree"
+    assert shown.exchange["before"].endswith("데이터: 1\n")
+    assert make_example([], "", "", record, at="line 3").exchange["marked"] == ""
+    assert shown.port == "4711"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from lumen_conformance.report.run_result import spell
 from tests.fixtures.nested_pytest import NestedPytest, NestedRun, stage
 
 MODULES = {
@@ -113,3 +114,9 @@ def test_a_mostly_skipped_run_passed_in_part(nested: NestedPytest) -> None:
     assert (ended.status, ended.banner) == (0, ("incomplete", "PASSED IN PART"))
     assert "2 passed, 0 failed, 3 not applicable (3 need --proxy-can gateway)." in ended.html
     assert "2 passed, 0 failed, 3 not applicable (3 need --proxy-can gateway)." in ended.output
+
+
+def test_a_reason_is_short_and_ends_with_a_word() -> None:
+    """The words that the count has are not repeated, and no word is cut."""
+    text = spell("not applicable: the request names a function: OpenAI sends stop (vllm-project/vllm#25054)")
+    assert text == "the request names a function: OpenAI sends stop…"

@@ -152,7 +152,7 @@ LONG = {
 OPTION = "--proxy-command=server 'a  b' ``` " + "y" * 700
 
 
-@pytest.mark.parametrize(("option", "ids"), [("--proxy-command=server", 4), (OPTION, 1), ("", 5)])
+@pytest.mark.parametrize(("option", "ids"), [("--proxy-command=server", 5), (OPTION, 1), ("", 5)])
 def test_the_command_runs(tmp_path: Path, option: str, ids: int) -> None:
     """The command for the largest cause has fewer ids where it is long; no end of it is cut, and no blank is lost."""
     ended = stage(tmp_path, LONG, "--github-summary=summary.md", *filter(None, [option]))

@@ -14,7 +14,7 @@ import lumen_conformance
 from lumen_conformance.report import comparison_page, korean, rendering, run_result
 from lumen_conformance.report.causes import NUMBERS
 from lumen_conformance.report.exchange_evidence import NEEDS_GATEWAY, NEEDS_SEVERAL
-from lumen_conformance.report.layers import FAILED, NO_CHECK, PASSED
+from lumen_conformance.report.layers import FAILED, MEANINGS, NO_CHECK, PASSED
 from lumen_conformance.report.results import Outcome, Results
 from lumen_conformance.report.selection import SEVENTEEN
 from tests.fixtures.repository import ROOT
@@ -60,6 +60,7 @@ def shown() -> set[str]:
         *NUMBERS,
         *rendering.LABELS.values(),
         *rendering.TIER_TITLES.values(),
+        *MEANINGS.values(),
         *facts,
         *words,
         *run_result.PARTIAL_RESULTS,

@@ -90,7 +90,7 @@ def test_a_cause_has_what_waits_for_it(found: dict[str, Any]) -> None:
 def test_back_goes_through_the_causes(found: dict[str, Any]) -> None:
     """Back shows the cause before, and leaves the page only after the first."""
     shown = [each.get("cause") for each in found["causes"]]
-    assert shown == ["cause-1", "cause-0", "cause-1", "cause-0", None]
+    assert shown == ["cause-2", "cause-1", "cause-2", "cause-1", None]
 
 
 def test_counts_are_links(found: dict[str, Any]) -> None:

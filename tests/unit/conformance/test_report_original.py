@@ -29,6 +29,7 @@ QUICK = (
 )
 SCRIPT = ROOT / "tests" / "fixtures" / "report_causes.py"
 SCREEN_PX = 800  # of 1280 x 800: a laptop
+LOW_SCREEN_PX = 260  # lower than the names, so that the last is reached by scrolling
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +75,9 @@ def test_the_first_screen_has_all_causes(folder: Path) -> None:
         assert len(shown[".findings"]) == 1, cause
         assert shown[".code"], cause
         assert max(shown[".findings"] + shown[".code"][:1]) <= SCREEN_PX, cause
+    last, top = found["low"]  # a click on a low name shows its cause where the reader looks
+    assert last == f"cause-{len(summary['causes'])}"
+    assert 0 <= top < LOW_SCREEN_PX
+    first, *others = found["on_a_phone"]
+    assert first
+    assert not any(others)
