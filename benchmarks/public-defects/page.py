@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 from measurement import HERE, TIERS, Report, read_reports
+
+from tests.matrix.contract import contract
 
 PAGE = HERE.parents[1] / "docs" / "public-defects.md"
 AFTER: Final = "after"
@@ -33,8 +36,8 @@ def caught_by(report: Report, measurement: Measured) -> dict[str, list[str]]:
 
 def _shares(reports: list[Report], measured: Measured) -> Iterator[str]:
     yield "## The share\n"
-    yield "| reports | measured | checks | caught by M or S | by M alone | of those on the wire |"
-    yield "|---|---|---|---|---|---|"
+    yield "| reports | measured | checks | caught by M or S | by M alone | of those on the wire | without a gateway |"
+    yield "|---|---|---|---|---|---|---|"
     sets = {f"the {name} {len(own)}": own for number, name in SERIES.items() if (own := _of_series(reports, number))}
     for name, own in sets.items():
         yield from _share(name, "before", own, measured[BEFORE[own[0].series]])
@@ -54,8 +57,22 @@ def _share(name: str, when: str, reports: list[Report], measurement: Measured) -
     must = [report for report in reports if caught_by(report, measurement)["M"]]
     visible = [report for report in reports if report.visible]
     where = f"{when}: commit `{measurement['commit']}`, {measurement['day']}"
-    cells = [_of(both, reports), _of(must, reports), _of([each for each in both if each.visible], visible)]
+    alone = [report for report in both if any(map(_needs_no_gateway, sum(caught_by(report, measurement).values(), [])))]
+    seen = [report for report in both if report.visible]
+    cells = [_of(both, reports), _of(must, reports), _of(seen, visible), _of(alone, reports)]
     yield f"| {name} | {where} | {measurement['checks']} | {' | '.join(cells)} |"
+
+
+@cache
+def _checks_of_gateways() -> frozenset[str]:
+    """The checks that need the scripted gateway in all their tests."""
+    tests = contract("openai").tests
+    free = {test.check for test in tests if not any("gateway" in each.args for each in test.item.iter_markers("needs"))}
+    return frozenset(test.check for test in tests) - free
+
+
+def _needs_no_gateway(check: str) -> bool:
+    return check not in _checks_of_gateways()
 
 
 def _is_measured(report: Report, measurement: Measured) -> bool:
