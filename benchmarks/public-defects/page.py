@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from typing import Any, Final
 
 from measurement import HERE, TIERS, Report, read_reports
@@ -57,7 +58,7 @@ def _share(name: str, when: str, reports: list[Report], measurement: Measured) -
     must = [report for report in reports if caught_by(report, measurement)["M"]]
     visible = [report for report in reports if report.visible]
     where = f"{when}: commit `{measurement['commit']}`, {measurement['day']}"
-    alone = [report for report in both if any(map(_needs_no_gateway, sum(caught_by(report, measurement).values(), [])))]
+    alone = [report for report in both if any(map(_needs_no_gateway, chain(*caught_by(report, measurement).values())))]
     seen = [report for report in both if report.visible]
     cells = [_of(both, reports), _of(must, reports), _of(seen, visible), _of(alone, reports)]
     yield f"| {name} | {where} | {measurement['checks']} | {' | '.join(cells)} |"
