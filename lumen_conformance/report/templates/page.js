@@ -603,10 +603,13 @@
   for (const link of document.querySelectorAll(".names a")) {
     link.addEventListener("click", (event) => {
       if (!matchMedia("(min-width: 1000px)").matches) return; // the causes stand below each other
-      event.preventDefault(); // the cause is beside its name: nothing must scroll
+      event.preventDefault(); // the cause is beside its name: nothing must scroll while its beginning is on the screen
       const name = link.hash.slice(1);
       if (location.hash !== address(name)) history.pushState(WHOLE, "", address(name));
-      selectCause($(name));
+      const cause = $(name);
+      selectCause(cause);
+      const top = cause.getBoundingClientRect().top;
+      if (top < 0 || top > innerHeight) cause.scrollIntoView({ block: "nearest" });
     });
   }
   addEventListener("hashchange", followLink);
