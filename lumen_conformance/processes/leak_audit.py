@@ -18,7 +18,7 @@ import pytest
 
 from lumen_conformance.processes import own_resources, reaper
 from lumen_conformance.processes.child_process import Leaked
-from lumen_conformance.processes.process_tree import ProcessRef, find_tagged, kill_all, list_tree, read_tag
+from lumen_conformance.processes.process_tree import ProcessRef, find_tagged, kill_all, list_tree, read_tag_of_child
 from lumen_conformance.run import ALONE, Run, is_controller, run_of
 
 START_EVENTS = frozenset({"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.spawn", "os.startfile"})
@@ -96,7 +96,7 @@ def _find_children(run: Run, before: InitialResources) -> dict[ProcessRef, str]:
     found: dict[ProcessRef, str] = {}
     for pid in own_resources.list_child_pids() - before.children - run.open_pids:
         with contextlib.suppress(psutil.Error, OSError):
-            tag = read_tag(psutil.Process(pid))
+            tag = read_tag_of_child(psutil.Process(pid))
             if not run.is_open(tag):
                 processes = list_tree(ProcessRef.of(pid))
                 found |= {ref: tag or "no tag" for ref in processes if ref.state() == "running"}

@@ -23,6 +23,7 @@ ProcessState = Literal["running", "zombie", "gone"]
 
 SAME_START_S = 1.0  # psutil adds the boot time, which a clock adjustment may move; no PID is used again within a second
 PROC = Path("/proc")
+STARTED_S = 1.0  # the kernel needs less than a millisecond of a processor; an environment may be empty, too
 ENVIRON_BYTES = 65_536  # one read for nearly every environment
 KILL_S = 5.0  # SIGKILL takes effect within milliseconds; longer means a process stuck in the kernel
 
@@ -181,6 +182,13 @@ def _read_environ(pid: str) -> bytes:
         return b"".join(iter(lambda: os.read(opened, ENVIRON_BYTES), b""))
     finally:
         os.close(opened)
+
+
+def read_tag_of_child(process: psutil.Process) -> str:
+    """Like `read_tag`, for a child that may just have been started: Linux shows its environment a moment later."""
+    is_started = "the environment of a started process can be read"
+    observe(is_started, lambda: process.environ() or process.status() == psutil.STATUS_ZOMBIE, within_s=STARTED_S)
+    return read_tag(process)
 
 
 def read_tag(process: psutil.Process) -> str:

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from unittest.mock import Mock
 
 import psutil
 import pytest
 
-from lumen_conformance.processes.process_tree import ProcessRef, kill_all, list_session
+from lumen_conformance.inject.lumen_guard import TAG
+from lumen_conformance.processes.process_tree import ProcessRef, kill_all, list_session, read_tag_of_child
 from lumen_conformance.processes.sent_signals import SentSignal, record_signals
 from lumen_conformance.waiting import until
 from tests.fixtures.repository import ROOT
@@ -100,3 +102,15 @@ def test_no_signal_is_sent_in_another_way() -> None:
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     direct = re.compile(r"\.send_signal\(|os\.killpg?\(")
     assert [str(path) for path in paths if direct.search(path.read_text("utf-8"))] == []
+
+
+def test_the_tag_of_a_process_that_has_just_been_started() -> None:
+    """The environment of a process is empty for a moment after its start, and then has the tag."""
+    process = Mock(**{"environ.side_effect": [{}, {}, {TAG: "mine"}, {TAG: "mine"}], "status.return_value": "running"})
+    assert read_tag_of_child(process) == "mine"
+
+
+def test_the_tag_of_a_zombie() -> None:
+    """A process that has ended has none, and nothing waits for it."""
+    process = Mock(**{"environ.return_value": {}, "status.return_value": psutil.STATUS_ZOMBIE})
+    assert read_tag_of_child(process) == ""
